@@ -1,0 +1,157 @@
+"""Episodes: one open alert for each channel, pair and direction, which rules join and leave."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from services.domain.decide import Side
+from services.domain.measure import Measurement, Window
+from services.domain.prices import Pair
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+REFRESH_EVERY = timedelta(minutes=15)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Channel:
+    """Where alerts go; both parts are opaque to the services."""
+
+    team: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LegStamp:
+    """Where one leg's price came from, and the instant that it belongs to."""
+
+    symbol: str
+    source: str
+    price: float
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """What one rule of an episode saw last: its metric's value in the rule's own unit (fractions for pp and %).
+
+    `peak` is the largest such value on the episode's side since the rule joined. `measurement` holds the legs over
+    the rule's window, or over one day for a rule without one. `active` is False once the rule has cleared.
+    """
+
+    rule_id: int
+    rule: str
+    value: float
+    peak: float
+    measurement: Measurement
+    active: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """Who did something to an alert, and when; a snooze also has an end."""
+
+    by: str
+    at: datetime
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """An episode as its message tells it; `id` is 0 until it is recorded.
+
+    `facts` are ordered tightest window first, the first active one leads. `as_of` is the instant of the prices in
+    it. A closed alert has `closed_at` and keeps the facts that closed it.
+    """
+
+    id: int
+    channel: Channel
+    pair: Pair
+    side: Side
+    opened_at: datetime
+    as_of: datetime
+    facts: tuple[Fact, ...]
+    etf: LegStamp
+    crypto: LegStamp
+    simulated: bool
+    reason: str
+    closed_at: datetime | None = None
+    acknowledged: Mark | None = None
+    snoozed: Mark | None = None
+
+    @property
+    def lead(self) -> Fact:
+        """The fact that heads the message: the tightest window still active, or the tightest of all."""
+        return next((fact for fact in self.facts if fact.active), self.facts[0])
+
+    def is_snoozed(self, now: datetime) -> bool:
+        """Tell whether the alert is to stay silent at `now`."""
+        return self.snoozed is not None and self.snoozed.until is not None and now < self.snoozed.until
+
+
+class EntryKind(Enum):
+    """What a line of an alert's timeline tells."""
+
+    FIRED = "fired"
+    JOINED = "joined"
+    LEFT = "left"
+    ACKNOWLEDGED = "acknowledged"
+    SNOOZED = "snoozed"
+    RESOLVED = "resolved"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One line of an alert's timeline, with the reason that it was written.
+
+    `silent` entries are kept in the history but not posted to the thread.
+    """
+
+    kind: EntryKind
+    at: datetime
+    reason: str
+    by: str | None = None
+    until: datetime | None = None
+    silent: bool = False
+
+
+def order(facts: Sequence[Fact]) -> tuple[Fact, ...]:
+    """Put the tightest window first; `ytd` comes last."""
+    rank = list(Window)
+    return tuple(sorted(facts, key=lambda fact: (rank.index(fact.measurement.window), fact.rule_id)))
+
+
+def join(alert: Alert, fact: Fact) -> Alert:
+    """Add a rule to an open alert; a rule that had left comes back with its new peak."""
+    others = [known for known in alert.facts if known.rule_id != fact.rule_id]
+    return replace(alert, facts=order([*others, fact]))
+
+
+def leave(alert: Alert, rule_id: int) -> Alert:
+    """Mark a rule as cleared; the alert itself stays open while another is active."""
+    return replace(
+        alert,
+        facts=tuple(replace(fact, active=False) if fact.rule_id == rule_id else fact for fact in alert.facts),
+    )
+
+
+def see(alert: Alert, rule_id: int, value: float, measurement: Measurement) -> Alert:
+    """Bring one rule's fact up to date, and its peak with it."""
+    return replace(
+        alert,
+        facts=tuple(
+            replace(
+                fact,
+                value=value,
+                measurement=measurement,
+                peak=max(fact.peak, value, key=lambda seen: seen * alert.side.sign),
+            )
+            if fact.rule_id == rule_id
+            else fact
+            for fact in alert.facts
+        ),
+    )

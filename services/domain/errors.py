@@ -1,0 +1,125 @@
+"""Everything that can go wrong, in words that say what to do next.
+
+MinerPulseError
+├── RuleError           a rule could not be read; points at the offending word
+├── SettingsError       a setting is missing or cannot be used
+├── PriceFileError      a price file could not be read; carries the line number
+├── SourceError         a market-data vendor gave no usable answer
+├── NoHistoryError      a pair has no stored or fetched history to measure
+├── ReplayError         a replay was asked for something it cannot decide
+├── StoreError          the database is unreachable, or older than this program
+├── NotFoundError       a rule or an alert with that number does not exist here
+├── ConflictError       what was to be changed has changed meanwhile; read it again
+└── DeliveryError       a message was not accepted by the place it was sent to
+    └── MessageGoneError    the message to edit is not there any more
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+    from pathlib import Path
+
+
+class MinerPulseError(Exception):
+    """The root of the tree; its text is one or two sentences that a trader or an operator can act on."""
+
+
+class RuleError(MinerPulseError):
+    """A rule could not be read.
+
+    `text` is what was typed, `word` the offending word (empty at the end of the text), `at` its offset in
+    characters, and `expected` what would have been understood.
+    """
+
+    def __init__(self, text: str, *, word: str, at: int, expected: str) -> None:
+        self.text, self.word, self.at, self.expected = text, word, at, expected
+        found = f"“{word}”" if word else "the end of the rule"
+        super().__init__(f"Cannot read {found}: expected {expected}.")
+
+    @property
+    def pointer(self) -> str:
+        """The rule with a line beneath it that marks the offending word, for a fixed-width font."""
+        return f"{self.text}\n{' ' * self.at}{'^' * max(1, len(self.word))}"
+
+
+class SettingsError(MinerPulseError):
+    """A setting is missing or cannot be used."""
+
+
+class PriceFileError(MinerPulseError):
+    """A price file could not be read; `line` counts from 1 and is None where the whole file is meant."""
+
+    def __init__(self, path: Path, problem: str, *, remedy: str, line: int | None = None) -> None:
+        self.path, self.line = path, line
+        where = f"{path}, line {line}" if line is not None else f"{path}"
+        super().__init__(f"{where}: {problem}. {remedy}.")
+
+
+class SourceError(MinerPulseError):
+    """A market-data vendor gave no usable answer.
+
+    `retryable` tells whether the same call may succeed later; `retry_after` is the vendor's own wish.
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        source: str,
+        symbol: str,
+        retryable: bool,
+        retry_after: timedelta | None = None,
+    ) -> None:
+        self.problem, self.source, self.symbol = problem, source, symbol
+        self.retryable, self.retry_after = retryable, retry_after
+        super().__init__(f"{source} on {symbol}: {problem}")
+
+
+class NoHistoryError(MinerPulseError):
+    """A pair has no stored or fetched history to measure."""
+
+
+class ReplayError(MinerPulseError):
+    """A replay was asked for something that it cannot decide."""
+
+
+class StoreError(MinerPulseError):
+    """The database is unreachable, or its schema is older than this program."""
+
+
+class NotFoundError(MinerPulseError):
+    """A rule or an alert with that number does not exist in this channel."""
+
+
+class ConflictError(MinerPulseError):
+    """What was to be changed has changed meanwhile; nothing was written, and it must be read again."""
+
+
+class DeliveryError(MinerPulseError):
+    """A message was not accepted by the place it was sent to.
+
+    `permanent` tells that a retry cannot help until a person acts. `surely_not_posted` tells that the message did
+    not arrive; where it is False the message may be there although no answer came back.
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        permanent: bool,
+        surely_not_posted: bool,
+        retry_after: timedelta | None = None,
+    ) -> None:
+        self.problem, self.permanent, self.surely_not_posted = problem, permanent, surely_not_posted
+        self.retry_after = retry_after
+        super().__init__(problem)
+
+
+class MessageGoneError(DeliveryError):
+    """The message to edit is not there any more; post it anew."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem, permanent=False, surely_not_posted=True)

@@ -1,0 +1,281 @@
+"""Measure: from aligned closes to returns, spread, beta, residual, robust z, percentile and drawdown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from services.domain.prices import moment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import date, datetime
+
+    from numpy.typing import NDArray
+
+    from services.domain.align import Aligned
+    from services.domain.prices import Pair
+
+BETA_SESSIONS = 60
+UNUSUAL_SESSIONS = 252
+COVERAGE = 0.75  # the share of a look-back that must have prices before it says anything
+MAD_TO_SIGMA = 1.4826  # for a normal sample; Source: Iglewicz and Hoaglin, 1993
+
+
+class Window(Enum):
+    """A stretch of sessions that a return is taken over; `ytd` starts at the last close of the prior year."""
+
+    D1 = "1d"
+    D5 = "5d"
+    D20 = "20d"
+    D60 = "60d"
+    D252 = "252d"
+    YTD = "ytd"
+
+
+class Metric(Enum):
+    """What a rule watches; METRICS tells the unit and the function of each."""
+
+    SPREAD = "spread"
+    RESIDUAL = "residual"
+    Z = "z"
+    GAP = "gap"
+    DRAWDOWN = "drawdown"
+
+
+class Unit(Enum):
+    """How a value is written: percentage points, percent, or robust standard deviations."""
+
+    PP = "pp"
+    PERCENT = "%"
+    SIGMA = "z"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricRow:
+    """One metric: its unit, whether it needs a window, and its value for every session of `Aligned`.
+
+    `series` gives a float64 for each row, NaN where it cannot be measured. It is None for a metric that exists only
+    while the ETF is shut.
+    """
+
+    unit: Unit
+    windowed: bool
+    series: Callable[[Aligned, Window], NDArray[np.float64]] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """How the two legs moved over one window, and how unusual that is; returns are fractions.
+
+    `anchor` is the session whose close the returns start from and `as_of` the instant that both prices belong to.
+    `beta` comes from the 60 sessions before the window, `z` and `percentile` (0 to 100) place the spread among those
+    of the 252 sessions before; each is None where the history is too short or, for z, its MAD is 0.
+    """
+
+    pair: Pair
+    window: Window
+    session: date
+    anchor: date
+    as_of: datetime
+    live: bool
+    etf_return: float
+    crypto_return: float
+    spread: float
+    relative: float
+    beta: float | None
+    residual: float | None
+    z: float | None
+    percentile: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotMeasured:
+    """Why a window has no measurement."""
+
+    window: Window
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawdown:
+    """How far a leg is below its highest session close since `since`; `depth` is a fraction, 0 at the high."""
+
+    depth: float
+    high: float
+    high_on: date
+    since: date
+
+
+def anchors(aligned: Aligned, window: Window) -> NDArray[np.intp]:
+    """Find, for each row, the row that the window's return starts from; -1 where that is before the first row."""
+    rows = np.arange(len(aligned))
+    if window is Window.YTD:
+        years = aligned.sessions.astype("datetime64[Y]")
+        return np.searchsorted(years, years, side="left") - 1
+    return np.maximum(rows - int(window.value.removesuffix("d")), -1)
+
+
+def returns(prices: NDArray[np.float64], start: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Take each row's price over the price at its anchor, less one; NaN where either is missing."""
+    moved: NDArray[np.float64] = prices / np.where(start >= 0, prices[start], np.nan) - 1
+    return moved
+
+
+def spread_series(aligned: Aligned, window: Window) -> NDArray[np.float64]:
+    """Take the ETF's return less bitcoin's over the window, for every session."""
+    start = anchors(aligned, window)
+    return returns(aligned.etf, start) - returns(aligned.crypto, start)
+
+
+def beta_series(aligned: Aligned) -> NDArray[np.float64]:
+    """Estimate, for each session, the ETF's beta to bitcoin from 1-day returns of the 60 sessions that end with it.
+
+    Ordinary least squares with an intercept; sessions without both returns are dropped, and fewer than 45 of the 60
+    give NaN. A measurement must use the value at its anchor, so that it never includes what it measures.
+    """
+    start = anchors(aligned, Window.D1)
+    x, y = returns(aligned.crypto, start), returns(aligned.etf, start)
+    both = np.isfinite(x) & np.isfinite(y)
+    x, y = np.where(both, x, 0.0), np.where(both, y, 0.0)
+    n, sx, sy, sxy, sxx = (_rolling_sum(column, BETA_SESSIONS) for column in (both.astype(float), x, y, x * y, x * x))
+    enough = n >= COVERAGE * BETA_SESSIONS
+    with np.errstate(invalid="ignore", divide="ignore"):
+        covariance, variance = sxy - sx * sy / n, sxx - sx * sx / n
+        return np.where(enough & (variance > 0), covariance / variance, np.nan)
+
+
+def residual_series(aligned: Aligned, window: Window) -> NDArray[np.float64]:
+    """Take the ETF's return less beta times bitcoin's, with the beta known at the window's anchor."""
+    start = anchors(aligned, window)
+    beta = np.where(start >= 0, beta_series(aligned)[start], np.nan)
+    return returns(aligned.etf, start) - beta * returns(aligned.crypto, start)
+
+
+def z_series(aligned: Aligned, window: Window) -> NDArray[np.float64]:
+    """Place each spread by the median and MAD of the 252 sessions before it; NaN where the MAD is 0."""
+    spread = spread_series(aligned, window)
+    return _robust_z(spread, _before(spread))
+
+
+def percentile_series(aligned: Aligned, window: Window) -> NDArray[np.float64]:
+    """Rank each spread among those of the 252 sessions before it, from 0 to 100; ties count half."""
+    spread = spread_series(aligned, window)
+    return _percentile(spread, _before(spread))
+
+
+def drawdown_series(prices: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Take how far each price is below the highest one so far, as a positive fraction; NaN where it is missing."""
+    depth: NDArray[np.float64] = 1 - prices / np.fmax.accumulate(prices)
+    return depth
+
+
+METRICS: dict[Metric, MetricRow] = {
+    Metric.SPREAD: MetricRow(unit=Unit.PP, windowed=True, series=spread_series),
+    Metric.RESIDUAL: MetricRow(unit=Unit.PP, windowed=True, series=residual_series),
+    Metric.Z: MetricRow(unit=Unit.SIGMA, windowed=True, series=z_series),
+    Metric.GAP: MetricRow(unit=Unit.PERCENT, windowed=False, series=None),
+    Metric.DRAWDOWN: MetricRow(
+        unit=Unit.PERCENT, windowed=False, series=lambda aligned, _window: drawdown_series(aligned.crypto)
+    ),
+}
+
+
+def measure(aligned: Aligned, window: Window) -> Measurement | NotMeasured:
+    """Measure the last row of `aligned` over one window; say why where that cannot be done."""
+    last = len(aligned) - 1
+    start = int(anchors(aligned, window)[last])
+    if start < 0:
+        first = f"{aligned.sessions[0]}"
+        return NotMeasured(window=window, reason=f"the history begins on {first}, less than {window.value} ago")
+    for row in (last, start):
+        if not aligned.complete[row]:
+            return NotMeasured(window=window, reason=why_missing(aligned, row))
+    etf = float(aligned.etf[last] / aligned.etf[start] - 1)
+    crypto = float(aligned.crypto[last] / aligned.crypto[start] - 1)
+    beta = _known(beta_series(aligned)[start])
+    spread = spread_series(aligned, window)
+    return Measurement(
+        pair=aligned.pair,
+        window=window,
+        session=aligned.sessions[last].astype(object),
+        anchor=aligned.sessions[start].astype(object),
+        as_of=moment(aligned.at[last]),
+        live=aligned.live,
+        etf_return=etf,
+        crypto_return=crypto,
+        spread=etf - crypto,
+        relative=(1 + etf) / (1 + crypto) - 1,
+        beta=beta,
+        residual=None if beta is None else etf - beta * crypto,
+        z=_known(_robust_z(spread[-1:], _before(spread)[-1:])[0]),
+        percentile=_known(_percentile(spread[-1:], _before(spread)[-1:])[0]),
+    )
+
+
+def drawdown(aligned: Aligned, prices: NDArray[np.float64]) -> Drawdown | None:
+    """Measure the last row's drawdown of one leg of `aligned`; None where its last price is missing."""
+    if not np.isfinite(prices[-1]):
+        return None
+    high = int(np.nanargmax(prices))
+    return Drawdown(
+        depth=float(1 - prices[-1] / prices[high]),
+        high=float(prices[high]),
+        high_on=aligned.sessions[high].astype(object),
+        since=aligned.sessions[0].astype(object),
+    )
+
+
+def why_missing(aligned: Aligned, row: int) -> str:
+    """Say which leg of a row has no price, and why."""
+    session = aligned.sessions[row].astype(object)
+    reasons = [out.reason for out in aligned.left_out if out.session == session]
+    return f"{session}: {'; '.join(reasons) or 'no price'}"
+
+
+def _robust_z(values: NDArray[np.float64], before: NDArray[np.float64]) -> NDArray[np.float64]:
+    median = _median(before)
+    mad = _median(np.abs(before - median[:, None]))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(_enough(before) & (mad > 0), (values - median) / (MAD_TO_SIGMA * mad), np.nan)
+
+
+def _percentile(values: NDArray[np.float64], before: NDArray[np.float64]) -> NDArray[np.float64]:
+    column = values[:, None]
+    below = (before < column).sum(axis=1) + 0.5 * (before == column).sum(axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        rank = 100 * below / np.isfinite(before).sum(axis=1)
+    return np.where(_enough(before) & np.isfinite(values), rank, np.nan)
+
+
+def _enough(before: NDArray[np.float64]) -> NDArray[np.bool_]:
+    known: NDArray[np.bool_] = np.isfinite(before).sum(axis=1) >= COVERAGE * UNUSUAL_SESSIONS
+    return known
+
+
+def _before(column: NDArray[np.float64]) -> NDArray[np.float64]:
+    """View, for each row, the 252 values before it, NaN where there are none: shape (rows, 252)."""
+    padded = np.concatenate([np.full(UNUSUAL_SESSIONS, np.nan), column])[:-1]
+    return sliding_window_view(padded, UNUSUAL_SESSIONS)
+
+
+def _rolling_sum(column: NDArray[np.float64], size: int) -> NDArray[np.float64]:
+    total: NDArray[np.float64] = sliding_window_view(np.concatenate([np.zeros(size - 1), column]), size).sum(axis=1)
+    return total
+
+
+def _median(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Take each row's median over its numbers; NaN where a row has none (numpy's own warns there)."""
+    ordered = np.sort(rows, axis=1)  # NaN sorts last
+    known = np.isfinite(rows).sum(axis=1)
+    upper = np.take_along_axis(ordered, (known // 2).clip(max=rows.shape[1] - 1)[:, None], axis=1)[:, 0]
+    lower = np.take_along_axis(ordered, ((known - 1) // 2).clip(min=0)[:, None], axis=1)[:, 0]
+    return np.where(known > 0, (lower + upper) / 2, np.nan)
+
+
+def _known(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

@@ -1,0 +1,139 @@
+"""Replay: put rules to history, once at each session's close, with the same `decide` as the live tick."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import median
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from services.domain.decide import Change, Observation, RuleState, decide
+from services.domain.errors import ReplayError
+from services.domain.measure import METRICS, UNUSUAL_SESSIONS, Window, anchors, returns
+from services.domain.prices import moment
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import date
+
+    from services.domain.align import Aligned, LeftOut
+    from services.domain.decide import Side
+    from services.domain.rule import Rule
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """A rule fired or resolved at one session's close; the returns (fractions) are over the rule's own window.
+
+    A rule without a window shows the 1-day returns.
+    """
+
+    session: date
+    to: Change
+    side: Side
+    spread: float
+    etf_return: float
+    crypto_return: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleReplay:
+    """What one rule would have done: its changes, and the length of each episode in sessions.
+
+    An episode that is still open at the end counts up to the last session.
+    """
+
+    rule: Rule
+    steps: tuple[Step, ...]
+    lengths: tuple[int, ...]
+    per_year: float
+
+    @property
+    def episodes(self) -> int:
+        """How many times the rule fired."""
+        return len(self.lengths)
+
+    @property
+    def median_length(self) -> float | None:
+        """The median episode in sessions; None where there was none."""
+        return median(self.lengths) if self.lengths else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """What each rule would have done from the session `first` to `last`; `sessions` counts those with both prices."""
+
+    first: date
+    last: date
+    sessions: int
+    left_out: tuple[LeftOut, ...]
+    rules: tuple[RuleReplay, ...]
+
+
+def replay(aligned: Aligned, rules: Sequence[Rule], *, first: date | None = None, last: date | None = None) -> Replay:
+    """Decide every rule at every session's close from `first` to `last`, with no hold times.
+
+    Sessions before `first` still feed the look-backs. Raises ReplayError where no session is left, or where a rule
+    is measured only while the ETF is shut.
+    """
+    begin = 0 if first is None else int(np.searchsorted(aligned.sessions, np.datetime64(first)))
+    end = len(aligned) if last is None else int(np.searchsorted(aligned.sessions, np.datetime64(last), side="right"))
+    if begin >= end:
+        raise ReplayError(
+            f"No session from {first or 'the start'} to {last or 'the end'}: the prices run from "
+            f"{aligned.sessions[0]} to {aligned.sessions[-1]}."
+        )
+    days = aligned.sessions[begin:end]
+    sessions = int(aligned.complete[begin:end].sum())
+    return Replay(
+        first=days[0].astype(object),
+        last=days[-1].astype(object),
+        sessions=sessions,
+        left_out=tuple(out for out in aligned.left_out if days[0] <= np.datetime64(out.session) <= days[-1]),
+        rules=tuple(_replay_rule(aligned, rule, begin, end, sessions) for rule in rules),
+    )
+
+
+def _replay_rule(aligned: Aligned, rule: Rule, begin: int, end: int, sessions: int) -> RuleReplay:
+    window = rule.window or Window.D1
+    series = METRICS[rule.metric].series
+    if series is None:
+        raise ReplayError(f"“{rule}” is measured only while the ETF is shut; a replay decides at session closes.")
+    values = series(aligned, window).tolist()
+    start = anchors(aligned, window)
+    etf, crypto = returns(aligned.etf, start), returns(aligned.crypto, start)
+    state, steps, lengths, opened = RuleState(), list[Step](), list[int](), begin
+    for row in range(begin, end):
+        value, at = values[row], moment(aligned.at[row])
+        if value != value:  # noqa: PLR0124 -- NaN, the only number that differs from itself
+            observation = Observation(at=at, value=None, reason="no price", closing=True)
+        else:
+            observation = Observation(at=at, value=value, closing=True)
+        decision = decide(state, observation, rule, at)
+        state = decision.state
+        for transition in decision.transitions:
+            if transition.to is Change.RESOLVED:
+                lengths.append(row - opened)
+            else:
+                opened = row
+            steps.append(
+                Step(
+                    session=aligned.sessions[row].astype(object),
+                    to=transition.to,
+                    side=transition.side,
+                    spread=float(etf[row] - crypto[row]),
+                    etf_return=float(etf[row]),
+                    crypto_return=float(crypto[row]),
+                    reason=decision.reason,
+                )
+            )
+    if state.firing is not None:
+        lengths.append(end - opened)
+    return RuleReplay(
+        rule=rule,
+        steps=tuple(steps),
+        lengths=tuple(lengths),
+        per_year=len(lengths) * UNUSUAL_SESSIONS / sessions if sessions else 0.0,
+    )

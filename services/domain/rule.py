@@ -1,0 +1,241 @@
+"""The rule grammar, one parser and one printer for Slack, the terminal, settings and replay files.
+
+    WINDOW [METRIC] THRESHOLD [above|below|either] [clear VALUE] [for DURATION] [at close] [on ETF/CRYPTO]
+
+`1d 8pp` · `5d 15pp above clear 10pp` · `1d z3.5` · `20d residual 10pp for 10m` · `gap 5%` · `drawdown 60%`
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from decimal import Decimal
+from enum import Enum
+
+from services.domain.errors import RuleError
+from services.domain.measure import METRICS, Metric, Unit, Window
+from services.domain.prices import WGMI_BTC, Pair, Symbol
+
+DEFAULT_HOLD = timedelta(minutes=5)
+DEFAULT_CLEAR = Decimal("0.6")
+DEFAULT_RULES = ("1d 8pp", "5d 15pp", "20d 30pp")
+EXAMPLE = "1d 8pp"
+LONGEST_HOLD = timedelta(hours=6)
+
+_SCALE = {Unit.PP: 2, Unit.PERCENT: 2, Unit.SIGMA: 0}  # decimal places between a fraction and what is written
+_LARGEST = {Unit.PP: 10.0, Unit.PERCENT: 1.0, Unit.SIGMA: 100.0}
+_FORMS = {
+    Unit.PP: "percentage points, as in 8pp",
+    Unit.PERCENT: "a percentage, as in 5%",
+    Unit.SIGMA: "a robust z, as in z3.5",
+}
+_WINDOWS = " ".join(window.value for window in Window)
+_OPTIONS = {
+    "above": "direction",
+    "below": "direction",
+    "either": "direction",
+    "clear": "clear",
+    "for": "hold",
+    "at": "at_close",
+    "on": "pair",
+}
+_VALUE = re.compile(r"(?P<z>z)?(?P<number>\d+(?:\.\d+)?|\.\d+)(?P<unit>pp|%)?", re.ASCII)
+_DURATION = re.compile(r"(?P<count>\d{1,4})(?P<unit>[smh])", re.ASCII)
+_SECONDS = {"s": 1, "m": 60, "h": 3600}
+_PAIR = re.compile(r"(?P<etf>[A-Z][A-Z0-9.]{0,9})/(?P<crypto>[A-Z][A-Z0-9]{0,9})", re.ASCII)
+
+
+class Direction(Enum):
+    """On which side of bitcoin the ETF must be for a rule to fire."""
+
+    ABOVE = "above"
+    BELOW = "below"
+    EITHER = "either"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """A threshold on one metric.
+
+    `threshold` and `clear` are positive: fractions for pp and %, robust standard deviations for z, and clear is not
+    above threshold. `window` is None for the metrics that have none. An at-close rule is decided once a session, with
+    no hold.
+    """
+
+    window: Window | None
+    metric: Metric = Metric.SPREAD
+    threshold: float
+    direction: Direction = Direction.EITHER
+    clear: float
+    hold: timedelta = DEFAULT_HOLD
+    at_close: bool = False
+    pair: Pair = WGMI_BTC
+
+    @property
+    def unit(self) -> Unit:
+        """The unit that the rule's values are written in."""
+        return METRICS[self.metric].unit
+
+    def __str__(self) -> str:
+        return print_rule(self)
+
+
+def print_rule(rule: Rule) -> str:
+    """Write a rule in its shortest form; `parse_rule` reads it back to an equal rule."""
+    words = [rule.window.value] if rule.window else []
+    if rule.metric not in (Metric.SPREAD, Metric.Z):
+        words.append(rule.metric.value)
+    words.append(print_value(rule.threshold, rule.unit))
+    if rule.direction is not Direction.EITHER:
+        words.append(rule.direction.value)
+    if rule.clear != default_clear(rule.threshold):
+        words += ["clear", print_value(rule.clear, rule.unit)]
+    if rule.at_close:
+        words += ["at", "close"]
+    elif rule.hold != DEFAULT_HOLD:
+        words += ["for", print_duration(rule.hold)]
+    if rule.pair != WGMI_BTC:
+        words += ["on", str(rule.pair)]
+    return " ".join(words)
+
+
+def print_value(value: float, unit: Unit) -> str:
+    """Write a threshold in its unit, exactly: 0.081 in pp is `8.1pp`, 3.5 in z is `z3.5`."""
+    number = f"{Decimal(repr(value)).scaleb(_SCALE[unit]).normalize():f}"
+    return f"z{number}" if unit is Unit.SIGMA else f"{number}{unit.value}"
+
+
+def print_duration(span: timedelta) -> str:
+    """Write a duration in the largest unit that leaves it whole: 90 s is `90s`, 600 s is `10m`."""
+    seconds = int(span.total_seconds())
+    for unit in ("h", "m"):
+        if seconds and seconds % _SECONDS[unit] == 0:
+            return f"{seconds // _SECONDS[unit]}{unit}"
+    return f"{seconds}s"
+
+
+def default_clear(threshold: float) -> float:
+    """Take 60% of a threshold, in decimal, so that 8 pp clears at exactly 4.8 pp."""
+    return float(Decimal(repr(threshold)) * DEFAULT_CLEAR)
+
+
+def parse_rule(text: str) -> Rule:
+    """Read a rule; letter case and spacing do not matter. Raises RuleError, which points at the offending word."""
+    return _Parser(text).rule()
+
+
+class _Parser:
+    """One pass over the words of a rule; each step takes the words that belong to it, or points at the first wrong one."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.words = [(match.group(), match.start()) for match in re.finditer(r"\S+", text)]
+        self.next = 0
+
+    def rule(self) -> Rule:
+        """Read the window, the metric and the threshold, then the options in any order, each at most once."""
+        window = self.window()
+        metric = self.metric(windowed=window is not None)
+        threshold = self.value(METRICS[metric].unit)
+        rule = Rule(window=window, metric=metric, threshold=threshold, clear=default_clear(threshold))
+        given: set[str] = set()
+        while self.next < len(self.words):
+            field, value = self.option(rule, given)
+            given.add(field)
+            rule = replace(rule, **{field: value})
+        return replace(rule, hold=timedelta(0)) if rule.at_close else rule
+
+    def window(self) -> Window | None:
+        word = self.peek()
+        if word in {window.value for window in Window}:
+            self.next += 1
+            return Window(word)
+        if word in {metric.value for metric, row in METRICS.items() if not row.windowed}:
+            return None
+        raise self.complaint(f"a window ({_WINDOWS}), gap or drawdown, as in “{EXAMPLE}”")
+
+    def metric(self, *, windowed: bool) -> Metric:
+        word = self.peek()
+        if re.match(r"z[\d.]", word):
+            return Metric.Z
+        named = {metric.value: metric for metric, row in METRICS.items() if row.windowed is windowed}
+        if word in named:
+            self.next += 1
+            return named[word]
+        if re.match(r"[a-z]", word):
+            raise self.complaint("a threshold, as in 8pp or z3.5, or a metric: spread, residual or z")
+        return Metric.SPREAD
+
+    def value(self, unit: Unit, *, largest: float | None = None) -> float:
+        """Read a value in its unit; `z 3.5` may stand apart, and % counts as pp where a spread is meant."""
+        match = _VALUE.fullmatch(self.peek())
+        if match is None or not _fits(match, unit):
+            raise self.complaint(_FORMS[unit])
+        value = float(Decimal(match["number"]).scaleb(-_SCALE[unit]))
+        if not 0 < value <= (largest or _LARGEST[unit]):
+            raise self.complaint(f"{_FORMS[unit]}, above 0 and at most {print_value(largest or _LARGEST[unit], unit)}")
+        self.next += 1
+        return value
+
+    def option(self, rule: Rule, given: set[str]) -> tuple[str, object]:
+        """Read one option; give the field of Rule that it sets and the value."""
+        word, start = self.peek(), self.next
+        field = _OPTIONS.get(word)
+        if field is None:
+            near = difflib.get_close_matches(word, _OPTIONS, n=1)
+            raise self.complaint(f"“{near[0]}”" if near else "above, below, either, clear, for, at close or on")
+        if field in given:
+            raise self.complaint(f"“{word}” only once, as it is settled already")
+        if {field} | given >= {"hold", "at_close"}:
+            raise self.complaint("either “for” or “at close”: a close is decided once, so nothing can be held")
+        if word == "below" and rule.metric is Metric.DRAWDOWN:
+            raise self.complaint("no “below”: a drawdown is a depth, and fires when it is deeper")
+        self.next = start + 1
+        match field:
+            case "direction":
+                return field, Direction(word)
+            case "clear":
+                return field, self.value(rule.unit, largest=rule.threshold)
+            case "hold":
+                return field, self.duration()
+            case "at_close":
+                return field, self.close()
+            case _:
+                return field, self.pair()
+
+    def duration(self) -> timedelta:
+        match = _DURATION.fullmatch(self.peek())
+        span = timedelta(seconds=int(match["count"]) * _SECONDS[match["unit"]]) if match else None
+        if span is None or span > LONGEST_HOLD:
+            raise self.complaint("a duration of at most 6h, as in 90s, 10m or 1h")
+        self.next += 1
+        return span
+
+    def close(self) -> bool:
+        if self.peek() != "close":
+            raise self.complaint("“close”, as in “at close”")
+        self.next += 1
+        return True
+
+    def pair(self) -> Pair:
+        match = _PAIR.fullmatch(self.peek().upper())
+        if match is None:
+            raise self.complaint(f"a pair of symbols, as in {WGMI_BTC}")
+        self.next += 1
+        return Pair(etf=Symbol(match["etf"]), crypto=Symbol(match["crypto"]))
+
+    def peek(self) -> str:
+        return self.words[self.next][0].lower() if self.next < len(self.words) else ""
+
+    def complaint(self, expected: str) -> RuleError:
+        end = len(self.text.rstrip()) + 1 if self.words else 0
+        word, at = self.words[self.next] if self.next < len(self.words) else ("", end)
+        return RuleError(self.text, word=word, at=at, expected=expected)
+
+
+def _fits(match: re.Match[str], unit: Unit) -> bool:
+    if unit is Unit.SIGMA:
+        return match["unit"] is None
+    return match["z"] is None and match["unit"] in ({"pp", "%"} if unit is Unit.PP else {"%"})
