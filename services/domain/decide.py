@@ -154,7 +154,7 @@ def _breached(value: float, rule: Rule) -> Side | None:
 
 
 def _cleared(value: float, rule: Rule, firing: Side) -> bool:
-    """An `either` rule measures its distance from zero; a one-sided rule only what is left on its own side."""
+    """Measure an `either` rule by its distance from zero, a one-sided one by what is left on its side."""
     distance = abs(value) if rule.direction is Direction.EITHER else value * firing.sign
     return distance < rule.clear
 

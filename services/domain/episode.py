@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from services.domain.decide import Side
+from services.domain.decide import Side  # noqa: TC001 -- alerts are stored by reading these types at run time
 from services.domain.measure import Measurement, Window
-from services.domain.prices import Pair
+from services.domain.prices import Pair  # noqa: TC001 -- as above
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date, datetime  # noqa: TC003 -- measurements are stored by reading these types at run time
 from enum import Enum
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from services.domain.prices import moment
+from services.domain.prices import Pair, moment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import date, datetime
-
     from numpy.typing import NDArray
 
     from services.domain.align import Aligned
-    from services.domain.prices import Pair
 
 BETA_SESSIONS = 60
 UNUSUAL_SESSIONS = 252

@@ -127,7 +127,7 @@ def parse_rule(text: str) -> Rule:
 
 
 class _Parser:
-    """One pass over the words of a rule; each step takes the words that belong to it, or points at the first wrong one."""
+    """One pass over the words of a rule; each step takes the words that are its own, or points at the wrong one."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -144,7 +144,7 @@ class _Parser:
         while self.next < len(self.words):
             field, value = self.option(rule, given)
             given.add(field)
-            rule = replace(rule, **{field: value})
+            rule = replace(rule, **{field: value})  # type: ignore[arg-type]  # option() pairs them
         return replace(rule, hold=timedelta(0)) if rule.at_close else rule
 
     def window(self) -> Window | None:
