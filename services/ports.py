@@ -228,6 +228,10 @@ class OutboxStore(Protocol):
         """Note that only a person can mend this; it is not tried again until its wording changes."""
         ...
 
+    async def hold(self, channel: Channel, until: datetime) -> None:
+        """Let every undelivered message of a channel wait at least until then; nothing else about them changes."""
+        ...
+
     async def next_due_at(self) -> datetime | None:
         """Tell when the next undelivered message may be tried; None where all is delivered."""
         ...

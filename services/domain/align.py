@@ -81,6 +81,10 @@ class Aligned:
             crypto=self.crypto[:rows],
         )
 
+    def before(self, session: date) -> Aligned:
+        """Keep the rows of the sessions before `session`."""
+        return self.head(int(np.searchsorted(self.sessions, np.datetime64(session, "D"))))
+
     def with_live(self, session: date, at: datetime, *, etf: float, crypto: float) -> Aligned:
         """Add today's session as a provisional last row, both prices read at the instant `at`."""
         return replace(

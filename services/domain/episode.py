@@ -155,3 +155,13 @@ def see(alert: Alert, rule_id: int, value: float, measurement: Measurement) -> A
             for fact in alert.facts
         ),
     )
+
+
+def close(alert: Alert, at: datetime, reason: str) -> Alert:
+    """End an episode; what it saw last stays in it."""
+    return replace(
+        alert,
+        closed_at=at,
+        reason=reason,
+        facts=tuple(replace(fact, active=False) for fact in alert.facts),
+    )

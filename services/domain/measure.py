@@ -14,6 +14,7 @@ from services.domain.prices import Pair, moment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from services.domain.align import Aligned
@@ -213,6 +214,11 @@ def measure(aligned: Aligned, window: Window) -> Measurement | NotMeasured:
         z=_known(_robust_z(spread[-1:], _before(spread)[-1:])[0]),
         percentile=_known(_percentile(spread[-1:], _before(spread)[-1:])[0]),
     )
+
+
+def reading(measured: Measurement, metric: Metric) -> float | None:
+    """Pick a windowed metric from a measurement: the same number as the last of its series."""
+    return {Metric.SPREAD: measured.spread, Metric.RESIDUAL: measured.residual, Metric.Z: measured.z}[metric]
 
 
 def drawdown(aligned: Aligned, prices: NDArray[np.float64]) -> Drawdown | None:

@@ -23,12 +23,13 @@ LOOK_AHEAD = timedelta(days=370)
 class MarketState:
     """Where `at` stands in the session calendar; all times are aware UTC.
 
-    `session` is the session that is open, or the last one that closed. `closes_at` is that session's close, and
-    `next_open_at` the next opening after `at`.
+    `session` is the session that is open, or the last one that closed, with its `opens_at` and `closes_at`.
+    `next_open_at` is the next opening after `at`.
     """
 
     is_open: bool
     session: date
+    opens_at: datetime
     closes_at: datetime
     half_day: bool
     next_open_at: datetime
@@ -67,6 +68,7 @@ class Sessions:
         return MarketState(
             is_open=opened > self.last_closed(at),
             session=self.days[opened].astype(date),
+            opens_at=moment(self.opens_at[opened]),
             closes_at=moment(self.closes_at[opened]),
             half_day=self.is_half_day(opened),
             next_open_at=moment(self.opens_at[opened + 1]),

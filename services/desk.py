@@ -1,0 +1,161 @@
+"""What people ask for: the board, rules, acknowledgements, snoozes and history of one channel."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from services.domain.episode import Entry, EntryKind, Mark
+from services.domain.errors import ConflictError, NoHistoryError
+from services.domain.prices import WGMI_BTC
+from services.domain.rule import DEFAULT_RULES, parse_rule
+from services.episodes import OpenEpisodes
+from services.ports import AlertChange
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from services.domain.episode import Alert, Channel
+    from services.domain.prices import Pair
+    from services.market import Market, MarketView
+    from services.ports import Clock, DeskStore, Watch
+
+HISTORY_LENGTH = 10
+TRIES = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Board:
+    """The market as one channel sees it: the view, its open alerts and its rules."""
+
+    view: MarketView
+    alerts: tuple[Alert, ...]
+    watches: tuple[Watch, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Added:
+    """A rule that stands in a channel now; `new` is False where it stood there before."""
+
+    watch: Watch
+    new: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """An alert after a person's action; `changed` is False where there was nothing left to do."""
+
+    alert: Alert
+    changed: bool
+
+
+@dataclass(slots=True)
+class Desk:
+    """The commands of people; whatever they change is stored before they are answered, then delivered."""
+
+    store: DeskStore
+    market: Market
+    clock: Clock
+    nudge: Callable[[], None]
+    pair: Pair = WGMI_BTC
+
+    async def board(self, channel: Channel) -> Board:
+        """Measure the market now, with what is open in the channel. Raises NoHistoryError before any prices."""
+        view = await self.market.view(self.pair, self.clock.now())
+        stored = await self.store.open_alerts(channel)
+        return Board(
+            view=view,
+            alerts=tuple(one.alert for one in stored),
+            watches=tuple(await self.store.rules(channel)),
+        )
+
+    async def rules(self, channel: Channel) -> list[Watch]:
+        """List a channel's rules."""
+        return await self.store.rules(channel)
+
+    async def start(self, channel: Channel, by: str) -> list[Watch]:
+        """Give a channel the default rules; those that it has stay as they are."""
+        rules = [parse_rule(text) for text in DEFAULT_RULES]
+        return await self.store.add_rules(channel, rules, by, self.clock.now())
+
+    async def add_rule(self, channel: Channel, text: str, by: str) -> Added:
+        """Add a rule as typed. Raises RuleError, or NoHistoryError where its pair has no prices."""
+        rule = parse_rule(text)
+        if rule.pair != self.pair:
+            await self._check_prices(rule.pair)
+        known = {watch.rule: watch for watch in await self.store.rules(channel)}
+        if rule in known:
+            return Added(watch=known[rule], new=False)
+        watches = await self.store.add_rules(channel, [rule], by, self.clock.now())
+        return Added(watch=watches[0], new=True)
+
+    async def remove_rule(self, channel: Channel, rule_id: int, by: str) -> Watch:
+        """Remove a rule, and close the alert that it alone kept open. Raises NotFoundError."""
+        now = self.clock.now()
+        watch = await self.store.remove_rule(channel, rule_id, now)
+        episodes = OpenEpisodes.of(await self.store.open_alerts(channel), now)
+        episodes.drop(rule_id, by)
+        with suppress(ConflictError):  # a tick was quicker; the next one drops what was removed
+            await self.store.record([], episodes.changes(), now)
+        self.nudge()
+        return watch
+
+    async def acknowledge(self, channel: Channel, alert_id: int, by: str) -> Outcome:
+        """Mark an open alert as seen by a person; the first one stands. Raises NotFoundError."""
+        now = self.clock.now()
+
+        def change(alert: Alert) -> tuple[Alert, Entry] | None:
+            if alert.closed_at or alert.acknowledged:
+                return None
+            entry = Entry(kind=EntryKind.ACKNOWLEDGED, at=now, by=by, reason="a person has seen it")
+            return replace(alert, acknowledged=Mark(by=by, at=now)), entry
+
+        return await self._amend(channel, alert_id, change, now)
+
+    async def snooze(self, channel: Channel, alert_id: int, by: str, until: datetime) -> Outcome:
+        """Keep an open alert's thread silent until a time; its end is still told. Raises NotFoundError."""
+        now = self.clock.now()
+
+        def change(alert: Alert) -> tuple[Alert, Entry] | None:
+            if alert.closed_at:
+                return None
+            entry = Entry(kind=EntryKind.SNOOZED, at=now, by=by, until=until, reason="a person asked for silence")
+            return replace(alert, snoozed=Mark(by=by, at=now, until=until)), entry
+
+        return await self._amend(channel, alert_id, change, now)
+
+    async def history(self, channel: Channel) -> list[Alert]:
+        """List a channel's last alerts, newest first."""
+        return await self.store.history(channel, HISTORY_LENGTH)
+
+    async def _amend(
+        self,
+        channel: Channel,
+        alert_id: int,
+        change: Callable[[Alert], tuple[Alert, Entry] | None],
+        now: datetime,
+    ) -> Outcome:
+        """Change an alert as it is now; where a tick or another person was quicker, read it again."""
+        tries = 0
+        while True:
+            stored = await self.store.alert(channel, alert_id)
+            changed = change(stored.alert)
+            if changed is None:
+                return Outcome(alert=stored.alert, changed=False)
+            alert, entry = changed
+            tries += 1
+            try:
+                await self.store.record([], [AlertChange(alert=alert, revision=stored.revision, entries=(entry,))], now)
+            except ConflictError:
+                if tries == TRIES:
+                    raise
+                continue
+            self.nudge()
+            return Outcome(alert=alert, changed=True)
+
+    async def _check_prices(self, pair: Pair) -> None:
+        view = await self.market.view(pair, self.clock.now())
+        if view.current.etf is None and view.current.crypto is None:
+            raise NoHistoryError(f"No prices for {pair}: {' '.join(view.problems)}")

@@ -1,0 +1,160 @@
+"""Fold what rules decided into the open alerts of their channels: one for each channel, pair and direction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from services.domain.episode import REFRESH_EVERY, Alert, Entry, EntryKind, Fact, close, join, leave, see
+from services.ports import AlertChange
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from datetime import datetime
+
+    from services.domain.decide import Observation, Side
+    from services.domain.episode import Channel
+    from services.domain.prices import Pair
+    from services.domain.rule import Rule
+    from services.market import MarketView
+    from services.ports import StoredAlert, Watch
+
+Key = tuple["Channel", "Pair", "Side"]
+
+
+@dataclass(slots=True)
+class Draft:
+    """An open alert on its way to its next revision; `told` is what its message says now, None for a new one."""
+
+    alert: Alert
+    revision: int
+    told: Alert | None
+    entries: list[Entry] = field(default_factory=list)
+
+    def change(self) -> AlertChange | None:
+        """Give what is to be recorded; None where nothing is worth an edit of the message.
+
+        Worth it are an entry, a new peak, and prices 15 minutes newer than those in the message.
+        """
+        if self.told is not None and not self.entries and not _worth_telling(self.told, self.alert):
+            return None
+        return AlertChange(alert=self.alert, revision=self.revision, entries=tuple(self.entries))
+
+
+@dataclass(slots=True)
+class OpenEpisodes:
+    """The open alerts at the moment `at`, while the decisions of one tick are folded in."""
+
+    at: datetime
+    _drafts: dict[Key, Draft] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, stored: Iterable[StoredAlert], at: datetime) -> OpenEpisodes:
+        """Start from what the store holds."""
+        drafts = {
+            _key(one.alert.channel, one.alert.pair, one.alert.side): Draft(one.alert, one.revision, one.alert)
+            for one in stored
+        }
+        return cls(at, drafts)
+
+    def fire(self, watch: Watch, side: Side, observation: Observation, view: MarketView, reason: str) -> None:
+        """Open an alert for a rule that fires, or let it join the one that is open."""
+        measurement = view.legs(watch.rule)
+        if measurement is None or observation.value is None:
+            raise ValueError(f"rule {watch.id} fired on nothing: {observation.reason}")
+        value = observation.value
+        fact = Fact(rule_id=watch.id, rule=str(watch.rule), value=value, peak=value, measurement=measurement)
+        draft = self._drafts.get(_key(watch.channel, watch.rule.pair, side))
+        if draft is None:
+            etf, crypto = view.stamps(watch.rule)
+            alert = Alert(
+                id=0,
+                channel=watch.channel,
+                pair=watch.rule.pair,
+                side=side,
+                opened_at=observation.at,
+                as_of=observation.at,
+                facts=(fact,),
+                etf=etf,
+                crypto=crypto,
+                simulated=view.simulated,
+                reason=reason,
+            )
+            draft = self._drafts[_key(watch.channel, watch.rule.pair, side)] = Draft(alert, 0, None)
+            draft.entries.append(self._entry(EntryKind.FIRED, reason, silent=True))
+        else:
+            joined = replace(_restamp(draft.alert, watch.rule, observation, view), reason=reason)
+            draft.alert = join(joined, fact)
+            draft.entries.append(self._entry(EntryKind.JOINED, f"{watch.rule}: {reason}", silent=self._quiet(draft)))
+
+    def resolve(self, watch: Watch, side: Side, observation: Observation, view: MarketView, reason: str) -> None:
+        """Let a rule leave its alert, and close the alert after the last one."""
+        draft = self._drafts.get(_key(watch.channel, watch.rule.pair, side))
+        if draft is None:
+            return
+        alert = _restamp(draft.alert, watch.rule, observation, view)
+        measurement = view.legs(watch.rule)
+        if measurement is not None and observation.value is not None:
+            alert = see(alert, watch.id, observation.value, measurement)
+        draft.alert = leave(alert, watch.id)
+        self._close_or_note(draft, f"{watch.rule}: {reason}", by=None)
+
+    def refresh(self, view: MarketView, rule_of: Callable[[int], Rule | None]) -> None:
+        """Bring the facts of a pair's open alerts up to date, and drop rules that were removed."""
+        for draft in self._drafts.values():
+            if draft.alert.pair != view.pair or draft.alert.closed_at is not None:
+                continue
+            for fact in draft.alert.facts:
+                if fact.active:
+                    self._refresh_fact(draft, fact, rule_of(fact.rule_id), view)
+
+    def drop(self, rule_id: int, by: str | None) -> None:
+        """Take a removed rule out of every open alert that it keeps open."""
+        for draft in self._drafts.values():
+            if any(fact.rule_id == rule_id and fact.active for fact in draft.alert.facts):
+                draft.alert = leave(draft.alert, rule_id)
+                self._close_or_note(draft, "the rule was removed", by=by)
+
+    def changes(self) -> list[AlertChange]:
+        """Give everything that is to be recorded."""
+        return [change for draft in self._drafts.values() if (change := draft.change()) is not None]
+
+    def _refresh_fact(self, draft: Draft, fact: Fact, rule: Rule | None, view: MarketView) -> None:
+        if rule is None:
+            draft.alert = leave(draft.alert, fact.rule_id)
+            self._close_or_note(draft, "the rule was removed", by=None)
+            return
+        observation, measurement = view.observe(rule), view.legs(rule)
+        if observation.value is not None and measurement is not None:
+            seen = see(draft.alert, fact.rule_id, observation.value, measurement)
+            draft.alert = _restamp(seen, rule, observation, view)
+
+    def _close_or_note(self, draft: Draft, reason: str, *, by: str | None) -> None:
+        if any(fact.active for fact in draft.alert.facts):
+            draft.entries.append(self._entry(EntryKind.LEFT, reason, by=by, silent=self._quiet(draft)))
+        else:
+            draft.alert = close(draft.alert, self.at, reason)
+            draft.entries.append(self._entry(EntryKind.RESOLVED, reason, by=by))
+
+    def _quiet(self, draft: Draft) -> bool:
+        return draft.alert.is_snoozed(self.at)
+
+    def _entry(self, kind: EntryKind, reason: str, *, by: str | None = None, silent: bool = False) -> Entry:
+        return Entry(kind=kind, at=self.at, reason=reason, by=by, silent=silent)
+
+
+def _key(channel: Channel, pair: Pair, side: Side) -> Key:
+    return channel, pair, side
+
+
+def _restamp(alert: Alert, rule: Rule, observation: Observation, view: MarketView) -> Alert:
+    """Take over newer prices; a rule at close may look further back than the others of its alert."""
+    if observation.value is None or observation.at < alert.as_of:
+        return alert
+    etf, crypto = view.stamps(rule)
+    return replace(alert, as_of=observation.at, etf=etf, crypto=crypto)
+
+
+def _worth_telling(told: Alert, alert: Alert) -> bool:
+    peaked = [fact.peak for fact in told.facts] != [fact.peak for fact in alert.facts]
+    return peaked or alert.as_of - told.as_of >= REFRESH_EVERY

@@ -1,0 +1,263 @@
+"""Market: fetch, align and measure one pair once, for everyone who asks."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from services.domain.align import align
+from services.domain.decide import Observation
+from services.domain.episode import LegStamp
+from services.domain.errors import NoHistoryError, SourceError
+from services.domain.measure import Metric, NotMeasured, Window, beta_series, drawdown, measure, reading
+from services.domain.prices import moment
+
+if TYPE_CHECKING:
+    from datetime import date, datetime
+
+    from services.domain.align import Aligned, LeftOut
+    from services.domain.measure import Drawdown, Measurement
+    from services.domain.prices import Pair, Quote
+    from services.domain.rule import Rule
+    from services.domain.sessions import MarketState
+    from services.history import History
+
+LIVE_AT_MOST = timedelta(minutes=20)  # an ETF trade older than this is no live price
+SAME_INSTANT = timedelta(minutes=1)
+LATE = timedelta(minutes=30)  # how long a first trade, or a final close, may be waited for
+SHARED_FOR = timedelta(seconds=20)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Snapshot:
+    """Everything measured at one instant: a session's close, or a moment of the session that is open.
+
+    The stamps are None where the leg has no price at that instant; the measurements then say why.
+    """
+
+    session: date
+    at: datetime
+    live: bool
+    measurements: dict[Window, Measurement | NotMeasured]
+    etf: LegStamp | None
+    crypto: LegStamp | None
+    etf_drawdown: Drawdown | None
+    crypto_drawdown: Drawdown | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gap:
+    """Bitcoin's move since the ETF's last close (fraction), and the ETF gap that it implies: `beta` times the move."""
+
+    move: float
+    beta: float | None
+    implied: float | None
+    since: datetime
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class MarketView:
+    """One pair at the moment `now`, as the board, the rules and the alerts see it.
+
+    `close` is measured at the last session's close. `live` is measured inside the open session; where it is None,
+    `live_reason` says why. `gap` exists only while the ETF is shut. `problems` tells what the sources failed at.
+    """
+
+    pair: Pair
+    now: datetime
+    market: MarketState
+    close: Snapshot
+    live: Snapshot | None
+    live_reason: str
+    etf: Quote | None
+    crypto: Quote | None
+    gap: Gap | None
+    left_out: tuple[LeftOut, ...]
+    problems: tuple[str, ...]
+    simulated: bool
+
+    @property
+    def current(self) -> Snapshot:
+        """What holds now: the live prices while the market is open, else the last close."""
+        return self.live or self.close
+
+    def seen_by(self, rule: Rule) -> Snapshot | None:
+        """Choose what a rule looks at; None where a live rule has nothing live to look at.
+
+        A rule at close always sees the last close. Other rules see the live prices, and outside the session, or
+        until the ETF's first trade of the day, the last close.
+        """
+        if rule.at_close or self.live is not None:
+            return self.close if rule.at_close else self.live
+        waiting = self.etf is None or self.etf.at < self.market.opens_at
+        if not self.market.is_open or (waiting and self.now < self.market.opens_at + LATE):
+            return self.close
+        return None
+
+    def observe(self, rule: Rule) -> Observation:
+        """Read a rule's metric, or say why it cannot be read."""
+        seen = self.seen_by(rule)
+        if seen is None:
+            return Observation(at=self.now, value=None, reason=self.live_reason)
+        measured = seen.measurements[rule.window or Window.D1]
+        if isinstance(measured, NotMeasured):
+            return Observation(at=seen.at, value=None, reason=measured.reason, closing=not seen.live)
+        match rule.metric:
+            case Metric.GAP:
+                return self._observe_gap()
+            case Metric.DRAWDOWN:
+                value = seen.crypto_drawdown.depth if seen.crypto_drawdown else None
+            case metric:
+                value = reading(measured, metric)
+        reason = "" if value is not None else f"too little history for {rule.metric.value}"
+        return Observation(at=seen.at, value=value, reason=reason, closing=not seen.live)
+
+    def legs(self, rule: Rule) -> Measurement | None:
+        """Give both legs over a rule's window, or over one day for a rule without one."""
+        seen = self.seen_by(rule)
+        measured = seen.measurements[rule.window or Window.D1] if seen else None
+        return None if isinstance(measured, NotMeasured) else measured
+
+    def stamps(self, rule: Rule) -> tuple[LegStamp, LegStamp]:
+        """Give the prices that a rule's observation rests on. Raises ValueError where it has none."""
+        seen = self.seen_by(rule)
+        if seen is None or seen.etf is None or seen.crypto is None:
+            raise ValueError(f"{rule} has nothing to look at")
+        if rule.metric is Metric.GAP and self.crypto is not None:
+            return seen.etf, _stamp(self.crypto, self.crypto.price, self.crypto.at)
+        return seen.etf, seen.crypto
+
+    def _observe_gap(self) -> Observation:
+        """Read the implied gap; while the ETF trades there is none, so that a gap that was open resolves."""
+        if self.market.is_open:
+            return Observation(at=self.now, value=0.0)
+        if self.gap is None or self.gap.implied is None:
+            return Observation(at=self.now, value=None, reason="no bitcoin price since the close, or no beta")
+        return Observation(at=self.gap.at, value=self.gap.implied)
+
+
+@dataclass(slots=True)
+class Market:
+    """Views of every pair; a view that is a few seconds old is shared, and one fetch runs at a time."""
+
+    history: History
+    _views: dict[Pair, MarketView] = field(default_factory=dict)
+    _locks: dict[Pair, asyncio.Lock] = field(default_factory=dict)
+
+    def latest(self, pair: Pair) -> MarketView | None:
+        """Give the last view from memory, however old; None before the first."""
+        return self._views.get(pair)
+
+    async def view(self, pair: Pair, now: datetime) -> MarketView:
+        """Fetch, align and measure a pair.
+
+        Source failures do not raise: they stand in `problems`, and what is known goes on ageing. Raises
+        NoHistoryError where nothing is known at all.
+        """
+        async with self._locks.setdefault(pair, asyncio.Lock()):
+            known = self._views.get(pair)
+            if known is None or not known.now <= now < known.now + SHARED_FOR:
+                known = self._views[pair] = await self._build(pair, now)
+            return known
+
+    async def _build(self, pair: Pair, now: datetime) -> MarketView:
+        """Take the way of the data once: fetch both legs, align them, add the live row, measure."""
+        etf, crypto = await asyncio.gather(self.history.etf(pair.etf, now), self.history.coin(pair.crypto, now))
+        problems = [problem for problem in (etf.problem, crypto.problem) if problem]
+        if not len(etf.closes) or not len(crypto.bars):
+            missing = pair.crypto if len(etf.closes) else pair.etf
+            raise NoHistoryError(f"No {missing} prices yet. {' '.join(problems) or 'The source has none.'}")
+        sessions = self.history.sessions(now)
+        market = sessions.state(now)
+        aligned = align(pair, etf.closes, crypto.bars, sessions, until=now)
+        live, live_reason = None, f"the market is shut; the last session was {market.session}"
+        if market.is_open or (np.isnan(aligned.etf[-1]) and now < market.closes_at + LATE):
+            try:
+                live, live_reason = await self._live(aligned, market, etf.quote, crypto.quote, now)
+            except SourceError as error:
+                live_reason = str(error)
+                problems.append(live_reason)
+        close = snapshot(aligned)
+        return MarketView(
+            pair=pair,
+            now=now,
+            market=market,
+            close=close,
+            live=live,
+            live_reason=live_reason,
+            etf=etf.quote,
+            crypto=crypto.quote,
+            gap=None if market.is_open else implied_gap(aligned, crypto.quote),
+            left_out=aligned.left_out,
+            problems=tuple(problems),
+            simulated=self.history.simulated,
+        )
+
+    async def _live(
+        self, closes: Aligned, market: MarketState, etf: Quote | None, crypto: Quote | None, now: datetime
+    ) -> tuple[Snapshot | None, str]:
+        """Read both legs as of the earlier of their two quote times."""
+        if etf is None or etf.at < market.opens_at:
+            return None, f"no {closes.pair.etf} trade yet in the session of {market.session}"
+        if crypto is None:
+            return None, f"no {closes.pair.crypto} quote"
+        as_of = min(etf.at, crypto.at, market.closes_at)
+        if now - as_of > LIVE_AT_MOST:
+            older = etf if etf.at <= crypto.at else crypto
+            minutes = int((now - older.at).total_seconds() // 60)
+            return None, f"the last {older.symbol} trade at {older.source} is {minutes} min old"
+        if etf.at - as_of > SAME_INSTANT and etf.at < market.closes_at:
+            return None, f"the {crypto.symbol} quote is {int((etf.at - as_of).total_seconds())} s older than the ETF's"
+        price, at = crypto.price, crypto.at
+        if crypto.at - as_of > SAME_INSTANT:
+            found = await self.history.coin_at(crypto.symbol, as_of)
+            if found is None:
+                return None, f"no {crypto.symbol} price at {as_of:%H:%M} UTC, when {etf.symbol} last traded"
+            price, at = found
+        rows = closes.before(market.session).with_live(market.session, as_of, etf=etf.price, crypto=price)
+        stamps = _stamp(etf, etf.price, etf.at), _stamp(crypto, price, at)
+        return snapshot(rows, stamps), ""
+
+
+def snapshot(aligned: Aligned, stamps: tuple[LegStamp, LegStamp] | None = None) -> Snapshot:
+    """Measure the last row of `aligned` over every window."""
+    etf, crypto = stamps or (
+        _close_stamp(aligned, str(aligned.pair.etf), aligned.etf_source, float(aligned.etf[-1])),
+        _close_stamp(aligned, str(aligned.pair.crypto), aligned.crypto_source, float(aligned.crypto[-1])),
+    )
+    return Snapshot(
+        session=aligned.sessions[-1].astype(object),
+        at=moment(aligned.at[-1]),
+        live=aligned.live,
+        measurements={window: measure(aligned, window) for window in Window},
+        etf=etf,
+        crypto=crypto,
+        etf_drawdown=drawdown(aligned, aligned.etf),
+        crypto_drawdown=drawdown(aligned, aligned.crypto),
+    )
+
+
+def implied_gap(closes: Aligned, crypto: Quote | None) -> Gap | None:
+    """Take bitcoin's move since the last close, and beta times it; None without a price on either end."""
+    since = moment(closes.at[-1])
+    if crypto is None or crypto.at < since or np.isnan(closes.crypto[-1]):
+        return None
+    move = crypto.price / float(closes.crypto[-1]) - 1
+    beta = float(beta_series(closes)[-1])
+    known = None if np.isnan(beta) else beta
+    return Gap(move=move, beta=known, implied=None if known is None else known * move, since=since, at=crypto.at)
+
+
+def _close_stamp(aligned: Aligned, symbol: str, source: str, price: float) -> LegStamp | None:
+    if np.isnan(price):
+        return None
+    return LegStamp(symbol=symbol, source=source, price=price, at=moment(aligned.at[-1]))
+
+
+def _stamp(quote: Quote, price: float, at: datetime) -> LegStamp:
+    return LegStamp(symbol=quote.symbol, source=quote.source, price=price, at=at)

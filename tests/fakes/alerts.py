@@ -1,0 +1,138 @@
+"""Alerts to test with: each builder gives a consistent whole and takes by keyword what the test is about."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from services.domain.decide import Side
+from services.domain.episode import Alert, Channel, Entry, EntryKind, Fact, LegStamp, order
+from services.domain.measure import Measurement, Window
+from services.domain.prices import WGMI_BTC
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from services.domain.episode import Mark
+    from services.domain.prices import Pair
+
+AT = datetime(2026, 11, 17, 15, 40, tzinfo=UTC)
+TODAY = date(2026, 11, 17)
+DESK = Channel(team="T1", id="C1")
+ANCHORS = {
+    Window.D1: date(2026, 11, 16),
+    Window.D5: date(2026, 11, 10),
+    Window.D20: date(2026, 10, 20),
+    Window.D60: date(2026, 8, 24),
+    Window.D252: date(2025, 11, 14),
+    Window.YTD: date(2025, 12, 31),
+}
+
+
+def a_measurement(
+    *,
+    window: Window = Window.D1,
+    etf_return: float = 0.031,
+    crypto_return: float = -0.052,
+    pair: Pair = WGMI_BTC,
+    session: date = TODAY,
+    anchor: date | None = None,
+    as_of: datetime = AT,
+    live: bool = True,
+    beta: float | None = 1.6,
+    z: float | None = 3.4,
+    percentile: float | None = 99.2,
+) -> Measurement:
+    """Build a measurement; the spread, the relative return and the residual follow from the legs and beta."""
+    return Measurement(
+        pair=pair,
+        window=window,
+        session=session,
+        anchor=anchor or ANCHORS[window],
+        as_of=as_of,
+        live=live,
+        etf_return=etf_return,
+        crypto_return=crypto_return,
+        spread=etf_return - crypto_return,
+        relative=(1 + etf_return) / (1 + crypto_return) - 1,
+        beta=beta,
+        residual=None if beta is None else etf_return - beta * crypto_return,
+        z=z,
+        percentile=percentile,
+    )
+
+
+def a_fact(
+    *,
+    rule_id: int = 1,
+    rule: str = "1d 8pp",
+    measurement: Measurement | None = None,
+    value: float | None = None,
+    peak: float | None = None,
+    active: bool = True,
+) -> Fact:
+    """Build what one rule saw; its value is the measured spread, and so is its peak."""
+    measurement = measurement or a_measurement()
+    value = measurement.spread if value is None else value
+    return Fact(
+        rule_id=rule_id,
+        rule=rule,
+        value=value,
+        peak=value if peak is None else peak,
+        measurement=measurement,
+        active=active,
+    )
+
+
+def a_stamp(*, symbol: str = "WGMI", source: str = "nasdaq", price: float = 41.27, at: datetime = AT) -> LegStamp:
+    """Build the source, price and instant of one leg."""
+    return LegStamp(symbol=symbol, source=source, price=price, at=at)
+
+
+def an_alert(
+    *,
+    id: int = 0,  # noqa: A002 -- the field's own name
+    channel: Channel = DESK,
+    pair: Pair = WGMI_BTC,
+    side: Side = Side.ABOVE,
+    opened_at: datetime = AT - timedelta(minutes=5),
+    as_of: datetime = AT,
+    facts: Sequence[Fact] | None = None,
+    etf: LegStamp | None = None,
+    crypto: LegStamp | None = None,
+    simulated: bool = False,
+    reason: str = "8.3pp is past 8pp, held for 5m",
+    closed_at: datetime | None = None,
+    acknowledged: Mark | None = None,
+    snoozed: Mark | None = None,
+) -> Alert:
+    """Build an open alert of one rule, not yet recorded; facts given in any order are put in theirs."""
+    return Alert(
+        id=id,
+        channel=channel,
+        pair=pair,
+        side=side,
+        opened_at=opened_at,
+        as_of=as_of,
+        facts=order([a_fact()] if facts is None else facts),
+        etf=etf or a_stamp(symbol=pair.etf, at=as_of),
+        crypto=crypto or a_stamp(symbol=pair.crypto, source="coinbase", price=87_412.5, at=as_of),
+        simulated=simulated,
+        reason=reason,
+        closed_at=closed_at,
+        acknowledged=acknowledged,
+        snoozed=snoozed,
+    )
+
+
+def an_entry(
+    *,
+    kind: EntryKind = EntryKind.FIRED,
+    at: datetime = AT,
+    reason: str = "8.3pp is past 8pp, held for 5m",
+    by: str | None = None,
+    until: datetime | None = None,
+    silent: bool = False,
+) -> Entry:
+    """Build one line of a timeline."""
+    return Entry(kind=kind, at=at, reason=reason, by=by, until=until, silent=silent)

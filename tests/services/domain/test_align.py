@@ -1,0 +1,153 @@
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from services.domain.align import Aligned, Leg, align
+from services.domain.errors import NoHistoryError
+from services.domain.prices import WGMI_BTC, Bars, Closes, Symbol
+from services.sources.files import read_crypto_csv, read_etf_csv
+from tests.fakes.market import CALENDAR, crypto_bars, etf_closes
+
+DATA = Path("../shared/data")
+HALF_DAY, FULL_DAY = date(2025, 11, 28), date(2025, 12, 1)
+
+
+def at(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def aligned(etf: dict[date, float], crypto: Bars, until: datetime | None = None) -> Aligned:
+    return align(WGMI_BTC, etf_closes(etf), crypto, CALENDAR, until=until)
+
+
+@pytest.mark.parametrize(
+    ("session", "close"),
+    [
+        pytest.param(date(2025, 11, 28), at("2025-11-28T18:00"), id="a half-day closes at 13:00 New York"),
+        pytest.param(date(2025, 12, 1), at("2025-12-01T21:00"), id="winter: 16:00 New York is 21:00 UTC"),
+        pytest.param(date(2026, 3, 6), at("2026-03-06T21:00"), id="the last session of winter time"),
+        pytest.param(date(2026, 3, 9), at("2026-03-09T20:00"), id="the first session of summer time"),
+        pytest.param(date(2026, 10, 30), at("2026-10-30T20:00"), id="the last session of summer time"),
+        pytest.param(date(2026, 11, 2), at("2026-11-02T21:00"), id="the first session of winter time"),
+    ],
+)
+def test_bitcoin_is_read_at_the_very_close_of_the_session(session: date, close: datetime) -> None:
+    hours = {close + timedelta(hours=n): 100.0 + n for n in range(-30, 30)}
+
+    rows = aligned({session: 20.0}, crypto_bars(hours))
+
+    assert rows.crypto.tolist() == [99.0]  # the bar that opened an hour before the close has just ended
+    assert rows.left_out == ()
+
+
+def test_a_gap_of_two_hours_is_bridged_by_the_last_bar_and_a_longer_one_is_not() -> None:
+    close = at("2025-12-01T21:00")
+
+    bridged = aligned({FULL_DAY: 20.0}, crypto_bars({close - timedelta(hours=3): 100.0}))
+    broken = aligned({FULL_DAY: 20.0}, crypto_bars({close - timedelta(hours=3, seconds=1): 100.0}))
+
+    assert bridged.crypto.tolist() == [100.0]
+    assert np.isnan(broken.crypto).tolist() == [True]
+    assert [(FULL_DAY, Leg.CRYPTO)] == [(out.session, out.leg) for out in broken.left_out]
+    assert broken.left_out[0].reason == (
+        "no BTC bar ended in the 2 h up to the close; the last one before it ended 2025-12-01 18:59 UTC"
+    )
+
+
+def test_a_bar_that_ends_after_the_close_is_the_future() -> None:
+    rows = aligned({FULL_DAY: 20.0}, crypto_bars({at("2025-12-01T20:30"): 100.0}))
+
+    assert rows.left_out[0].reason == "no BTC bar ended in the 2 h up to the close; the bars begin later"
+
+
+def test_a_session_without_an_etf_close_stays_a_row_with_its_reason() -> None:
+    hours = {at("2025-11-26T00:00") + timedelta(hours=n): 100.0 for n in range(200)}
+
+    rows = aligned({date(2025, 11, 26): 20.0, FULL_DAY: 21.0}, crypto_bars(hours))
+
+    assert rows.sessions.tolist() == [date(2025, 11, 26), HALF_DAY, FULL_DAY]  # Thanksgiving is no session
+    assert rows.complete.tolist() == [True, False, True]
+    assert [out.reason for out in rows.left_out] == ["hand has no WGMI close for this session"]
+
+
+def test_an_etf_close_on_a_holiday_is_left_out_with_its_reason() -> None:
+    hours = {at("2025-11-26T00:00") + timedelta(hours=n): 100.0 for n in range(200)}
+
+    rows = aligned({date(2025, 11, 26): 20.0, date(2025, 11, 27): 20.5, HALF_DAY: 21.0}, crypto_bars(hours))
+
+    assert [(date(2025, 11, 27), Leg.ETF, "hand has a close on 2025-11-27, which is no XNYS session")] == [
+        (out.session, out.leg, out.reason) for out in rows.left_out
+    ]
+
+
+def test_a_session_that_has_not_closed_yet_is_not_there() -> None:
+    hours = {at("2025-11-26T00:00") + timedelta(hours=n): 100.0 for n in range(200)}
+    prices = {HALF_DAY: 20.0, FULL_DAY: 21.0}
+
+    before = aligned(prices, crypto_bars(hours), until=at("2025-12-01T20:59:59"))
+    after = aligned(prices, crypto_bars(hours), until=at("2025-12-01T21:00"))
+
+    assert before.sessions.tolist() == [HALF_DAY]
+    assert after.sessions.tolist() == [HALF_DAY, FULL_DAY]
+
+
+def test_a_session_whose_close_is_late_is_a_row_without_an_etf_price() -> None:
+    hours = {at("2025-11-26T00:00") + timedelta(hours=n): 100.0 for n in range(200)}
+
+    rows = aligned({HALF_DAY: 20.0}, crypto_bars(hours), until=at("2025-12-01T21:05"))
+
+    assert rows.complete.tolist() == [True, False]
+
+
+def test_daily_bitcoin_takes_the_day_of_the_same_date() -> None:
+    days = {at("2025-11-28"): 100.0, at("2025-11-29"): 101.0}
+
+    rows = aligned({HALF_DAY: 20.0, FULL_DAY: 21.0}, crypto_bars(days, interval=timedelta(days=1)))
+
+    assert rows.crypto[0] == 100.0
+    assert [out.reason for out in rows.left_out] == ["hand has no BTC bar for this day"]
+
+
+def test_a_cut_knows_nothing_of_what_came_after() -> None:
+    hours = {at("2025-11-26T00:00") + timedelta(hours=n): 100.0 + n for n in range(200)}
+    rows = aligned({HALF_DAY: 20.0, FULL_DAY: 21.0}, crypto_bars(hours))
+
+    assert rows.until(at("2025-12-01T20:59")).sessions.tolist() == [HALF_DAY]
+    assert rows.before(FULL_DAY).etf.tolist() == [20.0]
+
+
+def test_a_live_row_carries_its_own_instant() -> None:
+    hours = {at("2025-11-26T00:00") + timedelta(hours=n): 100.0 for n in range(60)}
+    rows = aligned({HALF_DAY: 20.0}, crypto_bars(hours))
+
+    live = rows.with_live(FULL_DAY, at("2025-12-01T15:42"), etf=21.0, crypto=110.0)
+
+    assert (len(rows), len(live), live.live) == (1, 2, True)
+    assert live.at[-1] == np.datetime64("2025-12-01T15:42")
+    assert (live.etf[-1], live.crypto[-1]) == (21.0, 110.0)
+
+
+def test_no_closes_at_all_say_so() -> None:
+    nothing = Closes(
+        symbol=Symbol("WGMI"), sessions=np.array([], dtype="datetime64[D]"), prices=np.array([]), source="hand"
+    )
+    with pytest.raises(NoHistoryError, match="hand has no WGMI closes"):
+        align(WGMI_BTC, nothing, crypto_bars({at("2025-11-26"): 1.0}), CALENDAR)
+    with pytest.raises(NoHistoryError, match="no WGMI close of a finished session"):
+        aligned({FULL_DAY: 20.0}, crypto_bars({at("2025-11-26"): 1.0}), until=at("2025-11-30"))
+
+
+@pytest.mark.skipif(not DATA.exists(), reason="the vendor price files in ../shared/data are not here")
+def test_four_years_of_real_prices_align_but_for_the_days_past_the_bitcoin_file() -> None:
+    rows = align(
+        WGMI_BTC,
+        read_etf_csv(DATA / "equities/WGMI.csv", Symbol("WGMI")),
+        read_crypto_csv(DATA / "btc/btcusdt_binance_1h.csv", Symbol("BTC")),
+        CALENDAR,
+    )
+
+    assert int(rows.complete.sum()) == 1047
+    assert {out.leg for out in rows.left_out} == {Leg.CRYPTO}
+    assert [rows.left_out[0].session, len(rows.left_out)] == [date(2026, 4, 14), 77]

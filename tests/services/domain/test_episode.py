@@ -1,0 +1,71 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from services.domain.decide import Side
+from services.domain.episode import Fact, Mark, close, join, leave, see
+from services.domain.measure import Window
+from tests.fakes.alerts import a_fact, a_measurement, an_alert
+
+NOW = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
+
+
+def of_window(window: Window, rule_id: int, value: float = 0.1) -> Fact:
+    return a_fact(rule_id=rule_id, measurement=a_measurement(window=window), value=value)
+
+
+def test_the_tightest_window_leads_and_the_year_comes_last() -> None:
+    alert = an_alert(facts=[of_window(Window.YTD, 1), of_window(Window.D20, 2)])
+
+    joined = join(alert, of_window(Window.D1, 3))
+
+    assert [3, 2, 1] == [fact.rule_id for fact in joined.facts]
+    assert 3 == joined.lead.rule_id
+
+
+def test_a_rule_that_left_no_longer_leads() -> None:
+    alert = an_alert(facts=[of_window(Window.D1, 1), of_window(Window.D5, 2)])
+
+    assert 2 == leave(alert, 1).lead.rule_id
+    assert 1 == leave(leave(alert, 1), 2).lead.rule_id  # all have left: the tightest of all
+
+
+def test_a_rule_that_comes_back_is_there_once() -> None:
+    alert = leave(an_alert(facts=[of_window(Window.D1, 1), of_window(Window.D5, 2)]), 1)
+
+    again = join(alert, of_window(Window.D1, 1, value=0.2))
+
+    assert [(1, 0.2, True), (2, 0.1, True)] == [(fact.rule_id, fact.value, fact.active) for fact in again.facts]
+
+
+@pytest.mark.parametrize(
+    ("side", "seen", "expected"),
+    [
+        pytest.param(Side.ABOVE, 0.15, 0.15, id="above: a larger one"),
+        pytest.param(Side.ABOVE, 0.05, 0.10, id="above: a smaller one"),
+        pytest.param(Side.BELOW, -0.15, -0.15, id="below: a deeper one"),
+        pytest.param(Side.BELOW, 0.05, -0.10, id="below: a higher one"),
+    ],
+)
+def test_the_peak_is_the_furthest_on_the_side_of_the_episode(side: Side, seen: float, expected: float) -> None:
+    start = 0.1 * side.sign
+    alert = an_alert(side=side, facts=[a_fact(value=start), of_window(Window.D5, 2)])
+
+    fact = see(alert, 1, seen, a_measurement()).facts[0]
+
+    assert seen == fact.value
+    assert expected == pytest.approx(fact.peak)
+
+
+def test_a_closed_alert_has_no_active_rule() -> None:
+    alert = close(an_alert(facts=[of_window(Window.D1, 1), of_window(Window.D5, 2)]), NOW, "all clear")
+
+    assert (NOW, "all clear", [False, False]) == (alert.closed_at, alert.reason, [one.active for one in alert.facts])
+
+
+def test_a_snooze_ends_by_itself() -> None:
+    until = NOW + timedelta(hours=1)
+    alert = an_alert(snoozed=Mark(by="U1", at=NOW, until=until))
+
+    assert (True, False) == (alert.is_snoozed(until - timedelta(seconds=1)), alert.is_snoozed(until))
+    assert not an_alert().is_snoozed(NOW)

@@ -1,0 +1,63 @@
+from datetime import timedelta
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.domain.decide import Observation, RuleState, Side, decide
+from services.domain.rule import parse_rule
+from services.domain.screen import Screen
+from tests.services.domain.test_decide import NOW
+
+RULES = [
+    parse_rule(text)
+    for text in ("1d 8pp", "1d 8pp above", "1d 8pp below", "1d 10pp clear 2pp for 0s", "1d z3.5", "1d 8pp at close")
+]
+moments = st.sampled_from([NOW - timedelta(minutes=minutes) for minutes in (0, 3, 5, 60)])
+
+
+@st.composite
+def states(draw: st.DrawFn) -> RuleState:
+    firing = draw(st.sampled_from([None, Side.ABOVE, Side.BELOW]))
+    breach = draw(st.sampled_from([None, *(side for side in Side if side is not firing)]))
+    return RuleState(
+        firing=firing,
+        fired_at=draw(moments) if firing else None,
+        breach=breach,
+        breach_at=draw(moments) if breach else None,
+        dark_at=draw(st.one_of(st.none(), moments)),
+    )
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(range(len(RULES))), states()), min_size=1, max_size=30),
+    st.one_of(st.none(), st.floats(-0.2, 0.2), st.sampled_from([0.08, -0.08, 0.048, -0.048, 0.02, 0.1])),
+    st.booleans(),
+)
+def test_a_rule_that_is_screened_out_would_not_have_changed(
+    watched: list[tuple[int, RuleState]], value: float | None, closing: bool
+) -> None:
+    rules, known = [RULES[index] for index, _ in watched], [state for _, state in watched]
+    screen = Screen.of(rules, known, [0] * len(rules))
+
+    may_change = set(screen.may_change(np.array([np.nan if value is None else value])).tolist())
+
+    for index, (rule, state) in enumerate(zip(rules, known, strict=True)):
+        decision = decide(state, Observation(at=NOW, value=value, closing=closing), rule, NOW)
+        assert index in may_change or decision.state == state
+
+
+def test_quiet_rules_are_all_screened_out() -> None:
+    screen = Screen.of(RULES, [RuleState()] * len(RULES), [0] * len(RULES))
+
+    assert [] == screen.may_change(np.array([0.01])).tolist()
+
+
+def test_each_rule_looks_at_its_own_column() -> None:
+    screen = Screen.of(RULES[:2], [RuleState()] * 2, [0, 1])
+
+    assert [1] == screen.may_change(np.array([0.01, 0.09])).tolist()
+
+
+def test_no_rules_need_no_decision() -> None:
+    assert [] == Screen.of([], [], []).may_change(np.array([])).tolist()
