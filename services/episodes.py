@@ -85,7 +85,8 @@ class OpenEpisodes:
         else:
             joined = replace(_restamp(draft.alert, watch.rule, observation, view), reason=reason)
             draft.alert = join(joined, fact)
-            draft.entries.append(self._entry(EntryKind.JOINED, f"{watch.rule}: {reason}", silent=self._quiet(draft)))
+            silent = draft.told is None or self._quiet(draft)  # rules that fire together are told together
+            draft.entries.append(self._entry(EntryKind.JOINED, f"{watch.rule}: {reason}", silent=silent))
 
     def resolve(self, watch: Watch, side: Side, observation: Observation, view: MarketView, reason: str) -> None:
         """Let a rule leave its alert, and close the alert after the last one."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 KEEP = timedelta(days=800)  # the 252-session windows, and the 252 of them that percentiles look back on
 REVISED = timedelta(days=7)  # vendors correct recent sessions overnight
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
+SLICE = timedelta(days=75)  # six pages of the slowest vendor
 SETTLED_AFTER = timedelta(minutes=15)
 REBASED = 0.2  # no close is corrected by a fifth; a split rewrites every close before it
 
@@ -127,16 +128,18 @@ class History:
         known.quote = answer.quote or known.quote
 
     async def _fetch_bars(self, symbol: Symbol, known: CryptoHistory, now: datetime) -> None:
+        """Fetch what is missing up to the last whole hour, slice by slice, so that nothing fetched is lost."""
         whole_hour = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
         start = _midnight(_since(now))
         if len(known.bars):
             last = moment(known.bars.ended_at[-1])
-            if last >= whole_hour:
-                return
-            start = last - 2 * HOUR
-        fresh = await self.crypto.bars(symbol, HOUR, start, whole_hour)
-        await self.store.save_bars(fresh)
-        known.bars = _merge_bars(known.bars, fresh)
+            start = whole_hour if last >= whole_hour else last - 2 * HOUR
+        while start < whole_hour:
+            end = min(start + SLICE, whole_hour)
+            fresh = await self.crypto.bars(symbol, HOUR, start, end)
+            await self.store.save_bars(fresh)
+            known.bars = _merge_bars(known.bars, fresh)
+            start = end
 
 
 def _final(answer: EquityPrices, sessions: Sessions, now: datetime) -> Closes:

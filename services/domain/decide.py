@@ -141,7 +141,8 @@ def _hold_or_fire(state: RuleState, observation: Observation, rule: Rule, side: 
     return Decision(
         state=RuleState(firing=side, fired_at=observation.at),
         transitions=(*flipped, Transition(to=Change.FIRING, side=side, at=observation.at)),
-        reason=f"{passed} at the close" if observation.closing else f"{passed}, held for {print_duration(held)}",
+        reason=passed
+        + (" at the close" if observation.closing else f", held for {print_duration(held)}" if held else ""),
     )
 
 

@@ -67,9 +67,9 @@ def test_a_period_without_sessions_says_which_there_are() -> None:
 
 
 def test_a_market_without_a_complete_session_has_no_rate() -> None:
-    market = aligned_market([None, 100.0, None], [1.0, 1.0, 1.0])
+    market = aligned_market([100.0, None, 100.0], [1.0, 1.0, 1.0])
 
-    run = replay(market, [parse_rule("1d 8pp")], first=date(2024, 1, 4))
+    run = replay(market, [parse_rule("1d 8pp")], first=date(2024, 1, 3), last=date(2024, 1, 3))
 
     assert (0, 0.0) == (run.sessions, run.rules[0].per_year)
 

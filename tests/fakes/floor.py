@@ -1,0 +1,89 @@
+"""The trading floor: the real services over an in-memory store, with vendors and a clock that tests set."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from services.desk import Desk
+from services.domain.episode import Alert, Channel
+from services.domain.prices import WGMI_BTC
+from services.history import History
+from services.market import Market
+from services.monitor import Monitor
+from services.store import SqlStore
+from services.watchlist import Watchlist
+from tests.fakes.clock import SetClock
+from tests.fakes.vendors import Vendors
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+DESK, OTHER_DESK = Channel(team="T1", id="C1"), Channel(team="T1", id="C2")
+TODAY, YESTERDAY = date(2026, 3, 4), date(2026, 3, 3)
+OPEN = datetime(2026, 3, 4, 14, 30, tzinfo=UTC)
+CLOSE = datetime(2026, 3, 4, 21, 0, tzinfo=UTC)
+
+
+@dataclass(slots=True)
+class Floor:
+    """`spread` moves the ETF against yesterday's close of 20 dollars while bitcoin stands still at 50,000."""
+
+    clock: SetClock
+    vendors: Vendors
+    store: SqlStore
+    market: Market
+    monitor: Monitor
+    desk: Desk
+    nudges: list[datetime] = field(default_factory=list)
+
+    async def tick(self, at: datetime, spread: float | None = None) -> int:
+        """One tick at `at`, with a trade at that instant where a spread is given."""
+        self.clock.at = at
+        if spread is not None:
+            self.vendors.etf_last = (20.0 * (1 + spread), at)
+        return await self.monitor.tick(at)
+
+    async def ticks(self, begin: datetime, spreads: list[float | None]) -> datetime:
+        """A tick every five minutes; give the time of the last."""
+        for step, spread in enumerate(spreads):
+            await self.tick(begin + step * timedelta(minutes=5), spread)
+        return self.clock.at
+
+    async def open_alerts(self, channel: Channel | None = None) -> list[Alert]:
+        return [stored.alert for stored in await self.store.open_alerts(channel)]
+
+
+@asynccontextmanager
+async def trading_floor(
+    url: str = "sqlite://", clock: SetClock | None = None, *, warm: bool = True
+) -> AsyncIterator[Floor]:
+    """Open the floor shortly before the session of 2026-03-04, with no rules and, where `warm`, with prices known."""
+    clock = clock or SetClock(OPEN - timedelta(minutes=10))
+    vendors = Vendors(clock, etf_moves={YESTERDAY: 20.0}, crypto_moves={datetime(2026, 3, 3, tzinfo=UTC): 50_000.0})
+    store = await SqlStore.open(url)
+    market = Market(History(vendors.yahoo(), vendors.coinbase(), store))
+    nudges: list[datetime] = []
+    floor = Floor(
+        clock=clock,
+        vendors=vendors,
+        store=store,
+        market=market,
+        monitor=Monitor(
+            store=store,
+            market=market,
+            watchlist=Watchlist(store),
+            pair=WGMI_BTC,
+            nudge=lambda: nudges.append(clock.at),
+        ),
+        desk=Desk(store=store, market=market, clock=clock, nudge=lambda: nudges.append(clock.at)),
+        nudges=nudges,
+    )
+    if warm:
+        await market.view(WGMI_BTC, clock.at)
+    try:
+        yield floor
+    finally:
+        await store.aclose()

@@ -1,0 +1,32 @@
+"""A market view measured from an aligned market, without any source."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from services.market import MarketView, snapshot
+from tests.fakes.market import CALENDAR
+
+if TYPE_CHECKING:
+    from services.domain.align import Aligned
+
+
+def a_view(market: Aligned) -> MarketView:
+    """The market an hour after its last close."""
+    close = snapshot(market)
+    now = close.at + timedelta(hours=1)
+    return MarketView(
+        pair=market.pair,
+        now=now,
+        market=CALENDAR.state(now),
+        close=close,
+        live=None,
+        live_reason="the market is shut",
+        etf=None,
+        crypto=None,
+        gap=None,
+        left_out=market.left_out,
+        problems=(),
+        simulated=False,
+    )

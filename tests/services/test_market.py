@@ -1,0 +1,260 @@
+from collections.abc import AsyncIterator
+from datetime import UTC, date, datetime, timedelta
+
+import httpx
+import pytest
+
+from services.domain.errors import NoHistoryError
+from services.domain.measure import Measurement, NotMeasured, Window
+from services.domain.prices import WGMI_BTC
+from services.domain.rule import parse_rule
+from services.history import History
+from services.market import Market, MarketView
+from services.store import SqlStore
+from tests.fakes.clock import SetClock
+from tests.fakes.vendors import Vendors
+
+NOON = datetime(2026, 3, 4, 16, 30, tzinfo=UTC)
+OPEN = datetime(2026, 3, 4, 14, 30, tzinfo=UTC)
+CLOSE = datetime(2026, 3, 4, 21, 0, tzinfo=UTC)
+YESTERDAY = datetime(2026, 3, 3, 21, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+async def vendors() -> Vendors:
+    return Vendors(SetClock(NOON))
+
+
+@pytest.fixture
+async def market(vendors: Vendors) -> AsyncIterator[Market]:
+    store = await SqlStore.open("sqlite://")
+    yield Market(History(vendors.yahoo(), vendors.coinbase(), store))
+    await store.aclose()
+
+
+async def look(market: Market, vendors: Vendors, at: datetime) -> MarketView:
+    vendors.clock.at = at
+    return await market.view(WGMI_BTC, at)
+
+
+def one_day(view: MarketView) -> Measurement:
+    measured = view.current.measurements[Window.D1]
+    assert isinstance(measured, Measurement)
+    return measured
+
+
+async def test_in_a_session_both_legs_are_read_as_of_the_earlier_quote(market: Market, vendors: Vendors) -> None:
+    traded = NOON - timedelta(minutes=4)
+    vendors.etf_moves[date(2026, 3, 3)] = 20.0
+    vendors.etf_last = (22.0, traded)
+    vendors.crypto_moves = {
+        YESTERDAY: 50_000.0,
+        NOON - timedelta(minutes=30): 45_000.0,
+        NOON - timedelta(minutes=2): 60_000.0,
+    }
+
+    view = await look(market, vendors, NOON)
+
+    assert view.live is not None
+    assert traded == view.live.at
+    assert [0.10, -0.10] == pytest.approx([one_day(view).etf_return, one_day(view).crypto_return])
+    assert date(2026, 3, 3) == one_day(view).anchor
+    assert view.live.crypto is not None
+    assert ("Coinbase", 45_000.0, traded) == (view.live.crypto.source, view.live.crypto.price, view.live.crypto.at)
+
+
+async def test_a_live_window_runs_from_the_close_that_many_sessions_ago(market: Market, vendors: Vendors) -> None:
+    vendors.etf_last = (22.0, NOON)
+
+    view = await look(market, vendors, NOON)
+    week = view.current.measurements[Window.D5]
+
+    assert isinstance(week, Measurement)
+    assert (date(2026, 3, 4), date(2026, 2, 25), True) == (week.session, week.anchor, week.live)
+
+
+async def test_before_the_first_trade_of_the_day_rules_see_the_last_close(market: Market, vendors: Vendors) -> None:
+    vendors.etf_moves[date(2026, 3, 3)] = 25.0
+
+    view = await look(market, vendors, OPEN + timedelta(minutes=2))
+    seen = view.observe(parse_rule("1d 8pp"))
+
+    assert (None, "no WGMI trade yet in the session of 2026-03-04") == (view.live, view.live_reason)
+    assert (YESTERDAY, True) == (seen.at, seen.closing)
+    assert seen.value is not None
+    assert seen.value > 0.2
+
+
+async def test_half_an_hour_without_a_first_trade_is_no_data(market: Market, vendors: Vendors) -> None:
+    view = await look(market, vendors, OPEN + timedelta(minutes=30))
+
+    seen = view.observe(parse_rule("1d 8pp"))
+
+    assert (None, "no WGMI trade yet in the session of 2026-03-04") == (seen.value, seen.reason)
+    assert view.legs(parse_rule("1d 8pp")) is None
+    with pytest.raises(ValueError, match="nothing to look at"):
+        view.stamps(parse_rule("1d 8pp"))
+
+
+async def test_an_etf_trade_of_twenty_minutes_ago_is_not_live(market: Market, vendors: Vendors) -> None:
+    vendors.etf_last = (22.0, NOON - timedelta(minutes=21))
+
+    view = await look(market, vendors, NOON)
+
+    assert "the last WGMI trade at Yahoo is 21 min old" == view.live_reason
+    assert view.observe(parse_rule("1d 8pp")).value is None
+
+
+async def test_a_rule_at_close_looks_at_the_last_close_all_day(market: Market, vendors: Vendors) -> None:
+    vendors.etf_last = (22.0, NOON)
+
+    view = await look(market, vendors, NOON)
+
+    assert YESTERDAY == view.observe(parse_rule("1d 8pp at close")).at
+    assert NOON == view.observe(parse_rule("1d 8pp")).at
+
+
+async def test_bitcoin_that_is_older_than_the_etf_is_not_compared(market: Market, vendors: Vendors) -> None:
+    vendors.etf_last = (22.0, NOON)
+    vendors.faults["coinbase"] = [None] * 80
+    await look(market, vendors, NOON - timedelta(minutes=3))
+    vendors.faults["coinbase"] = [httpx.Response(404, json={"message": "NotFound"})]
+
+    view = await look(market, vendors, NOON)
+
+    assert "the BTC quote is 180 s older than the ETF's" == view.live_reason
+    assert "Coinbase on BTC" in view.problems[0]
+
+
+async def test_minute_bars_that_cannot_be_had_are_a_reason_and_a_problem(market: Market, vendors: Vendors) -> None:
+    await look(market, vendors, NOON - timedelta(minutes=5))
+    vendors.etf_last = (22.0, NOON - timedelta(minutes=4))
+    vendors.faults["coinbase"] = [None, httpx.Response(404, json={"message": "NotFound"})]
+
+    view = await look(market, vendors, NOON)
+
+    assert view.live is None
+    assert (view.live_reason,) == view.problems
+
+
+async def test_a_minute_that_nobody_traded_is_no_price(market: Market, vendors: Vendors) -> None:
+    await look(market, vendors, NOON - timedelta(minutes=5))
+    vendors.etf_last = (22.0, NOON - timedelta(minutes=4))
+    vendors.faults["coinbase"] = [None, httpx.Response(200, json=[])]
+
+    view = await look(market, vendors, NOON)
+
+    assert "no BTC price at 16:26 UTC, when WGMI last traded" == view.live_reason
+
+
+async def test_after_the_close_the_last_trades_stand_in_until_the_close_is_final(
+    market: Market, vendors: Vendors
+) -> None:
+    vendors.etf_last = (22.0, CLOSE - timedelta(minutes=1))
+
+    waiting = await look(market, vendors, CLOSE + timedelta(minutes=2))
+    final = await look(market, vendors, CLOSE + timedelta(minutes=16))
+
+    assert waiting.live is not None
+    assert CLOSE - timedelta(minutes=1) == waiting.live.at
+    assert (None, CLOSE) == (final.live, final.current.at)
+
+
+async def test_a_close_that_never_comes_is_told_with_its_reason(market: Market, vendors: Vendors) -> None:
+    vendors.etf_last = (20.0, YESTERDAY)
+    await look(market, vendors, YESTERDAY + timedelta(hours=1))
+    vendors.faults["yahoo"] = [httpx.Response(404)] * 9
+
+    view = await look(market, vendors, CLOSE + timedelta(minutes=31))
+    measured = view.current.measurements[Window.D1]
+
+    assert isinstance(measured, NotMeasured)
+    assert "2026-03-04: Yahoo has no WGMI close for this session" == measured.reason
+    assert view.current.etf is None
+    assert measured.reason == view.observe(parse_rule("1d 8pp")).reason
+
+
+async def test_out_of_hours_bitcoins_move_implies_a_gap_and_no_divergence(market: Market, vendors: Vendors) -> None:
+    calm = await look(market, vendors, CLOSE + timedelta(hours=1))
+    vendors.crypto_moves = {CLOSE + timedelta(hours=2): 40_000.0}
+
+    view = await look(market, vendors, CLOSE + timedelta(hours=3))
+    gap = view.gap
+
+    assert view.live is None
+    assert one_day(calm).spread == one_day(view).spread
+    assert gap is not None
+    assert gap.beta is not None
+    assert gap.move == pytest.approx(-0.2, abs=0.02)
+    assert gap.beta * gap.move == gap.implied
+    assert (gap.implied, view.now) == (view.observe(parse_rule("gap 5%")).value, gap.at)
+    assert 40_000.0 == view.stamps(parse_rule("gap 5%"))[1].price
+
+
+async def test_the_gap_is_over_when_the_etf_trades_again(market: Market, vendors: Vendors) -> None:
+    vendors.etf_last = (20.0, NOON)
+
+    view = await look(market, vendors, NOON)
+
+    assert (None, 0.0) == (view.gap, view.observe(parse_rule("gap 5%")).value)
+
+
+async def test_without_a_bitcoin_quote_there_is_no_gap(market: Market, vendors: Vendors) -> None:
+    vendors.faults["coinbase"] = [None] * 65 + [httpx.Response(404, json={"message": "NotFound"})] * 9
+    view = await look(market, vendors, CLOSE + timedelta(hours=1))
+
+    assert view.observe(parse_rule("gap 5%")).reason == "no bitcoin price since the close, or no beta"
+
+
+async def test_the_drawdown_rule_reads_bitcoins_depth(market: Market, vendors: Vendors) -> None:
+    vendors.crypto_moves = {CLOSE - timedelta(hours=2): 20_000.0}
+
+    view = await look(market, vendors, CLOSE + timedelta(hours=1))
+
+    assert 0.6 == pytest.approx(view.observe(parse_rule("drawdown 60%")).value, abs=0.01)
+
+
+async def test_a_metric_without_enough_history_says_so(market: Market, vendors: Vendors) -> None:
+    vendors.crypto_moves = {datetime(2020, 1, 1, tzinfo=UTC): 50_000.0}
+
+    view = await look(market, vendors, CLOSE + timedelta(hours=1))
+
+    assert "too little history for residual" == view.observe(parse_rule("1d residual 5pp")).reason
+
+
+async def test_a_view_is_shared_for_a_few_seconds_and_fetched_once(market: Market, vendors: Vendors) -> None:
+    first = await look(market, vendors, NOON)
+    calls = len(vendors.requests)
+
+    again = await look(market, vendors, NOON + timedelta(seconds=19))
+    later = await look(market, vendors, NOON + timedelta(seconds=20))
+
+    assert first is again
+    assert later is market.latest(WGMI_BTC)
+    assert len(vendors.requests) == calls + 2  # one chart, one ticker
+
+
+async def test_no_prices_at_all_say_what_the_source_said(market: Market, vendors: Vendors) -> None:
+    vendors.faults["yahoo"] = [httpx.Response(404)]
+
+    with pytest.raises(NoHistoryError, match=r"No WGMI prices yet\. Yahoo on WGMI: knows no symbol"):
+        await look(market, vendors, NOON)
+    assert market.latest(WGMI_BTC) is None
+
+
+@pytest.mark.parametrize(
+    ("at", "session", "half_day"),
+    [
+        pytest.param(datetime(2025, 11, 28, 17, 30, tzinfo=UTC), date(2025, 11, 28), True, id="half-day"),
+        pytest.param(datetime(2026, 3, 9, 13, 45, tzinfo=UTC), date(2026, 3, 9), False, id="first summer session"),
+    ],
+)
+async def test_live_follows_the_calendar(
+    market: Market, vendors: Vendors, at: datetime, session: date, half_day: bool
+) -> None:
+    vendors.etf_last = (22.0, at)
+
+    view = await look(market, vendors, at)
+
+    assert view.live is not None
+    assert (session, half_day) == (view.live.session, view.market.half_day)

@@ -1,0 +1,289 @@
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+
+from services.domain.decide import Side, Status
+from services.domain.episode import Entry, EntryKind
+from services.domain.errors import NotFoundError
+from tests.fakes.floor import CLOSE, DESK, OPEN, OTHER_DESK, TODAY, YESTERDAY, Floor, trading_floor
+
+BEGIN = OPEN + timedelta(minutes=30)
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+async def floor() -> AsyncIterator[Floor]:
+    async with trading_floor() as floor:
+        yield floor
+
+
+async def timeline(floor: Floor) -> list[tuple[EntryKind, str]]:
+    """The thread that would be posted, in its order, once the alert's own message stands."""
+    now, entries = floor.clock.at, list[Entry]()
+    while due := await floor.store.due(now):
+        for delivery in due:
+            if delivery.entry is not None:
+                entries.append(delivery.entry)
+            await floor.store.mark_sent(delivery, f"{delivery.id}", now)
+    return [(entry.kind, entry.reason) for entry in entries]
+
+
+async def test_a_breach_that_holds_opens_one_alert_and_clearing_closes_it(floor: Floor) -> None:
+    await floor.desk.add_rule(DESK, "1d 8pp", "U1")
+
+    await floor.ticks(BEGIN, [0.05, 0.09])
+    assert [] == await floor.open_alerts()
+    fired_at = await floor.ticks(BEGIN + timedelta(minutes=10), [0.10])
+    (alert,) = await floor.open_alerts(DESK)
+    resolved_at = await floor.ticks(BEGIN + timedelta(minutes=15), [0.06, 0.047])
+    (closed,) = await floor.desk.history(DESK)
+
+    assert (Side.ABOVE, fired_at, None) == (alert.side, alert.opened_at, alert.closed_at)
+    assert "10pp is past 8pp, held for 5m" == alert.reason
+    assert pytest.approx(0.10) == alert.lead.measurement.spread
+    assert [20.0 * 1.1, 50_000.0] == pytest.approx([alert.etf.price, alert.crypto.price])
+    assert ("Yahoo", "Coinbase", False) == (alert.etf.source, alert.crypto.source, alert.simulated)
+    assert [] == await floor.open_alerts()
+    assert (resolved_at, alert.id) == (closed.closed_at, closed.id)
+    assert pytest.approx(0.10) == closed.facts[0].peak
+    assert [(EntryKind.RESOLVED, "1d 8pp: 4.7pp is back inside the clear level of 4.8pp")] == await timeline(floor)
+
+
+async def test_a_blip_shorter_than_the_hold_wakes_nobody(floor: Floor) -> None:
+    await floor.desk.add_rule(DESK, "1d 8pp", "U1")
+
+    await floor.ticks(BEGIN, [0.09, 0.05, 0.09, 0.05])
+
+    assert ([], []) == (await floor.open_alerts(), await floor.desk.history(DESK))
+
+
+async def test_rules_that_breach_together_are_one_alert_and_a_second_desk_has_its_own(floor: Floor) -> None:
+    await floor.desk.add_rule(DESK, "1d 8pp for 0s", "U1")
+    await floor.desk.add_rule(DESK, "1d 12pp for 0s", "U1")
+    await floor.desk.add_rule(OTHER_DESK, "1d 8pp for 0s", "U2")
+
+    await floor.ticks(BEGIN, [0.09, 0.13, 0.07, 0.01])
+
+    (closed,) = await floor.desk.history(DESK)
+    (other,) = await floor.desk.history(OTHER_DESK)
+    assert (2, 1) == (len(closed.facts), len(other.facts))
+    assert [
+        (EntryKind.JOINED, "1d 12pp for 0s: 13pp is past 12pp"),
+        (EntryKind.LEFT, "1d 12pp for 0s: 7pp is back inside the clear level of 7.2pp"),
+        (EntryKind.RESOLVED, "1d 8pp for 0s: 1pp is back inside the clear level of 4.8pp"),
+        (EntryKind.RESOLVED, "1d 8pp for 0s: 1pp is back inside the clear level of 4.8pp"),
+    ] == sorted(await timeline(floor), key=lambda entry: list(EntryKind).index(entry[0]))
+
+
+async def test_a_flip_ends_one_alert_and_opens_the_other(floor: Floor) -> None:
+    await floor.desk.add_rule(DESK, "1d 8pp for 0s", "U1")
+
+    await floor.ticks(BEGIN, [0.09, -0.09])
+
+    (alert,) = await floor.open_alerts()
+    assert Side.BELOW is alert.side
+    assert [Side.BELOW, Side.ABOVE] == [one.side for one in await floor.desk.history(DESK)]
+
+
+async def test_an_open_alert_follows_its_peak_and_ages_no_more_than_a_quarter_of_an_hour(floor: Floor) -> None:
+    await floor.desk.add_rule(DESK, "1d 8pp for 0s", "U1")
+    await floor.ticks(BEGIN, [0.10, 0.14])
+    (peaked,) = await floor.open_alerts()
+    await floor.ticks(BEGIN + timedelta(minutes=10), [0.12])
+    (unchanged,) = await floor.open_alerts()
+    await floor.ticks(BEGIN + timedelta(minutes=15), [0.12, 0.12])
+    (refreshed,) = await floor.open_alerts()
+
+    assert pytest.approx(0.14) == peaked.facts[0].peak
+    assert BEGIN + timedelta(minutes=5) == peaked.as_of
+    assert peaked == unchanged
+    assert [0.14, 0.12] == pytest.approx([refreshed.facts[0].peak, refreshed.facts[0].value])
+    assert BEGIN + timedelta(minutes=20) == refreshed.as_of
+
+
+async def test_at_the_close_no_hold_is_needed_and_the_night_changes_nothing(floor: Floor) -> None:
+    floor.vendors.etf_moves[TODAY] = 22.0
+    await floor.desk.add_rule(DESK, "1d 8pp for 1h", "U1")
+
+    await floor.tick(CLOSE + timedelta(minutes=20))
+    (alert,) = await floor.open_alerts()
+    night = [await floor.tick(CLOSE + timedelta(hours=hour)) for hour in range(1, 12)]
+
+    assert (CLOSE, "10pp is past 8pp at the close") == (alert.opened_at, alert.reason)
+    assert [0] * 11 == night
+    assert [alert] == await floor.open_alerts()
+
+
+async def test_a_rule_at_close_ignores_the_session_and_decides_at_its_end(floor: Floor) -> None:
+    await floor.desk.add_rule(DESK, "1d 8pp at close", "U1")
+    floor.vendors.etf_moves[TODAY] = 18.0
+
+    await floor.ticks(BEGIN, [0.2, 0.2, 0.2])
+    during = await floor.open_alerts()
+    await floor.tick(CLOSE + timedelta(minutes=20))
+
+    assert [] == during
+    assert [Side.BELOW] == [alert.side for alert in await floor.open_alerts()]
+
+
+async def test_a_corrected_close_ends_the_alert_that_it_would_not_have_opened(floor: Floor) -> None:
+    floor.vendors.etf_moves[TODAY] = 22.0
+    await floor.desk.add_rule(DESK, "1d 8pp at close", "U1")
+    await floor.tick(CLOSE + timedelta(minutes=20))
+
+    floor.vendors.etf_moves[TODAY] = 20.1
+    floor.vendors.etf_last = (20.2, OPEN + timedelta(days=1, minutes=1))
+    await floor.tick(OPEN + timedelta(days=1, minutes=2))
+
+    (closed,) = await floor.desk.history(DESK)
+    assert closed.closed_at is not None
+
+
+async def test_stale_prices_neither_fire_nor_resolve_and_end_in_nodata(floor: Floor) -> None:
+    await floor.desk.add_rule(DESK, "1d 8pp for 0s", "U1")
+    await floor.tick(BEGIN, 0.10)
+    floor.vendors.faults["yahoo"] = [httpx.Response(429)]
+
+    await floor.tick(BEGIN + timedelta(minutes=25))
+    (watch,) = await floor.desk.rules(DESK)
+    later = BEGIN + timedelta(minutes=56)
+
+    assert (Status.FIRING, Status.NODATA) == (watch.state.status(floor.clock.at), watch.state.status(later))
+    assert 1 == len(await floor.open_alerts())
+    await floor.tick(later, 0.10)
+    (again,) = await floor.desk.rules(DESK)
+    assert Status.FIRING is again.state.status(later)
+
+
+async def test_without_any_prices_every_rule_learns_that_there_is_nothing_to_see() -> None:
+    async with trading_floor(warm=False) as floor:
+        floor.vendors.faults["yahoo"] = [httpx.Response(404)] * 5
+        await floor.desk.add_rule(DESK, "1d 8pp", "U1")
+
+        changed = [await floor.tick(BEGIN + minute * MINUTE) for minute in (0, 1, 31)]
+        (watch,) = await floor.desk.rules(DESK)
+
+    assert [1, 0, 0] == changed
+    assert Status.NODATA is watch.state.status(BEGIN + 31 * MINUTE)
+
+
+async def test_a_removed_rule_closes_the_alert_that_it_alone_kept_open(floor: Floor) -> None:
+    added = await floor.desk.add_rule(DESK, "1d 8pp for 0s", "U1")
+    await floor.desk.add_rule(DESK, "1d 9pp for 0s", "U1")
+    await floor.tick(BEGIN, 0.10)
+
+    await floor.desk.remove_rule(DESK, added.watch.id, "U7")
+    (alert,) = await floor.open_alerts()
+    (kept,) = await floor.desk.rules(DESK)
+    await floor.desk.remove_rule(DESK, kept.id, "U7")
+
+    assert [False, True] == [fact.active for fact in alert.facts]
+    assert [] == await floor.open_alerts()
+    assert [EntryKind.LEFT, EntryKind.RESOLVED] == [kind for kind, _ in await timeline(floor)]
+
+
+async def test_a_rule_that_was_removed_behind_our_back_is_dropped_by_the_next_tick(floor: Floor) -> None:
+    added = await floor.desk.add_rule(DESK, "1d 8pp for 0s", "U1")
+    await floor.desk.add_rule(DESK, "5d 90pp", "U1")
+    await floor.tick(BEGIN, 0.10)
+    await floor.store.remove_rule(DESK, added.watch.id, BEGIN)
+
+    await floor.tick(BEGIN + 5 * MINUTE, 0.10)
+
+    (closed,) = await floor.desk.history(DESK)
+    assert ("the rule was removed", []) == (closed.reason, await floor.open_alerts())
+
+
+async def test_a_tick_is_done_once_however_often_it_is_called(floor: Floor) -> None:
+    await floor.desk.add_rule(DESK, "1d 8pp for 0s", "U1")
+
+    done = [await floor.tick(BEGIN + timedelta(seconds=second), 0.10) for second in (0, 20, 59)]
+
+    assert [1, 0, 0] == done
+
+
+async def test_delivery_is_woken_only_where_there_is_something_to_tell(floor: Floor) -> None:
+    await floor.desk.add_rule(DESK, "1d 8pp for 0s", "U1")
+
+    await floor.ticks(BEGIN, [0.01, 0.02, 0.10])
+
+    assert [BEGIN + timedelta(minutes=10)] == floor.nudges
+
+
+async def test_acknowledging_and_snoozing_mark_the_alert_once(floor: Floor) -> None:
+    await floor.desk.add_rule(DESK, "1d 8pp for 0s", "U1")
+    await floor.tick(BEGIN, 0.10)
+    (alert,) = await floor.open_alerts()
+
+    first = await floor.desk.acknowledge(DESK, alert.id, "U1")
+    second = await floor.desk.acknowledge(DESK, alert.id, "U2")
+    snoozed = await floor.desk.snooze(DESK, alert.id, "U2", BEGIN + timedelta(hours=1))
+
+    assert (True, False, True) == (first.changed, second.changed, snoozed.changed)
+    assert second.alert.acknowledged is not None
+    assert "U1" == second.alert.acknowledged.by
+    assert snoozed.alert.is_snoozed(BEGIN + timedelta(minutes=59))
+    with pytest.raises(NotFoundError):
+        await floor.desk.acknowledge(OTHER_DESK, alert.id, "U3")
+
+
+async def test_a_snoozed_alert_stays_silent_but_tells_its_end(floor: Floor) -> None:
+    await floor.desk.add_rule(DESK, "1d 8pp for 0s", "U1")
+    await floor.desk.add_rule(DESK, "1d 12pp for 0s", "U1")
+    await floor.tick(BEGIN, 0.10)
+    (alert,) = await floor.open_alerts()
+    await floor.desk.snooze(DESK, alert.id, "U1", BEGIN + timedelta(hours=1))
+
+    await floor.ticks(BEGIN + timedelta(minutes=5), [0.13, 0.07, 0.01])
+
+    assert [EntryKind.SNOOZED, EntryKind.RESOLVED] == [kind for kind, _ in await timeline(floor)]
+
+
+async def test_an_alert_that_is_over_cannot_be_acknowledged(floor: Floor) -> None:
+    await floor.desk.add_rule(DESK, "1d 8pp for 0s", "U1")
+    await floor.ticks(BEGIN, [0.10, 0.01])
+    (closed,) = await floor.desk.history(DESK)
+
+    acknowledged = await floor.desk.acknowledge(DESK, closed.id, "U1")
+    snoozed = await floor.desk.snooze(DESK, closed.id, "U1", BEGIN + timedelta(hours=9))
+
+    assert (False, False) == (acknowledged.changed, snoozed.changed)
+
+
+async def test_a_restart_goes_on_with_what_was_open(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/floor.db"
+    async with trading_floor(url) as floor:
+        await floor.desk.add_rule(DESK, "1d 8pp", "U1")
+        await floor.ticks(BEGIN, [0.10, 0.10])
+        (alert,) = await floor.open_alerts()
+
+    async with trading_floor(url, floor.clock) as floor:
+        await floor.ticks(BEGIN + timedelta(minutes=10), [0.06, 0.01])
+        (closed,) = await floor.desk.history(DESK)
+
+    assert (alert.id, alert.opened_at) == (closed.id, closed.opened_at)
+    assert BEGIN + timedelta(minutes=15) == closed.closed_at
+
+
+async def test_a_hold_goes_on_over_a_restart(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/floor.db"
+    async with trading_floor(url) as floor:
+        await floor.desk.add_rule(DESK, "1d 8pp", "U1")
+        await floor.tick(BEGIN, 0.10)
+
+    async with trading_floor(url, floor.clock) as floor:
+        await floor.tick(BEGIN + timedelta(minutes=5), 0.10)
+
+        assert 1 == len(await floor.open_alerts())
+
+
+async def test_another_pair_is_watched_on_the_same_machinery(floor: Floor) -> None:
+    floor.vendors.etf_moves[YESTERDAY] = 20.0
+    await floor.desk.add_rule(DESK, "1d 8pp for 0s on MARA/BTC", "U1")
+
+    await floor.tick(BEGIN, 0.10)
+
+    assert ["MARA/BTC"] == [str(alert.pair) for alert in await floor.open_alerts()]
