@@ -10,14 +10,17 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from services.domain.align import Aligned
 from services.domain.replay import replay
 from services.domain.rule import parse_rule
 from tests.bench.figure import Figure, median_ms
 from tests.fakes.market import random_market
+
+if TYPE_CHECKING:
+    from services.domain.align import Aligned
 
 SESSIONS = 4 * 252
 RUNS = 5

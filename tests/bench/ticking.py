@@ -5,16 +5,19 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 from statistics import median
+from typing import TYPE_CHECKING
 
 from services.domain.decide import RuleState, decide
 from services.domain.episode import Channel
 from services.domain.rule import parse_rule
-from services.market import MarketView
 from services.ports import Watch
 from services.watchlist import lay_out
 from tests.bench.figure import Figure, median_ms
 from tests.fakes.market import random_market
 from tests.fakes.views import a_view
+
+if TYPE_CHECKING:
+    from services.market import MarketView
 
 RULES = 100_000
 TEXTS = ("1d 60pp", "5d 90pp", "20d 200pp", "60d 300pp above", "1d 70pp below", "252d 900pp", "5d residual 90pp")

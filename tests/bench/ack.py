@@ -1,0 +1,72 @@
+"""The acknowledgement of /minerpulse beside that of a bare Bolt app in the same mode, signed requests and all."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+
+from slack_bolt.async_app import AsyncApp, AsyncBoltRequest
+from slack_sdk.signature import SignatureVerifier
+from slack_sdk.web.async_client import AsyncWebClient
+
+import handlers
+from bot.slack import build_bolt
+from tests.bench.figure import Figure, paired_ms
+from tests.fakes.floor import trading_floor
+from tests.fakes.slack import SECRET, TOKEN, serving
+
+if TYPE_CHECKING:
+    from slack_bolt.async_app import AsyncAck
+
+RUNS = 300
+
+
+async def bench() -> list[Figure]:
+    """Help goes out in the acknowledgement itself; for the board it is empty, and the answer comes after it.
+
+    The bare app has one listener of the same form: text in the acknowledgement, or a lazy listener that does nothing.
+    """
+    async with serving() as slack, trading_floor() as floor:
+        client = AsyncWebClient(token=TOKEN, base_url=f"{slack.url}api/")
+        ours, bare, lazy = (build_bolt(client, SECRET) for _ in range(3))
+        tasks = handlers.register(ours, floor.desk, floor.clock)
+        bare.command("/minerpulse")(_bare)
+        lazy.command("/minerpulse")(ack=_empty, lazy=[_nothing])
+        figures = [
+            await _figure("ack of /minerpulse help", "a bare Bolt ack", ours, bare, "help"),
+            await _figure("ack of /minerpulse", "a bare Bolt lazy ack", ours, lazy, ""),
+        ]
+        await tasks.drain()
+    return figures
+
+
+async def _figure(what: str, beside: str, ours: AsyncApp, theirs: AsyncApp, text: str) -> Figure:
+    form = {"command": "/minerpulse", "text": text, "team_id": "T1", "channel_id": "C1", "user_id": "U1"}
+    body = urlencode({**form, "response_url": "http://127.0.0.1:9/none"})
+
+    async def ask(app: AsyncApp) -> None:
+        stamp = str(int(time.time()))
+        headers = {
+            "content-type": ["application/x-www-form-urlencoded"],
+            "x-slack-request-timestamp": [stamp],
+            "x-slack-signature": [str(SignatureVerifier(SECRET).generate_signature(timestamp=stamp, body=body))],
+        }
+        response = await app.async_dispatch(AsyncBoltRequest(body=body, headers=headers))
+        if response.status != 200:
+            raise AssertionError(response.body)
+
+    measured, bare = await paired_ms(lambda: ask(ours), lambda: ask(theirs), RUNS)
+    return Figure(what=what, measured=measured, beside=bare, beside_what=beside, unit="ms", budget=1.5, of_ratio=True)
+
+
+async def _bare(ack: AsyncAck) -> None:
+    await ack("ok")
+
+
+async def _empty(ack: AsyncAck) -> None:
+    await ack()
+
+
+async def _nothing() -> None:
+    pass

@@ -1,0 +1,54 @@
+"""Memory of the whole app in steady state: one workspace, three years of history, a day of ticks."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from tests.bench.figure import Figure
+
+OURS = """
+import asyncio, resource
+from datetime import timedelta
+from bot.app import build
+from bot.settings import Settings
+from services.domain.episode import Channel
+from services.sources.simulated import Simulated
+from tests.fakes.clock import SetClock
+from tests.fakes.floor import OPEN
+
+async def day():
+    clock = SetClock(OPEN)
+    settings = Settings(database_url="sqlite://", etf_source="simulated", crypto_source="simulated")
+    async with build(settings, clock=clock) as app:
+        await app.desk.start(Channel(team="T1", id="C1"), "U1")
+        for minute in range(24 * 60):
+            await app.monitor.tick(clock.advance(timedelta(minutes=1)))
+
+asyncio.run(day())
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+"""
+BARE = """
+import resource
+import pandas, slack_bolt.async_app, sqlalchemy, httpx, starlette, uvicorn, exchange_calendars
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+"""
+
+
+async def bench() -> list[Figure]:
+    """The highest resident memory, beside a process that only imports the libraries."""
+    return [
+        Figure(
+            what="memory, one workspace, after a day of ticks",
+            measured=_peak_mb(OURS),
+            beside=_peak_mb(BARE),
+            beside_what="imports alone",
+            unit="MB",
+            budget=180,
+        )
+    ]
+
+
+def _peak_mb(program: str) -> float:
+    command = [sys.executable, "-c", program]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)  # noqa: S603 -- ours

@@ -1,0 +1,40 @@
+"""Calls to the vendors per tick, with few rules and with many in many channels."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from services.domain.episode import Channel
+from services.domain.rule import parse_rule
+from tests.bench.figure import Figure
+from tests.fakes.floor import OPEN, trading_floor
+
+TICKS = 20
+
+
+async def bench() -> list[Figure]:
+    """One channel with one rule, beside 200 channels with 5 rules each."""
+    many, few = await _calls(channels=200, rules=5), await _calls(channels=1, rules=1)
+    return [
+        Figure(
+            what="vendor calls a tick, 1,000 rules in 200 channels",
+            measured=many,
+            beside=few,
+            beside_what="with one rule",
+            unit="calls",
+            budget=1.0,
+            of_ratio=True,
+        )
+    ]
+
+
+async def _calls(*, channels: int, rules: int) -> float:
+    async with trading_floor() as floor:
+        for number in range(channels):
+            texts = [f"1d {30 + step}pp" for step in range(rules)]
+            channel = Channel(team="T1", id=f"C{number}")
+            await floor.store.add_rules(channel, [parse_rule(text) for text in texts], "U1", OPEN)
+        floor.vendors.requests.clear()
+        for step in range(TICKS):
+            await floor.tick(OPEN + timedelta(minutes=30 + step), 0.01)
+        return len(floor.vendors.requests) / TICKS
