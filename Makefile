@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench setup lock clean
+.PHONY: help run test check bench picture setup lock clean
 
 help: ## list these commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ check: $(VENV)/.dev ## lint, types, layers, dependencies and coverage
 
 bench: $(VENV)/.dev ## measure the speed and memory budgets, as ratios in one run
 	@$(BIN)/python -m tests.bench
+
+picture: ## draw docs/alert.png anew, with a Chromium that is installed here
+	@$(PYTHON) docs/draw_alert.py
 
 setup: $(VENV)/.dev ## create .venv with everything for development
 

@@ -1,0 +1,93 @@
+"""Draw docs/alert.png from a golden Block Kit payload, with a Chromium that is installed here: `make picture`."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent
+PAYLOAD = ROOT.parent / "tests/golden/alert_firing.json"
+PICTURE = ROOT / "alert.png"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--force-device-scale-factor=2")
+PAGE = """<!doctype html><meta charset="utf-8"><style>
+body {{ margin: 0; padding: 20px 24px; font: 15px/1.47 Lato, "Noto Sans"; color: #1d1c1d; background: #fff }}
+.message {{ display: flex; gap: 12px; width: 560px }}
+.face {{ flex: none; width: 36px; height: 36px; border-radius: 8px; background: #1d1c1d; color: #fff;
+  font: 700 15px/36px Lato; text-align: center }}
+.who b {{ font-weight: 900 }}
+.who i {{ font: 700 10px/1 Lato, sans-serif; background: #e8e8e8; color: #616061; padding: 2px 3px }}
+.who time {{ font-size: 12px; color: #616061 }}
+h3 {{ margin: 6px 0 8px; font-size: 18px; font-weight: 900 }}
+p {{ margin: 0 0 8px }}
+p.context {{ font-size: 12px; color: #616061 }}
+code {{ font: 12px "Noto Sans Mono", monospace; color: #c01343; background: #f8f8f8; border: 1px solid #ddd;
+  border-radius: 3px; padding: 2px 3px }}
+.button {{ display: inline-block; margin-right: 8px; padding: 5px 12px; border: 1px solid #bbb; border-radius: 4px;
+  font-weight: 700; font-size: 13px }}
+.primary {{ background: #007a5a; border-color: #007a5a; color: #fff }}
+</style><div class="message"><div class="face">MP</div><div>
+<div class="who"><b>MinerPulse</b> <i>APP</i> <time>{time}</time></div>{blocks}</div></div>"""
+
+
+def main() -> int:
+    """Write the picture; say what is missing where there is no browser."""
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if browser is None:
+        print("No Chromium here. Install one, such as Debian's package chromium, and run this again.", file=sys.stderr)
+        return 1
+    payload = json.loads(PAYLOAD.read_text(encoding="utf-8"))
+    with tempfile.TemporaryDirectory() as folder:
+        page = Path(folder) / "alert.html"
+        page.write_text(PAGE.format(time="10:40 AM", blocks="".join(map(block, payload["blocks"]))), encoding="utf-8")
+        subprocess.run(  # noqa: S603 -- a browser on a page of our own
+            [
+                browser,
+                *FLAGS,
+                f"--user-data-dir={folder}/profile",
+                "--window-size=620,390",
+                f"--screenshot={PICTURE}",
+                page.as_uri(),
+            ],
+            check=True,
+            stderr=subprocess.DEVNULL,
+        )
+    return 0
+
+
+def block(one: dict[str, Any]) -> str:
+    """Draw one block."""
+    match one["type"]:
+        case "header":
+            return f"<h3>{html.escape(one['text']['text'])}</h3>"
+        case "section":
+            return f"<p>{mrkdwn(one['text']['text'])}</p>"
+        case "context":
+            return "".join(f'<p class="context">{mrkdwn(element["text"])}</p>' for element in one["elements"])
+        case "actions":
+            return "".join(map(button, one["elements"]))
+    raise ValueError(f"no picture of a {one['type']} block")
+
+
+def button(element: dict[str, Any]) -> str:
+    """Draw a button, or a menu with its arrow."""
+    if element["type"] == "static_select":
+        return f'<span class="button">{html.escape(element["placeholder"]["text"])} ▾</span>'
+    return f'<span class="button {element.get("style", "")}">{html.escape(element["text"]["text"])}</span>'
+
+
+def mrkdwn(text: str) -> str:
+    """Turn Slack's bold, code and line breaks into HTML; its escapes are HTML's own."""
+    text = re.sub(r"`([^`]+)`", r"<code>\1</code>", text)
+    return re.sub(r"\*([^*\n]+)\*", r"<b>\1</b>", text).replace("\n", "<br>")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
