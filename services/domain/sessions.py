@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FULL_SESSION = timedelta(hours=6, minutes=30)
-LOOK_AHEAD = timedelta(days=370)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,8 +81,12 @@ def sessions_between(first: date, last: date) -> Sessions:
 
 
 def sessions_around(day: date, *, since: date) -> Sessions:
-    """Build the sessions from `since` to a year past `day`; rebuilt once a day, as `day` moves on."""
-    return sessions_between(since, day + LOOK_AHEAD)
+    """Build the sessions from the year of `since` to the end of the year after `day`.
+
+    The bounds follow the day, so a process that runs for years never comes to their end; within a year they are the
+    same, and nothing is built twice.
+    """
+    return sessions_between(date(since.year, 1, 1), date(day.year + 1, 12, 31))
 
 
 def _utc_seconds(column: object) -> NDArray[np.datetime64]:

@@ -1,4 +1,4 @@
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 
 import numpy as np
 import pandas_market_calendars
@@ -93,8 +93,10 @@ def test_a_date_past_the_last_session_has_no_position() -> None:
     assert CALENDAR.position(np.datetime64("2031-01-02")) is None
 
 
-def test_the_calendar_reaches_a_year_ahead_and_moves_with_the_day() -> None:
-    today = date(2026, 11, 22)
+def test_the_calendar_reaches_a_year_ahead_of_any_day_and_is_built_once_a_year() -> None:
+    new_years_eve, new_year = date(2026, 12, 31), date(2027, 1, 1)
+    since = date(2024, 10, 22)
 
-    assert sessions_around(today, since=date(2024, 1, 1)).last == today + timedelta(days=370)
-    assert sessions_around(today + timedelta(days=1), since=date(2024, 1, 1)).last == today + timedelta(days=371)
+    assert date(2027, 12, 31) == sessions_around(new_years_eve, since=since).last
+    assert date(2028, 12, 31) == sessions_around(new_year, since=since).last
+    assert sessions_around(date(2026, 1, 2), since=since) is sessions_around(new_years_eve, since=since)
