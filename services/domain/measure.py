@@ -189,8 +189,8 @@ def measure(aligned: Aligned, window: Window) -> Measurement | NotMeasured:
     last = len(aligned) - 1
     start = int(anchors(aligned, window)[last])
     if start < 0:
-        first = f"{aligned.sessions[0]}"
-        return NotMeasured(window=window, reason=f"the history begins on {first}, less than {window.value} ago")
+        needed = "after the last close of the prior year" if window is Window.YTD else f"less than {window.value} ago"
+        return NotMeasured(window=window, reason=f"the history begins on {aligned.sessions[0]}, {needed}")
     for row in (last, start):
         if not aligned.complete[row]:
             return NotMeasured(window=window, reason=why_missing(aligned, row))

@@ -84,7 +84,7 @@ def a_fact(
     )
 
 
-def a_stamp(*, symbol: str = "WGMI", source: str = "nasdaq", price: float = 41.27, at: datetime = AT) -> LegStamp:
+def a_stamp(*, symbol: str = "WGMI", source: str = "Yahoo", price: float = 41.27, at: datetime = AT) -> LegStamp:
     """Build the source, price and instant of one leg."""
     return LegStamp(symbol=symbol, source=source, price=price, at=at)
 
@@ -116,7 +116,7 @@ def an_alert(
         as_of=as_of,
         facts=order([a_fact()] if facts is None else facts),
         etf=etf or a_stamp(symbol=pair.etf, at=as_of),
-        crypto=crypto or a_stamp(symbol=pair.crypto, source="coinbase", price=87_412.5, at=as_of),
+        crypto=crypto or a_stamp(symbol=pair.crypto, source="Coinbase", price=87_412.5, at=as_of),
         simulated=simulated,
         reason=reason,
         closed_at=closed_at,

@@ -1,0 +1,16 @@
+"""Refresh: the board again, in the place of the old one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from handlers import render
+from handlers.ask import Place, Reply
+
+if TYPE_CHECKING:
+    from handlers.ask import Ask
+
+
+async def answer(ask: Ask) -> Reply:
+    """Show the board as it is now."""
+    return Reply(message=render.board(await ask.desk.board(ask.channel), ask.now), place=Place.SAME)

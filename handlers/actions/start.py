@@ -1,0 +1,21 @@
+"""Start alerts here: the usual rules for a channel that has none."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from handlers import render
+from handlers.ask import Place, Reply
+from handlers.greeting import greet
+from services.domain.rule import DEFAULT_RULES
+
+if TYPE_CHECKING:
+    from handlers.ask import Ask
+
+
+async def answer(ask: Ask) -> Reply:
+    """Greet the channel, which proves that alerts can be posted, then add the rules and show the board again."""
+    if not await ask.desk.rules(ask.channel):
+        await greet(ask, DEFAULT_RULES)
+        await ask.desk.start(ask.channel, ask.by)
+    return Reply(message=render.board(await ask.desk.board(ask.channel), ask.now), place=Place.SAME)

@@ -1,0 +1,50 @@
+"""What a person asks for, and the reply: the one form that commands and buttons share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from slack_sdk.web.async_client import AsyncWebClient
+
+    from handlers.render.message import Message
+    from services.desk import Desk
+    from services.domain.episode import Channel
+    from services.ports import Clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Ask:
+    """One person's wish in one channel; `value` is what stands behind the command, or what the button carries."""
+
+    channel: Channel
+    by: str
+    value: str
+    desk: Desk
+    clock: Clock
+    client: AsyncWebClient
+
+    @property
+    def now(self) -> datetime:
+        """Tell the time, aware UTC."""
+        return self.clock.now()
+
+
+class Place(Enum):
+    """Where a reply appears."""
+
+    PERSON = "only to the person who asked"
+    SAME = "in place of the message whose button was pressed"
+    CHANNEL = "to everyone in the channel"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """An answer and its place."""
+
+    message: Message
+    place: Place = Place.PERSON

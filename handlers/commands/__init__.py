@@ -1,0 +1,60 @@
+"""The subcommands of /minerpulse; a new one is a file and a row here."""
+
+from __future__ import annotations
+
+from handlers.commands import board, help, history, rule_add, rule_remove, rules  # noqa: A004 -- the command's name
+from handlers.commands.command import Command
+
+COMMANDS = (
+    Command(
+        words=("board",),
+        summary="the market now, with buttons; /minerpulse alone does the same",
+        example="/minerpulse",
+        answer=board.answer,
+    ),
+    Command(
+        words=("rules",),
+        summary="what is watched in this channel",
+        example="/minerpulse rules",
+        answer=rules.answer,
+    ),
+    Command(
+        words=("rule", "add"),
+        takes="RULE",
+        summary="watch one thing more in this channel",
+        example="/minerpulse rule add 5d 15pp above",
+        at_once=rule_add.at_once,
+        answer=rule_add.answer,
+    ),
+    Command(
+        words=("rule", "remove"),
+        takes="ID",
+        summary="stop watching it; the numbers are in the list of rules",
+        example="/minerpulse rule remove 3",
+        at_once=rule_remove.at_once,
+        answer=rule_remove.answer,
+    ),
+    Command(
+        words=("history",),
+        summary="the last alerts of this channel",
+        example="/minerpulse history",
+        answer=history.answer,
+    ),
+    Command(
+        words=("help",),
+        summary="this list",
+        example="/minerpulse help",
+        at_once=help.at_once,
+    ),
+)
+
+
+def usage_hint() -> str:
+    """Give the hint that Slack shows while the command is typed."""
+    return f"[{' | '.join(command.form for command in COMMANDS)}]"
+
+
+def readme_table() -> str:
+    """Give the commands as a table in Markdown."""
+    rows = [f"| `{command.usage}` | {command.summary} | `{command.example}` |" for command in COMMANDS]
+    return "\n".join(["| Command | What it does | Example |", "|---|---|---|", *rows])

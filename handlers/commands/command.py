@@ -1,0 +1,45 @@
+"""A subcommand: one row of the table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from handlers.ask import Ask, Reply
+    from handlers.render.message import Message
+
+SLASH = "/minerpulse"
+
+
+def never(_argument: str, _commands: Sequence[Command]) -> Message | None:
+    """Leave every answer to the slow part."""
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """A subcommand of /minerpulse; help, usage and the manifest's hint derive from its fields.
+
+    `words` call it, `takes` names what stands after them. `at_once` gets that and the table, does no I/O, and gives
+    None where only `answer` can tell.
+    """
+
+    words: tuple[str, ...]
+    takes: str = ""
+    summary: str
+    example: str
+    at_once: Callable[[str, Sequence[Command]], Message | None] = never
+    answer: Callable[[Ask], Awaitable[Reply]] | None = None
+
+    @property
+    def form(self) -> str:
+        """What is typed after /minerpulse."""
+        return " ".join([*self.words, self.takes]).strip()
+
+    @property
+    def usage(self) -> str:
+        """What is typed."""
+        return f"{SLASH} {self.form}"

@@ -1,0 +1,16 @@
+"""/minerpulse history: the last alerts of the channel."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from handlers import render
+from handlers.ask import Reply
+
+if TYPE_CHECKING:
+    from handlers.ask import Ask
+
+
+async def answer(ask: Ask) -> Reply:
+    """List the last alerts of the channel."""
+    return Reply(message=render.history(await ask.desk.history(ask.channel)))

@@ -1,0 +1,32 @@
+"""/minerpulse rule remove ID: stop watching it."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from handlers import render
+from handlers.ask import Reply
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from handlers.ask import Ask
+    from handlers.commands.command import Command
+    from handlers.render import Message
+
+_NUMBER = re.compile(r"#?(\d{1,9})", re.ASCII)
+
+
+def at_once(argument: str, commands: Sequence[Command]) -> Message | None:
+    """Refuse what is no number of a rule."""
+    if _NUMBER.fullmatch(argument):
+        return None
+    rows = [command for command in commands if command.takes == "ID" or command.words == ("rules",)]
+    return render.usage(rows, "Which rule? Give its number, as in the list of rules:")
+
+
+async def answer(ask: Ask) -> Reply:
+    """Remove the rule."""
+    rule_id = int(ask.value.removeprefix("#"))
+    return Reply(message=render.removed(await ask.desk.remove_rule(ask.channel, rule_id, ask.by)))

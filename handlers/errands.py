@@ -1,0 +1,84 @@
+"""Slow work after the acknowledgement: kept until it is done, and never without an answer to the person."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from handlers.ask import Place, Reply
+from handlers.refusals import BLOCKS_REFUSED
+from handlers.render.complaint import complaint
+from handlers.render.message import plain, say
+from services.domain.errors import MinerPulseError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Coroutine
+
+    from slack_bolt.async_app import AsyncRespond
+    from slack_sdk.webhook import WebhookResponse
+
+    from handlers.render.message import Message
+
+SORRY = "Something went wrong; it has been logged. Try again in a minute."
+HTTP_OK = 200
+log = logging.getLogger(__name__)
+
+
+class Errands:
+    """Work that goes on after its acknowledgement, kept until it is done.
+
+    Bolt's own lazy listeners copy the whole request and the client with it, which a shared HTTP session does not
+    survive, and nothing keeps or drains their tasks.
+    """
+
+    def __init__(self) -> None:
+        self._running: set[asyncio.Task[None]] = set()
+
+    def begin(self, errand: Coroutine[None, None, None]) -> None:
+        """Let an errand run by itself."""
+        task = asyncio.create_task(errand)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def drain(self) -> None:
+        """Wait until every errand that has begun is done."""
+        while self._running:
+            await asyncio.wait(self._running)
+
+
+async def answer(respond: AsyncRespond, work: Awaitable[Reply | None]) -> None:
+    """Do what a person asked for and tell them the outcome; where it goes wrong, what to do in one sentence."""
+    try:
+        reply = await work
+    except MinerPulseError as error:
+        log.warning("told a person: %s", error)
+        reply = Reply(message=complaint(error))
+    except Exception:
+        log.exception("a person's wish failed")
+        reply = Reply(message=say(SORRY))
+    if reply is not None:
+        await _send(respond, reply)
+
+
+async def _send(respond: AsyncRespond, reply: Reply) -> None:
+    """Send a reply; where Slack refuses its blocks, once more in plain form."""
+    try:
+        taken = await _respond(respond, reply.message, reply.place)
+        if any(code in taken.body for code in BLOCKS_REFUSED):
+            log.warning("Slack refused an answer's blocks; sent in plain form")
+            taken = await _respond(respond, plain(reply.message), reply.place)
+    except Exception:
+        log.exception("an answer did not reach Slack")
+        return
+    if taken.status_code != HTTP_OK:
+        log.error("Slack did not take an answer: %s %s", taken.status_code, taken.body)
+
+
+async def _respond(respond: AsyncRespond, message: Message, place: Place) -> WebhookResponse:
+    return await respond(
+        text=message.text,
+        blocks=message.blocks,
+        response_type="in_channel" if place is Place.CHANNEL else "ephemeral",
+        replace_original=place is Place.SAME,
+    )

@@ -1,0 +1,23 @@
+"""The first message in a channel: it tells everyone that alerts come, and proves that they can."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from handlers import render
+from handlers.refusals import translated
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from handlers.ask import Ask
+
+
+async def greet(ask: Ask, rules: Sequence[str]) -> None:
+    """Post that these rules start here. Raises DeliveryError, which tells whom to ask where the app cannot post."""
+    simulated = ask.desk.market.history.simulated
+    message = render.started(ask.desk.pair, rules, ask.by, is_simulated=simulated)
+    with translated():
+        await ask.client.chat_postMessage(
+            channel=ask.channel.id, text=message.text, blocks=message.blocks, unfurl_links=False
+        )

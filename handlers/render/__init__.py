@@ -1,0 +1,31 @@
+"""Render: values in, messages out; nothing here asks, decides or sends."""
+
+from handlers.render.alert import alert
+from handlers.render.board import board
+from handlers.render.complaint import complaint
+from handlers.render.entry import entry
+from handlers.render.help import help_on, usage
+from handlers.render.history import history
+from handlers.render.message import Message, plain, say, together
+from handlers.render.outcome import no_close, unchanged
+from handlers.render.rules import added, removed, rules, started
+
+__all__ = [
+    "Message",
+    "added",
+    "alert",
+    "board",
+    "complaint",
+    "entry",
+    "help_on",
+    "history",
+    "no_close",
+    "plain",
+    "removed",
+    "rules",
+    "say",
+    "started",
+    "together",
+    "unchanged",
+    "usage",
+]

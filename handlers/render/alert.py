@@ -1,0 +1,112 @@
+"""An alert as its message tells it, open or resolved."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from handlers.render import words
+from handlers.render.markup import escape, person, reason, simulated
+from handlers.render.message import actions, button, choice, compose, header, note, section
+from handlers.render.topic import against_threshold, heading, peak_over, topic
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from handlers.render.message import Block, Message
+    from services.domain.episode import Alert, LegStamp
+    from services.domain.measure import Measurement
+    from services.domain.prices import Symbol
+
+SNOOZES = {
+    "30m": "30 min",
+    "1h": "1 h",
+    "4h": "4 h",
+    "close": "until the close",
+    "open": "until the next open",
+}
+
+
+def alert(told: Alert, now: datetime) -> Message:
+    """Render an alert as it stands at `now`."""
+    title = simulated(_title(told), when=told.simulated)
+    legs, rules = _legs(told), [against_threshold(fact) for fact in told.facts]
+    unusual = [] if told.closed_at else [_unusual(told.lead.measurement)]
+    since, prices, marks = _since(told), _prices(told, now), _marks(told, now)
+    return compose(
+        [
+            header(title),
+            section(*legs),
+            section(*unusual),
+            section(*rules),
+            section(*since),
+            note(*marks),
+            note(*prices),
+            None if told.closed_at else _buttons(told),
+        ],
+        [title, *legs, *unusual, *rules, *since, *marks, *prices],
+    )
+
+
+def _title(told: Alert) -> str:
+    if told.closed_at is None:
+        return heading(told.lead)
+    lasted = words.duration(told.closed_at - told.opened_at)
+    return f"Resolved after {lasted}: {topic(told)}, peak {peak_over(told.lead)}"
+
+
+def _legs(told: Alert) -> list[str]:
+    """Tell how far each leg has come over the leading window, and where it stands."""
+    measured = told.lead.measurement
+    return [
+        f"{'At the end, since' if told.closed_at else 'Since'} the close of {words.day(measured.anchor)}:",
+        _leg(told.pair.etf, measured.etf_return, told.etf),
+        _leg(told.pair.crypto, measured.crypto_return, told.crypto),
+        f"Spread *{words.pp(measured.spread)}*",
+    ]
+
+
+def _leg(symbol: Symbol, moved: float, stamp: LegStamp) -> str:
+    return f"{words.title(symbol)} *{words.percent(moved)}* to {words.price(stamp.price)}"
+
+
+def _unusual(measured: Measurement) -> str:
+    spread = f"The {words.window(measured.window)} spread"
+    if measured.percentile is None:
+        return f"How unusual that is cannot be told yet: {spread.lower()} has too little history."
+    rank = words.unusual(measured.percentile, above=measured.spread >= 0)
+    z = "" if measured.z is None else f", robust z {words.signed(measured.z)}"
+    return f"{spread} is {rank}{z}."
+
+
+def _since(told: Alert) -> list[str]:
+    opened = words.moment_utc(told.opened_at)
+    if told.closed_at is None:
+        return [f"Open since {opened}.", f"Why: {reason(told.reason)}."]
+    return [f"Open from {opened} to {words.moment_utc(told.closed_at)}.", f"Why it ended: {reason(told.reason)}."]
+
+
+def _prices(told: Alert, now: datetime) -> list[str]:
+    """Give the instant of the prices, and how old they were when this was written: a message's own age cannot tick."""
+    etf = f"{words.title(told.pair.etf)} from {escape(told.etf.source)}"
+    crypto = f"{words.name(told.pair.crypto)} from {escape(told.crypto.source)}"
+    age = f"{words.duration(now - min(told.etf.at, told.crypto.at))} old when this was written"
+    if told.etf.at == told.crypto.at:
+        return [f"Prices of {words.moment_utc(told.etf.at)}, {age}: {etf}, {crypto}."]
+    times = f"{etf} of {words.moment_utc(told.etf.at)}, {crypto} of {words.moment_utc(told.crypto.at)}"
+    return [f"Prices, {age}: {times}."]
+
+
+def _marks(told: Alert, now: datetime) -> list[str]:
+    marks = []
+    if told.acknowledged:
+        marks.append(f"Acknowledged by {person(told.acknowledged.by)}, {words.moment(told.acknowledged.at)}.")
+    if told.snoozed and told.snoozed.until and told.is_snoozed(now) and not told.closed_at:
+        marks.append(f"Snoozed by {person(told.snoozed.by)} until {words.moment_utc(told.snoozed.until)}.")
+    return marks
+
+
+def _buttons(told: Alert) -> Block:
+    snooze = choice("snooze", "Snooze", {f"{told.id}:{span}": label for span, label in SNOOZES.items()})
+    if told.acknowledged:
+        return actions(snooze)
+    return actions(button("acknowledge", "Acknowledge", str(told.id), primary=True), snooze)

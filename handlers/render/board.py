@@ -1,0 +1,79 @@
+"""The board: the market as one channel sees it, with what is open there and what is watched."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from handlers.render import words
+from handlers.render.limits import PROBLEMS_SHOWN, RULES_SHOWN
+from handlers.render.market import drawdowns, headline, legs, live_line, market_line, problems
+from handlers.render.markup import code, person, simulated
+from handlers.render.message import actions, button, compose, header, note, section
+from handlers.render.topic import heading
+from handlers.render.windows import BASIS, missing, windows_table, windows_text
+from services.domain.decide import Status
+from services.domain.rule import DEFAULT_RULES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from handlers.render.message import Block, Message
+    from services.desk import Board
+    from services.domain.episode import Alert
+    from services.ports import Watch
+
+STATUS = {
+    Status.OK: "",
+    Status.PENDING: " (past it, not yet held)",
+    Status.FIRING: " (firing)",
+    Status.NODATA: " (no usable prices)",
+}
+
+
+def board(told: Board, now: datetime, *, shared_by: str | None = None) -> Message:
+    """Render the board; a shared one tells by whom, and has no buttons."""
+    view = told.view
+    title = simulated(headline(view), when=view.simulated)
+    state = [market_line(view.market), live_line(view)]
+    gaps, depth, prices = missing(view.current), drawdowns(view), legs(view, now)
+    trouble = problems(view, PROBLEMS_SHOWN)
+    here = [*_alerts(told.alerts), _rules(told.watches, now)]
+    by = [f"Shared by {person(shared_by)}, {words.moment(now)}."] if shared_by else []
+    return compose(
+        [
+            header(title),
+            section(*state),
+            windows_table(view.current, view.pair),
+            note(BASIS, *gaps),
+            section(*depth),
+            note(*prices, *trouble),
+            section(*here),
+            note(*by) if by else _buttons(told.watches),
+        ],
+        [title, *state, *windows_text(view.current, view.pair), *gaps, *depth, *prices, *trouble, *here, *by],
+    )
+
+
+def _alerts(alerts: Sequence[Alert]) -> list[str]:
+    return [_alert(alert) for alert in alerts]
+
+
+def _alert(alert: Alert) -> str:
+    seen = f", acknowledged by {person(alert.acknowledged.by)}" if alert.acknowledged else ""
+    return f"Open alert: {heading(alert.lead)}, since {words.moment(alert.opened_at)}{seen}."
+
+
+def _rules(watches: Sequence[Watch], now: datetime) -> str:
+    if not watches:
+        return f"No alerts in this channel yet. The usual rules are {', '.join(map(code, DEFAULT_RULES))}."
+    shown = [f"{code(str(watch.rule))}{STATUS[watch.state.status(now)]}" for watch in watches[:RULES_SHOWN]]
+    more = f" and {len(watches) - RULES_SHOWN} more" if len(watches) > RULES_SHOWN else ""
+    return f"Rules here: {', '.join(shown)}{more}."
+
+
+def _buttons(watches: Sequence[Watch]) -> Block:
+    usual = [button("refresh", "Refresh", "board"), button("share", "Share", "board")]
+    if watches:
+        return actions(*usual)
+    return actions(button("start", "Start alerts here", "board", primary=True), *usual)

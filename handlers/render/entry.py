@@ -1,0 +1,46 @@
+"""One line of an alert's timeline, as its thread tells it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, assert_never
+
+from handlers.render import words
+from handlers.render.markup import person, reason, simulated
+from handlers.render.message import say
+from handlers.render.topic import peak_over, topic
+from services.domain.episode import EntryKind
+
+if TYPE_CHECKING:
+    from handlers.render.message import Message
+    from services.domain.episode import Alert, Entry
+
+
+def entry(line: Entry, alert: Alert) -> Message:
+    """Render a line of the timeline, with the reason that it was written."""
+    return say(simulated(_line(line, alert), when=alert.simulated))
+
+
+def _line(line: Entry, alert: Alert) -> str:
+    who = f" by {person(line.by)}" if line.by else ""
+    why = _sentence(f"{reason(line.reason)}{who}")
+    match line.kind:
+        case EntryKind.FIRED:
+            return f"Fired. {why}"
+        case EntryKind.JOINED:
+            return f"Another rule fired. {why}"
+        case EntryKind.LEFT:
+            return f"One rule less keeps this alert open. {why}"
+        case EntryKind.ACKNOWLEDGED:
+            return f"Acknowledged{who}, {words.moment(line.at)}."
+        case EntryKind.SNOOZED:
+            until = f" until {words.moment_utc(line.until)}" if line.until else ""
+            return f"Snoozed{who}{until}. Only the end of this alert is told here till then."
+        case EntryKind.RESOLVED:
+            lasted = words.duration(line.at - alert.opened_at)
+            return f"Resolved after {lasted}: {topic(alert)}, peak {peak_over(alert.lead)}. {why}"
+        case _:
+            assert_never(line.kind)
+
+
+def _sentence(why: str) -> str:
+    return f"{why[:1].upper()}{why[1:]}."

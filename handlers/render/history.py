@@ -1,0 +1,37 @@
+"""The last alerts of a channel, newest first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from handlers.render import words
+from handlers.render.markup import code, person, simulated
+from handlers.render.message import compose, header, say, section
+from handlers.render.topic import peak, topic
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from handlers.render.message import Message
+    from services.domain.episode import Alert
+
+
+def history(alerts: Sequence[Alert]) -> Message:
+    """List alerts, one line each."""
+    if not alerts:
+        return say("No alerts in this channel so far.", "`/minerpulse rules` lists what is watched here.")
+    title = "The last alert here" if len(alerts) == 1 else f"The last {len(alerts)} alerts here"
+    lines = [_line(alert) for alert in alerts]
+    return compose([header(title), section(*lines)], [f"{title}:", *lines])
+
+
+def _line(alert: Alert) -> str:
+    parts = [
+        f"*{words.moment(alert.opened_at)}*  {topic(alert)}",
+        f"peak {peak(alert.lead)}",
+        f"lasted {words.duration(alert.closed_at - alert.opened_at)}" if alert.closed_at else "still open",
+        " ".join(code(fact.rule) for fact in alert.facts),
+    ]
+    if alert.acknowledged:
+        parts.append(f"acknowledged by {person(alert.acknowledged.by)}")
+    return simulated(", ".join(parts), when=alert.simulated)

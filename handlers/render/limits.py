@@ -1,0 +1,17 @@
+"""Slack's limits on a message, in one table; what could pass them is cut before it is sent."""
+
+from __future__ import annotations
+
+FALLBACK_TEXT = 4_000
+HEADER_TEXT = 150
+SECTION_TEXT = 3_000
+CONTEXT_TEXT = 2_000
+RULES_SHOWN = 40  # on the board, inside one section
+RULES_LISTED = 60  # in the list of rules, a section for every 15
+RULES_A_SECTION = 15
+PROBLEMS_SHOWN = 4
+
+
+def clip(text: str, limit: int) -> str:
+    """Cut a text that is too long, and say so with an ellipsis."""
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"

@@ -1,0 +1,102 @@
+"""The market in words: whether it is open, where the pair stands, and how old each price is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from handlers.render import words
+from handlers.render.markup import escape, reason
+from services.domain.measure import NotMeasured, Window
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from services.domain.episode import LegStamp
+    from services.domain.measure import Drawdown
+    from services.domain.prices import Symbol
+    from services.domain.sessions import MarketState
+    from services.market import MarketView
+
+
+def headline(view: MarketView) -> str:
+    """Say where the ETF stands against bitcoin: today, or at the last close."""
+    pair, seen = view.pair, view.current
+    one_day = seen.measurements[Window.D1]
+    if isinstance(one_day, NotMeasured):
+        return f"{pair.etf} against {words.name(pair.crypto)}: no 1-day spread"
+    where = words.stands(pair, one_day.spread)
+    if seen.live and view.market.is_open:
+        return f"{pair.etf} is {where} today"
+    return f"{pair.etf} closed {where} on {words.day(seen.session)}"
+
+
+def market_line(market: MarketState) -> str:
+    """Say whether the ETF trades, and until or from when."""
+    if not market.is_open:
+        return f"Shut; opens {words.moment_utc(market.next_open_at)}."
+    half_day = ", half-day" if market.half_day else ""
+    return f"Open{half_day}; closes {words.hour(market.closes_at)}."
+
+
+def live_line(view: MarketView) -> str:
+    """Say what the numbers below rest on; out of hours, how far bitcoin has gone on since."""
+    if view.market.is_open:
+        if view.live is None:
+            return f"No live spread: {reason(view.live_reason)}. Below is the close of {words.day(view.close.session)}."
+        return f"Live, both legs at {words.hour(view.live.at)}."
+    if view.live is not None:
+        return f"From the last trades; the official close is not in yet. {_gap(view)}"
+    return _gap(view)
+
+
+def legs(view: MarketView, now: datetime) -> list[str]:
+    """Give each leg's price with its source and age."""
+    pair, seen = view.pair, view.current
+    return [_leg(pair.etf, seen.etf, now, live=seen.live), _leg(pair.crypto, seen.crypto, now, live=seen.live)]
+
+
+def drawdowns(view: MarketView) -> list[str]:
+    """Say how far each leg is below its high, with the basis."""
+    pair, seen = view.pair, view.current
+    known = [(pair.etf, seen.etf_drawdown), (pair.crypto, seen.crypto_drawdown)]
+    lines = [_drawdown(symbol, down) for symbol, down in known if down]
+    since = [words.full_day(down.since) for _symbol, down in known if down]
+    return [f"Below the highest session close since {since[0]}:", *lines] if lines else []
+
+
+def problems(view: MarketView, at_most: int) -> list[str]:
+    """Tell what the sources failed at, and which sessions have no usable price."""
+    lines = [f"Problem: {reason(problem)}." for problem in view.problems[:at_most]]
+    if view.left_out:
+        last, count = view.left_out[-1], len(view.left_out)
+        what = "1 price" if count == 1 else f"{count} prices"
+        lines.append(f"Left out: {what}, the last for the session of {last.session}: {reason(last.reason)}.")
+    return lines
+
+
+def _gap(view: MarketView) -> str:
+    gap, pair = view.gap, view.pair
+    if gap is None or view.crypto is None:
+        return f"No {words.name(pair.crypto)} price since {pair.etf}'s close."
+    moved = f"{words.title(pair.crypto)} *{words.percent(gap.move)}* since {pair.etf}'s close"
+    at = f"{words.price(view.crypto.price)} at {words.hour(gap.at)}"
+    if gap.implied is None or gap.beta is None:
+        return f"{moved}, {at}.\nToo little history for a beta, so no gap is implied."
+    return (
+        f"{moved}, {at}.\nImplied {pair.etf} gap *{words.percent(gap.implied)}*, at a beta of {words.size(gap.beta)}."
+    )
+
+
+def _leg(symbol: Symbol, stamp: LegStamp | None, now: datetime, *, live: bool) -> str:
+    if stamp is None:
+        return f"{words.title(symbol)}: no price."
+    what = words.title(symbol) if live else f"{words.title(symbol)} at the close:"
+    age = f"{words.moment(stamp.at)}, {words.duration(now - stamp.at)} old"
+    return f"{what} {words.price(stamp.price)} from {escape(stamp.source)}, {age}."
+
+
+def _drawdown(symbol: Symbol, down: Drawdown) -> str:
+    if words.size(100 * down.depth) == words.size(0):
+        return f"{words.title(symbol)}: at its high"
+    high = f"{words.price(down.high)} on {words.full_day(down.high_on)}"
+    return f"{words.title(symbol)} {words.size(100 * down.depth)}%, from {high}"

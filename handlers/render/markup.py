@@ -1,0 +1,41 @@
+"""Slack's markup: names of people, fixed width, and texts from elsewhere made safe."""
+
+from __future__ import annotations
+
+import re
+
+SIMULATED = "SIMULATED"
+MINUS = "−"
+
+_ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
+_HYPHEN_MINUS = re.compile(r"(?<![\w.])-(?=\d)")
+
+
+def person(user: str) -> str:
+    """Name a person by their Slack id."""
+    return f"<@{user}>"
+
+
+def code(text: str) -> str:
+    """Set a short text in fixed width."""
+    return f"`{escape(text).replace('`', '')}`"
+
+
+def block(text: str) -> str:
+    """Set lines in fixed width."""
+    return f"```{escape(text).replace('`', ' ')}```"
+
+
+def escape(text: str) -> str:
+    """Make a text from elsewhere safe to show, so that it can call nobody and link nowhere."""
+    return text.translate(_ESCAPES)
+
+
+def reason(text: str) -> str:
+    """Write a reason as a sentence's end, with real minus signs."""
+    return escape(_HYPHEN_MINUS.sub(MINUS, text).rstrip("."))
+
+
+def simulated(text: str, *, when: bool) -> str:
+    """Mark a line that tells of simulated prices."""
+    return f"{SIMULATED}: {text}" if when else text

@@ -1,0 +1,93 @@
+"""A message as Slack takes it: blocks to look at, and a text that says the same to phones and screen readers."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from handlers.render.limits import CONTEXT_TEXT, FALLBACK_TEXT, HEADER_TEXT, SECTION_TEXT, clip
+
+Block = dict[str, Any]
+
+
+class Message(NamedTuple):
+    """What is sent: `text` alone tells everything that the blocks tell."""
+
+    blocks: list[Block]
+    text: str
+
+
+def compose(blocks: list[Block | None], text: list[str]) -> Message:
+    """Put a message together; None leaves a block out."""
+    kept = [block for block in blocks if block is not None]
+    return Message(blocks=kept, text=clip("\n".join(text), FALLBACK_TEXT))
+
+
+def say(*lines: str) -> Message:
+    """Make a message of a few lines and nothing else."""
+    return compose([section(*lines)], list(lines))
+
+
+def together(first: Message, then: Message) -> Message:
+    """Put one message below another."""
+    return compose([*first.blocks, *then.blocks], [first.text, then.text])
+
+
+def plain(message: Message) -> Message:
+    """Put a message in the oldest blocks that Slack knows: its text and its buttons."""
+    buttons = [block for block in message.blocks if block["type"] == "actions"]
+    return compose([section(message.text), *buttons], [message.text])
+
+
+def header(text: str) -> Block:
+    """Make a title."""
+    return {"type": "header", "text": _plain(clip(text, HEADER_TEXT))}
+
+
+def section(*lines: str) -> Block | None:
+    """Make a paragraph of lines; None where there are none."""
+    text = "\n".join(line for line in lines if line)
+    return {"type": "section", "text": _markdown(clip(text, SECTION_TEXT))} if text else None
+
+
+def note(*lines: str) -> Block | None:
+    """Make a paragraph in small print; None where there are no lines."""
+    text = "\n".join(line for line in lines if line)
+    return {"type": "context", "elements": [_markdown(clip(text, CONTEXT_TEXT))]} if text else None
+
+
+def table(rows: list[list[str]]) -> Block:
+    """Make a table whose first row is its head and whose columns, after the first, hold numbers."""
+    return {
+        "type": "table",
+        "column_settings": [{"align": "left"}, *({"align": "right"} for _ in rows[0][1:])],
+        "rows": [[{"type": "raw_text", "text": cell} for cell in row] for row in rows],
+    }
+
+
+def actions(*elements: Block) -> Block:
+    """Make a row of buttons and choices."""
+    return {"type": "actions", "elements": list(elements)}
+
+
+def button(action_id: str, label: str, value: str, *, primary: bool = False) -> Block:
+    """Make a button that carries `value` back."""
+    made = {"type": "button", "action_id": action_id, "text": _plain(label), "value": value}
+    return {**made, "style": "primary"} if primary else made
+
+
+def choice(action_id: str, label: str, options: dict[str, str]) -> Block:
+    """Make a list to choose from, of labels by the value that each carries back."""
+    return {
+        "type": "static_select",
+        "action_id": action_id,
+        "placeholder": _plain(label),
+        "options": [{"text": _plain(text), "value": value} for value, text in options.items()],
+    }
+
+
+def _plain(text: str) -> Block:
+    return {"type": "plain_text", "text": text}
+
+
+def _markdown(text: str) -> Block:
+    return {"type": "mrkdwn", "text": text}

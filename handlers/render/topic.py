@@ -1,0 +1,83 @@
+"""What a rule sees, in words: the heading of its alert, and the line of its threshold."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, assert_never
+
+from handlers.render import words
+from handlers.render.markup import code
+from services.domain.decide import Side
+from services.domain.measure import METRICS, Metric
+from services.domain.rule import Direction, parse_rule, print_duration
+
+if TYPE_CHECKING:
+    from services.domain.episode import Alert, Fact
+    from services.domain.rule import Rule
+
+
+def heading(fact: Fact) -> str:
+    """Say what the fact's rule sees now: `WGMI 8.4 pp above bitcoin over 1 day`."""
+    measured, value = fact.measurement, fact.value
+    pair, rule = measured.pair, parse_rule(fact.rule)
+    match rule.metric:
+        case Metric.SPREAD | Metric.Z:
+            return f"{pair.etf} {words.stands(pair, measured.spread)} {words.over(measured.window)}"
+        case Metric.RESIDUAL:
+            where = "above" if value >= 0 else "below"
+            points = f"{words.size(100 * value)} pp {where} its beta to {words.name(pair.crypto)}"
+            return f"{pair.etf} {points} {words.over(measured.window)}"
+        case Metric.GAP:
+            return f"{words.title(pair.crypto)} implies {pair.etf} {words.percent(value)} at the open"
+        case Metric.DRAWDOWN:
+            return f"{words.title(pair.crypto)} {words.size(100 * value)}% below its highest session close"
+        case _:
+            assert_never(rule.metric)
+
+
+def topic(alert: Alert) -> str:
+    """Say what an alert is about, whatever the prices do now: `WGMI above bitcoin`."""
+    etf, crypto = alert.pair.etf, words.name(alert.pair.crypto)
+    metric = parse_rule(alert.lead.rule).metric
+    match metric:
+        case Metric.SPREAD | Metric.Z:
+            return f"{etf} {alert.side.value} {crypto}"
+        case Metric.RESIDUAL:
+            return f"{etf} {alert.side.value} its beta to {crypto}"
+        case Metric.GAP:
+            return f"{crypto} implies {etf} {'up' if alert.side is Side.ABOVE else 'down'} at the open"
+        case Metric.DRAWDOWN:
+            return f"{crypto} below its highest session close"
+        case _:
+            assert_never(metric)
+
+
+def peak(fact: Fact) -> str:
+    """Write the largest value that the fact's rule saw."""
+    return words.reading(fact.peak, METRICS[parse_rule(fact.rule).metric].unit)
+
+
+def peak_over(fact: Fact) -> str:
+    """Write that value with the window that it was seen over, where the rule has one."""
+    windowed = METRICS[parse_rule(fact.rule).metric].windowed
+    return f"{peak(fact)} {words.over(fact.measurement.window)}" if windowed else peak(fact)
+
+
+def against_threshold(fact: Fact) -> str:
+    """Put a rule's value beside its threshold, with its peak."""
+    rule = parse_rule(fact.rule)
+    parts = [
+        f"{code(fact.rule)} at {words.reading(fact.value, rule.unit)}",
+        f"threshold {words.threshold(rule.threshold, rule.unit)}",
+        f"peak {peak(fact)}",
+    ]
+    return ", ".join(parts if fact.active else [*parts, "cleared"])
+
+
+def meaning(rule: Rule) -> str:
+    """Say when a rule fires and when it clears."""
+    sides = {Direction.EITHER: "on either side", Direction.ABOVE: "above", Direction.BELOW: "below"}
+    fires = f"fires at {words.threshold(rule.threshold, rule.unit)}"
+    if rule.metric is not Metric.DRAWDOWN:
+        fires = f"{fires} {sides[rule.direction]}"
+    held = "decided at each close" if rule.at_close else f"held {print_duration(rule.hold)}"
+    return f"{fires}, {held}, clears below {words.threshold(rule.clear, rule.unit)}"

@@ -1,0 +1,165 @@
+"""Numbers, times and names as people read them; nothing else in the app formats any."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, assert_never
+from zoneinfo import ZoneInfo
+
+from handlers.render.markup import MINUS, escape
+from services.domain.measure import UNUSUAL_SESSIONS, Unit, Window
+
+if TYPE_CHECKING:
+    from datetime import date, datetime, timedelta
+
+    from services.domain.prices import Pair, Symbol
+
+NEW_YORK = ZoneInfo("America/New_York")
+
+NOTHING = "–"  # stands in an empty table cell
+ALL = 100.0
+WHOLE_DOLLARS = 1_000
+MINUTE, HOUR, DAY = 60, 3_600, 86_400
+LONG = 2 * DAY  # from here on hours no longer matter
+_ORDINALS = {1: "st", 2: "nd", 3: "rd"}
+
+
+def pp(fraction: float) -> str:
+    """Write a difference of returns: 0.084 is `+8.4 pp`."""
+    return f"{signed(100 * fraction)} pp"
+
+
+def percent(fraction: float) -> str:
+    """Write a return: -0.031 is `−3.1%`."""
+    return f"{signed(100 * fraction)}%"
+
+
+def signed(number: float) -> str:
+    """Write one decimal with its sign; what rounds to zero has none."""
+    rounded = round(number, 1)
+    sign = "+" if rounded > 0 else MINUS if rounded < 0 else ""
+    return f"{sign}{size(rounded)}"
+
+
+def size(number: float) -> str:
+    """Write one decimal without a sign."""
+    return f"{abs(number):,.1f}"
+
+
+def reading(value: float, unit: Unit) -> str:
+    """Write a metric's value in its unit."""
+    match unit:
+        case Unit.PP:
+            return pp(value)
+        case Unit.PERCENT:
+            return percent(value)
+        case Unit.SIGMA:
+            return f"z {signed(value)}"
+        case _:
+            assert_never(unit)
+
+
+def threshold(value: float, unit: Unit) -> str:
+    """Write a threshold in its unit, with no more digits than were typed: 0.08 is `8 pp`."""
+    match unit:
+        case Unit.PP:
+            return f"{100 * value:.6g} pp"
+        case Unit.PERCENT:
+            return f"{100 * value:.6g}%"
+        case Unit.SIGMA:
+            return f"z {value:.6g}"
+        case _:
+            assert_never(unit)
+
+
+def price(dollars: float) -> str:
+    """Write a price: cents below a thousand dollars, four digits below one."""
+    if dollars >= WHOLE_DOLLARS:
+        return f"${dollars:,.0f}"
+    return f"${dollars:.2f}" if dollars >= 1 else f"${dollars:.4g}"
+
+
+def name(symbol: Symbol) -> str:
+    """Name a leg: bitcoin by its name, any other by its symbol."""
+    return "bitcoin" if symbol == "BTC" else escape(symbol)
+
+
+def title(symbol: Symbol) -> str:
+    """Name a leg at the start of a line."""
+    return "Bitcoin" if symbol == "BTC" else escape(symbol)
+
+
+def stands(pair: Pair, spread: float) -> str:
+    """Say where the ETF stands: `8.4 pp above bitcoin`."""
+    points = size(100 * spread)
+    if points == size(0):
+        return f"level with {name(pair.crypto)}"
+    return f"{points} pp {'above' if spread > 0 else 'below'} {name(pair.crypto)}"
+
+
+def window(span: Window) -> str:
+    """Write a window as an adjective: `5-day`."""
+    return "year-to-date" if span is Window.YTD else f"{span.value.removesuffix('d')}-day"
+
+
+def over(span: Window) -> str:
+    """Write a window as a stretch of time: `over 5 days`."""
+    if span is Window.YTD:
+        return "this year"
+    count = span.value.removesuffix("d")
+    return f"over {count} day{'' if count == '1' else 's'}"
+
+
+def unusual(percentile: float, *, above: bool) -> str:
+    """Say how far out a spread lies, seen from the side that it is on: `larger than 97% of the last 252 sessions`."""
+    share = percentile if above else ALL - percentile
+    beyond = "all" if share >= ALL else "none" if share <= 0 else f"{max(1, int(share))}%"
+    return f"{'larger' if above else 'lower'} than {beyond} of the last {UNUSUAL_SESSIONS} sessions"
+
+
+def rank(percentile: float) -> str:
+    """Write a percentile for a table cell: whole, and in words where it lies outside everything before."""
+    if percentile >= ALL:
+        return "highest"
+    if percentile <= 0:
+        return "lowest"
+    whole = min(99, max(1, int(percentile)))
+    return f"{whole}{_ORDINALS.get(whole % 10, 'th') if whole // 10 != 1 else 'th'}"
+
+
+def duration(span: timedelta) -> str:
+    """Write a length of time or an age: `45 s`, `3 min`, `2 h 10 min`, `3 days`."""
+    seconds = int(span.total_seconds())
+    if seconds < MINUTE:
+        return f"{max(0, seconds)} s"
+    if seconds < HOUR:
+        return f"{seconds // MINUTE} min"
+    if seconds < LONG:
+        minutes = seconds % HOUR // MINUTE
+        return f"{seconds // HOUR} h {minutes} min" if minutes else f"{seconds // HOUR} h"
+    return f"{seconds // DAY} days"
+
+
+def hour(at: datetime) -> str:
+    """Write an instant within today: `15:42 New York (20:42 UTC)`."""
+    return f"{at.astimezone(NEW_YORK):%H:%M} New York ({at:%H:%M} UTC)"
+
+
+def moment(at: datetime) -> str:
+    """Write an instant: `Fri 20 Nov 15:42 New York`."""
+    local = at.astimezone(NEW_YORK)
+    return f"{day(local)} {local:%H:%M} New York"
+
+
+def moment_utc(at: datetime) -> str:
+    """Write an instant with its UTC time: `Fri 20 Nov 15:42 New York (20:42 UTC)`."""
+    return f"{moment(at)} ({at:%H:%M} UTC)"
+
+
+def day(on: date) -> str:
+    """Write a date of these weeks: `Fri 20 Nov`."""
+    return f"{on:%a} {on.day} {on:%b}"
+
+
+def full_day(on: date) -> str:
+    """Write a date of any year: `20 Nov 2026`."""
+    return f"{on.day} {on:%b} {on.year}"

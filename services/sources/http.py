@@ -1,0 +1,123 @@
+"""The only door to the network: GET a document, with retries where they help, a deadline and a size limit."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
+
+import httpx
+import stamina
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+OK = 200
+SERVER_FAULT = 500
+DEADLINE = timedelta(seconds=20)
+LONGEST_WAIT = timedelta(hours=24)
+LARGEST_BODY = 16 * 1024 * 1024
+
+# httpx tells every URL and stamina every retry; a vendor's failure and recovery are told once, by Vendor.
+logging.getLogger("httpx").setLevel(logging.WARNING)
+logging.getLogger("stamina").setLevel(logging.ERROR)
+
+
+class RefusedError(Exception):
+    """The server answered with another status than 200; `retry_after` is that header as it came."""
+
+    def __init__(self, status: int, body: bytes, retry_after: str | None) -> None:
+        self.status, self.body, self.retry_after = status, body, retry_after
+        super().__init__(self.answer)
+
+    @property
+    def answer(self) -> str:
+        """The status as people know it: `429 Too Many Requests`."""
+        return f"{self.status} {httpx.codes.get_reason_phrase(self.status)}".strip()
+
+
+class UnreachedError(Exception):
+    """No whole answer came back; the text says why and what to look at."""
+
+
+class HttpClient:
+    """One connection pool for all vendors; `aclose` ends it.
+
+    `deadline` is for one `get` with all its retries. `transport` stands in for the network.
+    """
+
+    def __init__(
+        self,
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+        user_agent: str = "MinerPulse",
+        deadline: timedelta = DEADLINE,
+        largest_body: int = LARGEST_BODY,
+    ) -> None:
+        self._deadline, self._largest_body = deadline, largest_body
+        self._retrying = stamina.AsyncRetryingCaller(attempts=3, timeout=None, wait_initial=0.2, wait_max=2.0)
+        self._client = httpx.AsyncClient(
+            transport=transport,
+            headers={"User-Agent": user_agent, "Accept": "application/json"},
+            timeout=httpx.Timeout(10.0, connect=5.0),
+        )
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self._client.aclose()
+
+    async def get(self, url: str, params: Mapping[str, str | int]) -> bytes:
+        """GET the body of a 200. Raises RefusedError and UnreachedError, after retries where they may help."""
+        try:
+            async with asyncio.timeout(self._deadline.total_seconds()):
+                return await self._retrying(_may_pass, self._get_once, url, params)
+        except (TimeoutError, httpx.TimeoutException) as error:
+            raise UnreachedError("gave no answer in time; check this machine's network and proxy") from error
+        except (httpx.RequestError, httpx.InvalidURL) as error:
+            raise UnreachedError(
+                "could not be reached; check its address, and this machine's network and proxy"
+            ) from error
+
+    async def _get_once(self, url: str, params: Mapping[str, str | int]) -> bytes:
+        async with self._client.stream("GET", url, params=params) as response:
+            body = await self._body(response)
+        if response.status_code != OK:
+            raise RefusedError(response.status_code, body, response.headers.get("Retry-After"))
+        return body
+
+    async def _body(self, response: httpx.Response) -> bytes:
+        body = bytearray()
+        async for chunk in response.aiter_bytes():
+            body += chunk
+            if len(body) > self._largest_body:
+                raise UnreachedError(f"sent more than {self._largest_body:,} bytes, which no price list needs")
+        return bytes(body)
+
+
+def _may_pass(error: Exception) -> bool:
+    """Tell whether the same request may succeed a moment later; a server that names its own time is obeyed."""
+    if isinstance(error, RefusedError):
+        return error.status >= SERVER_FAULT and error.retry_after is None
+    return isinstance(error, httpx.TimeoutException | httpx.NetworkError | httpx.RemoteProtocolError)
+
+
+def retry_after(header: str | None, now: datetime) -> timedelta | None:
+    """Read a Retry-After header, in seconds or as a date; None where it names no time to come. At most 24 h."""
+    if header is None:
+        return None
+    if re.fullmatch(r"\d{1,9}", header.strip(), re.ASCII):
+        wish = timedelta(seconds=int(header))
+    else:
+        wish = (_http_date(header) or now) - now
+    return min(wish, LONGEST_WAIT) if wish > timedelta(0) else None
+
+
+def _http_date(text: str) -> datetime | None:
+    try:
+        at = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)

@@ -1,0 +1,165 @@
+"""A simulated market: both legs at any minute of 2021 to 2040, a pure function of seed, symbol and time."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from services.domain.errors import SourceError
+from services.domain.prices import WGMI_BTC, Bars, Closes, Quote, Symbol, instant, moment
+from services.domain.sessions import sessions_between
+from services.ports import EquityPrices
+from services.sources.scenario import (
+    BETA,
+    DAILY_NOISE,
+    FIRST_DAY,
+    LAST_DAY,
+    crypto_path,
+    etf_path,
+    stream,
+    years_of,
+)
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from numpy.typing import NDArray
+
+    from services.ports import Clock
+
+BEGINS, ENDS = datetime(2021, 1, 1, tzinfo=UTC), datetime(2041, 1, 1, tzinfo=UTC)
+SEED = 1
+MINUTE = np.timedelta64(60, "s")
+MINUTE_NOISE = DAILY_NOISE / math.sqrt(24 * 60)
+SESSION_NOISE = 0.018
+NEWS, NEWS_BY_THE_OPEN, CALM_BY_THE_OPEN = 0.08, 0.8, 0.35  # a day's own move, and what the opening has of it
+
+
+class Simulated:
+    """An EquitySource and a CryptoSource in which any symbol trades; nothing later than the clock is told.
+
+    Bars, closes and quotes are read off the same minutes, to the cent. ETFs follow the simulated BTC.
+    """
+
+    name = "SIMULATED"
+    simulated = True
+
+    def __init__(self, clock: Clock, *, seed: int = SEED) -> None:
+        self._clock, self._seed = clock, seed
+        self._sessions = sessions_between(FIRST_DAY, LAST_DAY)
+        self._years = years_of(self._sessions)
+        self._crypto: dict[Symbol, NDArray[np.float64]] = {}
+        self._etfs: dict[Symbol, NDArray[np.float64]] = {}
+
+    async def prices(self, symbol: Symbol, since: date) -> EquityPrices:
+        """Give the closes of finished sessions from `since` on, and the price of the last whole minute of trading."""
+        now = self._now(symbol)
+        days = self._sessions.days
+        first = int(np.searchsorted(days, max(np.datetime64(since, "D"), np.datetime64(BEGINS.date(), "D"))))
+        stop = max(first, self._sessions.last_closed(now) + 1)
+        closes = Closes(
+            symbol=symbol,
+            sessions=days[first:stop],
+            prices=_cents(self._etf(symbol)[first:stop]),
+            source=self.name,
+        )
+        return EquityPrices(closes=closes, quote=self._last_trade(symbol, now))
+
+    async def bars(self, symbol: Symbol, interval: timedelta, start: datetime, end: datetime) -> Bars:
+        """Give every bar between the two; there are no gaps. Bars shorter than a minute repeat the last minute."""
+        end = min(end, self._now(symbol))
+        step = int(interval.total_seconds())
+        first = math.ceil(max(start, BEGINS).timestamp() / step) * step
+        opened_at = np.arange(first, math.floor(end.timestamp()) - step + 1, step)
+        return Bars(
+            symbol=symbol,
+            interval=interval,
+            opened_at=opened_at.astype("datetime64[s]"),
+            closes=self._crypto_at(symbol, (opened_at + step).astype("datetime64[s]")),
+            source=self.name,
+        )
+
+    async def quote(self, symbol: Symbol) -> Quote:
+        """Give the price of the last whole minute."""
+        at = _minute(self._now(symbol))
+        price = float(self._crypto_at(symbol, np.array([at]))[0])
+        return Quote(symbol=symbol, price=price, at=moment(at), source=self.name)
+
+    def _now(self, symbol: Symbol) -> datetime:
+        now = self._clock.now()
+        if not BEGINS <= now < ENDS:
+            problem = "the simulated market runs from 2021 to 2040; set the clock within it"
+            raise SourceError(problem, source=self.name, symbol=symbol, retryable=False)
+        return now
+
+    def _etf(self, symbol: Symbol) -> NDArray[np.float64]:
+        """Give log prices at the closes of all sessions."""
+        if symbol not in self._etfs:
+            bitcoin = self._coin(WGMI_BTC.crypto)
+            self._etfs[symbol] = etf_path(self._seed, symbol, self._years, bitcoin)
+        return self._etfs[symbol]
+
+    def _coin(self, symbol: Symbol) -> NDArray[np.float64]:
+        """Give log prices at the closes of all sessions."""
+        if symbol not in self._crypto:
+            self._crypto[symbol] = crypto_path(self._seed, symbol, self._years)
+        return self._crypto[symbol]
+
+    def _crypto_at(self, symbol: Symbol, instants: NDArray[np.datetime64]) -> NDArray[np.float64]:
+        """Read prices at ascending instants, one path from close to close after the other."""
+        closes_at = self._sessions.closes_at
+        ends = np.searchsorted(closes_at, instants)
+        prices = np.empty(len(instants))
+        for day in np.unique(ends).tolist():
+            first, stop = np.searchsorted(ends, [day, day + 1])
+            minutes = (instants[first:stop] - closes_at[day - 1]) // MINUTE
+            prices[first:stop] = self._coin_minutes(symbol, day)[minutes]
+        return _cents(prices)
+
+    def _coin_minutes(self, symbol: Symbol, day: int) -> NDArray[np.float64]:
+        """Draw log prices for each minute from one session's close to the next, both included."""
+        path, closes_at = self._coin(symbol), self._sessions.closes_at
+        minutes = int((closes_at[day] - closes_at[day - 1]) // MINUTE)
+        rng = stream(self._seed, symbol, "minutes", str(self._sessions.days[day]))
+        return _bridge(rng, path[day - 1], path[day], minutes, MINUTE_NOISE)
+
+    def _etf_minutes(self, symbol: Symbol, day: int) -> NDArray[np.float64]:
+        """Draw log prices for each minute of a session: bitcoin's moves since the last close, and the ETF's own."""
+        path = self._etf(symbol)
+        minutes = int((self._sessions.closes_at[day] - self._sessions.opens_at[day]) // MINUTE)
+        bitcoin = self._coin_minutes(WGMI_BTC.crypto, day)
+        followed = BETA * (bitcoin - bitcoin[0])
+        own = path[day] - path[day - 1] - followed[-1]
+        opening = own * (NEWS_BY_THE_OPEN if abs(own) > NEWS else CALM_BY_THE_OPEN)
+        rng = stream(self._seed, symbol, "minutes", str(self._sessions.days[day]))
+        apart = _bridge(rng, opening, own, minutes, SESSION_NOISE / math.sqrt(minutes))
+        prices: NDArray[np.float64] = path[day - 1] + followed[-minutes - 1 :] + apart
+        prices[-1] = path[day]
+        return prices
+
+    def _last_trade(self, symbol: Symbol, now: datetime) -> Quote:
+        day = int(np.searchsorted(self._sessions.opens_at, instant(now), side="right")) - 1
+        at = min(_minute(now), self._sessions.closes_at[day])
+        minute = int((at - self._sessions.opens_at[day]) // MINUTE)
+        price = float(_cents(self._etf_minutes(symbol, day))[minute])
+        return Quote(symbol=symbol, price=price, at=moment(at), source=self.name)
+
+
+def _bridge(rng: np.random.Generator, start: float, end: float, steps: int, noise: float) -> NDArray[np.float64]:
+    """Walk from `start` to `end` at random, `noise` a step, and arrive exactly."""
+    walk = np.append(0.0, np.cumsum(rng.normal(0, noise, steps)))
+    path: NDArray[np.float64] = start + walk + np.linspace(0, 1, steps + 1) * (end - start - walk[-1])
+    path[-1] = end
+    return path
+
+
+def _minute(at: datetime) -> np.datetime64:
+    return instant(at.replace(second=0))
+
+
+def _cents(log_prices: NDArray[np.float64]) -> NDArray[np.float64]:
+    prices: NDArray[np.float64] = np.exp(log_prices).round(2)
+    return prices

@@ -1,0 +1,148 @@
+"""Yahoo's chart: one GET gives an ETF's session closes and its last trade. Unofficial, and without a key."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, time, timedelta
+from operator import itemgetter
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from services.domain.prices import Closes, Quote
+from services.ports import EquityPrices
+from services.sources.vendor import Vendor
+from services.sources.wire import DEAREST, EpochSeconds, Price, Wire
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from services.domain.prices import Symbol
+    from services.ports import Clock
+    from services.sources.http import HttpClient
+
+BASE_URL = "https://query2.finance.yahoo.com"
+REST = timedelta(minutes=15)
+NEW_YORK = ZoneInfo("America/New_York")
+NO_SUCH_SYMBOL = {400, 404, 422}
+NOT_NEW_YORK = "is not traded in US dollars in New York, so it has no New York close; choose a US listing"
+
+
+class _Meta(Wire):
+    symbol: str
+    currency: str | None = None
+    exchange_timezone_name: str
+    regular_market_price: Price | None = None
+    regular_market_time: EpochSeconds | None = None
+
+
+class _Columns(Wire):
+    close: tuple[float | None, ...] = ()
+
+
+class _Indicators(Wire):
+    quote: tuple[_Columns]
+
+
+class _Result(Wire):
+    meta: _Meta
+    timestamp: tuple[EpochSeconds, ...] = ()  # the key is missing where the window is empty
+    indicators: _Indicators
+
+
+class _Fault(Wire):
+    code: str
+
+
+class _Chart(Wire):
+    result: tuple[_Result] | None
+    error: _Fault | None
+
+
+class _Body(Wire):
+    chart: _Chart
+
+
+class Yahoo:
+    """An EquitySource over Yahoo's chart v8, the one endpoint that wants neither cookie nor crumb."""
+
+    name = "Yahoo"
+    simulated = False
+
+    def __init__(self, client: HttpClient, clock: Clock, *, base_url: str = BASE_URL) -> None:
+        self._vendor = Vendor(client, clock, source=self.name, base_url=base_url, rest=REST)
+        self._clock = clock
+
+    async def prices(self, symbol: Symbol, since: date) -> EquityPrices:
+        """Fetch closes from `since` on and the last trade, in one call; the open session's close is live.
+
+        Closes are adjusted for splits, not for dividends: `adjclose` would rewrite history at each dividend.
+        """
+        params: dict[str, str | int] = {
+            "interval": "1d",
+            "period1": int(datetime.combine(since, time(), NEW_YORK).timestamp()),
+            "period2": int((self._clock.now() + timedelta(days=1)).timestamp()),
+            "events": "div,splits",
+            "includePrePost": "false",
+        }
+        return await self._vendor.get(
+            f"/v8/finance/chart/{quote(symbol, safe='')}",
+            params,
+            symbol=symbol,
+            read=lambda body: self._read(body, symbol, since),
+            explain=lambda refusal: _unknown(symbol) if refusal.status in NO_SUCH_SYMBOL else None,
+        )
+
+    def _read(self, body: bytes, symbol: Symbol, since: date) -> EquityPrices:
+        result = self._result(_Body.model_validate_json(body).chart, symbol)
+        closes = {day: close for day, close in self._by_day(result, symbol).items() if day >= since}
+        return EquityPrices(
+            closes=Closes(
+                symbol=symbol,
+                sessions=np.array(list(closes), dtype="datetime64[D]"),
+                prices=np.array(list(closes.values()), dtype=np.float64),
+                source=self.name,
+            ),
+            quote=self._quote(result.meta, symbol),
+        )
+
+    def _result(self, chart: _Chart, symbol: Symbol) -> _Result:
+        """Take the one result, which must be of this symbol, in US dollars and in New York's hours."""
+        if chart.error is not None and chart.error.code != "Not Found":
+            raise self._vendor.error(symbol, "answered with an error; it will be asked again", retryable=True)
+        if chart.error is not None or chart.result is None:
+            raise self._vendor.error(symbol, _unknown(symbol), retryable=False)
+        meta = chart.result[0].meta
+        if meta.symbol.upper() != symbol.upper():
+            raise self._vendor.error(symbol, f"answered about {meta.symbol[:20]} instead", retryable=True)
+        if (meta.currency, meta.exchange_timezone_name) != ("USD", NEW_YORK.key):
+            raise self._vendor.error(symbol, NOT_NEW_YORK, retryable=False)
+        return chart.result[0]
+
+    def _by_day(self, result: _Result, symbol: Symbol) -> dict[date, float]:
+        """Key closes by New York's date, oldest first; a bar without a usable price is left out.
+
+        A finished bar is stamped with its opening, the newest one with its last trade, and the last two may share a
+        day: the later one counts.
+        """
+        stamps, closes = result.timestamp, result.indicators.quote[0].close
+        if len(stamps) != len(closes):
+            problem = f"sent {len(stamps)} times but {len(closes)} closes; it will be asked again"
+            raise self._vendor.error(symbol, problem, retryable=True)
+        bars = sorted(zip(stamps, closes, strict=True), key=itemgetter(0))
+        return {
+            datetime.fromtimestamp(stamp, NEW_YORK).date(): close
+            for stamp, close in bars
+            if close is not None and 0 < close < DEAREST
+        }
+
+    def _quote(self, meta: _Meta, symbol: Symbol) -> Quote | None:
+        price, at = meta.regular_market_price, meta.regular_market_time
+        if price is None or at is None:
+            return None
+        return Quote(symbol=symbol, price=price, at=datetime.fromtimestamp(at, UTC), source=self.name)
+
+
+def _unknown(symbol: Symbol) -> str:
+    return f"knows no symbol {symbol}, or has no prices of it; check its spelling, and whether it was renamed"

@@ -1,0 +1,60 @@
+"""The store: everything that is remembered, on SQLite or PostgreSQL; the only importer of SQLAlchemy."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from services.store import schema
+from services.store.alerts import Alerts
+from services.store.engine import Database
+from services.store.history import History
+from services.store.outbox import Outbox
+from services.store.rules import Rules
+from services.store.ticks import Ticks
+
+
+class SqlStore(History, Rules, Alerts, Outbox, Ticks):
+    """Implements Store on one database; made by `open`.
+
+    A URL is `sqlite:///relative.db`, `sqlite:////absolute.db`, `sqlite://` for a memory that ends with the store, or
+    one of PostgreSQL. Every method raises StoreError where the database cannot be reached or used.
+    """
+
+    @classmethod
+    async def open(cls, url: str) -> Self:
+        """Open the store; an empty database is made ready. Raises StoreError where its schema is not this program's."""
+        database = Database(url)
+        try:
+            async with database.write() as tx:
+                await tx.run_sync(schema.check)
+        except BaseException:
+            await database.close()
+            raise
+        return cls(database)
+
+    async def aclose(self) -> None:
+        """Close every connection; the store cannot be used any more."""
+        await self._database.close()
+
+
+async def migrate(url: str) -> None:
+    """Bring a database to this program's schema; harmless where it is there already, or others do so at once.
+
+    Raises StoreError where it is newer than this program, or cannot be used.
+    """
+    database = Database(url)
+    try:
+        async with database.write() as tx:
+            await tx.run_sync(schema.upgrade)
+    finally:
+        await database.close()
+
+
+async def schema_is_current(url: str) -> bool:
+    """Tell whether a database has this program's schema. Raises StoreError."""
+    database = Database(url)
+    try:
+        async with database.read() as tx:
+            return await tx.run_sync(schema.standing) is schema.Standing.CURRENT
+    finally:
+        await database.close()

@@ -1,0 +1,116 @@
+"""Alerts: episodes as their messages tell them, recorded together with the rules' states and what is to be told."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from sqlalchemy import exc, select, update
+
+from services.domain.errors import ConflictError, NotFoundError
+from services.store import tables
+from services.store.codec import read_alert, read_stored, write_alert, write_entry
+from services.store.outbox import tell, tell_again
+from services.store.part import Part, insert_row
+from services.store.rules import move_rules
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from sqlalchemy import ColumnElement
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from services.domain.episode import Alert, Channel, Entry
+    from services.ports import AlertChange, StateChange, StoredAlert
+
+
+class Alerts(Part):
+    """Implements the alerts of MonitorStore and DeskStore."""
+
+    async def open_alerts(self, channel: Channel | None = None) -> list[StoredAlert]:
+        """Load the open alerts, of one channel or of all, oldest first."""
+        here = _of(channel) if channel else ()
+        query = select(tables.alerts).where(tables.OPEN, *here).order_by(tables.alerts.c.id)
+        async with self._database.read() as tx:
+            return [read_stored(row) for row in await tx.execute(query)]
+
+    async def alert(self, channel: Channel, alert_id: int) -> StoredAlert:
+        """Load one alert of this channel, open or closed. Raises NotFoundError."""
+        query = select(tables.alerts).where(tables.alerts.c.id == alert_id, *_of(channel))
+        async with self._database.read() as tx:
+            row = (await tx.execute(query)).one_or_none()
+        if row is None:
+            raise NotFoundError(f"No alert {alert_id} in this channel.")
+        return read_stored(row)
+
+    async def history(self, channel: Channel, limit: int) -> list[Alert]:
+        """Load a channel's last alerts, newest first."""
+        columns = tables.alerts.c
+        query = select(columns.alert).where(*_of(channel)).order_by(columns.id.desc()).limit(limit)
+        async with self._database.read() as tx:
+            return [read_alert(text) for text in await tx.scalars(query)]
+
+    async def record(self, states: Sequence[StateChange], alerts: Sequence[AlertChange], at: datetime) -> None:
+        """Record a tick or a person's act in one transaction; see MonitorStore.
+
+        1. Move the rules to their new states.
+        2. Save the alerts, known ones first: one that closes makes room for one that opens.
+        3. Add the timeline entries, and bring the messages that must be delivered up to date.
+        """
+        async with self._database.write() as tx:
+            await move_rules(tx, states)
+            try:
+                for change in sorted(alerts, key=lambda change: change.alert.id == 0):
+                    await _record(tx, change, at)
+            except exc.IntegrityError as error:
+                raise ConflictError("An alert of that pair and side is open already; read the alerts again.") from error
+
+
+async def _record(tx: AsyncConnection, change: AlertChange, at: datetime) -> None:
+    alert_id = change.alert.id
+    if alert_id:
+        await _amend(tx, change)
+        await tell_again(tx, alert_id, at)
+    else:
+        alert_id = await _open(tx, change.alert)
+        await tell(tx, alert_id, at)
+    for entry in change.entries:
+        entry_id = await _append(tx, alert_id, entry)
+        if not entry.silent:
+            await tell(tx, alert_id, at, entry_id=entry_id)
+
+
+async def _open(tx: AsyncConnection, alert: Alert) -> int:
+    row = {
+        "team": alert.channel.team,
+        "channel": alert.channel.id,
+        "pair": str(alert.pair),
+        "side": alert.side.value,
+        "closed_at": alert.closed_at,
+        "revision": 1,
+        "alert": "",  # is to carry the number that this insert gives it
+    }
+    alert_id = await insert_row(tx, tables.alerts, row)
+    numbered = write_alert(replace(alert, id=alert_id))
+    await tx.execute(update(tables.alerts).where(tables.alerts.c.id == alert_id).values(alert=numbered))
+    return alert_id
+
+
+async def _amend(tx: AsyncConnection, change: AlertChange) -> None:
+    columns, alert = tables.alerts.c, change.alert
+    amended = await tx.execute(
+        update(tables.alerts)
+        .where(columns.id == alert.id, columns.revision == change.revision)
+        .values(alert=write_alert(alert), closed_at=alert.closed_at, revision=change.revision + 1)
+    )
+    if amended.rowcount != 1:
+        raise ConflictError(f"Alert {alert.id} has changed since it was read; read it again.")
+
+
+async def _append(tx: AsyncConnection, alert_id: int, entry: Entry) -> int:
+    return await insert_row(tx, tables.entries, {"alert_id": alert_id, "entry": write_entry(entry)})
+
+
+def _of(channel: Channel) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return tables.alerts.c.team == channel.team, tables.alerts.c.channel == channel.id

@@ -1,0 +1,78 @@
+"""Domain values in the form that the tables keep, and back."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from pydantic import TypeAdapter
+
+from services.domain.decide import RuleState, Side
+from services.domain.episode import Alert, Channel, Entry
+from services.domain.rule import parse_rule
+from services.ports import StoredAlert, Watch
+
+if TYPE_CHECKING:
+    from sqlalchemy import Row
+
+_ALERT = TypeAdapter(Alert)
+_ENTRY = TypeAdapter(Entry)
+_read_rule = lru_cache(maxsize=10_000)(parse_rule)  # a desk's rules are few and read often
+
+
+def write_alert(alert: Alert) -> str:
+    """Write an alert as JSON."""
+    return _ALERT.dump_json(alert).decode()
+
+
+def read_alert(text: str) -> Alert:
+    """Read an alert from JSON."""
+    return _ALERT.validate_json(text)
+
+
+def write_entry(entry: Entry) -> str:
+    """Write a timeline entry as JSON."""
+    return _ENTRY.dump_json(entry).decode()
+
+
+def read_entry(text: str) -> Entry:
+    """Read a timeline entry from JSON."""
+    return _ENTRY.validate_json(text)
+
+
+def write_state(state: RuleState) -> dict[str, Any]:
+    """Name the columns of `rules` that hold a state, with their values."""
+    return {
+        "firing": state.firing and state.firing.value,
+        "fired_at": state.fired_at,
+        "breach": state.breach and state.breach.value,
+        "breach_at": state.breach_at,
+        "dark_at": state.dark_at,
+    }
+
+
+def read_watch(row: Row[Any]) -> Watch:
+    """Read a row of `rules`."""
+    return Watch(
+        id=row.id,
+        channel=Channel(team=row.team, id=row.channel),
+        rule=_read_rule(row.rule),
+        state=RuleState(
+            firing=_side(row.firing),
+            fired_at=row.fired_at,
+            breach=_side(row.breach),
+            breach_at=row.breach_at,
+            dark_at=row.dark_at,
+        ),
+        created_by=row.created_by,
+        created_at=row.created_at,
+    )
+
+
+def read_stored(row: Row[Any]) -> StoredAlert:
+    """Read a row of `alerts`."""
+    return StoredAlert(alert=read_alert(row.alert), revision=row.revision)
+
+
+def _side(value: str | None) -> Side | None:
+    return None if value is None else Side(value)

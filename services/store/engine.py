@@ -1,0 +1,102 @@
+"""The database behind the store: an engine made from its URL, and transactions whose failures say what to do."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import asynccontextmanager, closing
+from itertools import count
+from typing import TYPE_CHECKING
+
+from sqlalchemy import event, exc, make_url
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from services.domain.errors import StoreError
+from services.store.complaints import complaining
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from sqlalchemy import URL, Connection
+    from sqlalchemy.engine.interfaces import DBAPIConnection
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+    from sqlalchemy.pool import ConnectionPoolEntry
+
+BUSY_S = 10.0
+PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
+
+_memories = count(1)
+
+
+class Database:
+    """Transactions on one database, named by its URL; the driver may be left out of `sqlite:///…`.
+
+    Whatever keeps it from being reached or used is raised as StoreError.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._memory: sqlite3.Connection | None = None
+        try:
+            parsed = make_url(url)
+        except exc.ArgumentError as error:
+            raise StoreError("Cannot read the database URL; write it as in sqlite:///minerpulse.db.") from error
+        on_sqlite = parsed.drivername.partition("+")[0] == "sqlite"
+        self.name = parsed.database or "in memory" if on_sqlite else parsed.render_as_string()
+        with complaining(self.name):
+            self._engine = self._sqlite(parsed) if on_sqlite else create_async_engine(parsed)
+        self._writer = self._engine.execution_options(write=True)
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """Open a transaction that sees one state of the database throughout."""
+        with complaining(self.name):
+            async with self._engine.connect() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncConnection]:
+        """Open a transaction that is committed at the end, or undone by any error; on SQLite there is one at a time."""
+        with complaining(self.name):
+            async with self._writer.begin() as connection:
+                yield connection
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._engine.dispose()
+        if self._memory is not None:
+            self._memory.close()
+
+    def _sqlite(self, url: URL) -> AsyncEngine:
+        """Make an engine for a file, or for a memory that lasts until `close` and is this object's alone."""
+        url = url.set(drivername="sqlite+aiosqlite")
+        options = {}
+        if url.database in (None, "", ":memory:"):
+            memory = f"file:/minerpulse-{next(_memories)}"
+            self._memory = sqlite3.connect(f"{memory}?vfs=memdb", uri=True)
+            url = url.set(database=memory, query={"vfs": "memdb", "uri": "true"})
+            options = {"pool_size": 1, "max_overflow": 0}
+        waits = {"isolation_level": None, "timeout": float(str(url.query.get("timeout", BUSY_S)))}
+        engine = create_async_engine(url, connect_args=waits, **options)
+        _probe(engine, url)
+        event.listen(engine.sync_engine, "connect", _set_pragmas)
+        event.listen(engine.sync_engine, "begin", _begin)
+        return engine
+
+
+def _probe(engine: AsyncEngine, url: URL) -> None:
+    """Read the file once without aiosqlite, whose thread outlives a failure to connect and then breaks noisily."""
+    (path,), options = engine.dialect.create_connect_args(url)
+    with closing(sqlite3.connect(path, **options)) as connection:
+        connection.execute("PRAGMA schema_version")
+
+
+def _set_pragmas(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+    cursor = connection.cursor()
+    for pragma in PRAGMAS:
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin(connection: Connection) -> None:
+    """Begin a write transaction as one: a reader that turns into a writer can find its state outdated."""
+    write = connection.get_execution_options().get("write", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")

@@ -1,0 +1,149 @@
+"""What is stored, as tables that SQLite and PostgreSQL both keep.
+
+closes, bars            price history, keyed so that it loads straight into columns
+rules, rulebook         the rules of every channel with their states, and a number that grows as they change
+alerts, entries         episodes as their messages tell them, and their timelines
+deliveries, attempts    what Slack must be made to show, and every try to do so
+ticks                   which ticks have been claimed
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TextClause,
+    text,
+)
+
+from services.store.instant import Instant
+
+STANDING = text("removed_at IS NULL")
+OPEN = text("closed_at IS NULL")
+UNDELIVERED = text("sent_version < version AND dead_at IS NULL")
+
+
+def _unique_while(condition: TextClause, name: str, *columns: str) -> Index:
+    return Index(name, *columns, unique=True, sqlite_where=condition, postgresql_where=condition)
+
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+closes = Table(
+    "closes",
+    metadata,
+    Column("symbol", String, primary_key=True),
+    Column("session_day", Integer, primary_key=True),  # since 1970-01-01
+    Column("price", Double, nullable=False),
+    Column("source", String, nullable=False),
+)
+
+bars = Table(
+    "bars",
+    metadata,
+    Column("symbol", String, primary_key=True),
+    Column("interval_s", Integer, primary_key=True),
+    Column("opened_at_s", BigInteger, primary_key=True),  # since 1970-01-01 UTC
+    Column("close", Double, nullable=False),
+    Column("source", String, nullable=False),
+)
+
+rules = Table(
+    "rules",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("team", String, nullable=False),
+    Column("channel", String, nullable=False),
+    Column("rule", String, nullable=False),
+    Column("created_by", String, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("removed_at", Instant),
+    Column("firing", String),
+    Column("fired_at", Instant),
+    Column("breach", String),
+    Column("breach_at", Instant),
+    Column("dark_at", Instant),
+    _unique_while(STANDING, "uq_rules_standing", "team", "channel", "rule"),
+)
+
+rulebook = Table(
+    "rulebook",
+    metadata,
+    Column("id", Integer, primary_key=True),  # always 1
+    Column("revision", BigInteger, nullable=False),
+)
+
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("team", String, nullable=False),
+    Column("channel", String, nullable=False),
+    Column("pair", String, nullable=False),
+    Column("side", String, nullable=False),
+    Column("closed_at", Instant),
+    Column("revision", Integer, nullable=False),
+    Column("alert", Text, nullable=False),  # JSON
+    Index(None, "team", "channel", "id"),
+    _unique_while(OPEN, "uq_alerts_open", "team", "channel", "pair", "side"),
+)
+
+entries = Table(
+    "entries",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("alert_id", ForeignKey("alerts.id"), nullable=False, index=True),
+    Column("entry", Text, nullable=False),  # JSON
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("key", String, nullable=False, unique=True),
+    Column("alert_id", ForeignKey("alerts.id"), nullable=False, index=True),
+    Column("entry_id", ForeignKey("entries.id")),  # null for the alert's own message
+    Column("version", Integer, nullable=False),
+    Column("sent_version", Integer, nullable=False),
+    Column("message_id", String),
+    Column("attempts", Integer, nullable=False),  # failures in a row
+    Column("attempting", Boolean, nullable=False),
+    Column("next_at", Instant, nullable=False),
+    Column("problem", String),
+    Column("dead_at", Instant),
+    Index("ix_deliveries_undelivered", "next_at", sqlite_where=UNDELIVERED, postgresql_where=UNDELIVERED),
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("delivery_id", ForeignKey("deliveries.id"), nullable=False, index=True),
+    Column("version", Integer, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("outcome", String),  # null where it was never learned
+    Column("problem", String),
+)
+
+ticks = Table(
+    "ticks",
+    metadata,
+    Column("pair", String, primary_key=True),
+    Column("boundary", Instant, primary_key=True),
+)

@@ -1,0 +1,205 @@
+"""Slack on 127.0.0.1: takes Web API calls and answers to response_urls, and fails as it is told to."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from aiohttp import web
+from slack_bolt.async_app import AsyncBoltRequest
+from slack_sdk.signature import SignatureVerifier
+
+from tests.fakes.blockkit import problems
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from slack_bolt import BoltResponse
+    from slack_bolt.async_app import AsyncApp
+
+    from handlers.errands import Errands
+
+SECRET = "made-up-secret"
+TOKEN = "xoxb-made-up"
+RESPONSES = "responses"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One request that Slack got: the method, or `responses` for a response_url."""
+
+    method: str
+    arguments: dict[str, Any]
+
+    @property
+    def message(self) -> dict[str, Any]:
+        """What the call wants to show."""
+        return {key: self.arguments[key] for key in ("text", "blocks") if key in self.arguments}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One bad answer. `drop` cuts the connection, `hang` never answers; with `taken` the message stands anyway."""
+
+    status: int = 200
+    body: str = ""
+    content_type: str = "application/json"
+    headers: dict[str, str] = field(default_factory=dict)
+    drop: bool = False
+    hang: bool = False
+    taken: bool = False
+
+
+def refused(error: str, **more: str) -> Fault:
+    """Slack's `ok: false`."""
+    return Fault(body=json.dumps({"ok": False, "error": error, **more}))
+
+
+@dataclass(slots=True)
+class SlackServer:
+    """What Slack was asked, in order; `taken` are the calls that it accepted. Faults are answered in turn."""
+
+    url: str = ""
+    calls: list[Call] = field(default_factory=list)
+    taken: list[Call] = field(default_factory=list)
+    faults: dict[str, list[Fault]] = field(default_factory=dict)
+    malformed: list[str] = field(default_factory=list)
+
+    def fail(self, method: str, *faults: Fault) -> None:
+        self.faults.setdefault(method, []).extend(faults)
+
+    def said(self, method: str) -> list[dict[str, Any]]:
+        """The arguments of the calls of one method that were accepted."""
+        return [call.arguments for call in self.taken if call.method == method]
+
+    @property
+    def answers(self) -> list[dict[str, Any]]:
+        """What was sent to response_urls, and accepted."""
+        return self.said(RESPONSES)
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        call = Call(method=request.match_info["method"], arguments=await _arguments(request))
+        self.calls.append(call)
+        fault = self.faults[call.method].pop(0) if self.faults.get(call.method) else None
+        if fault is None or fault.taken:
+            error = self._take(call)
+            if error:
+                return web.json_response({"ok": False, "error": error}, status=400 if call.method == RESPONSES else 200)
+        return web.json_response(self._accepted(call)) if fault is None else await _faulty(fault, request)
+
+    def _take(self, call: Call) -> str | None:
+        if call.method != "auth.test":
+            wrong = problems(call.message)
+            self.malformed += wrong
+            if wrong:
+                return "invalid_blocks"
+        self.taken.append(call)
+        return None
+
+    def _accepted(self, call: Call) -> dict[str, Any]:
+        if call.method == "auth.test":
+            return {"ok": True, "team_id": "T1", "user_id": "UBOT", "bot_id": "BBOT", "url": self.url, "user": "bot"}
+        return {"ok": True, "ts": call.arguments.get("ts") or f"1700000000.{len(self.taken):06d}"}
+
+
+@asynccontextmanager
+async def serving() -> AsyncIterator[SlackServer]:
+    """Serve Slack at a free port."""
+    server = SlackServer()
+    app = web.Application()
+    app.router.add_post("/api/{method}", server.answer)
+    app.router.add_post("/{method}/{key}", server.answer)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    port = runner.addresses[0][1]
+    server.url = f"http://127.0.0.1:{port}/"
+    try:
+        yield server
+    finally:
+        await runner.cleanup()
+
+
+@dataclass(slots=True, kw_only=True)
+class Person:
+    """Someone in a channel, who types and presses; what they cause is done when a method returns."""
+
+    server: SlackServer
+    app: AsyncApp
+    tasks: Errands
+    user: str = "U1"
+    channel: str = "C1"
+    team: str = "T1"
+
+    async def types(self, text: str) -> BoltResponse:
+        """Type /minerpulse and `text`; the acknowledgement."""
+        form = {
+            "command": "/minerpulse",
+            "text": text,
+            "team_id": self.team,
+            "channel_id": self.channel,
+            "user_id": self.user,
+            "response_url": f"{self.server.url}{RESPONSES}/1",
+        }
+        return await self._sends(urlencode(form))
+
+    async def presses(self, action_id: str, value: str) -> BoltResponse:
+        """Press a button; the acknowledgement."""
+        return await self._acts({"type": "button", "action_id": action_id, "block_id": "b", "value": value})
+
+    async def chooses(self, action_id: str, value: str) -> BoltResponse:
+        """Choose from a list; the acknowledgement."""
+        option = {"text": {"type": "plain_text", "text": "chosen"}, "value": value}
+        return await self._acts(
+            {"type": "static_select", "action_id": action_id, "block_id": "b", "selected_option": option}
+        )
+
+    async def _acts(self, action: dict[str, Any]) -> BoltResponse:
+        payload = {
+            "type": "block_actions",
+            "team": {"id": self.team},
+            "user": {"id": self.user},
+            "channel": {"id": self.channel},
+            "response_url": f"{self.server.url}{RESPONSES}/2",
+            "actions": [action],
+        }
+        return await self._sends(urlencode({"payload": json.dumps(payload)}))
+
+    async def _sends(self, body: str) -> BoltResponse:
+        stamp = str(int(time.time()))
+        signature = SignatureVerifier(SECRET).generate_signature(timestamp=stamp, body=body)
+        response = await self.app.async_dispatch(
+            AsyncBoltRequest(
+                body=body,
+                headers={
+                    "content-type": ["application/x-www-form-urlencoded"],
+                    "x-slack-request-timestamp": [stamp],
+                    "x-slack-signature": [str(signature)],
+                },
+            )
+        )
+        await self.tasks.drain()
+        return response
+
+
+async def _arguments(request: web.Request) -> dict[str, Any]:
+    if request.content_type == "application/json":
+        read: dict[str, Any] = await request.json()
+        return read
+    return dict(await request.post())
+
+
+async def _faulty(fault: Fault, request: web.Request) -> web.StreamResponse:
+    if fault.hang:
+        await asyncio.Event().wait()
+    if fault.drop and request.transport is not None:
+        request.transport.close()
+    return web.Response(
+        status=fault.status, body=fault.body.encode(), content_type=fault.content_type, headers=fault.headers
+    )

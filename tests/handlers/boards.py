@@ -1,0 +1,120 @@
+"""Boards to render: the pair on real sessions, up to Tuesday 17 November 2026 at 10:40 in New York."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from services.desk import Board
+from services.domain.decide import RuleState
+from services.domain.episode import Channel, LegStamp
+from services.domain.prices import Quote, Symbol
+from services.domain.rule import parse_rule
+from services.market import MarketView, implied_gap, snapshot
+from services.ports import Watch
+from tests.fakes.market import CALENDAR, aligned_market
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from services.domain.align import Aligned, LeftOut
+    from services.domain.episode import Alert
+
+OPEN_AT = datetime(2026, 11, 17, 15, 40, tzinfo=UTC)
+SHUT_AT = datetime(2026, 11, 17, 1, 30, tzinfo=UTC)  # Monday evening in New York
+HALF_DAY_AT = datetime(2026, 11, 27, 15, 40, tzinfo=UTC)
+LAST_CLOSE = date(2026, 11, 16)
+SESSIONS = 560
+
+
+@lru_cache
+def closes(sessions: int = SESSIONS) -> Aligned:
+    """Both legs up to the close of Monday 16 November 2026: bitcoin at 92,208, the ETF at 40.03."""
+    rng = np.random.default_rng(11)
+    crypto = rng.normal(0, 0.025, SESSIONS)
+    etf = 1.3 * crypto + rng.normal(0, 0.02, SESSIONS)
+    btc_path, etf_path = np.exp(np.cumsum(crypto)), np.exp(np.cumsum(etf))
+    last = CALENDAR.position(np.datetime64(LAST_CLOSE)) or 0
+    market = aligned_market(
+        (40.03 * etf_path / etf_path[-1])[-sessions:].tolist(),
+        (92_208.0 * btc_path / btc_path[-1])[-sessions:].tolist(),
+        first=str(CALENDAR.days[last - sessions + 1]),
+    )
+    return replace(market, etf_source="yahoo", crypto_source="coinbase")
+
+
+def open_view(
+    *,
+    etf: float = 41.27,
+    crypto: float = 87_412.5,
+    now: datetime = OPEN_AT,
+    market: Aligned | None = None,
+    problems: Sequence[str] = (),
+    left_out: Sequence[LeftOut] = (),
+    simulated: bool = False,
+) -> MarketView:
+    """The market in an open session, both legs traded within the last minutes."""
+    known = market or closes()
+    state = CALENDAR.state(now)
+    rows = known.before(state.session).with_live(state.session, now - timedelta(minutes=1), etf=etf, crypto=crypto)
+    quotes = (
+        Quote(symbol=Symbol("WGMI"), price=etf, at=now - timedelta(minutes=1), source="yahoo"),
+        Quote(symbol=Symbol("BTC"), price=crypto, at=now - timedelta(seconds=20), source="coinbase"),
+    )
+    stamps = tuple(LegStamp(symbol=one.symbol, source=one.source, price=one.price, at=one.at) for one in quotes)
+    return MarketView(
+        pair=known.pair,
+        now=now,
+        market=state,
+        close=snapshot(known),
+        live=snapshot(rows, (stamps[0], stamps[1])),
+        live_reason="",
+        etf=quotes[0],
+        crypto=quotes[1],
+        gap=None,
+        left_out=tuple(left_out),
+        problems=tuple(problems),
+        simulated=simulated,
+    )
+
+
+def shut_view(*, crypto: float = 94_050.0, now: datetime = SHUT_AT) -> MarketView:
+    """The market after Monday's close, with bitcoin gone on."""
+    view = open_view(now=OPEN_AT)
+    quote = Quote(symbol=Symbol("BTC"), price=crypto, at=now - timedelta(seconds=20), source="coinbase")
+    return replace(
+        view,
+        now=now,
+        market=CALENDAR.state(now),
+        live=None,
+        live_reason=f"the market is shut; the last session was {LAST_CLOSE}",
+        crypto=quote,
+        gap=implied_gap(closes(), quote),
+    )
+
+
+def a_watch(
+    text: str = "1d 8pp",
+    *,
+    id: int = 1,  # noqa: A002 -- the field's own name
+    state: RuleState | None = None,
+    created_at: datetime = OPEN_AT,
+) -> Watch:
+    """A rule that stands in the channel."""
+    return Watch(
+        id=id,
+        channel=Channel(team="T1", id="C1"),
+        rule=parse_rule(text),
+        state=state or RuleState(),
+        created_by="U1",
+        created_at=created_at,
+    )
+
+
+def a_board(view: MarketView, *, alerts: Sequence[Alert] = (), watches: Sequence[Watch] = ()) -> Board:
+    """A board of one channel."""
+    return Board(view=view, alerts=tuple(alerts), watches=tuple(watches))

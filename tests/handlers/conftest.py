@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import pytest
+from slack_bolt.async_app import AsyncApp
+from slack_sdk.web.async_client import AsyncWebClient
+
+import handlers
+from tests.fakes.blockkit import checked
+from tests.fakes.clock import SetClock
+from tests.fakes.floor import Floor, trading_floor
+from tests.fakes.slack import SECRET, TOKEN, Person, SlackServer, serving
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from handlers.render import Message
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+REGENERATE = "GOLDEN"  # set to `write`, it makes the golden files anew
+PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
+
+
+@pytest.fixture
+def clock() -> SetClock:
+    """10:40 in New York, in an open session."""
+    return SetClock(datetime(2026, 11, 17, 15, 40, tzinfo=UTC))
+
+
+@pytest.fixture
+async def slack(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[SlackServer]:
+    """Slack on this machine; it must not have got a malformed message by the end."""
+    for name in PROXIES:
+        monkeypatch.delenv(name, raising=False)
+    async with serving() as server:
+        yield server
+    assert server.malformed == []
+
+
+@pytest.fixture
+async def floor() -> AsyncIterator[Floor]:
+    """The real services, ten minutes before the open of Wednesday 4 March 2026, with no rules."""
+    async with trading_floor() as floor:
+        yield floor
+
+
+@pytest.fixture
+async def person(slack: SlackServer, floor: Floor) -> AsyncIterator[Person]:
+    """Someone in the channel C1, before an app that really runs, with one HTTP session as in production."""
+    async with aiohttp.ClientSession() as session:
+        client = AsyncWebClient(token=TOKEN, base_url=f"{slack.url}api/", session=session)
+        app = AsyncApp(client=client, signing_secret=SECRET, process_before_response=True)
+        yield Person(server=slack, app=app, tasks=handlers.register(app, floor.desk, floor.clock))
+
+
+@pytest.fixture
+def golden() -> Callable[[str, Message], None]:
+    """Compare a message with the file that shows how it must look."""
+
+    def compare(name: str, message: Message) -> None:
+        path = GOLDEN / f"{name}.json"
+        shown: dict[str, Any] = checked({"text": message.text, "blocks": message.blocks})
+        if os.environ.get(REGENERATE) == "write":
+            path.write_text(json.dumps(shown, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        assert json.loads(path.read_text(encoding="utf-8")) == shown
+
+    return compare

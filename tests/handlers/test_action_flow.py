@@ -1,0 +1,223 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from slack_sdk.web.async_client import AsyncWebClient
+
+from handlers.actions.snooze import LENGTHS, end_of
+from handlers.delivery import SlackNotifier
+from handlers.render.alert import SNOOZES
+from services.domain.errors import NotFoundError
+from services.outbox import Outbox
+from tests.fakes.floor import CLOSE, DESK, OPEN
+from tests.fakes.market import CALENDAR
+from tests.fakes.slack import TOKEN, refused
+
+if TYPE_CHECKING:
+    from services.domain.episode import Alert
+    from tests.fakes.floor import Floor
+    from tests.fakes.slack import Person, SlackServer
+
+POST, UPDATE = "chat.postMessage", "chat.update"
+LATER = OPEN + timedelta(minutes=30)
+NEXT_OPEN = datetime(2026, 3, 5, 14, 30, tzinfo=UTC)
+
+
+@pytest.fixture
+async def alert(floor: Floor) -> Alert:
+    """An alert that is open in the channel, and told there by nobody yet."""
+    await floor.desk.add_rule(DESK, "1d 8pp", "U1")
+    await floor.ticks(LATER, [0.09, 0.10])
+    (alert,) = await floor.open_alerts(DESK)
+    return alert
+
+
+@pytest.fixture
+def outbox(slack: SlackServer, floor: Floor) -> Outbox:
+    client = AsyncWebClient(token=TOKEN, base_url=f"{slack.url}api/")
+    return Outbox(store=floor.store, notifier=SlackNotifier(client, floor.clock), clock=floor.clock)
+
+
+async def test_refresh_puts_a_new_board_in_the_place_of_the_old(
+    person: Person, slack: SlackServer, floor: Floor
+) -> None:
+    floor.clock.at, floor.vendors.etf_last = LATER, (21.7, LATER)
+    acknowledged = await person.presses("refresh", "board")
+    (board,) = slack.answers
+    assert (200, "") == (acknowledged.status, acknowledged.body)
+    assert board["replace_original"] is True
+    assert board["text"].startswith("WGMI is 8.5 pp above bitcoin today")
+
+
+async def test_share_shows_the_board_to_the_channel_with_the_name_of_who_did(
+    person: Person, slack: SlackServer
+) -> None:
+    await person.presses("share", "board")
+    (board,) = slack.answers
+    assert ("in_channel", False) == (board["response_type"], board["replace_original"])
+    assert "Shared by <@U1>, Wed 4 Mar 09:20 New York." in board["text"]
+    assert [] == [block for block in board["blocks"] if block["type"] == "actions"]
+
+
+async def test_start_greets_the_channel_then_adds_the_usual_rules(
+    person: Person, slack: SlackServer, floor: Floor
+) -> None:
+    await person.presses("start", "board")
+    (greeting,) = slack.said(POST)
+    (board,) = slack.answers
+    assert "C1" == greeting["channel"]
+    assert [
+        "MinerPulse alerts on WGMI against bitcoin come here from now on.",
+        "Rules: `1d 8pp`, `5d 15pp`, `20d 30pp`. Started by <@U1>. `/minerpulse help` tells the rest.",
+    ] == greeting["text"].splitlines()
+    assert board["replace_original"] is True
+    assert "Rules here: `1d 8pp`, `5d 15pp`, `20d 30pp`." in board["text"]
+    assert ["1d 8pp", "5d 15pp", "20d 30pp"] == [str(watch.rule) for watch in await floor.desk.rules(DESK)]
+
+
+async def test_start_pressed_twice_greets_once(person: Person, slack: SlackServer, floor: Floor) -> None:
+    await person.presses("start", "board")
+    await person.presses("start", "board")
+    assert 1 == len(slack.said(POST))
+    assert 3 == len(await floor.desk.rules(DESK))
+
+
+@pytest.mark.parametrize("code", ["not_in_channel", "channel_not_found"])
+async def test_start_where_the_app_cannot_post_starts_nothing_and_says_what_to_do(
+    person: Person, slack: SlackServer, floor: Floor, code: str
+) -> None:
+    slack.fail(POST, refused(code))
+    await person.presses("start", "board")
+    (answer,) = slack.answers
+    assert "type /invite @MinerPulse there" in answer["text"]
+    assert ("ephemeral", False) == (answer["response_type"], answer["replace_original"])
+    assert [] == await floor.desk.rules(DESK)
+
+
+async def test_an_acknowledgement_is_told_by_the_alerts_own_message(
+    person: Person, slack: SlackServer, floor: Floor, alert: Alert, outbox: Outbox
+) -> None:
+    await outbox.deliver(floor.clock.at)
+    await person.presses("acknowledge", str(alert.id))
+    await outbox.deliver(floor.clock.at)
+    (edited,) = slack.said(UPDATE)
+    posted, line = slack.said(POST)
+    assert [] == slack.answers
+    assert "Acknowledged by <@U1>, Wed 4 Mar 10:05 New York." in edited["text"]
+    assert ["snooze"] == [element["action_id"] for element in edited["blocks"][-1]["elements"]]
+    assert ["acknowledge", "snooze"] == [element["action_id"] for element in posted["blocks"][-1]["elements"]]
+    assert ("Acknowledged by <@U1>, Wed 4 Mar 10:05 New York.", edited["ts"]) == (line["text"], line["thread_ts"])
+
+
+async def test_the_second_to_acknowledge_learns_who_was_first(person: Person, slack: SlackServer, alert: Alert) -> None:
+    await person.presses("acknowledge", str(alert.id))
+    await replace(person, user="U2").presses("acknowledge", str(alert.id))
+    assert ["Already acknowledged by <@U1>, Wed 4 Mar 10:05 New York."] == [one["text"] for one in slack.answers]
+
+
+async def test_an_alert_that_ended_can_be_neither_acknowledged_nor_snoozed(
+    person: Person, slack: SlackServer, floor: Floor, alert: Alert
+) -> None:
+    await person.presses("acknowledge", str(alert.id))
+    await floor.tick(LATER + timedelta(minutes=10), 0.01)
+    await person.presses("acknowledge", str(alert.id))
+    await person.chooses("snooze", f"{alert.id}:1h")
+    expected = "This alert ended Wed 4 Mar 10:10 New York; nothing was changed."
+    assert [expected, expected] == [one["text"] for one in slack.answers]
+
+
+@pytest.mark.parametrize(
+    ("span", "until"),
+    [
+        pytest.param("30m", LATER + timedelta(minutes=35), id="30 min"),
+        pytest.param("1h", LATER + timedelta(hours=1, minutes=5), id="1 h"),
+        pytest.param("4h", LATER + timedelta(hours=4, minutes=5), id="4 h"),
+        pytest.param("close", CLOSE, id="until the close"),
+        pytest.param("open", NEXT_OPEN, id="until the next open"),
+    ],
+)
+async def test_a_snooze_ends_when_it_says(
+    person: Person, slack: SlackServer, floor: Floor, alert: Alert, span: str, until: datetime
+) -> None:
+    await person.chooses("snooze", f"{alert.id}:{span}")
+    (snoozed,) = await floor.open_alerts(DESK)
+    assert [] == slack.answers
+    assert snoozed.snoozed is not None
+    assert ("U1", until) == (snoozed.snoozed.by, snoozed.snoozed.until)
+
+
+async def test_there_is_no_close_to_wait_for_when_the_market_is_shut(
+    person: Person, slack: SlackServer, floor: Floor, alert: Alert
+) -> None:
+    floor.clock.at = CLOSE
+    await person.chooses("snooze", f"{alert.id}:close")
+    (still,) = await floor.open_alerts(DESK)
+    assert still.snoozed is None
+    assert [
+        "The market is shut, so there is no close to wait for. The next open is Thu 5 Mar 09:30 New York (14:30 UTC)."
+    ] == [one["text"] for one in slack.answers]
+
+
+def test_every_span_that_is_offered_has_an_end() -> None:
+    market = CALENDAR.state(LATER)
+    assert set(SNOOZES) == LENGTHS.keys() | {"open", "close"}
+    assert [] == [span for span in SNOOZES if (end_of(span, market, LATER) or LATER) <= LATER]
+
+
+def test_a_span_that_nobody_offers_has_none() -> None:
+    with pytest.raises(NotFoundError, match="no longer in use"):
+        end_of("9y", CALENDAR.state(LATER), LATER)
+
+
+@pytest.mark.parametrize(
+    ("action_id", "value"),
+    [
+        pytest.param("acknowledge", "", id="nothing"),
+        pytest.param("acknowledge", "1; drop table alerts", id="forged"),
+        pytest.param("acknowledge", "99999999999999999999", id="larger than any number"),
+        pytest.param("snooze", "soon", id="no number"),
+        pytest.param("snooze", "1", id="no span"),
+        pytest.param("snooze", "1:9y", id="unknown span"),
+    ],
+)
+async def test_a_button_from_another_time_is_explained(
+    person: Person, slack: SlackServer, alert: Alert, action_id: str, value: str
+) -> None:
+    assert 1 == alert.id
+    await (person.presses if action_id == "acknowledge" else person.chooses)(action_id, value)
+    assert ["This button is no longer in use. Type /minerpulse to see what is open here."] == [
+        one["text"] for one in slack.answers
+    ]
+
+
+async def test_an_alert_of_another_channel_is_out_of_reach(
+    person: Person, slack: SlackServer, floor: Floor, alert: Alert
+) -> None:
+    await replace(person, channel="C2").presses("acknowledge", str(alert.id))
+    (still,) = await floor.open_alerts(DESK)
+    assert still.acknowledged is None
+    assert [f"No alert {alert.id} in this channel."] == [one["text"] for one in slack.answers]
+
+
+async def test_the_whole_life_of_an_alert_is_one_message_and_its_thread(
+    slack: SlackServer, floor: Floor, alert: Alert, outbox: Outbox
+) -> None:
+    await outbox.deliver(floor.clock.at)
+    await floor.tick(LATER + timedelta(minutes=40), 0.12)
+    await outbox.deliver(floor.clock.at)
+    await floor.tick(LATER + timedelta(minutes=45), 0.01)
+    await outbox.deliver(floor.clock.at)
+    posted, resolved = slack.said(POST)
+    worse, ended = slack.said(UPDATE)
+    assert "WGMI 10.0 pp above bitcoin over 1 day" == posted["text"].splitlines()[0]
+    assert "WGMI 12.0 pp above bitcoin over 1 day" == worse["text"].splitlines()[0]
+    assert "Resolved after 40 min: WGMI above bitcoin, peak +12.0 pp over 1 day" == ended["text"].splitlines()[0]
+    assert {worse["ts"]} == {ended["ts"], resolved["thread_ts"]}
+    assert resolved["text"].startswith(
+        "Resolved after 40 min: WGMI above bitcoin, peak +12.0 pp over 1 day. 1d 8pp: 1pp is back"
+    )
+    assert "actions" not in {block["type"] for block in ended["blocks"]}
+    assert alert.id == 1

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from handlers import render
+from handlers.complaints import sentence
+from services.domain import errors
+from services.domain.errors import (
+    ConflictError,
+    DeliveryError,
+    MessageGoneError,
+    MinerPulseError,
+    NoHistoryError,
+    NotFoundError,
+    PriceFileError,
+    ReplayError,
+    RuleError,
+    SettingsError,
+    SourceError,
+    StoreError,
+)
+from tests.fakes.blockkit import checked
+
+CASES = [
+    pytest.param(
+        RuleError("1d 8xx", word="8xx", at=3, expected="a threshold"),
+        "Cannot read “8xx”: expected a threshold.",
+        id="rule",
+    ),
+    pytest.param(NotFoundError("There is no rule 7 here."), "There is no rule 7 here.", id="not found"),
+    pytest.param(
+        SourceError("timed out", source="yahoo", symbol="WGMI", retryable=True),
+        "The price source did not answer (yahoo on WGMI: timed out). Try again in a minute.",
+        id="source, may come back",
+    ),
+    pytest.param(
+        SourceError("unknown symbol", source="yahoo", symbol="XXXX", retryable=False),
+        "The price source has no usable answer (yahoo on XXXX: unknown symbol). Check the symbols.",
+        id="source, will not",
+    ),
+    pytest.param(
+        NoHistoryError("No prices for XXXX/BTC."),
+        "No prices for XXXX/BTC. Try again in a minute, or check the symbols.",
+        id="no history",
+    ),
+    pytest.param(
+        ConflictError("revision 3"),
+        "Someone else, or a new price, changed this at the same moment. Nothing was changed; try again.",
+        id="conflict",
+    ),
+    pytest.param(
+        StoreError("postgresql://desk:secret@db is down"),
+        "The database cannot be reached, so nothing was changed. Try again in a minute.",
+        id="store, without its secrets",
+    ),
+    pytest.param(
+        DeliveryError("Invite it.", permanent=True, surely_not_posted=True), "Invite it.", id="delivery, for a person"
+    ),
+    pytest.param(
+        DeliveryError("Slack asks to wait.", permanent=False, surely_not_posted=True),
+        "Slack asks to wait. Try again in a minute.",
+        id="delivery, for later",
+    ),
+    pytest.param(
+        MessageGoneError("gone"),
+        "That message is gone from Slack, so it cannot be changed any more.",
+        id="message gone",
+    ),
+    pytest.param(
+        SettingsError("SLACK_BOT_TOKEN is missing"),
+        "MinerPulse is not set up correctly; whoever runs it finds the reason in its log.",
+        id="settings",
+    ),
+    pytest.param(
+        PriceFileError(Path("/prices.csv"), "no header", remedy="Add one"),
+        "MinerPulse is not set up correctly; whoever runs it finds the reason in its log.",
+        id="price file",
+    ),
+    pytest.param(ReplayError("No session is left."), "No session is left.", id="replay"),
+    pytest.param(MinerPulseError("Something else."), "Something else.", id="any other"),
+]
+
+
+@pytest.mark.parametrize(("error", "expected"), CASES)
+def test_an_error_is_told_in_one_sentence(error: MinerPulseError, expected: str) -> None:
+    assert expected == sentence(error)
+    message = render.complaint(error)
+    checked({"text": message.text, "blocks": message.blocks})
+    assert message.text.endswith(expected)
+
+
+def test_every_class_of_error_has_its_sentence() -> None:
+    classes = {one for one in vars(errors).values() if isinstance(one, type) and issubclass(one, MinerPulseError)}
+    assert classes == {type(case.values[0]) for case in CASES}
+
+
+def test_what_was_typed_cannot_call_anyone() -> None:
+    error = RuleError("<!channel> ```", word="<!channel>", at=0, expected="a window")
+    message = render.complaint(error)
+    checked({"text": message.text, "blocks": message.blocks})
+    assert "<!channel>" not in message.text

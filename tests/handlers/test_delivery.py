@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import aiohttp
+import pytest
+from slack_sdk.web.async_client import AsyncWebClient
+
+from handlers.delivery import SlackNotifier
+from services.domain.episode import EntryKind
+from services.domain.errors import DeliveryError, MessageGoneError
+from tests.fakes.alerts import an_alert, an_entry
+from tests.fakes.slack import TOKEN, Fault, refused
+
+if TYPE_CHECKING:
+    from tests.fakes.clock import SetClock
+    from tests.fakes.slack import SlackServer
+
+POST, UPDATE = "chat.postMessage", "chat.update"
+
+
+@pytest.fixture
+def notifier(slack: SlackServer, clock: SetClock) -> SlackNotifier:
+    return SlackNotifier(AsyncWebClient(token=TOKEN, base_url=f"{slack.url}api/"), clock)
+
+
+async def test_a_post_carries_its_key_and_unfurls_nothing(notifier: SlackNotifier, slack: SlackServer) -> None:
+    ts = await notifier.post(an_alert(id=12), key="alert-12")
+    (sent,) = slack.said(POST)
+    assert "1700000000.000001" == ts
+    assert "C1" == sent["channel"]
+    assert {"event_type": "minerpulse_alert", "event_payload": {"key": "alert-12"}} == sent["metadata"]
+    assert [False, False] == [sent["unfurl_links"], sent["unfurl_media"]]
+    assert "thread_ts" not in sent
+
+
+async def test_an_edit_names_the_message_that_it_changes(notifier: SlackNotifier, slack: SlackServer) -> None:
+    await notifier.edit(an_alert(id=12), "1700000000.000042")
+    (sent,) = slack.said(UPDATE)
+    assert ["C1", "1700000000.000042"] == [sent["channel"], sent["ts"]]
+    assert "WGMI 8.3 pp above bitcoin over 1 day" == sent["blocks"][0]["text"]["text"]
+
+
+async def test_a_reply_stays_in_its_thread(notifier: SlackNotifier, slack: SlackServer) -> None:
+    entry = an_entry(kind=EntryKind.ACKNOWLEDGED, by="U2")
+    await notifier.reply(an_alert(id=12), entry, "1700000000.000042", key="entry-3")
+    (sent,) = slack.said(POST)
+    assert "1700000000.000042" == sent["thread_ts"]
+    assert {"key": "entry-3"} == sent["metadata"]["event_payload"]
+    assert "reply_broadcast" not in sent
+
+
+async def test_being_told_to_wait_means_surely_not_posted(notifier: SlackNotifier, slack: SlackServer) -> None:
+    slack.fail(POST, Fault(status=429, body='{"ok": false, "error": "ratelimited"}', headers={"Retry-After": "30"}))
+    error = await failure(notifier)
+    assert (False, True, timedelta(seconds=30)) == (error.permanent, error.surely_not_posted, error.retry_after)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(Fault(status=429, headers={"Retry-After": "soon"}), id="a wait that is no number"),
+        pytest.param(Fault(status=429), id="no wait at all"),
+        pytest.param(refused("ratelimited"), id="said in words"),
+    ],
+)
+async def test_a_wait_without_a_number_leaves_it_to_the_outbox(
+    notifier: SlackNotifier, slack: SlackServer, fault: Fault
+) -> None:
+    slack.fail(POST, fault)
+    error = await failure(notifier)
+    assert (False, True, None) == (error.permanent, error.surely_not_posted, error.retry_after)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(Fault(status=500, body="{}"), id="500"),
+        pytest.param(Fault(status=503, body="<html>", content_type="text/html"), id="503 in HTML"),
+        pytest.param(Fault(status=502, body="Bad gateway", content_type="text/plain"), id="502 in plain text"),
+        pytest.param(Fault(body="{broken"), id="broken JSON"),
+        pytest.param(refused("internal_error"), id="internal error"),
+        pytest.param(refused("fatal_error"), id="fatal error"),
+        pytest.param(refused("never_heard_of_it"), id="a new error"),
+        pytest.param(Fault(drop=True), id="a connection cut before"),
+        pytest.param(Fault(drop=True, taken=True), id="a connection cut after"),
+    ],
+)
+async def test_without_a_clear_answer_the_message_may_be_there(
+    notifier: SlackNotifier, slack: SlackServer, fault: Fault
+) -> None:
+    slack.fail(POST, fault)
+    error = await failure(notifier)
+    assert (False, False) == (error.permanent, error.surely_not_posted)
+
+
+async def test_nothing_is_posted_again_behind_the_outbox(notifier: SlackNotifier, slack: SlackServer) -> None:
+    slack.fail(POST, Fault(drop=True, taken=True))
+    await failure(notifier)
+    assert 1 == len(slack.calls)
+
+
+async def test_an_answer_that_never_comes_is_not_waited_for(slack: SlackServer, clock: SetClock) -> None:
+    slack.fail(POST, Fault(hang=True))
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=0.05)) as session:
+        client = AsyncWebClient(token=TOKEN, base_url=f"{slack.url}api/", session=session)
+        error = await failure(SlackNotifier(client, clock))
+    assert (False, False) == (error.permanent, error.surely_not_posted)
+
+
+async def test_a_refused_connection_means_surely_not_posted(
+    clock: SetClock, unused_tcp_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    client = AsyncWebClient(token=TOKEN, base_url=f"http://127.0.0.1:{unused_tcp_port}/api/")
+    error = await failure(SlackNotifier(client, clock))
+    assert (False, True) == (error.permanent, error.surely_not_posted)
+
+
+@pytest.mark.parametrize(
+    ("code", "remedy"),
+    [
+        pytest.param("channel_not_found", "/invite @MinerPulse", id="channel_not_found"),
+        pytest.param("not_in_channel", "/invite @MinerPulse", id="not_in_channel"),
+        pytest.param("is_archived", "unarchive it", id="is_archived"),
+        pytest.param("account_inactive", "install MinerPulse again", id="account_inactive"),
+        pytest.param("token_revoked", "install MinerPulse again", id="token_revoked"),
+        pytest.param("invalid_auth", "install MinerPulse again", id="invalid_auth"),
+        pytest.param("missing_scope", "commands and chat:write", id="missing_scope"),
+        pytest.param("restricted_action", "ask a workspace admin", id="restricted_action"),
+        pytest.param("thread_not_found", "takes no more lines", id="thread_not_found"),
+    ],
+)
+async def test_what_only_a_person_can_mend_says_who_and_how(
+    notifier: SlackNotifier, slack: SlackServer, code: str, remedy: str
+) -> None:
+    slack.fail(POST, refused(code))
+    error = await failure(notifier)
+    assert (True, True) == (error.permanent, error.surely_not_posted)
+    assert remedy in str(error)
+    assert code in str(error)
+
+
+@pytest.mark.parametrize("code", ["message_not_found", "cant_update_message", "edit_window_closed"])
+async def test_a_message_that_cannot_be_edited_any_more_is_gone(
+    notifier: SlackNotifier, slack: SlackServer, code: str
+) -> None:
+    slack.fail(UPDATE, refused(code))
+    with pytest.raises(MessageGoneError, match=code):
+        await notifier.edit(an_alert(id=12), "1700000000.000042")
+
+
+@pytest.mark.parametrize("code", ["invalid_blocks", "msg_blocks_too_long"])
+async def test_refused_blocks_are_sent_once_more_in_plain_form(
+    notifier: SlackNotifier, slack: SlackServer, code: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    slack.fail(POST, refused(code))
+    await notifier.post(an_alert(id=12), key="alert-12")
+    (sent,) = slack.said(POST)
+    assert ["section", "actions"] == [block["type"] for block in sent["blocks"]]
+    assert sent["text"] == sent["blocks"][0]["text"]["text"]
+    assert "alert-12" == sent["metadata"]["event_payload"]["key"]
+    assert "sent in plain form" in caplog.text
+
+
+async def test_blocks_refused_twice_are_given_up(notifier: SlackNotifier, slack: SlackServer) -> None:
+    slack.fail(POST, refused("invalid_blocks"), refused("invalid_blocks"))
+    error = await failure(notifier)
+    assert (True, True, 2) == (error.permanent, error.surely_not_posted, len(slack.calls))
+
+
+async def test_a_plain_form_that_meets_another_fault_is_tried_later(
+    notifier: SlackNotifier, slack: SlackServer
+) -> None:
+    slack.fail(POST, refused("invalid_blocks"), Fault(status=500, body="{}"))
+    error = await failure(notifier)
+    assert (False, False) == (error.permanent, error.surely_not_posted)
+
+
+async def test_the_clients_own_retries_are_left_as_they_are(slack: SlackServer, clock: SetClock) -> None:
+    client = AsyncWebClient(token=TOKEN, base_url=f"{slack.url}api/")
+    before = list(client.retry_handlers)
+    SlackNotifier(client, clock)
+    assert before == client.retry_handlers
+
+
+async def failure(notifier: SlackNotifier) -> DeliveryError:
+    with pytest.raises(DeliveryError) as caught:
+        await notifier.post(an_alert(id=12), key="alert-12")
+    return caught.value

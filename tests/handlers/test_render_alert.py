@@ -1,0 +1,223 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from handlers import render
+from services.domain.decide import Side
+from services.domain.episode import Alert, EntryKind, Mark, close
+from services.domain.measure import Window
+from tests.fakes.alerts import AT, a_fact, a_measurement, a_stamp, an_alert, an_entry
+from tests.fakes.blockkit import checked
+
+if TYPE_CHECKING:
+    from handlers.render import Message
+    from services.domain.episode import Entry
+
+Golden = Callable[[str, "Message"], None]
+
+FIVE_DAYS = a_measurement(window=Window.D5, etf_return=0.12, crypto_return=-0.041, z=2.6, percentile=97.4)
+BELOW = a_measurement(etf_return=-0.091, crypto_return=-0.006, z=-3.9, percentile=0.4)
+SEEN = Mark(by="U2", at=AT + timedelta(minutes=3))
+
+
+def test_an_alert_that_fires(golden: Golden) -> None:
+    golden("alert_firing", render.alert(an_alert(id=12), AT))
+
+
+def test_an_alert_that_a_second_rule_joined(golden: Golden) -> None:
+    facts = [a_fact(peak=0.091), a_fact(rule_id=2, rule="5d 15pp", measurement=FIVE_DAYS)]
+    golden("alert_joined", render.alert(an_alert(id=12, facts=facts, reason="16.1pp is past 15pp, held for 5m"), AT))
+
+
+def test_an_alert_below(golden: Golden) -> None:
+    facts = [a_fact(measurement=BELOW)]
+    alert = an_alert(id=13, side=Side.BELOW, facts=facts, reason="-8.5pp is past 8pp, held for 5m")
+    golden("alert_below", render.alert(alert, AT))
+
+
+def test_an_alert_that_someone_acknowledged(golden: Golden) -> None:
+    message = render.alert(an_alert(id=12, acknowledged=SEEN), AT)
+    golden("alert_acknowledged", message)
+    assert ["snooze"] == [element["action_id"] for element in message.blocks[-1]["elements"]]
+
+
+def test_an_alert_that_someone_snoozed(golden: Golden) -> None:
+    snoozed = Mark(by="U3", at=AT, until=AT + timedelta(hours=1))
+    golden("alert_snoozed", render.alert(an_alert(id=12, acknowledged=SEEN, snoozed=snoozed), AT))
+
+
+def test_a_snooze_that_is_over_is_not_told() -> None:
+    alert = an_alert(snoozed=Mark(by="U3", at=AT, until=AT + timedelta(hours=1)))
+    assert "Snoozed" not in render.alert(alert, AT + timedelta(hours=1)).text
+
+
+def test_an_alert_that_resolved(golden: Golden) -> None:
+    facts = [a_fact(peak=0.091, measurement=a_measurement(etf_return=0.021, crypto_return=-0.02))]
+    ended = close(
+        an_alert(id=12, facts=facts, acknowledged=SEEN),
+        AT + timedelta(hours=2, minutes=5),
+        "1d 8pp: 4.1pp is back inside the clear level of 4.8pp",
+    )
+    message = render.alert(ended, AT + timedelta(hours=3))
+    golden("alert_resolved", message)
+    assert "actions" not in {block["type"] for block in message.blocks}
+
+
+def test_an_alert_on_simulated_prices(golden: Golden) -> None:
+    message = render.alert(an_alert(id=12, simulated=True), AT)
+    golden("alert_simulated", message)
+    assert message.text.startswith("SIMULATED: ")
+
+
+@pytest.mark.parametrize(
+    ("rule", "value", "measured", "expected"),
+    [
+        pytest.param("1d 8pp", 0.083, {}, "WGMI 8.3 pp above bitcoin over 1 day", id="spread"),
+        pytest.param("1d z3.5", 3.6, {}, "WGMI 8.3 pp above bitcoin over 1 day", id="z"),
+        pytest.param(
+            "20d residual 10pp",
+            0.114,
+            {"window": Window.D20},
+            "WGMI 11.4 pp above its beta to bitcoin over 20 days",
+            id="residual",
+        ),
+        pytest.param(
+            "20d residual 10pp",
+            -0.114,
+            {"window": Window.D20},
+            "WGMI 11.4 pp below its beta to bitcoin over 20 days",
+            id="residual below",
+        ),
+        pytest.param("gap 5%", 0.062, {}, "Bitcoin implies WGMI +6.2% at the open", id="gap"),
+        pytest.param("drawdown 60%", 0.604, {}, "Bitcoin 60.4% below its highest session close", id="drawdown"),
+        pytest.param(
+            "ytd 30pp", 0.31, {"window": Window.YTD}, "WGMI 8.3 pp above bitcoin this year", id="year to date"
+        ),
+    ],
+)
+def test_the_heading_says_in_words_what_the_rule_sees(
+    rule: str, value: float, measured: dict[str, Any], expected: str
+) -> None:
+    fact = a_fact(rule=rule, value=value, measurement=a_measurement(**measured))
+    assert expected == heading(an_alert(facts=[fact]))
+
+
+@pytest.mark.parametrize(
+    ("rule", "side", "value", "expected"),
+    [
+        pytest.param("1d 8pp", Side.BELOW, -0.09, "WGMI below bitcoin, peak −9.0 pp over 1 day", id="spread"),
+        pytest.param("1d z3.5", Side.ABOVE, 3.6, "WGMI above bitcoin, peak z +3.6 over 1 day", id="z"),
+        pytest.param(
+            "20d residual 10pp",
+            Side.ABOVE,
+            0.11,
+            "WGMI above its beta to bitcoin, peak +11.0 pp over 1 day",
+            id="residual",
+        ),
+        pytest.param("gap 5%", Side.BELOW, -0.06, "bitcoin implies WGMI down at the open, peak −6.0%", id="gap down"),
+        pytest.param("gap 5%", Side.ABOVE, 0.06, "bitcoin implies WGMI up at the open, peak +6.0%", id="gap up"),
+        pytest.param(
+            "drawdown 60%", Side.ABOVE, 0.61, "bitcoin below its highest session close, peak +61.0%", id="drawdown"
+        ),
+    ],
+)
+def test_a_resolved_alert_names_its_subject_and_peak(rule: str, side: Side, value: float, expected: str) -> None:
+    alert = an_alert(side=side, facts=[a_fact(rule=rule, value=value)])
+    ended = close(alert, alert.opened_at + timedelta(minutes=45), "back inside")
+    assert f"Resolved after 45 min: {expected}" == heading(ended)
+
+
+def test_prices_of_different_instants_are_told_apart() -> None:
+    alert = an_alert(
+        etf=a_stamp(at=AT - timedelta(hours=16)), crypto=a_stamp(symbol="BTC", source="Coinbase", price=94_050.0)
+    )
+    expected = (
+        "Prices, 16 h old when this was written: WGMI from Yahoo of Mon 16 Nov 18:40 New York (23:40 UTC), "
+        "bitcoin from Coinbase of Tue 17 Nov 10:40 New York (15:40 UTC)."
+    )
+    assert expected in render.alert(alert, AT).text
+
+
+def test_without_enough_history_nothing_is_called_unusual() -> None:
+    alert = an_alert(facts=[a_fact(measurement=a_measurement(z=None, percentile=None))])
+    assert "the 1-day spread has too little history" in render.alert(alert, AT).text
+
+
+def test_a_rule_that_has_cleared_says_so() -> None:
+    facts = [a_fact(active=False), a_fact(rule_id=2, rule="5d 15pp", measurement=FIVE_DAYS)]
+    told = render.alert(an_alert(facts=facts), AT)
+    assert "threshold 8 pp, peak +8.3 pp, cleared" in told.text
+    assert "over 5 days" in told.text.splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "entry"),
+    [
+        pytest.param("entry_fired", an_entry(), id="fired"),
+        pytest.param(
+            "entry_joined",
+            an_entry(kind=EntryKind.JOINED, reason="5d 15pp: 16.1pp is past 15pp, held for 5m"),
+            id="joined",
+        ),
+        pytest.param(
+            "entry_left",
+            an_entry(kind=EntryKind.LEFT, reason="1d 8pp: 4.1pp is back inside the clear level of 4.8pp"),
+            id="left",
+        ),
+        pytest.param(
+            "entry_acknowledged",
+            an_entry(kind=EntryKind.ACKNOWLEDGED, by="U2", reason="a person has seen it"),
+            id="acknowledged",
+        ),
+        pytest.param(
+            "entry_snoozed",
+            an_entry(
+                kind=EntryKind.SNOOZED, by="U3", until=AT + timedelta(hours=1), reason="a person asked for silence"
+            ),
+            id="snoozed",
+        ),
+        pytest.param(
+            "entry_resolved",
+            an_entry(
+                kind=EntryKind.RESOLVED,
+                at=AT + timedelta(hours=2, minutes=5),
+                reason="1d 8pp: 4.1pp is back inside the clear level of 4.8pp",
+            ),
+            id="resolved",
+        ),
+        pytest.param(
+            "entry_rule_removed",
+            an_entry(kind=EntryKind.RESOLVED, at=AT + timedelta(hours=26), by="U1", reason="the rule was removed"),
+            id="rule removed",
+        ),
+    ],
+)
+def test_a_line_of_the_timeline(golden: Golden, name: str, entry: Entry) -> None:
+    golden(name, render.entry(entry, an_alert()))
+
+
+def test_a_line_on_simulated_prices_is_marked() -> None:
+    assert render.entry(an_entry(), an_alert(simulated=True)).text.startswith("SIMULATED: ")
+
+
+def test_a_snooze_without_an_end_claims_none() -> None:
+    told = render.entry(an_entry(kind=EntryKind.SNOOZED, by="U3"), an_alert()).text
+    assert told.startswith("Snoozed by <@U3>. ")
+
+
+def test_texts_from_elsewhere_cannot_call_anyone() -> None:
+    alert = an_alert(reason="<!channel> & more", etf=a_stamp(source="ev<il>"))
+    message = render.alert(alert, AT)
+    checked({"text": message.text, "blocks": message.blocks})
+    assert "&lt;!channel&gt; &amp; more" in message.text
+
+
+def heading(alert: Alert) -> str:
+    message = render.alert(alert, AT)
+    title: str = message.blocks[0]["text"]["text"]
+    assert message.text.startswith(title)
+    return title

@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from handlers import render
+from services.domain.align import LeftOut, Leg
+from services.domain.decide import RuleState, Side
+from services.domain.episode import Mark
+from services.domain.measure import Window
+from tests.fakes.alerts import an_alert
+from tests.handlers.boards import HALF_DAY_AT, OPEN_AT, SHUT_AT, a_board, a_watch, closes, open_view, shut_view
+
+if TYPE_CHECKING:
+    from handlers.render import Message
+    from handlers.render.message import Block
+    from services.desk import Board
+
+Golden = Callable[[str, "Message"], None]
+
+
+def test_the_board_of_an_open_market(golden: Golden) -> None:
+    fired = RuleState(firing=Side.ABOVE, fired_at=OPEN_AT)
+    watches = [a_watch("1d 8pp", state=fired), a_watch("5d 15pp", id=2), a_watch("20d 30pp", id=3)]
+    alert = an_alert(acknowledged=Mark(by="U2", at=OPEN_AT))
+    golden("board_open", render.board(a_board(open_view(), alerts=[alert], watches=watches), OPEN_AT))
+
+
+def test_the_board_of_a_shut_market_without_rules(golden: Golden) -> None:
+    golden("board_shut", render.board(a_board(shut_view()), SHUT_AT))
+
+
+def test_the_board_of_simulated_prices(golden: Golden) -> None:
+    golden("board_simulated", render.board(a_board(open_view(simulated=True), watches=[a_watch()]), OPEN_AT))
+
+
+def test_the_board_where_history_is_short_and_sources_fail(golden: Golden) -> None:
+    view = open_view(
+        market=closes(25),
+        problems=["yahoo on WGMI: HTTP 429 <too many requests>"],
+        left_out=[
+            LeftOut(session=date(2026, 11, 10), leg=Leg.CRYPTO, reason="no BTC bar ended in the 2 h up to the close")
+        ],
+    )
+    golden("board_with_gaps", render.board(a_board(view, watches=[a_watch()]), OPEN_AT))
+
+
+def test_the_board_that_was_shared(golden: Golden) -> None:
+    message = render.board(a_board(open_view(), watches=[a_watch()]), OPEN_AT, shared_by="U7")
+    golden("board_shared", message)
+    assert [] == [block for block in message.blocks if block["type"] == "actions"]
+
+
+def test_a_half_day_is_named_with_its_early_close() -> None:
+    told = text(a_board(open_view(now=HALF_DAY_AT)), HALF_DAY_AT)
+    assert "Open, half-day; closes 13:00 New York (18:00 UTC)." in told
+
+
+def test_a_board_without_a_live_spread_says_why_and_falls_back_to_the_close() -> None:
+    view = replace(open_view(), live=None, live_reason="the last WGMI trade at yahoo is 31 min old")
+    told = text(a_board(view))
+    assert "No live spread: the last WGMI trade at yahoo is 31 min old. Below is the close of Mon 16 Nov." in told
+    assert " on Mon 16 Nov" in told.splitlines()[0]
+
+
+def test_a_board_after_the_close_tells_that_the_official_close_is_not_in_yet() -> None:
+    view = replace(open_view(), market=shut_view().market)
+    assert "From the last trades; the official close is not in yet." in text(a_board(view))
+
+
+@pytest.mark.parametrize(
+    ("crypto", "expected"),
+    [
+        pytest.param(92_208.0 * 1.02, "Implied WGMI gap *+", id="bitcoin up"),
+        pytest.param(92_208.0 * 0.98, "Implied WGMI gap *−", id="bitcoin down"),
+    ],
+)
+def test_out_of_hours_bitcoins_move_implies_a_gap(crypto: float, expected: str) -> None:
+    assert expected in text(a_board(shut_view(crypto=crypto)), SHUT_AT)
+
+
+def test_without_a_beta_no_gap_is_implied() -> None:
+    view = shut_view()
+    assert view.gap is not None
+    without = replace(view, gap=replace(view.gap, beta=None, implied=None))
+    assert "no gap is implied" in text(a_board(without), SHUT_AT)
+
+
+def test_without_a_bitcoin_price_there_is_no_gap_to_tell() -> None:
+    told = text(a_board(replace(shut_view(), gap=None)), SHUT_AT)
+    assert "No bitcoin price since WGMI's close." in told
+
+
+def test_a_leg_without_a_price_is_told_as_such() -> None:
+    view = shut_view()
+    told = text(a_board(replace(view, close=replace(view.close, etf=None, etf_drawdown=None))), SHUT_AT)
+    assert "WGMI: no price." in told
+
+
+def test_a_leg_at_its_high_is_not_below_it() -> None:
+    assert "WGMI: at its high" in text(a_board(open_view(etf=900.0)))
+
+
+def test_without_a_one_day_spread_the_headline_claims_none() -> None:
+    view = open_view(market=closes(25))
+    short = replace(view, live=None, close=replace(view.close, measurements={}))
+    missing = {Window.D1: open_view(market=closes(25)).current.measurements[Window.D252]}
+    told = text(a_board(replace(short, close=replace(short.close, measurements=missing))))
+    assert told.startswith("WGMI against bitcoin: no 1-day spread")
+
+
+def test_legs_that_move_alike_are_level() -> None:
+    assert text(a_board(open_view(etf=40.03, crypto=92_208.0))).startswith("WGMI is level with bitcoin today")
+
+
+def test_the_start_button_is_offered_only_where_there_are_no_rules() -> None:
+    assert ["start", "refresh", "share"] == action_ids(render.board(a_board(open_view()), OPEN_AT))
+    assert ["refresh", "share"] == action_ids(render.board(a_board(open_view(), watches=[a_watch()]), OPEN_AT))
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [
+        pytest.param(RuleState(), "`1d 8pp`.", id="quiet"),
+        pytest.param(
+            RuleState(breach=Side.ABOVE, breach_at=OPEN_AT), "`1d 8pp` (past it, not yet held).", id="pending"
+        ),
+        pytest.param(RuleState(firing=Side.ABOVE, fired_at=OPEN_AT), "`1d 8pp` (firing).", id="firing"),
+        pytest.param(RuleState(dark_at=OPEN_AT - timedelta(hours=1)), "`1d 8pp` (no usable prices).", id="no data"),
+    ],
+)
+def test_a_rule_is_shown_with_what_it_does(state: RuleState, expected: str) -> None:
+    assert f"Rules here: {expected}" in text(a_board(open_view(), watches=[a_watch(state=state)]))
+
+
+def test_very_many_rules_and_problems_still_fit() -> None:
+    watches = [a_watch(f"1d {n}.5pp above clear 0.1pp for 10m", id=n) for n in range(1, 300)]
+    view = open_view(problems=["yahoo on WGMI: " + "x" * 5_000] * 9)
+    message = render.board(a_board(view, watches=watches), OPEN_AT)
+    assert " and 259 more." in message.blocks[-2]["text"]["text"]
+
+
+def text(board: Board, now: object = OPEN_AT) -> str:
+    message = render.board(board, now)  # type: ignore[arg-type]
+    return message.text
+
+
+def action_ids(message: Message) -> list[str]:
+    rows: list[Block] = [block for block in message.blocks if block["type"] == "actions"]
+    return [element["action_id"] for row in rows for element in row["elements"]]

@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from services.sources.http import HttpClient, RefusedError, UnreachedError, retry_after
+from tests.services.sources.conftest import Reply
+
+if TYPE_CHECKING:
+    from tests.services.sources.conftest import Line
+
+URL = "https://vendor.test/prices"
+NOW = datetime(2026, 11, 20, 18, 0, tzinfo=UTC)
+
+
+async def test_a_body_comes_back_as_it_was_sent(line: Line) -> None:
+    line.answers(Reply(200, b'{"price": 1}'))
+
+    body = await HttpClient(transport=line.transport, user_agent="MinerPulse/9").get(URL, {"symbol": "WGMI"})
+
+    assert body == b'{"price": 1}'
+    assert str(line.requests[0].url) == f"{URL}?symbol=WGMI"
+    assert line.requests[0].headers["User-Agent"] == "MinerPulse/9"
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        pytest.param(httpx.ConnectError("refused"), id="refused"),
+        pytest.param(httpx.ConnectTimeout("slow"), id="connect-timeout"),
+        pytest.param(httpx.ReadTimeout("slow"), id="read-timeout"),
+        pytest.param(httpx.RemoteProtocolError("cut off"), id="cut-off"),
+        pytest.param(Reply(500), id="500"),
+        pytest.param(Reply(503), id="503"),
+    ],
+)
+async def test_a_passing_failure_is_tried_again(line: Line, failure: Reply | Exception) -> None:
+    line.answers(failure, failure, Reply(200, b"{}"))
+
+    assert await HttpClient(transport=line.transport).get(URL, {}) == b"{}"
+    assert len(line.requests) == 3
+
+
+async def test_the_third_failure_is_the_last(line: Line) -> None:
+    line.answers(Reply(502))
+
+    with pytest.raises(RefusedError) as caught:
+        await HttpClient(transport=line.transport).get(URL, {})
+
+    assert caught.value.answer == "502 Bad Gateway"
+    assert len(line.requests) == 3
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        pytest.param(Reply(302, headers={"Location": "https://consent.test/"}), id="redirect"),
+        pytest.param(Reply(401), id="401"),
+        pytest.param(Reply(404), id="404"),
+        pytest.param(Reply(429), id="429"),
+        pytest.param(Reply(503, headers={"Retry-After": "120"}), id="503-that-names-its-time"),
+    ],
+)
+async def test_a_refusal_is_not_tried_again(line: Line, reply: Reply) -> None:
+    line.answers(reply)
+
+    with pytest.raises(RefusedError) as caught:
+        await HttpClient(transport=line.transport).get(URL, {})
+
+    assert (reply.status, reply.headers.get("Retry-After")) == (caught.value.status, caught.value.retry_after)
+    assert len(line.requests) == 1
+
+
+async def test_no_answer_within_the_deadline_is_given_up() -> None:
+    async def never(_request: httpx.Request) -> httpx.Response:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    client = HttpClient(transport=httpx.MockTransport(never), deadline=timedelta(0))
+
+    with pytest.raises(UnreachedError, match="gave no answer in time"):
+        await client.get(URL, {})
+
+
+async def test_a_body_beyond_all_measure_is_not_read_to_its_end(line: Line) -> None:
+    line.answers(Reply(200, b"x" * 1001))
+
+    with pytest.raises(UnreachedError, match="more than 1,000 bytes"):
+        await HttpClient(transport=line.transport, largest_body=1000).get(URL, {})
+
+    assert len(line.requests) == 1
+
+
+async def test_a_body_that_just_fits_is_read(line: Line) -> None:
+    line.answers(Reply(200, b"x" * 1000))
+
+    assert len(await HttpClient(transport=line.transport, largest_body=1000).get(URL, {})) == 1000
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        pytest.param("query2.finance.yahoo.com/v8", id="no-scheme"),
+        pytest.param("https://[/", id="no-host"),
+        pytest.param("ftp://vendor.test/", id="not-http"),
+    ],
+)
+async def test_an_address_that_cannot_be_right_is_told(url: str) -> None:
+    client = HttpClient()
+
+    with pytest.raises(UnreachedError, match="check its address"):
+        await client.get(url, {})
+
+    await client.aclose()
+
+
+async def test_connections_are_reused_until_the_client_is_closed() -> None:
+    connections: list[asyncio.StreamWriter] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(writer)
+        while await reader.readline():
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        host, port = server.sockets[0].getsockname()
+        client = HttpClient()
+        assert await client.get(f"http://{host}:{port}/", {}) == b"{}"
+        assert await client.get(f"http://{host}:{port}/", {}) == b"{}"
+        await client.aclose()
+        await connections[0].wait_closed()
+
+    assert len(connections) == 1
+
+
+async def test_a_port_where_nobody_listens_is_told() -> None:
+    async with await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", 0) as server:
+        host, port = server.sockets[0].getsockname()
+    client = HttpClient()
+
+    with pytest.raises(UnreachedError, match="could not be reached"):
+        await client.get(f"http://{host}:{port}/", {})
+
+    await client.aclose()
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        pytest.param(None, None, id="none"),
+        pytest.param("", None, id="empty"),
+        pytest.param("0", None, id="no-time"),
+        pytest.param("-5", None, id="negative"),
+        pytest.param("1.5", None, id="fraction"),
+        pytest.param("²", None, id="not-a-digit"),
+        pytest.param("soon", None, id="words"),
+        pytest.param(" 30 ", timedelta(seconds=30), id="seconds"),
+        pytest.param("999999999", timedelta(hours=24), id="ages"),
+        pytest.param("9" * 5000, None, id="more-than-a-number"),
+        pytest.param("Fri, 20 Nov 2026 18:00:30 GMT", timedelta(seconds=30), id="date"),
+        pytest.param("Fri, 20 Nov 2026 18:00:30 -0000", timedelta(seconds=30), id="date-without-a-zone"),
+        pytest.param("Fri, 20 Nov 2026 17:59:00 GMT", None, id="past"),
+        pytest.param("Fri, 20 Nov 2099 17:59:00 GMT", timedelta(hours=24), id="far-date"),
+    ],
+)
+def test_retry_after_is_read_in_both_forms(header: str | None, expected: timedelta | None) -> None:
+    assert expected == retry_after(header, NOW)

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import TYPE_CHECKING
+
+import pytest
+
+from services.domain.errors import SettingsError
+from services.domain.prices import WGMI_BTC
+from services.sources import SOURCES, Source, build_crypto, build_equity
+from services.sources.http import HttpClient
+from tests.services.sources.conftest import RESPONSES, Reply
+
+if TYPE_CHECKING:
+    from services.ports import CryptoSource, EquitySource
+    from tests.fakes.clock import SetClock
+    from tests.services.sources.conftest import Line
+
+
+@pytest.fixture
+def client(line: Line) -> HttpClient:
+    return HttpClient(transport=line.transport)
+
+
+def built(row: Source, client: HttpClient, clock: SetClock) -> list[EquitySource | CryptoSource]:
+    made: list[EquitySource | CryptoSource] = []
+    if row.equity:
+        made.append(build_equity(row.name, client, clock))
+    if row.crypto:
+        made.append(build_crypto(row.name, client, clock))
+    return made
+
+
+@pytest.mark.parametrize("row", [pytest.param(row, id=row.name) for row in SOURCES])
+def test_each_row_makes_what_it_says(row: Source, client: HttpClient, clock: SetClock) -> None:
+    sources = built(row, client, clock)
+
+    assert len(sources) == len(row.serves.split(" and "))
+    assert {row.title} == {source.name for source in sources}
+    assert {row.name == "simulated"} == {source.simulated for source in sources}
+
+
+@pytest.mark.parametrize("row", [pytest.param(row, id=row.name) for row in SOURCES])
+def test_each_row_is_filled_in(row: Source) -> None:
+    texts = [getattr(row, field.name) for field in fields(row) if field.name in ("about", "delay", "limits", "terms")]
+
+    assert all(text and not text.endswith(".") for text in texts)
+
+
+def test_names_are_unique() -> None:
+    assert len(SOURCES) == len({row.name for row in SOURCES})
+
+
+def test_legs_are_told_in_words() -> None:
+    assert {"yahoo": "ETF", "coinbase": "bitcoin", "simulated": "ETF and bitcoin"} == {
+        row.name: row.serves for row in SOURCES
+    }
+
+
+async def test_a_source_can_be_pointed_at_another_address(client: HttpClient, line: Line, clock: SetClock) -> None:
+    line.answers(Reply(200, (RESPONSES / "coinbase_ticker.json").read_bytes()))
+    source = build_crypto("coinbase", client, clock, base_url="http://127.0.0.1:9/")
+
+    assert await source.quote(WGMI_BTC.crypto)
+
+    assert str(line.requests[0].url) == "http://127.0.0.1:9/products/BTC-USD/ticker"
+
+
+async def test_a_seed_draws_its_own_market(client: HttpClient, clock: SetClock) -> None:
+    first, again, other = (build_crypto("simulated", client, clock, seed=seed) for seed in (5, 5, 6))
+
+    assert await first.quote(WGMI_BTC.crypto) == await again.quote(WGMI_BTC.crypto)
+    assert await first.quote(WGMI_BTC.crypto) != await other.quote(WGMI_BTC.crypto)
+
+
+def test_an_unknown_name_is_told_with_the_choice(client: HttpClient, clock: SetClock) -> None:
+    with pytest.raises(SettingsError, match="“stooq” is not an ETF source; choose yahoo or simulated"):
+        build_equity("stooq", client, clock)
+    with pytest.raises(SettingsError, match="“yahoo” is not a bitcoin source; choose coinbase or simulated"):
+        build_crypto("yahoo", client, clock)
