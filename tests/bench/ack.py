@@ -17,6 +17,8 @@ from tests.fakes.floor import trading_floor
 from tests.fakes.slack import SECRET, TOKEN, serving
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from slack_bolt.async_app import AsyncAck
 
 RUNS = 300
@@ -44,7 +46,7 @@ async def _figure(what: str, ours: AsyncApp, theirs: AsyncApp, text: str, respon
 
     async def ask(app: AsyncApp) -> None:
         stamp = str(int(time.time()))
-        headers = {
+        headers: dict[str, str | Sequence[str]] = {
             "content-type": ["application/x-www-form-urlencoded"],
             "x-slack-request-timestamp": [stamp],
             "x-slack-signature": [str(SignatureVerifier(SECRET).generate_signature(timestamp=stamp, body=body))],

@@ -45,7 +45,16 @@ async def bench_process() -> list[Figure]:
     """`minerpulse replay` from a cold start on four years of hourly bitcoin, beside importing pandas alone."""
     with tempfile.TemporaryDirectory() as folder:
         etf, btc = _write_files(Path(folder))
-        command = [Path(sys.executable).parent / "minerpulse", "replay", "--etf", etf, "--btc", btc, "--rule", "1d 8pp"]
+        command: list[str | Path] = [
+            Path(sys.executable).parent / "minerpulse",
+            "replay",
+            "--etf",
+            etf,
+            "--btc",
+            btc,
+            "--rule",
+            "1d 8pp",
+        ]
         ours, theirs = _paired_processes(command, [sys.executable, "-c", "import pandas"])
     return [
         Figure(

@@ -7,7 +7,7 @@ import pytest
 
 from services.domain.errors import SettingsError
 from services.domain.prices import WGMI_BTC
-from services.sources import SOURCES, Source, build_crypto, build_equity
+from services.sources.catalogue import SOURCES, Source, build_crypto, build_equity
 from services.sources.http import HttpClient
 from tests.services.sources.conftest import RESPONSES, Reply
 
