@@ -78,7 +78,10 @@ class Outbox:
         try:
             message_id = await self._send(delivery)
         except MessageGoneError as error:
-            await self.store.mark_failed(delivery, str(error), now, gone=True)
+            if delivery.entry is None:
+                await self.store.mark_failed(delivery, str(error), now, gone=True)
+            else:
+                await self.store.mark_dead(delivery, str(error), now)
         except DeliveryError as error:
             if error.permanent:
                 log.error("alert %d cannot be delivered: %s", delivery.alert.id, error)  # noqa: TRY400 -- expected

@@ -1,0 +1,241 @@
+"""The composition root: everything wired, started, served and stopped in order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import socket
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import aiohttp
+import uvicorn
+from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
+from slack_sdk.errors import SlackApiError, SlackClientError
+from slack_sdk.web.async_client import AsyncWebClient
+
+import handlers
+from bot.clock import SystemClock
+from bot.scheduler import Ticker, schedule
+from bot.slack import build_bolt
+from bot.web import build_web
+from handlers.delivery import SlackNotifier
+from services.desk import Desk
+from services.domain.errors import SettingsError
+from services.history import History
+from services.market import Market
+from services.monitor import Monitor
+from services.outbox import Outbox
+from services.sources.catalogue import build_crypto, build_equity
+from services.sources.http import HttpClient
+from services.store import SqlStore
+from services.watchlist import Watchlist
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from pydantic import SecretStr
+    from slack_bolt.async_app import AsyncApp
+
+    from bot.settings import Settings
+    from handlers.errands import Errands
+    from services.ports import Clock, CryptoSource, EquitySource
+
+NOT_READY_AFTER = 5  # ticks
+SLACK_TIMEOUT_S = 10
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class App:
+    """Everything wired together; nothing runs by itself until `serve` starts it."""
+
+    settings: Settings
+    clock: Clock
+    store: SqlStore
+    history: History
+    market: Market
+    monitor: Monitor
+    outbox: Outbox
+    desk: Desk
+    client: AsyncWebClient
+    bolt: AsyncApp
+    errands: Errands
+
+
+@asynccontextmanager
+async def build(
+    settings: Settings,
+    *,
+    clock: Clock | None = None,
+    equity: EquitySource | None = None,
+    crypto: CryptoSource | None = None,
+) -> AsyncIterator[App]:
+    """Wire everything for these settings, and close it again in the opposite order.
+
+    The clock and the sources can be given, so that a rehearsal runs the very same services. Raises SettingsError and
+    StoreError.
+    """
+    clock = clock or SystemClock()
+    async with AsyncExitStack() as stack:
+        store = await SqlStore.open(settings.database_url)
+        stack.push_async_callback(store.aclose)
+        vendors = HttpClient()
+        stack.push_async_callback(vendors.aclose)
+        client = await stack.enter_async_context(_slack_client(settings))
+        history = History(
+            equity=equity or _equity(settings, vendors, clock),
+            crypto=crypto or _crypto(settings, vendors, clock),
+            store=store,
+        )
+        market = Market(history=history)
+        outbox = Outbox(store=store, notifier=SlackNotifier(client, clock), clock=clock)
+        desk = Desk(store=store, market=market, clock=clock, nudge=outbox.nudge, pair=settings.pair)
+        monitor = Monitor(
+            store=store,
+            market=market,
+            watchlist=Watchlist(store),
+            pair=settings.pair,
+            nudge=outbox.nudge,
+            every=settings.tick_every,
+        )
+        bolt = build_bolt(client, _secret(settings.slack_signing_secret))
+        errands = handlers.register(bolt, desk, clock)
+        stack.push_async_callback(errands.drain)
+        yield App(
+            settings=settings,
+            clock=clock,
+            store=store,
+            history=history,
+            market=market,
+            monitor=monitor,
+            outbox=outbox,
+            desk=desk,
+            client=client,
+            bolt=bolt,
+            errands=errands,
+        )
+
+
+async def serve(settings: Settings) -> None:
+    """Run until a signal: connect, tick, deliver, answer; stop in the order intake, tick, delivery, connections.
+
+    Raises SettingsError where Slack does not accept the token.
+    """
+    async with build(settings) as app:
+        await _greet(app)
+        ticker = Ticker(monitor=app.monitor, clock=app.clock)
+        delivery = asyncio.create_task(app.outbox.run(), name="outbox")
+        scheduler = schedule(ticker, settings.tick_every)
+        try:
+            await _take_requests(app, ticker)
+        finally:
+            scheduler.shutdown(wait=False)
+            delivery.cancel()
+            await asyncio.gather(delivery, return_exceptions=True)
+
+
+async def _take_requests(app: App, ticker: Ticker) -> None:
+    """Serve HTTP until a signal; in Socket Mode Slack's requests come over the socket, and HTTP tells the health."""
+    settings = app.settings
+    web = build_web(app.bolt, lambda: trouble(ticker, settings))
+    server = _Server(uvicorn.Config(web, log_config=None, access_log=False, lifespan="off"))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, server.stop)
+    async with AsyncExitStack() as stack:
+        listening = stack.enter_context(_listen(settings))
+        if settings.socket_mode:
+            await stack.enter_async_context(_socket_mode(app))
+        log.info("listening at http://%s:%d", settings.host, settings.port)
+        await server.serve(sockets=[listening])
+
+
+class _Server(uvicorn.Server):
+    """Leaves the signals to us: uvicorn would raise them again at its end, before everything else is closed."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    def stop(self) -> None:
+        """Take no more requests, finish those that have begun, and return from `serve`."""
+        self.should_exit = True
+
+
+def _listen(settings: Settings) -> socket.socket:
+    try:
+        return socket.create_server((settings.host, settings.port), reuse_port=False)
+    except OSError as error:
+        raise SettingsError(
+            f"Cannot listen at {settings.host}:{settings.port} ({error.strerror}); set PORT to another."
+        ) from error
+
+
+@asynccontextmanager
+async def _socket_mode(app: App) -> AsyncIterator[None]:
+    handler = AsyncSocketModeHandler(
+        app.bolt,
+        _secret(app.settings.slack_app_token),
+        web_client=AsyncWebClient(base_url=app.settings.slack_api_url),
+    )
+    await handler.connect_async()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        await handler.close_async()  # type: ignore[no-untyped-call]
+
+
+def trouble(ticker: Ticker, settings: Settings) -> str | None:
+    """Say why the app is not ready: no tick yet, or none that ended well for five rounds; None where it is."""
+    if ticker.last_good_at is None:
+        return "the first tick has not ended yet"
+    age = ticker.clock.now() - ticker.last_good_at
+    if age > NOT_READY_AFTER * settings.tick_every:
+        return f"the last good tick was {int(age.total_seconds())} s ago"
+    return None
+
+
+async def _greet(app: App) -> None:
+    """Ask Slack who we are. A refused token ends the start; a Slack that cannot be reached does not."""
+    try:
+        answer = await app.client.auth_test()
+    except SlackApiError as error:
+        problem = error.response["error"]
+        raise SettingsError(
+            f"Slack does not accept SLACK_BOT_TOKEN ({problem}); copy it again from OAuth & Permissions."
+        ) from error
+    except (SlackClientError, aiohttp.ClientError, TimeoutError) as error:
+        log.warning("Slack cannot be reached now (%s); alerts are kept until it can", error)
+        return
+    log.info("connected to %s as %s", answer["team"], answer["user"])
+
+
+@asynccontextmanager
+async def _slack_client(settings: Settings) -> AsyncIterator[AsyncWebClient]:
+    """Open one HTTP session for every call to Slack; slack_sdk would open one for each call."""
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=SLACK_TIMEOUT_S)) as session:
+        yield AsyncWebClient(
+            token=_secret(settings.slack_bot_token),
+            base_url=settings.slack_api_url,
+            session=session,
+            timeout=SLACK_TIMEOUT_S,
+            retry_handlers=[],
+        )
+
+
+def _equity(settings: Settings, vendors: HttpClient, clock: Clock) -> EquitySource:
+    urls = {"yahoo": settings.yahoo_url}
+    return build_equity(settings.etf_source, vendors, clock, base_url=urls.get(settings.etf_source), seed=settings.seed)
+
+
+def _crypto(settings: Settings, vendors: HttpClient, clock: Clock) -> CryptoSource:
+    urls = {"coinbase": settings.coinbase_url}
+    return build_crypto(
+        settings.crypto_source, vendors, clock, base_url=urls.get(settings.crypto_source), seed=settings.seed
+    )
+
+
+def _secret(value: SecretStr | None) -> str:
+    return value.get_secret_value() if value else ""

@@ -1,0 +1,39 @@
+"""Options that several commands share, and the types of their values."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import click
+
+
+class Day(click.ParamType[date]):
+    """A date, written as in 2026-03-31."""
+
+    name = "date"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> date:
+        """Read a date."""
+        try:
+            return datetime.strptime(str(value), "%Y-%m-%d").replace(tzinfo=UTC).date()
+        except ValueError:
+            self.fail(f"“{value}” is not a date; write it as in 2026-03-31.", param, ctx)
+
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+ETF_HELP = "ETF closes: a CSV with Date and Close."
+BTC_HELP = "Bitcoin bars: a CSV with opening time (UTC) and close, hourly or finer."
+
+etf_file = click.option("--etf", type=FILE, help=ETF_HELP)
+btc_file = click.option("--btc", type=FILE, help=BTC_HELP)
+as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of tables.")
+
+
+def both_or_neither(etf: Path | None, btc: Path | None) -> tuple[Path, Path] | None:
+    """Take the two files of the legs, or None where there are none. Raises UsageError for one alone."""
+    if etf and btc:
+        return etf, btc
+    if etf or btc:
+        raise click.UsageError(f"{'--btc' if etf else '--etf'} is missing: both legs come from files, or neither.")
+    return None

@@ -1,0 +1,39 @@
+"""`minerpulse replay`: rules put to price files, as one JSON document or as tables of episodes."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from bot.commands.options import BTC_HELP, ETF_HELP, FILE, Day, as_json
+from bot.commands.replay_report import as_document, show
+from bot.price_files import aligned, read_files
+from services.domain.replay import replay
+from services.domain.rule import DEFAULT_RULES, parse_rule
+
+if TYPE_CHECKING:
+    from datetime import date
+    from pathlib import Path
+
+DEFAULTS = ", ".join(DEFAULT_RULES)
+
+
+@click.command()
+@click.option("--etf", type=FILE, required=True, help=ETF_HELP)
+@click.option("--btc", type=FILE, required=True, help=BTC_HELP)
+@click.option("--rule", "texts", multiple=True, help=f"A rule, as in “1d 8pp”; may be repeated.  [default: {DEFAULTS}]")
+@click.option("--from", "first", type=Day(), help="The first session to decide; earlier ones still feed look-backs.")
+@click.option("--to", "last", type=Day(), help="The last session to decide.")
+@as_json
+def command(
+    *, etf: Path, btc: Path, texts: tuple[str, ...], first: date | None, last: date | None, as_json: bool
+) -> None:
+    """Tell what rules would have done over history, decided at each session's close."""
+    rules = [parse_rule(text) for text in texts or DEFAULT_RULES]
+    outcome = replay(aligned(*read_files(etf, btc)), rules, first=first, last=last)
+    if as_json:
+        click.echo(json.dumps(as_document(outcome), ensure_ascii=False))
+    else:
+        show(outcome)

@@ -1,0 +1,162 @@
+"""What a replay found: as one JSON document, and as tables with a summary."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from bot.spark import spark
+from services.domain.decide import Change
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from services.domain.align import LeftOut
+    from services.domain.replay import Replay, RuleReplay, Step
+
+_DATED = re.compile(r";.*|\d{4}-\d\d-\d\d")  # what differs between sessions left out for the same reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Episode:
+    """One firing of a rule with its end, None where it is still open; `length` counts sessions."""
+
+    fired: Step
+    resolved: Step | None
+    length: int
+
+
+def as_document(outcome: Replay) -> dict[str, Any]:
+    """Write a replay as JSON: the spread in percentage points, returns as fractions, null where a leg has none."""
+    return {
+        "sessions": outcome.sessions,
+        "left_out": [
+            {"session": f"{out.session}", "leg": out.leg.value, "reason": out.reason} for out in outcome.left_out
+        ],
+        "rules": [
+            {
+                "rule": str(found.rule),
+                "episodes": found.episodes,
+                "per_year": found.per_year,
+                "transitions": [_transition(step) for step in found.steps],
+            }
+            for found in outcome.rules
+        ],
+    }
+
+
+def _transition(step: Step) -> dict[str, Any]:
+    return {
+        "session": f"{step.session}",
+        "to": step.to.value,
+        "direction": step.side.value,
+        "spread_pp": _number(100 * step.spread),
+        "etf_return": _number(step.etf_return),
+        "btc_return": _number(step.crypto_return),
+    }
+
+
+def _number(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def show(outcome: Replay) -> None:
+    """Print a table of episodes and a summary for each rule, and what was left out."""
+    console = Console(highlight=False)
+    span = f"{outcome.first} to {outcome.last}"
+    console.print(Text(f"{outcome.sessions:,} sessions with both prices, {span}", style="bold"))
+    for found in outcome.rules:
+        console.print()
+        if found.episodes:
+            console.print(_table(found))
+        console.print(_summary(found, outcome))
+    if outcome.left_out:
+        console.print()
+        for line in left_out_lines(outcome.left_out):
+            console.print(Text(line, style="dim"))
+
+
+def episodes(found: RuleReplay) -> list[Episode]:
+    """Pair each firing with the resolve that ended it."""
+    fired = [step for step in found.steps if step.to is Change.FIRING]
+    resolved = [step for step in found.steps if step.to is Change.RESOLVED]
+    ends: list[Step | None] = [*resolved, *[None] * (len(fired) - len(resolved))]
+    return [
+        Episode(fired=start, resolved=end, length=length)
+        for start, end, length in zip(fired, ends, found.lengths, strict=True)
+    ]
+
+
+def _table(found: RuleReplay) -> Table:
+    table = Table(title=str(found.rule), title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for heading in ("Fired", "Resolved", "Side"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("Spread", "ETF", "Bitcoin", "Sessions"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for episode in episodes(found):
+        fired = episode.fired
+        table.add_row(
+            f"{fired.session}",
+            f"{episode.resolved.session}" if episode.resolved else "still open",
+            fired.side.value,
+            _written(fired.spread, " pp"),
+            _written(fired.etf_return, "%"),
+            _written(fired.crypto_return, "%"),
+            f"{episode.length}",
+        )
+    return table
+
+
+def _written(value: float, unit: str) -> str:
+    """Write a fraction in hundredths with its sign; what rounds to zero has none."""
+    if not math.isfinite(value):
+        return "–"
+    hundredths = round(100 * value, 1)
+    return f"{hundredths:+.1f}{unit}".replace("-", "−") if hundredths else f"0.0{unit}"
+
+
+def _summary(found: RuleReplay, outcome: Replay) -> Text:
+    """Say how often and how long; the bars count episodes in each quarter."""
+    if not found.episodes:
+        return Text(f"{found.rule}: never fired.", style="bold")
+    count = f"{found.episodes} episode{'' if found.episodes == 1 else 's'}"
+    length = f"{found.median_length:g} session{'' if found.median_length == 1 else 's'}"
+    told = f"{found.rule}: {count}, {found.per_year:.1f} a year, median length {length}"
+    quarters = _quarters(outcome.first, outcome.last)
+    fired = Counter(_quarter(step.session) for step in found.steps if step.to is Change.FIRING)
+    bars = spark([0, *(fired[quarter] for quarter in quarters)])[1:]
+    return Text.assemble((told, "bold"), f"\n{_named(quarters[0])} {bars} {_named(quarters[-1])} by quarter")
+
+
+def _quarter(day: date) -> int:
+    return day.year * 4 + (day.month - 1) // 3
+
+
+def _quarters(first: date, last: date) -> range:
+    return range(_quarter(first), _quarter(last) + 1)
+
+
+def _named(quarter: int) -> str:
+    return f"{quarter // 4} Q{quarter % 4 + 1}"
+
+
+def left_out_lines(left_out: tuple[LeftOut, ...]) -> list[str]:
+    """Summarise what was left out by leg and reason, with how many sessions and from when to when."""
+
+    def key(out: LeftOut) -> tuple[str, str]:
+        return out.leg.value, _DATED.sub("…", out.reason).removesuffix("…")
+
+    lines = []
+    for (leg, reason), group in groupby(sorted(left_out, key=key), key=key):
+        days = sorted(out.session for out in group)
+        span = f"{days[0]}" if len(days) == 1 else f"{days[0]} to {days[-1]}"
+        lines.append(f"Left out, {leg}: {len(days)} session{'' if len(days) == 1 else 's'}, {span}: {reason}")
+    return lines

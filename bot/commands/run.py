@@ -1,0 +1,36 @@
+"""`minerpulse run`: connected to Slack, or rehearsing where no tokens are set."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+
+import click
+
+from bot.app import serve
+from bot.commands import rehearse
+from bot.settings import load_settings
+
+HOW_TO_CONNECT = (
+    "No Slack tokens are set, so this is a rehearsal in your terminal, on a simulated market.\n"
+    "To connect: create the app from `minerpulse manifest`, put its tokens into .env as .env.example shows, run again."
+)
+
+
+@click.command()
+@click.pass_context
+def command(context: click.Context) -> None:
+    """Connect to Slack where tokens are set, else rehearse a simulated market here."""
+    settings = load_settings()
+    if not settings.has_slack:
+        click.echo(HOW_TO_CONNECT)
+        context.invoke(rehearse.command)
+        return
+    _log(settings.log_level)
+    asyncio.run(serve(settings))
+
+
+def _log(level: str) -> None:
+    logging.Formatter.converter = time.gmtime
+    logging.basicConfig(level=level, format="%(asctime)sZ %(levelname)s %(name)s: %(message)s", force=True)

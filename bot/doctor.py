@@ -1,0 +1,183 @@
+"""The doctor: one real look at everything that MinerPulse needs, and what to do about each failure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
+from enum import Enum
+from time import perf_counter
+from typing import TYPE_CHECKING, TypeVar
+
+import aiohttp
+from slack_sdk.errors import SlackApiError
+
+from bot.app import build
+from bot.manifest import SCOPES
+from handlers.render import words
+from services.domain.errors import SourceError, StoreError
+from services.store import SqlStore
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+    from datetime import datetime
+
+    from slack_sdk.web.async_slack_response import AsyncSlackResponse
+
+    from bot.app import App
+    from bot.settings import Settings
+    from services.domain.prices import Quote
+    from services.ports import Clock
+
+T = TypeVar("T")
+
+RECENT = timedelta(days=10)  # long enough for a session, whatever the holidays
+TOO_FAR = timedelta(minutes=2)  # Slack refuses to be trusted beyond five
+CONNECT = "Create the app from `minerpulse manifest` and set its tokens as .env.example shows."
+REINSTALL = "Add the scopes under OAuth & Permissions, and install the app again."
+SET_THE_CLOCK = "Set this machine's clock, best by NTP: Slack's requests are refused at five minutes."
+
+
+class Verdict(Enum):
+    """How a check ended."""
+
+    OK = "OK"
+    FAIL = "FAIL"
+    SKIP = "SKIP"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One check: what was looked at, how it ended, what was found, and what to do next, empty where nothing."""
+
+    check: str
+    verdict: Verdict
+    found: str
+    next_step: str = ""
+
+
+async def examine(settings: Settings) -> list[Finding]:
+    """Check everything; nothing is kept but an empty database, which is made ready."""
+    database = await check_database(settings.database_url)
+    async with build(settings.model_copy(update={"database_url": "sqlite://"})) as app:
+        etf, crypto = await check_etf(app), await check_crypto(app)
+        return [ok("settings", "complete"), database, etf, crypto, *await check_slack(app)]
+
+
+def ok(check: str, found: str) -> Finding:
+    """Find a check in order."""
+    return Finding(check=check, verdict=Verdict.OK, found=found)
+
+
+async def check_database(url: str) -> Finding:
+    """Open the database and compare its schema."""
+    try:
+        store = await SqlStore.open(url)
+    except StoreError as error:
+        return _fail(
+            "database", str(error), "Check MINERPULSE_DATABASE_URL; an older database needs `minerpulse migrate`."
+        )
+    await store.aclose()
+    return ok("database", "reachable, with this version's schema")
+
+
+async def check_etf(app: App) -> Finding:
+    """Ask the ETF source once."""
+    source, symbol = app.history.equity, app.settings.pair.etf
+    try:
+        since = (app.clock.now() - RECENT).date()
+        answer, took = await _timed(source.prices(symbol, since))
+    except SourceError as error:
+        return _fail("ETF source", str(error), _try("MINERPULSE_ETF_SOURCE", "MINERPULSE_YAHOO_URL", error))
+    if answer.quote is None and not len(answer.closes):
+        return _fail("ETF source", f"{source.name} has no recent {symbol} price", "Check MINERPULSE_ETF.")
+    price = _quoted(answer.quote, app.clock.now()) if answer.quote else f"closed at {answer.closes.prices[-1]:,.2f}"
+    return ok("ETF source", f"{source.name}: {symbol} {price}; answered in {took:.2f} s")
+
+
+async def check_crypto(app: App) -> Finding:
+    """Ask the cryptocurrency source once."""
+    source, symbol = app.history.crypto, app.settings.pair.crypto
+    try:
+        quote, took = await _timed(source.quote(symbol))
+    except SourceError as error:
+        return _fail("crypto source", str(error), _try("MINERPULSE_CRYPTO_SOURCE", "MINERPULSE_COINBASE_URL", error))
+    if quote is None:
+        return _fail("crypto source", f"{source.name} has no {symbol} price", "Check MINERPULSE_CRYPTO.")
+    return ok("crypto source", f"{source.name}: {symbol} {_quoted(quote, app.clock.now())}; answered in {took:.2f} s")
+
+
+async def check_slack(app: App) -> list[Finding]:
+    """Ask Slack who the bot is, and compare its scopes and its clock."""
+    names = ("Slack token", "Slack scopes", "Slack requests", "clock")
+    if not app.settings.has_slack:
+        return [_skip(name, "not connected to Slack", CONNECT if name == names[0] else "") for name in names]
+    try:
+        answer = await app.client.auth_test()
+    except SlackApiError as error:
+        token = _fail(
+            names[0],
+            f"Slack answers “{error.response['error']}”",
+            "Copy the Bot User OAuth Token from OAuth & Permissions.",
+        )
+    except (aiohttp.ClientError, TimeoutError) as error:
+        token = _fail(names[0], f"Slack cannot be reached ({type(error).__name__})", "Check this machine's network.")
+    else:
+        token = ok(names[0], f"{answer['team']}, as {answer['user']}")
+        return [
+            token,
+            check_scopes(answer),
+            check_requests(app.settings),
+            check_clock(answer.headers.get("date"), app.clock),
+        ]
+    return [token, *(_skip(name, "needs the token") for name in names[1:])]
+
+
+def check_scopes(answer: AsyncSlackResponse) -> Finding:
+    """Compare what the token may do with what is needed."""
+    granted = str(answer.headers.get("x-oauth-scopes", "")).replace(" ", "").split(",")
+    missing = [scope for scope in SCOPES if scope not in granted]
+    if missing:
+        return _fail("Slack scopes", f"missing: {', '.join(missing)}", REINSTALL)
+    return ok("Slack scopes", ", ".join(SCOPES))
+
+
+def check_requests(settings: Settings) -> Finding:
+    """Say how Slack's requests come; settings without what that needs are refused before."""
+    if settings.socket_mode:
+        return ok("Slack requests", "over Socket Mode, with the app token")
+    return ok("Slack requests", "over HTTP, checked with the signing secret")
+
+
+def check_clock(date: str | None, clock: Clock) -> Finding:
+    """Compare this machine's clock with the date of Slack's answer."""
+    if date is None:
+        return _skip("clock", "Slack's answer has no date")
+    off = abs(clock.now() - parsedate_to_datetime(date))
+    if off > TOO_FAR:
+        return _fail("clock", f"{off.total_seconds():,.0f} s apart from Slack's", SET_THE_CLOCK)
+    return ok("clock", "agrees with Slack's")
+
+
+def _quoted(quote: Quote, now: datetime) -> str:
+    return f"at {quote.price:,.2f}, {words.duration(quote.age(now))} old"
+
+
+def _fail(check: str, found: str, next_step: str) -> Finding:
+    return Finding(check=check, verdict=Verdict.FAIL, found=found, next_step=next_step)
+
+
+def _skip(check: str, found: str, next_step: str = "") -> Finding:
+    return Finding(check=check, verdict=Verdict.SKIP, found=found, next_step=next_step)
+
+
+def _try(source: str, url: str, error: SourceError) -> str:
+    if error.retryable:
+        return f"Try again in a minute; then check the network and {url}."
+    return f"Check the symbols, {source} and {url}."
+
+
+async def _timed(call: Awaitable[T]) -> tuple[T, float]:
+    """Await a call and take the seconds that it lasted."""
+    began = perf_counter()
+    return await call, perf_counter() - began

@@ -1,0 +1,1 @@
+"""Rehearse: a channel on this machine, with a clock that runs ahead and everything real but Slack itself."""

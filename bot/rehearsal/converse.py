@@ -1,0 +1,54 @@
+"""Play and type at once: the script goes on above while the prompt stays below."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from prompt_toolkit import PromptSession
+from prompt_toolkit.completion import WordCompleter
+from prompt_toolkit.patch_stdout import patch_stdout
+
+from bot.rehearsal.play import play
+from bot.rehearsal.prompt import QUIT, SLASH, WORDS, Prompt
+
+if TYPE_CHECKING:
+    from bot.rehearsal.play import Pace
+    from bot.rehearsal.screen import Screen
+    from bot.rehearsal.script import Script
+    from bot.rehearsal.stage import Rehearsal
+
+
+async def converse(rehearsal: Rehearsal, script: Script, pace: Pace, screen: Screen) -> None:
+    """Play while a person types, until they leave; at the end of the script the channel goes on answering."""
+    prompt = Prompt(rehearsal=rehearsal, pace=pace, screen=screen)
+    with patch_stdout(raw=True):
+        await prompt.help([])
+        playing = asyncio.create_task(_play(rehearsal, script, pace, screen))
+        reading = asyncio.create_task(_read(prompt, playing))
+        done, pending = await asyncio.wait({playing, reading}, return_when=asyncio.FIRST_EXCEPTION)
+        for task in pending:
+            task.cancel()
+        await asyncio.gather(*pending, return_exceptions=True)
+    for task in done:
+        if not task.cancelled():
+            task.result()
+
+
+async def _play(rehearsal: Rehearsal, script: Script, pace: Pace, screen: Screen) -> None:
+    screen.say(await play(rehearsal, script, pace), style="bold")
+    screen.say(f"The script is over; the channel still answers, and “{QUIT}” leaves.")
+
+
+async def _read(prompt: Prompt, playing: asyncio.Task[None]) -> None:
+    """Take lines until the person leaves, also by Ctrl-C or Ctrl-D, and end the playing with it."""
+    session: PromptSession[str] = PromptSession(
+        "minerpulse> ", completer=WordCompleter([SLASH, *WORDS, QUIT], sentence=True)
+    )
+    try:
+        while await prompt.take(await session.prompt_async()):
+            pass
+    except (EOFError, KeyboardInterrupt):
+        pass
+    finally:
+        playing.cancel()

@@ -1,0 +1,51 @@
+"""Play a rehearsal's script at some pace, from its first session to its last."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bot.rehearsal.script import Script
+    from bot.rehearsal.stage import Rehearsal
+
+
+@dataclass(slots=True)
+class Pace:
+    """How many sessions to play in a second, None for as many as there can be; and whether to go on at all."""
+
+    speed: float | None
+    _going: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self._going.set()
+
+    def pause(self) -> None:
+        """Stop before the next look at the market."""
+        self._going.clear()
+
+    def resume(self) -> None:
+        """Go on."""
+        self._going.set()
+
+    async def wait(self, looks: int) -> None:
+        """Wait until the next of a session's `looks` is due."""
+        await asyncio.sleep(1 / (self.speed * looks) if self.speed else 0)
+        await self._going.wait()
+
+
+async def play(rehearsal: Rehearsal, script: Script, pace: Pace) -> str:
+    """Play every session, and give the outcome in one line."""
+    rehearsal.clock.at = script.sessions[0][0]
+    await rehearsal.start()
+    for instants in script.sessions:
+        for at in instants:
+            await pace.wait(len(instants))
+            await rehearsal.step(at)
+    posted, resolved = await rehearsal.outcome()
+    sessions = len(script.sessions)
+    return (
+        f"{script.title}: {sessions} session{'' if sessions == 1 else 's'}, "
+        f"{posted} alert{'' if posted == 1 else 's'} posted, {resolved} resolved."
+    )

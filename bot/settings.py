@@ -1,0 +1,222 @@
+"""Settings: the environment and .env, read once into one frozen value."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from contextlib import contextmanager
+from datetime import timedelta
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Self
+
+from dotenv import dotenv_values
+from pydantic import Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from bot.values import (  # noqa: TC001 -- pydantic reads the types at run time
+    AppToken,
+    BotToken,
+    DatabaseUrl,
+    FolderUrl,
+    LogLevel,
+    SigningSecret,
+    Ticker,
+    Url,
+)
+from services.domain.errors import SettingsError
+from services.domain.prices import Pair, Symbol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pydantic_core import ErrorDetails
+
+ENV_FILE = Path(".env")
+PREFIX = "MINERPULSE_"
+PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy")
+
+
+class SlackMode(Enum):
+    """How Slack reaches the app: over HTTP, or over a socket that the app itself opens."""
+
+    AUTO = "auto"
+    HTTP = "http"
+    SOCKET = "socket"
+
+
+class Settings(BaseSettings):
+    """Everything that can be set from outside; each field is read from the variable that `variable` names."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        env_prefix=PREFIX,
+        env_file=ENV_FILE,
+        env_file_encoding="utf-8",
+        env_ignore_empty=True,
+        populate_by_name=True,
+        extra="ignore",
+        hide_input_in_errors=True,
+    )
+
+    slack_bot_token: BotToken | None = Field(
+        default=None,
+        validation_alias="SLACK_BOT_TOKEN",
+        description="Bot User OAuth Token (xoxb-…), from OAuth & Permissions. Without it nothing connects to Slack.",
+    )
+    slack_signing_secret: SigningSecret | None = Field(
+        default=None,
+        validation_alias="SLACK_SIGNING_SECRET",
+        description="Signing Secret, from Basic Information. Needed where Slack calls this app over HTTP.",
+    )
+    slack_app_token: AppToken | None = Field(
+        default=None,
+        validation_alias="SLACK_APP_TOKEN",
+        description="App-Level Token (xapp-…) with connections:write. Needed for Socket Mode, and only for that.",
+    )
+    slack_mode: SlackMode = Field(
+        default=SlackMode.AUTO,
+        description="http, socket or auto. auto uses Socket Mode where SLACK_APP_TOKEN is set, else HTTP.",
+    )
+    slack_api_url: FolderUrl = Field(
+        default="https://slack.com/api/",
+        description="Where Slack's Web API is called; only tests change it.",
+    )
+    database_url: DatabaseUrl = Field(
+        default="sqlite+aiosqlite:///minerpulse.db",
+        repr=False,
+        description="The database: sqlite:///FILE, or the URL of a PostgreSQL with its driver.",
+    )
+    etf: Ticker = Field(default="WGMI", description="The ETF of the pair that the board shows.")
+    crypto: Ticker = Field(default="BTC", description="The cryptocurrency that the ETF is held against.")
+    etf_source: Literal["yahoo", "simulated"] = Field(
+        default="yahoo", description="Where ETF prices come from: yahoo or simulated."
+    )
+    crypto_source: Literal["coinbase", "simulated"] = Field(
+        default="coinbase", description="Where cryptocurrency prices come from: coinbase or simulated."
+    )
+    seed: int = Field(default=1, ge=0, description="Which simulated market to draw; the same number, the same prices.")
+    yahoo_url: Url = Field(default="https://query2.finance.yahoo.com", description="Where Yahoo's charts are fetched.")
+    coinbase_url: Url = Field(
+        default="https://api.exchange.coinbase.com", description="Where Coinbase's candles are fetched."
+    )
+    tick_seconds: int = Field(
+        default=60, ge=15, le=900, description="How often the market is looked at, in seconds, from 15 to 900."
+    )
+    host: str = Field(default="127.0.0.1", description="The address to listen at; 0.0.0.0 for every one.")
+    port: int = Field(default=3000, ge=0, le=65535, validation_alias="PORT", description="The port to listen at.")
+    log_level: LogLevel = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR.")
+
+    @property
+    def pair(self) -> Pair:
+        """The pair that the board shows and rules watch unless they name another."""
+        return Pair(etf=Symbol(self.etf), crypto=Symbol(self.crypto))
+
+    @property
+    def simulated(self) -> bool:
+        """Whether any leg is made up."""
+        return "simulated" in (self.etf_source, self.crypto_source)
+
+    @property
+    def tick_every(self) -> timedelta:
+        """How often the market is looked at."""
+        return timedelta(seconds=self.tick_seconds)
+
+    @property
+    def has_slack(self) -> bool:
+        """Whether there is a Slack workspace to connect to."""
+        return self.slack_bot_token is not None
+
+    @property
+    def socket_mode(self) -> bool:
+        """Whether Slack is reached over Socket Mode; an app token serves nothing else, so it decides for `auto`."""
+        if self.slack_mode is SlackMode.AUTO:
+            return self.slack_app_token is not None
+        return self.slack_mode is SlackMode.SOCKET
+
+    @model_validator(mode="after")
+    def _slack_is_whole(self) -> Self:
+        missing = self._missing_for_slack()
+        if missing:
+            raise ValueError(f"Slack is half configured: {' and '.join(missing)} not set. {HOW_TO_FINISH}")
+        return self
+
+    def _missing_for_slack(self) -> list[str]:
+        if not (self.slack_bot_token or self.slack_signing_secret or self.slack_app_token):
+            return []
+        missing = [] if self.slack_bot_token else ["SLACK_BOT_TOKEN"]
+        if self.socket_mode and not self.slack_app_token:
+            return [*missing, "SLACK_APP_TOKEN (for Socket Mode)"]
+        if not self.socket_mode and not self.slack_signing_secret:
+            either = " (for HTTP) or SLACK_APP_TOKEN (for Socket Mode)"
+            return [*missing, f"SLACK_SIGNING_SECRET{either if self.slack_mode is SlackMode.AUTO else ' (for HTTP)'}"]
+        return missing
+
+
+HOW_TO_FINISH = "Set it, or unset the others to run without Slack."
+
+
+def load_settings() -> Settings:
+    """Read the environment and .env. Raises SettingsError, one line for each problem; no secret is ever in it."""
+    problems = _misspelt()
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        problems += [_explain(one) for one in error.errors(include_url=False, include_context=False)]
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{ENV_FILE} is not UTF-8 text; save it as UTF-8.") from error
+    else:
+        if not problems:
+            return settings
+    raise SettingsError("\n".join(problems))
+
+
+def variable(name: str) -> str:
+    """Name the environment variable of a field."""
+    alias = Settings.model_fields[name].validation_alias
+    return alias if isinstance(alias, str) else f"{PREFIX}{name.upper()}"
+
+
+@contextmanager
+def without_proxies() -> Iterator[None]:
+    """Put proxies out of sight for a while: slack_sdk sends even calls to this machine through them."""
+    hidden = {name: os.environ.pop(name) for name in PROXIES if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
+
+
+def _misspelt() -> list[str]:
+    known = [variable(name) for name in Settings.model_fields]
+    given = {name.upper() for name in (*os.environ, *_env_file_names())}
+    return [
+        f"{name}: there is no such setting{_nearest(name, known)}."
+        for name in sorted(given)
+        if name.startswith(PREFIX) and name not in known
+    ]
+
+
+def _env_file_names() -> list[str]:
+    try:
+        return list(dotenv_values(ENV_FILE, encoding="utf-8", interpolate=False))
+    except UnicodeDecodeError:
+        return []  # Settings itself says so
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    words = {one.removeprefix(PREFIX): one for one in known}
+    near = difflib.get_close_matches(name.removeprefix(PREFIX), words, n=1)
+    return f"; did you mean {words[near[0]]}" if near else "; .env.example lists all there are"
+
+
+def _explain(problem: ErrorDetails) -> str:
+    """Write one of pydantic's findings as: which variable, what is wrong, what to do."""
+    said = problem["msg"].removeprefix("Value error, ").replace("Input should", "it should")
+    if not problem["loc"]:
+        return said
+    where = str(problem["loc"][0])
+    name = where if where in Settings.model_fields else next(n for n in Settings.model_fields if variable(n) == where)
+    if problem["type"] == "value_error":
+        return f"{variable(name)}: {said}."
+    return f"{variable(name)}: {said}. {Settings.model_fields[name].description}"

@@ -1,0 +1,197 @@
+"""Slack messages in a terminal: Block Kit and mrkdwn as rich shows them, at whatever width there is."""
+
+from __future__ import annotations
+
+import html
+import re
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group
+from rich.rule import Rule
+from rich.table import Table
+from rich.text import Text
+
+from bot.spark import spark
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from rich.console import JustifyMethod, RenderableType
+
+Block = dict[str, Any]
+
+_MARKED = r"(?<!\w){mark}(?P<{name}>[^\s{mark}](?:[^{mark}\n]*[^\s{mark}])?){mark}(?!\w)"
+_TOKEN = re.compile(
+    "|".join(
+        [
+            r"```\n?(?P<pre>.+?)```",
+            r"`(?P<code>[^`\n]+)`",
+            r"<(?P<link>[^<>\n]+)>",
+            _MARKED.format(mark=r"\*", name="bold"),
+            _MARKED.format(mark="_", name="italic"),
+            _MARKED.format(mark="~", name="strike"),
+        ]
+    ),
+    re.DOTALL,
+)
+_SIGILS = {"@": "@", "#": "#", "!": "@"}
+
+
+def show_message(text: str, blocks: Sequence[Block]) -> RenderableType:
+    """Show a message by its blocks, or by its text where it has none."""
+    return Group(*(show_block(block) for block in blocks)) if blocks else mrkdwn(text)
+
+
+def show_block(block: Block) -> RenderableType:
+    """Show one block; of a kind that is not known here, its name."""
+    show = BLOCKS.get(block["type"])
+    return show(block) if show else Text(f"[{block['type']}]", style="dim")
+
+
+def mrkdwn(text: str, style: str = "") -> Text:
+    """Read Slack's mark-up: *bold*, _italic_, ~struck~, `code`, <links> and mentions, and the three escapes."""
+    shown, end = Text(style=style), 0
+    for match in _TOKEN.finditer(text):
+        shown.append(html.unescape(text[end : match.start()]))
+        shown.append_text(_token(str(match.lastgroup), str(match[match.lastgroup or 0])))
+        end = match.end()
+    return shown.append(html.unescape(text[end:]))
+
+
+def _token(kind: str, inner: str) -> Text:
+    if kind in ("pre", "code"):
+        return Text(html.unescape(inner), style="cyan")
+    if kind == "link":
+        return _link(inner)
+    return mrkdwn(inner, style=kind)
+
+
+def _link(inner: str) -> Text:
+    """Show a link, a mention, or a date (`!date^…|as text`) by its label, where it has one."""
+    target, _, label = inner.partition("|")
+    if target.startswith("!date"):
+        return Text(html.unescape(label))
+    sigil = _SIGILS.get(target[:1])
+    if sigil:
+        return Text(f"{sigil}{label or target[1:]}", style="bold cyan")
+    return Text(html.unescape(label or target), style="underline")
+
+
+def _text(part: Block) -> Text:
+    return mrkdwn(part["text"]) if part.get("type") == "mrkdwn" else Text(html.unescape(str(part.get("text", ""))))
+
+
+def _header(block: Block) -> RenderableType:
+    shown = _text(block["text"])
+    shown.stylize("bold")
+    return shown
+
+
+def _section(block: Block) -> RenderableType:
+    parts: list[RenderableType] = [_text(block["text"])] if "text" in block else []
+    if "fields" in block:
+        parts.append(_pairs([_text(field) for field in block["fields"]]))
+    if "accessory" in block:
+        parts.append(_control(block["accessory"]))
+    return Group(*parts)
+
+
+def _pairs(fields: Sequence[Text]) -> Table:
+    grid = Table.grid(padding=(0, 3, 0, 0))
+    for left in range(0, len(fields), 2):
+        grid.add_row(*fields[left : left + 2])
+    return grid
+
+
+def _context(block: Block) -> RenderableType:
+    parts = [_element(part) for part in block["elements"]]
+    shown = Text("  ").join(parts)
+    shown.stylize("dim")
+    return shown
+
+
+def _element(part: Block) -> Text:
+    return Text(f"[{part['alt_text']}]") if part["type"] == "image" else _text(part)
+
+
+def _actions(block: Block) -> RenderableType:
+    return Text(" ").join(_control(element) for element in block["elements"])
+
+
+def _control(element: Block) -> Text:
+    """Show a button by its label, and a menu by what it says before a choice."""
+    if element["type"] == "image":
+        return Text(f"[{element['alt_text']}]")
+    if element["type"] == "button":
+        return Text(f"[{element['text']['text']}]", style="reverse", no_wrap=True)
+    return Text(f"[{element.get('placeholder', {}).get('text', 'More')} ▾]", style="reverse", no_wrap=True)
+
+
+def _table(block: Block) -> RenderableType:
+    head, *rows = block["rows"]
+    settings = block.get("column_settings") or []
+    table = Table(box=None, pad_edge=False, title=block.get("caption"), title_justify="left")
+    for index, cell in enumerate(head):
+        setting = settings[index] if index < len(settings) and settings[index] else {}
+        align: JustifyMethod = setting.get("align", "right" if index else "left")
+        table.add_column(_cell(cell), justify=align, overflow="fold")
+    for row in rows:
+        table.add_row(*(_cell(cell) for cell in row))
+    return table
+
+
+def _cell(cell: Block) -> Text:
+    if cell["type"] == "rich_text":
+        return _rich(cell)
+    return Text(html.unescape(str(cell.get("text", cell.get("value", "")))))
+
+
+def _rich(block: Block) -> Text:
+    """Flatten rich text: the words of each part, a line for each section."""
+    if block["type"] in _LINES:
+        return Text("\n").join(_rich(part) for part in block["elements"])
+    if "elements" in block:
+        return Text("").join(_rich(part) for part in block["elements"])
+    style = " ".join(name for name, on in block.get("style", {}).items() if on and name in ("bold", "italic", "strike"))
+    named = block.get("text") or block.get("url") or block.get("name") or block.get("fallback")
+    return Text(str(named or f"@{block.get('user_id', block['type'])}"), style=style)
+
+
+_LINES = ("rich_text", "rich_text_list")
+
+
+def _image(block: Block) -> RenderableType:
+    return Text(f"[Image: {block['alt_text']}]", style="dim")
+
+
+def _markdown(block: Block) -> RenderableType:
+    return Text(block["text"])
+
+
+def _chart(block: Block) -> RenderableType:
+    """Draw each line of a chart as a row of bars, between its first and last values."""
+    lines = [Text(block["title"], style="bold")]
+    for series in block["chart"]["series"]:
+        values = [point["value"] for point in series["data"]]
+        lines.append(Text(f"{series['name']}  {values[0]:g} {spark(values)} {values[-1]:g}"))
+    return Group(*lines)
+
+
+def _container(block: Block) -> RenderableType:
+    return Group(_header({"text": block["title"]}), *(show_block(child) for child in block["child_blocks"]))
+
+
+BLOCKS: dict[str, Callable[[Block], RenderableType]] = {
+    "actions": _actions,
+    "container": _container,
+    "context": _context,
+    "data_table": _table,
+    "data_visualization": _chart,
+    "divider": lambda _block: Rule(style="dim"),
+    "header": _header,
+    "image": _image,
+    "markdown": _markdown,
+    "rich_text": _rich,
+    "section": _section,
+    "table": _table,
+}

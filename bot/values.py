@@ -1,0 +1,61 @@
+"""The values that settings take: each type checks itself, and says what to do where it does not fit."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, SecretStr
+
+_SYMBOL = re.compile(r"[A-Z][A-Z0-9.]{0,9}", re.ASCII)
+
+
+def _token(prefix: str, what: str) -> AfterValidator:
+    def check(token: SecretStr) -> SecretStr:
+        if not token.get_secret_value().startswith(prefix):
+            raise ValueError(f"it does not begin with {prefix}; copy the {what}")
+        return token
+
+    return AfterValidator(check)
+
+
+def _signing_secret(secret: SecretStr) -> SecretStr:
+    if secret.get_secret_value().startswith("x"):
+        raise ValueError("it is a token; copy the Signing Secret from Basic Information")
+    return secret
+
+
+def _symbol(text: str) -> str:
+    if not _SYMBOL.fullmatch(text.upper()):
+        raise ValueError("it is not a ticker symbol; write it as in WGMI or BTC")
+    return text.upper()
+
+
+def _url(text: str) -> str:
+    if not re.match(r"https?://[^/\s]+", text):
+        raise ValueError("it is not a web address; it begins with https:// (or http:// on this machine)")
+    return text.rstrip("/")
+
+
+def _folder_url(text: str) -> str:
+    return f"{_url(text)}/"
+
+
+def _database_url(text: str) -> str:
+    if not re.match(r"[\w+]+://", text):
+        raise ValueError("it is not a database URL; write it as in sqlite:///minerpulse.db")
+    return text
+
+
+def _upper(text: object) -> object:
+    return text.upper() if isinstance(text, str) else text
+
+
+BotToken = Annotated[SecretStr, _token("xoxb-", "Bot User OAuth Token from OAuth & Permissions")]
+AppToken = Annotated[SecretStr, _token("xapp-", "App-Level Token from Basic Information")]
+SigningSecret = Annotated[SecretStr, AfterValidator(_signing_secret)]
+Ticker = Annotated[str, AfterValidator(_symbol)]
+Url = Annotated[str, AfterValidator(_url)]
+FolderUrl = Annotated[str, AfterValidator(_folder_url)]
+DatabaseUrl = Annotated[str, AfterValidator(_database_url)]
+LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper)]

@@ -1,0 +1,132 @@
+"""The command line as people meet it: help, mistakes, exit codes and interruptions."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+import click
+import pytest
+
+from bot import cli
+from bot.cli import COMMANDS
+from services.domain.errors import MinerPulseError, RuleError, SettingsError, SourceError
+from tests.bot.conftest import MINERPULSE, ROOT
+from tests.bot.files import btc_file, etf_file
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.bot.conftest import Ran
+
+HEAVY = ("pydantic", "sqlalchemy", "slack_bolt", "starlette", "prompt_toolkit")
+
+
+def test_help_lists_every_command_in_the_order_of_the_table(minerpulse: Callable[..., Ran]) -> None:
+    ran = minerpulse("--help")
+    listed = [line.split()[0] for line in ran.out.partition("Commands:")[2].strip().splitlines()]
+    assert (ran.code, listed) == (0, list(COMMANDS))
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself(minerpulse: Callable[..., Ran], name: str) -> None:
+    ran = minerpulse(name, "--help")
+    assert ran.code == 0
+    assert ran.out.startswith(f"Usage: minerpulse {name}")
+
+
+def test_the_version_is_that_of_the_package(minerpulse: Callable[..., Ran]) -> None:
+    assert minerpulse("--version") == (0, f"minerpulse, version {version('minerpulse')}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        pytest.param("repaly", "did you mean “replay”?", id="a-slip"),
+        pytest.param("dance", "No such command 'dance'", id="nothing-like-it"),
+    ],
+)
+def test_an_unknown_command_names_the_nearest(minerpulse: Callable[..., Ran], typed: str, told: str) -> None:
+    ran = minerpulse(typed)
+    assert (ran.code, ran.out) == (2, "")
+    assert told in ran.err
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "told"),
+    [
+        pytest.param(SettingsError("Set it."), 2, "Set it.\n", id="settings"),
+        pytest.param(
+            RuleError("1d 8pq", word="8pq", at=3, expected="8pp"),
+            2,
+            "Cannot read “8pq”: expected 8pp.\n1d 8pq\n   ^^^\n",
+            id="rule-with-its-pointer",
+        ),
+        pytest.param(
+            SourceError("down", source="yahoo", symbol="WGMI", retryable=True), 1, "yahoo on WGMI: down\n", id="source"
+        ),
+        pytest.param(click.Abort(), 130, "", id="aborted"),
+        pytest.param(KeyboardInterrupt(), 130, "\n", id="interrupted"),
+    ],
+)
+def test_what_goes_wrong_is_one_sentence_and_an_exit_code(
+    minerpulse: Callable[..., Ran],
+    monkeypatch: pytest.MonkeyPatch,
+    error: MinerPulseError | click.Abort | KeyboardInterrupt,
+    code: int,
+    told: str,
+) -> None:
+    @click.command()
+    def command() -> None:
+        raise error
+
+    monkeypatch.setattr(cli.Commands, "get_command", lambda *_: command)
+    assert minerpulse("replay") == (code, "", told)
+
+
+@pytest.mark.parametrize("command", ["pulse", "rehearse"])
+@pytest.mark.parametrize(("given", "missing"), [("--etf", "--btc"), ("--btc", "--etf")])
+def test_one_price_file_alone_is_refused(
+    minerpulse: Callable[..., Ran], clean: Path, command: str, given: str, missing: str
+) -> None:
+    ran = minerpulse(command, given, etf_file(clean, [20.0]))
+    assert ran.code == 2
+    assert f"{missing} is missing: both legs come from files, or neither." in ran.err
+
+
+def test_python_runs_the_package_as_the_command() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "bot", "--version"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.startswith("minerpulse, version ")
+
+
+def test_a_replay_imports_nothing_of_slack_the_database_or_the_prompt(clean: Path) -> None:
+    program = (
+        "import sys; from bot.cli import outcome; code = outcome(sys.argv[1:]); "
+        f"sys.exit(code or ' '.join(m for m in {HEAVY} if m in sys.modules) or None)"
+    )
+    etf, btc = etf_file(clean, [20.0, 22.0]), btc_file(clean, [50_000.0, 50_000.0])
+    ran = subprocess.run(  # noqa: S603 -- this very Python
+        [sys.executable, "-c", program, "replay", "--etf", str(etf), "--btc", str(btc), "--json"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ran.returncode, ran.stderr) == (0, "")
+
+
+def test_a_reader_that_leaves_early_is_no_failure_to_complain_of(clean: Path) -> None:
+    etf, btc = etf_file(clean, [20.0, 24.0] * 40), btc_file(clean, [50_000.0] * 80)
+    command = [MINERPULSE, "replay", "--etf", str(etf), "--btc", str(btc), "--rule", "1d 8pp"]
+    with subprocess.Popen(  # noqa: S603 -- our own command
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == ""

@@ -1,0 +1,224 @@
+"""The doctor looks at everything once, and says what to do about each failure."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from aiohttp import web
+from pydantic import SecretStr
+
+from bot.doctor import Finding, Verdict, check_clock, examine
+from bot.settings import Settings
+from bot.standin import serving
+from bot.workspace import Workspace
+from tests.bot.conftest import MINERPULSE
+from tests.fakes.clock import SetClock
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
+    from tests.bot.conftest import Ran
+
+NOWHERE = "http://127.0.0.1:9"  # nothing listens at the discard port
+SECRET = SecretStr("hush")
+
+
+def yahoo(at: int) -> dict[str, Any]:
+    """One close of yesterday, and a trade of now."""
+    meta = {
+        "symbol": "WGMI",
+        "currency": "USD",
+        "exchangeTimezoneName": "America/New_York",
+        "regularMarketPrice": 24.31,
+        "regularMarketTime": at,
+    }
+    result = {"meta": meta, "timestamp": [at - 86_400], "indicators": {"quote": [{"close": [24.0]}]}}
+    return {"chart": {"result": [result], "error": None}}
+
+
+@asynccontextmanager
+async def vendors() -> AsyncIterator[str]:
+    """Yahoo and Coinbase at one address of this machine."""
+
+    async def answer(request: web.Request) -> web.Response:
+        now = datetime.now(UTC)
+        if "chart" in request.path:
+            return web.json_response(yahoo(int(now.timestamp())))
+        return web.json_response({"price": "87412.50", "time": f"{now:%Y-%m-%dT%H:%M:%S.%fZ}"})
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    host, port = runner.addresses[0][:2]
+    try:
+        yield f"http://{host}:{port}"
+    finally:
+        await runner.cleanup()
+
+
+@pytest.fixture
+async def healthy(clean: Path) -> AsyncIterator[Settings]:
+    """Settings under which everything is as it should be."""
+    workspace = Workspace(now=lambda: datetime.now(UTC))
+    async with vendors() as url, serving(workspace):
+        yield Settings(
+            slack_bot_token=SecretStr(workspace.token),
+            slack_signing_secret=SECRET,
+            slack_api_url=workspace.url,
+            database_url=f"sqlite:///{clean / 'desk.db'}",
+            yahoo_url=url,
+            coinbase_url=url,
+        )
+
+
+async def found(settings: Settings, **changed: object) -> dict[str, Finding]:
+    return {finding.check: finding for finding in await examine(settings.model_copy(update=changed))}
+
+
+async def test_where_all_is_well_every_check_is_ok(healthy: Settings) -> None:
+    findings = await found(healthy)
+    assert {check: finding.verdict for check, finding in findings.items()} == dict.fromkeys(
+        (
+            "settings",
+            "database",
+            "ETF source",
+            "crypto source",
+            "Slack token",
+            "Slack scopes",
+            "Slack requests",
+            "clock",
+        ),
+        Verdict.OK,
+    )
+    assert findings["ETF source"].found.startswith("Yahoo: WGMI at 24.31, ")
+    assert findings["crypto source"].found.startswith("Coinbase: BTC at 87,412.50, ")
+    assert findings["Slack token"].found == "Rehearsal, as minerpulse"
+    assert findings["Slack requests"].found == "over HTTP, checked with the signing secret"
+
+
+@pytest.mark.parametrize(
+    ("changed", "check", "told", "next_step"),
+    [
+        pytest.param(
+            {"database_url": "sqlite:////nowhere/at/all.db"},
+            "database",
+            "unable to open",
+            "Check MINERPULSE_DATABASE_URL",
+            id="database",
+        ),
+        pytest.param({"yahoo_url": NOWHERE}, "ETF source", "Yahoo on WGMI", "MINERPULSE_YAHOO_URL", id="etf"),
+        pytest.param(
+            {"coinbase_url": NOWHERE}, "crypto source", "Coinbase on BTC", "MINERPULSE_COINBASE_URL", id="crypto"
+        ),
+        pytest.param(
+            {"slack_bot_token": SecretStr("xoxb-other")},
+            "Slack token",
+            "Slack answers “invalid_auth”",
+            "Copy the Bot User OAuth Token",
+            id="token",
+        ),
+        pytest.param(
+            {"slack_api_url": f"{NOWHERE}/api/"}, "Slack token", "Slack cannot be reached", "network", id="slack-away"
+        ),
+    ],
+)
+async def test_one_failure_leaves_the_other_checks_standing(
+    healthy: Settings, changed: dict[str, object], check: str, told: str, next_step: str
+) -> None:
+    findings = await found(healthy, **changed)
+    failed = [finding for finding in findings.values() if finding.verdict is Verdict.FAIL]
+    assert [finding.check for finding in failed] == [check]
+    assert told in failed[0].found
+    assert next_step in failed[0].next_step
+
+
+async def test_without_a_token_that_works_its_other_checks_are_left_out(healthy: Settings) -> None:
+    findings = await found(healthy, slack_bot_token=SecretStr("xoxb-other"))
+    assert {findings[check].verdict for check in ("Slack scopes", "Slack requests", "clock")} == {Verdict.SKIP}
+
+
+async def test_a_missing_scope_is_named(healthy: Settings) -> None:
+    workspace = Workspace(now=lambda: datetime.now(UTC), scopes="commands,users:read")
+    async with serving(workspace):
+        findings = await found(healthy, slack_api_url=workspace.url)
+    assert (findings["Slack scopes"].verdict, findings["Slack scopes"].found) == (Verdict.FAIL, "missing: chat:write")
+    assert "install the app again" in findings["Slack scopes"].next_step
+
+
+async def test_socket_mode_is_named_as_the_way_in(healthy: Settings) -> None:
+    findings = await found(healthy, slack_app_token=SecretStr("xapp-hush"), slack_signing_secret=None)
+    assert findings["Slack requests"].found == "over Socket Mode, with the app token"
+
+
+@pytest.mark.parametrize(
+    ("off", "verdict", "told"),
+    [
+        pytest.param(timedelta(seconds=119), Verdict.OK, "agrees with Slack's", id="near"),
+        pytest.param(timedelta(seconds=121), Verdict.FAIL, "121 s apart from Slack's", id="ahead"),
+        pytest.param(timedelta(hours=-1), Verdict.FAIL, "3,600 s apart from Slack's", id="behind"),
+    ],
+)
+def test_a_clock_that_slack_would_not_trust_fails(off: timedelta, verdict: Verdict, told: str) -> None:
+    finding = check_clock("Tue, 17 Nov 2026 15:40:00 GMT", SetClock(datetime(2026, 11, 17, 15, 40, tzinfo=UTC) + off))
+    assert (finding.verdict, finding.found) == (verdict, told)
+
+
+def test_without_slacks_date_the_clock_is_left_out() -> None:
+    assert check_clock(None, SetClock(datetime(2026, 11, 17, tzinfo=UTC))).verdict is Verdict.SKIP
+
+
+def test_without_tokens_slack_is_left_out_with_how_to_connect_and_nothing_fails(
+    minerpulse: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MINERPULSE_ETF_SOURCE", "simulated")
+    monkeypatch.setenv("MINERPULSE_CRYPTO_SOURCE", "simulated")
+    ran = minerpulse("doctor")
+    assert (ran.code, ran.err) == (0, "")
+    verdicts = {line[:14].strip(): line[14:22].strip() for line in ran.out.splitlines()[2:]}
+    assert verdicts["Slack token"] == "SKIP"
+    assert "Create the app from `minerpulse manifest`" in ran.out
+
+
+def test_settings_that_cannot_be_used_are_a_finding_for_each(
+    minerpulse: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PORT", "x")
+    monkeypatch.setenv("MINERPULSE_TICK_SECONDS", "1")
+    ran = minerpulse("doctor", "--json")
+    document = json.loads(ran.out)
+    assert (ran.code, document["ok"]) == (1, False)
+    assert [(row["check"], row["result"]) for row in document["checks"]] == [("settings", "FAIL")] * 2
+
+
+async def test_the_command_tells_the_same_as_json_and_never_a_secret(healthy: Settings, clean: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        MINERPULSE,
+        "doctor",
+        "--json",
+        env={
+            "SLACK_BOT_TOKEN": "xoxb-standin",
+            "SLACK_SIGNING_SECRET": "hush",
+            "MINERPULSE_SLACK_API_URL": healthy.slack_api_url,
+            "MINERPULSE_YAHOO_URL": healthy.yahoo_url,
+            "MINERPULSE_COINBASE_URL": NOWHERE,
+        },
+        cwd=clean,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await process.communicate()
+    document = json.loads(out)
+    assert (process.returncode, document["ok"]) == (1, False)
+    assert [row["check"] for row in document["checks"] if row["result"] == "FAIL"] == ["crypto source"]
+    assert b"hush" not in out + err
+    assert b"xoxb-standin" not in out + err
+    assert err == b""

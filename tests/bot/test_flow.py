@@ -1,0 +1,162 @@
+"""The whole way, at the HTTP boundary: signed requests in, Slack's Web API out, vendors behind a transport."""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+import httpx
+import pytest
+from pydantic import SecretStr
+from slack_sdk.signature import SignatureVerifier
+
+from bot.app import App, build
+from bot.settings import Settings
+from bot.web import SLACK_PATH, build_web
+from tests.fakes.clock import SetClock
+from tests.fakes.floor import DESK, OPEN, YESTERDAY
+from tests.fakes.slack import SECRET, TOKEN, SlackServer, serving
+from tests.fakes.vendors import Vendors
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+BEGIN = OPEN + timedelta(minutes=30)
+PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
+
+
+@dataclass(slots=True)
+class Stage:
+    app: App
+    clock: SetClock
+    vendors: Vendors
+    slack: SlackServer
+    web: httpx.AsyncClient
+
+    async def tick(self, at: datetime, spread: float) -> None:
+        self.clock.at = at
+        self.vendors.etf_last = (20.0 * (1 + spread), at)
+        await self.app.monitor.tick(at)
+        await self.app.outbox.deliver(at)
+
+    async def type(self, text: str) -> httpx.Response:
+        return await self.send({"command": "/minerpulse", "text": text, "channel_id": "C1", "user_id": "U1"})
+
+    async def press(self, element: dict[str, Any]) -> httpx.Response:
+        action = {"block_id": "b", **{key: element[key] for key in ("type", "action_id", "value")}}
+        payload = {
+            "type": "block_actions",
+            "team": {"id": "T1"},
+            "user": {"id": "U1"},
+            "channel": {"id": "C1"},
+            "response_url": f"{self.slack.url}responses/2",
+            "actions": [action],
+        }
+        return await self.send({"payload": json.dumps(payload)})
+
+    async def send(self, form: dict[str, str], secret: str = SECRET) -> httpx.Response:
+        body = urlencode({"team_id": "T1", "response_url": f"{self.slack.url}responses/1", **form})
+        stamp = str(int(time.time()))
+        headers = {
+            "content-type": "application/x-www-form-urlencoded",
+            "x-slack-request-timestamp": stamp,
+            "x-slack-signature": str(SignatureVerifier(secret).generate_signature(timestamp=stamp, body=body)),
+        }
+        response = await self.web.post(SLACK_PATH, content=body, headers=headers)
+        await self.app.errands.drain()
+        await self.app.outbox.deliver(self.clock.now())
+        return response
+
+
+def button(message: dict[str, Any], action_id: str) -> dict[str, Any]:
+    """The button of a message with this action."""
+    elements = [element for block in message["blocks"] if block["type"] == "actions" for element in block["elements"]]
+    (found,) = [element for element in elements if element["action_id"] == action_id]
+    return dict(found)
+
+
+@asynccontextmanager
+async def the_stage() -> AsyncIterator[Stage]:
+    clock = SetClock(OPEN - timedelta(minutes=10))
+    vendors = Vendors(clock, etf_moves={YESTERDAY: 20.0}, crypto_moves={datetime(2026, 3, 3, tzinfo=UTC): 50_000.0})
+    async with serving() as slack:
+        settings = Settings(
+            slack_bot_token=SecretStr(TOKEN),
+            slack_signing_secret=SecretStr(SECRET),
+            slack_api_url=f"{slack.url}api/",
+            database_url="sqlite://",
+        )
+        async with build(settings, clock=clock, equity=vendors.yahoo(), crypto=vendors.coinbase()) as app:
+            transport = httpx.ASGITransport(build_web(app.bolt, lambda: None))
+            async with httpx.AsyncClient(transport=transport, base_url="http://minerpulse") as web:
+                yield Stage(app, clock, vendors, slack, web)
+        assert slack.malformed == []
+
+
+@pytest.fixture
+async def stage(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stage]:
+    for name in PROXIES:
+        monkeypatch.delenv(name, raising=False)
+    async with the_stage() as stage:
+        yield stage
+
+
+async def test_from_the_first_command_to_the_resolved_alert(stage: Stage) -> None:
+    answered = await stage.type("")
+    board = stage.slack.answers[-1]
+    await stage.press(button(board, "start"))
+    rules = [str(watch.rule) for watch in await stage.app.store.rules(DESK)]
+    greetings = len(stage.slack.said("chat.postMessage"))
+
+    await stage.tick(BEGIN, 0.09)
+    quiet = stage.slack.said("chat.postMessage")[greetings:]
+    await stage.tick(BEGIN + timedelta(minutes=5), 0.10)
+    (alert,) = stage.slack.said("chat.postMessage")[greetings:]
+    await stage.press(button(alert, "acknowledge"))
+    acknowledged = stage.slack.said("chat.update")[-1]
+    await stage.tick(BEGIN + timedelta(minutes=10), 0.01)
+    resolved = stage.slack.said("chat.update")[-1]
+    thread = [one["text"] for one in stage.slack.said("chat.postMessage")[greetings + 1 :]]
+    await stage.type("history")
+
+    assert (200, "") == (answered.status_code, answered.text)
+    assert (["1d 8pp", "5d 15pp", "20d 30pp"], []) == (rules, quiet)
+    assert "+10.0 pp" in alert["text"]
+    assert "C1" == alert["channel"]
+    assert "<@U1>" in acknowledged["text"]
+    assert "Resolved" in resolved["text"]
+    assert "actions" not in [block["type"] for block in resolved["blocks"]]
+    assert 2 == len(thread)
+    assert "back inside the clear level" in thread[-1]
+    assert "+10.0 pp" in stage.slack.answers[-1]["text"]
+
+
+async def test_a_request_that_slack_did_not_sign_is_turned_away(stage: Stage) -> None:
+    response = await stage.send({"command": "/minerpulse", "text": "", "channel_id": "C1", "user_id": "U1"}, "forged")
+
+    assert 401 == response.status_code
+    assert [] == stage.slack.answers
+
+
+async def test_help_and_mistakes_are_answered_in_the_acknowledgement_itself(stage: Stage) -> None:
+    help_text, unknown, unread = [(await stage.type(text)).text for text in ("help", "ruels", "rule add 1d 8")]
+
+    assert "/minerpulse rule add" in help_text
+    assert "/minerpulse rules" in unknown
+    assert "percentage points, as in 8pp" in unread
+    assert [] == stage.slack.answers
+
+
+async def test_health_is_told_with_its_reason(stage: Stage) -> None:
+    transport = httpx.ASGITransport(build_web(stage.app.bolt, lambda: "the first tick has not ended yet"))
+    async with httpx.AsyncClient(transport=transport, base_url="http://minerpulse") as web:
+        alive, ready = await web.get("/healthz"), await web.get("/readyz")
+    fine = await stage.web.get("/readyz")
+
+    assert (200, 503, 200) == (alive.status_code, ready.status_code, fine.status_code)
+    assert {"ready": False, "why": "the first tick has not ended yet"} == ready.json()

@@ -1,0 +1,90 @@
+"""The manifest is what Slack takes, and the file in the root is the command's own."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import jsonschema
+import pytest
+
+from bot.manifest import PATH
+from bot.web import SLACK_PATH
+from handlers.commands import usage_hint
+from tests.bot.conftest import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.bot.conftest import Ran
+
+SCHEMA = ROOT.parent / "shared" / "reference" / "slack-manifest.schema.2.0.0.json"
+
+
+def printed(minerpulse: Callable[..., Ran], *options: str) -> dict[str, Any]:
+    ran = minerpulse("manifest", *options)
+    assert ran.code == 0
+    document: dict[str, Any] = json.loads(ran.out)
+    return document
+
+
+def test_the_file_in_the_root_is_what_the_command_prints(minerpulse: Callable[..., Ran]) -> None:
+    ran = minerpulse("manifest")
+    assert ran.out == (ROOT / "manifest.json").read_text(encoding="utf-8")
+    assert ran.err == "https://minerpulse.example.com stands for this app's address; give --url, or --socket.\n"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        pytest.param("https://desk.example.com", id="bare"),
+        pytest.param("https://desk.example.com/", id="with-a-slash"),
+        pytest.param("https://desk.example.com/slack/events", id="whole"),
+    ],
+)
+def test_slack_is_pointed_at_the_one_endpoint(minerpulse: Callable[..., Ran], url: str) -> None:
+    document = printed(minerpulse, "--url", url)
+    [command] = document["features"]["slash_commands"]
+    assert command["url"] == f"https://desk.example.com{SLACK_PATH}"
+    assert document["settings"]["interactivity"]["request_url"] == command["url"]
+    assert document["settings"]["socket_mode_enabled"] is False
+
+
+def test_the_endpoint_is_that_of_the_web_app() -> None:
+    assert PATH == SLACK_PATH
+
+
+def test_socket_mode_needs_no_address(minerpulse: Callable[..., Ran]) -> None:
+    document = printed(minerpulse, "--socket")
+    assert "url" not in document["features"]["slash_commands"][0]
+    assert document["settings"]["interactivity"] == {"is_enabled": True}
+    assert document["settings"]["socket_mode_enabled"] is True
+
+
+def test_it_asks_for_no_more_than_it_needs(minerpulse: Callable[..., Ran]) -> None:
+    document = printed(minerpulse, "--socket")
+    assert document["oauth_config"]["scopes"] == {"bot": ["commands", "chat:write"]}
+    [command] = document["features"]["slash_commands"]
+    assert (command["command"], command["usage_hint"]) == ("/minerpulse", usage_hint())
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        pytest.param(("--url", "http://desk.example.com"), "Slack calls https addresses only", id="not-https"),
+        pytest.param(("--url", "desk"), "Slack calls https addresses only", id="no-address"),
+        pytest.param(("--url", "https://desk.example.com", "--socket"), "--socket needs no --url", id="both"),
+    ],
+)
+def test_an_address_that_slack_cannot_call_is_refused(
+    minerpulse: Callable[..., Ran], options: tuple[str, ...], told: str
+) -> None:
+    ran = minerpulse("manifest", *options)
+    assert (ran.code, ran.out) == (2, "")
+    assert told in ran.err
+
+
+@pytest.mark.skipif(not SCHEMA.is_file(), reason="needs Slack's manifest schema beside this repository")
+@pytest.mark.parametrize("options", [pytest.param((), id="http"), pytest.param(("--socket",), id="socket")])
+def test_slacks_own_schema_accepts_it(minerpulse: Callable[..., Ran], options: tuple[str, ...]) -> None:
+    jsonschema.validate(printed(minerpulse, *options), json.loads(SCHEMA.read_text(encoding="utf-8")))

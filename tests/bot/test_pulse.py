@@ -1,0 +1,139 @@
+"""`minerpulse pulse` shows the board from files or live, and every number as JSON."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.bot.files import btc_file, daily_btc_file, etf_file
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.bot.conftest import Ran
+
+ETF = [20.0, 20.0, 21.0, 22.0, 22.0, 24.2]  # of 2 to 9 March 2026
+BTC = [50_000.0, 50_000.0, 50_000.0, 50_000.0, 50_000.0, 51_000.0]
+UNUSABLE = (
+    "Cannot use the database /nowhere/at/all.db: unable to open database file. "
+    "Check that its folder exists and may be written to."
+)
+NOWHERE = "http://127.0.0.1:9"  # nothing listens at the discard port
+CLOSE = "2026-03-09T20:00:00+00:00"
+
+
+def test_the_document_holds_every_number_with_its_source_and_age(minerpulse: Callable[..., Ran], clean: Path) -> None:
+    ran = minerpulse("pulse", "--etf", etf_file(clean, ETF), "--btc", btc_file(clean, BTC), "--json")
+    assert (ran.code, ran.err) == (0, "")
+    document = json.loads(ran.out)
+    windows = {row.pop("window"): row for row in document.pop("windows")}
+    drawdowns = document.pop("drawdowns")
+    assert document == {
+        "pair": "WGMI/BTC",
+        "simulated": False,
+        "now": CLOSE,
+        "as_of": CLOSE,
+        "session": "2026-03-09",
+        "live": False,
+        "live_reason": "the market is shut; the last session was 2026-03-09",
+        "market": {
+            "is_open": False,
+            "session": "2026-03-09",
+            "opens_at": "2026-03-09T13:30:00+00:00",
+            "closes_at": CLOSE,
+            "half_day": False,
+            "next_open_at": "2026-03-10T13:30:00+00:00",
+        },
+        "prices": {
+            "etf": {"symbol": "WGMI", "source": "etf.csv", "price": 24.2, "at": CLOSE, "age_s": 0.0},
+            "btc": {"symbol": "BTC", "source": "btc.csv", "price": 51_000.0, "at": CLOSE, "age_s": 0.0},
+        },
+        "gap": None,
+        "left_out": [],
+        "problems": [],
+    }
+    assert windows["1d"] == {
+        "from": "2026-03-06",
+        "etf_return": pytest.approx(0.1),
+        "btc_return": pytest.approx(0.02),
+        "spread": pytest.approx(0.08),
+        "relative": pytest.approx(1.1 / 1.02 - 1),
+        "beta": None,
+        "residual": None,
+        "z": None,
+        "percentile": None,
+    }
+    assert windows["5d"]["spread"] == pytest.approx(0.19)
+    assert windows["20d"] == {"reason": "the history begins on 2026-03-02, less than 20d ago"}
+    assert drawdowns["btc"] == {"depth": 0.0, "high": 51_000.0, "high_on": "2026-03-09", "since": "2026-03-02"}
+
+
+def test_files_are_measured_at_the_last_close_that_both_have(minerpulse: Callable[..., Ran], clean: Path) -> None:
+    etf, btc = etf_file(clean, ETF), btc_file(clean, [*BTC[:4], None, None])
+    document = json.loads(minerpulse("pulse", "--etf", etf, "--btc", btc, "--json").out)
+    assert (document["session"], document["as_of"]) == ("2026-03-05", "2026-03-05T21:00:00+00:00")
+
+
+def test_the_board_is_shown_as_in_slack(minerpulse: Callable[..., Ran], clean: Path) -> None:
+    ran = minerpulse("pulse", "--etf", etf_file(clean, ETF), "--btc", btc_file(clean, BTC))
+    shown = [line.rstrip() for line in ran.out.splitlines()]
+    assert shown[:2] == ["WGMI closed 8.0 pp above bitcoin on Mon 9 Mar", "As of Mon 9 Mar 16:00 New York (20:00 UTC)."]
+    assert "1d      +10.0%    +2.0%   +8.0 pp           –" in shown
+    assert any("from etf.csv" in line for line in shown)
+
+
+def test_daily_bitcoin_bars_are_measured_with_a_warning(minerpulse: Callable[..., Ran], clean: Path) -> None:
+    btc = daily_btc_file(clean, [50_000.0] * 8 + [51_000.0, 52_000.0], date(2026, 3, 1))
+    ran = minerpulse("pulse", "--etf", etf_file(clean, ETF), "--btc", btc, "--json")
+    document = json.loads(ran.out)
+    assert ran.err.count("WARNING: These bitcoin bars are daily") == 1
+    assert document["session"] == "2026-03-09"
+    assert document["windows"][0]["btc_return"] == pytest.approx(0.02)
+
+
+def test_files_without_a_session_in_common_are_refused(minerpulse: Callable[..., Ran], clean: Path) -> None:
+    etf, btc = etf_file(clean, ETF), btc_file(clean, BTC, "2025-03-03")
+    ran = minerpulse("pulse", "--etf", etf, "--btc", btc)
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err == "etf.csv and btc.csv have no session in common; check their dates.\n"
+
+
+def test_a_simulated_market_is_labelled_and_never_kept(
+    minerpulse: Callable[..., Ran], clean: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MINERPULSE_ETF_SOURCE", "simulated")
+    monkeypatch.setenv("MINERPULSE_CRYPTO_SOURCE", "simulated")
+    assert minerpulse("pulse").out.startswith("SIMULATED: WGMI ")
+    document = json.loads(minerpulse("pulse", "--json").out)
+    assert document["simulated"] is True
+    assert document["prices"]["btc"]["source"] == "SIMULATED"
+    assert list(clean.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("database", "told"),
+    [
+        pytest.param("sqlite:///desk.db", [], id="kept"),
+        pytest.param(
+            "sqlite:////nowhere/at/all.db",
+            [f"{UNUSABLE} The prices are not kept."],
+            id="not-kept",
+        ),
+    ],
+)
+def test_live_prices_are_kept_where_the_database_can_be_used(
+    minerpulse: Callable[..., Ran], clean: Path, monkeypatch: pytest.MonkeyPatch, database: str, told: list[str]
+) -> None:
+    monkeypatch.setenv("MINERPULSE_DATABASE_URL", database)
+    monkeypatch.setenv("MINERPULSE_YAHOO_URL", NOWHERE)
+    monkeypatch.setenv("MINERPULSE_COINBASE_URL", NOWHERE)
+    ran = minerpulse("pulse")
+    assert (ran.code, ran.out) == (1, "")
+    *notes, sentence = ran.err.splitlines()
+    assert notes == told
+    assert sentence.startswith("No WGMI prices yet. ")
+    assert (clean / "desk.db").exists() is (not told)

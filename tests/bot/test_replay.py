@@ -1,0 +1,147 @@
+"""`minerpulse replay` from files to tables and to one JSON document."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.bot.conftest import ROOT
+from tests.bot.files import btc_file, daily_btc_file, etf_file
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.bot.conftest import Ran
+
+SHARED = ROOT.parent / "shared" / "data"
+ETF = [20.0, 20.0, 22.0, 22.0, 22.0]  # of 2 to 6 March 2026: a tenth up on the 4th
+BTC = [50_000.0] * 5
+
+
+def test_the_document_holds_sessions_and_transitions_and_nothing_else(
+    minerpulse: Callable[..., Ran], clean: Path
+) -> None:
+    ran = minerpulse(
+        "replay", "--etf", etf_file(clean, ETF), "--btc", btc_file(clean, BTC), "--rule", "1D  8pp", "--json"
+    )
+    assert (ran.code, ran.err) == (0, "")
+    document = json.loads(ran.out)
+    [fired, resolved] = document["rules"][0].pop("transitions")
+    assert document == {
+        "sessions": 5,
+        "left_out": [],
+        "rules": [{"rule": "1d 8pp", "episodes": 1, "per_year": 252 / 5}],
+    }
+    assert fired == {
+        "session": "2026-03-04",
+        "to": "firing",
+        "direction": "above",
+        "spread_pp": pytest.approx(10.0),
+        "etf_return": pytest.approx(0.1),
+        "btc_return": 0.0,
+    }
+    assert resolved == {
+        "session": "2026-03-05",
+        "to": "resolved",
+        "direction": "above",
+        "spread_pp": 0.0,
+        "etf_return": 0.0,
+        "btc_return": 0.0,
+    }
+
+
+def test_a_leg_without_a_price_is_null_not_a_broken_document(minerpulse: Callable[..., Ran], clean: Path) -> None:
+    etf, btc = etf_file(clean, [20.0, None, 20.0]), btc_file(clean, [50_000.0, 10_000.0, 10_000.0])
+    ran = minerpulse("replay", "--etf", etf, "--btc", btc, "--rule", "drawdown 60%", "--json")
+    document = json.loads(ran.out, parse_constant=pytest.fail)
+    [fired] = document["rules"][0]["transitions"]
+    assert (fired["session"], fired["spread_pp"], fired["btc_return"]) == ("2026-03-03", None, pytest.approx(-0.8))
+    assert document["sessions"] == 2
+    assert document["left_out"] == [
+        {"session": "2026-03-03", "leg": "etf", "reason": "etf.csv has no WGMI close for this session"}
+    ]
+
+
+def test_without_a_rule_those_of_a_new_channel_are_replayed(minerpulse: Callable[..., Ran], clean: Path) -> None:
+    ran = minerpulse("replay", "--etf", etf_file(clean, ETF), "--btc", btc_file(clean, BTC), "--json")
+    assert [rule["rule"] for rule in json.loads(ran.out)["rules"]] == ["1d 8pp", "5d 15pp", "20d 30pp"]
+
+
+def test_the_period_can_be_cut(minerpulse: Callable[..., Ran], clean: Path) -> None:
+    files = "--etf", etf_file(clean, ETF), "--btc", btc_file(clean, BTC)
+    ran = minerpulse("replay", *files, "--rule", "1d 8pp", "--from", "2026-03-05", "--to", "2026-03-06", "--json")
+    document = json.loads(ran.out)
+    assert (document["sessions"], document["rules"][0]["episodes"]) == (2, 0)
+
+
+def test_the_terminal_shows_each_episode_and_a_summary(minerpulse: Callable[..., Ran], clean: Path) -> None:
+    files = "--etf", etf_file(clean, [*ETF, 20.0, 20.0, 24.0]), "--btc", btc_file(clean, [50_000.0] * 8)
+    ran = minerpulse("replay", *files, "--rule", "1d 8pp", "--rule", "20d 30pp")
+    assert [line.rstrip() for line in ran.out.splitlines()] == [
+        "8 sessions with both prices, 2026-03-02 to 2026-03-11",
+        "",
+        "1d 8pp",
+        "Fired       Resolved    Side     Spread     ETF  Bitcoin  Sessions",
+        "2026-03-04  2026-03-05  above  +10.0 pp  +10.0%     0.0%         1",
+        "2026-03-09  2026-03-10  below   −9.1 pp   −9.1%     0.0%         1",
+        "2026-03-11  still open  above  +20.0 pp  +20.0%     0.0%         1",
+        "1d 8pp: 3 episodes, 94.5 a year, median length 1 session",
+        "2026 Q1 █ 2026 Q1 by quarter",
+        "",
+        "20d 30pp: never fired.",
+    ]
+
+
+def test_sessions_left_out_are_summed_up_by_reason(minerpulse: Callable[..., Ran], clean: Path) -> None:
+    etf = etf_file(clean, [20.0, None, 20.0, 20.0, 20.0])
+    btc = btc_file(clean, [50_000.0, 50_000.0, None, 50_000.0, None])
+    ran = minerpulse("replay", "--etf", etf, "--btc", btc, "--rule", "1d 8pp")
+    assert ran.out.splitlines()[-2:] == [
+        "Left out, btc: 2 sessions, 2026-03-04 to 2026-03-06: no BTC bar ended in the 2 h up to the close",
+        "Left out, etf: 1 session, 2026-03-03: etf.csv has no WGMI close for this session",
+    ]
+
+
+def test_daily_bitcoin_bars_are_warned_about_beside_the_document(minerpulse: Callable[..., Ran], clean: Path) -> None:
+    etf, btc = etf_file(clean, ETF), daily_btc_file(clean, [50_000.0] * 7, date(2026, 3, 1))
+    ran = minerpulse("replay", "--etf", etf, "--btc", btc, "--rule", "1d 8pp", "--json")
+    assert ran.err.startswith("WARNING: These bitcoin bars are daily")
+    assert json.loads(ran.out)["sessions"] == 5
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "told"),
+    [
+        pytest.param(("--rule", "1d 8pq"), 2, "1d 8pq\n   ^^^", id="rule"),
+        pytest.param(
+            ("--rule", "gap 5%"), 1, "measured only while the ETF is shut", id="rule-that-a-replay-cannot-decide"
+        ),
+        pytest.param(("--from", "2027-01-01"), 1, "the prices run from 2026-03-02 to 2026-03-06", id="no-session"),
+        pytest.param(("--from", "March"), 2, "“March” is not a date; write it as in 2026-03-31.", id="date"),
+    ],
+)
+def test_what_cannot_be_replayed_is_told(
+    minerpulse: Callable[..., Ran], clean: Path, options: tuple[str, str], code: int, told: str
+) -> None:
+    ran = minerpulse("replay", "--etf", etf_file(clean, ETF), "--btc", btc_file(clean, BTC), *options)
+    assert (ran.code, ran.out) == (code, "")
+    assert told in ran.err
+
+
+def test_a_file_that_cannot_be_read_names_its_line(minerpulse: Callable[..., Ran], clean: Path) -> None:
+    broken = clean / "broken.csv"
+    broken.write_text("Date,Close\n2026-03-02,abc\n", encoding="utf-8")
+    ran = minerpulse("replay", "--etf", broken, "--btc", btc_file(clean, BTC))
+    assert (ran.code, ran.out) == (1, "")
+    assert f"{broken}, line 2: " in ran.err
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="needs the vendors' real prices beside this repository")
+def test_eight_points_in_a_day_happened_forty_four_times_to_wgmi(minerpulse: Callable[..., Ran]) -> None:
+    files = "--etf", SHARED / "equities" / "WGMI.csv", "--btc", SHARED / "btc" / "btcusdt_binance_1h.csv"
+    document = json.loads(minerpulse("replay", *files, "--rule", "1d 8pp", "--json").out)
+    assert (document["sessions"], document["rules"][0]["episodes"]) == (1047, 44)

@@ -1,0 +1,56 @@
+"""`minerpulse run` connects where it can, and else rehearses until it is interrupted."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import subprocess
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from bot.standin import serving
+from bot.workspace import Workspace
+from tests.bot.conftest import MINERPULSE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_run_without_tokens_says_how_to_connect_and_rehearses_until_interrupted(clean: Path) -> None:
+    with subprocess.Popen(  # noqa: S603 -- our own command
+        [MINERPULSE, "run"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=clean,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        said = [process.stdout.readline() for _ in range(4)]
+        process.send_signal(signal.SIGINT)
+        process.stdout.read()
+        assert process.stderr.read().strip() == ""
+    assert process.returncode == 130
+    assert said[1].startswith("To connect: create the app from `minerpulse manifest`")
+    assert said[2].startswith("Rehearsing SIMULATED market 1: ")
+
+
+async def test_run_with_a_token_that_slack_refuses_says_what_to_do(clean: Path) -> None:
+    async with serving(Workspace(now=lambda: datetime.now(UTC))) as workspace:
+        process = await asyncio.create_subprocess_exec(
+            MINERPULSE,
+            "run",
+            env={
+                "SLACK_BOT_TOKEN": "xoxb-other",
+                "SLACK_SIGNING_SECRET": "hush",
+                "MINERPULSE_SLACK_API_URL": workspace.url,
+            },
+            cwd=clean,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, err = await process.communicate()
+    assert (process.returncode, out) == (2, b"")
+    assert b"Slack does not accept SLACK_BOT_TOKEN (invalid_auth)" in err
+    assert b"xoxb-other" not in err

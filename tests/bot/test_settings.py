@@ -1,0 +1,201 @@
+"""Settings are read once, refused with what to do, and never tell a secret."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from pydantic import ValidationError
+
+from bot.settings import Settings, load_settings, variable
+from services.domain.errors import SettingsError
+from services.domain.prices import Pair, Symbol
+from services.sources.catalogue import SOURCES
+from services.sources.simulated import SEED
+
+ROOT = Path(__file__).parents[2]
+HTTP = {"SLACK_BOT_TOKEN": "xoxb-made-up", "SLACK_SIGNING_SECRET": "0123456789abcdef"}
+SOCKET = {"SLACK_BOT_TOKEN": "xoxb-made-up", "SLACK_APP_TOKEN": "xapp-made-up"}
+
+
+@pytest.fixture(autouse=True)
+def _clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in os.environ:
+        if name.startswith(("MINERPULSE_", "SLACK_")) or name == "PORT":
+            monkeypatch.delenv(name)
+
+
+def given(monkeypatch: pytest.MonkeyPatch, **variables: str) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+
+def refusal(monkeypatch: pytest.MonkeyPatch, **variables: str) -> str:
+    given(monkeypatch, **variables)
+    with pytest.raises(SettingsError) as refused:
+        load_settings()
+    return str(refused.value)
+
+
+def test_without_any_variable_the_defaults_hold() -> None:
+    settings = load_settings()
+    assert settings.pair == Pair(etf=Symbol("WGMI"), crypto=Symbol("BTC"))
+    assert (settings.host, settings.port, settings.tick_every.total_seconds()) == ("127.0.0.1", 3000, 60)
+    assert not settings.has_slack
+    assert not settings.simulated
+
+
+def test_the_env_file_is_read_and_the_environment_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path(".env").write_text("MINERPULSE_ETF=iren\nMINERPULSE_SEED=7\nOTHER=x\n", encoding="utf-8")
+    given(monkeypatch, MINERPULSE_SEED="8")
+    settings = load_settings()
+    assert (settings.etf, settings.seed) == ("IREN", 8)
+
+
+def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    given(monkeypatch, SLACK_BOT_TOKEN="", MINERPULSE_TICK_SECONDS="")
+    assert load_settings().tick_seconds == 60
+
+
+def test_settings_cannot_be_changed() -> None:
+    settings = load_settings()
+    with pytest.raises(ValidationError, match="frozen"):
+        settings.port = 1
+
+
+@pytest.mark.parametrize(
+    ("variables", "socket"),
+    [
+        pytest.param(HTTP, False, id="signing-secret"),
+        pytest.param(SOCKET, True, id="app-token"),
+        pytest.param(HTTP | SOCKET, True, id="both-tokens"),
+        pytest.param(HTTP | SOCKET | {"MINERPULSE_SLACK_MODE": "http"}, False, id="both-but-http-is-asked-for"),
+    ],
+)
+def test_an_app_token_means_socket_mode_unless_told_otherwise(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], *, socket: bool
+) -> None:
+    given(monkeypatch, **variables)
+    settings = load_settings()
+    assert settings.has_slack
+    assert settings.socket_mode is socket
+
+
+@pytest.mark.parametrize(
+    ("variables", "missing"),
+    [
+        pytest.param(
+            {"SLACK_BOT_TOKEN": "xoxb-made-up"},
+            "SLACK_SIGNING_SECRET (for HTTP) or SLACK_APP_TOKEN (for Socket Mode)",
+            id="bot-token-alone",
+        ),
+        pytest.param({"SLACK_SIGNING_SECRET": "abc"}, "SLACK_BOT_TOKEN", id="signing-secret-alone"),
+        pytest.param({"SLACK_APP_TOKEN": "xapp-made-up"}, "SLACK_BOT_TOKEN", id="app-token-alone"),
+        pytest.param(HTTP | {"MINERPULSE_SLACK_MODE": "socket"}, "SLACK_APP_TOKEN", id="socket-without-app-token"),
+        pytest.param(SOCKET | {"MINERPULSE_SLACK_MODE": "http"}, "SLACK_SIGNING_SECRET", id="http-without-secret"),
+    ],
+)
+def test_half_configured_slack_is_refused_with_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], missing: str
+) -> None:
+    told = refusal(monkeypatch, **variables)
+    assert told.startswith("Slack is half configured: ")
+    assert missing in told
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        pytest.param("SLACK_BOT_TOKEN", "xapp-hush", "it does not begin with xoxb-", id="app-token-as-bot-token"),
+        pytest.param("SLACK_APP_TOKEN", "xoxb-hush", "it does not begin with xapp-", id="bot-token-as-app-token"),
+        pytest.param("SLACK_SIGNING_SECRET", "xoxb-hush", "it is a token", id="token-as-secret"),
+        pytest.param("MINERPULSE_DATABASE_URL", "me:hush@host/db", "it is not a database URL", id="database"),
+        pytest.param("MINERPULSE_TICK_SECONDS", "5", "greater than or equal to 15", id="too-often"),
+        pytest.param("MINERPULSE_TICK_SECONDS", "901", "less than or equal to 900", id="too-seldom"),
+        pytest.param("PORT", "http", "valid integer", id="port"),
+        pytest.param("MINERPULSE_ETF", "W G", "it is not a ticker symbol", id="symbol"),
+        pytest.param("MINERPULSE_ETF_SOURCE", "google", "'yahoo' or 'simulated'", id="source"),
+        pytest.param("MINERPULSE_YAHOO_URL", "finance", "it is not a web address", id="address"),
+        pytest.param("MINERPULSE_LOG_LEVEL", "loud", "'DEBUG', 'INFO', 'WARNING' or 'ERROR'", id="level"),
+        pytest.param("MINERPULSE_SLACK_MODE", "carrier", "'auto', 'http' or 'socket'", id="mode"),
+    ],
+)
+def test_a_bad_value_is_told_in_one_line_that_names_its_variable(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, told: str
+) -> None:
+    line = refusal(monkeypatch, **{name: value})
+    assert line.startswith(f"{name}: ")
+    assert told in line
+    assert "\n" not in line
+    assert "hush" not in line
+
+
+def test_every_problem_has_its_own_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = refusal(monkeypatch, PORT="x", MINERPULSE_TICK_SECONDS="1", MINERPULSE_TICKS="60")
+    assert [line.split(":")[0] for line in told.splitlines()] == ["MINERPULSE_TICKS", "MINERPULSE_TICK_SECONDS", "PORT"]
+
+
+@pytest.mark.parametrize("place", ["environment", "file"])
+def test_a_misspelt_variable_is_refused_with_the_nearest_name(monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    if place == "file":
+        Path(".env").write_text("MINERPULSE_TICK_SECOND=60", encoding="utf-8")
+        told = refusal(monkeypatch)
+    else:
+        told = refusal(monkeypatch, MINERPULSE_TICK_SECOND="60")
+    assert told == "MINERPULSE_TICK_SECOND: there is no such setting; did you mean MINERPULSE_TICK_SECONDS."
+
+
+def test_an_unheard_of_variable_points_to_the_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ".env.example lists all there are" in refusal(monkeypatch, MINERPULSE_ZZZZZ="1")
+
+
+def test_an_env_file_that_is_no_text_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path(".env").write_bytes(b"MINERPULSE_ETF=\xff\xfe")
+    assert refusal(monkeypatch) == ".env is not UTF-8 text; save it as UTF-8."
+
+
+def test_printing_the_settings_tells_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    hidden = {
+        "SLACK_BOT_TOKEN": "xoxb-hush",
+        "SLACK_SIGNING_SECRET": "hush",
+        "SLACK_APP_TOKEN": "xapp-hush",
+        "MINERPULSE_DATABASE_URL": "postgresql://me:hush@host/db",
+    }
+    given(monkeypatch, **hidden)
+    settings = load_settings()
+    assert "hush" not in f"{settings} {settings!r}"
+
+
+def test_slack_is_called_at_a_folder_however_it_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    given(monkeypatch, MINERPULSE_SLACK_API_URL="http://127.0.0.1:3100/api", MINERPULSE_YAHOO_URL="http://127.0.0.1/")
+    settings = load_settings()
+    assert (settings.slack_api_url, settings.yahoo_url) == ("http://127.0.0.1:3100/api/", "http://127.0.0.1")
+
+
+def test_the_sources_to_choose_from_are_those_of_the_table() -> None:
+    choice = {name: set(get_args(Settings.model_fields[name].annotation)) for name in ("etf_source", "crypto_source")}
+    assert choice == {
+        "etf_source": {row.name for row in SOURCES if row.equity},
+        "crypto_source": {row.name for row in SOURCES if row.crypto},
+    }
+
+
+def test_the_simulated_market_is_the_same_with_and_without_settings() -> None:
+    assert load_settings().seed == SEED
+
+
+def test_the_vendors_addresses_are_those_of_the_table() -> None:
+    for row in SOURCES:
+        if row.base_url:
+            assert row.base_url == Settings.model_fields[f"{row.name}_url"].default
+
+
+def test_the_example_file_lists_every_variable_with_its_meaning_and_default() -> None:
+    lines = []
+    for name, field in Settings.model_fields.items():
+        default = field.default.value if hasattr(field.default, "value") else field.default
+        lines += [f"# {field.description}", f"#{variable(name)}={'' if default is None else default}", ""]
+    assert "\n".join(lines) == (ROOT / ".env.example").read_text(encoding="utf-8").partition("\n\n")[2]

@@ -1,0 +1,181 @@
+"""Slack messages look in the terminal as they do in Slack, at any width."""
+
+from __future__ import annotations
+
+import json
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console, RenderableType
+
+from bot.spark import spark
+from bot.terminal import mrkdwn, show_block, show_message
+
+GOLDEN = sorted((Path(__file__).parents[1] / "golden").glob("*.json"))
+
+
+def printed(shown: RenderableType, width: int = 80) -> str:
+    console = Console(file=StringIO(), width=width)
+    console.print(shown)
+    assert isinstance(console.file, StringIO)
+    return console.file.getvalue()
+
+
+def lines(shown: RenderableType, width: int = 80) -> list[str]:
+    return [line.rstrip() for line in printed(shown, width).splitlines()]
+
+
+def text(said: str) -> dict[str, Any]:
+    return {"type": "mrkdwn", "text": said}
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        pytest.param("*bold* _italic_ ~struck~ `code`", "bold italic struck code", id="marks"),
+        pytest.param("*bold and _both_*", "bold and both", id="nested"),
+        pytest.param("2*3*4 and snake_case_name", "2*3*4 and snake_case_name", id="marks-inside-words"),
+        pytest.param("* not bold *", "* not bold *", id="marks-beside-spaces"),
+        pytest.param("```\n1d 8pq\n   ^^^```", "1d 8pq\n   ^^^", id="fixed-width-block"),
+        pytest.param("`*x*`", "*x*", id="no-marks-in-code"),
+        pytest.param("<https://a.b|here> <https://a.b>", "here https://a.b", id="links"),
+        pytest.param("<@U1> <@U1|ann> <#C1|desk> <!here>", "@U1 @ann #desk @here", id="mentions"),
+        pytest.param("<!date^1700000000^{date}|14 Nov 2023>", "14 Nov 2023", id="date"),
+        pytest.param("a &lt; *b* &amp;&amp; c &gt; d", "a < b && c > d", id="escapes"),
+        pytest.param("&lt;@U1&gt;", "<@U1>", id="an-escaped-mention-is-text"),
+        pytest.param("[red]not markup of the terminal[/red]", "[red]not markup of the terminal[/red]", id="brackets"),
+        pytest.param("<|x>", "x", id="a-link-to-nowhere"),
+    ],
+)
+def test_mark_up_reads_as_in_slack(said: str, shown: str) -> None:
+    assert mrkdwn(said).plain == shown
+
+
+@pytest.mark.parametrize(
+    "mark", [pytest.param("*", id="bold"), pytest.param("_", id="italic"), pytest.param("~", id="strike")]
+)
+def test_marked_words_are_styled(mark: str) -> None:
+    [span] = mrkdwn(f"so {mark}marked{mark}").spans
+    assert (span.start, span.end, span.style) == (3, 9, {"*": "bold", "_": "italic", "~": "strike"}[mark])
+
+
+@pytest.mark.parametrize(
+    ("block", "shown"),
+    [
+        pytest.param({"type": "header", "text": {"type": "plain_text", "text": "A &amp; B"}}, ["A & B"], id="header"),
+        pytest.param({"type": "section", "text": text("*WGMI* up")}, ["WGMI up"], id="section"),
+        pytest.param(
+            {"type": "section", "fields": [text("A"), text("B"), text("C")]}, ["A   B", "C"], id="fields-in-pairs"
+        ),
+        pytest.param(
+            {
+                "type": "section",
+                "text": text("x"),
+                "accessory": {"type": "button", "text": {"type": "plain_text", "text": "Go"}},
+            },
+            ["x", "[Go]"],
+            id="accessory",
+        ),
+        pytest.param(
+            {"type": "context", "elements": [{"type": "image", "alt_text": "logo"}, text("as of now")]},
+            ["[logo]  as of now"],
+            id="context",
+        ),
+        pytest.param({"type": "divider"}, ["─" * 80], id="divider"),
+        pytest.param(
+            {
+                "type": "actions",
+                "elements": [
+                    {"type": "button", "text": {"type": "plain_text", "text": "Acknowledge"}},
+                    {"type": "static_select", "placeholder": {"type": "plain_text", "text": "Snooze"}},
+                    {"type": "overflow"},
+                    {"type": "image", "alt_text": "logo"},
+                ],
+            },
+            ["[Acknowledge] [Snooze ▾] [More ▾] [logo]"],
+            id="actions",
+        ),
+        pytest.param(
+            {
+                "type": "table",
+                "column_settings": [{"align": "left"}, None],
+                "rows": [
+                    [{"type": "raw_text", "text": "Window"}, {"type": "raw_text", "text": "Spread"}],
+                    [{"type": "raw_text", "text": "1d"}, {"type": "raw_number", "value": -5.3}],
+                ],
+            },
+            ["Window  Spread", "1d        -5.3"],
+            id="table",
+        ),
+        pytest.param({"type": "image", "alt_text": "a chart"}, ["[Image: a chart]"], id="image"),
+        pytest.param({"type": "markdown", "text": "# as it is"}, ["# as it is"], id="markdown"),
+        pytest.param(
+            {
+                "type": "rich_text",
+                "elements": [
+                    {
+                        "type": "rich_text_section",
+                        "elements": [
+                            {"type": "text", "text": "by ", "style": {"bold": True}},
+                            {"type": "user", "user_id": "U1"},
+                        ],
+                    },
+                    {"type": "rich_text_section", "elements": [{"type": "link", "url": "https://a.b"}]},
+                ],
+            },
+            ["by @U1", "https://a.b"],
+            id="rich-text",
+        ),
+        pytest.param(
+            {
+                "type": "data_visualization",
+                "title": "Spread",
+                "chart": {"series": [{"name": "WGMI", "data": [{"value": 1}, {"value": 2}, {"value": 3}]}]},
+            },
+            ["Spread", "WGMI  1 ▁▅█ 3"],
+            id="chart",
+        ),
+        pytest.param(
+            {
+                "type": "container",
+                "title": {"type": "plain_text", "text": "Details"},
+                "child_blocks": [{"type": "section", "text": text("inside")}],
+            },
+            ["Details", "inside"],
+            id="container",
+        ),
+        pytest.param({"type": "carousel"}, ["[carousel]"], id="unknown"),
+    ],
+)
+def test_a_block_is_shown_as_it_looks(block: dict[str, Any], shown: list[str]) -> None:
+    assert lines(show_block(block)) == shown
+
+
+def test_a_message_without_blocks_shows_its_text() -> None:
+    assert lines(show_message("*hello*", [])) == ["hello"]
+
+
+@pytest.mark.parametrize("width", [24, 80])
+@pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
+def test_every_message_of_the_app_fits_the_terminal(path: Path, width: int) -> None:
+    message = json.loads(path.read_text(encoding="utf-8"))
+    shown = lines(show_message(message["text"], message["blocks"]), width)
+    assert max(map(len, shown)) <= width
+    assert "…" not in "".join(shown)
+    first = message["blocks"][0]["text"]["text"].split()[0]
+    assert shown[0].startswith(first[:width])
+
+
+@pytest.mark.parametrize(
+    ("values", "bars"),
+    [
+        pytest.param([0, 1, 2, 3, 4, 5, 6, 7], "▁▂▃▄▅▆▇█", id="rising"),
+        pytest.param([5.0, 5.0], "▁▁", id="level"),
+        pytest.param([-1, 1], "▁█", id="below-zero"),
+        pytest.param([], "", id="nothing"),
+    ],
+)
+def test_bars_stand_for_values(values: list[float], bars: str) -> None:
+    assert spark(values) == bars

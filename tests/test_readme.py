@@ -1,0 +1,55 @@
+"""README.md and the code say the same; `README=write pytest tests/test_readme.py` brings its tables up to date."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from handlers.commands import readme_table
+from services.domain.rule import parse_rule
+from services.sources.catalogue import SOURCES
+
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+
+
+def sources_table() -> str:
+    rows = [
+        f"| {row.title} | {row.about} | {row.delay} | {row.limits} | {row.terms} |" for row in SOURCES if row.base_url
+    ]
+    return "\n".join(["| source | what | delay | limits | terms |", "| --- | --- | --- | --- | --- |", *rows])
+
+
+@pytest.mark.parametrize(
+    ("name", "table"),
+    [pytest.param("commands", readme_table(), id="commands"), pytest.param("sources", sources_table(), id="sources")],
+)
+def test_a_table_in_the_readme_is_that_of_the_code(name: str, table: str) -> None:
+    text = README.read_text(encoding="utf-8")
+    part = re.compile(rf"(<!-- {name}:[^\n]*-->\n).*?\n?(<!-- /{name} -->)", re.DOTALL)
+    if os.environ.get("README") == "write":
+        README.write_text(part.sub(lambda found: f"{found[1]}\n{table}\n\n{found[2]}", text), encoding="utf-8")
+
+    found = part.search(README.read_text(encoding="utf-8"))
+
+    assert found is not None
+    assert table in found[0]
+
+
+def test_every_rule_in_the_readme_can_be_typed() -> None:
+    text = README.read_text(encoding="utf-8")
+    examples = re.search(r"^Examples: (.*)$", text, re.MULTILINE)
+    assert examples is not None
+
+    for rule in re.findall(r"`([^`]+)`", examples[1]):
+        assert rule == str(parse_rule(rule))
+
+
+def test_every_file_that_the_readme_links_is_there() -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", README.read_text(encoding="utf-8"))
+
+    assert links
+    assert [] == [link for link in links if not (ROOT / link).exists()]
