@@ -77,12 +77,12 @@ class Desk:
 
     async def start(self, channel: Channel, by: str) -> list[Watch]:
         """Give a channel the default rules; those that it has stay as they are."""
-        rules = [parse_rule(text) for text in DEFAULT_RULES]
+        rules = [parse_rule(text, self.pair) for text in DEFAULT_RULES]
         return await self.store.add_rules(channel, rules, by, self.clock.now())
 
     async def add_rule(self, channel: Channel, text: str, by: str) -> Added:
-        """Add a rule as typed. Raises RuleError, or NoHistoryError where its pair has no prices."""
-        rule = parse_rule(text)
+        """Add a rule as typed; one that names no pair is about the board's. Raises RuleError, or NoHistoryError."""
+        rule = parse_rule(text, self.pair)
         if rule.pair != self.pair:
             await self._check_prices(rule.pair)
         known = {watch.rule: watch for watch in await self.store.rules(channel)}

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from services.domain.errors import SourceError
-from services.domain.prices import Bars, Closes, moment
+from services.domain.prices import Bars, Closes, Symbol, moment
 from services.domain.sessions import sessions_around
 
 if TYPE_CHECKING:
     from datetime import date
 
-    from services.domain.prices import Quote, Symbol
+    from services.domain.prices import Quote
     from services.domain.sessions import Sessions
     from services.ports import CryptoSource, EquityPrices, EquitySource, HistoryStore
 
@@ -78,8 +78,8 @@ class History:
         async with self._locks.setdefault(f"equity {symbol}", asyncio.Lock()):
             known = self._equities.get(symbol)
             if known is None:
-                known = EquityHistory(closes=await self.store.load_closes(symbol, _since(now)))
-                self._equities[symbol] = known
+                kept = await self.store.load_closes(_shelf(symbol, self.equity), _since(now))
+                known = self._equities[symbol] = EquityHistory(closes=replace(kept, symbol=symbol))
             if self._wants_etf(known, now):
                 try:
                     await self._fetch_etf(symbol, known, now)
@@ -93,8 +93,8 @@ class History:
         async with self._locks.setdefault(f"crypto {symbol}", asyncio.Lock()):
             known = self._cryptos.get(symbol)
             if known is None:
-                known = CryptoHistory(bars=await self.store.load_bars(symbol, HOUR, _midnight(_since(now))))
-                self._cryptos[symbol] = known
+                kept = await self.store.load_bars(_shelf(symbol, self.crypto), HOUR, _midnight(_since(now)))
+                known = self._cryptos[symbol] = CryptoHistory(bars=replace(kept, symbol=symbol))
             try:
                 await self._fetch_bars(symbol, known, now)
                 known.quote = await self.crypto.quote(symbol)
@@ -123,8 +123,10 @@ class History:
             answer = await self.equity.prices(symbol, since)
             known.closes = _no_closes(symbol)
         final = _final(answer, self.sessions(now), now)
-        await self.store.save_closes(final)
-        known.closes = _merge_closes(known.closes, final)
+        news = _news(known.closes, final)
+        if len(news):
+            await self.store.save_closes(replace(news, symbol=_shelf(symbol, self.equity)))
+            known.closes = _merge_closes(known.closes, news)
         known.quote = answer.quote or known.quote
 
     async def _fetch_bars(self, symbol: Symbol, known: CryptoHistory, now: datetime) -> None:
@@ -137,7 +139,7 @@ class History:
         while start < whole_hour:
             end = min(start + SLICE, whole_hour)
             fresh = await self.crypto.bars(symbol, HOUR, start, end)
-            await self.store.save_bars(fresh)
+            await self.store.save_bars(replace(fresh, symbol=_shelf(symbol, self.crypto)))
             known.bars = _merge_bars(known.bars, fresh)
             start = end
 
@@ -149,12 +151,14 @@ def _final(answer: EquityPrices, sessions: Sessions, now: datetime) -> Closes:
     settled = now >= closes_at + SETTLED_AFTER or answer.quote is None or answer.quote.at >= closes_at
     limit = sessions.days[last if settled else last - 1]
     keep = answer.closes.sessions <= limit
-    return Closes(
-        symbol=answer.closes.symbol,
-        sessions=answer.closes.sessions[keep],
-        prices=answer.closes.prices[keep],
-        source=answer.closes.source,
-    )
+    return replace(answer.closes, sessions=answer.closes.sessions[keep], prices=answer.closes.prices[keep])
+
+
+def _news(known: Closes, fresh: Closes) -> Closes:
+    """Keep the closes that are not known, or not with this price."""
+    same = np.isin(fresh.sessions, known.sessions)
+    same[same] = known.prices[np.searchsorted(known.sessions, fresh.sessions[same])] == fresh.prices[same]
+    return replace(fresh, sessions=fresh.sessions[~same], prices=fresh.prices[~same])
 
 
 def _rebased(known: Closes, fresh: Closes) -> bool:
@@ -187,6 +191,11 @@ def _merge_bars(known: Bars, fresh: Bars) -> Bars:
         closes=np.concatenate([known.closes[kept], fresh.closes])[order],
         source=fresh.source,
     )
+
+
+def _shelf(symbol: Symbol, source: EquitySource | CryptoSource) -> Symbol:
+    """Name what the store keeps a symbol's prices under; simulated ones never lie among the real."""
+    return Symbol(f"SIMULATED {symbol}") if source.simulated else symbol
 
 
 def _no_closes(symbol: Symbol) -> Closes:

@@ -137,15 +137,7 @@ def beta_series(aligned: Aligned) -> NDArray[np.float64]:
     Ordinary least squares with an intercept; sessions without both returns are dropped, and fewer than 45 of the 60
     give NaN. A measurement must use the value at its anchor, so that it never includes what it measures.
     """
-    start = anchors(aligned, Window.D1)
-    x, y = returns(aligned.crypto, start), returns(aligned.etf, start)
-    both = np.isfinite(x) & np.isfinite(y)
-    x, y = np.where(both, x, 0.0), np.where(both, y, 0.0)
-    n, sx, sy, sxy, sxx = (_rolling_sum(column, BETA_SESSIONS) for column in (both.astype(float), x, y, x * y, x * x))
-    enough = n >= COVERAGE * BETA_SESSIONS
-    with np.errstate(invalid="ignore", divide="ignore"):
-        covariance, variance = sxy - sx * sy / n, sxx - sx * sx / n
-        return np.where(enough & (variance > 0), covariance / variance, np.nan)
+    return _betas(aligned.etf, aligned.crypto)
 
 
 def residual_series(aligned: Aligned, window: Window) -> NDArray[np.float64]:
@@ -196,7 +188,8 @@ def measure(aligned: Aligned, window: Window) -> Measurement | NotMeasured:
             return NotMeasured(window=window, reason=why_missing(aligned, row))
     etf = float(aligned.etf[last] / aligned.etf[start] - 1)
     crypto = float(aligned.crypto[last] / aligned.crypto[start] - 1)
-    beta = _known(beta_series(aligned)[start])
+    before = slice(max(0, start - BETA_SESSIONS), start + 1)
+    beta = _known(_betas(aligned.etf[before], aligned.crypto[before])[-1])
     spread = spread_series(aligned, window)
     return Measurement(
         pair=aligned.pair,
@@ -239,6 +232,18 @@ def why_missing(aligned: Aligned, row: int) -> str:
     session = aligned.sessions[row].astype(object)
     reasons = [out.reason for out in aligned.left_out if out.session == session]
     return f"{session}: {'; '.join(reasons) or 'no price'}"
+
+
+def _betas(etf: NDArray[np.float64], crypto: NDArray[np.float64]) -> NDArray[np.float64]:
+    start = np.arange(len(etf)) - 1
+    x, y = returns(crypto, start), returns(etf, start)
+    both = np.isfinite(x) & np.isfinite(y)
+    x, y = np.where(both, x, 0.0), np.where(both, y, 0.0)
+    n, sx, sy, sxy, sxx = (_rolling_sum(column, BETA_SESSIONS) for column in (both.astype(float), x, y, x * y, x * x))
+    enough = n >= COVERAGE * BETA_SESSIONS
+    with np.errstate(invalid="ignore", divide="ignore"):
+        covariance, variance = sxy - sx * sy / n, sxx - sx * sx / n
+        return np.where(enough & (variance > 0), covariance / variance, np.nan)
 
 
 def _robust_z(values: NDArray[np.float64], before: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -121,9 +121,12 @@ def default_clear(threshold: float) -> float:
     return float(Decimal(repr(threshold)) * DEFAULT_CLEAR)
 
 
-def parse_rule(text: str) -> Rule:
-    """Read a rule; letter case and spacing do not matter. Raises RuleError, which points at the offending word."""
-    return _Parser(text).rule()
+def parse_rule(text: str, pair: Pair = WGMI_BTC) -> Rule:
+    """Read a rule; letter case and spacing do not matter. Raises RuleError, which points at the offending word.
+
+    `pair` is what a rule that names none is about.
+    """
+    return _Parser(text).rule(pair)
 
 
 class _Parser:
@@ -134,12 +137,12 @@ class _Parser:
         self.words = [(match.group(), match.start()) for match in re.finditer(r"\S+", text)]
         self.next = 0
 
-    def rule(self) -> Rule:
+    def rule(self, pair: Pair) -> Rule:
         """Read the window, the metric and the threshold, then the options in any order, each at most once."""
         window = self.window()
         metric = self.metric(windowed=window is not None)
         threshold = self.value(METRICS[metric].unit)
-        rule = Rule(window=window, metric=metric, threshold=threshold, clear=default_clear(threshold))
+        rule = Rule(window=window, metric=metric, threshold=threshold, clear=default_clear(threshold), pair=pair)
         given: set[str] = set()
         while self.next < len(self.words):
             field, value = self.option(rule, given)

@@ -7,6 +7,7 @@ import pytest
 
 from services.domain.prices import Symbol
 from services.history import History
+from services.sources.simulated import Simulated
 from services.store import SqlStore
 from tests.fakes.clock import SetClock
 from tests.fakes.vendors import Vendors
@@ -170,3 +171,29 @@ async def test_bitcoin_at_an_instant_is_the_last_minute_that_was_complete(store:
     assert found is not None
     assert IN_SESSION - timedelta(minutes=4) == found[1]
     assert found[0] < 51_000
+
+
+async def test_simulated_prices_never_lie_among_the_real(store: SqlStore) -> None:
+    vendors = Vendors(SetClock(IN_SESSION))
+    simulated = History(Simulated(vendors.clock), Simulated(vendors.clock), store)
+    made_up = (await simulated.etf(WGMI, IN_SESSION)).closes
+    await simulated.coin(BTC, IN_SESSION)
+
+    real = a_history(vendors, store)
+    etf, coin = await real.etf(WGMI, IN_SESSION), await real.coin(BTC, IN_SESSION)
+
+    assert ("SIMULATED", "Yahoo", "Coinbase") == (made_up.source, etf.closes.source, coin.bars.source)
+    assert etf.closes.prices.max() < 21
+    assert coin.bars.closes.max() < 51_000
+    again = History(Simulated(vendors.clock), Simulated(vendors.clock), store)
+    assert made_up.prices.tolist() == (await again.etf(WGMI, IN_SESSION)).closes.prices.tolist()
+
+
+async def test_what_has_not_changed_is_not_written_again(store: SqlStore) -> None:
+    vendors = Vendors(SetClock(IN_SESSION))
+    history = a_history(vendors, store)
+    before = (await history.etf(WGMI, IN_SESSION)).closes
+
+    after = (await history.etf(WGMI, IN_SESSION)).closes
+
+    assert before is after

@@ -158,6 +158,13 @@ def test_whatever_is_typed_is_read_or_pointed_at(text: str) -> None:
     assert error is None or (error.pointer.startswith(text) and str(error).endswith("."))
 
 
+def test_a_rule_that_names_no_pair_is_about_the_one_that_is_given() -> None:
+    iren = Pair(etf=Symbol("IREN"), crypto=Symbol("BTC"))
+
+    assert "1d 8pp on IREN/BTC" == str(parse_rule("1d 8pp", iren))
+    assert "1d 8pp" == str(parse_rule("1d 8pp on WGMI/BTC", iren))
+
+
 def test_the_defaults_print_as_they_are_written() -> None:
     assert list(DEFAULT_RULES) == [str(parse_rule(text)) for text in DEFAULT_RULES]
 

@@ -1,0 +1,69 @@
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import httpx
+import pytest
+
+from services.domain.errors import NoHistoryError, NotFoundError, RuleError
+from services.domain.prices import Pair, Symbol
+from tests.fakes.floor import DESK, OTHER_DESK, Floor, trading_floor
+
+IREN = Pair(etf=Symbol("IREN"), crypto=Symbol("BTC"))
+
+
+@pytest.fixture
+async def floor() -> AsyncIterator[Floor]:
+    async with trading_floor() as floor:
+        yield floor
+
+
+async def test_a_new_channel_gets_the_usual_rules_once(floor: Floor) -> None:
+    await floor.desk.start(DESK, "U1")
+    await floor.desk.start(DESK, "U2")
+
+    assert ["1d 8pp", "5d 15pp", "20d 30pp"] == [str(watch.rule) for watch in await floor.desk.rules(DESK)]
+    assert [] == await floor.desk.rules(OTHER_DESK)
+
+
+async def test_rules_are_about_the_pair_of_the_board_unless_they_name_another(floor: Floor) -> None:
+    desk = replace(floor.desk, pair=IREN)
+
+    started = await desk.start(DESK, "U1")
+    added = await desk.add_rule(DESK, "1d 9pp", "U1")
+
+    assert {IREN} == {watch.rule.pair for watch in [*started, added.watch]}
+
+
+async def test_a_rule_that_stands_is_not_added_again(floor: Floor) -> None:
+    first = await floor.desk.add_rule(DESK, "1d 8pp", "U1")
+    again = await floor.desk.add_rule(DESK, " 1D 8% either ", "U2")
+
+    assert (True, False, first.watch.id) == (first.new, again.new, again.watch.id)
+
+
+async def test_a_pair_without_prices_is_refused_with_the_reason(floor: Floor) -> None:
+    floor.vendors.faults["yahoo"] = [httpx.Response(404)]
+
+    with pytest.raises(NoHistoryError, match="No WGMX prices yet"):
+        await floor.desk.add_rule(DESK, "1d 8pp on WGMX/BTC", "U1")
+    assert [] == await floor.desk.rules(DESK)
+
+
+async def test_what_cannot_be_read_or_is_not_there_changes_nothing(floor: Floor) -> None:
+    added = await floor.desk.add_rule(DESK, "1d 8pp", "U1")
+
+    with pytest.raises(RuleError):
+        await floor.desk.add_rule(DESK, "1d 8", "U1")
+    with pytest.raises(NotFoundError):
+        await floor.desk.remove_rule(OTHER_DESK, added.watch.id, "U1")
+    assert [added.watch] == await floor.desk.rules(DESK)
+
+
+async def test_the_board_shows_what_is_open_and_watched_in_its_channel(floor: Floor) -> None:
+    await floor.desk.add_rule(DESK, "1d 8pp for 0s", "U1")
+    await floor.tick(floor.clock.at.replace(hour=15), 0.10)
+
+    here, there = await floor.desk.board(DESK), await floor.desk.board(OTHER_DESK)
+
+    assert (1, 1, 0, 0) == (len(here.alerts), len(here.watches), len(there.alerts), len(there.watches))
+    assert here.view is there.view
