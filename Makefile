@@ -13,7 +13,7 @@ run: $(VENV)/.run ## connect to Slack where tokens are set, else rehearse a simu
 	@$(BIN)/minerpulse run
 
 test: $(VENV)/.dev ## run the tests
-	@$(BIN)/pytest
+	@$(BIN)/pytest -n auto
 
 check: $(VENV)/.dev ## lint, types, layers, dependencies and coverage
 	@$(BIN)/ruff format --check .
@@ -21,7 +21,7 @@ check: $(VENV)/.dev ## lint, types, layers, dependencies and coverage
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/deptry .
-	@$(BIN)/pytest -q --cov --cov-report=
+	@$(BIN)/pytest -q -n auto --cov --cov-report=
 	@$(BIN)/coverage report --skip-covered
 	@$(BIN)/coverage report --include='services/domain/*' --fail-under=100
 

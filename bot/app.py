@@ -6,24 +6,24 @@ import asyncio
 import logging
 import signal
 import socket
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import aiohttp
-import uvicorn
 from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
-from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 
 import handlers
 from bot.clock import SystemClock
 from bot.scheduler import Ticker, schedule
+from bot.server import Server
 from bot.slack import build_bolt
 from bot.web import build_web
 from handlers.delivery import SlackNotifier
+from handlers.refusals import translated
 from services.desk import Desk
-from services.domain.errors import SettingsError
+from services.domain.errors import DeliveryError, SettingsError
 from services.history import History
 from services.market import Market
 from services.monitor import Monitor
@@ -34,10 +34,11 @@ from services.store import SqlStore
 from services.watchlist import Watchlist
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Awaitable
 
     from pydantic import SecretStr
     from slack_bolt.async_app import AsyncApp
+    from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
     from bot.settings import Settings
     from handlers.errands import Errands
@@ -141,7 +142,7 @@ async def _take_requests(app: App, ticker: Ticker) -> None:
     """Serve HTTP until a signal; in Socket Mode Slack's requests come over the socket, and HTTP tells the health."""
     settings = app.settings
     web = build_web(app.bolt, lambda: trouble(ticker, settings))
-    server = _Server(uvicorn.Config(web, log_config=None, access_log=False, lifespan="off"))
+    server = Server(web)
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, server.stop)
     async with AsyncExitStack() as stack:
@@ -150,18 +151,6 @@ async def _take_requests(app: App, ticker: Ticker) -> None:
             await stack.enter_async_context(_socket_mode(app))
         log.info("listening at http://%s:%d", settings.host, settings.port)
         await server.serve(sockets=[listening])
-
-
-class _Server(uvicorn.Server):
-    """Leaves the signals to us: uvicorn would raise them again at its end, before everything else is closed."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-    def stop(self) -> None:
-        """Take no more requests, finish those that have begun, and return from `serve`."""
-        self.should_exit = True
 
 
 def _listen(settings: Settings) -> socket.socket:
@@ -175,15 +164,18 @@ def _listen(settings: Settings) -> socket.socket:
 
 @asynccontextmanager
 async def _socket_mode(app: App) -> AsyncIterator[None]:
+    """Keep a socket to Slack open; it is opened again whenever it breaks, and also where it cannot be opened yet."""
     handler = AsyncSocketModeHandler(
         app.bolt,
         _secret(app.settings.slack_app_token),
         web_client=AsyncWebClient(base_url=app.settings.slack_api_url),
     )
-    await handler.connect_async()  # type: ignore[no-untyped-call]
+    connecting = asyncio.create_task(handler.connect_async(), name="socket mode")  # type: ignore[no-untyped-call]
     try:
         yield
     finally:
+        connecting.cancel()
+        await asyncio.gather(connecting, return_exceptions=True)
         await handler.close_async()  # type: ignore[no-untyped-call]
 
 
@@ -198,18 +190,25 @@ def trouble(ticker: Ticker, settings: Settings) -> str | None:
 
 
 async def _greet(app: App) -> None:
-    """Ask Slack who we are. A refused token ends the start; a Slack that cannot be reached does not."""
+    """Show Slack the tokens. One that is refused ends the start; a Slack that cannot be reached does not."""
+    known = await _accepted("SLACK_BOT_TOKEN", app.client.auth_test())
+    if known is not None:
+        log.info("connected to %s as %s", known["team"], known["user"])
+    if app.settings.socket_mode:
+        token = _secret(app.settings.slack_app_token)
+        await _accepted("SLACK_APP_TOKEN", app.client.apps_connections_open(app_token=token))
+
+
+async def _accepted(name: str, call: Awaitable[AsyncSlackResponse]) -> AsyncSlackResponse | None:
+    """Make a call that proves a token; None where Slack cannot answer now. Raises SettingsError where it refuses."""
     try:
-        answer = await app.client.auth_test()
-    except SlackApiError as error:
-        problem = error.response["error"]
-        raise SettingsError(
-            f"Slack does not accept SLACK_BOT_TOKEN ({problem}); copy it again from OAuth & Permissions."
-        ) from error
-    except (SlackClientError, aiohttp.ClientError, TimeoutError) as error:
-        log.warning("Slack cannot be reached now (%s); alerts are kept until it can", error)
-        return
-    log.info("connected to %s as %s", answer["team"], answer["user"])
+        with translated():
+            return await call
+    except DeliveryError as error:
+        if error.permanent:
+            raise SettingsError(f"{name}: {error}") from error
+        log.warning("%s What is to be told is kept until Slack answers.", error)
+        return None
 
 
 @asynccontextmanager

@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from bot.server import Server
+
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from starlette.requests import Request
 
@@ -29,22 +30,13 @@ async def serving(workspace: Workspace) -> AsyncIterator[Workspace]:
     """Serve a workspace, and stop at the end."""
     with socket.create_server((LOOPBACK, 0)) as listener:
         workspace.origin = f"http://{LOOPBACK}:{listener.getsockname()[1]}"
-        config = uvicorn.Config(_web(workspace), log_level="warning", lifespan="off", ws="none")
-        server = _Server(config)
+        server = Server(_web(workspace))
         task = asyncio.create_task(server.serve(sockets=[listener]))
         try:
             yield workspace
         finally:
-            server.should_exit = True
+            server.stop()
             await task
-
-
-class _Server(uvicorn.Server):
-    """A server that leaves Ctrl-C to the program around it."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 def _web(workspace: Workspace) -> Starlette:

@@ -1,0 +1,206 @@
+"""The real server in this process: started, asked, stopped by a signal; over HTTP and over Socket Mode."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import socket
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from aiohttp import WSMsgType, web
+from pydantic import SecretStr
+
+from bot.app import serve, trouble
+from bot.scheduler import Ticker
+from bot.settings import Settings, SlackMode
+from services.domain.errors import SettingsError
+from tests.fakes.floor import DESK, OPEN, trading_floor
+from tests.fakes.slack import SECRET, TOKEN, Fault, SlackServer, refused, serving
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
+PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
+
+
+@pytest.fixture
+async def slack(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[SlackServer]:
+    for name in PROXIES:
+        monkeypatch.delenv(name, raising=False)
+    async with serving() as server:
+        yield server
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def connected(slack: SlackServer, tmp_path: Path, **more: Any) -> Settings:  # noqa: ANN401 -- any setting
+    """Settings of a whole app on a simulated market."""
+    given = {
+        "slack_bot_token": SecretStr(TOKEN),
+        "slack_signing_secret": SecretStr(SECRET),
+        "slack_mode": SlackMode.HTTP,
+        "slack_api_url": f"{slack.url}api/",
+        "database_url": f"sqlite:///{tmp_path}/app.db",
+        "etf_source": "simulated",
+        "crypto_source": "simulated",
+        "port": free_port(),
+    }
+    return Settings(**{**given, **more})
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
+    """Run the app until the end of the block, then stop it with SIGTERM as a host does."""
+    app = asyncio.create_task(serve(settings))
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{settings.port}", trust_env=False) as client:
+        await eventually(lambda: app.done() or answers(client))
+        yield client
+    os.kill(os.getpid(), signal.SIGTERM)
+    async with asyncio.timeout(20):
+        await app
+
+
+async def answers(client: httpx.AsyncClient) -> bool:
+    try:
+        return (await client.get("/readyz")).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+async def eventually(condition: Callable[[], Any]) -> None:
+    """Let everything else run until the condition, plain or awaitable, holds."""
+    async with asyncio.timeout(30):
+        while True:
+            held = condition()
+            if await held if asyncio.iscoroutine(held) else held:
+                return
+            await asyncio.sleep(0.02)
+
+
+async def test_it_ticks_becomes_ready_answers_and_stops_at_a_signal(slack: SlackServer, tmp_path: Path) -> None:
+    async with running(connected(slack, tmp_path)) as client:
+        ready = (await client.get("/readyz")).json()
+        unsigned = await client.post("/slack/events", content="command=%2Fminerpulse")
+        unknown = await client.get("/nothing")
+
+    assert {"ready": True, "why": None} == ready
+    assert (401, 404) == (unsigned.status_code, unknown.status_code)
+
+
+async def test_a_port_that_is_taken_is_named(slack: SlackServer, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        with pytest.raises(SettingsError, match=f"Cannot listen at 127.0.0.1:{port} .*set PORT to another"):
+            await serve(connected(slack, tmp_path, port=port))
+
+
+@pytest.mark.parametrize("code", ["invalid_auth", "account_inactive", "token_revoked"])
+async def test_a_token_that_slack_refuses_ends_the_start(slack: SlackServer, tmp_path: Path, code: str) -> None:
+    slack.fail("auth.test", refused(code))
+
+    with pytest.raises(SettingsError, match=rf"SLACK_BOT_TOKEN: Slack does not accept.*\({code}\)"):
+        await serve(connected(slack, tmp_path))
+
+
+async def test_a_slack_that_is_down_does_not_keep_it_from_starting(slack: SlackServer, tmp_path: Path) -> None:
+    slack.fail("auth.test", Fault(status=503, body="down", content_type="text/plain"))
+
+    async with running(connected(slack, tmp_path)) as client:
+        assert 200 == (await client.get("/readyz")).status_code
+
+
+class SocketServer:
+    """Slack's end of Socket Mode: sends one slash command, and keeps what comes back."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.received: list[dict[str, Any]] = []
+
+    async def open(self, _request: web.Request) -> web.Response:
+        return web.json_response({"ok": True, "url": f"{self.url.replace('http', 'ws')}socket"})
+
+    async def who(self, _request: web.Request) -> web.Response:
+        return web.json_response(
+            {"ok": True, "team": "T", "team_id": "T1", "user": "bot", "user_id": "UBOT", "bot_id": "B"}
+        )
+
+    async def socket(self, request: web.Request) -> web.WebSocketResponse:
+        connection = web.WebSocketResponse()
+        await connection.prepare(request)
+        payload = {"command": "/minerpulse", "text": "help", "team_id": "T1", "channel_id": "C1", "user_id": "U1"}
+        envelope = {"type": "slash_commands", "envelope_id": "e1", "payload": payload, "accepts_response_payload": True}
+        await connection.send_json({"type": "hello", "num_connections": 1})
+        await connection.send_json(envelope)
+        async for message in connection:
+            if message.type is WSMsgType.TEXT:
+                self.received.append(json.loads(message.data))
+        return connection
+
+
+@pytest.fixture
+async def socket_server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[SocketServer]:
+    for name in PROXIES:
+        monkeypatch.delenv(name, raising=False)
+    server, app = SocketServer(), web.Application()
+    app.router.add_post("/api/apps.connections.open", server.open)
+    app.router.add_post("/api/auth.test", server.who)
+    app.router.add_get("/socket", server.socket)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    server.url = f"http://127.0.0.1:{runner.addresses[0][1]}/"
+    yield server
+    await runner.cleanup()
+
+
+async def test_in_socket_mode_a_command_is_answered_over_the_socket(
+    slack: SlackServer, socket_server: SocketServer, tmp_path: Path
+) -> None:
+    over_socket = {
+        "slack_signing_secret": None,
+        "slack_app_token": SecretStr("xapp-made-up"),
+        "slack_mode": SlackMode.SOCKET,
+        "slack_api_url": f"{socket_server.url}api/",
+    }
+    async with running(connected(slack, tmp_path, **over_socket)):
+        await eventually(lambda: socket_server.received)
+
+    (answer,) = socket_server.received
+    assert "e1" == answer["envelope_id"]
+    assert "/minerpulse rule add" in answer["payload"]["text"]
+
+
+async def test_ticks_that_fail_are_told_once_and_so_is_their_recovery(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="bot.scheduler")
+    async with trading_floor() as floor:
+        ticker = Ticker(monitor=floor.monitor, clock=floor.clock)
+        settings = Settings()
+        fresh = trouble(ticker, settings)
+        await floor.desk.add_rule(DESK, "1d 8pp", "U1")
+        await ticker.tick()
+        good = trouble(ticker, settings)
+        watchlist, floor.monitor.watchlist = floor.monitor.watchlist, None  # type: ignore[assignment]  # breaks ticks
+        for _ in range(6):
+            floor.clock.advance(timedelta(minutes=1))
+            await ticker.tick()
+        stale = trouble(ticker, settings)
+        floor.monitor.watchlist = watchlist
+        await ticker.tick()
+
+    assert ("the first tick has not ended yet", None) == (fresh, good)
+    assert "the last good tick was 360 s ago" == stale
+    told = [record.message for record in caplog.records]
+    assert ["ticks fail; the next one is tried in 0:01:00", "ticks work again"] == told
+    assert OPEN - timedelta(minutes=4) == ticker.last_good_at
