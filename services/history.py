@@ -14,6 +14,7 @@ from services.domain.prices import Bars, Closes, Symbol, moment
 from services.domain.sessions import sessions_around
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
     from datetime import date
 
     from services.domain.prices import Quote
@@ -81,26 +82,21 @@ class History:
                 kept = await self.store.load_closes(_shelf(symbol, self.equity), _since(now))
                 known = self._equities[symbol] = EquityHistory(closes=replace(kept, symbol=symbol))
             if self._wants_etf(known, now):
-                try:
-                    await self._fetch_etf(symbol, known, now)
-                    known.problem = None
-                except SourceError as error:
-                    known.problem = str(error)
+                known.problem = await _problem(self._fetch_etf(symbol, known, now))
             return known
 
     async def coin(self, symbol: Symbol, now: datetime) -> CryptoHistory:
-        """Bring one cryptocurrency up to date: the missing hourly bars, and the last trade."""
+        """Bring one cryptocurrency up to date: the missing hourly bars, and the last trade; either may fail alone."""
         async with self._locks.setdefault(f"crypto {symbol}", asyncio.Lock()):
             known = self._cryptos.get(symbol)
             if known is None:
                 kept = await self.store.load_bars(_shelf(symbol, self.crypto), HOUR, _midnight(_since(now)))
                 known = self._cryptos[symbol] = CryptoHistory(bars=replace(kept, symbol=symbol))
-            try:
-                await self._fetch_bars(symbol, known, now)
-                known.quote = await self.crypto.quote(symbol)
-                known.problem = None
-            except SourceError as error:
-                known.problem = str(error)
+            problems = [
+                await _problem(self._fetch_bars(symbol, known, now)),
+                await _problem(self._fetch_quote(symbol, known)),
+            ]
+            known.problem = next(filter(None, problems), None)
             return known
 
     async def coin_at(self, symbol: Symbol, at: datetime) -> tuple[float, datetime] | None:
@@ -142,6 +138,18 @@ class History:
             await self.store.save_bars(replace(fresh, symbol=_shelf(symbol, self.crypto)))
             known.bars = _merge_bars(known.bars, fresh)
             start = end
+
+    async def _fetch_quote(self, symbol: Symbol, known: CryptoHistory) -> None:
+        known.quote = await self.crypto.quote(symbol)
+
+
+async def _problem(fetch: Coroutine[None, None, None]) -> str | None:
+    """Fetch, and tell what the source failed at; None where it did not."""
+    try:
+        await fetch
+    except SourceError as error:
+        return str(error)
+    return None
 
 
 def _final(answer: EquityPrices, sessions: Sessions, now: datetime) -> Closes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -52,13 +53,24 @@ class Monitor:
         2. Claim this round for the pair; where another process has, leave it to that one.
         3. Measure the pair, decide the rules that may change, fold them into the open alerts.
         4. Record all of it in one transaction, then wake the delivery.
+
+        Pairs do not wait for each other, and one that fails does not keep the others from being done; its error is
+        raised at the end.
         """
         watched = await self.watchlist.pairs()
-        changed = 0
-        for pair in {self.pair: None, **watched}:
-            if await self.store.claim_tick(pair, boundary(now, self.every)):
-                changed += await self._tick_pair(pair, watched.get(pair), now)
-        return changed
+        pairs = {self.pair: None, **watched}
+        done = await asyncio.gather(
+            *(self._claim_and_tick(pair, watched.get(pair), now) for pair in pairs), return_exceptions=True
+        )
+        failures = [one for one in done if isinstance(one, BaseException)]
+        if failures:
+            raise failures[0]
+        return sum(one for one in done if isinstance(one, int))
+
+    async def _claim_and_tick(self, pair: Pair, watches: PairWatches | None, now: datetime) -> int:
+        if not await self.store.claim_tick(pair, boundary(now, self.every)):
+            return 0
+        return await self._tick_pair(pair, watches, now)
 
     async def _tick_pair(self, pair: Pair, watches: PairWatches | None, now: datetime) -> int:
         try:

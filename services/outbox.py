@@ -42,14 +42,27 @@ class Outbox:
         self._wake.set()
 
     async def run(self) -> None:
-        """Deliver whatever becomes due, until cancelled."""
+        """Deliver whatever becomes due, until cancelled; a failure of ours is logged once, and tried again."""
+        failing = False
         while True:
             self._wake.clear()
-            await self.deliver(self.clock.now())
-            due_at = await self.store.next_due_at()
-            wait = IDLE if due_at is None else min(IDLE, max(due_at - self.clock.now(), timedelta(0)))
+            try:
+                await self.deliver(self.clock.now())
+                wait = await self._until_due()
+            except Exception:
+                if not failing:
+                    log.exception("delivery fails; it is tried again every %s", IDLE)
+                failing, wait = True, IDLE
+            else:
+                if failing:
+                    log.info("delivery works again")
+                failing = False
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), wait.total_seconds())
+
+    async def _until_due(self) -> timedelta:
+        due_at = await self.store.next_due_at()
+        return IDLE if due_at is None else min(IDLE, max(due_at - self.clock.now(), timedelta(0)))
 
     async def deliver(self, now: datetime) -> int:
         """Deliver everything due at `now`, channels side by side, each in its order; give how many were sent."""
@@ -87,12 +100,17 @@ class Outbox:
                 log.error("alert %d cannot be delivered: %s", delivery.alert.id, error)  # noqa: TRY400 -- expected
                 await self.store.mark_dead(delivery, str(error), now)
                 return None
-            retry_at = now + (error.retry_after or backoff(delivery))
-            await self.store.mark_failed(delivery, str(error), retry_at)
-            return retry_at
+            return await self._try_later(delivery, str(error), now + (error.retry_after or backoff(delivery)))
+        except Exception as error:  # one message that cannot be made must not hold up the others
+            log.exception("alert %d cannot be told; it is tried again", delivery.alert.id)
+            return await self._try_later(delivery, f"{type(error).__name__}: {error}", now + backoff(delivery))
         else:
             await self.store.mark_sent(delivery, message_id, now)
         return None
+
+    async def _try_later(self, delivery: Delivery, problem: str, retry_at: datetime) -> datetime:
+        await self.store.mark_failed(delivery, problem, retry_at)
+        return retry_at
 
     async def _send(self, delivery: Delivery) -> str:
         if delivery.entry is not None:

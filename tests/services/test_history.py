@@ -197,3 +197,16 @@ async def test_what_has_not_changed_is_not_written_again(store: SqlStore) -> Non
     after = (await history.etf(WGMI, IN_SESSION)).closes
 
     assert before is after
+
+
+async def test_the_last_trade_is_asked_for_even_where_bars_cannot_be_had(store: SqlStore) -> None:
+    vendors = Vendors(SetClock(IN_SESSION))
+    history = a_history(vendors, store)
+    await history.coin(BTC, IN_SESSION)
+    vendors.faults["coinbase"] = [httpx.Response(404, json={"message": "NotFound"})]
+
+    coin = await history.coin(BTC, vendors.clock.advance(timedelta(hours=1)))
+
+    assert coin.quote is not None
+    assert vendors.clock.at == coin.quote.at
+    assert "Coinbase on BTC" in (coin.problem or "")

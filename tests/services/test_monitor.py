@@ -8,6 +8,7 @@ import pytest
 from services.domain.decide import Side, Status
 from services.domain.episode import Entry, EntryKind
 from services.domain.errors import NotFoundError
+from services.domain.prices import Symbol
 from tests.fakes.floor import CLOSE, DESK, OPEN, OTHER_DESK, TODAY, YESTERDAY, Floor, trading_floor
 
 BEGIN = OPEN + timedelta(minutes=30)
@@ -287,3 +288,14 @@ async def test_another_pair_is_watched_on_the_same_machinery(floor: Floor) -> No
     await floor.tick(BEGIN, 0.10)
 
     assert ["MARA/BTC"] == [str(alert.pair) for alert in await floor.open_alerts()]
+
+
+async def test_a_pair_that_fails_does_not_keep_another_from_being_watched(floor: Floor) -> None:
+    await floor.desk.add_rule(DESK, "1d 8pp for 0s on MARA/BTC", "U1")
+    await floor.desk.add_rule(DESK, "1d 8pp for 0s", "U1")
+    del floor.market.history._equities[Symbol("MARA")].closes  # noqa: SLF001 -- a mistake of ours, made on purpose
+
+    with pytest.raises(AttributeError):
+        await floor.tick(BEGIN, 0.10)
+
+    assert ["WGMI/BTC"] == [str(alert.pair) for alert in await floor.open_alerts()]

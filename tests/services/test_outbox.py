@@ -1,4 +1,5 @@
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -9,10 +10,11 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from handlers.delivery import SlackNotifier
 from services.domain.episode import Channel, EntryKind
+from services.domain.errors import StoreError
 from services.outbox import LONGEST_RETRY, Outbox, backoff
 from services.ports import AlertChange
 from services.store import SqlStore
-from tests.fakes.alerts import AT, DESK, an_alert, an_entry
+from tests.fakes.alerts import AT, DESK, a_fact, an_alert, an_entry
 from tests.fakes.clock import SetClock
 from tests.fakes.slack import TOKEN, Fault, SlackServer, refused, serving
 
@@ -195,6 +197,58 @@ async def test_the_loop_delivers_when_it_is_nudged(post: Post) -> None:
     loop.cancel()
     with pytest.raises(asyncio.CancelledError):
         await loop
+
+
+async def test_the_loop_outlives_a_store_that_fails_and_says_so_once(
+    post: Post, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="services.outbox")
+    store, post.outbox.store = post.store, Unreachable(failures=3)  # type: ignore[assignment]
+    loop = asyncio.create_task(post.outbox.run())
+    await eventually(lambda: nudged(post.outbox) and post.outbox.store.failures == 0)  # type: ignore[attr-defined]
+    await post.open_alert()
+    post.outbox.store = store
+
+    await eventually(lambda: nudged(post.outbox) and post.said() != [])
+    await eventually(lambda: nudged(post.outbox) and len(caplog.records) > 1)
+    loop.cancel()
+    await asyncio.gather(loop, return_exceptions=True)
+
+    assert ["delivery fails; it is tried again every 0:00:30", "delivery works again"] == [
+        record.message for record in caplog.records
+    ]
+
+
+async def test_an_alert_that_cannot_be_rendered_holds_up_no_other_channel(post: Post) -> None:
+    broken = an_alert(channel=DESK, facts=[a_fact(rule="not a rule")])
+    await post.store.record([], [AlertChange(alert=broken, revision=0)], AT)
+    await post.open_alert(Channel(team="T1", id="C2"))
+
+    sent = [await post.outbox.deliver(AT + minute * timedelta(minutes=10)) for minute in range(2)]
+
+    assert [1, 0] == sent
+    assert ["C2"] == [message["channel"] for message in post.said()]
+
+
+@dataclass(slots=True)
+class Unreachable:
+    """A database that cannot be reached this many times."""
+
+    failures: int
+
+    async def due(self, _now: object) -> list[object]:
+        if self.failures:
+            self.failures -= 1
+            raise StoreError("the database is gone")
+        return []
+
+    async def next_due_at(self) -> None:
+        return None
+
+
+def nudged(outbox: Outbox) -> bool:
+    outbox.nudge()
+    return True
 
 
 async def eventually(condition: Callable[[], bool]) -> None:
