@@ -125,28 +125,32 @@ async def serve(settings: Settings) -> None:
 
     Raises SettingsError where Slack does not accept the token.
     """
-    async with build(settings) as app:
-        await _greet(app)
-        ticker = Ticker(monitor=app.monitor, clock=app.clock)
-        delivery = asyncio.create_task(app.outbox.run(), name="outbox")
-        scheduler = schedule(ticker, settings.tick_every)
-        try:
-            await _take_requests(app, ticker)
-        finally:
-            scheduler.shutdown(wait=False)
-            delivery.cancel()
-            await asyncio.gather(delivery, return_exceptions=True)
+    with _listen(settings) as listening:
+        async with build(settings) as app:
+            await _run(app, listening)
 
 
-async def _take_requests(app: App, ticker: Ticker) -> None:
+async def _run(app: App, listening: socket.socket) -> None:
+    """Begin with the clockwork, then take requests; end in the opposite order."""
+    await _greet(app)
+    ticker = Ticker(monitor=app.monitor, clock=app.clock)
+    delivery = asyncio.create_task(app.outbox.run(), name="outbox")
+    scheduler = schedule(ticker, app.settings.tick_every)
+    try:
+        await _take_requests(app, ticker, listening)
+    finally:
+        scheduler.shutdown(wait=False)
+        delivery.cancel()
+        await asyncio.gather(delivery, return_exceptions=True)
+
+
+async def _take_requests(app: App, ticker: Ticker, listening: socket.socket) -> None:
     """Serve HTTP until a signal; in Socket Mode Slack's requests come over the socket, and HTTP tells the health."""
     settings = app.settings
-    web = build_web(app.bolt, lambda: trouble(ticker, settings))
-    server = Server(web)
+    server = Server(build_web(app.bolt, lambda: trouble(ticker, settings)))
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, server.stop)
     async with AsyncExitStack() as stack:
-        listening = stack.enter_context(_listen(settings))
         if settings.socket_mode:
             await stack.enter_async_context(_socket_mode(app))
         log.info("listening at http://%s:%d", settings.host, settings.port)
@@ -158,7 +162,7 @@ def _listen(settings: Settings) -> socket.socket:
         return socket.create_server((settings.host, settings.port), reuse_port=False)
     except OSError as error:
         raise SettingsError(
-            f"Cannot listen at {settings.host}:{settings.port} ({error.strerror}); set PORT to another."
+            f"Cannot listen at {settings.host}:{settings.port} ({error.strerror}); set PORT or MINERPULSE_HOST anew."
         ) from error
 
 

@@ -33,8 +33,9 @@ def read_files(etf: Path, btc: Path) -> tuple[Closes, Bars]:
 
 
 def aligned(closes: Closes, bars: Bars) -> Aligned:
-    """Align both legs over every session that the ETF's file spans."""
+    """Align both legs over every session that the ETF's file spans; bitcoin's earlier bars may still hold its high."""
     first, last = (day.item() for day in closes.sessions[[0, -1]])
+    first = min(first, bars.opened_at[0].item().date())
     return align(WGMI_BTC, closes, bars, sessions_between(first - WEEK, last + WEEK))
 
 

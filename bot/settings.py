@@ -190,11 +190,13 @@ def without_proxies() -> Iterator[None]:
 def _misspelt() -> list[str]:
     known = [variable(name) for name in Settings.model_fields]
     given = {name.upper() for name in (*os.environ, *_env_file_names())}
-    return [
-        f"{name}: there is no such setting{_nearest(name, known)}."
-        for name in sorted(given)
-        if name.startswith(PREFIX) and name not in known
-    ]
+    strangers = sorted(name for name in given - set(known) if name.startswith(PREFIX) or _almost(name, known))
+    return [f"{name}: there is no such setting{_nearest(name, known)}." for name in strangers]
+
+
+def _almost(name: str, known: list[str]) -> bool:
+    """Tell a misspelt Slack variable from one of another program."""
+    return name.startswith("SLACK_") and bool(difflib.get_close_matches(name, known, n=1, cutoff=0.88))
 
 
 def _env_file_names() -> list[str]:

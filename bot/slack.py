@@ -1,8 +1,7 @@
-"""The Bolt app of one workspace, and who it is there."""
+"""The Bolt app of one workspace."""
 
 from __future__ import annotations
 
-import asyncio
 import copy
 from typing import TYPE_CHECKING
 
@@ -15,22 +14,14 @@ if TYPE_CHECKING:
 
 
 class OneWorkspace(AsyncAuthorize):
-    """Authorizes every request as the one bot token; Slack is asked who that is once, not at each request."""
+    """Authorizes every request as the one bot token, from memory: an acknowledgement waits for nothing."""
 
-    def __init__(self, client: AsyncWebClient) -> None:
-        self.client = client
-        self._lock = asyncio.Lock()
-        self._known: AuthorizeResult | None = None
+    def __init__(self, token: str) -> None:
+        self.token = token
 
-    async def __call__(self, **_request: object) -> AuthorizeResult:
-        """Give the bot's identity. Raises SlackApiError where the token is not accepted."""
-        async with self._lock:
-            if self._known is None:
-                answer = await self.client.auth_test()
-                self._known = AuthorizeResult.from_auth_test_response(
-                    auth_test_response=answer, bot_token=self.client.token
-                )
-            return self._known
+    async def __call__(self, *, enterprise_id: str | None, team_id: str | None, **_request: object) -> AuthorizeResult:
+        """Let the request through, in its own workspace."""
+        return AuthorizeResult(enterprise_id=enterprise_id, team_id=team_id, bot_token=self.token)
 
 
 def build_bolt(client: AsyncWebClient, signing_secret: str) -> AsyncApp:
@@ -39,7 +30,7 @@ def build_bolt(client: AsyncWebClient, signing_secret: str) -> AsyncApp:
     anonymous.token = None  # each request gets the token that it is authorized with
     return AsyncApp(
         client=anonymous,
-        authorize=OneWorkspace(client),
+        authorize=OneWorkspace(str(client.token)),
         signing_secret=signing_secret,
         process_before_response=True,
     )

@@ -39,14 +39,14 @@ REMEDIES = {
     "restricted_action_read_only_channel": FORBIDDEN,
     "restricted_action_thread_only_channel": FORBIDDEN,
     "team_access_not_granted": FORBIDDEN,
-    "cannot_reply_to_message": "The alert's message is gone from Slack, so its thread takes no more lines.",
-    "thread_not_found": "The alert's message is gone from Slack, so its thread takes no more lines.",
     "invalid_arguments": LAYOUT,
     "msg_too_long": LAYOUT,
     "no_text": LAYOUT,
 }
 BLOCKS_REFUSED = frozenset({"invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long"})
-GONE = frozenset({"cant_update_message", "edit_window_closed", "message_not_found"})
+GONE = frozenset(
+    {"cannot_reply_to_message", "cant_update_message", "edit_window_closed", "message_not_found", "thread_not_found"}
+)
 LIMITED = frozenset({"rate_limited", "ratelimited"})
 
 

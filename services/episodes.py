@@ -1,11 +1,11 @@
-"""Fold what rules decided into the open alerts of their channels: one for each channel, pair and direction."""
+"""Fold what rules decided into the open alerts of their channels: one for each channel, pair, subject and direction."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from services.domain.episode import REFRESH_EVERY, Alert, Entry, EntryKind, Fact, close, join, leave, see
+from services.domain.episode import REFRESH_EVERY, Alert, Entry, EntryKind, Fact, Subject, close, join, leave, see
 from services.ports import AlertChange
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from services.market import MarketView
     from services.ports import StoredAlert, Watch
 
-Key = tuple["Channel", "Pair", "Side"]
+Key = tuple["Channel", "Pair", Subject, "Side"]
 
 
 @dataclass(slots=True)
@@ -52,7 +52,9 @@ class OpenEpisodes:
     def of(cls, stored: Iterable[StoredAlert], at: datetime) -> OpenEpisodes:
         """Start from what the store holds."""
         drafts = {
-            _key(one.alert.channel, one.alert.pair, one.alert.side): Draft(one.alert, one.revision, one.alert)
+            (one.alert.channel, one.alert.pair, one.alert.subject, one.alert.side): Draft(
+                one.alert, one.revision, one.alert
+            )
             for one in stored
         }
         return cls(at, drafts)
@@ -64,13 +66,14 @@ class OpenEpisodes:
             raise ValueError(f"rule {watch.id} fired on nothing: {observation.reason}")
         value = observation.value
         fact = Fact(rule_id=watch.id, rule=str(watch.rule), value=value, peak=value, measurement=measurement)
-        draft = self._drafts.get(_key(watch.channel, watch.rule.pair, side))
+        draft = self._drafts.get(_key(watch, side))
         if draft is None:
             etf, crypto = view.stamps(watch.rule)
             alert = Alert(
                 id=0,
                 channel=watch.channel,
                 pair=watch.rule.pair,
+                subject=Subject.of(watch.rule.metric),
                 side=side,
                 opened_at=observation.at,
                 as_of=observation.at,
@@ -80,7 +83,7 @@ class OpenEpisodes:
                 simulated=view.simulated,
                 reason=reason,
             )
-            draft = self._drafts[_key(watch.channel, watch.rule.pair, side)] = Draft(alert, 0, None)
+            draft = self._drafts[_key(watch, side)] = Draft(alert, 0, None)
             draft.entries.append(self._entry(EntryKind.FIRED, reason, silent=True))
         else:
             joined = replace(_restamp(draft.alert, watch.rule, observation, view), reason=reason)
@@ -90,7 +93,7 @@ class OpenEpisodes:
 
     def resolve(self, watch: Watch, side: Side, observation: Observation, view: MarketView, reason: str) -> None:
         """Let a rule leave its alert, and close the alert after the last one."""
-        draft = self._drafts.get(_key(watch.channel, watch.rule.pair, side))
+        draft = self._drafts.get(_key(watch, side))
         if draft is None:
             return
         alert = _restamp(draft.alert, watch.rule, observation, view)
@@ -98,7 +101,7 @@ class OpenEpisodes:
         if measurement is not None and observation.value is not None:
             alert = see(alert, watch.id, observation.value, measurement)
         draft.alert = leave(alert, watch.id)
-        self._close_or_note(draft, f"{watch.rule}: {reason}", by=None)
+        self._close_or_note(draft, f"{watch.rule}: {reason}", at=max(observation.at, alert.opened_at))
 
     def refresh(self, view: MarketView, rule_of: Callable[[int], Rule | None]) -> None:
         """Bring the facts of a pair's open alerts up to date, and drop rules that were removed."""
@@ -114,7 +117,7 @@ class OpenEpisodes:
         for draft in self._drafts.values():
             if any(fact.rule_id == rule_id and fact.active for fact in draft.alert.facts):
                 draft.alert = leave(draft.alert, rule_id)
-                self._close_or_note(draft, "the rule was removed", by=by)
+                self._close_or_note(draft, "the rule was removed", at=self.at, by=by)
 
     def changes(self) -> list[AlertChange]:
         """Give everything that is to be recorded."""
@@ -123,18 +126,19 @@ class OpenEpisodes:
     def _refresh_fact(self, draft: Draft, fact: Fact, rule: Rule | None, view: MarketView) -> None:
         if rule is None:
             draft.alert = leave(draft.alert, fact.rule_id)
-            self._close_or_note(draft, "the rule was removed", by=None)
+            self._close_or_note(draft, "the rule was removed", at=self.at)
             return
         observation, measurement = view.observe(rule), view.legs(rule)
         if observation.value is not None and measurement is not None:
             seen = see(draft.alert, fact.rule_id, observation.value, measurement)
             draft.alert = _restamp(seen, rule, observation, view)
 
-    def _close_or_note(self, draft: Draft, reason: str, *, by: str | None) -> None:
+    def _close_or_note(self, draft: Draft, reason: str, *, at: datetime, by: str | None = None) -> None:
+        """Tell that a rule has left or, after the last one, close the alert as of `at`, the instant of the prices."""
         if any(fact.active for fact in draft.alert.facts):
             draft.entries.append(self._entry(EntryKind.LEFT, reason, by=by, silent=self._quiet(draft)))
         else:
-            draft.alert = close(draft.alert, self.at, reason)
+            draft.alert = close(draft.alert, at, reason)
             draft.entries.append(self._entry(EntryKind.RESOLVED, reason, by=by))
 
     def _quiet(self, draft: Draft) -> bool:
@@ -144,8 +148,8 @@ class OpenEpisodes:
         return Entry(kind=kind, at=self.at, reason=reason, by=by, silent=silent)
 
 
-def _key(channel: Channel, pair: Pair, side: Side) -> Key:
-    return channel, pair, side
+def _key(watch: Watch, side: Side) -> Key:
+    return watch.channel, watch.rule.pair, Subject.of(watch.rule.metric), side
 
 
 def _restamp(alert: Alert, rule: Rule, observation: Observation, view: MarketView) -> Alert:

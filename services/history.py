@@ -83,6 +83,7 @@ class History:
                 known = self._equities[symbol] = EquityHistory(closes=replace(kept, symbol=symbol))
             if self._wants_etf(known, now):
                 known.problem = await _problem(self._fetch_etf(symbol, known, now))
+            known.closes = _recent(known.closes, now)
             return known
 
     async def coin(self, symbol: Symbol, now: datetime) -> CryptoHistory:
@@ -167,6 +168,12 @@ def _news(known: Closes, fresh: Closes) -> Closes:
     same = np.isin(fresh.sessions, known.sessions)
     same[same] = known.prices[np.searchsorted(known.sessions, fresh.sessions[same])] == fresh.prices[same]
     return replace(fresh, sessions=fresh.sessions[~same], prices=fresh.prices[~same])
+
+
+def _recent(known: Closes, now: datetime) -> Closes:
+    """Let go of what has become older than is kept; the calendar does not reach back to it either."""
+    first = int(np.searchsorted(known.sessions, np.datetime64(_since(now))))
+    return known if first == 0 else replace(known, sessions=known.sessions[first:], prices=known.prices[first:])
 
 
 def _rebased(known: Closes, fresh: Closes) -> bool:

@@ -238,7 +238,7 @@ def snapshot(aligned: Aligned, stamps: tuple[LegStamp, LegStamp] | None = None) 
         etf=etf,
         crypto=crypto,
         etf_drawdown=drawdown(aligned, aligned.etf),
-        crypto_drawdown=drawdown(aligned, aligned.crypto),
+        crypto_drawdown=drawdown(aligned, aligned.crypto, aligned.crypto_past),
     )
 
 

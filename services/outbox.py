@@ -86,30 +86,41 @@ class Outbox:
         return sent
 
     async def _attempt(self, delivery: Delivery, now: datetime) -> datetime | None:
-        """Send one message; give the time until which the channel must rest, None where it may go on."""
+        """Send one message; give the time until which the channel must rest, None where it may go on.
+
+        What only a person can mend is tried again all the same, slowly: once it is mended, nothing has been lost.
+        """
         await self.store.mark_attempting(delivery, now)
         try:
             message_id = await self._send(delivery)
         except MessageGoneError as error:
-            if delivery.entry is None:
-                await self.store.mark_failed(delivery, str(error), now, gone=True)
-            else:
-                await self.store.mark_dead(delivery, str(error), now)
+            await self._post_anew_or_bury(delivery, error, now)
+            return None
         except DeliveryError as error:
-            if error.permanent:
-                log.error("alert %d cannot be delivered: %s", delivery.alert.id, error)  # noqa: TRY400 -- expected
-                await self.store.mark_dead(delivery, str(error), now)
-                return None
-            return await self._try_later(delivery, str(error), now + (error.retry_after or backoff(delivery)))
+            wait = LONGEST_RETRY if error.permanent else error.retry_after or backoff(delivery)
+            counts = error.permanent or error.retry_after is None
+            return await self._try_later(delivery, str(error), now + wait, counts=counts)
         except Exception as error:  # one message that cannot be made must not hold up the others
-            log.exception("alert %d cannot be told; it is tried again", delivery.alert.id)
+            log.exception("alert %d cannot be told", delivery.alert.id)
             return await self._try_later(delivery, f"{type(error).__name__}: {error}", now + backoff(delivery))
-        else:
-            await self.store.mark_sent(delivery, message_id, now)
+        await self.store.mark_sent(delivery, message_id, now)
+        if delivery.attempts:
+            log.info("alert %d is delivered after %d failures", delivery.alert.id, delivery.attempts)
         return None
 
-    async def _try_later(self, delivery: Delivery, problem: str, retry_at: datetime) -> datetime:
-        await self.store.mark_failed(delivery, problem, retry_at)
+    async def _post_anew_or_bury(self, delivery: Delivery, error: MessageGoneError, now: datetime) -> None:
+        """Post an alert anew whose message is gone; a line for a thread that is gone has no place any more."""
+        if delivery.entry is None:
+            await self.store.mark_failed(delivery, str(error), now, gone=True)
+        else:
+            await self.store.mark_dead(delivery, str(error), now)
+
+    async def _try_later(
+        self, delivery: Delivery, problem: str, retry_at: datetime, *, counts: bool = True
+    ) -> datetime:
+        if counts and not delivery.attempts:
+            log.warning("alert %d is not delivered yet: %s", delivery.alert.id, problem)
+        await self.store.mark_failed(delivery, problem, retry_at, counts=counts)
         return retry_at
 
     async def _send(self, delivery: Delivery) -> str:

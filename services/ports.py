@@ -220,8 +220,13 @@ class OutboxStore(Protocol):
         """Note that this version stands at `message_id`."""
         ...
 
-    async def mark_failed(self, delivery: Delivery, problem: str, retry_at: datetime, *, gone: bool = False) -> None:
-        """Note a failure that a later attempt may mend; with `gone` the message is posted anew."""
+    async def mark_failed(
+        self, delivery: Delivery, problem: str, retry_at: datetime, *, gone: bool = False, counts: bool = True
+    ) -> None:
+        """Note a failure that a later attempt may mend; with `gone` the message is posted anew.
+
+        A failure that does not count, such as being asked to wait, leaves `attempts` as it is.
+        """
         ...
 
     async def mark_dead(self, delivery: Delivery, problem: str, at: datetime) -> None:

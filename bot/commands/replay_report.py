@@ -96,10 +96,12 @@ def episodes(found: RuleReplay) -> list[Episode]:
 
 
 def _table(found: RuleReplay) -> Table:
-    table = Table(title=str(found.rule), title_justify="left", title_style="bold", box=None, pad_edge=False)
+    table = Table(
+        title=str(found.rule), title_justify="left", title_style="bold", box=None, pad_edge=False, collapse_padding=True
+    )
     for heading in ("Fired", "Resolved", "Side"):
         table.add_column(heading, no_wrap=True)
-    for heading in ("Spread", "ETF", "Bitcoin", "Sessions"):
+    for heading in ("Spread", "ETF", "Bitcoin", "Length"):
         table.add_column(heading, justify="right", no_wrap=True)
     for episode in episodes(found):
         fired = episode.fired

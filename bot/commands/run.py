@@ -34,3 +34,7 @@ def command(context: click.Context) -> None:
 def _log(level: str) -> None:
     logging.Formatter.converter = time.gmtime
     logging.basicConfig(level=level, format="%(asctime)sZ %(levelname)s %(name)s: %(message)s", force=True)
+    for chatty in ("apscheduler", "alembic"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    # Bolt finds SLACK_BOT_TOKEN in the environment and says that it will not use it; it does, as each request's own
+    logging.getLogger("slack_bolt.AsyncApp").addFilter(lambda record: "SLACK_BOT_TOKEN" not in record.getMessage())

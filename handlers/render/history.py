@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from handlers.render import words
 from handlers.render.markup import code, person, simulated
 from handlers.render.message import compose, header, say, section
-from handlers.render.topic import peak, topic
+from handlers.render.topic import peak_over, topic
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +28,7 @@ def history(alerts: Sequence[Alert]) -> Message:
 def _line(alert: Alert) -> str:
     parts = [
         f"*{words.moment(alert.opened_at)}*  {topic(alert)}",
-        f"peak {peak(alert.lead)}",
+        f"peak {peak_over(alert.lead)}",
         f"lasted {words.duration(alert.closed_at - alert.opened_at)}" if alert.closed_at else "still open",
         " ".join(code(fact.rule) for fact in alert.facts),
     ]

@@ -56,12 +56,18 @@ def legs(view: MarketView, now: datetime) -> list[str]:
 
 
 def drawdowns(view: MarketView) -> list[str]:
-    """Say how far each leg is below its high, with the basis."""
+    """Say how far each leg is below its high, with the basis; the legs' histories may begin on different days."""
     pair, seen = view.pair, view.current
-    known = [(pair.etf, seen.etf_drawdown), (pair.crypto, seen.crypto_drawdown)]
-    lines = [_drawdown(symbol, down) for symbol, down in known if down]
-    since = [words.full_day(down.since) for _symbol, down in known if down]
-    return [f"Below the highest session close since {since[0]}:", *lines] if lines else []
+    legs = [(pair.etf, seen.etf_drawdown), (pair.crypto, seen.crypto_drawdown)]
+    known = [(symbol, down) for symbol, down in legs if down]
+    if not known:
+        return []
+    since = {down.since for _symbol, down in known}
+    if len(since) == 1:
+        basis = f"Below the highest session close since {words.full_day(since.pop())}:"
+        return [basis, *(_drawdown(symbol, down) for symbol, down in known)]
+    lines = [f"{_drawdown(symbol, down)}, of those since {words.full_day(down.since)}" for symbol, down in known]
+    return ["Below the highest session close:", *lines]
 
 
 def problems(view: MarketView, at_most: int) -> list[str]:

@@ -12,26 +12,36 @@ from services.domain.rule import Direction, parse_rule, print_duration
 
 if TYPE_CHECKING:
     from services.domain.episode import Alert, Fact
+    from services.domain.measure import Measurement
     from services.domain.rule import Rule
 
 
 def heading(fact: Fact) -> str:
-    """Say what the fact's rule sees now: `WGMI 8.4 pp above bitcoin over 1 day`."""
+    """Say what the fact's rule saw: `WGMI 8.4 pp above bitcoin over 1 day`, or `WGMI closed …` with the day."""
     measured, value = fact.measurement, fact.value
     pair, rule = measured.pair, parse_rule(fact.rule)
     match rule.metric:
         case Metric.SPREAD | Metric.Z:
-            return f"{pair.etf} {words.stands(pair, measured.spread)} {words.over(measured.window)}"
+            return f"{_subject(measured)} {words.stands(pair, measured.spread)} {_span(measured)}"
         case Metric.RESIDUAL:
             where = "above" if value >= 0 else "below"
             points = f"{words.size(100 * value)} pp {where} its beta to {words.name(pair.crypto)}"
-            return f"{pair.etf} {points} {words.over(measured.window)}"
+            return f"{_subject(measured)} {points} {_span(measured)}"
         case Metric.GAP:
             return f"{words.title(pair.crypto)} implies {pair.etf} {words.percent(value)} at the open"
         case Metric.DRAWDOWN:
             return f"{words.title(pair.crypto)} {words.size(100 * value)}% below its highest session close"
         case _:
             assert_never(rule.metric)
+
+
+def _subject(measured: Measurement) -> str:
+    return str(measured.pair.etf) if measured.live else f"{measured.pair.etf} closed"
+
+
+def _span(measured: Measurement) -> str:
+    span = words.over(measured.window)
+    return span if measured.live else f"{span}, {words.day(measured.session)}"
 
 
 def topic(alert: Alert) -> str:

@@ -40,6 +40,15 @@ class LeftOut:
     reason: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Past:
+    """The highest of bitcoin's prices at the session closes before the ETF's first, the earliest of them on `since`."""
+
+    high: float
+    high_on: date
+    since: date
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Aligned:
     """Both legs on one clock, one row for each XNYS session from the first to the last, without a gap.
@@ -57,6 +66,7 @@ class Aligned:
     left_out: tuple[LeftOut, ...]
     etf_source: str
     crypto_source: str
+    crypto_past: Past | None = None
     live: bool = False
 
     def __len__(self) -> int:
@@ -127,7 +137,19 @@ def align(pair: Pair, etf: Closes, crypto: Bars, sessions: Sessions, *, until: d
         left_out=tuple(sorted(etf_out + crypto_out, key=lambda out: (out.session, out.leg.value))),
         etf_source=etf.source,
         crypto_source=crypto.source,
+        crypto_past=_past(crypto, sessions, first),
     )
+
+
+def _past(crypto: Bars, sessions: Sessions, first: int) -> Past | None:
+    """Look at the sessions before row `first`, which have no ETF close but may hold bitcoin's high."""
+    days = sessions.days[:first]
+    prices, _left_out = _crypto_leg(crypto, days, sessions.closes_at[:first])
+    known = np.flatnonzero(np.isfinite(prices))
+    if not len(known):
+        return None
+    high = int(known[np.argmax(prices[known])])
+    return Past(high=float(prices[high]), high_on=days[high].astype(object), since=days[known[0]].astype(object))
 
 
 def _etf_leg(etf: Closes, days: NDArray[np.datetime64]) -> tuple[NDArray[np.float64], list[LeftOut]]:
@@ -151,7 +173,7 @@ def _crypto_leg(
 ) -> tuple[NDArray[np.float64], list[LeftOut]]:
     if bars.interval >= DAY:
         return _daily_crypto_leg(bars, days)
-    ended_at = np.append(np.datetime64(0, "s"), bars.ended_at)
+    ended_at = np.append(np.datetime64("0001-01-01", "s"), bars.ended_at)
     index = np.searchsorted(ended_at, closes_at, side="right") - 1
     fresh = closes_at - ended_at[index] <= np.timedelta64(STALE_AFTER)
     prices = np.where(fresh, np.append(np.nan, bars.closes)[index], np.nan)

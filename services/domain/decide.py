@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from services.domain.measure import Unit
 from services.domain.rule import Direction, print_duration, print_value
 
 if TYPE_CHECKING:
@@ -161,4 +162,4 @@ def _cleared(value: float, rule: Rule, firing: Side) -> bool:
 
 
 def _written(value: float, rule: Rule) -> str:
-    return print_value(round(value, 4), rule.unit)
+    return print_value(round(value, 2 if rule.unit is Unit.SIGMA else 4), rule.unit)

@@ -1,4 +1,4 @@
-"""Episodes: one open alert for each channel, pair and direction, which rules join and leave."""
+"""Episodes: one open alert for each channel, pair, subject and direction, which rules join and leave."""
 
 from __future__ import annotations
 
@@ -8,13 +8,27 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from services.domain.decide import Side  # noqa: TC001 -- alerts are stored by reading these types at run time
-from services.domain.measure import Measurement, Window
+from services.domain.measure import Measurement, Metric, Window
 from services.domain.prices import Pair  # noqa: TC001 -- as above
+from services.domain.rule import parse_rule
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 REFRESH_EVERY = timedelta(minutes=15)
+
+
+class Subject(Enum):
+    """What an episode is about; a long drawdown must not swallow the alerts of a divergence."""
+
+    DIVERGENCE = "divergence"
+    GAP = "gap"
+    DRAWDOWN = "drawdown"
+
+    @classmethod
+    def of(cls, metric: Metric) -> Subject:
+        """Tell what a rule on this metric is about."""
+        return {Metric.GAP: cls.GAP, Metric.DRAWDOWN: cls.DRAWDOWN}.get(metric, cls.DIVERGENCE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +64,11 @@ class Fact:
     measurement: Measurement
     active: bool = True
 
+    @property
+    def strength(self) -> float:
+        """How many times its rule's threshold the peak was."""
+        return abs(self.peak) / parse_rule(self.rule).threshold
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
@@ -79,14 +98,15 @@ class Alert:
     crypto: LegStamp
     simulated: bool
     reason: str
+    subject: Subject = Subject.DIVERGENCE
     closed_at: datetime | None = None
     acknowledged: Mark | None = None
     snoozed: Mark | None = None
 
     @property
     def lead(self) -> Fact:
-        """The fact that heads the message: the tightest window still active, or the tightest of all."""
-        return next((fact for fact in self.facts if fact.active), self.facts[0])
+        """The fact that heads the message: the tightest window still active; at the end, the one that went furthest."""
+        return next((fact for fact in self.facts if fact.active), max(self.facts, key=lambda fact: fact.strength))
 
     def is_snoozed(self, now: datetime) -> bool:
         """Tell whether the alert is to stay silent at `now`."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from services.domain.align import Aligned
+    from services.domain.align import Aligned, Past
 
 BETA_SESSIONS = 60
 UNUSUAL_SESSIONS = 252
@@ -159,9 +159,10 @@ def percentile_series(aligned: Aligned, window: Window) -> NDArray[np.float64]:
     return _percentile(spread, _before(spread))
 
 
-def drawdown_series(prices: NDArray[np.float64]) -> NDArray[np.float64]:
+def drawdown_series(prices: NDArray[np.float64], past: Past | None = None) -> NDArray[np.float64]:
     """Take how far each price is below the highest one so far, as a positive fraction; NaN where it is missing."""
-    depth: NDArray[np.float64] = 1 - prices / np.fmax.accumulate(prices)
+    seed = past.high if past else np.nan
+    depth: NDArray[np.float64] = 1 - prices / np.fmax.accumulate(np.append(seed, prices))[1:]
     return depth
 
 
@@ -171,7 +172,9 @@ METRICS: dict[Metric, MetricRow] = {
     Metric.Z: MetricRow(unit=Unit.SIGMA, windowed=True, series=z_series),
     Metric.GAP: MetricRow(unit=Unit.PERCENT, windowed=False, series=None),
     Metric.DRAWDOWN: MetricRow(
-        unit=Unit.PERCENT, windowed=False, series=lambda aligned, _window: drawdown_series(aligned.crypto)
+        unit=Unit.PERCENT,
+        windowed=False,
+        series=lambda aligned, _window: drawdown_series(aligned.crypto, aligned.crypto_past),
     ),
 }
 
@@ -214,16 +217,19 @@ def reading(measured: Measurement, metric: Metric) -> float | None:
     return {Metric.SPREAD: measured.spread, Metric.RESIDUAL: measured.residual, Metric.Z: measured.z}[metric]
 
 
-def drawdown(aligned: Aligned, prices: NDArray[np.float64]) -> Drawdown | None:
+def drawdown(aligned: Aligned, prices: NDArray[np.float64], past: Past | None = None) -> Drawdown | None:
     """Measure the last row's drawdown of one leg of `aligned`; None where its last price is missing."""
     if not np.isfinite(prices[-1]):
         return None
-    high = int(np.nanargmax(prices))
+    row, first = int(np.nanargmax(prices)), int(np.argmax(np.isfinite(prices)))
+    high, high_on = float(prices[row]), aligned.sessions[row].astype(object)
+    if past is not None and past.high > high:
+        high, high_on = past.high, past.high_on
     return Drawdown(
-        depth=float(1 - prices[-1] / prices[high]),
-        high=float(prices[high]),
-        high_on=aligned.sessions[high].astype(object),
-        since=aligned.sessions[0].astype(object),
+        depth=float(1 - prices[-1] / high),
+        high=high,
+        high_on=high_on,
+        since=past.since if past else aligned.sessions[first].astype(object),
     )
 
 

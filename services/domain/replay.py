@@ -10,7 +10,7 @@ import numpy as np
 
 from services.domain.decide import Change, Observation, RuleState, decide
 from services.domain.errors import ReplayError
-from services.domain.measure import METRICS, UNUSUAL_SESSIONS, Window, anchors, returns
+from services.domain.measure import METRICS, UNUSUAL_SESSIONS, Window, anchors, returns, why_missing
 from services.domain.prices import moment
 
 if TYPE_CHECKING:
@@ -75,8 +75,8 @@ class Replay:
 def replay(aligned: Aligned, rules: Sequence[Rule], *, first: date | None = None, last: date | None = None) -> Replay:
     """Decide every rule at every session's close from `first` to `last`, with no hold times.
 
-    Sessions before `first` still feed the look-backs. Raises ReplayError where no session is left, or where a rule
-    is measured only while the ETF is shut.
+    Sessions before `first` still feed the look-backs. Raises ReplayError where no session has both prices, and where
+    a rule is about another pair or is measured only while the ETF is shut.
     """
     begin = 0 if first is None else int(np.searchsorted(aligned.sessions, np.datetime64(first)))
     end = len(aligned) if last is None else int(np.searchsorted(aligned.sessions, np.datetime64(last), side="right"))
@@ -85,8 +85,13 @@ def replay(aligned: Aligned, rules: Sequence[Rule], *, first: date | None = None
             f"No session from {first or 'the start'} to {last or 'the end'}: the prices run from "
             f"{aligned.sessions[0]} to {aligned.sessions[-1]}."
         )
+    for rule in rules:
+        if rule.pair != aligned.pair:
+            raise ReplayError(f"“{rule}” names {rule.pair}, but the prices are of {aligned.pair}; leave the pair out.")
     days = aligned.sessions[begin:end]
     sessions = int(aligned.complete[begin:end].sum())
+    if not sessions:
+        raise ReplayError(f"No session from {days[0]} to {days[-1]} has both prices: {why_missing(aligned, begin)}.")
     return Replay(
         first=days[0].astype(object),
         last=days[-1].astype(object),
@@ -104,6 +109,7 @@ def _replay_rule(aligned: Aligned, rule: Rule, begin: int, end: int, sessions: i
     values = series(aligned, window).tolist()
     start = anchors(aligned, window)
     etf, crypto = returns(aligned.etf, start), returns(aligned.crypto, start)
+    decided = np.cumsum(aligned.complete)  # lengths count the sessions that could be decided
     state, steps, lengths, opened = RuleState(), list[Step](), list[int](), begin
     for row in range(begin, end):
         value, at = values[row], moment(aligned.at[row])
@@ -115,7 +121,7 @@ def _replay_rule(aligned: Aligned, rule: Rule, begin: int, end: int, sessions: i
         state = decision.state
         for transition in decision.transitions:
             if transition.to is Change.RESOLVED:
-                lengths.append(row - opened)
+                lengths.append(int(decided[row] - decided[opened]))
             else:
                 opened = row
             steps.append(
@@ -130,10 +136,10 @@ def _replay_rule(aligned: Aligned, rule: Rule, begin: int, end: int, sessions: i
                 )
             )
     if state.firing is not None:
-        lengths.append(end - opened)
+        lengths.append(int(decided[end - 1] - decided[opened]) + 1)
     return RuleReplay(
         rule=rule,
         steps=tuple(steps),
         lengths=tuple(lengths),
-        per_year=len(lengths) * UNUSUAL_SESSIONS / sessions if sessions else 0.0,
+        per_year=len(lengths) * UNUSUAL_SESSIONS / sessions,
     )

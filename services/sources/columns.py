@@ -31,11 +31,15 @@ _ORDER = "Sort the rows by time, oldest first, and keep each time once"
 _LENGTH = "Keep bars of one length in the file; leave gaps as they are"
 
 
+EARLIEST, LATEST = np.datetime64("1990-01-01"), np.datetime64("2199-12-31")  # beyond, a year is mistyped
+
+
 def read_dates(cells: list[str]) -> tuple[NDArray[np.datetime64], Fault | None]:
     """Read the dates of ISO dates or times, as they are written; NaT at faults."""
     texts = [cell[:10] if _ISO.fullmatch(cell) else "" for cell in cells]
     days = pd.to_datetime(texts, format="%Y-%m-%d", errors="coerce").to_numpy().astype("datetime64[D]")
-    return days, first_fault(np.isnat(days), lambda row: f"“{cells[row]}” is not a date", _DATES)
+    days[(days < EARLIEST) | (days > LATEST)] = np.datetime64("NaT")
+    return days, first_fault(np.isnat(days), lambda row: f"“{cells[row]}” is not a date of these times", _DATES)
 
 
 def read_instants(cells: list[str]) -> tuple[NDArray[np.datetime64], Fault | None]:

@@ -64,7 +64,7 @@ class Alerts(Part):
                 for change in sorted(alerts, key=lambda change: change.alert.id == 0):
                     await _record(tx, change, at)
             except exc.IntegrityError as error:
-                raise ConflictError("An alert of that pair and side is open already; read the alerts again.") from error
+                raise ConflictError("An alert on that is open already; read the alerts again.") from error
 
 
 async def _record(tx: AsyncConnection, change: AlertChange, at: datetime) -> None:
@@ -86,6 +86,7 @@ async def _open(tx: AsyncConnection, alert: Alert) -> int:
         "team": alert.channel.team,
         "channel": alert.channel.id,
         "pair": str(alert.pair),
+        "subject": alert.subject.value,
         "side": alert.side.value,
         "closed_at": alert.closed_at,
         "revision": 1,

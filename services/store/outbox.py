@@ -96,10 +96,15 @@ class Outbox(Part):
             )
             await _conclude(tx, delivery, "sent")
 
-    async def mark_failed(self, delivery: Delivery, problem: str, retry_at: datetime, *, gone: bool = False) -> None:
-        """Note a failure that a later attempt may mend; with `gone` the message is posted anew."""
+    async def mark_failed(
+        self, delivery: Delivery, problem: str, retry_at: datetime, *, gone: bool = False, counts: bool = True
+    ) -> None:
+        """Note a failure that a later attempt may mend; with `gone` the message is posted anew.
+
+        A failure that does not count, such as being asked to wait, leaves `attempts` as it is.
+        """
         lost = {"message_id": None, "sent_version": 0} if gone else {}
-        failures = _columns.attempts + 1
+        failures = _columns.attempts + int(counts)
         async with self._database.write() as tx:
             await _mark(tx, delivery, attempts=failures, attempting=False, next_at=retry_at, problem=problem, **lost)
             await _conclude(tx, delivery, "gone" if gone else "failed", problem)

@@ -96,12 +96,13 @@ alerts = Table(
     Column("team", String, nullable=False),
     Column("channel", String, nullable=False),
     Column("pair", String, nullable=False),
+    Column("subject", String, nullable=False),
     Column("side", String, nullable=False),
     Column("closed_at", Instant),
     Column("revision", Integer, nullable=False),
     Column("alert", Text, nullable=False),  # JSON
     Index(None, "team", "channel", "id"),
-    _unique_while(OPEN, "uq_alerts_open", "team", "channel", "pair", "side"),
+    _unique_while(OPEN, "uq_alerts_open", "team", "channel", "pair", "subject", "side"),
 )
 
 entries = Table(

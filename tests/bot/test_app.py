@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import socket
+import time
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ import httpx
 import pytest
 from aiohttp import WSMsgType, web
 from pydantic import SecretStr
+from slack_sdk.signature import SignatureVerifier
 
 from bot.app import serve, trouble
 from bot.scheduler import Ticker
@@ -102,7 +104,9 @@ async def test_it_ticks_becomes_ready_answers_and_stops_at_a_signal(slack: Slack
 async def test_a_port_that_is_taken_is_named(slack: SlackServer, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        with pytest.raises(SettingsError, match=f"Cannot listen at 127.0.0.1:{port} .*set PORT to another"):
+        with pytest.raises(
+            SettingsError, match=f"Cannot listen at 127.0.0.1:{port} .*set PORT or MINERPULSE_HOST anew"
+        ):
             await serve(connected(slack, tmp_path, port=port))
 
 
@@ -114,11 +118,23 @@ async def test_a_token_that_slack_refuses_ends_the_start(slack: SlackServer, tmp
         await serve(connected(slack, tmp_path))
 
 
-async def test_a_slack_that_is_down_does_not_keep_it_from_starting(slack: SlackServer, tmp_path: Path) -> None:
-    slack.fail("auth.test", Fault(status=503, body="down", content_type="text/plain"))
+async def test_with_slack_down_it_starts_and_acknowledges_commands(slack: SlackServer, tmp_path: Path) -> None:
+    slack.fail("auth.test", *[Fault(status=503, body="down", content_type="text/plain")] * 9)
+    body = "command=%2Fminerpulse&text=help&team_id=T1&channel_id=C1&user_id=U1&response_url=http%3A%2F%2F127.0.0.1"
+    stamp = str(int(time.time()))
+    headers = {
+        "content-type": "application/x-www-form-urlencoded",
+        "x-slack-request-timestamp": stamp,
+        "x-slack-signature": str(SignatureVerifier(SECRET).generate_signature(timestamp=stamp, body=body)),
+    }
 
     async with running(connected(slack, tmp_path)) as client:
-        assert 200 == (await client.get("/readyz")).status_code
+        ready = await client.get("/readyz")
+        answer = await client.post("/slack/events", content=body, headers=headers)
+
+    assert (200, 200) == (ready.status_code, answer.status_code)
+    assert "/minerpulse rule add" in answer.json()["text"]
+    assert ["auth.test"] == [call.method for call in slack.calls]  # at the start, never for a request
 
 
 class SocketServer:

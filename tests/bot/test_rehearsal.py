@@ -82,7 +82,7 @@ async def test_the_channel_starts_with_the_usual_rules_and_posts_what_they_find(
     news = channel.news()
     assert "Rules: 1d 8pp, 5d 15pp, 20d 30pp. Started by @YOU." in news
     assert "Wed 04 Mar 2026 16:16 · new message, alert 1" in news
-    assert "WGMI 10.0 pp above bitcoin over 1 day" in news
+    assert "WGMI closed 10.0 pp above bitcoin over 1 day, Wed 4 Mar" in news
     assert "[Acknowledge] [Snooze ▾]" in news
 
 

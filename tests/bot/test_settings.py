@@ -148,6 +148,12 @@ def test_a_misspelt_variable_is_refused_with_the_nearest_name(monkeypatch: pytes
     assert told == "MINERPULSE_TICK_SECOND: there is no such setting; did you mean MINERPULSE_TICK_SECONDS."
 
 
+def test_a_misspelt_slack_variable_is_refused_and_those_of_others_are_let_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLACK_WEBHOOK_URL", "https://hooks.example.com")
+    told = refusal(monkeypatch, SLACK_BOT_TOKN="xoxb-1")
+    assert told == "SLACK_BOT_TOKN: there is no such setting; did you mean SLACK_BOT_TOKEN."
+
+
 def test_an_unheard_of_variable_points_to_the_list(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ".env.example lists all there are" in refusal(monkeypatch, MINERPULSE_ZZZZZ="1")
 

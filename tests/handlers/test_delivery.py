@@ -130,7 +130,6 @@ async def test_a_refused_connection_means_surely_not_posted(
         pytest.param("invalid_auth", "install MinerPulse again", id="invalid_auth"),
         pytest.param("missing_scope", "commands and chat:write", id="missing_scope"),
         pytest.param("restricted_action", "ask a workspace admin", id="restricted_action"),
-        pytest.param("thread_not_found", "takes no more lines", id="thread_not_found"),
     ],
 )
 async def test_what_only_a_person_can_mend_says_who_and_how(

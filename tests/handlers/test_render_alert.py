@@ -221,3 +221,9 @@ def heading(alert: Alert) -> str:
     title: str = message.blocks[0]["text"]["text"]
     assert message.text.startswith(title)
     return title
+
+
+def test_an_alert_about_a_close_says_so_and_names_the_day() -> None:
+    alert = an_alert(facts=[a_fact(measurement=a_measurement(live=False))])
+
+    assert "WGMI closed 8.3 pp above bitcoin over 1 day, Tue 17 Nov" == heading(alert)

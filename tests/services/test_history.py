@@ -210,3 +210,15 @@ async def test_the_last_trade_is_asked_for_even_where_bars_cannot_be_had(store: 
     assert coin.quote is not None
     assert vendors.clock.at == coin.quote.at
     assert "Coinbase on BTC" in (coin.problem or "")
+
+
+async def test_a_process_that_runs_for_years_keeps_no_more_than_it_started_with(store: SqlStore) -> None:
+    vendors = Vendors(SetClock(IN_SESSION))
+    history = a_history(vendors, store)
+    first = (await history.etf(WGMI, IN_SESSION)).closes
+
+    later = vendors.clock.advance(timedelta(days=500))
+    last = (await history.etf(WGMI, later)).closes
+
+    assert abs(len(first) - len(last)) < 5
+    assert history.sessions(later).days[0] <= last.sessions[0]

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from services.domain.decide import Side, Status
-from services.domain.episode import Entry, EntryKind
+from services.domain.episode import Entry, EntryKind, Subject
 from services.domain.errors import NotFoundError
 from services.domain.prices import Symbol
 from tests.fakes.floor import CLOSE, DESK, OPEN, OTHER_DESK, TODAY, YESTERDAY, Floor, trading_floor
@@ -299,3 +299,27 @@ async def test_a_pair_that_fails_does_not_keep_another_from_being_watched(floor:
         await floor.tick(BEGIN, 0.10)
 
     assert ["WGMI/BTC"] == [str(alert.pair) for alert in await floor.open_alerts()]
+
+
+async def test_a_long_drawdown_does_not_swallow_a_divergence(floor: Floor) -> None:
+    await floor.desk.add_rule(DESK, "drawdown 1% for 0s", "U1")
+    await floor.desk.add_rule(DESK, "1d 8pp for 0s", "U1")
+    floor.vendors.crypto_moves[BEGIN] = 49_000.0
+
+    await floor.tick(BEGIN, 0.03)
+    await floor.tick(BEGIN + 5 * MINUTE, 0.10)
+
+    assert [Subject.DRAWDOWN, Subject.DIVERGENCE] == [alert.subject for alert in await floor.open_alerts()]
+
+
+async def test_an_alert_lasts_from_the_prices_that_opened_it_to_those_that_ended_it(floor: Floor) -> None:
+    floor.vendors.etf_moves[TODAY] = 22.0
+    await floor.desk.add_rule(DESK, "1d 8pp at close", "U1")
+    await floor.tick(CLOSE + timedelta(minutes=20))
+
+    next_close = CLOSE + timedelta(days=1)
+    floor.vendors.etf_moves[next_close.date()] = 22.0
+    await floor.tick(next_close + timedelta(minutes=20))
+
+    (closed,) = await floor.desk.history(DESK)
+    assert (CLOSE, next_close) == (closed.opened_at, closed.closed_at)

@@ -148,16 +148,40 @@ async def test_what_slack_does_not_take_is_tried_again_until_it_does(post: Post,
     assert 1 == len(post.said())
 
 
-async def test_a_dead_channel_is_given_up_and_revives_with_the_next_wording(post: Post) -> None:
+@pytest.mark.parametrize("code", ["is_archived", "not_in_channel", "token_revoked", "missing_scope"])
+async def test_what_a_person_must_mend_is_told_once_it_is_mended(
+    post: Post, code: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="services.outbox")
     await post.open_alert()
-    post.slack.fail("chat.postMessage", refused("is_archived"))
+    post.slack.fail("chat.postMessage", refused(code), refused(code), refused(code))
 
+    sent = [await post.outbox.deliver(AT + minutes * LONGEST_RETRY) for minutes in range(4)]
+
+    assert [0, 0, 0, 1] == sent
+    assert ["WARNING", "INFO"] == [record.levelname for record in caplog.records]
+
+
+async def test_a_line_for_a_thread_that_is_gone_is_given_up(post: Post) -> None:
+    await post.open_alert()
     await post.outbox.deliver(AT)
-    given_up = await post.outbox.deliver(AT + timedelta(days=1))
-    await post.change("it grew")
-    revived = await post.outbox.deliver(AT + timedelta(days=1))
+    await post.change("it grew", EntryKind.JOINED)
+    post.slack.fail("chat.postMessage", refused("thread_not_found"))
 
-    assert (0, 1) == (given_up, revived)
+    sent = [await post.outbox.deliver(AT + minutes * LONGEST_RETRY) for minutes in range(2)]
+
+    assert [1, 0] == [len(post.said("chat.update")), sent[1]]
+    assert 1 == len(post.said())
+
+
+async def test_being_asked_to_wait_does_not_make_the_next_wait_longer(post: Post) -> None:
+    await post.open_alert()
+    waits = [Fault(status=429, headers={"Retry-After": "1"})] * 6
+    post.slack.fail("chat.postMessage", *waits, Fault(status=500, body="oops", content_type="text/plain"))
+
+    sent = [await post.outbox.deliver(AT + second * SECOND) for second in range(11)]
+
+    assert 1 == sum(sent)
 
 
 async def test_a_message_that_a_person_deleted_is_posted_anew(post: Post) -> None:

@@ -4,9 +4,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from services.domain.align import Aligned, Leg, align
+from services.domain.align import Aligned, Leg, Past, align
 from services.domain.errors import NoHistoryError
+from services.domain.measure import METRICS, Metric, Window, drawdown
 from services.domain.prices import WGMI_BTC, Bars, Closes, Symbol
+from services.domain.sessions import sessions_between
 from services.sources.files import read_crypto_csv, read_etf_csv
 from tests.fakes.market import CALENDAR, crypto_bars, etf_closes
 
@@ -137,6 +139,41 @@ def test_no_closes_at_all_say_so() -> None:
         align(WGMI_BTC, nothing, crypto_bars({at("2025-11-26"): 1.0}), CALENDAR)
     with pytest.raises(NoHistoryError, match="no WGMI close of a finished session"):
         aligned({FULL_DAY: 20.0}, crypto_bars({at("2025-11-26"): 1.0}), until=at("2025-11-30"))
+
+
+def test_bitcoins_high_before_the_etf_was_listed_is_not_forgotten() -> None:
+    hours = {at("2025-11-25T00:00") + timedelta(hours=n): 100.0 for n in range(200)}
+    hours |= {at("2025-11-26T20:00"): 400.0}
+
+    rows = aligned({HALF_DAY: 20.0, FULL_DAY: 21.0}, crypto_bars(hours))
+
+    assert rows.crypto_past == Past(high=400.0, high_on=date(2025, 11, 26), since=date(2025, 11, 25))
+    depth = drawdown(rows, rows.crypto, rows.crypto_past)
+    assert depth is not None
+    assert (0.75, 400.0, date(2025, 11, 26), date(2025, 11, 25)) == (
+        depth.depth,
+        depth.high,
+        depth.high_on,
+        depth.since,
+    )
+    series = METRICS[Metric.DRAWDOWN].series
+    assert series is not None
+    assert [0.75, 0.75] == series(rows, Window.D1).tolist()
+
+
+def test_a_price_of_long_ago_meets_no_bitcoin() -> None:
+    bars = Bars(
+        symbol=Symbol("BTC"),
+        interval=timedelta(hours=1),
+        opened_at=np.array(["2020-01-02T00:00"], dtype="datetime64[s]"),
+        closes=np.array([7_000.0]),
+        source="hand",
+    )
+    old = sessions_between(date(1965, 1, 1), date(1966, 1, 1))
+
+    rows = align(WGMI_BTC, etf_closes({date(1965, 3, 2): 20.0}), bars, old)
+
+    assert not rows.complete.any()
 
 
 @pytest.mark.skipif(not DATA.exists(), reason="the vendor price files in ../shared/data are not here")

@@ -3,8 +3,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from services.domain.decide import Side
-from services.domain.episode import Fact, Mark, close, join, leave, see
-from services.domain.measure import Window
+from services.domain.episode import Fact, Mark, Subject, close, join, leave, see
+from services.domain.measure import Metric, Window
 from tests.fakes.alerts import a_fact, a_measurement, an_alert
 
 NOW = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
@@ -69,3 +69,27 @@ def test_a_snooze_ends_by_itself() -> None:
 
     assert (True, False) == (alert.is_snoozed(until - timedelta(seconds=1)), alert.is_snoozed(until))
     assert not an_alert().is_snoozed(NOW)
+
+
+def test_a_closed_alert_is_led_by_the_rule_that_went_furthest() -> None:
+    small = a_fact(rule_id=1, rule="1d 8pp", value=0.115)
+    large = a_fact(rule_id=2, rule="20d 30pp", measurement=a_measurement(window=Window.D20), value=0.6)
+
+    alert = an_alert(facts=[small, large])
+
+    assert 1 == alert.lead.rule_id
+    assert 2 == close(alert, NOW, "all clear").lead.rule_id
+
+
+@pytest.mark.parametrize(
+    ("metric", "expected"),
+    [
+        pytest.param(Metric.SPREAD, Subject.DIVERGENCE, id="spread"),
+        pytest.param(Metric.RESIDUAL, Subject.DIVERGENCE, id="residual"),
+        pytest.param(Metric.Z, Subject.DIVERGENCE, id="z"),
+        pytest.param(Metric.GAP, Subject.GAP, id="gap"),
+        pytest.param(Metric.DRAWDOWN, Subject.DRAWDOWN, id="drawdown"),
+    ],
+)
+def test_each_metric_has_its_subject(metric: Metric, expected: Subject) -> None:
+    assert expected is Subject.of(metric)

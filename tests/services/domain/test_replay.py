@@ -66,12 +66,22 @@ def test_a_period_without_sessions_says_which_there_are() -> None:
         replay(MARKET, [parse_rule("1d 8pp")], first=date(2025, 1, 1))
 
 
-def test_a_market_without_a_complete_session_has_no_rate() -> None:
+def test_prices_that_never_meet_say_why() -> None:
     market = aligned_market([100.0, None, 100.0], [1.0, 1.0, 1.0])
 
-    run = replay(market, [parse_rule("1d 8pp")], first=date(2024, 1, 3), last=date(2024, 1, 3))
+    with pytest.raises(ReplayError, match="has both prices: 2024-01-03: hand has no WGMI close"):
+        replay(market, [parse_rule("1d 8pp")], first=date(2024, 1, 3), last=date(2024, 1, 3))
 
-    assert (0, 0.0) == (run.sessions, run.rules[0].per_year)
+
+def test_a_rule_about_another_pair_is_refused() -> None:
+    with pytest.raises(ReplayError, match="names MARA/ETH, but the prices are of WGMI/BTC"):
+        replay(MARKET, [parse_rule("1d 8pp on MARA/ETH")])
+
+
+def test_an_episode_does_not_grow_where_nothing_could_be_decided() -> None:
+    market = aligned_market([100.0, 110.0, 116.6, None, None, None], [100.0] * 6)
+
+    assert (2,) == replay(market, [parse_rule("1d 8pp")]).rules[0].lengths
 
 
 def test_the_gap_rule_cannot_be_replayed_at_closes() -> None:

@@ -111,7 +111,20 @@ def test_a_bitcoin_price_that_is_none_names_its_line(tmp_path: Path, cell: str, 
 
 @pytest.mark.parametrize(
     "cell",
-    ["", "today", "2026", "2026-01", "20260105", "05/01/2026", "2026-1-5", "2026-02-30", "2026-01-05 25:00", "NaT"],
+    [
+        "",
+        "today",
+        "2026",
+        "2026-01",
+        "20260105",
+        "05/01/2026",
+        "2026-1-5",
+        "2026-02-30",
+        "2026-01-05 25:00",
+        "NaT",
+        "0202-02-08",
+        "1926-02-08",
+    ],
 )
 def test_a_date_that_is_none_names_its_line(tmp_path: Path, cell: str) -> None:
     path = save(tmp_path, "Date,Close", "2026-01-02,38.5", f"{cell},40")
@@ -120,7 +133,7 @@ def test_a_date_that_is_none_names_its_line(tmp_path: Path, cell: str) -> None:
         read_etf_csv(path, WGMI)
 
     assert 3 == caught.value.line
-    assert f"“{cell}” is not a date. Write dates as in 2026-06-01." in str(caught.value)
+    assert f"“{cell}” is not a date of these times. Write dates as in 2026-06-01." in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,7 @@ def create_alerts() -> None:
         sa.Column("team", sa.String(), nullable=False),
         sa.Column("channel", sa.String(), nullable=False),
         sa.Column("pair", sa.String(), nullable=False),
+        sa.Column("subject", sa.String(), nullable=False),
         sa.Column("side", sa.String(), nullable=False),
         sa.Column("closed_at", AT),
         sa.Column("revision", sa.Integer(), nullable=False),
@@ -89,7 +90,7 @@ def create_alerts() -> None:
     )
     op.create_index("ix_alerts_team_channel_id", "alerts", ["team", "channel", "id"])
     create_partial_index(
-        "uq_alerts_open", "alerts", ["team", "channel", "pair", "side"], "closed_at IS NULL", unique=True
+        "uq_alerts_open", "alerts", ["team", "channel", "pair", "subject", "side"], "closed_at IS NULL", unique=True
     )
     op.create_table(
         "entries",
