@@ -151,8 +151,10 @@ async def test_history_lists_open_and_closed_alerts(person: Person, slack: Slack
     await person.types("history")
     assert [
         "The last 2 alerts here:",
-        "*Wed 4 Mar 10:20 New York*  WGMI below bitcoin, peak −9.0 pp over 1 day, still open, `1d 8pp`, "
-        "acknowledged by <@U2>",
+        (
+            "*Wed 4 Mar 10:20 New York*  WGMI below bitcoin, peak −9.0 pp over 1 day, still open, `1d 8pp`, "
+            "acknowledged by <@U2>"
+        ),
         "*Wed 4 Mar 10:05 New York*  WGMI above bitcoin, peak +10.0 pp over 1 day, lasted 5 min, `1d 8pp`",
     ] == slack.answers[-1]["text"].splitlines()
 
