@@ -48,7 +48,7 @@ class Outbox:
             self._wake.clear()
             try:
                 await self.deliver(self.clock.now())
-                wait = await self._until_due()
+                wait = await self.until_due()
             except Exception:
                 if not failing:
                     log.exception("delivery fails; it is tried again every %s", IDLE)
@@ -60,7 +60,8 @@ class Outbox:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), wait.total_seconds())
 
-    async def _until_due(self) -> timedelta:
+    async def until_due(self) -> timedelta:
+        """Tell how long there is nothing to do, 30 s at most."""
         due_at = await self.store.next_due_at()
         return IDLE if due_at is None else min(IDLE, max(due_at - self.clock.now(), timedelta(0)))
 

@@ -1,12 +1,17 @@
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import timedelta
 
 import httpx
 import pytest
 
-from services.domain.errors import NoHistoryError, NotFoundError, RuleError
+from services.domain.episode import Channel
+from services.domain.errors import ConflictError, NoHistoryError, NotFoundError, RuleError
 from services.domain.prices import Pair, Symbol
-from tests.fakes.floor import DESK, OTHER_DESK, Floor, trading_floor
+from services.ports import StoredAlert
+from services.store import SqlStore
+from tests.fakes.floor import DESK, OPEN, OTHER_DESK, Floor, trading_floor
 
 IREN = Pair(etf=Symbol("IREN"), crypto=Symbol("BTC"))
 
@@ -67,3 +72,55 @@ async def test_the_board_shows_what_is_open_and_watched_in_its_channel(floor: Fl
 
     assert (1, 1, 0, 0) == (len(here.alerts), len(here.watches), len(there.alerts), len(there.watches))
     assert here.view is there.view
+
+
+async def test_whatever_a_person_changes_wakes_the_delivery(floor: Floor) -> None:
+    added = await floor.desk.add_rule(DESK, "1d 8pp for 0s", "U1")
+    await floor.tick(OPEN + timedelta(minutes=30), 0.10)
+    (alert,) = await floor.open_alerts()
+    floor.nudges.clear()
+
+    await floor.desk.acknowledge(DESK, alert.id, "U1")
+    await floor.desk.snooze(DESK, alert.id, "U1", OPEN + timedelta(hours=2))
+    await floor.desk.remove_rule(DESK, added.watch.id, "U1")
+
+    assert 3 == len(floor.nudges)
+
+
+async def test_an_acknowledgement_that_meets_a_tick_is_tried_again(floor: Floor) -> None:
+    await floor.desk.add_rule(DESK, "1d 8pp for 0s", "U1")
+    await floor.tick(OPEN + timedelta(minutes=30), 0.10)
+    (alert,) = await floor.open_alerts()
+
+    done = await asyncio.gather(
+        floor.tick(OPEN + timedelta(minutes=35), 0.14),
+        floor.desk.acknowledge(DESK, alert.id, "U1"),
+        floor.desk.acknowledge(DESK, alert.id, "U2"),
+        floor.desk.snooze(DESK, alert.id, "U3", OPEN + timedelta(hours=2)),
+    )
+    (after,) = await floor.open_alerts()
+
+    assert [False, True] == sorted(one.changed for one in done[1:3])
+    assert after.acknowledged is not None
+    assert after.snoozed is not None
+    await floor.tick(OPEN + timedelta(minutes=40), 0.15)
+    (peaked,) = await floor.open_alerts()
+    assert 0.15 == pytest.approx(peaked.facts[0].peak)
+    assert after.acknowledged == peaked.acknowledged
+
+
+async def test_a_person_gives_up_after_a_few_conflicts_and_is_told(floor: Floor) -> None:
+    await floor.desk.add_rule(DESK, "1d 8pp for 0s", "U1")
+    await floor.tick(OPEN + timedelta(minutes=30), 0.10)
+    (alert,) = await floor.open_alerts()
+    stale = await floor.store.alert(DESK, alert.id)
+    await floor.desk.snooze(DESK, alert.id, "U1", OPEN + timedelta(hours=2))
+
+    class Outdated(SqlStore):
+        async def alert(self, _channel: Channel, _alert_id: int) -> StoredAlert:
+            return stale
+
+    floor.desk.store = Outdated(floor.store._database)  # noqa: SLF001
+
+    with pytest.raises(ConflictError):
+        await floor.desk.acknowledge(DESK, alert.id, "U1")

@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
 
@@ -222,3 +223,39 @@ async def test_a_process_that_runs_for_years_keeps_no_more_than_it_started_with(
 
     assert abs(len(first) - len(last)) < 5
     assert history.sessions(later).days[0] <= last.sessions[0]
+
+
+async def test_many_who_ask_at_once_fetch_once(store: SqlStore) -> None:
+    vendors = Vendors(SetClock(CLOSE + timedelta(hours=1)))
+    history = a_history(vendors, store)
+
+    await asyncio.gather(*(history.etf(WGMI, vendors.clock.at) for _ in range(5)))
+    bars = await asyncio.gather(*(history.coin(BTC, vendors.clock.at) for _ in range(5)))
+
+    assert 1 == len(vendors.calls("chart"))
+    pages = [request.url.params["start"] for request in vendors.calls("candles")]
+    assert len(pages) == len(set(pages))
+    assert len({id(one) for one in bars}) == 1
+
+
+async def test_after_a_restart_in_the_night_the_last_trade_is_asked_for(store: SqlStore) -> None:
+    vendors = Vendors(SetClock(CLOSE + timedelta(hours=1)))
+    await a_history(vendors, store).etf(WGMI, vendors.clock.at)
+
+    again = await a_history(vendors, store).etf(WGMI, vendors.clock.at)
+
+    assert again.quote is not None
+
+
+async def test_a_close_that_is_corrected_by_a_tenth_is_no_split(store: SqlStore) -> None:
+    vendors = Vendors(SetClock(IN_SESSION))
+    history = a_history(vendors, store)
+    await history.etf(WGMI, IN_SESSION)
+    vendors.requests.clear()
+
+    vendors.etf_moves[date(2026, 3, 2)] = 22.0
+    await history.etf(WGMI, IN_SESSION)
+    vendors.etf_moves[date(2026, 3, 2)] = 30.0
+    await history.etf(WGMI, IN_SESSION)
+
+    assert 3 == len(vendors.calls("chart"))  # one for the correction, two for what looks like a split

@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
 
@@ -258,3 +259,63 @@ async def test_live_follows_the_calendar(
 
     assert view.live is not None
     assert (session, half_day) == (view.live.session, view.market.half_day)
+
+
+async def test_trades_after_the_close_are_not_read_beyond_it(market: Market, vendors: Vendors) -> None:
+    vendors.etf_last = (22.0, CLOSE - timedelta(seconds=30))
+    await look(market, vendors, CLOSE - timedelta(minutes=1))
+    vendors.crypto_moves = {CLOSE + timedelta(minutes=3): 70_000.0}
+
+    view = await look(market, vendors, CLOSE + timedelta(minutes=5))
+
+    assert view.live is not None
+    assert view.live.crypto is not None
+    assert view.live.crypto.price < 51_000
+    assert CLOSE - timedelta(seconds=30) == view.live.at
+
+
+async def test_the_last_trades_stand_in_for_half_an_hour_and_no_longer(market: Market, vendors: Vendors) -> None:
+    vendors.etf_last = (22.0, CLOSE - timedelta(minutes=1))
+    await look(market, vendors, CLOSE - timedelta(seconds=30))
+    vendors.faults["yahoo"] = [httpx.Response(404)] * 9
+
+    waiting = await look(market, vendors, CLOSE + timedelta(minutes=10))
+    over = await look(market, vendors, CLOSE + timedelta(minutes=31))
+
+    assert waiting.live is not None
+    assert over.live is None
+
+
+async def test_a_bitcoin_quote_from_before_the_close_implies_no_gap(market: Market, vendors: Vendors) -> None:
+    await look(market, vendors, CLOSE - timedelta(minutes=5))
+    vendors.faults["coinbase"] = [None, httpx.Response(404, json={"message": "NotFound"})]
+
+    view = await look(market, vendors, CLOSE + timedelta(minutes=20))
+
+    assert view.gap is None
+
+
+async def test_many_who_ask_at_once_cause_one_fetch(market: Market, vendors: Vendors) -> None:
+    vendors.clock.at = NOON
+    views = await asyncio.gather(*(market.view(WGMI_BTC, NOON) for _ in range(20)))
+
+    assert 1 == len({id(view) for view in views})
+    assert (1, 1) == (len(vendors.calls("chart")), len(vendors.calls("ticker")))
+
+
+async def test_a_view_of_the_future_is_not_shared_with_the_past(market: Market, vendors: Vendors) -> None:
+    later = await look(market, vendors, NOON)
+
+    earlier = await look(market, vendors, NOON - timedelta(minutes=5))
+
+    assert earlier is not later
+
+
+async def test_a_missing_price_at_a_close_is_observed_as_of_that_close(market: Market, vendors: Vendors) -> None:
+    vendors.etf_last = (20.0, YESTERDAY)
+    await look(market, vendors, YESTERDAY + timedelta(hours=1))
+    vendors.faults["yahoo"] = [httpx.Response(404)] * 9
+
+    seen = (await look(market, vendors, CLOSE + timedelta(minutes=31))).observe(parse_rule("1d 8pp"))
+
+    assert (CLOSE, True) == (seen.at, seen.closing)

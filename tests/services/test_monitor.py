@@ -1,4 +1,5 @@
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from services.domain.decide import Side, Status
 from services.domain.episode import Entry, EntryKind, Subject
 from services.domain.errors import NotFoundError
 from services.domain.prices import Symbol
+from services.ports import StateChange
 from tests.fakes.floor import CLOSE, DESK, OPEN, OTHER_DESK, TODAY, YESTERDAY, Floor, trading_floor
 
 BEGIN = OPEN + timedelta(minutes=30)
@@ -323,3 +325,120 @@ async def test_an_alert_lasts_from_the_prices_that_opened_it_to_those_that_ended
 
     (closed,) = await floor.desk.history(DESK)
     assert (CLOSE, next_close) == (closed.opened_at, closed.closed_at)
+
+
+async def test_a_rule_that_joins_brings_newer_prices_and_the_end_shows_what_ended_it(floor: Floor) -> None:
+    await floor.desk.add_rule(DESK, "1d 8pp for 0s", "U1")
+    await floor.desk.add_rule(DESK, "1d 12pp for 0s", "U1")
+    await floor.ticks(BEGIN, [0.10, 0.13])
+    (joined,) = await floor.open_alerts()
+    await floor.ticks(BEGIN + timedelta(minutes=10), [0.01])
+    (closed,) = await floor.desk.history(DESK)
+
+    assert BEGIN + timedelta(minutes=5) == joined.as_of
+    assert 22.6 == pytest.approx(joined.etf.price)
+    assert [0.01, 0.01] == pytest.approx([fact.value for fact in closed.facts])
+    assert BEGIN + timedelta(minutes=10) == closed.as_of
+
+
+async def test_a_rule_that_has_cleared_is_not_followed_any_more(floor: Floor) -> None:
+    await floor.desk.add_rule(DESK, "1d 8pp for 0s", "U1")
+    await floor.desk.add_rule(DESK, "1d 12pp for 0s", "U1")
+    await floor.ticks(BEGIN, [0.13, 0.07, 0.11])
+
+    (alert,) = await floor.open_alerts()
+    cleared = next(fact for fact in alert.facts if not fact.active)
+
+    assert "1d 12pp for 0s" == cleared.rule
+    assert 0.07 == pytest.approx(cleared.value)
+
+
+async def test_a_rule_at_close_that_joins_does_not_put_older_prices_into_the_alert(floor: Floor) -> None:
+    await floor.desk.add_rule(DESK, "1d 8pp for 0s", "U1")
+    await floor.tick(BEGIN, 0.10)
+    floor.vendors.etf_moves[YESTERDAY] = 20.0
+    await floor.desk.add_rule(DESK, "5d 0.1pp at close", "U1")
+
+    await floor.tick(BEGIN + 5 * MINUTE, 0.10)
+
+    (alert,) = [one for one in await floor.open_alerts() if one.side is Side.ABOVE]
+    assert BEGIN <= alert.as_of
+
+
+async def test_an_episode_that_one_rule_hands_to_another_does_not_end_in_between(floor: Floor) -> None:
+    """At the close the live rule clears while the rule at close fires, on the same side."""
+    floor.vendors.etf_moves[TODAY] = 20.6
+    await floor.desk.add_rule(DESK, "1d 8pp for 0s", "U1")
+    await floor.tick(BEGIN, 0.10)
+    await floor.desk.add_rule(DESK, "1d 2pp at close", "U1")
+
+    await floor.tick(CLOSE + timedelta(minutes=20))
+
+    assert 1 == len(await floor.desk.history(DESK))
+    (alert,) = await floor.open_alerts()
+    assert "1d 2pp at close" == alert.lead.rule
+
+
+async def test_the_pairs_of_two_alerts_are_followed_each_with_its_own_prices(floor: Floor) -> None:
+    await floor.desk.add_rule(DESK, "1d 8pp for 0s on MARA/BTC", "U1")
+    await floor.desk.add_rule(DESK, "1d 8pp for 0s", "U1")
+
+    await floor.ticks(BEGIN, [0.10, 0.14])
+
+    assert {"MARA/BTC": "MARA", "WGMI/BTC": "WGMI"} == {
+        str(alert.pair): alert.etf.symbol for alert in await floor.open_alerts()
+    }
+    assert [True, True] == [alert.facts[0].active for alert in await floor.open_alerts()]
+
+
+async def test_the_pair_of_the_board_is_looked_at_without_any_rule(floor: Floor) -> None:
+    await floor.tick(BEGIN, 0.01)
+
+    view = floor.market.latest(floor.monitor.pair)
+    assert view is not None
+    assert BEGIN == view.now
+
+
+async def test_a_tick_that_meets_a_conflict_records_nothing_and_the_next_one_decides_anew(floor: Floor) -> None:
+    await floor.desk.add_rule(DESK, "1d 8pp for 0s", "U1")
+    await floor.tick(BEGIN, 0.01)
+    pairs = await floor.monitor.watchlist.pairs()
+    (watch,) = await floor.desk.rules(DESK)
+    later = replace(watch.state, dark_at=BEGIN)
+    revision = floor.monitor.watchlist._revision  # noqa: SLF001
+    await floor.store.record([StateChange(rule_id=watch.id, before=watch.state, after=later)], [], BEGIN)
+    floor.monitor.watchlist._revision, floor.monitor.watchlist._pairs = await floor.store.revision(), pairs  # noqa: SLF001
+
+    outdated = await floor.tick(BEGIN + MINUTE, 0.10)
+    nothing = await floor.open_alerts()
+    floor.monitor.watchlist._revision = revision  # noqa: SLF001 -- reads the rules again
+    decided = await floor.tick(BEGIN + 2 * MINUTE, 0.10)
+
+    assert (0, [], 1) == (outdated, nothing, decided)
+    assert 1 == len(await floor.open_alerts())
+
+
+async def test_a_breach_that_only_begins_wakes_no_delivery(floor: Floor) -> None:
+    await floor.desk.add_rule(DESK, "1d 8pp", "U1")
+
+    changed = await floor.tick(BEGIN, 0.10)
+
+    assert (1, []) == (changed, floor.nudges)
+
+
+async def test_ticks_more_often_than_each_minute_are_claimed_one_by_one(floor: Floor) -> None:
+    floor.monitor.every = timedelta(seconds=15)
+    await floor.desk.add_rule(DESK, "1d 8pp for 15s", "U1")
+
+    done = [await floor.tick(BEGIN + timedelta(seconds=second), 0.10) for second in (0, 5, 30)]
+
+    assert [1, 0, 1] == done
+
+
+async def test_a_simulated_leg_makes_the_alert_simulated(floor: Floor) -> None:
+    floor.market.history.crypto.simulated = True
+    await floor.desk.add_rule(DESK, "1d 8pp for 0s", "U1")
+
+    await floor.tick(BEGIN, 0.10)
+
+    assert [True] == [alert.simulated for alert in await floor.open_alerts()]

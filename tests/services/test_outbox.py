@@ -9,9 +9,9 @@ import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
 from handlers.delivery import SlackNotifier
-from services.domain.episode import Channel, EntryKind
+from services.domain.episode import Alert, Channel, EntryKind
 from services.domain.errors import StoreError
-from services.outbox import LONGEST_RETRY, Outbox, backoff
+from services.outbox import IDLE, LONGEST_RETRY, Outbox, backoff
 from services.ports import AlertChange
 from services.store import SqlStore
 from tests.fakes.alerts import AT, DESK, a_fact, an_alert, an_entry
@@ -280,6 +280,32 @@ async def eventually(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
         while not condition():  # noqa: ASYNC110 -- what is waited for has no event of its own
             await asyncio.sleep(0)
+
+
+async def test_an_attempt_is_noted_before_the_call(post: Post) -> None:
+    await post.open_alert()
+    seen: list[bool] = []
+
+    class Watching(SlackNotifier):
+        async def post(self, alert: Alert, *, key: str) -> str:
+            seen.extend(delivery.attempting for delivery in await post.store.due(AT))
+            return await super().post(alert, key=key)
+
+    client = AsyncWebClient(token=TOKEN, base_url=f"{post.slack.url}api/", timeout=1)
+    post.outbox.notifier = Watching(client, post.outbox.clock)
+    await post.outbox.deliver(AT)
+
+    assert [True] == seen
+
+
+async def test_the_loop_wakes_by_itself_when_a_retry_is_due(post: Post) -> None:
+    await post.open_alert()
+    post.slack.fail("chat.postMessage", Fault(status=429, headers={"Retry-After": "7"}))
+    await post.outbox.deliver(AT)
+
+    assert timedelta(seconds=7) == await post.outbox.until_due()
+    await post.outbox.deliver(AT + 7 * SECOND)
+    assert IDLE == await post.outbox.until_due()
 
 
 async def test_waits_double_to_five_minutes_and_are_spread_by_key(post: Post) -> None:
