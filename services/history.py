@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from services.domain.errors import SourceError
-from services.domain.prices import Bars, Closes, Symbol, moment
+from services.domain.prices import Bars, Closes, Symbol, instant, moment
 from services.domain.sessions import sessions_around
 
 if TYPE_CHECKING:
@@ -98,6 +98,7 @@ class History:
                 await _problem(self._fetch_quote(symbol, known)),
             ]
             known.problem = next(filter(None, problems), None)
+            known.bars = _recent_bars(known.bars, now)
             return known
 
     async def coin_at(self, symbol: Symbol, at: datetime) -> tuple[float, datetime] | None:
@@ -174,6 +175,11 @@ def _recent(known: Closes, now: datetime) -> Closes:
     """Let go of what has become older than is kept; the calendar does not reach back to it either."""
     first = int(np.searchsorted(known.sessions, np.datetime64(_since(now))))
     return known if first == 0 else replace(known, sessions=known.sessions[first:], prices=known.prices[first:])
+
+
+def _recent_bars(known: Bars, now: datetime) -> Bars:
+    first = int(np.searchsorted(known.opened_at, instant(_midnight(_since(now)))))
+    return known if first == 0 else replace(known, opened_at=known.opened_at[first:], closes=known.closes[first:])
 
 
 def _rebased(known: Closes, fresh: Closes) -> bool:

@@ -216,13 +216,15 @@ async def test_the_last_trade_is_asked_for_even_where_bars_cannot_be_had(store: 
 async def test_a_process_that_runs_for_years_keeps_no_more_than_it_started_with(store: SqlStore) -> None:
     vendors = Vendors(SetClock(IN_SESSION))
     history = a_history(vendors, store)
-    first = (await history.etf(WGMI, IN_SESSION)).closes
+    first, before = (await history.etf(WGMI, IN_SESSION)).closes, (await history.coin(BTC, IN_SESSION)).bars
 
     later = vendors.clock.advance(timedelta(days=500))
-    last = (await history.etf(WGMI, later)).closes
+    last, after = (await history.etf(WGMI, later)).closes, (await history.coin(BTC, later)).bars
 
     assert abs(len(first) - len(last)) < 5
+    assert len(before) == len(after)
     assert history.sessions(later).days[0] <= last.sessions[0]
+    assert abs(after.opened_at[0] - last.sessions[0]) < np.timedelta64(5, "D")
 
 
 async def test_many_who_ask_at_once_fetch_once(store: SqlStore) -> None:
