@@ -110,9 +110,13 @@ def _replay_rule(aligned: Aligned, rule: Rule, begin: int, end: int, sessions: i
     start = anchors(aligned, window)
     etf, crypto = returns(aligned.etf, start), returns(aligned.crypto, start)
     decided = np.cumsum(aligned.complete)  # lengths count the sessions that could be decided
-    state, steps, lengths, opened = RuleState(), list[Step](), list[int](), begin
+    quiet = state = RuleState()
+    steps, lengths, opened = list[Step](), list[int](), begin
     for row in range(begin, end):
-        value, at = values[row], moment(aligned.at[row])
+        value = values[row]
+        if state == quiet and abs(value) < rule.threshold:
+            continue  # `decide` would leave it quiet
+        at = moment(aligned.at[row])
         if value != value:  # noqa: PLR0124 -- NaN, the only number that differs from itself
             observation = Observation(at=at, value=None, reason="no price", closing=True)
         else:
