@@ -101,7 +101,7 @@ class Outbox:
             wait = LONGEST_RETRY if error.permanent else error.retry_after or backoff(delivery)
             counts = error.permanent or error.retry_after is None
             return await self._try_later(delivery, str(error), now + wait, counts=counts)
-        except Exception as error:  # one message that cannot be made must not hold up the others
+        except Exception as error:  # a message that cannot be made must not hold up other channels
             log.exception("alert %d cannot be told", delivery.alert.id)
             return await self._try_later(delivery, f"{type(error).__name__}: {error}", now + backoff(delivery))
         await self.store.mark_sent(delivery, message_id, now)
