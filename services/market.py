@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from services.domain.episode import LegStamp
 from services.domain.errors import NoHistoryError, SourceError
 from services.domain.measure import Metric, NotMeasured, Window, beta_series, drawdown, measure, reading
 from services.domain.prices import moment
+from services.history import SHARED_FOR
 
 if TYPE_CHECKING:
     from datetime import date, datetime
@@ -24,12 +26,11 @@ if TYPE_CHECKING:
     from services.domain.prices import Pair, Quote
     from services.domain.rule import Rule
     from services.domain.sessions import MarketState
-    from services.history import History
+    from services.history import EquityHistory, History
 
-LIVE_AT_MOST = timedelta(minutes=20)  # an ETF trade older than this is no live price
+LIVE_AT_MOST = timedelta(minutes=20)  # a trade older than this is no live price
 SAME_INSTANT = timedelta(minutes=1)
 LATE = timedelta(minutes=30)  # how long a first trade, or a final close, may be waited for
-SHARED_FOR = timedelta(seconds=20)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -65,7 +66,8 @@ class MarketView:
     """One pair at the moment `now`, as the board, the rules and the alerts see it.
 
     `close` is measured at the last session's close. `live` is measured inside the open session; where it is None,
-    `live_reason` says why. `gap` exists only while the ETF is shut. `problems` tells what the sources failed at.
+    `live_reason` says why. `awaits_trade` tells that the session has just begun and its source knows of no trade in
+    it yet. `gap` exists only while the ETF is shut. `problems` tells what the sources failed at.
     """
 
     pair: Pair
@@ -74,6 +76,7 @@ class MarketView:
     close: Snapshot
     live: Snapshot | None
     live_reason: str
+    awaits_trade: bool = False
     etf: Quote | None
     crypto: Quote | None
     gap: Gap | None
@@ -90,14 +93,13 @@ class MarketView:
         """Choose what a rule looks at; None where a live rule has nothing live to look at.
 
         A rule at close always sees the last close. Other rules see the live prices, and outside the session, or
-        until the ETF's first trade of the day, the last close.
+        until the ETF's first trade of the day, the last close; never where a source fails in the session.
         """
-        if rule.at_close or self.live is not None:
-            return self.close if rule.at_close else self.live
-        waiting = self.etf is None or self.etf.at < self.market.opens_at
-        if not self.market.is_open or (waiting and self.now < self.market.opens_at + LATE):
+        if rule.at_close:
             return self.close
-        return None
+        if self.live is None and (self.awaits_trade or not self.market.is_open):
+            return self.close
+        return self.live
 
     def observe(self, rule: Rule) -> Observation:
         """Read a rule's metric, or say why it cannot be read."""
@@ -133,9 +135,10 @@ class MarketView:
         return seen.etf, seen.crypto
 
     def _observe_gap(self) -> Observation:
-        """Read the implied gap; while the ETF trades there is none, so that a gap that was open resolves."""
+        """Read the implied gap; once the ETF trades there is none, so that a gap that was open resolves."""
         if self.market.is_open:
-            return Observation(at=self.now, value=0.0)
+            traded = self.etf is not None and self.etf.at >= self.market.opens_at
+            return Observation(at=self.now, value=0.0 if traded else None, reason="" if traded else self.live_reason)
         if self.gap is None or self.gap.implied is None:
             return Observation(at=self.now, value=None, reason="no bitcoin price since the close, or no beta")
         return Observation(at=self.gap.at, value=self.gap.implied)
@@ -147,11 +150,7 @@ class Market:
 
     history: History
     _views: dict[Pair, MarketView] = field(default_factory=dict)
-    _locks: dict[Pair, asyncio.Lock] = field(default_factory=dict)
-
-    def latest(self, pair: Pair) -> MarketView | None:
-        """Give the last view from memory, however old; None before the first."""
-        return self._views.get(pair)
+    _locks: WeakValueDictionary[Pair, asyncio.Lock] = field(default_factory=WeakValueDictionary)
 
     async def view(self, pair: Pair, now: datetime) -> MarketView:
         """Fetch, align and measure a pair.
@@ -161,9 +160,12 @@ class Market:
         """
         async with self._locks.setdefault(pair, asyncio.Lock()):
             known = self._views.get(pair)
-            if known is None or not known.now <= now < known.now + SHARED_FOR:
-                known = self._views[pair] = await self._build(pair, now)
-            return known
+            if known is not None and abs(now - known.now) < SHARED_FOR:
+                return known
+            built = await self._build(pair, now)
+            if known is None or known.now < now:  # someone who asked long ago must not turn the clock back
+                self._views[pair] = built
+            return built
 
     async def _build(self, pair: Pair, now: datetime) -> MarketView:
         """Take the way of the data once: fetch both legs, align them, add the live row, measure."""
@@ -176,23 +178,23 @@ class Market:
         market = sessions.state(now)
         aligned = align(pair, etf.closes, crypto.bars, sessions, until=now)
         live, live_reason = None, f"the market is shut; the last session was {market.session}"
-        if market.is_open or (np.isnan(aligned.etf[-1]) and now < market.closes_at + LATE):
+        if market.is_open or (not aligned.complete[-1] and now < market.closes_at + LATE):
             try:
                 live, live_reason = await self._live(aligned, market, etf.quote, crypto.quote, now)
             except SourceError as error:
                 live_reason = str(error)
                 problems.append(live_reason)
-        close = snapshot(aligned)
         return MarketView(
             pair=pair,
             now=now,
             market=market,
-            close=close,
+            close=snapshot(aligned),
             live=live,
             live_reason=live_reason,
+            awaits_trade=_awaits_trade(etf, market, now),
             etf=etf.quote,
             crypto=crypto.quote,
-            gap=None if market.is_open else implied_gap(aligned, crypto.quote),
+            gap=None if market.is_open else implied_gap(aligned, crypto.quote, now),
             left_out=aligned.left_out,
             problems=tuple(problems),
             simulated=self.history.simulated,
@@ -206,13 +208,17 @@ class Market:
             return None, f"no {closes.pair.etf} trade yet in the session of {market.session}"
         if crypto is None:
             return None, f"no {closes.pair.crypto} quote"
-        as_of = min(etf.at, crypto.at, market.closes_at)
+        traded_at = min(etf.at, market.closes_at)
+        as_of = min(traded_at, crypto.at)
         if now - as_of > LIVE_AT_MOST:
             older = etf if etf.at <= crypto.at else crypto
             minutes = int((now - older.at).total_seconds() // 60)
             return None, f"the last {older.symbol} trade at {older.source} is {minutes} min old"
-        if etf.at - as_of > SAME_INSTANT and etf.at < market.closes_at:
-            return None, f"the {crypto.symbol} quote is {int((etf.at - as_of).total_seconds())} s older than the ETF's"
+        if traded_at - as_of > SAME_INSTANT:
+            return (
+                None,
+                f"the {crypto.symbol} quote is {int((traded_at - as_of).total_seconds())} s older than the ETF's",
+            )
         price, at = crypto.price, crypto.at
         if crypto.at - as_of > SAME_INSTANT:
             found = await self.history.coin_at(crypto.symbol, as_of)
@@ -242,10 +248,16 @@ def snapshot(aligned: Aligned, stamps: tuple[LegStamp, LegStamp] | None = None) 
     )
 
 
-def implied_gap(closes: Aligned, crypto: Quote | None) -> Gap | None:
-    """Take bitcoin's move since the last close, and beta times it; None without a price on either end."""
+def _awaits_trade(etf: EquityHistory, market: MarketState, now: datetime) -> bool:
+    """Tell whether an open session is young and its source, which answers, knows of no trade in it yet."""
+    untraded = etf.problem is None and etf.quote is not None and etf.quote.at < market.opens_at
+    return market.is_open and untraded and now < market.opens_at + LATE
+
+
+def implied_gap(closes: Aligned, crypto: Quote | None, now: datetime) -> Gap | None:
+    """Take bitcoin's move since the last close, and beta times it; None without a fresh price on either end."""
     since = moment(closes.at[-1])
-    if crypto is None or crypto.at < since or np.isnan(closes.crypto[-1]):
+    if crypto is None or crypto.at < since or now - crypto.at > LIVE_AT_MOST or np.isnan(closes.crypto[-1]):
         return None
     move = crypto.price / float(closes.crypto[-1]) - 1
     beta = float(beta_series(closes)[-1])

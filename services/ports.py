@@ -67,6 +67,10 @@ class HistoryStore(Protocol):
         """Insert or overwrite session closes by (symbol, session), in one transaction."""
         ...
 
+    async def replace_closes(self, closes: Closes) -> None:
+        """Let session closes take the place of every one of their symbol, in one transaction."""
+        ...
+
     async def load_closes(self, symbol: Symbol, since: date) -> Closes:
         """Load session closes from `since` on; empty where there are none. Its source is that of the last close."""
         ...

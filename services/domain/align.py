@@ -112,7 +112,8 @@ def align(pair: Pair, etf: Closes, crypto: Bars, sessions: Sessions, *, until: d
 
     1. Take the calendar's sessions from the ETF's first close to its last, or to the last one closed at `until`.
     2. Put each ETF close on its session; a close on another date is left out.
-    3. Take the last bitcoin bar that ended at or before each close instant, at most 2 h old.
+    3. Take the last bitcoin bar that ended at or before each close instant, at most 2 h old. At the moment `until` the
+       bars must have come as far as the close: an older one is not taken for one that is still to be fetched.
 
     Daily bitcoin bars cannot answer at the close instant: each session then takes the UTC day of its own date, which
     ends 3 to 4 hours late; callers must warn. Raises NoHistoryError where no session is left.
@@ -128,6 +129,9 @@ def align(pair: Pair, etf: Closes, crypto: Bars, sessions: Sessions, *, until: d
     days, closes_at = sessions.days[first:last], sessions.closes_at[first:last]
     etf_prices, etf_out = _etf_leg(etf, days)
     crypto_prices, crypto_out = _crypto_leg(crypto, days, closes_at)
+    if until is not None and np.isfinite(crypto_prices[-1]) and not _reaches(crypto, closes_at[-1]):
+        crypto_prices[-1] = np.nan
+        crypto_out.append(_not_yet(crypto, days[-1].astype(object)))
     return Aligned(
         pair=pair,
         sessions=days,
@@ -181,15 +185,25 @@ def _crypto_leg(
         LeftOut(
             session=days[row].astype(object),
             leg=Leg.CRYPTO,
-            reason=f"no {bars.symbol} bar ended in the 2 h up to the close; {_last_bar(ended_at, index[row])}",
+            reason=f"no {bars.symbol} bar ended in the 2 h up to the close; {_last_bar(bars.ended_at, index[row] - 1)}",
         )
         for row in np.flatnonzero(~fresh)
     ]
     return prices, left_out
 
 
+def _reaches(bars: Bars, at: np.datetime64) -> bool:
+    """Tell whether no further bar can end at or before `at`."""
+    return bool(bars.ended_at[-1] + np.timedelta64(bars.interval) > at)
+
+
+def _not_yet(bars: Bars, session: date) -> LeftOut:
+    reason = f"the {bars.symbol} bar that ends at the close has not come yet; {_last_bar(bars.ended_at, len(bars) - 1)}"
+    return LeftOut(session=session, leg=Leg.CRYPTO, reason=reason)
+
+
 def _last_bar(ended_at: NDArray[np.datetime64], index: int) -> str:
-    if index == 0:
+    if index < 0:
         return "the bars begin later"
     return f"the last one before it ended {moment(ended_at[index]):%Y-%m-%d %H:%M} UTC"
 

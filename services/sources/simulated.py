@@ -41,13 +41,14 @@ NEWS, NEWS_BY_THE_OPEN, CALM_BY_THE_OPEN = 0.08, 0.8, 0.35  # a day's own move, 
 class Simulated:
     """An EquitySource and a CryptoSource in which any symbol trades; nothing later than the clock is told.
 
-    Bars, closes and quotes are read off the same minutes, to the cent. ETFs follow the simulated BTC.
+    Bars, closes and quotes are read off the same minutes, to the cent. ETFs follow the simulated BTC. The name tells
+    any seed but the usual one, so that two markets are never taken for one.
     """
 
-    name = "SIMULATED"
     simulated = True
 
     def __init__(self, clock: Clock, *, seed: int = SEED) -> None:
+        self.name = "SIMULATED" if seed == SEED else f"SIMULATED {seed}"
         self._clock, self._seed = clock, seed
         self._sessions = sessions_between(FIRST_DAY, LAST_DAY)
         self._years = years_of(self._sessions)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from services.domain.prices import Bars, Closes, instant
 from services.store import tables
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
     from sqlalchemy import Row, Select, Table
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
     from services.domain.prices import Symbol
 
@@ -28,9 +29,14 @@ class History(Part):
 
     async def save_closes(self, closes: Closes) -> None:
         """Insert or overwrite session closes by (symbol, session), in one transaction."""
-        same = {"symbol": closes.symbol, "source": closes.source}
-        priced = zip(_whole(closes.sessions, "D"), closes.prices.tolist(), strict=True)
-        await self._save(tables.closes, [{**same, "session_day": day, "price": price} for day, price in priced])
+        async with self._database.write() as tx:
+            await _save(tx, tables.closes, _rows_of(closes))
+
+    async def replace_closes(self, closes: Closes) -> None:
+        """Let session closes take the place of every one of their symbol, in one transaction."""
+        async with self._database.write() as tx:
+            await tx.execute(delete(tables.closes).where(tables.closes.c.symbol == closes.symbol))
+            await _save(tx, tables.closes, _rows_of(closes))
 
     async def load_closes(self, symbol: Symbol, since: date) -> Closes:
         """Load session closes from `since` on; empty where there are none. Its source is that of the last close."""
@@ -47,7 +53,9 @@ class History(Part):
         """Insert or overwrite bars by (symbol, interval, opening time), in one transaction."""
         same = {"symbol": bars.symbol, "interval_s": _seconds(bars.interval), "source": bars.source}
         priced = zip(_whole(bars.opened_at, "s"), bars.closes.tolist(), strict=True)
-        await self._save(tables.bars, [{**same, "opened_at_s": second, "close": close} for second, close in priced])
+        rows = [{**same, "opened_at_s": second, "close": close} for second, close in priced]
+        async with self._database.write() as tx:
+            await _save(tx, tables.bars, rows)
 
     async def load_bars(self, symbol: Symbol, interval: timedelta, since: datetime) -> Bars:
         """Load bars that open at or after `since`; empty where there are none. Its source is that of the last bar."""
@@ -61,19 +69,25 @@ class History(Part):
         opened_at, prices, source = _columns(rows, "s")
         return Bars(symbol=symbol, interval=interval, opened_at=opened_at, closes=prices, source=source)
 
-    async def _save(self, table: Table, rows: Sequence[dict[str, Any]]) -> None:
-        async with self._database.write() as tx:
-            new = insert(tx, table)
-            upsert = new.on_conflict_do_update(
-                index_elements=table.primary_key,
-                set_={column.name: new.excluded[column.name] for column in table.c if not column.primary_key},
-            )
-            for start in range(0, len(rows), CHUNK):
-                await tx.execute(upsert, rows[start : start + CHUNK])
-
     async def _load(self, query: Select[int, float, str]) -> Sequence[Row[int, float, str]]:
         async with self._database.read() as tx:
             return (await tx.execute(query)).all()
+
+
+def _rows_of(closes: Closes) -> list[dict[str, Any]]:
+    same = {"symbol": closes.symbol, "source": closes.source}
+    priced = zip(_whole(closes.sessions, "D"), closes.prices.tolist(), strict=True)
+    return [{**same, "session_day": day, "price": price} for day, price in priced]
+
+
+async def _save(tx: AsyncConnection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+    new = insert(tx, table)
+    upsert = new.on_conflict_do_update(
+        index_elements=table.primary_key,
+        set_={column.name: new.excluded[column.name] for column in table.c if not column.primary_key},
+    )
+    for start in range(0, len(rows), CHUNK):
+        await tx.execute(upsert, rows[start : start + CHUNK])
 
 
 def _columns(

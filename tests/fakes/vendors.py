@@ -21,7 +21,7 @@ HOUR_S = 3600
 
 @dataclass(slots=True)
 class Vendors:
-    """A calm market: the ETF near 20 dollars, bitcoin near 50,000, until a test moves them.
+    """A calm market: the ETF near 20 dollars from `etf_begins` on, bitcoin near 50,000, until a test moves them.
 
     `etf_moves` overrides closes by session, `etf_last` is the last trade of an open session, and `crypto_moves` sets
     bitcoin's price from an instant on. `faults` maps a vendor to what it answers instead, in turn; None lets one pass.
@@ -31,6 +31,8 @@ class Vendors:
     etf_moves: dict[date, float] = field(default_factory=dict)
     etf_last: tuple[float, datetime] | None = None
     etf_scale: float = 1.0
+    etf_begins: date = date(2000, 1, 1)
+    last_trade_known: bool = True
     crypto_moves: dict[datetime, float] = field(default_factory=dict)
     faults: dict[str, list[httpx.Response | None]] = field(default_factory=dict)
     requests: list[httpx.Request] = field(default_factory=list)
@@ -70,7 +72,7 @@ class Vendors:
         return 50_000 * (1 + 0.01 * math.sin(at.timestamp() / HOUR_S / 7))
 
     def _chart(self, request: httpx.Request) -> dict[str, object]:
-        since = moment(np.datetime64(int(request.url.params["period1"]), "s")).date()
+        since = max(self.etf_begins, moment(np.datetime64(int(request.url.params["period1"]), "s")).date())
         now = instant(self.clock.at)
         rows = np.flatnonzero((CALENDAR.days >= np.datetime64(since)) & (CALENDAR.closes_at <= now))
         stamps = [int(CALENDAR.opens_at[row].astype(np.int64)) for row in rows]
@@ -83,13 +85,13 @@ class Vendors:
         if state.is_open and last[1] >= state.opens_at:  # the open session's bar is live
             stamps.append(int(last[1].timestamp()))
             closes.append(last[0])
-        meta = {
+        meta: dict[str, object] = {
             "symbol": request.url.path.rsplit("/", 1)[-1],
             "currency": "USD",
             "exchangeTimezoneName": "America/New_York",
-            "regularMarketPrice": last[0],
-            "regularMarketTime": int(last[1].timestamp()),
         }
+        if self.last_trade_known:
+            meta |= {"regularMarketPrice": last[0], "regularMarketTime": int(last[1].timestamp())}
         result = {"meta": meta, "timestamp": stamps, "indicators": {"quote": [{"close": closes}]}}
         return {"chart": {"result": [result], "error": None}}
 

@@ -93,7 +93,7 @@ def shut_view(*, crypto: float = 94_050.0, now: datetime = SHUT_AT) -> MarketVie
         live=None,
         live_reason=f"the market is shut; the last session was {LAST_CLOSE}",
         crypto=quote,
-        gap=implied_gap(closes(), quote),
+        gap=implied_gap(closes(), quote, now),
     )
 
 

@@ -17,6 +17,7 @@ WGMI, BTC = Symbol("WGMI"), Symbol("BTC")
 IN_SESSION = datetime(2026, 3, 4, 16, 0, tzinfo=UTC)
 CLOSE = datetime(2026, 3, 4, 21, 0, tzinfo=UTC)
 TODAY = date(2026, 3, 4)
+MINUTE = timedelta(minutes=1)
 
 
 @pytest.fixture
@@ -76,7 +77,9 @@ async def test_the_price_of_the_open_session_is_a_quote_and_no_close(store: SqlS
     [
         pytest.param(timedelta(minutes=1), timedelta(minutes=-2), date(2026, 3, 3), id="the last trade is still older"),
         pytest.param(timedelta(minutes=1), timedelta(0), TODAY, id="the vendor's clock has passed the close"),
-        pytest.param(timedelta(minutes=15), timedelta(minutes=-2), TODAY, id="a thin close has settled"),
+        pytest.param(timedelta(minutes=15), timedelta(minutes=-20), TODAY, id="a thin close has settled"),
+        pytest.param(timedelta(minutes=16), timedelta(minutes=-21), date(2026, 3, 3), id="a frozen trade is no close"),
+        pytest.param(timedelta(minutes=120), timedelta(minutes=-21), TODAY, id="nothing newer can be hoped for"),
     ],
 )
 async def test_a_close_is_final_once_the_vendor_has_passed_it(
@@ -94,9 +97,108 @@ async def test_out_of_hours_the_etf_is_asked_once(store: SqlStore) -> None:
     history = a_history(vendors, store)
 
     for _ in range(3):
-        await history.etf(WGMI, vendors.clock.advance(timedelta(minutes=1)))
+        await history.etf(WGMI, vendors.clock.advance(MINUTE))
 
     assert 1 == len(vendors.calls("chart"))
+
+
+async def test_an_hour_after_the_close_it_is_confirmed_once(store: SqlStore) -> None:
+    vendors = Vendors(SetClock(CLOSE + timedelta(minutes=20)))
+    history = a_history(vendors, store)
+    await history.etf(WGMI, vendors.clock.at)
+    vendors.etf_moves[TODAY] = 23.0
+    vendors.requests.clear()
+
+    asked = [await history.etf(WGMI, vendors.clock.advance(timedelta(minutes=20))) for _ in range(6)]
+
+    assert 23.0 == asked[-1].closes.prices[-1]
+    assert 1 == len(vendors.calls("chart"))
+
+
+async def test_an_older_trade_from_a_cache_does_not_replace_a_newer_one(store: SqlStore) -> None:
+    vendors = Vendors(SetClock(IN_SESSION), etf_last=(25.0, IN_SESSION))
+    history = a_history(vendors, store)
+    await history.etf(WGMI, IN_SESSION)
+
+    vendors.etf_last = (20.0, IN_SESSION - timedelta(days=1))
+    etf = await history.etf(WGMI, vendors.clock.advance(MINUTE))
+
+    assert etf.quote is not None
+    assert (25.0, IN_SESSION) == (etf.quote.price, etf.quote.at)
+
+
+async def test_a_trade_of_the_future_is_not_believed(store: SqlStore) -> None:
+    vendors = Vendors(SetClock(IN_SESSION), etf_last=(25.0, IN_SESSION + timedelta(minutes=2)))
+
+    etf = await a_history(vendors, store).etf(WGMI, IN_SESSION)
+
+    assert (None, "Yahoo on WGMI: its last trade is of 16:02:00 UTC, ahead of our clock") == (etf.quote, etf.problem)
+
+
+async def test_a_source_that_knows_no_last_trade_gives_closes_that_settle(store: SqlStore) -> None:
+    vendors = Vendors(SetClock(CLOSE + timedelta(minutes=1)), last_trade_known=False)
+    history = a_history(vendors, store)
+
+    early = await history.etf(WGMI, vendors.clock.at)
+    late = await history.etf(WGMI, vendors.clock.advance(timedelta(minutes=14)))
+
+    assert [date(2026, 3, 3), TODAY] == [one.closes.sessions[-1].astype(object) for one in (early, late)]
+    assert (None, None) == (early.quote, late.quote)
+
+
+async def test_a_last_trade_that_an_answer_leaves_out_is_kept(store: SqlStore) -> None:
+    vendors = Vendors(SetClock(IN_SESSION), etf_last=(25.0, IN_SESSION))
+    history = a_history(vendors, store)
+    before = await history.etf(WGMI, IN_SESSION)
+
+    vendors.last_trade_known = False
+    after = await history.etf(WGMI, vendors.clock.advance(MINUTE))
+
+    assert before.quote == after.quote is not None
+
+
+async def test_nothing_is_kept_of_a_symbol_that_nobody_knows(store: SqlStore) -> None:
+    vendors = Vendors(SetClock(IN_SESSION))
+    history = a_history(vendors, store)
+    vendors.faults["yahoo"] = [httpx.Response(404)] * 50
+
+    for number in range(50):
+        await history.etf(Symbol(f"NONE{number}"), IN_SESSION)
+
+    assert (0, 0) == (len(history._equities), len(history._locks))  # noqa: SLF001 -- memory is what this is about
+
+
+async def test_each_simulated_market_has_its_own_prices(store: SqlStore) -> None:
+    clock = SetClock(IN_SESSION)
+    markets = [Simulated(clock, seed=seed) for seed in (1, 7, 1)]
+
+    first, other, again = [
+        (await History(market, market, store).etf(WGMI, IN_SESSION)).closes.prices.tolist() for market in markets
+    ]
+
+    assert first == again != other
+
+
+async def test_one_simulated_leg_makes_the_whole_simulated(store: SqlStore) -> None:
+    vendors = Vendors(SetClock(IN_SESSION))
+    simulated = Simulated(vendors.clock)
+    etf, btc = vendors.yahoo(), vendors.coinbase()
+
+    histories = [History(simulated, btc, store), History(etf, simulated, store), History(etf, btc, store)]
+
+    assert [True, True, False] == [history.simulated for history in histories]
+
+
+async def test_a_split_leaves_none_of_the_old_prices_behind(store: SqlStore) -> None:
+    vendors = Vendors(SetClock(IN_SESSION))
+    history = a_history(vendors, store)
+    before = (await history.etf(WGMI, IN_SESSION)).closes
+
+    vendors.etf_scale, vendors.etf_begins = 0.1, before.sessions[9].astype(object)
+    after = (await history.etf(WGMI, vendors.clock.advance(MINUTE))).closes
+
+    assert after.prices.max() < 3
+    assert after.prices.tolist() == (await store.load_closes(WGMI, date(2000, 1, 1))).prices.tolist()
 
 
 async def test_bitcoin_bars_are_asked_for_once_an_hour_and_the_last_trade_each_time(store: SqlStore) -> None:
@@ -117,24 +219,25 @@ async def test_a_close_that_the_vendor_corrects_is_corrected_here_too(store: Sql
     await history.etf(WGMI, IN_SESSION)
 
     vendors.etf_moves[date(2026, 3, 2)] = 20.5
-    etf = await history.etf(WGMI, IN_SESSION)
+    etf = await history.etf(WGMI, vendors.clock.advance(MINUTE))
 
     assert 20.5 == etf.closes.prices[etf.closes.sessions == np.datetime64("2026-03-02")][0]
     stored = await store.load_closes(WGMI, date(2026, 3, 2))
     assert 20.5 == stored.prices[0]
 
 
-async def test_a_split_makes_the_whole_past_be_fetched_anew(store: SqlStore) -> None:
+@pytest.mark.parametrize("scale", [pytest.param(0.1, id="10 for 1"), pytest.param(10 / 11, id="11 for 10")])
+async def test_a_split_makes_the_whole_past_be_fetched_anew(store: SqlStore, scale: float) -> None:
     vendors = Vendors(SetClock(IN_SESSION))
     history = a_history(vendors, store)
     before = (await history.etf(WGMI, IN_SESSION)).closes.prices.copy()
 
-    vendors.etf_scale = 0.1
-    after = (await history.etf(WGMI, IN_SESSION)).closes
+    vendors.etf_scale = scale
+    after = (await history.etf(WGMI, vendors.clock.advance(MINUTE))).closes
 
-    np.testing.assert_allclose(after.prices, before / 10)
+    np.testing.assert_allclose(after.prices, before * scale)
     stored = await store.load_closes(WGMI, date(2020, 1, 1))
-    np.testing.assert_allclose(stored.prices, before / 10)
+    np.testing.assert_allclose(stored.prices, before * scale)
 
 
 async def test_a_vendor_that_fails_leaves_what_is_known_and_says_why(store: SqlStore) -> None:
@@ -143,7 +246,7 @@ async def test_a_vendor_that_fails_leaves_what_is_known_and_says_why(store: SqlS
     known = len((await history.etf(WGMI, IN_SESSION)).closes)
     vendors.faults["yahoo"] = [httpx.Response(429, text="Too Many Requests\r\n")]
 
-    failed = await history.etf(WGMI, IN_SESSION)
+    failed = await history.etf(WGMI, vendors.clock.advance(MINUTE))
 
     assert (known, "Yahoo on WGMI: throttled") == (len(failed.closes), (failed.problem or "")[:24])
     mended = await history.etf(WGMI, vendors.clock.advance(timedelta(minutes=16)))
@@ -157,7 +260,7 @@ async def test_a_long_first_fetch_that_breaks_off_goes_on_where_it_was(store: Sq
 
     problem = (await history.coin(BTC, IN_SESSION)).problem
     vendors.requests.clear()
-    whole = await history.coin(BTC, IN_SESSION)
+    whole = await history.coin(BTC, vendors.clock.advance(MINUTE))
 
     assert "check the symbol" in (problem or "")
     assert "2024-03-08T22:00:00Z" == vendors.calls("candles")[0].url.params["start"]  # two hours before the break
@@ -195,7 +298,7 @@ async def test_what_has_not_changed_is_not_written_again(store: SqlStore) -> Non
     history = a_history(vendors, store)
     before = (await history.etf(WGMI, IN_SESSION)).closes
 
-    after = (await history.etf(WGMI, IN_SESSION)).closes
+    after = (await history.etf(WGMI, vendors.clock.advance(MINUTE))).closes
 
     assert before is after
 
@@ -213,18 +316,19 @@ async def test_the_last_trade_is_asked_for_even_where_bars_cannot_be_had(store: 
     assert "Coinbase on BTC" in (coin.problem or "")
 
 
-async def test_a_process_that_runs_for_years_keeps_no_more_than_it_started_with(store: SqlStore) -> None:
+async def test_what_has_been_kept_never_rolls_off(store: SqlStore) -> None:
     vendors = Vendors(SetClock(IN_SESSION))
     history = a_history(vendors, store)
     first, before = (await history.etf(WGMI, IN_SESSION)).closes, (await history.coin(BTC, IN_SESSION)).bars
 
     later = vendors.clock.advance(timedelta(days=500))
-    last, after = (await history.etf(WGMI, later)).closes, (await history.coin(BTC, later)).bars
+    await history.etf(WGMI, later)
+    await history.coin(BTC, later)
+    again = a_history(vendors, store)
+    etf, coin = await again.etf(WGMI, later), await again.coin(BTC, later)
 
-    assert abs(len(first) - len(last)) < 5
-    assert len(before) == len(after)
-    assert history.sessions(later).days[0] <= last.sessions[0]
-    assert abs(after.opened_at[0] - last.sessions[0]) < np.timedelta64(5, "D")
+    assert (first.sessions[0], before.opened_at[0]) == (etf.closes.sessions[0], coin.bars.opened_at[0])
+    assert history.sessions(later).days[0] <= etf.closes.sessions[0]
 
 
 async def test_many_who_ask_at_once_fetch_once(store: SqlStore) -> None:
@@ -256,8 +360,8 @@ async def test_a_close_that_is_corrected_by_a_tenth_is_no_split(store: SqlStore)
     vendors.requests.clear()
 
     vendors.etf_moves[date(2026, 3, 2)] = 22.0
-    await history.etf(WGMI, IN_SESSION)
+    await history.etf(WGMI, vendors.clock.advance(MINUTE))
     vendors.etf_moves[date(2026, 3, 2)] = 30.0
-    await history.etf(WGMI, IN_SESSION)
+    await history.etf(WGMI, vendors.clock.advance(MINUTE))
 
     assert 3 == len(vendors.calls("chart"))  # one for the correction, two for what looks like a split

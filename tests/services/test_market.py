@@ -7,7 +7,7 @@ import pytest
 
 from services.domain.errors import NoHistoryError
 from services.domain.measure import Measurement, NotMeasured, Window
-from services.domain.prices import WGMI_BTC
+from services.domain.prices import WGMI_BTC, Pair, Symbol
 from services.domain.rule import parse_rule
 from services.history import History
 from services.market import Market, MarketView
@@ -84,6 +84,27 @@ async def test_before_the_first_trade_of_the_day_rules_see_the_last_close(market
     assert (YESTERDAY, True) == (seen.at, seen.closing)
     assert seen.value is not None
     assert seen.value > 0.2
+
+
+async def test_a_source_that_fails_in_the_session_is_no_reason_to_look_at_yesterday(
+    market: Market, vendors: Vendors
+) -> None:
+    await look(market, vendors, YESTERDAY + timedelta(hours=1))
+    vendors.faults["yahoo"] = [httpx.Response(404)] * 9
+
+    seen = (await look(market, vendors, OPEN + timedelta(minutes=2))).observe(parse_rule("1d 8pp"))
+    gap = (await look(market, vendors, OPEN + timedelta(minutes=3))).observe(parse_rule("gap 5%"))
+
+    assert (None, "no WGMI trade yet in the session of 2026-03-04") == (seen.value, seen.reason)
+    assert (None, "no WGMI trade yet in the session of 2026-03-04") == (gap.value, gap.reason)
+
+
+async def test_a_source_without_last_trades_is_no_reason_to_look_at_yesterday(market: Market, vendors: Vendors) -> None:
+    vendors.last_trade_known = False
+
+    view = await look(market, vendors, OPEN + timedelta(minutes=2))
+
+    assert view.observe(parse_rule("1d 8pp")).value is None
 
 
 async def test_half_an_hour_without_a_first_trade_is_no_data(market: Market, vendors: Vendors) -> None:
@@ -227,11 +248,10 @@ async def test_a_view_is_shared_for_a_few_seconds_and_fetched_once(market: Marke
     first = await look(market, vendors, NOON)
     calls = len(vendors.requests)
 
-    again = await look(market, vendors, NOON + timedelta(seconds=19))
-    later = await look(market, vendors, NOON + timedelta(seconds=20))
+    again = await look(market, vendors, NOON + timedelta(seconds=9))
+    later = await look(market, vendors, NOON + timedelta(seconds=10))
 
-    assert first is again
-    assert later is market.latest(WGMI_BTC)
+    assert first is again is not later
     assert len(vendors.requests) == calls + 2  # one chart, one ticker
 
 
@@ -240,7 +260,6 @@ async def test_no_prices_at_all_say_what_the_source_said(market: Market, vendors
 
     with pytest.raises(NoHistoryError, match=r"No WGMI prices yet\. Yahoo on WGMI: knows no symbol"):
         await look(market, vendors, NOON)
-    assert market.latest(WGMI_BTC) is None
 
 
 @pytest.mark.parametrize(
@@ -259,6 +278,58 @@ async def test_live_follows_the_calendar(
 
     assert view.live is not None
     assert (session, half_day) == (view.live.session, view.market.half_day)
+
+
+async def test_a_close_waits_for_the_bitcoin_bar_that_ends_with_it(market: Market, vendors: Vendors) -> None:
+    vendors.etf_moves[date(2026, 3, 4)] = 22.0
+    vendors.etf_last = (22.0, CLOSE)
+    await look(market, vendors, CLOSE - timedelta(minutes=1))
+    vendors.crypto_moves = {CLOSE - timedelta(minutes=30): 60_000.0}
+    down = httpx.Response(404, json={"message": "NotFound"})
+
+    vendors.faults["coinbase"] = [down]  # the bars fail, the ticker answers
+    waiting = await look(market, vendors, CLOSE + timedelta(seconds=20))
+    vendors.faults["coinbase"] = [down]
+    dark = await look(market, vendors, CLOSE + timedelta(minutes=31))
+    final = await look(market, vendors, CLOSE + timedelta(minutes=32))
+
+    assert waiting.live is not None
+    assert (60_000.0, False) == (waiting.live.crypto and waiting.live.crypto.price, one_day(waiting).crypto_return < 0)
+    reason = "2026-03-04: the BTC bar that ends at the close has not come yet; the last one before it ended 2026-03-04"
+    assert (None, f"{reason} 20:00 UTC") == (
+        dark.observe(parse_rule("1d 8pp")).value,
+        dark.observe(parse_rule("1d 8pp at close")).reason,
+    )
+    assert (None, CLOSE) == (final.live, final.current.at)
+    assert 60_000.0 == (final.current.crypto and final.current.crypto.price)
+
+
+async def test_after_the_close_an_older_bitcoin_price_is_not_paired_with_the_last_trade(
+    market: Market, vendors: Vendors
+) -> None:
+    await look(market, vendors, CLOSE - timedelta(minutes=3))
+    vendors.etf_last = (22.0, CLOSE + timedelta(seconds=1))
+    vendors.faults["coinbase"] = [httpx.Response(404, json={"message": "NotFound"})] * 9
+
+    view = await look(market, vendors, CLOSE + timedelta(seconds=30))
+
+    assert (None, "the BTC quote is 180 s older than the ETF's") == (view.live, view.live_reason)
+
+
+@pytest.mark.parametrize(
+    ("older", "expected"),
+    [pytest.param(timedelta(minutes=1), True, id="a minute"), pytest.param(timedelta(seconds=61), False, id="more")],
+)
+async def test_two_quotes_are_of_one_instant_within_a_minute(
+    market: Market, vendors: Vendors, older: timedelta, expected: bool
+) -> None:
+    await look(market, vendors, NOON - older)
+    vendors.etf_last = (22.0, NOON)
+    vendors.faults["coinbase"] = [httpx.Response(404, json={"message": "NotFound"})]
+
+    view = await look(market, vendors, NOON)
+
+    assert expected is (view.live is not None)
 
 
 async def test_trades_after_the_close_are_not_read_beyond_it(market: Market, vendors: Vendors) -> None:
@@ -286,6 +357,36 @@ async def test_the_last_trades_stand_in_for_half_an_hour_and_no_longer(market: M
     assert over.live is None
 
 
+async def test_an_old_bitcoin_quote_implies_no_gap(market: Market, vendors: Vendors) -> None:
+    await look(market, vendors, CLOSE + timedelta(hours=1))
+    vendors.faults["coinbase"] = [httpx.Response(404, json={"message": "NotFound"})] * 99
+
+    fresh = await look(market, vendors, CLOSE + timedelta(hours=1, minutes=20))
+    old = await look(market, vendors, CLOSE + timedelta(hours=1, minutes=21))
+
+    assert fresh.gap is not None
+    assert old.gap is None
+
+
+async def test_a_gap_from_a_close_without_a_bitcoin_price_is_none(market: Market, vendors: Vendors) -> None:
+    await look(market, vendors, CLOSE - timedelta(minutes=1))
+    vendors.faults["coinbase"] = [httpx.Response(404, json={"message": "NotFound"})]
+
+    view = await look(market, vendors, CLOSE + timedelta(minutes=1))
+
+    assert view.crypto is not None
+    assert view.gap is None
+
+
+async def test_the_gap_goes_on_until_the_etf_has_traded(market: Market, vendors: Vendors) -> None:
+    vendors.etf_last = (20.0, YESTERDAY)
+    untraded = await look(market, vendors, OPEN + timedelta(minutes=1))
+    vendors.etf_last = (20.0, OPEN + timedelta(minutes=2))
+    traded = await look(market, vendors, OPEN + timedelta(minutes=3))
+
+    assert [None, 0.0] == [view.observe(parse_rule("gap 5%")).value for view in (untraded, traded)]
+
+
 async def test_a_bitcoin_quote_from_before_the_close_implies_no_gap(market: Market, vendors: Vendors) -> None:
     await look(market, vendors, CLOSE - timedelta(minutes=5))
     vendors.faults["coinbase"] = [None, httpx.Response(404, json={"message": "NotFound"})]
@@ -303,12 +404,22 @@ async def test_many_who_ask_at_once_cause_one_fetch(market: Market, vendors: Ven
     assert (1, 1) == (len(vendors.calls("chart")), len(vendors.calls("ticker")))
 
 
-async def test_a_view_of_the_future_is_not_shared_with_the_past(market: Market, vendors: Vendors) -> None:
+async def test_one_who_asked_long_ago_does_not_turn_the_clock_back(market: Market, vendors: Vendors) -> None:
     later = await look(market, vendors, NOON)
 
     earlier = await look(market, vendors, NOON - timedelta(minutes=5))
+    again = await look(market, vendors, NOON + timedelta(seconds=5))
 
     assert earlier is not later
+    assert later is again
+
+
+async def test_pairs_that_share_bitcoin_ask_for_it_once(market: Market, vendors: Vendors) -> None:
+    vendors.clock.at = NOON
+
+    await asyncio.gather(*(market.view(Pair(etf=Symbol(etf), crypto=Symbol("BTC")), NOON) for etf in ("WGMI", "MARA")))
+
+    assert (2, 1) == (len(vendors.calls("chart")), len(vendors.calls("ticker")))
 
 
 async def test_a_missing_price_at_a_close_is_observed_as_of_that_close(market: Market, vendors: Vendors) -> None:

@@ -103,6 +103,26 @@ def test_a_session_whose_close_is_late_is_a_row_without_an_etf_price() -> None:
     assert rows.complete.tolist() == [True, False]
 
 
+@pytest.mark.parametrize(
+    ("last_ended", "expected"),
+    [
+        pytest.param("2025-12-01T20:00", [100.0, None], id="the bar that ends at the close is still to come"),
+        pytest.param("2025-12-01T21:00", [100.0, 100.0], id="it has come"),
+        pytest.param("2025-12-01T22:00", [100.0, 100.0], id="it will never come: a later one has"),
+    ],
+)
+def test_a_bar_still_to_be_fetched_is_waited_for(last_ended: str, expected: list[float | None]) -> None:
+    hours = {at("2025-11-26T00:00") + timedelta(hours=n): 100.0 for n in range(200)}
+    come = {opened: price for opened, price in hours.items() if opened + timedelta(hours=1) <= at(last_ended)}
+    if last_ended.endswith("22:00"):
+        del come[at("2025-12-01T20:00")]
+
+    rows = aligned({HALF_DAY: 20.0, FULL_DAY: 21.0}, crypto_bars(come), until=at("2025-12-02T04:00"))
+
+    assert expected == [None if np.isnan(price) else price for price in rows.crypto.tolist()]
+    assert (None in expected) is ("has not come yet" in "".join(out.reason for out in rows.left_out))
+
+
 def test_daily_bitcoin_takes_the_day_of_the_same_date() -> None:
     days = {at("2025-11-28"): 100.0, at("2025-11-29"): 101.0}
 

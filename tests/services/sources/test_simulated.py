@@ -337,4 +337,6 @@ async def test_outside_its_years_the_market_says_so(at: datetime) -> None:
 
 
 def test_the_simulated_market_says_what_it_is() -> None:
-    assert ("SIMULATED", True) == (Simulated.name, Simulated.simulated)
+    usual, other = market(BEGIN), Simulated(SetClock(BEGIN), seed=7)
+
+    assert ("SIMULATED", "SIMULATED 7", True) == (usual.name, other.name, Simulated.simulated)
