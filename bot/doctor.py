@@ -78,7 +78,7 @@ async def check_database(url: str) -> Finding:
             "database", str(error), "Check MINERPULSE_DATABASE_URL; an older database needs `minerpulse migrate`."
         )
     await store.aclose()
-    return ok("database", "reachable, with this version's schema")
+    return ok("database", f"{store.name}: reachable, with this version's schema")
 
 
 async def check_etf(app: App) -> Finding:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import click
 
+from bot.clock import SystemClock
 from services.domain.align import align
+from services.domain.errors import PriceFileError
 from services.domain.prices import WGMI_BTC
 from services.domain.sessions import sessions_between
+from services.history import SETTLED_AFTER
 from services.sources.files import daily_warning, read_crypto_csv, read_etf_csv
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import date, datetime
     from pathlib import Path
 
     from services.domain.align import Aligned
@@ -23,24 +27,40 @@ WEEK = timedelta(days=7)  # the calendar needs sessions on both sides of a singl
 DAY = timedelta(days=1)
 
 
-def read_files(etf: Path, btc: Path) -> tuple[Closes, Bars]:
-    """Read both files; daily bitcoin bars are warned about on stderr. Raises PriceFileError."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PriceFiles:
+    """Both legs as their files have them, and what their reader must be warned of."""
+
+    closes: Closes
+    bars: Bars
+    warnings: tuple[str, ...]
+
+
+def read_files(etf: Path, btc: Path) -> PriceFiles:
+    """Read both files; daily bitcoin bars are warned about on stderr too. Raises PriceFileError."""
     closes, bars = read_etf_csv(etf, WGMI_BTC.etf), read_crypto_csv(btc, WGMI_BTC.crypto)
+    _refuse_the_future(etf, closes.sessions[-1].item())
+    _refuse_the_future(btc, bars.opened_at[-1].item().date())
     warning = daily_warning(bars)
     if warning:
         click.secho(f"WARNING: {warning}", err=True, fg="yellow", bold=True)
-    return closes, bars
+    return PriceFiles(closes=closes, bars=bars, warnings=(warning,) if warning else ())
 
 
-def aligned(closes: Closes, bars: Bars) -> Aligned:
+def aligned(files: PriceFiles) -> Aligned:
     """Align both legs over every session that the ETF's file spans; bitcoin's earlier bars may still hold its high."""
-    first, last = (day.item() for day in closes.sessions[[0, -1]])
-    first = min(first, bars.opened_at[0].item().date())
-    return align(WGMI_BTC, closes, bars, sessions_between(first - WEEK, last + WEEK))
+    first, last = (day.item() for day in files.closes.sessions[[0, -1]])
+    first = min(first, files.bars.opened_at[0].item().date())
+    return align(WGMI_BTC, files.closes, files.bars, sessions_between(first - WEEK, last + WEEK))
 
 
 def known_at(closes_at: datetime, bars: Bars) -> datetime:
-    """Tell when both prices of a session are known: at its close, or where bars are daily, once its UTC day is over."""
+    """Tell when both prices of a session are final: shortly after its close or, with daily bars, after its UTC day."""
     if bars.interval < DAY:
-        return closes_at
+        return closes_at + SETTLED_AFTER
     return closes_at.replace(hour=0, minute=0) + DAY
+
+
+def _refuse_the_future(path: Path, last: date) -> None:
+    if last > SystemClock().now().date() + DAY:
+        raise PriceFileError(path, f"it goes on to {last}, which is in the future", remedy="Correct its dates")

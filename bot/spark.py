@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-BARS = "▁▂▃▄▅▆▇█"
+BARS, NONE = "▁▂▃▄▅▆▇█", "·"
 
 
-def spark(values: Sequence[float]) -> str:
-    """Draw one bar for each value, from the smallest to the largest; all the lowest bar where none differ."""
-    low, high = min(values, default=0.0), max(values, default=0.0)
+def spark(values: Sequence[float | None]) -> str:
+    """Draw one bar for each value, from the smallest to the largest, and a dot where there is none.
+
+    Where none differ, all have the lowest bar.
+    """
+    known = [value for value in values if value is not None]
+    low, high = min(known, default=0.0), max(known, default=0.0)
     span = high - low or 1.0
-    return "".join(BARS[int((value - low) / span * (len(BARS) - 1) + 0.5)] for value in values)
+    return "".join(NONE if one is None else BARS[int((one - low) / span * (len(BARS) - 1) + 0.5)] for one in values)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -42,22 +43,23 @@ def command(*, etf: Path | None, btc: Path | None, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(as_document(view), ensure_ascii=False, default=lambda at: at.isoformat()))
     else:
-        message = board(view)
+        message = board(view, None if files else view.now)
         Console(highlight=False).print(show_message(message.text, message.blocks))
 
 
 async def _from_files(etf: Path, btc: Path) -> MarketView:
     """Measure two files at the last close that both have a price for. Raises PriceFileError, NoHistoryError."""
-    closes, bars = read_files(etf, btc)
-    rows = aligned(closes, bars)
+    files = read_files(etf, btc)
+    rows = aligned(files)
     if not rows.complete.any():
         raise NoHistoryError(f"{etf.name} and {btc.name} have no session in common; check their dates.")
-    as_of = known_at(moment(rows.at[rows.complete][-1]), bars)
+    as_of = known_at(moment(rows.at[rows.complete][-1]), files.bars)
     store = await SqlStore.open(MEMORY)
     try:
         sources = FileEquity(etf, WGMI_BTC.etf), FileCrypto(btc, WGMI_BTC.crypto)
         market = Market(history=History(equity=sources[0], crypto=sources[1], store=store))
-        return await market.view(WGMI_BTC, as_of)
+        view = await market.view(WGMI_BTC, as_of)
+        return replace(view, problems=(*files.warnings, *view.problems))
     finally:
         await store.aclose()
 

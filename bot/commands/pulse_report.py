@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from services.market import Gap, MarketView
 
 
-def board(view: MarketView) -> Message:
-    """Put the board together from the very lines that Slack shows."""
+def board(view: MarketView, now: datetime | None) -> Message:
+    """Put the board together from the very lines that Slack shows; without `now`, as of files, prices have no age."""
     title = simulated(headline(view), when=view.simulated)
-    state = [f"As of {words.moment_utc(view.current.at)}.", market_line(view.market), live_line(view)]
+    state = [f"As of {words.full_moment(view.current.at)}.", market_line(view.market), live_line(view)]
     gaps, depth = missing(view.current), drawdowns(view)
-    prices = [*legs(view, view.now), *problems(view, PROBLEMS_SHOWN)]
+    prices = [*legs(view, now), *problems(view, PROBLEMS_SHOWN)]
     return compose(
         [
             header(title),

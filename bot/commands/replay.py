@@ -32,7 +32,8 @@ def command(
 ) -> None:
     """Tell what rules would have done over history, decided at each session's close."""
     rules = [parse_rule(text) for text in texts or DEFAULT_RULES]
-    outcome = replay(aligned(*read_files(etf, btc)), rules, first=first, last=last)
+    files = read_files(etf, btc)
+    outcome = replay(aligned(files), rules, first=first, last=last)
     if as_json:
         click.echo(json.dumps(as_document(outcome), ensure_ascii=False))
     else:

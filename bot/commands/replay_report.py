@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, assert_never
 
 from rich.console import Console
 from rich.table import Table
@@ -15,6 +15,7 @@ from rich.text import Text
 
 from bot.spark import spark
 from services.domain.decide import Change
+from services.domain.measure import Metric, Unit
 
 if TYPE_CHECKING:
     from datetime import date
@@ -101,7 +102,9 @@ def _table(found: RuleReplay) -> Table:
     )
     for heading in ("Fired", "Resolved", "Side"):
         table.add_column(heading, no_wrap=True)
-    for heading in ("Spread", "ETF", "Bitcoin", "Length"):
+    metric = found.rule.metric
+    own = [] if metric is Metric.SPREAD else [metric.value.capitalize()]
+    for heading in (*own, "Spread", "ETF", "Bitcoin", "Length"):
         table.add_column(heading, justify="right", no_wrap=True)
     for episode in episodes(found):
         fired = episode.fired
@@ -109,12 +112,26 @@ def _table(found: RuleReplay) -> Table:
             f"{fired.session}",
             f"{episode.resolved.session}" if episode.resolved else "still open",
             fired.side.value,
+            *(_value(fired.value, found.rule.unit) for _heading in own),
             _written(fired.spread, " pp"),
             _written(fired.etf_return, "%"),
             _written(fired.crypto_return, "%"),
             f"{episode.length}",
         )
     return table
+
+
+def _value(value: float, unit: Unit) -> str:
+    """Write what the rule fired on."""
+    match unit:
+        case Unit.PP:
+            return _written(value, " pp")
+        case Unit.PERCENT:
+            return f"{100 * value:.1f}%"
+        case Unit.SIGMA:
+            return _written(value / 100, "")
+        case _:
+            assert_never(unit)
 
 
 def _written(value: float, unit: str) -> str:
@@ -126,7 +143,7 @@ def _written(value: float, unit: str) -> str:
 
 
 def _summary(found: RuleReplay, outcome: Replay) -> Text:
-    """Say how often and how long; the bars count episodes in each quarter."""
+    """Say how often and how long; the bars count episodes by quarter, a dot stands where nothing is measured."""
     if not found.episodes:
         return Text(f"{found.rule}: never fired.", style="bold")
     count = f"{found.episodes} episode{'' if found.episodes == 1 else 's'}"
@@ -134,7 +151,8 @@ def _summary(found: RuleReplay, outcome: Replay) -> Text:
     told = f"{found.rule}: {count}, {found.per_year:.1f} a year, median length {length}"
     quarters = _quarters(outcome.first, outcome.last)
     fired = Counter(_quarter(step.session) for step in found.steps if step.to is Change.FIRING)
-    bars = spark([0, *(fired[quarter] for quarter in quarters)])[1:]
+    first, last = map(_quarter, found.measured or (outcome.first, outcome.last))
+    bars = spark([0, *(fired[quarter] if first <= quarter <= last else None for quarter in quarters)])[1:]
     return Text.assemble((told, "bold"), f"\n{_named(quarters[0])} {bars} {_named(quarters[-1])} by quarter")
 
 

@@ -7,6 +7,7 @@ import logging
 import time
 
 import click
+from rich.console import Console
 
 from bot.app import serve
 from bot.commands import rehearse
@@ -24,7 +25,7 @@ def command(context: click.Context) -> None:
     """Connect to Slack where tokens are set, else rehearse a simulated market here."""
     settings = load_settings()
     if not settings.has_slack:
-        click.echo(HOW_TO_CONNECT)
+        Console(highlight=False).print(HOW_TO_CONNECT)  # breaks lines between words
         context.invoke(rehearse.command)
         return
     _log(settings.log_level)

@@ -51,10 +51,10 @@ class Script:
 
 def from_files(etf: Path, btc: Path, first: date | None, last: date | None) -> Script:
     """Look at each session of two files once, when its prices are known. Raises PriceFileError, ReplayError."""
-    closes, bars = read_files(etf, btc)
-    first = max(first or date.min, closes.sessions[0].item())
-    last = min(last or date.max, closes.sessions[-1].item())
-    sessions = _sessions(first, last, lambda _opens_at, closes_at: (known_at(closes_at, bars) + SETTLED,))
+    files = read_files(etf, btc)
+    first = max(first or date.min, files.closes.sessions[0].item())
+    last = min(last or date.max, files.closes.sessions[-1].item())
+    sessions = _sessions(first, last, lambda _opens_at, closes_at: (known_at(closes_at, files.bars),))
     return Script(
         title=f"{etf.name} and {btc.name}",
         equity=FileEquity(etf, WGMI_BTC.etf),
@@ -76,7 +76,7 @@ def simulated(seed: int, first: date | None, last: date | None) -> Script:
     sessions = _sessions(first, last, _every_so_often)
     clock = VirtualClock(sessions[0][0])
     market = Simulated(clock, seed=seed)
-    return Script(title=f"{market.name} market {seed}", equity=market, crypto=market, clock=clock, sessions=sessions)
+    return Script(title=f"SIMULATED market {seed}", equity=market, crypto=market, clock=clock, sessions=sessions)
 
 
 def _sessions(first: date, last: date, look: Callable[[datetime, datetime], Instants]) -> tuple[Instants, ...]:

@@ -49,8 +49,8 @@ def live_line(view: MarketView) -> str:
     return _gap(view)
 
 
-def legs(view: MarketView, now: datetime) -> list[str]:
-    """Give each leg's price with its source and age."""
+def legs(view: MarketView, now: datetime | None) -> list[str]:
+    """Give each leg's price with its source and, seen from `now`, its age."""
     pair, seen = view.pair, view.current
     return [_leg(pair.etf, seen.etf, now, live=seen.live), _leg(pair.crypto, seen.crypto, now, live=seen.live)]
 
@@ -93,12 +93,12 @@ def _gap(view: MarketView) -> str:
     )
 
 
-def _leg(symbol: Symbol, stamp: LegStamp | None, now: datetime, *, live: bool) -> str:
+def _leg(symbol: Symbol, stamp: LegStamp | None, now: datetime | None, *, live: bool) -> str:
     if stamp is None:
         return f"{words.title(symbol)}: no price."
     what = words.title(symbol) if live else f"{words.title(symbol)} at the close:"
-    age = f"{words.moment(stamp.at)}, {words.duration(now - stamp.at)} old"
-    return f"{what} {words.price(stamp.price)} from {escape(stamp.source)}, {age}."
+    age = f", {words.duration(now - stamp.at)} old" if now else ""
+    return f"{what} {words.price(stamp.price)} from {escape(stamp.source)}, {words.moment(stamp.at)}{age}."
 
 
 def _drawdown(symbol: Symbol, down: Drawdown) -> str:

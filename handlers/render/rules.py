@@ -31,9 +31,9 @@ def rules(watches: Sequence[Watch], now: datetime) -> Message:
     lines = [_line(watch, now) for watch in watches[:RULES_LISTED]]
     if len(watches) > RULES_LISTED:
         lines.append(f"… and {len(watches) - RULES_LISTED} more")
-    hint = f"{ADD} Remove one with `/minerpulse rule remove {watches[0].id}`."
+    hints = [ADD, f"Remove one with `/minerpulse rule remove {watches[0].id}`."]
     parts = [section(*lines[at : at + RULES_A_SECTION]) for at in range(0, len(lines), RULES_A_SECTION)]
-    return compose([header(title), *parts, note(hint)], [f"{title}:", *lines, hint])
+    return compose([header(title), *parts, note(*hints)], [f"{title}:", *lines, *hints])
 
 
 def added(what: Added) -> Message:

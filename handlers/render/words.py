@@ -155,6 +155,12 @@ def moment_utc(at: datetime) -> str:
     return f"{moment(at)} ({at:%H:%M} UTC)"
 
 
+def full_moment(at: datetime) -> str:
+    """Write an instant of any year with its UTC time: `Fri 20 Nov 2026 15:42 New York (20:42 UTC)`."""
+    local = at.astimezone(NEW_YORK)
+    return f"{local:%a} {full_day(local)} {local:%H:%M} New York ({at:%H:%M} UTC)"
+
+
 def day(on: date) -> str:
     """Write a date of these weeks: `Fri 20 Nov`."""
     return f"{on:%a} {on.day} {on:%b}"

@@ -24,14 +24,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """A rule fired or resolved at one session's close; the returns (fractions) are over the rule's own window.
+    """A rule fired or resolved at one session's close, on `value` in its own unit (a fraction for pp and %).
 
-    A rule without a window shows the 1-day returns.
+    The returns (fractions) are over the rule's own window, or over one day for a rule without one.
     """
 
     session: date
     to: Change
     side: Side
+    value: float
     spread: float
     etf_return: float
     crypto_return: float
@@ -42,12 +43,14 @@ class Step:
 class RuleReplay:
     """What one rule would have done: its changes, and the length of each episode in sessions.
 
-    An episode that is still open at the end counts up to the last session.
+    An episode that is still open at the end counts up to the last session. `measured` are the first and the
+    last session at which its metric could be taken, None where there is none; `per_year` counts such sessions only.
     """
 
     rule: Rule
     steps: tuple[Step, ...]
     lengths: tuple[int, ...]
+    measured: tuple[date, date] | None
     per_year: float
 
     @property
@@ -97,16 +100,18 @@ def replay(aligned: Aligned, rules: Sequence[Rule], *, first: date | None = None
         last=days[-1].astype(object),
         sessions=sessions,
         left_out=tuple(out for out in aligned.left_out if days[0] <= np.datetime64(out.session) <= days[-1]),
-        rules=tuple(_replay_rule(aligned, rule, begin, end, sessions) for rule in rules),
+        rules=tuple(_replay_rule(aligned, rule, begin, end) for rule in rules),
     )
 
 
-def _replay_rule(aligned: Aligned, rule: Rule, begin: int, end: int, sessions: int) -> RuleReplay:
+def _replay_rule(aligned: Aligned, rule: Rule, begin: int, end: int) -> RuleReplay:
     window = rule.window or Window.D1
     series = METRICS[rule.metric].series
     if series is None:
         raise ReplayError(f"“{rule}” is measured only while the ETF is shut; a replay decides at session closes.")
-    values = series(aligned, window).tolist()
+    column = series(aligned, window)
+    measured = begin + np.flatnonzero(np.isfinite(column[begin:end]))
+    values = column.tolist()
     start = anchors(aligned, window)
     etf, crypto = returns(aligned.etf, start), returns(aligned.crypto, start)
     decided = np.cumsum(aligned.complete)  # lengths count the sessions that could be decided
@@ -133,6 +138,7 @@ def _replay_rule(aligned: Aligned, rule: Rule, begin: int, end: int, sessions: i
                     session=aligned.sessions[row].astype(object),
                     to=transition.to,
                     side=transition.side,
+                    value=value,
                     spread=float(etf[row] - crypto[row]),
                     etf_return=float(etf[row]),
                     crypto_return=float(crypto[row]),
@@ -145,5 +151,6 @@ def _replay_rule(aligned: Aligned, rule: Rule, begin: int, end: int, sessions: i
         rule=rule,
         steps=tuple(steps),
         lengths=tuple(lengths),
-        per_year=len(lengths) * UNUSUAL_SESSIONS / sessions,
+        measured=tuple(aligned.sessions[measured[[0, -1]]].tolist()) if len(measured) else None,
+        per_year=len(lengths) * UNUSUAL_SESSIONS / max(1, len(measured)),
     )

@@ -20,6 +20,11 @@ class SqlStore(History, Rules, Alerts, Outbox, Ticks):
     one of PostgreSQL. Every method raises StoreError where the database cannot be reached or used.
     """
 
+    @property
+    def name(self) -> str:
+        """What people call the database: its file, or its URL without the password."""
+        return self._database.name
+
     @classmethod
     async def open(cls, url: str) -> Self:
         """Open the store; an empty database is made ready. Raises StoreError where its schema is not this program's."""

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(not ETF.exists(), reason="needs the vendors' rea
 
 
 async def test_what_is_posted_is_what_a_replay_finds() -> None:
-    expected = replay(aligned(*read_files(ETF, BTC)), [parse_rule("1d 8pp")], first=FIRST, last=LAST)
+    expected = replay(aligned(read_files(ETF, BTC)), [parse_rule("1d 8pp")], first=FIRST, last=LAST)
     script = from_files(ETF, BTC, FIRST, LAST)
 
     async with rehearsing(Settings(), script, lambda _change: None) as rehearsal:

@@ -35,7 +35,7 @@ def test_the_document_holds_every_number_with_its_source_and_age(minerpulse: Cal
     assert document == {
         "pair": "WGMI/BTC",
         "simulated": False,
-        "now": CLOSE,
+        "now": "2026-03-09T20:15:00+00:00",
         "as_of": CLOSE,
         "session": "2026-03-09",
         "live": False,
@@ -49,8 +49,8 @@ def test_the_document_holds_every_number_with_its_source_and_age(minerpulse: Cal
             "next_open_at": "2026-03-10T13:30:00+00:00",
         },
         "prices": {
-            "etf": {"symbol": "WGMI", "source": "etf.csv", "price": 24.2, "at": CLOSE, "age_s": 0.0},
-            "btc": {"symbol": "BTC", "source": "btc.csv", "price": 51_000.0, "at": CLOSE, "age_s": 0.0},
+            "etf": {"symbol": "WGMI", "source": "etf.csv", "price": 24.2, "at": CLOSE, "age_s": 900.0},
+            "btc": {"symbol": "BTC", "source": "btc.csv", "price": 51_000.0, "at": CLOSE, "age_s": 900.0},
         },
         "gap": None,
         "left_out": [],
@@ -81,9 +81,12 @@ def test_files_are_measured_at_the_last_close_that_both_have(minerpulse: Callabl
 def test_the_board_is_shown_as_in_slack(minerpulse: Callable[..., Ran], clean: Path) -> None:
     ran = minerpulse("pulse", "--etf", etf_file(clean, ETF), "--btc", btc_file(clean, BTC))
     shown = [line.rstrip() for line in ran.out.splitlines()]
-    assert shown[:2] == ["WGMI closed 8.0 pp above bitcoin on Mon 9 Mar", "As of Mon 9 Mar 16:00 New York (20:00 UTC)."]
+    assert shown[:2] == [
+        "WGMI closed 8.0 pp above bitcoin on Mon 9 Mar",
+        "As of Mon 9 Mar 2026 16:00 New York (20:00 UTC).",
+    ]
     assert "1d      +10.0%    +2.0%   +8.0 pp           –" in shown
-    assert any("from etf.csv" in line for line in shown)
+    assert "WGMI at the close: $24.20 from etf.csv, Mon 9 Mar 16:00 New York." in shown
 
 
 def test_daily_bitcoin_bars_are_measured_with_a_warning(minerpulse: Callable[..., Ran], clean: Path) -> None:
@@ -91,8 +94,17 @@ def test_daily_bitcoin_bars_are_measured_with_a_warning(minerpulse: Callable[...
     ran = minerpulse("pulse", "--etf", etf_file(clean, ETF), "--btc", btc, "--json")
     document = json.loads(ran.out)
     assert ran.err.count("WARNING: These bitcoin bars are daily") == 1
+    assert "daily: they end at midnight UTC" in document["problems"][0]
     assert document["session"] == "2026-03-09"
     assert document["windows"][0]["btc_return"] == pytest.approx(0.02)
+
+
+def test_a_file_that_goes_on_into_the_future_is_refused(minerpulse: Callable[..., Ran], clean: Path) -> None:
+    etf, btc = etf_file(clean, ETF, "2027-03-01"), btc_file(clean, BTC)
+    future = date.today() < date(2027, 1, 1)  # noqa: DTZ011 -- as the file's dates, of no zone
+    ran = minerpulse("pulse", "--etf", etf, "--btc", btc)
+    assert ran.code == 1
+    assert (" in the future. Correct its dates." in ran.err) is future
 
 
 def test_files_without_a_session_in_common_are_refused(minerpulse: Callable[..., Ran], clean: Path) -> None:

@@ -81,7 +81,7 @@ async def channel(clean: Path) -> AsyncIterator[Channel]:
 async def test_the_channel_starts_with_the_usual_rules_and_posts_what_they_find(channel: Channel) -> None:
     news = channel.news()
     assert "Rules: 1d 8pp, 5d 15pp, 20d 30pp. Started by @YOU." in news
-    assert "Wed 04 Mar 2026 16:16 · new message, alert 1" in news
+    assert "Wed 04 Mar 2026 16:15 · new message, alert 1" in news
     assert "WGMI closed 10.0 pp above bitcoin over 1 day, Wed 4 Mar" in news
     assert "[Acknowledge] [Snooze ▾]" in news
 
@@ -90,8 +90,8 @@ async def test_the_end_of_an_alert_is_an_edit_and_a_line_in_its_thread(channel: 
     channel.news()
     await channel.until(date(2026, 3, 5))
     news = channel.news()
-    assert "Thu 05 Mar 2026 16:16 · edited: Resolved after" in news
-    assert "Thu 05 Mar 2026 16:16 · in its thread: Resolved after" in news
+    assert "Thu 05 Mar 2026 16:15 · edited: Resolved after" in news
+    assert "Thu 05 Mar 2026 16:15 · in its thread: Resolved after" in news
     assert await channel.rehearsal.outcome() == (1, 1)
 
 
@@ -146,8 +146,8 @@ async def test_acknowledging_presses_the_real_button(channel: Channel, typed: st
 @pytest.mark.parametrize(
     ("typed", "until"),
     [
-        pytest.param("snooze", "Wed 4 Mar 17:16 New York", id="an-hour-by-default"),
-        pytest.param("snooze 1 4h", "Wed 4 Mar 20:16 New York", id="numbered"),
+        pytest.param("snooze", "Wed 4 Mar 17:15 New York", id="an-hour-by-default"),
+        pytest.param("snooze 1 4h", "Wed 4 Mar 20:15 New York", id="numbered"),
         pytest.param("snooze open", "Thu 5 Mar 09:30 New York", id="until-the-open"),
     ],
 )
@@ -264,10 +264,10 @@ async def test_daily_bitcoin_is_looked_at_once_its_day_has_ended(clean: Path) ->
     btc = daily_btc_file(clean, [50_000.0] * 7, date(2026, 3, 1))
     script = from_files(etf_file(clean, ETF), btc, None, None)
     assert [f"{instants[0]:%d %H:%M}" for instants in script.sessions] == [
-        "03 00:16",
-        "04 00:16",
-        "05 00:16",
-        "06 00:16",
+        "03 00:00",
+        "04 00:00",
+        "05 00:00",
+        "06 00:00",
     ]
     async with opened(script) as channel:
         await play(channel.rehearsal, script, Pace(None))
@@ -277,7 +277,7 @@ async def test_daily_bitcoin_is_looked_at_once_its_day_has_ended(clean: Path) ->
 async def test_the_period_of_files_can_be_cut(clean: Path) -> None:
     files = etf_file(clean, ETF), btc_file(clean, BTC)
     script = from_files(*files, date(2026, 3, 3), date(2026, 3, 4))
-    assert [f"{instants[0]:%d %H:%M}" for instants in script.sessions] == ["03 21:16", "04 21:16"]
+    assert [f"{instants[0]:%d %H:%M}" for instants in script.sessions] == ["03 21:15", "04 21:15"]
     with pytest.raises(ReplayError, match="choose dates that the prices have"):
         from_files(*files, date(2026, 4, 1), None)
 

@@ -34,7 +34,7 @@ def test_the_document_holds_sessions_and_transitions_and_nothing_else(
     assert document == {
         "sessions": 5,
         "left_out": [],
-        "rules": [{"rule": "1d 8pp", "episodes": 1, "per_year": 252 / 5}],
+        "rules": [{"rule": "1d 8pp", "episodes": 1, "per_year": 252 / 4}],
     }
     assert fired == {
         "session": "2026-03-04",
@@ -89,11 +89,31 @@ def test_the_terminal_shows_each_episode_and_a_summary(minerpulse: Callable[...,
         "2026-03-04 2026-03-05 above +10.0 pp +10.0%    0.0%      1",
         "2026-03-09 2026-03-10 below  −9.1 pp  −9.1%    0.0%      1",
         "2026-03-11 still open above +20.0 pp +20.0%    0.0%      1",
-        "1d 8pp: 3 episodes, 94.5 a year, median length 1 session",
+        "1d 8pp: 3 episodes, 108.0 a year, median length 1 session",
         "2026 Q1 █ 2026 Q1 by quarter",
         "",
         "20d 30pp: never fired.",
     ]
+
+
+def test_a_rule_on_another_metric_shows_what_it_fired_on_and_when_it_could_not(
+    minerpulse: Callable[..., Ran], clean: Path
+) -> None:
+    etf = etf_file(clean, [20.0] * 70, "2025-11-20")
+    btc = btc_file(clean, [50_000.0] * 69 + [20_000.0], "2025-11-20")
+    ran = minerpulse("replay", "--etf", etf, "--btc", btc, "--rule", "drawdown 50%", "--rule", "60d residual 10pp")
+    shown = [" ".join(line.split()) for line in ran.out.splitlines()]
+    assert "Fired Resolved Side Drawdown Spread ETF Bitcoin Length" in shown
+    assert "2026-03-04 still open above 60.0% +60.0 pp 0.0% −60.0% 1" in shown
+    assert "drawdown 50%: 1 episode, 3.6 a year, median length 1 session" in shown
+    assert "2025 Q4 ▁█ 2026 Q1 by quarter" in shown
+
+
+def test_quarters_before_the_first_measurement_are_dots(minerpulse: Callable[..., Ran], clean: Path) -> None:
+    etf = etf_file(clean, [20.0] * 70 + [30.0], "2025-11-20")
+    btc = btc_file(clean, [50_000.0] * 71, "2025-11-20")
+    ran = minerpulse("replay", "--etf", etf, "--btc", btc, "--rule", "60d 10pp")
+    assert "2025 Q4 ·█ 2026 Q1 by quarter" in ran.out
 
 
 def test_sessions_left_out_are_summed_up_by_reason(minerpulse: Callable[..., Ran], clean: Path) -> None:

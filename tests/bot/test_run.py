@@ -27,13 +27,15 @@ def test_run_without_tokens_says_how_to_connect_and_rehearses_until_interrupted(
     ) as process:
         assert process.stdout is not None
         assert process.stderr is not None
-        said = [process.stdout.readline() for _ in range(4)]
+        said = [process.stdout.readline() for _ in range(6)]
         process.send_signal(signal.SIGINT)
         process.stdout.read()
         assert process.stderr.read().strip() == ""
     assert process.returncode == 130
-    assert said[1].startswith("To connect: create the app from `minerpulse manifest`")
-    assert said[2].startswith("Rehearsing SIMULATED market 1: ")
+    told = " ".join("".join(said).split())
+    assert "To connect: create the app from `minerpulse manifest`, put its tokens into .env" in told
+    assert "run again. Rehearsing SIMULATED market 1: " in told
+    assert max(map(len, said)) <= 80 + len("\n")
 
 
 async def test_run_with_a_token_that_slack_refuses_says_what_to_do(clean: Path) -> None:

@@ -40,8 +40,21 @@ def test_an_episode_that_is_open_at_the_end_counts() -> None:
 def test_alerts_a_year_are_scaled_by_the_sessions_that_could_be_decided() -> None:
     run = replay(MARKET, [parse_rule("1d 8pp"), parse_rule("1d 50pp")])
 
-    assert [2 * 252 / 6, 0.0] == [one.per_year for one in run.rules]
+    assert [2 * 252 / 5, 0.0] == [one.per_year for one in run.rules]
     assert run.rules[1].median_length is None
+
+
+def test_a_rule_is_counted_from_the_session_on_that_it_can_be_measured_at() -> None:
+    market = random_market(400)
+
+    run = replay(market, [parse_rule("1d z2.5"), parse_rule("252d 8pp"), parse_rule("1d 8pp")])
+    short = replay(market, [parse_rule("1d z2.5")], last=market.sessions[100].astype(object))
+
+    days = market.sessions.tolist()
+    assert [(days[190], days[399]), (days[252], days[399]), (days[1], days[399])] == [one.measured for one in run.rules]
+    assert [210, 148, 399] == pytest.approx([252 * one.episodes / one.per_year for one in run.rules if one.per_year])
+    assert (None, 0.0) == (short.rules[0].measured, short.rules[0].per_year)
+    assert all(abs(step.value) >= 2.5 for step in run.rules[0].steps if step.to is Change.FIRING)
 
 
 def test_a_period_begins_quiet_but_looks_back_past_its_start() -> None:
