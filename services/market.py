@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 LIVE_AT_MOST = timedelta(minutes=20)  # a trade older than this is no live price
 SAME_INSTANT = timedelta(minutes=1)
-LATE = timedelta(minutes=30)  # how long a first trade, or a final close, may be waited for
+LATE = timedelta(minutes=30)  # how long a first trade may be waited for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -178,7 +178,7 @@ class Market:
         market = sessions.state(now)
         aligned = align(pair, etf.closes, crypto.bars, sessions, until=now)
         live, live_reason = None, f"the market is shut; the last session was {market.session}"
-        if market.is_open or (not aligned.complete[-1] and now < market.closes_at + LATE):
+        if market.is_open or not aligned.complete[-1]:
             try:
                 live, live_reason = await self._live(aligned, market, etf.quote, crypto.quote, now)
             except SourceError as error:

@@ -353,15 +353,18 @@ async def test_after_a_restart_in_the_night_the_last_trade_is_asked_for(store: S
     assert again.quote is not None
 
 
-async def test_a_close_that_is_corrected_by_a_tenth_is_no_split(store: SqlStore) -> None:
+@pytest.mark.parametrize(
+    "day", [pytest.param(date(2026, 2, 24), id="oldest"), pytest.param(date(2026, 3, 2), id="newer")]
+)
+async def test_a_close_that_is_corrected_by_a_tenth_is_no_split(store: SqlStore, day: date) -> None:
     vendors = Vendors(SetClock(IN_SESSION))
     history = a_history(vendors, store)
     await history.etf(WGMI, IN_SESSION)
     vendors.requests.clear()
 
-    vendors.etf_moves[date(2026, 3, 2)] = 22.0
+    vendors.etf_moves[day] = 22.0
     await history.etf(WGMI, vendors.clock.advance(MINUTE))
-    vendors.etf_moves[date(2026, 3, 2)] = 30.0
+    vendors.etf_moves[day] = 30.0
     await history.etf(WGMI, vendors.clock.advance(MINUTE))
 
     assert 3 == len(vendors.calls("chart"))  # one for the correction, two for what looks like a split
