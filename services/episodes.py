@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from services.domain.episode import REFRESH_EVERY, Alert, Entry, EntryKind, Fact, Subject, close, join, leave, see
+from services.domain.episode import Alert, Entry, EntryKind, Fact, Subject, close, join, leave, see
 from services.ports import AlertChange
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from services.market import MarketView
     from services.ports import StoredAlert, Watch
 
+REFRESH_EVERY = timedelta(minutes=15)
 Key = tuple["Channel", "Pair", Subject, "Side"]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime  # noqa: TC003 -- as below
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -14,8 +14,6 @@ from services.domain.rule import parse_rule
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-REFRESH_EVERY = timedelta(minutes=15)
 
 
 class Subject(Enum):

@@ -60,7 +60,7 @@ class Screen:
         lost = np.isnan(seen)
         moved = (seen >= self.fires_above) | (seen <= self.fires_below)
         cleared = (seen > self.clears_above) & (seen < self.clears_below)
-        return np.flatnonzero(np.where(lost, ~self.dark, moved | cleared | self.busy | self.dark))
+        return np.flatnonzero(np.where(lost, self.busy | ~self.dark, moved | cleared | self.busy | self.dark))
 
 
 def _fires(rule: Rule, state: RuleState) -> tuple[float, float]:

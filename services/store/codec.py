@@ -47,6 +47,7 @@ def write_state(state: RuleState) -> dict[str, Any]:
         "fired_at": state.fired_at,
         "breach": state.breach and state.breach.value,
         "breach_at": state.breach_at,
+        "breach_seen_at": state.breach_seen_at,
         "dark_at": state.dark_at,
     }
 
@@ -62,6 +63,7 @@ def read_watch(row: Row[Any]) -> Watch:
             fired_at=row.fired_at,
             breach=_side(row.breach),
             breach_at=row.breach_at,
+            breach_seen_at=row.breach_seen_at,
             dark_at=row.dark_at,
         ),
         created_by=row.created_by,

@@ -78,6 +78,7 @@ rules = Table(
     Column("fired_at", Instant),
     Column("breach", String),
     Column("breach_at", Instant),
+    Column("breach_seen_at", Instant),
     Column("dark_at", Instant),
     _unique_while(STANDING, "uq_rules_standing", "team", "channel", "rule"),
 )

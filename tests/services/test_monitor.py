@@ -63,6 +63,29 @@ async def test_a_blip_shorter_than_the_hold_wakes_nobody(floor: Floor) -> None:
     assert ([], []) == (await floor.open_alerts(), await floor.desk.history(DESK))
 
 
+async def test_a_hold_does_not_count_an_outage_of_the_app(floor: Floor) -> None:
+    await floor.desk.add_rule(DESK, "1d 8pp", "U1")
+    await floor.tick(BEGIN, 0.10)
+
+    await floor.tick(BEGIN + timedelta(hours=1), 0.10)
+    nothing = await floor.open_alerts()
+    await floor.tick(BEGIN + timedelta(hours=1, minutes=5), 0.10)
+
+    assert [] == nothing
+    assert ["10pp is past 8pp, held for 5m"] == [alert.reason for alert in await floor.open_alerts()]
+
+
+async def test_a_hold_does_not_count_an_outage_of_the_vendor(floor: Floor) -> None:
+    await floor.desk.add_rule(DESK, "1d 8pp", "U1")
+    await floor.tick(BEGIN, 0.10)
+    floor.vendors.etf_last = None
+    await floor.tick(BEGIN + 2 * MINUTE)
+
+    await floor.tick(BEGIN + 6 * MINUTE, 0.10)
+
+    assert [] == await floor.open_alerts()
+
+
 async def test_rules_that_breach_together_are_one_alert_and_a_second_desk_has_its_own(floor: Floor) -> None:
     await floor.desk.add_rule(DESK, "1d 8pp for 0s", "U1")
     await floor.desk.add_rule(DESK, "1d 12pp for 0s", "U1")

@@ -21,7 +21,7 @@ ELSEWHERE = [
     pytest.param(Channel(team="T1", id="C2"), id="another channel"),
     pytest.param(Channel(team="T2", id="C1"), id="the same channel id in another team"),
 ]
-PENDING = RuleState(breach=Side.BELOW, breach_at=AT)
+PENDING = RuleState(breach=Side.BELOW, breach_at=AT, breach_seen_at=AT + timedelta(minutes=1))
 FIRING = RuleState(firing=Side.ABOVE, fired_at=AT, dark_at=AT + timedelta(microseconds=1))
 
 

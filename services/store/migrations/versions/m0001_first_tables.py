@@ -61,6 +61,7 @@ def create_rules() -> None:
         sa.Column("fired_at", AT),
         sa.Column("breach", sa.String()),
         sa.Column("breach_at", AT),
+        sa.Column("breach_seen_at", AT),
         sa.Column("dark_at", AT),
         sa.PrimaryKeyConstraint("id", name="pk_rules"),
     )
