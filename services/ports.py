@@ -160,8 +160,8 @@ class DeskStore(Protocol):
         """Add rules to a channel in one transaction; a rule that stands there already is returned as it is."""
         ...
 
-    async def remove_rule(self, channel: Channel, rule_id: int, at: datetime) -> Watch:
-        """Remove a rule of this channel. Raises NotFoundError."""
+    async def rule(self, channel: Channel, rule_id: int) -> Watch:
+        """Load one rule of this channel. Raises NotFoundError."""
         ...
 
     async def alert(self, channel: Channel, alert_id: int) -> StoredAlert:
@@ -176,8 +176,18 @@ class DeskStore(Protocol):
         """Load the open alerts, of one channel or of all, oldest first."""
         ...
 
-    async def record(self, states: Sequence[StateChange], alerts: Sequence[AlertChange], at: datetime) -> None:
-        """Record changes in one transaction; see MonitorStore."""
+    async def record(
+        self,
+        states: Sequence[StateChange],
+        alerts: Sequence[AlertChange],
+        at: datetime,
+        *,
+        removed: Sequence[Watch] = (),
+    ) -> None:
+        """Record changes in one transaction, as MonitorStore does, together with the rules that were removed.
+
+        Raises ConflictError also where a rule is no longer as it was read.
+        """
         ...
 
 
@@ -242,7 +252,7 @@ class OutboxStore(Protocol):
         ...
 
 
-class Store(HistoryStore, MonitorStore, DeskStore, OutboxStore, Protocol):
+class Store(HistoryStore, DeskStore, MonitorStore, OutboxStore, Protocol):
     """Everything that is remembered; one transaction for each method."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select, update
 
@@ -59,14 +59,12 @@ class Rules(Part):
                 known = await _by_text(tx, channel)
         return [known[text] for text in texts]
 
-    async def remove_rule(self, channel: Channel, rule_id: int, at: datetime) -> Watch:
-        """Remove a rule of this channel, but not from the alerts that mention it. Raises NotFoundError."""
-        async with self._database.write() as tx:
+    async def rule(self, channel: Channel, rule_id: int) -> Watch:
+        """Load one rule of this channel. Raises NotFoundError where there is none, or it was removed."""
+        async with self._database.read() as tx:
             found = await _watches(tx, *_of(channel), tables.rules.c.id == rule_id)
-            if not found:
-                raise NotFoundError(f"No rule {rule_id} in this channel.")
-            await tx.execute(update(tables.rules).where(tables.rules.c.id == rule_id).values(removed_at=at))
-            await _turn_page(tx)
+        if not found:
+            raise NotFoundError(f"No rule {rule_id} in this channel.")
         return found[0]
 
 
@@ -80,18 +78,26 @@ async def move_rules(tx: AsyncConnection, changes: Sequence[StateChange]) -> Non
         moves[change.before, change.after].append(change.rule_id)
     for (before, after), ids in moves.items():
         for start in range(0, len(ids), CHUNK):
-            await _move(tx, ids[start : start + CHUNK], before, after)
+            await _change(tx, ids[start : start + CHUNK], before, write_state(after))
     if changes:
         await _turn_page(tx)
 
 
-async def _move(tx: AsyncConnection, ids: Sequence[int], before: RuleState, after: RuleState) -> None:
+async def remove_rules(tx: AsyncConnection, watches: Sequence[Watch], at: datetime) -> None:
+    """Remove rules as they were read, but not from the alerts that mention them. Raises ConflictError as above."""
+    for watch in watches:
+        await _change(tx, [watch.id], watch.state, {"removed_at": at})
+    if watches:
+        await _turn_page(tx)
+
+
+async def _change(tx: AsyncConnection, ids: Sequence[int], before: RuleState, values: dict[str, Any]) -> None:
     columns = tables.rules.c
     unchanged = [columns[name] == value for name, value in write_state(before).items()]
-    moved = await tx.execute(
-        update(tables.rules).where(columns.id.in_(ids), tables.STANDING, *unchanged).values(write_state(after))
+    changed = await tx.execute(
+        update(tables.rules).where(columns.id.in_(ids), tables.STANDING, *unchanged).values(values)
     )
-    if moved.rowcount != len(ids):
+    if changed.rowcount != len(ids):
         raise ConflictError("A rule has changed since it was read; read the rules again.")
 
 

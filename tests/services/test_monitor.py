@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from services.domain.decide import Side, Status
-from services.domain.episode import Entry, EntryKind, Subject
+from services.domain.episode import EntryKind, Subject
 from services.domain.errors import NotFoundError
 from services.domain.prices import Symbol
 from services.ports import StateChange
@@ -24,14 +24,7 @@ async def floor() -> AsyncIterator[Floor]:
 
 
 async def timeline(floor: Floor) -> list[tuple[EntryKind, str]]:
-    """The thread that would be posted, in its order, once the alert's own message stands."""
-    now, entries = floor.clock.at, list[Entry]()
-    while due := await floor.store.due(now):
-        for delivery in due:
-            if delivery.entry is not None:
-                entries.append(delivery.entry)
-            await floor.store.mark_sent(delivery, f"{delivery.id}", now)
-    return [(entry.kind, entry.reason) for entry in entries]
+    return [(entry.kind, entry.reason) for entry in await floor.told()]
 
 
 async def test_a_breach_that_holds_opens_one_alert_and_clearing_closes_it(floor: Floor) -> None:
@@ -215,7 +208,7 @@ async def test_a_rule_that_was_removed_behind_our_back_is_dropped_by_the_next_ti
     added = await floor.desk.add_rule(DESK, "1d 8pp for 0s", "U1")
     await floor.desk.add_rule(DESK, "5d 90pp", "U1")
     await floor.tick(BEGIN, 0.10)
-    await floor.store.remove_rule(DESK, added.watch.id, BEGIN)
+    await floor.store.record([], [], BEGIN, removed=[await floor.store.rule(DESK, added.watch.id)])
 
     await floor.tick(BEGIN + 5 * MINUTE, 0.10)
 

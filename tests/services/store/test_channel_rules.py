@@ -10,8 +10,8 @@ from services.domain.decide import RuleState, Side
 from services.domain.episode import Channel
 from services.domain.errors import ConflictError, NotFoundError
 from services.domain.rule import parse_rule
-from services.ports import StateChange
-from tests.fakes.alerts import AT, DESK
+from services.ports import AlertChange, StateChange
+from tests.fakes.alerts import AT, DESK, an_alert
 
 if TYPE_CHECKING:
     from services.ports import Store, Watch
@@ -70,30 +70,42 @@ async def test_channels_do_not_see_each_others_rules(store: Store, elsewhere: Ch
 
 
 @pytest.mark.parametrize("elsewhere", ELSEWHERE)
-async def test_a_rule_cannot_be_removed_from_elsewhere(store: Store, elsewhere: Channel) -> None:
+async def test_a_rule_cannot_be_reached_from_elsewhere(store: Store, elsewhere: Channel) -> None:
     (here,) = await add(store, "1d 8pp")
 
     with pytest.raises(NotFoundError, match=f"No rule {here.id} in this channel."):
-        await store.remove_rule(elsewhere, here.id, AT)
+        await store.rule(elsewhere, here.id)
 
-    assert [here] == await store.rules(DESK)
+    assert here == await store.rule(DESK, here.id)
 
 
-async def test_a_removed_rule_is_returned_and_watched_no_more(store: Store) -> None:
+async def test_a_removed_rule_is_watched_no_more(store: Store) -> None:
     first, second = await add(store, "1d 8pp", "5d 15pp")
 
-    assert first == await store.remove_rule(DESK, first.id, AT)
+    await store.record([], [], AT, removed=[first])
 
     assert [second] == await store.rules(DESK)
     assert [second] == await store.watches()
     with pytest.raises(NotFoundError):
-        await store.remove_rule(DESK, first.id, AT)
+        await store.rule(DESK, first.id)
+    with pytest.raises(ConflictError):
+        await store.record([], [], AT, removed=[first])
+
+
+async def test_a_rule_that_has_changed_since_it_was_read_is_not_removed_nor_anything_with_it(store: Store) -> None:
+    (read,) = await add(store, "1d 8pp")
+    await store.record([StateChange(rule_id=read.id, before=RuleState(), after=FIRING)], [], AT)
+
+    with pytest.raises(ConflictError):
+        await store.record([], [AlertChange(alert=an_alert(), revision=0)], AT, removed=[read])
+
+    assert ([replace(read, state=FIRING)], []) == (await store.rules(DESK), await store.open_alerts())
 
 
 async def test_a_removed_rule_can_be_added_anew_under_a_new_number(store: Store) -> None:
     (first,) = await add(store, "1d 8pp")
     await store.record([StateChange(rule_id=first.id, before=RuleState(), after=FIRING)], [], AT)
-    await store.remove_rule(DESK, first.id, AT)
+    await store.record([], [], AT, removed=await store.rules(DESK))
 
     (second,) = await add(store, "1d 8pp")
 
@@ -136,7 +148,7 @@ async def test_a_state_that_has_changed_since_it_was_read_is_not_overwritten(sto
 
 async def test_the_state_of_a_removed_rule_cannot_be_recorded(store: Store) -> None:
     (watch,) = await add(store, "1d 8pp")
-    await store.remove_rule(DESK, watch.id, AT)
+    await store.record([], [], AT, removed=await store.rules(DESK))
 
     with pytest.raises(ConflictError):
         await store.record([StateChange(rule_id=watch.id, before=RuleState(), after=PENDING)], [], AT)
@@ -159,7 +171,7 @@ async def test_the_revision_grows_with_every_change_of_rules_and_states_and_only
     seen.append(await store.revision())
     await store.record([StateChange(rule_id=watch.id, before=RuleState(), after=PENDING)], [], AT)
     seen.append(await store.revision())
-    await store.remove_rule(DESK, watch.id, AT)
+    await store.record([], [], AT, removed=await store.rules(DESK))
     seen.append(await store.revision())
     (watch,) = await add(store, "5d 15pp")
     settled = await store.revision()

@@ -176,7 +176,7 @@ async def test_a_removed_rule_is_still_named_by_its_open_alert(store: Store) -> 
     (watch,) = await store.add_rules(DESK, [parse_rule("1d 8pp")], "U1", AT)
     opened = await open_alert(store, an_alert(facts=[a_fact(rule_id=watch.id)]))
 
-    await store.remove_rule(DESK, watch.id, AT)
+    await store.record([], [], AT, removed=[watch])
 
     assert [opened] == await store.open_alerts(DESK)
     assert [watch.id] == [fact.rule_id for fact in opened.alert.facts]
