@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from services.domain.episode import Alert, Entry, EntryKind, Fact, Subject, close, join, leave, see
+from services.domain.rule import parse_rule
 from services.ports import AlertChange
 
 if TYPE_CHECKING:
@@ -105,14 +106,20 @@ class OpenEpisodes:
         draft.alert = leave(alert, watch.id)
         self._close_or_note(draft, f"{watch.rule}: {reason}", at=max(observation.at, alert.opened_at))
 
-    def refresh(self, view: MarketView, rule_of: Callable[[int], Rule | None]) -> None:
-        """Bring the facts of a pair's open alerts up to date, and drop rules that were removed."""
-        for draft in self._drafts.values():
-            if draft.alert.pair != view.pair or draft.alert.closed_at is not None:
-                continue
-            for fact in draft.alert.facts:
-                if fact.active:
-                    self._refresh_fact(draft, fact, rule_of(fact.rule_id), view)
+    def refresh(self, view: MarketView) -> None:
+        """Bring the facts of the open alerts up to date."""
+        for draft, fact in self._active():
+            rule = parse_rule(fact.rule)
+            observation, measurement = view.observe(rule), view.legs(rule)
+            if observation.value is not None and measurement is not None:
+                seen = see(draft.alert, fact.rule_id, observation.value, measurement)
+                draft.alert = _restamp(seen, rule, observation, view)
+
+    def prune(self, rule_of: Callable[[int], Rule | None]) -> None:
+        """Drop the rules that are not there any more."""
+        for _, fact in self._active():
+            if rule_of(fact.rule_id) is None:
+                self.drop(fact.rule_id, by=None)
 
     def drop(self, rule_id: int, by: str | None) -> None:
         """Take a removed rule out of every open alert that it keeps open."""
@@ -125,15 +132,8 @@ class OpenEpisodes:
         """Give everything that is to be recorded."""
         return [change for draft in self._drafts.values() if (change := draft.change()) is not None]
 
-    def _refresh_fact(self, draft: Draft, fact: Fact, rule: Rule | None, view: MarketView) -> None:
-        if rule is None:
-            draft.alert = leave(draft.alert, fact.rule_id)
-            self._close_or_note(draft, "the rule was removed", at=self.at)
-            return
-        observation, measurement = view.observe(rule), view.legs(rule)
-        if observation.value is not None and measurement is not None:
-            seen = see(draft.alert, fact.rule_id, observation.value, measurement)
-            draft.alert = _restamp(seen, rule, observation, view)
+    def _active(self) -> list[tuple[Draft, Fact]]:
+        return [(draft, fact) for draft in self._drafts.values() for fact in draft.alert.facts if fact.active]
 
     def _close_or_note(self, draft: Draft, reason: str, *, at: datetime, by: str | None = None) -> None:
         """Tell that a rule has left or, after the last one, close the alert as of `at`, the instant of the prices."""

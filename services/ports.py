@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -122,23 +123,51 @@ class StoredAlert:
     revision: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rulebook:
+    """What has changed among the rules of every channel, up to a revision.
+
+    `revision` grows with every change of any rule or rule state. `watches` are by id; `removed` are numbers of rules.
+    """
+
+    revision: int
+    watches: tuple[Watch, ...] = ()
+    removed: frozenset[int] = frozenset()
+
+
+class Claim(Enum):
+    """Whose a tick is: ours to do, done already, or in the hands of another who has not finished."""
+
+    OURS = "ours"
+    DONE = "done"
+    TAKEN = "taken"
+
+
 class MonitorStore(Protocol):
     """What one tick reads and writes."""
 
-    async def claim_tick(self, pair: Pair, boundary: datetime) -> bool:
-        """Claim one tick of one pair; False where it has been claimed before."""
+    async def claim_tick(self, pair: Pair, boundary: datetime, at: datetime) -> Claim:
+        """Claim one tick of one pair; a claim that was made a minute ago and is not done is taken over."""
         ...
 
-    async def revision(self) -> int:
-        """Give a number that grows with every change of any rule or rule state."""
+    async def finish_tick(self, pair: Pair, boundary: datetime) -> None:
+        """Note that a tick is done."""
         ...
 
-    async def watches(self) -> list[Watch]:
-        """Load every rule of every channel with its state, by id."""
+    async def release_tick(self, pair: Pair, boundary: datetime, at: datetime) -> None:
+        """Give back a claim that was made at `at`, so that the tick can be tried again."""
         ...
 
-    async def open_alerts(self, channel: Channel | None = None) -> list[StoredAlert]:
-        """Load the open alerts, of one channel or of all, oldest first."""
+    async def rulebook(self, since: int = 0) -> Rulebook:
+        """Load the rules that have changed after a revision, with their states; every one that stands after 0."""
+        ...
+
+    async def open_alerts(self, channel: Channel | None = None, *, pair: Pair | None = None) -> list[StoredAlert]:
+        """Load the open alerts, of one channel or of all, on one pair or on all, oldest first."""
+        ...
+
+    async def alerted_pairs(self) -> list[Pair]:
+        """List the pairs that have open alerts."""
         ...
 
     async def record(self, states: Sequence[StateChange], alerts: Sequence[AlertChange], at: datetime) -> None:
@@ -172,8 +201,8 @@ class DeskStore(Protocol):
         """Load a channel's last alerts, newest first."""
         ...
 
-    async def open_alerts(self, channel: Channel | None = None) -> list[StoredAlert]:
-        """Load the open alerts, of one channel or of all, oldest first."""
+    async def open_alerts(self, channel: Channel | None = None, *, pair: Pair | None = None) -> list[StoredAlert]:
+        """Load the open alerts, of one channel or of all, on one pair or on all, oldest first."""
         ...
 
     async def record(

@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 
 from services.domain.decide import RuleState, Side
 from services.domain.episode import Alert, Channel, Entry
+from services.domain.prices import Pair, Symbol
 from services.domain.rule import parse_rule
 from services.ports import StoredAlert, Watch
 
@@ -69,6 +70,12 @@ def read_watch(row: Row[Any]) -> Watch:
         created_by=row.created_by,
         created_at=row.created_at,
     )
+
+
+def read_pair(text: str) -> Pair:
+    """Read a pair as it is written, such as WGMI/BTC."""
+    etf, _, crypto = text.partition("/")
+    return Pair(etf=Symbol(etf), crypto=Symbol(crypto))
 
 
 def read_stored(row: Row[Any]) -> StoredAlert:

@@ -39,7 +39,7 @@ class Floor:
     desk: Desk
     nudges: list[datetime] = field(default_factory=list)
 
-    async def tick(self, at: datetime, spread: float | None = None) -> int:
+    async def tick(self, at: datetime, spread: float | None = None) -> int | None:
         """One tick at `at`, with a trade at that instant where a spread is given."""
         self.clock.at = at
         if spread is not None:

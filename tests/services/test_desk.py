@@ -133,8 +133,8 @@ async def test_removing_a_rule_that_a_tick_has_just_moved_is_tried_again_and_clo
     class Late(SqlStore):
         """Lets a tick fire the rule between what is read of it and its removal."""
 
-        async def open_alerts(self, channel: Channel | None = None) -> list[StoredAlert]:
-            read = await super().open_alerts(channel)
+        async def open_alerts(self, channel: Channel | None = None, *, pair: Pair | None = None) -> list[StoredAlert]:
+            read = await super().open_alerts(channel, pair=pair)
             await floor.tick(OPEN + timedelta(minutes=30), 0.10)
             return read
 

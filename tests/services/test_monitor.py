@@ -1,16 +1,18 @@
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
 
 from services.domain.decide import Side, Status
-from services.domain.episode import EntryKind, Subject
-from services.domain.errors import NotFoundError
-from services.domain.prices import Symbol
-from services.ports import StateChange
+from services.domain.episode import Channel, EntryKind, Subject
+from services.domain.errors import ConflictError, NotFoundError, StoreError
+from services.domain.prices import WGMI_BTC, Pair, Symbol
+from services.ports import AlertChange, StateChange, StoredAlert, Watch
+from services.store import SqlStore
 from tests.fakes.floor import CLOSE, DESK, OPEN, OTHER_DESK, TODAY, YESTERDAY, Floor, trading_floor
 
 BEGIN = OPEN + timedelta(minutes=30)
@@ -415,23 +417,140 @@ async def test_the_pair_of_the_board_is_looked_at_without_any_rule(floor: Floor)
     assert BEGIN == view.now
 
 
-async def test_a_tick_that_meets_a_conflict_records_nothing_and_the_next_one_decides_anew(floor: Floor) -> None:
+class Meddled(SqlStore):
+    """Lets something happen each time between what a tick has read of the alerts and what it records."""
+
+    meddle: Callable[[], Awaitable[object]]
+
+    async def open_alerts(self, channel: Channel | None = None, *, pair: Pair | None = None) -> list[StoredAlert]:
+        read = await super().open_alerts(channel, pair=pair)
+        await self.meddle()
+        return read
+
+
+def meddled(floor: Floor, meddle: Callable[[], Awaitable[object]]) -> Meddled:
+    store = Meddled(floor.store._database)  # noqa: SLF001
+    store.meddle = meddle
+    return store
+
+
+async def test_a_click_in_one_channel_does_not_cost_another_its_alert(floor: Floor) -> None:
     await floor.desk.add_rule(DESK, "1d 8pp for 0s", "U1")
-    await floor.tick(BEGIN, 0.01)
-    pairs = await floor.monitor.watchlist.pairs()
-    (watch,) = await floor.desk.rules(DESK)
-    later = replace(watch.state, dark_at=BEGIN)
-    revision = floor.monitor.watchlist._revision  # noqa: SLF001
-    await floor.store.record([StateChange(rule_id=watch.id, before=watch.state, after=later)], [], BEGIN)
-    floor.monitor.watchlist._revision, floor.monitor.watchlist._pairs = await floor.store.revision(), pairs  # noqa: SLF001
+    await floor.tick(BEGIN, 0.10)
+    await floor.desk.add_rule(OTHER_DESK, "1d 12pp for 0s", "U2")
+    (alert,) = await floor.open_alerts()
+    floor.monitor.store = meddled(floor, lambda: floor.desk.acknowledge(DESK, alert.id, "U1"))
 
-    outdated = await floor.tick(BEGIN + MINUTE, 0.10)
-    nothing = await floor.open_alerts()
-    floor.monitor.watchlist._revision = revision  # noqa: SLF001 -- reads the rules again
-    decided = await floor.tick(BEGIN + 2 * MINUTE, 0.10)
+    changed = await floor.tick(BEGIN + MINUTE, 0.13)
 
-    assert (0, [], 1) == (outdated, nothing, decided)
-    assert 1 == len(await floor.open_alerts())
+    here, there = await floor.open_alerts()
+    assert (1, OTHER_DESK) == (changed, there.channel)
+    assert here.acknowledged is not None
+    assert 0.13 == pytest.approx(here.lead.peak)
+
+
+async def test_a_rule_that_is_removed_while_it_fires_opens_nothing(floor: Floor) -> None:
+    added = await floor.desk.add_rule(DESK, "1d 8pp for 0s", "U1")
+    await floor.desk.add_rule(OTHER_DESK, "1d 8pp for 0s", "U2")
+
+    class Late(SqlStore):
+        async def record(
+            self,
+            states: Sequence[StateChange],
+            alerts: Sequence[AlertChange],
+            at: datetime,
+            *,
+            removed: Sequence[Watch] = (),
+        ) -> None:
+            if await floor.desk.rules(DESK):
+                await floor.desk.remove_rule(DESK, added.watch.id, "U1")
+            await super().record(states, alerts, at, removed=removed)
+
+    floor.monitor.store = Late(floor.store._database)  # noqa: SLF001
+    await floor.tick(BEGIN, 0.10)
+
+    assert [OTHER_DESK] == [alert.channel for alert in await floor.open_alerts()]
+
+
+async def test_a_tick_that_meets_one_conflict_after_another_fails_and_can_be_done_in_the_same_round(
+    floor: Floor,
+) -> None:
+    await floor.desk.add_rule(DESK, "1d 8pp for 0s", "U1")
+    await floor.tick(BEGIN, 0.10)
+    (alert,) = await floor.open_alerts()
+    floor.monitor.store = meddled(
+        floor, lambda: floor.desk.snooze(DESK, alert.id, "U1", floor.clock.at + timedelta(hours=1))
+    )
+
+    with pytest.raises(ConflictError):
+        await floor.tick(BEGIN + MINUTE, 0.14)
+    floor.monitor.store = floor.store
+    await floor.tick(BEGIN + MINUTE + timedelta(seconds=10), 0.14)
+
+    (peaked,) = await floor.open_alerts()
+    assert 0.14 == pytest.approx(peaked.lead.peak)
+
+
+class Broken(SqlStore):
+    """Cannot record."""
+
+    async def record(self, *_args: object, **_options: object) -> None:
+        raise StoreError("The disk is full.")
+
+
+async def test_a_tick_that_could_not_be_recorded_is_tried_again_in_the_same_round(floor: Floor) -> None:
+    floor.monitor.every = timedelta(minutes=15)
+    await floor.desk.add_rule(DESK, "1d 8pp for 0s", "U1")
+    floor.monitor.store = Broken(floor.store._database)  # noqa: SLF001
+
+    with pytest.raises(StoreError):
+        await floor.tick(BEGIN, 0.10)
+    floor.monitor.store = floor.store
+    again = await floor.tick(BEGIN + timedelta(seconds=30), 0.10)
+
+    assert (1, 1) == (again, len(await floor.open_alerts()))
+
+
+async def test_a_tick_whose_process_died_is_taken_over_after_a_minute(floor: Floor) -> None:
+    floor.monitor.every = timedelta(minutes=15)
+    await floor.desk.add_rule(DESK, "1d 8pp for 0s", "U1")
+    await floor.store.claim_tick(WGMI_BTC, BEGIN, BEGIN)
+
+    done = [await floor.tick(BEGIN + timedelta(seconds=second), 0.10) for second in (0, 59, 60, 75)]
+
+    assert [None, None, 1, 0] == done
+
+
+async def test_every_pair_that_fails_is_told(floor: Floor) -> None:
+    for etf in ("MARA", "RIOT"):
+        await floor.desk.add_rule(DESK, f"1d 8pp for 0s on {etf}/BTC", "U1")
+        del floor.market.history._equities[Symbol(etf)].closes  # noqa: SLF001 -- a mistake of ours, made on purpose
+
+    with pytest.raises(ExceptionGroup, match="several pairs failed") as failed:
+        await floor.tick(BEGIN, 0.10)
+
+    assert [AttributeError, AttributeError] == [type(error) for error in failed.value.exceptions]
+
+
+@pytest.mark.parametrize("prices", [pytest.param(True, id="with prices"), pytest.param(False, id="without prices")])
+async def test_an_alert_that_no_rule_keeps_open_any_more_is_closed_by_the_next_tick(
+    floor: Floor, *, prices: bool
+) -> None:
+    added = await floor.desk.add_rule(DESK, "1d 8pp for 0s on MARA/BTC", "U1")
+    await floor.tick(BEGIN, 0.10)
+    await floor.store.record([], [], BEGIN, removed=[await floor.store.rule(DESK, added.watch.id)])
+    if not prices:
+        floor.market.history._equities[Symbol("MARA")].closes = replace(  # noqa: SLF001
+            floor.market.history._equities[Symbol("MARA")].closes,  # noqa: SLF001
+            sessions=np.array([], dtype="datetime64[D]"),
+            prices=np.array([]),
+        )
+        floor.vendors.faults["yahoo"] = [httpx.Response(404)] * 9
+
+    await floor.tick(BEGIN + MINUTE)
+
+    (closed,) = await floor.desk.history(DESK)
+    assert ("the rule was removed", []) == (closed.reason, await floor.open_alerts())
 
 
 async def test_a_breach_that_only_begins_wakes_no_delivery(floor: Floor) -> None:
