@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from services.domain.episode import Alert, Entry, EntryKind, Fact, Subject, close, join, leave, see
+from services.domain.decide import written
+from services.domain.episode import Alert, Entry, EntryKind, Fact, Subject, close, is_corrected, join, leave, see
 from services.domain.rule import parse_rule
 from services.ports import AlertChange
 
@@ -37,7 +38,8 @@ class Draft:
     def change(self) -> AlertChange | None:
         """Give what is to be recorded; None where nothing is worth an edit of the message.
 
-        Worth it are an entry, a new peak, and prices 15 minutes newer than those in the message.
+        Worth it are an entry, a new peak, a close in the place of a live price, simulated prices in the place of real
+        ones, and prices 15 minutes newer than those in the message.
         """
         if self.told is not None and not self.entries and not _worth_telling(self.told, self.alert):
             return None
@@ -68,7 +70,14 @@ class OpenEpisodes:
         if measurement is None or observation.value is None:
             raise ValueError(f"rule {watch.id} fired on nothing: {observation.reason}")
         value = observation.value
-        fact = Fact(rule_id=watch.id, rule=str(watch.rule), value=value, peak=value, measurement=measurement)
+        fact = Fact(
+            rule_id=watch.id,
+            rule=str(watch.rule),
+            at=observation.at,
+            value=value,
+            peak=value,
+            measurement=measurement,
+        )
         draft = self._drafts.get(_key(watch, side))
         if draft is None:
             etf, crypto = view.stamps(watch.rule)
@@ -89,8 +98,7 @@ class OpenEpisodes:
             draft = self._drafts[_key(watch, side)] = Draft(alert, 0, None)
             draft.entries.append(self._entry(EntryKind.FIRED, reason, silent=True))
         else:
-            joined = replace(_restamp(draft.alert, watch.rule, observation, view), reason=reason)
-            draft.alert = join(joined, fact)
+            draft.alert = replace(join(draft.alert, fact), reason=reason)
             silent = draft.told is None or self._quiet(draft)  # rules that fire together are told together
             draft.entries.append(self._entry(EntryKind.JOINED, f"{watch.rule}: {reason}", silent=silent))
 
@@ -102,9 +110,17 @@ class OpenEpisodes:
         alert = _restamp(draft.alert, watch.rule, observation, view)
         measurement = view.legs(watch.rule)
         if measurement is not None and observation.value is not None:
-            alert = see(alert, watch.id, observation.value, measurement)
+            alert = see(alert, watch.id, observation.value, observation.at, measurement)
         draft.alert = leave(alert, watch.id)
         self._close_or_note(draft, f"{watch.rule}: {reason}", at=max(observation.at, alert.opened_at))
+
+    def correct(self, view: MarketView) -> None:
+        """Tell, before anything is decided on it, where a close that was told has another value now."""
+        for draft in self._drafts.values():
+            corrections = [text for fact in draft.alert.facts if fact.active and (text := _correction(fact, view))]
+            if corrections:
+                quiet = self._quiet(draft)
+                draft.entries.append(self._entry(EntryKind.CORRECTED, ", ".join(corrections), silent=quiet))
 
     def refresh(self, view: MarketView) -> None:
         """Bring the facts of the open alerts up to date."""
@@ -112,7 +128,7 @@ class OpenEpisodes:
             rule = parse_rule(fact.rule)
             observation, measurement = view.observe(rule), view.legs(rule)
             if observation.value is not None and measurement is not None:
-                seen = see(draft.alert, fact.rule_id, observation.value, measurement)
+                seen = see(draft.alert, fact.rule_id, observation.value, observation.at, measurement)
                 draft.alert = _restamp(seen, rule, observation, view)
 
     def prune(self, rule_of: Callable[[int], Rule | None]) -> None:
@@ -155,7 +171,11 @@ def _key(watch: Watch, side: Side) -> Key:
 
 
 def _restamp(alert: Alert, rule: Rule, observation: Observation, view: MarketView) -> Alert:
-    """Take over newer prices; a rule at close may look further back than the others of its alert."""
+    """Take over newer prices; a rule at close may look further back than the others of its alert.
+
+    An alert that has shown simulated prices once says so to its end.
+    """
+    alert = replace(alert, simulated=alert.simulated or view.simulated)
     if observation.value is None or observation.at < alert.as_of:
         return alert
     etf, crypto = view.stamps(rule)
@@ -163,5 +183,18 @@ def _restamp(alert: Alert, rule: Rule, observation: Observation, view: MarketVie
 
 
 def _worth_telling(told: Alert, alert: Alert) -> bool:
-    peaked = [fact.peak for fact in told.facts] != [fact.peak for fact in alert.facts]
-    return peaked or alert.as_of - told.as_of >= REFRESH_EVERY
+    return _marks(told) != _marks(alert) or alert.as_of - told.as_of >= REFRESH_EVERY
+
+
+def _marks(alert: Alert) -> tuple[bool, list[tuple[float, bool]]]:
+    return alert.simulated, [(fact.peak, fact.measurement.live) for fact in alert.facts]
+
+
+def _correction(fact: Fact, view: MarketView) -> str | None:
+    rule = parse_rule(fact.rule)
+    observation, measurement = view.observe(rule), view.legs(rule)
+    if observation.value is None or measurement is None:
+        return None
+    if not is_corrected(fact, observation.value, observation.at, measurement):
+        return None
+    return f"{rule}: from {written(fact.value, rule)} to {written(observation.value, rule)}"

@@ -109,6 +109,7 @@ class Monitor:
             episodes.prune(watches.rule_of)
         else:
             decided = _decide_all(watches.observed(seen), now)
+            episodes.correct(seen)
             _fold(decided, episodes, seen)
             episodes.prune(watches.rule_of)
             episodes.refresh(seen)

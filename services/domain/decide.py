@@ -135,6 +135,11 @@ def decide(state: RuleState, observation: Observation, rule: Rule, now: datetime
     return Decision(state=state, reason=f"{written} keeps it firing: clear is {clear}")
 
 
+def written(value: float, rule: Rule) -> str:
+    """Write an observed value in its rule's unit, to a hundredth; what rounds to zero has no sign."""
+    return print_value(round(value, _digits(rule)) + 0.0, rule.unit)
+
+
 def _hold_or_fire(state: RuleState, observation: Observation, rule: Rule, side: Side) -> Decision:
     since, seen = _breach(state, observation.at, side)
     held = seen - since

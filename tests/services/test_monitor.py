@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from services.domain.decide import Side, Status
-from services.domain.episode import Channel, EntryKind, Subject
+from services.domain.episode import Channel, Entry, EntryKind, Subject
 from services.domain.errors import ConflictError, NotFoundError, StoreError
 from services.domain.prices import WGMI_BTC, Pair, Symbol
 from services.ports import AlertChange, StateChange, StoredAlert, Watch
@@ -150,17 +150,74 @@ async def test_a_rule_at_close_ignores_the_session_and_decides_at_its_end(floor:
     assert [Side.BELOW] == [alert.side for alert in await floor.open_alerts()]
 
 
+async def corrected_overnight(floor: Floor, close: float) -> None:
+    """The vendor corrects today's close; it is seen when the next session opens."""
+    floor.vendors.etf_moves[TODAY] = close
+    floor.vendors.etf_last = (20.2, OPEN + timedelta(days=1, minutes=1))
+    await floor.tick(OPEN + timedelta(days=1, minutes=2))
+
+
+async def test_a_corrected_close_is_told_in_the_message_and_in_its_thread(floor: Floor) -> None:
+    floor.vendors.etf_moves[TODAY] = 22.0
+    await floor.desk.add_rule(DESK, "1d 8pp at close", "U1")
+    await floor.desk.add_rule(DESK, "1d 9pp at close", "U1")
+    await floor.tick(CLOSE + timedelta(minutes=20))
+    await floor.told()
+    floor.nudges.clear()
+
+    await corrected_overnight(floor, 21.84)
+    await floor.tick(OPEN + timedelta(days=1, minutes=3))
+    (alert,) = await floor.open_alerts()
+
+    assert [
+        (EntryKind.CORRECTED, "1d 8pp at close: from 10pp to 9.2pp, 1d 9pp at close: from 10pp to 9.2pp")
+    ] == await timeline(floor)
+    assert [0.092, 0.092, 0.10] == pytest.approx([alert.lead.value, alert.lead.peak, alert.lead.corrected_from])
+    assert (21.84, CLOSE) == (alert.etf.price, alert.as_of)
+    assert 1 == len(floor.nudges)
+
+
 async def test_a_corrected_close_ends_the_alert_that_it_would_not_have_opened(floor: Floor) -> None:
     floor.vendors.etf_moves[TODAY] = 22.0
     await floor.desk.add_rule(DESK, "1d 8pp at close", "U1")
     await floor.tick(CLOSE + timedelta(minutes=20))
 
-    floor.vendors.etf_moves[TODAY] = 20.1
-    floor.vendors.etf_last = (20.2, OPEN + timedelta(days=1, minutes=1))
-    await floor.tick(OPEN + timedelta(days=1, minutes=2))
+    await corrected_overnight(floor, 20.1)
 
     (closed,) = await floor.desk.history(DESK)
     assert closed.closed_at is not None
+    assert 0.005 == pytest.approx(closed.facts[0].peak)
+    assert [
+        (EntryKind.CORRECTED, "1d 8pp at close: from 10pp to 0.5pp"),
+        (EntryKind.RESOLVED, "1d 8pp at close: 0.5pp is back inside the clear level of 4.8pp"),
+    ] == await timeline(floor)
+
+
+async def test_a_snoozed_alert_tells_a_correction_in_its_message_alone(floor: Floor) -> None:
+    floor.vendors.etf_moves[TODAY] = 22.0
+    await floor.desk.add_rule(DESK, "1d 8pp at close", "U1")
+    await floor.tick(CLOSE + timedelta(minutes=20))
+    (alert,) = await floor.open_alerts()
+    await floor.desk.snooze(DESK, alert.id, "U1", CLOSE + timedelta(days=1))
+    await floor.told()
+
+    await corrected_overnight(floor, 21.84)
+
+    (alert,) = await floor.open_alerts()
+    assert [] == await floor.told()
+    assert 0.092 == pytest.approx(alert.lead.value)
+
+
+async def test_the_close_takes_the_place_of_the_live_price_that_it_follows(floor: Floor) -> None:
+    await floor.desk.add_rule(DESK, "1d 8pp for 0s", "U1")
+    await floor.tick(CLOSE - 5 * MINUTE, 0.10)
+    floor.vendors.etf_moves[TODAY] = 21.9
+
+    await floor.tick(CLOSE + 20 * MINUTE)
+
+    (alert,) = await floor.open_alerts()
+    assert (CLOSE, 21.9, False) == (alert.as_of, alert.etf.price, alert.lead.measurement.live)
+    assert [] == await timeline(floor)
 
 
 async def test_stale_prices_neither_fire_nor_resolve_and_end_in_nodata(floor: Floor) -> None:
@@ -362,13 +419,14 @@ async def test_a_rule_that_joins_brings_newer_prices_and_the_end_shows_what_ende
 async def test_a_rule_that_has_cleared_is_not_followed_any_more(floor: Floor) -> None:
     await floor.desk.add_rule(DESK, "1d 8pp for 0s", "U1")
     await floor.desk.add_rule(DESK, "1d 12pp for 0s", "U1")
-    await floor.ticks(BEGIN, [0.13, 0.07, 0.11])
+    refreshed_at = await floor.ticks(BEGIN, [0.13, 0.07, 0.11, 0.11, 0.11])
 
     (alert,) = await floor.open_alerts()
-    cleared = next(fact for fact in alert.facts if not fact.active)
 
-    assert "1d 12pp for 0s" == cleared.rule
-    assert 0.07 == pytest.approx(cleared.value)
+    assert refreshed_at == alert.as_of
+    assert [("1d 8pp for 0s", True, 0.11), ("1d 12pp for 0s", False, 0.07)] == [
+        (fact.rule, fact.active, round(fact.value, 6)) for fact in alert.facts
+    ]
 
 
 async def test_a_rule_at_close_that_joins_does_not_put_older_prices_into_the_alert(floor: Floor) -> None:
@@ -577,3 +635,40 @@ async def test_a_simulated_leg_makes_the_alert_simulated(floor: Floor) -> None:
     await floor.tick(BEGIN, 0.10)
 
     assert [True] == [alert.simulated for alert in await floor.open_alerts()]
+
+
+async def test_an_alert_whose_prices_become_simulated_says_so_at_once_and_to_its_end(floor: Floor) -> None:
+    await floor.desk.add_rule(DESK, "1d 8pp for 0s", "U1")
+    await floor.tick(BEGIN, 0.10)
+    simulated = []
+
+    for minute, made_up in ((5, True), (25, False)):
+        floor.market.history.crypto.simulated = made_up
+        await floor.tick(BEGIN + minute * MINUTE, 0.10)
+        simulated += [alert.simulated for alert in await floor.open_alerts()]
+
+    assert [True, True] == simulated
+
+
+async def test_the_history_of_an_alert_begins_with_why_it_fired_though_its_thread_does_not(floor: Floor) -> None:
+    await floor.desk.add_rule(DESK, "1d 8pp for 0s", "U1")
+    recorded: list[AlertChange] = []
+
+    class Listening(SqlStore):
+        async def record(
+            self,
+            states: Sequence[StateChange],
+            alerts: Sequence[AlertChange],
+            at: datetime,
+            *,
+            removed: Sequence[Watch] = (),
+        ) -> None:
+            recorded.extend(alerts)
+            await super().record(states, alerts, at, removed=removed)
+
+    floor.monitor.store = Listening(floor.store._database)  # noqa: SLF001
+    await floor.tick(BEGIN, 0.10)
+
+    fired = Entry(kind=EntryKind.FIRED, at=BEGIN, reason="10pp is past 8pp", silent=True)
+    assert [(fired,)] == [change.entries for change in recorded]
+    assert [] == await timeline(floor)
