@@ -9,6 +9,7 @@ from services.domain.episode import Entry, EntryKind, Mark
 from services.domain.errors import ConflictError, NoHistoryError
 from services.domain.prices import WGMI_BTC
 from services.domain.rule import DEFAULT_RULES, parse_rule
+from services.domain.snooze import end_of
 from services.episodes import OpenEpisodes
 from services.ports import AlertChange
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from services.domain.episode import Alert, Channel
     from services.domain.prices import Pair
+    from services.domain.snooze import Span
     from services.market import Market, MarketView
     from services.ports import Clock, DeskStore, Watch
 
@@ -118,9 +120,13 @@ class Desk:
 
         return await self._amend(channel, alert_id, change, now)
 
-    async def snooze(self, channel: Channel, alert_id: int, by: str, until: datetime) -> Outcome:
-        """Keep an open alert's thread silent until a time; its end is still told. Raises NotFoundError."""
+    async def snooze(self, channel: Channel, alert_id: int, by: str, span: Span) -> Outcome:
+        """Keep an open alert's thread silent for a while; its end is still told.
+
+        Raises NotFoundError, and MarketShutError where there is no close to wait for.
+        """
         now = self.clock.now()
+        until = end_of(span, self.market.history.sessions(now).state(now), now)
 
         def change(alert: Alert) -> tuple[Alert, Entry] | None:
             if alert.closed_at:

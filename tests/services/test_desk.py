@@ -9,6 +9,7 @@ import pytest
 from services.domain.episode import Channel, EntryKind
 from services.domain.errors import ConflictError, NoHistoryError, NotFoundError, RuleError, StoreError
 from services.domain.prices import Pair, Symbol
+from services.domain.snooze import Span
 from services.ports import AlertChange, StateChange, StoredAlert, Watch
 from services.store import SqlStore
 from tests.fakes.floor import DESK, OPEN, OTHER_DESK, Floor, trading_floor
@@ -81,7 +82,7 @@ async def test_whatever_a_person_changes_wakes_the_delivery(floor: Floor) -> Non
     floor.nudges.clear()
 
     await floor.desk.acknowledge(DESK, alert.id, "U1")
-    await floor.desk.snooze(DESK, alert.id, "U1", OPEN + timedelta(hours=2))
+    await floor.desk.snooze(DESK, alert.id, "U1", Span.HOUR)
     await floor.desk.remove_rule(DESK, added.watch.id, "U1")
 
     assert 3 == len(floor.nudges)
@@ -96,7 +97,7 @@ async def test_an_acknowledgement_that_meets_a_tick_is_tried_again(floor: Floor)
         floor.tick(OPEN + timedelta(minutes=35), 0.14),
         floor.desk.acknowledge(DESK, alert.id, "U1"),
         floor.desk.acknowledge(DESK, alert.id, "U2"),
-        floor.desk.snooze(DESK, alert.id, "U3", OPEN + timedelta(hours=2)),
+        floor.desk.snooze(DESK, alert.id, "U3", Span.HOUR),
     )
     (after,) = await floor.open_alerts()
 
@@ -114,7 +115,7 @@ async def test_a_person_gives_up_after_a_few_conflicts_and_is_told(floor: Floor)
     await floor.tick(OPEN + timedelta(minutes=30), 0.10)
     (alert,) = await floor.open_alerts()
     stale = await floor.store.alert(DESK, alert.id)
-    await floor.desk.snooze(DESK, alert.id, "U1", OPEN + timedelta(hours=2))
+    await floor.desk.snooze(DESK, alert.id, "U1", Span.HOUR)
 
     class Outdated(SqlStore):
         async def alert(self, _channel: Channel, _alert_id: int) -> StoredAlert:

@@ -11,6 +11,7 @@ from services.domain.decide import Side, Status
 from services.domain.episode import Channel, Entry, EntryKind, Subject
 from services.domain.errors import ConflictError, NotFoundError, StoreError
 from services.domain.prices import WGMI_BTC, Pair, Symbol
+from services.domain.snooze import Span
 from services.ports import AlertChange, StateChange, StoredAlert, Watch
 from services.store import SqlStore
 from tests.fakes.floor import CLOSE, DESK, OPEN, OTHER_DESK, TODAY, YESTERDAY, Floor, trading_floor
@@ -198,7 +199,8 @@ async def test_a_snoozed_alert_tells_a_correction_in_its_message_alone(floor: Fl
     await floor.desk.add_rule(DESK, "1d 8pp at close", "U1")
     await floor.tick(CLOSE + timedelta(minutes=20))
     (alert,) = await floor.open_alerts()
-    await floor.desk.snooze(DESK, alert.id, "U1", CLOSE + timedelta(days=1))
+    floor.clock.at = OPEN + timedelta(days=1, minutes=-10)
+    await floor.desk.snooze(DESK, alert.id, "U1", Span.HOUR)
     await floor.told()
 
     await corrected_overnight(floor, 21.84)
@@ -298,7 +300,7 @@ async def test_acknowledging_and_snoozing_mark_the_alert_once(floor: Floor) -> N
 
     first = await floor.desk.acknowledge(DESK, alert.id, "U1")
     second = await floor.desk.acknowledge(DESK, alert.id, "U2")
-    snoozed = await floor.desk.snooze(DESK, alert.id, "U2", BEGIN + timedelta(hours=1))
+    snoozed = await floor.desk.snooze(DESK, alert.id, "U2", Span.HOUR)
 
     assert (True, False, True) == (first.changed, second.changed, snoozed.changed)
     assert second.alert.acknowledged is not None
@@ -313,7 +315,7 @@ async def test_a_snoozed_alert_stays_silent_but_tells_its_end(floor: Floor) -> N
     await floor.desk.add_rule(DESK, "1d 12pp for 0s", "U1")
     await floor.tick(BEGIN, 0.10)
     (alert,) = await floor.open_alerts()
-    await floor.desk.snooze(DESK, alert.id, "U1", BEGIN + timedelta(hours=1))
+    await floor.desk.snooze(DESK, alert.id, "U1", Span.HOUR)
 
     await floor.ticks(BEGIN + timedelta(minutes=5), [0.13, 0.07, 0.01])
 
@@ -326,7 +328,7 @@ async def test_an_alert_that_is_over_cannot_be_acknowledged(floor: Floor) -> Non
     (closed,) = await floor.desk.history(DESK)
 
     acknowledged = await floor.desk.acknowledge(DESK, closed.id, "U1")
-    snoozed = await floor.desk.snooze(DESK, closed.id, "U1", BEGIN + timedelta(hours=9))
+    snoozed = await floor.desk.snooze(DESK, closed.id, "U1", Span.HOUR)
 
     assert (False, False) == (acknowledged.changed, snoozed.changed)
 
@@ -536,9 +538,7 @@ async def test_a_tick_that_meets_one_conflict_after_another_fails_and_can_be_don
     await floor.desk.add_rule(DESK, "1d 8pp for 0s", "U1")
     await floor.tick(BEGIN, 0.10)
     (alert,) = await floor.open_alerts()
-    floor.monitor.store = meddled(
-        floor, lambda: floor.desk.snooze(DESK, alert.id, "U1", floor.clock.at + timedelta(hours=1))
-    )
+    floor.monitor.store = meddled(floor, lambda: floor.desk.snooze(DESK, alert.id, "U1", Span.HOUR))
 
     with pytest.raises(ConflictError):
         await floor.tick(BEGIN + MINUTE, 0.14)
