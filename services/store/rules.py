@@ -42,10 +42,10 @@ class Rules(Part):
             revision: int = (await tx.execute(select(tables.rulebook.c.revision))).scalar_one()
             if revision == since:
                 return Rulebook(revision=revision)
-            rows = await tx.stream(_standing(changed))
+            rows = await tx.stream(_standing(changed).order_by(None))  # in order, it would pass over the index
             watches = [read_watch(row) async for page in rows.partitions(CHUNK) for row in page]
             removed = frozenset(await tx.scalars(gone)) if since else frozenset[int]()
-        return Rulebook(revision=revision, watches=tuple(watches), removed=removed)
+        return Rulebook(revision=revision, watches=tuple(sorted(watches, key=lambda one: one.id)), removed=removed)
 
     async def rules(self, channel: Channel) -> list[Watch]:
         """Load a channel's rules by id."""
