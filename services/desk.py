@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from services.domain.episode import Entry, EntryKind, Mark
 from services.domain.errors import ConflictError, NoHistoryError
 from services.domain.prices import WGMI_BTC
 from services.domain.rule import DEFAULT_RULES, parse_rule
+from services.domain.snooze import end_of
 from services.episodes import OpenEpisodes
 from services.ports import AlertChange
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from datetime import datetime
 
     from services.domain.episode import Alert, Channel
     from services.domain.prices import Pair
+    from services.domain.snooze import Span
     from services.market import Market, MarketView
     from services.ports import Clock, DeskStore, Watch
 
 HISTORY_LENGTH = 10
 TRIES = 5
+Done = TypeVar("Done")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -94,11 +96,15 @@ class Desk:
     async def remove_rule(self, channel: Channel, rule_id: int, by: str) -> Watch:
         """Remove a rule, and close the alert that it alone kept open. Raises NotFoundError."""
         now = self.clock.now()
-        watch = await self.store.remove_rule(channel, rule_id, now)
-        episodes = OpenEpisodes.of(await self.store.open_alerts(channel), now)
-        episodes.drop(rule_id, by)
-        with suppress(ConflictError):  # a tick was quicker; the next one drops what was removed
-            await self.store.record([], episodes.changes(), now)
+
+        async def remove() -> Watch:
+            watch = await self.store.rule(channel, rule_id)
+            episodes = OpenEpisodes.of(await self.store.open_alerts(channel), now)
+            episodes.drop(rule_id, by)
+            await self.store.record([], episodes.changes(), now, removed=[watch])
+            return watch
+
+        watch = await _insist(remove)
         self.nudge()
         return watch
 
@@ -114,9 +120,13 @@ class Desk:
 
         return await self._amend(channel, alert_id, change, now)
 
-    async def snooze(self, channel: Channel, alert_id: int, by: str, until: datetime) -> Outcome:
-        """Keep an open alert's thread silent until a time; its end is still told. Raises NotFoundError."""
+    async def snooze(self, channel: Channel, alert_id: int, by: str, span: Span) -> Outcome:
+        """Keep an open alert's thread silent for a while; its end is still told.
+
+        Raises NotFoundError, and MarketShutError where there is no close to wait for.
+        """
         now = self.clock.now()
+        until = end_of(span, self.market.history.sessions(now).state(now), now)
 
         def change(alert: Alert) -> tuple[Alert, Entry] | None:
             if alert.closed_at:
@@ -137,25 +147,31 @@ class Desk:
         change: Callable[[Alert], tuple[Alert, Entry] | None],
         now: datetime,
     ) -> Outcome:
-        """Change an alert as it is now; where a tick or another person was quicker, read it again."""
-        tries = 0
-        while True:
+        async def amend() -> Outcome:
             stored = await self.store.alert(channel, alert_id)
             changed = change(stored.alert)
             if changed is None:
                 return Outcome(alert=stored.alert, changed=False)
             alert, entry = changed
-            tries += 1
-            try:
-                await self.store.record([], [AlertChange(alert=alert, revision=stored.revision, entries=(entry,))], now)
-            except ConflictError:
-                if tries == TRIES:
-                    raise
-                continue
-            self.nudge()
+            await self.store.record([], [AlertChange(alert=alert, revision=stored.revision, entries=(entry,))], now)
             return Outcome(alert=alert, changed=True)
+
+        outcome = await _insist(amend)
+        if outcome.changed:
+            self.nudge()
+        return outcome
 
     async def _check_prices(self, pair: Pair) -> None:
         view = await self.market.view(pair, self.clock.now())
         if view.current.etf is None and view.current.crypto is None:
-            raise NoHistoryError(f"No prices for {pair}: {' '.join(view.problems)}")
+            raise NoHistoryError(f"No prices for {pair}: {'; '.join(view.problems)}")
+
+
+async def _insist(act: Callable[[], Awaitable[Done]]) -> Done:
+    """Do what reads and then records; where a tick or another person was quicker in between, do it again."""
+    for _ in range(TRIES - 1):
+        try:
+            return await act()
+        except ConflictError:
+            continue
+    return await act()

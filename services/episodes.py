@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from services.domain.episode import REFRESH_EVERY, Alert, Entry, EntryKind, Fact, Subject, close, join, leave, see
+from services.domain.decide import written
+from services.domain.episode import Alert, Entry, EntryKind, Fact, Subject, close, is_corrected, join, leave, see
+from services.domain.rule import parse_rule
 from services.ports import AlertChange
 
 if TYPE_CHECKING:
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from services.market import MarketView
     from services.ports import StoredAlert, Watch
 
+REFRESH_EVERY = timedelta(minutes=15)
 Key = tuple["Channel", "Pair", Subject, "Side"]
 
 
@@ -34,7 +38,8 @@ class Draft:
     def change(self) -> AlertChange | None:
         """Give what is to be recorded; None where nothing is worth an edit of the message.
 
-        Worth it are an entry, a new peak, and prices 15 minutes newer than those in the message.
+        Worth it are an entry, a new peak, a close in the place of a live price, simulated prices in the place of real
+        ones, and prices 15 minutes newer than those in the message.
         """
         if self.told is not None and not self.entries and not _worth_telling(self.told, self.alert):
             return None
@@ -65,7 +70,14 @@ class OpenEpisodes:
         if measurement is None or observation.value is None:
             raise ValueError(f"rule {watch.id} fired on nothing: {observation.reason}")
         value = observation.value
-        fact = Fact(rule_id=watch.id, rule=str(watch.rule), value=value, peak=value, measurement=measurement)
+        fact = Fact(
+            rule_id=watch.id,
+            rule=str(watch.rule),
+            at=observation.at,
+            value=value,
+            peak=value,
+            measurement=measurement,
+        )
         draft = self._drafts.get(_key(watch, side))
         if draft is None:
             etf, crypto = view.stamps(watch.rule)
@@ -86,8 +98,7 @@ class OpenEpisodes:
             draft = self._drafts[_key(watch, side)] = Draft(alert, 0, None)
             draft.entries.append(self._entry(EntryKind.FIRED, reason, silent=True))
         else:
-            joined = replace(_restamp(draft.alert, watch.rule, observation, view), reason=reason)
-            draft.alert = join(joined, fact)
+            draft.alert = replace(join(draft.alert, fact), reason=reason)
             silent = draft.told is None or self._quiet(draft)  # rules that fire together are told together
             draft.entries.append(self._entry(EntryKind.JOINED, f"{watch.rule}: {reason}", silent=silent))
 
@@ -99,18 +110,32 @@ class OpenEpisodes:
         alert = _restamp(draft.alert, watch.rule, observation, view)
         measurement = view.legs(watch.rule)
         if measurement is not None and observation.value is not None:
-            alert = see(alert, watch.id, observation.value, measurement)
+            alert = see(alert, watch.id, observation.value, observation.at, measurement)
         draft.alert = leave(alert, watch.id)
         self._close_or_note(draft, f"{watch.rule}: {reason}", at=max(observation.at, alert.opened_at))
 
-    def refresh(self, view: MarketView, rule_of: Callable[[int], Rule | None]) -> None:
-        """Bring the facts of a pair's open alerts up to date, and drop rules that were removed."""
+    def correct(self, view: MarketView) -> None:
+        """Tell, before anything is decided on it, where a close that was told has another value now."""
         for draft in self._drafts.values():
-            if draft.alert.pair != view.pair or draft.alert.closed_at is not None:
-                continue
-            for fact in draft.alert.facts:
-                if fact.active:
-                    self._refresh_fact(draft, fact, rule_of(fact.rule_id), view)
+            corrections = [text for fact in draft.alert.facts if fact.active and (text := _correction(fact, view))]
+            if corrections:
+                quiet = self._quiet(draft)
+                draft.entries.append(self._entry(EntryKind.CORRECTED, ", ".join(corrections), silent=quiet))
+
+    def refresh(self, view: MarketView) -> None:
+        """Bring the facts of the open alerts up to date."""
+        for draft, fact in self._active():
+            rule = parse_rule(fact.rule)
+            observation, measurement = view.observe(rule), view.legs(rule)
+            if observation.value is not None and measurement is not None:
+                seen = see(draft.alert, fact.rule_id, observation.value, observation.at, measurement)
+                draft.alert = _restamp(seen, rule, observation, view)
+
+    def prune(self, rule_of: Callable[[int], Rule | None]) -> None:
+        """Drop the rules that are not there any more."""
+        for _, fact in self._active():
+            if rule_of(fact.rule_id) is None:
+                self.drop(fact.rule_id, by=None)
 
     def drop(self, rule_id: int, by: str | None) -> None:
         """Take a removed rule out of every open alert that it keeps open."""
@@ -123,15 +148,8 @@ class OpenEpisodes:
         """Give everything that is to be recorded."""
         return [change for draft in self._drafts.values() if (change := draft.change()) is not None]
 
-    def _refresh_fact(self, draft: Draft, fact: Fact, rule: Rule | None, view: MarketView) -> None:
-        if rule is None:
-            draft.alert = leave(draft.alert, fact.rule_id)
-            self._close_or_note(draft, "the rule was removed", at=self.at)
-            return
-        observation, measurement = view.observe(rule), view.legs(rule)
-        if observation.value is not None and measurement is not None:
-            seen = see(draft.alert, fact.rule_id, observation.value, measurement)
-            draft.alert = _restamp(seen, rule, observation, view)
+    def _active(self) -> list[tuple[Draft, Fact]]:
+        return [(draft, fact) for draft in self._drafts.values() for fact in draft.alert.facts if fact.active]
 
     def _close_or_note(self, draft: Draft, reason: str, *, at: datetime, by: str | None = None) -> None:
         """Tell that a rule has left or, after the last one, close the alert as of `at`, the instant of the prices."""
@@ -153,7 +171,11 @@ def _key(watch: Watch, side: Side) -> Key:
 
 
 def _restamp(alert: Alert, rule: Rule, observation: Observation, view: MarketView) -> Alert:
-    """Take over newer prices; a rule at close may look further back than the others of its alert."""
+    """Take over newer prices; a rule at close may look further back than the others of its alert.
+
+    An alert that has shown simulated prices once says so to its end.
+    """
+    alert = replace(alert, simulated=alert.simulated or view.simulated)
     if observation.value is None or observation.at < alert.as_of:
         return alert
     etf, crypto = view.stamps(rule)
@@ -161,5 +183,18 @@ def _restamp(alert: Alert, rule: Rule, observation: Observation, view: MarketVie
 
 
 def _worth_telling(told: Alert, alert: Alert) -> bool:
-    peaked = [fact.peak for fact in told.facts] != [fact.peak for fact in alert.facts]
-    return peaked or alert.as_of - told.as_of >= REFRESH_EVERY
+    return _marks(told) != _marks(alert) or alert.as_of - told.as_of >= REFRESH_EVERY
+
+
+def _marks(alert: Alert) -> tuple[bool, list[tuple[float, bool]]]:
+    return alert.simulated, [(fact.peak, fact.measurement.live) for fact in alert.facts]
+
+
+def _correction(fact: Fact, view: MarketView) -> str | None:
+    rule = parse_rule(fact.rule)
+    observation, measurement = view.observe(rule), view.legs(rule)
+    if observation.value is None or measurement is None:
+        return None
+    if not is_corrected(fact, observation.value, observation.at, measurement):
+        return None
+    return f"{rule}: from {written(fact.value, rule)} to {written(observation.value, rule)}"

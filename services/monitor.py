@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from services.domain.decide import Change, decide
 from services.domain.errors import ConflictError, NoHistoryError
 from services.episodes import OpenEpisodes
-from services.ports import StateChange
+from services.ports import Claim, StateChange
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from services.domain.prices import Pair
     from services.market import Market, MarketView
     from services.ports import MonitorStore, Watch
-    from services.watchlist import PairWatches, Watchlist
+    from services.watchlist import Watchlist
 
+TRIES = 3
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 log = logging.getLogger(__name__)
 
@@ -46,59 +47,81 @@ class Monitor:
     nudge: Callable[[], None]
     every: timedelta = timedelta(minutes=1)
 
-    async def tick(self, now: datetime) -> int:
+    async def tick(self, now: datetime) -> int | None:
         """Look at every watched pair once, and give the number of rules whose state changed.
 
-        1. Take the rules as the store has them; the board's own pair is looked at even where no rule does.
+        1. Take the rules as the store has them. The board's own pair is looked at even where no rule does, and a pair
+           with an open alert even where no rule is left.
         2. Claim this round for the pair; where another process has, leave it to that one.
         3. Measure the pair, decide the rules that may change, fold them into the open alerts.
-        4. Record all of it in one transaction, then wake the delivery.
+        4. Record all of it in one transaction, wake the delivery, and note that the round is done.
 
-        Pairs do not wait for each other, and one that fails does not keep the others from being done; its error is
-        raised at the end.
+        A round that is done already counts as done with no changes; None says that one is still in the hands of
+        another process. Pairs do not wait for each other, and one that fails does not keep the others from being done.
+        Its round is given back, so that the same `now` can be tried again, and its error raised at the end.
         """
-        watched = await self.watchlist.pairs()
-        pairs = {self.pair: None, **watched}
-        done = await asyncio.gather(
-            *(self._claim_and_tick(pair, watched.get(pair), now) for pair in pairs), return_exceptions=True
-        )
-        failures = [one for one in done if isinstance(one, BaseException)]
-        if failures:
-            raise failures[0]
-        return sum(one for one in done if isinstance(one, int))
+        pairs = {self.pair: None, **await self.watchlist.pairs()}
+        pairs |= dict.fromkeys(await self.store.alerted_pairs())
+        done = await asyncio.gather(*(self._claim_and_tick(pair, now) for pair in pairs), return_exceptions=True)
+        match [one for one in done if isinstance(one, BaseException)]:
+            case [failure]:
+                raise failure
+            case [_, *_] as failures:
+                raise BaseExceptionGroup("several pairs failed", failures)
+        changed = [one for one in done if isinstance(one, int)]
+        return sum(changed) if len(changed) == len(done) else None
 
-    async def _claim_and_tick(self, pair: Pair, watches: PairWatches | None, now: datetime) -> int:
-        if not await self.store.claim_tick(pair, boundary(now, self.every)):
-            return 0
-        return await self._tick_pair(pair, watches, now)
-
-    async def _tick_pair(self, pair: Pair, watches: PairWatches | None, now: datetime) -> int:
+    async def _claim_and_tick(self, pair: Pair, now: datetime) -> int | None:
+        since = boundary(now, self.every)
+        claim = await self.store.claim_tick(pair, since, now)
+        if claim is not Claim.OURS:
+            return 0 if claim is Claim.DONE else None
         try:
-            view = await self.market.view(pair, now)
+            changed = await self._tick_pair(pair, now)
+            await self.store.finish_tick(pair, since)
+        except Exception:
+            await self.store.release_tick(pair, since, now)
+            raise
+        return changed
+
+    async def _tick_pair(self, pair: Pair, now: datetime) -> int:
+        """Measure once; where a person or another process was quicker to change something, decide again on that."""
+        seen = await self._look(pair, now)
+        for _ in range(TRIES - 1):
+            try:
+                return await self._decide_and_record(pair, seen, now)
+            except ConflictError as error:
+                log.info("%s is decided again: %s", pair, error)
+        return await self._decide_and_record(pair, seen, now)
+
+    async def _look(self, pair: Pair, now: datetime) -> MarketView | NoHistoryError:
+        try:
+            return await self.market.view(pair, now)
         except NoHistoryError as error:
-            return (
-                await self._record(_decide_all(watches.unobserved(now, str(error)), now), None, now) if watches else 0
-            )
-        if watches is None:
-            return 0
-        episodes = OpenEpisodes.of(await self.store.open_alerts(), now)
-        decided = _decide_all(watches.observed(view), now)
-        _fold(decided, episodes, view)
-        episodes.refresh(view, watches.rule_of)
+            return error
+
+    async def _decide_and_record(self, pair: Pair, seen: MarketView | NoHistoryError, now: datetime) -> int:
+        # Alerts first: a rule that an alert names, and that is not among those read after it, was removed.
+        episodes = OpenEpisodes.of(await self.store.open_alerts(pair=pair), now)
+        watches = await self.watchlist.of(pair)
+        if isinstance(seen, NoHistoryError):
+            decided = _decide_all(watches.unobserved(now, str(seen)), now)
+            episodes.prune(watches.rule_of)
+        else:
+            decided = _decide_all(watches.observed(seen), now)
+            episodes.correct(seen)
+            _fold(decided, episodes, seen)
+            episodes.prune(watches.rule_of)
+            episodes.refresh(seen)
         return await self._record(decided, episodes, now)
 
-    async def _record(self, decided: list[Decided], episodes: OpenEpisodes | None, now: datetime) -> int:
+    async def _record(self, decided: list[Decided], episodes: OpenEpisodes, now: datetime) -> int:
         states = [
             StateChange(rule_id=one.watch.id, before=one.watch.state, after=one.decision.state) for one in decided
         ]
-        alerts = episodes.changes() if episodes else []
-        if not states and not alerts:
-            return 0
-        try:
+        alerts = episodes.changes()
+        if states or alerts:
             await self.store.record(states, alerts, now)
-        except ConflictError as error:
-            log.info("tick not recorded, the next one decides anew: %s", error)
-            return 0
         if alerts:
             self.nudge()
         return len(states)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -126,23 +127,51 @@ class StoredAlert:
     revision: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rulebook:
+    """What has changed among the rules of every channel, up to a revision.
+
+    `revision` grows with every change of any rule or rule state. `watches` are by id; `removed` are numbers of rules.
+    """
+
+    revision: int
+    watches: tuple[Watch, ...] = ()
+    removed: frozenset[int] = frozenset()
+
+
+class Claim(Enum):
+    """Whose a tick is: ours to do, done already, or in the hands of another who has not finished."""
+
+    OURS = "ours"
+    DONE = "done"
+    TAKEN = "taken"
+
+
 class MonitorStore(Protocol):
     """What one tick reads and writes."""
 
-    async def claim_tick(self, pair: Pair, boundary: datetime) -> bool:
-        """Claim one tick of one pair; False where it has been claimed before."""
+    async def claim_tick(self, pair: Pair, boundary: datetime, at: datetime) -> Claim:
+        """Claim one tick of one pair; a claim that was made a minute ago and is not done is taken over."""
         ...
 
-    async def revision(self) -> int:
-        """Give a number that grows with every change of any rule or rule state."""
+    async def finish_tick(self, pair: Pair, boundary: datetime) -> None:
+        """Note that a tick is done."""
         ...
 
-    async def watches(self) -> list[Watch]:
-        """Load every rule of every channel with its state, by id."""
+    async def release_tick(self, pair: Pair, boundary: datetime, at: datetime) -> None:
+        """Give back a claim that was made at `at`, so that the tick can be tried again."""
         ...
 
-    async def open_alerts(self, channel: Channel | None = None) -> list[StoredAlert]:
-        """Load the open alerts, of one channel or of all, oldest first."""
+    async def rulebook(self, since: int = 0) -> Rulebook:
+        """Load the rules that have changed after a revision, with their states; every one that stands after 0."""
+        ...
+
+    async def open_alerts(self, channel: Channel | None = None, *, pair: Pair | None = None) -> list[StoredAlert]:
+        """Load the open alerts, of one channel or of all, on one pair or on all, oldest first."""
+        ...
+
+    async def alerted_pairs(self) -> list[Pair]:
+        """List the pairs that have open alerts."""
         ...
 
     async def record(self, states: Sequence[StateChange], alerts: Sequence[AlertChange], at: datetime) -> None:
@@ -164,8 +193,8 @@ class DeskStore(Protocol):
         """Add rules to a channel in one transaction; a rule that stands there already is returned as it is."""
         ...
 
-    async def remove_rule(self, channel: Channel, rule_id: int, at: datetime) -> Watch:
-        """Remove a rule of this channel. Raises NotFoundError."""
+    async def rule(self, channel: Channel, rule_id: int) -> Watch:
+        """Load one rule of this channel. Raises NotFoundError."""
         ...
 
     async def alert(self, channel: Channel, alert_id: int) -> StoredAlert:
@@ -176,12 +205,22 @@ class DeskStore(Protocol):
         """Load a channel's last alerts, newest first."""
         ...
 
-    async def open_alerts(self, channel: Channel | None = None) -> list[StoredAlert]:
-        """Load the open alerts, of one channel or of all, oldest first."""
+    async def open_alerts(self, channel: Channel | None = None, *, pair: Pair | None = None) -> list[StoredAlert]:
+        """Load the open alerts, of one channel or of all, on one pair or on all, oldest first."""
         ...
 
-    async def record(self, states: Sequence[StateChange], alerts: Sequence[AlertChange], at: datetime) -> None:
-        """Record changes in one transaction; see MonitorStore."""
+    async def record(
+        self,
+        states: Sequence[StateChange],
+        alerts: Sequence[AlertChange],
+        at: datetime,
+        *,
+        removed: Sequence[Watch] = (),
+    ) -> None:
+        """Record changes in one transaction, as MonitorStore does, together with the rules that were removed.
+
+        Raises ConflictError also where a rule is no longer as it was read.
+        """
         ...
 
 
@@ -246,7 +285,7 @@ class OutboxStore(Protocol):
         ...
 
 
-class Store(HistoryStore, MonitorStore, DeskStore, OutboxStore, Protocol):
+class Store(HistoryStore, DeskStore, MonitorStore, OutboxStore, Protocol):
     """Everything that is remembered; one transaction for each method."""
 
 

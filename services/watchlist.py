@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -23,12 +24,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PairWatches:
-    """The rules on one pair; `looks` are the different things they look at, a rule of each kind standing for all."""
+    """The rules on one pair, with the row of each by its number.
+
+    `looks` are the different things that they look at, a rule of each kind standing for all.
+    """
 
     watches: list[Watch]
     looks: list[Rule]
     screen: Screen
-    by_id: dict[int, Watch]
+    rows: dict[int, int]
 
     def observed(self, view: MarketView) -> list[tuple[Watch, Observation]]:
         """Observe each thing once, and give the rules that may change with what they see."""
@@ -46,8 +50,17 @@ class PairWatches:
 
     def rule_of(self, rule_id: int) -> Rule | None:
         """Find a rule by its number; None where it was removed."""
-        watch = self.by_id.get(rule_id)
-        return watch.rule if watch else None
+        row = self.rows.get(rule_id)
+        return None if row is None else self.watches[row].rule
+
+    def put(self, watch: Watch) -> bool:
+        """Take over the state of a rule in place; False where it is not among these."""
+        row = self.rows.get(watch.id)
+        if row is None:
+            return False
+        self.watches[row] = watch
+        self.screen.put(row, watch.rule, watch.state)
+        return True
 
 
 @dataclass(slots=True)
@@ -55,17 +68,39 @@ class Watchlist:
     """The store's rules as of its last revision."""
 
     store: MonitorStore
-    _revision: int | None = None
+    _revision: int = 0
     _pairs: dict[Pair, PairWatches] = field(default_factory=dict)
+    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def pairs(self) -> dict[Pair, PairWatches]:
-        """Give the rules by pair, read anew only where any has changed."""
-        revision = await self.store.revision()
-        if revision != self._revision:
-            watches = await self.store.watches()
-            self._pairs = {pair: lay_out(own) for pair, own in _by_pair(watches).items()}
-            self._revision = revision
+        """Give the rules by pair; only those that have changed are read."""
+        async with self._lock:
+            news = await self.store.rulebook(self._revision)
+            added = _by_pair(watch for watch in news.watches if not self._put(watch))
+            for pair in {**self._pairs, **added}:
+                await self._lay_out(pair, added.get(pair, []), news.removed)
+            self._revision = news.revision
         return self._pairs
+
+    async def of(self, pair: Pair) -> PairWatches:
+        """Give the rules on one pair, of which there may be none."""
+        return (await self.pairs()).get(pair) or lay_out([])
+
+    def _put(self, watch: Watch) -> bool:
+        known = self._pairs.get(watch.rule.pair)
+        return known is not None and known.put(watch)
+
+    async def _lay_out(self, pair: Pair, added: list[Watch], removed: frozenset[int]) -> None:
+        """Arrange a pair anew where rules come or go, in a thread: many rules must not keep a person waiting."""
+        known = self._pairs.get(pair) or lay_out([])
+        if not added and known.rows.keys().isdisjoint(removed):
+            return
+        kept = [watch for watch in known.watches if watch.id not in removed]
+        laid_out = await asyncio.to_thread(lay_out, [*kept, *added])
+        if laid_out.watches:
+            self._pairs[pair] = laid_out
+        else:
+            del self._pairs[pair]
 
 
 def lay_out(watches: list[Watch]) -> PairWatches:
@@ -83,7 +118,7 @@ def lay_out(watches: list[Watch]) -> PairWatches:
         watches=watches,
         looks=rules,
         screen=Screen.of([watch.rule for watch in watches], [watch.state for watch in watches], columns),
-        by_id={watch.id: watch for watch in watches},
+        rows={watch.id: row for row, watch in enumerate(watches)},
     )
 
 

@@ -5,19 +5,23 @@ from __future__ import annotations
 import re
 
 from services.domain.errors import NotFoundError
+from services.domain.snooze import Span
 
 OUT_OF_USE = "This button is no longer in use. Type /minerpulse to see what is open here."
-_VALUE = re.compile(r"(?P<alert>\d{1,9})(?::(?P<span>[a-z0-9]+))?", re.ASCII)
+_NUMBER = re.compile(r"\d{1,9}", re.ASCII)
+_SPANS = {span.value: span for span in Span}
 
 
 def alert_id(value: str) -> int:
     """Read the alert's number. Raises NotFoundError where the button is from another time."""
-    return alert_and_span(value)[0]
-
-
-def alert_and_span(value: str) -> tuple[int, str]:
-    """Read the alert's number and the span, which is empty where none was chosen. Raises NotFoundError."""
-    match = _VALUE.fullmatch(value)
-    if match is None:
+    if not _NUMBER.fullmatch(value):
         raise NotFoundError(OUT_OF_USE)
-    return int(match["alert"]), match["span"] or ""
+    return int(value)
+
+
+def alert_and_span(value: str) -> tuple[int, Span]:
+    """Read the alert's number and the span that was chosen. Raises NotFoundError."""
+    number, _, span = value.partition(":")
+    if span not in _SPANS:
+        raise NotFoundError(OUT_OF_USE)
+    return alert_id(number), _SPANS[span]

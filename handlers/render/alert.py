@@ -8,6 +8,7 @@ from handlers.render import words
 from handlers.render.markup import escape, person, reason, simulated
 from handlers.render.message import actions, button, choice, compose, header, note, section
 from handlers.render.topic import against_threshold, heading, peak_over, topic
+from services.domain.snooze import LENGTHS, Span
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -16,14 +17,6 @@ if TYPE_CHECKING:
     from services.domain.episode import Alert, LegStamp
     from services.domain.measure import Measurement
     from services.domain.prices import Symbol
-
-SNOOZES = {
-    "30m": "30 min",
-    "1h": "1 h",
-    "4h": "4 h",
-    "close": "until the close",
-    "open": "until the next open",
-}
 
 
 def alert(told: Alert, now: datetime) -> Message:
@@ -106,7 +99,13 @@ def _marks(told: Alert, now: datetime) -> list[str]:
 
 
 def _buttons(told: Alert) -> Block:
-    snooze = choice("snooze", "Snooze", {f"{told.id}:{span}": label for span, label in SNOOZES.items()})
+    snooze = choice("snooze", "Snooze", {f"{told.id}:{span.value}": _label(span) for span in Span})
     if told.acknowledged:
         return actions(snooze)
     return actions(button("acknowledge", "Acknowledge", str(told.id), primary=True), snooze)
+
+
+def _label(span: Span) -> str:
+    if span in LENGTHS:
+        return words.duration(LENGTHS[span])
+    return "until the close" if span is Span.CLOSE else "until the next open"

@@ -14,6 +14,13 @@ if TYPE_CHECKING:
     from handlers.render.message import Message
     from services.domain.episode import Alert, Entry
 
+OPENINGS = {
+    EntryKind.FIRED: "Fired.",
+    EntryKind.JOINED: "Another rule fired.",
+    EntryKind.LEFT: "One rule less keeps this alert open.",
+    EntryKind.CORRECTED: "A close was corrected.",
+}
+
 
 def entry(line: Entry, alert: Alert) -> Message:
     """Render a line of the timeline, with the reason that it was written."""
@@ -24,12 +31,8 @@ def _line(line: Entry, alert: Alert) -> str:
     who = f" by {person(line.by)}" if line.by else ""
     why = _sentence(f"{reason(line.reason)}{who}")
     match line.kind:
-        case EntryKind.FIRED:
-            return f"Fired. {why}"
-        case EntryKind.JOINED:
-            return f"Another rule fired. {why}"
-        case EntryKind.LEFT:
-            return f"One rule less keeps this alert open. {why}"
+        case EntryKind.FIRED | EntryKind.JOINED | EntryKind.LEFT | EntryKind.CORRECTED:
+            return f"{OPENINGS[line.kind]} {why}"
         case EntryKind.ACKNOWLEDGED:
             return f"Acknowledged{who}, {words.moment(line.at)}."
         case EntryKind.SNOOZED:

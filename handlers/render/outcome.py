@@ -9,9 +9,10 @@ from handlers.render.markup import person
 from handlers.render.message import say
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from handlers.render.message import Message
     from services.domain.episode import Alert
-    from services.domain.sessions import MarketState
 
 
 def unchanged(alert: Alert) -> Message:
@@ -23,7 +24,7 @@ def unchanged(alert: Alert) -> Message:
     return say(f"This alert ended{ended}; nothing was changed.")
 
 
-def no_close(market: MarketState) -> Message:
+def no_close(next_open_at: datetime) -> Message:
     """Tell that there is no close to snooze until."""
-    opens = words.moment_utc(market.next_open_at)
+    opens = words.moment_utc(next_open_at)
     return say(f"The market is shut, so there is no close to wait for. The next open is {opens}.")

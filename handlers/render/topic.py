@@ -73,10 +73,12 @@ def peak_over(fact: Fact) -> str:
 
 
 def against_threshold(fact: Fact) -> str:
-    """Put a rule's value beside its threshold, with its peak."""
+    """Put a rule's value beside its threshold, with its peak; a close that was corrected says what it was."""
     rule = parse_rule(fact.rule)
+    wrong = fact.corrected_from
     parts = [
         f"{code(fact.rule)} at {words.reading(fact.value, rule.unit)}",
+        *([] if wrong is None else [f"corrected from {words.reading(wrong, rule.unit)}"]),
         f"threshold {words.threshold(rule.threshold, rule.unit)}",
         f"peak {peak(fact)}",
     ]

@@ -5,15 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
+from itertools import count
 from typing import TYPE_CHECKING
 
 from services.domain.measure import Unit
-from services.domain.rule import Direction, print_duration, print_value
+from services.domain.rule import Direction, print_value
 
 if TYPE_CHECKING:
     from services.domain.rule import Rule
 
 GRACE = timedelta(minutes=30)
+UNSEEN_AT_MOST = timedelta(minutes=20)  # the slowest tick is 15 minutes, and no live price is older than 20
+MINUTE_S, HOUR_S = 60, 3600
 
 
 class Side(Enum):
@@ -55,13 +58,15 @@ class RuleState:
     """What must be remembered of a rule between two observations.
 
     `firing` is the side of its open episode since `fired_at`. `breach` is a side that is past the threshold but not
-    yet held, since `breach_at`. `dark_at` is when observations stopped being usable.
+    yet held, since `breach_at` and last seen there at `breach_seen_at`, both instants of prices. `dark_at` is when
+    observations stopped being usable.
     """
 
     firing: Side | None = None
     fired_at: datetime | None = None
     breach: Side | None = None
     breach_at: datetime | None = None
+    breach_seen_at: datetime | None = None
     dark_at: datetime | None = None
 
     def status(self, now: datetime) -> Status:
@@ -82,11 +87,10 @@ class Change(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transition:
-    """One change of a rule, on one side, at the observation's instant."""
+    """One change of a rule, on one side."""
 
     to: Change
     side: Side
-    at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +105,8 @@ class Decision:
 def decide(state: RuleState, observation: Observation, rule: Rule, now: datetime) -> Decision:
     """Take a rule's state through one observation.
 
-    1. Without a usable value nothing fires or resolves; the time it went dark is kept.
+    1. Without a usable value nothing fires or resolves; the time it went dark is kept, and a breach is forgotten:
+       what nobody saw was not held.
     2. Past the threshold on a watched side, the breach must last for the hold; then the rule fires on that side and,
        where it was firing on the other, resolves that first.
     3. Below the clear level a firing rule resolves.
@@ -109,42 +114,63 @@ def decide(state: RuleState, observation: Observation, rule: Rule, now: datetime
     """
     if observation.value is None:
         return Decision(
-            state=replace(state, dark_at=state.dark_at or now),
+            state=replace(_without_breach(state), dark_at=state.dark_at or now),
             reason=f"nothing decided: {observation.reason}",
         )
     state = replace(state, dark_at=None)
     side = _breached(observation.value, rule)
-    written = _written(observation.value, rule)
     if side is not None and side is not state.firing:
         return _hold_or_fire(state, observation, rule, side)
-    state = replace(state, breach=None, breach_at=None)
+    state = _without_breach(state)
     if state.firing is None:
-        return Decision(state=state, reason=f"{written} is within {print_value(rule.threshold, rule.unit)}")
+        threshold = print_value(rule.threshold, rule.unit)
+        return Decision(state=state, reason=f"{_beside(observation.value, rule.threshold, rule)} is within {threshold}")
+    written, clear = _beside(observation.value, rule.clear, rule), print_value(rule.clear, rule.unit)
     if side is None and _cleared(observation.value, rule, state.firing):
         return Decision(
             state=replace(state, firing=None, fired_at=None),
-            transitions=(Transition(to=Change.RESOLVED, side=state.firing, at=observation.at),),
-            reason=f"{written} is back inside the clear level of {print_value(rule.clear, rule.unit)}",
+            transitions=(Transition(to=Change.RESOLVED, side=state.firing),),
+            reason=f"{written} is back inside the clear level of {clear}",
         )
-    return Decision(state=state, reason=f"{written} keeps it firing: clear is {print_value(rule.clear, rule.unit)}")
+    return Decision(state=state, reason=f"{written} keeps it firing: clear is {clear}")
+
+
+def written(value: float, rule: Rule) -> str:
+    """Write an observed value in its rule's unit, to a hundredth; what rounds to zero has no sign."""
+    return print_value(round(value, _digits(rule)) + 0.0, rule.unit)
 
 
 def _hold_or_fire(state: RuleState, observation: Observation, rule: Rule, side: Side) -> Decision:
-    since = state.breach_at if state.breach is side and state.breach_at else observation.at
-    held = observation.at - since
-    passed = f"{_written(observation.value or 0.0, rule)} is past {print_value(rule.threshold, rule.unit)}"
+    since, seen = _breach(state, observation.at, side)
+    held = seen - since
+    value, threshold = observation.value or 0.0, print_value(rule.threshold, rule.unit)
+    passed = f"{_beside(value, rule.threshold, rule)} is past {threshold}"
     if held < rule.hold and not observation.closing:
         return Decision(
-            state=replace(state, breach=side, breach_at=since),
-            reason=f"{passed}, held for {print_duration(held)} of {print_duration(rule.hold)}",
+            state=replace(state, breach=side, breach_at=since, breach_seen_at=seen),
+            reason=f"{passed}, held for {_lasting(held)} of {_lasting(rule.hold)}",
         )
-    flipped = (Transition(to=Change.RESOLVED, side=state.firing, at=observation.at),) if state.firing else ()
+    flipped = (Transition(to=Change.RESOLVED, side=state.firing),) if state.firing else ()
     return Decision(
         state=RuleState(firing=side, fired_at=observation.at),
-        transitions=(*flipped, Transition(to=Change.FIRING, side=side, at=observation.at)),
-        reason=passed
-        + (" at the close" if observation.closing else f", held for {print_duration(held)}" if held else ""),
+        transitions=(*flipped, Transition(to=Change.FIRING, side=side)),
+        reason=passed + (" at the close" if observation.closing else f", held for {_lasting(held)}" if held else ""),
     )
+
+
+def _breach(state: RuleState, at: datetime, side: Side) -> tuple[datetime, datetime]:
+    """Tell since when a side is breached and when that was last seen; it begins anew after a gap between prices.
+
+    A price that is no newer than the last adds nothing.
+    """
+    since, seen = state.breach_at, state.breach_seen_at
+    if state.breach is not side or since is None or seen is None or at - seen > UNSEEN_AT_MOST:
+        return at, at
+    return since, max(seen, at)
+
+
+def _without_breach(state: RuleState) -> RuleState:
+    return replace(state, breach=None, breach_at=None, breach_seen_at=None)
 
 
 def _breached(value: float, rule: Rule) -> Side | None:
@@ -161,5 +187,22 @@ def _cleared(value: float, rule: Rule, firing: Side) -> bool:
     return distance < rule.clear
 
 
-def _written(value: float, rule: Rule) -> str:
-    return print_value(round(value, 2 if rule.unit is Unit.SIGMA else 4), rule.unit)
+def _beside(value: float, level: float, rule: Rule) -> str:
+    """Write a value with as many digits as it takes to stand on the same side of a level as it does."""
+    inside = abs(value) < level
+    shown = (round(value, digits) + 0.0 for digits in count(_digits(rule)))
+    return print_value(next(one for one in shown if (abs(one) < level) is inside), rule.unit)
+
+
+def _digits(rule: Rule) -> int:
+    return 2 if rule.unit is Unit.SIGMA else 4
+
+
+def _lasting(span: timedelta) -> str:
+    """Write a length of time in its two largest units: `45s`, `4m 59s`, `1h 30m`."""
+    seconds = int(span.total_seconds())
+    if seconds < HOUR_S:
+        parts = {"m": seconds // MINUTE_S, "s": seconds % MINUTE_S}
+    else:
+        parts = {"h": seconds // HOUR_S, "m": seconds % HOUR_S // MINUTE_S}
+    return " ".join(f"{number}{unit}" for unit, number in parts.items() if number) or "0s"

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime  # noqa: TC003 -- alerts are stored by reading these types at run time
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from services.domain.decide import Side  # noqa: TC001 -- alerts are stored by reading these types at run time
+from services.domain.decide import Side, written
 from services.domain.measure import Measurement, Metric, Window
 from services.domain.prices import Pair  # noqa: TC001 -- as above
 from services.domain.rule import parse_rule
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-REFRESH_EVERY = timedelta(minutes=15)
 
 
 class Subject(Enum):
@@ -53,15 +51,20 @@ class LegStamp:
 class Fact:
     """What one rule of an episode saw last: its metric's value in the rule's own unit (fractions for pp and %).
 
-    `peak` is the largest such value on the episode's side since the rule joined. `measurement` holds the legs over
-    the rule's window, or over one day for a rule without one. `active` is False once the rule has cleared.
+    `at` is the instant of the value. `peak` is the largest such value on the episode's side since the rule joined,
+    `peak_before` the largest before `at`, None where there is none. `corrected_from` is what a close was before its
+    price was corrected. `measurement` holds the legs over the rule's window, or over one day for a rule without one.
+    `active` is False once the rule has cleared.
     """
 
     rule_id: int
     rule: str
+    at: datetime
     value: float
     peak: float
     measurement: Measurement
+    peak_before: float | None = None
+    corrected_from: float | None = None
     active: bool = True
 
     @property
@@ -119,6 +122,7 @@ class EntryKind(Enum):
     FIRED = "fired"
     JOINED = "joined"
     LEFT = "left"
+    CORRECTED = "corrected"
     ACKNOWLEDGED = "acknowledged"
     SNOOZED = "snoozed"
     RESOLVED = "resolved"
@@ -159,21 +163,33 @@ def leave(alert: Alert, rule_id: int) -> Alert:
     )
 
 
-def see(alert: Alert, rule_id: int, value: float, measurement: Measurement) -> Alert:
-    """Bring one rule's fact up to date, and its peak with it."""
+def see(alert: Alert, rule_id: int, value: float, at: datetime, measurement: Measurement) -> Alert:
+    """Bring one rule's fact up to date, and its peak; at the same instant a value takes the place of the last."""
+    facts = tuple(
+        _seen(fact, alert.side, value, at, measurement) if fact.rule_id == rule_id else fact for fact in alert.facts
+    )
+    return replace(alert, facts=facts)
+
+
+def is_corrected(fact: Fact, value: float, at: datetime, measurement: Measurement) -> bool:
+    """Tell whether a close that the fact shows has another value by now; a live price that settles is no correction."""
+    rule, known = parse_rule(fact.rule), fact.measurement
+    settled = at == fact.at == known.as_of and not known.live and not measurement.live
+    return settled and written(value, rule) != written(fact.value, rule)
+
+
+def _seen(fact: Fact, side: Side, value: float, at: datetime, measurement: Measurement) -> Fact:
+    again = at == fact.at
+    before = fact.peak_before if again else fact.peak
+    wrong = fact.corrected_from if again else None
     return replace(
-        alert,
-        facts=tuple(
-            replace(
-                fact,
-                value=value,
-                measurement=measurement,
-                peak=max(fact.peak, value, key=lambda seen: seen * alert.side.sign),
-            )
-            if fact.rule_id == rule_id
-            else fact
-            for fact in alert.facts
-        ),
+        fact,
+        at=at,
+        value=value,
+        peak=value if before is None else max(before, value, key=lambda seen: seen * side.sign),
+        peak_before=before,
+        corrected_from=fact.value if is_corrected(fact, value, at, measurement) else wrong,
+        measurement=measurement,
     )
 
 

@@ -9,6 +9,7 @@ MinerPulseError
 ├── ReplayError         a replay was asked for something it cannot decide
 ├── StoreError          the database is unreachable, or older than this program
 ├── NotFoundError       a rule or an alert with that number does not exist here
+├── MarketShutError     there is no close to wait for; carries the next opening
 ├── ConflictError       what was to be changed has changed meanwhile; read it again
 └── DeliveryError       a message was not accepted by the place it was sent to
     └── MessageGoneError    the message to edit is not there any more
@@ -19,7 +20,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from datetime import timedelta
+    from datetime import datetime, timedelta
     from pathlib import Path
 
 
@@ -92,6 +93,14 @@ class StoreError(MinerPulseError):
 
 class NotFoundError(MinerPulseError):
     """A rule or an alert with that number does not exist in this channel."""
+
+
+class MarketShutError(MinerPulseError):
+    """The market is shut, so there is no close to wait for; it opens at `next_open_at`."""
+
+    def __init__(self, next_open_at: datetime) -> None:
+        self.next_open_at = next_open_at
+        super().__init__("The market is shut, so there is no close to wait for.")
 
 
 class ConflictError(MinerPulseError):

@@ -51,6 +51,12 @@ class Screen:
             dark=np.array([state.dark_at is not None for state in states], dtype=bool),
         )
 
+    def put(self, row: int, rule: Rule, state: RuleState) -> None:
+        """Take over a rule's new state in place."""
+        self.fires_above[row], self.fires_below[row] = _fires(rule, state)
+        self.clears_above[row], self.clears_below[row] = _clears(rule, state)
+        self.busy[row], self.dark[row] = state.breach is not None, state.dark_at is not None
+
     def may_change(self, values: NDArray[np.float64]) -> NDArray[np.intp]:
         """Give the indices of the rules whose state `decide` may change; `values` has NaN where nothing is usable.
 
@@ -60,7 +66,7 @@ class Screen:
         lost = np.isnan(seen)
         moved = (seen >= self.fires_above) | (seen <= self.fires_below)
         cleared = (seen > self.clears_above) & (seen < self.clears_below)
-        return np.flatnonzero(np.where(lost, ~self.dark, moved | cleared | self.busy | self.dark))
+        return np.flatnonzero(np.where(lost, self.busy | ~self.dark, moved | cleared | self.busy | self.dark))
 
 
 def _fires(rule: Rule, state: RuleState) -> tuple[float, float]:

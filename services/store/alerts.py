@@ -9,10 +9,10 @@ from sqlalchemy import exc, select, update
 
 from services.domain.errors import ConflictError, NotFoundError
 from services.store import tables
-from services.store.codec import read_alert, read_stored, write_alert, write_entry
+from services.store.codec import read_alert, read_pair, read_stored, write_alert, write_entry
 from services.store.outbox import tell, tell_again
 from services.store.part import Part, insert_row
-from services.store.rules import move_rules
+from services.store.rules import move_rules, remove_rules
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,18 +22,26 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from services.domain.episode import Alert, Channel, Entry
-    from services.ports import AlertChange, StateChange, StoredAlert
+    from services.domain.prices import Pair
+    from services.ports import AlertChange, StateChange, StoredAlert, Watch
 
 
 class Alerts(Part):
     """Implements the alerts of MonitorStore and DeskStore."""
 
-    async def open_alerts(self, channel: Channel | None = None) -> list[StoredAlert]:
-        """Load the open alerts, of one channel or of all, oldest first."""
+    async def open_alerts(self, channel: Channel | None = None, *, pair: Pair | None = None) -> list[StoredAlert]:
+        """Load the open alerts, of one channel or of all, on one pair or on all, oldest first."""
         here = _of(channel) if channel else ()
-        query = select(tables.alerts).where(tables.OPEN, *here).order_by(tables.alerts.c.id)
+        on_pair = (tables.alerts.c.pair == str(pair),) if pair else ()
+        query = select(tables.alerts).where(tables.OPEN, *here, *on_pair).order_by(tables.alerts.c.id)
         async with self._database.read() as tx:
             return [read_stored(row) for row in await tx.execute(query)]
+
+    async def alerted_pairs(self) -> list[Pair]:
+        """List the pairs that have open alerts."""
+        query = select(tables.alerts.c.pair).where(tables.OPEN).distinct()
+        async with self._database.read() as tx:
+            return [read_pair(text) for text in await tx.scalars(query)]
 
     async def alert(self, channel: Channel, alert_id: int) -> StoredAlert:
         """Load one alert of this channel, open or closed. Raises NotFoundError."""
@@ -51,15 +59,23 @@ class Alerts(Part):
         async with self._database.read() as tx:
             return [read_alert(text) for text in await tx.scalars(query)]
 
-    async def record(self, states: Sequence[StateChange], alerts: Sequence[AlertChange], at: datetime) -> None:
-        """Record a tick or a person's act in one transaction; see MonitorStore.
+    async def record(
+        self,
+        states: Sequence[StateChange],
+        alerts: Sequence[AlertChange],
+        at: datetime,
+        *,
+        removed: Sequence[Watch] = (),
+    ) -> None:
+        """Record a tick or a person's act in one transaction; see MonitorStore and DeskStore.
 
-        1. Move the rules to their new states.
+        1. Move the rules to their new states, and take out those that were removed.
         2. Save the alerts, known ones first: one that closes makes room for one that opens.
         3. Add the timeline entries, and bring the messages that must be delivered up to date.
         """
         async with self._database.write() as tx:
             await move_rules(tx, states)
+            await remove_rules(tx, removed, at)
             try:
                 for change in sorted(alerts, key=lambda change: change.alert.id == 0):
                     await _record(tx, change, at)

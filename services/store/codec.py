@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 
 from services.domain.decide import RuleState, Side
 from services.domain.episode import Alert, Channel, Entry
+from services.domain.prices import Pair, Symbol
 from services.domain.rule import parse_rule
 from services.ports import StoredAlert, Watch
 
@@ -47,6 +48,7 @@ def write_state(state: RuleState) -> dict[str, Any]:
         "fired_at": state.fired_at,
         "breach": state.breach and state.breach.value,
         "breach_at": state.breach_at,
+        "breach_seen_at": state.breach_seen_at,
         "dark_at": state.dark_at,
     }
 
@@ -62,11 +64,18 @@ def read_watch(row: Row[Any]) -> Watch:
             fired_at=row.fired_at,
             breach=_side(row.breach),
             breach_at=row.breach_at,
+            breach_seen_at=row.breach_seen_at,
             dark_at=row.dark_at,
         ),
         created_by=row.created_by,
         created_at=row.created_at,
     )
+
+
+def read_pair(text: str) -> Pair:
+    """Read a pair as it is written, such as WGMI/BTC."""
+    etf, _, crypto = text.partition("/")
+    return Pair(etf=Symbol(etf), crypto=Symbol(crypto))
 
 
 def read_stored(row: Row[Any]) -> StoredAlert:

@@ -4,7 +4,7 @@ closes, bars            price history, keyed so that it loads straight into colu
 rules, rulebook         the rules of every channel with their states, and a number that grows as they change
 alerts, entries         episodes as their messages tell them, and their timelines
 deliveries, attempts    what Slack must be made to show, and every try to do so
-ticks                   which ticks have been claimed
+ticks                   which ticks have been claimed, and whether they were done
 """
 
 from __future__ import annotations
@@ -74,11 +74,14 @@ rules = Table(
     Column("created_by", String, nullable=False),
     Column("created_at", Instant, nullable=False),
     Column("removed_at", Instant),
+    Column("revision", BigInteger, nullable=False),  # of the rulebook, at the last change of the rule or its state
     Column("firing", String),
     Column("fired_at", Instant),
     Column("breach", String),
     Column("breach_at", Instant),
+    Column("breach_seen_at", Instant),
     Column("dark_at", Instant),
+    Index(None, "revision"),
     _unique_while(STANDING, "uq_rules_standing", "team", "channel", "rule"),
 )
 
@@ -147,4 +150,6 @@ ticks = Table(
     metadata,
     Column("pair", String, primary_key=True),
     Column("boundary", Instant, primary_key=True),
+    Column("claimed_at", Instant, nullable=False),
+    Column("done", Boolean, nullable=False),
 )

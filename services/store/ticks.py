@@ -1,30 +1,56 @@
-"""Ticks: the first process to claim one runs it."""
+"""Ticks: the first process to claim one does it; what is not done within a minute may be taken over."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete
+from sqlalchemy import delete, select, update
 
+from services.ports import Claim
 from services.store.part import Part, insert
 from services.store.tables import ticks
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from sqlalchemy import ColumnElement
+
     from services.domain.prices import Pair
 
 KEPT = timedelta(days=30)
+LEASE = timedelta(minutes=1)
 
 
 class Ticks(Part):
     """Implements the claims of MonitorStore."""
 
-    async def claim_tick(self, pair: Pair, boundary: datetime) -> bool:
-        """Claim one tick of one pair; False where it has been claimed before. The pair's old ticks are forgotten."""
+    async def claim_tick(self, pair: Pair, boundary: datetime, at: datetime) -> Claim:
+        """Claim one tick of one pair, also where whoever did has not done it in time; its old ticks are forgotten."""
+        new = {"pair": str(pair), "boundary": boundary, "claimed_at": at, "done": False}
+        overdue = ~ticks.c.done & (ticks.c.claimed_at <= at - LEASE)
         async with self._database.write() as tx:
-            claim = insert(tx, ticks).values(pair=str(pair), boundary=boundary).on_conflict_do_nothing()
-            claimed = (await tx.execute(claim, execution_options={"preserve_rowcount": True})).rowcount == 1
             await tx.execute(delete(ticks).where(ticks.c.pair == str(pair), ticks.c.boundary < boundary - KEPT))
-        return claimed
+            claim = insert(tx, ticks).values(new)
+            takeover = claim.on_conflict_do_update(
+                index_elements=["pair", "boundary"], set_={"claimed_at": at}, where=overdue
+            )
+            if (await tx.execute(takeover.returning(ticks.c.pair))).first():
+                return Claim.OURS
+            done = (await tx.execute(select(ticks.c.done).where(*_of(pair, boundary)))).scalar_one()
+        return Claim.DONE if done else Claim.TAKEN
+
+    async def finish_tick(self, pair: Pair, boundary: datetime) -> None:
+        """Note that a tick is done."""
+        async with self._database.write() as tx:
+            await tx.execute(update(ticks).where(*_of(pair, boundary)).values(done=True))
+
+    async def release_tick(self, pair: Pair, boundary: datetime, at: datetime) -> None:
+        """Give back a claim that was made at `at`, where nobody has taken it over."""
+        ours = (*_of(pair, boundary), ticks.c.claimed_at == at, ~ticks.c.done)
+        async with self._database.write() as tx:
+            await tx.execute(delete(ticks).where(*ours))
+
+
+def _of(pair: Pair, boundary: datetime) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return ticks.c.pair == str(pair), ticks.c.boundary == boundary

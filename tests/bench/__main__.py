@@ -10,7 +10,15 @@ from rich.table import Table
 
 from tests.bench import ack, memory, replaying, ticking, upstream
 
-BENCHES = (ack.bench, ticking.bench, replaying.bench, replaying.bench_process, upstream.bench, memory.bench)
+BENCHES = (
+    ack.bench,
+    ticking.bench,
+    ticking.bench_change,
+    replaying.bench,
+    replaying.bench_process,
+    upstream.bench,
+    memory.bench,
+)
 
 
 async def run() -> int:

@@ -69,6 +69,7 @@ def a_fact(
     measurement: Measurement | None = None,
     value: float | None = None,
     peak: float | None = None,
+    corrected_from: float | None = None,
     active: bool = True,
 ) -> Fact:
     """Build what one rule saw; its value is the measured spread, and so is its peak."""
@@ -77,9 +78,11 @@ def a_fact(
     return Fact(
         rule_id=rule_id,
         rule=rule,
+        at=measurement.as_of,
         value=value,
         peak=value if peak is None else peak,
         measurement=measurement,
+        corrected_from=corrected_from,
         active=active,
     )
 

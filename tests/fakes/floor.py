@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from services.desk import Desk
-from services.domain.episode import Alert, Channel
+from services.domain.episode import Alert, Channel, Entry
 from services.domain.prices import WGMI_BTC
 from services.history import History
 from services.market import Market
@@ -39,7 +39,7 @@ class Floor:
     desk: Desk
     nudges: list[datetime] = field(default_factory=list)
 
-    async def tick(self, at: datetime, spread: float | None = None) -> int:
+    async def tick(self, at: datetime, spread: float | None = None) -> int | None:
         """One tick at `at`, with a trade at that instant where a spread is given."""
         self.clock.at = at
         if spread is not None:
@@ -51,6 +51,16 @@ class Floor:
         for step, spread in enumerate(spreads):
             await self.tick(begin + step * timedelta(minutes=5), spread)
         return self.clock.at
+
+    async def told(self) -> list[Entry]:
+        """Deliver everything, and give the lines that threads gained by it, in their order."""
+        now, entries = self.clock.at, list[Entry]()
+        while due := await self.store.due(now):
+            for delivery in due:
+                if delivery.entry is not None:
+                    entries.append(delivery.entry)
+                await self.store.mark_sent(delivery, f"{delivery.id}", now)
+        return entries
 
     async def open_alerts(self, channel: Channel | None = None) -> list[Alert]:
         return [stored.alert for stored in await self.store.open_alerts(channel)]

@@ -7,13 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
-from handlers.actions.snooze import LENGTHS, end_of
 from handlers.delivery import SlackNotifier
-from handlers.render.alert import SNOOZES
-from services.domain.errors import NotFoundError
 from services.outbox import Outbox
 from tests.fakes.floor import CLOSE, DESK, OPEN
-from tests.fakes.market import CALENDAR
 from tests.fakes.slack import TOKEN, refused
 
 if TYPE_CHECKING:
@@ -161,17 +157,6 @@ async def test_there_is_no_close_to_wait_for_when_the_market_is_shut(
     ] == [one["text"] for one in slack.answers]
 
 
-def test_every_span_that_is_offered_has_an_end() -> None:
-    market = CALENDAR.state(LATER)
-    assert set(SNOOZES) == LENGTHS.keys() | {"open", "close"}
-    assert [] == [span for span in SNOOZES if (end_of(span, market, LATER) or LATER) <= LATER]
-
-
-def test_a_span_that_nobody_offers_has_none() -> None:
-    with pytest.raises(NotFoundError, match="no longer in use"):
-        end_of("9y", CALENDAR.state(LATER), LATER)
-
-
 @pytest.mark.parametrize(
     ("action_id", "value"),
     [
@@ -181,6 +166,7 @@ def test_a_span_that_nobody_offers_has_none() -> None:
         pytest.param("snooze", "soon", id="no number"),
         pytest.param("snooze", "1", id="no span"),
         pytest.param("snooze", "1:9y", id="unknown span"),
+        pytest.param("snooze", "one:1h", id="no number, but a span"),
     ],
 )
 async def test_a_button_from_another_time_is_explained(

@@ -10,6 +10,7 @@ from services.domain import errors
 from services.domain.errors import (
     ConflictError,
     DeliveryError,
+    MarketShutError,
     MessageGoneError,
     MinerPulseError,
     NoHistoryError,
@@ -21,6 +22,7 @@ from services.domain.errors import (
     SourceError,
     StoreError,
 )
+from tests.fakes.alerts import AT
 from tests.fakes.blockkit import checked
 
 CASES = [
@@ -78,6 +80,7 @@ CASES = [
         "MinerPulse is not set up correctly; whoever runs it finds the reason in its log.",
         id="price file",
     ),
+    pytest.param(MarketShutError(AT), "The market is shut, so there is no close to wait for.", id="market shut"),
     pytest.param(ReplayError("No session is left."), "No session is left.", id="replay"),
     pytest.param(MinerPulseError("Something else."), "Something else.", id="any other"),
 ]

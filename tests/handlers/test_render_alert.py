@@ -33,6 +33,11 @@ def test_an_alert_that_a_second_rule_joined(golden: Golden) -> None:
     golden("alert_joined", render.alert(an_alert(id=12, facts=facts, reason="16.1pp is past 15pp, held for 5m"), AT))
 
 
+def test_an_alert_whose_close_was_corrected(golden: Golden) -> None:
+    fact = a_fact(rule="1d 8pp at close", corrected_from=0.097, measurement=a_measurement(live=False))
+    golden("alert_corrected", render.alert(an_alert(id=12, facts=[fact], reason="9.7pp is past 8pp at the close"), AT))
+
+
 def test_an_alert_below(golden: Golden) -> None:
     facts = [a_fact(measurement=BELOW)]
     alert = an_alert(id=13, side=Side.BELOW, facts=facts, reason="-8.5pp is past 8pp, held for 5m")
@@ -167,6 +172,11 @@ def test_a_rule_that_has_cleared_says_so() -> None:
             "entry_left",
             an_entry(kind=EntryKind.LEFT, reason="1d 8pp: 4.1pp is back inside the clear level of 4.8pp"),
             id="left",
+        ),
+        pytest.param(
+            "entry_corrected",
+            an_entry(kind=EntryKind.CORRECTED, reason="1d 8pp at close: from 8.4pp to -8.1pp"),
+            id="corrected",
         ),
         pytest.param(
             "entry_acknowledged",

@@ -1,15 +1,16 @@
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import httpx
 import pytest
 
-from services.domain.episode import Channel
-from services.domain.errors import ConflictError, NoHistoryError, NotFoundError, RuleError
+from services.domain.episode import Channel, EntryKind
+from services.domain.errors import ConflictError, NoHistoryError, NotFoundError, RuleError, StoreError
 from services.domain.prices import Pair, Symbol
-from services.ports import StoredAlert
+from services.domain.snooze import Span
+from services.ports import AlertChange, StateChange, StoredAlert, Watch
 from services.store import SqlStore
 from tests.fakes.floor import DESK, OPEN, OTHER_DESK, Floor, trading_floor
 
@@ -81,7 +82,7 @@ async def test_whatever_a_person_changes_wakes_the_delivery(floor: Floor) -> Non
     floor.nudges.clear()
 
     await floor.desk.acknowledge(DESK, alert.id, "U1")
-    await floor.desk.snooze(DESK, alert.id, "U1", OPEN + timedelta(hours=2))
+    await floor.desk.snooze(DESK, alert.id, "U1", Span.HOUR)
     await floor.desk.remove_rule(DESK, added.watch.id, "U1")
 
     assert 3 == len(floor.nudges)
@@ -96,7 +97,7 @@ async def test_an_acknowledgement_that_meets_a_tick_is_tried_again(floor: Floor)
         floor.tick(OPEN + timedelta(minutes=35), 0.14),
         floor.desk.acknowledge(DESK, alert.id, "U1"),
         floor.desk.acknowledge(DESK, alert.id, "U2"),
-        floor.desk.snooze(DESK, alert.id, "U3", OPEN + timedelta(hours=2)),
+        floor.desk.snooze(DESK, alert.id, "U3", Span.HOUR),
     )
     (after,) = await floor.open_alerts()
 
@@ -114,7 +115,7 @@ async def test_a_person_gives_up_after_a_few_conflicts_and_is_told(floor: Floor)
     await floor.tick(OPEN + timedelta(minutes=30), 0.10)
     (alert,) = await floor.open_alerts()
     stale = await floor.store.alert(DESK, alert.id)
-    await floor.desk.snooze(DESK, alert.id, "U1", OPEN + timedelta(hours=2))
+    await floor.desk.snooze(DESK, alert.id, "U1", Span.HOUR)
 
     class Outdated(SqlStore):
         async def alert(self, _channel: Channel, _alert_id: int) -> StoredAlert:
@@ -124,3 +125,82 @@ async def test_a_person_gives_up_after_a_few_conflicts_and_is_told(floor: Floor)
 
     with pytest.raises(ConflictError):
         await floor.desk.acknowledge(DESK, alert.id, "U1")
+
+
+async def test_removing_a_rule_that_a_tick_has_just_moved_is_tried_again_and_closes_its_alert(floor: Floor) -> None:
+    """Only one rule stands, so no later tick has a rule to look at the alert for."""
+    added = await floor.desk.add_rule(DESK, "1d 8pp for 0s", "U1")
+
+    class Late(SqlStore):
+        """Lets a tick fire the rule between what is read of it and its removal."""
+
+        async def open_alerts(self, channel: Channel | None = None, *, pair: Pair | None = None) -> list[StoredAlert]:
+            read = await super().open_alerts(channel, pair=pair)
+            await floor.tick(OPEN + timedelta(minutes=30), 0.10)
+            return read
+
+    floor.desk.store = Late(floor.store._database)  # noqa: SLF001
+    await floor.desk.remove_rule(DESK, added.watch.id, "U7")
+
+    (closed,) = await floor.desk.history(DESK)
+    assert ("the rule was removed", []) == (closed.reason, await floor.open_alerts())
+
+
+async def test_a_removal_that_the_database_refuses_removes_nothing(floor: Floor) -> None:
+    added = await floor.desk.add_rule(DESK, "1d 8pp for 0s", "U1")
+    await floor.tick(OPEN + timedelta(minutes=30), 0.10)
+
+    class Refusing(SqlStore):
+        """Has no room for alerts."""
+
+        async def record(
+            self,
+            states: Sequence[StateChange],
+            alerts: Sequence[AlertChange],
+            at: datetime,
+            *,
+            removed: Sequence[Watch] = (),
+        ) -> None:
+            if alerts:
+                raise StoreError("The disk is full.")
+            await super().record(states, alerts, at, removed=removed)
+
+    floor.desk.store = Refusing(floor.store._database)  # noqa: SLF001
+    with pytest.raises(StoreError):
+        await floor.desk.remove_rule(DESK, added.watch.id, "U7")
+
+    assert (1, 1) == (len(await floor.desk.rules(DESK)), len(await floor.open_alerts()))
+
+
+async def test_who_removed_a_rule_is_told_in_the_thread(floor: Floor) -> None:
+    added = await floor.desk.add_rule(DESK, "1d 8pp for 0s", "U1")
+    await floor.tick(OPEN + timedelta(minutes=30), 0.10)
+
+    await floor.desk.remove_rule(DESK, added.watch.id, "U7")
+
+    assert [(EntryKind.RESOLVED, "the rule was removed", "U7")] == [
+        (entry.kind, entry.reason, entry.by) for entry in await floor.told()
+    ]
+
+
+async def test_a_rule_that_cleared_long_ago_leaves_no_word_when_it_is_removed(floor: Floor) -> None:
+    await floor.desk.add_rule(DESK, "1d 8pp for 0s", "U1")
+    added = await floor.desk.add_rule(DESK, "1d 12pp for 0s", "U1")
+    await floor.ticks(OPEN + timedelta(minutes=30), [0.13, 0.07])
+    await floor.told()
+
+    await floor.desk.remove_rule(DESK, added.watch.id, "U7")
+
+    assert [] == await floor.told()
+    assert 1 == len(await floor.open_alerts())
+
+
+async def test_a_pair_that_no_vendor_tells_of_any_more_is_refused_with_the_reason(floor: Floor) -> None:
+    """What is known of it is too old to measure anything."""
+    await floor.market.view(IREN, floor.clock.at)
+    floor.clock.advance(timedelta(days=3))
+    floor.vendors.faults = {"yahoo": [httpx.Response(404)], "coinbase": [httpx.Response(404)] * 9}
+
+    with pytest.raises(NoHistoryError, match="No prices for IREN/BTC: Yahoo on IREN: knows no symbol"):
+        await floor.desk.add_rule(DESK, "1d 8pp on IREN/BTC", "U1")
+    assert [] == await floor.desk.rules(DESK)

@@ -1,17 +1,20 @@
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
 from services.domain.decide import Side, Status
-from services.domain.episode import Entry, EntryKind, Subject
-from services.domain.errors import NotFoundError
-from services.domain.prices import Symbol
-from services.ports import StateChange
+from services.domain.episode import Channel, Entry, EntryKind, Subject
+from services.domain.errors import ConflictError, NotFoundError, StoreError
+from services.domain.prices import WGMI_BTC, Pair, Symbol
+from services.domain.snooze import Span
+from services.ports import AlertChange, StateChange, StoredAlert, Watch
+from services.store import SqlStore
 from tests.fakes.floor import CLOSE, DESK, OPEN, OTHER_DESK, TODAY, YESTERDAY, Floor, trading_floor
 
 BEGIN = OPEN + timedelta(minutes=30)
@@ -25,14 +28,7 @@ async def floor() -> AsyncIterator[Floor]:
 
 
 async def timeline(floor: Floor) -> list[tuple[EntryKind, str]]:
-    """The thread that would be posted, in its order, once the alert's own message stands."""
-    now, entries = floor.clock.at, list[Entry]()
-    while due := await floor.store.due(now):
-        for delivery in due:
-            if delivery.entry is not None:
-                entries.append(delivery.entry)
-            await floor.store.mark_sent(delivery, f"{delivery.id}", now)
-    return [(entry.kind, entry.reason) for entry in entries]
+    return [(entry.kind, entry.reason) for entry in await floor.told()]
 
 
 async def test_a_breach_that_holds_opens_one_alert_and_clearing_closes_it(floor: Floor) -> None:
@@ -62,6 +58,29 @@ async def test_a_blip_shorter_than_the_hold_wakes_nobody(floor: Floor) -> None:
     await floor.ticks(BEGIN, [0.09, 0.05, 0.09, 0.05])
 
     assert ([], []) == (await floor.open_alerts(), await floor.desk.history(DESK))
+
+
+async def test_a_hold_does_not_count_an_outage_of_the_app(floor: Floor) -> None:
+    await floor.desk.add_rule(DESK, "1d 8pp", "U1")
+    await floor.tick(BEGIN, 0.10)
+
+    await floor.tick(BEGIN + timedelta(hours=1), 0.10)
+    nothing = await floor.open_alerts()
+    await floor.tick(BEGIN + timedelta(hours=1, minutes=5), 0.10)
+
+    assert [] == nothing
+    assert ["10pp is past 8pp, held for 5m"] == [alert.reason for alert in await floor.open_alerts()]
+
+
+async def test_a_hold_does_not_count_an_outage_of_the_vendor(floor: Floor) -> None:
+    await floor.desk.add_rule(DESK, "1d 8pp", "U1")
+    await floor.tick(BEGIN, 0.10)
+    floor.vendors.etf_last = None
+    await floor.tick(BEGIN + 2 * MINUTE)
+
+    await floor.tick(BEGIN + 6 * MINUTE, 0.10)
+
+    assert [] == await floor.open_alerts()
 
 
 async def test_rules_that_breach_together_are_one_alert_and_a_second_desk_has_its_own(floor: Floor) -> None:
@@ -134,17 +153,75 @@ async def test_a_rule_at_close_ignores_the_session_and_decides_at_its_end(floor:
     assert [Side.BELOW] == [alert.side for alert in await floor.open_alerts()]
 
 
+async def corrected_overnight(floor: Floor, close: float) -> None:
+    """The vendor corrects today's close; it is seen when the next session opens."""
+    floor.vendors.etf_moves[TODAY] = close
+    floor.vendors.etf_last = (20.2, OPEN + timedelta(days=1, minutes=1))
+    await floor.tick(OPEN + timedelta(days=1, minutes=2))
+
+
+async def test_a_corrected_close_is_told_in_the_message_and_in_its_thread(floor: Floor) -> None:
+    floor.vendors.etf_moves[TODAY] = 22.0
+    await floor.desk.add_rule(DESK, "1d 8pp at close", "U1")
+    await floor.desk.add_rule(DESK, "1d 9pp at close", "U1")
+    await floor.tick(CLOSE + timedelta(minutes=20))
+    await floor.told()
+    floor.nudges.clear()
+
+    await corrected_overnight(floor, 21.84)
+    await floor.tick(OPEN + timedelta(days=1, minutes=3))
+    (alert,) = await floor.open_alerts()
+
+    assert [
+        (EntryKind.CORRECTED, "1d 8pp at close: from 10pp to 9.2pp, 1d 9pp at close: from 10pp to 9.2pp")
+    ] == await timeline(floor)
+    assert [0.092, 0.092, 0.10] == pytest.approx([alert.lead.value, alert.lead.peak, alert.lead.corrected_from])
+    assert (21.84, CLOSE) == (alert.etf.price, alert.as_of)
+    assert 1 == len(floor.nudges)
+
+
 async def test_a_corrected_close_ends_the_alert_that_it_would_not_have_opened(floor: Floor) -> None:
     floor.vendors.etf_moves[TODAY] = 22.0
     await floor.desk.add_rule(DESK, "1d 8pp at close", "U1")
     await floor.tick(CLOSE + timedelta(minutes=20))
 
-    floor.vendors.etf_moves[TODAY] = 20.1
-    floor.vendors.etf_last = (20.2, OPEN + timedelta(days=1, minutes=1))
-    await floor.tick(OPEN + timedelta(days=1, minutes=2))
+    await corrected_overnight(floor, 20.1)
 
     (closed,) = await floor.desk.history(DESK)
     assert closed.closed_at is not None
+    assert 0.005 == pytest.approx(closed.facts[0].peak)
+    assert [
+        (EntryKind.CORRECTED, "1d 8pp at close: from 10pp to 0.5pp"),
+        (EntryKind.RESOLVED, "1d 8pp at close: 0.5pp is back inside the clear level of 4.8pp"),
+    ] == await timeline(floor)
+
+
+async def test_a_snoozed_alert_tells_a_correction_in_its_message_alone(floor: Floor) -> None:
+    floor.vendors.etf_moves[TODAY] = 22.0
+    await floor.desk.add_rule(DESK, "1d 8pp at close", "U1")
+    await floor.tick(CLOSE + timedelta(minutes=20))
+    (alert,) = await floor.open_alerts()
+    floor.clock.at = OPEN + timedelta(days=1, minutes=-10)
+    await floor.desk.snooze(DESK, alert.id, "U1", Span.HOUR)
+    await floor.told()
+
+    await corrected_overnight(floor, 21.84)
+
+    (alert,) = await floor.open_alerts()
+    assert [] == await floor.told()
+    assert 0.092 == pytest.approx(alert.lead.value)
+
+
+async def test_the_close_takes_the_place_of_the_live_price_that_it_follows(floor: Floor) -> None:
+    await floor.desk.add_rule(DESK, "1d 8pp for 0s", "U1")
+    await floor.tick(CLOSE - 5 * MINUTE, 0.10)
+    floor.vendors.etf_moves[TODAY] = 21.9
+
+    await floor.tick(CLOSE + 20 * MINUTE)
+
+    (alert,) = await floor.open_alerts()
+    assert (CLOSE, 21.9, False) == (alert.as_of, alert.etf.price, alert.lead.measurement.live)
+    assert [] == await timeline(floor)
 
 
 async def test_stale_prices_neither_fire_nor_resolve_and_end_in_nodata(floor: Floor) -> None:
@@ -194,7 +271,7 @@ async def test_a_rule_that_was_removed_behind_our_back_is_dropped_by_the_next_ti
     added = await floor.desk.add_rule(DESK, "1d 8pp for 0s", "U1")
     await floor.desk.add_rule(DESK, "5d 90pp", "U1")
     await floor.tick(BEGIN, 0.10)
-    await floor.store.remove_rule(DESK, added.watch.id, BEGIN)
+    await floor.store.record([], [], BEGIN, removed=[await floor.store.rule(DESK, added.watch.id)])
 
     await floor.tick(BEGIN + 5 * MINUTE, 0.10)
 
@@ -225,7 +302,7 @@ async def test_acknowledging_and_snoozing_mark_the_alert_once(floor: Floor) -> N
 
     first = await floor.desk.acknowledge(DESK, alert.id, "U1")
     second = await floor.desk.acknowledge(DESK, alert.id, "U2")
-    snoozed = await floor.desk.snooze(DESK, alert.id, "U2", BEGIN + timedelta(hours=1))
+    snoozed = await floor.desk.snooze(DESK, alert.id, "U2", Span.HOUR)
 
     assert (True, False, True) == (first.changed, second.changed, snoozed.changed)
     assert second.alert.acknowledged is not None
@@ -240,7 +317,7 @@ async def test_a_snoozed_alert_stays_silent_but_tells_its_end(floor: Floor) -> N
     await floor.desk.add_rule(DESK, "1d 12pp for 0s", "U1")
     await floor.tick(BEGIN, 0.10)
     (alert,) = await floor.open_alerts()
-    await floor.desk.snooze(DESK, alert.id, "U1", BEGIN + timedelta(hours=1))
+    await floor.desk.snooze(DESK, alert.id, "U1", Span.HOUR)
 
     await floor.ticks(BEGIN + timedelta(minutes=5), [0.13, 0.07, 0.01])
 
@@ -253,7 +330,7 @@ async def test_an_alert_that_is_over_cannot_be_acknowledged(floor: Floor) -> Non
     (closed,) = await floor.desk.history(DESK)
 
     acknowledged = await floor.desk.acknowledge(DESK, closed.id, "U1")
-    snoozed = await floor.desk.snooze(DESK, closed.id, "U1", BEGIN + timedelta(hours=9))
+    snoozed = await floor.desk.snooze(DESK, closed.id, "U1", Span.HOUR)
 
     assert (False, False) == (acknowledged.changed, snoozed.changed)
 
@@ -347,13 +424,14 @@ async def test_a_rule_that_joins_brings_newer_prices_and_the_end_shows_what_ende
 async def test_a_rule_that_has_cleared_is_not_followed_any_more(floor: Floor) -> None:
     await floor.desk.add_rule(DESK, "1d 8pp for 0s", "U1")
     await floor.desk.add_rule(DESK, "1d 12pp for 0s", "U1")
-    await floor.ticks(BEGIN, [0.13, 0.07, 0.11])
+    refreshed_at = await floor.ticks(BEGIN, [0.13, 0.07, 0.11, 0.11, 0.11])
 
     (alert,) = await floor.open_alerts()
-    cleared = next(fact for fact in alert.facts if not fact.active)
 
-    assert "1d 12pp for 0s" == cleared.rule
-    assert 0.07 == pytest.approx(cleared.value)
+    assert refreshed_at == alert.as_of
+    assert [("1d 8pp for 0s", True, 0.11), ("1d 12pp for 0s", False, 0.07)] == [
+        (fact.rule, fact.active, round(fact.value, 6)) for fact in alert.facts
+    ]
 
 
 async def test_a_rule_at_close_that_joins_does_not_put_older_prices_into_the_alert(floor: Floor) -> None:
@@ -401,23 +479,138 @@ async def test_the_pair_of_the_board_is_looked_at_without_any_rule(floor: Floor)
     assert ["/v8/finance/chart/WGMI"] * 2 == [request.url.path for request in floor.vendors.calls("chart")]
 
 
-async def test_a_tick_that_meets_a_conflict_records_nothing_and_the_next_one_decides_anew(floor: Floor) -> None:
+class Meddled(SqlStore):
+    """Lets something happen each time between what a tick has read of the alerts and what it records."""
+
+    meddle: Callable[[], Awaitable[object]]
+
+    async def open_alerts(self, channel: Channel | None = None, *, pair: Pair | None = None) -> list[StoredAlert]:
+        read = await super().open_alerts(channel, pair=pair)
+        await self.meddle()
+        return read
+
+
+def meddled(floor: Floor, meddle: Callable[[], Awaitable[object]]) -> Meddled:
+    store = Meddled(floor.store._database)  # noqa: SLF001
+    store.meddle = meddle
+    return store
+
+
+async def test_a_click_in_one_channel_does_not_cost_another_its_alert(floor: Floor) -> None:
     await floor.desk.add_rule(DESK, "1d 8pp for 0s", "U1")
-    await floor.tick(BEGIN, 0.01)
-    pairs = await floor.monitor.watchlist.pairs()
-    (watch,) = await floor.desk.rules(DESK)
-    later = replace(watch.state, dark_at=BEGIN)
-    revision = floor.monitor.watchlist._revision  # noqa: SLF001
-    await floor.store.record([StateChange(rule_id=watch.id, before=watch.state, after=later)], [], BEGIN)
-    floor.monitor.watchlist._revision, floor.monitor.watchlist._pairs = await floor.store.revision(), pairs  # noqa: SLF001
+    await floor.tick(BEGIN, 0.10)
+    await floor.desk.add_rule(OTHER_DESK, "1d 12pp for 0s", "U2")
+    (alert,) = await floor.open_alerts()
+    floor.monitor.store = meddled(floor, lambda: floor.desk.acknowledge(DESK, alert.id, "U1"))
 
-    outdated = await floor.tick(BEGIN + MINUTE, 0.10)
-    nothing = await floor.open_alerts()
-    floor.monitor.watchlist._revision = revision  # noqa: SLF001 -- reads the rules again
-    decided = await floor.tick(BEGIN + 2 * MINUTE, 0.10)
+    changed = await floor.tick(BEGIN + MINUTE, 0.13)
 
-    assert (0, [], 1) == (outdated, nothing, decided)
-    assert 1 == len(await floor.open_alerts())
+    here, there = await floor.open_alerts()
+    assert (1, OTHER_DESK) == (changed, there.channel)
+    assert here.acknowledged is not None
+    assert 0.13 == pytest.approx(here.lead.peak)
+
+
+async def test_a_rule_that_is_removed_while_it_fires_opens_nothing(floor: Floor) -> None:
+    added = await floor.desk.add_rule(DESK, "1d 8pp for 0s", "U1")
+    await floor.desk.add_rule(OTHER_DESK, "1d 8pp for 0s", "U2")
+
+    class Late(SqlStore):
+        async def record(
+            self,
+            states: Sequence[StateChange],
+            alerts: Sequence[AlertChange],
+            at: datetime,
+            *,
+            removed: Sequence[Watch] = (),
+        ) -> None:
+            if await floor.desk.rules(DESK):
+                await floor.desk.remove_rule(DESK, added.watch.id, "U1")
+            await super().record(states, alerts, at, removed=removed)
+
+    floor.monitor.store = Late(floor.store._database)  # noqa: SLF001
+    await floor.tick(BEGIN, 0.10)
+
+    assert [OTHER_DESK] == [alert.channel for alert in await floor.open_alerts()]
+
+
+async def test_a_tick_that_meets_one_conflict_after_another_fails_and_can_be_done_in_the_same_round(
+    floor: Floor,
+) -> None:
+    await floor.desk.add_rule(DESK, "1d 8pp for 0s", "U1")
+    await floor.tick(BEGIN, 0.10)
+    (alert,) = await floor.open_alerts()
+    floor.monitor.store = meddled(floor, lambda: floor.desk.snooze(DESK, alert.id, "U1", Span.HOUR))
+
+    with pytest.raises(ConflictError):
+        await floor.tick(BEGIN + MINUTE, 0.14)
+    floor.monitor.store = floor.store
+    await floor.tick(BEGIN + MINUTE + timedelta(seconds=10), 0.14)
+
+    (peaked,) = await floor.open_alerts()
+    assert 0.14 == pytest.approx(peaked.lead.peak)
+
+
+class Broken(SqlStore):
+    """Cannot record."""
+
+    async def record(self, *_args: object, **_options: object) -> None:
+        raise StoreError("The disk is full.")
+
+
+async def test_a_tick_that_could_not_be_recorded_is_tried_again_in_the_same_round(floor: Floor) -> None:
+    floor.monitor.every = timedelta(minutes=15)
+    await floor.desk.add_rule(DESK, "1d 8pp for 0s", "U1")
+    floor.monitor.store = Broken(floor.store._database)  # noqa: SLF001
+
+    with pytest.raises(StoreError):
+        await floor.tick(BEGIN, 0.10)
+    floor.monitor.store = floor.store
+    again = await floor.tick(BEGIN + timedelta(seconds=30), 0.10)
+
+    assert (1, 1) == (again, len(await floor.open_alerts()))
+
+
+async def test_a_tick_whose_process_died_is_taken_over_after_a_minute(floor: Floor) -> None:
+    floor.monitor.every = timedelta(minutes=15)
+    await floor.desk.add_rule(DESK, "1d 8pp for 0s", "U1")
+    await floor.store.claim_tick(WGMI_BTC, BEGIN, BEGIN)
+
+    done = [await floor.tick(BEGIN + timedelta(seconds=second), 0.10) for second in (0, 59, 60, 75)]
+
+    assert [None, None, 1, 0] == done
+
+
+async def test_every_pair_that_fails_is_told(floor: Floor) -> None:
+    for etf in ("MARA", "RIOT"):
+        await floor.desk.add_rule(DESK, f"1d 8pp for 0s on {etf}/BTC", "U1")
+        del floor.market.history._equities[Symbol(etf)].closes  # noqa: SLF001 -- a mistake of ours, made on purpose
+
+    with pytest.raises(ExceptionGroup, match="several pairs failed") as failed:
+        await floor.tick(BEGIN, 0.10)
+
+    assert [AttributeError, AttributeError] == [type(error) for error in failed.value.exceptions]
+
+
+@pytest.mark.parametrize("prices", [pytest.param(True, id="with prices"), pytest.param(False, id="without prices")])
+async def test_an_alert_that_no_rule_keeps_open_any_more_is_closed_by_the_next_tick(
+    floor: Floor, *, prices: bool
+) -> None:
+    added = await floor.desk.add_rule(DESK, "1d 8pp for 0s on MARA/BTC", "U1")
+    await floor.tick(BEGIN, 0.10)
+    await floor.store.record([], [], BEGIN, removed=[await floor.store.rule(DESK, added.watch.id)])
+    if not prices:
+        floor.market.history._equities[Symbol("MARA")].closes = replace(  # noqa: SLF001
+            floor.market.history._equities[Symbol("MARA")].closes,  # noqa: SLF001
+            sessions=np.array([], dtype="datetime64[D]"),
+            prices=np.array([]),
+        )
+        floor.vendors.faults["yahoo"] = [httpx.Response(404)] * 9
+
+    await floor.tick(BEGIN + MINUTE)
+
+    (closed,) = await floor.desk.history(DESK)
+    assert ("the rule was removed", []) == (closed.reason, await floor.open_alerts())
 
 
 async def test_a_breach_that_only_begins_wakes_no_delivery(floor: Floor) -> None:
@@ -444,3 +637,40 @@ async def test_a_simulated_leg_makes_the_alert_simulated(floor: Floor) -> None:
     await floor.tick(BEGIN, 0.10)
 
     assert [True] == [alert.simulated for alert in await floor.open_alerts()]
+
+
+async def test_an_alert_whose_prices_become_simulated_says_so_at_once_and_to_its_end(floor: Floor) -> None:
+    await floor.desk.add_rule(DESK, "1d 8pp for 0s", "U1")
+    await floor.tick(BEGIN, 0.10)
+    simulated = []
+
+    for minute, made_up in ((5, True), (25, False)):
+        floor.market.history.crypto.simulated = made_up
+        await floor.tick(BEGIN + minute * MINUTE, 0.10)
+        simulated += [alert.simulated for alert in await floor.open_alerts()]
+
+    assert [True, True] == simulated
+
+
+async def test_the_history_of_an_alert_begins_with_why_it_fired_though_its_thread_does_not(floor: Floor) -> None:
+    await floor.desk.add_rule(DESK, "1d 8pp for 0s", "U1")
+    recorded: list[AlertChange] = []
+
+    class Listening(SqlStore):
+        async def record(
+            self,
+            states: Sequence[StateChange],
+            alerts: Sequence[AlertChange],
+            at: datetime,
+            *,
+            removed: Sequence[Watch] = (),
+        ) -> None:
+            recorded.extend(alerts)
+            await super().record(states, alerts, at, removed=removed)
+
+    floor.monitor.store = Listening(floor.store._database)  # noqa: SLF001
+    await floor.tick(BEGIN, 0.10)
+
+    fired = Entry(kind=EntryKind.FIRED, at=BEGIN, reason="10pp is past 8pp", silent=True)
+    assert [(fired,)] == [change.entries for change in recorded]
+    assert [] == await timeline(floor)

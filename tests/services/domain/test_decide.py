@@ -11,13 +11,14 @@ from services.domain.rule import Direction, Rule, parse_rule
 NOW = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
 EARLIER = NOW - timedelta(minutes=5)
 LONG_AGO = NOW - timedelta(hours=5)
+MINUTE = timedelta(minutes=1)
 
 OK = RuleState()
 ABOVE = RuleState(firing=Side.ABOVE, fired_at=LONG_AGO)
 BELOW = RuleState(firing=Side.BELOW, fired_at=LONG_AGO)
-HELD = RuleState(breach=Side.ABOVE, breach_at=EARLIER)
-BEGUN = RuleState(breach=Side.ABOVE, breach_at=NOW - timedelta(minutes=4, seconds=59))
-TURNING = RuleState(firing=Side.ABOVE, fired_at=LONG_AGO, breach=Side.BELOW, breach_at=EARLIER)
+HELD = RuleState(breach=Side.ABOVE, breach_at=EARLIER, breach_seen_at=EARLIER)
+BEGUN = replace(HELD, breach_at=NOW - timedelta(minutes=4, seconds=59))
+TURNING = replace(ABOVE, breach=Side.BELOW, breach_at=EARLIER, breach_seen_at=EARLIER)
 DARK = RuleState(firing=Side.ABOVE, fired_at=LONG_AGO, dark_at=LONG_AGO)
 
 row = pytest.param
@@ -34,7 +35,7 @@ def look(state: RuleState, value: float | None, rule: str, *, closing: bool = Fa
     [
         row("1d 8pp", OK, 0.0799, [], Status.OK, "7.99pp is within 8pp", id="under the threshold"),
         row("1d 8pp", OK, 0.08, [], Status.PENDING, "8pp is past 8pp, held for 0s of 5m", id="at it: held first"),
-        row("1d 8pp", BEGUN, 0.09, [], Status.PENDING, "held for 299s of 5m", id="a second too early"),
+        row("1d 8pp", BEGUN, 0.09, [], Status.PENDING, "held for 4m 59s of 5m", id="a second too early"),
         row("1d 8pp", HELD, 0.09, [FIRE_ABOVE], Status.FIRING, "9pp is past 8pp, held for 5m", id="held"),
         row("1d 8pp", HELD, 0.07, [], Status.OK, "7pp is within 8pp", id="the breach did not last"),
         row("1d 8pp", HELD, -0.09, [], Status.PENDING, "held for 0s of 5m", id="the breach changed sides"),
@@ -53,7 +54,7 @@ def look(state: RuleState, value: float | None, rule: str, *, closing: bool = Fa
         row("1d 8pp below", BELOW, 0.3, [END_BELOW], Status.OK, "back inside", id="below clears upwards"),
         row("1d z3.5 for 0s", OK, 3.6, [FIRE_ABOVE], Status.FIRING, "z3.6 is past z3.5", id="in robust z"),
         row("1d 8pp", ABOVE, None, [], Status.FIRING, "nothing decided: no quote", id="no data resolves nothing"),
-        row("1d 8pp", HELD, None, [], Status.PENDING, "nothing decided: no quote", id="no data fires nothing"),
+        row("1d 8pp", HELD, None, [], Status.OK, "nothing decided: no quote", id="what nobody saw was not held"),
         row("1d 8pp", DARK, None, [], Status.NODATA, "nothing decided", id="no data past the grace period"),
         row("1d 8pp", DARK, 0.06, [], Status.FIRING, "keeps it firing", id="data again: the episode goes on"),
     ],
@@ -94,11 +95,78 @@ def test_what_went_dark_first_is_remembered() -> None:
     assert Status.NODATA is later.state.status(NOW + timedelta(minutes=31))
 
 
-def test_a_transition_carries_the_instant_of_the_prices() -> None:
-    decision = look(HELD, 0.09, "1d 8pp")
+def test_a_rule_fires_as_of_the_instant_of_the_prices() -> None:
+    decision = decide(HELD, Observation(at=NOW, value=0.09), parse_rule("1d 8pp"), NOW + timedelta(minutes=2))
 
-    assert [NOW] == [transition.at for transition in decision.transitions]
     assert (Side.ABOVE, NOW) == (decision.state.firing, decision.state.fired_at)
+
+
+def test_a_breach_in_the_dark_begins_anew() -> None:
+    rule = parse_rule("1d 8pp")
+    dark = decide(HELD, Observation(at=NOW, value=None, reason="no quote"), rule, NOW).state
+
+    again = decide(dark, Observation(at=NOW + MINUTE, value=0.09), rule, NOW + MINUTE)
+
+    assert ("9pp is past 8pp, held for 0s of 5m", ()) == (again.reason, again.transitions)
+
+
+@pytest.mark.parametrize(
+    ("unseen", "reason"),
+    [
+        pytest.param(timedelta(minutes=20), "9pp is past 8pp, held for 21m", id="as long as a price may live"),
+        pytest.param(timedelta(minutes=20, seconds=1), "held for 0s of 5m", id="an outage"),
+        pytest.param(timedelta(hours=18), "held for 0s of 5m", id="a night"),
+    ],
+)
+def test_a_hold_does_not_count_the_time_in_which_nobody_looked(unseen: timedelta, reason: str) -> None:
+    rule = parse_rule("1d 8pp")
+    begun = decide(OK, Observation(at=NOW, value=0.09), rule, NOW).state
+    seen = decide(begun, Observation(at=NOW + MINUTE, value=0.09), rule, NOW + MINUTE).state
+
+    later = NOW + MINUTE + unseen
+
+    assert reason in decide(seen, Observation(at=later, value=0.09), rule, later).reason
+
+
+def test_a_price_that_is_older_than_the_last_adds_nothing_to_the_hold() -> None:
+    older = NOW - timedelta(minutes=6)
+    rule, begun = parse_rule("1d 8pp for 7m"), replace(HELD, breach_seen_at=NOW - MINUTE)
+
+    decision = decide(begun, Observation(at=older, value=0.09), rule, NOW)
+
+    assert (begun, "9pp is past 8pp, held for 4m of 7m") == (decision.state, decision.reason)
+
+
+@pytest.mark.parametrize(
+    ("rule", "state", "value", "reason"),
+    [
+        pytest.param("1d 8pp", ABOVE, -0.00001, "0pp is back inside the clear level of 4.8pp", id="zero has no sign"),
+        pytest.param("1d 8pp", OK, 0.0799999, "7.99999pp is within 8pp", id="just under the threshold"),
+        pytest.param("1d 8pp", ABOVE, 0.0479999, "4.79999pp is back inside the clear level of 4.8pp", id="just inside"),
+        pytest.param("1d 8pp", ABOVE, 0.048, "4.8pp keeps it firing: clear is 4.8pp", id="at the clear level"),
+        pytest.param("1d 8.1231pp for 0s", OK, 0.0812314, "8.1231pp is past 8.1231pp", id="a fine threshold"),
+        pytest.param("1d z3.5", OK, -3.4999, "z-3.4999 is within z3.5", id="in robust z"),
+    ],
+)
+def test_a_value_is_written_on_its_own_side_of_the_level(
+    rule: str, state: RuleState, value: float, reason: str
+) -> None:
+    assert reason == look(state, value, rule).reason
+
+
+@pytest.mark.parametrize(
+    ("held", "expected"),
+    [
+        pytest.param(timedelta(seconds=45), "45s", id="seconds"),
+        pytest.param(timedelta(minutes=5, seconds=1), "5m 1s", id="minutes"),
+        pytest.param(timedelta(hours=1, minutes=30, seconds=7), "1h 30m", id="hours, without the seconds"),
+        pytest.param(timedelta(hours=2), "2h", id="whole hours"),
+    ],
+)
+def test_a_hold_is_told_as_people_say_it(held: timedelta, expected: str) -> None:
+    state = RuleState(breach=Side.ABOVE, breach_at=NOW - held, breach_seen_at=NOW - timedelta(seconds=1))
+
+    assert f"10pp is past 8pp, held for {expected} of 6h" == look(state, 0.1, "1d 8pp for 6h").reason
 
 
 # Laws, over any path of a spread.

@@ -1,13 +1,15 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from services.domain.decide import Side
-from services.domain.episode import Fact, Mark, Subject, close, join, leave, see
-from services.domain.measure import Metric, Window
+from services.domain.episode import Fact, Mark, Subject, close, is_corrected, join, leave, see
+from services.domain.measure import Measurement, Metric, Window
 from tests.fakes.alerts import a_fact, a_measurement, an_alert
 
 NOW = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
+LATER = NOW + timedelta(hours=1)
 
 
 def of_window(window: Window, rule_id: int, value: float = 0.1) -> Fact:
@@ -51,10 +53,56 @@ def test_the_peak_is_the_furthest_on_the_side_of_the_episode(side: Side, seen: f
     start = 0.1 * side.sign
     alert = an_alert(side=side, facts=[a_fact(value=start), of_window(Window.D5, 2)])
 
-    fact = see(alert, 1, seen, a_measurement()).facts[0]
+    fact = see(alert, 1, seen, LATER, a_measurement(as_of=LATER)).facts[0]
 
     assert seen == fact.value
     assert expected == pytest.approx(fact.peak)
+
+
+CLOSED = a_measurement(as_of=NOW, live=False)
+
+
+def test_a_corrected_peak_falls_back_to_the_largest_value_before_it() -> None:
+    alert = an_alert(facts=[a_fact(value=0.12, measurement=a_measurement(as_of=NOW - timedelta(hours=1)))])
+    peaked = see(alert, 1, 0.15, NOW, CLOSED)
+
+    corrected = [see(peaked, 1, value, NOW, CLOSED).lead for value in (0.11, 0.13, 0.16)]
+
+    assert [0.12, 0.13, 0.16] == [fact.peak for fact in corrected]
+    assert [0.15] * 3 == [fact.corrected_from for fact in corrected]
+
+
+def test_a_correction_is_told_until_a_newer_price_takes_its_place() -> None:
+    corrected = see(an_alert(facts=[a_fact(value=0.12, measurement=CLOSED)]), 1, 0.11, NOW, CLOSED)
+
+    same, newer = see(corrected, 1, 0.11, NOW, CLOSED), see(corrected, 1, 0.11, LATER, a_measurement(as_of=LATER))
+
+    assert [0.12, 0.12, None] == [alert.lead.corrected_from for alert in (corrected, same, newer)]
+    assert [0.11, 0.11, 0.11] == [alert.lead.peak for alert in (corrected, same, newer)]
+
+
+@pytest.mark.parametrize(
+    ("fact", "value", "at", "measurement", "expected"),
+    [
+        pytest.param(a_fact(value=0.1, measurement=CLOSED), 0.09, NOW, CLOSED, True, id="a close"),
+        pytest.param(a_fact(value=0.1, measurement=CLOSED), 0.1 + 1e-9, NOW, CLOSED, False, id="noise"),
+        pytest.param(
+            a_fact(value=0.1, measurement=a_measurement(as_of=NOW)), 0.09, NOW, CLOSED, False, id="a live price settles"
+        ),
+        pytest.param(
+            a_fact(value=0.1, measurement=CLOSED), 0.09, LATER, a_measurement(as_of=LATER, live=False), False,
+            id="the next close",
+        ),
+        pytest.param(
+            replace(a_fact(rule="gap 5%", value=0.1, measurement=CLOSED), at=LATER), 0.09, LATER, CLOSED, False,
+            id="a gap, which moves on after the close",
+        ),
+    ],
+)  # fmt: skip
+def test_only_a_close_that_was_told_is_corrected(
+    fact: Fact, value: float, at: datetime, measurement: Measurement, *, expected: bool
+) -> None:
+    assert expected is is_corrected(fact, value, at, measurement)
 
 
 def test_a_closed_alert_has_no_active_rule() -> None:

@@ -25,6 +25,7 @@ def states(draw: st.DrawFn) -> RuleState:
         fired_at=draw(moments) if firing else None,
         breach=breach,
         breach_at=draw(moments) if breach else None,
+        breach_seen_at=draw(moments) if breach else None,
         dark_at=draw(st.one_of(st.none(), moments)),
     )
 

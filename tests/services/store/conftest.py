@@ -13,13 +13,18 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-    from services.ports import Store
+    from services.ports import MonitorStore, Store, Watch
 
 
 class Start(Protocol):
     """How a test starts one more process on the same database."""
 
     async def __call__(self) -> SqlStore: ...
+
+
+async def standing(store: MonitorStore) -> list[Watch]:
+    """Every rule that stands, of all channels."""
+    return list((await store.rulebook()).watches)
 
 
 def sqlite_file(folder: Path) -> str:

@@ -10,6 +10,7 @@ import pytest
 from services.domain.decide import RuleState
 from services.domain.rule import parse_rule
 from tests.fakes.alerts import AT, DESK
+from tests.services.store.conftest import standing
 
 if TYPE_CHECKING:
     from tests.services.store.conftest import Start
@@ -55,5 +56,5 @@ async def test_a_killed_process_leaves_all_of_a_record_or_nothing(
     dying = await asyncio.create_subprocess_exec(sys.executable, "-c", DYING, durable_url, moment)
     assert -signal.SIGKILL == await dying.wait()
 
-    moved = [watch.state != RuleState() for watch in await store.watches()]
+    moved = [watch.state != RuleState() for watch in await standing(store)]
     assert ([bool(alerts)], alerts, alerts) == (moved, len(await store.open_alerts()), len(await store.due(AT)))

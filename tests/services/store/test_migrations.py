@@ -14,6 +14,7 @@ from services.store import SqlStore, migrate, schema_is_current
 from services.store.engine import Database
 from services.store.tables import metadata
 from tests.fakes.alerts import AT, DESK
+from tests.services.store.conftest import standing
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -79,7 +80,7 @@ async def test_migrating_again_keeps_what_is_there(durable_url: str) -> None:
 
     await migrate(durable_url)
 
-    assert added == await store.watches()
+    assert added == await standing(store)
     await store.aclose()
 
 

@@ -14,6 +14,7 @@ from services.domain.prices import Pair, Symbol
 from services.domain.rule import parse_rule
 from services.ports import AlertChange, StateChange
 from tests.fakes.alerts import AT, DESK, a_fact, a_measurement, an_alert, an_entry
+from tests.services.store.conftest import standing
 
 if TYPE_CHECKING:
     from services.domain.episode import Alert, Entry
@@ -61,6 +62,18 @@ async def test_open_alerts_are_those_not_closed_oldest_first(store: Store) -> No
     await close(store, second)
 
     assert [first, third] == await store.open_alerts()
+
+
+async def test_a_pair_has_its_own_open_alerts_and_is_named_while_it_has_any(store: Store) -> None:
+    other = Pair(etf=Symbol("MNRS"), crypto=Symbol("ETH"))
+    first = await open_alert(store, an_alert(side=Side.ABOVE))
+    second = await open_alert(store, an_alert(pair=other, side=Side.ABOVE))
+    third = await open_alert(store, an_alert(pair=other, side=Side.BELOW))
+    await close(store, first)
+
+    assert [second, third] == await store.open_alerts(pair=other)
+    assert [] == await store.open_alerts(pair=first.alert.pair)
+    assert [other] == await store.alerted_pairs()
 
 
 @pytest.mark.parametrize("elsewhere", ELSEWHERE)
@@ -148,7 +161,7 @@ async def test_a_closed_alert_does_not_reopen_beside_another(store: Store) -> No
 async def test_a_conflict_on_an_alert_leaves_states_messages_and_timeline_as_they_were(store: Store) -> None:
     (watch,) = await store.add_rules(DESK, [parse_rule("1d 8pp")], "U1", AT)
     read = await open_alert(store)
-    revision, due = await store.revision(), await store.due(AT)
+    revision, due = (await store.rulebook()).revision, await store.due(AT)
     move = StateChange(rule_id=watch.id, before=RuleState(), after=FIRING)
     fresh = AlertChange(alert=replace(read.alert, reason="new"), revision=read.revision, entries=(an_entry(),))
     stale = AlertChange(alert=replace(read.alert, reason="old"), revision=read.revision)
@@ -156,9 +169,9 @@ async def test_a_conflict_on_an_alert_leaves_states_messages_and_timeline_as_the
     with pytest.raises(ConflictError):
         await store.record([move], [fresh, stale], AT)
 
-    assert [watch] == await store.watches()
+    assert [watch] == await standing(store)
     assert [read] == await store.open_alerts()
-    assert (revision, due) == (await store.revision(), await store.due(AT))
+    assert (revision, due) == ((await store.rulebook()).revision, await store.due(AT))
 
 
 async def test_a_conflict_on_a_state_leaves_no_alert(store: Store) -> None:
@@ -176,7 +189,7 @@ async def test_a_removed_rule_is_still_named_by_its_open_alert(store: Store) -> 
     (watch,) = await store.add_rules(DESK, [parse_rule("1d 8pp")], "U1", AT)
     opened = await open_alert(store, an_alert(facts=[a_fact(rule_id=watch.id)]))
 
-    await store.remove_rule(DESK, watch.id, AT)
+    await store.record([], [], AT, removed=[watch])
 
     assert [opened] == await store.open_alerts(DESK)
     assert [watch.id] == [fact.rule_id for fact in opened.alert.facts]
@@ -191,7 +204,7 @@ async def test_everything_recorded_is_there_after_a_restart(start: Start) -> Non
 
     second = await start()
 
-    assert [replace(watch, state=FIRING)] == await second.watches()
+    assert [replace(watch, state=FIRING)] == await standing(second)
     assert await first.open_alerts() == await second.open_alerts()
     assert await first.due(AT) == await second.due(AT)
 

@@ -10,6 +10,7 @@ from sqlalchemy.exc import StatementError
 
 from services.domain.episode import Entry
 from services.domain.prices import WGMI_BTC
+from services.ports import Claim
 from services.store.codec import read_alert, read_entry, write_alert, write_entry
 from tests.fakes.alerts import AT, a_fact, an_alert
 
@@ -43,11 +44,11 @@ def test_times_are_read_aware_utc() -> None:
 
 async def test_an_instant_of_another_zone_is_the_same_instant(store: Store) -> None:
     new_york = timezone(timedelta(hours=-5))
-    await store.claim_tick(WGMI_BTC, AT)
+    await store.claim_tick(WGMI_BTC, AT, AT)
 
-    assert not await store.claim_tick(WGMI_BTC, AT.astimezone(new_york))
+    assert Claim.TAKEN is await store.claim_tick(WGMI_BTC, AT.astimezone(new_york), AT)
 
 
 async def test_a_time_without_a_zone_is_a_mistake(store: Store) -> None:
     with pytest.raises(StatementError, match="has no time zone"):
-        await store.claim_tick(WGMI_BTC, AT.replace(tzinfo=None))
+        await store.claim_tick(WGMI_BTC, AT.replace(tzinfo=None), AT)

@@ -10,6 +10,7 @@ import pytest
 
 from services.domain.errors import StoreError
 from services.domain.prices import WGMI_BTC
+from services.ports import Claim
 from services.store import SqlStore, migrate, schema_is_current
 from tests.fakes.alerts import AT, DESK
 
@@ -60,10 +61,10 @@ async def test_a_database_that_another_program_holds_is_named_locked(tmp_path: P
         other.execute("BEGIN IMMEDIATE")
 
         with pytest.raises(StoreError, match=r"locked\. Another program is writing to it"):
-            await store.claim_tick(WGMI_BTC, AT)
+            await store.claim_tick(WGMI_BTC, AT, AT)
         assert [] == await store.rules(DESK)
 
-    assert await store.claim_tick(WGMI_BTC, AT)
+    assert Claim.OURS is await store.claim_tick(WGMI_BTC, AT, AT)
     await store.aclose()
 
 
@@ -82,7 +83,7 @@ async def test_a_table_that_vanished_is_a_store_error(tmp_path: Path) -> None:
         other.execute("DROP TABLE rulebook")
 
     with pytest.raises(StoreError, match="no such table"):
-        await store.revision()
+        await store.rulebook()
     await store.aclose()
 
 
@@ -95,21 +96,21 @@ async def test_a_password_is_not_told() -> None:
 
 async def test_a_memory_survives_a_caller_that_gave_up() -> None:
     store = await SqlStore.open("sqlite://")
-    await store.claim_tick(WGMI_BTC, AT)
+    await store.claim_tick(WGMI_BTC, AT, AT)
 
-    cancelled = asyncio.create_task(store.revision())
+    cancelled = asyncio.create_task(store.rulebook())
     await asyncio.sleep(0)
     cancelled.cancel()
     await asyncio.wait([cancelled])
 
-    assert not await store.claim_tick(WGMI_BTC, AT)
+    assert Claim.TAKEN is await store.claim_tick(WGMI_BTC, AT, AT)
     await store.aclose()
 
 
 async def test_two_memories_are_strangers() -> None:
     one, other = await SqlStore.open("sqlite://"), await SqlStore.open("sqlite:///:memory:")
-    await one.claim_tick(WGMI_BTC, AT)
+    await one.claim_tick(WGMI_BTC, AT, AT)
 
-    assert await other.claim_tick(WGMI_BTC, AT)
+    assert Claim.OURS is await other.claim_tick(WGMI_BTC, AT, AT)
     await one.aclose()
     await other.aclose()

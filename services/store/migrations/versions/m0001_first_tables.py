@@ -23,6 +23,8 @@ def upgrade() -> None:
         "ticks",
         sa.Column("pair", sa.String(), nullable=False),
         sa.Column("boundary", AT, nullable=False),
+        sa.Column("claimed_at", AT, nullable=False),
+        sa.Column("done", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("pair", "boundary", name="pk_ticks"),
     )
 
@@ -57,13 +59,16 @@ def create_rules() -> None:
         sa.Column("created_by", sa.String(), nullable=False),
         sa.Column("created_at", AT, nullable=False),
         sa.Column("removed_at", AT),
+        sa.Column("revision", sa.BigInteger(), nullable=False),
         sa.Column("firing", sa.String()),
         sa.Column("fired_at", AT),
         sa.Column("breach", sa.String()),
         sa.Column("breach_at", AT),
+        sa.Column("breach_seen_at", AT),
         sa.Column("dark_at", AT),
         sa.PrimaryKeyConstraint("id", name="pk_rules"),
     )
+    op.create_index("ix_rules_revision", "rules", ["revision"])
     create_partial_index("uq_rules_standing", "rules", ["team", "channel", "rule"], "removed_at IS NULL", unique=True)
     rulebook = op.create_table(
         "rulebook",

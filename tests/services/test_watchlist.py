@@ -1,0 +1,95 @@
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+
+from services.domain.decide import RuleState, Side
+from services.domain.prices import WGMI_BTC, Pair, Symbol
+from services.domain.rule import parse_rule
+from services.ports import Rulebook, StateChange, Watch
+from services.store import SqlStore
+from services.watchlist import PairWatches, Watchlist
+from tests.fakes.alerts import AT, DESK
+from tests.fakes.market import random_market
+from tests.fakes.views import a_view
+
+MARA = Pair(etf=Symbol("MARA"), crypto=Symbol("BTC"))
+PENDING = RuleState(breach=Side.ABOVE, breach_at=AT, breach_seen_at=AT)
+
+
+class Counting(SqlStore):
+    """Remembers how many rules were read each time."""
+
+    read: list[int]
+
+    async def rulebook(self, since: int = 0) -> Rulebook:
+        news = await super().rulebook(since)
+        self.read.append(len(news.watches))
+        return news
+
+
+@pytest.fixture
+async def store() -> AsyncIterator[Counting]:
+    store = await Counting.open("sqlite://")
+    store.read = []
+    yield store
+    await store.aclose()
+
+
+async def add(store: SqlStore, *texts: str) -> list[Watch]:
+    return await store.add_rules(DESK, [parse_rule(text) for text in texts], "U1", AT)
+
+
+def numbers(pairs: dict[Pair, PairWatches]) -> dict[Pair, list[int]]:
+    return {pair: sorted(watch.id for watch in watches.watches) for pair, watches in pairs.items()}
+
+
+async def test_only_rules_that_have_changed_are_read_again(store: Counting) -> None:
+    watchlist = Watchlist(store)
+    first, *_ = await add(store, "1d 800pp", "5d 900pp", "20d 900pp")
+    (before,) = (await watchlist.pairs()).values()
+
+    await store.record([StateChange(rule_id=first.id, before=first.state, after=PENDING)], [], AT)
+    (after,) = (await watchlist.pairs()).values()
+    await watchlist.pairs()
+
+    assert [3, 1, 0] == store.read
+    assert before is after
+    assert [(first.id, PENDING)] == [(watch.id, watch.state) for watch, _ in after.observed(a_view(random_market(400)))]
+
+
+async def test_rules_that_are_added_and_removed_elsewhere_come_and_go(store: Counting) -> None:
+    watchlist = Watchlist(store)
+    first, second = await add(store, "1d 8pp", "5d 15pp")
+    await watchlist.pairs()
+
+    (third,) = await add(store, "1d 8pp on MARA/BTC")
+    await store.record([], [], AT, removed=[first])
+    both = numbers(await watchlist.pairs())
+    (fourth,) = await add(store, "1d 9pp")
+    await store.record([], [], AT, removed=[third])
+    (fleeting,) = await add(store, "1d 7pp")
+    await store.record([], [], AT, removed=[fleeting])
+
+    assert {WGMI_BTC: [second.id], MARA: [third.id]} == both
+    assert {WGMI_BTC: [second.id, fourth.id]} == numbers(await watchlist.pairs())
+    assert (None, second.rule) == (
+        (await watchlist.of(WGMI_BTC)).rule_of(first.id),
+        (await watchlist.of(WGMI_BTC)).rule_of(second.id),
+    )
+    assert [] == (await watchlist.of(MARA)).watches
+
+
+async def test_a_state_that_is_taken_over_in_place_is_screened_as_one_that_was_laid_out(store: Counting) -> None:
+    watchlist, view = Watchlist(store), a_view(random_market(400))
+    watches = await add(store, "1d 800pp", "5d 900pp below", "20d 900pp above")
+    await watchlist.pairs()
+    states = [PENDING, RuleState(firing=Side.BELOW, fired_at=AT), RuleState(dark_at=AT + timedelta(hours=1))]
+
+    for watch, state in zip(watches, states, strict=True):
+        await store.record([StateChange(rule_id=watch.id, before=watch.state, after=state)], [], AT)
+    kept, fresh = await watchlist.of(WGMI_BTC), await Watchlist(store).of(WGMI_BTC)
+
+    assert 3 == len(kept.observed(view))
+    assert fresh.observed(view) == kept.observed(view)
+    assert fresh.unobserved(AT, "nothing") == kept.unobserved(AT, "nothing")
