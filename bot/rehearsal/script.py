@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from bot.price_files import WEEK, known_at, read_files
 from services.domain.errors import ReplayError
 from services.domain.prices import WGMI_BTC, moment
+from services.domain.rule import DEFAULT_HOLD
 from services.domain.sessions import sessions_between
 from services.sources.files import FileCrypto, FileEquity
 from services.sources.simulated import BEGINS, ENDS, Simulated
@@ -65,9 +66,9 @@ def from_files(etf: Path, btc: Path, first: date | None, last: date | None) -> S
 
 
 def simulated(seed: int, first: date | None, last: date | None) -> Script:
-    """Look at each simulated session every 90 minutes and after its close. Raises ReplayError.
+    """Look at each simulated session every 90 minutes, once more when a hold is over, and after its close.
 
-    By default that is one calendar year, the one in which miners leave bitcoin behind.
+    By default that is one calendar year, the one in which miners leave bitcoin behind. Raises ReplayError.
     """
     first = first or (last or STORY).replace(month=1, day=1)
     last = last or _a_year_from(first)
@@ -95,7 +96,8 @@ def _sessions(first: date, last: date, look: Callable[[datetime, datetime], Inst
 
 def _every_so_often(opens_at: datetime, closes_at: datetime) -> Instants:
     looks = math.ceil((closes_at - opens_at) / EVERY)
-    return *(opens_at + EVERY * look for look in range(1, looks)), closes_at + SETTLED
+    first = [opens_at + EVERY * look for look in range(1, looks)]
+    return *sorted([*first, *(at + DEFAULT_HOLD for at in first)]), closes_at + SETTLED
 
 
 def _a_year_from(first: date) -> date:

@@ -300,8 +300,18 @@ def test_the_simulated_market_is_played_for_a_year_by_default(
 
 def test_a_simulated_session_is_looked_at_as_it_goes_on_and_after_its_close() -> None:
     [full, half] = simulated(1, date(2026, 11, 25), date(2026, 11, 27)).sessions
-    assert [f"{at:%H:%M}" for at in full] == ["16:00", "17:30", "19:00", "20:30", "21:16"]
-    assert [f"{at:%H:%M}" for at in half] == ["16:00", "17:30", "18:16"]
+    assert [f"{at:%H:%M}" for at in full] == [
+        "16:00",
+        "16:05",
+        "17:30",
+        "17:35",
+        "19:00",
+        "19:05",
+        "20:30",
+        "20:35",
+        "21:16",
+    ]
+    assert [f"{at:%H:%M}" for at in half] == ["16:00", "16:05", "17:30", "17:35", "18:16"]
     assert half[0] - full[0] == timedelta(days=2)
 
 

@@ -11,8 +11,9 @@ import pytest
 from services.domain.decide import Side, Status
 from services.domain.episode import Channel, Entry, EntryKind, Subject
 from services.domain.errors import ConflictError, NotFoundError, StoreError
-from services.domain.prices import WGMI_BTC, Pair, Symbol
+from services.domain.prices import WGMI_BTC, Closes, Pair, Symbol
 from services.domain.snooze import Span
+from services.history import EquityHistory
 from services.ports import AlertChange, StateChange, StoredAlert, Watch
 from services.store import SqlStore
 from tests.fakes.floor import CLOSE, DESK, OPEN, OTHER_DESK, TODAY, YESTERDAY, Floor, trading_floor
@@ -75,8 +76,8 @@ async def test_a_hold_does_not_count_an_outage_of_the_app(floor: Floor) -> None:
 async def test_a_hold_does_not_count_an_outage_of_the_vendor(floor: Floor) -> None:
     await floor.desk.add_rule(DESK, "1d 8pp", "U1")
     await floor.tick(BEGIN, 0.10)
-    floor.vendors.etf_last = None
-    await floor.tick(BEGIN + 2 * MINUTE)
+    floor.vendors.faults["coinbase"] = [httpx.Response(404, json={"message": "NotFound"})]
+    await floor.tick(BEGIN + 2 * MINUTE, 0.10)
 
     await floor.tick(BEGIN + 6 * MINUTE, 0.10)
 
@@ -582,9 +583,10 @@ async def test_a_tick_whose_process_died_is_taken_over_after_a_minute(floor: Flo
 
 
 async def test_every_pair_that_fails_is_told(floor: Floor) -> None:
+    mistake: Any = object()
     for etf in ("MARA", "RIOT"):
         await floor.desk.add_rule(DESK, f"1d 8pp for 0s on {etf}/BTC", "U1")
-        del floor.market.history._equities[Symbol(etf)].closes  # noqa: SLF001 -- a mistake of ours, made on purpose
+        floor.market.history._equities[Symbol(etf)] = mistake  # noqa: SLF001 -- what a mistake of ours leaves behind
 
     with pytest.raises(ExceptionGroup, match="several pairs failed") as failed:
         await floor.tick(BEGIN, 0.10)
@@ -600,11 +602,8 @@ async def test_an_alert_that_no_rule_keeps_open_any_more_is_closed_by_the_next_t
     await floor.tick(BEGIN, 0.10)
     await floor.store.record([], [], BEGIN, removed=[await floor.store.rule(DESK, added.watch.id)])
     if not prices:
-        floor.market.history._equities[Symbol("MARA")].closes = replace(  # noqa: SLF001
-            floor.market.history._equities[Symbol("MARA")].closes,  # noqa: SLF001
-            sessions=np.array([], dtype="datetime64[D]"),
-            prices=np.array([]),
-        )
+        nothing = Closes(symbol=Symbol("MARA"), sessions=np.array([], "datetime64[D]"), prices=np.array([]), source="")
+        floor.market.history._equities[Symbol("MARA")] = EquityHistory(closes=nothing)  # noqa: SLF001
         floor.vendors.faults["yahoo"] = [httpx.Response(404)] * 9
 
     await floor.tick(BEGIN + MINUTE)
