@@ -2,38 +2,49 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import exc, select, update
 
 from services.domain.errors import ConflictError, NotFoundError
 from services.store import tables
-from services.store.codec import read_alert, read_stored, write_alert, write_entry
+from services.store.codec import read_stored, write_alert, write_entry
 from services.store.outbox import tell, tell_again
-from services.store.part import Part, insert_row
+from services.store.part import Part, insert_row, rows_of
 from services.store.rules import move_rules
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
-    from sqlalchemy import ColumnElement
+    from sqlalchemy import ColumnElement, Row
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from services.domain.episode import Alert, Channel, Entry
     from services.ports import AlertChange, StateChange, StoredAlert
+    from services.store.engine import Database
+
+log = logging.getLogger(__name__)
 
 
 class Alerts(Part):
-    """Implements the alerts of MonitorStore and DeskStore."""
+    """Implements the alerts of MonitorStore and DeskStore.
+
+    In a list, an alert that cannot be read is left out, so that it keeps nobody from the others.
+    """
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self._unreadable: set[int] = set()
 
     async def open_alerts(self, channel: Channel | None = None) -> list[StoredAlert]:
         """Load the open alerts, of one channel or of all, oldest first."""
         here = _of(channel) if channel else ()
         query = select(tables.alerts).where(tables.OPEN, *here).order_by(tables.alerts.c.id)
         async with self._database.read() as tx:
-            return [read_stored(row) for row in await tx.execute(query)]
+            return self._readable(await tx.execute(query))
 
     async def alert(self, channel: Channel, alert_id: int) -> StoredAlert:
         """Load one alert of this channel, open or closed. Raises NotFoundError."""
@@ -47,9 +58,9 @@ class Alerts(Part):
     async def history(self, channel: Channel, limit: int) -> list[Alert]:
         """Load a channel's last alerts, newest first."""
         columns = tables.alerts.c
-        query = select(columns.alert).where(*_of(channel)).order_by(columns.id.desc()).limit(limit)
+        query = select(tables.alerts).where(*_of(channel)).order_by(columns.id.desc()).limit(limit)
         async with self._database.read() as tx:
-            return [read_alert(text) for text in await tx.scalars(query)]
+            return [stored.alert for stored in self._readable(await tx.execute(query))]
 
     async def record(self, states: Sequence[StateChange], alerts: Sequence[AlertChange], at: datetime) -> None:
         """Record a tick or a person's act in one transaction; see MonitorStore.
@@ -65,6 +76,18 @@ class Alerts(Part):
                     await _record(tx, change, at)
             except exc.IntegrityError as error:
                 raise ConflictError("An alert on that is open already; read the alerts again.") from error
+
+    def _readable(self, rows: Iterable[Row[Any]]) -> list[StoredAlert]:
+        """Read the alerts that can be read; each of the others is logged once."""
+        read = []
+        for row in rows:
+            try:
+                read.append(read_stored(row))
+            except ValueError:
+                if row.id not in self._unreadable:
+                    log.exception("alert %d cannot be read and is left out; restore its row from a backup", row.id)
+                self._unreadable.add(row.id)
+        return read
 
 
 async def _record(tx: AsyncConnection, change: AlertChange, at: datetime) -> None:
@@ -114,4 +137,4 @@ async def _append(tx: AsyncConnection, alert_id: int, entry: Entry) -> int:
 
 
 def _of(channel: Channel) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    return tables.alerts.c.team == channel.team, tables.alerts.c.channel == channel.id
+    return rows_of(tables.alerts, channel)
