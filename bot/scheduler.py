@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from dataclasses import dataclass, field
 from datetime import UTC, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -13,6 +15,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 from services.monitor import EPOCH
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from services.monitor import Monitor
@@ -32,9 +35,28 @@ class Ticker:
     clock: Clock
     last_good_at: datetime | None = None
     _failing: bool = field(default=False)
+    _stopping: bool = field(default=False)
+    _idle: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self._idle.set()
 
     async def tick(self) -> None:
-        """Tick once; nothing that goes wrong may stop the next one."""
+        """Tick once, unless stopped; nothing that goes wrong may stop the next one."""
+        if self._stopping:
+            return
+        self._idle.clear()
+        try:
+            await self._tick()
+        finally:
+            self._idle.set()
+
+    async def stop(self) -> None:
+        """Begin no tick any more, and wait for the end of one that has begun."""
+        self._stopping = True
+        await self._idle.wait()
+
+    async def _tick(self) -> None:
         now = self.clock.now()
         try:
             await self.monitor.tick(now)
@@ -48,8 +70,11 @@ class Ticker:
             self._failing, self.last_good_at = False, now
 
 
-def schedule(ticker: Ticker, every: timedelta) -> AsyncIOScheduler:
-    """Start ticking at once and then at each multiple of `every`; a late tick is done once, not made up for."""
+def schedule(ticker: Ticker, every: timedelta) -> Callable[[], None]:
+    """Start ticking at once and then at each multiple of `every`; a late tick is done once, not made up for.
+
+    Give what ends it, and cancels a tick that has begun.
+    """
     scheduler = AsyncIOScheduler(timezone=UTC)
     scheduler.add_job(
         ticker.tick,
@@ -60,4 +85,4 @@ def schedule(ticker: Ticker, every: timedelta) -> AsyncIOScheduler:
         max_instances=1,
     )
     scheduler.start()
-    return scheduler
+    return partial(scheduler.shutdown, wait=False)
