@@ -158,7 +158,8 @@ async def _end_clockwork(ticker: Ticker, cancel_ticks: Callable[[], None], deliv
 async def _take_requests(app: App, ticker: Ticker, listening: socket.socket) -> None:
     """Serve HTTP until a signal; in Socket Mode Slack's requests come over the socket, and HTTP tells the health."""
     settings = app.settings
-    server = Server(build_web(app.bolt, lambda: trouble(ticker, settings)))
+    web = build_web(app.bolt, lambda: trouble(ticker, settings), lambda: app.store.backlog(app.clock.now()))
+    server = Server(web)
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, server.stop)
     async with AsyncExitStack() as stack:
