@@ -140,6 +140,7 @@ async def _run(app: App, listening: socket.socket) -> None:
     try:
         await _take_requests(app, ticker, listening)
     finally:
+        log.info("stopping: what has begun is finished first")
         app.outbox.stop()
         await asyncio.gather(_end_clockwork(ticker, cancel_ticks, delivery), app.errands.drain())
 

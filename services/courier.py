@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 FIRST_RETRY = timedelta(seconds=2)
 LONGEST_RETRY = timedelta(minutes=5)
-# An hour and more: what Slack refuses for the moment passes within it, and a mended version can be installed.
+# About an hour: what Slack refuses for the moment passes within it, and a mended version can be installed.
 TRIES = 20
 log = logging.getLogger(__name__)
 

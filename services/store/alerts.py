@@ -11,9 +11,9 @@ from sqlalchemy import exc, select, update
 from services.domain.errors import ConflictError, NotFoundError
 from services.store import tables
 from services.store.codec import read_stored, write_alert, write_entry
-from services.store.outbox import tell, tell_again
 from services.store.part import Part, insert_row, rows_of
 from services.store.rules import move_rules
+from services.store.wanted import tell, tell_again
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -146,8 +146,9 @@ async def test_with_slack_down_it_starts_and_acknowledges_commands(slack: SlackS
 
 
 async def test_a_stop_lets_slacks_answer_be_noted_so_that_the_next_start_posts_nothing_twice(
-    slack: SlackServer, tmp_path: Path
+    slack: SlackServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO, logger="bot.app")
     settings, answer = connected(slack, tmp_path), asyncio.Event()
     await record_alert(settings)
     slack.fail("chat.postMessage", Fault(until=answer))
@@ -155,7 +156,7 @@ async def test_a_stop_lets_slacks_answer_be_noted_so_that_the_next_start_posts_n
     async with running(settings):
         await eventually(lambda: posts(slack))
         os.kill(os.getpid(), signal.SIGTERM)
-        await eventually(lambda: not_listening(settings.port))
+        await eventually(lambda: "stopping" in caplog.text)
         answer.set()
     posted, undelivered = posts(slack), await backlog_of(settings)
 
@@ -193,11 +194,6 @@ async def backlog_of(settings: Settings) -> Backlog:
 
 def posts(slack: SlackServer) -> int:
     return sum(call.method == "chat.postMessage" for call in slack.calls)
-
-
-def not_listening(port: int) -> bool:
-    with socket.socket() as caller:
-        return caller.connect_ex(("127.0.0.1", port)) != 0
 
 
 class SocketServer:
