@@ -383,11 +383,13 @@ async def test_of_two_processes_one_takes_over_what_a_crash_cut_short(start: Sta
     assert [True, False, True] == tried
 
 
-@pytest.mark.parametrize("became", ["sent", "failed", "asked to wait", "dead", "worded anew"])
+@pytest.mark.parametrize("became", ["tried", "sent", "failed", "asked to wait", "dead", "worded anew"])
 async def test_a_message_that_is_not_as_it_was_read_is_not_tried(store: Store, became: str) -> None:
     await open_alert(store)
     read = await only(store)
     match became:
+        case "tried":
+            await store.mark_attempting(read, AT)
         case "sent":
             await store.mark_sent(read, "1700.1", AT)
         case "failed":
@@ -399,7 +401,7 @@ async def test_a_message_that_is_not_as_it_was_read_is_not_tried(store: Store, b
         case _:
             await amend(store, "worsened")
 
-    assert not await store.mark_attempting(read, AT + MINUTE)
+    assert not await store.mark_attempting(read, AT + LEASE)
 
 
 async def test_a_wording_that_came_during_an_attempt_does_not_wait_for_its_lease(store: Store) -> None:
