@@ -34,7 +34,7 @@ from services.store import SqlStore
 from services.watchlist import Watchlist
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from pydantic import SecretStr
     from slack_bolt.async_app import AsyncApp
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
 NOT_READY_AFTER = 5  # ticks
 SLACK_TIMEOUT_S = 10
+ENDED_WITHIN_S = 22  # longer than the two calls to Slack that one attempt can take
 log = logging.getLogger(__name__)
 
 
@@ -134,20 +135,32 @@ async def _run(app: App, listening: socket.socket) -> None:
     """Begin with the clockwork, then take requests; end in the opposite order."""
     await _greet(app)
     ticker = Ticker(monitor=app.monitor, clock=app.clock)
-    delivery = asyncio.create_task(app.outbox.run(), name="outbox")
-    scheduler = schedule(ticker, app.settings.tick_every)
+    delivery = asyncio.create_task(app.outbox.run(), name="the delivery")
+    cancel_ticks = schedule(ticker, app.settings.tick_every)
     try:
         await _take_requests(app, ticker, listening)
     finally:
-        scheduler.shutdown(wait=False)
-        delivery.cancel()
-        await asyncio.gather(delivery, return_exceptions=True)
+        log.info("stopping: what has begun is finished first")
+        app.outbox.stop()
+        await asyncio.gather(_end_clockwork(ticker, cancel_ticks, delivery), app.errands.drain())
+
+
+async def _end_clockwork(ticker: Ticker, cancel_ticks: Callable[[], None], delivery: asyncio.Task[None]) -> None:
+    """Let the tick and the attempts under way end and be recorded; cut off what takes longer than hosts wait."""
+    tick = asyncio.create_task(ticker.stop(), name="the tick")
+    _, late = await asyncio.wait({tick, delivery}, timeout=ENDED_WITHIN_S)
+    for one in late:
+        log.warning("%s did not end within %d s and is cut off", one.get_name(), ENDED_WITHIN_S)
+    cancel_ticks()
+    delivery.cancel()
+    await asyncio.gather(tick, delivery, return_exceptions=True)
 
 
 async def _take_requests(app: App, ticker: Ticker, listening: socket.socket) -> None:
     """Serve HTTP until a signal; in Socket Mode Slack's requests come over the socket, and HTTP tells the health."""
     settings = app.settings
-    server = Server(build_web(app.bolt, lambda: trouble(ticker, settings)))
+    web = build_web(app.bolt, lambda: trouble(ticker, settings), lambda: app.store.backlog(app.clock.now()))
+    server = Server(web)
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, server.stop)
     async with AsyncExitStack() as stack:

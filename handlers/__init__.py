@@ -51,7 +51,7 @@ def _on_command(errands: Errands, desk: Desk, clock: Clock) -> Listener:
         await ack()
         if seen.command is not None and seen.command.answer is not None:
             ask = _ask(desk, clock, context, client, seen.argument)
-            errands.begin(answer(respond, seen.command.answer(ask)))
+            errands.begin(answer(respond, seen.command.answer(ask)), seen.command.usage)
 
     return listen
 
@@ -62,7 +62,8 @@ def _on_action(errands: Errands, act: Callable[[Ask], Awaitable[Reply | None]], 
     ) -> None:
         await ack()
         chosen = action.get("selected_option") or action
-        errands.begin(answer(respond, act(_ask(desk, clock, context, client, str(chosen.get("value", ""))))))
+        ask = _ask(desk, clock, context, client, str(chosen.get("value", "")))
+        errands.begin(answer(respond, act(ask)), str(action["action_id"]))
 
     return listen
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 SORRY = "Something went wrong; it has been logged. Try again in a minute."
 HTTP_OK = 200
+DRAINED_WITHIN_S = 25.0  # hosts kill 30 s after they have asked a process to stop
 log = logging.getLogger(__name__)
 
 
@@ -35,16 +36,27 @@ class Errands:
     def __init__(self) -> None:
         self._running: set[asyncio.Task[None]] = set()
 
-    def begin(self, errand: Coroutine[None, None, None]) -> None:
-        """Let an errand run by itself."""
-        task = asyncio.create_task(errand)
+    def begin(self, errand: Coroutine[None, None, None], name: str) -> None:
+        """Let an errand run by itself; the log calls it by its name."""
+        task = asyncio.create_task(errand, name=name)
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
-    async def drain(self) -> None:
-        """Wait until every errand that has begun is done."""
-        while self._running:
-            await asyncio.wait(self._running)
+    async def drain(self, within_s: float = DRAINED_WITHIN_S) -> None:
+        """Wait until every errand that has begun is done; what takes longer is abandoned, and logged."""
+        try:
+            async with asyncio.timeout(within_s):
+                while self._running:
+                    await asyncio.wait(self._running)
+        except TimeoutError:
+            await self._abandon()
+
+    async def _abandon(self) -> None:
+        abandoned = list(self._running)
+        log.error("stopped before these were answered: %s", ", ".join(sorted(task.get_name() for task in abandoned)))
+        for task in abandoned:
+            task.cancel()
+        await asyncio.gather(*abandoned, return_exceptions=True)
 
 
 async def answer(respond: AsyncRespond, work: Awaitable[Reply | None]) -> None:

@@ -230,7 +230,8 @@ class Delivery:
 
     `key` names the message for ever. `version` is the newest wording, `sent_version` the one that was delivered (0
     for none) and `message_id` where it stands once posted. `thread_id` is the alert's own message, for entries.
-    `attempts` counts failures in a row; `attempting` tells that an attempt began whose end is not known.
+    `attempts` counts the failures in a row that were the message's own; `attempting` tells that an attempt began whose
+    end was never noted, as a crash leaves it.
     """
 
     id: int
@@ -245,30 +246,46 @@ class Delivery:
     attempting: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backlog:
+    """How many messages wait and how many have been given up, and how long the oldest of them has been outstanding."""
+
+    waiting: int
+    dead: int
+    oldest: timedelta | None
+
+
 class OutboxStore(Protocol):
     """What delivery reads and writes."""
 
     async def due(self, now: datetime, limit: int = 100) -> list[Delivery]:
         """Load messages whose newest version is not delivered and whose time has come, oldest first.
 
-        An entry is due only once its alert's message stands. Rows found `attempting` are among them.
+        An entry is due only once its alert's message stands, and nothing is while its channel rests. A message whose
+        attempt was cut off comes up again a minute after that attempt began, whoever had begun it. One that cannot be
+        read is given up.
         """
         ...
 
-    async def mark_attempting(self, delivery: Delivery, at: datetime) -> None:
-        """Note, before the call, that delivery is being tried."""
+    async def mark_attempting(self, delivery: Delivery, at: datetime) -> bool:
+        """Note, before the call, that delivery is being tried, and keep others from trying it for a minute.
+
+        False, with nothing noted, where the message is not as it was read, or another process tries it.
+        """
         ...
 
     async def mark_sent(self, delivery: Delivery, message_id: str, at: datetime) -> None:
-        """Note that this version stands at `message_id`."""
+        """Note that this version stands at `message_id`; a newer one is due at once."""
         ...
 
     async def mark_failed(
         self, delivery: Delivery, problem: str, retry_at: datetime, *, gone: bool = False, counts: bool = True
     ) -> None:
-        """Note a failure that a later attempt may mend; with `gone` the message is posted anew.
+        """Note a failure that a later attempt may mend.
 
-        A failure that does not count, such as being asked to wait, leaves `attempts` as it is.
+        With `gone` an alert's own message is posted anew; for a line of its thread, that message is edited once more,
+        which shows whether it stands. A failure that does not count, such as being asked to wait, leaves `attempts` as
+        it is.
         """
         ...
 
@@ -277,11 +294,15 @@ class OutboxStore(Protocol):
         ...
 
     async def hold(self, channel: Channel, until: datetime) -> None:
-        """Let every undelivered message of a channel wait at least until then; nothing else about them changes."""
+        """Let a channel rest at least until then: none of its messages is due before, whenever it is recorded."""
         ...
 
     async def next_due_at(self) -> datetime | None:
         """Tell when the next undelivered message may be tried; None where all is delivered."""
+        ...
+
+    async def backlog(self, now: datetime) -> Backlog:
+        """Count what is not delivered."""
         ...
 
 

@@ -11,8 +11,10 @@ MinerPulseError
 ├── NotFoundError       a rule or an alert with that number does not exist here
 ├── MarketShutError     there is no close to wait for; carries the next opening
 ├── ConflictError       what was to be changed has changed meanwhile; read it again
-└── DeliveryError       a message was not accepted by the place it was sent to
-    └── MessageGoneError    the message to edit is not there any more
+└── DeliveryError       a message was not accepted, and no other of its channel would be
+    ├── MessageRefusedError this message is not accepted; others of its channel may be
+    ├── MessageGoneError    the message to edit, or to answer, is not there any more
+    └── MessageSealedError  the message to edit stands, but cannot be changed any more
 """
 
 from __future__ import annotations
@@ -108,10 +110,11 @@ class ConflictError(MinerPulseError):
 
 
 class DeliveryError(MinerPulseError):
-    """A message was not accepted by the place it was sent to.
+    """A message was not accepted by the place it was sent to, and no other of its channel would be for now.
 
-    `permanent` tells that a retry cannot help until a person acts. `surely_not_posted` tells that the message did
-    not arrive; where it is False the message may be there although no answer came back.
+    What concerns one message alone is one of the errors below. `permanent` tells that a retry cannot help until a
+    person acts. `surely_not_posted` tells that the message did not arrive; where it is False the message may be there
+    although no answer came back.
     """
 
     def __init__(
@@ -127,8 +130,19 @@ class DeliveryError(MinerPulseError):
         super().__init__(problem)
 
 
+class MessageRefusedError(DeliveryError):
+    """This one message is not accepted; others of its channel may be."""
+
+
 class MessageGoneError(DeliveryError):
-    """The message to edit is not there any more; post it anew."""
+    """The message to edit, or whose thread was to go on, is not there any more; post it anew."""
 
     def __init__(self, problem: str) -> None:
         super().__init__(problem, permanent=False, surely_not_posted=True)
+
+
+class MessageSealedError(DeliveryError):
+    """The message to edit stands as it is, but cannot be changed any more."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem, permanent=True, surely_not_posted=True)

@@ -2,32 +2,43 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import exc, select, update
 
 from services.domain.errors import ConflictError, NotFoundError
 from services.store import tables
-from services.store.codec import read_alert, read_pair, read_stored, write_alert, write_entry
-from services.store.outbox import tell, tell_again
-from services.store.part import Part, insert_row
+from services.store.codec import read_pair, read_stored, write_alert, write_entry
+from services.store.part import Part, insert_row, rows_of
 from services.store.rules import move_rules, remove_rules
+from services.store.wanted import tell, tell_again
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
-    from sqlalchemy import ColumnElement
+    from sqlalchemy import ColumnElement, Row
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from services.domain.episode import Alert, Channel, Entry
     from services.domain.prices import Pair
     from services.ports import AlertChange, StateChange, StoredAlert, Watch
+    from services.store.engine import Database
+
+log = logging.getLogger(__name__)
 
 
 class Alerts(Part):
-    """Implements the alerts of MonitorStore and DeskStore."""
+    """Implements the alerts of MonitorStore and DeskStore.
+
+    In a list, an alert that cannot be read is left out, so that it keeps nobody from the others.
+    """
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self._unreadable: set[int] = set()
 
     async def open_alerts(self, channel: Channel | None = None, *, pair: Pair | None = None) -> list[StoredAlert]:
         """Load the open alerts, of one channel or of all, on one pair or on all, oldest first."""
@@ -35,7 +46,7 @@ class Alerts(Part):
         on_pair = (tables.alerts.c.pair == str(pair),) if pair else ()
         query = select(tables.alerts).where(tables.OPEN, *here, *on_pair).order_by(tables.alerts.c.id)
         async with self._database.read() as tx:
-            return [read_stored(row) for row in await tx.execute(query)]
+            return self._readable(await tx.execute(query))
 
     async def alerted_pairs(self) -> list[Pair]:
         """List the pairs that have open alerts."""
@@ -55,9 +66,9 @@ class Alerts(Part):
     async def history(self, channel: Channel, limit: int) -> list[Alert]:
         """Load a channel's last alerts, newest first."""
         columns = tables.alerts.c
-        query = select(columns.alert).where(*_of(channel)).order_by(columns.id.desc()).limit(limit)
+        query = select(tables.alerts).where(*_of(channel)).order_by(columns.id.desc()).limit(limit)
         async with self._database.read() as tx:
-            return [read_alert(text) for text in await tx.scalars(query)]
+            return [stored.alert for stored in self._readable(await tx.execute(query))]
 
     async def record(
         self,
@@ -82,6 +93,15 @@ class Alerts(Part):
             except exc.IntegrityError as error:
                 raise ConflictError("An alert on that is open already; read the alerts again.") from error
 
+    def _readable(self, rows: Iterable[Row[Any]]) -> list[StoredAlert]:
+        """Read the alerts that can be read; each of the others is logged once."""
+        read = {row.id: _read(row) for row in rows}
+        lost = {number for number, stored in read.items() if stored is None}
+        for number in sorted(lost - self._unreadable):
+            log.error("alert %d cannot be read and is left out; restore its row from a backup", number)
+        self._unreadable |= lost
+        return [stored for stored in read.values() if stored is not None]
+
 
 async def _record(tx: AsyncConnection, change: AlertChange, at: datetime) -> None:
     alert_id = change.alert.id
@@ -89,12 +109,22 @@ async def _record(tx: AsyncConnection, change: AlertChange, at: datetime) -> Non
         await _amend(tx, change)
         await tell_again(tx, alert_id, at)
     else:
+        await _make_room(tx, change.alert, at)
         alert_id = await _open(tx, change.alert)
         await tell(tx, alert_id, at)
     for entry in change.entries:
         entry_id = await _append(tx, alert_id, entry)
         if not entry.silent:
             await tell(tx, alert_id, at, entry_id=entry_id)
+
+
+async def _make_room(tx: AsyncConnection, alert: Alert, at: datetime) -> None:
+    """Close what stands in the place of a new alert where it cannot be read: nobody else could ever close it."""
+    columns = tables.alerts.c
+    same = (columns.pair == str(alert.pair), columns.subject == alert.subject.value, columns.side == alert.side.value)
+    for row in (await tx.execute(select(tables.alerts).where(tables.OPEN, *_of(alert.channel), *same))).all():
+        if _read(row) is None:
+            await tx.execute(update(tables.alerts).where(columns.id == row.id).values(closed_at=at))
 
 
 async def _open(tx: AsyncConnection, alert: Alert) -> int:
@@ -129,5 +159,13 @@ async def _append(tx: AsyncConnection, alert_id: int, entry: Entry) -> int:
     return await insert_row(tx, tables.entries, {"alert_id": alert_id, "entry": write_entry(entry)})
 
 
+def _read(row: Row[Any]) -> StoredAlert | None:
+    """Read an alert; None where its row is damaged."""
+    try:
+        return read_stored(row)
+    except ValueError:
+        return None
+
+
 def _of(channel: Channel) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    return tables.alerts.c.team == channel.team, tables.alerts.c.channel == channel.id
+    return rows_of(tables.alerts, channel)

@@ -1,4 +1,4 @@
-"""What the parts of the store share: one database, and the INSERT of its dialect."""
+"""What the parts of the store share: one database, the INSERT of its dialect, and how rows of a channel are found."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.dialects import postgresql, sqlite
 
 if TYPE_CHECKING:
-    from sqlalchemy import Table
+    from sqlalchemy import ColumnElement, Table
     from sqlalchemy.ext.asyncio import AsyncConnection
 
+    from services.domain.episode import Channel
     from services.store.engine import Database
 
 
@@ -23,6 +24,11 @@ class Part:
 def insert(tx: AsyncConnection, table: Table) -> sqlite.Insert | postgresql.Insert:
     """Start an INSERT that can say what to do about a row that is there already."""
     return postgresql.insert(table) if tx.dialect.name == "postgresql" else sqlite.insert(table)
+
+
+def rows_of(table: Table, channel: Channel) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """Ask for the rows of a table that belong to one channel."""
+    return table.c.team == channel.team, table.c.channel == channel.id
 
 
 async def insert_row(tx: AsyncConnection, table: Table, row: dict[str, Any]) -> int:

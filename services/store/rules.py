@@ -11,7 +11,7 @@ from services.domain.errors import ConflictError, NotFoundError
 from services.ports import Rulebook
 from services.store import tables
 from services.store.codec import read_watch, write_state
-from services.store.part import Part, insert
+from services.store.part import Part, insert, rows_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -134,4 +134,4 @@ async def _turn_page(tx: AsyncConnection) -> int:
 
 
 def _of(channel: Channel) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    return tables.rules.c.team == channel.team, tables.rules.c.channel == channel.id
+    return rows_of(tables.rules, channel)

@@ -4,6 +4,7 @@ closes, bars            price history, keyed so that it loads straight into colu
 rules, rulebook         the rules of every channel with their states, and a number that grows as they change
 alerts, entries         episodes as their messages tell them, and their timelines
 deliveries, attempts    what Slack must be made to show, and every try to do so
+rests                   until when a channel is to be left alone
 ticks                   which ticks have been claimed, and whether they were done
 """
 
@@ -29,7 +30,7 @@ from services.store.instant import Instant
 
 STANDING = text("removed_at IS NULL")
 OPEN = text("closed_at IS NULL")
-UNDELIVERED = text("sent_version < version AND dead_at IS NULL")
+UNDELIVERED = text("sent_version < version")
 
 
 def _unique_while(condition: TextClause, name: str, *columns: str) -> Index:
@@ -128,7 +129,8 @@ deliveries = Table(
     Column("message_id", String),
     Column("attempts", Integer, nullable=False),  # failures in a row
     Column("attempting", Boolean, nullable=False),
-    Column("next_at", Instant, nullable=False),
+    Column("next_at", Instant, nullable=False),  # not before then; during an attempt, when others may take it up
+    Column("since", Instant, nullable=False),  # since when it has not been as it should be
     Column("problem", String),
     Column("dead_at", Instant),
     Index("ix_deliveries_undelivered", "next_at", sqlite_where=UNDELIVERED, postgresql_where=UNDELIVERED),
@@ -143,6 +145,14 @@ attempts = Table(
     Column("at", Instant, nullable=False),
     Column("outcome", String),  # null where it was never learned
     Column("problem", String),
+)
+
+rests = Table(
+    "rests",
+    metadata,
+    Column("team", String, primary_key=True),
+    Column("channel", String, primary_key=True),
+    Column("until", Instant, nullable=False),
 )
 
 ticks = Table(

@@ -10,7 +10,7 @@ import signal
 import socket
 import time
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -23,12 +23,19 @@ from bot.app import serve, trouble
 from bot.scheduler import Ticker
 from bot.settings import Settings, SlackMode
 from services.domain.errors import SettingsError
+from services.ports import AlertChange, Backlog
+from services.sources.http import HttpClient
+from services.sources.yahoo import Yahoo
+from services.store import SqlStore
+from tests.fakes.alerts import an_alert
 from tests.fakes.floor import DESK, OPEN, trading_floor
 from tests.fakes.slack import SECRET, TOKEN, Fault, SlackServer, refused, serving
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
+
+    from tests.fakes.vendors import Vendors
 
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
 
@@ -97,7 +104,8 @@ async def test_it_ticks_becomes_ready_answers_and_stops_at_a_signal(slack: Slack
         unsigned = await client.post("/slack/events", content="command=%2Fminerpulse")
         unknown = await client.get("/nothing")
 
-    assert {"ready": True, "why": None} == ready
+    undelivered = {"waiting": 0, "given_up": 0, "oldest_s": None}
+    assert {"ready": True, "why": None, "undelivered": undelivered} == ready
     assert (401, 404) == (unsigned.status_code, unknown.status_code)
 
 
@@ -135,6 +143,57 @@ async def test_with_slack_down_it_starts_and_acknowledges_commands(slack: SlackS
     assert (200, 200) == (ready.status_code, answer.status_code)
     assert "/minerpulse rule add" in answer.json()["text"]
     assert ["auth.test"] == [call.method for call in slack.calls]  # at the start, never for a request
+
+
+async def test_a_stop_lets_slacks_answer_be_noted_so_that_the_next_start_posts_nothing_twice(
+    slack: SlackServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="bot.app")
+    settings, answer = connected(slack, tmp_path), asyncio.Event()
+    await record_alert(settings)
+    slack.fail("chat.postMessage", Fault(until=answer))
+
+    async with running(settings):
+        await eventually(lambda: posts(slack))
+        os.kill(os.getpid(), signal.SIGTERM)
+        await eventually(lambda: "stopping" in caplog.text)
+        answer.set()
+    posted, undelivered = posts(slack), await backlog_of(settings)
+
+    assert (1, 0) == (posted, undelivered.waiting)
+
+
+async def test_a_stop_cuts_off_a_post_that_slack_never_answers_and_keeps_it(
+    slack: SlackServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("bot.app.ENDED_WITHIN_S", 0)
+    settings = connected(slack, tmp_path)
+    await record_alert(settings)
+    slack.fail("chat.postMessage", Fault(until=asyncio.Event()))
+
+    async with running(settings):
+        await eventually(lambda: posts(slack))
+
+    assert 1 == (await backlog_of(settings)).waiting
+    assert "the delivery did not end within 0 s and is cut off" in caplog.text
+
+
+async def record_alert(settings: Settings) -> None:
+    """Leave an alert in the app's database that is not delivered."""
+    store = await SqlStore.open(settings.database_url)
+    await store.record([], [AlertChange(alert=an_alert(), revision=0)], datetime.now(UTC))
+    await store.aclose()
+
+
+async def backlog_of(settings: Settings) -> Backlog:
+    store = await SqlStore.open(settings.database_url)
+    backlog = await store.backlog(datetime.now(UTC))
+    await store.aclose()
+    return backlog
+
+
+def posts(slack: SlackServer) -> int:
+    return sum(call.method == "chat.postMessage" for call in slack.calls)
 
 
 class SocketServer:
@@ -196,6 +255,39 @@ async def test_in_socket_mode_a_command_is_answered_over_the_socket(
     (answer,) = socket_server.received
     assert "e1" == answer["envelope_id"]
     assert "/minerpulse rule add" in answer["payload"]["text"]
+
+
+class LateVendor(httpx.AsyncBaseTransport):
+    """A vendor that answers once it is let."""
+
+    def __init__(self, vendors: Vendors) -> None:
+        self.vendors, self.asked, self.answer = vendors, asyncio.Event(), asyncio.Event()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.asked.set()
+        await self.answer.wait()
+        return self.vendors.answer(request)
+
+
+async def test_a_stop_waits_for_the_tick_under_way_and_begins_no_other() -> None:
+    async with trading_floor(warm=False) as floor:
+        vendor = LateVendor(floor.vendors)
+        floor.market.history.equity = Yahoo(HttpClient(transport=vendor), floor.clock)
+        ticker = Ticker(monitor=floor.monitor, clock=floor.clock)
+        tick = asyncio.create_task(ticker.tick())
+        await vendor.asked.wait()
+
+        stop = asyncio.create_task(ticker.stop())
+        await asyncio.wait({stop}, timeout=0)
+        waits = not stop.done()
+        vendor.answer.set()
+        await asyncio.gather(stop, tick)
+        last_good_at = ticker.last_good_at
+        floor.clock.advance(timedelta(minutes=1))
+        await ticker.tick()
+
+    assert waits
+    assert OPEN - timedelta(minutes=10) == last_good_at == ticker.last_good_at
 
 
 async def test_ticks_that_fail_are_told_once_and_so_is_their_recovery(caplog: pytest.LogCaptureFixture) -> None:

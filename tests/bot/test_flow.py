@@ -18,13 +18,20 @@ from slack_sdk.signature import SignatureVerifier
 from bot.app import App, build
 from bot.settings import Settings
 from bot.web import SLACK_PATH, build_web
+from services.courier import TRIES
+from services.domain.decide import Side
+from services.domain.errors import StoreError
+from services.ports import AlertChange
+from tests.fakes.alerts import an_alert
 from tests.fakes.clock import SetClock
 from tests.fakes.floor import DESK, OPEN, YESTERDAY
-from tests.fakes.slack import SECRET, TOKEN, SlackServer, serving
+from tests.fakes.slack import SECRET, TOKEN, SlackServer, refused, serving
 from tests.fakes.vendors import Vendors
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from services.ports import Backlog
 
 BEGIN = OPEN + timedelta(minutes=30)
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
@@ -92,7 +99,7 @@ async def the_stage() -> AsyncIterator[Stage]:
             database_url="sqlite://",
         )
         async with build(settings, clock=clock, equity=vendors.yahoo(), crypto=vendors.coinbase()) as app:
-            transport = httpx.ASGITransport(build_web(app.bolt, lambda: None))
+            transport = httpx.ASGITransport(build_web(app.bolt, lambda: None, lambda: app.store.backlog(clock.now())))
             async with httpx.AsyncClient(transport=transport, base_url="http://minerpulse") as web:
                 yield Stage(app, clock, vendors, slack, web)
         assert slack.malformed == []
@@ -153,10 +160,27 @@ async def test_help_and_mistakes_are_answered_in_the_acknowledgement_itself(stag
 
 
 async def test_health_is_told_with_its_reason(stage: Stage) -> None:
-    transport = httpx.ASGITransport(build_web(stage.app.bolt, lambda: "the first tick has not ended yet"))
+    async def backlog() -> Backlog:
+        raise StoreError("the database is gone")
+
+    transport = httpx.ASGITransport(build_web(stage.app.bolt, lambda: "the first tick has not ended yet", backlog))
     async with httpx.AsyncClient(transport=transport, base_url="http://minerpulse") as web:
         alive, ready = await web.get("/healthz"), await web.get("/readyz")
     fine = await stage.web.get("/readyz")
 
     assert (200, 503, 200) == (alive.status_code, ready.status_code, fine.status_code)
-    assert {"ready": False, "why": "the first tick has not ended yet"} == ready.json()
+    assert {"ready": False, "why": "the first tick has not ended yet", "undelivered": None} == ready.json()
+
+
+async def test_what_is_not_delivered_is_counted_and_makes_nothing_less_ready(stage: Stage) -> None:
+    first, second = (AlertChange(alert=an_alert(side=side), revision=0) for side in (Side.ABOVE, Side.BELOW))
+    await stage.app.store.record([], [first], BEGIN)
+    stage.slack.fail("chat.postMessage", *[refused("msg_too_long")] * TRIES)
+    for hour in range(TRIES):
+        await stage.app.outbox.deliver(BEGIN + timedelta(hours=hour))
+    await stage.app.store.record([], [second], BEGIN)
+    stage.clock.at = BEGIN + timedelta(minutes=7)
+    told = await stage.web.get("/readyz")
+
+    assert 200 == told.status_code
+    assert {"waiting": 1, "given_up": 1, "oldest_s": 420} == told.json()["undelivered"]

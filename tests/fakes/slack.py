@@ -44,7 +44,10 @@ class Call:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """One bad answer. `drop` cuts the connection, `hang` never answers; with `taken` the message stands anyway."""
+    """One bad answer. `drop` cuts the connection, `hang` never answers; with `taken` the message stands anyway.
+
+    `until` is no fault but a delay: the message stands, and its answer comes once that has happened.
+    """
 
     status: int = 200
     body: str = ""
@@ -53,6 +56,7 @@ class Fault:
     drop: bool = False
     hang: bool = False
     taken: bool = False
+    until: asyncio.Event | None = None
 
 
 def refused(error: str, **more: str) -> Fault:
@@ -77,6 +81,11 @@ class SlackServer:
         """The arguments of the calls of one method that were accepted."""
         return [call.arguments for call in self.taken if call.method == method]
 
+    def ts(self, message: dict[str, Any]) -> str:
+        """Where a message stands that was accepted."""
+        places = [place for place, call in enumerate(self.taken, 1) if call.arguments is message]
+        return _ts(places[0])
+
     @property
     def answers(self) -> list[dict[str, Any]]:
         """What was sent to response_urls, and accepted."""
@@ -86,6 +95,9 @@ class SlackServer:
         call = Call(method=request.match_info["method"], arguments=await _arguments(request))
         self.calls.append(call)
         fault = self.faults[call.method].pop(0) if self.faults.get(call.method) else None
+        if fault is not None and fault.until is not None:
+            await fault.until.wait()
+            fault = None
         if fault is None or fault.taken:
             error = self._take(call)
             if error:
@@ -104,7 +116,7 @@ class SlackServer:
     def _accepted(self, call: Call) -> dict[str, Any]:
         if call.method == "auth.test":
             return {"ok": True, "team_id": "T1", "user_id": "UBOT", "bot_id": "BBOT", "url": self.url, "user": "bot"}
-        return {"ok": True, "ts": call.arguments.get("ts") or f"1700000000.{len(self.taken):06d}"}
+        return {"ok": True, "ts": call.arguments.get("ts") or _ts(len(self.taken))}
 
 
 @asynccontextmanager
@@ -186,6 +198,10 @@ class Person:
         )
         await self.tasks.drain()
         return response
+
+
+def _ts(place: int) -> str:
+    return f"1700000000.{place:06d}"
 
 
 async def _arguments(request: web.Request) -> dict[str, Any]:

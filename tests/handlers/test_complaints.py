@@ -12,6 +12,8 @@ from services.domain.errors import (
     DeliveryError,
     MarketShutError,
     MessageGoneError,
+    MessageRefusedError,
+    MessageSealedError,
     MinerPulseError,
     NoHistoryError,
     NotFoundError,
@@ -60,6 +62,12 @@ CASES = [
     pytest.param(
         DeliveryError("Invite it.", permanent=True, surely_not_posted=True), "Invite it.", id="delivery, for a person"
     ),
+    pytest.param(
+        MessageRefusedError("Please report it.", permanent=True, surely_not_posted=True),
+        "Please report it.",
+        id="one message",
+    ),
+    pytest.param(MessageSealedError("Nobody may change it."), "Nobody may change it.", id="a sealed message"),
     pytest.param(
         DeliveryError("Slack asks to wait.", permanent=False, surely_not_posted=True),
         "Slack asks to wait. Try again in a minute.",

@@ -9,7 +9,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from handlers.delivery import SlackNotifier
 from services.domain.episode import EntryKind
-from services.domain.errors import DeliveryError, MessageGoneError
+from services.domain.errors import DeliveryError, MessageGoneError, MessageRefusedError, MessageSealedError
 from tests.fakes.alerts import an_alert, an_entry
 from tests.fakes.slack import TOKEN, Fault, refused
 
@@ -142,7 +142,54 @@ async def test_what_only_a_person_can_mend_says_who_and_how(
     assert code in str(error)
 
 
-@pytest.mark.parametrize("code", ["message_not_found", "cant_update_message", "edit_window_closed"])
+async def test_a_message_whose_edit_window_has_closed_stands(notifier: SlackNotifier, slack: SlackServer) -> None:
+    slack.fail(UPDATE, refused("edit_window_closed"))
+    with pytest.raises(MessageSealedError, match="edit_window_closed"):
+        await notifier.edit(an_alert(id=12), "1700000000.000042")
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(refused("is_archived"), id="the channel"),
+        pytest.param(refused("restricted_action"), id="the channel's rules"),
+        pytest.param(refused("token_revoked"), id="the token"),
+        pytest.param(refused("ratelimited"), id="the rate"),
+        pytest.param(refused("internal_error"), id="Slack"),
+        pytest.param(Fault(status=503, body='{"ok": false, "error": "never_heard_of_it"}'), id="Slack, in its own way"),
+        pytest.param(Fault(status=403, body="<html>", content_type="text/html"), id="something on the way"),
+    ],
+)
+async def test_where_nothing_gets_through_it_is_not_the_message(
+    notifier: SlackNotifier, slack: SlackServer, fault: Fault
+) -> None:
+    slack.fail(POST, fault)
+    assert type(await failure(notifier)) is DeliveryError
+
+
+@pytest.mark.parametrize(
+    ("code", "permanent"),
+    [
+        pytest.param("msg_too_long", True, id="its layout"),
+        pytest.param("restricted_action_non_threadable_channel", True, id="its kind"),
+        pytest.param("never_heard_of_it", False, id="for a reason not known"),
+    ],
+)
+async def test_a_refusal_of_one_message_says_which_and_why(
+    notifier: SlackNotifier, slack: SlackServer, code: str, *, permanent: bool
+) -> None:
+    slack.fail(POST, refused(code))
+    error = await failure(notifier)
+    assert (MessageRefusedError, permanent) == (type(error), error.permanent)
+    assert code in str(error)
+
+
+async def test_a_wait_of_no_time_is_a_second(notifier: SlackNotifier, slack: SlackServer) -> None:
+    slack.fail(POST, Fault(status=429, headers={"Retry-After": "0"}))
+    assert timedelta(seconds=1) == (await failure(notifier)).retry_after
+
+
+@pytest.mark.parametrize("code", ["message_not_found", "cant_update_message"])
 async def test_a_message_that_cannot_be_edited_any_more_is_gone(
     notifier: SlackNotifier, slack: SlackServer, code: str
 ) -> None:

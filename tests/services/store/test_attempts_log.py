@@ -38,7 +38,7 @@ async def database(durable_url: str, store: SqlStore) -> AsyncIterator[Database]
 
 async def begin(store: SqlStore, at: datetime) -> Delivery:
     (delivery,) = await store.due(at)
-    await store.mark_attempting(delivery, at)
+    assert await store.mark_attempting(delivery, at)
     return delivery
 
 

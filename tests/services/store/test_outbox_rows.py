@@ -8,8 +8,9 @@ import pytest
 
 from services.domain.decide import Side
 from services.domain.episode import Channel, EntryKind
-from services.ports import AlertChange
+from services.ports import AlertChange, Backlog
 from services.store import SqlStore
+from services.store.outbox import LEASE
 from tests.fakes.alerts import AT, DESK, an_alert, an_entry
 
 if TYPE_CHECKING:
@@ -286,7 +287,28 @@ async def test_a_hold_leaves_other_channels_and_what_is_delivered_alone(store: S
     await store.hold(DESK, LATER)
     await amend(store, "worsened")
 
-    assert [DESK, ELSEWHERE] == [delivery.alert.channel for delivery in await store.due(AT)]
+    assert [ELSEWHERE] == [delivery.alert.channel for delivery in await store.due(AT)]
+    await send(store, "1800.1")
+    assert [DESK] == [delivery.alert.channel for delivery in await store.due(LATER)]
+
+
+async def test_what_is_recorded_while_its_channel_rests_waits_too(store: Store) -> None:
+    await store.hold(DESK, LATER)
+
+    await open_alert(store)
+
+    assert [] == await store.due(LATER - MINUTE)
+    assert LATER == await store.next_due_at()
+    assert len(await store.due(LATER)) == 1
+
+
+async def test_a_rest_is_made_longer_and_never_shorter(store: Store) -> None:
+    await open_alert(store)
+
+    for until in (AT + MINUTE, LATER, AT + 2 * MINUTE):
+        await store.hold(DESK, until)
+
+    assert LATER == await store.next_due_at()
 
 
 async def test_a_dead_message_is_not_tried_again(store: Store) -> None:
@@ -321,13 +343,107 @@ async def test_wording_that_changed_during_a_deadly_attempt_is_tried(store: Stor
     assert "shorter" == (await only(store)).alert.reason
 
 
-async def test_an_attempt_that_a_crash_cut_short_is_found_by_the_next_process(start: Start) -> None:
+async def test_an_attempt_that_a_crash_cut_short_is_found_by_the_next_process_once_its_lease_is_over(
+    start: Start,
+) -> None:
     crashed = await start()
     await open_alert(crashed)
     delivery = await only(crashed)
     await crashed.mark_attempting(delivery, AT)
 
-    assert replace(delivery, attempting=True) == await only(await start())
+    risen = await start()
+
+    assert [] == await risen.due(AT + LEASE - MINUTE / 60)
+    assert AT + LEASE == await risen.next_due_at()
+    assert replace(delivery, attempting=True) == await only(risen, AT + LEASE)
+
+
+async def test_of_two_processes_that_read_a_message_one_tries_it(start: Start) -> None:
+    one, other = await start(), await start()
+    await open_alert(one)
+    read = [await only(one), await only(other)]
+
+    tried = [await one.mark_attempting(read[0], AT), await other.mark_attempting(read[1], AT)]
+
+    assert [True, False] == tried
+
+
+async def test_of_two_processes_one_takes_over_what_a_crash_cut_short(start: Start) -> None:
+    crashed, one, other = [await start() for _ in range(3)]
+    await open_alert(crashed)
+    await crashed.mark_attempting(await only(crashed), AT)
+    read = [await only(one, AT + LEASE), await only(other, AT + LEASE)]
+
+    tried = [
+        await other.mark_attempting(read[1], AT + LEASE),
+        await one.mark_attempting(read[0], AT + LEASE),
+        await one.mark_attempting(read[0], AT + 3 * LEASE),  # the other's attempt was cut short too
+    ]
+
+    assert [True, False, True] == tried
+
+
+@pytest.mark.parametrize("became", ["tried", "sent", "failed", "asked to wait", "dead", "worded anew"])
+async def test_a_message_that_is_not_as_it_was_read_is_not_tried(store: Store, became: str) -> None:
+    await open_alert(store)
+    read = await only(store)
+    match became:
+        case "tried":
+            await store.mark_attempting(read, AT)
+        case "sent":
+            await store.mark_sent(read, "1700.1", AT)
+        case "failed":
+            await store.mark_failed(read, "500", AT)
+        case "asked to wait":
+            await store.mark_failed(read, "429", LATER, counts=False)
+        case "dead":
+            await store.mark_dead(read, "msg_too_long", AT)
+        case _:
+            await amend(store, "worsened")
+
+    assert not await store.mark_attempting(read, AT + LEASE)
+
+
+async def test_a_wording_that_came_during_an_attempt_does_not_wait_for_its_lease(store: Store) -> None:
+    await open_alert(store)
+    first = await only(store)
+    await store.mark_attempting(first, AT)
+    await amend(store, "worsened")
+    await store.mark_sent(first, "1700.1", AT)
+
+    assert AT == await store.next_due_at()
+
+
+async def test_a_line_whose_thread_is_gone_has_its_message_looked_at_first(store: Store) -> None:
+    await open_alert(store, FIRED)
+    await send(store, "1700.1")
+    await store.mark_failed(await only(store), "thread_not_found", AT + MINUTE, gone=True)
+
+    looked_at, line = await store.due(AT + MINUTE)
+
+    assert (None, "1700.1", FIRED) == (looked_at.entry, looked_at.message_id, line.entry)
+
+
+async def test_the_backlog_counts_what_waits_and_what_is_given_up(store: Store) -> None:
+    empty = await store.backlog(AT)
+    await open_alert(store, FIRED)
+    await store.mark_failed(await only(store), "500", LATER)
+    await open_alert(store, alert=an_alert(side=Side.BELOW), at=AT + MINUTE)
+    await store.mark_dead(await only(store, AT + MINUTE), "msg_too_long", AT)
+
+    assert Backlog(waiting=0, dead=0, oldest=None) == empty
+    assert Backlog(waiting=2, dead=1, oldest=timedelta(hours=1)) == await store.backlog(LATER)
+
+
+async def test_what_is_delivered_is_no_backlog_and_a_change_begins_a_new_wait(store: Store) -> None:
+    await open_alert(store)
+    await send(store)
+    delivered = await store.backlog(LATER)
+    await amend(store, "worsened", at=LATER)
+    await amend(store, "worse still", at=LATER + MINUTE)
+
+    assert (0, None) == (delivered.waiting, delivered.oldest)
+    assert Backlog(waiting=1, dead=0, oldest=2 * MINUTE) == await store.backlog(LATER + 2 * MINUTE)
 
 
 async def test_a_crash_before_the_attempt_leaves_a_message_never_tried(start: Start) -> None:

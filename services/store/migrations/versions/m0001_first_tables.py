@@ -121,6 +121,7 @@ def create_deliveries() -> None:
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("attempting", sa.Boolean(), nullable=False),
         sa.Column("next_at", AT, nullable=False),
+        sa.Column("since", AT, nullable=False),
         sa.Column("problem", sa.String()),
         sa.Column("dead_at", AT),
         sa.PrimaryKeyConstraint("id", name="pk_deliveries"),
@@ -129,9 +130,7 @@ def create_deliveries() -> None:
         sa.ForeignKeyConstraint(["entry_id"], ["entries.id"], name="fk_deliveries_entry_id"),
     )
     op.create_index("ix_deliveries_alert_id", "deliveries", ["alert_id"])
-    create_partial_index(
-        "ix_deliveries_undelivered", "deliveries", ["next_at"], "sent_version < version AND dead_at IS NULL"
-    )
+    create_partial_index("ix_deliveries_undelivered", "deliveries", ["next_at"], "sent_version < version")
     op.create_table(
         "attempts",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -144,6 +143,13 @@ def create_deliveries() -> None:
         sa.ForeignKeyConstraint(["delivery_id"], ["deliveries.id"], name="fk_attempts_delivery_id"),
     )
     op.create_index("ix_attempts_delivery_id", "attempts", ["delivery_id"])
+    op.create_table(
+        "rests",
+        sa.Column("team", sa.String(), nullable=False),
+        sa.Column("channel", sa.String(), nullable=False),
+        sa.Column("until", AT, nullable=False),
+        sa.PrimaryKeyConstraint("team", "channel", name="pk_rests"),
+    )
 
 
 def create_partial_index(name: str, table: str, columns: list[str], condition: str, *, unique: bool = False) -> None:

@@ -1,0 +1,164 @@
+"""Courier: one attempt to deliver one message, and what follows from how it went."""
+
+from __future__ import annotations
+
+import logging
+import zlib
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from services.domain.errors import DeliveryError, MessageGoneError, MessageRefusedError, MessageSealedError
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from services.domain.episode import Channel
+    from services.ports import Clock, Delivery, Notifier, OutboxStore
+
+FIRST_RETRY = timedelta(seconds=2)
+LONGEST_RETRY = timedelta(minutes=5)
+# About an hour: what Slack refuses for the moment passes within it, and a mended version can be installed.
+TRIES = 20
+log = logging.getLogger(__name__)
+
+
+class Went(Enum):
+    """How an attempt went, for those that wait behind it."""
+
+    SENT = "sent"
+    PASSED_OVER = "passed over"  # this one waits, the next may go
+    BARRED = "barred"  # the next must not go as they were read
+
+
+@dataclass(slots=True)
+class Courier:
+    """Sends one message at a time and notes how it went, so that nothing is lost and little is repeated.
+
+    - Slack cannot be reached, or refuses the channel or the token: the channel rests, as no other message would get
+      through. It is tried again for as long as it takes: once that is mended, nothing has been lost.
+    - Slack refuses this message, or it cannot be rendered: it waits by itself, and is given up after 20 tries. An
+      alert is tried again once it changes; till then a thread that it has not opened waits for it.
+    - A message is gone: it is posted anew. A line whose thread is gone waits until its alert's message stands again.
+    """
+
+    store: OutboxStore
+    notifier: Notifier
+    clock: Clock
+    _failures: Counter[Channel] = field(default_factory=Counter)  # in a row, of channels that take nothing
+
+    async def attempt(self, delivery: Delivery, now: datetime) -> Went:
+        """Try to send a message that is due at `now`, unless another process does or its wording has changed."""
+        if not await self.store.mark_attempting(delivery, self._at(now)):
+            return Went.PASSED_OVER
+        if delivery.attempting and delivery.message_id is None:
+            log.warning("alert %d is sent again and may appear twice: a stop cut its last attempt", delivery.alert.id)
+        try:
+            message_id = await self._send(delivery)
+        except DeliveryError as error:
+            return await self._refused(delivery, error, self._at(now))
+        except Exception as error:  # a message that cannot be made must not hold up others
+            if not delivery.attempts:
+                log.exception("alert %d cannot be rendered; please report it", delivery.alert.id)
+            return await self._pass_over(delivery, error, self._at(now))
+        await self.store.mark_sent(delivery, message_id, self._at(now))
+        self._tell_recovery(delivery)
+        return Went.SENT
+
+    async def _refused(self, delivery: Delivery, error: DeliveryError, at: datetime) -> Went:
+        match error:
+            case MessageGoneError():
+                return await self._post_anew(delivery, error, at)
+            case MessageSealedError():
+                return await self._leave(delivery, error, at)
+            case MessageRefusedError():
+                return await self._pass_over(delivery, error, at)
+            case _:
+                return await self._rest(delivery, error, at)
+
+    async def _send(self, delivery: Delivery) -> str:
+        if delivery.entry is not None:
+            return await self.notifier.reply(delivery.alert, delivery.entry, str(delivery.thread_id), key=delivery.key)
+        if delivery.message_id is None:
+            return await self.notifier.post(delivery.alert, key=delivery.key)
+        await self.notifier.edit(delivery.alert, delivery.message_id)
+        return delivery.message_id
+
+    async def _rest(self, delivery: Delivery, error: DeliveryError, at: datetime) -> Went:
+        """Let the whole channel rest; being asked to wait is no failure."""
+        channel = delivery.alert.channel
+        wait = error.retry_after
+        if wait is None:
+            failures = self._failures[channel]
+            wait = LONGEST_RETRY if error.permanent else backoff(f"{channel.team}:{channel.id}", failures)
+            if not failures:
+                log.warning("channel %s takes no messages for now: %s%s", channel.id, error, _doubt(delivery, error))
+            self._failures[channel] += 1
+        await self.store.mark_failed(delivery, str(error), at + wait, counts=False)
+        await self.store.hold(channel, at + wait)
+        return Went.BARRED
+
+    async def _pass_over(self, delivery: Delivery, error: Exception, at: datetime, *, gone: bool = False) -> Went:
+        """Let this message wait by itself; after the last try it is given up."""
+        problem = str(error) if isinstance(error, DeliveryError) else f"{type(error).__name__}: {error}"
+        if delivery.attempts + 1 >= TRIES:
+            _tell_end(delivery, problem)
+            await self.store.mark_dead(delivery, problem, at)
+            return Went.PASSED_OVER
+        if not delivery.attempts:
+            log.warning("alert %d is not delivered yet: %s%s", delivery.alert.id, problem, _doubt(delivery, error))
+        is_permanent = isinstance(error, DeliveryError) and error.permanent
+        wait = LONGEST_RETRY if is_permanent else backoff(delivery.key, delivery.attempts)
+        await self.store.mark_failed(delivery, problem, at + wait, gone=gone)
+        return Went.PASSED_OVER
+
+    async def _post_anew(self, delivery: Delivery, error: MessageGoneError, at: datetime) -> Went:
+        """Have an alert posted anew whose message is gone; a line of its thread waits until that message is seen to."""
+        if delivery.entry is None:
+            await self.store.mark_failed(delivery, str(error), at, gone=True, counts=False)
+        else:
+            await self._pass_over(delivery, error, at, gone=True)
+        return Went.BARRED
+
+    async def _leave(self, delivery: Delivery, error: MessageSealedError, at: datetime) -> Went:
+        """Leave a message as it is that cannot be changed any more; only the end of its alert is posted anew."""
+        if delivery.alert.closed_at:
+            await self.store.mark_failed(delivery, str(error), at, gone=True, counts=False)
+            return Went.BARRED
+        log.info("alert %d is not edited, its thread and its end are told: %s", delivery.alert.id, error)
+        await self.store.mark_dead(delivery, str(error), at)
+        return Went.PASSED_OVER
+
+    def _tell_recovery(self, delivery: Delivery) -> None:
+        if delivery.attempts:
+            log.info("alert %d is delivered after %d failures", delivery.alert.id, delivery.attempts)
+        if self._failures.pop(delivery.alert.channel, 0):
+            log.info("channel %s takes messages again", delivery.alert.channel.id)
+
+    def _at(self, now: datetime) -> datetime:
+        """Tell the time; a clock that is set back does not take it back before `now`."""
+        return max(now, self.clock.now())
+
+
+def backoff(key: str, failures: int) -> timedelta:
+    """Double the wait with each failure, to five minutes; spread by a key, so that retries do not march."""
+    spread = 0.75 + zlib.crc32(f"{key}:{failures}".encode()) / 2**33
+    doubled: timedelta = FIRST_RETRY * 2 ** min(failures, 10)
+    return min(doubled, LONGEST_RETRY) * spread
+
+
+def _tell_end(delivery: Delivery, problem: str) -> None:
+    """Log that a message is given up, and what can be done about it."""
+    if delivery.entry is None:
+        remedy = "it is tried again once the alert changes, and a thread that waits for it goes on then"
+    else:
+        remedy = "that line of its thread is left out; /minerpulse history still has the alert"
+    log.error("alert %d is given up after %d tries, %s: %s", delivery.alert.id, TRIES, remedy, problem)
+
+
+def _doubt(delivery: Delivery, error: Exception) -> str:
+    """Say that a message may appear twice, where it may be there although Slack did not say so."""
+    is_sure = not isinstance(error, DeliveryError) or error.surely_not_posted
+    return "" if is_sure or delivery.message_id else f" Alert {delivery.alert.id} may appear twice."

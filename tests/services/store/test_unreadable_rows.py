@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import text
+
+from services.domain.decide import Side
+from services.domain.episode import EntryKind
+from services.ports import AlertChange, Backlog
+from services.store import SqlStore
+from services.store.engine import Database
+from tests.fakes.alerts import AT, DESK, an_alert, an_entry
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+LINE = an_entry(kind=EntryKind.JOINED, reason="5d joins")
+FIRST, SECOND = "UPDATE alerts SET alert = '{\"id\": 1' WHERE id = 1", "UPDATE entries SET entry = '{}' WHERE id = 1"
+
+
+@pytest.fixture
+async def store(durable_url: str) -> AsyncIterator[SqlStore]:
+    """Two alerts, each with a line in its thread; a test breaks what it is about."""
+    store = await SqlStore.open(durable_url)
+    for side in (Side.ABOVE, Side.BELOW):
+        await store.record([], [AlertChange(alert=an_alert(side=side), revision=0, entries=(LINE,))], AT)
+    yield store
+    await store.aclose()
+
+
+async def run(url: str, statement: str) -> None:
+    database = Database(url)
+    async with database.write() as tx:
+        await tx.execute(text(statement))
+    await database.close()
+
+
+async def test_an_alert_that_cannot_be_read_keeps_nobody_from_the_others(
+    store: SqlStore, durable_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.ERROR, logger="services.store")
+    await run(durable_url, FIRST)
+
+    opened = [[stored.alert.id for stored in await store.open_alerts()] for _ in range(2)]
+    listed = [[alert.id for alert in await store.history(DESK, 10)] for _ in range(2)]
+
+    assert ([[2], [2]], [[2], [2]]) == (opened, listed)
+    assert ["alert 1 cannot be read and is left out; restore its row from a backup"] == caplog.messages
+
+
+async def test_a_message_that_cannot_be_read_is_given_up_and_the_others_are_due(
+    store: SqlStore, durable_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    await run(durable_url, FIRST)
+
+    due = [[delivery.alert.id for delivery in await store.due(AT)] for _ in range(2)]
+
+    assert [[2], [2]] == due
+    assert ["messages [1] cannot be read and are given up; restore their rows from a backup"] == caplog.messages
+    assert AT == await store.next_due_at()
+    assert Backlog(waiting=3, dead=1, oldest=AT - AT) == await store.backlog(AT)
+
+
+async def test_a_line_that_cannot_be_read_is_left_out_of_its_thread(store: SqlStore, durable_url: str) -> None:
+    await run(durable_url, SECOND)
+    for number, delivery in enumerate(await store.due(AT)):
+        await store.mark_sent(delivery, f"1700.{number}", AT)
+
+    assert [2] == [delivery.alert.id for delivery in await store.due(AT) if delivery.entry == LINE]
