@@ -20,7 +20,7 @@ from pydantic import SecretStr
 from slack_sdk.signature import SignatureVerifier
 
 from bot.app import serve, trouble
-from bot.scheduler import Ticker
+from bot.scheduler import Ticker, retry_every
 from bot.settings import Settings, SlackMode
 from services.domain.errors import SettingsError
 from services.ports import AlertChange, Backlog
@@ -310,5 +310,34 @@ async def test_ticks_that_fail_are_told_once_and_so_is_their_recovery(caplog: py
     assert ("the first tick has not ended yet", None) == (fresh, good)
     assert "the last good tick was 360 s ago" == stale
     told = [record.message for record in caplog.records]
-    assert ["ticks fail; the next one is tried in 0:01:00", "ticks work again"] == told
+    assert ["ticks fail; it is tried again every 0:01:00", "ticks work again"] == told
     assert OPEN - timedelta(minutes=4) == ticker.last_good_at
+
+
+async def test_a_round_in_other_hands_is_no_good_tick() -> None:
+    async with trading_floor() as floor:
+        ticker = Ticker(monitor=floor.monitor, clock=floor.clock)
+        await floor.store.claim_tick(floor.monitor.pair, floor.clock.at, floor.clock.at)
+        await ticker.tick()
+        theirs = ticker.last_good_at
+        floor.clock.advance(timedelta(minutes=1))
+        await ticker.tick()
+
+    assert (None, floor.clock.at) == (theirs, ticker.last_good_at)
+
+
+async def test_a_long_round_that_failed_is_tried_again_within_a_minute() -> None:
+    assert [timedelta(seconds=15), timedelta(minutes=1), timedelta(minutes=1)] == [
+        retry_every(timedelta(seconds=seconds)) for seconds in (15, 60, 900)
+    ]
+    async with trading_floor() as floor:
+        floor.monitor.every = timedelta(minutes=15)
+        await floor.desk.add_rule(DESK, "1d 8pp", "U1")
+        ticker = Ticker(monitor=floor.monitor, clock=floor.clock)
+        watchlist, floor.monitor.watchlist = floor.monitor.watchlist, None  # type: ignore[assignment]  # breaks ticks
+        await ticker.tick()
+        floor.monitor.watchlist = watchlist
+        floor.clock.advance(timedelta(minutes=1))
+        await ticker.tick()
+
+    assert floor.clock.at == ticker.last_good_at

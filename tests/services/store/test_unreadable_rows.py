@@ -8,6 +8,7 @@ from sqlalchemy import text
 
 from services.domain.decide import Side
 from services.domain.episode import EntryKind
+from services.domain.errors import ConflictError
 from services.ports import AlertChange, Backlog
 from services.store import SqlStore
 from services.store.engine import Database
@@ -69,3 +70,15 @@ async def test_a_line_that_cannot_be_read_is_left_out_of_its_thread(store: SqlSt
         await store.mark_sent(delivery, f"1700.{number}", AT)
 
     assert [2] == [delivery.alert.id for delivery in await store.due(AT) if delivery.entry == LINE]
+
+
+async def test_a_new_alert_takes_the_place_of_an_open_one_that_cannot_be_read(
+    store: SqlStore, durable_url: str
+) -> None:
+    await run(durable_url, FIRST)
+
+    await store.record([], [AlertChange(alert=an_alert(side=Side.ABOVE), revision=0)], AT)
+
+    assert [2, 3] == [stored.alert.id for stored in await store.open_alerts()]
+    with pytest.raises(ConflictError):
+        await store.record([], [AlertChange(alert=an_alert(side=Side.ABOVE), revision=0)], AT)
