@@ -27,7 +27,7 @@ from services.ports import AlertChange, Backlog
 from services.sources.http import HttpClient
 from services.sources.yahoo import Yahoo
 from services.store import SqlStore
-from tests.fakes.alerts import an_alert
+from tests.fakes.alerts import AT, an_alert
 from tests.fakes.floor import DESK, OPEN, trading_floor
 from tests.fakes.slack import SECRET, TOKEN, Fault, SlackServer, refused, serving
 
@@ -179,9 +179,9 @@ async def test_a_stop_cuts_off_a_post_that_slack_never_answers_and_keeps_it(
 
 
 async def record_alert(settings: Settings) -> None:
-    """Leave an alert in the app's database that is not delivered."""
+    """Leave an alert in the app's database that is over, so that no tick changes it, and not delivered."""
     store = await SqlStore.open(settings.database_url)
-    await store.record([], [AlertChange(alert=an_alert(), revision=0)], datetime.now(UTC))
+    await store.record([], [AlertChange(alert=an_alert(closed_at=AT), revision=0)], datetime.now(UTC))
     await store.aclose()
 
 
