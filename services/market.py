@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -16,7 +16,9 @@ from services.domain.episode import LegStamp
 from services.domain.errors import NoHistoryError, SourceError
 from services.domain.measure import Metric, NotMeasured, Window, beta_series, drawdown, measure, reading
 from services.domain.prices import moment
-from services.history import SHARED_FOR
+from services.domain.trust import FULL
+from services.feeds import SHARED_FOR
+from services.history import COINS, LIVE_AT_MOST
 
 if TYPE_CHECKING:
     from datetime import date, datetime
@@ -26,10 +28,11 @@ if TYPE_CHECKING:
     from services.domain.prices import Pair, Quote
     from services.domain.rule import Rule
     from services.domain.sessions import MarketState
-    from services.history import EquityHistory, History
+    from services.domain.trust import Trust
+    from services.history import History, Leg
 
-LIVE_AT_MOST = timedelta(minutes=20)  # a trade older than this is no live price
 SAME_INSTANT = timedelta(minutes=1)
+SHARES_APART = timedelta(minutes=5)  # of two shares, one of which may trade seldom
 LATE = timedelta(minutes=30)  # how long a first trade may be waited for
 
 
@@ -37,7 +40,8 @@ LATE = timedelta(minutes=30)  # how long a first trade may be waited for
 class Snapshot:
     """Everything measured at one instant: a session's close, or a moment of the session that is open.
 
-    The stamps are None where the leg has no price at that instant; the measurements then say why.
+    The stamps are None where the leg has no price at that instant; the measurements then say why. `trust` is how far
+    both prices can be relied on; rules neither fire nor resolve on what is not usable.
     """
 
     session: date
@@ -48,6 +52,7 @@ class Snapshot:
     crypto: LegStamp | None
     etf_drawdown: Drawdown | None
     crypto_drawdown: Drawdown | None
+    trust: Trust = FULL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +111,8 @@ class MarketView:
         seen = self.seen_by(rule)
         if seen is None:
             return Observation(at=self.now, value=None, reason=self.live_reason)
+        if not seen.trust.verdict.usable:
+            return Observation(at=seen.at, value=None, reason="; ".join(seen.trust.reasons), closing=not seen.live)
         measured = seen.measurements[rule.window or Window.D1]
         if isinstance(measured, NotMeasured):
             return Observation(at=seen.at, value=None, reason=measured.reason, closing=not seen.live)
@@ -131,7 +138,7 @@ class MarketView:
         if seen is None or seen.etf is None or seen.crypto is None:
             raise ValueError(f"{rule} has nothing to look at")
         if rule.metric is Metric.GAP and self.crypto is not None:
-            return seen.etf, _stamp(self.crypto, self.crypto.price, self.crypto.at)
+            return seen.etf, _stamp(self.crypto)
         return seen.etf, seen.crypto
 
     def _observe_gap(self) -> Observation:
@@ -142,6 +149,13 @@ class MarketView:
         if self.gap is None or self.gap.implied is None:
             return Observation(at=self.now, value=None, reason="no bitcoin price since the close, or no beta")
         return Observation(at=self.gap.at, value=self.gap.implied)
+
+
+class Trade(NamedTuple):
+    """A trade of one leg, and how far it can be trusted."""
+
+    quote: Quote
+    trust: Trust
 
 
 @dataclass(slots=True)
@@ -169,26 +183,28 @@ class Market:
 
     async def _build(self, pair: Pair, now: datetime) -> MarketView:
         """Take the way of the data once: fetch both legs, align them, add the live row, measure."""
-        etf, crypto = await asyncio.gather(self.history.etf(pair.etf, now), self.history.coin(pair.crypto, now))
-        problems = [problem for problem in (etf.problem, crypto.problem) if problem]
-        if not len(etf.closes) or not len(crypto.bars):
-            missing = pair.crypto if len(etf.closes) else pair.etf
+        etf, crypto = await asyncio.gather(self.history.leg(pair.etf, now), self.history.leg(pair.crypto, now))
+        problems = [*etf.problems, *crypto.problems]
+        if not len(etf.past.prices) or not len(crypto.past.prices):
+            missing = pair.crypto if len(etf.past.prices) else pair.etf
             raise NoHistoryError(f"No {missing} prices yet. {' '.join(problems) or 'The source has none.'}")
         sessions = self.history.sessions(now)
         market = sessions.state(now)
-        aligned = align(pair, etf.closes, crypto.bars, sessions, until=now)
+        held = (etf.past.held, crypto.past.held)
+        aligned = align(pair, etf.past.prices, crypto.past.prices, sessions, until=now, held=held)
         live, live_reason = None, f"the market is shut; the last session was {market.session}"
         if market.is_open or not aligned.complete[-1]:
             try:
-                live, live_reason = await self._live(aligned, market, etf.quote, crypto.quote, now)
+                live, live_reason = await self._live(aligned, market, etf, crypto, now)
             except SourceError as error:
                 live_reason = str(error)
                 problems.append(live_reason)
+        trust = _trust(etf, aligned).also(_trust(crypto, aligned))
         return MarketView(
             pair=pair,
             now=now,
             market=market,
-            close=snapshot(aligned),
+            close=snapshot(aligned, trust=trust),
             live=live,
             live_reason=live_reason,
             awaits_trade=_awaits_trade(etf, market, now),
@@ -201,36 +217,48 @@ class Market:
         )
 
     async def _live(
-        self, closes: Aligned, market: MarketState, etf: Quote | None, crypto: Quote | None, now: datetime
+        self, closes: Aligned, market: MarketState, etf: Leg, crypto: Leg, now: datetime
     ) -> tuple[Snapshot | None, str]:
         """Read both legs as of the earlier of their two quote times."""
-        if etf is None or etf.at < market.opens_at:
-            return None, f"no {closes.pair.etf} trade yet in the session of {market.session}"
-        if crypto is None:
-            return None, f"no {closes.pair.crypto} quote"
-        traded_at = min(etf.at, market.closes_at)
-        as_of = min(traded_at, crypto.at)
+        pair = closes.pair
+        if etf.quote is None or etf.quote.at < market.opens_at:
+            return None, f"no {pair.etf} trade yet in the session of {market.session}"
+        if crypto.quote is None:
+            return None, f"no {pair.crypto} quote"
+        as_of = min(etf.quote.at, crypto.quote.at, market.closes_at)
         if now - as_of > LIVE_AT_MOST:
-            older = etf if etf.at <= crypto.at else crypto
+            older = etf.quote if etf.quote.at <= crypto.quote.at else crypto.quote
             minutes = int((now - older.at).total_seconds() // 60)
             return None, f"the last {older.symbol} trade at {older.source} is {minutes} min old"
-        if traded_at - as_of > SAME_INSTANT:
-            return (
-                None,
-                f"the {crypto.symbol} quote is {int((traded_at - as_of).total_seconds())} s older than the ETF's",
-            )
-        price, at = crypto.price, crypto.at
-        if crypto.at - as_of > SAME_INSTANT:
-            found = await self.history.coin_at(crypto.symbol, as_of)
-            if found is None:
-                return None, f"no {crypto.symbol} price at {as_of:%H:%M} UTC, when {etf.symbol} last traded"
-            price, at = found
-        rows = closes.before(market.session).with_live(market.session, as_of, etf=etf.price, crypto=price)
-        stamps = _stamp(etf, etf.price, etf.at), _stamp(crypto, price, at)
-        return snapshot(rows, stamps), ""
+        apart = SHARES_APART if etf.is_share and crypto.is_share else SAME_INSTANT
+        left, right = [await self._read(leg, as_of, market, apart) for leg in (etf, crypto)]
+        if left is None:
+            return None, _apart(etf.quote, crypto.quote, as_of)
+        if right is None:
+            return None, _apart(crypto.quote, etf.quote, as_of)
+        rows = closes.before(market.session).with_live(
+            market.session, as_of, etf=left.quote.price, crypto=right.quote.price
+        )
+        stamps = _stamp(left.quote), _stamp(right.quote)
+        return snapshot(rows, stamps, trust=left.trust.also(right.trust)), ""
+
+    async def _read(self, leg: Leg, as_of: datetime, market: MarketState, apart: timedelta) -> Trade | None:
+        """Read a leg at an instant: its last trade where that is of then, else what a coin's last minute ended at.
+
+        The last trade of a share after its close is its price at the close.
+        """
+        if leg.quote is None:
+            return None
+        traded_at = min(leg.quote.at, market.closes_at) if leg.is_share else leg.quote.at
+        if traded_at - as_of <= apart:
+            return Trade(leg.quote, leg.quoted)
+        told = await self.history.at(leg.quote.symbol, as_of)
+        return None if told is None or told.quote is None else Trade(told.quote, told.trust)
 
 
-def snapshot(aligned: Aligned, stamps: tuple[LegStamp, LegStamp] | None = None) -> Snapshot:
+def snapshot(
+    aligned: Aligned, stamps: tuple[LegStamp, LegStamp] | None = None, *, trust: Trust = FULL
+) -> Snapshot:
     """Measure the last row of `aligned` over every window."""
     etf, crypto = stamps or (
         _close_stamp(aligned, str(aligned.pair.etf), aligned.etf_source, float(aligned.etf[-1])),
@@ -245,13 +273,26 @@ def snapshot(aligned: Aligned, stamps: tuple[LegStamp, LegStamp] | None = None) 
         crypto=crypto,
         etf_drawdown=drawdown(aligned, aligned.etf),
         crypto_drawdown=drawdown(aligned, aligned.crypto, aligned.crypto_past),
+        trust=trust,
     )
 
 
-def _awaits_trade(etf: EquityHistory, market: MarketState, now: datetime) -> bool:
+def _awaits_trade(etf: Leg, market: MarketState, now: datetime) -> bool:
     """Tell whether an open session is young and its source, which answers, knows of no trade in it yet."""
-    untraded = etf.problem is None and etf.quote is not None and etf.quote.at < market.opens_at
+    untraded = etf.answers and etf.quote is not None and etf.quote.at < market.opens_at
     return market.is_open and untraded and now < market.opens_at + LATE
+
+
+def _trust(leg: Leg, aligned: Aligned) -> Trust:
+    """Tell how far a leg can be trusted at the last row."""
+    return leg.past.trust(aligned.sessions[-1] if leg.is_share else aligned.at[-1])
+
+
+def _apart(leg: Quote, other: Quote, as_of: datetime) -> str:
+    """Say why a leg has no price at the other one's instant."""
+    if leg.symbol in COINS:
+        return f"no {leg.symbol} price at {as_of:%H:%M} UTC, when {other.symbol} last traded"
+    return f"the {other.symbol} quote is {int((leg.at - as_of).total_seconds())} s older than {leg.symbol}'s"
 
 
 def implied_gap(closes: Aligned, crypto: Quote | None, now: datetime) -> Gap | None:
@@ -271,5 +312,5 @@ def _close_stamp(aligned: Aligned, symbol: str, source: str, price: float) -> Le
     return LegStamp(symbol=symbol, source=source, price=price, at=moment(aligned.at[-1]))
 
 
-def _stamp(quote: Quote, price: float, at: datetime) -> LegStamp:
-    return LegStamp(symbol=quote.symbol, source=quote.source, price=price, at=at)
+def _stamp(quote: Quote) -> LegStamp:
+    return LegStamp(symbol=quote.symbol, source=quote.source, price=quote.price, at=quote.at)

@@ -61,27 +61,46 @@ class CryptoSource(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revision:
+    """A close that its source has changed after it was final, noticed at `at`."""
+
+    symbol: Symbol
+    source: str
+    session: date
+    old: float
+    new: float
+    at: datetime
+
+
 class HistoryStore(Protocol):
     """Price history that survives a restart."""
 
-    async def save_closes(self, closes: Closes) -> None:
-        """Insert or overwrite session closes by (symbol, session), in one transaction."""
+    async def save_closes(self, closes: Closes, at: datetime) -> None:
+        """Insert or overwrite session closes by (symbol, source, session), in one transaction.
+
+        A price that takes the place of another is noted as a revision made at `at`.
+        """
         ...
 
     async def replace_closes(self, closes: Closes) -> None:
-        """Let session closes take the place of every one of their symbol, in one transaction."""
+        """Let session closes take the place of every one of their symbol and source, in one transaction."""
         ...
 
-    async def load_closes(self, symbol: Symbol, since: date) -> Closes:
-        """Load session closes from `since` on; empty where there are none. Its source is that of the last close."""
+    async def load_closes(self, symbol: Symbol, source: str, since: date) -> Closes:
+        """Load one source's session closes from `since` on; empty where there are none."""
+        ...
+
+    async def revisions(self, symbol: Symbol, limit: int) -> list[Revision]:
+        """List the last revisions of a symbol's closes, newest first."""
         ...
 
     async def save_bars(self, bars: Bars) -> None:
-        """Insert or overwrite bars by (symbol, interval, opening time), in one transaction."""
+        """Insert or overwrite bars by (symbol, source, interval, opening time), in one transaction."""
         ...
 
-    async def load_bars(self, symbol: Symbol, interval: timedelta, since: datetime) -> Bars:
-        """Load bars that open at or after `since`; empty where there are none."""
+    async def load_bars(self, symbol: Symbol, source: str, interval: timedelta, since: datetime) -> Bars:
+        """Load one source's bars that open at or after `since`; empty where there are none."""
         ...
 
 

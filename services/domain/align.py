@@ -5,23 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from services.domain.errors import NoHistoryError
-from services.domain.prices import instant, moment
+from services.domain.prices import Bars, Closes, instant, moment
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import date
 
     from numpy.typing import NDArray
 
-    from services.domain.prices import Bars, Closes, Pair
+    from services.domain.prices import Pair
     from services.domain.sessions import Sessions
 
 STALE_AFTER = timedelta(hours=2)
 DAY = timedelta(days=1)
+Held = tuple["Mapping[np.datetime64, str]", "Mapping[np.datetime64, str]"]
+NOTHING_HELD: Held = (MappingProxyType({}), MappingProxyType({}))
 
 
 class Leg(Enum):
@@ -107,87 +111,145 @@ class Aligned:
         )
 
 
-def align(pair: Pair, etf: Closes, crypto: Bars, sessions: Sessions, *, until: datetime | None = None) -> Aligned:
-    """Pair each session's ETF close with the close of the last bitcoin bar complete at that instant.
+class _Rows(NamedTuple):
+    """The sessions to be priced, and the instant of each one's close."""
 
-    1. Take the calendar's sessions from the ETF's first close to its last, or to the last one closed at `until`.
-    2. Put each ETF close on its session; a close on another date is left out.
-    3. Take the last bitcoin bar that ended at or before each close instant, at most 2 h old. At the moment `until` the
+    days: NDArray[np.datetime64]
+    closes_at: NDArray[np.datetime64]
+
+
+def align(
+    pair: Pair,
+    etf: Closes | Bars,
+    crypto: Closes | Bars,
+    sessions: Sessions,
+    *,
+    until: datetime | None = None,
+    held: Held = NOTHING_HELD,
+) -> Aligned:
+    """Pair both legs at each session's close instant; a leg is session closes of a share, or bars of a coin.
+
+    1. Take the calendar's sessions from the first leg's beginning to its end, or to the last one closed at `until`.
+    2. Put each close on its session; a close on another date is left out.
+    3. Of bars take the last one that ended at or before each close instant, at most 2 h old. At the moment `until` the
        bars must have come as far as the close: an older one is not taken for one that is still to be fetched.
 
-    Daily bitcoin bars cannot answer at the close instant: each session then takes the UTC day of its own date, which
-    ends 3 to 4 hours late; callers must warn. Raises NoHistoryError where no session is left.
+    `held` has, for each leg, the sessions or the ends of bars whose price nobody stands behind, with the reason; an
+    older bar does not stand in for one that is held. Daily bars cannot answer at the close instant: each session then
+    takes the UTC day of its own date, which ends 3 to 4 hours late; callers must warn. Raises NoHistoryError where no
+    session is left.
     """
     if not len(etf):
         raise NoHistoryError(f"{etf.source} has no {etf.symbol} closes; check the symbol and the dates.")
-    first = int(np.searchsorted(sessions.days, etf.sessions[0]))
-    last = int(np.searchsorted(sessions.days, etf.sessions[-1], side="right"))
+    begin, end = _span(etf)
+    first = int(np.searchsorted(sessions.days, begin))
+    last = int(np.searchsorted(sessions.days, end, side="right"))
     if until is not None:
         last = sessions.last_closed(until) + 1
     if last <= first:
         raise NoHistoryError(f"{etf.source} has no {etf.symbol} close of a finished session; check the dates.")
-    days, closes_at = sessions.days[first:last], sessions.closes_at[first:last]
-    etf_prices, etf_out = _etf_leg(etf, days)
-    crypto_prices, crypto_out = _crypto_leg(crypto, days, closes_at)
-    if until is not None and np.isfinite(crypto_prices[-1]) and not _reaches(crypto, closes_at[-1]):
-        crypto_prices[-1] = np.nan
-        crypto_out.append(_not_yet(crypto, days[-1].astype(object)))
+    rows = _Rows(sessions.days[first:last], sessions.closes_at[first:last])
+    legs = [
+        _leg(leg, prices, rows, until, reasons)
+        for leg, prices, reasons in ((Leg.ETF, etf, held[0]), (Leg.CRYPTO, crypto, held[1]))
+    ]
     return Aligned(
         pair=pair,
-        sessions=days,
-        at=closes_at,
-        etf=etf_prices,
-        crypto=crypto_prices,
-        left_out=tuple(sorted(etf_out + crypto_out, key=lambda out: (out.session, out.leg.value))),
+        sessions=rows.days,
+        at=rows.closes_at,
+        etf=legs[0][0],
+        crypto=legs[1][0],
+        left_out=tuple(sorted(legs[0][1] + legs[1][1], key=lambda out: (out.session, out.leg.value))),
         etf_source=etf.source,
         crypto_source=crypto.source,
         crypto_past=_past(crypto, sessions, first),
     )
 
 
-def _past(crypto: Bars, sessions: Sessions, first: int) -> Past | None:
-    """Look at the sessions before row `first`, which have no ETF close but may hold bitcoin's high."""
+def _span(prices: Closes | Bars) -> tuple[np.datetime64, np.datetime64]:
+    """Tell the first and the last day of a leg."""
+    if isinstance(prices, Closes):
+        return prices.sessions[0], prices.sessions[-1]
+    return prices.ended_at[0].astype("datetime64[D]"), prices.ended_at[-1].astype("datetime64[D]")
+
+
+def _leg(
+    leg: Leg, prices: Closes | Bars, rows: _Rows, until: datetime | None, held: Mapping[np.datetime64, str]
+) -> tuple[NDArray[np.float64], list[LeftOut]]:
+    """Read one leg at each close, NaN where it has no usable price, and say why."""
+    if isinstance(prices, Closes):
+        return _closes_leg(leg, prices, rows.days, held)
+    if prices.interval >= DAY:
+        return _daily_leg(leg, prices, rows.days)
+    found, left_out = _bars_leg(leg, prices, rows, held)
+    if until is not None and np.isfinite(found[-1]) and not _reaches(prices, rows.closes_at[-1]):
+        found[-1] = np.nan
+        left_out.append(_not_yet(leg, prices, rows.days[-1].astype(object)))
+    return found, left_out
+
+
+def _past(prices: Closes | Bars, sessions: Sessions, first: int) -> Past | None:
+    """Look at the sessions before row `first`, which the first leg does not have but which may hold the high."""
     days = sessions.days[:first]
-    prices, _left_out = _crypto_leg(crypto, days, sessions.closes_at[:first])
-    known = np.flatnonzero(np.isfinite(prices))
+    if not len(days) or not len(prices):
+        return None
+    found, _left_out = _leg(Leg.CRYPTO, prices, _Rows(days, sessions.closes_at[:first]), None, NOTHING_HELD[1])
+    known = np.flatnonzero(np.isfinite(found))
     if not len(known):
         return None
-    high = int(known[np.argmax(prices[known])])
-    return Past(high=float(prices[high]), high_on=days[high].astype(object), since=days[known[0]].astype(object))
+    high = int(known[np.argmax(found[known])])
+    return Past(high=float(found[high]), high_on=days[high].astype(object), since=days[known[0]].astype(object))
 
 
-def _etf_leg(etf: Closes, days: NDArray[np.datetime64]) -> tuple[NDArray[np.float64], list[LeftOut]]:
+def _closes_leg(
+    leg: Leg, closes: Closes, days: NDArray[np.datetime64], held: Mapping[np.datetime64, str]
+) -> tuple[NDArray[np.float64], list[LeftOut]]:
     prices = np.full(len(days), np.nan)
-    known = np.isin(etf.sessions, days)
-    prices[np.searchsorted(days, etf.sessions[known])] = etf.prices[known]
-    inside = etf.sessions <= days[-1]
+    known = np.isin(closes.sessions, days)
+    prices[np.searchsorted(days, closes.sessions[known])] = closes.prices[known]
+    inside = (closes.sessions <= days[-1]) & (closes.sessions >= days[0])
     strays = [
-        LeftOut(session=day, leg=Leg.ETF, reason=f"{etf.source} has a close on {day}, which is no XNYS session")
-        for day in etf.sessions[~known & inside].tolist()
+        LeftOut(session=day, leg=leg, reason=f"{closes.source} has a close on {day}, which is no XNYS session")
+        for day in closes.sessions[~known & inside].tolist()
     ]
     missing = [
-        LeftOut(session=day, leg=Leg.ETF, reason=f"{etf.source} has no {etf.symbol} close for this session")
-        for day in days[np.isnan(prices)].tolist()
+        LeftOut(
+            session=day.astype(object),
+            leg=leg,
+            reason=held.get(day, f"{closes.source} has no {closes.symbol} close for this session"),
+        )
+        for day in days[np.isnan(prices)]
     ]
     return prices, strays + missing
 
 
-def _crypto_leg(
-    bars: Bars, days: NDArray[np.datetime64], closes_at: NDArray[np.datetime64]
+def _bars_leg(
+    leg: Leg, bars: Bars, rows: _Rows, held: Mapping[np.datetime64, str]
 ) -> tuple[NDArray[np.float64], list[LeftOut]]:
-    if bars.interval >= DAY:
-        return _daily_crypto_leg(bars, days)
+    days, closes_at = rows
     ended_at = np.append(np.datetime64("0001-01-01", "s"), bars.ended_at)
     index = np.searchsorted(ended_at, closes_at, side="right") - 1
     fresh = closes_at - ended_at[index] <= np.timedelta64(STALE_AFTER)
-    prices = np.where(fresh, np.append(np.nan, bars.closes)[index], np.nan)
-    left_out = [
-        LeftOut(
-            session=days[row].astype(object),
-            leg=Leg.CRYPTO,
-            reason=f"no {bars.symbol} bar ended in the 2 h up to the close; {_last_bar(bars.ended_at, index[row] - 1)}",
-        )
+    reasons = {
+        int(row): f"no {bars.symbol} bar ended in the 2 h up to the close; {_last_bar(bars.ended_at, index[row] - 1)}"
         for row in np.flatnonzero(~fresh)
+    }
+    for end, reason in held.items():  # few: an older bar must not stand in for one of them
+        row = int(np.searchsorted(closes_at, end))
+        if row < len(closes_at) and closes_at[row] - end <= np.timedelta64(STALE_AFTER) and ended_at[index[row]] < end:
+            reasons[row] = reason
+    prices = np.append(np.nan, bars.closes)[index]
+    prices[list(reasons)] = np.nan
+    return prices, [LeftOut(session=days[row].astype(object), leg=leg, reason=reasons[row]) for row in sorted(reasons)]
+
+
+def _daily_leg(leg: Leg, bars: Bars, days: NDArray[np.datetime64]) -> tuple[NDArray[np.float64], list[LeftOut]]:
+    known = np.isin(days, bars.opened_at.astype("datetime64[D]"))
+    prices = np.full(len(days), np.nan)
+    prices[known] = bars.closes[np.searchsorted(bars.opened_at.astype("datetime64[D]"), days[known])]
+    left_out = [
+        LeftOut(session=day, leg=leg, reason=f"{bars.source} has no {bars.symbol} bar for this day")
+        for day in days[~known].tolist()
     ]
     return prices, left_out
 
@@ -197,23 +259,12 @@ def _reaches(bars: Bars, at: np.datetime64) -> bool:
     return bool(bars.ended_at[-1] + np.timedelta64(bars.interval) > at)
 
 
-def _not_yet(bars: Bars, session: date) -> LeftOut:
+def _not_yet(leg: Leg, bars: Bars, session: date) -> LeftOut:
     reason = f"the {bars.symbol} bar that ends at the close has not come yet; {_last_bar(bars.ended_at, len(bars) - 1)}"
-    return LeftOut(session=session, leg=Leg.CRYPTO, reason=reason)
+    return LeftOut(session=session, leg=leg, reason=reason)
 
 
 def _last_bar(ended_at: NDArray[np.datetime64], index: int) -> str:
     if index < 0:
         return "the bars begin later"
     return f"the last one before it ended {moment(ended_at[index]):%Y-%m-%d %H:%M} UTC"
-
-
-def _daily_crypto_leg(bars: Bars, days: NDArray[np.datetime64]) -> tuple[NDArray[np.float64], list[LeftOut]]:
-    known = np.isin(days, bars.opened_at.astype("datetime64[D]"))
-    prices = np.full(len(days), np.nan)
-    prices[known] = bars.closes[np.searchsorted(bars.opened_at.astype("datetime64[D]"), days[known])]
-    left_out = [
-        LeftOut(session=day, leg=Leg.CRYPTO, reason=f"{bars.source} has no {bars.symbol} bar for this day")
-        for day in days[~known].tolist()
-    ]
-    return prices, left_out

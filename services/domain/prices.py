@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NewType
 
@@ -47,19 +47,37 @@ class Closes:
     """Session closes of one symbol.
 
     `sessions` is datetime64[D], strictly ascending; `prices` is float64 of the same length, US dollars, finite and
-    positive. Raises ValueError where that does not hold.
+    positive. `volumes`, in shares, has NaN where they are not known; None where none is. Raises ValueError where that
+    does not hold.
     """
 
     symbol: Symbol
     sessions: NDArray[np.datetime64]
     prices: NDArray[np.float64]
     source: str
+    volumes: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         _check_columns(self.sessions, self.prices)
+        if self.volumes is not None and len(self.volumes) != len(self.prices):
+            raise ValueError(f"{len(self.prices)} prices but {len(self.volumes)} volumes")
 
     def __len__(self) -> int:
         return len(self.sessions)
+
+    @property
+    def known_volumes(self) -> NDArray[np.float64]:
+        """The volumes, NaN throughout where none is known."""
+        return np.full(len(self), np.nan) if self.volumes is None else self.volumes
+
+    def where(self, keep: NDArray[np.bool_]) -> Closes:
+        """Keep some of the sessions."""
+        return replace(
+            self,
+            sessions=self.sessions[keep],
+            prices=self.prices[keep],
+            volumes=None if self.volumes is None else self.volumes[keep],
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

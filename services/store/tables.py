@@ -1,6 +1,7 @@
 """What is stored, as tables that SQLite and PostgreSQL both keep.
 
-closes, bars            price history, keyed so that it loads straight into columns
+closes, bars            price history by source, keyed so that it loads straight into columns
+revisions               closes that their source has changed after they were final
 rules, rulebook         the rules of every channel with their states, and a number that grows as they change
 alerts, entries         episodes as their messages tell them, and their timelines
 deliveries, attempts    what Slack must be made to show, and every try to do so
@@ -50,19 +51,33 @@ closes = Table(
     "closes",
     metadata,
     Column("symbol", String, primary_key=True),
+    Column("source", String, primary_key=True),
     Column("session_day", Integer, primary_key=True),  # since 1970-01-01
     Column("price", Double, nullable=False),
+    Column("volume", Double),
+)
+
+revisions = Table(
+    "revisions",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("symbol", String, nullable=False),
     Column("source", String, nullable=False),
+    Column("session_day", Integer, nullable=False),
+    Column("old", Double, nullable=False),
+    Column("new", Double, nullable=False),
+    Column("at", Instant, nullable=False),
+    Index(None, "symbol", "id"),
 )
 
 bars = Table(
     "bars",
     metadata,
     Column("symbol", String, primary_key=True),
+    Column("source", String, primary_key=True),
     Column("interval_s", Integer, primary_key=True),
     Column("opened_at_s", BigInteger, primary_key=True),  # since 1970-01-01 UTC
     Column("close", Double, nullable=False),
-    Column("source", String, nullable=False),
 )
 
 rules = Table(

@@ -33,19 +33,32 @@ def create_history() -> None:
     op.create_table(
         "closes",
         sa.Column("symbol", sa.String(), nullable=False),
+        sa.Column("source", sa.String(), nullable=False),
         sa.Column("session_day", sa.Integer(), nullable=False),
         sa.Column("price", sa.Double(), nullable=False),
-        sa.Column("source", sa.String(), nullable=False),
-        sa.PrimaryKeyConstraint("symbol", "session_day", name="pk_closes"),
+        sa.Column("volume", sa.Double()),
+        sa.PrimaryKeyConstraint("symbol", "source", "session_day", name="pk_closes"),
     )
+    op.create_table(
+        "revisions",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("symbol", sa.String(), nullable=False),
+        sa.Column("source", sa.String(), nullable=False),
+        sa.Column("session_day", sa.Integer(), nullable=False),
+        sa.Column("old", sa.Double(), nullable=False),
+        sa.Column("new", sa.Double(), nullable=False),
+        sa.Column("at", AT, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_revisions"),
+    )
+    op.create_index("ix_revisions_symbol_id", "revisions", ["symbol", "id"])
     op.create_table(
         "bars",
         sa.Column("symbol", sa.String(), nullable=False),
+        sa.Column("source", sa.String(), nullable=False),
         sa.Column("interval_s", sa.Integer(), nullable=False),
         sa.Column("opened_at_s", sa.BigInteger(), nullable=False),
         sa.Column("close", sa.Double(), nullable=False),
-        sa.Column("source", sa.String(), nullable=False),
-        sa.PrimaryKeyConstraint("symbol", "interval_s", "opened_at_s", name="pk_bars"),
+        sa.PrimaryKeyConstraint("symbol", "source", "interval_s", "opened_at_s", name="pk_bars"),
     )
 
 

@@ -1,0 +1,139 @@
+"""Judge: what several sources tell of one symbol's past, as one; what is held back, how far to trust the rest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from services.domain.prices import Bars, Closes
+from services.domain.quarantine import held_back
+from services.domain.quorum import CLOSES, COIN, Column, agree
+from services.domain.trust import FULL, Trust, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from services.domain.prices import Symbol
+    from services.domain.quorum import Agreed, Limits
+    from services.domain.sessions import Sessions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Judged:
+    """One symbol's past as its sources agree on it: session closes of a share, hourly bars of a coin.
+
+    `held` has what nobody, or nobody else, stands behind, with the reason, by session or by the instant at which a
+    bar ends. `witnessed` tells that a price ought to have a second source.
+    """
+
+    symbol: Symbol
+    prices: Closes | Bars
+    held: Mapping[np.datetime64, str]
+    agreed: Agreed
+    columns: Sequence[Column]
+    limits: Limits
+    witnessed: bool
+
+    def trust(self, key: np.datetime64) -> Trust:
+        """Tell how far the close of a session can be trusted; of bars, that of the last one ended by an instant."""
+        row = self._row(key)
+        if not self.witnessed or row is None:
+            return FULL
+        key = self.agreed.keys[row]
+        names = " and ".join(self.behind(key))
+        if self.agreed.witnesses[row] == 1:
+            return Trust(verdict=Verdict.DEGRADED, reasons=(f"{self.symbol}'s close is from {names} alone",))
+        apart = float(self.agreed.spread[row])
+        if apart > self.limits.warn:
+            return Trust(verdict=Verdict.DEGRADED, reasons=(f"{names} are {apart:.1%} apart on {self.symbol}'s close",))
+        return FULL
+
+    def _row(self, key: np.datetime64) -> int | None:
+        """Find the row that a session's price was read from; None where it has none."""
+        keys = self.agreed.keys
+        if isinstance(self.prices, Bars):
+            row = int(np.searchsorted(keys + np.timedelta64(self.prices.interval), key, side="right")) - 1
+            return row if row >= 0 else None
+        row = int(np.searchsorted(keys, key))
+        return row if row < len(keys) and keys[row] == key else None
+
+    def behind(self, key: np.datetime64) -> list[str]:
+        """Name the sources that stand behind a price."""
+        price = self.agreed.prices[np.searchsorted(self.agreed.keys, key)]
+        return [one.source for one in self.columns if abs(_price(one, key) / price - 1) <= self.limits.reject]
+
+
+def judge_closes(symbol: Symbol, told: Sequence[Closes], sessions: Sessions, *, witnessed: bool) -> Judged:
+    """Hold the session closes of a share at several sources against each other, and those of one against its past.
+
+    What is held stays with its source; once a second one agrees, it is let go by itself.
+    """
+    columns = [Column(source=one.source, keys=one.sessions, prices=one.prices, volumes=one.volumes) for one in told]
+    agreed = agree(columns, CLOSES)
+    held = _disputed(agreed)
+    if witnessed:
+        lonely = held_back(agreed, np.searchsorted(sessions.days, agreed.keys))
+        held |= {agreed.keys[row]: reason for row, reason in lonely.items()}
+    believed = _believed(agreed, held)
+    judged = Judged(
+        symbol=symbol,
+        prices=Closes(symbol=symbol, sessions=agreed.keys[believed], prices=agreed.prices[believed], source=""),
+        held=held,
+        agreed=agreed,
+        columns=columns,
+        limits=CLOSES,
+        witnessed=witnessed,
+    )
+    return _named(judged)
+
+
+def judge_bars(symbol: Symbol, told: Sequence[Bars], *, witnessed: bool) -> Judged:
+    """Hold the bars of a coin at several sources against each other; all have one length."""
+    columns = [Column(source=one.source, keys=one.opened_at, prices=one.closes) for one in told]
+    agreed = agree(columns, COIN)
+    held, interval = _disputed(agreed), told[0].interval
+    believed = _believed(agreed, held)
+    bars = Bars(
+        symbol=symbol,
+        interval=interval,
+        opened_at=agreed.keys[believed],
+        closes=agreed.prices[believed],
+        source="",
+    )
+    judged = Judged(
+        symbol=symbol,
+        prices=bars,
+        held={opened_at + np.timedelta64(interval): reason for opened_at, reason in held.items()},
+        agreed=agreed,
+        columns=columns,
+        limits=COIN,
+        witnessed=witnessed,
+    )
+    return _named(judged)
+
+
+def _disputed(agreed: Agreed) -> dict[np.datetime64, str]:
+    """Tell why nobody is believed, where that is so; a doubt beside a majority holds nothing back."""
+    nobody = set(agreed.keys[np.isnan(agreed.prices)].tolist())
+    return {doubt.key: doubt.reason for doubt in agreed.doubts if doubt.key.astype(object) in nobody}
+
+
+def _believed(agreed: Agreed, held: Mapping[np.datetime64, str]) -> NDArray[np.bool_]:
+    left_out = np.array(list(held), dtype=agreed.keys.dtype)
+    return np.isfinite(agreed.prices) & ~np.isin(agreed.keys, left_out)
+
+
+def _named(judged: Judged) -> Judged:
+    """Name the sources of the last price; those before it may have others."""
+    keys = judged.prices.sessions if isinstance(judged.prices, Closes) else judged.prices.opened_at
+    source = " and ".join(judged.behind(keys[-1])) if len(keys) else ""
+    return replace(judged, prices=replace(judged.prices, source=source))
+
+
+def _price(column: Column, key: np.datetime64) -> float:
+    row = int(np.searchsorted(column.keys, key))
+    return float(column.prices[row]) if row < len(column.keys) and column.keys[row] == key else np.nan
