@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import AwareDatetime, TypeAdapter, ValidationError
 
 from services.domain.prices import Bars, Quote
+from services.sources.pace import Limit
 from services.sources.vendor import Vendor
 from services.sources.wire import EpochSeconds, Price, Wire, WrittenPrice
 
@@ -52,7 +53,8 @@ class Coinbase:
     def __init__(
         self, client: HttpClient, clock: Clock, *, base_url: str = BASE_URL, spacing: timedelta = SPACING
     ) -> None:
-        self._vendor = Vendor(client, clock, source=self.name, base_url=base_url, rest=REST, spacing=spacing)
+        limits = (Limit(calls=1, per=spacing),)
+        self._vendor = Vendor(client, clock, source=self.name, base_url=base_url, rest=REST, limits=limits)
         self._clock = clock
 
     async def bars(self, symbol: Symbol, interval: timedelta, start: datetime, end: datetime) -> Bars:
