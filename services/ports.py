@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from services.domain.decide import RuleState
     from services.domain.episode import Alert, Channel, Entry
+    from services.domain.network import Network
     from services.domain.prices import Bars, Closes, Pair, Quote, Symbol
     from services.domain.rule import Rule
 
@@ -57,6 +58,17 @@ class CryptoSource(Protocol):
 
     async def quote(self, symbol: Symbol) -> Quote | None:
         """Fetch the last trade; None where the source has none."""
+        ...
+
+
+class NetworkSource(Protocol):
+    """A witness of the bitcoin network. Every method raises SourceError."""
+
+    name: str
+    simulated: bool
+
+    async def network(self) -> Network:
+        """Fetch what it knows of the network's present state; what it does not know is None."""
         ...
 
 

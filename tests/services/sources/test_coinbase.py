@@ -11,7 +11,7 @@ from services.domain.errors import SourceError
 from services.domain.prices import Symbol
 from services.sources.coinbase import Coinbase
 from services.sources.http import HttpClient
-from tests.services.sources.conftest import RESPONSES, Reply
+from tests.services.sources.conftest import RESPONSES, Reply, by_opening
 
 if TYPE_CHECKING:
     from services.domain.prices import Bars
@@ -42,10 +42,6 @@ async def failure(coinbase: Coinbase, symbol: str = "BTC") -> SourceError:
     with pytest.raises(SourceError) as caught:
         await coinbase.bars(Symbol(symbol), HOUR, october(30), october(31))
     return caught.value
-
-
-def by_opening(bars: Bars) -> dict[str, float]:
-    return dict(zip(bars.opened_at.astype(str).tolist(), bars.closes.tolist(), strict=True))
 
 
 async def test_bars_come_oldest_first_and_gaps_stay_gaps(coinbase: Coinbase) -> None:
