@@ -8,12 +8,16 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 
 from services.domain.errors import SettingsError
-from services.sources import binance, bitstamp, coinbase, kraken, yahoo
+from services.sources import alpaca, binance, bitstamp, coinbase, kraken, nasdaq, tiingo, twelvedata, yahoo
+from services.sources.alpaca import Alpaca
 from services.sources.binance import Binance
 from services.sources.bitstamp import Bitstamp
 from services.sources.coinbase import Coinbase
 from services.sources.kraken import Kraken
+from services.sources.nasdaq import Nasdaq
 from services.sources.simulated import SEED, Simulated
+from services.sources.tiingo import Tiingo
+from services.sources.twelvedata import TwelveData
 from services.sources.yahoo import Yahoo
 
 if TYPE_CHECKING:
@@ -86,6 +90,56 @@ SOURCES = (
         base_url=yahoo.BASE_URL,
         terms_url="https://legal.yahoo.com/us/en/yahoo/terms/otos/index.html",
         equity=lambda made: Yahoo(made.client, made.clock, base_url=made.url),
+    ),
+    Source(
+        name="nasdaq",
+        title="Nasdaq",
+        about="Session closes of any US-listed ETF or share; no last trade",
+        delay="At the end of the day",
+        limits="Not published; four calls a minute are kept to",
+        terms=f"Unofficial and undocumented. Nasdaq's terms apply: {UNREAD}",
+        terms_url="https://www.nasdaq.com/legal",
+        base_url=nasdaq.BASE_URL,
+        equity=lambda made: Nasdaq(made.client, made.clock, base_url=made.url),
+    ),
+    Source(
+        name="alpaca",
+        title="Alpaca",
+        about="Session closes and the last trade of any US-listed ETF or share, from all exchanges; bars and the last "
+        "trade of coins at its own exchange",
+        keys=("alpaca_key_id", "alpaca_secret_key"),
+        delay="ETFs 15 minutes, coins none; each quote carries its own time",
+        limits="About 200 calls a minute on the free plan; 180 are kept to",
+        terms=f"Official. Alpaca's terms apply: {UNREAD}",
+        terms_url="https://alpaca.markets/disclosures",
+        base_url=alpaca.BASE_URL,
+        equity=lambda made: Alpaca(made.client, made.clock, *made.keys.values(), base_url=made.url),
+        crypto=lambda made: Alpaca(made.client, made.clock, *made.keys.values(), base_url=made.url),
+    ),
+    Source(
+        name="tiingo",
+        title="Tiingo",
+        about="Session closes of any US-listed ETF or share, and its last trade at IEX, which has a few percent of the "
+        "volume",
+        keys=("tiingo_key",),
+        delay="Closes from 17:30 New York; IEX in real time, each quote with its own time",
+        limits="About 50 calls an hour and 1,000 a day on the free plan; both are kept to",
+        terms=f"Official. Tiingo's terms apply: {UNREAD}",
+        terms_url="https://www.tiingo.com/about/terms",
+        base_url=tiingo.BASE_URL,
+        equity=lambda made: Tiingo(made.client, made.clock, *made.keys.values(), base_url=made.url),
+    ),
+    Source(
+        name="twelvedata",
+        title="Twelve Data",
+        about="Session closes of any US-listed ETF or share; no last trade",
+        keys=("twelvedata_key",),
+        delay="At the end of the day",
+        limits="8 calls a minute and 800 a day on the free plan; both are kept to",
+        terms=f"Official. Twelve Data's terms apply: {UNREAD}",
+        terms_url="https://twelvedata.com/terms",
+        base_url=twelvedata.BASE_URL,
+        equity=lambda made: TwelveData(made.client, made.clock, *made.keys.values(), base_url=made.url),
     ),
     Source(
         name="coinbase",

@@ -7,13 +7,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import quote
 
-from pydantic import AwareDatetime, FailFast, TypeAdapter, ValidationError
+from pydantic import FailFast, TypeAdapter, ValidationError
 
 from services.domain.prices import Quote
 from services.sources.pace import Limit
 from services.sources.span import Span, missing
 from services.sources.vendor import Vendor
-from services.sources.wire import EpochSeconds, Price, Wire, WrittenPrice
+from services.sources.wire import EpochSeconds, Instant, Price, Wire, WrittenPrice
 
 if TYPE_CHECKING:
     from services.domain.prices import Bars, Symbol
@@ -35,7 +35,7 @@ _CANDLES = TypeAdapter(Annotated[list[_Candle], FailFast()])
 
 class _Ticker(Wire):
     price: WrittenPrice
-    time: AwareDatetime
+    time: Instant
 
 
 class _Complaint(Wire):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 YEAR_2001, YEAR_2100 = 978_307_200, 4_102_444_800  # between them, an epoch's size tells its unit
@@ -18,6 +19,7 @@ PreciseSeconds = Annotated[float, Field(strict=True, ge=0, lt=YEAR_2100, allow_i
 EpochMilliseconds = Annotated[int, Field(strict=True, ge=YEAR_2001 * 1000, lt=YEAR_2100 * 1000)]
 EpochMicroseconds = Annotated[int, Field(strict=True, ge=YEAR_2001 * 1_000_000, lt=YEAR_2100 * 1_000_000)]
 WrittenAmount = Annotated[Decimal, Field(ge=0, allow_inf_nan=False)]
+Instant = Annotated[AwareDatetime, Field(ge=datetime(1990, 1, 1, tzinfo=UTC), lt=datetime(2100, 1, 1, tzinfo=UTC))]
 WrittenSeconds = Annotated[str, Field(pattern=r"^[0-9]{1,10}$")]
 
 

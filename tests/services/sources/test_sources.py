@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from datetime import date
 from typing import TYPE_CHECKING
 
 import pytest
@@ -75,5 +76,42 @@ async def test_a_seed_draws_its_own_market(client: HttpClient, clock: SetClock) 
 def test_an_unknown_name_is_told_with_the_choice(client: HttpClient, clock: SetClock) -> None:
     with pytest.raises(SettingsError, match=r"“stooq” is not an ETF source; choose yahoo or .*simulated"):
         build_equity("stooq", client, clock)
-    with pytest.raises(SettingsError, match=r"“yahoo” is not a bitcoin source; choose coinbase or .*simulated"):
+    with pytest.raises(SettingsError, match=r"“yahoo” is not a bitcoin source; choose .*coinbase or .*simulated"):
         build_crypto("yahoo", client, clock)
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        pytest.param("", "Tiingo wants a key: set tiingo_key, or choose another source", id="none"),
+        pytest.param("  ", "Tiingo wants a key", id="blank"),
+        pytest.param("hush\nhush", "tiingo_key does not look like a key of Tiingo: copy it again", id="two-lines"),
+        pytest.param("hush hush", "does not look like a key", id="two-words"),
+        pytest.param("hüsh", "does not look like a key", id="a-letter-no-key-has"),
+    ],
+)
+def test_a_key_that_cannot_be_sent_is_told_and_not_quoted(
+    client: HttpClient, clock: SetClock, key: str, words: str
+) -> None:
+    with pytest.raises(SettingsError, match=words) as caught:
+        build_equity("tiingo", client, clock, keys={"tiingo_key": key})
+
+    assert "hush" not in str(caught.value)
+
+
+async def test_a_key_is_sent_without_the_space_around_it(client: HttpClient, line: Line, clock: SetClock) -> None:
+    line.answers(Reply(200, b"[]"))
+
+    await build_equity("tiingo", client, clock, keys={"tiingo_key": " hush\n"}).prices(WGMI_BTC.etf, date(2026, 1, 2))
+
+    assert "Token hush" == line.requests[0].headers["Authorization"]
+
+
+async def test_alpacas_two_keys_go_where_they_belong(client: HttpClient, line: Line, clock: SetClock) -> None:
+    line.answers(Reply(200, b'{"trades": {}}'))
+    keys = {"alpaca_secret_key": "secret", "alpaca_key_id": "id"}
+
+    assert await build_crypto("alpaca", client, clock, keys=keys).quote(WGMI_BTC.crypto) is None
+
+    headers = line.requests[0].headers
+    assert ("id", "secret") == (headers["APCA-API-KEY-ID"], headers["APCA-API-SECRET-KEY"])
