@@ -31,7 +31,8 @@ class Reward:
 class Network:
     """The network as one source sees it at `at` (aware UTC); None is what it does not know.
 
-    `hashrate` is in hashes a second, averaged over a day; `difficulty` is in units of the easiest one.
+    `hashrate` is in hashes a second, averaged over a day or so; `difficulty` is in units of the easiest one;
+    `fee_rate` is what the next block asks for, in satoshis for each virtual byte.
     """
 
     at: datetime
@@ -40,3 +41,4 @@ class Network:
     difficulty: float | None = None
     retarget: Retarget | None = None
     reward: Reward | None = None
+    fee_rate: float | None = None

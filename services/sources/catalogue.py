@@ -8,12 +8,26 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 
 from services.domain.errors import SettingsError
-from services.sources import alpaca, binance, bitstamp, coinbase, kraken, nasdaq, tiingo, twelvedata, yahoo
+from services.sources import (
+    alpaca,
+    binance,
+    bitstamp,
+    blockchain_info,
+    coinbase,
+    kraken,
+    mempool,
+    nasdaq,
+    tiingo,
+    twelvedata,
+    yahoo,
+)
 from services.sources.alpaca import Alpaca
 from services.sources.binance import Binance
 from services.sources.bitstamp import Bitstamp
+from services.sources.blockchain_info import BlockchainInfo
 from services.sources.coinbase import Coinbase
 from services.sources.kraken import Kraken
+from services.sources.mempool import Mempool
 from services.sources.nasdaq import Nasdaq
 from services.sources.simulated import SEED, Simulated
 from services.sources.tiingo import Tiingo
@@ -187,6 +201,28 @@ SOURCES = (
         crypto=lambda made: Binance(made.client, made.clock, base_url=made.url),
     ),
     Source(
+        name="mempool",
+        title="mempool.space",
+        about="Difficulty, hash rate, next retarget, rewards and fees of the bitcoin network",
+        delay="Real time",
+        limits="Not published; ten calls a minute are kept to",
+        terms=f"Official and public. Its terms apply: {UNREAD}",
+        terms_url="https://mempool.space/terms-of-service",
+        base_url=mempool.BASE_URL,
+        network=lambda made: Mempool(made.client, made.clock, base_url=made.url),
+    ),
+    Source(
+        name="blockchain",
+        title="Blockchain.com",
+        about="Hash rate of the bitcoin network, averaged by the day",
+        delay="About a day",
+        limits="Not published; six calls a minute are kept to",
+        terms=f"Official and public. Its terms apply: {UNREAD}",
+        terms_url="https://www.blockchain.com/legal/terms",
+        base_url=blockchain_info.BASE_URL,
+        network=lambda made: BlockchainInfo(made.client, made.clock, base_url=made.url),
+    ),
+    Source(
         name="simulated",
         title="SIMULATED",
         about="A made-up market from 2021 to 2040, for rehearsals: every even year the ETF leaves bitcoin behind",
@@ -225,6 +261,13 @@ def build_crypto(
     """Make the bitcoin source of that name. Raises SettingsError, which names the choice or the key that is missing."""
     row, make = _choose("a bitcoin source", name, {row.name: (row, row.crypto) for row in SOURCES if row.crypto})
     return make(Wiring(client=client, clock=clock, url=base_url or row.base_url, seed=seed, keys=_usable(row, keys)))
+
+
+def build_network(name: str, client: HttpClient, clock: Clock, *, base_url: str | None = None) -> NetworkSource:
+    """Make the witness of the bitcoin network of that name. Raises SettingsError, which names the choice."""
+    rows = {row.name: (row, row.network) for row in SOURCES if row.network}
+    row, make = _choose("a source of the bitcoin network", name, rows)
+    return make(Wiring(client=client, clock=clock, url=base_url or row.base_url, seed=SEED, keys=NO_KEYS))
 
 
 def _usable(row: Source, keys: Mapping[str, str]) -> Mapping[str, str]:

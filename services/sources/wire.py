@@ -18,9 +18,11 @@ EpochSeconds = Annotated[int, Field(strict=True, ge=0, lt=YEAR_2100)]
 PreciseSeconds = Annotated[float, Field(strict=True, ge=0, lt=YEAR_2100, allow_inf_nan=False)]
 EpochMilliseconds = Annotated[int, Field(strict=True, ge=YEAR_2001 * 1000, lt=YEAR_2100 * 1000)]
 EpochMicroseconds = Annotated[int, Field(strict=True, ge=YEAR_2001 * 1_000_000, lt=YEAR_2100 * 1_000_000)]
+Epoch = Annotated[int, Field(strict=True, ge=YEAR_2001, lt=YEAR_2100)] | EpochMilliseconds
 WrittenAmount = Annotated[Decimal, Field(ge=0, allow_inf_nan=False)]
 Instant = Annotated[AwareDatetime, Field(ge=datetime(1990, 1, 1, tzinfo=UTC), lt=datetime(2100, 1, 1, tzinfo=UTC))]
 WrittenSeconds = Annotated[str, Field(pattern=r"^[0-9]{1,10}$")]
+WrittenSatoshis = Annotated[str, Field(pattern=r"^[0-9]{1,16}$")]
 
 
 class Wire(BaseModel):

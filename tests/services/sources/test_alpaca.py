@@ -71,7 +71,10 @@ async def test_the_keys_are_in_headers_alone(alpaca: Alpaca, line: Line) -> None
     await alpaca.prices(WGMI, LONG_AGO)
 
     for request in line.requests:
-        assert ("hush-id", "hush-secret") == (request.headers["APCA-API-KEY-ID"], request.headers["APCA-API-SECRET-KEY"])
+        assert ("hush-id", "hush-secret") == (
+            request.headers["APCA-API-KEY-ID"],
+            request.headers["APCA-API-SECRET-KEY"],
+        )
         assert "hush" not in str(request.url)
 
 

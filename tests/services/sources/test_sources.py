@@ -8,11 +8,11 @@ import pytest
 
 from services.domain.errors import SettingsError
 from services.domain.prices import WGMI_BTC
-from services.sources.catalogue import SOURCES, Source, build_crypto, build_equity
+from services.sources.catalogue import SOURCES, Source, build_crypto, build_equity, build_network
 from tests.services.sources.conftest import RESPONSES, Reply
 
 if TYPE_CHECKING:
-    from services.ports import CryptoSource, EquitySource
+    from services.ports import CryptoSource, EquitySource, NetworkSource
     from services.sources.http import HttpClient
     from tests.fakes.clock import SetClock
     from tests.services.sources.conftest import Line
@@ -21,12 +21,14 @@ if TYPE_CHECKING:
 KEYS = {name: "k-1" for row in SOURCES for name in row.keys}
 
 
-def built(row: Source, client: HttpClient, clock: SetClock) -> list[EquitySource | CryptoSource]:
-    made: list[EquitySource | CryptoSource] = []
+def built(row: Source, client: HttpClient, clock: SetClock) -> list[EquitySource | CryptoSource | NetworkSource]:
+    made: list[EquitySource | CryptoSource | NetworkSource] = []
     if row.equity:
         made.append(build_equity(row.name, client, clock, keys=KEYS))
     if row.crypto:
         made.append(build_crypto(row.name, client, clock, keys=KEYS))
+    if row.network:
+        made.append(build_network(row.name, client, clock))
     return made
 
 
@@ -78,6 +80,8 @@ def test_an_unknown_name_is_told_with_the_choice(client: HttpClient, clock: SetC
         build_equity("stooq", client, clock)
     with pytest.raises(SettingsError, match=r"“yahoo” is not a bitcoin source; choose .*coinbase or .*simulated"):
         build_crypto("yahoo", client, clock)
+    with pytest.raises(SettingsError, match="“kraken” is not a source of the bitcoin network; choose mempool or block"):
+        build_network("kraken", client, clock)
 
 
 @pytest.mark.parametrize(
