@@ -19,7 +19,7 @@ OK = 200
 SERVER_FAULT = 500
 DEADLINE = timedelta(seconds=20)
 LONGEST_WAIT = timedelta(hours=24)
-LARGEST_BODY = 16 * 1024 * 1024
+LARGEST_BODY = 4 * 1024 * 1024  # fifty years of days; once read, a body may take a hundred times its size
 GZIP = "gzip"
 
 # httpx tells every URL and stamina every retry; a vendor's failure and recovery are told once, by Vendor.

@@ -40,7 +40,7 @@ _Row = TypeVar("_Row", _Bar, _Trade)
 
 
 class _Faults(Wire):
-    error: tuple[str, ...]
+    error: Annotated[tuple[str, ...], FailFast()]
 
 
 class _Result(Wire, Generic[_Row]):

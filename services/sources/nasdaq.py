@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 BASE_URL = "https://api.nasdaq.com"
 REST = timedelta(minutes=15)
-LIMITS = (Limit(calls=4, per=timedelta(minutes=1)),)
+LIMITS = (Limit(calls=10, per=timedelta(minutes=1)),)
 HEADERS = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"}
 MOST_ROWS = 9999
 FINE, DOWN = 200, 500
@@ -52,7 +52,7 @@ class _Message(Wire):
 
 class _Status(Wire):
     r_code: int
-    b_code_message: tuple[_Message, ...] | None = None
+    b_code_message: Annotated[tuple[_Message, ...], Field(fail_fast=True)] | None = None
 
 
 class _Body(Wire):
@@ -64,7 +64,7 @@ class Nasdaq:
     """An EquitySource over Nasdaq.com's price history, for any ETF or share that is listed in the US. No key.
 
     It knows closes at the end of the day and no last trade, so it seconds another source. Closes are understood to be
-    adjusted for splits and not for dividends, as Yahoo's are. Limits are not published, and four calls a minute are
+    adjusted for splits and not for dividends, as Yahoo's are. Limits are not published, and ten calls a minute are
     kept to; it answers browsers only, and errors come with status 200. Terms: nasdaq.com/legal.
     """
 

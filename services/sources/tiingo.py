@@ -28,6 +28,7 @@ BASE_URL = "https://api.tiingo.com"
 REST = timedelta(minutes=15)
 LIMITS = (Limit(calls=50, per=timedelta(hours=1)), Limit(calls=1000, per=timedelta(days=1)))
 NOT_FOUND = 404
+BIGGEST_SPLIT = 1e6  # of all splits together
 
 T = TypeVar("T")
 
@@ -35,7 +36,7 @@ T = TypeVar("T")
 class _Day(Wire):
     date: Instant
     close: Price
-    split_factor: Annotated[float, Field(gt=0, lt=10_000, allow_inf_nan=False)] = 1.0
+    split_factor: Annotated[float, Field(gt=0, lt=BIGGEST_SPLIT, allow_inf_nan=False)] = 1.0
 
 
 class _Last(Wire):
@@ -111,10 +112,10 @@ class Tiingo:
         closes, factor = {}, 1.0
         for day in sorted(days, key=attrgetter("date"), reverse=True):
             price = day.close / factor
-            if not CHEAPEST <= price < DEAREST:
-                raise self._vendor.error(symbol, "sent splits beyond all measure", retryable=True)
             closes[day.date.astimezone(UTC).date()] = price
             factor *= day.split_factor
+            if not (CHEAPEST <= price < DEAREST and 1 / BIGGEST_SPLIT < factor < BIGGEST_SPLIT):
+                raise self._vendor.error(symbol, "sent splits beyond all measure", retryable=True)
         return closes
 
     def _quote(self, lasts: list[_Last], symbol: Symbol) -> Quote | None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, time, timedelta
 from operator import itemgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import quote
 
 import numpy as np
+from pydantic import Field
 
 from services.domain.prices import Closes, Quote
 from services.ports import EquityPrices
@@ -36,7 +37,7 @@ class _Meta(Wire):
 
 
 class _Columns(Wire):
-    close: tuple[float | None, ...] = ()
+    close: Annotated[tuple[float | None, ...], Field(fail_fast=True)] = ()
 
 
 class _Indicators(Wire):
@@ -45,7 +46,9 @@ class _Indicators(Wire):
 
 class _Result(Wire):
     meta: _Meta
-    timestamp: tuple[EpochSeconds, ...] = ()  # the key is missing where the window is empty
+    timestamp: Annotated[
+        tuple[EpochSeconds, ...], Field(fail_fast=True)
+    ] = ()  # the key is missing where the window is empty
     indicators: _Indicators
 
 

@@ -138,12 +138,12 @@ async def test_an_error_in_an_answer_of_200_is_told(nasdaq: Nasdaq, line: Line) 
     assert ("refused the request: “Bad dates.”", False) == (error.problem, error.retryable)
 
 
-async def test_five_symbols_at_once_are_too_many_for_a_minute(nasdaq: Nasdaq, line: Line) -> None:
-    for _call in range(4):
+async def test_eleven_calls_are_too_many_for_a_minute(nasdaq: Nasdaq, line: Line) -> None:
+    for _call in range(10):
         await nasdaq.prices(WGMI, LONG_AGO)
 
     assert timedelta(minutes=1) == (await failure(nasdaq)).retry_after
-    assert 4 == len(line.requests)
+    assert 10 == len(line.requests)
 
 
 async def test_a_recorded_history_is_read(nasdaq: Nasdaq, line: Line, wire: Wire) -> None:

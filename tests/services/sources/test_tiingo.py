@@ -112,6 +112,9 @@ def day(**changes: object) -> Reply:
         pytest.param(
             Reply(200, json.dumps([json.loads(DAILY)[0] | {"splitFactor": 9999.0}] * 100).encode()), id="splits"
         ),
+        pytest.param(
+            Reply(200, json.dumps([json.loads(DAILY)[0] | {"splitFactor": 1e-5}] * 100).encode()), id="tiny-splits"
+        ),
         pytest.param(Reply(200, b"<html>"), id="html"),
     ],
 )
