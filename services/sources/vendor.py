@@ -67,7 +67,8 @@ class Vendor:
     ) -> None:
         self.source = source
         self._client, self._clock, self._base_url = client, clock, base_url.rstrip("/")
-        self._pace, self._throttles, self._headers, self._secrets = Pace(limits), throttles, headers, tuple(secrets)
+        self._pace, self._throttles, self._headers = Pace(limits), throttles, headers
+        self._secrets = tuple(filter(None, secrets))
         self._rest, self._rests_until, self._throttled_by = rest, datetime.min.replace(tzinfo=UTC), ""
         self._breaker, self._last_problem = Breaker(), ""
         self._failing: dict[Symbol, str] = {}  # symbol: the problem as it was first met

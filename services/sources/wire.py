@@ -33,7 +33,5 @@ class Wire(BaseModel):
 
 def seconds(epoch: float) -> float:
     """Read an epoch in seconds, milliseconds or microseconds, of this century, by its size; vendors mix them."""
-    for unit in (1, 1_000, 1_000_000):
-        if epoch < YEAR_2100 * unit:
-            return epoch / unit
-    raise ValueError(f"{epoch} is beyond this century")
+    unit = 1 if epoch < YEAR_2100 else 1_000 if epoch < YEAR_2100 * 1_000 else 1_000_000
+    return epoch / unit

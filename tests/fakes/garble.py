@@ -47,7 +47,7 @@ def garble(body: bytes, random: Random) -> bytes:
         tree = _change_one(tree, random)
     garbled = json.dumps(tree).encode()
     for name, raw in RAW.items():
-        garbled = garbled.replace(json.dumps(name).encode(), raw)
+        garbled = garbled.replace(json.dumps(name).encode(), raw, 20)
     return _break(garbled, random) if random.random() < 0.15 else garbled
 
 

@@ -119,7 +119,7 @@ def day(**changes: object) -> Reply:
     ],
 )
 async def test_an_answer_that_cannot_be_trusted_is_refused_whole(tiingo: Tiingo, line: Line, reply: Reply) -> None:
-    line.answers(reply)
+    line.answers(reply, Reply(200, IEX))
 
     assert (await failure(tiingo)).retryable
 
