@@ -75,6 +75,12 @@ async def test_only_whole_bars_between_start_and_end_are_given(
     assert [f"2026-10-30T{hour}:00:00" for hour in hours] == list(by_opening(bars))
 
 
+async def test_a_bar_that_opens_between_the_hours_is_left_out(coinbase: Coinbase, line: Line) -> None:
+    line.answers(Reply(200, b"[[1793365620, 1, 1, 1, 5.0, 1], [1793365200, 1, 1, 1, 70100.0, 1]]"))
+
+    assert {"2026-10-30T13:00:00": 70100.0} == by_opening(await fetch(coinbase, october(30), october(31)))
+
+
 async def test_the_bar_that_is_still_open_is_left_out_whatever_end_is_asked_for(
     coinbase: Coinbase, clock: SetClock
 ) -> None:
@@ -175,6 +181,7 @@ def ticker(**changes: object) -> Reply:
         pytest.param(ticker(price="NaN"), id="nan"),
         pytest.param(ticker(price="Infinity"), id="infinite"),
         pytest.param(ticker(price="1e999"), id="beyond-measure"),
+        pytest.param(ticker(price="1e-400"), id="beneath-measure"),
         pytest.param(ticker(price="0"), id="zero"),
         pytest.param(ticker(price="-70401.01"), id="negative"),
         pytest.param(ticker(price=""), id="empty"),
@@ -184,6 +191,7 @@ def ticker(**changes: object) -> Reply:
         pytest.param(ticker(time="2026-10-30T17:20:41"), id="time-without-zone"),
         pytest.param(ticker(time="now"), id="no-time"),
         pytest.param(ticker(time=None), id="null-time"),
+        pytest.param(ticker(time="9999-12-31T23:59:59-12:00"), id="after-the-end-of-time"),
         pytest.param(Reply(200, b"[]"), id="a-list"),
         pytest.param(Reply(200, b"<html></html>"), id="html"),
     ],
