@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from copy import deepcopy
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def _change_one(tree: object, random: Random) -> object:
     """Change the whole tree, or one value somewhere within it."""
     places = _places(tree)
     if not places or random.random() < 0.02:
-        return random.choice(ODD)
+        return deepcopy(random.choice(ODD))
     node, key = random.choice(places)
     if random.random() < 0.25:
         _change_shape(node, key, random)
@@ -89,7 +90,7 @@ def _another(value: object, random: Random) -> object:
     number = value if isinstance(value, int | float) else _number(value)
     kind = random.randrange(5)
     if number is None or kind == 0 or not abs(number) < 1e300:
-        return random.choice(ODD)
+        return deepcopy(random.choice(ODD))
     if kind == 1:
         return number if isinstance(value, str) else str(value)
     if kind == 2:

@@ -1,17 +1,19 @@
 from __future__ import annotations
 
 import json
+from random import Random
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from services.domain.errors import SourceError
 from services.sources.http import HttpClient
 from tests.bench.fuzz import ANSWERS, OWN, ask, examine
+from tests.fakes.garble import ODD, garble
 from tests.services.sources.conftest import no_wait
 
 if TYPE_CHECKING:
@@ -20,12 +22,22 @@ if TYPE_CHECKING:
     from tests.bench.fuzz import Answer
 
 MANY = 1000
+SEEDS_DO_NOT_SHRINK = (Phase.explicit, Phase.reuse, Phase.generate)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400, deadline=None, phases=SEEDS_DO_NOT_SHRINK)
 @given(answer=st.sampled_from(ANSWERS), seed=st.integers(0, 2**32))
 async def test_whatever_a_vendor_sends_comes_to_prices_or_to_a_source_error(answer: Answer, seed: int) -> None:
     await examine(answer, seed)
+
+
+def test_garbling_leaves_nothing_behind_for_the_next_answer() -> None:
+    before = repr(ODD)
+
+    for seed in range(2000):
+        garble(OWN[seed % len(OWN)].body, Random(seed))  # noqa: S311 -- to garble, not to hide
+
+    assert before == repr(ODD)
 
 
 @pytest.mark.parametrize(
