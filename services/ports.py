@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from services.domain.decide import RuleState
     from services.domain.episode import Alert, Channel, Entry
+    from services.domain.network import Network
     from services.domain.prices import Bars, Closes, Pair, Quote, Symbol
     from services.domain.rule import Rule
 
@@ -47,10 +48,14 @@ class EquitySource(Protocol):
 
 
 class CryptoSource(Protocol):
-    """A vendor of cryptocurrency prices in US dollars. Every method raises SourceError."""
+    """A vendor of cryptocurrency prices in US dollars. Every method raises SourceError.
+
+    `reach` is how far back its hourly bars go; None where they go back as far as anyone asks.
+    """
 
     name: str
     simulated: bool
+    reach: timedelta | None
 
     async def bars(self, symbol: Symbol, interval: timedelta, start: datetime, end: datetime) -> Bars:
         """Fetch the complete bars that open at or after `start` and end at or before `end`; gaps stay gaps."""
@@ -58,6 +63,17 @@ class CryptoSource(Protocol):
 
     async def quote(self, symbol: Symbol) -> Quote | None:
         """Fetch the last trade; None where the source has none."""
+        ...
+
+
+class NetworkSource(Protocol):
+    """A witness of the bitcoin network. Every method raises SourceError."""
+
+    name: str
+    simulated: bool
+
+    async def network(self) -> Network:
+        """Fetch what it knows of the network's present state; what it does not know is None."""
         ...
 
 

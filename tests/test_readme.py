@@ -18,9 +18,13 @@ README = ROOT / "README.md"
 
 def sources_table() -> str:
     rows = [
-        f"| {row.title} | {row.about} | {row.delay} | {row.limits} | {row.terms} |" for row in SOURCES if row.base_url
+        f"| {row.title} | {row.serves} | {row.about} | {'yes' if row.keys else 'no'} | {row.delay} | {row.limits} "
+        f"| {row.terms} ([terms]({row.terms_url})) |"
+        for row in SOURCES
+        if row.base_url
     ]
-    return "\n".join(["| source | what | delay | limits | terms |", "| --- | --- | --- | --- | --- |", *rows])
+    head = ["| source | for | what | key | delay | limits | terms |", "| --- | --- | --- | --- | --- | --- | --- |"]
+    return "\n".join([*head, *rows])
 
 
 @pytest.mark.parametrize(

@@ -2,106 +2,285 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 
 from services.domain.errors import SettingsError
-from services.sources import coinbase, yahoo
+from services.sources import (
+    alpaca,
+    binance,
+    bitstamp,
+    blockchain_info,
+    coinbase,
+    kraken,
+    mempool,
+    nasdaq,
+    tiingo,
+    twelvedata,
+    yahoo,
+)
+from services.sources.alpaca import Alpaca
+from services.sources.binance import Binance
+from services.sources.bitstamp import Bitstamp
+from services.sources.blockchain_info import BlockchainInfo
 from services.sources.coinbase import Coinbase
+from services.sources.kraken import Kraken
+from services.sources.mempool import Mempool
+from services.sources.nasdaq import Nasdaq
 from services.sources.simulated import SEED, Simulated
+from services.sources.tiingo import Tiingo
+from services.sources.twelvedata import TwelveData
 from services.sources.yahoo import Yahoo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from services.ports import Clock, CryptoSource, EquitySource
+    from services.ports import Clock, CryptoSource, EquitySource, NetworkSource
     from services.sources.http import HttpClient
 
 T = TypeVar("T")
+
+UNREAD = "read and accept them before a desk relies on it"
+NO_KEYS: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wiring:
+    """What a source is made from: `keys` by the names that its row gives them, `seed` for a simulated one."""
+
+    client: HttpClient
+    clock: Clock
+    url: str
+    seed: int
+    keys: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
     """A vendor: the word that settings know it by, how it is made, and what people must know before they rely on it.
 
-    `base_url` is empty where nothing is fetched. `equity` and `crypto` make the source of a leg from the shared
-    client, the clock, an address and a seed; a vendor that does not serve a leg has None for it.
+    `base_url` and `terms_url` are empty where nothing is fetched. `keys` are the settings, if any, that hold its
+    keys. A vendor that does not serve a leg has None for it.
     """
 
     name: str
     title: str
     about: str
-    keyless: bool
+    keys: tuple[str, ...] = ()
     delay: str
     limits: str
     terms: str
-    base_url: str
-    equity: Callable[[HttpClient, Clock, str, int], EquitySource] | None = None
-    crypto: Callable[[HttpClient, Clock, str, int], CryptoSource] | None = None
+    terms_url: str = ""
+    base_url: str = ""
+    equity: Callable[[Wiring], EquitySource] | None = None
+    crypto: Callable[[Wiring], CryptoSource] | None = None
+    network: Callable[[Wiring], NetworkSource] | None = None
+
+    @property
+    def legs(self) -> tuple[str, ...]:
+        """What it serves: equity, crypto, network."""
+        makers = {"equity": self.equity, "crypto": self.crypto, "network": self.network}
+        return tuple(leg for leg, make in makers.items() if make)
 
     @property
     def serves(self) -> str:
-        """Which legs it serves, in words."""
-        legs = {"ETF": self.equity, "bitcoin": self.crypto}
-        return " and ".join(leg for leg, make in legs.items() if make)
+        """What it serves, in words."""
+        return " and ".join(LEGS[leg] for leg in self.legs)
 
+
+LEGS = {"equity": "ETF", "crypto": "bitcoin", "network": "network"}
 
 SOURCES = (
     Source(
         name="yahoo",
         title="Yahoo",
         about="Session closes and the last trade of any US-listed ETF or share, in one call",
-        keyless=True,
         delay="Not promised; each quote carries its own time",
         limits="Not published; after a 429 it is left alone for 15 minutes, or as long as it asks",
         terms="Unofficial and undocumented. Yahoo's terms are understood to allow personal use only: read and accept "
         "them before a desk relies on it",
         base_url=yahoo.BASE_URL,
-        equity=lambda client, clock, url, _seed: Yahoo(client, clock, base_url=url),
+        terms_url="https://legal.yahoo.com/us/en/yahoo/terms/otos/index.html",
+        equity=lambda made: Yahoo(made.client, made.clock, base_url=made.url),
+    ),
+    Source(
+        name="nasdaq",
+        title="Nasdaq",
+        about="Session closes of any US-listed ETF or share; no last trade",
+        delay="At the end of the day",
+        limits="Not published; ten calls a minute are kept to",
+        terms=f"Unofficial and undocumented. Nasdaq's terms apply: {UNREAD}",
+        terms_url="https://www.nasdaq.com/legal",
+        base_url=nasdaq.BASE_URL,
+        equity=lambda made: Nasdaq(made.client, made.clock, base_url=made.url),
+    ),
+    Source(
+        name="alpaca",
+        title="Alpaca",
+        about="Session closes and the last trade of any US-listed ETF or share, from all exchanges; bars and the last "
+        "trade of coins at its own exchange",
+        keys=("alpaca_key_id", "alpaca_secret_key"),
+        delay="ETFs 15 minutes, coins none; each quote carries its own time",
+        limits="About 200 calls a minute on the free plan; 180 are kept to",
+        terms=f"Official. Alpaca's terms apply: {UNREAD}",
+        terms_url="https://alpaca.markets/disclosures",
+        base_url=alpaca.BASE_URL,
+        equity=lambda made: Alpaca(made.client, made.clock, *made.keys.values(), base_url=made.url),
+        crypto=lambda made: Alpaca(made.client, made.clock, *made.keys.values(), base_url=made.url),
+    ),
+    Source(
+        name="tiingo",
+        title="Tiingo",
+        about="Session closes of any US-listed ETF or share, and its last trade at IEX, which has a few percent of the "
+        "volume",
+        keys=("tiingo_key",),
+        delay="Closes from 17:30 New York; IEX in real time, each quote with its own time",
+        limits="About 50 calls an hour and 1,000 a day on the free plan; both are kept to",
+        terms=f"Official. Tiingo's terms apply: {UNREAD}",
+        terms_url="https://www.tiingo.com/about/terms",
+        base_url=tiingo.BASE_URL,
+        equity=lambda made: Tiingo(made.client, made.clock, *made.keys.values(), base_url=made.url),
+    ),
+    Source(
+        name="twelvedata",
+        title="Twelve Data",
+        about="Session closes of any US-listed ETF or share; no last trade",
+        keys=("twelvedata_key",),
+        delay="At the end of the day",
+        limits="8 calls a minute and 800 a day on the free plan; both are kept to",
+        terms=f"Official. Twelve Data's terms apply: {UNREAD}",
+        terms_url="https://twelvedata.com/terms",
+        base_url=twelvedata.BASE_URL,
+        equity=lambda made: TwelveData(made.client, made.clock, *made.keys.values(), base_url=made.url),
     ),
     Source(
         name="coinbase",
         title="Coinbase",
         about="Bars and the last trade of any coin that Coinbase Exchange lists against the US dollar",
-        keyless=True,
         delay="Real time; each quote carries its own time",
         limits="10 calls a second for each address and 300 bars a call; both are kept to",
         terms="Official and public. Coinbase's market-data terms apply: read and accept them before a desk relies "
         "on it",
         base_url=coinbase.BASE_URL,
-        crypto=lambda client, clock, url, _seed: Coinbase(client, clock, base_url=url),
+        terms_url="https://www.coinbase.com/legal/market_data",
+        crypto=lambda made: Coinbase(made.client, made.clock, base_url=made.url),
+    ),
+    Source(
+        name="kraken",
+        title="Kraken",
+        about="Bars and the last trade of any coin that Kraken lists against the US dollar; the newest 720 bars only",
+        delay="Real time; each quote carries its own time",
+        limits="About one call a second for each address, which is kept to",
+        terms=f"Official and public. Kraken's terms apply: {UNREAD}",
+        terms_url="https://www.kraken.com/legal",
+        base_url=kraken.BASE_URL,
+        crypto=lambda made: Kraken(made.client, made.clock, base_url=made.url),
+    ),
+    Source(
+        name="bitstamp",
+        title="Bitstamp",
+        about="Bars and the last trade of any coin that Bitstamp lists against the US dollar",
+        delay="Real time; each quote carries its own time",
+        limits="1,000 bars a call; five calls a second are kept to",
+        terms=f"Official and public. Bitstamp's terms apply: {UNREAD}",
+        terms_url="https://www.bitstamp.net/terms-of-use/",
+        base_url=bitstamp.BASE_URL,
+        crypto=lambda made: Bitstamp(made.client, made.clock, base_url=made.url),
+    ),
+    Source(
+        name="binance",
+        title="Binance (USDT)",
+        about="Bars and the last trade of any coin against Tether, which is not quite the US dollar",
+        delay="Real time; each quote carries its own time",
+        limits="1,000 bars a call; two calls a second are kept to",
+        terms=f"Official and public, from the host for public data alone. Binance's terms apply: {UNREAD}",
+        terms_url="https://www.binance.com/en/terms",
+        base_url=binance.BASE_URL,
+        crypto=lambda made: Binance(made.client, made.clock, base_url=made.url),
+    ),
+    Source(
+        name="mempool",
+        title="mempool.space",
+        about="Difficulty, hash rate, next retarget, rewards and fees of the bitcoin network",
+        delay="Real time",
+        limits="Not published; ten calls a minute are kept to",
+        terms=f"Official and public. Its terms apply: {UNREAD}",
+        terms_url="https://mempool.space/terms-of-service",
+        base_url=mempool.BASE_URL,
+        network=lambda made: Mempool(made.client, made.clock, base_url=made.url),
+    ),
+    Source(
+        name="blockchain",
+        title="Blockchain.com",
+        about="Hash rate of the bitcoin network, averaged by the day",
+        delay="About a day",
+        limits="Not published; six calls a minute are kept to",
+        terms=f"Official and public. Its terms apply: {UNREAD}",
+        terms_url="https://www.blockchain.com/legal/terms",
+        base_url=blockchain_info.BASE_URL,
+        network=lambda made: BlockchainInfo(made.client, made.clock, base_url=made.url),
     ),
     Source(
         name="simulated",
         title="SIMULATED",
         about="A made-up market from 2021 to 2040, for rehearsals: every even year the ETF leaves bitcoin behind",
-        keyless=True,
         delay="None; prices change every minute",
         limits="None",
         terms="None; the prices are invented",
-        base_url="",
-        equity=lambda _client, clock, _url, seed: Simulated(clock, seed=seed),
-        crypto=lambda _client, clock, _url, seed: Simulated(clock, seed=seed),
+        equity=lambda made: Simulated(made.clock, seed=made.seed),
+        crypto=lambda made: Simulated(made.clock, seed=made.seed),
     ),
 )
 
 
 def build_equity(
-    name: str, client: HttpClient, clock: Clock, *, base_url: str | None = None, seed: int = SEED
+    name: str,
+    client: HttpClient,
+    clock: Clock,
+    *,
+    base_url: str | None = None,
+    seed: int = SEED,
+    keys: Mapping[str, str] = NO_KEYS,
 ) -> EquitySource:
-    """Make the ETF source of that name. Raises SettingsError, which names the choice."""
-    makers = {row.name: (row.equity, row.base_url) for row in SOURCES if row.equity}
-    make, usual_url = _choose("an ETF source", name, makers)
-    return make(client, clock, base_url or usual_url, seed)
+    """Make the ETF source of that name. Raises SettingsError, which names the choice or the key that is missing."""
+    row, make = _choose("an ETF source", name, {row.name: (row, row.equity) for row in SOURCES if row.equity})
+    return make(Wiring(client=client, clock=clock, url=base_url or row.base_url, seed=seed, keys=_usable(row, keys)))
 
 
 def build_crypto(
-    name: str, client: HttpClient, clock: Clock, *, base_url: str | None = None, seed: int = SEED
+    name: str,
+    client: HttpClient,
+    clock: Clock,
+    *,
+    base_url: str | None = None,
+    seed: int = SEED,
+    keys: Mapping[str, str] = NO_KEYS,
 ) -> CryptoSource:
-    """Make the bitcoin source of that name. Raises SettingsError, which names the choice."""
-    makers = {row.name: (row.crypto, row.base_url) for row in SOURCES if row.crypto}
-    make, usual_url = _choose("a bitcoin source", name, makers)
-    return make(client, clock, base_url or usual_url, seed)
+    """Make the bitcoin source of that name. Raises SettingsError, which names the choice or the key that is missing."""
+    row, make = _choose("a bitcoin source", name, {row.name: (row, row.crypto) for row in SOURCES if row.crypto})
+    return make(Wiring(client=client, clock=clock, url=base_url or row.base_url, seed=seed, keys=_usable(row, keys)))
+
+
+def build_network(name: str, client: HttpClient, clock: Clock, *, base_url: str | None = None) -> NetworkSource:
+    """Make the witness of the bitcoin network of that name. Raises SettingsError, which names the choice."""
+    rows = {row.name: (row, row.network) for row in SOURCES if row.network}
+    row, make = _choose("a source of the bitcoin network", name, rows)
+    return make(Wiring(client=client, clock=clock, url=base_url or row.base_url, seed=SEED, keys=NO_KEYS))
+
+
+def _usable(row: Source, keys: Mapping[str, str]) -> Mapping[str, str]:
+    """Take the keys that a row names, checked here because a header's own complaint would quote them."""
+    usable = {name: keys.get(name, "").strip() for name in row.keys}
+    for name, key in usable.items():
+        if not key:
+            raise SettingsError(f"{row.title} wants a key: set {name}, or choose another source.")
+        if not re.fullmatch(r"[!-~]+", key):
+            raise SettingsError(
+                f"{name} does not look like a key of {row.title}: copy it again, with nothing around it."
+            )
+    return usable
 
 
 def _choose(kind: str, name: str, choice: Mapping[str, T]) -> T:

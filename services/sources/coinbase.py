@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import quote
 
-import numpy as np
-from pydantic import AwareDatetime, TypeAdapter, ValidationError
+from pydantic import FailFast, TypeAdapter, ValidationError
 
-from services.domain.prices import Bars, Quote
+from services.domain.prices import Quote
+from services.sources.pace import Limit
+from services.sources.span import Span, missing
 from services.sources.vendor import Vendor
-from services.sources.wire import EpochSeconds, Price, Wire, WrittenPrice
+from services.sources.wire import EpochSeconds, Instant, Price, Wire, WrittenPrice
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from services.domain.prices import Symbol
+    from services.domain.prices import Bars, Symbol
     from services.ports import Clock
     from services.sources.http import HttpClient, RefusedError
     from services.sources.vendor import Explain
@@ -31,12 +30,12 @@ NOT_FOUND = 404
 
 # opened at, low, high, open, close, volume
 _Candle = tuple[EpochSeconds, object, object, object, Price, object]
-_CANDLES = TypeAdapter(list[_Candle])
+_CANDLES = TypeAdapter(Annotated[list[_Candle], FailFast()])
 
 
 class _Ticker(Wire):
     price: WrittenPrice
-    time: AwareDatetime
+    time: Instant
 
 
 class _Complaint(Wire):
@@ -48,11 +47,13 @@ class Coinbase:
 
     name = "Coinbase"
     simulated = False
+    reach: timedelta | None = None
 
     def __init__(
         self, client: HttpClient, clock: Clock, *, base_url: str = BASE_URL, spacing: timedelta = SPACING
     ) -> None:
-        self._vendor = Vendor(client, clock, source=self.name, base_url=base_url, rest=REST, spacing=spacing)
+        limits = (Limit(calls=1, per=spacing),)
+        self._vendor = Vendor(client, clock, source=self.name, base_url=base_url, rest=REST, limits=limits)
         self._clock = clock
 
     async def bars(self, symbol: Symbol, interval: timedelta, start: datetime, end: datetime) -> Bars:
@@ -60,22 +61,10 @@ class Coinbase:
 
         Nothing is taken of the bar that is still open, whatever `end` says.
         """
-        step = int(interval.total_seconds())
-        if step not in GRANULARITIES:
-            choice = ", ".join(str(seconds // 60) for seconds in GRANULARITIES)
-            raise self._vendor.error(symbol, f"has bars of {choice} minutes only; choose one of them", retryable=False)
-        first, stop = _span(start, min(end, self._clock.now()), step)
-        closes: dict[int, float] = {}
-        for page_start, page_end in _pages(first, stop, step):
-            closes.update(await self._page(symbol, step, page_start, page_end))
-        opened = sorted(at for at in closes if first <= at < stop)
-        return Bars(
-            symbol=symbol,
-            interval=interval,
-            opened_at=np.array(opened, dtype="datetime64[s]"),
-            closes=np.array([closes[at] for at in opened], dtype=np.float64),
-            source=self.name,
-        )
+        if interval.total_seconds() not in GRANULARITIES:
+            raise self._vendor.error(symbol, missing(GRANULARITIES), retryable=False)
+        span = Span.between(start, min(end, self._clock.now()), interval)
+        return await span.fetch(symbol, self.name, LARGEST_PAGE, partial(self._page, symbol))
 
     async def quote(self, symbol: Symbol) -> Quote:
         """Fetch the last trade."""
@@ -84,27 +73,19 @@ class Coinbase:
         )
         return Quote(symbol=symbol, price=float(ticker.price), at=ticker.time.astimezone(UTC), source=self.name)
 
-    async def _page(self, symbol: Symbol, step: int, start: int, end: int) -> dict[int, float]:
-        """Fetch the bars that open from `start` to `end`; the vendor may send some others as well."""
+    async def _page(self, symbol: Symbol, span: Span) -> dict[int, float]:
+        """Fetch one page; the vendor may send some bars from before it as well.
+
+        The page ends a second before the next bar, as an end on a bar counts one bar more.
+        """
         candles = await self._vendor.get(
             f"{_product(symbol)}/candles",
-            {"granularity": step, "start": _iso(start), "end": _iso(end)},
+            {"granularity": span.step, "start": _iso(span.first), "end": _iso(span.stop - 1)},
             symbol=symbol,
             read=_CANDLES.validate_json,
             explain=_explain(symbol),
         )
         return {candle[0]: candle[4] for candle in candles}
-
-
-def _span(start: datetime, end: datetime, step: int) -> tuple[int, int]:
-    """Find the first bar that opens at or after `start`, and the one that would open just too late to end by `end`."""
-    return math.ceil(start.timestamp() / step) * step, math.floor(end.timestamp() / step) * step
-
-
-def _pages(first: int, stop: int, step: int) -> Iterator[tuple[int, int]]:
-    """Cut the span into pages; each ends a second before the next bar, as an end on a bar counts one bar more."""
-    for start in range(first, stop, LARGEST_PAGE * step):
-        yield start, min(start + LARGEST_PAGE * step, stop) - 1
 
 
 def _product(symbol: Symbol) -> str:

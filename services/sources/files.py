@@ -93,6 +93,7 @@ class FileCrypto:
     """A CryptoSource over one file of bars, read when it is made. Raises PriceFileError."""
 
     simulated = False
+    reach: timedelta | None = None
 
     def __init__(self, path: Path, symbol: Symbol) -> None:
         self.name = path.name

@@ -46,6 +46,7 @@ class Simulated:
     """
 
     simulated = True
+    reach: timedelta | None = None
 
     def __init__(self, clock: Clock, *, seed: int = SEED) -> None:
         self.name = "SIMULATED" if seed == SEED else f"SIMULATED {seed}"

@@ -1,24 +1,28 @@
-"""One vendor's line: its rests after a 429, its pace, its failures in words, and one log line for each outage."""
+"""One vendor's line: its limits, its rests, its failures in words, and one log line for each outage."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import ValidationError
 
 from services.domain.errors import SourceError
+from services.sources.breaker import Breaker
 from services.sources.http import SERVER_FAULT, RefusedError, UnreachedError, retry_after
+from services.sources.pace import PATIENCE, Pace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from services.domain.prices import Symbol
     from services.ports import Clock
     from services.sources.http import HttpClient
+    from services.sources.pace import Limit
 
     Explain = Callable[[RefusedError], str | None]
 
@@ -27,15 +31,25 @@ T = TypeVar("T")
 THROTTLED = 429
 TURNED_AWAY = {401, 403, 451}
 DETOURS = range(300, 400)
+LONGEST_PROBLEM = 300  # characters; some vendors answer with whole pages
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 logger = logging.getLogger(__name__)
+
+
+class ThrottledError(Exception):
+    """What `read` raises where an answer of 200 says that there were too many calls."""
 
 
 class Vendor:
     """What stands between a vendor's file and the network.
 
-    `rest` is how long the vendor is left alone after a 429 that names no time of its own, and `spacing` the least
-    time between the starts of two calls.
+    `rest` is how long the vendor is left alone after it was asked too often and names no time of its own. `limits`
+    are kept to before each call: a short wait is waited, a long one is a SourceError. `throttles` are the statuses
+    that mean "too often". `headers` go with each call, and `secrets`, which some of them hold, into no message.
+
+    After five failures in a row that a later call may mend, the vendor is left alone for half a minute; then one call
+    goes through, and where it fails too the pause doubles, up to five minutes. Any other answer ends this.
     """
 
     def __init__(
@@ -46,12 +60,17 @@ class Vendor:
         source: str,
         base_url: str,
         rest: timedelta,
-        spacing: timedelta = timedelta(0),
+        limits: Iterable[Limit] = (),
+        throttles: frozenset[int] = frozenset({THROTTLED}),
+        headers: Mapping[str, str] = NO_HEADERS,
+        secrets: Iterable[str] = (),
     ) -> None:
         self.source = source
         self._client, self._clock, self._base_url = client, clock, base_url.rstrip("/")
-        self._rest, self._rests_until = rest, datetime.min.replace(tzinfo=UTC)
-        self._spacing_s, self._next_turn = spacing.total_seconds(), 0.0
+        self._pace, self._throttles, self._headers = Pace(limits), throttles, headers
+        self._secrets = tuple(filter(None, secrets))
+        self._rest, self._rests_until, self._throttled_by = rest, datetime.min.replace(tzinfo=UTC), ""
+        self._breaker, self._last_problem = Breaker(), ""
         self._failing: dict[Symbol, str] = {}  # symbol: the problem as it was first met
 
     async def get(
@@ -61,60 +80,78 @@ class Vendor:
         *,
         symbol: Symbol,
         read: Callable[[bytes], T],
-        explain: Explain,
+        explain: Explain = lambda _refusal: None,
     ) -> T:
         """GET a document and read it. Raises SourceError; the first failure and the recovery are logged.
 
-        `read` turns the body into an answer, and may raise ValidationError. `explain` puts a refusal into this
-        vendor's words; where it gives None, the status speaks.
+        `read` turns the body into an answer, and may raise ValidationError, SourceError and ThrottledError. `explain`
+        puts a refusal into this vendor's words; where it gives None, the status speaks.
         """
-        with self._noted(symbol):
-            if self._clock.now() < self._rests_until:
-                raise self._resting(symbol)
-            await self._turn()
+        url, turn = self._base_url + path, partial(self._turn, symbol)
+        with self._noted(symbol), self._counted(symbol):
             try:
-                return read(await self._client.get(self._base_url + path, params))
+                return read(await self._client.get(url, params, self._headers, turn))
             except UnreachedError as error:
                 raise self.error(symbol, str(error), retryable=True) from error
             except RefusedError as refusal:
                 raise self._refused(symbol, refusal, explain) from refusal
+            except ThrottledError as error:
+                raise self._throttled(symbol, "says that it was asked too often", None) from error
             except ValidationError as error:
                 raise self.error(symbol, _unreadable(error), retryable=True) from error
 
-    def error(self, symbol: Symbol, problem: str, *, retryable: bool) -> SourceError:
+    def error(
+        self, symbol: Symbol, problem: str, *, retryable: bool, retry_after: timedelta | None = None
+    ) -> SourceError:
         """Make an error in this vendor's name."""
-        return SourceError(problem, source=self.source, symbol=symbol, retryable=retryable)
+        for secret in self._secrets:
+            problem = problem.replace(secret, "…")
+        problem = problem if len(problem) <= LONGEST_PROBLEM else f"{problem[:LONGEST_PROBLEM]}…"
+        return SourceError(problem, source=self.source, symbol=symbol, retryable=retryable, retry_after=retry_after)
 
-    async def _turn(self) -> None:
-        """Wait until `spacing` has passed since the last call began, whoever made it."""
-        now = asyncio.get_running_loop().time()
-        turn = max(now, self._next_turn)
-        self._next_turn = turn + self._spacing_s
-        if turn > now:
-            await asyncio.sleep(turn - now)
+    async def _turn(self, symbol: Symbol) -> None:
+        """Wait for a turn within the vendor's limits."""
+        now = self._clock.now()
+        wait = self._pace.book(now)
+        if wait > PATIENCE:
+            problem = f"was asked as often as it allows; it will be asked again at {now + wait:%H:%M:%S} UTC"
+            raise self.error(symbol, problem, retryable=True, retry_after=wait)
+        if wait > timedelta(0):
+            await self._client.sleep(wait.total_seconds())
 
     def _refused(self, symbol: Symbol, refusal: RefusedError, explain: Explain) -> SourceError:
-        now = self._clock.now()
-        wish = retry_after(refusal.retry_after, now)
-        if refusal.status == THROTTLED:
-            self._rests_until = now + (wish or self._rest)
-            return self._resting(symbol)
-        return SourceError(
-            explain(refusal) or f"answered {refusal.answer}; {_meaning(refusal.status)}",
-            source=self.source,
-            symbol=symbol,
-            retryable=refusal.status >= SERVER_FAULT,
-            retry_after=wish,
-        )
+        wish = retry_after(refusal.retry_after, self._clock.now())
+        if refusal.status in self._throttles:
+            return self._throttled(symbol, f"answered {refusal.answer}", wish)
+        problem = explain(refusal) or f"answered {refusal.answer}; {_meaning(refusal.status)}"
+        return self.error(symbol, problem, retryable=refusal.status >= SERVER_FAULT, retry_after=wish)
+
+    def _throttled(self, symbol: Symbol, words: str, wish: timedelta | None) -> SourceError:
+        self._rests_until, self._throttled_by = self._clock.now() + (wish or self._rest), words
+        return self._resting(symbol)
 
     def _resting(self, symbol: Symbol) -> SourceError:
-        return SourceError(
-            f"throttled: answered 429 Too Many Requests; it will be asked again at {self._rests_until:%H:%M:%S} UTC",
-            source=self.source,
-            symbol=symbol,
-            retryable=True,
-            retry_after=self._rests_until - self._clock.now(),
-        )
+        problem = f"throttled: {self._throttled_by}; it will be asked again at {self._rests_until:%H:%M:%S} UTC"
+        return self.error(symbol, problem, retryable=True, retry_after=self._rests_until - self._clock.now())
+
+    @contextmanager
+    def _counted(self, symbol: Symbol) -> Iterator[None]:
+        """Let a call through unless the vendor is left alone; count its failure unless that names its own time."""
+        now = self._clock.now()
+        if now < self._rests_until:
+            raise self._resting(symbol)
+        if wait := self._breaker.wait(now):
+            raise self.error(symbol, self._last_problem, retryable=True, retry_after=wait)
+        try:
+            yield
+        except SourceError as error:
+            if not error.retryable:
+                self._breaker.answered()
+            elif error.retry_after is None:
+                self._last_problem = error.problem
+                self._breaker.failed(self._clock.now())
+            raise
+        self._breaker.answered()
 
     @contextmanager
     def _noted(self, symbol: Symbol) -> Iterator[None]:

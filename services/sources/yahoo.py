@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, time, timedelta
 from operator import itemgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import quote
-from zoneinfo import ZoneInfo
 
 import numpy as np
+from pydantic import Field
 
 from services.domain.prices import Closes, Quote
 from services.ports import EquityPrices
+from services.sources.daily import NEW_YORK, NOT_NEW_YORK
 from services.sources.vendor import Vendor
-from services.sources.wire import DEAREST, EpochSeconds, Price, Wire
+from services.sources.wire import CHEAPEST, DEAREST, EpochSeconds, Price, Wire
 
 if TYPE_CHECKING:
     from datetime import date
@@ -24,9 +25,7 @@ if TYPE_CHECKING:
 
 BASE_URL = "https://query2.finance.yahoo.com"
 REST = timedelta(minutes=15)
-NEW_YORK = ZoneInfo("America/New_York")
 NO_SUCH_SYMBOL = {400, 404, 422}
-NOT_NEW_YORK = "is not traded in US dollars in New York, so it has no New York close; choose a US listing"
 
 
 class _Meta(Wire):
@@ -38,7 +37,7 @@ class _Meta(Wire):
 
 
 class _Columns(Wire):
-    close: tuple[float | None, ...] = ()
+    close: Annotated[tuple[float | None, ...], Field(fail_fast=True)] = ()
 
 
 class _Indicators(Wire):
@@ -47,7 +46,9 @@ class _Indicators(Wire):
 
 class _Result(Wire):
     meta: _Meta
-    timestamp: tuple[EpochSeconds, ...] = ()  # the key is missing where the window is empty
+    timestamp: Annotated[
+        tuple[EpochSeconds, ...], Field(fail_fast=True)
+    ] = ()  # the key is missing where the window is empty
     indicators: _Indicators
 
 
@@ -134,7 +135,7 @@ class Yahoo:
         return {
             datetime.fromtimestamp(stamp, NEW_YORK).date(): close
             for stamp, close in bars
-            if close is not None and 0 < close < DEAREST
+            if close is not None and CHEAPEST <= close < DEAREST
         }
 
     def _quote(self, meta: _Meta, symbol: Symbol) -> Quote | None:

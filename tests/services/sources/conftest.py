@@ -11,10 +11,13 @@ import httpx
 import pytest
 import stamina
 
+from services.sources.http import HttpClient
 from tests.fakes.clock import SetClock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from services.domain.prices import Bars, Closes
 
 ROOT = Path(__file__).parents[3]
 RESPONSES = ROOT / "tests" / "responses"
@@ -52,6 +55,18 @@ class Line:
         return httpx.MockTransport(self.respond)
 
 
+async def no_wait(_seconds: float) -> None:
+    """Let a vendor's limits pass at once."""
+
+
+def by_opening(bars: Bars) -> dict[str, float]:
+    return dict(zip(bars.opened_at.astype(str).tolist(), bars.closes.tolist(), strict=True))
+
+
+def by_day(closes: Closes) -> dict[str, float]:
+    return dict(zip(closes.sessions.astype(str).tolist(), closes.prices.tolist(), strict=True))
+
+
 class Wire(Protocol):
     """Reads the body that a real vendor once sent."""
 
@@ -72,6 +87,11 @@ def clock() -> SetClock:
 @pytest.fixture
 def line() -> Line:
     return Line()
+
+
+@pytest.fixture
+def client(line: Line) -> HttpClient:
+    return HttpClient(transport=line.transport, sleep=no_wait)
 
 
 @pytest.fixture

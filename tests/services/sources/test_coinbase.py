@@ -11,7 +11,7 @@ from services.domain.errors import SourceError
 from services.domain.prices import Symbol
 from services.sources.coinbase import Coinbase
 from services.sources.http import HttpClient
-from tests.services.sources.conftest import RESPONSES, Reply
+from tests.services.sources.conftest import RESPONSES, Reply, by_opening
 
 if TYPE_CHECKING:
     from services.domain.prices import Bars
@@ -44,10 +44,6 @@ async def failure(coinbase: Coinbase, symbol: str = "BTC") -> SourceError:
     return caught.value
 
 
-def by_opening(bars: Bars) -> dict[str, float]:
-    return dict(zip(bars.opened_at.astype(str).tolist(), bars.closes.tolist(), strict=True))
-
-
 async def test_bars_come_oldest_first_and_gaps_stay_gaps(coinbase: Coinbase) -> None:
     bars = await fetch(coinbase, october(30), october(31))
 
@@ -77,6 +73,12 @@ async def test_only_whole_bars_between_start_and_end_are_given(
     bars = await fetch(coinbase, start, end)
 
     assert [f"2026-10-30T{hour}:00:00" for hour in hours] == list(by_opening(bars))
+
+
+async def test_a_bar_that_opens_between_the_hours_is_left_out(coinbase: Coinbase, line: Line) -> None:
+    line.answers(Reply(200, b"[[1793365620, 1, 1, 1, 5.0, 1], [1793365200, 1, 1, 1, 70100.0, 1]]"))
+
+    assert {"2026-10-30T13:00:00": 70100.0} == by_opening(await fetch(coinbase, october(30), october(31)))
 
 
 async def test_the_bar_that_is_still_open_is_left_out_whatever_end_is_asked_for(
@@ -179,6 +181,7 @@ def ticker(**changes: object) -> Reply:
         pytest.param(ticker(price="NaN"), id="nan"),
         pytest.param(ticker(price="Infinity"), id="infinite"),
         pytest.param(ticker(price="1e999"), id="beyond-measure"),
+        pytest.param(ticker(price="1e-400"), id="beneath-measure"),
         pytest.param(ticker(price="0"), id="zero"),
         pytest.param(ticker(price="-70401.01"), id="negative"),
         pytest.param(ticker(price=""), id="empty"),
@@ -188,6 +191,7 @@ def ticker(**changes: object) -> Reply:
         pytest.param(ticker(time="2026-10-30T17:20:41"), id="time-without-zone"),
         pytest.param(ticker(time="now"), id="no-time"),
         pytest.param(ticker(time=None), id="null-time"),
+        pytest.param(ticker(time="9999-12-31T23:59:59-12:00"), id="after-the-end-of-time"),
         pytest.param(Reply(200, b"[]"), id="a-list"),
         pytest.param(Reply(200, b"<html></html>"), id="html"),
     ],

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,8 @@ from services.sources.http import HttpClient, RefusedError, UnreachedError, retr
 from tests.services.sources.conftest import Reply
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from tests.services.sources.conftest import Line
 
 URL = "https://vendor.test/prices"
@@ -84,6 +87,58 @@ async def test_no_answer_within_the_deadline_is_given_up() -> None:
 
     with pytest.raises(UnreachedError, match="gave no answer in time"):
         await client.get(URL, {})
+
+
+async def test_a_server_that_sends_byte_by_byte_is_given_up_at_the_deadline_too() -> None:
+    class Drip(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            while True:
+                yield b" "
+                await asyncio.sleep(0)
+
+    transport = httpx.MockTransport(lambda _request: httpx.Response(200, stream=Drip()))
+    client = HttpClient(transport=transport, deadline=timedelta(microseconds=1))
+
+    with pytest.raises(UnreachedError, match="gave no answer in time"):
+        await client.get(URL, {})
+
+
+async def test_a_packed_body_is_unpacked_and_measured_unpacked(line: Line) -> None:
+    line.answers(Reply(200, gzip.compress(b"x" * 1000), {"Content-Encoding": "gzip"}))
+
+    assert len(await HttpClient(transport=line.transport, largest_body=1000).get(URL, {})) == 1000
+    assert line.requests[0].headers["Accept-Encoding"] == "gzip"
+    with pytest.raises(UnreachedError, match="more than 999 bytes"):
+        await HttpClient(transport=line.transport, largest_body=999).get(URL, {})
+
+
+@pytest.mark.parametrize(
+    ("packing", "body", "words"),
+    [
+        pytest.param("gzip, gzip", gzip.compress(gzip.compress(b"{}")), "packed as nobody asked", id="twice"),
+        pytest.param("br", b"{}", "packed as nobody asked", id="otherwise"),
+        pytest.param("gzip", b"{}", "cannot be unpacked", id="not-at-all"),
+    ],
+)
+async def test_a_body_that_is_packed_wrongly_is_refused(packing: str, body: bytes, words: str) -> None:
+    transport = httpx.MockTransport(
+        lambda _request: httpx.Response(200, stream=httpx.ByteStream(body), headers={"Content-Encoding": packing})
+    )
+
+    with pytest.raises(UnreachedError, match=words):
+        await HttpClient(transport=transport).get(URL, {})
+
+
+async def test_every_try_waits_for_its_turn(line: Line) -> None:
+    line.answers(Reply(500), Reply(500), Reply(200, b"{}"))
+    turns: list[int] = []
+
+    async def turn() -> None:
+        turns.append(len(line.requests))
+
+    await HttpClient(transport=line.transport).get(URL, {}, turn=turn)
+
+    assert turns == [0, 1, 2]
 
 
 async def test_a_body_beyond_all_measure_is_not_read_to_its_end(line: Line) -> None:
@@ -167,6 +222,7 @@ async def test_a_port_where_nobody_listens_is_told() -> None:
         pytest.param("Fri, 20 Nov 2026 18:00:30 -0000", timedelta(seconds=30), id="date-without-a-zone"),
         pytest.param("Fri, 20 Nov 2026 17:59:00 GMT", None, id="past"),
         pytest.param("Fri, 20 Nov 2099 17:59:00 GMT", timedelta(hours=24), id="far-date"),
+        pytest.param("Fri, 99999999999999999999 Nov 2026 17:59:00 GMT", None, id="a-day-beyond-all-numbers"),
     ],
 )
 def test_retry_after_is_read_in_both_forms(header: str | None, expected: timedelta | None) -> None:

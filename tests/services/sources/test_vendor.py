@@ -12,7 +12,8 @@ from pydantic import TypeAdapter
 from services.domain.errors import SourceError
 from services.domain.prices import Symbol
 from services.sources.http import HttpClient
-from services.sources.vendor import Vendor
+from services.sources.pace import Limit
+from services.sources.vendor import ThrottledError, Vendor
 from tests.services.sources.conftest import Reply
 
 if TYPE_CHECKING:
@@ -135,17 +136,204 @@ async def test_a_503_passes_its_wish_on_but_does_not_make_the_vendor_rest(vendor
     assert await ask(vendor) == [1, 2]
 
 
-async def test_calls_keep_their_distance(line: Line, clock: SetClock) -> None:
+class Sleeper:
+    """Sleeps by moving the clock."""
+
+    def __init__(self, clock: SetClock) -> None:
+        self.clock = clock
+        self.slept: list[float] = []
+
+    async def __call__(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.clock.advance(timedelta(seconds=seconds))
+
+
+def paced(line: Line, clock: SetClock, sleeper: Sleeper, *limits: Limit) -> Vendor:
+    client = HttpClient(transport=line.transport, sleep=sleeper)
+    return Vendor(client, clock, source="Acme", base_url="https://acme.test", rest=REST, limits=limits)
+
+
+async def test_calls_beyond_a_burst_wait_for_their_turn(line: Line, clock: SetClock) -> None:
     line.answers(GOOD)
-    client = HttpClient(transport=line.transport)
-    vendor = Vendor(client, clock, source="Acme", base_url="https://a.test", rest=REST, spacing=timedelta(hours=1))
-    await ask(vendor)
+    sleeper = Sleeper(clock)
+    vendor = paced(line, clock, sleeper, Limit(calls=3, per=timedelta(seconds=2)))
 
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0):
-            await ask(vendor)
+    for _call in range(7):
+        await ask(vendor)
 
+    assert [2.0, 2.0] == sleeper.slept
+    assert len(line.requests) == 7
+
+
+async def test_calls_at_the_same_time_get_turns_of_their_own(line: Line, clock: SetClock) -> None:
+    line.answers(GOOD)
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    client = HttpClient(transport=line.transport, sleep=sleep)
+    limits = (Limit(calls=1, per=timedelta(seconds=1)),)
+    vendor = Vendor(client, clock, source="Acme", base_url="https://a.test", rest=REST, limits=limits)
+
+    await asyncio.gather(*(ask(vendor) for _call in range(4)))
+
+    assert [1.0, 2.0, 3.0] == sorted(slept)
+
+
+async def test_a_retry_takes_a_turn_too(line: Line, clock: SetClock) -> None:
+    line.answers(Reply(500), GOOD)
+    sleeper = Sleeper(clock)
+
+    await ask(paced(line, clock, sleeper, Limit(calls=1, per=timedelta(seconds=2))))
+
+    assert [2.0] == sleeper.slept
+
+
+async def test_a_spent_day_is_told_with_its_end_and_nothing_is_asked(line: Line, clock: SetClock) -> None:
+    line.answers(GOOD)
+    quota = Limit(calls=2, per=timedelta(days=1))
+    vendor = paced(line, clock, Sleeper(clock), Limit(calls=1, per=timedelta(seconds=1)), quota)
+    for _call in range(2):
+        await ask(vendor)
+
+    error = await failure(vendor)
+
+    assert "was asked as often as it allows; it will be asked again at 18:00:00 UTC" == error.problem
+    assert (True, timedelta(days=1) - timedelta(seconds=1)) == (error.retryable, error.retry_after)
+    assert len(line.requests) == 2
+    clock.advance(timedelta(days=1))
+    assert await ask(vendor) == [1, 2]
+
+
+async def test_a_vendor_that_keeps_failing_is_left_alone(vendor: Vendor, line: Line, clock: SetClock) -> None:
+    line.answers(Reply(200, b"<html>"))
+    for _call in range(5):
+        await failure(vendor)
+
+    error = await failure(vendor, MARA)
+
+    assert len(line.requests) == 5
+    assert error.problem.startswith("sent a web page instead of prices")
+    assert (True, timedelta(seconds=30)) == (error.retryable, error.retry_after)
+    clock.advance(timedelta(seconds=29))
+    await failure(vendor)
+    assert len(line.requests) == 5
+
+
+async def test_the_pause_doubles_with_each_failed_look_up_to_five_minutes(
+    vendor: Vendor, line: Line, clock: SetClock
+) -> None:
+    line.answers(Reply(200, b"<html>"))
+    for _call in range(5):
+        await failure(vendor)
+
+    pauses = []
+    for _look in range(6):
+        pause = (await failure(vendor)).retry_after
+        assert pause is not None
+        pauses.append(pause.total_seconds())
+        clock.advance(pause)
+        await failure(vendor)
+
+    assert [30.0, 60.0, 120.0, 240.0, 300.0, 300.0] == pauses
+    assert len(line.requests) == 5 + 6
+
+
+async def test_one_call_looks_whether_a_vendor_is_back(line: Line, clock: SetClock) -> None:
+    async def respond(request: httpx.Request) -> httpx.Response:
+        await asyncio.sleep(0)
+        return line.respond(request)
+
+    client = HttpClient(transport=httpx.MockTransport(respond))
+    vendor = Vendor(client, clock, source="Acme", base_url="https://acme.test", rest=REST)
+    line.answers(*[Reply(200, b"<html>")] * 5, GOOD)
+    for _call in range(5):
+        await failure(vendor)
+    clock.advance(timedelta(seconds=30))
+
+    answers = await asyncio.gather(*(ask(vendor) for _call in range(3)), return_exceptions=True)
+
+    assert [[1, 2], SourceError, SourceError] == [one if isinstance(one, list) else type(one) for one in answers]
+    assert [[1, 2]] * 3 == await asyncio.gather(*(ask(vendor) for _call in range(3)))
+
+
+async def test_an_answer_about_one_symbol_shows_that_the_vendor_works(vendor: Vendor, line: Line) -> None:
+    line.answers(*[Reply(200, b"<html>")] * 4, Reply(404), Reply(200, b"<html>"), GOOD)
+    for _call in range(6):
+        await failure(vendor)
+
+    assert await ask(vendor) == [1, 2]
+
+
+async def test_a_throttle_in_an_answer_of_200_makes_the_vendor_rest(
+    vendor: Vendor, line: Line, clock: SetClock
+) -> None:
+    line.answers(GOOD)
+
+    def read(_body: bytes) -> int:
+        raise ThrottledError
+
+    with pytest.raises(SourceError, match="throttled: says that it was asked too often; it will be asked") as caught:
+        await vendor.get("/", {}, symbol=WGMI, read=read)
+
+    assert REST == caught.value.retry_after
+    assert REST == (await failure(vendor, MARA)).retry_after
     assert len(line.requests) == 1
+    clock.advance(REST)
+    assert await ask(vendor) == [1, 2]
+
+
+SECRET = "sk-4242-hush"
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        pytest.param(Reply(403, f"bad token {SECRET}".encode()), id="refused"),
+        pytest.param(Reply(429, SECRET.encode()), id="throttled"),
+        pytest.param(Reply(500), id="down"),
+        pytest.param(Reply(200, f"[{SECRET}]".encode()), id="unreadable"),
+        pytest.param(Reply(200, f'["{SECRET}"]'.encode()), id="unusable"),
+        pytest.param(httpx.ConnectError("no"), id="unreachable"),
+    ],
+)
+async def test_a_key_is_sent_and_never_told(
+    line: Line, clock: SetClock, caplog: pytest.LogCaptureFixture, reply: Reply | Exception
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    line.answers(reply)
+    vendor = Vendor(
+        HttpClient(transport=line.transport),
+        clock,
+        source="Acme",
+        base_url="https://acme.test",
+        rest=REST,
+        headers={"Authorization": f"Token {SECRET}"},
+        secrets=[SECRET],
+    )
+
+    with pytest.raises(SourceError) as caught:
+        await vendor.get(
+            "/", {}, symbol=WGMI, read=NUMBERS.validate_json, explain=lambda refusal: refusal.body.decode() or None
+        )
+
+    assert f"Token {SECRET}" == line.requests[0].headers["Authorization"]
+    assert SECRET not in str(line.requests[0].url)
+    assert SECRET not in str(caught.value)
+    assert SECRET not in f"{[(record.getMessage(), record.args, record.exc_info) for record in caplog.records]}"
+    assert 1 == len(caplog.records)
+
+
+async def test_a_long_complaint_is_cut(vendor: Vendor, line: Line) -> None:
+    line.answers(Reply(400, b"x" * 10_000))
+
+    with pytest.raises(SourceError) as caught:
+        await vendor.get(
+            "/", {}, symbol=WGMI, read=NUMBERS.validate_json, explain=lambda refusal: refusal.body.decode()
+        )
+
+    assert len(str(caught.value)) < 400
 
 
 def told(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:

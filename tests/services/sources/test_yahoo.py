@@ -11,12 +11,11 @@ from services.domain.errors import SourceError
 from services.domain.prices import Symbol
 from services.sources.http import HttpClient
 from services.sources.yahoo import Yahoo
-from tests.services.sources.conftest import RESPONSES, Reply
+from tests.services.sources.conftest import RESPONSES, Reply, by_day
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from services.domain.prices import Closes
     from services.ports import EquityPrices
     from tests.fakes.clock import SetClock
     from tests.services.sources.conftest import Line, Wire
@@ -40,10 +39,6 @@ async def failure(yahoo: Yahoo, symbol: str = "WGMI") -> SourceError:
     with pytest.raises(SourceError) as caught:
         await fetch(yahoo, symbol)
     return caught.value
-
-
-def by_day(closes: Closes) -> dict[str, float]:
-    return dict(zip(closes.sessions.astype(str).tolist(), closes.prices.tolist(), strict=True))
 
 
 def one_bar(close: str = "41.5", stamp: str = "1793367000", meta: Mapping[str, object] = MappingProxyType({})) -> Reply:

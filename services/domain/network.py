@@ -1,0 +1,44 @@
+"""The bitcoin network that the miners work on: how hard it is, how much works on it, and what a block pays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retarget:
+    """The next change of the difficulty, as it is estimated: `change` is a fraction, `height` the block's number."""
+
+    change: float
+    height: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reward:
+    """What a block paid on the average of the last `blocks`, in bitcoin; `fees` are a part of `total`."""
+
+    blocks: int
+    total: float
+    fees: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """The network as one source sees it at `at` (aware UTC); None is what it does not know.
+
+    `hashrate` is in hashes a second, averaged over a day or so; `difficulty` is in units of the easiest one;
+    `fee_rate` is what the next block asks for, in satoshis for each virtual byte.
+    """
+
+    at: datetime
+    source: str
+    hashrate: float | None = None
+    difficulty: float | None = None
+    retarget: Retarget | None = None
+    reward: Reward | None = None
+    fee_rate: float | None = None

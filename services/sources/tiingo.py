@@ -1,0 +1,132 @@
+"""Tiingo: session closes at the end of the day, and the last trade at IEX, a small exchange. Official, with a key."""
+
+from __future__ import annotations
+
+from datetime import UTC, timedelta
+from functools import partial
+from operator import attrgetter
+from typing import TYPE_CHECKING, Annotated, TypeVar
+from urllib.parse import quote
+
+from pydantic import FailFast, Field, TypeAdapter
+
+from services.domain.prices import Quote
+from services.ports import EquityPrices
+from services.sources.daily import final_closes, in_session
+from services.sources.pace import Limit
+from services.sources.vendor import ThrottledError, Vendor
+from services.sources.wire import CHEAPEST, DEAREST, Instant, Price, Wire
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from services.domain.prices import Symbol
+    from services.ports import Clock
+    from services.sources.http import HttpClient, RefusedError
+
+BASE_URL = "https://api.tiingo.com"
+REST = timedelta(minutes=15)
+LIMITS = (Limit(calls=50, per=timedelta(hours=1)), Limit(calls=1000, per=timedelta(days=1)))
+NOT_FOUND = 404
+BIGGEST_SPLIT = 1e6  # of all splits together
+
+T = TypeVar("T")
+
+
+class _Day(Wire):
+    date: Instant
+    close: Price
+    split_factor: Annotated[float, Field(gt=0, lt=BIGGEST_SPLIT, allow_inf_nan=False)] = 1.0
+
+
+class _Last(Wire):
+    ticker: str
+    last: Price | None = None
+    last_sale_timestamp: Instant | None = None
+
+
+class _Complaint(Wire):
+    detail: str
+
+
+_DAYS = TypeAdapter(Annotated[list[_Day], FailFast()])
+_LASTS = TypeAdapter(Annotated[list[_Last], FailFast()])
+
+
+class Tiingo:
+    """An EquitySource over Tiingo's end-of-day prices and its IEX feed, for any ETF or share that is listed in the US.
+
+    Closes are there from 17:30 New York and corrected until 20:00. IEX has a few percent of the volume, and its last
+    trade of a thin ETF may be old; the quote's source says so, and it is None where IEX is shut or tells nothing. A
+    free key has about 50 calls an hour and 1,000 a day, and `prices` makes two. Terms: tiingo.com/about/terms.
+    """
+
+    name = "Tiingo"
+    simulated = False
+
+    def __init__(self, client: HttpClient, clock: Clock, key: str, *, base_url: str = BASE_URL) -> None:
+        self._vendor = Vendor(
+            client,
+            clock,
+            source=self.name,
+            base_url=base_url,
+            rest=REST,
+            limits=LIMITS,
+            headers={"Authorization": f"Token {key}"},
+            secrets=[key],
+        )
+        self._clock = clock
+
+    async def prices(self, symbol: Symbol, since: date) -> EquityPrices:
+        """Fetch the closes of finished sessions from `since` on, and IEX's last trade of the regular hours.
+
+        Tiingo sends closes as they were, and closes adjusted for splits and dividends; adjusted for splits alone, as
+        ours are, they are made here. Until the evening of its first day a split is not known.
+        """
+        ticker, explain = quote(symbol.lower(), safe=""), partial(_explain, symbol)
+        params = {"startDate": f"{since}"}
+        days = await self._vendor.get(
+            f"/tiingo/daily/{ticker}/prices",
+            params,
+            symbol=symbol,
+            read=partial(self._read, _DAYS, symbol),
+            explain=explain,
+        )
+        lasts = await self._vendor.get(
+            f"/iex/{ticker}", {}, symbol=symbol, read=partial(self._read, _LASTS, symbol), explain=explain
+        )
+        closes = final_closes(symbol, self.name, self._adjusted(days, symbol), since, self._clock.now())
+        return EquityPrices(closes=closes, quote=self._quote(lasts, symbol))
+
+    def _read(self, shape: TypeAdapter[T], symbol: Symbol, body: bytes) -> T:
+        """Read a list; an object in its place is a complaint, which comes with status 200 too."""
+        if not body.lstrip().startswith(b"{"):
+            return shape.validate_json(body)
+        complaint = _Complaint.model_validate_json(body).detail
+        if "request allocation" in complaint:
+            raise ThrottledError
+        raise self._vendor.error(symbol, f"refused the request: “{complaint[:200]}”", retryable=False)
+
+    def _adjusted(self, days: list[_Day], symbol: Symbol) -> dict[date, float]:
+        """Divide each close by the splits after it; a split's factor stands on its first day."""
+        closes, factor = {}, 1.0
+        for day in sorted(days, key=attrgetter("date"), reverse=True):
+            price = day.close / factor
+            closes[day.date.astimezone(UTC).date()] = price
+            factor *= day.split_factor
+            if not (CHEAPEST <= price < DEAREST and 1 / BIGGEST_SPLIT < factor < BIGGEST_SPLIT):
+                raise self._vendor.error(symbol, "sent splits beyond all measure", retryable=True)
+        return closes
+
+    def _quote(self, lasts: list[_Last], symbol: Symbol) -> Quote | None:
+        for last in lasts:
+            at = last.last_sale_timestamp
+            if last.ticker.upper() == symbol.upper() and last.last and at and in_session(at, self._clock.now()):
+                return Quote(symbol=symbol, price=last.last, at=at.astimezone(UTC), source="Tiingo IEX")
+        return None
+
+
+def _explain(symbol: Symbol, refusal: RefusedError) -> str | None:
+    if refusal.status == NOT_FOUND:
+        return f"knows no symbol {symbol}; check its spelling, and whether it was renamed"
+    return None

@@ -1,0 +1,267 @@
+"""Garble vendors' answers until one slips through: `python -m tests.bench.fuzz --cases 200000`, by hand."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import math
+import resource
+import sys
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING
+
+import httpx
+import numpy as np
+import stamina
+
+from services.domain.errors import SourceError
+from services.domain.network import Network
+from services.domain.prices import Bars, Closes, Quote, Symbol
+from services.ports import EquityPrices
+from services.sources.catalogue import SOURCES, build_crypto, build_equity, build_network
+from services.sources.http import HttpClient
+from tests.fakes.clock import SetClock
+from tests.fakes.garble import garble
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Iterator, Mapping
+
+ROOT = Path(__file__).parents[2]
+HERE, SHARED = ROOT / "tests" / "responses", ROOT.parent / "shared" / "wire"
+KEYS = {name: "k" for row in SOURCES for name in row.keys}
+LONG_AGO = date(2000, 1, 1)
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+ODD_HEADERS = (
+    "",
+    "0",
+    "-1",
+    "soon",
+    "9" * 5000,
+    "Fri, 99999999999 Nov 2026 17:59:00 GMT",
+    "Fri, 20 Nov 2026 18:10:00 GMT",
+)
+AUTUMN = datetime(2026, 10, 30, 17, 20, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A vendor's good answer: the part of the path that it belongs to, and what must be asked for to get it."""
+
+    vendor: str
+    page: str
+    file: str
+    symbol: str = "WGMI"
+    at: datetime = datetime(2026, 11, 20, 18, tzinfo=UTC)
+    interval: timedelta = HOUR
+    folder: Path = HERE
+
+    def __str__(self) -> str:
+        return f"{self.vendor} {self.folder.name}/{self.file}"
+
+    @property
+    def body(self) -> bytes:
+        """What the vendor sends."""
+        return (self.folder / self.file).read_bytes()
+
+
+def coin(vendor: str, page: str, file: str, at: datetime = AUTUMN, interval: timedelta = HOUR) -> Answer:
+    return Answer(vendor=vendor, page=page, file=file, symbol="BTC", at=at, interval=interval)
+
+
+def network(vendor: str, page: str, file: str) -> Answer:
+    return Answer(vendor=vendor, page=page, file=file, symbol="network")
+
+
+def etf(vendor: str, page: str, file: str, symbol: str = "WGMI") -> Answer:
+    return Answer(vendor=vendor, page=page, file=file, symbol=symbol)
+
+
+OWN = (
+    etf("yahoo", "chart", "yahoo_chart.json"),
+    etf("yahoo", "chart", "yahoo_chart_empty_window.json"),
+    etf("yahoo", "chart", "yahoo_not_found.json"),
+    etf("nasdaq", "historical", "nasdaq_historical.json"),
+    etf("nasdaq", "historical", "nasdaq_unknown.json"),
+    etf("alpaca", "stocks/bars", "alpaca_stock_bars.json"),
+    etf("alpaca", "trades/latest", "alpaca_stock_trades.json"),
+    etf("tiingo", "daily", "tiingo_daily.json"),
+    etf("tiingo", "iex", "tiingo_iex.json"),
+    etf("tiingo", "daily", "tiingo_spent.json"),
+    etf("twelvedata", "series", "twelvedata_series.json"),
+    etf("twelvedata", "series", "twelvedata_error.json"),
+    coin("coinbase", "candles", "coinbase_candles.json"),
+    coin("coinbase", "ticker", "coinbase_ticker.json"),
+    coin("kraken", "OHLC", "kraken_ohlc.json"),
+    coin("kraken", "Trades", "kraken_trades.json"),
+    coin("bitstamp", "ohlc", "bitstamp_ohlc.json"),
+    coin("bitstamp", "ticker", "bitstamp_ticker.json"),
+    coin("binance", "klines", "binance_klines.json"),
+    coin("binance", "trades", "binance_trades.json"),
+    coin("alpaca", "crypto/us/bars", "alpaca_crypto_bars.json"),
+    coin("alpaca", "latest/trades", "alpaca_crypto_trades.json"),
+    network("mempool", "hashrate", "mempool_hashrate.json"),
+    network("mempool", "difficulty-adjustment", "mempool_adjustment.json"),
+    network("mempool", "reward-stats", "mempool_rewards.json"),
+    network("mempool", "fees", "mempool_fees.json"),
+    network("blockchain", "charts", "blockchain_hashrate.json"),
+)
+RECORDED = (
+    etf("yahoo", "chart", "yahoo_chart_1d_AAPL_dividend.json", "AAPL"),
+    etf("yahoo", "chart", "yahoo_chart_range6mo_AAPL.json", "AAPL"),
+    etf("yahoo", "chart", "yahoo_chart_1d_NVDA_split.json", "NVDA"),
+    etf("yahoo", "chart", "yahoo_chart_1d_QQQ.json", "QQQ"),
+    etf("yahoo", "chart", "yahoo_chart_1m_empty_no_timestamp.json", "AAPL"),
+    etf("yahoo", "chart", "SYNTH_yahoo_chart_null_last_bar.json", "QQQ"),
+    etf("yahoo", "chart", "yahoo_error_404.json"),
+    etf("yahoo", "chart", "yahoo_error_401_crumb.json"),
+    etf("nasdaq", "historical", "nasdaq_historical.json", "AAPL"),
+    etf("nasdaq", "historical", "SYNTH_stooq_pow_interstitial.html"),
+    etf("nasdaq", "historical", "stooq_daily.csv"),
+    etf("alpaca", "stocks/bars", "alpaca_stock_bars_1Day.json", "AAPL"),
+    etf("alpaca", "stocks/bars", "alpaca_error_403_sip.json"),
+    etf("tiingo", "daily", "tiingo_eod_GOOGL.json", "GOOGL"),
+    etf("tiingo", "daily", "tiingo_error_429.json"),
+    etf("tiingo", "iex", "tiingo_iex_30min_GOOGL.json", "GOOGL"),
+    etf("twelvedata", "series", "twelvedata_time_series_1day.json", "AAPL"),
+    etf("twelvedata", "series", "twelvedata_error_429.json"),
+    coin("coinbase", "candles", "coinbase_candles_1h_one_row.json", datetime(2024, 3, 13, 13, tzinfo=UTC)),
+    coin(
+        "coinbase",
+        "candles",
+        "SYNTH_coinbase_candles_1h_newest_first_gap.json",
+        datetime(2025, 11, 28, 23, 59, tzinfo=UTC),
+    ),
+    coin("coinbase", "ticker", "coinbase_error_404.json"),
+    coin("coinbase", "ticker", "coinbase_error_400_too_many.json"),
+    coin("kraken", "OHLC", "kraken_ohlc_1m_XBTUSD.json", datetime(2026, 9, 3, 6, 4, tzinfo=UTC), timedelta(minutes=1)),
+    coin("kraken", "OHLC", "kraken_error_throttled.json"),
+    coin("kraken", "OHLC", "kraken_error_unknown_pair.json"),
+    coin("kraken", "Trades", "kraken_ticker_XBTUSD.json"),
+    coin("kraken", "Trades", "kraken_time.json"),
+    coin("bitstamp", "ohlc", "bitstamp_ohlc_1h.json", datetime(2024, 3, 13, 13, tzinfo=UTC)),
+    coin("bitstamp", "ticker", "bitstamp_ticker.json"),
+    coin("binance", "klines", "binance_klines.json", datetime(2017, 7, 4, tzinfo=UTC)),
+    coin("alpaca", "crypto/us/bars", "alpaca_crypto_bars.json", datetime(2022, 3, 9, 7, tzinfo=UTC)),
+    network("mempool", "hashrate", "mempool_hashrate_3d.json"),
+    network("mempool", "difficulty-adjustment", "mempool_difficulty_adjustment.json"),
+    network("mempool", "reward-stats", "mempool_reward_stats_100.json"),
+    network("mempool", "fees", "mempool_fees_recommended.json"),
+    network("mempool", "hashrate", "mempool_error_500.json"),
+    network("blockchain", "charts", "DOC_blockchain_info_chart_hash-rate.json"),
+)
+ANSWERS = OWN + tuple(replace(answer, folder=SHARED) for answer in RECORDED if SHARED.exists())
+
+
+class WrongError(Exception):
+    """Something came of an answer that nobody may be told."""
+
+
+async def examine(answer: Answer, seed: int) -> int:
+    """Garble one answer, and ask for all that its vendor has; count what was given in spite of it.
+
+    Raises WrongError where that is not as promised; any exception but SourceError comes through.
+    """
+    random = Random(seed)  # noqa: S311 -- to garble, not to hide
+    garbled = garble(answer.body, random)
+    status = random.choice([200, 200, 200, 200, 200, 400, 404, 429, 500, 503])
+    headers = {"Retry-After": random.choice(ODD_HEADERS)} if random.random() < 0.3 else {}
+    good = {other.page: other.body for other in reversed(OWN) if other.vendor == answer.vendor}
+
+    def respond(request: httpx.Request) -> httpx.Response:
+        if answer.page in request.url.path:
+            return httpx.Response(status, content=garbled, headers=headers)
+        return httpx.Response(200, content=next(body for page, body in good.items() if page in request.url.path))
+
+    client = HttpClient(transport=httpx.MockTransport(respond), sleep=_at_once)
+    given = 0
+    for asked in ask(answer, client):
+        try:
+            given += check(await asked)
+        except SourceError as error:
+            if len(str(error)) > 1000:
+                raise WrongError(f"{len(str(error))} letters of complaint") from error
+    return given
+
+
+def ask(answer: Answer, client: HttpClient) -> Iterator[Awaitable[object]]:
+    """Ask a vendor for all that it has, one thing after the other."""
+    clock, symbol = SetClock(answer.at), Symbol(answer.symbol)
+    row = next(row for row in SOURCES if row.name == answer.vendor)
+    if answer.symbol == "network":
+        yield build_network(row.name, client, clock).network()
+    elif answer.symbol == "BTC":
+        crypto = build_crypto(row.name, client, clock, keys=KEYS)
+        yield crypto.bars(symbol, answer.interval, answer.at - 24 * answer.interval, answer.at)
+        yield crypto.quote(symbol)
+    else:
+        yield build_equity(row.name, client, clock, keys=KEYS).prices(symbol, LONG_AGO)
+
+
+def check(found: object) -> int:
+    """See that every number is a finite one above zero, and every column ascends; count the prices."""
+    match found:
+        case EquityPrices(closes=closes, quote=quote):
+            return check(closes) + check(quote)
+        case Closes(sessions=keys, prices=prices) | Bars(opened_at=keys, closes=prices):
+            if not (np.all(np.isfinite(prices) & (prices > 0)) and np.all(keys[1:] > keys[:-1])):
+                raise WrongError(f"{found}")
+            return len(prices)
+        case Quote(price=price, at=at):
+            _positive(price)
+            if at.utcoffset() != timedelta(0):
+                raise WrongError(f"{found}")
+        case Network():
+            _check_network(found)
+    return int(found is not None)
+
+
+def _check_network(found: Network) -> None:
+    for number in (found.hashrate, found.difficulty):
+        _positive(1.0 if number is None else number)
+    if found.reward is not None and not 0 <= found.reward.fees <= found.reward.total < math.inf:
+        raise WrongError(f"{found}")
+    if found.retarget is not None and not -1 < found.retarget.change < math.inf:
+        raise WrongError(f"{found}")
+
+
+def _positive(number: float) -> None:
+    if not 0 < number < math.inf:
+        raise WrongError(f"{number}")
+
+
+async def _at_once(_seconds: float) -> None:
+    """Let a vendor's limits pass."""
+
+
+async def _run(cases: int, seed: int) -> Mapping[str, int]:
+    given = dict.fromkeys(map(str, ANSWERS), 0)
+    for case in range(cases):
+        answer = ANSWERS[case % len(ANSWERS)]
+        try:
+            given[str(answer)] += await examine(answer, seed + case)
+        except Exception:
+            print(f"{answer}, seed {seed + case}:", file=sys.stderr)  # noqa: T201 -- a script
+            raise
+    return given
+
+
+def main() -> None:
+    """Run the cases, and tell how many prices came of each answer and how much memory it took."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cases", type=int, default=20_000)
+    parser.add_argument("--seed", type=int, default=0)
+    chosen = parser.parse_args()
+    logging.disable(logging.WARNING)
+    with stamina.set_testing(testing=True, attempts=1):
+        given = asyncio.run(_run(chosen.cases, chosen.seed))
+    for name, count in given.items():
+        print(f"{count:>9,} prices of {name}")  # noqa: T201 -- a script
+    print(f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MB at most")  # noqa: T201 -- a script
+
+
+if __name__ == "__main__":
+    main()
