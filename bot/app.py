@@ -88,9 +88,10 @@ async def build(
         stack.push_async_callback(vendors.aclose)
         client = await stack.enter_async_context(_slack_client(settings))
         history = History(
-            equity=equity or _equity(settings, vendors, clock),
-            crypto=crypto or _crypto(settings, vendors, clock),
+            equities=[equity] if equity else _equities(settings, vendors, clock),
+            cryptos=[crypto] if crypto else _cryptos(settings, vendors, clock),
             store=store,
+            witnessed=not (settings.simulated or equity or crypto),
         )
         market = Market(history=history)
         outbox = Outbox(store=store, notifier=SlackNotifier(client, clock), clock=clock)
@@ -241,16 +242,20 @@ async def _slack_client(settings: Settings) -> AsyncIterator[AsyncWebClient]:
         )
 
 
-def _equity(settings: Settings, vendors: HttpClient, clock: Clock) -> EquitySource:
-    urls = {"yahoo": settings.yahoo_url}
-    return build_equity(settings.etf_source, vendors, clock, base_url=urls.get(settings.etf_source), seed=settings.seed)
+def _equities(settings: Settings, vendors: HttpClient, clock: Clock) -> list[EquitySource]:
+    urls, keys = settings.source_urls, settings.source_keys
+    return [
+        build_equity(name, vendors, clock, base_url=urls.get(name), seed=settings.seed, keys=keys)
+        for name in settings.etf_sources
+    ]
 
 
-def _crypto(settings: Settings, vendors: HttpClient, clock: Clock) -> CryptoSource:
-    urls = {"coinbase": settings.coinbase_url}
-    return build_crypto(
-        settings.crypto_source, vendors, clock, base_url=urls.get(settings.crypto_source), seed=settings.seed
-    )
+def _cryptos(settings: Settings, vendors: HttpClient, clock: Clock) -> list[CryptoSource]:
+    urls, keys = settings.source_urls, settings.source_keys
+    return [
+        build_crypto(name, vendors, clock, base_url=urls.get(name), seed=settings.seed, keys=keys)
+        for name in settings.crypto_sources
+    ]
 
 
 def _secret(value: SecretStr | None) -> str:

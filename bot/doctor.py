@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from bot.app import App
     from bot.settings import Settings
     from services.domain.prices import Quote
-    from services.ports import Clock
+    from services.ports import Clock, CryptoSource, EquitySource
 
 T = TypeVar("T")
 
@@ -60,8 +60,9 @@ async def examine(settings: Settings) -> list[Finding]:
     """Check everything; nothing is kept but an empty database, which is made ready."""
     database = await check_database(settings.database_url)
     async with build(settings.model_copy(update={"database_url": "sqlite://"})) as app:
-        etf, crypto = await check_etf(app), await check_crypto(app)
-        return [ok("settings", "complete"), database, etf, crypto, *await check_slack(app)]
+        sources = [await check_etf(app, source) for source in app.history.equities]
+        sources += [await check_crypto(app, source) for source in app.history.cryptos]
+        return [ok("settings", "complete"), database, *sources, *await check_slack(app)]
 
 
 def ok(check: str, found: str) -> Finding:
@@ -81,30 +82,30 @@ async def check_database(url: str) -> Finding:
     return ok("database", f"{store.name}: reachable, with this version's schema")
 
 
-async def check_etf(app: App) -> Finding:
-    """Ask the ETF source once."""
-    source, symbol = app.history.equity, app.settings.pair.etf
+async def check_etf(app: App, source: EquitySource) -> Finding:
+    """Ask a source of ETF prices once."""
+    check, symbol = f"ETF source {source.name}", app.settings.pair.etf
     try:
         since = (app.clock.now() - RECENT).date()
         answer, took = await _timed(source.prices(symbol, since))
     except SourceError as error:
-        return _fail("ETF source", str(error), _try("MINERPULSE_ETF_SOURCE", "MINERPULSE_YAHOO_URL", error))
+        return _fail(check, str(error), _try("MINERPULSE_ETF_SOURCES", error))
     if answer.quote is None and not len(answer.closes):
-        return _fail("ETF source", f"{source.name} has no recent {symbol} price", "Check MINERPULSE_ETF.")
+        return _fail(check, f"{source.name} has no recent {symbol} price", "Check MINERPULSE_ETF.")
     price = _quoted(answer.quote, app.clock.now()) if answer.quote else f"closed at {answer.closes.prices[-1]:,.2f}"
-    return ok("ETF source", f"{source.name}: {symbol} {price}; answered in {took:.2f} s")
+    return ok(check, f"{symbol} {price}; answered in {took:.2f} s")
 
 
-async def check_crypto(app: App) -> Finding:
-    """Ask the cryptocurrency source once."""
-    source, symbol = app.history.crypto, app.settings.pair.crypto
+async def check_crypto(app: App, source: CryptoSource) -> Finding:
+    """Ask a source of cryptocurrency prices once."""
+    check, symbol = f"crypto source {source.name}", app.settings.pair.crypto
     try:
         quote, took = await _timed(source.quote(symbol))
     except SourceError as error:
-        return _fail("crypto source", str(error), _try("MINERPULSE_CRYPTO_SOURCE", "MINERPULSE_COINBASE_URL", error))
+        return _fail(check, str(error), _try("MINERPULSE_CRYPTO_SOURCES", error))
     if quote is None:
-        return _fail("crypto source", f"{source.name} has no {symbol} price", "Check MINERPULSE_CRYPTO.")
-    return ok("crypto source", f"{source.name}: {symbol} {_quoted(quote, app.clock.now())}; answered in {took:.2f} s")
+        return _fail(check, f"{source.name} has no {symbol} price", "Check MINERPULSE_CRYPTO.")
+    return ok(check, f"{symbol} {_quoted(quote, app.clock.now())}; answered in {took:.2f} s")
 
 
 async def check_slack(app: App) -> list[Finding]:
@@ -171,10 +172,10 @@ def _skip(check: str, found: str, next_step: str = "") -> Finding:
     return Finding(check=check, verdict=Verdict.SKIP, found=found, next_step=next_step)
 
 
-def _try(source: str, url: str, error: SourceError) -> str:
+def _try(setting: str, error: SourceError) -> str:
     if error.retryable:
-        return f"Try again in a minute; then check the network and {url}."
-    return f"Check the symbols, {source} and {url}."
+        return f"Try again in a minute; then check the network, or leave it out of {setting}."
+    return f"Check the symbols, or leave it out of {setting}."
 
 
 async def _timed(call: Awaitable[T]) -> tuple[T, float]:

@@ -8,21 +8,24 @@ from contextlib import contextmanager
 from datetime import timedelta
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Self
 
 from dotenv import dotenv_values
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from bot.values import (  # noqa: TC001 -- pydantic reads the types at run time
+    SIMULATED,
+    Addresses,
     AppToken,
     BotToken,
+    CryptoSources,
     DatabaseUrl,
+    EtfSources,
     FolderUrl,
     LogLevel,
     SigningSecret,
     Ticker,
-    Url,
 )
 from services.domain.errors import SettingsError
 from services.domain.prices import Pair, Symbol
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
 
 ENV_FILE = Path(".env")
 PREFIX = "MINERPULSE_"
+KEYS = ("alpaca_key_id", "alpaca_secret_key", "tiingo_key", "twelvedata_key")
 PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy")
 
 
@@ -89,16 +93,22 @@ class Settings(BaseSettings):
     )
     etf: Ticker = Field(default="WGMI", description="The ETF of the pair that the board shows.")
     crypto: Ticker = Field(default="BTC", description="The cryptocurrency that the ETF is held against.")
-    etf_source: Literal["yahoo", "simulated"] = Field(
-        default="yahoo", description="Where ETF prices come from: yahoo or simulated."
+    etf_sources: EtfSources = Field(
+        default=("yahoo", "nasdaq"),
+        description="Where ETF prices come from, in order: of yahoo, nasdaq, alpaca, tiingo, twelvedata; or simulated.",
     )
-    crypto_source: Literal["coinbase", "simulated"] = Field(
-        default="coinbase", description="Where cryptocurrency prices come from: coinbase or simulated."
+    crypto_sources: CryptoSources = Field(
+        default=("coinbase", "kraken", "bitstamp"),
+        description="Where bitcoin's prices come from: of coinbase, kraken, bitstamp, binance, alpaca; or simulated.",
     )
+    alpaca_key_id: SecretStr | None = Field(default=None, description="Alpaca's key ID, where alpaca is a source.")
+    alpaca_secret_key: SecretStr | None = Field(default=None, description="Alpaca's secret key, beside its key ID.")
+    tiingo_key: SecretStr | None = Field(default=None, description="Tiingo's API token, where tiingo is a source.")
+    twelvedata_key: SecretStr | None = Field(default=None, description="Twelve Data's key, where it is a source.")
     seed: int = Field(default=1, ge=0, description="Which simulated market to draw; the same number, the same prices.")
-    yahoo_url: Url = Field(default="https://query2.finance.yahoo.com", description="Where Yahoo's charts are fetched.")
-    coinbase_url: Url = Field(
-        default="https://api.exchange.coinbase.com", description="Where Coinbase's candles are fetched."
+    source_urls: Addresses = Field(
+        default_factory=dict,
+        description="Where sources are called instead of at home, as in yahoo=http://127.0.0.1:8080; for proxies.",
     )
     tick_seconds: int = Field(
         default=60, ge=15, le=900, description="How often the market is looked at, in seconds, from 15 to 900."
@@ -115,7 +125,13 @@ class Settings(BaseSettings):
     @property
     def simulated(self) -> bool:
         """Whether any leg is made up."""
-        return "simulated" in (self.etf_source, self.crypto_source)
+        return SIMULATED in (*self.etf_sources, *self.crypto_sources)
+
+    @property
+    def source_keys(self) -> dict[str, str]:
+        """The vendors' keys that are set, by the name of their setting."""
+        keys = {name: getattr(self, name) for name in KEYS}
+        return {name: key.get_secret_value() for name, key in keys.items() if key}
 
     @property
     def tick_every(self) -> timedelta:

@@ -6,7 +6,9 @@ import re
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
+from pydantic_settings import NoDecode
 
+SIMULATED = "simulated"
 _SYMBOL = re.compile(r"[A-Z][A-Z0-9.]{0,9}", re.ASCII)
 
 
@@ -47,6 +49,31 @@ def _database_url(text: str) -> str:
     return text
 
 
+def _names(text: object) -> object:
+    """Read a list of names, in their order; a tuple is one already."""
+    return tuple(word.lower() for word in re.split(r"[,\s]+", text) if word) if isinstance(text, str) else text
+
+
+def _choice(names: tuple[str, ...]) -> tuple[str, ...]:
+    if not names:
+        raise ValueError("it names no source")
+    if len(set(names)) < len(names):
+        raise ValueError("it names a source twice")
+    if SIMULATED in names and len(names) > 1:
+        raise ValueError("simulated prices stand alone; name it by itself, or only vendors")
+    return names
+
+
+def _addresses(text: object) -> object:
+    """Read addresses by name, as in yahoo=http://127.0.0.1:8080; a mapping is one already."""
+    if not isinstance(text, str):
+        return text
+    pairs = [word.partition("=") for word in re.split(r"[,\s]+", text) if word]
+    if any(not (name and mark and address) for name, mark, address in pairs):
+        raise ValueError("it is no list of addresses; write it as in yahoo=http://127.0.0.1:8080")
+    return {name.lower(): _url(address) for name, _mark, address in pairs}
+
+
 def _upper(text: object) -> object:
     return text.upper() if isinstance(text, str) else text
 
@@ -58,4 +85,17 @@ Ticker = Annotated[str, AfterValidator(_symbol)]
 Url = Annotated[str, AfterValidator(_url)]
 FolderUrl = Annotated[str, AfterValidator(_folder_url)]
 DatabaseUrl = Annotated[str, AfterValidator(_database_url)]
+EtfSources = Annotated[
+    tuple[Literal["yahoo", "nasdaq", "alpaca", "tiingo", "twelvedata", "simulated"], ...],
+    NoDecode,
+    BeforeValidator(_names),
+    AfterValidator(_choice),
+]
+CryptoSources = Annotated[
+    tuple[Literal["coinbase", "kraken", "bitstamp", "binance", "alpaca", "simulated"], ...],
+    NoDecode,
+    BeforeValidator(_names),
+    AfterValidator(_choice),
+]
+Addresses = Annotated[dict[str, str], NoDecode, BeforeValidator(_addresses)]
 LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper)]

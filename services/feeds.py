@@ -85,6 +85,8 @@ class EquityFeeds:
                 known = EquityFeed(closes=await self.store.load_closes(symbol, self.source.name, BEGINNING))
             if _is_wanted(known, now, sessions):
                 known = replace(await self._fetch(symbol, known, now, sessions), asked_at=now)
+            elif not sessions.state(now).is_open:
+                known = await self._share(known, now)
             if len(known.closes):
                 self._known[symbol] = known
             return known
@@ -100,10 +102,18 @@ class EquityFeeds:
                 answer = await self.source.prices(symbol, min(whole, known.closes.sessions[0].astype(object)))
         except SourceError as error:
             return replace(known, problem=str(error))
+        if known.quote is not None and answer.quote is not None and answer.quote.at < known.quote.at:
+            return replace(known, problem=None)  # out of an older cache, closes and all; it is asked again
         final = _final(answer, sessions, now)
         closes = await (self._replace(final) if rebased and len(final) else self._merge(known.closes, final, now))
         quote, problem = _newer(None if rebased else known.quote, answer.quote, now)
         return EquityFeed(closes=closes, quote=quote, problem=problem, answered_at=now)
+
+    async def _share(self, known: EquityFeed, now: datetime) -> EquityFeed:
+        """Take over what another process has been told meanwhile, so that no two of them contradict each other."""
+        since = (now - 2 * REVISED).date()
+        news = _news(known.closes, await self.store.load_closes(known.closes.symbol, self.source.name, since))
+        return replace(known, closes=_merge_closes(known.closes, news)) if len(news) else known
 
     async def _replace(self, closes: Closes) -> Closes:
         log.info("%s has rewritten the history of %s, as after a split", closes.source, closes.symbol)

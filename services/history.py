@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from services.feeds import CoinFeed, EquityFeed
     from services.ports import CryptoSource, EquitySource, HistoryStore
 
+OF_THAT_INSTANT = timedelta(minutes=2)  # a minute's bar ends on the whole minute
 LIVE_AT_MOST = timedelta(minutes=20)  # a trade older than this is no live price
 COINS = frozenset(map(Symbol, ("BTC", "ETH", "LTC", "BCH", "XRP", "SOL", "DOGE")))  # any other symbol is a share
 
@@ -95,8 +96,12 @@ class History:
         failures = [one for one in answers if isinstance(one, SourceError)]
         if not minutes:
             raise failures[0]
-        known = [(bars.source, bars.last_complete(at)) for bars in minutes]
-        quotes = [Quote(symbol=symbol, price=found[0], at=found[1], source=source) for source, found in known if found]
+        known = [(bars.source, found) for bars in minutes if (found := bars.last_complete(at))]
+        quotes = [
+            Quote(symbol=symbol, price=price, at=ended_at, source=source)
+            for source, (price, ended_at) in known
+            if at - ended_at <= OF_THAT_INSTANT
+        ]
         return self._told(quotes, COIN, at) if quotes else None
 
     async def _share(self, symbol: Symbol, now: datetime) -> Leg:

@@ -97,12 +97,10 @@ class MarketView:
     def seen_by(self, rule: Rule) -> Snapshot | None:
         """Choose what a rule looks at; None where a live rule has nothing live to look at.
 
-        A rule at close always sees the last close. Other rules see the live prices, and outside the session, or
-        until the ETF's first trade of the day, the last close; never where a source fails in the session.
+        A rule at close always sees the last close. Other rules see the live prices, and outside the session the last
+        close.
         """
-        if rule.at_close:
-            return self.close
-        if self.live is None and (self.awaits_trade or not self.market.is_open):
+        if rule.at_close or (self.live is None and not self.market.is_open):
             return self.close
         return self.live
 
@@ -110,7 +108,7 @@ class MarketView:
         """Read a rule's metric, or say why it cannot be read."""
         seen = self.seen_by(rule)
         if seen is None:
-            return Observation(at=self.now, value=None, reason=self.live_reason)
+            return Observation(at=self.now, value=None, reason=self.live_reason, waiting=self.awaits_trade)
         if not seen.trust.verdict.usable:
             return Observation(at=seen.at, value=None, reason="; ".join(seen.trust.reasons), closing=not seen.live)
         measured = seen.measurements[rule.window or Window.D1]

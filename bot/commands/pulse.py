@@ -57,7 +57,7 @@ async def _from_files(etf: Path, btc: Path) -> MarketView:
     store = await SqlStore.open(MEMORY)
     try:
         sources = FileEquity(etf, WGMI_BTC.etf), FileCrypto(btc, WGMI_BTC.crypto)
-        market = Market(history=History(equity=sources[0], crypto=sources[1], store=store))
+        market = Market(history=History([sources[0]], [sources[1]], store, witnessed=False))
         view = await market.view(WGMI_BTC, as_of)
         return replace(view, problems=(*files.warnings, *view.problems))
     finally:

@@ -44,13 +44,15 @@ class Status(Enum):
 class Observation:
     """The value of a rule's metric at the instant `at`; None where it cannot be trusted or taken, with the reason.
 
-    At a session's close (`closing`) the value is final for that session and hold times count as zero.
+    At a session's close (`closing`) the value is final for that session and hold times count as zero. `waiting` tells
+    that a session has only just begun: there is nothing to see yet, and nothing has been lost.
     """
 
     at: datetime
     value: float | None
     reason: str = ""
     closing: bool = False
+    waiting: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,13 +107,15 @@ class Decision:
 def decide(state: RuleState, observation: Observation, rule: Rule, now: datetime) -> Decision:
     """Take a rule's state through one observation.
 
-    1. Without a usable value nothing fires or resolves; the time it went dark is kept, and a breach is forgotten:
+    1. While a session's first trade is awaited nothing changes. Without a usable value nothing fires or resolves; the time it went dark is kept, and a breach is forgotten:
        what nobody saw was not held.
     2. Past the threshold on a watched side, the breach must last for the hold; then the rule fires on that side and,
        where it was firing on the other, resolves that first.
     3. Below the clear level a firing rule resolves.
     4. Between the two nothing changes, except that a breach that was not yet held is forgotten.
     """
+    if observation.waiting:
+        return Decision(state=state, reason=f"nothing decided yet: {observation.reason}")
     if observation.value is None:
         return Decision(
             state=replace(_without_breach(state), dark_at=state.dark_at or now),
