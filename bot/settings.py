@@ -14,7 +14,7 @@ from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from bot.values import (  # noqa: TC001 -- pydantic reads the types at run time
+from bot.values import (
     SIMULATED,
     Addresses,
     AppToken,

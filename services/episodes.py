@@ -93,6 +93,7 @@ class OpenEpisodes:
                 etf=etf,
                 crypto=crypto,
                 simulated=view.simulated,
+                trust=view.trust(watch.rule),
                 reason=reason,
             )
             draft = self._drafts[_key(watch, side)] = Draft(alert, 0, None)
@@ -179,7 +180,7 @@ def _restamp(alert: Alert, rule: Rule, observation: Observation, view: MarketVie
     if observation.value is None or observation.at < alert.as_of:
         return alert
     etf, crypto = view.stamps(rule)
-    return replace(alert, as_of=observation.at, etf=etf, crypto=crypto)
+    return replace(alert, as_of=observation.at, etf=etf, crypto=crypto, trust=view.trust(rule))
 
 
 def _worth_telling(told: Alert, alert: Alert) -> bool:

@@ -200,7 +200,7 @@ def _is_wanted(known: EquityFeed, now: datetime, sessions: Sessions) -> bool:
         return False
     last = sessions.last_closed(now)
     missing = not len(known.closes) or bool(known.closes.sessions[-1] < sessions.days[last])
-    if known.answered_at is not None and known.quote is None:
+    if known.answered_at is not None and known.quote is None and known.problem is None:
         return missing and now - known.asked_at >= PATIENCE
     if known.answered_at is None or missing or sessions.state(now).is_open:
         return True

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from services.feeds import CoinFeed, EquityFeed
     from services.ports import CryptoSource, EquitySource, HistoryStore
 
+AND = " and "
 OF_THAT_INSTANT = timedelta(minutes=2)  # a minute's bar ends on the whole minute
 LIVE_AT_MOST = timedelta(minutes=20)  # a trade older than this is no live price
 COINS = frozenset(map(Symbol, ("BTC", "ETH", "LTC", "BCH", "XRP", "SOL", "DOGE")))  # any other symbol is a share
@@ -73,7 +74,7 @@ class History:
     @property
     def simulated(self) -> bool:
         """Whether any source is simulated."""
-        return any(source.simulated for source in (*self.equities, *self.cryptos))
+        return any(one.simulated for one in self.equities) or any(one.simulated for one in self.cryptos)
 
     def sessions(self, now: datetime) -> Sessions:
         """Build the calendar that the history of `now` needs."""
@@ -125,7 +126,12 @@ class History:
 
     def _odd(self, past: Judged, told: Told) -> Trust:
         """Suspect a last trade that only one source tells and that is far from anything before."""
-        if not self.witnessed or told.quote is None or told.witnesses != 1:
+        if (
+            not self.witnessed
+            or told.quote is None
+            or told.trust.verdict is not Verdict.DEGRADED
+            or AND in told.quote.source
+        ):
             return Trust()
         reason = spike(past.agreed, told.quote.price)
         return Trust() if reason is None else Trust(verdict=Verdict.SUSPECT, reasons=(reason,))

@@ -104,6 +104,11 @@ class MarketView:
             return self.close
         return self.live
 
+    def trust(self, rule: Rule) -> Trust:
+        """Tell how far the prices that a rule looks at can be relied on."""
+        seen = self.seen_by(rule)
+        return seen.trust if seen else FULL
+
     def observe(self, rule: Rule) -> Observation:
         """Read a rule's metric, or say why it cannot be read."""
         seen = self.seen_by(rule)
@@ -231,9 +236,9 @@ class Market:
         apart = SHARES_APART if etf.is_share and crypto.is_share else SAME_INSTANT
         left, right = [await self._read(leg, as_of, market, apart) for leg in (etf, crypto)]
         if left is None:
-            return None, _apart(etf.quote, crypto.quote, as_of)
+            return None, _apart(etf.quote, crypto.quote, as_of, market)
         if right is None:
-            return None, _apart(crypto.quote, etf.quote, as_of)
+            return None, _apart(crypto.quote, etf.quote, as_of, market)
         rows = closes.before(market.session).with_live(
             market.session, as_of, etf=left.quote.price, crypto=right.quote.price
         )
@@ -254,9 +259,7 @@ class Market:
         return None if told is None or told.quote is None else Trade(told.quote, told.trust)
 
 
-def snapshot(
-    aligned: Aligned, stamps: tuple[LegStamp, LegStamp] | None = None, *, trust: Trust = FULL
-) -> Snapshot:
+def snapshot(aligned: Aligned, stamps: tuple[LegStamp, LegStamp] | None = None, *, trust: Trust = FULL) -> Snapshot:
     """Measure the last row of `aligned` over every window."""
     etf, crypto = stamps or (
         _close_stamp(aligned, str(aligned.pair.etf), aligned.etf_source, float(aligned.etf[-1])),
@@ -286,11 +289,12 @@ def _trust(leg: Leg, aligned: Aligned) -> Trust:
     return leg.past.trust(aligned.sessions[-1] if leg.is_share else aligned.at[-1])
 
 
-def _apart(leg: Quote, other: Quote, as_of: datetime) -> str:
+def _apart(leg: Quote, other: Quote, as_of: datetime, market: MarketState) -> str:
     """Say why a leg has no price at the other one's instant."""
+    traded_at = min(leg.at, market.closes_at)
     if leg.symbol in COINS:
         return f"no {leg.symbol} price at {as_of:%H:%M} UTC, when {other.symbol} last traded"
-    return f"the {other.symbol} quote is {int((leg.at - as_of).total_seconds())} s older than {leg.symbol}'s"
+    return f"the {other.symbol} quote is {int((traded_at - as_of).total_seconds())} s older than {leg.symbol}'s"
 
 
 def implied_gap(closes: Aligned, crypto: Quote | None, now: datetime) -> Gap | None:

@@ -38,7 +38,9 @@ class PairWatches:
         """Observe each thing once, and give the rules that may change with what they see."""
         seen = [view.observe(rule) for rule in self.looks]
         values = np.array([np.nan if one.value is None else one.value for one in seen])
-        changing = [(self.watches[row], seen[self.screen.column[row]]) for row in self.screen.may_change(values).tolist()]
+        changing = [
+            (self.watches[row], seen[self.screen.column[row]]) for row in self.screen.may_change(values).tolist()
+        ]
         return [(watch, one) for watch, one in changing if not one.waiting]
 
     def unobserved(self, now: datetime, reason: str) -> list[tuple[Watch, Observation]]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from handlers.render import words
 from handlers.render.limits import PROBLEMS_SHOWN
-from handlers.render.market import drawdowns, headline, legs, live_line, market_line, problems
+from handlers.render.market import data, drawdowns, headline, legs, live_line, market_line, problems
 from handlers.render.markup import simulated
 from handlers.render.message import compose, header, note, section
 from handlers.render.windows import BASIS, missing, windows_table, windows_text
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 def board(view: MarketView, now: datetime | None) -> Message:
     """Put the board together from the very lines that Slack shows; without `now`, as of files, prices have no age."""
-    title = simulated(headline(view), when=view.simulated)
+    title, seen = simulated(headline(view), when=view.simulated), view.current
     state = [f"As of {words.full_moment(view.current.at)}.", market_line(view.market), live_line(view)]
     gaps, depth = missing(view.current), drawdowns(view)
-    prices = [*legs(view, now), *problems(view, PROBLEMS_SHOWN)]
+    prices = [*legs(view, now), data(seen.trust), *problems(view, PROBLEMS_SHOWN)]
     return compose(
         [
             header(title),
@@ -53,6 +53,8 @@ def as_document(view: MarketView) -> dict[str, Any]:
         "live": seen.live,
         "live_reason": view.live_reason,
         "market": asdict(view.market),
+        "verdict": seen.trust.verdict.value,
+        "reasons": list(seen.trust.reasons),
         "prices": {"etf": _price(seen.etf, view.now), "btc": _price(seen.crypto, view.now)},
         "windows": [_window(one) for one in seen.measurements.values()],
         "drawdowns": {"etf": _fields(seen.etf_drawdown), "btc": _fields(seen.crypto_drawdown)},

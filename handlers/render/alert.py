@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from handlers.render import words
+from handlers.render.market import data
 from handlers.render.markup import escape, person, reason, simulated
 from handlers.render.message import actions, button, choice, compose, header, note, section
 from handlers.render.topic import against_threshold, heading, peak_over, topic
@@ -79,14 +80,14 @@ def _since(told: Alert) -> list[str]:
 
 
 def _prices(told: Alert, now: datetime) -> list[str]:
-    """Give the instant of the prices, and how old they were when this was written: a message's own age cannot tick."""
+    """Give the instant of the prices, their age when this was written, as a message's own cannot tick, and the verdict."""
     etf = f"{words.title(told.pair.etf)} from {escape(told.etf.source)}"
     crypto = f"{words.name(told.pair.crypto)} from {escape(told.crypto.source)}"
     age = f"{words.duration(now - min(told.etf.at, told.crypto.at))} old when this was written"
     if told.etf.at == told.crypto.at:
-        return [f"Prices of {words.moment_utc(told.etf.at)}, {age}: {etf}, {crypto}."]
+        return [f"Prices of {words.moment_utc(told.etf.at)}, {age}: {etf}, {crypto}.", data(told.trust)]
     times = f"{etf} of {words.moment_utc(told.etf.at)}, {crypto} of {words.moment_utc(told.crypto.at)}"
-    return [f"Prices, {age}: {times}."]
+    return [f"Prices, {age}: {times}.", data(told.trust)]
 
 
 def _marks(told: Alert, now: datetime) -> list[str]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from handlers.render import words
 from handlers.render.limits import PROBLEMS_SHOWN, RULES_SHOWN
-from handlers.render.market import drawdowns, headline, legs, live_line, market_line, problems
+from handlers.render.market import data, drawdowns, headline, legs, live_line, market_line, problems
 from handlers.render.markup import code, person, simulated
 from handlers.render.message import actions, button, compose, header, note, section
 from handlers.render.topic import heading
@@ -36,7 +36,7 @@ def board(told: Board, now: datetime, *, shared_by: str | None = None) -> Messag
     view = told.view
     title = simulated(headline(view), when=view.simulated)
     state = [market_line(view.market), live_line(view)]
-    gaps, depth, prices = missing(view.current), drawdowns(view), legs(view, now)
+    gaps, depth, prices = missing(view.current), drawdowns(view), [*legs(view, now), data(view.current.trust)]
     trouble = problems(view, PROBLEMS_SHOWN)
     here = [*_alerts(told.alerts), _rules(told.watches, now)]
     by = [f"Shared by {person(shared_by)}, {words.moment(now)}."] if shared_by else []

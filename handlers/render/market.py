@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from services.domain.measure import Drawdown
     from services.domain.prices import Symbol
     from services.domain.sessions import MarketState
+    from services.domain.trust import Trust
     from services.market import MarketView
 
 
@@ -53,6 +54,12 @@ def legs(view: MarketView, now: datetime | None) -> list[str]:
     """Give each leg's price with its source and, seen from `now`, its age."""
     pair, seen = view.pair, view.current
     return [_leg(pair.etf, seen.etf, now, live=seen.live), _leg(pair.crypto, seen.crypto, now, live=seen.live)]
+
+
+def data(trust: Trust) -> str:
+    """Give the verdict on the prices, and what speaks against them."""
+    why = "; ".join(reason(one) for one in trust.reasons)
+    return f"Data {trust.verdict.value}{': ' if why else ''}{why}."
 
 
 def drawdowns(view: MarketView) -> list[str]:

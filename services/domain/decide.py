@@ -107,8 +107,8 @@ class Decision:
 def decide(state: RuleState, observation: Observation, rule: Rule, now: datetime) -> Decision:
     """Take a rule's state through one observation.
 
-    1. While a session's first trade is awaited nothing changes. Without a usable value nothing fires or resolves; the time it went dark is kept, and a breach is forgotten:
-       what nobody saw was not held.
+    1. While a session's first trade is awaited nothing changes. Without a usable value nothing fires or resolves; the
+       time it went dark is kept, and a breach is forgotten: what nobody saw was not held.
     2. Past the threshold on a watched side, the breach must last for the hold; then the rule fires on that side and,
        where it was firing on the other, resolves that first.
     3. Below the clear level a firing rule resolves.

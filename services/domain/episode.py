@@ -11,6 +11,7 @@ from services.domain.decide import Side, written
 from services.domain.measure import Measurement, Metric, Window
 from services.domain.prices import Pair  # noqa: TC001 -- as above
 from services.domain.rule import parse_rule
+from services.domain.trust import FULL, Trust
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,7 +88,7 @@ class Alert:
     """An episode as its message tells it; `id` is 0 until it is recorded.
 
     `facts` are ordered tightest window first, the first active one leads. `as_of` is the instant of the prices in
-    it. A closed alert has `closed_at` and keeps the facts that closed it.
+    it, and `trust` how far those could be relied on. A closed alert has `closed_at` and keeps the facts that closed it.
     """
 
     id: int
@@ -101,6 +102,7 @@ class Alert:
     crypto: LegStamp
     simulated: bool
     reason: str
+    trust: Trust = FULL
     subject: Subject = Subject.DIVERGENCE
     closed_at: datetime | None = None
     acknowledged: Mark | None = None

@@ -95,7 +95,8 @@ class History(Part):
 
     async def _load(self, query: Select[Any]) -> Sequence[Row[Any]]:
         async with self._database.read() as tx:
-            return (await tx.execute(query)).all()
+            rows: Sequence[Row[Any]] = (await tx.execute(query)).all()
+        return rows
 
 
 async def _revised(

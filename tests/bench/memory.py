@@ -19,7 +19,7 @@ from tests.fakes.floor import OPEN
 
 async def day():
     clock = SetClock(OPEN)
-    settings = Settings(database_url="sqlite://", etf_source="simulated", crypto_source="simulated")
+    settings = Settings(database_url="sqlite://", etf_sources=("simulated",), crypto_sources=("simulated",))
     async with build(settings, clock=clock) as app:
         await app.desk.start(Channel(team="T1", id="C1"), "U1")
         for minute in range(24 * 60):

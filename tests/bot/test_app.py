@@ -62,8 +62,8 @@ def connected(slack: SlackServer, tmp_path: Path, **more: Any) -> Settings:  # n
         "slack_mode": SlackMode.HTTP,
         "slack_api_url": f"{slack.url}api/",
         "database_url": f"sqlite:///{tmp_path}/app.db",
-        "etf_source": "simulated",
-        "crypto_source": "simulated",
+        "etf_sources": ("simulated",),
+        "crypto_sources": ("simulated",),
         "port": free_port(),
     }
     return Settings(**{**given, **more})
@@ -272,7 +272,7 @@ class LateVendor(httpx.AsyncBaseTransport):
 async def test_a_stop_waits_for_the_tick_under_way_and_begins_no_other() -> None:
     async with trading_floor(warm=False) as floor:
         vendor = LateVendor(floor.vendors)
-        floor.market.history.equity = Yahoo(HttpClient(transport=vendor), floor.clock)
+        floor.market.history._shares[0].source = Yahoo(HttpClient(transport=vendor), floor.clock)  # noqa: SLF001
         ticker = Ticker(monitor=floor.monitor, clock=floor.clock)
         tick = asyncio.create_task(ticker.tick())
         await vendor.asked.wait()

@@ -52,6 +52,8 @@ def test_the_document_holds_every_number_with_its_source_and_age(minerpulse: Cal
             "etf": {"symbol": "WGMI", "source": "etf.csv", "price": 24.2, "at": CLOSE, "age_s": 900.0},
             "btc": {"symbol": "BTC", "source": "btc.csv", "price": 51_000.0, "at": CLOSE, "age_s": 900.0},
         },
+        "verdict": "ok",
+        "reasons": [],
         "gap": None,
         "left_out": [],
         "problems": [],
@@ -117,8 +119,8 @@ def test_files_without_a_session_in_common_are_refused(minerpulse: Callable[...,
 def test_a_simulated_market_is_labelled_and_never_kept(
     minerpulse: Callable[..., Ran], clean: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("MINERPULSE_ETF_SOURCE", "simulated")
-    monkeypatch.setenv("MINERPULSE_CRYPTO_SOURCE", "simulated")
+    monkeypatch.setenv("MINERPULSE_ETF_SOURCES", "simulated")
+    monkeypatch.setenv("MINERPULSE_CRYPTO_SOURCES", "simulated")
     assert minerpulse("pulse").out.startswith("SIMULATED: WGMI ")
     document = json.loads(minerpulse("pulse", "--json").out)
     assert document["simulated"] is True
@@ -141,8 +143,8 @@ def test_live_prices_are_kept_where_the_database_can_be_used(
     minerpulse: Callable[..., Ran], clean: Path, monkeypatch: pytest.MonkeyPatch, database: str, told: list[str]
 ) -> None:
     monkeypatch.setenv("MINERPULSE_DATABASE_URL", database)
-    monkeypatch.setenv("MINERPULSE_YAHOO_URL", NOWHERE)
-    monkeypatch.setenv("MINERPULSE_COINBASE_URL", NOWHERE)
+    names = ("yahoo", "nasdaq", "coinbase", "kraken", "bitstamp")
+    monkeypatch.setenv("MINERPULSE_SOURCE_URLS", ",".join(f"{name}={NOWHERE}" for name in names))
     ran = minerpulse("pulse")
     assert (ran.code, ran.out) == (1, "")
     *notes, sentence = ran.err.splitlines()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from enum import Enum
 from pathlib import Path
 from typing import get_args
 
 import pytest
 from pydantic import ValidationError
 
-from bot.settings import Settings, load_settings, variable
+from bot.settings import KEYS, Settings, load_settings, variable
 from services.domain.errors import SettingsError
 from services.domain.prices import Pair, Symbol
 from services.sources.catalogue import SOURCES
@@ -117,8 +118,14 @@ def test_half_configured_slack_is_refused_with_what_is_missing(
         pytest.param("MINERPULSE_TICK_SECONDS", "901", "less than or equal to 900", id="too-seldom"),
         pytest.param("PORT", "http", "valid integer", id="port"),
         pytest.param("MINERPULSE_ETF", "W G", "it is not a ticker symbol", id="symbol"),
-        pytest.param("MINERPULSE_ETF_SOURCE", "google", "'yahoo' or 'simulated'", id="source"),
-        pytest.param("MINERPULSE_YAHOO_URL", "finance", "it is not a web address", id="address"),
+        pytest.param("MINERPULSE_ETF_SOURCES", "google", "'yahoo', 'nasdaq',", id="source"),
+        pytest.param("MINERPULSE_ETF_SOURCES", "yahoo, yahoo", "it names a source twice", id="source-twice"),
+        pytest.param("MINERPULSE_CRYPTO_SOURCES", ",", "it names no source", id="no-source"),
+        pytest.param(
+            "MINERPULSE_CRYPTO_SOURCES", "kraken simulated", "simulated prices stand alone", id="half-made-up"
+        ),
+        pytest.param("MINERPULSE_SOURCE_URLS", "yahoo=finance", "it is not a web address", id="address"),
+        pytest.param("MINERPULSE_SOURCE_URLS", "http://127.0.0.1", "it is no list of addresses", id="address-of-whom"),
         pytest.param("MINERPULSE_LOG_LEVEL", "loud", "'DEBUG', 'INFO', 'WARNING' or 'ERROR'", id="level"),
         pytest.param("MINERPULSE_SLACK_MODE", "carrier", "'auto', 'http' or 'socket'", id="mode"),
     ],
@@ -176,30 +183,53 @@ def test_printing_the_settings_tells_no_secret(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_slack_is_called_at_a_folder_however_it_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
-    given(monkeypatch, MINERPULSE_SLACK_API_URL="http://127.0.0.1:3100/api", MINERPULSE_YAHOO_URL="http://127.0.0.1/")
+    given(
+        monkeypatch,
+        MINERPULSE_SLACK_API_URL="http://127.0.0.1:3100/api",
+        MINERPULSE_SOURCE_URLS="Yahoo=http://127.0.0.1/",
+    )
     settings = load_settings()
-    assert (settings.slack_api_url, settings.yahoo_url) == ("http://127.0.0.1:3100/api/", "http://127.0.0.1")
+    assert (settings.slack_api_url, settings.source_urls["yahoo"]) == ("http://127.0.0.1:3100/api/", "http://127.0.0.1")
 
 
-def test_the_sources_to_choose_from_are_in_the_table() -> None:
-    choice = {name: set(get_args(Settings.model_fields[name].annotation)) for name in ("etf_source", "crypto_source")}
-    assert choice["etf_source"] <= {row.name for row in SOURCES if row.equity}
-    assert choice["crypto_source"] <= {row.name for row in SOURCES if row.crypto}
+def test_the_sources_to_choose_from_are_those_of_the_table() -> None:
+    choice = {
+        name: set(get_args(get_args(Settings.model_fields[name].annotation)[0]))
+        for name in ("etf_sources", "crypto_sources")
+    }
+    assert {row.name for row in SOURCES if row.equity} == choice["etf_sources"]
+    assert {row.name for row in SOURCES if row.crypto} == choice["crypto_sources"]
+
+
+def test_the_keys_are_those_of_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert {key for row in SOURCES for key in row.keys} == set(KEYS)
+    given(monkeypatch, MINERPULSE_TIINGO_KEY="hush", MINERPULSE_ETF_SOURCES="Tiingo,yahoo")
+    settings = load_settings()
+    assert ({"tiingo_key": "hush"}, ("tiingo", "yahoo")) == (settings.source_keys, settings.etf_sources)
 
 
 def test_the_simulated_market_is_the_same_with_and_without_settings() -> None:
     assert load_settings().seed == SEED
 
 
-def test_the_vendors_addresses_are_those_of_the_table() -> None:
-    for row in SOURCES:
-        if f"{row.name}_url" in Settings.model_fields:
-            assert row.base_url == Settings.model_fields[f"{row.name}_url"].default
+def as_written(default: object) -> str:
+    match default:
+        case None | {}:
+            return ""
+        case tuple():
+            return ",".join(default)
+        case Enum():
+            return str(default.value)
+        case _:
+            return str(default)
 
 
 def test_the_example_file_lists_every_variable_with_its_meaning_and_default() -> None:
     lines = []
     for name, field in Settings.model_fields.items():
-        default = field.default.value if hasattr(field.default, "value") else field.default
-        lines += [f"# {field.description}", f"#{variable(name)}={'' if default is None else default}", ""]
+        lines += [
+            f"# {field.description}",
+            f"#{variable(name)}={as_written(field.get_default(call_default_factory=True))}",
+            "",
+        ]
     assert "\n".join(lines) == (ROOT / ".env.example").read_text(encoding="utf-8").partition("\n\n")[2]

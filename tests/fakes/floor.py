@@ -74,7 +74,7 @@ async def trading_floor(
     clock = clock or SetClock(OPEN - timedelta(minutes=10))
     vendors = Vendors(clock, etf_moves={YESTERDAY: 20.0}, crypto_moves={datetime(2026, 3, 3, tzinfo=UTC): 50_000.0})
     store = await SqlStore.open(url)
-    market = Market(History(vendors.yahoo(), vendors.coinbase(), store))
+    market = Market(History([vendors.yahoo()], [vendors.coinbase()], store, witnessed=False))
     nudges: list[datetime] = []
     floor = Floor(
         clock=clock,

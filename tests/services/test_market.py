@@ -29,7 +29,7 @@ async def vendors() -> Vendors:
 @pytest.fixture
 async def market(vendors: Vendors) -> AsyncIterator[Market]:
     store = await SqlStore.open("sqlite://")
-    yield Market(History(vendors.yahoo(), vendors.coinbase(), store))
+    yield Market(History([vendors.yahoo()], [vendors.coinbase()], store, witnessed=False))
     await store.aclose()
 
 
@@ -74,16 +74,17 @@ async def test_a_live_window_runs_from_the_close_that_many_sessions_ago(market: 
     assert (date(2026, 3, 4), date(2026, 2, 25), True) == (week.session, week.anchor, week.live)
 
 
-async def test_before_the_first_trade_of_the_day_rules_see_the_last_close(market: Market, vendors: Vendors) -> None:
+async def test_before_the_first_trade_of_the_day_live_rules_wait(market: Market, vendors: Vendors) -> None:
     vendors.etf_moves[date(2026, 3, 3)] = 25.0
 
     view = await look(market, vendors, OPEN + timedelta(minutes=2))
-    seen = view.observe(parse_rule("1d 8pp"))
+    seen, closed = view.observe(parse_rule("1d 8pp")), view.observe(parse_rule("1d 8pp at close"))
 
     assert (None, "no WGMI trade yet in the session of 2026-03-04") == (view.live, view.live_reason)
-    assert (YESTERDAY, True) == (seen.at, seen.closing)
-    assert seen.value is not None
-    assert seen.value > 0.2
+    assert (None, view.live_reason, True) == (seen.value, seen.reason, seen.waiting)
+    assert (YESTERDAY, True, False) == (closed.at, closed.closing, closed.waiting)
+    assert closed.value is not None
+    assert closed.value > 0.2
 
 
 async def test_a_source_that_fails_in_the_session_is_no_reason_to_look_at_yesterday(
@@ -95,7 +96,7 @@ async def test_a_source_that_fails_in_the_session_is_no_reason_to_look_at_yester
     seen = (await look(market, vendors, OPEN + timedelta(minutes=2))).observe(parse_rule("1d 8pp"))
     gap = (await look(market, vendors, OPEN + timedelta(minutes=3))).observe(parse_rule("gap 5%"))
 
-    assert (None, "no WGMI trade yet in the session of 2026-03-04") == (seen.value, seen.reason)
+    assert (None, "no WGMI trade yet in the session of 2026-03-04", False) == (seen.value, seen.reason, seen.waiting)
     assert (None, "no WGMI trade yet in the session of 2026-03-04") == (gap.value, gap.reason)
 
 
@@ -104,7 +105,7 @@ async def test_a_source_without_last_trades_is_no_reason_to_look_at_yesterday(ma
 
     view = await look(market, vendors, OPEN + timedelta(minutes=2))
 
-    assert view.observe(parse_rule("1d 8pp")).value is None
+    assert (None, False) == (view.observe(parse_rule("1d 8pp")).value, view.observe(parse_rule("1d 8pp")).waiting)
 
 
 async def test_half_an_hour_without_a_first_trade_is_no_data(market: Market, vendors: Vendors) -> None:
@@ -112,7 +113,7 @@ async def test_half_an_hour_without_a_first_trade_is_no_data(market: Market, ven
 
     seen = view.observe(parse_rule("1d 8pp"))
 
-    assert (None, "no WGMI trade yet in the session of 2026-03-04") == (seen.value, seen.reason)
+    assert (None, "no WGMI trade yet in the session of 2026-03-04", False) == (seen.value, seen.reason, seen.waiting)
     assert view.legs(parse_rule("1d 8pp")) is None
     with pytest.raises(ValueError, match="nothing to look at"):
         view.stamps(parse_rule("1d 8pp"))
@@ -144,7 +145,7 @@ async def test_bitcoin_that_is_older_than_the_etf_is_not_compared(market: Market
 
     view = await look(market, vendors, NOON)
 
-    assert "the BTC quote is 180 s older than the ETF's" == view.live_reason
+    assert "the BTC quote is 180 s older than WGMI's" == view.live_reason
     assert "Coinbase on BTC" in view.problems[0]
 
 
@@ -313,7 +314,7 @@ async def test_after_the_close_an_older_bitcoin_price_is_not_paired_with_the_las
 
     view = await look(market, vendors, CLOSE + timedelta(seconds=30))
 
-    assert (None, "the BTC quote is 180 s older than the ETF's") == (view.live, view.live_reason)
+    assert (None, "the BTC quote is 180 s older than WGMI's") == (view.live, view.live_reason)
 
 
 @pytest.mark.parametrize(

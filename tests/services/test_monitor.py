@@ -12,7 +12,7 @@ from services.domain.episode import Channel, Entry, EntryKind, Subject
 from services.domain.errors import ConflictError, NotFoundError, StoreError
 from services.domain.prices import WGMI_BTC, Closes, Pair, Symbol
 from services.domain.snooze import Span
-from services.history import EquityHistory
+from services.feeds import EquityFeed
 from services.ports import AlertChange, StateChange, StoredAlert, Watch
 from services.store import SqlStore
 from tests.fakes.floor import CLOSE, DESK, OPEN, OTHER_DESK, TODAY, YESTERDAY, Floor, trading_floor
@@ -375,7 +375,7 @@ async def test_a_pair_that_fails_does_not_keep_another_from_being_watched(floor:
     await floor.desk.add_rule(DESK, "1d 8pp for 0s on MARA/BTC", "U1")
     await floor.desk.add_rule(DESK, "1d 8pp for 0s", "U1")
     mistake: Any = object()
-    floor.market.history._equities[Symbol("MARA")] = mistake  # noqa: SLF001 -- what a mistake of ours leaves behind
+    floor.market.history._shares[0]._known[Symbol("MARA")] = mistake  # noqa: SLF001 -- what a mistake of ours leaves behind
 
     with pytest.raises(AttributeError):
         await floor.tick(BEGIN, 0.10)
@@ -585,7 +585,7 @@ async def test_every_pair_that_fails_is_told(floor: Floor) -> None:
     mistake: Any = object()
     for etf in ("MARA", "RIOT"):
         await floor.desk.add_rule(DESK, f"1d 8pp for 0s on {etf}/BTC", "U1")
-        floor.market.history._equities[Symbol(etf)] = mistake  # noqa: SLF001 -- what a mistake of ours leaves behind
+        floor.market.history._shares[0]._known[Symbol(etf)] = mistake  # noqa: SLF001 -- what a mistake of ours leaves behind
 
     with pytest.raises(ExceptionGroup, match="several pairs failed") as failed:
         await floor.tick(BEGIN, 0.10)
@@ -602,7 +602,7 @@ async def test_an_alert_that_no_rule_keeps_open_any_more_is_closed_by_the_next_t
     await floor.store.record([], [], BEGIN, removed=[await floor.store.rule(DESK, added.watch.id)])
     if not prices:
         nothing = Closes(symbol=Symbol("MARA"), sessions=np.array([], "datetime64[D]"), prices=np.array([]), source="")
-        floor.market.history._equities[Symbol("MARA")] = EquityHistory(closes=nothing)  # noqa: SLF001
+        floor.market.history._shares[0]._known[Symbol("MARA")] = EquityFeed(closes=nothing)  # noqa: SLF001
         floor.vendors.faults["yahoo"] = [httpx.Response(404)] * 9
 
     await floor.tick(BEGIN + MINUTE)
@@ -629,7 +629,7 @@ async def test_ticks_more_often_than_each_minute_are_claimed_one_by_one(floor: F
 
 
 async def test_a_simulated_leg_makes_the_alert_simulated(floor: Floor) -> None:
-    floor.market.history.crypto.simulated = True
+    floor.market.history.cryptos[0].simulated = True
     await floor.desk.add_rule(DESK, "1d 8pp for 0s", "U1")
 
     await floor.tick(BEGIN, 0.10)
@@ -643,7 +643,7 @@ async def test_an_alert_whose_prices_become_simulated_says_so_at_once_and_to_its
     simulated = []
 
     for minute, made_up in ((5, True), (25, False)):
-        floor.market.history.crypto.simulated = made_up
+        floor.market.history.cryptos[0].simulated = made_up
         await floor.tick(BEGIN + minute * MINUTE, 0.10)
         simulated += [alert.simulated for alert in await floor.open_alerts()]
 

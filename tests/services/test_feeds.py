@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 
 from services.domain.prices import Symbol
-from services.history import History
+from services.feeds import CoinFeed, CoinFeeds, EquityFeed, EquityFeeds
+from services.ports import CryptoSource, EquitySource
 from services.sources.simulated import Simulated
 from services.store import SqlStore
 from tests.fakes.clock import SetClock
+from tests.fakes.market import CALENDAR
 from tests.fakes.vendors import Vendors
 
 WGMI, BTC = Symbol("WGMI"), Symbol("BTC")
@@ -27,31 +29,46 @@ async def store() -> AsyncIterator[SqlStore]:
     await store.aclose()
 
 
-def a_history(vendors: Vendors, store: SqlStore) -> History:
-    return History(vendors.yahoo(), vendors.coinbase(), store)
+class Feeds:
+    """One source of shares and one of coins."""
+
+    def __init__(self, equity: EquitySource, crypto: CryptoSource, store: SqlStore) -> None:
+        self.shares, self.coins = EquityFeeds(equity, store), CoinFeeds(crypto, store)
+
+    async def etf(self, symbol: Symbol, now: datetime) -> EquityFeed:
+        return await self.shares.read(symbol, now, CALENDAR)
+
+    async def coin(self, symbol: Symbol, now: datetime) -> CoinFeed:
+        return await self.coins.read(symbol, now)
+
+
+def the_feeds(vendors: Vendors, store: SqlStore) -> Feeds:
+    return Feeds(vendors.yahoo(), vendors.coinbase(), store)
 
 
 async def test_the_first_start_fetches_all_that_the_windows_need_and_keeps_it(store: SqlStore) -> None:
     vendors = Vendors(SetClock(IN_SESSION))
 
-    etf = await a_history(vendors, store).etf(WGMI, IN_SESSION)
-    coin = await a_history(vendors, store).coin(BTC, IN_SESSION)
+    etf = await the_feeds(vendors, store).etf(WGMI, IN_SESSION)
+    coin = await the_feeds(vendors, store).coin(BTC, IN_SESSION)
 
     assert len(etf.closes) > 2 * 252
     assert np.datetime64("2026-03-04T16:00") == coin.bars.ended_at[-1]
-    assert len(etf.closes) == len(await store.load_closes(WGMI, date(2020, 1, 1)))
-    assert len(coin.bars) == len(await store.load_bars(BTC, timedelta(hours=1), datetime(2020, 1, 1, tzinfo=UTC)))
+    assert len(etf.closes) == len(await store.load_closes(WGMI, "Yahoo", date(2020, 1, 1)))
+    assert len(coin.bars) == len(
+        await store.load_bars(BTC, "Coinbase", timedelta(hours=1), datetime(2020, 1, 1, tzinfo=UTC))
+    )
 
 
 async def test_a_restart_fetches_only_the_last_sessions(store: SqlStore) -> None:
     vendors = Vendors(SetClock(IN_SESSION))
-    first = a_history(vendors, store)
+    first = the_feeds(vendors, store)
     await first.etf(WGMI, IN_SESSION)
     await first.coin(BTC, IN_SESSION)
     vendors.requests.clear()
 
     later = vendors.clock.advance(timedelta(hours=1))
-    again = a_history(vendors, store)
+    again = the_feeds(vendors, store)
     etf, coin = await again.etf(WGMI, later), await again.coin(BTC, later)
 
     assert len(etf.closes) > 2 * 252
@@ -65,7 +82,7 @@ async def test_a_restart_fetches_only_the_last_sessions(store: SqlStore) -> None
 async def test_the_price_of_the_open_session_is_a_quote_and_no_close(store: SqlStore) -> None:
     vendors = Vendors(SetClock(IN_SESSION), etf_last=(25.0, IN_SESSION))
 
-    etf = await a_history(vendors, store).etf(WGMI, IN_SESSION)
+    etf = await the_feeds(vendors, store).etf(WGMI, IN_SESSION)
 
     assert date(2026, 3, 3) == etf.closes.sessions[-1].astype(object)
     assert etf.quote is not None
@@ -87,29 +104,29 @@ async def test_a_close_is_final_once_the_vendor_has_passed_it(
 ) -> None:
     vendors = Vendors(SetClock(CLOSE + after), etf_last=(25.0, CLOSE + last_trade))
 
-    etf = await a_history(vendors, store).etf(WGMI, CLOSE + after)
+    etf = await the_feeds(vendors, store).etf(WGMI, CLOSE + after)
 
     assert expected == etf.closes.sessions[-1].astype(object)
 
 
 async def test_out_of_hours_the_etf_is_asked_once(store: SqlStore) -> None:
     vendors = Vendors(SetClock(CLOSE + timedelta(hours=1)))
-    history = a_history(vendors, store)
+    feeds = the_feeds(vendors, store)
 
     for _ in range(3):
-        await history.etf(WGMI, vendors.clock.advance(MINUTE))
+        await feeds.etf(WGMI, vendors.clock.advance(MINUTE))
 
     assert 1 == len(vendors.calls("chart"))
 
 
 async def test_an_hour_after_the_close_it_is_confirmed_once(store: SqlStore) -> None:
     vendors = Vendors(SetClock(CLOSE + timedelta(minutes=20)))
-    history = a_history(vendors, store)
-    await history.etf(WGMI, vendors.clock.at)
+    feeds = the_feeds(vendors, store)
+    await feeds.etf(WGMI, vendors.clock.at)
     vendors.etf_moves[TODAY] = 23.0
     vendors.requests.clear()
 
-    asked = [await history.etf(WGMI, vendors.clock.advance(timedelta(minutes=20))) for _ in range(6)]
+    asked = [await feeds.etf(WGMI, vendors.clock.advance(timedelta(minutes=20))) for _ in range(6)]
 
     assert 23.0 == asked[-1].closes.prices[-1]
     assert 1 == len(vendors.calls("chart"))
@@ -117,11 +134,11 @@ async def test_an_hour_after_the_close_it_is_confirmed_once(store: SqlStore) -> 
 
 async def test_an_older_trade_from_a_cache_does_not_replace_a_newer_one(store: SqlStore) -> None:
     vendors = Vendors(SetClock(IN_SESSION), etf_last=(25.0, IN_SESSION))
-    history = a_history(vendors, store)
-    await history.etf(WGMI, IN_SESSION)
+    feeds = the_feeds(vendors, store)
+    await feeds.etf(WGMI, IN_SESSION)
 
     vendors.etf_last = (20.0, IN_SESSION - timedelta(days=1))
-    etf = await history.etf(WGMI, vendors.clock.advance(MINUTE))
+    etf = await feeds.etf(WGMI, vendors.clock.advance(MINUTE))
 
     assert etf.quote is not None
     assert (25.0, IN_SESSION) == (etf.quote.price, etf.quote.at)
@@ -130,17 +147,17 @@ async def test_an_older_trade_from_a_cache_does_not_replace_a_newer_one(store: S
 async def test_a_trade_of_the_future_is_not_believed(store: SqlStore) -> None:
     vendors = Vendors(SetClock(IN_SESSION), etf_last=(25.0, IN_SESSION + timedelta(minutes=2)))
 
-    etf = await a_history(vendors, store).etf(WGMI, IN_SESSION)
+    etf = await the_feeds(vendors, store).etf(WGMI, IN_SESSION)
 
     assert (None, "Yahoo on WGMI: its last trade is of 16:02:00 UTC, ahead of our clock") == (etf.quote, etf.problem)
 
 
 async def test_a_source_that_knows_no_last_trade_gives_closes_that_settle(store: SqlStore) -> None:
     vendors = Vendors(SetClock(CLOSE + timedelta(minutes=1)), last_trade_known=False)
-    history = a_history(vendors, store)
+    feeds = the_feeds(vendors, store)
 
-    early = await history.etf(WGMI, vendors.clock.at)
-    late = await history.etf(WGMI, vendors.clock.advance(timedelta(minutes=14)))
+    early = await feeds.etf(WGMI, vendors.clock.at)
+    late = await feeds.etf(WGMI, vendors.clock.advance(timedelta(minutes=14)))
 
     assert [date(2026, 3, 3), TODAY] == [one.closes.sessions[-1].astype(object) for one in (early, late)]
     assert (None, None) == (early.quote, late.quote)
@@ -148,24 +165,24 @@ async def test_a_source_that_knows_no_last_trade_gives_closes_that_settle(store:
 
 async def test_a_last_trade_that_an_answer_leaves_out_is_kept(store: SqlStore) -> None:
     vendors = Vendors(SetClock(IN_SESSION), etf_last=(25.0, IN_SESSION))
-    history = a_history(vendors, store)
-    before = await history.etf(WGMI, IN_SESSION)
+    feeds = the_feeds(vendors, store)
+    before = await feeds.etf(WGMI, IN_SESSION)
 
     vendors.last_trade_known = False
-    after = await history.etf(WGMI, vendors.clock.advance(MINUTE))
+    after = await feeds.etf(WGMI, vendors.clock.advance(MINUTE))
 
     assert before.quote == after.quote is not None
 
 
 async def test_nothing_is_kept_of_a_symbol_that_nobody_knows(store: SqlStore) -> None:
     vendors = Vendors(SetClock(IN_SESSION))
-    history = a_history(vendors, store)
+    feeds = the_feeds(vendors, store)
     vendors.faults["yahoo"] = [httpx.Response(404)] * 50
 
     for number in range(50):
-        await history.etf(Symbol(f"NONE{number}"), IN_SESSION)
+        await feeds.etf(Symbol(f"NONE{number}"), IN_SESSION)
 
-    assert (0, 0) == (len(history._equities), len(history._locks))  # noqa: SLF001 -- memory is what this is about
+    assert (0, 0) == (len(feeds.shares._known), len(feeds.shares._locks))  # noqa: SLF001 -- memory is what this is about
 
 
 async def test_each_simulated_market_has_its_own_prices(store: SqlStore) -> None:
@@ -173,143 +190,123 @@ async def test_each_simulated_market_has_its_own_prices(store: SqlStore) -> None
     markets = [Simulated(clock, seed=seed) for seed in (1, 7, 1)]
 
     first, other, again = [
-        (await History(market, market, store).etf(WGMI, IN_SESSION)).closes.prices.tolist() for market in markets
+        (await Feeds(market, market, store).etf(WGMI, IN_SESSION)).closes.prices.tolist() for market in markets
     ]
 
     assert first == again != other
 
 
-async def test_one_simulated_leg_makes_the_whole_simulated(store: SqlStore) -> None:
-    vendors = Vendors(SetClock(IN_SESSION))
-    simulated = Simulated(vendors.clock)
-    etf, btc = vendors.yahoo(), vendors.coinbase()
-
-    histories = [History(simulated, btc, store), History(etf, simulated, store), History(etf, btc, store)]
-
-    assert [True, True, False] == [history.simulated for history in histories]
-
-
 async def test_a_split_leaves_none_of_the_old_prices_behind(store: SqlStore) -> None:
     vendors = Vendors(SetClock(IN_SESSION))
-    history = a_history(vendors, store)
-    before = (await history.etf(WGMI, IN_SESSION)).closes
+    feeds = the_feeds(vendors, store)
+    before = (await feeds.etf(WGMI, IN_SESSION)).closes
 
     vendors.etf_scale, vendors.etf_begins = 0.1, before.sessions[9].astype(object)
-    after = (await history.etf(WGMI, vendors.clock.advance(MINUTE))).closes
+    after = (await feeds.etf(WGMI, vendors.clock.advance(MINUTE))).closes
 
     assert after.prices.max() < 3
-    assert after.prices.tolist() == (await store.load_closes(WGMI, date(2000, 1, 1))).prices.tolist()
+    assert after.prices.tolist() == (await store.load_closes(WGMI, "Yahoo", date(2000, 1, 1))).prices.tolist()
 
 
 async def test_bitcoin_bars_are_asked_for_once_an_hour_and_the_last_trade_each_time(store: SqlStore) -> None:
     vendors = Vendors(SetClock(IN_SESSION))
-    history = a_history(vendors, store)
-    await history.coin(BTC, IN_SESSION)
+    feeds = the_feeds(vendors, store)
+    await feeds.coin(BTC, IN_SESSION)
     vendors.requests.clear()
 
     for _ in range(61):
-        await history.coin(BTC, vendors.clock.advance(timedelta(minutes=1)))
+        await feeds.coin(BTC, vendors.clock.advance(timedelta(minutes=1)))
 
     assert (1, 61) == (len(vendors.calls("candles")), len(vendors.calls("ticker")))
 
 
 async def test_a_close_that_the_vendor_corrects_is_corrected_here_too(store: SqlStore) -> None:
     vendors = Vendors(SetClock(IN_SESSION))
-    history = a_history(vendors, store)
-    await history.etf(WGMI, IN_SESSION)
+    feeds = the_feeds(vendors, store)
+    await feeds.etf(WGMI, IN_SESSION)
 
     vendors.etf_moves[date(2026, 3, 2)] = 20.5
-    etf = await history.etf(WGMI, vendors.clock.advance(MINUTE))
+    etf = await feeds.etf(WGMI, vendors.clock.advance(MINUTE))
 
     assert 20.5 == etf.closes.prices[etf.closes.sessions == np.datetime64("2026-03-02")][0]
-    stored = await store.load_closes(WGMI, date(2026, 3, 2))
+    stored = await store.load_closes(WGMI, "Yahoo", date(2026, 3, 2))
     assert 20.5 == stored.prices[0]
 
 
 @pytest.mark.parametrize("scale", [pytest.param(0.1, id="10 for 1"), pytest.param(10 / 11, id="11 for 10")])
 async def test_a_split_makes_the_whole_past_be_fetched_anew(store: SqlStore, scale: float) -> None:
     vendors = Vendors(SetClock(IN_SESSION))
-    history = a_history(vendors, store)
-    before = (await history.etf(WGMI, IN_SESSION)).closes.prices.copy()
+    feeds = the_feeds(vendors, store)
+    before = (await feeds.etf(WGMI, IN_SESSION)).closes.prices.copy()
 
     vendors.etf_scale = scale
-    after = (await history.etf(WGMI, vendors.clock.advance(MINUTE))).closes
+    after = (await feeds.etf(WGMI, vendors.clock.advance(MINUTE))).closes
 
     np.testing.assert_allclose(after.prices, before * scale)
-    stored = await store.load_closes(WGMI, date(2020, 1, 1))
+    stored = await store.load_closes(WGMI, "Yahoo", date(2020, 1, 1))
     np.testing.assert_allclose(stored.prices, before * scale)
 
 
 async def test_a_vendor_that_fails_leaves_what_is_known_and_says_why(store: SqlStore) -> None:
     vendors = Vendors(SetClock(IN_SESSION))
-    history = a_history(vendors, store)
-    known = len((await history.etf(WGMI, IN_SESSION)).closes)
+    feeds = the_feeds(vendors, store)
+    known = len((await feeds.etf(WGMI, IN_SESSION)).closes)
     vendors.faults["yahoo"] = [httpx.Response(429, text="Too Many Requests\r\n")]
 
-    failed = await history.etf(WGMI, vendors.clock.advance(MINUTE))
+    failed = await feeds.etf(WGMI, vendors.clock.advance(MINUTE))
 
     assert (known, "Yahoo on WGMI: throttled") == (len(failed.closes), (failed.problem or "")[:24])
-    mended = await history.etf(WGMI, vendors.clock.advance(timedelta(minutes=16)))
+    mended = await feeds.etf(WGMI, vendors.clock.advance(timedelta(minutes=16)))
     assert mended.problem is None
 
 
 async def test_a_long_first_fetch_that_breaks_off_goes_on_where_it_was(store: SqlStore) -> None:
     vendors = Vendors(SetClock(IN_SESSION))
     vendors.faults["coinbase"] = [None] * 8 + [httpx.Response(404, json={"message": "NotFound"})]
-    history = a_history(vendors, store)
+    feeds = the_feeds(vendors, store)
 
-    problem = (await history.coin(BTC, IN_SESSION)).problem
+    problem = (await feeds.coin(BTC, IN_SESSION)).problem
     vendors.requests.clear()
-    whole = await history.coin(BTC, vendors.clock.advance(MINUTE))
+    whole = await feeds.coin(BTC, vendors.clock.advance(MINUTE))
 
     assert "check the symbol" in (problem or "")
     assert "2024-03-08T22:00:00Z" == vendors.calls("candles")[0].url.params["start"]  # two hours before the break
     assert (None, True) == (whole.problem, len(whole.bars) > 18_000)
 
 
-async def test_bitcoin_at_an_instant_is_the_last_minute_that_was_complete(store: SqlStore) -> None:
-    vendors = Vendors(SetClock(IN_SESSION), crypto_moves={IN_SESSION - timedelta(minutes=3): 60_000.0})
-
-    found = await a_history(vendors, store).coin_at(BTC, IN_SESSION - timedelta(minutes=4, seconds=-30))
-
-    assert found is not None
-    assert IN_SESSION - timedelta(minutes=4) == found[1]
-    assert found[0] < 51_000
-
-
 async def test_simulated_prices_never_lie_among_the_real(store: SqlStore) -> None:
     vendors = Vendors(SetClock(IN_SESSION))
-    simulated = History(Simulated(vendors.clock), Simulated(vendors.clock), store)
+    simulated = Feeds(Simulated(vendors.clock), Simulated(vendors.clock), store)
     made_up = (await simulated.etf(WGMI, IN_SESSION)).closes
     await simulated.coin(BTC, IN_SESSION)
 
-    real = a_history(vendors, store)
+    real = the_feeds(vendors, store)
     etf, coin = await real.etf(WGMI, IN_SESSION), await real.coin(BTC, IN_SESSION)
 
     assert ("SIMULATED", "Yahoo", "Coinbase") == (made_up.source, etf.closes.source, coin.bars.source)
     assert etf.closes.prices.max() < 21
     assert coin.bars.closes.max() < 51_000
-    again = History(Simulated(vendors.clock), Simulated(vendors.clock), store)
+    again = Feeds(Simulated(vendors.clock), Simulated(vendors.clock), store)
     assert made_up.prices.tolist() == (await again.etf(WGMI, IN_SESSION)).closes.prices.tolist()
 
 
 async def test_what_has_not_changed_is_not_written_again(store: SqlStore) -> None:
     vendors = Vendors(SetClock(IN_SESSION))
-    history = a_history(vendors, store)
-    before = (await history.etf(WGMI, IN_SESSION)).closes
+    feeds = the_feeds(vendors, store)
+    before = (await feeds.etf(WGMI, IN_SESSION)).closes
 
-    after = (await history.etf(WGMI, vendors.clock.advance(MINUTE))).closes
+    after = (await feeds.etf(WGMI, vendors.clock.advance(MINUTE))).closes
 
     assert before is after
 
 
 async def test_the_last_trade_is_asked_for_even_where_bars_cannot_be_had(store: SqlStore) -> None:
     vendors = Vendors(SetClock(IN_SESSION))
-    history = a_history(vendors, store)
-    await history.coin(BTC, IN_SESSION)
+    feeds = the_feeds(vendors, store)
+    await feeds.coin(BTC, IN_SESSION)
     vendors.faults["coinbase"] = [httpx.Response(404, json={"message": "NotFound"})]
 
-    coin = await history.coin(BTC, vendors.clock.advance(timedelta(hours=1)))
+    coin = await feeds.coin(BTC, vendors.clock.advance(timedelta(hours=1)))
 
     assert coin.quote is not None
     assert vendors.clock.at == coin.quote.at
@@ -318,25 +315,24 @@ async def test_the_last_trade_is_asked_for_even_where_bars_cannot_be_had(store: 
 
 async def test_what_has_been_kept_never_rolls_off(store: SqlStore) -> None:
     vendors = Vendors(SetClock(IN_SESSION))
-    history = a_history(vendors, store)
-    first, before = (await history.etf(WGMI, IN_SESSION)).closes, (await history.coin(BTC, IN_SESSION)).bars
+    feeds = the_feeds(vendors, store)
+    first, before = (await feeds.etf(WGMI, IN_SESSION)).closes, (await feeds.coin(BTC, IN_SESSION)).bars
 
     later = vendors.clock.advance(timedelta(days=500))
-    await history.etf(WGMI, later)
-    await history.coin(BTC, later)
-    again = a_history(vendors, store)
+    await feeds.etf(WGMI, later)
+    await feeds.coin(BTC, later)
+    again = the_feeds(vendors, store)
     etf, coin = await again.etf(WGMI, later), await again.coin(BTC, later)
 
     assert (first.sessions[0], before.opened_at[0]) == (etf.closes.sessions[0], coin.bars.opened_at[0])
-    assert history.sessions(later).days[0] <= etf.closes.sessions[0]
 
 
 async def test_many_who_ask_at_once_fetch_once(store: SqlStore) -> None:
     vendors = Vendors(SetClock(CLOSE + timedelta(hours=1)))
-    history = a_history(vendors, store)
+    feeds = the_feeds(vendors, store)
 
-    await asyncio.gather(*(history.etf(WGMI, vendors.clock.at) for _ in range(5)))
-    bars = await asyncio.gather(*(history.coin(BTC, vendors.clock.at) for _ in range(5)))
+    await asyncio.gather(*(feeds.etf(WGMI, vendors.clock.at) for _ in range(5)))
+    bars = await asyncio.gather(*(feeds.coin(BTC, vendors.clock.at) for _ in range(5)))
 
     assert 1 == len(vendors.calls("chart"))
     pages = [request.url.params["start"] for request in vendors.calls("candles")]
@@ -346,9 +342,9 @@ async def test_many_who_ask_at_once_fetch_once(store: SqlStore) -> None:
 
 async def test_after_a_restart_in_the_night_the_last_trade_is_asked_for(store: SqlStore) -> None:
     vendors = Vendors(SetClock(CLOSE + timedelta(hours=1)))
-    await a_history(vendors, store).etf(WGMI, vendors.clock.at)
+    await the_feeds(vendors, store).etf(WGMI, vendors.clock.at)
 
-    again = await a_history(vendors, store).etf(WGMI, vendors.clock.at)
+    again = await the_feeds(vendors, store).etf(WGMI, vendors.clock.at)
 
     assert again.quote is not None
 
@@ -358,13 +354,13 @@ async def test_after_a_restart_in_the_night_the_last_trade_is_asked_for(store: S
 )
 async def test_a_close_that_is_corrected_by_a_tenth_is_no_split(store: SqlStore, day: date) -> None:
     vendors = Vendors(SetClock(IN_SESSION))
-    history = a_history(vendors, store)
-    await history.etf(WGMI, IN_SESSION)
+    feeds = the_feeds(vendors, store)
+    await feeds.etf(WGMI, IN_SESSION)
     vendors.requests.clear()
 
     vendors.etf_moves[day] = 22.0
-    await history.etf(WGMI, vendors.clock.advance(MINUTE))
+    await feeds.etf(WGMI, vendors.clock.advance(MINUTE))
     vendors.etf_moves[day] = 30.0
-    await history.etf(WGMI, vendors.clock.advance(MINUTE))
+    await feeds.etf(WGMI, vendors.clock.advance(MINUTE))
 
     assert 3 == len(vendors.calls("chart"))  # one for the correction, two for what looks like a split
