@@ -150,13 +150,13 @@ def residual_series(aligned: Aligned, window: Window) -> NDArray[np.float64]:
 def z_series(aligned: Aligned, window: Window) -> NDArray[np.float64]:
     """Place each spread by the median and MAD of the 252 sessions before it; NaN where the MAD is 0."""
     spread = spread_series(aligned, window)
-    return _robust_z(spread, _before(spread))
+    return robust_z(spread, before_each(spread))
 
 
 def percentile_series(aligned: Aligned, window: Window) -> NDArray[np.float64]:
     """Rank each spread among those of the 252 sessions before it, from 0 to 100; ties count half."""
     spread = spread_series(aligned, window)
-    return _percentile(spread, _before(spread))
+    return _percentile(spread, before_each(spread))
 
 
 def drawdown_series(prices: NDArray[np.float64], past: Past | None = None) -> NDArray[np.float64]:
@@ -207,8 +207,8 @@ def measure(aligned: Aligned, window: Window) -> Measurement | NotMeasured:
         relative=(1 + etf) / (1 + crypto) - 1,
         beta=beta,
         residual=None if beta is None else etf - beta * crypto,
-        z=_known(_robust_z(spread[-1:], _before(spread)[-1:])[0]),
-        percentile=_known(_percentile(spread[-1:], _before(spread)[-1:])[0]),
+        z=_known(robust_z(spread[-1:], before_each(spread)[-1:])[0]),
+        percentile=_known(_percentile(spread[-1:], before_each(spread)[-1:])[0]),
     )
 
 
@@ -252,11 +252,14 @@ def _betas(etf: NDArray[np.float64], crypto: NDArray[np.float64]) -> NDArray[np.
         return np.where(enough & (variance > 0), covariance / variance, np.nan)
 
 
-def _robust_z(values: NDArray[np.float64], before: NDArray[np.float64]) -> NDArray[np.float64]:
-    median = _median(before)
-    mad = _median(np.abs(before - median[:, None]))
+def robust_z(
+    values: NDArray[np.float64], before: NDArray[np.float64], *, at_least: float = COVERAGE * UNUSUAL_SESSIONS
+) -> NDArray[np.float64]:
+    """Place each value by the median and MAD of its row of `before`; NaN where fewer than `at_least` are known."""
+    median = medians(before)
+    mad = medians(np.abs(before - median[:, None]))
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(_enough(before) & (mad > 0), (values - median) / (MAD_TO_SIGMA * mad), np.nan)
+        return np.where(_enough(before, at_least) & (mad > 0), (values - median) / (MAD_TO_SIGMA * mad), np.nan)
 
 
 def _percentile(values: NDArray[np.float64], before: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -264,15 +267,15 @@ def _percentile(values: NDArray[np.float64], before: NDArray[np.float64]) -> NDA
     below = (before < column).sum(axis=1) + 0.5 * (before == column).sum(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
         rank = 100 * below / np.isfinite(before).sum(axis=1)
-    return np.where(_enough(before) & np.isfinite(values), rank, np.nan)
+    return np.where(_enough(before, COVERAGE * UNUSUAL_SESSIONS) & np.isfinite(values), rank, np.nan)
 
 
-def _enough(before: NDArray[np.float64]) -> NDArray[np.bool_]:
-    known: NDArray[np.bool_] = np.isfinite(before).sum(axis=1) >= COVERAGE * UNUSUAL_SESSIONS
+def _enough(before: NDArray[np.float64], at_least: float) -> NDArray[np.bool_]:
+    known: NDArray[np.bool_] = np.isfinite(before).sum(axis=1) >= at_least
     return known
 
 
-def _before(column: NDArray[np.float64]) -> NDArray[np.float64]:
+def before_each(column: NDArray[np.float64]) -> NDArray[np.float64]:
     """View, for each row, the 252 values before it, NaN where there are none: shape (rows, 252)."""
     padded = np.concatenate([np.full(UNUSUAL_SESSIONS, np.nan), column])[:-1]
     return sliding_window_view(padded, UNUSUAL_SESSIONS)
@@ -283,7 +286,7 @@ def _rolling_sum(column: NDArray[np.float64], size: int) -> NDArray[np.float64]:
     return total
 
 
-def _median(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+def medians(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     """Take each row's median over its numbers; NaN where a row has none (numpy's own warns there)."""
     ordered = np.sort(rows, axis=1)  # NaN sorts last
     known = np.isfinite(rows).sum(axis=1)

@@ -58,7 +58,7 @@ class Closes:
     volumes: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
-        _check_columns(self.sessions, self.prices)
+        check_columns(self.sessions, self.prices)
         if self.volumes is not None and len(self.volumes) != len(self.prices):
             raise ValueError(f"{len(self.prices)} prices but {len(self.volumes)} volumes")
 
@@ -95,7 +95,7 @@ class Bars:
     source: str
 
     def __post_init__(self) -> None:
-        _check_columns(self.opened_at, self.closes)
+        check_columns(self.opened_at, self.closes)
 
     def __len__(self) -> int:
         return len(self.opened_at)
@@ -123,7 +123,8 @@ def moment(at: np.datetime64) -> datetime:
     return datetime.fromtimestamp(int(at.astype("datetime64[s]").astype(np.int64)), tz=UTC)
 
 
-def _check_columns(keys: NDArray[np.datetime64], prices: NDArray[np.float64]) -> None:
+def check_columns(keys: NDArray[np.datetime64], prices: NDArray[np.float64]) -> None:
+    """Raise ValueError where times are not strictly ascending, or a price is not a finite positive number."""
     if len(keys) != len(prices):
         raise ValueError(f"{len(keys)} times but {len(prices)} prices")
     if len(keys) > 1 and not bool(np.all(keys[1:] > keys[:-1])):
