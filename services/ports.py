@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from services.domain.decide import RuleState
     from services.domain.episode import Alert, Channel, Entry
+    from services.domain.holdings import Holdings
     from services.domain.network import Network
     from services.domain.prices import Bars, Closes, Pair, Quote, Symbol
     from services.domain.rule import Rule
@@ -117,6 +118,21 @@ class HistoryStore(Protocol):
 
     async def load_bars(self, symbol: Symbol, source: str, interval: timedelta, since: datetime) -> Bars:
         """Load one source's bars that open at or after `since`; empty where there are none."""
+        ...
+
+
+class HoldingsStore(Protocol):
+    """What funds hold, day by day."""
+
+    async def save_holdings(self, snapshots: Sequence[Holdings]) -> list[date]:
+        """Save holdings in one transaction, each in place of all that was kept for its fund and day.
+
+        Gives the days of which something was replaced.
+        """
+        ...
+
+    async def load_holdings(self, fund: Symbol) -> list[Holdings]:
+        """Load every day's holdings of a fund, oldest first."""
         ...
 
 
@@ -341,7 +357,7 @@ class OutboxStore(Protocol):
         ...
 
 
-class Store(HistoryStore, DeskStore, MonitorStore, OutboxStore, Protocol):
+class Store(HistoryStore, HoldingsStore, DeskStore, MonitorStore, OutboxStore, Protocol):
     """Everything that is remembered; one transaction for each method."""
 
 

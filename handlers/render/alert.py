@@ -80,7 +80,7 @@ def _since(told: Alert) -> list[str]:
 
 
 def _prices(told: Alert, now: datetime) -> list[str]:
-    """Give the instant of the prices, their age when this was written, as a message's own cannot tick, and the verdict."""
+    """Give the instant of the prices, their age when this was written, which cannot tick, and how far to trust them."""
     etf = f"{words.title(told.pair.etf)} from {escape(told.etf.source)}"
     crypto = f"{words.name(told.pair.crypto)} from {escape(told.crypto.source)}"
     age = f"{words.duration(now - min(told.etf.at, told.crypto.at))} old when this was written"

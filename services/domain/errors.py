@@ -3,9 +3,9 @@
 MinerPulseError
 ├── RuleError           a rule could not be read; points at the offending word
 ├── SettingsError       a setting is missing or cannot be used
-├── PriceFileError      a price file could not be read; carries the line number
+├── PriceFileError      a file of prices or holdings could not be read; carries the line number
 ├── SourceError         a market-data vendor gave no usable answer
-├── NoHistoryError      a pair has no stored or fetched history to measure
+├── NoHistoryError      a pair has no stored or fetched history to measure, or a fund no holdings
 ├── ReplayError         a replay was asked for something it cannot decide
 ├── StoreError          the database is unreachable, or older than this program
 ├── NotFoundError       a rule or an alert with that number does not exist here
@@ -53,7 +53,7 @@ class SettingsError(MinerPulseError):
 
 
 class PriceFileError(MinerPulseError):
-    """A price file could not be read; `line` counts from 1 and is None where the whole file is meant."""
+    """A file of prices or holdings could not be read; `line` counts from 1, None means the whole file."""
 
     def __init__(self, path: Path, problem: str, *, remedy: str, line: int | None = None) -> None:
         self.path, self.line = path, line
@@ -82,7 +82,7 @@ class SourceError(MinerPulseError):
 
 
 class NoHistoryError(MinerPulseError):
-    """A pair has no stored or fetched history to measure."""
+    """A pair has no stored or fetched history to measure, or a fund no holdings at the time that was asked for."""
 
 
 class ReplayError(MinerPulseError):

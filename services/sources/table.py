@@ -75,8 +75,7 @@ def read_table(path: Path) -> Table:
 
     Raises PriceFileError where it cannot be read, is not UTF-8 (with or without a mark) or has no rows.
     """
-    text = _text(path)
-    records, broken = _records(text)
+    records, broken = read_records(read_text(path))
     while len(records) > 1 and not any(cell.strip() for cell in records[-1]):
         records.pop()
     if not records and broken is not None:
@@ -92,7 +91,8 @@ def read_table(path: Path) -> Table:
     return Table(path=path, header=header, rows=rows, broken=broken)
 
 
-def _text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """Read a file of UTF-8, with or without a mark. Raises PriceFileError where it cannot be read or is not UTF-8."""
     try:
         content = path.read_bytes()
     except FileNotFoundError as error:
@@ -109,20 +109,20 @@ def _text(path: Path) -> str:
         raise PriceFileError(path, "is not UTF-8 text", remedy=UTF8, line=line) from error
 
 
-def _records(text: str) -> tuple[list[list[str]], Fault | None]:
+def read_records(text: str, delimiter: str = ",") -> tuple[list[list[str]], Fault | None]:
     """Split into records of one line each, up to the first that is not."""
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True, skipinitialspace=True)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True, skipinitialspace=True)
     try:
         records = list(reader)
     except csv.Error:
-        return _records_before_the_fault(text)
+        return _records_before_the_fault(text, delimiter)
     if reader.line_num != len(records):
-        return _records_before_the_fault(text)
+        return _records_before_the_fault(text, delimiter)
     return records, None
 
 
-def _records_before_the_fault(text: str) -> tuple[list[list[str]], Fault]:
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True, skipinitialspace=True)
+def _records_before_the_fault(text: str, delimiter: str) -> tuple[list[list[str]], Fault]:
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True, skipinitialspace=True)
     records: list[list[str]] = []
     try:
         for record in reader:

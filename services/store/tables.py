@@ -2,6 +2,7 @@
 
 closes, bars            price history by source, keyed so that it loads straight into columns
 revisions               closes that their source has changed after they were final
+holdings                what funds hold, a row for each position of each day
 rules, rulebook         the rules of every channel with their states, and a number that grows as they change
 alerts, entries         episodes as their messages tell them, and their timelines
 deliveries, attempts    what Slack must be made to show, and every try to do so
@@ -78,6 +79,22 @@ bars = Table(
     Column("interval_s", Integer, primary_key=True),
     Column("opened_at_s", BigInteger, primary_key=True),  # since 1970-01-01 UTC
     Column("close", Double, nullable=False),
+)
+
+holdings = Table(
+    "holdings",
+    metadata,
+    Column("fund", String, primary_key=True),
+    Column("as_of_day", Integer, primary_key=True),  # since 1970-01-01
+    Column("position", Integer, primary_key=True),  # from 0, in the order of its source
+    Column("ticker", String, nullable=False),
+    Column("exchange", String, nullable=False),  # empty where the source names none
+    Column("name", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("weight", Double, nullable=False),  # a fraction of net assets
+    Column("shares", Double),
+    Column("market_value", Double),
+    Column("source", String, nullable=False),
 )
 
 rules = Table(

@@ -16,6 +16,7 @@ AT = sa.DateTime(timezone=True)
 
 def upgrade() -> None:
     create_history()
+    create_holdings()
     create_rules()
     create_alerts()
     create_deliveries()
@@ -59,6 +60,24 @@ def create_history() -> None:
         sa.Column("opened_at_s", sa.BigInteger(), nullable=False),
         sa.Column("close", sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint("symbol", "source", "interval_s", "opened_at_s", name="pk_bars"),
+    )
+
+
+def create_holdings() -> None:
+    op.create_table(
+        "holdings",
+        sa.Column("fund", sa.String(), nullable=False),
+        sa.Column("as_of_day", sa.Integer(), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("ticker", sa.String(), nullable=False),
+        sa.Column("exchange", sa.String(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("weight", sa.Double(), nullable=False),
+        sa.Column("shares", sa.Double()),
+        sa.Column("market_value", sa.Double()),
+        sa.Column("source", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("fund", "as_of_day", "position", name="pk_holdings"),
     )
 
 

@@ -1,0 +1,97 @@
+"""`minerpulse holdings`: what the fund holds, imported from a file and listed as of a day."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import click
+
+from bot.clock import SystemClock
+from bot.commands.holdings_report import as_document, imported, show
+from bot.commands.options import FILE, Day, as_json
+from bot.settings import load_settings
+from services.domain.errors import NoHistoryError, PriceFileError
+from services.domain.holdings import held_at
+from services.sources.holdings_file import read_holdings_csv
+from services.store import SqlStore
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+    from datetime import date
+    from pathlib import Path
+
+    from services.domain.holdings import Holdings
+    from services.domain.prices import Symbol
+    from services.ports import HoldingsStore
+
+DAY = timedelta(days=1)  # somewhere on earth it is tomorrow already
+
+
+@click.group(name="holdings")
+def command() -> None:
+    """Import and list what the fund holds; MINERPULSE_ETF names the fund."""
+
+
+@command.command(name="import")
+@click.argument("file", type=FILE)
+@click.option("--as-of", type=Day(), help="The day that the weights are of, where the file does not say.")
+def import_file(*, file: Path, as_of: date | None) -> None:
+    """Import holdings from a CSV with Ticker and Weight; a day that is there already is replaced as a whole."""
+    settings = load_settings()
+    found = read_holdings_csv(file, settings.pair.etf, as_of)
+    _refuse_the_future(file, found.snapshots[-1].as_of)
+    replaced = asyncio.run(_save(settings.database_url, found.snapshots))
+    for left_out in found.left_out:
+        click.echo(f"Left out, as it lists no holding: {left_out}", err=True)
+    for holdings in found.snapshots:
+        click.echo(imported(holdings, replaced=holdings.as_of in replaced))
+
+
+@command.command(name="list")
+@click.option("--as-of", type=Day(), help="List what was held on this day.  [default: the newest]")
+@as_json
+def list_holdings(*, as_of: date | None, as_json: bool) -> None:
+    """List the fund's holdings with their day, the sum of their weights and what that lacks of 100%."""
+    settings = load_settings()
+    history = asyncio.run(_load(settings.database_url, settings.pair.etf))
+    holdings = held_at(history, as_of) if as_of else next(reversed(history), None)
+    if holdings is None:
+        raise NoHistoryError(_missing(settings.etf, as_of, history))
+    if as_json:
+        click.echo(json.dumps(as_document(holdings), ensure_ascii=False))
+    else:
+        show(holdings)
+
+
+def _missing(fund: str, as_of: date | None, history: Sequence[Holdings]) -> str:
+    if not history:
+        return f"No holdings of {fund} are known. Import a file of them with `minerpulse holdings import FILE.csv`."
+    return f"No holdings of {fund} are known for {as_of}; the first are of {history[0].as_of}. Import older ones."
+
+
+def _refuse_the_future(path: Path, last: date) -> None:
+    if last > SystemClock().now().date() + DAY:
+        raise PriceFileError(path, f"its holdings are of {last}, which is in the future", remedy="Correct the day")
+
+
+async def _save(url: str, snapshots: Sequence[Holdings]) -> list[date]:
+    async with _store(url) as store:
+        return await store.save_holdings(snapshots)
+
+
+async def _load(url: str, fund: Symbol) -> list[Holdings]:
+    async with _store(url) as store:
+        return await store.load_holdings(fund)
+
+
+@asynccontextmanager
+async def _store(url: str) -> AsyncIterator[HoldingsStore]:
+    store = await SqlStore.open(url)
+    try:
+        yield store
+    finally:
+        await store.aclose()

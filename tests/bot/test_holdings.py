@@ -1,0 +1,144 @@
+"""`minerpulse holdings` imports what the fund holds, day by day, and lists it with what is missing to 100%."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.bot.conftest import Ran
+
+HEADER = "Ticker,Name,Weight,Shares,Market Value"
+IREN, HUT = 'IREN US,IREN Ltd,60%,"1,000",$60', "HUT CN,Hut 8 Corp,38.5%,10.25,"
+CASH = ",Cash [USD],-0.5%,,"
+SUMMARY = "The weights add up to 98.00%, −0.50% of it cash; 2.00% is missing to 100%."
+
+
+def save(folder: Path, *rows: str, header: str = HEADER) -> Path:
+    path = folder / "wgmi.csv"
+    path.write_text("\n".join([header, *rows]), encoding="utf-8")
+    return path
+
+
+def test_what_was_imported_is_listed_with_what_is_missing(minerpulse: Callable[..., Ran], clean: Path) -> None:
+    file = save(clean, IREN, HUT, CASH, "Total,,98%,,")
+    assert minerpulse("holdings", "import", file, "--as-of", "2026-07-07") == (
+        0,
+        f"WGMI as of 2026-07-07: 3 holdings. {SUMMARY}\n",
+        "Left out, as it lists no holding: line 5: Total 98%\n",
+    )
+    ran = minerpulse("holdings", "list")
+    assert [line.rstrip() for line in ran.out.splitlines()] == [
+        "WGMI holdings as of 2026-07-07, from wgmi.csv",
+        "",
+        "Ticker   Name        Weight  Shares",
+        "IREN US  IREN Ltd    60.00%   1,000",
+        "HUT CN   Hut 8 Corp  38.50%   10.25",
+        "cash     Cash [USD]  −0.50%       –",
+        "",
+        SUMMARY,
+    ]
+
+
+def test_the_document_has_every_number(minerpulse: Callable[..., Ran], clean: Path) -> None:
+    minerpulse("holdings", "import", save(clean, IREN), "--as-of", "2026-07-07")
+    ran = minerpulse("holdings", "list", "--json")
+    assert (ran.code, ran.err) == (0, "")
+    assert json.loads(ran.out) == {
+        "fund": "WGMI",
+        "as_of": "2026-07-07",
+        "source": "wgmi.csv",
+        "total": 0.6,
+        "cash": 0.0,
+        "unexplained": 0.4,
+        "holdings": [
+            {
+                "ticker": "IREN",
+                "exchange": "US",
+                "name": "IREN Ltd",
+                "kind": "share",
+                "weight": 0.6,
+                "shares": 1000.0,
+                "market_value": 60.0,
+            }
+        ],
+    }
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        pytest.param([], "2026-07-08", id="the newest"),
+        pytest.param(["--as-of", "2026-07-07"], "2026-07-07", id="an earlier day"),
+        pytest.param(["--as-of", "2026-09-01"], "2026-07-08", id="a later day"),
+    ],
+)
+def test_each_day_is_kept(minerpulse: Callable[..., Ran], clean: Path, asked: list[str], expected: str) -> None:
+    minerpulse("holdings", "import", save(clean, IREN), "--as-of", "2026-07-08")
+    minerpulse("holdings", "import", save(clean, HUT), "--as-of", "2026-07-07")
+    assert json.loads(minerpulse("holdings", "list", "--json", *asked).out)["as_of"] == expected
+
+
+def test_a_day_that_is_imported_again_is_replaced(minerpulse: Callable[..., Ran], clean: Path) -> None:
+    minerpulse("holdings", "import", save(clean, IREN, HUT), "--as-of", "2026-07-07")
+    ran = minerpulse("holdings", "import", save(clean, HUT), "--as-of", "2026-07-07")
+    assert ran.out.endswith(" They replace those that were there for that day.\n")
+    document = json.loads(minerpulse("holdings", "list", "--json").out)
+    assert [row["ticker"] for row in document["holdings"]] == ["HUT"]
+
+
+def test_weights_above_and_at_the_whole_are_told(minerpulse: Callable[..., Ran], clean: Path) -> None:
+    file = save(clean, "2022-02-28,60,40", "2022-03-03,60.02,40", header=",IREN,HUT")
+    first, second = minerpulse("holdings", "import", file).out.splitlines()
+    assert first.endswith("add up to 100.00%, 0.00% of it cash; nothing is missing to 100%.")
+    assert second.endswith("add up to 100.02%, 0.00% of it cash; 0.02% above 100%.")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        pytest.param(
+            [],
+            "does not say of which day it is. Give the day that the weights are of, as in --as-of 2026-07-07.\n",
+            id="no-day",
+        ),
+        pytest.param(
+            ["--as-of", "2126-07-07"],
+            "wgmi.csv: its holdings are of 2126-07-07, which is in the future. Correct the day.\n",
+            id="a-day-to-come",
+        ),
+    ],
+)
+def test_a_file_that_cannot_be_used_changes_nothing(
+    minerpulse: Callable[..., Ran], clean: Path, arguments: list[str], told: str
+) -> None:
+    ran = minerpulse("holdings", "import", save(clean, IREN), *arguments)
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err.endswith(told)
+    assert minerpulse("holdings", "list").err.startswith("No holdings of WGMI are known. ")
+
+
+def test_the_fund_is_that_of_the_settings(
+    minerpulse: Callable[..., Ran], clean: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    minerpulse("holdings", "import", save(clean, IREN), "--as-of", "2026-07-07")
+    monkeypatch.setenv("MINERPULSE_ETF", "BITQ")
+    assert minerpulse("holdings", "list") == (
+        1,
+        "",
+        "No holdings of BITQ are known. Import a file of them with `minerpulse holdings import FILE.csv`.\n",
+    )
+
+
+def test_a_day_before_the_first_holdings_has_none(minerpulse: Callable[..., Ran], clean: Path) -> None:
+    minerpulse("holdings", "import", save(clean, IREN), "--as-of", "2026-07-07")
+    assert minerpulse("holdings", "list", "--as-of", "2026-07-06") == (
+        1,
+        "",
+        "No holdings of WGMI are known for 2026-07-06; the first are of 2026-07-07. Import older ones.\n",
+    )
