@@ -184,6 +184,8 @@ def _old(quote: Quote, now: datetime) -> str:
 
 
 def _union(keys: list[NDArray[np.datetime64]]) -> NDArray[np.datetime64]:
+    if len(keys) == 1:
+        return keys[0]
     every = np.sort(np.concatenate(keys), kind="stable")  # which merges what is in order already
     repeated = np.flatnonzero(every[1:] == every[:-1])
     union: NDArray[np.datetime64] = np.delete(every, repeated)
@@ -215,7 +217,7 @@ def _apart(prices: NDArray[np.float64]) -> NDArray[np.float64]:
 def _settled(keys: NDArray[np.datetime64], agreed: NDArray[np.float64], doubts: tuple[Doubt, ...]) -> Agreed:
     return Agreed(
         keys=keys,
-        prices=medians(agreed),
+        prices=medians(agreed) if agreed.shape[1] > 1 else agreed[:, 0],
         witnesses=np.isfinite(agreed).sum(axis=1),
         spread=np.nan_to_num(_apart(agreed), nan=0.0),
         doubts=doubts,
