@@ -18,7 +18,7 @@ from services.domain.measure import Metric, NotMeasured, Window, beta_series, dr
 from services.domain.prices import moment
 from services.domain.trust import FULL
 from services.feeds import SHARED_FOR
-from services.history import COINS, LIVE_AT_MOST
+from services.history import LIVE_AT_MOST
 
 if TYPE_CHECKING:
     from datetime import date, datetime
@@ -213,7 +213,7 @@ class Market:
             awaits_trade=_awaits_trade(etf, market, now),
             etf=etf.quote,
             crypto=crypto.quote,
-            gap=None if market.is_open else implied_gap(aligned, crypto.quote, now),
+            gap=None if market.is_open or crypto.is_share else implied_gap(aligned, crypto.quote, now),
             left_out=aligned.left_out,
             problems=tuple(problems),
             simulated=self.history.simulated,
@@ -233,29 +233,24 @@ class Market:
             older = etf.quote if etf.quote.at <= crypto.quote.at else crypto.quote
             minutes = int((now - older.at).total_seconds() // 60)
             return None, f"the last {older.symbol} trade at {older.source} is {minutes} min old"
-        apart = SHARES_APART if etf.is_share and crypto.is_share else SAME_INSTANT
-        left, right = [await self._read(leg, as_of, market, apart) for leg in (etf, crypto)]
+        latest = as_of + (SHARES_APART if etf.is_share and crypto.is_share else SAME_INSTANT)
+        left, right = [
+            Trade(quote, leg.quoted) if _traded_at(leg, quote, market) <= latest else await self._read(quote, as_of)
+            for leg, quote in ((etf, etf.quote), (crypto, crypto.quote))
+        ]
         if left is None:
-            return None, _apart(etf.quote, crypto.quote, as_of, market)
+            return None, _apart(etf, etf.quote, crypto.quote, as_of, market)
         if right is None:
-            return None, _apart(crypto.quote, etf.quote, as_of, market)
+            return None, _apart(crypto, crypto.quote, etf.quote, as_of, market)
         rows = closes.before(market.session).with_live(
             market.session, as_of, etf=left.quote.price, crypto=right.quote.price
         )
         stamps = _stamp(left.quote), _stamp(right.quote)
         return snapshot(rows, stamps, trust=left.trust.also(right.trust)), ""
 
-    async def _read(self, leg: Leg, as_of: datetime, market: MarketState, apart: timedelta) -> Trade | None:
-        """Read a leg at an instant: its last trade where that is of then, else what a coin's last minute ended at.
-
-        The last trade of a share after its close is its price at the close.
-        """
-        if leg.quote is None:
-            return None
-        traded_at = min(leg.quote.at, market.closes_at) if leg.is_share else leg.quote.at
-        if traded_at - as_of <= apart:
-            return Trade(leg.quote, leg.quoted)
-        told = await self.history.at(leg.quote.symbol, as_of)
+    async def _read(self, quote: Quote, as_of: datetime) -> Trade | None:
+        """Read what a coin's last minute ended at before an instant; None for a share, whose minutes are not known."""
+        told = await self.history.at(quote.symbol, as_of)
         return None if told is None or told.quote is None else Trade(told.quote, told.trust)
 
 
@@ -289,12 +284,17 @@ def _trust(leg: Leg, aligned: Aligned) -> Trust:
     return leg.past.trust(aligned.sessions[-1] if leg.is_share else aligned.at[-1])
 
 
-def _apart(leg: Quote, other: Quote, as_of: datetime, market: MarketState) -> str:
+def _traded_at(leg: Leg, quote: Quote, market: MarketState) -> datetime:
+    """Tell which instant a trade is the price of: the last trade of a share, after its close, is that of the close."""
+    return min(quote.at, market.closes_at) if leg.is_share else quote.at
+
+
+def _apart(leg: Leg, quote: Quote, other: Quote, as_of: datetime, market: MarketState) -> str:
     """Say why a leg has no price at the other one's instant."""
-    traded_at = min(leg.at, market.closes_at)
-    if leg.symbol in COINS:
-        return f"no {leg.symbol} price at {as_of:%H:%M} UTC, when {other.symbol} last traded"
-    return f"the {other.symbol} quote is {int((traded_at - as_of).total_seconds())} s older than {leg.symbol}'s"
+    if not leg.is_share:
+        return f"no {quote.symbol} price at {as_of:%H:%M} UTC, when {other.symbol} last traded"
+    apart = int((_traded_at(leg, quote, market) - as_of).total_seconds())
+    return f"the {other.symbol} quote is {apart} s older than {quote.symbol}'s"
 
 
 def implied_gap(closes: Aligned, crypto: Quote | None, now: datetime) -> Gap | None:

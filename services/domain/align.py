@@ -141,9 +141,7 @@ def align(
     """
     if not len(etf):
         raise NoHistoryError(f"{etf.source} has no {etf.symbol} closes; check the symbol and the dates.")
-    begin, end = _span(etf)
-    first = int(np.searchsorted(sessions.days, begin))
-    last = int(np.searchsorted(sessions.days, end, side="right"))
+    first, last = _span(etf, sessions)
     if until is not None:
         last = sessions.last_closed(until) + 1
     if last <= first:
@@ -166,11 +164,13 @@ def align(
     )
 
 
-def _span(prices: Closes | Bars) -> tuple[np.datetime64, np.datetime64]:
-    """Tell the first and the last day of a leg."""
+def _span(prices: Closes | Bars, sessions: Sessions) -> tuple[int, int]:
+    """Find the first session that a leg has, and the one after its last."""
     if isinstance(prices, Closes):
-        return prices.sessions[0], prices.sessions[-1]
-    return prices.ended_at[0].astype("datetime64[D]"), prices.ended_at[-1].astype("datetime64[D]")
+        clock, times = sessions.days, prices.sessions
+    else:
+        clock, times = sessions.closes_at, prices.ended_at
+    return int(np.searchsorted(clock, times[0])), int(np.searchsorted(clock, times[-1], side="right"))
 
 
 def _leg(

@@ -21,6 +21,8 @@ from tests.fakes.vendors import Vendors
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from services.ports import CryptoSource, EquitySource
+
 DESK, OTHER_DESK = Channel(team="T1", id="C1"), Channel(team="T1", id="C2")
 TODAY, YESTERDAY = date(2026, 3, 4), date(2026, 3, 3)
 OPEN = datetime(2026, 3, 4, 14, 30, tzinfo=UTC)
@@ -68,13 +70,18 @@ class Floor:
 
 @asynccontextmanager
 async def trading_floor(
-    url: str = "sqlite://", clock: SetClock | None = None, *, warm: bool = True
+    url: str = "sqlite://", clock: SetClock | None = None, *, warm: bool = True, witnessed: bool = False
 ) -> AsyncIterator[Floor]:
-    """Open the floor shortly before the session of 2026-03-04, with no rules and, where `warm`, with prices known."""
+    """Open the floor shortly before the session of 2026-03-04, with no rules and, where `warm`, with prices known.
+
+    A `witnessed` one has a second source for each leg, Nasdaq for closes only.
+    """
     clock = clock or SetClock(OPEN - timedelta(minutes=10))
     vendors = Vendors(clock, etf_moves={YESTERDAY: 20.0}, crypto_moves={datetime(2026, 3, 3, tzinfo=UTC): 50_000.0})
     store = await SqlStore.open(url)
-    market = Market(History([vendors.yahoo()], [vendors.coinbase()], store, witnessed=False))
+    equities: list[EquitySource] = [vendors.yahoo(), *([vendors.nasdaq()] if witnessed else [])]
+    cryptos: list[CryptoSource] = [vendors.coinbase(), *([vendors.bitstamp()] if witnessed else [])]
+    market = Market(History(equities, cryptos, store, witnessed=witnessed))
     nudges: list[datetime] = []
     floor = Floor(
         clock=clock,

@@ -1,4 +1,4 @@
-"""Yahoo and Coinbase behind one httpx transport, with prices and faults that tests set."""
+"""Vendors behind one httpx transport, with prices and faults that tests set."""
 
 from __future__ import annotations
 
@@ -10,13 +10,27 @@ import httpx
 import numpy as np
 
 from services.domain.prices import instant, moment
+from services.sources.bitstamp import Bitstamp
 from services.sources.coinbase import Coinbase
 from services.sources.http import HttpClient
+from services.sources.kraken import Kraken
+from services.sources.nasdaq import Nasdaq
 from services.sources.yahoo import Yahoo
 from tests.fakes.clock import SetClock  # noqa: TC001 -- a field's type
 from tests.fakes.market import CALENDAR
 
 HOUR_S = 3600
+HOSTS = {
+    "query2.finance.yahoo.com": "yahoo",
+    "api.nasdaq.com": "nasdaq",
+    "api.exchange.coinbase.com": "coinbase",
+    "api.kraken.com": "kraken",
+    "www.bitstamp.net": "bitstamp",
+}
+
+
+async def no_wait(_seconds: float) -> None:
+    """Let no test wait for a vendor's turn."""
 
 
 @dataclass(slots=True)
@@ -25,6 +39,7 @@ class Vendors:
 
     `etf_moves` overrides closes by session, `etf_last` is the last trade of an open session, and `crypto_moves` sets
     bitcoin's price from an instant on. `faults` maps a vendor to what it answers instead, in turn; None lets one pass.
+    `tilts` has the factor by which a vendor's prices are wrong from now on, `own` the close that it alone has.
     """
 
     clock: SetClock
@@ -35,10 +50,12 @@ class Vendors:
     last_trade_known: bool = True
     crypto_moves: dict[datetime, float] = field(default_factory=dict)
     faults: dict[str, list[httpx.Response | None]] = field(default_factory=dict)
+    tilts: dict[str, float] = field(default_factory=dict)
+    own: dict[tuple[str, date], float] = field(default_factory=dict)
     requests: list[httpx.Request] = field(default_factory=list)
 
     def client(self) -> HttpClient:
-        return HttpClient(transport=httpx.MockTransport(self.answer))
+        return HttpClient(transport=httpx.MockTransport(self.answer), sleep=no_wait)
 
     def yahoo(self) -> Yahoo:
         return Yahoo(self.client(), self.clock)
@@ -46,24 +63,37 @@ class Vendors:
     def coinbase(self) -> Coinbase:
         return Coinbase(self.client(), self.clock, spacing=timedelta(0))
 
+    def nasdaq(self) -> Nasdaq:
+        return Nasdaq(self.client(), self.clock)
+
+    def kraken(self) -> Kraken:
+        return Kraken(self.client(), self.clock)
+
+    def bitstamp(self) -> Bitstamp:
+        return Bitstamp(self.client(), self.clock)
+
     def calls(self, part: str) -> list[httpx.Request]:
         """The requests whose path has this part."""
         return [request for request in self.requests if part in request.url.path]
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         self.requests.append(request)
-        vendor = "yahoo" if "yahoo" in request.url.host else "coinbase"
+        vendor = HOSTS[request.url.host]
         fault = self.faults[vendor].pop(0) if self.faults.get(vendor) else None
         if fault is not None:
             return fault
-        if vendor == "yahoo":
-            return httpx.Response(200, json=self._chart(request))
-        if request.url.path.endswith("ticker"):
-            return httpx.Response(200, json=self._ticker())
-        return httpx.Response(200, json=self._candles(request))
+        answers = {
+            "yahoo": self._chart,
+            "nasdaq": self._rows,
+            "coinbase": self._ticker if request.url.path.endswith("ticker") else self._candles,
+            "kraken": self._trades if request.url.path.endswith("Trades") else self._kraken_bars,
+            "bitstamp": self._bitstamp_ticker if "ticker" in request.url.path else self._bitstamp_bars,
+        }
+        return httpx.Response(200, json=answers[vendor](request))
 
-    def etf_close(self, day: date) -> float:
-        return self.etf_scale * self.etf_moves.get(day, 20 * (1 + 0.01 * math.cos(day.toordinal())))
+    def etf_close(self, day: date, vendor: str = "") -> float:
+        usual = self.etf_moves.get(day, 20 * (1 + 0.01 * math.cos(day.toordinal())))
+        return self.tilts.get(vendor, 1.0) * self.etf_scale * self.own.get((vendor, day), usual)
 
     def crypto_at(self, at: datetime) -> float:
         moves = [since for since in self.crypto_moves if since <= at]
@@ -76,7 +106,7 @@ class Vendors:
         now = instant(self.clock.at)
         rows = np.flatnonzero((CALENDAR.days >= np.datetime64(since)) & (CALENDAR.closes_at <= now))
         stamps = [int(CALENDAR.opens_at[row].astype(np.int64)) for row in rows]
-        closes = [self.etf_close(CALENDAR.days[row].astype(object)) for row in rows]
+        closes = [self.etf_close(CALENDAR.days[row].astype(object), "yahoo") for row in rows]
         state = CALENDAR.state(self.clock.at)
         last = self.etf_last or (
             self.etf_close(CALENDAR.days[rows[-1]].astype(object)),
@@ -95,9 +125,51 @@ class Vendors:
         result = {"meta": meta, "timestamp": stamps, "indicators": {"quote": [{"close": closes}]}}
         return {"chart": {"result": [result], "error": None}}
 
-    def _ticker(self) -> dict[str, str]:
+    def _rows(self, request: httpx.Request) -> dict[str, object]:
+        """Nasdaq's closes, newest first."""
+        since = max(self.etf_begins, date.fromisoformat(request.url.params["fromdate"]))
+        rows = np.flatnonzero((CALENDAR.days >= np.datetime64(since)) & (CALENDAR.closes_at <= instant(self.clock.at)))
+        days = [CALENDAR.days[row].astype(object) for row in rows[::-1]]
+        closes = [f"${self.etf_close(day, 'nasdaq'):,.4f}" for day in days]
+        table = [{"date": f"{day:%m/%d/%Y}", "close": close} for day, close in zip(days, closes, strict=True)]
+        symbol = request.url.path.split("/")[3]
+        data = {"symbol": symbol, "totalRecords": len(table), "tradesTable": {"rows": table}}
+        return {"data": data, "status": {"rCode": 200, "bCodeMessage": None}}
+
+    def _trades(self, _request: httpx.Request) -> dict[str, object]:
+        price = self.tilts.get("kraken", 1.0) * self.crypto_at(self.clock.at)
+        trade = [f"{price:.2f}", "1", self.clock.at.timestamp(), "b", "l", "", 1]
+        return {"error": [], "result": {"XXBTZUSD": [trade], "last": "0"}}
+
+    def _kraken_bars(self, request: httpx.Request) -> dict[str, object]:
+        params = request.url.params
+        step, since = 60 * int(params["interval"]), int(params["since"])
+        now = int(self.clock.at.timestamp())
+        opened = range(math.floor(since / step) * step + step, now + 1, step)
+        tilt = self.tilts.get("kraken", 1.0)
+        rows = [[at, "1", "1", "1", f"{tilt * self._close_of(at, step):.2f}", "1", "1", 1] for at in opened][-720:]
+        return {"error": [], "result": {"XXBTZUSD": rows, "last": 0}}
+
+    def _bitstamp_ticker(self, _request: httpx.Request) -> dict[str, str]:
+        price = self.tilts.get("bitstamp", 1.0) * self.crypto_at(self.clock.at)
+        return {"timestamp": f"{int(self.clock.at.timestamp())}", "last": f"{price:.2f}"}
+
+    def _bitstamp_bars(self, request: httpx.Request) -> dict[str, object]:
+        params = request.url.params
+        step, first, last = (int(params[name]) for name in ("step", "start", "end"))
+        tilt = self.tilts.get("bitstamp", 1.0)
+        bars = [
+            {"timestamp": f"{at}", "close": f"{tilt * self._close_of(at, step):.2f}", "volume": "1"}
+            for at in range(first, last + 1, step)
+        ]
+        return {"data": {"pair": "BTC/USD", "ohlc": bars}}
+
+    def _close_of(self, opened: int, step: int) -> float:
+        return self.crypto_at(datetime.fromtimestamp(opened + step, UTC))
+
+    def _ticker(self, _request: httpx.Request) -> dict[str, str]:
         return {
-            "price": f"{self.crypto_at(self.clock.at):.2f}",
+            "price": f"{self.tilts.get('coinbase', 1.0) * self.crypto_at(self.clock.at):.2f}",
             "time": f"{self.clock.at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}",
         }
 
@@ -106,5 +178,6 @@ class Vendors:
         step = int(params["granularity"])
         start, end = (datetime.fromisoformat(params[name]).timestamp() for name in ("start", "end"))
         opened = range(math.ceil(start / step) * step, math.floor(end / step) * step + 1, step)
-        rows = [[at, 1.0, 1.0, 1.0, self.crypto_at(datetime.fromtimestamp(at + step, UTC)), 1.0] for at in opened]
+        tilt = self.tilts.get("coinbase", 1.0)
+        rows = [[at, 1.0, 1.0, 1.0, tilt * self._close_of(at, step), 1.0] for at in opened]
         return rows[::-1]

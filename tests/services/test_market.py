@@ -431,3 +431,67 @@ async def test_a_missing_price_at_a_close_is_observed_as_of_that_close(market: M
     seen = (await look(market, vendors, CLOSE + timedelta(minutes=31))).observe(parse_rule("1d 8pp"))
 
     assert (CLOSE, True) == (seen.at, seen.closing)
+
+
+SEMIS = Pair(etf=Symbol("WGMI"), crypto=Symbol("SMH"))
+
+
+async def test_a_share_can_be_held_against_another(market: Market, vendors: Vendors) -> None:
+    vendors.clock.at = CLOSE + timedelta(hours=1)
+
+    view = await market.view(SEMIS, vendors.clock.at)
+
+    assert 0.0 == one_day(view).spread
+    assert (CLOSE, "Yahoo", "Yahoo") == (
+        view.current.at,
+        view.current.etf and view.current.etf.source,
+        view.current.crypto and view.current.crypto.source,
+    )
+    assert (None, 2) == (view.gap, len(vendors.calls("chart")))
+    assert [] == vendors.calls("ticker")
+
+
+async def test_two_shares_are_live_together_though_one_trades_seldom(market: Market, vendors: Vendors) -> None:
+    vendors.clock.at = NOON
+    vendors.etf_last = (22.0, NOON - timedelta(minutes=5))
+    await market.history.leg(SEMIS.etf, NOON)
+    vendors.etf_last = (21.0, NOON)
+
+    view = await market.view(SEMIS, NOON + timedelta(seconds=5))
+
+    assert view.live is not None
+    assert (NOON - timedelta(minutes=5), 22.0) == (view.live.at, view.live.etf and view.live.etf.price)
+
+
+async def test_a_share_that_last_traded_much_earlier_is_not_held_against_another(
+    market: Market, vendors: Vendors
+) -> None:
+    vendors.clock.at = NOON
+    vendors.etf_last = (22.0, NOON - timedelta(minutes=6))
+    await market.history.leg(SEMIS.etf, NOON)
+    vendors.etf_last = (21.0, NOON)
+
+    view = await market.view(SEMIS, NOON + timedelta(seconds=5))
+
+    assert "the WGMI quote is 360 s older than SMH's" == view.live_reason
+
+
+async def test_two_coins_can_be_held_against_each_other(market: Market, vendors: Vendors) -> None:
+    vendors.clock.at = NOON
+
+    view = await market.view(Pair(etf=Symbol("ETH"), crypto=Symbol("BTC")), NOON)
+
+    assert view.live is not None
+    assert (NOON, 0.0) == (view.live.at, one_day(view).spread)
+    assert [] == vendors.calls("chart")
+
+
+async def test_in_session_without_a_bitcoin_quote_nothing_is_live(market: Market, vendors: Vendors) -> None:
+    await look(market, vendors, YESTERDAY + timedelta(hours=1))
+    vendors.etf_last = (22.0, NOON)
+    again = Market(History([vendors.yahoo()], [vendors.coinbase()], market.history.store, witnessed=False))
+    vendors.faults["coinbase"] = [httpx.Response(404, json={"message": "NotFound"})] * 99
+
+    view = await look(again, vendors, NOON)
+
+    assert (None, "no BTC quote") == (view.live, view.live_reason)

@@ -12,6 +12,7 @@ from services.domain.episode import Channel, Entry, EntryKind, Subject
 from services.domain.errors import ConflictError, NotFoundError, StoreError
 from services.domain.prices import WGMI_BTC, Closes, Pair, Symbol
 from services.domain.snooze import Span
+from services.domain.trust import Verdict
 from services.feeds import EquityFeed
 from services.ports import AlertChange, StateChange, StoredAlert, Watch
 from services.store import SqlStore
@@ -672,3 +673,46 @@ async def test_the_history_of_an_alert_begins_with_why_it_fired_though_its_threa
     fired = Entry(kind=EntryKind.FIRED, at=BEGIN, reason="10pp is past 8pp", silent=True)
     assert [(fired,)] == [change.entries for change in recorded]
     assert [] == await timeline(floor)
+
+
+async def test_a_jump_that_one_source_alone_tells_fires_nothing_until_a_second_one_agrees() -> None:
+    async with trading_floor(witnessed=True) as floor:
+        await floor.desk.add_rule(DESK, "1d 8pp for 0s", "U1")
+        await floor.ticks(BEGIN, [0.6, 0.6, 0.6])
+        quiet = await floor.open_alerts()
+        (watch,) = await floor.store.rules(DESK)
+        floor.vendors.etf_moves[TODAY] = 32.0
+        floor.vendors.etf_last = None
+        await floor.tick(CLOSE + timedelta(minutes=20))
+        alone = await floor.open_alerts()
+        await floor.tick(CLOSE + timedelta(hours=2))  # Nasdaq's closes are taken from 17:00 on
+        (alert,) = await floor.open_alerts()
+
+    assert ([], []) == (quiet, alone)
+    assert watch.state.dark_at is not None
+    assert "1d 8pp for 0s" == alert.lead.rule
+    assert (Verdict.OK, "Yahoo and Nasdaq") == (alert.trust.verdict, alert.etf.source)
+
+
+async def test_an_alert_on_one_source_alone_says_so() -> None:
+    async with trading_floor(witnessed=True) as floor:
+        await floor.desk.add_rule(DESK, "1d 8pp for 0s", "U1")
+        await floor.tick(BEGIN, 0.09)
+        (alert,) = await floor.open_alerts()
+
+    assert (Verdict.DEGRADED, ("WGMI's last trade is from Yahoo alone",)) == (alert.trust.verdict, alert.trust.reasons)
+    assert "Coinbase and Bitstamp" == alert.crypto.source
+
+
+async def test_venues_that_dispute_bitcoin_neither_fire_nor_resolve() -> None:
+    async with trading_floor(witnessed=True) as floor:
+        await floor.desk.add_rule(DESK, "1d 8pp for 0s", "U1")
+        await floor.tick(BEGIN, 0.09)
+        floor.vendors.tilts["bitstamp"] = 1.2
+        await floor.tick(BEGIN + 5 * MINUTE, 0.01)
+        (kept,) = await floor.open_alerts()
+        floor.vendors.tilts.clear()
+        await floor.tick(BEGIN + 10 * MINUTE, 0.01)
+
+        assert kept.closed_at is None
+        assert [] == await floor.open_alerts()

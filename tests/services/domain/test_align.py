@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from services.domain.align import Aligned, Leg, Past, align
+from services.domain.align import Aligned, Held, Leg, Past, align
 from services.domain.errors import NoHistoryError
 from services.domain.measure import METRICS, Metric, Window, drawdown
 from services.domain.prices import WGMI_BTC, Bars, Closes, Symbol
@@ -208,3 +208,56 @@ def test_four_years_of_real_prices_align_but_for_the_days_past_the_bitcoin_file(
     assert int(rows.complete.sum()) == 1047
     assert {out.leg for out in rows.left_out} == {Leg.CRYPTO}
     assert [rows.left_out[0].session, len(rows.left_out)] == [date(2026, 4, 14), 77]
+
+
+HELD = "Coinbase has 100 and Kraken 104, 4.0% apart"
+
+
+@pytest.mark.parametrize(
+    ("end", "expected"),
+    [
+        pytest.param("2025-12-01T21:00", [100.0, None], id="the bar of the close: an older one does not stand in"),
+        pytest.param("2025-12-01T20:00", [100.0, 100.0], id="an older bar, which is not needed"),
+        pytest.param("2025-12-01T23:00", [100.0, 100.0], id="a bar after the last close"),
+        pytest.param("2025-11-27T12:00", [100.0, 100.0], id="a bar of a holiday"),
+    ],
+)
+def test_a_bar_that_nobody_stands_behind_is_left_out(end: str, expected: list[float | None]) -> None:
+    hours = {at("2025-11-26T00:00") + timedelta(hours=n): 100.0 for n in range(200)}
+    ended = at(end)
+    del hours[ended - timedelta(hours=1)]
+    held: Held = ({}, {np.datetime64(ended.replace(tzinfo=None), "s"): HELD})
+
+    rows = align(WGMI_BTC, etf_closes({HALF_DAY: 20.0, FULL_DAY: 21.0}), crypto_bars(hours), CALENDAR, held=held)
+
+    assert expected == [None if np.isnan(price) else price for price in rows.crypto.tolist()]
+    assert [HELD] * expected.count(None) == [out.reason for out in rows.left_out]
+
+
+def test_a_close_that_nobody_stands_behind_is_left_out_with_its_reason() -> None:
+    hours = {at("2025-11-26T00:00") + timedelta(hours=n): 100.0 for n in range(200)}
+    prices = {date(2025, 11, 26): 19.0, FULL_DAY: 21.0}
+
+    held: Held = ({np.datetime64(HALF_DAY): "moved"}, {})
+    rows = align(WGMI_BTC, etf_closes(prices), crypto_bars(hours), CALENDAR, held=held)
+
+    assert [(HALF_DAY, Leg.ETF, "moved")] == [(out.session, out.leg, out.reason) for out in rows.left_out]
+
+
+def test_bars_on_both_sides_are_read_at_each_close() -> None:
+    hours = {at("2025-11-26T00:00") + timedelta(hours=n): 100.0 + n for n in range(200)}
+    bars = crypto_bars(hours)
+
+    rows = align(WGMI_BTC, bars, bars, CALENDAR)
+
+    assert rows.etf.tolist() == rows.crypto.tolist()
+    assert [date(2025, 11, 26), HALF_DAY, FULL_DAY, date(2025, 12, 2), date(2025, 12, 3)] == rows.sessions.tolist()
+
+
+def test_a_calendar_that_begins_with_the_leg_has_no_past() -> None:
+    hours = {at("2025-11-26T00:00") + timedelta(hours=n): 100.0 for n in range(200)}
+    calendar = sessions_between(HALF_DAY, date(2025, 12, 31))
+
+    rows = align(WGMI_BTC, etf_closes({HALF_DAY: 20.0, FULL_DAY: 21.0}), crypto_bars(hours), calendar)
+
+    assert rows.crypto_past is None

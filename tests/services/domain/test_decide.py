@@ -254,3 +254,12 @@ def test_looking_twice_at_a_close_decides_once(path: list[float]) -> None:
 @given(st.lists(usable, max_size=40))
 def test_every_decision_has_a_reason(path: list[float | None]) -> None:
     assert all(decision.reason for decision in walk(path, parse_rule("1d 8pp")))
+
+
+@pytest.mark.parametrize("state", [RuleState(), RuleState(firing=Side.ABOVE, fired_at=NOW), RuleState(dark_at=NOW)])
+def test_while_a_first_trade_is_awaited_nothing_changes(state: RuleState) -> None:
+    waiting = Observation(at=NOW, value=None, reason="no trade yet", waiting=True)
+
+    decision = decide(state, waiting, parse_rule("1d 8pp"), NOW)
+
+    assert (state, (), "nothing decided yet: no trade yet") == (decision.state, decision.transitions, decision.reason)

@@ -52,3 +52,30 @@ def test_columns_that_are_no_prices_are_refused(sessions: list[str], prices: lis
             prices=np.array(prices),
             source="hand",
         )
+
+
+def test_volumes_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(ValueError, match="1 prices but 2 volumes"):
+        Closes(
+            symbol=Symbol("WGMI"),
+            sessions=np.array(["2026-03-02"], dtype="datetime64[D]"),
+            prices=np.array([20.0]),
+            source="hand",
+            volumes=np.array([1.0, 2.0]),
+        )
+
+
+@pytest.mark.parametrize("volumes", [None, [1_000.0, np.nan]])
+def test_some_sessions_keep_their_volumes(volumes: list[float] | None) -> None:
+    closes = Closes(
+        symbol=Symbol("WGMI"),
+        sessions=np.array(["2026-03-02", "2026-03-03"], dtype="datetime64[D]"),
+        prices=np.array([20.0, 21.0]),
+        source="hand",
+        volumes=None if volumes is None else np.array(volumes),
+    )
+
+    first = closes.where(np.array([True, False]))
+
+    assert [20.0] == first.prices.tolist()
+    np.testing.assert_array_equal([np.nan if volumes is None else 1_000.0], first.known_volumes)
