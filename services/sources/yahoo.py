@@ -19,6 +19,8 @@ from services.sources.wire import CHEAPEST, DEAREST, EpochSeconds, Price, Wire
 if TYPE_CHECKING:
     from datetime import date
 
+    from numpy.typing import NDArray
+
     from services.domain.prices import Symbol
     from services.ports import Clock
     from services.sources.http import HttpClient
@@ -38,6 +40,7 @@ class _Meta(Wire):
 
 class _Columns(Wire):
     close: Annotated[tuple[float | None, ...], Field(fail_fast=True)] = ()
+    volume: Annotated[tuple[float | None, ...], Field(fail_fast=True)] = ()
 
 
 class _Indicators(Wire):
@@ -97,13 +100,15 @@ class Yahoo:
 
     def _read(self, body: bytes, symbol: Symbol, since: date) -> EquityPrices:
         result = self._result(_Body.model_validate_json(body).chart, symbol)
-        closes = {day: close for day, close in self._by_day(result, symbol).items() if day >= since}
+        rows = {day: row for day, row in self._by_day(result, symbol).items() if day >= since}
+        prices = np.array([close for close, _volume in rows.values()], dtype=np.float64)
         return EquityPrices(
             closes=Closes(
                 symbol=symbol,
-                sessions=np.array(list(closes), dtype="datetime64[D]"),
-                prices=np.array(list(closes.values()), dtype=np.float64),
+                sessions=np.array(list(rows), dtype="datetime64[D]"),
+                prices=prices,
                 source=self.name,
+                volumes=_volumes(prices, np.array([volume for _close, volume in rows.values()], dtype=np.float64)),
             ),
             quote=self._quote(result.meta, symbol),
         )
@@ -121,20 +126,22 @@ class Yahoo:
             raise self._vendor.error(symbol, NOT_NEW_YORK, retryable=False)
         return chart.result[0]
 
-    def _by_day(self, result: _Result, symbol: Symbol) -> dict[date, float]:
-        """Key closes by New York's date, oldest first; a bar without a usable price is left out.
+    def _by_day(self, result: _Result, symbol: Symbol) -> dict[date, tuple[float, float | None]]:
+        """Key closes and volumes by New York's date, oldest first; a bar without a usable price is left out.
 
         A finished bar is stamped with its opening, the newest one with its last trade, and the last two may share a
         day: the later one counts.
         """
-        stamps, closes = result.timestamp, result.indicators.quote[0].close
-        if len(stamps) != len(closes):
-            problem = f"sent {len(stamps)} times but {len(closes)} closes; it will be asked again"
+        stamps, columns = result.timestamp, result.indicators.quote[0]
+        if len(stamps) != len(columns.close):
+            problem = f"sent {len(stamps)} times but {len(columns.close)} closes; it will be asked again"
             raise self._vendor.error(symbol, problem, retryable=True)
-        bars = sorted(zip(stamps, closes, strict=True), key=itemgetter(0))
+        whole = len(columns.volume) == len(stamps)
+        volumes = columns.volume if whole else (None,) * len(stamps)
+        bars = sorted(zip(stamps, columns.close, volumes, strict=True), key=itemgetter(0))
         return {
-            datetime.fromtimestamp(stamp, NEW_YORK).date(): close
-            for stamp, close in bars
+            datetime.fromtimestamp(stamp, NEW_YORK).date(): (close, volume)
+            for stamp, close, volume in bars
             if close is not None and CHEAPEST <= close < DEAREST
         }
 
@@ -143,6 +150,13 @@ class Yahoo:
         if price is None or at is None:
             return None
         return Quote(symbol=symbol, price=price, at=datetime.fromtimestamp(at, UTC), source=self.name)
+
+
+def _volumes(prices: NDArray[np.float64], volumes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Take a volume of zero as that only where the close is the last one again; else Yahoo just does not know it."""
+    repeated = np.diff(prices, prepend=np.nan) == 0
+    known: NDArray[np.float64] = np.where((volumes > 0) | (repeated & (volumes == 0)), volumes, np.nan)
+    return known
 
 
 def _unknown(symbol: Symbol) -> str:

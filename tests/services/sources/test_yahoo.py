@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
 from services.domain.errors import SourceError
@@ -335,3 +336,21 @@ async def test_recorded_refusals_are_told(
 
     assert words in error.problem
     assert retryable == error.retryable
+
+
+async def test_a_close_that_is_repeated_without_volume_is_known_to_be_no_trade(yahoo: Yahoo, line: Line) -> None:
+    """A volume of zero beside a new price is a gap in Yahoo's volumes, and no word on its prices."""
+    chart = json.loads(CHART)
+    days = [1793106600 + 86_400 * day for day in range(4)]
+    chart["chart"]["result"][0]["timestamp"] = days
+    chart["chart"]["result"][0]["indicators"]["quote"] = [
+        {"close": [40.0, 41.0, 41.0, 42.0], "volume": [900, 1_000, 0, 0]}
+    ]
+    line.answers(Reply(200, json.dumps(chart).encode()))
+    read = (await yahoo.prices(WGMI, date(2026, 10, 1))).closes
+    del chart["chart"]["result"][0]["indicators"]["quote"][0]["volume"]
+    line.answers(Reply(200, json.dumps(chart).encode()))
+    unknown = (await yahoo.prices(WGMI, date(2026, 10, 1))).closes
+
+    np.testing.assert_array_equal([900.0, 1_000.0, 0.0, np.nan], read.known_volumes)
+    np.testing.assert_array_equal([np.nan] * 4, unknown.known_volumes)

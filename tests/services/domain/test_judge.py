@@ -1,0 +1,121 @@
+from datetime import timedelta
+
+import numpy as np
+import pytest
+
+from services.domain.judge import Judged, judge_bars, judge_closes
+from services.domain.prices import Bars, Closes, Symbol
+from services.domain.trust import FULL, Verdict
+from tests.fakes.market import CALENDAR, session_days
+
+DAYS = session_days("2025-11-24", 4)
+HOURS = np.datetime64("2025-11-28T15:00", "s") + np.arange(4) * np.timedelta64(3600, "s")
+
+
+def closes(source: str, *prices: float, volumes: list[float] | None = None) -> Closes:
+    return Closes(
+        symbol=Symbol("WGMI"),
+        sessions=np.array(DAYS[: len(prices)], dtype="datetime64[D]"),
+        prices=np.array(prices, dtype=np.float64),
+        source=source,
+        volumes=None if volumes is None else np.array(volumes),
+    )
+
+
+def bars(source: str, *prices: float) -> Bars:
+    return Bars(
+        symbol=Symbol("BTC"),
+        interval=timedelta(hours=1),
+        opened_at=HOURS[: len(prices)],
+        closes=np.array(prices, dtype=np.float64),
+        source=source,
+    )
+
+
+def of_shares(*told: Closes, witnessed: bool = True) -> Judged:
+    return judge_closes(Symbol("WGMI"), told, CALENDAR, witnessed=witnessed)
+
+
+@pytest.mark.parametrize(
+    ("told", "verdict", "reason"),
+    [
+        pytest.param([closes("A", 20.0), closes("B", 20.0)], Verdict.OK, "", id="two agree"),
+        pytest.param([closes("A", 20.0)], Verdict.DEGRADED, "WGMI's close is from A alone", id="one alone"),
+        pytest.param(
+            [closes("A", 20.0), closes("B", 20.1)],
+            Verdict.DEGRADED,
+            "A and B are 0.5% apart on WGMI's close",
+            id="somewhat apart",
+        ),
+        pytest.param(
+            [closes("A", 20.0), closes("B", 25.0), closes("C", 20.0)], Verdict.OK, "", id="an odd one is outvoted"
+        ),
+    ],
+)
+def test_a_close_is_trusted_as_far_as_its_sources_agree(told: list[Closes], verdict: Verdict, reason: str) -> None:
+    trust = of_shares(*told).trust(np.datetime64(DAYS[0]))
+
+    assert (verdict, (reason,) if reason else ()) == (trust.verdict, trust.reasons)
+
+
+def test_a_disputed_close_is_held_with_the_reason_and_the_others_stand() -> None:
+    judged = of_shares(closes("A", 20.0, 21.0, 22.0), closes("B", 20.0, 23.0, 22.0))
+
+    assert [DAYS[0], DAYS[2]] == judged.prices.sessions.tolist()  # type: ignore[union-attr]
+    assert {np.datetime64(DAYS[1]): "A has 21.00 and B 23.00, 9.5% apart"} == judged.held
+    assert "A and B" == judged.prices.source
+
+
+def test_a_session_in_which_nobody_traded_is_held_where_no_other_source_has_it() -> None:
+    idle = closes("A", 20.0, 20.0, volumes=[900.0, 0.0])
+
+    alone, beside = of_shares(idle), of_shares(idle, closes("B", 20.0, 21.0))
+
+    assert {np.datetime64(DAYS[1]): "no volume: nobody traded"} == alone.held
+    assert ({}, 21.0) == (beside.held, beside.prices.prices[-1])  # type: ignore[union-attr]
+
+
+def test_only_the_sources_behind_the_last_price_are_named() -> None:
+    judged = of_shares(closes("A", 20.0, 21.0), closes("B", 20.0), closes("C", 20.0, 21.0))
+
+    assert ("A and C", ["A", "B", "C"]) == (judged.prices.source, judged.behind(np.datetime64(DAYS[0])))
+
+
+def test_nothing_told_is_nothing_judged() -> None:
+    judged = of_shares(closes("A"), closes("B"))
+
+    assert (0, "", {}, FULL) == (
+        len(judged.prices),
+        judged.prices.source,
+        judged.held,
+        judged.trust(np.datetime64(DAYS[0])),
+    )
+
+
+def test_a_session_that_has_no_price_has_nothing_to_be_trusted() -> None:
+    assert FULL == of_shares(closes("A", 20.0)).trust(np.datetime64(DAYS[1]))
+
+
+def test_where_no_witness_is_to_be_had_a_source_is_enough() -> None:
+    assert FULL == of_shares(closes("A", 20.0), witnessed=False).trust(np.datetime64(DAYS[0]))
+
+
+def test_the_bars_of_venues_are_judged_hour_by_hour() -> None:
+    judged = judge_bars(Symbol("BTC"), [bars("A", 100.0, 101.0, 102.0), bars("B", 100.2, 110.0, 102.0)], witnessed=True)
+
+    assert pytest.approx([100.1, 102.0]) == judged.prices.closes.tolist()  # type: ignore[union-attr]
+    assert [np.datetime64("2025-11-28T17:00", "s")] == list(judged.held)  # where the bar ends
+
+
+@pytest.mark.parametrize(
+    ("at", "verdict"),
+    [
+        pytest.param("2025-11-28T16:00", Verdict.OK, id="two venues at that instant"),
+        pytest.param("2025-11-28T17:30", Verdict.DEGRADED, id="the last bar before it has one"),
+        pytest.param("2025-11-28T15:59", Verdict.OK, id="before the first bar there is nothing to trust"),
+    ],
+)
+def test_a_coin_is_trusted_as_of_the_last_bar_that_ended_by_then(at: str, verdict: Verdict) -> None:
+    judged = judge_bars(Symbol("BTC"), [bars("A", 100.0, 101.0), bars("B", 100.0)], witnessed=True)
+
+    assert verdict is judged.trust(np.datetime64(at, "s")).verdict
