@@ -181,6 +181,22 @@ async def test_a_stop_cuts_off_a_post_that_slack_never_answers_and_keeps_it(
 async def record_alert(settings: Settings) -> None:
     """Leave an alert in the app's database that is over, so that no tick changes it, and not delivered."""
     store = await SqlStore.open(settings.database_url)
+async def test_a_request_whose_body_never_comes_does_not_keep_it_from_stopping(
+    slack: SlackServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("bot.server.REQUESTS_END_WITHIN_S", 0)
+    settings = connected(slack, tmp_path)
+
+    async with running(settings) as client:
+        _, out = await asyncio.open_connection("127.0.0.1", settings.port)
+        out.write(b"POST /slack/events HTTP/1.1\r\nHost: here\r\nContent-Length: 10\r\n\r\nab")
+        await out.drain()
+        await client.get("/healthz")  # answered after that has been taken
+    out.close()
+
+    assert "Cancel 1 running task(s)" in caplog.text
+
+
     await store.record([], [AlertChange(alert=an_alert(closed_at=AT), revision=0)], datetime.now(UTC))
     await store.aclose()
 
