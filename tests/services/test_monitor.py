@@ -72,6 +72,18 @@ async def test_a_hold_does_not_count_an_outage_of_the_app(floor: Floor) -> None:
     assert ["10pp is past 8pp, held for 5m"] == [alert.reason for alert in await floor.open_alerts()]
 
 
+async def test_a_breach_that_every_slow_tick_sees_on_older_and_newer_prices_fires(floor: Floor) -> None:
+    floor.monitor.every = timedelta(minutes=15)
+    await floor.desk.add_rule(DESK, "1d 8pp", "U1")
+
+    for number, age in enumerate([0, 19, 0]):
+        at = BEGIN + number * floor.monitor.every
+        floor.vendors.etf_last = (22.0, at - age * MINUTE)
+        await floor.tick(at)
+
+    assert ["10pp is past 8pp, held for 30m"] == [alert.reason for alert in await floor.open_alerts()]
+
+
 async def test_a_hold_does_not_count_an_outage_of_the_vendor(floor: Floor) -> None:
     await floor.desk.add_rule(DESK, "1d 8pp", "U1")
     await floor.tick(BEGIN, 0.10)
