@@ -13,8 +13,9 @@ from services.domain.errors import ConflictError, NotFoundError, StoreError
 from services.domain.prices import WGMI_BTC, Closes, Pair, Symbol
 from services.domain.snooze import Span
 from services.history import EquityHistory
-from services.ports import AlertChange, StateChange, StoredAlert, Watch
+from services.ports import AlertChange, LostWatch, StateChange, StoredAlert, Watch
 from services.store import SqlStore
+from services.watchlist import Watchlist
 from tests.fakes.floor import CLOSE, DESK, OPEN, OTHER_DESK, TODAY, YESTERDAY, Floor, trading_floor
 
 BEGIN = OPEN + timedelta(minutes=30)
@@ -534,7 +535,7 @@ async def test_a_rule_that_is_removed_while_it_fires_opens_nothing(floor: Floor)
             alerts: Sequence[AlertChange],
             at: datetime,
             *,
-            removed: Sequence[Watch] = (),
+            removed: Sequence[Watch | LostWatch] = (),
         ) -> None:
             if await floor.desk.rules(DESK):
                 await floor.desk.remove_rule(DESK, added.watch.id, "U1")
@@ -605,6 +606,28 @@ async def test_every_pair_that_fails_is_told(floor: Floor) -> None:
     assert [AttributeError, AttributeError] == [type(error) for error in failed.value.exceptions]
 
 
+async def test_a_rule_that_cannot_be_read_silences_no_other_and_keeps_its_alert_until_it_is_removed(
+    floor: Floor,
+) -> None:
+    lost = await floor.desk.add_rule(OTHER_DESK, "1d 8pp for 0s", "U1")
+    await floor.tick(BEGIN, 0.10)
+    await floor.desk.add_rule(DESK, "1d 9pp for 0s", "U1")
+    async with floor.store._database.write() as tx:  # noqa: SLF001 -- as another version, or a bad disk, may write
+        await tx.exec_driver_sql("UPDATE rules SET rule = '1d 8 furlongs' WHERE id = 1")
+    floor.monitor.watchlist = Watchlist(floor.store)
+
+    await floor.tick(BEGIN + MINUTE, 0.10)
+    opened = [alert.channel for alert in await floor.open_alerts()]
+    listed = await floor.desk.rules(OTHER_DESK)
+    removed = await floor.desk.remove_rule(OTHER_DESK, lost.watch.id, "U7")
+    (closed,) = await floor.desk.history(OTHER_DESK)
+
+    assert ([OTHER_DESK, DESK], []) == (opened, listed)
+    assert (1, "1d 8 furlongs") == (removed.id, removed.rule)
+    assert "the rule was removed" == closed.reason
+    assert [DESK] == [alert.channel for alert in await floor.open_alerts()]
+
+
 @pytest.mark.parametrize("prices", [pytest.param(True, id="with prices"), pytest.param(False, id="without prices")])
 async def test_an_alert_that_no_rule_keeps_open_any_more_is_closed_by_the_next_tick(
     floor: Floor, *, prices: bool
@@ -673,7 +696,7 @@ async def test_the_history_of_an_alert_begins_with_why_it_fired_though_its_threa
             alerts: Sequence[AlertChange],
             at: datetime,
             *,
-            removed: Sequence[Watch] = (),
+            removed: Sequence[Watch | LostWatch] = (),
         ) -> None:
             recorded.extend(alerts)
             await super().record(states, alerts, at, removed=removed)
