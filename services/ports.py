@@ -258,7 +258,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backlog:
-    """How many messages wait and how many have been given up, and how long the oldest of them has been outstanding."""
+    """How many messages wait and how many have been given up, and how long the oldest that waits has done so."""
 
     waiting: int
     dead: int

@@ -68,7 +68,8 @@ class Outbox(Part):
 
     async def backlog(self, now: datetime) -> Backlog:
         """Count what is not delivered."""
-        query = select(func.count(), func.count(_columns.dead_at), func.min(_columns.since)).where(OUTSTANDING)
+        waits_since = func.min(_columns.since).filter(_columns.dead_at.is_(None))
+        query = select(func.count(), func.count(_columns.dead_at), waits_since).where(OUTSTANDING)
         async with self._database.read() as tx:
             outstanding, dead, since = (await tx.execute(query)).one()
         return Backlog(waiting=outstanding - dead, dead=dead, oldest=since and now - since)
@@ -125,11 +126,15 @@ class Outbox(Part):
     async def mark_dead(self, delivery: Delivery, problem: str, at: datetime) -> None:
         """Note that only a person can mend this; it is not tried again until its wording changes.
 
-        Where the wording has changed during the attempt, the new one is tried.
+        Where the wording has changed during the attempt, the new one is tried, as often as any other.
         """
-        dead_at = case((_columns.version == delivery.version, literal(at, Instant)))
+        unchanged = _columns.version == delivery.version
+        end = {
+            "dead_at": case((unchanged, literal(at, Instant))),
+            "attempts": case((unchanged, _columns.attempts), else_=0),
+        }
         async with self._database.write() as tx:
-            await _mark(tx, delivery, attempting=False, next_at=at, problem=problem, dead_at=dead_at)
+            await _mark(tx, delivery, attempting=False, next_at=at, problem=problem, **end)
             await _conclude(tx, delivery, "dead", problem)
 
     async def _bury(self, numbers: Collection[int], at: datetime) -> None:

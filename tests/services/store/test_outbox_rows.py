@@ -340,7 +340,8 @@ async def test_wording_that_changed_during_a_deadly_attempt_is_tried(store: Stor
     await amend(store, "shorter")
     await store.mark_dead(delivery, "msg_too_long", AT)
 
-    assert "shorter" == (await only(store)).alert.reason
+    shorter = await only(store)
+    assert ("shorter", 0) == (shorter.alert.reason, shorter.attempts)
 
 
 async def test_an_attempt_that_a_crash_cut_short_is_found_by_the_next_process_once_its_lease_is_over(
@@ -348,6 +349,7 @@ async def test_an_attempt_that_a_crash_cut_short_is_found_by_the_next_process_on
 ) -> None:
     crashed = await start()
     await open_alert(crashed)
+    await store.mark_failed(await only(store), "msg_too_long", AT)
     delivery = await only(crashed)
     await crashed.mark_attempting(delivery, AT)
 
@@ -448,6 +450,16 @@ async def test_what_is_delivered_is_no_backlog_and_a_change_begins_a_new_wait(st
 
 async def test_a_crash_before_the_attempt_leaves_a_message_never_tried(start: Start) -> None:
     crashed = await start()
+async def test_the_oldest_that_waits_is_none_that_was_given_up(store: Store) -> None:
+    await open_alert(store)
+    await store.mark_dead(await only(store), "msg_too_long", AT)
+    given_up = await store.backlog(LATER)
+    await open_alert(store, alert=an_alert(side=Side.BELOW), at=AT + MINUTE)
+
+    assert Backlog(waiting=0, dead=1, oldest=None) == given_up
+    assert Backlog(waiting=1, dead=1, oldest=timedelta(minutes=59)) == await store.backlog(LATER)
+
+
     await open_alert(crashed)
     delivery = await only(crashed)
 
