@@ -269,7 +269,7 @@ class OutboxStore(Protocol):
     """What delivery reads and writes."""
 
     async def due(self, now: datetime, limit: int = 100) -> list[Delivery]:
-        """Load messages whose newest version is not delivered and whose time has come, oldest first.
+        """Load of each channel the first message that is not as it should be and whose time has come, oldest first.
 
         An entry is due only once its alert's message stands, and nothing is while its channel rests. A message whose
         attempt was cut off comes up again a minute after that attempt began, whoever had begun it. One that cannot be
