@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Ticker:
-    """Ticks the monitor, and says once when it begins to fail and once when it works again.
+    """Ticks the monitor, and says once how it fails, in each way that it does, and once when all works again.
 
     `last_good_at` is when a tick last ended well; None before the first.
     """
@@ -35,7 +35,7 @@ class Ticker:
     monitor: Monitor
     clock: Clock
     last_good_at: datetime | None = None
-    _failing: bool = field(default=False)
+    _failures: set[tuple[type[Exception], str]] = field(default_factory=set)
     _stopping: bool = field(default=False)
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -61,16 +61,27 @@ class Ticker:
         now = self.clock.now()
         try:
             changed = await self.monitor.tick(now)
-        except Exception:
-            if not self._failing:
-                log.exception("ticks fail; it is tried again every %s", retry_every(self.monitor.every))
-            self._failing = True
+        except Exception as error:  # noqa: BLE001 -- each is logged once
+            self._tell_failures(error)
             return
-        if self._failing:
+        if self._failures:
             log.info("ticks work again")
-        self._failing = False
+        self._failures.clear()
         if changed is not None:  # None: the round is in the hands of another process, which may still fail
             self.last_good_at = now
+
+    def _tell_failures(self, error: Exception) -> None:
+        """Log what has not been told yet; one failure that goes on must not keep another one quiet."""
+        for one in _parts(error):
+            kind = type(one), str(one)
+            if kind not in self._failures:
+                log.error("ticks fail; it is tried again every %s", retry_every(self.monitor.every), exc_info=one)
+            self._failures.add(kind)
+
+
+def _parts(error: Exception) -> list[Exception]:
+    """Take apart what several pairs raised together."""
+    return [part for one in error.exceptions for part in _parts(one)] if isinstance(error, ExceptionGroup) else [error]
 
 
 def retry_every(every: timedelta) -> timedelta:

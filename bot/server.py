@@ -12,13 +12,23 @@ if TYPE_CHECKING:
 
     from starlette.applications import Starlette
 
+REQUESTS_END_WITHIN_S = 3  # Slack waits no longer for an answer either
+
 
 class Server(uvicorn.Server):
     """Serves an ASGI app until `stop`; uvicorn's own handling would raise a signal anew before all is closed."""
 
     def __init__(self, web: Starlette) -> None:
         super().__init__(
-            uvicorn.Config(web, log_config=None, log_level="warning", access_log=False, lifespan="off", ws="none")
+            uvicorn.Config(
+                web,
+                log_config=None,
+                log_level="warning",
+                access_log=False,
+                lifespan="off",
+                ws="none",
+                timeout_graceful_shutdown=REQUESTS_END_WITHIN_S,
+            )
         )
 
     @contextmanager
@@ -27,5 +37,5 @@ class Server(uvicorn.Server):
         yield
 
     def stop(self) -> None:
-        """Take no more requests, finish those that have begun, and return from `serve`."""
+        """Take no more requests, give those that have begun 3 s to end, and return from `serve`."""
         self.should_exit = True

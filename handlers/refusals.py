@@ -61,6 +61,7 @@ OF_ONE_MESSAGE = {
 }
 BLOCKS_REFUSED = frozenset({"invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long"})
 GONE = frozenset({"cannot_reply_to_message", "cant_update_message", "message_not_found", "thread_not_found"})
+LONGEST_WAIT_S = 3_600  # nothing that Slack limits is limited for longer
 SEALED = "edit_window_closed"
 LIMITED = frozenset({"message_limit_exceeded", "rate_limited", "ratelimited"})
 FAILING = frozenset({"fatal_error", "internal_error", "request_timeout", "service_unavailable", "team_added_to_org"})
@@ -117,4 +118,4 @@ def _lost(what: str) -> DeliveryError:
 
 
 def _seconds(text: str) -> timedelta | None:
-    return timedelta(seconds=max(1, int(text))) if text.isdecimal() else None
+    return timedelta(seconds=min(max(1, int(text)), LONGEST_WAIT_S)) if text.isdecimal() else None

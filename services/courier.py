@@ -7,7 +7,6 @@ import zlib
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import timedelta
-from enum import Enum
 from typing import TYPE_CHECKING
 
 from services.domain.errors import DeliveryError, MessageGoneError, MessageRefusedError, MessageSealedError
@@ -25,12 +24,12 @@ TRIES = 20
 log = logging.getLogger(__name__)
 
 
-class Went(Enum):
-    """How an attempt went, for those that wait behind it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """What Slack has accepted, and where it stands."""
 
-    SENT = "sent"
-    PASSED_OVER = "passed over"  # this one waits, the next may go
-    BARRED = "barred"  # the next must not go as they were read
+    delivery: Delivery
+    message_id: str
 
 
 @dataclass(slots=True)
@@ -41,6 +40,7 @@ class Courier:
       through. It is tried again for as long as it takes: once that is mended, nothing has been lost.
     - Slack refuses this message, or it cannot be rendered: it waits by itself, and is given up after 20 tries. An
       alert is tried again once it changes; till then a thread that it has not opened waits for it.
+    - The store cannot note what Slack has accepted: it is noted at the next attempt, without being sent again.
     - A message is gone: it is posted anew. A line whose thread is gone waits until its alert's message stands again.
     """
 
@@ -48,35 +48,55 @@ class Courier:
     notifier: Notifier
     clock: Clock
     _failures: Counter[Channel] = field(default_factory=Counter)  # in a row, of channels that take nothing
+    _unnoted: dict[int, Accepted] = field(default_factory=dict)  # what the store failed to note, by delivery
 
-    async def attempt(self, delivery: Delivery, now: datetime) -> Went:
-        """Try to send a message that is due at `now`, unless another process does or its wording has changed."""
+    async def attempt(self, delivery: Delivery, now: datetime) -> bool:
+        """Try to send a message that is due at `now`, and tell whether Slack has it.
+
+        Not where another process tries it, or where its wording has changed since it was read.
+        """
         if not await self.store.mark_attempting(delivery, self._at(now)):
-            return Went.PASSED_OVER
+            return False
+        unnoted = self._unnoted.pop(delivery.id, None)
+        if unnoted is not None and _as_read(unnoted.delivery, delivery):
+            await self._note(unnoted, now)
+            return True
+        return await self._send_and_note(delivery, now)
+
+    async def _send_and_note(self, delivery: Delivery, now: datetime) -> bool:
         if delivery.attempting and delivery.message_id is None:
             log.warning("alert %d is sent again and may appear twice: a stop cut its last attempt", delivery.alert.id)
         try:
             message_id = await self._send(delivery)
         except DeliveryError as error:
-            return await self._refused(delivery, error, self._at(now))
+            await self._refused(delivery, error, self._at(now))
+            return False
         except Exception as error:  # a message that cannot be made must not hold up others
             if not delivery.attempts:
                 log.exception("alert %d cannot be rendered; please report it", delivery.alert.id)
-            return await self._pass_over(delivery, error, self._at(now))
-        await self.store.mark_sent(delivery, message_id, self._at(now))
-        self._tell_recovery(delivery)
-        return Went.SENT
+            await self._pass_over(delivery, error, self._at(now))
+            return False
+        await self._note(Accepted(delivery=delivery, message_id=message_id), now)
+        return True
 
-    async def _refused(self, delivery: Delivery, error: DeliveryError, at: datetime) -> Went:
+    async def _note(self, accepted: Accepted, now: datetime) -> None:
+        """Note what Slack has accepted; where that fails it is kept in mind, and not sent once more."""
+        delivery = accepted.delivery
+        self._unnoted[delivery.id] = accepted
+        await self.store.mark_sent(delivery, accepted.message_id, self._at(now))
+        del self._unnoted[delivery.id]
+        self._tell_recovery(delivery)
+
+    async def _refused(self, delivery: Delivery, error: DeliveryError, at: datetime) -> None:
         match error:
             case MessageGoneError():
-                return await self._post_anew(delivery, error, at)
+                await self._post_anew(delivery, error, at)
             case MessageSealedError():
-                return await self._leave(delivery, error, at)
+                await self._leave(delivery, error, at)
             case MessageRefusedError():
-                return await self._pass_over(delivery, error, at)
+                await self._pass_over(delivery, error, at)
             case _:
-                return await self._rest(delivery, error, at)
+                await self._rest(delivery, error, at)
 
     async def _send(self, delivery: Delivery) -> str:
         if delivery.entry is not None:
@@ -86,7 +106,7 @@ class Courier:
         await self.notifier.edit(delivery.alert, delivery.message_id)
         return delivery.message_id
 
-    async def _rest(self, delivery: Delivery, error: DeliveryError, at: datetime) -> Went:
+    async def _rest(self, delivery: Delivery, error: DeliveryError, at: datetime) -> None:
         """Let the whole channel rest; being asked to wait is no failure."""
         channel = delivery.alert.channel
         wait = error.retry_after
@@ -98,38 +118,34 @@ class Courier:
             self._failures[channel] += 1
         await self.store.mark_failed(delivery, str(error), at + wait, counts=False)
         await self.store.hold(channel, at + wait)
-        return Went.BARRED
 
-    async def _pass_over(self, delivery: Delivery, error: Exception, at: datetime, *, gone: bool = False) -> Went:
+    async def _pass_over(self, delivery: Delivery, error: Exception, at: datetime, *, gone: bool = False) -> None:
         """Let this message wait by itself; after the last try it is given up."""
         problem = str(error) if isinstance(error, DeliveryError) else f"{type(error).__name__}: {error}"
         if delivery.attempts + 1 >= TRIES:
             _tell_end(delivery, problem)
             await self.store.mark_dead(delivery, problem, at)
-            return Went.PASSED_OVER
+            return
         if not delivery.attempts:
             log.warning("alert %d is not delivered yet: %s%s", delivery.alert.id, problem, _doubt(delivery, error))
         is_permanent = isinstance(error, DeliveryError) and error.permanent
         wait = LONGEST_RETRY if is_permanent else backoff(delivery.key, delivery.attempts)
         await self.store.mark_failed(delivery, problem, at + wait, gone=gone)
-        return Went.PASSED_OVER
 
-    async def _post_anew(self, delivery: Delivery, error: MessageGoneError, at: datetime) -> Went:
+    async def _post_anew(self, delivery: Delivery, error: MessageGoneError, at: datetime) -> None:
         """Have an alert posted anew whose message is gone; a line of its thread waits until that message is seen to."""
         if delivery.entry is None:
             await self.store.mark_failed(delivery, str(error), at, gone=True, counts=False)
         else:
             await self._pass_over(delivery, error, at, gone=True)
-        return Went.BARRED
 
-    async def _leave(self, delivery: Delivery, error: MessageSealedError, at: datetime) -> Went:
+    async def _leave(self, delivery: Delivery, error: MessageSealedError, at: datetime) -> None:
         """Leave a message as it is that cannot be changed any more; only the end of its alert is posted anew."""
         if delivery.alert.closed_at:
             await self.store.mark_failed(delivery, str(error), at, gone=True, counts=False)
-            return Went.BARRED
+            return
         log.info("alert %d is not edited, its thread and its end are told: %s", delivery.alert.id, error)
         await self.store.mark_dead(delivery, str(error), at)
-        return Went.PASSED_OVER
 
     def _tell_recovery(self, delivery: Delivery) -> None:
         if delivery.attempts:
@@ -140,6 +156,11 @@ class Courier:
     def _at(self, now: datetime) -> datetime:
         """Tell the time; a clock that is set back does not take it back before `now`."""
         return max(now, self.clock.now())
+
+
+def _as_read(one: Delivery, other: Delivery) -> bool:
+    """Tell whether nothing has been noted as delivered between two readings of a message."""
+    return (one.sent_version, one.message_id) == (other.sent_version, other.message_id)
 
 
 def backoff(key: str, failures: int) -> timedelta:

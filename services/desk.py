@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from services.domain.prices import Pair
     from services.domain.snooze import Span
     from services.market import Market, MarketView
-    from services.ports import Clock, DeskStore, Watch
+    from services.ports import Clock, DeskStore, LostWatch, Watch
 
 HISTORY_LENGTH = 10
 TRIES = 5
@@ -93,11 +93,11 @@ class Desk:
         watches = await self.store.add_rules(channel, [rule], by, self.clock.now())
         return Added(watch=watches[0], new=True)
 
-    async def remove_rule(self, channel: Channel, rule_id: int, by: str) -> Watch:
+    async def remove_rule(self, channel: Channel, rule_id: int, by: str) -> Watch | LostWatch:
         """Remove a rule, and close the alert that it alone kept open. Raises NotFoundError."""
         now = self.clock.now()
 
-        async def remove() -> Watch:
+        async def remove() -> Watch | LostWatch:
             watch = await self.store.rule(channel, rule_id)
             episodes = OpenEpisodes.of(await self.store.open_alerts(channel), now)
             episodes.drop(rule_id, by)

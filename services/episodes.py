@@ -132,10 +132,10 @@ class OpenEpisodes:
                 seen = see(draft.alert, fact.rule_id, observation.value, observation.at, measurement)
                 draft.alert = _restamp(seen, rule, observation, view)
 
-    def prune(self, rule_of: Callable[[int], Rule | None]) -> None:
+    def prune(self, stands: Callable[[int], bool]) -> None:
         """Drop the rules that are not there any more."""
         for _, fact in self._active():
-            if rule_of(fact.rule_id) is None:
+            if not stands(fact.rule_id):
                 self.drop(fact.rule_id, by=None)
 
     def drop(self, rule_id: int, by: str | None) -> None:

@@ -106,12 +106,12 @@ class Monitor:
         watches = await self.watchlist.of(pair)
         if isinstance(seen, NoHistoryError):
             decided = _decide_all(watches.unobserved(now, str(seen)), now)
-            episodes.prune(watches.rule_of)
+            episodes.prune(watches.stands)
         else:
             decided = _decide_all(watches.observed(seen), now)
             episodes.correct(seen)
             _fold(decided, episodes, seen)
-            episodes.prune(watches.rule_of)
+            episodes.prune(watches.stands)
             episodes.refresh(seen)
         return await self._record(decided, episodes, now)
 

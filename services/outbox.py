@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from services.courier import Courier, Went
+from services.courier import Courier
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from datetime import datetime
 
     from services.domain.episode import Channel
@@ -77,35 +78,21 @@ class Outbox:
     async def deliver(self, now: datetime) -> int:
         """Deliver everything due at `now`, channels side by side, each in its order; give how many were sent.
 
-        Only one delivery runs at a time. Where a channel meets an error of ours the others come to their end before it
-        is raised, so that no attempt goes on that nobody waits for.
+        Only one delivery runs at a time, in rounds of one message for each channel: a queue in one keeps the others
+        waiting for a single answer at most. Where a channel meets an error of ours, it is left alone and the others
+        come to their end before that is raised.
         """
         sent = 0
+        failures: dict[Channel, BaseException] = {}
         async with self._one_at_a_time:
-            while not self._stopping and (due := await self.store.due(now)):
-                sent += await self._deliver(due, now)
+            while not self._stopping and (due := await self._due(now, failures)):
+                done = await asyncio.gather(*(self._courier.attempt(one, now) for one in due), return_exceptions=True)
+                sent += done.count(True)
+                failed = zip(due, done, strict=True)
+                failures |= {one.alert.channel: error for one, error in failed if isinstance(error, BaseException)}
+        for error in failures.values():
+            raise error
         return sent
 
-    async def _deliver(self, due: list[Delivery], now: datetime) -> int:
-        queues: dict[Channel, list[Delivery]] = {}
-        for delivery in due:
-            queues.setdefault(delivery.alert.channel, []).append(delivery)
-        done = await asyncio.gather(
-            *(self._deliver_channel(queue, now) for queue in queues.values()), return_exceptions=True
-        )
-        failures = [one for one in done if isinstance(one, BaseException)]
-        if failures:
-            raise failures[0]
-        return sum(one for one in done if isinstance(one, int))
-
-    async def _deliver_channel(self, queue: list[Delivery], now: datetime) -> int:
-        """Send one channel's messages in order, until one bars those behind it."""
-        sent = 0
-        for delivery in queue:
-            if self._stopping:
-                break
-            went = await self._courier.attempt(delivery, now)
-            if went is Went.BARRED:
-                break
-            sent += went is Went.SENT
-        return sent
+    async def _due(self, now: datetime, without: Collection[Channel]) -> list[Delivery]:
+        return [one for one in await self.store.due(now) if one.alert.channel not in without]

@@ -149,6 +149,14 @@ class Watch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LostWatch:
+    """A rule that stands in its channel but whose row cannot be read; `rule` is what the row says."""
+
+    id: int
+    rule: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StateChange:
     """A rule's move from one state to the next; recorded only where `before` is still what the store holds."""
 
@@ -182,12 +190,14 @@ class StoredAlert:
 class Rulebook:
     """What has changed among the rules of every channel, up to a revision.
 
-    `revision` grows with every change of any rule or rule state. `watches` are by id; `removed` are numbers of rules.
+    `revision` grows with every change of any rule or rule state. `watches` are by id; `removed` are numbers of rules,
+    and `unreadable` those of rules that stand although nobody can watch them.
     """
 
     revision: int
     watches: tuple[Watch, ...] = ()
     removed: frozenset[int] = frozenset()
+    unreadable: frozenset[int] = frozenset()
 
 
 class Claim(Enum):
@@ -237,14 +247,14 @@ class DeskStore(Protocol):
     """What people's commands read and write."""
 
     async def rules(self, channel: Channel) -> list[Watch]:
-        """Load a channel's rules by id."""
+        """Load a channel's rules by id; those that cannot be read are left out."""
         ...
 
     async def add_rules(self, channel: Channel, rules: Sequence[Rule], by: str, at: datetime) -> list[Watch]:
         """Add rules to a channel in one transaction; a rule that stands there already is returned as it is."""
         ...
 
-    async def rule(self, channel: Channel, rule_id: int) -> Watch:
+    async def rule(self, channel: Channel, rule_id: int) -> Watch | LostWatch:
         """Load one rule of this channel. Raises NotFoundError."""
         ...
 
@@ -266,7 +276,7 @@ class DeskStore(Protocol):
         alerts: Sequence[AlertChange],
         at: datetime,
         *,
-        removed: Sequence[Watch] = (),
+        removed: Sequence[Watch | LostWatch] = (),
     ) -> None:
         """Record changes in one transaction, as MonitorStore does, together with the rules that were removed.
 
@@ -299,7 +309,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backlog:
-    """How many messages wait and how many have been given up, and how long the oldest of them has been outstanding."""
+    """How many messages wait and how many have been given up, and how long the oldest that waits has done so."""
 
     waiting: int
     dead: int
@@ -310,7 +320,7 @@ class OutboxStore(Protocol):
     """What delivery reads and writes."""
 
     async def due(self, now: datetime, limit: int = 100) -> list[Delivery]:
-        """Load messages whose newest version is not delivered and whose time has come, oldest first.
+        """Load of each channel the first message that is not as it should be and whose time has come, oldest first.
 
         An entry is due only once its alert's message stands, and nothing is while its channel rests. A message whose
         attempt was cut off comes up again a minute after that attempt began, whoever had begun it. One that cannot be

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,13 +26,15 @@ if TYPE_CHECKING:
 class PairWatches:
     """The rules on one pair, with the row of each by its number.
 
-    `looks` are the different things that they look at, a rule of each kind standing for all.
+    `looks` are the different things that they look at, a rule of each kind standing for all. `unreadable` are the
+    numbers of rules on whatever pair that stand although they cannot be watched.
     """
 
     watches: list[Watch]
     looks: list[Rule]
     screen: Screen
     rows: dict[int, int]
+    unreadable: frozenset[int] = frozenset()
 
     def observed(self, view: MarketView) -> list[tuple[Watch, Observation]]:
         """Observe each thing once, and give the rules that may change with what they see."""
@@ -49,10 +51,9 @@ class PairWatches:
         dark = self.screen.may_change(np.full(len(self.looks), np.nan))
         return [(self.watches[index], nothing) for index in dark.tolist()]
 
-    def rule_of(self, rule_id: int) -> Rule | None:
-        """Find a rule by its number; None where it was removed."""
-        row = self.rows.get(rule_id)
-        return None if row is None else self.watches[row].rule
+    def stands(self, rule_id: int) -> bool:
+        """Tell whether a rule with this number stands; one that cannot be read does."""
+        return rule_id in self.rows or rule_id in self.unreadable
 
     def put(self, watch: Watch) -> bool:
         """Take over the state of a rule in place; False where it is not among these."""
@@ -71,6 +72,7 @@ class Watchlist:
     store: MonitorStore
     _revision: int = 0
     _pairs: dict[Pair, PairWatches] = field(default_factory=dict)
+    _unreadable: frozenset[int] = frozenset()
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def pairs(self) -> dict[Pair, PairWatches]:
@@ -79,24 +81,27 @@ class Watchlist:
             news = await self.store.rulebook(self._revision)
             added = _by_pair(watch for watch in news.watches if not self._put(watch))
             for pair in {**self._pairs, **added}:
-                await self._lay_out(pair, added.get(pair, []), news.removed)
+                await self._lay_out(pair, added.get(pair, []), news.removed | news.unreadable)
+            read = {watch.id for watch in news.watches}
+            self._unreadable = (self._unreadable - news.removed - read) | news.unreadable
             self._revision = news.revision
         return self._pairs
 
     async def of(self, pair: Pair) -> PairWatches:
         """Give the rules on one pair, of which there may be none."""
-        return (await self.pairs()).get(pair) or lay_out([])
+        watches = (await self.pairs()).get(pair) or lay_out([])
+        return replace(watches, unreadable=self._unreadable)
 
     def _put(self, watch: Watch) -> bool:
         known = self._pairs.get(watch.rule.pair)
         return known is not None and known.put(watch)
 
-    async def _lay_out(self, pair: Pair, added: list[Watch], removed: frozenset[int]) -> None:
+    async def _lay_out(self, pair: Pair, added: list[Watch], gone: frozenset[int]) -> None:
         """Arrange a pair anew where rules come or go, in a thread: many rules must not keep a person waiting."""
         known = self._pairs.get(pair) or lay_out([])
-        if not added and known.rows.keys().isdisjoint(removed):
+        if not added and known.rows.keys().isdisjoint(gone):
             return
-        kept = [watch for watch in known.watches if watch.id not in removed]
+        kept = [watch for watch in known.watches if watch.id not in gone]
         laid_out = await asyncio.to_thread(lay_out, [*kept, *added])
         if laid_out.watches:
             self._pairs[pair] = laid_out

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from handlers.render.message import Message
     from services.desk import Added
     from services.domain.prices import Pair
-    from services.ports import Watch
+    from services.ports import LostWatch, Watch
 
 ADD = "Add one with `/minerpulse rule add 1d 8pp`."
 
@@ -44,7 +44,7 @@ def added(what: Added) -> Message:
     return say(f"Rule {watch.id} {code(str(watch.rule))} is added: {meaning(watch.rule)}.")
 
 
-def removed(watch: Watch) -> Message:
+def removed(watch: Watch | LostWatch) -> Message:
     """Tell that a rule is gone."""
     return say(f"Rule {watch.id} {code(str(watch.rule))} is removed; an alert that it alone kept open ends.")
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from services.domain.rule import Rule
 
 GRACE = timedelta(minutes=30)
-UNSEEN_AT_MOST = timedelta(minutes=20)  # the slowest tick is 15 minutes, and no live price is older than 20
+UNSEEN_AT_MOST = timedelta(minutes=35)  # the slowest tick is 15 minutes, and the price that it sees up to 20 old
 MINUTE_S, HOUR_S = 60, 3600
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from services.domain.episode import Alert, Channel, Entry
     from services.domain.prices import Pair
-    from services.ports import AlertChange, StateChange, StoredAlert, Watch
+    from services.ports import AlertChange, LostWatch, StateChange, StoredAlert, Watch
     from services.store.engine import Database
 
 log = logging.getLogger(__name__)
@@ -76,7 +76,7 @@ class Alerts(Part):
         alerts: Sequence[AlertChange],
         at: datetime,
         *,
-        removed: Sequence[Watch] = (),
+        removed: Sequence[Watch | LostWatch] = (),
     ) -> None:
         """Record a tick or a person's act in one transaction; see MonitorStore and DeskStore.
 

@@ -12,7 +12,7 @@ from services.ports import Backlog
 from services.store import tables
 from services.store.instant import Instant
 from services.store.part import Part, insert, insert_row
-from services.store.waiting import OUTSTANDING, WAITING, read_delivery, rested_at
+from services.store.waiting import OUTSTANDING, WAITING, first_of_each_channel, read_delivery, rested_at
 from services.store.wanted import tell_again
 
 if TYPE_CHECKING:
@@ -36,17 +36,20 @@ class Outbox(Part):
     """Implements OutboxStore."""
 
     async def due(self, now: datetime, limit: int = 100) -> list[Delivery]:
-        """Load messages whose newest version is not delivered and whose time has come, oldest first.
+        """Load of each channel the first message that is not as it should be and whose time has come, oldest first.
 
         An entry is due only once its alert's message stands and no earlier entry waits, so that a thread reads in
         order. A message whose attempt was cut off comes up again once its lease is over: so does one that this very
         process left behind before a restart. One that cannot be read is given up.
         """
-        query = WAITING.where(rested_at <= now).order_by(_columns.next_at, _columns.id).limit(limit)
-        async with self._database.read() as tx:
-            read = {row.id: read_delivery(row) for row in await tx.execute(query)}
-        await self._bury([number for number, delivery in read.items() if delivery is None], now)
-        return [delivery for delivery in read.values() if delivery is not None]
+        query = first_of_each_channel(now).order_by(_columns.next_at, _columns.id).limit(limit)
+        while True:
+            async with self._database.read() as tx:
+                read = {row.id: read_delivery(row) for row in await tx.execute(query)}
+            lost = [number for number, delivery in read.items() if delivery is None]
+            if not lost:
+                return [delivery for delivery in read.values() if delivery is not None]
+            await self._bury(lost, now)
 
     async def hold(self, channel: Channel, until: datetime) -> None:
         """Let a channel rest at least until then: none of its messages is due before, whenever it is recorded."""
@@ -68,7 +71,8 @@ class Outbox(Part):
 
     async def backlog(self, now: datetime) -> Backlog:
         """Count what is not delivered."""
-        query = select(func.count(), func.count(_columns.dead_at), func.min(_columns.since)).where(OUTSTANDING)
+        waits_since = func.min(_columns.since).filter(_columns.dead_at.is_(None))
+        query = select(func.count(), func.count(_columns.dead_at), waits_since).where(OUTSTANDING)
         async with self._database.read() as tx:
             outstanding, dead, since = (await tx.execute(query)).one()
         return Backlog(waiting=outstanding - dead, dead=dead, oldest=since and now - since)
@@ -125,17 +129,19 @@ class Outbox(Part):
     async def mark_dead(self, delivery: Delivery, problem: str, at: datetime) -> None:
         """Note that only a person can mend this; it is not tried again until its wording changes.
 
-        Where the wording has changed during the attempt, the new one is tried.
+        Where the wording has changed during the attempt, the new one is tried, as often as any other.
         """
-        dead_at = case((_columns.version == delivery.version, literal(at, Instant)))
+        unchanged = _columns.version == delivery.version
+        end = {
+            "dead_at": case((unchanged, literal(at, Instant))),
+            "attempts": case((unchanged, _columns.attempts), else_=0),
+        }
         async with self._database.write() as tx:
-            await _mark(tx, delivery, attempting=False, next_at=at, problem=problem, dead_at=dead_at)
+            await _mark(tx, delivery, attempting=False, next_at=at, problem=problem, **end)
             await _conclude(tx, delivery, "dead", problem)
 
     async def _bury(self, numbers: Collection[int], at: datetime) -> None:
         """Give up messages that cannot be read: they would be the first again at each look."""
-        if not numbers:
-            return
         log.error("messages %s cannot be read and are given up; restore their rows from a backup", [*numbers])
         lost = update(tables.deliveries).where(_columns.id.in_(numbers))
         async with self._database.write() as tx:

@@ -2,34 +2,44 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select, update
 
-from services.domain.errors import ConflictError, NotFoundError
-from services.ports import Rulebook
+from services.domain.errors import ConflictError, NotFoundError, RuleError
+from services.ports import LostWatch, Rulebook, Watch
 from services.store import tables
 from services.store.codec import read_watch, write_state
 from services.store.part import Part, insert, rows_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
-    from sqlalchemy import ColumnElement, Select
+    from sqlalchemy import ColumnElement, Row, Select
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from services.domain.decide import RuleState
     from services.domain.episode import Channel
     from services.domain.rule import Rule
-    from services.ports import StateChange, Watch
+    from services.ports import StateChange
+    from services.store.engine import Database
 
 CHUNK = 1_000  # rules in one statement, or on one page
+log = logging.getLogger(__name__)
 
 
 class Rules(Part):
-    """Implements the rules of MonitorStore and DeskStore."""
+    """Implements the rules of MonitorStore and DeskStore.
+
+    In a list, a rule that cannot be read is left out, so that it keeps nobody from the others.
+    """
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self._lost_rules: set[int] = set()
 
     async def rulebook(self, since: int = 0) -> Rulebook:
         """Load the rules of every channel that have changed after a revision; every one that stands after 0.
@@ -43,14 +53,19 @@ class Rules(Part):
             if revision == since:
                 return Rulebook(revision=revision)
             rows = await tx.stream(_standing(changed).order_by(None))  # in order, it would pass over the index
-            watches = [read_watch(row) async for page in rows.partitions(CHUNK) for row in page]
+            read = {row.id: _read(row) async for page in rows.partitions(CHUNK) for row in page}
             removed = frozenset(await tx.scalars(gone)) if since else frozenset[int]()
-        return Rulebook(revision=revision, watches=tuple(sorted(watches, key=lambda one: one.id)), removed=removed)
+        return Rulebook(
+            revision=revision,
+            watches=tuple(sorted(self._kept(read.values()), key=lambda one: one.id)),
+            removed=removed,
+            unreadable=frozenset(number for number, watch in read.items() if isinstance(watch, LostWatch)),
+        )
 
     async def rules(self, channel: Channel) -> list[Watch]:
         """Load a channel's rules by id."""
         async with self._database.read() as tx:
-            return await _watches(tx, *_of(channel))
+            return self._kept(await _watches(tx, *_of(channel)))
 
     async def add_rules(self, channel: Channel, rules: Sequence[Rule], by: str, at: datetime) -> list[Watch]:
         """Add rules to a channel in one transaction; a rule that stands there already is returned as it is.
@@ -59,19 +74,31 @@ class Rules(Part):
         """
         texts = [str(rule) for rule in rules]
         async with self._database.write() as tx:
-            known = await _by_text(tx, channel)
+            known = await self._by_text(tx, channel)
             if new := [text for text in dict.fromkeys(texts) if text not in known]:
                 await _add(tx, channel, new, by, at)
-                known = await _by_text(tx, channel)
+                known = await self._by_text(tx, channel)
         return [known[text] for text in texts]
 
-    async def rule(self, channel: Channel, rule_id: int) -> Watch:
-        """Load one rule of this channel. Raises NotFoundError where there is none, or it was removed."""
+    async def rule(self, channel: Channel, rule_id: int) -> Watch | LostWatch:
+        """Load one rule of this channel, readable or not. Raises NotFoundError where there is none any more."""
         async with self._database.read() as tx:
             found = await _watches(tx, *_of(channel), tables.rules.c.id == rule_id)
         if not found:
             raise NotFoundError(f"No rule {rule_id} in this channel.")
         return found[0]
+
+    async def _by_text(self, tx: AsyncConnection, channel: Channel) -> dict[str, Watch]:
+        return {str(watch.rule): watch for watch in self._kept(await _watches(tx, *_of(channel)))}
+
+    def _kept(self, watches: Iterable[Watch | LostWatch]) -> list[Watch]:
+        """Pick the rules that can be read; each of the others is logged once."""
+        read = list(watches)
+        lost = {watch.id for watch in read if isinstance(watch, LostWatch)}
+        for number in sorted(lost - self._lost_rules):
+            log.error("rule %d cannot be read and is not watched; restore its row from a backup, or remove it", number)
+        self._lost_rules |= lost
+        return [watch for watch in read if isinstance(watch, Watch)]
 
 
 async def move_rules(tx: AsyncConnection, changes: Sequence[StateChange]) -> None:
@@ -88,16 +115,18 @@ async def move_rules(tx: AsyncConnection, changes: Sequence[StateChange]) -> Non
             await _change(tx, ids[start : start + CHUNK], before, {**write_state(after), "revision": page})
 
 
-async def remove_rules(tx: AsyncConnection, watches: Sequence[Watch], at: datetime) -> None:
+async def remove_rules(tx: AsyncConnection, watches: Sequence[Watch | LostWatch], at: datetime) -> None:
     """Remove rules as they were read, but not from the alerts that mention them. Raises ConflictError as above."""
     page = await _turn_page(tx) if watches else 0
     for watch in watches:
-        await _change(tx, [watch.id], watch.state, {"removed_at": at, "revision": page})
+        before = watch.state if isinstance(watch, Watch) else None
+        await _change(tx, [watch.id], before, {"removed_at": at, "revision": page})
 
 
-async def _change(tx: AsyncConnection, ids: Sequence[int], before: RuleState, values: dict[str, Any]) -> None:
+async def _change(tx: AsyncConnection, ids: Sequence[int], before: RuleState | None, values: dict[str, Any]) -> None:
+    """Change rules that are in the state `before`; one that cannot be read has none, and no tick moves it."""
     columns = tables.rules.c
-    unchanged = [columns[name] == value for name, value in write_state(before).items()]
+    unchanged = [columns[name] == value for name, value in write_state(before).items()] if before else []
     changed = await tx.execute(
         update(tables.rules).where(columns.id.in_(ids), tables.STANDING, *unchanged).values(values)
     )
@@ -113,12 +142,15 @@ async def _add(tx: AsyncConnection, channel: Channel, texts: Sequence[str], by: 
     await tx.execute(unless, [{**same, "rule": text} for text in texts])
 
 
-async def _by_text(tx: AsyncConnection, channel: Channel) -> dict[str, Watch]:
-    return {str(watch.rule): watch for watch in await _watches(tx, *_of(channel))}
+async def _watches(tx: AsyncConnection, *conditions: ColumnElement[bool]) -> list[Watch | LostWatch]:
+    return [_read(row) for row in await tx.execute(_standing(*conditions))]
 
 
-async def _watches(tx: AsyncConnection, *conditions: ColumnElement[bool]) -> list[Watch]:
-    return [read_watch(row) for row in await tx.execute(_standing(*conditions))]
+def _read(row: Row[Any]) -> Watch | LostWatch:
+    try:
+        return read_watch(row)
+    except (RuleError, ValueError):
+        return LostWatch(id=row.id, rule=row.rule)
 
 
 def _standing(*conditions: ColumnElement[bool]) -> Select[Any]:

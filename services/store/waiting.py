@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, case, or_, select
+from sqlalchemy import and_, case, func, or_, select
 
 from services.ports import Delivery
 from services.store import tables
 from services.store.codec import read_alert, read_entry
 
 if TYPE_CHECKING:
-    from sqlalchemy import Row
+    from datetime import datetime
+
+    from sqlalchemy import Row, Select
 
 _columns = tables.deliveries.c
 _rests = tables.rests.c
@@ -42,6 +44,16 @@ WAITING = (
     )
 )
 rested_at = case((_rests.until > _columns.next_at, _rests.until), else_=_columns.next_at)
+
+
+def first_of_each_channel(now: datetime) -> Select[Any]:
+    """Ask for what has waited longest of what is due in each channel: no queue may keep other channels waiting."""
+    channels = tables.alerts.c.team, tables.alerts.c.channel
+    due = WAITING.where(rested_at <= now).with_only_columns(_columns.id, _columns.next_at, *channels).cte("due")
+    due = due.prefix_with("MATERIALIZED")  # or SQLite goes through every alert there is, in the order of the channels
+    place = func.row_number().over(partition_by=(due.c.team, due.c.channel), order_by=(due.c.next_at, due.c.id))
+    ranked = select(due.c.id, place.label("place")).subquery()
+    return WAITING.where(_columns.id.in_(select(ranked.c.id).where(ranked.c.place == 1)))
 
 
 def read_delivery(row: Row[Any]) -> Delivery | None:

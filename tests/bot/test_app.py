@@ -22,11 +22,12 @@ from slack_sdk.signature import SignatureVerifier
 from bot.app import serve, trouble
 from bot.scheduler import Ticker, retry_every
 from bot.settings import Settings, SlackMode
-from services.domain.errors import SettingsError
+from services.domain.errors import SettingsError, StoreError
 from services.ports import AlertChange, Backlog
 from services.sources.http import HttpClient
 from services.sources.yahoo import Yahoo
 from services.store import SqlStore
+from services.watchlist import Watchlist
 from tests.fakes.alerts import AT, an_alert
 from tests.fakes.floor import DESK, OPEN, trading_floor
 from tests.fakes.slack import SECRET, TOKEN, Fault, SlackServer, refused, serving
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
+    from services.domain.prices import Pair
+    from services.watchlist import PairWatches
     from tests.fakes.vendors import Vendors
 
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
@@ -178,6 +181,22 @@ async def test_a_stop_cuts_off_a_post_that_slack_never_answers_and_keeps_it(
     assert "the delivery did not end within 0 s and is cut off" in caplog.text
 
 
+async def test_a_request_whose_body_never_comes_does_not_keep_it_from_stopping(
+    slack: SlackServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("bot.server.REQUESTS_END_WITHIN_S", 0)
+    settings = connected(slack, tmp_path)
+
+    async with running(settings) as client:
+        _, out = await asyncio.open_connection("127.0.0.1", settings.port)
+        out.write(b"POST /slack/events HTTP/1.1\r\nHost: here\r\nContent-Length: 10\r\n\r\nab")
+        await out.drain()
+        await client.get("/healthz")  # answered after that has been taken
+    out.close()
+
+    assert "Cancel 1 running task(s)" in caplog.text
+
+
 async def record_alert(settings: Settings) -> None:
     """Leave an alert in the app's database that is over, so that no tick changes it, and not delivered."""
     store = await SqlStore.open(settings.database_url)
@@ -312,6 +331,32 @@ async def test_ticks_that_fail_are_told_once_and_so_is_their_recovery(caplog: py
     told = [record.message for record in caplog.records]
     assert ["ticks fail; it is tried again every 0:01:00", "ticks work again"] == told
     assert OPEN - timedelta(minutes=4) == ticker.last_good_at
+
+
+async def test_another_failure_is_told_while_one_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="bot.scheduler")
+    mara, wgmi = StoreError("MARA/BTC fails"), StoreError("WGMI/BTC fails")
+    ways = [mara, mara, ExceptionGroup("several pairs failed", [mara, wgmi]), wgmi, mara, None, mara]
+    async with trading_floor() as floor:
+        floor.monitor.watchlist = watchlist = Failing(floor.store)
+        ticker = Ticker(monitor=floor.monitor, clock=floor.clock)
+        for watchlist.error in ways:
+            await ticker.tick()
+            floor.clock.advance(timedelta(minutes=1))
+
+    told = [str(record.exc_info[1]) if record.exc_info else record.message for record in caplog.records]
+    assert ["MARA/BTC fails", "WGMI/BTC fails", "ticks work again", "MARA/BTC fails"] == told
+
+
+class Failing(Watchlist):
+    """A watchlist that fails as it is told to."""
+
+    error: Exception | None = None
+
+    async def pairs(self) -> dict[Pair, PairWatches]:
+        if self.error is not None:
+            raise self.error
+        return await super().pairs()
 
 
 async def test_a_round_in_other_hands_is_no_good_tick() -> None:

@@ -135,6 +135,16 @@ async def test_a_rule_is_removed_by_its_number(person: Person, slack: SlackServe
     assert [] == await floor.desk.rules(DESK)
 
 
+async def test_a_rule_whose_row_is_damaged_is_removed_by_its_number(
+    person: Person, slack: SlackServer, floor: Floor
+) -> None:
+    await person.types("rule add 1d 8pp")
+    async with floor.store._database.write() as tx:  # noqa: SLF001 -- as a bad disk may write
+        await tx.exec_driver_sql("UPDATE rules SET rule = '1d 8 furlongs'")
+    await person.types("rule remove 1")
+    assert "Rule 1 `1d 8 furlongs` is removed; an alert that it alone kept open ends." == slack.answers[-1]["text"]
+
+
 async def test_a_rule_that_is_not_here_cannot_be_removed(person: Person, slack: SlackServer) -> None:
     await person.types("rule remove 7")
     assert "7" in slack.answers[-1]["text"]

@@ -184,9 +184,20 @@ async def test_a_refusal_of_one_message_says_which_and_why(
     assert code in str(error)
 
 
-async def test_a_wait_of_no_time_is_a_second(notifier: SlackNotifier, slack: SlackServer) -> None:
-    slack.fail(POST, Fault(status=429, headers={"Retry-After": "0"}))
-    assert timedelta(seconds=1) == (await failure(notifier)).retry_after
+@pytest.mark.parametrize(
+    ("asked", "wait"),
+    [
+        pytest.param("0", timedelta(seconds=1), id="no time"),
+        pytest.param("3600", timedelta(hours=1), id="an hour"),
+        pytest.param("31536000", timedelta(hours=1), id="a year"),
+        pytest.param("9" * 20, timedelta(hours=1), id="longer than any clock counts"),
+    ],
+)
+async def test_a_wait_is_a_second_at_least_and_an_hour_at_most(
+    notifier: SlackNotifier, slack: SlackServer, asked: str, wait: timedelta
+) -> None:
+    slack.fail(POST, Fault(status=429, headers={"Retry-After": asked}))
+    assert wait == (await failure(notifier)).retry_after
 
 
 @pytest.mark.parametrize("code", ["message_not_found", "cant_update_message"])

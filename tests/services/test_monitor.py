@@ -14,8 +14,9 @@ from services.domain.prices import WGMI_BTC, Closes, Pair, Symbol
 from services.domain.snooze import Span
 from services.domain.trust import Verdict
 from services.feeds import EquityFeed
-from services.ports import AlertChange, StateChange, StoredAlert, Watch
+from services.ports import AlertChange, LostWatch, StateChange, StoredAlert, Watch
 from services.store import SqlStore
+from services.watchlist import Watchlist
 from tests.fakes.floor import CLOSE, DESK, OPEN, OTHER_DESK, TODAY, YESTERDAY, Floor, trading_floor
 
 BEGIN = OPEN + timedelta(minutes=30)
@@ -71,6 +72,18 @@ async def test_a_hold_does_not_count_an_outage_of_the_app(floor: Floor) -> None:
 
     assert [] == nothing
     assert ["10pp is past 8pp, held for 5m"] == [alert.reason for alert in await floor.open_alerts()]
+
+
+async def test_a_breach_that_every_slow_tick_sees_on_older_and_newer_prices_fires(floor: Floor) -> None:
+    floor.monitor.every = timedelta(minutes=15)
+    await floor.desk.add_rule(DESK, "1d 8pp", "U1")
+
+    for number, age in enumerate([0, 19, 0]):
+        at = BEGIN + number * floor.monitor.every
+        floor.vendors.etf_last = (22.0, at - age * MINUTE)
+        await floor.tick(at)
+
+    assert ["10pp is past 8pp, held for 30m"] == [alert.reason for alert in await floor.open_alerts()]
 
 
 async def test_a_hold_does_not_count_an_outage_of_the_vendor(floor: Floor) -> None:
@@ -523,7 +536,7 @@ async def test_a_rule_that_is_removed_while_it_fires_opens_nothing(floor: Floor)
             alerts: Sequence[AlertChange],
             at: datetime,
             *,
-            removed: Sequence[Watch] = (),
+            removed: Sequence[Watch | LostWatch] = (),
         ) -> None:
             if await floor.desk.rules(DESK):
                 await floor.desk.remove_rule(DESK, added.watch.id, "U1")
@@ -594,6 +607,28 @@ async def test_every_pair_that_fails_is_told(floor: Floor) -> None:
     assert [AttributeError, AttributeError] == [type(error) for error in failed.value.exceptions]
 
 
+async def test_a_rule_that_cannot_be_read_silences_no_other_and_keeps_its_alert_until_it_is_removed(
+    floor: Floor,
+) -> None:
+    lost = await floor.desk.add_rule(OTHER_DESK, "1d 8pp for 0s", "U1")
+    await floor.tick(BEGIN, 0.10)
+    await floor.desk.add_rule(DESK, "1d 9pp for 0s", "U1")
+    async with floor.store._database.write() as tx:  # noqa: SLF001 -- as another version, or a bad disk, may write
+        await tx.exec_driver_sql("UPDATE rules SET rule = '1d 8 furlongs' WHERE id = 1")
+    floor.monitor.watchlist = Watchlist(floor.store)
+
+    await floor.tick(BEGIN + MINUTE, 0.10)
+    opened = [alert.channel for alert in await floor.open_alerts()]
+    listed = await floor.desk.rules(OTHER_DESK)
+    removed = await floor.desk.remove_rule(OTHER_DESK, lost.watch.id, "U7")
+    (closed,) = await floor.desk.history(OTHER_DESK)
+
+    assert ([OTHER_DESK, DESK], []) == (opened, listed)
+    assert (1, "1d 8 furlongs") == (removed.id, removed.rule)
+    assert "the rule was removed" == closed.reason
+    assert [DESK] == [alert.channel for alert in await floor.open_alerts()]
+
+
 @pytest.mark.parametrize("prices", [pytest.param(True, id="with prices"), pytest.param(False, id="without prices")])
 async def test_an_alert_that_no_rule_keeps_open_any_more_is_closed_by_the_next_tick(
     floor: Floor, *, prices: bool
@@ -662,7 +697,7 @@ async def test_the_history_of_an_alert_begins_with_why_it_fired_though_its_threa
             alerts: Sequence[AlertChange],
             at: datetime,
             *,
-            removed: Sequence[Watch] = (),
+            removed: Sequence[Watch | LostWatch] = (),
         ) -> None:
             recorded.extend(alerts)
             await super().record(states, alerts, at, removed=removed)

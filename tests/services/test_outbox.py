@@ -417,6 +417,93 @@ async def test_a_failing_channel_lets_the_posts_of_others_end_before_delivery_is
     assert ["C1"] == [call.arguments["channel"] for call in post.slack.calls]
 
 
+async def test_a_queue_in_a_slow_channel_does_not_keep_a_new_alert_of_another_waiting(post: Post) -> None:
+    answers = [asyncio.Event(), asyncio.Event()]
+    await post.open_alert()
+    await post.open_alert(side=Side.BELOW)
+    post.slack.fail("chat.postMessage", *(Fault(until=answer) for answer in answers))
+    delivery = asyncio.create_task(post.outbox.deliver(AT))
+    await eventually(lambda: len(post.slack.calls) == 1)
+
+    await post.open_alert(OTHER)
+    answers[0].set()
+    await eventually(lambda: len(post.slack.calls) > 1)
+    for _ in range(50):  # more than another post would take
+        await post.store.backlog(AT)
+    called = sorted(str(call.arguments["channel"]) for call in post.slack.calls)
+    answers[1].set()
+
+    assert (["C1", "C1", "C2"], 3) == (called, await delivery)
+
+
+async def test_a_channel_that_meets_an_error_of_ours_does_not_cut_short_the_queues_of_others(post: Post) -> None:
+    await post.open_alert(OTHER)
+    for side in (Side.ABOVE, Side.BELOW):
+        await post.open_alert(side=side)
+
+    with pytest.raises(StoreError):
+        await an_outbox(post.slack, Failing(post.store, OTHER)).deliver(AT)
+
+    assert ["C1", "C1"] == [message["channel"] for message in post.said()]
+
+
+async def test_what_slack_has_accepted_is_not_posted_again_where_the_store_fails_to_note_it(post: Post) -> None:
+    clock = SetClock(AT)
+    outbox = an_outbox(post.slack, Forgetful(post.store), clock)
+    await post.open_alert()
+    with pytest.raises(StoreError):
+        await outbox.deliver(clock.at)
+
+    sent = await outbox.deliver(clock.advance(LEASE))
+
+    assert (1, 1) == (sent, len(post.said()))
+    assert 0 == (await post.store.backlog(clock.at)).waiting
+
+
+async def test_what_was_accepted_unnoted_is_edited_where_its_wording_has_changed_since(post: Post) -> None:
+    clock = SetClock(AT)
+    outbox = an_outbox(post.slack, Forgetful(post.store), clock)
+    await post.open_alert()
+    with pytest.raises(StoreError):
+        await outbox.deliver(clock.at)
+    await post.change("it grew", EntryKind.JOINED)
+
+    await outbox.deliver(clock.advance(LEASE))
+
+    (edit,), (root, line) = post.said("chat.update"), post.said()
+    assert post.slack.ts(root) == edit["ts"] == line["thread_ts"]
+    assert "it grew" in str(edit["text"]).lower()
+
+
+async def test_what_was_accepted_unnoted_is_forgotten_where_another_process_has_sent_it(post: Post) -> None:
+    clock = SetClock(AT)
+    outbox = an_outbox(post.slack, Forgetful(post.store), clock)
+    await post.open_alert()
+    with pytest.raises(StoreError):
+        await outbox.deliver(clock.at)
+    await an_outbox(post.slack, post.store).deliver(AT + LEASE)
+    await post.change("it grew", at=AT + LEASE)
+
+    await outbox.deliver(clock.advance(LEASE))
+
+    (edit,), (_, theirs) = post.said("chat.update"), post.said()
+    assert post.slack.ts(theirs) == edit["ts"]
+
+
+async def test_a_wording_that_came_during_the_last_try_of_another_is_tried_as_often_as_any(post: Post) -> None:
+    await post.open_alert()
+    post.slack.fail("chat.postMessage", *[refused("msg_too_long")] * (TRIES + 1))
+    await post.try_often(AT, TRIES - 1)
+    (delivery,) = await post.store.due(AT + TRIES * HOUR)
+    await post.store.mark_attempting(delivery, AT + TRIES * HOUR)
+    await post.change("shorter", at=AT + TRIES * HOUR)
+    await post.store.mark_dead(delivery, "msg_too_long", AT + TRIES * HOUR)
+
+    sent = await post.try_often(AT + TRIES * HOUR, 3)
+
+    assert 1 == sum(sent)
+
+
 async def test_two_processes_on_one_database_post_an_alert_once(slack: SlackServer, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/floor.db"
     one, other = [a_post(slack, await SqlStore.open(url)) for _ in range(2)]
@@ -597,6 +684,23 @@ class Failing:
             self.failed = True
             raise StoreError("the disk is full")
         return await self.store.mark_attempting(delivery, at)
+
+
+@dataclass(slots=True)
+class Forgetful:
+    """A store that fails to note the first message that was sent."""
+
+    store: SqlStore
+    failed: bool = False
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.store, name)
+
+    async def mark_sent(self, delivery: Delivery, message_id: str, at: datetime) -> None:
+        if not self.failed:
+            self.failed = True
+            raise StoreError("the database is locked")
+        await self.store.mark_sent(delivery, message_id, at)
 
 
 def nudged(outbox: Outbox) -> bool:

@@ -27,6 +27,12 @@ class Counting(SqlStore):
         self.read.append(len(news.watches))
         return news
 
+    async def write(self, statement: str) -> None:
+        """Write past the store, and turn the rulebook's page."""
+        async with self._database.write() as tx:
+            await tx.exec_driver_sql(statement)
+            await tx.exec_driver_sql("UPDATE rulebook SET revision = (SELECT max(revision) FROM rules)")
+
 
 @pytest.fixture
 async def store() -> AsyncIterator[Counting]:
@@ -73,11 +79,38 @@ async def test_rules_that_are_added_and_removed_elsewhere_come_and_go(store: Cou
 
     assert {WGMI_BTC: [second.id], MARA: [third.id]} == both
     assert {WGMI_BTC: [second.id, fourth.id]} == numbers(await watchlist.pairs())
-    assert (None, second.rule) == (
-        (await watchlist.of(WGMI_BTC)).rule_of(first.id),
-        (await watchlist.of(WGMI_BTC)).rule_of(second.id),
-    )
+    assert [False, True] == [(await watchlist.of(WGMI_BTC)).stands(one.id) for one in (first, second)]
     assert [] == (await watchlist.of(MARA)).watches
+
+
+async def test_a_rule_that_cannot_be_read_stands_unwatched_until_it_is_restored_or_removed(store: Counting) -> None:
+    watchlist = Watchlist(store)
+    first, second, third = await add(store, "1d 8pp", "5d 15pp", "20d 30pp")
+    await watchlist.pairs()
+    seen = [await standing(watchlist, first, second, third)]
+
+    for statement in (
+        "UPDATE rules SET rule = '1d 8 furlongs', revision = 90 WHERE id = 1",
+        "UPDATE rules SET firing = 'sideways', revision = 91 WHERE id = 2",
+        "UPDATE rules SET rule = '1d 8pp', revision = 92 WHERE id = 1",
+        "UPDATE rules SET removed_at = '2026-03-04 20:00:00', revision = 93 WHERE id = 2",
+    ):
+        await store.write(statement)
+        seen.append(await standing(watchlist, first, second, third))
+
+    assert [
+        ([1, 2, 3], [True, True, True]),
+        ([2, 3], [True, True, True]),
+        ([3], [True, True, True]),
+        ([1, 3], [True, True, True]),
+        ([1, 3], [True, False, True]),
+    ] == seen
+
+
+async def standing(watchlist: Watchlist, *watches: Watch) -> tuple[list[int], list[bool]]:
+    """The numbers of the rules that are watched, and whether each of these stands."""
+    of_pair = await watchlist.of(WGMI_BTC)
+    return sorted(of_pair.rows), [of_pair.stands(watch.id) for watch in watches]
 
 
 async def test_a_state_that_is_taken_over_in_place_is_screened_as_one_that_was_laid_out(store: Counting) -> None:

@@ -113,8 +113,10 @@ def test_a_breach_in_the_dark_begins_anew() -> None:
 @pytest.mark.parametrize(
     ("unseen", "reason"),
     [
-        pytest.param(timedelta(minutes=20), "9pp is past 8pp, held for 21m", id="as long as a price may live"),
-        pytest.param(timedelta(minutes=20, seconds=1), "held for 0s of 5m", id="an outage"),
+        pytest.param(
+            timedelta(minutes=35), "9pp is past 8pp, held for 36m", id="a slow tick and a price as old as may be"
+        ),
+        pytest.param(timedelta(minutes=35, seconds=1), "held for 0s of 5m", id="an outage"),
         pytest.param(timedelta(hours=18), "held for 0s of 5m", id="a night"),
     ],
 )

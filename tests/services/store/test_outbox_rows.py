@@ -205,10 +205,23 @@ async def test_keys_are_not_those_of_another_database(store: Store) -> None:
 
 async def test_the_oldest_are_due_first_and_no_more_than_asked_for(store: Store) -> None:
     await open_alert(store, at=AT + MINUTE)
-    await open_alert(store, alert=an_alert(side=Side.BELOW), at=AT)
+    await open_alert(store, alert=an_alert(channel=ELSEWHERE), at=AT)
 
-    assert [Side.BELOW, Side.ABOVE] == [delivery.alert.side for delivery in await store.due(LATER)]
-    assert [Side.BELOW] == [delivery.alert.side for delivery in await store.due(LATER, limit=1)]
+    assert [ELSEWHERE, DESK] == [delivery.alert.channel for delivery in await store.due(LATER)]
+    assert [ELSEWHERE] == [delivery.alert.channel for delivery in await store.due(LATER, limit=1)]
+
+
+async def test_of_a_channels_queue_only_the_first_is_due_so_that_it_crowds_out_no_other(store: Store) -> None:
+    await open_alert(store, at=AT + MINUTE)
+    await open_alert(store, alert=an_alert(side=Side.BELOW), at=AT)
+    await open_alert(store, alert=an_alert(channel=ELSEWHERE), at=AT + 2 * MINUTE)
+
+    first = await store.due(LATER, limit=2)
+    await store.mark_failed(first[0], "500", LATER + MINUTE)
+    then = await store.due(LATER, limit=2)
+
+    assert [(DESK, Side.BELOW), (ELSEWHERE, Side.ABOVE)] == [(one.alert.channel, one.alert.side) for one in first]
+    assert [(DESK, Side.ABOVE), (ELSEWHERE, Side.ABOVE)] == [(one.alert.channel, one.alert.side) for one in then]
 
 
 async def test_a_failure_waits_for_its_retry_and_is_counted(store: Store) -> None:
@@ -266,7 +279,7 @@ async def test_a_channel_on_hold_waits_with_all_that_is_undelivered(store: Store
 
     assert [] == await store.due(LATER - MINUTE)
     assert LATER == await store.next_due_at()
-    held = await store.due(LATER)
+    held = [await send(store, at=LATER) for _ in range(2)]
     assert [(FIRED, 0, False), (None, 0, False)] == [(one.entry, one.attempts, one.attempting) for one in held]
 
 
@@ -335,12 +348,14 @@ async def test_new_wording_revives_a_dead_message(store: Store) -> None:
 
 async def test_wording_that_changed_during_a_deadly_attempt_is_tried(store: Store) -> None:
     await open_alert(store)
+    await store.mark_failed(await only(store), "msg_too_long", AT)
     delivery = await only(store)
     await store.mark_attempting(delivery, AT)
     await amend(store, "shorter")
     await store.mark_dead(delivery, "msg_too_long", AT)
 
-    assert "shorter" == (await only(store)).alert.reason
+    shorter = await only(store)
+    assert ("shorter", 0) == (shorter.alert.reason, shorter.attempts)
 
 
 async def test_an_attempt_that_a_crash_cut_short_is_found_by_the_next_process_once_its_lease_is_over(
@@ -419,7 +434,7 @@ async def test_a_line_whose_thread_is_gone_has_its_message_looked_at_first(store
     await send(store, "1700.1")
     await store.mark_failed(await only(store), "thread_not_found", AT + MINUTE, gone=True)
 
-    looked_at, line = await store.due(AT + MINUTE)
+    looked_at, line = [await send(store, "1700.1", AT + MINUTE) for _ in range(2)]
 
     assert (None, "1700.1", FIRED) == (looked_at.entry, looked_at.message_id, line.entry)
 
@@ -433,6 +448,16 @@ async def test_the_backlog_counts_what_waits_and_what_is_given_up(store: Store) 
 
     assert Backlog(waiting=0, dead=0, oldest=None) == empty
     assert Backlog(waiting=2, dead=1, oldest=timedelta(hours=1)) == await store.backlog(LATER)
+
+
+async def test_the_oldest_that_waits_is_none_that_was_given_up(store: Store) -> None:
+    await open_alert(store)
+    await store.mark_dead(await only(store), "msg_too_long", AT)
+    given_up = await store.backlog(LATER)
+    await open_alert(store, alert=an_alert(side=Side.BELOW), at=AT + MINUTE)
+
+    assert Backlog(waiting=0, dead=1, oldest=None) == given_up
+    assert Backlog(waiting=1, dead=1, oldest=timedelta(minutes=59)) == await store.backlog(LATER)
 
 
 async def test_what_is_delivered_is_no_backlog_and_a_change_begins_a_new_wait(store: Store) -> None:

@@ -9,7 +9,8 @@ from sqlalchemy import text
 from services.domain.decide import Side
 from services.domain.episode import EntryKind
 from services.domain.errors import ConflictError
-from services.ports import AlertChange, Backlog
+from services.domain.rule import parse_rule
+from services.ports import AlertChange, Backlog, LostWatch
 from services.store import SqlStore
 from services.store.engine import Database
 from tests.fakes.alerts import AT, DESK, an_alert, an_entry
@@ -51,6 +52,36 @@ async def test_an_alert_that_cannot_be_read_keeps_nobody_from_the_others(
     assert ["alert 1 cannot be read and is left out; restore its row from a backup"] == caplog.messages
 
 
+async def test_a_rule_that_cannot_be_read_keeps_nobody_from_the_others(
+    store: SqlStore, durable_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.ERROR, logger="services.store")
+    first, second = await store.add_rules(DESK, [parse_rule("1d 8pp"), parse_rule("5d 15pp")], "U1", AT)
+    await run(durable_url, "UPDATE rules SET rule = '1d 8 furlongs' WHERE id = 1")
+
+    listed = [await store.rules(DESK) for _ in range(2)]
+    book = await store.rulebook()
+    (known,) = await store.add_rules(DESK, [second.rule], "U1", AT)
+
+    assert [[second], [second]] == listed
+    assert ((second,), frozenset({first.id})) == (book.watches, book.unreadable)
+    assert second == known
+    assert ["rule 1 cannot be read and is not watched; restore its row from a backup, or remove it"] == caplog.messages
+
+
+async def test_a_rule_that_cannot_be_read_can_be_removed(store: SqlStore, durable_url: str) -> None:
+    await store.add_rules(DESK, [parse_rule("1d 8pp")], "U1", AT)
+    await run(durable_url, "UPDATE rules SET rule = '1d 8 furlongs' WHERE id = 1")
+    since = (await store.rulebook()).revision
+
+    lost = await store.rule(DESK, 1)
+    await store.record([], [], AT, removed=[lost])
+    news = await store.rulebook(since)
+
+    assert LostWatch(id=1, rule="1d 8 furlongs") == lost
+    assert (frozenset({1}), frozenset()) == (news.removed, news.unreadable)
+
+
 async def test_a_message_that_cannot_be_read_is_given_up_and_the_others_are_due(
     store: SqlStore, durable_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -66,10 +97,12 @@ async def test_a_message_that_cannot_be_read_is_given_up_and_the_others_are_due(
 
 async def test_a_line_that_cannot_be_read_is_left_out_of_its_thread(store: SqlStore, durable_url: str) -> None:
     await run(durable_url, SECOND)
-    for number, delivery in enumerate(await store.due(AT)):
-        await store.mark_sent(delivery, f"1700.{number}", AT)
+    told = []
+    while due := await store.due(AT):
+        told += [(delivery.alert.id, delivery.entry) for delivery in due]
+        await store.mark_sent(due[0], f"1700.{len(told)}", AT)
 
-    assert [2] == [delivery.alert.id for delivery in await store.due(AT) if delivery.entry == LINE]
+    assert [(1, None), (2, None), (2, LINE)] == told
 
 
 async def test_a_new_alert_takes_the_place_of_an_open_one_that_cannot_be_read(
