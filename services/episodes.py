@@ -99,7 +99,7 @@ class OpenEpisodes:
             draft = self._drafts[_key(watch, side)] = Draft(alert, 0, None)
             draft.entries.append(self._entry(EntryKind.FIRED, reason, silent=True))
         else:
-            draft.alert = replace(join(draft.alert, fact), reason=reason)
+            draft.alert = replace(join(draft.alert, fact), reason=f"{watch.rule}: {reason}")
             silent = draft.told is None or self._quiet(draft)  # rules that fire together are told together
             draft.entries.append(self._entry(EntryKind.JOINED, f"{watch.rule}: {reason}", silent=silent))
 

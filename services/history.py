@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -30,6 +31,7 @@ AND = " and "
 OF_THAT_INSTANT = timedelta(minutes=2)  # a minute's bar ends on the whole minute
 LIVE_AT_MOST = timedelta(minutes=20)  # a trade older than this is no live price
 COINS = frozenset(map(Symbol, ("BTC", "ETH", "LTC", "BCH", "XRP", "SOL", "DOGE")))  # any other symbol is a share
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -140,10 +142,24 @@ class History:
         """Judge anew only where a source has told something new."""
         seen, judged = self._judged.get(symbol, (list[object](), None))
         if judged is None or len(seen) != len(told) or any(a is not b for a, b in zip(seen, told, strict=True)):
-            judged = judge()
+            before, judged = judged, judge()
+            _tell(before, judged)
             if len(judged.prices):
                 self._judged[symbol] = [*told], judged
         return judged
+
+
+def _tell(before: Judged | None, after: Judged) -> None:
+    """Log what is held from now on, and what is let go; at the first look only that something is."""
+    if before is None:
+        if after.held:
+            count = "1 price" if len(after.held) == 1 else f"{len(after.held)} prices"
+            log.warning("%s of %s held: sources dispute it, or one has it alone", count, after.symbol)
+        return
+    for key in sorted(after.held.keys() - before.held.keys()):
+        log.warning("the price of %s at %s is held: %s", after.symbol, key, after.held[key])
+    for key in sorted(before.held.keys() - after.held.keys()):
+        log.info("the price of %s at %s is held no longer", after.symbol, key)
 
 
 def _leg(past: Judged, told: Told, feeds: Sequence[EquityFeed | CoinFeed]) -> Leg:

@@ -14,9 +14,10 @@ from services.domain.align import align
 from services.domain.decide import Observation
 from services.domain.episode import LegStamp
 from services.domain.errors import NoHistoryError, SourceError
+from services.domain.judge import seconded
 from services.domain.measure import Metric, NotMeasured, Window, beta_series, drawdown, measure, reading
-from services.domain.prices import moment
-from services.domain.trust import FULL
+from services.domain.prices import WGMI_BTC, Closes, Symbol, moment
+from services.domain.trust import FULL, Verdict
 from services.feeds import SHARED_FOR
 from services.history import LIVE_AT_MOST
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from services.history import History, Leg
 
 SAME_INSTANT = timedelta(minutes=1)
+BITCOIN, BITCOIN_FUND = WGMI_BTC.crypto, Symbol("IBIT")  # whose moves from close to close are 0.64 pp apart at most
 SHARES_APART = timedelta(minutes=5)  # of two shares, one of which may trade seldom
 LATE = timedelta(minutes=30)  # how long a first trade may be waited for
 
@@ -190,7 +192,7 @@ class Market:
         problems = [*etf.problems, *crypto.problems]
         if not len(etf.past.prices) or not len(crypto.past.prices):
             missing = pair.crypto if len(etf.past.prices) else pair.etf
-            raise NoHistoryError(f"No {missing} prices yet. {' '.join(problems) or 'The source has none.'}")
+            raise NoHistoryError(f"No {missing} prices yet. {'; '.join(problems) or 'The source has none'}.")
         sessions = self.history.sessions(now)
         market = sessions.state(now)
         held = (etf.past.held, crypto.past.held)
@@ -202,7 +204,7 @@ class Market:
             except SourceError as error:
                 live_reason = str(error)
                 problems.append(live_reason)
-        trust = _trust(etf, aligned).also(_trust(crypto, aligned))
+        trust = _trust(etf, aligned).also(await self._second(crypto, aligned, now))
         return MarketView(
             pair=pair,
             now=now,
@@ -218,6 +220,14 @@ class Market:
             problems=tuple(problems),
             simulated=self.history.simulated,
         )
+
+    async def _second(self, crypto: Leg, closes: Aligned, now: datetime) -> Trust:
+        """Tell how far the right leg's close can be trusted; of bitcoin at one venue alone, a fund of it has a say."""
+        trust = _trust(crypto, closes)
+        if trust.verdict is not Verdict.DEGRADED or crypto.past.symbol != BITCOIN:
+            return trust
+        fund = (await self.history.leg(BITCOIN_FUND, now)).past.prices
+        return seconded(trust, closes.crypto, closes.sessions, fund) if isinstance(fund, Closes) else trust
 
     async def _live(
         self, closes: Aligned, market: MarketState, etf: Leg, crypto: Leg, now: datetime

@@ -116,6 +116,23 @@ def judge_bars(symbol: Symbol, told: Sequence[Bars], *, witnessed: bool) -> Judg
     return _named(judged)
 
 
+def seconded(alone: Trust, prices: NDArray[np.float64], days: NDArray[np.datetime64], fund: Closes) -> Trust:
+    """Let a fund that holds a coin speak for the last close of that coin, which one venue alone has.
+
+    `prices` are the coin's at each session's close, `days` their sessions. The fund says nothing where either has no
+    price at one of the last two closes; else their moves of the last session agree, or the close is suspect.
+    """
+    known = dict(zip(fund.sessions.tolist(), fund.prices.tolist(), strict=True))
+    held = [known.get(day, np.nan) for day in days[-2:].tolist()]
+    if len(held) < 2 or not np.isfinite([*held, *prices[-2:]]).all():  # noqa: PLR2004 -- a move has two ends
+        return alone
+    coin, share = float(prices[-1] / prices[-2] - 1), held[1] / held[0] - 1
+    if abs(coin - share) <= COIN.reject:
+        return FULL
+    apart = f"moved by {coin:+.1%} at one venue, while {fund.symbol}, which holds it, moved by {share:+.1%}"
+    return alone.also(Trust(verdict=Verdict.SUSPECT, reasons=(apart,)))
+
+
 def _disputed(agreed: Agreed) -> dict[np.datetime64, str]:
     """Tell why nobody is believed, where that is so; a doubt beside a majority holds nothing back."""
     nobody = set(agreed.keys[np.isnan(agreed.prices)].tolist())

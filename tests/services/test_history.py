@@ -1,4 +1,5 @@
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
 
@@ -109,7 +110,9 @@ async def test_a_close_that_two_sources_dispute_is_held_until_they_agree(history
     assert {} == agreed.past.held
 
 
-async def test_a_lone_source_that_jumps_is_held_and_a_witness_lets_it_go(history: History, vendors: Vendors) -> None:
+async def test_a_lone_source_that_jumps_is_held_and_a_witness_lets_it_go(
+    history: History, vendors: Vendors, caplog: pytest.LogCaptureFixture
+) -> None:
     """As WULF did on 2025-08-14: news of the day is true, but one source alone could be wrong."""
     vendors.etf_moves[TODAY] = 32.0
     vendors.faults["nasdaq"] = [DOWN]
@@ -121,6 +124,23 @@ async def test_a_lone_source_that_jumps_is_held_and_a_witness_lets_it_go(history
     assert "no second source says so" in alone.past.held[LAST]
     assert 32.0 == closes(witnessed)[TODAY]
     assert Verdict.OK is witnessed.past.trust(LAST).verdict
+    assert "1 price of WGMI held: sources dispute it, or one has it alone" in caplog.messages
+
+
+async def test_what_is_held_and_let_go_is_logged(
+    history: History, vendors: Vendors, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="services.history")
+    vendors.clock.at = CLOSE - timedelta(hours=1)
+    await history.leg(WGMI, vendors.clock.at)
+    vendors.etf_moves[TODAY] = 32.0
+    vendors.clock.at = CLOSE + timedelta(minutes=20)
+    await history.leg(WGMI, vendors.clock.at)
+    await history.leg(WGMI, vendors.clock.advance(timedelta(hours=2)))
+
+    held, released = [message for message in caplog.messages if "held" in message]
+    assert "the price of WGMI at 2026-03-04 is held: moved by +6" in held
+    assert "the price of WGMI at 2026-03-04 is held no longer" == released
 
 
 async def test_where_no_witness_is_to_be_had_nothing_is_held_or_called_alone(vendors: Vendors, store: SqlStore) -> None:

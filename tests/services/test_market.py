@@ -9,6 +9,7 @@ from services.domain.errors import NoHistoryError
 from services.domain.measure import Measurement, NotMeasured, Window
 from services.domain.prices import WGMI_BTC, Pair, Symbol
 from services.domain.rule import parse_rule
+from services.domain.trust import Verdict
 from services.history import History
 from services.market import Market, MarketView
 from services.store import SqlStore
@@ -495,3 +496,20 @@ async def test_in_session_without_a_bitcoin_quote_nothing_is_live(market: Market
     view = await look(again, vendors, NOON)
 
     assert (None, "no BTC quote") == (view.live, view.live_reason)
+
+
+async def test_bitcoin_at_one_venue_alone_is_held_against_a_fund_of_it(vendors: Vendors, market: Market) -> None:
+    """The made-up fund moves as every made-up share does: hardly."""
+    vendors.clock.at = CLOSE + timedelta(hours=1)
+    calm = Market(History([vendors.yahoo()], [vendors.coinbase()], market.history.store))
+    trusted = await calm.view(WGMI_BTC, vendors.clock.at)
+    vendors.crypto_moves = {CLOSE - timedelta(minutes=30): 60_000.0}
+    other = await SqlStore.open("sqlite://")
+    wild = Market(History([vendors.yahoo()], [vendors.coinbase()], other))
+    doubted = await wild.view(WGMI_BTC, vendors.clock.at)
+    await other.aclose()
+
+    assert ("WGMI's close is from Yahoo alone",) == trusted.close.trust.reasons
+    assert Verdict.SUSPECT is doubted.close.trust.verdict
+    assert "while IBIT, which holds it, moved by" in doubted.close.trust.reasons[-1]
+    assert doubted.observe(parse_rule("1d 8pp")).value is None

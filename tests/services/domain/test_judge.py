@@ -3,9 +3,9 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from services.domain.judge import Judged, judge_bars, judge_closes
+from services.domain.judge import Judged, judge_bars, judge_closes, seconded
 from services.domain.prices import Bars, Closes, Symbol
-from services.domain.trust import FULL, Verdict
+from services.domain.trust import FULL, Trust, Verdict
 from tests.fakes.market import CALENDAR, session_days
 
 DAYS = session_days("2025-11-24", 4)
@@ -119,3 +119,27 @@ def test_a_coin_is_trusted_as_of_the_last_bar_that_ended_by_then(at: str, verdic
     judged = judge_bars(Symbol("BTC"), [bars("A", 100.0, 101.0), bars("B", 100.0)], witnessed=True)
 
     assert verdict is judged.trust(np.datetime64(at, "s")).verdict
+
+
+ALONE = Trust(verdict=Verdict.DEGRADED, reasons=("BTC's close is from A alone",))
+
+
+@pytest.mark.parametrize(
+    ("coin", "fund", "verdict"),
+    [
+        pytest.param([100.0, 103.0], [50.0, 51.4], Verdict.OK, id="the fund moved alike"),
+        pytest.param([100.0, 103.0], [50.0, 50.5], Verdict.SUSPECT, id="the fund hardly moved"),
+        pytest.param([100.0, np.nan], [50.0, 50.5], Verdict.DEGRADED, id="the coin has no close"),
+        pytest.param([100.0, 103.0], [50.0], Verdict.DEGRADED, id="the fund has no close yet"),
+        pytest.param([103.0], [50.0], Verdict.DEGRADED, id="the first session has no move"),
+    ],
+)
+def test_a_fund_of_the_coin_speaks_for_a_close_that_one_venue_alone_has(
+    coin: list[float], fund: list[float], verdict: Verdict
+) -> None:
+    days = np.array(DAYS[: len(coin)], dtype="datetime64[D]")
+
+    trust = seconded(ALONE, np.array(coin), days, closes("Yahoo", *fund))
+
+    assert verdict is trust.verdict
+    assert (verdict is Verdict.SUSPECT) is any("at one venue" in one for one in trust.reasons)
