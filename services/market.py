@@ -14,8 +14,9 @@ from services.domain.align import align
 from services.domain.decide import Observation
 from services.domain.episode import LegStamp
 from services.domain.errors import NoHistoryError, SourceError
+from services.domain.gap import implied
 from services.domain.judge import seconded
-from services.domain.measure import Metric, NotMeasured, Window, beta_series, drawdown, measure, reading
+from services.domain.measure import Metric, NotMeasured, Window, drawdown, measure, reading
 from services.domain.prices import WGMI_BTC, Closes, Symbol, moment
 from services.domain.trust import FULL, Verdict
 from services.feeds import SHARED_FOR
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from datetime import date, datetime
 
     from services.domain.align import Aligned, LeftOut
+    from services.domain.gap import Gap
     from services.domain.measure import Drawdown, Measurement
     from services.domain.prices import Pair, Quote
     from services.domain.rule import Rule
@@ -55,17 +57,6 @@ class Snapshot:
     etf_drawdown: Drawdown | None
     crypto_drawdown: Drawdown | None
     trust: Trust = FULL
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gap:
-    """Bitcoin's move since the ETF's last close (fraction), and the ETF gap that it implies: `beta` times the move."""
-
-    move: float
-    beta: float | None
-    implied: float | None
-    since: datetime
-    at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -308,14 +299,11 @@ def _apart(leg: Leg, quote: Quote, other: Quote, as_of: datetime, market: Market
 
 
 def implied_gap(closes: Aligned, crypto: Quote | None, now: datetime) -> Gap | None:
-    """Take bitcoin's move since the last close, and beta times it; None without a fresh price on either end."""
-    since = moment(closes.at[-1])
-    if crypto is None or crypto.at < since or now - crypto.at > LIVE_AT_MOST or np.isnan(closes.crypto[-1]):
+    """Take what bitcoin's move since the last close implies; None without a fresh price on either end."""
+    if crypto is None or np.isnan(closes.crypto[-1]):
         return None
-    move = crypto.price / float(closes.crypto[-1]) - 1
-    beta = float(beta_series(closes)[-1])
-    known = None if np.isnan(beta) else beta
-    return Gap(move=move, beta=known, implied=None if known is None else known * move, since=since, at=crypto.at)
+    is_old = crypto.at < moment(closes.at[-1]) or now - crypto.at > LIVE_AT_MOST
+    return None if is_old else implied(closes, crypto.price, crypto.at)
 
 
 def _close_stamp(aligned: Aligned, symbol: str, source: str, price: float) -> LegStamp | None:

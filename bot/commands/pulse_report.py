@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
     from handlers.render.message import Message
     from services.domain.episode import LegStamp
+    from services.domain.gap import Gap
     from services.domain.measure import Drawdown
-    from services.market import Gap, MarketView
+    from services.market import MarketView
 
 
 def board(view: MarketView, now: datetime | None) -> Message:

@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from services.domain.episode import LegStamp
+    from services.domain.gap import Gap
     from services.domain.measure import Drawdown
-    from services.domain.prices import Symbol
+    from services.domain.prices import Pair, Symbol
     from services.domain.sessions import MarketState
     from services.domain.trust import Trust
     from services.market import MarketView
@@ -93,11 +94,15 @@ def _gap(view: MarketView) -> str:
         return f"No {words.name(pair.crypto)} price since {pair.etf}'s close."
     moved = f"{words.title(pair.crypto)} *{words.percent(gap.move)}* since {pair.etf}'s close"
     at = f"{words.price(view.crypto.price)} at {words.hour(gap.at)}"
-    if gap.implied is None or gap.beta is None:
-        return f"{moved}, {at}.\nToo little history for a beta, so no gap is implied."
-    return (
-        f"{moved}, {at}.\nImplied {pair.etf} gap *{words.percent(gap.implied)}*, at a beta of {words.size(gap.beta)}."
-    )
+    return f"{moved}, {at}.\n{_implied(gap, pair)}"
+
+
+def _implied(gap: Gap, pair: Pair) -> str:
+    if gap.implied is None or gap.beta is None or gap.beta_error is None or gap.low is None or gap.high is None:
+        return "Too little history for a beta, so no gap is implied."
+    interval = f"90% interval {words.signed(100 * gap.low)} to {words.percent(gap.high)}"
+    beta = f"{words.decimal(gap.beta)} ± {words.size(gap.beta_error)}"
+    return f"Implied {pair.etf} gap *{words.percent(gap.implied)}*, {interval}, at a beta of {beta}."
 
 
 def _leg(symbol: Symbol, stamp: LegStamp | None, now: datetime | None, *, live: bool) -> str:

@@ -40,6 +40,11 @@ def signed(number: float) -> str:
     return f"{sign}{size(rounded)}"
 
 
+def decimal(number: float) -> str:
+    """Write one decimal, with a sign only where it is negative."""
+    return signed(number).removeprefix("+")
+
+
 def size(number: float) -> str:
     """Write one decimal without a sign."""
     return f"{abs(number):,.1f}"

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from bot.commands.pulse_report import as_document
 from tests.bot.files import btc_file, daily_btc_file, etf_file
+from tests.handlers.boards import shut_view
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,6 +74,13 @@ def test_the_document_holds_every_number_with_its_source_and_age(minerpulse: Cal
     assert windows["5d"]["spread"] == pytest.approx(0.19)
     assert windows["20d"] == {"reason": "the history begins on 2026-03-02, less than 20d ago"}
     assert drawdowns["btc"] == {"depth": 0.0, "high": 51_000.0, "high_on": "2026-03-09", "since": "2026-03-02"}
+
+
+def test_the_document_holds_the_implied_gap_with_its_interval() -> None:
+    gap = as_document(shut_view())["gap"]
+    assert list(gap) == ["move", "beta", "beta_error", "implied", "low", "high", "since", "at"]
+    assert gap["implied"] == pytest.approx(gap["beta"] * gap["move"])
+    assert gap["low"] < gap["implied"] < gap["high"]
 
 
 def test_files_are_measured_at_the_last_close_that_both_have(minerpulse: Callable[..., Ran], clean: Path) -> None:

@@ -86,8 +86,23 @@ def test_out_of_hours_bitcoins_move_implies_a_gap(crypto: float, expected: str) 
 def test_without_a_beta_no_gap_is_implied() -> None:
     view = shut_view()
     assert view.gap is not None
-    without = replace(view, gap=replace(view.gap, beta=None, implied=None))
-    assert "no gap is implied" in text(a_board(without), SHUT_AT)
+    bare = replace(view.gap, beta=None, beta_error=None, implied=None, low=None, high=None)
+    assert "no gap is implied" in text(a_board(replace(view, gap=bare)), SHUT_AT)
+
+
+def test_an_implied_gap_is_told_with_its_interval_and_how_sure_beta_is() -> None:
+    view = shut_view()
+    assert view.gap is not None
+    gap = replace(view.gap, beta=1.38, beta_error=0.24, implied=0.0312, low=-0.0197, high=0.0821)
+    expected = "Implied WGMI gap *+3.1%*, 90% interval −2.0 to +8.2%, at a beta of 1.4 ± 0.2."
+    assert expected in text(a_board(replace(view, gap=gap)), SHUT_AT)
+
+
+def test_a_negative_beta_keeps_its_sign() -> None:
+    view = shut_view()
+    assert view.gap is not None
+    told = text(a_board(replace(view, gap=replace(view.gap, beta=-0.42, implied=-0.0084))), SHUT_AT)
+    assert "at a beta of −0.4 ±" in told
 
 
 def test_without_a_bitcoin_price_there_is_no_gap_to_tell() -> None:
