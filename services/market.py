@@ -19,10 +19,12 @@ from services.domain.judge import seconded
 from services.domain.measure import Metric, NotMeasured, Window, drawdown, measure, reading
 from services.domain.prices import WGMI_BTC, Closes, Symbol, moment
 from services.domain.trust import FULL, Verdict
+from services.domain.untraded import untraded
 from services.feeds import SHARED_FOR
 from services.history import LIVE_AT_MOST
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import date, datetime
 
     from services.domain.align import Aligned, LeftOut
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from services.domain.measure import Drawdown, Measurement
     from services.domain.prices import Pair, Quote
     from services.domain.rule import Rule
-    from services.domain.sessions import MarketState
+    from services.domain.sessions import MarketState, Sessions
     from services.domain.trust import Trust
     from services.history import History, Leg
 
@@ -65,7 +67,8 @@ class MarketView:
 
     `close` is measured at the last session's close. `live` is measured inside the open session; where it is None,
     `live_reason` says why. `awaits_trade` tells that the session has just begun and its source knows of no trade in
-    it yet. `gap` exists only while the ETF is shut. `problems` tells what the sources failed at.
+    it yet, and `untraded` that the last session ended without one, unlike the session before it. `gap` exists only
+    while the ETF is shut. `problems` tells what the sources failed at.
     """
 
     pair: Pair
@@ -75,6 +78,7 @@ class MarketView:
     live: Snapshot | None
     live_reason: str
     awaits_trade: bool = False
+    untraded: bool = False
     etf: Quote | None
     crypto: Quote | None
     gap: Gap | None
@@ -103,7 +107,13 @@ class MarketView:
         return seen.trust if seen else FULL
 
     def observe(self, rule: Rule) -> Observation:
-        """Read a rule's metric, or say why it cannot be read."""
+        """Read a rule's metric, or say why it cannot be read.
+
+        The close of a session that nobody traded in is waited over, as on a holiday: a desk knows that New York was
+        shut, needs no outage told, and wants its open alerts as they were. While such a session lasts, nobody can
+        tell it from feeds that stand still, so that live rules have no data; nor a second one in a row at its close.
+        For the same reason rules on the gap wait too, though the board shows it.
+        """
         seen = self.seen_by(rule)
         if seen is None:
             return Observation(at=self.now, value=None, reason=self.live_reason, waiting=self.awaits_trade)
@@ -111,7 +121,8 @@ class MarketView:
             return Observation(at=seen.at, value=None, reason="; ".join(seen.trust.reasons), closing=not seen.live)
         measured = seen.measurements[rule.window or Window.D1]
         if isinstance(measured, NotMeasured):
-            return Observation(at=seen.at, value=None, reason=measured.reason, closing=not seen.live)
+            idle = self.untraded and not seen.live
+            return Observation(at=seen.at, value=None, reason=measured.reason, closing=not seen.live, waiting=idle)
         match rule.metric:
             case Metric.GAP:
                 return self._observe_gap()
@@ -186,15 +197,20 @@ class Market:
             raise NoHistoryError(f"No {missing} prices yet. {'; '.join(problems) or 'The source has none'}.")
         sessions = self.history.sessions(now)
         market = sessions.state(now)
-        held = (etf.past.held, crypto.past.held)
+        idle = _untraded(etf, sessions, now)
+        held = ({**etf.past.held, **idle}, {**crypto.past.held, **_untraded(crypto, sessions, now)})
         aligned = align(pair, etf.past.prices, crypto.past.prices, sessions, until=now, held=held)
-        live, live_reason = None, f"the market is shut; the last session was {market.session}"
-        if market.is_open or not aligned.complete[-1]:
+        last = aligned.sessions[-1]
+        live, live_reason = None, idle.get(last, f"the market is shut; the last session was {market.session}")
+        if market.is_open or not (aligned.complete[-1] or last in idle):
             try:
                 live, live_reason = await self._live(aligned, market, etf, crypto, now)
             except SourceError as error:
                 live_reason = str(error)
                 problems.append(live_reason)
+        gap = None
+        if not market.is_open and not crypto.is_share:
+            gap = implied_gap(_last_traded(aligned, idle), crypto.quote, now)
         trust = _trust(etf, aligned).also(await self._second(crypto, aligned, now))
         return MarketView(
             pair=pair,
@@ -206,7 +222,8 @@ class Market:
             awaits_trade=_awaits_trade(etf, market, now),
             etf=etf.quote,
             crypto=crypto.quote,
-            gap=None if market.is_open or crypto.is_share else implied_gap(aligned, crypto.quote, now),
+            untraded=last in idle and aligned.sessions[-2] not in idle,
+            gap=gap,
             left_out=aligned.left_out,
             problems=tuple(problems),
             simulated=self.history.simulated,
@@ -278,6 +295,19 @@ def _awaits_trade(etf: Leg, market: MarketState, now: datetime) -> bool:
     """Tell whether an open session is young and its source, which answers, knows of no trade in it yet."""
     untraded = etf.answers and etf.quote is not None and etf.quote.at < market.opens_at
     return market.is_open and untraded and now < market.opens_at + LATE
+
+
+def _untraded(leg: Leg, sessions: Sessions, now: datetime) -> dict[np.datetime64, str]:
+    """Find the sessions without any trade in a share; a coin has none."""
+    if not leg.is_share:
+        return {}
+    return untraded(leg.past, leg.quote, sessions, now, answering=leg.answers and not leg.problems)
+
+
+def _last_traded(aligned: Aligned, idle: Mapping[np.datetime64, str]) -> Aligned:
+    """Cut off the sessions at the end on which nobody traded: the gap goes on from the close before them."""
+    traded = ~np.isin(aligned.sessions, np.array([*idle], dtype="datetime64[D]"))
+    return aligned.head(int(np.flatnonzero(traded)[-1]) + 1)
 
 
 def _trust(leg: Leg, aligned: Aligned) -> Trust:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import httpx
 import numpy as np
@@ -18,6 +19,9 @@ from services.sources.nasdaq import Nasdaq
 from services.sources.yahoo import Yahoo
 from tests.fakes.clock import SetClock  # noqa: TC001 -- a field's type
 from tests.fakes.market import CALENDAR
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 HOUR_S = 3600
 HOSTS = {
@@ -39,7 +43,8 @@ class Vendors:
 
     `etf_moves` overrides closes by session, `etf_last` is the last trade of an open session, and `crypto_moves` sets
     bitcoin's price from an instant on. `faults` maps a vendor to what it answers instead, in turn; None lets one pass.
-    `tilts` has the factor by which a vendor's prices are wrong from now on, `own` the close that it alone has.
+    `tilts` has the factor by which a vendor's prices are wrong from now on, `own` the close that it alone has. On the
+    sessions in `shut` nobody trades the ETF.
     """
 
     clock: SetClock
@@ -47,6 +52,7 @@ class Vendors:
     etf_last: tuple[float, datetime] | None = None
     etf_scale: float = 1.0
     etf_begins: date = date(2000, 1, 1)
+    shut: set[date] = field(default_factory=set)
     last_trade_known: bool = True
     crypto_moves: dict[datetime, float] = field(default_factory=dict)
     faults: dict[str, list[httpx.Response | None]] = field(default_factory=dict)
@@ -101,10 +107,14 @@ class Vendors:
             return self.crypto_moves[max(moves)]
         return 50_000 * (1 + 0.01 * math.sin(at.timestamp() / HOUR_S / 7))
 
+    def _traded(self, since: date) -> NDArray[np.intp]:
+        """The rows of the finished sessions on which the ETF traded."""
+        finished = (CALENDAR.days >= np.datetime64(since)) & (CALENDAR.closes_at <= instant(self.clock.at))
+        return np.flatnonzero(finished & ~np.isin(CALENDAR.days, np.array([*self.shut], dtype="datetime64[D]")))
+
     def _chart(self, request: httpx.Request) -> dict[str, object]:
         since = max(self.etf_begins, moment(np.datetime64(int(request.url.params["period1"]), "s")).date())
-        now = instant(self.clock.at)
-        rows = np.flatnonzero((CALENDAR.days >= np.datetime64(since)) & (CALENDAR.closes_at <= now))
+        rows = self._traded(since)
         stamps = [int(CALENDAR.opens_at[row].astype(np.int64)) for row in rows]
         closes = [self.etf_close(CALENDAR.days[row].astype(object), "yahoo") for row in rows]
         state = CALENDAR.state(self.clock.at)
@@ -128,8 +138,7 @@ class Vendors:
     def _rows(self, request: httpx.Request) -> dict[str, object]:
         """Nasdaq's closes, newest first."""
         since = max(self.etf_begins, date.fromisoformat(request.url.params["fromdate"]))
-        rows = np.flatnonzero((CALENDAR.days >= np.datetime64(since)) & (CALENDAR.closes_at <= instant(self.clock.at)))
-        days = [CALENDAR.days[row].astype(object) for row in rows[::-1]]
+        days = [CALENDAR.days[row].astype(object) for row in self._traded(since)[::-1]]
         closes = [f"${self.etf_close(day, 'nasdaq'):,.4f}" for day in days]
         table = [{"date": f"{day:%m/%d/%Y}", "close": close} for day, close in zip(days, closes, strict=True)]
         symbol = request.url.path.split("/")[3]

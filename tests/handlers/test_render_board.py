@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,7 +12,9 @@ from services.domain.align import LeftOut, Leg
 from services.domain.decide import RuleState, Side
 from services.domain.episode import Mark
 from services.domain.measure import Window
+from services.domain.prices import WGMI_BTC
 from tests.fakes.alerts import an_alert
+from tests.fakes.floor import trading_floor
 from tests.handlers.boards import HALF_DAY_AT, OPEN_AT, SHUT_AT, a_board, a_watch, closes, open_view, shut_view
 
 if TYPE_CHECKING:
@@ -108,6 +110,18 @@ def test_a_negative_beta_keeps_its_sign() -> None:
 def test_without_a_bitcoin_price_there_is_no_gap_to_tell() -> None:
     told = text(a_board(replace(shut_view(), gap=None)), SHUT_AT)
     assert "No bitcoin price since WGMI's close." in told
+
+
+async def test_a_session_that_nobody_traded_in_is_told_as_one_on_which_new_york_may_have_been_shut() -> None:
+    evening = datetime(2026, 3, 4, 22, 0, tzinfo=UTC)
+    async with trading_floor() as floor:
+        floor.vendors.shut = {date(2026, 3, 4)}
+        floor.clock.at = evening
+        told = text(a_board(await floor.market.view(WGMI_BTC, evening)), evening)
+    why = "2026-03-04: no WGMI trade from any source: New York may have been shut."
+    assert f"1d, 5d, 20d, 60d, 252d, ytd: {why}" in told
+    assert f"Left out: 1 price, the last for the session of {why}" in told
+    assert "Problem:" not in told
 
 
 def test_a_leg_without_a_price_is_told_as_such() -> None:

@@ -1,0 +1,158 @@
+"""A session of the calendar on which New York is shut: Wednesday 4 March 2026, as the vendors know nothing of it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from services.domain.decide import Status
+from services.domain.measure import Measurement, NotMeasured, Window
+from services.domain.prices import WGMI_BTC
+from services.domain.rule import parse_rule
+from tests.fakes.floor import CLOSE, DESK, OPEN, TODAY, Floor, trading_floor
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from datetime import datetime
+
+    from services.market import MarketView
+
+WHY = "no WGMI trade from any source: New York may have been shut"
+EVENING = CLOSE + timedelta(hours=1)
+TOMORROW = OPEN + timedelta(days=1, minutes=30)
+NEXT_CLOSE = CLOSE + timedelta(days=1)
+
+
+@pytest.fixture(params=[pytest.param(False, id="one source"), pytest.param(True, id="two sources")])
+async def floor(request: pytest.FixtureRequest) -> AsyncIterator[Floor]:
+    async with trading_floor(witnessed=request.param) as floor:
+        floor.vendors.shut = {TODAY}
+        yield floor
+
+
+@pytest.fixture
+async def witnessed() -> AsyncIterator[Floor]:
+    async with trading_floor(witnessed=True) as floor:
+        floor.vendors.shut = {TODAY}
+        yield floor
+
+
+async def look(floor: Floor, at: datetime) -> MarketView:
+    floor.clock.at = at
+    return await floor.market.view(WGMI_BTC, at)
+
+
+def why(view: MarketView, window: Window) -> str:
+    measured = view.current.measurements[window]
+    assert isinstance(measured, NotMeasured)
+    return measured.reason
+
+
+async def test_after_its_close_it_is_told_that_new_york_may_have_been_shut(floor: Floor) -> None:
+    view = await look(floor, EVENING)
+
+    assert {f"2026-03-04: {WHY}"} == {why(view, window) for window in Window}
+    assert [(TODAY, WHY)] == [(out.session, out.reason) for out in view.left_out]
+    assert (None, WHY, ()) == (view.live, view.live_reason, view.problems)
+
+
+async def test_it_is_told_from_the_very_close_on(floor: Floor) -> None:
+    assert f"2026-03-04: {WHY}" == why(await look(floor, CLOSE), Window.D1)
+
+
+@pytest.mark.parametrize("rule", ["1d 8pp at close", "5d 8pp", "drawdown 60%", "gap 5%"])
+async def test_rules_wait_over_its_close_as_on_a_holiday(floor: Floor, rule: str) -> None:
+    for at in (CLOSE, EVENING, TOMORROW - timedelta(hours=1)):
+        seen = (await look(floor, at)).observe(parse_rule(rule))
+
+        assert (None, True, f"2026-03-04: {WHY}") == (seen.value, seen.waiting, seen.reason)
+
+
+async def test_an_alert_that_was_open_stays_as_it_was(floor: Floor) -> None:
+    await floor.desk.add_rule(DESK, "5d 0.1pp at close", "U1")
+    await floor.tick(OPEN - timedelta(minutes=5))
+    before = await floor.open_alerts()
+
+    changed = [await floor.tick(at) for at in (CLOSE, EVENING, TOMORROW - timedelta(hours=1))]
+    (watch,) = await floor.desk.rules(DESK)
+
+    assert [0, 0, 0] == changed
+    assert 1 == len(before)
+    assert before == await floor.open_alerts()
+    assert Status.FIRING is watch.state.status(TOMORROW - timedelta(hours=1))
+
+
+async def test_while_it_lasts_live_rules_have_no_data(floor: Floor) -> None:
+    seen = (await look(floor, OPEN + timedelta(hours=3))).observe(parse_rule("1d 8pp"))
+
+    assert (None, False) == (seen.value, seen.waiting)
+    assert "no WGMI trade yet in the session of 2026-03-04" == seen.reason
+
+
+async def test_the_gap_on_the_board_goes_on_from_the_close_before_it(floor: Floor) -> None:
+    floor.vendors.crypto_moves[OPEN] = 53_000.0
+
+    gap = (await look(floor, EVENING)).gap
+
+    assert gap is not None
+    assert CLOSE - timedelta(days=1) == gap.since
+    assert 0.06 == pytest.approx(gap.move)
+
+
+async def test_the_next_session_goes_on_and_windows_from_that_one_say_why(witnessed: Floor) -> None:
+    witnessed.vendors.etf_last = (20.2, TOMORROW)
+
+    view = await look(witnessed, TOMORROW)
+
+    assert view.live is not None
+    assert f"2026-03-04: {WHY}" == why(view, Window.D1)
+    assert isinstance(view.current.measurements[Window.D5], Measurement)
+    assert (None, False) == (view.observe(parse_rule("1d 8pp")).value, view.observe(parse_rule("1d 8pp")).waiting)
+    assert view.observe(parse_rule("1d 8pp at close")).waiting
+    assert view.observe(parse_rule("5d 8pp")).value is not None
+
+
+async def test_after_the_next_close_every_other_window_is_measured_again(witnessed: Floor) -> None:
+    view = await look(witnessed, NEXT_CLOSE + timedelta(minutes=16))
+
+    assert f"2026-03-04: {WHY}" == why(view, Window.D1)
+    assert {Window.D1} == {window for window, one in view.close.measurements.items() if isinstance(one, NotMeasured)}
+    assert not view.observe(parse_rule("5d 8pp at close")).waiting
+
+
+async def test_a_hole_at_the_only_source_is_told_as_its_own_once_it_trades_again() -> None:
+    async with trading_floor() as floor:
+        floor.vendors.shut = {TODAY}
+        view = await look(floor, NEXT_CLOSE + timedelta(minutes=16))
+
+    assert "2026-03-04: Yahoo has no WGMI close for this session" == why(view, Window.D1)
+
+
+async def test_a_second_session_in_a_row_without_a_trade_is_no_data(floor: Floor) -> None:
+    floor.vendors.shut |= {TOMORROW.date()}
+
+    seen = (await look(floor, NEXT_CLOSE + timedelta(hours=1))).observe(parse_rule("1d 8pp at close"))
+
+    assert (None, False, f"2026-03-05: {WHY}") == (seen.value, seen.waiting, seen.reason)
+
+
+async def test_a_source_that_fails_does_not_tell_of_a_shut_new_york(witnessed: Floor) -> None:
+    await look(witnessed, OPEN + timedelta(hours=1))
+    witnessed.vendors.faults["nasdaq"] = [httpx.Response(404)] * 9
+
+    view = await look(witnessed, EVENING)
+
+    assert "has no WGMI close for this session" in why(view, Window.D1)
+    assert not view.observe(parse_rule("1d 8pp at close")).waiting
+
+
+async def test_a_close_that_comes_after_all_takes_its_place(witnessed: Floor) -> None:
+    assert f"2026-03-04: {WHY}" == why(await look(witnessed, EVENING), Window.D1)
+
+    witnessed.vendors.shut.clear()
+    view = await look(witnessed, EVENING + timedelta(minutes=20))
+
+    assert isinstance(view.close.measurements[Window.D1], Measurement)
