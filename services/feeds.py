@@ -31,8 +31,12 @@ SETTLED_AFTER = timedelta(minutes=15)
 LAST_TRADE = timedelta(minutes=20)  # before the close: an older last trade does not tell the close yet
 WAITED_ENOUGH = timedelta(hours=2)
 CONFIRMED_AFTER = timedelta(hours=1)
+OF_ANOTHER = "sent closes unlike those before, as of another symbol, and no split explains them; they are left out"
 REBASED = 0.2  # no close is corrected by a fifth; a split rewrites every close before it
 SAME_RATIO, SPLIT_AT_LEAST, SPLIT_SESSIONS = 0.001, 0.01, 3
+STANDS = timedelta(days=1)  # how long a source must go on telling another past before it is believed
+LIVE_AT_MOST = timedelta(minutes=20)  # a trade older than this is no live price
+LATE_SESSIONS = 2  # the last close may not be out yet; the one before it is
 log = logging.getLogger(__name__)
 
 
@@ -41,6 +45,7 @@ class EquityFeed:
     """What one source told of an equity: final closes, the last trade, and why the last fetch failed.
 
     `asked_at` is when it was last asked, and `answered_at` when it last gave an answer; None before the first.
+    `doubted_at` is since when its answers are of another past and left out.
     """
 
     closes: Closes
@@ -48,6 +53,7 @@ class EquityFeed:
     problem: str | None = None
     asked_at: datetime | None = None
     answered_at: datetime | None = None
+    doubted_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,12 +67,33 @@ class CoinFeed:
 
 
 @dataclass(slots=True)
+class Faults:
+    """What is wrong with the content of answers that came; the first of a symbol is logged, and the end of it."""
+
+    _open: set[Symbol] = field(default_factory=set)
+
+    def note(self, source: str, symbol: Symbol, problem: str | None) -> str | None:
+        """Give the problem in the source's name."""
+        if problem is None:
+            if symbol in self._open:
+                log.info("%s on %s: its answers can be used again", source, symbol)
+                self._open.discard(symbol)
+            return None
+        told = f"{source} on {symbol}: {problem}"
+        if symbol not in self._open:
+            log.warning("%s", told)
+            self._open.add(symbol)
+        return told
+
+
+@dataclass(slots=True)
 class EquityFeeds:
     """One source's equities. What has been kept is never let go: an all-time high must not roll off."""
 
     source: EquitySource
     store: HistoryStore
     _known: dict[Symbol, EquityFeed] = field(default_factory=dict)
+    _faults: Faults = field(default_factory=Faults)
     _locks: WeakValueDictionary[Symbol, asyncio.Lock] = field(default_factory=WeakValueDictionary)
 
     async def read(self, symbol: Symbol, now: datetime, sessions: Sessions) -> EquityFeed:
@@ -97,17 +124,25 @@ class EquityFeeds:
         recent = whole if not len(known.closes) else max(whole, known.closes.sessions[-1].astype(object) - REVISED)
         try:
             answer = await self.source.prices(symbol, recent)
-            rebased = _rebased(known.closes, answer.closes)
+            foreign = _is_foreign(known.closes, answer.closes)
+            if foreign and now - (known.doubted_at or now) < STANDS:
+                problem = self._faults.note(self.source.name, symbol, OF_ANOTHER)
+                return replace(known, problem=problem, doubted_at=known.doubted_at or now)
+            rebased = foreign or _rebased(known.closes, answer.closes)
             if rebased:
                 answer = await self.source.prices(symbol, min(whole, known.closes.sessions[0].astype(object)))
         except SourceError as error:
             return replace(known, problem=str(error))
+        late = _late(answer.closes, sessions, now)
         if known.quote is not None and answer.quote is not None and answer.quote.at < known.quote.at:
-            return replace(known, problem=None)  # out of an older cache, closes and all; it is asked again
+            problem = self._faults.note(self.source.name, symbol, late)  # out of an older cache, closes and all
+            return replace(known, problem=problem, doubted_at=None)
         final = _final(answer, sessions, now)
         closes = await (self._replace(final) if rebased and len(final) else self._merge(known.closes, final, now))
-        quote, problem = _newer(None if rebased else known.quote, answer.quote, now)
-        return EquityFeed(closes=closes, quote=quote, problem=problem, answered_at=now)
+        quote, early = _newer(None if rebased else known.quote, answer.quote, now)
+        problem = self._faults.note(self.source.name, symbol, early or late)
+        answered_at = known.answered_at if early else now
+        return EquityFeed(closes=closes, quote=quote, problem=problem, answered_at=answered_at)
 
     async def _share(self, known: EquityFeed, now: datetime) -> EquityFeed:
         """Take over what another process has been told meanwhile, so that no two of them contradict each other."""
@@ -125,6 +160,8 @@ class EquityFeeds:
         if not len(news):
             return known
         await self.store.save_closes(news, now)
+        if not len(known):
+            log.info("%s on %s: %d closes from %s to %s", news.source, news.symbol, len(news), *news.sessions[[0, -1]])
         return _merge_closes(known, news)
 
 
@@ -135,6 +172,7 @@ class CoinFeeds:
     source: CryptoSource
     store: HistoryStore
     _known: dict[Symbol, CoinFeed] = field(default_factory=dict)
+    _faults: Faults = field(default_factory=Faults)
     _locks: WeakValueDictionary[Symbol, asyncio.Lock] = field(default_factory=WeakValueDictionary)
 
     async def read(self, symbol: Symbol, now: datetime) -> CoinFeed:
@@ -153,9 +191,11 @@ class CoinFeeds:
     async def _fetch(self, symbol: Symbol, known: CoinFeed, now: datetime) -> CoinFeed:
         bars, late = await self._fetch_bars(symbol, known.bars, now)
         try:
-            quote, problem = _newer(known.quote, await self.source.quote(symbol), now)
+            fresh = await self.source.quote(symbol)
         except SourceError as error:
-            quote, problem = known.quote, str(error)
+            return CoinFeed(bars=bars, quote=known.quote, problem=late or str(error), asked_at=now)
+        quote, early = _newer(known.quote, fresh, now)
+        problem = self._faults.note(self.source.name, symbol, early or _old(fresh, now))
         return CoinFeed(bars=bars, quote=quote, problem=late or problem, asked_at=now)
 
     async def _fetch_bars(self, symbol: Symbol, known: Bars, now: datetime) -> tuple[Bars, str | None]:
@@ -165,7 +205,7 @@ class CoinFeeds:
         """
         whole_hour = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
         start = self._first_missing(known, whole_hour)
-        is_long = whole_hour - start > SLICE
+        first, is_long = start, whole_hour - start > SLICE
         while start < whole_hour:
             end = min(start + SLICE, whole_hour)
             try:
@@ -175,7 +215,9 @@ class CoinFeeds:
             await self.store.save_bars(fresh)
             known = _merge_bars(known, fresh)
             if is_long:
-                log.info("%s on %s: history up to %s of %s", self.source.name, symbol, end.date(), whole_hour.date())
+                done = (end - first) / (whole_hour - first)
+                told = "%s on %s: hours up to %s of %s, %.0f%% of what was missing"
+                log.info(told, self.source.name, symbol, end.date(), whole_hour.date(), 100 * done)
             start = end
         return known, None
 
@@ -200,7 +242,7 @@ def _is_wanted(known: EquityFeed, now: datetime, sessions: Sessions) -> bool:
         return False
     last = sessions.last_closed(now)
     missing = not len(known.closes) or bool(known.closes.sessions[-1] < sessions.days[last])
-    if known.answered_at is not None and known.quote is None and known.problem is None:
+    if known.answered_at is not None and known.quote is None and known.answered_at == known.asked_at:
         return missing and now - known.asked_at >= PATIENCE
     if known.answered_at is None or missing or sessions.state(now).is_open:
         return True
@@ -231,12 +273,25 @@ def _settled(quote: Quote | None, closes_at: datetime, now: datetime) -> bool:
 def _newer(known: Quote | None, fresh: Quote | None, now: datetime) -> tuple[Quote | None, str | None]:
     """Choose the later trade, as a vendor's cache must not turn the clock back; and say where one is of the future."""
     if fresh is not None and fresh.at > now + AHEAD:
-        return (
-            known,
-            f"{fresh.source} on {fresh.symbol}: its last trade is of {fresh.at:%H:%M:%S} UTC, ahead of our clock",
-        )
+        return known, f"its last trade is of {fresh.at:%H:%M:%S} UTC, ahead of our clock"
     quotes = [quote for quote in (fresh, known) if quote is not None]
     return max(quotes, key=lambda quote: quote.at, default=None), None
+
+
+def _late(closes: Closes, sessions: Sessions, now: datetime) -> str | None:
+    """Say where even the close before the last one is missing at the end."""
+    last = sessions.last_closed(now)
+    if not len(closes) or closes.sessions[-1] > sessions.days[last - LATE_SESSIONS]:
+        return None
+    behind = last - int(np.searchsorted(sessions.days, closes.sessions[-1]))
+    return f"is late: its newest close is of {closes.sessions[-1]}, {behind} sessions before the last"
+
+
+def _old(quote: Quote | None, now: datetime) -> str | None:
+    """Say where a coin, which always trades, has no live price."""
+    if quote is None or quote.age(now) <= LIVE_AT_MOST:
+        return None
+    return f"is late: its last trade is of {quote.at:%Y-%m-%d %H:%M} UTC"
 
 
 def _news(known: Closes, fresh: Closes) -> Closes:
@@ -254,6 +309,14 @@ def _rebased(known: Closes, fresh: Closes) -> bool:
     ratios = fresh.prices[theirs] / known.prices[mine]
     even = bool(np.ptp(ratios) < SAME_RATIO) and len(shared) >= SPLIT_SESSIONS
     return bool(np.any(np.abs(ratios - 1) > REBASED)) or (even and bool(abs(ratios[0] - 1) > SPLIT_AT_LEAST))
+
+
+def _is_foreign(known: Closes, fresh: Closes) -> bool:
+    """Tell whether closes are of another past altogether: moved on several sessions, and by no common ratio."""
+    _, mine, theirs = np.intersect1d(known.sessions, fresh.sessions, return_indices=True)
+    ratios = fresh.prices[theirs] / known.prices[mine]
+    moved = ratios[np.abs(ratios - 1) > SPLIT_AT_LEAST]
+    return len(moved) >= SPLIT_SESSIONS and bool(moved.max() / moved.min() - 1 > SPLIT_AT_LEAST)
 
 
 def _merge_closes(known: Closes, fresh: Closes) -> Closes:

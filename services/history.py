@@ -15,7 +15,7 @@ from services.domain.quarantine import spike
 from services.domain.quorum import COIN, TRADES, agree_on_trades
 from services.domain.sessions import sessions_around
 from services.domain.trust import Trust, Verdict
-from services.feeds import BEGINNING, MINUTE, CoinFeeds, EquityFeeds
+from services.feeds import BEGINNING, LIVE_AT_MOST, MINUTE, CoinFeeds, EquityFeeds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 AND = " and "
 OF_THAT_INSTANT = timedelta(minutes=2)  # a minute's bar ends on the whole minute
-LIVE_AT_MOST = timedelta(minutes=20)  # a trade older than this is no live price
 COINS = frozenset(map(Symbol, ("BTC", "ETH", "LTC", "BCH", "XRP", "SOL", "DOGE")))  # any other symbol is a share
 log = logging.getLogger(__name__)
 

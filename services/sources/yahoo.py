@@ -100,6 +100,7 @@ class Yahoo:
 
     def _read(self, body: bytes, symbol: Symbol, since: date) -> EquityPrices:
         result = self._result(_Body.model_validate_json(body).chart, symbol)
+        self._check_day(result, symbol)
         rows = {day: row for day, row in self._by_day(result, symbol).items() if day >= since}
         prices = np.array([close for close, _volume in rows.values()], dtype=np.float64)
         return EquityPrices(
@@ -125,6 +126,16 @@ class Yahoo:
         if (meta.currency, meta.exchange_timezone_name) != ("USD", NEW_YORK.key):
             raise self._vendor.error(symbol, NOT_NEW_YORK, retryable=False)
         return chart.result[0]
+
+    def _check_day(self, result: _Result, symbol: Symbol) -> None:
+        """Refuse a trade of today without a bar of today: an old answer under a new stamp."""
+        at, today = result.meta.regular_market_time, self._clock.now().astimezone(NEW_YORK).date()
+        if at is None or not result.timestamp or datetime.fromtimestamp(at, NEW_YORK).date() != today:
+            return
+        newest = datetime.fromtimestamp(max(result.timestamp), NEW_YORK).date()
+        if newest < today:
+            problem = f"tells a trade of today, but its newest bar is of {newest}; it will be asked again"
+            raise self._vendor.error(symbol, problem, retryable=True)
 
     def _by_day(self, result: _Result, symbol: Symbol) -> dict[date, tuple[float, float | None]]:
         """Key closes and volumes by New York's date, oldest first; a bar without a usable price is left out.
