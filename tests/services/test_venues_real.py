@@ -1,0 +1,128 @@
+"""Real prices with the noise of real venues: whichever honest source is first, the default rules tell the same."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import permutations
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from services.domain.align import align
+from services.domain.decide import Change
+from services.domain.judge import judge_bars
+from services.domain.prices import WGMI_BTC, Bars, Symbol
+from services.domain.replay import replay
+from services.domain.rule import DEFAULT_RULES, parse_rule
+from services.domain.sessions import sessions_between
+from services.sources.files import read_crypto_csv, read_etf_csv
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import date
+
+    from numpy.typing import NDArray
+
+    from services.domain.decide import Side
+    from services.domain.prices import Closes
+
+    Told = list[tuple[str, date, Change, Side]]
+
+DATA = Path(__file__).parents[3] / "shared/data"
+ETF, BTC_HOURS = DATA / "equities/WGMI.csv", DATA / "btc/btcusdt_binance_1h.csv"
+BTC = Symbol("BTC")
+MEDIAN, ONE_IN_A_HUNDRED = 0.0003, 0.0037  # how far venues are from each other
+NORMAL_MEDIAN = 0.674490  # of a standard normal's absolute values
+EARLY, LATE = ("20d 30pp", "2025-07-17"), ("20d 30pp", "2025-07-22")  # one episode: 29.995pp on the first of them
+RULES = [parse_rule(text) for text in DEFAULT_RULES]
+
+pytestmark = pytest.mark.skipif(not BTC_HOURS.exists(), reason="needs the vendors' real prices beside this repository")
+
+
+@pytest.fixture(scope="module")
+def etf() -> Closes:
+    return read_etf_csv(ETF, WGMI_BTC.etf)
+
+
+@pytest.fixture(scope="module")
+def market() -> Bars:
+    return read_crypto_csv(BTC_HOURS, BTC)
+
+
+@pytest.fixture(scope="module")
+def venues(market: Bars) -> list[Bars]:
+    """Three venues around one market; any two of them are as far apart as two real ones."""
+    rng = np.random.default_rng(20260304)
+    return [
+        replace(market, source=name, closes=market.closes * (1 + _noise(rng, len(market)))) for name in ("A", "B", "C")
+    ]
+
+
+def _noise(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
+    """Draw what a venue is off the market; a few hours in a hundred are wild, as no normal has so fat a tail."""
+    wild = rng.random(count) < 0.06
+    calm_sigma = MEDIAN / NORMAL_MEDIAN / np.sqrt(2) * 0.9
+    wild_sigma = ONE_IN_A_HUNDRED / 1.24 / np.sqrt(2)
+    off: NDArray[np.float64] = rng.normal(0, np.where(wild, wild_sigma, calm_sigma))
+    return off
+
+
+def told(etf: Closes, bars: Bars) -> Told:
+    first, last = etf.sessions[[0, -1]].tolist()
+    aligned = align(WGMI_BTC, etf, bars, sessions_between(first, last + np.timedelta64(7, "D").item()))
+    return [
+        (str(one.rule), step.session, step.to, step.side) for one in replay(aligned, RULES).rules for step in one.steps
+    ]
+
+
+def judged(venues: Sequence[Bars]) -> Bars:
+    prices = judge_bars(BTC, venues, witnessed=True).prices
+    assert isinstance(prices, Bars)
+    return prices
+
+
+def test_the_noise_is_that_of_real_venues(venues: list[Bars]) -> None:
+    apart = np.abs(venues[0].closes / venues[1].closes - 1)
+
+    assert [MEDIAN, ONE_IN_A_HUNDRED] == pytest.approx(np.quantile(apart, [0.5, 0.99]).tolist(), rel=0.03)
+
+
+def test_whichever_venue_is_first_the_alerts_are_the_same(etf: Closes, venues: list[Bars]) -> None:
+    pairs = [judged(order) for order in permutations(venues[:2])]
+    threes = [judged(order) for order in permutations(venues)]
+
+    assert pairs[0].closes.tolist() == pairs[1].closes.tolist()
+    assert 6 == sum(bars.closes.tolist() == threes[0].closes.tolist() for bars in threes)
+    assert 1 == len({tuple(told(etf, bars)) for bars in pairs})
+    assert 1 == len({tuple(told(etf, bars)) for bars in threes})
+
+
+def test_what_venues_tell_otherwise_than_the_market_are_a_few_close_calls(
+    etf: Closes, market: Bars, venues: list[Bars]
+) -> None:
+    """Of 96 episodes: first those told by the venues only, then those of the market only."""
+    first, second, third = venues
+    of_market = _fired(told(etf, market))
+
+    assert {
+        "A": ({("1d 8pp", "2025-05-16"), EARLY}, {("1d 8pp", "2023-11-02"), LATE}),
+        "B": ({("1d 8pp", "2024-06-11"), ("5d 15pp", "2024-06-11")}, {("5d 15pp", "2024-06-12")}),
+        "A and B": ({("5d 15pp", "2024-06-11")}, {("1d 8pp", "2023-11-02"), ("5d 15pp", "2024-06-12")}),
+        "all three": ({EARLY}, {LATE}),
+    } == {
+        name: (seen - of_market, of_market - seen)
+        for name, bars in {
+            "A": first,
+            "B": second,
+            "A and B": judged([first, second]),
+            "all three": judged([first, second, third]),
+        }.items()
+        for seen in [_fired(told(etf, bars))]
+    }
+    assert 96 == len(of_market)
+
+
+def _fired(steps: Told) -> set[tuple[str, str]]:
+    return {(rule, f"{session}") for rule, session, to, _side in steps if to is Change.FIRING}
