@@ -14,7 +14,7 @@ from services.domain.prices import Bars, Quote, Symbol
 from services.domain.quarantine import spike
 from services.domain.quorum import COIN, TRADES, agree_on_trades
 from services.domain.sessions import sessions_around
-from services.domain.trust import Trust, Verdict
+from services.domain.trust import FULL, Trust, Verdict
 from services.feeds import BEGINNING, LIVE_AT_MOST, MINUTE, CoinFeeds, EquityFeeds
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from services.feeds import CoinFeed, EquityFeed
     from services.ports import CryptoSource, EquitySource, HistoryStore
 
-AND = " and "
 OF_THAT_INSTANT = timedelta(minutes=2)  # a minute's bar ends on the whole minute
 COINS = frozenset(map(Symbol, ("BTC", "ETH", "LTC", "BCH", "XRP", "SOL", "DOGE")))  # any other symbol is a share
 log = logging.getLogger(__name__)
@@ -123,19 +122,14 @@ class History:
     def _told(self, quotes: Sequence[Quote], limits: Limits, now: datetime) -> Told:
         told = agree_on_trades(quotes, limits, now, at_most=LIVE_AT_MOST)
         lonely = not self.witnessed and told.trust.verdict is Verdict.DEGRADED
-        return replace(told, trust=Trust()) if lonely else told
+        return replace(told, trust=FULL) if lonely else told
 
     def _odd(self, past: Judged, told: Told) -> Trust:
         """Suspect a last trade that only one source tells and that is far from anything before."""
-        if (
-            not self.witnessed
-            or told.quote is None
-            or told.trust.verdict is not Verdict.DEGRADED
-            or AND in told.quote.source
-        ):
-            return Trust()
+        if not self.witnessed or told.quote is None or told.witnesses != 1:
+            return FULL
         reason = spike(past.agreed, told.quote.price)
-        return Trust() if reason is None else Trust(verdict=Verdict.SUSPECT, reasons=(reason,))
+        return FULL if reason is None else Trust(verdict=Verdict.SUSPECT, reasons=(reason,))
 
     def _remember(self, symbol: Symbol, told: Sequence[object], judge: Callable[[], Judged]) -> Judged:
         """Judge anew only where a source has told something new."""
