@@ -39,7 +39,7 @@ def yahoo(at: int) -> dict[str, Any]:
         "regularMarketPrice": 24.31,
         "regularMarketTime": at,
     }
-    result = {"meta": meta, "timestamp": [at - 86_400], "indicators": {"quote": [{"close": [24.0]}]}}
+    result = {"meta": meta, "timestamp": [at - 86_400, at], "indicators": {"quote": [{"close": [24.0, 24.31]}]}}
     return {"chart": {"result": [result], "error": None}}
 
 
