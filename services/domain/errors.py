@@ -80,6 +80,12 @@ class SourceError(MinerPulseError):
         self.retryable, self.retry_after = retryable, retry_after
         super().__init__(f"{source} on {symbol}: {problem}")
 
+    def on(self, symbol: str) -> SourceError:
+        """Tell the same of another symbol that was asked for in the same call."""
+        return SourceError(
+            self.problem, source=self.source, symbol=symbol, retryable=self.retryable, retry_after=self.retry_after
+        )
+
 
 class NoHistoryError(MinerPulseError):
     """A pair has no stored or fetched history to measure, or a fund no holdings at the time that was asked for."""

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 from pydantic import FailFast, Field, ValidationError
 
+from services.domain.errors import SourceError
 from services.domain.prices import Quote
 from services.ports import EquityPrices
 from services.sources.daily import NEW_YORK, final_closes, in_session
+from services.sources.gather import Gather
 from services.sources.pace import Limit
 from services.sources.span import Span, missing
 from services.sources.vendor import Vendor
 from services.sources.wire import Instant, Price, Wire
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import date
 
     from services.domain.prices import Bars, Symbol
     from services.ports import Clock
     from services.sources.http import HttpClient, RefusedError
+
+T = TypeVar("T")
 
 BASE_URL = "https://data.alpaca.markets"
 REST = timedelta(minutes=1)
@@ -29,6 +36,7 @@ LIMITS = (Limit(calls=180, per=timedelta(minutes=1)),)
 BEHIND = timedelta(minutes=16)  # without a subscription, nothing of the last 15 minutes may be asked for
 LARGEST_PAGE = 10_000
 MOST_PAGES = 20
+MOST_TOGETHER = 100  # symbols in a call; each has less than a page of days
 INTERVALS = {60: "1Min", 300: "5Min", 900: "15Min", 1800: "30Min", 3600: "1Hour", 14400: "4Hour"}
 
 
@@ -56,12 +64,21 @@ class _Complaint(Wire):
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What is told of one share."""
+
+    bars: list[_Bar]
+    last: _Trade | None
+
+
 class Alpaca:
     """An EquitySource for any ETF or share that is listed in the US, and a CryptoSource for coins against the dollar.
 
-    ETFs are read from all US exchanges together (SIP), 15 minutes late, as a free plan may; never from IEX alone,
-    whose closes of a thin ETF are wrong on many days. Bitcoin is Alpaca's own exchange, in real time, where many bars
-    have no trade. About 200 calls a minute, and 180 are kept to. Terms: alpaca.markets/disclosures.
+    ETFs are read from all US exchanges together (SIP), 15 minutes late, as a free plan may; never from IEX alone, whose
+    closes of a thin ETF are wrong on many days. Bitcoin is Alpaca's own exchange, in real time, where many bars have no
+    trade. ETFs and shares that are asked for side by side share their calls. About 200 calls a minute, and 180 are kept
+    to. Terms: alpaca.markets/disclosures.
     """
 
     name = "Alpaca"
@@ -80,6 +97,7 @@ class Alpaca:
             secrets=[key, secret],
         )
         self._clock = clock
+        self._shares = Gather(self._together, most=MOST_TOGETHER)
 
     async def prices(self, symbol: Symbol, since: date) -> EquityPrices:
         """Fetch the closes of finished sessions from `since` on, and the last trade of the regular hours.
@@ -87,16 +105,9 @@ class Alpaca:
         Closes are adjusted for splits and not for dividends, so that they can be held against Yahoo's.
         """
         now = self._clock.now()
-        params: dict[str, str | int] = {
-            "timeframe": "1Day",
-            "start": f"{since}",
-            "end": _iso(now - BEHIND),
-            "adjustment": "split",
-            "feed": "sip",
-        }
-        bars = await self._bars("/v2/stocks/bars", symbol, symbol, params)
-        rows = {bar.t.astimezone(NEW_YORK).date(): bar.c for bar in bars}
-        last = await self._last("/v2/stocks/trades/latest", symbol, symbol, {"feed": "delayed_sip"})
+        told = await self._shares.ask(symbol, since)
+        rows = {bar.t.astimezone(NEW_YORK).date(): bar.c for bar in told.bars}
+        last = self._quote(symbol, told.last)
         return EquityPrices(
             closes=final_closes(symbol, self.name, rows, since, now),
             quote=last if last and in_session(last.at, now) else None,
@@ -111,36 +122,85 @@ class Alpaca:
 
     async def quote(self, symbol: Symbol) -> Quote | None:
         """Fetch the last trade of a coin."""
-        return await self._last("/v1beta3/crypto/us/latest/trades", symbol, f"{symbol}/USD", {})
+        ticker = f"{symbol}/USD"
+        return self._quote(
+            symbol, (await self._last("/v1beta3/crypto/us/latest/trades", {ticker: symbol}, {})).get(ticker)
+        )
+
+    async def _together(self, symbols: Sequence[Symbol], since: date) -> Mapping[Symbol, _Told]:
+        """Fetch several shares at once; where some of them spoil the answer, the others without them."""
+        try:
+            return await self._told({symbol: symbol for symbol in symbols}, since)
+        except SourceError as error:
+            faulty = _at_fault(error)
+            others = [symbol for symbol in symbols if symbol not in faulty]
+            if len(symbols) == 1 or others == symbols:
+                raise
+        return await self._together(others, since) if others else {}
+
+    async def _told(self, tickers: Mapping[str, Symbol], since: date) -> Mapping[Symbol, _Told]:
+        params: dict[str, str | int] = {
+            "timeframe": "1Day",
+            "start": f"{since}",
+            "end": _iso(self._clock.now() - BEHIND),
+            "adjustment": "split",
+            "feed": "sip",
+        }
+        bars = await self._bars("/v2/stocks/bars", tickers, params)
+        last = await self._last("/v2/stocks/trades/latest", tickers, {"feed": "delayed_sip"})
+        return {symbol: _Told(bars.get(ticker, []), last.get(ticker)) for ticker, symbol in tickers.items()}
 
     async def _page(self, symbol: Symbol, span: Span) -> dict[int, float]:
+        ticker = f"{symbol}/USD"
         params: dict[str, str | int] = {
             "timeframe": INTERVALS[span.step],
             "start": _iso(span.opens_at),
             "end": _iso(span.ends_at - timedelta(seconds=span.step)),
         }
-        bars = await self._bars("/v1beta3/crypto/us/bars", symbol, f"{symbol}/USD", params)
+        bars = (await self._bars("/v1beta3/crypto/us/bars", {ticker: symbol}, params)).get(ticker, [])
         return {int(bar.t.timestamp()): bar.c for bar in bars if bar.n > 0 and not bar.t.microsecond}
 
-    async def _bars(self, path: str, symbol: Symbol, ticker: str, params: dict[str, str | int]) -> list[_Bar]:
-        """Fetch page after page; each names the next."""
-        bars: list[_Bar] = []
-        params = {**params, "symbols": ticker, "limit": LARGEST_PAGE}
-        for _page in range(MOST_PAGES):
-            page = await self._vendor.get(path, params, symbol=symbol, read=_Page.model_validate_json, explain=_explain)
-            bars += (page.bars or {}).get(ticker, [])
+    async def _bars(
+        self, path: str, tickers: Mapping[str, Symbol], params: Mapping[str, str | int]
+    ) -> Mapping[str, list[_Bar]]:
+        """Fetch page after page; each names the next, and a ticker's bars may go on in it."""
+        bars: dict[str, list[_Bar]] = {}
+        params = {**params, "limit": LARGEST_PAGE}
+        most = max(MOST_PAGES, len(tickers))
+        for _page in range(most):
+            page = await self._get(path, tickers, params, _Page.model_validate_json)
+            for ticker, more in (page.bars or {}).items():
+                bars.setdefault(ticker, []).extend(more)
             if not page.next_page_token:
                 return bars
             params["page_token"] = page.next_page_token
-        raise self._vendor.error(symbol, f"did not come to an end in {MOST_PAGES} pages", retryable=True)
+        raise self._vendor.error(
+            next(iter(tickers.values())), f"did not come to an end in {most} pages", retryable=True
+        )
 
-    async def _last(self, path: str, symbol: Symbol, ticker: str, params: dict[str, str | int]) -> Quote | None:
-        params = {**params, "symbols": ticker}
-        answer = await self._vendor.get(path, params, symbol=symbol, read=_Trades.model_validate_json, explain=_explain)
-        last = (answer.trades or {}).get(ticker)
+    async def _last(
+        self, path: str, tickers: Mapping[str, Symbol], params: Mapping[str, str | int]
+    ) -> Mapping[str, _Trade]:
+        return (await self._get(path, tickers, params, _Trades.model_validate_json)).trades or {}
+
+    async def _get(
+        self, path: str, tickers: Mapping[str, Symbol], params: Mapping[str, str | int], read: Callable[[bytes], T]
+    ) -> T:
+        first, *others = tickers.values()
+        params = {**params, "symbols": ",".join(tickers)}
+        return await self._vendor.get(path, params, symbol=first, neighbours=others, read=read, explain=_explain)
+
+    def _quote(self, symbol: Symbol, last: _Trade | None) -> Quote | None:
         if last is None:
             return None
         return Quote(symbol=symbol, price=last.p, at=last.t.astimezone(UTC), source=self.name)
+
+
+def _at_fault(error: SourceError) -> set[str]:
+    """Tell which symbols spoil an answer: those that a refusal names, or whose own part of it cannot be read."""
+    if isinstance(error.__cause__, ValidationError):
+        return {str(step) for fault in error.__cause__.errors() for step in fault["loc"][1:2]}
+    return set(re.findall(r"\w+(?:[./-]\w+)*", error.problem.partition("invalid symbol")[2]))
 
 
 def _iso(at: datetime) -> str:

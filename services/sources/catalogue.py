@@ -123,7 +123,8 @@ SOURCES = (
         "trade of coins at its own exchange",
         keys=("alpaca_key_id", "alpaca_secret_key"),
         delay="ETFs 15 minutes, coins none; each quote carries its own time",
-        limits="About 200 calls a minute on the free plan; 180 are kept to",
+        limits="About 200 calls a minute on the free plan; 180 are kept to. A watchlist shares its calls, up to 100 "
+        "ETFs and shares each",
         terms=f"Official. Alpaca's terms apply: {UNREAD}",
         terms_url="https://alpaca.markets/disclosures",
         base_url=alpaca.BASE_URL,

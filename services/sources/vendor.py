@@ -79,16 +79,18 @@ class Vendor:
         params: Mapping[str, str | int],
         *,
         symbol: Symbol,
+        neighbours: Iterable[Symbol] = (),
         read: Callable[[bytes], T],
         explain: Explain = lambda _refusal: None,
     ) -> T:
         """GET a document and read it. Raises SourceError; the first failure and the recovery are logged.
 
-        `read` turns the body into an answer, and may raise ValidationError, SourceError and ThrottledError. `explain`
-        puts a refusal into this vendor's words; where it gives None, the status speaks.
+        `neighbours` are what else the call is for; an error names `symbol` alone. `read` turns the body into an answer,
+        and may raise ValidationError, SourceError and ThrottledError. `explain` puts a refusal into this vendor's
+        words; where it gives None, the status speaks.
         """
         url, turn = self._base_url + path, partial(self._turn, symbol)
-        with self._noted(symbol), self._counted(symbol):
+        with self._noted(symbol, *neighbours), self._counted(symbol):
             try:
                 return read(await self._client.get(url, params, self._headers, turn))
             except UnreachedError as error:
@@ -154,18 +156,19 @@ class Vendor:
         self._breaker.answered()
 
     @contextmanager
-    def _noted(self, symbol: Symbol) -> Iterator[None]:
-        """Log a failure where neither this symbol nor this problem has been told, and the end of the problem."""
+    def _noted(self, *symbols: Symbol) -> Iterator[None]:
+        """Log a failure where none of these symbols and not this problem has been told, and the end of a problem."""
         try:
             yield
         except SourceError as error:
-            if symbol not in self._failing and error.problem not in self._failing.values():
+            if self._failing.keys().isdisjoint(symbols) and error.problem not in self._failing.values():
                 logger.warning("%s", error)
-            self._failing.setdefault(symbol, error.problem)
+            self._failing = dict.fromkeys(symbols, error.problem) | self._failing
             raise
-        problem = self._failing.pop(symbol, None)
-        if problem is not None and problem not in self._failing.values():
-            logger.info("%s on %s: answers again", self.source, symbol)
+        for symbol in symbols:
+            problem = self._failing.pop(symbol, None)
+            if problem is not None and problem not in self._failing.values():
+                logger.info("%s on %s: answers again", self.source, symbol)
 
 
 def _meaning(status: int) -> str:

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 
 from services.domain.errors import SourceError
@@ -12,6 +14,7 @@ from services.sources.alpaca import Alpaca
 from tests.services.sources.conftest import RESPONSES, Reply, by_day, by_opening
 
 if TYPE_CHECKING:
+    from services.ports import EquityPrices
     from services.sources.http import HttpClient
     from tests.fakes.clock import SetClock
     from tests.services.sources.conftest import Line, Wire
@@ -248,3 +251,166 @@ async def test_a_recorded_refusal_of_recent_prices_is_told(alpaca: Alpaca, line:
 
     assert "“subscription does not permit querying recent SIP data”" in error.problem
     assert not error.retryable
+
+
+MINERS = [Symbol(f"M{number:02}") for number in range(16)]
+BARS, TRADES = "/v2/stocks/bars", "/v2/stocks/trades/latest"
+
+
+def miners_bars(*miners: Symbol, token: str | None = None, **spoilt: float) -> Reply:
+    rows = {
+        miner: [{"t": "2026-10-29T04:00:00Z", "c": spoilt.get(miner, 29 + int(miner[1:]) / 100), "n": 1}]
+        for miner in miners
+    }
+    return Reply(200, json.dumps({"bars": rows, "next_page_token": token}).encode())
+
+
+def miners_trades(*miners: Symbol) -> Reply:
+    trades = {miner: {"t": "2026-11-20T17:45:01Z", "p": 50 + int(miner[1:])} for miner in miners}
+    return Reply(200, json.dumps({"trades": trades}).encode())
+
+
+async def side_by_side(alpaca: Alpaca, *miners: Symbol) -> list[EquityPrices | BaseException]:
+    return await asyncio.gather(*(alpaca.prices(miner, LONG_AGO) for miner in miners), return_exceptions=True)
+
+
+def told(*answers: EquityPrices | BaseException) -> list[tuple[str, float, float | None] | str]:
+    return [
+        str(one)
+        if isinstance(one, BaseException)
+        else (one.closes.symbol, float(one.closes.prices[-1]), one.quote.price if one.quote else None)
+        for one in answers
+    ]
+
+
+def asked(line: Line) -> list[tuple[str, str]]:
+    return [(request.url.path, request.url.params["symbols"]) for request in line.requests]
+
+
+async def test_sixteen_miners_side_by_side_are_two_calls(alpaca: Alpaca, line: Line) -> None:
+    line.answers(miners_bars(*reversed(MINERS)), miners_trades(*MINERS))
+
+    answers = await side_by_side(alpaca, *MINERS)
+
+    together = ",".join(MINERS)
+    assert [(BARS, together), (TRADES, together)] == asked(line)
+    assert [(miner, 29 + number / 100, 50.0 + number) for number, miner in enumerate(MINERS)] == told(*answers)
+
+
+async def test_the_earliest_day_serves_all_and_each_has_its_own_rows(alpaca: Alpaca, line: Line) -> None:
+    rows = [{"t": f"2026-10-{day}T04:00:00Z", "c": 41.5, "n": 1} for day in (28, 29, 30)]
+    body = {"bars": {"WGMI": rows, "M00": rows}, "next_page_token": None}
+    line.answers(Reply(200, json.dumps(body).encode()), Reply(200, STOCK_TRADES))
+
+    late, early = await asyncio.gather(
+        alpaca.prices(WGMI, date(2026, 10, 30)), alpaca.prices(MINERS[0], date(2026, 10, 28))
+    )
+
+    assert "2026-10-28" == line.requests[0].url.params["start"]
+    assert (["2026-10-30"], 3) == (list(by_day(late.closes)), len(early.closes))
+
+
+async def test_a_share_may_go_on_in_the_next_page(alpaca: Alpaca, line: Line) -> None:
+    one, two, three = MINERS[:3]
+    second = json.loads(miners_bars(two, three).body)
+    second["bars"][two][0]["t"] = "2026-10-30T04:00:00Z"
+    line.answers(
+        miners_bars(one, two, token="on"), Reply(200, json.dumps(second).encode()), miners_trades(one, two, three)
+    )
+
+    answers = await side_by_side(alpaca, one, two, three)
+
+    assert [1, 2, 1] == [len(answer.closes) for answer in answers if not isinstance(answer, BaseException)]
+    assert ["on", f"{one},{two},{three}"] == [line.requests[1].url.params[name] for name in ("page_token", "symbols")]
+
+
+async def test_a_share_that_alpaca_leaves_out_has_no_prices_alone(alpaca: Alpaca, line: Line) -> None:
+    one, unknown = MINERS[:2]
+    line.answers(miners_bars(one), miners_trades(one))
+
+    known, empty = await side_by_side(alpaca, one, unknown)
+
+    assert [(one, 29.0, 50.0)] == told(known)
+    assert not isinstance(empty, BaseException)
+    assert ({}, None) == (by_day(empty.closes), empty.quote)
+
+
+async def test_a_share_that_alpaca_refuses_fails_alone(alpaca: Alpaca, line: Line) -> None:
+    one, refused, three = MINERS[:3]
+    refusal = Reply(400, b'{"message":"invalid symbol: M01"}')
+    line.answers(refusal, miners_bars(one, three), miners_trades(one, three), refusal)
+
+    answers = await side_by_side(alpaca, one, refused, three)
+
+    problem = "Alpaca on M01: refused the request: “invalid symbol: M01”"
+    assert [(one, 29.0, 50.0), problem, (three, 29.02, 52.0)] == told(*answers)
+    assert [(BARS, "M00,M01,M02"), (BARS, "M00,M02"), (TRADES, "M00,M02"), (BARS, "M01")] == asked(line)
+
+
+async def test_a_share_whose_rows_cannot_be_trusted_fails_alone(alpaca: Alpaca, line: Line) -> None:
+    one, spoilt, three = MINERS[:3]
+    line.answers(
+        miners_bars(one, spoilt, three, M01=-1.0),
+        miners_bars(one, three),
+        miners_trades(one, three),
+        miners_bars(spoilt, M01=-1.0),
+    )
+
+    first, second, third = told(*await side_by_side(alpaca, one, spoilt, three))
+
+    assert [(one, 29.0, 50.0), (three, 29.02, 52.0)] == [first, third]
+    assert str(second).startswith("Alpaca on M01: sent an unusable answer (bars.M01.0.c: ")
+
+
+async def test_shares_that_are_all_refused_fail_each_for_its_own_reason(alpaca: Alpaca, line: Line) -> None:
+    line.answers(
+        *(Reply(400, f'{{"message":"invalid symbol: {named}"}}'.encode()) for named in ("M00, M01", "M00", "M01"))
+    )
+
+    answers = told(*await side_by_side(alpaca, *MINERS[:2]))
+
+    assert [f"Alpaca on {one}: refused the request: “invalid symbol: {one}”" for one in MINERS[:2]] == answers
+
+
+@pytest.mark.parametrize(
+    ("reply", "problem", "retryable"),
+    [
+        pytest.param(
+            Reply(403, b'{"message":"forbidden."}'), "refused the request: “forbidden.”", False, id="wrong-keys"
+        ),
+        pytest.param(Reply(200, b"?"), "sent something that is not JSON; it will be asked again", True, id="garbled"),
+        pytest.param(
+            httpx.ConnectError("no"),
+            "could not be reached; check its address, and this machine's network and proxy",
+            True,
+            id="unreached",
+        ),
+    ],
+)
+async def test_a_failure_of_the_whole_call_reaches_all_in_their_own_names(
+    alpaca: Alpaca,
+    line: Line,
+    caplog: pytest.LogCaptureFixture,
+    reply: Reply | Exception,
+    problem: str,
+    *,
+    retryable: bool,
+) -> None:
+    line.answers(reply)
+
+    answers = await side_by_side(alpaca, *MINERS)
+
+    assert [f"Alpaca on {miner}: {problem}" for miner in MINERS] == told(*answers)
+    assert {retryable} == {answer.retryable for answer in answers if isinstance(answer, SourceError)}
+    assert {",".join(MINERS)} == {symbols for _, symbols in asked(line)}
+    assert [f"Alpaca on M00: {problem}"] == caplog.messages
+
+
+async def test_a_watchlist_that_is_asked_for_later_is_asked_for_anew(alpaca: Alpaca, line: Line) -> None:
+    one, two = MINERS[:2]
+    line.answers(miners_bars(one), miners_trades(one), miners_bars(two), miners_trades(two))
+
+    answers = [*await side_by_side(alpaca, one), *await side_by_side(alpaca, two)]
+
+    assert [(one, 29.0, 50.0), (two, 29.01, 51.0)] == told(*answers)
+    assert [(BARS, one), (TRADES, one), (BARS, two), (TRADES, two)] == asked(line)

@@ -378,3 +378,19 @@ async def test_neither_retries_nor_urls_are_logged(
     await ask(vendor)
 
     assert [] == told(caplog)
+
+
+async def test_an_outage_and_its_end_are_told_once_for_all_that_a_call_is_for(
+    vendor: Vendor, line: Line, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    line.answers(Reply(404), Reply(404), GOOD, GOOD)
+
+    with pytest.raises(SourceError, match="Acme on WGMI: "):
+        await vendor.get("/", {}, symbol=WGMI, neighbours=[MARA], read=NUMBERS.validate_json)
+    await failure(vendor, MARA)
+    await vendor.get("/", {}, symbol=MARA, neighbours=[WGMI], read=NUMBERS.validate_json)
+    await ask(vendor, MARA)
+
+    assert ["WARNING", "INFO"] == [record.levelname for record in caplog.records]
+    assert "Acme on WGMI: answers again" == caplog.messages[-1]
