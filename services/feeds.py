@@ -36,7 +36,7 @@ REBASED = 0.2  # no close is corrected by a fifth; a split rewrites every close 
 SAME_RATIO, SPLIT_AT_LEAST, SPLIT_SESSIONS = 0.001, 0.01, 3
 STANDS = timedelta(days=1)  # how long a source must go on telling another past before it is believed
 LIVE_AT_MOST = timedelta(minutes=20)  # a trade older than this is no live price
-LATE_SESSIONS = 2  # the last close may not be out yet; the one before it is
+LATE_SESSIONS = 3  # the last close may not be out yet, and New York may have been shut on the day before
 log = logging.getLogger(__name__)
 
 
