@@ -137,7 +137,7 @@ class History:
         if judged is None or len(seen) != len(told) or any(a is not b for a, b in zip(seen, told, strict=True)):
             before, judged = judged, judge()
             _tell(before, judged)
-            if len(judged.prices):
+            if len(judged.agreed.keys):
                 self._judged[symbol] = [*told], judged
         return judged
 

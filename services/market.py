@@ -67,7 +67,8 @@ class MarketView:
     `close` is measured at the last session's close. `live` is measured inside the open session; where it is None,
     `live_reason` says why. `awaits_trade` tells that the session has just begun and its source knows of no trade in
     it yet, and `untraded` that the last session ended without one, unlike the session before it. `gap` exists only
-    while the ETF is shut. `problems` tells what the sources failed at.
+    while the ETF is shut and the coin's last trade, `quoted`, is not suspect. `problems` tells what the sources
+    failed at.
     """
 
     pair: Pair
@@ -78,6 +79,7 @@ class MarketView:
     live_reason: str
     awaits_trade: bool = False
     untraded: bool = False
+    quoted: Trust = FULL
     etf: Quote | None
     crypto: Quote | None
     gap: Gap | None
@@ -103,7 +105,8 @@ class MarketView:
     def trust(self, rule: Rule) -> Trust:
         """Tell how far the prices that a rule looks at can be relied on."""
         seen = self.seen_by(rule)
-        return seen.trust if seen else FULL
+        trust = seen.trust if seen else FULL
+        return trust.also(self.quoted) if rule.metric is Metric.GAP else trust
 
     def observe(self, rule: Rule) -> Observation:
         """Read a rule's metric, or say why it cannot be read.
@@ -152,6 +155,8 @@ class MarketView:
         if self.market.is_open:
             traded = self.etf is not None and self.etf.at >= self.market.opens_at
             return Observation(at=self.now, value=0.0 if traded else None, reason="" if traded else self.live_reason)
+        if self.quoted.verdict is Verdict.SUSPECT:
+            return Observation(at=self.now, value=None, reason="; ".join(self.quoted.reasons))
         if self.gap is None or self.gap.implied is None:
             return Observation(at=self.now, value=None, reason="no bitcoin price since the close, or no beta")
         return Observation(at=self.gap.at, value=self.gap.implied)
@@ -208,7 +213,7 @@ class Market:
                 live_reason = str(error)
                 problems.append(live_reason)
         gap = None
-        if not market.is_open and not crypto.is_share:
+        if not market.is_open and not crypto.is_share and crypto.quoted.verdict is not Verdict.SUSPECT:
             gap = implied_gap(_last_traded(aligned, idle), crypto.quote, now)
         trust = _trust(etf, aligned).also(await self._second(crypto, aligned, now))
         return MarketView(
@@ -221,6 +226,7 @@ class Market:
             awaits_trade=_awaits_trade(etf, market, now),
             etf=etf.quote,
             crypto=crypto.quote,
+            quoted=crypto.quoted,
             untraded=last in idle and aligned.sessions[-2] not in idle,
             gap=gap,
             left_out=aligned.left_out,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from handlers.render import words
 from handlers.render.markup import escape, reason
 from services.domain.measure import NotMeasured, Window
+from services.domain.trust import Verdict
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -90,6 +91,8 @@ def problems(view: MarketView, at_most: int) -> list[str]:
 
 def _gap(view: MarketView) -> str:
     gap, pair = view.gap, view.pair
+    if view.quoted.verdict is Verdict.SUSPECT:
+        return f"No gap is implied: {'; '.join(map(reason, view.quoted.reasons))}."
     if gap is None or view.crypto is None:
         return f"No {words.name(pair.crypto)} price since {pair.etf}'s close."
     moved = f"{words.title(pair.crypto)} *{words.percent(gap.move)}* since {pair.etf}'s close"

@@ -212,11 +212,12 @@ def _closes_leg(
         LeftOut(session=day, leg=leg, reason=f"{closes.source} has a close on {day}, which is no XNYS session")
         for day in closes.sessions[~known & inside].tolist()
     ]
+    have = "have" if " and " in closes.source else "has"
     missing = [
         LeftOut(
             session=day.astype(object),
             leg=leg,
-            reason=held.get(day, f"{closes.source} has no {closes.symbol} close for this session"),
+            reason=held.get(day, f"{closes.source} {have} no {closes.symbol} close for this session"),
         )
         for day in days[np.isnan(prices)]
     ]

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from handlers import render
+from handlers.render.market import live_line
 from services.domain.align import LeftOut, Leg
 from services.domain.decide import RuleState, Side
 from services.domain.episode import Mark
 from services.domain.measure import Window
 from services.domain.prices import WGMI_BTC
+from services.domain.trust import Trust, Verdict
 from tests.fakes.alerts import an_alert
 from tests.fakes.floor import trading_floor
 from tests.handlers.boards import HALF_DAY_AT, OPEN_AT, SHUT_AT, a_board, a_watch, closes, open_view, shut_view
@@ -181,3 +183,11 @@ def text(board: Board, now: object = OPEN_AT) -> str:
 def action_ids(message: Message) -> list[str]:
     rows: list[Block] = [block for block in message.blocks if block["type"] == "actions"]
     return [element["action_id"] for row in rows for element in row["elements"]]
+
+
+def test_a_disputed_bitcoin_implies_no_gap_and_says_who_disputes_it() -> None:
+    disputed = Trust(verdict=Verdict.SUSPECT, reasons=("Coinbase has 50,000 and Kraken 60,000, 20.0% apart",))
+
+    lines = live_line(replace(shut_view(), gap=None, quoted=disputed))
+
+    assert "No gap is implied: Coinbase has 50,000 and Kraken 60,000, 20.0% apart." == lines

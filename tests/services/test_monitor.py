@@ -751,3 +751,17 @@ async def test_venues_that_dispute_bitcoin_neither_fire_nor_resolve() -> None:
 
         assert kept.closed_at is None
         assert [] == await floor.open_alerts()
+
+
+async def test_venues_that_dispute_bitcoin_in_the_night_open_no_gap() -> None:
+    async with trading_floor(witnessed=True) as floor:
+        await floor.desk.add_rule(DESK, "gap 0.5% for 0s", "U1")
+        await floor.tick(CLOSE + timedelta(hours=3))
+        floor.vendors.tilts["coinbase"] = 1.2
+        await floor.tick(CLOSE + timedelta(hours=4))
+        disputed, (watch,) = await floor.open_alerts(), await floor.store.rules(DESK)
+        floor.vendors.tilts["bitstamp"] = 1.2
+        await floor.tick(CLOSE + timedelta(hours=5))
+
+        assert ([], CLOSE + timedelta(hours=4)) == (disputed, watch.state.dark_at)
+        assert ["gap 0.5% for 0s"] == [alert.lead.rule for alert in await floor.open_alerts()]

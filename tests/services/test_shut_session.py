@@ -145,7 +145,7 @@ async def test_a_source_that_fails_does_not_tell_of_a_shut_new_york(witnessed: F
 
     view = await look(witnessed, EVENING)
 
-    assert "has no WGMI close for this session" in why(view, Window.D1)
+    assert "no WGMI close for this session" in why(view, Window.D1)
     assert not view.observe(parse_rule("1d 8pp at close")).waiting
 
 
