@@ -37,7 +37,11 @@ if TYPE_CHECKING:
 
 ENV_FILE = Path(".env")
 PREFIX = "MINERPULSE_"
-KEYS = ("alpaca_key_id", "alpaca_secret_key", "tiingo_key", "twelvedata_key")
+KEYS = {
+    "alpaca": ("alpaca_key_id", "alpaca_secret_key"),
+    "tiingo": ("tiingo_key",),
+    "twelvedata": ("twelvedata_key",),
+}  # the settings that a source needs
 PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy")
 
 
@@ -130,7 +134,7 @@ class Settings(BaseSettings):
     @property
     def source_keys(self) -> dict[str, str]:
         """The vendors' keys that are set, by the name of their setting."""
-        keys = {name: getattr(self, name) for name in KEYS}
+        keys = {name: getattr(self, name) for names in KEYS.values() for name in names}
         return {name: key.get_secret_value() for name, key in keys.items() if key}
 
     @property
@@ -149,6 +153,15 @@ class Settings(BaseSettings):
         if self.slack_mode is SlackMode.AUTO:
             return self.slack_app_token is not None
         return self.slack_mode is SlackMode.SOCKET
+
+    @model_validator(mode="after")
+    def _sources_have_their_keys(self) -> Self:
+        given = self.source_keys
+        chosen = dict.fromkeys((*self.etf_sources, *self.crypto_sources))
+        missing = [variable(name) for source in chosen for name in KEYS.get(source, ()) if name not in given]
+        if missing:
+            raise ValueError(f"A chosen source lacks its key: set {' and '.join(missing)}, or choose another source.")
+        return self
 
     @model_validator(mode="after")
     def _slack_is_whole(self) -> Self:

@@ -202,7 +202,7 @@ def test_the_sources_to_choose_from_are_those_of_the_table() -> None:
 
 
 def test_the_keys_are_those_of_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert {key for row in SOURCES for key in row.keys} == set(KEYS)
+    assert {row.name: row.keys for row in SOURCES if row.keys} == KEYS
     given(monkeypatch, MINERPULSE_TIINGO_KEY="hush", MINERPULSE_ETF_SOURCES="Tiingo,yahoo")
     settings = load_settings()
     assert ({"tiingo_key": "hush"}, ("tiingo", "yahoo")) == (settings.source_keys, settings.etf_sources)
@@ -210,6 +210,25 @@ def test_the_keys_are_those_of_the_table(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_the_simulated_market_is_the_same_with_and_without_settings() -> None:
     assert load_settings().seed == SEED
+
+
+@pytest.mark.parametrize(
+    ("sources", "missing"),
+    [
+        pytest.param({"MINERPULSE_ETF_SOURCES": "tiingo"}, "set MINERPULSE_TIINGO_KEY, or", id="one key"),
+        pytest.param(
+            {"MINERPULSE_CRYPTO_SOURCES": "alpaca", "MINERPULSE_ALPACA_KEY_ID": "hush"},
+            "set MINERPULSE_ALPACA_SECRET_KEY, or",
+            id="the second of two keys",
+        ),
+    ],
+)
+def test_a_source_without_its_key_is_told_by_the_name_of_the_variable(
+    monkeypatch: pytest.MonkeyPatch, sources: dict[str, str], missing: str
+) -> None:
+    told = refusal(monkeypatch, **sources)
+    assert missing in told
+    assert "hush" not in told
 
 
 def as_written(default: object) -> str:
