@@ -13,7 +13,7 @@ from services.domain.align import align
 from services.domain.errors import PriceFileError
 from services.domain.prices import WGMI_BTC
 from services.domain.sessions import sessions_between
-from services.feeds import SETTLED_AFTER
+from services.feeds.closes import SETTLED_AFTER
 from services.sources.files import daily_warning, read_crypto_csv, read_etf_csv
 
 if TYPE_CHECKING:

@@ -15,7 +15,9 @@ from services.domain.quarantine import spike
 from services.domain.quorum import COIN, TRADES, agree_on_trades
 from services.domain.sessions import sessions_around
 from services.domain.trust import FULL, Trust, Verdict
-from services.feeds import BEGINNING, LIVE_AT_MOST, MINUTE, CoinFeeds, EquityFeeds
+from services.feeds.answer import BEGINNING, LIVE_AT_MOST
+from services.feeds.coins import CoinFeeds
+from services.feeds.shares import EquityFeeds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,9 +26,11 @@ if TYPE_CHECKING:
     from services.domain.judge import Judged
     from services.domain.quorum import Limits, Told
     from services.domain.sessions import Sessions
-    from services.feeds import CoinFeed, EquityFeed
+    from services.feeds.coins import CoinFeed
+    from services.feeds.shares import EquityFeed
     from services.ports import CryptoSource, EquitySource, HistoryStore
 
+MINUTE = timedelta(minutes=1)
 OF_THAT_INSTANT = timedelta(minutes=2)  # a minute's bar ends on the whole minute
 COINS = frozenset(map(Symbol, ("BTC", "ETH", "LTC", "BCH", "XRP", "SOL", "DOGE")))  # any other symbol is a share
 log = logging.getLogger(__name__)

@@ -20,7 +20,7 @@ from services.domain.measure import Metric, NotMeasured, Window, drawdown, measu
 from services.domain.prices import WGMI_BTC, Closes, Symbol, moment
 from services.domain.trust import FULL, Verdict
 from services.domain.untraded import untraded
-from services.feeds import LIVE_AT_MOST, SHARED_FOR
+from services.feeds.answer import LIVE_AT_MOST, SHARED_FOR
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from services.domain.prices import Symbol
-from services.feeds import CoinFeed, CoinFeeds, EquityFeed, EquityFeeds
+from services.feeds.coins import CoinFeed, CoinFeeds
+from services.feeds.shares import EquityFeed, EquityFeeds
 from services.ports import CryptoSource, EquitySource
 from services.sources.simulated import Simulated
 from services.store import SqlStore

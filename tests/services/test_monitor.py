@@ -13,7 +13,7 @@ from services.domain.errors import ConflictError, NotFoundError, StoreError
 from services.domain.prices import WGMI_BTC, Closes, Pair, Symbol
 from services.domain.snooze import Span
 from services.domain.trust import Verdict
-from services.feeds import EquityFeed
+from services.feeds.shares import EquityFeed
 from services.ports import AlertChange, LostWatch, StateChange, StoredAlert, Watch
 from services.store import SqlStore
 from services.watchlist import Watchlist

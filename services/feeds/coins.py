@@ -1,0 +1,118 @@
+"""Coins: the hourly bars and the last trade of cryptocurrencies, as one source tells them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
+
+import numpy as np
+
+from services.domain.errors import SourceError
+from services.domain.prices import Symbol, moment
+from services.feeds.answer import BEGINNING, LIVE_AT_MOST, SHARED_FOR, Faults, newer, oldest_needed
+
+if TYPE_CHECKING:
+    from services.domain.prices import Bars, Quote
+    from services.ports import CryptoSource, HistoryStore
+
+HOUR = timedelta(hours=1)
+SLICE = timedelta(days=75)  # six pages of the slowest vendor
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoinFeed:
+    """What one source told of a cryptocurrency: hourly bars, the last trade, and why the last fetch failed."""
+
+    bars: Bars
+    quote: Quote | None = None
+    problem: str | None = None
+    asked_at: datetime | None = None
+
+
+@dataclass(slots=True)
+class CoinFeeds:
+    """One source's cryptocurrencies; nothing of them is let go either."""
+
+    source: CryptoSource
+    store: HistoryStore
+    _known: dict[Symbol, CoinFeed] = field(default_factory=dict)
+    _faults: Faults = field(default_factory=Faults)
+    _locks: WeakValueDictionary[Symbol, asyncio.Lock] = field(default_factory=WeakValueDictionary)
+
+    async def read(self, symbol: Symbol, now: datetime) -> CoinFeed:
+        """Bring one cryptocurrency up to date: the missing hourly bars, and the last trade; either may fail alone."""
+        async with self._locks.setdefault(symbol, asyncio.Lock()):
+            known = self._known.get(symbol)
+            if known is None:
+                kept = await self.store.load_bars(symbol, self.source.name, HOUR, _midnight(BEGINNING))
+                known = CoinFeed(bars=kept)
+            if known.asked_at is None or abs(now - known.asked_at) >= SHARED_FOR:
+                known = await self._fetch(symbol, known, now)
+            if len(known.bars):
+                self._known[symbol] = known
+            return known
+
+    async def _fetch(self, symbol: Symbol, known: CoinFeed, now: datetime) -> CoinFeed:
+        bars, late = await self._fetch_bars(symbol, known.bars, now)
+        try:
+            fresh = await self.source.quote(symbol)
+        except SourceError as error:
+            return CoinFeed(bars=bars, quote=known.quote, problem=late or str(error), asked_at=now)
+        quote, early = newer(known.quote, fresh, now)
+        problem = self._faults.note(self.source.name, symbol, early or _old(fresh, now))
+        return CoinFeed(bars=bars, quote=quote, problem=late or problem, asked_at=now)
+
+    async def _fetch_bars(self, symbol: Symbol, known: Bars, now: datetime) -> tuple[Bars, str | None]:
+        """Fetch what is missing up to the last whole hour, slice by slice, so that nothing fetched is lost.
+
+        Gives the bars, and what the source failed at.
+        """
+        whole_hour = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+        start = self._first_missing(known, whole_hour)
+        first, is_long = start, whole_hour - start > SLICE
+        while start < whole_hour:
+            end = min(start + SLICE, whole_hour)
+            try:
+                fresh = await self.source.bars(symbol, HOUR, start, end)
+            except SourceError as error:
+                return known, str(error)
+            await self.store.save_bars(fresh)
+            known = _merge_bars(known, fresh)
+            if is_long:
+                done = (end - first) / (whole_hour - first)
+                told = "%s on %s: hours up to %s of %s, %.0f%% of what was missing"
+                log.info(told, self.source.name, symbol, end.date(), whole_hour.date(), 100 * done)
+            start = end
+        return known, None
+
+    def _first_missing(self, known: Bars, whole_hour: datetime) -> datetime:
+        """Tell from when on bars are missing, as far back as the source reaches."""
+        reach = self.source.reach
+        oldest = _midnight(oldest_needed(whole_hour))
+        if len(known):
+            last = moment(known.ended_at[-1])
+            oldest = whole_hour if last >= whole_hour else last - 2 * HOUR
+        return oldest if reach is None else max(oldest, whole_hour - reach)
+
+
+def _old(quote: Quote | None, now: datetime) -> str | None:
+    """Say where a coin, which always trades, has no live price."""
+    if quote is None or quote.age(now) <= LIVE_AT_MOST:
+        return None
+    return f"is late: its last trade is of {quote.at:%Y-%m-%d %H:%M} UTC"
+
+
+def _merge_bars(known: Bars, fresh: Bars) -> Bars:
+    kept = ~np.isin(known.opened_at, fresh.opened_at)
+    opened_at = np.concatenate([known.opened_at[kept], fresh.opened_at])
+    order = np.argsort(opened_at)
+    return replace(fresh, opened_at=opened_at[order], closes=np.concatenate([known.closes[kept], fresh.closes])[order])
+
+
+def _midnight(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)

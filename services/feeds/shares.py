@@ -1,0 +1,141 @@
+"""Shares: the session closes and the last trade of ETFs and shares, as one source tells them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
+
+from services.domain.errors import SourceError
+from services.domain.prices import Symbol, moment
+from services.feeds.answer import BEGINNING, SHARED_FOR, Faults, newer, oldest_needed
+from services.feeds.closes import final_closes, is_foreign, is_rebased, late_by, merged, news_of
+
+if TYPE_CHECKING:
+    from services.domain.prices import Closes, Quote
+    from services.domain.sessions import Sessions
+    from services.ports import EquitySource, HistoryStore
+
+REVISED = timedelta(days=7)  # vendors correct recent sessions overnight
+PATIENCE = timedelta(minutes=10)  # between two calls for a close that a source without last trades does not have yet
+CONFIRMED_AFTER = timedelta(hours=1)
+OF_ANOTHER = "sent closes unlike those before, as of another symbol, and no split explains them; they are left out"
+STANDS = timedelta(days=1)  # how long a source must go on telling another past before it is believed
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EquityFeed:
+    """What one source told of an equity: final closes, the last trade, and why the last fetch failed.
+
+    `asked_at` is when it was last asked, and `answered_at` when it last gave an answer; None before the first.
+    `doubted_at` is since when its answers are of another past and left out.
+    """
+
+    closes: Closes
+    quote: Quote | None = None
+    problem: str | None = None
+    asked_at: datetime | None = None
+    answered_at: datetime | None = None
+    doubted_at: datetime | None = None
+
+
+@dataclass(slots=True)
+class EquityFeeds:
+    """One source's equities. What has been kept is never let go: an all-time high must not roll off."""
+
+    source: EquitySource
+    store: HistoryStore
+    _known: dict[Symbol, EquityFeed] = field(default_factory=dict)
+    _faults: Faults = field(default_factory=Faults)
+    _locks: WeakValueDictionary[Symbol, asyncio.Lock] = field(default_factory=WeakValueDictionary)
+
+    async def read(self, symbol: Symbol, now: datetime, sessions: Sessions) -> EquityFeed:
+        """Bring one equity up to date.
+
+        1. At the first call, load what the store has.
+        2. While the market is open, or the last close is not final yet, ask the source for the last sessions; and
+           once more an hour after the close, when late trades are in.
+        3. Keep the final closes, in the store too; fetch all of them anew where a split has rewritten the past.
+
+        A source that fails leaves what is known, with its problem. A symbol of which nothing is known is forgotten.
+        """
+        async with self._locks.setdefault(symbol, asyncio.Lock()):
+            known = self._known.get(symbol)
+            if known is None:
+                known = EquityFeed(closes=await self.store.load_closes(symbol, self.source.name, BEGINNING))
+            if _is_wanted(known, now, sessions):
+                known = replace(await self._fetch(symbol, known, now, sessions), asked_at=now)
+            elif not sessions.state(now).is_open:
+                known = await self._share(known, now)
+            if len(known.closes):
+                self._known[symbol] = known
+            return known
+
+    async def _fetch(self, symbol: Symbol, known: EquityFeed, now: datetime, sessions: Sessions) -> EquityFeed:
+        """Ask for the last sessions; where a split has rewritten the past, for all of them in place of the old ones."""
+        whole = oldest_needed(now)
+        recent = whole if not len(known.closes) else max(whole, known.closes.sessions[-1].astype(object) - REVISED)
+        try:
+            answer = await self.source.prices(symbol, recent)
+            foreign = is_foreign(known.closes, answer.closes)
+            if foreign and now - (known.doubted_at or now) < STANDS:
+                problem = self._faults.note(self.source.name, symbol, OF_ANOTHER)
+                return replace(known, problem=problem, doubted_at=known.doubted_at or now)
+            rebased = foreign or is_rebased(known.closes, answer.closes)
+            if rebased:
+                answer = await self.source.prices(symbol, min(whole, known.closes.sessions[0].astype(object)))
+        except SourceError as error:
+            return replace(known, problem=str(error))
+        late = late_by(answer.closes, sessions, now)
+        if known.quote is not None and answer.quote is not None and answer.quote.at < known.quote.at:
+            problem = self._faults.note(self.source.name, symbol, late)  # out of an older cache, closes and all
+            return replace(known, problem=problem, doubted_at=None)
+        final = final_closes(answer, sessions, now)
+        closes = await (self._replace(final) if rebased and len(final) else self._merge(known.closes, final, now))
+        quote, early = newer(None if rebased else known.quote, answer.quote, now)
+        problem = self._faults.note(self.source.name, symbol, early or late)
+        answered_at = known.answered_at if early else now
+        return EquityFeed(closes=closes, quote=quote, problem=problem, answered_at=answered_at)
+
+    async def _share(self, known: EquityFeed, now: datetime) -> EquityFeed:
+        """Take over what another process has been told meanwhile, so that no two of them contradict each other."""
+        since = (now - 2 * REVISED).date()
+        news = news_of(known.closes, await self.store.load_closes(known.closes.symbol, self.source.name, since))
+        return replace(known, closes=merged(known.closes, news)) if len(news) else known
+
+    async def _replace(self, closes: Closes) -> Closes:
+        log.info("%s has rewritten the history of %s, as after a split", closes.source, closes.symbol)
+        await self.store.replace_closes(closes)
+        return closes
+
+    async def _merge(self, known: Closes, final: Closes, now: datetime) -> Closes:
+        news = news_of(known, final)
+        if not len(news):
+            return known
+        await self.store.save_closes(news, now)
+        if not len(known):
+            log.info("%s on %s: %d closes from %s to %s", news.source, news.symbol, len(news), *news.sessions[[0, -1]])
+        return merged(known, news)
+
+
+def _is_wanted(known: EquityFeed, now: datetime, sessions: Sessions) -> bool:
+    """Tell whether there may be news: in a session at each look, after it until the close is final and confirmed.
+
+    A source without last trades has news after the close only, and is asked for it with patience.
+    """
+    if known.asked_at is None:
+        return True
+    if known.problem is None and abs(now - known.asked_at) < SHARED_FOR:
+        return False
+    last = sessions.last_closed(now)
+    missing = not len(known.closes) or bool(known.closes.sessions[-1] < sessions.days[last])
+    if known.answered_at is not None and known.quote is None and known.answered_at == known.asked_at:
+        return missing and now - known.asked_at >= PATIENCE
+    if known.answered_at is None or missing or sessions.state(now).is_open:
+        return True
+    confirm_at = moment(sessions.closes_at[last]) + CONFIRMED_AFTER
+    return known.answered_at < confirm_at <= now
