@@ -295,3 +295,15 @@ async def test_one_simulated_source_makes_the_whole_simulated(vendors: Vendors, 
     histories = [History([simulated], [btc], store), History([etf], [simulated], store), History([etf], [btc], store)]
 
     assert [True, True, False] == [history.simulated for history in histories]
+
+
+async def test_sources_that_dispute_everything_are_logged_once(
+    vendors: Vendors, store: SqlStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    vendors.tilts["nasdaq"] = 1.5
+    history = a_history(vendors, store)
+
+    for _ in range(3):
+        assert {} == closes(await history.leg(WGMI, vendors.clock.advance(timedelta(minutes=1))))
+
+    assert 1 == len([message for message in caplog.messages if "prices of WGMI held" in message])
