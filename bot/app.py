@@ -26,9 +26,10 @@ from services.desk import Desk
 from services.domain.errors import DeliveryError, SettingsError
 from services.history import History
 from services.market import Market
+from services.mining import Mining
 from services.monitor import Monitor
 from services.outbox import Outbox
-from services.sources.catalogue import build_crypto, build_equity
+from services.sources.catalogue import build_crypto, build_equity, build_network
 from services.sources.http import HttpClient
 from services.store import SqlStore
 from services.watchlist import Watchlist
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 
     from bot.settings import Settings
     from handlers.errands import Errands
-    from services.ports import Clock, CryptoSource, EquitySource
+    from services.ports import Clock, CryptoSource, EquitySource, NetworkSource
 
 NOT_READY_AFTER = 5  # ticks
 SLACK_TIMEOUT_S = 10
@@ -59,6 +60,7 @@ class App:
     store: SqlStore
     history: History
     market: Market
+    mining: Mining
     monitor: Monitor
     outbox: Outbox
     desk: Desk
@@ -94,6 +96,7 @@ async def build(
             witnessed=not (settings.simulated or equity or crypto),
         )
         market = Market(history=history)
+        mining = Mining(_networks(settings, vendors, clock))
         outbox = Outbox(store=store, notifier=SlackNotifier(client, clock), clock=clock)
         desk = Desk(store=store, market=market, clock=clock, nudge=outbox.nudge, pair=settings.pair)
         monitor = Monitor(
@@ -113,6 +116,7 @@ async def build(
             store=store,
             history=history,
             market=market,
+            mining=mining,
             monitor=monitor,
             outbox=outbox,
             desk=desk,
@@ -256,6 +260,11 @@ def _cryptos(settings: Settings, vendors: HttpClient, clock: Clock) -> list[Cryp
         build_crypto(name, vendors, clock, base_url=urls.get(name), seed=settings.seed, keys=keys)
         for name in settings.crypto_sources
     ]
+
+
+def _networks(settings: Settings, vendors: HttpClient, clock: Clock) -> list[NetworkSource]:
+    urls = settings.source_urls
+    return [build_network(name, vendors, clock, base_url=urls.get(name)) for name in settings.network_sources]
 
 
 def _secret(value: SecretStr | None) -> str:

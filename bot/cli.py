@@ -20,8 +20,8 @@ COMMANDS = {
     "rehearse": "Play a channel in this terminal, on a clock that runs ahead.",
     "replay": "Tell what rules would have done over history.",
     "pulse": "Show the board: every window of the pair, as of now.",
-    "holdings": "Import and list what the fund holds.",
-    "doctor": "Check settings, database, price sources, Slack and clock.",
+    "holdings": "Import, fetch and list what the fund holds.",
+    "doctor": "Check settings, database, sources, Slack and clock.",
     "migrate": "Bring the database up to this version's schema.",
     "manifest": "Print the manifest to create the Slack app from.",
 }

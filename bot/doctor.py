@@ -15,7 +15,7 @@ from slack_sdk.errors import SlackApiError
 from bot.app import build
 from bot.manifest import SCOPES
 from handlers.render import words
-from services.domain.errors import SourceError, StoreError
+from services.domain.errors import NoHistoryError, SourceError, StoreError
 from services.store import SqlStore
 
 if TYPE_CHECKING:
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
     from bot.app import App
     from bot.settings import Settings
+    from services.domain.hashrate import JudgedNetwork
     from services.domain.prices import Quote
+    from services.feeds.network import NetworkFeed
     from services.ports import Clock, CryptoSource, EquitySource
 
 T = TypeVar("T")
@@ -35,6 +37,8 @@ RECENT = timedelta(days=10)  # long enough for a session, whatever the holidays
 TOO_FAR = timedelta(minutes=2)  # Slack refuses to be trusted beyond five
 CONNECT = "Create the app from `minerpulse manifest` and set its tokens as .env.example shows."
 REINSTALL = "Add the scopes under OAuth & Permissions, and install the app again."
+TRY_THE_NETWORK = "Try again in a minute; then check the network, or leave it out of MINERPULSE_NETWORK_SOURCES."
+WAIT_FOR_FIGURES = "Do not rely on these figures; look again in an hour, and compare them with a block explorer."
 SET_THE_CLOCK = "Set this machine's clock, best by NTP: Slack's requests are refused at five minutes."
 
 
@@ -62,6 +66,7 @@ async def examine(settings: Settings) -> list[Finding]:
     async with build(settings.model_copy(update={"database_url": "sqlite://"})) as app:
         sources = [await check_etf(app, source) for source in app.history.equities]
         sources += [await check_crypto(app, source) for source in app.history.cryptos]
+        sources += await check_network(app)
         return [ok("settings", "complete"), database, *sources, *await check_slack(app)]
 
 
@@ -106,6 +111,39 @@ async def check_crypto(app: App, source: CryptoSource) -> Finding:
     if quote is None:
         return _fail(check, f"{source.name} has no {symbol} price", "Check MINERPULSE_CRYPTO.")
     return ok(check, f"{symbol} {_quoted(quote, app.clock.now())}; answered in {took:.2f} s")
+
+
+async def check_network(app: App) -> list[Finding]:
+    """Ask each source of the bitcoin network once, and say what the network is at."""
+    if app.settings.simulated:
+        return [_skip("bitcoin network", "not asked, as prices are simulated")]
+    sources = [await check_network_source(app, feed) for feed in app.mining.feeds]
+    try:
+        judged = await app.mining.network(app.clock.now())
+    except NoHistoryError:
+        return [*sources, _skip("bitcoin network", "needs a source that answers")]
+    return [*sources, check_figures(judged)]
+
+
+async def check_network_source(app: App, feed: NetworkFeed) -> Finding:
+    """Ask a source of the bitcoin network once."""
+    check = f"network source {feed.source.name}"
+    report, took = await _timed(feed.read(app.clock.now()))
+    if report.network is None:
+        return _fail(check, report.problem or "", TRY_THE_NETWORK)
+    age = words.duration(report.network.age(app.clock.now()))
+    return ok(check, f"hash rate {words.hashrate(report.network.hashrate)}, {age} old; answered in {took:.2f} s")
+
+
+def check_figures(judged: JudgedNetwork) -> Finding:
+    """Say what the network is at; figures that nothing may be built on are a failure."""
+    network, trust = judged.network, judged.trust
+    figures = [f"difficulty {words.difficulty(network.difficulty)}", f"hash rate {words.hashrate(network.hashrate)}"]
+    if network.retarget is not None:
+        figures.append(f"next retarget {words.percent(network.retarget.change)} on {words.moment(network.retarget.at)}")
+    reasons = f": {'; '.join(trust.reasons)}" if trust.reasons else ""
+    found = f"{', '.join(figures)}; {trust.verdict.value}{reasons}"
+    return ok("bitcoin network", found) if trust.verdict.usable else _fail("bitcoin network", found, WAIT_FOR_FIGURES)
 
 
 async def check_slack(app: App) -> list[Finding]:

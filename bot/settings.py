@@ -24,6 +24,7 @@ from bot.values import (
     EtfSources,
     FolderUrl,
     LogLevel,
+    NetworkSources,
     SigningSecret,
     Ticker,
 )
@@ -104,6 +105,10 @@ class Settings(BaseSettings):
     crypto_sources: CryptoSources = Field(
         default=("coinbase", "kraken", "bitstamp"),
         description="Where bitcoin's prices come from: of coinbase, kraken, bitstamp, binance, alpaca; or simulated.",
+    )
+    network_sources: NetworkSources = Field(
+        default=("mempool", "blockchain"),
+        description="Where difficulty and hash rate come from, in order: of mempool, blockchain.",
     )
     alpaca_key_id: SecretStr | None = Field(default=None, description="Alpaca's key ID, where alpaca is a source.")
     alpaca_secret_key: SecretStr | None = Field(default=None, description="Alpaca's secret key, beside its key ID.")

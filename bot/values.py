@@ -27,7 +27,8 @@ def _signing_secret(secret: SecretStr) -> SecretStr:
     return secret
 
 
-def _symbol(text: str) -> str:
+def symbol(text: str) -> str:
+    """Read a ticker symbol, in capitals. Raises ValueError, which says how to write one."""
     if not _SYMBOL.fullmatch(text.upper()):
         raise ValueError("it is not a ticker symbol; write it as in WGMI or BTC")
     return text.upper()
@@ -81,7 +82,7 @@ def _upper(text: object) -> object:
 BotToken = Annotated[SecretStr, _token("xoxb-", "Bot User OAuth Token from OAuth & Permissions")]
 AppToken = Annotated[SecretStr, _token("xapp-", "App-Level Token from Basic Information")]
 SigningSecret = Annotated[SecretStr, AfterValidator(_signing_secret)]
-Ticker = Annotated[str, AfterValidator(_symbol)]
+Ticker = Annotated[str, AfterValidator(symbol)]
 Url = Annotated[str, AfterValidator(_url)]
 FolderUrl = Annotated[str, AfterValidator(_folder_url)]
 DatabaseUrl = Annotated[str, AfterValidator(_database_url)]
@@ -96,6 +97,9 @@ CryptoSources = Annotated[
     NoDecode,
     BeforeValidator(_names),
     AfterValidator(_choice),
+]
+NetworkSources = Annotated[
+    tuple[Literal["mempool", "blockchain"], ...], NoDecode, BeforeValidator(_names), AfterValidator(_choice)
 ]
 Addresses = Annotated[dict[str, str], NoDecode, BeforeValidator(_addresses)]
 LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper)]

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from services.domain.actions import awaits_close
 from services.domain.errors import SourceError
 from services.domain.judge import judge_bars, judge_closes
 from services.domain.prices import Bars, Quote, Symbol
-from services.domain.quarantine import spike
+from services.domain.quarantine import spike, unexplained_split
 from services.domain.quorum import COIN, TRADES, agree_on_trades
 from services.domain.sessions import sessions_around
 from services.domain.trust import FULL, Trust, Verdict
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
+    from services.domain.actions import Traded
     from services.domain.judge import Judged
     from services.domain.quorum import Limits, Told
     from services.domain.sessions import Sessions
@@ -113,9 +115,15 @@ class History:
         sessions = self.sessions(now)
         feeds = await asyncio.gather(*(feeds.read(symbol, now, sessions) for feeds in self._shares))
         closes = [feed.closes for feed in feeds]
-        past = self._remember(symbol, closes, lambda: judge_closes(symbol, closes, sessions, witnessed=self.witnessed))
+        declared = [feed.declared for feed in feeds if feed.declared]
         told = self._told([feed.quote for feed in feeds if feed.quote], TRADES, now)
-        return _leg(past, replace(told, trust=told.trust.also(self._odd(past, told))), feeds)
+        traded = _traded(told, sessions) if awaits_close(closes, declared) else None
+
+        def judge() -> Judged:
+            return judge_closes(symbol, closes, sessions, witnessed=self.witnessed, declared=declared, traded=traded)
+
+        past = self._remember(symbol, [*closes, *declared, traded], judge)
+        return _leg(past, replace(told, trust=told.trust.also(self._odd(past, told, sessions))), feeds)
 
     async def _coin(self, symbol: Symbol, now: datetime) -> Leg:
         feeds = await asyncio.gather(*(feeds.read(symbol, now) for feeds in self._coins))
@@ -128,17 +136,24 @@ class History:
         lonely = not self.witnessed and told.trust.verdict is Verdict.DEGRADED
         return replace(told, trust=FULL) if lonely else told
 
-    def _odd(self, past: Judged, told: Told) -> Trust:
-        """Suspect a last trade that only one source tells and that is far from anything before."""
-        if not self.witnessed or told.quote is None or told.witnesses != 1:
+    def _odd(self, past: Judged, told: Told, sessions: Sessions) -> Trust:
+        """Suspect a last trade far from anything before that one source tells, or that several tell as after a split.
+
+        Closes are adjusted for a split that is declared, so that a trade in the new shares is near them.
+        """
+        if not self.witnessed or told.quote is None or not told.witnesses:
             return FULL
-        reason = spike(past.agreed, told.quote.price)
+        session, reason = sessions.state(told.quote.at).session, None
+        if told.witnesses == 1:
+            reason = spike(past.before(session), told.quote.price)
+        elif past.last_close is not None:
+            reason = unexplained_split(past.last_close * past.carry(session), told.quote.price)
         return FULL if reason is None else Trust(verdict=Verdict.SUSPECT, reasons=(reason,))
 
     def _remember(self, symbol: Symbol, told: Sequence[object], judge: Callable[[], Judged]) -> Judged:
         """Judge anew only where a source has told something new."""
         seen, judged = self._judged.get(symbol, (list[object](), None))
-        if judged is None or len(seen) != len(told) or any(a is not b for a, b in zip(seen, told, strict=True)):
+        if judged is None or seen != [*told]:
             before, judged = judged, judge()
             _tell(before, judged)
             if len(judged.agreed.keys):
@@ -146,8 +161,21 @@ class History:
         return judged
 
 
+def _traded(told: Told, sessions: Sessions) -> Traded | None:
+    """Give the session and the price of a last trade that can be relied on."""
+    if told.quote is None or not told.trust.verdict.usable:
+        return None
+    return sessions.state(told.quote.at).session, told.quote.price
+
+
 def _tell(before: Judged | None, after: Judged) -> None:
-    """Log what is held from now on, and what is let go; at the first look only that something is."""
+    """Log what is held from now on, and what is let go; at the first look only that something is.
+
+    A declared action that is left out is logged once.
+    """
+    for problem in after.problems:
+        if before is None or problem not in before.problems:
+            log.warning("%s", problem)
     if before is None:
         if after.held:
             count = "1 price" if len(after.held) == 1 else f"{len(after.held)} prices"

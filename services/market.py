@@ -195,7 +195,7 @@ class Market:
     async def _build(self, pair: Pair, now: datetime) -> MarketView:
         """Take the way of the data once: fetch both legs, align them, add the live row, measure."""
         etf, crypto = await asyncio.gather(self.history.leg(pair.etf, now), self.history.leg(pair.crypto, now))
-        problems = [*etf.problems, *crypto.problems]
+        problems = [problem for leg in (etf, crypto) for problem in (*leg.problems, *leg.past.problems)]
         if not len(etf.past.prices) or not len(crypto.past.prices):
             missing = pair.crypto if len(etf.past.prices) else pair.etf
             raise NoHistoryError(f"No {missing} prices yet. {'; '.join(problems) or 'The source has none'}.")
@@ -220,7 +220,7 @@ class Market:
             pair=pair,
             now=now,
             market=market,
-            close=snapshot(aligned, trust=trust),
+            close=snapshot(aligned, trust=_noted(trust, etf, crypto, last.astype(object))),
             live=live,
             live_reason=live_reason,
             awaits_trade=_awaits_trade(etf, market, now),
@@ -265,11 +265,11 @@ class Market:
             return None, _apart(etf, etf.quote, crypto.quote, as_of, market)
         if right is None:
             return None, _apart(crypto, crypto.quote, etf.quote, as_of, market)
-        rows = closes.before(market.session).with_live(
-            market.session, as_of, etf=left.quote.price, crypto=right.quote.price
-        )
+        session = market.session
+        past = closes.before(session).carried(etf=etf.past.carry(session), crypto=crypto.past.carry(session))
+        rows = past.with_live(session, as_of, etf=left.quote.price, crypto=right.quote.price)
         stamps = _stamp(left.quote), _stamp(right.quote)
-        return snapshot(rows, stamps, trust=left.trust.also(right.trust)), ""
+        return snapshot(rows, stamps, trust=_noted(left.trust.also(right.trust), etf, crypto, session)), ""
 
     async def _read(self, quote: Quote, as_of: datetime) -> Trade | None:
         """Read what a coin's last minute ended at before an instant; None for a share, whose minutes are not known."""
@@ -318,6 +318,11 @@ def _last_traded(aligned: Aligned, idle: Mapping[np.datetime64, str]) -> Aligned
 def _trust(leg: Leg, aligned: Aligned) -> Trust:
     """Tell how far a leg can be trusted at the last row."""
     return leg.past.trust(aligned.sessions[-1] if leg.is_share else aligned.at[-1])
+
+
+def _noted(trust: Trust, etf: Leg, crypto: Leg, session: date) -> Trust:
+    """Add to prices that can be used that a leg is without its dividend from this session on."""
+    return trust.also(etf.past.noted(session)).also(crypto.past.noted(session)) if trust.verdict.usable else trust
 
 
 def _traded_at(leg: Leg, quote: Quote, market: MarketState) -> datetime:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date, datetime, timedelta
 
+    from services.domain.actions import Action, Declared
     from services.domain.decide import RuleState
     from services.domain.episode import Alert, Channel, Entry
     from services.domain.holdings import Holdings
@@ -28,13 +29,15 @@ class Clock(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EquityPrices:
-    """One answer of an equity vendor: session closes, and the last trade where it knows one.
+    """One answer of an equity vendor: session closes, the last trade where it knows one, and what it declares.
 
     The close of the session that is still open may be among them: its price is live, and the quote's time tells.
+    `actions` are the dividends and splits of the time that was asked for; empty also at a vendor that tells none.
     """
 
     closes: Closes
     quote: Quote | None
+    actions: tuple[Action, ...] = ()
 
 
 class EquitySource(Protocol):
@@ -44,7 +47,7 @@ class EquitySource(Protocol):
     simulated: bool
 
     async def prices(self, symbol: Symbol, since: date) -> EquityPrices:
-        """Fetch the session closes from `since` on, and the last trade."""
+        """Fetch the session closes from `since` on and what was declared since, and the last trade."""
         ...
 
 
@@ -93,15 +96,23 @@ class Revision:
 class HistoryStore(Protocol):
     """Price history that survives a restart."""
 
-    async def save_closes(self, closes: Closes, at: datetime) -> None:
+    async def save_closes(self, closes: Closes, at: datetime, declared: Declared | None = None) -> None:
         """Insert or overwrite session closes by (symbol, source, session), in one transaction.
 
-        A price that takes the place of another is noted as a revision made at `at`.
+        A price that takes the place of another is noted as a revision made at `at`. What the same source has `declared`
+        of the share is saved with them, in place of all that it declared for the days from `declared.since` on.
         """
         ...
 
-    async def replace_closes(self, closes: Closes) -> None:
-        """Let session closes take the place of every one of their symbol and source, in one transaction."""
+    async def replace_closes(self, closes: Closes, at: datetime, declared: Declared | None = None) -> None:
+        """Let session closes take the place of every one of their symbol and source, in one transaction.
+
+        What is `declared` is saved with them, as `save_closes` does.
+        """
+        ...
+
+    async def load_declared(self, symbol: Symbol, source: str) -> Declared | None:
+        """Load what one source declares of a share; None where nothing was ever saved of that."""
         ...
 
     async def load_closes(self, symbol: Symbol, source: str, since: date) -> Closes:

@@ -22,7 +22,7 @@ MEND = "Set it right in the environment or .env; .env.example explains every set
 @click.command()
 @as_json
 def command(*, as_json: bool) -> int:
-    """Check the settings, the database, the price sources, Slack and the clock; say what to do about each failure.
+    """Check the settings, the database, all sources, Slack and the clock; say what to do about each failure.
 
     The exit code is 0 where nothing failed; Slack without tokens is left out, and is no failure.
     """

@@ -1,4 +1,4 @@
-"""`minerpulse holdings`: what the fund holds, imported from a file and listed as of a day."""
+"""`minerpulse holdings`: what the fund holds, imported from a file or fetched, and listed as of a day."""
 
 from __future__ import annotations
 
@@ -11,12 +11,17 @@ from typing import TYPE_CHECKING
 import click
 
 from bot.clock import SystemClock
-from bot.commands.holdings_report import as_document, imported, show
+from bot.commands.holdings_report import as_document, fetched, imported, show
 from bot.commands.options import FILE, Day, as_json
 from bot.settings import load_settings
+from bot.values import symbol
 from services.domain.errors import NoHistoryError, PriceFileError
-from services.domain.holdings import held_at
+from services.domain.holdings import held_at, keep_whole
+from services.domain.prices import Symbol
 from services.sources.holdings_file import read_holdings_csv
+from services.sources.http import HttpClient
+from services.sources.nasdaq import BASE_URL
+from services.sources.nasdaq_holdings import NasdaqHoldings
 from services.store import SqlStore
 
 if TYPE_CHECKING:
@@ -24,16 +29,32 @@ if TYPE_CHECKING:
     from datetime import date
     from pathlib import Path
 
+    from bot.settings import Settings
     from services.domain.holdings import Holdings
-    from services.domain.prices import Symbol
     from services.ports import HoldingsStore
 
 DAY = timedelta(days=1)  # somewhere on earth it is tomorrow already
 
 
+class Ticker(click.ParamType[Symbol]):
+    """A ticker symbol, written as in WGMI."""
+
+    name = "ticker"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Symbol:
+        """Read a symbol, in capitals."""
+        try:
+            return Symbol(symbol(str(value)))
+        except ValueError as error:
+            self.fail(f"“{value}”: {error}.", param, ctx)
+
+
+chosen_fund = click.argument("fund", type=Ticker(), required=False)
+
+
 @click.group(name="holdings")
 def command() -> None:
-    """Import and list what the fund holds; MINERPULSE_ETF names the fund."""
+    """Import, fetch and list what the fund holds; MINERPULSE_ETF names the fund."""
 
 
 @command.command(name="import")
@@ -51,16 +72,30 @@ def import_file(*, file: Path, as_of: date | None) -> None:
         click.echo(imported(holdings, replaced=holdings.as_of in replaced))
 
 
+@command.command(name="fetch")
+@chosen_fund
+def fetch_holdings(*, fund: Symbol | None) -> None:
+    """Fetch the ten largest holdings of an ETF from Nasdaq; FUND is MINERPULSE_ETF unless another is named.
+
+    They are not the whole fund, and a day that was imported in full keeps what it has.
+    """
+    settings = load_settings()
+    holdings, replaced = asyncio.run(_fetch(settings, fund or settings.pair.etf))
+    click.echo(fetched(holdings, replaced=replaced))
+
+
 @command.command(name="list")
+@chosen_fund
 @click.option("--as-of", type=Day(), help="List what was held on this day.  [default: the newest]")
 @as_json
-def list_holdings(*, as_of: date | None, as_json: bool) -> None:
-    """List the fund's holdings with their day, the sum of their weights and what that lacks of 100%."""
+def list_holdings(*, fund: Symbol | None, as_of: date | None, as_json: bool) -> None:
+    """List a fund's holdings with their day, the sum of their weights and what that lacks of 100%."""
     settings = load_settings()
-    history = asyncio.run(_load(settings.database_url, settings.pair.etf))
+    asked = fund or settings.pair.etf
+    history = asyncio.run(_load(settings.database_url, asked))
     holdings = held_at(history, as_of) if as_of else next(reversed(history), None)
     if holdings is None:
-        raise NoHistoryError(_missing(settings.etf, as_of, history))
+        raise NoHistoryError(_missing(asked, as_of, history))
     if as_json:
         click.echo(json.dumps(as_document(holdings), ensure_ascii=False))
     else:
@@ -81,6 +116,19 @@ def _refuse_the_future(path: Path, last: date) -> None:
 async def _save(url: str, snapshots: Sequence[Holdings]) -> list[date]:
     async with _store(url) as store:
         return await store.save_holdings(snapshots)
+
+
+async def _fetch(settings: Settings, fund: Symbol) -> tuple[Holdings, bool]:
+    """Fetch and save the ten largest; tell whether they replace others of their day."""
+    vendors = HttpClient()
+    try:
+        nasdaq = NasdaqHoldings(vendors, SystemClock(), base_url=settings.source_urls.get("nasdaq", BASE_URL))
+        holdings = await nasdaq.top_ten(fund)
+    finally:
+        await vendors.aclose()
+    async with _store(settings.database_url) as store:
+        keep_whole(await store.load_holdings(fund), holdings)
+        return holdings, bool(await store.save_holdings([holdings]))
 
 
 async def _load(url: str, fund: Symbol) -> list[Holdings]:

@@ -18,6 +18,7 @@ def as_document(holdings: Holdings) -> dict[str, Any]:
         "fund": holdings.fund,
         "as_of": f"{holdings.as_of}",
         "source": holdings.source,
+        "whole": holdings.whole,
         "total": holdings.total,
         "cash": holdings.cash,
         "unexplained": holdings.unexplained,
@@ -59,8 +60,16 @@ def imported(holdings: Holdings, *, replaced: bool) -> str:
     return f"{holdings.fund} as of {holdings.as_of}: {lines}. {summary(holdings)}{instead}"
 
 
+def fetched(holdings: Holdings, *, replaced: bool) -> str:
+    """Say what has been fetched for a day."""
+    instead = " They replace those that were fetched before." if replaced else ""
+    return f"{holdings.fund} as of {holdings.as_of}, from {holdings.source}. {summary(holdings)}{instead}"
+
+
 def summary(holdings: Holdings) -> str:
     """Say what the weights add up to, cash included, and what that lacks of 100% or is above it."""
+    if not holdings.whole:
+        return f"The {len(holdings.positions)} largest add up to {percent(holdings.total)} and are not the whole fund."
     told = f"The weights add up to {percent(holdings.total)}, {percent(holdings.cash)} of it cash"
     lacking = round(100 * holdings.unexplained, 2)
     if not lacking:

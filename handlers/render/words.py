@@ -18,6 +18,7 @@ NEW_YORK = ZoneInfo("America/New_York")
 NOTHING = "–"  # stands in an empty table cell
 ALL = 100.0
 WHOLE_DOLLARS = 1_000
+TERA, EXA = 1e12, 1e18
 MINUTE, HOUR, DAY = 60, 3_600, 86_400
 LONG = 2 * DAY  # from here on hours no longer matter
 _ORDINALS = {1: "st", 2: "nd", 3: "rd"}
@@ -81,6 +82,16 @@ def price(dollars: float) -> str:
     if dollars >= WHOLE_DOLLARS:
         return f"${dollars:,.0f}"
     return f"${dollars:.2f}" if dollars >= 1 else f"${dollars:.4g}"
+
+
+def hashrate(hashes: float | None) -> str:
+    """Write hashes a second: 1.012e21 is `1,012 EH/s`; what is not known is `unknown`."""
+    return "unknown" if hashes is None else f"{hashes / EXA:,.0f} EH/s"
+
+
+def difficulty(units: float | None) -> str:
+    """Write a difficulty: 150e12 is `150.00 T`; what is not known is `unknown`."""
+    return "unknown" if units is None else f"{units / TERA:,.2f} T"
 
 
 def name(symbol: Symbol) -> str:

@@ -99,6 +99,16 @@ class Aligned:
         """Keep the rows of the sessions before `session`."""
         return self.head(int(np.searchsorted(self.sessions, np.datetime64(session, "D"))))
 
+    def carried(self, *, etf: float, crypto: float) -> Aligned:
+        """Multiply all prices of each leg by a factor, which makes them fit for a later session's price."""
+        past = self.crypto_past
+        return replace(
+            self,
+            etf=self.etf * etf,
+            crypto=self.crypto * crypto,
+            crypto_past=past and replace(past, high=past.high * crypto),
+        )
+
     def with_live(self, session: date, at: datetime, *, etf: float, crypto: float) -> Aligned:
         """Add today's session as a provisional last row, both prices read at the instant `at`."""
         return replace(

@@ -5,7 +5,8 @@ MinerPulseError
 ├── SettingsError       a setting is missing or cannot be used
 ├── PriceFileError      a file of prices or holdings could not be read; carries the line number
 ├── SourceError         a market-data vendor gave no usable answer
-├── NoHistoryError      a pair has no stored or fetched history to measure, or a fund no holdings
+├── NoHistoryError      a pair has no stored or fetched history to measure, a fund no holdings, or no network answers
+├── HoldingsKnownError  more is known of a fund's holdings on a day than what was to take their place
 ├── ReplayError         a replay was asked for something it cannot decide
 ├── StoreError          the database is unreachable, or older than this program
 ├── NotFoundError       a rule or an alert with that number does not exist here
@@ -88,7 +89,11 @@ class SourceError(MinerPulseError):
 
 
 class NoHistoryError(MinerPulseError):
-    """A pair has no stored or fetched history to measure, or a fund no holdings at the time that was asked for."""
+    """There is no history of a pair to measure, no holdings of a fund at the time that was asked for, or no network."""
+
+
+class HoldingsKnownError(MinerPulseError):
+    """More is known of a fund's holdings on a day than what was to take their place; nothing was written."""
 
 
 class ReplayError(MinerPulseError):

@@ -7,11 +7,16 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from services.domain.errors import HoldingsKnownError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import date
 
     from services.domain.prices import Symbol
+
+
+TOP_TEN = "top 10 only"  # stands in the source of holdings that leave out the smaller ones
 
 
 class HoldingKind(Enum):
@@ -56,6 +61,11 @@ class Holdings:
             raise ValueError(f"no finite weights of {self.fund} on {self.as_of}")
 
     @property
+    def whole(self) -> bool:
+        """Whether all holdings are listed, as in an issuer's file; nothing may be scaled up from the largest alone."""
+        return TOP_TEN not in self.source
+
+    @property
     def total(self) -> float:
         """The sum of all weights, cash included."""
         return math.fsum(one.weight for one in self.positions)
@@ -69,6 +79,16 @@ class Holdings:
     def unexplained(self) -> float:
         """What the weights lack of 1; below zero where they exceed it."""
         return 1 - self.total
+
+
+def keep_whole(kept: Iterable[Holdings], part: Holdings) -> None:
+    """See that the largest holdings take the place of none but such. Raises HoldingsKnownError."""
+    for known in kept:
+        if (known.fund, known.as_of) == (part.fund, part.as_of) and known.whole:
+            raise HoldingsKnownError(
+                f"The holdings of {part.fund} on {part.as_of} are known in full, from {known.source}. "
+                "The top 10 would take their place and were not stored; nothing is to be done."
+            )
 
 
 def held_at(history: Iterable[Holdings], day: date) -> Holdings | None:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from services.domain.actions import Kind, carry, factors, in_shares_of_today
+from services.domain.declared import settle_dividends, settle_splits
 from services.domain.prices import Bars, Closes
 from services.domain.quarantine import held_back
 from services.domain.quorum import CLOSES, COIN, Column, agree
@@ -14,9 +16,11 @@ from services.domain.trust import FULL, Trust, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import date
 
     from numpy.typing import NDArray
 
+    from services.domain.actions import Action, Declared, Traded
     from services.domain.prices import Symbol
     from services.domain.quorum import Agreed, Limits
     from services.domain.sessions import Sessions
@@ -26,8 +30,10 @@ if TYPE_CHECKING:
 class Judged:
     """One symbol's past as its sources agree on it: session closes of a share, hourly bars of a coin.
 
-    `held` has what nobody, or nobody else, stands behind, with the reason, by session or by the instant at which a
-    bar ends. `witnessed` tells that a price ought to have a second source.
+    `prices` of a share are adjusted for the dividends and splits in `actions`, so that its returns are total returns
+    and its last close is as traded; `agreed` and `columns` are adjusted for splits alone. `problems` tells which
+    declared actions are left out. `held` has what nobody, or nobody else, stands behind, with the reason, by session or
+    by the instant at which a bar ends. `witnessed` tells that a price ought to have a second source.
     """
 
     symbol: Symbol
@@ -37,6 +43,28 @@ class Judged:
     columns: Sequence[Column]
     limits: Limits
     witnessed: bool
+    actions: tuple[Action, ...] = ()
+    problems: tuple[str, ...] = ()
+
+    @property
+    def last_close(self) -> float | None:
+        """The last close of a share that is believed; None where there is none, and of a coin."""
+        closes = self.prices
+        return float(closes.prices[-1]) if isinstance(closes, Closes) and len(closes) else None
+
+    def carry(self, session: date) -> float:
+        """Give the factor that makes the past fit to be held against a price of a session: dividends since are out."""
+        return carry(self.prices, self.actions, session) if isinstance(self.prices, Closes) else 1.0
+
+    def before(self, session: date) -> Agreed:
+        """Give what the sources agree on, fit to be held against a price of a later session."""
+        agreed = _without_dividends(self.symbol, self.agreed, self.actions)
+        return replace(agreed, prices=agreed.prices * self.carry(session))
+
+    def noted(self, session: date) -> Trust:
+        """Say where a session is the ex-date of a dividend, which nothing speaks against."""
+        paid = [one for one in self.actions if one.kind is Kind.DIVIDEND and one.session == session]
+        return Trust(reasons=tuple(_paid(self.symbol, one) for one in paid))
 
     def trust(self, key: np.datetime64) -> Trust:
         """Tell how far the close of a session can be trusted; of bars, that of the last one ended by an instant."""
@@ -67,26 +95,46 @@ class Judged:
         return [one.source for one in self.columns if abs(_price(one, key) / price - 1) <= self.limits.reject]
 
 
-def judge_closes(symbol: Symbol, told: Sequence[Closes], sessions: Sessions, *, witnessed: bool) -> Judged:
+def judge_closes(
+    symbol: Symbol,
+    told: Sequence[Closes],
+    sessions: Sessions,
+    *,
+    witnessed: bool,
+    declared: Sequence[Declared] = (),
+    traded: Traded | None = None,
+) -> Judged:
     """Hold the session closes of a share at several sources against each other, and those of one against its past.
 
-    What is held stays with its source; once a second one agrees, it is let go by itself.
+    1. Bring each source's closes into the shares of today, by the splits that are declared; `traded`, the session and
+       price of a last trade, tells whether a split of that session is in them.
+    2. Let the sources agree on closes, and on dividends.
+    3. Hold back what one source has alone and neither a split nor a dividend explains, and adjust what is believed.
+
+    What is held stays with its source; once a second one agrees, or declares the split, it is let go by itself.
     """
-    columns = [Column(source=one.source, keys=one.sessions, prices=one.prices, volumes=one.volumes) for one in told]
+    splits = settle_splits(symbol, declared)
+    shared = in_shares_of_today(told, splits.actions, traded)
+    columns = [Column(source=one.source, keys=one.sessions, prices=one.prices, volumes=one.volumes) for one in shared]
     agreed = agree(columns, CLOSES)
+    dividends = settle_dividends(_closes(symbol, agreed, np.isfinite(agreed.prices)), declared, splits.actions)
+    actions = splits.actions + dividends.actions
     held = _disputed(agreed)
     if witnessed:
-        lonely = held_back(agreed, np.searchsorted(sessions.days, agreed.keys))
+        paid = _without_dividends(symbol, agreed, actions)
+        lonely = held_back(paid, np.searchsorted(sessions.days, agreed.keys))
         held |= {agreed.keys[row]: reason for row, reason in lonely.items()}
-    believed = _believed(agreed, held)
+    plain = _closes(symbol, agreed, _believed(agreed, held))
     judged = Judged(
         symbol=symbol,
-        prices=Closes(symbol=symbol, sessions=agreed.keys[believed], prices=agreed.prices[believed], source=""),
+        prices=replace(plain, prices=plain.prices * factors(plain, actions)),
         held=held,
         agreed=agreed,
         columns=columns,
         limits=CLOSES,
         witnessed=witnessed,
+        actions=actions,
+        problems=splits.problems + dividends.problems,
     )
     return _named(judged)
 
@@ -131,6 +179,22 @@ def seconded(alone: Trust, prices: NDArray[np.float64], days: NDArray[np.datetim
         return FULL
     apart = f"moved by {coin:+.1%} at one venue, while {fund.symbol}, which holds it, moved by {share:+.1%}"
     return alone.also(Trust(verdict=Verdict.SUSPECT, reasons=(apart,)))
+
+
+def _closes(symbol: Symbol, agreed: Agreed, rows: NDArray[np.bool_]) -> Closes:
+    return Closes(symbol=symbol, sessions=agreed.keys[rows], prices=agreed.prices[rows], source="")
+
+
+def _without_dividends(symbol: Symbol, agreed: Agreed, actions: Sequence[Action]) -> Agreed:
+    known = np.isfinite(agreed.prices)
+    prices = agreed.prices.copy()
+    prices[known] *= factors(_closes(symbol, agreed, known), actions)
+    return replace(agreed, prices=prices)
+
+
+def _paid(symbol: Symbol, dividend: Action) -> str:
+    amount = f"{dividend.value:.6g} USD a share"
+    return f"{symbol} went ex-dividend on {dividend.session}: {amount}, included in its returns"
 
 
 def _disputed(agreed: Agreed) -> dict[np.datetime64, str]:

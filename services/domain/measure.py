@@ -102,7 +102,10 @@ class NotMeasured:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drawdown:
-    """How far a leg is below its highest session close since `since`; `depth` is a fraction, 0 at the high."""
+    """How far a leg is below its highest session close since `since`; `depth` is a fraction, 0 at the high.
+
+    The basis of a share is its total return: `high` is adjusted for the dividends since, and below what was traded.
+    """
 
     depth: float
     high: float

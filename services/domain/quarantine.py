@@ -90,6 +90,19 @@ def spike(agreed: Agreed, price: float) -> str | None:
     return held.get(len(agreed.prices))
 
 
+def unexplained_split(before: float, price: float) -> str | None:
+    """Judge a price that several sources tell, after the last close `before`; None: nothing against it.
+
+    A move that a split would make and no declared one explains is nobody's fault, but the closes may be in old shares.
+    News can make it too: the next close tells, as do a declaration and a history that is rewritten.
+    """
+    rows = np.arange(2)
+    path = _Path(rows=rows, prices=np.array([before, price]), positions=rows, alone=rows < 0)
+    if not _is_split(path, rows[1:])[0]:
+        return None
+    return f"{_moved(path, 1)}, and no such split is declared; the next close will tell"
+
+
 def _held(path: _Path) -> dict[int, str]:
     held = dict[int, str]()
     start = 0
@@ -140,10 +153,14 @@ def _released(path: _Path, index: int) -> bool:
 
 
 def _reason(path: _Path, index: int) -> str:
+    return f"{_moved(path, index)}, and no second source says so"
+
+
+def _moved(path: _Path, index: int) -> str:
     ratio, sessions = float(path.ratios[index]), int(path.sessions[index])
     moved = f"moved by {ratio - 1:+,.1%}".replace("-", "−")
     over = f" in {sessions} sessions" if sessions > 1 else ""
     if _is_split(path, np.array([index]))[0]:
         new, old = _SPLITS[int(np.argmin(np.abs(ratio / _SPLIT_RATIOS - 1)))]
-        return f"{moved}{over}, as a {new}:{old} split would make it, and no second source says so"
-    return f"{moved}{over}, far beyond its usual day, and no second source says so"
+        return f"{moved}{over}, as a {new}:{old} split would make it"
+    return f"{moved}{over}, far beyond its usual day"

@@ -58,14 +58,24 @@ class CoinFeeds:
             return known
 
     async def _fetch(self, symbol: Symbol, known: CoinFeed, now: datetime) -> CoinFeed:
-        bars, late = await self._fetch_bars(symbol, known.bars, now)
+        """Ask for bars and the last trade side by side; a source that failed, for bars once its last trade has come."""
+        if known.problem is None:
+            (bars, late), (quote, problem) = await asyncio.gather(
+                self._fetch_bars(symbol, known.bars, now), self._fetch_quote(symbol, known.quote, now)
+            )
+        else:
+            quote, problem = await self._fetch_quote(symbol, known.quote, now)
+            bars, late = await self._fetch_bars(symbol, known.bars, now)
+        return CoinFeed(bars=bars, quote=quote, problem=late or problem, asked_at=now)
+
+    async def _fetch_quote(self, symbol: Symbol, known: Quote | None, now: datetime) -> tuple[Quote | None, str | None]:
+        """Fetch the last trade. Gives the later of it and the known one, and what the source failed at."""
         try:
             fresh = await self.source.quote(symbol)
         except SourceError as error:
-            return CoinFeed(bars=bars, quote=known.quote, problem=late or str(error), asked_at=now)
-        quote, early = newer(known.quote, fresh, now)
-        problem = self._faults.note(self.source.name, symbol, early or _old(fresh, now))
-        return CoinFeed(bars=bars, quote=quote, problem=late or problem, asked_at=now)
+            return known, str(error)
+        quote, early = newer(known, fresh, now)
+        return quote, self._faults.note(self.source.name, symbol, early or _old(fresh, now))
 
     async def _fetch_bars(self, symbol: Symbol, known: Bars, now: datetime) -> tuple[Bars, str | None]:
         """Fetch what is missing up to the last whole hour, slice by slice, so that nothing fetched is lost.

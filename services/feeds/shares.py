@@ -9,15 +9,20 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
+import numpy as np
+
+from services.domain.actions import Declared
 from services.domain.errors import SourceError
 from services.domain.prices import Symbol, moment
 from services.feeds.answer import BEGINNING, SHARED_FOR, Faults, newer, oldest_needed
 from services.feeds.closes import final_closes, is_foreign, is_rebased, late_by, merged, news_of
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from services.domain.prices import Closes, Quote
     from services.domain.sessions import Sessions
-    from services.ports import EquitySource, HistoryStore
+    from services.ports import EquityPrices, EquitySource, HistoryStore
 
 REVISED = timedelta(days=7)  # vendors correct recent sessions overnight
 PATIENCE = timedelta(minutes=10)  # between two calls for a close that a source without last trades does not have yet
@@ -29,13 +34,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EquityFeed:
-    """What one source told of an equity: final closes, the last trade, and why the last fetch failed.
+    """What one source told of an equity: final closes, the last trade, actions, and why the last fetch failed.
 
     `asked_at` is when it was last asked, and `answered_at` when it last gave an answer; None before the first.
     `doubted_at` is since when its answers are of another past and left out.
     """
 
     closes: Closes
+    declared: Declared | None = None
     quote: Quote | None = None
     problem: str | None = None
     asked_at: datetime | None = None
@@ -66,7 +72,7 @@ class EquityFeeds:
         async with self._locks.setdefault(symbol, asyncio.Lock()):
             known = self._known.get(symbol)
             if known is None:
-                known = EquityFeed(closes=await self.store.load_closes(symbol, self.source.name, BEGINNING))
+                known = await self._load(symbol)
             if _is_wanted(known, now, sessions):
                 known = replace(await self._fetch(symbol, known, now, sessions), asked_at=now)
             elif not sessions.state(now).is_open:
@@ -76,18 +82,24 @@ class EquityFeeds:
             return known
 
     async def _fetch(self, symbol: Symbol, known: EquityFeed, now: datetime, sessions: Sessions) -> EquityFeed:
-        """Ask for the last sessions; where a split has rewritten the past, for all of them in place of the old ones."""
+        """Ask for the last sessions; where a split has rewritten the past, for all of them in place of the old ones.
+
+        A source that was never asked what it declares is asked from as far back as its closes are known.
+        """
         whole = oldest_needed(now)
         recent = whole if not len(known.closes) else max(whole, known.closes.sessions[-1].astype(object) - REVISED)
+        beginning = known.closes.sessions[0].astype(object) if len(known.closes) else whole
+        since = recent if known.declared else min(whole, beginning)
         try:
-            answer = await self.source.prices(symbol, recent)
+            answer = _since(await self.source.prices(symbol, since), recent)
             foreign = is_foreign(known.closes, answer.closes)
             if foreign and now - (known.doubted_at or now) < STANDS:
                 problem = self._faults.note(self.source.name, symbol, OF_ANOTHER)
                 return replace(known, problem=problem, doubted_at=known.doubted_at or now)
             rebased = foreign or is_rebased(known.closes, answer.closes)
             if rebased:
-                answer = await self.source.prices(symbol, min(whole, known.closes.sessions[0].astype(object)))
+                since = min(whole, beginning)
+                answer = await self.source.prices(symbol, since)
         except SourceError as error:
             return replace(known, problem=str(error))
         late = late_by(answer.closes, sessions, now)
@@ -95,31 +107,57 @@ class EquityFeeds:
             problem = self._faults.note(self.source.name, symbol, late)  # out of an older cache, closes and all
             return replace(known, problem=problem, doubted_at=None)
         final = final_closes(answer, sessions, now)
-        closes = await (self._replace(final) if rebased and len(final) else self._merge(known.closes, final, now))
+        told = Declared(source=self.source.name, since=since, actions=answer.actions)
+        keep = self._replace if rebased and len(final) else self._merge
+        closes, declared = await keep(known, final, told, now)
         quote, early = newer(None if rebased else known.quote, answer.quote, now)
         problem = self._faults.note(self.source.name, symbol, early or late)
         answered_at = known.answered_at if early else now
-        return EquityFeed(closes=closes, quote=quote, problem=problem, answered_at=answered_at)
+        return EquityFeed(closes=closes, declared=declared, quote=quote, problem=problem, answered_at=answered_at)
+
+    async def _load(self, symbol: Symbol) -> EquityFeed:
+        return EquityFeed(
+            closes=await self.store.load_closes(symbol, self.source.name, BEGINNING),
+            declared=await self.store.load_declared(symbol, self.source.name),
+        )
 
     async def _share(self, known: EquityFeed, now: datetime) -> EquityFeed:
         """Take over what another process has been told meanwhile, so that no two of them contradict each other."""
-        since = (now - 2 * REVISED).date()
-        news = news_of(known.closes, await self.store.load_closes(known.closes.symbol, self.source.name, since))
+        symbol, name = known.closes.symbol, self.source.name
+        declared = await self.store.load_declared(symbol, name)
+        told = await self.store.load_closes(symbol, name, (now - 2 * REVISED).date())
+        if is_rebased(known.closes, told):
+            return replace(known, closes=await self.store.load_closes(symbol, name, BEGINNING), declared=declared)
+        news = news_of(known.closes, told)
+        if declared != known.declared:
+            known = replace(known, declared=declared)
         return replace(known, closes=merged(known.closes, news)) if len(news) else known
 
-    async def _replace(self, closes: Closes) -> Closes:
-        log.info("%s has rewritten the history of %s, as after a split", closes.source, closes.symbol)
-        await self.store.replace_closes(closes)
-        return closes
+    async def _replace(
+        self, _known: EquityFeed, final: Closes, told: Declared, now: datetime
+    ) -> tuple[Closes, Declared]:
+        log.info("%s has rewritten the history of %s, as after a split", final.source, final.symbol)
+        await self.store.replace_closes(final, now, told)
+        return final, told
 
-    async def _merge(self, known: Closes, final: Closes, now: datetime) -> Closes:
-        news = news_of(known, final)
-        if not len(news):
-            return known
-        await self.store.save_closes(news, now)
-        if not len(known):
+    async def _merge(
+        self, known: EquityFeed, final: Closes, told: Declared, now: datetime
+    ) -> tuple[Closes, Declared | None]:
+        """Keep what is new, closes and actions in one step; where nothing is, leave both as they were."""
+        news, declared = news_of(known.closes, final), known.declared.updated(told) if known.declared else told
+        if not len(known.closes) and not len(news):
+            return known.closes, known.declared  # a symbol of which nothing is known is forgotten
+        if not len(news) and declared == known.declared:
+            return known.closes, known.declared
+        await self.store.save_closes(news, now, told)
+        if not len(known.closes):
             log.info("%s on %s: %d closes from %s to %s", news.source, news.symbol, len(news), *news.sessions[[0, -1]])
-        return merged(known, news)
+        return merged(known.closes, news) if len(news) else known.closes, declared
+
+
+def _since(answer: EquityPrices, first: date) -> EquityPrices:
+    """Leave out older closes, of which what is kept stands; what was declared with them is news."""
+    return replace(answer, closes=answer.closes.where(answer.closes.sessions >= np.datetime64(first, "D")))
 
 
 def _is_wanted(known: EquityFeed, now: datetime, sessions: Sessions) -> bool:

@@ -22,6 +22,7 @@ REST = timedelta(minutes=15)
 LIMITS = (Limit(calls=6, per=timedelta(minutes=1)),)
 NETWORK = Symbol("network")
 TERA = 1e12
+LAG = timedelta(days=3)  # the day itself, the day that its point is late by, and the day until the next one
 
 
 class _Point(Wire):
@@ -60,4 +61,5 @@ class BlockchainInfo:
         if not chart.values:
             raise self._vendor.error(NETWORK, "sent a chart without a point; it will be asked again", retryable=True)
         last = max(chart.values, key=lambda point: seconds(point.x))
-        return Network(at=datetime.fromtimestamp(seconds(last.x), UTC), source=self.name, hashrate=last.y * TERA)
+        at = datetime.fromtimestamp(seconds(last.x), UTC)
+        return Network(at=at, source=self.name, hashrate=last.y * TERA, lag=LAG)

@@ -1,4 +1,4 @@
-"""Leave a vendor alone that keeps failing: pauses that grow, and one call at the end of each to see."""
+"""Leave a vendor alone that keeps failing or that hangs: pauses that grow, and one call at the end of each to see."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 class Breaker:
-    """Counts failures in a row; from the fifth on it is open, and lets one call through after each pause."""
+    """Counts failures in a row; from the fifth on it is open, and lets one call through after each pause.
+
+    A call that hangs opens it at once: everyone who asks would wait as long, while a refusal costs nothing.
+    """
 
     def __init__(self) -> None:
-        self._failures, self._open_until = 0, NEVER
+        self._failures, self._opened_at, self._open_until = 0, NEVER, NEVER
 
     def wait(self, now: datetime) -> timedelta | None:
         """Give what is left of the pause; None lets this call through, and while open keeps the others waiting."""
@@ -22,14 +25,17 @@ class Breaker:
         self._pause(now)
         return None
 
-    def failed(self, now: datetime) -> None:
-        """Count a failure."""
-        self._failures += 1
+    def failed(self, began_at: datetime, now: datetime, *, hung: bool = False) -> None:
+        """Count a failure; one of a call that was under way when the pause began is no news."""
+        if began_at <= self._opened_at:
+            return
+        self._failures = max(self._failures + 1, FAILURES if hung else 0)
+        self._opened_at = now if self._failures >= FAILURES else NEVER
         self._pause(now)
 
     def answered(self) -> None:
         """Forget the failures: the vendor works."""
-        self._failures, self._open_until = 0, NEVER
+        self._failures, self._opened_at, self._open_until = 0, NEVER, NEVER
 
     def _pause(self, now: datetime) -> None:
         if self._failures >= FAILURES:

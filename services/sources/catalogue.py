@@ -108,7 +108,8 @@ SOURCES = (
     Source(
         name="nasdaq",
         title="Nasdaq",
-        about="Session closes of any US-listed ETF or share; no last trade",
+        about="Session closes of any US-listed ETF or share; no last trade. The ten largest holdings of an ETF, "
+        "without their day",
         delay="At the end of the day",
         limits="Not published; ten calls a minute are kept to",
         terms=f"Unofficial and undocumented. Nasdaq's terms apply: {UNREAD}",

@@ -1,24 +1,31 @@
-"""The only door to the network: GET a document, with retries where they help, a deadline and a size limit."""
+"""The only door to the network: GET a document, with retries where they help, a deadline and a size limit.
+
+What a server has said may be kept is asked for with a condition, and stands where it answers 304. An HTTP cache from a
+library would keep a body before its reader has said whether it is of use, and without a bound on the memory.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import re
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 import httpx
 import stamina
 
+from services.sources.deadline import FIRST_SECONDS, Deadline
+from services.sources.kept import Shelf, may_keep
+
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Hashable, Mapping
+    from datetime import timedelta
+
+    from services.sources.kept import Kept
 
 OK = 200
+NOT_MODIFIED = 304
 SERVER_FAULT = 500
-DEADLINE = timedelta(seconds=20)
-LONGEST_WAIT = timedelta(hours=24)
+CONNECT_S = 3.0  # one lost packet is sent again after a second
 LARGEST_BODY = 4 * 1024 * 1024  # fifty years of days; once read, a body may take a hundred times its size
 GZIP = "gzip"
 
@@ -49,11 +56,15 @@ class UnreachedError(Exception):
     """No whole answer came back; the text says why and what to look at."""
 
 
+class HungError(UnreachedError):
+    """The time was up: everyone who asks such a server waits for it in vain."""
+
+
 class HttpClient:
     """One connection pool for all vendors; `aclose` ends it.
 
-    `deadline` is for one `get` with all its retries. `transport` stands in for the network, and `sleep` for the time
-    that a vendor's limits make its calls wait.
+    `deadline` is for one `get` with all its retries; an answer that comes, but slowly, has longer. `transport` stands
+    in for the network, and `sleep` for the time that a vendor's limits make its calls wait.
     """
 
     def __init__(
@@ -61,17 +72,17 @@ class HttpClient:
         *,
         transport: httpx.AsyncBaseTransport | None = None,
         user_agent: str = "MinerPulse",
-        deadline: timedelta = DEADLINE,
+        deadline: timedelta = FIRST_SECONDS,
         largest_body: int = LARGEST_BODY,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self.sleep = sleep
-        self._deadline, self._largest_body = deadline, largest_body
+        self.sleep, self.deadline = sleep, deadline
+        self._largest_body, self._shelf = largest_body, Shelf()
         self._retrying = stamina.AsyncRetryingCaller(attempts=3, timeout=None, wait_initial=0.2, wait_max=2.0)
         self._client = httpx.AsyncClient(
             transport=transport,
             headers={"User-Agent": user_agent, "Accept": "application/json", "Accept-Encoding": GZIP},
-            timeout=httpx.Timeout(10.0, connect=5.0),
+            timeout=httpx.Timeout(FIRST_SECONDS.total_seconds(), connect=CONNECT_S),
         )
 
     async def aclose(self) -> None:
@@ -85,15 +96,18 @@ class HttpClient:
         headers: Mapping[str, str] | None = None,
         turn: Callable[[], Awaitable[None]] = at_once,
     ) -> bytes:
-        """GET the body of a 200. Raises RefusedError and UnreachedError, after retries where they may help.
+        """GET the body of a 200, or the one kept where the server says that it still stands.
 
-        `turn` is awaited before each try, and what it raises ends the call.
+        Raises RefusedError and UnreachedError, after retries where they may help. `turn` is awaited before each try,
+        and what it raises ends the call; the deadline does not run meanwhile.
         """
+        seconds = self.deadline.total_seconds()
         try:
-            async with asyncio.timeout(self._deadline.total_seconds()):
-                return await self._retrying(_may_pass, self._get_once, url, params, headers, turn)
+            async with asyncio.timeout(seconds) as timeout:
+                deadline = Deadline(timeout, asyncio.get_running_loop().time() + seconds)
+                return await self._retrying(_may_pass, self._get_once, url, params, headers or {}, turn, deadline)
         except (TimeoutError, httpx.TimeoutException) as error:
-            raise UnreachedError("gave no answer in time; check this machine's network and proxy") from error
+            raise HungError("gave no answer in time; check this machine's network and proxy") from error
         except httpx.DecodingError as error:
             raise UnreachedError("sent an answer that cannot be unpacked; it will be asked again") from error
         except (httpx.RequestError, httpx.InvalidURL) as error:
@@ -101,30 +115,54 @@ class HttpClient:
                 "could not be reached; check its address, and this machine's network and proxy"
             ) from error
 
+    def forget(self, url: str, params: Mapping[str, str | int], headers: Mapping[str, str] | None = None) -> None:
+        """Keep the body of this call no longer: it was of no use, and is to be sent anew."""
+        self._shelf.drop(_key(url, params, headers or {}))
+
     async def _get_once(
         self,
         url: str,
         params: Mapping[str, str | int],
-        headers: Mapping[str, str] | None,
+        headers: Mapping[str, str],
         turn: Callable[[], Awaitable[None]],
+        deadline: Deadline,
     ) -> bytes:
-        await turn()
-        async with self._client.stream("GET", url, params=params, headers=headers) as response:
-            body = await self._body(response)
+        with deadline.standing_still():
+            await turn()
+        key = _key(url, params, headers)
+        kept = self._shelf.get(key)
+        asked = {**headers, **(kept.conditions if kept else {})}
+        async with self._client.stream("GET", url, params=params, headers=asked) as response:
+            body = await self._body(response, deadline)
+        return self._settle(key, kept, response, body)
+
+    def _settle(self, key: Hashable, kept: Kept | None, response: httpx.Response, body: bytes) -> bytes:
+        """Give the body that stands: the one that came, or the kept one where the server confirms it."""
+        if kept and response.status_code == NOT_MODIFIED:
+            if not may_keep(response.headers):
+                self._shelf.drop(key)
+            return kept.body
         if response.status_code != OK:
             raise RefusedError(response.status_code, body, response.headers.get("Retry-After"))
+        self._shelf.put(key, body, response.headers)
         return body
 
-    async def _body(self, response: httpx.Response) -> bytes:
+    async def _body(self, response: httpx.Response, deadline: Deadline) -> bytes:
         """Read the body as far as a price list may reach; packed more than once, a few bytes could fill the memory."""
         if response.headers.get("Content-Encoding", GZIP) != GZIP:
             raise UnreachedError("sent an answer that is packed as nobody asked; it will be asked again")
-        body = bytearray()
+        body, came = bytearray(), 0
         async for chunk in response.aiter_bytes():
             body += chunk
+            deadline.came(response.num_bytes_downloaded - came)
+            came = response.num_bytes_downloaded
             if len(body) > self._largest_body:
                 raise UnreachedError(f"sent more than {self._largest_body:,} bytes, which no price list needs")
         return bytes(body)
+
+
+def _key(url: str, params: Mapping[str, str | int], headers: Mapping[str, str]) -> Hashable:
+    return url, tuple(sorted(params.items())), tuple(sorted(headers.items()))
 
 
 def _may_pass(error: Exception) -> bool:
@@ -132,22 +170,3 @@ def _may_pass(error: Exception) -> bool:
     if isinstance(error, RefusedError):
         return error.status >= SERVER_FAULT and error.retry_after is None
     return isinstance(error, httpx.TimeoutException | httpx.NetworkError | httpx.RemoteProtocolError)
-
-
-def retry_after(header: str | None, now: datetime) -> timedelta | None:
-    """Read a Retry-After header, in seconds or as a date; None where it names no time to come. At most 24 h."""
-    if header is None:
-        return None
-    if re.fullmatch(r"\d{1,9}", header.strip(), re.ASCII):
-        wish = timedelta(seconds=int(header))
-    else:
-        wish = (_http_date(header) or now) - now
-    return min(wish, LONGEST_WAIT) if wish > timedelta(0) else None
-
-
-def _http_date(text: str) -> datetime | None:
-    try:
-        at = parsedate_to_datetime(text)
-    except (ValueError, OverflowError):
-        return None
-    return at if at.tzinfo else at.replace(tzinfo=UTC)

@@ -50,14 +50,26 @@ class _Message(Wire):
     error_message: str = ""
 
 
-class _Status(Wire):
+class Status(Wire):
+    """What Nasdaq says of its own answer; an error comes with HTTP's status 200, and stands here."""
+
     r_code: int
     b_code_message: Annotated[tuple[_Message, ...], Field(fail_fast=True)] | None = None
+
+    @property
+    def complaint(self) -> str:
+        """Its words, empty where there are none."""
+        return " ".join(message.error_message for message in self.b_code_message or ())
+
+    @property
+    def unknown(self) -> bool:
+        """Whether there is no such symbol of the kind that was asked for."""
+        return "not exist" in self.complaint.lower()
 
 
 class _Body(Wire):
     data: _Data | None
-    status: _Status
+    status: Status
 
 
 class Nasdaq:
@@ -82,16 +94,15 @@ class Nasdaq:
         """Fetch the closes of finished sessions from `since` on; the symbol is looked for among ETFs, then shares."""
         kinds = [self._kinds[symbol]] if symbol in self._kinds else ["etf", "stocks"]
         for kind in kinds:
-            data = await self._history(symbol, kind, since)
-            if data is not None:
+            rows = await self._history(symbol, kind, since)
+            if rows is not None:
                 self._kinds[symbol] = kind
-                rows = self._by_day(data, symbol)
                 return EquityPrices(closes=final_closes(symbol, self.name, rows, since, self._clock.now()), quote=None)
         raise self._vendor.error(
             symbol, f"knows no symbol {symbol}; check its spelling, and whether it was renamed", retryable=False
         )
 
-    async def _history(self, symbol: Symbol, kind: str, since: date) -> _Data | None:
+    async def _history(self, symbol: Symbol, kind: str, since: date) -> dict[date, float] | None:
         params: dict[str, str | int] = {
             "assetclass": kind,
             "fromdate": f"{since}",
@@ -105,19 +116,18 @@ class Nasdaq:
             read=lambda body: self._read(body, symbol),
         )
 
-    def _read(self, body: bytes, symbol: Symbol) -> _Data | None:
-        """Take the data about this symbol; None where there is no such symbol of that kind."""
+    def _read(self, body: bytes, symbol: Symbol) -> dict[date, float] | None:
+        """Take the closes of this symbol; None where there is no such symbol of that kind."""
         answer = _Body.model_validate_json(body)
         status, data = answer.status, answer.data
         if status.r_code != FINE or data is None:
-            words = " ".join(message.error_message for message in status.b_code_message or ())
-            if "not exist" in words.lower():
+            if status.unknown:
                 return None
             retryable = status.r_code >= DOWN or status.r_code == FINE
-            raise self._vendor.error(symbol, f"refused the request: “{words[:200]}”", retryable=retryable)
+            raise self._vendor.error(symbol, f"refused the request: “{status.complaint[:200]}”", retryable=retryable)
         if data.symbol.upper() != symbol.upper():
             raise self._vendor.error(symbol, f"answered about {data.symbol[:20]} instead", retryable=True)
-        return data
+        return self._by_day(data, symbol)
 
     def _by_day(self, data: _Data, symbol: Symbol) -> dict[date, float]:
         """Read the rows, which are newest first; a day without a price is left out."""

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from pydantic import FailFast, Field, TypeAdapter
 
+from services.domain.actions import Action, Kind
 from services.domain.prices import Quote
 from services.ports import EquityPrices
 from services.sources.daily import final_closes, in_session
@@ -37,6 +38,7 @@ class _Day(Wire):
     date: Instant
     close: Price
     split_factor: Annotated[float, Field(gt=0, lt=BIGGEST_SPLIT, allow_inf_nan=False)] = 1.0
+    div_cash: Annotated[float, Field(allow_inf_nan=False)] = 0.0
 
 
 class _Last(Wire):
@@ -78,25 +80,25 @@ class Tiingo:
         self._clock = clock
 
     async def prices(self, symbol: Symbol, since: date) -> EquityPrices:
-        """Fetch the closes of finished sessions from `since` on, and IEX's last trade of the regular hours.
+        """Fetch closes of finished sessions from `since` on, what was declared, and IEX's last trade of regular hours.
 
         Tiingo sends closes as they were, and closes adjusted for splits and dividends; adjusted for splits alone, as
-        ours are, they are made here. Until the evening of its first day a split is not known.
+        ours are, they are made here. Until the evening of its first day a split or dividend is not known.
         """
         ticker, explain = quote(symbol.lower(), safe=""), partial(_explain, symbol)
         params = {"startDate": f"{since}"}
-        days = await self._vendor.get(
+        days, actions = await self._vendor.get(
             f"/tiingo/daily/{ticker}/prices",
             params,
             symbol=symbol,
-            read=partial(self._read, _DAYS, symbol),
+            read=partial(self._read_days, symbol),
             explain=explain,
         )
         lasts = await self._vendor.get(
             f"/iex/{ticker}", {}, symbol=symbol, read=partial(self._read, _LASTS, symbol), explain=explain
         )
-        closes = final_closes(symbol, self.name, self._adjusted(days, symbol), since, self._clock.now())
-        return EquityPrices(closes=closes, quote=self._quote(lasts, symbol))
+        closes = final_closes(symbol, self.name, days, since, self._clock.now())
+        return EquityPrices(closes=closes, quote=self._quote(lasts, symbol), actions=_since(since, actions))
 
     def _read(self, shape: TypeAdapter[T], symbol: Symbol, body: bytes) -> T:
         """Read a list; an object in its place is a complaint, which comes with status 200 too."""
@@ -106,6 +108,11 @@ class Tiingo:
         if "request allocation" in complaint:
             raise ThrottledError
         raise self._vendor.error(symbol, f"refused the request: “{complaint[:200]}”", retryable=False)
+
+    def _read_days(self, symbol: Symbol, body: bytes) -> tuple[dict[date, float], tuple[Action, ...]]:
+        """Read the closes, adjusted for splits, and what was declared."""
+        days = self._read(_DAYS, symbol, body)
+        return self._adjusted(days, symbol), _actions(days)
 
     def _adjusted(self, days: list[_Day], symbol: Symbol) -> dict[date, float]:
         """Divide each close by the splits after it; a split's factor stands on its first day."""
@@ -124,6 +131,21 @@ class Tiingo:
             if last.ticker.upper() == symbol.upper() and last.last and at and in_session(at, self._clock.now()):
                 return Quote(symbol=symbol, price=last.last, at=at.astimezone(UTC), source="Tiingo IEX")
         return None
+
+
+def _actions(days: list[_Day]) -> tuple[Action, ...]:
+    """Take what stands on its ex-date, oldest first; a dividend is in the shares of that day."""
+    told = [
+        Action(session=day.date.astimezone(UTC).date(), kind=kind, value=value)
+        for day in days
+        for kind, value, nothing in ((Kind.DIVIDEND, day.div_cash, 0.0), (Kind.SPLIT, day.split_factor, 1.0))
+        if value != nothing
+    ]
+    return tuple(sorted(told, key=attrgetter("session")))
+
+
+def _since(since: date, actions: tuple[Action, ...]) -> tuple[Action, ...]:
+    return tuple(one for one in actions if one.session >= since)
 
 
 def _explain(symbol: Symbol, refusal: RefusedError) -> str | None:

@@ -13,7 +13,8 @@ from pydantic import ValidationError
 
 from services.domain.errors import SourceError
 from services.sources.breaker import Breaker
-from services.sources.http import SERVER_FAULT, RefusedError, UnreachedError, retry_after
+from services.sources.dates import retry_after
+from services.sources.http import SERVER_FAULT, HungError, RefusedError, UnreachedError
 from services.sources.pace import PATIENCE, Pace
 
 if TYPE_CHECKING:
@@ -48,8 +49,9 @@ class Vendor:
     are kept to before each call: a short wait is waited, a long one is a SourceError. `throttles` are the statuses
     that mean "too often". `headers` go with each call, and `secrets`, which some of them hold, into no message.
 
-    After five failures in a row that a later call may mend, the vendor is left alone for half a minute; then one call
-    goes through, and where it fails too the pause doubles, up to five minutes. Any other answer ends this.
+    After five failures in a row that a later call may mend, or one call without an answer in time, the vendor is left
+    alone for half a minute; then one call goes through, and where it fails too the pause doubles, up to five minutes.
+    Any other answer ends this.
     """
 
     def __init__(
@@ -92,7 +94,7 @@ class Vendor:
         url, turn = self._base_url + path, partial(self._turn, symbol)
         with self._noted(symbol, *neighbours), self._counted(symbol):
             try:
-                return read(await self._client.get(url, params, self._headers, turn))
+                return self._read(await self._client.get(url, params, self._headers, turn), url, params, read)
             except UnreachedError as error:
                 raise self.error(symbol, str(error), retryable=True) from error
             except RefusedError as refusal:
@@ -110,6 +112,14 @@ class Vendor:
             problem = problem.replace(secret, "…")
         problem = problem if len(problem) <= LONGEST_PROBLEM else f"{problem[:LONGEST_PROBLEM]}…"
         return SourceError(problem, source=self.source, symbol=symbol, retryable=retryable, retry_after=retry_after)
+
+    def _read(self, body: bytes, url: str, params: Mapping[str, str | int], read: Callable[[bytes], T]) -> T:
+        """Read a body; one that is of no use is not kept."""
+        try:
+            return read(body)
+        except Exception:
+            self._client.forget(url, params, self._headers)
+            raise
 
     async def _turn(self, symbol: Symbol) -> None:
         """Wait for a turn within the vendor's limits."""
@@ -151,7 +161,8 @@ class Vendor:
                 self._breaker.answered()
             elif error.retry_after is None:
                 self._last_problem = error.problem
-                self._breaker.failed(self._clock.now())
+                hung = isinstance(error.__cause__, HungError)
+                self._breaker.failed(now, self._clock.now(), hung=hung)
             raise
         self._breaker.answered()
 

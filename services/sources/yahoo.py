@@ -15,6 +15,7 @@ from services.ports import EquityPrices
 from services.sources.daily import NEW_YORK, NOT_NEW_YORK
 from services.sources.vendor import Vendor
 from services.sources.wire import CHEAPEST, DEAREST, EpochSeconds, Price, Wire
+from services.sources.yahoo_events import Events  # noqa: TC001 -- a field, which pydantic reads at run time
 
 if TYPE_CHECKING:
     from datetime import date
@@ -53,6 +54,7 @@ class _Result(Wire):
         tuple[EpochSeconds, ...], Field(fail_fast=True)
     ] = ()  # the key is missing where the window is empty
     indicators: _Indicators
+    events: Events | None = None
 
 
 class _Fault(Wire):
@@ -79,7 +81,7 @@ class Yahoo:
         self._clock = clock
 
     async def prices(self, symbol: Symbol, since: date) -> EquityPrices:
-        """Fetch closes from `since` on and the last trade, in one call; the open session's close is live.
+        """Fetch closes from `since` on, what was declared since, and the last trade; the open session's close is live.
 
         Closes are adjusted for splits, not for dividends: `adjclose` would rewrite history at each dividend.
         """
@@ -112,6 +114,7 @@ class Yahoo:
                 volumes=_volumes(prices, np.array([volume for _close, volume in rows.values()], dtype=np.float64)),
             ),
             quote=self._quote(result.meta, symbol),
+            actions=result.events.actions(since) if result.events else (),
         )
 
     def _result(self, chart: _Chart, symbol: Symbol) -> _Result:

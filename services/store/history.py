@@ -10,45 +10,52 @@ from sqlalchemy import delete, select
 from services.domain.prices import Bars, Closes, Symbol, instant
 from services.ports import Revision
 from services.store import tables
-from services.store.part import Part, insert
+from services.store.actions import day_of, days_since_1970, load_declared, save_declared
+from services.store.part import Part, upsert
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date, datetime, timedelta
 
-    from sqlalchemy import Row, Select, Table
+    from sqlalchemy import Row, Select
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-CHUNK = 5_000  # rows for each statement; the event loop breathes in between
+    from services.domain.actions import Declared
 
 
 class History(Part):
     """Implements HistoryStore."""
 
-    async def save_closes(self, closes: Closes, at: datetime) -> None:
+    async def save_closes(self, closes: Closes, at: datetime, declared: Declared | None = None) -> None:
         """Insert or overwrite session closes by (symbol, source, session), in one transaction.
 
-        A price that takes the place of another is noted as a revision made at `at`.
+        A price that takes the place of another is noted as a revision made at `at`. What the same source has `declared`
+        of the share is saved with them, in place of all that it declared for the days from `declared.since` on.
         """
         rows = _rows_of(closes)
         async with self._database.write() as tx:
-            await _save(tx, tables.revisions, await _revised(tx, closes, rows, at))
-            await _save(tx, tables.closes, rows)
+            await upsert(tx, tables.revisions, await _revised(tx, closes, rows, at))
+            await upsert(tx, tables.closes, rows)
+            await _declare(tx, closes, declared, at)
 
-    async def replace_closes(self, closes: Closes) -> None:
-        """Let session closes take the place of every one of their symbol and source, in one transaction."""
+    async def replace_closes(self, closes: Closes, at: datetime, declared: Declared | None = None) -> None:
+        """Let session closes take the place of every one of their symbol and source, in one transaction.
+
+        What is `declared` is saved with them, as `save_closes` does.
+        """
         columns = tables.closes.c
         ours = (columns.symbol == closes.symbol, columns.source == closes.source)
         async with self._database.write() as tx:
             await tx.execute(delete(tables.closes).where(*ours))
-            await _save(tx, tables.closes, _rows_of(closes))
+            await upsert(tx, tables.closes, _rows_of(closes))
+            await _declare(tx, closes, declared, at)
 
     async def load_closes(self, symbol: Symbol, source: str, since: date) -> Closes:
         """Load one source's session closes from `since` on; empty where there are none."""
         table = tables.closes.c
         rows = await self._load(
             select(table.session_day, table.price, table.volume)
-            .where(table.symbol == symbol, table.source == source, table.session_day >= _day(since))
+            .where(table.symbol == symbol, table.source == source, table.session_day >= days_since_1970(since))
             .order_by(table.session_day)
         )
         days, prices, volumes = zip(*rows, strict=True) if rows else ((), (), ())
@@ -59,6 +66,11 @@ class History(Part):
             source=source,
             volumes=np.array(volumes, np.float64),  # None becomes NaN
         )
+
+    async def load_declared(self, symbol: Symbol, source: str) -> Declared | None:
+        """Load what one source declares of a share; None where nothing was ever saved of that."""
+        async with self._database.read() as tx:
+            return await load_declared(tx, symbol, source)
 
     async def revisions(self, symbol: Symbol, limit: int) -> list[Revision]:
         """List the last revisions of a symbol's closes, newest first."""
@@ -73,7 +85,7 @@ class History(Part):
         priced = zip(seconds, bars.closes.tolist(), strict=True)
         rows = [{**same, "opened_at_s": second, "close": close} for second, close in priced]
         async with self._database.write() as tx:
-            await _save(tx, tables.bars, rows)
+            await upsert(tx, tables.bars, rows)
 
     async def load_bars(self, symbol: Symbol, source: str, interval: timedelta, since: datetime) -> Bars:
         """Load one source's bars that open at or after `since`; empty where there are none."""
@@ -97,6 +109,11 @@ class History(Part):
         async with self._database.read() as tx:
             rows: Sequence[Row[Any]] = (await tx.execute(query)).all()
         return rows
+
+
+async def _declare(tx: AsyncConnection, closes: Closes, declared: Declared | None, at: datetime) -> None:
+    if declared is not None:
+        await save_declared(tx, closes.symbol, declared, at)
 
 
 async def _revised(
@@ -132,30 +149,15 @@ def _rows_of(closes: Closes) -> list[dict[str, Any]]:
     ]
 
 
-async def _save(tx: AsyncConnection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
-    """Insert rows; those whose key is there already take the place of the old ones."""
-    new = insert(tx, table)
-    upsert = new.on_conflict_do_update(
-        index_elements=table.primary_key,
-        set_={column.name: new.excluded[column.name] for column in table.c if not column.primary_key},
-    )
-    for start in range(0, len(rows), CHUNK):
-        await tx.execute(upsert, rows[start : start + CHUNK])
-
-
 def _revision(row: Row[Any]) -> Revision:
     return Revision(
         symbol=Symbol(row.symbol),
         source=row.source,
-        session=np.datetime64(row.session_day, "D").astype(object),
+        session=day_of(row.session_day),
         old=row.old,
         new=row.new,
         at=row.at,
     )
-
-
-def _day(day: date) -> int:
-    return int(np.datetime64(day, "D").astype(np.int64))
 
 
 def _seconds(interval: timedelta) -> int:

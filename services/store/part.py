@@ -7,11 +7,16 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.dialects import postgresql, sqlite
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqlalchemy import ColumnElement, Table
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from services.domain.episode import Channel
     from services.store.engine import Database
+
+
+CHUNK = 5_000  # rows for each statement; the event loop breathes in between
 
 
 class Part:
@@ -24,6 +29,17 @@ class Part:
 def insert(tx: AsyncConnection, table: Table) -> sqlite.Insert | postgresql.Insert:
     """Start an INSERT that can say what to do about a row that is there already."""
     return postgresql.insert(table) if tx.dialect.name == "postgresql" else sqlite.insert(table)
+
+
+async def upsert(tx: AsyncConnection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+    """Insert rows; those whose key is there already take the place of the old ones."""
+    new = insert(tx, table)
+    replacing = new.on_conflict_do_update(
+        index_elements=table.primary_key,
+        set_={column.name: new.excluded[column.name] for column in table.c if not column.primary_key},
+    )
+    for start in range(0, len(rows), CHUNK):
+        await tx.execute(replacing, rows[start : start + CHUNK])
 
 
 def rows_of(table: Table, channel: Channel) -> tuple[ColumnElement[bool], ColumnElement[bool]]:

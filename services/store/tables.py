@@ -1,6 +1,7 @@
 """What is stored, as tables that SQLite and PostgreSQL both keep.
 
 closes, bars            price history by source, keyed so that it loads straight into columns
+actions, declared       dividends and splits by source, and from which day on they are known
 revisions               closes that their source has changed after they were final
 holdings                what funds hold, a row for each position of each day
 rules, rulebook         the rules of every channel with their states, and a number that grows as they change
@@ -56,6 +57,25 @@ closes = Table(
     Column("session_day", Integer, primary_key=True),  # since 1970-01-01
     Column("price", Double, nullable=False),
     Column("volume", Double),
+)
+
+actions = Table(
+    "actions",
+    metadata,
+    Column("symbol", String, primary_key=True),
+    Column("source", String, primary_key=True),
+    Column("session_day", Integer, primary_key=True),  # the ex-date, since 1970-01-01
+    Column("kind", String, primary_key=True),
+    Column("value", Double, nullable=False),  # USD a share of that day, or new shares for one old share
+    Column("noted_at", Instant, nullable=False),
+)
+
+declared = Table(
+    "declared",
+    metadata,
+    Column("symbol", String, primary_key=True),
+    Column("source", String, primary_key=True),
+    Column("since_day", Integer, nullable=False),  # since 1970-01-01
 )
 
 revisions = Table(

@@ -19,11 +19,13 @@ import numpy as np
 import stamina
 
 from services.domain.errors import SourceError
+from services.domain.holdings import Holdings
 from services.domain.network import Network
 from services.domain.prices import Bars, Closes, Quote, Symbol
 from services.ports import EquityPrices
 from services.sources.catalogue import SOURCES, build_crypto, build_equity, build_network
 from services.sources.http import HttpClient
+from services.sources.nasdaq_holdings import NasdaqHoldings
 from tests.fakes.clock import SetClock
 from tests.fakes.garble import garble
 
@@ -86,6 +88,7 @@ OWN = (
     etf("yahoo", "chart", "yahoo_not_found.json"),
     etf("nasdaq", "historical", "nasdaq_historical.json"),
     etf("nasdaq", "historical", "nasdaq_unknown.json"),
+    etf("nasdaq", "company", "nasdaq_holdings.json"),
     etf("alpaca", "stocks/bars", "alpaca_stock_bars.json"),
     etf("alpaca", "trades/latest", "alpaca_stock_trades.json"),
     etf("tiingo", "daily", "tiingo_daily.json"),
@@ -191,7 +194,9 @@ def ask(answer: Answer, client: HttpClient) -> Iterator[Awaitable[object]]:
     """Ask a vendor for all that it has, one thing after the other."""
     clock, symbol = SetClock(answer.at), Symbol(answer.symbol)
     row = next(row for row in SOURCES if row.name == answer.vendor)
-    if answer.symbol == "network":
+    if answer.page == "company":
+        yield NasdaqHoldings(client, clock).top_ten(symbol)
+    elif answer.symbol == "network":
         yield build_network(row.name, client, clock).network()
     elif answer.symbol == "BTC":
         crypto = build_crypto(row.name, client, clock, keys=KEYS)
@@ -204,7 +209,9 @@ def ask(answer: Answer, client: HttpClient) -> Iterator[Awaitable[object]]:
 def check(found: object) -> int:
     """See that every number is a finite one above zero, and every column ascends; count the prices."""
     match found:
-        case EquityPrices(closes=closes, quote=quote):
+        case EquityPrices(closes=closes, quote=quote, actions=actions):
+            if not all(math.isfinite(one.value) for one in actions):
+                raise WrongError(f"{found}")
             return check(closes) + check(quote)
         case Closes(sessions=keys, prices=prices) | Bars(opened_at=keys, closes=prices):
             if not (np.all(np.isfinite(prices) & (prices > 0)) and np.all(keys[1:] > keys[:-1])):
@@ -214,6 +221,8 @@ def check(found: object) -> int:
             _positive(price)
             if at.utcoffset() != timedelta(0):
                 raise WrongError(f"{found}")
+        case Holdings():
+            _positive(found.total)
         case Network():
             _check_network(found)
     return int(found is not None)

@@ -13,10 +13,12 @@ import pytest
 from aiohttp import web
 from pydantic import SecretStr
 
-from bot.doctor import Finding, Verdict, check_clock, examine
+from bot.doctor import Finding, Verdict, check_clock, check_figures, examine
 from bot.settings import Settings
 from bot.standin import serving
 from bot.workspace import Workspace
+from services.domain.hashrate import Report, judge_network
+from services.domain.network import Network
 from tests.bot.conftest import MINERPULSE
 from tests.fakes.clock import SetClock
 
@@ -43,12 +45,32 @@ def yahoo(at: int) -> dict[str, Any]:
     return {"chart": {"result": [result], "error": None}}
 
 
+def network(path: str, now: datetime) -> dict[str, Any]:
+    """What mempool.space and Blockchain.com say of a network whose witness is a third higher."""
+    if "charts" in path:
+        return {"unit": "Hash Rate TH/s", "values": [{"x": int(now.timestamp()) - 86_400, "y": 1.33e9}]}
+    return {
+        "currentHashrate": 1e21,
+        "currentDifficulty": 140e12,
+        "difficultyChange": -2.5,
+        "estimatedRetargetDate": int(now.timestamp() + 86_400) * 1000,
+        "nextRetargetHeight": 977760,
+        "startBlock": 976001,
+        "endBlock": 976144,
+        "totalReward": "46440000000",
+        "totalFee": "1440000000",
+        "fastestFee": 3,
+    }
+
+
 @asynccontextmanager
 async def vendors() -> AsyncIterator[str]:
-    """Yahoo and Coinbase at one address of this machine."""
+    """Yahoo, Coinbase and both sources of the network at one address of this machine."""
 
     async def answer(request: web.Request) -> web.Response:
         now = datetime.now(UTC)
+        if "/v1/" in request.path or "charts" in request.path:
+            return web.json_response(network(request.path, now))
         if "chart" in request.path:
             return web.json_response(yahoo(int(now.timestamp())))
         return web.json_response({"price": "87412.50", "time": f"{now:%Y-%m-%dT%H:%M:%S.%fZ}"})
@@ -78,7 +100,8 @@ async def healthy(clean: Path) -> AsyncIterator[Settings]:
             database_url=f"sqlite:///{clean / 'desk.db'}",
             etf_sources=("yahoo",),
             crypto_sources=("coinbase",),
-            source_urls={"yahoo": url, "coinbase": url},
+            network_sources=("mempool", "blockchain"),
+            source_urls=dict.fromkeys(("yahoo", "coinbase", "mempool", "blockchain"), url),
         )
 
 
@@ -94,6 +117,9 @@ async def test_where_all_is_well_every_check_is_ok(healthy: Settings) -> None:
             "database",
             "ETF source Yahoo",
             "crypto source Coinbase",
+            "network source mempool.space",
+            "network source Blockchain.com",
+            "bitcoin network",
             "Slack token",
             "Slack scopes",
             "Slack requests",
@@ -103,6 +129,8 @@ async def test_where_all_is_well_every_check_is_ok(healthy: Settings) -> None:
     )
     assert findings["ETF source Yahoo"].found.startswith("WGMI at 24.31, ")
     assert findings["crypto source Coinbase"].found.startswith("BTC at 87,412.50, ")
+    assert findings["network source mempool.space"].found.startswith("hash rate 1,000 EH/s, 0 s old; answered in ")
+    assert findings["network source Blockchain.com"].found.startswith("hash rate 1,330 EH/s, 24 h old; answered in ")
     assert findings["Slack token"].found == "Rehearsal, as minerpulse"
     assert findings["Slack requests"].found == "over HTTP, checked with the signing secret"
 
@@ -132,6 +160,13 @@ async def test_where_all_is_well_every_check_is_ok(healthy: Settings) -> None:
             id="crypto",
         ),
         pytest.param(
+            {"source_urls": {"mempool": NOWHERE}},
+            "network source mempool.space",
+            "mempool.space on network",
+            "MINERPULSE_NETWORK_SOURCES",
+            id="network",
+        ),
+        pytest.param(
             {"slack_bot_token": SecretStr("xoxb-other")},
             "Slack token",
             "Slack answers “invalid_auth”",
@@ -153,6 +188,39 @@ async def test_one_failure_leaves_the_other_checks_standing(
     assert [finding.check for finding in failed] == [check]
     assert told in failed[0].found
     assert next_step in failed[0].next_step
+
+
+async def test_the_network_is_told_with_its_verdict(healthy: Settings) -> None:
+    found_now = (await found(healthy))["bitcoin network"].found
+    told = (
+        r"difficulty 140\.00 T, hash rate 1,000 EH/s, next retarget −2\.5% on \w{3} \d+ \w{3} \d\d:\d\d New York; "
+        r"degraded: the hash rate of Blockchain\.com is 33% above the hash rate of mempool\.space"
+    )
+    assert re.fullmatch(told, found_now)
+
+
+async def test_figures_that_contradict_each_other_fail_with_what_to_do() -> None:
+    now = datetime(2026, 11, 17, tzinfo=UTC)
+    network = Network(at=now, source="mempool.space", hashrate=1e18, difficulty=140e12)
+    judged = judge_network([Report(network=network)], now)
+    assert judged is not None
+    finding = check_figures(judged)
+    assert finding.verdict is Verdict.FAIL
+    assert "suspect: what the difficulty of mempool.space implies is 1,002.2 times the hash rate" in finding.found
+    assert finding.next_step.startswith("Do not rely on these figures")
+
+
+async def test_where_no_source_of_the_network_answers_there_are_no_figures(healthy: Settings) -> None:
+    findings = await found(healthy, source_urls=healthy.source_urls | {"mempool": NOWHERE, "blockchain": NOWHERE})
+    assert (Verdict.SKIP, "needs a source that answers") == (
+        findings["bitcoin network"].verdict,
+        findings["bitcoin network"].found,
+    )
+
+
+async def test_a_simulated_market_asks_nobody_about_the_network(healthy: Settings) -> None:
+    findings = await found(healthy, etf_sources=("simulated",), crypto_sources=("simulated",))
+    assert [Verdict.SKIP] == [finding.verdict for check, finding in findings.items() if "network" in check]
 
 
 async def test_without_a_token_that_works_its_other_checks_are_left_out(healthy: Settings) -> None:
@@ -223,7 +291,9 @@ async def test_the_command_tells_the_same_as_json_and_never_a_secret(healthy: Se
             "MINERPULSE_SLACK_API_URL": healthy.slack_api_url,
             "MINERPULSE_ETF_SOURCES": "yahoo",
             "MINERPULSE_CRYPTO_SOURCES": "coinbase",
-            "MINERPULSE_SOURCE_URLS": f"yahoo={healthy.source_urls['yahoo']} coinbase={NOWHERE}",
+            "MINERPULSE_SOURCE_URLS": " ".join(
+                f"{name}={url}" for name, url in (healthy.source_urls | {"coinbase": NOWHERE}).items()
+            ),
         },
         cwd=clean,
         stdout=asyncio.subprocess.PIPE,

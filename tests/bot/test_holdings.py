@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
     from tests.bot.conftest import Ran
 
@@ -17,6 +19,36 @@ HEADER = "Ticker,Name,Weight,Shares,Market Value"
 IREN, HUT = 'IREN US,IREN Ltd,60%,"1,000",$60', "HUT CN,Hut 8 Corp,38.5%,10.25,"
 CASH = ",Cash [USD],-0.5%,,"
 SUMMARY = "The weights add up to 98.00%, −0.50% of it cash; 2.00% is missing to 100%."
+
+
+TOP_TEN = (Path(__file__).parents[1] / "responses" / "nasdaq_holdings.json").read_bytes()
+
+
+class Nasdaq(BaseHTTPRequestHandler):
+    """Answers each request for the holdings of WGMI and of BITQ, as of 7 July."""
+
+    def do_GET(self) -> None:
+        fund = self.path.split("/")[3].upper()
+        known = fund in {"WGMI", "BITQ"} and self.path.endswith("/holdings?assetclass=etf")
+        body = TOP_TEN.replace(b'"asOf": null', b'"asOf": "07/07/2026"').replace(b"WGMI", fund.encode())
+        self.send_response(200 if known else 404)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Keep quiet."""
+
+
+@pytest.fixture
+def _nasdaq(clean: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:  # noqa: ARG001 -- before the settings
+    """Nasdaq on this machine, which knows the three largest holdings."""
+    with HTTPServer(("127.0.0.1", 0), Nasdaq) as server:
+        serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        serving.start()
+        monkeypatch.setenv("MINERPULSE_SOURCE_URLS", f"nasdaq=http://127.0.0.1:{server.server_port}")
+        yield
+        server.shutdown()
+        serving.join()
 
 
 def save(folder: Path, *rows: str, header: str = HEADER) -> Path:
@@ -53,6 +85,7 @@ def test_the_document_has_every_number(minerpulse: Callable[..., Ran], clean: Pa
         "fund": "WGMI",
         "as_of": "2026-07-07",
         "source": "wgmi.csv",
+        "whole": True,
         "total": 0.6,
         "cash": 0.0,
         "unexplained": 0.4,
@@ -142,3 +175,61 @@ def test_a_day_before_the_first_holdings_has_none(minerpulse: Callable[..., Ran]
         "",
         "No holdings of WGMI are known for 2026-07-06; the first are of 2026-07-07. Import older ones.\n",
     )
+
+
+FETCHED = (
+    "{fund} as of 2026-07-07, from Nasdaq (top 10 only). The 3 largest add up to 31.86% and are not the whole fund."
+)
+
+
+@pytest.mark.usefixtures("_nasdaq")
+def test_the_largest_holdings_are_fetched_and_listed_as_what_they_are(minerpulse: Callable[..., Ran]) -> None:
+    assert (0, f"{FETCHED.format(fund='WGMI')}\n", "") == minerpulse("holdings", "fetch")
+    ran = minerpulse("holdings", "list")
+    assert [line.rstrip() for line in ran.out.splitlines()] == [
+        "WGMI holdings as of 2026-07-07, from Nasdaq (top 10 only)",
+        "",
+        "Ticker  Name                             Weight  Shares",
+        "IREN    IREN Limited Ordinary Shares     18.36%       –",
+        "CIFR    Cipher Mining Inc. Common Stock  12.00%       –",
+        "cash    US Dollars                        1.50%       –",
+        "",
+        "The 3 largest add up to 31.86% and are not the whole fund.",
+    ]
+    assert json.loads(minerpulse("holdings", "list", "--json").out)["whole"] is False
+
+
+@pytest.mark.usefixtures("_nasdaq")
+def test_another_fund_is_fetched_and_listed_by_its_name(minerpulse: Callable[..., Ran]) -> None:
+    assert f"{FETCHED.format(fund='BITQ')}\n" == minerpulse("holdings", "fetch", "bitq").out
+    assert minerpulse("holdings", "list").err.startswith("No holdings of WGMI are known. ")
+    assert json.loads(minerpulse("holdings", "list", "BITQ", "--json").out)["fund"] == "BITQ"
+
+
+@pytest.mark.usefixtures("_nasdaq")
+def test_a_whole_import_of_the_day_stays_and_takes_the_place_of_what_was_fetched(
+    minerpulse: Callable[..., Ran], clean: Path
+) -> None:
+    minerpulse("holdings", "fetch")
+    again = minerpulse("holdings", "fetch")
+    assert again.out.endswith(" They replace those that were fetched before.\n")
+    minerpulse("holdings", "import", save(clean, IREN, HUT), "--as-of", "2026-07-07")
+    assert minerpulse("holdings", "fetch") == (
+        1,
+        "",
+        (
+            "The holdings of WGMI on 2026-07-07 are known in full, from wgmi.csv. The top 10 would take their place "
+            "and were not stored; nothing is to be done.\n"
+        ),
+    )
+    document = json.loads(minerpulse("holdings", "list", "--json").out)
+    assert (document["source"], len(document["holdings"])) == ("wgmi.csv", 2)
+
+
+@pytest.mark.usefixtures("_nasdaq")
+def test_a_fund_that_cannot_be_fetched_is_told_with_what_to_do(minerpulse: Callable[..., Ran]) -> None:
+    ran = minerpulse("holdings", "fetch", "XYZ")
+    assert (ran.code, ran.out) == (1, "")
+    assert "Nasdaq on XYZ: answered 404 Not Found" in ran.err
+    assert len(ran.err.splitlines()) == 1
+    assert minerpulse("holdings", "fetch", "W G").err.endswith("write it as in WGMI or BTC.\n")

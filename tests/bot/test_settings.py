@@ -124,6 +124,7 @@ def test_half_configured_slack_is_refused_with_what_is_missing(
         pytest.param(
             "MINERPULSE_CRYPTO_SOURCES", "kraken simulated", "simulated prices stand alone", id="half-made-up"
         ),
+        pytest.param("MINERPULSE_NETWORK_SOURCES", "yahoo", "'mempool' or 'blockchain'", id="network-source"),
         pytest.param("MINERPULSE_SOURCE_URLS", "yahoo=finance", "it is not a web address", id="address"),
         pytest.param("MINERPULSE_SOURCE_URLS", "http://127.0.0.1", "it is no list of addresses", id="address-of-whom"),
         pytest.param("MINERPULSE_LOG_LEVEL", "loud", "'DEBUG', 'INFO', 'WARNING' or 'ERROR'", id="level"),
@@ -195,10 +196,11 @@ def test_slack_is_called_at_a_folder_however_it_is_written(monkeypatch: pytest.M
 def test_the_sources_to_choose_from_are_those_of_the_table() -> None:
     choice = {
         name: set(get_args(get_args(Settings.model_fields[name].annotation)[0]))
-        for name in ("etf_sources", "crypto_sources")
+        for name in ("etf_sources", "crypto_sources", "network_sources")
     }
     assert {row.name for row in SOURCES if row.equity} == choice["etf_sources"]
     assert {row.name for row in SOURCES if row.crypto} == choice["crypto_sources"]
+    assert {row.name for row in SOURCES if row.network} == choice["network_sources"]
 
 
 def test_the_keys_are_those_of_the_table(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,11 +13,13 @@ import httpx
 import numpy as np
 from aiohttp import web
 
+from services.domain.actions import Declared
 from services.domain.prices import Bars, Closes, Symbol
 from services.history import History
 from services.sources.bitstamp import Bitstamp
 from services.sources.coinbase import Coinbase
-from services.sources.http import DEADLINE, HttpClient
+from services.sources.deadline import FIRST_SECONDS
+from services.sources.http import HttpClient
 from services.sources.nasdaq import Nasdaq
 from services.sources.yahoo import Yahoo
 from tests.fakes.floor import YESTERDAY, Floor, trading_floor
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
 BTC, WGMI = Symbol("BTC"), Symbol("WGMI")
 HOUR = timedelta(hours=1)
 SEEDED = 100  # sessions, and days of bars, that each source told before: enough for beta and for what is unusual
-SHORT = timedelta(milliseconds=50)
+SHORT = timedelta(seconds=1)  # long enough for a request to be under way on a busy machine
 
 
 async def cut(request: web.Request) -> web.StreamResponse:
@@ -59,7 +61,7 @@ async def drip(request: web.Request) -> web.StreamResponse:
     await response.prepare(request)
     while True:
         await response.write(b" ")
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.02)
 
 
 async def web_page(_request: web.Request) -> web.StreamResponse:
@@ -106,7 +108,7 @@ class Counter:
     def fail(self, fault: Fault | None) -> None:
         """Fail from now on, or no longer; a client of one who never answers gives up soon."""
         self.fault = fault
-        self.client._deadline = SHORT if fault in {hang, drip} else DEADLINE  # noqa: SLF001 -- no test may last
+        self.client.deadline = SHORT if fault in {hang, drip} else FIRST_SECONDS
 
     async def open(self) -> None:
         """Serve, at the same port as before."""
@@ -190,7 +192,8 @@ async def _seed(floor: Floor) -> None:
     closes, hours = [tell.etf_close(day) for day in days.astype(object)], [tell.crypto_at(at + HOUR) for at in begun]
     for source in ("Yahoo", "Nasdaq"):
         told = Closes(symbol=WGMI, sessions=days, prices=np.array(closes), source=source)
-        await floor.store.save_closes(told, datetime(2026, 3, 4, tzinfo=UTC))
+        none = Declared(source=source, since=days[0].astype(object))
+        await floor.store.save_closes(told, datetime(2026, 3, 4, tzinfo=UTC), none)
     for source in ("Coinbase", "Bitstamp"):
         await floor.store.save_bars(
             Bars(symbol=BTC, interval=HOUR, opened_at=opened, closes=np.array(hours), source=source)

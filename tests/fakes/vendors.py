@@ -42,7 +42,9 @@ class Vendors:
     """A calm market: the ETF near 20 dollars from `etf_begins` on, bitcoin near 50,000, until a test moves them.
 
     `etf_moves` overrides closes by session, `etf_last` is the last trade of an open session, and `crypto_moves` sets
-    bitcoin's price from an instant on. `faults` maps a vendor to what it answers instead, in turn; None lets one pass.
+    bitcoin's price from an instant on. `faults` maps a vendor, or `coinbase ticker` for that page alone, to what it
+    answers instead, in turn; None lets one pass. `dividends` (USD a share of today) and `splits` (new and old shares)
+    are what Yahoo declares, by their ex-dates.
     `tilts` has the factor by which a vendor's prices are wrong from now on, `own` the close that it alone has. On the
     sessions in `shut` nobody trades the ETF.
     """
@@ -58,6 +60,8 @@ class Vendors:
     faults: dict[str, list[httpx.Response | None]] = field(default_factory=dict)
     tilts: dict[str, float] = field(default_factory=dict)
     own: dict[tuple[str, date], float] = field(default_factory=dict)
+    dividends: dict[date, float] = field(default_factory=dict)
+    splits: dict[date, tuple[float, float]] = field(default_factory=dict)
     requests: list[httpx.Request] = field(default_factory=list)
 
     def client(self) -> HttpClient:
@@ -85,7 +89,8 @@ class Vendors:
     def answer(self, request: httpx.Request) -> httpx.Response:
         self.requests.append(request)
         vendor = HOSTS[request.url.host]
-        fault = self.faults[vendor].pop(0) if self.faults.get(vendor) else None
+        page = f"{vendor} {request.url.path.rsplit('/', 1)[-1]}"
+        fault = next((self.faults[name].pop(0) for name in (page, vendor) if self.faults.get(name)), None)
         if fault is not None:
             return fault
         answers = {
@@ -133,7 +138,18 @@ class Vendors:
         if self.last_trade_known:
             meta |= {"regularMarketPrice": last[0], "regularMarketTime": int(last[1].timestamp())}
         result = {"meta": meta, "timestamp": stamps, "indicators": {"quote": [{"close": closes}]}}
-        return {"chart": {"result": [result], "error": None}}
+        return {"chart": {"result": [result | self._events(since)], "error": None}}
+
+    def _events(self, since: date) -> dict[str, object]:
+        """What Yahoo declares from a day to this moment; without any there is no such part."""
+        today = CALENDAR.state(self.clock.at).session
+        paid = {_opening(day): amount for day, amount in self.dividends.items() if since <= day <= today}
+        split = {_opening(day): ratio for day, ratio in self.splits.items() if since <= day <= today}
+        events = {
+            "dividends": {f"{at}": {"date": at, "amount": amount} for at, amount in paid.items()},
+            "splits": {f"{at}": {"date": at, "numerator": new, "denominator": old} for at, (new, old) in split.items()},
+        }
+        return {"events": {name: told for name, told in events.items() if told}} if paid or split else {}
 
     def _rows(self, request: httpx.Request) -> dict[str, object]:
         """Nasdaq's closes, newest first."""
@@ -191,3 +207,8 @@ class Vendors:
         tilt = self.tilts.get("coinbase", 1.0)
         rows = [[at, 1.0, 1.0, 1.0, tilt * self._close_of(at, step), 1.0] for at in opened]
         return rows[::-1]
+
+
+def _opening(day: date) -> int:
+    """The instant at which a session opens, in seconds since 1970."""
+    return int(CALENDAR.opens_at[np.searchsorted(CALENDAR.days, np.datetime64(day))].astype(np.int64))

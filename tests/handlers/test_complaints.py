@@ -10,6 +10,7 @@ from services.domain import errors
 from services.domain.errors import (
     ConflictError,
     DeliveryError,
+    HoldingsKnownError,
     MarketShutError,
     MessageGoneError,
     MessageRefusedError,
@@ -82,6 +83,11 @@ CASES = [
         SettingsError("SLACK_BOT_TOKEN is missing"),
         "MinerPulse is not set up correctly; whoever runs it finds the reason in its log.",
         id="settings",
+    ),
+    pytest.param(
+        HoldingsKnownError("The holdings of 2026-03-04 are known in full already."),
+        "The holdings of 2026-03-04 are known in full already.",
+        id="holdings that are known",
     ),
     pytest.param(
         PriceFileError(Path("/prices.csv"), "no header", remedy="Add one"),

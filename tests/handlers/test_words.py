@@ -51,6 +51,11 @@ def test_prices_have_as_many_digits_as_they_need(dollars: float, expected: str) 
     assert expected == words.price(dollars)
 
 
+def test_the_network_is_written_in_its_own_units_as_far_as_it_is_known() -> None:
+    assert ["1,012 EH/s", "unknown"] == [words.hashrate(1.0123e21), words.hashrate(None)]
+    assert ["150.25 T", "unknown"] == [words.difficulty(150.25e12), words.difficulty(None)]
+
+
 def test_bitcoin_has_a_name_and_others_their_symbol() -> None:
     assert ["bitcoin", "Bitcoin", "ETH"] == [
         words.name(Symbol("BTC")),

@@ -305,7 +305,7 @@ async def test_the_last_trade_is_asked_for_even_where_bars_cannot_be_had(store: 
     vendors = Vendors(SetClock(IN_SESSION))
     feeds = the_feeds(vendors, store)
     await feeds.coin(BTC, IN_SESSION)
-    vendors.faults["coinbase"] = [httpx.Response(404, json={"message": "NotFound"})]
+    vendors.faults["coinbase candles"] = [httpx.Response(404, json={"message": "NotFound"})]
 
     coin = await feeds.coin(BTC, vendors.clock.advance(timedelta(hours=1)))
 

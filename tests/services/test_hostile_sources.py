@@ -176,6 +176,99 @@ async def test_a_source_that_fails_every_other_call_is_asked_again_at_once(
     assert [] == await fired(street)
 
 
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        pytest.param(answering(403), "answered 403 Forbidden; it turns this machine away", id="403"),
+        pytest.param(answering(404), "check", id="404"),
+        pytest.param(answering(500), "answered 500 Internal Server Error; the fault is on its side", id="500"),
+        pytest.param(answering(503, Retry_After="30"), "answered 503 Service Unavailable", id="503 with its time"),
+    ],
+)
+async def test_sources_that_come_and_go_are_used_while_they_are_there(
+    street: Street, caplog: pytest.LogCaptureFixture, fault: Fault, words: str
+) -> None:
+    """Every other round fails as a whole: no alert, no pause, one line for each failure and one for each recovery."""
+    caplog.set_level("INFO")
+    seen, asked = [], []
+    for step in range(1, 7):
+        for counter in (street.yahoo, street.coinbase):
+            counter.fail(fault if step % 2 else None)
+        await street.floor.tick(BEGIN + 5 * step * MINUTE, 0.0)
+        seen.append(await view(street))
+        street.yahoo.asked.clear()
+        street.coinbase.asked.clear()
+        street.floor.clock.advance(MINUTE / 3)  # sooner than the shortest pause would end
+        await view(street)
+        asked.append((len(street.yahoo.asked), len(street.coinbase.asked)))
+
+    assert [Verdict.DEGRADED, Verdict.OK] * 3 == [one.quoted.verdict for one in seen]
+    assert ["Bitstamp", "Coinbase and Bitstamp"] * 3 == [one.crypto.source for one in seen if one.crypto]
+    assert [2, 0] * 3 == [len(one.problems) for one in seen]
+    assert all(one.live is not None for one in seen)
+    assert [] == await street.floor.desk.history(DESK)
+    assert all(yahoo and coinbase for yahoo, coinbase in asked)
+    for counter in (street.yahoo, street.coinbase):
+        told = lines(caplog, counter)
+        assert ["WARNING", "INFO"] * 3 == [line.split(" ", maxsplit=1)[0] for line in told]
+        assert all(words in line for line in told[::2])
+
+
+async def test_a_round_waits_once_for_sources_that_hang(street: Street, caplog: pytest.LogCaptureFixture) -> None:
+    """At a full hour bars and the last trade are due: both are under way before either is given up."""
+    caplog.set_level("INFO")
+    yahoo, coinbase, hour = street.yahoo, street.coinbase, BEGIN + HOUR
+    await street.floor.tick(hour - MINUTE, 0.0)
+    for counter in (yahoo, coinbase):
+        counter.fail(hang)
+        counter.asked.clear()
+
+    await street.floor.tick(hour, 0.09)
+    seen, first = await view(street), [len(yahoo.asked), *sorted(path.split("?")[0] for path in coinbase.asked)]
+    street.floor.clock.advance(MINUTE / 3)
+    again = await view(street)
+    later = len(yahoo.asked), len(coinbase.asked)
+
+    assert [1, "/products/BTC-USD/candles", "/products/BTC-USD/ticker"] == first
+    assert (1, 2) == later
+    for one in (seen, again):
+        assert one.etf is not None
+        assert one.live is not None
+        assert (20.0, hour - MINUTE, hour - MINUTE) == (one.etf.price, one.etf.at, one.live.at)
+        assert [
+            f"{symbol}: gave no answer in time; check this machine's network and proxy"
+            for symbol in ("Yahoo on WGMI", "Coinbase on BTC")
+        ] == list(one.problems)
+    await street.floor.tick(hour + 2 * MINUTE)
+    aged = await view(street)
+    assert aged.live is not None
+    assert aged.crypto is not None
+    assert (hour - MINUTE, "Bitstamp", hour + 2 * MINUTE) == (aged.live.at, aged.crypto.source, aged.crypto.at)
+    assert Verdict.DEGRADED is aged.quoted.verdict
+    assert [] == await fired(street)
+    assert [1, 1] == [len(lines(caplog, counter)) for counter in (yahoo, coinbase)]
+
+
+async def test_one_look_after_each_pause_tells_when_a_source_hangs_no_longer(street: Street) -> None:
+    yahoo, coinbase, hour = street.yahoo, street.coinbase, BEGIN + HOUR
+    for counter in (yahoo, coinbase):
+        counter.fail(hang)
+    asked = []
+    for step in range(5):
+        yahoo.asked.clear()
+        coinbase.asked.clear()
+        await street.floor.tick(hour + step * MINUTE, 0.09)
+        asked.append((len(yahoo.asked), len(coinbase.asked)))
+    for counter in (yahoo, coinbase):
+        counter.fail(None)
+
+    await street.floor.tick(hour + 10 * MINUTE, 0.09)
+
+    assert [(1, 2), (1, 1), (1, 1), (0, 0), (1, 1)] == asked  # pauses of 30 s, 1 min, 2 min
+    assert () == (await view(street)).problems
+    assert [Side.ABOVE] == await fired(street)
+
+
 async def test_an_etf_answer_of_yesterday_under_todays_stamp_is_not_believed(
     street: Street, caplog: pytest.LogCaptureFixture
 ) -> None:

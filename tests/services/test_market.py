@@ -224,7 +224,7 @@ async def test_the_gap_is_over_when_the_etf_trades_again(market: Market, vendors
 
 
 async def test_without_a_bitcoin_quote_there_is_no_gap(market: Market, vendors: Vendors) -> None:
-    vendors.faults["coinbase"] = [None] * 65 + [httpx.Response(404, json={"message": "NotFound"})] * 9
+    vendors.faults["coinbase ticker"] = [httpx.Response(404, json={"message": "NotFound"})] * 9
     view = await look(market, vendors, CLOSE + timedelta(hours=1))
 
     assert view.observe(parse_rule("gap 5%")).reason == "no bitcoin price since the close, or no beta"
@@ -289,9 +289,9 @@ async def test_a_close_waits_for_the_bitcoin_bar_that_ends_with_it(market: Marke
     vendors.crypto_moves = {CLOSE - timedelta(minutes=30): 60_000.0}
     down = httpx.Response(404, json={"message": "NotFound"})
 
-    vendors.faults["coinbase"] = [down]  # the bars fail, the ticker answers
+    vendors.faults["coinbase candles"] = [down]
     waiting = await look(market, vendors, CLOSE + timedelta(seconds=20))
-    vendors.faults["coinbase"] = [down]
+    vendors.faults["coinbase candles"] = [down]
     dark = await look(market, vendors, CLOSE + timedelta(minutes=31))
     final = await look(market, vendors, CLOSE + timedelta(minutes=32))
 

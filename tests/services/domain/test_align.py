@@ -151,6 +151,25 @@ def test_a_live_row_carries_its_own_instant() -> None:
     assert (live.etf[-1], live.crypto[-1]) == (21.0, 110.0)
 
 
+def test_a_past_can_be_made_fit_for_a_later_price() -> None:
+    hours = {at("2025-11-20T00:00") + timedelta(hours=n): 100.0 for n in range(300)}
+    rows = aligned({HALF_DAY: 20.0, FULL_DAY: 21.0}, crypto_bars(hours))
+
+    carried = rows.carried(etf=0.9, crypto=0.5)
+
+    assert [18.0, 18.9] == pytest.approx(carried.etf.tolist())
+    assert [50.0, 50.0] == carried.crypto.tolist()
+    assert carried.crypto_past is not None
+    assert 50.0 == carried.crypto_past.high
+
+
+def test_a_past_without_earlier_sessions_is_carried_too() -> None:
+    close = at("2025-12-01T21:00")
+    rows = aligned({FULL_DAY: 20.0}, crypto_bars({close - timedelta(hours=1): 100.0}))
+
+    assert rows.carried(etf=1.0, crypto=0.5).crypto_past is None
+
+
 def test_no_closes_at_all_say_so() -> None:
     nothing = Closes(
         symbol=Symbol("WGMI"), sessions=np.array([], dtype="datetime64[D]"), prices=np.array([]), source="hand"

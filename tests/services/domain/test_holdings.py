@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 
 import pytest
 
-from services.domain.holdings import Holding, HoldingKind, Holdings, held_at
+from services.domain.errors import HoldingsKnownError
+from services.domain.holdings import TOP_TEN, Holding, HoldingKind, Holdings, held_at, keep_whole
 from services.domain.prices import Symbol
 
 WGMI = Symbol("WGMI")
@@ -55,3 +57,21 @@ def test_holdings_hold_until_the_next_ones(day: date, expected: date | None) -> 
     found = held_at([of(MAY, 1.0), of(APRIL, 1.0)], day)
 
     assert expected == (found and found.as_of)
+
+
+def test_the_largest_alone_are_not_the_whole_and_do_not_take_its_place() -> None:
+    whole, part = of(MAY, 1.0), replace(of(MAY, 0.6), source=f"Nasdaq ({TOP_TEN})")
+
+    assert (True, False) == (whole.whole, part.whole)
+    with pytest.raises(HoldingsKnownError) as refused:
+        keep_whole([of(APRIL, 1.0), whole], part)
+    assert (
+        "The holdings of WGMI on 2026-05-01 are known in full, from holdings.csv. The top 10 would take their place "
+        "and were not stored; nothing is to be done." == str(refused.value)
+    )
+
+
+def test_the_largest_take_the_place_of_the_largest_and_leave_other_days_and_funds_alone() -> None:
+    part = replace(of(MAY, 0.6), source=f"Nasdaq ({TOP_TEN})")
+
+    keep_whole([of(APRIL, 1.0), replace(of(MAY, 1.0), fund=Symbol("BITQ")), part], part)

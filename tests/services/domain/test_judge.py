@@ -1,8 +1,10 @@
+from collections.abc import Sequence
 from datetime import timedelta
 
 import numpy as np
 import pytest
 
+from services.domain.actions import Action, Declared, Kind, Traded
 from services.domain.judge import Judged, judge_bars, judge_closes, seconded
 from services.domain.prices import Bars, Closes, Symbol
 from services.domain.trust import FULL, Trust, Verdict
@@ -98,6 +100,95 @@ def test_a_session_that_has_no_price_has_nothing_to_be_trusted() -> None:
 
 def test_where_no_witness_is_to_be_had_a_source_is_enough() -> None:
     assert FULL == of_shares(closes("A", 20.0), witnessed=False).trust(np.datetime64(DAYS[0]))
+
+
+def declares(source: str, row: int, value: float, kind: Kind = Kind.DIVIDEND) -> Declared:
+    return Declared(source=source, since=DAYS[0], actions=(Action(session=DAYS[row], kind=kind, value=value),))
+
+
+def with_declared(*declared: Declared, told: Sequence[Closes], traded: Traded | None = None) -> Judged:
+    return judge_closes(Symbol("WGMI"), told, CALENDAR, witnessed=True, declared=declared, traded=traded)
+
+
+def prices(judged: Judged) -> list[float]:
+    assert isinstance(judged.prices, Closes)
+    return [float(price) for price in judged.prices.prices]
+
+
+def test_what_is_believed_is_without_its_dividends_and_what_is_told_is_not() -> None:
+    judged = with_declared(declares("A", 1, 1.0), told=[closes("A", 20.0, 20.0), closes("B", 20.0, 20.0)])
+
+    assert [19.0, 20.0] == prices(judged)
+    assert [20.0, 20.0] == judged.agreed.prices.tolist()
+    assert (["A", "B"], "A and B") == (judged.behind(np.datetime64(DAYS[0])), judged.prices.source)
+    assert 20.0 == judged.last_close
+
+
+def test_a_dividend_of_the_next_session_leaves_the_last_close_as_traded() -> None:
+    judged = with_declared(declares("A", 2, 1.0), told=[closes("A", 20.0, 20.0)])
+
+    assert [20.0, 20.0] == prices(judged)
+    assert (1.0, 0.95) == (judged.carry(DAYS[1]), judged.carry(DAYS[2]))
+    assert [19.0, 19.0] == judged.before(DAYS[2]).prices.tolist()
+
+
+def test_a_coin_has_no_dividend() -> None:
+    judged = judge_bars(Symbol("BTC"), [bars("A", 100.0)], witnessed=True)
+
+    assert (1.0, None) == (judged.carry(DAYS[3]), judged.last_close)
+
+
+def test_an_ex_date_is_noted_and_no_other_session_is() -> None:
+    judged = with_declared(declares("A", 1, 0.11), told=[closes("A", 20.0, 20.0)])
+
+    told = "WGMI went ex-dividend on 2025-11-25: 0.11 USD a share, included in its returns"
+    assert (Trust(reasons=(told,)), FULL) == (judged.noted(DAYS[1]), judged.noted(DAYS[2]))
+
+
+def test_the_return_over_a_split_of_a_lone_source_is_held_until_the_split_is_declared() -> None:
+    told = [closes("A", 20.0, 10.0)]
+
+    alone, declared = with_declared(told=told), with_declared(declares("A", 1, 2.0, Kind.SPLIT), told=told)
+
+    assert [np.datetime64(DAYS[1])] == list(alone.held)
+    assert ({}, [10.0, 10.0]) == (declared.held, prices(declared))
+
+
+def test_the_fall_on_a_large_dividend_of_a_lone_source_is_explained_by_it() -> None:
+    days = session_days("2025-06-02", 80)
+    prices = [20.0 + row % 3 / 10 for row in range(79)] + [16.1]
+    told = Closes(symbol=Symbol("WGMI"), sessions=np.array(days, "datetime64[D]"), prices=np.array(prices), source="A")
+    paid = Action(session=days[-1], kind=Kind.DIVIDEND, value=4.0)
+    both = [Declared(source=source, since=days[0], actions=(paid,)) for source in "AB"]
+
+    alone, explained = with_declared(told=[told]), with_declared(*both, told=[told])
+
+    assert ([np.datetime64(days[-1])], []) == (list(alone.held), list(explained.held))
+
+
+@pytest.mark.parametrize("declarer", ["A", "B"])
+def test_a_source_that_has_adjusted_for_a_split_agrees_with_one_that_has_not(declarer: str) -> None:
+    told = [closes("A", 20.0, 20.0, 10.0), closes("B", 10.0, 10.0, 10.0)]
+
+    judged = with_declared(declares(declarer, 2, 2.0, Kind.SPLIT), told=told)
+
+    assert ({}, [10.0, 10.0, 10.0]) == (judged.held, prices(judged))
+    assert Verdict.OK is judged.trust(np.datetime64(DAYS[0])).verdict
+
+
+def test_on_its_day_a_trade_shows_whether_a_split_is_in_the_closes() -> None:
+    told, split = [closes("A", 20.0, 20.0)], declares("A", 2, 2.0, Kind.SPLIT)
+
+    assert [20.0, 20.0] == prices(with_declared(split, told=told))
+    assert [10.0, 10.0] == prices(with_declared(split, told=told, traded=(DAYS[2], 10.1)))
+
+
+def test_what_is_declared_and_left_out_is_told() -> None:
+    left_out = declares("A", 1, -1.0), declares("A", 1, 0.0, Kind.SPLIT)
+
+    judged = with_declared(*left_out, told=[closes("A", 20.0, 20.0)])
+
+    assert ((), 2) == (judged.actions, len(judged.problems))
 
 
 def test_the_bars_of_venues_are_judged_hour_by_hour() -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from services.domain.align import align
 from services.domain.decide import Change
 from services.domain.prices import WGMI_BTC, Closes, Symbol
-from services.domain.quarantine import held_back, spike
+from services.domain.quarantine import held_back, spike, unexplained_split
 from services.domain.quorum import CLOSES, Agreed, Column, agree
 from services.domain.replay import replay
 from services.domain.rule import parse_rule
@@ -166,6 +166,25 @@ paths = st.lists(
     ),
     max_size=30,
 )
+
+
+@pytest.mark.parametrize(
+    ("price", "reason"),
+    [
+        pytest.param(10.0, "moved by −50.0%, as a 2:1 split would make it", id="2:1"),
+        pytest.param(200.0, "moved by +900.0%, as a 1:10 split would make it", id="1:10"),
+        pytest.param(15.9, None, id="a crash of a fifth"),
+        pytest.param(9.5, None, id="a crash of more than a half"),
+        pytest.param(26.0, None, id="news"),
+        pytest.param(20.1, None, id="nothing much"),
+    ],
+)
+def test_a_trade_that_several_sources_tell_is_held_only_as_a_split_would_make_it(
+    price: float, reason: str | None
+) -> None:
+    expected = reason and f"{reason}, and no such split is declared; the next close will tell"
+
+    assert expected == unexplained_split(20.0, price)
 
 
 def walk(steps: list[tuple[float, int, int]]) -> tuple[Agreed, np.typing.NDArray[np.intp]]:

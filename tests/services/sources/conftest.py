@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -57,6 +58,14 @@ class Line:
 
 async def no_wait(_seconds: float) -> None:
     """Let a vendor's limits pass at once."""
+
+
+async def until(at: float) -> None:
+    """Let everyone else go on until an instant of the event loop's clock, and once at least."""
+    turns = asyncio.get_running_loop()
+    await asyncio.sleep(0)
+    while turns.time() < at:  # noqa: ASYNC110 -- there is no event: time itself is waited for
+        await asyncio.sleep(0)
 
 
 def by_opening(bars: Bars) -> dict[str, float]:

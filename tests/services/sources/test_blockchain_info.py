@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -27,7 +27,12 @@ def blockchain(line: Line, clock: SetClock, client: HttpClient) -> BlockchainInf
 
 async def test_the_last_days_hash_rate_is_read_in_hashes_a_second(blockchain: BlockchainInfo, line: Line) -> None:
     assert (
-        Network(at=datetime(2026, 11, 19, tzinfo=UTC), source="Blockchain.com", hashrate=1.0100000005e21)
+        Network(
+            at=datetime(2026, 11, 19, tzinfo=UTC),
+            source="Blockchain.com",
+            hashrate=1.0100000005e21,
+            lag=timedelta(days=3),
+        )
         == await blockchain.network()
     )
     assert "https://api.blockchain.info/charts/hash-rate?timespan=10days&format=json&sampled=false" == str(

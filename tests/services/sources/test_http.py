@@ -2,14 +2,14 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
-from services.sources.http import HttpClient, RefusedError, UnreachedError, retry_after
-from tests.services.sources.conftest import Reply
+from services.sources.http import HttpClient, HungError, RefusedError, UnreachedError
+from tests.services.sources.conftest import Reply, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from tests.services.sources.conftest import Line
 
 URL = "https://vendor.test/prices"
-NOW = datetime(2026, 11, 20, 18, 0, tzinfo=UTC)
 
 
 async def test_a_body_comes_back_as_it_was_sent(line: Line) -> None:
@@ -85,7 +84,7 @@ async def test_no_answer_within_the_deadline_is_given_up() -> None:
 
     client = HttpClient(transport=httpx.MockTransport(never), deadline=timedelta(0))
 
-    with pytest.raises(UnreachedError, match="gave no answer in time"):
+    with pytest.raises(HungError, match="gave no answer in time"):
         await client.get(URL, {})
 
 
@@ -99,8 +98,97 @@ async def test_a_server_that_sends_byte_by_byte_is_given_up_at_the_deadline_too(
     transport = httpx.MockTransport(lambda _request: httpx.Response(200, stream=Drip()))
     client = HttpClient(transport=transport, deadline=timedelta(microseconds=1))
 
-    with pytest.raises(UnreachedError, match="gave no answer in time"):
+    with pytest.raises(HungError, match="gave no answer in time"):
         await client.get(URL, {})
+
+
+async def test_a_body_that_comes_slowly_is_read_to_its_end() -> None:
+    loop, deadline = asyncio.get_running_loop(), timedelta(seconds=0.5)
+
+    class Slow(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            yield b" " * 64 * 1024  # worth two seconds more
+            await until(begin + 0.6)
+            yield b"{}"
+
+    transport = httpx.MockTransport(lambda _request: httpx.Response(200, stream=Slow()))
+    client = HttpClient(transport=transport, deadline=deadline)
+
+    begin = loop.time()
+    assert b"{}" == (await client.get(URL, {})).strip()
+
+
+async def test_the_wait_for_a_turn_is_not_laid_at_the_servers_door(line: Line) -> None:
+    begin = asyncio.get_running_loop().time()
+
+    async def turn() -> None:
+        await until(begin + 0.02)
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        await HttpClient(transport=line.transport, deadline=timedelta(milliseconds=5)).get(URL, {}, turn=turn)
+
+
+TAGGED = Reply(200, b"[1]", {"ETag": '"v1"'})
+UNCHANGED = Reply(304)
+
+
+async def test_what_still_stands_is_not_sent_again(line: Line) -> None:
+    line.answers(TAGGED, UNCHANGED, Reply(200, b"[2]", {"ETag": '"v2"'}), UNCHANGED)
+    client = HttpClient(transport=line.transport)
+
+    bodies = [await client.get(URL, {"symbol": "WGMI"}) for _call in range(4)]
+
+    assert [b"[1]", b"[1]", b"[2]", b"[2]"] == bodies
+    assert [None, '"v1"', '"v1"', '"v2"'] == [one.headers.get("If-None-Match") for one in line.requests]
+
+
+@pytest.mark.parametrize(
+    ("url", "params", "headers"),
+    [
+        pytest.param(f"{URL}/2", {"symbol": "WGMI"}, {"Authorization": "Token a"}, id="another page"),
+        pytest.param(URL, {"symbol": "MARA"}, {"Authorization": "Token a"}, id="another symbol"),
+        pytest.param(URL, {"symbol": "WGMI"}, {"Authorization": "Token b"}, id="another key"),
+    ],
+)
+async def test_a_kept_body_answers_only_what_was_asked(
+    line: Line, url: str, params: dict[str, str], headers: dict[str, str]
+) -> None:
+    line.answers(TAGGED)
+    client = HttpClient(transport=line.transport)
+    await client.get(URL, {"symbol": "WGMI"}, {"Authorization": "Token a"})
+
+    await client.get(url, params, headers)
+
+    assert "If-None-Match" not in line.requests[-1].headers
+
+
+async def test_a_304_that_nobody_asked_for_is_refused(line: Line) -> None:
+    line.answers(UNCHANGED)
+
+    with pytest.raises(RefusedError, match="304 Not Modified"):
+        await HttpClient(transport=line.transport).get(URL, {})
+
+
+@pytest.mark.parametrize("status", [404, 500])
+async def test_a_failure_in_between_leaves_what_is_kept(line: Line, status: int) -> None:
+    line.answers(TAGGED, *[Reply(status)] * (3 if status == 500 else 1), UNCHANGED)
+    client = HttpClient(transport=line.transport)
+    await client.get(URL, {})
+    with pytest.raises(RefusedError):
+        await client.get(URL, {})
+
+    assert b"[1]" == await client.get(URL, {})
+
+
+async def test_a_server_may_ask_that_a_body_be_kept_no_longer(line: Line) -> None:
+    line.answers(TAGGED, Reply(304, headers={"Cache-Control": "no-store"}), TAGGED)
+    client = HttpClient(transport=line.transport)
+
+    bodies = [await client.get(URL, {}) for _call in range(3)]
+
+    assert [b"[1]"] * 3 == bodies
+    assert [None, '"v1"', None] == [one.headers.get("If-None-Match") for one in line.requests]
 
 
 async def test_a_packed_body_is_unpacked_and_measured_unpacked(line: Line) -> None:
@@ -203,27 +291,3 @@ async def test_a_port_where_nobody_listens_is_told() -> None:
         await client.get(f"http://{host}:{port}/", {})
 
     await client.aclose()
-
-
-@pytest.mark.parametrize(
-    ("header", "expected"),
-    [
-        pytest.param(None, None, id="none"),
-        pytest.param("", None, id="empty"),
-        pytest.param("0", None, id="no-time"),
-        pytest.param("-5", None, id="negative"),
-        pytest.param("1.5", None, id="fraction"),
-        pytest.param("²", None, id="not-a-digit"),
-        pytest.param("soon", None, id="words"),
-        pytest.param(" 30 ", timedelta(seconds=30), id="seconds"),
-        pytest.param("999999999", timedelta(hours=24), id="ages"),
-        pytest.param("9" * 5000, None, id="more-than-a-number"),
-        pytest.param("Fri, 20 Nov 2026 18:00:30 GMT", timedelta(seconds=30), id="date"),
-        pytest.param("Fri, 20 Nov 2026 18:00:30 -0000", timedelta(seconds=30), id="date-without-a-zone"),
-        pytest.param("Fri, 20 Nov 2026 17:59:00 GMT", None, id="past"),
-        pytest.param("Fri, 20 Nov 2099 17:59:00 GMT", timedelta(hours=24), id="far-date"),
-        pytest.param("Fri, 99999999999999999999 Nov 2026 17:59:00 GMT", None, id="a-day-beyond-all-numbers"),
-    ],
-)
-def test_retry_after_is_read_in_both_forms(header: str | None, expected: timedelta | None) -> None:
-    assert expected == retry_after(header, NOW)

@@ -106,6 +106,16 @@ def one_row(**changes: object) -> Reply:
     return history(totalRecords=1, tradesTable={"rows": [{"date": "10/30/2026", "close": "$41.50", **changes}]})
 
 
+async def test_a_part_of_an_answer_is_not_kept_for_the_whole(nasdaq: Nasdaq, line: Line) -> None:
+    part = history(totalRecords=5)
+    line.answers(Reply(200, part.body, {"ETag": '"1"'}), Reply(200, HISTORY))
+
+    await failure(nasdaq)
+    await nasdaq.prices(WGMI, LONG_AGO)
+
+    assert "If-None-Match" not in line.requests[-1].headers
+
+
 @pytest.mark.parametrize(
     "reply",
     [

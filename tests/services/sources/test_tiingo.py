@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
+from services.domain.actions import Kind
 from services.domain.errors import SourceError
 from services.domain.prices import Symbol
 from services.sources.http import HttpClient
@@ -47,6 +48,23 @@ async def test_closes_are_adjusted_for_the_splits_after_them_and_for_nothing_els
         "2026-10-30": 83.0,
     } == pytest.approx(by_day(prices.closes))
     assert "Tiingo" == prices.closes.source
+
+
+async def test_dividends_and_splits_stand_on_their_ex_dates(tiingo: Tiingo, line: Line) -> None:
+    rows = [
+        {"date": "2026-10-28T00:00:00.000Z", "close": 41.0, "divCash": 0.0, "splitFactor": 1.0},
+        {"date": "2026-10-30T00:00:00.000Z", "close": 41.5, "divCash": 0.11, "splitFactor": 2.0},
+        {"date": "2026-10-29T00:00:00.000Z", "close": 80.0, "divCash": 0.3},
+    ]
+    line.answers(Reply(200, json.dumps(rows).encode()), Reply(200, IEX))
+
+    actions = (await tiingo.prices(WGMI, date(2026, 10, 28))).actions
+
+    assert [
+        ("2026-10-29", Kind.DIVIDEND, 0.3),
+        ("2026-10-30", Kind.DIVIDEND, 0.11),
+        ("2026-10-30", Kind.SPLIT, 2.0),
+    ] == [(f"{one.session}", one.kind, one.value) for one in actions]
 
 
 async def test_the_quote_is_iexs_last_trade_and_says_so(tiingo: Tiingo) -> None:
@@ -104,6 +122,7 @@ def day(**changes: object) -> Reply:
             pytest.param(day(close=close), id=f"close-{close}")
             for close in ("41.5", None, True, 0, -1, float("nan"), float("inf"), 1e12)
         ],
+        *[pytest.param(day(divCash=cash), id=f"cash-{cash}") for cash in ("0.1", None, float("nan"), float("inf"))],
         *[pytest.param(day(splitFactor=factor), id=f"split-{factor}") for factor in ("2", None, 0, -1, float("inf"))],
         *[
             pytest.param(day(date=at), id=f"date-{at}")

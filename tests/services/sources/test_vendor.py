@@ -206,6 +206,83 @@ async def test_a_spent_day_is_told_with_its_end_and_nothing_is_asked(line: Line,
     assert await ask(vendor) == [1, 2]
 
 
+async def test_a_spent_day_ends_a_day_after_its_first_call_and_not_at_midnight(line: Line, clock: SetClock) -> None:
+    line.answers(GOOD)
+    vendor = paced(line, clock, Sleeper(clock), Limit(calls=2, per=timedelta(days=1)))
+    clock.at = datetime(2026, 11, 20, 23, 50, tzinfo=UTC)
+    for _call in range(2):
+        await ask(vendor)
+        clock.advance(timedelta(minutes=5))
+
+    waits = []
+    for at in (datetime(2026, 11, 21, 0, 5, tzinfo=UTC), datetime(2026, 11, 21, 23, 39, tzinfo=UTC)):
+        clock.at = at
+        waits.append((await failure(vendor)).retry_after)
+    clock.at = datetime(2026, 11, 21, 23, 50, tzinfo=UTC)
+
+    assert [timedelta(hours=23, minutes=45), timedelta(minutes=11)] == waits
+    assert [1, 2] == await ask(vendor)
+    assert timedelta(minutes=5) == (await failure(vendor)).retry_after
+
+
+async def test_a_vendor_that_hangs_is_left_alone_at_once(vendor: Vendor, line: Line, clock: SetClock) -> None:
+    line.answers(httpx.ReadTimeout("no"))
+    first = await failure(vendor)
+    asked = len(line.requests)
+
+    second = await failure(vendor, MARA)
+
+    assert (None, timedelta(seconds=30)) == (first.retry_after, second.retry_after)
+    assert first.problem == second.problem
+    assert asked == len(line.requests)
+    clock.advance(timedelta(seconds=30))
+    line.answers(GOOD)
+    assert [[1, 2]] * 2 == [await ask(vendor), await ask(vendor, MARA)]
+
+
+async def test_calls_that_hang_side_by_side_are_one_outage(line: Line, clock: SetClock) -> None:
+    async def respond(request: httpx.Request) -> httpx.Response:
+        await asyncio.sleep(0)
+        return line.respond(request)
+
+    client = HttpClient(transport=httpx.MockTransport(respond))
+    vendor = Vendor(client, clock, source="Acme", base_url="https://acme.test", rest=REST)
+    line.answers(httpx.ReadTimeout("no"))
+
+    await asyncio.gather(*(failure(vendor) for _call in range(4)))
+
+    assert 4 * 3 == len(line.requests)
+    assert timedelta(seconds=30) == (await failure(vendor)).retry_after
+    clock.advance(timedelta(seconds=30))
+    await failure(vendor)
+    assert timedelta(seconds=60) == (await failure(vendor)).retry_after
+
+
+async def test_a_body_that_cannot_be_used_is_not_kept(vendor: Vendor, line: Line) -> None:
+    line.answers(Reply(200, b"[1,", {"ETag": '"v1"'}), Reply(200, b"[1, 2]", {"ETag": '"v1"'}), Reply(304))
+
+    await failure(vendor)
+    answers = [await ask(vendor), await ask(vendor)]
+
+    assert [[1, 2]] * 2 == answers
+    assert [None, None, '"v1"'] == [one.headers.get("If-None-Match") for one in line.requests]
+
+
+async def test_a_kept_body_is_read_anew_and_let_go_where_it_can_be_used_no_more(vendor: Vendor, line: Line) -> None:
+    line.answers(Reply(200, b"[1]", {"ETag": '"v1"'}), Reply(304), Reply(200, b"[2]"))
+    await ask(vendor)
+
+    with pytest.raises(SourceError, match="is of yesterday"):
+        await vendor.get("/v1/WGMI", {}, symbol=WGMI, read=lambda _body: _of_yesterday(vendor))
+
+    assert [2] == await ask(vendor)
+    assert "If-None-Match" not in line.requests[-1].headers
+
+
+def _of_yesterday(vendor: Vendor) -> list[int]:
+    raise vendor.error(WGMI, "is of yesterday", retryable=True)
+
+
 async def test_a_vendor_that_keeps_failing_is_left_alone(vendor: Vendor, line: Line, clock: SetClock) -> None:
     line.answers(Reply(200, b"<html>"))
     for _call in range(5):

@@ -105,7 +105,7 @@ async def test_closes_are_replaced_as_a_whole_and_those_of_another_source_are_no
     await store.save_closes(closes({"2026-11-16": 40.0, "2026-11-17": 41.0}), AT)
     await store.save_closes(closes({"2026-11-17": 41.1}, source="yahoo"), AT)
 
-    await store.replace_closes(closes({"2026-11-17": 4.1}))
+    await store.replace_closes(closes({"2026-11-17": 4.1}), AT)
 
     assert [{"2026-11-17": 4.1}, {"2026-11-17": 41.1}] == [
         table(await store.load_closes(WGMI, source, EVER)) for source in ("nasdaq", "yahoo")

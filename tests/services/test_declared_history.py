@@ -1,0 +1,279 @@
+import logging
+from collections.abc import AsyncIterator
+from datetime import UTC, date, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from services.domain.measure import Measurement, Window
+from services.domain.prices import WGMI_BTC, Closes, Symbol
+from services.domain.trust import Verdict
+from services.history import History, Leg
+from services.market import Market, MarketView
+from services.sources.yahoo import Yahoo
+from services.store import SqlStore
+from tests.fakes.clock import SetClock
+from tests.fakes.vendors import Vendors
+
+WGMI = Symbol("WGMI")
+MORNING = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
+NOON = datetime(2026, 3, 4, 17, 0, tzinfo=UTC)
+EVENING = datetime(2026, 3, 5, 0, 0, tzinfo=UTC)
+BEFORE, YESTERDAY, TODAY = date(2026, 3, 2), date(2026, 3, 3), date(2026, 3, 4)
+MINUTE = timedelta(minutes=1)
+
+
+class Second(Yahoo):
+    """Another vendor of last trades, which tells what Yahoo tells."""
+
+    name = "Second"
+
+
+@pytest.fixture
+async def store() -> AsyncIterator[SqlStore]:
+    store = await SqlStore.open("sqlite://")
+    yield store
+    await store.aclose()
+
+
+@pytest.fixture
+def vendors() -> Vendors:
+    return Vendors(
+        SetClock(MORNING), etf_moves={YESTERDAY: 20.0}, crypto_moves={datetime(2026, 3, 2, tzinfo=UTC): 50_000.0}
+    )
+
+
+@pytest.fixture
+def history(vendors: Vendors, store: SqlStore) -> History:
+    return a_history(vendors, store)
+
+
+def a_history(vendors: Vendors, store: SqlStore) -> History:
+    """Yahoo and Nasdaq, of which only Yahoo knows last trades and what is declared."""
+    return History([vendors.yahoo(), vendors.nasdaq()], [vendors.coinbase(), vendors.bitstamp()], store)
+
+
+async def leg(history: History, vendors: Vendors, at: datetime, last: float | None = None) -> Leg:
+    vendors.clock.at = at
+    vendors.etf_last = (last, at) if last else vendors.etf_last
+    return await history.leg(WGMI, at)
+
+
+async def look(history: History, vendors: Vendors, at: datetime, last: float | None = None) -> MarketView:
+    vendors.clock.at = at
+    vendors.etf_last = (last, at) if last else None
+    return await Market(history).view(WGMI_BTC, at)
+
+
+def closes(leg: Leg) -> dict[date, float]:
+    assert isinstance(leg.past.prices, Closes)
+    return dict(zip(leg.past.prices.sessions.tolist(), leg.past.prices.prices.tolist(), strict=True))
+
+
+def moved(view: MarketView, window: Window = Window.D1) -> float:
+    measured = view.current.measurements[window]
+    assert isinstance(measured, Measurement)
+    return measured.etf_return
+
+
+async def test_a_declared_dividend_is_in_the_whole_history_at_once(history: History, vendors: Vendors) -> None:
+    before = closes(await leg(history, vendors, EVENING))
+
+    vendors.dividends[YESTERDAY] = 0.2
+    vendors.clock.at = NOON + timedelta(days=1)
+    after = closes(await leg(history, vendors, NOON + timedelta(days=1), 20.0))
+
+    factor = 1 - 0.2 / before[BEFORE]
+    assert before[YESTERDAY] == after[YESTERDAY]
+    np.testing.assert_allclose(
+        [price for day, price in after.items() if day < YESTERDAY],
+        [price * factor for day, price in before.items() if day < YESTERDAY],
+    )
+
+
+async def test_on_an_ex_date_the_live_return_is_a_total_return_and_prices_are_as_traded(
+    history: History, vendors: Vendors
+) -> None:
+    vendors.dividends[TODAY] = 0.5
+
+    morning = await look(history, vendors, MORNING)
+    live = await look(history, vendors, NOON, 19.5)
+
+    assert morning.close.etf is not None
+    assert live.current.etf is not None
+    assert (20.0, 19.5) == (morning.close.etf.price, live.current.etf.price)
+    assert pytest.approx(0.0) == moved(live)
+    assert live.current.etf_drawdown is not None
+    assert pytest.approx(0.975 * morning.close.etf_drawdown.high) == live.current.etf_drawdown.high  # type: ignore[union-attr]
+
+
+async def test_a_fall_by_the_dividend_of_the_day_is_no_jump_of_a_lone_source(
+    history: History, vendors: Vendors
+) -> None:
+    jumped = (await leg(history, vendors, NOON, 17.6)).quoted.verdict
+
+    vendors.dividends[TODAY] = 1.9
+    paid = (await leg(history, vendors, NOON + MINUTE, 17.6)).quoted.verdict
+
+    assert (Verdict.SUSPECT, Verdict.DEGRADED) == (jumped, paid)
+
+
+async def test_after_the_close_of_an_ex_date_the_return_is_the_same(history: History, vendors: Vendors) -> None:
+    vendors.dividends[TODAY], vendors.etf_moves[TODAY] = 0.5, 19.5
+
+    closed = await look(history, vendors, EVENING)
+
+    assert closed.current.etf is not None
+    assert [19.5, 0.0] == pytest.approx([closed.current.etf.price, moved(closed)])
+
+
+async def test_the_view_of_an_ex_date_says_so_in_one_sentence(history: History, vendors: Vendors) -> None:
+    vendors.dividends[TODAY] = 0.11
+    told = "WGMI went ex-dividend on 2026-03-04: 0.11 USD a share, included in its returns"
+
+    morning = await look(history, vendors, MORNING)
+    noon = await look(history, vendors, NOON, 19.9)
+    evening = await look(history, vendors, EVENING)
+
+    assert [False, True, True] == [told in view.current.trust.reasons for view in (morning, noon, evening)]
+    assert [Verdict.DEGRADED, Verdict.OK] == [view.current.trust.verdict for view in (noon, evening)]
+
+
+async def test_a_dividend_is_still_in_the_history_after_a_restart(vendors: Vendors, store: SqlStore) -> None:
+    vendors.dividends[date(2025, 12, 19)] = 0.5
+    first = closes(await leg(a_history(vendors, store), vendors, EVENING))
+
+    vendors.dividends.clear()  # the last sessions' answer does not reach back to it
+    again = closes(await leg(a_history(vendors, store), vendors, EVENING + MINUTE))
+
+    assert first == again
+    assert 0.49 < vendors.etf_close(date(2025, 12, 18)) - first[date(2025, 12, 18)] < 0.51
+
+
+async def test_a_dividend_that_cannot_be_is_left_out_logged_once_and_told(
+    history: History, vendors: Vendors, caplog: pytest.LogCaptureFixture
+) -> None:
+    vendors.dividends[YESTERDAY] = 9.0
+
+    views = [await look(history, vendors, NOON, 20.0), await look(history, vendors, EVENING)]
+
+    problem = "the dividend of WGMI on 2026-03-03 is 9 USD at Yahoo, which cannot be; it is left out"
+    assert [(problem,)] * 2 == [view.problems for view in views]
+    assert 1 == caplog.messages.count(problem)
+    assert logging.WARNING == max(record.levelno for record in caplog.records)
+
+
+async def declared_split(vendors: Vendors, ratio: tuple[float, float], *rewritten: str) -> None:
+    """Let Yahoo declare a split of today; those that have rewritten their history tell it in new shares."""
+    scale = ratio[1] / ratio[0]
+    vendors.splits[TODAY] = ratio
+    vendors.tilts = dict.fromkeys(rewritten, scale)
+    for vendor in {"yahoo", "nasdaq"} - {*rewritten}:
+        vendors.own[(vendor, TODAY)] = 20.0 * scale
+    for vendor in rewritten:
+        vendors.own[(vendor, TODAY)] = 20.0
+
+
+@pytest.mark.parametrize("ratio", [pytest.param((2, 1), id="2 for 1"), pytest.param((1, 10), id="reverse, 1 for 10")])
+@pytest.mark.parametrize(
+    "rewritten",
+    [
+        pytest.param((), id="nobody has rewritten the past"),
+        pytest.param(("yahoo",), id="the one who declares it has"),
+        pytest.param(("nasdaq",), id="the other one has"),
+        pytest.param(("yahoo", "nasdaq"), id="both have"),
+    ],
+)
+async def test_a_declared_split_is_adjusted_once_whoever_has_rewritten_the_past(
+    history: History, vendors: Vendors, ratio: tuple[float, float], rewritten: tuple[str, ...]
+) -> None:
+    before = closes(await leg(history, vendors, MORNING))
+    scale = ratio[1] / ratio[0]
+
+    await declared_split(vendors, ratio, *rewritten)
+    live = await look(history, vendors, NOON, 21.0 * scale)
+    closed = closes(await leg(history, vendors, EVENING))
+
+    assert live.current.live
+    assert pytest.approx(0.05) == moved(live)
+    assert Verdict.SUSPECT is not live.current.trust.verdict
+    np.testing.assert_allclose([closed[day] for day in before], [scale * price for price in before.values()], rtol=2e-4)
+    assert pytest.approx(20.0 * scale) == closed[TODAY]
+
+
+async def test_a_history_rewritten_days_after_a_split_is_not_adjusted_twice(history: History, vendors: Vendors) -> None:
+    before = closes(await leg(history, vendors, MORNING))
+    await declared_split(vendors, (2, 1))
+    late = closes(await leg(history, vendors, EVENING))
+
+    await declared_split(vendors, (2, 1), "yahoo", "nasdaq")
+    vendors.own.clear()
+    vendors.etf_moves[TODAY] = 20.0
+    rewritten = closes(await leg(history, vendors, NOON + timedelta(days=1), 10.0))
+
+    np.testing.assert_allclose([late[day] for day in before], [price / 2 for price in before.values()], rtol=2e-4)
+    np.testing.assert_allclose(list(rewritten.values()), list(late.values()), rtol=2e-4)
+
+
+async def test_a_dividend_and_a_split_of_one_day_are_both_in_the_return(history: History, vendors: Vendors) -> None:
+    await leg(history, vendors, MORNING)
+
+    await declared_split(vendors, (2, 1))
+    vendors.dividends[TODAY] = 0.5
+    live = await look(history, vendors, NOON, 9.5)
+
+    assert pytest.approx(0.0) == moved(live)
+
+
+def two_with_trades(vendors: Vendors, store: SqlStore) -> History:
+    second = Second(vendors.client(), vendors.clock)
+    return History([vendors.yahoo(), second], [vendors.coinbase(), vendors.bitstamp()], store)
+
+
+async def test_a_trade_as_after_a_split_is_suspect_though_two_sources_tell_it(
+    vendors: Vendors, store: SqlStore
+) -> None:
+    history = two_with_trades(vendors, store)
+    await leg(history, vendors, MORNING)
+
+    quoted = (await leg(history, vendors, NOON, 10.0)).quoted
+
+    reason = "moved by −50.0%, as a 2:1 split would make it, and no such split is declared; the next close will tell"
+    assert (Verdict.SUSPECT, (reason,)) == (quoted.verdict, quoted.reasons)
+
+
+@pytest.mark.parametrize("price", [pytest.param(9.4, id="a crash"), pytest.param(15.9, id="as on 2025-01-27")])
+async def test_a_crash_that_no_split_makes_is_believed_at_once(vendors: Vendors, store: SqlStore, price: float) -> None:
+    history = two_with_trades(vendors, store)
+    await leg(history, vendors, MORNING)
+
+    assert Verdict.OK is (await leg(history, vendors, NOON, price)).quoted.verdict
+
+
+async def test_a_declaration_lets_the_trade_go(vendors: Vendors, store: SqlStore) -> None:
+    history = two_with_trades(vendors, store)
+    await leg(history, vendors, NOON, 10.0)
+
+    vendors.splits[TODAY] = (2, 1)
+
+    assert Verdict.OK is (await leg(history, vendors, NOON + MINUTE, 10.0)).quoted.verdict
+
+
+async def test_a_rewritten_history_lets_the_trade_go(vendors: Vendors, store: SqlStore) -> None:
+    history = two_with_trades(vendors, store)
+    await leg(history, vendors, NOON, 10.0)
+
+    vendors.etf_scale = 0.5
+
+    assert Verdict.OK is (await leg(history, vendors, NOON + MINUTE, 10.0)).quoted.verdict
+
+
+async def test_the_next_close_lets_the_trade_go_as_news(vendors: Vendors, store: SqlStore) -> None:
+    history = two_with_trades(vendors, store)
+    await leg(history, vendors, NOON, 10.0)
+
+    vendors.etf_moves[TODAY], vendors.etf_last = 10.0, None
+    view = await look(history, vendors, EVENING)
+
+    assert Verdict.OK is view.current.trust.verdict
+    assert pytest.approx(-0.5) == moved(view)
