@@ -60,5 +60,20 @@ def test_each_rule_looks_at_its_own_column() -> None:
     assert [1] == screen.may_change(np.array([0.01, 0.09])).tolist()
 
 
+@given(st.sampled_from(range(len(RULES))), states(), states())
+def test_a_state_that_is_taken_over_is_screened_like_one_from_the_start(
+    index: int, before: RuleState, after: RuleState
+) -> None:
+    rule, values = RULES[index], [-0.2, -0.1, -0.08, -0.03, 0.0, 0.03, 0.08, 0.1, 0.2, np.nan]
+    screen = Screen.of([rule], [before], [0])
+
+    screen.put(0, rule, after)
+
+    fresh = Screen.of([rule], [after], [0])
+    assert [fresh.may_change(np.array([value])).tolist() for value in values] == [
+        screen.may_change(np.array([value])).tolist() for value in values
+    ]
+
+
 def test_no_rules_need_no_decision() -> None:
     assert [] == Screen.of([], [], []).may_change(np.array([])).tolist()

@@ -1,0 +1,39 @@
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from services.domain.errors import MessageGoneError, MessageSealedError, PriceFileError, RuleError, SourceError
+from services.domain.rule import parse_rule
+
+
+def test_a_rule_that_cannot_be_read_points_at_the_word_in_the_way() -> None:
+    with pytest.raises(RuleError) as caught:
+        parse_rule("1d 8quux above")
+
+    assert "1d 8quux above\n   ^^^^^" == caught.value.pointer
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [(None, "prices.csv: no header. Add one."), (3, "prices.csv, line 3: no header. Add one.")],
+)
+def test_a_file_that_cannot_be_read_is_named_with_the_line_and_the_remedy(line: int | None, told: str) -> None:
+    assert told == str(PriceFileError(Path("prices.csv"), "no header", remedy="Add one", line=line))
+
+
+def test_a_failed_batch_is_told_of_each_symbol_with_what_may_help() -> None:
+    wait = timedelta(seconds=30)
+    failed = SourceError("HTTP 429", source="Alpaca", symbol="WGMI", retryable=True, retry_after=wait)
+
+    of_another = failed.on("SMH")
+
+    assert ("Alpaca on SMH: HTTP 429", True, wait) == (str(of_another), of_another.retryable, of_another.retry_after)
+
+
+def test_only_a_message_that_is_gone_may_be_posted_anew_at_once() -> None:
+    gone, sealed = MessageGoneError("It is gone."), MessageSealedError("It is sealed.")
+
+    assert (False, True) == (gone.permanent, sealed.permanent)
+    assert gone.surely_not_posted
+    assert sealed.surely_not_posted
