@@ -13,7 +13,7 @@ import aiohttp
 from slack_sdk.errors import SlackApiError
 
 from bot.app import build
-from bot.manifest import SCOPES
+from bot.manifest import LOOK_UP_SCOPES, SCOPES
 from handlers.render import words
 from services.domain.errors import NoHistoryError, SourceError, StoreError
 from services.store import SqlStore
@@ -173,12 +173,14 @@ async def check_slack(app: App) -> list[Finding]:
 
 
 def check_scopes(answer: AsyncSlackResponse) -> Finding:
-    """Compare what the token may do with what is needed."""
+    """Compare what the token may do with what is needed; alerts work without reading what was posted."""
     granted = str(answer.headers.get("x-oauth-scopes", "")).replace(" ", "").split(",")
     missing = [scope for scope in SCOPES if scope not in granted]
     if missing:
         return _fail("Slack scopes", f"missing: {', '.join(missing)}", REINSTALL)
-    return ok("Slack scopes", ", ".join(SCOPES))
+    unread = [scope for scope in LOOK_UP_SCOPES if scope not in granted]
+    risk = f"; without {' and '.join(unread)} an alert whose answer is lost may appear twice" if unread else ""
+    return ok("Slack scopes", ", ".join(scope for scope in (*SCOPES, *LOOK_UP_SCOPES) if scope in granted) + risk)
 
 
 def check_requests(settings: Settings) -> Finding:

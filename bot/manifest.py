@@ -9,6 +9,7 @@ from handlers.commands import usage_hint
 from handlers.commands.command import SLASH
 
 SCOPES = ("commands", "chat:write")
+LOOK_UP_SCOPES = ("channels:history", "groups:history")  # to see whether a message arrived whose answer was lost
 PATH = "/slack/events"
 PLACEHOLDER = "https://minerpulse.example.com"
 NAME = "MinerPulse"
@@ -27,7 +28,7 @@ def manifest(url: str | None) -> dict[str, Any]:
                 {"command": SLASH, **request, "description": ABOUT, "usage_hint": usage_hint(), "should_escape": False}
             ],
         },
-        "oauth_config": {"scopes": {"bot": list(SCOPES)}},
+        "oauth_config": {"scopes": {"bot": [*SCOPES, *LOOK_UP_SCOPES]}},
         "settings": {
             "interactivity": {"is_enabled": True, **interactivity},
             "org_deploy_enabled": False,

@@ -7,19 +7,20 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from handlers import render
+from handlers.lookup import EVENT_TYPE, look_up
 from handlers.refusals import BlocksRefusedError, translated
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from datetime import datetime
 
     from slack_sdk.web.async_client import AsyncWebClient
     from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
     from handlers.render import Message
-    from services.domain.episode import Alert, Entry
+    from services.domain.episode import Alert, Channel, Entry
     from services.ports import Clock
 
-EVENT_TYPE = "minerpulse_alert"
 log = logging.getLogger(__name__)
 
 
@@ -53,6 +54,10 @@ class SlackNotifier:
             render.entry(entry, alert),
             lambda message: self._post(alert, message, key, thread_ts=thread_id),
         )
+
+    async def find(self, channel: Channel, key: str, since: datetime, thread_id: str | None) -> str | None:
+        """Look for a message by its key; see `look_up`."""
+        return await look_up(self._client, channel.id, key, since, thread_id)
 
     async def _post(self, alert: Alert, message: Message, key: str, **where: Any) -> AsyncSlackResponse:  # noqa: ANN401 -- Slack's own arguments
         return await self._client.chat_postMessage(

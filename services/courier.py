@@ -9,7 +9,13 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from services.domain.errors import DeliveryError, MessageGoneError, MessageRefusedError, MessageSealedError
+from services.domain.errors import (
+    DeliveryError,
+    HistoryClosedError,
+    MessageGoneError,
+    MessageRefusedError,
+    MessageSealedError,
+)
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -19,6 +25,7 @@ if TYPE_CHECKING:
 
 FIRST_RETRY = timedelta(seconds=2)
 LONGEST_RETRY = timedelta(minutes=5)
+SETTLES = timedelta(seconds=15)  # what was under way to Slack when its answer was lost has arrived by then, or never
 # About an hour: what Slack refuses for the moment passes within it, and a mended version can be installed.
 TRIES = 20
 log = logging.getLogger(__name__)
@@ -41,6 +48,8 @@ class Courier:
     - Slack refuses this message, or it cannot be rendered: it waits by itself, and is given up after 20 tries. An
       alert is tried again once it changes; till then a thread that it has not opened waits for it.
     - The store cannot note what Slack has accepted: it is noted at the next attempt, without being sent again.
+    - Its answer is lost, or a crash cuts the attempt off: it is looked up by its key before it is posted again. Where
+      the app may not read the channel it is posted again: at least once.
     - A message is gone: it is posted anew. A line whose thread is gone waits until its alert's message stands again.
     """
 
@@ -64,20 +73,32 @@ class Courier:
         return await self._send_and_note(delivery, now)
 
     async def _send_and_note(self, delivery: Delivery, now: datetime) -> bool:
-        if delivery.attempting and delivery.message_id is None:
-            log.warning("alert %d is sent again and may appear twice: a stop cut its last attempt", delivery.alert.id)
+        standing, unsure = delivery.message_id, delivery.attempting and delivery.message_id is None
         try:
-            message_id = await self._send(delivery)
+            if unsure:
+                standing, unsure = await self._look_up(delivery)
+            message_id = await self._send(delivery, standing)
         except DeliveryError as error:
-            await self._refused(delivery, error, self._at(now))
+            await self._refused(delivery, error, self._at(now), unsure=unsure or not error.surely_not_posted)
             return False
         except Exception as error:  # a message that cannot be made must not hold up others
             if not delivery.attempts:
                 log.exception("alert %d cannot be rendered; please report it", delivery.alert.id)
-            await self._pass_over(delivery, error, self._at(now))
+            await self._pass_over(delivery, error, self._at(now), unsure=unsure)
             return False
         await self._note(Accepted(delivery=delivery, message_id=message_id), now)
         return True
+
+    async def _look_up(self, delivery: Delivery) -> tuple[str | None, bool]:
+        """Look where a message stands that may have been posted; True where that stays unknown."""
+        since = await self.store.tried_since(delivery)
+        try:
+            found = await self.notifier.find(delivery.alert.channel, delivery.key, since, delivery.thread_id)
+        except HistoryClosedError as error:
+            log.warning("alert %d is sent again and may appear twice: %s", delivery.alert.id, error)
+            return None, True
+        log.info("alert %d: %s", delivery.alert.id, "it was there already" if found else "it was not there, sent again")
+        return found, found is not None  # until it is noted where it stands, it is looked up again
 
     async def _note(self, accepted: Accepted, now: datetime) -> None:
         """Note what Slack has accepted; where that fails it is kept in mind, and not sent once more."""
@@ -87,26 +108,28 @@ class Courier:
         del self._unnoted[delivery.id]
         self._tell_recovery(delivery)
 
-    async def _refused(self, delivery: Delivery, error: DeliveryError, at: datetime) -> None:
+    async def _refused(self, delivery: Delivery, error: DeliveryError, at: datetime, *, unsure: bool) -> None:
         match error:
             case MessageGoneError():
                 await self._post_anew(delivery, error, at)
             case MessageSealedError():
                 await self._leave(delivery, error, at)
             case MessageRefusedError():
-                await self._pass_over(delivery, error, at)
+                await self._pass_over(delivery, error, at, unsure=unsure)
             case _:
-                await self._rest(delivery, error, at)
+                await self._rest(delivery, error, at, unsure=unsure)
 
-    async def _send(self, delivery: Delivery) -> str:
+    async def _send(self, delivery: Delivery, standing: str | None) -> str:
+        """Make the message that stands there say what it should, or post it where none stands."""
         if delivery.entry is not None:
-            return await self.notifier.reply(delivery.alert, delivery.entry, str(delivery.thread_id), key=delivery.key)
-        if delivery.message_id is None:
+            thread_id = str(delivery.thread_id)
+            return standing or await self.notifier.reply(delivery.alert, delivery.entry, thread_id, key=delivery.key)
+        if standing is None:
             return await self.notifier.post(delivery.alert, key=delivery.key)
-        await self.notifier.edit(delivery.alert, delivery.message_id)
-        return delivery.message_id
+        await self.notifier.edit(delivery.alert, standing)
+        return standing
 
-    async def _rest(self, delivery: Delivery, error: DeliveryError, at: datetime) -> None:
+    async def _rest(self, delivery: Delivery, error: DeliveryError, at: datetime, *, unsure: bool) -> None:
         """Let the whole channel rest; being asked to wait is no failure."""
         channel = delivery.alert.channel
         wait = error.retry_after
@@ -114,23 +137,27 @@ class Courier:
             failures = self._failures[channel]
             wait = LONGEST_RETRY if error.permanent else backoff(f"{channel.team}:{channel.id}", failures)
             if not failures:
-                log.warning("channel %s takes no messages for now: %s%s", channel.id, error, _doubt(delivery, error))
+                log.warning("channel %s takes no messages for now: %s", channel.id, error)
             self._failures[channel] += 1
-        await self.store.mark_failed(delivery, str(error), at + wait, counts=False)
+        wait = _settled(wait, delivery, unsure=unsure)
+        await self.store.mark_failed(delivery, str(error), at + wait, counts=False, unsure=unsure)
         await self.store.hold(channel, at + wait)
 
-    async def _pass_over(self, delivery: Delivery, error: Exception, at: datetime, *, gone: bool = False) -> None:
+    async def _pass_over(
+        self, delivery: Delivery, error: Exception, at: datetime, *, gone: bool = False, unsure: bool = False
+    ) -> None:
         """Let this message wait by itself; after the last try it is given up."""
         problem = str(error) if isinstance(error, DeliveryError) else f"{type(error).__name__}: {error}"
         if delivery.attempts + 1 >= TRIES:
             _tell_end(delivery, problem)
-            await self.store.mark_dead(delivery, problem, at)
+            await self.store.mark_dead(delivery, problem, at, unsure=unsure)
             return
         if not delivery.attempts:
-            log.warning("alert %d is not delivered yet: %s%s", delivery.alert.id, problem, _doubt(delivery, error))
+            log.warning("alert %d is not delivered yet: %s", delivery.alert.id, problem)
         is_permanent = isinstance(error, DeliveryError) and error.permanent
         wait = LONGEST_RETRY if is_permanent else backoff(delivery.key, delivery.attempts)
-        await self.store.mark_failed(delivery, problem, at + wait, gone=gone)
+        wait = _settled(wait, delivery, unsure=unsure)
+        await self.store.mark_failed(delivery, problem, at + wait, gone=gone, unsure=unsure)
 
     async def _post_anew(self, delivery: Delivery, error: MessageGoneError, at: datetime) -> None:
         """Have an alert posted anew whose message is gone; a line of its thread waits until that message is seen to."""
@@ -179,7 +206,6 @@ def _tell_end(delivery: Delivery, problem: str) -> None:
     log.error("alert %d is given up after %d tries, %s: %s", delivery.alert.id, TRIES, remedy, problem)
 
 
-def _doubt(delivery: Delivery, error: Exception) -> str:
-    """Say that a message may appear twice, where it may be there although Slack did not say so."""
-    is_sure = not isinstance(error, DeliveryError) or error.surely_not_posted
-    return "" if is_sure or delivery.message_id else f" Alert {delivery.alert.id} may appear twice."
+def _settled(wait: timedelta, delivery: Delivery, *, unsure: bool) -> timedelta:
+    """Wait long enough for a look-up to tell, where a message may be on its way; an edit may be made twice."""
+    return max(wait, SETTLES) if unsure and delivery.message_id is None else wait

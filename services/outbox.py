@@ -26,9 +26,9 @@ log = logging.getLogger(__name__)
 class Outbox:
     """Level-triggered delivery: only the newest wording of a message is ever sent.
 
-    An attempt is noted before the call, and what the answer was after it. A message whose answer was lost is sent
-    again: at least once, and once only where the answer arrives. One whose attempt a crash cut off is sent again when
-    its lease is over, up to a minute later: until then another process might still be at it.
+    An attempt is noted before the call, and what the answer was after it. A message whose answer was lost is looked
+    up before it is sent again: once, and at least once where the app may not read the channel. So is one whose attempt
+    a crash cut off, when its lease is over, up to a minute later: until then another process might still be at it.
     """
 
     store: OutboxStore

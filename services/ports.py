@@ -302,8 +302,8 @@ class Delivery:
 
     `key` names the message for ever. `version` is the newest wording, `sent_version` the one that was delivered (0
     for none) and `message_id` where it stands once posted. `thread_id` is the alert's own message, for entries.
-    `attempts` counts the failures in a row that were the message's own; `attempting` tells that an attempt began whose
-    end was never noted, as a crash leaves it.
+    `attempts` counts the failures in a row that were the message's own; `attempting` tells that an attempt may have
+    posted it without anyone knowing: a crash cut it off, or its answer was lost.
     """
 
     id: int
@@ -350,10 +350,21 @@ class OutboxStore(Protocol):
         """Note that this version stands at `message_id`; a newer one is due at once."""
         ...
 
+    async def tried_since(self, delivery: Delivery) -> datetime:
+        """Tell when the first attempt began that may have posted this message as it is wanted now."""
+        ...
+
     async def mark_failed(
-        self, delivery: Delivery, problem: str, retry_at: datetime, *, gone: bool = False, counts: bool = True
+        self,
+        delivery: Delivery,
+        problem: str,
+        retry_at: datetime,
+        *,
+        gone: bool = False,
+        counts: bool = True,
+        unsure: bool = False,
     ) -> None:
-        """Note a failure that a later attempt may mend.
+        """Note a failure that a later attempt may mend; `unsure` where the message may be there nevertheless.
 
         With `gone` an alert's own message is posted anew; for a line of its thread, that message is edited once more,
         which shows whether it stands. A failure that does not count, such as being asked to wait, leaves `attempts` as
@@ -361,7 +372,7 @@ class OutboxStore(Protocol):
         """
         ...
 
-    async def mark_dead(self, delivery: Delivery, problem: str, at: datetime) -> None:
+    async def mark_dead(self, delivery: Delivery, problem: str, at: datetime, *, unsure: bool = False) -> None:
         """Note that only a person can mend this; it is not tried again until its wording changes."""
         ...
 
@@ -395,4 +406,11 @@ class Notifier(Protocol):
 
     async def reply(self, alert: Alert, entry: Entry, thread_id: str, *, key: str) -> str:
         """Add a line to the alert's thread; return the message's id."""
+        ...
+
+    async def find(self, channel: Channel, key: str, since: datetime, thread_id: str | None) -> str | None:
+        """Look for a message by its key, among those posted since then in the channel or in that thread.
+
+        None where it is surely not there. Raises HistoryClosedError where nobody can tell.
+        """
         ...

@@ -25,11 +25,13 @@ if TYPE_CHECKING:
     from services.ports import Delivery
 
 LEASE = timedelta(minutes=1)  # how long an attempt is its process's own: longer than two calls to Slack can take
+SETTLED = ("sent", "gone")  # outcomes after which it is known where the message stands
 UNREADABLE = "its row cannot be read"
 log = logging.getLogger(__name__)
 
 _columns = tables.deliveries.c
 _rests = tables.rests.c
+_attempts = tables.attempts
 
 
 class Outbox(Part):
@@ -96,7 +98,7 @@ class Outbox(Part):
             lease = update(tables.deliveries).where(*as_read).values(attempting=True, next_at=at + LEASE)
             mine = (await tx.execute(lease)).rowcount == 1
             if mine:
-                await insert_row(tx, tables.attempts, attempt)
+                await insert_row(tx, _attempts, attempt)
         return mine
 
     async def mark_sent(self, delivery: Delivery, message_id: str, at: datetime) -> None:
@@ -114,19 +116,35 @@ class Outbox(Part):
             )
             await _conclude(tx, delivery, "sent")
 
+    async def tried_since(self, delivery: Delivery) -> datetime:
+        """Tell when the first attempt began since the message was last known to stand, or to be gone."""
+        own = _attempts.c.delivery_id == delivery.id
+        settled = select(func.max(_attempts.c.id)).where(own, _attempts.c.outcome.in_(SETTLED)).scalar_subquery()
+        query = select(func.min(_attempts.c.at)).where(own, _attempts.c.id > func.coalesce(settled, 0))
+        async with self._database.read() as tx:
+            since: datetime = (await tx.execute(query)).scalar_one()
+        return since
+
     async def mark_failed(
-        self, delivery: Delivery, problem: str, retry_at: datetime, *, gone: bool = False, counts: bool = True
+        self,
+        delivery: Delivery,
+        problem: str,
+        retry_at: datetime,
+        *,
+        gone: bool = False,
+        counts: bool = True,
+        unsure: bool = False,
     ) -> None:
         """Note a failure that a later attempt may mend; see OutboxStore."""
         lost = {"message_id": None, "sent_version": 0} if gone and delivery.entry is None else {}
         failures = _columns.attempts + int(counts)
         async with self._database.write() as tx:
-            await _mark(tx, delivery, attempts=failures, attempting=False, next_at=retry_at, problem=problem, **lost)
+            await _mark(tx, delivery, attempts=failures, attempting=unsure, next_at=retry_at, problem=problem, **lost)
             await _conclude(tx, delivery, "gone" if gone else "failed", problem)
             if gone and delivery.entry is not None:
                 await tell_again(tx, delivery.alert.id, retry_at)
 
-    async def mark_dead(self, delivery: Delivery, problem: str, at: datetime) -> None:
+    async def mark_dead(self, delivery: Delivery, problem: str, at: datetime, *, unsure: bool = False) -> None:
         """Note that only a person can mend this; it is not tried again until its wording changes.
 
         Where the wording has changed during the attempt, the new one is tried, as often as any other.
@@ -137,7 +155,7 @@ class Outbox(Part):
             "attempts": case((unchanged, _columns.attempts), else_=0),
         }
         async with self._database.write() as tx:
-            await _mark(tx, delivery, attempting=False, next_at=at, problem=problem, **end)
+            await _mark(tx, delivery, attempting=unsure, next_at=at, problem=problem, **end)
             await _conclude(tx, delivery, "dead", problem)
 
     async def _bury(self, numbers: Collection[int], at: datetime) -> None:
@@ -154,7 +172,6 @@ async def _mark(tx: AsyncConnection, delivery: Delivery, **values: object) -> No
 
 async def _conclude(tx: AsyncConnection, delivery: Delivery, outcome: str, problem: str | None = None) -> None:
     """Write down how the last attempt went; one that a crash cut short stays without an outcome."""
-    attempts = tables.attempts
-    last = select(func.max(attempts.c.id)).where(attempts.c.delivery_id == delivery.id).scalar_subquery()
-    begun = update(attempts).where(attempts.c.id == last, attempts.c.outcome.is_(None))
+    last = select(func.max(_attempts.c.id)).where(_attempts.c.delivery_id == delivery.id).scalar_subquery()
+    begun = update(_attempts).where(_attempts.c.id == last, _attempts.c.outcome.is_(None))
     await tx.execute(begun.values(outcome=outcome, problem=problem))

@@ -236,6 +236,29 @@ async def test_a_missing_scope_is_named(healthy: Settings) -> None:
     assert "install the app again" in findings["Slack scopes"].next_step
 
 
+@pytest.mark.parametrize(
+    ("granted", "told"),
+    [
+        pytest.param(
+            "commands,chat:write,channels:history,groups:history",
+            "commands, chat:write, channels:history, groups:history",
+            id="all",
+        ),
+        pytest.param(
+            "commands,chat:write,channels:history",
+            "commands, chat:write, channels:history; "
+            "without groups:history an alert whose answer is lost may appear twice",
+            id="not in private channels",
+        ),
+    ],
+)
+async def test_what_cannot_be_looked_up_is_told(healthy: Settings, granted: str, told: str) -> None:
+    workspace = Workspace(now=lambda: datetime.now(UTC), scopes=granted)
+    async with serving(workspace):
+        findings = await found(healthy, slack_api_url=workspace.url)
+    assert (Verdict.OK, told) == (findings["Slack scopes"].verdict, findings["Slack scopes"].found)
+
+
 async def test_socket_mode_is_named_as_the_way_in(healthy: Settings) -> None:
     findings = await found(healthy, slack_app_token=SecretStr("xapp-hush"), slack_signing_secret=None)
     assert findings["Slack requests"].found == "over Socket Mode, with the app token"

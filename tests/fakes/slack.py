@@ -27,14 +27,17 @@ if TYPE_CHECKING:
 SECRET = "made-up-secret"
 TOKEN = "xoxb-made-up"
 RESPONSES = "responses"
+POST = "chat.postMessage"
+READING = ("conversations.history", "conversations.replies")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One request that Slack got: the method, or `responses` for a response_url."""
+    """One request that Slack got at `at`, in seconds since 1970: the method, or `responses` for a response_url."""
 
     method: str
     arguments: dict[str, Any]
+    at: int
 
     @property
     def message(self) -> dict[str, Any]:
@@ -73,6 +76,9 @@ class SlackServer:
     taken: list[Call] = field(default_factory=list)
     faults: dict[str, list[Fault]] = field(default_factory=dict)
     malformed: list[str] = field(default_factory=list)
+    readable: bool = False  # whether the app may read what was posted
+    page: int = 100
+    epoch: int = 1_700_000_000  # its clock, in seconds since 1970
 
     def fail(self, method: str, *faults: Fault) -> None:
         self.faults.setdefault(method, []).extend(faults)
@@ -84,7 +90,7 @@ class SlackServer:
     def ts(self, message: dict[str, Any]) -> str:
         """Where a message stands that was accepted."""
         places = [place for place, call in enumerate(self.taken, 1) if call.arguments is message]
-        return _ts(places[0])
+        return self._ts(places[0])
 
     @property
     def answers(self) -> list[dict[str, Any]]:
@@ -92,7 +98,7 @@ class SlackServer:
         return self.said(RESPONSES)
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
-        call = Call(method=request.match_info["method"], arguments=await _arguments(request))
+        call = Call(method=request.match_info["method"], arguments=await _arguments(request), at=self.epoch)
         self.calls.append(call)
         fault = self.faults[call.method].pop(0) if self.faults.get(call.method) else None
         if fault is not None and fault.until is not None:
@@ -105,18 +111,48 @@ class SlackServer:
         return web.json_response(self._accepted(call)) if fault is None else await _faulty(fault, request)
 
     def _take(self, call: Call) -> str | None:
-        if call.method != "auth.test":
+        if call.method not in {"auth.test", *READING}:
             wrong = problems(call.message)
             self.malformed += wrong
             if wrong:
                 return "invalid_blocks"
-        self.taken.append(call)
+        if call.method not in READING:
+            self.taken.append(call)
         return None
 
+    def standing(self) -> list[dict[str, Any]]:
+        """What stands in all channels and threads, newest first, as conversations.history has it."""
+        posts = [(place, call.arguments) for place, call in enumerate(self.taken, 1) if call.method == POST]
+        return [{**message, "ts": self._ts(place)} for place, message in reversed(posts)]
+
+    def _read(self, call: Call) -> dict[str, Any]:
+        """Answer conversations.history and conversations.replies, page by page."""
+        if not self.readable:
+            return {"ok": False, "error": "missing_scope", "needed": "channels:history"}
+        asked, begin = call.arguments, int(call.arguments.get("cursor", 0))
+        found = [
+            message
+            for message in self.standing()
+            if message["channel"] == asked["channel"]
+            and message.get("thread_ts") == asked.get("ts")
+            and float(message["ts"]) >= float(asked["oldest"])
+        ]
+        end = begin + min(self.page, int(asked["limit"]))
+        more = {"next_cursor": str(end)} if end < len(found) else {}
+        shown = found[begin:end]
+        if asked.get("include_all_metadata") != "1":
+            shown = [{key: value for key, value in one.items() if key != "metadata"} for one in shown]
+        return {"ok": True, "messages": shown, "response_metadata": more}
+
+    def _ts(self, place: int) -> str:
+        return f"{self.taken[place - 1].at}.{place:06d}"
+
     def _accepted(self, call: Call) -> dict[str, Any]:
+        if call.method in READING:
+            return self._read(call)
         if call.method == "auth.test":
             return {"ok": True, "team_id": "T1", "user_id": "UBOT", "bot_id": "BBOT", "url": self.url, "user": "bot"}
-        return {"ok": True, "ts": call.arguments.get("ts") or _ts(len(self.taken))}
+        return {"ok": True, "ts": call.arguments.get("ts") or self._ts(len(self.taken))}
 
 
 @asynccontextmanager
@@ -125,6 +161,7 @@ async def serving() -> AsyncIterator[SlackServer]:
     server = SlackServer()
     app = web.Application()
     app.router.add_post("/api/{method}", server.answer)
+    app.router.add_get("/api/{method}", server.answer)
     app.router.add_post("/{method}/{key}", server.answer)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
@@ -200,11 +237,9 @@ class Person:
         return response
 
 
-def _ts(place: int) -> str:
-    return f"1700000000.{place:06d}"
-
-
 async def _arguments(request: web.Request) -> dict[str, Any]:
+    if request.method == "GET":
+        return dict(request.query)
     if request.content_type == "application/json":
         read: dict[str, Any] = await request.json()
         return read

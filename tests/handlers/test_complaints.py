@@ -10,6 +10,7 @@ from services.domain import errors
 from services.domain.errors import (
     ConflictError,
     DeliveryError,
+    HistoryClosedError,
     HoldingsKnownError,
     MarketShutError,
     MessageGoneError,
@@ -89,6 +90,7 @@ CASES = [
         "The holdings of 2026-03-04 are known in full already.",
         id="holdings that are known",
     ),
+    pytest.param(HistoryClosedError("It may not be read."), "It may not be read.", id="a closed history"),
     pytest.param(
         PriceFileError(Path("/prices.csv"), "no header", remedy="Add one"),
         "MinerPulse is not set up correctly; whoever runs it finds the reason in its log.",

@@ -1,0 +1,70 @@
+"""Look up: whether a message stands in Slack, by the key in its metadata."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from handlers.refusals import translated
+from services.domain.errors import DeliveryError, HistoryClosedError, MessageGoneError, MessageRefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from datetime import datetime
+
+    from slack_sdk.web.async_client import AsyncWebClient
+    from slack_sdk.web.async_slack_response import AsyncSlackResponse
+
+EVENT_TYPE = "minerpulse_alert"
+PAGE = 200
+MOST_PAGES = 10
+SKEW = timedelta(minutes=5)  # how far Slack's clock may be behind ours
+GRANT = "with the scopes channels:history and groups:history it looks up what has arrived"
+
+
+async def look_up(
+    client: AsyncWebClient, channel: str, key: str, since: datetime, thread_ts: str | None = None
+) -> str | None:
+    """Give the `ts` of the message with this key, posted since then in the channel or in the thread; None without one.
+
+    Raises DeliveryError where Slack cannot answer now, and HistoryClosedError where it will not.
+    """
+    asked: dict[str, Any] = {
+        "channel": channel,
+        "oldest": f"{(since - SKEW).timestamp():.6f}",
+        "include_all_metadata": True,
+        "limit": PAGE,
+    }
+    read: Callable[..., Awaitable[AsyncSlackResponse]] = client.conversations_history
+    if thread_ts is not None:
+        read, asked["ts"] = client.conversations_replies, thread_ts
+    for _ in range(MOST_PAGES):
+        page = await _page(read, asked)
+        for message in page.get("messages") or ():
+            if _key(message) == key:
+                return str(message["ts"])
+        asked["cursor"] = (page.get("response_metadata") or {}).get("next_cursor")
+        if not asked["cursor"]:
+            return None
+    raise HistoryClosedError(f"more than {PAGE * MOST_PAGES:,} messages have been posted there since.")
+
+
+async def _page(read: Callable[..., Awaitable[AsyncSlackResponse]], asked: dict[str, Any]) -> dict[str, Any]:
+    try:
+        with translated():
+            answer = await read(**asked)
+    except MessageGoneError:
+        return {}  # no thread, and no line in it
+    except DeliveryError as error:
+        if error.permanent or isinstance(error, MessageRefusedError):
+            raise HistoryClosedError(f"MinerPulse may not read what was posted there; {GRANT}.") from error
+        raise
+    return dict(answer.data) if isinstance(answer.data, dict) else {}
+
+
+def _key(message: dict[str, Any]) -> str | None:
+    metadata = message.get("metadata") or {}
+    if metadata.get("event_type") != EVENT_TYPE:
+        return None
+    found = (metadata.get("event_payload") or {}).get("key")
+    return None if found is None else str(found)
