@@ -38,9 +38,9 @@ setup: $(VENV)/.dev ## create .venv with everything for development
 
 lock: $(VENV)/.dev ## renew the pinned requirements from pyproject.toml
 	@$(BIN)/python -m pip install -q uv
-	@$(BIN)/uv pip compile -q --universal --generate-hashes --no-header \
+	@$(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-strip-extras \
 		--python-version 3.11 --upgrade pyproject.toml -o requirements.txt
-	@$(BIN)/uv pip compile -q --universal --generate-hashes --no-header \
+	@$(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-strip-extras \
 		--python-version 3.11 --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt
 
 clean: ## remove .venv and every cache
