@@ -16,6 +16,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 import handlers
 from bot.clock import SystemClock
+from bot.health import BEAT_WITHIN_S, Health, Heartbeat
 from bot.scheduler import Ticker, schedule
 from bot.server import Server
 from bot.slack import build_bolt
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
     from handlers.errands import Errands
     from services.ports import Clock, CryptoSource, EquitySource, NetworkSource
 
-NOT_READY_AFTER = 5  # ticks
 SLACK_TIMEOUT_S = 10
 ENDED_WITHIN_S = 22  # longer than the two calls to Slack that one attempt can take
 log = logging.getLogger(__name__)
@@ -139,15 +139,16 @@ async def serve(settings: Settings) -> None:
 async def _run(app: App, listening: socket.socket) -> None:
     """Begin with the clockwork, then take requests; end in the opposite order."""
     await _greet(app)
-    ticker = Ticker(monitor=app.monitor, clock=app.clock)
-    delivery = asyncio.create_task(app.outbox.run(), name="the delivery")
-    cancel_ticks = schedule(ticker, app.settings.tick_every)
-    try:
-        await _take_requests(app, ticker, listening)
-    finally:
-        log.info("stopping: what has begun is finished first")
-        app.outbox.stop()
-        await asyncio.gather(_end_clockwork(ticker, cancel_ticks, delivery), app.errands.drain())
+    async with _heartbeat(app.settings) as heartbeat:
+        health = Health(Ticker(monitor=app.monitor, clock=app.clock), app.store, app.client, heartbeat)
+        delivery = asyncio.create_task(app.outbox.run(), name="the delivery")
+        cancel_ticks = schedule(health.ticker, app.settings.tick_every, health.after_tick)
+        try:
+            await _take_requests(app, health, listening)
+        finally:
+            log.info("stopping: what has begun is finished first")
+            app.outbox.stop()
+            await asyncio.gather(_end_clockwork(health.ticker, cancel_ticks, delivery), app.errands.drain())
 
 
 async def _end_clockwork(ticker: Ticker, cancel_ticks: Callable[[], None], delivery: asyncio.Task[None]) -> None:
@@ -161,11 +162,19 @@ async def _end_clockwork(ticker: Ticker, cancel_ticks: Callable[[], None], deliv
     await asyncio.gather(tick, delivery, return_exceptions=True)
 
 
-async def _take_requests(app: App, ticker: Ticker, listening: socket.socket) -> None:
+@asynccontextmanager
+async def _heartbeat(settings: Settings) -> AsyncIterator[Heartbeat | None]:
+    if settings.heartbeat_url is None:
+        yield None
+        return
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=BEAT_WITHIN_S), trust_env=True) as session:
+        yield Heartbeat(_secret(settings.heartbeat_url), session)
+
+
+async def _take_requests(app: App, health: Health, listening: socket.socket) -> None:
     """Serve HTTP until a signal; in Socket Mode Slack's requests come over the socket, and HTTP tells the health."""
     settings = app.settings
-    web = build_web(app.bolt, lambda: trouble(ticker, settings), lambda: app.store.backlog(app.clock.now()))
-    server = Server(web)
+    server = Server(build_web(app.bolt, health.report))
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, server.stop)
     async with AsyncExitStack() as stack:
@@ -199,16 +208,6 @@ async def _socket_mode(app: App) -> AsyncIterator[None]:
         connecting.cancel()
         await asyncio.gather(connecting, return_exceptions=True)
         await handler.close_async()  # type: ignore[no-untyped-call]
-
-
-def trouble(ticker: Ticker, settings: Settings) -> str | None:
-    """Say why the app is not ready: no tick yet, or none that ended well for five rounds; None where it is."""
-    if ticker.last_good_at is None:
-        return "the first tick has not ended yet"
-    age = ticker.clock.now() - ticker.last_good_at
-    if age > NOT_READY_AFTER * settings.tick_every:
-        return f"the last good tick was {int(age.total_seconds())} s ago"
-    return None
 
 
 async def _greet(app: App) -> None:

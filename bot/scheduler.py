@@ -15,7 +15,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 from services.monitor import EPOCH
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from datetime import datetime
 
     from services.monitor import Monitor
@@ -89,16 +89,21 @@ def retry_every(every: timedelta) -> timedelta:
     return min(every, RETRY_AFTER)
 
 
-def schedule(ticker: Ticker, every: timedelta) -> Callable[[], None]:
+def schedule(ticker: Ticker, every: timedelta, then: Callable[[], Awaitable[None]]) -> Callable[[], None]:
     """Start ticking at once and then at each multiple of `every`; a late tick is done once, not made up for.
 
-    Between long rounds the ticker looks each minute whether the last one still waits to be done. Give what ends it,
-    and cancels a tick that has begun.
+    `then` follows each tick, however it ended. Between long rounds the ticker looks each minute whether the last one
+    still waits to be done. Give what ends it, and cancels a tick that has begun.
     """
     step = int(retry_every(every).total_seconds())
+
+    async def tick_and_then() -> None:
+        await ticker.tick()
+        await then()
+
     scheduler = AsyncIOScheduler(timezone=UTC)
     scheduler.add_job(
-        ticker.tick,
+        tick_and_then,
         IntervalTrigger(seconds=step, start_date=EPOCH, timezone=UTC),
         next_run_time=ticker.clock.now(),
         misfire_grace_time=step,

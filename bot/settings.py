@@ -23,6 +23,7 @@ from bot.values import (
     DatabaseUrl,
     EtfSources,
     FolderUrl,
+    HeartbeatUrl,
     LogLevel,
     NetworkSources,
     SigningSecret,
@@ -121,6 +122,10 @@ class Settings(BaseSettings):
     )
     tick_seconds: int = Field(
         default=60, ge=15, le=900, description="How often the market is looked at, in seconds, from 15 to 900."
+    )
+    heartbeat_url: HeartbeatUrl | None = Field(
+        default=None,
+        description="Asked for after each tick while all is well, so that a watchdog can tell when it is not.",
     )
     host: str = Field(default="127.0.0.1", description="The address to listen at; 0.0.0.0 for every one.")
     port: int = Field(default=3000, ge=0, le=65535, validation_alias="PORT", description="The port to listen at.")

@@ -40,6 +40,10 @@ def _url(text: str) -> str:
     return text.rstrip("/")
 
 
+def _secret_url(text: SecretStr) -> SecretStr:
+    return SecretStr(_url(text.get_secret_value()))
+
+
 def _folder_url(text: str) -> str:
     return f"{_url(text)}/"
 
@@ -84,6 +88,7 @@ AppToken = Annotated[SecretStr, _token("xapp-", "App-Level Token from Basic Info
 SigningSecret = Annotated[SecretStr, AfterValidator(_signing_secret)]
 Ticker = Annotated[str, AfterValidator(symbol)]
 Url = Annotated[str, AfterValidator(_url)]
+HeartbeatUrl = Annotated[SecretStr, AfterValidator(_secret_url)]
 FolderUrl = Annotated[str, AfterValidator(_folder_url)]
 DatabaseUrl = Annotated[str, AfterValidator(_database_url)]
 EtfSources = Annotated[

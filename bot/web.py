@@ -9,8 +9,6 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from services.domain.errors import StoreError
-
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -18,18 +16,14 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
+    from bot.health import Report
     from services.ports import Backlog
 
 SLACK_PATH = "/slack/events"
 
 
-def build_web(
-    bolt: AsyncApp, trouble: Callable[[], str | None], backlog: Callable[[], Awaitable[Backlog]]
-) -> Starlette:
-    """Make the ASGI app; `trouble` says why the app is not ready, None where it is.
-
-    A backlog makes it no less ready: another process would deliver no more.
-    """
+def build_web(bolt: AsyncApp, report: Callable[[], Awaitable[Report]]) -> Starlette:
+    """Make the ASGI app; `report` says how it does its work."""
     slack = AsyncSlackRequestHandler(bolt)
 
     async def from_slack(request: Request) -> Response:
@@ -39,9 +33,10 @@ def build_web(
         return JSONResponse({"alive": True})
 
     async def ready(_request: Request) -> Response:
-        why = trouble()
-        told = {"ready": why is None, "why": why, "undelivered": await _undelivered(backlog)}
-        return JSONResponse(told, status_code=200 if why is None else 503)
+        told = await report()
+        why = "; ".join(told.troubles) or None
+        body = {"ready": told.ready, "why": why, "undelivered": _undelivered(told.backlog)}
+        return JSONResponse(body, status_code=200 if told.ready else 503)
 
     return Starlette(
         routes=[
@@ -52,11 +47,9 @@ def build_web(
     )
 
 
-async def _undelivered(backlog: Callable[[], Awaitable[Backlog]]) -> dict[str, int | None] | None:
+def _undelivered(counted: Backlog | None) -> dict[str, int | None] | None:
     """Tell what waits, what has been given up, and for how long; None where the database cannot tell."""
-    try:
-        counted = await backlog()
-    except StoreError:
+    if counted is None:
         return None
     oldest_s = None if counted.oldest is None else int(counted.oldest.total_seconds())
     return {"waiting": counted.waiting, "given_up": counted.dead, "oldest_s": oldest_s}

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from services.domain.decide import Change, decide
 from services.domain.errors import ConflictError, NoHistoryError
+from services.domain.rule import DEFAULT_RULES, parse_rule
 from services.episodes import OpenEpisodes
 from services.ports import Claim, StateChange
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from services.watchlist import Watchlist
 
 TRIES = 3
+SHORTEST = DEFAULT_RULES[0]  # what can be measured wherever anything can
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 log = logging.getLogger(__name__)
 
@@ -36,9 +38,20 @@ class Decided:
     decision: Decision
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sight:
+    """When a pair's live prices could last be used, None for never since the start; `reason` where they cannot now."""
+
+    last_at: datetime | None
+    reason: str | None
+
+
 @dataclass(slots=True)
 class Monitor:
-    """The clockwork: calls nothing by itself, does one tick when it is told to."""
+    """The clockwork: calls nothing by itself, does one tick when it is told to.
+
+    `sights` tells of each pair that was looked at here whether its prices can be used.
+    """
 
     store: MonitorStore
     market: Market
@@ -46,6 +59,7 @@ class Monitor:
     pair: Pair
     nudge: Callable[[], None]
     every: timedelta = timedelta(minutes=1)
+    sights: dict[Pair, Sight] = field(default_factory=dict)
 
     async def tick(self, now: datetime) -> int | None:
         """Look at every watched pair once, and give the number of rules whose state changed.
@@ -87,6 +101,7 @@ class Monitor:
     async def _tick_pair(self, pair: Pair, now: datetime) -> int:
         """Measure once; where a person or another process was quicker to change something, decide again on that."""
         seen = await self._look(pair, now)
+        self._note_sight(pair, seen, now)
         for _ in range(TRIES - 1):
             try:
                 return await self._decide_and_record(pair, seen, now)
@@ -99,6 +114,16 @@ class Monitor:
             return await self.market.view(pair, now)
         except NoHistoryError as error:
             return error
+
+    def _note_sight(self, pair: Pair, seen: MarketView | NoHistoryError, now: datetime) -> None:
+        if isinstance(seen, NoHistoryError):
+            reason: str | None = str(seen)
+        else:
+            observed = seen.observe(parse_rule(SHORTEST, pair))
+            reason = observed.reason if observed.value is None and not observed.waiting else None
+        last = self.sights.get(pair)
+        last_at = now if reason is None else last.last_at if last else None
+        self.sights[pair] = Sight(last_at=last_at, reason=reason)
 
     async def _decide_and_record(self, pair: Pair, seen: MarketView | NoHistoryError, now: datetime) -> int:
         # Alerts first: a rule that an alert names, and that is not among those read after it, was removed.

@@ -16,11 +16,12 @@ from pydantic import SecretStr
 from slack_sdk.signature import SignatureVerifier
 
 from bot.app import App, build
+from bot.health import Health
+from bot.scheduler import Ticker
 from bot.settings import Settings
 from bot.web import SLACK_PATH, build_web
 from services.courier import TRIES
 from services.domain.decide import Side
-from services.domain.errors import StoreError
 from services.ports import AlertChange
 from tests.fakes.alerts import an_alert
 from tests.fakes.clock import SetClock
@@ -30,8 +31,6 @@ from tests.fakes.vendors import Vendors
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-
-    from services.ports import Backlog
 
 BEGIN = OPEN + timedelta(minutes=30)
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
@@ -99,7 +98,8 @@ async def the_stage() -> AsyncIterator[Stage]:
             database_url="sqlite://",
         )
         async with build(settings, clock=clock, equity=vendors.yahoo(), crypto=vendors.coinbase()) as app:
-            transport = httpx.ASGITransport(build_web(app.bolt, lambda: None, lambda: app.store.backlog(clock.now())))
+            health = Health(Ticker(monitor=app.monitor, clock=clock), app.store, app.client)
+            transport = httpx.ASGITransport(build_web(app.bolt, health.report))
             async with httpx.AsyncClient(transport=transport, base_url="http://minerpulse") as web:
                 yield Stage(app, clock, vendors, slack, web)
         assert slack.malformed == []
@@ -160,16 +160,11 @@ async def test_help_and_mistakes_are_answered_in_the_acknowledgement_itself(stag
 
 
 async def test_health_is_told_with_its_reason(stage: Stage) -> None:
-    async def backlog() -> Backlog:
-        raise StoreError("the database is gone")
+    alive, early = await stage.web.get("/healthz"), await stage.web.get("/readyz")
 
-    transport = httpx.ASGITransport(build_web(stage.app.bolt, lambda: "the first tick has not ended yet", backlog))
-    async with httpx.AsyncClient(transport=transport, base_url="http://minerpulse") as web:
-        alive, ready = await web.get("/healthz"), await web.get("/readyz")
-    fine = await stage.web.get("/readyz")
-
-    assert (200, 503, 200) == (alive.status_code, ready.status_code, fine.status_code)
-    assert {"ready": False, "why": "the first tick has not ended yet", "undelivered": None} == ready.json()
+    undelivered = {"waiting": 0, "given_up": 0, "oldest_s": None}
+    assert (200, 503) == (alive.status_code, early.status_code)
+    assert {"ready": False, "why": "the first tick has not ended yet", "undelivered": undelivered} == early.json()
 
 
 async def test_what_is_not_delivered_is_counted_and_makes_nothing_less_ready(stage: Stage) -> None:
@@ -182,5 +177,5 @@ async def test_what_is_not_delivered_is_counted_and_makes_nothing_less_ready(sta
     stage.clock.at = BEGIN + timedelta(minutes=7)
     told = await stage.web.get("/readyz")
 
-    assert 200 == told.status_code
+    assert "the first tick has not ended yet" == told.json()["why"]
     assert {"waiting": 1, "given_up": 1, "oldest_s": 420} == told.json()["undelivered"]

@@ -1,0 +1,135 @@
+"""Health: whether the app does its work, as /readyz tells it and as the heartbeat proves it to a watchdog."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import aiohttp
+
+from handlers.refusals import translated
+from services.domain.decide import GRACE
+from services.domain.errors import DeliveryError, StoreError
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from slack_sdk.web.async_client import AsyncWebClient
+
+    from bot.scheduler import Ticker
+    from services.ports import Backlog, OutboxStore
+
+NOT_READY_AFTER = 5  # ticks
+BEAT_WITHIN_S = 5
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What is wrong, in sentences, and what is not delivered; `backlog` is None where the database cannot tell."""
+
+    troubles: tuple[str, ...]
+    backlog: Backlog | None
+
+    @property
+    def ready(self) -> bool:
+        """Whether all is well; a backlog alone makes the app no less ready: another process would deliver no more."""
+        return not self.troubles
+
+
+@dataclass(slots=True)
+class Heartbeat:
+    """A watchdog's address, asked for while all is well; whoever watches it tells a person when that ends."""
+
+    url: str
+    session: aiohttp.ClientSession
+    _failing: bool = False
+
+    async def beat(self) -> None:
+        """Ask once. A failure is logged when it begins and when it ends, without the address, which is a secret."""
+        try:
+            async with self.session.get(self.url) as answer:
+                answer.raise_for_status()
+        except aiohttp.ClientResponseError as error:
+            self._tell(f"it answers {error.status}")
+        except (aiohttp.ClientError, OSError) as error:
+            self._tell(type(error).__name__)
+        else:
+            if self._failing:
+                log.info("the heartbeat arrives again")
+            self._failing = False
+
+    def _tell(self, problem: str) -> None:
+        if not self._failing:
+            log.warning("the heartbeat does not arrive (%s); its watchdog will tell of an outage", problem)
+        self._failing = True
+
+
+@dataclass(slots=True)
+class Health:
+    """Asks after each tick whether Slack takes the token; ticks, prices and the database are looked at when asked."""
+
+    ticker: Ticker
+    store: OutboxStore
+    client: AsyncWebClient
+    heartbeat: Heartbeat | None = None
+    slack_trouble: str | None = None
+
+    async def after_tick(self) -> None:
+        """Look whether Slack can be reached, and let the heart beat where nothing at all is wrong."""
+        self.slack_trouble = await self._ask_slack()
+        if self.heartbeat is not None and (await self.report()).ready:
+            await self.heartbeat.beat()
+
+    async def report(self) -> Report:
+        """Say what is wrong now."""
+        now = self.ticker.clock.now()
+        backlog = await self._backlog(now)
+        found = (
+            _of_ticks(self.ticker, now),
+            _of_prices(self.ticker, now),
+            "the database does not answer" if backlog is None else None,
+            self.slack_trouble,
+        )
+        return Report(troubles=tuple(trouble for trouble in found if trouble is not None), backlog=backlog)
+
+    async def _backlog(self, now: datetime) -> Backlog | None:
+        try:
+            return await self.store.backlog(now)
+        except StoreError:
+            return None
+
+    async def _ask_slack(self) -> str | None:
+        try:
+            with translated():
+                await self.client.auth_test()
+        except DeliveryError as error:
+            if error.retry_after is None:  # to be asked to wait is an answer too
+                return _sentence(error)
+        return None
+
+
+def _of_ticks(ticker: Ticker, now: datetime) -> str | None:
+    if ticker.last_good_at is None:
+        return "the first tick has not ended yet"
+    age = now - ticker.last_good_at
+    if age > NOT_READY_AFTER * ticker.monitor.every:
+        return f"the last good tick was {int(age.total_seconds())} s ago"
+    return None
+
+
+def _of_prices(ticker: Ticker, now: datetime) -> str | None:
+    """Tell of a pair that nothing usable is known of: for longer than rules wait, or ever since the start."""
+    for pair, sight in ticker.monitor.sights.items():
+        if sight.reason is not None and (sight.last_at is None or now - sight.last_at > GRACE):
+            return f"no usable prices of {pair} {_since(sight.last_at)}: {sight.reason}"
+    return None
+
+
+def _since(last_at: datetime | None) -> str:
+    return "yet" if last_at is None else f"since {last_at:%Y-%m-%d %H:%M} UTC"
+
+
+def _sentence(error: DeliveryError) -> str:
+    return f"Slack does not accept the app: {error}" if error.permanent else "Slack does not answer"
