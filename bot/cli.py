@@ -21,6 +21,7 @@ COMMANDS = {
     "replay": "Tell what rules would have done over history.",
     "pulse": "Show the board: every window of the pair, as of now.",
     "holdings": "Import, fetch and list what the fund holds.",
+    "why": "Tell what an alert rests on and how its messages went.",
     "doctor": "Check settings, database, sources, Slack and clock.",
     "migrate": "Bring the database up to this version's schema.",
     "manifest": "Print the manifest to create the Slack app from.",

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from services.domain.prices import Pair
     from services.domain.snooze import Span
     from services.market import Market, MarketView
-    from services.ports import Clock, DeskStore, LostWatch, Watch
+    from services.ports import Clock, DeskStore, LostWatch, Receipt, Watch
 
 HISTORY_LENGTH = 10
 TRIES = 5
@@ -139,6 +139,10 @@ class Desk:
     async def history(self, channel: Channel) -> list[Alert]:
         """List a channel's last alerts, newest first."""
         return await self.store.history(channel, HISTORY_LENGTH)
+
+    async def receipt(self, channel: Channel, alert_id: int | None) -> Receipt:
+        """Give all that is known of one alert of this channel, or of its newest. Raises NotFoundError."""
+        return await self.store.receipt(channel, alert_id)
 
     async def _amend(
         self,

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime  # noqa: TC003 -- receipts are written as JSON by reading these types at run time
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
+from services.domain.episode import Alert, Entry  # noqa: TC001 -- as above
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import date, datetime, timedelta
+    from datetime import date, timedelta
 
     from services.domain.actions import Action, Declared
     from services.domain.decide import RuleState
-    from services.domain.episode import Alert, Channel, Entry
+    from services.domain.episode import Channel
     from services.domain.holdings import Holdings
     from services.domain.network import Network
     from services.domain.prices import Bars, Closes, Pair, Quote, Symbol
@@ -254,6 +257,41 @@ class MonitorStore(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One try to make Slack show a message: `outcome` is None where it was never learned."""
+
+    at: datetime
+    version: int
+    outcome: str | None
+    problem: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Posting:
+    """One message of an alert, its own (`entry` None) or a line of its thread, with every try to deliver it.
+
+    `delivered` tells that Slack shows its newest wording; where not, it is tried again at `next_at`, or was given up.
+    """
+
+    key: str
+    entry: Entry | None
+    message_id: str | None
+    delivered: bool
+    given_up_at: datetime | None
+    next_at: datetime
+    attempts: tuple[Attempt, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """All that is known of an alert: what it rests on, every decision in order, and every message with its fate."""
+
+    alert: Alert
+    entries: tuple[Entry, ...]
+    postings: tuple[Posting, ...]
+
+
 class DeskStore(Protocol):
     """What people's commands read and write."""
 
@@ -271,6 +309,13 @@ class DeskStore(Protocol):
 
     async def alert(self, channel: Channel, alert_id: int) -> StoredAlert:
         """Load one alert of this channel, open or closed. Raises NotFoundError."""
+        ...
+
+    async def receipt(self, channel: Channel | None, alert_id: int | None) -> Receipt:
+        """Load all that is known of an alert, of this channel or of any; of the newest one without a number.
+
+        Raises NotFoundError, and StoreError where its rows cannot be read.
+        """
         ...
 
     async def history(self, channel: Channel, limit: int) -> list[Alert]:

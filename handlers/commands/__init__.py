@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from handlers.commands import board, help, history, rule_add, rule_remove, rules  # noqa: A004 -- the command's name
+from handlers.commands import board, help, history, rule_add, rule_remove, rules, why  # noqa: A004 -- the command's name
 from handlers.commands.command import Command
 
 COMMANDS = (
@@ -39,6 +39,14 @@ COMMANDS = (
         summary="the last alerts of this channel",
         example="/minerpulse history",
         answer=history.answer,
+    ),
+    Command(
+        words=("why",),
+        takes="ID",
+        summary="what an alert rests on, what was decided, and how each message went; the newest without a number",
+        example="/minerpulse why 12",
+        at_once=why.at_once,
+        answer=why.answer,
     ),
     Command(
         words=("help",),

@@ -22,7 +22,7 @@ def at_once(argument: str, commands: Sequence[Command]) -> Message | None:
     """Refuse what is no number of a rule."""
     if _NUMBER.fullmatch(argument):
         return None
-    rows = [command for command in commands if command.takes == "ID" or command.words == ("rules",)]
+    rows = [command for command in commands if command.words in {("rule", "remove"), ("rules",)}]
     return render.usage(rows, "Which rule? Give its number, as in the list of rules:")
 
 

@@ -8,6 +8,7 @@ from handlers.render.help import help_on, usage
 from handlers.render.history import history
 from handlers.render.message import Message, plain, say, together
 from handlers.render.outcome import no_close, unchanged
+from handlers.render.receipt import receipt
 from handlers.render.rules import added, removed, rules, started
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "history",
     "no_close",
     "plain",
+    "receipt",
     "removed",
     "rules",
     "say",

@@ -27,7 +27,7 @@ def history(alerts: Sequence[Alert]) -> Message:
 
 def _line(alert: Alert) -> str:
     parts = [
-        f"*{words.moment(alert.opened_at)}*  {topic(alert)}",
+        f"*{words.moment(alert.opened_at)}*  #{alert.id} {topic(alert)}",
         f"peak {peak_over(alert.lead)}",
         f"lasted {words.duration(alert.closed_at - alert.opened_at)}" if alert.closed_at else "still open",
         " ".join(code(fact.rule) for fact in alert.facts),

@@ -162,10 +162,10 @@ async def test_history_lists_open_and_closed_alerts(person: Person, slack: Slack
     assert [
         "The last 2 alerts here:",
         (
-            "*Wed 4 Mar 10:20 New York*  WGMI below bitcoin, peak −9.0 pp over 1 day, still open, `1d 8pp`, "
+            "*Wed 4 Mar 10:20 New York*  #2 WGMI below bitcoin, peak −9.0 pp over 1 day, still open, `1d 8pp`, "
             "acknowledged by <@U2>"
         ),
-        "*Wed 4 Mar 10:05 New York*  WGMI above bitcoin, peak +10.0 pp over 1 day, lasted 5 min, `1d 8pp`",
+        "*Wed 4 Mar 10:05 New York*  #1 WGMI above bitcoin, peak +10.0 pp over 1 day, lasted 5 min, `1d 8pp`",
     ] == slack.answers[-1]["text"].splitlines()
 
 
@@ -245,3 +245,25 @@ async def test_an_unsigned_request_is_refused(person: Person) -> None:
 def shown(acknowledged: BoltResponse) -> dict[str, Any]:
     read: dict[str, Any] = json.loads(acknowledged.body)
     return read
+
+
+async def test_why_shows_the_receipt_of_the_newest_alert_or_of_the_one_that_is_named(
+    person: Person, slack: SlackServer, floor: Floor
+) -> None:
+    await floor.desk.add_rule(DESK, "1d 8pp for 0s", "U1")
+    await floor.tick(LATER, 0.1)
+    await person.types("why")
+    await person.types("why #1")
+    await person.types("why 9")
+
+    newest, named, missing = (answer["text"] for answer in slack.answers)
+    assert newest == named
+    assert newest.startswith("Why alert 1: WGMI above bitcoin")
+    assert "The alert's message: about to be tried." in newest
+    assert "No alert 9 in this channel." in missing
+
+
+async def test_why_of_what_is_no_number_says_what_to_type(person: Person, slack: SlackServer) -> None:
+    told = shown(await person.types("why me"))
+    assert told["text"].startswith("Which alert?")
+    assert [] == slack.answers

@@ -1,0 +1,44 @@
+"""`minerpulse why ALERT`: the receipt of an alert, from the database."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING
+
+import click
+from pydantic import TypeAdapter
+from rich.console import Console
+
+from bot.clock import SystemClock
+from bot.commands.options import as_json
+from bot.settings import load_settings
+from bot.terminal import show_message
+from handlers import render
+from services.ports import Receipt
+from services.store import SqlStore
+
+if TYPE_CHECKING:
+    from bot.settings import Settings
+
+
+@click.command()
+@click.argument("alert", type=click.IntRange(min=1), required=False)
+@as_json
+def command(*, alert: int | None, as_json: bool) -> None:
+    """Tell what an alert rests on, what was decided and why, and what became of each message; the newest by itself."""
+    receipt = asyncio.run(_receipt(load_settings(), alert))
+    if as_json:
+        document = TypeAdapter(Receipt).dump_python(receipt, mode="json")
+        click.echo(json.dumps(document, ensure_ascii=False))
+    else:
+        message = render.receipt(receipt, SystemClock().now())
+        Console(highlight=False).print(show_message(message.text, message.blocks))
+
+
+async def _receipt(settings: Settings, alert: int | None) -> Receipt:
+    store = await SqlStore.open(settings.database_url)
+    try:
+        return await store.receipt(None, alert)
+    finally:
+        await store.aclose()

@@ -1,0 +1,71 @@
+"""Receipts: what was decided about an alert, and what became of each of its messages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import select
+
+from services.domain.errors import NotFoundError, StoreError
+from services.ports import Attempt, Posting, Receipt
+from services.store import tables
+from services.store.codec import read_entry, read_stored
+from services.store.part import Part, rows_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sqlalchemy import Row
+
+    from services.domain.episode import Channel, Entry
+
+_deliveries, _attempts, _entries = tables.deliveries.c, tables.attempts.c, tables.entries.c
+
+
+class Receipts(Part):
+    """Implements the receipts of DeskStore."""
+
+    async def receipt(self, channel: Channel | None, alert_id: int | None) -> Receipt:
+        """Load all that is known of an alert; see DeskStore."""
+        here = rows_of(tables.alerts, channel) if channel else ()
+        which = () if alert_id is None else (tables.alerts.c.id == alert_id,)
+        newest = select(tables.alerts).where(*here, *which).order_by(tables.alerts.c.id.desc()).limit(1)
+        async with self._database.read() as tx:
+            row = (await tx.execute(newest)).one_or_none()
+            if row is None:
+                raise NotFoundError(_missing(channel, alert_id))
+            own = _entries.alert_id == row.id
+            lines = (await tx.execute(select(tables.entries).where(own).order_by(_entries.id))).all()
+            posted = _deliveries.alert_id == row.id
+            posts = (await tx.execute(select(tables.deliveries).where(posted).order_by(_deliveries.id))).all()
+            of_posts = _attempts.delivery_id.in_(select(_deliveries.id).where(posted))
+            tries = (await tx.execute(select(tables.attempts).where(of_posts).order_by(_attempts.id))).all()
+        try:
+            entries = {line.id: read_entry(line.entry) for line in lines}
+            alert = read_stored(row).alert
+        except ValueError as error:
+            raise StoreError(f"Alert {row.id} cannot be read; restore its rows from a backup.") from error
+        postings = tuple(_posting(post, entries, tries) for post in posts)
+        return Receipt(alert=alert, entries=tuple(entries.values()), postings=postings)
+
+
+def _posting(post: Row[Any], entries: dict[int, Entry], tries: Iterable[Row[Any]]) -> Posting:
+    attempts = [
+        Attempt(at=one.at, version=one.version, outcome=one.outcome, problem=one.problem)
+        for one in tries
+        if one.delivery_id == post.id
+    ]
+    return Posting(
+        key=post.key,
+        entry=entries.get(post.entry_id),
+        message_id=post.message_id,
+        delivered=post.sent_version == post.version,
+        given_up_at=post.dead_at,
+        next_at=post.next_at,
+        attempts=tuple(attempts),
+    )
+
+
+def _missing(channel: Channel | None, alert_id: int | None) -> str:
+    where = "in this channel" if channel else "in this database"
+    return f"No alert {where} so far." if alert_id is None else f"No alert {alert_id} {where}."
