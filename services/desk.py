@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
-from services.domain.episode import Entry, EntryKind, Mark
+from services.domain.episode import Entry, EntryKind, Mark, close
 from services.domain.errors import ConflictError, NoHistoryError
 from services.domain.prices import WGMI_BTC
 from services.domain.rule import DEFAULT_RULES, parse_rule
@@ -15,7 +15,7 @@ from services.ports import AlertChange
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from services.domain.episode import Alert, Channel
     from services.domain.prices import Pair
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from services.ports import Clock, DeskStore, LostWatch, Receipt, Watch
 
 HISTORY_LENGTH = 10
+BY_HAND = "ended by hand"
 TRIES = 5
 Done = TypeVar("Done")
 
@@ -120,7 +121,35 @@ class Desk:
 
         return await self._amend(channel, alert_id, change, now)
 
-    async def snooze(self, channel: Channel, alert_id: int, by: str, span: Span) -> Outcome:
+    async def unacknowledge(self, channel: Channel, alert_id: int, by: str) -> Outcome:
+        """Take the mark off an open alert again, whoever has set it. Raises NotFoundError."""
+        now = self.clock.now()
+
+        def change(alert: Alert) -> tuple[Alert, Entry] | None:
+            if alert.closed_at or not alert.acknowledged:
+                return None
+            entry = Entry(kind=EntryKind.UNACKNOWLEDGED, at=now, by=by, reason="nobody sees to it")
+            return replace(alert, acknowledged=None), entry
+
+        return await self._amend(channel, alert_id, change, now)
+
+    async def resolve(self, channel: Channel, alert_id: int, by: str, reason: str) -> Outcome:
+        """End an open alert by hand, for a reason that may be empty. Raises NotFoundError.
+
+        Its rules stay as they are, past their thresholds: each fires again only once it has cleared.
+        """
+        now = self.clock.now()
+        why = f"{BY_HAND}: {reason}" if reason else BY_HAND
+
+        def change(alert: Alert) -> tuple[Alert, Entry] | None:
+            if alert.closed_at:
+                return None
+            told = f"{why}; a rule of it fires again once it has cleared"
+            return close(alert, now, told), Entry(kind=EntryKind.RESOLVED, at=now, by=by, reason=told)
+
+        return await self._amend(channel, alert_id, change, now)
+
+    async def snooze(self, channel: Channel, alert_id: int, by: str, span: Span | timedelta) -> Outcome:
         """Keep an open alert's thread silent for a while; its end is still told.
 
         Raises NotFoundError, and MarketShutError where there is no close to wait for.
@@ -139,6 +168,10 @@ class Desk:
     async def history(self, channel: Channel) -> list[Alert]:
         """List a channel's last alerts, newest first."""
         return await self.store.history(channel, HISTORY_LENGTH)
+
+    async def open_alerts(self, channel: Channel) -> list[Alert]:
+        """List a channel's open alerts, oldest first."""
+        return [stored.alert for stored in await self.store.open_alerts(channel)]
 
     async def receipt(self, channel: Channel, alert_id: int | None) -> Receipt:
         """Give all that is known of one alert of this channel, or of its newest. Raises NotFoundError."""

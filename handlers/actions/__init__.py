@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from handlers.actions import acknowledge, refresh, share, snooze, start
+from handlers.actions import acknowledge, refresh, resolve, share, snooze, start, unacknowledge
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 ACTIONS: dict[str, Callable[[Ask], Awaitable[Reply | None]]] = {
     "acknowledge": acknowledge.answer,
     "refresh": refresh.answer,
+    "resolve": resolve.answer,
     "share": share.answer,
     "snooze": snooze.answer,
     "start": start.answer,
+    "unacknowledge": unacknowledge.answer,
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from handlers.commands import board, help, history, rule_add, rule_remove, rules, why  # noqa: A004 -- the command's name
+from handlers.commands import acts, board, help, history, rule_add, rule_remove, rules, why  # noqa: A004 -- the command's name
 from handlers.commands.command import Command
 
 COMMANDS = (
@@ -35,6 +35,37 @@ COMMANDS = (
         answer=rule_remove.answer,
     ),
     Command(
+        words=("ack",),
+        takes="[ID]",
+        summary="say that you see to an alert; without a number, to the only one that is open",
+        example="/minerpulse ack",
+        at_once=acts.number_alone,
+        answer=acts.acknowledge,
+    ),
+    Command(
+        words=("unack",),
+        takes="[ID]",
+        summary="take that back",
+        example="/minerpulse unack 12",
+        at_once=acts.number_alone,
+        answer=acts.unacknowledge,
+    ),
+    Command(
+        words=("snooze",),
+        takes="[ID] LENGTH",
+        summary="keep an alert's thread silent for a while: 45m, 2h30m, 1d, until close, until open",
+        example="/minerpulse snooze 2h",
+        at_once=acts.length_last,
+        answer=acts.snooze,
+    ),
+    Command(
+        words=("resolve",),
+        takes="[ID] [REASON]",
+        summary="end an alert by hand; its rules fire again once they have cleared",
+        example="/minerpulse resolve 12 earnings, not AI",
+        answer=acts.resolve,
+    ),
+    Command(
         words=("history",),
         summary="the last alerts of this channel",
         example="/minerpulse history",
@@ -42,7 +73,7 @@ COMMANDS = (
     ),
     Command(
         words=("why",),
-        takes="ID",
+        takes="[ID]",
         summary="what an alert rests on, what was decided, and how each message went; the newest without a number",
         example="/minerpulse why 12",
         at_once=why.at_once,

@@ -7,7 +7,7 @@ from handlers.render.entry import entry
 from handlers.render.help import help_on, usage
 from handlers.render.history import history
 from handlers.render.message import Message, plain, say, together
-from handlers.render.outcome import no_close, unchanged
+from handlers.render.outcome import done, no_close, unchanged
 from handlers.render.receipt import receipt
 from handlers.render.rules import added, removed, rules, started
 
@@ -17,6 +17,7 @@ __all__ = [
     "alert",
     "board",
     "complaint",
+    "done",
     "entry",
     "help_on",
     "history",

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from services.domain.measure import Measurement
     from services.domain.prices import Symbol
 
+SURE = "This ends the alert for everyone. A rule of it fires again only once it has cleared."
+
 
 def alert(told: Alert, now: datetime) -> Message:
     """Render an alert as it stands at `now`."""
@@ -101,9 +103,10 @@ def _marks(told: Alert, now: datetime) -> list[str]:
 
 def _buttons(told: Alert) -> Block:
     snooze = choice("snooze", "Snooze", {f"{told.id}:{span.value}": _label(span) for span in Span})
+    resolve = button("resolve", "Resolve", str(told.id), sure=SURE)
     if told.acknowledged:
-        return actions(snooze)
-    return actions(button("acknowledge", "Acknowledge", str(told.id), primary=True), snooze)
+        return actions(button("unacknowledge", "Unacknowledge", str(told.id)), snooze, resolve)
+    return actions(button("acknowledge", "Acknowledge", str(told.id), primary=True), snooze, resolve)
 
 
 def _label(span: Span) -> str:

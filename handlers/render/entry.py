@@ -35,6 +35,8 @@ def _line(line: Entry, alert: Alert) -> str:
             return f"{OPENINGS[line.kind]} {why}"
         case EntryKind.ACKNOWLEDGED:
             return f"Acknowledged{who}, {words.moment(line.at)}."
+        case EntryKind.UNACKNOWLEDGED:
+            return f"No longer acknowledged: {why[:1].lower()}{why[1:]}"
         case EntryKind.SNOOZED:
             until = f" until {words.moment_utc(line.until)}" if line.until else ""
             return f"Snoozed{who}{until}. Only the end of this alert is told here till then."

@@ -69,9 +69,12 @@ def actions(*elements: Block) -> Block:
     return {"type": "actions", "elements": list(elements)}
 
 
-def button(action_id: str, label: str, value: str, *, primary: bool = False) -> Block:
-    """Make a button that carries `value` back."""
-    made = {"type": "button", "action_id": action_id, "text": _plain(label), "value": value}
+def button(action_id: str, label: str, value: str, *, primary: bool = False, sure: str = "") -> Block:
+    """Make a button that carries `value` back; where `sure` asks something, only after a yes."""
+    made: Block = {"type": "button", "action_id": action_id, "text": _plain(label), "value": value}
+    if sure:
+        asked = {"title": f"{label}?", "text": sure, "confirm": label, "deny": "No"}
+        made["confirm"] = {part: _plain(text) for part, text in asked.items()}
     return {**made, "style": "primary"} if primary else made
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from handlers.render import words
 from handlers.render.markup import person
 from handlers.render.message import say
+from handlers.render.topic import topic
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -17,11 +18,17 @@ if TYPE_CHECKING:
 
 def unchanged(alert: Alert) -> Message:
     """Tell why there was nothing left to do."""
-    if alert.acknowledged and not alert.closed_at:
-        mark = alert.acknowledged
-        return say(f"Already acknowledged by {person(mark.by)}, {words.moment(mark.at)}.")
-    ended = f" {words.moment(alert.closed_at)}" if alert.closed_at else ""
-    return say(f"This alert ended{ended}; nothing was changed.")
+    if alert.closed_at is not None:
+        return say(f"This alert ended {words.moment(alert.closed_at)}; nothing was changed.")
+    if alert.acknowledged is None:
+        return say("Nobody has acknowledged this alert; nothing was changed.")
+    mark = alert.acknowledged
+    return say(f"Already acknowledged by {person(mark.by)}, {words.moment(mark.at)}.")
+
+
+def done(what: str, alert: Alert) -> Message:
+    """Tell the person who typed a command what it did; the channel sees it in the alert and its thread."""
+    return say(f"{what}: alert {alert.id}, {topic(alert)}.")
 
 
 def no_close(next_open_at: datetime) -> Message:

@@ -126,6 +126,7 @@ class EntryKind(Enum):
     LEFT = "left"
     CORRECTED = "corrected"
     ACKNOWLEDGED = "acknowledged"
+    UNACKNOWLEDGED = "unacknowledged"
     SNOOZED = "snoozed"
     RESOLVED = "resolved"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -10,6 +11,14 @@ from services.domain.errors import MarketShutError
 
 if TYPE_CHECKING:
     from services.domain.sessions import MarketState
+
+SHORTEST, LONGEST = timedelta(minutes=1), timedelta(days=30)
+_LENGTH = re.compile(
+    r"(?:(?P<days>\d{1,3})d(?:ays?)?)?"
+    r"(?:(?P<hours>\d{1,4})h(?:ours?|rs?)?)?"
+    r"(?:(?P<minutes>\d{1,5})m(?:in(?:ute)?s?)?)?",
+    re.ASCII,
+)
 
 
 class Span(Enum):
@@ -29,8 +38,26 @@ LENGTHS = {
 }
 
 
-def end_of(span: Span, market: MarketState, now: datetime) -> datetime:
+def parse_span(text: str) -> Span | timedelta | None:
+    """Read how long silence is asked for, as in `45m`, `2h30m`, `1d`, `until close`; None where nobody can tell.
+
+    The shortest is a minute, the longest 30 days.
+    """
+    words = text.lower().replace(" ", "")
+    named = words.removeprefix("until").removeprefix("the").removeprefix("next")
+    if named in {Span.CLOSE.value, Span.OPEN.value}:
+        return Span(named)
+    found = _LENGTH.fullmatch(words.removeprefix("for"))
+    if found is None:
+        return None
+    length = timedelta(**{unit: int(number) for unit, number in found.groupdict(default="0").items()})
+    return length if SHORTEST <= length <= LONGEST else None
+
+
+def end_of(span: Span | timedelta, market: MarketState, now: datetime) -> datetime:
     """Tell when a snooze that begins now ends. Raises MarketShutError where there is no close to wait for."""
+    if isinstance(span, timedelta):
+        return now + span
     if span is Span.OPEN:
         return market.next_open_at
     if span is not Span.CLOSE:

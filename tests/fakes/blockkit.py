@@ -159,10 +159,16 @@ def _table(value: object, at: str) -> Iterator[str]:
 
 
 _OPTION = Shape({"text": _plain(OPTION_TEXT), "value": _words(OPTION_VALUE)}, {"description": _plain(OPTION_TEXT)})
+_CONFIRM = Shape({"title": _plain(100), "text": _plain(300), "confirm": _plain(30), "deny": _plain(30)})
 _ELEMENTS: dict[Any, Check] = {
     "button": Shape(
         {"type": _one_of("button"), "text": _plain(BUTTON_TEXT), "action_id": _words(ID)},
-        {"value": _words(BUTTON_VALUE), "style": _one_of("primary", "danger"), "accessibility_label": _words(75)},
+        {
+            "value": _words(BUTTON_VALUE),
+            "style": _one_of("primary", "danger"),
+            "accessibility_label": _words(75),
+            "confirm": _CONFIRM,
+        },
     ),
     "static_select": Shape(
         {"type": _one_of("static_select"), "action_id": _words(ID), "options": _list_of(_OPTION, OPTIONS)},

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
@@ -103,8 +103,8 @@ async def test_an_acknowledgement_is_told_by_the_alerts_own_message(
     posted, line = slack.said(POST)
     assert [] == slack.answers
     assert "Acknowledged by <@U1>, Wed 4 Mar 10:05 New York." in edited["text"]
-    assert ["snooze"] == [element["action_id"] for element in edited["blocks"][-1]["elements"]]
-    assert ["acknowledge", "snooze"] == [element["action_id"] for element in posted["blocks"][-1]["elements"]]
+    assert ["unacknowledge", "snooze", "resolve"] == buttons(edited)
+    assert ["acknowledge", "snooze", "resolve"] == buttons(posted)
     assert ("Acknowledged by <@U1>, Wed 4 Mar 10:05 New York.", edited["ts"]) == (line["text"], line["thread_ts"])
 
 
@@ -207,3 +207,52 @@ async def test_the_whole_life_of_an_alert_is_one_message_and_its_thread(
     )
     assert "actions" not in {block["type"] for block in ended["blocks"]}
     assert alert.id == 1
+
+
+async def test_an_acknowledgement_can_be_taken_back_by_anyone(
+    person: Person, slack: SlackServer, floor: Floor, alert: Alert, outbox: Outbox
+) -> None:
+    await person.presses("acknowledge", str(alert.id))
+    await outbox.deliver(floor.clock.at)
+    await replace(person, user="U2").presses("unacknowledge", str(alert.id))
+    await replace(person, user="U3").presses("unacknowledge", str(alert.id))
+    await outbox.deliver(floor.clock.at)
+
+    (still,) = await floor.open_alerts(DESK)
+    before, after = slack.said(POST)[0], slack.said(UPDATE)[-1]
+    assert still.acknowledged is None
+    assert ["Nobody has acknowledged this alert; nothing was changed."] == [one["text"] for one in slack.answers]
+    assert ["unacknowledge", "snooze", "resolve"] == buttons(before)
+    assert ["acknowledge", "snooze", "resolve"] == buttons(after)
+    assert "No longer acknowledged: nobody sees to it by <@U2>." == slack.said(POST)[-1]["text"]
+
+
+async def test_an_alert_that_was_resolved_by_hand_stays_so_until_its_rule_has_cleared(
+    person: Person, slack: SlackServer, floor: Floor, alert: Alert, outbox: Outbox
+) -> None:
+    await outbox.deliver(floor.clock.at)
+    await person.presses("resolve", str(alert.id))
+    await replace(person, user="U2").presses("resolve", str(alert.id))
+    await outbox.deliver(floor.clock.at)
+    ended, line = slack.said(UPDATE)[-1], slack.said(POST)[-1]
+    later = floor.clock.at + timedelta(minutes=5)
+    past = await floor.ticks(later, [0.11, 0.12])
+    quiet = await floor.open_alerts(DESK)
+    await floor.ticks(past + timedelta(minutes=5), [0.01, 0.09, 0.09])
+
+    (anew,) = await floor.open_alerts(DESK)
+    assert ended["text"].startswith("Resolved after 0 s: WGMI above bitcoin")
+    assert [] == buttons(ended)
+    assert line["text"].endswith("Ended by hand; a rule of it fires again once it has cleared by <@U1>.")
+    assert ["This alert ended Wed 4 Mar 10:05 New York; nothing was changed."] == [one["text"] for one in slack.answers]
+    assert ([], alert.id + 1) == (quiet, anew.id)
+
+
+def buttons(message: dict[str, Any]) -> list[str]:
+    """The actions that a message offers."""
+    return [
+        element["action_id"]
+        for block in message["blocks"]
+        if block["type"] == "actions"
+        for element in block["elements"]
+    ]

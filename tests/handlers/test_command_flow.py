@@ -10,6 +10,9 @@ import pytest
 from slack_bolt.async_app import AsyncBoltRequest
 
 from handlers.errands import SORRY
+from services.domain.decide import Side
+from services.ports import AlertChange
+from tests.fakes.alerts import an_alert
 from tests.fakes.floor import DESK, OPEN
 from tests.fakes.slack import RESPONSES, Fault, refused
 
@@ -267,3 +270,64 @@ async def test_why_of_what_is_no_number_says_what_to_type(person: Person, slack:
     told = shown(await person.types("why me"))
     assert told["text"].startswith("Which alert?")
     assert [] == slack.answers
+
+
+async def test_acts_on_the_only_open_alert_need_no_number(person: Person, slack: SlackServer, floor: Floor) -> None:
+    await floor.desk.add_rule(DESK, "1d 8pp for 0s", "U1")
+    await floor.tick(LATER, 0.1)
+    for typed in ("ack", "ack", "unack", "snooze 2h30m", "resolve <!here> earnings"):
+        await person.types(typed)
+    (alert,) = await floor.desk.history(DESK)
+
+    topic = "alert 1, WGMI above bitcoin."
+    assert [
+        f"Acknowledged: {topic}",
+        "Already acknowledged by <@U1>, Wed 4 Mar 10:00 New York.",
+        f"No longer acknowledged: {topic}",
+        f"Snoozed: {topic}",
+        f"Resolved: {topic}",
+    ] == [answer["text"] for answer in slack.answers]
+    assert alert.snoozed is not None
+    assert LATER + timedelta(hours=2, minutes=30) == alert.snoozed.until
+    assert "ended by hand: <!here> earnings; a rule of it fires again once it has cleared" == alert.reason
+
+
+async def test_acts_ask_which_where_several_are_open_and_say_where_none_is(
+    person: Person, slack: SlackServer, floor: Floor
+) -> None:
+    await person.types("ack")
+    await floor.desk.add_rule(DESK, "1d 8pp for 0s", "U1")
+    await floor.tick(LATER, 0.1)
+    below = AlertChange(alert=an_alert(channel=DESK, side=Side.BELOW), revision=0)
+    await floor.store.record([], [below], LATER)
+    await person.types("resolve")
+    await person.types("resolve #2")
+
+    none, several, named = (answer["text"] for answer in slack.answers)
+    assert "No alert is open in this channel." in none
+    assert "say which by its number: 1 (WGMI above bitcoin), 2 (WGMI below bitcoin)." in several
+    assert "Resolved: alert 2, WGMI below bitcoin." == named
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        pytest.param("snooze", "For how long?", id="no length"),
+        pytest.param("snooze 12", "For how long?", id="a number alone"),
+        pytest.param("snooze 1 forever", "For how long?", id="no length behind a number"),
+        pytest.param("ack now", "Which alert?", id="no number"),
+    ],
+)
+async def test_an_act_that_cannot_be_read_is_answered_in_the_acknowledgement(
+    person: Person, slack: SlackServer, typed: str, told: str
+) -> None:
+    assert shown(await person.types(typed))["text"].startswith(told)
+    assert [] == slack.answers
+
+
+async def test_there_is_no_close_to_snooze_until_at_night(person: Person, slack: SlackServer, floor: Floor) -> None:
+    await floor.desk.add_rule(DESK, "1d 8pp for 0s", "U1")
+    await floor.tick(LATER, 0.1)
+    floor.clock.at = LATER + timedelta(hours=12)
+    await person.types("snooze until close")
+    assert slack.answers[-1]["text"].startswith("The market is shut, so there is no close to wait for.")

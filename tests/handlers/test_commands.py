@@ -82,7 +82,10 @@ def test_every_example_is_read_as_its_own_command() -> None:
 
 
 def test_the_hint_lists_every_command() -> None:
-    assert "[board | rules | rule add RULE | rule remove ID | history | why ID | help]" == usage_hint()
+    assert (
+        "[board | rules | rule add RULE | rule remove ID | ack [ID] | unack [ID] | snooze [ID] LENGTH | "
+        "resolve [ID] [REASON] | history | why [ID] | help]"
+    ) == usage_hint()
 
 
 def test_the_readme_table_has_a_row_for_each_command() -> None:

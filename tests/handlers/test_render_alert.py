@@ -47,7 +47,9 @@ def test_an_alert_below(golden: Golden) -> None:
 def test_an_alert_that_someone_acknowledged(golden: Golden) -> None:
     message = render.alert(an_alert(id=12, acknowledged=SEEN), AT)
     golden("alert_acknowledged", message)
-    assert ["snooze"] == [element["action_id"] for element in message.blocks[-1]["elements"]]
+    assert ["unacknowledge", "snooze", "resolve"] == [
+        element["action_id"] for element in message.blocks[-1]["elements"]
+    ]
 
 
 def test_an_alert_that_someone_snoozed(golden: Golden) -> None:
@@ -189,6 +191,11 @@ def test_a_rule_that_has_cleared_says_so() -> None:
                 kind=EntryKind.SNOOZED, by="U3", until=AT + timedelta(hours=1), reason="a person asked for silence"
             ),
             id="snoozed",
+        ),
+        pytest.param(
+            "entry_unacknowledged",
+            an_entry(kind=EntryKind.UNACKNOWLEDGED, by="U3", reason="nobody sees to it"),
+            id="unacknowledged",
         ),
         pytest.param(
             "entry_resolved",

@@ -3,7 +3,7 @@ from datetime import timedelta
 import pytest
 
 from services.domain.errors import MarketShutError
-from services.domain.snooze import Span, end_of
+from services.domain.snooze import Span, end_of, parse_span
 from tests.fakes.floor import CLOSE, OPEN
 from tests.fakes.market import CALENDAR
 
@@ -33,3 +33,33 @@ def test_after_the_close_there_is_none_to_wait_for_but_the_next_open() -> None:
 
     assert NEXT_OPEN == refused.value.next_open_at
     assert NEXT_OPEN == end_of(Span.OPEN, CALENDAR.state(CLOSE), CLOSE)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("45m", 45 * MINUTE, id="minutes"),
+        pytest.param("2h30m", 150 * MINUTE, id="hours and minutes"),
+        pytest.param("1d", timedelta(days=1), id="a day"),
+        pytest.param("2 hours 5 min", 125 * MINUTE, id="in words"),
+        pytest.param("for 1H", 60 * MINUTE, id="with for, in capitals"),
+        pytest.param("30d", timedelta(days=30), id="the longest"),
+        pytest.param("1m", MINUTE, id="the shortest"),
+        pytest.param("until close", Span.CLOSE, id="until close"),
+        pytest.param("until the next open", Span.OPEN, id="until the next open"),
+        pytest.param("open", Span.OPEN, id="open"),
+        pytest.param("", None, id="nothing"),
+        pytest.param("0m", None, id="no time at all"),
+        pytest.param("31d", None, id="too long"),
+        pytest.param("-5m", None, id="backwards"),
+        pytest.param("soon", None, id="no length"),
+        pytest.param("5", None, id="no unit"),
+        pytest.param("99999999999d", None, id="larger than any length"),
+    ],
+)
+def test_a_length_is_read_as_people_type_it(text: str, expected: object) -> None:
+    assert expected == parse_span(text)
+
+
+def test_a_length_that_was_typed_ends_after_it() -> None:
+    assert OPEN + 45 * MINUTE == end_of(45 * MINUTE, CALENDAR.state(OPEN), OPEN)

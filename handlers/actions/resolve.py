@@ -1,0 +1,18 @@
+"""Resolve: a person ends the alert."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from handlers import render
+from handlers.actions.value import alert_id
+from handlers.ask import Reply
+
+if TYPE_CHECKING:
+    from handlers.ask import Ask
+
+
+async def answer(ask: Ask) -> Reply | None:
+    """End the alert; its message is edited by the outbox, so only what changed nothing is told."""
+    outcome = await ask.desk.resolve(ask.channel, alert_id(ask.value), ask.by, "")
+    return None if outcome.changed else Reply(message=render.unchanged(outcome.alert))

@@ -1,0 +1,18 @@
+"""Unacknowledge: the person who said so does not see to the alert after all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from handlers import render
+from handlers.actions.value import alert_id
+from handlers.ask import Reply
+
+if TYPE_CHECKING:
+    from handlers.ask import Ask
+
+
+async def answer(ask: Ask) -> Reply | None:
+    """Take the mark off; its message is edited by the outbox, so only what changed nothing is told."""
+    outcome = await ask.desk.unacknowledge(ask.channel, alert_id(ask.value), ask.by)
+    return None if outcome.changed else Reply(message=render.unchanged(outcome.alert))

@@ -1,0 +1,70 @@
+"""/minerpulse ack, unack, snooze and resolve: what the buttons of an alert do, typed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from handlers import render
+from handlers.ask import Reply
+from handlers.commands.target import alert_meant, wish
+from services.domain.errors import MarketShutError
+from services.domain.snooze import parse_span
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from handlers.ask import Ask
+    from handlers.commands.command import Command
+    from handlers.render import Message
+    from services.desk import Outcome
+
+
+def number_alone(argument: str, commands: Sequence[Command]) -> Message | None:
+    """Refuse what is no number of an alert."""
+    if not wish(argument).rest:
+        return None
+    rows = [command for command in commands if command.words in {("ack",), ("unack",)}]
+    return render.usage(rows, "Which alert? Give its number, or none where one alone is open:")
+
+
+def length_last(argument: str, commands: Sequence[Command]) -> Message | None:
+    """Refuse what names no length of time."""
+    if parse_span(wish(argument).rest) is not None:
+        return None
+    rows = [command for command in commands if command.words == ("snooze",)]
+    return render.usage(rows, "For how long? As in 30m, 4h, 2h30m, 1d, until close or until open; 30 days at most:")
+
+
+async def acknowledge(ask: Ask) -> Reply:
+    """Mark an alert as seen."""
+    number = await alert_meant(ask, wish(ask.value).number)
+    return _reply(await ask.desk.acknowledge(ask.channel, number, ask.by), "Acknowledged")
+
+
+async def unacknowledge(ask: Ask) -> Reply:
+    """Take that back."""
+    number = await alert_meant(ask, wish(ask.value).number)
+    return _reply(await ask.desk.unacknowledge(ask.channel, number, ask.by), "No longer acknowledged")
+
+
+async def snooze(ask: Ask) -> Reply:
+    """Keep an alert's thread silent for a while."""
+    meant = wish(ask.value)
+    span = parse_span(meant.rest)
+    assert span is not None, "length_last lets nothing else pass"  # noqa: S101
+    number = await alert_meant(ask, meant.number)
+    try:
+        return _reply(await ask.desk.snooze(ask.channel, number, ask.by, span), "Snoozed")
+    except MarketShutError as error:
+        return Reply(message=render.no_close(error.next_open_at))
+
+
+async def resolve(ask: Ask) -> Reply:
+    """End an alert by hand."""
+    meant = wish(ask.value)
+    number = await alert_meant(ask, meant.number)
+    return _reply(await ask.desk.resolve(ask.channel, number, ask.by, meant.rest), "Resolved")
+
+
+def _reply(outcome: Outcome, what: str) -> Reply:
+    return Reply(message=render.done(what, outcome.alert) if outcome.changed else render.unchanged(outcome.alert))
