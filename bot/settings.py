@@ -95,7 +95,7 @@ class Settings(BaseSettings):
     database_url: DatabaseUrl = Field(
         default="sqlite+aiosqlite:///minerpulse.db",
         repr=False,
-        description="The database: sqlite:///FILE, or the URL of a PostgreSQL with its driver.",
+        description="The database: sqlite:///FILE, or postgresql://USER:PASSWORD@HOST/NAME.",
     )
     etf: Ticker = Field(default="WGMI", description="The ETF of the pair that the board shows.")
     crypto: Ticker = Field(default="BTC", description="The cryptocurrency that the ETF is held against.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from contextlib import asynccontextmanager, closing
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import event, exc, make_url
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -22,13 +22,16 @@ if TYPE_CHECKING:
     from sqlalchemy.pool import ConnectionPoolEntry
 
 BUSY_S = 10.0
+CONNECT_S = 10
+ONE_STATE: dict[str, Any] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+UNKNOWN = "MinerPulse keeps nothing in {}; write sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME."
 PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
 
 _memories = count(1)
 
 
 class Database:
-    """Transactions on one database, named by its URL; the driver may be left out of `sqlite:///…`.
+    """Transactions on one database, named by its URL: `sqlite:///FILE` or `postgresql://USER@HOST/NAME`.
 
     Whatever keeps it from being reached or used is raised as StoreError.
     """
@@ -39,17 +42,25 @@ class Database:
             parsed = make_url(url)
         except exc.ArgumentError as error:
             raise StoreError("Cannot read the database URL; write it as in sqlite:///minerpulse.db.") from error
-        on_sqlite = parsed.drivername.partition("+")[0] == "sqlite"
-        self.name = parsed.database or "in memory" if on_sqlite else parsed.render_as_string()
+        kind, _, driver = parsed.drivername.partition("+")
+        self.name = parsed.database or "in memory" if kind == "sqlite" else parsed.render_as_string()
         with complaining(self.name):
-            self._engine = self._sqlite(parsed) if on_sqlite else create_async_engine(parsed)
-        self._writer = self._engine.execution_options(write=True)
+            match kind:
+                case "sqlite":
+                    self._engine = self._sqlite(parsed)
+                    self._reader = self._engine
+                    self._writer = self._engine.execution_options(write=True)
+                case "postgresql" | "postgres" if driver in {"", "psycopg"}:
+                    self._engine = self._writer = _postgresql(parsed)
+                    self._reader = self._engine.execution_options(**ONE_STATE)
+                case _:
+                    raise StoreError(UNKNOWN.format(kind))
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """Open a transaction that sees one state of the database throughout."""
         with complaining(self.name):
-            async with self._engine.connect() as connection:
+            async with self._reader.connect() as connection:
                 yield connection
 
     @asynccontextmanager
@@ -80,6 +91,15 @@ class Database:
         event.listen(engine.sync_engine, "connect", _set_pragmas)
         event.listen(engine.sync_engine, "begin", _begin)
         return engine
+
+
+def _postgresql(url: URL) -> AsyncEngine:
+    """Make an engine whose connections may come through a pooler, and are tried before they are used.
+
+    So the restart of a server, or of what stands before it, costs at most the transaction under way.
+    """
+    asked = {"prepare_threshold": None, "connect_timeout": CONNECT_S}
+    return create_async_engine(url.set(drivername="postgresql+psycopg"), pool_pre_ping=True, connect_args=asked)
 
 
 def _probe(engine: AsyncEngine, url: URL) -> None:

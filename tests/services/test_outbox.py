@@ -20,6 +20,7 @@ from services.store import SqlStore
 from services.store.outbox import LEASE
 from tests.fakes.alerts import AT, DESK, a_fact, an_alert, an_entry
 from tests.fakes.clock import SetClock
+from tests.fakes.postgresql import empty_database
 from tests.fakes.slack import TOKEN, Fault, SlackServer, refused, serving
 
 SECOND = timedelta(seconds=1)
@@ -75,9 +76,9 @@ def an_outbox(slack: SlackServer, store: Any, clock: SetClock | None = None) -> 
     return Outbox(store=store, notifier=SlackNotifier(client, clock), clock=clock)
 
 
-@pytest.fixture
-async def post(slack: SlackServer) -> AsyncIterator[Post]:
-    store = await SqlStore.open("sqlite://")
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def post(slack: SlackServer, request: pytest.FixtureRequest) -> AsyncIterator[Post]:
+    store = await SqlStore.open("sqlite://" if request.param == "sqlite" else empty_database())
     yield a_post(slack, store)
     await store.aclose()
 

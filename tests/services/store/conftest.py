@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import pytest
 
 from services.store import SqlStore
+from tests.fakes.postgresql import empty_database
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -35,7 +36,11 @@ def sqlite_memory(_folder: Path) -> str:
     return "sqlite://"
 
 
-DURABLE = [pytest.param(sqlite_file, id="sqlite-file")]
+def postgresql(_folder: Path) -> str:
+    return empty_database()
+
+
+DURABLE = [pytest.param(sqlite_file, id="sqlite-file"), pytest.param(postgresql, id="postgresql")]
 DATABASES = [*DURABLE, pytest.param(sqlite_memory, id="sqlite-memory")]
 
 

@@ -118,7 +118,7 @@ async def test_an_action_keeps_the_moment_at_which_it_was_noted_until_its_amount
 
 
 async def test_closes_whose_actions_cannot_be_saved_are_not_saved_either(store: Store) -> None:
-    spoilt = replace(BOTH, actions=(replace(PAID, value=float("nan")),))  # which SQLite takes for nothing
+    spoilt = replace(BOTH, actions=(replace(PAID, value=None),))  # type: ignore[arg-type]
 
     with pytest.raises(IntegrityError):
         await store.save_closes(CLOSES, AT, spoilt)

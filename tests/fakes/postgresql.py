@@ -1,0 +1,95 @@
+"""A real PostgreSQL to test on: a scratch cluster for each test process, on a socket in a temporary folder."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from functools import cache
+from itertools import count
+from pathlib import Path
+
+import psycopg
+import pytest
+
+DEBIAN = Path("/usr/lib/postgresql")
+FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200", "listen_addresses=")
+MISSING = "PostgreSQL is not installed here (Debian's package postgresql)"
+USER = "minerpulse"
+_numbers = count(1)
+
+
+def empty_database() -> str:
+    """Give the URL of a new, empty database; skip the test where there is no PostgreSQL."""
+    folder = cluster()
+    if folder is None:
+        pytest.skip(MISSING)
+    name = f"test_{next(_numbers)}"
+    with psycopg.connect(host=str(folder), user=USER, dbname="postgres", autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    return f"postgresql://{USER}@/{name}?host={folder}"
+
+
+def stop() -> None:
+    """Stop the cluster of this process, cutting off everyone; `start` brings it back."""
+    _control("-m", "immediate", "stop")
+
+
+def start() -> None:
+    """Start the cluster of this process again."""
+    settings = " ".join(f"-c {one}" for one in (*FAST, f"unix_socket_directories={cluster()}"))
+    _control("-l", f"{cluster()}/log", "-o", settings, "start")
+
+
+@cache
+def cluster() -> Path | None:
+    """Start a cluster, once in this process, that ends with it; give the folder of its socket, None without one."""
+    if _programs() is None:
+        return None
+    folder = Path(tempfile.mkdtemp(prefix="minerpulse-"))
+    owner = _owner()
+    if owner is not None:
+        os.chown(folder, owner.pw_uid, owner.pw_gid)
+    _run(folder, "initdb", "-U", USER, "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C")
+    settings = " ".join(f"-c {one}" for one in (*FAST, f"unix_socket_directories={folder}"))
+    _run(folder, "pg_ctl", "-w", "-l", f"{folder}/log", "-o", settings, "start")
+    atexit.register(_end, folder)
+    return folder
+
+
+def _end(folder: Path) -> None:
+    _run(folder, "pg_ctl", "-w", "-m", "immediate", "stop")
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _control(*arguments: str) -> None:
+    folder = cluster()
+    assert folder is not None
+    _run(folder, "pg_ctl", "-w", *arguments)
+
+
+def _run(folder: Path, program: str, *arguments: str) -> None:
+    command = [f"{_programs()}/{program}", "-D", f"{folder}/data", *arguments]
+    owner = _owner()
+    subprocess.run(  # noqa: S603 -- the cluster's own programs
+        command,
+        check=True,
+        cwd=folder,
+        stdout=subprocess.DEVNULL,
+        user=owner.pw_uid if owner else None,
+        group=owner.pw_gid if owner else None,
+    )
+
+
+def _programs() -> Path | None:
+    newest = sorted(DEBIAN.glob("*/bin/initdb"))
+    found = str(newest[-1]) if newest else shutil.which("initdb")
+    return Path(found).parent if found else None
+
+
+def _owner() -> pwd.struct_passwd | None:
+    """Give another user to run it as where this one is root, whom PostgreSQL refuses."""
+    return pwd.getpwnam("nobody") if os.geteuid() == 0 else None

@@ -1,0 +1,62 @@
+"""What only a database server does: it is away, comes back, and has a password that nobody may read."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from services.domain.errors import StoreError
+from services.domain.prices import WGMI_BTC
+from services.ports import AlertChange, Claim
+from services.store import SqlStore
+from tests.fakes import postgresql
+from tests.fakes.alerts import AT, an_alert
+
+MINUTE = timedelta(minutes=1)
+
+
+async def test_a_restart_of_the_server_is_survived_and_loses_nothing() -> None:
+    store = await SqlStore.open(postgresql.empty_database())
+    await store.record([], [AlertChange(alert=an_alert(), revision=0)], AT)
+    (delivery,) = await store.due(AT)
+    await store.mark_attempting(delivery, AT)
+
+    postgresql.stop()
+    try:
+        with pytest.raises(StoreError, match=r"Cannot use the database postgresql.*Check that its URL is right"):
+            await store.mark_sent(delivery, "1.2", AT)
+    finally:
+        postgresql.start()
+    await store.mark_sent(delivery, "1.2", AT)
+
+    assert [] == await store.due(AT + timedelta(hours=1))
+    await store.aclose()
+
+
+async def test_of_many_that_work_on_one_database_one_gets_each_tick_and_each_message() -> None:
+    url = postgresql.empty_database()
+    stores = [await SqlStore.open(url) for _ in range(6)]
+    await stores[0].record([], [AlertChange(alert=an_alert(), revision=0)], AT)
+    (delivery,) = await stores[0].due(AT)
+
+    claims = await asyncio.gather(*(store.claim_tick(WGMI_BTC, AT, AT) for store in stores))
+    leases = await asyncio.gather(*(store.mark_attempting(delivery, AT) for store in stores))
+
+    assert [Claim.OURS] == [claim for claim in claims if claim is not Claim.TAKEN]
+    assert 1 == sum(leases)
+    for store in stores:
+        await store.aclose()
+
+
+async def test_a_server_that_is_away_is_named_without_its_password() -> None:
+    with pytest.raises(StoreError, match=r"Cannot use the database postgres.*Check that its URL is right") as refused:
+        await SqlStore.open("postgres://desk:hush-hush@127.0.0.1:1/minerpulse")
+
+    assert "hush-hush" not in str(refused.value)
+
+
+async def test_another_kind_of_database_is_refused_with_what_to_write() -> None:
+    with pytest.raises(StoreError, match=r"write sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME"):
+        await SqlStore.open("mysql://desk@127.0.0.1/minerpulse")
