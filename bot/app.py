@@ -8,6 +8,8 @@ import signal
 import socket
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
+from enum import Enum
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     from services.ports import Clock, CryptoSource, EquitySource, NetworkSource
 
 SLACK_TIMEOUT_S = 10
+POLL_EVERY = timedelta(seconds=1)  # by a worker: people's acts are recorded by other processes
 ENDED_WITHIN_S = 22  # longer than the two calls to Slack that one attempt can take
 log = logging.getLogger(__name__)
 
@@ -126,29 +129,41 @@ async def build(
         )
 
 
-async def serve(settings: Settings) -> None:
+class Role(Enum):
+    """What a process does: answer Slack, tick and deliver, or both. The health is told by each."""
+
+    ALL = "all"
+    WEB = "web"
+    WORKER = "worker"
+
+
+async def serve(settings: Settings, role: Role = Role.ALL) -> None:
     """Run until a signal: connect, tick, deliver, answer; stop in the order intake, tick, delivery, connections.
 
     Raises SettingsError where Slack does not accept the token.
     """
     with _listen(settings) as listening:
         async with build(settings) as app:
-            await _run(app, listening)
+            if role is Role.WORKER:
+                app.outbox.idle = POLL_EVERY
+            await _run(app, role, listening)
 
 
-async def _run(app: App, listening: socket.socket) -> None:
+async def _run(app: App, role: Role, listening: socket.socket) -> None:
     """Begin with the clockwork, then take requests; end in the opposite order."""
     await _greet(app)
     async with _heartbeat(app.settings) as heartbeat:
-        health = Health(Ticker(monitor=app.monitor, clock=app.clock), app.store, app.client, heartbeat)
-        delivery = asyncio.create_task(app.outbox.run(), name="the delivery")
-        cancel_ticks = schedule(health.ticker, app.settings.tick_every, health.after_tick)
+        works = role is not Role.WEB
+        ticker = Ticker(monitor=app.monitor, clock=app.clock)
+        health = Health(ticker, app.store, app.client, heartbeat if works else None, ticks=works)
+        delivery = asyncio.create_task(app.outbox.run() if works else asyncio.sleep(0), name="the delivery")
+        cancel_ticks = schedule(health.work, app.clock, app.settings.tick_every)
         try:
-            await _take_requests(app, health, listening)
+            await _take_requests(app, role, health, listening)
         finally:
             log.info("stopping: what has begun is finished first")
             app.outbox.stop()
-            await asyncio.gather(_end_clockwork(health.ticker, cancel_ticks, delivery), app.errands.drain())
+            await asyncio.gather(_end_clockwork(ticker, cancel_ticks, delivery), app.errands.drain())
 
 
 async def _end_clockwork(ticker: Ticker, cancel_ticks: Callable[[], None], delivery: asyncio.Task[None]) -> None:
@@ -171,14 +186,14 @@ async def _heartbeat(settings: Settings) -> AsyncIterator[Heartbeat | None]:
         yield Heartbeat(_secret(settings.heartbeat_url), session)
 
 
-async def _take_requests(app: App, health: Health, listening: socket.socket) -> None:
+async def _take_requests(app: App, role: Role, health: Health, listening: socket.socket) -> None:
     """Serve HTTP until a signal; in Socket Mode Slack's requests come over the socket, and HTTP tells the health."""
     settings = app.settings
-    server = Server(build_web(app.bolt, health.report))
+    server = Server(build_web(None if role is Role.WORKER else app.bolt, health.report))
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, server.stop)
     async with AsyncExitStack() as stack:
-        if settings.socket_mode:
+        if settings.socket_mode and role is not Role.WORKER:
             await stack.enter_async_context(_socket_mode(app))
         log.info("listening at http://%s:%d", settings.host, settings.port)
         await server.serve(sockets=[listening])

@@ -68,16 +68,22 @@ class Heartbeat:
 
 @dataclass(slots=True)
 class Health:
-    """Asks after each tick whether Slack takes the token; ticks, prices and the database are looked at when asked."""
+    """Asks in each round whether Slack takes the token; ticks, prices and the database are looked at when asked.
+
+    Where another process ticks, `ticks` is False, and neither ticks nor prices are told of here.
+    """
 
     ticker: Ticker
     store: OutboxStore
     client: AsyncWebClient
     heartbeat: Heartbeat | None = None
+    ticks: bool = True
     slack_trouble: str | None = None
 
-    async def after_tick(self) -> None:
-        """Look whether Slack can be reached, and let the heart beat where nothing at all is wrong."""
+    async def work(self) -> None:
+        """Tick, where this process does; look whether Slack can be reached; beat where nothing at all is wrong."""
+        if self.ticks:
+            await self.ticker.tick()
         self.slack_trouble = await self._ask_slack()
         if self.heartbeat is not None and (await self.report()).ready:
             await self.heartbeat.beat()
@@ -87,8 +93,8 @@ class Health:
         now = self.ticker.clock.now()
         backlog = await self._backlog(now)
         found = (
-            _of_ticks(self.ticker, now),
-            _of_prices(self.ticker, now),
+            _of_ticks(self.ticker, now) if self.ticks else None,
+            _of_prices(self.ticker, now) if self.ticks else None,
             "the database does not answer" if backlog is None else None,
             self.slack_trouble,
         )

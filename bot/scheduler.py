@@ -89,23 +89,19 @@ def retry_every(every: timedelta) -> timedelta:
     return min(every, RETRY_AFTER)
 
 
-def schedule(ticker: Ticker, every: timedelta, then: Callable[[], Awaitable[None]]) -> Callable[[], None]:
-    """Start ticking at once and then at each multiple of `every`; a late tick is done once, not made up for.
+def schedule(work: Callable[[], Awaitable[None]], clock: Clock, every: timedelta) -> Callable[[], None]:
+    """Start working at once and then at each multiple of `every`; what is late is done once, not made up for.
 
-    `then` follows each tick, however it ended. Between long rounds the ticker looks each minute whether the last one
-    still waits to be done. Give what ends it, and cancels a tick that has begun.
+    Between long rounds it is done each minute too: a ticker looks then whether the last round still waits to be done.
+    Give what ends it, and cancels work that has begun.
     """
     step = int(retry_every(every).total_seconds())
 
-    async def tick_and_then() -> None:
-        await ticker.tick()
-        await then()
-
     scheduler = AsyncIOScheduler(timezone=UTC)
     scheduler.add_job(
-        tick_and_then,
+        work,
         IntervalTrigger(seconds=step, start_date=EPOCH, timezone=UTC),
-        next_run_time=ticker.clock.now(),
+        next_run_time=clock.now(),
         misfire_grace_time=step,
         coalesce=True,
         max_instances=1,

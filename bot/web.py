@@ -22,12 +22,8 @@ if TYPE_CHECKING:
 SLACK_PATH = "/slack/events"
 
 
-def build_web(bolt: AsyncApp, report: Callable[[], Awaitable[Report]]) -> Starlette:
-    """Make the ASGI app; `report` says how it does its work."""
-    slack = AsyncSlackRequestHandler(bolt)
-
-    async def from_slack(request: Request) -> Response:
-        return await slack.handle(request)
+def build_web(bolt: AsyncApp | None, report: Callable[[], Awaitable[Report]]) -> Starlette:
+    """Make the ASGI app; `report` says how it does its work. Without `bolt` it tells the health and nothing else."""
 
     async def alive(_request: Request) -> Response:
         return JSONResponse({"alive": True})
@@ -40,11 +36,20 @@ def build_web(bolt: AsyncApp, report: Callable[[], Awaitable[Report]]) -> Starle
 
     return Starlette(
         routes=[
-            Route(SLACK_PATH, from_slack, methods=["POST"]),
+            *([] if bolt is None else [_slack(bolt)]),
             Route("/healthz", alive),
             Route("/readyz", ready),
         ]
     )
+
+
+def _slack(bolt: AsyncApp) -> Route:
+    slack = AsyncSlackRequestHandler(bolt)
+
+    async def from_slack(request: Request) -> Response:
+        return await slack.handle(request)
+
+    return Route(SLACK_PATH, from_slack, methods=["POST"])
 
 
 def _undelivered(counted: Backlog | None) -> dict[str, int | None] | None:

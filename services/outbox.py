@@ -29,11 +29,13 @@ class Outbox:
     An attempt is noted before the call, and what the answer was after it. A message whose answer was lost is looked
     up before it is sent again: once, and at least once where the app may not read the channel. So is one whose attempt
     a crash cut off, when its lease is over, up to a minute later: until then another process might still be at it.
+    What other processes record is found by looking each `idle`: nobody nudges then.
     """
 
     store: OutboxStore
     notifier: Notifier
     clock: Clock
+    idle: timedelta = IDLE
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
     _stopping: bool = False
@@ -71,9 +73,9 @@ class Outbox:
                 await asyncio.wait_for(self._wake.wait(), wait.total_seconds())
 
     async def until_due(self) -> timedelta:
-        """Tell how long there is nothing to do, 30 s at most."""
+        """Tell how long there is nothing to do, `idle` at most."""
         due_at = await self.store.next_due_at()
-        return IDLE if due_at is None else min(IDLE, max(due_at - self.clock.now(), timedelta(0)))
+        return self.idle if due_at is None else min(self.idle, max(due_at - self.clock.now(), timedelta(0)))
 
     async def deliver(self, now: datetime) -> int:
         """Deliver everything due at `now`, channels side by side, each in its order; give how many were sent.

@@ -9,7 +9,7 @@ import time
 import click
 from rich.console import Console
 
-from bot.app import serve
+from bot.app import Role, serve
 from bot.commands import rehearse
 from bot.settings import load_settings
 
@@ -20,8 +20,15 @@ HOW_TO_CONNECT = (
 
 
 @click.command()
+@click.option(
+    "--role",
+    type=click.Choice([role.value for role in Role]),
+    default=Role.ALL.value,
+    show_default=True,
+    help="web answers Slack, worker ticks and delivers; several processes need one database.",
+)
 @click.pass_context
-def command(context: click.Context) -> None:
+def command(context: click.Context, role: str) -> None:
     """Connect to Slack where tokens are set, else rehearse a simulated market here."""
     settings = load_settings()
     if not settings.has_slack:
@@ -29,7 +36,7 @@ def command(context: click.Context) -> None:
         context.invoke(rehearse.command)
         return
     _log(settings.log_level)
-    asyncio.run(serve(settings))
+    asyncio.run(serve(settings, Role(role)))
 
 
 def _log(level: str) -> None:

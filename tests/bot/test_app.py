@@ -19,11 +19,11 @@ from aiohttp import WSMsgType, web
 from pydantic import SecretStr
 from slack_sdk.signature import SignatureVerifier
 
-from bot.app import serve
+from bot.app import Role, serve
 from bot.scheduler import Ticker, retry_every
 from bot.settings import Settings, SlackMode
 from services.domain.errors import SettingsError, StoreError
-from services.ports import AlertChange, Backlog
+from services.ports import AlertChange, Backlog, Claim
 from services.sources.http import HttpClient
 from services.sources.yahoo import Yahoo
 from services.store import SqlStore
@@ -73,9 +73,11 @@ def connected(slack: SlackServer, tmp_path: Path, **more: Any) -> Settings:  # n
 
 
 @asynccontextmanager
-async def running(settings: Settings, *, begun: str = "/readyz") -> AsyncIterator[httpx.AsyncClient]:
+async def running(
+    settings: Settings, *, begun: str = "/readyz", role: Role = Role.ALL
+) -> AsyncIterator[httpx.AsyncClient]:
     """Run the app until the end of the block, then stop it with SIGTERM as a host does."""
-    app = asyncio.create_task(serve(settings))
+    app = asyncio.create_task(serve(settings, role))
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{settings.port}", trust_env=False) as client:
         await eventually(lambda: app.done() or answers(client, begun))
         yield client
@@ -385,3 +387,34 @@ async def test_a_long_round_that_failed_is_tried_again_within_a_minute() -> None
         await ticker.tick()
 
     assert floor.clock.at == ticker.last_good_at
+
+
+async def test_a_web_process_answers_and_leaves_ticks_and_delivery_to_others(
+    slack: SlackServer, tmp_path: Path
+) -> None:
+    settings = connected(slack, tmp_path)
+    await record_alert(settings)
+
+    async with running(settings, role=Role.WEB) as client:
+        ready = (await client.get("/readyz")).json()
+        unsigned = await client.post("/slack/events", content="command=%2Fminerpulse")
+
+    assert (True, 1) == (ready["ready"], ready["undelivered"]["waiting"])
+    assert 401 == unsigned.status_code
+    assert 0 == posts(slack)
+    store = await SqlStore.open(settings.database_url)
+    assert Claim.OURS is await store.claim_tick(settings.pair, AT, AT)
+    await store.aclose()
+
+
+async def test_a_worker_delivers_what_others_record_and_takes_nothing_from_slack(
+    slack: SlackServer, tmp_path: Path
+) -> None:
+    settings = connected(slack, tmp_path)
+
+    async with running(settings, role=Role.WORKER) as client:
+        await record_alert(settings)
+        await eventually(lambda: posts(slack))
+        from_slack = await client.post("/slack/events", content="command=%2Fminerpulse")
+
+    assert (1, 404) == (posts(slack), from_slack.status_code)

@@ -69,8 +69,7 @@ class Patient:
         self.floor.clock.at = at
         if spread is not None:
             self.floor.vendors.etf_last = (20.0 * (1 + spread), at)
-        await self.health.ticker.tick()
-        await self.health.after_tick()
+        await self.health.work()
         return (await self.health.report()).troubles
 
 
