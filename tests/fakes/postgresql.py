@@ -16,7 +16,7 @@ import psycopg
 import pytest
 
 DEBIAN = Path("/usr/lib/postgresql")
-FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200", "listen_addresses=")
+FAST = ("fsync=off", "full_page_writes=off", "max_connections=200", "listen_addresses=")
 MISSING = "PostgreSQL is not installed here (Debian's package postgresql)"
 USER = "minerpulse"
 _numbers = count(1)

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 BTC, WGMI = Symbol("BTC"), Symbol("WGMI")
 HOUR = timedelta(hours=1)
 SEEDED = 100  # sessions, and days of bars, that each source told before: enough for beta and for what is unusual
-SHORT = timedelta(seconds=1)  # long enough for a request to be under way on a busy machine
+SHORT = timedelta(seconds=2)  # long enough for a request to be under way on a busy machine
 
 
 async def cut(request: web.Request) -> web.StreamResponse:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,11 +15,18 @@ from services.store import SqlStore
 from tests.fakes import postgresql
 from tests.fakes.alerts import AT, an_alert
 
-MINUTE = timedelta(minutes=1)
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
 
 
-async def test_a_restart_of_the_server_is_survived_and_loses_nothing() -> None:
+@pytest.fixture
+async def store() -> AsyncIterator[SqlStore]:
     store = await SqlStore.open(postgresql.empty_database())
+    yield store
+    await store.aclose()
+
+
+async def test_a_restart_of_the_server_is_survived_and_loses_nothing(store: SqlStore) -> None:
     await store.record([], [AlertChange(alert=an_alert(), revision=0)], AT)
     (delivery,) = await store.due(AT)
     await store.mark_attempting(delivery, AT)
@@ -32,7 +40,6 @@ async def test_a_restart_of_the_server_is_survived_and_loses_nothing() -> None:
     await store.mark_sent(delivery, "1.2", AT)
 
     assert [] == await store.due(AT + timedelta(hours=1))
-    await store.aclose()
 
 
 async def test_of_many_that_work_on_one_database_one_gets_each_tick_and_each_message() -> None:
