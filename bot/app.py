@@ -194,7 +194,7 @@ async def _take_requests(app: App, role: Role, health: Health, listening: socket
         asyncio.get_running_loop().add_signal_handler(number, server.stop)
     async with AsyncExitStack() as stack:
         if settings.socket_mode and role is not Role.WORKER:
-            await stack.enter_async_context(_socket_mode(app))
+            await stack.enter_async_context(connected(app))
         log.info("listening at http://%s:%d", settings.host, settings.port)
         await server.serve(sockets=[listening])
 
@@ -209,7 +209,7 @@ def _listen(settings: Settings) -> socket.socket:
 
 
 @asynccontextmanager
-async def _socket_mode(app: App) -> AsyncIterator[None]:
+async def connected(app: App) -> AsyncIterator[None]:
     """Keep a socket to Slack open; it is opened again whenever it breaks, and also where it cannot be opened yet."""
     handler = AsyncSocketModeHandler(
         app.bolt,

@@ -14,7 +14,7 @@ from bot.commands import rehearse
 from bot.settings import load_settings
 
 HOW_TO_CONNECT = (
-    "No Slack tokens are set, so this is a rehearsal in your terminal, on a simulated market.\n"
+    "No Slack tokens are set, so this is a rehearsal on a simulated market.\n"
     "To connect: create the app from `minerpulse manifest`, put its tokens into .env as .env.example shows, run again."
 )
 
@@ -33,7 +33,7 @@ def command(context: click.Context, role: str) -> None:
     settings = load_settings()
     if not settings.has_slack:
         Console(highlight=False).print(HOW_TO_CONNECT)  # breaks lines between words
-        context.invoke(rehearse.command)
+        context.invoke(rehearse.command, web=rehearse.prefers_web())
         return
     _log(settings.log_level)
     asyncio.run(serve(settings, Role(role)))

@@ -8,6 +8,7 @@ MinerPulseError
 ├── NoHistoryError      a pair has no stored or fetched history to measure, a fund no holdings, or no network answers
 ├── HoldingsKnownError  more is known of a fund's holdings on a day than what was to take their place
 ├── ReplayError         a replay was asked for something it cannot decide
+├── PlaygroundError     the stand-in for Slack in the browser cannot be had or started
 ├── StoreError          the database is unreachable, or older than this program
 ├── NotFoundError       a rule or an alert with that number does not exist here
 ├── MarketShutError     there is no close to wait for; carries the next opening
@@ -99,6 +100,10 @@ class HoldingsKnownError(MinerPulseError):
 
 class ReplayError(MinerPulseError):
     """A replay was asked for something that it cannot decide."""
+
+
+class PlaygroundError(MinerPulseError):
+    """The stand-in for Slack in the browser cannot be fetched or started on this machine."""
 
 
 class StoreError(MinerPulseError):
