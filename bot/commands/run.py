@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 
 import click
 from rich.console import Console
 
 from bot.app import Role, serve
 from bot.commands import rehearse
+from bot.logs import set_up
 from bot.settings import load_settings
 
 HOW_TO_CONNECT = (
@@ -35,14 +35,11 @@ def command(context: click.Context, role: str) -> None:
         Console(highlight=False).print(HOW_TO_CONNECT)  # breaks lines between words
         context.invoke(rehearse.command, web=rehearse.prefers_web())
         return
-    _log(settings.log_level)
+    set_up(settings.log_level, settings.log_format)
+    _silence_bolt()
     asyncio.run(serve(settings, Role(role)))
 
 
-def _log(level: str) -> None:
-    logging.Formatter.converter = time.gmtime
-    logging.basicConfig(level=level, format="%(asctime)sZ %(levelname)s %(name)s: %(message)s", force=True)
-    for chatty in ("apscheduler", "alembic"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
-    # Bolt finds SLACK_BOT_TOKEN in the environment and says that it will not use it; it does, as each request's own
+def _silence_bolt() -> None:
+    """Keep Bolt from saying that it will not use SLACK_BOT_TOKEN, which it finds in the environment; it does."""
     logging.getLogger("slack_bolt.AsyncApp").addFilter(lambda record: "SLACK_BOT_TOKEN" not in record.getMessage())
