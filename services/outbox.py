@@ -63,8 +63,8 @@ class Outbox:
                 wait = await self.until_due()
             except Exception:
                 if not failing:
-                    log.exception("delivery fails; it is tried again every %s", IDLE)
-                failing, wait = True, IDLE
+                    log.exception("delivery fails; it is tried again every %s", self.idle)
+                failing, wait = True, self.idle
             else:
                 if failing:
                     log.info("delivery works again")

@@ -222,6 +222,15 @@ class Claim(Enum):
     TAKEN = "taken"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tick:
+    """A tick of a pair as one process has claimed it: its own until another takes it over or begins a later one."""
+
+    pair: Pair
+    boundary: datetime
+    claimed_at: datetime
+
+
 class MonitorStore(Protocol):
     """What one tick reads and writes."""
 
@@ -229,8 +238,8 @@ class MonitorStore(Protocol):
         """Claim one tick of one pair; a claim that was made a minute ago and is not done is taken over."""
         ...
 
-    async def finish_tick(self, pair: Pair, boundary: datetime) -> None:
-        """Note that a tick is done."""
+    async def finish_tick(self, tick: Tick) -> None:
+        """Note that a tick is done, where nobody has taken it over."""
         ...
 
     async def release_tick(self, pair: Pair, boundary: datetime, at: datetime) -> None:
@@ -249,10 +258,18 @@ class MonitorStore(Protocol):
         """List the pairs that have open alerts."""
         ...
 
-    async def record(self, states: Sequence[StateChange], alerts: Sequence[AlertChange], at: datetime) -> None:
+    async def record(
+        self,
+        states: Sequence[StateChange],
+        alerts: Sequence[AlertChange],
+        at: datetime,
+        *,
+        tick: Tick | None = None,
+    ) -> None:
         """Record a tick in one transaction: states, alerts, timeline entries and the messages to deliver.
 
-        Raises ConflictError, with nothing written, where a state or an alert has changed since it was read.
+        Raises, with nothing written, ConflictError where a state or an alert has changed since it was read, and
+        OvertakenError where `tick` is not this process's any more, as after it was frozen.
         """
         ...
 
@@ -348,7 +365,8 @@ class Delivery:
     `key` names the message for ever. `version` is the newest wording, `sent_version` the one that was delivered (0
     for none) and `message_id` where it stands once posted. `thread_id` is the alert's own message, for entries.
     `attempts` counts the failures in a row that were the message's own; `attempting` tells that an attempt may have
-    posted it without anyone knowing: a crash cut it off, or its answer was lost.
+    posted it without anyone knowing: a crash cut it off, or its answer was lost. `leased_until` is the end of this
+    process's own attempt, None where it has begun none.
     """
 
     id: int
@@ -361,6 +379,7 @@ class Delivery:
     thread_id: str | None
     attempts: int
     attempting: bool
+    leased_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -373,7 +392,11 @@ class Backlog:
 
 
 class OutboxStore(Protocol):
-    """What delivery reads and writes."""
+    """What delivery reads and writes.
+
+    What is noted of a leased message counts only while that lease is the last one: a process that was frozen, and
+    comes back after another has taken its message over, changes nothing.
+    """
 
     async def due(self, now: datetime, limit: int = 100) -> list[Delivery]:
         """Load of each channel the first message that is not as it should be and whose time has come, oldest first.
@@ -384,10 +407,11 @@ class OutboxStore(Protocol):
         """
         ...
 
-    async def mark_attempting(self, delivery: Delivery, at: datetime) -> bool:
+    async def mark_attempting(self, delivery: Delivery, at: datetime) -> Delivery | None:
         """Note, before the call, that delivery is being tried, and keep others from trying it for a minute.
 
-        False, with nothing noted, where the message is not as it was read, or another process tries it.
+        Gives the message with its lease; None, with nothing noted, where it is not as it was read, or another process
+        tries it.
         """
         ...
 
@@ -436,6 +460,18 @@ class OutboxStore(Protocol):
 
 class Store(HistoryStore, HoldingsStore, DeskStore, MonitorStore, OutboxStore, Protocol):
     """Everything that is remembered; one transaction for each method."""
+
+    async def record(
+        self,
+        states: Sequence[StateChange],
+        alerts: Sequence[AlertChange],
+        at: datetime,
+        *,
+        removed: Sequence[Watch | LostWatch] = (),
+        tick: Tick | None = None,
+    ) -> None:
+        """Record a tick or a person's act; see MonitorStore and DeskStore."""
+        ...
 
 
 class Notifier(Protocol):

@@ -13,6 +13,7 @@ MinerPulseError
 ├── NotFoundError       a rule or an alert with that number does not exist here
 ├── MarketShutError     there is no close to wait for; carries the next opening
 ├── ConflictError       what was to be changed has changed meanwhile; read it again
+├── OvertakenError      a tick came too late: another process has taken it over, or done a later one
 ├── HistoryClosedError  what was posted in a channel may not be read, so a lost answer cannot be cleared up
 └── DeliveryError       a message was not accepted, and no other of its channel would be
     ├── MessageRefusedError this message is not accepted; others of its channel may be
@@ -124,6 +125,10 @@ class MarketShutError(MinerPulseError):
 
 class ConflictError(MinerPulseError):
     """What was to be changed has changed meanwhile; nothing was written, and it must be read again."""
+
+
+class OvertakenError(MinerPulseError):
+    """A tick came too late: another process has taken it over, or has begun a later one; nothing was written."""
 
 
 class HistoryClosedError(MinerPulseError):

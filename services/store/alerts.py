@@ -13,6 +13,7 @@ from services.store import tables
 from services.store.codec import read_pair, read_stored, write_alert, write_entry
 from services.store.part import Part, insert_row, rows_of
 from services.store.rules import move_rules, remove_rules
+from services.store.ticks import hold_tick
 from services.store.wanted import tell, tell_again
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from services.domain.episode import Alert, Channel, Entry
     from services.domain.prices import Pair
-    from services.ports import AlertChange, LostWatch, StateChange, StoredAlert, Watch
+    from services.ports import AlertChange, LostWatch, StateChange, StoredAlert, Tick, Watch
     from services.store.engine import Database
 
 log = logging.getLogger(__name__)
@@ -77,14 +78,18 @@ class Alerts(Part):
         at: datetime,
         *,
         removed: Sequence[Watch | LostWatch] = (),
+        tick: Tick | None = None,
     ) -> None:
         """Record a tick or a person's act in one transaction; see MonitorStore and DeskStore.
 
-        1. Move the rules to their new states, and take out those that were removed.
-        2. Save the alerts, known ones first: one that closes makes room for one that opens.
-        3. Add the timeline entries, and bring the messages that must be delivered up to date.
+        1. Make sure that a tick is still this process's own.
+        2. Move the rules to their new states, and take out those that were removed.
+        3. Save the alerts, known ones first: one that closes makes room for one that opens.
+        4. Add the timeline entries, and bring the messages that must be delivered up to date.
         """
         async with self._database.write() as tx:
+            if tick is not None:
+                await hold_tick(tx, tick)
             await move_rules(tx, states)
             await remove_rules(tx, removed, at)
             try:

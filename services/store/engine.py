@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 BUSY_S = 10.0
 CONNECT_S = 10
+FROZEN_S = 15  # within a transaction of ours there is never that long between two statements
+LET_GO = f"SET LOCAL idle_in_transaction_session_timeout = '{FROZEN_S}s'"
 ONE_STATE: dict[str, Any] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 UNKNOWN = "MinerPulse keeps nothing in {}; write sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME."
 PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
@@ -65,9 +67,14 @@ class Database:
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
-        """Open a transaction that is committed at the end, or undone by any error; on SQLite there is one at a time."""
+        """Open a transaction that is committed at the end, or undone by any error; on SQLite there is one at a time.
+
+        PostgreSQL ends one whose process is frozen or has vanished: its locks would keep everyone else waiting.
+        """
         with complaining(self.name):
             async with self._writer.begin() as connection:
+                if connection.dialect.name == "postgresql":
+                    await connection.exec_driver_sql(LET_GO)
                 yield connection
 
     async def close(self) -> None:

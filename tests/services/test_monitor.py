@@ -1,4 +1,5 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from services.domain.prices import WGMI_BTC, Closes, Pair, Symbol
 from services.domain.snooze import Span
 from services.domain.trust import Verdict
 from services.feeds.shares import EquityFeed
-from services.ports import AlertChange, LostWatch, StateChange, StoredAlert, Watch
+from services.ports import AlertChange, LostWatch, StateChange, StoredAlert, Tick, Watch
 from services.store import SqlStore
 from services.watchlist import Watchlist
 from tests.fakes.floor import CLOSE, DESK, OPEN, OTHER_DESK, TODAY, YESTERDAY, Floor, trading_floor
@@ -537,10 +538,11 @@ async def test_a_rule_that_is_removed_while_it_fires_opens_nothing(floor: Floor)
             at: datetime,
             *,
             removed: Sequence[Watch | LostWatch] = (),
+            tick: Tick | None = None,
         ) -> None:
             if await floor.desk.rules(DESK):
                 await floor.desk.remove_rule(DESK, added.watch.id, "U1")
-            await super().record(states, alerts, at, removed=removed)
+            await super().record(states, alerts, at, removed=removed, tick=tick)
 
     floor.monitor.store = Late(floor.store._database)  # noqa: SLF001
     await floor.tick(BEGIN, 0.10)
@@ -563,6 +565,30 @@ async def test_a_tick_that_meets_one_conflict_after_another_fails_and_can_be_don
 
     (peaked,) = await floor.open_alerts()
     assert 0.14 == pytest.approx(peaked.lead.peak)
+
+
+@pytest.mark.parametrize(
+    "every",
+    [pytest.param(5 * MINUTE, id="it was taken over"), pytest.param(MINUTE, id="the next one has begun")],
+)
+async def test_a_tick_that_was_frozen_changes_nothing_once_another_process_has_gone_on(
+    floor: Floor, caplog: pytest.LogCaptureFixture, every: timedelta
+) -> None:
+    await floor.desk.add_rule(DESK, "1d 8pp for 0s", "U1")
+    floor.monitor.every = every
+    other = replace(floor.monitor, watchlist=Watchlist(floor.store))
+
+    async def freeze() -> None:
+        frozen.meddle = floor.store.open_alerts  # only once
+        floor.clock.at = BEGIN + MINUTE
+        floor.vendors.etf_last = (20.0 * 1.02, floor.clock.at)
+        assert 0 == await other.tick(floor.clock.at)
+
+    floor.monitor.store = frozen = meddled(floor, freeze)
+    late = await floor.tick(BEGIN, 0.10)
+
+    assert (None, []) == (late, await floor.open_alerts())
+    assert "came too late. Another process has gone on." in caplog.text
 
 
 class Broken(SqlStore):
@@ -698,9 +724,10 @@ async def test_the_history_of_an_alert_begins_with_why_it_fired_though_its_threa
             at: datetime,
             *,
             removed: Sequence[Watch | LostWatch] = (),
+            tick: Tick | None = None,
         ) -> None:
             recorded.extend(alerts)
-            await super().record(states, alerts, at, removed=removed)
+            await super().record(states, alerts, at, removed=removed, tick=tick)
 
     floor.monitor.store = Listening(floor.store._database)  # noqa: SLF001
     await floor.tick(BEGIN, 0.10)

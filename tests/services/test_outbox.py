@@ -10,7 +10,7 @@ import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
 from handlers.delivery import SlackNotifier
-from services.courier import LONGEST_RETRY, SETTLES, TRIES, backoff
+from services.courier import CALLS, LONGEST_RETRY, SETTLES, TRIES, backoff
 from services.domain.decide import Side
 from services.domain.episode import Channel, EntryKind
 from services.domain.errors import StoreError
@@ -614,6 +614,20 @@ async def test_two_processes_on_one_database_post_an_alert_once(slack: SlackServ
         await each.store.aclose()
 
 
+@pytest.mark.parametrize("frozen_for", [LEASE - CALLS + SECOND, LEASE + SECOND])
+async def test_a_process_that_was_frozen_leaves_its_message_to_the_next_attempt(
+    post: Post, frozen_for: timedelta
+) -> None:
+    clock = SetClock(AT)
+    frozen = an_outbox(post.slack, Freezing(post.store, lambda: clock.advance(frozen_for)), clock)
+    await post.open_alert()
+
+    late = await frozen.deliver(AT)
+    taken_over = await post.outbox.deliver(AT + LEASE)
+
+    assert (0, 1, 1) == (late, taken_over, len(post.said()))
+
+
 async def test_a_stop_lets_the_post_under_way_be_noted_and_begins_no_other(post: Post) -> None:
     answer = asyncio.Event()
     await post.open_alert()
@@ -791,11 +805,27 @@ class Failing:
     def __getattr__(self, name: str) -> object:
         return getattr(self.store, name)
 
-    async def mark_attempting(self, delivery: Delivery, at: datetime) -> bool:
+    async def mark_attempting(self, delivery: Delivery, at: datetime) -> Delivery | None:
         if delivery.alert.channel == self.channel:
             self.failed = True
             raise StoreError("the disk is full")
         return await self.store.mark_attempting(delivery, at)
+
+
+@dataclass(slots=True)
+class Freezing:
+    """A store whose process is frozen as it has noted an attempt."""
+
+    store: SqlStore
+    freeze: Callable[[], object]
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.store, name)
+
+    async def mark_attempting(self, delivery: Delivery, at: datetime) -> Delivery | None:
+        leased = await self.store.mark_attempting(delivery, at)
+        self.freeze()
+        return leased
 
 
 @dataclass(slots=True)
