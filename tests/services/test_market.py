@@ -503,7 +503,8 @@ async def test_bitcoin_at_one_venue_alone_is_held_against_a_fund_of_it(vendors: 
     vendors.clock.at = CLOSE + timedelta(hours=1)
     calm = Market(History([vendors.yahoo()], [vendors.coinbase()], market.history.store))
     trusted = await calm.view(WGMI_BTC, vendors.clock.at)
-    vendors.crypto_moves = {CLOSE - timedelta(minutes=30): 60_000.0}
+    hours = enumerate([51_500.0, 53_500.0, 55_500.0, 57_700.0, 60_000.0])  # none of them is a jump
+    vendors.crypto_moves = {CLOSE - timedelta(hours=4.5 - hour): price for hour, price in hours}
     other = await SqlStore.open("sqlite://")
     wild = Market(History([vendors.yahoo()], [vendors.coinbase()], other))
     doubted = await wild.view(WGMI_BTC, vendors.clock.at)

@@ -796,9 +796,9 @@ async def test_venues_that_dispute_bitcoin_in_the_night_open_no_gap() -> None:
 
 async def test_a_gap_alert_tells_how_far_bitcoins_last_price_can_be_trusted() -> None:
     async with trading_floor(witnessed=True) as floor:
-        await floor.desk.add_rule(DESK, "gap 0.5% for 0s", "U1")
+        await floor.desk.add_rule(DESK, "gap 0.08% for 0s", "U1")
         await floor.tick(CLOSE + timedelta(hours=3))
-        floor.vendors.crypto_moves[CLOSE + timedelta(hours=3, minutes=30)] = 60_000.0
+        floor.vendors.crypto_moves[CLOSE + timedelta(hours=3, minutes=30)] = 52_000.0
         floor.vendors.faults["bitstamp"] = [httpx.Response(404)] * 9
         floor.clock.advance(timedelta(minutes=2))
         await floor.tick(CLOSE + timedelta(hours=4))
