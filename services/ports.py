@@ -44,10 +44,15 @@ class EquityPrices:
 
 
 class EquitySource(Protocol):
-    """A vendor of ETF prices. Every method raises SourceError where there is no usable answer."""
+    """A vendor of ETF prices. Every method raises SourceError where there is no usable answer.
+
+    `spacing` is how long after it was asked about a share it is left alone about that one, so that what it allows
+    lasts through a session; zero where that is enough for every tick.
+    """
 
     name: str
     simulated: bool
+    spacing: timedelta
 
     async def prices(self, symbol: Symbol, since: date) -> EquityPrices:
         """Fetch the session closes from `since` on and what was declared since, and the last trade."""

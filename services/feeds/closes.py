@@ -53,9 +53,12 @@ def late_by(closes: Closes, sessions: Sessions, now: datetime) -> str | None:
 
 
 def news_of(known: Closes, fresh: Closes) -> Closes:
-    """Keep the closes that are not known, or not with this price."""
+    """Keep the closes that are not known, or not with this price, or of which it is new whether anybody traded."""
     same = np.isin(fresh.sessions, known.sessions)
-    same[same] = known.prices[np.searchsorted(known.sessions, fresh.sessions[same])] == fresh.prices[same]
+    rows = np.searchsorted(known.sessions, fresh.sessions[same])
+    volumes, before = fresh.known_volumes[same], known.known_volumes[rows]
+    turned = np.isfinite(volumes) & ((volumes == 0) != (before == 0))
+    same[same] = (known.prices[rows] == fresh.prices[same]) & ~turned
     return fresh.where(~same)
 
 

@@ -73,13 +73,18 @@ class EquityFeeds:
             known = self._known.get(symbol)
             if known is None:
                 known = await self._load(symbol)
-            if _is_wanted(known, now, sessions):
+            if not self._is_spared(known, now) and _is_wanted(known, now, sessions):
                 known = replace(await self._fetch(symbol, known, now, sessions), asked_at=now)
             elif not sessions.state(now).is_open:
                 known = await self._share(known, now)
             if len(known.closes):
                 self._known[symbol] = known
             return known
+
+    def _is_spared(self, known: EquityFeed, now: datetime) -> bool:
+        """Tell whether a source that allows few calls was asked lately; it shares them out among all its symbols."""
+        asked_at = known.asked_at
+        return asked_at is not None and abs(now - asked_at) < self.source.spacing * max(len(self._known), 1)
 
     async def _fetch(self, symbol: Symbol, known: EquityFeed, now: datetime, sessions: Sessions) -> EquityFeed:
         """Ask for the last sessions; where a split has rewritten the past, for all of them in place of the old ones.

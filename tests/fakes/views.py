@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from services.market import MarketView, snapshot
+from services.view import MarketView, snapshot
 from tests.fakes.market import CALENDAR
 
 if TYPE_CHECKING:

@@ -14,8 +14,9 @@ from services.domain.decide import RuleState
 from services.domain.episode import Channel, LegStamp
 from services.domain.prices import Quote, Symbol
 from services.domain.rule import parse_rule
-from services.market import MarketView, implied_gap, snapshot
+from services.market import MarketView, implied_gap
 from services.ports import Watch
+from services.view import snapshot
 from tests.fakes.market import CALENDAR, aligned_market
 
 if TYPE_CHECKING:
