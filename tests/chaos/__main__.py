@@ -37,7 +37,7 @@ def main() -> None:
 def kill(on: str, kills: int, cycles: int, seed: int) -> None:
     """Kill the process at random moments, over 150 alerts a cycle, against a Slack that fails in four ways."""
     make = partial(Scene.now, speed=15, channels=150, cycles=cycles, cycle_s=40)
-    _report(on, make, seed=seed, disturb=killing(kills, 3.0, click.echo))
+    _report(on, make, seed=seed, disturb=killing(kills, 2.0, click.echo))
 
 
 @main.command()
@@ -95,7 +95,7 @@ def _report(
         postgresql.start(postgresql.SAFE)
     database = f"sqlite:///{folder}/chaos.db" if on == "sqlite" else postgresql.empty_database()
     tally = asyncio.run(play(make, database, folder / "log", workers=workers, seed=seed, disturb=disturb))
-    click.echo(tally)
+    click.echo(f"{tally}; {make().alerts} alerts were expected")
     sys.exit(not (tally.is_clean and tally.alerts == make().alerts))
 
 

@@ -9,7 +9,7 @@ import signal
 import sys
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import aiohttp
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
 
     from tests.chaos.scene import Scene
+    from tests.chaos.slack import Ledger
 
 OURS = ("MINERPULSE_", "SLACK_")
 CONTEXT = multiprocessing.get_context("forkserver")
@@ -105,10 +106,10 @@ async def slack(weather: str, seed: int, scene: Scene | None = None) -> AsyncIte
         await process.kill()
 
 
-async def ledger(url: str) -> dict[str, Any]:
+async def ledger(url: str) -> Ledger:
     """Ask a Slack what it has accepted."""
     async with aiohttp.ClientSession() as session, session.get(f"{url}ledger") as answer:
-        told: dict[str, Any] = await answer.json()
+        told: Ledger = await answer.json()
     return told
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tests.chaos.scene import Scene
 
 LOOK_S = 0.5
+SUDDEN = 0.25
 FINISHED_WITHIN_S = 300
 
 
@@ -103,11 +104,16 @@ async def play(
 
 
 def killing(times: int, longest_s: float, tell: Callable[[str], None]) -> Callable[[Stage], Awaitable[None]]:
-    """Kill the only worker at random moments, as often and until the scene is over, and begin another each time."""
+    """Kill the only worker at random moments, as often and until the scene is over, and begin another each time.
+
+    One in four dies as it begins; the others may do one tick before, or nothing would ever happen.
+    """
 
     async def disturb(stage: Stage) -> None:
         kills = 0
         while kills < times or stage.scene.lasts_s > 0:
+            if stage.random.random() > SUDDEN:
+                await stage.workers[0].word("tick")
             await asyncio.sleep(stage.random.uniform(0, longest_s))
             await stage.dismiss(stage.workers[0])
             kills += 1

@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 from aiohttp import web
 
@@ -29,6 +29,25 @@ SPELLS = {
     "500": FAILED,
     "lost": LOST,
 }
+
+
+class Post(TypedDict):
+    """An accepted post: its key, the thread that it is a line of, when it came, and what it said first and says now."""
+
+    key: str
+    thread: str | None
+    at: float
+    first: str
+    last: str
+
+
+class Ledger(TypedDict):
+    """What a Slack has accepted, how it was called, and which faults those calls met."""
+
+    posts: list[Post]
+    calls: dict[str, int]
+    faults: dict[str, int]
+    malformed: list[str]
 
 
 @dataclass(slots=True)
@@ -82,12 +101,12 @@ def serve(now: Callable[[], float], weather: Weather) -> web.Application:
     return app
 
 
-def _ledger(server: SlackServer, weather: Weather) -> dict[str, Any]:
-    """Tell of each accepted post its key, where it stands, and what it said first and says now."""
-    posts = {
+def _ledger(server: SlackServer, weather: Weather) -> Ledger:
+    posts: dict[str, Post] = {
         message["ts"]: {
             "key": message["metadata"]["event_payload"]["key"],
-            "channel": message["channel"],
+            "thread": message.get("thread_ts"),
+            "at": float(message["ts"]),
             "first": message["text"],
             "last": message["text"],
         }

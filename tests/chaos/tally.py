@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from services.domain.errors import NotFoundError
 from services.store import SqlStore
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from services.ports import Receipt
+    from tests.chaos.slack import Ledger
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +47,7 @@ class Tally:
         )
 
 
-async def count(database: str, told: dict[str, Any], claims: Counter[str]) -> Tally:
+async def count(database: str, told: Ledger, claims: Counter[str]) -> Tally:
     """Hold what the store has recorded against what a Slack has accepted."""
     store = await SqlStore.open(database)
     receipts = [receipt async for receipt in _receipts(store)]

@@ -1,6 +1,6 @@
 """The process under test: everything as `bot.app.build` wires it, with the clockwork and the delivery running.
 
-It says `ready`, then `claim BOUNDARY` and `lease KEY` as it gets them.
+It says `ready`, then `claim BOUNDARY` and `lease KEY` as it gets them, and `tick` after each.
 """
 
 from __future__ import annotations
@@ -84,6 +84,7 @@ async def _tick_on(ticker: Ticker, scene: Scene) -> None:
     every = timedelta(seconds=TICK_S)
     while True:
         await ticker.tick()
+        _say("tick")
         now = ticker.clock.now()
         await asyncio.sleep((boundary(now, every) + every - now).total_seconds() / scene.speed)
 
