@@ -137,7 +137,10 @@ class Courier:
         return standing
 
     async def _rest(self, delivery: Delivery, error: DeliveryError, at: datetime, *, unsure: bool) -> None:
-        """Let the whole channel rest; being asked to wait is no failure."""
+        """Let the whole channel rest; being asked to wait is no failure.
+
+        A message that may be on its way waits longer, until it can be looked up: the others need not.
+        """
         channel = delivery.alert.channel
         wait = error.retry_after
         if wait is None:
@@ -146,8 +149,8 @@ class Courier:
             if not failures:
                 log.warning("channel %s takes no messages for now: %s", channel.id, error)
             self._failures[channel] += 1
-        wait = _settled(wait, delivery, unsure=unsure)
-        await self.store.mark_failed(delivery, str(error), at + wait, counts=False, unsure=unsure)
+        settled = _settled(wait, delivery, unsure=unsure)
+        await self.store.mark_failed(delivery, str(error), at + settled, counts=False, unsure=unsure)
         await self.store.hold(channel, at + wait)
 
     async def _pass_over(

@@ -94,6 +94,17 @@ async def test_an_alert_is_posted_once_with_its_key(post: Post) -> None:
     assert "alert:1:" in str(message["metadata"])
 
 
+async def test_a_message_whose_answer_was_lost_does_not_hold_up_others_until_it_can_be_looked_up(post: Post) -> None:
+    post.slack.readable, post.slack.epoch = True, int(AT.timestamp())
+    await post.open_alert()
+    await post.open_alert(side=Side.BELOW)
+    post.slack.fail("chat.postMessage", Fault(drop=True, taken=True))
+
+    sent = [await post.outbox.deliver(AT + second * SECOND) for second in (0, 4, SETTLES.seconds)]
+
+    assert ([0, 1, 1], 2) == (sent, len(post.said()))
+
+
 async def test_later_wordings_edit_the_message_and_lines_go_to_its_thread(post: Post) -> None:
     await post.open_alert()
     await post.outbox.deliver(AT)
