@@ -104,6 +104,7 @@ class Seesaw:
     name: str = "SEESAW"
     simulated: bool = True
     reach: timedelta | None = None
+    spacing: timedelta = timedelta(0)
 
     async def prices(self, symbol: Symbol, since: date) -> EquityPrices:
         now = self.clock.now()
