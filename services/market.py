@@ -13,6 +13,7 @@ from services.domain.align import align
 from services.domain.errors import NoHistoryError, SourceError
 from services.domain.gap import implied
 from services.domain.judge import seconded
+from services.domain.lookback import Lookback
 from services.domain.prices import WGMI_BTC, Closes, Symbol, moment
 from services.domain.trust import Verdict
 from services.domain.untraded import untraded
@@ -89,6 +90,7 @@ class Market:
             now=now,
             market=market,
             close=snapshot(aligned, trust=_noted(trust, etf, crypto, last.astype(object))),
+            past=Lookback(aligned),
             live=live,
             live_reason=live_reason,
             awaits_trade=both.awaits_trade(now),

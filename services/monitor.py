@@ -15,7 +15,7 @@ from services.episodes import OpenEpisodes
 from services.ports import Claim, StateChange, Tick
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from services.domain.decide import Decision, Observation
     from services.domain.prices import Pair
@@ -135,11 +135,12 @@ class Monitor:
         episodes = OpenEpisodes.of(await self.store.open_alerts(pair=tick.pair), now)
         watches = await self.watchlist.of(tick.pair)
         if isinstance(seen, NoHistoryError):
-            decided = _decide_all(watches.unobserved(now, str(seen)), now)
+            decided = _decide_all(watches.unobserved(now, str(seen)), now)  # nothing at all is known: an error
             episodes.prune(watches.stands)
         else:
-            decided = _decide_all(watches.observed(seen), now)
-            episodes.correct(seen)
+            episodes.adopt(watches.rule, seen)
+            retracted = episodes.correct(seen)
+            decided = _decide_all(watches.observed(seen, retracted), now, retracted)
             _fold(decided, episodes, seen)
             episodes.prune(watches.stands)
             episodes.refresh(seen)
@@ -147,7 +148,13 @@ class Monitor:
 
     async def _record(self, tick: Tick, decided: list[Decided], episodes: OpenEpisodes, now: datetime) -> int:
         states = [
-            StateChange(rule_id=one.watch.id, before=one.watch.state, after=one.decision.state) for one in decided
+            StateChange(
+                rule_id=one.watch.id,
+                before=one.watch.state,
+                after=one.decision.state,
+                edition=one.watch.edition,
+            )
+            for one in decided
         ]
         alerts = episodes.changes()
         if states or alerts:
@@ -162,11 +169,14 @@ def boundary(now: datetime, every: timedelta) -> datetime:
     return now - (now - EPOCH) % every
 
 
-def _decide_all(observed: list[tuple[Watch, Observation]], now: datetime) -> list[Decided]:
-    decided = [
-        Decided(watch=watch, observation=seen, decision=decide(watch.state, seen, watch.rule, now))
-        for watch, seen in observed
-    ]
+def _decide_all(
+    observed: list[tuple[Watch, Observation]], now: datetime, retracted: Collection[int] = ()
+) -> list[Decided]:
+    """Decide each rule; one that is retracted as if it had never fired."""
+    decided = []
+    for watch, seen in observed:
+        state = watch.state.unfired() if watch.id in retracted else watch.state
+        decided.append(Decided(watch=watch, observation=seen, decision=decide(state, seen, watch.rule, now)))
     return [one for one in decided if one.decision.state != one.watch.state]
 
 
@@ -176,6 +186,7 @@ def _fold(decided: list[Decided], episodes: OpenEpisodes, view: MarketView) -> N
     for one, transition in moves:
         if transition.to is Change.FIRING:
             episodes.fire(one.watch, transition.side, one.observation, view, one.decision.reason)
+    episodes.settle()
     for one, transition in moves:
         if transition.to is Change.RESOLVED:
             episodes.resolve(one.watch, transition.side, one.observation, view, one.decision.reason)

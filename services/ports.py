@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime  # noqa: TC003 -- receipts are written as JSON by reading these types at run time
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
+from services.domain.decide import RuleState
 from services.domain.episode import Alert, Entry  # noqa: TC001 -- as above
 
 if TYPE_CHECKING:
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from datetime import date, timedelta
 
     from services.domain.actions import Action, Declared
-    from services.domain.decide import RuleState
     from services.domain.episode import Channel
     from services.domain.holdings import Holdings
     from services.domain.network import Network
@@ -157,7 +157,10 @@ class HoldingsStore(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watch:
-    """A rule in its channel, with its state; `id` is what people call it by within that channel."""
+    """A rule in its channel, with its state; `id` is what people call it by within that channel.
+
+    `edition` counts how often people have changed it. A paused rule is not watched.
+    """
 
     id: int
     channel: Channel
@@ -165,6 +168,8 @@ class Watch:
     state: RuleState
     created_by: str
     created_at: datetime
+    paused_at: datetime | None = None
+    edition: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,16 +177,58 @@ class LostWatch:
     """A rule that stands in its channel but whose row cannot be read; `rule` is what the row says."""
 
     id: int
+    channel: Channel
     rule: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateChange:
-    """A rule's move from one state to the next; recorded only where `before` is still what the store holds."""
+    """A rule's move from one state to the next.
+
+    Recorded only where `before` is still what the store holds, of the edition that it was decided on.
+    """
 
     rule_id: int
     before: RuleState
     after: RuleState
+    edition: int = 0
+
+
+class ActKind(Enum):
+    """What a person did to a rule."""
+
+    ADDED = "added"
+    EDITED = "edited"
+    PAUSED = "paused"
+    RESUMED = "resumed"
+    REMOVED = "removed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Act:
+    """What a person did to a rule, as it is kept: the rule's text `before` and `after`, None where there was none."""
+
+    kind: ActKind
+    rule_id: int
+    by: str
+    at: datetime
+    before: str | None
+    after: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleChange:
+    """A person's change of a rule, recorded only where `watch` is still what the store holds.
+
+    `rule` and `state` are those that it has from then on; both are of no meaning for a rule that is removed, and a rule
+    whose row cannot be read begins anew.
+    """
+
+    kind: ActKind
+    watch: Watch | LostWatch
+    by: str
+    rule: Rule | None = None
+    state: RuleState = field(default_factory=RuleState)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,8 +256,8 @@ class StoredAlert:
 class Rulebook:
     """What has changed among the rules of every channel, up to a revision.
 
-    `revision` grows with every change of any rule or rule state. `watches` are by id; `removed` are numbers of rules,
-    and `unreadable` those of rules that stand although nobody can watch them.
+    `revision` grows with every change of any rule or rule state. `watches`, paused ones among them, are by id;
+    `removed` are numbers of rules, and `unreadable` those of rules that stand although nobody can watch them.
     """
 
     revision: int
@@ -329,6 +376,14 @@ class DeskStore(Protocol):
         """Load one rule of this channel. Raises NotFoundError."""
         ...
 
+    async def lost_rules(self, channel: Channel) -> list[LostWatch]:
+        """Load the rules of a channel that stand although they cannot be read."""
+        ...
+
+    async def acts(self, channel: Channel, limit: int) -> list[Act]:
+        """Load what people last did to a channel's rules, newest first."""
+        ...
+
     async def alert(self, channel: Channel, alert_id: int) -> StoredAlert:
         """Load one alert of this channel, open or closed. Raises NotFoundError."""
         ...
@@ -354,11 +409,11 @@ class DeskStore(Protocol):
         alerts: Sequence[AlertChange],
         at: datetime,
         *,
-        removed: Sequence[Watch | LostWatch] = (),
+        rules: Sequence[RuleChange] = (),
     ) -> None:
-        """Record changes in one transaction, as MonitorStore does, together with the rules that were removed.
+        """Record changes in one transaction, as MonitorStore does, together with what a person did to rules.
 
-        Raises ConflictError also where a rule is no longer as it was read.
+        Raises ConflictError also where a rule is no longer as it was read, or now stands in the channel already.
         """
         ...
 
@@ -472,7 +527,7 @@ class Store(HistoryStore, HoldingsStore, DeskStore, MonitorStore, OutboxStore, P
         alerts: Sequence[AlertChange],
         at: datetime,
         *,
-        removed: Sequence[Watch | LostWatch] = (),
+        rules: Sequence[RuleChange] = (),
         tick: Tick | None = None,
     ) -> None:
         """Record a tick or a person's act; see MonitorStore and DeskStore."""

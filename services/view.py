@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from services.domain.align import Aligned, LeftOut
     from services.domain.gap import Gap
+    from services.domain.lookback import Lookback, Recalled
     from services.domain.measure import Drawdown, Measurement
     from services.domain.prices import Pair, Quote
     from services.domain.rule import Rule
@@ -48,17 +49,18 @@ class Snapshot:
 class MarketView:
     """One pair at the moment `now`, as the board, the rules and the alerts see it.
 
-    `close` is measured at the last session's close. `live` is measured inside the open session; where it is None,
-    `live_reason` says why. `awaits_trade` tells that the session has just begun and its source knows of no trade in
-    it yet, and `untraded` that the last session ended without one, unlike the session before it. `gap` exists only
-    while the ETF is shut and the coin's last trade, `quoted`, is not suspect. `problems` tells what the sources
-    failed at.
+    `close` is measured at the last session's close, and `past` can measure any close before it. `live` is measured
+    inside the open session; where it is None, `live_reason` says why. `awaits_trade` tells that the session has just
+    begun and its source knows of no trade in it yet, and `untraded` that the last session ended without one, unlike the
+    session before it. `gap` exists only while the ETF is shut and the coin's last trade, `quoted`, is not suspect.
+    `problems` tells what the sources failed at.
     """
 
     pair: Pair
     now: datetime
     market: MarketState
     close: Snapshot
+    past: Lookback
     live: Snapshot | None
     live_reason: str
     awaits_trade: bool = False
@@ -118,6 +120,12 @@ class MarketView:
                 value = reading(measured, metric)
         reason = "" if value is not None else f"too little history for {rule.metric.value}"
         return Observation(at=seen.at, value=value, reason=reason, closing=not seen.live)
+
+    def recall(self, rule: Rule, session: date) -> Recalled | None:
+        """Measure a rule at a past close, as its price is known now; None where it cannot be, or not be trusted."""
+        if session == self.close.session and not self.close.trust.verdict.usable:
+            return None
+        return self.past.recall(rule, session)
 
     def legs(self, rule: Rule) -> Measurement | None:
         """Give both legs over a rule's window, or over one day for a rule without one."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from handlers.commands import acts, board, help, history, rule_add, rule_remove, rules, why  # noqa: A004 -- the command's name
+from handlers.commands import acts, board, help, history, rule_add, rule_edit, rule_pause, rule_remove, rules, why  # noqa: A004 -- the command's name
 from handlers.commands.command import Command
 
 COMMANDS = (
@@ -25,6 +25,30 @@ COMMANDS = (
         example="/minerpulse rule add 5d 15pp above",
         at_once=rule_add.at_once,
         answer=rule_add.answer,
+    ),
+    Command(
+        words=("rule", "edit"),
+        takes="ID RULE",
+        summary="let a rule read otherwise; its open alert goes on where it is about the same still",
+        example="/minerpulse rule edit 3 5d 12pp above",
+        at_once=rule_edit.at_once,
+        answer=rule_edit.answer,
+    ),
+    Command(
+        words=("rule", "pause"),
+        takes="ID",
+        summary="stop watching it for a while; an alert that it alone keeps open ends",
+        example="/minerpulse rule pause 3",
+        at_once=rule_pause.at_once,
+        answer=rule_pause.pause,
+    ),
+    Command(
+        words=("rule", "resume"),
+        takes="ID",
+        summary="watch it again",
+        example="/minerpulse rule resume 3",
+        at_once=rule_pause.at_once,
+        answer=rule_pause.resume,
     ),
     Command(
         words=("rule", "remove"),

@@ -9,7 +9,7 @@ from handlers.render.history import history
 from handlers.render.message import Message, plain, say, together
 from handlers.render.outcome import done, no_close, unchanged
 from handlers.render.receipt import receipt
-from handlers.render.rules import added, removed, rules, started
+from handlers.render.rules import added, edited, paused, removed, resumed, rules, started
 
 __all__ = [
     "Message",
@@ -18,13 +18,16 @@ __all__ = [
     "board",
     "complaint",
     "done",
+    "edited",
     "entry",
     "help_on",
     "history",
     "no_close",
+    "paused",
     "plain",
     "receipt",
     "removed",
+    "resumed",
     "rules",
     "say",
     "started",

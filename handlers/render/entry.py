@@ -19,6 +19,9 @@ OPENINGS = {
     EntryKind.JOINED: "Another rule fired.",
     EntryKind.LEFT: "One rule less keeps this alert open.",
     EntryKind.CORRECTED: "A close was corrected.",
+    EntryKind.WORSENED: "It has worsened.",
+    EntryKind.EDITED: "A rule was changed.",
+    EntryKind.PAUSED: "One rule less keeps this alert open.",
 }
 
 
@@ -31,8 +34,9 @@ def _line(line: Entry, alert: Alert) -> str:
     who = f" by {person(line.by)}" if line.by else ""
     why = _sentence(f"{reason(line.reason)}{who}")
     match line.kind:
-        case EntryKind.FIRED | EntryKind.JOINED | EntryKind.LEFT | EntryKind.CORRECTED:
-            return f"{OPENINGS[line.kind]} {why}"
+        case EntryKind.REPEATED:
+            lasted = words.duration(line.at - alert.opened_at)
+            return f"Still open after {lasted}: {reason(line.reason)}. Nobody has acknowledged it yet."
         case EntryKind.ACKNOWLEDGED:
             return f"Acknowledged{who}, {words.moment(line.at)}."
         case EntryKind.UNACKNOWLEDGED:
@@ -40,11 +44,27 @@ def _line(line: Entry, alert: Alert) -> str:
         case EntryKind.SNOOZED:
             until = f" until {words.moment_utc(line.until)}" if line.until else ""
             return f"Snoozed{who}{until}. Only the end of this alert is told here till then."
-        case EntryKind.RESOLVED:
-            lasted = words.duration(line.at - alert.opened_at)
-            return f"Resolved after {lasted}: {topic(alert)}, peak {peak_over(alert.lead)}. {why}"
+        case EntryKind.RESOLVED | EntryKind.RETRACTED:
+            return f"{_end(line, alert)}. {why}"
+        case (
+            EntryKind.FIRED
+            | EntryKind.JOINED
+            | EntryKind.LEFT
+            | EntryKind.CORRECTED
+            | EntryKind.WORSENED
+            | EntryKind.EDITED
+            | EntryKind.PAUSED
+        ):
+            return f"{OPENINGS[line.kind]} {why}"
         case _:
             assert_never(line.kind)
+
+
+def _end(line: Entry, alert: Alert) -> str:
+    lasted = words.duration(line.at - alert.opened_at)
+    if line.kind is EntryKind.RETRACTED:
+        return f"Retracted after {lasted}: {topic(alert)} would not have fired"
+    return f"Resolved after {lasted}: {topic(alert)}, peak {peak_over(alert.lead)}"
 
 
 def _sentence(why: str) -> str:

@@ -15,9 +15,10 @@ from services.domain.prices import WGMI_BTC, Closes, Pair, Symbol
 from services.domain.snooze import Span
 from services.domain.trust import Verdict
 from services.feeds.shares import EquityFeed
-from services.ports import AlertChange, LostWatch, StateChange, StoredAlert, Tick, Watch
+from services.ports import AlertChange, RuleChange, StateChange, StoredAlert, Tick
 from services.store import SqlStore
 from services.watchlist import Watchlist
+from tests.fakes.alerts import removal
 from tests.fakes.floor import CLOSE, DESK, OPEN, OTHER_DESK, TODAY, YESTERDAY, Floor, trading_floor
 
 BEGIN = OPEN + timedelta(minutes=30)
@@ -111,6 +112,7 @@ async def test_rules_that_breach_together_are_one_alert_and_a_second_desk_has_it
     assert [
         (EntryKind.JOINED, "1d 12pp for 0s: 13pp is past 12pp"),
         (EntryKind.LEFT, "1d 12pp for 0s: 7pp is back inside the clear level of 7.2pp"),
+        (EntryKind.WORSENED, "by 4pp to 13pp (1d 8pp for 0s)"),
         (EntryKind.RESOLVED, "1d 8pp for 0s: 1pp is back inside the clear level of 4.8pp"),
         (EntryKind.RESOLVED, "1d 8pp for 0s: 1pp is back inside the clear level of 4.8pp"),
     ] == sorted(await timeline(floor), key=lambda entry: list(EntryKind).index(entry[0]))
@@ -205,9 +207,9 @@ async def test_a_corrected_close_ends_the_alert_that_it_would_not_have_opened(fl
     (closed,) = await floor.desk.history(DESK)
     assert closed.closed_at is not None
     assert 0.005 == pytest.approx(closed.facts[0].peak)
+    assert closed.retracted
     assert [
-        (EntryKind.CORRECTED, "1d 8pp at close: from 10pp to 0.5pp"),
-        (EntryKind.RESOLVED, "1d 8pp at close: 0.5pp is back inside the clear level of 4.8pp"),
+        (EntryKind.RETRACTED, "1d 8pp at close: corrected from 10pp to 0.5pp, not past 8pp any more"),
     ] == await timeline(floor)
 
 
@@ -264,7 +266,7 @@ async def test_without_any_prices_every_rule_learns_that_there_is_nothing_to_see
         (watch,) = await floor.desk.rules(DESK)
 
     assert [1, 0, 0] == changed
-    assert Status.NODATA is watch.state.status(BEGIN + 31 * MINUTE)
+    assert Status.ERROR is watch.state.status(BEGIN + 31 * MINUTE)
 
 
 async def test_a_removed_rule_closes_the_alert_that_it_alone_kept_open(floor: Floor) -> None:
@@ -286,7 +288,7 @@ async def test_a_rule_that_was_removed_behind_our_back_is_dropped_by_the_next_ti
     added = await floor.desk.add_rule(DESK, "1d 8pp for 0s", "U1")
     await floor.desk.add_rule(DESK, "5d 90pp", "U1")
     await floor.tick(BEGIN, 0.10)
-    await floor.store.record([], [], BEGIN, removed=[await floor.store.rule(DESK, added.watch.id)])
+    await floor.store.record([], [], BEGIN, rules=[removal(await floor.store.rule(DESK, added.watch.id))])
 
     await floor.tick(BEGIN + 5 * MINUTE, 0.10)
 
@@ -537,12 +539,12 @@ async def test_a_rule_that_is_removed_while_it_fires_opens_nothing(floor: Floor)
             alerts: Sequence[AlertChange],
             at: datetime,
             *,
-            removed: Sequence[Watch | LostWatch] = (),
+            rules: Sequence[RuleChange] = (),
             tick: Tick | None = None,
         ) -> None:
             if await floor.desk.rules(DESK):
                 await floor.desk.remove_rule(DESK, added.watch.id, "U1")
-            await super().record(states, alerts, at, removed=removed, tick=tick)
+            await super().record(states, alerts, at, rules=rules, tick=tick)
 
     floor.monitor.store = Late(floor.store._database)  # noqa: SLF001
     await floor.tick(BEGIN, 0.10)
@@ -661,7 +663,7 @@ async def test_an_alert_that_no_rule_keeps_open_any_more_is_closed_by_the_next_t
 ) -> None:
     added = await floor.desk.add_rule(DESK, "1d 8pp for 0s on MARA/BTC", "U1")
     await floor.tick(BEGIN, 0.10)
-    await floor.store.record([], [], BEGIN, removed=[await floor.store.rule(DESK, added.watch.id)])
+    await floor.store.record([], [], BEGIN, rules=[removal(await floor.store.rule(DESK, added.watch.id))])
     if not prices:
         nothing = Closes(symbol=Symbol("MARA"), sessions=np.array([], "datetime64[D]"), prices=np.array([]), source="")
         floor.market.history._shares[0]._known[Symbol("MARA")] = EquityFeed(closes=nothing)  # noqa: SLF001
@@ -723,11 +725,11 @@ async def test_the_history_of_an_alert_begins_with_why_it_fired_though_its_threa
             alerts: Sequence[AlertChange],
             at: datetime,
             *,
-            removed: Sequence[Watch | LostWatch] = (),
+            rules: Sequence[RuleChange] = (),
             tick: Tick | None = None,
         ) -> None:
             recorded.extend(alerts)
-            await super().record(states, alerts, at, removed=removed, tick=tick)
+            await super().record(states, alerts, at, rules=rules, tick=tick)
 
     floor.monitor.store = Listening(floor.store._database)  # noqa: SLF001
     await floor.tick(BEGIN, 0.10)

@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from services.domain.decide import Side
-from services.domain.episode import Fact, Mark, Subject, close, is_corrected, join, leave, see
+from services.domain.episode import Mark, Subject, close, join, leave, see
+from services.domain.fact import Fact, is_corrected
 from services.domain.measure import Measurement, Metric, Window
 from tests.fakes.alerts import a_fact, a_measurement, an_alert
 
