@@ -177,7 +177,7 @@ def test_a_past_close_is_recalled_as_it_was_measured(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "session"),
     [
-        pytest.param("gap 5%", date(2024, 1, 4), id="a gap"),
+        pytest.param("gap 5%", date(2024, 1, 5), id="a gap"),
         pytest.param("1d 8pp", date(2023, 12, 1), id="before the history"),
         pytest.param("1d 8pp", date(2024, 1, 6), id="no session"),
         pytest.param("1d 8pp", date(2024, 1, 3), id="no price"),
