@@ -108,8 +108,8 @@ async def test_rules_and_alerts_of_every_earlier_schema_go_on(durable_url: str, 
     await to(durable_url, revision)
     await run(
         durable_url,
-        "INSERT INTO rules (id, team, channel, rule, created_by, created_at, revision, firing, fired_at) "
-        "VALUES (1, 'T1', 'C1', '1d 8pp', 'U1', '2026-11-17 15:40:00', 1, 'above', '2026-11-17 15:40:00')",
+        "INSERT INTO rules (id, team, channel, rule, created_by, created_at, revision, firing) "
+        "VALUES (1, 'T1', 'C1', '1d 8pp', 'U1', '2026-11-17 15:40:00', 1, 'above')",
     )
 
     await migrate(durable_url)
