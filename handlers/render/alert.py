@@ -48,7 +48,7 @@ def _title(told: Alert) -> str:
         return heading(told.lead)
     lasted = words.duration(told.closed_at - told.opened_at)
     if told.retracted:
-        return f"Retracted after {lasted}: {topic(told)} would not have fired"
+        return f"Retracted after {lasted}: {topic(told)}, which the corrected close would not have fired"
     return f"Resolved after {lasted}: {topic(told)}, peak {peak_over(told.lead)}"
 
 

@@ -19,7 +19,6 @@ OPENINGS = {
     EntryKind.JOINED: "Another rule fired.",
     EntryKind.LEFT: "One rule less keeps this alert open.",
     EntryKind.CORRECTED: "A close was corrected.",
-    EntryKind.WORSENED: "It has worsened.",
     EntryKind.EDITED: "A rule was changed.",
     EntryKind.PAUSED: "One rule less keeps this alert open.",
 }
@@ -34,9 +33,8 @@ def _line(line: Entry, alert: Alert) -> str:
     who = f" by {person(line.by)}" if line.by else ""
     why = _sentence(f"{reason(line.reason)}{who}")
     match line.kind:
-        case EntryKind.REPEATED:
-            lasted = words.duration(line.at - alert.opened_at)
-            return f"Still open after {lasted}: {reason(line.reason)}. Nobody has acknowledged it yet."
+        case EntryKind.WORSENED | EntryKind.REPEATED:
+            return _going_on(line, alert)
         case EntryKind.ACKNOWLEDGED:
             return f"Acknowledged{who}, {words.moment(line.at)}."
         case EntryKind.UNACKNOWLEDGED:
@@ -51,7 +49,6 @@ def _line(line: Entry, alert: Alert) -> str:
             | EntryKind.JOINED
             | EntryKind.LEFT
             | EntryKind.CORRECTED
-            | EntryKind.WORSENED
             | EntryKind.EDITED
             | EntryKind.PAUSED
         ):
@@ -60,10 +57,17 @@ def _line(line: Entry, alert: Alert) -> str:
             assert_never(line.kind)
 
 
+def _going_on(line: Entry, alert: Alert) -> str:
+    if line.kind is EntryKind.WORSENED:
+        return f"Worsened {reason(line.reason)}."
+    lasted = words.duration(line.at - alert.opened_at)
+    return f"Still open after {lasted}: {reason(line.reason)}. Nobody has acknowledged it yet."
+
+
 def _end(line: Entry, alert: Alert) -> str:
     lasted = words.duration(line.at - alert.opened_at)
     if line.kind is EntryKind.RETRACTED:
-        return f"Retracted after {lasted}: {topic(alert)} would not have fired"
+        return f"Retracted after {lasted}: {topic(alert)}, which the corrected close would not have fired"
     return f"Resolved after {lasted}: {topic(alert)}, peak {peak_over(alert.lead)}"
 
 

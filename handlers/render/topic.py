@@ -95,7 +95,7 @@ def _standing(fact: Fact, rule: Rule, side: Side) -> list[str]:
     if not is_recovering(fact, side):
         return []
     clear = words.threshold(rule.clear, rule.unit)
-    return [f"recovering: clears once it has been below {clear} for {print_duration(rule.keep)}"]
+    return [f"recovering: clears once it has been inside {clear} for {print_duration(rule.keep)}"]
 
 
 def meaning(rule: Rule) -> str:

@@ -36,7 +36,7 @@ def worsened(fact: Fact, side: Side) -> str | None:
     grown = 0.0 if fact.told is None else (fact.peak - fact.told.peak) * side.sign
     if round(grown - WORSE_BY * rule.threshold, ROUNDING) < 0:
         return None
-    return f"by {written(grown, rule)} to {written(fact.peak, rule)} ({rule})"
+    return f"by {written(abs(grown), rule)} to {written(fact.peak, rule)} ({rule})"
 
 
 def repeated(fact: Fact, side: Side, now: datetime) -> str | None:
