@@ -32,11 +32,11 @@ def main() -> None:
 @main.command()
 @click.option("--on", type=click.Choice(["sqlite", "postgresql"]), required=True)
 @click.option("--kills", default=60, show_default=True)
-@click.option("--cycles", default=7, show_default=True)
+@click.option("--cycles", default=3, show_default=True)
 @seeded
 def kill(on: str, kills: int, cycles: int, seed: int) -> None:
-    """Kill the process at random moments, over 150 alerts a cycle, against a Slack that fails in four ways."""
-    make = partial(Scene.now, speed=15, channels=150, cycles=cycles, cycle_s=40)
+    """Kill the process at random moments, over 400 alerts a cycle, against a Slack that fails in four ways."""
+    make = partial(Scene.now, speed=15, channels=400, cycles=cycles, cycle_s=110)
     _report(on, make, seed=seed, disturb=killing(kills, 2.0, click.echo))
 
 

@@ -25,9 +25,10 @@ LOWEST_PP, HIGHEST_PP, APART_PP = 3.0, 17.0, 1.5  # thresholds of the channels, 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
-    """`cycles` of a spread that goes up to 20 pp and back, over `channels` with two rules each.
+    """`cycles` of a spread that goes up to 20 pp, stays there and comes back, over `channels` with two rules each.
 
-    Every cycle is one alert for each channel, with three lines in its thread: another rule joined, one left, resolved.
+    Every cycle is one alert for each channel; the lines in its thread tell that another rule joined or left, where no
+    tick saw both move together, and that it is resolved.
     Time runs `speed` times as fast as the wall's, for every wait and every process alike, from `since` on (seconds
     since 1970); `cycle_s` are seconds on the wall.
     """
@@ -77,11 +78,11 @@ class Scene:
         }
 
     def spread(self) -> float:
-        """How far the ETF's return is above bitcoin's at this moment: up, down, and a rest of a fifth of each cycle."""
+        """How far the ETF's return is above bitcoin's at this moment: half of each cycle is a high plain."""
         cycle, place = divmod((time.time() - self.since) / self.cycle_s, 1)
         if not 0 <= cycle < self.cycles:
             return 0.0
-        return PEAK_PP / 100 * max(0.0, min(place, 0.8 - place) / 0.4)
+        return PEAK_PP / 100 * min(1.0, max(0.0, min(place, 0.6 - place) / 0.1))
 
 
 @dataclass(frozen=True, slots=True)
