@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, nullcontext
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +41,7 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self._memory: sqlite3.Connection | None = None
+        self._turn: asyncio.Lock | nullcontext[None] = nullcontext()
         try:
             parsed = make_url(url)
         except exc.ArgumentError as error:
@@ -52,6 +54,7 @@ class Database:
                     self._engine = self._sqlite(parsed)
                     self._reader = self._engine
                     self._writer = self._engine.execution_options(write=True)
+                    self._turn = asyncio.Lock()  # SQLite itself lets writers look again and again, up to 0.1 s apart
                 case "postgresql" | "postgres" if driver in {"", "psycopg"}:
                     self._engine = self._writer = _postgresql(parsed)
                     self._reader = self._engine.execution_options(**ONE_STATE)
@@ -72,7 +75,7 @@ class Database:
         PostgreSQL ends one whose process is frozen or has vanished: its locks would keep everyone else waiting.
         """
         with complaining(self.name):
-            async with self._writer.begin() as connection:
+            async with self._turn, self._writer.begin() as connection:
                 if connection.dialect.name == "postgresql":
                     await connection.exec_driver_sql(LET_GO)
                 yield connection

@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
 
 from services.domain.errors import StoreError
 from services.store import SqlStore
 from tests.chaos.crew import Process, freeze, ledger, slack, thaw
+from tests.chaos.scene import LEVELS_PP
 from tests.chaos.tally import Tally, count
 from tests.chaos.worker import run as work
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Coroutine
     from pathlib import Path
 
     from tests.chaos.scene import Scene
 
+    Disturb = Callable[["Stage"], Coroutine[None, None, None]]
+
 LOOK_S = 0.5
 SUDDEN = 0.25
-FINISHED_WITHIN_S = 300
+ENDED_WITHIN_S = 1200
 
 
 @dataclass(slots=True)
@@ -32,6 +36,7 @@ class Stage:
 
     scene: Scene
     database: str
+    store: SqlStore
     slack: str
     random: Random
     log: Path
@@ -51,51 +56,58 @@ class Stage:
         self.workers.remove(worker)
         self.claims.update(line for line in worker.said if line.startswith("claim"))
 
+    async def conduct(self) -> None:
+        """Take the spread through its steps, each once the rules have followed the last."""
+        for level in LEVELS_PP * self.scene.cycles:
+            self.scene.pull(level)
+            rules = [rule for both in self.scene.rules().values() for rule in both]
+            above = sum(100 * rule.threshold <= level for rule in rules)
+            await self._until(partial(_is_firing, above))
+
     async def finish(self) -> None:
-        """Wait until the scene is over and everything is delivered."""
-        await asyncio.sleep(max(0.0, self.scene.lasts_s))
-        async with asyncio.timeout(FINISHED_WITHIN_S):
-            while not await self._is_over():  # noqa: ASYNC110 -- another process ends it
+        """Wait until everything is delivered."""
+        await self._until(self._is_delivered)
+
+    async def _until(self, holds: Callable[[SqlStore], Awaitable[bool]]) -> None:
+        """Look at the store until something holds of it; the database may be away for a while."""
+        async with asyncio.timeout(ENDED_WITHIN_S):
+            while True:
+                with suppress(StoreError):
+                    if await holds(self.store):
+                        return
                 await asyncio.sleep(LOOK_S)
 
-    async def _is_over(self) -> bool:
-        try:
-            store = await SqlStore.open(self.database)
-        except StoreError:
-            return False
-        try:
-            now = self.scene.clock.now()
-            return not await store.open_alerts() and not (await store.backlog(now)).waiting
-        except StoreError:
-            return False
-        finally:
-            await store.aclose()
+    async def _is_delivered(self, store: SqlStore) -> bool:
+        return not (await store.backlog(self.scene.clock.now())).waiting
 
 
 async def play(
-    make: Callable[[], Scene],
+    make: Callable[[Path], Scene],
     database: str,
-    log: Path,
+    folder: Path,
     *,
     workers: int = 1,
     weather: str = "storm",
     seed: int = 1,
-    disturb: Callable[[Stage], Awaitable[None]] | None = None,
+    disturb: Disturb | None = None,
 ) -> Tally:
     """Set the rules, begin the workers, disturb them, let them finish, and count."""
     store = await SqlStore.open(database)
-    scene = make()
+    scene = make(folder / "lever")
+    scene.pull(0)
     for channel, rules in scene.rules().items():
         await store.add_rules(channel, rules, "U1", scene.clock.now())
-    await store.aclose()
     async with AsyncExitStack() as stack:
+        stack.push_async_callback(store.aclose)
         url = await stack.enter_async_context(slack(weather, seed, scene))
-        stage = Stage(scene, database, url, Random(seed), log)  # noqa: S311 -- not a secret
+        stage = Stage(scene, database, store, url, Random(seed), folder / "log")  # noqa: S311 -- not a secret
         try:
             for _ in range(workers):
                 await stage.hire()
-            if disturb is not None:
-                await disturb(stage)
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(stage.conduct())
+                if disturb is not None:
+                    tasks.create_task(disturb(stage))
             await stage.finish()
         finally:
             for worker in list(stage.workers):
@@ -103,15 +115,20 @@ async def play(
         return await count(database, await ledger(url), stage.claims)
 
 
-def killing(times: int, longest_s: float, tell: Callable[[str], None]) -> Callable[[Stage], Awaitable[None]]:
-    """Kill the only worker at random moments, as often and until the scene is over, and begin another each time.
+async def _is_firing(number: int, store: SqlStore) -> bool:
+    watches = (await store.rulebook()).watches
+    return number == sum(watch.state.firing is not None for watch in watches)
+
+
+def killing(times: int, longest_s: float, tell: Callable[[str], None]) -> Disturb:
+    """Kill the only worker at random moments, and begin another each time.
 
     One in four dies as it begins; the others may do one tick before, or nothing would ever happen.
     """
 
     async def disturb(stage: Stage) -> None:
         kills = 0
-        while kills < times or stage.scene.lasts_s > 0:
+        while kills < times:
             if stage.random.random() > SUDDEN:
                 await stage.workers[0].word("tick")
             await asyncio.sleep(stage.random.uniform(0, longest_s))
@@ -123,7 +140,7 @@ def killing(times: int, longest_s: float, tell: Callable[[str], None]) -> Callab
     return disturb
 
 
-def freezing(times: int, for_s: float, tell: Callable[[str], None]) -> Callable[[Stage], Awaitable[None]]:
+def freezing(times: int, for_s: float, tell: Callable[[str], None]) -> Disturb:
     """Freeze a worker as it has begun an attempt or a tick, and let it go on once its lease is another's."""
 
     async def disturb(stage: Stage) -> None:
@@ -141,7 +158,7 @@ def freezing(times: int, for_s: float, tell: Callable[[str], None]) -> Callable[
 
 def restarting(
     times: int, every_s: float, stop: Callable[[], None], start: Callable[[], None], tell: Callable[[str], None]
-) -> Callable[[Stage], Awaitable[None]]:
+) -> Disturb:
     """Stop the database at once while all work, and start it again."""
 
     async def disturb(stage: Stage) -> None:

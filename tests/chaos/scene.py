@@ -6,6 +6,7 @@ import json
 import time
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -19,29 +20,29 @@ from tests.fakes.market import CALENDAR
 OPEN = datetime(2026, 3, 4, 14, 30, tzinfo=UTC)
 TICK_S = 15  # the shortest that the settings allow
 ETF, BITCOIN = 20.0, 50_000.0
-PEAK_PP = 20.0
-LOWEST_PP, HIGHEST_PP, APART_PP = 3.0, 17.0, 1.5  # thresholds of the channels, and of the second rule of each
+LEVELS_PP = (10.0, 20.0, 0.0)  # of each cycle: the first rule of every channel fires, the second joins, both clear
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
-    """`cycles` of a spread that goes up to 20 pp and back, over `channels` with two rules each.
+    """`cycles` of a spread that goes up in two steps and back to nothing, over `channels` with two rules each.
 
-    Every cycle is one alert for each channel, with three lines in its thread: another rule joined, one left, resolved.
-    Time runs `speed` times as fast as the wall's, for every wait and every process alike, from `since` on (seconds
-    since 1970); `cycle_s` are seconds on the wall.
+    Each step waits until every rule has done what it should, so that a cycle is one alert for each channel however
+    slow the machine is; its thread tells that the second rule joined, that one left, and that it is resolved. Time runs
+    `speed` times as fast as the wall's, for every wait and every process alike, from `since` on (seconds since 1970).
+    `lever` is the file that has the spread.
     """
 
+    lever: str
     since: float
     speed: float
     channels: int
     cycles: int
-    cycle_s: float
 
     @classmethod
-    def now(cls, *, speed: float, channels: int, cycles: int, cycle_s: float) -> Self:
+    def now(cls, lever: Path, *, speed: float, channels: int, cycles: int) -> Self:
         """Begin at this moment."""
-        return cls(since=time.time(), speed=speed, channels=channels, cycles=cycles, cycle_s=cycle_s)
+        return cls(lever=str(lever), since=time.time(), speed=speed, channels=channels, cycles=cycles)
 
     @classmethod
     def read(cls, text: str) -> Self:
@@ -61,27 +62,24 @@ class Scene:
         """How many alerts there will have been."""
         return self.channels * self.cycles
 
-    @property
-    def lasts_s(self) -> float:
-        """How many seconds on the wall are left of it."""
-        return self.since + self.cycles * self.cycle_s - time.time()
-
     def rules(self) -> dict[Channel, list[Rule]]:
-        """The two rules of each channel; the thresholds are spread, so that alerts come one after the other."""
-        step = (HIGHEST_PP - LOWEST_PP) / self.channels
+        """The two rules of each channel: one that the first step fires, and one that the second does."""
         return {
             Channel(team="T1", id=f"C{number}"): [
-                parse_rule(f"1d {LOWEST_PP + number * step + more:.2f}pp for 0s") for more in (0, APART_PP)
+                parse_rule(f"1d {low + 6 * number / self.channels:.2f}pp for 0s") for low in (3, 12)
             ]
             for number in range(self.channels)
         }
 
+    def pull(self, level_pp: float) -> None:
+        """Set the spread."""
+        staged = Path(f"{self.lever}.new")
+        staged.write_text(f"{level_pp}")
+        staged.replace(self.lever)
+
     def spread(self) -> float:
-        """How far the ETF's return is above bitcoin's at this moment: up, down, and a rest of a fifth of each cycle."""
-        cycle, place = divmod((time.time() - self.since) / self.cycle_s, 1)
-        if not 0 <= cycle < self.cycles:
-            return 0.0
-        return PEAK_PP / 100 * max(0.0, min(place, 0.8 - place) / 0.4)
+        """How far the ETF's return is above bitcoin's at this moment."""
+        return float(Path(self.lever).read_text()) / 100
 
 
 @dataclass(frozen=True, slots=True)

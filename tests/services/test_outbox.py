@@ -14,7 +14,7 @@ from services.courier import CALLS, LONGEST_RETRY, SETTLES, TRIES, backoff
 from services.domain.decide import Side
 from services.domain.episode import Channel, EntryKind
 from services.domain.errors import StoreError
-from services.outbox import IDLE, Outbox
+from services.outbox import AT_ONCE, IDLE, Outbox
 from services.ports import AlertChange, Delivery
 from services.store import SqlStore
 from services.store.outbox import LEASE
@@ -639,6 +639,18 @@ async def test_a_process_that_was_frozen_leaves_its_message_to_the_next_attempt(
     assert (0, 1, 1) == (late, taken_over, len(post.said()))
 
 
+async def test_two_processes_with_much_to_tell_do_not_all_go_for_the_same(post: Post) -> None:
+    channels = [Channel(team="T1", id=f"C{number}") for number in range(2 * AT_ONCE)]
+    for channel in channels:
+        await post.open_alert(channel)
+    counting = Counting(post.store)
+
+    sent = await asyncio.gather(*(an_outbox(post.slack, counting).deliver(AT) for _ in range(2)))
+
+    assert (len(channels), len(channels)) == (sum(sent), len(post.said()))
+    assert counting.tries < 2 * len(channels)
+
+
 async def test_a_stop_lets_the_post_under_way_be_noted_and_begins_no_other(post: Post) -> None:
     answer = asyncio.Event()
     await post.open_alert()
@@ -837,6 +849,21 @@ class Freezing:
         leased = await self.store.mark_attempting(delivery, at)
         self.freeze()
         return leased
+
+
+@dataclass(slots=True)
+class Counting:
+    """A store that counts how often a message is gone for."""
+
+    store: SqlStore
+    tries: int = 0
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.store, name)
+
+    async def mark_attempting(self, delivery: Delivery, at: datetime) -> Delivery | None:
+        self.tries += 1
+        return await self.store.mark_attempting(delivery, at)
 
 
 @dataclass(slots=True)
