@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
@@ -14,8 +14,9 @@ from services.domain.errors import NoHistoryError, SourceError
 from services.domain.gap import implied
 from services.domain.judge import seconded
 from services.domain.lookback import Lookback
+from services.domain.measure import Window, anchors
 from services.domain.prices import WGMI_BTC, Closes, Symbol, moment
-from services.domain.trust import Verdict
+from services.domain.trust import FULL, Verdict
 from services.domain.untraded import untraded
 from services.feeds.answer import LIVE_AT_MOST, SHARED_FOR
 from services.live import LivePair
@@ -89,7 +90,11 @@ class Market:
             pair=pair,
             now=now,
             market=market,
-            close=snapshot(aligned, trust=_noted(trust, etf, crypto, last.astype(object))),
+            close=snapshot(
+                aligned,
+                trust=_noted(trust, etf, crypto, last.astype(object)),
+                origins=_origins(aligned, etf, crypto),
+            ),
             past=Lookback(aligned),
             live=live,
             live_reason=live_reason,
@@ -118,7 +123,11 @@ class Market:
         if read is None:
             return None, reason
         trust = _noted(read.etf.trust.also(read.crypto.trust), both.etf, both.crypto, both.market.session)
-        return snapshot(read.rows, (stamp_of(read.etf.quote), stamp_of(read.crypto.quote)), trust=trust), ""
+        stamps, origins = (
+            (stamp_of(read.etf.quote), stamp_of(read.crypto.quote)),
+            _origins(read.rows, both.etf, both.crypto),
+        )
+        return snapshot(read.rows, stamps, trust=trust, origins=origins), ""
 
 
 def _untraded(leg: Leg, sessions: Sessions, now: datetime) -> dict[np.datetime64, str]:
@@ -134,9 +143,21 @@ def _last_traded(aligned: Aligned, idle: Mapping[np.datetime64, str]) -> Aligned
     return aligned.head(int(np.flatnonzero(traded)[-1]) + 1)
 
 
-def _trust(leg: Leg, aligned: Aligned) -> Trust:
-    """Tell how far a leg can be trusted at the last row."""
-    return leg.past.trust(aligned.sessions[-1] if leg.is_share else aligned.at[-1])
+def _trust(leg: Leg, aligned: Aligned, row: int = -1) -> Trust:
+    """Tell how far a leg's close can be trusted at a row, the last where none is given."""
+    return leg.past.trust(aligned.sessions[row] if leg.is_share else aligned.at[row])
+
+
+def _origins(rows: Aligned, etf: Leg, crypto: Leg) -> dict[Window, Trust]:
+    """Tell what is to be said of the closes that windows start from, where both are known."""
+    starts = {window: int(anchors(rows, window)[-1]) for window in Window}
+    known = {window: row for window, row in starts.items() if row >= 0 and rows.complete[row]}
+    found = {window: _trust(etf, rows, row).also(_trust(crypto, rows, row)) for window, row in known.items()}
+    return {
+        window: replace(trust, reasons=tuple(f"{window.value} begins where {reason}" for reason in trust.reasons))
+        for window, trust in found.items()
+        if trust != FULL
+    }
 
 
 def _noted(trust: Trust, etf: Leg, crypto: Leg, session: date) -> Trust:

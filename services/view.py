@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +14,7 @@ from services.domain.prices import moment
 from services.domain.trust import FULL, Verdict
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import date, datetime
 
     from services.domain.align import Aligned, LeftOut
@@ -31,7 +32,8 @@ class Snapshot:
     """Everything measured at one instant: a session's close, or a moment of the session that is open.
 
     The stamps are None where the leg has no price at that instant; the measurements then say why. `trust` is how far
-    both prices can be relied on; rules neither fire nor resolve on what is not usable.
+    both prices can be relied on; rules neither fire nor resolve on what is not usable. `origins` tells the same of the
+    prices that windows start from, where there is anything to tell.
     """
 
     session: date
@@ -43,6 +45,11 @@ class Snapshot:
     etf_drawdown: Drawdown | None
     crypto_drawdown: Drawdown | None
     trust: Trust = FULL
+    origins: Mapping[Window, Trust] = field(default_factory=dict)
+
+    def over(self, window: Window | None) -> Trust:
+        """Tell how far what is measured over a window can be relied on: its prices at either end."""
+        return self.trust.also(self.origins.get(window, FULL)) if window else self.trust
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -91,7 +98,7 @@ class MarketView:
     def trust(self, rule: Rule) -> Trust:
         """Tell how far the prices that a rule looks at can be relied on."""
         seen = self.seen_by(rule)
-        trust = seen.trust if seen else FULL
+        trust = seen.over(rule.window) if seen else FULL
         return trust.also(self.quoted) if rule.metric is Metric.GAP else trust
 
     def observe(self, rule: Rule) -> Observation:
@@ -154,7 +161,13 @@ class MarketView:
         return Observation(at=self.gap.at, value=self.gap.implied)
 
 
-def snapshot(aligned: Aligned, stamps: tuple[LegStamp, LegStamp] | None = None, *, trust: Trust = FULL) -> Snapshot:
+def snapshot(
+    aligned: Aligned,
+    stamps: tuple[LegStamp, LegStamp] | None = None,
+    *,
+    trust: Trust = FULL,
+    origins: Mapping[Window, Trust] | None = None,
+) -> Snapshot:
     """Measure the last row of `aligned` over every window."""
     etf, crypto = stamps or (
         _close_stamp(aligned, str(aligned.pair.etf), aligned.etf_source, float(aligned.etf[-1])),
@@ -170,6 +183,7 @@ def snapshot(aligned: Aligned, stamps: tuple[LegStamp, LegStamp] | None = None, 
         etf_drawdown=drawdown(aligned, aligned.etf),
         crypto_drawdown=drawdown(aligned, aligned.crypto, aligned.crypto_past),
         trust=trust,
+        origins=origins or {},
     )
 
 

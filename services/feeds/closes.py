@@ -11,6 +11,8 @@ import numpy as np
 from services.domain.prices import moment
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from services.domain.prices import Closes, Quote
     from services.domain.sessions import Sessions
     from services.ports import EquityPrices
@@ -60,6 +62,13 @@ def news_of(known: Closes, fresh: Closes) -> Closes:
     turned = np.isfinite(volumes) & ((volumes == 0) != (before == 0))
     same[same] = (known.prices[rows] == fresh.prices[same]) & ~turned
     return fresh.where(~same)
+
+
+def has_hole(known: Closes, sessions: Sessions, since: date) -> bool:
+    """Tell whether a session between the first and the last known close is missing, from a day on."""
+    first, last = (max(day, np.datetime64(since, "D")) for day in known.sessions[[0, -1]])
+    inside = sessions.days[(sessions.days >= first) & (sessions.days <= last)]
+    return not bool(np.isin(inside, known.sessions).all())
 
 
 def is_rebased(known: Closes, fresh: Closes) -> bool:

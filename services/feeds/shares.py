@@ -15,7 +15,7 @@ from services.domain.actions import Declared
 from services.domain.errors import SourceError
 from services.domain.prices import Symbol, moment
 from services.feeds.answer import BEGINNING, SHARED_FOR, Faults, newer, oldest_needed
-from services.feeds.closes import final_closes, is_foreign, is_rebased, late_by, merged, news_of
+from services.feeds.closes import final_closes, has_hole, is_foreign, is_rebased, late_by, merged, news_of
 
 if TYPE_CHECKING:
     from datetime import date
@@ -89,10 +89,12 @@ class EquityFeeds:
     async def _fetch(self, symbol: Symbol, known: EquityFeed, now: datetime, sessions: Sessions) -> EquityFeed:
         """Ask for the last sessions; where a split has rewritten the past, for all of them in place of the old ones.
 
-        A source that was never asked what it declares is asked from as far back as its closes are known.
+        A source that was never asked what it declares is asked from as far back as its closes are known. At a start,
+        one that lacks a session is asked for all of them too: what an answer left out once it may have by now.
         """
         whole = oldest_needed(now)
-        recent = whole if not len(known.closes) else max(whole, known.closes.sessions[-1].astype(object) - REVISED)
+        is_whole = len(known.closes) and not (known.asked_at is None and has_hole(known.closes, sessions, whole))
+        recent = max(whole, known.closes.sessions[-1].astype(object) - REVISED) if is_whole else whole
         beginning = known.closes.sessions[0].astype(object) if len(known.closes) else whole
         since = recent if known.declared else min(whole, beginning)
         try:

@@ -97,6 +97,26 @@ async def test_a_restart_fetches_only_the_last_sessions(store: SqlStore) -> None
     assert "2026-03-04T14:00:00Z" == candles.url.params["start"]
 
 
+async def test_what_a_first_start_was_not_given_a_later_one_asks_for_again(store: SqlStore) -> None:
+    """A page of bars comes back empty, and a chart without one of its closes; neither is an error."""
+    vendors = Vendors(SetClock(IN_SESSION), shut={date(2026, 1, 20)})
+    vendors.faults["coinbase candles"] = [*[None] * 40, httpx.Response(200, json=[])]
+    first = the_feeds(vendors, store)
+    await first.etf(WGMI, IN_SESSION)
+    torn = (await first.coin(BTC, IN_SESSION)).bars
+    vendors.shut.clear()
+    vendors.requests.clear()
+
+    later = vendors.clock.advance(timedelta(hours=1))
+    again = the_feeds(vendors, store)
+    closes, bars = (await again.etf(WGMI, later)).closes, (await again.coin(BTC, later)).bars
+
+    assert np.timedelta64(301, "h") == np.diff(torn.opened_at).max()
+    assert {np.timedelta64(1, "h")} == set(np.diff(bars.opened_at).tolist())
+    assert np.datetime64("2026-01-20") in closes.sessions
+    assert (1, 2) == (len(vendors.calls("chart")), len(vendors.calls("candles")))
+
+
 async def test_the_price_of_the_open_session_is_a_quote_and_no_close(store: SqlStore) -> None:
     vendors = Vendors(SetClock(IN_SESSION), etf_last=(25.0, IN_SESSION))
 
