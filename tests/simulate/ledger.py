@@ -39,7 +39,7 @@ class Ledger:
     transitions: int = 0
     broken: list[str] = field(default_factory=list)
 
-    def expect(self, kept: bool, promise: str, *what: object) -> None:  # noqa: FBT001 -- reads as a sentence
+    def expect(self, kept: bool, promise: str, *what: object) -> None:
         """Note a promise that is not kept."""
         if not kept:
             told = f"{promise}: {' '.join(map(str, what))}"
@@ -161,12 +161,16 @@ class Witness:
             return
         self.ledger.transitions += len(decision.transitions)
         fired = any(one.to is Change.FIRING for one in decision.transitions)
-        self.ledger.log.add("rule", watch.id, watch.channel.id, watch.rule, "fires:" if fired else "ends:", decision.reason)
+        self.ledger.log.add(
+            "rule", watch.id, watch.channel.id, watch.rule, "fires:" if fired else "ends:", decision.reason
+        )
         trusted = self._view.trust(watch.rule).verdict.usable
         self.ledger.expect(trusted, "no transition on prices that are not trusted", watch, self._view.trust(watch.rule))
         if observation.closing or watch.rule.metric is Metric.GAP:
             return
-        self.ledger.expect(self._view.now - observation.at <= FRESH, "no transition on stale prices", watch, observation)
+        self.ledger.expect(
+            self._view.now - observation.at <= FRESH, "no transition on stale prices", watch, observation
+        )
         seen = self._view.legs(watch.rule)
         believed = seen is not None and max(abs(seen.etf_return), abs(seen.crypto_return)) < TRUE_AT_MOST
         self.ledger.expect(believed, "no transition on a price that never was", watch, seen)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import selectors
 from dataclasses import dataclass
-from datetime import datetime, timedelta  # noqa: TC003 -- the types of fields
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import Enum
 from random import Random
 
@@ -237,7 +237,8 @@ def _span(rng: Random, begin: datetime, end: datetime) -> tuple[datetime, dateti
 
 def _split(rng: Random, session: date) -> Split:
     late = {name: rng.choice((0, 0, 10, 40)) * MINUTE for name in VENDORS}
-    return Split(session=session, ratio=rng.choice((2.0, 10.0, 0.1)), known_after=late)
+    ratio = rng.choice((10.0, 0.1))  # a finer one, with its day's move, passes for a move as long as nobody declares it
+    return Split(session=session, ratio=ratio, known_after=late)
 
 
 def _jumps(rng: Random, begin: datetime, end: datetime, machines: int) -> tuple[Jump, ...]:
@@ -251,5 +252,3 @@ def _acts(rng: Random, begin: datetime, end: datetime) -> list[tuple[datetime, A
     acts, length = list(Act), end - begin
     times = [begin + (rng.random() * 2 * HOUR if rng.random() < 0.7 else rng.random() * length) for _ in range(12)]
     return [(at, rng.choice(acts), rng.choice(CHANNELS)) for at in times[: rng.choice((0, 4, 8, 12))]]
-
-

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, cast
 from bot.scheduler import Ticker
 from handlers.delivery import SlackNotifier
 from services.desk import Desk
-from services.domain.errors import NoHistoryError
 from services.domain.prices import WGMI_BTC
 from services.history import History
 from services.market import Market
@@ -45,10 +44,7 @@ class WatchedMarket(Market):
     async def view(self, pair: Pair, now: datetime) -> MarketView:
         """Fetch, align and measure a pair."""
         self.witness.look(None)
-        try:
-            seen = await super(WatchedMarket, self).view(pair, now)
-        except NoHistoryError:
-            raise
+        seen = await super(WatchedMarket, self).view(pair, now)
         self.witness.look(seen)
         return seen
 

@@ -72,7 +72,6 @@ class Slack:
     chance: Random
     log: Log
     messages: dict[str, list[Message]] = field(default_factory=dict)
-    read_by_people: Callable[[str, str], None] = lambda _channel, _key: None
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
     _later: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -88,7 +87,7 @@ class Slack:
         """List what nobody has deleted, oldest first."""
         return [message for message in self.messages.get(channel, ()) if message.standing]
 
-    def weather(self, method: str, channel: str) -> Weather | None:
+    def weather(self, channel: str) -> Weather | None:
         """Tell what happens to this call."""
         now = self.now()
         for what in sorted((w for w in self.plan.wrong(channel, now) if isinstance(w, Weather)), key=lambda w: w.value):
@@ -101,7 +100,7 @@ class Slack:
     async def answer(self, method: str, asked: dict[str, Any], made_at: datetime) -> _Answer:
         """Take a call, or not, and answer it, or not."""
         channel = asked["channel"]
-        weather = self.weather(method, channel)
+        weather = self.weather(channel)
         if weather is Weather.SLOW and method != POST:
             weather = Weather.CUT
         await asyncio.sleep(0.02 + self.chance.random() / 5)
@@ -168,7 +167,6 @@ class Slack:
         ts = f"{self.now().timestamp():.0f}.{next(self._numbers):06d}"
         message = Message(ts, _key(asked), thread, asked["text"], asked["blocks"], made_at)
         known.append(message)
-        self.read_by_people(asked["channel"], message.key)
         return {"ok": True, "ts": ts}
 
     def _read(self, known: list[Message], asked: dict[str, Any]) -> dict[str, Any]:
@@ -176,8 +174,12 @@ class Slack:
         if not self.plan.readable:
             return {"ok": False, "error": "missing_scope"}
         thread, begin = asked.get("ts"), int(asked.get("cursor") or 0)
-        found = [m for m in reversed(known) if m.standing and m.thread_ts == thread and float(m.ts) >= float(asked["oldest"])]
-        shown = [{"ts": m.ts, "metadata": {"event_type": "minerpulse_alert", "event_payload": {"key": m.key}}} for m in found]
+        found = [
+            m for m in reversed(known) if m.standing and m.thread_ts == thread and float(m.ts) >= float(asked["oldest"])
+        ]
+        shown = [
+            {"ts": m.ts, "metadata": {"event_type": "minerpulse_alert", "event_payload": {"key": m.key}}} for m in found
+        ]
         more = {"next_cursor": str(begin + PAGE)} if begin + PAGE < len(found) else {}
         return {"ok": True, "messages": shown[begin : begin + PAGE], "response_metadata": more}
 

@@ -65,9 +65,9 @@ class Tape:
     def coins(self, ended_s: NDArray[np.int64]) -> NDArray[np.float64]:
         """Give bitcoin's price at each of these seconds since 1970."""
         factors = np.array([1.0, *(move.coin for move in self.plan.moves)])
-        moved: NDArray[np.float64] = usual_coin(ended_s.astype(np.float64)) * factors[
-            np.searchsorted(self._times, ended_s, side="right")
-        ]
+        moved: NDArray[np.float64] = (
+            usual_coin(ended_s.astype(np.float64)) * factors[np.searchsorted(self._times, ended_s, side="right")]
+        )
         return moved
 
     def closes(self, symbol: Symbol, first: int, last: int, *, told_of_split: bool) -> NDArray[np.float64]:
@@ -120,8 +120,12 @@ class _Source:
         now = self.now()
         if Trouble.STALE in wrong:
             plan = self.tape.plan
-            return max(s.begin for s in plan.spells if s.what is Trouble.STALE and s.who == self.name and s.begin <= now)
-        late = (LATE_BY if Trouble.LATE in wrong else 0 * LATE_BY) + (OLD_CACHE if Trouble.BACKWARDS in wrong else 0 * LATE_BY)
+            return max(
+                s.begin for s in plan.spells if s.what is Trouble.STALE and s.who == self.name and s.begin <= now
+            )
+        late = (LATE_BY if Trouble.LATE in wrong else 0 * LATE_BY) + (
+            OLD_CACHE if Trouble.BACKWARDS in wrong else 0 * LATE_BY
+        )
         return now - late
 
     def _quote(self, symbol: Symbol, price: float, at: datetime, wrong: set[object]) -> Quote:
@@ -167,7 +171,9 @@ class Vendor(_Source):
         if split is None:
             return False
         opens_at = moment(CALENDAR.opens_at[int(np.searchsorted(CALENDAR.days, np.datetime64(split.session)))])
-        return now >= opens_at - timedelta(hours=1) + split.known_after[self.name] + timedelta(hours=bool(split.known_after[self.name]))
+        return now >= opens_at - timedelta(hours=1) + split.known_after[self.name] + timedelta(
+            hours=bool(split.known_after[self.name])
+        )
 
 
 @dataclass(slots=True)

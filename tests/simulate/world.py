@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import secrets
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ import numpy as np
 
 from services.domain.actions import Declared
 from services.domain.episode import Channel
-from services.domain.prices import Bars, Closes, Symbol, moment
+from services.domain.prices import Bars, Closes, Symbol
 from services.domain.rule import parse_rule
 from tests.fakes.market import CALENDAR
 from tests.simulate.disk import Disk, the_disk
@@ -132,7 +131,7 @@ class World:
     async def _wait_for_delivery(self) -> None:
         """Give what waits the time that it may take, and no more."""
         store, end = self.disk.store(), self.loop.time() + PATIENCE_S
-        while self.loop.time() < end and (await store.backlog(self.now())).waiting:
+        while self.loop.time() < end and (await store.backlog(self.now())).waiting:  # noqa: ASYNC110 -- virtual time
             await asyncio.sleep(60)
 
 
@@ -193,7 +192,7 @@ def _world(plan: Plan, loop: VirtualLoop, disk: Disk) -> World:
 def _all_chance_from(chance: Random) -> Iterator[None]:
     """Let the keys of messages come out of the seed too: they decide how long a retry waits."""
     real = secrets.token_hex
-    secrets.token_hex = lambda size=32: chance.randbytes(size or 32).hex()
+    secrets.token_hex = lambda nbytes=None: chance.randbytes(nbytes or 32).hex()
     try:
         yield
     finally:
@@ -222,7 +221,9 @@ async def _seed(disk: Disk, begin: datetime) -> None:
         for symbol, scale in SHARES.items():
             told = Closes(symbol=symbol, sessions=days, prices=closes * scale, source=source)
             await store.save_closes(told, begin, Declared(source=source, since=days[0].astype(object)))
-    opened_s = np.arange(int(CALENDAR.opens_at[first].astype(np.int64)) // HOUR_S * HOUR_S, begin.timestamp() - HOUR_S, HOUR_S)
+    opened_s = np.arange(
+        int(CALENDAR.opens_at[first].astype(np.int64)) // HOUR_S * HOUR_S, begin.timestamp() - HOUR_S, HOUR_S
+    )
     for source in VENUES:
         bars = Bars(
             symbol=Symbol("BTC"),
