@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check cover bench chaos picture setup lock clean
+.PHONY: help run test check cover bench chaos simulate picture setup lock clean
 
 help: ## list these commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ chaos: $(VENV)/.dev ## kill, freeze and cut off its processes, and count what wa
 	@$(BIN)/python -m tests.chaos freeze
 	@$(BIN)/python -m tests.chaos restart
 	@$(BIN)/python -m tests.chaos faults
+
+simulate: $(VENV)/.dev ## run seeded simulations of everything that can go wrong; SEED=123 shows one, RUNS=10000 more
+	@$(BIN)/python -m tests.simulate $(if $(SEED),--seed $(SEED),--runs $(or $(RUNS),200))
 
 picture: ## draw docs/alert.png anew, with a Chromium that is installed here
 	@$(PYTHON) docs/draw_alert.py
