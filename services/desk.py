@@ -129,7 +129,7 @@ class Desk:
             if alert.closed_at or not alert.acknowledged:
                 return None
             entry = Entry(kind=EntryKind.UNACKNOWLEDGED, at=now, by=by, reason="nobody sees to it")
-            return replace(alert, acknowledged=None), entry
+            return replace(alert, acknowledged=None, unseen_since=now, escalated_at=None), entry
 
         return await self._amend(channel, alert_id, change, now)
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime  # noqa: TC003 -- receipts are written as JSON by reading these types at run time
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from services.domain.episode import Alert, Entry  # noqa: TC001 -- as above
+from services.domain.notice import Notice  # noqa: TC001 -- as above
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from services.domain.decide import RuleState
     from services.domain.episode import Channel
     from services.domain.holdings import Holdings
+    from services.domain.mention import Mention
     from services.domain.network import Network
     from services.domain.prices import Bars, Closes, Pair, Quote, Symbol
     from services.domain.rule import Rule
@@ -214,6 +216,9 @@ class Rulebook:
     unreadable: frozenset[int] = frozenset()
 
 
+Job: TypeAlias = "Pair | str"  # the ticks of a pair, or a chore by its name
+
+
 class Claim(Enum):
     """Whose a tick is: ours to do, done already, or in the hands of another who has not finished."""
 
@@ -225,15 +230,15 @@ class Claim(Enum):
 class MonitorStore(Protocol):
     """What one tick reads and writes."""
 
-    async def claim_tick(self, pair: Pair, boundary: datetime, at: datetime) -> Claim:
-        """Claim one tick of one pair; a claim that was made a minute ago and is not done is taken over."""
+    async def claim_tick(self, job: Job, boundary: datetime, at: datetime) -> Claim:
+        """Claim one round of a job; a claim that was made a minute ago and is not done is taken over."""
         ...
 
-    async def finish_tick(self, pair: Pair, boundary: datetime) -> None:
+    async def finish_tick(self, job: Job, boundary: datetime) -> None:
         """Note that a tick is done."""
         ...
 
-    async def release_tick(self, pair: Pair, boundary: datetime, at: datetime) -> None:
+    async def release_tick(self, job: Job, boundary: datetime, at: datetime) -> None:
         """Give back a claim that was made at `at`, so that the tick can be tried again."""
         ...
 
@@ -342,19 +347,76 @@ class DeskStore(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AlertTold:
+    """An alert's own message; where it is posted, and only then, it calls whom `calls` names."""
+
+    alert: Alert
+    calls: Mention | None = None
+
+    @property
+    def name(self) -> str:
+        """What the log calls it."""
+        return f"alert {self.alert.id}"
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing will change any more."""
+        return self.alert.closed_at is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineTold:
+    """One line of an alert's thread, which never changes; a `broadcast` one is shown in the channel too."""
+
+    alert: Alert
+    entry: Entry
+    broadcast: bool = False
+
+    @property
+    def name(self) -> str:
+        """What the log calls it."""
+        return f"alert {self.alert.id}"
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing will change any more."""
+        return True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoticeTold:
+    """A notice."""
+
+    notice: Notice
+
+    @property
+    def name(self) -> str:
+        """What the log calls it."""
+        return f"notice {self.notice.id}"
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing will change any more."""
+        return self.notice.closed_at is not None
+
+
+Told: TypeAlias = AlertTold | LineTold | NoticeTold
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """A message that Slack must be made to show: the alert itself (`entry` None), or one line of its thread.
+    """A message that Slack must be made to show in `channel`, and what it tells.
 
     `key` names the message for ever. `version` is the newest wording, `sent_version` the one that was delivered (0
-    for none) and `message_id` where it stands once posted. `thread_id` is the alert's own message, for entries.
+    for none) and `message_id` where it stands once posted. `thread_id` is the alert's own message, for its lines.
     `attempts` counts the failures in a row that were the message's own; `attempting` tells that an attempt may have
     posted it without anyone knowing: a crash cut it off, or its answer was lost.
     """
 
     id: int
     key: str
-    alert: Alert
-    entry: Entry | None
+    channel: Channel
+    told: Told
     version: int
     sent_version: int
     message_id: str | None
@@ -365,11 +427,15 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backlog:
-    """How many messages wait and how many have been given up, and how long the oldest that waits has done so."""
+    """How many messages wait and how many have been given up, and how long the oldest that waits has done so.
+
+    `withheld` are kept back by the silence of their channels, and do not count as waiting.
+    """
 
     waiting: int
     dead: int
     oldest: timedelta | None
+    withheld: int = 0
 
 
 class OutboxStore(Protocol):
@@ -378,9 +444,9 @@ class OutboxStore(Protocol):
     async def due(self, now: datetime, limit: int = 100) -> list[Delivery]:
         """Load of each channel the first message that is not as it should be and whose time has come, oldest first.
 
-        An entry is due only once its alert's message stands, and nothing is while its channel rests. A message whose
-        attempt was cut off comes up again a minute after that attempt began, whoever had begun it. One that cannot be
-        read is given up.
+        An entry is due only once its alert's message stands, and nothing is while its channel rests. In a silent
+        channel only what stands already is due. A message whose attempt was cut off comes up again a minute after that
+        attempt began, whoever had begun it. One that cannot be read is given up.
         """
         ...
 
@@ -411,9 +477,9 @@ class OutboxStore(Protocol):
     ) -> None:
         """Note a failure that a later attempt may mend; `unsure` where the message may be there nevertheless.
 
-        With `gone` an alert's own message is posted anew; for a line of its thread, that message is edited once more,
-        which shows whether it stands. A failure that does not count, such as being asked to wait, leaves `attempts` as
-        it is.
+        With `gone` the message of an alert or a notice is posted anew; for a line of a thread, its alert's message is
+        edited once more, which shows whether it stands. A failure that does not count, such as being asked to wait,
+        leaves `attempts` as it is.
         """
         ...
 
@@ -425,8 +491,8 @@ class OutboxStore(Protocol):
         """Let a channel rest at least until then: none of its messages is due before, whenever it is recorded."""
         ...
 
-    async def next_due_at(self) -> datetime | None:
-        """Tell when the next undelivered message may be tried; None where all is delivered."""
+    async def next_due_at(self, now: datetime) -> datetime | None:
+        """Tell when the next undelivered message may be tried; None where none waits but for a silence to end."""
         ...
 
     async def backlog(self, now: datetime) -> Backlog:
@@ -439,18 +505,17 @@ class Store(HistoryStore, HoldingsStore, DeskStore, MonitorStore, OutboxStore, P
 
 
 class Notifier(Protocol):
-    """Where alerts are told. Every method raises DeliveryError; an edit of a lost message, MessageGoneError."""
+    """Where alerts and notices are told.
 
-    async def post(self, alert: Alert, *, key: str) -> str:
-        """Post an alert in its channel; return the message's id."""
+    Every method raises DeliveryError; an edit of a lost message, MessageGoneError.
+    """
+
+    async def post(self, channel: Channel, told: Told, *, key: str, thread_id: str | None = None) -> str:
+        """Post a message in a channel, a line in its thread; return the message's id."""
         ...
 
-    async def edit(self, alert: Alert, message_id: str) -> None:
-        """Make a posted alert say what `alert` says."""
-        ...
-
-    async def reply(self, alert: Alert, entry: Entry, thread_id: str, *, key: str) -> str:
-        """Add a line to the alert's thread; return the message's id."""
+    async def edit(self, channel: Channel, told: Told, message_id: str) -> None:
+        """Make a posted message say what `told` says; whom it called is not called again."""
         ...
 
     async def find(self, channel: Channel, key: str, since: datetime, thread_id: str | None) -> str | None:

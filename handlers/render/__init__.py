@@ -7,6 +7,7 @@ from handlers.render.entry import entry
 from handlers.render.help import help_on, usage
 from handlers.render.history import history
 from handlers.render.message import Message, plain, say, together
+from handlers.render.notice import notice
 from handlers.render.outcome import done, no_close, unchanged
 from handlers.render.receipt import receipt
 from handlers.render.rules import added, removed, rules, started
@@ -22,6 +23,7 @@ __all__ = [
     "help_on",
     "history",
     "no_close",
+    "notice",
     "plain",
     "receipt",
     "removed",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, assert_never
 
 from handlers.render import words
-from handlers.render.markup import person, reason, simulated
+from handlers.render.markup import person, place, reason, simulated
 from handlers.render.message import say
 from handlers.render.topic import peak_over, topic
 from services.domain.episode import EntryKind
@@ -40,11 +40,22 @@ def _line(line: Entry, alert: Alert) -> str:
         case EntryKind.SNOOZED:
             until = f" until {words.moment_utc(line.until)}" if line.until else ""
             return f"Snoozed{who}{until}. Only the end of this alert is told here till then."
+        case EntryKind.REMINDED | EntryKind.ESCALATED:
+            return _call(line, alert)
         case EntryKind.RESOLVED:
             lasted = words.duration(line.at - alert.opened_at)
             return f"Resolved after {lasted}: {topic(alert)}, peak {peak_over(alert.lead)}. {why}"
         case _:
             assert_never(line.kind)
+
+
+def _call(line: Entry, alert: Alert) -> str:
+    """Call someone again, or others, about an alert that nobody sees to; the line can be read by itself."""
+    called = f"{line.calls.text}: " if line.calls else ""
+    what = "Reminder" if line.kind is EntryKind.REMINDED else "Escalated"
+    where = f" It is told in {place(line.to)} too." if line.to else ""
+    seen = f"{topic(alert)}, peak {peak_over(alert.lead)}, {reason(line.reason)}"
+    return f"{called}{what}: {seen}. Acknowledge it to end these calls.{where}"
 
 
 def _sentence(why: str) -> str:

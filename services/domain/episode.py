@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from services.domain.decide import Side, written
 from services.domain.measure import Measurement, Metric, Window
+from services.domain.mention import Mention  # noqa: TC001 -- as above
 from services.domain.prices import Pair  # noqa: TC001 -- as above
 from services.domain.rule import parse_rule
 from services.domain.trust import FULL, Trust
@@ -89,6 +90,7 @@ class Alert:
 
     `facts` are ordered tightest window first, the first active one leads. `as_of` is the instant of the prices in
     it, and `trust` how far those could be relied on. A closed alert has `closed_at` and keeps the facts that closed it.
+    `unseen_since` is since when it waits for a person, `reminded_at` and `escalated_at` when one was called again.
     """
 
     id: int
@@ -107,6 +109,9 @@ class Alert:
     closed_at: datetime | None = None
     acknowledged: Mark | None = None
     snoozed: Mark | None = None
+    unseen_since: datetime | None = None
+    reminded_at: datetime | None = None
+    escalated_at: datetime | None = None
 
     @property
     def lead(self) -> Fact:
@@ -128,6 +133,8 @@ class EntryKind(Enum):
     ACKNOWLEDGED = "acknowledged"
     UNACKNOWLEDGED = "unacknowledged"
     SNOOZED = "snoozed"
+    REMINDED = "reminded"
+    ESCALATED = "escalated"
     RESOLVED = "resolved"
 
 
@@ -135,7 +142,8 @@ class EntryKind(Enum):
 class Entry:
     """One line of an alert's timeline, with the reason that it was written.
 
-    `silent` entries are kept in the history but not posted to the thread.
+    `silent` entries are kept in the history but not posted to the thread. `calls` is whom the line calls, `to` the
+    other channel that was told.
     """
 
     kind: EntryKind
@@ -144,6 +152,8 @@ class Entry:
     by: str | None = None
     until: datetime | None = None
     silent: bool = False
+    calls: Mention | None = None
+    to: Channel | None = None
 
 
 def order(facts: Sequence[Fact]) -> tuple[Fact, ...]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement
 
-    from services.domain.prices import Pair
+    from services.ports import Job
 
 KEPT = timedelta(days=30)
 LEASE = timedelta(minutes=1)
@@ -25,32 +25,32 @@ LEASE = timedelta(minutes=1)
 class Ticks(Part):
     """Implements the claims of MonitorStore."""
 
-    async def claim_tick(self, pair: Pair, boundary: datetime, at: datetime) -> Claim:
-        """Claim one tick of one pair, also where whoever did has not done it in time; its old ticks are forgotten."""
-        new = {"pair": str(pair), "boundary": boundary, "claimed_at": at, "done": False}
+    async def claim_tick(self, job: Job, boundary: datetime, at: datetime) -> Claim:
+        """Claim one round of a job, also where whoever did has not done it in time; its old ticks are forgotten."""
+        new = {"job": str(job), "boundary": boundary, "claimed_at": at, "done": False}
         overdue = ~ticks.c.done & (ticks.c.claimed_at <= at - LEASE)
         async with self._database.write() as tx:
-            await tx.execute(delete(ticks).where(ticks.c.pair == str(pair), ticks.c.boundary < boundary - KEPT))
+            await tx.execute(delete(ticks).where(ticks.c.job == str(job), ticks.c.boundary < boundary - KEPT))
             claim = insert(tx, ticks).values(new)
             takeover = claim.on_conflict_do_update(
-                index_elements=["pair", "boundary"], set_={"claimed_at": at}, where=overdue
+                index_elements=["job", "boundary"], set_={"claimed_at": at}, where=overdue
             )
-            if (await tx.execute(takeover.returning(ticks.c.pair))).first():
+            if (await tx.execute(takeover.returning(ticks.c.job))).first():
                 return Claim.OURS
-            done = (await tx.execute(select(ticks.c.done).where(*_of(pair, boundary)))).scalar_one()
+            done = (await tx.execute(select(ticks.c.done).where(*_of(job, boundary)))).scalar_one()
         return Claim.DONE if done else Claim.TAKEN
 
-    async def finish_tick(self, pair: Pair, boundary: datetime) -> None:
+    async def finish_tick(self, job: Job, boundary: datetime) -> None:
         """Note that a tick is done."""
         async with self._database.write() as tx:
-            await tx.execute(update(ticks).where(*_of(pair, boundary)).values(done=True))
+            await tx.execute(update(ticks).where(*_of(job, boundary)).values(done=True))
 
-    async def release_tick(self, pair: Pair, boundary: datetime, at: datetime) -> None:
+    async def release_tick(self, job: Job, boundary: datetime, at: datetime) -> None:
         """Give back a claim that was made at `at`, where nobody has taken it over."""
-        ours = (*_of(pair, boundary), ticks.c.claimed_at == at, ~ticks.c.done)
+        ours = (*_of(job, boundary), ticks.c.claimed_at == at, ~ticks.c.done)
         async with self._database.write() as tx:
             await tx.execute(delete(ticks).where(*ours))
 
 
-def _of(pair: Pair, boundary: datetime) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    return ticks.c.pair == str(pair), ticks.c.boundary == boundary
+def _of(job: Job, boundary: datetime) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return ticks.c.job == str(job), ticks.c.boundary == boundary

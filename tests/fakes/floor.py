@@ -13,6 +13,7 @@ from services.domain.prices import WGMI_BTC
 from services.history import History
 from services.market import Market
 from services.monitor import Monitor
+from services.ports import LineTold
 from services.store import SqlStore
 from services.watchlist import Watchlist
 from tests.fakes.clock import SetClock
@@ -59,8 +60,8 @@ class Floor:
         now, entries = self.clock.at, list[Entry]()
         while due := await self.store.due(now):
             for delivery in due:
-                if delivery.entry is not None:
-                    entries.append(delivery.entry)
+                if isinstance(delivery.told, LineTold):
+                    entries.append(delivery.told.entry)
                 await self.store.mark_sent(delivery, f"{delivery.id}", now)
         return entries
 
