@@ -146,7 +146,7 @@ class Courier:
             self._failures[channel] += 1
         wait = _settled(wait, delivery, unsure=unsure)
         await self.store.mark_failed(delivery, str(error), at + wait, counts=False, unsure=unsure)
-        await self.store.hold(channel, at + wait)
+        await self.store.hold(channel, at + wait, str(error) if error.permanent else None)
 
     async def _pass_over(
         self, delivery: Delivery, error: Exception, at: datetime, *, gone: bool = False, unsure: bool = False

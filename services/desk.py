@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, TypeVar
 
+from services.channels import Channels
 from services.domain.episode import Entry, EntryKind, Mark, close
 from services.domain.errors import ConflictError, NoHistoryError
 from services.domain.prices import WGMI_BTC
@@ -12,16 +14,19 @@ from services.domain.rule import DEFAULT_RULES, parse_rule
 from services.domain.snooze import end_of
 from services.episodes import OpenEpisodes
 from services.ports import AlertChange
+from services.proof import prove
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from services.domain.episode import Alert, Channel
+    from services.domain.notice import Daily
     from services.domain.prices import Pair
+    from services.domain.silence import Silence
     from services.domain.snooze import Span
     from services.market import Market, MarketView
-    from services.ports import Clock, DeskStore, LostWatch, Receipt, Watch
+    from services.ports import Clock, DeskStore, LostWatch, Receipt, Trouble, Watch
 
 HISTORY_LENGTH = 10
 BY_HAND = "ended by hand"
@@ -31,11 +36,16 @@ Done = TypeVar("Done")
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Board:
-    """The market as one channel sees it: the view, its open alerts and its rules."""
+    """The market as one channel sees it: the view, its open alerts and its rules.
+
+    `troubles` are what keeps messages of its workspace from arriving, and `silence` why nothing new is told here now.
+    """
 
     view: MarketView
     alerts: tuple[Alert, ...]
     watches: tuple[Watch, ...]
+    troubles: tuple[Trouble, ...] = ()
+    silence: Silence | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +73,7 @@ class Desk:
     clock: Clock
     nudge: Callable[[], None]
     pair: Pair = WGMI_BTC
+    every: timedelta = timedelta(minutes=1)
 
     async def board(self, channel: Channel) -> Board:
         """Measure the market now, with what is open in the channel. Raises NoHistoryError before any prices."""
@@ -72,7 +83,18 @@ class Desk:
             view=view,
             alerts=tuple(one.alert for one in stored),
             watches=tuple(await self.store.rules(channel)),
+            troubles=tuple(await self.store.troubles(channel.team)),
+            silence=(await self.channels.show(channel)).silence,
         )
+
+    async def proof(self, channel: Channel) -> Daily:
+        """Prove what was looked at in the session that is open, or in the last one."""
+        return await prove(self.store, self.market, channel, self.clock.now(), self.every)
+
+    @property
+    def channels(self) -> Channels:
+        """The settings of channels."""
+        return Channels(store=self.store, history=self.market.history, clock=self.clock, nudge=self.nudge)
 
     async def rules(self, channel: Channel) -> list[Watch]:
         """List a channel's rules."""

@@ -44,6 +44,7 @@ class Rehearsal:
         """Move the clock on, tick once and deliver all that is due."""
         self.clock.at = at
         await self.app.monitor.tick(at)
+        await self.app.upkeep.tick(at)
         await self.app.outbox.deliver(at)
 
     async def start(self) -> None:

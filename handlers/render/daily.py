@@ -38,7 +38,7 @@ def _pair(day: PairDay) -> list[str]:
     usable = sum(number for verdict, number in day.verdicts if verdict in USABLE)
     verdicts = ", ".join(f"{number:,} {escape(verdict)}" for verdict, number in day.verdicts)
     split = f" ({verdicts})" if verdicts else ""
-    looked = f"{day.pair}: {day.done:,} of {day.expected:,} looks done, {usable:,} with usable prices{split}."
+    looked = f"{day.pair}: {day.done:,} of {day.expected:,} ticks done, {usable:,} with usable prices{split}."
     if day.trouble is not None:
         health = f"Its prices cannot be used now: {reason(day.trouble)}."
     elif day.problems:
@@ -50,7 +50,8 @@ def _pair(day: PairDay) -> list[str]:
 
 def _miss(told: Daily) -> str:
     if told.miss is None:
-        return "Nearest miss: none, as no rule had a value to look at." if told.rules else "No rule is set here."
+        beside = "none beside the alerts" if told.alerts else "none, as no rule had a value to look at"
+        return f"Nearest miss: {beside}." if told.rules else "No rule is set here."
     return f"Nearest miss: {_nearest(told.miss)}."
 
 

@@ -50,8 +50,12 @@ def _line(line: Entry, alert: Alert) -> str:
 
 
 def _call(line: Entry, alert: Alert) -> str:
-    """Call someone again, or others, about an alert that nobody sees to; the line can be read by itself."""
-    called = f"{line.calls.text}: " if line.calls else ""
+    """Call someone again, or others, about an alert that nobody sees to; the line can be read by itself.
+
+    One that is told late, when the alert is over or someone sees to it, calls nobody any more.
+    """
+    needed = alert.closed_at is None and alert.acknowledged is None
+    called = f"{line.calls.text}: " if line.calls and needed else ""
     what = "Reminder" if line.kind is EntryKind.REMINDED else "Escalated"
     where = f" It is told in {place(line.to)} too." if line.to else ""
     seen = f"{topic(alert)}, peak {peak_over(alert.lead)}, {reason(line.reason)}"

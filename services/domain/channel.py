@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta  # noqa: TC003 -- settings are stored by reading these types at run time
 from enum import Enum
+from typing import assert_never
 
 from services.domain.episode import Alert, Channel, EntryKind
 from services.domain.mention import Mention  # noqa: TC001 -- as above
@@ -68,6 +69,8 @@ def is_told(kind: EntryKind, settings: ChannelSettings) -> bool:
             return kind not in MARKS
         case Thread.ENDS:
             return kind in ENDS | CALLS
+        case _:
+            assert_never(settings.thread)
 
 
 def is_broadcast(kind: EntryKind, settings: ChannelSettings) -> bool:

@@ -9,6 +9,7 @@ MinerPulseError
 ├── HoldingsKnownError  more is known of a fund's holdings on a day than what was to take their place
 ├── ReplayError         a replay was asked for something it cannot decide
 ├── StoreError          the database is unreachable, or older than this program
+├── SettingError        what a channel was to set could not be read
 ├── NotFoundError       a rule or an alert with that number does not exist here
 ├── MarketShutError     there is no close to wait for; carries the next opening
 ├── ConflictError       what was to be changed has changed meanwhile; read it again
@@ -103,6 +104,10 @@ class ReplayError(MinerPulseError):
 
 class StoreError(MinerPulseError):
     """The database is unreachable, or its schema is older than this program."""
+
+
+class SettingError(MinerPulseError):
+    """What a channel was to set could not be read; nothing was set."""
 
 
 class NotFoundError(MinerPulseError):

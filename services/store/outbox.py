@@ -11,7 +11,7 @@ from sqlalchemy import and_, case, func, literal, or_, select, update
 from services.ports import Backlog, LineTold
 from services.store import tables
 from services.store.instant import Instant
-from services.store.part import Part, insert, insert_row
+from services.store.part import Part, insert, insert_row, rows_of
 from services.store.waiting import (
     OUTSTANDING,
     first_of_each_channel,
@@ -62,14 +62,16 @@ class Outbox(Part):
                 return [delivery for delivery in read.values() if delivery is not None]
             await self._bury(lost, now)
 
-    async def hold(self, channel: Channel, until: datetime) -> None:
-        """Let a channel rest at least until then: none of its messages is due before, whenever it is recorded."""
-        rest = {"team": channel.team, "channel": channel.id, "until": until}
+    async def hold(self, channel: Channel, until: datetime, problem: str | None = None) -> None:
+        """Let a channel rest at least until then, and keep in mind what a person must mend; see OutboxStore."""
+        rest = {"team": channel.team, "channel": channel.id, "until": until, "problem": problem}
         async with self._database.write() as tx:
             begun = insert(tx, tables.rests).values(rest)
             await tx.execute(
                 begun.on_conflict_do_update(
-                    index_elements=["team", "channel"], set_={"until": until}, where=_rests.until < until
+                    index_elements=["team", "channel"],
+                    set_={"until": until, "problem": problem},
+                    where=_rests.until < until,
                 )
             )
 
@@ -133,6 +135,8 @@ class Outbox(Part):
                 problem=None,
             )
             await _conclude(tx, delivery, "sent")
+            mended = (*rows_of(tables.rests, delivery.channel), _rests.problem.is_not(None))
+            await tx.execute(update(tables.rests).where(*mended).values(problem=None))
 
     async def tried_since(self, delivery: Delivery) -> datetime:
         """Tell when the first attempt began since the message was last known to stand, or to be gone."""

@@ -232,7 +232,6 @@ rests = Table(
     Column("channel", String, primary_key=True),
     Column("until", Instant, nullable=False),
     Column("problem", String),  # null where waiting is enough
-    Column("since", Instant),  # since when that is so
 )
 
 channels = Table(

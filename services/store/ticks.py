@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import delete, select, update
 
 from services.ports import Claim
+from services.store.looks import note_look
 from services.store.part import Part, insert
 from services.store.tables import ticks
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement
 
-    from services.ports import Job
+    from services.ports import Job, Look
 
 KEPT = timedelta(days=30)
 LEASE = timedelta(minutes=1)
@@ -40,10 +41,13 @@ class Ticks(Part):
             done = (await tx.execute(select(ticks.c.done).where(*_of(job, boundary)))).scalar_one()
         return Claim.DONE if done else Claim.TAKEN
 
-    async def finish_tick(self, job: Job, boundary: datetime) -> None:
-        """Note that a tick is done."""
+    async def finish_tick(self, job: Job, boundary: datetime, look: Look | None = None) -> None:
+        """Note that a round is done, together with what it saw of its pair."""
+        done = {"done": True, "verdict": look and look.verdict}
         async with self._database.write() as tx:
-            await tx.execute(update(ticks).where(*_of(job, boundary)).values(done=True))
+            await tx.execute(update(ticks).where(*_of(job, boundary)).values(done))
+            if look is not None:
+                await note_look(tx, look)
 
     async def release_tick(self, job: Job, boundary: datetime, at: datetime) -> None:
         """Give back a claim that was made at `at`, where nobody has taken it over."""

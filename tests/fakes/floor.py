@@ -15,6 +15,7 @@ from services.market import Market
 from services.monitor import Monitor
 from services.ports import LineTold
 from services.store import SqlStore
+from services.upkeep import Upkeep
 from services.watchlist import Watchlist
 from tests.fakes.clock import SetClock
 from tests.fakes.vendors import Vendors
@@ -39,6 +40,7 @@ class Floor:
     store: SqlStore
     market: Market
     monitor: Monitor
+    upkeep: Upkeep
     desk: Desk
     nudges: list[datetime] = field(default_factory=list)
 
@@ -83,6 +85,7 @@ async def trading_floor(
     equities: list[EquitySource] = [vendors.yahoo(), *([vendors.nasdaq()] if witnessed else [])]
     cryptos: list[CryptoSource] = [vendors.coinbase(), *([vendors.bitstamp()] if witnessed else [])]
     market = Market(History(equities, cryptos, store, witnessed=witnessed))
+    watchlist = Watchlist(store)
     nudges: list[datetime] = []
     floor = Floor(
         clock=clock,
@@ -92,10 +95,11 @@ async def trading_floor(
         monitor=Monitor(
             store=store,
             market=market,
-            watchlist=Watchlist(store),
+            watchlist=watchlist,
             pair=WGMI_BTC,
             nudge=lambda: nudges.append(clock.at),
         ),
+        upkeep=Upkeep(store=store, market=market, watchlist=watchlist, nudge=lambda: nudges.append(clock.at)),
         desk=Desk(store=store, market=market, clock=clock, nudge=lambda: nudges.append(clock.at)),
         nudges=nudges,
     )

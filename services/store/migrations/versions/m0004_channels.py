@@ -25,7 +25,6 @@ def upgrade() -> None:
     create_channels()
     extend_ticks()
     op.add_column("rests", sa.Column("problem", sa.String()))
-    op.add_column("rests", sa.Column("since", AT))
 
 
 def create_notices() -> None:
