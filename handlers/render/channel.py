@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, assert_never
 
 from handlers.render import words
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from services.domain.settings import Addressee
     from services.ports import SettingChange
 
+_NAMED = re.compile(r"<(@|#|!)[^<>\s]+>")
+_LABEL = re.compile(r"\|[^>]*>")
 MEANINGS = {
     "mention": "called once by each new alert",
     "remind": "calls it again, in the thread, while nobody has acknowledged",
@@ -64,7 +67,7 @@ def _change(one: SettingChange) -> str:
 
 def _shown(what: str) -> str:
     """Show what was typed: names of people and channels as Slack shows them, everything else as text."""
-    return " ".join(word if word.startswith(("<@", "<#", "<!")) else escape(word) for word in what.split())
+    return " ".join(_LABEL.sub(">", word) if _NAMED.fullmatch(word) else escape(word) for word in what.split())
 
 
 def _named(who: Addressee) -> str:
