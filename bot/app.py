@@ -36,6 +36,7 @@ from services.outbox import Outbox
 from services.sources.catalogue import build_crypto, build_equity, build_network
 from services.sources.http import HttpClient
 from services.store import SqlStore
+from services.upkeep import Upkeep
 from services.watchlist import Watchlist
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ class App:
     market: Market
     mining: Mining
     monitor: Monitor
+    upkeep: Upkeep
     outbox: Outbox
     desk: Desk
     client: AsyncWebClient
@@ -103,15 +105,19 @@ async def build(
         market = Market(history=history)
         mining = Mining(_networks(settings, vendors, clock))
         outbox = Outbox(store=store, notifier=SlackNotifier(client, clock), clock=clock)
-        desk = Desk(store=store, market=market, clock=clock, nudge=outbox.nudge, pair=settings.pair)
+        desk = Desk(
+            store=store, market=market, clock=clock, nudge=outbox.nudge, pair=settings.pair, every=settings.tick_every
+        )
+        watchlist = Watchlist(store)
         monitor = Monitor(
             store=store,
             market=market,
-            watchlist=Watchlist(store),
+            watchlist=watchlist,
             pair=settings.pair,
             nudge=outbox.nudge,
             every=settings.tick_every,
         )
+        upkeep = Upkeep(store=store, market=market, watchlist=watchlist, nudge=outbox.nudge)
         bolt = build_bolt(client, _secret(settings.slack_signing_secret))
         errands = handlers.register(bolt, desk, clock)
         stack.push_async_callback(errands.drain)
@@ -123,6 +129,7 @@ async def build(
             market=market,
             mining=mining,
             monitor=monitor,
+            upkeep=upkeep,
             outbox=outbox,
             desk=desk,
             client=client,
@@ -156,7 +163,7 @@ async def _run(app: App, role: Role, listening: socket.socket) -> None:
     await _greet(app)
     async with _heartbeat(app.settings) as heartbeat:
         works = role is not Role.WEB
-        ticker = Ticker(monitor=app.monitor, clock=app.clock)
+        ticker = Ticker(monitor=app.monitor, clock=app.clock, upkeep=app.upkeep)
         health = Health(ticker, app.store, app.client, heartbeat if works else None, ticks=works)
         delivery = asyncio.create_task(app.outbox.run() if works else asyncio.sleep(0), name="the delivery")
         cancel_ticks = schedule(health.work, app.clock, app.settings.tick_every)

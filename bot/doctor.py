@@ -13,6 +13,7 @@ import aiohttp
 from slack_sdk.errors import SlackApiError
 
 from bot.app import build
+from bot.health import sentence_on
 from bot.manifest import LOOK_UP_SCOPES, SCOPES
 from handlers.render import words
 from services.domain.errors import NoHistoryError, SourceError, StoreError
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from services.domain.hashrate import JudgedNetwork
     from services.domain.prices import Quote
     from services.feeds.network import NetworkFeed
-    from services.ports import Clock, CryptoSource, EquitySource
+    from services.ports import Clock, CryptoSource, EquitySource, Trouble
 
 T = TypeVar("T")
 
@@ -62,12 +63,12 @@ class Finding:
 
 async def examine(settings: Settings) -> list[Finding]:
     """Check everything; nothing is kept but an empty database, which is made ready."""
-    database = await check_database(settings.database_url)
+    database, messages = await check_database(settings.database_url)
     async with build(settings.model_copy(update={"database_url": "sqlite://"})) as app:
         sources = [await check_etf(app, source) for source in app.history.equities]
         sources += [await check_crypto(app, source) for source in app.history.cryptos]
         sources += await check_network(app)
-        return [ok("settings", "complete"), database, *sources, *await check_slack(app)]
+        return [ok("settings", "complete"), database, *messages, *sources, *await check_slack(app)]
 
 
 def ok(check: str, found: str) -> Finding:
@@ -75,16 +76,23 @@ def ok(check: str, found: str) -> Finding:
     return Finding(check=check, verdict=Verdict.OK, found=found)
 
 
-async def check_database(url: str) -> Finding:
-    """Open the database and compare its schema."""
+async def check_database(url: str) -> tuple[Finding, list[Finding]]:
+    """Open the database and compare its schema; look for messages that wait for a person to mend something."""
     try:
         store = await SqlStore.open(url)
     except StoreError as error:
-        return _fail(
-            "database", str(error), "Check MINERPULSE_DATABASE_URL; an older database needs `minerpulse migrate`."
-        )
+        remedy = "Check MINERPULSE_DATABASE_URL; an older database needs `minerpulse migrate`."
+        return _fail("database", str(error), remedy), []
+    messages = [_undelivered(one) for one in await store.troubles()]
     await store.aclose()
-    return ok("database", f"{store.name}: reachable, with this version's schema")
+    return ok("database", f"{store.name}: reachable, with this version's schema"), messages
+
+
+def _undelivered(trouble: Trouble) -> Finding:
+    remedy = (
+        "It is tried again once its alert changes." if trouble.given_up else "What waits is told once that is done."
+    )
+    return _fail("messages", sentence_on(trouble), remedy)
 
 
 async def check_etf(app: App, source: EquitySource) -> Finding:

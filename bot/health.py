@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from slack_sdk.web.async_client import AsyncWebClient
 
     from bot.scheduler import Ticker
-    from services.ports import Backlog, OutboxStore
+    from services.ports import Backlog, OutboxStore, Trouble
 
 NOT_READY_AFTER = 5  # ticks
 BEAT_WITHIN_S = 5
@@ -27,10 +27,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What is wrong, in sentences, and what is not delivered; `backlog` is None where the database cannot tell."""
+    """What is wrong, in sentences, and what is not delivered; `backlog` is None where the database cannot tell.
+
+    `stuck` tells of messages that wait for a person to mend something; the app is no less ready for them.
+    """
 
     troubles: tuple[str, ...]
     backlog: Backlog | None
+    stuck: tuple[str, ...] = ()
 
     @property
     def ready(self) -> bool:
@@ -98,7 +102,14 @@ class Health:
             "the database does not answer" if backlog is None else None,
             self.slack_trouble,
         )
-        return Report(troubles=tuple(trouble for trouble in found if trouble is not None), backlog=backlog)
+        troubles = tuple(trouble for trouble in found if trouble is not None)
+        return Report(troubles=troubles, backlog=backlog, stuck=await self._stuck())
+
+    async def _stuck(self) -> tuple[str, ...]:
+        try:
+            return tuple(sentence_on(one) for one in await self.store.troubles())
+        except StoreError:
+            return ()
 
     async def _backlog(self, now: datetime) -> Backlog | None:
         try:
@@ -114,6 +125,12 @@ class Health:
             if error.retry_after is None:  # to be asked to wait is an answer too
                 return _sentence(error)
         return None
+
+
+def sentence_on(trouble: Trouble) -> str:
+    """Tell what does not arrive where, why, and so what to do."""
+    what = "given up" if trouble.given_up else "waiting"
+    return f"channel {trouble.channel.id}: {trouble.messages} {what}: {trouble.problem}"
 
 
 def _of_ticks(ticker: Ticker, now: datetime) -> str | None:

@@ -25,7 +25,7 @@ def manifest(url: str | None) -> dict[str, Any]:
         "features": {
             "bot_user": {"display_name": NAME, "always_online": True},
             "slash_commands": [
-                {"command": SLASH, **request, "description": ABOUT, "usage_hint": usage_hint(), "should_escape": False}
+                {"command": SLASH, **request, "description": ABOUT, "usage_hint": usage_hint(), "should_escape": True}
             ],
         },
         "oauth_config": {"scopes": {"bot": [*SCOPES, *LOOK_UP_SCOPES]}},

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
-from services.monitor import EPOCH
+from services.domain.rounds import EPOCH
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -20,22 +20,48 @@ if TYPE_CHECKING:
 
     from services.monitor import Monitor
     from services.ports import Clock
+    from services.upkeep import Upkeep
 
 RETRY_AFTER = timedelta(minutes=1)
 log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
+class Failures:
+    """Says once how some work fails, in each way that it does, and once when all of it works again."""
+
+    failing: str
+    working: str
+    _told: set[tuple[type[Exception], str]] = field(default_factory=set)
+
+    def tell(self, error: Exception, again_in: timedelta) -> None:
+        """Log what has not been told yet; one failure that goes on must not keep another one quiet."""
+        for one in _parts(error):
+            kind = type(one), str(one)
+            if kind not in self._told:
+                log.error("%s; it is tried again every %s", self.failing, again_in, exc_info=one)
+            self._told.add(kind)
+
+    def over(self) -> None:
+        """Log that all works again, where something had failed."""
+        if self._told:
+            log.info("%s", self.working)
+        self._told.clear()
+
+
+@dataclass(slots=True)
 class Ticker:
-    """Ticks the monitor, and says once how it fails, in each way that it does, and once when all works again.
+    """Ticks the monitor, then does the upkeep; neither keeps the other from being done.
 
     `last_good_at` is when a tick last ended well; None before the first.
     """
 
     monitor: Monitor
     clock: Clock
+    upkeep: Upkeep | None = None
     last_good_at: datetime | None = None
-    _failures: set[tuple[type[Exception], str]] = field(default_factory=set)
+    _ticks: Failures = field(default_factory=lambda: Failures("ticks fail", "ticks work again"))
+    _upkeeps: Failures = field(default_factory=lambda: Failures("upkeep fails", "upkeep works again"))
     _stopping: bool = field(default=False)
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -62,21 +88,21 @@ class Ticker:
         try:
             changed = await self.monitor.tick(now)
         except Exception as error:  # noqa: BLE001 -- each is logged once
-            self._tell_failures(error)
-            return
-        if self._failures:
-            log.info("ticks work again")
-        self._failures.clear()
-        if changed is not None:  # None: the round is in the hands of another process, which may still fail
-            self.last_good_at = now
+            self._ticks.tell(error, retry_every(self.monitor.every))
+        else:
+            self._ticks.over()
+            if changed is not None:  # None: the round is in the hands of another process, which may still fail
+                self.last_good_at = now
+        if self.upkeep is not None:
+            await self._keep_up(self.upkeep, now)
 
-    def _tell_failures(self, error: Exception) -> None:
-        """Log what has not been told yet; one failure that goes on must not keep another one quiet."""
-        for one in _parts(error):
-            kind = type(one), str(one)
-            if kind not in self._failures:
-                log.error("ticks fail; it is tried again every %s", retry_every(self.monitor.every), exc_info=one)
-            self._failures.add(kind)
+    async def _keep_up(self, upkeep: Upkeep, now: datetime) -> None:
+        try:
+            await upkeep.tick(now)
+        except Exception as error:  # noqa: BLE001 -- each is logged once
+            self._upkeeps.tell(error, retry_every(upkeep.every))
+        else:
+            self._upkeeps.over()
 
 
 def _parts(error: Exception) -> list[Exception]:

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from bot.front.gate import Gate
     from bot.health import Report
-    from services.ports import Backlog
 
 SLACK_PATH = "/slack/events"
 
@@ -33,7 +32,7 @@ def build_web(gate: Gate | None, report: Callable[[], Awaitable[Report]]) -> Sta
     async def ready(_request: Request) -> Response:
         told = await report()
         why = "; ".join(told.troubles) or None
-        body = {"ready": told.ready, "why": why, "undelivered": _undelivered(told.backlog)}
+        body = {"ready": told.ready, "why": why, "undelivered": _undelivered(told)}
         return JSONResponse(body, status_code=200 if told.ready else 503)
 
     slack = [] if gate is None else [Route(SLACK_PATH, gate.answer, methods=["POST"])]
@@ -42,9 +41,16 @@ def build_web(gate: Gate | None, report: Callable[[], Awaitable[Report]]) -> Sta
     )
 
 
-def _undelivered(counted: Backlog | None) -> dict[str, int | None] | None:
-    """Tell what waits, what has been given up, and for how long; None where the database cannot tell."""
+def _undelivered(told: Report) -> dict[str, int | list[str] | None] | None:
+    """Tell what waits, what has been given up, for how long, and what a person must mend; None without a database."""
+    counted = told.backlog
     if counted is None:
         return None
     oldest_s = None if counted.oldest is None else int(counted.oldest.total_seconds())
-    return {"waiting": counted.waiting, "given_up": counted.dead, "oldest_s": oldest_s}
+    return {
+        "waiting": counted.waiting,
+        "given_up": counted.dead,
+        "kept_back": counted.withheld,
+        "oldest_s": oldest_s,
+        "needs_a_person": list(told.stuck),
+    }

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import copy
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, assert_never
 
 from handlers import render
 from handlers.lookup import EVENT_TYPE, look_up
 from handlers.refusals import BlocksRefusedError, translated
+from services.ports import AlertTold, LineTold, NoticeTold
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -18,50 +19,46 @@ if TYPE_CHECKING:
     from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
     from handlers.render import Message
-    from services.domain.episode import Alert, Channel, Entry
-    from services.ports import Clock
+    from services.domain.episode import Channel
+    from services.ports import Clock, Told
 
 log = logging.getLogger(__name__)
 
 
 class SlackNotifier:
-    """Tells alerts in Slack; each message carries its key in its metadata."""
+    """Tells alerts and notices in Slack; each message carries its key in its metadata."""
 
     def __init__(self, client: AsyncWebClient, clock: Clock) -> None:
         self._client = copy.copy(client)
         self._client.retry_handlers = []  # slack_sdk's own would post again after a lost answer
         self._clock = clock
 
-    async def post(self, alert: Alert, *, key: str) -> str:
-        """Post an alert in its channel; return the message's `ts`. Raises DeliveryError."""
+    async def post(self, channel: Channel, told: Told, *, key: str, thread_id: str | None = None) -> str:
+        """Post a message in a channel, a line in its thread; return the message's `ts`. Raises DeliveryError."""
+        where: dict[str, Any] = {} if thread_id is None else {"thread_ts": thread_id}
+        if isinstance(told, LineTold) and told.broadcast:
+            where["reply_broadcast"] = True
         return await self._deliver(
-            render.alert(alert, self._clock.now()),
-            lambda message: self._post(alert, message, key),
+            _rendered(told, self._clock.now(), anew=True),
+            lambda message: self._post(channel, message, key, **where),
         )
 
-    async def edit(self, alert: Alert, message_id: str) -> None:
-        """Make a posted alert say what `alert` says. Raises DeliveryError, MessageGoneError where it is not there."""
+    async def edit(self, channel: Channel, told: Told, message_id: str) -> None:
+        """Make a posted message say what `told` says. Raises DeliveryError, MessageGoneError where it is not there."""
         await self._deliver(
-            render.alert(alert, self._clock.now()),
+            _rendered(told, self._clock.now(), anew=False),
             lambda message: self._client.chat_update(
-                channel=alert.channel.id, ts=message_id, text=message.text, blocks=message.blocks
+                channel=channel.id, ts=message_id, text=message.text, blocks=message.blocks
             ),
-        )
-
-    async def reply(self, alert: Alert, entry: Entry, thread_id: str, *, key: str) -> str:
-        """Add a line to the alert's thread; return the message's `ts`. Raises DeliveryError."""
-        return await self._deliver(
-            render.entry(entry, alert),
-            lambda message: self._post(alert, message, key, thread_ts=thread_id),
         )
 
     async def find(self, channel: Channel, key: str, since: datetime, thread_id: str | None) -> str | None:
         """Look for a message by its key; see `look_up`."""
         return await look_up(self._client, channel.id, key, since, thread_id)
 
-    async def _post(self, alert: Alert, message: Message, key: str, **where: Any) -> AsyncSlackResponse:  # noqa: ANN401 -- Slack's own arguments
+    async def _post(self, channel: Channel, message: Message, key: str, **where: Any) -> AsyncSlackResponse:  # noqa: ANN401 -- Slack's own arguments
         return await self._client.chat_postMessage(
-            channel=alert.channel.id,
+            channel=channel.id,
             text=message.text,
             blocks=message.blocks,
             metadata={"event_type": EVENT_TYPE, "event_payload": {"key": key}},
@@ -76,7 +73,20 @@ class SlackNotifier:
             with translated():
                 answer = await send(message)
         except BlocksRefusedError as error:
-            log.warning("Slack refused an alert's blocks, sent in plain form: %s", error.__cause__)
+            log.warning("Slack refused a message's blocks, sent in plain form: %s", error.__cause__)
             with translated():
                 answer = await send(render.plain(message))
         return str(answer["ts"])
+
+
+def _rendered(told: Told, now: datetime, *, anew: bool) -> Message:
+    """Render what is told; only a message that is posted `anew` calls anyone."""
+    match told:
+        case AlertTold():
+            return render.alert(told.alert, now, calls=told.calls if anew else None)
+        case LineTold():
+            return render.entry(told.entry, told.alert)
+        case NoticeTold():
+            return render.notice(told.notice)
+        case _:
+            assert_never(told)

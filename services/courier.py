@@ -7,7 +7,7 @@ import zlib
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 from services.domain.errors import (
     DeliveryError,
@@ -16,6 +16,7 @@ from services.domain.errors import (
     MessageRefusedError,
     MessageSealedError,
 )
+from services.ports import AlertTold, LineTold, NoticeTold
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -47,7 +48,7 @@ class Courier:
     - Slack cannot be reached, or refuses the channel or the token: the channel rests, as no other message would get
       through. It is tried again for as long as it takes: once that is mended, nothing has been lost.
     - Slack refuses this message, or it cannot be rendered: it waits by itself, and is given up after 20 tries. An
-      alert is tried again once it changes; till then a thread that it has not opened waits for it.
+      alert or a notice is tried again once it changes; till then a thread that it has not opened waits for it.
     - The store cannot note what Slack has accepted: it is noted at the next attempt, without being sent again.
     - Its answer is lost, or a crash cuts the attempt off: it is looked up by its key before it is posted again. Where
       the app may not read the channel it is posted again: at least once.
@@ -82,7 +83,7 @@ class Courier:
             if unsure:
                 standing, unsure = await self._look_up(delivery)
             if not self._is_ours(delivery):
-                log.warning("alert %d is left to the next attempt: this one took too long", delivery.alert.id)
+                log.warning("%s is left to the next attempt: this one took too long", delivery.told.name)
                 return False
             message_id = await self._send(delivery, standing)
         except DeliveryError as error:
@@ -90,7 +91,7 @@ class Courier:
             return False
         except Exception as error:  # a message that cannot be made must not hold up others
             if not delivery.attempts:
-                log.exception("alert %d cannot be rendered; please report it", delivery.alert.id)
+                log.exception("%s cannot be rendered; please report it", delivery.told.name)
             await self._pass_over(delivery, error, self._at(now), unsure=unsure)
             return False
         await self._note(Accepted(delivery=delivery, message_id=message_id), now)
@@ -100,11 +101,11 @@ class Courier:
         """Look where a message stands that may have been posted; True where that stays unknown."""
         since = await self.store.tried_since(delivery)
         try:
-            found = await self.notifier.find(delivery.alert.channel, delivery.key, since, delivery.thread_id)
+            found = await self.notifier.find(delivery.channel, delivery.key, since, delivery.thread_id)
         except HistoryClosedError as error:
-            log.warning("alert %d is sent again and may appear twice: %s", delivery.alert.id, error)
+            log.warning("%s is sent again and may appear twice: %s", delivery.told.name, error)
             return None, True
-        log.info("alert %d: %s", delivery.alert.id, "it was there already" if found else "it was not there, sent again")
+        log.info("%s: %s", delivery.told.name, "it was there already" if found else "it was not there, sent again")
         return found, found is not None  # until it is noted where it stands, it is looked up again
 
     async def _note(self, accepted: Accepted, now: datetime) -> None:
@@ -128,12 +129,16 @@ class Courier:
 
     async def _send(self, delivery: Delivery, standing: str | None) -> str:
         """Make the message that stands there say what it should, or post it where none stands."""
-        if delivery.entry is not None:
-            thread_id = str(delivery.thread_id)
-            return standing or await self.notifier.reply(delivery.alert, delivery.entry, thread_id, key=delivery.key)
+        channel, told = delivery.channel, delivery.told
         if standing is None:
-            return await self.notifier.post(delivery.alert, key=delivery.key)
-        await self.notifier.edit(delivery.alert, standing)
+            return await self.notifier.post(channel, told, key=delivery.key, thread_id=delivery.thread_id)
+        match told:
+            case AlertTold() | NoticeTold():
+                await self.notifier.edit(channel, told, standing)
+            case LineTold():
+                pass
+            case _:
+                assert_never(told)
         return standing
 
     async def _rest(self, delivery: Delivery, error: DeliveryError, at: datetime, *, unsure: bool) -> None:
@@ -141,7 +146,7 @@ class Courier:
 
         A message that may be on its way waits longer, until it can be looked up: the others need not.
         """
-        channel = delivery.alert.channel
+        channel = delivery.channel
         wait = error.retry_after
         if wait is None:
             failures = self._failures[channel]
@@ -151,7 +156,7 @@ class Courier:
             self._failures[channel] += 1
         settled = _settled(wait, delivery, unsure=unsure)
         await self.store.mark_failed(delivery, str(error), at + settled, counts=False, unsure=unsure)
-        await self.store.hold(channel, at + wait)
+        await self.store.hold(channel, at + wait, str(error) if error.permanent else None)
 
     async def _pass_over(
         self, delivery: Delivery, error: Exception, at: datetime, *, gone: bool = False, unsure: bool = False
@@ -163,32 +168,35 @@ class Courier:
             await self.store.mark_dead(delivery, problem, at, unsure=unsure)
             return
         if not delivery.attempts:
-            log.warning("alert %d is not delivered yet: %s", delivery.alert.id, problem)
+            log.warning("%s is not delivered yet: %s", delivery.told.name, problem)
         is_permanent = isinstance(error, DeliveryError) and error.permanent
         wait = LONGEST_RETRY if is_permanent else backoff(delivery.key, delivery.attempts)
         wait = _settled(wait, delivery, unsure=unsure)
         await self.store.mark_failed(delivery, problem, at + wait, gone=gone, unsure=unsure)
 
     async def _post_anew(self, delivery: Delivery, error: MessageGoneError, at: datetime) -> None:
-        """Have an alert posted anew whose message is gone; a line of its thread waits until that message is seen to."""
-        if delivery.entry is None:
-            await self.store.mark_failed(delivery, str(error), at, gone=True, counts=False)
-        else:
-            await self._pass_over(delivery, error, at, gone=True)
+        """Have a message posted anew that is gone; a line of a thread waits until its alert's message is seen to."""
+        match delivery.told:
+            case AlertTold() | NoticeTold():
+                await self.store.mark_failed(delivery, str(error), at, gone=True, counts=False)
+            case LineTold():
+                await self._pass_over(delivery, error, at, gone=True)
+            case _:
+                assert_never(delivery.told)
 
     async def _leave(self, delivery: Delivery, error: MessageSealedError, at: datetime) -> None:
-        """Leave a message as it is that cannot be changed any more; only the end of its alert is posted anew."""
-        if delivery.alert.closed_at:
+        """Leave a message as it is that cannot be changed any more; only its end is posted anew."""
+        if delivery.told.ended:
             await self.store.mark_failed(delivery, str(error), at, gone=True, counts=False)
             return
-        log.info("alert %d is not edited, its thread and its end are told: %s", delivery.alert.id, error)
+        log.info("%s is not edited, its thread and its end are told: %s", delivery.told.name, error)
         await self.store.mark_dead(delivery, str(error), at)
 
     def _tell_recovery(self, delivery: Delivery) -> None:
         if delivery.attempts:
-            log.info("alert %d is delivered after %d failures", delivery.alert.id, delivery.attempts)
-        if self._failures.pop(delivery.alert.channel, 0):
-            log.info("channel %s takes messages again", delivery.alert.channel.id)
+            log.info("%s is delivered after %d failures", delivery.told.name, delivery.attempts)
+        if self._failures.pop(delivery.channel, 0):
+            log.info("channel %s takes messages again", delivery.channel.id)
 
     def _is_ours(self, delivery: Delivery) -> bool:
         """Tell whether no other process can take a message over before this one has sent it."""
@@ -213,11 +221,16 @@ def backoff(key: str, failures: int) -> timedelta:
 
 def _tell_end(delivery: Delivery, problem: str) -> None:
     """Log that a message is given up, and what can be done about it."""
-    if delivery.entry is None:
-        remedy = "it is tried again once the alert changes, and a thread that waits for it goes on then"
-    else:
-        remedy = "that line of its thread is left out; /minerpulse history still has the alert"
-    log.error("alert %d is given up after %d tries, %s: %s", delivery.alert.id, TRIES, remedy, problem)
+    match delivery.told:
+        case AlertTold():
+            remedy = "it is tried again once the alert changes, and a thread that waits for it goes on then"
+        case LineTold():
+            remedy = "that line of its thread is left out; /minerpulse history still has the alert"
+        case NoticeTold():
+            remedy = "it is tried again once it has more to tell"
+        case _:
+            assert_never(delivery.told)
+    log.error("%s is given up after %d tries, %s: %s", delivery.told.name, TRIES, remedy, problem)
 
 
 def _settled(wait: timedelta, delivery: Delivery, *, unsure: bool) -> timedelta:

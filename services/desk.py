@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from services.channels import Channels
 from services.domain.episode import Entry, EntryKind, Mark, close
 from services.domain.snooze import end_of
 from services.ports import AlertChange
+from services.proof import prove
 from services.rules import RuleDesk, insist
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from services.domain.episode import Alert, Channel
+    from services.domain.notice import Daily
+    from services.domain.silence import Silence
     from services.domain.snooze import Span
     from services.market import MarketView
-    from services.ports import Receipt, Watch
+    from services.ports import Receipt, Trouble, Watch
 
 HISTORY_LENGTH = 10
 BY_HAND = "ended by hand"
@@ -25,11 +30,16 @@ BY_HAND = "ended by hand"
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Board:
-    """The market as one channel sees it: the view, its open alerts and its rules."""
+    """The market as one channel sees it: the view, its open alerts and its rules.
+
+    `troubles` are what keeps messages of its workspace from arriving, and `silence` why nothing new is told here now.
+    """
 
     view: MarketView
     alerts: tuple[Alert, ...]
     watches: tuple[Watch, ...]
+    troubles: tuple[Trouble, ...] = ()
+    silence: Silence | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +54,8 @@ class Outcome:
 class Desk(RuleDesk):
     """The commands of people; whatever they change is stored before they are answered, then delivered."""
 
+    every: timedelta = timedelta(minutes=1)
+
     async def board(self, channel: Channel) -> Board:
         """Measure the market now, with what is open in the channel. Raises NoHistoryError before any prices."""
         view = await self.market.view(self.pair, self.clock.now())
@@ -52,7 +64,18 @@ class Desk(RuleDesk):
             view=view,
             alerts=tuple(one.alert for one in stored),
             watches=tuple(await self.store.rules(channel)),
+            troubles=tuple(await self.store.troubles(channel.team)),
+            silence=(await self.channels.show(channel)).silence,
         )
+
+    async def proof(self, channel: Channel) -> Daily:
+        """Prove what was looked at in the session that is open, or in the last one."""
+        return await prove(self.store, self.market, channel, self.clock.now(), self.every)
+
+    @property
+    def channels(self) -> Channels:
+        """The settings of channels."""
+        return Channels(store=self.store, history=self.market.history, clock=self.clock, nudge=self.nudge)
 
     async def acknowledge(self, channel: Channel, alert_id: int, by: str) -> Outcome:
         """Mark an open alert as seen by a person; the first one stands. Raises NotFoundError."""
@@ -74,7 +97,7 @@ class Desk(RuleDesk):
             if alert.closed_at or not alert.acknowledged:
                 return None
             entry = Entry(kind=EntryKind.UNACKNOWLEDGED, at=now, by=by, reason="nobody sees to it")
-            return replace(alert, acknowledged=None), entry
+            return replace(alert, acknowledged=None, unseen_since=now, escalated_at=None), entry
 
         return await self._amend(channel, alert_id, change, now)
 

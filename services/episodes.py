@@ -97,6 +97,7 @@ class OpenEpisodes:
                 simulated=view.simulated,
                 trust=view.trust(watch.rule),
                 reason=reason,
+                unseen_since=self.at,
             )
             draft = self._drafts[_key(watch, side)] = Draft(alert, 0, None)
             draft.entries.append(self._entry(EntryKind.FIRED, reason, silent=True))

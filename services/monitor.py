@@ -5,27 +5,27 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from services.domain.decide import Change, decide
 from services.domain.errors import ConflictError, NoHistoryError, OvertakenError
-from services.domain.rule import DEFAULT_RULES, parse_rule
+from services.domain.rounds import boundary
 from services.episodes import OpenEpisodes
+from services.looks import look_at
 from services.ports import Claim, StateChange, Tick
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
+    from datetime import datetime
 
     from services.domain.decide import Decision, Observation
     from services.domain.prices import Pair
     from services.market import Market, MarketView
-    from services.ports import MonitorStore, Watch
+    from services.ports import Look, MonitorStore, Watch
     from services.watchlist import Watchlist
 
 TRIES = 3
-SHORTEST = DEFAULT_RULES[0]  # what can be measured wherever anything can
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 log = logging.getLogger(__name__)
 
 
@@ -87,13 +87,16 @@ class Monitor:
         return sum(changed) if len(changed) == len(done) else None
 
     async def _claim_and_tick(self, pair: Pair, now: datetime) -> int | None:
-        tick = Tick(pair=pair, boundary=boundary(now, self.every), claimed_at=now)
+        tick = Tick(job=pair, boundary=boundary(now, self.every), claimed_at=now)
         claim = await self.store.claim_tick(pair, tick.boundary, now)
         if claim is not Claim.OURS:
             return 0 if claim is Claim.DONE else None
         try:
-            changed = await self._tick_pair(tick, now)
-            await self.store.finish_tick(tick)
+            seen = await self._look(pair, now)
+            look = look_at(pair, seen, (await self.watchlist.of(pair)).looks, now)
+            self._note_sight(look)
+            changed = await self._tick_pair(tick, pair, seen, now)
+            await self.store.finish_tick(tick, look)
         except OvertakenError as error:
             log.warning("%s Another process has gone on.", error)
             return None
@@ -102,17 +105,14 @@ class Monitor:
             raise
         return changed
 
-    async def _tick_pair(self, tick: Tick, now: datetime) -> int:
-        """Measure once; where a person or another process was quicker to change something, decide again on that."""
-        pair = tick.pair
-        seen = await self._look(pair, now)
-        self._note_sight(pair, seen, now)
+    async def _tick_pair(self, tick: Tick, pair: Pair, seen: MarketView | NoHistoryError, now: datetime) -> int:
+        """Decide; where a person or another process was quicker to change something, decide again on that."""
         for _ in range(TRIES - 1):
             try:
-                return await self._decide_and_record(tick, seen, now)
+                return await self._decide_and_record(tick, pair, seen, now)
             except ConflictError as error:
                 log.info("%s is decided again: %s", pair, error)
-        return await self._decide_and_record(tick, seen, now)
+        return await self._decide_and_record(tick, pair, seen, now)
 
     async def _look(self, pair: Pair, now: datetime) -> MarketView | NoHistoryError:
         try:
@@ -120,20 +120,16 @@ class Monitor:
         except NoHistoryError as error:
             return error
 
-    def _note_sight(self, pair: Pair, seen: MarketView | NoHistoryError, now: datetime) -> None:
-        if isinstance(seen, NoHistoryError):
-            reason: str | None = str(seen)
-        else:
-            observed = seen.observe(parse_rule(SHORTEST, pair))
-            reason = observed.reason if observed.value is None and not observed.waiting else None
-        last = self.sights.get(pair)
-        last_at = now if reason is None else last.last_at if last else None
-        self.sights[pair] = Sight(last_at=last_at, reason=reason)
+    def _note_sight(self, look: Look) -> None:
+        reason = None if look.waiting else look.reason
+        last = self.sights.get(look.pair)
+        last_at = look.at if reason is None else last.last_at if last else None
+        self.sights[look.pair] = Sight(last_at=last_at, reason=reason)
 
-    async def _decide_and_record(self, tick: Tick, seen: MarketView | NoHistoryError, now: datetime) -> int:
+    async def _decide_and_record(self, tick: Tick, pair: Pair, seen: MarketView | NoHistoryError, now: datetime) -> int:
         # Alerts first: a rule that an alert names, and that is not among those read after it, was removed.
-        episodes = OpenEpisodes.of(await self.store.open_alerts(pair=tick.pair), now)
-        watches = await self.watchlist.of(tick.pair)
+        episodes = OpenEpisodes.of(await self.store.open_alerts(pair=pair), now)
+        watches = await self.watchlist.of(pair)
         if isinstance(seen, NoHistoryError):
             decided = _decide_all(watches.unobserved(now, str(seen)), now)  # nothing at all is known: an error
             episodes.prune(watches.stands)
@@ -162,11 +158,6 @@ class Monitor:
         if alerts:
             self.nudge()
         return len(states)
-
-
-def boundary(now: datetime, every: timedelta) -> datetime:
-    """Give the last multiple of `every` since the epoch, the same in every process."""
-    return now - (now - EPOCH) % every
 
 
 def _decide_all(

@@ -77,8 +77,9 @@ class Outbox:
 
     async def until_due(self) -> timedelta:
         """Tell how long there is nothing to do, `idle` at most."""
-        due_at = await self.store.next_due_at()
-        return self.idle if due_at is None else min(self.idle, max(due_at - self.clock.now(), timedelta(0)))
+        now = self.clock.now()
+        due_at = await self.store.next_due_at(now)
+        return self.idle if due_at is None else min(self.idle, max(due_at - now, timedelta(0)))
 
     async def deliver(self, now: datetime) -> int:
         """Deliver everything due at `now`, channels side by side, each in its order; give how many were sent.
@@ -94,12 +95,12 @@ class Outbox:
                 done = await asyncio.gather(*(self._courier.attempt(one, now) for one in due), return_exceptions=True)
                 sent += done.count(True)
                 failed = zip(due, done, strict=True)
-                failures |= {one.alert.channel: error for one, error in failed if isinstance(error, BaseException)}
+                failures |= {one.channel: error for one, error in failed if isinstance(error, BaseException)}
         for error in failures.values():
             raise error
         return sent
 
     async def _due(self, now: datetime, without: Collection[Channel]) -> list[Delivery]:
         """Take what is due; some by lot where there is much, so that workers do not all go for the same."""
-        due = [one for one in await self.store.due(now) if one.alert.channel not in without]
+        due = [one for one in await self.store.due(now) if one.channel not in without]
         return due if len(due) <= AT_ONCE else self._lots.sample(due, AT_ONCE)

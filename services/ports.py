@@ -5,19 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime  # noqa: TC003 -- receipts are written as JSON by reading these types at run time
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from services.domain.decide import RuleState
 from services.domain.episode import Alert, Entry  # noqa: TC001 -- as above
+from services.domain.notice import Notice  # noqa: TC001 -- as above
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from datetime import date, timedelta
 
     from services.domain.actions import Action, Declared
-    from services.domain.episode import Channel
+    from services.domain.channel import ChannelSettings
+    from services.domain.episode import Channel, LegStamp
     from services.domain.holdings import Holdings
+    from services.domain.mention import Mention
     from services.domain.network import Network
+    from services.domain.notice import Content, Posted
     from services.domain.prices import Bars, Closes, Pair, Quote, Symbol
     from services.domain.rule import Rule
 
@@ -266,6 +270,9 @@ class Rulebook:
     unreadable: frozenset[int] = frozenset()
 
 
+Job: TypeAlias = "Pair | str"  # the ticks of a pair, or a chore by its name
+
+
 class Claim(Enum):
     """Whose a tick is: ours to do, done already, or in the hands of another who has not finished."""
 
@@ -276,25 +283,207 @@ class Claim(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tick:
-    """A tick of a pair as one process has claimed it: its own until another takes it over or begins a later one."""
+    """A round of a job as one process has claimed it: its own until another takes it over or begins a later one."""
 
-    pair: Pair
+    job: Job
     boundary: datetime
     claimed_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """The value of what some rules look at, in their unit, at `at` in a session."""
+
+    look: str
+    session: date
+    value: float
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What a tick at `at` saw of its pair: how far its prices can be used, which they are, and what rules read in them.
+
+    `reason` is None where prices can be used. `waiting` tells that there is nothing to see yet and nothing was lost.
+    """
+
+    pair: Pair
+    at: datetime
+    verdict: str
+    reason: str | None
+    waiting: bool = False
+    prices: tuple[LegStamp, ...] = ()
+    readings: tuple[Reading, ...] = ()
+    simulated: bool = False
+
+    @property
+    def usable(self) -> bool:
+        """Whether rules could fire and resolve on it."""
+        return self.reason is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sight:
+    """What was last seen of a pair, at `at`: its last usable prices, and since when there are none."""
+
+    pair: Pair
+    at: datetime
+    reason: str | None
+    usable_at: datetime | None
+    dark_at: datetime | None
+    prices: tuple[LegStamp, ...]
+    simulated: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extreme:
+    """How far a value went in a session, and when."""
+
+    high: float
+    high_at: datetime
+    low: float
+    low_at: datetime
+
+
+class LookStore(Protocol):
+    """What ticks saw."""
+
+    async def sights(self) -> list[Sight]:
+        """Load what was last seen of each pair."""
+        ...
+
+    async def verdicts(self, pair: Pair, begin: datetime, end: datetime) -> dict[str, int]:
+        """Count the ticks of a pair that were done from `begin` until before `end`, by the verdict on their prices."""
+        ...
+
+    async def extremes(self, pair: Pair, session: date) -> dict[str, Extreme]:
+        """Load how far each look at a pair went in a session."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredChannel:
+    """What a channel has set, with the revision that the next change must name; 0 where it has set nothing.
+
+    No new message goes out into it from `silent_from` on. `released_at` is when its last silence ended.
+    """
+
+    channel: Channel
+    settings: ChannelSettings
+    revision: int
+    silent_from: datetime | None = None
+    released_at: datetime | None = None
+
+    def is_silent(self, now: datetime) -> bool:
+        """Tell whether new messages are kept back."""
+        return self.silent_from is not None and self.silent_from <= now
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingChange:
+    """Who has set what in a channel, and when."""
+
+    by: str
+    at: datetime
+    what: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptBack:
+    """What has happened in a silent channel: alerts, and notices that wait.
+
+    The message of an `unposted` alert, by number, surely stands nowhere.
+    """
+
+    alerts: tuple[Alert, ...]
+    unposted: frozenset[int]
+    notices: tuple[Notice, ...]
+
+
+class ChannelStore(Protocol):
+    """What channels set, and their silences."""
+
+    async def channel(self, channel: Channel) -> StoredChannel:
+        """Load what a channel has set; the defaults, at revision 0, where it has set nothing."""
+        ...
+
+    async def channels(self) -> list[StoredChannel]:
+        """Load every channel that has set something."""
+        ...
+
+    async def change_channel(self, after: StoredChannel, change: SettingChange) -> None:
+        """Record what a person has set, with who and when. Raises ConflictError, with nothing written."""
+        ...
+
+    async def channel_changes(self, channel: Channel, limit: int) -> list[SettingChange]:
+        """Load who has set what in a channel, newest first."""
+        ...
+
+    async def expect_silence(self, after: StoredChannel) -> None:
+        """Note when a channel falls silent next. Raises ConflictError."""
+        ...
+
+    async def kept_back(self, channel: Channel, since: datetime) -> KeptBack:
+        """Load what has happened in a channel since it fell silent, and what was kept back."""
+        ...
+
+    async def end_silence(
+        self,
+        after: StoredChannel,
+        digest: Notice | None,
+        at: datetime,
+        *,
+        alerts: Collection[int] = (),
+        notices: Collection[int] = (),
+    ) -> None:
+        """End a channel's silence in one transaction: what was kept back is due, after the digest.
+
+        The messages of these `alerts` and `notices`, by number, are told in the digest in their stead. Raises
+        ConflictError, with nothing written, where the channel has changed since it was read.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredNotice:
+    """A notice with the revision that the next change must name."""
+
+    notice: Notice
+    revision: int
+
+
+class NoticeStore(Protocol):
+    """Messages for a channel that belong to no alert of it."""
+
+    async def open_notices(self, kind: type[Content]) -> list[StoredNotice]:
+        """Load the notices of one kind that may still change, oldest first."""
+        ...
+
+    async def add_notices(self, notices: Sequence[Notice], at: datetime) -> int:
+        """Record new notices in one transaction; give how many there were that nobody had recorded yet."""
+        ...
+
+    async def has_notice(self, channel: Channel, name: str) -> bool:
+        """Tell whether a channel has a notice of that name."""
+        ...
+
+    async def amend_notice(self, stored: StoredNotice, at: datetime) -> None:
+        """Let a notice tell something else from now on. Raises ConflictError where it has changed since it was read."""
+        ...
 
 
 class MonitorStore(Protocol):
     """What one tick reads and writes."""
 
-    async def claim_tick(self, pair: Pair, boundary: datetime, at: datetime) -> Claim:
-        """Claim one tick of one pair; a claim that was made a minute ago and is not done is taken over."""
+    async def claim_tick(self, job: Job, boundary: datetime, at: datetime) -> Claim:
+        """Claim one round of a job; a claim that was made a minute ago and is not done is taken over."""
         ...
 
-    async def finish_tick(self, tick: Tick) -> None:
-        """Note that a tick is done, where nobody has taken it over."""
+    async def finish_tick(self, tick: Tick, look: Look | None = None) -> None:
+        """Note that a round is done, where nobody has taken it over, together with what it saw of its pair."""
         ...
 
-    async def release_tick(self, pair: Pair, boundary: datetime, at: datetime) -> None:
+    async def release_tick(self, job: Job, boundary: datetime, at: datetime) -> None:
         """Give back a claim that was made at `at`, so that the tick can be tried again."""
         ...
 
@@ -341,6 +530,8 @@ class Posting:
     """One message of an alert, its own (`entry` None) or a line of its thread, with every try to deliver it.
 
     `delivered` tells that Slack shows its newest wording; where not, it is tried again at `next_at`, or was given up.
+    `digest_at` is when a digest told it in its stead, `silent_from` when its channel falls silent, or has done so, and
+    `stuck` what a person must mend before anything reaches that.
     """
 
     key: str
@@ -350,6 +541,9 @@ class Posting:
     given_up_at: datetime | None
     next_at: datetime
     attempts: tuple[Attempt, ...]
+    digest_at: datetime | None = None
+    silent_from: datetime | None = None
+    stuck: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -361,11 +555,38 @@ class Receipt:
     postings: tuple[Posting, ...]
 
 
-class DeskStore(Protocol):
-    """What people's commands read and write."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trouble:
+    """Messages of a channel that do not arrive for a reason that a person must mend: they wait, or were `given_up`."""
+
+    channel: Channel
+    problem: str
+    messages: int
+    since: datetime
+    given_up: bool
+
+
+class ProofStore(LookStore, Protocol):
+    """What the proof of a silent day is made of."""
 
     async def rules(self, channel: Channel) -> list[Watch]:
         """Load a channel's rules by id; those that cannot be read are left out."""
+        ...
+
+    async def history(self, channel: Channel, limit: int) -> list[Alert]:
+        """Load a channel's last alerts, newest first."""
+        ...
+
+    async def posted(self, channel: Channel, since: datetime) -> Posted:
+        """Count a channel's messages: those delivered since then, those that wait, and those given up."""
+        ...
+
+
+class DeskStore(ProofStore, ChannelStore, Protocol):
+    """What people's commands read and write."""
+
+    async def troubles(self, team: str | None = None) -> list[Trouble]:
+        """List what only a person can mend, of one workspace or of all: channels at rest first, then dead letters."""
         ...
 
     async def add_rules(self, channel: Channel, rules: Sequence[Rule], by: str, at: datetime) -> list[Watch]:
@@ -395,10 +616,6 @@ class DeskStore(Protocol):
         """
         ...
 
-    async def history(self, channel: Channel, limit: int) -> list[Alert]:
-        """Load a channel's last alerts, newest first."""
-        ...
-
     async def open_alerts(self, channel: Channel | None = None, *, pair: Pair | None = None) -> list[StoredAlert]:
         """Load the open alerts, of one channel or of all, on one pair or on all, oldest first."""
         ...
@@ -419,11 +636,68 @@ class DeskStore(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AlertTold:
+    """An alert's own message; where it is posted, and only then, it calls whom `calls` names."""
+
+    alert: Alert
+    calls: Mention | None = None
+
+    @property
+    def name(self) -> str:
+        """What the log calls it."""
+        return f"alert {self.alert.id}"
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing will change any more."""
+        return self.alert.closed_at is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineTold:
+    """One line of an alert's thread, which never changes; a `broadcast` one is shown in the channel too."""
+
+    alert: Alert
+    entry: Entry
+    broadcast: bool = False
+
+    @property
+    def name(self) -> str:
+        """What the log calls it."""
+        return f"alert {self.alert.id}"
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing will change any more."""
+        return True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoticeTold:
+    """A notice."""
+
+    notice: Notice
+
+    @property
+    def name(self) -> str:
+        """What the log calls it."""
+        return f"notice {self.notice.id}"
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing will change any more."""
+        return self.notice.closed_at is not None
+
+
+Told: TypeAlias = AlertTold | LineTold | NoticeTold
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """A message that Slack must be made to show: the alert itself (`entry` None), or one line of its thread.
+    """A message that Slack must be made to show in `channel`, and what it tells.
 
     `key` names the message for ever. `version` is the newest wording, `sent_version` the one that was delivered (0
-    for none) and `message_id` where it stands once posted. `thread_id` is the alert's own message, for entries.
+    for none) and `message_id` where it stands once posted. `thread_id` is the alert's own message, for its lines.
     `attempts` counts the failures in a row that were the message's own; `attempting` tells that an attempt may have
     posted it without anyone knowing: a crash cut it off, or its answer was lost. `leased_until` is the end of this
     process's own attempt, None where it has begun none.
@@ -431,8 +705,8 @@ class Delivery:
 
     id: int
     key: str
-    alert: Alert
-    entry: Entry | None
+    channel: Channel
+    told: Told
     version: int
     sent_version: int
     message_id: str | None
@@ -444,11 +718,15 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backlog:
-    """How many messages wait and how many have been given up, and how long the oldest that waits has done so."""
+    """How many messages wait and how many have been given up, and how long the oldest that waits has done so.
+
+    `withheld` are kept back by the silence of their channels, and do not count as waiting.
+    """
 
     waiting: int
     dead: int
     oldest: timedelta | None
+    withheld: int = 0
 
 
 class OutboxStore(Protocol):
@@ -461,9 +739,9 @@ class OutboxStore(Protocol):
     async def due(self, now: datetime, limit: int = 100) -> list[Delivery]:
         """Load of each channel the first message that is not as it should be and whose time has come, oldest first.
 
-        An entry is due only once its alert's message stands, and nothing is while its channel rests. A message whose
-        attempt was cut off comes up again a minute after that attempt began, whoever had begun it. One that cannot be
-        read is given up.
+        An entry is due only once its alert's message stands, and nothing is while its channel rests. In a silent
+        channel only what stands already is due. A message whose attempt was cut off comes up again a minute after that
+        attempt began, whoever had begun it. One that cannot be read is given up.
         """
         ...
 
@@ -495,9 +773,9 @@ class OutboxStore(Protocol):
     ) -> None:
         """Note a failure that a later attempt may mend; `unsure` where the message may be there nevertheless.
 
-        With `gone` an alert's own message is posted anew; for a line of its thread, that message is edited once more,
-        which shows whether it stands. A failure that does not count, such as being asked to wait, leaves `attempts` as
-        it is.
+        With `gone` the message of an alert or a notice is posted anew; for a line of a thread, its alert's message is
+        edited once more, which shows whether it stands. A failure that does not count, such as being asked to wait,
+        leaves `attempts` as it is.
         """
         ...
 
@@ -505,20 +783,39 @@ class OutboxStore(Protocol):
         """Note that only a person can mend this; it is not tried again until its wording changes."""
         ...
 
-    async def hold(self, channel: Channel, until: datetime) -> None:
-        """Let a channel rest at least until then: none of its messages is due before, whenever it is recorded."""
+    async def hold(self, channel: Channel, until: datetime, problem: str | None = None) -> None:
+        """Let a channel rest at least until then: none of its messages is due before, whenever it is recorded.
+
+        The `problem` is what a person must mend; without one, waiting is enough.
+        """
         ...
 
-    async def next_due_at(self) -> datetime | None:
-        """Tell when the next undelivered message may be tried; None where all is delivered."""
+    async def next_due_at(self, now: datetime) -> datetime | None:
+        """Tell when the next undelivered message may be tried; None where none waits but for a silence to end."""
         ...
 
     async def backlog(self, now: datetime) -> Backlog:
         """Count what is not delivered."""
         ...
 
+    async def troubles(self, team: str | None = None) -> list[Trouble]:
+        """List what only a person can mend, of one workspace or of all: channels at rest first, then dead letters."""
+        ...
 
-class Store(HistoryStore, HoldingsStore, DeskStore, MonitorStore, OutboxStore, Protocol):
+
+class UpkeepStore(ProofStore, ChannelStore, NoticeStore, MonitorStore, Protocol):
+    """What upkeep reads and writes."""
+
+    async def alert(self, channel: Channel, alert_id: int) -> StoredAlert:
+        """Load one alert of this channel, open or closed. Raises NotFoundError."""
+        ...
+
+    async def unposted(self) -> frozenset[int]:
+        """Give the numbers of the alerts of which a message waits to be posted; edits do not count."""
+        ...
+
+
+class Store(HistoryStore, HoldingsStore, DeskStore, UpkeepStore, OutboxStore, Protocol):
     """Everything that is remembered; one transaction for each method."""
 
     async def record(
@@ -535,18 +832,17 @@ class Store(HistoryStore, HoldingsStore, DeskStore, MonitorStore, OutboxStore, P
 
 
 class Notifier(Protocol):
-    """Where alerts are told. Every method raises DeliveryError; an edit of a lost message, MessageGoneError."""
+    """Where alerts and notices are told.
 
-    async def post(self, alert: Alert, *, key: str) -> str:
-        """Post an alert in its channel; return the message's id."""
+    Every method raises DeliveryError; an edit of a lost message, MessageGoneError.
+    """
+
+    async def post(self, channel: Channel, told: Told, *, key: str, thread_id: str | None = None) -> str:
+        """Post a message in a channel, a line in its thread; return the message's id."""
         ...
 
-    async def edit(self, alert: Alert, message_id: str) -> None:
-        """Make a posted alert say what `alert` says."""
-        ...
-
-    async def reply(self, alert: Alert, entry: Entry, thread_id: str, *, key: str) -> str:
-        """Add a line to the alert's thread; return the message's id."""
+    async def edit(self, channel: Channel, told: Told, message_id: str) -> None:
+        """Make a posted message say what `told` says; whom it called is not called again."""
         ...
 
     async def find(self, channel: Channel, key: str, since: datetime, thread_id: str | None) -> str | None:

@@ -42,6 +42,7 @@ class Stage:
         """Move the clock on, tick once and deliver all that is due."""
         self.clock.at = at
         await self.app.monitor.tick(at)
+        await self.app.upkeep.tick(at)
         await self.app.outbox.deliver(at)
 
     async def outcome(self) -> tuple[int, int]:

@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from handlers.commands import acts, board, help, history, rule_add, rule_edit, rule_pause, rule_remove, rules, why  # noqa: A004 -- the command's name
+from handlers.commands import (
+    acts,
+    board,
+    channel,
+    digest,
+    help,  # noqa: A004 -- the command's name
+    history,
+    rule_add,
+    rule_edit,
+    rule_pause,
+    rule_remove,
+    rules,
+    why,
+)
 from handlers.commands.command import Command
 
 COMMANDS = (
@@ -102,6 +115,27 @@ COMMANDS = (
         example="/minerpulse why 12",
         at_once=why.at_once,
         answer=why.answer,
+    ),
+    Command(
+        words=("channel",),
+        takes="[SETTING]",
+        summary="whom alerts call here, quiet hours, threads and the daily line; with a setting, change it",
+        example="/minerpulse channel quiet 22:00-07:00",
+        answer=channel.answer,
+    ),
+    Command(
+        words=("mute",),
+        takes="LENGTH",
+        summary="no new message here for 2h, until open, until close, while shut, while open; off ends it",
+        example="/minerpulse mute while shut",
+        at_once=channel.how_long,
+        answer=channel.mute,
+    ),
+    Command(
+        words=("digest",),
+        summary="what was looked at in this session, how near it came, and what was delivered",
+        example="/minerpulse digest",
+        answer=digest.answer,
     ),
     Command(
         words=("help",),

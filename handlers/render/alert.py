@@ -17,20 +17,23 @@ if TYPE_CHECKING:
     from handlers.render.message import Block, Message
     from services.domain.episode import Alert, LegStamp
     from services.domain.measure import Measurement
+    from services.domain.mention import Mention
     from services.domain.prices import Symbol
 
 SURE = "This ends the alert for everyone. A rule of it fires again only once it has cleared."
 
 
-def alert(told: Alert, now: datetime) -> Message:
-    """Render an alert as it stands at `now`."""
+def alert(told: Alert, now: datetime, *, calls: Mention | None = None) -> Message:
+    """Render an alert as it stands at `now`; where it `calls` someone, they are named first."""
     title = simulated(_title(told), when=told.simulated)
     legs, rules = _legs(told), [against_threshold(fact, told.side) for fact in told.facts]
     unusual = [] if told.closed_at else [_unusual(told.lead.measurement)]
+    called = [] if calls is None else [f"{calls.text}: please look at this."]
     since, prices, marks = _since(told), _prices(told, now), _marks(told, now)
     return compose(
         [
             header(title),
+            section(*called),
             section(*legs),
             section(*unusual),
             section(*rules),
@@ -39,7 +42,7 @@ def alert(told: Alert, now: datetime) -> Message:
             note(*prices),
             None if told.closed_at else _buttons(told),
         ],
-        [title, *legs, *unusual, *rules, *since, *marks, *prices],
+        [title, *called, *legs, *unusual, *rules, *since, *marks, *prices],
     )
 
 

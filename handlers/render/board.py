@@ -10,6 +10,7 @@ from handlers.render.market import data, drawdowns, headline, legs, live_line, m
 from handlers.render.markup import code, person, simulated
 from handlers.render.message import actions, button, compose, header, note, section
 from handlers.render.topic import heading
+from handlers.render.troubles import troubles
 from handlers.render.windows import BASIS, missing, windows_table, windows_text
 from services.domain.decide import Status
 from services.domain.rule import DEFAULT_RULES
@@ -40,7 +41,8 @@ def board(told: Board, now: datetime, *, shared_by: str | None = None) -> Messag
     state = [market_line(view.market), live_line(view)]
     gaps, depth, prices = missing(view.current), drawdowns(view), [*legs(view, now), data(view.current.trust)]
     trouble = problems(view, PROBLEMS_SHOWN)
-    here = [*_alerts(told.alerts), _rules(told.watches, now)]
+    here = [*_alerts(told.alerts), _rules(told.watches, now), *_silence(told)]
+    stuck = troubles(told.troubles)
     by = [f"Shared by {person(shared_by)}, {words.moment(now)}."] if shared_by else []
     return compose(
         [
@@ -51,10 +53,17 @@ def board(told: Board, now: datetime, *, shared_by: str | None = None) -> Messag
             section(*depth),
             note(*prices, *trouble),
             section(*here),
+            section(*stuck),
             note(*by) if by else _buttons(told.watches),
         ],
-        [title, *state, *windows_text(view.current, view.pair), *gaps, *depth, *prices, *trouble, *here, *by],
+        [title, *state, *windows_text(view.current, view.pair), *gaps, *depth, *prices, *trouble, *here, *stuck, *by],
     )
+
+
+def _silence(told: Board) -> list[str]:
+    if told.silence is None:
+        return []
+    return [f"Silent until {words.moment_utc(told.silence.until)}: {told.silence.why}. A digest follows then."]
 
 
 def _alerts(alerts: Sequence[Alert]) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, assert_never
 
 from handlers.render import words
-from handlers.render.markup import person, reason, simulated
+from handlers.render.markup import person, place, reason, simulated
 from handlers.render.message import say
 from handlers.render.topic import peak_over, topic
 from services.domain.episode import EntryKind
@@ -35,13 +35,10 @@ def _line(line: Entry, alert: Alert) -> str:
     match line.kind:
         case EntryKind.WORSENED | EntryKind.REPEATED:
             return _going_on(line, alert)
-        case EntryKind.ACKNOWLEDGED:
-            return f"Acknowledged{who}, {words.moment(line.at)}."
-        case EntryKind.UNACKNOWLEDGED:
-            return f"No longer acknowledged: {why[:1].lower()}{why[1:]}"
-        case EntryKind.SNOOZED:
-            until = f" until {words.moment_utc(line.until)}" if line.until else ""
-            return f"Snoozed{who}{until}. Only the end of this alert is told here till then."
+        case EntryKind.ACKNOWLEDGED | EntryKind.UNACKNOWLEDGED | EntryKind.SNOOZED:
+            return _act(line, who, why)
+        case EntryKind.REMINDED | EntryKind.ESCALATED:
+            return _call(line, alert)
         case EntryKind.RESOLVED | EntryKind.RETRACTED:
             return f"{_end(line, alert)}. {why}"
         case (
@@ -57,6 +54,15 @@ def _line(line: Entry, alert: Alert) -> str:
             assert_never(line.kind)
 
 
+def _act(line: Entry, who: str, why: str) -> str:
+    if line.kind is EntryKind.ACKNOWLEDGED:
+        return f"Acknowledged{who}, {words.moment(line.at)}."
+    if line.kind is EntryKind.UNACKNOWLEDGED:
+        return f"No longer acknowledged: {why[:1].lower()}{why[1:]}"
+    until = f" until {words.moment_utc(line.until)}" if line.until else ""
+    return f"Snoozed{who}{until}. Only the end of this alert is told here till then."
+
+
 def _going_on(line: Entry, alert: Alert) -> str:
     if line.kind is EntryKind.WORSENED:
         return f"Worsened {reason(line.reason)}."
@@ -69,6 +75,19 @@ def _end(line: Entry, alert: Alert) -> str:
     if line.kind is EntryKind.RETRACTED:
         return f"Retracted after {lasted}: {topic(alert)}, which the corrected close would not have fired"
     return f"Resolved after {lasted}: {topic(alert)}, peak {peak_over(alert.lead)}"
+
+
+def _call(line: Entry, alert: Alert) -> str:
+    """Call someone again, or others, about an alert that nobody sees to; the line can be read by itself.
+
+    One that is told late, when the alert is over or someone sees to it, calls nobody any more.
+    """
+    needed = alert.closed_at is None and alert.acknowledged is None
+    called = f"{line.calls.text}: " if line.calls and needed else ""
+    what = "Reminder" if line.kind is EntryKind.REMINDED else "Escalated"
+    where = f" It is told in {place(line.to)} too." if line.to else ""
+    seen = f"{topic(alert)}, peak {peak_over(alert.lead)}, {reason(line.reason)}"
+    return f"{called}{what}: {seen}. Acknowledge it to end these calls.{where}"
 
 
 def _sentence(why: str) -> str:

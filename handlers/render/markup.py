@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from services.domain.episode import Channel
 
 SIMULATED = "SIMULATED"
 MINUS = "−"
@@ -14,6 +18,11 @@ _HYPHEN_MINUS = re.compile(r"(?<![\w.])-(?=\d)")
 def person(user: str) -> str:
     """Name a person by their Slack id."""
     return f"<@{user}>"
+
+
+def place(channel: Channel) -> str:
+    """Name a channel; Slack shows the name only to those who may see it."""
+    return f"<#{channel.id}>"
 
 
 def code(text: str) -> str:

@@ -76,8 +76,14 @@ def _run(attempts: list[Attempt]) -> str:
 def _standing(posting: Posting, now: datetime) -> list[str]:
     if posting.given_up_at is not None:
         return [f"given up {words.moment_utc(posting.given_up_at)}; it is tried again once the alert changes"]
+    if posting.digest_at is not None:
+        return [f"told in the digest of {words.moment_utc(posting.digest_at)}"]
     if posting.delivered:
         return []
+    if posting.stuck is not None:
+        return [f"nothing reaches its channel: {reason(posting.stuck)}"]
+    if posting.silent_from is not None and posting.silent_from <= now and posting.message_id is None:
+        return ["kept back until the silence of its channel ends"]
     wait = posting.next_at - now
     return [f"tried next in {words.duration(wait)}" if wait.total_seconds() > 0 else "about to be tried"]
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from services.domain.decide import Side  # noqa: TC001 -- as above
 from services.domain.fact import Fact, seen
 from services.domain.measure import Measurement, Metric, Window
+from services.domain.mention import Mention  # noqa: TC001 -- as above
 from services.domain.prices import Pair  # noqa: TC001 -- as above
 from services.domain.trust import FULL, Trust
 
@@ -63,6 +64,7 @@ class Alert:
 
     `facts` are ordered tightest window first, the first active one leads. `as_of` is the instant of the prices in
     it, and `trust` how far those could be relied on. A closed alert has `closed_at` and keeps the facts that closed it.
+    `unseen_since` is since when it waits for a person, `reminded_at` and `escalated_at` when one was called again.
     """
 
     id: int
@@ -81,6 +83,9 @@ class Alert:
     closed_at: datetime | None = None
     acknowledged: Mark | None = None
     snoozed: Mark | None = None
+    unseen_since: datetime | None = None
+    reminded_at: datetime | None = None
+    escalated_at: datetime | None = None
 
     @property
     def retracted(self) -> bool:
@@ -111,6 +116,8 @@ class EntryKind(Enum):
     ACKNOWLEDGED = "acknowledged"
     UNACKNOWLEDGED = "unacknowledged"
     SNOOZED = "snoozed"
+    REMINDED = "reminded"
+    ESCALATED = "escalated"
     RESOLVED = "resolved"
     RETRACTED = "retracted"
 
@@ -119,7 +126,8 @@ class EntryKind(Enum):
 class Entry:
     """One line of an alert's timeline, with the reason that it was written.
 
-    `silent` entries are kept in the history but not posted to the thread.
+    `silent` entries are kept in the history but not posted to the thread. `calls` is whom the line calls, `to` the
+    other channel that was told.
     """
 
     kind: EntryKind
@@ -128,6 +136,8 @@ class Entry:
     by: str | None = None
     until: datetime | None = None
     silent: bool = False
+    calls: Mention | None = None
+    to: Channel | None = None
 
 
 def order(facts: Sequence[Fact]) -> tuple[Fact, ...]:

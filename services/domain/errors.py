@@ -10,6 +10,7 @@ MinerPulseError
 ├── ReplayError         a replay was asked for something it cannot decide
 ├── PlaygroundError     the stand-in for Slack in the browser cannot be had or started
 ├── StoreError          the database is unreachable, or older than this program
+├── SettingError        what a channel was to set could not be read
 ├── NotFoundError       a rule or an alert with that number does not exist here
 ├── MarketShutError     there is no close to wait for; carries the next opening
 ├── ConflictError       what was to be changed has changed meanwhile; read it again
@@ -109,6 +110,10 @@ class PlaygroundError(MinerPulseError):
 
 class StoreError(MinerPulseError):
     """The database is unreachable, or its schema is older than this program."""
+
+
+class SettingError(MinerPulseError):
+    """What a channel was to set could not be read; nothing was set."""
 
 
 class NotFoundError(MinerPulseError):

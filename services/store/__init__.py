@@ -7,16 +7,20 @@ from typing import Self
 from services.store import schema
 from services.store.acts import Acts
 from services.store.alerts import Alerts
+from services.store.channels import Channels
 from services.store.engine import Database
 from services.store.history import History
 from services.store.holdings import Snapshots
+from services.store.looks import Looks
+from services.store.notices import Notices
 from services.store.outbox import Outbox
 from services.store.receipts import Receipts
 from services.store.rules import Rules
 from services.store.ticks import Ticks
+from services.store.troubles import Troubles
 
 
-class SqlStore(History, Snapshots, Rules, Acts, Alerts, Receipts, Outbox, Ticks):
+class SqlStore(History, Snapshots, Rules, Acts, Alerts, Receipts, Outbox, Ticks, Channels, Notices, Looks, Troubles):
     """Implements Store on one database; made by `open`.
 
     A URL is `sqlite:///relative.db`, `sqlite:////absolute.db`, `sqlite://` for a memory that ends with the store, or

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import exc, select, update
 
+from services.domain.channel import ChannelSettings, is_told
 from services.domain.errors import ConflictError, NotFoundError
 from services.store import tables
+from services.store.channels import settings_of
 from services.store.codec import read_pair, read_stored, write_alert, write_entry
 from services.store.part import Part, insert_row, rows_of
 from services.store.rules import change_rules, move_rules
@@ -109,18 +111,20 @@ class Alerts(Part):
 
 
 async def _record(tx: AsyncConnection, change: AlertChange, at: datetime) -> None:
-    alert_id = change.alert.id
+    alert_id, channel = change.alert.id, change.alert.channel
     if alert_id:
         await _amend(tx, change)
-        await tell_again(tx, alert_id, at)
+        await tell_again(tx, at, alert_id=alert_id)
     else:
         await _make_room(tx, change.alert, at)
         alert_id = await _open(tx, change.alert)
-        await tell(tx, alert_id, at)
+        await tell(tx, channel, at, alert_id=alert_id)
+    settings = await settings_of(tx, channel) if change.entries else ChannelSettings()
     for entry in change.entries:
-        entry_id = await _append(tx, alert_id, entry)
-        if not entry.silent:
-            await tell(tx, alert_id, at, entry_id=entry_id)
+        told = not entry.silent and is_told(entry.kind, settings)
+        entry_id = await _append(tx, alert_id, replace(entry, silent=not told))
+        if told:
+            await tell(tx, channel, at, alert_id=alert_id, entry_id=entry_id)
 
 
 async def _make_room(tx: AsyncConnection, alert: Alert, at: datetime) -> None:

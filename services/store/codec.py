@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
+from services.domain.channel import ChannelSettings
 from services.domain.decide import RuleState, Side
-from services.domain.episode import Alert, Channel, Entry
+from services.domain.episode import Alert, Channel, Entry, LegStamp
+from services.domain.notice import Content, Daily, Digest, Escalation, Notice, Outage
 from services.domain.prices import Pair, Symbol
 from services.domain.rule import parse_rule
 from services.ports import Act, ActKind, StoredAlert, Watch
@@ -18,6 +20,14 @@ if TYPE_CHECKING:
 
 _ALERT = TypeAdapter(Alert)
 _ENTRY = TypeAdapter(Entry)
+_SETTINGS = TypeAdapter(ChannelSettings)
+_PRICES = TypeAdapter(tuple[LegStamp, ...])
+_CONTENTS: dict[str, TypeAdapter[Any]] = {
+    "outage": TypeAdapter(Outage),
+    "digest": TypeAdapter(Digest),
+    "daily": TypeAdapter(Daily),
+    "escalation": TypeAdapter(Escalation),
+}
 _read_rule = lru_cache(maxsize=10_000)(parse_rule)  # a desk's rules are few and read often
 
 
@@ -39,6 +49,48 @@ def write_entry(entry: Entry) -> str:
 def read_entry(text: str) -> Entry:
     """Read a timeline entry from JSON."""
     return _ENTRY.validate_json(text)
+
+
+def write_settings(settings: ChannelSettings) -> str:
+    """Write a channel's settings as JSON."""
+    return _SETTINGS.dump_json(settings).decode()
+
+
+def read_settings(text: str) -> ChannelSettings:
+    """Read a channel's settings from JSON."""
+    return _SETTINGS.validate_json(text)
+
+
+def write_prices(prices: tuple[LegStamp, ...]) -> str:
+    """Write prices with their sources and instants as JSON."""
+    return _PRICES.dump_json(prices).decode()
+
+
+def read_prices(text: str) -> tuple[LegStamp, ...]:
+    """Read prices with their sources and instants from JSON."""
+    return _PRICES.validate_json(text)
+
+
+def kind_of(content: Content | type[Content]) -> str:
+    """Name the kind of a notice, as its row keeps it."""
+    return (content if isinstance(content, type) else type(content)).__name__.lower()
+
+
+def write_content(content: Content) -> str:
+    """Write what a notice tells as JSON."""
+    return _CONTENTS[kind_of(content)].dump_json(content).decode()
+
+
+def read_notice(row: Row[Any], number: int) -> Notice:
+    """Read a notice with this number, of which the row has every other column. Raises ValueError."""
+    return Notice(
+        id=number,
+        channel=Channel(team=row.team, id=row.channel),
+        name=row.name,
+        content=_CONTENTS[row.kind].validate_json(row.content),
+        opened_at=row.opened_at,
+        closed_at=row.closed_at,
+    )
 
 
 def write_state(state: RuleState) -> dict[str, Any]:

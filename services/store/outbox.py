@@ -7,13 +7,21 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from sqlalchemy import case, func, literal, select, update
+from sqlalchemy import and_, case, func, literal, or_, select, update
 
-from services.ports import Backlog
+from services.ports import Backlog, LineTold
 from services.store import tables
 from services.store.instant import Instant
-from services.store.part import Part, insert, insert_row
-from services.store.waiting import OUTSTANDING, WAITING, first_of_each_channel, read_delivery, rested_at
+from services.store.part import Part, insert, insert_row, rows_of
+from services.store.waiting import (
+    OUTSTANDING,
+    first_of_each_channel,
+    on_channel,
+    read_delivery,
+    rested_at,
+    waiting,
+    withheld,
+)
 from services.store.wanted import tell_again
 
 if TYPE_CHECKING:
@@ -32,6 +40,7 @@ log = logging.getLogger(__name__)
 
 _columns = tables.deliveries.c
 _rests = tables.rests.c
+_channels = tables.channels.c
 _attempts = tables.attempts
 
 
@@ -48,37 +57,48 @@ class Outbox(Part):
         query = first_of_each_channel(now).order_by(_columns.next_at, _columns.id).limit(limit)
         while True:
             async with self._database.read() as tx:
-                read = {row.id: read_delivery(row) for row in await tx.execute(query)}
+                read = {row.id: read_delivery(row, now) for row in await tx.execute(query)}
             lost = [number for number, delivery in read.items() if delivery is None]
             if not lost:
                 return [delivery for delivery in read.values() if delivery is not None]
             await self._bury(lost, now)
 
-    async def hold(self, channel: Channel, until: datetime) -> None:
-        """Let a channel rest at least until then: none of its messages is due before, whenever it is recorded."""
-        rest = {"team": channel.team, "channel": channel.id, "until": until}
+    async def hold(self, channel: Channel, until: datetime, problem: str | None = None) -> None:
+        """Let a channel rest at least until then, and keep in mind what a person must mend; see OutboxStore."""
+        rest = {"team": channel.team, "channel": channel.id, "until": until, "problem": problem}
         async with self._database.write() as tx:
             begun = insert(tx, tables.rests).values(rest)
             await tx.execute(
                 begun.on_conflict_do_update(
-                    index_elements=["team", "channel"], set_={"until": until}, where=_rests.until < until
+                    index_elements=["team", "channel"],
+                    set_={"until": until, "problem": problem},
+                    where=_rests.until < until,
                 )
             )
 
-    async def next_due_at(self) -> datetime | None:
-        """Tell when the next undelivered message may be tried; None where all is delivered."""
-        query = WAITING.with_only_columns(func.min(rested_at))
+    async def next_due_at(self, now: datetime) -> datetime | None:
+        """Tell when the next undelivered message may be tried; None where none waits but for a silence to end."""
+        query = waiting(now).with_only_columns(func.min(rested_at))
         async with self._database.read() as tx:
             earliest: datetime | None = (await tx.execute(query)).scalar_one()
         return earliest
 
     async def backlog(self, now: datetime) -> Backlog:
-        """Count what is not delivered."""
-        waits_since = func.min(_columns.since).filter(_columns.dead_at.is_(None))
-        query = select(func.count(), func.count(_columns.dead_at), waits_since).where(OUTSTANDING)
+        """Count what is not delivered; what a silence keeps back neither waits nor ages."""
+        waits = and_(_columns.dead_at.is_(None), or_(_channels.silent_from.is_(None), ~withheld(now)))
+        query = (
+            select(
+                func.count().filter(waits),
+                func.count(_columns.dead_at),
+                func.min(_columns.since).filter(waits),
+                func.count().filter(_columns.dead_at.is_(None), withheld(now)),
+            )
+            .select_from(tables.deliveries.outerjoin(tables.channels, on_channel(tables.channels)))
+            .where(OUTSTANDING)
+        )
         async with self._database.read() as tx:
-            outstanding, dead, since = (await tx.execute(query)).one()
-        return Backlog(waiting=outstanding - dead, dead=dead, oldest=since and now - since)
+            undelivered, dead, since, silent = (await tx.execute(query)).one()
+        return Backlog(waiting=undelivered, dead=dead, oldest=since and now - since, withheld=silent)
 
     async def mark_attempting(self, delivery: Delivery, at: datetime) -> Delivery | None:
         """Note, before the call, that delivery is being tried; only one process can, until the lease is over.
@@ -109,6 +129,8 @@ class Outbox(Part):
             stands = {"message_id": message_id, "sent_version": delivery.version}
             if await _mark(tx, delivery, attempts=0, attempting=False, next_at=at, problem=None, **stands):
                 await _conclude(tx, delivery, "sent")
+                mended = (*rows_of(tables.rests, delivery.channel), _rests.problem.is_not(None))
+                await tx.execute(update(tables.rests).where(*mended).values(problem=None))
 
     async def tried_since(self, delivery: Delivery) -> datetime:
         """Tell when the first attempt began since the message was last known to stand, or to be gone."""
@@ -130,15 +152,16 @@ class Outbox(Part):
         unsure: bool = False,
     ) -> None:
         """Note a failure that a later attempt may mend; see OutboxStore."""
-        lost = {"message_id": None, "sent_version": 0} if gone and delivery.entry is None else {}
+        line = isinstance(delivery.told, LineTold)
+        lost = {"message_id": None, "sent_version": 0} if gone and not line else {}
         failures = _columns.attempts + int(counts)
         async with self._database.write() as tx:
             noted = {"attempts": failures, "attempting": unsure, "next_at": retry_at, "problem": problem}
             if not await _mark(tx, delivery, **noted, **lost):
                 return
             await _conclude(tx, delivery, "gone" if gone else "failed", problem)
-            if gone and delivery.entry is not None:
-                await tell_again(tx, delivery.alert.id, retry_at)
+            if gone and isinstance(delivery.told, LineTold):
+                await tell_again(tx, retry_at, alert_id=delivery.told.alert.id)
 
     async def mark_dead(self, delivery: Delivery, problem: str, at: datetime, *, unsure: bool = False) -> None:
         """Note that only a person can mend this; it is not tried again until its wording changes.

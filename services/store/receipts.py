@@ -11,6 +11,7 @@ from services.ports import Attempt, Posting, Receipt
 from services.store import tables
 from services.store.codec import read_entry, read_stored
 from services.store.part import Part, rows_of
+from services.store.waiting import on_channel
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,6 +21,16 @@ if TYPE_CHECKING:
     from services.domain.episode import Channel, Entry
 
 _deliveries, _attempts, _entries = tables.deliveries.c, tables.attempts.c, tables.entries.c
+_POSTS = select(
+    tables.deliveries,
+    tables.notices.c.opened_at.label("digest_at"),
+    tables.channels.c.silent_from,
+    tables.rests.c.problem.label("stuck"),
+).select_from(
+    tables.deliveries.outerjoin(tables.notices, tables.notices.c.id == _deliveries.told_in)
+    .outerjoin(tables.channels, on_channel(tables.channels))
+    .outerjoin(tables.rests, on_channel(tables.rests))
+)
 
 
 class Receipts(Part):
@@ -37,7 +48,7 @@ class Receipts(Part):
             own = _entries.alert_id == row.id
             lines = (await tx.execute(select(tables.entries).where(own).order_by(_entries.id))).all()
             posted = _deliveries.alert_id == row.id
-            posts = (await tx.execute(select(tables.deliveries).where(posted).order_by(_deliveries.id))).all()
+            posts = (await tx.execute(_POSTS.where(posted).order_by(_deliveries.id))).all()
             of_posts = _attempts.delivery_id.in_(select(_deliveries.id).where(posted))
             tries = (await tx.execute(select(tables.attempts).where(of_posts).order_by(_attempts.id))).all()
         try:
@@ -63,6 +74,9 @@ def _posting(post: Row[Any], entries: dict[int, Entry], tries: Iterable[Row[Any]
         given_up_at=post.dead_at,
         next_at=post.next_at,
         attempts=tuple(attempts),
+        digest_at=post.digest_at,
+        silent_from=post.silent_from,
+        stuck=post.stuck,
     )
 
 

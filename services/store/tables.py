@@ -7,9 +7,14 @@ holdings                what funds hold, a row for each position of each day
 rules, rulebook         the rules of every channel with their states, and a number that grows as they change
 acts                    what people did to rules: who, when, what, before and after
 alerts, entries         episodes as their messages tell them, and their timelines
+notices                 messages for a channel that belong to no alert
 deliveries, attempts    what Slack must be made to show, and every try to do so
-rests                   until when a channel is to be left alone
-ticks                   which ticks have been claimed, and whether they were done
+rests                   until when a channel is to be left alone, and why where only a person can mend that
+channels                what a channel has set, and since when no new message goes out into it
+channel_changes         who has set what in a channel
+ticks                   which ticks have been claimed, whether they were done, and how far their prices could be used
+sights                  when each pair's prices could last be used, and since when they cannot
+extremes                how far the values that rules look at went in each session
 """
 
 from __future__ import annotations
@@ -27,6 +32,7 @@ from sqlalchemy import (
     Table,
     Text,
     TextClause,
+    UniqueConstraint,
     text,
 )
 
@@ -190,13 +196,32 @@ entries = Table(
     Column("entry", Text, nullable=False),  # JSON
 )
 
+notices = Table(
+    "notices",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("team", String, nullable=False),
+    Column("channel", String, nullable=False),
+    Column("name", String, nullable=False),  # once for ever in its channel
+    Column("kind", String, nullable=False),
+    Column("opened_at", Instant, nullable=False),
+    Column("closed_at", Instant),
+    Column("revision", Integer, nullable=False),
+    Column("content", Text, nullable=False),  # JSON
+    UniqueConstraint("team", "channel", "name", name="uq_notices_name"),
+    Index("ix_notices_open", "kind", sqlite_where=OPEN, postgresql_where=OPEN),
+)
+
 deliveries = Table(
     "deliveries",
     metadata,
     Column("id", Integer, primary_key=True),
     Column("key", String, nullable=False, unique=True),
-    Column("alert_id", ForeignKey("alerts.id"), nullable=False, index=True),
+    Column("team", String, nullable=False),
+    Column("channel", String, nullable=False),
+    Column("alert_id", ForeignKey("alerts.id"), index=True),  # null for a notice
     Column("entry_id", ForeignKey("entries.id")),  # null for the alert's own message
+    Column("notice_id", ForeignKey("notices.id"), index=True),
     Column("version", Integer, nullable=False),
     Column("sent_version", Integer, nullable=False),
     Column("message_id", String),
@@ -206,6 +231,7 @@ deliveries = Table(
     Column("since", Instant, nullable=False),  # since when it has not been as it should be
     Column("problem", String),
     Column("dead_at", Instant),
+    Column("told_in", ForeignKey("notices.id")),  # the digest that tells it in its stead
     Index("ix_deliveries_undelivered", "next_at", sqlite_where=UNDELIVERED, postgresql_where=UNDELIVERED),
 )
 
@@ -226,13 +252,63 @@ rests = Table(
     Column("team", String, primary_key=True),
     Column("channel", String, primary_key=True),
     Column("until", Instant, nullable=False),
+    Column("problem", String),  # null where waiting is enough
+)
+
+channels = Table(
+    "channels",
+    metadata,
+    Column("team", String, primary_key=True),
+    Column("channel", String, primary_key=True),
+    Column("settings", Text, nullable=False),  # JSON
+    Column("revision", Integer, nullable=False),
+    Column("silent_from", Instant),  # no new message goes out from then on, until a digest has put this to null
+    Column("released_at", Instant),  # when the last silence ended
+    Index(None, "silent_from"),
+)
+
+channel_changes = Table(
+    "channel_changes",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("team", String, nullable=False),
+    Column("channel", String, nullable=False),
+    Column("by", String, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("what", String, nullable=False),
+    Index(None, "team", "channel", "id"),
+)
+
+sights = Table(
+    "sights",
+    metadata,
+    Column("pair", String, primary_key=True),
+    Column("at", Instant, nullable=False),
+    Column("reason", String),  # null where prices can be used
+    Column("usable_at", Instant),
+    Column("dark_at", Instant),
+    Column("prices", Text, nullable=False),  # JSON, the last that could be used
+    Column("simulated", Boolean, nullable=False),
+)
+
+extremes = Table(
+    "extremes",
+    metadata,
+    Column("pair", String, primary_key=True),
+    Column("session_day", Integer, primary_key=True),  # since 1970-01-01
+    Column("look", String, primary_key=True),
+    Column("high", Double, nullable=False),
+    Column("high_at", Instant, nullable=False),
+    Column("low", Double, nullable=False),
+    Column("low_at", Instant, nullable=False),
 )
 
 ticks = Table(
     "ticks",
     metadata,
-    Column("pair", String, primary_key=True),
+    Column("job", String, primary_key=True),  # a pair, or a chore by its name
     Column("boundary", Instant, primary_key=True),
     Column("claimed_at", Instant, nullable=False),
     Column("done", Boolean, nullable=False),
+    Column("verdict", String),  # of a pair's prices, once it is done
 )

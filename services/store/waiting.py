@@ -6,33 +6,51 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, case, func, or_, select
 
-from services.ports import Delivery
+from services.domain.channel import ChannelSettings, calls_anyone, is_broadcast
+from services.domain.episode import Channel
+from services.ports import AlertTold, Delivery, LineTold, NoticeTold
 from services.store import tables
-from services.store.codec import read_alert, read_entry
+from services.store.codec import read_alert, read_entry, read_notice, read_settings
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from sqlalchemy import Row, Select
+    from sqlalchemy import ColumnElement, Row, Select, Table
+
+    from services.ports import Told
 
 _columns = tables.deliveries.c
 _rests = tables.rests.c
+_channels = tables.channels.c
 _own = tables.deliveries.alias("own")  # the message of the alert that an entry belongs to
 _earlier = tables.deliveries.alias("earlier")  # an undelivered entry of the same alert that comes first
 OUTSTANDING = _columns.sent_version < _columns.version
-WAITING = (
-    select(tables.deliveries, tables.alerts.c.alert, tables.entries.c.entry, _own.c.message_id.label("thread_id"))
+
+
+def on_channel(table: Table) -> ColumnElement[bool]:
+    """Join a message with the row of its channel."""
+    return and_(table.c.team == _columns.team, table.c.channel == _columns.channel)
+
+
+_WAITING = (
+    select(
+        tables.deliveries,
+        tables.alerts.c.alert,
+        tables.entries.c.entry,
+        *(tables.notices.c[name] for name in ("name", "kind", "content", "opened_at", "closed_at")),
+        _own.c.message_id.label("thread_id"),
+        _channels.settings,
+    )
     .select_from(
-        tables.deliveries.join(tables.alerts, tables.alerts.c.id == _columns.alert_id)
+        tables.deliveries.outerjoin(tables.alerts, tables.alerts.c.id == _columns.alert_id)
         .outerjoin(tables.entries, tables.entries.c.id == _columns.entry_id)
+        .outerjoin(tables.notices, tables.notices.c.id == _columns.notice_id)
         .outerjoin(
             _own,
             and_(_own.c.alert_id == _columns.alert_id, _own.c.entry_id.is_(None), _columns.entry_id.is_not(None)),
         )
-        .outerjoin(
-            tables.rests,
-            and_(_rests.team == tables.alerts.c.team, _rests.channel == tables.alerts.c.channel),
-        )
+        .outerjoin(tables.rests, on_channel(tables.rests))
+        .outerjoin(tables.channels, on_channel(tables.channels))
     )
     .where(OUTSTANDING, _columns.dead_at.is_(None))
     .where(or_(_columns.entry_id.is_(None), _own.c.message_id.is_not(None)))
@@ -46,28 +64,37 @@ WAITING = (
 rested_at = case((_rests.until > _columns.next_at, _rests.until), else_=_columns.next_at)
 
 
+def withheld(now: datetime) -> ColumnElement[bool]:
+    """Ask whether a message is kept back by a silence: what stands already may be changed, for edits wake nobody."""
+    return and_(_channels.silent_from.is_not(None), _channels.silent_from <= now, _columns.message_id.is_(None))
+
+
+def waiting(now: datetime) -> Select[Any]:
+    """Ask for everything that waits to be tried, be it due or not, but for what a silence keeps back."""
+    return _WAITING.where(~withheld(now))
+
+
 def first_of_each_channel(now: datetime) -> Select[Any]:
     """Ask for what has waited longest of what is due in each channel: no queue may keep other channels waiting."""
-    channels = tables.alerts.c.team, tables.alerts.c.channel
-    due = WAITING.where(rested_at <= now).with_only_columns(_columns.id, _columns.next_at, *channels).cte("due")
-    due = due.prefix_with("MATERIALIZED")  # or SQLite goes through every alert there is, in the order of the channels
+    channels = _columns.team, _columns.channel
+    due = waiting(now).where(rested_at <= now).with_only_columns(_columns.id, _columns.next_at, *channels).cte("due")
+    due = due.prefix_with("MATERIALIZED")  # or SQLite goes through every message there is, in the order of the channels
     place = func.row_number().over(partition_by=(due.c.team, due.c.channel), order_by=(due.c.next_at, due.c.id))
     ranked = select(due.c.id, place.label("place")).subquery()
-    return WAITING.where(_columns.id.in_(select(ranked.c.id).where(ranked.c.place == 1)))
+    return _WAITING.where(_columns.id.in_(select(ranked.c.id).where(ranked.c.place == 1)))
 
 
-def read_delivery(row: Row[Any]) -> Delivery | None:
-    """Read a message; None where its alert or its entry cannot be read."""
+def read_delivery(row: Row[Any], now: datetime) -> Delivery | None:
+    """Read a message; None where what it tells cannot be read."""
     try:
-        alert = read_alert(row.alert)
-        entry = None if row.entry is None else read_entry(row.entry)
+        told = _told(row, now)
     except ValueError:
         return None
     return Delivery(
         id=row.id,
         key=row.key,
-        alert=alert,
-        entry=entry,
+        channel=Channel(team=row.team, id=row.channel),
+        told=told,
         version=row.version,
         sent_version=row.sent_version,
         message_id=row.message_id,
@@ -75,3 +102,14 @@ def read_delivery(row: Row[Any]) -> Delivery | None:
         attempts=row.attempts,
         attempting=row.attempting,
     )
+
+
+def _told(row: Row[Any], now: datetime) -> Told:
+    if row.content is not None:
+        return NoticeTold(notice=read_notice(row, row.notice_id))
+    alert = read_alert(row.alert)
+    settings = ChannelSettings() if row.settings is None else read_settings(row.settings)
+    if row.entry is None:
+        return AlertTold(alert=alert, calls=settings.mention if calls_anyone(alert, now) else None)
+    entry = read_entry(row.entry)
+    return LineTold(alert=alert, entry=entry, broadcast=is_broadcast(entry.kind, settings))

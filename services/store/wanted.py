@@ -16,19 +16,22 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncConnection
 
+    from services.domain.episode import Channel
+
 _columns = tables.deliveries.c
 
 
-async def tell(tx: AsyncConnection, alert_id: int, at: datetime, *, entry_id: int | None = None) -> None:
-    """Put a new message in the outbox: an alert's own, or one line of its thread.
+async def tell(tx: AsyncConnection, channel: Channel, at: datetime, **what: int | None) -> None:
+    """Put a new message in the outbox: `alert_id` for an alert's own, with `entry_id` a line of it, or `notice_id`.
 
     The key ends in chance, so that a message of another database is never taken for this one.
     """
-    name = f"alert:{alert_id}" if entry_id is None else f"alert:{alert_id}:entry:{entry_id}"
+    name = ":".join(f"{kind.removesuffix('_id')}:{number}" for kind, number in what.items())
     row = {
         "key": f"{name}:{secrets.token_hex(4)}",
-        "alert_id": alert_id,
-        "entry_id": entry_id,
+        "team": channel.team,
+        "channel": channel.id,
+        **what,
         "version": 1,
         "sent_version": 0,
         "attempts": 0,
@@ -39,13 +42,19 @@ async def tell(tx: AsyncConnection, alert_id: int, at: datetime, *, entry_id: in
     await insert_row(tx, tables.deliveries, row)
 
 
-async def tell_again(tx: AsyncConnection, alert_id: int, at: datetime) -> None:
-    """Give an alert's message its next version; one that waits for a retry keeps waiting, a dead one revives."""
+async def tell_again(
+    tx: AsyncConnection, at: datetime, *, alert_id: int | None = None, notice_id: int | None = None
+) -> None:
+    """Give the message of an alert or a notice its next version.
+
+    One that waits for a retry keeps waiting, a dead one revives; one that a digest has told in its stead stays so.
+    """
+    own = _columns.alert_id == alert_id if notice_id is None else _columns.notice_id == notice_id
     dead = _columns.dead_at.is_not(None)
     delivered = _columns.sent_version == _columns.version
     await tx.execute(
         update(tables.deliveries)
-        .where(_columns.alert_id == alert_id, _columns.entry_id.is_(None))
+        .where(own, _columns.entry_id.is_(None), _columns.told_in.is_(None))
         .values(
             version=_columns.version + 1,
             next_at=case((or_(dead, delivered), literal(at, Instant)), else_=_columns.next_at),

@@ -115,7 +115,13 @@ async def test_it_ticks_becomes_ready_answers_and_stops_at_a_signal(slack: Slack
         unsigned = await client.post("/slack/events", content="command=%2Fminerpulse")
         unknown = await client.get("/nothing")
 
-    undelivered = {"waiting": 0, "given_up": 0, "oldest_s": None}
+    undelivered: dict[str, object] = {
+        "waiting": 0,
+        "given_up": 0,
+        "kept_back": 0,
+        "oldest_s": None,
+        "needs_a_person": [],
+    }
     assert {"ready": True, "why": None, "undelivered": undelivered} == ready
     assert (401, 404) == (unsigned.status_code, unknown.status_code)
 

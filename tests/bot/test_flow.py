@@ -163,7 +163,13 @@ async def test_help_and_mistakes_are_answered_in_the_acknowledgement_itself(stag
 async def test_health_is_told_with_its_reason(stage: Stage) -> None:
     alive, early = await stage.web.get("/healthz"), await stage.web.get("/readyz")
 
-    undelivered = {"waiting": 0, "given_up": 0, "oldest_s": None}
+    undelivered: dict[str, object] = {
+        "waiting": 0,
+        "given_up": 0,
+        "kept_back": 0,
+        "oldest_s": None,
+        "needs_a_person": [],
+    }
     assert (200, 503) == (alive.status_code, early.status_code)
     assert {"ready": False, "why": "the first tick has not ended yet", "undelivered": undelivered} == early.json()
 
@@ -179,4 +185,7 @@ async def test_what_is_not_delivered_is_counted_and_makes_nothing_less_ready(sta
     told = await stage.web.get("/readyz")
 
     assert "the first tick has not ended yet" == told.json()["why"]
-    assert {"waiting": 1, "given_up": 1, "oldest_s": 420} == told.json()["undelivered"]
+    undelivered = told.json()["undelivered"]
+    (stuck,) = undelivered.pop("needs_a_person")
+    assert {"waiting": 1, "given_up": 1, "kept_back": 0, "oldest_s": 420} == undelivered
+    assert stuck.startswith("channel C1: 1 given up: ")

@@ -18,11 +18,13 @@ from bot.health import Health, Heartbeat
 from bot.scheduler import Ticker
 from services.domain.decide import GRACE
 from services.domain.errors import StoreError
+from tests.fakes.clock import SetClock
 from tests.fakes.floor import OPEN, Floor, trading_floor
 from tests.fakes.slack import TOKEN, Fault, SlackServer, refused, serving
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from datetime import datetime
 
 MINUTE = timedelta(minutes=1)
 BEAT = "GET /a-secret"
@@ -204,3 +206,37 @@ async def test_a_watchdog_that_is_away_is_told_once_and_never_by_its_address(
         "the heartbeat arrives again",
     ] == [record.message for record in caplog.records]
     assert "a-secret" not in caplog.text
+
+
+@dataclass(slots=True)
+class Broken:
+    """What fails each time that it is asked to work, until it is mended."""
+
+    every: timedelta = MINUTE
+    mended: bool = False
+    rounds: int = 0
+
+    async def tick(self, now: datetime) -> int:
+        del now
+        self.rounds += 1
+        if not self.mended:
+            raise StoreError("the disk is full")
+        return 0
+
+
+@pytest.mark.parametrize("which", ["monitor", "upkeep"])
+async def test_what_fails_keeps_nothing_else_from_being_done_and_is_told_once(
+    which: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="bot.scheduler")
+    work = {"monitor": Broken(mended=True), "upkeep": Broken(mended=True)}
+    work[which].mended = False
+    ticker = Ticker(clock=SetClock(OPEN), **work)  # type: ignore[arg-type]  # stand-ins
+
+    for mended in (False, False, True, True):
+        work[which].mended = mended
+        await ticker.tick()
+
+    fails, works = {"monitor": ("ticks fail", "ticks work"), "upkeep": ("upkeep fails", "upkeep works")}[which]
+    assert [4, 4] == [one.rounds for one in work.values()]
+    assert [f"{fails}; it is tried again every 0:01:00", f"{works} again"] == caplog.messages

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from bot.app import build
 from bot.scheduler import Ticker
 from bot.settings import Settings, SlackMode
-from services.monitor import boundary
+from services.domain.rounds import boundary
 from services.ports import Claim
 from tests.chaos.scene import TICK_S, Scene, Seesaw
 from tests.fakes.slack import SECRET, TOKEN

@@ -111,6 +111,9 @@ def an_alert(
     closed_at: datetime | None = None,
     acknowledged: Mark | None = None,
     snoozed: Mark | None = None,
+    unseen_since: datetime | None = None,
+    reminded_at: datetime | None = None,
+    escalated_at: datetime | None = None,
 ) -> Alert:
     """Build an open alert of one rule, not yet recorded; facts given in any order are put in theirs."""
     return Alert(
@@ -128,6 +131,9 @@ def an_alert(
         closed_at=closed_at,
         acknowledged=acknowledged,
         snoozed=snoozed,
+        unseen_since=unseen_since,
+        reminded_at=reminded_at,
+        escalated_at=escalated_at,
     )
 
 

@@ -20,7 +20,9 @@ BUTTON_TEXT, BUTTON_VALUE, ID, OPTION_TEXT, OPTION_VALUE, OPTIONS, PLACEHOLDER =
 ROWS, COLUMNS = 100, 20
 
 Check = Callable[[object, str], Iterator[str]]
-_MENTION = re.compile(r"<(@[UW][A-Z0-9]+|#C[A-Z0-9]+|!(here|channel|everyone|date\^[^>]+)|https?://[^>|]+(\|[^>]+)?)>")
+_MENTION = re.compile(
+    r"<(@[UW][A-Z0-9]+|#C[A-Z0-9]+|!(here|channel|everyone|subteam\^S[A-Z0-9]+|date\^[^>]+)|https?://[^>|]+(\|[^>]+)?)>"
+)
 _ENTITY = re.compile(r"&(amp|lt|gt);")
 
 

@@ -13,7 +13,9 @@ from services.domain.prices import WGMI_BTC
 from services.history import History
 from services.market import Market
 from services.monitor import Monitor
+from services.ports import LineTold
 from services.store import SqlStore
+from services.upkeep import Upkeep
 from services.watchlist import Watchlist
 from tests.fakes.clock import SetClock
 from tests.fakes.vendors import Vendors
@@ -38,6 +40,7 @@ class Floor:
     store: SqlStore
     market: Market
     monitor: Monitor
+    upkeep: Upkeep
     desk: Desk
     nudges: list[datetime] = field(default_factory=list)
 
@@ -59,8 +62,8 @@ class Floor:
         now, entries = self.clock.at, list[Entry]()
         while due := await self.store.due(now):
             for delivery in due:
-                if delivery.entry is not None:
-                    entries.append(delivery.entry)
+                if isinstance(delivery.told, LineTold):
+                    entries.append(delivery.told.entry)
                 await self.store.mark_sent(delivery, f"{delivery.id}", now)
         return entries
 
@@ -82,6 +85,7 @@ async def trading_floor(
     equities: list[EquitySource] = [vendors.yahoo(), *([vendors.nasdaq()] if witnessed else [])]
     cryptos: list[CryptoSource] = [vendors.coinbase(), *([vendors.bitstamp()] if witnessed else [])]
     market = Market(History(equities, cryptos, store, witnessed=witnessed))
+    watchlist = Watchlist(store)
     nudges: list[datetime] = []
     floor = Floor(
         clock=clock,
@@ -91,10 +95,11 @@ async def trading_floor(
         monitor=Monitor(
             store=store,
             market=market,
-            watchlist=Watchlist(store),
+            watchlist=watchlist,
             pair=WGMI_BTC,
             nudge=lambda: nudges.append(clock.at),
         ),
+        upkeep=Upkeep(store=store, market=market, watchlist=watchlist, nudge=lambda: nudges.append(clock.at)),
         desk=Desk(store=store, market=market, clock=clock, nudge=lambda: nudges.append(clock.at)),
         nudges=nudges,
     )

@@ -88,7 +88,8 @@ def test_every_example_is_read_as_its_own_command() -> None:
 def test_the_hint_lists_every_command() -> None:
     assert (
         "[board | rules | rule add RULE | rule edit ID RULE | rule pause ID | rule resume ID | rule remove ID | "
-        "ack [ID] | unack [ID] | snooze [ID] LENGTH | resolve [ID] [REASON] | history | why [ID] | help]"
+        "ack [ID] | unack [ID] | snooze [ID] LENGTH | resolve [ID] [REASON] | history | why [ID] | "
+        "channel [SETTING] | mute LENGTH | digest | help]"
     ) == usage_hint()
 
 

@@ -22,6 +22,7 @@ from services.domain.errors import (
     PriceFileError,
     ReplayError,
     RuleError,
+    SettingError,
     SettingsError,
     SourceError,
     StoreError,
@@ -51,6 +52,7 @@ CASES = [
         "No prices for XXXX/BTC. Try again in a minute, or check the symbols.",
         id="no history",
     ),
+    pytest.param(SettingError("There is no setting “colour”."), "There is no setting “colour”.", id="setting"),
     pytest.param(
         ConflictError("revision 3"),
         "Someone else, or a new price, changed this at the same moment. Nothing was changed; try again.",

@@ -10,7 +10,8 @@ from slack_sdk.web.async_client import AsyncWebClient
 from handlers.delivery import SlackNotifier
 from services.domain.episode import EntryKind
 from services.domain.errors import DeliveryError, MessageGoneError, MessageRefusedError, MessageSealedError
-from tests.fakes.alerts import an_alert, an_entry
+from services.ports import AlertTold, LineTold
+from tests.fakes.alerts import DESK, an_alert, an_entry
 from tests.fakes.slack import TOKEN, Fault, refused
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def notifier(slack: SlackServer, clock: SetClock) -> SlackNotifier:
 
 
 async def test_a_post_carries_its_key_and_unfurls_nothing(notifier: SlackNotifier, slack: SlackServer) -> None:
-    ts = await notifier.post(an_alert(id=12), key="alert-12")
+    ts = await notifier.post(DESK, AlertTold(alert=an_alert(id=12)), key="alert-12")
     (sent,) = slack.said(POST)
     assert "1700000000.000001" == ts
     assert "C1" == sent["channel"]
@@ -36,7 +37,7 @@ async def test_a_post_carries_its_key_and_unfurls_nothing(notifier: SlackNotifie
 
 
 async def test_an_edit_names_the_message_that_it_changes(notifier: SlackNotifier, slack: SlackServer) -> None:
-    await notifier.edit(an_alert(id=12), "1700000000.000042")
+    await notifier.edit(DESK, AlertTold(alert=an_alert(id=12)), "1700000000.000042")
     (sent,) = slack.said(UPDATE)
     assert ["C1", "1700000000.000042"] == [sent["channel"], sent["ts"]]
     assert "WGMI 8.3 pp above bitcoin over 1 day" == sent["blocks"][0]["text"]["text"]
@@ -44,7 +45,8 @@ async def test_an_edit_names_the_message_that_it_changes(notifier: SlackNotifier
 
 async def test_a_reply_stays_in_its_thread(notifier: SlackNotifier, slack: SlackServer) -> None:
     entry = an_entry(kind=EntryKind.ACKNOWLEDGED, by="U2")
-    await notifier.reply(an_alert(id=12), entry, "1700000000.000042", key="entry-3")
+    line = LineTold(alert=an_alert(id=12), entry=entry)
+    await notifier.post(DESK, line, key="entry-3", thread_id="1700000000.000042")
     (sent,) = slack.said(POST)
     assert "1700000000.000042" == sent["thread_ts"]
     assert {"key": "entry-3"} == sent["metadata"]["event_payload"]
@@ -145,7 +147,7 @@ async def test_what_only_a_person_can_mend_says_who_and_how(
 async def test_a_message_whose_edit_window_has_closed_stands(notifier: SlackNotifier, slack: SlackServer) -> None:
     slack.fail(UPDATE, refused("edit_window_closed"))
     with pytest.raises(MessageSealedError, match="edit_window_closed"):
-        await notifier.edit(an_alert(id=12), "1700000000.000042")
+        await notifier.edit(DESK, AlertTold(alert=an_alert(id=12)), "1700000000.000042")
 
 
 @pytest.mark.parametrize(
@@ -206,7 +208,7 @@ async def test_a_message_that_cannot_be_edited_any_more_is_gone(
 ) -> None:
     slack.fail(UPDATE, refused(code))
     with pytest.raises(MessageGoneError, match=code):
-        await notifier.edit(an_alert(id=12), "1700000000.000042")
+        await notifier.edit(DESK, AlertTold(alert=an_alert(id=12)), "1700000000.000042")
 
 
 @pytest.mark.parametrize("code", ["invalid_blocks", "msg_blocks_too_long"])
@@ -214,7 +216,7 @@ async def test_refused_blocks_are_sent_once_more_in_plain_form(
     notifier: SlackNotifier, slack: SlackServer, code: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     slack.fail(POST, refused(code))
-    await notifier.post(an_alert(id=12), key="alert-12")
+    await notifier.post(DESK, AlertTold(alert=an_alert(id=12)), key="alert-12")
     (sent,) = slack.said(POST)
     assert ["section", "actions"] == [block["type"] for block in sent["blocks"]]
     assert sent["text"] == sent["blocks"][0]["text"]["text"]
@@ -245,5 +247,5 @@ async def test_the_clients_own_retries_are_left_as_they_are(slack: SlackServer, 
 
 async def failure(notifier: SlackNotifier) -> DeliveryError:
     with pytest.raises(DeliveryError) as caught:
-        await notifier.post(an_alert(id=12), key="alert-12")
+        await notifier.post(DESK, AlertTold(alert=an_alert(id=12)), key="alert-12")
     return caught.value

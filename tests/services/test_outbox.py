@@ -711,7 +711,7 @@ async def test_a_crash_during_the_call_posts_once_where_the_channel_can_be_read(
     (delivery,) = await dying.store.due(AT)
     await dying.store.mark_attempting(delivery, AT)
     if taken:
-        await dying.outbox.notifier.post(delivery.alert, key=delivery.key)
+        await dying.outbox.notifier.post(delivery.channel, delivery.told, key=delivery.key)
 
     risen = a_post(slack, await SqlStore.open(url))
     sent = await risen.outbox.deliver(AT + LEASE)
@@ -796,8 +796,8 @@ class Unreachable:
             raise StoreError("the database is gone")
         return []
 
-    async def next_due_at(self) -> None:
-        return None
+    async def next_due_at(self, now: datetime) -> None:
+        del now
 
 
 @dataclass(slots=True)
@@ -813,8 +813,8 @@ class Looks:
             self.nudge()
         return []
 
-    async def next_due_at(self) -> None:
-        return None
+    async def next_due_at(self, now: datetime) -> None:
+        del now
 
 
 @dataclass(slots=True)
@@ -829,7 +829,7 @@ class Failing:
         return getattr(self.store, name)
 
     async def mark_attempting(self, delivery: Delivery, at: datetime) -> Delivery | None:
-        if delivery.alert.channel == self.channel:
+        if delivery.channel == self.channel:
             self.failed = True
             raise StoreError("the disk is full")
         return await self.store.mark_attempting(delivery, at)

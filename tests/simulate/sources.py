@@ -138,6 +138,8 @@ class _Source:
 class Vendor(_Source):
     """A source of shares."""
 
+    spacing = timedelta(0)
+
     async def prices(self, symbol: Symbol, since: date) -> EquityPrices:
         """Tell the closes, today's row included, the last trade and a split."""
         wrong = await self._wrong(symbol)

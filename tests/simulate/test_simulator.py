@@ -48,7 +48,7 @@ def forget_what_was_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     async def due(store: SqlStore, now: datetime, limit: int = 100) -> list[Delivery]:
         return [replace(one, attempting=False) for one in await real(store, now, limit)]
 
-    async def mark(store: SqlStore, delivery: Delivery, at: datetime) -> bool:
+    async def mark(store: SqlStore, delivery: Delivery, at: datetime) -> Delivery | None:
         return await marked(store, delivery, at) or await marked(store, replace(delivery, attempting=True), at)
 
     marked = SqlStore.mark_attempting

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from services.ports import Delivery, Store
 
 HOUR = timedelta(hours=1)
-MINE = Tick(pair=WGMI_BTC, boundary=AT, claimed_at=AT)
+MINE = Tick(job=WGMI_BTC, boundary=AT, claimed_at=AT)
 
 
 async def lease(store: Store, at: timedelta) -> Delivery:

@@ -13,16 +13,31 @@ from sqlalchemy import text
 from services.domain.decide import RuleState, Side
 from services.domain.errors import StoreError
 from services.domain.rule import parse_rule
-from services.ports import StateChange
+from services.ports import AlertChange, LineTold, StateChange
 from services.store import SqlStore, migrate, schema_is_current
+from services.store.codec import write_alert, write_entry
 from services.store.engine import Database
 from services.store.schema import MIGRATIONS
 from services.store.tables import metadata
-from tests.fakes.alerts import AT, DESK
+from tests.fakes.alerts import AT, DESK, an_alert, an_entry
 from tests.services.store.conftest import standing
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
+
+    from services.ports import Delivery
+
+# An alert that was delivered, and a line of its thread that waits, as schema 0002 keeps them.
+EARLIER = """
+INSERT INTO alerts (team, channel, pair, subject, side, revision, alert)
+VALUES ('T1', 'C1', 'WGMI/BTC', 'divergence', 'above', 1, :alert);
+INSERT INTO entries (alert_id, entry) VALUES (1, :line);
+INSERT INTO deliveries
+(key, alert_id, entry_id, version, sent_version, message_id, attempts, attempting, next_at, since)
+VALUES ('own', 1, NULL, 1, 1, '1700.1', 0, FALSE, :at, :at), ('line', 1, 1, 1, 0, NULL, 0, FALSE, :at, :at);
+INSERT INTO attempts (delivery_id, version, at, outcome) VALUES (1, 1, :at, 'sent');
+INSERT INTO ticks (pair, boundary, claimed_at, done) VALUES ('WGMI/BTC', :at, :at, TRUE)
+"""
 
 
 def differences(connection: Connection) -> list[object]:
@@ -145,3 +160,43 @@ async def test_a_newer_database_is_refused_and_left_alone(durable_url: str) -> N
     with pytest.raises(StoreError, match="newer than this program"):
         await migrate(durable_url)
     assert not await schema_is_current(durable_url)
+
+
+def upgrade_to(connection: Connection, revision: str) -> None:
+    config = Config(attributes={"connection": connection})
+    config.set_main_option("script_location", str(MIGRATIONS))
+    command.upgrade(config, revision)
+
+
+async def test_alerts_lines_and_attempts_of_an_earlier_schema_are_carried_over(durable_url: str) -> None:
+    alert, line = write_alert(an_alert(id=1)), write_entry(an_entry())
+    database = Database(durable_url)
+    async with database.write() as tx:
+        await tx.run_sync(upgrade_to, "0002")
+        for statement in EARLIER.split(";"):
+            await tx.execute(text(statement), {"at": "2026-11-17 15:40:00+00:00", "alert": alert, "line": line})
+    await database.close()
+
+    await migrate(durable_url)
+
+    assert [] == await compare(durable_url)
+    store = await SqlStore.open(durable_url)
+    (waiting,) = await store.due(AT)
+    assert (DESK, "line", "1700.1") == (waiting.channel, waiting.key, waiting.thread_id)
+    assert isinstance(waiting.told, LineTold)
+    receipt = await store.receipt(DESK, 1)
+    assert [("sent", "1700.1"), (None, None)] == [
+        (one.attempts[0].outcome if one.attempts else None, one.message_id) for one in receipt.postings
+    ]
+    await store.record([], [AlertChange(alert=an_alert(side=Side.BELOW), revision=0)], AT)
+    assert ["line", "alert:2"] == [one.key[:7].rstrip(":") for one in await every(store)]
+    await store.aclose()
+
+
+async def every(store: SqlStore) -> list[Delivery]:
+    """Take all that is due, one after another."""
+    taken = []
+    while due := await store.due(AT):
+        taken += due
+        await store.mark_sent(due[0], "1700.9", AT)
+    return taken

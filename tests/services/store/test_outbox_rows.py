@@ -8,7 +8,7 @@ import pytest
 
 from services.domain.decide import Side
 from services.domain.episode import Channel, EntryKind
-from services.ports import AlertChange, Backlog
+from services.ports import AlertChange, AlertTold, Backlog, LineTold, NoticeTold
 from services.store import SqlStore
 from services.store.outbox import LEASE
 from tests.fakes.alerts import AT, DESK, an_alert, an_entry
@@ -38,6 +38,15 @@ async def amend(store: Store, reason: str, *entries: Entry, at: datetime = AT) -
     await store.record([], [AlertChange(alert=amended, revision=stored.revision, entries=entries)], at)
 
 
+def alert_of(delivery: Delivery) -> Alert:
+    assert not isinstance(delivery.told, NoticeTold)
+    return delivery.told.alert
+
+
+def line_of(delivery: Delivery) -> Entry | None:
+    return delivery.told.entry if isinstance(delivery.told, LineTold) else None
+
+
 async def only(store: Store, at: datetime = AT) -> Delivery:
     (delivery,) = await store.due(at)
     return delivery
@@ -55,9 +64,9 @@ async def test_a_new_alert_is_due_at_once(store: Store) -> None:
 
     delivery = await only(store)
 
-    assert [delivery.alert] == [stored.alert for stored in await store.open_alerts()]
-    assert (None, 1, 0, None, None, 0, False) == (
-        delivery.entry,
+    assert [delivery.told] == [AlertTold(alert=stored.alert) for stored in await store.open_alerts()]
+    assert (DESK, 1, 0, None, None, 0, False) == (
+        delivery.channel,
         delivery.version,
         delivery.sent_version,
         delivery.message_id,
@@ -71,7 +80,7 @@ async def test_nothing_is_due_before_its_time(store: Store) -> None:
     await open_alert(store, at=LATER)
 
     assert [] == await store.due(LATER - MINUTE)
-    assert LATER == await store.next_due_at()
+    assert LATER == await store.next_due_at(AT)
     assert len(await store.due(LATER)) == 1
 
 
@@ -80,7 +89,7 @@ async def test_what_is_delivered_is_due_no_more(store: Store) -> None:
     await send(store)
 
     assert [] == await store.due(LATER)
-    assert await store.next_due_at() is None
+    assert await store.next_due_at(AT) is None
 
 
 async def test_a_change_makes_the_same_message_due_again_with_its_newest_wording(store: Store) -> None:
@@ -90,7 +99,7 @@ async def test_a_change_makes_the_same_message_due_again_with_its_newest_wording
     await amend(store, "worsened", at=LATER)
 
     edit = await only(store, LATER)
-    assert (sent.id, sent.key, "1700.1", "worsened") == (edit.id, edit.key, edit.message_id, edit.alert.reason)
+    assert (sent.id, sent.key, "1700.1", "worsened") == (edit.id, edit.key, edit.message_id, alert_of(edit).reason)
     assert edit.thread_id is None
     assert [] == await store.due(LATER - MINUTE)
 
@@ -102,7 +111,7 @@ async def test_many_changes_before_a_delivery_are_one_message(store: Store) -> N
 
     delivery = await send(store)
 
-    assert "worst" == delivery.alert.reason
+    assert "worst" == alert_of(delivery).reason
     assert [] == await store.due(LATER)
 
 
@@ -117,7 +126,7 @@ async def test_a_change_during_an_attempt_stays_due_after_it(store: Store) -> No
 
     assert ("1700.1", "worsened meanwhile", delivery.version) == (
         edit.message_id,
-        edit.alert.reason,
+        alert_of(edit).reason,
         edit.sent_version,
     )
     assert not edit.attempting
@@ -126,11 +135,11 @@ async def test_a_change_during_an_attempt_stays_due_after_it(store: Store) -> No
 async def test_an_entry_waits_for_its_alerts_own_message(store: Store) -> None:
     await open_alert(store, FIRED)
 
-    assert [None] == [delivery.entry for delivery in await store.due(LATER)]
+    assert [AlertTold] == [type(delivery.told) for delivery in await store.due(LATER)]
     await send(store, "1700.1")
     entry = await only(store)
 
-    assert (FIRED, "1700.1", None, 1) == (entry.entry, entry.thread_id, entry.message_id, entry.version)
+    assert (FIRED, "1700.1", None, 1) == (line_of(entry), entry.thread_id, entry.message_id, entry.version)
 
 
 async def test_a_thread_is_told_in_order(store: Store) -> None:
@@ -138,7 +147,7 @@ async def test_a_thread_is_told_in_order(store: Store) -> None:
     await amend(store, "acknowledged", ACKNOWLEDGED)
     await send(store)
 
-    told = [(await send(store, f"1700.{number}")).entry for number in (2, 3, 4)]
+    told = [line_of(await send(store, f"1700.{number}")) for number in (2, 3, 4)]
 
     assert [FIRED, JOINED, ACKNOWLEDGED] == told
     assert [] == await store.due(LATER)
@@ -150,8 +159,8 @@ async def test_a_line_that_must_be_retried_holds_back_those_after_it(store: Stor
     await store.mark_failed(await only(store), "429", LATER)
 
     assert [] == await store.due(LATER - MINUTE)
-    assert LATER == await store.next_due_at()
-    assert FIRED == (await only(store, LATER)).entry
+    assert LATER == await store.next_due_at(AT)
+    assert FIRED == line_of(await only(store, LATER))
 
 
 async def test_a_dead_line_does_not_hold_back_those_after_it(store: Store) -> None:
@@ -159,7 +168,7 @@ async def test_a_dead_line_does_not_hold_back_those_after_it(store: Store) -> No
     await send(store)
     await store.mark_dead(await only(store), "msg_too_long", AT)
 
-    assert JOINED == (await only(store)).entry
+    assert JOINED == line_of(await only(store))
 
 
 async def test_threads_do_not_hold_back_one_another(store: Store) -> None:
@@ -171,14 +180,14 @@ async def test_threads_do_not_hold_back_one_another(store: Store) -> None:
 
     entry = await only(store)
 
-    assert (JOINED, "1800.1") == (entry.entry, entry.thread_id)
+    assert (JOINED, "1800.1") == (line_of(entry), entry.thread_id)
 
 
 async def test_a_silent_entry_is_not_told(store: Store) -> None:
     await open_alert(store, replace(FIRED, silent=True), JOINED)
     await send(store)
 
-    assert JOINED == (await send(store, "1700.2")).entry
+    assert JOINED == line_of(await send(store, "1700.2"))
     assert [] == await store.due(LATER)
 
 
@@ -199,7 +208,7 @@ async def test_keys_are_not_those_of_another_database(store: Store) -> None:
     mine, theirs = await only(store), await only(other)
     await other.aclose()
 
-    assert mine.alert == theirs.alert
+    assert alert_of(mine) == alert_of(theirs)
     assert mine.key != theirs.key
 
 
@@ -207,8 +216,8 @@ async def test_the_oldest_are_due_first_and_no_more_than_asked_for(store: Store)
     await open_alert(store, at=AT + MINUTE)
     await open_alert(store, alert=an_alert(channel=ELSEWHERE), at=AT)
 
-    assert [ELSEWHERE, DESK] == [delivery.alert.channel for delivery in await store.due(LATER)]
-    assert [ELSEWHERE] == [delivery.alert.channel for delivery in await store.due(LATER, limit=1)]
+    assert [ELSEWHERE, DESK] == [delivery.channel for delivery in await store.due(LATER)]
+    assert [ELSEWHERE] == [delivery.channel for delivery in await store.due(LATER, limit=1)]
 
 
 async def test_of_a_channels_queue_only_the_first_is_due_so_that_it_crowds_out_no_other(store: Store) -> None:
@@ -220,8 +229,12 @@ async def test_of_a_channels_queue_only_the_first_is_due_so_that_it_crowds_out_n
     await store.mark_failed(first[0], "500", LATER + MINUTE)
     then = await store.due(LATER, limit=2)
 
-    assert [(DESK, Side.BELOW), (ELSEWHERE, Side.ABOVE)] == [(one.alert.channel, one.alert.side) for one in first]
-    assert [(DESK, Side.ABOVE), (ELSEWHERE, Side.ABOVE)] == [(one.alert.channel, one.alert.side) for one in then]
+    assert [(DESK, Side.BELOW), (ELSEWHERE, Side.ABOVE)] == [
+        (alert_of(one).channel, alert_of(one).side) for one in first
+    ]
+    assert [(DESK, Side.ABOVE), (ELSEWHERE, Side.ABOVE)] == [
+        (alert_of(one).channel, alert_of(one).side) for one in then
+    ]
 
 
 async def test_a_failure_waits_for_its_retry_and_is_counted(store: Store) -> None:
@@ -232,7 +245,7 @@ async def test_a_failure_waits_for_its_retry_and_is_counted(store: Store) -> Non
         await store.mark_failed(delivery, "429", AT + MINUTE * (number + 1))
 
     assert [] == await store.due(AT + MINUTE)
-    assert AT + 2 * MINUTE == await store.next_due_at()
+    assert AT + 2 * MINUTE == await store.next_due_at(AT)
     retried = await only(store, AT + 2 * MINUTE)
     assert (2, False, None) == (retried.attempts, retried.attempting, retried.message_id)
 
@@ -254,18 +267,18 @@ async def test_a_change_does_not_shorten_the_wait_for_a_retry(store: Store) -> N
 
     assert [] == await store.due(LATER - MINUTE)
     retried = await only(store, LATER)
-    assert ("worsened", 1) == (retried.alert.reason, retried.attempts)
+    assert ("worsened", 1) == (alert_of(retried).reason, retried.attempts)
 
 
 async def test_a_message_that_is_gone_is_posted_anew_before_its_thread_goes_on(store: Store) -> None:
     await open_alert(store)
     await send(store, "1700.1")
     await amend(store, "worsened", JOINED)
-    edit = next(delivery for delivery in await store.due(AT) if delivery.entry is None)
+    edit = next(delivery for delivery in await store.due(AT) if isinstance(delivery.told, AlertTold))
     await store.mark_failed(edit, "message_not_found", AT, gone=True)
 
     anew = await only(store)
-    assert (None, None, 0, edit.key) == (anew.entry, anew.message_id, anew.sent_version, anew.key)
+    assert (None, None, 0, edit.key) == (line_of(anew), anew.message_id, anew.sent_version, anew.key)
     await send(store, "1900.1")
     assert "1900.1" == (await only(store)).thread_id
 
@@ -278,9 +291,9 @@ async def test_a_channel_on_hold_waits_with_all_that_is_undelivered(store: Store
     await store.hold(DESK, LATER)
 
     assert [] == await store.due(LATER - MINUTE)
-    assert LATER == await store.next_due_at()
+    assert LATER == await store.next_due_at(AT)
     held = [await send(store, at=LATER) for _ in range(2)]
-    assert [(FIRED, 0, False), (None, 0, False)] == [(one.entry, one.attempts, one.attempting) for one in held]
+    assert [(FIRED, 0, False), (None, 0, False)] == [(line_of(one), one.attempts, one.attempting) for one in held]
 
 
 async def test_a_hold_does_not_shorten_a_longer_wait(store: Store) -> None:
@@ -289,7 +302,7 @@ async def test_a_hold_does_not_shorten_a_longer_wait(store: Store) -> None:
 
     await store.hold(DESK, AT + MINUTE)
 
-    assert LATER == await store.next_due_at()
+    assert LATER == await store.next_due_at(AT)
 
 
 async def test_a_hold_leaves_other_channels_and_what_is_delivered_alone(store: Store) -> None:
@@ -300,9 +313,9 @@ async def test_a_hold_leaves_other_channels_and_what_is_delivered_alone(store: S
     await store.hold(DESK, LATER)
     await amend(store, "worsened")
 
-    assert [ELSEWHERE] == [delivery.alert.channel for delivery in await store.due(AT)]
+    assert [ELSEWHERE] == [delivery.channel for delivery in await store.due(AT)]
     await send(store, "1800.1")
-    assert [DESK] == [delivery.alert.channel for delivery in await store.due(LATER)]
+    assert [DESK] == [delivery.channel for delivery in await store.due(LATER)]
 
 
 async def test_what_is_recorded_while_its_channel_rests_waits_too(store: Store) -> None:
@@ -311,7 +324,7 @@ async def test_what_is_recorded_while_its_channel_rests_waits_too(store: Store) 
     await open_alert(store)
 
     assert [] == await store.due(LATER - MINUTE)
-    assert LATER == await store.next_due_at()
+    assert LATER == await store.next_due_at(AT)
     assert len(await store.due(LATER)) == 1
 
 
@@ -321,7 +334,7 @@ async def test_a_rest_is_made_longer_and_never_shorter(store: Store) -> None:
     for until in (AT + MINUTE, LATER, AT + 2 * MINUTE):
         await store.hold(DESK, until)
 
-    assert LATER == await store.next_due_at()
+    assert LATER == await store.next_due_at(AT)
 
 
 async def test_a_dead_message_is_not_tried_again(store: Store) -> None:
@@ -331,7 +344,7 @@ async def test_a_dead_message_is_not_tried_again(store: Store) -> None:
     await store.mark_dead(delivery, "channel_not_found", AT)
 
     assert [] == await store.due(LATER)
-    assert await store.next_due_at() is None
+    assert await store.next_due_at(AT) is None
 
 
 async def test_new_wording_revives_a_dead_message(store: Store) -> None:
@@ -343,7 +356,7 @@ async def test_new_wording_revives_a_dead_message(store: Store) -> None:
 
     assert [] == await store.due(LATER - MINUTE)
     revived = await only(store, LATER)
-    assert ("worsened", 0, False) == (revived.alert.reason, revived.attempts, revived.attempting)
+    assert ("worsened", 0, False) == (alert_of(revived).reason, revived.attempts, revived.attempting)
 
 
 async def test_wording_that_changed_during_a_deadly_attempt_is_tried(store: Store) -> None:
@@ -355,7 +368,7 @@ async def test_wording_that_changed_during_a_deadly_attempt_is_tried(store: Stor
     await store.mark_dead(delivery, "msg_too_long", AT)
 
     shorter = await only(store)
-    assert ("shorter", 0) == (shorter.alert.reason, shorter.attempts)
+    assert ("shorter", 0) == (alert_of(shorter).reason, shorter.attempts)
 
 
 async def test_an_attempt_that_a_crash_cut_short_is_found_by_the_next_process_once_its_lease_is_over(
@@ -369,7 +382,7 @@ async def test_an_attempt_that_a_crash_cut_short_is_found_by_the_next_process_on
     risen = await start()
 
     assert [] == await risen.due(AT + LEASE - MINUTE / 60)
-    assert AT + LEASE == await risen.next_due_at()
+    assert AT + LEASE == await risen.next_due_at(AT)
     assert replace(delivery, attempting=True) == await only(risen, AT + LEASE)
 
 
@@ -426,7 +439,7 @@ async def test_a_wording_that_came_during_an_attempt_does_not_wait_for_its_lease
     await amend(store, "worsened")
     await store.mark_sent(first, "1700.1", AT)
 
-    assert AT == await store.next_due_at()
+    assert AT == await store.next_due_at(AT)
 
 
 async def test_a_line_whose_thread_is_gone_has_its_message_looked_at_first(store: Store) -> None:
@@ -436,7 +449,7 @@ async def test_a_line_whose_thread_is_gone_has_its_message_looked_at_first(store
 
     looked_at, line = [await send(store, "1700.1", AT + MINUTE) for _ in range(2)]
 
-    assert (None, "1700.1", FIRED) == (looked_at.entry, looked_at.message_id, line.entry)
+    assert (None, "1700.1", FIRED) == (line_of(looked_at), looked_at.message_id, line_of(line))
 
 
 async def test_the_backlog_counts_what_waits_and_what_is_given_up(store: Store) -> None:
@@ -486,7 +499,7 @@ async def test_a_crash_after_delivery_leaves_nothing_to_do_but_the_thread(start:
 
     entry = await only(await start())
 
-    assert (FIRED, "1700.1", False) == (entry.entry, entry.thread_id, entry.attempting)
+    assert (FIRED, "1700.1", False) == (line_of(entry), entry.thread_id, entry.attempting)
 
 
 @pytest.mark.parametrize("state", ["failed", "dead"])
@@ -503,4 +516,4 @@ async def test_what_became_of_an_attempt_outlives_a_restart(start: Start, state:
     second = await start()
 
     assert [] == await second.due(LATER - MINUTE)
-    assert (LATER if state == "failed" else None) == await second.next_due_at()
+    assert (LATER if state == "failed" else None) == await second.next_due_at(AT)

@@ -13,6 +13,7 @@ from alembic import command
 from alembic.config import Config
 
 from services.domain.decide import Side
+from services.ports import LineTold
 from services.store import SqlStore, schema_is_current
 from services.store.engine import Database
 from services.store.schema import MIGRATIONS
@@ -68,7 +69,7 @@ async def test_two_processes_bring_an_older_database_here_with_all_that_it_holds
     await store.aclose()
     assert ("1d 8pp", Side.ABOVE, AT) == (str(rule.rule), rule.state.firing, rule.state.fired_at)
     assert "8.3pp is past 8pp, held for 5m" == stored.alert.reason
-    assert ("5d joins", "1700.1") == (line.entry and line.entry.reason, line.thread_id)
+    assert ("5d joins", "1700.1") == (isinstance(line.told, LineTold) and line.told.entry.reason, line.thread_id)
     assert [41.2] == closes.prices.tolist()
     assert [] == await compare(durable_url)
 

@@ -10,7 +10,7 @@ from services.domain.decide import Side
 from services.domain.episode import EntryKind
 from services.domain.errors import ConflictError
 from services.domain.rule import parse_rule
-from services.ports import AlertChange, Backlog, LostWatch
+from services.ports import AlertChange, Backlog, LineTold, LostWatch
 from services.store import SqlStore
 from services.store.engine import Database
 from tests.fakes.alerts import AT, DESK, an_alert, an_entry, removal
@@ -87,11 +87,11 @@ async def test_a_message_that_cannot_be_read_is_given_up_and_the_others_are_due(
 ) -> None:
     await run(durable_url, FIRST)
 
-    due = [[delivery.alert.id for delivery in await store.due(AT)] for _ in range(2)]
+    due = [[delivery.told.name for delivery in await store.due(AT)] for _ in range(2)]
 
-    assert [[2], [2]] == due
+    assert [["alert 2"], ["alert 2"]] == due
     assert ["messages [1] cannot be read and are given up; restore their rows from a backup"] == caplog.messages
-    assert AT == await store.next_due_at()
+    assert AT == await store.next_due_at(AT)
     assert Backlog(waiting=3, dead=1, oldest=AT - AT) == await store.backlog(AT)
 
 
@@ -99,10 +99,10 @@ async def test_a_line_that_cannot_be_read_is_left_out_of_its_thread(store: SqlSt
     await run(durable_url, SECOND)
     told = []
     while due := await store.due(AT):
-        told += [(delivery.alert.id, delivery.entry) for delivery in due]
+        told += [(one.told.name, one.told.entry if isinstance(one.told, LineTold) else None) for one in due]
         await store.mark_sent(due[0], f"1700.{len(told)}", AT)
 
-    assert [(1, None), (2, None), (2, LINE)] == told
+    assert [("alert 1", None), ("alert 2", None), ("alert 2", LINE)] == told
 
 
 async def test_a_new_alert_takes_the_place_of_an_open_one_that_cannot_be_read(

@@ -1,0 +1,80 @@
+"""How a channel is set, each setting as it is typed."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, assert_never
+
+from handlers.render import words
+from handlers.render.markup import escape, person, place
+from handlers.render.message import compose, note, section
+from services.domain.episode import Channel
+from services.domain.mention import Mention
+from services.domain.settings import SETTINGS, write_settings
+
+if TYPE_CHECKING:
+    from handlers.render.message import Message
+    from services.channels import ChannelView
+    from services.domain.settings import Addressee
+    from services.ports import SettingChange
+
+_NAMED = re.compile(r"<(@|#|!)[^<>\s]+>")
+_LABEL = re.compile(r"\|[^>]*>")
+MEANINGS = {
+    "mention": "called once by each new alert",
+    "remind": "calls it again, in the thread, while nobody has acknowledged",
+    "escalate": "calls someone else, once, after that time without an acknowledgement",
+    "quiet": "no new message in these hours; a digest follows",
+    "zone": "whose clock the quiet hours follow",
+    "thread": "how much the thread of an alert tells",
+    "broadcast": "lines that tell of worsening appear in the channel too",
+    "daily": "proof at each close that MinerPulse watched",
+}
+
+
+def channel(told: ChannelView, *, just_set: bool = False) -> Message:
+    """Render how a channel is set; `just_set` tells that a person has just changed something, or tried to."""
+    opening = _opening(told, just_set=just_set)
+    written = write_settings(told.settings, _named)
+    lines = [f"• *{line}*: {MEANINGS[setting.word]}" for setting, line in zip(SETTINGS, written, strict=True)]
+    silence, changes = _silence(told), [_change(one) for one in told.changes]
+    how = "Change one with `/minerpulse channel remind 15m`; silence all with `/minerpulse mute 2h`."
+    return compose(
+        [section(opening, silence), section(*lines), note(*changes), note(how)],
+        [opening, silence, *lines, *changes, how],
+    )
+
+
+def _opening(told: ChannelView, *, just_set: bool) -> str:
+    if just_set and told.changes:
+        last = told.changes[0]
+        return f"Set: *{_shown(last.what)}*, by {person(last.by)}, {words.moment_utc(last.at)}."
+    return "How this channel is set:"
+
+
+def _silence(told: ChannelView) -> str:
+    muted = told.settings.muted_while
+    always = f" It is muted while the market is {muted.value}." if muted else ""
+    if told.silence is None:
+        return f"New messages are told here now.{always}"
+    until = words.moment_utc(told.silence.until)
+    return f"Silent until {until}: {told.silence.why}. Posted alerts are still edited; a digest follows.{always}"
+
+
+def _change(one: SettingChange) -> str:
+    return f"{_shown(one.what)}, by {person(one.by)}, {words.moment(one.at)}"
+
+
+def _shown(what: str) -> str:
+    """Show what was typed: names of people and channels as Slack shows them, everything else as text."""
+    return " ".join(_LABEL.sub(">", word) if _NAMED.fullmatch(word) else escape(word) for word in what.split())
+
+
+def _named(who: Addressee) -> str:
+    match who:
+        case Mention():
+            return who.text
+        case Channel():
+            return place(who)
+        case _:
+            assert_never(who)

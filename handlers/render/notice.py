@@ -1,0 +1,125 @@
+"""A notice: what a channel is told that belongs to no alert of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, assert_never
+
+from handlers.render import words
+from handlers.render.daily import daily
+from handlers.render.markup import escape, person, place, reason, simulated
+from handlers.render.message import compose, header, section
+from handlers.render.topic import heading, peak_over, topic
+from services.domain.notice import Daily, Digest, Escalation, Outage
+
+if TYPE_CHECKING:
+    from handlers.render.message import Message
+    from services.domain.episode import Alert, LegStamp
+    from services.domain.notice import Notice
+
+WAITS = "The rules wait: none of them fires or resolves meanwhile, and open alerts stay as they are."
+CHECK = "Whoever runs MinerPulse can look with `minerpulse doctor`; until then, watch these prices elsewhere."
+
+
+def notice(told: Notice) -> Message:
+    """Render a notice as it stands."""
+    content = told.content
+    match content:
+        case Outage():
+            return _outage(content)
+        case Digest():
+            return _digest(content)
+        case Daily():
+            return daily(content)
+        case Escalation():
+            return _escalation(content)
+        case _:
+            assert_never(content)
+
+
+def _outage(told: Outage) -> Message:
+    if told.back_at is not None:
+        lasted = words.duration(told.back_at - told.since)
+        title = f"{told.pair} prices are back after {lasted}"
+        lines = [
+            f"There were none that could be used from {words.moment_utc(told.since)} to {words.hour(told.back_at)}.",
+            f"Why: {reason(told.reason)}.",
+            "The rules watch again. What happened in between was not seen: a breach that had not held begins anew.",
+        ]
+        return _told(simulated(title, when=told.simulated), lines)
+    title = f"No usable {told.pair} prices since {words.moment(told.since)}"
+    return _told(
+        simulated(title, when=told.simulated), [f"Why: {reason(told.reason)}.", _last_known(told), WAITS, CHECK]
+    )
+
+
+def _last_known(told: Outage) -> str:
+    if not told.prices:
+        return "No usable price of it is known at all."
+    return f"Last usable prices: {'; '.join(_known(stamp, told) for stamp in told.prices)}."
+
+
+def _known(stamp: LegStamp, told: Outage) -> str:
+    age = words.duration(max(told.since - stamp.at, told.since - told.since))
+    named = f"{escape(stamp.symbol)} {words.price(stamp.price)} from {escape(stamp.source)}"
+    return f"{named}, {words.moment_utc(stamp.at)}, {age} old when the prices failed"
+
+
+def _digest(told: Digest) -> Message:
+    still = [alert for alert in told.alerts if alert.closed_at is None]
+    ended = [alert for alert in told.alerts if alert.closed_at is not None]
+    lasted = words.duration(told.until - told.since)
+    title = f"While this channel was silent for {lasted}: {_count(len(ended), 'alert')} ended, {len(still)} still open"
+    silent = f"Silent from {words.moment_utc(told.since)} to {words.hour(told.until)}: {reason(told.why)}."
+    lines = [silent, *map(_still, still), *map(_ended, ended), *map(_over, told.outages)]
+    whole = any(alert.simulated for alert in told.alerts)
+    return _told(simulated(title, when=whole), lines)
+
+
+def _still(alert: Alert) -> str:
+    seen = f", acknowledged by {person(alert.acknowledged.by)}" if alert.acknowledged else ""
+    since = words.moment(alert.opened_at)
+    return f"*Still open*: {heading(alert.lead)}, peak {peak_over(alert.lead)}, since {since}{seen} (alert {alert.id})."
+
+
+def _ended(alert: Alert) -> str:
+    closed = alert.closed_at or alert.opened_at
+    lasted = words.duration(closed - alert.opened_at)
+    began, peak = words.moment(alert.opened_at), peak_over(alert.lead)
+    return f"Ended: {topic(alert)}, peak {peak}, from {began} for {lasted} (alert {alert.id})."
+
+
+def _over(outage: Outage) -> str:
+    back = outage.back_at or outage.since
+    return (
+        f"No usable {outage.pair} prices from {words.moment(outage.since)} for {words.duration(back - outage.since)}."
+    )
+
+
+def _escalation(told: Escalation) -> Message:
+    alert = told.alert
+    waited, where = words.duration(told.after), place(alert.channel)
+    if alert.closed_at is not None:
+        lasted = words.duration(alert.closed_at - alert.opened_at)
+        title = f"Resolved after {lasted}: {topic(alert)}, peak {peak_over(alert.lead)}"
+        lines = [f"It came from {where}, where nobody had acknowledged it for {waited}. Nothing is left to do."]
+    elif alert.acknowledged is not None:
+        title = f"Acknowledged: {heading(alert.lead)}"
+        by, at = person(alert.acknowledged.by), words.moment(alert.acknowledged.at)
+        lines = [f"{by} sees to it, {at}. It came from {where}, where nobody had acknowledged it for {waited}."]
+    else:
+        title = f"Nobody sees to it: {heading(alert.lead)}"
+        since = words.moment_utc(alert.opened_at)
+        lines = [
+            f"This alert of {where} is open since {since}, and nobody has acknowledged it for {waited}.",
+            f"Why it fired: {reason(alert.reason)}.",
+            f"Open {where} and press Acknowledge, or type `/minerpulse ack {alert.id}` there.",
+        ]
+    return _told(simulated(title, when=alert.simulated), lines)
+
+
+def _told(title: str, lines: list[str]) -> Message:
+    return compose([header(title), section(*lines)], [title, *lines])
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

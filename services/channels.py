@@ -1,0 +1,111 @@
+"""What people set in a channel, and how it stands there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from services.domain.errors import ConflictError, SettingError
+from services.domain.settings import Typed, read_mute, read_setting
+from services.domain.silence import next_silence_at, silence_at
+from services.ports import SettingChange
+from services.silences import keep_silence
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from services.domain.channel import ChannelSettings
+    from services.domain.episode import Channel
+    from services.domain.settings import Addressee
+    from services.domain.silence import Silence
+    from services.history import History
+    from services.ports import ChannelStore, Clock, StoredChannel
+
+CHANGES_SHOWN = 5
+TRIES = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelView:
+    """A channel's settings with the silence that holds now, and who has set what, newest first."""
+
+    channel: Channel
+    settings: ChannelSettings
+    silence: Silence | None
+    changes: tuple[SettingChange, ...]
+
+
+@dataclass(slots=True)
+class Channels:
+    """The settings of channels; each change is recorded with who made it, or not at all."""
+
+    store: ChannelStore
+    history: History
+    clock: Clock
+    nudge: Callable[[], None]
+
+    async def show(self, channel: Channel) -> ChannelView:
+        """Tell how a channel is set."""
+        now, stored = self.clock.now(), await self.store.channel(channel)
+        return ChannelView(
+            channel=channel,
+            settings=stored.settings,
+            silence=silence_at(stored.settings, now, self.history.sessions(now)),
+            changes=tuple(await self.store.channel_changes(channel, CHANGES_SHOWN)),
+        )
+
+    async def set(self, channel: Channel, text: str, by: str, who: Callable[[str], Addressee | None]) -> ChannelView:
+        """Set what was typed, such as `remind 15m`; `who` reads names. Raises SettingError."""
+        now = self.clock.now()
+
+        def change(settings: ChannelSettings) -> ChannelSettings:
+            _, changed = read_setting(Typed(text=text, who=who, now=now), settings)
+            if changed.escalate_to == channel:
+                raise SettingError("Alerts are told here already; escalate to another channel, or to a person.")
+            return changed
+
+        return await self._change(channel, change, SettingChange(by=by, at=now, what=" ".join(text.split())))
+
+    async def mute(self, channel: Channel, text: str, by: str) -> ChannelView:
+        """Silence a channel as typed, or end that; then what was kept back is released at once.
+
+        Raises SettingError, and MarketShutError where there is no close to wait for.
+        """
+        now = self.clock.now()
+        market = self.history.sessions(now).state(now)
+
+        def change(settings: ChannelSettings) -> ChannelSettings:
+            return read_mute(text, settings, market, now)
+
+        return await self._change(channel, change, SettingChange(by=by, at=now, what=f"mute {' '.join(text.split())}"))
+
+    async def _change(
+        self, channel: Channel, change: Callable[[ChannelSettings], ChannelSettings], done: SettingChange
+    ) -> ChannelView:
+        """Change the settings; where someone else was quicker in between, change what they have left."""
+        for tries_left in reversed(range(TRIES)):
+            stored = await self.store.channel(channel)
+            changed = change(stored.settings)
+            try:
+                if changed != stored.settings:
+                    await self.store.change_channel(self._with(stored, changed, done.at), done)
+                await self._release(channel, done.at)
+                break
+            except ConflictError:
+                if not tries_left:
+                    raise
+        self.nudge()
+        return await self.show(channel)
+
+    def _with(self, stored: StoredChannel, settings: ChannelSettings, now: datetime) -> StoredChannel:
+        """Let a silence begin at once; one that has begun is ended by its release alone."""
+        if stored.is_silent(now):
+            return replace(stored, settings=settings)
+        sessions = self.history.sessions(now)
+        return replace(stored, settings=settings, silent_from=next_silence_at(settings, now, sessions))
+
+    async def _release(self, channel: Channel, now: datetime) -> None:
+        stored = await self.store.channel(channel)
+        if stored.is_silent(now):
+            await keep_silence(self.store, stored, self.history.sessions(now), now)

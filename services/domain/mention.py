@@ -1,0 +1,16 @@
+"""Mentions: whom a message calls."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mention:
+    """A person or a group that can be called; both parts are opaque to the services.
+
+    `text` calls them wherever it is shown, `name` only names them.
+    """
+
+    text: str
+    name: str

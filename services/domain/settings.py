@@ -1,0 +1,221 @@
+"""Settings as people type them: one word says which, the rest what; read here and written in the same form."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from datetime import datetime, time, timedelta
+from typing import TYPE_CHECKING, TypeAlias
+from zoneinfo import ZoneInfo, available_timezones
+
+from services.domain.channel import QuietHours, Thread, While
+from services.domain.errors import SettingError
+from services.domain.mention import Mention
+from services.domain.rule import print_duration
+from services.domain.snooze import end_of, parse_span
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from services.domain.channel import ChannelSettings
+    from services.domain.episode import Channel
+    from services.domain.sessions import MarketState
+
+    Addressee: TypeAlias = Mention | Channel
+
+OFF, ON = "off", "on"
+SHORTEST_REMINDER, SHORTEST_WAIT, LONGEST = timedelta(minutes=5), timedelta(minutes=1), timedelta(days=1)
+WHO = "let Slack complete the name while you type it, or paste its ID"
+_HOURS = re.compile(r"(\d{1,2})(?::(\d\d))?\s*(?:-|–|to)\s*(\d{1,2})(?::(\d\d))?")
+_LAST_HOUR, _LAST_MINUTE = 23, 59
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Typed:
+    """What was typed behind a setting's word; `who` reads a name as the place where it was typed writes it."""
+
+    text: str
+    who: Callable[[str], Addressee | None]
+    now: datetime
+
+    @property
+    def off(self) -> bool:
+        """Whether the setting is to be taken back."""
+        return self.text.lower() == OFF
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """One thing that a channel can set: what is typed, how it is read, and how it is written."""
+
+    word: str
+    takes: str
+    read: Callable[[Typed, ChannelSettings], ChannelSettings]
+    write: Callable[[ChannelSettings, Callable[[Addressee], str]], str]
+
+    @property
+    def form(self) -> str:
+        """What is typed behind /minerpulse channel."""
+        return f"{self.word} {self.takes}"
+
+
+def read_setting(typed: Typed, settings: ChannelSettings) -> tuple[Setting, ChannelSettings]:
+    """Read one setting with its value; give which it is and the settings with it. Raises SettingError."""
+    word, _, rest = typed.text.strip().partition(" ")
+    setting = next((one for one in SETTINGS if one.word == word.lower()), None)
+    if setting is None:
+        words = ", ".join(one.word for one in SETTINGS)
+        raise SettingError(f"There is no setting “{word}”; there are {words}.")
+    if not rest.strip():
+        raise SettingError(f"Say what: {setting.form}.")
+    return setting, setting.read(replace(typed, text=rest.strip()), settings)
+
+
+def write_settings(settings: ChannelSettings, name: Callable[[Addressee], str]) -> tuple[str, ...]:
+    """Write every setting as it is typed; `name` writes people, groups and channels."""
+    return tuple(f"{setting.word} {setting.write(settings, name)}" for setting in SETTINGS)
+
+
+def read_mute(text: str, settings: ChannelSettings, market: MarketState, now: datetime) -> ChannelSettings:
+    """Read for how long a channel is to be silent. Raises SettingError, and MarketShutError without a close ahead."""
+    words = text.lower().split()
+    match words:
+        case ["off"]:
+            return replace(settings, muted_until=None, muted_while=None)
+        case ["while", "shut" | "open" as state]:
+            return replace(settings, muted_while=While(state))
+    span = parse_span(text)
+    if span is None:
+        raise SettingError("Mute for how long? As in 2h, until open, until close, while shut, while open, or off.")
+    return replace(settings, muted_until=end_of(span, market, now))
+
+
+def _read_mention(typed: Typed, settings: ChannelSettings) -> ChannelSettings:
+    if typed.off and settings.remind_every is not None:
+        raise SettingError("Reminders call that mention; type `remind off` first.")
+    if typed.off:
+        return replace(settings, mention=None)
+    who = typed.who(typed.text)
+    if not isinstance(who, Mention):
+        raise SettingError(f"Cannot tell who “{typed.text}” is; {WHO}, or type `mention off`.")
+    return replace(settings, mention=who)
+
+
+def _write_mention(settings: ChannelSettings, name: Callable[[Addressee], str]) -> str:
+    return OFF if settings.mention is None else name(settings.mention)
+
+
+def _read_remind(typed: Typed, settings: ChannelSettings) -> ChannelSettings:
+    if typed.off:
+        return replace(settings, remind_every=None)
+    if settings.mention is None:
+        raise SettingError("Say first whom reminders call: `mention @WHO`.")
+    return replace(settings, remind_every=_length(typed.text, SHORTEST_REMINDER, "remind 15m"))
+
+
+def _write_remind(settings: ChannelSettings, _name: Callable[[Addressee], str]) -> str:
+    return OFF if settings.remind_every is None else print_duration(settings.remind_every)
+
+
+def _read_escalate(typed: Typed, settings: ChannelSettings) -> ChannelSettings:
+    if typed.off:
+        return replace(settings, escalate_after=None, escalate_to=None)
+    after, _, name = typed.text.partition(" ")
+    waits = _length(after, SHORTEST_WAIT, "escalate 30m @WHO")
+    who = typed.who(name.strip())
+    if who is None:
+        raise SettingError(f"Cannot tell who “{name.strip()}” is; {WHO}: a person, a group or a #channel.")
+    return replace(settings, escalate_after=waits, escalate_to=who)
+
+
+def _write_escalate(settings: ChannelSettings, name: Callable[[Addressee], str]) -> str:
+    if settings.escalate_after is None or settings.escalate_to is None:
+        return OFF
+    return f"{print_duration(settings.escalate_after)} {name(settings.escalate_to)}"
+
+
+def _read_quiet(typed: Typed, settings: ChannelSettings) -> ChannelSettings:
+    if typed.off:
+        return replace(settings, quiet=None)
+    found = _HOURS.fullmatch(typed.text)
+    hours = [int(number or 0) for number in found.groups()] if found else []
+    if not found or max(hours[0], hours[2]) > _LAST_HOUR or max(hours[1], hours[3]) > _LAST_MINUTE:
+        raise SettingError(f"Cannot read the hours “{typed.text}”; write them as in 22:00-07:00, or type `quiet off`.")
+    begin, end = time(hours[0], hours[1]), time(hours[2], hours[3])
+    if begin == end:
+        raise SettingError("Quiet hours must end at another time than they begin; to stay silent, mute the channel.")
+    return replace(settings, quiet=QuietHours(begin=begin, end=end))
+
+
+def _write_quiet(settings: ChannelSettings, _name: Callable[[Addressee], str]) -> str:
+    quiet = settings.quiet
+    return OFF if quiet is None else f"{quiet.begin:%H:%M}-{quiet.end:%H:%M}"
+
+
+def _read_zone(typed: Typed, settings: ChannelSettings) -> ChannelSettings:
+    meant = typed.text.replace(" ", "_").lower()
+    zones = [zone for zone in sorted(available_timezones()) if meant in {zone.lower(), zone.lower().rpartition("/")[2]}]
+    if not zones:
+        raise SettingError(f"There is no time zone “{typed.text}”; name it as in Europe/London or America/New_York.")
+    exact = next((zone for zone in zones if zone.lower() == meant), zones[0])
+    return replace(settings, zone=ZoneInfo(exact).key)
+
+
+def _write_zone(settings: ChannelSettings, _name: Callable[[Addressee], str]) -> str:
+    return settings.zone
+
+
+def _read_thread(typed: Typed, settings: ChannelSettings) -> ChannelSettings:
+    word = typed.text.lower()
+    if word not in {thread.value for thread in Thread}:
+        raise SettingError(
+            f"A thread tells `all`, `steps` (what prices did) or `ends` (how it ended), not “{typed.text}”."
+        )
+    return replace(settings, thread=Thread(word))
+
+
+def _write_thread(settings: ChannelSettings, _name: Callable[[Addressee], str]) -> str:
+    return settings.thread.value
+
+
+def _read_broadcast(typed: Typed, settings: ChannelSettings) -> ChannelSettings:
+    return replace(settings, broadcast=_switch("broadcast", typed))
+
+
+def _write_broadcast(settings: ChannelSettings, _name: Callable[[Addressee], str]) -> str:
+    return ON if settings.broadcast else OFF
+
+
+def _read_daily(typed: Typed, settings: ChannelSettings) -> ChannelSettings:
+    return replace(settings, daily_since=(settings.daily_since or typed.now) if _switch("daily", typed) else None)
+
+
+def _write_daily(settings: ChannelSettings, _name: Callable[[Addressee], str]) -> str:
+    return OFF if settings.daily_since is None else ON
+
+
+def _switch(word: str, typed: Typed) -> bool:
+    if typed.text.lower() not in {ON, OFF}:
+        raise SettingError(f"“{word}” is `on` or `off`, not “{typed.text}”.")
+    return not typed.off
+
+
+def _length(text: str, shortest: timedelta, example: str) -> timedelta:
+    span = parse_span(text)
+    length = span if isinstance(span, timedelta) else None
+    if length is None or not shortest <= length <= LONGEST:
+        between = f"from {print_duration(shortest)} to {print_duration(LONGEST)}"
+        raise SettingError(f"Cannot read the time “{text}”; it is {between}, as in `{example}`.")
+    return length
+
+
+SETTINGS = (
+    Setting(word="mention", takes="@WHO | off", read=_read_mention, write=_write_mention),
+    Setting(word="remind", takes="15m | off", read=_read_remind, write=_write_remind),
+    Setting(word="escalate", takes="30m @WHO | 30m #CHANNEL | off", read=_read_escalate, write=_write_escalate),
+    Setting(word="quiet", takes="22:00-07:00 | off", read=_read_quiet, write=_write_quiet),
+    Setting(word="zone", takes="Europe/London", read=_read_zone, write=_write_zone),
+    Setting(word="thread", takes="all | steps | ends", read=_read_thread, write=_write_thread),
+    Setting(word="broadcast", takes="on | off", read=_read_broadcast, write=_write_broadcast),
+    Setting(word="daily", takes="on | off", read=_read_daily, write=_write_daily),
+)

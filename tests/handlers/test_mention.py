@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import pytest
+
+from handlers.mention import read_addressee
+from services.domain.episode import Channel
+from services.domain.mention import Mention
+
+
+@pytest.mark.parametrize(
+    ("text", "text_shown", "name"),
+    [
+        pytest.param("<@U1|miner>", "<@U1>", "@miner", id="a person"),
+        pytest.param("<@W012AB>", "<@W012AB>", "<@W012AB>", id="a person without a name"),
+        pytest.param("U012AB3CD", "<@U012AB3CD>", "<@U012AB3CD>", id="the ID of a person"),
+        pytest.param("<!subteam^S1|@oncall>", "<!subteam^S1>", "@oncall", id="a group"),
+        pytest.param("<!subteam^S1>", "<!subteam^S1>", "<!subteam^S1>", id="a group without a name"),
+        pytest.param("S012AB3CD", "<!subteam^S012AB3CD>", "<!subteam^S012AB3CD>", id="the ID of a group"),
+        pytest.param("<!here|here>", "<!here>", "@here", id="everyone here, escaped"),
+        pytest.param("<!channel>", "<!channel>", "@channel", id="the channel"),
+        pytest.param(" @here ", "<!here>", "@here", id="everyone here, as plain text"),
+    ],
+)
+def test_who_is_called_is_read_as_slack_writes_it(text: str, text_shown: str, name: str) -> None:
+    assert Mention(text=text_shown, name=name) == read_addressee(text, "T1")
+
+
+@pytest.mark.parametrize("text", ["<#C1|general>", "<#C1>", "C1"])
+def test_a_channel_is_read_where_its_id_is_known(text: str) -> None:
+    expected = None if text == "C1" else Channel(team="T1", id="C1")
+
+    assert expected == read_addressee(text, "T1")
+
+
+@pytest.mark.parametrize("text", ["@oncall", "#general", "oncall", "", "<@U1> and more", "<https://example.com>"])
+def test_plain_text_names_nobody_for_sure(text: str) -> None:
+    assert read_addressee(text, "T1") is None
