@@ -13,8 +13,8 @@ from services.domain.mention import Mention  # noqa: TC001 -- as above
 NEW_YORK = "America/New_York"
 MARKS = frozenset({EntryKind.ACKNOWLEDGED, EntryKind.UNACKNOWLEDGED, EntryKind.SNOOZED})
 CALLS = frozenset({EntryKind.REMINDED, EntryKind.ESCALATED})
-ENDS = frozenset({EntryKind.RESOLVED})
-WORSENING = frozenset({EntryKind.JOINED})
+ENDS = frozenset({EntryKind.RESOLVED, EntryKind.RETRACTED})
+WORSENING = frozenset({EntryKind.WORSENED, EntryKind.JOINED})
 
 
 class Thread(Enum):
