@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from handlers.render.message import Message
     from services.domain.notice import Daily, NearestMiss, PairDay, Posted
 
-USABLE = ("ok", "degraded")
 ALL = 100
 
 
@@ -35,10 +34,9 @@ def _title(told: Daily) -> str:
 
 
 def _pair(day: PairDay) -> list[str]:
-    usable = sum(number for verdict, number in day.verdicts if verdict in USABLE)
     verdicts = ", ".join(f"{number:,} {escape(verdict)}" for verdict, number in day.verdicts)
     split = f" ({verdicts})" if verdicts else ""
-    looked = f"{day.pair}: {day.done:,} of {day.expected:,} ticks done, {usable:,} with usable prices{split}."
+    looked = f"{day.pair}: {day.done:,} of {day.expected:,} ticks done, {day.usable:,} with usable prices{split}."
     if day.trouble is not None:
         health = f"Its prices cannot be used now: {reason(day.trouble)}."
     elif day.problems:

@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from services.domain.episode import Alert, Channel, LegStamp  # noqa: TC001 -- as above
 from services.domain.prices import Pair  # noqa: TC001 -- as above
+from services.domain.trust import Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +60,12 @@ class PairDay:
     sources: tuple[str, ...] = ()
     trouble: str | None = None
     problems: tuple[str, ...] = ()
+
+    @property
+    def usable(self) -> int:
+        """How many ticks had prices on which rules could fire and resolve."""
+        usable = {verdict.value for verdict in Verdict if verdict.usable}
+        return sum(count for verdict, count in self.verdicts if verdict in usable)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
