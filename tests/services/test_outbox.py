@@ -925,3 +925,18 @@ def test_waits_double_to_five_minutes_and_are_spread_by_key() -> None:
     assert sorted(waits[:7]) == waits[:7]
     assert max(waits) <= 1.25 * LONGEST_RETRY
     assert backoff("one", 0) != backoff("another", 0)
+
+
+async def test_what_a_person_must_mend_is_told_until_it_is_mended(post: Post) -> None:
+    await post.open_alert()
+    post.slack.fail("chat.postMessage", refused("is_archived"))
+    await post.outbox.deliver(AT)
+    (trouble,) = await post.store.troubles("T1")
+    (posting,) = (await post.store.receipt(DESK, 1)).postings
+
+    await post.outbox.deliver(AT + HOUR)
+
+    assert (DESK, 1, AT, False) == (trouble.channel, trouble.messages, trouble.since, trouble.given_up)
+    assert trouble.problem.startswith("The channel is archived: unarchive it")
+    assert trouble.problem == posting.stuck
+    assert [] == await post.store.troubles()
