@@ -118,6 +118,6 @@ def _outcome(fault: str, lasts_s: float, began: float, told: Ledger) -> Outcome:
         messages=len(roots),
         lines=len(told["posts"]) - len(roots),
         calls=sum(told["calls"].values()),
-        first_s=min(post["at"] for post in roots) - began,
+        first_s=max(0.0, min(post["at"] for post in roots) - began),
         last_s=max(post["at"] for post in roots) - began,
     )
