@@ -12,6 +12,7 @@ MinerPulseError
 ├── NotFoundError       a rule or an alert with that number does not exist here
 ├── MarketShutError     there is no close to wait for; carries the next opening
 ├── ConflictError       what was to be changed has changed meanwhile; read it again
+├── AccessError         Slack grants the app no token
 ├── HistoryClosedError  what was posted in a channel may not be read, so a lost answer cannot be cleared up
 └── DeliveryError       a message was not accepted, and no other of its channel would be
     ├── MessageRefusedError this message is not accepted; others of its channel may be
@@ -119,6 +120,14 @@ class MarketShutError(MinerPulseError):
 
 class ConflictError(MinerPulseError):
     """What was to be changed has changed meanwhile; nothing was written, and it must be read again."""
+
+
+class AccessError(MinerPulseError):
+    """Slack grants the app no token; `refused` tells that it said so, and not just that no answer came."""
+
+    def __init__(self, problem: str, *, refused: bool) -> None:
+        self.refused = refused
+        super().__init__(problem)
 
 
 class HistoryClosedError(MinerPulseError):

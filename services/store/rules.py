@@ -109,7 +109,7 @@ async def move_rules(tx: AsyncConnection, changes: Sequence[StateChange]) -> Non
     moves: dict[tuple[RuleState, RuleState], list[int]] = defaultdict(list)
     for change in changes:
         moves[change.before, change.after].append(change.rule_id)
-    page = await _turn_page(tx) if changes else 0
+    page = await turn_page(tx) if changes else 0
     for (before, after), ids in moves.items():
         for start in range(0, len(ids), CHUNK):
             await _change(tx, ids[start : start + CHUNK], before, {**write_state(after), "revision": page})
@@ -117,7 +117,7 @@ async def move_rules(tx: AsyncConnection, changes: Sequence[StateChange]) -> Non
 
 async def remove_rules(tx: AsyncConnection, watches: Sequence[Watch | LostWatch], at: datetime) -> None:
     """Remove rules as they were read, but not from the alerts that mention them. Raises ConflictError as above."""
-    page = await _turn_page(tx) if watches else 0
+    page = await turn_page(tx) if watches else 0
     for watch in watches:
         before = watch.state if isinstance(watch, Watch) else None
         await _change(tx, [watch.id], before, {"removed_at": at, "revision": page})
@@ -135,7 +135,7 @@ async def _change(tx: AsyncConnection, ids: Sequence[int], before: RuleState | N
 
 
 async def _add(tx: AsyncConnection, channel: Channel, texts: Sequence[str], by: str, at: datetime) -> None:
-    page = await _turn_page(tx)
+    page = await turn_page(tx)
     same = {"team": channel.team, "channel": channel.id, "created_by": by, "created_at": at, "revision": page}
     new = insert(tx, tables.rules)
     unless = new.on_conflict_do_nothing(index_elements=["team", "channel", "rule"], index_where=tables.STANDING)
@@ -157,7 +157,7 @@ def _standing(*conditions: ColumnElement[bool]) -> Select[Any]:
     return select(tables.rules).where(tables.STANDING, *conditions).order_by(tables.rules.c.id)
 
 
-async def _turn_page(tx: AsyncConnection) -> int:
+async def turn_page(tx: AsyncConnection) -> int:
     """Move the rulebook on by one; whoever changes rules waits here for the others, so that pages come in order."""
     revision = tables.rulebook.c.revision
     turned = await tx.execute(update(tables.rulebook).values({revision: revision + 1}).returning(revision))

@@ -9,6 +9,9 @@ alerts, entries         episodes as their messages tell them, and their timeline
 deliveries, attempts    what Slack must be made to show, and every try to do so
 rests                   until when a channel is to be left alone
 ticks                   which ticks have been claimed, and whether they were done
+installations           where the app is installed, with its sealed tokens
+org_teams               which workspaces an organization has that installed it as a whole
+oauth_states            who is on the way to install it
 """
 
 from __future__ import annotations
@@ -214,4 +217,34 @@ ticks = Table(
     Column("boundary", Instant, primary_key=True),
     Column("claimed_at", Instant, nullable=False),
     Column("done", Boolean, nullable=False),
+)
+
+installations = Table(
+    "installations",
+    metadata,
+    Column("home", String, primary_key=True),  # a workspace, or the organization itself
+    Column("enterprise", String),
+    Column("name", String, nullable=False),
+    Column("bot_token", Text, nullable=False),  # sealed
+    Column("bot_user", String, nullable=False),
+    Column("scopes", String, nullable=False),
+    Column("installed_by", String, nullable=False),
+    Column("installed_at", Instant, nullable=False),
+    Column("refresh_token", Text),  # sealed
+    Column("expires_at", Instant),
+    Column("rotating_until", Instant),  # until when the renewal is one process's own
+)
+
+org_teams = Table(
+    "org_teams",
+    metadata,
+    Column("team", String, primary_key=True),
+    Column("enterprise", String, nullable=False, index=True),
+)
+
+oauth_states = Table(
+    "oauth_states",
+    metadata,
+    Column("state", String, primary_key=True),  # its SHA-256
+    Column("until", Instant, nullable=False),
 )
