@@ -168,6 +168,7 @@ class LostWatch:
     """A rule that stands in its channel but whose row cannot be read; `rule` is what the row says."""
 
     id: int
+    channel: Channel
     rule: str
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select, update
 
+from services.domain.episode import Channel
 from services.domain.errors import ConflictError, NotFoundError, RuleError
 from services.ports import LostWatch, Rulebook, Watch
 from services.store import tables
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from services.domain.decide import RuleState
-    from services.domain.episode import Channel
     from services.domain.rule import Rule
     from services.ports import StateChange
     from services.store.engine import Database
@@ -120,15 +120,21 @@ async def remove_rules(tx: AsyncConnection, watches: Sequence[Watch | LostWatch]
     page = await turn_page(tx) if watches else 0
     for watch in watches:
         before = watch.state if isinstance(watch, Watch) else None
-        await _change(tx, [watch.id], before, {"removed_at": at, "revision": page})
+        await _change(tx, [watch.id], before, {"removed_at": at, "revision": page}, *_of(watch.channel))
 
 
-async def _change(tx: AsyncConnection, ids: Sequence[int], before: RuleState | None, values: dict[str, Any]) -> None:
+async def _change(
+    tx: AsyncConnection,
+    ids: Sequence[int],
+    before: RuleState | None,
+    values: dict[str, Any],
+    *conditions: ColumnElement[bool],
+) -> None:
     """Change rules that are in the state `before`; one that cannot be read has none, and no tick moves it."""
     columns = tables.rules.c
     unchanged = [columns[name] == value for name, value in write_state(before).items()] if before else []
     changed = await tx.execute(
-        update(tables.rules).where(columns.id.in_(ids), tables.STANDING, *unchanged).values(values)
+        update(tables.rules).where(columns.id.in_(ids), tables.STANDING, *unchanged, *conditions).values(values)
     )
     if changed.rowcount != len(ids):
         raise ConflictError("A rule has changed since it was read; read the rules again.")
@@ -150,7 +156,7 @@ def _read(row: Row[Any]) -> Watch | LostWatch:
     try:
         return read_watch(row)
     except (RuleError, ValueError):
-        return LostWatch(id=row.id, rule=row.rule)
+        return LostWatch(id=row.id, channel=Channel(team=row.team, id=row.channel), rule=row.rule)
 
 
 def _standing(*conditions: ColumnElement[bool]) -> Select[Any]:

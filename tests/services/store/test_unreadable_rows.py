@@ -78,7 +78,7 @@ async def test_a_rule_that_cannot_be_read_can_be_removed(store: SqlStore, durabl
     await store.record([], [], AT, removed=[lost])
     news = await store.rulebook(since)
 
-    assert LostWatch(id=1, rule="1d 8 furlongs") == lost
+    assert LostWatch(id=1, channel=DESK, rule="1d 8 furlongs") == lost
     assert (frozenset({1}), frozenset()) == (news.removed, news.unreadable)
 
 
