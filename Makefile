@@ -4,10 +4,10 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check types cover bench picture setup lock clean
+.PHONY: help run test check types validate-live cover bench picture setup lock clean
 
 help: ## list these commands
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(VENV)/.run ## connect to Slack where tokens are set, else rehearse a simulated market here
 	@$(BIN)/minerpulse run
@@ -29,6 +29,9 @@ types: $(VENV)/.dev ## hold messages and calls against Slack's own types; needs 
 	@npm install --prefix tests/types --no-package-lock --no-audit --no-fund --silent
 	@$(BIN)/python -m tests.types
 	@tests/types/node_modules/.bin/tsc -p tests/types
+
+validate-live: $(VENV)/.dev ## ask Slack itself about every golden message; needs the network
+	@$(BIN)/python -m tests.types.live
 
 cover: $(VENV)/.dev ## run the tests with the coverage of everything
 	@$(BIN)/pytest -q -n auto --cov --cov-report=
