@@ -124,7 +124,7 @@ async def build(
         bolt = build_bolt(client, _secret(settings.slack_signing_secret), installing.tokens if installing else None)
         errands = handlers.register(bolt, desk, clock)
         if installing:
-            register_leaving(bolt, installing.leave)
+            register_leaving(bolt, installing)
         stack.push_async_callback(errands.drain)
         yield App(
             settings=settings,

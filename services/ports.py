@@ -462,6 +462,10 @@ class InstallationStore(Protocol):
         """
         ...
 
+    async def expel(self, teams: Sequence[str], at: datetime) -> list[str]:
+        """Forget workspaces that their organization lets the app into no more, with all their data; give which."""
+        ...
+
     async def begin(self, state: str, at: datetime, until: datetime) -> None:
         """Note that somebody is on the way to install the app, and forget those who have not arrived."""
         ...

@@ -60,6 +60,10 @@ class Tokens:
         for asked in [asked for asked, (_, known) in self._known.items() if known.home == home]:
             del self._known[asked]
 
+    def forget_all(self) -> None:
+        """Forget everything, as it is not told whose home has changed."""
+        self._known.clear()
+
     def __len__(self) -> int:
         return len(self._known)
 

@@ -37,7 +37,19 @@ class Installing:
         left = await self.store.leave(team, enterprise, at)
         for home in (team, enterprise):
             self.tokens.forget(home or "")
-        log.info("the app was taken out; all data is deleted of %s", ", ".join(left) or "nobody, as it is back")
+        _tell(left)
+
+    async def expel(self, teams: Sequence[str], at: datetime) -> None:
+        """Forget workspaces that their organization lets the app into no more since `at`."""
+        _tell(await self.store.expel(teams, at))
+        self.tokens.forget_all()
+
+
+def _tell(left: Sequence[str]) -> None:
+    log.info(
+        "the app was taken out; all data is deleted of %s",
+        ", ".join(left) or "nobody, as it is back or never was there",
+    )
 
 
 def build_installing(

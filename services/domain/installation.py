@@ -12,7 +12,7 @@ ROTATED_BEFORE = timedelta(minutes=120)  # of the twelve hours that a token last
 class Installation:
     """The app in one workspace, or in all workspaces of an organization.
 
-    `home` is the workspace's id, or the organization's own where it is `org_wide`. A token that does not expire has
+    `home` is the workspace's id, or that of the `enterprise` where it holds for all. A token that does not expire has
     neither `refresh_token` nor `expires_at`.
     """
 
@@ -26,8 +26,3 @@ class Installation:
     installed_at: datetime
     refresh_token: str | None = field(default=None, repr=False)
     expires_at: datetime | None = None
-
-    @property
-    def org_wide(self) -> bool:
-        """Whether it holds for every workspace of its organization."""
-        return self.home == self.enterprise

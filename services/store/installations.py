@@ -14,9 +14,10 @@ from services.store.part import Part, insert, insert_row, upsert
 from services.store.purge import purge
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
-    from sqlalchemy import Row
+    from sqlalchemy import ColumnElement, Row
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from services.store.engine import Database
@@ -81,13 +82,16 @@ class Installations(Part):
             home = min(await tx.scalars(ended), key=lambda home: home != team, default=None)
             if home is None:
                 return []
-            members = list(await tx.scalars(select(_org_teams.team).where(_org_teams.enterprise == home)))
             await tx.execute(delete(tables.installations).where(_columns.home == home))
-            await tx.execute(delete(tables.org_teams).where(_org_teams.enterprise == home))
-            left = [*members] if home == enterprise else [home]
-            for one in left:
-                await purge(tx, one, at)
-        return left
+            if home != enterprise:
+                await purge(tx, home, at)
+                return [home]
+            return await _expel(tx, _org_teams.enterprise == home, at)
+
+    async def expel(self, teams: Sequence[str], at: datetime) -> list[str]:
+        """Forget workspaces that their organization lets the app into no more, with all their data; give which."""
+        async with self._database.write() as tx:
+            return await _expel(tx, _org_teams.team.in_(teams), at)
 
     async def begin(self, state: str, at: datetime, until: datetime) -> None:
         """Note that somebody is on the way to install the app, and forget those who have not arrived."""
@@ -150,6 +154,16 @@ class Installations(Part):
 async def _add_member(tx: AsyncConnection, team: str, enterprise: str) -> None:
     new = insert(tx, tables.org_teams).values(team=team, enterprise=enterprise)
     await tx.execute(new.on_conflict_do_update(index_elements=["team"], set_={"enterprise": enterprise}))
+
+
+async def _expel(tx: AsyncConnection, which: ColumnElement[bool], at: datetime) -> list[str]:
+    """Purge workspaces that were let in by their organizations; those with an installation of their own stay."""
+    members = set(await tx.scalars(select(_org_teams.team).where(which)))
+    members -= set(await tx.scalars(select(_columns.home).where(_columns.home.in_(members))))
+    await tx.execute(delete(tables.org_teams).where(which))
+    for team in members:
+        await purge(tx, team, at)
+    return sorted(members)
 
 
 def _digest(state: str) -> str:

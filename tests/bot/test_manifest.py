@@ -18,7 +18,7 @@ from tests.bot.conftest import ROOT
 from tests.fakes.slack import SECRET, TOKEN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from tests.bot.conftest import Ran
@@ -76,7 +76,7 @@ def test_it_asks_for_no_more_than_it_needs(minerpulse: Callable[..., Ran]) -> No
 
 
 MANY = ("--url", "https://desk.example.com", "--distributed")
-LISTENED_TO = {"app_uninstalled", "tokens_revoked"}
+LISTENED_TO = {"app_uninstalled", "team_access_revoked", "tokens_revoked"}
 
 
 def test_many_workspaces_find_their_way_back_and_are_heard_when_they_leave(minerpulse: Callable[..., Ran]) -> None:
@@ -100,12 +100,17 @@ def test_one_workspace_is_sent_no_events(minerpulse: Callable[..., Ran]) -> None
 def test_each_event_that_is_asked_for_has_a_listener() -> None:
     """Slack's schema takes any name of an event, and the app would wait for a misspelt one for ever."""
     bolt = build_bolt(AsyncWebClient(token=TOKEN), SECRET)
-    register_leaving(bolt, nobody_leaves)
+    register_leaving(bolt, Nobody())
     assert set(EVENTS) == LISTENED_TO
     assert len(bolt._async_listeners) == len(EVENTS)  # noqa: SLF001 -- Bolt tells it nowhere else
 
 
-async def nobody_leaves(_team: str | None, _enterprise: str | None, _at: datetime) -> None: ...
+class Nobody:
+    """A doorkeeper before whom nobody comes."""
+
+    async def leave(self, team: str | None, enterprise: str | None, at: datetime) -> None: ...
+
+    async def expel(self, teams: Sequence[str], at: datetime) -> None: ...
 
 
 @pytest.mark.parametrize(

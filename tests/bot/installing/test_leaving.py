@@ -57,6 +57,18 @@ async def test_the_end_of_an_installation_is_the_end_of_its_data(
     assert 200 == await office.tells("app_uninstalled")  # the second event of the same end
 
 
+async def test_an_organization_can_take_the_app_out_of_one_workspace(office: Office) -> None:
+    await office.install(team=None, enterprise={"id": "E1", "name": "Holding"}, is_enterprise_install=True)
+    for channel in (HERE, AWAY):
+        await office.types("help", team=channel.team, enterprise_id="E1")
+        await office.app.store.add_rules(channel, [parse_rule("1d 8pp")], "U1", office.clock.at)
+
+    status = await office.tells("team_access_revoked", team=None, enterprise="E1", team_ids=["T1"])
+
+    assert 200 == status
+    assert ((False, 0, 0), (True, 1, 0)) == (await left(office, HERE), await left(office, AWAY))
+
+
 async def test_a_persons_own_token_is_no_end(office: Office) -> None:
     await furnish(office, HERE)
 

@@ -178,6 +178,17 @@ async def test_an_organization_that_uninstalls_takes_all_its_workspaces_along(st
     assert ([], None) == (await store.open_alerts(), await installations.find("T1", "E1"))
 
 
+async def test_a_workspace_with_an_installation_of_its_own_outlives_its_organizations(store: SqlStore) -> None:
+    installations = store.installations([KEY])
+    await installations.save(ORG)
+    for team in ("T1", "T2"):
+        await installations.find(team, "E1")
+    await installations.save(replace(ACME, enterprise="E1"))
+
+    assert ["T2"] == await installations.leave(None, "E1", AT + HOUR)
+    assert await installations.find("T1", "E1") is not None
+
+
 @pytest.mark.parametrize(
     ("installed_after", "left"),
     [pytest.param(timedelta(0), ["T1"], id="at once"), pytest.param(HOUR, [], id="anew since")],
