@@ -57,17 +57,27 @@ class SlackApp(AsyncApp):
             if event and not self._seen.first(event, time.monotonic()):
                 log.info("an event came again, and is left alone")
                 return BoltResponse(status=HTTPStatus.OK)
-            if not await self._is_installed(req):
-                return _not_installed(req)
-            answer = await super().async_dispatch(req)
-            if event and answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            try:
+                answer = await self._answered(req)
+            except BaseException:
+                self._seen.forget(event)
+                raise
+            if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
                 self._seen.forget(event)
             return BoltResponse(status=HTTPStatus.OK) if event and answer.status == HTTPStatus.NOT_FOUND else answer
 
+    async def _answered(self, req: AsyncBoltRequest) -> BoltResponse:
+        return await super().async_dispatch(req) if await self._is_installed(req) else _not_installed(req)
+
     async def _is_installed(self, req: AsyncBoltRequest) -> bool:
-        """Tell whether the app is in the workspace that a request comes from; one workspace alone asks nobody."""
-        context = req.context
-        return self._tokens is None or await self._tokens.of(context.team_id, context.enterprise_id) is not None
+        """Tell whether the app is in the workspace that a request comes from; one workspace alone asks nobody.
+
+        What comes from no workspace is Slack's look at the address, which Bolt answers.
+        """
+        team, enterprise = req.context.team_id, req.context.enterprise_id
+        if self._tokens is None or not (team or enterprise):
+            return True
+        return await self._tokens.of(team, enterprise) is not None
 
 
 def _not_installed(req: AsyncBoltRequest) -> BoltResponse:

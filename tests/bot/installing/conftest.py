@@ -70,9 +70,15 @@ class Office:
         """Let Slack tell an event; the status that it gets."""
         told_at = int((at or self.clock.at).timestamp())
         enterprise = {"enterprise_id": more.pop("enterprise")} if "enterprise" in more else {}
-        document = {"type": "event_callback", "team_id": team, "event_id": f"Ev{time.monotonic_ns()}", **enterprise}
-        body = json.dumps({**document, "event_time": told_at, "event": {"type": kind, **more}})
+        event_id = more.pop("event_id", f"Ev{time.monotonic_ns()}")
+        document = {"type": "event_callback", "team_id": team, "event_id": event_id, **enterprise}
+        told = {"event_time": told_at, "event": {"type": kind, **more}, "no_two_are_the_same": time.monotonic_ns()}
+        body = json.dumps({**document, **told})
         return (await self._sends(body, "application/json")).status_code
+
+    async def looks(self) -> httpx.Response:
+        """Let Slack look whether the address of events is ours."""
+        return await self._sends(json.dumps({"type": "url_verification", "challenge": "3eZb"}), "application/json")
 
     async def _sends(self, body: str, content_type: str) -> httpx.Response:
         stamp = str(int(time.time()))

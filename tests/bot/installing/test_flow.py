@@ -40,6 +40,10 @@ async def test_who_comes_back_has_the_app_and_its_first_command_is_answered(offi
     assert "/minerpulse rule add" in after.json()["text"]
 
 
+async def test_slacks_look_at_the_address_of_events_is_answered(office: Office) -> None:
+    assert {"challenge": "3eZb"} == (await office.looks()).json()
+
+
 @pytest.mark.parametrize(
     ("cookie", "late", "expected"),
     [

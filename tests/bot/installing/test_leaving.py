@@ -87,18 +87,19 @@ async def test_an_end_that_slack_tells_late_spares_what_was_installed_since(offi
     assert (True, 1, 1) == await left(office, HERE)
 
 
-async def test_where_deleting_fails_slack_is_to_tell_of_the_end_again(
-    office: Office, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("broken", ["leave", "find"])
+async def test_where_the_database_fails_slack_tells_of_the_end_again(
+    office: Office, monkeypatch: pytest.MonkeyPatch, broken: str
 ) -> None:
     await furnish(office, HERE)
 
     async def fail(*_arguments: object) -> list[str]:
         raise StoreError("the database is away")
 
-    with monkeypatch.context() as broken:
-        broken.setattr(type(office.installing.store), "leave", fail)
-        status = await office.tells("app_uninstalled")
-    again = await office.tells("app_uninstalled")
+    with monkeypatch.context() as away:
+        away.setattr(type(office.installing.store), broken, fail)
+        status = await office.tells("app_uninstalled", event_id="Ev1")
+    again = await office.tells("app_uninstalled", event_id="Ev1")
 
     assert (500, 200) == (status, again)
     assert (False, 0, 0) == await left(office, HERE)
