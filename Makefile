@@ -4,10 +4,10 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check cover bench chaos simulate picture setup lock clean
+.PHONY: help run test check types validate-live cover bench chaos simulate picture setup lock clean
 
 help: ## list these commands
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(VENV)/.run ## connect to Slack where tokens are set, else rehearse a simulated market here
 	@$(BIN)/minerpulse run
@@ -23,6 +23,15 @@ check: $(VENV)/.dev ## lint, types, layers, dependencies and the coverage of ser
 	@$(BIN)/deptry .
 	@$(BIN)/pytest -q -n auto tests/services/domain --cov=services/domain --cov-report=
 	@$(BIN)/coverage report --skip-covered --fail-under=100
+
+types: $(VENV)/.dev ## hold messages and calls against Slack's own types; needs Node
+	@command -v npm > /dev/null || { echo "This needs Node: install it, and run again."; exit 1; }
+	@npm install --prefix tests/types --no-package-lock --no-audit --no-fund --silent
+	@$(BIN)/python -m tests.types
+	@tests/types/node_modules/.bin/tsc -p tests/types
+
+validate-live: $(VENV)/.dev ## ask Slack itself about every golden message; needs the network
+	@$(BIN)/python -m tests.types.live
 
 cover: $(VENV)/.dev ## run the tests with the coverage of everything
 	@$(BIN)/pytest -q -n auto --cov --cov-report=
@@ -55,7 +64,7 @@ lock: $(VENV)/.dev ## renew the pinned requirements from pyproject.toml
 		--python-version 3.11 --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt
 
 clean: ## remove .venv and every cache
-	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage dist
+	@rm -rf $(VENV) tests/types/node_modules tests/types/build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage dist
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

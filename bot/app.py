@@ -20,11 +20,15 @@ import handlers
 from bot.clock import SystemClock
 from bot.front.gate import Gate
 from bot.health import BEAT_WITHIN_S, Health, Heartbeat
+from bot.installing.wired import build_installing
+from bot.manifest import LOOK_UP_SCOPES, SCOPES
 from bot.scheduler import Ticker, schedule
 from bot.server import Server
 from bot.slack import build_bolt
 from bot.web import build_web
+from handlers.by_team import NotifierByTeam
 from handlers.delivery import SlackNotifier
+from handlers.leaving import register_leaving
 from handlers.refusals import translated
 from services.desk import Desk
 from services.domain.errors import DeliveryError, SettingsError
@@ -46,12 +50,14 @@ if TYPE_CHECKING:
     from slack_bolt.async_app import AsyncApp
     from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
+    from bot.installing.wired import Installing
     from bot.settings import Settings
     from handlers.errands import Errands
     from services.ports import Clock, CryptoSource, EquitySource, NetworkSource
 
 SLACK_TIMEOUT_S = 10
 POLL_EVERY = timedelta(seconds=1)  # by a worker: people's acts are recorded by other processes
+ROTATE_EVERY = timedelta(minutes=1)
 PING_EVERY_S = 3  # a socket that is dead without a word is noticed within four of these
 ENDED_WITHIN_S = 22  # longer than the two calls to Slack that one attempt can take
 log = logging.getLogger(__name__)
@@ -74,6 +80,7 @@ class App:
     client: AsyncWebClient
     bolt: AsyncApp
     errands: Errands
+    installing: Installing | None  # None where one workspace has given its token
 
 
 @asynccontextmanager
@@ -104,7 +111,9 @@ async def build(
         )
         market = Market(history=history)
         mining = Mining(_networks(settings, vendors, clock))
-        outbox = Outbox(store=store, notifier=SlackNotifier(client, clock), clock=clock)
+        installing = _installing(settings, store, client, clock)
+        notifier = NotifierByTeam(installing.clients, clock) if installing else SlackNotifier(client, clock)
+        outbox = Outbox(store=store, notifier=notifier, clock=clock)
         desk = Desk(
             store=store, market=market, clock=clock, nudge=outbox.nudge, pair=settings.pair, every=settings.tick_every
         )
@@ -118,8 +127,10 @@ async def build(
             every=settings.tick_every,
         )
         upkeep = Upkeep(store=store, market=market, watchlist=watchlist, nudge=outbox.nudge)
-        bolt = build_bolt(client, _secret(settings.slack_signing_secret))
+        bolt = build_bolt(client, _secret(settings.slack_signing_secret), installing.tokens if installing else None)
         errands = handlers.register(bolt, desk, clock)
+        if installing:
+            register_leaving(bolt, installing)
         stack.push_async_callback(errands.drain)
         yield App(
             settings=settings,
@@ -135,6 +146,7 @@ async def build(
             client=client,
             bolt=bolt,
             errands=errands,
+            installing=installing,
         )
 
 
@@ -167,11 +179,14 @@ async def _run(app: App, role: Role, listening: socket.socket) -> None:
         health = Health(ticker, app.store, app.client, heartbeat if works else None, ticks=works)
         delivery = asyncio.create_task(app.outbox.run() if works else asyncio.sleep(0), name="the delivery")
         cancel_ticks = schedule(health.work, app.clock, app.settings.tick_every)
+        cancel_rotation = _schedule_rotation(app) if works else None
         try:
             await _take_requests(app, role, health, listening)
         finally:
             log.info("stopping: what has begun is finished first")
             app.outbox.stop()
+            if cancel_rotation is not None:
+                cancel_rotation()
             await asyncio.gather(_end_clockwork(ticker, cancel_ticks, delivery), app.errands.drain())
 
 
@@ -198,7 +213,8 @@ async def _heartbeat(settings: Settings) -> AsyncIterator[Heartbeat | None]:
 async def _take_requests(app: App, role: Role, health: Health, listening: socket.socket) -> None:
     """Serve HTTP until a signal; in Socket Mode Slack's requests come over the socket, and HTTP tells the health."""
     settings = app.settings
-    server = Server(build_web(_gate(app, role), health.report))
+    installing = app.installing.flow.routes() if app.installing and role is not Role.WORKER else []
+    server = Server(build_web(_gate(app, role), health.report, installing))
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, server.stop)
     async with AsyncExitStack() as stack:
@@ -245,6 +261,8 @@ async def connected(app: App) -> AsyncIterator[None]:
 
 async def _greet(app: App) -> None:
     """Show Slack the tokens. One that is refused ends the start; a Slack that cannot be reached does not."""
+    if app.installing is not None:  # tokens come as workspaces install the app
+        return
     known = await _accepted("SLACK_BOT_TOKEN", app.client.auth_test())
     if known is not None:
         log.info("connected to %s as %s", known["team"], known["user"])
@@ -276,6 +294,20 @@ async def _slack_client(settings: Settings) -> AsyncIterator[AsyncWebClient]:
             timeout=SLACK_TIMEOUT_S,
             retry_handlers=[],
         )
+
+
+def _installing(settings: Settings, store: SqlStore, client: AsyncWebClient, clock: Clock) -> Installing | None:
+    if settings.slack_client_id is None:
+        return None
+    keys = [key.get_secret_value() for key in settings.token_keys]
+    credentials = settings.slack_client_id, _secret(settings.slack_client_secret)
+    scopes = [*SCOPES, *LOOK_UP_SCOPES]
+    return build_installing(store.installations(keys), client, clock, credentials=credentials, scopes=scopes)
+
+
+def _schedule_rotation(app: App) -> Callable[[], None] | None:
+    """Look each minute for tokens that are about to expire."""
+    return schedule(app.installing.rotation.work, app.clock, ROTATE_EVERY) if app.installing else None
 
 
 def _equities(settings: Settings, vendors: HttpClient, clock: Clock) -> list[EquitySource]:

@@ -24,6 +24,7 @@ COMMANDS = {
     "why": "Tell what an alert rests on and how its messages went.",
     "doctor": "Check settings, database, sources, Slack and clock.",
     "migrate": "Bring the database up to this version's schema.",
+    "keys": "Draw a key that seals tokens, or seal them anew.",
     "manifest": "Print the manifest to create the Slack app from.",
 }
 INTERRUPTED = 130

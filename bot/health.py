@@ -74,6 +74,7 @@ class Heartbeat:
 class Health:
     """Asks in each round whether Slack takes the token; ticks, prices and the database are looked at when asked.
 
+    Where each workspace has a token of its own, Slack is asked without one.
     Where another process ticks, `ticks` is False, and neither ticks nor prices are told of here.
     """
 
@@ -120,7 +121,7 @@ class Health:
     async def _ask_slack(self) -> str | None:
         try:
             with translated():
-                await self.client.auth_test()
+                await (self.client.auth_test() if self.client.token else self.client.api_test())
         except DeliveryError as error:
             if error.retry_after is None:  # to be asked to wait is an answer too
                 return _sentence(error)

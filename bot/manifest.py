@@ -1,25 +1,41 @@
-"""The manifest that the Slack app is created from."""
+"""The manifest that the Slack app is created from: for one workspace, or for many that install it."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
+from bot.installing.flow import REDIRECT_PATH
 from handlers.commands import usage_hint
 from handlers.commands.command import SLASH
+from handlers.leaving import EVENTS
 
-SCOPES = ("commands", "chat:write")
-LOOK_UP_SCOPES = ("channels:history", "groups:history")  # to see whether a message arrived whose answer was lost
+NEEDED = {
+    "commands": "`/minerpulse`, and its answers",
+    "chat:write": "alerts, edited in place, with their threads, in channels that the app is invited to",
+}
+LOOK_UP = {
+    "channels:history": "whether an alert has arrived in a public channel where its answer was lost; no more is read",
+    "groups:history": "the same in a private channel",
+}
+SCOPES, LOOK_UP_SCOPES = tuple(NEEDED), tuple(LOOK_UP)
 PATH = "/slack/events"
 PLACEHOLDER = "https://minerpulse.example.com"
 NAME = "MinerPulse"
 ABOUT = "Tells a trading desk when bitcoin miners stop moving with bitcoin."
 
 
-def manifest(url: str | None) -> dict[str, Any]:
-    """Describe the app as Slack reaches it at `url`; None for Socket Mode, which needs no address."""
+def manifest(address: str | None, *, distributed: bool = False) -> dict[str, Any]:
+    """Describe the app as Slack reaches it at an address; None for Socket Mode, which needs none.
+
+    A `distributed` app is installed by many workspaces, over HTTP: it has a way back from Slack's page, tokens that
+    expire, and is told when one uninstalls it.
+    """
+    url = None if address is None else f"{address}{PATH}"
     request = {} if url is None else {"url": url}
     interactivity = {} if url is None else {"request_url": url}
+    redirect = {"redirect_urls": [f"{address}{REDIRECT_PATH}"]} if distributed else {}
+    events = {"event_subscriptions": {**interactivity, "bot_events": sorted(EVENTS)}} if distributed else {}
     return {
         "display_information": {"name": NAME, "description": ABOUT, "background_color": "#1d2b3a"},
         "features": {
@@ -28,19 +44,26 @@ def manifest(url: str | None) -> dict[str, Any]:
                 {"command": SLASH, **request, "description": ABOUT, "usage_hint": usage_hint(), "should_escape": True}
             ],
         },
-        "oauth_config": {"scopes": {"bot": [*SCOPES, *LOOK_UP_SCOPES]}},
+        "oauth_config": {**redirect, "scopes": {"bot": [*SCOPES, *LOOK_UP_SCOPES]}},
         "settings": {
+            **events,
             "interactivity": {"is_enabled": True, **interactivity},
-            "org_deploy_enabled": False,
+            "org_deploy_enabled": distributed,
             "socket_mode_enabled": url is None,
-            "token_rotation_enabled": False,
+            "token_rotation_enabled": distributed,
         },
     }
 
 
-def endpoint(address: str) -> str:
-    """Complete the address of the app to that of its one endpoint."""
-    return f"{address.rstrip('/').removesuffix(PATH)}{PATH}"
+def base(address: str) -> str:
+    """Cut the address of the app, or of its endpoint, down to where its paths begin."""
+    return address.rstrip("/").removesuffix(PATH)
+
+
+def readme_table() -> str:
+    """Give the scopes as a table in Markdown."""
+    rows = [f"| `{scope}` | {reason} |" for scope, reason in (NEEDED | LOOK_UP).items()]
+    return "\n".join(["| Scope | What for |", "|---|---|", *rows])
 
 
 def written(document: dict[str, Any]) -> str:

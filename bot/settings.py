@@ -29,6 +29,7 @@ from bot.values import (
     NetworkSources,
     SigningSecret,
     Ticker,
+    TokenKeys,
 )
 from services.domain.errors import SettingsError
 from services.domain.prices import Pair, Symbol
@@ -84,6 +85,20 @@ class Settings(BaseSettings):
         default=None,
         validation_alias="SLACK_APP_TOKEN",
         description="App-Level Token (xapp-…) with connections:write. Needed for Socket Mode, and only for that.",
+    )
+    slack_client_id: str | None = Field(
+        default=None,
+        validation_alias="SLACK_CLIENT_ID",
+        description="Client ID, from Basic Information. Where many workspaces install the app; instead of a bot token.",
+    )
+    slack_client_secret: SecretStr | None = Field(
+        default=None,
+        validation_alias="SLACK_CLIENT_SECRET",
+        description="Client Secret, from Basic Information. Needed with SLACK_CLIENT_ID, and only for that.",
+    )
+    token_keys: TokenKeys = Field(
+        default=(),
+        description="Keys that seal the workspaces' tokens, newest first; `minerpulse keys new` prints one.",
     )
     slack_mode: SlackMode = Field(
         default=SlackMode.AUTO,
@@ -156,13 +171,18 @@ class Settings(BaseSettings):
 
     @property
     def has_slack(self) -> bool:
-        """Whether there is a Slack workspace to connect to."""
-        return self.slack_bot_token is not None
+        """Whether there is a Slack workspace to connect to, or many may come."""
+        return self.slack_bot_token is not None or self.distributed
+
+    @property
+    def distributed(self) -> bool:
+        """Whether many workspaces install the app, instead of one that has given its token."""
+        return self.slack_client_id is not None
 
     @property
     def socket_mode(self) -> bool:
         """Whether Slack is reached over Socket Mode; an app token serves nothing else, so it decides for `auto`."""
-        if self.slack_mode is SlackMode.AUTO:
+        if self.slack_mode is SlackMode.AUTO or self.distributed:  # Slack lets many workspaces in over HTTP alone
             return self.slack_app_token is not None
         return self.slack_mode is SlackMode.SOCKET
 
@@ -176,6 +196,13 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _one_workspace_or_many(self) -> Self:
+        if self.distributed and (self.slack_bot_token or self.slack_app_token):
+            unset = "SLACK_BOT_TOKEN" if self.slack_bot_token else "SLACK_APP_TOKEN"
+            raise ValueError(f"SLACK_CLIENT_ID is for many workspaces, {unset} for one: unset one of them.")
+        return self
+
+    @model_validator(mode="after")
     def _slack_is_whole(self) -> Self:
         missing = self._missing_for_slack()
         if missing:
@@ -183,6 +210,9 @@ class Settings(BaseSettings):
         return self
 
     def _missing_for_slack(self) -> list[str]:
+        if self.slack_client_id or self.slack_client_secret or self.token_keys:
+            many = ("slack_client_id", "slack_client_secret", "slack_signing_secret", "token_keys")
+            return [variable(name) for name in many if not getattr(self, name)]
         if not (self.slack_bot_token or self.slack_signing_secret or self.slack_app_token):
             return []
         missing = [] if self.slack_bot_token else ["SLACK_BOT_TOKEN"]

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, SecretStr
 from pydantic_settings import NoDecode
 
 SIMULATED = "simulated"
+_KEY = re.compile(r"[\w-]{43}=", re.ASCII)  # 32 bytes in base64
 _SYMBOL = re.compile(r"[A-Z][A-Z0-9.]{0,9}", re.ASCII)
 
 
@@ -25,6 +26,17 @@ def _signing_secret(secret: SecretStr) -> SecretStr:
     if secret.get_secret_value().startswith("x"):
         raise ValueError("it is a token; copy the Signing Secret from Basic Information")
     return secret
+
+
+def _fernet_keys(keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+    if not all(_KEY.fullmatch(key.get_secret_value()) for key in keys):
+        raise ValueError("it is no list of keys; `minerpulse keys new` prints one, and commas stand between several")
+    return keys
+
+
+def _parts(text: object) -> object:
+    """Read a list of secrets, in their order; a tuple is one already."""
+    return tuple(word for word in re.split(r"[,\s]+", text) if word) if isinstance(text, str) else text
 
 
 def symbol(text: str) -> str:
@@ -86,6 +98,7 @@ def _upper(text: object) -> object:
 BotToken = Annotated[SecretStr, _token("xoxb-", "Bot User OAuth Token from OAuth & Permissions")]
 AppToken = Annotated[SecretStr, _token("xapp-", "App-Level Token from Basic Information")]
 SigningSecret = Annotated[SecretStr, AfterValidator(_signing_secret)]
+TokenKeys = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_parts), AfterValidator(_fernet_keys)]
 Ticker = Annotated[str, AfterValidator(symbol)]
 Url = Annotated[str, AfterValidator(_url)]
 HeartbeatUrl = Annotated[SecretStr, AfterValidator(_secret_url)]

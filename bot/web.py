@@ -12,7 +12,7 @@ from starlette.routing import Route
 from bot.front.journal import Journal
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from starlette.requests import Request
     from starlette.responses import Response
@@ -23,8 +23,13 @@ if TYPE_CHECKING:
 SLACK_PATH = "/slack/events"
 
 
-def build_web(gate: Gate | None, report: Callable[[], Awaitable[Report]]) -> Starlette:
-    """Make the ASGI app; `report` says how it does its work. Without a gate it tells the health and nothing else."""
+def build_web(
+    gate: Gate | None, report: Callable[[], Awaitable[Report]], installing: Sequence[Route] = ()
+) -> Starlette:
+    """Make the ASGI app; `report` says how it does its work. Without a gate it tells the health and nothing else.
+
+    `installing` are the addresses at which workspaces let the app in, where they do.
+    """
 
     async def alive(_request: Request) -> Response:
         return JSONResponse({"alive": True})
@@ -37,7 +42,8 @@ def build_web(gate: Gate | None, report: Callable[[], Awaitable[Report]]) -> Sta
 
     slack = [] if gate is None else [Route(SLACK_PATH, gate.answer, methods=["POST"])]
     return Starlette(
-        routes=[*slack, Route("/healthz", alive), Route("/readyz", ready)], middleware=[Middleware(Journal)]
+        routes=[*slack, *installing, Route("/healthz", alive), Route("/readyz", ready)],
+        middleware=[Middleware(Journal)],
     )
 
 

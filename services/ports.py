@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from services.domain.channel import ChannelSettings
     from services.domain.episode import Channel, LegStamp
     from services.domain.holdings import Holdings
+    from services.domain.installation import Installation
     from services.domain.mention import Mention
     from services.domain.network import Network
     from services.domain.notice import Content, Posted
@@ -812,6 +813,45 @@ class UpkeepStore(ProofStore, ChannelStore, NoticeStore, MonitorStore, Protocol)
 
     async def unposted(self) -> frozenset[int]:
         """Give the numbers of the alerts of which a message waits to be posted; edits do not count."""
+        ...
+
+
+class InstallationStore(Protocol):
+    """Where the app is installed, and what it may speak with there. Every method raises StoreError."""
+
+    async def save(self, installation: Installation) -> None:
+        """Keep an installation, in place of the one that its home had."""
+        ...
+
+    async def find(self, team: str | None, enterprise: str | None = None) -> Installation | None:
+        """Load the installation that holds for a workspace: its own, or else that of its organization."""
+        ...
+
+    async def expiring(self, before: datetime) -> list[str]:
+        """List the homes whose tokens expire before then."""
+        ...
+
+    async def claim(self, home: str, at: datetime, *, before: datetime) -> Installation | None:
+        """Claim the renewal of a token that expires before then, for a minute; None where another is at it, or was."""
+        ...
+
+    async def leave(self, team: str | None, enterprise: str | None, at: datetime) -> list[str]:
+        """Forget the installation of a workspace or an organization that ended `at`, with all data of its workspaces.
+
+        Gives the workspaces; none where the app was installed anew since, or never.
+        """
+        ...
+
+    async def expel(self, teams: Sequence[str], at: datetime) -> list[str]:
+        """Forget workspaces that their organization lets the app into no more, with all their data; give which."""
+        ...
+
+    async def begin(self, state: str, at: datetime, until: datetime) -> None:
+        """Note that somebody is on the way to install the app, and forget those who have not arrived."""
+        ...
+
+    async def arrive(self, state: str, at: datetime) -> bool:
+        """Tell whether somebody with this state was on the way, and is not too late; a state is good for once."""
         ...
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from bot import manifest
 from handlers.commands import readme_table
 from services.domain.rule import parse_rule
 from services.sources.catalogue import SOURCES
@@ -29,7 +30,11 @@ def sources_table() -> str:
 
 @pytest.mark.parametrize(
     ("name", "table"),
-    [pytest.param("commands", readme_table(), id="commands"), pytest.param("sources", sources_table(), id="sources")],
+    [
+        pytest.param("commands", readme_table(), id="commands"),
+        pytest.param("scopes", manifest.readme_table(), id="scopes"),
+        pytest.param("sources", sources_table(), id="sources"),
+    ],
 )
 def test_a_table_in_the_readme_is_that_of_the_code(name: str, table: str) -> None:
     text = README.read_text(encoding="utf-8")

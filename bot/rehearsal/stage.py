@@ -87,6 +87,7 @@ async def rehearsing(settings: Settings, script: Script, tell: Callable[[Change]
             "slack_bot_token": SecretStr(workspace.token),
             "slack_signing_secret": SecretStr(secret),
             "slack_app_token": None,
+            "slack_client_id": None,
             "slack_mode": SlackMode.HTTP,
             "slack_api_url": workspace.url,
             "database_url": "sqlite://",

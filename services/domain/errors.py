@@ -15,6 +15,7 @@ MinerPulseError
 ├── MarketShutError     there is no close to wait for; carries the next opening
 ├── ConflictError       what was to be changed has changed meanwhile; read it again
 ├── OvertakenError      a tick came too late: another process has taken it over, or done a later one
+├── AccessError         Slack grants the app no token
 ├── HistoryClosedError  what was posted in a channel may not be read, so a lost answer cannot be cleared up
 └── DeliveryError       a message was not accepted, and no other of its channel would be
     ├── MessageRefusedError this message is not accepted; others of its channel may be
@@ -134,6 +135,14 @@ class ConflictError(MinerPulseError):
 
 class OvertakenError(MinerPulseError):
     """A tick came too late: another process has taken it over, or has begun a later one; nothing was written."""
+
+
+class AccessError(MinerPulseError):
+    """Slack grants the app no token; `refused` tells that it said so, and not just that no answer came."""
+
+    def __init__(self, problem: str, *, refused: bool) -> None:
+        self.refused = refused
+        super().__init__(problem)
 
 
 class HistoryClosedError(MinerPulseError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from services.store import schema
 from services.store.acts import Acts
@@ -11,6 +11,7 @@ from services.store.channels import Channels
 from services.store.engine import Database
 from services.store.history import History
 from services.store.holdings import Snapshots
+from services.store.installations import Installations
 from services.store.looks import Looks
 from services.store.notices import Notices
 from services.store.outbox import Outbox
@@ -18,6 +19,12 @@ from services.store.receipts import Receipts
 from services.store.rules import Rules
 from services.store.ticks import Ticks
 from services.store.troubles import Troubles
+from services.store.vault import Vault, new_key
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["SqlStore", "migrate", "new_key", "schema_is_current"]
 
 
 class SqlStore(History, Snapshots, Rules, Acts, Alerts, Receipts, Outbox, Ticks, Channels, Notices, Looks, Troubles):
@@ -43,6 +50,10 @@ class SqlStore(History, Snapshots, Rules, Acts, Alerts, Receipts, Outbox, Ticks,
             await database.close()
             raise
         return cls(database)
+
+    def installations(self, keys: Sequence[str]) -> Installations:
+        """Give the installations on the same database, whose tokens are sealed with these keys, newest first."""
+        return Installations(self._database, Vault(keys))
 
     async def aclose(self) -> None:
         """Close every connection; the store cannot be used any more."""

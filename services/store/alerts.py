@@ -157,7 +157,7 @@ async def _amend(tx: AsyncConnection, change: AlertChange) -> None:
     columns, alert = tables.alerts.c, change.alert
     amended = await tx.execute(
         update(tables.alerts)
-        .where(columns.id == alert.id, columns.revision == change.revision)
+        .where(columns.id == alert.id, columns.revision == change.revision, *_of(alert.channel))
         .values(alert=write_alert(alert), closed_at=alert.closed_at, revision=change.revision + 1)
     )
     if amended.rowcount != 1:

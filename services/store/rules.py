@@ -116,7 +116,7 @@ async def move_rules(tx: AsyncConnection, changes: Sequence[StateChange]) -> Non
     moves: dict[tuple[RuleState, RuleState, int], list[int]] = defaultdict(list)
     for change in changes:
         moves[change.before, change.after, change.edition].append(change.rule_id)
-    page = await _turn_page(tx) if changes else 0
+    page = await turn_page(tx) if changes else 0
     for (before, after, edition), ids in moves.items():
         known = {**write_state(before), "edition": edition}
         for start in range(0, len(ids), CHUNK):
@@ -128,14 +128,14 @@ async def change_rules(tx: AsyncConnection, changes: Sequence[RuleChange], at: d
 
     Raises ConflictError as above, and where a rule would stand in its channel twice.
     """
-    page = await _turn_page(tx) if changes else 0
+    page = await turn_page(tx) if changes else 0
     for change in changes:
         watch = change.watch
         known = {**write_state(watch.state), "edition": watch.edition} if isinstance(watch, Watch) else {}
         edition = tables.rules.c.edition + 1
         values = {**_changed(change, at), "edition": edition, "revision": page}
         try:
-            await _change(tx, [watch.id], known, values)
+            await _change(tx, [watch.id], known, values, *_of(watch.channel))
         except exc.IntegrityError as error:
             raise ConflictError("That rule stands in the channel already; read the rules again.") from error
         await keep_acts(tx, watch.channel, [act_of(change, at)])
@@ -158,19 +158,25 @@ def _changed(change: RuleChange, at: datetime) -> dict[str, Any]:
             assert_never(change.kind)
 
 
-async def _change(tx: AsyncConnection, ids: Sequence[int], known: dict[str, Any], values: dict[str, Any]) -> None:
+async def _change(
+    tx: AsyncConnection,
+    ids: Sequence[int],
+    known: dict[str, Any],
+    values: dict[str, Any],
+    *conditions: ColumnElement[bool],
+) -> None:
     """Change rules whose columns are as `known`; of one that cannot be read nothing is, and no tick moves it."""
     columns = tables.rules.c
     unchanged = [columns[name] == value for name, value in known.items()]
     changed = await tx.execute(
-        update(tables.rules).where(columns.id.in_(ids), tables.STANDING, *unchanged).values(values)
+        update(tables.rules).where(columns.id.in_(ids), tables.STANDING, *unchanged, *conditions).values(values)
     )
     if changed.rowcount != len(ids):
         raise ConflictError("A rule has changed since it was read; read the rules again.")
 
 
 async def _add(tx: AsyncConnection, channel: Channel, texts: Sequence[str], by: str, at: datetime) -> None:
-    page = await _turn_page(tx)
+    page = await turn_page(tx)
     same = {"team": channel.team, "channel": channel.id, "created_by": by, "created_at": at, "revision": page}
     new = insert(tx, tables.rules)
     unless = new.on_conflict_do_nothing(index_elements=["team", "channel", "rule"], index_where=tables.STANDING)
@@ -196,7 +202,7 @@ def _standing(*conditions: ColumnElement[bool]) -> Select[Any]:
     return select(tables.rules).where(tables.STANDING, *conditions).order_by(tables.rules.c.id)
 
 
-async def _turn_page(tx: AsyncConnection) -> int:
+async def turn_page(tx: AsyncConnection) -> int:
     """Move the rulebook on by one; whoever changes rules waits here for the others, so that pages come in order."""
     revision = tables.rulebook.c.revision
     turned = await tx.execute(update(tables.rulebook).values({revision: revision + 1}).returning(revision))

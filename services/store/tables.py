@@ -15,6 +15,9 @@ channel_changes         who has set what in a channel
 ticks                   which ticks have been claimed, whether they were done, and how far their prices could be used
 sights                  when each pair's prices could last be used, and since when they cannot
 extremes                how far the values that rules look at went in each session
+installations           where the app is installed, with its sealed tokens
+org_teams               which workspaces an organization has that installed it as a whole
+oauth_states            who is on the way to install it
 """
 
 from __future__ import annotations
@@ -311,4 +314,34 @@ ticks = Table(
     Column("claimed_at", Instant, nullable=False),
     Column("done", Boolean, nullable=False),
     Column("verdict", String),  # of a pair's prices, once it is done
+)
+
+installations = Table(
+    "installations",
+    metadata,
+    Column("home", String, primary_key=True),  # a workspace, or the organization itself
+    Column("enterprise", String),
+    Column("name", String, nullable=False),
+    Column("bot_token", Text, nullable=False),  # sealed
+    Column("bot_user", String, nullable=False),
+    Column("scopes", String, nullable=False),
+    Column("installed_by", String, nullable=False),
+    Column("installed_at", Instant, nullable=False),
+    Column("refresh_token", Text),  # sealed
+    Column("expires_at", Instant),
+    Column("rotating_until", Instant),  # until when the renewal is one process's own
+)
+
+org_teams = Table(
+    "org_teams",
+    metadata,
+    Column("team", String, primary_key=True),
+    Column("enterprise", String, nullable=False, index=True),
+)
+
+oauth_states = Table(
+    "oauth_states",
+    metadata,
+    Column("state", String, primary_key=True),  # its SHA-256
+    Column("until", Instant, nullable=False),
 )

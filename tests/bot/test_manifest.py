@@ -7,14 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
+from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.manifest import PATH
+from bot.slack import build_bolt
 from bot.web import SLACK_PATH
 from handlers.commands import usage_hint
+from handlers.leaving import EVENTS, register_leaving
 from tests.bot.conftest import ROOT
+from tests.fakes.slack import SECRET, TOKEN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
 
     from tests.bot.conftest import Ran
 
@@ -70,12 +75,51 @@ def test_it_asks_for_no_more_than_it_needs(minerpulse: Callable[..., Ran]) -> No
     assert (command["command"], command["usage_hint"]) == ("/minerpulse", usage_hint())
 
 
+MANY = ("--url", "https://desk.example.com", "--distributed")
+LISTENED_TO = {"app_uninstalled", "team_access_revoked", "tokens_revoked"}
+
+
+def test_many_workspaces_find_their_way_back_and_are_heard_when_they_leave(minerpulse: Callable[..., Ran]) -> None:
+    document = printed(minerpulse, *MANY)
+    settings, oauth = document["settings"], document["oauth_config"]
+    assert ["https://desk.example.com/slack/oauth_redirect"] == oauth["redirect_urls"]
+    assert {
+        "request_url": "https://desk.example.com/slack/events",
+        "bot_events": sorted(LISTENED_TO),
+    } == settings["event_subscriptions"]
+    assert (True, True) == (settings["org_deploy_enabled"], settings["token_rotation_enabled"])
+    assert oauth["scopes"] == printed(minerpulse)["oauth_config"]["scopes"]
+
+
+def test_one_workspace_is_sent_no_events(minerpulse: Callable[..., Ran]) -> None:
+    document = printed(minerpulse)
+    assert "event_subscriptions" not in document["settings"]
+    assert "redirect_urls" not in document["oauth_config"]
+
+
+def test_each_event_that_is_asked_for_has_a_listener() -> None:
+    """Slack's schema takes any name of an event, and the app would wait for a misspelt one for ever."""
+    bolt = build_bolt(AsyncWebClient(token=TOKEN), SECRET)
+    register_leaving(bolt, Nobody())
+    assert set(EVENTS) == LISTENED_TO
+    assert len(bolt._async_listeners) == len(EVENTS)  # noqa: SLF001 -- Bolt tells it nowhere else
+
+
+class Nobody:
+    """A doorkeeper before whom nobody comes."""
+
+    async def leave(self, team: str | None, enterprise: str | None, at: datetime) -> None: ...
+
+    async def expel(self, teams: Sequence[str], at: datetime) -> None: ...
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [
         pytest.param(("--url", "http://desk.example.com"), "Slack calls https addresses only", id="not-https"),
         pytest.param(("--url", "desk"), "Slack calls https addresses only", id="no-address"),
         pytest.param(("--url", "https://desk.example.com", "--socket"), "--socket needs no --url", id="both"),
+        pytest.param(("--distributed", "--socket"), "--socket serves one workspace", id="many over a socket"),
     ],
 )
 def test_an_address_that_slack_cannot_call_is_refused(
@@ -87,6 +131,9 @@ def test_an_address_that_slack_cannot_call_is_refused(
 
 
 @pytest.mark.skipif(not SCHEMA.is_file(), reason="needs Slack's manifest schema beside this repository")
-@pytest.mark.parametrize("options", [pytest.param((), id="http"), pytest.param(("--socket",), id="socket")])
+@pytest.mark.parametrize(
+    "options",
+    [pytest.param((), id="http"), pytest.param(("--socket",), id="socket"), pytest.param(MANY, id="many workspaces")],
+)
 def test_slacks_own_schema_accepts_it(minerpulse: Callable[..., Ran], options: tuple[str, ...]) -> None:
     jsonschema.validate(printed(minerpulse, *options), json.loads(SCHEMA.read_text(encoding="utf-8")))

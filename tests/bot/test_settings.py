@@ -15,6 +15,7 @@ from services.domain.errors import SettingsError
 from services.domain.prices import Pair, Symbol
 from services.sources.catalogue import SOURCES
 from services.sources.simulated import SEED
+from services.store import new_key
 
 ROOT = Path(__file__).parents[2]
 HTTP = {"SLACK_BOT_TOKEN": "xoxb-made-up", "SLACK_SIGNING_SECRET": "0123456789abcdef"}
@@ -107,9 +108,39 @@ def test_half_configured_slack_is_refused_with_what_is_missing(
     assert missing in told
 
 
+MANY = {
+    "SLACK_CLIENT_ID": "1.2",
+    "SLACK_CLIENT_SECRET": "hush",
+    "SLACK_SIGNING_SECRET": "abc",
+    "MINERPULSE_TOKEN_KEYS": f"{new_key()}, {new_key()}",
+}
+
+
+def test_many_workspaces_need_no_token_and_come_over_http(monkeypatch: pytest.MonkeyPatch) -> None:
+    given(monkeypatch, **MANY)
+    settings = load_settings()
+    assert (True, True, False) == (settings.has_slack, settings.distributed, settings.socket_mode)
+    assert 2 == len(settings.token_keys)
+    assert "hush" not in repr(settings)
+
+
+@pytest.mark.parametrize("missing", MANY)
+def test_what_many_workspaces_lack_is_named(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+    told = refusal(monkeypatch, **{name: value for name, value in MANY.items() if name != missing})
+    assert f"Slack is half configured: {missing} not set. Set it, or unset the others to run without Slack." == told
+
+
+@pytest.mark.parametrize("token", [{"SLACK_BOT_TOKEN": "xoxb-hush"}, {"SLACK_APP_TOKEN": "xapp-hush"}])
+def test_one_workspace_and_many_exclude_each_other(monkeypatch: pytest.MonkeyPatch, token: dict[str, str]) -> None:
+    (name,) = token
+    told = refusal(monkeypatch, **MANY, **token)
+    assert f"SLACK_CLIENT_ID is for many workspaces, {name} for one: unset one of them." == told
+
+
 @pytest.mark.parametrize(
     ("name", "value", "told"),
     [
+        pytest.param("MINERPULSE_TOKEN_KEYS", "hush", "it is no list of keys; `minerpulse keys new`", id="no key"),
         pytest.param("SLACK_BOT_TOKEN", "xapp-hush", "it does not begin with xoxb-", id="app-token-as-bot-token"),
         pytest.param("SLACK_APP_TOKEN", "xoxb-hush", "it does not begin with xapp-", id="bot-token-as-app-token"),
         pytest.param("SLACK_SIGNING_SECRET", "xoxb-hush", "it is a token", id="token-as-secret"),

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+import copy
+import json
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.fakes.blockkit import problems
+from tests.fakes.blockkit import problems, view_problems
+from tests.handlers.conftest import GOLDEN
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PLAIN = {"type": "plain_text", "text": "a"}
 OPTION = {"text": PLAIN, "value": "1"}
@@ -30,6 +36,31 @@ def header(text: str) -> dict[str, Any]:
     return {"type": "header", "text": {"type": "plain_text", "text": text}}
 
 
+def chart(*, points: int = 2, series: int = 1, **more: object) -> dict[str, Any]:
+    """A line chart of so many series, each with so many points."""
+    categories = [f"10:{number:02}" for number in range(points)]
+    data = [{"label": label, "value": -1.0} for label in categories]
+    drawn = [{"name": f"S{number}", "data": data} for number in range(series)]
+    inner = {"type": "line", "series": drawn, "axis_config": {"categories": categories, "y_label": "%"}, **more}
+    return {"type": "data_visualization", "title": "WGMI and BTC", "chart": inner}
+
+
+def image(**more: object) -> dict[str, Any]:
+    return {"type": "image", "image_url": "https://example.com/a.png", "alt_text": "a", **more}
+
+
+def asking(**more: object) -> dict[str, Any]:
+    return {"type": "input", "label": PLAIN, "element": {"type": "plain_text_input", "action_id": "t"}, **more}
+
+
+def data_table(*rows: list[str]) -> dict[str, Any]:
+    return table(*rows) | {"type": "data_table", "caption": "a"}
+
+
+def modal(*blocks: dict[str, Any], **more: object) -> dict[str, Any]:
+    return {"type": "modal", "title": PLAIN, "submit": PLAIN, "blocks": list(blocks), **more}
+
+
 @pytest.mark.parametrize(
     "blocks",
     [
@@ -37,6 +68,9 @@ def header(text: str) -> dict[str, Any]:
         pytest.param([table(["a", "b"], ["c", "d"], column_settings=[{}, {"align": "right"}])], id="table"),
         pytest.param([actions(BUTTON, SELECT)], id="actions"),
         pytest.param([{"type": "context", "elements": [section("a")["text"]]}], id="context"),
+        pytest.param([chart(series=6, points=20), table(["a"])], id="chart"),
+        pytest.param([image(), section("a") | {"accessory": BUTTON}], id="image and accessory"),
+        pytest.param([{"type": "container", "title": PLAIN, "child_blocks": [section("a")]}], id="container"),
     ],
 )
 def test_good_blocks_pass(blocks: list[dict[str, Any]]) -> None:
@@ -95,9 +129,7 @@ def test_good_blocks_pass(blocks: list[dict[str, Any]]) -> None:
             "blocks[0].elements[0].style: 'warning' is none of ('primary', 'danger')",
             id="button style",
         ),
-        pytest.param(
-            [actions({"type": "datepicker"})], "blocks[0].elements[0]: unknown element datepicker", id="element"
-        ),
+        pytest.param([actions({"type": "slider"})], "blocks[0].elements[0]: unknown element slider", id="element"),
         pytest.param(
             [actions(SELECT | {"options": [OPTION | {"value": "a" * 151}]})],
             "blocks[0].elements[0].options[0].value: 151 characters are more than 150",
@@ -128,6 +160,48 @@ def test_good_blocks_pass(blocks: list[dict[str, Any]]) -> None:
             "blocks[0].column_settings[0].is_wrapped: is neither true nor false",
             id="flag",
         ),
+        pytest.param([data_table(["a"], ["b"]), table(["a"])], "blocks: only one table is allowed", id="one of each"),
+        pytest.param([data_table(["a"])], "blocks[0].rows: 1 are fewer than 2", id="a table of a head alone"),
+        pytest.param(
+            [table(["a"], column_settings=[{}, {}])], "blocks[0].column_settings: more than columns", id="settings"
+        ),
+        pytest.param(
+            [{"type": "table", "rows": [[section("a")["text"]]]}],
+            "blocks[0].rows[0][0]: unknown cell mrkdwn",
+            id="markdown in a cell",
+        ),
+        pytest.param(
+            [section("a") | {"block_id": "b"}, header("a") | {"block_id": "b"}],
+            "block_id b: is not unique",
+            id="two of one block_id",
+        ),
+        pytest.param(
+            [section("a") | {"accessory": BUTTON}, actions(BUTTON)],
+            "action_id a: is not unique",
+            id="an accessory's action_id",
+        ),
+        pytest.param([chart(series=7)], "blocks[0].chart.series: 7 are more than 6", id="series"),
+        pytest.param(
+            [chart(axis_config={"categories": ["10:00"]})],
+            "blocks[0].chart: series do not match the categories",
+            id="categories",
+        ),
+        pytest.param(
+            [chart(series=1) | {"title": "a" * 51}], "blocks[0].title: 51 characters are more than 50", id="chart title"
+        ),
+        pytest.param([chart()] * 3, "blocks: only 2 charts are allowed", id="charts"),
+        pytest.param([{"type": "image", "image_url": "a"}], "blocks[0].alt_text: is missing", id="no alt text"),
+        pytest.param(
+            [image(slack_file={"id": "F1"})],
+            "blocks[0]: has not one of image_url and slack_file",
+            id="an image from two places",
+        ),
+        pytest.param([asking()], "blocks[0]: unknown block input", id="a question outside a view"),
+        pytest.param(
+            [{"type": "container", "title": PLAIN, "child_blocks": [{"type": "markdown", "text": "a"}]}],
+            "blocks[0].child_blocks[0]: unknown block markdown",
+            id="a block that cannot stand inside",
+        ),
         pytest.param(
             [section("a" * 2_500)] * 5, "blocks: 12500 characters are more than 12000", id="all characters together"
         ),
@@ -137,13 +211,87 @@ def test_bad_blocks_are_refused(blocks: list[Any], expected: str) -> None:
     assert [expected] == problems({"text": "a", "blocks": blocks})
 
 
+def test_a_chart_has_at_most_twenty_points() -> None:
+    found = problems({"text": "a", "blocks": [chart(points=21)]})
+    assert {
+        f"blocks[0].chart.{where}: 21 are more than 20" for where in ("series[0].data", "axis_config.categories")
+    } == {*found}
+
+
 @pytest.mark.parametrize(
     ("message", "expected"),
     [
         pytest.param({"blocks": [section("a")]}, "text: is no text, or empty", id="none"),
         pytest.param({"text": "", "blocks": [section("a")]}, "text: is no text, or empty", id="empty"),
+        pytest.param({"text": "a", "colour": "red"}, "colour: is unknown", id="another key"),
         pytest.param({"text": "a" * 4_001}, "text: 4001 characters are more than 4000", id="long"),
     ],
 )
 def test_a_message_without_a_text_of_its_own_is_refused(message: dict[str, Any], expected: str) -> None:
     assert [expected] == problems(message)
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        pytest.param(modal(asking(), {"type": "alert", "level": "error", "text": PLAIN}), id="modal"),
+        pytest.param({"type": "home", "blocks": [section("a"), actions(BUTTON)]}, id="home"),
+        pytest.param(modal(*[section("a")] * 100), id="a hundred blocks"),
+    ],
+)
+def test_good_views_pass(view: dict[str, Any]) -> None:
+    assert [] == view_problems(view)
+
+
+@pytest.mark.parametrize(
+    ("view", "expected"),
+    [
+        pytest.param(
+            modal(section("a"), title=PLAIN | {"text": "a" * 25}),
+            "view.title.text: 25 characters are more than 24",
+            id="title",
+        ),
+        pytest.param(
+            modal(section("a"), private_metadata="a" * 3_001),
+            "view.private_metadata: 3001 characters are more than 3000",
+            id="metadata",
+        ),
+        pytest.param(modal(*[section("a")] * 101), "blocks: 101 are more than 100", id="blocks"),
+        pytest.param(modal(table(["a"])), "blocks[0]: unknown block table", id="a table in a modal"),
+        pytest.param(
+            {"type": "home", "blocks": [{"type": "alert", "level": "error", "text": PLAIN}]},
+            "blocks[0]: unknown block alert",
+            id="an alert at home",
+        ),
+        pytest.param({"type": "home", "blocks": [section("a")], "title": PLAIN}, "view.title: is unknown", id="home"),
+        pytest.param({"type": "modal", "blocks": [section("a")]}, "view.title: is missing", id="no title"),
+        pytest.param(
+            {"type": "modal", "title": PLAIN, "blocks": [asking()]},
+            "view.submit: is missing, though there is something to enter",
+            id="no way to submit",
+        ),
+    ],
+)
+def test_bad_views_are_refused(view: dict[str, Any], expected: str) -> None:
+    assert [expected] == view_problems(view)
+
+
+def goldens() -> list[Any]:
+    return [pytest.param(json.loads(path.read_text("utf-8")), id=path.stem) for path in sorted(GOLDEN.glob("*.json"))]
+
+
+@pytest.mark.parametrize("message", goldens())
+def test_every_golden_message_is_good_and_a_stranger_anywhere_in_it_is_found(message: dict[str, Any]) -> None:
+    assert [] == problems(message)
+    for place in range(len(list(objects(message)))):
+        spoilt = copy.deepcopy(message)
+        list(objects(spoilt))[place]["colour"] = "red"
+        assert [found for found in problems(spoilt) if found.endswith("colour: is unknown")] != []
+
+
+def objects(value: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401 -- any JSON
+    if isinstance(value, dict):
+        yield value
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for one in inner:
+        yield from objects(one)

@@ -8,6 +8,7 @@ from handlers import render
 from handlers.complaints import sentence
 from services.domain import errors
 from services.domain.errors import (
+    AccessError,
     ConflictError,
     DeliveryError,
     HistoryClosedError,
@@ -91,6 +92,9 @@ CASES = [
         HoldingsKnownError("The holdings of 2026-03-04 are known in full already."),
         "The holdings of 2026-03-04 are known in full already.",
         id="holdings that are known",
+    ),
+    pytest.param(
+        AccessError("Slack refuses it (invalid_code).", refused=True), "Slack refuses it (invalid_code).", id="access"
     ),
     pytest.param(HistoryClosedError("It may not be read."), "It may not be read.", id="a closed history"),
     pytest.param(

@@ -3,7 +3,14 @@ from pathlib import Path
 
 import pytest
 
-from services.domain.errors import MessageGoneError, MessageSealedError, PriceFileError, RuleError, SourceError
+from services.domain.errors import (
+    AccessError,
+    MessageGoneError,
+    MessageSealedError,
+    PriceFileError,
+    RuleError,
+    SourceError,
+)
 from services.domain.rule import parse_rule
 
 
@@ -37,3 +44,9 @@ def test_only_a_message_that_is_gone_may_be_posted_anew_at_once() -> None:
     assert (False, True) == (gone.permanent, sealed.permanent)
     assert gone.surely_not_posted
     assert sealed.surely_not_posted
+
+
+def test_a_refused_token_is_told_apart_from_one_that_nobody_answered_for() -> None:
+    refusal, silence = AccessError("It is refused.", refused=True), AccessError("No answer.", refused=False)
+
+    assert ("It is refused.", True, False) == (str(refusal), refusal.refused, silence.refused)
