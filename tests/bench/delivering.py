@@ -26,7 +26,7 @@ CHANNELS = 500
 AT_ONCE = 100  # as many as one round of the outbox
 WORKERS = (1, 2, 4)
 SOON_S = 3.0
-RUNS = 1
+RUNS = 3
 
 
 async def bench() -> list[Figure]:
