@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from handlers.ask import Place, Reply
 from handlers.refusals import BLOCKS_REFUSED
 from handlers.render.complaint import complaint
-from handlers.render.message import plain, say
+from handlers.render.message import plainer, say
 from services.domain.errors import MinerPulseError
 
 if TYPE_CHECKING:
@@ -74,12 +74,14 @@ async def answer(respond: AsyncRespond, work: Awaitable[Reply | None]) -> None:
 
 
 async def _send(respond: AsyncRespond, reply: Reply) -> None:
-    """Send a reply; where Slack refuses its blocks, once more in plain form."""
+    """Send a reply; where Slack refuses its blocks, once more in each plainer form."""
     try:
         taken = await _respond(respond, reply.message, reply.place)
-        if any(code in taken.body for code in BLOCKS_REFUSED):
-            log.warning("Slack refused an answer's blocks; sent in plain form")
-            taken = await _respond(respond, plain(reply.message), reply.place)
+        for form in plainer(reply.message):
+            if not any(code in taken.body for code in BLOCKS_REFUSED):
+                break
+            log.warning("Slack refused an answer's blocks; sent in plainer form")
+            taken = await _respond(respond, form, reply.place)
     except Exception:
         log.exception("an answer did not reach Slack")
         return

@@ -5,25 +5,34 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
+from services.domain.curve import curve
 from services.domain.episode import Entry, EntryKind, Mark, close
 from services.domain.errors import ConflictError, NoHistoryError
+from services.domain.measure import NotMeasured
 from services.domain.prices import WGMI_BTC
 from services.domain.rule import DEFAULT_RULES, parse_rule
 from services.domain.snooze import end_of
 from services.episodes import OpenEpisodes
 from services.ports import AlertChange
+from services.provenance import provenance
+from services.trial import tried
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from datetime import datetime, timedelta
 
+    from services.domain.curve import Curve
     from services.domain.episode import Alert, Channel
+    from services.domain.measure import Window
     from services.domain.prices import Pair
     from services.domain.snooze import Span
     from services.market import Market, MarketView
     from services.ports import Clock, DeskStore, LostWatch, Receipt, Watch
+    from services.provenance import Provenance
+    from services.trial import Trial
 
 HISTORY_LENGTH = 10
+POINTS = 20  # in a chart: what Slack draws
 BY_HAND = "ended by hand"
 TRIES = 5
 Done = TypeVar("Done")
@@ -36,6 +45,14 @@ class Board:
     view: MarketView
     alerts: tuple[Alert, ...]
     watches: tuple[Watch, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Charted:
+    """Both legs over one window, or why they cannot be drawn, and the view that the drawing ends with."""
+
+    view: MarketView
+    curve: Curve | NotMeasured
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +90,24 @@ class Desk:
             alerts=tuple(one.alert for one in stored),
             watches=tuple(await self.store.rules(channel)),
         )
+
+    async def provenance(self) -> Provenance:
+        """Tell how each source of the board's pair stands."""
+        return await provenance(self.market, self.pair, self.clock.now())
+
+    async def trial(self, text: str) -> Trial:
+        """Tell how often a rule would have fired of late. Raises RuleError, and NoHistoryError without any prices."""
+        return await tried(self.market, parse_rule(text, self.pair), self.clock.now())
+
+    async def curve(self, pair: Pair | None, window: Window) -> Charted:
+        """Draw both legs of a pair, of the board's where None, over a window. Raises NoHistoryError."""
+        now = self.clock.now()
+        view = await self.market.view(pair or self.pair, now)
+        measured = view.current.measurements[window]
+        if isinstance(measured, NotMeasured):
+            return Charted(view=view, curve=measured)
+        closes = await self.market.closes(view.pair, now)
+        return Charted(view=view, curve=curve(closes, measured, POINTS))
 
     async def rules(self, channel: Channel) -> list[Watch]:
         """List a channel's rules."""

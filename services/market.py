@@ -175,6 +175,7 @@ class Market:
 
     history: History
     _views: dict[Pair, MarketView] = field(default_factory=dict)
+    _closes: dict[Pair, Aligned] = field(default_factory=dict)
     _locks: WeakValueDictionary[Pair, asyncio.Lock] = field(default_factory=WeakValueDictionary)
 
     async def view(self, pair: Pair, now: datetime) -> MarketView:
@@ -192,6 +193,11 @@ class Market:
                 self._views[pair] = built
             return built
 
+    async def closes(self, pair: Pair, now: datetime) -> Aligned:
+        """Give every session's close of a pair that is known, as the view of `now` rests on. Raises NoHistoryError."""
+        await self.view(pair, now)
+        return self._closes[pair]
+
     async def _build(self, pair: Pair, now: datetime) -> MarketView:
         """Take the way of the data once: fetch both legs, align them, add the live row, measure."""
         etf, crypto = await asyncio.gather(self.history.leg(pair.etf, now), self.history.leg(pair.crypto, now))
@@ -204,6 +210,7 @@ class Market:
         idle = _untraded(etf, sessions, now)
         held = ({**etf.past.held, **idle}, {**crypto.past.held, **_untraded(crypto, sessions, now)})
         aligned = align(pair, etf.past.prices, crypto.past.prices, sessions, until=now, held=held)
+        self._closes[pair] = aligned
         last = aligned.sessions[-1]
         live, live_reason = None, idle.get(last, f"the market is shut; the last session was {market.session}")
         if market.is_open or not (aligned.complete[-1] or last in idle):

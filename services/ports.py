@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime  # noqa: TC003 -- receipts are written as JSON by reading these types at run time
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from services.domain.episode import Alert, Entry  # noqa: TC001 -- as above
 
@@ -70,6 +70,15 @@ class CryptoSource(Protocol):
 
     async def quote(self, symbol: Symbol) -> Quote | None:
         """Fetch the last trade; None where the source has none."""
+        ...
+
+
+@runtime_checkable
+class Rests(Protocol):
+    """A source that leaves its vendor alone for a while where that fails or asks for it."""
+
+    def rests_until(self, now: datetime) -> datetime | None:
+        """Tell until when the vendor is left alone; None where it would be asked now."""
         ...
 
 

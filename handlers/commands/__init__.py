@@ -2,8 +2,21 @@
 
 from __future__ import annotations
 
-from handlers.commands import acts, board, help, history, rule_add, rule_remove, rules, why  # noqa: A004 -- the command's name
-from handlers.commands.command import Command
+from handlers.commands import (
+    acts,
+    board,
+    chart,
+    help,  # noqa: A004 -- the command's name
+    history,
+    rule_add,
+    rule_remove,
+    rules,
+    sources,
+    status,
+    why,
+    window,
+)
+from handlers.commands.command import Command, Topic
 
 COMMANDS = (
     Command(
@@ -13,9 +26,26 @@ COMMANDS = (
         answer=board.answer,
     ),
     Command(
+        words=("status",),
+        takes="[WINDOW]",
+        summary="the same, or one window of it in full: 1d, 5d, 20d, 60d, 252d, ytd",
+        example="/minerpulse status 5d",
+        at_once=window.window_alone,
+        answer=status.answer,
+    ),
+    Command(
+        words=("chart",),
+        takes="[WINDOW]",
+        summary="both legs drawn over a window, 20d without one",
+        example="/minerpulse chart 60d",
+        at_once=window.window_alone,
+        answer=chart.answer,
+    ),
+    Command(
         words=("rules",),
         summary="what is watched in this channel",
         example="/minerpulse rules",
+        topic=Topic.RULES,
         answer=rules.answer,
     ),
     Command(
@@ -23,6 +53,7 @@ COMMANDS = (
         takes="RULE",
         summary="watch one thing more in this channel",
         example="/minerpulse rule add 5d 15pp above",
+        topic=Topic.RULES,
         at_once=rule_add.at_once,
         answer=rule_add.answer,
     ),
@@ -31,6 +62,7 @@ COMMANDS = (
         takes="ID",
         summary="stop watching it; the numbers are in the list of rules",
         example="/minerpulse rule remove 3",
+        topic=Topic.RULES,
         at_once=rule_remove.at_once,
         answer=rule_remove.answer,
     ),
@@ -39,6 +71,7 @@ COMMANDS = (
         takes="[ID]",
         summary="say that you see to an alert; without a number, to the only one that is open",
         example="/minerpulse ack",
+        topic=Topic.ALERTS,
         at_once=acts.number_alone,
         answer=acts.acknowledge,
     ),
@@ -47,6 +80,7 @@ COMMANDS = (
         takes="[ID]",
         summary="take that back",
         example="/minerpulse unack 12",
+        topic=Topic.ALERTS,
         at_once=acts.number_alone,
         answer=acts.unacknowledge,
     ),
@@ -55,6 +89,7 @@ COMMANDS = (
         takes="[ID] LENGTH",
         summary="keep an alert's thread silent for a while: 45m, 2h30m, 1d, until close, until open",
         example="/minerpulse snooze 2h",
+        topic=Topic.ALERTS,
         at_once=acts.length_last,
         answer=acts.snooze,
     ),
@@ -63,12 +98,14 @@ COMMANDS = (
         takes="[ID] [REASON]",
         summary="end an alert by hand; its rules fire again once they have cleared",
         example="/minerpulse resolve 12 earnings, not AI",
+        topic=Topic.ALERTS,
         answer=acts.resolve,
     ),
     Command(
         words=("history",),
         summary="the last alerts of this channel",
         example="/minerpulse history",
+        topic=Topic.ALERTS,
         answer=history.answer,
     ),
     Command(
@@ -76,13 +113,23 @@ COMMANDS = (
         takes="[ID]",
         summary="what an alert rests on, what was decided, and how each message went; the newest without a number",
         example="/minerpulse why 12",
+        topic=Topic.ALERTS,
         at_once=why.at_once,
         answer=why.answer,
     ),
     Command(
+        words=("sources",),
+        summary="which sources stand behind the prices, and how each of them does",
+        example="/minerpulse sources",
+        topic=Topic.SOURCES,
+        answer=sources.answer,
+    ),
+    Command(
         words=("help",),
-        summary="this list",
-        example="/minerpulse help",
+        takes="[TOPIC]",
+        summary="this list, or more on market, rules, alerts, sources or one command",
+        example="/minerpulse help rules",
+        topic=Topic.HELP,
         at_once=help.at_once,
     ),
 )

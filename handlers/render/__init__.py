@@ -2,32 +2,40 @@
 
 from handlers.render.alert import alert
 from handlers.render.board import board
+from handlers.render.chart import chart
 from handlers.render.complaint import complaint
 from handlers.render.entry import entry
-from handlers.render.help import help_on, usage
+from handlers.render.help import help_about, help_on, no_topic, usage
 from handlers.render.history import history
 from handlers.render.message import Message, plain, say, together
 from handlers.render.outcome import done, no_close, unchanged
 from handlers.render.receipt import receipt
 from handlers.render.rules import added, removed, rules, started
+from handlers.render.sources import sources
+from handlers.render.status import status
 
 __all__ = [
     "Message",
     "added",
     "alert",
     "board",
+    "chart",
     "complaint",
     "done",
     "entry",
+    "help_about",
     "help_on",
     "history",
     "no_close",
+    "no_topic",
     "plain",
     "receipt",
     "removed",
     "rules",
     "say",
+    "sources",
     "started",
+    "status",
     "together",
     "unchanged",
     "usage",

@@ -81,6 +81,10 @@ class EquityFeeds:
                 self._known[symbol] = known
             return known
 
+    def told(self, symbol: Symbol) -> EquityFeed | None:
+        """Give what is known of an equity, without asking; None before anything was."""
+        return self._known.get(symbol)
+
     async def _fetch(self, symbol: Symbol, known: EquityFeed, now: datetime, sessions: Sessions) -> EquityFeed:
         """Ask for the last sessions; where a split has rewritten the past, for all of them in place of the old ones.
 

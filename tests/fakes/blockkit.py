@@ -6,6 +6,7 @@ no ragged or empty cells, the sum of all characters, and a text beside the block
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ FALLBACK = 4_000
 HEADER, SECTION, CONTEXT_ELEMENTS, ACTION_ELEMENTS, FIELDS, FIELD = 150, 3_000, 10, 25, 10, 2_000
 BUTTON_TEXT, BUTTON_VALUE, ID, OPTION_TEXT, OPTION_VALUE, OPTIONS, PLACEHOLDER = 75, 2_000, 255, 75, 150, 100, 150
 ROWS, COLUMNS = 100, 20
+CHART, CHART_TITLE, CHART_LABEL, POINTS, SERIES = "data_visualization", 50, 20, 20, 6
 
 Check = Callable[[object, str], Iterator[str]]
 _MENTION = re.compile(r"<(@[UW][A-Z0-9]+|#C[A-Z0-9]+|!(here|channel|everyone|date\^[^>]+)|https?://[^>|]+(\|[^>]+)?)>")
@@ -158,6 +160,36 @@ def _table(value: object, at: str) -> Iterator[str]:
         yield f"{at}.rows: are ragged"
 
 
+def _chart(value: object, at: str) -> Iterator[str]:
+    point = Shape({"label": _words(CHART_LABEL), "value": _number})
+    line = Shape({"name": _words(CHART_LABEL), "data": _list_of(point, POINTS)})
+    axis = Shape(
+        {"categories": _list_of(_words(CHART_LABEL), POINTS)},
+        {"x_label": _words(CHART_TITLE), "y_label": _words(CHART_TITLE)},
+    )
+    chart = Shape({"type": _one_of("line"), "series": _list_of(line, SERIES), "axis_config": axis})
+    shape = Shape({"type": _one_of(CHART), "title": _words(CHART_TITLE), "chart": chart}, {"block_id": _words(ID)})
+    broken = list(shape(value, at))
+    yield from broken
+    if not broken and isinstance(value, dict):
+        yield from _one_clock(value["chart"], at)
+
+
+def _one_clock(chart: dict[str, Any], at: str) -> Iterator[str]:
+    """Every line has a point for each category, in their order, and no name is there twice."""
+    categories = chart["axis_config"]["categories"]
+    for line in chart["series"]:
+        if [point["label"] for point in line["data"]] != categories:
+            yield f"{at}.chart: {line['name']} has other points than the categories"
+    for names in (categories, [line["name"] for line in chart["series"]]):
+        yield from (f"{at}.chart: {name} is there twice" for name, count in Counter(names).items() if count > 1)
+
+
+def _number(value: object, at: str) -> Iterator[str]:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+        yield f"{at}: is no finite number"
+
+
 _OPTION = Shape({"text": _plain(OPTION_TEXT), "value": _words(OPTION_VALUE)}, {"description": _plain(OPTION_TEXT)})
 _CONFIRM = Shape({"title": _plain(100), "text": _plain(300), "confirm": _plain(30), "deny": _plain(30)})
 _ELEMENTS: dict[Any, Check] = {
@@ -189,4 +221,5 @@ _BLOCKS: dict[Any, Check] = {
     ),
     "divider": Shape({"type": _one_of("divider")}, {"block_id": _words(ID)}),
     "table": _table,
+    CHART: _chart,
 }

@@ -47,7 +47,7 @@ def bars_at_closes(days: list[date], prices: list[float]) -> Bars:
     return crypto_bars({end.replace(tzinfo=UTC) - HOUR: price for end, price in zip(ends, prices, strict=True)})
 
 
-def aligned_market(etf: list[float | None], crypto: list[float], first: str = "2024-01-02") -> Aligned:
+def aligned_market(etf: Sequence[float | None], crypto: list[float], first: str = "2024-01-02") -> Aligned:
     """Sessions from `first` on, with these closes; None leaves the ETF's out."""
     days = session_days(first, len(etf))
     known = {day: price for day, price in zip(days, etf, strict=True) if price is not None}
