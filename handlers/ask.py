@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from slack_sdk.web.async_client import AsyncWebClient
 
+    from handlers.modals.newest import Newest
     from handlers.render.message import Message
     from services.desk import Desk
     from services.domain.episode import Channel
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Ask:
-    """One person's wish in one channel; `value` is what stands behind the command, or what the button carries."""
+    """One person's wish in one channel; `value` is what stands behind the command, or what the button carries.
+
+    `trigger` opens a form, within three seconds. `newest` keeps the updates of forms in order.
+    """
 
     channel: Channel
     by: str
@@ -27,6 +31,8 @@ class Ask:
     desk: Desk
     clock: Clock
     client: AsyncWebClient
+    newest: Newest
+    trigger: str = ""
 
     @property
     def now(self) -> datetime:

@@ -73,6 +73,16 @@ async def answer(respond: AsyncRespond, work: Awaitable[Reply | None]) -> None:
         await _send(respond, reply)
 
 
+async def update(work: Awaitable[None]) -> None:
+    """Do what changes something that a person has open; where it goes wrong, the log alone can tell."""
+    try:
+        await work
+    except MinerPulseError as error:
+        log.warning("an open form or tab could not be updated: %s", error)
+    except Exception:
+        log.exception("an open form or tab could not be updated")
+
+
 async def _send(respond: AsyncRespond, reply: Reply) -> None:
     """Send a reply; where Slack refuses its blocks, once more in each plainer form."""
     try:

@@ -97,7 +97,7 @@ class Desk:
 
     async def trial(self, text: str) -> Trial:
         """Tell how often a rule would have fired of late. Raises RuleError, and NoHistoryError without any prices."""
-        return await tried(self.market, parse_rule(text, self.pair), self.clock.now())
+        return await tried(self.market, parse_rule(text, self.pair), self.pair, self.clock.now())
 
     async def curve(self, pair: Pair | None, window: Window) -> Charted:
         """Draw both legs of a pair, of the board's where None, over a window. Raises NoHistoryError."""

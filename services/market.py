@@ -193,6 +193,10 @@ class Market:
                 self._views[pair] = built
             return built
 
+    def knows(self, pair: Pair) -> bool:
+        """Tell whether the history of a pair is in memory."""
+        return pair in self._closes
+
     async def closes(self, pair: Pair, now: datetime) -> Aligned:
         """Give every session's close of a pair that is known, as the view of `now` rests on. Raises NoHistoryError."""
         await self.view(pair, now)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from datetime import date, datetime
 
     from services.domain.align import Aligned
+    from services.domain.prices import Pair
     from services.domain.replay import RuleReplay, Step
     from services.domain.rule import Rule
     from services.market import Market
@@ -39,13 +40,16 @@ class Trial:
     simulated: bool = False
 
 
-async def tried(market: Market, rule: Rule, now: datetime) -> Trial:
+async def tried(market: Market, rule: Rule, usual: Pair, now: datetime) -> Trial:
     """Put a rule to the last two years, in a thread, so that nobody waits for it. Raises NoHistoryError.
 
-    Hold times count as zero, since only the closes are known.
+    Hold times count as zero, since only the closes are known. Of a pair that nobody watches yet and that is not the
+    `usual` one nothing is fetched: whoever types a symbol passes over many.
     """
     if METRICS[rule.metric].series is None:
         return Trial(rule=rule, reason="a gap is there only while New York is shut, and the past is kept by its closes")
+    if not market.knows(rule.pair) and rule.pair != usual:
+        return Trial(rule=rule, reason=f"the prices of {rule.pair} are fetched once the rule is added")
     closes = await market.closes(rule.pair, now)
     return await asyncio.to_thread(_try, closes, rule, (now - LOOK_BACK).date(), simulated=market.history.simulated)
 

@@ -50,8 +50,8 @@ COMMANDS = (
     ),
     Command(
         words=("rule", "add"),
-        takes="RULE",
-        summary="watch one thing more in this channel",
+        takes="[RULE]",
+        summary="watch one thing more in this channel; without a rule, in an editor that tries it on the past",
         example="/minerpulse rule add 5d 15pp above",
         topic=Topic.RULES,
         at_once=rule_add.at_once,

@@ -44,7 +44,7 @@ class Command:
     example: str
     topic: Topic = Topic.MARKET
     at_once: Callable[[str, Sequence[Command]], Message | None] = never
-    answer: Callable[[Ask], Awaitable[Reply]] | None = None
+    answer: Callable[[Ask], Awaitable[Reply | None]] | None = None
 
     @property
     def name(self) -> str:

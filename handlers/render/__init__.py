@@ -4,6 +4,7 @@ from handlers.render.alert import alert
 from handlers.render.board import board
 from handlers.render.chart import chart
 from handlers.render.complaint import complaint
+from handlers.render.editor import editor, outcome_view, saving, trial, trying, unread
 from handlers.render.entry import entry
 from handlers.render.help import help_about, help_on, no_topic, usage
 from handlers.render.history import history
@@ -22,21 +23,27 @@ __all__ = [
     "chart",
     "complaint",
     "done",
+    "editor",
     "entry",
     "help_about",
     "help_on",
     "history",
     "no_close",
     "no_topic",
+    "outcome_view",
     "plain",
     "receipt",
     "removed",
     "rules",
+    "saving",
     "say",
     "sources",
     "started",
     "status",
     "together",
+    "trial",
+    "trying",
     "unchanged",
+    "unread",
     "usage",
 ]

@@ -11,6 +11,7 @@ RULES_LISTED = 60  # in the list of rules, a section for every 15
 RULES_A_SECTION = 15
 CHART_TITLE = 50
 CHART_LABEL = 20  # of a point or a line
+FORM_TITLE = 24
 PROBLEMS_SHOWN = 4
 
 

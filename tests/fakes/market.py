@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from services.domain.align import Aligned, align
 from services.domain.prices import WGMI_BTC, Bars, Closes, Symbol
 from services.domain.sessions import Sessions, sessions_between
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 CALENDAR: Sessions = sessions_between(date(2021, 6, 1), date(2027, 12, 31))
 HOUR = timedelta(hours=1)

@@ -41,7 +41,7 @@ def test_what_was_typed_is_read(text: str, words: tuple[str, ...], argument: str
     ("text", "expected"),
     [
         pytest.param("rulez", ["There is no “rulez”.", "/minerpulse rules"], id="a slip"),
-        pytest.param("rules add 1d 8pp", ["There is no “rules add”.", "/minerpulse rule add RULE"], id="a plural"),
+        pytest.param("rules add 1d 8pp", ["There is no “rules add”.", "/minerpulse rule add [RULE]"], id="a plural"),
         pytest.param("hist", ["/minerpulse history"], id="half a word"),
         pytest.param("history 5", ["/minerpulse history"], id="more than a command takes"),
         pytest.param(
@@ -57,12 +57,11 @@ def test_what_was_typed_is_read(text: str, words: tuple[str, ...], argument: str
         pytest.param("help sources", ["MinerPulse: sources", "`suspect`: they dispute it"], id="help on sources"),
         pytest.param("help snoze", ["You can type:", "/minerpulse snooze [ID] LENGTH"], id="help on one command"),
         pytest.param("help <!here>", ["There is no help on “&lt;!here&gt;”", "`help rules`"], id="no such help"),
-        pytest.param("rule", ["/minerpulse rule add RULE", "/minerpulse rule remove ID"], id="no verb"),
-        pytest.param("rule delete 3", ["/minerpulse rule add RULE", "/minerpulse rule remove ID"], id="unknown verb"),
+        pytest.param("rule", ["/minerpulse rule add [RULE]", "/minerpulse rule remove ID"], id="no verb"),
+        pytest.param("rule delete 3", ["/minerpulse rule add [RULE]", "/minerpulse rule remove ID"], id="unknown verb"),
         pytest.param("xyzzy", ["There is no “xyzzy”.", *(row.usage for row in COMMANDS)], id="nothing near: all"),
         pytest.param("&lt;!channel&gt;", ["There is no “&lt;!channel&gt;”."], id="what would call everyone"),
         pytest.param("x" * 5_000, [f"There is no “{'x' * 40}”."], id="very long"),
-        pytest.param("rule add", ["Which rule?", "/minerpulse rule add RULE", "5d 15pp above"], id="no rule"),
         pytest.param("rule remove", ["Which rule?", "/minerpulse rule remove ID"], id="no number"),
         pytest.param("rule remove three", ["Which rule?", "/minerpulse rules"], id="no number but a word"),
         pytest.param("rule remove 99999999999999999999", ["Which rule?"], id="a number that no rule has"),
@@ -106,8 +105,8 @@ def test_every_example_is_read_as_its_own_command() -> None:
 
 def test_the_hint_lists_every_command() -> None:
     assert (
-        "[board | status [WINDOW] | chart [WINDOW] | rules | rule add RULE | rule remove ID | ack [ID] | unack [ID] | "
-        "snooze [ID] LENGTH | resolve [ID] [REASON] | history | why [ID] | sources | help [TOPIC]]"
+        "[board | status [WINDOW] | chart [WINDOW] | rules | rule add [RULE] | rule remove ID | ack [ID] | "
+        "unack [ID] | snooze [ID] LENGTH | resolve [ID] [REASON] | history | why [ID] | sources | help [TOPIC]]"
     ) == usage_hint()
 
 

@@ -1,0 +1,72 @@
+"""The rule editor: opens at once from memory, follows what is typed, and adds or changes the rule."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from handlers import render
+from handlers.adding import add
+from handlers.modals.draft import Draft, empty
+from handlers.modals.form import About
+from handlers.refusals import translated
+from services.domain.errors import MinerPulseError, NoHistoryError, RuleError
+from services.domain.rule import parse_rule
+
+if TYPE_CHECKING:
+    from handlers.ask import Ask
+    from handlers.modals.form import Form
+    from handlers.render import Message
+
+
+async def open_editor(ask: Ask, text: str = "", rule_id: int | None = None) -> None:
+    """Open the editor with a rule, or with the usual one, then show what it would have done.
+
+    Raises DeliveryError, above all where Slack's three seconds for opening a form are over.
+    """
+    pair = ask.desk.pair
+    draft = Draft.of(parse_rule(text, pair), usual=pair) if text else empty()
+    about = About(channel=ask.channel.id, rule_id=rule_id)
+    view = render.editor(draft, about, pair, render.trying())
+    with translated():
+        opened = await ask.client.views_open(trigger_id=ask.trigger, view=view)
+    shown: dict[str, Any] = opened.get("view") or {}
+    await ask.newest.show(ask.client, str(shown.get("id")), str(shown.get("hash")), _tried(ask, draft, about))
+
+
+async def follow(form: Form) -> None:
+    """Show what the rule in the fields would have done; of several inputs the newest."""
+    draft = Draft.read(form.values)
+    work = _tried(form.ask, draft, About(channel=form.ask.channel.id, rule_id=form.rule_id))
+    await form.ask.newest.show(form.ask.client, form.view_id, form.hash, work)
+
+
+def check(form: Form) -> dict[str, str]:
+    """Say which fields cannot be read, from memory alone."""
+    return Draft.read(form.values).faults(form.ask.desk.pair)
+
+
+async def save(form: Form) -> dict[str, Any]:
+    """Add or change the rule; give what the form shows then: the outcome, or the fields again with what went wrong."""
+    draft = Draft.read(form.values)
+    try:
+        done = await _save(form, draft.text)
+    except MinerPulseError as error:
+        about = About(channel=form.ask.channel.id, rule_id=form.rule_id)
+        return render.editor(draft, about, form.ask.desk.pair, render.complaint(error))
+    return render.outcome_view(done)
+
+
+async def _save(form: Form, text: str) -> Message:
+    return await add(form.ask, text)
+
+
+async def _tried(ask: Ask, draft: Draft, about: About) -> dict[str, Any]:
+    """Make the form with what its rule would have done, or with what cannot be read."""
+    show = partial(render.editor, draft, about, ask.desk.pair)
+    if faults := draft.faults(ask.desk.pair):
+        return show(render.unread(faults))
+    try:
+        return show(render.trial(await ask.desk.trial(draft.text)))
+    except (NoHistoryError, RuleError) as error:
+        return show(render.complaint(error))
