@@ -27,6 +27,7 @@ from handlers.delivery import SlackNotifier
 from handlers.refusals import translated
 from services.desk import Desk
 from services.domain.errors import DeliveryError, SettingsError
+from services.editors import Editors
 from services.history import History
 from services.market import Market
 from services.mining import Mining
@@ -102,6 +103,7 @@ async def build(
         mining = Mining(_networks(settings, vendors, clock))
         outbox = Outbox(store=store, notifier=SlackNotifier(client, clock), clock=clock)
         desk = Desk(store=store, market=market, clock=clock, nudge=outbox.nudge, pair=settings.pair)
+        desk.editors = Editors(people=settings.editors)
         monitor = Monitor(
             store=store,
             market=market,

@@ -10,6 +10,21 @@ from handlers.commands.command import SLASH
 
 SCOPES = ("commands", "chat:write")
 LOOK_UP_SCOPES = ("channels:history", "groups:history")  # to see whether a message arrived whose answer was lost
+PRESENCE_SCOPES = ("channels:read", "groups:read")  # to be told when it is added to a channel, and taken out of one
+EVENTS = (
+    "app_home_opened",
+    "channel_deleted",
+    "channel_left",
+    "group_deleted",
+    "group_left",
+    "member_joined_channel",
+)
+BOARD_SHORTCUT = {
+    "name": "Show the board",
+    "type": "global",
+    "callback_id": "board",
+    "description": "The ETF against bitcoin, now",
+}
 PATH = "/slack/events"
 PLACEHOLDER = "https://minerpulse.example.com"
 NAME = "MinerPulse"
@@ -23,13 +38,20 @@ def manifest(url: str | None) -> dict[str, Any]:
     return {
         "display_information": {"name": NAME, "description": ABOUT, "background_color": "#1d2b3a"},
         "features": {
+            "app_home": {
+                "home_tab_enabled": True,
+                "messages_tab_enabled": False,
+                "messages_tab_read_only_enabled": True,
+            },
             "bot_user": {"display_name": NAME, "always_online": True},
+            "shortcuts": [BOARD_SHORTCUT],
             "slash_commands": [
                 {"command": SLASH, **request, "description": ABOUT, "usage_hint": usage_hint(), "should_escape": False}
             ],
         },
-        "oauth_config": {"scopes": {"bot": [*SCOPES, *LOOK_UP_SCOPES]}},
+        "oauth_config": {"scopes": {"bot": [*SCOPES, *LOOK_UP_SCOPES, *PRESENCE_SCOPES]}},
         "settings": {
+            "event_subscriptions": {**interactivity, "bot_events": [*EVENTS]},
             "interactivity": {"is_enabled": True, **interactivity},
             "org_deploy_enabled": False,
             "socket_mode_enabled": url is None,

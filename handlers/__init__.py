@@ -14,6 +14,8 @@ from handlers.commands import COMMANDS
 from handlers.commands.command import SLASH
 from handlers.commands.read import read
 from handlers.errands import SORRY, Errands, answer, update
+from handlers.events import EVENTS
+from handlers.home import show_board
 from handlers.modals import MODALS
 from handlers.modals.form import About, Form, values_of
 from handlers.modals.newest import Newest
@@ -78,6 +80,9 @@ def register(app: AsyncApp, desk: Desk, clock: Clock) -> Errands:
     for action_id, act in ACTIONS.items():
         app.action(action_id)(_on_action(edge, act))
     app.action(re.compile(f"^{FOLLOWED}"))(_on_change(edge))
+    app.shortcut("board")(_on_shortcut(edge))
+    for kind, hear in EVENTS.items():
+        app.event(kind)(_on_event(edge, hear))
     for callback_id, modal in MODALS.items():
         app.view(callback_id)(_on_submit(edge, modal))
     return edge.errands
@@ -110,6 +115,25 @@ def _on_action(edge: Edge, act: Callable[[Ask], Awaitable[Reply | None]]) -> Lis
         chosen = action.get("selected_option") or action
         ask = edge.ask(context, client, str(chosen.get("value", "")), body)
         edge.errands.begin(answer(respond, act(ask)), str(action["action_id"]))
+
+    return listen
+
+
+def _on_shortcut(edge: Edge) -> Listener:
+    async def listen(ack: AsyncAck, body: dict[str, Any], context: AsyncBoltContext, client: AsyncWebClient) -> None:
+        await ack()
+        edge.errands.begin(update(show_board(edge.ask(context, client, "", body))), "the board by shortcut")
+
+    return listen
+
+
+def _on_event(edge: Edge, hear: Callable[[Ask, dict[str, Any]], Awaitable[None]]) -> Listener:
+    """Take note of something that happened, after Slack was told that it was heard."""
+
+    async def listen(body: dict[str, Any], context: AsyncBoltContext, client: AsyncWebClient) -> None:
+        event: dict[str, Any] = body["event"]
+        ask = edge.ask(context, client, "", body, str(event.get("channel") or ""))
+        edge.errands.begin(update(hear(ask, body)), str(event["type"]))
 
     return listen
 

@@ -74,13 +74,13 @@ async def answer(respond: AsyncRespond, work: Awaitable[Reply | None]) -> None:
 
 
 async def update(work: Awaitable[None]) -> None:
-    """Do what changes something that a person has open; where it goes wrong, the log alone can tell."""
+    """Do what nobody waits for an answer to, as what changes an open form; where it goes wrong, the log tells."""
     try:
         await work
     except MinerPulseError as error:
-        log.warning("an open form or tab could not be updated: %s", error)
+        log.warning("nobody could be told, but: %s", error)
     except Exception:
-        log.exception("an open form or tab could not be updated")
+        log.exception("an errand failed of which nobody can be told")
 
 
 async def _send(respond: AsyncRespond, reply: Reply) -> None:

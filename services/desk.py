@@ -12,7 +12,9 @@ from services.domain.measure import NotMeasured
 from services.domain.prices import WGMI_BTC
 from services.domain.rule import DEFAULT_RULES, parse_rule
 from services.domain.snooze import end_of
+from services.editors import EVERYONE, Editors
 from services.episodes import OpenEpisodes
+from services.places import places
 from services.ports import AlertChange
 from services.provenance import provenance
 from services.trial import tried
@@ -25,8 +27,10 @@ if TYPE_CHECKING:
     from services.domain.episode import Alert, Channel
     from services.domain.measure import Window
     from services.domain.prices import Pair
+    from services.domain.rule import Rule
     from services.domain.snooze import Span
     from services.market import Market, MarketView
+    from services.places import Place
     from services.ports import Clock, DeskStore, LostWatch, Receipt, Watch
     from services.provenance import Provenance
     from services.trial import Trial
@@ -48,6 +52,15 @@ class Board:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Overview:
+    """The market and one person's channels; `view` is None, with the `problem`, before any prices."""
+
+    view: MarketView | None
+    problem: str
+    places: tuple[Place, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Charted:
     """Both legs over one window, or why they cannot be drawn, and the view that the drawing ends with."""
 
@@ -61,6 +74,16 @@ class Added:
 
     watch: Watch
     new: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edited:
+    """A rule that reads otherwise now; `changed` is False where the rule with this number has stood there before."""
+
+    rule_id: int
+    before: str
+    rule: Rule
+    changed: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +103,7 @@ class Desk:
     clock: Clock
     nudge: Callable[[], None]
     pair: Pair = WGMI_BTC
+    editors: Editors = EVERYONE
 
     async def board(self, channel: Channel) -> Board:
         """Measure the market now, with what is open in the channel. Raises NoHistoryError before any prices."""
@@ -90,6 +114,19 @@ class Desk:
             alerts=tuple(one.alert for one in stored),
             watches=tuple(await self.store.rules(channel)),
         )
+
+    async def view(self) -> MarketView:
+        """Measure the board's pair now. Raises NoHistoryError before any prices."""
+        return await self.market.view(self.pair, self.clock.now())
+
+    async def overview(self, team: str, person: str) -> Overview:
+        """Put together what one person sees outside any channel; without any prices, with the reason in their place."""
+        view, problem = None, ""
+        try:
+            view = await self.view()
+        except NoHistoryError as error:
+            problem = str(error)
+        return Overview(view=view, problem=problem, places=await places(self.store, team, person))
 
     async def provenance(self) -> Provenance:
         """Tell how each source of the board's pair stands."""
@@ -115,11 +152,13 @@ class Desk:
 
     async def start(self, channel: Channel, by: str) -> list[Watch]:
         """Give a channel the default rules; those that it has stay as they are."""
+        self.editors.check(by)
         rules = [parse_rule(text, self.pair) for text in DEFAULT_RULES]
         return await self.store.add_rules(channel, rules, by, self.clock.now())
 
     async def add_rule(self, channel: Channel, text: str, by: str) -> Added:
         """Add a rule as typed; one that names no pair is about the board's. Raises RuleError, or NoHistoryError."""
+        self.editors.check(by)
         rule = parse_rule(text, self.pair)
         if rule.pair != self.pair:
             await self._check_prices(rule.pair)
@@ -129,8 +168,17 @@ class Desk:
         watches = await self.store.add_rules(channel, [rule], by, self.clock.now())
         return Added(watch=watches[0], new=True)
 
+    async def edit_rule(self, channel: Channel, rule_id: int, text: str, by: str) -> Edited:
+        """Let a rule take the place of another, under a number of its own. Raises as `add_rule`, and NotFoundError."""
+        before = await self.store.rule(channel, rule_id)
+        added = await self.add_rule(channel, text, by)
+        if added.new:
+            await self.remove_rule(channel, rule_id, by)
+        return Edited(rule_id=added.watch.id, before=str(before.rule), rule=added.watch.rule, changed=added.new)
+
     async def remove_rule(self, channel: Channel, rule_id: int, by: str) -> Watch | LostWatch:
         """Remove a rule, and close the alert that it alone kept open. Raises NotFoundError."""
+        self.editors.check(by)
         now = self.clock.now()
 
         async def remove() -> Watch | LostWatch:
@@ -143,6 +191,20 @@ class Desk:
         watch = await _insist(remove)
         self.nudge()
         return watch
+
+    async def leave(self, channel: Channel) -> list[Watch]:
+        """Remove every rule of a channel that the app has left, and end its alerts; give the rules."""
+        now = self.clock.now()
+
+        async def leave() -> list[Watch]:
+            watches = await self.store.rules(channel)
+            episodes = OpenEpisodes.of(await self.store.open_alerts(channel), now)
+            for watch in watches:
+                episodes.drop(watch.id, None)
+            await self.store.record([], episodes.changes(), now, removed=watches)
+            return watches
+
+        return await _insist(leave)
 
     async def acknowledge(self, channel: Channel, alert_id: int, by: str) -> Outcome:
         """Mark an open alert as seen by a person; the first one stands. Raises NotFoundError."""
@@ -203,6 +265,10 @@ class Desk:
     async def history(self, channel: Channel) -> list[Alert]:
         """List a channel's last alerts, newest first."""
         return await self.store.history(channel, HISTORY_LENGTH)
+
+    async def alert(self, channel: Channel, alert_id: int) -> Alert:
+        """Give one alert of this channel, open or closed. Raises NotFoundError."""
+        return (await self.store.alert(channel, alert_id)).alert
 
     async def open_alerts(self, channel: Channel) -> list[Alert]:
         """List a channel's open alerts, oldest first."""

@@ -316,6 +316,10 @@ class DeskStore(Protocol):
         """Load one rule of this channel. Raises NotFoundError."""
         ...
 
+    async def channels_of(self, team: str, person: str) -> list[Channel]:
+        """List the channels of a workspace in which a person has added a rule or acted on an alert."""
+        ...
+
     async def alert(self, channel: Channel, alert_id: int) -> StoredAlert:
         """Load one alert of this channel, open or closed. Raises NotFoundError."""
         ...

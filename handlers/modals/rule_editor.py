@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from handlers.modals.form import Form
     from handlers.render import Message
 
+GONE = "Nothing was changed. `/minerpulse rules` lists what is watched, and `/minerpulse rule add` adds one anew."
+
 
 async def open_editor(ask: Ask, text: str = "", rule_id: int | None = None) -> None:
     """Open the editor with a rule, or with the usual one, then show what it would have done.
@@ -25,13 +27,14 @@ async def open_editor(ask: Ask, text: str = "", rule_id: int | None = None) -> N
     Raises DeliveryError, above all where Slack's three seconds for opening a form are over.
     """
     pair = ask.desk.pair
-    draft = Draft.of(parse_rule(text, pair), usual=pair) if text else empty()
+    draft = Draft.of(parse_rule(text), usual=pair) if text else empty()
     about = About(channel=ask.channel.id, rule_id=rule_id)
     view = render.editor(draft, about, pair, render.trying())
     with translated():
         opened = await ask.client.views_open(trigger_id=ask.trigger, view=view)
     shown: dict[str, Any] = opened.get("view") or {}
-    await ask.newest.show(ask.client, str(shown.get("id")), str(shown.get("hash")), _tried(ask, draft, about))
+    work = _tried(ask, draft, about) if rule_id is None else _found(ask, draft, about, text)
+    await ask.newest.show(ask.client, str(shown.get("id")), str(shown.get("hash")), work)
 
 
 async def follow(form: Form) -> None:
@@ -58,7 +61,24 @@ async def save(form: Form) -> dict[str, Any]:
 
 
 async def _save(form: Form, text: str) -> Message:
-    return await add(form.ask, text)
+    ask = form.ask
+    if form.rule_id is None:
+        return await add(ask, text)
+    return render.edited(await ask.desk.edit_rule(ask.channel, form.rule_id, text, ask.by))
+
+
+async def _found(ask: Ask, draft: Draft, about: About, text: str) -> dict[str, Any]:
+    """See whether the rule to edit still stands, and as the form shows it, before it is tried."""
+    rules = {watch.id: str(watch.rule) for watch in await ask.desk.rules(ask.channel)}
+    stands = rules.get(about.rule_id or 0)
+    if stands is None:
+        return render.outcome_view(
+            render.say(f"Rule {about.rule_id} {render.code(text)} does not stand here any more.", GONE)
+        )
+    if stands != text:
+        changed = render.say(f"Rule {about.rule_id} reads {render.code(stands)} by now; saving puts this in its place.")
+        return render.editor(draft, about, ask.desk.pair, changed)
+    return await _tried(ask, draft, about)
 
 
 async def _tried(ask: Ask, draft: Draft, about: About) -> dict[str, Any]:

@@ -8,12 +8,15 @@ from handlers.render.editor import editor, outcome_view, saving, trial, trying, 
 from handlers.render.entry import entry
 from handlers.render.help import help_about, help_on, no_topic, usage
 from handlers.render.history import history
+from handlers.render.home import fetching, home, market_view
+from handlers.render.markup import code
 from handlers.render.message import Message, plain, say, together
 from handlers.render.outcome import done, no_close, unchanged
 from handlers.render.receipt import receipt
-from handlers.render.rules import added, removed, rules, started
+from handlers.render.rules import added, edited, removed, rules, started
 from handlers.render.sources import sources
 from handlers.render.status import status
+from handlers.render.welcome import welcome
 
 __all__ = [
     "Message",
@@ -21,13 +24,18 @@ __all__ = [
     "alert",
     "board",
     "chart",
+    "code",
     "complaint",
     "done",
+    "edited",
     "editor",
     "entry",
+    "fetching",
     "help_about",
     "help_on",
     "history",
+    "home",
+    "market_view",
     "no_close",
     "no_topic",
     "outcome_view",
@@ -46,4 +54,5 @@ __all__ = [
     "unchanged",
     "unread",
     "usage",
+    "welcome",
 ]

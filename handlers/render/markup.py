@@ -16,6 +16,11 @@ def person(user: str) -> str:
     return f"<@{user}>"
 
 
+def conversation(channel: str) -> str:
+    """Name a channel by its Slack id; whoever may not see it is not shown its name."""
+    return f"<#{channel}>"
+
+
 def code(text: str) -> str:
     """Set a short text in fixed width."""
     return f"`{escape(text).replace('`', '')}`"

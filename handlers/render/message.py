@@ -90,9 +90,9 @@ def line_chart(title: str, labels: list[str], series: dict[str, list[float]], *,
     }
 
 
-def actions(*elements: Block) -> Block:
-    """Make a row of buttons and choices."""
-    return {"type": "actions", "elements": list(elements)}
+def actions(*elements: Block | None) -> Block:
+    """Make a row of buttons and choices; None leaves one out."""
+    return {"type": "actions", "elements": [element for element in elements if element is not None]}
 
 
 def button(action_id: str, label: str, value: str, *, primary: bool = False, sure: str = "") -> Block:

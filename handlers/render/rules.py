@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from handlers.render import words
 from handlers.render.limits import RULES_A_SECTION, RULES_LISTED
 from handlers.render.markup import code, person, simulated
-from handlers.render.message import compose, header, note, say, section
+from handlers.render.message import actions, compose, header, note, say, section
+from handlers.render.rule_buttons import add_button, edit_button
 from handlers.render.topic import meaning
 from services.domain.decide import Status
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from handlers.render.message import Message
-    from services.desk import Added
+    from services.desk import Added, Edited
     from services.domain.prices import Pair
     from services.ports import LostWatch, Watch
 
@@ -26,14 +27,16 @@ ADD = "Add one with `/minerpulse rule add 1d 8pp`."
 def rules(watches: Sequence[Watch], now: datetime) -> Message:
     """List a channel's rules with what each is doing."""
     if not watches:
-        return say("No rules in this channel yet.", f"{ADD} `/minerpulse` alone offers the usual ones.")
+        nothing = say("No rules in this channel yet.", f"{ADD} `/minerpulse` alone offers the usual ones.")
+        return compose([*nothing.blocks, actions(add_button())], [nothing.text])
     title = f"{len(watches)} rule{'' if len(watches) == 1 else 's'} in this channel"
     lines = [_line(watch, now) for watch in watches[:RULES_LISTED]]
     if len(watches) > RULES_LISTED:
         lines.append(f"… and {len(watches) - RULES_LISTED} more")
     hints = [ADD, f"Remove one with `/minerpulse rule remove {watches[0].id}`."]
     parts = [section(*lines[at : at + RULES_A_SECTION]) for at in range(0, len(lines), RULES_A_SECTION)]
-    return compose([header(title), *parts, note(*hints)], [f"{title}:", *lines, *hints])
+    edit = edit_button({watch.id: str(watch.rule) for watch in watches})
+    return compose([header(title), *parts, actions(add_button(), edit), note(*hints)], [f"{title}:", *lines, *hints])
 
 
 def added(what: Added) -> Message:
@@ -42,6 +45,14 @@ def added(what: Added) -> Message:
     if not what.new:
         return say(f"Rule {watch.id} {code(str(watch.rule))} stands here already; nothing was changed.")
     return say(f"Rule {watch.id} {code(str(watch.rule))} is added: {meaning(watch.rule)}.")
+
+
+def edited(what: Edited) -> Message:
+    """Tell how a rule reads now."""
+    rule = code(str(what.rule))
+    if not what.changed:
+        return say(f"Rule {what.rule_id} {rule} stands here already; nothing was changed.")
+    return say(f"Rule {what.rule_id} is {rule} now, and was {code(what.before)}: {meaning(what.rule)}.")
 
 
 def removed(watch: Watch | LostWatch) -> Message:

@@ -10,6 +10,7 @@ MinerPulseError
 ├── ReplayError         a replay was asked for something it cannot decide
 ├── StoreError          the database is unreachable, or older than this program
 ├── NotFoundError       a rule or an alert with that number does not exist here
+├── NotAllowedError     a person may not change rules; carries who may
 ├── MarketShutError     there is no close to wait for; carries the next opening
 ├── ConflictError       what was to be changed has changed meanwhile; read it again
 ├── HistoryClosedError  what was posted in a channel may not be read, so a lost answer cannot be cleared up
@@ -24,6 +25,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime, timedelta
     from pathlib import Path
 
@@ -107,6 +109,14 @@ class StoreError(MinerPulseError):
 
 class NotFoundError(MinerPulseError):
     """A rule or an alert with that number does not exist in this channel."""
+
+
+class NotAllowedError(MinerPulseError):
+    """A person may not change rules; `people` are those who may."""
+
+    def __init__(self, people: Sequence[str]) -> None:
+        self.people = tuple(people)
+        super().__init__(f"Rules are changed by {', '.join(people)} only, as whoever runs MinerPulse has set it.")
 
 
 class MarketShutError(MinerPulseError):

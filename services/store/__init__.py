@@ -10,12 +10,13 @@ from services.store.engine import Database
 from services.store.history import History
 from services.store.holdings import Snapshots
 from services.store.outbox import Outbox
+from services.store.people import People
 from services.store.receipts import Receipts
 from services.store.rules import Rules
 from services.store.ticks import Ticks
 
 
-class SqlStore(History, Snapshots, Rules, Alerts, Receipts, Outbox, Ticks):
+class SqlStore(History, Snapshots, Rules, Alerts, Receipts, Outbox, People, Ticks):
     """Implements Store on one database; made by `open`.
 
     A URL is `sqlite:///relative.db`, `sqlite:////absolute.db`, `sqlite://` for a memory that ends with the store, or
