@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
-from handlers import render
+from slack_bolt.async_app import AsyncRespond
+
 from handlers.actions import ACTIONS
 from handlers.ask import Ask
 from handlers.commands import COMMANDS
 from handlers.commands.command import SLASH
 from handlers.commands.read import read
-from handlers.errands import SORRY, Errands, answer, update
+from handlers.errands import Errands, answer, update
 from handlers.events import EVENTS
 from handlers.home import show_board
 from handlers.modals import MODALS
 from handlers.modals.form import About, Form, values_of
 from handlers.modals.newest import Newest
-from handlers.refusals import translated
 from handlers.render.form import FOLLOWED
+from handlers.whisper import whisper
 from services.domain.episode import Channel
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from typing import Any
 
-    from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncBoltContext, AsyncRespond
+    from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncBoltContext
     from slack_sdk.web.async_client import AsyncWebClient
 
     from handlers.ask import Reply
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
     from services.ports import Clock
 
     Listener = Callable[..., Awaitable[None]]
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -67,6 +66,7 @@ class Edge:
             client=client,
             newest=self.newest,
             trigger=str(body.get("trigger_id") or ""),
+            answers_to=str(body.get("response_url") or ""),
         )
 
 
@@ -152,7 +152,10 @@ def _on_change(edge: Edge) -> Listener:
 
 
 def _on_submit(edge: Edge, modal: Modal) -> Listener:
-    """Refuse wrong fields in the acknowledgement, each beneath its own; save the others after it."""
+    """Refuse wrong fields in the acknowledgement, each beneath its own; else close the form, save and answer.
+
+    The form cannot show the outcome: what the acknowledgement puts into it may reach Slack after any later update.
+    """
 
     async def listen(
         ack: AsyncAck, view: dict[str, Any], body: dict[str, Any], context: AsyncBoltContext, client: AsyncWebClient
@@ -161,21 +164,11 @@ def _on_submit(edge: Edge, modal: Modal) -> Listener:
         if wrong := modal.check(form):
             await ack(response_action="errors", errors=wrong)
             return
-        await ack(response_action="update", view=render.saving())
-        edge.errands.begin(update(_saved(modal, form)), view["callback_id"])
+        await ack()
+        respond = AsyncRespond(response_url=form.about.answers_to, proxy=client.proxy, ssl=client.ssl)
+        edge.errands.begin(answer(respond, modal.save(form), partial(whisper, form.ask)), view["callback_id"])
 
     return listen
-
-
-async def _saved(modal: Modal, form: Form) -> None:
-    """Save a form and show in its place what came of it; after a bug, that it was logged."""
-    try:
-        shown = await modal.save(form)
-    except Exception:
-        log.exception("a form could not be saved")
-        shown = render.outcome_view(render.say(SORRY))
-    with translated():
-        await form.ask.client.views_update(view_id=form.view_id, view=shown)
 
 
 def _form(
@@ -187,5 +180,5 @@ def _form(
         view_id=str(view["id"]),
         hash=str(view.get("hash", "")),
         values=values_of(view),
-        rule_id=about.rule_id,
+        about=about,
     )

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 class Ask:
     """One person's wish in one channel; `value` is what stands behind the command, or what the button carries.
 
-    `trigger` opens a form, within three seconds. `newest` keeps the updates of forms in order.
+    `trigger` opens a form, within three seconds, and `answers_to` is the response_url. `newest` keeps the updates of
+    forms in order.
     """
 
     channel: Channel
@@ -33,6 +34,7 @@ class Ask:
     client: AsyncWebClient
     newest: Newest
     trigger: str = ""
+    answers_to: str = ""
 
     @property
     def now(self) -> datetime:

@@ -198,8 +198,12 @@ class Market:
         return pair in self._closes
 
     async def closes(self, pair: Pair, now: datetime) -> Aligned:
-        """Give every session's close of a pair that is known, as the view of `now` rests on. Raises NoHistoryError."""
-        await self.view(pair, now)
+        """Give every session's close of a pair as the last view of it rests on; fetched only where none was made yet.
+
+        Raises NoHistoryError.
+        """
+        if not self.knows(pair):
+            await self.view(pair, now)
         return self._closes[pair]
 
     async def _build(self, pair: Pair, now: datetime) -> MarketView:

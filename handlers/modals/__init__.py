@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from handlers.modals import rule_editor
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from handlers.ask import Reply
     from handlers.modals.form import Form
 
 
@@ -19,7 +20,7 @@ class Modal:
 
     check: Callable[[Form], dict[str, str]]
     follow: Callable[[Form], Awaitable[None]]
-    save: Callable[[Form], Awaitable[dict[str, Any]]]
+    save: Callable[[Form], Awaitable[Reply]]
 
 
 MODALS = {

@@ -11,8 +11,6 @@ if TYPE_CHECKING:
 
     from handlers.ask import Ask
 
-PREFIX = "draft_"  # of the action_id of each field that is followed while it is typed
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Form:
@@ -22,25 +20,31 @@ class Form:
     view_id: str
     hash: str
     values: dict[str, str]
-    rule_id: int | None
+    about: About
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class About:
-    """What a form is about, as it travels with it: a channel, and the rule that is edited, None for a new one."""
+    """What a form is about, as it travels with it: a channel, and the rule that is edited, None for a new one.
+
+    `answers_to` is the response_url of what it was opened by: it takes an answer for half an hour, also in a channel
+    that the app is not in.
+    """
 
     channel: str
+    answers_to: str
     rule_id: int | None = None
 
     def written(self) -> str:
         """Write it as the form carries it."""
-        return json.dumps({"channel": self.channel, "rule": self.rule_id})
+        return json.dumps({"channel": self.channel, "answers_to": self.answers_to, "rule": self.rule_id})
 
     @classmethod
     def read(cls, view: Mapping[str, Any]) -> About:
         """Read it back out of a form of ours."""
         carried = json.loads(view["private_metadata"])
-        return cls(channel=str(carried["channel"]), rule_id=carried["rule"])
+        answers_to = str(carried["answers_to"])
+        return cls(channel=str(carried["channel"]), answers_to=answers_to, rule_id=carried["rule"])
 
 
 def values_of(view: Mapping[str, Any]) -> dict[str, str]:

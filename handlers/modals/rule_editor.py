@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from handlers import render
 from handlers.adding import add
+from handlers.ask import Reply
 from handlers.modals.draft import Draft, empty
 from handlers.modals.form import About
 from handlers.refusals import translated
@@ -28,7 +29,7 @@ async def open_editor(ask: Ask, text: str = "", rule_id: int | None = None) -> N
     """
     pair = ask.desk.pair
     draft = Draft.of(parse_rule(text), usual=pair) if text else empty()
-    about = About(channel=ask.channel.id, rule_id=rule_id)
+    about = About(channel=ask.channel.id, answers_to=ask.answers_to, rule_id=rule_id)
     view = render.editor(draft, about, pair, render.trying())
     with translated():
         opened = await ask.client.views_open(trigger_id=ask.trigger, view=view)
@@ -40,8 +41,7 @@ async def open_editor(ask: Ask, text: str = "", rule_id: int | None = None) -> N
 async def follow(form: Form) -> None:
     """Show what the rule in the fields would have done; of several inputs the newest."""
     draft = Draft.read(form.values)
-    work = _tried(form.ask, draft, About(channel=form.ask.channel.id, rule_id=form.rule_id))
-    await form.ask.newest.show(form.ask.client, form.view_id, form.hash, work)
+    await form.ask.newest.show(form.ask.client, form.view_id, form.hash, _tried(form.ask, draft, form.about))
 
 
 def check(form: Form) -> dict[str, str]:
@@ -49,22 +49,21 @@ def check(form: Form) -> dict[str, str]:
     return Draft.read(form.values).faults(form.ask.desk.pair)
 
 
-async def save(form: Form) -> dict[str, Any]:
-    """Add or change the rule; give what the form shows then: the outcome, or the fields again with what went wrong."""
-    draft = Draft.read(form.values)
+async def save(form: Form) -> Reply:
+    """Add or change the rule; where that cannot be, the answer has the rule in it, as the form is closed."""
+    text = str(parse_rule(Draft.read(form.values).text, form.ask.desk.pair))
     try:
-        done = await _save(form, draft.text)
+        return Reply(message=await _save(form, text))
     except MinerPulseError as error:
-        about = About(channel=form.ask.channel.id, rule_id=form.rule_id)
-        return render.editor(draft, about, form.ask.desk.pair, render.complaint(error))
-    return render.outcome_view(done)
+        lost = f"Nothing was changed. The form is closed; the rule in it was {render.code(text)}."
+        return Reply(message=render.together(render.complaint(error), render.say(lost)))
 
 
 async def _save(form: Form, text: str) -> Message:
-    ask = form.ask
-    if form.rule_id is None:
+    ask, number = form.ask, form.about.rule_id
+    if number is None:
         return await add(ask, text)
-    return render.edited(await ask.desk.edit_rule(ask.channel, form.rule_id, text, ask.by))
+    return render.edited(await ask.desk.edit_rule(ask.channel, number, text, ask.by))
 
 
 async def _found(ask: Ask, draft: Draft, about: About, text: str) -> dict[str, Any]:

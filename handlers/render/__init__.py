@@ -4,7 +4,7 @@ from handlers.render.alert import alert
 from handlers.render.board import board
 from handlers.render.chart import chart
 from handlers.render.complaint import complaint
-from handlers.render.editor import editor, outcome_view, saving, trial, trying, unread
+from handlers.render.editor import editor, outcome_view, trial, trying, unread
 from handlers.render.entry import entry
 from handlers.render.help import help_about, help_on, no_topic, usage
 from handlers.render.history import history
@@ -43,7 +43,6 @@ __all__ = [
     "receipt",
     "removed",
     "rules",
-    "saving",
     "say",
     "sources",
     "started",

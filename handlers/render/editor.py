@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from handlers.render import words
 from handlers.render.form import choice_field, modal, text_field, tick_field
-from handlers.render.markup import code, reason, simulated
-from handlers.render.message import say
+from handlers.render.markup import code, conversation, reason, simulated
+from handlers.render.message import note, say
 from handlers.render.topic import meaning
 from services.domain.measure import METRICS, Metric, Window
 from services.domain.rule import Direction
@@ -53,25 +53,24 @@ NAMES = {
 
 
 def editor(draft: Draft, about: About, pair: Pair, preview: Message) -> dict[str, Any]:
-    """Make the form; `pair` is what a rule is about that names none."""
+    """Make the form; `pair` is what a rule is about that names none.
+
+    The preview comes first: on a phone, what is below nine fields is not seen while they are filled in.
+    """
     editing = about.rule_id is not None
+    where = [note(f"Alerts of this rule come to {conversation(about.channel)}.")]
     return modal(
         "rule_editor",
         f"Edit rule {about.rule_id}" if editing else "Add a rule",
-        [*_fields(draft, pair), *preview.blocks],
+        [block for block in (*preview.blocks, *where, *_fields(draft, pair)) if block is not None],
         submit="Save" if editing else "Add",
         carries=about.written(),
     )
 
 
 def outcome_view(told: Message) -> dict[str, Any]:
-    """Make what stands in the form's place once it is saved."""
-    return modal("outcome", "MinerPulse", told.blocks, close="Done")
-
-
-def saving() -> dict[str, Any]:
-    """Make what stands there while it is being saved."""
-    return modal("saving", "MinerPulse", say("Saving …").blocks, close="Close")
+    """Make what stands in the place of a form that is of no more use."""
+    return modal("outcome", "MinerPulse", told.blocks, close="Close")
 
 
 def trying() -> Message:

@@ -289,7 +289,7 @@ async def test_edit_opens_the_rule_that_fired_and_another_takes_its_place(
     assert "Edit rule 1" == form["title"]["text"]
     assert alert.facts[0].rule == "1d 8pp"
     assert ["1d 9pp"] == [str(watch.rule) for watch in await floor.desk.rules(DESK)]
-    assert "is `1d 9pp` now, and was `1d 8pp`" in slack.shown()[-1]["blocks"][0]["text"]["text"]
+    assert "is `1d 9pp` now, and was `1d 8pp`" in slack.answers[-1]["text"]
 
 
 async def test_edit_of_a_rule_that_is_gone_says_so_in_the_form(
@@ -306,7 +306,7 @@ async def test_edit_of_a_rule_that_reads_otherwise_by_now_says_how(
     person: Person, slack: SlackServer, alert: Alert
 ) -> None:
     await person.presses("edit_rule", f"{alert.facts[0].rule_id}:1d 7pp")
-    assert "Rule 1 reads `1d 8pp` by now" in slack.shown()[-1]["blocks"][-1]["text"]["text"]
+    assert "Rule 1 reads `1d 8pp` by now" in slack.shown()[-1]["blocks"][0]["text"]["text"]
 
 
 async def test_the_list_of_rules_offers_the_editor(person: Person, slack: SlackServer, floor: Floor) -> None:
@@ -318,7 +318,8 @@ async def test_the_list_of_rules_offers_the_editor(person: Person, slack: SlackS
     await person.chooses("edit_rule", "2:drawdown 60%")
     form = slack.shown("views.open")[-1]
     assert (["add_rule"], ["add_rule", "edit_rule"]) == (buttons(none), buttons(two))
-    assert "drawdown" == form["blocks"][1]["element"]["initial_option"]["value"]
+    (metric,) = [block for block in form["blocks"] if block.get("block_id") == "metric"]
+    assert "drawdown" == metric["element"]["initial_option"]["value"]
     await person.presses("add_rule", "rule")
     assert "Add a rule" == slack.shown("views.open")[-1]["title"]["text"]
 
@@ -343,7 +344,7 @@ async def test_whoever_may_not_change_rules_is_told_so_in_the_form(
     await person.types("rule add")
     floor.desk.editors = Editors(people=("U7",))
     await person.submits({**slack.shown("views.open")[-1], "id": "V1"}, {})
-    assert "rules are changed by <@U7> only" in slack.shown()[-1]["blocks"][-1]["text"]["text"]
+    assert "rules are changed by <@U7> only" in slack.answers[-1]["text"]
     assert [] == await floor.desk.rules(DESK)
 
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
+from handlers.errands import SORRY
 from tests.fakes.floor import DESK
-from tests.fakes.slack import Fault, refused
+from tests.fakes.slack import RESPONSES, Fault, refused
 
 if TYPE_CHECKING:
     from slack_bolt import BoltResponse
@@ -116,13 +117,29 @@ async def test_an_update_that_another_process_outran_is_dropped(person: Person, 
     assert before == len(slack.shown())
 
 
-async def test_a_rule_is_added_and_the_form_says_so(person: Person, slack: SlackServer, floor: Floor) -> None:
+async def test_a_rule_is_added_as_the_form_closes_and_the_person_is_told(
+    person: Person, slack: SlackServer, floor: Floor
+) -> None:
     form = await opened(person, slack)
     acknowledged = await person.submits(form, {"window": "5d", "threshold": "15", "direction": "above", "clear": "10"})
-    assert "update" == json.loads(acknowledged.body)["response_action"]
+    (answer,) = slack.answers
+    assert (200, "") == (acknowledged.status, acknowledged.body)
     assert ["5d 15pp above clear 10pp"] == [str(watch.rule) for watch in await floor.desk.rules(DESK)]
-    assert words(slack.shown()[-1]).startswith("Rule 1 `5d 15pp above clear 10pp` is added: fires at 15 pp above")
+    assert ("ephemeral", False) == (answer["response_type"], answer["replace_original"])
+    assert answer["text"].startswith("Rule 1 `5d 15pp above clear 10pp` is added: fires at 15 pp above")
     assert ["C1"] == [one["channel"] for one in slack.said(POST)]
+
+
+async def test_whoever_sends_a_form_after_its_half_hour_is_told_in_the_channel(
+    person: Person, slack: SlackServer, floor: Floor
+) -> None:
+    form = await opened(person, slack)
+    slack.fail(RESPONSES, Fault(status=404, body="expired_url", content_type="text/plain"))
+    await person.submits(form, {"threshold": "9"})
+    (told,) = slack.said("chat.postEphemeral")
+    assert ("C1", "U1") == (told["channel"], told["user"])
+    assert told["text"].startswith("Rule 1 `1d 9pp` is added")
+    assert 1 == len(await floor.desk.rules(DESK))
 
 
 async def test_wrong_fields_are_told_beneath_them_and_the_form_stays(
@@ -136,17 +153,15 @@ async def test_wrong_fields_are_told_beneath_them_and_the_form_stays(
     assert [] == await floor.desk.rules(DESK)
 
 
-async def test_a_pair_without_prices_leaves_the_form_as_it_was_with_the_reason(
+async def test_a_pair_without_prices_is_refused_with_the_rule_as_it_stood_in_the_form(
     person: Person, slack: SlackServer, floor: Floor
 ) -> None:
     form = await opened(person, slack)
     floor.vendors.faults["yahoo"] = [httpx.Response(404, json={}) for _ in range(5)]
     await person.submits(form, {"threshold": "9", "pair": "XXXX/BTC"})
-    again = slack.shown()[-1]
-    assert "No XXXX prices yet." in words(again)
-    assert (
-        "9" == next(block for block in again["blocks"] if block["block_id"] == "threshold")["element"]["initial_value"]
-    )
+    (answer,) = slack.answers
+    assert "No XXXX prices yet." in answer["text"]
+    assert answer["text"].endswith("Nothing was changed. The form is closed; the rule in it was `1d 9pp on XXXX/BTC`.")
     assert [] == await floor.desk.rules(DESK)
 
 
@@ -159,13 +174,13 @@ async def test_a_form_that_slack_does_not_open_any_more_is_told_to_the_person(
     assert answer["text"].startswith("Slack opens a form within three seconds only")
 
 
-async def test_a_bug_while_saving_is_told_in_the_form(
+async def test_a_bug_while_saving_is_told_to_the_person(
     person: Person, slack: SlackServer, floor: Floor, caplog: pytest.LogCaptureFixture
 ) -> None:
     form = await opened(person, slack)
     floor.desk.clock = None  # type: ignore[assignment]  # a bug
     await person.submits(form, {"threshold": "9"})
-    assert "Something went wrong; it has been logged. Try again in a minute." == words(slack.shown()[-1])
+    assert [SORRY] == [answer["text"] for answer in slack.answers]
     assert "Traceback" in caplog.text
 
 
