@@ -7,18 +7,11 @@ from typing import Any
 
 from handlers.commands import usage_hint
 from handlers.commands.command import SLASH
+from handlers.events import EVENTS
 
 SCOPES = ("commands", "chat:write")
 LOOK_UP_SCOPES = ("channels:history", "groups:history")  # to see whether a message arrived whose answer was lost
 PRESENCE_SCOPES = ("channels:read", "groups:read")  # to be told when it is added to a channel, and taken out of one
-EVENTS = (
-    "app_home_opened",
-    "channel_deleted",
-    "channel_left",
-    "group_deleted",
-    "group_left",
-    "member_joined_channel",
-)
 BOARD_SHORTCUT = {
     "name": "Show the board",
     "type": "global",
@@ -51,7 +44,7 @@ def manifest(url: str | None) -> dict[str, Any]:
         },
         "oauth_config": {"scopes": {"bot": [*SCOPES, *LOOK_UP_SCOPES, *PRESENCE_SCOPES]}},
         "settings": {
-            "event_subscriptions": {**interactivity, "bot_events": [*EVENTS]},
+            "event_subscriptions": {**interactivity, "bot_events": sorted(EVENTS)},
             "interactivity": {"is_enabled": True, **interactivity},
             "org_deploy_enabled": False,
             "socket_mode_enabled": url is None,
