@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check cover bench picture setup lock clean
+.PHONY: help run test check cover bench chaos picture setup lock clean
 
 help: ## list these commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,14 @@ cover: $(VENV)/.dev ## run the tests with the coverage of everything
 
 bench: $(VENV)/.dev ## measure the speed and memory budgets, as ratios in one run
 	@$(BIN)/python -m tests.bench
+
+chaos: $(VENV)/.dev ## kill, freeze and cut off its processes, and count what was lost and repeated (half an hour)
+	@$(BIN)/python -m tests.chaos kill --on sqlite
+	@$(BIN)/python -m tests.chaos kill --on postgresql
+	@$(BIN)/python -m tests.chaos share --workers 4
+	@$(BIN)/python -m tests.chaos freeze
+	@$(BIN)/python -m tests.chaos restart
+	@$(BIN)/python -m tests.chaos faults
 
 picture: ## draw docs/alert.png anew, with a Chromium that is installed here
 	@$(PYTHON) docs/draw_alert.py

@@ -18,6 +18,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 import handlers
 from bot.clock import SystemClock
+from bot.front.gate import Gate
 from bot.health import BEAT_WITHIN_S, Health, Heartbeat
 from bot.scheduler import Ticker, schedule
 from bot.server import Server
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
 
 SLACK_TIMEOUT_S = 10
 POLL_EVERY = timedelta(seconds=1)  # by a worker: people's acts are recorded by other processes
+PING_EVERY_S = 3  # a socket that is dead without a word is noticed within four of these
 ENDED_WITHIN_S = 22  # longer than the two calls to Slack that one attempt can take
 log = logging.getLogger(__name__)
 
@@ -191,14 +193,22 @@ async def _heartbeat(settings: Settings) -> AsyncIterator[Heartbeat | None]:
 async def _take_requests(app: App, role: Role, health: Health, listening: socket.socket) -> None:
     """Serve HTTP until a signal; in Socket Mode Slack's requests come over the socket, and HTTP tells the health."""
     settings = app.settings
-    server = Server(build_web(None if role is Role.WORKER else app.bolt, health.report))
+    server = Server(build_web(_gate(app, role), health.report))
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, server.stop)
     async with AsyncExitStack() as stack:
         if settings.socket_mode and role is not Role.WORKER:
-            await stack.enter_async_context(_socket_mode(app))
+            await stack.enter_async_context(connected(app))
         log.info("listening at http://%s:%d", settings.host, settings.port)
         await server.serve(sockets=[listening])
+
+
+def _gate(app: App, role: Role) -> Gate | None:
+    """Open a gate for Slack's requests; there is none where nothing could check who sent them."""
+    secret = _secret(app.settings.slack_signing_secret)
+    if role is Role.WORKER or app.settings.socket_mode or not secret:
+        return None
+    return Gate(bolt=app.bolt, signing_secret=secret)
 
 
 def _listen(settings: Settings) -> socket.socket:
@@ -211,12 +221,13 @@ def _listen(settings: Settings) -> socket.socket:
 
 
 @asynccontextmanager
-async def _socket_mode(app: App) -> AsyncIterator[None]:
+async def connected(app: App) -> AsyncIterator[None]:
     """Keep a socket to Slack open; it is opened again whenever it breaks, and also where it cannot be opened yet."""
     handler = AsyncSocketModeHandler(
         app.bolt,
         _secret(app.settings.slack_app_token),
         web_client=AsyncWebClient(base_url=app.settings.slack_api_url),
+        ping_interval=PING_EVERY_S,
     )
     connecting = asyncio.create_task(handler.connect_async(), name="socket mode")  # type: ignore[no-untyped-call]
     try:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
+from bot.front.patience import PatientProtocol
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -22,6 +24,7 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 web,
+                http=PatientProtocol,
                 log_config=None,
                 log_level="warning",
                 access_log=False,

@@ -14,6 +14,7 @@ from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from bot.logs import LogFormat
 from bot.values import (
     SIMULATED,
     Addresses,
@@ -135,6 +136,7 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="The address to listen at; 0.0.0.0 for every one.")
     port: int = Field(default=3000, ge=0, le=65535, validation_alias="PORT", description="The port to listen at.")
     log_level: LogLevel = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR.")
+    log_format: LogFormat = Field(default=LogFormat.TEXT, description="How log lines are written: text or json.")
 
     @property
     def pair(self) -> Pair:

@@ -4,26 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from slack_bolt.adapter.starlette.async_handler import AsyncSlackRequestHandler
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.responses import JSONResponse
 from starlette.routing import Route
+
+from bot.front.journal import Journal
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from slack_bolt.async_app import AsyncApp
     from starlette.requests import Request
     from starlette.responses import Response
 
+    from bot.front.gate import Gate
     from bot.health import Report
     from services.ports import Backlog
 
 SLACK_PATH = "/slack/events"
 
 
-def build_web(bolt: AsyncApp | None, report: Callable[[], Awaitable[Report]]) -> Starlette:
-    """Make the ASGI app; `report` says how it does its work. Without `bolt` it tells the health and nothing else."""
+def build_web(gate: Gate | None, report: Callable[[], Awaitable[Report]]) -> Starlette:
+    """Make the ASGI app; `report` says how it does its work. Without a gate it tells the health and nothing else."""
 
     async def alive(_request: Request) -> Response:
         return JSONResponse({"alive": True})
@@ -34,22 +36,10 @@ def build_web(bolt: AsyncApp | None, report: Callable[[], Awaitable[Report]]) ->
         body = {"ready": told.ready, "why": why, "undelivered": _undelivered(told.backlog)}
         return JSONResponse(body, status_code=200 if told.ready else 503)
 
+    slack = [] if gate is None else [Route(SLACK_PATH, gate.answer, methods=["POST"])]
     return Starlette(
-        routes=[
-            *([] if bolt is None else [_slack(bolt)]),
-            Route("/healthz", alive),
-            Route("/readyz", ready),
-        ]
+        routes=[*slack, Route("/healthz", alive), Route("/readyz", ready)], middleware=[Middleware(Journal)]
     )
-
-
-def _slack(bolt: AsyncApp) -> Route:
-    slack = AsyncSlackRequestHandler(bolt)
-
-    async def from_slack(request: Request) -> Response:
-        return await slack.handle(request)
-
-    return Route(SLACK_PATH, from_slack, methods=["POST"])
 
 
 def _undelivered(counted: Backlog | None) -> dict[str, int | None] | None:

@@ -19,7 +19,7 @@ from handlers.events import EVENTS
 from handlers.home import show_board
 from handlers.modals import MODALS
 from handlers.modals.form import About, Form, values_of
-from handlers.modals.newest import Newest
+from handlers.newest import Newest
 from handlers.render.form import FOLLOWED
 from handlers.whisper import whisper
 from services.domain.episode import Channel

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
+
+from handlers.newest import Newest
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from slack_sdk.web.async_client import AsyncWebClient
 
-    from handlers.modals.newest import Newest
     from handlers.render.message import Message
     from services.desk import Desk
     from services.domain.episode import Channel
@@ -32,7 +33,7 @@ class Ask:
     desk: Desk
     clock: Clock
     client: AsyncWebClient
-    newest: Newest
+    newest: Newest = field(default_factory=Newest)
     trigger: str = ""
     answers_to: str = ""
 

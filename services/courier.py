@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import zlib
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 FIRST_RETRY = timedelta(seconds=2)
 LONGEST_RETRY = timedelta(minutes=5)
 SETTLES = timedelta(seconds=15)  # what was under way to Slack when its answer was lost has arrived by then, or never
+CALLS = timedelta(seconds=25)  # longer than the two calls that sending one message can take
 # About an hour: what Slack refuses for the moment passes within it, and a mended version can be installed.
 TRIES = 20
 log = logging.getLogger(__name__)
@@ -50,6 +51,7 @@ class Courier:
     - The store cannot note what Slack has accepted: it is noted at the next attempt, without being sent again.
     - Its answer is lost, or a crash cuts the attempt off: it is looked up by its key before it is posted again. Where
       the app may not read the channel it is posted again: at least once.
+    - This process was frozen, or a look-up took long: what is not its own for long enough any more is not sent.
     - A message is gone: it is posted anew. A line whose thread is gone waits until its alert's message stands again.
     """
 
@@ -64,19 +66,24 @@ class Courier:
 
         Not where another process tries it, or where its wording has changed since it was read.
         """
-        if not await self.store.mark_attempting(delivery, self._at(now)):
+        leased = await self.store.mark_attempting(delivery, self._at(now))
+        if leased is None:
             return False
-        unnoted = self._unnoted.pop(delivery.id, None)
-        if unnoted is not None and _as_read(unnoted.delivery, delivery):
-            await self._note(unnoted, now)
+        unnoted = self._unnoted.pop(leased.id, None)
+        if unnoted is not None and _as_read(unnoted.delivery, leased):
+            sent = replace(unnoted.delivery, leased_until=leased.leased_until)
+            await self._note(replace(unnoted, delivery=sent), now)
             return True
-        return await self._send_and_note(delivery, now)
+        return await self._send_and_note(leased, now)
 
     async def _send_and_note(self, delivery: Delivery, now: datetime) -> bool:
         standing, unsure = delivery.message_id, delivery.attempting and delivery.message_id is None
         try:
             if unsure:
                 standing, unsure = await self._look_up(delivery)
+            if not self._is_ours(delivery):
+                log.warning("alert %d is left to the next attempt: this one took too long", delivery.alert.id)
+                return False
             message_id = await self._send(delivery, standing)
         except DeliveryError as error:
             await self._refused(delivery, error, self._at(now), unsure=unsure or not error.surely_not_posted)
@@ -130,7 +137,10 @@ class Courier:
         return standing
 
     async def _rest(self, delivery: Delivery, error: DeliveryError, at: datetime, *, unsure: bool) -> None:
-        """Let the whole channel rest; being asked to wait is no failure."""
+        """Let the whole channel rest; being asked to wait is no failure.
+
+        A message that may be on its way waits longer, until it can be looked up: the others need not.
+        """
         channel = delivery.alert.channel
         wait = error.retry_after
         if wait is None:
@@ -139,8 +149,8 @@ class Courier:
             if not failures:
                 log.warning("channel %s takes no messages for now: %s", channel.id, error)
             self._failures[channel] += 1
-        wait = _settled(wait, delivery, unsure=unsure)
-        await self.store.mark_failed(delivery, str(error), at + wait, counts=False, unsure=unsure)
+        settled = _settled(wait, delivery, unsure=unsure)
+        await self.store.mark_failed(delivery, str(error), at + settled, counts=False, unsure=unsure)
         await self.store.hold(channel, at + wait)
 
     async def _pass_over(
@@ -179,6 +189,10 @@ class Courier:
             log.info("alert %d is delivered after %d failures", delivery.alert.id, delivery.attempts)
         if self._failures.pop(delivery.alert.channel, 0):
             log.info("channel %s takes messages again", delivery.alert.channel.id)
+
+    def _is_ours(self, delivery: Delivery) -> bool:
+        """Tell whether no other process can take a message over before this one has sent it."""
+        return delivery.leased_until is None or self.clock.now() + CALLS <= delivery.leased_until
 
     def _at(self, now: datetime) -> datetime:
         """Tell the time; a clock that is set back does not take it back before `now`."""

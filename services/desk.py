@@ -3,43 +3,38 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from services.domain.curve import curve
 from services.domain.episode import Entry, EntryKind, Mark, close
-from services.domain.errors import ConflictError, NoHistoryError
+from services.domain.errors import NoHistoryError
 from services.domain.measure import NotMeasured
-from services.domain.prices import WGMI_BTC
-from services.domain.rule import DEFAULT_RULES, parse_rule
+from services.domain.rule import parse_rule
 from services.domain.snooze import end_of
-from services.editors import EVERYONE, Editors
-from services.episodes import OpenEpisodes
 from services.places import places
 from services.ports import AlertChange
 from services.provenance import provenance
+from services.rules import RuleDesk, insist
 from services.trial import tried
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
     from datetime import datetime, timedelta
 
     from services.domain.curve import Curve
     from services.domain.episode import Alert, Channel
     from services.domain.measure import Window
     from services.domain.prices import Pair
-    from services.domain.rule import Rule
     from services.domain.snooze import Span
-    from services.market import Market, MarketView
+    from services.market import MarketView
     from services.places import Place
-    from services.ports import Clock, DeskStore, LostWatch, Receipt, Watch
+    from services.ports import Receipt, Watch
     from services.provenance import Provenance
     from services.trial import Trial
 
 HISTORY_LENGTH = 10
 POINTS = 20  # in a chart: what Slack draws
 BY_HAND = "ended by hand"
-TRIES = 5
-Done = TypeVar("Done")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -69,24 +64,6 @@ class Charted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Added:
-    """A rule that stands in a channel now; `new` is False where it stood there before."""
-
-    watch: Watch
-    new: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Edited:
-    """A rule that reads otherwise now; `changed` is False where the rule with this number has stood there before."""
-
-    rule_id: int
-    before: str
-    rule: Rule
-    changed: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """An alert after a person's action; `changed` is False where there was nothing left to do."""
 
@@ -95,15 +72,8 @@ class Outcome:
 
 
 @dataclass(slots=True)
-class Desk:
+class Desk(RuleDesk):
     """The commands of people; whatever they change is stored before they are answered, then delivered."""
-
-    store: DeskStore
-    market: Market
-    clock: Clock
-    nudge: Callable[[], None]
-    pair: Pair = WGMI_BTC
-    editors: Editors = EVERYONE
 
     async def board(self, channel: Channel) -> Board:
         """Measure the market now, with what is open in the channel. Raises NoHistoryError before any prices."""
@@ -145,66 +115,6 @@ class Desk:
             return Charted(view=view, curve=measured)
         closes = await self.market.closes(view.pair, now)
         return Charted(view=view, curve=curve(closes, measured, POINTS))
-
-    async def rules(self, channel: Channel) -> list[Watch]:
-        """List a channel's rules."""
-        return await self.store.rules(channel)
-
-    async def start(self, channel: Channel, by: str) -> list[Watch]:
-        """Give a channel the default rules; those that it has stay as they are."""
-        self.editors.check(by)
-        rules = [parse_rule(text, self.pair) for text in DEFAULT_RULES]
-        return await self.store.add_rules(channel, rules, by, self.clock.now())
-
-    async def add_rule(self, channel: Channel, text: str, by: str) -> Added:
-        """Add a rule as typed; one that names no pair is about the board's. Raises RuleError, or NoHistoryError."""
-        self.editors.check(by)
-        rule = parse_rule(text, self.pair)
-        if rule.pair != self.pair:
-            await self._check_prices(rule.pair)
-        known = {watch.rule: watch for watch in await self.store.rules(channel)}
-        if rule in known:
-            return Added(watch=known[rule], new=False)
-        watches = await self.store.add_rules(channel, [rule], by, self.clock.now())
-        return Added(watch=watches[0], new=True)
-
-    async def edit_rule(self, channel: Channel, rule_id: int, text: str, by: str) -> Edited:
-        """Let a rule take the place of another, under a number of its own. Raises as `add_rule`, and NotFoundError."""
-        before = await self.store.rule(channel, rule_id)
-        added = await self.add_rule(channel, text, by)
-        if added.new:
-            await self.remove_rule(channel, rule_id, by)
-        return Edited(rule_id=added.watch.id, before=str(before.rule), rule=added.watch.rule, changed=added.new)
-
-    async def remove_rule(self, channel: Channel, rule_id: int, by: str) -> Watch | LostWatch:
-        """Remove a rule, and close the alert that it alone kept open. Raises NotFoundError."""
-        self.editors.check(by)
-        now = self.clock.now()
-
-        async def remove() -> Watch | LostWatch:
-            watch = await self.store.rule(channel, rule_id)
-            episodes = OpenEpisodes.of(await self.store.open_alerts(channel), now)
-            episodes.drop(rule_id, by)
-            await self.store.record([], episodes.changes(), now, removed=[watch])
-            return watch
-
-        watch = await _insist(remove)
-        self.nudge()
-        return watch
-
-    async def leave(self, channel: Channel) -> list[Watch]:
-        """Remove every rule of a channel that the app has left, and end its alerts; give the rules."""
-        now = self.clock.now()
-
-        async def leave() -> list[Watch]:
-            watches = await self.store.rules(channel)
-            episodes = OpenEpisodes.of(await self.store.open_alerts(channel), now)
-            for watch in watches:
-                episodes.drop(watch.id, None)
-            await self.store.record([], episodes.changes(), now, removed=watches)
-            return watches
-
-        return await _insist(leave)
 
     async def acknowledge(self, channel: Channel, alert_id: int, by: str) -> Outcome:
         """Mark an open alert as seen by a person; the first one stands. Raises NotFoundError."""
@@ -294,22 +204,7 @@ class Desk:
             await self.store.record([], [AlertChange(alert=alert, revision=stored.revision, entries=(entry,))], now)
             return Outcome(alert=alert, changed=True)
 
-        outcome = await _insist(amend)
+        outcome = await insist(amend)
         if outcome.changed:
             self.nudge()
         return outcome
-
-    async def _check_prices(self, pair: Pair) -> None:
-        view = await self.market.view(pair, self.clock.now())
-        if view.current.etf is None and view.current.crypto is None:
-            raise NoHistoryError(f"No prices for {pair}: {'; '.join(view.problems)}")
-
-
-async def _insist(act: Callable[[], Awaitable[Done]]) -> Done:
-    """Do what reads and then records; where a tick or another person was quicker in between, do it again."""
-    for _ in range(TRIES - 1):
-        try:
-            return await act()
-        except ConflictError:
-            continue
-    return await act()

@@ -6,12 +6,14 @@ import asyncio
 import logging
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from math import ceil
 from typing import TYPE_CHECKING
 
 from services.domain.actions import awaits_close
 from services.domain.errors import SourceError
 from services.domain.judge import judge_bars, judge_closes
-from services.domain.prices import Bars, Quote, Symbol
+from services.domain.prices import Bars, Quote, Symbol, moment
+from services.domain.quarantine import COIN as COIN_CAUTION
 from services.domain.quarantine import spike, unexplained_split
 from services.domain.quorum import COIN, TRADES, agree_on_trades
 from services.domain.sessions import sessions_around
@@ -116,7 +118,11 @@ class History:
             for source, (price, ended_at) in known
             if at - ended_at <= OF_THAT_INSTANT
         ]
-        return self._told(quotes, COIN, at) if quotes else None
+        if not quotes:
+            return None
+        _seen, past = self._judged.get(symbol, (None, None))
+        told = self._told(quotes, COIN, at)
+        return replace(told, trust=told.trust.also(self._leapt(past, told))) if past else told
 
     async def _share(self, symbol: Symbol, now: datetime) -> Leg:
         sessions = self.sessions(now)
@@ -136,7 +142,8 @@ class History:
         feeds = await asyncio.gather(*(feeds.read(symbol, now) for feeds in self._coins))
         bars = [feed.bars for feed in feeds]
         past = self._remember(symbol, bars, lambda: judge_bars(symbol, bars, witnessed=self.witnessed))
-        return _leg(past, self._told([feed.quote for feed in feeds if feed.quote], COIN, now), feeds)
+        told = self._told([feed.quote for feed in feeds if feed.quote], COIN, now)
+        return _leg(past, replace(told, trust=told.trust.also(self._leapt(past, told))), feeds)
 
     def _told(self, quotes: Sequence[Quote], limits: Limits, now: datetime) -> Told:
         told = agree_on_trades(quotes, limits, now, at_most=LIVE_AT_MOST)
@@ -156,6 +163,21 @@ class History:
         elif past.last_close is not None:
             reason = unexplained_split(past.last_close * past.carry(session), told.quote.price)
         return FULL if reason is None else Trust(verdict=Verdict.SUSPECT, reasons=(reason,))
+
+    def _leapt(self, past: Judged, told: Told) -> Trust:
+        """Suspect a coin's last trade far from the hours before it, which one venue alone tells."""
+        bars = past.prices
+        if (
+            not self.witnessed
+            or told.quote is None
+            or told.witnesses != 1
+            or not isinstance(bars, Bars)
+            or not len(bars)
+        ):
+            return FULL
+        hours = max(1, ceil((told.quote.at - moment(bars.ended_at[-1])) / bars.interval))
+        reason = spike(past.agreed, told.quote.price, COIN_CAUTION, steps=hours)
+        return FULL if reason is None else Trust(verdict=Verdict.SUSPECT, reasons=(f"{past.symbol} {reason}",))
 
     def _remember(self, symbol: Symbol, told: Sequence[object], judge: Callable[[], Judged]) -> Judged:
         """Judge anew only where a source has told something new."""

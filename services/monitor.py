@@ -9,13 +9,13 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from services.domain.decide import Change, decide
-from services.domain.errors import ConflictError, NoHistoryError
+from services.domain.errors import ConflictError, NoHistoryError, OvertakenError
 from services.domain.rule import DEFAULT_RULES, parse_rule
 from services.episodes import OpenEpisodes
-from services.ports import Claim, StateChange
+from services.ports import Claim, StateChange, Tick
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from services.domain.decide import Decision, Observation
     from services.domain.prices import Pair
@@ -71,8 +71,9 @@ class Monitor:
         4. Record all of it in one transaction, wake the delivery, and note that the round is done.
 
         A round that is done already counts as done with no changes; None says that one is still in the hands of
-        another process. Pairs do not wait for each other, and one that fails does not keep the others from being done.
-        Its round is given back, so that the same `now` can be tried again, and its error raised at the end.
+        another process, also where this one came too late with its own. Pairs do not wait for each other, and one that
+        fails does not keep the others from being done. Its round is given back, so that the same `now` can be tried
+        again, and its error raised at the end.
         """
         pairs = {self.pair: None, **await self.watchlist.pairs()}
         pairs |= dict.fromkeys(await self.store.alerted_pairs())
@@ -86,28 +87,32 @@ class Monitor:
         return sum(changed) if len(changed) == len(done) else None
 
     async def _claim_and_tick(self, pair: Pair, now: datetime) -> int | None:
-        since = boundary(now, self.every)
-        claim = await self.store.claim_tick(pair, since, now)
+        tick = Tick(pair=pair, boundary=boundary(now, self.every), claimed_at=now)
+        claim = await self.store.claim_tick(pair, tick.boundary, now)
         if claim is not Claim.OURS:
             return 0 if claim is Claim.DONE else None
         try:
-            changed = await self._tick_pair(pair, now)
-            await self.store.finish_tick(pair, since)
+            changed = await self._tick_pair(tick, now)
+            await self.store.finish_tick(tick)
+        except OvertakenError as error:
+            log.warning("%s Another process has gone on.", error)
+            return None
         except Exception:
-            await self.store.release_tick(pair, since, now)
+            await self.store.release_tick(pair, tick.boundary, now)
             raise
         return changed
 
-    async def _tick_pair(self, pair: Pair, now: datetime) -> int:
+    async def _tick_pair(self, tick: Tick, now: datetime) -> int:
         """Measure once; where a person or another process was quicker to change something, decide again on that."""
+        pair = tick.pair
         seen = await self._look(pair, now)
         self._note_sight(pair, seen, now)
         for _ in range(TRIES - 1):
             try:
-                return await self._decide_and_record(pair, seen, now)
+                return await self._decide_and_record(tick, seen, now)
             except ConflictError as error:
                 log.info("%s is decided again: %s", pair, error)
-        return await self._decide_and_record(pair, seen, now)
+        return await self._decide_and_record(tick, seen, now)
 
     async def _look(self, pair: Pair, now: datetime) -> MarketView | NoHistoryError:
         try:
@@ -125,28 +130,35 @@ class Monitor:
         last_at = now if reason is None else last.last_at if last else None
         self.sights[pair] = Sight(last_at=last_at, reason=reason)
 
-    async def _decide_and_record(self, pair: Pair, seen: MarketView | NoHistoryError, now: datetime) -> int:
+    async def _decide_and_record(self, tick: Tick, seen: MarketView | NoHistoryError, now: datetime) -> int:
         # Alerts first: a rule that an alert names, and that is not among those read after it, was removed.
-        episodes = OpenEpisodes.of(await self.store.open_alerts(pair=pair), now)
-        watches = await self.watchlist.of(pair)
+        episodes = OpenEpisodes.of(await self.store.open_alerts(pair=tick.pair), now)
+        watches = await self.watchlist.of(tick.pair)
         if isinstance(seen, NoHistoryError):
-            decided = _decide_all(watches.unobserved(now, str(seen)), now)
+            decided = _decide_all(watches.unobserved(now, str(seen)), now)  # nothing at all is known: an error
             episodes.prune(watches.stands)
         else:
-            decided = _decide_all(watches.observed(seen), now)
-            episodes.correct(seen)
+            episodes.adopt(watches.rule, seen)
+            retracted = episodes.correct(seen)
+            decided = _decide_all(watches.observed(seen, retracted), now, retracted)
             _fold(decided, episodes, seen)
             episodes.prune(watches.stands)
             episodes.refresh(seen)
-        return await self._record(decided, episodes, now)
+        return await self._record(tick, decided, episodes, now)
 
-    async def _record(self, decided: list[Decided], episodes: OpenEpisodes, now: datetime) -> int:
+    async def _record(self, tick: Tick, decided: list[Decided], episodes: OpenEpisodes, now: datetime) -> int:
         states = [
-            StateChange(rule_id=one.watch.id, before=one.watch.state, after=one.decision.state) for one in decided
+            StateChange(
+                rule_id=one.watch.id,
+                before=one.watch.state,
+                after=one.decision.state,
+                edition=one.watch.edition,
+            )
+            for one in decided
         ]
         alerts = episodes.changes()
         if states or alerts:
-            await self.store.record(states, alerts, now)
+            await self.store.record(states, alerts, now, tick=tick)
         if alerts:
             self.nudge()
         return len(states)
@@ -157,11 +169,14 @@ def boundary(now: datetime, every: timedelta) -> datetime:
     return now - (now - EPOCH) % every
 
 
-def _decide_all(observed: list[tuple[Watch, Observation]], now: datetime) -> list[Decided]:
-    decided = [
-        Decided(watch=watch, observation=seen, decision=decide(watch.state, seen, watch.rule, now))
-        for watch, seen in observed
-    ]
+def _decide_all(
+    observed: list[tuple[Watch, Observation]], now: datetime, retracted: Collection[int] = ()
+) -> list[Decided]:
+    """Decide each rule; one that is retracted as if it had never fired."""
+    decided = []
+    for watch, seen in observed:
+        state = watch.state.unfired() if watch.id in retracted else watch.state
+        decided.append(Decided(watch=watch, observation=seen, decision=decide(state, seen, watch.rule, now)))
     return [one for one in decided if one.decision.state != one.watch.state]
 
 
@@ -171,6 +186,7 @@ def _fold(decided: list[Decided], episodes: OpenEpisodes, view: MarketView) -> N
     for one, transition in moves:
         if transition.to is Change.FIRING:
             episodes.fire(one.watch, transition.side, one.observation, view, one.decision.reason)
+    episodes.settle()
     for one, transition in moves:
         if transition.to is Change.RESOLVED:
             episodes.resolve(one.watch, transition.side, one.observation, view, one.decision.reason)

@@ -7,6 +7,7 @@ import logging
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from random import Random
 from typing import TYPE_CHECKING
 
 from services.courier import Courier
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from services.domain.episode import Channel
     from services.ports import Clock, Delivery, Notifier, OutboxStore
 
+AT_ONCE = 25  # messages under way in one process: more would only wait for each other in the database
 IDLE = timedelta(seconds=30)  # how long the outbox sleeps at most, should a nudge get lost
 log = logging.getLogger(__name__)
 
@@ -39,6 +41,7 @@ class Outbox:
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
     _stopping: bool = False
+    _lots: Random = field(default_factory=Random)
     _courier: Courier = field(init=False)
 
     def __post_init__(self) -> None:
@@ -63,8 +66,8 @@ class Outbox:
                 wait = await self.until_due()
             except Exception:
                 if not failing:
-                    log.exception("delivery fails; it is tried again every %s", IDLE)
-                failing, wait = True, IDLE
+                    log.exception("delivery fails; it is tried again every %s", self.idle)
+                failing, wait = True, self.idle
             else:
                 if failing:
                     log.info("delivery works again")
@@ -97,4 +100,6 @@ class Outbox:
         return sent
 
     async def _due(self, now: datetime, without: Collection[Channel]) -> list[Delivery]:
-        return [one for one in await self.store.due(now) if one.alert.channel not in without]
+        """Take what is due; some by lot where there is much, so that workers do not all go for the same."""
+        due = [one for one in await self.store.due(now) if one.alert.channel not in without]
+        return due if len(due) <= AT_ONCE else self._lots.sample(due, AT_ONCE)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime  # noqa: TC003 -- receipts are written as JSON by reading these types at run time
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from services.domain.decide import RuleState
 from services.domain.episode import Alert, Entry  # noqa: TC001 -- as above
 
 if TYPE_CHECKING:
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from datetime import date, timedelta
 
     from services.domain.actions import Action, Declared
-    from services.domain.decide import RuleState
     from services.domain.episode import Channel
     from services.domain.holdings import Holdings
     from services.domain.network import Network
@@ -44,10 +44,15 @@ class EquityPrices:
 
 
 class EquitySource(Protocol):
-    """A vendor of ETF prices. Every method raises SourceError where there is no usable answer."""
+    """A vendor of ETF prices. Every method raises SourceError where there is no usable answer.
+
+    `spacing` is how long after it was asked about a share it is left alone about that one, so that what it allows
+    lasts through a session; zero where that is enough for every tick.
+    """
 
     name: str
     simulated: bool
+    spacing: timedelta
 
     async def prices(self, symbol: Symbol, since: date) -> EquityPrices:
         """Fetch the session closes from `since` on and what was declared since, and the last trade."""
@@ -161,7 +166,10 @@ class HoldingsStore(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watch:
-    """A rule in its channel, with its state; `id` is what people call it by within that channel."""
+    """A rule in its channel, with its state; `id` is what people call it by within that channel.
+
+    `edition` counts how often people have changed it. A paused rule is not watched.
+    """
 
     id: int
     channel: Channel
@@ -169,6 +177,8 @@ class Watch:
     state: RuleState
     created_by: str
     created_at: datetime
+    paused_at: datetime | None = None
+    edition: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,16 +186,58 @@ class LostWatch:
     """A rule that stands in its channel but whose row cannot be read; `rule` is what the row says."""
 
     id: int
+    channel: Channel
     rule: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateChange:
-    """A rule's move from one state to the next; recorded only where `before` is still what the store holds."""
+    """A rule's move from one state to the next.
+
+    Recorded only where `before` is still what the store holds, of the edition that it was decided on.
+    """
 
     rule_id: int
     before: RuleState
     after: RuleState
+    edition: int = 0
+
+
+class ActKind(Enum):
+    """What a person did to a rule."""
+
+    ADDED = "added"
+    EDITED = "edited"
+    PAUSED = "paused"
+    RESUMED = "resumed"
+    REMOVED = "removed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Act:
+    """What a person did to a rule, as it is kept: the rule's text `before` and `after`, None where there was none."""
+
+    kind: ActKind
+    rule_id: int
+    by: str
+    at: datetime
+    before: str | None
+    after: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleChange:
+    """A person's change of a rule, recorded only where `watch` is still what the store holds.
+
+    `rule` and `state` are those that it has from then on; both are of no meaning for a rule that is removed, and a rule
+    whose row cannot be read begins anew.
+    """
+
+    kind: ActKind
+    watch: Watch | LostWatch
+    by: str
+    rule: Rule | None = None
+    state: RuleState = field(default_factory=RuleState)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,8 +265,8 @@ class StoredAlert:
 class Rulebook:
     """What has changed among the rules of every channel, up to a revision.
 
-    `revision` grows with every change of any rule or rule state. `watches` are by id; `removed` are numbers of rules,
-    and `unreadable` those of rules that stand although nobody can watch them.
+    `revision` grows with every change of any rule or rule state. `watches`, paused ones among them, are by id;
+    `removed` are numbers of rules, and `unreadable` those of rules that stand although nobody can watch them.
     """
 
     revision: int
@@ -231,6 +283,15 @@ class Claim(Enum):
     TAKEN = "taken"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tick:
+    """A tick of a pair as one process has claimed it: its own until another takes it over or begins a later one."""
+
+    pair: Pair
+    boundary: datetime
+    claimed_at: datetime
+
+
 class MonitorStore(Protocol):
     """What one tick reads and writes."""
 
@@ -238,8 +299,8 @@ class MonitorStore(Protocol):
         """Claim one tick of one pair; a claim that was made a minute ago and is not done is taken over."""
         ...
 
-    async def finish_tick(self, pair: Pair, boundary: datetime) -> None:
-        """Note that a tick is done."""
+    async def finish_tick(self, tick: Tick) -> None:
+        """Note that a tick is done, where nobody has taken it over."""
         ...
 
     async def release_tick(self, pair: Pair, boundary: datetime, at: datetime) -> None:
@@ -258,10 +319,18 @@ class MonitorStore(Protocol):
         """List the pairs that have open alerts."""
         ...
 
-    async def record(self, states: Sequence[StateChange], alerts: Sequence[AlertChange], at: datetime) -> None:
+    async def record(
+        self,
+        states: Sequence[StateChange],
+        alerts: Sequence[AlertChange],
+        at: datetime,
+        *,
+        tick: Tick | None = None,
+    ) -> None:
         """Record a tick in one transaction: states, alerts, timeline entries and the messages to deliver.
 
-        Raises ConflictError, with nothing written, where a state or an alert has changed since it was read.
+        Raises, with nothing written, ConflictError where a state or an alert has changed since it was read, and
+        OvertakenError where `tick` is not this process's any more, as after it was frozen.
         """
         ...
 
@@ -317,7 +386,15 @@ class DeskStore(Protocol):
         ...
 
     async def channels_of(self, team: str, person: str) -> list[Channel]:
-        """List the channels of a workspace in which a person has added a rule or acted on an alert."""
+        """List the channels of a workspace in which a person has changed a rule or acted on an alert."""
+        ...
+
+    async def lost_rules(self, channel: Channel) -> list[LostWatch]:
+        """Load the rules of a channel that stand although they cannot be read."""
+        ...
+
+    async def acts(self, channel: Channel, limit: int) -> list[Act]:
+        """Load what people last did to a channel's rules, newest first."""
         ...
 
     async def alert(self, channel: Channel, alert_id: int) -> StoredAlert:
@@ -345,11 +422,11 @@ class DeskStore(Protocol):
         alerts: Sequence[AlertChange],
         at: datetime,
         *,
-        removed: Sequence[Watch | LostWatch] = (),
+        rules: Sequence[RuleChange] = (),
     ) -> None:
-        """Record changes in one transaction, as MonitorStore does, together with the rules that were removed.
+        """Record changes in one transaction, as MonitorStore does, together with what a person did to rules.
 
-        Raises ConflictError also where a rule is no longer as it was read.
+        Raises ConflictError also where a rule is no longer as it was read, or now stands in the channel already.
         """
         ...
 
@@ -361,7 +438,8 @@ class Delivery:
     `key` names the message for ever. `version` is the newest wording, `sent_version` the one that was delivered (0
     for none) and `message_id` where it stands once posted. `thread_id` is the alert's own message, for entries.
     `attempts` counts the failures in a row that were the message's own; `attempting` tells that an attempt may have
-    posted it without anyone knowing: a crash cut it off, or its answer was lost.
+    posted it without anyone knowing: a crash cut it off, or its answer was lost. `leased_until` is the end of this
+    process's own attempt, None where it has begun none.
     """
 
     id: int
@@ -374,6 +452,7 @@ class Delivery:
     thread_id: str | None
     attempts: int
     attempting: bool
+    leased_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -386,7 +465,11 @@ class Backlog:
 
 
 class OutboxStore(Protocol):
-    """What delivery reads and writes."""
+    """What delivery reads and writes.
+
+    What is noted of a leased message counts only while that lease is the last one: a process that was frozen, and
+    comes back after another has taken its message over, changes nothing.
+    """
 
     async def due(self, now: datetime, limit: int = 100) -> list[Delivery]:
         """Load of each channel the first message that is not as it should be and whose time has come, oldest first.
@@ -397,10 +480,11 @@ class OutboxStore(Protocol):
         """
         ...
 
-    async def mark_attempting(self, delivery: Delivery, at: datetime) -> bool:
+    async def mark_attempting(self, delivery: Delivery, at: datetime) -> Delivery | None:
         """Note, before the call, that delivery is being tried, and keep others from trying it for a minute.
 
-        False, with nothing noted, where the message is not as it was read, or another process tries it.
+        Gives the message with its lease; None, with nothing noted, where it is not as it was read, or another process
+        tries it.
         """
         ...
 
@@ -449,6 +533,18 @@ class OutboxStore(Protocol):
 
 class Store(HistoryStore, HoldingsStore, DeskStore, MonitorStore, OutboxStore, Protocol):
     """Everything that is remembered; one transaction for each method."""
+
+    async def record(
+        self,
+        states: Sequence[StateChange],
+        alerts: Sequence[AlertChange],
+        at: datetime,
+        *,
+        rules: Sequence[RuleChange] = (),
+        tick: Tick | None = None,
+    ) -> None:
+        """Record a tick or a person's act; see MonitorStore and DeskStore."""
+        ...
 
 
 class Notifier(Protocol):

@@ -12,7 +12,7 @@ from services.domain.decide import Observation
 from services.domain.screen import Screen
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
     from datetime import datetime
 
     from services.domain.measure import Metric, Window
@@ -36,29 +36,34 @@ class PairWatches:
     rows: dict[int, int]
     unreadable: frozenset[int] = frozenset()
 
-    def observed(self, view: MarketView) -> list[tuple[Watch, Observation]]:
-        """Observe each thing once, and give the rules that may change with what they see."""
+    def observed(self, view: MarketView, also: Collection[int] = ()) -> list[tuple[Watch, Observation]]:
+        """Observe each thing once, and give the rules that may change, and those of `also`, with what they see."""
         seen = [view.observe(rule) for rule in self.looks]
         values = np.array([np.nan if one.value is None else one.value for one in seen])
-        changing = [
-            (self.watches[row], seen[self.screen.column[row]]) for row in self.screen.may_change(values).tolist()
-        ]
-        return [(watch, one) for watch, one in changing if not one.waiting]
+        rows = self.screen.may_change(values).tolist()
+        named = {self.rows[number] for number in also if number in self.rows}
+        changing = [(self.watches[row], seen[self.screen.column[row]]) for row in [*named, *rows]]
+        return list({watch.id: (watch, one) for watch, one in changing if watch.id in also or not one.waiting}.values())
 
     def unobserved(self, now: datetime, reason: str) -> list[tuple[Watch, Observation]]:
         """Give the rules that must learn that there is nothing to see."""
-        nothing = Observation(at=now, value=None, reason=reason)
-        dark = self.screen.may_change(np.full(len(self.looks), np.nan))
+        nothing = Observation(at=now, value=None, reason=reason, unknown=True)
+        dark = self.screen.may_change(np.full(len(self.looks), np.nan), unknown=True)
         return [(self.watches[index], nothing) for index in dark.tolist()]
 
     def stands(self, rule_id: int) -> bool:
         """Tell whether a rule with this number stands; one that cannot be read does."""
         return rule_id in self.rows or rule_id in self.unreadable
 
+    def rule(self, rule_id: int) -> Rule | None:
+        """Give the rule with this number; None where it is not among these."""
+        row = self.rows.get(rule_id)
+        return None if row is None else self.watches[row].rule
+
     def put(self, watch: Watch) -> bool:
-        """Take over the state of a rule in place; False where it is not among these."""
+        """Take over the state of a rule in place; False where it is not among these, or looks at something else now."""
         row = self.rows.get(watch.id)
-        if row is None:
+        if row is None or watch.paused_at is not None or self.watches[row].rule != watch.rule:
             return False
         self.watches[row] = watch
         self.screen.put(row, watch.rule, watch.state)
@@ -79,9 +84,11 @@ class Watchlist:
         """Give the rules by pair; only those that have changed are read."""
         async with self._lock:
             news = await self.store.rulebook(self._revision)
-            added = _by_pair(watch for watch in news.watches if not self._put(watch))
+            changed = [watch for watch in news.watches if not self._put(watch)]
+            added = _by_pair(watch for watch in changed if watch.paused_at is None)
+            gone = news.removed | news.unreadable | {watch.id for watch in changed}
             for pair in {**self._pairs, **added}:
-                await self._lay_out(pair, added.get(pair, []), news.removed | news.unreadable)
+                await self._lay_out(pair, added.get(pair, []), gone)
             read = {watch.id for watch in news.watches}
             self._unreadable = (self._unreadable - news.removed - read) | news.unreadable
             self._revision = news.revision

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from services.domain.episode import LegStamp
     from services.domain.gap import Gap
     from services.domain.measure import Drawdown
-    from services.market import MarketView
+    from services.market import MarketView, Snapshot
 
 
 def board(view: MarketView, now: datetime | None) -> Message:
@@ -57,7 +57,7 @@ def as_document(view: MarketView) -> dict[str, Any]:
         "verdict": seen.trust.verdict.value,
         "reasons": list(seen.trust.reasons),
         "prices": {"etf": _price(seen.etf, view.now), "btc": _price(seen.crypto, view.now)},
-        "windows": [_window(one) for one in seen.measurements.values()],
+        "windows": [_window(one, seen) for one in seen.measurements.values()],
         "drawdowns": {"etf": _fields(seen.etf_drawdown), "btc": _fields(seen.crypto_drawdown)},
         "gap": _fields(view.gap),
         "left_out": [{"session": out.session, "leg": out.leg.value, "reason": out.reason} for out in view.left_out],
@@ -69,9 +69,10 @@ def _price(stamp: LegStamp | None, now: datetime) -> dict[str, Any] | None:
     return None if stamp is None else {**asdict(stamp), "age_s": (now - stamp.at).total_seconds()}
 
 
-def _window(one: Measurement | NotMeasured) -> dict[str, Any]:
+def _window(one: Measurement | NotMeasured, seen: Snapshot) -> dict[str, Any]:
     if isinstance(one, NotMeasured):
         return {"window": one.window.value, "reason": one.reason}
+    trust = seen.over(one.window)
     return {
         "window": one.window.value,
         "from": one.anchor,
@@ -83,6 +84,8 @@ def _window(one: Measurement | NotMeasured) -> dict[str, Any]:
         "residual": one.residual,
         "z": one.z,
         "percentile": one.percentile,
+        "verdict": trust.verdict.value,
+        "reasons": list(trust.reasons),
     }
 
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 
 import click
 from rich.console import Console
 
 from bot.app import Role, serve
 from bot.commands import rehearse
+from bot.logs import set_up
 from bot.settings import load_settings
 
 HOW_TO_CONNECT = (
-    "No Slack tokens are set, so this is a rehearsal in your terminal, on a simulated market.\n"
+    "No Slack tokens are set, so this is a rehearsal on a simulated market.\n"
     "To connect: create the app from `minerpulse manifest`, put its tokens into .env as .env.example shows, run again."
 )
 
@@ -33,16 +33,13 @@ def command(context: click.Context, role: str) -> None:
     settings = load_settings()
     if not settings.has_slack:
         Console(highlight=False).print(HOW_TO_CONNECT)  # breaks lines between words
-        context.invoke(rehearse.command)
+        context.invoke(rehearse.command, web=rehearse.prefers_web())
         return
-    _log(settings.log_level)
+    set_up(settings.log_level, settings.log_format)
+    _silence_bolt()
     asyncio.run(serve(settings, Role(role)))
 
 
-def _log(level: str) -> None:
-    logging.Formatter.converter = time.gmtime
-    logging.basicConfig(level=level, format="%(asctime)sZ %(levelname)s %(name)s: %(message)s", force=True)
-    for chatty in ("apscheduler", "alembic"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
-    # Bolt finds SLACK_BOT_TOKEN in the environment and says that it will not use it; it does, as each request's own
+def _silence_bolt() -> None:
+    """Keep Bolt from saying that it will not use SLACK_BOT_TOKEN, which it finds in the environment; it does."""
     logging.getLogger("slack_bolt.AsyncApp").addFilter(lambda record: "SLACK_BOT_TOKEN" not in record.getMessage())

@@ -10,21 +10,19 @@ from prompt_toolkit.completion import WordCompleter
 from prompt_toolkit.patch_stdout import patch_stdout
 
 from bot.rehearsal.play import play
-from bot.rehearsal.prompt import QUIT, SLASH, WORDS, Prompt
+from bot.rehearsal.prompt import QUIT
 
 if TYPE_CHECKING:
-    from bot.rehearsal.play import Pace
-    from bot.rehearsal.screen import Screen
+    from bot.rehearsal.play import Playable
+    from bot.rehearsal.prompt import ClockPrompt
     from bot.rehearsal.script import Script
-    from bot.rehearsal.stage import Rehearsal
 
 
-async def converse(rehearsal: Rehearsal, script: Script, pace: Pace, screen: Screen) -> None:
+async def converse(stage: Playable, script: Script, prompt: ClockPrompt) -> None:
     """Play while a person types, until they leave; at the end of the script the channel goes on answering."""
-    prompt = Prompt(rehearsal=rehearsal, pace=pace, screen=screen)
     with patch_stdout(raw=True):
         await prompt.help([])
-        playing = asyncio.create_task(_play(rehearsal, script, pace, screen))
+        playing = asyncio.create_task(_play(stage, script, prompt))
         reading = asyncio.create_task(_read(prompt, playing))
         done, pending = await asyncio.wait({playing, reading}, return_when=asyncio.FIRST_EXCEPTION)
         for task in pending:
@@ -35,15 +33,15 @@ async def converse(rehearsal: Rehearsal, script: Script, pace: Pace, screen: Scr
             task.result()
 
 
-async def _play(rehearsal: Rehearsal, script: Script, pace: Pace, screen: Screen) -> None:
-    screen.say(await play(rehearsal, script, pace), style="bold")
-    screen.say(f"The script is over; the channel still answers, and “{QUIT}” leaves.")
+async def _play(stage: Playable, script: Script, prompt: ClockPrompt) -> None:
+    prompt.screen.say(await play(stage, script, prompt.pace), style="bold")
+    prompt.screen.say(f"The script is over; the channel still answers, and “{QUIT}” leaves.")
 
 
-async def _read(prompt: Prompt, playing: asyncio.Task[None]) -> None:
+async def _read(prompt: ClockPrompt, playing: asyncio.Task[None]) -> None:
     """Take lines until the person leaves, also by Ctrl-C or Ctrl-D, and end the playing with it."""
     session: PromptSession[str] = PromptSession(
-        "minerpulse> ", completer=WordCompleter([SLASH, *WORDS, QUIT], sentence=True)
+        "minerpulse> ", completer=WordCompleter([*prompt.words, QUIT], sentence=True)
     )
     try:
         while await prompt.take(await session.prompt_async()):

@@ -4,11 +4,33 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from bot.rehearsal.script import Script
-    from bot.rehearsal.stage import Rehearsal
+    from datetime import datetime
+
+    from bot.rehearsal.script import Script, VirtualClock
+
+
+class Playable(Protocol):
+    """A channel that a script can be played in."""
+
+    @property
+    def clock(self) -> VirtualClock:
+        """The clock that the script sets."""
+        ...
+
+    async def start(self) -> None:
+        """Give the channel the usual rules."""
+        ...
+
+    async def step(self, at: datetime) -> None:
+        """Look at the market at an instant, and deliver what comes of it."""
+        ...
+
+    async def outcome(self) -> tuple[int, int]:
+        """Count the alerts that were posted, and those that have been resolved."""
+        ...
 
 
 @dataclass(slots=True)
@@ -35,15 +57,15 @@ class Pace:
         await self._going.wait()
 
 
-async def play(rehearsal: Rehearsal, script: Script, pace: Pace) -> str:
+async def play(stage: Playable, script: Script, pace: Pace) -> str:
     """Play every session, and give the outcome in one line."""
-    rehearsal.clock.at = script.sessions[0][0]
-    await rehearsal.start()
+    stage.clock.at = script.sessions[0][0]
+    await stage.start()
     for instants in script.sessions:
         for at in instants:
             await pace.wait(len(instants))
-            await rehearsal.step(at)
-    posted, resolved = await rehearsal.outcome()
+            await stage.step(at)
+    posted, resolved = await stage.outcome()
     sessions = len(script.sessions)
     return (
         f"{script.title}: {sessions} session{'' if sessions == 1 else 's'}, "

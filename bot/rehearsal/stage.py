@@ -1,4 +1,4 @@
-"""The stage: the real services and listeners, against the stand-in for Slack and a clock that can be set."""
+"""The stage: the real services and listeners, against a stand-in for Slack and a clock that can be set."""
 
 from __future__ import annotations
 
@@ -31,20 +31,32 @@ START = {"type": "button", "action_id": "start", "value": "board"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rehearsal:
-    """A channel with the usual rules, played session by session."""
+class Stage:
+    """A channel of the app, played session by session."""
 
     app: App
     clock: VirtualClock
-    workspace: Workspace
-    you: Person
-    channel: Channel = field(default=Channel(team="T1", id=CHANNEL))
+    channel: Channel
 
     async def step(self, at: datetime) -> None:
         """Move the clock on, tick once and deliver all that is due."""
         self.clock.at = at
         await self.app.monitor.tick(at)
         await self.app.outbox.deliver(at)
+
+    async def outcome(self) -> tuple[int, int]:
+        """Count the alerts that were posted, and those that have been resolved."""
+        alerts = await self.app.store.history(self.channel, limit=1_000_000)
+        return len(alerts), sum(alert.closed_at is not None for alert in alerts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rehearsal(Stage):
+    """A channel in memory, with a person in it."""
+
+    workspace: Workspace
+    you: Person
+    channel: Channel = field(default=Channel(team="T1", id=CHANNEL))
 
     async def start(self) -> None:
         """Press the button that starts the usual rules in a channel that has none."""
@@ -60,11 +72,6 @@ class Rehearsal:
     def messages(self) -> list[Message]:
         """List the channel's messages, oldest first."""
         return self.workspace.messages(CHANNEL)
-
-    async def outcome(self) -> tuple[int, int]:
-        """Count the alerts that were posted, and those that have been resolved."""
-        alerts = await self.app.store.history(self.channel, limit=1_000_000)
-        return len(alerts), sum(alert.closed_at is not None for alert in alerts)
 
 
 @asynccontextmanager

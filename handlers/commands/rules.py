@@ -13,4 +13,4 @@ if TYPE_CHECKING:
 
 async def answer(ask: Ask) -> Reply:
     """List the rules of the channel."""
-    return Reply(message=render.rules(await ask.desk.rules(ask.channel), ask.now))
+    return Reply(message=render.rules(await ask.desk.listing(ask.channel), ask.now))

@@ -13,9 +13,8 @@ log = logging.getLogger(__name__)
 
 async def hear(ask: Ask, body: dict[str, Any]) -> None:
     """Remove the channel's rules and end its alerts; the log keeps the rules, so that they can be typed again."""
-    gone = await ask.desk.leave(ask.channel)
+    event = body["event"]
+    gone = await ask.desk.leave(ask.channel, str(event.get("actor_id") or ask.by))
     if gone:
         rules = "; ".join(str(watch.rule) for watch in gone)
-        log.warning(
-            "%s: %d rules of channel %s are removed: %s", body["event"]["type"], len(gone), ask.channel.id, rules
-        )
+        log.warning("%s: %d rules of channel %s are removed: %s", event["type"], len(gone), ask.channel.id, rules)

@@ -13,7 +13,7 @@ from handlers.render.markup import code
 from handlers.render.message import Message, plain, say, together
 from handlers.render.outcome import done, no_close, unchanged
 from handlers.render.receipt import receipt
-from handlers.render.rules import added, edited, removed, rules, started
+from handlers.render.rules import added, edited, paused, removed, resumed, rules, started
 from handlers.render.sources import sources
 from handlers.render.status import status
 from handlers.render.welcome import welcome
@@ -39,9 +39,11 @@ __all__ = [
     "no_close",
     "no_topic",
     "outcome_view",
+    "paused",
     "plain",
     "receipt",
     "removed",
+    "resumed",
     "rules",
     "say",
     "sources",

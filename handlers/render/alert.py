@@ -26,7 +26,7 @@ SURE = "This ends the alert for everyone. A rule of it fires again only once it 
 def alert(told: Alert, now: datetime) -> Message:
     """Render an alert as it stands at `now`."""
     title = simulated(_title(told), when=told.simulated)
-    legs, rules = _legs(told), [against_threshold(fact) for fact in told.facts]
+    legs, rules = _legs(told), [against_threshold(fact, told.side) for fact in told.facts]
     unusual = [] if told.closed_at else [_unusual(told.lead.measurement)]
     since, prices, marks = _since(told), _prices(told, now), _marks(told, now)
     return compose(
@@ -48,6 +48,8 @@ def _title(told: Alert) -> str:
     if told.closed_at is None:
         return heading(told.lead)
     lasted = words.duration(told.closed_at - told.opened_at)
+    if told.retracted:
+        return f"Retracted after {lasted}: {topic(told)}, which the corrected close would not have fired"
     return f"Resolved after {lasted}: {topic(told)}, peak {peak_over(told.lead)}"
 
 

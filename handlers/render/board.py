@@ -27,7 +27,9 @@ STATUS = {
     Status.OK: "",
     Status.PENDING: " (past it, not yet held)",
     Status.FIRING: " (firing)",
+    Status.RECOVERING: " (firing, recovering)",
     Status.NODATA: " (no usable prices)",
+    Status.ERROR: " (cannot be evaluated)",
 }
 
 
@@ -67,9 +69,13 @@ def _alert(alert: Alert) -> str:
 def _rules(watches: Sequence[Watch], now: datetime) -> str:
     if not watches:
         return f"No alerts in this channel yet. The usual rules are {', '.join(map(code, DEFAULT_RULES))}."
-    shown = [f"{code(str(watch.rule))}{STATUS[watch.state.status(now)]}" for watch in watches[:RULES_SHOWN]]
+    shown = [f"{code(str(watch.rule))}{_status(watch, now)}" for watch in watches[:RULES_SHOWN]]
     more = f" and {len(watches) - RULES_SHOWN} more" if len(watches) > RULES_SHOWN else ""
     return f"Rules here: {', '.join(shown)}{more}."
+
+
+def _status(watch: Watch, now: datetime) -> str:
+    return " (paused)" if watch.paused_at else STATUS[watch.state.status(now)]
 
 
 def _buttons(watches: Sequence[Watch]) -> Block:

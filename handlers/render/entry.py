@@ -19,6 +19,8 @@ OPENINGS = {
     EntryKind.JOINED: "Another rule fired.",
     EntryKind.LEFT: "One rule less keeps this alert open.",
     EntryKind.CORRECTED: "A close was corrected.",
+    EntryKind.EDITED: "A rule was changed.",
+    EntryKind.PAUSED: "One rule less keeps this alert open.",
 }
 
 
@@ -31,8 +33,8 @@ def _line(line: Entry, alert: Alert) -> str:
     who = f" by {person(line.by)}" if line.by else ""
     why = _sentence(f"{reason(line.reason)}{who}")
     match line.kind:
-        case EntryKind.FIRED | EntryKind.JOINED | EntryKind.LEFT | EntryKind.CORRECTED:
-            return f"{OPENINGS[line.kind]} {why}"
+        case EntryKind.WORSENED | EntryKind.REPEATED:
+            return _going_on(line, alert)
         case EntryKind.ACKNOWLEDGED:
             return f"Acknowledged{who}, {words.moment(line.at)}."
         case EntryKind.UNACKNOWLEDGED:
@@ -40,11 +42,33 @@ def _line(line: Entry, alert: Alert) -> str:
         case EntryKind.SNOOZED:
             until = f" until {words.moment_utc(line.until)}" if line.until else ""
             return f"Snoozed{who}{until}. Only the end of this alert is told here till then."
-        case EntryKind.RESOLVED:
-            lasted = words.duration(line.at - alert.opened_at)
-            return f"Resolved after {lasted}: {topic(alert)}, peak {peak_over(alert.lead)}. {why}"
+        case EntryKind.RESOLVED | EntryKind.RETRACTED:
+            return f"{_end(line, alert)}. {why}"
+        case (
+            EntryKind.FIRED
+            | EntryKind.JOINED
+            | EntryKind.LEFT
+            | EntryKind.CORRECTED
+            | EntryKind.EDITED
+            | EntryKind.PAUSED
+        ):
+            return f"{OPENINGS[line.kind]} {why}"
         case _:
             assert_never(line.kind)
+
+
+def _going_on(line: Entry, alert: Alert) -> str:
+    if line.kind is EntryKind.WORSENED:
+        return f"Worsened {reason(line.reason)}."
+    lasted = words.duration(line.at - alert.opened_at)
+    return f"Still open after {lasted}: {reason(line.reason)}. Nobody has acknowledged it yet."
+
+
+def _end(line: Entry, alert: Alert) -> str:
+    lasted = words.duration(line.at - alert.opened_at)
+    if line.kind is EntryKind.RETRACTED:
+        return f"Retracted after {lasted}: {topic(alert)}, which the corrected close would not have fired"
+    return f"Resolved after {lasted}: {topic(alert)}, peak {peak_over(alert.lead)}"
 
 
 def _sentence(why: str) -> str:

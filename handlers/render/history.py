@@ -29,9 +29,16 @@ def _line(alert: Alert) -> str:
     parts = [
         f"*{words.moment(alert.opened_at)}*  #{alert.id} {topic(alert)}",
         f"peak {peak_over(alert.lead)}",
-        f"lasted {words.duration(alert.closed_at - alert.opened_at)}" if alert.closed_at else "still open",
+        _end(alert),
         " ".join(code(fact.rule) for fact in alert.facts),
     ]
     if alert.acknowledged:
         parts.append(f"acknowledged by {person(alert.acknowledged.by)}")
     return simulated(", ".join(parts), when=alert.simulated)
+
+
+def _end(alert: Alert) -> str:
+    if alert.closed_at is None:
+        return "still open"
+    lasted = words.duration(alert.closed_at - alert.opened_at)
+    return f"retracted after {lasted}" if alert.retracted else f"lasted {lasted}"

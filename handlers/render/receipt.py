@@ -42,7 +42,7 @@ def receipt(told: Receipt, now: datetime) -> Message:
 
 
 def _inputs(alert: Alert) -> list[str]:
-    rules = [against_threshold(fact) for fact in alert.facts]
+    rules = [against_threshold(fact, alert.side) for fact in alert.facts]
     return [_leg(alert.pair.etf, alert.etf), _leg(alert.pair.crypto, alert.crypto), data(alert.trust), *rules]
 
 

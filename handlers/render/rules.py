@@ -11,48 +11,73 @@ from handlers.render.message import actions, compose, header, note, say, section
 from handlers.render.rule_buttons import add_button, edit_button
 from handlers.render.topic import meaning
 from services.domain.decide import Status
+from services.ports import ActKind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
     from handlers.render.message import Message
-    from services.desk import Added, Edited
     from services.domain.prices import Pair
-    from services.ports import LostWatch, Watch
+    from services.ports import Act, LostWatch, Watch
+    from services.rules import Added, Edited, Listing, Switched
 
 ADD = "Add one with `/minerpulse rule add 1d 8pp`."
 
 
-def rules(watches: Sequence[Watch], now: datetime) -> Message:
-    """List a channel's rules with what each is doing."""
-    if not watches:
-        nothing = say("No rules in this channel yet.", f"{ADD} `/minerpulse` alone offers the usual ones.")
+def rules(listing: Listing, now: datetime) -> Message:
+    """List a channel's rules with what each is doing, and what people did to them last."""
+    numbers = [*(watch.id for watch in listing.watches), *(lost.id for lost in listing.lost)]
+    acts = [_act(act) for act in listing.acts]
+    if not numbers:
+        nothing = say("No rules in this channel yet.", f"{ADD} `/minerpulse` alone offers the usual ones.", *acts)
         return compose([*nothing.blocks, actions(add_button())], [nothing.text])
-    title = f"{len(watches)} rule{'' if len(watches) == 1 else 's'} in this channel"
-    lines = [_line(watch, now) for watch in watches[:RULES_LISTED]]
-    if len(watches) > RULES_LISTED:
-        lines.append(f"… and {len(watches) - RULES_LISTED} more")
-    hints = [ADD, f"Remove one with `/minerpulse rule remove {watches[0].id}`."]
+    title = f"{len(numbers)} rule{'' if len(numbers) == 1 else 's'} in this channel"
+    lines = [*(_line(watch, now) for watch in listing.watches), *map(_lost, listing.lost)]
+    if len(lines) > RULES_LISTED:
+        lines = [*lines[:RULES_LISTED], f"… and {len(lines) - RULES_LISTED} more"]
+    first = numbers[0]
+    hints = [
+        ADD,
+        f"Change, pause or remove one: `/minerpulse rule edit {first} 1d 9pp`, `pause {first}`, `remove {first}`.",
+    ]
     parts = [section(*lines[at : at + RULES_A_SECTION]) for at in range(0, len(lines), RULES_A_SECTION)]
-    edit = edit_button({watch.id: str(watch.rule) for watch in watches})
-    return compose([header(title), *parts, actions(add_button(), edit), note(*hints)], [f"{title}:", *lines, *hints])
+    buttons = actions(add_button(), edit_button({watch.id: str(watch.rule) for watch in listing.watches}))
+    return compose([header(title), *parts, buttons, note(*hints, *acts)], [f"{title}:", *lines, *hints, *acts])
 
 
 def added(what: Added) -> Message:
     """Tell that a rule stands in the channel."""
     watch = what.watch
     if not what.new:
-        return say(f"Rule {watch.id} {code(str(watch.rule))} stands here already; nothing was changed.")
+        return _stands(watch.id, str(watch.rule))
     return say(f"Rule {watch.id} {code(str(watch.rule))} is added: {meaning(watch.rule)}.")
 
 
 def edited(what: Edited) -> Message:
     """Tell how a rule reads now."""
-    rule = code(str(what.rule))
+    rule = str(what.rule)
     if not what.changed:
-        return say(f"Rule {what.rule_id} {rule} stands here already; nothing was changed.")
-    return say(f"Rule {what.rule_id} is {rule} now, and was {code(what.before)}: {meaning(what.rule)}.")
+        return _stands(what.rule_id, rule)
+    changed = f"Rule {what.rule_id} is {code(rule)} now, and was {code(what.before)}: {meaning(what.rule)}."
+    return say(changed, "It is decided anew at the next prices.")
+
+
+def paused(what: Switched) -> Message:
+    """Tell that a rule is not watched."""
+    rule = f"Rule {what.watch.id} {code(str(what.watch.rule))}"
+    if not what.changed:
+        return say(f"{rule} is paused already; nothing was changed.")
+    again = code(f"/minerpulse rule resume {what.watch.id}")
+    return say(f"{rule} is paused; an alert that it alone kept open ends. {again} watches it again.")
+
+
+def resumed(what: Switched) -> Message:
+    """Tell that a rule is watched again."""
+    rule = f"Rule {what.watch.id} {code(str(what.watch.rule))}"
+    if not what.changed:
+        return say(f"{rule} is not paused; nothing was changed.")
+    return say(f"{rule} is watched again: {meaning(what.watch.rule)}.")
 
 
 def removed(watch: Watch | LostWatch) -> Message:
@@ -70,7 +95,24 @@ def started(pair: Pair, texts: Sequence[str], by: str, *, is_simulated: bool) ->
 
 
 def _line(watch: Watch, now: datetime) -> str:
-    return f"*{watch.id}*  {code(str(watch.rule))}: {_status(watch, now)}; {meaning(watch.rule)}"
+    status = f"paused since {words.moment(watch.paused_at)}" if watch.paused_at else _status(watch, now)
+    return f"*{watch.id}*  {code(str(watch.rule))}: {status}; {meaning(watch.rule)}"
+
+
+def _lost(watch: LostWatch) -> str:
+    broken = "cannot be read, so it is not watched; edit or remove it, or restore its row from a backup"
+    return f"*{watch.id}*  {code(watch.rule)}: {broken}"
+
+
+def _stands(rule_id: int, rule: str) -> Message:
+    return say(f"Rule {rule_id} {code(rule)} stands here already; nothing was changed.")
+
+
+def _act(act: Act) -> str:
+    rule = act.after or act.before or ""
+    if act.kind is ActKind.EDITED and act.before:
+        rule = f"{act.before} → {rule}"
+    return f"Rule {act.rule_id} {code(rule)} {act.kind.value} by {person(act.by)}, {words.moment(act.at)}."
 
 
 def _status(watch: Watch, now: datetime) -> str:
@@ -80,6 +122,10 @@ def _status(watch: Watch, now: datetime) -> str:
             return f"past its threshold since {words.moment(state.breach_at)}, not yet held"
         case Status.FIRING if state.fired_at:
             return f"firing since {words.moment(state.fired_at)}"
+        case Status.RECOVERING if state.clear_at:
+            return f"firing, but inside its clear level since {words.moment(state.clear_at)}"
+        case Status.ERROR if state.error_at:
+            return f"cannot be evaluated: nothing is known of {watch.rule.pair} since {words.moment(state.error_at)}"
         case Status.NODATA if state.dark_at:
             return f"no usable prices since {words.moment(state.dark_at)}"
         case _:

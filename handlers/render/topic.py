@@ -9,9 +9,11 @@ from handlers.render.markup import code
 from services.domain.decide import Side
 from services.domain.measure import METRICS, Metric
 from services.domain.rule import Direction, parse_rule, print_duration
+from services.domain.telling import is_recovering
 
 if TYPE_CHECKING:
-    from services.domain.episode import Alert, Fact
+    from services.domain.episode import Alert
+    from services.domain.fact import Fact
     from services.domain.measure import Measurement
     from services.domain.rule import Rule
 
@@ -72,8 +74,8 @@ def peak_over(fact: Fact) -> str:
     return f"{peak(fact)} {words.over(fact.measurement.window)}" if windowed else peak(fact)
 
 
-def against_threshold(fact: Fact) -> str:
-    """Put a rule's value beside its threshold, with its peak; a close that was corrected says what it was."""
+def against_threshold(fact: Fact, side: Side) -> str:
+    """Put a rule's value beside its threshold, with its peak, and say what was corrected and how it stands."""
     rule = parse_rule(fact.rule)
     wrong = fact.corrected_from
     parts = [
@@ -82,7 +84,18 @@ def against_threshold(fact: Fact) -> str:
         f"threshold {words.threshold(rule.threshold, rule.unit)}",
         f"peak {peak(fact)}",
     ]
-    return ", ".join(parts if fact.active else [*parts, "cleared"])
+    return ", ".join([*parts, *_standing(fact, rule, side)])
+
+
+def _standing(fact: Fact, rule: Rule, side: Side) -> list[str]:
+    if fact.retracted:
+        return ["retracted"]
+    if not fact.active:
+        return ["cleared"]
+    if not is_recovering(fact, side):
+        return []
+    clear = words.threshold(rule.clear, rule.unit)
+    return [f"recovering: clears once it has been inside {clear} for {print_duration(rule.keep)}"]
 
 
 def meaning(rule: Rule) -> str:
@@ -92,4 +105,6 @@ def meaning(rule: Rule) -> str:
     if rule.metric is not Metric.DRAWDOWN:
         fires = f"{fires} {sides[rule.direction]}"
     held = "decided at each close" if rule.at_close else f"held {print_duration(rule.hold)}"
-    return f"{fires}, {held}, clears below {words.threshold(rule.clear, rule.unit)}"
+    kept = f" for {print_duration(rule.keep)}" if rule.keep else ""
+    again = f", told again every {print_duration(rule.repeat)} until acknowledged" if rule.repeat else ""
+    return f"{fires}, {held}, clears below {words.threshold(rule.clear, rule.unit)}{kept}{again}"

@@ -200,10 +200,11 @@ def _leg(
 
 def _past(prices: Closes | Bars, sessions: Sessions, first: int) -> Past | None:
     """Look at the sessions before row `first`, which the first leg does not have but which may hold the high."""
-    days = sessions.days[:first]
-    if not len(days) or not len(prices):
+    begin = _span(prices, sessions)[0] if len(prices) else first
+    days = sessions.days[begin:first]
+    if not len(days):
         return None
-    found, _left_out = _leg(Leg.CRYPTO, prices, _Rows(days, sessions.closes_at[:first]), None, NOTHING_HELD[1])
+    found, _left_out = _leg(Leg.CRYPTO, prices, _Rows(days, sessions.closes_at[begin:first]), None, NOTHING_HELD[1])
     known = np.flatnonzero(np.isfinite(found))
     if not len(known):
         return None
@@ -238,11 +239,12 @@ def _bars_leg(
     leg: Leg, bars: Bars, rows: _Rows, held: Mapping[np.datetime64, str]
 ) -> tuple[NDArray[np.float64], list[LeftOut]]:
     days, closes_at = rows
-    ended_at = np.append(np.datetime64("0001-01-01", "s"), bars.ended_at)
+    ends = bars.ended_at
+    ended_at = np.append(np.datetime64("0001-01-01", "s"), ends)
     index = np.searchsorted(ended_at, closes_at, side="right") - 1
     fresh = closes_at - ended_at[index] <= np.timedelta64(STALE_AFTER)
     reasons = {
-        int(row): f"no {bars.symbol} bar ended in the 2 h up to the close; {_last_bar(bars.ended_at, index[row] - 1)}"
+        int(row): f"no {bars.symbol} bar ended in the 2 h up to the close; {_last_bar(ends, index[row] - 1)}"
         for row in np.flatnonzero(~fresh)
     }
     for end, reason in held.items():  # few: an older bar must not stand in for one of them

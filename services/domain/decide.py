@@ -37,15 +37,18 @@ class Status(Enum):
     OK = "ok"
     PENDING = "pending"
     FIRING = "firing"
+    RECOVERING = "recovering"
     NODATA = "nodata"
+    ERROR = "error"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
     """The value of a rule's metric at the instant `at`; None where it cannot be trusted or taken, with the reason.
 
-    At a session's close (`closing`) the value is final for that session and hold times count as zero. `waiting` tells
-    that a session has only just begun: there is nothing to see yet, and nothing has been lost.
+    At a session's close (`closing`) the value is final for that session; what is to be held or kept counts as zero.
+    `waiting` tells that a session has only just begun: there is nothing to see yet, and nothing has been lost.
+    `unknown` tells that no source knows anything of the pair, so that its rules cannot be evaluated at all.
     """
 
     at: datetime
@@ -53,6 +56,7 @@ class Observation:
     reason: str = ""
     closing: bool = False
     waiting: bool = False
+    unknown: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,8 +64,9 @@ class RuleState:
     """What must be remembered of a rule between two observations.
 
     `firing` is the side of its open episode since `fired_at`. `breach` is a side that is past the threshold but not
-    yet held, since `breach_at` and last seen there at `breach_seen_at`, both instants of prices. `dark_at` is when
-    observations stopped being usable.
+    yet held, since `breach_at` and last seen there at `breach_seen_at`, both instants of prices; `clear_at` and
+    `clear_seen_at` are the same of a firing rule that is inside its clear level, but has not been kept there yet.
+    `dark_at` is when observations stopped being usable, `error_at` since when nothing at all is known of the pair.
     """
 
     firing: Side | None = None
@@ -69,15 +74,24 @@ class RuleState:
     breach: Side | None = None
     breach_at: datetime | None = None
     breach_seen_at: datetime | None = None
+    clear_at: datetime | None = None
+    clear_seen_at: datetime | None = None
     dark_at: datetime | None = None
+    error_at: datetime | None = None
 
     def status(self, now: datetime) -> Status:
-        """Name the state at `now`; without usable data for longer than the grace period it is NODATA."""
+        """Name the state at `now`; what lasts for longer than the grace period is an ERROR, or else NODATA."""
+        if self.error_at is not None and now - self.error_at > GRACE:
+            return Status.ERROR
         if self.dark_at is not None and now - self.dark_at > GRACE:
             return Status.NODATA
         if self.firing is not None:
-            return Status.FIRING
+            return Status.FIRING if self.clear_at is None else Status.RECOVERING
         return Status.OK if self.breach is None else Status.PENDING
+
+    def unfired(self) -> RuleState:
+        """Take back that it fired."""
+        return replace(_settled(self), firing=None, fired_at=None)
 
 
 class Change(Enum):
@@ -108,35 +122,35 @@ def decide(state: RuleState, observation: Observation, rule: Rule, now: datetime
     """Take a rule's state through one observation.
 
     1. While a session's first trade is awaited nothing changes. Without a usable value nothing fires or resolves; the
-       time it went dark is kept, and a breach is forgotten: what nobody saw was not held.
+       time it went dark is kept, and what was being held or kept is forgotten: what nobody saw did not last.
     2. Past the threshold on a watched side, the breach must last for the hold; then the rule fires on that side and,
        where it was firing on the other, resolves that first.
-    3. Below the clear level a firing rule resolves.
-    4. Between the two nothing changes, except that a breach that was not yet held is forgotten.
+    3. Inside the clear level a firing rule resolves, after as long as it is to be kept there.
+    4. Between the two nothing changes, except that what did not last is forgotten.
     """
     if observation.waiting:
         return Decision(state=state, reason=f"nothing decided yet: {observation.reason}")
     if observation.value is None:
         return Decision(
-            state=replace(_without_breach(state), dark_at=state.dark_at or now),
+            state=replace(
+                _settled(state),
+                dark_at=state.dark_at or now,
+                error_at=(state.error_at or now) if observation.unknown else None,
+            ),
             reason=f"nothing decided: {observation.reason}",
         )
-    state = replace(state, dark_at=None)
-    side = _breached(observation.value, rule)
+    state = replace(state, dark_at=None, error_at=None)
+    side = breached(observation.value, rule)
     if side is not None and side is not state.firing:
         return _hold_or_fire(state, observation, rule, side)
-    state = _without_breach(state)
     if state.firing is None:
         threshold = print_value(rule.threshold, rule.unit)
-        return Decision(state=state, reason=f"{_beside(observation.value, rule.threshold, rule)} is within {threshold}")
-    written, clear = _beside(observation.value, rule.clear, rule), print_value(rule.clear, rule.unit)
-    if side is None and _cleared(observation.value, rule, state.firing):
-        return Decision(
-            state=replace(state, firing=None, fired_at=None),
-            transitions=(Transition(to=Change.RESOLVED, side=state.firing),),
-            reason=f"{written} is back inside the clear level of {clear}",
-        )
-    return Decision(state=state, reason=f"{written} keeps it firing: clear is {clear}")
+        within = f"{beside(observation.value, rule.threshold, rule)} is within {threshold}"
+        return Decision(state=_settled(state), reason=within)
+    if side is None and cleared(observation.value, rule, state.firing):
+        return _keep_or_resolve(state, observation, rule, state.firing)
+    value, clear = beside(observation.value, rule.clear, rule), print_value(rule.clear, rule.unit)
+    return Decision(state=_settled(state), reason=f"{value} keeps it firing: clear is {clear}")
 
 
 def written(value: float, rule: Rule) -> str:
@@ -145,13 +159,14 @@ def written(value: float, rule: Rule) -> str:
 
 
 def _hold_or_fire(state: RuleState, observation: Observation, rule: Rule, side: Side) -> Decision:
-    since, seen = _breach(state, observation.at, side)
+    begun = (state.breach_at, state.breach_seen_at) if state.breach is side else (None, None)
+    since, seen = _lasted(begun, observation.at)
     held = seen - since
     value, threshold = observation.value or 0.0, print_value(rule.threshold, rule.unit)
-    passed = f"{_beside(value, rule.threshold, rule)} is past {threshold}"
+    passed = f"{beside(value, rule.threshold, rule)} is past {threshold}"
     if held < rule.hold and not observation.closing:
         return Decision(
-            state=replace(state, breach=side, breach_at=since, breach_seen_at=seen),
+            state=replace(_settled(state), breach=side, breach_at=since, breach_seen_at=seen),
             reason=f"{passed}, held for {_lasting(held)} of {_lasting(rule.hold)}",
         )
     flipped = (Transition(to=Change.RESOLVED, side=state.firing),) if state.firing else ()
@@ -162,22 +177,41 @@ def _hold_or_fire(state: RuleState, observation: Observation, rule: Rule, side: 
     )
 
 
-def _breach(state: RuleState, at: datetime, side: Side) -> tuple[datetime, datetime]:
-    """Tell since when a side is breached and when that was last seen; it begins anew after a gap between prices.
+def _keep_or_resolve(state: RuleState, observation: Observation, rule: Rule, firing: Side) -> Decision:
+    since, seen = _lasted((state.clear_at, state.clear_seen_at), observation.at)
+    kept = seen - since
+    value, clear = beside(observation.value or 0.0, rule.clear, rule), print_value(rule.clear, rule.unit)
+    inside = f"{value} is back inside the clear level of {clear}"
+    if kept < rule.keep and not observation.closing:
+        return Decision(
+            state=replace(_settled(state), clear_at=since, clear_seen_at=seen),
+            reason=f"{inside}, for {_lasting(kept)} of {_lasting(rule.keep)}",
+        )
+    return Decision(
+        state=state.unfired(),
+        transitions=(Transition(to=Change.RESOLVED, side=firing),),
+        reason=inside + (f", for {_lasting(kept)}" if kept else ""),
+    )
+
+
+def _lasted(begun: tuple[datetime | None, datetime | None], at: datetime) -> tuple[datetime, datetime]:
+    """Tell since when something lasts and when it was last seen; it begins anew after a gap between prices.
 
     A price that is no newer than the last adds nothing.
     """
-    since, seen = state.breach_at, state.breach_seen_at
-    if state.breach is not side or since is None or seen is None or at - seen > UNSEEN_AT_MOST:
+    since, seen = begun
+    if since is None or seen is None or at - seen > UNSEEN_AT_MOST:
         return at, at
     return since, max(seen, at)
 
 
-def _without_breach(state: RuleState) -> RuleState:
-    return replace(state, breach=None, breach_at=None, breach_seen_at=None)
+def _settled(state: RuleState) -> RuleState:
+    """Forget what was being held or kept."""
+    return replace(state, breach=None, breach_at=None, breach_seen_at=None, clear_at=None, clear_seen_at=None)
 
 
-def _breached(value: float, rule: Rule) -> Side | None:
+def breached(value: float, rule: Rule) -> Side | None:
+    """Tell on which watched side a value is past the threshold."""
     if value >= rule.threshold and rule.direction is not Direction.BELOW:
         return Side.ABOVE
     if value <= -rule.threshold and rule.direction is not Direction.ABOVE:
@@ -185,13 +219,16 @@ def _breached(value: float, rule: Rule) -> Side | None:
     return None
 
 
-def _cleared(value: float, rule: Rule, firing: Side) -> bool:
-    """Measure an `either` rule by its distance from zero, a one-sided one by what is left on its side."""
+def cleared(value: float, rule: Rule, firing: Side) -> bool:
+    """Tell whether a value is inside the clear level of a rule that fires on a side.
+
+    An `either` rule is measured by its distance from zero, a one-sided one by what is left on its side.
+    """
     distance = abs(value) if rule.direction is Direction.EITHER else value * firing.sign
     return distance < rule.clear
 
 
-def _beside(value: float, level: float, rule: Rule) -> str:
+def beside(value: float, level: float, rule: Rule) -> str:
     """Write a value with as many digits as it takes to stand on the same side of a level as it does."""
     inside = abs(value) < level
     shown = (round(value, digits) + 0.0 for digits in count(_digits(rule)))

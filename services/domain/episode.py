@@ -7,10 +7,10 @@ from datetime import datetime  # noqa: TC003 -- alerts are stored by reading the
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from services.domain.decide import Side, written
+from services.domain.decide import Side  # noqa: TC001 -- as above
+from services.domain.fact import Fact, seen
 from services.domain.measure import Measurement, Metric, Window
 from services.domain.prices import Pair  # noqa: TC001 -- as above
-from services.domain.rule import parse_rule
 from services.domain.trust import FULL, Trust
 
 if TYPE_CHECKING:
@@ -49,32 +49,6 @@ class LegStamp:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fact:
-    """What one rule of an episode saw last: its metric's value in the rule's own unit (fractions for pp and %).
-
-    `at` is the instant of the value. `peak` is the largest such value on the episode's side since the rule joined,
-    `peak_before` the largest before `at`, None where there is none. `corrected_from` is what a close was before its
-    price was corrected. `measurement` holds the legs over the rule's window, or over one day for a rule without one.
-    `active` is False once the rule has cleared.
-    """
-
-    rule_id: int
-    rule: str
-    at: datetime
-    value: float
-    peak: float
-    measurement: Measurement
-    peak_before: float | None = None
-    corrected_from: float | None = None
-    active: bool = True
-
-    @property
-    def strength(self) -> float:
-        """How many times its rule's threshold the peak was."""
-        return abs(self.peak) / parse_rule(self.rule).threshold
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
     """Who did something to an alert, and when; a snooze also has an end."""
 
@@ -109,6 +83,11 @@ class Alert:
     snoozed: Mark | None = None
 
     @property
+    def retracted(self) -> bool:
+        """Whether the alert is over, and would not have opened on the prices that are known by now."""
+        return self.closed_at is not None and all(fact.retracted for fact in self.facts)
+
+    @property
     def lead(self) -> Fact:
         """The fact that heads the message: the tightest window still active; at the end, the one that went furthest."""
         return next((fact for fact in self.facts if fact.active), max(self.facts, key=lambda fact: fact.strength))
@@ -125,10 +104,15 @@ class EntryKind(Enum):
     JOINED = "joined"
     LEFT = "left"
     CORRECTED = "corrected"
+    WORSENED = "worsened"
+    REPEATED = "repeated"
+    EDITED = "edited"
+    PAUSED = "paused"
     ACKNOWLEDGED = "acknowledged"
     UNACKNOWLEDGED = "unacknowledged"
     SNOOZED = "snoozed"
     RESOLVED = "resolved"
+    RETRACTED = "retracted"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,31 +153,15 @@ def leave(alert: Alert, rule_id: int) -> Alert:
 def see(alert: Alert, rule_id: int, value: float, at: datetime, measurement: Measurement) -> Alert:
     """Bring one rule's fact up to date, and its peak; at the same instant a value takes the place of the last."""
     facts = tuple(
-        _seen(fact, alert.side, value, at, measurement) if fact.rule_id == rule_id else fact for fact in alert.facts
+        seen(fact, alert.side, value, at, measurement) if fact.rule_id == rule_id else fact for fact in alert.facts
     )
     return replace(alert, facts=facts)
 
 
-def is_corrected(fact: Fact, value: float, at: datetime, measurement: Measurement) -> bool:
-    """Tell whether a close that the fact shows has another value by now; a live price that settles is no correction."""
-    rule, known = parse_rule(fact.rule), fact.measurement
-    settled = at == fact.at == known.as_of and not known.live and not measurement.live
-    return settled and written(value, rule) != written(fact.value, rule)
-
-
-def _seen(fact: Fact, side: Side, value: float, at: datetime, measurement: Measurement) -> Fact:
-    again = at == fact.at
-    before = fact.peak_before if again else fact.peak
-    wrong = fact.corrected_from if again else None
-    return replace(
-        fact,
-        at=at,
-        value=value,
-        peak=value if before is None else max(before, value, key=lambda seen: seen * side.sign),
-        peak_before=before,
-        corrected_from=fact.value if is_corrected(fact, value, at, measurement) else wrong,
-        measurement=measurement,
-    )
+def put(alert: Alert, fact: Fact) -> Alert:
+    """Let a fact take the place of its rule's."""
+    facts = [fact if known.rule_id == fact.rule_id else known for known in alert.facts]
+    return replace(alert, facts=order(facts))
 
 
 def close(alert: Alert, at: datetime, reason: str) -> Alert:

@@ -8,11 +8,13 @@ MinerPulseError
 ├── NoHistoryError      a pair has no stored or fetched history to measure, a fund no holdings, or no network answers
 ├── HoldingsKnownError  more is known of a fund's holdings on a day than what was to take their place
 ├── ReplayError         a replay was asked for something it cannot decide
+├── PlaygroundError     the stand-in for Slack in the browser cannot be had or started
 ├── StoreError          the database is unreachable, or older than this program
 ├── NotFoundError       a rule or an alert with that number does not exist here
 ├── NotAllowedError     a person may not change rules; carries who may
 ├── MarketShutError     there is no close to wait for; carries the next opening
 ├── ConflictError       what was to be changed has changed meanwhile; read it again
+├── OvertakenError      a tick came too late: another process has taken it over, or done a later one
 ├── HistoryClosedError  what was posted in a channel may not be read, so a lost answer cannot be cleared up
 └── DeliveryError       a message was not accepted, and no other of its channel would be
     ├── MessageRefusedError this message is not accepted; others of its channel may be
@@ -103,6 +105,10 @@ class ReplayError(MinerPulseError):
     """A replay was asked for something that it cannot decide."""
 
 
+class PlaygroundError(MinerPulseError):
+    """The stand-in for Slack in the browser cannot be fetched or started on this machine."""
+
+
 class StoreError(MinerPulseError):
     """The database is unreachable, or its schema is older than this program."""
 
@@ -129,6 +135,10 @@ class MarketShutError(MinerPulseError):
 
 class ConflictError(MinerPulseError):
     """What was to be changed has changed meanwhile; nothing was written, and it must be read again."""
+
+
+class OvertakenError(MinerPulseError):
+    """A tick came too late: another process has taken it over, or has begun a later one; nothing was written."""
 
 
 class HistoryClosedError(MinerPulseError):

@@ -10,6 +10,7 @@ import numpy as np
 from services.domain.actions import Kind, carry, factors, in_shares_of_today
 from services.domain.declared import settle_dividends, settle_splits
 from services.domain.prices import Bars, Closes
+from services.domain.quarantine import COIN as COIN_CAUTION
 from services.domain.quarantine import held_back
 from services.domain.quorum import CLOSES, COIN, Column, agree
 from services.domain.trust import FULL, Trust, Verdict
@@ -140,10 +141,17 @@ def judge_closes(
 
 
 def judge_bars(symbol: Symbol, told: Sequence[Bars], *, witnessed: bool) -> Judged:
-    """Hold the bars of a coin at several sources against each other; all have one length."""
+    """Hold the bars of a coin at several sources against each other, and those of one against its past.
+
+    All have one length. What one venue has alone and moves far beyond its usual hour is held until a second one agrees.
+    """
     columns = [Column(source=one.source, keys=one.opened_at, prices=one.closes) for one in told]
     agreed = agree(columns, COIN)
     held, interval = _disputed(agreed), told[0].interval
+    if witnessed:
+        positions = (agreed.keys - agreed.keys[:1]) // np.timedelta64(interval)
+        lonely = held_back(agreed, positions.astype(np.intp), COIN_CAUTION)
+        held |= {agreed.keys[row]: reason for row, reason in lonely.items()}
     believed = _believed(agreed, held)
     bars = Bars(
         symbol=symbol,

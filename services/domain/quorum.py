@@ -46,7 +46,11 @@ close (2026-08-03: 1.26% off) is rejected, and so is a feed of one venue only: i
 and 2% of the sessions of 2022, 2023, 2024 and 2025.
 """
 TRADES = Limits(warn=0.010, reject=0.025)
-"""Last trades of an ETF or share, up to 90 s apart."""
+"""Last trades of an ETF or share, up to 90 s apart.
+
+In that time a share as restless as WGMI moves by 0.14% at the median, 0.9% one time in a hundred and 1.6% on the very
+worst of 2,367 stretches (five minutes of SMH, scaled), and its last trades are 0.31% apart between bid and ask.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -1,8 +1,9 @@
 """The rule grammar, one parser and one printer for Slack, the terminal, settings and replay files.
 
-    WINDOW [METRIC] THRESHOLD [above|below|either] [clear VALUE] [for DURATION] [at close] [on ETF/CRYPTO]
+    WINDOW [METRIC] THRESHOLD [above|below|either] [clear VALUE] [for DURATION] [keep DURATION] [repeat DURATION]
+        [at close] [on ETF/CRYPTO]
 
-`1d 8pp` · `5d 15pp above clear 10pp` · `1d z3.5` · `20d residual 10pp for 10m` · `gap 5%` · `drawdown 60%`
+`1d 8pp` · `5d 15pp above clear 10pp` · `1d z3.5` · `20d residual 10pp for 10m keep 10m` · `gap 5%` · `drawdown 60%`
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ DEFAULT_HOLD = timedelta(minutes=5)
 DEFAULT_CLEAR = Decimal("0.6")
 DEFAULT_RULES = ("1d 8pp", "5d 15pp", "20d 30pp")
 EXAMPLE = "1d 8pp"
-LONGEST_HOLD = timedelta(hours=6)
+LONGEST_HOLD = timedelta(hours=6)  # as long as a session; also the longest to keep
+REPEATS = timedelta(minutes=15), timedelta(hours=24)  # the shortest and the longest
 
 _SCALE = {Unit.PP: 2, Unit.PERCENT: 2, Unit.SIGMA: 0}  # decimal places between a fraction and what is written
 _LARGEST = {Unit.PP: 10.0, Unit.PERCENT: 1.0, Unit.SIGMA: 100.0}
@@ -39,9 +41,13 @@ _OPTIONS = {
     "either": "direction",
     "clear": "clear",
     "for": "hold",
+    "keep": "keep",
+    "repeat": "repeat",
     "at": "at_close",
     "on": "pair",
 }
+_ANY_OPTION = "above, below, either, clear, for, keep, repeat, at close or on"
+_HOLDS = timedelta(0), LONGEST_HOLD
 _WORD = re.compile(r"[-+]?[\d.,]+\s+(?:pp|%|bps?)(?!\S)|\S+", re.ASCII | re.IGNORECASE)  # 8 pp is one word
 _VALUE = re.compile(r"(?P<z>z)?(?P<number>\d+(?:\.\d+)?|\.\d+)(?P<unit>pp|%|bps?)?", re.ASCII)
 _SIGNED = re.compile(r"(?P<z>z?)(?P<sign>[-+])(?P<size>.+)", re.ASCII | re.IGNORECASE)
@@ -64,8 +70,9 @@ class Rule:
     """A threshold on one metric.
 
     `threshold` and `clear` are positive: fractions for pp and %, robust standard deviations for z, and clear is not
-    above threshold. `window` is None for the metrics that have none. An at-close rule is decided once a session, with
-    no hold.
+    above threshold. `window` is None for the metrics that have none. A firing rule resolves once it has been inside its
+    clear level for `keep`, and is told again after each `repeat`, None for never. An at-close rule is decided once a
+    session, with nothing held or kept.
     """
 
     window: Window | None
@@ -74,6 +81,8 @@ class Rule:
     direction: Direction = Direction.EITHER
     clear: float
     hold: timedelta = DEFAULT_HOLD
+    keep: timedelta = timedelta(0)
+    repeat: timedelta | None = None
     at_close: bool = False
     pair: Pair = WGMI_BTC
 
@@ -96,10 +105,14 @@ def print_rule(rule: Rule) -> str:
         words.append(rule.direction.value)
     if rule.clear != default_clear(rule.threshold):
         words += ["clear", print_value(rule.clear, rule.unit)]
+    if not rule.at_close and rule.hold != DEFAULT_HOLD:
+        words += ["for", print_duration(rule.hold)]
+    if rule.keep:
+        words += ["keep", print_duration(rule.keep)]
+    if rule.repeat:
+        words += ["repeat", print_duration(rule.repeat)]
     if rule.at_close:
         words += ["at", "close"]
-    elif rule.hold != DEFAULT_HOLD:
-        words += ["for", print_duration(rule.hold)]
     if rule.pair != WGMI_BTC:
         words += ["on", str(rule.pair)]
     return " ".join(words)
@@ -206,35 +219,44 @@ class _Parser:
 
     def option(self, rule: Rule, given: set[str]) -> tuple[str, object]:
         """Read one option; give the field of Rule that it sets and the value."""
-        word, start = self.peek(), self.next
+        word = self.peek()
         field = _OPTIONS.get(word)
         if field is None:
             near = difflib.get_close_matches(word, _OPTIONS, n=1)
-            raise self.complaint(f"“{near[0]}”" if near else "above, below, either, clear, for, at close or on")
+            raise self.complaint(f"“{near[0]}”" if near else _ANY_OPTION)
         if field in given:
             raise self.complaint(f"“{word}” only once, as it is settled already")
-        if {field} | given >= {"hold", "at_close"}:
-            raise self.complaint("either “for” or “at close”: a close is decided once, so nothing can be held")
+        for lasting, name in (("hold", "for"), ("keep", "keep")):
+            if {field} | given >= {lasting, "at_close"}:
+                raise self.complaint(
+                    f"either “{name}” or “at close”: a close is decided once, with nothing to wait for"
+                )
         if word == "below" and rule.metric is Metric.DRAWDOWN:
             raise self.complaint("no “below”: a drawdown is a depth, and fires when it is deeper")
-        self.next = start + 1
+        self.next += 1
+        return field, self.setting(field, word, rule)
+
+    def setting(self, field: str, word: str, rule: Rule) -> object:
+        """Read what stands behind the first word of an option."""
         match field:
             case "direction":
-                return field, Direction(word)
+                return Direction(word)
             case "clear":
-                return field, self.value(rule.unit, largest=rule.threshold)
-            case "hold":
-                return field, self.duration()
+                return self.value(rule.unit, largest=rule.threshold)
+            case "hold" | "keep":
+                return self.duration(_HOLDS, "a duration of at most 6h, as in 90s, 10m or 1h")
+            case "repeat":
+                return self.duration(REPEATS, "a duration from 15m to 24h, as in 30m or 4h")
             case "at_close":
-                return field, self.close()
+                return self.close()
             case _:
-                return field, self.pair()
+                return self.pair()
 
-    def duration(self) -> timedelta:
+    def duration(self, between: tuple[timedelta, timedelta], expected: str) -> timedelta:
         match = _DURATION.fullmatch(self.peek())
         span = timedelta(seconds=int(match["count"]) * _SECONDS[match["unit"]]) if match else None
-        if span is None or span > LONGEST_HOLD:
-            raise self.complaint("a duration of at most 6h, as in 90s, 10m or 1h")
+        if span is None or not between[0] <= span <= between[1]:
+            raise self.complaint(expected)
         self.next += 1
         return span
 

@@ -24,8 +24,9 @@ class Screen:
     """Columns over rules, one element each.
 
     `column` is the index of the observation that a rule looks at. At or above `fires_above`, or at or below
-    `fires_below`, it may fire; strictly between `clears_above` and `clears_below` it may resolve. `busy` rules have a
-    breach to hold or to forget; `dark` rules had no usable value last time.
+    `fires_below`, it may fire; strictly between `clears_above` and `clears_below` it may resolve. `busy` rules have
+    something to hold, to keep or to forget; `dark` rules had no usable value last time, and of the pair of those with
+    an `error` nothing was known at all.
     """
 
     column: NDArray[np.intp]
@@ -35,6 +36,7 @@ class Screen:
     clears_below: NDArray[np.float64]
     busy: NDArray[np.bool_]
     dark: NDArray[np.bool_]
+    error: NDArray[np.bool_]
 
     @classmethod
     def of(cls, rules: Sequence[Rule], states: Sequence[RuleState], columns: Sequence[int]) -> Screen:
@@ -47,26 +49,35 @@ class Screen:
             fires_below=fires[:, 1],
             clears_above=clears[:, 0],
             clears_below=clears[:, 1],
-            busy=np.array([state.breach is not None for state in states], dtype=bool),
+            busy=np.array([_is_busy(state) for state in states], dtype=bool),
             dark=np.array([state.dark_at is not None for state in states], dtype=bool),
+            error=np.array([state.error_at is not None for state in states], dtype=bool),
         )
 
     def put(self, row: int, rule: Rule, state: RuleState) -> None:
         """Take over a rule's new state in place."""
         self.fires_above[row], self.fires_below[row] = _fires(rule, state)
         self.clears_above[row], self.clears_below[row] = _clears(rule, state)
-        self.busy[row], self.dark[row] = state.breach is not None, state.dark_at is not None
+        self.busy[row], self.dark[row] = _is_busy(state), state.dark_at is not None
+        self.error[row] = state.error_at is not None
 
-    def may_change(self, values: NDArray[np.float64]) -> NDArray[np.intp]:
+    def may_change(self, values: NDArray[np.float64], *, unknown: bool = False) -> NDArray[np.intp]:
         """Give the indices of the rules whose state `decide` may change; `values` has NaN where nothing is usable.
 
-        Every rule that is not among them stays exactly as it is.
+        `unknown` tells that nothing at all is known of their pair. Every rule that is not among them stays exactly as
+        it is.
         """
         seen = values[self.column]
         lost = np.isnan(seen)
         moved = (seen >= self.fires_above) | (seen <= self.fires_below)
         cleared = (seen > self.clears_above) & (seen < self.clears_below)
-        return np.flatnonzero(np.where(lost, self.busy | ~self.dark, moved | cleared | self.busy | self.dark))
+        news = ~self.dark | (~self.error if unknown else self.error)
+        seeing = moved | cleared | self.busy | self.dark | self.error
+        return np.flatnonzero(np.where(lost, self.busy | news, seeing))
+
+
+def _is_busy(state: RuleState) -> bool:
+    return state.breach is not None or state.clear_at is not None
 
 
 def _fires(rule: Rule, state: RuleState) -> tuple[float, float]:

@@ -11,6 +11,8 @@ import numpy as np
 from services.domain.prices import moment
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from services.domain.prices import Closes, Quote
     from services.domain.sessions import Sessions
     from services.ports import EquityPrices
@@ -53,10 +55,20 @@ def late_by(closes: Closes, sessions: Sessions, now: datetime) -> str | None:
 
 
 def news_of(known: Closes, fresh: Closes) -> Closes:
-    """Keep the closes that are not known, or not with this price."""
+    """Keep the closes that are not known, or not with this price, or of which it is new whether anybody traded."""
     same = np.isin(fresh.sessions, known.sessions)
-    same[same] = known.prices[np.searchsorted(known.sessions, fresh.sessions[same])] == fresh.prices[same]
+    rows = np.searchsorted(known.sessions, fresh.sessions[same])
+    volumes, before = fresh.known_volumes[same], known.known_volumes[rows]
+    turned = np.isfinite(volumes) & ((volumes == 0) != (before == 0))
+    same[same] = (known.prices[rows] == fresh.prices[same]) & ~turned
     return fresh.where(~same)
+
+
+def has_hole(known: Closes, sessions: Sessions, since: date) -> bool:
+    """Tell whether a session between the first and the last known close is missing, from a day on."""
+    first, last = (max(day, np.datetime64(since, "D")) for day in known.sessions[[0, -1]])
+    inside = sessions.days[(sessions.days >= first) & (sessions.days <= last)]
+    return not bool(np.isin(inside, known.sessions).all())
 
 
 def is_rebased(known: Closes, fresh: Closes) -> bool:

@@ -16,10 +16,12 @@ from services.domain.prices import Symbol, moment
 from services.feeds.answer import BEGINNING, LIVE_AT_MOST, SHARED_FOR, Faults, newer, oldest_needed
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from services.domain.prices import Bars, Quote
     from services.ports import CryptoSource, HistoryStore
 
-HOUR = timedelta(hours=1)
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 SLICE = timedelta(days=75)  # six pages of the slowest vendor
 log = logging.getLogger(__name__)
 
@@ -65,11 +67,11 @@ class CoinFeeds:
         """Ask for bars and the last trade side by side; a source that failed, for bars once its last trade has come."""
         if known.problem is None:
             (bars, late), (quote, problem) = await asyncio.gather(
-                self._fetch_bars(symbol, known.bars, now), self._fetch_quote(symbol, known.quote, now)
+                self._fetch_bars(symbol, known, now), self._fetch_quote(symbol, known.quote, now)
             )
         else:
             quote, problem = await self._fetch_quote(symbol, known.quote, now)
-            bars, late = await self._fetch_bars(symbol, known.bars, now)
+            bars, late = await self._fetch_bars(symbol, known, now)
         return CoinFeed(bars=bars, quote=quote, problem=late or problem, asked_at=now)
 
     async def _fetch_quote(self, symbol: Symbol, known: Quote | None, now: datetime) -> tuple[Quote | None, str | None]:
@@ -81,37 +83,51 @@ class CoinFeeds:
         quote, early = newer(known, fresh, now)
         return quote, self._faults.note(self.source.name, symbol, early or _old(fresh, now))
 
-    async def _fetch_bars(self, symbol: Symbol, known: Bars, now: datetime) -> tuple[Bars, str | None]:
+    async def _fetch_bars(self, symbol: Symbol, known: CoinFeed, now: datetime) -> tuple[Bars, str | None]:
         """Fetch what is missing up to the last whole hour, slice by slice, so that nothing fetched is lost.
 
-        Gives the bars, and what the source failed at.
+        At a start that is also what is missing in between. Gives the bars, and what the source failed at.
         """
-        whole_hour = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-        start = self._first_missing(known, whole_hour)
-        first, is_long = start, whole_hour - start > SLICE
-        while start < whole_hour:
-            end = min(start + SLICE, whole_hour)
+        bars, whole_hour = known.bars, now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+        oldest, start = self._oldest(whole_hour), self._first_missing(bars, whole_hour)
+        holes = [] if known.asked_at else [hole for hole in _holes(bars) if hole[0] >= oldest]
+        for begin, end in (piece for stretch in [(start, whole_hour), *holes] for piece in _slices(*stretch)):
             try:
-                fresh = await self.source.bars(symbol, HOUR, start, end)
+                fresh = await self.source.bars(symbol, HOUR, begin, end)
             except SourceError as error:
-                return known, str(error)
+                return bars, str(error)
             await self.store.save_bars(fresh)
-            known = _merge_bars(known, fresh)
-            if is_long:
-                done = (end - first) / (whole_hour - first)
+            bars = _merge_bars(bars, fresh)
+            if whole_hour - start > SLICE and end > start:
+                done = (end - start) / (whole_hour - start)
                 told = "%s on %s: hours up to %s of %s, %.0f%% of what was missing"
                 log.info(told, self.source.name, symbol, end.date(), whole_hour.date(), 100 * done)
-            start = end
-        return known, None
+        return bars, None
 
     def _first_missing(self, known: Bars, whole_hour: datetime) -> datetime:
         """Tell from when on bars are missing, as far back as the source reaches."""
-        reach = self.source.reach
-        oldest = _midnight(oldest_needed(whole_hour))
-        if len(known):
-            last = moment(known.ended_at[-1])
-            oldest = whole_hour if last >= whole_hour else last - 2 * HOUR
-        return oldest if reach is None else max(oldest, whole_hour - reach)
+        if not len(known):
+            return self._oldest(whole_hour)
+        last = moment(known.ended_at[-1])
+        return whole_hour if last >= whole_hour else max(last - 2 * HOUR, self._reach(whole_hour))
+
+    def _oldest(self, whole_hour: datetime) -> datetime:
+        return max(_midnight(oldest_needed(whole_hour)), self._reach(whole_hour))
+
+    def _reach(self, whole_hour: datetime) -> datetime:
+        return _midnight(BEGINNING) if self.source.reach is None else whole_hour - self.source.reach
+
+
+def _slices(begin: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:
+    while begin < end:
+        yield begin, min(begin + SLICE, end)
+        begin += SLICE
+
+
+def _holes(bars: Bars) -> list[tuple[datetime, datetime]]:
+    """Find where no bar is for longer than a day, as where a page came back empty: a coin trades every day."""
+    rows = np.flatnonzero(np.diff(bars.opened_at) > np.timedelta64(DAY))
+    return [(moment(bars.ended_at[row]), moment(bars.opened_at[row + 1])) for row in rows]
 
 
 def _old(quote: Quote | None, now: datetime) -> str | None:

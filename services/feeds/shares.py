@@ -15,7 +15,7 @@ from services.domain.actions import Declared
 from services.domain.errors import SourceError
 from services.domain.prices import Symbol, moment
 from services.feeds.answer import BEGINNING, SHARED_FOR, Faults, newer, oldest_needed
-from services.feeds.closes import final_closes, is_foreign, is_rebased, late_by, merged, news_of
+from services.feeds.closes import final_closes, has_hole, is_foreign, is_rebased, late_by, merged, news_of
 
 if TYPE_CHECKING:
     from datetime import date
@@ -73,7 +73,7 @@ class EquityFeeds:
             known = self._known.get(symbol)
             if known is None:
                 known = await self._load(symbol)
-            if _is_wanted(known, now, sessions):
+            if not self._is_spared(known, now) and _is_wanted(known, now, sessions):
                 known = replace(await self._fetch(symbol, known, now, sessions), asked_at=now)
             elif not sessions.state(now).is_open:
                 known = await self._share(known, now)
@@ -85,13 +85,20 @@ class EquityFeeds:
         """Give what is known of an equity, without asking; None before anything was."""
         return self._known.get(symbol)
 
+    def _is_spared(self, known: EquityFeed, now: datetime) -> bool:
+        """Tell whether a source that allows few calls was asked lately; it shares them out among all its symbols."""
+        asked_at = known.asked_at
+        return asked_at is not None and abs(now - asked_at) < self.source.spacing * max(len(self._known), 1)
+
     async def _fetch(self, symbol: Symbol, known: EquityFeed, now: datetime, sessions: Sessions) -> EquityFeed:
         """Ask for the last sessions; where a split has rewritten the past, for all of them in place of the old ones.
 
-        A source that was never asked what it declares is asked from as far back as its closes are known.
+        A source that was never asked what it declares is asked from as far back as its closes are known. At a start,
+        one that lacks a session is asked for all of them too: what an answer left out once it may have by now.
         """
         whole = oldest_needed(now)
-        recent = whole if not len(known.closes) else max(whole, known.closes.sessions[-1].astype(object) - REVISED)
+        is_whole = len(known.closes) and not (known.asked_at is None and has_hole(known.closes, sessions, whole))
+        recent = max(whole, known.closes.sessions[-1].astype(object) - REVISED) if is_whole else whole
         beginning = known.closes.sessions[0].astype(object) if len(known.closes) else whole
         since = recent if known.declared else min(whole, beginning)
         try:

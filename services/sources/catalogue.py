@@ -139,7 +139,8 @@ SOURCES = (
         "volume",
         keys=("tiingo_key",),
         delay="Closes from 17:30 New York; IEX in real time, each quote with its own time",
-        limits="About 50 calls an hour and 1,000 a day on the free plan; both are kept to",
+        limits="About 50 calls an hour and 1,000 a day on the free plan; both are kept to. One share is asked for "
+        "every three minutes, of two each every six, and so on",
         terms=f"Official. Tiingo's terms apply: {UNREAD}",
         terms_url="https://www.tiingo.com/about/terms",
         base_url=tiingo.BASE_URL,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from datetime import time, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -15,24 +16,52 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date, datetime
 
+    from numpy.typing import NDArray
+
     from services.domain.prices import Symbol
 
 NEW_YORK = ZoneInfo("America/New_York")
 NOT_NEW_YORK = "is not traded in US dollars in New York, so it has no New York close; choose a US listing"
 EVENING = time(17)  # an hour after the close, a daily row is no live price any more
 RECENT = timedelta(days=7)
+MOST = 1e15  # shares
+_WRITTEN = re.compile(r"[0-9]{1,15}|[0-9]{1,3}(,[0-9]{3}){1,5}", re.ASCII)
 
 
-def final_closes(symbol: Symbol, source: str, rows: Mapping[date, float], since: date, now: datetime) -> Closes:
+class Day(NamedTuple):
+    """One daily row: its close, and how many shares were traded where that is known."""
+
+    close: float
+    volume: float | None = None
+
+
+def read_volume(told: object) -> float | None:
+    """Read a volume, a number or `58,414,460`. It only hints at a fault, so what cannot be read is not known."""
+    if isinstance(told, str):
+        return float(told.replace(",", "")) if _WRITTEN.fullmatch(told) else None
+    return float(told) if isinstance(told, int | float) and not isinstance(told, bool) and 0 <= told < MOST else None
+
+
+def telling(prices: NDArray[np.float64], volumes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Take a volume of zero as that only where the close is the last one again; else the vendor does not know it."""
+    repeated = np.diff(prices, prepend=np.nan) == 0
+    known: NDArray[np.float64] = np.where((volumes > 0) | (repeated & (volumes == 0)), volumes, np.nan)
+    return known
+
+
+def final_closes(symbol: Symbol, source: str, rows: Mapping[date, Day], since: date, now: datetime) -> Closes:
     """Make columns of the rows from `since` on; today's is left out until the evening, as nothing tells its time."""
     local = now.astimezone(NEW_YORK)
     last = local.date() if local.time() >= EVENING else local.date() - timedelta(days=1)
     days = sorted(day for day in rows if since <= day <= last)
+    prices = np.array([rows[day].close for day in days], dtype=np.float64)
+    volumes = np.array([rows[day].volume for day in days], dtype=np.float64)  # None becomes NaN
     return Closes(
         symbol=symbol,
         sessions=np.array(days, dtype="datetime64[D]"),
-        prices=np.array([rows[day] for day in days], dtype=np.float64),
+        prices=prices,
         source=source,
+        volumes=telling(prices, volumes),
     )
 
 

@@ -71,6 +71,7 @@ class FileEquity:
     """An EquitySource over one file of closes, read when it is made. Raises PriceFileError."""
 
     simulated = False
+    spacing = timedelta(0)
 
     def __init__(self, path: Path, symbol: Symbol) -> None:
         self.name = path.name

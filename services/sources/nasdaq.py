@@ -9,7 +9,7 @@ from urllib.parse import quote
 from pydantic import Field
 
 from services.ports import EquityPrices
-from services.sources.daily import NEW_YORK, final_closes
+from services.sources.daily import NEW_YORK, Day, final_closes, read_volume
 from services.sources.pace import Limit
 from services.sources.vendor import OverVendor, Vendor
 from services.sources.wire import CHEAPEST, DEAREST, Wire
@@ -34,6 +34,7 @@ class _Row(Wire):
     close: (
         Annotated[str, Field(pattern=r"^(N/A|\$?([0-9]{1,3}(,[0-9]{3})+|[0-9]+)(\.[0-9]+)?)?$", max_length=30)] | None
     )
+    volume: object = None
 
 
 class _Table(Wire):
@@ -82,6 +83,7 @@ class Nasdaq(OverVendor):
 
     name = "Nasdaq"
     simulated = False
+    spacing = timedelta(0)
 
     def __init__(self, client: HttpClient, clock: Clock, *, base_url: str = BASE_URL) -> None:
         self._vendor = Vendor(
@@ -102,7 +104,7 @@ class Nasdaq(OverVendor):
             symbol, f"knows no symbol {symbol}; check its spelling, and whether it was renamed", retryable=False
         )
 
-    async def _history(self, symbol: Symbol, kind: str, since: date) -> dict[date, float] | None:
+    async def _history(self, symbol: Symbol, kind: str, since: date) -> dict[date, Day] | None:
         params: dict[str, str | int] = {
             "assetclass": kind,
             "fromdate": f"{since}",
@@ -116,7 +118,7 @@ class Nasdaq(OverVendor):
             read=lambda body: self._read(body, symbol),
         )
 
-    def _read(self, body: bytes, symbol: Symbol) -> dict[date, float] | None:
+    def _read(self, body: bytes, symbol: Symbol) -> dict[date, Day] | None:
         """Take the closes of this symbol; None where there is no such symbol of that kind."""
         answer = _Body.model_validate_json(body)
         status, data = answer.status, answer.data
@@ -129,19 +131,23 @@ class Nasdaq(OverVendor):
             raise self._vendor.error(symbol, f"answered about {data.symbol[:20]} instead", retryable=True)
         return self._by_day(data, symbol)
 
-    def _by_day(self, data: _Data, symbol: Symbol) -> dict[date, float]:
+    def _by_day(self, data: _Data, symbol: Symbol) -> dict[date, Day]:
         """Read the rows, which are newest first; a day without a price is left out."""
         rows = (data.trades_table.rows if data.trades_table else None) or []
         if data.total_records > len(rows):
             raise self._vendor.error(symbol, f"sent {len(rows)} of {data.total_records} sessions", retryable=True)
         try:
-            return {_day(row.date): _dollars(row.close) for row in rows if row.close not in {None, "", "N/A"}}
+            return {_day(row.date): _close(row) for row in rows if row.close not in {None, "", "N/A"}}
         except ValueError as error:
             raise self._vendor.error(symbol, f"sent an unusable row: {error}", retryable=True) from error
 
 
 def _day(text: str) -> date:
     return datetime.strptime(text, "%m/%d/%Y").date()  # noqa: DTZ007 -- a date has no time zone
+
+
+def _close(row: _Row) -> Day:
+    return Day(_dollars(row.close), read_volume(row.volume))
 
 
 def _dollars(text: str | None) -> float:

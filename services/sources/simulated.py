@@ -46,6 +46,7 @@ class Simulated:
     """
 
     simulated = True
+    spacing = timedelta(0)
     reach: timedelta | None = None
 
     def __init__(self, clock: Clock, *, seed: int = SEED) -> None:

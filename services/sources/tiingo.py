@@ -13,7 +13,7 @@ from pydantic import FailFast, Field, TypeAdapter
 from services.domain.actions import Action, Kind
 from services.domain.prices import Quote
 from services.ports import EquityPrices
-from services.sources.daily import final_closes, in_session
+from services.sources.daily import Day, final_closes, in_session, read_volume
 from services.sources.pace import Limit
 from services.sources.vendor import OverVendor, ThrottledError, Vendor
 from services.sources.wire import CHEAPEST, DEAREST, Instant, Price, Wire
@@ -37,6 +37,7 @@ T = TypeVar("T")
 class _Day(Wire):
     date: Instant
     close: Price
+    volume: object = None
     split_factor: Annotated[float, Field(gt=0, lt=BIGGEST_SPLIT, allow_inf_nan=False)] = 1.0
     div_cash: Annotated[float, Field(allow_inf_nan=False)] = 0.0
 
@@ -60,11 +61,13 @@ class Tiingo(OverVendor):
 
     Closes are there from 17:30 New York and corrected until 20:00. IEX has a few percent of the volume, and its last
     trade of a thin ETF may be old; the quote's source says so, and it is None where IEX is shut or tells nothing. A
-    free key has about 50 calls an hour and 1,000 a day, and `prices` makes two. Terms: tiingo.com/about/terms.
+    free key has about 50 calls an hour and 1,000 a day, and `prices` makes two, which is too few for every tick. Terms:
+    tiingo.com/about/terms.
     """
 
     name = "Tiingo"
     simulated = False
+    spacing = timedelta(minutes=3)  # 40 of the 50 calls an hour
 
     def __init__(self, client: HttpClient, clock: Clock, key: str, *, base_url: str = BASE_URL) -> None:
         self._vendor = Vendor(
@@ -109,17 +112,17 @@ class Tiingo(OverVendor):
             raise ThrottledError
         raise self._vendor.error(symbol, f"refused the request: “{complaint[:200]}”", retryable=False)
 
-    def _read_days(self, symbol: Symbol, body: bytes) -> tuple[dict[date, float], tuple[Action, ...]]:
+    def _read_days(self, symbol: Symbol, body: bytes) -> tuple[dict[date, Day], tuple[Action, ...]]:
         """Read the closes, adjusted for splits, and what was declared."""
         days = self._read(_DAYS, symbol, body)
         return self._adjusted(days, symbol), _actions(days)
 
-    def _adjusted(self, days: list[_Day], symbol: Symbol) -> dict[date, float]:
+    def _adjusted(self, days: list[_Day], symbol: Symbol) -> dict[date, Day]:
         """Divide each close by the splits after it; a split's factor stands on its first day."""
         closes, factor = {}, 1.0
         for day in sorted(days, key=attrgetter("date"), reverse=True):
             price = day.close / factor
-            closes[day.date.astimezone(UTC).date()] = price
+            closes[day.date.astimezone(UTC).date()] = Day(price, read_volume(day.volume))
             factor *= day.split_factor
             if not (CHEAPEST <= price < DEAREST and 1 / BIGGEST_SPLIT < factor < BIGGEST_SPLIT):
                 raise self._vendor.error(symbol, "sent splits beyond all measure", retryable=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import ConfigDict, FailFast, ValidationError
 
 from services.ports import EquityPrices
-from services.sources.daily import NEW_YORK, NOT_NEW_YORK, final_closes
+from services.sources.daily import NEW_YORK, NOT_NEW_YORK, Day, final_closes, read_volume
 from services.sources.pace import Limit
 from services.sources.vendor import THROTTLED, OverVendor, ThrottledError, Vendor
 from services.sources.wire import Wire, WrittenPrice
@@ -41,6 +41,7 @@ class _Meta(Wire):
 class _Row(Wire):
     datetime: date
     close: WrittenPrice
+    volume: object = None
 
 
 class _Series(Wire):
@@ -58,6 +59,7 @@ class TwelveData(OverVendor):
 
     name = "Twelve Data"
     simulated = False
+    spacing = timedelta(0)
 
     def __init__(self, client: HttpClient, clock: Clock, key: str, *, base_url: str = BASE_URL) -> None:
         self._vendor = Vendor(
@@ -88,7 +90,7 @@ class TwelveData(OverVendor):
             read=lambda body: self._read(body, symbol),
             explain=_explain,
         )
-        closes = {row.datetime: float(row.close) for row in rows}
+        closes = {row.datetime: Day(float(row.close), read_volume(row.volume)) for row in rows}
         return EquityPrices(closes=final_closes(symbol, self.name, closes, since, self._clock.now()), quote=None)
 
     def _read(self, body: bytes, symbol: Symbol) -> list[_Row]:

@@ -12,15 +12,13 @@ from pydantic import Field
 
 from services.domain.prices import Closes, Quote
 from services.ports import EquityPrices
-from services.sources.daily import NEW_YORK, NOT_NEW_YORK
+from services.sources.daily import NEW_YORK, NOT_NEW_YORK, telling
 from services.sources.vendor import OverVendor, Vendor
 from services.sources.wire import CHEAPEST, DEAREST, EpochSeconds, Price, Wire
 from services.sources.yahoo_events import Events  # noqa: TC001 -- a field, which pydantic reads at run time
 
 if TYPE_CHECKING:
     from datetime import date
-
-    from numpy.typing import NDArray
 
     from services.domain.prices import Symbol
     from services.ports import Clock
@@ -75,6 +73,7 @@ class Yahoo(OverVendor):
 
     name = "Yahoo"
     simulated = False
+    spacing = timedelta(0)
 
     def __init__(self, client: HttpClient, clock: Clock, *, base_url: str = BASE_URL) -> None:
         self._vendor = Vendor(client, clock, source=self.name, base_url=base_url, rest=REST)
@@ -111,7 +110,7 @@ class Yahoo(OverVendor):
                 sessions=np.array(list(rows), dtype="datetime64[D]"),
                 prices=prices,
                 source=self.name,
-                volumes=_volumes(prices, np.array([volume for _close, volume in rows.values()], dtype=np.float64)),
+                volumes=telling(prices, np.array([volume for _close, volume in rows.values()], dtype=np.float64)),
             ),
             quote=self._quote(result.meta, symbol),
             actions=result.events.actions(since) if result.events else (),
@@ -164,13 +163,6 @@ class Yahoo(OverVendor):
         if price is None or at is None:
             return None
         return Quote(symbol=symbol, price=price, at=datetime.fromtimestamp(at, UTC), source=self.name)
-
-
-def _volumes(prices: NDArray[np.float64], volumes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Take a volume of zero as that only where the close is the last one again; else Yahoo just does not know it."""
-    repeated = np.diff(prices, prepend=np.nan) == 0
-    known: NDArray[np.float64] = np.where((volumes > 0) | (repeated & (volumes == 0)), volumes, np.nan)
-    return known
 
 
 def _unknown(symbol: Symbol) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Self
 
 from services.store import schema
+from services.store.acts import Acts
 from services.store.alerts import Alerts
 from services.store.engine import Database
 from services.store.history import History
@@ -16,7 +17,7 @@ from services.store.rules import Rules
 from services.store.ticks import Ticks
 
 
-class SqlStore(History, Snapshots, Rules, Alerts, Receipts, Outbox, People, Ticks):
+class SqlStore(History, Snapshots, Rules, Acts, Alerts, Receipts, Outbox, People, Ticks):
     """Implements Store on one database; made by `open`.
 
     A URL is `sqlite:///relative.db`, `sqlite:////absolute.db`, `sqlite://` for a memory that ends with the store, or

@@ -12,7 +12,8 @@ from services.domain.errors import ConflictError, NotFoundError
 from services.store import tables
 from services.store.codec import read_pair, read_stored, write_alert, write_entry
 from services.store.part import Part, insert_row, rows_of
-from services.store.rules import move_rules, remove_rules
+from services.store.rules import change_rules, move_rules
+from services.store.ticks import hold_tick
 from services.store.wanted import tell, tell_again
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from services.domain.episode import Alert, Channel, Entry
     from services.domain.prices import Pair
-    from services.ports import AlertChange, LostWatch, StateChange, StoredAlert, Watch
+    from services.ports import AlertChange, RuleChange, StateChange, StoredAlert, Tick
     from services.store.engine import Database
 
 log = logging.getLogger(__name__)
@@ -76,17 +77,21 @@ class Alerts(Part):
         alerts: Sequence[AlertChange],
         at: datetime,
         *,
-        removed: Sequence[Watch | LostWatch] = (),
+        rules: Sequence[RuleChange] = (),
+        tick: Tick | None = None,
     ) -> None:
         """Record a tick or a person's act in one transaction; see MonitorStore and DeskStore.
 
-        1. Move the rules to their new states, and take out those that were removed.
-        2. Save the alerts, known ones first: one that closes makes room for one that opens.
-        3. Add the timeline entries, and bring the messages that must be delivered up to date.
+        1. Make sure that a tick is still this process's own.
+        2. Move the rules to their new states, and do to them what a person did.
+        3. Save the alerts, known ones first: one that closes makes room for one that opens.
+        4. Add the timeline entries, and bring the messages that must be delivered up to date.
         """
         async with self._database.write() as tx:
+            if tick is not None:
+                await hold_tick(tx, tick)
             await move_rules(tx, states)
-            await remove_rules(tx, removed, at)
+            await change_rules(tx, rules, at)
             try:
                 for change in sorted(alerts, key=lambda change: change.alert.id == 0):
                     await _record(tx, change, at)

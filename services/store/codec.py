@@ -11,7 +11,7 @@ from services.domain.decide import RuleState, Side
 from services.domain.episode import Alert, Channel, Entry
 from services.domain.prices import Pair, Symbol
 from services.domain.rule import parse_rule
-from services.ports import StoredAlert, Watch
+from services.ports import Act, ActKind, StoredAlert, Watch
 
 if TYPE_CHECKING:
     from sqlalchemy import Row
@@ -49,7 +49,10 @@ def write_state(state: RuleState) -> dict[str, Any]:
         "breach": state.breach and state.breach.value,
         "breach_at": state.breach_at,
         "breach_seen_at": state.breach_seen_at,
+        "clear_at": state.clear_at,
+        "clear_seen_at": state.clear_seen_at,
         "dark_at": state.dark_at,
+        "error_at": state.error_at,
     }
 
 
@@ -65,11 +68,21 @@ def read_watch(row: Row[Any]) -> Watch:
             breach=_side(row.breach),
             breach_at=row.breach_at,
             breach_seen_at=row.breach_seen_at,
+            clear_at=row.clear_at,
+            clear_seen_at=row.clear_seen_at,
             dark_at=row.dark_at,
+            error_at=row.error_at,
         ),
         created_by=row.created_by,
         created_at=row.created_at,
+        paused_at=row.paused_at,
+        edition=row.edition,
     )
+
+
+def read_act(row: Row[Any]) -> Act:
+    """Read a row of `acts`."""
+    return Act(kind=ActKind(row.kind), rule_id=row.rule_id, by=row.by, at=row.at, before=row.before, after=row.after)
 
 
 def read_pair(text: str) -> Pair:

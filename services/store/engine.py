@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, nullcontext
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 BUSY_S = 10.0
 CONNECT_S = 10
+FROZEN_S = 15  # within a transaction of ours there is never that long between two statements
+LET_GO = f"SET LOCAL idle_in_transaction_session_timeout = '{FROZEN_S}s'"
 ONE_STATE: dict[str, Any] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 UNKNOWN = "MinerPulse keeps nothing in {}; write sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME."
 PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
@@ -38,6 +41,7 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self._memory: sqlite3.Connection | None = None
+        self._turn: asyncio.Lock | nullcontext[None] = nullcontext()
         try:
             parsed = make_url(url)
         except exc.ArgumentError as error:
@@ -50,6 +54,7 @@ class Database:
                     self._engine = self._sqlite(parsed)
                     self._reader = self._engine
                     self._writer = self._engine.execution_options(write=True)
+                    self._turn = asyncio.Lock()  # SQLite itself lets writers look again and again, up to 0.1 s apart
                 case "postgresql" | "postgres" if driver in {"", "psycopg"}:
                     self._engine = self._writer = _postgresql(parsed)
                     self._reader = self._engine.execution_options(**ONE_STATE)
@@ -65,9 +70,14 @@ class Database:
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
-        """Open a transaction that is committed at the end, or undone by any error; on SQLite there is one at a time."""
+        """Open a transaction that is committed at the end, or undone by any error; on SQLite there is one at a time.
+
+        PostgreSQL ends one whose process is frozen or has vanished: its locks would keep everyone else waiting.
+        """
         with complaining(self.name):
-            async with self._writer.begin() as connection:
+            async with self._turn, self._writer.begin() as connection:
+                if connection.dialect.name == "postgresql":
+                    await connection.exec_driver_sql(LET_GO)
                 yield connection
 
     async def close(self) -> None:

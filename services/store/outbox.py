@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -79,10 +80,11 @@ class Outbox(Part):
             outstanding, dead, since = (await tx.execute(query)).one()
         return Backlog(waiting=outstanding - dead, dead=dead, oldest=since and now - since)
 
-    async def mark_attempting(self, delivery: Delivery, at: datetime) -> bool:
+    async def mark_attempting(self, delivery: Delivery, at: datetime) -> Delivery | None:
         """Note, before the call, that delivery is being tried; only one process can, until the lease is over.
 
-        The lease is written into `next_at`: whoever else read the message finds it not due any more.
+        The lease is written into `next_at`: whoever else read the message finds it not due any more, and whoever had
+        it before finds that it is another's.
         """
         as_read = (
             _columns.id == delivery.id,
@@ -96,25 +98,17 @@ class Outbox(Part):
         attempt = {"delivery_id": delivery.id, "version": delivery.version, "at": at}
         async with self._database.write() as tx:
             lease = update(tables.deliveries).where(*as_read).values(attempting=True, next_at=at + LEASE)
-            mine = (await tx.execute(lease)).rowcount == 1
-            if mine:
-                await insert_row(tx, _attempts, attempt)
-        return mine
+            if (await tx.execute(lease)).rowcount != 1:
+                return None
+            await insert_row(tx, _attempts, attempt)
+        return replace(delivery, leased_until=at + LEASE)
 
     async def mark_sent(self, delivery: Delivery, message_id: str, at: datetime) -> None:
         """Note that this version stands at `message_id`; a newer one is due at once."""
         async with self._database.write() as tx:
-            await _mark(
-                tx,
-                delivery,
-                message_id=message_id,
-                sent_version=delivery.version,
-                attempts=0,
-                attempting=False,
-                next_at=at,
-                problem=None,
-            )
-            await _conclude(tx, delivery, "sent")
+            stands = {"message_id": message_id, "sent_version": delivery.version}
+            if await _mark(tx, delivery, attempts=0, attempting=False, next_at=at, problem=None, **stands):
+                await _conclude(tx, delivery, "sent")
 
     async def tried_since(self, delivery: Delivery) -> datetime:
         """Tell when the first attempt began since the message was last known to stand, or to be gone."""
@@ -139,7 +133,9 @@ class Outbox(Part):
         lost = {"message_id": None, "sent_version": 0} if gone and delivery.entry is None else {}
         failures = _columns.attempts + int(counts)
         async with self._database.write() as tx:
-            await _mark(tx, delivery, attempts=failures, attempting=unsure, next_at=retry_at, problem=problem, **lost)
+            noted = {"attempts": failures, "attempting": unsure, "next_at": retry_at, "problem": problem}
+            if not await _mark(tx, delivery, **noted, **lost):
+                return
             await _conclude(tx, delivery, "gone" if gone else "failed", problem)
             if gone and delivery.entry is not None:
                 await tell_again(tx, delivery.alert.id, retry_at)
@@ -155,8 +151,8 @@ class Outbox(Part):
             "attempts": case((unchanged, _columns.attempts), else_=0),
         }
         async with self._database.write() as tx:
-            await _mark(tx, delivery, attempting=unsure, next_at=at, problem=problem, **end)
-            await _conclude(tx, delivery, "dead", problem)
+            if await _mark(tx, delivery, attempting=unsure, next_at=at, problem=problem, **end):
+                await _conclude(tx, delivery, "dead", problem)
 
     async def _bury(self, numbers: Collection[int], at: datetime) -> None:
         """Give up messages that cannot be read: they would be the first again at each look."""
@@ -166,8 +162,13 @@ class Outbox(Part):
             await tx.execute(lost.values(dead_at=at, problem=UNREADABLE))
 
 
-async def _mark(tx: AsyncConnection, delivery: Delivery, **values: object) -> None:
-    await tx.execute(update(tables.deliveries).where(_columns.id == delivery.id).values(values))
+async def _mark(tx: AsyncConnection, delivery: Delivery, **values: object) -> bool:
+    """Change the row of a message; not where its lease is another's by now, who knows better."""
+    lease = () if delivery.leased_until is None else (_columns.attempting, _columns.next_at == delivery.leased_until)
+    marked = await tx.execute(update(tables.deliveries).where(_columns.id == delivery.id, *lease).values(values))
+    if not marked.rowcount:
+        log.warning("what became of %s is not noted: another process has taken it over", delivery.key)
+    return bool(marked.rowcount)
 
 
 async def _conclude(tx: AsyncConnection, delivery: Delivery, outcome: str, problem: str | None = None) -> None:

@@ -18,8 +18,8 @@ class People(Part):
     """Implements what DeskStore knows of people."""
 
     async def channels_of(self, team: str, person: str) -> list[Channel]:
-        """List the channels of a workspace in which a person has added a rule or acted on an alert, by their id."""
-        query = union(_added(team, person), _acted(team, person)).order_by("channel")
+        """List the channels of a workspace in which a person has changed a rule or acted on an alert, by their id."""
+        query = union(_added(team, person), _changed(team, person), _acted(team, person)).order_by("channel")
         async with self._database.read() as tx:
             return [Channel(team=team, id=row.channel) for row in await tx.execute(query)]
 
@@ -27,6 +27,11 @@ class People(Part):
 def _added(team: str, person: str) -> Select[tuple[str]]:
     rules = tables.rules.c
     return select(rules.channel).where(rules.team == team, rules.created_by == person)
+
+
+def _changed(team: str, person: str) -> Select[tuple[str]]:
+    acts = tables.acts.c
+    return select(acts.channel).where(acts.team == team, acts.by == person)
 
 
 def _acted(team: str, person: str) -> Select[tuple[str]]:

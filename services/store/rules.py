@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, assert_never
 
-from sqlalchemy import select, update
+from sqlalchemy import exc, select, update
 
+from services.domain.episode import Channel
 from services.domain.errors import ConflictError, NotFoundError, RuleError
-from services.ports import LostWatch, Rulebook, Watch
+from services.ports import Act, ActKind, LostWatch, Rulebook, Watch
 from services.store import tables
+from services.store.acts import act_of, keep_acts
 from services.store.codec import read_watch, write_state
 from services.store.part import Part, insert, rows_of
 
@@ -22,9 +24,8 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from services.domain.decide import RuleState
-    from services.domain.episode import Channel
     from services.domain.rule import Rule
-    from services.ports import StateChange
+    from services.ports import RuleChange, StateChange
     from services.store.engine import Database
 
 CHUNK = 1_000  # rules in one statement, or on one page
@@ -78,6 +79,7 @@ class Rules(Part):
             if new := [text for text in dict.fromkeys(texts) if text not in known]:
                 await _add(tx, channel, new, by, at)
                 known = await self._by_text(tx, channel)
+                await keep_acts(tx, channel, [_added(known[text], by, at) for text in new])
         return [known[text] for text in texts]
 
     async def rule(self, channel: Channel, rule_id: int) -> Watch | LostWatch:
@@ -87,6 +89,11 @@ class Rules(Part):
         if not found:
             raise NotFoundError(f"No rule {rule_id} in this channel.")
         return found[0]
+
+    async def lost_rules(self, channel: Channel) -> list[LostWatch]:
+        """Load the rules of a channel that stand although they cannot be read."""
+        async with self._database.read() as tx:
+            return [watch for watch in await _watches(tx, *_of(channel)) if isinstance(watch, LostWatch)]
 
     async def _by_text(self, tx: AsyncConnection, channel: Channel) -> dict[str, Watch]:
         return {str(watch.rule): watch for watch in self._kept(await _watches(tx, *_of(channel)))}
@@ -106,27 +113,55 @@ async def move_rules(tx: AsyncConnection, changes: Sequence[StateChange]) -> Non
 
     Rules that make the same move, as all do when prices stop, are moved together.
     """
-    moves: dict[tuple[RuleState, RuleState], list[int]] = defaultdict(list)
+    moves: dict[tuple[RuleState, RuleState, int], list[int]] = defaultdict(list)
     for change in changes:
-        moves[change.before, change.after].append(change.rule_id)
+        moves[change.before, change.after, change.edition].append(change.rule_id)
     page = await _turn_page(tx) if changes else 0
-    for (before, after), ids in moves.items():
+    for (before, after, edition), ids in moves.items():
+        known = {**write_state(before), "edition": edition}
         for start in range(0, len(ids), CHUNK):
-            await _change(tx, ids[start : start + CHUNK], before, {**write_state(after), "revision": page})
+            await _change(tx, ids[start : start + CHUNK], known, {**write_state(after), "revision": page})
 
 
-async def remove_rules(tx: AsyncConnection, watches: Sequence[Watch | LostWatch], at: datetime) -> None:
-    """Remove rules as they were read, but not from the alerts that mention them. Raises ConflictError as above."""
-    page = await _turn_page(tx) if watches else 0
-    for watch in watches:
-        before = watch.state if isinstance(watch, Watch) else None
-        await _change(tx, [watch.id], before, {"removed_at": at, "revision": page})
+async def change_rules(tx: AsyncConnection, changes: Sequence[RuleChange], at: datetime) -> None:
+    """Do to rules what people did, and keep who did it; alerts that mention them stay as they are.
+
+    Raises ConflictError as above, and where a rule would stand in its channel twice.
+    """
+    page = await _turn_page(tx) if changes else 0
+    for change in changes:
+        watch = change.watch
+        known = {**write_state(watch.state), "edition": watch.edition} if isinstance(watch, Watch) else {}
+        edition = tables.rules.c.edition + 1
+        values = {**_changed(change, at), "edition": edition, "revision": page}
+        try:
+            await _change(tx, [watch.id], known, values)
+        except exc.IntegrityError as error:
+            raise ConflictError("That rule stands in the channel already; read the rules again.") from error
+        await keep_acts(tx, watch.channel, [act_of(change, at)])
 
 
-async def _change(tx: AsyncConnection, ids: Sequence[int], before: RuleState | None, values: dict[str, Any]) -> None:
-    """Change rules that are in the state `before`; one that cannot be read has none, and no tick moves it."""
+def _changed(change: RuleChange, at: datetime) -> dict[str, Any]:
+    """Name the columns that a person's change of a rule sets, with their values."""
+    match change.kind:
+        case ActKind.REMOVED:
+            return {"removed_at": at}
+        case ActKind.PAUSED:
+            return {**write_state(change.state), "paused_at": at}
+        case ActKind.RESUMED:
+            return {**write_state(change.state), "paused_at": None}
+        case ActKind.EDITED:
+            return {**write_state(change.state), "rule": str(change.rule)}
+        case ActKind.ADDED:
+            raise ValueError("a rule is added by add_rules")
+        case _:
+            assert_never(change.kind)
+
+
+async def _change(tx: AsyncConnection, ids: Sequence[int], known: dict[str, Any], values: dict[str, Any]) -> None:
+    """Change rules whose columns are as `known`; of one that cannot be read nothing is, and no tick moves it."""
     columns = tables.rules.c
-    unchanged = [columns[name] == value for name, value in write_state(before).items()] if before else []
+    unchanged = [columns[name] == value for name, value in known.items()]
     changed = await tx.execute(
         update(tables.rules).where(columns.id.in_(ids), tables.STANDING, *unchanged).values(values)
     )
@@ -146,11 +181,15 @@ async def _watches(tx: AsyncConnection, *conditions: ColumnElement[bool]) -> lis
     return [_read(row) for row in await tx.execute(_standing(*conditions))]
 
 
+def _added(watch: Watch, by: str, at: datetime) -> Act:
+    return Act(kind=ActKind.ADDED, rule_id=watch.id, by=by, at=at, before=None, after=str(watch.rule))
+
+
 def _read(row: Row[Any]) -> Watch | LostWatch:
     try:
         return read_watch(row)
     except (RuleError, ValueError):
-        return LostWatch(id=row.id, rule=row.rule)
+        return LostWatch(id=row.id, channel=Channel(team=row.team, id=row.channel), rule=row.rule)
 
 
 def _standing(*conditions: ColumnElement[bool]) -> Select[Any]:

@@ -5,6 +5,7 @@ actions, declared       dividends and splits by source, and from which day on th
 revisions               closes that their source has changed after they were final
 holdings                what funds hold, a row for each position of each day
 rules, rulebook         the rules of every channel with their states, and a number that grows as they change
+acts                    what people did to rules: who, when, what, before and after
 alerts, entries         episodes as their messages tell them, and their timelines
 deliveries, attempts    what Slack must be made to show, and every try to do so
 rests                   until when a channel is to be left alone
@@ -127,15 +128,35 @@ rules = Table(
     Column("created_by", String, nullable=False),
     Column("created_at", Instant, nullable=False),
     Column("removed_at", Instant),
+    Column("paused_at", Instant),
+    Column("edition", Integer, nullable=False, server_default="0"),  # how often people have changed the rule
     Column("revision", BigInteger, nullable=False),  # of the rulebook, at the last change of the rule or its state
     Column("firing", String),
     Column("fired_at", Instant),
     Column("breach", String),
     Column("breach_at", Instant),
     Column("breach_seen_at", Instant),
+    Column("clear_at", Instant),
+    Column("clear_seen_at", Instant),
     Column("dark_at", Instant),
+    Column("error_at", Instant),
     Index(None, "revision"),
     _unique_while(STANDING, "uq_rules_standing", "team", "channel", "rule"),
+)
+
+acts = Table(
+    "acts",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("team", String, nullable=False),
+    Column("channel", String, nullable=False),
+    Column("rule_id", Integer, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("by", String, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("before", String),  # the rule as it was; null for one that was added
+    Column("after", String),  # the rule as it is now; null for one that was removed
+    Index(None, "team", "channel", "id"),
 )
 
 rulebook = Table(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, select, update
 
+from services.domain.errors import OvertakenError
 from services.ports import Claim
 from services.store.part import Part, insert
 from services.store.tables import ticks
@@ -15,8 +16,10 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from sqlalchemy import ColumnElement
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
     from services.domain.prices import Pair
+    from services.ports import Tick
 
 KEPT = timedelta(days=30)
 LEASE = timedelta(minutes=1)
@@ -40,16 +43,28 @@ class Ticks(Part):
             done = (await tx.execute(select(ticks.c.done).where(*_of(pair, boundary)))).scalar_one()
         return Claim.DONE if done else Claim.TAKEN
 
-    async def finish_tick(self, pair: Pair, boundary: datetime) -> None:
-        """Note that a tick is done."""
+    async def finish_tick(self, tick: Tick) -> None:
+        """Note that a tick is done, where nobody has taken it over."""
+        ours = (*_of(tick.pair, tick.boundary), ticks.c.claimed_at == tick.claimed_at)
         async with self._database.write() as tx:
-            await tx.execute(update(ticks).where(*_of(pair, boundary)).values(done=True))
+            await tx.execute(update(ticks).where(*ours).values(done=True))
 
     async def release_tick(self, pair: Pair, boundary: datetime, at: datetime) -> None:
         """Give back a claim that was made at `at`, where nobody has taken it over."""
         ours = (*_of(pair, boundary), ticks.c.claimed_at == at, ~ticks.c.done)
         async with self._database.write() as tx:
             await tx.execute(delete(ticks).where(*ours))
+
+
+async def hold_tick(tx: AsyncConnection, tick: Tick) -> None:
+    """Make sure that a tick is ours and the pair's last, and let nobody take it over before the transaction ends.
+
+    Raises OvertakenError.
+    """
+    last = select(ticks).where(ticks.c.pair == str(tick.pair)).order_by(ticks.c.boundary.desc()).limit(1)
+    row = (await tx.execute(last.with_for_update())).one_or_none()
+    if row is None or (row.boundary, row.claimed_at) != (tick.boundary, tick.claimed_at):
+        raise OvertakenError(f"The tick of {tick.boundary:%H:%M:%S} UTC on {tick.pair} came too late.")
 
 
 def _of(pair: Pair, boundary: datetime) -> tuple[ColumnElement[bool], ColumnElement[bool]]:

@@ -8,16 +8,19 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import ack, loading, memory, replaying, ticking, upstream
+from tests.bench import ack, delivering, loading, memory, replaying, ticking, upstream
 
 BENCHES = (
     ack.bench,
     ticking.bench,
     ticking.bench_change,
+    ticking.bench_whole,
     replaying.bench,
     replaying.bench_process,
     loading.bench,
     upstream.bench,
+    delivering.bench,
+    delivering.bench_workers,
     memory.bench,
 )
 

@@ -26,6 +26,7 @@ from services.ports import EquityPrices
 from services.sources.catalogue import SOURCES, build_crypto, build_equity, build_network
 from services.sources.http import HttpClient
 from services.sources.nasdaq_holdings import NasdaqHoldings
+from tests.bench.witness import believed
 from tests.fakes.clock import SetClock
 from tests.fakes.garble import garble
 
@@ -156,6 +157,7 @@ RECORDED = (
     network("mempool", "hashrate", "mempool_error_500.json"),
     network("blockchain", "charts", "DOC_blockchain_info_chart_hash-rate.json"),
 )
+TRUE: dict[Answer, list[object]] = {}
 ANSWERS = OWN + tuple(replace(answer, folder=SHARED) for answer in RECORDED if SHARED.exists())
 
 
@@ -166,7 +168,8 @@ class WrongError(Exception):
 async def examine(answer: Answer, seed: int) -> int:
     """Garble one answer, and ask for all that its vendor has; count what was given in spite of it.
 
-    Raises WrongError where that is not as promised; any exception but SourceError comes through.
+    Raises WrongError where that is not as promised, or is marked ok although it is not what the answer says; any
+    exception but SourceError comes through.
     """
     random = Random(seed)  # noqa: S311 -- to garble, not to hide
     garbled = garble(answer.body, random)
@@ -181,13 +184,36 @@ async def examine(answer: Answer, seed: int) -> int:
 
     client = HttpClient(transport=httpx.MockTransport(respond), sleep=_at_once)
     given = 0
-    for asked in ask(answer, client):
+    for asked, true in zip(ask(answer, client), await truth(answer), strict=True):
         try:
-            given += check(await asked)
+            found = await asked
+            given += check(found)
+            if wrong := believed(found, true):
+                raise WrongError("; ".join(wrong))
         except SourceError as error:
             if len(str(error)) > 1000:
                 raise WrongError(f"{len(str(error))} letters of complaint") from error
     return given
+
+
+async def truth(answer: Answer) -> list[object]:
+    """Ask for all that a vendor has while nothing is garbled; None where that is refused."""
+    if answer not in TRUE:
+        good = {other.page: other.body for other in (*reversed(OWN), answer) if other.vendor == answer.vendor}
+
+        def respond(request: httpx.Request) -> httpx.Response:
+            return httpx.Response(200, content=next(body for page, body in good.items() if page in request.url.path))
+
+        client = HttpClient(transport=httpx.MockTransport(respond), sleep=_at_once)
+        TRUE[answer] = [await _or_none(asked) for asked in ask(answer, client)]
+    return TRUE[answer]
+
+
+async def _or_none(asked: Awaitable[object]) -> object:
+    try:
+        return await asked
+    except SourceError:
+        return None
 
 
 def ask(answer: Answer, client: HttpClient) -> Iterator[Awaitable[object]]:

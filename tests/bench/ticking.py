@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from services.ports import StateChange, Watch
 from services.store import SqlStore
 from services.watchlist import Watchlist, lay_out
 from tests.bench.figure import Figure, median_ms
+from tests.fakes.floor import OPEN, trading_floor
 from tests.fakes.market import random_market
 from tests.fakes.views import a_view
 
@@ -27,6 +28,9 @@ TEXTS = ("1d 60pp", "5d 90pp", "20d 200pp", "60d 300pp above", "1d 70pp below", 
 AT = datetime(2026, 3, 2, tzinfo=UTC)
 STATES = RuleState(), RuleState(breach=Side.ABOVE, breach_at=AT, breach_seen_at=AT)
 RUNS = 50
+WHOLE = {1_000: (60, 60), 10_000: (60, 60), 100_000: (60, 400)}  # ms with none changing, and with 1%
+IN_EVERY = 100
+WHOLE_RUNS = 20
 
 
 async def bench() -> list[Figure]:
@@ -75,6 +79,41 @@ async def bench_change() -> list[Figure]:
             budget=20,
         )
     ]
+
+
+async def bench_whole() -> list[Figure]:
+    """A whole tick, prices, rules, decisions and their record, of which none or 1% changes; beside one of one rule."""
+    alone, _ = await _whole_ms(1)
+    figures = []
+    for rules, budget in WHOLE.items():
+        still, moving = await _whole_ms(rules)
+        figures += [
+            Figure(what=what, measured=took, beside=alone, beside_what="of one rule", unit="ms", budget=limit)
+            for what, took, limit in (
+                (f"a whole tick of {rules:,} rules, none changing", still, budget[0]),
+                (f"a whole tick of {rules:,} rules, 1% changing", moving, budget[1]),
+            )
+        ]
+    return figures
+
+
+async def _whole_ms(rules: int) -> tuple[float, float]:
+    """Time ticks in which nothing changes, and ticks in which one rule in 100 does; the medians."""
+    async with trading_floor() as floor:
+        for start in range(0, rules, IN_EVERY):
+            texts = [f"1d {60 + step}pp" for step in range(min(rules - start, IN_EVERY) - 1)]
+            channel = Channel(team="T1", id=f"C{start}")
+            await floor.store.add_rules(channel, [parse_rule(text) for text in (*texts, "1d 8pp for 4h")], "U1", OPEN)
+        spans: tuple[list[float], list[float]] = ([], [])
+        at = OPEN + timedelta(minutes=30)
+        await floor.tick(at, 0.01)
+        for _ in range(WHOLE_RUNS):
+            for spread, kept in ((0.09, spans[1]), (0.07, spans[1]), (0.07, spans[0])):
+                at += timedelta(minutes=1)
+                began = time.perf_counter()
+                await floor.tick(at, spread)
+                kept.append(1000 * (time.perf_counter() - began))
+        return median(spans[0]), median(spans[1])
 
 
 def _watch(number: int) -> Watch:

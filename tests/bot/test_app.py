@@ -20,6 +20,7 @@ from pydantic import SecretStr
 from slack_sdk.signature import SignatureVerifier
 
 from bot.app import Role, serve
+from bot.front.gate import signed
 from bot.scheduler import Ticker, retry_every
 from bot.settings import Settings, SlackMode
 from services.domain.errors import SettingsError, StoreError
@@ -223,10 +224,16 @@ def posts(slack: SlackServer) -> int:
 
 
 class SocketServer:
-    """Slack's end of Socket Mode: sends one slash command, and keeps what comes back."""
+    """Slack's end of Socket Mode: sends what is due on each connection in turn, and keeps what comes back.
+
+    A connection whose envelopes are not to be waited for is cut as soon as they are sent.
+    """
 
     def __init__(self) -> None:
         self.url = ""
+        self.connections = [[envelope("e1", command("help"))]]
+        self.cut = 0  # how many connections, from the first, are cut off
+        self.opened = 0
         self.received: list[dict[str, Any]] = []
 
     async def open(self, _request: web.Request) -> web.Response:
@@ -240,14 +247,32 @@ class SocketServer:
     async def socket(self, request: web.Request) -> web.WebSocketResponse:
         connection = web.WebSocketResponse()
         await connection.prepare(request)
-        payload = {"command": "/minerpulse", "text": "help", "team_id": "T1", "channel_id": "C1", "user_id": "U1"}
-        envelope = {"type": "slash_commands", "envelope_id": "e1", "payload": payload, "accepts_response_payload": True}
+        place, self.opened = self.opened, self.opened + 1
         await connection.send_json({"type": "hello", "num_connections": 1})
-        await connection.send_json(envelope)
+        for one in self.connections[place] if place < len(self.connections) else []:
+            await connection.send_json(one)
+        if place < self.cut and request.transport is not None:
+            request.transport.close()  # without a word
         async for message in connection:
             if message.type is WSMsgType.TEXT:
                 self.received.append(json.loads(message.data))
         return connection
+
+
+def command(text: str) -> dict[str, Any]:
+    """A slash command, as an envelope carries it."""
+    payload = {"command": "/minerpulse", "text": text, "team_id": "T1", "channel_id": "C1", "user_id": "U1"}
+    return {"type": "slash_commands", "payload": payload, "accepts_response_payload": True}
+
+
+def event(event_id: str) -> dict[str, Any]:
+    """An event, as an envelope carries it."""
+    payload = {"type": "event_callback", "team_id": "T1", "event_id": event_id, "event": {"type": "app_noted"}}
+    return {"type": "events_api", "payload": payload, "accepts_response_payload": False}
+
+
+def envelope(envelope_id: str, content: dict[str, Any]) -> dict[str, Any]:
+    return {**content, "envelope_id": envelope_id}
 
 
 @pytest.fixture
@@ -266,21 +291,52 @@ async def socket_server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Socket
     await runner.cleanup()
 
 
-async def test_in_socket_mode_a_command_is_answered_over_the_socket(
-    slack: SlackServer, socket_server: SocketServer, tmp_path: Path
-) -> None:
-    over_socket = {
+def over_socket(socket_server: SocketServer) -> dict[str, Any]:
+    return {
         "slack_signing_secret": None,
         "slack_app_token": SecretStr("xapp-made-up"),
         "slack_mode": SlackMode.SOCKET,
         "slack_api_url": f"{socket_server.url}api/",
     }
-    async with running(connected(slack, tmp_path, **over_socket)):
+
+
+async def test_in_socket_mode_a_command_is_answered_over_the_socket_and_none_over_http(
+    slack: SlackServer, socket_server: SocketServer, tmp_path: Path
+) -> None:
+    async with running(connected(slack, tmp_path, **over_socket(socket_server))) as client:
         await eventually(lambda: socket_server.received)
+        forged = await client.post("/slack/events", content="", headers=signed_with(""))
 
     (answer,) = socket_server.received
     assert "e1" == answer["envelope_id"]
     assert "/minerpulse rule add" in answer["payload"]["text"]
+    assert 404 == forged.status_code
+
+
+def signed_with(secret: str) -> dict[str, str]:
+    """The headers of an empty body."""
+    stamp = str(int(time.time()))
+    return {"x-slack-request-timestamp": stamp, "x-slack-signature": signed(secret, stamp, b"").decode()}
+
+
+async def test_a_socket_that_breaks_is_opened_again_and_nothing_is_lost_or_done_twice(
+    slack: SlackServer,
+    socket_server: SocketServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("bot.app.PING_EVERY_S", 0.1)
+    caplog.set_level(logging.INFO, logger="bot.slack")
+    lost = envelope("e1", event("Ev1"))
+    socket_server.connections = [[lost], [lost, envelope("e2", command("help"))]]  # Slack had no answer to e1
+    socket_server.cut = 1
+
+    async with running(connected(slack, tmp_path, **over_socket(socket_server))):
+        await eventually(lambda: {"e1", "e2"} <= {one["envelope_id"] for one in socket_server.received})
+
+    assert 2 == socket_server.opened
+    assert 1 == caplog.text.count("an event came again")
 
 
 class LateVendor(httpx.AsyncBaseTransport):

@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from slack_sdk.signature import SignatureVerifier
 
 from bot.app import App, build
+from bot.front.gate import Gate
 from bot.health import Health
 from bot.scheduler import Ticker
 from bot.settings import Settings
@@ -99,7 +100,7 @@ async def the_stage() -> AsyncIterator[Stage]:
         )
         async with build(settings, clock=clock, equity=vendors.yahoo(), crypto=vendors.coinbase()) as app:
             health = Health(Ticker(monitor=app.monitor, clock=clock), app.store, app.client)
-            transport = httpx.ASGITransport(build_web(app.bolt, health.report))
+            transport = httpx.ASGITransport(build_web(Gate(bolt=app.bolt, signing_secret=SECRET), health.report))
             async with httpx.AsyncClient(transport=transport, base_url="http://minerpulse") as web:
                 yield Stage(app, clock, vendors, slack, web)
         assert slack.malformed == []

@@ -70,6 +70,8 @@ def test_the_document_holds_every_number_with_its_source_and_age(minerpulse: Cal
         "residual": None,
         "z": None,
         "percentile": None,
+        "verdict": "ok",
+        "reasons": [],
     }
     assert windows["5d"]["spread"] == pytest.approx(0.19)
     assert windows["20d"] == {"reason": "the history begins on 2026-03-02, less than 20d ago"}

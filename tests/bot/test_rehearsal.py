@@ -211,7 +211,7 @@ async def test_playing_and_typing_go_on_side_by_side_until_quit(clean: Path) -> 
     with create_pipe_input() as keys, create_app_session(input=keys, output=DummyOutput()):
         async with rehearsing(Settings(), script, screen.tell) as rehearsal:
             keys.send_text("/minerpulse help\rquit\r")
-            await converse(rehearsal, script, Pace(None), screen)
+            await converse(rehearsal, script, Prompt(pace=Pace(None), screen=screen, rehearsal=rehearsal))
     assert "/minerpulse rule add RULE" in shown.getvalue()
 
 
@@ -234,7 +234,7 @@ async def test_after_the_script_the_channel_goes_on_answering(clean: Path) -> No
         shown = Watched("The script is over", lambda: keys.send_text("/minerpulse history\rquit\r"))
         screen = Screen(console=Console(file=shown, width=200), clock=script.clock)
         async with rehearsing(Settings(), script, screen.tell) as rehearsal:
-            await converse(rehearsal, script, Pace(None), screen)
+            await converse(rehearsal, script, Prompt(pace=Pace(None), screen=screen, rehearsal=rehearsal))
     said = shown.getvalue()
     assert "4 sessions, 1 alert posted, 1 resolved." in said
     assert said.index("only you see this", said.index("The script is over"))
@@ -247,7 +247,7 @@ async def test_what_breaks_the_play_ends_the_prompt_too(clean: Path) -> None:
         async with rehearsing(Settings(), script, screen.tell) as rehearsal:
             stranger = replace(rehearsal, you=replace(rehearsal.you, secret="other"))
             with pytest.raises(RuntimeError, match="the request was answered 401"):
-                await converse(stranger, script, Pace(None), screen)
+                await converse(stranger, script, Prompt(pace=Pace(None), screen=screen, rehearsal=stranger))
 
 
 @pytest.mark.parametrize("key", [pytest.param("\x03", id="ctrl-c"), pytest.param("\x04", id="ctrl-d")])
@@ -257,7 +257,7 @@ async def test_control_keys_leave_cleanly(clean: Path, key: str) -> None:
     with create_pipe_input() as keys, create_app_session(input=keys, output=DummyOutput()):
         async with rehearsing(Settings(), script, screen.tell) as rehearsal:
             keys.send_text(key)
-            await converse(rehearsal, script, Pace(1e-6), screen)
+            await converse(rehearsal, script, Prompt(pace=Pace(1e-6), screen=screen, rehearsal=rehearsal))
 
 
 async def test_daily_bitcoin_is_looked_at_once_its_day_has_ended(clean: Path) -> None:

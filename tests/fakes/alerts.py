@@ -6,15 +6,18 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from services.domain.decide import Side
-from services.domain.episode import Alert, Channel, Entry, EntryKind, Fact, LegStamp, order
+from services.domain.episode import Alert, Channel, Entry, EntryKind, LegStamp, order
+from services.domain.fact import Fact
 from services.domain.measure import Measurement, Window
 from services.domain.prices import WGMI_BTC
+from services.ports import ActKind, RuleChange
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from services.domain.episode import Mark
     from services.domain.prices import Pair
+    from services.ports import LostWatch, Watch
 
 AT = datetime(2026, 11, 17, 15, 40, tzinfo=UTC)
 TODAY = date(2026, 11, 17)
@@ -139,3 +142,8 @@ def an_entry(
 ) -> Entry:
     """Build one line of a timeline."""
     return Entry(kind=kind, at=at, reason=reason, by=by, until=until, silent=silent)
+
+
+def removal(watch: Watch | LostWatch, by: str = "U1") -> RuleChange:
+    """Build a person's removal of a rule."""
+    return RuleChange(kind=ActKind.REMOVED, watch=watch, by=by)

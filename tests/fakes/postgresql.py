@@ -11,12 +11,17 @@ import tempfile
 from functools import cache
 from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 DEBIAN = Path("/usr/lib/postgresql")
-FAST = ("fsync=off", "full_page_writes=off", "max_connections=200", "listen_addresses=")
+SAFE = ("max_connections=200", "listen_addresses=")
+FAST = ("fsync=off", "full_page_writes=off", *SAFE)
 MISSING = "PostgreSQL is not installed here (Debian's package postgresql)"
 USER = "minerpulse"
 _numbers = count(1)
@@ -38,9 +43,9 @@ def stop() -> None:
     _control("-m", "immediate", "stop")
 
 
-def start() -> None:
-    """Start the cluster of this process again."""
-    settings = " ".join(f"-c {one}" for one in (*FAST, f"unix_socket_directories={cluster()}"))
+def start(options: Sequence[str] = FAST) -> None:
+    """Start the cluster of this process again; with SAFE each commit is on the disk, as it is in earnest."""
+    settings = " ".join(f"-c {one}" for one in (*options, f"unix_socket_directories={cluster()}"))
     _control("-l", f"{cluster()}/log", "-o", settings, "start")
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from services.market import MarketView, snapshot
+from services.domain.lookback import Lookback
+from services.view import MarketView, snapshot
 from tests.fakes.market import CALENDAR
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ def a_view(market: Aligned) -> MarketView:
         now=now,
         market=CALENDAR.state(now),
         close=close,
+        past=Lookback(market),
         live=None,
         live_reason="the market is shut",
         etf=None,

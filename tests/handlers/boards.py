@@ -12,10 +12,12 @@ import numpy as np
 from services.desk import Board
 from services.domain.decide import RuleState
 from services.domain.episode import Channel, LegStamp
+from services.domain.lookback import Lookback
 from services.domain.prices import Quote, Symbol
 from services.domain.rule import parse_rule
-from services.market import MarketView, implied_gap, snapshot
+from services.market import MarketView, implied_gap
 from services.ports import Watch
+from services.view import snapshot
 from tests.fakes.market import CALENDAR, aligned_market
 
 if TYPE_CHECKING:
@@ -71,6 +73,7 @@ def open_view(
         now=now,
         market=state,
         close=snapshot(known),
+        past=Lookback(known),
         live=snapshot(rows, (stamps[0], stamps[1])),
         live_reason="",
         etf=quotes[0],

@@ -131,6 +131,31 @@ async def test_a_rule_on_its_way_and_one_without_prices_are_listed_as_such(
     assert "no usable prices since Wed 4 Mar 11:00 New York" in slack.answers[-1]["text"]
 
 
+async def test_a_rule_is_edited_paused_and_resumed_by_its_number_and_the_list_tells_by_whom(
+    person: Person, slack: SlackServer, floor: Floor
+) -> None:
+    told = []
+    for typed in ("add 1d 8pp", "edit 1 1d 9pp repeat 1h", "edit #1 1d 9pp repeat 1h", "pause 1", "pause 1"):
+        await person.types(f"rule {typed}")
+        told.append(slack.answers[-1]["text"].splitlines()[0])
+    await person.types("rules")
+    lines = slack.answers[-1]["text"].splitlines()
+    for typed in ("resume 1", "resume 1"):
+        await person.types(f"rule {typed}")
+        told.append(slack.answers[-1]["text"].splitlines()[0])
+
+    assert "Rule 1 is `1d 9pp repeat 1h` now, and was `1d 8pp`: fires at 9 pp on either side, held 5m" in told[1]
+    assert "clears below 5.4 pp, told again every 1h until acknowledged." in told[1]
+    assert "Rule 1 `1d 9pp repeat 1h` stands here already; nothing was changed." == told[2]
+    assert "is paused; an alert that it alone kept open ends. `/minerpulse rule resume 1` watches it again." in told[3]
+    assert "Rule 1 `1d 9pp repeat 1h` is paused already; nothing was changed." == told[4]
+    assert "`1d 9pp repeat 1h`: paused since Wed 4 Mar 09:20 New York" in lines[1]
+    assert "Rule 1 `1d 8pp → 1d 9pp repeat 1h` edited by <@U1>, Wed 4 Mar 09:20 New York." in lines
+    assert "is watched again: fires at 9 pp" in told[5]
+    assert "is not paused; nothing was changed" in told[6]
+    assert ["1d 9pp repeat 1h"] == [str(watch.rule) for watch in await floor.desk.rules(DESK)]
+
+
 async def test_a_rule_is_removed_by_its_number(person: Person, slack: SlackServer, floor: Floor) -> None:
     await person.types("rule add 1d 8pp")
     await person.types("rule remove #1")

@@ -63,6 +63,10 @@ def test_what_was_typed_is_read(text: str, words: tuple[str, ...], argument: str
         pytest.param("&lt;!channel&gt;", ["There is no “&lt;!channel&gt;”."], id="what would call everyone"),
         pytest.param("x" * 5_000, [f"There is no “{'x' * 40}”."], id="very long"),
         pytest.param("rule remove", ["Which rule?", "/minerpulse rule remove ID"], id="no number"),
+        pytest.param("rule edit 1d 8pp", ["Which rule, and how", "/minerpulse rule edit ID RULE"], id="no number"),
+        pytest.param("rule edit 3", ["Which rule, and how", "/minerpulse rules"], id="no new rule"),
+        pytest.param("rule edit 3 1d 8", ["1d 8\n   ^"], id="a new rule that cannot be read"),
+        pytest.param("rule pause it", ["Which rule?", "/minerpulse rule resume ID"], id="pause what?"),
         pytest.param("rule remove three", ["Which rule?", "/minerpulse rules"], id="no number but a word"),
         pytest.param("rule remove 99999999999999999999", ["Which rule?"], id="a number that no rule has"),
         pytest.param("help", [row.usage for row in COMMANDS], id="help"),
@@ -105,8 +109,9 @@ def test_every_example_is_read_as_its_own_command() -> None:
 
 def test_the_hint_lists_every_command() -> None:
     assert (
-        "[board | status [WINDOW] | chart [WINDOW] | rules | rule add [RULE] | rule remove ID | ack [ID] | "
-        "unack [ID] | snooze [ID] LENGTH | resolve [ID] [REASON] | history | why [ID] | sources | help [TOPIC]]"
+        "[board | status [WINDOW] | chart [WINDOW] | rules | rule add [RULE] | rule edit ID RULE | rule pause ID | "
+        "rule resume ID | rule remove ID | ack [ID] | unack [ID] | snooze [ID] LENGTH | resolve [ID] [REASON] | "
+        "history | why [ID] | sources | help [TOPIC]]"
     ) == usage_hint()
 
 

@@ -18,6 +18,7 @@ from services.domain.rule import parse_rule
         "drawdown 60% at close",
         "ytd 30pp on MARA/BTC",
         "252d z2 for 0s on WGMI/SMH",
+        "1d 8pp above for 10m keep 15m repeat 1h on MARA/BTC",
     ],
 )
 def test_a_rule_comes_out_of_the_fields_as_it_went_in(text: str) -> None:

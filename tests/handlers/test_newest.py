@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from slack_sdk.web.async_client import AsyncWebClient
 
 from handlers import render
-from handlers.modals.newest import MOST_FORMS, Newest
+from handlers.newest import MOST_FORMS, Newest
 from tests.fakes.slack import TOKEN
 
 if TYPE_CHECKING:

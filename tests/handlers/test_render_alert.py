@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,20 @@ def test_an_alert_that_a_second_rule_joined(golden: Golden) -> None:
 def test_an_alert_whose_close_was_corrected(golden: Golden) -> None:
     fact = a_fact(rule="1d 8pp at close", corrected_from=0.097, measurement=a_measurement(live=False))
     golden("alert_corrected", render.alert(an_alert(id=12, facts=[fact], reason="9.7pp is past 8pp at the close"), AT))
+
+
+def test_an_alert_that_was_retracted(golden: Golden) -> None:
+    corrected = a_measurement(etf_return=0.019, live=False)
+    fact = a_fact(rule="1d 8pp at close", corrected_from=0.084, measurement=corrected)
+    why = "1d 8pp at close: corrected from 8.4pp to 7.1pp, not past 8pp any more"
+    ended = close(an_alert(id=12, facts=[replace(fact, retracted=True)]), AT + timedelta(hours=17), why)
+    golden("alert_retracted", render.alert(ended, AT + timedelta(hours=17)))
+
+
+def test_an_alert_that_recovers(golden: Golden) -> None:
+    calmer = a_measurement(etf_return=-0.012)
+    fact = a_fact(rule="1d 8pp keep 10m", peak=0.091, measurement=calmer)
+    golden("alert_recovering", render.alert(an_alert(id=12, facts=[fact]), AT))
 
 
 def test_an_alert_below(golden: Golden) -> None:
@@ -179,6 +194,35 @@ def test_a_rule_that_has_cleared_says_so() -> None:
             "entry_corrected",
             an_entry(kind=EntryKind.CORRECTED, reason="1d 8pp at close: from 8.4pp to -8.1pp"),
             id="corrected",
+        ),
+        pytest.param(
+            "entry_worsened",
+            an_entry(kind=EntryKind.WORSENED, reason="by 4.2pp to 12.4pp (1d 8pp)"),
+            id="worsened",
+        ),
+        pytest.param(
+            "entry_repeated",
+            an_entry(
+                kind=EntryKind.REPEATED,
+                at=AT + timedelta(hours=1),
+                reason="1d 8pp repeat 1h at 9pp, peak 12.4pp",
+            ),
+            id="repeated",
+        ),
+        pytest.param(
+            "entry_edited",
+            an_entry(kind=EntryKind.EDITED, by="U1", reason="1d 8pp is now 1d 10pp"),
+            id="edited",
+        ),
+        pytest.param("entry_paused", an_entry(kind=EntryKind.PAUSED, by="U1", reason="1d 8pp was paused"), id="paused"),
+        pytest.param(
+            "entry_retracted",
+            an_entry(
+                kind=EntryKind.RETRACTED,
+                at=AT + timedelta(hours=17),
+                reason="1d 8pp at close: corrected from 8.4pp to 7.1pp, not past 8pp any more",
+            ),
+            id="retracted",
         ),
         pytest.param(
             "entry_acknowledged",

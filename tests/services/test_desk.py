@@ -10,7 +10,7 @@ from services.domain.episode import Channel, EntryKind
 from services.domain.errors import ConflictError, NoHistoryError, NotFoundError, RuleError, StoreError
 from services.domain.prices import Pair, Symbol
 from services.domain.snooze import Span
-from services.ports import AlertChange, LostWatch, StateChange, StoredAlert, Watch
+from services.ports import AlertChange, RuleChange, StateChange, StoredAlert, Tick
 from services.store import SqlStore
 from tests.fakes.floor import DESK, OPEN, OTHER_DESK, Floor, trading_floor
 
@@ -159,11 +159,12 @@ async def test_a_removal_that_the_database_refuses_removes_nothing(floor: Floor)
             alerts: Sequence[AlertChange],
             at: datetime,
             *,
-            removed: Sequence[Watch | LostWatch] = (),
+            rules: Sequence[RuleChange] = (),
+            tick: Tick | None = None,
         ) -> None:
             if alerts:
                 raise StoreError("The disk is full.")
-            await super().record(states, alerts, at, removed=removed)
+            await super().record(states, alerts, at, rules=rules, tick=tick)
 
     floor.desk.store = Refusing(floor.store._database)  # noqa: SLF001
     with pytest.raises(StoreError):

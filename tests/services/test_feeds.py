@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import httpx
@@ -9,14 +10,15 @@ import pytest
 from services.domain.prices import Symbol
 from services.feeds.coins import CoinFeed, CoinFeeds
 from services.feeds.shares import EquityFeed, EquityFeeds
-from services.ports import CryptoSource, EquitySource
+from services.ports import CryptoSource, EquityPrices, EquitySource
 from services.sources.simulated import Simulated
 from services.store import SqlStore
 from tests.fakes.clock import SetClock
 from tests.fakes.market import CALENDAR
 from tests.fakes.vendors import Vendors
 
-WGMI, BTC = Symbol("WGMI"), Symbol("BTC")
+WGMI, IBIT, BTC = Symbol("WGMI"), Symbol("IBIT"), Symbol("BTC")
+OPEN = datetime(2026, 3, 4, 14, 30, tzinfo=UTC)
 IN_SESSION = datetime(2026, 3, 4, 16, 0, tzinfo=UTC)
 CLOSE = datetime(2026, 3, 4, 21, 0, tzinfo=UTC)
 TODAY = date(2026, 3, 4)
@@ -41,6 +43,21 @@ class Feeds:
 
     async def coin(self, symbol: Symbol, now: datetime) -> CoinFeed:
         return await self.coins.read(symbol, now)
+
+
+class Unhurried:
+    """Yahoo as a source that allows a call every three minutes, and that knows the volumes of its closes."""
+
+    name, simulated, spacing = "Yahoo", False, timedelta(minutes=3)
+
+    def __init__(self, yahoo: EquitySource, volume: float) -> None:
+        self.yahoo, self.volume = yahoo, volume
+        self.asked = list[Symbol]()
+
+    async def prices(self, symbol: Symbol, since: date) -> EquityPrices:
+        self.asked.append(symbol)
+        told = await self.yahoo.prices(symbol, since)
+        return replace(told, closes=replace(told.closes, volumes=np.full(len(told.closes), self.volume)))
 
 
 def the_feeds(vendors: Vendors, store: SqlStore) -> Feeds:
@@ -78,6 +95,26 @@ async def test_a_restart_fetches_only_the_last_sessions(store: SqlStore) -> None
     assert timedelta(days=9) > later - datetime.fromtimestamp(int(chart.url.params["period1"]), UTC)
     (candles,) = vendors.calls("candles")
     assert "2026-03-04T14:00:00Z" == candles.url.params["start"]
+
+
+async def test_what_a_first_start_was_not_given_a_later_one_asks_for_again(store: SqlStore) -> None:
+    """A page of bars comes back empty, and a chart without one of its closes; neither is an error."""
+    vendors = Vendors(SetClock(IN_SESSION), shut={date(2026, 1, 20)})
+    vendors.faults["coinbase candles"] = [*[None] * 40, httpx.Response(200, json=[])]
+    first = the_feeds(vendors, store)
+    await first.etf(WGMI, IN_SESSION)
+    torn = (await first.coin(BTC, IN_SESSION)).bars
+    vendors.shut.clear()
+    vendors.requests.clear()
+
+    later = vendors.clock.advance(timedelta(hours=1))
+    again = the_feeds(vendors, store)
+    closes, bars = (await again.etf(WGMI, later)).closes, (await again.coin(BTC, later)).bars
+
+    assert np.timedelta64(301, "h") == np.diff(torn.opened_at).max()
+    assert {np.timedelta64(1, "h")} == set(np.diff(bars.opened_at).tolist())
+    assert np.datetime64("2026-01-20") in closes.sessions
+    assert (1, 2) == (len(vendors.calls("chart")), len(vendors.calls("candles")))
 
 
 async def test_the_price_of_the_open_session_is_a_quote_and_no_close(store: SqlStore) -> None:
@@ -299,6 +336,39 @@ async def test_what_has_not_changed_is_not_written_again(store: SqlStore) -> Non
     after = (await feeds.etf(WGMI, vendors.clock.advance(MINUTE))).closes
 
     assert before is after
+
+
+async def test_a_close_whose_volume_comes_later_was_traded_after_all(store: SqlStore) -> None:
+    vendors = Vendors(SetClock(CLOSE + timedelta(hours=1)))
+    feeds = EquityFeeds(Unhurried(vendors.yahoo(), 0.0), store)
+    before = await feeds.read(WGMI, vendors.clock.at, CALENDAR)
+
+    feeds.source = Unhurried(vendors.yahoo(), 500.0)
+    after = await feeds.read(WGMI, vendors.clock.advance(timedelta(days=1)), CALENDAR)
+    kept = await store.load_closes(WGMI, "Yahoo", TODAY)
+
+    assert 0.0 == before.closes.known_volumes[-1]
+    assert TODAY == after.closes.sessions[-2].astype(object)
+    assert 500.0 == after.closes.known_volumes[-2] == kept.known_volumes[0]
+
+
+async def test_a_source_that_allows_few_calls_is_asked_so_seldom_that_they_last(store: SqlStore) -> None:
+    """Two shares through a whole session, at every minute: none fails for want of calls, and none is asked for more."""
+    vendors = Vendors(SetClock(OPEN), etf_last=(20.0, OPEN))
+    source = Unhurried(vendors.yahoo(), 500.0)
+    feeds = EquityFeeds(source, store)
+    for symbol in (WGMI, IBIT):
+        await feeds.read(symbol, OPEN, CALENDAR)
+    source.asked.clear()
+
+    for minute in range(1, 391):
+        now = vendors.clock.at = OPEN + minute * MINUTE
+        vendors.etf_last = (20.0, now)
+        seen = [await feeds.read(symbol, now, CALENDAR) for symbol in (WGMI, IBIT)]
+        assert [None, None] == [one.problem for one in seen]
+        assert all(one.quote is not None and one.quote.age(now) < timedelta(minutes=6) for one in seen)
+
+    assert {WGMI: 65, IBIT: 65} == {symbol: source.asked.count(symbol) for symbol in (WGMI, IBIT)}
 
 
 async def test_the_last_trade_is_asked_for_even_where_bars_cannot_be_had(store: SqlStore) -> None:

@@ -232,6 +232,23 @@ async def test_a_coin_at_an_instant_is_what_the_venues_agree_on(history: History
     assert pytest.approx(60_060.0) == fewer.quote.price
 
 
+async def test_a_jump_of_bitcoin_that_one_venue_alone_tells_is_suspect(history: History, vendors: Vendors) -> None:
+    await history.leg(BTC, EVENING)
+    vendors.crypto_moves = {EVENING: 60_000.0}
+    vendors.faults = {name: [DOWN] * 9 for name in ("kraken", "bitstamp")}
+    now = vendors.clock.advance(timedelta(minutes=5))
+
+    last, minute = (await history.leg(BTC, now)).quoted, await history.at(BTC, now)
+    vendors.faults.clear()
+    seconded = await history.leg(BTC, vendors.clock.advance(timedelta(minutes=1)))
+
+    assert minute is not None
+    for trust in (last, minute.trust):
+        assert Verdict.SUSPECT is trust.verdict
+        assert "far beyond its usual hour, and no second source says so" in trust.reasons[-1]
+    assert Verdict.OK is seconded.quoted.verdict
+
+
 async def test_an_instant_that_no_venue_can_tell_raises_what_they_said(history: History, vendors: Vendors) -> None:
     vendors.faults = {name: [DOWN] for name in ("coinbase", "kraken", "bitstamp")}
 

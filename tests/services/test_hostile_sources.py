@@ -307,6 +307,25 @@ async def test_a_bitcoin_price_of_yesterday_under_todays_stamp_is_disputed(stree
     assert "Bitstamp has 50,000 and Coinbase 55,000, 10.0% apart" in seen.live.trust.reasons
 
 
+async def test_a_jump_at_the_only_venue_that_is_left_fires_nothing_until_another_says_so(street: Street) -> None:
+    """Bitcoin falls by 30% within minutes, and nobody else can tell: a fat finger, or the news of the year."""
+    begin = BEGIN + 5 * MINUTE
+    street.bitstamp.fail(answering(404))
+    street.coinbase.restamp = _fallen_by(0.3)
+    await street.floor.tick(begin, 0.0)
+    alone, sides = await view(street), await fired(street)
+    street.floor.vendors.crypto_moves[begin] = 35_000.0
+    street.coinbase.restamp = None
+    street.bitstamp.fail(None)
+
+    await street.floor.tick(begin + 5 * MINUTE, 0.0)
+
+    assert alone.live is not None
+    assert Verdict.SUSPECT is alone.live.trust.verdict
+    assert "BTC moved by −30.0%, far beyond its usual hour, and no second source says so" in alone.live.trust.reasons
+    assert ([], [Side.ABOVE]) == (sides, await fired(street))
+
+
 async def test_a_source_that_is_a_week_late_is_said_to_be(street: Street, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     floor, week = street.floor, timedelta(days=7)
@@ -477,6 +496,14 @@ def _trade_of_now(street: Street) -> Any:  # noqa: ANN401 -- a vendor's document
     def restamp(body: dict[str, Any]) -> None:
         meta = body["chart"]["result"][0]["meta"]
         meta["regularMarketTime"] = int(street.floor.clock.at.timestamp())
+
+    return restamp
+
+
+def _fallen_by(share: float) -> Any:  # noqa: ANN401 -- as above
+    def restamp(body: Any) -> None:  # noqa: ANN401 -- as above
+        if isinstance(body, dict):
+            body["price"] = f"{float(body['price']) * (1 - share):.2f}"
 
     return restamp
 

@@ -1,4 +1,5 @@
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
 
@@ -9,7 +10,7 @@ from services.domain.errors import NoHistoryError
 from services.domain.measure import Measurement, NotMeasured, Window
 from services.domain.prices import WGMI_BTC, Pair, Symbol
 from services.domain.rule import parse_rule
-from services.domain.trust import Verdict
+from services.domain.trust import FULL, Trust, Verdict
 from services.history import History
 from services.market import Market, MarketView
 from services.store import SqlStore
@@ -498,12 +499,39 @@ async def test_in_session_without_a_bitcoin_quote_nothing_is_live(market: Market
     assert (None, "no BTC quote") == (view.live, view.live_reason)
 
 
+async def test_each_window_is_trusted_as_far_as_the_closes_that_it_begins_at(vendors: Vendors) -> None:
+    """Nasdaq begins lately: it seconds the closes of the last days, and nobody those before."""
+    store = await SqlStore.open("sqlite://")
+    vendors.clock.at = CLOSE + timedelta(days=1, hours=3)
+    vendors.faults["nasdaq"] = [httpx.Response(200, content=_lately(vendors, 4))]
+    history = History([vendors.yahoo(), vendors.nasdaq()], [vendors.coinbase(), vendors.bitstamp()], store)
+
+    view = await Market(history).view(WGMI_BTC, vendors.clock.at)
+    await store.aclose()
+
+    assert Verdict.OK is view.close.trust.verdict
+    alone = Trust(verdict=Verdict.DEGRADED, reasons=("5d begins where WGMI's close is from Yahoo alone",))
+    assert [FULL, alone, FULL] == [view.trust(parse_rule(rule)) for rule in ("1d 8pp", "5d 8pp", "drawdown 60%")]
+    assert {*Window} - {Window.D1} == view.close.origins.keys()
+
+
+def _lately(vendors: Vendors, sessions: int) -> bytes:
+    """What Nasdaq answers where it knows the last sessions only."""
+    asked = httpx.Request("GET", "https://api.nasdaq.com/api/quote/WGMI/historical?fromdate=2020-01-01")
+    body = vendors.answer(asked).json()
+    table = body["data"]["tradesTable"]
+    table["rows"] = table["rows"][:sessions]
+    body["data"]["totalRecords"] = sessions
+    return json.dumps(body).encode()
+
+
 async def test_bitcoin_at_one_venue_alone_is_held_against_a_fund_of_it(vendors: Vendors, market: Market) -> None:
     """The made-up fund moves as every made-up share does: hardly."""
     vendors.clock.at = CLOSE + timedelta(hours=1)
     calm = Market(History([vendors.yahoo()], [vendors.coinbase()], market.history.store))
     trusted = await calm.view(WGMI_BTC, vendors.clock.at)
-    vendors.crypto_moves = {CLOSE - timedelta(minutes=30): 60_000.0}
+    hours = enumerate([51_500.0, 53_500.0, 55_500.0, 57_700.0, 60_000.0])  # none of them is a jump
+    vendors.crypto_moves = {CLOSE - timedelta(hours=4.5 - hour): price for hour, price in hours}
     other = await SqlStore.open("sqlite://")
     wild = Market(History([vendors.yahoo()], [vendors.coinbase()], other))
     doubted = await wild.view(WGMI_BTC, vendors.clock.at)

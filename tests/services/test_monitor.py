@@ -1,4 +1,5 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,10 @@ from services.domain.prices import WGMI_BTC, Closes, Pair, Symbol
 from services.domain.snooze import Span
 from services.domain.trust import Verdict
 from services.feeds.shares import EquityFeed
-from services.ports import AlertChange, LostWatch, StateChange, StoredAlert, Watch
+from services.ports import AlertChange, RuleChange, StateChange, StoredAlert, Tick
 from services.store import SqlStore
 from services.watchlist import Watchlist
+from tests.fakes.alerts import removal
 from tests.fakes.floor import CLOSE, DESK, OPEN, OTHER_DESK, TODAY, YESTERDAY, Floor, trading_floor
 
 BEGIN = OPEN + timedelta(minutes=30)
@@ -110,6 +112,7 @@ async def test_rules_that_breach_together_are_one_alert_and_a_second_desk_has_it
     assert [
         (EntryKind.JOINED, "1d 12pp for 0s: 13pp is past 12pp"),
         (EntryKind.LEFT, "1d 12pp for 0s: 7pp is back inside the clear level of 7.2pp"),
+        (EntryKind.WORSENED, "by 4pp to 13pp (1d 8pp for 0s)"),
         (EntryKind.RESOLVED, "1d 8pp for 0s: 1pp is back inside the clear level of 4.8pp"),
         (EntryKind.RESOLVED, "1d 8pp for 0s: 1pp is back inside the clear level of 4.8pp"),
     ] == sorted(await timeline(floor), key=lambda entry: list(EntryKind).index(entry[0]))
@@ -204,9 +207,9 @@ async def test_a_corrected_close_ends_the_alert_that_it_would_not_have_opened(fl
     (closed,) = await floor.desk.history(DESK)
     assert closed.closed_at is not None
     assert 0.005 == pytest.approx(closed.facts[0].peak)
+    assert closed.retracted
     assert [
-        (EntryKind.CORRECTED, "1d 8pp at close: from 10pp to 0.5pp"),
-        (EntryKind.RESOLVED, "1d 8pp at close: 0.5pp is back inside the clear level of 4.8pp"),
+        (EntryKind.RETRACTED, "1d 8pp at close: corrected from 10pp to 0.5pp, not past 8pp any more"),
     ] == await timeline(floor)
 
 
@@ -263,7 +266,7 @@ async def test_without_any_prices_every_rule_learns_that_there_is_nothing_to_see
         (watch,) = await floor.desk.rules(DESK)
 
     assert [1, 0, 0] == changed
-    assert Status.NODATA is watch.state.status(BEGIN + 31 * MINUTE)
+    assert Status.ERROR is watch.state.status(BEGIN + 31 * MINUTE)
 
 
 async def test_a_removed_rule_closes_the_alert_that_it_alone_kept_open(floor: Floor) -> None:
@@ -285,7 +288,7 @@ async def test_a_rule_that_was_removed_behind_our_back_is_dropped_by_the_next_ti
     added = await floor.desk.add_rule(DESK, "1d 8pp for 0s", "U1")
     await floor.desk.add_rule(DESK, "5d 90pp", "U1")
     await floor.tick(BEGIN, 0.10)
-    await floor.store.record([], [], BEGIN, removed=[await floor.store.rule(DESK, added.watch.id)])
+    await floor.store.record([], [], BEGIN, rules=[removal(await floor.store.rule(DESK, added.watch.id))])
 
     await floor.tick(BEGIN + 5 * MINUTE, 0.10)
 
@@ -536,11 +539,12 @@ async def test_a_rule_that_is_removed_while_it_fires_opens_nothing(floor: Floor)
             alerts: Sequence[AlertChange],
             at: datetime,
             *,
-            removed: Sequence[Watch | LostWatch] = (),
+            rules: Sequence[RuleChange] = (),
+            tick: Tick | None = None,
         ) -> None:
             if await floor.desk.rules(DESK):
                 await floor.desk.remove_rule(DESK, added.watch.id, "U1")
-            await super().record(states, alerts, at, removed=removed)
+            await super().record(states, alerts, at, rules=rules, tick=tick)
 
     floor.monitor.store = Late(floor.store._database)  # noqa: SLF001
     await floor.tick(BEGIN, 0.10)
@@ -563,6 +567,30 @@ async def test_a_tick_that_meets_one_conflict_after_another_fails_and_can_be_don
 
     (peaked,) = await floor.open_alerts()
     assert 0.14 == pytest.approx(peaked.lead.peak)
+
+
+@pytest.mark.parametrize(
+    "every",
+    [pytest.param(5 * MINUTE, id="it was taken over"), pytest.param(MINUTE, id="the next one has begun")],
+)
+async def test_a_tick_that_was_frozen_changes_nothing_once_another_process_has_gone_on(
+    floor: Floor, caplog: pytest.LogCaptureFixture, every: timedelta
+) -> None:
+    await floor.desk.add_rule(DESK, "1d 8pp for 0s", "U1")
+    floor.monitor.every = every
+    other = replace(floor.monitor, watchlist=Watchlist(floor.store))
+
+    async def freeze() -> None:
+        frozen.meddle = floor.store.open_alerts  # only once
+        floor.clock.at = BEGIN + MINUTE
+        floor.vendors.etf_last = (20.0 * 1.02, floor.clock.at)
+        assert 0 == await other.tick(floor.clock.at)
+
+    floor.monitor.store = frozen = meddled(floor, freeze)
+    late = await floor.tick(BEGIN, 0.10)
+
+    assert (None, []) == (late, await floor.open_alerts())
+    assert "came too late. Another process has gone on." in caplog.text
 
 
 class Broken(SqlStore):
@@ -635,7 +663,7 @@ async def test_an_alert_that_no_rule_keeps_open_any_more_is_closed_by_the_next_t
 ) -> None:
     added = await floor.desk.add_rule(DESK, "1d 8pp for 0s on MARA/BTC", "U1")
     await floor.tick(BEGIN, 0.10)
-    await floor.store.record([], [], BEGIN, removed=[await floor.store.rule(DESK, added.watch.id)])
+    await floor.store.record([], [], BEGIN, rules=[removal(await floor.store.rule(DESK, added.watch.id))])
     if not prices:
         nothing = Closes(symbol=Symbol("MARA"), sessions=np.array([], "datetime64[D]"), prices=np.array([]), source="")
         floor.market.history._shares[0]._known[Symbol("MARA")] = EquityFeed(closes=nothing)  # noqa: SLF001
@@ -697,10 +725,11 @@ async def test_the_history_of_an_alert_begins_with_why_it_fired_though_its_threa
             alerts: Sequence[AlertChange],
             at: datetime,
             *,
-            removed: Sequence[Watch | LostWatch] = (),
+            rules: Sequence[RuleChange] = (),
+            tick: Tick | None = None,
         ) -> None:
             recorded.extend(alerts)
-            await super().record(states, alerts, at, removed=removed)
+            await super().record(states, alerts, at, rules=rules, tick=tick)
 
     floor.monitor.store = Listening(floor.store._database)  # noqa: SLF001
     await floor.tick(BEGIN, 0.10)
@@ -769,9 +798,9 @@ async def test_venues_that_dispute_bitcoin_in_the_night_open_no_gap() -> None:
 
 async def test_a_gap_alert_tells_how_far_bitcoins_last_price_can_be_trusted() -> None:
     async with trading_floor(witnessed=True) as floor:
-        await floor.desk.add_rule(DESK, "gap 0.5% for 0s", "U1")
+        await floor.desk.add_rule(DESK, "gap 0.08% for 0s", "U1")
         await floor.tick(CLOSE + timedelta(hours=3))
-        floor.vendors.crypto_moves[CLOSE + timedelta(hours=3, minutes=30)] = 60_000.0
+        floor.vendors.crypto_moves[CLOSE + timedelta(hours=3, minutes=30)] = 52_000.0
         floor.vendors.faults["bitstamp"] = [httpx.Response(404)] * 9
         floor.clock.advance(timedelta(minutes=2))
         await floor.tick(CLOSE + timedelta(hours=4))

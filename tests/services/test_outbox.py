@@ -10,11 +10,11 @@ import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
 from handlers.delivery import SlackNotifier
-from services.courier import LONGEST_RETRY, SETTLES, TRIES, backoff
+from services.courier import CALLS, LONGEST_RETRY, SETTLES, TRIES, backoff
 from services.domain.decide import Side
 from services.domain.episode import Channel, EntryKind
 from services.domain.errors import StoreError
-from services.outbox import IDLE, Outbox
+from services.outbox import AT_ONCE, IDLE, Outbox
 from services.ports import AlertChange, Delivery
 from services.store import SqlStore
 from services.store.outbox import LEASE
@@ -92,6 +92,17 @@ async def test_an_alert_is_posted_once_with_its_key(post: Post) -> None:
     assert [1, 0] == sent
     assert "C1" == message["channel"]
     assert "alert:1:" in str(message["metadata"])
+
+
+async def test_a_message_whose_answer_was_lost_does_not_hold_up_others_until_it_can_be_looked_up(post: Post) -> None:
+    post.slack.readable, post.slack.epoch = True, int(AT.timestamp())
+    await post.open_alert()
+    await post.open_alert(side=Side.BELOW)
+    post.slack.fail("chat.postMessage", Fault(drop=True, taken=True))
+
+    sent = [await post.outbox.deliver(AT + second * SECOND) for second in (0, 4, SETTLES.seconds)]
+
+    assert ([0, 1, 1], 2) == (sent, len(post.said()))
 
 
 async def test_later_wordings_edit_the_message_and_lines_go_to_its_thread(post: Post) -> None:
@@ -614,6 +625,32 @@ async def test_two_processes_on_one_database_post_an_alert_once(slack: SlackServ
         await each.store.aclose()
 
 
+@pytest.mark.parametrize("frozen_for", [LEASE - CALLS + SECOND, LEASE + SECOND])
+async def test_a_process_that_was_frozen_leaves_its_message_to_the_next_attempt(
+    post: Post, frozen_for: timedelta
+) -> None:
+    clock = SetClock(AT)
+    frozen = an_outbox(post.slack, Freezing(post.store, lambda: clock.advance(frozen_for)), clock)
+    await post.open_alert()
+
+    late = await frozen.deliver(AT)
+    taken_over = await post.outbox.deliver(AT + LEASE)
+
+    assert (0, 1, 1) == (late, taken_over, len(post.said()))
+
+
+async def test_two_processes_with_much_to_tell_do_not_all_go_for_the_same(post: Post) -> None:
+    channels = [Channel(team="T1", id=f"C{number}") for number in range(2 * AT_ONCE)]
+    for channel in channels:
+        await post.open_alert(channel)
+    counting = Counting(post.store)
+
+    sent = await asyncio.gather(*(an_outbox(post.slack, counting).deliver(AT) for _ in range(2)))
+
+    assert (len(channels), len(channels)) == (sum(sent), len(post.said()))
+    assert counting.tries < 2 * len(channels)
+
+
 async def test_a_stop_lets_the_post_under_way_be_noted_and_begins_no_other(post: Post) -> None:
     answer = asyncio.Event()
     await post.open_alert()
@@ -791,10 +828,41 @@ class Failing:
     def __getattr__(self, name: str) -> object:
         return getattr(self.store, name)
 
-    async def mark_attempting(self, delivery: Delivery, at: datetime) -> bool:
+    async def mark_attempting(self, delivery: Delivery, at: datetime) -> Delivery | None:
         if delivery.alert.channel == self.channel:
             self.failed = True
             raise StoreError("the disk is full")
+        return await self.store.mark_attempting(delivery, at)
+
+
+@dataclass(slots=True)
+class Freezing:
+    """A store whose process is frozen as it has noted an attempt."""
+
+    store: SqlStore
+    freeze: Callable[[], object]
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.store, name)
+
+    async def mark_attempting(self, delivery: Delivery, at: datetime) -> Delivery | None:
+        leased = await self.store.mark_attempting(delivery, at)
+        self.freeze()
+        return leased
+
+
+@dataclass(slots=True)
+class Counting:
+    """A store that counts how often a message is gone for."""
+
+    store: SqlStore
+    tries: int = 0
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.store, name)
+
+    async def mark_attempting(self, delivery: Delivery, at: datetime) -> Delivery | None:
+        self.tries += 1
         return await self.store.mark_attempting(delivery, at)
 
 

@@ -9,7 +9,7 @@ from services.domain.rule import parse_rule
 from services.ports import Rulebook, StateChange, Watch
 from services.store import SqlStore
 from services.watchlist import PairWatches, Watchlist
-from tests.fakes.alerts import AT, DESK
+from tests.fakes.alerts import AT, DESK, removal
 from tests.fakes.market import random_market
 from tests.fakes.views import a_view
 
@@ -70,12 +70,12 @@ async def test_rules_that_are_added_and_removed_elsewhere_come_and_go(store: Cou
     await watchlist.pairs()
 
     (third,) = await add(store, "1d 8pp on MARA/BTC")
-    await store.record([], [], AT, removed=[first])
+    await store.record([], [], AT, rules=[removal(first)])
     both = numbers(await watchlist.pairs())
     (fourth,) = await add(store, "1d 9pp")
-    await store.record([], [], AT, removed=[third])
+    await store.record([], [], AT, rules=[removal(third)])
     (fleeting,) = await add(store, "1d 7pp")
-    await store.record([], [], AT, removed=[fleeting])
+    await store.record([], [], AT, rules=[removal(fleeting)])
 
     assert {WGMI_BTC: [second.id], MARA: [third.id]} == both
     assert {WGMI_BTC: [second.id, fourth.id]} == numbers(await watchlist.pairs())

@@ -20,6 +20,8 @@ HELD = RuleState(breach=Side.ABOVE, breach_at=EARLIER, breach_seen_at=EARLIER)
 BEGUN = replace(HELD, breach_at=NOW - timedelta(minutes=4, seconds=59))
 TURNING = replace(ABOVE, breach=Side.BELOW, breach_at=EARLIER, breach_seen_at=EARLIER)
 DARK = RuleState(firing=Side.ABOVE, fired_at=LONG_AGO, dark_at=LONG_AGO)
+LOST = replace(DARK, error_at=LONG_AGO)
+CALMER = replace(ABOVE, clear_at=EARLIER, clear_seen_at=EARLIER)
 
 row = pytest.param
 FIRE_ABOVE, FIRE_BELOW = (Change.FIRING, Side.ABOVE), (Change.FIRING, Side.BELOW)
@@ -43,6 +45,15 @@ def look(state: RuleState, value: float | None, rule: str, *, closing: bool = Fa
         row("1d 8pp", ABOVE, 0.2, [], Status.FIRING, "20pp keeps it firing: clear is 4.8pp", id="still past it"),
         row("1d 8pp", ABOVE, 0.048, [], Status.FIRING, "4.8pp keeps it firing", id="at the clear level"),
         row("1d 8pp", ABOVE, 0.0479, [END_ABOVE], Status.OK, "back inside the clear level of 4.8pp", id="cleared"),
+        row("1d 8pp keep 5m", ABOVE, 0.04, [], Status.RECOVERING, "for 0s of 5m", id="cleared: kept there first"),
+        row("1d 8pp keep 6m", CALMER, 0.04, [], Status.RECOVERING, "for 5m of 6m", id="a minute too early"),
+        row("1d 8pp keep 5m", CALMER, 0.04, [END_ABOVE], Status.OK, "of 4.8pp, for 5m", id="cleared and kept"),
+        row("1d 8pp keep 5m", CALMER, 0.05, [], Status.FIRING, "5pp keeps it firing", id="the recovery did not last"),
+        row("1d 8pp keep 5m", CALMER, 0.09, [], Status.FIRING, "9pp keeps it firing", id="past the threshold again"),
+        row("1d 8pp keep 5m", CALMER, -0.09, [], Status.FIRING, "held for 0s of 5m", id="through to the other side"),
+        row("1d 8pp keep 5m", CALMER, None, [], Status.FIRING, "nothing decided", id="what nobody saw was not kept"),
+        row("1d 8pp", LOST, None, [], Status.NODATA, "nothing decided: no quote", id="something is known again"),
+        row("1d 8pp", LOST, 0.06, [], Status.FIRING, "keeps it firing", id="prices are back"),
         row("1d 8pp", ABOVE, -0.06, [], Status.FIRING, "keeps it firing", id="the band of the other side"),
         row("1d 8pp", ABOVE, -0.09, [], Status.FIRING, "-9pp is past 8pp, held for 0s", id="a flip is held first"),
         row("1d 8pp", TURNING, -0.09, [END_ABOVE, FIRE_BELOW], Status.FIRING, "held for 5m", id="a flip that lasted"),
@@ -67,6 +78,34 @@ def test_the_decision_table(
     assert changes == [(transition.to, transition.side) for transition in decision.transitions]
     assert status is decision.state.status(NOW)
     assert reason in decision.reason
+
+
+def test_a_close_needs_nothing_to_be_kept() -> None:
+    decision = look(ABOVE, 0.04, "1d 8pp keep 1h", closing=True)
+
+    assert [END_ABOVE] == [(transition.to, transition.side) for transition in decision.transitions]
+
+
+def test_a_pair_of_which_nothing_is_known_is_an_error_after_the_grace_period() -> None:
+    unknown = Observation(at=NOW, value=None, reason="no WGMI prices yet", unknown=True)
+
+    first = decide(ABOVE, unknown, parse_rule("1d 8pp"), NOW).state
+    later = NOW + timedelta(minutes=31)
+
+    assert [Status.FIRING, Status.ERROR] == [first.status(at) for at in (NOW + timedelta(minutes=30), later)]
+    assert first == decide(first, unknown, parse_rule("1d 8pp"), later).state
+
+
+def test_a_recovery_that_nobody_watched_begins_anew() -> None:
+    later = NOW + timedelta(hours=1)
+
+    decision = decide(CALMER, Observation(at=later, value=0.04), parse_rule("1d 8pp keep 5m"), later)
+
+    assert ((later, later), ()) == ((decision.state.clear_at, decision.state.clear_seen_at), decision.transitions)
+
+
+def test_what_is_taken_back_has_never_fired() -> None:
+    assert (OK, RuleState(dark_at=LONG_AGO)) == (CALMER.unfired(), DARK.unfired())
 
 
 def test_a_close_needs_no_hold() -> None:

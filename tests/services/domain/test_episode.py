@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from services.domain.decide import Side
-from services.domain.episode import Fact, Mark, Subject, close, is_corrected, join, leave, see
+from services.domain.episode import Mark, Subject, close, join, leave, put, see
+from services.domain.fact import Fact, is_corrected
 from services.domain.measure import Measurement, Metric, Window
 from tests.fakes.alerts import a_fact, a_measurement, an_alert
 
@@ -109,6 +110,18 @@ def test_a_closed_alert_has_no_active_rule() -> None:
     alert = close(an_alert(facts=[of_window(Window.D1, 1), of_window(Window.D5, 2)]), NOW, "all clear")
 
     assert (NOW, "all clear", [False, False]) == (alert.closed_at, alert.reason, [one.active for one in alert.facts])
+
+
+def test_an_alert_is_retracted_once_it_is_over_and_none_of_its_rules_would_have_fired() -> None:
+    gone = replace(of_window(Window.D1, 1), retracted=True, active=False)
+    alert = put(an_alert(facts=[of_window(Window.D1, 1), of_window(Window.D5, 2)]), gone)
+
+    both = put(alert, replace(of_window(Window.D5, 2), retracted=True))
+
+    assert [gone.retracted, False] == [fact.retracted for fact in alert.facts]
+    assert [False, False, True] == [
+        one.retracted for one in (both, close(alert, NOW, "cleared"), close(both, NOW, "corrected"))
+    ]
 
 
 def test_a_snooze_ends_by_itself() -> None:

@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -196,6 +197,19 @@ def test_the_bars_of_venues_are_judged_hour_by_hour() -> None:
 
     assert pytest.approx([100.1, 102.0]) == judged.prices.closes.tolist()  # type: ignore[union-attr]
     assert [np.datetime64("2025-11-28T17:00", "s")] == list(judged.held)  # where the bar ends
+
+
+def test_an_hour_that_one_venue_alone_has_is_held_where_it_jumps() -> None:
+    hours = replace(
+        bars("A"),
+        opened_at=np.datetime64("2025-11-20T00:00", "s") + np.arange(101) * np.timedelta64(3600, "s"),
+        closes=np.append(np.tile([100.0, 100.2, 100.1, 100.4], 25), 120.0),
+    )
+
+    alone, files = (judge_bars(Symbol("BTC"), [hours], witnessed=witnessed) for witnessed in (True, False))
+
+    assert [np.datetime64("2025-11-24T05:00", "s")] == list(alone.held)  # where the bar ends
+    assert (100, 101) == (len(alone.prices), len(files.prices))
 
 
 @pytest.mark.parametrize(

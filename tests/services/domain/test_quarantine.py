@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 from services.domain.align import align
 from services.domain.decide import Change
 from services.domain.prices import WGMI_BTC, Closes, Symbol
-from services.domain.quarantine import held_back, spike, unexplained_split
+from services.domain.quarantine import COIN, held_back, spike, unexplained_split
 from services.domain.quorum import CLOSES, Agreed, Column, agree
 from services.domain.replay import replay
 from services.domain.rule import parse_rule
 from services.domain.sessions import sessions_between
 from services.sources.files import read_crypto_csv
-from tests.fakes.feeds import DATA, bad_feed, closes, needs_data
+from tests.fakes.feeds import DATA, bad_feed, bitcoin, closes, needs_data
 
 DAILY = np.tile([0.02, -0.02, 0.01, -0.01], 80)  # a robust sigma of 2.2%: six are 13.3%
 PAST = 20 * np.cumprod(np.append(1.0, 1 + DAILY))
@@ -88,6 +88,42 @@ def test_the_reason_says_what_it_looks_like(move: float, reason: str) -> None:
 
     assert {0: reason} == held
     assert reason == spike(told(PAST, [1] * len(PAST)), float(agreed.prices[-1]))
+
+
+HOURLY = np.tile([0.002, -0.002, 0.001, -0.001], 80)  # six robust sigmas are 1.3%
+HOURS = 50_000 * np.cumprod(np.append(1.0, 1 + HOURLY))
+
+
+@pytest.mark.parametrize(
+    ("moves", "reasons"),
+    [
+        pytest.param([0.049], {}, id="an hour as bitcoin has some"),
+        pytest.param([0.051], {0: f"moved by +5.1%, far beyond its usual hour, {NO_SECOND}"}, id="a jump"),
+        pytest.param([-0.3], {0: f"moved by −30.0%, far beyond its usual hour, {NO_SECOND}"}, id="a flash crash"),
+        pytest.param([1.0], {0: f"moved by +100.0%, far beyond its usual hour, {NO_SECOND}"}, id="no coin is split"),
+        pytest.param([-0.3, 0.01, -0.01], {}, id="a level that stands for two hours more"),
+    ],
+)
+def test_an_hour_of_a_coin_that_one_venue_alone_has_is_held_where_it_jumps(
+    moves: list[float], reasons: dict[int, str]
+) -> None:
+    prices = np.append(HOURS, HOURS[-1] * np.cumprod(1 + np.array(moves)))
+    rows = len(HOURS)
+
+    held = held_back(told(prices, [1] * len(prices)), np.arange(len(prices)), COIN)
+
+    assert reasons == {row - rows: reason for row, reason in held.items()}
+    if len(moves) == 1:
+        assert reasons.get(0) == spike(told(HOURS, [1] * rows), float(prices[-1]), COIN)
+
+
+def test_over_some_hours_a_coin_may_move_further() -> None:
+    past = told(HOURS, [1] * len(HOURS))
+
+    assert spike(past, HOURS[-1] * 1.09, COIN, steps=4) is None
+    assert f"moved by +11.0% in 4 hours, far beyond its usual hour, {NO_SECOND}" == spike(
+        past, HOURS[-1] * 1.11, COIN, steps=4
+    )
 
 
 def test_a_short_past_knows_no_spike_but_a_split() -> None:
@@ -285,6 +321,34 @@ def test_a_shell_that_begins_to_move_does_not_silence_its_source() -> None:
     days = list(held_days(closes("CIFR.csv")))
 
     assert (5, "2021-10-19") == (len(days), days[-1])  # of 1,452, the merger's
+
+
+@needs_data
+def test_of_the_true_hours_of_bitcoin_at_one_venue_alone_few_wait_and_one_is_held_for_good() -> None:
+    hours = bitcoin("btcusdt_binance_1h.csv", "2021-12-01")
+    rows = np.flatnonzero(hours.keys >= np.datetime64("2022-02-08"))
+
+    waiting = [row for row in rows if spike(told(hours.prices[row - 253 : row], [1] * 253), hours.prices[row], COIN)]
+
+    assert (13, 36_627) == (len(waiting), len(rows))
+    assert ["2022-05-11T12:00:00"] == [f"{hours.keys[row]}" for row in held_hours(hours)]  # up again in the next hour
+
+
+@needs_data
+def test_bad_ticks_among_the_hours_of_one_venue_are_held() -> None:
+    hours = bitcoin("btcusdt_binance_1h.csv", "2021-12-01")
+    rng = np.random.default_rng(1)
+    bad = rng.random(len(hours.keys)) < 0.03
+    prices = np.where(bad, hours.prices * np.where(rng.random(len(bad)) < 0.5, 0.7, 1.3), hours.prices)
+
+    held = held_hours(Column(source=hours.source, keys=hours.keys, prices=prices))
+
+    assert (1141, 2, 1142) == (int(bad[held].sum()), int((~bad[held]).sum()), int(bad.sum()))
+
+
+def held_hours(column: Column) -> list[int]:
+    positions = (column.keys - column.keys[0]) // np.timedelta64(1, "h")
+    return list(held_back(told(column.prices, [1] * len(column.keys)), positions.astype(np.intp), COIN))
 
 
 TRUE, AS_IT_IS = "true closes", "the bad feed as it is"

@@ -1,7 +1,9 @@
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from math import nan
+from pathlib import Path
 from statistics import median
 
 import numpy as np
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 from services.domain.prices import Quote, Symbol
 from services.domain.quorum import CLOSES, COIN, TRADES, Agreed, Column, Limits, Told, agree, agree_on_trades
 from services.domain.trust import Trust, Verdict
-from tests.fakes.feeds import bad_feed, bitcoin, closes, needs_data
+from tests.fakes.feeds import DATA, bad_feed, bitcoin, closes, needs_data
 
 DAY = np.datetime64("2026-03-02", "D")
 NOW = datetime(2026, 3, 2, 16, 0, tzinfo=UTC)
@@ -349,3 +351,24 @@ def test_two_venues_of_bitcoin_agree_within_their_limits() -> None:
     worst = agreed.keys[np.argmax(agreed.spread)].astype("datetime64[D]")
     assert (1617, 0.0004, 0.0037) == (len(spread), *np.percentile(spread, [50, 99]).round(4))
     assert ("2026-03-27", 0.0104, ()) == (str(worst), round(float(spread.max()), 4), agreed.doubts)
+
+
+@needs_data
+def test_honest_last_trades_are_within_their_limits() -> None:
+    """Five minutes of SMH, whose days are known too, tell what WGMI, with its wilder days, does in 90 seconds."""
+    wgmi, smh = (np.diff(np.log(closes(name).prices)) for name in ("WGMI.csv", "SMH.csv"))
+    scale = wgmi.std() / smh[-251:].std() * np.sqrt(90 / 300)
+
+    moves = np.concatenate([five_minutes(path) for path in sorted((DATA / "intraday_5m").glob("SMH_*.json"))]) * scale
+
+    assert (2367, 0.0014, 0.0089, 0.0164) == (len(moves), *np.quantile(moves, [0.5, 0.99, 1.0]).round(4))
+    assert np.quantile(moves, 0.99) < TRADES.warn
+    assert moves.max() + 0.0031 < TRADES.reject
+
+
+def five_minutes(path: Path) -> np.typing.NDArray[np.float64]:
+    """The size of each move of one day from bar to bar."""
+    bars = json.loads(path.read_text(encoding="utf-8"))["day"]
+    at, prices = (np.array([bar[name] for bar in bars], dtype=float) for name in ("time", "close"))
+    moves: np.typing.NDArray[np.float64] = np.abs(np.diff(np.log(prices)))[np.diff(at) == 300]
+    return moves

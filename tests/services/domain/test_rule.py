@@ -36,6 +36,19 @@ from services.domain.rule import (
             Rule(window=Window.D20, metric=Metric.RESIDUAL, threshold=0.1, clear=0.06, hold=timedelta(minutes=10)),
             id="residual, held",
         ),
+        pytest.param(
+            "1d 8pp repeat 1h keep 10m for 0s",
+            Rule(
+                window=Window.D1,
+                threshold=0.08,
+                clear=0.048,
+                hold=timedelta(0),
+                keep=timedelta(minutes=10),
+                repeat=timedelta(hours=1),
+            ),
+            id="kept before it resolves, and repeated",
+        ),
+        pytest.param("1d 8pp keep 0s", Rule(window=Window.D1, threshold=0.08, clear=0.048), id="not kept"),
         pytest.param("gap 5%", Rule(window=None, metric=Metric.GAP, threshold=0.05, clear=0.03), id="gap"),
         pytest.param(
             "drawdown 60%", Rule(window=None, metric=Metric.DRAWDOWN, threshold=0.6, clear=0.36), id="drawdown"
@@ -106,9 +119,7 @@ def test_what_phones_and_copying_make_of_a_rule_is_understood(text: str, expecte
         pytest.param("gap spread 5%", "spread", 4, "a percentage", id="a metric that needs a window"),
         pytest.param("1d gap 5%", "gap", 3, "a metric: spread, residual or z", id="a metric that has no window"),
         pytest.param("1d 8pp abov", "abov", 7, "“above”", id="a misspelt word"),
-        pytest.param(
-            "1d 8pp please", "please", 7, "above, below, either, clear, for, at close or on", id="a strange word"
-        ),
+        pytest.param("1d 8pp please", "please", 7, "clear, for, keep, repeat, at close or on", id="a strange word"),
         pytest.param("1d 8pp clear 9pp", "9pp", 13, "at most 8pp", id="clear above the threshold"),
         pytest.param("1d 8pp clear", "", 13, "percentage points", id="clear without a value"),
         pytest.param("1d 8pp for 3d", "3d", 11, "a duration of at most 6h", id="no such unit of time"),
@@ -118,6 +129,13 @@ def test_what_phones_and_copying_make_of_a_rule_is_understood(text: str, expecte
         pytest.param("1d 8pp above below", "below", 13, "only once", id="two directions"),
         pytest.param("1d 8pp for 5m at close", "at", 14, "either “for” or “at close”", id="held at a close"),
         pytest.param("1d 8pp at close for 5m", "for", 16, "either “for” or “at close”", id="a close that is held"),
+        pytest.param("1d 8pp keep 5m at close", "at", 15, "either “keep” or “at close”", id="kept at a close"),
+        pytest.param("1d 8pp at close keep 5m", "keep", 16, "either “keep” or “at close”", id="a close that is kept"),
+        pytest.param("1d 8pp keep 7h", "7h", 12, "a duration of at most 6h", id="kept longer than a session"),
+        pytest.param("1d 8pp keep", "", 12, "a duration of at most 6h", id="kept for how long?"),
+        pytest.param("1d 8pp repeat 14m", "14m", 14, "a duration from 15m to 24h", id="repeated too often"),
+        pytest.param("1d 8pp repeat 25h", "25h", 14, "a duration from 15m to 24h", id="repeated too seldom"),
+        pytest.param("1d 8pp repeats 1h", "repeats", 7, "“repeat”", id="a misspelt repeat"),
         pytest.param("drawdown 60% below", "below", 13, "a drawdown is a depth", id="a drawdown upwards"),
         pytest.param("1d ٨pp", "٨pp", 3, "percentage points", id="other digits"),
     ],
@@ -156,6 +174,8 @@ def rules(draw: st.DrawFn) -> Rule:
         direction=draw(st.sampled_from(directions)),
         clear=default_clear(exact) if clear is None else float(clear / scale),
         hold=timedelta(0) if at_close else draw(st.one_of(st.just(DEFAULT_HOLD), holds)),
+        keep=timedelta(0) if at_close else draw(holds),
+        repeat=draw(st.none() | st.integers(15, 24 * 60).map(lambda minutes: timedelta(minutes=minutes))),
         at_close=at_close,
         pair=draw(st.one_of(st.just(WGMI_BTC), st.builds(lambda a, b: Pair(etf=a, crypto=b), symbols, symbols))),
     )
@@ -171,7 +191,7 @@ def test_printing_what_was_read_changes_nothing_more(rule: Rule) -> None:
     assert str(rule) == str(parse_rule(str(rule)))
 
 
-@given(st.text(alphabet="1258dztpres 0.,-+%abovlwcfinma/GMI", max_size=40))
+@given(st.text(alphabet="1258dztpreskh 0.,-+%abovlwcfinma/GMI", max_size=40))
 def test_whatever_is_typed_is_read_or_pointed_at(text: str) -> None:
     rule, error = None, None
     try:

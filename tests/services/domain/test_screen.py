@@ -11,7 +11,14 @@ from tests.services.domain.test_decide import NOW
 
 RULES = [
     parse_rule(text)
-    for text in ("1d 8pp", "1d 8pp above", "1d 8pp below", "1d 10pp clear 2pp for 0s", "1d z3.5", "1d 8pp at close")
+    for text in (
+        "1d 8pp",
+        "1d 8pp above keep 10m",
+        "1d 8pp below",
+        "1d 10pp clear 2pp for 0s keep 5m",
+        "1d z3.5",
+        "1d 8pp at close",
+    )
 ]
 moments = st.sampled_from([NOW - timedelta(minutes=minutes) for minutes in (0, 3, 5, 60)])
 
@@ -20,13 +27,18 @@ moments = st.sampled_from([NOW - timedelta(minutes=minutes) for minutes in (0, 3
 def states(draw: st.DrawFn) -> RuleState:
     firing = draw(st.sampled_from([None, Side.ABOVE, Side.BELOW]))
     breach = draw(st.sampled_from([None, *(side for side in Side if side is not firing)]))
+    recovering = firing is not None and breach is None and draw(st.booleans())
+    dark_at = draw(st.one_of(st.none(), moments))
     return RuleState(
         firing=firing,
         fired_at=draw(moments) if firing else None,
         breach=breach,
         breach_at=draw(moments) if breach else None,
         breach_seen_at=draw(moments) if breach else None,
-        dark_at=draw(st.one_of(st.none(), moments)),
+        clear_at=draw(moments) if recovering else None,
+        clear_seen_at=draw(moments) if recovering else None,
+        dark_at=dark_at,
+        error_at=dark_at and draw(st.one_of(st.none(), moments)),
     )
 
 
@@ -34,17 +46,20 @@ def states(draw: st.DrawFn) -> RuleState:
     st.lists(st.tuples(st.sampled_from(range(len(RULES))), states()), min_size=1, max_size=30),
     st.one_of(st.none(), st.floats(-0.2, 0.2), st.sampled_from([0.08, -0.08, 0.048, -0.048, 0.02, 0.1])),
     st.booleans(),
+    st.booleans(),
 )
 def test_a_rule_that_is_screened_out_would_not_have_changed(
-    watched: list[tuple[int, RuleState]], value: float | None, closing: bool
+    watched: list[tuple[int, RuleState]], value: float | None, closing: bool, unknown: bool
 ) -> None:
     rules, known = [RULES[index] for index, _ in watched], [state for _, state in watched]
     screen = Screen.of(rules, known, [0] * len(rules))
 
-    may_change = set(screen.may_change(np.array([np.nan if value is None else value])).tolist())
+    seen = Observation(at=NOW, value=value, closing=closing, unknown=unknown and value is None)
+    values = np.array([np.nan if value is None else value])
+    may_change = set(screen.may_change(values, unknown=seen.unknown).tolist())
 
     for index, (rule, state) in enumerate(zip(rules, known, strict=True)):
-        decision = decide(state, Observation(at=NOW, value=value, closing=closing), rule, NOW)
+        decision = decide(state, seen, rule, NOW)
         assert index in may_change or decision.state == state
 
 

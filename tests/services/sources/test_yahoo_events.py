@@ -81,6 +81,9 @@ async def test_a_chart_may_have_no_events(line: Line, clock: SetClock, events: o
         *[pytest.param(paid(on_2025_12_19=amount), id=f"amount-{amount}") for amount in ("0.1", None, float("nan"))],
         *[pytest.param(split("2025-01-06", new, 1), id=f"split-{new}") for new in (0, -2, "2", None, float("inf"))],
         pytest.param(split("2025-01-06", 1, 0), id="by-nothing"),
+        pytest.param(split("2025-01-06", 4, 5e-324), id="by-next-to-nothing"),
+        pytest.param(split("2025-01-06", 5e-324, 1), id="next-to-nothing"),
+        pytest.param(paid(on_2025_12_19=1e308), id="amount-beyond-all-measure"),
         pytest.param([], id="a list"),
     ],
 )

@@ -11,7 +11,7 @@ from services.domain.episode import Channel
 from services.domain.errors import ConflictError, NotFoundError
 from services.domain.rule import parse_rule
 from services.ports import AlertChange, Rulebook, StateChange
-from tests.fakes.alerts import AT, DESK, an_alert
+from tests.fakes.alerts import AT, DESK, an_alert, removal
 from tests.services.store.conftest import standing
 
 if TYPE_CHECKING:
@@ -83,14 +83,14 @@ async def test_a_rule_cannot_be_reached_from_elsewhere(store: Store, elsewhere: 
 async def test_a_removed_rule_is_watched_no_more(store: Store) -> None:
     first, second = await add(store, "1d 8pp", "5d 15pp")
 
-    await store.record([], [], AT, removed=[first])
+    await store.record([], [], AT, rules=[removal(first)])
 
     assert [second] == await store.rules(DESK)
     assert [second] == await standing(store)
     with pytest.raises(NotFoundError):
         await store.rule(DESK, first.id)
     with pytest.raises(ConflictError):
-        await store.record([], [], AT, removed=[first])
+        await store.record([], [], AT, rules=[removal(first)])
 
 
 async def test_a_rule_that_has_changed_since_it_was_read_is_not_removed_nor_anything_with_it(store: Store) -> None:
@@ -98,7 +98,7 @@ async def test_a_rule_that_has_changed_since_it_was_read_is_not_removed_nor_anyt
     await store.record([StateChange(rule_id=read.id, before=RuleState(), after=FIRING)], [], AT)
 
     with pytest.raises(ConflictError):
-        await store.record([], [AlertChange(alert=an_alert(), revision=0)], AT, removed=[read])
+        await store.record([], [AlertChange(alert=an_alert(), revision=0)], AT, rules=[removal(read)])
 
     assert ([replace(read, state=FIRING)], []) == (await store.rules(DESK), await store.open_alerts())
 
@@ -106,7 +106,7 @@ async def test_a_rule_that_has_changed_since_it_was_read_is_not_removed_nor_anyt
 async def test_a_removed_rule_can_be_added_anew_under_a_new_number(store: Store) -> None:
     (first,) = await add(store, "1d 8pp")
     await store.record([StateChange(rule_id=first.id, before=RuleState(), after=FIRING)], [], AT)
-    await store.record([], [], AT, removed=await store.rules(DESK))
+    await store.record([], [], AT, rules=[removal(one) for one in await store.rules(DESK)])
 
     (second,) = await add(store, "1d 8pp")
 
@@ -149,7 +149,7 @@ async def test_a_state_that_has_changed_since_it_was_read_is_not_overwritten(sto
 
 async def test_the_state_of_a_removed_rule_cannot_be_recorded(store: Store) -> None:
     (watch,) = await add(store, "1d 8pp")
-    await store.record([], [], AT, removed=await store.rules(DESK))
+    await store.record([], [], AT, rules=[removal(one) for one in await store.rules(DESK)])
 
     with pytest.raises(ConflictError):
         await store.record([StateChange(rule_id=watch.id, before=RuleState(), after=PENDING)], [], AT)
@@ -172,7 +172,7 @@ async def test_the_revision_grows_with_every_change_of_rules_and_states_and_only
     seen.append((await store.rulebook()).revision)
     await store.record([StateChange(rule_id=watch.id, before=RuleState(), after=PENDING)], [], AT)
     seen.append((await store.rulebook()).revision)
-    await store.record([], [], AT, removed=await store.rules(DESK))
+    await store.record([], [], AT, rules=[removal(one) for one in await store.rules(DESK)])
     seen.append((await store.rulebook()).revision)
     (watch,) = await add(store, "5d 15pp")
     settled = (await store.rulebook()).revision
@@ -211,7 +211,7 @@ async def test_only_what_has_changed_after_a_revision_is_read(store: Store) -> N
     since = (await store.rulebook()).revision
 
     await store.record([StateChange(rule_id=moved.id, before=RuleState(), after=PENDING)], [], AT)
-    await store.record([], [], AT, removed=[removed])
+    await store.record([], [], AT, rules=[removal(removed)])
     (new,) = await add(store, "gap 5%", channel=Channel(team="T2", id="C9"))
     news = await store.rulebook(since)
 

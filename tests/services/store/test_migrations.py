@@ -4,14 +4,19 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import text
 
+from services.domain.decide import RuleState, Side
 from services.domain.errors import StoreError
 from services.domain.rule import parse_rule
+from services.ports import StateChange
 from services.store import SqlStore, migrate, schema_is_current
 from services.store.engine import Database
+from services.store.schema import MIGRATIONS
 from services.store.tables import metadata
 from tests.fakes.alerts import AT, DESK
 from tests.services.store.conftest import standing
@@ -36,6 +41,20 @@ async def run(url: str, statement: str) -> None:
     database = Database(url)
     async with database.write() as tx:
         await tx.execute(text(statement))
+    await database.close()
+
+
+async def to(url: str, revision: str) -> None:
+    """Bring an empty database to an earlier schema."""
+
+    def upgrade(connection: Connection) -> None:
+        config = Config(attributes={"connection": connection})
+        config.set_main_option("script_location", str(MIGRATIONS))
+        command.upgrade(config, revision)
+
+    database = Database(url)
+    async with database.write() as tx:
+        await tx.run_sync(upgrade)
     await database.close()
 
 
@@ -81,6 +100,25 @@ async def test_migrating_again_keeps_what_is_there(durable_url: str) -> None:
     await migrate(durable_url)
 
     assert added == await standing(store)
+    await store.aclose()
+
+
+@pytest.mark.parametrize("revision", ["0001", "0002"])
+async def test_rules_and_alerts_of_every_earlier_schema_go_on(durable_url: str, revision: str) -> None:
+    await to(durable_url, revision)
+    await run(
+        durable_url,
+        "INSERT INTO rules (id, team, channel, rule, created_by, created_at, revision, firing) "
+        "VALUES (1, 'T1', 'C1', '1d 8pp', 'U1', '2026-11-17 15:40:00', 1, 'above')",
+    )
+
+    await migrate(durable_url)
+    store = await SqlStore.open(durable_url)
+    (watch,) = await store.rules(DESK)
+    await store.record([StateChange(rule_id=1, before=watch.state, after=RuleState())], [], AT)
+
+    assert ("1d 8pp", Side.ABOVE, None, 0) == (str(watch.rule), watch.state.firing, watch.paused_at, watch.edition)
+    assert [] == await compare(durable_url)
     await store.aclose()
 
 

@@ -13,7 +13,7 @@ from services.domain.measure import Window
 from services.domain.prices import Pair, Symbol
 from services.domain.rule import parse_rule
 from services.ports import AlertChange, StateChange
-from tests.fakes.alerts import AT, DESK, a_fact, a_measurement, an_alert, an_entry
+from tests.fakes.alerts import AT, DESK, a_fact, a_measurement, an_alert, an_entry, removal
 from tests.services.store.conftest import standing
 
 if TYPE_CHECKING:
@@ -189,7 +189,7 @@ async def test_a_removed_rule_is_still_named_by_its_open_alert(store: Store) -> 
     (watch,) = await store.add_rules(DESK, [parse_rule("1d 8pp")], "U1", AT)
     opened = await open_alert(store, an_alert(facts=[a_fact(rule_id=watch.id)]))
 
-    await store.record([], [], AT, removed=[watch])
+    await store.record([], [], AT, rules=[removal(watch)])
 
     assert [opened] == await store.open_alerts(DESK)
     assert [watch.id] == [fact.rule_id for fact in opened.alert.facts]

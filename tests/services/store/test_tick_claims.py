@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from services.domain.prices import WGMI_BTC, Pair, Symbol
-from services.ports import Claim
+from services.ports import Claim, Tick
 from tests.fakes.alerts import AT
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ async def test_other_pairs_and_boundaries_are_other_ticks(store: Store) -> None:
 
 async def test_a_tick_that_is_done_is_never_claimed_again(store: Store) -> None:
     await store.claim_tick(WGMI_BTC, AT, AT)
-    await store.finish_tick(WGMI_BTC, AT)
+    await store.finish_tick(Tick(pair=WGMI_BTC, boundary=AT, claimed_at=AT))
     await store.release_tick(WGMI_BTC, AT, AT)
 
     assert Claim.DONE is await store.claim_tick(WGMI_BTC, AT, AT)

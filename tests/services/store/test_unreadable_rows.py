@@ -13,7 +13,7 @@ from services.domain.rule import parse_rule
 from services.ports import AlertChange, Backlog, LostWatch
 from services.store import SqlStore
 from services.store.engine import Database
-from tests.fakes.alerts import AT, DESK, an_alert, an_entry
+from tests.fakes.alerts import AT, DESK, an_alert, an_entry, removal
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -75,10 +75,10 @@ async def test_a_rule_that_cannot_be_read_can_be_removed(store: SqlStore, durabl
     since = (await store.rulebook()).revision
 
     lost = await store.rule(DESK, 1)
-    await store.record([], [], AT, removed=[lost])
+    await store.record([], [], AT, rules=[removal(lost)])
     news = await store.rulebook(since)
 
-    assert LostWatch(id=1, rule="1d 8 furlongs") == lost
+    assert LostWatch(id=1, channel=DESK, rule="1d 8 furlongs") == lost
     assert (frozenset({1}), frozenset()) == (news.removed, news.unreadable)
 
 

@@ -1,0 +1,62 @@
+"""The stage of the playground: the real services and listeners, with people in a browser and a clock of its own."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pydantic import SecretStr
+
+from bot.app import build, connected
+from bot.playground.server import CHANNEL, PEOPLE, TEAM
+from bot.rehearsal.stage import Stage
+from bot.settings import SlackMode, without_proxies
+from handlers.actions import start
+from handlers.ask import Ask
+from services.domain.episode import Channel
+from services.domain.prices import WGMI_BTC
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from bot.playground.server import StandIn
+    from bot.rehearsal.script import Script
+    from bot.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Playground(Stage):
+    """A channel in the stand-in that a browser shows."""
+
+    channel: Channel = field(default=Channel(team=TEAM, id=CHANNEL))
+
+    async def start(self) -> None:
+        """Give the channel the usual rules, as the button of the board does."""
+        app = self.app
+        by = next(iter(PEOPLE))
+        wish = Ask(channel=self.channel, by=by, value="board", desk=app.desk, clock=app.clock, client=app.client)
+        await start.answer(wish)
+
+
+@asynccontextmanager
+async def playground(settings: Settings, script: Script, stand_in: StandIn) -> AsyncIterator[Playground]:
+    """Connect the app to the stand-in over Socket Mode, with everything else in memory."""
+    made_up = {
+        "slack_bot_token": SecretStr(stand_in.secrets.bot_token),
+        "slack_app_token": SecretStr(stand_in.secrets.app_token),
+        "slack_signing_secret": None,
+        "slack_mode": SlackMode.SOCKET,
+        "slack_api_url": stand_in.api_url,
+        "database_url": "sqlite://",
+        "etf": WGMI_BTC.etf,
+        "crypto": WGMI_BTC.crypto,
+    }
+    offline = settings.model_copy(update=made_up)
+    async with AsyncExitStack() as stack:
+        stack.enter_context(without_proxies())
+        app = await stack.enter_async_context(
+            build(offline, clock=script.clock, equity=script.equity, crypto=script.crypto)
+        )
+        await stack.enter_async_context(connected(app))
+        yield Playground(app=app, clock=script.clock)

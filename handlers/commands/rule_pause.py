@@ -1,0 +1,41 @@
+"""/minerpulse rule pause ID and rule resume ID: leave a rule unwatched for a while."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from handlers import render
+from handlers.ask import Reply
+from handlers.commands.target import wish
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from handlers.ask import Ask
+    from handlers.commands.command import Command
+    from handlers.render import Message
+
+
+def at_once(argument: str, commands: Sequence[Command]) -> Message | None:
+    """Refuse what is no number of a rule."""
+    meant = wish(argument)
+    if meant.number is not None and not meant.rest:
+        return None
+    rows = [command for command in commands if command.words in {("rule", "pause"), ("rule", "resume"), ("rules",)}]
+    return render.usage(rows, "Which rule? Give its number, as in the list of rules:")
+
+
+async def pause(ask: Ask) -> Reply:
+    """Stop watching the rule."""
+    return Reply(message=render.paused(await ask.desk.pause_rule(ask.channel, _number(ask), ask.by)))
+
+
+async def resume(ask: Ask) -> Reply:
+    """Watch it again."""
+    return Reply(message=render.resumed(await ask.desk.resume_rule(ask.channel, _number(ask), ask.by)))
+
+
+def _number(ask: Ask) -> int:
+    number = wish(ask.value).number
+    assert number is not None, "at_once lets nothing else pass"  # noqa: S101
+    return number

@@ -1,0 +1,90 @@
+"""Telling: which news of an open alert's rules its thread must hear, and in what words."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from services.domain.decide import beside, cleared, written
+from services.domain.fact import Told, is_past
+from services.domain.rule import parse_rule, print_value
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from services.domain.decide import Side
+    from services.domain.fact import Correction, Fact
+
+WORSE_BY = 0.5  # of its threshold a rule's peak must grow to be told again
+ROUNDING = 9  # decimals; returns carry far fewer that mean anything
+
+
+def tell(fact: Fact, now: datetime) -> Fact:
+    """Note that the thread knows by `now` what the fact shows."""
+    return replace(fact, told=Told(at=now, of=fact.at, peak=fact.peak))
+
+
+def is_recovering(fact: Fact, side: Side) -> bool:
+    """Tell whether a rule that still fires is inside its clear level."""
+    return fact.active and cleared(fact.value, parse_rule(fact.rule), side)
+
+
+def worsened(fact: Fact, side: Side) -> str | None:
+    """Tell by how much a peak has grown since it was told; None where that is less than half the threshold."""
+    rule = parse_rule(fact.rule)
+    grown = 0.0 if fact.told is None else (fact.peak - fact.told.peak) * side.sign
+    if round(grown - WORSE_BY * rule.threshold, ROUNDING) < 0:
+        return None
+    return f"by {written(abs(grown), rule)} to {written(fact.peak, rule)} ({rule})"
+
+
+def repeated(fact: Fact, side: Side, now: datetime) -> str | None:
+    """Tell how a rule that fires on stands; None where it is not to be repeated yet, and without newer prices."""
+    rule, told = parse_rule(fact.rule), fact.told
+    if rule.repeat is None or told is None or now - told.at < rule.repeat or fact.at <= told.of:
+        return None
+    if is_recovering(fact, side):
+        return None
+    return f"{rule} at {written(fact.value, rule)}, peak {written(fact.peak, rule)}"
+
+
+def corrected(before: Fact, after: Fact, side: Side, corrections: Sequence[Correction]) -> str | None:
+    """Tell what was corrected of what the message says; None where none of it is.
+
+    That is the close that it shows, and of those before it what moved the peak or is not past the threshold any more.
+    """
+    moved = written(before.peak, parse_rule(after.rule)) != written(after.peak, parse_rule(after.rule))
+    told = [
+        one
+        for one in corrections
+        if one.shown or moved or is_past(one.old, after, side) is not is_past(one.new, after, side)
+    ]
+    if not told:
+        return None
+    rule = parse_rule(after.rule)
+    peak = f", peak now {written(after.peak, rule)}" if moved and not all(one.shown for one in told) else ""
+    return f"{rule}: {'; '.join(_correction(one, after) for one in told)}{peak}"
+
+
+def retracted(
+    before: Fact, after: Fact, side: Side, corrections: Sequence[Correction], value: float | None
+) -> str | None:
+    """Say why a rule would not have fired on what is known by now; None where it would, or is past its threshold now.
+
+    `value` is what the rule sees now, None for nothing.
+    """
+    if not is_past(before.peak, after, side) or is_past(after.peak, after, side):
+        return None
+    if value is not None and is_past(value, after, side):
+        return None
+    rule = parse_rule(after.rule)
+    told = "; ".join(_correction(one, after) for one in corrections)
+    return f"{rule}: corrected {told}, not past {print_value(rule.threshold, rule.unit)} any more"
+
+
+def _correction(one: Correction, fact: Fact) -> str:
+    rule = parse_rule(fact.rule)
+    values = [beside(value, rule.threshold, rule) for value in (one.old, one.new)]
+    when = "" if one.shown else f"at the close of {one.session:%a} {one.session.day} {one.session:%b} "
+    return f"{when}from {values[0]} to {values[1]}"

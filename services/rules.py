@@ -1,0 +1,240 @@
+"""What people do to the rules of a channel: each act is kept, and told in the thread of an open alert it touches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from services.domain.decide import RuleState
+from services.domain.episode import EntryKind, Subject
+from services.domain.errors import ConflictError, NoHistoryError, NotFoundError
+from services.domain.prices import WGMI_BTC
+from services.domain.rule import DEFAULT_RULES, Direction, parse_rule
+from services.editors import EVERYONE, Editors
+from services.episodes import OpenEpisodes
+from services.ports import ActKind, LostWatch, RuleChange, Watch
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from datetime import datetime
+
+    from services.domain.decide import Side
+    from services.domain.episode import Channel
+    from services.domain.prices import Pair
+    from services.domain.rule import Rule
+    from services.market import Market
+    from services.ports import Act, Clock, DeskStore
+
+TRIES = 5
+ACTS_SHOWN = 3
+Done = TypeVar("Done")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Added:
+    """A rule that stands in a channel now; `new` is False where it stood there before."""
+
+    watch: Watch
+    new: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edited:
+    """A rule that reads otherwise now; `changed` is False where the rule with this number has stood there before."""
+
+    rule_id: int
+    before: str
+    rule: Rule
+    changed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Switched:
+    """A rule that was paused or resumed; `changed` is False where it was so before."""
+
+    watch: Watch
+    changed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """The rules of a channel, those of them that cannot be read, and what people did to them last, newest first."""
+
+    watches: tuple[Watch, ...]
+    lost: tuple[LostWatch, ...] = ()
+    acts: tuple[Act, ...] = ()
+
+
+@dataclass(slots=True)
+class RuleDesk:
+    """The commands that change rules; whatever they change is stored before people are answered, then delivered."""
+
+    store: DeskStore
+    market: Market
+    clock: Clock
+    nudge: Callable[[], None]
+    pair: Pair = WGMI_BTC
+    editors: Editors = EVERYONE
+
+    async def rules(self, channel: Channel) -> list[Watch]:
+        """List a channel's rules."""
+        return await self.store.rules(channel)
+
+    async def listing(self, channel: Channel) -> Listing:
+        """List a channel's rules with those that cannot be read, and what was done to them last."""
+        return Listing(
+            watches=tuple(await self.store.rules(channel)),
+            lost=tuple(await self.store.lost_rules(channel)),
+            acts=tuple(await self.store.acts(channel, ACTS_SHOWN)),
+        )
+
+    async def start(self, channel: Channel, by: str) -> list[Watch]:
+        """Give a channel the default rules; those that it has stay as they are."""
+        self.editors.check(by)
+        rules = [parse_rule(text, self.pair) for text in DEFAULT_RULES]
+        return await self.store.add_rules(channel, rules, by, self.clock.now())
+
+    async def add_rule(self, channel: Channel, text: str, by: str) -> Added:
+        """Add a rule as typed; one that names no pair is about the board's. Raises RuleError, or NoHistoryError."""
+        self.editors.check(by)
+        rule = await self._read(text)
+        known = {watch.rule: watch for watch in await self.store.rules(channel)}
+        if rule in known:
+            return Added(watch=known[rule], new=False)
+        watches = await self.store.add_rules(channel, [rule], by, self.clock.now())
+        return Added(watch=watches[0], new=True)
+
+    async def edit_rule(self, channel: Channel, rule_id: int, text: str, by: str) -> Edited:
+        """Change a rule to what is typed; it is decided anew at the next tick.
+
+        Its open alert goes on where it is about the same still: that pair, subject and side. Otherwise the rule leaves
+        it. Raises RuleError, NoHistoryError, or NotFoundError.
+        """
+        self.editors.check(by)
+        rule, now = await self._read(text), self.clock.now()
+
+        async def edit() -> Edited:
+            watch = await self.store.rule(channel, rule_id)
+            twins = [one.id for one in await self.store.rules(channel) if one.rule == rule]
+            if twins:
+                return Edited(rule_id=twins[0], before=str(watch.rule), rule=rule, changed=False)
+            episodes = OpenEpisodes.of(await self.store.open_alerts(channel), now)
+            state = _edit(episodes, watch, rule, by)
+            change = RuleChange(kind=ActKind.EDITED, watch=watch, by=by, rule=rule, state=state)
+            await self.store.record([], episodes.changes(), now, rules=[change])
+            return Edited(rule_id=rule_id, before=str(watch.rule), rule=rule, changed=True)
+
+        return await self._done(edit)
+
+    async def pause_rule(self, channel: Channel, rule_id: int, by: str) -> Switched:
+        """Stop watching a rule until it is resumed; it leaves the alert that it keeps open. Raises NotFoundError."""
+        self.editors.check(by)
+        now = self.clock.now()
+
+        async def pause() -> Switched:
+            watch = _readable(await self.store.rule(channel, rule_id))
+            if watch.paused_at is not None:
+                return Switched(watch=watch, changed=False)
+            episodes = OpenEpisodes.of(await self.store.open_alerts(channel), now)
+            episodes.drop(rule_id, by, f"{watch.rule} was paused", note=EntryKind.PAUSED)
+            change = RuleChange(kind=ActKind.PAUSED, watch=watch, by=by)
+            await self.store.record([], episodes.changes(), now, rules=[change])
+            return Switched(watch=watch, changed=True)
+
+        return await self._done(pause)
+
+    async def resume_rule(self, channel: Channel, rule_id: int, by: str) -> Switched:
+        """Watch a paused rule again, as if it were new. Raises NotFoundError."""
+        self.editors.check(by)
+        now = self.clock.now()
+
+        async def resume() -> Switched:
+            watch = _readable(await self.store.rule(channel, rule_id))
+            if watch.paused_at is None:
+                return Switched(watch=watch, changed=False)
+            change = RuleChange(kind=ActKind.RESUMED, watch=watch, by=by)
+            await self.store.record([], [], now, rules=[change])
+            return Switched(watch=watch, changed=True)
+
+        return await self._done(resume)
+
+    async def remove_rule(self, channel: Channel, rule_id: int, by: str) -> Watch | LostWatch:
+        """Remove a rule, and close the alert that it alone kept open. Raises NotFoundError."""
+        self.editors.check(by)
+        now = self.clock.now()
+
+        async def remove() -> Watch | LostWatch:
+            watch = await self.store.rule(channel, rule_id)
+            episodes = OpenEpisodes.of(await self.store.open_alerts(channel), now)
+            episodes.drop(rule_id, by)
+            change = RuleChange(kind=ActKind.REMOVED, watch=watch, by=by)
+            await self.store.record([], episodes.changes(), now, rules=[change])
+            return watch
+
+        return await self._done(remove)
+
+    async def leave(self, channel: Channel, by: str) -> list[Watch | LostWatch]:
+        """Remove every rule of a channel that the app was taken out of, whoever did so, and end its alerts.
+
+        Gives the rules.
+        """
+        now = self.clock.now()
+
+        async def leave() -> list[Watch | LostWatch]:
+            gone: list[Watch | LostWatch] = [*await self.store.rules(channel)]
+            gone += await self.store.lost_rules(channel)
+            episodes = OpenEpisodes.of(await self.store.open_alerts(channel), now)
+            for watch in gone:
+                episodes.drop(watch.id, by, "MinerPulse was taken out of the channel")
+            changes = [RuleChange(kind=ActKind.REMOVED, watch=watch, by=by) for watch in gone]
+            await self.store.record([], episodes.changes(), now, rules=changes)
+            return gone
+
+        return await self._done(leave)
+
+    async def _read(self, text: str) -> Rule:
+        rule = parse_rule(text, self.pair)
+        if rule.pair != self.pair:
+            await self._check_prices(rule.pair, self.clock.now())
+        return rule
+
+    async def _check_prices(self, pair: Pair, now: datetime) -> None:
+        view = await self.market.view(pair, now)
+        if view.current.etf is None and view.current.crypto is None:
+            raise NoHistoryError(f"No prices for {pair}: {'; '.join(view.problems)}")
+
+    async def _done(self, act: Callable[[], Awaitable[Done]]) -> Done:
+        done = await insist(act)
+        self.nudge()
+        return done
+
+
+async def insist(act: Callable[[], Awaitable[Done]]) -> Done:
+    """Do what reads and then records; where a tick or another person was quicker in between, do it again."""
+    for _ in range(TRIES - 1):
+        try:
+            return await act()
+        except ConflictError:
+            continue
+    return await act()
+
+
+def _edit(episodes: OpenEpisodes, watch: Watch | LostWatch, rule: Rule, by: str) -> RuleState:
+    """Let a changed rule stay in its alert or leave it, and give the state that it begins with."""
+    if isinstance(watch, Watch) and watch.state.firing and _is_about(rule, watch.rule, watch.state.firing):
+        episodes.edit(watch.id, watch.rule, rule, by)
+        return RuleState(firing=watch.state.firing, fired_at=watch.state.fired_at)
+    episodes.drop(watch.id, by, f"{watch.rule} is now {rule}", note=EntryKind.EDITED)
+    return RuleState()
+
+
+def _is_about(rule: Rule, before: Rule, side: Side) -> bool:
+    """Tell whether a rule is about the same as it was before, on this side."""
+    watched = rule.direction is Direction.EITHER or rule.direction.value == side.value
+    return watched and rule.pair == before.pair and Subject.of(rule.metric) is Subject.of(before.metric)
+
+
+def _readable(watch: Watch | LostWatch) -> Watch:
+    if isinstance(watch, LostWatch):
+        raise NotFoundError(f"Rule {watch.id} cannot be read, so it is not watched; edit or remove it.")
+    return watch
