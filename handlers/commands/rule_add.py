@@ -1,4 +1,4 @@
-"""/minerpulse rule add RULE: watch one thing more, typed or in the editor."""
+"""/minerpulse rule add [RULE]: watch one thing more, typed or in the editor."""
 
 from __future__ import annotations
 
