@@ -32,6 +32,7 @@ from handlers.leaving import register_leaving
 from handlers.refusals import translated
 from services.desk import Desk
 from services.domain.errors import DeliveryError, SettingsError
+from services.editors import Editors
 from services.history import History
 from services.market import Market
 from services.mining import Mining
@@ -117,6 +118,7 @@ async def build(
         desk = Desk(
             store=store, market=market, clock=clock, nudge=outbox.nudge, pair=settings.pair, every=settings.tick_every
         )
+        desk.editors = Editors(people=settings.editors)
         watchlist = Watchlist(store)
         monitor = Monitor(
             store=store,

@@ -8,7 +8,8 @@ from typing import Any
 from bot.installing.flow import REDIRECT_PATH
 from handlers.commands import usage_hint
 from handlers.commands.command import SLASH
-from handlers.leaving import EVENTS
+from handlers.events import EVENTS
+from handlers.leaving import EVENTS as LEAVING
 
 NEEDED = {
     "commands": "`/minerpulse`, and its answers",
@@ -18,7 +19,17 @@ LOOK_UP = {
     "channels:history": "whether an alert has arrived in a public channel where its answer was lost; no more is read",
     "groups:history": "the same in a private channel",
 }
-SCOPES, LOOK_UP_SCOPES = tuple(NEEDED), tuple(LOOK_UP)
+PRESENCE = {
+    "channels:read": "to be told when it is added to a public channel, and taken out of one",
+    "groups:read": "the same for a private channel",
+}
+SCOPES, LOOK_UP_SCOPES, PRESENCE_SCOPES = tuple(NEEDED), tuple(LOOK_UP), tuple(PRESENCE)
+BOARD_SHORTCUT = {
+    "name": "Show the board",
+    "type": "global",
+    "callback_id": "board",
+    "description": "The ETF against bitcoin, now",
+}
 PATH = "/slack/events"
 PLACEHOLDER = "https://minerpulse.example.com"
 NAME = "MinerPulse"
@@ -35,18 +46,24 @@ def manifest(address: str | None, *, distributed: bool = False) -> dict[str, Any
     request = {} if url is None else {"url": url}
     interactivity = {} if url is None else {"request_url": url}
     redirect = {"redirect_urls": [f"{address}{REDIRECT_PATH}"]} if distributed else {}
-    events = {"event_subscriptions": {**interactivity, "bot_events": sorted(EVENTS)}} if distributed else {}
+    events = (*EVENTS, *LEAVING) if distributed else EVENTS
     return {
         "display_information": {"name": NAME, "description": ABOUT, "background_color": "#1d2b3a"},
         "features": {
+            "app_home": {
+                "home_tab_enabled": True,
+                "messages_tab_enabled": False,
+                "messages_tab_read_only_enabled": True,
+            },
             "bot_user": {"display_name": NAME, "always_online": True},
+            "shortcuts": [BOARD_SHORTCUT],
             "slash_commands": [
                 {"command": SLASH, **request, "description": ABOUT, "usage_hint": usage_hint(), "should_escape": True}
             ],
         },
-        "oauth_config": {**redirect, "scopes": {"bot": [*SCOPES, *LOOK_UP_SCOPES]}},
+        "oauth_config": {**redirect, "scopes": {"bot": [*SCOPES, *LOOK_UP_SCOPES, *PRESENCE_SCOPES]}},
         "settings": {
-            **events,
+            "event_subscriptions": {**interactivity, "bot_events": sorted(events)},
             "interactivity": {"is_enabled": True, **interactivity},
             "org_deploy_enabled": distributed,
             "socket_mode_enabled": url is None,
@@ -62,7 +79,7 @@ def base(address: str) -> str:
 
 def readme_table() -> str:
     """Give the scopes as a table in Markdown."""
-    rows = [f"| `{scope}` | {reason} |" for scope, reason in (NEEDED | LOOK_UP).items()]
+    rows = [f"| `{scope}` | {reason} |" for scope, reason in (NEEDED | LOOK_UP | PRESENCE).items()]
     return "\n".join(["| Scope | What for |", "|---|---|", *rows])
 
 

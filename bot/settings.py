@@ -26,6 +26,7 @@ from bot.values import (
     FolderUrl,
     HeartbeatUrl,
     LogLevel,
+    Members,
     NetworkSources,
     SigningSecret,
     Ticker,
@@ -142,6 +143,10 @@ class Settings(BaseSettings):
     heartbeat_url: HeartbeatUrl | None = Field(
         default=None,
         description="Asked for after each tick while all is well, so that a watchdog can tell when it is not.",
+    )
+    editors: Members = Field(
+        default=(),
+        description="Who may change rules, as Slack member IDs (U012AB3CD,U045EF6GH); everyone where it is empty.",
     )
     host: str = Field(default="127.0.0.1", description="The address to listen at; 0.0.0.0 for every one.")
     port: int = Field(default=3000, ge=0, le=65535, validation_alias="PORT", description="The port to listen at.")

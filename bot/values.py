@@ -91,6 +91,18 @@ def _addresses(text: object) -> object:
     return {name.lower(): _url(address) for name, _mark, address in pairs}
 
 
+def _members(text: object) -> object:
+    """Read a list of Slack member IDs, in their order; a tuple is one already."""
+    return tuple(word.upper() for word in re.split(r"[,\s]+", text) if word) if isinstance(text, str) else text
+
+
+def _member_ids(ids: tuple[str, ...]) -> tuple[str, ...]:
+    strangers = [one for one in ids if not re.fullmatch(r"[UW][A-Z0-9]{4,}", one)]
+    if strangers:
+        raise ValueError("it is no list of member IDs; copy each from a profile in Slack, as in U012AB3CD")
+    return ids
+
+
 def _upper(text: object) -> object:
     return text.upper() if isinstance(text, str) else text
 
@@ -119,5 +131,6 @@ CryptoSources = Annotated[
 NetworkSources = Annotated[
     tuple[Literal["mempool", "blockchain"], ...], NoDecode, BeforeValidator(_names), AfterValidator(_choice)
 ]
+Members = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_members), AfterValidator(_member_ids)]
 Addresses = Annotated[dict[str, str], NoDecode, BeforeValidator(_addresses)]
 LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper)]

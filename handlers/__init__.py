@@ -2,43 +2,93 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
+
+from slack_bolt.async_app import AsyncRespond
 
 from handlers.actions import ACTIONS
 from handlers.ask import Ask
 from handlers.commands import COMMANDS
 from handlers.commands.command import SLASH
 from handlers.commands.read import read
-from handlers.errands import Errands, answer
+from handlers.errands import Errands, answer, update
+from handlers.events import EVENTS
+from handlers.home import show_board
+from handlers.modals import MODALS
+from handlers.modals.form import About, Form, values_of
+from handlers.newest import Newest
+from handlers.render.form import FOLLOWED
+from handlers.whisper import whisper
 from services.domain.episode import Channel
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from typing import Any
 
-    from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncBoltContext, AsyncRespond
+    from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncBoltContext
     from slack_sdk.web.async_client import AsyncWebClient
 
     from handlers.ask import Reply
+    from handlers.modals import Modal
     from services.desk import Desk
     from services.ports import Clock
 
     Listener = Callable[..., Awaitable[None]]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Edge:
+    """What every listener works with."""
+
+    desk: Desk
+    clock: Clock
+    errands: Errands
+    newest: Newest
+
+    def ask(
+        self,
+        context: AsyncBoltContext,
+        client: AsyncWebClient,
+        value: str,
+        body: dict[str, Any],
+        channel: str | None = None,
+    ) -> Ask:
+        """Put a person's wish together; of a form, in the `channel` that it is about."""
+        return Ask(
+            channel=Channel(team=str(context.team_id), id=channel or str(context.channel_id)),
+            by=str(context.user_id),
+            value=value,
+            desk=self.desk,
+            clock=self.clock,
+            client=client,
+            newest=self.newest,
+            trigger=str(body.get("trigger_id") or ""),
+            answers_to=str(body.get("response_url") or ""),
+        )
+
+
 def register(app: AsyncApp, desk: Desk, clock: Clock) -> Errands:
-    """Listen to the command and to every button; return the errands, to be drained before a stop.
+    """Listen to the command, to every button and to every form; return the errands, to be drained before a stop.
 
     The app must process before the response: the acknowledgement is the HTTP answer, and slow work comes after it.
     """
-    errands = Errands()
-    app.command(SLASH)(_on_command(errands, desk, clock))
+    edge = Edge(desk=desk, clock=clock, errands=Errands(), newest=Newest())
+    app.command(SLASH)(_on_command(edge))
     for action_id, act in ACTIONS.items():
-        app.action(action_id)(_on_action(errands, act, desk, clock))
-    return errands
+        app.action(action_id)(_on_action(edge, act))
+    app.action(re.compile(f"^{FOLLOWED}"))(_on_change(edge))
+    app.shortcut("board")(_on_shortcut(edge))
+    for kind, hear in EVENTS.items():
+        app.event(kind)(_on_event(edge, hear))
+    for callback_id, modal in MODALS.items():
+        app.view(callback_id)(_on_submit(edge, modal))
+    return edge.errands
 
 
-def _on_command(errands: Errands, desk: Desk, clock: Clock) -> Listener:
+def _on_command(edge: Edge) -> Listener:
     """Answer from memory in the acknowledgement where that is enough, else acknowledge with nothing; no I/O."""
 
     async def listen(
@@ -50,30 +100,85 @@ def _on_command(errands: Errands, desk: Desk, clock: Clock) -> Listener:
             return
         await ack()
         if seen.command is not None and seen.command.answer is not None:
-            ask = _ask(desk, clock, context, client, seen.argument)
-            errands.begin(answer(respond, seen.command.answer(ask)), seen.command.usage)
+            ask = edge.ask(context, client, seen.argument, command)
+            edge.errands.begin(answer(respond, seen.command.answer(ask)), seen.command.usage)
 
     return listen
 
 
-def _on_action(errands: Errands, act: Callable[[Ask], Awaitable[Reply | None]], desk: Desk, clock: Clock) -> Listener:
+def _on_action(edge: Edge, act: Callable[[Ask], Awaitable[Reply | None]]) -> Listener:
     async def listen(
-        ack: AsyncAck, action: dict[str, Any], context: AsyncBoltContext, client: AsyncWebClient, respond: AsyncRespond
+        ack: AsyncAck, body: dict[str, Any], context: AsyncBoltContext, client: AsyncWebClient, respond: AsyncRespond
     ) -> None:
         await ack()
+        action = body["actions"][0]
         chosen = action.get("selected_option") or action
-        ask = _ask(desk, clock, context, client, str(chosen.get("value", "")))
-        errands.begin(answer(respond, act(ask)), str(action["action_id"]))
+        ask = edge.ask(context, client, str(chosen.get("value", "")), body)
+        edge.errands.begin(answer(respond, act(ask)), str(action["action_id"]))
 
     return listen
 
 
-def _ask(desk: Desk, clock: Clock, context: AsyncBoltContext, client: AsyncWebClient, value: str) -> Ask:
-    return Ask(
-        channel=Channel(team=str(context.team_id), id=str(context.channel_id)),
-        by=str(context.user_id),
-        value=value,
-        desk=desk,
-        clock=clock,
-        client=client,
+def _on_shortcut(edge: Edge) -> Listener:
+    async def listen(ack: AsyncAck, body: dict[str, Any], context: AsyncBoltContext, client: AsyncWebClient) -> None:
+        await ack()
+        edge.errands.begin(update(show_board(edge.ask(context, client, "", body))), "the board by shortcut")
+
+    return listen
+
+
+def _on_event(edge: Edge, hear: Callable[[Ask, dict[str, Any]], Awaitable[None]]) -> Listener:
+    """Take note of something that happened, after Slack was told that it was heard."""
+
+    async def listen(body: dict[str, Any], context: AsyncBoltContext, client: AsyncWebClient) -> None:
+        event: dict[str, Any] = body["event"]
+        ask = edge.ask(context, client, "", body, str(event.get("channel") or ""))
+        edge.errands.begin(update(hear(ask, body)), str(event["type"]))
+
+    return listen
+
+
+def _on_change(edge: Edge) -> Listener:
+    """Follow what is typed into a form; there is nobody to answer but the form itself."""
+
+    async def listen(ack: AsyncAck, body: dict[str, Any], context: AsyncBoltContext, client: AsyncWebClient) -> None:
+        await ack()
+        view = body.get("view") or {}
+        modal = MODALS.get(view.get("callback_id", ""))
+        if modal is not None:
+            edge.errands.begin(update(modal.follow(_form(edge, view, body, context, client))), view["callback_id"])
+
+    return listen
+
+
+def _on_submit(edge: Edge, modal: Modal) -> Listener:
+    """Refuse wrong fields in the acknowledgement, each beneath its own; else close the form, save and answer.
+
+    The form cannot show the outcome: what the acknowledgement puts into it may reach Slack after any later update.
+    """
+
+    async def listen(
+        ack: AsyncAck, view: dict[str, Any], body: dict[str, Any], context: AsyncBoltContext, client: AsyncWebClient
+    ) -> None:
+        form = _form(edge, view, body, context, client)
+        if wrong := modal.check(form):
+            await ack(response_action="errors", errors=wrong)
+            return
+        await ack()
+        respond = AsyncRespond(response_url=form.about.answers_to, proxy=client.proxy, ssl=client.ssl)
+        edge.errands.begin(answer(respond, modal.save(form), partial(whisper, form.ask)), view["callback_id"])
+
+    return listen
+
+
+def _form(
+    edge: Edge, view: dict[str, Any], body: dict[str, Any], context: AsyncBoltContext, client: AsyncWebClient
+) -> Form:
+    about = About.read(view)
+    return Form(
+        ask=edge.ask(context, client, "", body, about.channel),
+        view_id=str(view["id"]),
+        hash=str(view.get("hash", "")),
+        values=values_of(view),
+        about=about,
     )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
+
+from handlers.newest import Newest
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -19,7 +21,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Ask:
-    """One person's wish in one channel; `value` is what stands behind the command, or what the button carries."""
+    """One person's wish in one channel; `value` is what stands behind the command, or what the button carries.
+
+    `trigger` opens a form, within three seconds, and `answers_to` is the response_url. `newest` keeps the updates of
+    forms in order.
+    """
 
     channel: Channel
     by: str
@@ -27,6 +33,9 @@ class Ask:
     desk: Desk
     clock: Clock
     client: AsyncWebClient
+    newest: Newest = field(default_factory=Newest)
+    trigger: str = ""
+    answers_to: str = ""
 
     @property
     def now(self) -> datetime:

@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING
 from handlers.ask import Place, Reply
 from handlers.refusals import BLOCKS_REFUSED
 from handlers.render.complaint import complaint
-from handlers.render.message import plain, say
+from handlers.render.message import plainer, say
 from services.domain.errors import MinerPulseError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine
 
     from slack_bolt.async_app import AsyncRespond
     from slack_sdk.webhook import WebhookResponse
 
     from handlers.render.message import Message
+
+    Otherwise = Callable[[Message], Awaitable[None]]
 
 SORRY = "Something went wrong; it has been logged. Try again in a minute."
 HTTP_OK = 200
@@ -59,8 +61,11 @@ class Errands:
         await asyncio.gather(*abandoned, return_exceptions=True)
 
 
-async def answer(respond: AsyncRespond, work: Awaitable[Reply | None]) -> None:
-    """Do what a person asked for and tell them the outcome; where it goes wrong, what to do in one sentence."""
+async def answer(respond: AsyncRespond, work: Awaitable[Reply | None], otherwise: Otherwise | None = None) -> None:
+    """Do what a person asked for and tell them the outcome; where it goes wrong, what to do in one sentence.
+
+    `otherwise` tells it where the response_url takes nothing: that serves for half an hour, and a form can stay open.
+    """
     try:
         reply = await work
     except MinerPulseError as error:
@@ -70,16 +75,31 @@ async def answer(respond: AsyncRespond, work: Awaitable[Reply | None]) -> None:
         log.exception("a person's wish failed")
         reply = Reply(message=say(SORRY))
     if reply is not None:
-        await _send(respond, reply)
+        await _send(respond, reply, otherwise)
 
 
-async def _send(respond: AsyncRespond, reply: Reply) -> None:
-    """Send a reply; where Slack refuses its blocks, once more in plain form."""
+async def update(work: Awaitable[None]) -> None:
+    """Do what nobody waits for an answer to, as what changes an open form; where it goes wrong, the log tells."""
+    try:
+        await work
+    except MinerPulseError as error:
+        log.warning("nobody could be told, but: %s", error)
+    except Exception:
+        log.exception("an errand failed of which nobody can be told")
+
+
+async def _send(respond: AsyncRespond, reply: Reply, otherwise: Otherwise | None) -> None:
+    """Send a reply; where Slack refuses its blocks, once more in each plainer form."""
     try:
         taken = await _respond(respond, reply.message, reply.place)
-        if any(code in taken.body for code in BLOCKS_REFUSED):
-            log.warning("Slack refused an answer's blocks; sent in plain form")
-            taken = await _respond(respond, plain(reply.message), reply.place)
+        for form in plainer(reply.message):
+            if not any(code in taken.body for code in BLOCKS_REFUSED):
+                break
+            log.warning("Slack refused an answer's blocks; sent in plainer form")
+            taken = await _respond(respond, form, reply.place)
+        if taken.status_code != HTTP_OK and otherwise is not None:
+            await otherwise(reply.message)
+            return
     except Exception:
         log.exception("an answer did not reach Slack")
         return

@@ -27,6 +27,8 @@ INSTALL = "Slack does not accept the app's token: install MinerPulse again and g
 FORBIDDEN = "The workspace does not let MinerPulse post in this channel: ask a workspace admin."
 LAYOUT = "Slack refuses this message's layout, even in its plain form; please report it."
 ARCHIVED = "The channel is archived: unarchive it, or start alerts in another one."
+TOO_LATE = "Slack opens a form within three seconds only, and they were over; do the same once more."
+NO_FORMS = "There are no forms here: type the rule, as in `/minerpulse rule add 5d 15pp above`."
 UNKNOWN = "Slack refuses this message with a code that MinerPulse does not know; look it up in Slack's documentation:"
 
 REMEDIES = {
@@ -53,9 +55,13 @@ REMEDIES = {
     "two_factor_setup_required": INSTALL,
 }
 OF_ONE_MESSAGE = {
+    "exchanged_trigger_id": TOO_LATE,
+    "expired_trigger_id": TOO_LATE,
     "invalid_arguments": LAYOUT,
+    "invalid_trigger_id": TOO_LATE,
     "msg_too_long": LAYOUT,
     "no_text": LAYOUT,
+    "unknown_method": NO_FORMS,  # the stand-in of a rehearsal in the terminal
     "restricted_action_non_threadable_channel": FORBIDDEN,  # refuses the lines of threads alone
     "restricted_action_thread_only_channel": FORBIDDEN,  # refuses everything else
 }

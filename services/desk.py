@@ -7,24 +7,38 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from services.channels import Channels
+from services.domain.curve import curve
 from services.domain.episode import Entry, EntryKind, Mark, close
+from services.domain.errors import NoHistoryError
+from services.domain.measure import NotMeasured
+from services.domain.rule import parse_rule
 from services.domain.snooze import end_of
+from services.places import places
 from services.ports import AlertChange
 from services.proof import prove
+from services.provenance import provenance
 from services.rules import RuleDesk, insist
+from services.trial import tried
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from services.domain.curve import Curve
     from services.domain.episode import Alert, Channel
+    from services.domain.measure import Window
     from services.domain.notice import Daily
+    from services.domain.prices import Pair
     from services.domain.silence import Silence
     from services.domain.snooze import Span
     from services.market import MarketView
+    from services.places import Place
     from services.ports import Receipt, Trouble, Watch
+    from services.provenance import Provenance
+    from services.trial import Trial
 
 HISTORY_LENGTH = 10
+POINTS = 20  # in a chart: what Slack draws
 BY_HAND = "ended by hand"
 
 
@@ -40,6 +54,23 @@ class Board:
     watches: tuple[Watch, ...]
     troubles: tuple[Trouble, ...] = ()
     silence: Silence | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Overview:
+    """The market and one person's channels; `view` is None, with the `problem`, before any prices."""
+
+    view: MarketView | None
+    problem: str
+    places: tuple[Place, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Charted:
+    """Both legs over one window, or why they cannot be drawn, and the view that the drawing ends with."""
+
+    view: MarketView
+    curve: Curve | NotMeasured
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +107,37 @@ class Desk(RuleDesk):
     def channels(self) -> Channels:
         """The settings of channels."""
         return Channels(store=self.store, history=self.market.history, clock=self.clock, nudge=self.nudge)
+
+    async def view(self) -> MarketView:
+        """Measure the board's pair now. Raises NoHistoryError before any prices."""
+        return await self.market.view(self.pair, self.clock.now())
+
+    async def overview(self, team: str, person: str) -> Overview:
+        """Put together what one person sees outside any channel; without any prices, with the reason in their place."""
+        view, problem = None, ""
+        try:
+            view = await self.view()
+        except NoHistoryError as error:
+            problem = str(error)
+        return Overview(view=view, problem=problem, places=await places(self.store, team, person))
+
+    async def provenance(self) -> Provenance:
+        """Tell how each source of the board's pair stands."""
+        return await provenance(self.market, self.pair, self.clock.now())
+
+    async def trial(self, text: str) -> Trial:
+        """Tell how often a rule would have fired of late. Raises RuleError, and NoHistoryError without any prices."""
+        return await tried(self.market, parse_rule(text, self.pair), self.pair, self.clock.now())
+
+    async def curve(self, pair: Pair | None, window: Window) -> Charted:
+        """Draw both legs of a pair, of the board's where None, over a window. Raises NoHistoryError."""
+        now = self.clock.now()
+        view = await self.market.view(pair or self.pair, now)
+        measured = view.current.measurements[window]
+        if isinstance(measured, NotMeasured):
+            return Charted(view=view, curve=measured)
+        closes = await self.market.closes(view.pair, now)
+        return Charted(view=view, curve=curve(closes, measured, POINTS))
 
     async def acknowledge(self, channel: Channel, alert_id: int, by: str) -> Outcome:
         """Mark an open alert as seen by a person; the first one stands. Raises NotFoundError."""
@@ -136,6 +198,10 @@ class Desk(RuleDesk):
     async def history(self, channel: Channel) -> list[Alert]:
         """List a channel's last alerts, newest first."""
         return await self.store.history(channel, HISTORY_LENGTH)
+
+    async def alert(self, channel: Channel, alert_id: int) -> Alert:
+        """Give one alert of this channel, open or closed. Raises NotFoundError."""
+        return (await self.store.alert(channel, alert_id)).alert
 
     async def open_alerts(self, channel: Channel) -> list[Alert]:
         """List a channel's open alerts, oldest first."""

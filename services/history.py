@@ -20,6 +20,7 @@ from services.domain.sessions import sessions_around
 from services.domain.trust import FULL, Trust, Verdict
 from services.feeds.answer import BEGINNING, LIVE_AT_MOST
 from services.feeds.coins import CoinFeeds
+from services.feeds.report import report
 from services.feeds.shares import EquityFeeds
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from services.domain.quorum import Limits, Told
     from services.domain.sessions import Sessions
     from services.feeds.coins import CoinFeed
+    from services.feeds.report import SourceReport
     from services.feeds.shares import EquityFeed
     from services.ports import CryptoSource, EquitySource, HistoryStore
 
@@ -91,6 +93,11 @@ class History:
     async def leg(self, symbol: Symbol, now: datetime) -> Leg:
         """Bring one symbol up to date at every source, side by side, and hold what they say against each other."""
         return await (self._coin(symbol, now) if symbol in COINS else self._share(symbol, now))
+
+    def reports(self, symbol: Symbol, now: datetime) -> tuple[SourceReport, ...]:
+        """Tell how each source of a symbol stands, from what it told last; nobody is asked."""
+        feeds: Sequence[CoinFeeds | EquityFeeds] = self._coins if symbol in COINS else self._shares
+        return tuple(report(one.source, one.told(symbol), now) for one in feeds)
 
     async def at(self, symbol: Symbol, at: datetime) -> Told | None:
         """Find a coin's price at a recent instant, from the last minute bars complete by then.

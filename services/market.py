@@ -44,6 +44,7 @@ class Market:
 
     history: History
     _views: dict[Pair, MarketView] = field(default_factory=dict)
+    _closes: dict[Pair, Aligned] = field(default_factory=dict)
     _locks: WeakValueDictionary[Pair, asyncio.Lock] = field(default_factory=WeakValueDictionary)
 
     async def view(self, pair: Pair, now: datetime) -> MarketView:
@@ -61,6 +62,19 @@ class Market:
                 self._views[pair] = built
             return built
 
+    def knows(self, pair: Pair) -> bool:
+        """Tell whether the history of a pair is in memory."""
+        return pair in self._closes
+
+    async def closes(self, pair: Pair, now: datetime) -> Aligned:
+        """Give every session's close of a pair as the last view of it rests on; fetched only where none was made yet.
+
+        Raises NoHistoryError.
+        """
+        if not self.knows(pair):
+            await self.view(pair, now)
+        return self._closes[pair]
+
     async def _build(self, pair: Pair, now: datetime) -> MarketView:
         """Take the way of the data once: fetch both legs, align them, add the live row, measure."""
         etf, crypto = await asyncio.gather(self.history.leg(pair.etf, now), self.history.leg(pair.crypto, now))
@@ -73,6 +87,7 @@ class Market:
         idle = _untraded(etf, sessions, now)
         held = ({**etf.past.held, **idle}, {**crypto.past.held, **_untraded(crypto, sessions, now)})
         aligned = align(pair, etf.past.prices, crypto.past.prices, sessions, until=now, held=held)
+        self._closes[pair] = aligned
         last = aligned.sessions[-1]
         both = LivePair(closes=aligned, market=market, etf=etf, crypto=crypto)
         live, live_reason = None, idle.get(last, f"the market is shut; the last session was {market.session}")

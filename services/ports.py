@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime  # noqa: TC003 -- receipts are written as JSON by reading these types at run time
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 from services.domain.decide import RuleState
 from services.domain.episode import Alert, Entry  # noqa: TC001 -- as above
@@ -80,6 +80,15 @@ class CryptoSource(Protocol):
 
     async def quote(self, symbol: Symbol) -> Quote | None:
         """Fetch the last trade; None where the source has none."""
+        ...
+
+
+@runtime_checkable
+class Rests(Protocol):
+    """A source that leaves its vendor alone for a while where that fails or asks for it."""
+
+    def rests_until(self, now: datetime) -> datetime | None:
+        """Tell until when the vendor is left alone; None where it would be asked now."""
         ...
 
 
@@ -596,6 +605,10 @@ class DeskStore(ProofStore, ChannelStore, Protocol):
 
     async def rule(self, channel: Channel, rule_id: int) -> Watch | LostWatch:
         """Load one rule of this channel. Raises NotFoundError."""
+        ...
+
+    async def channels_of(self, team: str, person: str) -> list[Channel]:
+        """List the channels of a workspace in which a person has changed a rule or acted on an alert."""
         ...
 
     async def lost_rules(self, channel: Channel) -> list[LostWatch]:

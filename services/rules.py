@@ -10,6 +10,7 @@ from services.domain.episode import EntryKind, Subject
 from services.domain.errors import ConflictError, NoHistoryError, NotFoundError
 from services.domain.prices import WGMI_BTC
 from services.domain.rule import DEFAULT_RULES, Direction, parse_rule
+from services.editors import EVERYONE, Editors
 from services.episodes import OpenEpisodes
 from services.ports import ActKind, LostWatch, RuleChange, Watch
 
@@ -73,6 +74,7 @@ class RuleDesk:
     clock: Clock
     nudge: Callable[[], None]
     pair: Pair = WGMI_BTC
+    editors: Editors = EVERYONE
 
     async def rules(self, channel: Channel) -> list[Watch]:
         """List a channel's rules."""
@@ -88,11 +90,13 @@ class RuleDesk:
 
     async def start(self, channel: Channel, by: str) -> list[Watch]:
         """Give a channel the default rules; those that it has stay as they are."""
+        self.editors.check(by)
         rules = [parse_rule(text, self.pair) for text in DEFAULT_RULES]
         return await self.store.add_rules(channel, rules, by, self.clock.now())
 
     async def add_rule(self, channel: Channel, text: str, by: str) -> Added:
         """Add a rule as typed; one that names no pair is about the board's. Raises RuleError, or NoHistoryError."""
+        self.editors.check(by)
         rule = await self._read(text)
         known = {watch.rule: watch for watch in await self.store.rules(channel)}
         if rule in known:
@@ -106,6 +110,7 @@ class RuleDesk:
         Its open alert goes on where it is about the same still: that pair, subject and side. Otherwise the rule leaves
         it. Raises RuleError, NoHistoryError, or NotFoundError.
         """
+        self.editors.check(by)
         rule, now = await self._read(text), self.clock.now()
 
         async def edit() -> Edited:
@@ -123,6 +128,7 @@ class RuleDesk:
 
     async def pause_rule(self, channel: Channel, rule_id: int, by: str) -> Switched:
         """Stop watching a rule until it is resumed; it leaves the alert that it keeps open. Raises NotFoundError."""
+        self.editors.check(by)
         now = self.clock.now()
 
         async def pause() -> Switched:
@@ -139,6 +145,7 @@ class RuleDesk:
 
     async def resume_rule(self, channel: Channel, rule_id: int, by: str) -> Switched:
         """Watch a paused rule again, as if it were new. Raises NotFoundError."""
+        self.editors.check(by)
         now = self.clock.now()
 
         async def resume() -> Switched:
@@ -153,6 +160,7 @@ class RuleDesk:
 
     async def remove_rule(self, channel: Channel, rule_id: int, by: str) -> Watch | LostWatch:
         """Remove a rule, and close the alert that it alone kept open. Raises NotFoundError."""
+        self.editors.check(by)
         now = self.clock.now()
 
         async def remove() -> Watch | LostWatch:
@@ -164,6 +172,25 @@ class RuleDesk:
             return watch
 
         return await self._done(remove)
+
+    async def leave(self, channel: Channel, by: str) -> list[Watch | LostWatch]:
+        """Remove every rule of a channel that the app was taken out of, whoever did so, and end its alerts.
+
+        Gives the rules.
+        """
+        now = self.clock.now()
+
+        async def leave() -> list[Watch | LostWatch]:
+            gone: list[Watch | LostWatch] = [*await self.store.rules(channel)]
+            gone += await self.store.lost_rules(channel)
+            episodes = OpenEpisodes.of(await self.store.open_alerts(channel), now)
+            for watch in gone:
+                episodes.drop(watch.id, by, "MinerPulse was taken out of the channel")
+            changes = [RuleChange(kind=ActKind.REMOVED, watch=watch, by=by) for watch in gone]
+            await self.store.record([], episodes.changes(), now, rules=changes)
+            return gone
+
+        return await self._done(leave)
 
     async def _read(self, text: str) -> Rule:
         rule = parse_rule(text, self.pair)

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from handlers.actions import acknowledge, refresh, resolve, share, snooze, start, unacknowledge
+from handlers.actions import (
+    acknowledge,
+    begin,
+    chart,
+    edit_rule,
+    refresh,
+    refresh_home,
+    resolve,
+    share,
+    snooze,
+    start,
+    unacknowledge,
+    why,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -13,10 +26,16 @@ if TYPE_CHECKING:
 
 ACTIONS: dict[str, Callable[[Ask], Awaitable[Reply | None]]] = {
     "acknowledge": acknowledge.answer,
+    "add_rule": edit_rule.add,
+    "begin": begin.answer,
+    "chart": chart.answer,
+    "edit_rule": edit_rule.answer,
     "refresh": refresh.answer,
+    "refresh_home": refresh_home.answer,
     "resolve": resolve.answer,
     "share": share.answer,
     "snooze": snooze.answer,
     "start": start.answer,
     "unacknowledge": unacknowledge.answer,
+    "why": why.answer,
 }

@@ -1,10 +1,11 @@
-"""What alert buttons carry: the alert's number, for a snooze with the span that was chosen."""
+"""What buttons carry: an alert's number, for a snooze with the span that was chosen; or a rule's, with its text."""
 
 from __future__ import annotations
 
 import re
 
-from services.domain.errors import NotFoundError
+from services.domain.errors import NotFoundError, RuleError
+from services.domain.rule import parse_rule
 from services.domain.snooze import Span
 
 OUT_OF_USE = "This button is no longer in use. Type /minerpulse to see what is open here."
@@ -25,3 +26,13 @@ def alert_and_span(value: str) -> tuple[int, Span]:
     if span not in _SPANS:
         raise NotFoundError(OUT_OF_USE)
     return alert_id(number), _SPANS[span]
+
+
+def rule_and_text(value: str) -> tuple[int, str]:
+    """Read the rule's number, and how it read when the message was made. Raises NotFoundError."""
+    number, _, text = value.partition(":")
+    try:
+        parse_rule(text)
+    except RuleError as error:
+        raise NotFoundError(OUT_OF_USE) from error
+    return alert_id(number), text

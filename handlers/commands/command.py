@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,6 +13,16 @@ if TYPE_CHECKING:
     from handlers.render.message import Message
 
 SLASH = "/minerpulse"
+
+
+class Topic(Enum):
+    """What `help` can be asked about; each row of the table belongs to one."""
+
+    MARKET = "market"
+    RULES = "rules"
+    ALERTS = "alerts"
+    SOURCES = "sources"
+    HELP = "help"
 
 
 def never(_argument: str, _commands: Sequence[Command]) -> Message | None:
@@ -31,8 +42,14 @@ class Command:
     takes: str = ""
     summary: str
     example: str
+    topic: Topic = Topic.MARKET
     at_once: Callable[[str, Sequence[Command]], Message | None] = never
-    answer: Callable[[Ask], Awaitable[Reply]] | None = None
+    answer: Callable[[Ask], Awaitable[Reply | None]] | None = None
+
+    @property
+    def name(self) -> str:
+        """The words that call it."""
+        return " ".join(self.words)
 
     @property
     def form(self) -> str:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import difflib
 import html
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from handlers.commands.command import SLASH
 from handlers.render.help import help_on, usage
-from handlers.render.markup import escape
+from handlers.render.limits import clip
+from handlers.render.markup import code, escape
 from handlers.render.message import say, together
+from services.domain.typed import plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +23,11 @@ if TYPE_CHECKING:
 
 QUOTES = " \t\r\n`'\"“”„‘’«»"  # noqa: RUF001 -- what phones make of quotes
 LONGEST_ECHO = 40
+LONGEST_MEANT = 200
 NEAR = 0.55
+SHORTEST_BEGINNING = 3  # letters of a command that stand for it
+_ADDRESSED = re.compile(rf"(?:<@[UW][A-Z0-9]+(?:\|[^>]*)?>|@minerpulse\b|{SLASH}\b)[\s,:]*", re.ASCII | re.IGNORECASE)
+_LINK = re.compile(r"<(?:https?|mailto):[^<>|]*\|([^<>]+)>")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,34 +41,68 @@ class Read:
 
 def read(text: str, commands: Sequence[Command]) -> Read:
     """Find the row that is meant; letter case does not matter, and nothing typed means the first row."""
-    words = tidy(text).split()
+    typed = tidy(text)
+    words = typed.split()
     if not words:
         return Read(command=commands[0], told=commands[0].at_once("", commands))
     for command in commands:
         count = len(command.words)
         if tuple(word.lower() for word in words[:count]) == command.words and (command.takes or len(words) == count):
-            argument = tidy(tidy(text).split(maxsplit=count)[count]) if len(words) > count else ""
+            argument = tidy(typed.split(maxsplit=count)[count]) if len(words) > count else ""
             return Read(command=command, argument=argument, told=command.at_once(argument, commands))
     return Read(told=_unknown(words, commands))
 
 
 def tidy(text: str) -> str:
-    """Take off what phones and copying put around a text: quotes, backticks, and Slack's own escapes."""
-    return html.unescape(text).strip(QUOTES)
+    """Take off what phones, copying and Slack put around and into a text.
+
+    Quotes and backticks around it, Slack's escapes, the address of a link that it made of a word, minus signs and
+    spaces of other kinds, and in front the command itself or a mention of the app. Other mentions are left as they are.
+    """
+    typed = plain(html.unescape(_LINK.sub(r"\1", text))).strip(QUOTES)
+    addressed = _ADDRESSED.match(typed)
+    return tidy(typed[addressed.end() :]) if addressed else typed
 
 
 def _unknown(words: list[str], commands: Sequence[Command]) -> Message:
-    """Show the commands that begin alike, else the nearest one, else all."""
-    typed = " ".join(words[:2]).lower()
-    family = [command for command in commands if command.words[0] == words[0].lower() and len(command.words) > 1]
-    near = family or _nearest(typed, commands) or _nearest(words[0].lower(), commands)
+    """Show the commands that begin or end alike, else the nearest one, else all."""
+    first, typed = words[0].lower(), " ".join(words[:2]).lower()
+    several = [command for command in commands if len(command.words) > 1]
+    family = [command for command in several if first == command.words[0]]
+    near = family or _ending(first, several) or _nearest(typed, commands) or _nearest(first, commands)
     echo = escape(typed if len(typed) <= LONGEST_ECHO else words[0][:LONGEST_ECHO])
     opening = f"There is no “{echo}”."
-    if near:
-        return usage(near, f"{opening} You can type:")
-    return together(say(opening), help_on(commands))
+    if not near:
+        return together(say(opening), help_on(commands))
+    if len(near) == 1:
+        opening = f"{opening} {_meant(words, near[0])}"
+    return usage(near, f"{opening} You can type:")
 
 
 def _nearest(typed: str, commands: Sequence[Command]) -> list[Command]:
-    by_words = {" ".join(command.words): command for command in commands}
-    return [by_words[near] for near in difflib.get_close_matches(typed, by_words, n=1, cutoff=NEAR)]
+    by_words = {command.name: command for command in commands}
+    if near := difflib.get_close_matches(typed, by_words, n=1, cutoff=NEAR):
+        return [by_words[near[0]]]
+    return [row for name, row in by_words.items() if _begins(typed, name)][:1]
+
+
+def _begins(typed: str, name: str) -> bool:
+    """Tell whether one is the beginning of the other, as in `acknowledge` for `ack`."""
+    shorter, longer = sorted((typed, name), key=len)
+    return len(shorter) >= SHORTEST_BEGINNING and longer.startswith(shorter)
+
+
+def _ending(word: str, commands: Sequence[Command]) -> list[Command]:
+    """Find what was meant by its last word alone, as in `add 1d 8pp`."""
+    return [row for row in commands if row.words[-1] == word]
+
+
+def _meant(words: list[str], command: Command) -> str:
+    """Write what was meant, with what was typed behind it."""
+    best = max(range(1, min(len(words), len(command.words)) + 1), key=lambda count: _alike(words[:count], command))
+    rest = words[best:] if command.takes else []
+    return f"Did you mean {code(clip(' '.join([SLASH, *command.words, *rest]), LONGEST_MEANT))}?"
+
+
+def _alike(words: list[str], command: Command) -> float:
+    return difflib.SequenceMatcher(None, " ".join(words).lower(), command.name).ratio()

@@ -1,13 +1,14 @@
-"""/minerpulse rule add RULE: watch one thing more."""
+"""/minerpulse rule add [RULE]: watch one thing more, typed or in the editor."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from handlers import render
+from handlers.adding import add
 from handlers.ask import Reply
-from handlers.greeting import greet
-from services.domain.errors import DeliveryError, RuleError
+from handlers.modals.rule_editor import open_editor
+from services.domain.errors import RuleError
 from services.domain.rule import parse_rule
 
 if TYPE_CHECKING:
@@ -18,11 +19,10 @@ if TYPE_CHECKING:
     from handlers.render import Message
 
 
-def at_once(argument: str, commands: Sequence[Command]) -> Message | None:
+def at_once(argument: str, _commands: Sequence[Command]) -> Message | None:
     """Refuse what is no rule."""
     if not argument:
-        rows = [command for command in commands if command.takes == "RULE"]
-        return render.usage(rows, "Which rule? You can type:")
+        return None
     try:
         parse_rule(argument)
     except RuleError as error:
@@ -30,13 +30,9 @@ def at_once(argument: str, commands: Sequence[Command]) -> Message | None:
     return None
 
 
-async def answer(ask: Ask) -> Reply:
-    """Add the rule; the first one of a channel is announced there, which proves that alerts can be posted."""
-    added = await ask.desk.add_rule(ask.channel, ask.value, ask.by)
-    told = render.added(added)
-    if added.new and len(await ask.desk.rules(ask.channel)) == 1:
-        try:
-            await greet(ask, [str(added.watch.rule)])
-        except DeliveryError as error:
-            told = render.together(told, render.complaint(error))
-    return Reply(message=told)
+async def answer(ask: Ask) -> Reply | None:
+    """Add the rule that was typed; without one, open the editor."""
+    if not ask.value:
+        await open_editor(ask)
+        return None
+    return Reply(message=await add(ask, ask.value))

@@ -3,17 +3,24 @@
 from handlers.render.alert import alert
 from handlers.render.board import board
 from handlers.render.channel import channel
+from handlers.render.chart import chart
 from handlers.render.complaint import complaint
 from handlers.render.daily import daily
+from handlers.render.editor import editor, outcome_view, trial, trying, unread
 from handlers.render.entry import entry
-from handlers.render.help import help_on, usage
+from handlers.render.help import help_about, help_on, no_topic, usage
 from handlers.render.history import history
+from handlers.render.home import fetching, home, market_view
+from handlers.render.markup import code
 from handlers.render.message import Message, plain, say, together
 from handlers.render.notice import notice
 from handlers.render.outcome import done, no_close, unchanged
 from handlers.render.receipt import receipt
 from handlers.render.rules import added, edited, paused, removed, resumed, rules, started
+from handlers.render.sources import sources
+from handlers.render.status import status
 from handlers.render.troubles import troubles
+from handlers.render.welcome import welcome
 
 __all__ = [
     "Message",
@@ -21,15 +28,24 @@ __all__ = [
     "alert",
     "board",
     "channel",
+    "chart",
+    "code",
     "complaint",
     "daily",
     "done",
     "edited",
+    "editor",
     "entry",
+    "fetching",
+    "help_about",
     "help_on",
     "history",
+    "home",
+    "market_view",
     "no_close",
+    "no_topic",
     "notice",
+    "outcome_view",
     "paused",
     "plain",
     "receipt",
@@ -37,9 +53,15 @@ __all__ = [
     "resumed",
     "rules",
     "say",
+    "sources",
     "started",
+    "status",
     "together",
+    "trial",
     "troubles",
+    "trying",
     "unchanged",
+    "unread",
     "usage",
+    "welcome",
 ]

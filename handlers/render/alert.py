@@ -8,6 +8,7 @@ from handlers.render import words
 from handlers.render.market import data
 from handlers.render.markup import escape, person, reason, simulated
 from handlers.render.message import actions, button, choice, compose, header, note, section
+from handlers.render.rule_buttons import edit_button
 from handlers.render.topic import against_threshold, heading, peak_over, topic
 from services.domain.snooze import LENGTHS, Span
 
@@ -40,7 +41,7 @@ def alert(told: Alert, now: datetime, *, calls: Mention | None = None) -> Messag
             section(*since),
             note(*marks),
             note(*prices),
-            None if told.closed_at else _buttons(told),
+            _buttons(told),
         ],
         [title, *called, *legs, *unusual, *rules, *since, *marks, *prices],
     )
@@ -107,11 +108,19 @@ def _marks(told: Alert, now: datetime) -> list[str]:
 
 
 def _buttons(told: Alert) -> Block:
+    """Offer what can be done with the alert as it stands; one that has ended can still be looked into."""
+    number = str(told.id)
+    rules = {fact.rule_id: fact.rule for fact in told.facts}
+    looks = [button("chart", "Chart", number), button("why", "Why", number), edit_button(rules)]
+    return actions(*([] if told.closed_at else _acts(told)), *looks)
+
+
+def _acts(told: Alert) -> list[Block]:
     snooze = choice("snooze", "Snooze", {f"{told.id}:{span.value}": _label(span) for span in Span})
     resolve = button("resolve", "Resolve", str(told.id), sure=SURE)
     if told.acknowledged:
-        return actions(button("unacknowledge", "Unacknowledge", str(told.id)), snooze, resolve)
-    return actions(button("acknowledge", "Acknowledge", str(told.id), primary=True), snooze, resolve)
+        return [button("unacknowledge", "Unacknowledge", str(told.id)), snooze, resolve]
+    return [button("acknowledge", "Acknowledge", str(told.id), primary=True), snooze, resolve]
 
 
 def _label(span: Span) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from handlers.render.markup import code
+from handlers.render.limits import clip
+from handlers.render.markup import code, escape
 from handlers.render.message import compose, header, note, say, section
 
 if TYPE_CHECKING:
@@ -17,6 +18,27 @@ GRAMMAR = (
     "A rule is a window, a threshold and, if you like, more: `1d 8pp`, `5d 15pp above clear 10pp`, `1d z3.5`, "
     "`20d residual 10pp for 10m`, `gap 5%`, `drawdown 60%`, `1d 8pp at close`."
 )
+LONGEST_ECHO = 40
+ABOUT = {
+    "market": """\
+Windows count New York sessions: `1d 5d 20d 60d 252d`; `ytd` starts at the last close of the prior year.
+The spread is the ETF's return less bitcoin's, both read at the same instant. While New York is shut no divergence is \
+claimed: you see bitcoin's move since the close, and the gap that it implies.""",
+    "rules": f"""\
+{GRAMMAR}
+`8pp` is 8 percentage points of spread; `8%`, `800bp` and `8 pp` are read as the same, `−8pp` as `8pp below`. Write \
+decimals with a point.
+An alert begins once the threshold is passed for 5 minutes (`for 10m` sets another time) and ends below 60% of it \
+(`clear 5pp` sets another level).""",
+    "alerts": """\
+An alert is one message, edited in place; its thread tells what happened. It ends by itself once its rules have cleared.
+Acknowledge says that you see to it; Snooze keeps its thread silent, but not its end; Resolve ends it for everyone.""",
+    "sources": """\
+`ok`: two sources or more agree. `degraded`: one alone has the price, or they are a little apart. `stale`: the last \
+trade is older than 20 minutes. `suspect`: they dispute it.
+Rules fire and resolve on `ok` and `degraded` prices, and wait on the others.""",
+    "help": "Answers are seen by you alone until you press Share.",
+}
 
 
 def help_on(commands: Sequence[Command]) -> Message:
@@ -26,9 +48,25 @@ def help_on(commands: Sequence[Command]) -> Message:
     return compose([header(title), section(*lines), note(GRAMMAR)], [title, *lines, GRAMMAR])
 
 
+def help_about(topic: str, commands: Sequence[Command]) -> Message:
+    """Explain the commands of one topic, and what to know about it."""
+    title = f"MinerPulse: {topic}"
+    lines = [f"{_line(command)}. As in {code(command.example)}" for command in commands]
+    about = ABOUT[topic].splitlines()
+    return compose([header(title), section(*lines), section(*about)], [title, *lines, *about])
+
+
+def no_topic(asked: str, topics: Sequence[str]) -> Message:
+    """Tell which topics there are."""
+    listed = ", ".join(code(f"help {topic}") for topic in topics)
+    return say(
+        f"There is no help on “{escape(clip(asked, LONGEST_ECHO))}”. There is {listed}, and help on each command."
+    )
+
+
 def usage(commands: Sequence[Command], *opening: str) -> Message:
     """Show how to type one or a few commands."""
-    return say(*opening, *(f"{_line(command)} As in {code(command.example)}" for command in commands))
+    return say(*opening, *(f"{_line(command)}. As in {code(command.example)}" for command in commands))
 
 
 def _line(command: Command) -> str:

@@ -9,6 +9,10 @@ CONTEXT_TEXT = 2_000
 RULES_SHOWN = 40  # on the board, inside one section
 RULES_LISTED = 60  # in the list of rules, a section for every 15
 RULES_A_SECTION = 15
+CHART_TITLE = 50
+CHART_LABEL = 20  # of a point or a line
+FORM_TITLE = 24
+OPTION_TEXT = 75
 PROBLEMS_SHOWN = 4
 
 

@@ -25,6 +25,11 @@ def place(channel: Channel) -> str:
     return f"<#{channel.id}>"
 
 
+def conversation(channel: str) -> str:
+    """Name a channel by its Slack id; whoever may not see it is not shown its name."""
+    return f"<#{channel}>"
+
+
 def code(text: str) -> str:
     """Set a short text in fixed width."""
     return f"`{escape(text).replace('`', '')}`"

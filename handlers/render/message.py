@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from handlers.render.limits import CONTEXT_TEXT, FALLBACK_TEXT, HEADER_TEXT, SECTION_TEXT, clip
+from handlers.render.limits import CHART_LABEL, CONTEXT_TEXT, FALLBACK_TEXT, HEADER_TEXT, SECTION_TEXT, clip
 
 Block = dict[str, Any]
+
+CHART = "data_visualization"
 
 
 class Message(NamedTuple):
@@ -38,6 +40,14 @@ def plain(message: Message) -> Message:
     return compose([section(message.text), *buttons], [message.text])
 
 
+def plainer(message: Message) -> list[Message]:
+    """List the forms that a message has for a Slack that refuses it: charts as tables first, then the plain one."""
+    if all(block["type"] != CHART for block in message.blocks):
+        return [plain(message)]
+    drawn = [_as_table(block) if block["type"] == CHART else block for block in message.blocks]
+    return [Message(blocks=drawn, text=message.text), plain(message)]
+
+
 def header(text: str) -> Block:
     """Make a title."""
     return {"type": "header", "text": _plain(clip(text, HEADER_TEXT))}
@@ -64,9 +74,25 @@ def table(rows: list[list[str]]) -> Block:
     }
 
 
-def actions(*elements: Block) -> Block:
-    """Make a row of buttons and choices."""
-    return {"type": "actions", "elements": list(elements)}
+def line_chart(title: str, labels: list[str], series: dict[str, list[float]], *, across: str) -> Block:
+    """Draw lines over the same points, 20 at most; `across` names what the points are."""
+    names = [clip(label, CHART_LABEL) for label in labels]
+    return {
+        "type": CHART,
+        "title": title,
+        "chart": {
+            "type": "line",
+            "series": [
+                {"name": clip(name, CHART_LABEL), "data": _points(names, values)} for name, values in series.items()
+            ],
+            "axis_config": {"categories": names, "x_label": across, "y_label": "%"},
+        },
+    }
+
+
+def actions(*elements: Block | None) -> Block:
+    """Make a row of buttons and choices; None leaves one out."""
+    return {"type": "actions", "elements": [element for element in elements if element is not None]}
 
 
 def button(action_id: str, label: str, value: str, *, primary: bool = False, sure: str = "") -> Block:
@@ -86,6 +112,20 @@ def choice(action_id: str, label: str, options: dict[str, str]) -> Block:
         "placeholder": _plain(label),
         "options": [{"text": _plain(text), "value": value} for value, text in options.items()],
     }
+
+
+def _points(names: list[str], values: list[float]) -> list[Block]:
+    return [{"label": name, "value": value} for name, value in zip(names, values, strict=True)]
+
+
+def _as_table(chart: Block) -> Block:
+    """Write the points of a chart in rows, a column for each line."""
+    series, axis = chart["chart"]["series"], chart["chart"]["axis_config"]
+    head = [axis["x_label"], *(f"{line['name']} {axis['y_label']}" for line in series)]
+    rows = [
+        [label, *(f"{line['data'][at]['value']:.1f}" for line in series)] for at, label in enumerate(axis["categories"])
+    ]
+    return table([head, *rows])
 
 
 def _plain(text: str) -> Block:

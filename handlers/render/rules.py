@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from handlers.render import words
 from handlers.render.limits import RULES_A_SECTION, RULES_LISTED
 from handlers.render.markup import code, person, simulated
-from handlers.render.message import compose, header, note, say, section
+from handlers.render.message import actions, compose, header, note, say, section
+from handlers.render.rule_buttons import add_button, edit_button
 from handlers.render.topic import meaning
 from services.domain.decide import Status
 from services.ports import ActKind
@@ -29,7 +30,8 @@ def rules(listing: Listing, now: datetime) -> Message:
     numbers = [*(watch.id for watch in listing.watches), *(lost.id for lost in listing.lost)]
     acts = [_act(act) for act in listing.acts]
     if not numbers:
-        return say("No rules in this channel yet.", f"{ADD} `/minerpulse` alone offers the usual ones.", *acts)
+        nothing = say("No rules in this channel yet.", f"{ADD} `/minerpulse` alone offers the usual ones.", *acts)
+        return compose([*nothing.blocks, actions(add_button())], [nothing.text])
     title = f"{len(numbers)} rule{'' if len(numbers) == 1 else 's'} in this channel"
     lines = [*(_line(watch, now) for watch in listing.watches), *map(_lost, listing.lost)]
     if len(lines) > RULES_LISTED:
@@ -40,7 +42,8 @@ def rules(listing: Listing, now: datetime) -> Message:
         f"Change, pause or remove one: `/minerpulse rule edit {first} 1d 9pp`, `pause {first}`, `remove {first}`.",
     ]
     parts = [section(*lines[at : at + RULES_A_SECTION]) for at in range(0, len(lines), RULES_A_SECTION)]
-    return compose([header(title), *parts, note(*hints, *acts)], [f"{title}:", *lines, *hints, *acts])
+    buttons = actions(add_button(), edit_button({watch.id: str(watch.rule) for watch in listing.watches}))
+    return compose([header(title), *parts, buttons, note(*hints, *acts)], [f"{title}:", *lines, *hints, *acts])
 
 
 def added(what: Added) -> Message:

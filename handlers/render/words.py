@@ -182,6 +182,16 @@ def day(on: date) -> str:
     return f"{on:%a} {on.day} {on:%b}"
 
 
+def short_day(on: date) -> str:
+    """Write a date without its weekday, with two digits of its year: `20 Nov 26`."""
+    return f"{on.day} {on:%b} {on:%y}"
+
+
+def clock(at: datetime) -> str:
+    """Write a time of day in New York: `15:42`."""
+    return f"{at.astimezone(NEW_YORK):%H:%M}"
+
+
 def full_day(on: date) -> str:
     """Write a date of any year: `20 Nov 2026`."""
     return f"{on.day} {on:%b} {on.year}"

@@ -12,6 +12,7 @@ MinerPulseError
 ├── StoreError          the database is unreachable, or older than this program
 ├── SettingError        what a channel was to set could not be read
 ├── NotFoundError       a rule or an alert with that number does not exist here
+├── NotAllowedError     a person may not change rules; carries who may
 ├── MarketShutError     there is no close to wait for; carries the next opening
 ├── ConflictError       what was to be changed has changed meanwhile; read it again
 ├── OvertakenError      a tick came too late: another process has taken it over, or done a later one
@@ -28,6 +29,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime, timedelta
     from pathlib import Path
 
@@ -119,6 +121,14 @@ class SettingError(MinerPulseError):
 
 class NotFoundError(MinerPulseError):
     """A rule or an alert with that number does not exist in this channel."""
+
+
+class NotAllowedError(MinerPulseError):
+    """A person may not change rules; `people` are those who may."""
+
+    def __init__(self, people: Sequence[str]) -> None:
+        self.people = tuple(people)
+        super().__init__(f"Rules are changed by {', '.join(people)} only, as whoever runs MinerPulse has set it.")
 
 
 class MarketShutError(MinerPulseError):

@@ -18,6 +18,7 @@ from enum import Enum
 from services.domain.errors import RuleError
 from services.domain.measure import METRICS, Metric, Unit, Window
 from services.domain.prices import WGMI_BTC, Pair, Symbol
+from services.domain.typed import plain
 
 DEFAULT_HOLD = timedelta(minutes=5)
 DEFAULT_CLEAR = Decimal("0.6")
@@ -47,7 +48,10 @@ _OPTIONS = {
 }
 _ANY_OPTION = "above, below, either, clear, for, keep, repeat, at close or on"
 _HOLDS = timedelta(0), LONGEST_HOLD
-_VALUE = re.compile(r"(?P<z>z)?(?P<number>\d+(?:\.\d+)?|\.\d+)(?P<unit>pp|%)?", re.ASCII)
+_WORD = re.compile(r"[-+]?[\d.,]+\s+(?:pp|%|bps?)(?!\S)|\S+", re.ASCII | re.IGNORECASE)  # 8 pp is one word
+_VALUE = re.compile(r"(?P<z>z)?(?P<number>\d+(?:\.\d+)?|\.\d+)(?P<unit>pp|%|bps?)?", re.ASCII)
+_SIGNED = re.compile(r"(?P<z>z?)(?P<sign>[-+])(?P<size>.+)", re.ASCII | re.IGNORECASE)
+_BASIS_POINTS = {"bp": 2, "bps": 2}  # decimal places between a basis point and a hundredth
 _DURATION = re.compile(r"(?P<count>\d{1,4})(?P<unit>[smh])", re.ASCII)
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 _PAIR = re.compile(r"(?P<etf>[A-Z][A-Z0-9.]{0,9})/(?P<crypto>[A-Z][A-Z0-9]{0,9})", re.ASCII)
@@ -137,9 +141,10 @@ def default_clear(threshold: float) -> float:
 def parse_rule(text: str, pair: Pair = WGMI_BTC) -> Rule:
     """Read a rule; letter case and spacing do not matter. Raises RuleError, which points at the offending word.
 
-    `pair` is what a rule that names none is about.
+    `pair` is what a rule that names none is about. 800bp and 8% of a spread are 8pp, and a sign is a direction: −8pp is
+    8pp below.
     """
-    return _Parser(text).rule(pair)
+    return _Parser(plain(text)).rule(pair)
 
 
 class _Parser:
@@ -147,16 +152,19 @@ class _Parser:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.words = [(match.group(), match.start()) for match in re.finditer(r"\S+", text)]
+        self.words = [(match.group(), match.start()) for match in _WORD.finditer(text)]
         self.next = 0
 
     def rule(self, pair: Pair) -> Rule:
         """Read the window, the metric and the threshold, then the options in any order, each at most once."""
         window = self.window()
         metric = self.metric(windowed=window is not None)
+        side = self.sign(metric)
         threshold = self.value(METRICS[metric].unit)
         rule = Rule(window=window, metric=metric, threshold=threshold, clear=default_clear(threshold), pair=pair)
         given: set[str] = set()
+        if side is not None:
+            rule, given = replace(rule, direction=side), {"direction"}
         while self.next < len(self.words):
             field, value = self.option(rule, given)
             given.add(field)
@@ -174,7 +182,7 @@ class _Parser:
 
     def metric(self, *, windowed: bool) -> Metric:
         word = self.peek()
-        if re.match(r"z[\d.]", word):
+        if re.match(r"[-+]?z[-+]?[\d.]", word):
             return Metric.Z
         named = {metric.value: metric for metric, row in METRICS.items() if row.windowed is windowed}
         if word in named:
@@ -184,12 +192,26 @@ class _Parser:
             raise self.complaint("a threshold, as in 8pp or z3.5, or a metric: spread, residual or z")
         return Metric.SPREAD
 
+    def sign(self, metric: Metric) -> Direction | None:
+        """Take the sign off a threshold: a minus means below, a plus above; None without one."""
+        match = _SIGNED.fullmatch(self.peek())
+        if match is None:
+            return None
+        if metric is Metric.DRAWDOWN:
+            raise self.complaint("no sign: a drawdown is a depth, as in 60%")
+        self.words[self.next] = (match["z"] + match["size"], self.words[self.next][1])
+        return Direction.BELOW if match["sign"] == "-" else Direction.ABOVE
+
     def value(self, unit: Unit, *, largest: float | None = None) -> float:
         """Read a value in its unit; `z 3.5` may stand apart, and % counts as pp where a spread is meant."""
-        match = _VALUE.fullmatch(self.peek())
+        word = "".join(self.peek().split())
+        if re.fullmatch(r"z?[\d.,]*,[\d.,]+\D*", word):
+            raise self.complaint(f"{_FORMS[unit]}, with a point for decimals and no comma")
+        match = _VALUE.fullmatch(word)
         if match is None or not _fits(match, unit):
             raise self.complaint(_FORMS[unit])
-        value = float(Decimal(match["number"]).scaleb(-_SCALE[unit]))
+        places = _SCALE[unit] + _BASIS_POINTS.get(match["unit"], 0)
+        value = float(Decimal(match["number"]).scaleb(-places))
         if not 0 < value <= (largest or _LARGEST[unit]):
             raise self.complaint(f"{_FORMS[unit]}, above 0 and at most {print_value(largest or _LARGEST[unit], unit)}")
         self.next += 1
@@ -263,4 +285,4 @@ class _Parser:
 def _fits(match: re.Match[str], unit: Unit) -> bool:
     if unit is Unit.SIGMA:
         return match["unit"] is None
-    return match["z"] is None and match["unit"] in ({"pp", "%"} if unit is Unit.PP else {"%"})
+    return match["z"] is None and match["unit"] in {"%", *_BASIS_POINTS, *(["pp"] if unit is Unit.PP else [])}

@@ -59,6 +59,10 @@ class CoinFeeds:
                 self._known[symbol] = known
             return known
 
+    def told(self, symbol: Symbol) -> CoinFeed | None:
+        """Give what is known of a cryptocurrency, without asking; None before anything was."""
+        return self._known.get(symbol)
+
     async def _fetch(self, symbol: Symbol, known: CoinFeed, now: datetime) -> CoinFeed:
         """Ask for bars and the last trade side by side; a source that failed, for bars once its last trade has come."""
         if known.problem is None:

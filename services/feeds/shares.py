@@ -81,6 +81,10 @@ class EquityFeeds:
                 self._known[symbol] = known
             return known
 
+    def told(self, symbol: Symbol) -> EquityFeed | None:
+        """Give what is known of an equity, without asking; None before anything was."""
+        return self._known.get(symbol)
+
     def _is_spared(self, known: EquityFeed, now: datetime) -> bool:
         """Tell whether a source that allows few calls was asked lately; it shares them out among all its symbols."""
         asked_at = known.asked_at

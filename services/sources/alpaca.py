@@ -17,7 +17,7 @@ from services.sources.daily import NEW_YORK, Day, final_closes, in_session, read
 from services.sources.gather import Gather
 from services.sources.pace import Limit
 from services.sources.span import Span, missing
-from services.sources.vendor import Vendor
+from services.sources.vendor import OverVendor, Vendor
 from services.sources.wire import Instant, Price, Wire
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class _Told:
     last: _Trade | None
 
 
-class Alpaca:
+class Alpaca(OverVendor):
     """An EquitySource for any ETF or share that is listed in the US, and a CryptoSource for coins against the dollar.
 
     ETFs are read from all US exchanges together (SIP), 15 minutes late, as a free plan may; never from IEX alone, whose

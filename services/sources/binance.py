@@ -12,7 +12,7 @@ from pydantic import FailFast, TypeAdapter, ValidationError
 from services.domain.prices import Quote
 from services.sources.pace import Limit
 from services.sources.span import Span, missing
-from services.sources.vendor import THROTTLED, Vendor
+from services.sources.vendor import THROTTLED, OverVendor, Vendor
 from services.sources.wire import EpochMicroseconds, EpochMilliseconds, Wire, WrittenPrice, seconds
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class _Complaint(Wire):
     msg: str
 
 
-class Binance:
+class Binance(OverVendor):
     """A CryptoSource over Binance's klines and trades. Real time, without a key, 1,000 bars a call.
 
     Prices are in Tether and not in US dollars: mostly within 0.1% of each other, and further apart when it matters. So

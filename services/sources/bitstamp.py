@@ -12,7 +12,7 @@ from pydantic import FailFast, ValidationError
 from services.domain.prices import Quote
 from services.sources.pace import Limit
 from services.sources.span import Span, missing
-from services.sources.vendor import Vendor
+from services.sources.vendor import OverVendor, Vendor
 from services.sources.wire import Wire, WrittenAmount, WrittenPrice, WrittenSeconds
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class _Complaint(Wire):
     reason: str
 
 
-class Bitstamp:
+class Bitstamp(OverVendor):
     """A CryptoSource over Bitstamp's OHLC and ticker, for coins against the US dollar. Real time, without a key.
 
     1,000 bars a call, with history to 2011; five calls a second are kept to, as its limit is not known here. Terms:

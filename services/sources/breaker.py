@@ -18,6 +18,11 @@ class Breaker:
     def __init__(self) -> None:
         self._failures, self._opened_at, self._open_until = 0, NEVER, NEVER
 
+    @property
+    def open_until(self) -> datetime:
+        """When the pause ends that was begun last; in the past where there is none."""
+        return self._open_until
+
     def wait(self, now: datetime) -> timedelta | None:
         """Give what is left of the pause; None lets this call through, and while open keeps the others waiting."""
         if now < self._open_until:

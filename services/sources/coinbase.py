@@ -12,7 +12,7 @@ from pydantic import FailFast, TypeAdapter, ValidationError
 from services.domain.prices import Quote
 from services.sources.pace import Limit
 from services.sources.span import Span, missing
-from services.sources.vendor import Vendor
+from services.sources.vendor import OverVendor, Vendor
 from services.sources.wire import EpochSeconds, Instant, Price, Wire, WrittenPrice
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class _Complaint(Wire):
     message: str
 
 
-class Coinbase:
+class Coinbase(OverVendor):
     """A CryptoSource over the candles and the ticker of Coinbase Exchange."""
 
     name = "Coinbase"

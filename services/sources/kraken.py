@@ -12,7 +12,7 @@ from pydantic import ConfigDict, FailFast
 from services.domain.prices import Quote
 from services.sources.pace import Limit
 from services.sources.span import Span, missing
-from services.sources.vendor import ThrottledError, Vendor
+from services.sources.vendor import OverVendor, ThrottledError, Vendor
 from services.sources.wire import EpochSeconds, PreciseSeconds, Wire, WrittenPrice
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class _Answer(Wire, Generic[_Row]):
     result: _Result[_Row]
 
 
-class Kraken:
+class Kraken(OverVendor):
     """A CryptoSource over Kraken's OHLC and trades, for coins against the US dollar. Real time, without a key.
 
     Only the newest 720 bars of each length can be had (30 days of hours, 12 hours of minutes), so it seconds another

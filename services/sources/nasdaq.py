@@ -11,7 +11,7 @@ from pydantic import Field
 from services.ports import EquityPrices
 from services.sources.daily import NEW_YORK, Day, final_closes, read_volume
 from services.sources.pace import Limit
-from services.sources.vendor import Vendor
+from services.sources.vendor import OverVendor, Vendor
 from services.sources.wire import CHEAPEST, DEAREST, Wire
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class _Body(Wire):
     status: Status
 
 
-class Nasdaq:
+class Nasdaq(OverVendor):
     """An EquitySource over Nasdaq.com's price history, for any ETF or share that is listed in the US. No key.
 
     It knows closes at the end of the day and no last trade, so it seconds another source. Closes are understood to be

@@ -15,7 +15,7 @@ from services.domain.prices import Quote
 from services.ports import EquityPrices
 from services.sources.daily import Day, final_closes, in_session, read_volume
 from services.sources.pace import Limit
-from services.sources.vendor import ThrottledError, Vendor
+from services.sources.vendor import OverVendor, ThrottledError, Vendor
 from services.sources.wire import CHEAPEST, DEAREST, Instant, Price, Wire
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ _DAYS = TypeAdapter(Annotated[list[_Day], FailFast()])
 _LASTS = TypeAdapter(Annotated[list[_Last], FailFast()])
 
 
-class Tiingo:
+class Tiingo(OverVendor):
     """An EquitySource over Tiingo's end-of-day prices and its IEX feed, for any ETF or share that is listed in the US.
 
     Closes are there from 17:30 New York and corrected until 20:00. IEX has a few percent of the volume, and its last

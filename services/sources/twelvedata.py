@@ -10,7 +10,7 @@ from pydantic import ConfigDict, FailFast, ValidationError
 from services.ports import EquityPrices
 from services.sources.daily import NEW_YORK, NOT_NEW_YORK, Day, final_closes, read_volume
 from services.sources.pace import Limit
-from services.sources.vendor import THROTTLED, ThrottledError, Vendor
+from services.sources.vendor import THROTTLED, OverVendor, ThrottledError, Vendor
 from services.sources.wire import Wire, WrittenPrice
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class _Series(Wire):
     values: Annotated[list[_Row], FailFast()]
 
 
-class TwelveData:
+class TwelveData(OverVendor):
     """An EquitySource over Twelve Data's daily series, for any ETF or share that is listed in the US.
 
     It knows closes at the end of the day, adjusted for splits and not for dividends, and no last trade, so it seconds

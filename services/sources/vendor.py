@@ -104,6 +104,11 @@ class Vendor:
             except ValidationError as error:
                 raise self.error(symbol, _unreadable(error), retryable=True) from error
 
+    def rests_until(self, now: datetime) -> datetime | None:
+        """Tell until when the vendor is left alone; None where it would be asked now."""
+        until = max(self._rests_until, self._breaker.open_until)
+        return until if until > now else None
+
     def error(
         self, symbol: Symbol, problem: str, *, retryable: bool, retry_after: timedelta | None = None
     ) -> SourceError:
@@ -180,6 +185,16 @@ class Vendor:
             problem = self._failing.pop(symbol, None)
             if problem is not None and problem not in self._failing.values():
                 logger.info("%s on %s: answers again", self.source, symbol)
+
+
+class OverVendor:
+    """A source that asks one vendor, and can tell until when that is left alone."""
+
+    _vendor: Vendor
+
+    def rests_until(self, now: datetime) -> datetime | None:
+        """Tell until when the vendor is left alone; None where it would be asked now."""
+        return self._vendor.rests_until(now)
 
 
 def _meaning(status: int) -> str:

@@ -13,7 +13,7 @@ from pydantic import Field
 from services.domain.prices import Closes, Quote
 from services.ports import EquityPrices
 from services.sources.daily import NEW_YORK, NOT_NEW_YORK, telling
-from services.sources.vendor import Vendor
+from services.sources.vendor import OverVendor, Vendor
 from services.sources.wire import CHEAPEST, DEAREST, EpochSeconds, Price, Wire
 from services.sources.yahoo_events import Events  # noqa: TC001 -- a field, which pydantic reads at run time
 
@@ -68,7 +68,7 @@ class _Body(Wire):
     chart: _Chart
 
 
-class Yahoo:
+class Yahoo(OverVendor):
     """An EquitySource over Yahoo's chart v8, the one endpoint that wants neither cookie nor crumb."""
 
     name = "Yahoo"

@@ -15,6 +15,7 @@ from services.store.installations import Installations
 from services.store.looks import Looks
 from services.store.notices import Notices
 from services.store.outbox import Outbox
+from services.store.people import People
 from services.store.receipts import Receipts
 from services.store.rules import Rules
 from services.store.ticks import Ticks
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
 __all__ = ["SqlStore", "migrate", "new_key", "schema_is_current"]
 
 
-class SqlStore(History, Snapshots, Rules, Acts, Alerts, Receipts, Outbox, Ticks, Channels, Notices, Looks, Troubles):
+class SqlStore(
+    History, Snapshots, Rules, Acts, Alerts, Receipts, Outbox, People, Ticks, Channels, Notices, Looks, Troubles
+):
     """Implements Store on one database; made by `open`.
 
     A URL is `sqlite:///relative.db`, `sqlite:////absolute.db`, `sqlite://` for a memory that ends with the store, or

@@ -143,7 +143,7 @@ async def test_from_the_first_command_to_the_resolved_alert(stage: Stage) -> Non
     assert "C1" == alert["channel"]
     assert "<@U1>" in acknowledged["text"]
     assert "Resolved" in resolved["text"]
-    assert "actions" not in [block["type"] for block in resolved["blocks"]]
+    assert ["chart", "why", "edit_rule"] == [one["action_id"] for one in resolved["blocks"][-1]["elements"]]
     assert 2 == len(thread)
     assert "back inside the clear level" in thread[-1]
     assert "+10.0 pp" in stage.slack.answers[-1]["text"]

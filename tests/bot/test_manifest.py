@@ -13,6 +13,7 @@ from bot.manifest import PATH
 from bot.slack import build_bolt
 from bot.web import SLACK_PATH
 from handlers.commands import usage_hint
+from handlers.events import EVENTS as HEARD
 from handlers.leaving import EVENTS, register_leaving
 from tests.bot.conftest import ROOT
 from tests.fakes.slack import SECRET, TOKEN
@@ -69,7 +70,7 @@ def test_socket_mode_needs_no_address(minerpulse: Callable[..., Ran]) -> None:
 def test_it_asks_for_no_more_than_it_needs(minerpulse: Callable[..., Ran]) -> None:
     document = printed(minerpulse, "--socket")
     assert document["oauth_config"]["scopes"] == {
-        "bot": ["commands", "chat:write", "channels:history", "groups:history"]
+        "bot": ["commands", "chat:write", "channels:history", "groups:history", "channels:read", "groups:read"]
     }
     [command] = document["features"]["slash_commands"]
     assert (command["command"], command["usage_hint"]) == ("/minerpulse", usage_hint())
@@ -137,3 +138,10 @@ def test_an_address_that_slack_cannot_call_is_refused(
 )
 def test_slacks_own_schema_accepts_it(minerpulse: Callable[..., Ran], options: tuple[str, ...]) -> None:
     jsonschema.validate(printed(minerpulse, *options), json.loads(SCHEMA.read_text(encoding="utf-8")))
+
+
+def test_it_is_told_of_exactly_what_it_listens_to(minerpulse: Callable[..., Ran]) -> None:
+    document = printed(minerpulse, "--url", "https://desk.example.com")
+    assert sorted(HEARD) == document["settings"]["event_subscriptions"]["bot_events"]
+    assert ["board"] == [shortcut["callback_id"] for shortcut in document["features"]["shortcuts"]]
+    assert document["features"]["app_home"]["home_tab_enabled"] is True

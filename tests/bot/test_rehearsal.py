@@ -107,7 +107,8 @@ async def test_a_slash_command_is_answered_to_the_person_who_typed_it(channel: C
     ("typed", "told"),
     [
         pytest.param("/minerpulse", "WGMI closed 10.0 pp above bitcoin", id="the-board"),
-        pytest.param("/minerpulse help", "/minerpulse rule add RULE", id="from-memory"),
+        pytest.param("/minerpulse help", "/minerpulse rule add [RULE]", id="from-memory"),
+        pytest.param("/minerpulse rule add", "There are no forms here", id="no-forms"),
         pytest.param("/minerpulse rule add 1d  8pq", "^^^", id="a-rule-with-a-slip"),
     ],
 )
@@ -212,7 +213,7 @@ async def test_playing_and_typing_go_on_side_by_side_until_quit(clean: Path) -> 
         async with rehearsing(Settings(), script, screen.tell) as rehearsal:
             keys.send_text("/minerpulse help\rquit\r")
             await converse(rehearsal, script, Prompt(pace=Pace(None), screen=screen, rehearsal=rehearsal))
-    assert "/minerpulse rule add RULE" in shown.getvalue()
+    assert "/minerpulse rule add [RULE]" in shown.getvalue()
 
 
 class Watched(StringIO):

@@ -14,7 +14,7 @@ from aiohttp import web
 from slack_bolt.async_app import AsyncBoltRequest
 from slack_sdk.signature import SignatureVerifier
 
-from tests.fakes.blockkit import problems
+from tests.fakes.blockkit import problems, view_problems
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -29,6 +29,7 @@ TOKEN = "xoxb-made-up"
 RESPONSES = "responses"
 POST = "chat.postMessage"
 READING = ("conversations.history", "conversations.replies")
+VIEWS = ("views.open", "views.update", "views.publish")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +44,12 @@ class Call:
     def message(self) -> dict[str, Any]:
         """What the call wants to show."""
         return {key: self.arguments[key] for key in ("text", "blocks") if key in self.arguments}
+
+    @property
+    def view(self) -> dict[str, Any]:
+        """The view that the call wants to show."""
+        read: dict[str, Any] = _decoded(self.arguments.get("view")) or {}
+        return read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +83,8 @@ class SlackServer:
     taken: list[Call] = field(default_factory=list)
     faults: dict[str, list[Fault]] = field(default_factory=dict)
     malformed: list[str] = field(default_factory=list)
+    hashes: dict[str, str] = field(default_factory=dict)  # of each view, the last that was given out
+    held: asyncio.Event = field(default_factory=asyncio.Event)  # set once an answer is delayed
     readable: bool = False  # whether the app may read what was posted
     page: int = 100
     epoch: int = 1_700_000_000  # its clock, in seconds since 1970
@@ -102,6 +111,7 @@ class SlackServer:
         self.calls.append(call)
         fault = self.faults[call.method].pop(0) if self.faults.get(call.method) else None
         if fault is not None and fault.until is not None:
+            self.held.set()
             await fault.until.wait()
             fault = None
         if fault is None or fault.taken:
@@ -111,14 +121,26 @@ class SlackServer:
         return web.json_response(self._accepted(call)) if fault is None else await _faulty(fault, request)
 
     def _take(self, call: Call) -> str | None:
+        if call.method in VIEWS and (late := self._outrun(call)):
+            return late
         if call.method not in {"auth.test", *READING}:
-            wrong = problems(call.message)
+            wrong = view_problems(call.view) if call.method in VIEWS else problems(call.message)
             self.malformed += wrong
             if wrong:
                 return "invalid_blocks"
         if call.method not in READING:
             self.taken.append(call)
         return None
+
+    def _outrun(self, call: Call) -> str | None:
+        """Refuse to update a view whose hash is not the last that was given out."""
+        seen = call.arguments.get("hash")
+        known = self.hashes.get(call.arguments.get("view_id", ""))
+        return "hash_conflict" if seen and known and seen != known else None
+
+    def shown(self, method: str = "views.update") -> list[dict[str, Any]]:
+        """The views that were taken, in order."""
+        return [call.view for call in self.taken if call.method == method]
 
     def standing(self) -> list[dict[str, Any]]:
         """What stands in all channels and threads, newest first, as conversations.history has it."""
@@ -152,6 +174,10 @@ class SlackServer:
             return self._read(call)
         if call.method == "auth.test":
             return {"ok": True, "team_id": "T1", "user_id": "UBOT", "bot_id": "BBOT", "url": self.url, "user": "bot"}
+        if call.method in VIEWS:
+            view_id = str(call.arguments.get("view_id") or f"V{len(self.taken)}")
+            self.hashes[view_id] = f"{self.epoch}.{len(self.taken)}"
+            return {"ok": True, "view": {**call.view, "id": view_id, "hash": self.hashes[view_id]}}
         return {"ok": True, "ts": call.arguments.get("ts") or self._ts(len(self.taken))}
 
 
@@ -175,6 +201,25 @@ async def serving() -> AsyncIterator[SlackServer]:
         await runner.cleanup()
 
 
+def filled(view: dict[str, Any], values: dict[str, str], seen: str = "") -> dict[str, Any]:
+    """A form as Slack sends it back: each field with its first value, or with the one that is given."""
+    inputs = [block for block in view["blocks"] if block["type"] == "input"]
+    state = {block["block_id"]: _field(block["element"], values.get(block["block_id"])) for block in inputs}
+    return {**view, "id": view.get("id", "V1"), "hash": seen or view.get("hash", ""), "state": {"values": state}}
+
+
+def _field(element: dict[str, Any], value: str | None) -> dict[str, Any]:
+    kind = element["type"]
+    if kind == "plain_text_input":
+        given: dict[str, Any] = {"value": element.get("initial_value") if value is None else value or None}
+    elif kind == "checkboxes":
+        ticked = element.get("initial_options", []) if value is None else [{"value": value}] * bool(value)
+        given = {"selected_options": ticked}
+    else:
+        given = {"selected_option": element.get("initial_option") if value is None else {"value": value}}
+    return {element["action_id"]: {"type": kind, **given}}
+
+
 @dataclass(slots=True, kw_only=True)
 class Person:
     """Someone in a channel, who types and presses; what they cause is done when a method returns."""
@@ -195,6 +240,7 @@ class Person:
             "channel_id": self.channel,
             "user_id": self.user,
             "response_url": f"{self.server.url}{RESPONSES}/1",
+            "trigger_id": "1.trigger",
         }
         return await self._sends(urlencode(form))
 
@@ -216,18 +262,48 @@ class Person:
             "user": {"id": self.user},
             "channel": {"id": self.channel},
             "response_url": f"{self.server.url}{RESPONSES}/2",
+            "trigger_id": "2.trigger",
             "actions": [action],
         }
+        return await self.sends(payload)
+
+    async def fills(self, view: dict[str, Any], values: dict[str, str], *, seen: str = "") -> BoltResponse:
+        """Change the fields of a form that is open, the last of them just now; the acknowledgement."""
+        changed = [*values][-1]
+        action = {"type": "plain_text_input", "action_id": f"draft_{changed}", "block_id": changed}
+        return await self.sends(self._of_form("block_actions", filled(view, values, seen)) | {"actions": [action]})
+
+    async def submits(self, view: dict[str, Any], values: dict[str, str]) -> BoltResponse:
+        """Send off a form; the acknowledgement."""
+        return await self.sends(self._of_form("view_submission", filled(view, values)))
+
+    def _of_form(self, kind: str, view: dict[str, Any]) -> dict[str, Any]:
+        about = {"team": {"id": self.team}, "user": {"id": self.user}, "trigger_id": "3.trigger"}
+        return {"type": kind, **about, "view": view, "container": {"type": "view", "view_id": view["id"]}}
+
+    async def sends(self, payload: dict[str, Any]) -> BoltResponse:
+        """Send what Slack sends of a click or a form; the acknowledgement."""
         return await self._sends(urlencode({"payload": json.dumps(payload)}))
 
-    async def _sends(self, body: str) -> BoltResponse:
+    async def hears(self, event: dict[str, Any]) -> BoltResponse:
+        """Let something happen that Slack tells of; the acknowledgement."""
+        outer = {
+            "type": "event_callback",
+            "team_id": self.team,
+            "event_id": "Ev1",
+            "event": event,
+            "authorizations": [{"team_id": self.team, "user_id": "UBOT", "is_bot": True}],
+        }
+        return await self._sends(json.dumps(outer), "application/json")
+
+    async def _sends(self, body: str, kind: str = "application/x-www-form-urlencoded") -> BoltResponse:
         stamp = str(int(time.time()))
         signature = SignatureVerifier(SECRET).generate_signature(timestamp=stamp, body=body)
         response = await self.app.async_dispatch(
             AsyncBoltRequest(
                 body=body,
                 headers={
-                    "content-type": ["application/x-www-form-urlencoded"],
+                    "content-type": [kind],
                     "x-slack-request-timestamp": [stamp],
                     "x-slack-signature": [str(signature)],
                 },
@@ -235,6 +311,10 @@ class Person:
         )
         await self.tasks.drain()
         return response
+
+
+def _decoded(value: object) -> Any:  # noqa: ANN401 -- whatever JSON there is
+    return json.loads(value) if isinstance(value, str) else value
 
 
 async def _arguments(request: web.Request) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from slack_bolt.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
 import handlers
-from tests.fakes.blockkit import checked
+from tests.fakes.blockkit import checked, view_problems
 from tests.fakes.clock import SetClock
 from tests.fakes.floor import Floor, trading_floor
 from tests.fakes.slack import SECRET, TOKEN, Person, SlackServer, serving
@@ -64,10 +64,24 @@ def golden() -> Callable[[str, Message], None]:
     """Compare a message with the file that shows how it must look."""
 
     def compare(name: str, message: Message) -> None:
-        path = GOLDEN / f"{name}.json"
-        shown: dict[str, Any] = checked({"text": message.text, "blocks": message.blocks})
-        if os.environ.get(REGENERATE) == "write":
-            path.write_text(json.dumps(shown, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        assert json.loads(path.read_text(encoding="utf-8")) == shown
+        _compare(name, checked({"text": message.text, "blocks": message.blocks}))
 
     return compare
+
+
+@pytest.fixture
+def golden_view() -> Callable[[str, dict[str, Any]], None]:
+    """Compare a modal or a Home tab with the file that shows how it must look."""
+
+    def compare(name: str, view: dict[str, Any]) -> None:
+        assert [] == view_problems(view)
+        _compare(name, view)
+
+    return compare
+
+
+def _compare(name: str, shown: dict[str, Any]) -> None:
+    path = GOLDEN / f"{name}.json"
+    if os.environ.get(REGENERATE) == "write":
+        path.write_text(json.dumps(shown, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    assert json.loads(path.read_text(encoding="utf-8")) == shown

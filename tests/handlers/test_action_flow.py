@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -8,6 +9,7 @@ import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
 from handlers.delivery import SlackNotifier
+from services.editors import Editors
 from services.outbox import Outbox
 from tests.fakes.floor import CLOSE, DESK, OPEN
 from tests.fakes.slack import TOKEN, refused
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from tests.fakes.slack import Person, SlackServer
 
 POST, UPDATE = "chat.postMessage", "chat.update"
+LOOKS = ["chart", "why", "edit_rule"]  # what an alert offers also once it has ended
 LATER = OPEN + timedelta(minutes=30)
 NEXT_OPEN = datetime(2026, 3, 5, 14, 30, tzinfo=UTC)
 
@@ -103,8 +106,8 @@ async def test_an_acknowledgement_is_told_by_the_alerts_own_message(
     posted, line = slack.said(POST)
     assert [] == slack.answers
     assert "Acknowledged by <@U1>, Wed 4 Mar 10:05 New York." in edited["text"]
-    assert ["unacknowledge", "snooze", "resolve"] == buttons(edited)
-    assert ["acknowledge", "snooze", "resolve"] == buttons(posted)
+    assert ["unacknowledge", "snooze", "resolve", *LOOKS] == buttons(edited)
+    assert ["acknowledge", "snooze", "resolve", *LOOKS] == buttons(posted)
     assert ("Acknowledged by <@U1>, Wed 4 Mar 10:05 New York.", edited["ts"]) == (line["text"], line["thread_ts"])
 
 
@@ -205,7 +208,7 @@ async def test_the_whole_life_of_an_alert_is_one_message_and_its_thread(
     assert resolved["text"].startswith(
         "Resolved after 40 min: WGMI above bitcoin, peak +12.0 pp over 1 day. 1d 8pp: 1pp is back"
     )
-    assert "actions" not in {block["type"] for block in ended["blocks"]}
+    assert LOOKS == buttons(ended)
     assert alert.id == 1
 
 
@@ -222,8 +225,8 @@ async def test_an_acknowledgement_can_be_taken_back_by_anyone(
     before, after = slack.said(POST)[0], slack.said(UPDATE)[-1]
     assert still.acknowledged is None
     assert ["Nobody has acknowledged this alert; nothing was changed."] == [one["text"] for one in slack.answers]
-    assert ["unacknowledge", "snooze", "resolve"] == buttons(before)
-    assert ["acknowledge", "snooze", "resolve"] == buttons(after)
+    assert ["unacknowledge", "snooze", "resolve", *LOOKS] == buttons(before)
+    assert ["acknowledge", "snooze", "resolve", *LOOKS] == buttons(after)
     assert "No longer acknowledged: nobody sees to it by <@U2>." == slack.said(POST)[-1]["text"]
 
 
@@ -242,10 +245,119 @@ async def test_an_alert_that_was_resolved_by_hand_stays_so_until_its_rule_has_cl
 
     (anew,) = await floor.open_alerts(DESK)
     assert ended["text"].startswith("Resolved after 0 s: WGMI above bitcoin")
-    assert [] == buttons(ended)
+    assert LOOKS == buttons(ended)
     assert line["text"].endswith("Ended by hand; a rule of it fires again once it has cleared by <@U1>.")
     assert ["This alert ended Wed 4 Mar 10:05 New York; nothing was changed."] == [one["text"] for one in slack.answers]
     assert ([], alert.id + 1) == (quiet, anew.id)
+
+
+async def test_an_alert_is_charted_over_its_window_for_the_person_alone(
+    person: Person, slack: SlackServer, alert: Alert
+) -> None:
+    await person.presses("chart", str(alert.id))
+    (answer,) = slack.answers
+    assert ("ephemeral", False) == (answer["response_type"], answer["replace_original"])
+    assert answer["text"].startswith("WGMI ")
+    assert "over 20 days" in answer["text"].splitlines()[0]
+    assert "data_visualization" in {block["type"] for block in answer["blocks"]}
+
+
+async def test_why_shows_the_receipt_to_the_person_alone(person: Person, slack: SlackServer, alert: Alert) -> None:
+    await person.presses("why", str(alert.id))
+    (answer,) = slack.answers
+    assert ("ephemeral", False) == (answer["response_type"], answer["replace_original"])
+    assert answer["text"].startswith(f"Why alert {alert.id}: WGMI above bitcoin")
+
+
+async def test_an_alert_that_ended_can_still_be_looked_into(
+    person: Person, slack: SlackServer, floor: Floor, alert: Alert
+) -> None:
+    await floor.tick(LATER + timedelta(minutes=10), 0.01)
+    await person.presses("why", str(alert.id))
+    await person.presses("chart", str(alert.id))
+    why, chart = (answer["text"] for answer in slack.answers)
+    assert "resolved" in why
+    assert "over 20 days" in chart
+
+
+async def test_edit_opens_the_rule_that_fired_and_another_takes_its_place(
+    person: Person, slack: SlackServer, floor: Floor, alert: Alert
+) -> None:
+    await person.presses("edit_rule", "1:1d 8pp")
+    form = {**slack.shown("views.open")[-1], "id": "V1"}
+    await person.submits(form, {"threshold": "9"})
+    assert "Edit rule 1" == form["title"]["text"]
+    assert alert.facts[0].rule == "1d 8pp"
+    assert ["1d 9pp"] == [str(watch.rule) for watch in await floor.desk.rules(DESK)]
+    assert "is `1d 9pp` now, and was `1d 8pp`" in slack.answers[-1]["text"]
+
+
+async def test_edit_of_a_rule_that_is_gone_says_so_in_the_form(
+    person: Person, slack: SlackServer, floor: Floor, alert: Alert
+) -> None:
+    await floor.desk.remove_rule(DESK, 1, "U2")
+    await person.presses("edit_rule", f"{alert.facts[0].rule_id}:1d 8pp")
+    shown = slack.shown()[-1]
+    assert "outcome" == shown["callback_id"]
+    assert shown["blocks"][0]["text"]["text"].startswith("Rule 1 `1d 8pp` does not stand here any more.")
+
+
+async def test_edit_of_a_rule_that_reads_otherwise_by_now_says_how(
+    person: Person, slack: SlackServer, alert: Alert
+) -> None:
+    await person.presses("edit_rule", f"{alert.facts[0].rule_id}:1d 7pp")
+    assert "Rule 1 reads `1d 8pp` by now" in slack.shown()[-1]["blocks"][0]["text"]["text"]
+
+
+async def test_the_list_of_rules_offers_the_editor(person: Person, slack: SlackServer, floor: Floor) -> None:
+    await person.types("rules")
+    await floor.desk.add_rule(DESK, "1d 8pp", "U1")
+    await floor.desk.add_rule(DESK, "drawdown 60%", "U1")
+    await person.types("rules")
+    none, two = slack.answers
+    await person.chooses("edit_rule", "2:drawdown 60%")
+    form = slack.shown("views.open")[-1]
+    assert (["add_rule"], ["add_rule", "edit_rule"]) == (buttons(none), buttons(two))
+    (metric,) = [block for block in form["blocks"] if block.get("block_id") == "metric"]
+    assert "drawdown" == metric["element"]["initial_option"]["value"]
+    await person.presses("add_rule", "rule")
+    assert "Add a rule" == slack.shown("views.open")[-1]["title"]["text"]
+
+
+async def test_only_those_on_the_list_change_rules_and_the_others_learn_who(
+    person: Person, slack: SlackServer, floor: Floor
+) -> None:
+    floor.desk.editors = Editors(people=("U7", "U8"))
+    for typed in ("rule add 1d 8pp", "rule remove 1"):
+        await person.types(typed)
+    await person.presses("start", "board")
+    expected = "Nothing was changed: rules are changed by <@U7>, <@U8> only, as whoever runs MinerPulse has set it."
+    assert [expected] * 3 == [answer["text"] for answer in slack.answers]
+    assert [] == slack.said(POST)
+    await replace(person, user="U8").types("rule add 1d 8pp")
+    assert 1 == len(await floor.desk.rules(DESK))
+
+
+async def test_whoever_may_not_change_rules_is_told_so_in_the_form(
+    person: Person, slack: SlackServer, floor: Floor
+) -> None:
+    await person.types("rule add")
+    floor.desk.editors = Editors(people=("U7",))
+    await person.submits({**slack.shown("views.open")[-1], "id": "V1"}, {})
+    assert "rules are changed by <@U7> only" in slack.answers[-1]["text"]
+    assert [] == await floor.desk.rules(DESK)
+
+
+async def test_two_who_press_at_once_see_one_outcome(
+    person: Person, slack: SlackServer, floor: Floor, alert: Alert, outbox: Outbox
+) -> None:
+    others = [replace(person, user=f"U{number}") for number in range(1, 6)]
+    await asyncio.gather(*(one.presses("acknowledge", str(alert.id)) for one in others))
+    await outbox.deliver(floor.clock.at)
+    (told,) = [message["text"] for message in slack.said(POST) if message["text"].startswith("Acknowledged by")]
+    assert 4 == len(slack.answers)
+    assert 1 == len({answer["text"] for answer in slack.answers})
+    assert {answer["text"] for answer in slack.answers} == {f"Already a{told[1:]}"}
 
 
 def buttons(message: dict[str, Any]) -> list[str]:

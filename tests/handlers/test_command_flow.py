@@ -40,7 +40,7 @@ async def test_the_command_alone_shows_the_board_only_to_the_person(
 
 async def test_help_goes_out_in_the_acknowledgement_itself(person: Person, slack: SlackServer) -> None:
     told = shown(await person.types("help"))
-    assert "`/minerpulse rule add RULE`" in told["text"]
+    assert "`/minerpulse rule add [RULE]`" in told["text"]
     assert [] == slack.answers
 
 

@@ -20,6 +20,16 @@ from tests.fakes.blockkit import checked
         pytest.param("`rule add 1d 8pp`", ("rule", "add"), "1d 8pp", id="backticks"),
         pytest.param("rule remove #3", ("rule", "remove"), "#3", id="a number with its sign"),
         pytest.param("history", ("history",), "", id="history"),
+        pytest.param("/minerpulse rules", ("rules",), "", id="the command pasted with it"),
+        pytest.param("<@U0BOT|minerpulse> rules", ("rules",), "", id="a pasted mention of the app"),
+        pytest.param("@MinerPulse: rule remove 3", ("rule", "remove"), "3", id="a mention as it is read"),
+        pytest.param("rule\u00a0add 1d\u20098pp", ("rule", "add"), "1d 8pp", id="no-break and thin spaces"),
+        pytest.param("rule add 1d −8pp", ("rule", "add"), "1d -8pp", id="a real minus"),
+        pytest.param(
+            "rule add 5d 8pp on <http://mara.btc|MARA/BTC>", ("rule", "add"), "5d 8pp on MARA/BTC", id="a link"
+        ),
+        pytest.param("resolve <!here> &amp; go", ("resolve",), "<!here> & go", id="Slack's escapes"),
+        pytest.param("status 5D", ("status",), "5D", id="a window"),
     ],
 )
 def test_what_was_typed_is_read(text: str, words: tuple[str, ...], argument: str) -> None:
@@ -31,15 +41,27 @@ def test_what_was_typed_is_read(text: str, words: tuple[str, ...], argument: str
     ("text", "expected"),
     [
         pytest.param("rulez", ["There is no “rulez”.", "/minerpulse rules"], id="a slip"),
-        pytest.param("rules add 1d 8pp", ["There is no “rules add”.", "/minerpulse rule add RULE"], id="a plural"),
+        pytest.param("rules add 1d 8pp", ["There is no “rules add”.", "/minerpulse rule add [RULE]"], id="a plural"),
         pytest.param("hist", ["/minerpulse history"], id="half a word"),
         pytest.param("history 5", ["/minerpulse history"], id="more than a command takes"),
-        pytest.param("rule", ["/minerpulse rule add RULE", "/minerpulse rule remove ID"], id="no verb"),
-        pytest.param("rule delete 3", ["/minerpulse rule add RULE", "/minerpulse rule remove ID"], id="unknown verb"),
+        pytest.param(
+            "rul add 1d 8pp", ["Did you mean `/minerpulse rule add 1d 8pp`?"], id="a slip, and the rest of it"
+        ),
+        pytest.param("add 1d 8pp", ["Did you mean `/minerpulse rule add 1d 8pp`?"], id="the first word left out"),
+        pytest.param("remove 3", ["Did you mean `/minerpulse rule remove 3`?"], id="remove is not resolve"),
+        pytest.param("acknowledge 3", ["Did you mean `/minerpulse ack 3`?"], id="the whole word"),
+        pytest.param("chart 2d", ["Which window? There are 1d, 5d, 20d, 60d, 252d, ytd:"], id="no such window"),
+        pytest.param("help rules", ["MinerPulse: rules", "rule remove ID", "800bp", "−8pp"], id="help on rules"),
+        pytest.param("help Alert", ["MinerPulse: alerts", "/minerpulse snooze [ID] LENGTH"], id="nearly a topic"),
+        pytest.param("help market", ["MinerPulse: market", "/minerpulse status [WINDOW]"], id="help on the market"),
+        pytest.param("help sources", ["MinerPulse: sources", "`suspect`: they dispute it"], id="help on sources"),
+        pytest.param("help snoze", ["You can type:", "/minerpulse snooze [ID] LENGTH"], id="help on one command"),
+        pytest.param("help <!here>", ["There is no help on “&lt;!here&gt;”", "`help rules`"], id="no such help"),
+        pytest.param("rule", ["/minerpulse rule add [RULE]", "/minerpulse rule remove ID"], id="no verb"),
+        pytest.param("rule delete 3", ["/minerpulse rule add [RULE]", "/minerpulse rule remove ID"], id="unknown verb"),
         pytest.param("xyzzy", ["There is no “xyzzy”.", *(row.usage for row in COMMANDS)], id="nothing near: all"),
         pytest.param("&lt;!channel&gt;", ["There is no “&lt;!channel&gt;”."], id="what would call everyone"),
         pytest.param("x" * 5_000, [f"There is no “{'x' * 40}”."], id="very long"),
-        pytest.param("rule add", ["Which rule?", "/minerpulse rule add RULE", "5d 15pp above"], id="no rule"),
         pytest.param("rule remove", ["Which rule?", "/minerpulse rule remove ID"], id="no number"),
         pytest.param("rule edit 1d 8pp", ["Which rule, and how", "/minerpulse rule edit ID RULE"], id="no number"),
         pytest.param("rule edit 3", ["Which rule, and how", "/minerpulse rules"], id="no new rule"),
@@ -87,9 +109,9 @@ def test_every_example_is_read_as_its_own_command() -> None:
 
 def test_the_hint_lists_every_command() -> None:
     assert (
-        "[board | rules | rule add RULE | rule edit ID RULE | rule pause ID | rule resume ID | rule remove ID | "
-        "ack [ID] | unack [ID] | snooze [ID] LENGTH | resolve [ID] [REASON] | history | why [ID] | "
-        "channel [SETTING] | mute LENGTH | digest | help]"
+        "[board | status [WINDOW] | chart [WINDOW] | rules | rule add [RULE] | rule edit ID RULE | rule pause ID | "
+        "rule resume ID | rule remove ID | ack [ID] | unack [ID] | snooze [ID] LENGTH | resolve [ID] [REASON] | "
+        "history | why [ID] | channel [SETTING] | mute LENGTH | digest | sources | help [TOPIC]]"
     ) == usage_hint()
 
 

@@ -62,7 +62,7 @@ def test_an_alert_below(golden: Golden) -> None:
 def test_an_alert_that_someone_acknowledged(golden: Golden) -> None:
     message = render.alert(an_alert(id=12, acknowledged=SEEN), AT)
     golden("alert_acknowledged", message)
-    assert ["unacknowledge", "snooze", "resolve"] == [
+    assert ["unacknowledge", "snooze", "resolve", "chart", "why", "edit_rule"] == [
         element["action_id"] for element in message.blocks[-1]["elements"]
     ]
 
@@ -86,7 +86,7 @@ def test_an_alert_that_resolved(golden: Golden) -> None:
     )
     message = render.alert(ended, AT + timedelta(hours=3))
     golden("alert_resolved", message)
-    assert "actions" not in {block["type"] for block in message.blocks}
+    assert ["chart", "why", "edit_rule"] == [element["action_id"] for element in message.blocks[-1]["elements"]]
 
 
 def test_an_alert_on_simulated_prices(golden: Golden) -> None:

@@ -77,6 +77,26 @@ def test_a_rule_is_read_as_it_is_meant(text: str, expected: Rule) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("1d 800bp", "1d 8pp", id="basis points"),
+        pytest.param("GAP 550bps", "gap 5.5%", id="basis points of a percentage"),
+        pytest.param("5d 15% clear 1000 bp", "5d 15pp clear 10pp", id="a value and its unit apart"),
+        pytest.param("1d\u00a08\u2009pp\u202fabove", "1d 8pp above", id="no-break and thin spaces"),
+        pytest.param("1d 8\u200bpp", "1d 8pp", id="a space that nobody sees"),
+        pytest.param("1d −8pp", "1d 8pp below", id="a real minus"),
+        pytest.param("1d -8 pp", "1d 8pp below", id="a hyphen"),
+        pytest.param("1d +8pp", "1d 8pp above", id="a plus"),
+        pytest.param("1d −z3.5", "1d z3.5 below", id="a minus before z"),
+        pytest.param("1d z −3.5", "1d z3.5 below", id="a minus behind z"),
+        pytest.param("20d residual –10pp for 10m", "20d residual 10pp below for 10m", id="an en dash"),
+    ],
+)
+def test_what_phones_and_copying_make_of_a_rule_is_understood(text: str, expected: str) -> None:
+    assert expected == str(parse_rule(text))
+
+
+@pytest.mark.parametrize(
     ("text", "word", "at", "expected"),
     [
         pytest.param("", "", 0, "a window (1d 5d 20d 60d 252d ytd)", id="nothing"),
@@ -84,7 +104,13 @@ def test_a_rule_is_read_as_it_is_meant(text: str, expected: Rule) -> None:
         pytest.param("1d above", "above", 3, "a threshold, as in 8pp or z3.5", id="the threshold forgotten"),
         pytest.param("2d 8pp", "2d", 0, "a window (1d 5d 20d 60d 252d ytd)", id="no such window"),
         pytest.param("1d 8", "8", 3, "percentage points, as in 8pp", id="no unit"),
-        pytest.param("1d -8pp", "-8pp", 3, "percentage points, as in 8pp", id="negative"),
+        pytest.param("1d 8,5pp", "8,5pp", 3, "a point for decimals and no comma", id="a decimal comma"),
+        pytest.param("1d z3,5", "z3,5", 3, "a point for decimals and no comma", id="a decimal comma in z"),
+        pytest.param("1d 8pp clear 4,8pp", "4,8pp", 13, "a point for decimals", id="a decimal comma in clear"),
+        pytest.param("1d -8pp above", "above", 8, "only once", id="a sign and a direction"),
+        pytest.param("1d 8pp clear -5pp", "-5pp", 13, "percentage points, as in 8pp", id="a sign on clear"),
+        pytest.param("drawdown −60%", "-60%", 9, "no sign: a drawdown is a depth", id="a signed drawdown"),
+        pytest.param("drawdown 6000bp on", "", 19, "a pair of symbols", id="on nothing, behind basis points"),
         pytest.param("1d 0pp", "0pp", 3, "above 0 and at most 1000pp", id="zero"),
         pytest.param("1d 1001pp", "1001pp", 3, "above 0 and at most 1000pp", id="too much"),
         pytest.param("1d z3pp", "z3pp", 3, "a robust z, as in z3.5", id="two units"),
@@ -165,7 +191,7 @@ def test_printing_what_was_read_changes_nothing_more(rule: Rule) -> None:
     assert str(rule) == str(parse_rule(str(rule)))
 
 
-@given(st.text(alphabet="1258dztpreskh 0.%abovlwcfinma/GMI", max_size=40))
+@given(st.text(alphabet="1258dztpreskh 0.,-+%abovlwcfinma/GMI", max_size=40))
 def test_whatever_is_typed_is_read_or_pointed_at(text: str) -> None:
     rule, error = None, None
     try:

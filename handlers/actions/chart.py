@@ -1,0 +1,24 @@
+"""Chart: both legs drawn over the window that an alert is about."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from handlers import render
+from handlers.actions.value import alert_id
+from handlers.ask import Reply
+from services.domain.measure import Window
+
+if TYPE_CHECKING:
+    from handlers.ask import Ask
+
+TWO_POINTS = Window.D1  # which is no curve
+INSTEAD = Window.D20
+
+
+async def answer(ask: Ask) -> Reply:
+    """Draw the alert's pair as it is now, also for an alert that has ended."""
+    alert = await ask.desk.alert(ask.channel, alert_id(ask.value))
+    window = alert.lead.measurement.window
+    drawn = await ask.desk.curve(alert.pair, INSTEAD if window is TWO_POINTS else window)
+    return Reply(message=render.chart(drawn, ask.now))

@@ -1,0 +1,22 @@
+"""Edit rule, and Add a rule: the editor, from an alert or from the list of rules."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from handlers.actions.value import rule_and_text
+from handlers.modals.rule_editor import open_editor
+
+if TYPE_CHECKING:
+    from handlers.ask import Ask
+
+
+async def answer(ask: Ask) -> None:
+    """Open the editor with the rule as the message shows it; whether it still stands is seen once it is open."""
+    number, text = rule_and_text(ask.value)
+    await open_editor(ask, text, number)
+
+
+async def add(ask: Ask) -> None:
+    """Open the editor for a new rule."""
+    await open_editor(ask)

@@ -1,0 +1,25 @@
+"""Add a rule, typed or from the editor; the first one of a channel is announced there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from handlers import render
+from handlers.greeting import greet
+from services.domain.errors import DeliveryError
+
+if TYPE_CHECKING:
+    from handlers.ask import Ask
+    from handlers.render import Message
+
+
+async def add(ask: Ask, text: str) -> Message:
+    """Add the rule and tell what stands now; the announcement proves that alerts can be posted."""
+    added = await ask.desk.add_rule(ask.channel, text, ask.by)
+    told = render.added(added)
+    if added.new and len(await ask.desk.rules(ask.channel)) == 1:
+        try:
+            await greet(ask, [str(added.watch.rule)])
+        except DeliveryError as error:
+            return render.together(told, render.complaint(error))
+    return told

@@ -1,0 +1,16 @@
+"""A person has opened the app's Home tab."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from handlers.home import publish
+
+if TYPE_CHECKING:
+    from handlers.ask import Ask
+
+
+async def hear(ask: Ask, body: dict[str, Any]) -> None:
+    """Show the tab; its other tabs are Slack's own."""
+    if body["event"].get("tab", "home") == "home":
+        await publish(ask)

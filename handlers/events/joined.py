@@ -1,0 +1,29 @@
+"""Someone has joined a channel; where it is the app itself, it says what it does and offers to begin."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from handlers import render
+from handlers.refusals import translated
+
+if TYPE_CHECKING:
+    from handlers.ask import Ask
+
+
+async def hear(ask: Ask, body: dict[str, Any]) -> None:
+    """Welcome a channel that the app was added to. Raises DeliveryError."""
+    if body["event"].get("user") not in _ourselves(body):
+        return
+    rules = [str(watch.rule) for watch in await ask.desk.rules(ask.channel)]
+    simulated = ask.desk.market.history.simulated
+    message = render.welcome(ask.desk.pair, rules, is_simulated=simulated)
+    with translated():
+        await ask.client.chat_postMessage(
+            channel=ask.channel.id, text=message.text, blocks=message.blocks, unfurl_links=False
+        )
+
+
+def _ourselves(body: dict[str, Any]) -> set[str]:
+    """Give the app's own user ids, as the event names those that it was sent for."""
+    return {str(one["user_id"]) for one in body.get("authorizations") or () if one.get("is_bot")}

@@ -1,0 +1,20 @@
+"""The app was taken out of a channel, or the channel is gone: nothing is watched there any more."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from handlers.ask import Ask
+
+log = logging.getLogger(__name__)
+
+
+async def hear(ask: Ask, body: dict[str, Any]) -> None:
+    """Remove the channel's rules and end its alerts; the log keeps the rules, so that they can be typed again."""
+    event = body["event"]
+    gone = await ask.desk.leave(ask.channel, str(event.get("actor_id") or ask.by))
+    if gone:
+        rules = "; ".join(str(watch.rule) for watch in gone)
+        log.warning("%s: %d rules of channel %s are removed: %s", event["type"], len(gone), ask.channel.id, rules)

@@ -1,0 +1,91 @@
+"""The rule editor: opens at once from memory, follows what is typed, and adds or changes the rule."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from handlers import render
+from handlers.adding import add
+from handlers.ask import Reply
+from handlers.modals.draft import Draft, empty
+from handlers.modals.form import About
+from handlers.refusals import translated
+from services.domain.errors import MinerPulseError, NoHistoryError, RuleError
+from services.domain.rule import parse_rule
+
+if TYPE_CHECKING:
+    from handlers.ask import Ask
+    from handlers.modals.form import Form
+    from handlers.render import Message
+
+GONE = "Nothing was changed. `/minerpulse rules` lists what is watched, and `/minerpulse rule add` adds one anew."
+
+
+async def open_editor(ask: Ask, text: str = "", rule_id: int | None = None) -> None:
+    """Open the editor with a rule, or with the usual one, then show what it would have done.
+
+    Raises DeliveryError, above all where Slack's three seconds for opening a form are over.
+    """
+    pair = ask.desk.pair
+    draft = Draft.of(parse_rule(text), usual=pair) if text else empty()
+    about = About(channel=ask.channel.id, answers_to=ask.answers_to, rule_id=rule_id)
+    view = render.editor(draft, about, pair, render.trying())
+    with translated():
+        opened = await ask.client.views_open(trigger_id=ask.trigger, view=view)
+    shown: dict[str, Any] = opened.get("view") or {}
+    work = _tried(ask, draft, about) if rule_id is None else _found(ask, draft, about, text)
+    await ask.newest.show(ask.client, str(shown.get("id")), str(shown.get("hash")), work)
+
+
+async def follow(form: Form) -> None:
+    """Show what the rule in the fields would have done; of several inputs the newest."""
+    draft = Draft.read(form.values)
+    await form.ask.newest.show(form.ask.client, form.view_id, form.hash, _tried(form.ask, draft, form.about))
+
+
+def check(form: Form) -> dict[str, str]:
+    """Say which fields cannot be read, from memory alone."""
+    return Draft.read(form.values).faults(form.ask.desk.pair)
+
+
+async def save(form: Form) -> Reply:
+    """Add or change the rule; where that cannot be, the answer has the rule in it, as the form is closed."""
+    text = str(parse_rule(Draft.read(form.values).text, form.ask.desk.pair))
+    try:
+        return Reply(message=await _save(form, text))
+    except MinerPulseError as error:
+        lost = f"Nothing was changed. The form is closed; the rule in it was {render.code(text)}."
+        return Reply(message=render.together(render.complaint(error), render.say(lost)))
+
+
+async def _save(form: Form, text: str) -> Message:
+    ask, number = form.ask, form.about.rule_id
+    if number is None:
+        return await add(ask, text)
+    return render.edited(await ask.desk.edit_rule(ask.channel, number, text, ask.by))
+
+
+async def _found(ask: Ask, draft: Draft, about: About, text: str) -> dict[str, Any]:
+    """See whether the rule to edit still stands, and as the form shows it, before it is tried."""
+    rules = {watch.id: str(watch.rule) for watch in await ask.desk.rules(ask.channel)}
+    stands = rules.get(about.rule_id or 0)
+    if stands is None:
+        return render.outcome_view(
+            render.say(f"Rule {about.rule_id} {render.code(text)} does not stand here any more.", GONE)
+        )
+    if stands != text:
+        changed = render.say(f"Rule {about.rule_id} reads {render.code(stands)} by now; saving puts this in its place.")
+        return render.editor(draft, about, ask.desk.pair, changed)
+    return await _tried(ask, draft, about)
+
+
+async def _tried(ask: Ask, draft: Draft, about: About) -> dict[str, Any]:
+    """Make the form with what its rule would have done, or with what cannot be read."""
+    show = partial(render.editor, draft, about, ask.desk.pair)
+    if faults := draft.faults(ask.desk.pair):
+        return show(render.unread(faults))
+    try:
+        return show(render.trial(await ask.desk.trial(draft.text)))
+    except (NoHistoryError, RuleError) as error:
+        return show(render.complaint(error))

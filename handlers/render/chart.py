@@ -1,0 +1,80 @@
+"""A chart of both legs since a window's start, and the same in words for those who cannot see it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from handlers.render import words
+from handlers.render.limits import CHART_TITLE, clip
+from handlers.render.market import data
+from handlers.render.markup import reason, simulated
+from handlers.render.message import compose, header, line_chart, note, say, section
+from services.domain.measure import NotMeasured
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from handlers.render.message import Message
+    from services.desk import Charted
+    from services.domain.curve import Curve, Point
+
+
+def chart(told: Charted, now: datetime) -> Message:
+    """Draw a curve, or say why there is none."""
+    drawn, view = told.curve, told.view
+    if isinstance(drawn, NotMeasured):
+        why = f"No chart of {view.pair.etf} {words.over(drawn.window)}: {reason(drawn.reason)}."
+        return say(simulated(why, when=view.simulated))
+    end = drawn.points[-1]
+    title = simulated(_title(drawn, end), when=view.simulated)
+    moves = _moves(drawn, end)
+    apart = _furthest(drawn)
+    prices = [_as_of(end, now), data(view.current.trust)]
+    return compose(
+        [header(title), _picture(drawn, is_simulated=view.simulated), section(*moves, apart), note(*prices)],
+        [title, *moves, apart, *prices],
+    )
+
+
+def _picture(drawn: Curve, *, is_simulated: bool) -> dict[str, object]:
+    etf, crypto = words.title(drawn.pair.etf), words.title(drawn.pair.crypto)
+    title = f"{etf} and {words.name(drawn.pair.crypto)} {words.over(drawn.window)}, in percent"
+    labels = [_label(point) for point in drawn.points]
+    series = {
+        etf: [round(100 * point.etf, 1) for point in drawn.points],
+        crypto: [round(100 * point.crypto, 1) for point in drawn.points],
+    }
+    return line_chart(clip(simulated(title, when=is_simulated), CHART_TITLE), labels, series, across="Session")
+
+
+def _label(point: Point) -> str:
+    """Name a point so that no two of a year have the same name."""
+    if point.live:
+        return f"{words.short_day(point.session)} {words.clock(point.at)}"
+    return words.short_day(point.session)
+
+
+def _title(drawn: Curve, end: Point) -> str:
+    day = "" if end.live else f" to the close of {words.day(end.session)}"
+    return f"{drawn.pair.etf} {words.stands(drawn.pair, end.etf - end.crypto)} {words.over(drawn.window)}{day}"
+
+
+def _moves(drawn: Curve, end: Point) -> list[str]:
+    return [
+        f"Since the close of {words.full_day(drawn.points[0].session)}:",
+        f"{words.title(drawn.pair.etf)} *{words.percent(end.etf)}*",
+        f"{words.title(drawn.pair.crypto)} *{words.percent(end.crypto)}*",
+        f"Spread *{words.pp(end.etf - end.crypto)}*",
+    ]
+
+
+def _furthest(drawn: Curve) -> str:
+    """Tell where the two were furthest apart among what is drawn."""
+    most = max(drawn.points, key=lambda point: abs(point.etf - point.crypto))
+    return f"Furthest apart here: {words.pp(most.etf - most.crypto)}, {words.day(most.session)}."
+
+
+def _as_of(end: Point, now: datetime) -> str:
+    if end.live:
+        return f"Live, both legs at {words.hour(end.at)}, {words.duration(now - end.at)} old."
+    return f"Session closes; bitcoin at the ETF's own close. Last: {words.moment(end.at)}."

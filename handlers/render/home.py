@@ -1,0 +1,79 @@
+"""The Home tab of a person, and the market in a form of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from handlers.render import words
+from handlers.render.form import modal
+from handlers.render.limits import PROBLEMS_SHOWN
+from handlers.render.market import data, drawdowns, headline, legs, live_line, market_line, problems
+from handlers.render.markup import code, conversation, person, reason, simulated
+from handlers.render.message import actions, button, header, note, say, section
+from handlers.render.topic import heading
+from handlers.render.windows import missing, windows_text
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from handlers.render.message import Block
+    from services.desk import Overview
+    from services.domain.episode import Alert
+    from services.market import MarketView
+    from services.places import Place
+
+RULES_A_PLACE = 12
+FIRST_STEPS = (
+    "*First steps*",
+    "1. In the channel that is to get alerts, type `/invite @MinerPulse`.",
+    "2. Type `/minerpulse` there and press *Start alerts here*: it gets the rules `1d 8pp`, `5d 15pp` and `20d 30pp`.",
+    "3. `/minerpulse rule add` opens the rule editor, which tries a rule on the last two years as you type.",
+    "`/minerpulse help` tells the rest. What you add or acknowledge is listed here from then on.",
+)
+
+
+def home(told: Overview, now: datetime) -> dict[str, Any]:
+    """Make a person's Home tab: the market, their channels with what is open and watched, and how far prices go."""
+    market = [header("MinerPulse"), section(reason(told.problem))] if told.view is None else _market(told.view, now)
+    places = [block for place in told.places for block in _place(place)]
+    mine = [header("Your channels"), *places] if places else [section(*FIRST_STEPS)]
+    blocks: list[Block | None] = [*market, actions(button("refresh_home", "Refresh", "home")), *mine]
+    return {"type": "home", "blocks": [block for block in blocks if block is not None]}
+
+
+def market_view(view: MarketView, now: datetime) -> dict[str, Any]:
+    """Make the market as a form, for whoever asks outside any channel."""
+    blocks = [block for block in _market(view, now) if block is not None]
+    return modal("board", "MinerPulse", blocks, close="Close")
+
+
+def fetching() -> dict[str, Any]:
+    """Make what stands there until the prices are in."""
+    return modal("board", "MinerPulse", say("Fetching prices …").blocks, close="Close")
+
+
+def _market(view: MarketView, now: datetime) -> list[Block | None]:
+    """Tell the board in lines: a tab shows no tables."""
+    seen = view.current
+    return [
+        header(simulated(headline(view), when=view.simulated)),
+        section(market_line(view.market), live_line(view)),
+        section(*windows_text(seen, view.pair)),
+        note(*missing(seen)),
+        section(*drawdowns(view)),
+        note(*legs(view, now), data(seen.trust), *problems(view, PROBLEMS_SHOWN)),
+    ]
+
+
+def _place(place: Place) -> list[Block | None]:
+    alerts = [_alert(alert) for alert in place.alerts] or ["No alert is open."]
+    shown = [f"{code(str(watch.rule))} ({watch.id})" for watch in place.watches[:RULES_A_PLACE]]
+    more = len(place.watches) - len(shown)
+    rules = f"Rules: {', '.join(shown) or 'none'}{f' and {more} more' if more > 0 else ''}."
+    return [section(f"*{conversation(place.channel.id)}*", *alerts, rules)]
+
+
+def _alert(alert: Alert) -> str:
+    seen = f", acknowledged by {person(alert.acknowledged.by)}" if alert.acknowledged else ", nobody sees to it yet"
+    told = f"Open alert {alert.id}: {heading(alert.lead)}, since {words.moment(alert.opened_at)}{seen}."
+    return simulated(told, when=alert.simulated)

@@ -1,0 +1,35 @@
+"""Places: the channels that one person has acted in, with what is open and watched there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from services.domain.episode import Alert, Channel
+    from services.ports import DeskStore, Watch
+
+MOST = 10  # channels of one person that are looked into
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A channel with its open alerts and its rules, of which there is at least one."""
+
+    channel: Channel
+    alerts: tuple[Alert, ...]
+    watches: tuple[Watch, ...]
+
+
+async def places(store: DeskStore, team: str, person: str) -> tuple[Place, ...]:
+    """Look into the channels where this person has added a rule or acted on an alert.
+
+    Of no other channel is anything told, not even that it is there: it may be a private one.
+    """
+    found = [await _place(store, channel) for channel in (await store.channels_of(team, person))[:MOST]]
+    return tuple(place for place in found if place.alerts or place.watches)
+
+
+async def _place(store: DeskStore, channel: Channel) -> Place:
+    alerts = tuple(stored.alert for stored in await store.open_alerts(channel))
+    return Place(channel=channel, alerts=alerts, watches=tuple(await store.rules(channel)))

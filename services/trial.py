@@ -1,0 +1,69 @@
+"""Trial: how often a rule would have fired on the past that is known, before anyone relies on it."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from services.domain.decide import Change
+from services.domain.errors import ReplayError
+from services.domain.measure import METRICS
+from services.domain.replay import replay
+
+if TYPE_CHECKING:
+    from datetime import date, datetime
+
+    from services.domain.align import Aligned
+    from services.domain.prices import Pair
+    from services.domain.replay import RuleReplay, Step
+    from services.domain.rule import Rule
+    from services.market import Market
+
+LOOK_BACK = timedelta(days=731)  # two years
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """What a rule would have done at session closes from `since` to `until`: how often it fired, and when last.
+
+    `since` is None, with the `reason`, where that cannot be told.
+    """
+
+    rule: Rule
+    since: date | None = None
+    until: date | None = None
+    fired: int = 0
+    last: Step | None = None
+    reason: str = ""
+    simulated: bool = False
+
+
+async def tried(market: Market, rule: Rule, usual: Pair, now: datetime) -> Trial:
+    """Put a rule to the last two years, in a thread, so that nobody waits for it. Raises NoHistoryError.
+
+    Hold times count as zero, since only the closes are known. Of a pair that nobody watches yet and that is not the
+    `usual` one nothing is fetched: whoever types a symbol passes over many.
+    """
+    if METRICS[rule.metric].series is None:
+        return Trial(rule=rule, reason="a gap is there only while New York is shut, and the past is kept by its closes")
+    if not market.knows(rule.pair) and rule.pair != usual:
+        return Trial(rule=rule, reason=f"the prices of {rule.pair} are fetched once the rule is added")
+    closes = await market.closes(rule.pair, now)
+    return await asyncio.to_thread(_try, closes, rule, (now - LOOK_BACK).date(), simulated=market.history.simulated)
+
+
+def _try(closes: Aligned, rule: Rule, first: date, *, simulated: bool) -> Trial:
+    try:
+        (done,) = replay(closes, [rule], first=first).rules
+    except ReplayError as error:
+        return Trial(rule=rule, reason=str(error).rstrip("."), simulated=simulated)
+    if done.measured is None:
+        return Trial(rule=rule, reason=f"there is too little history for {rule.metric.value}", simulated=simulated)
+    since, until = done.measured
+    return Trial(rule=rule, since=since, until=until, fired=done.episodes, last=_last_fired(done), simulated=simulated)
+
+
+def _last_fired(done: RuleReplay) -> Step | None:
+    return next((step for step in reversed(done.steps) if step.to is Change.FIRING), None)
