@@ -27,6 +27,7 @@ from handlers.delivery import SlackNotifier
 from handlers.refusals import translated
 from services.desk import Desk
 from services.domain.errors import DeliveryError, SettingsError
+from services.domain.prices import Symbol
 from services.history import History
 from services.market import Market
 from services.mining import Mining
@@ -35,6 +36,7 @@ from services.outbox import Outbox
 from services.sources.catalogue import build_crypto, build_equity, build_network
 from services.sources.http import HttpClient
 from services.store import SqlStore
+from services.study import Study
 from services.watchlist import Watchlist
 
 if TYPE_CHECKING:
@@ -67,6 +69,7 @@ class App:
     monitor: Monitor
     outbox: Outbox
     desk: Desk
+    study: Study
     client: AsyncWebClient
     bolt: AsyncApp
     errands: Errands
@@ -102,6 +105,7 @@ async def build(
         mining = Mining(_networks(settings, vendors, clock))
         outbox = Outbox(store=store, notifier=SlackNotifier(client, clock), clock=clock)
         desk = Desk(store=store, market=market, clock=clock, nudge=outbox.nudge, pair=settings.pair)
+        study = Study(history, settings.pair, Symbol(settings.ai_proxy))
         monitor = Monitor(
             store=store,
             market=market,
@@ -111,7 +115,7 @@ async def build(
             every=settings.tick_every,
         )
         bolt = build_bolt(client, _secret(settings.slack_signing_secret))
-        errands = handlers.register(bolt, desk, clock)
+        errands = handlers.register(bolt, desk, study, clock)
         stack.push_async_callback(errands.drain)
         yield App(
             settings=settings,
@@ -123,6 +127,7 @@ async def build(
             monitor=monitor,
             outbox=outbox,
             desk=desk,
+            study=study,
             client=client,
             bolt=bolt,
             errands=errands,

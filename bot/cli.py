@@ -20,6 +20,7 @@ COMMANDS = {
     "rehearse": "Play a channel in this terminal, on a clock that runs ahead.",
     "replay": "Tell what rules would have done over history.",
     "pulse": "Show the board: every window of the pair, as of now.",
+    "explain": "Tell what came with bitcoin, with AI, and with neither.",
     "holdings": "Import, fetch and list what the fund holds.",
     "why": "Tell what an alert rests on and how its messages went.",
     "doctor": "Check settings, database, sources, Slack and clock.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from handlers.actions import ACTIONS
 from handlers.ask import Ask
@@ -22,23 +22,32 @@ if TYPE_CHECKING:
     from handlers.ask import Reply
     from services.desk import Desk
     from services.ports import Clock
+    from services.study import Study
 
     Listener = Callable[..., Awaitable[None]]
 
 
-def register(app: AsyncApp, desk: Desk, clock: Clock) -> Errands:
+class Services(NamedTuple):
+    """What listeners may ask."""
+
+    desk: Desk
+    study: Study
+    clock: Clock
+
+
+def register(app: AsyncApp, desk: Desk, study: Study, clock: Clock) -> Errands:
     """Listen to the command and to every button; return the errands, to be drained before a stop.
 
     The app must process before the response: the acknowledgement is the HTTP answer, and slow work comes after it.
     """
-    errands = Errands()
-    app.command(SLASH)(_on_command(errands, desk, clock))
+    errands, services = Errands(), Services(desk, study, clock)
+    app.command(SLASH)(_on_command(errands, services))
     for action_id, act in ACTIONS.items():
-        app.action(action_id)(_on_action(errands, act, desk, clock))
+        app.action(action_id)(_on_action(errands, act, services))
     return errands
 
 
-def _on_command(errands: Errands, desk: Desk, clock: Clock) -> Listener:
+def _on_command(errands: Errands, services: Services) -> Listener:
     """Answer from memory in the acknowledgement where that is enough, else acknowledge with nothing; no I/O."""
 
     async def listen(
@@ -50,30 +59,31 @@ def _on_command(errands: Errands, desk: Desk, clock: Clock) -> Listener:
             return
         await ack()
         if seen.command is not None and seen.command.answer is not None:
-            ask = _ask(desk, clock, context, client, seen.argument)
+            ask = _ask(services, context, client, seen.argument)
             errands.begin(answer(respond, seen.command.answer(ask)), seen.command.usage)
 
     return listen
 
 
-def _on_action(errands: Errands, act: Callable[[Ask], Awaitable[Reply | None]], desk: Desk, clock: Clock) -> Listener:
+def _on_action(errands: Errands, act: Callable[[Ask], Awaitable[Reply | None]], services: Services) -> Listener:
     async def listen(
         ack: AsyncAck, action: dict[str, Any], context: AsyncBoltContext, client: AsyncWebClient, respond: AsyncRespond
     ) -> None:
         await ack()
         chosen = action.get("selected_option") or action
-        ask = _ask(desk, clock, context, client, str(chosen.get("value", "")))
+        ask = _ask(services, context, client, str(chosen.get("value", "")))
         errands.begin(answer(respond, act(ask)), str(action["action_id"]))
 
     return listen
 
 
-def _ask(desk: Desk, clock: Clock, context: AsyncBoltContext, client: AsyncWebClient, value: str) -> Ask:
+def _ask(services: Services, context: AsyncBoltContext, client: AsyncWebClient, value: str) -> Ask:
     return Ask(
         channel=Channel(team=str(context.team_id), id=str(context.channel_id)),
         by=str(context.user_id),
         value=value,
-        desk=desk,
-        clock=clock,
+        desk=services.desk,
+        study=services.study,
+        clock=services.clock,
         client=client,
     )

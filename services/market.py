@@ -195,15 +195,11 @@ class Market:
     async def _build(self, pair: Pair, now: datetime) -> MarketView:
         """Take the way of the data once: fetch both legs, align them, add the live row, measure."""
         etf, crypto = await asyncio.gather(self.history.leg(pair.etf, now), self.history.leg(pair.crypto, now))
-        problems = [problem for leg in (etf, crypto) for problem in (*leg.problems, *leg.past.problems)]
-        if not len(etf.past.prices) or not len(crypto.past.prices):
-            missing = pair.crypto if len(etf.past.prices) else pair.etf
-            raise NoHistoryError(f"No {missing} prices yet. {'; '.join(problems) or 'The source has none'}.")
+        problems = problems_of(etf, crypto)
         sessions = self.history.sessions(now)
         market = sessions.state(now)
+        aligned = align_legs(pair, etf, crypto, sessions, now)
         idle = _untraded(etf, sessions, now)
-        held = ({**etf.past.held, **idle}, {**crypto.past.held, **_untraded(crypto, sessions, now)})
-        aligned = align(pair, etf.past.prices, crypto.past.prices, sessions, until=now, held=held)
         last = aligned.sessions[-1]
         live, live_reason = None, idle.get(last, f"the market is shut; the last session was {market.session}")
         if market.is_open or not (aligned.complete[-1] or last in idle):
@@ -215,7 +211,7 @@ class Market:
         gap = None
         if not market.is_open and not crypto.is_share and crypto.quoted.verdict is not Verdict.SUSPECT:
             gap = implied_gap(_last_traded(aligned, idle), crypto.quote, now)
-        trust = _trust(etf, aligned).also(await self._second(crypto, aligned, now))
+        trust = trust_at(etf, aligned).also(await self._second(crypto, aligned, now))
         return MarketView(
             pair=pair,
             now=now,
@@ -236,7 +232,7 @@ class Market:
 
     async def _second(self, crypto: Leg, closes: Aligned, now: datetime) -> Trust:
         """Tell how far the right leg's close can be trusted; of bitcoin at one venue alone, a fund of it has a say."""
-        trust = _trust(crypto, closes)
+        trust = trust_at(crypto, closes)
         if trust.verdict is not Verdict.DEGRADED or crypto.past.symbol != BITCOIN:
             return trust
         fund = (await self.history.leg(BITCOIN_FUND, now)).past.prices
@@ -277,6 +273,21 @@ class Market:
         return None if told is None or told.quote is None else Trade(told.quote, told.trust)
 
 
+def align_legs(pair: Pair, etf: Leg, crypto: Leg, sessions: Sessions, now: datetime) -> Aligned:
+    """Put both legs on one clock, up to the last session closed at `now`. Raises NoHistoryError where one is empty."""
+    if not len(etf.past.prices) or not len(crypto.past.prices):
+        missing = pair.crypto if len(etf.past.prices) else pair.etf
+        told = "; ".join(problems_of(etf, crypto))
+        raise NoHistoryError(f"No {missing} prices yet. {told or 'The source has none'}.")
+    left, right = ({**leg.past.held, **_untraded(leg, sessions, now)} for leg in (etf, crypto))
+    return align(pair, etf.past.prices, crypto.past.prices, sessions, until=now, held=(left, right))
+
+
+def problems_of(*legs: Leg) -> list[str]:
+    """List what the sources of some legs failed at, and what of their pasts is left out."""
+    return [problem for leg in legs for problem in (*leg.problems, *leg.past.problems)]
+
+
 def snapshot(aligned: Aligned, stamps: tuple[LegStamp, LegStamp] | None = None, *, trust: Trust = FULL) -> Snapshot:
     """Measure the last row of `aligned` over every window."""
     etf, crypto = stamps or (
@@ -315,7 +326,7 @@ def _last_traded(aligned: Aligned, idle: Mapping[np.datetime64, str]) -> Aligned
     return aligned.head(int(np.flatnonzero(traded)[-1]) + 1)
 
 
-def _trust(leg: Leg, aligned: Aligned) -> Trust:
+def trust_at(leg: Leg, aligned: Aligned) -> Trust:
     """Tell how far a leg can be trusted at the last row."""
     return leg.past.trust(aligned.sessions[-1] if leg.is_share else aligned.at[-1])
 

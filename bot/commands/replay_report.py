@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bot.spark import spark
+from handlers.render.spark import spark
 from services.domain.decide import Change
 from services.domain.measure import Metric, Unit
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from handlers.commands import acts, board, help, history, rule_add, rule_remove, rules, why  # noqa: A004 -- the command's name
+from handlers.commands import acts, board, explain, help, history, rule_add, rule_remove, rules, why  # noqa: A004 -- the command's name
 from handlers.commands.command import Command
 
 COMMANDS = (
@@ -78,6 +78,14 @@ COMMANDS = (
         example="/minerpulse why 12",
         at_once=why.at_once,
         answer=why.answer,
+    ),
+    Command(
+        words=("explain",),
+        takes="[WINDOW]",
+        summary="what came with bitcoin, what with AI, and what with neither; this year without a window",
+        example="/minerpulse explain 60d",
+        at_once=explain.at_once,
+        answer=explain.answer,
     ),
     Command(
         words=("help",),

@@ -4,6 +4,7 @@ from handlers.render.alert import alert
 from handlers.render.board import board
 from handlers.render.complaint import complaint
 from handlers.render.entry import entry
+from handlers.render.explain import explanation
 from handlers.render.help import help_on, usage
 from handlers.render.history import history
 from handlers.render.message import Message, plain, say, together
@@ -19,6 +20,7 @@ __all__ = [
     "complaint",
     "done",
     "entry",
+    "explanation",
     "help_on",
     "history",
     "no_close",

@@ -46,6 +46,12 @@ def decimal(number: float) -> str:
     return signed(number).removeprefix("+")
 
 
+def ratio(number: float) -> str:
+    """Write two decimals, with a sign only where it is negative: a beta of -0.2 is `−0.20`."""
+    rounded = round(number, 2)
+    return f"{MINUS if rounded < 0 else ''}{abs(rounded):.2f}"
+
+
 def size(number: float) -> str:
     """Write one decimal without a sign."""
     return f"{abs(number):,.1f}"

@@ -14,6 +14,7 @@ from services.history import History
 from services.market import Market
 from services.monitor import Monitor
 from services.store import SqlStore
+from services.study import Study
 from services.watchlist import Watchlist
 from tests.fakes.clock import SetClock
 from tests.fakes.vendors import Vendors
@@ -39,6 +40,7 @@ class Floor:
     market: Market
     monitor: Monitor
     desk: Desk
+    study: Study
     nudges: list[datetime] = field(default_factory=list)
 
     async def tick(self, at: datetime, spread: float | None = None) -> int | None:
@@ -96,6 +98,7 @@ async def trading_floor(
             nudge=lambda: nudges.append(clock.at),
         ),
         desk=Desk(store=store, market=market, clock=clock, nudge=lambda: nudges.append(clock.at)),
+        study=Study(market.history),
         nudges=nudges,
     )
     if warm:

@@ -331,3 +331,11 @@ async def test_there_is_no_close_to_snooze_until_at_night(person: Person, slack:
     floor.clock.at = LATER + timedelta(hours=12)
     await person.types("snooze until close")
     assert slack.answers[-1]["text"].startswith("The market is shut, so there is no close to wait for.")
+
+
+async def test_an_explanation_is_shown_to_the_person_who_asks(person: Person, slack: SlackServer) -> None:
+    await person.types("explain 5D")
+    (told,) = slack.answers
+    assert "ephemeral" == told["response_type"]
+    assert told["text"].startswith("WGMI ")
+    assert "over 5 days: bitcoin " in told["text"]

@@ -43,6 +43,7 @@ def test_what_was_typed_is_read(text: str, words: tuple[str, ...], argument: str
         pytest.param("rule remove", ["Which rule?", "/minerpulse rule remove ID"], id="no number"),
         pytest.param("rule remove three", ["Which rule?", "/minerpulse rules"], id="no number but a word"),
         pytest.param("rule remove 99999999999999999999", ["Which rule?"], id="a number that no rule has"),
+        pytest.param("explain 2w", ["Over which window? One of 1d,", "/minerpulse explain [WINDOW]"], id="no window"),
         pytest.param("help", [row.usage for row in COMMANDS], id="help"),
     ],
 )
@@ -84,7 +85,7 @@ def test_every_example_is_read_as_its_own_command() -> None:
 def test_the_hint_lists_every_command() -> None:
     assert (
         "[board | rules | rule add RULE | rule remove ID | ack [ID] | unack [ID] | snooze [ID] LENGTH | "
-        "resolve [ID] [REASON] | history | why [ID] | help]"
+        "resolve [ID] [REASON] | history | why [ID] | explain [WINDOW] | help]"
     ) == usage_hint()
 
 

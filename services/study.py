@@ -1,0 +1,78 @@
+"""Study: what the past of the pair tells when it is asked: why the legs parted, and what rules would have done."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from services.domain.attribution import AI_PROXY, Legs
+from services.domain.errors import NoHistoryError
+from services.domain.explain import Explanation, explain
+from services.domain.prices import WGMI_BTC, Closes
+from services.domain.trust import FULL, Trust
+from services.market import align_legs, problems_of, trust_at
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from services.domain.align import Aligned
+    from services.domain.measure import Window
+    from services.domain.prices import Pair, Symbol
+    from services.history import History, Leg
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Basis:
+    """What an answer rests on: how far its last prices can be trusted, and what the sources failed at."""
+
+    trust: Trust = FULL
+    problems: tuple[str, ...] = ()
+    simulated: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explained:
+    """Why the legs parted over a window, and what that rests on."""
+
+    explanation: Explanation
+    basis: Basis
+
+
+class Past(NamedTuple):
+    """Both legs of a pair up to now, and aligned at the closes of the finished sessions."""
+
+    etf: Leg
+    crypto: Leg
+    aligned: Aligned
+
+
+@dataclass(slots=True)
+class Study:
+    """Answers from history alone; the same prices that alerts are decided on, up to the last close."""
+
+    history: History
+    pair: Pair = WGMI_BTC
+    proxy: Symbol = AI_PROXY
+
+    async def explain(self, window: Window, now: datetime) -> Explained:
+        """Explain the ETF's return over a window that ends with the last close. Raises NoHistoryError."""
+        past, proxy = await asyncio.gather(self._past(self.pair, now), self.history.leg(self.proxy, now))
+        closes = proxy.past.prices
+        if not isinstance(closes, Closes) or not len(closes):
+            told = "; ".join(problems_of(proxy)) or "It is not a share that the sources know"
+            raise NoHistoryError(f"No closes of {self.proxy}, the AI proxy. {told}.")
+        legs = Legs.of(past.aligned, closes)
+        found = explain(legs, window, past.crypto.past.prices, self.history.sessions(now))
+        rows = legs.until_complete().aligned
+        return Explained(explanation=found, basis=self._basis(rows, past.etf, past.crypto, proxy))
+
+    async def _past(self, pair: Pair, now: datetime) -> Past:
+        etf, crypto = await asyncio.gather(self.history.leg(pair.etf, now), self.history.leg(pair.crypto, now))
+        return Past(etf, crypto, align_legs(pair, etf, crypto, self.history.sessions(now), now))
+
+    def _basis(self, aligned: Aligned, *legs: Leg) -> Basis:
+        trust = FULL
+        for leg in legs:
+            trust = trust.also(trust_at(leg, aligned))
+        return Basis(trust=trust, problems=tuple(problems_of(*legs)), simulated=self.history.simulated)

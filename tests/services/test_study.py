@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from services.domain.errors import NoHistoryError
+from services.domain.measure import Window
+from services.domain.prices import Symbol
+from services.domain.trust import Verdict
+from services.history import History
+from services.sources.simulated import Simulated
+from services.store import SqlStore
+from services.study import Study
+from tests.fakes.clock import SetClock
+from tests.fakes.floor import trading_floor
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+NOON = datetime(2026, 6, 19, 17, 0, tzinfo=UTC)  # a holiday, between two sessions
+
+
+@asynccontextmanager
+async def simulated(proxy: str = "SMH") -> AsyncIterator[Study]:
+    market = Simulated(SetClock(NOON))
+    store = await SqlStore.open("sqlite://")
+    yield Study(History([market], [market], store, witnessed=False), proxy=Symbol(proxy))
+    await store.aclose()
+
+
+async def test_the_year_is_explained_up_to_the_last_close() -> None:
+    async with simulated() as study:
+        told = await study.explain(Window.YTD, NOON)
+    parts = told.explanation.attribution
+    assert ("2025-12-31", "2026-06-18") == (f"{parts.anchor}", f"{parts.session}")
+    whole = parts.crypto.amount + parts.proxy.amount + parts.residual.amount
+    assert parts.etf_return == pytest.approx(whole, abs=1e-9)
+    assert told.explanation.hours is not None
+    assert (True, Verdict.OK) == (told.basis.simulated, told.basis.trust.verdict)
+
+
+async def test_a_proxy_that_is_a_coin_is_refused_with_its_name() -> None:
+    async with simulated("ETH") as study:
+        with pytest.raises(NoHistoryError, match=r"No closes of ETH, the AI proxy\. It is not a share"):
+            await study.explain(Window.YTD, NOON)
+
+
+async def test_a_proxy_that_no_source_answers_for_is_told_with_the_reason() -> None:
+    async with trading_floor() as floor:
+        floor.vendors.faults["yahoo"] = [httpx.Response(404, json={})] * 20
+        with pytest.raises(NoHistoryError, match=r"No closes of SMH, the AI proxy\. Yahoo on SMH: knows no symbol SMH"):
+            await floor.study.explain(Window.YTD, floor.clock.at)
+
+
+async def test_prices_from_one_source_alone_are_told_as_degraded() -> None:
+    async with trading_floor(witnessed=True) as floor:
+        floor.vendors.faults["nasdaq"] = [httpx.Response(500)] * 50
+        told = await floor.study.explain(Window.D5, floor.clock.at)
+    assert Verdict.DEGRADED is told.basis.trust.verdict
+    assert "SMH's close is from Yahoo alone" in told.basis.trust.reasons
