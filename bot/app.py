@@ -33,6 +33,7 @@ from services.market import Market
 from services.mining import Mining
 from services.monitor import Monitor
 from services.outbox import Outbox
+from services.records import RecordKeeper
 from services.sources.catalogue import build_crypto, build_equity, build_network
 from services.sources.http import HttpClient
 from services.store import SqlStore
@@ -113,6 +114,7 @@ async def build(
             pair=settings.pair,
             nudge=outbox.nudge,
             every=settings.tick_every,
+            records=RecordKeeper(history),
         )
         bolt = build_bolt(client, _secret(settings.slack_signing_secret))
         errands = handlers.register(bolt, desk, study, clock)

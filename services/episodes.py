@@ -12,11 +12,12 @@ from services.domain.rule import parse_rule
 from services.ports import AlertChange
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
 
     from services.domain.decide import Observation, Side
     from services.domain.episode import Channel
+    from services.domain.precedent import Record
     from services.domain.prices import Pair
     from services.domain.rule import Rule
     from services.market import MarketView
@@ -48,10 +49,14 @@ class Draft:
 
 @dataclass(slots=True)
 class OpenEpisodes:
-    """The open alerts at the moment `at`, while the decisions of one tick are folded in."""
+    """The open alerts at the moment `at`, while the decisions of one tick are folded in.
+
+    `records` has, for the rules that fire, how their earlier episodes went.
+    """
 
     at: datetime
     _drafts: dict[Key, Draft] = field(default_factory=dict)
+    records: Mapping[Rule, Record] = field(default_factory=dict)
 
     @classmethod
     def of(cls, stored: Iterable[StoredAlert], at: datetime) -> OpenEpisodes:
@@ -77,6 +82,7 @@ class OpenEpisodes:
             value=value,
             peak=value,
             measurement=measurement,
+            record=self.records.get(watch.rule),
         )
         draft = self._drafts.get(_key(watch, side))
         if draft is None:

@@ -144,8 +144,17 @@ def rank(percentile: float) -> str:
         return "highest"
     if percentile <= 0:
         return "lowest"
-    whole = min(99, max(1, int(percentile)))
-    return f"{whole}{_ORDINALS.get(whole % 10, 'th') if whole // 10 != 1 else 'th'}"
+    return ordinal(min(99, max(1, int(percentile))))
+
+
+def ordinal(number: int) -> str:
+    """Write a place in a row: `1st`, `12th`, `23rd`."""
+    return f"{number}{_ORDINALS.get(number % 10, 'th') if number % 100 // 10 != 1 else 'th'}"
+
+
+def sessions(count: float) -> str:
+    """Count sessions: `1 session`, `2.5 sessions`."""
+    return f"{count:,g} session{'' if count == 1 else 's'}"
 
 
 def duration(span: timedelta) -> str:

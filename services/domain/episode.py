@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from services.domain.decide import Side, written
 from services.domain.measure import Measurement, Metric, Window
+from services.domain.precedent import Record  # noqa: TC001 -- as above
 from services.domain.prices import Pair  # noqa: TC001 -- as above
 from services.domain.rule import parse_rule
 from services.domain.trust import FULL, Trust
@@ -55,7 +56,7 @@ class Fact:
     `at` is the instant of the value. `peak` is the largest such value on the episode's side since the rule joined,
     `peak_before` the largest before `at`, None where there is none. `corrected_from` is what a close was before its
     price was corrected. `measurement` holds the legs over the rule's window, or over one day for a rule without one.
-    `active` is False once the rule has cleared.
+    `active` is False once the rule has cleared. `record` is how the rule's earlier episodes went, None where unknown.
     """
 
     rule_id: int
@@ -67,6 +68,7 @@ class Fact:
     peak_before: float | None = None
     corrected_from: float | None = None
     active: bool = True
+    record: Record | None = None
 
     @property
     def strength(self) -> float:

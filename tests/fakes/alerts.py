@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from services.domain.episode import Mark
+    from services.domain.precedent import Record
     from services.domain.prices import Pair
 
 AT = datetime(2026, 11, 17, 15, 40, tzinfo=UTC)
@@ -71,6 +72,7 @@ def a_fact(
     peak: float | None = None,
     corrected_from: float | None = None,
     active: bool = True,
+    record: Record | None = None,
 ) -> Fact:
     """Build what one rule saw; its value is the measured spread, and so is its peak."""
     measurement = measurement or a_measurement()
@@ -84,6 +86,7 @@ def a_fact(
         measurement=measurement,
         corrected_from=corrected_from,
         active=active,
+        record=record,
     )
 
 

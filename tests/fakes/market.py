@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from services.domain.align import Aligned, align
 from services.domain.prices import WGMI_BTC, Bars, Closes, Symbol
 from services.domain.sessions import Sessions, sessions_between
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 CALENDAR: Sessions = sessions_between(date(2021, 6, 1), date(2027, 12, 31))
 HOUR = timedelta(hours=1)
@@ -41,13 +45,13 @@ def crypto_bars(prices: dict[datetime, float], interval: timedelta = HOUR, sourc
     )
 
 
-def bars_at_closes(days: list[date], prices: list[float]) -> Bars:
+def bars_at_closes(days: list[date], prices: Sequence[float]) -> Bars:
     """One hourly bar that ends at each session's close."""
     ends = [CALENDAR.closes_at[CALENDAR.position(np.datetime64(day)) or 0].astype(object) for day in days]
     return crypto_bars({end.replace(tzinfo=UTC) - HOUR: price for end, price in zip(ends, prices, strict=True)})
 
 
-def aligned_market(etf: list[float | None], crypto: list[float], first: str = "2024-01-02") -> Aligned:
+def aligned_market(etf: Sequence[float | None], crypto: Sequence[float], first: str = "2024-01-02") -> Aligned:
     """Sessions from `first` on, with these closes; None leaves the ETF's out."""
     days = session_days(first, len(etf))
     known = {day: price for day, price in zip(days, etf, strict=True) if price is not None}
