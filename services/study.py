@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from services.domain.attribution import AI_PROXY, Legs
 from services.domain.errors import NoHistoryError
 from services.domain.explain import Explanation, explain
+from services.domain.precedent import Backtest, backtest
 from services.domain.prices import WGMI_BTC, Closes
 from services.domain.trust import FULL, Trust
 from services.market import align_legs, problems_of, trust_at
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from services.domain.align import Aligned
     from services.domain.measure import Window
     from services.domain.prices import Pair, Symbol
+    from services.domain.rule import Rule
     from services.history import History, Leg
 
 
@@ -36,6 +38,14 @@ class Explained:
     """Why the legs parted over a window, and what that rests on."""
 
     explanation: Explanation
+    basis: Basis
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backtested:
+    """What a rule would have done, and what that rests on."""
+
+    backtest: Backtest
     basis: Basis
 
 
@@ -66,6 +76,12 @@ class Study:
         found = explain(legs, window, past.crypto.past.prices, self.history.sessions(now))
         rows = legs.until_complete().aligned
         return Explained(explanation=found, basis=self._basis(rows, past.etf, past.crypto, proxy))
+
+    async def backtest(self, rule: Rule, now: datetime) -> Backtested:
+        """Put a rule to all of history, in a thread. Raises NoHistoryError, and ReplayError for one on the gap."""
+        past = await self._past(rule.pair, now)
+        found = await asyncio.to_thread(backtest, past.aligned, rule)
+        return Backtested(backtest=found, basis=self._basis(past.aligned, past.etf, past.crypto))
 
     async def _past(self, pair: Pair, now: datetime) -> Past:
         etf, crypto = await asyncio.gather(self.history.leg(pair.etf, now), self.history.leg(pair.crypto, now))

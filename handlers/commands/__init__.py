@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from handlers.commands import acts, board, explain, help, history, rule_add, rule_remove, rules, why  # noqa: A004 -- the command's name
+from handlers.commands import acts, backtest, board, explain, help, history, rule_add, rule_remove, rules, why  # noqa: A004 -- the command's name
 from handlers.commands.command import Command
 
 COMMANDS = (
@@ -86,6 +86,14 @@ COMMANDS = (
         example="/minerpulse explain 60d",
         at_once=explain.at_once,
         answer=explain.answer,
+    ),
+    Command(
+        words=("backtest",),
+        takes="RULE",
+        summary="what a rule would have done: how often, how long, false starts, what followed",
+        example="/minerpulse backtest 5d 15pp",
+        at_once=backtest.at_once,
+        answer=backtest.answer,
     ),
     Command(
         words=("help",),

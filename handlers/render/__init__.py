@@ -1,6 +1,7 @@
 """Render: values in, messages out; nothing here asks, decides or sends."""
 
 from handlers.render.alert import alert
+from handlers.render.backtest import backtest
 from handlers.render.board import board
 from handlers.render.complaint import complaint
 from handlers.render.entry import entry
@@ -16,6 +17,7 @@ __all__ = [
     "Message",
     "added",
     "alert",
+    "backtest",
     "board",
     "complaint",
     "done",

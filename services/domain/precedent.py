@@ -116,7 +116,11 @@ class Backtest:
 
 def backtest(aligned: Aligned, rule: Rule) -> Backtest:
     """Put a rule to all of history, decided at each close. Raises ReplayError."""
-    found = replay(aligned, [rule]).rules[0]
+    return looked_at(aligned, replay(aligned, [rule]).rules[0])
+
+
+def looked_at(aligned: Aligned, found: RuleReplay) -> Backtest:
+    """Look at each episode of a replay that ends with the last row of `aligned`."""
     return Backtest(found=found, episodes=tuple(_precedents(aligned, found)))
 
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from services.domain.errors import NoHistoryError
+from services.domain.errors import NoHistoryError, ReplayError
 from services.domain.measure import Window
 from services.domain.prices import Symbol
+from services.domain.rule import parse_rule
 from services.domain.trust import Verdict
 from services.history import History
 from services.sources.simulated import Simulated
@@ -62,3 +63,14 @@ async def test_prices_from_one_source_alone_are_told_as_degraded() -> None:
         told = await floor.study.explain(Window.D5, floor.clock.at)
     assert Verdict.DEGRADED is told.basis.trust.verdict
     assert "SMH's close is from Yahoo alone" in told.basis.trust.reasons
+
+
+async def test_a_rule_is_put_to_the_same_prices_that_alerts_rest_on() -> None:
+    async with simulated() as study:
+        told = await study.backtest(parse_rule("5d 15pp"), NOON)
+        with pytest.raises(ReplayError, match="only while the ETF is shut"):
+            await study.backtest(parse_rule("gap 5%"), NOON)
+    assert told.backtest.found.measured is not None
+    assert "2026-06-18" == f"{told.backtest.found.measured[1]}"
+    assert told.backtest.episodes
+    assert told.basis.simulated

@@ -30,9 +30,7 @@ STILL = [100.0] * 9
         pytest.param([100, 120, 114, 114, 114], [100, 100, 109, 109, 109], Closing.CRYPTO, id="more by bitcoin"),
     ],
 )
-def test_the_leg_that_narrowed_the_gap_most_closed_it(
-    etf: list[float], crypto: list[float], closing: Closing
-) -> None:
+def test_the_leg_that_narrowed_the_gap_most_closed_it(etf: list[float], crypto: list[float], closing: Closing) -> None:
     market = aligned_market([100.0] * 6 + etf, [100.0] * 6 + crypto)
     (one,) = backtest(market, parse_rule("5d 15pp")).episodes
     assert closing is one.closing
