@@ -21,6 +21,7 @@ COMMANDS = {
     "replay": "Tell what rules would have done over history.",
     "pulse": "Show the board: every window of the pair, as of now.",
     "explain": "Tell what came with bitcoin, with AI, and with neither.",
+    "tune": "Find the rule that fires as often as you want.",
     "holdings": "Import, fetch and list what the fund holds.",
     "why": "Tell what an alert rests on and how its messages went.",
     "doctor": "Check settings, database, sources, Slack and clock.",

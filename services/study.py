@@ -12,15 +12,18 @@ from services.domain.explain import Explanation, explain
 from services.domain.precedent import Backtest, backtest
 from services.domain.prices import WGMI_BTC, Closes
 from services.domain.trust import FULL, Trust
+from services.domain.tune import Shift, Tuned, calibrated
 from services.market import align_legs, problems_of, trust_at
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from services.domain.align import Aligned
     from services.domain.measure import Window
     from services.domain.prices import Pair, Symbol
     from services.domain.rule import Rule
+    from services.domain.wish import Wish
     from services.history import History, Leg
 
 
@@ -46,6 +49,15 @@ class Backtested:
     """What a rule would have done, and what that rests on."""
 
     backtest: Backtest
+    basis: Basis
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibrated:
+    """The rule for a wanted rate, what it would change against others, and what that rests on."""
+
+    tuned: Tuned
+    shifts: tuple[Shift, ...]
     basis: Basis
 
 
@@ -82,6 +94,15 @@ class Study:
         past = await self._past(rule.pair, now)
         found = await asyncio.to_thread(backtest, past.aligned, rule)
         return Backtested(backtest=found, basis=self._basis(past.aligned, past.etf, past.crypto))
+
+    async def tune(self, wish: Wish, against: Sequence[Rule], now: datetime) -> Calibrated:
+        """Find the rule for a wanted rate, in a thread, and hold it against those of `against` that watch the same.
+
+        Raises NoHistoryError, and ReplayError for a rate that no threshold gives.
+        """
+        past = await self._past(wish.rule.pair, now)
+        found, shifts = await asyncio.to_thread(calibrated, past.aligned, wish, against)
+        return Calibrated(tuned=found, shifts=shifts, basis=self._basis(past.aligned, past.etf, past.crypto))
 
     async def _past(self, pair: Pair, now: datetime) -> Past:
         etf, crypto = await asyncio.gather(self.history.leg(pair.etf, now), self.history.leg(pair.crypto, now))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from handlers.commands import acts, backtest, board, explain, help, history, rule_add, rule_remove, rules, why  # noqa: A004 -- the command's name
+from handlers.commands import acts, backtest, board, explain, help, history, rule_add, rule_remove, rules, tune, why  # noqa: A004 -- the command's name
 from handlers.commands.command import Command
 
 COMMANDS = (
@@ -94,6 +94,14 @@ COMMANDS = (
         example="/minerpulse backtest 5d 15pp",
         at_once=backtest.at_once,
         answer=backtest.answer,
+    ),
+    Command(
+        words=("tune",),
+        takes="WINDOW RATE",
+        summary="the threshold for as many alerts as you want, checked on prices it has not seen; changes nothing",
+        example="/minerpulse tune 5d 2/month",
+        at_once=tune.at_once,
+        answer=tune.answer,
     ),
     Command(
         words=("help",),

@@ -12,6 +12,7 @@ from handlers.render.message import Message, plain, say, together
 from handlers.render.outcome import done, no_close, unchanged
 from handlers.render.receipt import receipt
 from handlers.render.rules import added, removed, rules, started
+from handlers.render.tune import tuned
 
 __all__ = [
     "Message",
@@ -33,6 +34,7 @@ __all__ = [
     "say",
     "started",
     "together",
+    "tuned",
     "unchanged",
     "usage",
 ]
