@@ -8,7 +8,7 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import ack, loading, memory, replaying, ticking, upstream
+from tests.bench import ack, loading, memory, replaying, studying, ticking, upstream
 
 BENCHES = (
     ack.bench,
@@ -16,6 +16,7 @@ BENCHES = (
     ticking.bench_change,
     replaying.bench,
     replaying.bench_process,
+    studying.bench,
     loading.bench,
     upstream.bench,
     memory.bench,
