@@ -6,6 +6,8 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from services.domain.attribution import AI_PROXY, Legs
 from services.domain.errors import NoHistoryError
 from services.domain.explain import Explanation, explain
@@ -13,11 +15,12 @@ from services.domain.precedent import Backtest, backtest
 from services.domain.prices import WGMI_BTC, Closes
 from services.domain.trust import FULL, Trust
 from services.domain.tune import Shift, Tuned, calibrated
+from services.domain.underwater import Underwater, underwater
 from services.market import align_legs, problems_of, trust_at
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
+    from datetime import date, datetime
 
     from services.domain.align import Aligned
     from services.domain.measure import Window
@@ -58,6 +61,15 @@ class Calibrated:
 
     tuned: Tuned
     shifts: tuple[Shift, ...]
+    basis: Basis
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Depths:
+    """How far both legs are below their highs at a session's close; a leg without a price there is left out."""
+
+    session: date
+    legs: tuple[Underwater, ...]
     basis: Basis
 
 
@@ -103,6 +115,23 @@ class Study:
         past = await self._past(wish.rule.pair, now)
         found, shifts = await asyncio.to_thread(calibrated, past.aligned, wish, against)
         return Calibrated(tuned=found, shifts=shifts, basis=self._basis(past.aligned, past.etf, past.crypto))
+
+    async def depths(self, now: datetime) -> Depths:
+        """Measure both drawdowns at the last close that both legs have. Raises NoHistoryError."""
+        past = await self._past(self.pair, now)
+        known = np.flatnonzero(past.aligned.complete)
+        if not len(known):
+            raise NoHistoryError(f"{self.pair} have no session in common.")
+        rows = past.aligned.head(int(known[-1]) + 1)
+        legs = (
+            underwater(rows, self.pair.etf, rows.etf),
+            underwater(rows, self.pair.crypto, rows.crypto, rows.crypto_past),
+        )
+        return Depths(
+            session=rows.sessions[-1].astype(object),
+            legs=tuple(leg for leg in legs if leg),
+            basis=self._basis(rows, past.etf, past.crypto),
+        )
 
     async def _past(self, pair: Pair, now: datetime) -> Past:
         etf, crypto = await asyncio.gather(self.history.leg(pair.etf, now), self.history.leg(pair.crypto, now))

@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from handlers.commands import acts, backtest, board, explain, help, history, rule_add, rule_remove, rules, tune, why  # noqa: A004 -- the command's name
+from handlers.commands import (
+    acts,
+    backtest,
+    board,
+    drawdown,
+    explain,
+    help,  # noqa: A004 -- the command's name
+    history,
+    rule_add,
+    rule_remove,
+    rules,
+    tune,
+    why,
+)
 from handlers.commands.command import Command
 
 COMMANDS = (
@@ -102,6 +115,12 @@ COMMANDS = (
         example="/minerpulse tune 5d 2/month",
         at_once=tune.at_once,
         answer=tune.answer,
+    ),
+    Command(
+        words=("drawdown",),
+        summary="how far bitcoin and the ETF are below their highs, for how long, and how rare that is",
+        example="/minerpulse drawdown",
+        answer=drawdown.answer,
     ),
     Command(
         words=("help",),

@@ -4,6 +4,7 @@ from handlers.render.alert import alert
 from handlers.render.backtest import backtest
 from handlers.render.board import board
 from handlers.render.complaint import complaint
+from handlers.render.drawdown import drawdown
 from handlers.render.entry import entry
 from handlers.render.explain import explanation
 from handlers.render.help import help_on, usage
@@ -22,6 +23,7 @@ __all__ = [
     "board",
     "complaint",
     "done",
+    "drawdown",
     "entry",
     "explanation",
     "help_on",

@@ -85,7 +85,8 @@ def test_every_example_is_read_as_its_own_command() -> None:
 def test_the_hint_lists_every_command() -> None:
     assert (
         "[board | rules | rule add RULE | rule remove ID | ack [ID] | unack [ID] | snooze [ID] LENGTH | "
-        "resolve [ID] [REASON] | history | why [ID] | explain [WINDOW] | backtest RULE | tune WINDOW RATE | help]"
+        "resolve [ID] [REASON] | history | why [ID] | explain [WINDOW] | backtest RULE | tune WINDOW RATE | "
+        "drawdown | help]"
     ) == usage_hint()
 
 

@@ -74,3 +74,10 @@ async def test_a_rule_is_put_to_the_same_prices_that_alerts_rest_on() -> None:
     assert "2026-06-18" == f"{told.backtest.found.measured[1]}"
     assert told.backtest.episodes
     assert told.basis.simulated
+
+
+async def test_both_depths_are_those_of_the_last_close() -> None:
+    async with simulated() as study:
+        told = await study.depths(NOON)
+    assert ("2026-06-18", ["WGMI", "BTC"]) == (f"{told.session}", [leg.symbol for leg in told.legs])
+    assert told.legs[1].now.depth > 0.3  # on its way down from the high of an even year
