@@ -106,7 +106,7 @@ async def build(
         mining = Mining(_networks(settings, vendors, clock))
         outbox = Outbox(store=store, notifier=SlackNotifier(client, clock), clock=clock)
         desk = Desk(store=store, market=market, clock=clock, nudge=outbox.nudge, pair=settings.pair)
-        study = Study(history, settings.pair, Symbol(settings.ai_proxy))
+        study = Study(history, mining, settings.pair, Symbol(settings.ai_proxy))
         monitor = Monitor(
             store=store,
             market=market,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime  # noqa: TC003 -- receipts are written as JSON by reading these types at run time
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from services.domain.episode import Alert, Entry  # noqa: TC001 -- as above
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from services.domain.episode import Channel
     from services.domain.holdings import Holdings
     from services.domain.network import Network
+    from services.domain.network_past import NetworkPast
     from services.domain.prices import Bars, Closes, Pair, Quote, Symbol
     from services.domain.rule import Rule
 
@@ -81,6 +82,15 @@ class NetworkSource(Protocol):
 
     async def network(self) -> Network:
         """Fetch what it knows of the network's present state; what it does not know is None."""
+        ...
+
+
+@runtime_checkable
+class NetworkPastSource(Protocol):
+    """A source that also remembers the network. Every method raises SourceError."""
+
+    async def past(self) -> NetworkPast:
+        """Fetch what it remembers of the last three years."""
         ...
 
 

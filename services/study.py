@@ -11,6 +11,8 @@ import numpy as np
 from services.domain.attribution import AI_PROXY, Legs
 from services.domain.errors import NoHistoryError
 from services.domain.explain import Explanation, explain
+from services.domain.hashprice import hashprice, past_hashprices
+from services.domain.network_past import NOTHING, Standing, standing
 from services.domain.precedent import Backtest, backtest
 from services.domain.prices import WGMI_BTC, Closes
 from services.domain.trust import FULL, Trust
@@ -22,12 +24,16 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date, datetime
 
+    from numpy.typing import NDArray
+
     from services.domain.align import Aligned
+    from services.domain.hashrate import JudgedNetwork
     from services.domain.measure import Window
-    from services.domain.prices import Pair, Symbol
+    from services.domain.prices import Pair, Quote, Symbol
     from services.domain.rule import Rule
     from services.domain.wish import Wish
     from services.history import History, Leg
+    from services.mining import Mining
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +79,24 @@ class Depths:
     basis: Basis
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkView:
+    """The bitcoin network now, each figure with its standing in its own past, and what mining earns.
+
+    `price` is bitcoin's last, None where it is unknown. The hashprices are in US dollars for a petahash a second a day,
+    with fees and without; the standing is of the one without. None is what cannot be told.
+    """
+
+    judged: JudgedNetwork
+    price: Quote | None
+    hashprice: float | None
+    without_fees: float | None
+    difficulty: Standing | None
+    hashrate: Standing | None
+    hashprice_standing: Standing | None
+    basis: Basis
+
+
 class Past(NamedTuple):
     """Both legs of a pair up to now, and aligned at the closes of the finished sessions."""
 
@@ -86,6 +110,7 @@ class Study:
     """Answers from history alone; the same prices that alerts are decided on, up to the last close."""
 
     history: History
+    mining: Mining
     pair: Pair = WGMI_BTC
     proxy: Symbol = AI_PROXY
 
@@ -133,6 +158,32 @@ class Study:
             basis=self._basis(rows, past.etf, past.crypto),
         )
 
+    async def network(self, now: datetime) -> NetworkView:
+        """Tell how hard it is to mine and what it earns. Raises NoHistoryError where the network is unknown."""
+        judged, told, past = await asyncio.gather(
+            self.mining.network(now), self.mining.past(now), self._past(WGMI_BTC, now)
+        )
+        network, price = judged.network, past.crypto.quote
+        memory, rows = told.past or NOTHING, past.aligned
+        earned = bare = None
+        if network.difficulty and network.reward and price:
+            earned = hashprice(network.difficulty, network.reward.total, price.price)
+            bare = hashprice(network.difficulty, network.reward.total - network.reward.fees, price.price)
+        return NetworkView(
+            judged=judged,
+            price=price,
+            hashprice=earned,
+            without_fees=bare,
+            difficulty=_among(network.difficulty, memory.retargets_at, memory.difficulties),
+            hashrate=_among(network.hashrate, memory.days, memory.hashrates),
+            hashprice_standing=_among(bare, rows.sessions, past_hashprices(memory, rows.at, rows.crypto)),
+            basis=Basis(
+                trust=judged.trust.also(past.crypto.quoted),
+                problems=(*past.crypto.problems, *([told.problem] if told.problem else [])),
+                simulated=self.history.simulated,
+            ),
+        )
+
     async def _past(self, pair: Pair, now: datetime) -> Past:
         etf, crypto = await asyncio.gather(self.history.leg(pair.etf, now), self.history.leg(pair.crypto, now))
         return Past(etf, crypto, align_legs(pair, etf, crypto, self.history.sessions(now), now))
@@ -142,3 +193,7 @@ class Study:
         for leg in legs:
             trust = trust.also(trust_at(leg, aligned))
         return Basis(trust=trust, problems=tuple(problems_of(*legs)), simulated=self.history.simulated)
+
+
+def _among(now: float | None, days: NDArray[np.datetime64], values: NDArray[np.float64]) -> Standing | None:
+    return None if now is None else standing(now, days.astype("datetime64[D]"), values)

@@ -10,6 +10,7 @@ from handlers.commands import (
     explain,
     help,  # noqa: A004 -- the command's name
     history,
+    network,
     rule_add,
     rule_remove,
     rules,
@@ -121,6 +122,12 @@ COMMANDS = (
         summary="how far bitcoin and the ETF are below their highs, for how long, and how rare that is",
         example="/minerpulse drawdown",
         answer=drawdown.answer,
+    ),
+    Command(
+        words=("network",),
+        summary="how hard bitcoin is to mine, the next retarget, fees, and what a petahash earns a day",
+        example="/minerpulse network",
+        answer=network.answer,
     ),
     Command(
         words=("help",),

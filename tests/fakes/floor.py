@@ -12,6 +12,7 @@ from services.domain.episode import Alert, Channel, Entry
 from services.domain.prices import WGMI_BTC
 from services.history import History
 from services.market import Market
+from services.mining import Mining
 from services.monitor import Monitor
 from services.store import SqlStore
 from services.study import Study
@@ -98,7 +99,7 @@ async def trading_floor(
             nudge=lambda: nudges.append(clock.at),
         ),
         desk=Desk(store=store, market=market, clock=clock, nudge=lambda: nudges.append(clock.at)),
-        study=Study(market.history),
+        study=Study(market.history, Mining([])),
         nudges=nudges,
     )
     if warm:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -13,11 +14,13 @@ from services.domain.prices import Symbol
 from services.domain.rule import parse_rule
 from services.domain.trust import Verdict
 from services.history import History
+from services.mining import Mining
 from services.sources.simulated import Simulated
 from services.store import SqlStore
 from services.study import Study
 from tests.fakes.clock import SetClock
 from tests.fakes.floor import trading_floor
+from tests.services.test_mining import Wires
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -29,7 +32,7 @@ NOON = datetime(2026, 6, 19, 17, 0, tzinfo=UTC)  # a holiday, between two sessio
 async def simulated(proxy: str = "SMH") -> AsyncIterator[Study]:
     market = Simulated(SetClock(NOON))
     store = await SqlStore.open("sqlite://")
-    yield Study(History([market], [market], store, witnessed=False), proxy=Symbol(proxy))
+    yield Study(History([market], [market], store, witnessed=False), Mining([]), proxy=Symbol(proxy))
     await store.aclose()
 
 
@@ -81,3 +84,26 @@ async def test_both_depths_are_those_of_the_last_close() -> None:
         told = await study.depths(NOON)
     assert ("2026-06-18", ["WGMI", "BTC"]) == (f"{told.session}", [leg.symbol for leg in told.legs])
     assert told.legs[1].now.depth > 0.3  # on its way down from the high of an even year
+
+
+async def test_the_network_is_told_with_what_it_earns_at_bitcoins_price() -> None:
+    wires = Wires()
+    async with trading_floor() as floor:
+        study = replace(floor.study, mining=wires.mining)
+        told = await study.network(floor.clock.at)
+        price = await floor.market.history.leg(Symbol("BTC"), floor.clock.at)
+    network = told.judged.network
+    assert (network.difficulty, network.reward) != (None, None)
+    assert price.quote == told.price
+    assert price.quote is not None
+    assert told.hashprice is not None
+    assert told.hashprice == pytest.approx(86_400e15 / (2**32 * 150000000000000.5) * 3.225 * price.quote.price)
+    assert told.without_fees == pytest.approx(told.hashprice * 3.125 / 3.225)
+    assert told.difficulty is not None
+    assert (50.0, 1) == (told.difficulty.rank, told.difficulty.count)
+
+
+async def test_a_network_that_no_source_knows_is_refused() -> None:
+    async with trading_floor() as floor:
+        with pytest.raises(NoHistoryError, match="Nothing is known of the bitcoin network yet"):
+            await floor.study.network(floor.clock.at)
