@@ -25,6 +25,7 @@ from bot.slack import build_bolt
 from bot.web import build_web
 from handlers.delivery import SlackNotifier
 from handlers.refusals import translated
+from services.constituents import Constituents
 from services.desk import Desk
 from services.domain.errors import DeliveryError, SettingsError
 from services.domain.prices import Symbol
@@ -35,6 +36,7 @@ from services.monitor import Monitor
 from services.outbox import Outbox
 from services.records import RecordKeeper
 from services.sources.catalogue import build_crypto, build_equity, build_network
+from services.sources.cohorts_file import SHIPPED, read_cohorts
 from services.sources.http import HttpClient
 from services.store import SqlStore
 from services.study import Study
@@ -106,7 +108,13 @@ async def build(
         mining = Mining(_networks(settings, vendors, clock))
         outbox = Outbox(store=store, notifier=SlackNotifier(client, clock), clock=clock)
         desk = Desk(store=store, market=market, clock=clock, nudge=outbox.nudge, pair=settings.pair)
-        study = Study(history, mining, settings.pair, Symbol(settings.ai_proxy))
+        study = Study(
+            history=history,
+            mining=mining,
+            constituents=Constituents(history, store, settings.pair.etf, read_cohorts(settings.cohorts or SHIPPED)),
+            pair=settings.pair,
+            proxy=Symbol(settings.ai_proxy),
+        )
         monitor = Monitor(
             store=store,
             market=market,

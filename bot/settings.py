@@ -102,6 +102,9 @@ class Settings(BaseSettings):
     ai_proxy: Ticker = Field(
         default="SMH", description="The share or ETF that stands for AI where the ETF's return is explained."
     )
+    cohorts: Path | None = Field(
+        default=None, description="Your own file of cohorts: Ticker, Cohort, AsOf, Source. One comes with MinerPulse."
+    )
     etf_sources: EtfSources = Field(
         default=("yahoo", "nasdaq"),
         description="Where ETF prices come from, in order: of yahoo, nasdaq, alpaca, tiingo, twelvedata; or simulated.",

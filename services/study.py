@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from services.constituents import Constituents
     from services.domain.align import Aligned
     from services.domain.hashrate import JudgedNetwork
     from services.domain.measure import Window
@@ -111,6 +112,7 @@ class Study:
 
     history: History
     mining: Mining
+    constituents: Constituents
     pair: Pair = WGMI_BTC
     proxy: Symbol = AI_PROXY
 

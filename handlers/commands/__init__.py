@@ -10,6 +10,7 @@ from handlers.commands import (
     explain,
     help,  # noqa: A004 -- the command's name
     history,
+    miners,
     network,
     rule_add,
     rule_remove,
@@ -122,6 +123,14 @@ COMMANDS = (
         summary="how far bitcoin and the ETF are below their highs, for how long, and how rare that is",
         example="/minerpulse drawdown",
         answer=drawdown.answer,
+    ),
+    Command(
+        words=("miners",),
+        takes="[WINDOW]",
+        summary="what each holding and each cohort added, and what nothing explains; this year without a window",
+        example="/minerpulse miners 20d",
+        at_once=miners.at_once,
+        answer=miners.answer,
     ),
     Command(
         words=("network",),

@@ -10,6 +10,7 @@ from handlers.render.explain import explanation
 from handlers.render.help import help_on, usage
 from handlers.render.history import history
 from handlers.render.message import Message, plain, say, together
+from handlers.render.miners import miners
 from handlers.render.network import network
 from handlers.render.outcome import done, no_close, unchanged
 from handlers.render.receipt import receipt
@@ -29,6 +30,7 @@ __all__ = [
     "explanation",
     "help_on",
     "history",
+    "miners",
     "network",
     "no_close",
     "plain",

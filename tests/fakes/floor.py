@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from services.constituents import Constituents
 from services.desk import Desk
 from services.domain.episode import Alert, Channel, Entry
 from services.domain.prices import WGMI_BTC
@@ -14,6 +15,7 @@ from services.history import History
 from services.market import Market
 from services.mining import Mining
 from services.monitor import Monitor
+from services.sources.cohorts_file import read_cohorts
 from services.store import SqlStore
 from services.study import Study
 from services.watchlist import Watchlist
@@ -99,7 +101,7 @@ async def trading_floor(
             nudge=lambda: nudges.append(clock.at),
         ),
         desk=Desk(store=store, market=market, clock=clock, nudge=lambda: nudges.append(clock.at)),
-        study=Study(market.history, Mining([])),
+        study=Study(market.history, Mining([]), Constituents(market.history, store, WGMI_BTC.etf, read_cohorts())),
         nudges=nudges,
     )
     if warm:

@@ -86,7 +86,7 @@ def test_the_hint_lists_every_command() -> None:
     assert (
         "[board | rules | rule add RULE | rule remove ID | ack [ID] | unack [ID] | snooze [ID] LENGTH | "
         "resolve [ID] [REASON] | history | why [ID] | explain [WINDOW] | backtest RULE | tune WINDOW RATE | "
-        "drawdown | network | help]"
+        "drawdown | miners [WINDOW] | network | help]"
     ) == usage_hint()
 
 

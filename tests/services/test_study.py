@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
+from services.constituents import Constituents
 from services.domain.errors import NoHistoryError, ReplayError
 from services.domain.measure import Window
-from services.domain.prices import Symbol
+from services.domain.prices import WGMI_BTC, Symbol
 from services.domain.rule import parse_rule
 from services.domain.trust import Verdict
 from services.history import History
 from services.mining import Mining
+from services.sources.cohorts_file import read_cohorts
 from services.sources.simulated import Simulated
 from services.store import SqlStore
 from services.study import Study
@@ -32,7 +34,8 @@ NOON = datetime(2026, 6, 19, 17, 0, tzinfo=UTC)  # a holiday, between two sessio
 async def simulated(proxy: str = "SMH") -> AsyncIterator[Study]:
     market = Simulated(SetClock(NOON))
     store = await SqlStore.open("sqlite://")
-    yield Study(History([market], [market], store, witnessed=False), Mining([]), proxy=Symbol(proxy))
+    history = History([market], [market], store, witnessed=False)
+    yield Study(history, Mining([]), Constituents(history, store, WGMI_BTC.etf, read_cohorts()), proxy=Symbol(proxy))
     await store.aclose()
 
 
