@@ -9,13 +9,12 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
 
 from bot.commands.live import live
-from bot.commands.options import FILE, as_json, btc_file, etf_file
+from bot.commands.options import FILE, as_json, btc_file, etf_file, window
 from bot.price_files import aligned, calendar, read_files
 from bot.settings import load_settings
-from bot.terminal import show_message
+from bot.terminal import print_message
 from handlers import render
 from services.domain.attribution import AI_PROXY, Legs
 from services.domain.explain import explain
@@ -26,11 +25,9 @@ from services.study import Basis, Explained
 if TYPE_CHECKING:
     from pathlib import Path
 
-WINDOWS = click.Choice([window.value for window in Window], case_sensitive=False)
-
 
 @click.command()
-@click.argument("window", type=WINDOWS, default=Window.YTD.value)
+@window
 @etf_file
 @btc_file
 @click.option("--ai", type=FILE, help=f"Closes of the AI proxy, {AI_PROXY}: a CSV with Date and Close.")
@@ -49,8 +46,7 @@ def command(*, window: str, etf: Path | None, btc: Path | None, ai: Path | None,
     if as_json:
         click.echo(json.dumps(asdict(told), ensure_ascii=False, default=_written))
     else:
-        message = render.explanation(told)
-        Console(highlight=False).print(show_message(message.text, message.blocks))
+        print_message(render.explanation(told))
 
 
 def _from_files(etf: Path, btc: Path, ai: Path, window: Window) -> Explained:

@@ -7,13 +7,12 @@ import json
 from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
 
 from bot.commands.live import live
 from bot.commands.options import as_json, both_or_neither, btc_file, etf_file
 from bot.price_files import aligned, read_files
 from bot.settings import load_settings
-from bot.terminal import show_message
+from bot.terminal import print_message
 from handlers import render
 from services.domain.rule import DEFAULT_RULES, EXAMPLE, parse_rule
 from services.domain.tune import calibrated
@@ -50,8 +49,7 @@ def command(
     if as_json:
         click.echo(json.dumps(_document(told), ensure_ascii=False))
     else:
-        message = render.tuned(told)
-        Console(highlight=False).print(show_message(message.text, message.blocks))
+        print_message(render.tuned(told))
 
 
 def _from_files(etf: Path, btc: Path, text: str, against: Sequence[Rule]) -> Calibrated:

@@ -102,8 +102,12 @@ def fitted(legs: Legs, lookback: int = LOOKBACK) -> Fits:
     return rolling_ols(etf, np.column_stack([crypto, proxy]), lookback, at_least=COVERAGE * lookback)
 
 
-def attribute(legs: Legs, window: Window, *, lookback: int = LOOKBACK) -> Attribution | NotMeasured:
+def attribute(
+    legs: Legs, window: Window, *, lookback: int = LOOKBACK, fits: Fits | None = None
+) -> Attribution | NotMeasured:
     """Explain the ETF's return over the window that ends with the last row; say why where that cannot be done.
+
+    `fits` are those of `fitted` for this look-back, where they have been made already.
 
     1. Go from one session that has all three prices to the next. Each step's betas come from the sessions that end
        where the step begins, so that nothing is explained by itself.
@@ -118,7 +122,7 @@ def attribute(legs: Legs, window: Window, *, lookback: int = LOOKBACK) -> Attrib
             return NotMeasured(window=window, reason=_missing(legs, row))
     rows = start + np.flatnonzero(legs.complete[start:])
     begun, ended = rows[:-1], rows[1:]
-    fits = fitted(legs, lookback)
+    fits = fits or fitted(legs, lookback)
     if not fits.made[begun].all():
         first = legs.aligned.sessions[begun[np.argmin(fits.made[begun])]]
         reason = f"fewer than {COVERAGE * lookback:.0f} of the {lookback} sessions up to {first} have all three prices"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from services.domain.attribution import LOOKBACK, Attribution, attribute
+from services.domain.attribution import LOOKBACK, Attribution, attribute, fitted
 from services.domain.errors import NoHistoryError
 from services.domain.hours import split_hours
 from services.domain.measure import BETA_SESSIONS, NotMeasured, anchors
@@ -45,7 +45,8 @@ def explain(legs: Legs, window: Window, crypto: Bars | Closes, sessions: Session
     known = legs.until_complete()
     if not len(known.aligned):
         raise NoHistoryError(f"{legs.aligned.pair} and {legs.proxy} have no session in common.")
-    found = attribute(known, window, lookback=LOOKBACK)
+    fits = fitted(known, LOOKBACK)
+    found = attribute(known, window, lookback=LOOKBACK, fits=fits)
     if isinstance(found, NotMeasured):
         raise NoHistoryError(f"{window.value} cannot be explained: {found.reason}.")
     shorter = attribute(known, window, lookback=BETA_SESSIONS)
@@ -55,6 +56,6 @@ def explain(legs: Legs, window: Window, crypto: Bars | Closes, sessions: Session
         sources=(legs.aligned.etf_source, legs.aligned.crypto_source, legs.proxy_source),
         attribution=found,
         shorter=None if isinstance(shorter, NotMeasured) else shorter,
-        gauge=gauge(known),
+        gauge=gauge(known, fits),
         hours=split_hours(known.aligned, crypto, sessions, int(anchors(known.aligned, window)[-1])),
     )

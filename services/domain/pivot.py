@@ -45,9 +45,12 @@ class Gauge:
     path: tuple[Reading, ...]
 
 
-def gauge(legs: Legs) -> Gauge | None:
-    """Read the betas over the last two years up to the last row; None where they cannot be estimated there."""
-    fits = fitted(legs, LOOKBACK)
+def gauge(legs: Legs, fits: Fits | None = None) -> Gauge | None:
+    """Read the betas over the last two years up to the last row; None where they cannot be estimated there.
+
+    `fits` are those of `fitted`, where they have been made already.
+    """
+    fits = fits or fitted(legs, LOOKBACK)
     last = len(fits.noise) - 1
     made = np.flatnonzero(fits.made[max(0, last - THEN) :]) + max(0, last - THEN)
     if not len(made) or made[-1] != last:

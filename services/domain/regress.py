@@ -44,7 +44,7 @@ def rolling_ols(y: NDArray[np.float64], factors: NDArray[np.float64], size: int,
     """
     known = np.isfinite(y) & np.isfinite(factors).all(axis=1)
     columns = np.where(known, np.vstack([np.ones(len(y)), factors.T]), 0.0)
-    design = _windows(columns, size).transpose(1, 0, 2)
+    design = np.ascontiguousarray(_windows(columns, size).transpose(1, 0, 2))
     seen = _windows(np.where(known, y, 0.0), size)
     counts, width = design[:, 0].sum(axis=1), len(columns)
     moments = design @ design.transpose(0, 2, 1)

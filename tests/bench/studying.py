@@ -1,11 +1,13 @@
-"""Studying: explain, backtest and tune over four years that are loaded, and a naive search beside tune's."""
+"""Studying: explain, backtest, miners and tune over four years that are loaded, and a naive search beside tune's."""
 
 from __future__ import annotations
 
 import pandas as pd
 import statsmodels.api as sm
 
+from services.domain.contribution import contribute
 from services.domain.explain import explain
+from services.domain.holdings import Holding, Holdings
 from services.domain.measure import Window
 from services.domain.precedent import backtest
 from services.domain.replay import replay
@@ -22,6 +24,16 @@ MARKET = LEGS.aligned
 RULE = parse_rule("5d 15pp")
 WISH = parse_wish("5d 2/month", RULE)
 BUDGET_MS = 150
+NAMES = {f"T{number}": random_legs(SESSIONS, seed=number).aligned.etf for number in range(25)}
+HELD = [
+    Holdings(
+        fund=MARKET.pair.etf,
+        as_of=MARKET.sessions[row].astype(object),
+        source="bench",
+        positions=tuple(Holding(ticker=name, weight=0.04) for name in NAMES),
+    )
+    for row in range(SESSIONS - 252, SESSIONS, 21)
+]
 
 
 async def bench() -> list[Figure]:
@@ -42,6 +54,14 @@ async def bench() -> list[Figure]:
             measured=median_ms(lambda: backtest(MARKET, RULE), 10),
             beside=median_ms(lambda: replay(MARKET, [RULE]), 10),
             beside_what="the replay alone",
+            unit="ms",
+            budget=BUDGET_MS,
+        ),
+        Figure(
+            what="miners, 25 holdings, a year, weights of 12 days",
+            measured=median_ms(lambda: contribute(MARKET, Window.D252, HELD, NAMES), 10),
+            beside=median_ms(lambda: pd.DataFrame(NAMES).pct_change(), 10),
+            beside_what="their daily returns by pandas",
             unit="ms",
             budget=BUDGET_MS,
         ),

@@ -1,16 +1,21 @@
 from __future__ import annotations
 
 from datetime import date
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from services.domain.align import align
 from services.domain.contribution import Contributions, Contributor, contribute
 from services.domain.holdings import Holding, HoldingKind, Holdings
 from services.domain.measure import NotMeasured, Window
-from services.domain.prices import Symbol
-from tests.fakes.market import aligned_market, random_market
+from services.domain.prices import WGMI_BTC, Symbol
+from services.sources.files import read_etf_csv
+from services.sources.holdings_file import read_holdings_csv
+from tests.fakes.market import CALENDAR, aligned_market, random_market
 
+DATA = Path("../shared/data")
 MARKET = random_market(300)
 
 
@@ -93,3 +98,26 @@ def test_what_cannot_be_parted_says_why(market: object, reason: str) -> None:
     told = contribute(market, window, [holdings(date(2022, 3, 1), A=1.0)], {})  # type: ignore[arg-type]
     assert isinstance(told, NotMeasured)
     assert told.reason.startswith(reason)
+
+
+@pytest.mark.skipif(not DATA.exists(), reason="the vendor price files in ../shared/data are not here")
+def test_what_is_covered_explains_its_share_of_the_fall_of_2022() -> None:
+    """Of the 60 sessions to 18 July 2022, in which the fund halved, on weights of nine days and 57% of it covered."""
+    etf = read_etf_csv(DATA / "equities/WGMI.csv", WGMI_BTC.etf)
+    rows = align(WGMI_BTC, etf, etf, CALENDAR).before(date(2022, 7, 19))
+    history = read_holdings_csv(DATA / "holdings/wgmi_weights_2022.csv", WGMI_BTC.etf).snapshots
+    names = {one.ticker for holdings in history for one in holdings.positions}
+    files = {name: DATA / "equities" / f"{'KEEL' if name == 'BITF' else name}.csv" for name in names}
+    prices = {name: _closes(path, rows.sessions) for name, path in files.items() if path.exists()}
+
+    told = found(rows, history, prices)
+
+    assert (-0.504, 0.573) == pytest.approx((told.etf_return, told.covered), abs=0.001)
+    assert 0.43 == pytest.approx(told.rest / told.etf_return, abs=0.05)
+    assert not told.carried_back
+
+
+def _closes(path: Path, sessions: np.ndarray) -> np.ndarray:
+    closes = read_etf_csv(path, Symbol("X"))
+    rows = np.searchsorted(closes.sessions, sessions).clip(max=len(closes) - 1)
+    return np.where(closes.sessions[rows] == sessions, closes.prices[rows], np.nan)
