@@ -30,17 +30,22 @@ from handlers.by_team import NotifierByTeam
 from handlers.delivery import SlackNotifier
 from handlers.leaving import register_leaving
 from handlers.refusals import translated
+from services.constituents import Constituents
 from services.desk import Desk
 from services.domain.errors import DeliveryError, SettingsError
+from services.domain.prices import Symbol
 from services.editors import Editors
 from services.history import History
 from services.market import Market
 from services.mining import Mining
 from services.monitor import Monitor
 from services.outbox import Outbox
+from services.records import RecordKeeper
 from services.sources.catalogue import build_crypto, build_equity, build_network
+from services.sources.cohorts_file import SHIPPED, read_cohorts
 from services.sources.http import HttpClient
 from services.store import SqlStore
+from services.study import Study
 from services.upkeep import Upkeep
 from services.watchlist import Watchlist
 
@@ -78,6 +83,7 @@ class App:
     upkeep: Upkeep
     outbox: Outbox
     desk: Desk
+    study: Study
     client: AsyncWebClient
     bolt: AsyncApp
     errands: Errands
@@ -120,6 +126,13 @@ async def build(
         )
         desk.editors = Editors(people=settings.editors)
         watchlist = Watchlist(store)
+        study = Study(
+            history=history,
+            mining=mining,
+            constituents=Constituents(history, store, settings.pair.etf, read_cohorts(settings.cohorts or SHIPPED)),
+            pair=settings.pair,
+            proxy=Symbol(settings.ai_proxy),
+        )
         monitor = Monitor(
             store=store,
             market=market,
@@ -127,10 +140,11 @@ async def build(
             pair=settings.pair,
             nudge=outbox.nudge,
             every=settings.tick_every,
+            records=RecordKeeper(history),
         )
         upkeep = Upkeep(store=store, market=market, watchlist=watchlist, nudge=outbox.nudge)
         bolt = build_bolt(client, _secret(settings.slack_signing_secret), installing.tokens if installing else None)
-        errands = handlers.register(bolt, desk, clock)
+        errands = handlers.register(bolt, desk, study, clock)
         if installing:
             register_leaving(bolt, installing)
         stack.push_async_callback(errands.drain)
@@ -145,6 +159,7 @@ async def build(
             upkeep=upkeep,
             outbox=outbox,
             desk=desk,
+            study=study,
             client=client,
             bolt=bolt,
             errands=errands,

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from services.domain.align import Aligned
     from services.domain.prices import Bars, Closes
+    from services.domain.sessions import Sessions
 
 WEEK = timedelta(days=7)  # the calendar needs sessions on both sides of a single one
 DAY = timedelta(days=1)
@@ -49,9 +50,13 @@ def read_files(etf: Path, btc: Path) -> PriceFiles:
 
 def aligned(files: PriceFiles) -> Aligned:
     """Align both legs over every session that the ETF's file spans; bitcoin's earlier bars may still hold its high."""
+    return align(WGMI_BTC, files.closes, files.bars, calendar(files))
+
+
+def calendar(files: PriceFiles) -> Sessions:
+    """Build the sessions that both files span."""
     first, last = (day.item() for day in files.closes.sessions[[0, -1]])
-    first = min(first, files.bars.opened_at[0].item().date())
-    return align(WGMI_BTC, files.closes, files.bars, sessions_between(first - WEEK, last + WEEK))
+    return sessions_between(min(first, files.bars.opened_at[0].item().date()) - WEEK, last + WEEK)
 
 
 def known_at(closes_at: datetime, bars: Bars) -> datetime:

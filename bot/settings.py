@@ -116,6 +116,12 @@ class Settings(BaseSettings):
     )
     etf: Ticker = Field(default="WGMI", description="The ETF of the pair that the board shows.")
     crypto: Ticker = Field(default="BTC", description="The cryptocurrency that the ETF is held against.")
+    ai_proxy: Ticker = Field(
+        default="SMH", description="The share or ETF that stands for AI where the ETF's return is explained."
+    )
+    cohorts: Path | None = Field(
+        default=None, description="Your own file of cohorts: Ticker, Cohort, AsOf, Source. One comes with MinerPulse."
+    )
     etf_sources: EtfSources = Field(
         default=("yahoo", "nasdaq"),
         description="Where ETF prices come from, in order: of yahoo, nasdaq, alpaca, tiingo, twelvedata; or simulated.",

@@ -6,17 +6,19 @@ import html
 import re
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Group
+from rich.console import Console, Group
 from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from bot.spark import spark
+from handlers.render.spark import spark
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from rich.console import JustifyMethod, RenderableType
+
+    from handlers.render import Message
 
 Block = dict[str, Any]
 
@@ -40,6 +42,11 @@ _SIGILS = {"@": "@", "#": "#", "!": "@"}
 def show_message(text: str, blocks: Sequence[Block]) -> RenderableType:
     """Show a message by its blocks, or by its text where it has none."""
     return Group(*(show_block(block) for block in blocks)) if blocks else mrkdwn(text)
+
+
+def print_message(message: Message) -> None:
+    """Print a message on stdout."""
+    Console(highlight=False).print(show_message(message.text, message.blocks))
 
 
 def show_block(block: Block) -> RenderableType:

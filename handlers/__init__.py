@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from handlers.modals import Modal
     from services.desk import Desk
     from services.ports import Clock
+    from services.study import Study
 
     Listener = Callable[..., Awaitable[None]]
 
@@ -44,6 +45,7 @@ class Edge:
     """What every listener works with."""
 
     desk: Desk
+    study: Study
     clock: Clock
     errands: Errands
     newest: Newest
@@ -62,6 +64,7 @@ class Edge:
             by=str(context.user_id),
             value=value,
             desk=self.desk,
+            study=self.study,
             clock=self.clock,
             client=client,
             newest=self.newest,
@@ -70,12 +73,12 @@ class Edge:
         )
 
 
-def register(app: AsyncApp, desk: Desk, clock: Clock) -> Errands:
+def register(app: AsyncApp, desk: Desk, study: Study, clock: Clock) -> Errands:
     """Listen to the command, to every button and to every form; return the errands, to be drained before a stop.
 
     The app must process before the response: the acknowledgement is the HTTP answer, and slow work comes after it.
     """
-    edge = Edge(desk=desk, clock=clock, errands=Errands(), newest=Newest())
+    edge = Edge(desk=desk, study=study, clock=clock, errands=Errands(), newest=Newest())
     app.command(SLASH)(_on_command(edge))
     for action_id, act in ACTIONS.items():
         app.action(action_id)(_on_action(edge, act))

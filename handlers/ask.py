@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from services.desk import Desk
     from services.domain.episode import Channel
     from services.ports import Clock
+    from services.study import Study
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -31,6 +32,7 @@ class Ask:
     by: str
     value: str
     desk: Desk
+    study: Study
     clock: Clock
     client: AsyncWebClient
     newest: Newest = field(default_factory=Newest)

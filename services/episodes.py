@@ -14,12 +14,13 @@ from services.domain.telling import corrected, is_recovering, repeated, retracte
 from services.ports import AlertChange
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
 
     from services.domain.decide import Observation, Side
     from services.domain.episode import Channel
     from services.domain.fact import Fact
+    from services.domain.precedent import Record
     from services.domain.prices import Pair
     from services.domain.rule import Rule
     from services.market import MarketView
@@ -56,10 +57,14 @@ class Draft:
 
 @dataclass(slots=True)
 class OpenEpisodes:
-    """The open alerts at the moment `at`, while the decisions of one tick are folded in."""
+    """The open alerts at the moment `at`, while the decisions of one tick are folded in.
+
+    `records` has, for the rules that fire, how their earlier episodes went.
+    """
 
     at: datetime
     _drafts: dict[Key, Draft] = field(default_factory=dict)
+    records: Mapping[Rule, Record] = field(default_factory=dict)
 
     @classmethod
     def of(cls, stored: Iterable[StoredAlert], at: datetime) -> OpenEpisodes:
@@ -78,7 +83,13 @@ class OpenEpisodes:
         if measurement is None or observation.value is None:
             raise ValueError(f"rule {watch.id} fired on nothing: {observation.reason}")
         fact = first_seen(
-            watch.id, watch.rule, observation.value, at=observation.at, measurement=measurement, now=self.at
+            watch.id,
+            watch.rule,
+            observation.value,
+            at=observation.at,
+            measurement=measurement,
+            now=self.at,
+            record=self.records.get(watch.rule),
         )
         draft = self._drafts.get(_key(watch, side))
         if draft is None:

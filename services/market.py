@@ -78,15 +78,11 @@ class Market:
     async def _build(self, pair: Pair, now: datetime) -> MarketView:
         """Take the way of the data once: fetch both legs, align them, add the live row, measure."""
         etf, crypto = await asyncio.gather(self.history.leg(pair.etf, now), self.history.leg(pair.crypto, now))
-        problems = [problem for leg in (etf, crypto) for problem in (*leg.problems, *leg.past.problems)]
-        if not len(etf.past.prices) or not len(crypto.past.prices):
-            missing = pair.crypto if len(etf.past.prices) else pair.etf
-            raise NoHistoryError(f"No {missing} prices yet. {'; '.join(problems) or 'The source has none'}.")
+        problems = problems_of(etf, crypto)
         sessions = self.history.sessions(now)
         market = sessions.state(now)
+        aligned = align_legs(pair, etf, crypto, sessions, now)
         idle = _untraded(etf, sessions, now)
-        held = ({**etf.past.held, **idle}, {**crypto.past.held, **_untraded(crypto, sessions, now)})
-        aligned = align(pair, etf.past.prices, crypto.past.prices, sessions, until=now, held=held)
         self._closes[pair] = aligned
         last = aligned.sessions[-1]
         both = LivePair(closes=aligned, market=market, etf=etf, crypto=crypto)
@@ -100,7 +96,7 @@ class Market:
         gap = None
         if not market.is_open and not crypto.is_share and crypto.quoted.verdict is not Verdict.SUSPECT:
             gap = implied_gap(_last_traded(aligned, idle), crypto.quote, now)
-        trust = _trust(etf, aligned).also(await self._second(crypto, aligned, now))
+        trust = trust_at(etf, aligned).also(await self._second(crypto, aligned, now))
         return MarketView(
             pair=pair,
             now=now,
@@ -126,7 +122,7 @@ class Market:
 
     async def _second(self, crypto: Leg, closes: Aligned, now: datetime) -> Trust:
         """Tell how far the right leg's close can be trusted; of bitcoin at one venue alone, a fund of it has a say."""
-        trust = _trust(crypto, closes)
+        trust = trust_at(crypto, closes)
         if trust.verdict is not Verdict.DEGRADED or crypto.past.symbol != BITCOIN:
             return trust
         fund = (await self.history.leg(BITCOIN_FUND, now)).past.prices
@@ -145,6 +141,21 @@ class Market:
         return snapshot(read.rows, stamps, trust=trust, origins=origins), ""
 
 
+def align_legs(pair: Pair, etf: Leg, crypto: Leg, sessions: Sessions, now: datetime) -> Aligned:
+    """Put both legs on one clock, up to the last session closed at `now`. Raises NoHistoryError where one is empty."""
+    if not len(etf.past.prices) or not len(crypto.past.prices):
+        missing = pair.crypto if len(etf.past.prices) else pair.etf
+        told = "; ".join(problems_of(etf, crypto))
+        raise NoHistoryError(f"No {missing} prices yet. {told or 'The source has none'}.")
+    left, right = ({**leg.past.held, **_untraded(leg, sessions, now)} for leg in (etf, crypto))
+    return align(pair, etf.past.prices, crypto.past.prices, sessions, until=now, held=(left, right))
+
+
+def problems_of(*legs: Leg) -> list[str]:
+    """List what the sources of some legs failed at, and what of their pasts is left out."""
+    return [problem for leg in legs for problem in (*leg.problems, *leg.past.problems)]
+
+
 def _untraded(leg: Leg, sessions: Sessions, now: datetime) -> dict[np.datetime64, str]:
     """Find the sessions without any trade in a share; a coin has none."""
     if not leg.is_share:
@@ -158,7 +169,7 @@ def _last_traded(aligned: Aligned, idle: Mapping[np.datetime64, str]) -> Aligned
     return aligned.head(int(np.flatnonzero(traded)[-1]) + 1)
 
 
-def _trust(leg: Leg, aligned: Aligned, row: int = -1) -> Trust:
+def trust_at(leg: Leg, aligned: Aligned, row: int = -1) -> Trust:
     """Tell how far a leg's close can be trusted at a row, the last where none is given."""
     return leg.past.trust(aligned.sessions[row] if leg.is_share else aligned.at[row])
 
@@ -167,7 +178,7 @@ def _origins(rows: Aligned, etf: Leg, crypto: Leg) -> dict[Window, Trust]:
     """Tell what is to be said of the closes that windows start from, where both are known."""
     starts = {window: int(anchors(rows, window)[-1]) for window in Window}
     known = {window: row for window, row in starts.items() if row >= 0 and rows.complete[row]}
-    found = {window: _trust(etf, rows, row).also(_trust(crypto, rows, row)) for window, row in known.items()}
+    found = {window: trust_at(etf, rows, row).also(trust_at(crypto, rows, row)) for window, row in known.items()}
     return {
         window: replace(trust, reasons=tuple(f"{window.value} begins where {reason}" for reason in trust.reasons))
         for window, trust in found.items()

@@ -16,13 +16,16 @@ from services.looks import look_at
 from services.ports import Claim, StateChange, Tick
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Mapping
     from datetime import datetime
 
     from services.domain.decide import Decision, Observation
+    from services.domain.precedent import Record
     from services.domain.prices import Pair
+    from services.domain.rule import Rule
     from services.market import Market, MarketView
     from services.ports import Look, MonitorStore, Watch
+    from services.records import RecordKeeper
     from services.watchlist import Watchlist
 
 TRIES = 3
@@ -50,7 +53,8 @@ class Sight:
 class Monitor:
     """The clockwork: calls nothing by itself, does one tick when it is told to.
 
-    `sights` tells of each pair that was looked at here whether its prices can be used.
+    `sights` tells of each pair that was looked at here whether its prices can be used, `records` how earlier episodes
+    of a rule that fires went.
     """
 
     store: MonitorStore
@@ -59,6 +63,7 @@ class Monitor:
     pair: Pair
     nudge: Callable[[], None]
     every: timedelta = timedelta(minutes=1)
+    records: RecordKeeper | None = None
     sights: dict[Pair, Sight] = field(default_factory=dict)
 
     async def tick(self, now: datetime) -> int | None:
@@ -137,10 +142,16 @@ class Monitor:
             episodes.adopt(watches.rule, seen)
             retracted = episodes.correct(seen)
             decided = _decide_all(watches.observed(seen, retracted), now, retracted)
+            episodes.records = await self._records(decided, now)
             _fold(decided, episodes, seen)
             episodes.prune(watches.stands)
             episodes.refresh(seen)
         return await self._record(tick, decided, episodes, now)
+
+    async def _records(self, decided: list[Decided], now: datetime) -> Mapping[Rule, Record]:
+        moves = [(one.watch.rule, move.to) for one in decided for move in one.decision.transitions]
+        firing = {rule for rule, to in moves if to is Change.FIRING}
+        return await self.records.of(firing, now) if self.records and firing else {}
 
     async def _record(self, tick: Tick, decided: list[Decided], episodes: OpenEpisodes, now: datetime) -> int:
         states = [

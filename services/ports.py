@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from services.domain.installation import Installation
     from services.domain.mention import Mention
     from services.domain.network import Network
+    from services.domain.network_past import NetworkPast
     from services.domain.notice import Content, Posted
     from services.domain.prices import Bars, Closes, Pair, Quote, Symbol
     from services.domain.rule import Rule
@@ -100,6 +101,15 @@ class NetworkSource(Protocol):
 
     async def network(self) -> Network:
         """Fetch what it knows of the network's present state; what it does not know is None."""
+        ...
+
+
+@runtime_checkable
+class NetworkPastSource(Protocol):
+    """A source that also remembers the network. Every method raises SourceError."""
+
+    async def past(self) -> NetworkPast:
+        """Fetch what it remembers of the last three years."""
         ...
 
 

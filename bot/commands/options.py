@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from services.domain.measure import Window
+
 
 class Day(click.ParamType[date]):
     """A date, written as in 2026-03-31."""
@@ -27,6 +29,9 @@ BTC_HELP = "Bitcoin bars: a CSV with opening time (UTC) and close, hourly or fin
 
 etf_file = click.option("--etf", type=FILE, help=ETF_HELP)
 btc_file = click.option("--btc", type=FILE, help=BTC_HELP)
+window = click.argument(
+    "window", type=click.Choice([one.value for one in Window], case_sensitive=False), default=Window.YTD.value
+)
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of tables.")
 
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import click
 from rich.console import Console
 
-from bot.app import build
+from bot.commands.live import MEMORY, live
 from bot.commands.options import as_json, both_or_neither, btc_file, etf_file
 from bot.commands.pulse_report import as_document, board
 from bot.price_files import aligned, known_at, read_files
 from bot.settings import load_settings
 from bot.terminal import show_message
-from services.domain.errors import NoHistoryError, StoreError
+from services.domain.errors import NoHistoryError
 from services.domain.prices import WGMI_BTC, moment
 from services.history import History
 from services.market import Market
@@ -26,10 +26,8 @@ from services.store import SqlStore
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bot.settings import Settings
+    from bot.app import App
     from services.market import MarketView
-
-MEMORY = "sqlite://"
 
 
 @click.command()
@@ -39,7 +37,7 @@ MEMORY = "sqlite://"
 def command(*, etf: Path | None, btc: Path | None, as_json: bool) -> None:
     """Show the board: every window of the pair, live or as of the last session of two price files."""
     files = both_or_neither(etf, btc)
-    view = asyncio.run(_from_files(*files) if files else _live(load_settings()))
+    view = asyncio.run(_from_files(*files) if files else live(load_settings(), _measured))
     if as_json:
         click.echo(json.dumps(as_document(view), ensure_ascii=False, default=lambda at: at.isoformat()))
     else:
@@ -64,16 +62,5 @@ async def _from_files(etf: Path, btc: Path) -> MarketView:
         await store.aclose()
 
 
-async def _live(settings: Settings) -> MarketView:
-    """Measure now, keeping the history in the database; made-up prices, and any that cannot be kept, are forgotten."""
-    if not settings.simulated:
-        try:
-            return await _measured(settings)
-        except StoreError as error:
-            click.echo(f"{error} The prices are not kept.", err=True)
-    return await _measured(settings.model_copy(update={"database_url": MEMORY}))
-
-
-async def _measured(settings: Settings) -> MarketView:
-    async with build(settings) as app:
-        return await app.market.view(settings.pair, app.clock.now())
+async def _measured(app: App) -> MarketView:
+    return await app.market.view(app.settings.pair, app.clock.now())

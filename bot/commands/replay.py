@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import click
@@ -10,6 +11,7 @@ import click
 from bot.commands.options import BTC_HELP, ETF_HELP, FILE, Day, as_json
 from bot.commands.replay_report import as_document, show
 from bot.price_files import aligned, read_files
+from services.domain.precedent import looked_at
 from services.domain.replay import replay
 from services.domain.rule import DEFAULT_RULES, parse_rule
 
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
     from datetime import date
     from pathlib import Path
 
+    from services.domain.align import Aligned
+
+DAY = timedelta(days=1)
 DEFAULTS = ", ".join(DEFAULT_RULES)
 
 
@@ -33,8 +38,14 @@ def command(
     """Tell what rules would have done over history, decided at each session's close."""
     rules = [parse_rule(text) for text in texts or DEFAULT_RULES]
     files = read_files(etf, btc)
-    outcome = replay(aligned(files), rules, first=first, last=last)
+    market = aligned(files)
+    outcome = replay(market, rules, first=first, last=last)
     if as_json:
         click.echo(json.dumps(as_document(outcome), ensure_ascii=False))
     else:
-        show(outcome)
+        show(outcome, [looked_at(_until(market, outcome.last), found) for found in outcome.rules])
+
+
+def _until(market: Aligned, last: date) -> Aligned:
+    """Cut off what came after the last session that was decided."""
+    return market.before(last + DAY)

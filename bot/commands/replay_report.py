@@ -13,14 +13,17 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bot.spark import spark
+from handlers.render.backtest import findings
+from handlers.render.spark import spark
 from services.domain.decide import Change
 from services.domain.measure import Metric, Unit
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import date
 
     from services.domain.align import LeftOut
+    from services.domain.precedent import Backtest
     from services.domain.replay import Replay, RuleReplay, Step
 
 _DATED = re.compile(r";.*|\d{4}-\d\d-\d\d")  # what differs between sessions left out for the same reason
@@ -69,16 +72,18 @@ def _number(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def show(outcome: Replay) -> None:
-    """Print a table of episodes and a summary for each rule, and what was left out."""
+def show(outcome: Replay, tested: Sequence[Backtest]) -> None:
+    """Print a table of episodes and what was found for each rule, and what was left out."""
     console = Console(highlight=False)
     span = f"{outcome.first} to {outcome.last}"
     console.print(Text(f"{outcome.sessions:,} sessions with both prices, {span}", style="bold"))
-    for found in outcome.rules:
+    for found, seen in zip(outcome.rules, tested, strict=True):
         console.print()
         if found.episodes:
             console.print(_table(found))
         console.print(_summary(found, outcome))
+        if found.episodes:
+            console.print(Text("\n".join(findings(seen))))
     if outcome.left_out:
         console.print()
         for line in left_out_lines(outcome.left_out):

@@ -35,7 +35,15 @@ class Playground(Stage):
         """Give the channel the usual rules, as the button of the board does."""
         app = self.app
         by = next(iter(PEOPLE))
-        wish = Ask(channel=self.channel, by=by, value="board", desk=app.desk, clock=app.clock, client=app.client)
+        wish = Ask(
+            channel=self.channel,
+            by=by,
+            value="board",
+            desk=app.desk,
+            study=app.study,
+            clock=app.clock,
+            client=app.client,
+        )
         await start.answer(wish)
 
 

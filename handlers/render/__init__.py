@@ -1,18 +1,23 @@
 """Render: values in, messages out; nothing here asks, decides or sends."""
 
 from handlers.render.alert import alert
+from handlers.render.backtest import backtest
 from handlers.render.board import board
 from handlers.render.channel import channel
 from handlers.render.chart import chart
 from handlers.render.complaint import complaint
 from handlers.render.daily import daily
+from handlers.render.drawdown import drawdown
 from handlers.render.editor import editor, outcome_view, trial, trying, unread
 from handlers.render.entry import entry
+from handlers.render.explain import explanation
 from handlers.render.help import help_about, help_on, no_topic, usage
 from handlers.render.history import history
 from handlers.render.home import fetching, home, market_view
 from handlers.render.markup import code
 from handlers.render.message import Message, plain, say, together
+from handlers.render.miners import miners
+from handlers.render.network import network
 from handlers.render.notice import notice
 from handlers.render.outcome import done, no_close, unchanged
 from handlers.render.receipt import receipt
@@ -20,12 +25,14 @@ from handlers.render.rules import added, edited, paused, removed, resumed, rules
 from handlers.render.sources import sources
 from handlers.render.status import status
 from handlers.render.troubles import troubles
+from handlers.render.tune import tuned
 from handlers.render.welcome import welcome
 
 __all__ = [
     "Message",
     "added",
     "alert",
+    "backtest",
     "board",
     "channel",
     "chart",
@@ -33,15 +40,19 @@ __all__ = [
     "complaint",
     "daily",
     "done",
+    "drawdown",
     "edited",
     "editor",
     "entry",
+    "explanation",
     "fetching",
     "help_about",
     "help_on",
     "history",
     "home",
     "market_view",
+    "miners",
+    "network",
     "no_close",
     "no_topic",
     "notice",
@@ -60,6 +71,7 @@ __all__ = [
     "trial",
     "troubles",
     "trying",
+    "tuned",
     "unchanged",
     "unread",
     "usage",

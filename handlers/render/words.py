@@ -46,6 +46,12 @@ def decimal(number: float) -> str:
     return signed(number).removeprefix("+")
 
 
+def ratio(number: float) -> str:
+    """Write two decimals, with a sign only where it is negative: a beta of -0.2 is `−0.20`."""
+    rounded = round(number, 2)
+    return f"{MINUS if rounded < 0 else ''}{abs(rounded):.2f}"
+
+
 def size(number: float) -> str:
     """Write one decimal without a sign."""
     return f"{abs(number):,.1f}"
@@ -138,8 +144,17 @@ def rank(percentile: float) -> str:
         return "highest"
     if percentile <= 0:
         return "lowest"
-    whole = min(99, max(1, int(percentile)))
-    return f"{whole}{_ORDINALS.get(whole % 10, 'th') if whole // 10 != 1 else 'th'}"
+    return ordinal(min(99, max(1, int(percentile))))
+
+
+def ordinal(number: int) -> str:
+    """Write a place in a row: `1st`, `12th`, `23rd`."""
+    return f"{number}{_ORDINALS.get(number % 10, 'th') if number % 100 // 10 != 1 else 'th'}"
+
+
+def sessions(count: float) -> str:
+    """Count sessions: `1 session`, `2.5 sessions`."""
+    return f"{count:,g} session{'' if count == 1 else 's'}"
 
 
 def duration(span: timedelta) -> str:

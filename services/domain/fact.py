@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from services.domain.decide import Side, written
 from services.domain.measure import Measurement  # noqa: TC001 -- as above
+from services.domain.precedent import Record  # noqa: TC001 -- as above
 from services.domain.rule import parse_rule
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Fact:
     there is none), and of the value. `corrected_from` is what a close was before its price was corrected.
     `measurement` holds the legs over the rule's window, or over one day for a rule without one. `active` is False once
     the rule has cleared, and `retracted` tells that it would not have fired on the prices that are known by now.
+    `record` is how the rule's earlier episodes went, None where unknown.
     """
 
     rule_id: int
@@ -59,6 +61,7 @@ class Fact:
     told: Told | None = None
     active: bool = True
     retracted: bool = False
+    record: Record | None = None
 
     @property
     def strength(self) -> float:
@@ -82,7 +85,14 @@ class Correction:
 
 
 def first_seen(
-    rule_id: int, rule: Rule, value: float, *, at: datetime, measurement: Measurement, now: datetime
+    rule_id: int,
+    rule: Rule,
+    value: float,
+    *,
+    at: datetime,
+    measurement: Measurement,
+    now: datetime,
+    record: Record | None = None,
 ) -> Fact:
     """Begin to follow a rule, of which the message tells at `now`."""
     fact = Fact(
@@ -93,6 +103,7 @@ def first_seen(
         peak=value,
         measurement=measurement,
         told=Told(at=now, of=at, peak=value),
+        record=record,
     )
     return replace(fact, closes=_listed(fact))
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Self, TypeVar
 
-from pydantic import Field, ValidationError
+import numpy as np
+from pydantic import FailFast, Field, ValidationError, model_validator
 
 from services.domain.network import Network, Retarget, Reward
+from services.domain.network_past import NetworkPast
 from services.domain.prices import Symbol
 from services.sources.pace import Limit
 from services.sources.vendor import Vendor
-from services.sources.wire import Epoch, Wire, WrittenSatoshis, seconds
+from services.sources.wire import Epoch, EpochSeconds, Wire, WrittenSatoshis, seconds
 
 if TYPE_CHECKING:
     from services.ports import Clock
@@ -30,6 +32,29 @@ Read = TypeVar("Read", bound=Wire)
 class _Mining(Wire):
     current_hashrate: Annotated[float, Field(ge=0, lt=1e30, allow_inf_nan=False)]
     current_difficulty: Annotated[float, Field(ge=0, lt=1e30, allow_inf_nan=False)]
+
+
+class _Rate(Wire):
+    timestamp: EpochSeconds
+    avg_hashrate: Annotated[float, Field(gt=0, lt=1e30, allow_inf_nan=False)]
+
+
+class _Retarget(Wire):
+    time: EpochSeconds
+    height: Annotated[int, Field(ge=0, lt=10**9)]
+    difficulty: Annotated[float, Field(gt=0, lt=1e30, allow_inf_nan=False)]
+
+
+class _Past(Wire):
+    hashrates: Annotated[list[_Rate], FailFast()]
+    difficulty: Annotated[list[_Retarget], FailFast()]
+
+    @model_validator(mode="after")
+    def _is_in_order(self) -> Self:
+        for times in ([one.timestamp for one in self.hashrates], [one.time for one in self.difficulty]):
+            if times != sorted(set(times)):
+                raise ValueError("not in the order of time")
+        return self
 
 
 class _Adjustment(Wire):
@@ -87,6 +112,18 @@ class Mempool:
             fee_rate=fees.fastest_fee,
         )
 
+    async def past(self) -> NetworkPast:
+        """Fetch the hash rate by day and every retarget of the last three years, in one call."""
+        told = await self._get("mining/hashrate/3y", _Past)
+        return NetworkPast(
+            source=self.name,
+            days=np.array([_utc(one.timestamp) for one in told.hashrates], dtype="datetime64[D]"),
+            hashrates=np.array([one.avg_hashrate for one in told.hashrates]),
+            retargets_at=np.array([_utc(one.time) for one in told.difficulty], dtype="datetime64[s]"),
+            difficulties=np.array([one.difficulty for one in told.difficulty]),
+            heights=np.array([one.height for one in told.difficulty], dtype=np.int64),
+        )
+
     async def _get(self, page: str, shape: type[Read]) -> Read:
         return await self._vendor.get(
             f"/api/v1/{page}", {}, symbol=NETWORK, read=shape.model_validate_json, explain=_explain
@@ -97,6 +134,10 @@ class Mempool:
         if blocks < 1 or fees > total:
             raise self._vendor.error(NETWORK, "sent rewards that cannot be; it will be asked again", retryable=True)
         return Reward(blocks=blocks, total=total / blocks / SATOSHIS, fees=fees / blocks / SATOSHIS)
+
+
+def _utc(epoch: int) -> np.datetime64:
+    return np.datetime64(epoch, "s")
 
 
 class _Complaint(Wire):

@@ -8,7 +8,7 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import ack, delivering, loading, memory, replaying, ticking, upstream
+from tests.bench import ack, delivering, loading, memory, replaying, studying, ticking, upstream
 
 BENCHES = (
     ack.bench,
@@ -17,6 +17,7 @@ BENCHES = (
     ticking.bench_whole,
     replaying.bench,
     replaying.bench_process,
+    studying.bench,
     loading.bench,
     upstream.bench,
     delivering.bench,

@@ -29,7 +29,7 @@ async def bench() -> list[Figure]:
     async with serving() as slack, trading_floor() as floor:
         client = AsyncWebClient(token=TOKEN, base_url=f"{slack.url}api/")
         ours, bare = build_bolt(client, SECRET), build_bolt(client, SECRET)
-        errands = handlers.register(ours, floor.desk, floor.clock)
+        errands = handlers.register(ours, floor.desk, floor.study, floor.clock)
         bare.command("/minerpulse")(_bare)
         figures = []
         for text in ("help", ""):

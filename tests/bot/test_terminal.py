@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from rich.console import Console, RenderableType
 
-from bot.spark import spark
 from bot.terminal import mrkdwn, show_block, show_message
+from handlers.render.spark import spark
 
 GOLDEN = sorted((Path(__file__).parents[1] / "golden").glob("*.json"))
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from services.domain.episode import Mark
+    from services.domain.precedent import Record
     from services.domain.prices import Pair
     from services.ports import LostWatch, Watch
 
@@ -74,6 +75,7 @@ def a_fact(
     peak: float | None = None,
     corrected_from: float | None = None,
     active: bool = True,
+    record: Record | None = None,
 ) -> Fact:
     """Build what one rule saw; its value is the measured spread, and so is its peak."""
     measurement = measurement or a_measurement()
@@ -87,6 +89,7 @@ def a_fact(
         measurement=measurement,
         corrected_from=corrected_from,
         active=active,
+        record=record,
     )
 
 

@@ -7,14 +7,18 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from services.constituents import Constituents
 from services.desk import Desk
 from services.domain.episode import Alert, Channel, Entry
 from services.domain.prices import WGMI_BTC
 from services.history import History
 from services.market import Market
+from services.mining import Mining
 from services.monitor import Monitor
 from services.ports import LineTold
+from services.sources.cohorts_file import read_cohorts
 from services.store import SqlStore
+from services.study import Study
 from services.upkeep import Upkeep
 from services.watchlist import Watchlist
 from tests.fakes.clock import SetClock
@@ -42,6 +46,7 @@ class Floor:
     monitor: Monitor
     upkeep: Upkeep
     desk: Desk
+    study: Study
     nudges: list[datetime] = field(default_factory=list)
 
     async def tick(self, at: datetime, spread: float | None = None) -> int | None:
@@ -101,6 +106,7 @@ async def trading_floor(
         ),
         upkeep=Upkeep(store=store, market=market, watchlist=watchlist, nudge=lambda: nudges.append(clock.at)),
         desk=Desk(store=store, market=market, clock=clock, nudge=lambda: nudges.append(clock.at)),
+        study=Study(market.history, Mining([]), Constituents(market.history, store, WGMI_BTC.etf, read_cohorts())),
         nudges=nudges,
     )
     if warm:

@@ -45,13 +45,13 @@ def crypto_bars(prices: dict[datetime, float], interval: timedelta = HOUR, sourc
     )
 
 
-def bars_at_closes(days: list[date], prices: list[float]) -> Bars:
+def bars_at_closes(days: list[date], prices: Sequence[float]) -> Bars:
     """One hourly bar that ends at each session's close."""
     ends = [CALENDAR.closes_at[CALENDAR.position(np.datetime64(day)) or 0].astype(object) for day in days]
     return crypto_bars({end.replace(tzinfo=UTC) - HOUR: price for end, price in zip(ends, prices, strict=True)})
 
 
-def aligned_market(etf: Sequence[float | None], crypto: list[float], first: str = "2024-01-02") -> Aligned:
+def aligned_market(etf: Sequence[float | None], crypto: Sequence[float], first: str = "2024-01-02") -> Aligned:
     """Sessions from `first` on, with these closes; None leaves the ETF's out."""
     days = session_days(first, len(etf))
     known = {day: price for day, price in zip(days, etf, strict=True) if price is not None}

@@ -56,7 +56,7 @@ async def person(slack: SlackServer, floor: Floor) -> AsyncIterator[Person]:
     async with aiohttp.ClientSession() as session:
         client = AsyncWebClient(token=TOKEN, base_url=f"{slack.url}api/", session=session)
         app = AsyncApp(client=client, signing_secret=SECRET, process_before_response=True)
-        yield Person(server=slack, app=app, tasks=handlers.register(app, floor.desk, floor.clock))
+        yield Person(server=slack, app=app, tasks=handlers.register(app, floor.desk, floor.study, floor.clock))
 
 
 @pytest.fixture

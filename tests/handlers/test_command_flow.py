@@ -356,3 +356,21 @@ async def test_there_is_no_close_to_snooze_until_at_night(person: Person, slack:
     floor.clock.at = LATER + timedelta(hours=12)
     await person.types("snooze until close")
     assert slack.answers[-1]["text"].startswith("The market is shut, so there is no close to wait for.")
+
+
+async def test_an_explanation_is_shown_to_the_person_who_asks(person: Person, slack: SlackServer) -> None:
+    await person.types("explain 5D")
+    (told,) = slack.answers
+    assert "ephemeral" == told["response_type"]
+    assert told["text"].startswith("WGMI ")
+    assert "over 5 days: bitcoin " in told["text"]
+
+
+async def test_a_rule_is_put_to_history_and_a_rate_to_the_channels_rules(person: Person, slack: SlackServer) -> None:
+    refused_at_once = shown(await person.types("tune 5d often"))
+    await person.types("rule add 1d 1pp")
+    await person.types("backtest 1d 1pp")
+    await person.types("tune 1d 10/year")
+    assert "```5d often\n   ^^^^^```" in refused_at_once["text"]
+    assert slack.answers[-2]["text"].startswith("1d 1pp: ")
+    assert "*Against `1d 1pp`*: " in slack.answers[-1]["text"]

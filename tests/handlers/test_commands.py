@@ -69,6 +69,7 @@ def test_what_was_typed_is_read(text: str, words: tuple[str, ...], argument: str
         pytest.param("rule pause it", ["Which rule?", "/minerpulse rule resume ID"], id="pause what?"),
         pytest.param("rule remove three", ["Which rule?", "/minerpulse rules"], id="no number but a word"),
         pytest.param("rule remove 99999999999999999999", ["Which rule?"], id="a number that no rule has"),
+        pytest.param("explain 2w", ["Over which window? One of 1d,", "/minerpulse explain [WINDOW]"], id="no window"),
         pytest.param("help", [row.usage for row in COMMANDS], id="help"),
     ],
 )
@@ -111,7 +112,9 @@ def test_the_hint_lists_every_command() -> None:
     assert (
         "[board | status [WINDOW] | chart [WINDOW] | rules | rule add [RULE] | rule edit ID RULE | rule pause ID | "
         "rule resume ID | rule remove ID | ack [ID] | unack [ID] | snooze [ID] LENGTH | resolve [ID] [REASON] | "
-        "history | why [ID] | channel [SETTING] | mute LENGTH | digest | sources | help [TOPIC]]"
+        "history | why [ID] | channel [SETTING] | mute LENGTH | digest | "
+        "explain [WINDOW] | backtest RULE | tune WINDOW RATE | drawdown | miners [WINDOW] | network | sources | "
+        "help [TOPIC]]"
     ) == usage_hint()
 
 

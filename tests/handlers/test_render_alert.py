@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,6 +11,7 @@ from handlers import render
 from services.domain.decide import Side
 from services.domain.episode import Alert, EntryKind, Mark, close
 from services.domain.measure import Window
+from services.domain.precedent import Record
 from tests.fakes.alerts import AT, a_fact, a_measurement, a_stamp, an_alert, an_entry
 from tests.fakes.blockkit import checked
 
@@ -22,11 +23,47 @@ Golden = Callable[[str, "Message"], None]
 
 FIVE_DAYS = a_measurement(window=Window.D5, etf_return=0.12, crypto_return=-0.041, z=2.6, percentile=97.4)
 BELOW = a_measurement(etf_return=-0.091, crypto_return=-0.006, z=-3.9, percentile=0.4)
+RECORD = Record(since=date(2024, 11, 13), sessions=504, episodes=22, median_length=1.5, closings=(4, 7, 11))
 SEEN = Mark(by="U2", at=AT + timedelta(minutes=3))
 
 
 def test_an_alert_that_fires(golden: Golden) -> None:
     golden("alert_firing", render.alert(an_alert(id=12), AT))
+
+
+def test_an_alert_with_the_record_of_its_rule(golden: Golden) -> None:
+    golden("alert_record", render.alert(an_alert(id=12, facts=[a_fact(record=RECORD)]), AT))
+
+
+@pytest.mark.parametrize(
+    ("record", "told"),
+    [
+        pytest.param(
+            replace(RECORD, episodes=1, median_length=2, closings=(0, 1, 0)),
+            "The 2nd episode of `1d 8pp` in 2 years, decided at closes.\nThe one before lasted 2 sessions: bitcoin "
+            "caught up in 0, WGMI came back in 1, in 0 neither: the move left the window.",
+            id="one before",
+        ),
+        pytest.param(
+            replace(RECORD, sessions=120, episodes=0, median_length=None, closings=None),
+            "The first episode of `1d 8pp` in 120 sessions, decided at closes.",
+            id="none before",
+        ),
+        pytest.param(
+            replace(RECORD, closings=None),
+            "The 23rd episode of `1d 8pp` in 2 years, decided at closes.\n"
+            "The 22 before had a median length of 1.5 sessions.",
+            id="of one leg",
+        ),
+    ],
+)
+def test_a_record_is_told_as_far_as_it_goes(record: Record, told: str) -> None:
+    assert told in render.alert(an_alert(facts=[a_fact(record=record)]), AT).text
+
+
+def test_a_resolved_alert_does_not_repeat_the_record() -> None:
+    ended = close(an_alert(facts=[a_fact(record=RECORD)]), AT, "back inside")
+    assert "episode of" not in render.alert(ended, AT).text
 
 
 def test_an_alert_that_a_second_rule_joined(golden: Golden) -> None:

@@ -21,7 +21,7 @@ from tests.fakes.vendors import no_wait
 
 RESPONSES = Path(__file__).parents[1] / "responses"
 PAGES = {
-    "hashrate/3d": "mempool_hashrate",
+    "hashrate/3": "mempool_hashrate",
     "difficulty-adjustment": "mempool_adjustment",
     "reward-stats": "mempool_rewards",
     "recommended": "mempool_fees",
@@ -153,3 +153,20 @@ async def test_an_outage_and_its_end_are_logged_once(wires: Wires, caplog: pytes
         await wires.trust(after=minutes * MINUTE)
 
     assert ["WARNING", "INFO"] == [record.levelname for record in caplog.records]
+
+
+async def test_the_past_is_asked_for_every_few_hours_and_outlives_a_failure(wires: Wires) -> None:
+    first = await wires.mining.past(NOON)
+    again = await wires.mining.past(NOON + HOUR)
+    asked = len(wires.asked)
+    wires.away.add("mempool.space")
+    later = await wires.mining.past(NOON + 7 * HOUR)
+    assert first == again
+    assert 1 == asked
+    assert first.past is not None
+    assert (first.past, None, f"mempool.space on network: {AWAY}") == (later.past, first.problem, later.problem)
+
+
+async def test_sources_that_remember_nothing_have_no_past(wires: Wires) -> None:
+    mining = Mining([feed.source for feed in wires.mining.feeds[1:]])
+    assert (None, None) == await mining.past(NOON)

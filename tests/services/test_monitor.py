@@ -12,10 +12,12 @@ from services.domain.decide import Side, Status
 from services.domain.episode import Channel, Entry, EntryKind, Subject
 from services.domain.errors import ConflictError, NotFoundError, StoreError
 from services.domain.prices import WGMI_BTC, Closes, Pair, Symbol
+from services.domain.rule import parse_rule
 from services.domain.snooze import Span
 from services.domain.trust import Verdict
 from services.feeds.shares import EquityFeed
 from services.ports import AlertChange, RuleChange, StateChange, StoredAlert, Tick
+from services.records import RecordKeeper
 from services.store import SqlStore
 from services.watchlist import Watchlist
 from tests.fakes.alerts import removal
@@ -54,6 +56,20 @@ async def test_a_breach_that_holds_opens_one_alert_and_clearing_closes_it(floor:
     assert (resolved_at, alert.id) == (closed.closed_at, closed.id)
     assert pytest.approx(0.10) == closed.facts[0].peak
     assert [(EntryKind.RESOLVED, "1d 8pp: 4.7pp is back inside the clear level of 4.8pp")] == await timeline(floor)
+
+
+async def test_an_alert_carries_the_record_of_its_rule_to_its_end(floor: Floor) -> None:
+    floor.monitor.records = RecordKeeper(floor.market.history)
+    await floor.desk.add_rule(DESK, "1d 8pp", "U1")
+
+    await floor.ticks(BEGIN, [0.09, 0.10])
+    (alert,) = await floor.open_alerts(DESK)
+    await floor.ticks(BEGIN + timedelta(minutes=10), [0.12, 0.01])
+    (closed,) = await floor.desk.history(DESK)
+
+    expected = (await floor.monitor.records.of([parse_rule("1d 8pp")], BEGIN))[parse_rule("1d 8pp")]
+    assert 504 == expected.sessions
+    assert [expected, expected] == [alert.lead.record, closed.lead.record]
 
 
 async def test_a_blip_shorter_than_the_hold_wakes_nobody(floor: Floor) -> None:

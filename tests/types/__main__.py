@@ -68,7 +68,7 @@ async def conversation() -> list[Call]:
     async with serving() as slack, trading_floor() as floor, aiohttp.ClientSession() as session:
         client = AsyncWebClient(token=TOKEN, base_url=f"{slack.url}api/", session=session)
         app = AsyncApp(client=client, signing_secret=SECRET, process_before_response=True)
-        person = Person(server=slack, app=app, tasks=handlers.register(app, floor.desk, floor.clock))
+        person = Person(server=slack, app=app, tasks=handlers.register(app, floor.desk, floor.study, floor.clock))
         outbox = Outbox(store=floor.store, notifier=SlackNotifier(client, floor.clock), clock=floor.clock)
         await person.presses("start", "board")
         at = await floor.ticks(OPEN + timedelta(minutes=5), [0.09, 0.10])

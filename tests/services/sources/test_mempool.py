@@ -155,3 +155,21 @@ async def test_a_failure_without_words_is_told_by_its_status(mempool: Mempool, l
     line.answers(Reply(502, b"<html>"))
 
     assert (await failure(mempool)).problem.startswith("answered 502 Bad Gateway; the fault is on its side")
+
+
+async def test_the_past_is_read_from_one_page(mempool: Mempool, line: Line) -> None:
+    line.answers(Reply(200, json.dumps(MINING).encode()))
+
+    past = await mempool.past()
+
+    assert ["https://mempool.space/api/v1/mining/hashrate/3y"] == [str(request.url) for request in line.requests]
+    assert (["2026-11-19"], [1e21]) == (past.days.astype(str).tolist(), past.hashrates.tolist())
+    assert ["2026-11-18T11:06:40"] == past.retargets_at.astype(str).tolist()
+    assert ([150000000000000.5], [976000]) == (past.difficulties.tolist(), past.heights.tolist())
+
+
+async def test_a_past_out_of_order_is_refused(mempool: Mempool, line: Line) -> None:
+    line.answers(Reply(200, json.dumps(MINING | {"difficulty": MINING["difficulty"] * 2}).encode()))
+
+    with pytest.raises(SourceError, match=r"mempool\.space on network"):
+        await mempool.past()

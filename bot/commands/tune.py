@@ -1,0 +1,93 @@
+"""`minerpulse tune`: the rule that fires as often as is wanted, from price files or live."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from bot.commands.live import live
+from bot.commands.options import as_json, both_or_neither, btc_file, etf_file
+from bot.price_files import aligned, read_files
+from bot.settings import load_settings
+from bot.terminal import print_message
+from handlers import render
+from services.domain.rule import DEFAULT_RULES, EXAMPLE, parse_rule
+from services.domain.tune import calibrated
+from services.domain.wish import parse_wish
+from services.study import Basis, Calibrated
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+    from typing import Any
+
+    from services.domain.rule import Rule
+
+
+@click.command()
+@click.argument("wish", nargs=-1, required=True)
+@etf_file
+@btc_file
+@click.option("--against", multiple=True, help="A rule to compare with; may be repeated.  [default: a new channel's]")
+@as_json
+def command(
+    *, wish: tuple[str, ...], etf: Path | None, btc: Path | None, against: tuple[str, ...], as_json: bool
+) -> None:
+    """Find the threshold for as many alerts as you want; WISH is a window and a rate, as in “5d 2/month”.
+
+    What the first half of the history alone would have found is checked on the second. Nothing is changed.
+    """
+    files = both_or_neither(etf, btc)
+    texts = against or DEFAULT_RULES
+    if files:
+        told = _from_files(*files, " ".join(wish), [parse_rule(text) for text in texts])
+    else:
+        told = asyncio.run(_live(" ".join(wish), texts))
+    if as_json:
+        click.echo(json.dumps(_document(told), ensure_ascii=False))
+    else:
+        print_message(render.tuned(told))
+
+
+def _from_files(etf: Path, btc: Path, text: str, against: Sequence[Rule]) -> Calibrated:
+    wish = parse_wish(text, parse_rule(EXAMPLE))
+    files = read_files(etf, btc)
+    found, shifts = calibrated(aligned(files), wish, against)
+    return Calibrated(tuned=found, shifts=shifts, basis=Basis(problems=files.warnings))
+
+
+async def _live(text: str, against: Sequence[str]) -> Calibrated:
+    settings = load_settings()
+    wish = parse_wish(text, parse_rule(EXAMPLE, settings.pair))
+    rules = [parse_rule(one, settings.pair) for one in against]
+    return await live(settings, lambda app: app.study.tune(wish, rules, app.clock.now()))
+
+
+def _document(told: Calibrated) -> dict[str, Any]:
+    """Write a calibration as JSON: rules as they are typed, rates a year, dates of the alerts gained and lost."""
+    found, check = told.tuned, told.tuned.check
+    return {
+        "rule": str(found.rule),
+        "wanted_per_year": found.wish.per_year,
+        "per_year": found.per_year,
+        "episodes": found.episodes,
+        "years": found.years,
+        "check": check
+        and {
+            "rule": str(check.rule),
+            "since": f"{check.since}",
+            "episodes": check.episodes,
+            "per_year": check.per_year,
+            "low": check.low,
+            "high": check.high,
+        },
+        "against": [
+            {"rule": str(one.against), "gained": [*map(str, one.gained)], "lost": [*map(str, one.lost)]}
+            for one in told.shifts
+        ],
+        "simulated": told.basis.simulated,
+        "problems": list(told.basis.problems),
+    }

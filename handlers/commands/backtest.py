@@ -1,0 +1,34 @@
+"""/minerpulse backtest RULE: what a rule would have done."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from handlers import render
+from handlers.ask import Reply
+from services.domain.errors import RuleError
+from services.domain.rule import parse_rule
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from handlers.ask import Ask
+    from handlers.commands.command import Command
+    from handlers.render import Message
+
+
+def at_once(argument: str, commands: Sequence[Command]) -> Message | None:
+    """Refuse what is no rule."""
+    if not argument:
+        rows = [command for command in commands if command.words == ("backtest",)]
+        return render.usage(rows, "Which rule? You can type:")
+    try:
+        parse_rule(argument)
+    except RuleError as error:
+        return render.complaint(error)
+    return None
+
+
+async def answer(ask: Ask) -> Reply:
+    """Put the rule to the history of its pair."""
+    return Reply(message=render.backtest(await ask.study.backtest(parse_rule(ask.value, ask.study.pair), ask.now)))

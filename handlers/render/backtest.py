@@ -1,0 +1,135 @@
+"""What a rule would have done: how often, how long, how it ended, and what followed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from statistics import median, quantiles
+from typing import TYPE_CHECKING
+
+from handlers.render import words
+from handlers.render.basis import basis
+from handlers.render.markup import simulated
+from handlers.render.message import compose, header, note, section, table
+from handlers.render.record import endings
+from handlers.render.spark import spark
+from services.domain.precedent import HORIZONS, SHORTLY, Closing
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from handlers.render.message import Message
+    from services.domain.precedent import Backtest, Precedent
+    from services.domain.prices import Pair
+    from services.study import Backtested
+
+SHOWN = 8  # of the episodes, the newest
+METHOD = (
+    "Decided once at each session's close, with no hold, by the function that decides live. Episodes overlap where "
+    "their windows share sessions, so that they are fewer independent cases than their number; no more is claimed."
+)
+
+
+def backtest(told: Backtested) -> Message:
+    """Render a backtest, with the newest episodes in a table."""
+    found = told.backtest
+    rule = found.found.rule
+    title = simulated(f"{rule}: {_often(found)}", when=told.basis.simulated)
+    lines = [_since(found), *findings(found)] if found.episodes else [_since(found)]
+    small = [METHOD, *basis(told.basis)]
+    newest = found.episodes[-SHOWN:][::-1]
+    return compose(
+        [
+            header(title),
+            section(*lines),
+            table([_head(), *(_row(one, found) for one in newest)]) if newest else None,
+            note(*small),
+        ],
+        [title, *lines, *(_line(one, found) for one in newest), *small],
+    )
+
+
+def findings(found: Backtest) -> list[str]:
+    """Tell of a rule's episodes, of which there must be one at least: lengths, ends, false starts, what followed."""
+    lengths = [one.length for one in found.episodes]
+    middle = f"median {words.sessions(median(lengths))}"
+    lines = [f"Length: {middle}, longest {words.sessions(max(lengths))}."]
+    if found.closings:
+        lines.append(f"Ended: {endings(found.found.rule.pair, found.closings)}.")
+    back, known = found.false_starts
+    if known:
+        share = f"{back} of {known} ({100 * back / known:.0f}%)"
+        lines.append(f"False starts: {share} were below the clear level {SHORTLY} sessions on, from the same close.")
+    lines += [line for horizon in HORIZONS if (line := _followed(found, horizon))]
+    return [*lines, f"{found.apart} of {len(found.episodes)} share no session with another one's window."]
+
+
+def _often(found: Backtest) -> str:
+    if not found.episodes:
+        return "never fired"
+    count = f"{len(found.episodes)} episode{'' if len(found.episodes) == 1 else 's'}"
+    return f"{count}, {words.decimal(found.found.per_year)} a year"
+
+
+def _since(found: Backtest) -> str:
+    if found.found.measured is None:
+        return "It could not be measured at any session's close."
+    first, last = found.found.measured
+    return f"From {words.full_day(first)} to {words.full_day(last)}{_bars(found, first, last)}."
+
+
+def _bars(found: Backtest, first: date, last: date) -> str:
+    """Draw the episodes of each quarter as a row of bars."""
+    if not found.episodes:
+        return ""
+    fired = Counter(_quarter(one.fired) for one in found.episodes)
+    bars = spark([0, *(fired[quarter] for quarter in range(_quarter(first), _quarter(last) + 1))])[1:]
+    return f", by quarter {bars}, at most {max(fired.values())}"
+
+
+def _quarter(day: date) -> int:
+    return day.year * 4 + (day.month - 1) // 3
+
+
+def _followed(found: Backtest, horizon: int) -> str | None:
+    """Tell how the legs went on from the first close, in the direction of each episode."""
+    after = found.followed(horizon)
+    if not after:
+        return None
+    gaps = [one.gap(side) for side, one in after]
+    grew = sum(gap > 0 for gap in gaps)
+    lines = f"{horizon} sessions on: the gap grew in {grew} of {len(gaps)}, by {words.pp(median(gaps))} at the median"
+    if len(gaps) >= 2:  # noqa: PLR2004 -- quartiles need two
+        low, _, high = quantiles(gaps, n=4, method="inclusive")
+        lines = f"{lines}, half of them between {words.signed(100 * low)} and {words.pp(high)}"
+    return f"{lines}."
+
+
+def _head() -> list[str]:
+    return ["Fired", "Side", "At", "Peak", "Sessions", "Ended by", f"{HORIZONS[0]} on"]
+
+
+def _row(one: Precedent, found: Backtest) -> list[str]:
+    unit = found.found.rule.unit
+    return [
+        f"{one.fired}",
+        one.side.value,
+        words.reading(one.value, unit),
+        words.reading(one.peak, unit),
+        f"{one.length}",
+        _ended(one, found.found.rule.pair),
+        words.pp(one.followed[0].gap(one.side)) if one.followed else words.NOTHING,
+    ]
+
+
+def _ended(one: Precedent, pair: Pair) -> str:
+    """Name what ended an episode, in a cell."""
+    if one.ended is None:
+        return "lasts"
+    names = {Closing.CRYPTO: words.name(pair.crypto), Closing.ETF: words.title(pair.etf), Closing.AGED: "window"}
+    return names[one.closing] if one.closing else words.NOTHING
+
+
+def _line(one: Precedent, found: Backtest) -> str:
+    fired, side, at, peak, _length, ended, after = _row(one, found)
+    lasted = words.sessions(one.length)
+    return f"{fired} {side} at {at}, peak {peak}, {lasted}, ended by: {ended}, {SHORTLY} sessions on {after}"

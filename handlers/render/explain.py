@@ -1,0 +1,192 @@
+"""Why the ETF and bitcoin parted: the parts with their errors, the pivot gauge, and what would change the picture."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from handlers.render import words
+from handlers.render.basis import basis
+from handlers.render.markup import escape, simulated
+from handlers.render.message import compose, header, note, section, table
+from handlers.render.spark import spark
+from services.domain.attribution import LOOKBACK
+from services.domain.measure import BETA_SESSIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from handlers.render.message import Message
+    from services.domain.attribution import Attribution, Part
+    from services.domain.explain import Explanation
+    from services.domain.hours import Hours
+    from services.domain.pivot import Beta, Gauge, Reading
+    from services.study import Explained
+
+METHOD = (
+    f"Betas: least squares on the 1-day returns of the {LOOKBACK} sessions before each day, never on the day itself. "
+    "Each day's parts are scaled by what a dollar had grown to, so that they add up to the whole. ± is one standard "
+    "error, from the betas alone."
+)
+
+
+def explanation(told: Explained) -> Message:
+    """Render an explanation; the parts stand in a table, and in lines for those who cannot see it."""
+    found = told.explanation
+    title = simulated(_title(found), when=told.basis.simulated)
+    moved, pivot, change = _moved(found), _pivot(found), _change(found)
+    small = [METHOD, _proxy(found), *basis(told.basis, _sources(found))]
+    return compose(
+        [
+            header(title),
+            section(*moved),
+            table(_rows(found)),
+            section(*pivot),
+            section(*change),
+            note(*small),
+        ],
+        [title, *moved, *_lines(found), *pivot, *change, *small],
+    )
+
+
+def _title(found: Explanation) -> str:
+    parts = found.attribution
+    return (
+        f"{found.pair.etf} {words.percent(parts.etf_return)} {words.over(parts.window)}: "
+        f"{words.name(found.pair.crypto)} {words.pp(parts.crypto.amount)}, AI {words.pp(parts.proxy.amount)}, "
+        f"the rest {words.pp(parts.residual.amount)}"
+    )
+
+
+def _moved(found: Explanation) -> list[str]:
+    """Say from when to when, which leg moved more, and when bitcoin did."""
+    parts, etf, crypto = found.attribution, words.title(found.pair.etf), words.name(found.pair.crypto)
+    span = f"From the close of {words.full_day(parts.anchor)} to that of {words.full_day(parts.session)}."
+    ours, theirs = words.percent(parts.etf_return), words.percent(parts.crypto_return)
+    if abs(parts.etf_return) >= abs(parts.crypto_return):
+        which = f"{etf} moved more: {ours}, {crypto} {theirs}."
+    else:
+        which = f"{words.title(found.pair.crypto)} moved more: {theirs}, {etf} {ours}."
+    return [span, which, _hours(found, found.hours)]
+
+
+def _hours(found: Explanation, hours: Hours | None) -> str:
+    etf, crypto = words.title(found.pair.etf), words.title(found.pair.crypto)
+    unknown = f"When {etf} moved within a day cannot be told: its closes are known, its openings are not."
+    if hours is None:
+        return unknown
+    inside, outside = words.percent(hours.inside), words.percent(hours.outside)
+    left = f"; {hours.unsplit} of {found.attribution.steps} sessions could not be split" if hours.unsplit else ""
+    return f"{crypto} {inside} while New York traded, {outside} while it was shut{left}. {unknown}"
+
+
+def _parts(found: Explanation) -> list[tuple[str, Part, float | None]]:
+    parts = found.attribution
+    return [
+        (words.title(found.pair.crypto), parts.crypto, parts.crypto_return),
+        (f"AI ({escape(found.proxy)})", parts.proxy, parts.proxy_return),
+        ("The rest", parts.residual, None),
+    ]
+
+
+def _rows(found: Explanation) -> list[list[str]]:
+    etf = found.attribution.etf_return
+    rows = [
+        [name, words.pp(part.amount), f"± {words.size(100 * part.error)}", _own(own)]
+        for name, part, own in _parts(found)
+    ]
+    total = [words.title(found.pair.etf), words.pp(etf), words.NOTHING, words.percent(etf)]
+    return [["Part", "Of the return", "Error", "Own return"], *rows, total]
+
+
+def _own(moved: float | None) -> str:
+    return words.NOTHING if moved is None else words.percent(moved)
+
+
+def _lines(found: Explanation) -> list[str]:
+    lines = [
+        f"{name}: {words.pp(part.amount)} ± {words.size(100 * part.error)}"
+        + ("" if own is None else f", itself {words.percent(own)}")
+        for name, part, own in _parts(found)
+    ]
+    return [*lines, f"Together: {words.pp(found.attribution.etf_return)}."]
+
+
+def _pivot(found: Explanation) -> list[str]:
+    """Tell how both betas have changed, as a sentence, numbers, and a row of bars."""
+    read = found.gauge
+    if read is None:
+        return ["The pivot gauge has too little history."]
+    crypto, proxy = words.name(found.pair.crypto), escape(found.proxy)
+    return [
+        f"*Pivot gauge.* {_turn(found, read)}",
+        f"{words.full_day(read.then.session)}: {_betas(found, read.then)}.",
+        f"{words.full_day(read.now.session)}: {_betas(found, read.now)}.",
+        f"{crypto} {_path(one.crypto for one in read.path)}  {proxy} {_path(one.proxy for one in read.path)}",
+    ]
+
+
+def _turn(found: Explanation, read: Gauge) -> str:
+    """Name what the ETF follows more by now, where the change is beyond both errors."""
+    etf, crypto, proxy = words.title(found.pair.etf), words.name(found.pair.crypto), escape(found.proxy)
+    from_crypto = _turned(read.then.crypto, read.now.crypto)
+    from_proxy = _turned(read.then.proxy, read.now.proxy)
+    match (from_crypto < 0, from_proxy > 0):
+        case (True, True):
+            return f"{etf} follows {crypto} less than it did, and {proxy} more."
+        case (True, False):
+            return f"{etf} follows {crypto} less than it did{f', and {proxy} less' if from_proxy < 0 else ''}."
+        case (False, True):
+            return f"{etf} follows {proxy} more than it did{f', and {crypto} more' if from_crypto > 0 else ''}."
+        case _:
+            return f"{etf} follows {crypto} and {proxy} no differently than the errors allow."
+
+
+def _turned(then: Beta, now: Beta) -> int:
+    """Give the direction of a change that is larger than its standard error, else 0."""
+    change = now.value - then.value
+    sure = abs(change) > (then.error**2 + now.error**2) ** 0.5
+    return (1 if change > 0 else -1) if sure else 0
+
+
+def _betas(found: Explanation, read: Reading) -> str:
+    crypto, proxy = words.name(found.pair.crypto), escape(found.proxy)
+    share = f"together {100 * read.r2:.0f}% of the days' variance"
+    return f"beta to {crypto} {_beta(read.crypto)}, to {proxy} {_beta(read.proxy)}; {share}"
+
+
+def _beta(beta: Beta) -> str:
+    return f"*{words.ratio(beta.value)}* ± {beta.error:.2f}"
+
+
+def _path(betas: Iterable[Beta]) -> str:
+    return spark([beta.value for beta in betas])
+
+
+def _change(found: Explanation) -> list[str]:
+    """Tell what the answer hangs on: the look-back, and what the next day would do."""
+    lines = []
+    if found.shorter is not None:
+        lines.append(f"With betas of {BETA_SESSIONS} sessions instead: {_again(found, found.shorter)}.")
+    if found.gauge is not None:
+        now = found.gauge.now
+        lines.append(
+            f"A day on which {words.name(found.pair.crypto)} alone moves 1% should move {words.title(found.pair.etf)} "
+            f"{words.ratio(now.crypto.value)}%; {escape(found.proxy)} alone, {words.ratio(now.proxy.value)}%."
+        )
+    return ["*What would change the picture*", *lines] if lines else []
+
+
+def _again(found: Explanation, parts: Attribution) -> str:
+    crypto = f"{words.name(found.pair.crypto)} {words.pp(parts.crypto.amount)}"
+    return f"{crypto}, AI {words.pp(parts.proxy.amount)}, the rest {words.pp(parts.residual.amount)}"
+
+
+def _proxy(found: Explanation) -> str:
+    proxy = escape(found.proxy)
+    return f"{proxy} is a proxy for AI: it stands for what moves with chips, whatever the miners themselves do."
+
+
+def _sources(found: Explanation) -> str:
+    etf, crypto, proxy = map(escape, found.sources)
+    names = f"{words.title(found.pair.etf)} from {etf}, {words.name(found.pair.crypto)} from {crypto}"
+    return f"Session closes: {names}, {escape(found.proxy)} from {proxy}."

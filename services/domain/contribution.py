@@ -1,0 +1,144 @@
+"""Contribution: what each holding added to the fund's return, and what no holding explains."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date  # noqa: TC003 -- written as JSON by reading these types at run time
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from services.domain.holdings import HoldingKind
+from services.domain.measure import NotMeasured, Window, anchors, why_missing
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from services.domain.align import Aligned
+    from services.domain.holdings import Holdings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contributor:
+    """One share that the fund held: its weight when the window began, its own return, and what it added; fractions.
+
+    `moved` is None where its prices are missing at an end of the window; what it added may then be unknown in part.
+    """
+
+    ticker: str
+    weight: float
+    moved: float | None
+    added: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contributions:
+    """The fund's return from the close of `anchor` to that of `session`, by holding; with `rest` they add up to it.
+
+    The rest is what the weights do not tell: trades of the fund between the days that are known, cash, fees, and shares
+    without prices. `known` are the days whose weights were used, and `carried_back` tells that the first is after the
+    window began. `covered` is the weight, then, of shares with prices.
+    """
+
+    window: Window
+    anchor: date
+    session: date
+    etf_return: float
+    contributors: tuple[Contributor, ...]
+    rest: float
+    covered: float
+    known: tuple[date, ...]
+    carried_back: bool
+
+
+def contribute(
+    aligned: Aligned, window: Window, history: Sequence[Holdings], prices: Mapping[str, NDArray[np.float64]]
+) -> Contributions | NotMeasured:
+    """Part the fund's return over the window that ends with the last row; say why where that cannot be done.
+
+    `history`, oldest first, must not be empty; `prices` are on the rows of `aligned`, NaN where unknown.
+
+    1. Take each step's weights from the last day before it that is known, or from the first, and let them drift with
+       prices from there, as if nothing had been traded.
+    2. A step's contribution is the weight when it began times the share's return.
+    3. Link the steps by Carino's factors, so that all of them together are the fund's return, exactly.
+       Source: Carino, Combining attribution effects over time, 1999.
+    """
+    start, last = int(anchors(aligned, window)[-1]), len(aligned) - 1
+    if start < 0:
+        return NotMeasured(window=window, reason=f"the history begins on {aligned.sessions[0]}")
+    for row in (last, start):
+        if not np.isfinite(aligned.etf[row]):
+            return NotMeasured(window=window, reason=why_missing(aligned, row))
+    rows = start + np.flatnonzero(np.isfinite(aligned.etf[start:]))
+    begun, ended = rows[:-1], rows[1:]
+    whole = float(aligned.etf[last] / aligned.etf[start] - 1)
+    factors = _carino(aligned.etf[ended] / aligned.etf[begun] - 1) / _carino(np.array([whole]))[0]
+    tickers = list(dict.fromkeys(one.ticker for held in history for one in held.positions if _is_priced(one.kind)))
+    weights, used = _weights(aligned, history, prices, tickers, begun)
+    table = np.array([prices.get(ticker, np.full(len(aligned), np.nan)) for ticker in tickers]).reshape(
+        -1, len(aligned)
+    )
+    moves = np.nan_to_num(table[:, ended] / table[:, begun] - 1)
+    added = (weights * moves * factors).sum(axis=1)
+    moved = table[:, last] / table[:, start] - 1
+    order = sorted(range(len(tickers)), key=lambda index: -added[index])
+    held = [index for index in order if weights[index].any()]
+    return Contributions(
+        window=window,
+        anchor=aligned.sessions[start].astype(object),
+        session=aligned.sessions[last].astype(object),
+        etf_return=whole,
+        contributors=tuple(
+            Contributor(
+                ticker=tickers[index],
+                weight=float(weights[index, 0]),
+                moved=float(moved[index]) if np.isfinite(moved[index]) else None,
+                added=float(added[index]),
+            )
+            for index in held
+        ),
+        rest=whole - float(added.sum()),
+        covered=float(weights[np.isfinite(table[:, start]), 0].sum()),
+        known=tuple(history[one].as_of for one in sorted(set(used))),
+        carried_back=history[used[0]].as_of > aligned.sessions[start].astype(object),
+    )
+
+
+def _carino(moved: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Take ln(1 + r) / r, which is 1 where nothing moved."""
+    still = np.abs(moved) < 1e-12  # noqa: PLR2004 -- where the quotient loses its digits
+    return np.where(still, 1.0, np.log1p(moved) / np.where(still, 1.0, moved))
+
+
+def _weights(
+    aligned: Aligned,
+    history: Sequence[Holdings],
+    prices: Mapping[str, NDArray[np.float64]],
+    tickers: Sequence[str],
+    begun: NDArray[np.intp],
+) -> tuple[NDArray[np.float64], list[int]]:
+    """Give each ticker's weight where each step begins, (tickers, steps), and which day's holdings each step used."""
+    as_of = np.array([one.as_of for one in history], dtype="datetime64[D]")
+    used = (np.searchsorted(as_of, aligned.sessions[begun], side="right") - 1).clip(min=0)
+    weights = np.zeros((len(tickers), len(begun)))
+    for which in np.unique(used).tolist():
+        holdings, steps = history[which], np.flatnonzero(used == which)
+        since = max(0, int(np.searchsorted(aligned.sessions, as_of[which], side="right")) - 1)
+        values = np.zeros((len(tickers), len(steps)))
+        still = 1 - holdings.total
+        for one in holdings.positions:
+            if not _is_priced(one.kind):
+                still += one.weight
+                continue
+            known = prices.get(one.ticker)
+            grown = np.ones(len(steps)) if known is None else known[begun[steps]] / known[since]
+            values[tickers.index(one.ticker)] += one.weight * np.where(np.isfinite(grown), grown, 1.0)
+        weights[:, steps] = values / (values.sum(axis=0) + still)
+    return weights, used.tolist()
+
+
+def _is_priced(kind: HoldingKind) -> bool:
+    return kind is HoldingKind.SHARE

@@ -1,0 +1,61 @@
+"""Explain: why the ETF and bitcoin parted, from prices alone, and how much the answer hangs on how it was found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from services.domain.attribution import LOOKBACK, Attribution, attribute, fitted
+from services.domain.errors import NoHistoryError
+from services.domain.hours import split_hours
+from services.domain.measure import BETA_SESSIONS, NotMeasured, anchors
+from services.domain.pivot import gauge
+
+if TYPE_CHECKING:
+    from services.domain.attribution import Legs
+    from services.domain.hours import Hours
+    from services.domain.measure import Window
+    from services.domain.pivot import Gauge
+    from services.domain.prices import Bars, Closes, Pair, Symbol
+    from services.domain.sessions import Sessions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """The ETF's return over a window, in parts, up to the last session on which all three prices are known.
+
+    `shorter` is the same with betas from 60 sessions, `hours` when bitcoin moved; each is None where the history does
+    not have it, as is `gauge`.
+    """
+
+    pair: Pair
+    proxy: Symbol
+    sources: tuple[str, str, str]
+    attribution: Attribution
+    shorter: Attribution | None
+    gauge: Gauge | None
+    hours: Hours | None
+
+
+def explain(legs: Legs, window: Window, crypto: Bars | Closes, sessions: Sessions) -> Explanation:
+    """Explain the window that ends with the last row that has all three prices. Raises NoHistoryError with the reason.
+
+    `crypto` are the prices that bitcoin's leg was aligned from.
+    """
+    known = legs.until_complete()
+    if not len(known.aligned):
+        raise NoHistoryError(f"{legs.aligned.pair} and {legs.proxy} have no session in common.")
+    fits = fitted(known, LOOKBACK)
+    found = attribute(known, window, lookback=LOOKBACK, fits=fits)
+    if isinstance(found, NotMeasured):
+        raise NoHistoryError(f"{window.value} cannot be explained: {found.reason}.")
+    shorter = attribute(known, window, lookback=BETA_SESSIONS)
+    return Explanation(
+        pair=legs.aligned.pair,
+        proxy=legs.proxy,
+        sources=(legs.aligned.etf_source, legs.aligned.crypto_source, legs.proxy_source),
+        attribution=found,
+        shorter=None if isinstance(shorter, NotMeasured) else shorter,
+        gauge=gauge(known, fits),
+        hours=split_hours(known.aligned, crypto, sessions, int(anchors(known.aligned, window)[-1])),
+    )

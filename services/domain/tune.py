@@ -1,0 +1,186 @@
+"""Tune: from a wanted rate of alerts back to the threshold that gives it, checked on prices that it has not seen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import date  # noqa: TC003 -- written as JSON by reading these types at run time
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from services.domain.counting import count, interval, sides
+from services.domain.errors import ReplayError
+from services.domain.measure import METRICS, UNUSUAL_SESSIONS, Unit, Window
+from services.domain.rule import Rule, default_clear
+from services.domain.wish import Wish  # noqa: TC001 -- as above
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from services.domain.align import Aligned
+    from services.domain.measure import Metric
+    from services.domain.prices import Pair
+
+STEP = {Unit.PP: 0.001, Unit.PERCENT: 0.01, Unit.SIGMA: 0.1}  # between two thresholds: 0.1 pp, 1%, z 0.1
+LARGEST = {Unit.PP: 10_000, Unit.PERCENT: 100, Unit.SIGMA: 1_000}  # in steps, as far as a rule can be written
+NEAR = 10  # steps around the bisected one: the count falls with the threshold, but not at every step
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """The same search on the first half of history alone, and how its `rule` then did in the second, from `since` on.
+
+    The true rate lies between `low` and `high` alerts a year nine times out of ten, were alerts independent.
+    """
+
+    rule: Rule
+    since: date
+    episodes: int
+    per_year: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shift:
+    """The days on which the new rule alone would have fired, and on which the old one `against` it alone did."""
+
+    against: Rule
+    gained: tuple[date, ...]
+    lost: tuple[date, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tuned:
+    """The rule that comes nearest to a wish; `check` is None where half of history has no alert to go by."""
+
+    wish: Wish
+    rule: Rule
+    episodes: int
+    per_year: float
+    years: float
+    check: Check | None
+
+
+def tune(aligned: Aligned, wish: Wish) -> Tuned:
+    """Find the threshold, with its usual clear level, at which alerts come as often as is wished, decided at closes.
+
+    1. Bisect the thresholds for the smallest one that fires no more often, on the whole series at once.
+    2. Of it and its neighbours take the one that comes nearest.
+    3. Do the same on the first half of history, and count on the second what that would have done.
+
+    The hold time is left as it is: closes cannot tell what happened within a day. Raises ReplayError where the history
+    is too short for a single alert at that rate, or no threshold fires as often.
+    """
+    values, known = _series(aligned, wish.rule)
+    found = _nearest(values, wish)
+    episodes = count(values, found)
+    if episodes < wish.per_year * _years(values) / 2:
+        most = _a_year(episodes, values)
+        raise ReplayError(f"No threshold fires {wish.per_year:g} times a year; the nearest, {found}, fires {most:.1f}.")
+    return Tuned(
+        wish=wish,
+        rule=found,
+        episodes=episodes,
+        per_year=_a_year(episodes, values),
+        years=_years(values),
+        check=_check(values, aligned.sessions[known], wish),
+    )
+
+
+def shift(aligned: Aligned, old: Rule, new: Rule) -> Shift:
+    """Tell which alerts a new rule would have added to those of an old one on the same metric, and which it had not.
+
+    One that both would have had counts in neither, though they may have begun it some sessions apart.
+    """
+    values, known = _series(aligned, new)
+    ours, theirs = sides(values, new), sides(values, old)
+    days = aligned.sessions[known]
+    return Shift(
+        against=old,
+        gained=tuple(days[_alone(ours, theirs)].tolist()),
+        lost=tuple(days[_alone(theirs, ours)].tolist()),
+    )
+
+
+def calibrated(aligned: Aligned, wish: Wish, against: Sequence[Rule]) -> tuple[Tuned, tuple[Shift, ...]]:
+    """Tune, and tell what the rule would change against those others that watch the same. Raises ReplayError."""
+    found = tune(aligned, wish)
+    alike = [rule for rule in against if _look(rule) == _look(found.rule)]
+    return found, tuple(shift(aligned, rule, found.rule) for rule in alike)
+
+
+def _look(rule: Rule) -> tuple[Pair, Metric, Window | None]:
+    return rule.pair, rule.metric, rule.window
+
+
+def _alone(ours: NDArray[np.intp], theirs: NDArray[np.intp]) -> list[int]:
+    """Find where the episodes begin during which the other rule is never firing on the same side."""
+    begun = np.flatnonzero((ours != 0) & (ours != np.append(0, ours[:-1])))
+    number = np.cumsum(np.isin(np.arange(len(ours)), begun)) * (ours != 0)  # of the episode, from 1
+    shared = np.unique(number[(ours == theirs) & (ours != 0)])
+    alone: list[int] = begun[~np.isin(np.arange(1, len(begun) + 1), shared)].tolist()
+    return alone
+
+
+def _series(aligned: Aligned, rule: Rule) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """Take a rule's metric at the sessions that have one, and their rows. Raises ReplayError for the gap."""
+    series = METRICS[rule.metric].series
+    if series is None:
+        raise ReplayError(f"“{rule}” is measured only while the ETF is shut; a replay decides at session closes.")
+    values = series(aligned, rule.window or Window.D1)
+    known = np.flatnonzero(np.isfinite(values))
+    return values[known], known
+
+
+def _check(values: NDArray[np.float64], days: NDArray[np.datetime64], wish: Wish) -> Check | None:
+    """Search the first half, and count on the second; None where the first is too short for a single alert."""
+    half = len(values) // 2
+    first, second = values[:half], values[half:]
+    if wish.per_year * _years(first) < 1:
+        return None
+    rule = _nearest(first, wish)
+    episodes = count(second, rule)
+    low, high = interval(episodes, _years(second))
+    return Check(
+        rule=rule,
+        since=days[half].astype(object),
+        episodes=episodes,
+        per_year=_a_year(episodes, second),
+        low=low,
+        high=high,
+    )
+
+
+def _nearest(values: NDArray[np.float64], wish: Wish) -> Rule:
+    """Bisect for the smallest threshold that fires no more often than is wished, and look around it."""
+    wanted = wish.per_year * _years(values)
+    if wanted < 1:
+        raise ReplayError(f"{_years(values):.1f} years of history are too short for {wish.per_year:g} alerts a year.")
+    too_low, enough = 0, LARGEST[wish.rule.unit]
+    while enough - too_low > 1:
+        middle = (too_low + enough) // 2
+        if count(values, _at(wish.rule, middle)) <= wanted:
+            enough = middle
+        else:
+            too_low = middle
+    near = range(max(1, enough - NEAR), min(LARGEST[wish.rule.unit], enough + NEAR) + 1)
+    return min(
+        (_at(wish.rule, step) for step in near),
+        key=lambda rule: (abs(count(values, rule) - wanted), abs(rule.threshold - enough * STEP[rule.unit])),
+    )
+
+
+def _at(rule: Rule, step: int) -> Rule:
+    threshold = round(step * STEP[rule.unit], 3)
+    return replace(rule, threshold=threshold, clear=default_clear(threshold))
+
+
+def _years(values: NDArray[np.float64]) -> float:
+    return len(values) / UNUSUAL_SESSIONS
+
+
+def _a_year(episodes: int, values: NDArray[np.float64]) -> float:
+    return episodes / _years(values)

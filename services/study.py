@@ -1,0 +1,201 @@
+"""Study: what the past of the pair tells when it is asked: why the legs parted, and what rules would have done."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from services.domain.attribution import AI_PROXY, Legs
+from services.domain.errors import NoHistoryError
+from services.domain.explain import Explanation, explain
+from services.domain.hashprice import hashprice, past_hashprices
+from services.domain.network_past import NOTHING, Standing, standing
+from services.domain.precedent import Backtest, backtest
+from services.domain.prices import WGMI_BTC, Closes
+from services.domain.trust import FULL, Trust
+from services.domain.tune import Shift, Tuned, calibrated
+from services.domain.underwater import Underwater, underwater
+from services.market import align_legs, problems_of, trust_at
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import date, datetime
+
+    from numpy.typing import NDArray
+
+    from services.constituents import Constituents
+    from services.domain.align import Aligned
+    from services.domain.hashrate import JudgedNetwork
+    from services.domain.measure import Window
+    from services.domain.prices import Pair, Quote, Symbol
+    from services.domain.rule import Rule
+    from services.domain.wish import Wish
+    from services.history import History, Leg
+    from services.mining import Mining
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Basis:
+    """What an answer rests on: how far its last prices can be trusted, and what the sources failed at."""
+
+    trust: Trust = FULL
+    problems: tuple[str, ...] = ()
+    simulated: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explained:
+    """Why the legs parted over a window, and what that rests on."""
+
+    explanation: Explanation
+    basis: Basis
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backtested:
+    """What a rule would have done, and what that rests on."""
+
+    backtest: Backtest
+    basis: Basis
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibrated:
+    """The rule for a wanted rate, what it would change against others, and what that rests on."""
+
+    tuned: Tuned
+    shifts: tuple[Shift, ...]
+    basis: Basis
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Depths:
+    """How far both legs are below their highs at a session's close; a leg without a price there is left out."""
+
+    session: date
+    legs: tuple[Underwater, ...]
+    basis: Basis
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkView:
+    """The bitcoin network now, each figure with its standing in its own past, and what mining earns.
+
+    `price` is bitcoin's last, None where it is unknown. The hashprices are in US dollars for a petahash a second a day,
+    with fees and without; the standing is of the one without. None is what cannot be told.
+    """
+
+    judged: JudgedNetwork
+    price: Quote | None
+    hashprice: float | None
+    without_fees: float | None
+    difficulty: Standing | None
+    hashrate: Standing | None
+    hashprice_standing: Standing | None
+    basis: Basis
+
+
+class Past(NamedTuple):
+    """Both legs of a pair up to now, and aligned at the closes of the finished sessions."""
+
+    etf: Leg
+    crypto: Leg
+    aligned: Aligned
+
+
+@dataclass(slots=True)
+class Study:
+    """Answers from history alone; the same prices that alerts are decided on, up to the last close."""
+
+    history: History
+    mining: Mining
+    constituents: Constituents
+    pair: Pair = WGMI_BTC
+    proxy: Symbol = AI_PROXY
+
+    async def explain(self, window: Window, now: datetime) -> Explained:
+        """Explain the ETF's return over a window that ends with the last close. Raises NoHistoryError."""
+        past, proxy = await asyncio.gather(self._past(self.pair, now), self.history.leg(self.proxy, now))
+        closes = proxy.past.prices
+        if not isinstance(closes, Closes) or not len(closes):
+            told = "; ".join(problems_of(proxy)) or "It is not a share that the sources know"
+            raise NoHistoryError(f"No closes of {self.proxy}, the AI proxy. {told}.")
+        legs = Legs.of(past.aligned, closes)
+        found = explain(legs, window, past.crypto.past.prices, self.history.sessions(now))
+        rows = legs.until_complete().aligned
+        return Explained(explanation=found, basis=self._basis(rows, past.etf, past.crypto, proxy))
+
+    async def backtest(self, rule: Rule, now: datetime) -> Backtested:
+        """Put a rule to all of history, in a thread. Raises NoHistoryError, and ReplayError for one on the gap."""
+        past = await self._past(rule.pair, now)
+        found = await asyncio.to_thread(backtest, past.aligned, rule)
+        return Backtested(backtest=found, basis=self._basis(past.aligned, past.etf, past.crypto))
+
+    async def tune(self, wish: Wish, against: Sequence[Rule], now: datetime) -> Calibrated:
+        """Find the rule for a wanted rate, in a thread, and hold it against those of `against` that watch the same.
+
+        Raises NoHistoryError, and ReplayError for a rate that no threshold gives.
+        """
+        past = await self._past(wish.rule.pair, now)
+        found, shifts = await asyncio.to_thread(calibrated, past.aligned, wish, against)
+        return Calibrated(tuned=found, shifts=shifts, basis=self._basis(past.aligned, past.etf, past.crypto))
+
+    async def depths(self, now: datetime) -> Depths:
+        """Measure both drawdowns at the last close that both legs have. Raises NoHistoryError."""
+        past = await self._past(self.pair, now)
+        known = np.flatnonzero(past.aligned.complete)
+        if not len(known):
+            raise NoHistoryError(f"{self.pair} have no session in common.")
+        rows = past.aligned.head(int(known[-1]) + 1)
+        legs = (
+            underwater(rows, self.pair.etf, rows.etf),
+            underwater(rows, self.pair.crypto, rows.crypto, rows.crypto_past),
+        )
+        return Depths(
+            session=rows.sessions[-1].astype(object),
+            legs=tuple(leg for leg in legs if leg),
+            basis=self._basis(rows, past.etf, past.crypto),
+        )
+
+    async def network(self, now: datetime) -> NetworkView:
+        """Tell how hard it is to mine and what it earns. Raises NoHistoryError where the network is unknown."""
+        judged, told, past = await asyncio.gather(
+            self.mining.network(now), self.mining.past(now), self._past(WGMI_BTC, now)
+        )
+        network, price = judged.network, past.crypto.quote
+        memory, rows = told.past or NOTHING, past.aligned
+        earned = bare = None
+        if network.difficulty and network.reward and price:
+            earned = hashprice(network.difficulty, network.reward.total, price.price)
+            bare = hashprice(network.difficulty, network.reward.total - network.reward.fees, price.price)
+        return NetworkView(
+            judged=judged,
+            price=price,
+            hashprice=earned,
+            without_fees=bare,
+            difficulty=_among(network.difficulty, memory.retargets_at, memory.difficulties),
+            hashrate=_among(network.hashrate, memory.days, memory.hashrates),
+            hashprice_standing=_among(bare, rows.sessions, past_hashprices(memory, rows.at, rows.crypto)),
+            basis=Basis(
+                trust=judged.trust.also(past.crypto.quoted),
+                problems=(*past.crypto.problems, *([told.problem] if told.problem else [])),
+                simulated=self.history.simulated,
+            ),
+        )
+
+    async def _past(self, pair: Pair, now: datetime) -> Past:
+        etf, crypto = await asyncio.gather(self.history.leg(pair.etf, now), self.history.leg(pair.crypto, now))
+        return Past(etf, crypto, align_legs(pair, etf, crypto, self.history.sessions(now), now))
+
+    def _basis(self, aligned: Aligned, *legs: Leg) -> Basis:
+        trust = FULL
+        for leg in legs:
+            trust = trust.also(trust_at(leg, aligned))
+        return Basis(trust=trust, problems=tuple(problems_of(*legs)), simulated=self.history.simulated)
+
+
+def _among(now: float | None, days: NDArray[np.datetime64], values: NDArray[np.float64]) -> Standing | None:
+    return None if now is None else standing(now, days.astype("datetime64[D]"), values)

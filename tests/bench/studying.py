@@ -1,0 +1,90 @@
+"""Studying: explain, backtest, miners and tune over four years that are loaded, and a naive search beside tune's."""
+
+from __future__ import annotations
+
+import pandas as pd
+import statsmodels.api as sm
+
+from services.domain.contribution import contribute
+from services.domain.explain import explain
+from services.domain.holdings import Holding, Holdings
+from services.domain.measure import Window
+from services.domain.precedent import backtest
+from services.domain.replay import replay
+from services.domain.rule import parse_rule
+from services.domain.tune import tune
+from services.domain.wish import parse_wish
+from tests.bench.figure import Figure, median_ms
+from tests.fakes.legs import proxy_closes, random_legs
+from tests.fakes.market import CALENDAR
+
+SESSIONS = 4 * 252
+LEGS = random_legs(SESSIONS)
+MARKET = LEGS.aligned
+RULE = parse_rule("5d 15pp")
+WISH = parse_wish("5d 2/month", RULE)
+BUDGET_MS = 150
+NAMES = {f"T{number}": random_legs(SESSIONS, seed=number).aligned.etf for number in range(25)}
+HELD = [
+    Holdings(
+        fund=MARKET.pair.etf,
+        as_of=MARKET.sessions[row].astype(object),
+        source="bench",
+        positions=tuple(Holding(ticker=name, weight=0.04) for name in NAMES),
+    )
+    for row in range(SESSIONS - 252, SESSIONS, 21)
+]
+
+
+async def bench() -> list[Figure]:
+    """Explain beside the same betas of one year by statsmodels, backtest beside a bare replay, tune beside both."""
+    bars = proxy_closes(MARKET.sessions, MARKET.crypto)
+    found = tune(MARKET, WISH).rule
+    return [
+        Figure(
+            what="explain, 4 years of sessions, 252d with gauge",
+            measured=median_ms(lambda: explain(LEGS, Window.D252, bars, CALENDAR), 10),
+            beside=median_ms(_by_statsmodels, 1),
+            beside_what="252 fits by statsmodels",
+            unit="ms",
+            budget=BUDGET_MS,
+        ),
+        Figure(
+            what="backtest, 4 years of sessions",
+            measured=median_ms(lambda: backtest(MARKET, RULE), 10),
+            beside=median_ms(lambda: replay(MARKET, [RULE]), 10),
+            beside_what="the replay alone",
+            unit="ms",
+            budget=BUDGET_MS,
+        ),
+        Figure(
+            what="miners, 25 holdings, a year, weights of 12 days",
+            measured=median_ms(lambda: contribute(MARKET, Window.D252, HELD, NAMES), 10),
+            beside=median_ms(lambda: pd.DataFrame(NAMES).pct_change(), 10),
+            beside_what="their daily returns by pandas",
+            unit="ms",
+            budget=BUDGET_MS,
+        ),
+        Figure(
+            what="tune, 4 years of sessions, with its check",
+            measured=median_ms(lambda: tune(MARKET, WISH), 10),
+            beside=median_ms(lambda: _by_trying(round(found.threshold * 1000)), 1),
+            beside_what="a replay of each threshold up to it",
+            unit="ms",
+            budget=BUDGET_MS,
+        ),
+    ]
+
+
+def _by_statsmodels() -> None:
+    """Fit each day's look-back by itself, as one would who has no rolling fit."""
+    moves = pd.DataFrame(LEGS.columns.T).pct_change()
+    for row in range(SESSIONS - 252, SESSIONS):
+        known = moves[row - 126 : row]
+        sm.OLS(known[0], sm.add_constant(known[[1, 2]])).fit()
+
+
+def _by_trying(steps: int) -> int:
+    """Replay one threshold after the other until alerts are rare enough."""
+    tried = [parse_rule(f"5d {step / 10}pp") for step in range(1, steps + 1)]
+    return sum(one.episodes for one in replay(MARKET, tried).rules)

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from handlers import render
+from services.domain.precedent import backtest
+from services.domain.prices import Pair, Symbol
+from services.domain.rule import parse_rule
+from services.study import Backtested, Basis
+from tests.fakes.blockkit import problems
+from tests.fakes.market import aligned_market, random_market
+
+if TYPE_CHECKING:
+    from handlers.render import Message
+    from services.domain.align import Aligned
+
+Golden = Callable[[str, "Message"], None]
+MARKET = random_market(500)
+
+
+def told(rule: str, market: Aligned = MARKET, basis: Basis | None = None) -> Message:
+    return render.backtest(Backtested(backtest=backtest(market, parse_rule(rule, market.pair)), basis=basis or Basis()))
+
+
+def test_a_backtest_of_a_rule(golden: Golden) -> None:
+    golden("backtest", told("5d 15pp"))
+
+
+def test_a_rule_that_never_fired() -> None:
+    message = told("5d 90pp")
+    assert message.text.startswith("5d 90pp: never fired\nFrom 15 Feb 2022 to 5 Feb 2024.\nDecided once")
+    assert [] == [block for block in message.blocks if block["type"] == "table"]
+    assert [] == problems(message._asdict())
+
+
+def test_a_rule_that_could_never_be_measured_says_so() -> None:
+    assert "It could not be measured at any session's close." in told("252d 8pp", MARKET.head(200)).text
+
+
+def test_one_episode_that_lasts_is_told_without_what_is_not_known() -> None:
+    message = told("1d 8pp", aligned_market([100.0, 100.0, 110.0], [100.0] * 3))
+    assert "1d 8pp: 1 episode, 126.0 a year" in message.text
+    assert "lasts" in message.text
+    assert "False starts" not in message.text
+    assert "sessions on: the gap grew" not in message.text
+    assert [] == problems(message._asdict())
+
+
+def test_a_single_follow_up_has_no_quartiles() -> None:
+    message = told("1d 8pp", aligned_market([100.0, 110.0, *[110.0] * 6], [100.0] * 8))
+    assert "5 sessions on: the gap grew in 0 of 1, by 0.0 pp at the median." in message.text
+
+
+def test_simulated_prices_are_named_first_and_other_pairs_by_their_legs() -> None:
+    ended = aligned_market([100.0, 110.0, 110.0], [100.0, 100.0, 104.0])
+    other = replace(ended, pair=Pair(etf=Symbol("MARA"), crypto=Symbol("ETH")))
+    text = told("1d 8pp", other, Basis(simulated=True)).text
+    assert text.startswith("SIMULATED: 1d 8pp on MARA/ETH: 1 episode")
+    assert "ETH caught up in 0, MARA came back in 0, in 1 neither" in text

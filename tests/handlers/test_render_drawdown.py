@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from typing import TYPE_CHECKING
+
+from handlers import render
+from services.domain.underwater import underwater
+from services.study import Basis, Depths
+from tests.handlers.boards import LAST_CLOSE, closes
+
+if TYPE_CHECKING:
+    from handlers.render import Message
+
+Golden = Callable[[str, "Message"], None]
+
+
+def told(*, simulated: bool = False) -> Depths:
+    rows = closes()
+    legs = (underwater(rows, rows.pair.etf, rows.etf), underwater(rows, rows.pair.crypto, rows.crypto))
+    return Depths(session=LAST_CLOSE, legs=tuple(leg for leg in legs if leg), basis=Basis(simulated=simulated))
+
+
+def test_both_drawdowns_with_their_basis(golden: Golden) -> None:
+    golden("drawdown", render.drawdown(told()))
+
+
+def test_simulated_prices_are_named_first() -> None:
+    assert render.drawdown(told(simulated=True)).text.startswith("SIMULATED: WGMI ")
+
+
+def test_a_leg_at_its_high_says_so() -> None:
+    rows = closes().head(2)
+    leg = underwater(rows, rows.pair.etf, rows.etf[:2] * 0 + [1.0, 2.0])
+    assert leg is not None
+    text = render.drawdown(Depths(session=date(2024, 1, 3), legs=(leg,), basis=Basis())).text
+    assert text.startswith("WGMI at its high\n*WGMI* at its highest session close since ")

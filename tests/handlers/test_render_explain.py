@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from handlers import render
+from services.domain.attribution import Attribution, Part
+from services.domain.explain import Explanation
+from services.domain.hours import Hours
+from services.domain.measure import Window
+from services.domain.pivot import Beta, Gauge, Reading
+from services.domain.prices import WGMI_BTC, Symbol
+from services.domain.trust import Trust, Verdict
+from services.study import Basis, Explained
+
+if TYPE_CHECKING:
+    from handlers.render import Message
+
+Golden = Callable[[str, "Message"], None]
+PARTS = Attribution(
+    window=Window.YTD,
+    anchor=date(2025, 12, 31),
+    session=date(2026, 6, 18),
+    steps=116,
+    lookback=126,
+    etf_return=0.884,
+    crypto_return=-0.284,
+    proxy_return=0.832,
+    crypto=Part(amount=-0.387, error=0.061),
+    proxy=Part(amount=0.837, error=0.113),
+    residual=Part(amount=0.434, error=0.147),
+)
+
+
+def reading(session: date, crypto: float, proxy: float, r2: float) -> Reading:
+    return Reading(session=session, crypto=Beta(value=crypto, error=0.11), proxy=Beta(value=proxy, error=0.12), r2=r2)
+
+
+THEN, NOW = reading(date(2024, 6, 13), 1.33, 0.46, 0.354), reading(date(2026, 6, 18), 0.55, 1.13, 0.617)
+FOUND = Explanation(
+    pair=WGMI_BTC,
+    proxy=Symbol("SMH"),
+    sources=("yahoo", "coinbase", "yahoo"),
+    attribution=PARTS,
+    shorter=replace(PARTS, lookback=60, crypto=Part(amount=-0.399, error=0.09)),
+    gauge=Gauge(then=THEN, now=NOW, path=(THEN, reading(date(2025, 6, 16), 0.9, 0.8, 0.5), NOW)),
+    hours=Hours(inside=0.054, outside=-0.321, interval=timedelta(hours=1), unsplit=2),
+)
+ALONE = Basis(trust=Trust(verdict=Verdict.DEGRADED, reasons=("WGMI's close is from yahoo alone",)))
+
+
+def text(found: Explanation, basis: Basis = ALONE) -> str:
+    return render.explanation(Explained(explanation=found, basis=basis)).text
+
+
+def test_an_explanation_of_the_year(golden: Golden) -> None:
+    golden("explain_year", render.explanation(Explained(explanation=FOUND, basis=ALONE)))
+
+
+def test_an_explanation_of_simulated_prices_says_so_first() -> None:
+    assert text(FOUND, Basis(simulated=True)).startswith("SIMULATED: WGMI +88.4% this year: bitcoin −38.7 pp")
+
+
+def test_what_the_history_does_not_have_is_said_or_left_out() -> None:
+    told = text(replace(FOUND, shorter=None, gauge=None, hours=None))
+    assert "The pivot gauge has too little history." in told
+    assert "What would change the picture" not in told
+    assert "When WGMI moved within a day cannot be told" in told
+
+
+def test_the_leg_that_moved_more_is_named_first() -> None:
+    quiet = replace(FOUND, attribution=replace(PARTS, etf_return=0.01, crypto_return=-0.05))
+    assert "Bitcoin moved more: −5.0%, WGMI +1.0%." in text(quiet)
+
+
+@pytest.mark.parametrize(
+    ("crypto", "proxy", "told"),
+    [
+        pytest.param(0.55, 1.13, "WGMI follows bitcoin less than it did, and SMH more.", id="turned"),
+        pytest.param(0.55, 0.50, "WGMI follows bitcoin less than it did.", id="away from bitcoin"),
+        pytest.param(0.55, 0.10, "WGMI follows bitcoin less than it did, and SMH less.", id="away from both"),
+        pytest.param(1.30, 1.13, "WGMI follows SMH more than it did.", id="towards AI"),
+        pytest.param(1.90, 1.13, "WGMI follows SMH more than it did, and bitcoin more.", id="towards both"),
+        pytest.param(
+            1.25, 0.50, "WGMI follows bitcoin and SMH no differently than the errors allow.", id="within the errors"
+        ),
+    ],
+)
+def test_the_gauge_says_what_is_beyond_its_errors(crypto: float, proxy: float, told: str) -> None:
+    now = reading(date(2026, 6, 18), crypto, proxy, 0.6)
+    assert told in text(replace(FOUND, gauge=Gauge(then=THEN, now=now, path=(THEN, now))))

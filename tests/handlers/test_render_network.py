@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from handlers import render
+from services.domain.hashrate import JudgedNetwork
+from services.domain.network import Network, Retarget, Reward
+from services.domain.network_past import Standing
+from services.domain.prices import Quote, Symbol
+from services.domain.trust import FULL
+from services.study import Basis, NetworkView
+
+if TYPE_CHECKING:
+    from handlers.render import Message
+
+Golden = Callable[[str, "Message"], None]
+NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+SEEN = Network(
+    at=NOW - timedelta(minutes=4),
+    source="mempool.space",
+    hashrate=1.012e21,
+    difficulty=150e12,
+    retarget=Retarget(change=-0.025, height=977_760, at=datetime(2026, 11, 27, tzinfo=UTC)),
+    reward=Reward(blocks=144, total=3.225, fees=0.1),
+    fee_rate=3.0,
+)
+
+
+def stands(rank: float, high: float, low: float) -> Standing:
+    return Standing(
+        rank=rank,
+        count=1_095,
+        since=date(2023, 11, 20),
+        high=high,
+        high_on=date(2025, 11, 11),
+        low=low,
+        low_on=date(2024, 8, 5),
+    )
+
+
+TOLD = NetworkView(
+    judged=JudgedNetwork(network=SEEN, trust=FULL),
+    price=Quote(symbol=Symbol("BTC"), price=60_500.0, at=NOW - timedelta(seconds=20), source="Coinbase"),
+    hashprice=26.17,
+    without_fees=25.36,
+    difficulty=stands(100.0, 148.2e12, 64.7e12),
+    hashrate=stands(91.4, 1.151e21, 0.4e21),
+    hashprice_standing=stands(0.0, 112.0, 27.9),
+    basis=Basis(),
+)
+
+
+def test_the_network_with_each_figure_against_its_past(golden: Golden) -> None:
+    golden("network", render.network(TOLD, NOW))
+
+
+def test_what_is_not_known_is_said() -> None:
+    bare = Network(at=NOW, source="Blockchain.com", hashrate=1e21)
+    told = replace(
+        TOLD,
+        judged=JudgedNetwork(network=bare, trust=FULL),
+        price=None,
+        hashprice=None,
+        without_fees=None,
+        difficulty=None,
+        hashrate=None,
+    )
+    text = render.network(told, NOW).text
+    assert text.startswith("The bitcoin network: hashprice unknown\n*Difficulty* unknown, its past unknown.")
+    for said in ("*Next retarget* unknown.", "*Fees* unknown.", "*Hashprice* unknown: it takes", "No bitcoin price."):
+        assert said in text
+
+
+def test_a_simulated_price_is_named_first() -> None:
+    assert render.network(replace(TOLD, basis=Basis(simulated=True)), NOW).text.startswith("SIMULATED: Mining earns ")

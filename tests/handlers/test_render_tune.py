@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from handlers import render
+from services.domain.rule import parse_rule
+from services.domain.tune import calibrated
+from services.domain.wish import parse_wish
+from services.study import Basis, Calibrated
+from tests.fakes.market import random_market
+
+if TYPE_CHECKING:
+    from handlers.render import Message
+
+Golden = Callable[[str, "Message"], None]
+MARKET = random_market(1000)
+RULES = [parse_rule(text) for text in ("5d 15pp", "1d 8pp", "5d 8pp")]
+
+
+def told(wish: str = "5d 2/month", basis: Basis | None = None) -> Calibrated:
+    found, shifts = calibrated(MARKET, parse_wish(wish, RULES[0]), RULES)
+    return Calibrated(tuned=found, shifts=shifts, basis=basis or Basis())
+
+
+def test_a_rule_for_a_wanted_rate(golden: Golden) -> None:
+    golden("tune", render.tuned(told()))
+
+
+def test_only_rules_that_watch_the_same_are_compared() -> None:
+    text = render.tuned(told()).text
+    assert ["5d 15pp", "5d 8pp"] == [str(one.against) for one in told().shifts]
+    assert "*Against `1d 8pp`*" not in text
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [
+        pytest.param(20.0, 30.0, "The 24 wanted lie within it: the rate carried over.", id="held"),
+        pytest.param(26.0, 40.0, "The 24 wanted lie below it: the market grew wilder", id="too many"),
+        pytest.param(2.0, 9.0, "The 24 wanted lie above it: the market grew calmer", id="too few"),
+    ],
+)
+def test_the_check_says_whether_the_rate_carried_over(low: float, high: float, verdict: str) -> None:
+    found = told()
+    assert found.tuned.check is not None
+    check = replace(found.tuned.check, low=low, high=high)
+    assert verdict in render.tuned(replace(found, tuned=replace(found.tuned, check=check))).text
+
+
+def test_a_history_too_short_for_a_check_says_so_and_simulated_prices_are_named() -> None:
+    text = render.tuned(told("60d 0.3/year", Basis(simulated=True))).text
+    assert text.startswith("SIMULATED: 60d ")
+    assert "*Out of sample*: half of the history is too short for a check." in text

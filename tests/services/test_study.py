@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from services.constituents import Constituents
+from services.domain.errors import NoHistoryError, ReplayError
+from services.domain.measure import Window
+from services.domain.prices import WGMI_BTC, Symbol
+from services.domain.rule import parse_rule
+from services.domain.trust import Verdict
+from services.history import History
+from services.mining import Mining
+from services.sources.cohorts_file import read_cohorts
+from services.sources.simulated import Simulated
+from services.store import SqlStore
+from services.study import Study
+from tests.fakes.clock import SetClock
+from tests.fakes.floor import trading_floor
+from tests.services.test_mining import Wires
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+NOON = datetime(2026, 6, 19, 17, 0, tzinfo=UTC)  # a holiday, between two sessions
+
+
+@asynccontextmanager
+async def simulated(proxy: str = "SMH") -> AsyncIterator[Study]:
+    market = Simulated(SetClock(NOON))
+    store = await SqlStore.open("sqlite://")
+    history = History([market], [market], store, witnessed=False)
+    yield Study(history, Mining([]), Constituents(history, store, WGMI_BTC.etf, read_cohorts()), proxy=Symbol(proxy))
+    await store.aclose()
+
+
+async def test_the_year_is_explained_up_to_the_last_close() -> None:
+    async with simulated() as study:
+        told = await study.explain(Window.YTD, NOON)
+    parts = told.explanation.attribution
+    assert ("2025-12-31", "2026-06-18") == (f"{parts.anchor}", f"{parts.session}")
+    whole = parts.crypto.amount + parts.proxy.amount + parts.residual.amount
+    assert parts.etf_return == pytest.approx(whole, abs=1e-9)
+    assert told.explanation.hours is not None
+    assert (True, Verdict.OK) == (told.basis.simulated, told.basis.trust.verdict)
+
+
+async def test_a_proxy_that_is_a_coin_is_refused_with_its_name() -> None:
+    async with simulated("ETH") as study:
+        with pytest.raises(NoHistoryError, match=r"No closes of ETH, the AI proxy\. It is not a share"):
+            await study.explain(Window.YTD, NOON)
+
+
+async def test_a_proxy_that_no_source_answers_for_is_told_with_the_reason() -> None:
+    async with trading_floor() as floor:
+        floor.vendors.faults["yahoo"] = [httpx.Response(404, json={})] * 20
+        with pytest.raises(NoHistoryError, match=r"No closes of SMH, the AI proxy\. Yahoo on SMH: knows no symbol SMH"):
+            await floor.study.explain(Window.YTD, floor.clock.at)
+
+
+async def test_prices_from_one_source_alone_are_told_as_degraded() -> None:
+    async with trading_floor(witnessed=True) as floor:
+        floor.vendors.faults["nasdaq"] = [httpx.Response(500)] * 50
+        told = await floor.study.explain(Window.D5, floor.clock.at)
+    assert Verdict.DEGRADED is told.basis.trust.verdict
+    assert "SMH's close is from Yahoo alone" in told.basis.trust.reasons
+
+
+async def test_a_rule_is_put_to_the_same_prices_that_alerts_rest_on() -> None:
+    async with simulated() as study:
+        told = await study.backtest(parse_rule("5d 15pp"), NOON)
+        with pytest.raises(ReplayError, match="only while the ETF is shut"):
+            await study.backtest(parse_rule("gap 5%"), NOON)
+    assert told.backtest.found.measured is not None
+    assert "2026-06-18" == f"{told.backtest.found.measured[1]}"
+    assert told.backtest.episodes
+    assert told.basis.simulated
+
+
+async def test_both_depths_are_those_of_the_last_close() -> None:
+    async with simulated() as study:
+        told = await study.depths(NOON)
+    assert ("2026-06-18", ["WGMI", "BTC"]) == (f"{told.session}", [leg.symbol for leg in told.legs])
+    assert told.legs[1].now.depth > 0.3  # on its way down from the high of an even year
+
+
+async def test_the_network_is_told_with_what_it_earns_at_bitcoins_price() -> None:
+    wires = Wires()
+    async with trading_floor() as floor:
+        study = replace(floor.study, mining=wires.mining)
+        told = await study.network(floor.clock.at)
+        price = await floor.market.history.leg(Symbol("BTC"), floor.clock.at)
+    network = told.judged.network
+    assert (network.difficulty, network.reward) != (None, None)
+    assert price.quote == told.price
+    assert price.quote is not None
+    assert told.hashprice is not None
+    assert told.hashprice == pytest.approx(86_400e15 / (2**32 * 150000000000000.5) * 3.225 * price.quote.price)
+    assert told.without_fees == pytest.approx(told.hashprice * 3.125 / 3.225)
+    assert told.difficulty is not None
+    assert (50.0, 1) == (told.difficulty.rank, told.difficulty.count)
+
+
+async def test_a_network_that_no_source_knows_is_refused() -> None:
+    async with trading_floor() as floor:
+        with pytest.raises(NoHistoryError, match="Nothing is known of the bitcoin network yet"):
+            await floor.study.network(floor.clock.at)
