@@ -19,6 +19,7 @@ AT_LEAST = 60  # returns that must be known before one can be called unusual
 SPIKE_AT_LEAST = 0.10  # a shell that hardly moved must be able to begin, as CIFR did in 2021
 SPLIT_AT_LEAST = 0.15
 SPLIT_WITHIN = 0.015
+BEYOND_ANY_DAY = 5.0  # times, or a fifth: with its day's move a 10:1 split is at no round ratio, but still out there
 CONFIRMING = 2  # the sessions that must stand by a new level before a source that is alone may go on
 
 # New shares for old ones. Finer ratios (4:3, 5:4) are not here: they are rarer than such days, as 2025-01-27 was, when
@@ -93,12 +94,13 @@ def spike(agreed: Agreed, price: float) -> str | None:
 def unexplained_split(before: float, price: float) -> str | None:
     """Judge a price that several sources tell, after the last close `before`; None: nothing against it.
 
-    A move that a split would make and no declared one explains is nobody's fault, but the closes may be in old shares.
-    News can make it too: the next close tells, as do a declaration and a history that is rewritten.
+    A move that a split would make and no declared one explains is nobody's fault, but the closes may be in old shares;
+    so they may where a share moved as it never does, by a split and its day's move together. News can make it too: the
+    next close tells, as do a declaration and a history that is rewritten.
     """
     rows = np.arange(2)
     path = _Path(rows=rows, prices=np.array([before, price]), positions=rows, alone=rows < 0)
-    if not _is_split(path, rows[1:])[0]:
+    if 1 / BEYOND_ANY_DAY < price / before < BEYOND_ANY_DAY and not _is_split(path, rows[1:])[0]:
         return None
     return f"{_moved(path, 1)}, and no such split is declared; the next close will tell"
 

@@ -173,13 +173,15 @@ paths = st.lists(
     [
         pytest.param(10.0, "moved by −50.0%, as a 2:1 split would make it", id="2:1"),
         pytest.param(200.0, "moved by +900.0%, as a 1:10 split would make it", id="1:10"),
+        pytest.param(1.84, "moved by −90.8%, far beyond its usual day", id="10:1 on a day of -8%"),
+        pytest.param(184.0, "moved by +820.0%, far beyond its usual day", id="1:10 on a day of -8%"),
         pytest.param(15.9, None, id="a crash of a fifth"),
         pytest.param(9.5, None, id="a crash of more than a half"),
         pytest.param(26.0, None, id="news"),
         pytest.param(20.1, None, id="nothing much"),
     ],
 )
-def test_a_trade_that_several_sources_tell_is_held_only_as_a_split_would_make_it(
+def test_a_trade_that_several_sources_tell_is_held_only_where_a_split_may_have_made_it(
     price: float, reason: str | None
 ) -> None:
     expected = reason and f"{reason}, and no such split is declared; the next close will tell"
