@@ -1,0 +1,159 @@
+"""Rules, episodes and what people do, in any order: the real desk, monitor and store beside a model of them."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+
+from services.domain.decide import RuleState, decide
+from services.domain.rule import Rule, parse_rule
+from tests.fakes.floor import DESK, OPEN, OTHER_DESK, trading_floor
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+    from typing import Any
+
+    from services.desk import Outcome
+    from services.domain.episode import Alert, Channel
+
+RULES = ("1d 8pp for 0s", "1d 12pp for 0s", "1d 6pp above clear 3pp for 0s", "1d 9pp below for 5m")
+SPREADS = (0.13, -0.14, 0.09, 0.05, -0.1, 0.0)
+TICK = timedelta(minutes=5)
+channels = st.sampled_from((DESK, OTHER_DESK))
+
+
+class Lifecycle(RuleBasedStateMachine):
+    """The model: each rule's state as `decide` alone gives it, and which alert tells of which rule."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = asyncio.new_event_loop()
+        self.stack = AsyncExitStack()
+        self.floor = self.does(self.stack.enter_async_context(trading_floor()))
+        self.now = OPEN + timedelta(minutes=30)
+        self.watched: dict[int, tuple[Channel, Rule, RuleState]] = {}
+        self.parted: set[int] = set()
+        self.people = 0
+
+    def does(self, doing: Coroutine[Any, Any, Any]) -> Any:  # noqa: ANN401 -- whatever it gives
+        return self.loop.run_until_complete(doing)
+
+    def teardown(self) -> None:
+        self.does(self.stack.aclose())
+        self.loop.close()
+
+    @initialize(texts=st.sets(st.sampled_from(RULES), min_size=2))
+    def begins(self, texts: set[str]) -> None:
+        for text in sorted(texts):
+            self.adds(DESK, text)
+        self._tick(0.14)
+
+    @rule(channel=channels, text=st.sampled_from(RULES))
+    def adds(self, channel: Channel, text: str) -> None:
+        added = self.does(self.floor.desk.add_rule(channel, text, "U1"))
+        known = [
+            number for number, (where, one, _) in self.watched.items() if (where, one) == (channel, parse_rule(text))
+        ]
+        assert known == ([] if added.new else [added.watch.id])
+        if added.new:
+            self.watched[added.watch.id] = channel, added.watch.rule, RuleState()
+
+    @rule(data=st.data())
+    def removes(self, data: st.DataObject) -> None:
+        if self.watched:
+            number = data.draw(st.sampled_from(sorted(self.watched)))
+            self.does(self.floor.desk.remove_rule(self.watched[number][0], number, "U2"))
+            del self.watched[number]
+
+    @rule(spread=st.sampled_from(SPREADS))
+    def ticks(self, spread: float) -> None:
+        self._tick(spread)
+
+    @rule()
+    def sees_nothing(self) -> None:
+        """Let the last trade be too old to be live, for half an hour."""
+        self.now += timedelta(minutes=25)
+        self._tick(None)
+
+    @rule(act=st.sampled_from(("acknowledge", "unacknowledge", "resolve", "snooze")), data=st.data())
+    def treats(self, act: str, data: st.DataObject) -> None:
+        alerts: list[Alert] = [one for at in (DESK, OTHER_DESK) for one in self.does(self.floor.desk.history(at))]
+        if not alerts:
+            return
+        alert, self.people = data.draw(st.sampled_from(alerts)), self.people + 1
+        channel = alert.channel
+        by, desk = f"P{self.people}", self.floor.desk
+        match act:
+            case "resolve":
+                outcome: Outcome = self.does(desk.resolve(channel, alert.id, by, ""))
+                if outcome.changed:
+                    self.parted |= {fact.rule_id for fact in alert.facts}
+            case "snooze":
+                outcome = self.does(desk.snooze(channel, alert.id, by, timedelta(minutes=30)))
+            case "acknowledge":
+                outcome = self.does(desk.acknowledge(channel, alert.id, by))
+            case _:
+                outcome = self.does(desk.unacknowledge(channel, alert.id, by))
+        acknowledged = {"acknowledge": alert.acknowledged is None, "unacknowledge": alert.acknowledged is not None}
+        assert outcome.changed == (alert.closed_at is None and acknowledged.get(act, True))
+        assert by in self._names(channel, alert.id) if outcome.changed else by not in self._names(channel, alert.id)
+
+    @invariant()
+    def states_are_what_decide_gives(self) -> None:
+        stored = {watch.id: watch.state for watch in self.does(self.floor.store.rulebook()).watches}
+        assert stored == {number: state for number, (_, _, state) in self.watched.items()}
+
+    @invariant()
+    def an_open_alert_tells_of_exactly_the_rules_that_fire(self) -> None:
+        alerts = self.does(self.floor.open_alerts())
+        keys = [(one.channel, one.pair, one.subject, one.side) for one in alerts]
+        told = {(one.channel, one.side, fact.rule_id) for one in alerts for fact in one.facts if fact.active}
+        firing = {
+            (where, s.firing, n) for n, (where, _, s) in self.watched.items() if s.firing and n not in self.parted
+        }
+        assert len(keys) == len(set(keys))
+        assert told == firing
+
+    @invariant()
+    def every_message_is_sent_once_in_its_order(self) -> None:
+        delivered = self.does(self.floor.told())
+        assert not self.does(self.floor.store.backlog(self.now)).waiting
+        assert all(not entry.silent for entry in delivered)
+
+    def _tick(self, spread: float | None) -> None:
+        self.now += TICK
+        changed = self.does(self.floor.tick(self.now, spread))
+        moved = {number: self._decided(number) for number in self.watched}
+        assert changed == sum(moved[number] != state for number, (_, _, state) in self.watched.items())
+        for number, state in moved.items():
+            channel, watched, before = self.watched[number]
+            if state.firing is not before.firing:
+                self.parted.discard(number)
+            self.watched[number] = channel, watched, state
+
+    def _decided(self, number: int) -> RuleState:
+        _, watched, state = self.watched[number]
+        view = self.does(self.floor.market.view(watched.pair, self.now))
+        return decide(state, view.observe(watched), watched, self.now).state
+
+    def _names(self, channel: Channel, alert_id: int) -> set[str | None]:
+        return {entry.by for entry in self.does(self.floor.desk.receipt(channel, alert_id)).entries}
+
+
+def test_rules_episodes_and_people_keep_every_promise_in_any_order() -> None:
+    run_state_machine_as_test(
+        Lifecycle,
+        settings=settings(
+            max_examples=10,
+            stateful_step_count=25,
+            deadline=None,
+            derandomize=True,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
