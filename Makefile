@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check cover bench picture setup lock clean
+.PHONY: help run test check cover bench simulate picture setup lock clean
 
 help: ## list these commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ cover: $(VENV)/.dev ## run the tests with the coverage of everything
 
 bench: $(VENV)/.dev ## measure the speed and memory budgets, as ratios in one run
 	@$(BIN)/python -m tests.bench
+
+simulate: $(VENV)/.dev ## run seeded simulations of everything that can go wrong; SEED=123 shows one, RUNS=10000 more
+	@$(BIN)/python -m tests.simulate $(if $(SEED),--seed $(SEED),--runs $(or $(RUNS),200))
 
 picture: ## draw docs/alert.png anew, with a Chromium that is installed here
 	@$(PYTHON) docs/draw_alert.py

@@ -1,0 +1,254 @@
+"""Plans: everything that a seed decides beforehand, in plain values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from enum import Enum
+from random import Random
+
+import numpy as np
+
+from services.domain.prices import moment
+from tests.fakes.market import CALENDAR
+
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
+CHANNELS, QUIET = ("C1", "C2"), "C3"  # nobody ever has a rule in the quiet one
+DAYS = (
+    date(2026, 3, 3),  # an ordinary one
+    date(2026, 3, 6),  # then the clocks go forward
+    date(2026, 10, 30),  # then they go back
+    date(2026, 11, 25),  # then a holiday, and half a day
+    date(2026, 11, 27),  # half a day
+)
+RULES = (
+    "1d 8pp",
+    "1d 8pp for 0s",
+    "1d 12pp for 10m",
+    "1d 6pp below for 0s",
+    "1d 9pp above clear 7pp for 0s",
+    "5d 10pp for 0s",
+    "1d 8pp at close",
+    "5d 9pp at close",
+    "1d residual 9pp for 0s",
+    "gap 4% for 0s",
+)
+SPREADS = (0.0, 0.03, 0.05, 0.07, 0.085, 0.095, 0.11, 0.13, 0.14, -0.07, -0.09, -0.13)
+
+
+class Trouble(Enum):
+    """What can be wrong with a source of prices."""
+
+    OUT = "out"
+    LATE = "late"
+    STALE = "repeats an old trade"
+    BACKWARDS = "answers from an older cache now and then"
+    TENFOLD = "ten times too high"
+    OFF = "3% off"
+    MISSING = "leaves the newest out"
+    AHEAD = "of the future"
+    WRONG_CLOSE = "a close that it corrects later"
+
+
+class Weather(Enum):
+    """What can be wrong with Slack."""
+
+    LIMITED = "429"
+    DOWN = "503, and not taken"
+    TAKEN = "500, and taken"
+    LOST = "taken, and never answered"
+    CUT = "connection cut, taken or not"
+    SLOW = "connection cut, and taken seconds later"
+    REFUSING = "no connection"
+    ARCHIVED = "is_archived"
+    REVOKED = "token_revoked"
+    TOO_LONG = "msg_too_long"
+    STRANGE = "an error code that nobody knows"
+    BLOCKS = "invalid_blocks"
+
+
+class Act(Enum):
+    """What people do."""
+
+    ADD = "adds a rule"
+    REMOVE = "removes a rule"
+    ACKNOWLEDGE = "acknowledges"
+    UNACKNOWLEDGE = "unacknowledges"
+    SNOOZE = "snoozes"
+    RESOLVE = "resolves by hand"
+    DELETE = "deletes a message"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spell:
+    """Something that is wrong with `who` from `begin` to `end`."""
+
+    what: Trouble | Weather
+    who: str
+    begin: datetime
+    end: datetime
+
+    def __str__(self) -> str:
+        return f"{self.who}: {self.what.value} {self.begin:%d %H:%M} to {self.end:%d %H:%M}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """From `at` on both legs stand at this many times what they usually would."""
+
+    at: datetime
+    etf: float
+    coin: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Split:
+    """New shares for one old one from the session on; a vendor tells of it so long after the opening."""
+
+    session: date
+    ratio: float
+    known_after: dict[str, timedelta]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Jump:
+    """A machine's clock is `off` from `at` on."""
+
+    at: datetime
+    machine: int
+    off: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """One run, from `begin`: the market, what goes wrong until `calm_at`, and what people do.
+
+    `looks` are the instants of ticks. A process dies at each of the passages of `deaths`, counted over all of them, and
+    stands still at those of `stops` for so long.
+    """
+
+    seed: int
+    begin: datetime
+    looks: tuple[datetime, ...]
+    calm_at: datetime
+    moves: tuple[Move, ...]
+    spells: tuple[Spell, ...]
+    split: Split | None
+    machines: int
+    skews: tuple[timedelta, ...]
+    jumps: tuple[Jump, ...]
+    deaths: frozenset[int]
+    stops: dict[int, float]
+    bad_commits: float
+    slack_faults: float
+    readable: bool
+    rules: tuple[tuple[str, str], ...]
+    acts: tuple[tuple[datetime, Act, str], ...]
+
+    def wrong(self, who: str, at: datetime) -> set[Trouble | Weather]:
+        """Tell what is wrong with somebody at an instant."""
+        return {spell.what for spell in self.spells if spell.who == who and spell.begin <= at < spell.end}
+
+
+VENDORS, VENUES = ("Alpha", "Beta"), ("Gamma", "Delta")
+LIES = frozenset({Trouble.TENFOLD, Trouble.OFF})
+LIARS = (("Alpha",), ("Gamma",))  # what two sources agree on is believed, so that no two tell the same lie
+
+
+def draw(seed: int) -> Plan:
+    """Draw a plan; the same seed gives the same one for ever."""
+    rng = Random(seed)  # noqa: S311 -- to be drawn again
+    row = int(np.searchsorted(CALENDAR.days, np.datetime64(rng.choice(DAYS))))
+    opens, closes = moment(CALENDAR.opens_at[row]), moment(CALENDAR.closes_at[row])
+    opens_next, closes_next = moment(CALENDAR.opens_at[row + 1]), moment(CALENDAR.closes_at[row + 1])
+    restless, calm = _looks(rng, opens, closes, opens_next, closes_next)
+    machines = rng.choice((1, 1, 2))
+    begin, calm_at = restless[0] - 10 * MINUTE, calm[0] - 2 * MINUTE
+    return Plan(
+        seed=seed,
+        begin=begin,
+        looks=(*restless, *calm),
+        calm_at=calm_at,
+        moves=_moves(rng, restless, closes),
+        spells=_spells(rng, begin, calm_at),
+        split=_split(rng, CALENDAR.days[row + 1].astype(object)) if rng.random() < 0.1 else None,
+        machines=machines,
+        skews=tuple(timedelta(seconds=rng.uniform(-2, 2)) for _ in range(machines)),
+        jumps=_jumps(rng, begin, calm_at, machines) if rng.random() < 0.25 else (),
+        deaths=frozenset(rng.randrange(800) for _ in range(rng.choice((0, 0, 1, 1, 2, 4)))),
+        stops={rng.randrange(800): rng.choice((5.0, 70.0, 200.0)) for _ in range(rng.choice((0, 0, 0, 1, 2)))},
+        bad_commits=rng.choice((0.0, 0.0, 0.0, 0.01)),
+        slack_faults=rng.choice((0.0, 0.1, 0.3)),
+        readable=rng.random() < 0.8,
+        rules=tuple((channel, text) for channel in CHANNELS for text in rng.sample(RULES, rng.choice((1, 2, 4)))),
+        acts=tuple(sorted(_acts(rng, begin, calm_at), key=lambda act: act[0])),
+    )
+
+
+def _looks(
+    rng: Random, opens: datetime, closes: datetime, opens_next: datetime, closes_next: datetime
+) -> tuple[list[datetime], list[datetime]]:
+    """Choose when to look: some of the first session, perhaps its end and the night, and the next one to its end."""
+    morning = [opens + (2 + 5 * n) * MINUTE for n in range(rng.choice((3, 5, 8)))]
+    close = [closes + n * MINUTE for n in (-10, -5, 1, 20, 70)] if rng.random() < 0.7 else []
+    night = [closes + n * HOUR for n in (3, 9)] if rng.random() < 0.5 else []
+    again = [opens_next + (5 * n - 4) * MINUTE for n in range(rng.choice((2, 4)))]
+    begin = again[-1]
+    calm = [begin + 5 * n * MINUTE for n in (1, 2, 7)] + [closes_next + n * MINUTE for n in (20, 70)]
+    jitter = timedelta(seconds=rng.uniform(0, 3))
+    return [at + jitter for at in (*morning, *close, *night, *again)], [at + jitter for at in calm]
+
+
+def _moves(rng: Random, restless: list[datetime], closes: datetime) -> tuple[Move, ...]:
+    """Move the legs a minute before a look; at the end both stand as they did at the first close."""
+    spread, coin, moves = 0.0, 1.0, list[Move]()
+    for at in restless:
+        if rng.random() < 0.45:
+            spread = rng.choice(SPREADS)
+        if rng.random() < 0.2:
+            coin = rng.choice((0.94, 0.97, 1.0, 1.02, 1.05))
+        moves.append(Move(at=at - MINUTE, etf=coin * (1 + spread), coin=coin))
+    settled = max((move for move in moves if move.at <= closes), key=lambda move: move.at)
+    return (*moves, Move(at=restless[-1] + MINUTE, etf=settled.etf, coin=settled.coin))
+
+
+def _spells(rng: Random, begin: datetime, end: datetime) -> tuple[Spell, ...]:
+    spells = []
+    for _ in range(rng.choice((0, 1, 2, 4))):
+        what = rng.choice(list(Trouble))
+        who = rng.choice((VENDORS, VENUES, VENDORS + VENUES, *((one,) for one in VENDORS + VENUES)))
+        if what in LIES:
+            who = rng.choice(LIARS)
+        span = _span(rng, begin, end)
+        spells += [Spell(what=what, who=one, begin=span[0], end=span[1]) for one in who]
+    for _ in range(rng.choice((0, 0, 1, 2))):
+        what_slack, span = rng.choice(list(Weather)), _span(rng, begin, end)
+        everywhere = what_slack is Weather.REVOKED or rng.random() < 0.3
+        for channel in CHANNELS if everywhere else (rng.choice(CHANNELS),):
+            spells.append(Spell(what=what_slack, who=channel, begin=span[0], end=span[1]))
+    return tuple(spells)
+
+
+def _span(rng: Random, begin: datetime, end: datetime) -> tuple[datetime, datetime]:
+    length = rng.choice((3 * MINUTE, 15 * MINUTE, 45 * MINUTE, 3 * HOUR, 20 * HOUR))
+    first = begin + rng.random() * (end - begin) if rng.random() < 0.3 else begin + rng.random() * 2 * HOUR
+    return first, min(first + length, end)
+
+
+def _split(rng: Random, session: date) -> Split:
+    late = {name: rng.choice((0, 0, 10, 40)) * MINUTE for name in VENDORS}
+    ratio = rng.choice((10.0, 0.1))  # a finer one, with its day's move, passes for a move as long as nobody declares it
+    return Split(session=session, ratio=ratio, known_after=late)
+
+
+def _jumps(rng: Random, begin: datetime, end: datetime, machines: int) -> tuple[Jump, ...]:
+    """Set a clock wrong, and right again before the calm; the zone tells nothing to a clock that counts in UTC."""
+    machine, off = rng.randrange(machines), rng.choice((-90, -10, -1, 1, 4, 90)) * MINUTE
+    wrong, right = _span(rng, begin, end)
+    return Jump(at=wrong, machine=machine, off=off), Jump(at=right, machine=machine, off=0 * MINUTE)
+
+
+def _acts(rng: Random, begin: datetime, end: datetime) -> list[tuple[datetime, Act, str]]:
+    acts, length = list(Act), end - begin
+    times = [begin + (rng.random() * 2 * HOUR if rng.random() < 0.7 else rng.random() * length) for _ in range(12)]
+    return [(at, rng.choice(acts), rng.choice(CHANNELS)) for at in times[: rng.choice((0, 4, 8, 12))]]

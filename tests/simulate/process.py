@@ -1,0 +1,127 @@
+"""A process: the services as `bot.app` wires them, behind one gate, on a disk and a Slack that outlive it."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, cast
+
+from bot.scheduler import Ticker
+from handlers.delivery import SlackNotifier
+from services.desk import Desk
+from services.domain.prices import WGMI_BTC
+from services.history import History
+from services.market import Market
+from services.monitor import Monitor
+from services.outbox import Outbox
+from services.watchlist import Watchlist
+from tests.simulate.gate import Gate, GatedStore
+from tests.simulate.ledger import Witness
+from tests.simulate.slack import connect
+from tests.simulate.sources import Vendor, Venue
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from services.domain.prices import Pair
+    from services.market import MarketView
+    from tests.simulate.loop import VirtualClock
+    from tests.simulate.world import World
+
+EVERY = timedelta(minutes=5)
+AGAIN_AFTER_S, AT_MOST = 61, 2
+IDLE = timedelta(hours=1)  # a process that polls would spend the run on that; see `World.nudge`
+
+
+@dataclass(slots=True)
+class WatchedMarket(Market):
+    """The market, which shows the witness what it shows the monitor."""
+
+    witness: Witness = field(kw_only=True)
+
+    async def view(self, pair: Pair, now: datetime) -> MarketView:
+        """Fetch, align and measure a pair."""
+        self.witness.look(None)
+        seen = await super(WatchedMarket, self).view(pair, now)
+        self.witness.look(seen)
+        return seen
+
+
+@dataclass(slots=True)
+class Process:
+    """One life of a process on one machine, from its start to its death or the end of the run."""
+
+    name: str
+    world: World
+    clock: VirtualClock
+    gate: Gate
+    desk: Desk
+    outbox: Outbox
+    ticker: Ticker
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
+
+    def run(self, looks: Sequence[datetime]) -> None:
+        """Deliver, and tick at once and then at each of these true instants."""
+        self.tasks = [asyncio.ensure_future(self.outbox.run()), asyncio.ensure_future(self._tick(looks))]
+
+    async def end(self) -> None:
+        """Let nothing of it go on."""
+        self.gate.dead = True
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+
+    async def _tick(self, looks: Sequence[datetime]) -> None:
+        await self._tick_until_done()
+        for at in looks:
+            wait = (at - self.world.now()).total_seconds()
+            if wait > 0:
+                await asyncio.sleep(wait)
+                await self._tick_until_done()
+
+    async def _tick_until_done(self) -> None:
+        """Tick, and where that failed once more a minute later, as the scheduler does between long rounds."""
+        for _ in range(AT_MOST):
+            before = self.clock.now()
+            await self.ticker.tick()
+            if self.ticker.last_good_at is not None and self.ticker.last_good_at >= before:
+                return
+            await asyncio.sleep(AGAIN_AFTER_S)
+
+
+def start(name: str, world: World, clock: VirtualClock) -> Process:
+    """Wire a process anew from nothing but the disk."""
+    gate = Gate(name, world.passages, lambda: world.bury(name))
+
+    def store(witness: Witness) -> Any:  # noqa: ANN401 -- stands in for each of the store's ports
+        return GatedStore(world.disk.store(), gate, witness)
+
+    seen = Witness(world.ledger, ticks=True)
+    watched, desk_store, outbox_store = store(seen), store(Witness(world.ledger)), store(Witness(world.ledger))
+    history = History(
+        [Vendor(one, world.tape, world.now) for one in ("Alpha", "Beta")],
+        [Venue(one, world.tape, world.now) for one in ("Gamma", "Delta")],
+        watched,
+    )
+    market = WatchedMarket(history, witness=seen)
+    notifier = SlackNotifier(connect(world.slack, gate, clock.now), clock)
+    outbox = Outbox(store=outbox_store, notifier=notifier, clock=clock, idle=IDLE)
+    monitor = Monitor(
+        store=watched,
+        market=market,
+        watchlist=Watchlist(cast("Any", watched)),
+        pair=WGMI_BTC,
+        nudge=world.nudge,
+        every=EVERY,
+    )
+    return Process(
+        name=name,
+        world=world,
+        clock=clock,
+        gate=gate,
+        desk=Desk(store=desk_store, market=market, clock=clock, nudge=world.nudge),
+        outbox=outbox,
+        ticker=Ticker(monitor=monitor, clock=clock),
+    )

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from services import history
+from services.courier import Courier
+from services.domain.screen import Screen
+from services.store import SqlStore, alerts
+from tests.simulate.plan import MINUTE, Plan, Spell, Trouble, draw
+from tests.simulate.world import run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from services.ports import Delivery
+
+SEEDS = range(12)
+WITHIN = 20  # seeds in which each sabotage must have shown
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_every_promise_is_kept(seed: int) -> None:
+    told = run(seed)
+
+    assert () == told.broken, "\n".join(told.log.lines(40))
+
+
+def test_a_seed_gives_the_same_events_each_time() -> None:
+    first, again = run(7), run(7)
+
+    assert first.log.lines() == again.log.lines()
+
+
+def post_blindly(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def look_up(_courier: Courier, _delivery: Delivery) -> tuple[str | None, bool]:
+        return None, False
+
+    monkeypatch.setattr(Courier, "_look_up", look_up)
+
+
+def forget_what_was_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = SqlStore.due
+
+    async def due(store: SqlStore, now: datetime, limit: int = 100) -> list[Delivery]:
+        return [replace(one, attempting=False) for one in await real(store, now, limit)]
+
+    async def mark(store: SqlStore, delivery: Delivery, at: datetime) -> bool:
+        return await marked(store, delivery, at) or await marked(store, replace(delivery, attempting=True), at)
+
+    marked = SqlStore.mark_attempting
+    monkeypatch.setattr(SqlStore, "due", due)
+    monkeypatch.setattr(SqlStore, "mark_attempting", mark)
+
+
+def forget_the_new_wording(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def tell_nothing(_tx: object, _alert_id: int, _at: datetime) -> None:
+        pass
+
+    monkeypatch.setattr(alerts, "tell_again", tell_nothing)
+
+
+def believe_anything(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(history, "spike", lambda _past, _price: None)
+
+
+def overlook_rules(monkeypatch: pytest.MonkeyPatch) -> None:
+    def may_change(screen: Screen, values: np.typing.NDArray[np.float64]) -> np.typing.NDArray[np.intp]:
+        return np.flatnonzero(values[screen.column] >= screen.fires_above)
+
+    monkeypatch.setattr(Screen, "may_change", may_change)
+
+
+def provoked(seed: int) -> Plan:
+    """Take a seed's plan with more of what a sabotage shows in: deaths, lost answers, and a lone liar."""
+    plan = draw(seed)
+    lies = [
+        Spell(what=what, who=who, begin=plan.begin + 12 * MINUTE, end=plan.begin + 25 * MINUTE)
+        for what, who in ((Trouble.TENFOLD, "Alpha"), (Trouble.OUT, "Beta"))
+    ]
+    return replace(plan, spells=tuple(lies), deaths=frozenset(range(40, 800, 30)), slack_faults=0.3, readable=True)
+
+
+@pytest.mark.parametrize(
+    ("sabotage", "promise"),
+    [
+        pytest.param(post_blindly, "one post for each key", id="a lost answer is not looked up"),
+        pytest.param(forget_what_was_tried, "one post for each key", id="an attempt that was cut off is forgotten"),
+        pytest.param(forget_the_new_wording, "Slack shows what the store says", id="a new wording is forgotten"),
+        pytest.param(believe_anything, "no transition on a price that never was", id="a lone spike is believed"),
+        pytest.param(overlook_rules, "live equals replay", id="the screen overlooks rules"),
+    ],
+)
+def test_a_core_that_breaks_a_promise_is_caught(
+    monkeypatch: pytest.MonkeyPatch, sabotage: Callable[[pytest.MonkeyPatch], None], promise: str
+) -> None:
+    sabotage(monkeypatch)
+
+    broken = (one for seed in range(WITHIN) for one in run(seed, provoked(seed)).broken)
+
+    assert any(one.startswith(promise) for one in broken)
