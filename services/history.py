@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from services.ports import CryptoSource, EquitySource, HistoryStore
 
 MINUTE = timedelta(minutes=1)
+LAST_HOURS = timedelta(hours=3)  # what a last trade is held against may be as old; an older past tells too little
+LEAP = 0.15  # bitcoin has moved so far within hours on one day only, 2020-03-12; a second venue confirms it at once
 OF_THAT_INSTANT = timedelta(minutes=2)  # a minute's bar ends on the whole minute
 COINS = frozenset(map(Symbol, ("BTC", "ETH", "LTC", "BCH", "XRP", "SOL", "DOGE")))  # any other symbol is a share
 log = logging.getLogger(__name__)
@@ -109,7 +111,10 @@ class History:
             for source, (price, ended_at) in known
             if at - ended_at <= OF_THAT_INSTANT
         ]
-        return self._told(quotes, COIN, at) if quotes else None
+        if not quotes:
+            return None
+        told, (_seen, past) = self._told(quotes, COIN, at), self._judged.get(symbol, ([], None))
+        return told if past is None else replace(told, trust=told.trust.also(self._leap(past, told)))
 
     async def _share(self, symbol: Symbol, now: datetime) -> Leg:
         sessions = self.sessions(now)
@@ -129,7 +134,8 @@ class History:
         feeds = await asyncio.gather(*(feeds.read(symbol, now) for feeds in self._coins))
         bars = [feed.bars for feed in feeds]
         past = self._remember(symbol, bars, lambda: judge_bars(symbol, bars, witnessed=self.witnessed))
-        return _leg(past, self._told([feed.quote for feed in feeds if feed.quote], COIN, now), feeds)
+        told = self._told([feed.quote for feed in feeds if feed.quote], COIN, now)
+        return _leg(past, replace(told, trust=told.trust.also(self._leap(past, told))), feeds)
 
     def _told(self, quotes: Sequence[Quote], limits: Limits, now: datetime) -> Told:
         told = agree_on_trades(quotes, limits, now, at_most=LIVE_AT_MOST)
@@ -149,6 +155,20 @@ class History:
         elif past.last_close is not None:
             reason = unexplained_split(past.last_close * past.carry(session), told.quote.price)
         return FULL if reason is None else Trust(verdict=Verdict.SUSPECT, reasons=(reason,))
+
+    def _leap(self, past: Judged, told: Told) -> Trust:
+        """Suspect a coin's last trade that one venue alone tells, and that is far from the last hour believed."""
+        if not self.witnessed or told.quote is None or told.witnesses != 1 or not isinstance(past.prices, Bars):
+            return FULL
+        last = past.prices.last_complete(told.quote.at)
+        if last is None or told.quote.at - last[1] > LAST_HOURS:
+            return FULL
+        moved = told.quote.price / last[0] - 1
+        if abs(moved) < LEAP:
+            return FULL
+        by = f"{moved:+,.1%}".replace("-", "−")
+        leapt = f"{told.quote.symbol} moved by {by} since {last[1]:%H:%M} UTC at {told.quote.source} alone"
+        return Trust(verdict=Verdict.SUSPECT, reasons=(leapt,))
 
     def _remember(self, symbol: Symbol, told: Sequence[object], judge: Callable[[], Judged]) -> Judged:
         """Judge anew only where a source has told something new."""

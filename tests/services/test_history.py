@@ -170,6 +170,29 @@ async def test_a_venue_that_is_off_is_outvoted(history: History, vendors: Vendor
     assert {} == leg.past.held
 
 
+@pytest.mark.parametrize(
+    ("tilt", "verdict"),
+    [
+        pytest.param(10.0, Verdict.SUSPECT, id="ten times too high"),
+        pytest.param(0.1, Verdict.SUSPECT, id="a tenth"),
+        pytest.param(1.1, Verdict.DEGRADED, id="a wild hour"),
+    ],
+)
+async def test_a_venue_alone_is_not_believed_when_it_leaps(
+    vendors: Vendors, store: SqlStore, tilt: float, verdict: Verdict
+) -> None:
+    history = History([vendors.yahoo()], [vendors.coinbase(), vendors.bitstamp()], store)
+    await history.leg(BTC, EVENING)
+    later = EVENING + timedelta(minutes=20)
+    vendors.clock.at, vendors.tilts["coinbase"] = later, tilt
+    vendors.faults["bitstamp"] = [DOWN] * 10
+
+    leg, minute = await history.leg(BTC, later), await history.at(BTC, later)
+
+    assert minute is not None
+    assert (verdict, verdict) == (leg.quoted.verdict, minute.trust.verdict)
+
+
 async def test_whichever_venue_is_first_the_prices_are_the_same(vendors: Vendors, store: SqlStore) -> None:
     vendors.tilts = {"coinbase": 1.001, "bitstamp": 0.999}
     orders = venues(vendors), venues(vendors)[::-1]
