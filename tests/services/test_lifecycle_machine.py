@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from services.domain.decide import Observation, RuleState, decide
+from services.domain.decide import RuleState, decide
 from services.domain.rule import Rule, parse_rule
 from tests.fakes.floor import DESK, OPEN, OTHER_DESK, trading_floor
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from services.domain.episode import Alert, Channel
 
 RULES = ("1d 8pp for 0s", "1d 12pp for 0s", "1d 6pp above clear 3pp for 0s", "1d 9pp below for 5m")
-SPREADS = (0.0, 0.02, 0.04, 0.07, 0.09, 0.13, -0.07, -0.1, -0.14)
+SPREADS = (0.13, -0.14, 0.09, 0.05, -0.1, 0.0)
 TICK = timedelta(minutes=5)
 channels = st.sampled_from((DESK, OTHER_DESK))
 
@@ -47,6 +47,12 @@ class Lifecycle(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.does(self.stack.aclose())
         self.loop.close()
+
+    @initialize(texts=st.sets(st.sampled_from(RULES), min_size=2))
+    def begins(self, texts: set[str]) -> None:
+        for text in sorted(texts):
+            self.adds(DESK, text)
+        self._tick(0.14)
 
     @rule(channel=channels, text=st.sampled_from(RULES))
     def adds(self, channel: Channel, text: str) -> None:
@@ -75,12 +81,13 @@ class Lifecycle(RuleBasedStateMachine):
         self.now += timedelta(minutes=25)
         self._tick(None)
 
-    @rule(act=st.sampled_from(("acknowledge", "unacknowledge", "resolve", "snooze")), channel=channels, data=st.data())
-    def treats(self, act: str, channel: Channel, data: st.DataObject) -> None:
-        alerts: list[Alert] = self.does(self.floor.desk.history(channel))
+    @rule(act=st.sampled_from(("acknowledge", "unacknowledge", "resolve", "snooze")), data=st.data())
+    def treats(self, act: str, data: st.DataObject) -> None:
+        alerts: list[Alert] = [one for at in (DESK, OTHER_DESK) for one in self.does(self.floor.desk.history(at))]
         if not alerts:
             return
         alert, self.people = data.draw(st.sampled_from(alerts)), self.people + 1
+        channel = alert.channel
         by, desk = f"P{self.people}", self.floor.desk
         match act:
             case "resolve":
@@ -122,7 +129,7 @@ class Lifecycle(RuleBasedStateMachine):
     def _tick(self, spread: float | None) -> None:
         self.now += TICK
         changed = self.does(self.floor.tick(self.now, spread))
-        moved = {number: self._decided(number, spread) for number in self.watched}
+        moved = {number: self._decided(number) for number in self.watched}
         assert changed == sum(moved[number] != state for number, (_, _, state) in self.watched.items())
         for number, state in moved.items():
             channel, watched, before = self.watched[number]
@@ -130,15 +137,10 @@ class Lifecycle(RuleBasedStateMachine):
                 self.parted.discard(number)
             self.watched[number] = channel, watched, state
 
-    def _decided(self, number: int, spread: float | None) -> RuleState:
+    def _decided(self, number: int) -> RuleState:
         _, watched, state = self.watched[number]
-        seen = Observation(at=self.now, value=None if spread is None else self._measured(watched))
-        return decide(state, seen, watched, self.now).state
-
-    def _measured(self, watched: Rule) -> float | None:
         view = self.does(self.floor.market.view(watched.pair, self.now))
-        value: float | None = view.observe(watched).value
-        return value
+        return decide(state, view.observe(watched), watched, self.now).state
 
     def _names(self, channel: Channel, alert_id: int) -> set[str | None]:
         return {entry.by for entry in self.does(self.floor.desk.receipt(channel, alert_id)).entries}
@@ -148,8 +150,8 @@ def test_rules_episodes_and_people_keep_every_promise_in_any_order() -> None:
     run_state_machine_as_test(
         Lifecycle,
         settings=settings(
-            max_examples=15,
-            stateful_step_count=15,
+            max_examples=10,
+            stateful_step_count=25,
             deadline=None,
             derandomize=True,
             suppress_health_check=list(HealthCheck),

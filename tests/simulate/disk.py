@@ -1,10 +1,14 @@
-"""The disk: one SQLite database in memory that outlives every process, worked on without a thread."""
+"""The disk: one SQLite file that outlives every process, worked on without a thread."""
 
 from __future__ import annotations
 
+import atexit
+import shutil
 import sqlite3
+import tempfile
 from dataclasses import dataclass, field
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from sqlalchemy import Engine, event
@@ -17,7 +21,9 @@ if TYPE_CHECKING:
     from sqlalchemy.engine.interfaces import DBAPIConnection, Dialect
     from sqlalchemy.pool import ConnectionPoolEntry
 
-MEMORY = "/minerpulse-simulate"
+NAME = "minerpulse-simulate"
+WAL_MARKS = slice(18, 20)  # of the file's header
+IN_MEMORY = Path("/dev/shm")  # noqa: S108 -- a folder of our own is made in it
 
 
 class _Cursor:
@@ -79,7 +85,7 @@ class _Connection:
 def _connect(
     dialect: Dialect, _entry: ConnectionPoolEntry, where: tuple[str], options: dict[str, Any]
 ) -> DBAPIConnection | None:
-    if MEMORY not in where[0]:
+    if NAME not in where[0]:
         return None  # a database of another test
     connection = sqlite3.connect(*where, **{**options, "check_same_thread": False})
     adapted = AsyncAdapt_aiosqlite_connection(cast("Any", dialect).dbapi, cast("Any", _Connection(connection)))
@@ -93,8 +99,13 @@ class Disk:
     A transaction is one step here: nobody else runs in the middle of it, and it is there as a whole or not at all.
     """
 
-    database: Database = field(default_factory=lambda: Database(f"sqlite:///file:{MEMORY}?vfs=memdb&uri=true"))
-    _kept: sqlite3.Connection = field(default_factory=lambda: sqlite3.connect(f"file:{MEMORY}?vfs=memdb", uri=True))
+    path: Path
+    database: Database = field(init=False)
+    _kept: sqlite3.Connection = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.database = Database(f"sqlite:///{self.path}")
+        self._kept = sqlite3.connect(self.path)
 
     def store(self) -> SqlStore:
         """Open the store as a process does that has just started."""
@@ -119,13 +130,19 @@ class Disk:
         """Take a picture of all that the disk holds."""
         with sqlite3.connect(":memory:") as copy:
             self._kept.backup(copy)
-            taken = copy.serialize()
+            taken = bytearray(copy.serialize())
         copy.close()
-        return taken
+        taken[WAL_MARKS] = b"\x01\x01"  # a copy in memory has no WAL
+        return bytes(taken)
 
 
 @lru_cache(maxsize=1)
 def the_disk() -> Disk:
-    """Give the one disk there is; compiled statements, which cost more than running them, are kept with it."""
+    """Give the one disk there is; compiled statements, which cost more than running them, are kept with it.
+
+    Only a file has a WAL: without one, whoever has not quite closed a reading keeps others from writing.
+    """
     event.listen(Engine, "do_connect", _connect)
-    return Disk()
+    folder = tempfile.mkdtemp(prefix=NAME, dir=IN_MEMORY if IN_MEMORY.is_dir() else None)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Disk(Path(folder) / "store.db")

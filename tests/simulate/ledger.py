@@ -64,8 +64,10 @@ class Ledger:
     def part(self, alerts: Sequence[AlertChange]) -> None:
         """Take note that a person ends alerts while their rules go on firing."""
         for one in alerts:
-            if one.alert.closed_at is not None:
-                self.parted |= {fact.rule_id for fact in one.alert.facts}
+            alert = one.alert
+            known = self.open.get((alert.channel, alert.pair, alert.subject, alert.side))
+            if alert.closed_at is not None and known is not None:
+                self.parted |= {fact.rule_id for fact in known.facts if fact.active}
 
     def _take(self, alert: Alert) -> None:
         key = (alert.channel, alert.pair, alert.subject, alert.side)

@@ -9,6 +9,7 @@ from random import Random
 
 import numpy as np
 
+from handlers.lookup import SKEW
 from services.domain.prices import moment
 from tests.fakes.market import CALENDAR
 
@@ -144,6 +145,11 @@ class Plan:
     readable: bool
     rules: tuple[tuple[str, str], ...]
     acts: tuple[tuple[datetime, Act, str], ...]
+
+    @property
+    def looks_up(self) -> bool:
+        """Whether a lost answer can be cleared up: history may be read, and no clock is ahead of where it looks."""
+        return self.readable and all(jump.off <= SKEW for jump in self.jumps)
 
     def wrong(self, who: str, at: datetime) -> set[Trouble | Weather]:
         """Tell what is wrong with somebody at an instant."""

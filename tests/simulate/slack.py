@@ -27,6 +27,7 @@ TIMEOUT_S = 10
 PAGE = 3
 POST, UPDATE = "chat.postMessage", "chat.update"
 BY_CHANCE = (Weather.LIMITED, Weather.TAKEN, Weather.LOST, Weather.CUT, Weather.SLOW, Weather.REFUSING)
+OF_MESSAGES = frozenset({Weather.TOO_LONG, Weather.STRANGE, Weather.BLOCKS})
 SAID = {
     Weather.ARCHIVED: "is_archived",
     Weather.REVOKED: "token_revoked",
@@ -101,8 +102,10 @@ class Slack:
         """Take a call, or not, and answer it, or not."""
         channel = asked["channel"]
         weather = self.weather(channel)
-        if weather is Weather.SLOW and method != POST:
+        if method != POST and weather is Weather.SLOW:
             weather = Weather.CUT
+        if method not in {POST, UPDATE} and weather in OF_MESSAGES:
+            weather = None
         await asyncio.sleep(0.02 + self.chance.random() / 5)
         taken = weather is None or weather in {Weather.TAKEN, Weather.LOST}
         taken = taken or (weather is Weather.CUT and self.chance.random() < 0.5)

@@ -10,6 +10,7 @@ from services import history
 from services.courier import Courier
 from services.domain.screen import Screen
 from services.store import SqlStore, alerts
+from tests.simulate.plan import MINUTE, Plan, Spell, Trouble, draw
 from tests.simulate.world import run
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from services.ports import Delivery
 
 SEEDS = range(12)
-WITHIN = 40  # seeds in which each sabotage must have shown
+WITHIN = 20  # seeds in which each sabotage must have shown
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -74,6 +75,16 @@ def overlook_rules(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Screen, "may_change", may_change)
 
 
+def provoked(seed: int) -> Plan:
+    """Take a seed's plan with more of what a sabotage shows in: deaths, lost answers, and a lone liar."""
+    plan = draw(seed)
+    lies = [
+        Spell(what=what, who=who, begin=plan.begin + 12 * MINUTE, end=plan.begin + 25 * MINUTE)
+        for what, who in ((Trouble.TENFOLD, "Alpha"), (Trouble.OUT, "Beta"))
+    ]
+    return replace(plan, spells=tuple(lies), deaths=frozenset(range(40, 800, 30)), slack_faults=0.3, readable=True)
+
+
 @pytest.mark.parametrize(
     ("sabotage", "promise"),
     [
@@ -89,6 +100,6 @@ def test_a_core_that_breaks_a_promise_is_caught(
 ) -> None:
     sabotage(monkeypatch)
 
-    broken = (one for seed in range(WITHIN) for one in run(seed).broken)
+    broken = (one for seed in range(WITHIN) for one in run(seed, provoked(seed)).broken)
 
     assert any(one.startswith(promise) for one in broken)
