@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from services.domain.episode import Channel
 from services.domain.errors import ConflictError, SettingError
 from services.domain.settings import Typed, read_mute, read_setting
 from services.domain.silence import next_silence_at, silence_at
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from services.domain.channel import ChannelSettings
-    from services.domain.episode import Channel
     from services.domain.settings import Addressee
     from services.domain.silence import Silence
     from services.history import History
@@ -63,6 +63,8 @@ class Channels:
             _, changed = read_setting(Typed(text=text, who=who, now=now), settings)
             if changed.escalate_to == channel:
                 raise SettingError("Alerts are told here already; escalate to another channel, or to a person.")
+            if isinstance(changed.escalate_to, Channel) and changed.escalate_to.team != channel.team:
+                raise SettingError("That channel is in another workspace; escalate to one of this, or to a person.")
             return changed
 
         return await self._change(channel, change, SettingChange(by=by, at=now, what=" ".join(text.split())))

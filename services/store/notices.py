@@ -56,7 +56,8 @@ class Notices(Part):
             "closed_at": notice.closed_at,
             "revision": stored.revision + 1,
         }
-        as_read = (_columns.id == notice.id, _columns.revision == stored.revision)
+        here = rows_of(tables.notices, notice.channel)
+        as_read = (_columns.id == notice.id, _columns.revision == stored.revision, *here)
         async with self._database.write() as tx:
             if (await tx.execute(update(tables.notices).where(*as_read).values(values))).rowcount != 1:
                 raise ConflictError(f"Notice {notice.id} has changed since it was read; read it again.")

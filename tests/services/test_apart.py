@@ -3,37 +3,44 @@
 from __future__ import annotations
 
 import inspect
+import re
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import select
 
+from services.channels import Channels
 from services.desk import Desk
 from services.domain.episode import Channel
-from services.domain.errors import ConflictError, NotFoundError
+from services.domain.errors import ConflictError, NotFoundError, SettingError
+from services.domain.notice import Digest, Notice
 from services.domain.rule import parse_rule
 from services.domain.snooze import Span
-from services.ports import AlertChange, LostWatch, StoredAlert
+from services.ports import ActKind, AlertChange, LostWatch, RuleChange, SettingChange
 from services.store import SqlStore, tables
 from services.store.purge import SHARED
-from tests.fakes.alerts import an_alert, an_entry, removal
+from tests.fakes.alerts import an_entry, removal
 from tests.fakes.floor import DESK, OPEN, Floor, trading_floor
+from tests.fakes.furnished import DAY, Furnished, furnish
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from services.ports import Watch
+    from services.domain.rule import Rule
+    from services.ports import StoredAlert, StoredNotice, Watch
 
 AWAY = Channel(team="T2", id=DESK.id)  # Slack's ids of channels may be the same in two workspaces
-HOUR = timedelta(hours=1)
+ABOUT_PRICES = {"curve", "provenance", "trial", "view"}  # methods of the desk that take no channel: prices are nobody's
 OVER_ALL = {
     "aclose": "closes the database",
     "alerted_pairs": "the clockwork's: pairs, without whose they are",
     "backlog": "the health's: counts",
+    "channels": "the clockwork's: each names its channel",
     "claim_tick": "the clockwork's: ticks are nobody's",
     "due": "delivery's: each message names its channel",
+    "extremes": "prices are nobody's",
     "finish_tick": "as claim_tick",
     "load_bars": "prices are nobody's",
     "load_closes": "prices are nobody's",
@@ -44,6 +51,7 @@ OVER_ALL = {
     "mark_failed": "delivery's: of what is due",
     "mark_sent": "delivery's: of what is due",
     "next_due_at": "delivery's: a time",
+    "open_notices": "the clockwork's: each names its channel",
     "open": "opens the database",
     "release_tick": "as claim_tick",
     "replace_closes": "prices are nobody's",
@@ -52,21 +60,35 @@ OVER_ALL = {
     "save_bars": "prices are nobody's",
     "save_closes": "prices are nobody's",
     "save_holdings": "holdings are nobody's",
+    "sights": "prices are nobody's",
     "tried_since": "delivery's: of what is due",
+    "unposted": "the clockwork's: numbers, without whose they are",
+    "verdicts": "ticks are nobody's",
 }  # methods of the store that take no channel, and why they may
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Theirs:
-    """A rule and an open alert of the workspace T1, before services that somebody in T2 reaches."""
+    """What the workspace T1 holds, and the services through which somebody in T2 reaches for it."""
 
     floor: Floor
-    watch: Watch
-    stored: StoredAlert
+    holds: Furnished
+
+    @property
+    def watch(self) -> Watch:
+        return self.holds.watch
+
+    @property
+    def stored(self) -> StoredAlert:
+        return self.holds.alert
 
     @property
     def alert(self) -> int:
         return self.stored.alert.id
+
+    @property
+    def notice(self) -> StoredNotice:
+        return self.holds.notice
 
     @property
     def store(self) -> SqlStore:
@@ -80,69 +102,156 @@ class Theirs:
         return [row for row in found if "'T2'" not in row]
 
 
-BY_DESK: dict[str, Callable[[Theirs], Awaitable[object]]] = {
-    "acknowledge": lambda their: their.floor.desk.acknowledge(AWAY, their.alert, "U2"),
-    "add_rule": lambda their: their.floor.desk.add_rule(AWAY, "1d 8pp", "U2"),
-    "board": lambda their: their.floor.desk.board(AWAY),
-    "history": lambda their: their.floor.desk.history(AWAY),
-    "open_alerts": lambda their: their.floor.desk.open_alerts(AWAY),
-    "receipt": lambda their: their.floor.desk.receipt(AWAY, their.alert),
-    "remove_rule": lambda their: their.floor.desk.remove_rule(AWAY, their.watch.id, "U2"),
-    "resolve": lambda their: their.floor.desk.resolve(AWAY, their.alert, "U2", ""),
-    "rules": lambda their: their.floor.desk.rules(AWAY),
-    "snooze": lambda their: their.floor.desk.snooze(AWAY, their.alert, "U2", Span.HOUR),
-    "start": lambda their: their.floor.desk.start(AWAY, "U2"),
-    "unacknowledge": lambda their: their.floor.desk.unacknowledge(AWAY, their.alert, "U2"),
-}
-BY_STORE: dict[str, Callable[[Theirs], Awaitable[object]]] = {
-    "add_rules": lambda their: their.store.add_rules(AWAY, [parse_rule("1d 8pp")], "U2", OPEN),
-    "alert": lambda their: their.store.alert(AWAY, their.alert),
-    "history": lambda their: their.store.history(AWAY, 10),
-    "hold": lambda their: their.store.hold(AWAY, OPEN + HOUR),
-    "open_alerts": lambda their: their.store.open_alerts(AWAY),
-    "receipt": lambda their: their.store.receipt(AWAY, None),
-    "record": lambda their: their.store.record([], [_taken_over(their.stored)], OPEN),
-    "rule": lambda their: their.store.rule(AWAY, their.watch.id),
-    "rules": lambda their: their.store.rules(AWAY),
-}
-FORGED: dict[str, Callable[[Theirs], Awaitable[object]]] = {
-    "record a removal": lambda their: their.store.record(
-        [], [], OPEN, rules=[removal(replace(their.watch, channel=AWAY))]
-    ),
-    "record the removal of a lost rule": lambda their: their.store.record(
-        [], [], OPEN, rules=[removal(LostWatch(id=their.watch.id, channel=AWAY, rule=""))]
-    ),
-}
-CROSSINGS = {
-    **{f"desk.{name}": crossing for name, crossing in BY_DESK.items()},
-    **{f"store.{name}": crossing for name, crossing in (BY_STORE | FORGED).items()},
-}
+def _forged(kind: ActKind, watch: Watch, rule: Rule | None = None) -> RuleChange:
+    return RuleChange(kind=kind, watch=replace(watch, channel=AWAY), by="U2", rule=rule)
 
 
 def _taken_over(stored: StoredAlert) -> AlertChange:
     return AlertChange(alert=replace(stored.alert, channel=AWAY), revision=stored.revision, entries=(an_entry(),))
 
 
+def _taken_over_notice(stored: StoredNotice) -> StoredNotice:
+    return replace(stored, notice=replace(stored.notice, channel=AWAY, closed_at=OPEN))
+
+
+async def _change_channel(their: Theirs) -> None:
+    """Set something, at the revision that theirs has."""
+    after = replace(their.holds.settings, channel=AWAY)
+    await their.store.change_channel(after, SettingChange(by="U2", at=OPEN, what="thread ends"))
+
+
+async def _expect_silence(their: Theirs) -> None:
+    await their.store.expect_silence(replace(their.holds.settings, channel=AWAY, silent_from=None))
+
+
+async def _end_silence(their: Theirs) -> None:
+    """End a silence of ours, with a digest that claims to tell what is theirs."""
+    content = Digest(since=OPEN, until=OPEN, why="a mute")
+    digest = Notice(id=0, channel=AWAY, name="digest", content=content, opened_at=OPEN, closed_at=OPEN)
+    stored = await their.store.channel(AWAY)
+    await their.store.end_silence(stored, digest, OPEN, alerts=[their.alert], notices=[their.notice.notice.id])
+
+
+def _nobody(_name: str) -> None:
+    """Know no name."""
+
+
+BY_DESK: dict[str, Callable[[Theirs], Awaitable[object]]] = {
+    "acknowledge": lambda their: their.floor.desk.acknowledge(AWAY, their.alert, "U2"),
+    "add_rule": lambda their: their.floor.desk.add_rule(AWAY, "1d 8pp", "U2"),
+    "alert": lambda their: their.floor.desk.alert(AWAY, their.alert),
+    "board": lambda their: their.floor.desk.board(AWAY),
+    "edit_rule": lambda their: their.floor.desk.edit_rule(AWAY, their.watch.id, "1d 9pp", "U2"),
+    "history": lambda their: their.floor.desk.history(AWAY),
+    "leave": lambda their: their.floor.desk.leave(AWAY, "U2"),
+    "listing": lambda their: their.floor.desk.listing(AWAY),
+    "open_alerts": lambda their: their.floor.desk.open_alerts(AWAY),
+    "overview": lambda their: their.floor.desk.overview(
+        AWAY.team, "U1"
+    ),  # people may have one number in two workspaces
+    "pause_rule": lambda their: their.floor.desk.pause_rule(AWAY, their.watch.id, "U2"),
+    "proof": lambda their: their.floor.desk.proof(AWAY),
+    "receipt": lambda their: their.floor.desk.receipt(AWAY, their.alert),
+    "remove_rule": lambda their: their.floor.desk.remove_rule(AWAY, their.watch.id, "U2"),
+    "resolve": lambda their: their.floor.desk.resolve(AWAY, their.alert, "U2", ""),
+    "resume_rule": lambda their: their.floor.desk.resume_rule(AWAY, their.holds.paused.id, "U2"),
+    "rules": lambda their: their.floor.desk.rules(AWAY),
+    "snooze": lambda their: their.floor.desk.snooze(AWAY, their.alert, "U2", Span.HOUR),
+    "start": lambda their: their.floor.desk.start(AWAY, "U2"),
+    "unacknowledge": lambda their: their.floor.desk.unacknowledge(AWAY, their.alert, "U2"),
+}
+BY_SETTINGS: dict[str, Callable[[Theirs], Awaitable[object]]] = {
+    "mute": lambda their: their.floor.desk.channels.mute(AWAY, "off", "U2"),
+    "set": lambda their: their.floor.desk.channels.set(AWAY, "thread ends", "U2", _nobody),
+    "show": lambda their: their.floor.desk.channels.show(AWAY),
+}
+BY_STORE: dict[str, Callable[[Theirs], Awaitable[object]]] = {
+    "acts": lambda their: their.store.acts(AWAY, 10),
+    "add_notices": lambda their: their.store.add_notices([replace(their.notice.notice, id=0, channel=AWAY)], OPEN),
+    "add_rules": lambda their: their.store.add_rules(AWAY, [parse_rule("1d 8pp")], "U2", OPEN),
+    "alert": lambda their: their.store.alert(AWAY, their.alert),
+    "amend_notice": lambda their: their.store.amend_notice(_taken_over_notice(their.notice), OPEN),
+    "change_channel": _change_channel,
+    "channel": lambda their: their.store.channel(AWAY),
+    "channel_changes": lambda their: their.store.channel_changes(AWAY, 10),
+    "channels_of": lambda their: their.store.channels_of(AWAY.team, "U1"),
+    "end_silence": _end_silence,
+    "expect_silence": _expect_silence,
+    "has_notice": lambda their: their.store.has_notice(AWAY, their.notice.notice.name),
+    "history": lambda their: their.store.history(AWAY, 10),
+    "hold": lambda their: their.store.hold(AWAY, OPEN + DAY),
+    "kept_back": lambda their: their.store.kept_back(AWAY, OPEN - DAY),
+    "lost_rules": lambda their: their.store.lost_rules(AWAY),
+    "open_alerts": lambda their: their.store.open_alerts(AWAY),
+    "posted": lambda their: their.store.posted(AWAY, OPEN - DAY),
+    "receipt": lambda their: their.store.receipt(AWAY, None),
+    "record": lambda their: their.store.record([], [_taken_over(their.stored)], OPEN),
+    "rule": lambda their: their.store.rule(AWAY, their.watch.id),
+    "rules": lambda their: their.store.rules(AWAY),
+    "troubles": lambda their: their.store.troubles(AWAY.team),
+}
+FORGED: dict[str, Callable[[Theirs], RuleChange]] = {
+    "a removal": lambda their: removal(replace(their.watch, channel=AWAY)),
+    "the removal of a lost rule": lambda their: removal(LostWatch(id=their.watch.id, channel=AWAY, rule="")),
+    "an edit": lambda their: _forged(ActKind.EDITED, their.watch, rule=parse_rule("1d 9pp")),
+    "a pause": lambda their: _forged(ActKind.PAUSED, their.watch),
+    "a resumption": lambda their: _forged(ActKind.RESUMED, their.holds.paused),
+}
+CROSSINGS = {
+    **{f"desk.{name}": crossing for name, crossing in BY_DESK.items()},
+    **{f"channels.{name}": crossing for name, crossing in BY_SETTINGS.items()},
+    **{f"store.{name}": crossing for name, crossing in BY_STORE.items()},
+}
+
+
 @pytest.fixture
-async def theirs() -> AsyncIterator[Theirs]:
-    async with trading_floor() as floor:
-        (watch,) = await floor.store.add_rules(DESK, [parse_rule("1d 8pp")], "U1", OPEN)
-        await floor.store.record([], [AlertChange(alert=an_alert(), revision=0, entries=(an_entry(),))], OPEN)
-        (stored,) = await floor.store.open_alerts(DESK)
-        yield Theirs(floor=floor, watch=watch, stored=stored)
+async def floors() -> AsyncIterator[tuple[Theirs, Theirs]]:
+    """A floor on which they hold everything that a channel can, and one on which they hold nothing of that."""
+    async with AsyncExitStack() as stack:
+        full, bare = [await stack.enter_async_context(trading_floor(warm=False)) for _ in range(2)]
+        holds = await furnish(full.store, DESK, OPEN)
+        yield Theirs(floor=full, holds=holds), Theirs(floor=bare, holds=holds)
+
+
+async def _seen(crossing: Callable[[Theirs], Awaitable[object]], theirs: Theirs) -> str:
+    """Tell what somebody in T2 is given or told, but for the numbers that what is new there gets."""
+    try:
+        seen = repr(await crossing(theirs))
+    except (NotFoundError, ConflictError) as error:
+        seen = repr(error)
+    return re.sub(r"\b(id|rule_id)=\d+", r"\1=_", seen)
 
 
 @pytest.mark.parametrize("crossing", CROSSINGS)
-async def test_nobody_sees_or_changes_what_is_another_workspaces(theirs: Theirs, crossing: str) -> None:
+async def test_nobody_sees_or_changes_what_is_another_workspaces(floors: tuple[Theirs, Theirs], crossing: str) -> None:
+    theirs, bare = floors
     before = await theirs.rows()
 
-    try:
-        seen = repr(await CROSSINGS[crossing](theirs))
-    except (NotFoundError, ConflictError) as error:
-        seen = repr(error)
+    seen = await _seen(CROSSINGS[crossing], theirs)
 
     assert before == await theirs.rows()
+    assert await _seen(CROSSINGS[crossing], bare) == seen
     assert [sign for sign in ("'T1'", "'U1'") if sign in seen] == []
+
+
+@pytest.mark.parametrize("forgery", FORGED)
+async def test_nobody_changes_another_workspaces_rule_under_a_forged_address(
+    floors: tuple[Theirs, Theirs], forgery: str
+) -> None:
+    theirs, _ = floors
+    before = await theirs.rows()
+
+    with pytest.raises(ConflictError):
+        await theirs.store.record([], [], OPEN, rules=[FORGED[forgery](theirs)])
+
+    assert before == await theirs.rows()
+
+
+async def test_alerts_are_not_escalated_into_another_workspace(floors: tuple[Theirs, Theirs]) -> None:
+    theirs, _ = floors
+
+    with pytest.raises(SettingError, match="in another workspace"):
+        await theirs.floor.desk.channels.set(AWAY, "escalate 30m C1", "U2", lambda _name: DESK)
 
 
 def _public(kind: type) -> set[str]:
@@ -151,5 +260,6 @@ def _public(kind: type) -> set[str]:
 
 
 def test_every_method_is_tried() -> None:
-    assert _public(Desk) == BY_DESK.keys()
+    assert _public(Desk) == BY_DESK.keys() | ABOUT_PRICES
+    assert _public(Channels) == BY_SETTINGS.keys()
     assert _public(SqlStore) == BY_STORE.keys() | OVER_ALL.keys()

@@ -14,14 +14,13 @@ from sqlalchemy import select, text
 from services.domain.episode import Channel
 from services.domain.errors import StoreError
 from services.domain.installation import Installation
-from services.domain.rule import parse_rule
-from services.ports import AlertChange
 from services.store import SqlStore, tables
 from services.store.engine import Database
 from services.store.purge import INSTALLING, SHARED
 from services.store.vault import new_key
 from services.watchlist import Watchlist
-from tests.fakes.alerts import AT, DESK, an_alert, an_entry
+from tests.fakes.alerts import AT, DESK
+from tests.fakes.furnished import furnish
 
 if TYPE_CHECKING:
     from services.store.installations import Installations
@@ -121,16 +120,6 @@ async def test_who_is_on_the_way_arrives_once_and_in_time(
     assert expected == [await installations.arrive(state, AT + after) for state in states]
 
 
-async def furnish(store: SqlStore, channel: Channel) -> None:
-    """Give a channel a row in every table that can have one."""
-    await store.add_rules(channel, [parse_rule("1d 8pp")], "U1", AT)
-    alert = an_alert(channel=channel)
-    await store.record([], [AlertChange(alert=alert, revision=0, entries=(an_entry(),))], AT)
-    (delivery,) = [one for one in await store.due(AT) if one.channel == channel]
-    await store.mark_attempting(delivery, AT)
-    await store.hold(channel, AT + HOUR)
-
-
 async def rows(url: str) -> dict[str, list[str]]:
     """Every row of the tables that hold what workspaces own, as text."""
     database = Database(url)
@@ -149,7 +138,7 @@ async def test_who_uninstalls_leaves_nothing_behind_and_takes_nothing_of_others(
     installations, watchlist = store.installations([KEY]), Watchlist(store)
     for channel in (DESK, AWAY):
         await installations.save(replace(ACME, home=channel.team))
-        await furnish(store, channel)
+        await furnish(store, channel, AT)
     before = await rows(durable_url)
     watched = sum(len(one.watches) for one in (await watchlist.pairs()).values())
 
@@ -159,9 +148,9 @@ async def test_who_uninstalls_leaves_nothing_behind_and_takes_nothing_of_others(
     owned = before.keys() - INSTALLING
     assert ["T1"] == left
     assert all(before[name] for name in owned)
-    assert {name: len(before[name]) // 2 for name in owned} | {"rules": 2} == {name: len(after[name]) for name in owned}
+    assert {name: len(before[name]) // 2 for name in owned} | {"rules": 4} == {name: len(after[name]) for name in owned}
     assert not [row for found in after.values() for row in found if re.search(r"['\"]T1['\"]", row)]
-    assert (1, 1) == (len(await store.rules(AWAY)), len(await store.open_alerts(AWAY)))
+    assert (2, 2) == (len(await store.rules(AWAY)), len(await store.open_alerts(AWAY)))
     assert (2, 1) == (watched, sum(len(one.watches) for one in (await watchlist.pairs()).values()))
 
 
@@ -170,7 +159,7 @@ async def test_an_organization_that_uninstalls_takes_all_its_workspaces_along(st
     await installations.save(ORG)
     for channel in (DESK, AWAY):
         await installations.find(channel.team, "E1")
-        await furnish(store, channel)
+        await furnish(store, channel, AT)
 
     left = await installations.leave(None, "E1", AT + HOUR)
 
