@@ -1,0 +1,125 @@
+"""What channels set, their silences, and the notices that belong to no alert."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+    from datetime import datetime
+
+    from services.domain.channel import ChannelSettings
+    from services.domain.episode import Alert, Channel
+    from services.domain.notice import Content, Notice
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredChannel:
+    """What a channel has set, with the revision that the next change must name; 0 where it has set nothing.
+
+    No new message goes out into it from `silent_from` on. `released_at` is when its last silence ended.
+    """
+
+    channel: Channel
+    settings: ChannelSettings
+    revision: int
+    silent_from: datetime | None = None
+    released_at: datetime | None = None
+
+    def is_silent(self, now: datetime) -> bool:
+        """Tell whether new messages are kept back."""
+        return self.silent_from is not None and self.silent_from <= now
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingChange:
+    """Who has set what in a channel, and when."""
+
+    by: str
+    at: datetime
+    what: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptBack:
+    """What has happened in a silent channel: alerts, and notices that wait.
+
+    The message of an `unposted` alert, by number, surely stands nowhere.
+    """
+
+    alerts: tuple[Alert, ...]
+    unposted: frozenset[int]
+    notices: tuple[Notice, ...]
+
+
+class ChannelStore(Protocol):
+    """What channels set, and their silences."""
+
+    async def channel(self, channel: Channel) -> StoredChannel:
+        """Load what a channel has set; the defaults, at revision 0, where it has set nothing."""
+        ...
+
+    async def channels(self) -> list[StoredChannel]:
+        """Load every channel that has set something."""
+        ...
+
+    async def change_channel(self, after: StoredChannel, change: SettingChange) -> None:
+        """Record what a person has set, with who and when. Raises ConflictError, with nothing written."""
+        ...
+
+    async def channel_changes(self, channel: Channel, limit: int) -> list[SettingChange]:
+        """Load who has set what in a channel, newest first."""
+        ...
+
+    async def expect_silence(self, after: StoredChannel) -> None:
+        """Note when a channel falls silent next. Raises ConflictError."""
+        ...
+
+    async def kept_back(self, channel: Channel, since: datetime) -> KeptBack:
+        """Load what has happened in a channel since it fell silent, and what was kept back."""
+        ...
+
+    async def end_silence(
+        self,
+        after: StoredChannel,
+        digest: Notice | None,
+        at: datetime,
+        *,
+        alerts: Collection[int] = (),
+        notices: Collection[int] = (),
+    ) -> None:
+        """End a channel's silence in one transaction: what was kept back is due, after the digest.
+
+        The messages of these `alerts` and `notices`, by number, are told in the digest in their stead. Raises
+        ConflictError, with nothing written, where the channel has changed since it was read.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredNotice:
+    """A notice with the revision that the next change must name."""
+
+    notice: Notice
+    revision: int
+
+
+class NoticeStore(Protocol):
+    """Messages for a channel that belong to no alert of it."""
+
+    async def open_notices(self, kind: type[Content]) -> list[StoredNotice]:
+        """Load the notices of one kind that may still change, oldest first."""
+        ...
+
+    async def add_notices(self, notices: Sequence[Notice], at: datetime) -> int:
+        """Record new notices in one transaction; give how many there were that nobody had recorded yet."""
+        ...
+
+    async def has_notice(self, channel: Channel, name: str) -> bool:
+        """Tell whether a channel has a notice of that name."""
+        ...
+
+    async def amend_notice(self, stored: StoredNotice, at: datetime) -> None:
+        """Let a notice tell something else from now on. Raises ConflictError where it has changed since it was read."""
+        ...
