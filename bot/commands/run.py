@@ -8,9 +8,9 @@ import logging
 import click
 from rich.console import Console
 
-from bot.app import Role, serve
 from bot.commands import rehearse
 from bot.logs import set_up
+from bot.serve import Role, serve
 from bot.settings import load_settings
 
 HOW_TO_CONNECT = (

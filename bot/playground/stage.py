@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
-from bot.app import build, connected
+from bot.app import build
 from bot.playground.server import CHANNEL, PEOPLE, TEAM
 from bot.rehearsal.stage import Stage
+from bot.serve import connected
 from bot.settings import SlackMode, without_proxies
 from handlers.actions import start
 from handlers.ask import Ask

@@ -19,9 +19,9 @@ from aiohttp import WSMsgType, web
 from pydantic import SecretStr
 from slack_sdk.signature import SignatureVerifier
 
-from bot.app import Role, serve
 from bot.front.gate import signed
 from bot.scheduler import Ticker, retry_every
+from bot.serve import Role, serve
 from bot.settings import Settings, SlackMode
 from services.domain.errors import SettingsError, StoreError
 from services.ports import AlertChange, Backlog, Claim
@@ -165,7 +165,7 @@ async def test_with_slack_down_it_starts_and_acknowledges_commands(slack: SlackS
 async def test_a_stop_lets_slacks_answer_be_noted_so_that_the_next_start_posts_nothing_twice(
     slack: SlackServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, logger="bot.app")
+    caplog.set_level(logging.INFO, logger="bot.serve")
     settings, answer = connected(slack, tmp_path), asyncio.Event()
     await record_alert(settings)
     slack.fail("chat.postMessage", Fault(until=answer))
@@ -183,7 +183,7 @@ async def test_a_stop_lets_slacks_answer_be_noted_so_that_the_next_start_posts_n
 async def test_a_stop_cuts_off_a_post_that_slack_never_answers_and_keeps_it(
     slack: SlackServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("bot.app.ENDED_WITHIN_S", 0)
+    monkeypatch.setattr("bot.serve.ENDED_WITHIN_S", 0)
     settings = connected(slack, tmp_path)
     await record_alert(settings)
     slack.fail("chat.postMessage", Fault(until=asyncio.Event()))
@@ -332,7 +332,7 @@ async def test_a_socket_that_breaks_is_opened_again_and_nothing_is_lost_or_done_
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr("bot.app.PING_EVERY_S", 0.1)
+    monkeypatch.setattr("bot.serve.PING_EVERY_S", 0.1)
     caplog.set_level(logging.INFO, logger="bot.slack")
     lost = envelope("e1", event("Ev1"))
     socket_server.connections = [[lost], [lost, envelope("e2", command("help"))]]  # Slack had no answer to e1
