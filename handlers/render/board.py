@@ -11,7 +11,7 @@ from handlers.render.markup import code, person, simulated
 from handlers.render.message import actions, button, compose, header, note, section
 from handlers.render.topic import heading
 from handlers.render.troubles import troubles
-from handlers.render.windows import BASIS, missing, windows_table, windows_text
+from handlers.render.windows import BASIS, beginnings, missing, windows_table, windows_text
 from services.domain.decide import Status
 from services.domain.rule import DEFAULT_RULES
 
@@ -39,7 +39,8 @@ def board(told: Board, now: datetime, *, shared_by: str | None = None) -> Messag
     view = told.view
     title = simulated(headline(view), when=view.simulated)
     state = [market_line(view.market), live_line(view)]
-    gaps, depth, prices = missing(view.current), drawdowns(view), [*legs(view, now), data(view.current.trust)]
+    gaps, depth = [*missing(view.current), *beginnings(view.current)], drawdowns(view)
+    prices = [*legs(view, now), data(view.current.trust)]
     trouble = problems(view, PROBLEMS_SHOWN)
     here = [*_alerts(told.alerts), _rules(told.watches, now), *_silence(told)]
     stuck = troubles(told.troubles)

@@ -11,7 +11,7 @@ from handlers.render.market import data, drawdowns, headline, legs, live_line, m
 from handlers.render.markup import code, conversation, person, reason, simulated
 from handlers.render.message import actions, button, header, note, say, section
 from handlers.render.topic import heading
-from handlers.render.windows import missing, windows_text
+from handlers.render.windows import beginnings, missing, windows_text
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -59,7 +59,7 @@ def _market(view: MarketView, now: datetime) -> list[Block | None]:
         header(simulated(headline(view), when=view.simulated)),
         section(market_line(view.market), live_line(view)),
         section(*windows_text(seen, view.pair)),
-        note(*missing(seen)),
+        note(*missing(seen), *beginnings(seen)),
         section(*drawdowns(view)),
         note(*legs(view, now), data(seen.trust), *problems(view, PROBLEMS_SHOWN)),
     ]

@@ -41,6 +41,13 @@ def missing(seen: Snapshot) -> list[str]:
     return [f"{', '.join(spans)}: {why}." for why, spans in reasons.items()]
 
 
+def beginnings(seen: Snapshot) -> list[str]:
+    """Say what speaks against the closes that measured windows begin at."""
+    known = [window for window, one in seen.measurements.items() if not isinstance(one, NotMeasured)]
+    told = [why for window in known if window in seen.origins for why in seen.origins[window].reasons]
+    return [f"{reason(why)}." for why in told]
+
+
 def _row(one: Measurement | NotMeasured) -> list[str]:
     if isinstance(one, NotMeasured):
         return [one.window.value, *[words.NOTHING] * 4]

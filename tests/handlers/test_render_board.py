@@ -126,6 +126,18 @@ async def test_a_session_that_nobody_traded_in_is_told_as_one_on_which_new_york_
     assert "Problem:" not in told
 
 
+def test_a_window_that_begins_at_a_close_without_a_witness_says_so() -> None:
+    view = open_view()
+    assert view.live is not None
+    alone = Trust(verdict=Verdict.DEGRADED, reasons=("20d begins where Yahoo alone has WGMI's close",))
+    seen = replace(view, live=replace(view.live, origins={Window.D20: alone}))
+
+    told = render.board(a_board(seen), OPEN_AT)
+
+    assert "20d begins where Yahoo alone has WGMI's close." in told.text.splitlines()
+    assert "20d begins where" in str(told.blocks)
+
+
 def test_a_leg_without_a_price_is_told_as_such() -> None:
     view = shut_view()
     told = text(a_board(replace(view, close=replace(view.close, etf=None, etf_drawdown=None))), SHUT_AT)
