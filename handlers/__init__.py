@@ -14,7 +14,7 @@ from handlers.ask import Ask
 from handlers.commands import COMMANDS
 from handlers.commands.command import SLASH
 from handlers.commands.read import read
-from handlers.errands import Errands, answer, update
+from handlers.errands import Errands, update
 from handlers.events import EVENTS
 from handlers.home import show_board
 from handlers.modals import MODALS
@@ -104,7 +104,7 @@ def _on_command(edge: Edge) -> Listener:
         await ack()
         if seen.command is not None and seen.command.answer is not None:
             ask = edge.ask(context, client, seen.argument, command)
-            edge.errands.begin(answer(respond, seen.command.answer(ask)), seen.command.usage)
+            edge.errands.answer(respond, seen.command.answer(ask), seen.command.usage)
 
     return listen
 
@@ -117,7 +117,7 @@ def _on_action(edge: Edge, act: Callable[[Ask], Awaitable[Reply | None]]) -> Lis
         action = body["actions"][0]
         chosen = action.get("selected_option") or action
         ask = edge.ask(context, client, str(chosen.get("value", "")), body)
-        edge.errands.begin(answer(respond, act(ask)), str(action["action_id"]))
+        edge.errands.answer(respond, act(ask), str(action["action_id"]))
 
     return listen
 
@@ -169,7 +169,7 @@ def _on_submit(edge: Edge, modal: Modal) -> Listener:
             return
         await ack()
         respond = AsyncRespond(response_url=form.about.answers_to, proxy=client.proxy, ssl=client.ssl)
-        edge.errands.begin(answer(respond, modal.save(form), partial(whisper, form.ask)), view["callback_id"])
+        edge.errands.answer(respond, modal.save(form), view["callback_id"], partial(whisper, form.ask))
 
     return listen
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from handlers.ask import Place, Reply
 from handlers.refusals import BLOCKS_REFUSED
 from handlers.render.complaint import complaint
-from handlers.render.message import plainer, say
+from handlers.render.forms import classic, plainer
+from handlers.render.message import say
 from services.domain.errors import MinerPulseError
 
 if TYPE_CHECKING:
@@ -32,10 +34,11 @@ class Errands:
     """Work that goes on after its acknowledgement, kept until it is done.
 
     Bolt's own lazy listeners copy the whole request and the client with it, which a shared HTTP session does not
-    survive, and nothing keeps or drains their tasks.
+    survive, and nothing keeps or drains their tasks. Where nobody is shown Slack's newest blocks, `shows_all` is False.
     """
 
     def __init__(self) -> None:
+        self.shows_all = True
         self._running: set[asyncio.Task[None]] = set()
 
     def begin(self, errand: Coroutine[None, None, None], name: str) -> None:
@@ -43,6 +46,12 @@ class Errands:
         task = asyncio.create_task(errand, name=name)
         self._running.add(task)
         task.add_done_callback(self._running.discard)
+
+    def answer(
+        self, respond: AsyncRespond, work: Awaitable[Reply | None], name: str, otherwise: Otherwise | None = None
+    ) -> None:
+        """Begin what a person asked for; they are told the outcome, see `answer`."""
+        self.begin(answer(respond, work, otherwise, shows_all=self.shows_all), name)
 
     async def drain(self, within_s: float = DRAINED_WITHIN_S) -> None:
         """Wait until every errand that has begun is done; what takes longer is abandoned, and logged."""
@@ -61,7 +70,9 @@ class Errands:
         await asyncio.gather(*abandoned, return_exceptions=True)
 
 
-async def answer(respond: AsyncRespond, work: Awaitable[Reply | None], otherwise: Otherwise | None = None) -> None:
+async def answer(
+    respond: AsyncRespond, work: Awaitable[Reply | None], otherwise: Otherwise | None = None, *, shows_all: bool = True
+) -> None:
     """Do what a person asked for and tell them the outcome; where it goes wrong, what to do in one sentence.
 
     `otherwise` tells it where the response_url takes nothing: that serves for half an hour, and a form can stay open.
@@ -75,7 +86,8 @@ async def answer(respond: AsyncRespond, work: Awaitable[Reply | None], otherwise
         log.exception("a person's wish failed")
         reply = Reply(message=say(SORRY))
     if reply is not None:
-        await _send(respond, reply, otherwise)
+        shown = reply if shows_all else replace(reply, message=classic(reply.message))
+        await _send(respond, shown, otherwise)
 
 
 async def update(work: Awaitable[None]) -> None:

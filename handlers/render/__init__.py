@@ -11,11 +11,12 @@ from handlers.render.drawdown import drawdown
 from handlers.render.editor import editor, outcome_view, trial, trying, unread
 from handlers.render.entry import entry
 from handlers.render.explain import explanation
+from handlers.render.forms import plain
 from handlers.render.help import help_about, help_on, no_topic, usage
 from handlers.render.history import history
 from handlers.render.home import fetching, home, market_view
 from handlers.render.markup import code
-from handlers.render.message import Message, plain, say, together
+from handlers.render.message import Message, say, together
 from handlers.render.miners import miners
 from handlers.render.network import network
 from handlers.render.notice import notice

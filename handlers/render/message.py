@@ -34,20 +34,6 @@ def together(first: Message, then: Message) -> Message:
     return compose([*first.blocks, *then.blocks], [first.text, then.text])
 
 
-def plain(message: Message) -> Message:
-    """Put a message in the oldest blocks that Slack knows: its text and its buttons."""
-    buttons = [block for block in message.blocks if block["type"] == "actions"]
-    return compose([section(message.text), *buttons], [message.text])
-
-
-def plainer(message: Message) -> list[Message]:
-    """List the forms that a message has for a Slack that refuses it: charts as tables first, then the plain one."""
-    if all(block["type"] != CHART for block in message.blocks):
-        return [plain(message)]
-    drawn = [_as_table(block) if block["type"] == CHART else block for block in message.blocks]
-    return [Message(blocks=drawn, text=message.text), plain(message)]
-
-
 def header(text: str) -> Block:
     """Make a title."""
     return {"type": "header", "text": _plain(clip(text, HEADER_TEXT))}
@@ -116,16 +102,6 @@ def choice(action_id: str, label: str, options: dict[str, str]) -> Block:
 
 def _points(names: list[str], values: list[float]) -> list[Block]:
     return [{"label": name, "value": value} for name, value in zip(names, values, strict=True)]
-
-
-def _as_table(chart: Block) -> Block:
-    """Write the points of a chart in rows, a column for each line."""
-    series, axis = chart["chart"]["series"], chart["chart"]["axis_config"]
-    head = [axis["x_label"], *(f"{line['name']} {axis['y_label']}" for line in series)]
-    rows = [
-        [label, *(f"{line['data'][at]['value']:.1f}" for line in series)] for at, label in enumerate(axis["categories"])
-    ]
-    return table([head, *rows])
 
 
 def _plain(text: str) -> Block:
