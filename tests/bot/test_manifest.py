@@ -14,7 +14,8 @@ from bot.slack import build_bolt
 from bot.web import SLACK_PATH
 from handlers.commands import usage_hint
 from handlers.events import EVENTS as HEARD
-from handlers.leaving import EVENTS, register_leaving
+from handlers.leaving import EVENTS as LEFT
+from handlers.leaving import register_leaving
 from tests.bot.conftest import ROOT
 from tests.fakes.slack import SECRET, TOKEN
 
@@ -77,7 +78,7 @@ def test_it_asks_for_no_more_than_it_needs(minerpulse: Callable[..., Ran]) -> No
 
 
 MANY = ("--url", "https://desk.example.com", "--distributed")
-LISTENED_TO = {"app_uninstalled", "team_access_revoked", "tokens_revoked"}
+LISTENED_TO = {"app_uninstalled", "team_access_revoked", "tokens_revoked"}  # of the end of an installation
 
 
 def test_many_workspaces_find_their_way_back_and_are_heard_when_they_leave(minerpulse: Callable[..., Ran]) -> None:
@@ -86,15 +87,15 @@ def test_many_workspaces_find_their_way_back_and_are_heard_when_they_leave(miner
     assert ["https://desk.example.com/slack/oauth_redirect"] == oauth["redirect_urls"]
     assert {
         "request_url": "https://desk.example.com/slack/events",
-        "bot_events": sorted(LISTENED_TO),
+        "bot_events": sorted(LISTENED_TO | set(HEARD)),
     } == settings["event_subscriptions"]
     assert (True, True) == (settings["org_deploy_enabled"], settings["token_rotation_enabled"])
     assert oauth["scopes"] == printed(minerpulse)["oauth_config"]["scopes"]
 
 
-def test_one_workspace_is_sent_no_events(minerpulse: Callable[..., Ran]) -> None:
+def test_one_workspace_is_not_installed_from_afar(minerpulse: Callable[..., Ran]) -> None:
     document = printed(minerpulse)
-    assert "event_subscriptions" not in document["settings"]
+    assert not LISTENED_TO & set(document["settings"]["event_subscriptions"]["bot_events"])
     assert "redirect_urls" not in document["oauth_config"]
 
 
@@ -102,8 +103,8 @@ def test_each_event_that_is_asked_for_has_a_listener() -> None:
     """Slack's schema takes any name of an event, and the app would wait for a misspelt one for ever."""
     bolt = build_bolt(AsyncWebClient(token=TOKEN), SECRET)
     register_leaving(bolt, Nobody())
-    assert set(EVENTS) == LISTENED_TO
-    assert len(bolt._async_listeners) == len(EVENTS)  # noqa: SLF001 -- Bolt tells it nowhere else
+    assert set(LEFT) == LISTENED_TO
+    assert len(bolt._async_listeners) == len(LEFT)  # noqa: SLF001 -- Bolt tells it nowhere else
 
 
 class Nobody:

@@ -19,7 +19,10 @@ from services.domain.errors import (
     MessageSealedError,
     MinerPulseError,
     NoHistoryError,
+    NotAllowedError,
     NotFoundError,
+    OvertakenError,
+    PlaygroundError,
     PriceFileError,
     ReplayError,
     RuleError,
@@ -102,6 +105,8 @@ CASES = [
         "MinerPulse is not set up correctly; whoever runs it finds the reason in its log.",
         id="price file",
     ),
+    pytest.param(OvertakenError("Another process has it."), "Another process has it.", id="overtaken"),
+    pytest.param(PlaygroundError("Node.js is missing."), "Node.js is missing.", id="no stand-in"),
     pytest.param(MarketShutError(AT), "The market is shut, so there is no close to wait for.", id="market shut"),
     pytest.param(ReplayError("No session is left."), "No session is left.", id="replay"),
     pytest.param(MinerPulseError("Something else."), "Something else.", id="any other"),
@@ -118,7 +123,17 @@ def test_an_error_is_told_in_one_sentence(error: MinerPulseError, expected: str)
 
 def test_every_class_of_error_has_its_sentence() -> None:
     classes = {one for one in vars(errors).values() if isinstance(one, type) and issubclass(one, MinerPulseError)}
-    assert classes == {type(case.values[0]) for case in CASES}
+    assert classes == {type(case.values[0]) for case in CASES} | {NotAllowedError}
+
+
+def test_who_may_not_change_rules_is_told_who_may() -> None:
+    message = render.complaint(NotAllowedError(["U1", "U2"]))
+
+    checked({"text": message.text, "blocks": message.blocks})
+    assert (
+        "Nothing was changed: rules are changed by <@U1>, <@U2> only, as whoever runs MinerPulse has set it."
+        == message.text
+    )
 
 
 def test_what_was_typed_cannot_call_anyone() -> None:

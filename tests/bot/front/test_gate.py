@@ -150,6 +150,14 @@ async def test_slacks_look_at_the_certificate_needs_no_signature(front: Front) -
     assert (200, b"", []) == (answer.status, answer.body, front.reached)
 
 
+async def _end(reader: asyncio.StreamReader) -> bytes:
+    """Read until the other side closes; what it has not read by then turns that into a reset."""
+    try:
+        return await reader.read()
+    except ConnectionResetError:
+        return b""
+
+
 async def test_a_connection_that_dribbles_its_headers_is_closed(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bot.front.patience.HEADERS_WITHIN_S", 0.2)
     silent, dribbling = [await asyncio.open_connection("127.0.0.1", front.port) for _ in range(2)]
@@ -161,7 +169,7 @@ async def test_a_connection_that_dribbles_its_headers_is_closed(front: Front, mo
 
     task = asyncio.create_task(dribble())
     async with asyncio.timeout(5):
-        ends = await asyncio.gather(silent[0].read(), dribbling[0].read())
+        ends = await asyncio.gather(_end(silent[0]), _end(dribbling[0]))
     task.cancel()
 
     assert [b"", b""] == [*ends]

@@ -35,7 +35,11 @@ def opened(**more: object) -> Alert:
             set(EntryKind) - {EntryKind.ACKNOWLEDGED, EntryKind.UNACKNOWLEDGED, EntryKind.SNOOZED},
             id="steps",
         ),
-        pytest.param(Thread.ENDS, {EntryKind.RESOLVED, EntryKind.REMINDED, EntryKind.ESCALATED}, id="ends"),
+        pytest.param(
+            Thread.ENDS,
+            {EntryKind.RESOLVED, EntryKind.RETRACTED, EntryKind.REMINDED, EntryKind.ESCALATED},
+            id="ends",
+        ),
     ],
 )
 def test_a_thread_tells_as_much_as_its_channel_wants(thread: Thread, told: set[EntryKind]) -> None:
@@ -46,7 +50,7 @@ def test_a_thread_tells_as_much_as_its_channel_wants(thread: Thread, told: set[E
     ("on", "shown"),
     [
         pytest.param(False, {EntryKind.ESCALATED}, id="off"),
-        pytest.param(True, {EntryKind.ESCALATED, EntryKind.JOINED}, id="on"),
+        pytest.param(True, {EntryKind.ESCALATED, EntryKind.JOINED, EntryKind.WORSENED}, id="on"),
     ],
 )
 def test_what_worsens_is_shown_in_the_channel_where_it_is_wanted(shown: set[EntryKind], *, on: bool) -> None:

@@ -7,6 +7,7 @@ from services.domain.errors import (
     AccessError,
     MessageGoneError,
     MessageSealedError,
+    NotAllowedError,
     PriceFileError,
     RuleError,
     SourceError,
@@ -27,6 +28,13 @@ def test_a_rule_that_cannot_be_read_points_at_the_word_in_the_way() -> None:
 )
 def test_a_file_that_cannot_be_read_is_named_with_the_line_and_the_remedy(line: int | None, told: str) -> None:
     assert told == str(PriceFileError(Path("prices.csv"), "no header", remedy="Add one", line=line))
+
+
+def test_who_may_not_change_rules_learns_who_may() -> None:
+    refused = NotAllowedError(["U1", "U2"])
+
+    assert ("U1", "U2") == refused.people
+    assert "Rules are changed by U1, U2 only, as whoever runs MinerPulse has set it." == str(refused)
 
 
 def test_a_failed_batch_is_told_of_each_symbol_with_what_may_help() -> None:
