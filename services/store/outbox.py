@@ -15,11 +15,13 @@ from services.store.instant import Instant
 from services.store.part import Part, insert, insert_row, rows_of
 from services.store.waiting import (
     OUTSTANDING,
+    OWN_IS_DEAD,
     first_of_each_channel,
     on_channel,
     read_delivery,
     rested_at,
     waiting,
+    with_own,
     withheld,
 )
 from services.store.wanted import tell_again
@@ -84,21 +86,25 @@ class Outbox(Part):
         return earliest
 
     async def backlog(self, now: datetime) -> Backlog:
-        """Count what is not delivered; what a silence keeps back neither waits nor ages."""
-        waits = and_(_columns.dead_at.is_(None), or_(_channels.silent_from.is_(None), ~withheld(now)))
+        """Count what is not delivered; what a silence keeps back neither waits nor ages.
+
+        A line whose alert's own message was given up has been given up with it: only where that revives it goes on.
+        """
+        dead = or_(_columns.dead_at.is_not(None), OWN_IS_DEAD)
+        waits = and_(~dead, or_(_channels.silent_from.is_(None), ~withheld(now)))
         query = (
             select(
                 func.count().filter(waits),
-                func.count(_columns.dead_at),
+                func.count().filter(dead),
                 func.min(_columns.since).filter(waits),
-                func.count().filter(_columns.dead_at.is_(None), withheld(now)),
+                func.count().filter(~dead, withheld(now)),
             )
-            .select_from(tables.deliveries.outerjoin(tables.channels, on_channel(tables.channels)))
+            .select_from(with_own(tables.deliveries).outerjoin(tables.channels, on_channel(tables.channels)))
             .where(OUTSTANDING)
         )
         async with self._database.read() as tx:
-            undelivered, dead, since, silent = (await tx.execute(query)).one()
-        return Backlog(waiting=undelivered, dead=dead, oldest=since and now - since, withheld=silent)
+            undelivered, given_up, since, silent = (await tx.execute(query)).one()
+        return Backlog(waiting=undelivered, dead=given_up, oldest=since and now - since, withheld=silent)
 
     async def mark_attempting(self, delivery: Delivery, at: datetime) -> Delivery | None:
         """Note, before the call, that delivery is being tried; only one process can, until the lease is over.

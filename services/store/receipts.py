@@ -15,6 +15,7 @@ from services.store.waiting import on_channel
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import datetime
 
     from sqlalchemy import Row
 
@@ -56,11 +57,15 @@ class Receipts(Part):
             alert = read_stored(row).alert
         except ValueError as error:
             raise StoreError(f"Alert {row.id} cannot be read; restore its rows from a backup.") from error
-        postings = tuple(_posting(post, entries, tries) for post in posts)
+        buried_at = next((post.dead_at for post in posts if post.entry_id is None and post.message_id is None), None)
+        postings = tuple(_posting(post, entries, tries, buried_at) for post in posts)
         return Receipt(alert=alert, entries=tuple(entries.values()), postings=postings)
 
 
-def _posting(post: Row[Any], entries: dict[int, Entry], tries: Iterable[Row[Any]]) -> Posting:
+def _posting(
+    post: Row[Any], entries: dict[int, Entry], tries: Iterable[Row[Any]], buried_at: datetime | None
+) -> Posting:
+    """Read a message; a line is given up with the alert's own message, at `buried_at`."""
     attempts = [
         Attempt(at=one.at, version=one.version, outcome=one.outcome, problem=one.problem)
         for one in tries
@@ -71,7 +76,7 @@ def _posting(post: Row[Any], entries: dict[int, Entry], tries: Iterable[Row[Any]
         entry=entries.get(post.entry_id),
         message_id=post.message_id,
         delivered=post.sent_version == post.version,
-        given_up_at=post.dead_at,
+        given_up_at=post.dead_at or (buried_at if post.sent_version < post.version else None),
         next_at=post.next_at,
         attempts=tuple(attempts),
         digest_at=post.digest_at,

@@ -15,7 +15,7 @@ from services.store.codec import read_alert, read_entry, read_notice, read_setti
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from sqlalchemy import ColumnElement, Row, Select, Table
+    from sqlalchemy import ColumnElement, FromClause, Row, Select, Table
 
     from services.ports import Told
 
@@ -25,6 +25,12 @@ _channels = tables.channels.c
 _own = tables.deliveries.alias("own")  # the message of the alert that an entry belongs to
 _earlier = tables.deliveries.alias("earlier")  # an undelivered entry of the same alert that comes first
 OUTSTANDING = _columns.sent_version < _columns.version
+
+
+def with_own(posts: FromClause) -> FromClause:
+    """Put beside each line of a thread the alert's own message, which it waits for."""
+    of_alert = and_(_own.c.alert_id == _columns.alert_id, _own.c.entry_id.is_(None), _columns.entry_id.is_not(None))
+    return posts.outerjoin(_own, of_alert)
 
 
 def on_channel(table: Table) -> ColumnElement[bool]:
@@ -42,13 +48,10 @@ _WAITING = (
         _channels.settings,
     )
     .select_from(
-        tables.deliveries.outerjoin(tables.alerts, tables.alerts.c.id == _columns.alert_id)
+        with_own(tables.deliveries)
+        .outerjoin(tables.alerts, tables.alerts.c.id == _columns.alert_id)
         .outerjoin(tables.entries, tables.entries.c.id == _columns.entry_id)
         .outerjoin(tables.notices, tables.notices.c.id == _columns.notice_id)
-        .outerjoin(
-            _own,
-            and_(_own.c.alert_id == _columns.alert_id, _own.c.entry_id.is_(None), _columns.entry_id.is_not(None)),
-        )
         .outerjoin(tables.rests, on_channel(tables.rests))
         .outerjoin(tables.channels, on_channel(tables.channels))
     )
@@ -61,6 +64,7 @@ _WAITING = (
         .exists()
     )
 )
+OWN_IS_DEAD = and_(_columns.entry_id.is_not(None), _own.c.dead_at.is_not(None), _own.c.message_id.is_(None))
 rested_at = case((_rests.until > _columns.next_at, _rests.until), else_=_columns.next_at)
 
 

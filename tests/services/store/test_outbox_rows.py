@@ -473,6 +473,19 @@ async def test_the_oldest_that_waits_is_none_that_was_given_up(store: Store) -> 
     assert Backlog(waiting=1, dead=1, oldest=timedelta(minutes=59)) == await store.backlog(LATER)
 
 
+async def test_a_line_is_given_up_with_its_alert_and_goes_on_with_it(store: Store) -> None:
+    await open_alert(store, FIRED)
+    await store.mark_dead(await only(store), "msg_too_long", AT)
+    buried, told = await store.backlog(LATER), await store.receipt(DESK, None)
+    await amend(store, "worsened", at=LATER)
+
+    revived = await store.backlog(LATER)
+
+    assert Backlog(waiting=0, dead=2, oldest=None) == buried
+    assert [AT, AT] == [posting.given_up_at for posting in told.postings]
+    assert (2, 0) == (revived.waiting, revived.dead)
+
+
 async def test_what_is_delivered_is_no_backlog_and_a_change_begins_a_new_wait(store: Store) -> None:
     await open_alert(store)
     await send(store)
