@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from services.domain.episode import Alert, Channel
     from services.domain.prices import Pair
     from services.market import MarketView
-    from services.ports import AlertChange, StateChange, Watch
+    from services.ports import AlertChange, LostWatch, RuleChange, StateChange, Tick, Watch
     from tests.simulate.log import Log
 
 Key = tuple["Channel", "Pair", Subject, "Side"]
@@ -46,7 +46,9 @@ class Ledger:
             self.log.add(VIOLATION, told)
             self.broken.append(told)
 
-    def record(self, states: Sequence[StateChange], alerts: Sequence[AlertChange], removed: Sequence[Watch]) -> None:
+    def record(
+        self, states: Sequence[StateChange], alerts: Sequence[AlertChange], removed: Sequence[Watch | LostWatch]
+    ) -> None:
         """Take over one commit."""
         for change in states:
             known = self.rules.get(change.rule_id)
@@ -131,8 +133,11 @@ class Witness:
         alerts: Sequence[AlertChange],
         at: datetime,
         *,
-        removed: Sequence[Watch] = (),
+        rules: Sequence[RuleChange] = (),
+        tick: Tick | None = None,
     ) -> None:
+        removed = [change.watch for change in rules]  # people here change rules in no other way
+        self.ledger.expect(self.ticks == (tick is not None), "ticks are fenced, and people's acts are not", tick)
         if self.ticks:
             self._at, self._recorded = at, True
             self._check_decisions({change.rule_id: change.after for change in states})

@@ -280,3 +280,9 @@ def test_a_calendar_that_begins_with_the_leg_has_no_past() -> None:
     rows = align(WGMI_BTC, etf_closes({HALF_DAY: 20.0, FULL_DAY: 21.0}), crypto_bars(hours), calendar)
 
     assert rows.crypto_past is None
+
+
+def test_bitcoin_without_a_price_at_any_earlier_close_has_no_past() -> None:
+    hours = {at("2025-11-25T00:00"): 500.0} | {at("2025-11-28T00:00") + timedelta(hours=n): 100.0 for n in range(120)}
+
+    assert aligned({HALF_DAY: 20.0, FULL_DAY: 21.0}, crypto_bars(hours)).crypto_past is None
