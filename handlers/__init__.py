@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from slack_bolt.async_app import AsyncRespond
-
 from handlers.actions import ACTIONS
 from handlers.ask import Ask
 from handlers.commands import COMMANDS
@@ -28,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from typing import Any
 
-    from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncBoltContext
+    from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncBoltContext, AsyncRespond
     from slack_sdk.web.async_client import AsyncWebClient
 
     from handlers.ask import Reply
@@ -161,14 +159,19 @@ def _on_submit(edge: Edge, modal: Modal) -> Listener:
     """
 
     async def listen(
-        ack: AsyncAck, view: dict[str, Any], body: dict[str, Any], context: AsyncBoltContext, client: AsyncWebClient
+        ack: AsyncAck,
+        view: dict[str, Any],
+        body: dict[str, Any],
+        context: AsyncBoltContext,
+        client: AsyncWebClient,
+        respond: AsyncRespond,
     ) -> None:
         form = _form(edge, view, body, context, client)
         if wrong := modal.check(form):
             await ack(response_action="errors", errors=wrong)
             return
         await ack()
-        respond = AsyncRespond(response_url=form.about.answers_to, proxy=client.proxy, ssl=client.ssl)
+        respond.response_url = form.about.answers_to  # Slack gives none with a form
         edge.errands.answer(respond, modal.save(form), view["callback_id"], partial(whisper, form.ask))
 
     return listen

@@ -64,7 +64,7 @@ async def test_a_chart_that_slack_cannot_draw_is_sent_as_a_table(
 
 
 async def test_a_chart_whose_table_is_refused_too_is_sent_in_words(person: Person, slack: SlackServer) -> None:
-    slack.fail(RESPONSES, REFUSED, REFUSED)
+    slack.fail(RESPONSES, REFUSED, REFUSED, REFUSED)
     await person.types("chart")
     (answer,) = slack.answers
     assert ["section"] == [block["type"] for block in answer["blocks"]]
