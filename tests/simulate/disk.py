@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import shutil
 import sqlite3
@@ -129,6 +130,7 @@ class Disk:
 
     async def clear(self) -> None:
         """Make the disk as a new database is."""
+        self.database._turn = asyncio.Lock()  # noqa: SLF001 -- as below
         with sqlite3.connect(":memory:") as nothing:
             nothing.backup(self._kept)
         nothing.close()
@@ -155,7 +157,8 @@ class Disk:
             ]
 
     def restore(self, image: bytes) -> None:
-        """Let the disk hold what `image` does."""
+        """Let the disk hold what `image` does, for an event loop that is to come."""
+        self.database._turn = asyncio.Lock()  # noqa: SLF001 -- one that was ever waited for belongs to its loop
         with sqlite3.connect(":memory:") as known:
             known.deserialize(image)
             known.backup(self._kept)

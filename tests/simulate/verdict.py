@@ -138,7 +138,7 @@ def _judge_fate(world: World, fate: Fate) -> None:
     if world.plan.looks_up:
         ledger.expect(len(standing) <= 1, "one post for each key", fate.key, [one.ts for one in standing])
     if fate.told:
-        ledger.expect(not shown, "what a digest tells is not posted too", fate)
+        ledger.expect(not standing, "what a digest tells does not stand by itself too", fate)
     if posted:
         mine = [one for one in shown if one.ts == fate.message_id]
         ledger.expect(len(mine) == 1, "what is noted as sent is in Slack", fate)
