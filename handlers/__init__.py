@@ -159,13 +159,9 @@ def _on_submit(edge: Edge, modal: Modal) -> Listener:
     """
 
     async def listen(
-        ack: AsyncAck,
-        view: dict[str, Any],
-        body: dict[str, Any],
-        context: AsyncBoltContext,
-        client: AsyncWebClient,
-        respond: AsyncRespond,
+        ack: AsyncAck, body: dict[str, Any], context: AsyncBoltContext, client: AsyncWebClient, respond: AsyncRespond
     ) -> None:
+        view: dict[str, Any] = body["view"]
         form = _form(edge, view, body, context, client)
         if wrong := modal.check(form):
             await ack(response_action="errors", errors=wrong)

@@ -82,16 +82,16 @@ class Outbox:
         return self.idle if due_at is None else min(self.idle, max(due_at - now, timedelta(0)))
 
     async def deliver(self, now: datetime) -> int:
-        """Deliver everything due at `now`, channels side by side, each in its order; give how many were sent.
+        """Deliver everything due from `now` on, channels side by side, each in its order; give how many were sent.
 
         Only one delivery runs at a time, in rounds of one message for each channel: a queue in one keeps the others
-        waiting for a single answer at most. Where a channel meets an error of ours, it is left alone and the others
-        come to their end before that is raised.
+        waiting for a single answer at most, and a channel that falls silent meanwhile is told nothing more. Where a
+        channel meets an error of ours, it is left alone and the others come to their end before that is raised.
         """
         sent = 0
         failures: dict[Channel, BaseException] = {}
         async with self._one_at_a_time:
-            while not self._stopping and (due := await self._due(now, failures)):
+            while not self._stopping and (due := await self._due(max(now, self.clock.now()), failures)):
                 done = await asyncio.gather(*(self._courier.attempt(one, now) for one in due), return_exceptions=True)
                 sent += done.count(True)
                 failed = zip(due, done, strict=True)

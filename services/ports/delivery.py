@@ -137,8 +137,8 @@ class OutboxStore(Protocol):
     async def mark_attempting(self, delivery: Delivery, at: datetime) -> Delivery | None:
         """Note, before the call, that delivery is being tried, and keep others from trying it for a minute.
 
-        Gives the message with its lease; None, with nothing noted, where it is not as it was read, or another process
-        tries it.
+        Gives the message with its lease; None, with nothing noted, where it is not as it was read, another process
+        tries it, or its channel has fallen silent and it stands nowhere yet.
         """
         ...
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from datetime import datetime
 
+    from sqlalchemy import ColumnElement
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from services.domain.episode import Channel
@@ -110,7 +111,7 @@ class Outbox(Part):
         """Note, before the call, that delivery is being tried; only one process can, until the lease is over.
 
         The lease is written into `next_at`: whoever else read the message finds it not due any more, and whoever had
-        it before finds that it is another's.
+        it before finds that it is another's. A silence that has begun since keeps a new message back.
         """
         as_read = (
             _columns.id == delivery.id,
@@ -120,6 +121,7 @@ class Outbox(Part):
             _columns.attempting == delivery.attempting,
             _columns.dead_at.is_(None),
             _columns.next_at <= at,
+            or_(_columns.message_id.is_not(None), ~_is_silent(at)),
         )
         attempt = {"delivery_id": delivery.id, "version": delivery.version, "at": at}
         async with self._database.write() as tx:
@@ -189,6 +191,11 @@ class Outbox(Part):
         lost = update(tables.deliveries).where(_columns.id.in_(numbers))
         async with self._database.write() as tx:
             await tx.execute(lost.values(dead_at=at, problem=UNREADABLE))
+
+
+def _is_silent(at: datetime) -> ColumnElement[bool]:
+    """Ask whether the channel of a message is silent."""
+    return select(_channels.revision).where(on_channel(tables.channels), _channels.silent_from <= at).exists()
 
 
 async def _mark(tx: AsyncConnection, delivery: Delivery, **values: object) -> bool:

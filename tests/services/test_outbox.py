@@ -11,11 +11,12 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from handlers.delivery import SlackNotifier
 from services.courier import CALLS, LONGEST_RETRY, SETTLES, TRIES, backoff
+from services.domain.channel import ChannelSettings
 from services.domain.decide import Side
 from services.domain.episode import Channel, EntryKind
 from services.domain.errors import StoreError
 from services.outbox import AT_ONCE, IDLE, Outbox
-from services.ports import AlertChange, Delivery
+from services.ports import AlertChange, Delivery, StoredChannel
 from services.store import SqlStore
 from services.store.outbox import LEASE
 from tests.fakes.alerts import AT, DESK, a_fact, an_alert, an_entry
@@ -23,7 +24,7 @@ from tests.fakes.clock import SetClock
 from tests.fakes.postgresql import empty_database
 from tests.fakes.slack import TOKEN, Fault, SlackServer, refused, serving
 
-SECOND = timedelta(seconds=1)
+SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 HISTORY = "conversations.history"
 OTHER = Channel(team="T1", id="C2")
@@ -396,6 +397,39 @@ async def test_a_wait_begins_with_the_answer_however_long_the_queue_before_it_to
     await post.outbox.deliver(AT)
 
     assert 30 * SECOND == await post.outbox.until_due()
+
+
+class SlowNotifier(SlackNotifier):
+    """Takes a minute for each post, by the clock that it was given."""
+
+    async def post(self, *told: Any, **more: Any) -> str:  # noqa: ANN401 -- as the real one has it
+        assert isinstance(self._clock, SetClock)
+        self._clock.advance(MINUTE)
+        return await super().post(*told, **more)
+
+
+async def test_a_silence_that_begins_while_a_queue_is_delivered_keeps_the_rest_back(post: Post) -> None:
+    client, clock = AsyncWebClient(token=TOKEN, base_url=f"{post.slack.url}api/", timeout=1), SetClock(AT)
+    outbox = Outbox(store=post.store, notifier=SlowNotifier(client, clock), clock=clock)
+    await post.open_alert()
+    await post.open_alert(side=Side.BELOW)
+    silent = StoredChannel(channel=DESK, settings=ChannelSettings(), revision=0, silent_from=AT + MINUTE)
+    await post.store.expect_silence(silent)
+
+    sent = await outbox.deliver(AT)
+
+    assert (1, 1) == (sent, len(post.said()))
+    assert 1 == (await post.store.backlog(clock.now())).withheld
+
+
+async def test_a_message_that_was_read_before_a_silence_begins_is_not_attempted_in_it(post: Post) -> None:
+    await post.open_alert()
+    (delivery,) = await post.store.due(AT)
+    silent = StoredChannel(channel=DESK, settings=ChannelSettings(), revision=0, silent_from=AT + SECOND)
+    await post.store.expect_silence(silent)
+
+    assert await post.store.mark_attempting(delivery, AT + SECOND) is None
+    assert await post.store.mark_attempting(delivery, AT) is not None
 
 
 LOST = [

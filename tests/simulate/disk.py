@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import shutil
 import sqlite3
@@ -11,15 +12,18 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
 
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine, event, select
 from sqlalchemy.dialects.sqlite.aiosqlite import AsyncAdapt_aiosqlite_connection
 
-from services.store import SqlStore, schema
+from services.store import SqlStore, schema, tables
+from services.store.codec import read_notice
 from services.store.engine import Database
 
 if TYPE_CHECKING:
     from sqlalchemy.engine.interfaces import DBAPIConnection, Dialect
     from sqlalchemy.pool import ConnectionPoolEntry
+
+    from services.domain.notice import Notice
 
 NAME = "minerpulse-simulate"
 WAL_MARKS = slice(18, 20)  # of the file's header
@@ -92,6 +96,19 @@ def _connect(
     return cast("DBAPIConnection", adapted)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noted:
+    """A notice as the store has it, and what became of its message; `told_in` is the digest that has told it."""
+
+    notice: Notice
+    key: str
+    message_id: str | None
+    delivered: bool
+    given_up: bool
+    problem: str | None
+    told_in: int | None
+
+
 @dataclass(slots=True)
 class Disk:
     """What every process of a run keeps its store on; `restore` makes it as it was for the next run.
@@ -113,14 +130,35 @@ class Disk:
 
     async def clear(self) -> None:
         """Make the disk as a new database is."""
+        self.database._turn = asyncio.Lock()  # noqa: SLF001 -- as below
         with sqlite3.connect(":memory:") as nothing:
             nothing.backup(self._kept)
         nothing.close()
         async with self.database.write() as tx:
             await tx.run_sync(schema.check)
 
+    async def notices(self) -> list[Noted]:
+        """Read every notice with its message."""
+        told = [tables.notices.c[name] for name in ("name", "kind", "content", "opened_at", "closed_at")]
+        of_notice = tables.notices.c.id == tables.deliveries.c.notice_id
+        query = select(tables.deliveries, *told).join(tables.notices, of_notice).order_by(tables.notices.c.id)
+        async with self.database.read() as tx:
+            return [
+                Noted(
+                    notice=read_notice(row, row.notice_id),
+                    key=row.key,
+                    message_id=row.message_id,
+                    delivered=row.sent_version == row.version,
+                    given_up=row.dead_at is not None,
+                    problem=row.problem,
+                    told_in=row.told_in,
+                )
+                for row in await tx.execute(query)
+            ]
+
     def restore(self, image: bytes) -> None:
-        """Let the disk hold what `image` does."""
+        """Let the disk hold what `image` does, for an event loop that is to come."""
+        self.database._turn = asyncio.Lock()  # noqa: SLF001 -- one that was ever waited for belongs to its loop
         with sqlite3.connect(":memory:") as known:
             known.deserialize(image)
             known.backup(self._kept)

@@ -14,11 +14,12 @@ if TYPE_CHECKING:
     from random import Random
 
     from services.store import SqlStore
-    from tests.simulate.ledger import Witness
     from tests.simulate.log import Log
     from tests.simulate.plan import Plan
+    from tests.simulate.witness import Witness
 
 WRITES = frozenset({"record", "add_rules", "mark_attempting", "mark_sent", "mark_failed", "mark_dead", "hold"})
+OF_CHANNELS = frozenset({"change_channel", "expect_silence", "end_silence", "add_notices", "amend_notice"})
 CLAIMS = frozenset({"claim_tick", "finish_tick", "release_tick", "save_closes", "replace_closes", "save_bars"})
 
 
@@ -88,7 +89,7 @@ class GatedStore:
 
         async def gated(*asked: Any, **more: Any) -> Any:  # noqa: ANN401 -- whatever the store has
             passages = self.gate.passages
-            writes = name in WRITES or name in CLAIMS
+            writes = name in WRITES | OF_CHANNELS | CLAIMS
             if writes:
                 await self.gate.pass_by(f"before {name}")
             bad = passages.plan.bad_commits and passages.bad() and passages.chance.random() < passages.plan.bad_commits

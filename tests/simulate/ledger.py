@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from services.domain.decide import Change, Observation, decide
 from services.domain.episode import Subject
-from services.domain.measure import Metric
-from services.ports import Claim
+from services.ports import ActKind
+from tests.simulate.silences import Silences
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from services.domain.decide import Decision, Side
+    from services.domain.decide import Side
     from services.domain.episode import Alert, Channel
     from services.domain.prices import Pair
-    from services.market import MarketView
-    from services.ports import AlertChange, LostWatch, RuleChange, StateChange, Tick, Watch
+    from services.ports import AlertChange, RuleChange, StateChange, Watch
     from tests.simulate.log import Log
 
 Key = tuple["Channel", "Pair", Subject, "Side"]
-FRESH = timedelta(minutes=20)
-TRUE_AT_MOST = 0.45  # no leg ever moves that far in a run; ten times a price does
 VIOLATION = "BROKEN"
 
 
@@ -38,6 +33,10 @@ class Ledger:
     parted: set[int] = field(default_factory=set)  # firing rules whose alert a person has ended
     transitions: int = 0
     broken: list[str] = field(default_factory=list)
+    silences: Silences = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.silences = Silences(self.expect)
 
     def expect(self, kept: bool, promise: str, *what: object) -> None:
         """Note a promise that is not kept."""
@@ -47,32 +46,62 @@ class Ledger:
             self.broken.append(told)
 
     def record(
-        self, states: Sequence[StateChange], alerts: Sequence[AlertChange], removed: Sequence[Watch | LostWatch]
+        self, states: Sequence[StateChange], alerts: Sequence[AlertChange], rules: Sequence[RuleChange], at: datetime
     ) -> None:
         """Take over one commit."""
         for change in states:
             known = self.rules.get(change.rule_id)
-            self.expect(known is not None and known.state == change.before, "a state is compared and set", change)
+            as_read = known is not None and (known.state, known.edition) == (change.before, change.edition)
+            self.expect(
+                as_read and known is not None and known.paused_at is None, "a state is compared and set", change
+            )
             if known is not None:
-                self.rules[change.rule_id] = replace(known, state=change.after)
-                if change.after.firing is not change.before.firing:
-                    self.parted.discard(change.rule_id)
-        for gone in removed:
-            self.rules.pop(gone.id, None)
+                self._put(replace(known, state=change.after))
+        for act in rules:
+            self._change(act, at)
         for one in sorted(alerts, key=lambda one: one.alert.id == 0):
             self._take(one.alert)
         self._balance()
+
+    def _put(self, watch: Watch) -> None:
+        if watch.state.firing is not self.rules[watch.id].state.firing:
+            self.parted.discard(watch.id)
+        self.rules[watch.id] = watch
+
+    def _change(self, act: RuleChange, at: datetime) -> None:
+        """Take over what a person did to a rule."""
+        known = self.rules.get(act.watch.id)
+        self.expect(known is not None and known == act.watch, "a rule is compared and set", act, known)
+        if known is None:
+            return
+        if act.kind is ActKind.REMOVED:
+            self.rules.pop(known.id)
+            return
+        rule = act.rule if act.kind is ActKind.EDITED and act.rule else known.rule
+        paused_at = {ActKind.PAUSED: at, ActKind.RESUMED: None}.get(act.kind, known.paused_at)
+        self._put(replace(known, rule=rule, state=act.state, paused_at=paused_at, edition=known.edition + 1))
+
+    def retractions(self, alerts: Sequence[AlertChange]) -> frozenset[int]:
+        """Give the rules that, by what an alert is to say, have left it as if they had never fired."""
+        changed = [(self.open.get(_key(one.alert)), one.alert) for one in alerts]
+        return frozenset(
+            fact.rule_id
+            for known, alert in changed
+            if known is not None
+            for fact in alert.facts
+            if fact.retracted and any(old.active for old in known.facts if old.rule_id == fact.rule_id)
+        )
 
     def part(self, alerts: Sequence[AlertChange]) -> None:
         """Take note that a person ends alerts while their rules go on firing."""
         for one in alerts:
             alert = one.alert
-            known = self.open.get((alert.channel, alert.pair, alert.subject, alert.side))
+            known = self.open.get(_key(alert))
             if alert.closed_at is not None and known is not None:
                 self.parted |= {fact.rule_id for fact in known.facts if fact.active}
 
     def _take(self, alert: Alert) -> None:
-        key = (alert.channel, alert.pair, alert.subject, alert.side)
+        key = _key(alert)
         if alert.id == 0:
             self.expect(key not in self.open, "one open episode for each channel, pair, subject and side", *key)
         else:
@@ -98,86 +127,5 @@ class Ledger:
         self.expect(firing == told, "a rule fires exactly where an open episode says so", firing ^ told)
 
 
-@dataclass(slots=True)
-class Witness:
-    """Watches one part of one process: what it has read, and whether what it writes follows from that."""
-
-    ledger: Ledger
-    ticks: bool = False
-    _view: MarketView | None = None
-    _read: dict[int, Watch] = field(default_factory=dict)
-    _recorded: bool = False
-    _at: datetime | None = None
-
-    def look(self, view: MarketView | None) -> None:
-        """Take note of what a tick sees; None where there is nothing."""
-        self._view = view
-
-    def note(self, name: str, asked: tuple[Any, ...], more: dict[str, Any], result: Any) -> None:  # noqa: ANN401 -- whatever the store has
-        """Take note of a call to the store that has been done."""
-        match name:
-            case "add_rules":
-                self.ledger.rules |= {watch.id: watch for watch in result if watch.id not in self.ledger.rules}
-            case "record":
-                self._record(*asked, **more)
-            case "rulebook" if self.ticks:
-                self._read, self._recorded = dict(self.ledger.rules), False
-            case "claim_tick":
-                self._at = asked[2] if result is Claim.OURS else None
-            case "finish_tick" if not self._recorded:
-                self._check_decisions({})
-
-    def _record(
-        self,
-        states: Sequence[StateChange],
-        alerts: Sequence[AlertChange],
-        at: datetime,
-        *,
-        rules: Sequence[RuleChange] = (),
-        tick: Tick | None = None,
-    ) -> None:
-        removed = [change.watch for change in rules]  # people here change rules in no other way
-        self.ledger.expect(self.ticks == (tick is not None), "ticks are fenced, and people's acts are not", tick)
-        if self.ticks:
-            self._at, self._recorded = at, True
-            self._check_decisions({change.rule_id: change.after for change in states})
-        elif not removed:
-            self.ledger.part(alerts)
-        self.ledger.record(states, alerts, removed)
-
-    def _check_decisions(self, recorded: dict[int, object]) -> None:
-        """Decide every rule again on what was seen: what is recorded must be that, no more and no less."""
-        if self._at is None:
-            return
-        for rule_id, watch in self._read.items():
-            observation = self._observation(watch, self._at)
-            decision = decide(watch.state, observation, watch.rule, self._at)
-            expected = recorded.get(rule_id, watch.state)
-            self.ledger.expect(decision.state == expected, "live equals replay", watch, observation, expected)
-            self._check_transitions(watch, decision, observation)
-        self.ledger.expect(recorded.keys() <= self._read.keys(), "only rules that were read move", recorded)
-
-    def _observation(self, watch: Watch, at: datetime) -> Observation:
-        if self._view is None:
-            return Observation(at=at, value=None, reason="nothing is known")
-        return self._view.observe(watch.rule)
-
-    def _check_transitions(self, watch: Watch, decision: Decision, observation: Observation) -> None:
-        if not decision.transitions or self._view is None or observation.value is None:
-            self.ledger.expect(not decision.transitions, "no transition without a price", watch)
-            return
-        self.ledger.transitions += len(decision.transitions)
-        fired = any(one.to is Change.FIRING for one in decision.transitions)
-        self.ledger.log.add(
-            "rule", watch.id, watch.channel.id, watch.rule, "fires:" if fired else "ends:", decision.reason
-        )
-        trusted = self._view.trust(watch.rule).verdict.usable
-        self.ledger.expect(trusted, "no transition on prices that are not trusted", watch, self._view.trust(watch.rule))
-        if observation.closing or watch.rule.metric is Metric.GAP:
-            return
-        self.ledger.expect(
-            self._view.now - observation.at <= FRESH, "no transition on stale prices", watch, observation
-        )
-        seen = self._view.legs(watch.rule)
-        believed = seen is not None and max(abs(seen.etf_return), abs(seen.crypto_return)) < TRUE_AT_MOST
-        self.ledger.expect(believed, "no transition on a price that never was", watch, seen)
+def _key(alert: Alert) -> Key:
+    return alert.channel, alert.pair, alert.subject, alert.side

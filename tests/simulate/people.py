@@ -7,14 +7,16 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from services.domain.episode import Channel, EntryKind
-from services.domain.errors import ConflictError, MarketShutError, NotFoundError, StoreError
+from services.domain.errors import ConflictError, MarketShutError, NotFoundError, SettingError, StoreError
+from services.domain.mention import Mention
 from services.domain.snooze import Span
-from tests.simulate.plan import RULES, Act
+from tests.simulate.plan import CHANNELS, RULES, Act
 
 if TYPE_CHECKING:
     from random import Random
 
     from services.desk import Desk, Outcome
+    from services.ports import Watch
     from tests.simulate.log import Log
     from tests.simulate.slack import Slack
 
@@ -25,6 +27,17 @@ KINDS = {
     Act.SNOOZE: EntryKind.SNOOZED,
     Act.RESOLVE: EntryKind.RESOLVED,
 }
+ON_CALL = Mention(text="<@U900>", name="@U900")
+OTHERS = {"@desk": ON_CALL, "@boss": Mention(text="<@U901>", name="@U901")}
+MUTES = ("2h", "30m", "while shut", "while open", "until open")
+HOURS = ("quiet 09:30-10:15", "quiet 16:00-09:45", "quiet 22:00-07:00", "quiet 10:00-16:30", "quiet off")
+CALLS = (
+    ("mention @desk", "remind 15m"),
+    ("mention @desk", "remind 15m", "escalate 30m @boss"),
+    ("escalate 30m #other",),
+    ("remind off", "escalate off"),
+)
+TELLS = (("thread all",), ("thread steps",), ("thread ends",), ("daily on",), ("daily off",), ("broadcast on",))
 SPANS = (timedelta(minutes=30), timedelta(hours=2), Span.CLOSE, Span.OPEN)
 
 
@@ -54,7 +67,7 @@ class People:
         channel, by = Channel(team=TEAM, id=channel_id), f"U{self._acts}"
         try:
             told = await self._act(desk, act, channel, by)
-        except (ConflictError, MarketShutError, NotFoundError, StoreError) as error:
+        except (ConflictError, MarketShutError, NotFoundError, SettingError, StoreError) as error:
             told = f"in vain: {error}"
         self.log.add("person", by, act.value, "in", channel_id, told)
 
@@ -66,14 +79,42 @@ class People:
             case Act.ADD:
                 added = await desk.add_rule(channel, self.chance.choice(RULES), by)
                 return f"{added.watch.id} {added.watch.rule}"
-            case Act.REMOVE:
+            case Act.REMOVE | Act.EDIT | Act.PAUSE | Act.RESUME:
                 rules = await desk.rules(channel)
-                if not rules:
-                    return "none there"
-                gone = await desk.remove_rule(channel, self.chance.choice(rules).id, by)
-                return f"{gone.id} {gone.rule}"
+                return await self._change(desk, act, self.chance.choice(rules), by) if rules else "none there"
+            case Act.MUTE | Act.HEAR:
+                text = "off" if act is Act.HEAR else self.chance.choice(MUTES)
+                await desk.channels.mute(channel, text, by)
+                return text
+            case Act.QUIET | Act.CALL | Act.TELL:
+                return await self._set(desk, act, channel, by)
             case _:
                 return await self._treat(desk, act, channel, by)
+
+    async def _change(self, desk: Desk, act: Act, watch: Watch, by: str) -> str:
+        """Change a rule in one way or another."""
+        channel, number = watch.channel, watch.id
+        match act:
+            case Act.REMOVE:
+                await desk.remove_rule(channel, number, by)
+            case Act.PAUSE:
+                await desk.pause_rule(channel, number, by)
+            case Act.RESUME:
+                await desk.resume_rule(channel, number, by)
+            case _:
+                edited = await desk.edit_rule(channel, number, self.chance.choice(RULES), by)
+                return f"{number} {watch.rule} to {edited.rule}"
+        return f"{number} {watch.rule}"
+
+    async def _set(self, desk: Desk, act: Act, channel: Channel, by: str) -> str:
+        """Set one thing in a channel, or a few that belong together."""
+        texts = (
+            (self.chance.choice(HOURS),) if act is Act.QUIET else self.chance.choice({Act.CALL: CALLS}.get(act, TELLS))
+        )
+        other = Channel(team=TEAM, id=next(name for name in CHANNELS if name != channel.id))
+        for text in texts:
+            await desk.channels.set(channel, text, by, lambda name: OTHERS.get(name, other))
+        return ", ".join(texts)
 
     async def _treat(self, desk: Desk, act: Act, channel: Channel, by: str) -> str:
         """Do something to an alert of the channel, mostly to an open one."""

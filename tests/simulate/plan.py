@@ -13,6 +13,7 @@ from handlers.lookup import SKEW
 from services.domain.prices import moment
 from tests.fakes.market import CALENDAR
 
+PASSAGES = 1_200  # about as many as a busy run has
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 CHANNELS, QUIET = ("C1", "C2"), "C3"  # nobody ever has a rule in the quiet one
 DAYS = (
@@ -22,6 +23,7 @@ DAYS = (
     date(2026, 11, 25),  # then a holiday, and half a day
     date(2026, 11, 27),  # half a day
 )
+REPEATING = "1d 8pp above clear 5pp for 0s keep 10m repeat 30m"  # the only one, so that its lines can be told apart
 RULES = (
     "1d 8pp",
     "1d 8pp for 0s",
@@ -33,6 +35,8 @@ RULES = (
     "5d 9pp at close",
     "1d residual 9pp for 0s",
     "gap 4% for 0s",
+    "5d 9pp for 0s keep 10m",
+    REPEATING,
 )
 SPREADS = (0.0, 0.03, 0.05, 0.07, 0.085, 0.095, 0.11, 0.13, 0.14, -0.07, -0.09, -0.13)
 
@@ -73,11 +77,22 @@ class Act(Enum):
 
     ADD = "adds a rule"
     REMOVE = "removes a rule"
+    EDIT = "edits a rule"
+    PAUSE = "pauses a rule"
+    RESUME = "resumes a rule"
     ACKNOWLEDGE = "acknowledges"
     UNACKNOWLEDGE = "unacknowledges"
     SNOOZE = "snoozes"
     RESOLVE = "resolves by hand"
     DELETE = "deletes a message"
+    MUTE = "mutes"
+    HEAR = "unmutes"
+    QUIET = "sets quiet hours"
+    CALL = "sets whom to call"
+    TELL = "sets what is told"
+
+
+SETTING = (Act.MUTE, Act.QUIET, Act.CALL, Act.TELL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +140,8 @@ class Plan:
     """One run, from `begin`: the market, what goes wrong until `calm_at`, and what people do.
 
     `looks` are the instants of ticks. A process dies at each of the passages of `deaths`, counted over all of them, and
-    stands still at those of `stops` for so long.
+    stands still at those of `stops` for so long. `closes_at` is the last close before the end.
+    Where it `hears`, every silence is ended by hand once all is calm.
     """
 
     seed: int
@@ -145,6 +161,8 @@ class Plan:
     readable: bool
     rules: tuple[tuple[str, str], ...]
     acts: tuple[tuple[datetime, Act, str], ...]
+    hears: bool
+    closes_at: datetime
 
     @property
     def looks_up(self) -> bool:
@@ -181,13 +199,15 @@ def draw(seed: int) -> Plan:
         machines=machines,
         skews=tuple(timedelta(seconds=rng.uniform(-2, 2)) for _ in range(machines)),
         jumps=_jumps(rng, begin, calm_at, machines) if rng.random() < 0.25 else (),
-        deaths=frozenset(rng.randrange(800) for _ in range(rng.choice((0, 0, 1, 1, 2, 4)))),
-        stops={rng.randrange(800): rng.choice((5.0, 70.0, 200.0)) for _ in range(rng.choice((0, 0, 0, 1, 2)))},
+        deaths=frozenset(rng.randrange(PASSAGES) for _ in range(rng.choice((0, 0, 1, 1, 2, 4)))),
+        stops={rng.randrange(PASSAGES): rng.choice((5.0, 70.0, 200.0)) for _ in range(rng.choice((0, 0, 0, 1, 2)))},
         bad_commits=rng.choice((0.0, 0.0, 0.0, 0.01)),
         slack_faults=rng.choice((0.0, 0.1, 0.3)),
         readable=rng.random() < 0.8,
         rules=tuple((channel, text) for channel in CHANNELS for text in rng.sample(RULES, rng.choice((1, 2, 4)))),
         acts=tuple(sorted(_acts(rng, begin, calm_at), key=lambda act: act[0])),
+        hears=rng.random() < 0.5,
+        closes_at=closes_next,
     )
 
 
@@ -255,6 +275,8 @@ def _jumps(rng: Random, begin: datetime, end: datetime, machines: int) -> tuple[
 
 
 def _acts(rng: Random, begin: datetime, end: datetime) -> list[tuple[datetime, Act, str]]:
+    """Let people set something in some channels at the beginning, and do anything at any time."""
     acts, length = list(Act), end - begin
-    times = [begin + (rng.random() * 2 * HOUR if rng.random() < 0.7 else rng.random() * length) for _ in range(12)]
-    return [(at, rng.choice(acts), rng.choice(CHANNELS)) for at in times[: rng.choice((0, 4, 8, 12))]]
+    times = [begin + (rng.random() * 2 * HOUR if rng.random() < 0.7 else rng.random() * length) for _ in range(20)]
+    first = [(begin + rng.random() * MINUTE, act, rng.choice(CHANNELS)) for act in SETTING if rng.random() < 0.3]
+    return [*first, *((at, rng.choice(acts), rng.choice(CHANNELS)) for at in times[: rng.choice((0, 6, 12, 20))])]

@@ -15,11 +15,12 @@ from services.history import History
 from services.market import Market
 from services.monitor import Monitor
 from services.outbox import Outbox
+from services.upkeep import Upkeep
 from services.watchlist import Watchlist
 from tests.simulate.gate import Gate, GatedStore
-from tests.simulate.ledger import Witness
 from tests.simulate.slack import connect
 from tests.simulate.sources import Vendor, Venue
+from tests.simulate.witness import Witness
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -99,7 +100,8 @@ def start(name: str, world: World, clock: VirtualClock) -> Process:
         return GatedStore(world.disk.store(), gate, witness)
 
     seen = Witness(world.ledger, ticks=True)
-    watched, desk_store, outbox_store = store(seen), store(Witness(world.ledger)), store(Witness(world.ledger))
+    watched = store(seen)
+    desk_store, outbox_store, upkeep_store = (store(Witness(world.ledger)) for _ in range(3))
     history = History(
         [Vendor(one, world.tape, world.now) for one in ("Alpha", "Beta")],
         [Venue(one, world.tape, world.now) for one in ("Gamma", "Delta")],
@@ -108,14 +110,16 @@ def start(name: str, world: World, clock: VirtualClock) -> Process:
     market = WatchedMarket(history, witness=seen)
     notifier = SlackNotifier(connect(world.slack, gate, clock.now), clock)
     outbox = Outbox(store=outbox_store, notifier=notifier, clock=clock, idle=IDLE)
+    watchlist = Watchlist(cast("Any", watched))
     monitor = Monitor(
         store=watched,
         market=market,
-        watchlist=Watchlist(cast("Any", watched)),
+        watchlist=watchlist,
         pair=WGMI_BTC,
         nudge=world.nudge,
         every=EVERY,
     )
+    upkeep = Upkeep(store=upkeep_store, market=market, watchlist=watchlist, nudge=world.nudge)
     return Process(
         name=name,
         world=world,
@@ -123,5 +127,5 @@ def start(name: str, world: World, clock: VirtualClock) -> Process:
         gate=gate,
         desk=Desk(store=desk_store, market=market, clock=clock, nudge=world.nudge),
         outbox=outbox,
-        ticker=Ticker(monitor=monitor, clock=clock),
+        ticker=Ticker(monitor=monitor, clock=clock, upkeep=upkeep),
     )

@@ -72,6 +72,7 @@ class Slack:
     now: Callable[[], datetime]
     chance: Random
     log: Log
+    on_post: Callable[[str], None]
     messages: dict[str, list[Message]] = field(default_factory=dict)
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
     _later: set[asyncio.Task[None]] = field(default_factory=set)
@@ -170,6 +171,7 @@ class Slack:
         ts = f"{self.now().timestamp():.0f}.{next(self._numbers):06d}"
         message = Message(ts, _key(asked), thread, asked["text"], asked["blocks"], made_at)
         known.append(message)
+        self.on_post(message.key)
         return {"ok": True, "ts": ts}
 
     def _read(self, known: list[Message], asked: dict[str, Any]) -> dict[str, Any]:

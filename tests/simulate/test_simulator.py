@@ -1,25 +1,28 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from sqlalchemy import false
 
-from services import history
+from services import history, silences
 from services.courier import Courier
+from services.domain.notice import Digest
 from services.domain.screen import Screen
-from services.store import SqlStore, alerts
-from tests.simulate.plan import MINUTE, Plan, Spell, Trouble, draw
+from services.store import SqlStore, alerts, outbox, waiting
+from tests.simulate.plan import CHANNELS, MINUTE, Act, Plan, Spell, Trouble, draw
 from tests.simulate.world import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from services.domain.notice import Notice
     from services.ports import Delivery
 
-SEEDS = range(12)
+SEEDS = range(6)
 WITHIN = 20  # seeds in which each sabotage must have shown
 
 
@@ -50,7 +53,8 @@ def forget_what_was_tried(monkeypatch: pytest.MonkeyPatch) -> None:
         return [replace(one, attempting=False) for one in await real(store, now, limit)]
 
     async def mark(store: SqlStore, delivery: Delivery, at: datetime) -> Delivery | None:
-        return await marked(store, delivery, at) or await marked(store, replace(delivery, attempting=True), at)
+        leased = await marked(store, delivery, at) or await marked(store, replace(delivery, attempting=True), at)
+        return leased and replace(leased, attempting=False)
 
     marked = SqlStore.mark_attempting
     monkeypatch.setattr(SqlStore, "due", due)
@@ -58,7 +62,7 @@ def forget_what_was_tried(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def forget_the_new_wording(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def tell_nothing(_tx: object, _at: datetime, **_what: int) -> None:
+    async def tell_nothing(_tx: object, _alert_id: int, _at: datetime) -> None:
         pass
 
     monkeypatch.setattr(alerts, "tell_again", tell_nothing)
@@ -75,13 +79,33 @@ def overlook_rules(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Screen, "may_change", may_change)
 
 
+def speak_into_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    for part in (outbox, waiting):
+        monkeypatch.setattr(part, "withheld", lambda _now: false())
+    monkeypatch.setattr(outbox, "_is_silent", lambda _at: false())
+
+
+def forget_an_alert(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = silences._digest  # noqa: SLF001 -- a sabotage reaches in
+
+    def digest(*asked: Any, **more: Any) -> Notice | None:  # noqa: ANN401 -- whatever it takes
+        told = real(*asked, **more)
+        if told is None or not isinstance(told.content, Digest):
+            return told
+        return replace(told, content=replace(told.content, alerts=told.content.alerts[1:]))
+
+    monkeypatch.setattr(silences, "_digest", digest)
+
+
 def provoked(seed: int) -> Plan:
-    """Take a seed's plan with more of what a sabotage shows in: deaths, lost answers, and a lone liar."""
+    """Take a seed's plan with more of what a sabotage shows in: deaths, lost answers, a lone liar, and silences."""
     plan = draw(seed)
     lies = [
         Spell(what=what, who=who, begin=plan.begin + 12 * MINUTE, end=plan.begin + 25 * MINUTE)
         for what, who in ((Trouble.TENFOLD, "Alpha"), (Trouble.OUT, "Beta"))
     ]
+    mutes = tuple((plan.looks[1] + MINUTE, Act.MUTE, channel) for channel in CHANNELS)
+    plan = replace(plan, acts=tuple(sorted((*plan.acts, *mutes), key=lambda act: act[0])), hears=True)
     return replace(plan, spells=tuple(lies), deaths=frozenset(range(40, 800, 30)), slack_faults=0.3, readable=True)
 
 
@@ -92,6 +116,8 @@ def provoked(seed: int) -> Plan:
         pytest.param(forget_what_was_tried, "one post for each key", id="an attempt that was cut off is forgotten"),
         pytest.param(forget_the_new_wording, "Slack shows what the store says", id="a new wording is forgotten"),
         pytest.param(believe_anything, "no transition on a price that never was", id="a lone spike is believed"),
+        pytest.param(speak_into_silence, "nothing new is posted into a silent channel", id="a mute keeps nothing back"),
+        pytest.param(forget_an_alert, "a digest names every alert of its silence", id="a digest forgets an alert"),
         pytest.param(overlook_rules, "live equals replay", id="the screen overlooks rules"),
     ],
 )

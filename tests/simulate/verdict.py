@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from handlers import render
 from services.domain.episode import Channel
-from tests.simulate.people import TEAM
+from tests.simulate.people import ON_CALL, TEAM
 from tests.simulate.plan import CHANNELS, QUIET, Trouble
+from tests.simulate.silences import line
+from tests.simulate.telling import (
+    dailies_told_twice,
+    escalations_of,
+    has_daily,
+    overlapping,
+    waits_begun,
+    wrong_calls,
+)
 
 if TYPE_CHECKING:
+    from services.domain.notice import Notice
     from services.ports import Posting, Receipt
+    from tests.simulate.disk import Noted
     from tests.simulate.plan import Plan
     from tests.simulate.slack import Message
     from tests.simulate.world import World
@@ -18,13 +31,57 @@ if TYPE_CHECKING:
 MANY = 10_000
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fate:
+    """What became of a message: it is `told` in a digest, or `kept` back by a silence that has not ended, or neither.
+
+    `waits` is for ever, until something else changes.
+    """
+
+    channel: Channel
+    key: str
+    message_id: str | None
+    delivered: bool
+    given_up: bool
+    told: bool
+    kept: bool
+    waits: bool = False
+
+
 async def judge(world: World) -> None:
     """Hold what Slack shows and what the ledger says against the store; breaches go to the ledger."""
     store, ledger = world.disk.store(), world.ledger
     backlog = await store.backlog(world.now())
     ledger.expect(not world.slack.messages.get(QUIET), "nothing is posted where there are no rules")
-    known = {watch.id: watch.state for watch in (await store.rulebook()).watches}
-    ledger.expect(known == {watch.id: watch.state for watch in ledger.rules.values()}, "the store holds every state")
+    await _judge_states(world)
+    receipts = [
+        await store.receipt(alert.channel, alert.id)
+        for name in CHANNELS
+        for alert in await store.history(Channel(team=TEAM, id=name), MANY)
+    ]
+    notices = await world.disk.notices()
+    fates = [_fate(world, receipt, posting) for receipt in receipts for posting in receipt.postings]
+    fates += [_fate_of_notice(world, noted) for noted in notices]
+    for fate in fates:
+        _judge_fate(world, fate)
+    for receipt in receipts:
+        _judge_alert(world, receipt)
+    _judge_lines(world, receipts)
+    _judge_notices(world, receipts, notices)
+    kept_back = sum(fate.waits and not fate.kept for fate in fates)
+    ledger.expect(backlog.waiting == kept_back, "every message ends sent or given up", backlog)
+    for done in world.people.done:
+        receipt = await store.receipt(done.channel, done.alert_id)
+        kept = any(entry.kind is done.kind and entry.by == done.by for entry in receipt.entries)
+        ledger.expect(kept, "what a person was told is done is kept", done)
+
+
+async def _judge_states(world: World) -> None:
+    store, ledger = world.disk.store(), world.ledger
+    known = {watch.id: watch for watch in (await store.rulebook()).watches}
+    ledger.expect(known == ledger.rules, "the store holds every rule and its state", known, ledger.rules)
+    channels = {one.channel: one for one in await store.channels()}
+    ledger.expect(channels == ledger.silences.channels, "the store holds what every channel has set", channels)
     stored = [one.alert for one in await store.open_alerts()]
     in_ledger = {(one.channel, one.subject, one.side, one.opened_at) for one in ledger.open.values()}
     ledger.expect(
@@ -33,19 +90,6 @@ async def judge(world: World) -> None:
     )
     for watch in ledger.rules.values() if not _may_stay_dark(world.plan) else ():
         ledger.expect(watch.state.dark_at is None, "once all is well, rules see prices again", watch)
-    receipts = [
-        await store.receipt(alert.channel, alert.id)
-        for name in CHANNELS
-        for alert in await store.history(Channel(team=TEAM, id=name), MANY)
-    ]
-    for receipt in receipts:
-        _judge_alert(world, receipt)
-    kept_back = sum(_waits_for_ever(receipt, posting) for receipt in receipts for posting in receipt.postings)
-    ledger.expect(backlog.waiting == kept_back, "every message ends sent or given up", backlog)
-    for done in world.people.done:
-        receipt = await store.receipt(done.channel, done.alert_id)
-        kept = any(entry.kind is done.kind and entry.by == done.by for entry in receipt.entries)
-        ledger.expect(kept, "what a person was told is done is kept", done)
 
 
 def _may_stay_dark(plan: Plan) -> bool:
@@ -53,35 +97,70 @@ def _may_stay_dark(plan: Plan) -> bool:
     return plan.split is not None and any(spell.what is Trouble.WRONG_CLOSE for spell in plan.spells)
 
 
+def _fate(world: World, receipt: Receipt, posting: Posting) -> Fate:
+    reasoned = posting.given_up_at is not None and bool(posting.attempts[-1].problem)
+    lost_thread = posting.entry is not None and not posting.delivered and receipt.postings[0].given_up_at is not None
+    return Fate(
+        channel=receipt.alert.channel,
+        key=posting.key,
+        message_id=posting.message_id,
+        delivered=posting.delivered,
+        given_up=reasoned,
+        told=posting.digest_at is not None,
+        kept=_is_kept(world, receipt.alert.channel, posting.message_id, delivered=posting.delivered),
+        waits=lost_thread,  # it goes on only if the alert changes
+    )
+
+
+def _fate_of_notice(world: World, noted: Noted) -> Fate:
+    return Fate(
+        channel=noted.notice.channel,
+        key=noted.key,
+        message_id=noted.message_id,
+        delivered=noted.delivered,
+        given_up=noted.given_up and bool(noted.problem),
+        told=noted.told_in is not None,
+        kept=_is_kept(world, noted.notice.channel, noted.message_id, delivered=noted.delivered),
+    )
+
+
+def _is_kept(world: World, channel: Channel, message_id: str | None, *, delivered: bool) -> bool:
+    silent = world.ledger.silences.of(channel).is_silent(world.now())
+    return silent and message_id is None and not delivered
+
+
+def _judge_fate(world: World, fate: Fate) -> None:
+    ledger, shown = world.ledger, _shown(world, fate.channel, fate.key)
+    standing = [one for one in shown if one.standing]
+    posted = fate.delivered and not fate.told
+    ends = [posted, fate.told, fate.given_up, fate.kept or fate.waits]
+    ledger.expect(ends.count(True) == 1, "every message ends in one way", fate)
+    if world.plan.looks_up:
+        ledger.expect(len(standing) <= 1, "one post for each key", fate.key, [one.ts for one in standing])
+    if fate.told:
+        ledger.expect(not standing, "what a digest tells does not stand by itself too", fate)
+    if posted:
+        mine = [one for one in shown if one.ts == fate.message_id]
+        ledger.expect(len(mine) == 1, "what is noted as sent is in Slack", fate)
+
+
+def _shown(world: World, channel: Channel, key: str) -> list[Message]:
+    return [one for one in world.slack.messages.get(channel.id, []) if one.key == key]
+
+
 def _judge_alert(world: World, receipt: Receipt) -> None:
     ledger, alert = world.ledger, receipt.alert
-    messages = world.slack.messages.get(alert.channel.id, [])
     told = sum(not entry.silent for entry in receipt.entries)
     ledger.expect(told == len(receipt.postings) - 1, "every line that is to be told has a message", alert.id)
-    for posting in receipt.postings:
-        _judge_posting(world, receipt, posting, [one for one in messages if one.key == posting.key])
-    _judge_order(world, receipt, messages)
-
-
-def _judge_posting(world: World, receipt: Receipt, posting: Posting, shown: list[Message]) -> None:
-    ledger, standing = world.ledger, [one for one in shown if one.standing]
-    reasoned = posting.given_up_at is not None and bool(posting.attempts[-1].problem)
-    ended = posting.delivered or reasoned or _waits_for_ever(receipt, posting)
-    ledger.expect(ended, "every message ends sent or given up with a reason", posting)
-    if world.plan.looks_up:
-        ledger.expect(len(standing) <= 1, "one post for each key", posting.key, [one.ts for one in standing])
-    if not posting.delivered:
-        return
-    mine = [one for one in shown if one.ts == posting.message_id]
-    ledger.expect(len(mine) == 1, "what is noted as sent is in Slack", posting)
-    if posting.entry is None and mine and mine[0].standing:
-        expected = render.alert(receipt.alert, mine[0].made_at).text
-        ledger.expect(mine[0].text == expected, "Slack shows what the store says", posting, mine[0].text, expected)
-
-
-def _waits_for_ever(receipt: Receipt, posting: Posting) -> bool:
-    """Tell of a line whose thread was given up with the alert's own message: it goes on only if the alert changes."""
-    return posting.entry is not None and not posting.delivered and receipt.postings[0].given_up_at is not None
+    own = receipt.postings[0]
+    for message in _shown(world, alert.channel, own.key):
+        if own.delivered and message.standing and message.ts == own.message_id:
+            called = ON_CALL if not message.edits else None
+            expected = {render.alert(alert, message.made_at, calls=calls).text for calls in (None, called)}
+            ledger.expect(message.text in expected, "Slack shows what the store says", own, message.text, expected)
+    _judge_order(world, receipt, world.slack.messages.get(alert.channel.id, []))
+    for wrong in wrong_calls(receipt.entries):
+        ledger.expect(False, "nobody is called without need", alert.id, wrong)  # noqa: FBT003 -- it is one
 
 
 def _judge_order(world: World, receipt: Receipt, messages: list[Message]) -> None:
@@ -93,3 +172,42 @@ def _judge_order(world: World, receipt: Receipt, messages: list[Message]) -> Non
             threads.setdefault(message.thread_ts, []).append(place[message.key])
     for lines in threads.values():
         world.ledger.expect(lines == sorted(lines), "lines of a thread stand in their order", receipt.alert.id, lines)
+
+
+def _judge_lines(world: World, receipts: list[Receipt]) -> None:
+    """Each thread has heard what its channel wanted to hear when it happened, and nothing else."""
+    lines = Counter(
+        line(receipt.alert.channel, entry, told=not entry.silent) for receipt in receipts for entry in receipt.entries
+    )
+    wanted = world.ledger.silences.lines
+    world.ledger.expect(lines == wanted, "threads tell what their channel wants", lines - wanted, wanted - lines)
+
+
+def _judge_notices(world: World, receipts: list[Receipt], noted: list[Noted]) -> None:
+    ledger, silences, notices = world.ledger, world.ledger.silences, [one.notice for one in noted]
+    names = {(one.channel, one.name) for one in notices}
+    ledger.expect(names == silences.notices.keys(), "the store holds every notice", names ^ silences.notices.keys())
+    for one in noted:
+        for message in _shown(world, one.notice.channel, one.key):
+            if one.delivered and message.standing and message.ts == one.message_id:
+                expected = render.notice(one.notice).text
+                ledger.expect(message.text == expected, "Slack shows what the store says", one, message.text)
+    if not world.plan.jumps:  # by a clock that is wrong prices may be back before they went
+        ledger.expect(not (twice := list(overlapping(notices))), "an outage is told once", twice)
+    ledger.expect(not (days := dailies_told_twice(notices)), "a session is told of once", days)
+    for channel, stored in silences.channels.items():
+        since = stored.settings.daily_since
+        told = since is None or since > world.plan.closes_at or has_daily(channel, notices, world.plan.closes_at)
+        ledger.expect(told, "whoever wants it is told of the last session", channel)
+    for receipt in receipts:
+        _judge_escalations(world, receipt, notices)
+
+
+def _judge_escalations(world: World, receipt: Receipt, notices: list[Notice]) -> None:
+    ledger, alert = world.ledger, receipt.alert
+    escalations = escalations_of(alert, notices)
+    waits = waits_begun(receipt.entries, world.ledger.silences.ended[alert.channel])
+    ledger.expect(len(escalations) <= waits, "an alert is escalated once", alert.id, escalations)
+    for one in escalations:
+        same = (one.alert.closed_at, one.alert.acknowledged) == (alert.closed_at, alert.acknowledged)
+        ledger.expect(same, "another channel is told how it goes on", alert.id, one)

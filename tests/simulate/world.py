@@ -23,7 +23,7 @@ from tests.simulate.ledger import Ledger
 from tests.simulate.log import Log
 from tests.simulate.loop import VirtualClock, VirtualLoop
 from tests.simulate.people import TEAM, People
-from tests.simulate.plan import MINUTE, VENDORS, VENUES, Plan, draw
+from tests.simulate.plan import CHANNELS, MINUTE, VENDORS, VENUES, Plan, draw
 from tests.simulate.process import Process, start
 from tests.simulate.slack import Slack
 from tests.simulate.sources import SHARES, Tape, usual_closes, usual_coin
@@ -81,6 +81,8 @@ class World:
         for machine in range(plan.machines):
             self._start(machine)
         await asyncio.gather(self._set_clocks(), self._let_people_act(), self._sleep_until(plan.looks[-1] + MINUTE))
+        if plan.hears:
+            await self._end_silences()
         await self._wait_for_delivery()
         for process in list(self.alive.values()):
             await process.end()
@@ -124,6 +126,13 @@ class World:
                 desk = self.chance.choice(sorted(self.alive.items()))[1]
                 task = asyncio.ensure_future(self.people.act(desk.desk, act, channel))
                 desk.tasks.append(task)
+
+    async def _end_silences(self) -> None:
+        """Let people unmute every channel and take its quiet hours back."""
+        desk = min(self.alive.items())[1].desk
+        for channel in [Channel(team=TEAM, id=name) for name in CHANNELS]:
+            await desk.channels.set(channel, "quiet off", "U0", lambda _name: None)
+            await desk.channels.mute(channel, "off", "U0")
 
     async def _sleep_until(self, at: datetime) -> None:
         await asyncio.sleep(max(0.0, (at - self.now()).total_seconds()))
@@ -173,7 +182,8 @@ async def _run(world: World) -> None:
 def _world(plan: Plan, loop: VirtualLoop, disk: Disk) -> World:
     clock = VirtualClock(loop, plan.begin)
     log, chance = Log(clock.now), Random(f"{plan.seed} at work")  # noqa: S311 -- to be drawn again
-    slack = Slack(plan, clock.now, chance, log)
+    ledger = Ledger(log)
+    slack = Slack(plan, clock.now, chance, log, ledger.silences.posted)
     return World(
         plan=plan,
         loop=loop,
@@ -181,7 +191,7 @@ def _world(plan: Plan, loop: VirtualLoop, disk: Disk) -> World:
         log=log,
         chance=chance,
         tape=Tape(plan),
-        ledger=Ledger(log),
+        ledger=ledger,
         slack=slack,
         people=People(chance, slack, log),
         passages=Passages(plan, chance, log, lambda: clock.now() < plan.calm_at),
