@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from services.domain.decide import RuleState, decide
-from services.domain.rule import Rule, parse_rule
+from services.domain.rule import Direction, Rule, parse_rule
 from tests.fakes.floor import DESK, OPEN, OTHER_DESK, trading_floor
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
+    from datetime import datetime
     from typing import Any
 
     from services.desk import Outcome
@@ -39,6 +40,8 @@ class Lifecycle(RuleBasedStateMachine):
         self.now = OPEN + timedelta(minutes=30)
         self.watched: dict[int, tuple[Channel, Rule, RuleState]] = {}
         self.parted: set[int] = set()
+        self.paused: set[int] = set()
+        self.muted: dict[Channel, datetime] = {}
         self.people = 0
 
     def does(self, doing: Coroutine[Any, Any, Any]) -> Any:  # noqa: ANN401 -- whatever it gives
@@ -70,6 +73,37 @@ class Lifecycle(RuleBasedStateMachine):
             number = data.draw(st.sampled_from(sorted(self.watched)))
             self.does(self.floor.desk.remove_rule(self.watched[number][0], number, "U2"))
             del self.watched[number]
+            self.paused.discard(number)
+
+    @rule(data=st.data(), text=st.sampled_from(RULES))
+    def edits(self, data: st.DataObject, text: str) -> None:
+        if self.watched:
+            number, after = data.draw(st.sampled_from(sorted(self.watched))), parse_rule(text)
+            channel, _, state = self.watched[number]
+            twins = [n for n, (where, one, _) in self.watched.items() if (where, one) == (channel, after)]
+            edited = self.does(self.floor.desk.edit_rule(channel, number, text, "U3"))
+            assert (edited.rule_id, edited.changed) == (twins[0] if twins else number, not twins)
+            if edited.changed:
+                stays = state.firing and after.direction in (Direction.EITHER, Direction(state.firing.value))
+                kept = RuleState(firing=state.firing, fired_at=state.fired_at) if stays else RuleState()
+                self._puts(number, after, kept)
+
+    @rule(data=st.data())
+    def pauses_or_resumes(self, data: st.DataObject) -> None:
+        if self.watched:
+            number = data.draw(st.sampled_from(sorted(self.watched)))
+            channel, watched, _ = self.watched[number]
+            switch = self.floor.desk.resume_rule if number in self.paused else self.floor.desk.pause_rule
+            assert self.does(switch(channel, number, "U4")).changed
+            self.paused ^= {number}
+            self._puts(number, watched, RuleState())
+
+    @rule(channel=channels)
+    def mutes_or_unmutes(self, channel: Channel) -> None:
+        text = "off" if channel in self.muted else "30m"
+        self.does(self.floor.desk.channels.mute(channel, text, "U5"))
+        if self.muted.pop(channel, None) is None:
+            self.muted[channel] = self.floor.clock.at + timedelta(minutes=30)
 
     @rule(spread=st.sampled_from(SPREADS))
     def ticks(self, spread: float) -> None:
@@ -121,10 +155,21 @@ class Lifecycle(RuleBasedStateMachine):
         assert told == firing
 
     @invariant()
-    def every_message_is_sent_once_in_its_order(self) -> None:
+    def every_message_is_sent_once_in_its_order_and_no_new_one_into_a_muted_channel(self) -> None:
+        due = self.does(self.floor.store.due(self.now))
+        assert all(one.message_id is not None for one in due if one.channel in self.muted)
         delivered = self.does(self.floor.told())
         assert not self.does(self.floor.store.backlog(self.now)).waiting
         assert all(not entry.silent for entry in delivered)
+
+    @invariant()
+    def every_message_stands_or_is_told_in_a_digest_but_in_a_muted_channel(self) -> None:
+        for channel in (DESK, OTHER_DESK):
+            alerts = self.does(self.floor.store.history(channel, 1_000))
+            receipts = [self.does(self.floor.desk.receipt(channel, alert.id)) for alert in alerts]
+            for posting in (posting for receipt in receipts for posting in receipt.postings):
+                told = (posting.message_id is not None) + (posting.digest_at is not None)
+                assert told == 1 or (told == 0 and channel in self.muted)
 
     def _tick(self, spread: float | None) -> None:
         self.now += TICK
@@ -136,9 +181,19 @@ class Lifecycle(RuleBasedStateMachine):
             if state.firing is not before.firing:
                 self.parted.discard(number)
             self.watched[number] = channel, watched, state
+        self.does(self.floor.upkeep.tick(self.now))
+        self.muted = {channel: until for channel, until in self.muted.items() if until > self.now}
+
+    def _puts(self, number: int, watched: Rule, state: RuleState) -> None:
+        channel, _, before = self.watched[number]
+        if state.firing is not before.firing:
+            self.parted.discard(number)
+        self.watched[number] = channel, watched, state
 
     def _decided(self, number: int) -> RuleState:
         _, watched, state = self.watched[number]
+        if number in self.paused:
+            return state
         view = self.does(self.floor.market.view(watched.pair, self.now))
         return decide(state, view.observe(watched), watched, self.now).state
 

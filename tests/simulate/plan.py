@@ -194,7 +194,7 @@ def draw(seed: int) -> Plan:
         looks=(*restless, *calm),
         calm_at=calm_at,
         moves=_moves(rng, restless, closes),
-        spells=_spells(rng, begin, calm_at),
+        spells=(*_spells(rng, begin, calm_at), *(_wrong_closes(closes) if rng.random() < 0.15 else ())),
         split=_split(rng, CALENDAR.days[row + 1].astype(object)) if rng.random() < 0.1 else None,
         machines=machines,
         skews=tuple(timedelta(seconds=rng.uniform(-2, 2)) for _ in range(machines)),
@@ -253,6 +253,11 @@ def _spells(rng: Random, begin: datetime, end: datetime) -> tuple[Spell, ...]:
         for channel in CHANNELS if everywhere else (rng.choice(CHANNELS),):
             spells.append(Spell(what=what_slack, who=channel, begin=span[0], end=span[1]))
     return tuple(spells)
+
+
+def _wrong_closes(closes: datetime) -> tuple[Spell, ...]:
+    """Let every vendor tell a close that it corrects an hour later: alone, one is not believed."""
+    return tuple(Spell(what=Trouble.WRONG_CLOSE, who=who, begin=closes, end=closes + HOUR) for who in VENDORS)
 
 
 def _span(rng: Random, begin: datetime, end: datetime) -> tuple[datetime, datetime]:

@@ -62,7 +62,7 @@ def forget_what_was_tried(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def forget_the_new_wording(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def tell_nothing(_tx: object, _alert_id: int, _at: datetime) -> None:
+    async def tell_nothing(_tx: object, _at: datetime, **_what: int | None) -> None:
         pass
 
     monkeypatch.setattr(alerts, "tell_again", tell_nothing)
