@@ -277,7 +277,7 @@ async def test_an_alert_that_was_given_up_is_told_once_it_changes_and_its_thread
     await post.outbox.deliver(AT + HOUR)
 
     root, line = post.said()
-    assert 1 == waiting
+    assert 0 == waiting
     assert (None, True) == (root.get("thread_ts"), "shorter" in str(root["text"]).lower())
     assert line["thread_ts"]
 

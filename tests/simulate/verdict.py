@@ -45,7 +45,6 @@ class Fate:
     given_up: bool
     told: bool
     kept: bool
-    waits: bool = False
 
 
 async def judge(world: World) -> None:
@@ -68,8 +67,7 @@ async def judge(world: World) -> None:
         _judge_alert(world, receipt)
     _judge_lines(world, receipts)
     _judge_notices(world, receipts, notices)
-    kept_back = sum(fate.waits and not fate.kept for fate in fates)
-    ledger.expect(backlog.waiting == kept_back, "every message ends sent or given up", backlog)
+    ledger.expect(backlog.waiting == 0, "every message ends sent or given up", backlog)
     for done in world.people.done:
         receipt = await store.receipt(done.channel, done.alert_id)
         kept = any(entry.kind is done.kind and entry.by == done.by for entry in receipt.entries)
@@ -98,17 +96,15 @@ def _may_stay_dark(plan: Plan) -> bool:
 
 
 def _fate(world: World, receipt: Receipt, posting: Posting) -> Fate:
-    reasoned = posting.given_up_at is not None and bool(posting.attempts[-1].problem)
-    lost_thread = posting.entry is not None and not posting.delivered and receipt.postings[0].given_up_at is not None
+    tried = posting if posting.attempts else receipt.postings[0]  # a line is given up with its alert's own message
     return Fate(
         channel=receipt.alert.channel,
         key=posting.key,
         message_id=posting.message_id,
         delivered=posting.delivered,
-        given_up=reasoned,
+        given_up=posting.given_up_at is not None and bool(tried.attempts[-1].problem),
         told=posting.digest_at is not None,
         kept=_is_kept(world, receipt.alert.channel, posting.message_id, delivered=posting.delivered),
-        waits=lost_thread,  # it goes on only if the alert changes
     )
 
 
