@@ -33,10 +33,7 @@ MANY = 10_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fate:
-    """What became of a message: it is `told` in a digest, or `kept` back by a silence that has not ended, or neither.
-
-    `waits` is for ever, until something else changes.
-    """
+    """What became of a message: it is `told` in a digest, or `kept` back by a silence that has not ended, or neither."""
 
     channel: Channel
     key: str
@@ -129,7 +126,7 @@ def _judge_fate(world: World, fate: Fate) -> None:
     ledger, shown = world.ledger, _shown(world, fate.channel, fate.key)
     standing = [one for one in shown if one.standing]
     posted = fate.delivered and not fate.told
-    ends = [posted, fate.told, fate.given_up, fate.kept or fate.waits]
+    ends = [posted, fate.told, fate.given_up, fate.kept]
     ledger.expect(ends.count(True) == 1, "every message ends in one way", fate)
     if world.plan.looks_up:
         ledger.expect(len(standing) <= 1, "one post for each key", fate.key, [one.ts for one in standing])
