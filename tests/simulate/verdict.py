@@ -33,7 +33,7 @@ MANY = 10_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fate:
-    """What became of a message: it is `told` in a digest, or `kept` back by a silence that has not ended, or neither."""
+    """What became of a message: `told` in a digest, `kept` back by a silence that has not ended, or neither."""
 
     channel: Channel
     key: str
