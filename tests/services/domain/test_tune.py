@@ -9,7 +9,7 @@ from services.domain.errors import ReplayError
 from services.domain.precedent import backtest
 from services.domain.replay import replay
 from services.domain.rule import parse_rule
-from services.domain.tune import Tuned, shift, tune
+from services.domain.tune import Tuned, calibrated, shift, tune
 from services.domain.wish import parse_wish
 from tests.fakes.market import aligned_market, random_market
 
@@ -96,3 +96,12 @@ def test_an_alert_that_both_rules_have_counts_in_neither() -> None:
     moved = shift(market, parse_rule("1d 8pp above"), parse_rule("1d 7pp either clear 1pp"))
     assert (0, 1) == (len(moved.lost), len(moved.gained))
     assert "2024-01-17" == f"{moved.gained[0]}"
+
+
+def test_a_found_rule_is_held_against_those_that_watch_the_same() -> None:
+    same, other = parse_rule("5d 15pp"), parse_rule("1d 8pp")
+
+    found, shifts = calibrated(MARKET, parse_wish("5d 2/month", LIKE), [other, same])
+
+    assert tuned("5d 2/month") == found
+    assert (shift(MARKET, same, found.rule),) == shifts
