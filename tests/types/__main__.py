@@ -25,11 +25,12 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 GOLDEN = HERE.parent / "golden"
 WRITTEN = HERE / "build" / "payloads.ts"
-HEAD = """import type { AnyBlock } from "@slack/types";
+HEAD = """import type { AnyBlock, HomeView, ModalView } from "@slack/types";
 import type { ChatPostMessageArguments, ChatUpdateArguments } from "@slack/web-api";
 
 type Message = { text: string; blocks?: AnyBlock[] };
 """
+VIEWS = {"home": "HomeView", "modal": "ModalView"}
 ARGUMENTS = {"chat.postMessage": "ChatPostMessageArguments", "chat.update": "ChatUpdateArguments"}
 ANYWHERE = "team_id"  # which Bolt has slack_sdk send with every call, for tokens of whole organizations
 UNTYPED = frozenset({"data_visualization"})  # blocks that Slack has and @slack/types has not yet
@@ -47,10 +48,11 @@ def main() -> None:
 
 
 def goldens() -> Iterator[str]:
-    """Write every golden file that is a message."""
+    """Write every golden file, be it a message, a modal or the Home tab."""
     for path in sorted(GOLDEN.glob("*.json")):
         document = json.loads(path.read_text(encoding="utf-8"))
-        yield f"export const golden_{path.stem}: Message = {_literal(document)};"
+        kind = VIEWS.get(document.get("type"), "Message")
+        yield f"export const golden_{path.stem}: {kind} = {_literal(document)};"
 
 
 def recorded(calls: list[Call]) -> Iterator[str]:
