@@ -659,18 +659,24 @@ async def test_two_processes_on_one_database_post_an_alert_once(slack: SlackServ
         await each.store.aclose()
 
 
-@pytest.mark.parametrize("frozen_for", [LEASE - CALLS + SECOND, LEASE + SECOND])
+@pytest.mark.parametrize(
+    ("frozen_for", "expected"),
+    [
+        pytest.param(LEASE - CALLS + SECOND, (0, 1, 1), id="too little of its lease is left: another one sends it"),
+        pytest.param(LEASE + SECOND, (1, 0, 1), id="its lease is over: it begins anew"),
+    ],
+)
 async def test_a_process_that_was_frozen_leaves_its_message_to_the_next_attempt(
-    post: Post, frozen_for: timedelta
+    post: Post, frozen_for: timedelta, expected: tuple[int, int, int]
 ) -> None:
-    clock = SetClock(AT)
-    frozen = an_outbox(post.slack, Freezing(post.store, lambda: clock.advance(frozen_for)), clock)
+    clock, spans = SetClock(AT), iter([frozen_for])
+    frozen = an_outbox(post.slack, Freezing(post.store, lambda: clock.advance(next(spans, SECOND))), clock)
     await post.open_alert()
 
     late = await frozen.deliver(AT)
     taken_over = await post.outbox.deliver(AT + LEASE)
 
-    assert (0, 1, 1) == (late, taken_over, len(post.said()))
+    assert expected == (late, taken_over, len(post.said()))
 
 
 async def test_two_processes_with_much_to_tell_do_not_all_go_for_the_same(post: Post) -> None:
