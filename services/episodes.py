@@ -159,8 +159,10 @@ class OpenEpisodes:
                 seen = see(draft.alert, fact.rule_id, observation.value, observation.at, measurement)
                 draft.alert = _restamp(seen, rule, observation, view)
         for draft in self._drafts.values():
+            if self._quiet(draft):
+                continue  # what has worsened meanwhile is told once the snooze is over
             self._tell_worsening(draft)
-            if draft.alert.acknowledged is None and not self._quiet(draft):
+            if draft.alert.acknowledged is None:
                 self._tell_again(draft)
 
     def prune(self, stands: Callable[[int], bool]) -> None:
@@ -245,8 +247,7 @@ class OpenEpisodes:
             news += [text] if text else []
         if news:
             joined = any(entry.kind is EntryKind.JOINED for entry in draft.entries)
-            worse = self._entry(EntryKind.WORSENED, ", ".join(news), silent=joined or self._quiet(draft))
-            draft.entries.append(worse)
+            draft.entries.append(self._entry(EntryKind.WORSENED, ", ".join(news), silent=joined))
 
     def _tell_again(self, draft: Draft) -> None:
         due = []

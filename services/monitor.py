@@ -12,6 +12,7 @@ from services.domain.decide import Change, decide
 from services.domain.errors import ConflictError, NoHistoryError, OvertakenError
 from services.domain.rounds import boundary
 from services.episodes import OpenEpisodes
+from services.hindsight import Hindsight
 from services.looks import look_at
 from services.ports import Claim, StateChange, Tick
 
@@ -65,6 +66,10 @@ class Monitor:
     every: timedelta = timedelta(minutes=1)
     records: RecordKeeper | None = None
     sights: dict[Pair, Sight] = field(default_factory=dict)
+    hindsight: Hindsight = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.hindsight = Hindsight(self.store)
 
     async def tick(self, now: datetime) -> int | None:
         """Look at every watched pair once, and give the number of rules whose state changed.
@@ -73,7 +78,8 @@ class Monitor:
            with an open alert even where no rule is left.
         2. Claim this round for the pair; where another process has, leave it to that one.
         3. Measure the pair, decide the rules that may change, fold them into the open alerts.
-        4. Record all of it in one transaction, wake the delivery, and note that the round is done.
+        4. Record all of it in one transaction, and wake the delivery.
+        5. Amend alerts that have ended on a close that is corrected by now, and note that the round is done.
 
         A round that is done already counts as done with no changes; None says that one is still in the hands of
         another process, also where this one came too late with its own. Pairs do not wait for each other, and one that
@@ -101,6 +107,7 @@ class Monitor:
             look = look_at(pair, seen, (await self.watchlist.of(pair)).looks, now)
             self._note_sight(look)
             changed = await self._tick_pair(tick, pair, seen, now)
+            await self._look_back(tick, pair, seen, now)
             await self.store.finish_tick(tick, look)
         except OvertakenError as error:
             log.warning("%s Another process has gone on.", error)
@@ -118,6 +125,15 @@ class Monitor:
             except ConflictError as error:
                 log.info("%s is decided again: %s", pair, error)
         return await self._decide_and_record(tick, pair, seen, now)
+
+    async def _look_back(self, tick: Tick, pair: Pair, seen: MarketView | NoHistoryError, now: datetime) -> None:
+        if isinstance(seen, NoHistoryError):
+            return
+        try:
+            if await self.hindsight.amend(tick, pair, seen, now):
+                self.nudge()
+        except ConflictError as error:
+            log.info("ended alerts on %s are looked at again in the next tick: %s", pair, error)
 
     async def _look(self, pair: Pair, now: datetime) -> MarketView | NoHistoryError:
         try:

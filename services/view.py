@@ -149,6 +149,15 @@ class MarketView:
             return seen.etf, stamp_of(self.crypto)
         return seen.etf, seen.crypto
 
+    def stamps_at(self, session: date) -> tuple[LegStamp, LegStamp] | None:
+        """Give the prices at a past close as they are known now; None where one of them is not."""
+        closes = self.past.closes
+        known = closes.head(int(np.searchsorted(closes.sessions, np.datetime64(session), side="right")))
+        if not len(known) or known.sessions[-1] != np.datetime64(session):
+            return None
+        etf, crypto = _close_stamps(known)
+        return None if etf is None or crypto is None else (etf, crypto)
+
     def _observe_gap(self) -> Observation:
         """Read the implied gap; once the ETF trades there is none, so that a gap that was open resolves."""
         if self.market.is_open:
@@ -169,10 +178,7 @@ def snapshot(
     origins: Mapping[Window, Trust] | None = None,
 ) -> Snapshot:
     """Measure the last row of `aligned` over every window."""
-    etf, crypto = stamps or (
-        _close_stamp(aligned, str(aligned.pair.etf), aligned.etf_source, float(aligned.etf[-1])),
-        _close_stamp(aligned, str(aligned.pair.crypto), aligned.crypto_source, float(aligned.crypto[-1])),
-    )
+    etf, crypto = stamps or _close_stamps(aligned)
     return Snapshot(
         session=aligned.sessions[-1].astype(object),
         at=moment(aligned.at[-1]),
@@ -190,6 +196,14 @@ def snapshot(
 def stamp_of(quote: Quote) -> LegStamp:
     """Take a trade as the price of a leg."""
     return LegStamp(symbol=quote.symbol, source=quote.source, price=quote.price, at=quote.at)
+
+
+def _close_stamps(aligned: Aligned) -> tuple[LegStamp | None, LegStamp | None]:
+    """Give both prices of the last row."""
+    return (
+        _close_stamp(aligned, str(aligned.pair.etf), aligned.etf_source, float(aligned.etf[-1])),
+        _close_stamp(aligned, str(aligned.pair.crypto), aligned.crypto_source, float(aligned.crypto[-1])),
+    )
 
 
 def _close_stamp(aligned: Aligned, symbol: str, source: str, price: float) -> LegStamp | None:

@@ -47,6 +47,10 @@ class MonitorStore(Protocol):
         """Load the open alerts, of one channel or of all, on one pair or on all, oldest first."""
         ...
 
+    async def ended_alerts(self, pair: Pair, since: datetime) -> list[StoredAlert]:
+        """Load the alerts on a pair that have ended since then, oldest first."""
+        ...
+
     async def alerted_pairs(self) -> list[Pair]:
         """List the pairs that have open alerts."""
         ...

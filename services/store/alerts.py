@@ -16,7 +16,7 @@ from services.store.codec import read_pair, read_stored, write_alert, write_entr
 from services.store.part import Part, insert_row, rows_of
 from services.store.rules import change_rules, move_rules
 from services.store.ticks import hold_tick
-from services.store.wanted import tell, tell_again
+from services.store.wanted import is_posted_alone, tell, tell_again
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -48,6 +48,13 @@ class Alerts(Part):
         here = _of(channel) if channel else ()
         on_pair = (tables.alerts.c.pair == str(pair),) if pair else ()
         query = select(tables.alerts).where(tables.OPEN, *here, *on_pair).order_by(tables.alerts.c.id)
+        async with self._database.read() as tx:
+            return self._readable(await tx.execute(query))
+
+    async def ended_alerts(self, pair: Pair, since: datetime) -> list[StoredAlert]:
+        """Load the alerts on a pair that have ended since then, oldest first."""
+        ended = (tables.alerts.c.pair == str(pair), tables.alerts.c.closed_at >= since)
+        query = select(tables.alerts).where(*ended).order_by(tables.alerts.c.id)
         async with self._database.read() as tx:
             return self._readable(await tx.execute(query))
 
@@ -115,13 +122,15 @@ async def _record(tx: AsyncConnection, change: AlertChange, at: datetime) -> Non
     if alert_id:
         await _amend(tx, change)
         await tell_again(tx, at, alert_id=alert_id)
+        has_thread = await is_posted_alone(tx, alert_id)
     else:
         await _make_room(tx, change.alert, at)
         alert_id = await _open(tx, change.alert)
         await tell(tx, channel, at, alert_id=alert_id)
+        has_thread = True
     settings = await settings_of(tx, channel) if change.entries else ChannelSettings()
     for entry in change.entries:
-        told = not entry.silent and is_told(entry.kind, settings)
+        told = has_thread and not entry.silent and is_told(entry.kind, settings)
         entry_id = await _append(tx, alert_id, replace(entry, silent=not told))
         if told:
             await tell(tx, channel, at, alert_id=alert_id, entry_id=entry_id)

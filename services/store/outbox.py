@@ -14,15 +14,14 @@ from services.store import tables
 from services.store.instant import Instant
 from services.store.part import Part, insert, insert_row, rows_of
 from services.store.waiting import (
+    FIRST_OF_EACH_CHANNEL,
+    NEXT_DUE_AT,
     OUTSTANDING,
     OWN_IS_DEAD,
-    first_of_each_channel,
+    WITHHELD,
     on_channel,
     read_delivery,
-    rested_at,
-    waiting,
     with_own,
-    withheld,
 )
 from services.store.wanted import tell_again
 
@@ -47,6 +46,20 @@ _channels = tables.channels.c
 _attempts = tables.attempts
 
 
+_DEAD = or_(_columns.dead_at.is_not(None), OWN_IS_DEAD)
+_WAITS = and_(~_DEAD, or_(_channels.silent_from.is_(None), ~WITHHELD))
+_BACKLOG = (
+    select(
+        func.count().filter(_WAITS),
+        func.count().filter(_DEAD),
+        func.min(_columns.since).filter(_WAITS),
+        func.count().filter(~_DEAD, WITHHELD),
+    )
+    .select_from(with_own(tables.deliveries).outerjoin(tables.channels, on_channel(tables.channels)))
+    .where(OUTSTANDING)
+)
+
+
 class Outbox(Part):
     """Implements OutboxStore."""
 
@@ -57,10 +70,10 @@ class Outbox(Part):
         order. A message whose attempt was cut off comes up again once its lease is over: so does one that this very
         process left behind before a restart. One that cannot be read is given up.
         """
-        query = first_of_each_channel(now).order_by(_columns.next_at, _columns.id).limit(limit)
+        asked = {"now": now, "limit": limit}
         while True:
             async with self._database.read() as tx:
-                read = {row.id: read_delivery(row, now) for row in await tx.execute(query)}
+                read = {row.id: read_delivery(row, now) for row in await tx.execute(FIRST_OF_EACH_CHANNEL, asked)}
             lost = [number for number, delivery in read.items() if delivery is None]
             if not lost:
                 return [delivery for delivery in read.values() if delivery is not None]
@@ -81,9 +94,8 @@ class Outbox(Part):
 
     async def next_due_at(self, now: datetime) -> datetime | None:
         """Tell when the next undelivered message may be tried; None where none waits but for a silence to end."""
-        query = waiting(now).with_only_columns(func.min(rested_at))
         async with self._database.read() as tx:
-            earliest: datetime | None = (await tx.execute(query)).scalar_one()
+            earliest: datetime | None = (await tx.execute(NEXT_DUE_AT, {"now": now})).scalar_one()
         return earliest
 
     async def backlog(self, now: datetime) -> Backlog:
@@ -91,20 +103,8 @@ class Outbox(Part):
 
         A line whose alert's own message was given up has been given up with it: only where that revives it goes on.
         """
-        dead = or_(_columns.dead_at.is_not(None), OWN_IS_DEAD)
-        waits = and_(~dead, or_(_channels.silent_from.is_(None), ~withheld(now)))
-        query = (
-            select(
-                func.count().filter(waits),
-                func.count().filter(dead),
-                func.min(_columns.since).filter(waits),
-                func.count().filter(~dead, withheld(now)),
-            )
-            .select_from(with_own(tables.deliveries).outerjoin(tables.channels, on_channel(tables.channels)))
-            .where(OUTSTANDING)
-        )
         async with self._database.read() as tx:
-            undelivered, given_up, since, silent = (await tx.execute(query)).one()
+            undelivered, given_up, since, silent = (await tx.execute(_BACKLOG, {"now": now})).one()
         return Backlog(waiting=undelivered, dead=given_up, oldest=since and now - since, withheld=silent)
 
     async def mark_attempting(self, delivery: Delivery, at: datetime) -> Delivery | None:

@@ -1,21 +1,22 @@
-"""What waits to be delivered: the query that finds it, and how its rows are read."""
+"""What waits to be delivered: the queries that find it, and how their rows are read."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, case, func, or_, select
+from sqlalchemy import Integer, and_, bindparam, case, func, or_, select
 
 from services.domain.channel import ChannelSettings, calls_anyone, is_broadcast
 from services.domain.episode import Channel
 from services.ports import AlertTold, Delivery, LineTold, NoticeTold
 from services.store import tables
 from services.store.codec import read_alert, read_entry, read_notice, read_settings
+from services.store.instant import Instant
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from sqlalchemy import ColumnElement, FromClause, Row, Select, Table
+    from sqlalchemy import BindParameter, ColumnElement, FromClause, Row, Select, Table
 
     from services.ports import Told
 
@@ -38,7 +39,7 @@ def on_channel(table: Table) -> ColumnElement[bool]:
     return and_(table.c.team == _columns.team, table.c.channel == _columns.channel)
 
 
-_WAITING = (
+WAITING = (
     select(
         tables.deliveries,
         tables.alerts.c.alert,
@@ -65,27 +66,32 @@ _WAITING = (
     )
 )
 OWN_IS_DEAD = and_(_columns.entry_id.is_not(None), _own.c.dead_at.is_not(None), _own.c.message_id.is_(None))
-rested_at = case((_rests.until > _columns.next_at, _rests.until), else_=_columns.next_at)
+NOW: BindParameter[datetime] = bindparam("now", type_=Instant())
+_RESTED_AT = case((_rests.until > _columns.next_at, _rests.until), else_=_columns.next_at)
+
+# Kept back by a silence that has begun by `now`: what stands already may be changed, for edits wake nobody.
+WITHHELD = and_(_channels.silent_from.is_not(None), _channels.silent_from <= NOW, _columns.message_id.is_(None))
 
 
-def withheld(now: datetime) -> ColumnElement[bool]:
-    """Ask whether a message is kept back by a silence: what stands already may be changed, for edits wake nobody."""
-    return and_(_channels.silent_from.is_not(None), _channels.silent_from <= now, _columns.message_id.is_(None))
+def next_due_at(waits: Select[Any]) -> Select[Any]:
+    """Ask when the first may be tried of all that waits, be it due or not."""
+    return waits.with_only_columns(func.min(_RESTED_AT))
 
 
-def waiting(now: datetime) -> Select[Any]:
-    """Ask for everything that waits to be tried, be it due or not, but for what a silence keeps back."""
-    return _WAITING.where(~withheld(now))
-
-
-def first_of_each_channel(now: datetime) -> Select[Any]:
+def first_of_each_channel(waits: Select[Any]) -> Select[Any]:
     """Ask for what has waited longest of what is due in each channel: no queue may keep other channels waiting."""
     channels = _columns.team, _columns.channel
-    due = waiting(now).where(rested_at <= now).with_only_columns(_columns.id, _columns.next_at, *channels).cte("due")
+    due = waits.where(_RESTED_AT <= NOW).with_only_columns(_columns.id, _columns.next_at, *channels).cte("due")
     due = due.prefix_with("MATERIALIZED")  # or SQLite goes through every message there is, in the order of the channels
     place = func.row_number().over(partition_by=(due.c.team, due.c.channel), order_by=(due.c.next_at, due.c.id))
     ranked = select(due.c.id, place.label("place")).subquery()
-    return _WAITING.where(_columns.id.in_(select(ranked.c.id).where(ranked.c.place == 1)))
+    first = WAITING.where(_columns.id.in_(select(ranked.c.id).where(ranked.c.place == 1)))
+    return first.order_by(_columns.next_at, _columns.id).limit(bindparam("limit", type_=Integer()))
+
+
+# The queries of every poll are built once: that takes longer than to run them. They are asked with `now` and `limit`.
+NEXT_DUE_AT = next_due_at(WAITING.where(~WITHHELD))
+FIRST_OF_EACH_CHANNEL = first_of_each_channel(WAITING.where(~WITHHELD))
 
 
 def read_delivery(row: Row[Any], now: datetime) -> Delivery | None:

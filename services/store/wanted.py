@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING
 
-from sqlalchemy import case, literal, or_, update
+from sqlalchemy import case, literal, or_, select, update
 
 from services.store import tables
 from services.store.instant import Instant
@@ -63,3 +63,9 @@ async def tell_again(
             dead_at=None,
         )
     )
+
+
+async def is_posted_alone(tx: AsyncConnection, alert_id: int) -> bool:
+    """Tell whether an alert has a message of its own, or will; not where a digest has told it in its stead."""
+    own = (_columns.alert_id == alert_id, _columns.entry_id.is_(None), _columns.told_in.is_not(None))
+    return (await tx.execute(select(_columns.id).where(*own))).first() is None

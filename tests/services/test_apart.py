@@ -36,6 +36,7 @@ ABOUT_PRICES = {"curve", "provenance", "trial", "view"}  # methods of the desk t
 OVER_ALL = {
     "aclose": "closes the database",
     "alerted_pairs": "the clockwork's: pairs, without whose they are",
+    "ended_alerts": "the clockwork's: alerts of all workspaces, each with its own channel",
     "backlog": "the health's: counts",
     "channels": "the clockwork's: each names its channel",
     "claim_tick": "the clockwork's: ticks are nobody's",

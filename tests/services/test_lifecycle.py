@@ -89,6 +89,48 @@ async def test_an_alert_that_a_later_close_would_have_opened_stands_corrected(fl
     assert pytest.approx(24 / 21 - 1) == alert.lead.peak
 
 
+async def test_an_alert_that_has_ended_is_retracted_by_a_later_correction(floor: Floor) -> None:
+    floor.vendors.etf_moves |= {TODAY: 21.68, TOMORROW: 21.7}
+    await floor.desk.add_rule(DESK, "1d 8pp at close", "U1")
+    await floor.tick(CLOSE + timedelta(minutes=20))
+    await floor.tick(CLOSE + DAY + timedelta(minutes=20))
+    (ended,) = await floor.desk.history(DESK)
+    await floor.told()
+
+    floor.vendors.etf_moves[TODAY] = 21.42
+    floor.vendors.etf_last = (21.7, OPEN + 2 * DAY + MINUTE)
+    await floor.ticks(OPEN + 2 * DAY + 2 * MINUTE, [None, None])
+
+    (alert,) = await floor.desk.history(DESK)
+    assert (CLOSE + DAY, False) == (ended.closed_at, ended.retracted)
+    assert (ended.closed_at, True) == (alert.closed_at, alert.retracted)
+    assert [
+        (
+            EntryKind.RETRACTED,
+            (
+                "1d 8pp at close: corrected at the close of Wed 4 Mar from 8.4pp to 7.1pp; from 0.09pp to 1.31pp,"
+                " not past 8pp any more"
+            ),
+        )
+    ] == await timeline(floor)
+
+
+async def test_the_close_that_ended_an_alert_is_corrected_in_its_message(floor: Floor) -> None:
+    floor.vendors.etf_moves |= {TODAY: 21.68, TOMORROW: 21.7}
+    await floor.desk.add_rule(DESK, "1d 8pp at close", "U1")
+    await floor.tick(CLOSE + timedelta(minutes=20))
+    await floor.tick(CLOSE + DAY + timedelta(minutes=20))
+    await floor.told()
+
+    floor.vendors.etf_moves[TOMORROW] = 22.0
+    floor.vendors.etf_last = (22.0, OPEN + 2 * DAY + MINUTE)
+    await floor.tick(OPEN + 2 * DAY + 2 * MINUTE)
+
+    (alert,) = await floor.desk.history(DESK)
+    assert (False, 22.0) == (alert.retracted, alert.etf.price)
+    assert [(EntryKind.CORRECTED, "1d 8pp at close: from 0.09pp to 1.48pp")] == await timeline(floor)
+
+
 async def test_a_retracted_rule_leaves_an_alert_that_another_keeps_open(floor: Floor) -> None:
     floor.vendors.etf_moves[TODAY] = 21.68
     await floor.desk.add_rule(DESK, "1d 8pp at close", "U1")
@@ -117,18 +159,19 @@ async def test_an_alert_that_worsens_is_told_at_every_half_of_its_threshold(floo
     ] == await timeline(floor)
 
 
-async def test_an_alert_that_worsens_while_snoozed_stays_quiet(floor: Floor) -> None:
+async def test_what_worsens_while_snoozed_is_told_once_the_snooze_is_over(floor: Floor) -> None:
     await floor.desk.add_rule(DESK, "1d 8pp for 0s repeat 15m", "U1")
     await floor.tick(BEGIN, 0.09)
     (alert,) = await floor.open_alerts()
     await floor.desk.snooze(DESK, alert.id, "U1", Span.HOUR)
     await floor.told()
 
-    await floor.ticks(BEGIN + 5 * MINUTE, [0.14, 0.14, 0.14, 0.14])
+    await floor.ticks(BEGIN + 5 * MINUTE, [0.14, 0.18, 0.14, 0.14])
+    during = await floor.told()
+    await floor.tick(BEGIN + timedelta(minutes=61), 0.15)
 
-    assert [] == await floor.told()
-    receipt = await floor.desk.receipt(DESK, alert.id)
-    assert (EntryKind.WORSENED, True) == (receipt.entries[-1].kind, receipt.entries[-1].silent)
+    assert [] == during
+    assert [(EntryKind.WORSENED, "by 9pp to 18pp (1d 8pp for 0s repeat 15m)")] == await timeline(floor)
 
 
 async def test_a_repeated_alert_is_told_again_on_newer_prices_until_someone_acknowledges_it(floor: Floor) -> None:

@@ -30,6 +30,7 @@ class Ledger:
     log: Log
     rules: dict[int, Watch] = field(default_factory=dict)
     open: dict[Key, Alert] = field(default_factory=dict)
+    ended: dict[int, Alert] = field(default_factory=dict)
     parted: set[int] = field(default_factory=set)  # firing rules whose alert a person has ended
     transitions: int = 0
     broken: list[str] = field(default_factory=list)
@@ -102,6 +103,9 @@ class Ledger:
 
     def _take(self, alert: Alert) -> None:
         key = _key(alert)
+        if alert.id in self.ended:
+            self._amend(alert)
+            return
         if alert.id == 0:
             self.expect(key not in self.open, "one open episode for each channel, pair, subject and side", *key)
         else:
@@ -110,6 +114,15 @@ class Ledger:
             self.open[key] = alert
         else:
             self.open.pop(key, None)
+            self.ended[alert.id] = alert
+
+    def _amend(self, alert: Alert) -> None:
+        """Take over what is known better of an alert that has ended."""
+        ended = self.ended[alert.id]
+        as_it_was = ended.closed_at == alert.closed_at and not any(fact.active for fact in alert.facts)
+        self.expect(as_it_was, "what has ended stays ended", alert.id, ended.closed_at, alert.closed_at)
+        self.log.add("alert", alert.id, "is amended,", "retracted" if alert.retracted else "corrected")
+        self.ended[alert.id] = alert
 
     def _balance(self) -> None:
         """Compare both sides: rules that fire, and facts that are active."""

@@ -194,7 +194,10 @@ def draw(seed: int) -> Plan:
         looks=(*restless, *calm),
         calm_at=calm_at,
         moves=_moves(rng, restless, closes),
-        spells=(*_spells(rng, begin, calm_at), *(_wrong_closes(closes) if rng.random() < 0.15 else ())),
+        spells=(
+            *_spells(rng, begin, calm_at),
+            *(_wrong_closes(rng, closes, opens_next, calm_at) if rng.random() < 0.3 else ()),
+        ),
         split=_split(rng, CALENDAR.days[row + 1].astype(object)) if rng.random() < 0.1 else None,
         machines=machines,
         skews=tuple(timedelta(seconds=rng.uniform(-2, 2)) for _ in range(machines)),
@@ -255,9 +258,10 @@ def _spells(rng: Random, begin: datetime, end: datetime) -> tuple[Spell, ...]:
     return tuple(spells)
 
 
-def _wrong_closes(closes: datetime) -> tuple[Spell, ...]:
-    """Let every vendor tell a close that it corrects an hour later: alone, one is not believed."""
-    return tuple(Spell(what=Trouble.WRONG_CLOSE, who=who, begin=closes, end=closes + HOUR) for who in VENDORS)
+def _wrong_closes(rng: Random, closes: datetime, opens_next: datetime, calm_at: datetime) -> tuple[Spell, ...]:
+    """Let every vendor tell a close that it corrects an hour or a night later: alone, one is not believed."""
+    end = min(rng.choice((closes + HOUR, opens_next + 4 * MINUTE, opens_next + 9 * MINUTE)), calm_at)
+    return tuple(Spell(what=Trouble.WRONG_CLOSE, who=who, begin=closes, end=end) for who in VENDORS)
 
 
 def _span(rng: Random, begin: datetime, end: datetime) -> tuple[datetime, datetime]:

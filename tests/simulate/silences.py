@@ -39,13 +39,18 @@ def line(channel: Channel, entry: Entry, *, told: bool) -> Line:
 
 @dataclass(slots=True)
 class Silences:
-    """Every channel that has set something; `ended` counts its silences, `lines` has all that timelines gained."""
+    """Every channel that has set something; `ended` counts its silences, `lines` has all that timelines gained.
+
+    `late` has those of alerts that were `over`: one that a digest has told has no thread to tell them in.
+    """
 
     expect: Callable[..., None]
     channels: dict[Channel, StoredChannel] = field(default_factory=dict)
     notices: dict[tuple[Channel, str], Notice] = field(default_factory=dict)
     ended: Counter[Channel] = field(default_factory=Counter)
     lines: Counter[Line] = field(default_factory=Counter)
+    over: set[int] = field(default_factory=set)
+    late: dict[int, list[Line]] = field(default_factory=lambda: defaultdict(list))
     _opened: defaultdict[Channel, set[Named]] = field(default_factory=lambda: defaultdict(set))
     _asked: dict[tuple[object, Channel], frozenset[Named]] = field(default_factory=dict)
     _in_silence: dict[str, bool] = field(default_factory=dict)
@@ -78,7 +83,13 @@ class Silences:
                 self._opened[channel.channel].add(named(one.alert))
             for entry in one.entries:
                 told = not entry.silent and entry.kind in HEARS[channel.settings.thread]
-                self.lines[line(channel.channel, entry, told=told)] += 1
+                gained = line(channel.channel, entry, told=told)
+                if one.alert.id in self.over:
+                    self.late[one.alert.id].append(gained)
+                else:
+                    self.lines[gained] += 1
+            if one.alert.closed_at is not None:
+                self.over.add(one.alert.id)
 
     def posted(self, key: str) -> None:
         """Take note that Slack takes a new message."""

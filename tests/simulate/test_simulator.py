@@ -80,8 +80,8 @@ def overlook_rules(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def speak_into_silence(monkeypatch: pytest.MonkeyPatch) -> None:
-    for part in (outbox, waiting):
-        monkeypatch.setattr(part, "withheld", lambda _now: false())
+    monkeypatch.setattr(outbox, "NEXT_DUE_AT", waiting.next_due_at(waiting.WAITING))
+    monkeypatch.setattr(outbox, "FIRST_OF_EACH_CHANNEL", waiting.first_of_each_channel(waiting.WAITING))
     monkeypatch.setattr(outbox, "_is_silent", lambda _at: false())
 
 

@@ -71,13 +71,18 @@ class Witness:
     ) -> None:
         if self.ticks:
             self.ledger.expect(tick is not None and tick.claimed_at == self._at, "a tick records what it claimed", tick)
+        if self.ticks and not self._is_hindsight(alerts):
             self._at, self._recorded = at, True
             recorded = {change.rule_id: change.after for change in states}
             self._check_decisions(recorded, self.ledger.retractions(alerts))
-        elif not rules:
+        elif not self.ticks and not rules:
             self.ledger.part(alerts)
         self.silences.record(alerts, at)
         self.ledger.record(states, alerts, rules, at)
+
+    def _is_hindsight(self, alerts: Sequence[AlertChange]) -> bool:
+        """Tell whether a tick amends what has ended, which it does after it has decided."""
+        return bool(alerts) and all(one.alert.id in self.ledger.ended for one in alerts)
 
     def _check_decisions(self, recorded: Mapping[int, object], retracted: frozenset[int]) -> None:
         """Decide every rule again on what was seen: what is recorded must be that, no more and no less."""
