@@ -13,7 +13,7 @@ from services.domain.episode import EntryKind
 from services.domain.notice import Daily, Digest, Escalation, Outage
 from services.ports import AlertTold, LineTold, NoticeTold
 from services.upkeep import Upkeep
-from tests.fakes.floor import CLOSE, DESK, OPEN, OTHER_DESK, Floor, trading_floor
+from tests.fakes.floor import CLOSE, DESK, OPEN, OTHER_DESK, TODAY, Floor, trading_floor
 from tests.fakes.postgresql import empty_database
 
 if TYPE_CHECKING:
@@ -117,6 +117,26 @@ async def test_a_silence_keeps_back_what_is_new_and_ends_with_one_digest(floor: 
     receipt = await floor.desk.receipt(DESK, 2)
     assert {BEGIN + 60 * MINUTE} == {posting.digest_at for posting in receipt.postings}
     assert [] == await round_at(floor, BEGIN + 61 * MINUTE)
+
+
+async def test_what_a_digest_has_told_is_corrected_in_history_and_leaves_nothing_waiting(plain_floor: Floor) -> None:
+    floor, day = plain_floor, timedelta(days=1)
+    floor.vendors.etf_moves |= {TODAY: 21.68, TODAY + day: 21.7}
+    await floor.desk.add_rule(DESK, "1d 8pp at close", "U1")
+    await floor.desk.channels.mute(DESK, "48h", "U1")
+    await floor.tick(CLOSE + 20 * MINUTE)
+    await floor.tick(CLOSE + day + 20 * MINUTE)
+    await floor.desk.channels.mute(DESK, "off", "U1")
+    told = await delivered(floor)
+
+    floor.vendors.etf_moves[TODAY] = 21.42
+    floor.vendors.etf_last = (21.7, OPEN + 2 * day + MINUTE)
+    corrected = await round_at(floor, OPEN + 2 * day + 2 * MINUTE)
+
+    receipt = await floor.desk.receipt(DESK, 1)
+    assert (["digest in C1"], []) == (told, corrected)
+    assert (EntryKind.RETRACTED, True) == (receipt.entries[-1].kind, receipt.entries[-1].silent)
+    assert 0 == (await floor.store.backlog(floor.clock.at)).waiting
 
 
 async def test_a_silence_begins_at_its_instant_though_nobody_has_looked_yet(floor: Floor) -> None:
