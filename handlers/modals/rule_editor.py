@@ -11,7 +11,7 @@ from handlers.ask import Reply
 from handlers.modals.draft import Draft, empty
 from handlers.modals.form import About
 from handlers.refusals import translated
-from services.domain.errors import MinerPulseError, NoHistoryError, RuleError
+from services.domain.errors import MinerPulseError, NoHistoryError, NotAllowedError, RuleError
 from services.domain.rule import parse_rule
 
 if TYPE_CHECKING:
@@ -34,8 +34,7 @@ async def open_editor(ask: Ask, text: str = "", rule_id: int | None = None) -> N
     with translated():
         opened = await ask.client.views_open(trigger_id=ask.trigger, view=view)
     shown: dict[str, Any] = opened.get("view") or {}
-    work = _tried(ask, draft, about) if rule_id is None else _found(ask, draft, about, text)
-    await ask.newest.show(ask.client, str(shown.get("id")), str(shown.get("hash")), work)
+    await ask.newest.show(ask.client, str(shown.get("id")), str(shown.get("hash")), _opened(ask, draft, about, text))
 
 
 async def follow(form: Form) -> None:
@@ -64,6 +63,15 @@ async def _save(form: Form, text: str) -> Message:
     if number is None:
         return await add(ask, text)
     return render.edited(await ask.desk.edit_rule(ask.channel, number, text, ask.by))
+
+
+async def _opened(ask: Ask, draft: Draft, about: About, text: str) -> dict[str, Any]:
+    """See, now that the form is open, whether this person may save it, before they fill it in."""
+    try:
+        await ask.desk.check_editor(ask.channel, ask.by)
+    except NotAllowedError as error:
+        return render.outcome_view(render.complaint(error))
+    return await (_tried(ask, draft, about) if about.rule_id is None else _found(ask, draft, about, text))
 
 
 async def _found(ask: Ask, draft: Draft, about: About, text: str) -> dict[str, Any]:
