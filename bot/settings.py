@@ -152,7 +152,8 @@ class Settings(BaseSettings):
     )
     editors: Members = Field(
         default=(),
-        description="Who may change rules, as Slack member IDs (U012AB3CD,U045EF6GH); everyone where it is empty.",
+        description="Who may change rules in every channel, as Slack member IDs (U012AB3CD,U045EF6GH); where it is "
+        "empty, everyone, unless the channel names people.",
     )
     host: str = Field(default="127.0.0.1", description="The address to listen at; 0.0.0.0 for every one.")
     port: int = Field(default=3000, ge=0, le=65535, validation_alias="PORT", description="The port to listen at.")

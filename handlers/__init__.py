@@ -19,7 +19,7 @@ from handlers.modals import MODALS
 from handlers.modals.form import About, Form, values_of
 from handlers.newest import Newest
 from handlers.render.form import FOLLOWED
-from handlers.whisper import whisper
+from handlers.whisper import open_told, whisper
 from services.domain.episode import Channel
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def _on_command(edge: Edge) -> Listener:
         await ack()
         if seen.command is not None and seen.command.answer is not None:
             ask = edge.ask(context, client, seen.argument, command)
-            edge.errands.answer(respond, seen.command.answer(ask), seen.command.usage)
+            edge.errands.answer(respond, seen.command.answer(ask), seen.command.usage, partial(whisper, ask))
 
     return listen
 
@@ -115,7 +115,8 @@ def _on_action(edge: Edge, act: Callable[[Ask], Awaitable[Reply | None]]) -> Lis
         action = body["actions"][0]
         chosen = action.get("selected_option") or action
         ask = edge.ask(context, client, str(chosen.get("value", "")), body)
-        edge.errands.answer(respond, act(ask), str(action["action_id"]))
+        otherwise = partial(whisper if context.channel_id else open_told, ask)  # the Home tab is in no channel
+        edge.errands.answer(respond, act(ask), str(action["action_id"]), otherwise)
 
     return listen
 

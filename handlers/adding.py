@@ -21,5 +21,12 @@ async def add(ask: Ask, text: str) -> Message:
         try:
             await greet(ask, [str(added.watch.rule)])
         except DeliveryError as error:
-            return render.together(told, render.complaint(error))
+            return render.together(told, _unannounced(error))
     return told
+
+
+def _unannounced(error: DeliveryError) -> Message:
+    """Tell why the channel was not told; what passes by itself needs nobody, as the rule stands."""
+    if error.permanent:
+        return render.complaint(error)
+    return render.say(f"The channel was not told of it: {error} The rule stands, and nothing more is to be done.")

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     Otherwise = Callable[[Message], Awaitable[None]]
 
 SORRY = "Something went wrong; it has been logged. Try again in a minute."
+NOT_SHARED = "Slack did not show this to the channel. Type /minerpulse and press Share there."
 HTTP_OK = 200
 DRAINED_WITHIN_S = 25.0  # hosts kill 30 s after they have asked a process to stop
 log = logging.getLogger(__name__)
@@ -75,7 +76,7 @@ async def answer(
 ) -> None:
     """Do what a person asked for and tell them the outcome; where it goes wrong, what to do in one sentence.
 
-    `otherwise` tells it where the response_url takes nothing: that serves for half an hour, and a form can stay open.
+    `otherwise` tells it where the response_url takes nothing: that serves five times within half an hour.
     """
     try:
         reply = await work
@@ -101,7 +102,21 @@ async def update(work: Awaitable[None]) -> None:
 
 
 async def _send(respond: AsyncRespond, reply: Reply, otherwise: Otherwise | None) -> None:
-    """Send a reply; where Slack refuses its blocks, once more in each plainer form."""
+    """Send a reply; where the response_url does not take it, `otherwise`, to the person alone."""
+    if await _taken(respond, reply) or otherwise is None:
+        return
+    try:
+        await otherwise(say(NOT_SHARED) if reply.place is Place.CHANNEL else reply.message)
+    except MinerPulseError as error:
+        log.error("an answer reached nobody: %s", error)  # noqa: TRY400 -- it says all that there is to know
+    except Exception:
+        log.exception("an answer reached nobody")
+
+
+async def _taken(respond: AsyncRespond, reply: Reply) -> bool:
+    """Send a reply to its response_url, if there is one; where Slack refuses its blocks, once more in plainer forms."""
+    if not respond.response_url:
+        return False
     try:
         taken = await _respond(respond, reply.message, reply.place)
         for form in plainer(reply.message):
@@ -109,14 +124,12 @@ async def _send(respond: AsyncRespond, reply: Reply, otherwise: Otherwise | None
                 break
             log.warning("Slack refused an answer's blocks; sent in plainer form")
             taken = await _respond(respond, form, reply.place)
-        if taken.status_code != HTTP_OK and otherwise is not None:
-            await otherwise(reply.message)
-            return
     except Exception:
         log.exception("an answer did not reach Slack")
-        return
+        return False
     if taken.status_code != HTTP_OK:
         log.error("Slack did not take an answer: %s %s", taken.status_code, taken.body)
+    return taken.status_code == HTTP_OK
 
 
 async def _respond(respond: AsyncRespond, message: Message, place: Place) -> WebhookResponse:

@@ -2,19 +2,43 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from handlers import render
 from handlers.refusals import translated
-from services.domain.errors import NoHistoryError
+from services.domain.errors import MessageRefusedError, MinerPulseError
 
 if TYPE_CHECKING:
     from handlers.ask import Ask
 
+REFUSED = (
+    "Slack refuses this tab as it should look, which has been logged. In a channel, `/minerpulse` shows the market and "
+    "`/minerpulse rules` what is watched there."
+)
+log = logging.getLogger(__name__)
+
 
 async def publish(ask: Ask) -> None:
-    """Show a person their Home tab as it is now. Raises DeliveryError."""
-    view = render.home(await ask.desk.overview(ask.channel.team, ask.by), ask.now)
+    """Show a person their Home tab as it is now; where Slack refuses its layout, a plain one. Raises DeliveryError."""
+    try:
+        await _publish(ask, await _tab(ask))
+    except MessageRefusedError as error:
+        if not error.permanent:
+            raise
+        log.error("Slack refuses the Home tab, shown in plain form: %s", error.__cause__)  # noqa: TRY400 -- a cause says more
+        await _publish(ask, render.home_instead(render.say(REFUSED)))
+
+
+async def _tab(ask: Ask) -> dict[str, Any]:
+    try:
+        return render.home(await ask.desk.overview(ask.channel.team, ask.by), ask.now)
+    except MinerPulseError as error:
+        log.warning("told on the Home tab: %s", error)
+        return render.home_instead(render.complaint(error))
+
+
+async def _publish(ask: Ask, view: dict[str, Any]) -> None:
     with translated():
         await ask.client.views_publish(user_id=ask.by, view=view)
 
@@ -30,5 +54,5 @@ async def show_board(ask: Ask) -> None:
 async def _market(ask: Ask) -> dict[str, Any]:
     try:
         return render.market_view(await ask.desk.view(), ask.now)
-    except NoHistoryError as error:
+    except MinerPulseError as error:
         return render.outcome_view(render.complaint(error))

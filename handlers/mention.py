@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from services.domain.episode import Channel
@@ -25,7 +26,7 @@ def read_addressee(text: str, team: str) -> Addressee | None:
     """
     text = text.strip()
     if found := _PERSON.fullmatch(text):
-        return _mention(found, "<@{}>")
+        return replace(_mention(found, "<@{}>"), person=found["id"] or found["bare"])
     if found := _GROUP.fullmatch(text):
         return _mention(found, "<!subteam^{}>")
     if found := _ALL.fullmatch(text):

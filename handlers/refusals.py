@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 INVITE = "MinerPulse cannot post in this channel: type /invite @MinerPulse there, then try again."
 INSTALL = "Slack does not accept the app's token: install MinerPulse again and give it the new token."
 FORBIDDEN = "The workspace does not let MinerPulse post in this channel: ask a workspace admin."
-LAYOUT = "Slack refuses this message's layout, even in its plain form; please report it."
+LAYOUT = "Slack refuses the layout of this, even in its plain form; please report it."
 ARCHIVED = "The channel is archived: unarchive it, or start alerts in another one."
 TOO_LATE = "Slack opens a form within three seconds only, and they were over; do the same once more."
-NO_FORMS = "There are no forms here: type the rule, as in `/minerpulse rule add 5d 15pp above`."
+NO_FORMS = "There are no forms here."
 UNKNOWN = "Slack refuses this message with a code that MinerPulse does not know; look it up in Slack's documentation:"
 
 REMEDIES = {

@@ -1,18 +1,36 @@
-"""Whisper: tell one person in a channel, where there is no response_url or it takes nothing any more."""
+"""Whisper: tell one person, where there is no response_url or it takes nothing any more."""
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
-from handlers.refusals import translated
+from handlers import render
+from handlers.refusals import BlocksRefusedError, translated
 
 if TYPE_CHECKING:
     from handlers.ask import Ask
-    from handlers.render.message import Message
+    from handlers.render import Message
+
+log = logging.getLogger(__name__)
 
 
 async def whisper(ask: Ask, message: Message) -> None:
     """Post a message that this person alone sees. Raises DeliveryError, as where the app is not in the channel."""
+    try:
+        await _post(ask, message)
+    except BlocksRefusedError:
+        log.warning("Slack refused a whisper's blocks; sent in plain form")
+        await _post(ask, render.plain(message))
+
+
+async def open_told(ask: Ask, message: Message) -> None:
+    """Tell it in a form of its own, where there is no channel, as on the Home tab. Raises DeliveryError."""
+    with translated():
+        await ask.client.views_open(trigger_id=ask.trigger, view=render.outcome_view(message))
+
+
+async def _post(ask: Ask, message: Message) -> None:
     with translated():
         await ask.client.chat_postEphemeral(
             channel=ask.channel.id, user=ask.by, text=message.text, blocks=message.blocks

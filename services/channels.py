@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from services.domain.episode import Channel
 from services.domain.errors import ConflictError, SettingError
-from services.domain.settings import Typed, read_mute, read_setting
+from services.domain.settings import EDITORS, Typed, read_mute, read_setting
 from services.domain.silence import next_silence_at, silence_at
+from services.editors import EVERYONE, Editors
 from services.ports import SettingChange
 from services.silences import keep_silence
 
@@ -28,12 +29,16 @@ TRIES = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelView:
-    """A channel's settings with the silence that holds now, and who has set what, newest first."""
+    """A channel's settings with the silence that holds now, and who has set what, newest first.
+
+    `editors` are all who may change rules here, those of every channel included; nobody is named where everyone may.
+    """
 
     channel: Channel
     settings: ChannelSettings
     silence: Silence | None
     changes: tuple[SettingChange, ...]
+    editors: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -44,6 +49,7 @@ class Channels:
     history: History
     clock: Clock
     nudge: Callable[[], None]
+    editors: Editors = EVERYONE
 
     async def show(self, channel: Channel) -> ChannelView:
         """Tell how a channel is set."""
@@ -53,14 +59,17 @@ class Channels:
             settings=stored.settings,
             silence=silence_at(stored.settings, now, self.history.sessions(now)),
             changes=tuple(await self.store.channel_changes(channel, CHANGES_SHOWN)),
+            editors=self.editors.of(stored.settings),
         )
 
     async def set(self, channel: Channel, text: str, by: str, who: Callable[[str], Addressee | None]) -> ChannelView:
-        """Set what was typed, such as `remind 15m`; `who` reads names. Raises SettingError."""
+        """Set what was typed, such as `remind 15m`; `who` reads names. Raises SettingError, or NotAllowedError."""
         now = self.clock.now()
 
         def change(settings: ChannelSettings) -> ChannelSettings:
-            _, changed = read_setting(Typed(text=text, who=who, now=now), settings)
+            setting, changed = read_setting(Typed(text=text, who=who, now=now), settings)
+            if setting.word == EDITORS:
+                self.editors.check_list(settings, changed, by)
             if changed.escalate_to == channel:
                 raise SettingError("Alerts are told here already; escalate to another channel, or to a person.")
             if isinstance(changed.escalate_to, Channel) and changed.escalate_to.team != channel.team:

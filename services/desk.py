@@ -106,7 +106,13 @@ class Desk(RuleDesk):
     @property
     def channels(self) -> Channels:
         """The settings of channels."""
-        return Channels(store=self.store, history=self.market.history, clock=self.clock, nudge=self.nudge)
+        return Channels(
+            store=self.store,
+            history=self.market.history,
+            clock=self.clock,
+            nudge=self.nudge,
+            editors=self.editors,
+        )
 
     async def view(self) -> MarketView:
         """Measure the board's pair now. Raises NoHistoryError before any prices."""

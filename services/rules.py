@@ -88,15 +88,19 @@ class RuleDesk:
             acts=tuple(await self.store.acts(channel, ACTS_SHOWN)),
         )
 
+    async def check_editor(self, channel: Channel, by: str) -> None:
+        """See that a person may change the rules of a channel. Raises NotAllowedError, which names who may."""
+        self.editors.check((await self.store.channel(channel)).settings, by)
+
     async def start(self, channel: Channel, by: str) -> list[Watch]:
         """Give a channel the default rules; those that it has stay as they are."""
-        self.editors.check(by)
+        await self.check_editor(channel, by)
         rules = [parse_rule(text, self.pair) for text in DEFAULT_RULES]
         return await self.store.add_rules(channel, rules, by, self.clock.now())
 
     async def add_rule(self, channel: Channel, text: str, by: str) -> Added:
         """Add a rule as typed; one that names no pair is about the board's. Raises RuleError, or NoHistoryError."""
-        self.editors.check(by)
+        await self.check_editor(channel, by)
         rule = await self._read(text)
         known = {watch.rule: watch for watch in await self.store.rules(channel)}
         if rule in known:
@@ -110,7 +114,7 @@ class RuleDesk:
         Its open alert goes on where it is about the same still: that pair, subject and side. Otherwise the rule leaves
         it. Raises RuleError, NoHistoryError, or NotFoundError.
         """
-        self.editors.check(by)
+        await self.check_editor(channel, by)
         rule, now = await self._read(text), self.clock.now()
 
         async def edit() -> Edited:
@@ -128,7 +132,7 @@ class RuleDesk:
 
     async def pause_rule(self, channel: Channel, rule_id: int, by: str) -> Switched:
         """Stop watching a rule until it is resumed; it leaves the alert that it keeps open. Raises NotFoundError."""
-        self.editors.check(by)
+        await self.check_editor(channel, by)
         now = self.clock.now()
 
         async def pause() -> Switched:
@@ -145,7 +149,7 @@ class RuleDesk:
 
     async def resume_rule(self, channel: Channel, rule_id: int, by: str) -> Switched:
         """Watch a paused rule again, as if it were new. Raises NotFoundError."""
-        self.editors.check(by)
+        await self.check_editor(channel, by)
         now = self.clock.now()
 
         async def resume() -> Switched:
@@ -160,7 +164,7 @@ class RuleDesk:
 
     async def remove_rule(self, channel: Channel, rule_id: int, by: str) -> Watch | LostWatch:
         """Remove a rule, and close the alert that it alone kept open. Raises NotFoundError."""
-        self.editors.check(by)
+        await self.check_editor(channel, by)
         now = self.clock.now()
 
         async def remove() -> Watch | LostWatch:

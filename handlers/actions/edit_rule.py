@@ -8,15 +8,15 @@ from handlers.actions.value import rule_and_text
 from handlers.modals.rule_editor import open_editor
 
 if TYPE_CHECKING:
-    from handlers.ask import Ask
+    from handlers.ask import Ask, Reply
 
 
-async def answer(ask: Ask) -> None:
+async def answer(ask: Ask) -> Reply | None:
     """Open the editor with the rule as the message shows it; whether it still stands is seen once it is open."""
     number, text = rule_and_text(ask.value)
-    await open_editor(ask, text, number)
+    return await open_editor(ask, text, number)
 
 
-async def add(ask: Ask) -> None:
+async def add(ask: Ask) -> Reply | None:
     """Open the editor for a new rule."""
-    await open_editor(ask)
+    return await open_editor(ask)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 async def answer(ask: Ask) -> Reply:
     """Greet the channel, which proves that alerts can be posted, then add the rules and show the board again."""
     if not await ask.desk.rules(ask.channel):
-        ask.desk.editors.check(ask.by)
+        await ask.desk.check_editor(ask.channel, ask.by)
         await greet(ask, DEFAULT_RULES)
         await ask.desk.start(ask.channel, ask.by)
     return Reply(message=render.board(await ask.desk.board(ask.channel), ask.now), place=Place.SAME)

@@ -33,6 +33,5 @@ def at_once(argument: str, _commands: Sequence[Command]) -> Message | None:
 async def answer(ask: Ask) -> Reply | None:
     """Add the rule that was typed; without one, open the editor."""
     if not ask.value:
-        await open_editor(ask)
-        return None
+        return await open_editor(ask)
     return Reply(message=await add(ask, ask.value))

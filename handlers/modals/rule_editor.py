@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from handlers.ask import Reply
 from handlers.modals.draft import Draft, empty
 from handlers.modals.form import About
 from handlers.refusals import translated
-from services.domain.errors import MinerPulseError, NoHistoryError, RuleError
+from services.domain.errors import DeliveryError, MinerPulseError, NoHistoryError, NotAllowedError, RuleError
 from services.domain.rule import parse_rule
 
 if TYPE_CHECKING:
@@ -19,23 +20,29 @@ if TYPE_CHECKING:
     from handlers.modals.form import Form
     from handlers.render import Message
 
+EXAMPLE = "5d 15pp"
 GONE = "Nothing was changed. `/minerpulse rules` lists what is watched, and `/minerpulse rule add` adds one anew."
+log = logging.getLogger(__name__)
 
 
-async def open_editor(ask: Ask, text: str = "", rule_id: int | None = None) -> None:
+async def open_editor(ask: Ask, text: str = "", rule_id: int | None = None) -> Reply | None:
     """Open the editor with a rule, or with the usual one, then show what it would have done.
 
-    Raises DeliveryError, above all where Slack's three seconds for opening a form are over.
+    Where Slack does not open it, above all as its three seconds for that are over, gives what to type instead.
     """
     pair = ask.desk.pair
     draft = Draft.of(parse_rule(text), usual=pair) if text else empty()
     about = About(channel=ask.channel.id, answers_to=ask.answers_to, rule_id=rule_id)
     view = render.editor(draft, about, pair, render.trying())
-    with translated():
-        opened = await ask.client.views_open(trigger_id=ask.trigger, view=view)
+    try:
+        with translated():
+            opened = await ask.client.views_open(trigger_id=ask.trigger, view=view)
+    except DeliveryError as error:
+        log.warning("the rule editor did not open: %s", error)
+        return Reply(message=render.together(render.complaint(error), _typed(text, rule_id)))
     shown: dict[str, Any] = opened.get("view") or {}
-    work = _tried(ask, draft, about) if rule_id is None else _found(ask, draft, about, text)
-    await ask.newest.show(ask.client, str(shown.get("id")), str(shown.get("hash")), work)
+    await ask.newest.show(ask.client, str(shown.get("id")), str(shown.get("hash")), _opened(ask, draft, about, text))
+    return None
 
 
 async def follow(form: Form) -> None:
@@ -64,6 +71,21 @@ async def _save(form: Form, text: str) -> Message:
     if number is None:
         return await add(ask, text)
     return render.edited(await ask.desk.edit_rule(ask.channel, number, text, ask.by))
+
+
+def _typed(text: str, rule_id: int | None) -> Message:
+    """Tell what does the same without the form."""
+    line = f"rule add {EXAMPLE}" if rule_id is None else f"rule edit {rule_id} {text}"
+    return render.say(f"Without the form: type {render.code(f'/minerpulse {line}')}, changed as you want it.")
+
+
+async def _opened(ask: Ask, draft: Draft, about: About, text: str) -> dict[str, Any]:
+    """See, now that the form is open, whether this person may save it, before they fill it in."""
+    try:
+        await ask.desk.check_editor(ask.channel, ask.by)
+    except NotAllowedError as error:
+        return render.outcome_view(render.complaint(error))
+    return await (_tried(ask, draft, about) if about.rule_id is None else _found(ask, draft, about, text))
 
 
 async def _found(ask: Ask, draft: Draft, about: About, text: str) -> dict[str, Any]:

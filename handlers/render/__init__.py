@@ -14,7 +14,7 @@ from handlers.render.explain import explanation
 from handlers.render.forms import plain
 from handlers.render.help import help_about, help_on, no_topic, usage
 from handlers.render.history import history
-from handlers.render.home import fetching, home, market_view
+from handlers.render.home import fetching, home, home_instead, market_view
 from handlers.render.markup import code
 from handlers.render.message import Message, say, together
 from handlers.render.miners import miners
@@ -51,6 +51,7 @@ __all__ = [
     "help_on",
     "history",
     "home",
+    "home_instead",
     "market_view",
     "miners",
     "network",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
 from handlers.render import words
@@ -13,6 +14,8 @@ from services.domain.mention import Mention
 from services.domain.settings import SETTINGS, write_settings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from handlers.render.message import Message
     from services.channels import ChannelView
     from services.domain.settings import Addressee
@@ -29,13 +32,14 @@ MEANINGS = {
     "thread": "how much the thread of an alert tells",
     "broadcast": "lines that tell of worsening appear in the channel too",
     "daily": "proof at each close that MinerPulse watched",
+    "editors": "who may change the rules here, and this list",
 }
 
 
 def channel(told: ChannelView, *, just_set: bool = False) -> Message:
     """Render how a channel is set; `just_set` tells that a person has just changed something, or tried to."""
     opening = _opening(told, just_set=just_set)
-    written = write_settings(told.settings, _named)
+    written = write_settings(replace(told.settings, editors=_people(told.editors)), _named)
     lines = [f"• *{line}*: {MEANINGS[setting.word]}" for setting, line in zip(SETTINGS, written, strict=True)]
     silence, changes = _silence(told), [_change(one) for one in told.changes]
     how = "Change one with `/minerpulse channel remind 15m`; silence all with `/minerpulse mute 2h`."
@@ -43,6 +47,10 @@ def channel(told: ChannelView, *, just_set: bool = False) -> Message:
         [section(opening, silence), section(*lines), note(*changes), note(how)],
         [opening, silence, *lines, *changes, how],
     )
+
+
+def _people(editors: Sequence[str]) -> tuple[Mention, ...]:
+    return tuple(Mention(text=person(one), name=one, person=one) for one in editors)
 
 
 def _opening(told: ChannelView, *, just_set: bool) -> str:

@@ -20,7 +20,7 @@ def complaint(error: MinerPulseError) -> Message:
     """Tell an error in one sentence; a rule that cannot be read is shown with the offending word marked."""
     if isinstance(error, NotAllowedError):
         may = ", ".join(map(person, error.people))
-        return say(f"Nothing was changed: rules are changed by {may} only, as whoever runs MinerPulse has set it.")
+        return say(f"Nothing was changed: rules are changed here by {may} only; ask one of them.")
     told = escape(sentence(error))
     if isinstance(error, RuleError) and 0 < len(error.text) <= LONGEST_POINTER:
         return say(block(error.pointer), told)

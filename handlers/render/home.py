@@ -16,7 +16,7 @@ from handlers.render.windows import beginnings, missing, windows_text
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from handlers.render.message import Block
+    from handlers.render.message import Block, Message
     from services.desk import Overview
     from services.domain.episode import Alert
     from services.market import MarketView
@@ -39,6 +39,14 @@ def home(told: Overview, now: datetime) -> dict[str, Any]:
     mine = [header("Your channels"), *places] if places else [section(*FIRST_STEPS)]
     blocks: list[Block | None] = [*market, actions(button("refresh_home", "Refresh", "home")), *mine]
     return {"type": "home", "blocks": [block for block in blocks if block is not None]}
+
+
+def home_instead(told: Message) -> dict[str, Any]:
+    """Make a Home tab that tells one thing and can be tried again."""
+    return {
+        "type": "home",
+        "blocks": [header("MinerPulse"), *told.blocks, actions(button("refresh_home", "Refresh", "home"))],
+    }
 
 
 def market_view(view: MarketView, now: datetime) -> dict[str, Any]:

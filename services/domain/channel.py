@@ -44,7 +44,8 @@ class QuietHours:
 class ChannelSettings:
     """The settings of one channel; None and the defaults are how a channel behaves that has set nothing.
 
-    `muted_until` ends a mute that a person began; `daily_since` is when the daily line was asked for.
+    `muted_until` ends a mute that a person began; `daily_since` is when the daily line was asked for. `editors` are the
+    people who may change the rules, each of them a person; nobody is named where the channel leaves that open.
     """
 
     mention: Mention | None = None
@@ -58,6 +59,7 @@ class ChannelSettings:
     thread: Thread = Thread.ALL
     broadcast: bool = False
     daily_since: datetime | None = None
+    editors: tuple[Mention, ...] = ()
 
 
 def is_told(kind: EntryKind, settings: ChannelSettings) -> bool:

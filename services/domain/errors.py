@@ -124,11 +124,11 @@ class NotFoundError(MinerPulseError):
 
 
 class NotAllowedError(MinerPulseError):
-    """A person may not change rules; `people` are those who may."""
+    """A person may not change the rules of a channel; `people` are those who may."""
 
     def __init__(self, people: Sequence[str]) -> None:
         self.people = tuple(people)
-        super().__init__(f"Rules are changed by {', '.join(people)} only, as whoever runs MinerPulse has set it.")
+        super().__init__(f"Rules are changed here by {', '.join(people)} only; ask one of them.")
 
 
 class MarketShutError(MinerPulseError):

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 class Mention:
     """A person or a group that can be called; both parts are opaque to the services.
 
-    `text` calls them wherever it is shown, `name` only names them.
+    `text` calls them wherever it is shown, `name` only names them. `person` is who that is when they act; None for a
+    group, of which nobody here knows who is in it.
     """
 
     text: str
     name: str
+    person: str | None = None

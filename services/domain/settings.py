@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     Addressee: TypeAlias = Mention | Channel
 
 OFF, ON = "off", "on"
+EDITORS, EVERYONE = "editors", "everyone"
+MOST_EDITORS = 20
 SHORTEST_REMINDER, SHORTEST_WAIT, LONGEST = timedelta(minutes=5), timedelta(minutes=1), timedelta(days=1)
 WHO = "let Slack complete the name while you type it, or paste its ID"
 _HOURS = re.compile(r"(\d{1,2})(?::(\d\d))?\s*(?:-|–|to)\s*(\d{1,2})(?::(\d\d))?")
@@ -194,6 +196,32 @@ def _write_daily(settings: ChannelSettings, _name: Callable[[Addressee], str]) -
     return OFF if settings.daily_since is None else ON
 
 
+def _read_editors(typed: Typed, settings: ChannelSettings) -> ChannelSettings:
+    names = typed.text.replace(",", " ").split()
+    if [name.lower() for name in names] in ([EVERYONE], [OFF]):
+        return replace(settings, editors=())
+    people = tuple({person.person: person for person in (_editor(name, typed) for name in names)}.values())
+    if len(people) > MOST_EDITORS:
+        raise SettingError(f"At most {MOST_EDITORS} people can be named; for more, type `{EDITORS} {EVERYONE}`.")
+    return replace(settings, editors=people)
+
+
+def _editor(name: str, typed: Typed) -> Mention:
+    who = typed.who(name)
+    if not isinstance(who, Mention):
+        raise SettingError(f"Cannot tell who “{name}” is; {WHO}, or type `{EDITORS} {EVERYONE}`.")
+    if who.person is None:
+        raise SettingError(
+            f"{who.name} is a group, and MinerPulse may not see who is in it: name its people one by one, or type "
+            f"`{EDITORS} {EVERYONE}`."
+        )
+    return who
+
+
+def _write_editors(settings: ChannelSettings, name: Callable[[Addressee], str]) -> str:
+    return " ".join(name(one) for one in settings.editors) or EVERYONE
+
+
 def _switch(word: str, typed: Typed) -> bool:
     if typed.text.lower() not in {ON, OFF}:
         raise SettingError(f"“{word}” is `on` or `off`, not “{typed.text}”.")
@@ -218,4 +246,5 @@ SETTINGS = (
     Setting(word="thread", takes="all | steps | ends", read=_read_thread, write=_write_thread),
     Setting(word="broadcast", takes="on | off", read=_read_broadcast, write=_write_broadcast),
     Setting(word="daily", takes="on | off", read=_read_daily, write=_write_daily),
+    Setting(word=EDITORS, takes="@WHO @WHO | everyone", read=_read_editors, write=_write_editors),
 )

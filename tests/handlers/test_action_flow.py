@@ -331,7 +331,7 @@ async def test_only_those_on_the_list_change_rules_and_the_others_learn_who(
     for typed in ("rule add 1d 8pp", "rule remove 1"):
         await person.types(typed)
     await person.presses("start", "board")
-    expected = "Nothing was changed: rules are changed by <@U7>, <@U8> only, as whoever runs MinerPulse has set it."
+    expected = "Nothing was changed: rules are changed here by <@U7>, <@U8> only; ask one of them."
     assert [expected] * 3 == [answer["text"] for answer in slack.answers]
     assert [] == slack.said(POST)
     await replace(person, user="U8").types("rule add 1d 8pp")
@@ -344,7 +344,7 @@ async def test_whoever_may_not_change_rules_is_told_so_in_the_form(
     await person.types("rule add")
     floor.desk.editors = Editors(people=("U7",))
     await person.submits({**slack.shown("views.open")[-1], "id": "V1"}, {})
-    assert "rules are changed by <@U7> only" in slack.answers[-1]["text"]
+    assert "rules are changed here by <@U7> only" in slack.answers[-1]["text"]
     assert [] == await floor.desk.rules(DESK)
 
 

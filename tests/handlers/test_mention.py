@@ -8,21 +8,21 @@ from services.domain.mention import Mention
 
 
 @pytest.mark.parametrize(
-    ("text", "text_shown", "name"),
+    ("text", "text_shown", "name", "who"),
     [
-        pytest.param("<@U1|miner>", "<@U1>", "@miner", id="a person"),
-        pytest.param("<@W012AB>", "<@W012AB>", "<@W012AB>", id="a person without a name"),
-        pytest.param("U012AB3CD", "<@U012AB3CD>", "<@U012AB3CD>", id="the ID of a person"),
-        pytest.param("<!subteam^S1|@oncall>", "<!subteam^S1>", "@oncall", id="a group"),
-        pytest.param("<!subteam^S1>", "<!subteam^S1>", "<!subteam^S1>", id="a group without a name"),
-        pytest.param("S012AB3CD", "<!subteam^S012AB3CD>", "<!subteam^S012AB3CD>", id="the ID of a group"),
-        pytest.param("<!here|here>", "<!here>", "@here", id="everyone here, escaped"),
-        pytest.param("<!channel>", "<!channel>", "@channel", id="the channel"),
-        pytest.param(" @here ", "<!here>", "@here", id="everyone here, as plain text"),
+        pytest.param("<@U1|miner>", "<@U1>", "@miner", "U1", id="a person"),
+        pytest.param("<@W012AB>", "<@W012AB>", "<@W012AB>", "W012AB", id="a person without a name"),
+        pytest.param("U012AB3CD", "<@U012AB3CD>", "<@U012AB3CD>", "U012AB3CD", id="the ID of a person"),
+        pytest.param("<!subteam^S1|@oncall>", "<!subteam^S1>", "@oncall", None, id="a group"),
+        pytest.param("<!subteam^S1>", "<!subteam^S1>", "<!subteam^S1>", None, id="a group without a name"),
+        pytest.param("S012AB3CD", "<!subteam^S012AB3CD>", "<!subteam^S012AB3CD>", None, id="the ID of a group"),
+        pytest.param("<!here|here>", "<!here>", "@here", None, id="everyone here, escaped"),
+        pytest.param("<!channel>", "<!channel>", "@channel", None, id="the channel"),
+        pytest.param(" @here ", "<!here>", "@here", None, id="everyone here, as plain text"),
     ],
 )
-def test_who_is_called_is_read_as_slack_writes_it(text: str, text_shown: str, name: str) -> None:
-    assert Mention(text=text_shown, name=name) == read_addressee(text, "T1")
+def test_who_is_called_is_read_as_slack_writes_it(text: str, text_shown: str, name: str, who: str | None) -> None:
+    assert Mention(text=text_shown, name=name, person=who) == read_addressee(text, "T1")
 
 
 @pytest.mark.parametrize("text", ["<#C1|general>", "<#C1>", "C1"])

@@ -34,7 +34,7 @@ def test_who_may_not_change_rules_learns_who_may() -> None:
     refused = NotAllowedError(["U1", "U2"])
 
     assert ("U1", "U2") == refused.people
-    assert "Rules are changed by U1, U2 only, as whoever runs MinerPulse has set it." == str(refused)
+    assert "Rules are changed here by U1, U2 only; ask one of them." == str(refused)
 
 
 def test_a_failed_batch_is_told_of_each_symbol_with_what_may_help() -> None:

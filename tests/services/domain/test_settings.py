@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from services.domain.settings import Addressee
 
 ONCALL, BOSS = Mention(text="<!subteam^S1>", name="@oncall"), Channel(team="T1", id="C9")
-NAMES: dict[str, Addressee] = {"@oncall": ONCALL, "#boss": BOSS}
+ANN, BOB = (
+    Mention(text=f"<@U{number}>", name=name, person=f"U{number}") for number, name in ((1, "@ann"), (2, "@bob"))
+)
+NAMES: dict[str, Addressee] = {"@oncall": ONCALL, "#boss": BOSS, "@ann": ANN, "@bob": BOB}
 MARKET = Sessions(date(2026, 1, 1), date(2027, 12, 31))
 CALLING = ChannelSettings(mention=ONCALL, remind_every=timedelta(minutes=15))
 
@@ -47,6 +50,8 @@ def written(settings: ChannelSettings) -> tuple[str, ...]:
         "broadcast off",
         "daily on",
         "daily off",
+        "editors @ann @bob",
+        "editors everyone",
         "mention off",
         "remind off",
     ],
@@ -68,6 +73,8 @@ def test_what_is_written_reads_as_the_same(text: str) -> None:
         pytest.param("zone london", "zone Europe/London", id="a city alone"),
         pytest.param("zone new york", "zone America/New_York", id="a city of two words"),
         pytest.param("remind 90m", "remind 90m", id="a reminder"),
+        pytest.param("editors @bob, @ann @bob", "editors @bob @ann", id="a person who is named twice"),
+        pytest.param("editors off", "editors everyone", id="a list that is taken back"),
     ],
 )
 def test_what_people_type_is_understood(text: str, line: str) -> None:
@@ -93,6 +100,11 @@ def test_what_people_type_is_understood(text: str, line: str) -> None:
         pytest.param("zone Mars", "There is no time zone “Mars”", id="no such zone"),
         pytest.param("thread some", "not “some”", id="no such thread"),
         pytest.param("daily maybe", "“daily” is `on` or `off`", id="no switch"),
+        pytest.param("editors @ann @nobody", "Cannot tell who “@nobody” is", id="an editor nobody knows"),
+        pytest.param("editors #boss", "Cannot tell who “#boss” is", id="a channel as an editor"),
+        pytest.param(
+            "editors @ann @oncall", "@oncall is a group.*name its people one by one", id="a group as an editor"
+        ),
     ],
 )
 def test_what_cannot_be_read_is_refused_with_what_would_be(text: str, complaint: str) -> None:
@@ -110,6 +122,16 @@ def test_a_daily_line_that_is_on_stays_as_it_was() -> None:
 
     assert since == typed("daily on", ChannelSettings(daily_since=since)).daily_since
     assert AT == typed("daily on").daily_since
+
+
+def test_a_list_of_editors_ends_somewhere() -> None:
+    many = " ".join(f"U{number}" for number in range(21))
+
+    def who(name: str) -> Mention:
+        return Mention(text=name, name=name, person=name)
+
+    with pytest.raises(SettingError, match="At most 20 people"):
+        read_setting(Typed(text=f"editors {many}", who=who, now=AT), ChannelSettings())
 
 
 def test_every_setting_says_what_it_takes() -> None:
