@@ -131,7 +131,8 @@ class Study:
     async def backtest(self, rule: Rule, now: datetime) -> Backtested:
         """Put a rule to all of history, in a thread. Raises NoHistoryError, and ReplayError for one on the gap."""
         past = await self._past(rule.pair, now)
-        found = await asyncio.to_thread(backtest, past.aligned, rule)
+        closes = await self.mining.beside(past.aligned, rule, now)
+        found = await asyncio.to_thread(backtest, closes, rule)
         return Backtested(backtest=found, basis=self._basis(past.aligned, past.etf, past.crypto))
 
     async def tune(self, wish: Wish, against: Sequence[Rule], now: datetime) -> Calibrated:
@@ -140,7 +141,8 @@ class Study:
         Raises NoHistoryError, and ReplayError for a rate that no threshold gives.
         """
         past = await self._past(wish.rule.pair, now)
-        found, shifts = await asyncio.to_thread(calibrated, past.aligned, wish, against)
+        closes = await self.mining.beside(past.aligned, wish.rule, now)
+        found, shifts = await asyncio.to_thread(calibrated, closes, wish, against)
         return Calibrated(tuned=found, shifts=shifts, basis=self._basis(past.aligned, past.etf, past.crypto))
 
     async def depths(self, now: datetime) -> Depths:

@@ -11,6 +11,7 @@ import numpy as np
 from services.domain.counting import count, interval, sides
 from services.domain.errors import ReplayError
 from services.domain.measure import METRICS, UNUSUAL_SESSIONS, Unit, Window
+from services.domain.replay import check_network
 from services.domain.rule import Rule, default_clear
 from services.domain.wish import Wish  # noqa: TC001 -- as above
 
@@ -130,6 +131,7 @@ def _series(aligned: Aligned, rule: Rule) -> tuple[NDArray[np.float64], NDArray[
     series = METRICS[rule.metric].series
     if series is None:
         raise ReplayError(f"“{rule}” is measured only while the ETF is shut; a replay decides at session closes.")
+    check_network(aligned, rule)
     values = series(aligned, rule.window or Window.D1)
     known = np.flatnonzero(np.isfinite(values))
     return values[known], known
