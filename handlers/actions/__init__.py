@@ -16,6 +16,7 @@ from handlers.actions import (
     snooze,
     start,
     unacknowledge,
+    use_rule,
     why,
 )
 
@@ -37,5 +38,6 @@ ACTIONS: dict[str, Callable[[Ask], Awaitable[Reply | None]]] = {
     "snooze": snooze.answer,
     "start": start.answer,
     "unacknowledge": unacknowledge.answer,
+    "use_rule": use_rule.answer,
     "why": why.answer,
 }

@@ -26,11 +26,12 @@ from handlers.render.rules import added, edited, paused, removed, resumed, rules
 from handlers.render.sources import sources
 from handlers.render.status import status
 from handlers.render.troubles import troubles
-from handlers.render.tune import tuned
+from handlers.render.tune import Using, stale, stands, tuned
 from handlers.render.welcome import welcome
 
 __all__ = [
     "Message",
+    "Using",
     "added",
     "alert",
     "backtest",
@@ -66,6 +67,8 @@ __all__ = [
     "rules",
     "say",
     "sources",
+    "stale",
+    "stands",
     "started",
     "status",
     "together",
