@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from services.domain.attribution import AI_PROXY, Legs
-from services.domain.errors import NoHistoryError
+from services.domain.errors import NoHistoryError, ReplayError
 from services.domain.explain import Explanation, explain
 from services.domain.hashprice import hashprice, past_hashprices
 from services.domain.network_past import NOTHING, Standing, standing
 from services.domain.precedent import Backtest, backtest
 from services.domain.prices import WGMI_BTC, Closes
 from services.domain.trust import FULL, Trust
-from services.domain.tune import Shift, Tuned, calibrated
+from services.domain.tune import Shift, Tuned, calibrated, half_as_often
 from services.domain.underwater import Underwater, underwater
 from services.market import align_legs, problems_of, trust_at
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from services.domain.measure import Window
     from services.domain.prices import Pair, Quote, Symbol
     from services.domain.rule import Rule
+    from services.domain.tune import Gentler
     from services.domain.wish import Wish
     from services.history import History, Leg
     from services.mining import Mining
@@ -144,6 +145,14 @@ class Study:
         closes = await self.mining.beside(past.aligned, wish.rule, now)
         found, shifts = await asyncio.to_thread(calibrated, closes, wish, against)
         return Calibrated(tuned=found, shifts=shifts, basis=self._basis(past.aligned, past.etf, past.crypto))
+
+    async def gentler(self, rule: Rule, now: datetime) -> Gentler | None:
+        """Find the threshold that fires half as often, in a thread; None where history tells none."""
+        try:
+            past = await self._past(rule.pair, now)
+            return await asyncio.to_thread(half_as_often, await self.mining.beside(past.aligned, rule, now), rule)
+        except (NoHistoryError, ReplayError):
+            return None
 
     async def depths(self, now: datetime) -> Depths:
         """Measure both drawdowns at the last close that both legs have. Raises NoHistoryError."""

@@ -17,6 +17,7 @@ from handlers.actions import (
     start,
     unacknowledge,
     use_rule,
+    vote,
     why,
 )
 
@@ -31,6 +32,7 @@ ACTIONS: dict[str, Callable[[Ask], Awaitable[Reply | None]]] = {
     "begin": begin.answer,
     "chart": chart.answer,
     "edit_rule": edit_rule.answer,
+    "noise": vote.noise,
     "refresh": refresh.answer,
     "refresh_home": refresh_home.answer,
     "resolve": resolve.answer,
@@ -39,5 +41,6 @@ ACTIONS: dict[str, Callable[[Ask], Awaitable[Reply | None]]] = {
     "start": start.answer,
     "unacknowledge": unacknowledge.answer,
     "use_rule": use_rule.answer,
+    "useful": vote.useful,
     "why": why.answer,
 }

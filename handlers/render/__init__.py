@@ -20,9 +20,9 @@ from handlers.render.message import Message, say, together
 from handlers.render.miners import miners
 from handlers.render.network import network
 from handlers.render.notice import notice
-from handlers.render.outcome import done, no_close, unchanged
+from handlers.render.outcome import done, no_close, unchanged, voted
 from handlers.render.receipt import receipt
-from handlers.render.rules import added, edited, paused, removed, resumed, rules, started
+from handlers.render.rules import Proposal, added, edited, paused, removed, resumed, rules, started
 from handlers.render.sources import sources
 from handlers.render.status import status
 from handlers.render.troubles import troubles
@@ -31,6 +31,7 @@ from handlers.render.welcome import welcome
 
 __all__ = [
     "Message",
+    "Proposal",
     "Using",
     "added",
     "alert",
@@ -79,5 +80,6 @@ __all__ = [
     "unchanged",
     "unread",
     "usage",
+    "voted",
     "welcome",
 ]

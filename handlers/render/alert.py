@@ -144,7 +144,13 @@ def _buttons(told: Alert) -> Block:
     number = str(told.id)
     rules = {fact.rule_id: fact.rule for fact in told.facts}
     looks = [button("chart", "Chart", number), button("why", "Why", number), edit_button(rules)]
-    return actions(*([] if told.closed_at else _acts(told)), *looks)
+    return actions(*(_votes(told) if told.closed_at else _acts(told)), *looks)
+
+
+def _votes(told: Alert) -> list[Block]:
+    """Ask whether an alert that has ended was worth it; one that was retracted was the prices' fault."""
+    number = str(told.id)
+    return [] if told.retracted else [button("useful", "Useful", number), button("noise", "Noise", number)]
 
 
 def _acts(told: Alert) -> list[Block]:

@@ -170,7 +170,9 @@ def test_an_alert_that_resolved(golden: Golden) -> None:
     )
     message = render.alert(ended, AT + timedelta(hours=3))
     golden("alert_resolved", message)
-    assert ["chart", "why", "edit_rule"] == [element["action_id"] for element in message.blocks[-1]["elements"]]
+    assert ["useful", "noise", "chart", "why", "edit_rule"] == [
+        element["action_id"] for element in message.blocks[-1]["elements"]
+    ]
 
 
 def test_an_alert_on_simulated_prices(golden: Golden) -> None:
