@@ -96,8 +96,8 @@ async def build(
             store=store,
             witnessed=not (settings.simulated or equity or crypto),
         )
-        market = Market(history=history)
         mining = Mining(_networks(settings, vendors, clock))
+        market = Market(history=history, mining=mining)
         installing = _installing(settings, store, client, clock)
         notifier = NotifierByTeam(installing.clients, clock) if installing else SlackNotifier(client, clock)
         outbox = Outbox(store=store, notifier=notifier, clock=clock)
@@ -120,7 +120,7 @@ async def build(
             pair=settings.pair,
             nudge=outbox.nudge,
             every=settings.tick_every,
-            records=RecordKeeper(history),
+            records=RecordKeeper(history, mining),
         )
         upkeep = Upkeep(store=store, market=market, watchlist=watchlist, nudge=outbox.nudge, every=settings.tick_every)
         bolt = build_bolt(client, secret(settings.slack_signing_secret), installing.tokens if installing else None)

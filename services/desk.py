@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from services.domain.curve import Curve
     from services.domain.episode import Alert, Channel
     from services.domain.measure import Window
+    from services.domain.noise import Votes
     from services.domain.notice import Daily
     from services.domain.prices import Pair
     from services.domain.silence import Silence
@@ -204,6 +205,14 @@ class Desk(RuleDesk):
     async def history(self, channel: Channel) -> list[Alert]:
         """List a channel's last alerts, newest first."""
         return await self.store.history(channel, HISTORY_LENGTH)
+
+    async def vote(self, channel: Channel, alert_id: int, by: str, *, noise: bool) -> Votes:
+        """Keep what a person says of an alert: noise, or useful; the last word counts. Raises NotFoundError."""
+        return await self.store.vote(channel, alert_id, by, self.clock.now(), noise=noise)
+
+    async def votes(self, channel: Channel) -> dict[int, Votes]:
+        """Count what people said of the alerts of a channel."""
+        return await self.store.votes(channel)
 
     async def alert(self, channel: Channel, alert_id: int) -> Alert:
         """Give one alert of this channel, open or closed. Raises NotFoundError."""

@@ -20,6 +20,7 @@ from services.domain.trust import FULL, Verdict
 from services.domain.untraded import untraded
 from services.feeds.answer import LIVE_AT_MOST, SHARED_FOR
 from services.live import LivePair
+from services.mining import Mining
 from services.view import MarketView, Snapshot, snapshot, stamp_of
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from services.domain.sessions import Sessions
     from services.domain.trust import Trust
     from services.history import History, Leg
+    from services.mining import NetworkSight
 
 __all__ = ["Market", "MarketView", "Snapshot", "implied_gap"]
 
@@ -40,9 +42,13 @@ BITCOIN, BITCOIN_FUND = WGMI_BTC.crypto, Symbol("IBIT")  # whose moves from clos
 
 @dataclass(slots=True)
 class Market:
-    """Views of every pair; a view that is a few seconds old is shared, and one fetch runs at a time."""
+    """Views of every pair; a view that is a few seconds old is shared, and one fetch runs at a time.
+
+    The bitcoin network is looked at only for who asks for it, so that it is left alone where no rule is about it.
+    """
 
     history: History
+    mining: Mining = field(default_factory=lambda: Mining([]))
     _views: dict[Pair, MarketView] = field(default_factory=dict)
     _closes: dict[Pair, Aligned] = field(default_factory=dict)
     _locks: WeakValueDictionary[Pair, asyncio.Lock] = field(default_factory=WeakValueDictionary)
@@ -53,11 +59,18 @@ class Market:
         Source failures do not raise: they stand in `problems`, and what is known goes on ageing. Raises
         NoHistoryError where nothing is known at all.
         """
+        return await self._view(pair, now, network=False)
+
+    async def view_with_network(self, pair: Pair, now: datetime) -> MarketView:
+        """Do the same, and look at the bitcoin network too."""
+        return await self._view(pair, now, network=True)
+
+    async def _view(self, pair: Pair, now: datetime, *, network: bool) -> MarketView:
         async with self._locks.setdefault(pair, asyncio.Lock()):
             known = self._views.get(pair)
-            if known is not None and abs(now - known.now) < SHARED_FOR:
+            if known is not None and abs(now - known.now) < SHARED_FOR and (known.network or not network):
                 return known
-            built = await self._build(pair, now)
+            built = await self._build(pair, now, network=network)
             if known is None or known.now < now:  # someone who asked long ago must not turn the clock back
                 self._views[pair] = built
             return built
@@ -69,19 +82,23 @@ class Market:
     async def closes(self, pair: Pair, now: datetime) -> Aligned:
         """Give every session's close of a pair as the last view of it rests on; fetched only where none was made yet.
 
-        Raises NoHistoryError.
+        The network's past may stand beside them or not. Raises NoHistoryError.
         """
         if not self.knows(pair):
             await self.view(pair, now)
         return self._closes[pair]
 
-    async def _build(self, pair: Pair, now: datetime) -> MarketView:
-        """Take the way of the data once: fetch both legs, align them, add the live row, measure."""
-        etf, crypto = await asyncio.gather(self.history.leg(pair.etf, now), self.history.leg(pair.crypto, now))
+    async def _build(self, pair: Pair, now: datetime, *, network: bool) -> MarketView:
+        """Take the way of the data once: fetch both legs and the network, align them, add the live row, measure."""
+        etf, crypto, mined = await asyncio.gather(
+            self.history.leg(pair.etf, now), self.history.leg(pair.crypto, now), self._network(now, wanted=network)
+        )
         problems = problems_of(etf, crypto)
         sessions = self.history.sessions(now)
         market = sessions.state(now)
         aligned = align_legs(pair, etf, crypto, sessions, now)
+        if mined is not None:
+            aligned = replace(aligned, network=mined.past)
         idle = _untraded(etf, sessions, now)
         self._closes[pair] = aligned
         last = aligned.sessions[-1]
@@ -115,10 +132,14 @@ class Market:
             quoted=crypto.quoted,
             untraded=last in idle and aligned.sessions[-2] not in idle,
             gap=gap,
+            network=mined.trust if mined else None,
             left_out=aligned.left_out,
             problems=tuple(problems),
             simulated=self.history.simulated,
         )
+
+    async def _network(self, now: datetime, *, wanted: bool) -> NetworkSight | None:
+        return await self.mining.sight(now) if wanted else None
 
     async def _second(self, crypto: Leg, closes: Aligned, now: datetime) -> Trust:
         """Tell how far the right leg's close can be trusted; of bitcoin at one venue alone, a fund of it has a say."""

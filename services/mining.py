@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from services.domain.errors import NoHistoryError, SourceError
-from services.domain.hashrate import judge_network
+from services.domain.hashrate import for_rules, judge_network
+from services.domain.measure import METRICS
+from services.domain.network_past import NOTHING, NetworkPast
+from services.domain.trust import FULL, Trust, Verdict
 from services.feeds.network import NetworkFeed
 from services.ports import NetworkPastSource
 
@@ -15,8 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
+    from services.domain.align import Aligned
     from services.domain.hashrate import JudgedNetwork
-    from services.domain.network_past import NetworkPast
+    from services.domain.rule import Rule
     from services.ports import NetworkSource
 
 REMEMBERED_FOR = timedelta(hours=6)  # days gone by do not change
@@ -28,6 +33,14 @@ class Remembered(NamedTuple):
 
     past: NetworkPast | None = None
     problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class NetworkSight:
+    """The network's past up to now, as rules look at it, and how far it can be trusted."""
+
+    past: NetworkPast
+    trust: Trust
 
 
 class Mining:
@@ -50,14 +63,41 @@ class Mining:
         reports = await asyncio.gather(*(feed.read(now) for feed in self.feeds))
         judged = judge_network(reports, now)
         if judged is None:
-            problems = "; ".join(report.problem for report in reports if report.problem)
+            problems = "; ".join(report.problem for report in reports if report.problem) or "No source of it is set"
             raise NoHistoryError(f"Nothing is known of the bitcoin network yet. {problems}.")
         return judged
 
-    async def past(self, now: datetime) -> Remembered:
-        """Give the network's past, asked for anew every few hours; a failure stands beside what was told before."""
+    async def sight(self, now: datetime) -> NetworkSight:
+        """Give the past that rules are measured on, and whether it reaches to now; source failures do not raise.
+
+        It is asked for anew as soon as the difficulty is not that of its last retarget.
+        """
+        told = await self.past(now)
+        try:
+            judged = await self.network(now)
+        except NoHistoryError as error:
+            stale = Trust(verdict=Verdict.STALE, reasons=(str(error).rstrip("."),))
+            return NetworkSight(past=told.past or NOTHING, trust=stale)
+        trust = for_rules(judged, told.past)
+        if not trust.verdict.usable and judged.trust.verdict.usable:
+            told = await self.past(now, at_once=True)
+            trust = for_rules(judged, told.past)
+        failing = Trust(verdict=Verdict.DEGRADED, reasons=(told.problem,)) if told.problem else FULL
+        return NetworkSight(past=told.past or NOTHING, trust=trust.also(failing))
+
+    async def beside(self, aligned: Aligned, rule: Rule, now: datetime) -> Aligned:
+        """Put the network's past beside aligned closes, where a rule looks at it."""
+        if not METRICS[rule.metric].of_network:
+            return aligned
+        return replace(aligned, network=(await self.past(now)).past)
+
+    async def past(self, now: datetime, *, at_once: bool = False) -> Remembered:
+        """Give the network's past, asked for anew every few hours; a failure stands beside what was told before.
+
+        Where it is wanted `at_once`, what is some minutes old is too old.
+        """
         async with self._lock:
-            rest = AGAIN_AFTER if self._remembered.problem else REMEMBERED_FOR
+            rest = AGAIN_AFTER if self._remembered.problem or at_once else REMEMBERED_FOR
             if self._archive and (self._asked_at is None or abs(now - self._asked_at) >= rest):
                 self._asked_at = now
                 try:

@@ -137,6 +137,8 @@ class Monitor:
 
     async def _look(self, pair: Pair, now: datetime) -> MarketView | NoHistoryError:
         try:
+            if (await self.watchlist.of(pair)).look_at_network:
+                return await self.market.view_with_network(pair, now)
             return await self.market.view(pair, now)
         except NoHistoryError as error:
             return error

@@ -1,24 +1,29 @@
-"""Outages: pairs without usable prices, told once in each channel that watches them."""
+"""Outages: pairs without usable prices, and the bitcoin network, told once in each channel that watches them."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from services.domain.decide import GRACE
 from services.domain.errors import ConflictError
+from services.domain.measure import METRICS
 from services.domain.notice import Notice, Outage
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from collections.abc import Mapping
 
     from services.domain.episode import Channel
     from services.domain.prices import Pair
+    from services.mining import Mining
     from services.ports import NoticeStore, Sight, StoredNotice, UpkeepStore
     from services.watchlist import Watchlist
 
+Key = tuple["Channel", "Pair"]
 
-async def tell_outages(store: UpkeepStore, watchlist: Watchlist, now: datetime) -> int:
+
+async def tell_outages(store: UpkeepStore, watchlist: Watchlist, mining: Mining, now: datetime) -> int:
     """Tell what has been out for longer than the grace period, and what is back; give how many messages changed.
 
     An outage is known by its beginning, so that whoever finds it again tells nothing new.
@@ -29,14 +34,53 @@ async def tell_outages(store: UpkeepStore, watchlist: Watchlist, now: datetime) 
         if sight.dark_at is not None and now - sight.dark_at > GRACE:
             channels = await _watching(watchlist, sight.pair)
             changed += await store.add_notices([_outage(sight, sight.dark_at, channel) for channel in channels], now)
-    for stored in await store.open_notices(Outage):
+    told = await store.open_notices(Outage)
+    for stored in [one for one in told if not _of(one).network]:
         changed += await _end(store, stored, sights, now)
-    return changed
+    networks = {(one.notice.channel, _of(one).pair): one for one in told if _of(one).network}
+    return changed + await _tell_network(store, await _dark(watchlist, sights), networks, mining, now)
 
 
 async def _watching(watchlist: Watchlist, pair: Pair) -> list[Channel]:
     """List the channels with a rule on a pair, in the order of their first one."""
     return list(dict.fromkeys(watch.channel for watch in (await watchlist.of(pair)).watches))
+
+
+async def _dark(watchlist: Watchlist, sights: Mapping[Pair, Sight]) -> dict[Key, datetime]:
+    """Find since when the rules on the network see nothing while their pair's prices are there: by channel and pair."""
+    dark = dict[Key, datetime]()
+    for pair, watches in (await watchlist.pairs()).items():
+        if pair not in sights or sights[pair].dark_at is not None:
+            continue
+        for watch in watches.watches:
+            if METRICS[watch.rule.metric].of_network and watch.state.dark_at is not None:
+                key = watch.channel, pair
+                dark[key] = min(watch.state.dark_at, dark.get(key, watch.state.dark_at))
+    return dark
+
+
+async def _tell_network(
+    store: NoticeStore, dark: Mapping[Key, datetime], told: Mapping[Key, StoredNotice], mining: Mining, now: datetime
+) -> int:
+    """Tell once that the network cannot be used, whatever rules come and go meanwhile, and once that it can again.
+
+    The network is asked only where rules see nothing of it; some may merely have too little history.
+    """
+    due = {key: since for key, since in dark.items() if now - since > GRACE and key not in told}
+    if not due and not told:
+        return 0
+    trust = (await mining.sight(now)).trust
+    if trust.verdict.usable:
+        return sum([await _back(store, stored, now, now) for stored in told.values()])
+    notices = [_network_outage(key, since, "; ".join(trust.reasons)) for key, since in due.items()]
+    return await store.add_notices(notices, now) if notices else 0
+
+
+def _network_outage(key: Key, since: datetime, why: str) -> Notice:
+    channel, pair = key
+    content = Outage(pair=pair, since=since, reason=why, network=True)
+    name = f"outage:network:{pair}:{since.isoformat()}"
+    return Notice(id=0, channel=channel, name=name, content=content, opened_at=since)
 
 
 def _outage(sight: Sight, since: datetime, channel: Channel) -> Notice:
@@ -47,18 +91,25 @@ def _outage(sight: Sight, since: datetime, channel: Channel) -> Notice:
     return Notice(id=0, channel=channel, name=name, content=content, opened_at=since)
 
 
-async def _end(store: NoticeStore, stored: StoredNotice, sights: dict[Pair, Sight], now: datetime) -> int:
-    """Tell that prices are back where the outage is over, also where another one has begun since."""
+def _of(stored: StoredNotice) -> Outage:
     content = stored.notice.content
     assert isinstance(content, Outage), "only these were asked for"  # noqa: S101
+    return content
+
+
+async def _end(store: NoticeStore, stored: StoredNotice, sights: dict[Pair, Sight], now: datetime) -> int:
+    """Tell that prices are back where the outage is over, also where another one has begun since."""
+    content = _of(stored)
     sight = sights.get(content.pair)
     if sight is None or sight.usable_at is None or sight.usable_at <= content.since:
         return 0
-    over = replace(content, back_at=sight.usable_at)
+    return await _back(store, stored, sight.usable_at, now)
+
+
+async def _back(store: NoticeStore, stored: StoredNotice, back_at: datetime, now: datetime) -> int:
+    over = replace(_of(stored), back_at=back_at)
     try:
-        await store.amend_notice(
-            replace(stored, notice=replace(stored.notice, content=over, closed_at=sight.usable_at)), now
-        )
+        await store.amend_notice(replace(stored, notice=replace(stored.notice, content=over, closed_at=back_at)), now)
     except ConflictError:
         return 0  # another process has
     return 1

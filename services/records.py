@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from services.domain.errors import NoHistoryError, ReplayError
 from services.domain.precedent import Record, record
 from services.market import align_legs
+from services.mining import Mining
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,6 +33,7 @@ class RecordKeeper:
     """The records of rules up to the last close, kept until the next session closes."""
 
     history: History
+    mining: Mining = field(default_factory=lambda: Mining([]))
     _session: np.datetime64 | None = None
     _kept: dict[Rule, Record | None] = field(default_factory=dict)
 
@@ -51,7 +53,7 @@ class RecordKeeper:
     async def _found(self, rule: Rule, now: datetime) -> Record | None:
         """Replay a rule in a thread; an alert without its record is better than no alert."""
         try:
-            aligned = await self._aligned(rule.pair, now)
+            aligned = await self.mining.beside(await self._aligned(rule.pair, now), rule, now)
             return await asyncio.to_thread(record, aligned, rule)
         except (NoHistoryError, ReplayError) as error:
             log.info("no record of %s: %s", rule, error)

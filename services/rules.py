@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from services.domain.decide import RuleState
@@ -12,14 +12,16 @@ from services.domain.prices import WGMI_BTC
 from services.domain.rule import DEFAULT_RULES, Direction, parse_rule
 from services.editors import EVERYONE, Editors
 from services.episodes import OpenEpisodes
+from services.noises import noises
 from services.ports import ActKind, LostWatch, RuleChange, Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
     from datetime import datetime
 
     from services.domain.decide import Side
     from services.domain.episode import Channel
+    from services.domain.noise import Noise
     from services.domain.prices import Pair
     from services.domain.rule import Rule
     from services.market import Market
@@ -58,11 +60,15 @@ class Switched:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """The rules of a channel, those of them that cannot be read, and what people did to them last, newest first."""
+    """The rules of a channel, those of them that cannot be read, and what people did to them last, newest first.
+
+    `noise` has, by a rule's number, how many of its alerts were noise, where anybody has judged one.
+    """
 
     watches: tuple[Watch, ...]
     lost: tuple[LostWatch, ...] = ()
     acts: tuple[Act, ...] = ()
+    noise: Mapping[int, Noise] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -81,9 +87,11 @@ class RuleDesk:
         return await self.store.rules(channel)
 
     async def listing(self, channel: Channel) -> Listing:
-        """List a channel's rules with those that cannot be read, and what was done to them last."""
+        """List a channel's rules with those that cannot be read, what was done to them last, and their noise."""
+        watches = await self.store.rules(channel)
         return Listing(
-            watches=tuple(await self.store.rules(channel)),
+            watches=tuple(watches),
+            noise=await noises(self.store, channel, watches),
             lost=tuple(await self.store.lost_rules(channel)),
             acts=tuple(await self.store.acts(channel, ACTS_SHOWN)),
         )

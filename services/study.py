@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from services.domain.attribution import AI_PROXY, Legs
-from services.domain.errors import NoHistoryError
+from services.domain.errors import NoHistoryError, ReplayError
 from services.domain.explain import Explanation, explain
 from services.domain.hashprice import hashprice, past_hashprices
 from services.domain.network_past import NOTHING, Standing, standing
 from services.domain.precedent import Backtest, backtest
 from services.domain.prices import WGMI_BTC, Closes
 from services.domain.trust import FULL, Trust
-from services.domain.tune import Shift, Tuned, calibrated
+from services.domain.tune import Shift, Tuned, calibrated, half_as_often
 from services.domain.underwater import Underwater, underwater
 from services.market import align_legs, problems_of, trust_at
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from services.domain.measure import Window
     from services.domain.prices import Pair, Quote, Symbol
     from services.domain.rule import Rule
+    from services.domain.tune import Gentler
     from services.domain.wish import Wish
     from services.history import History, Leg
     from services.mining import Mining
@@ -131,7 +132,8 @@ class Study:
     async def backtest(self, rule: Rule, now: datetime) -> Backtested:
         """Put a rule to all of history, in a thread. Raises NoHistoryError, and ReplayError for one on the gap."""
         past = await self._past(rule.pair, now)
-        found = await asyncio.to_thread(backtest, past.aligned, rule)
+        closes = await self.mining.beside(past.aligned, rule, now)
+        found = await asyncio.to_thread(backtest, closes, rule)
         return Backtested(backtest=found, basis=self._basis(past.aligned, past.etf, past.crypto))
 
     async def tune(self, wish: Wish, against: Sequence[Rule], now: datetime) -> Calibrated:
@@ -140,8 +142,17 @@ class Study:
         Raises NoHistoryError, and ReplayError for a rate that no threshold gives.
         """
         past = await self._past(wish.rule.pair, now)
-        found, shifts = await asyncio.to_thread(calibrated, past.aligned, wish, against)
+        closes = await self.mining.beside(past.aligned, wish.rule, now)
+        found, shifts = await asyncio.to_thread(calibrated, closes, wish, against)
         return Calibrated(tuned=found, shifts=shifts, basis=self._basis(past.aligned, past.etf, past.crypto))
+
+    async def gentler(self, rule: Rule, now: datetime) -> Gentler | None:
+        """Find the threshold that fires half as often, in a thread; None where history tells none."""
+        try:
+            past = await self._past(rule.pair, now)
+            return await asyncio.to_thread(half_as_often, await self.mining.beside(past.aligned, rule, now), rule)
+        except (NoHistoryError, ReplayError):
+            return None
 
     async def depths(self, now: datetime) -> Depths:
         """Measure both drawdowns at the last close that both legs have. Raises NoHistoryError."""

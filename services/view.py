@@ -9,9 +9,9 @@ import numpy as np
 
 from services.domain.decide import Observation
 from services.domain.episode import LegStamp
-from services.domain.measure import Metric, NotMeasured, Window, drawdown, measure, reading
+from services.domain.measure import METRICS, Metric, NotMeasured, Window, drawdown, measure, reading
 from services.domain.prices import moment
-from services.domain.trust import FULL, Verdict
+from services.domain.trust import FULL, Trust, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from services.domain.prices import Pair, Quote
     from services.domain.rule import Rule
     from services.domain.sessions import MarketState
-    from services.domain.trust import Trust
+
+UNSEEN = Trust(verdict=Verdict.STALE, reasons=("the bitcoin network was not looked at",))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -60,7 +61,8 @@ class MarketView:
     inside the open session; where it is None, `live_reason` says why. `awaits_trade` tells that the session has just
     begun and its source knows of no trade in it yet, and `untraded` that the last session ended without one, unlike the
     session before it. `gap` exists only while the ETF is shut and the coin's last trade, `quoted`, is not suspect.
-    `problems` tells what the sources failed at.
+    `network` is how far the bitcoin network can be trusted, None where it was not looked at. `problems` tells what the
+    sources failed at.
     """
 
     pair: Pair
@@ -76,6 +78,7 @@ class MarketView:
     etf: Quote | None
     crypto: Quote | None
     gap: Gap | None
+    network: Trust | None = None
     left_out: tuple[LeftOut, ...]
     problems: tuple[str, ...]
     simulated: bool
@@ -99,6 +102,8 @@ class MarketView:
         """Tell how far the prices that a rule looks at can be relied on."""
         seen = self.seen_by(rule)
         trust = seen.over(rule.window) if seen else FULL
+        if METRICS[rule.metric].of_network:
+            return trust.also(self.network or UNSEEN)
         return trust.also(self.quoted) if rule.metric is Metric.GAP else trust
 
     def observe(self, rule: Rule) -> Observation:
@@ -118,6 +123,9 @@ class MarketView:
         if isinstance(measured, NotMeasured):
             idle = self.untraded and not seen.live
             return Observation(at=seen.at, value=None, reason=measured.reason, closing=not seen.live, waiting=idle)
+        network = self.network or UNSEEN
+        if METRICS[rule.metric].of_network and not network.verdict.usable:
+            return Observation(at=seen.at, value=None, reason="; ".join(network.reasons), closing=not seen.live)
         match rule.metric:
             case Metric.GAP:
                 return self._observe_gap()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from services.domain.decide import Observation
+from services.domain.measure import METRICS
 from services.domain.screen import Screen
 
 if TYPE_CHECKING:
@@ -50,6 +51,11 @@ class PairWatches:
         nothing = Observation(at=now, value=None, reason=reason, unknown=True)
         dark = self.screen.may_change(np.full(len(self.looks), np.nan), unknown=True)
         return [(self.watches[index], nothing) for index in dark.tolist()]
+
+    @property
+    def look_at_network(self) -> bool:
+        """Whether any of them looks at the bitcoin network."""
+        return any(METRICS[rule.metric].of_network for rule in self.looks)
 
     def stands(self, rule_id: int) -> bool:
         """Tell whether a rule with this number stands; one that cannot be read does."""

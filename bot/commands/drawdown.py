@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
 import click
 
 from bot.commands.live import live
+from bot.commands.options import as_json, print_document
+from bot.commands.study_report import drawdown_document
 from bot.settings import load_settings
 from bot.terminal import print_message
 from handlers import render
 
-if TYPE_CHECKING:
-    from bot.app import App
-    from handlers.render import Message
-
 
 @click.command()
-def command() -> None:
+@as_json
+def command(*, as_json: bool) -> None:
     """Tell how far bitcoin and the ETF are below their highs, for how long, and how rare that is."""
-    print_message(asyncio.run(live(load_settings(), _depths)))
-
-
-async def _depths(app: App) -> Message:
-    return render.drawdown(await app.study.depths(app.clock.now()))
+    told = asyncio.run(live(load_settings(), lambda app: app.study.depths(app.clock.now())))
+    if as_json:
+        print_document(drawdown_document(told))
+    else:
+        print_message(render.drawdown(told))

@@ -6,25 +6,27 @@ import asyncio
 
 import click
 
-from bot.app import App  # noqa: TC001 -- of a nested function
 from bot.commands.live import live
-from bot.commands.options import window
+from bot.commands.options import as_json, print_document, window
+from bot.commands.study_report import miners_document
 from bot.settings import load_settings
 from bot.terminal import print_message
 from handlers import render
-from handlers.render import Message  # noqa: TC001 -- as above
 from services.domain.measure import Window
 
 
 @click.command()
 @window
-def command(*, window: str) -> None:
+@as_json
+def command(*, window: str, as_json: bool) -> None:
     """Part the fund's return between its holdings and cohorts, by the weights that were imported.
 
     WINDOW is 1d, 5d, 20d, 60d, 252d or ytd, which is the default; it ends with the last close.
     """
-
-    async def ask(app: App) -> Message:
-        return render.miners(await app.study.constituents.miners(Window(window), app.clock.now()))
-
-    print_message(asyncio.run(live(load_settings(), ask)))
+    told = asyncio.run(
+        live(load_settings(), lambda app: app.study.constituents.miners(Window(window), app.clock.now()))
+    )
+    if as_json:
+        print_document(miners_document(told))
+    else:
+        print_message(render.miners(told))

@@ -8,21 +8,30 @@ from typing import TYPE_CHECKING
 import click
 
 from bot.commands.live import live
+from bot.commands.options import as_json, print_document
+from bot.commands.study_report import network_document
 from bot.settings import load_settings
 from bot.terminal import print_message
 from handlers import render
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from bot.app import App
-    from handlers.render import Message
+    from services.study import NetworkView
 
 
 @click.command()
-def command() -> None:
+@as_json
+def command(*, as_json: bool) -> None:
     """Tell difficulty, hash rate, the next retarget, fees, and what a petahash a second earns a day."""
-    print_message(asyncio.run(live(load_settings(), _network)))
+    told, now = asyncio.run(live(load_settings(), _network))
+    if as_json:
+        print_document(network_document(told, now))
+    else:
+        print_message(render.network(told, now))
 
 
-async def _network(app: App) -> Message:
+async def _network(app: App) -> tuple[NetworkView, datetime]:
     now = app.clock.now()
-    return render.network(await app.study.network(now), now)
+    return await app.study.network(now), now

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -33,6 +34,11 @@ window = click.argument(
     "window", type=click.Choice([one.value for one in Window], case_sensitive=False), default=Window.YTD.value
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of tables.")
+
+
+def print_document(document: object) -> None:
+    """Print one JSON document on stdout; times and dates in ISO 8601."""
+    click.echo(json.dumps(document, ensure_ascii=False, default=lambda at: at.isoformat()))
 
 
 def both_or_neither(etf: Path | None, btc: Path | None) -> tuple[Path, Path] | None:

@@ -16,6 +16,8 @@ from handlers.actions import (
     snooze,
     start,
     unacknowledge,
+    use_rule,
+    vote,
     why,
 )
 
@@ -30,6 +32,7 @@ ACTIONS: dict[str, Callable[[Ask], Awaitable[Reply | None]]] = {
     "begin": begin.answer,
     "chart": chart.answer,
     "edit_rule": edit_rule.answer,
+    "noise": vote.noise,
     "refresh": refresh.answer,
     "refresh_home": refresh_home.answer,
     "resolve": resolve.answer,
@@ -37,5 +40,7 @@ ACTIONS: dict[str, Callable[[Ask], Awaitable[Reply | None]]] = {
     "snooze": snooze.answer,
     "start": start.answer,
     "unacknowledge": unacknowledge.answer,
+    "use_rule": use_rule.answer,
+    "useful": vote.useful,
     "why": why.answer,
 }

@@ -1,4 +1,4 @@
-"""What buttons carry: an alert's number, for a snooze with the span that was chosen; or a rule's, with its text."""
+"""What buttons carry: an alert's number, for a snooze with the span; a rule's, with its text; or a wish."""
 
 from __future__ import annotations
 
@@ -26,6 +26,18 @@ def alert_and_span(value: str) -> tuple[int, Span]:
     if span not in _SPANS:
         raise NotFoundError(OUT_OF_USE)
     return alert_id(number), _SPANS[span]
+
+
+def wish_and_mark(value: str) -> tuple[str, str, str]:
+    """Read the mark of the rules that a preview was made on, the rule that it found, and for what wish.
+
+    Raises NotFoundError.
+    """
+    match value.split("|"):
+        case [mark, text, wish]:
+            return mark, text, wish
+        case _:
+            raise NotFoundError(OUT_OF_USE)
 
 
 def rule_and_text(value: str) -> tuple[int, str]:

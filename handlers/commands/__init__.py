@@ -198,7 +198,7 @@ COMMANDS = (
     Command(
         words=("tune",),
         takes="WINDOW RATE",
-        summary="the threshold for as many alerts as you want, checked on prices it has not seen; changes nothing",
+        summary="the threshold for as many alerts as you want, checked on prices it has not seen; a button uses it",
         example="/minerpulse tune 5d 2/month",
         topic=Topic.RULES,
         at_once=tune.at_once,

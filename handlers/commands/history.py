@@ -13,4 +13,4 @@ if TYPE_CHECKING:
 
 async def answer(ask: Ask) -> Reply:
     """List the last alerts of the channel."""
-    return Reply(message=render.history(await ask.desk.history(ask.channel)))
+    return Reply(message=render.history(await ask.desk.history(ask.channel), await ask.desk.votes(ask.channel)))

@@ -9,8 +9,22 @@ from handlers.ask import Reply
 
 if TYPE_CHECKING:
     from handlers.ask import Ask
+    from services.rules import Listing
 
 
 async def answer(ask: Ask) -> Reply:
-    """List the rules of the channel."""
-    return Reply(message=render.rules(await ask.desk.listing(ask.channel), ask.now))
+    """List the rules of the channel, with a proposal for the noisiest."""
+    listing = await ask.desk.listing(ask.channel)
+    return Reply(message=render.rules(listing, ask.now, await _proposal(ask, listing)))
+
+
+async def _proposal(ask: Ask, listing: Listing) -> render.Proposal | None:
+    """Propose less of the rule that was noise most often; None where none was often, or nothing is known to propose."""
+    noise = listing.noise
+    own = [watch for watch in listing.watches if watch.rule.pair == ask.study.pair]
+    much = [watch for watch in own if watch.id in noise and noise[watch.id].is_much]
+    if not much:
+        return None
+    watch = max(much, key=lambda one: noise[one.id].noise / noise[one.id].judged)
+    gentler = await ask.study.gentler(watch.rule, ask.now)
+    return None if gentler is None else render.Proposal(watch=watch, gentler=gentler)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from handlers import render
 from handlers.ask import Reply
+from handlers.tuning import previewed
 from services.domain.errors import RuleError
 from services.domain.rule import EXAMPLE, parse_rule
 from services.domain.wish import parse_wish
@@ -32,6 +33,4 @@ def at_once(argument: str, commands: Sequence[Command]) -> Message | None:
 
 async def answer(ask: Ask) -> Reply:
     """Tune for the wish, and hold it against the channel's own rules."""
-    wish = parse_wish(ask.value, parse_rule(EXAMPLE, ask.study.pair))
-    own = [watch.rule for watch in await ask.desk.rules(ask.channel)]
-    return Reply(message=render.tuned(await ask.study.tune(wish, own, ask.now)))
+    return Reply(message=await previewed(ask, ask.value))

@@ -20,17 +20,19 @@ from handlers.render.message import Message, say, together
 from handlers.render.miners import miners
 from handlers.render.network import network
 from handlers.render.notice import notice
-from handlers.render.outcome import done, no_close, unchanged
+from handlers.render.outcome import done, no_close, unchanged, voted
 from handlers.render.receipt import receipt
-from handlers.render.rules import added, edited, paused, removed, resumed, rules, started
+from handlers.render.rules import Proposal, added, edited, paused, removed, resumed, rules, started
 from handlers.render.sources import sources
 from handlers.render.status import status
 from handlers.render.troubles import troubles
-from handlers.render.tune import tuned
+from handlers.render.tune import Using, stale, stands, tuned
 from handlers.render.welcome import welcome
 
 __all__ = [
     "Message",
+    "Proposal",
+    "Using",
     "added",
     "alert",
     "backtest",
@@ -67,6 +69,8 @@ __all__ = [
     "rules",
     "say",
     "sources",
+    "stale",
+    "stands",
     "started",
     "status",
     "together",
@@ -77,5 +81,6 @@ __all__ = [
     "unchanged",
     "unread",
     "usage",
+    "voted",
     "welcome",
 ]

@@ -11,6 +11,8 @@ from handlers.render.message import actions, button, choice, compose, header, no
 from handlers.render.record import record
 from handlers.render.rule_buttons import edit_button
 from handlers.render.topic import against_threshold, heading, peak_over, topic
+from services.domain.measure import METRICS, Metric
+from services.domain.rule import parse_rule
 from services.domain.snooze import LENGTHS, Span
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from services.domain.episode import Alert, LegStamp
     from services.domain.measure import Measurement
     from services.domain.mention import Mention
+    from services.domain.mined import Mined
     from services.domain.prices import Symbol
 
 SURE = "This ends the alert for everyone. A rule of it fires again only once it has cleared."
@@ -29,7 +32,7 @@ def alert(told: Alert, now: datetime, *, calls: Mention | None = None) -> Messag
     """Render an alert as it stands at `now`; where it `calls` someone, they are named first."""
     title = simulated(_title(told), when=told.simulated)
     legs, rules = _legs(told), [against_threshold(fact, told.side) for fact in told.facts]
-    unusual = [] if told.closed_at else [_unusual(told.lead.measurement), *record(told)]
+    unusual = [] if told.closed_at else [_unusual(told), *record(told)]
     called = [] if calls is None else [f"{calls.text}: please look at this."]
     since, prices, marks = _since(told), _prices(told, now), _marks(told, now)
     return compose(
@@ -58,13 +61,28 @@ def _title(told: Alert) -> str:
 
 
 def _legs(told: Alert) -> list[str]:
-    """Tell how far each leg has come over the leading window, and where it stands."""
+    """Tell how far each leg has come over the leading window, and where it stands; what mining came to, where asked."""
     measured = told.lead.measurement
-    return [
-        f"{'At the end, since' if told.closed_at else 'Since'} the close of {words.day(measured.anchor)}:",
+    legs = [
         _leg(told.pair.etf, measured.etf_return, told.etf),
         _leg(told.pair.crypto, measured.crypto_return, told.crypto),
-        f"Spread *{words.pp(measured.spread)}*",
+    ]
+    since = f"{'At the end, since' if told.closed_at else 'Since'} the close of {words.day(measured.anchor)}:"
+    if _of_network(told) and measured.mined:
+        return [since, *_mined(measured.mined), *reversed(legs)]
+    return [since, *legs, f"Spread *{words.pp(measured.spread)}*"]
+
+
+def _of_network(told: Alert) -> bool:
+    return METRICS[parse_rule(told.lead.rule).metric].of_network
+
+
+def _mined(seen: Mined) -> list[str]:
+    earned = f"{words.price(seen.hashprice)} a PH/s a day without fees, from {words.price(seen.hashprice_before)}"
+    hard = f"{words.difficulty(seen.difficulty)}, from {words.difficulty(seen.difficulty_before)}"
+    return [
+        f"Hashprice *{words.percent(seen.hashprice_change)}* to {earned}",
+        f"Difficulty *{words.percent(seen.difficulty_change)}* to {hard}",
     ]
 
 
@@ -72,13 +90,26 @@ def _leg(symbol: Symbol, moved: float, stamp: LegStamp) -> str:
     return f"{words.title(symbol)} *{words.percent(moved)}* to {words.price(stamp.price)}"
 
 
-def _unusual(measured: Measurement) -> str:
+def _unusual(told: Alert) -> str:
+    measured = told.lead.measurement
+    if _of_network(told) and measured.mined:
+        return _unusual_mined(measured, measured.mined, parse_rule(told.lead.rule).metric)
     spread = f"The {words.window(measured.window)} spread"
     if measured.percentile is None:
         return f"How unusual that is cannot be told yet: {spread.lower()} has too little history."
     rank = words.unusual(measured.percentile, above=measured.spread >= 0)
     z = "" if measured.z is None else f", robust z {words.signed(measured.z)}"
     return f"{spread} is {rank}{z}."
+
+
+def _unusual_mined(measured: Measurement, seen: Mined, metric: Metric) -> str:
+    earned = metric is Metric.HASHPRICE
+    percentile = seen.hashprice_percentile if earned else seen.difficulty_percentile
+    change = f"The {words.window(measured.window)} change of {metric.value}"
+    if percentile is None:
+        return f"How unusual that is cannot be told yet: {change.lower()} has too little history."
+    rose = (seen.hashprice_change if earned else seen.difficulty_change) >= 0
+    return f"{change} is {words.unusual(percentile, above=rose)}."
 
 
 def _since(told: Alert) -> list[str]:
@@ -113,7 +144,13 @@ def _buttons(told: Alert) -> Block:
     number = str(told.id)
     rules = {fact.rule_id: fact.rule for fact in told.facts}
     looks = [button("chart", "Chart", number), button("why", "Why", number), edit_button(rules)]
-    return actions(*([] if told.closed_at else _acts(told)), *looks)
+    return actions(*(_votes(told) if told.closed_at else _acts(told)), *looks)
+
+
+def _votes(told: Alert) -> list[Block]:
+    """Ask whether an alert that has ended was worth it; one that was retracted was the prices' fault."""
+    number = str(told.id)
+    return [] if told.retracted else [button("useful", "Useful", number), button("noise", "Noise", number)]
 
 
 def _acts(told: Alert) -> list[Block]:

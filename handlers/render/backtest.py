@@ -12,13 +12,15 @@ from handlers.render.markup import simulated
 from handlers.render.message import compose, header, note, section, table
 from handlers.render.record import endings
 from handlers.render.spark import spark
+from services.domain.measure import DIVERGENCES
 from services.domain.precedent import HORIZONS, SHORTLY, Closing
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import date
 
     from handlers.render.message import Message
-    from services.domain.precedent import Backtest, Precedent
+    from services.domain.precedent import Backtest, Followed, Precedent
     from services.domain.prices import Pair
     from services.study import Backtested
 
@@ -95,6 +97,8 @@ def _followed(found: Backtest, horizon: int) -> str | None:
     after = found.followed(horizon)
     if not after:
         return None
+    if found.found.rule.metric not in DIVERGENCES:
+        return _went(found.found.rule.pair, horizon, [one for _, one in after])
     gaps = [one.gap(side) for side, one in after]
     grew = sum(gap > 0 for gap in gaps)
     lines = f"{horizon} sessions on: the gap grew in {grew} of {len(gaps)}, by {words.pp(median(gaps))} at the median"
@@ -102,6 +106,13 @@ def _followed(found: Backtest, horizon: int) -> str | None:
         low, _, high = quantiles(gaps, n=4, method="inclusive")
         lines = f"{lines}, half of them between {words.signed(100 * low)} and {words.pp(high)}"
     return f"{lines}."
+
+
+def _went(pair: Pair, horizon: int, after: Sequence[Followed]) -> str:
+    """Tell how the legs went on after episodes of something else than how far they part."""
+    etf, crypto = median(one.etf for one in after), median(one.crypto for one in after)
+    moves = f"{words.title(pair.etf)} {words.percent(etf)}, {words.name(pair.crypto)} {words.percent(crypto)}"
+    return f"{horizon} sessions on: {moves} at the median of {len(after)}."
 
 
 def _head() -> list[str]:
@@ -117,8 +128,16 @@ def _row(one: Precedent, found: Backtest) -> list[str]:
         words.reading(one.peak, unit),
         f"{one.length}",
         _ended(one, found.found.rule.pair),
-        words.pp(one.followed[0].gap(one.side)) if one.followed else words.NOTHING,
+        _then(one, found),
     ]
+
+
+def _then(one: Precedent, found: Backtest) -> str:
+    """Write how far the gap had gone on shortly after, or the ETF where the rule is of something else."""
+    if not one.followed:
+        return words.NOTHING
+    after = one.followed[0]
+    return words.pp(after.gap(one.side)) if found.found.rule.metric in DIVERGENCES else words.percent(after.etf)
 
 
 def _ended(one: Precedent, pair: Pair) -> str:

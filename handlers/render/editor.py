@@ -35,11 +35,13 @@ METRIC = {
     Metric.Z.value: "z: the spread in robust standard deviations",
     Metric.GAP.value: "gap: implied for the next open",
     Metric.DRAWDOWN.value: "drawdown: bitcoin below its highest close",
+    Metric.HASHPRICE.value: "hashprice: its change, without fees",
+    Metric.DIFFICULTY.value: "difficulty: its change",
 }
 DIRECTIONS = {
     Direction.EITHER.value: "either side",
-    Direction.ABOVE.value: "above: only where the ETF is ahead",
-    Direction.BELOW.value: "below: only where it is behind",
+    Direction.ABOVE.value: "above: only where the ETF is ahead, or it rose",
+    Direction.BELOW.value: "below: only where it is behind, or it fell",
 }
 NAMES = {
     "threshold": "Threshold",

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 GRAMMAR = (
     "A rule is a window, a threshold and, if you like, more: `1d 8pp`, `5d 15pp above clear 10pp`, `1d z3.5`, "
-    "`20d residual 10pp for 10m`, `gap 5%`, `drawdown 60%`, `1d 8pp at close`."
+    "`20d residual 10pp for 10m`, `gap 5%`, `drawdown 60%`, `20d hashprice 15% below`, "
+    "`5d difficulty 5%`, `1d 8pp at close`."
 )
 LONGEST_ECHO = 40
 ABOUT = {
@@ -29,7 +30,12 @@ claimed: you see bitcoin's move since the close, and the gap that it implies."""
 `8pp` is 8 percentage points of spread; `8%`, `800bp` and `8 pp` are read as the same, `−8pp` as `8pp below`. Write \
 decimals with a point.
 An alert begins once the threshold is passed for 5 minutes (`for 10m` sets another time) and ends below 60% of it \
-(`clear 5pp` sets another level).""",
+(`clear 5pp` sets another level).
+`hashprice` and `difficulty` are changes over the window, in percent: `above` where they rose, `below` where they \
+fell. Hashprice is without fees, of which no past is known.
+`noise 6 of 9` beside a rule: of nine alerts of it, as it reads now, that somebody judged, six were noise. Votes \
+decide, Useful or Noise below an alert that has ended; without any, an alert that was acknowledged was useful, one \
+that was only snoozed was noise, and others do not count. The last 200 alerts of the channel are looked at.""",
     "alerts": """\
 An alert is one message, edited in place; its thread tells what happened. It ends by itself once its rules have cleared.
 Acknowledge says that you see to it; Snooze keeps its thread silent, but not its end; Resolve ends it for everyone.""",

@@ -7,25 +7,27 @@ from typing import TYPE_CHECKING
 from handlers.render import words
 from handlers.render.markup import code, person, simulated
 from handlers.render.message import compose, header, say, section
+from handlers.render.outcome import counted
 from handlers.render.topic import peak_over, topic
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from handlers.render.message import Message
     from services.domain.episode import Alert
+    from services.domain.noise import Votes
 
 
-def history(alerts: Sequence[Alert]) -> Message:
-    """List alerts, one line each."""
+def history(alerts: Sequence[Alert], votes: Mapping[int, Votes]) -> Message:
+    """List alerts, one line each, with what people said of them."""
     if not alerts:
         return say("No alerts in this channel so far.", "`/minerpulse rules` lists what is watched here.")
     title = "The last alert here" if len(alerts) == 1 else f"The last {len(alerts)} alerts here"
-    lines = [_line(alert) for alert in alerts]
+    lines = [_line(alert, votes.get(alert.id)) for alert in alerts]
     return compose([header(title), section(*lines)], [f"{title}:", *lines])
 
 
-def _line(alert: Alert) -> str:
+def _line(alert: Alert, votes: Votes | None) -> str:
     parts = [
         f"*{words.moment(alert.opened_at)}*  #{alert.id} {topic(alert)}",
         f"peak {peak_over(alert.lead)}",
@@ -34,6 +36,8 @@ def _line(alert: Alert) -> str:
     ]
     if alert.acknowledged:
         parts.append(f"acknowledged by {person(alert.acknowledged.by)}")
+    if votes:
+        parts.append(f"votes: {counted(votes)}")
     return simulated(", ".join(parts), when=alert.simulated)
 
 

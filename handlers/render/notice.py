@@ -17,7 +17,11 @@ if TYPE_CHECKING:
     from services.domain.notice import Notice
 
 WAITS = "The rules wait: none of them fires or resolves meanwhile, and open alerts stay as they are."
-CHECK = "Whoever runs MinerPulse can look with `minerpulse doctor`; until then, watch these prices elsewhere."
+NETWORK = "figures of the bitcoin network"
+NETWORK_WAITS = (
+    "The rules on hashprice and difficulty wait, and open alerts of them stay as they are; all others go on."
+)
+CHECK = "Whoever runs MinerPulse can look with `minerpulse doctor`; until then, watch {what} elsewhere."
 
 
 def notice(told: Notice) -> Message:
@@ -37,19 +41,20 @@ def notice(told: Notice) -> Message:
 
 
 def _outage(told: Outage) -> Message:
+    what = NETWORK if told.network else f"{told.pair} prices"
     if told.back_at is not None:
         lasted = words.duration(told.back_at - told.since)
-        title = f"{told.pair} prices are back after {lasted}"
+        title = f"{what[:1].upper()}{what[1:]} are back after {lasted}"
         lines = [
             f"There were none that could be used from {words.moment_utc(told.since)} to {words.hour(told.back_at)}.",
             f"Why: {reason(told.reason)}.",
             "The rules watch again. What happened in between was not seen: a breach that had not held begins anew.",
         ]
         return _told(simulated(title, when=told.simulated), lines)
-    title = f"No usable {told.pair} prices since {words.moment(told.since)}"
-    return _told(
-        simulated(title, when=told.simulated), [f"Why: {reason(told.reason)}.", _last_known(told), WAITS, CHECK]
-    )
+    title = f"No usable {what} since {words.moment(told.since)}"
+    lines = [NETWORK_WAITS] if told.network else [_last_known(told), WAITS]
+    check = CHECK.format(what="them" if told.network else "these prices")
+    return _told(simulated(title, when=told.simulated), [f"Why: {reason(told.reason)}.", *lines, check])
 
 
 def _last_known(told: Outage) -> str:
@@ -90,9 +95,8 @@ def _ended(alert: Alert) -> str:
 
 def _over(outage: Outage) -> str:
     back = outage.back_at or outage.since
-    return (
-        f"No usable {outage.pair} prices from {words.moment(outage.since)} for {words.duration(back - outage.since)}."
-    )
+    what = NETWORK if outage.network else f"{outage.pair} prices"
+    return f"No usable {what} from {words.moment(outage.since)} for {words.duration(back - outage.since)}."
 
 
 def _escalation(told: Escalation) -> Message:

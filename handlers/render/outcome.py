@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from handlers.render.message import Message
     from services.domain.episode import Alert
+    from services.domain.noise import Votes
 
 
 def unchanged(alert: Alert) -> Message:
@@ -29,6 +30,20 @@ def unchanged(alert: Alert) -> Message:
 def done(what: str, alert: Alert) -> Message:
     """Tell the person who typed a command what it did; the channel sees it in the alert and its thread."""
     return say(f"{what}: alert {alert.id}, {topic(alert)}.")
+
+
+def voted(votes: Votes, *, noise: bool) -> Message:
+    """Tell a person that their vote counts, and how all have voted."""
+    said, other = ("noise", "Useful") if noise else ("useful", "Noise")
+    return say(
+        f"Noted as {said}. All votes on this alert: {counted(votes)}. *{other}* changes yours; "
+        "`/minerpulse rules` tells how much of each rule was noise."
+    )
+
+
+def counted(votes: Votes) -> str:
+    """Count votes: `2 useful, 1 noise`."""
+    return f"{votes.useful} useful, {votes.noise} noise"
 
 
 def no_close(next_open_at: datetime) -> Message:

@@ -9,7 +9,9 @@ from handlers.render import words
 from handlers.render.market import data
 from handlers.render.markup import code, escape, person, reason, simulated
 from handlers.render.message import compose, header, note, section
+from handlers.render.outcome import counted
 from handlers.render.topic import against_threshold, topic
+from services.domain.noise import NO_VOTES
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -34,10 +36,18 @@ def receipt(told: Receipt, now: datetime) -> Message:
     title = simulated(f"Why alert {alert.id}: {topic(alert)}", when=alert.simulated)
     inputs = ["*Inputs*", *_inputs(alert)]
     decisions = ["*Decisions*", *_last([_decision(entry) for entry in told.entries], "decisions")]
+    votes = [] if told.votes == NO_VOTES else [f"Votes: {counted(told.votes)}."]
     messages = ["*Messages*", *_last([_posting(one, now) for one in told.postings], "messages")]
     return compose(
-        [header(title), section(*inputs), section(*decisions), section(*messages), note(_whole(alert))],
-        [title, *inputs, *decisions, *messages, _whole(alert)],
+        [
+            header(title),
+            section(*inputs),
+            section(*decisions),
+            section(*messages),
+            section(*votes),
+            note(_whole(alert)),
+        ],
+        [title, *inputs, *decisions, *messages, *votes, _whole(alert)],
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from handlers.render import words
@@ -11,39 +12,53 @@ from handlers.render.message import actions, compose, header, note, say, section
 from handlers.render.rule_buttons import add_button, edit_button
 from handlers.render.topic import meaning
 from services.domain.decide import Status
+from services.domain.wish import print_wish
 from services.ports import ActKind
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from handlers.render.message import Message
+    from services.domain.noise import Noise
     from services.domain.prices import Pair
+    from services.domain.tune import Gentler
     from services.ports import Act, LostWatch, Watch
     from services.rules import Added, Edited, Listing, Switched
 
 ADD = "Add one with `/minerpulse rule add 1d 8pp`."
 
 
-def rules(listing: Listing, now: datetime) -> Message:
-    """List a channel's rules with what each is doing, and what people did to them last."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """A threshold at which a noisy rule would have fired half as often."""
+
+    watch: Watch
+    gentler: Gentler
+
+
+def rules(listing: Listing, now: datetime, proposal: Proposal | None = None) -> Message:
+    """List a channel's rules with what each is doing, how much of it was noise, and what people did to them last."""
     numbers = [*(watch.id for watch in listing.watches), *(lost.id for lost in listing.lost)]
     acts = [_act(act) for act in listing.acts]
     if not numbers:
         nothing = say("No rules in this channel yet.", f"{ADD} `/minerpulse` alone offers the usual ones.", *acts)
         return compose([*nothing.blocks, actions(add_button())], [nothing.text])
     title = f"{len(numbers)} rule{'' if len(numbers) == 1 else 's'} in this channel"
-    lines = [*(_line(watch, now) for watch in listing.watches), *map(_lost, listing.lost)]
+    lines = [*(_line(watch, now, listing.noise.get(watch.id)) for watch in listing.watches), *map(_lost, listing.lost)]
     if len(lines) > RULES_LISTED:
         lines = [*lines[:RULES_LISTED], f"… and {len(lines) - RULES_LISTED} more"]
-    first = numbers[0]
+    first, proposed = numbers[0], [_proposed(proposal, listing.noise)] if proposal else []
     hints = [
         ADD,
         f"Change, pause or remove one: `/minerpulse rule edit {first} 1d 9pp`, `pause {first}`, `remove {first}`.",
     ]
     parts = [section(*lines[at : at + RULES_A_SECTION]) for at in range(0, len(lines), RULES_A_SECTION)]
     buttons = actions(add_button(), edit_button({watch.id: str(watch.rule) for watch in listing.watches}))
-    return compose([header(title), *parts, buttons, note(*hints, *acts)], [f"{title}:", *lines, *hints, *acts])
+    return compose(
+        [header(title), *parts, section(*proposed), buttons, note(*hints, *acts)],
+        [f"{title}:", *lines, *proposed, *hints, *acts],
+    )
 
 
 def added(what: Added) -> Message:
@@ -94,9 +109,23 @@ def started(pair: Pair, texts: Sequence[str], by: str, *, is_simulated: bool) ->
     )
 
 
-def _line(watch: Watch, now: datetime) -> str:
+def _proposed(proposal: Proposal, noise: Mapping[int, Noise]) -> str:
+    """Propose less; nothing is changed by it."""
+    watch, found = proposal.watch, proposal.gentler.tuned
+    often = f"{words.decimal(found.per_year)} times a year instead of {words.decimal(proposal.gentler.before)}"
+    less = f"{code(str(found.rule))} would have fired half as often, {often}"
+    shows = f"{code(f'/minerpulse tune {print_wish(found.wish)}')} shows what it would change"
+    return f"Rule {watch.id} was {_noise(noise[watch.id])}. {less}: {shows}."
+
+
+def _noise(found: Noise) -> str:
+    return f"noise {found.noise} of {found.judged}"
+
+
+def _line(watch: Watch, now: datetime, noise: Noise | None) -> str:
     status = f"paused since {words.moment(watch.paused_at)}" if watch.paused_at else _status(watch, now)
-    return f"*{watch.id}*  {code(str(watch.rule))}: {status}; {meaning(watch.rule)}"
+    judged = f"; {_noise(noise)}" if noise else ""
+    return f"*{watch.id}*  {code(str(watch.rule))}: {status}; {meaning(watch.rule)}{judged}"
 
 
 def _lost(watch: LostWatch) -> str:

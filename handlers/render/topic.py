@@ -33,6 +33,9 @@ def heading(fact: Fact) -> str:
             return f"{words.title(pair.crypto)} implies {pair.etf} {words.percent(value)} at the open"
         case Metric.DRAWDOWN:
             return f"{words.title(pair.crypto)} {words.size(100 * value)}% below its highest session close"
+        case Metric.HASHPRICE | Metric.DIFFICULTY:
+            moved = f"{'up' if value >= 0 else 'down'} {words.size(100 * value)}%"
+            return f"{rule.metric.value.capitalize()} {moved} {_span(measured)}"
         case _:
             assert_never(rule.metric)
 
@@ -59,6 +62,8 @@ def topic(alert: Alert) -> str:
             return f"{crypto} implies {etf} {'up' if alert.side is Side.ABOVE else 'down'} at the open"
         case Metric.DRAWDOWN:
             return f"{crypto} below its highest session close"
+        case Metric.HASHPRICE | Metric.DIFFICULTY:
+            return f"{metric.value} {'up' if alert.side is Side.ABOVE else 'down'}"
         case _:
             assert_never(metric)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from handlers.render import words
 from handlers.render.basis import basis
 from handlers.render.markup import code, simulated
-from handlers.render.message import compose, header, note, section
+from handlers.render.message import actions, button, compose, header, note, say, section
 from services.domain.counting import CERTAINTY
 from services.domain.rule import print_duration
 
@@ -15,10 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date
 
-    from handlers.render.message import Message
+    from handlers.render.message import Block, Message
+    from services.domain.rule import Rule
     from services.domain.tune import Check, Shift, Tuned
+    from services.ports import Watch
+    from services.slots import Slot
     from services.study import Calibrated
 
+USE = "Use this rule"
 SHOWN = 3  # of the alerts gained or lost, the newest
 METHOD = (
     "Counted at session closes, with the clear level at 60% of the threshold. The interval takes alerts to be "
@@ -26,17 +31,59 @@ METHOD = (
 )
 
 
-def tuned(told: Calibrated) -> Message:
-    """Render a calibration; nothing is changed by it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Using:
+    """Where in a channel the found rule would go, and what was typed to find it."""
+
+    slot: Slot
+    wish: str
+
+
+def tuned(told: Calibrated, using: Using | None = None) -> Message:
+    """Render a calibration; nothing is changed by it, but in a channel by its button."""
     found = told.tuned
     title = simulated(
         f"{found.rule}: {words.decimal(found.per_year)} alerts a year, {found.wish.per_year:g} wanted",
         when=told.basis.simulated,
     )
     lines = [_found(found), *_check(found), *(line for one in told.shifts for line in _shift(one))]
-    todo = f"Nothing is changed. To watch it: {code(f'/minerpulse rule add {found.rule}')}"
+    todo = _todo(found.rule, using)
     small = [METHOD, *basis(told.basis)]
-    return compose([header(title), section(*lines), section(todo), note(*small)], [title, *lines, todo, *small])
+    return compose(
+        [header(title), section(*lines), section(todo), _use(found.rule, using), note(*small)],
+        [title, *lines, todo, *small],
+    )
+
+
+def stale() -> Message:
+    """Tell that a preview was out of date when its button was pressed."""
+    return say("The rules here have changed since; nothing was done. This is what it would do now:")
+
+
+def stands(watch: Watch) -> Message:
+    """Tell that the found rule is there already."""
+    paused = f"; it is paused, and {code(f'/minerpulse rule resume {watch.id}')} watches it" if watch.paused_at else ""
+    return say(f"Rule {watch.id} {code(str(watch.rule))} stands here already; nothing was changed{paused}.")
+
+
+def _todo(rule: Rule, using: Using | None) -> str:
+    if using is None:
+        return f"Nothing is changed. To watch it: {code(f'/minerpulse rule add {rule}')}"
+    slot = using.slot
+    if slot.standing is not None:
+        return f"Rule {slot.standing.id} reads so already. Nothing is changed."
+    if slot.target is None:
+        return f"Nothing is changed yet. *{USE}* adds it, as does {code(f'/minerpulse rule add {slot.rule}')}"
+    number, before = slot.target.id, code(str(slot.target.rule))
+    typed = code(f"/minerpulse rule edit {number} {slot.rule}")
+    return f"Nothing is changed yet. *{USE}* makes rule {number}, {before} now, read so, as does {typed}"
+
+
+def _use(rule: Rule, using: Using | None) -> Block | None:
+    """Offer to apply a preview; the button carries what it rests on."""
+    if using is None or using.slot.standing is not None:
+        return None
+    return actions(button("use_rule", USE, f"{using.slot.mark}|{rule}|{using.wish}", primary=True))
 
 
 def _found(found: Tuned) -> str:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from services.domain.network_past import NetworkPast
     from services.domain.prices import Pair
     from services.domain.sessions import Sessions
 
@@ -59,7 +60,8 @@ class Aligned:
 
     `sessions` is datetime64[D]; `at` (datetime64[s] UTC) is the instant that both prices of a row belong to: the
     session's close, or the live stamp in a last row that `with_live` added. `etf` and `crypto` are float64 in US
-    dollars, NaN where the leg has no usable price; the reason is in `left_out`.
+    dollars, NaN where the leg has no usable price; the reason is in `left_out`. `network` is the past of the bitcoin
+    network, where somebody looks at it.
     """
 
     pair: Pair
@@ -72,6 +74,7 @@ class Aligned:
     crypto_source: str
     crypto_past: Past | None = None
     live: bool = False
+    network: NetworkPast | None = None
 
     def __len__(self) -> int:
         return len(self.sessions)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from services.domain.decide import Side  # noqa: TC001 -- as above
 from services.domain.fact import Fact, seen
-from services.domain.measure import Measurement, Metric, Window
+from services.domain.measure import DIVERGENCES, Measurement, Metric, Window
 from services.domain.mention import Mention  # noqa: TC001 -- as above
 from services.domain.prices import Pair  # noqa: TC001 -- as above
 from services.domain.trust import FULL, Trust
@@ -24,11 +24,13 @@ class Subject(Enum):
     DIVERGENCE = "divergence"
     GAP = "gap"
     DRAWDOWN = "drawdown"
+    HASHPRICE = "hashprice"
+    DIFFICULTY = "difficulty"
 
     @classmethod
     def of(cls, metric: Metric) -> Subject:
         """Tell what a rule on this metric is about."""
-        return {Metric.GAP: cls.GAP, Metric.DRAWDOWN: cls.DRAWDOWN}.get(metric, cls.DIVERGENCE)
+        return cls.DIVERGENCE if metric in DIVERGENCES else cls(metric.value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from services.domain.network import Network
+    from services.domain.network_past import NetworkPast
 
 # Of the 1,818 days to April 2025 five had an average more than 1.3 times apart from the week's, and none was more than
 # 2.44 times from what the difficulty implied, as in June 2021, when China forbade mining.
@@ -21,6 +22,7 @@ FRESH = timedelta(hours=6)  # a quarter of the day that rewards are averaged ove
 AHEAD = timedelta(minutes=5)  # by which a vendor's clock may be before ours, and an answer after the question
 DUE = timedelta(hours=1)  # by which the time of a retarget is misjudged, six hours before
 BEYOND_WORDS = 1e6
+SAME = 1e-6  # by which one difficulty may be written differently; a retarget moves it by a thousandth at least
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +56,22 @@ def judge_network(reports: Sequence[Report], now: datetime) -> JudgedNetwork | N
     others = [other for other in reports if other is not report]
     trust = _failing(report).also(_aged(main, now)).also(_whole(main)).also(_consistent(main))
     return JudgedNetwork(network=main, trust=trust.also(_seconded(main, others, now)))
+
+
+def for_rules(judged: JudgedNetwork, past: NetworkPast | None) -> Trust:
+    """Tell how far the network's past, up to now, can be trusted by a rule that measures changes on it.
+
+    Nothing without a difficulty, nor where that is not the one since the last retarget that the past tells of. A
+    difficulty has no second witness: at its best it is degraded, and its source and its time are named.
+    """
+    network = judged.network
+    if network.difficulty is None:
+        return judged.trust.also(_stale(f"{network.source} does not know the difficulty"))
+    if past is None or not len(past.difficulties):
+        return judged.trust.also(_stale("no source remembers the difficulties before"))
+    if abs(network.difficulty / past.difficulties[-1] - 1) > SAME:
+        return judged.trust.also(_stale(f"{past.source} does not know since when the difficulty is what it is"))
+    return judged.trust.also(_degraded(f"the difficulty is {network.source}'s alone, of {_utc(network.at)}"))
 
 
 def _failing(report: Report) -> Trust:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from services.domain.mined import Mined, difficulties, hashprices
 from services.domain.prices import Pair, moment
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ class Metric(Enum):
     Z = "z"
     GAP = "gap"
     DRAWDOWN = "drawdown"
+    HASHPRICE = "hashprice"
+    DIFFICULTY = "difficulty"
 
 
 class Unit(Enum):
@@ -59,12 +62,13 @@ class MetricRow:
     """One metric: its unit, whether it needs a window, and its value for every session of `Aligned`.
 
     `series` gives a float64 for each row, NaN where it cannot be measured. It is None for a metric that exists only
-    while the ETF is shut.
+    while the ETF is shut. One `of_network` needs the bitcoin network's past, and a pair with bitcoin.
     """
 
     unit: Unit
     windowed: bool
     series: Callable[[Aligned, Window], NDArray[np.float64]] | None
+    of_network: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +77,8 @@ class Measurement:
 
     `anchor` is the session whose close the returns start from and `as_of` the instant that both prices belong to.
     `beta` comes from the 60 sessions before the window, `z` and `percentile` (0 to 100) place the spread among those
-    of the 252 sessions before; each is None where the history is too short or, for z, its MAD is 0.
+    of the 252 sessions before; each is None where the history is too short or, for z, its MAD is 0. `mined` is there
+    where the bitcoin network was looked at, and known at both ends.
     """
 
     pair: Pair
@@ -90,6 +95,7 @@ class Measurement:
     residual: float | None
     z: float | None
     percentile: float | None
+    mined: Mined | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,6 +175,16 @@ def drawdown_series(prices: NDArray[np.float64], past: Past | None = None) -> ND
     return depth
 
 
+def hashprice_series(aligned: Aligned, window: Window) -> NDArray[np.float64]:
+    """Take the change of the hashprice over the window, without fees, for every session."""
+    return returns(hashprices(aligned), anchors(aligned, window))
+
+
+def difficulty_series(aligned: Aligned, window: Window) -> NDArray[np.float64]:
+    """Take the change of the difficulty over the window, for every session."""
+    return returns(difficulties(aligned), anchors(aligned, window))
+
+
 METRICS: dict[Metric, MetricRow] = {
     Metric.SPREAD: MetricRow(unit=Unit.PP, windowed=True, series=spread_series),
     Metric.RESIDUAL: MetricRow(unit=Unit.PP, windowed=True, series=residual_series),
@@ -179,7 +195,10 @@ METRICS: dict[Metric, MetricRow] = {
         windowed=False,
         series=lambda aligned, _window: drawdown_series(aligned.crypto, aligned.crypto_past),
     ),
+    Metric.HASHPRICE: MetricRow(unit=Unit.PERCENT, windowed=True, series=hashprice_series, of_network=True),
+    Metric.DIFFICULTY: MetricRow(unit=Unit.PERCENT, windowed=True, series=difficulty_series, of_network=True),
 }
+DIVERGENCES = frozenset({Metric.SPREAD, Metric.RESIDUAL, Metric.Z})  # how far the legs part
 
 
 def measure(aligned: Aligned, window: Window) -> Measurement | NotMeasured:
@@ -211,13 +230,21 @@ def measure(aligned: Aligned, window: Window) -> Measurement | NotMeasured:
         beta=beta,
         residual=None if beta is None else etf - beta * crypto,
         z=_known(robust_z(spread[-1:], before_each(spread)[-1:])[0]),
-        percentile=_known(_percentile(spread[-1:], before_each(spread)[-1:])[0]),
+        percentile=_last_percentile(spread),
+        mined=_mined(aligned, window, start),
     )
 
 
 def reading(measured: Measurement, metric: Metric) -> float | None:
     """Pick a windowed metric from a measurement: the same number as the last of its series."""
-    return {Metric.SPREAD: measured.spread, Metric.RESIDUAL: measured.residual, Metric.Z: measured.z}[metric]
+    mined = measured.mined
+    return {
+        Metric.SPREAD: measured.spread,
+        Metric.RESIDUAL: measured.residual,
+        Metric.Z: measured.z,
+        Metric.HASHPRICE: mined.hashprice_change if mined else None,
+        Metric.DIFFICULTY: mined.difficulty_change if mined else None,
+    }[metric]
 
 
 def drawdown(aligned: Aligned, prices: NDArray[np.float64], past: Past | None = None) -> Drawdown | None:
@@ -241,6 +268,24 @@ def why_missing(aligned: Aligned, row: int) -> str:
     session = aligned.sessions[row].astype(object)
     reasons = [out.reason for out in aligned.left_out if out.session == session]
     return f"{session}: {'; '.join(reasons) or 'no price'}"
+
+
+def _mined(aligned: Aligned, window: Window, start: int) -> Mined | None:
+    """Tell what it was to mine at the last row and at its anchor; None where the network is not known at both."""
+    if aligned.network is None:
+        return None
+    hard, earned = difficulties(aligned), hashprices(aligned)
+    if not np.isfinite([hard[start], hard[-1], earned[start], earned[-1]]).all():
+        return None
+    return Mined(
+        source=aligned.network.source,
+        difficulty=float(hard[-1]),
+        difficulty_before=float(hard[start]),
+        hashprice=float(earned[-1]),
+        hashprice_before=float(earned[start]),
+        difficulty_percentile=_last_percentile(difficulty_series(aligned, window)),
+        hashprice_percentile=_last_percentile(hashprice_series(aligned, window)),
+    )
 
 
 def _betas(etf: NDArray[np.float64], crypto: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -271,6 +316,10 @@ def _percentile(values: NDArray[np.float64], before: NDArray[np.float64]) -> NDA
     with np.errstate(invalid="ignore", divide="ignore"):
         rank = 100 * below / np.isfinite(before).sum(axis=1)
     return np.where(_enough(before, COVERAGE * UNUSUAL_SESSIONS) & np.isfinite(values), rank, np.nan)
+
+
+def _last_percentile(series: NDArray[np.float64]) -> float | None:
+    return _known(_percentile(series[-1:], before_each(series)[-1:])[0])
 
 
 def _enough(before: NDArray[np.float64], at_least: float) -> NDArray[np.bool_]:

@@ -33,6 +33,12 @@ class NetworkPast:
         """Find the last retarget at or before each instant; -1 where that is before the first."""
         return np.searchsorted(self.retargets_at, at, side="right") - 1
 
+    def difficulties_at(self, at: NDArray[np.datetime64]) -> NDArray[np.float64]:
+        """Take the difficulty at each instant; NaN before the first retarget."""
+        rows = self.retargets(at)
+        known: NDArray[np.float64] = np.append(self.difficulties, np.nan)[rows]  # -1 is the NaN
+        return known
+
 
 NOTHING = NetworkPast(
     source="",

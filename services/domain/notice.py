@@ -15,7 +15,8 @@ from services.domain.trust import Verdict
 class Outage:
     """A pair without usable prices since `since`; `prices` are the last that could be used, where any is known.
 
-    `back_at` is when prices could be used again, None while they cannot.
+    `back_at` is when prices could be used again, None while they cannot. What is out may also be the bitcoin `network`
+    alone, of which some rules on the pair are.
     """
 
     pair: Pair
@@ -24,6 +25,7 @@ class Outage:
     prices: tuple[LegStamp, ...] = ()
     simulated: bool = False
     back_at: datetime | None = None
+    network: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from services.domain.decide import Change, Side
-from services.domain.measure import METRICS, Metric, Window, anchors
+from services.domain.measure import DIVERGENCES, METRICS, Metric, Window, anchors
 from services.domain.replay import RuleReplay, replay
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Followed:
 class Precedent:
     """One episode: `value` when it fired and the largest, `peak`, in the rule's unit; `length` in sessions.
 
-    `ended` and `closing` are None while it lasts; closing too for a rule on a drawdown, which is of one leg alone.
+    `ended` and `closing` are None while it lasts; closing too for a rule on anything but how far the legs part.
     `given_back` tells whether, 5 sessions on, the gap from the close that the window began with was below the rule's
     clear level: a false start. It is None, as parts of `followed` are missing, where prices are.
     `apart` tells that its window shares no session with that of the last episode of which this holds.
@@ -153,7 +153,7 @@ def _precedents(aligned: Aligned, found: RuleReplay) -> list[Precedent]:
     window = found.rule.window or Window.D1
     start, series = anchors(aligned, window), METRICS[found.rule.metric].series
     values = series(aligned, window) if series else np.full(len(aligned), np.nan)
-    past, shared_until, of_both = list[Precedent](), -1, found.rule.metric is not Metric.DRAWDOWN
+    past, shared_until, of_both = list[Precedent](), -1, found.rule.metric in DIVERGENCES
     for step, end, length in zip(fired, ends, found.lengths, strict=True):
         row, last = _row(aligned, step), _row(aligned, end) if end else len(aligned) - 1
         apart = int(start[row]) >= shared_until

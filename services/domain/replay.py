@@ -104,11 +104,18 @@ def replay(aligned: Aligned, rules: Sequence[Rule], *, first: date | None = None
     )
 
 
+def check_network(aligned: Aligned, rule: Rule) -> None:
+    """Raise ReplayError where a rule is about the bitcoin network, and its past is not there."""
+    if METRICS[rule.metric].of_network and aligned.network is None:
+        raise ReplayError(f"“{rule}” needs the past of the bitcoin network, which no source here tells.")
+
+
 def _replay_rule(aligned: Aligned, rule: Rule, begin: int, end: int) -> RuleReplay:
     window = rule.window or Window.D1
     series = METRICS[rule.metric].series
     if series is None:
         raise ReplayError(f"“{rule}” is measured only while the ETF is shut; a replay decides at session closes.")
+    check_network(aligned, rule)
     column = series(aligned, window)
     measured = begin + np.flatnonzero(np.isfinite(column[begin:end]))
     values = column.tolist()

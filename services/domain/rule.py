@@ -4,6 +4,7 @@
         [at close] [on ETF/CRYPTO]
 
 `1d 8pp` · `5d 15pp above clear 10pp` · `1d z3.5` · `20d residual 10pp for 10m keep 10m` · `gap 5%` · `drawdown 60%`
+`20d hashprice 15% below` · `5d difficulty 5%`
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ _FORMS = {
     Unit.SIGMA: "a robust z, as in z3.5",
 }
 _WINDOWS = " ".join(window.value for window in Window)
+_METRICS = "spread, residual, z, hashprice or difficulty"
 _OPTIONS = {
     "above": "direction",
     "below": "direction",
@@ -169,7 +171,14 @@ class _Parser:
             field, value = self.option(rule, given)
             given.add(field)
             rule = replace(rule, **{field: value})  # type: ignore[arg-type]  # option() pairs them
+        self.check_network(rule)
         return replace(rule, hold=timedelta(0)) if rule.at_close else rule
+
+    def check_network(self, rule: Rule) -> None:
+        """Refuse a metric of the bitcoin network for a pair without bitcoin, and point at its name."""
+        if METRICS[rule.metric].of_network and rule.pair.crypto != WGMI_BTC.crypto:
+            self.next = 1
+            raise self.complaint(f"a pair with {WGMI_BTC.crypto}, whose network it is, as in “on {WGMI_BTC}”")
 
     def window(self) -> Window | None:
         word = self.peek()
@@ -178,6 +187,8 @@ class _Parser:
             return Window(word)
         if word in {metric.value for metric, row in METRICS.items() if not row.windowed}:
             return None
+        if word in {metric.value for metric in METRICS}:
+            raise self.complaint(f"a window before it ({_WINDOWS}), as in “{_exemplified(word)}”")
         raise self.complaint(f"a window ({_WINDOWS}), gap or drawdown, as in “{EXAMPLE}”")
 
     def metric(self, *, windowed: bool) -> Metric:
@@ -189,7 +200,7 @@ class _Parser:
             self.next += 1
             return named[word]
         if re.match(r"[a-z]", word):
-            raise self.complaint("a threshold, as in 8pp or z3.5, or a metric: spread, residual or z")
+            raise self.complaint(f"a threshold, as in 8pp or z3.5, or a metric: {_METRICS}")
         return Metric.SPREAD
 
     def sign(self, metric: Metric) -> Direction | None:
@@ -280,6 +291,10 @@ class _Parser:
         end = len(self.text.rstrip()) + 1 if self.words else 0
         word, at = self.words[self.next] if self.next < len(self.words) else ("", end)
         return RuleError(self.text, word=word, at=at, expected=expected)
+
+
+def _exemplified(metric: str) -> str:
+    return {"z": "20d z3.5"}.get(metric, f"20d {metric} {'10%' if METRICS[Metric(metric)].of_network else '10pp'}")
 
 
 def _fits(match: re.Match[str], unit: Unit) -> bool:

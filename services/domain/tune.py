@@ -11,8 +11,9 @@ import numpy as np
 from services.domain.counting import count, interval, sides
 from services.domain.errors import ReplayError
 from services.domain.measure import METRICS, UNUSUAL_SESSIONS, Unit, Window
+from services.domain.replay import check_network
 from services.domain.rule import Rule, default_clear
-from services.domain.wish import Wish  # noqa: TC001 -- as above
+from services.domain.wish import Wish
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,6 +65,14 @@ class Tuned:
     check: Check | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gentler:
+    """A rule that would have fired half as often, and how often a year the present one did, `before`."""
+
+    tuned: Tuned
+    before: float
+
+
 def tune(aligned: Aligned, wish: Wish) -> Tuned:
     """Find the threshold, with its usual clear level, at which alerts come as often as is wished, decided at closes.
 
@@ -88,6 +97,20 @@ def tune(aligned: Aligned, wish: Wish) -> Tuned:
         years=_years(values),
         check=_check(values, aligned.sessions[known], wish),
     )
+
+
+def half_as_often(aligned: Aligned, rule: Rule) -> Gentler | None:
+    """Find the threshold at which a rule would have fired half as often; None where there is none such in a year.
+
+    Raises ReplayError.
+    """
+    values, _ = _series(aligned, rule)
+    per_year = _a_year(count(values, rule), values) if len(values) else 0.0
+    half = round(per_year / 2)
+    if half < 1:
+        return None
+    found = tune(aligned, Wish(rule=rule, per_year=half))
+    return Gentler(tuned=found, before=per_year) if found.rule.threshold > rule.threshold else None
 
 
 def shift(aligned: Aligned, old: Rule, new: Rule) -> Shift:
@@ -130,6 +153,7 @@ def _series(aligned: Aligned, rule: Rule) -> tuple[NDArray[np.float64], NDArray[
     series = METRICS[rule.metric].series
     if series is None:
         raise ReplayError(f"“{rule}” is measured only while the ETF is shut; a replay decides at session closes.")
+    check_network(aligned, rule)
     values = series(aligned, rule.window or Window.D1)
     known = np.flatnonzero(np.isfinite(values))
     return values[known], known

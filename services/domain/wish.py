@@ -54,5 +54,14 @@ def parse_wish(text: str, like: Rule) -> Wish:
     return Wish(rule=rule, per_year=per_year)
 
 
+def print_wish(wish: Wish) -> str:
+    """Write a wish in its shortest form, with a rate a year; `parse_wish` reads it back for the same pair."""
+    rule = wish.rule
+    words = [rule.window.value] if rule.window else []
+    words += [rule.metric.value] if rule.metric is not Metric.SPREAD else []
+    words += [rule.direction.value] if rule.direction is not Direction.EITHER else []
+    return " ".join([*words, f"{wish.per_year:.6g}/year"])
+
+
 def _incomplete(text: str, expected: str) -> RuleError:
     return RuleError(text, word="", at=len(text.rstrip()) + 1 if text.strip() else 0, expected=expected)

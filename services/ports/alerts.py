@@ -9,6 +9,7 @@ from services.domain.episode import (
     Alert,  # noqa: TC001 -- receipts are written as JSON by reading these types at run time
     Entry,  # noqa: TC001 -- receipts are written as JSON by reading these types at run time
 )
+from services.domain.noise import NO_VOTES, Votes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,8 +66,9 @@ class Posting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
-    """All that is known of an alert: what it rests on, every decision in order, and every message with its fate."""
+    """All that is known of an alert: what it rests on, every decision in order, every message with its fate, votes."""
 
     alert: Alert
     entries: tuple[Entry, ...]
     postings: tuple[Posting, ...]
+    votes: Votes = NO_VOTES

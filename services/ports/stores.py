@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from services.domain.episode import Alert, Channel
     from services.domain.installation import Installation
+    from services.domain.noise import Votes
     from services.domain.notice import Posted
     from services.domain.prices import Pair
     from services.domain.rule import Rule
@@ -116,6 +117,17 @@ class DeskStore(ProofStore, ChannelStore, Protocol):
 
     async def alert(self, channel: Channel, alert_id: int) -> StoredAlert:
         """Load one alert of this channel, open or closed. Raises NotFoundError."""
+        ...
+
+    async def vote(self, channel: Channel, alert_id: int, by: str, at: datetime, *, noise: bool) -> Votes:
+        """Keep what a person says of an alert, in place of what they said before; give all votes on it.
+
+        Raises NotFoundError.
+        """
+        ...
+
+    async def votes(self, channel: Channel) -> dict[int, Votes]:
+        """Count the votes on each alert of a channel that has any, by the alert's number."""
         ...
 
     async def receipt(self, channel: Channel | None, alert_id: int | None) -> Receipt:

@@ -21,6 +21,7 @@ from services.store.rules import Rules
 from services.store.ticks import Ticks
 from services.store.troubles import Troubles
 from services.store.vault import Vault, new_key
+from services.store.votes import Ballots
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +30,20 @@ __all__ = ["SqlStore", "migrate", "new_key", "schema_is_current"]
 
 
 class SqlStore(
-    History, Snapshots, Rules, Acts, Alerts, Receipts, Outbox, People, Ticks, Channels, Notices, Looks, Troubles
+    History,
+    Snapshots,
+    Rules,
+    Acts,
+    Alerts,
+    Ballots,
+    Receipts,
+    Outbox,
+    People,
+    Ticks,
+    Channels,
+    Notices,
+    Looks,
+    Troubles,
 ):
     """Implements Store on one database; made by `open`.
 

@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
+from services.domain.episode import Channel
 from services.domain.errors import NotFoundError, StoreError
+from services.domain.noise import NO_VOTES
 from services.ports import Attempt, Posting, Receipt
 from services.store import tables
 from services.store.codec import read_entry, read_stored
 from services.store.part import Part, rows_of
+from services.store.votes import count_votes
 from services.store.waiting import on_channel
 
 if TYPE_CHECKING:
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Row
 
-    from services.domain.episode import Channel, Entry
+    from services.domain.episode import Entry
 
 _deliveries, _attempts, _entries = tables.deliveries.c, tables.attempts.c, tables.entries.c
 _POSTS = select(
@@ -51,6 +54,7 @@ class Receipts(Part):
             posted = _deliveries.alert_id == row.id
             posts = (await tx.execute(_POSTS.where(posted).order_by(_deliveries.id))).all()
             of_posts = _attempts.delivery_id.in_(select(_deliveries.id).where(posted))
+            votes = await count_votes(tx, Channel(team=row.team, id=row.channel), row.id)
             tries = (await tx.execute(select(tables.attempts).where(of_posts).order_by(_attempts.id))).all()
         try:
             entries = {line.id: read_entry(line.entry) for line in lines}
@@ -59,7 +63,9 @@ class Receipts(Part):
             raise StoreError(f"Alert {row.id} cannot be read; restore its rows from a backup.") from error
         buried_at = next((post.dead_at for post in posts if post.entry_id is None and post.message_id is None), None)
         postings = tuple(_posting(post, entries, tries, buried_at) for post in posts)
-        return Receipt(alert=alert, entries=tuple(entries.values()), postings=postings)
+        return Receipt(
+            alert=alert, entries=tuple(entries.values()), postings=postings, votes=votes.get(row.id, NO_VOTES)
+        )
 
 
 def _posting(

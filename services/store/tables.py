@@ -7,6 +7,7 @@ holdings                what funds hold, a row for each position of each day
 rules, rulebook         the rules of every channel with their states, and a number that grows as they change
 acts                    what people did to rules: who, when, what, before and after
 alerts, entries         episodes as their messages tell them, and their timelines
+votes                   what people say of alerts, one vote each
 notices                 messages for a channel that belong to no alert
 deliveries, attempts    what Slack must be made to show, and every try to do so
 rests                   until when a channel is to be left alone, and why where only a person can mend that
@@ -197,6 +198,16 @@ entries = Table(
     Column("id", Integer, primary_key=True),
     Column("alert_id", ForeignKey("alerts.id"), nullable=False, index=True),
     Column("entry", Text, nullable=False),  # JSON
+)
+
+votes = Table(
+    "votes",
+    metadata,
+    Column("alert_id", ForeignKey("alerts.id"), primary_key=True),
+    Column("person", String, primary_key=True),
+    Column("team", String, nullable=False),
+    Column("noise", Boolean, nullable=False),  # else useful
+    Column("at", Instant, nullable=False),
 )
 
 notices = Table(

@@ -78,18 +78,25 @@ class Floor:
 
 @asynccontextmanager
 async def trading_floor(
-    url: str = "sqlite://", clock: SetClock | None = None, *, warm: bool = True, witnessed: bool = False
+    url: str = "sqlite://",
+    clock: SetClock | None = None,
+    *,
+    warm: bool = True,
+    witnessed: bool = False,
+    mining: Mining | None = None,
 ) -> AsyncIterator[Floor]:
     """Open the floor shortly before the session of 2026-03-04, with no rules and, where `warm`, with prices known.
 
-    A `witnessed` one has a second source for each leg, Nasdaq for closes only.
+    A `witnessed` one has a second source for each leg, Nasdaq for closes only. Without `mining` nothing is known of the
+    bitcoin network.
     """
+    mining = mining or Mining([])
     clock = clock or SetClock(OPEN - timedelta(minutes=10))
     vendors = Vendors(clock, etf_moves={YESTERDAY: 20.0}, crypto_moves={datetime(2026, 3, 3, tzinfo=UTC): 50_000.0})
     store = await SqlStore.open(url)
     equities: list[EquitySource] = [vendors.yahoo(), *([vendors.nasdaq()] if witnessed else [])]
     cryptos: list[CryptoSource] = [vendors.coinbase(), *([vendors.bitstamp()] if witnessed else [])]
-    market = Market(History(equities, cryptos, store, witnessed=witnessed))
+    market = Market(History(equities, cryptos, store, witnessed=witnessed), mining)
     watchlist = Watchlist(store)
     nudges: list[datetime] = []
     floor = Floor(
@@ -106,7 +113,7 @@ async def trading_floor(
         ),
         upkeep=Upkeep(store=store, market=market, watchlist=watchlist, nudge=lambda: nudges.append(clock.at)),
         desk=Desk(store=store, market=market, clock=clock, nudge=lambda: nudges.append(clock.at)),
-        study=Study(market.history, Mining([]), Constituents(market.history, store, WGMI_BTC.etf, read_cohorts())),
+        study=Study(market.history, mining, Constituents(market.history, store, WGMI_BTC.etf, read_cohorts())),
         nudges=nudges,
     )
     if warm:

@@ -47,7 +47,7 @@ async def furnish(store: SqlStore, channel: Channel, at: datetime, by: str = "U1
     1. Add two rules, and pause the second.
     2. Give up the message of an alert, and let the channel rest.
     3. Open and end a silence whose digest tells an outage.
-    4. Open the next silence, which keeps back another alert and another outage.
+    4. Open the next silence, which keeps back another alert, which somebody votes on, and another outage.
     """
     watch, paused = await _rules(store, channel, at, by)
     await _given_up(store, channel, at)
@@ -55,6 +55,7 @@ async def furnish(store: SqlStore, channel: Channel, at: datetime, by: str = "U1
     alert = an_alert(channel=channel, side=Side.BELOW)
     await store.record([], [AlertChange(alert=alert, revision=0, entries=(an_entry(),))], at)
     await store.add_notices([_outage(channel, at + HOUR)], at)
+    await store.vote(channel, (await store.history(channel, 1))[0].id, by, at, noise=True)
     (open_alert,) = [one for one in await store.open_alerts(channel) if one.alert.side is Side.BELOW]
     notices = [one for one in await store.open_notices(Outage) if one.notice.channel == channel]
     return Furnished(

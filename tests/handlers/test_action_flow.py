@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 POST, UPDATE = "chat.postMessage", "chat.update"
 LOOKS = ["chart", "why", "edit_rule"]  # what an alert offers also once it has ended
+VOTES = ["useful", "noise"]
 LATER = OPEN + timedelta(minutes=30)
 NEXT_OPEN = datetime(2026, 3, 5, 14, 30, tzinfo=UTC)
 
@@ -208,7 +209,7 @@ async def test_the_whole_life_of_an_alert_is_one_message_and_its_thread(
     assert resolved["text"].startswith(
         "Resolved after 40 min: WGMI above bitcoin, peak +12.0 pp over 1 day. 1d 8pp: 1pp is back"
     )
-    assert LOOKS == buttons(ended)
+    assert [*VOTES, *LOOKS] == buttons(ended)
     assert alert.id == 1
 
 
@@ -245,7 +246,7 @@ async def test_an_alert_that_was_resolved_by_hand_stays_so_until_its_rule_has_cl
 
     (anew,) = await floor.open_alerts(DESK)
     assert ended["text"].startswith("Resolved after 0 s: WGMI above bitcoin")
-    assert LOOKS == buttons(ended)
+    assert [*VOTES, *LOOKS] == buttons(ended)
     assert line["text"].endswith("Ended by hand; a rule of it fires again once it has cleared by <@U1>.")
     assert ["This alert ended Wed 4 Mar 10:05 New York; nothing was changed."] == [one["text"] for one in slack.answers]
     assert ([], alert.id + 1) == (quiet, anew.id)
@@ -368,3 +369,43 @@ def buttons(message: dict[str, Any]) -> list[str]:
         if block["type"] == "actions"
         for element in block["elements"]
     ]
+
+
+async def test_a_vote_on_an_ended_alert_counts_once_for_each_person_and_can_be_changed(
+    person: Person, slack: SlackServer, floor: Floor, alert: Alert
+) -> None:
+    await floor.desk.resolve(DESK, alert.id, "U2", "")
+    await floor.desk.vote(DESK, alert.id, "U2", noise=True)
+    for action_id in ("noise", "noise", "useful"):
+        await person.presses(action_id, f"{alert.id}")
+    await person.types("history")
+    await person.types("why")
+    told = [answer["text"] for answer in slack.answers]
+
+    assert told[1].startswith("Noted as noise. All votes on this alert: 0 useful, 2 noise. *Useful* changes yours;")
+    assert told[2].startswith("Noted as useful. All votes on this alert: 1 useful, 1 noise. *Noise* changes yours;")
+    assert "votes: 1 useful, 1 noise" in told[3]
+    assert "Votes: 1 useful, 1 noise." in told[4]
+
+
+async def test_rules_tell_how_much_was_noise_and_propose_less_of_the_noisiest_without_changing_it(
+    person: Person, slack: SlackServer, floor: Floor
+) -> None:
+    await floor.desk.add_rule(DESK, "1d 1pp for 0s", "U1")
+    await floor.desk.add_rule(DESK, "20d 30pp", "U1")
+    for n in range(5):
+        await floor.ticks(LATER + n * timedelta(minutes=20), [0.02, 0.0])
+    alerts = await floor.desk.history(DESK)
+    for told in alerts[1:]:
+        await floor.desk.vote(DESK, told.id, "U2", noise=told.id != alerts[-1].id)
+    await person.types("rules")
+    text = slack.answers[-1]["text"]
+
+    assert 5 == len(alerts)
+    assert "clears below 0.6 pp; noise 3 of 4" in text
+    assert "clears below 18 pp\n" in text
+    assert "Rule 1 was noise 3 of 4. `1d " in text
+    assert "for 0s` would have fired half as often, " in text
+    assert "`/minerpulse tune 1d " in text
+    assert "/year` shows what it would change." in text
+    assert ["1d 1pp for 0s", "20d 30pp"] == [str(watch.rule) for watch in await floor.desk.rules(DESK)]

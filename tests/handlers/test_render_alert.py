@@ -9,9 +9,11 @@ import pytest
 
 from handlers import render
 from services.domain.decide import Side
-from services.domain.episode import Alert, EntryKind, Mark, close
+from services.domain.episode import Alert, EntryKind, Mark, Subject, close
 from services.domain.measure import Window
+from services.domain.mined import Mined
 from services.domain.precedent import Record
+from services.domain.trust import Trust, Verdict
 from tests.fakes.alerts import AT, a_fact, a_measurement, a_stamp, an_alert, an_entry
 from tests.fakes.blockkit import checked
 
@@ -24,6 +26,16 @@ Golden = Callable[[str, "Message"], None]
 FIVE_DAYS = a_measurement(window=Window.D5, etf_return=0.12, crypto_return=-0.041, z=2.6, percentile=97.4)
 BELOW = a_measurement(etf_return=-0.091, crypto_return=-0.006, z=-3.9, percentile=0.4)
 RECORD = Record(since=date(2024, 11, 13), sessions=504, episodes=22, median_length=1.5, closings=(4, 7, 11))
+MINED = Mined(
+    source="mempool.space",
+    difficulty=106e12,
+    difficulty_before=100e12,
+    hashprice=36.02,
+    hashprice_before=44.01,
+    difficulty_percentile=91.3,
+    hashprice_percentile=2.4,
+)
+OF_NETWORK = replace(a_measurement(window=Window.D20, etf_return=-0.21, crypto_return=-0.132), mined=MINED)
 SEEN = Mark(by="U2", at=AT + timedelta(minutes=3))
 
 
@@ -64,6 +76,41 @@ def test_a_record_is_told_as_far_as_it_goes(record: Record, told: str) -> None:
 def test_a_resolved_alert_does_not_repeat_the_record() -> None:
     ended = close(an_alert(facts=[a_fact(record=RECORD)]), AT, "back inside")
     assert "episode of" not in render.alert(ended, AT).text
+
+
+def test_an_alert_on_the_hashprice_tells_what_mining_came_to_and_no_spread(golden: Golden) -> None:
+    fact = a_fact(rule="20d hashprice 15% below", value=MINED.hashprice_change, measurement=OF_NETWORK)
+    alert = replace(
+        an_alert(id=12, side=Side.BELOW, facts=[fact], reason="-18.15% is past 15%, held for 5m"),
+        subject=Subject.HASHPRICE,
+        trust=Trust(
+            verdict=Verdict.DEGRADED,
+            reasons=("the difficulty is mempool.space's alone, of 2026-11-17 15:38 UTC",),
+        ),
+    )
+    golden("alert_hashprice", render.alert(alert, AT))
+
+
+@pytest.mark.parametrize(
+    ("percentile", "told"),
+    [
+        pytest.param(91.3, "The 20-day change of difficulty is larger than 91% of the last 252 sessions.", id="known"),
+        pytest.param(
+            None,
+            "How unusual that is cannot be told yet: the 20-day change of difficulty has too little history.",
+            id="unknown",
+        ),
+    ],
+)
+def test_an_alert_on_the_difficulty_is_headed_and_placed_by_it(percentile: float | None, told: str) -> None:
+    measurement = replace(OF_NETWORK, mined=replace(MINED, difficulty_percentile=percentile), live=False)
+    fact = a_fact(rule="20d difficulty 5% at close", value=MINED.difficulty_change, measurement=measurement)
+    alert = an_alert(facts=[fact])
+    text = render.alert(alert, AT).text
+    ended = render.alert(close(alert, AT, "2% is back inside"), AT).text
+    assert text.startswith("Difficulty up 6.0% over 20 days, Tue 17 Nov")
+    assert told in text
+    assert ended.startswith("Resolved after 5 min: difficulty up, peak +6.0% over 20 days")
 
 
 def test_an_alert_that_a_second_rule_joined(golden: Golden) -> None:
@@ -123,7 +170,9 @@ def test_an_alert_that_resolved(golden: Golden) -> None:
     )
     message = render.alert(ended, AT + timedelta(hours=3))
     golden("alert_resolved", message)
-    assert ["chart", "why", "edit_rule"] == [element["action_id"] for element in message.blocks[-1]["elements"]]
+    assert ["useful", "noise", "chart", "why", "edit_rule"] == [
+        element["action_id"] for element in message.blocks[-1]["elements"]
+    ]
 
 
 def test_an_alert_on_simulated_prices(golden: Golden) -> None:

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from handlers import render
 from services.domain.precedent import backtest
 from services.domain.prices import Pair, Symbol
@@ -11,6 +13,7 @@ from services.domain.rule import parse_rule
 from services.study import Backtested, Basis
 from tests.fakes.blockkit import problems
 from tests.fakes.market import aligned_market, random_market
+from tests.fakes.network import PAST
 
 if TYPE_CHECKING:
     from handlers.render import Message
@@ -59,3 +62,12 @@ def test_simulated_prices_are_named_first_and_other_pairs_by_their_legs() -> Non
     text = told("1d 8pp", other, Basis(simulated=True)).text
     assert text.startswith("SIMULATED: 1d 8pp on MARA/ETH: 1 episode")
     assert "ETH caught up in 0, MARA came back in 0, in 1 neither" in text
+
+
+def test_a_rule_on_the_network_tells_how_both_legs_went_on_and_of_no_gap() -> None:
+    market = aligned_market([100.0] * 3 + [100.0] * 5 + [112.0], [100.0, 100.0, 80.0, *[80.0] * 5, 84.0])
+    network = replace(PAST, retargets_at=PAST.retargets_at - np.timedelta64(200, "D"))
+    message = told("1d hashprice 15% below", replace(market, network=network))
+    assert "5 sessions on: WGMI 0.0%, bitcoin 0.0% at the median of 1." in message.text
+    assert "gap" not in message.text
+    assert [] == problems(message._asdict())

@@ -29,6 +29,9 @@ OUTAGE = Outage(
     reason="the last WGMI trade at Yahoo is 21 min old",
     prices=(a_stamp(at=AT - HOUR), a_stamp(symbol="BTC", source="Coinbase", price=87_412.5, at=AT - HOUR)),
 )
+NETWORK = Outage(
+    pair=WGMI_BTC, since=AT, reason="the last figures of mempool.space are of 2026-11-17 09:30 UTC", network=True
+)
 BELOW = a_fact(measurement=a_measurement(etf_return=-0.091, crypto_return=-0.006))
 DAY = PairDay(
     pair=WGMI_BTC,
@@ -58,6 +61,8 @@ def told(content: Content) -> Message:
     [
         pytest.param("notice_outage", OUTAGE, id="an outage"),
         pytest.param("notice_outage_unknown", replace(OUTAGE, prices=(), reason="No WGMI prices yet"), id="no price"),
+        pytest.param("notice_network", NETWORK, id="the network"),
+        pytest.param("notice_network_over", replace(NETWORK, back_at=AT + 2 * HOUR), id="the network is back"),
         pytest.param("notice_outage_over", replace(OUTAGE, back_at=AT + 2 * HOUR), id="prices are back"),
         pytest.param(
             "notice_digest",

@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from handlers import render
+from services.domain.decide import RuleState
 from services.domain.rule import parse_rule
 from services.domain.tune import calibrated
 from services.domain.wish import parse_wish
+from services.ports import Watch
+from services.slots import slot_of
 from services.study import Basis, Calibrated
+from tests.fakes.alerts import AT, DESK
 from tests.fakes.market import random_market
 
 if TYPE_CHECKING:
@@ -28,6 +32,13 @@ def told(wish: str = "5d 2/month", basis: Basis | None = None) -> Calibrated:
 
 def test_a_rule_for_a_wanted_rate(golden: Golden) -> None:
     golden("tune", render.tuned(told()))
+
+
+def test_a_rule_for_a_wanted_rate_with_the_place_that_it_would_take(golden: Golden) -> None:
+    found = told()
+    watch = Watch(id=3, channel=DESK, rule=RULES[0], state=RuleState(), created_by="U1", created_at=AT)
+    using = render.Using(slot=slot_of([watch], found.tuned.rule), wish="5d 2/month")
+    golden("tune_to_use", render.tuned(found, using))
 
 
 def test_only_rules_that_watch_the_same_are_compared() -> None:

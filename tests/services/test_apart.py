@@ -160,6 +160,8 @@ BY_DESK: dict[str, Callable[[Theirs], Awaitable[object]]] = {
     "snooze": lambda their: their.floor.desk.snooze(AWAY, their.alert, "U2", Span.HOUR),
     "start": lambda their: their.floor.desk.start(AWAY, "U2"),
     "unacknowledge": lambda their: their.floor.desk.unacknowledge(AWAY, their.alert, "U2"),
+    "vote": lambda their: their.floor.desk.vote(AWAY, their.alert, "U2", noise=True),
+    "votes": lambda their: their.floor.desk.votes(AWAY),
 }
 BY_SETTINGS: dict[str, Callable[[Theirs], Awaitable[object]]] = {
     "mute": lambda their: their.floor.desk.channels.mute(AWAY, "off", "U2"),
@@ -190,6 +192,8 @@ BY_STORE: dict[str, Callable[[Theirs], Awaitable[object]]] = {
     "rule": lambda their: their.store.rule(AWAY, their.watch.id),
     "rules": lambda their: their.store.rules(AWAY),
     "troubles": lambda their: their.store.troubles(AWAY.team),
+    "vote": lambda their: their.store.vote(AWAY, their.alert, "U2", OPEN, noise=True),
+    "votes": lambda their: their.store.votes(AWAY),
 }
 FORGED: dict[str, Callable[[Theirs], RuleChange]] = {
     "a removal": lambda their: removal(replace(their.watch, channel=AWAY)),

@@ -4,12 +4,14 @@ import math
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.domain.hashrate import FRESH, JudgedNetwork, Report, judge_network
+from services.domain.hashrate import FRESH, JudgedNetwork, Report, for_rules, judge_network
 from services.domain.network import Network, Retarget
+from services.domain.network_past import NOTHING, NetworkPast
 from services.domain.trust import FULL, Trust, Verdict
 
 NOW = datetime(2026, 11, 20, 18, 0, tzinfo=UTC)
@@ -37,6 +39,60 @@ def test_the_difficulty_implies_the_hash_rate_that_finds_a_block_in_ten_minutes(
 
 def test_two_sources_that_agree_can_be_trusted_and_the_one_with_the_difficulty_speaks() -> None:
     assert JudgedNetwork(network=MAIN, trust=FULL) == judged(MAIN, WITNESS) == judged(WITNESS, MAIN)
+
+
+DAYS = np.array(["2026-11-01", "2026-11-15"], dtype="datetime64[s]")
+REMEMBERED = replace(
+    NOTHING,
+    source="mempool.space",
+    retargets_at=DAYS,
+    difficulties=np.array([120e12, 140e12]),
+    heights=np.array([1, 2]),
+)
+
+
+@pytest.mark.parametrize(
+    ("main", "past", "verdict", "reason"),
+    [
+        pytest.param(
+            MAIN,
+            REMEMBERED,
+            Verdict.DEGRADED,
+            "the difficulty is mempool.space's alone, of 2026-11-20 18:00 UTC",
+            id="ok",
+        ),
+        pytest.param(
+            replace(MAIN, difficulty=None),
+            REMEMBERED,
+            Verdict.STALE,
+            "mempool.space does not know the difficulty",
+            id="none",
+        ),
+        pytest.param(MAIN, None, Verdict.STALE, "no source remembers the difficulties before", id="no past"),
+        pytest.param(MAIN, NOTHING, Verdict.STALE, "no source remembers the difficulties before", id="an empty past"),
+        pytest.param(
+            replace(MAIN, difficulty=141e12),
+            REMEMBERED,
+            Verdict.STALE,
+            "mempool.space does not know since when the difficulty is what it is",
+            id="a retarget that the past does not know yet",
+        ),
+        pytest.param(
+            replace(MAIN, retarget=Retarget(change=0.01, height=2, at=NOW - 2 * HOUR)),
+            REMEMBERED,
+            Verdict.STALE,
+            "was due to change at 2026-11-20 16:00 UTC",
+            id="a retarget that nobody has told yet",
+        ),
+    ],
+)
+def test_rules_rest_on_a_difficulty_of_one_source_and_on_its_past_up_to_now(
+    main: Network, past: NetworkPast | None, verdict: Verdict, reason: str
+) -> None:
+    trust = for_rules(judged(main, WITNESS), past)
+
+    assert verdict is trust.verdict
+    assert reason in "; ".join(trust.reasons)
 
 
 def test_without_an_answer_there_is_no_network() -> None:

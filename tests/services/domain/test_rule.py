@@ -54,6 +54,22 @@ from services.domain.rule import (
             "drawdown 60%", Rule(window=None, metric=Metric.DRAWDOWN, threshold=0.6, clear=0.36), id="drawdown"
         ),
         pytest.param(
+            "20d hashprice 15% below",
+            Rule(window=Window.D20, metric=Metric.HASHPRICE, threshold=0.15, direction=Direction.BELOW, clear=0.09),
+            id="hashprice",
+        ),
+        pytest.param(
+            "5d difficulty 5% on MARA/BTC",
+            Rule(
+                window=Window.D5,
+                metric=Metric.DIFFICULTY,
+                threshold=0.05,
+                clear=0.03,
+                pair=Pair(etf=Symbol("MARA"), crypto=Symbol("BTC")),
+            ),
+            id="difficulty, beside another share",
+        ),
+        pytest.param(
             "  YTD   SPREAD 8.1%  at  CLOSE on mara/btc ",
             Rule(
                 window=Window.YTD,
@@ -117,7 +133,26 @@ def test_what_phones_and_copying_make_of_a_rule_is_understood(text: str, expecte
         pytest.param("1d residual z3", "z3", 12, "percentage points", id="the wrong unit"),
         pytest.param("gap 5pp", "5pp", 4, "a percentage, as in 5%", id="gap in pp"),
         pytest.param("gap spread 5%", "spread", 4, "a percentage", id="a metric that needs a window"),
-        pytest.param("1d gap 5%", "gap", 3, "a metric: spread, residual or z", id="a metric that has no window"),
+        pytest.param(
+            "1d gap 5%",
+            "gap",
+            3,
+            "a metric: spread, residual, z, hashprice or difficulty",
+            id="a metric that has no window",
+        ),
+        pytest.param(
+            "hashprice 10%", "hashprice", 0, "a window before it (1d 5d 20d", id="a metric without its window"
+        ),
+        pytest.param("z3.5", "z3.5", 0, "a window (1d 5d 20d", id="a threshold without its window"),
+        pytest.param("z 3.5", "z", 0, "as in “20d z3.5”", id="z without its window"),
+        pytest.param("20d hashprice 45usd", "45usd", 14, "a percentage, as in 5%", id="a level of the hashprice"),
+        pytest.param(
+            "5d difficulty 5% on MARA/ETH",
+            "difficulty",
+            3,
+            "a pair with BTC, whose network it is",
+            id="a network without its coin",
+        ),
         pytest.param("1d 8pp abov", "abov", 7, "“above”", id="a misspelt word"),
         pytest.param("1d 8pp please", "please", 7, "clear, for, keep, repeat, at close or on", id="a strange word"),
         pytest.param("1d 8pp clear 9pp", "9pp", 13, "at most 8pp", id="clear above the threshold"),
@@ -166,6 +201,7 @@ def rules(draw: st.DrawFn) -> Rule:
     clear = draw(st.one_of(st.none(), values.filter(lambda value: value <= threshold)))
     at_close = draw(st.booleans())
     exact = float(threshold / scale)
+    coins = st.just(WGMI_BTC.crypto) if METRICS[metric].of_network else symbols
     directions = [Direction.ABOVE, Direction.EITHER] if metric is Metric.DRAWDOWN else list(Direction)
     return Rule(
         window=draw(st.sampled_from(Window)) if METRICS[metric].windowed else None,
@@ -177,7 +213,7 @@ def rules(draw: st.DrawFn) -> Rule:
         keep=timedelta(0) if at_close else draw(holds),
         repeat=draw(st.none() | st.integers(15, 24 * 60).map(lambda minutes: timedelta(minutes=minutes))),
         at_close=at_close,
-        pair=draw(st.one_of(st.just(WGMI_BTC), st.builds(lambda a, b: Pair(etf=a, crypto=b), symbols, symbols))),
+        pair=draw(st.one_of(st.just(WGMI_BTC), st.builds(lambda a, b: Pair(etf=a, crypto=b), symbols, coins))),
     )
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import numpy as np
 import pytest
@@ -9,8 +10,8 @@ from services.domain.errors import ReplayError
 from services.domain.precedent import backtest
 from services.domain.replay import replay
 from services.domain.rule import parse_rule
-from services.domain.tune import Tuned, calibrated, shift, tune
-from services.domain.wish import parse_wish
+from services.domain.tune import Tuned, calibrated, half_as_often, shift, tune
+from services.domain.wish import parse_wish, print_wish
 from tests.fakes.market import aligned_market, random_market
 
 MARKET = random_market(1000)
@@ -105,3 +106,23 @@ def test_a_found_rule_is_held_against_those_that_watch_the_same() -> None:
 
     assert tuned("5d 2/month") == found
     assert (shift(MARKET, same, found.rule),) == shifts
+
+
+def test_half_as_often_is_a_larger_threshold_with_half_the_alerts() -> None:
+    found = half_as_often(MARKET, parse_rule("1d 5pp for 10m"))
+    assert found is not None
+    assert found.tuned.rule.threshold > 0.05
+    assert found.before / 2 == pytest.approx(found.tuned.per_year, rel=0.15)
+    assert timedelta(minutes=10) == found.tuned.rule.hold
+    assert found.tuned.wish == parse_wish(print_wish(found.tuned.wish), parse_rule("1d 5pp for 10m"))
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        pytest.param("1d 90pp", id="that never fired"),
+        pytest.param("drawdown 1%", id="that a larger threshold would make fire more often"),
+    ],
+)
+def test_there_is_no_half_of_a_rule(rule: str) -> None:
+    assert half_as_often(MARKET, parse_rule(rule)) is None

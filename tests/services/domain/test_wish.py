@@ -5,7 +5,7 @@ import pytest
 from services.domain.errors import RuleError
 from services.domain.measure import Metric, Window
 from services.domain.rule import Direction, parse_rule
-from services.domain.wish import parse_wish
+from services.domain.wish import parse_wish, print_wish
 
 LIKE = parse_rule("1d 8pp on MARA/BTC")
 
@@ -43,3 +43,8 @@ def test_what_is_no_wish_is_refused_at_its_word(text: str, word: str, expected: 
         parse_wish(text, LIKE)
     assert word == refused.value.word
     assert refused.value.expected.startswith(expected)
+
+
+@pytest.mark.parametrize("text", ["5d 9/year", "20d residual below 4/year", "drawdown above 1.5/year"])
+def test_a_wish_prints_as_it_is_read(text: str) -> None:
+    assert text == print_wish(parse_wish(text, parse_rule("1d 8pp")))

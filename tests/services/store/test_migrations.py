@@ -118,7 +118,7 @@ async def test_migrating_again_keeps_what_is_there(durable_url: str) -> None:
     await store.aclose()
 
 
-@pytest.mark.parametrize("revision", ["0001", "0002"])
+@pytest.mark.parametrize("revision", ["0001", "0002", "0003", "0004", "0005"])
 async def test_rules_and_alerts_of_every_earlier_schema_go_on(durable_url: str, revision: str) -> None:
     await to(durable_url, revision)
     await run(

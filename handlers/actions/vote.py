@@ -1,0 +1,27 @@
+"""Useful, and Noise: what a person says of an alert that has ended."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from handlers import render
+from handlers.actions.value import alert_id
+from handlers.ask import Reply
+
+if TYPE_CHECKING:
+    from handlers.ask import Ask
+
+
+async def useful(ask: Ask) -> Reply:
+    """Keep the vote, and tell the person how all have voted."""
+    return await _vote(ask, noise=False)
+
+
+async def noise(ask: Ask) -> Reply:
+    """Do the same for the other vote."""
+    return await _vote(ask, noise=True)
+
+
+async def _vote(ask: Ask, *, noise: bool) -> Reply:
+    votes = await ask.desk.vote(ask.channel, alert_id(ask.value), ask.by, noise=noise)
+    return Reply(message=render.voted(votes, noise=noise))

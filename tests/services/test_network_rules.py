@@ -1,0 +1,170 @@
+"""Rules on hashprice and difficulty go the way of all others, on a network that can be old, away or unknown."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from services.domain.decide import Side, Status
+from services.domain.episode import Subject
+from services.domain.notice import Outage
+from services.domain.rule import parse_rule
+from services.domain.trust import Verdict
+from services.records import RecordKeeper
+from services.trial import tried
+from tests.fakes.clock import SetClock
+from tests.fakes.floor import CLOSE, DESK, OPEN, OTHER_DESK, Floor, trading_floor
+from tests.fakes.pool import Pool
+from tests.services.test_upkeep import content_of, round_at
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+HARDER = OPEN - 12 * HOUR  # in the night before the session
+
+
+@pytest.fixture
+async def pool() -> Pool:
+    return Pool(SetClock(OPEN - 10 * MINUTE))
+
+
+@pytest.fixture
+async def floor(pool: Pool) -> AsyncIterator[Floor]:
+    mining = pool.mining()
+    async with trading_floor(clock=pool.clock, mining=mining) as floor:
+        floor.monitor.records = RecordKeeper(floor.market.history, mining)
+        yield floor
+
+
+async def ticks(floor: Floor, begin: datetime, count: int = 3) -> None:
+    await floor.ticks(begin, [0.0] * count)
+
+
+async def test_a_retarget_is_one_alert_of_its_own_with_both_ends_its_source_and_its_record(
+    floor: Floor, pool: Pool
+) -> None:
+    pool.retargets[HARDER] = 106e12
+    for text in ("1d difficulty 5%", "5d difficulty 5%", "1d hashprice 5%", "1d 8pp"):
+        await floor.desk.add_rule(DESK, text, "U1")
+
+    await ticks(floor, OPEN + 5 * MINUTE)
+
+    hard, earned = sorted(await floor.open_alerts(), key=lambda alert: alert.subject.value)
+    assert [(Subject.DIFFICULTY, Side.ABOVE), (Subject.HASHPRICE, Side.BELOW)] == [
+        (one.subject, one.side) for one in (hard, earned)
+    ]
+    assert ["1d difficulty 5%", "5d difficulty 5%"] == [fact.rule for fact in hard.facts]
+    assert (0.06, 1 / 1.06 - 1) == pytest.approx((hard.lead.value, earned.lead.value))
+    mined = hard.lead.measurement.mined
+    assert mined is not None
+    assert ("mempool.space", 106e12, 100e12) == (mined.source, mined.difficulty, mined.difficulty_before)
+    assert Verdict.DEGRADED is hard.trust.verdict
+    assert "the difficulty is mempool.space's alone, of 2026-03-04 14:40 UTC" in hard.trust.reasons
+    assert hard.lead.record is not None
+    assert 0 == hard.lead.record.episodes
+
+
+async def test_a_fall_of_bitcoin_is_one_of_the_hashprice_and_resolves_with_it(floor: Floor) -> None:
+    await floor.desk.add_rule(DESK, "1d hashprice 10% below", "U1")
+    floor.vendors.crypto_moves[OPEN] = 44_000.0
+    await ticks(floor, OPEN + 5 * MINUTE)
+    (fallen,) = await floor.open_alerts()
+    floor.vendors.crypto_moves[OPEN + 30 * MINUTE] = 49_000.0
+    await ticks(floor, OPEN + 35 * MINUTE)
+
+    assert -0.12 == pytest.approx(fallen.lead.value)
+    assert [] == await floor.open_alerts()
+
+
+async def test_an_old_network_neither_fires_nor_resolves_and_is_told_once_with_all_else_going_on(
+    floor: Floor, pool: Pool
+) -> None:
+    for channel, text in (
+        (DESK, "1d hashprice 10% below"),
+        (DESK, "1d difficulty 5%"),
+        (DESK, "1d 8pp below for 0s"),
+        (OTHER_DESK, "60d 90pp"),
+    ):
+        await floor.desk.add_rule(channel, text, "U1")
+    floor.vendors.crypto_moves[OPEN] = 44_000.0
+    await ticks(floor, OPEN + 5 * MINUTE)
+    pool.away = True
+    await ticks(floor, OPEN + 30 * MINUTE)
+    failing = await floor.open_alerts()
+    at = OPEN + 6 * HOUR + 20 * MINUTE  # the last answer was of 14:45
+    floor.vendors.crypto_moves[at] = 50_000.0
+    told = [await round_at(floor, at + n * 3 * MINUTE, -0.09 if n else 0.0) for n in range(3)]
+    (waiting, other) = await floor.open_alerts()
+    told += [await round_at(floor, at + n * MINUTE) for n in (40, 55)]
+    (out,) = await content_of(floor, Outage)
+    pool.away = False
+    back = await round_at(floor, at + 70 * MINUTE)
+
+    assert [Subject.HASHPRICE] == [one.subject for one in failing]
+    assert [Subject.HASHPRICE, Subject.DIVERGENCE] == [waiting.subject, other.subject]
+    assert 1 == [post for posts in told for post in posts].count("outage in C1")
+    assert "outage in C2" not in [post for posts in told for post in posts]
+    assert isinstance(out, Outage)
+    assert out.network
+    assert "the last figures of mempool.space are of 2026-03-04" in out.reason
+    assert "edit outage in C1" in back
+
+
+async def test_a_rule_whose_window_is_too_long_for_the_history_is_no_outage(floor: Floor) -> None:
+    await floor.desk.add_rule(DESK, "252d hashprice 10%", "U1")
+    floor.vendors.etf_begins = (OPEN - 100 * DAY).date()
+
+    told = [await round_at(floor, OPEN + n * 20 * MINUTE, 0.0) for n in range(5)]
+
+    assert [] == [post for posts in told for post in posts if "outage" in post]
+
+
+async def test_a_past_that_lags_behind_a_retarget_holds_rules_back_until_it_has_come(floor: Floor, pool: Pool) -> None:
+    await floor.desk.add_rule(DESK, "1d difficulty 5% for 0s", "U1")
+    await floor.tick(OPEN + 5 * MINUTE, 0.0)
+    pool.retargets[OPEN + 10 * MINUTE] = 107e12
+    pool.lags = True
+    await floor.ticks(OPEN + 15 * MINUTE, [0.0] * 3)
+    lagging, asked = await floor.open_alerts(), len([path for path in pool.asked if path.endswith("3y")])
+    pool.lags = False
+    await floor.ticks(OPEN + 30 * MINUTE, [0.0] * 2)
+
+    assert [] == lagging
+    assert asked <= 4  # every five minutes, and not at every tick
+    assert [Subject.DIFFICULTY] == [one.subject for one in await floor.open_alerts()]
+
+
+async def test_the_network_is_left_alone_where_no_rule_is_about_it_and_shared_where_many_are(
+    floor: Floor, pool: Pool
+) -> None:
+    await floor.desk.add_rule(DESK, "1d 8pp", "U1")
+    await ticks(floor, OPEN + 5 * MINUTE)
+    without = len(pool.asked)
+    for channel in (DESK, OTHER_DESK):
+        for window in ("1d", "5d", "20d"):
+            await floor.desk.add_rule(channel, f"{window} hashprice 10%", "U1")
+    await floor.tick(OPEN + 20 * MINUTE, 0.0)
+
+    assert 0 == without
+    assert 5 == len(pool.asked)  # four pages of the present, and the past
+
+
+async def test_without_any_source_of_the_network_its_rules_have_no_data(pool: Pool) -> None:
+    async with trading_floor(clock=pool.clock) as floor:
+        await floor.desk.add_rule(DESK, "1d difficulty 5%", "U1")
+        await floor.ticks(OPEN + 5 * MINUTE, [0.0] * 9)
+        (watch,) = await floor.desk.rules(DESK)
+
+    assert Status.NODATA is watch.state.status(pool.clock.at)
+
+
+async def test_a_rule_on_the_network_is_tried_on_the_past_before_it_is_added(floor: Floor, pool: Pool) -> None:
+    pool.retargets = {OPEN - 30 * DAY: 108e12, OPEN - 20 * DAY: 109e12}
+    found = await tried(floor.market, parse_rule("5d difficulty 5%"), floor.desk.pair, pool.clock.at)
+    tested = await floor.study.backtest(parse_rule("5d difficulty 5%"), pool.clock.at)
+
+    assert 1 == found.fired == len(tested.backtest.episodes)
+    assert CLOSE.date() > (found.until or CLOSE.date())
