@@ -11,12 +11,15 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 import handlers
 from bot.clock import SystemClock
+from bot.grants import GrantsOfTeams, GrantsOfToken
 from bot.installing.wired import build_installing
-from bot.manifest import LOOK_UP_SCOPES, PRESENCE_SCOPES, SCOPES
+from bot.manifest import ALL_SCOPES
 from bot.slack import build_bolt
 from handlers.by_team import NotifierByTeam
 from handlers.delivery import SlackNotifier
+from handlers.gallery import Gallery
 from handlers.leaving import register_leaving
+from handlers.pictures import Pictures
 from services.constituents import Constituents
 from services.desk import Desk
 from services.domain.prices import Symbol
@@ -124,7 +127,10 @@ async def build(
         )
         upkeep = Upkeep(store=store, market=market, watchlist=watchlist, nudge=outbox.nudge, every=settings.tick_every)
         bolt = build_bolt(client, secret(settings.slack_signing_secret), installing.tokens if installing else None)
-        errands = handlers.register(bolt, desk, study, clock)
+        gallery = Gallery()
+        stack.callback(gallery.close)
+        grants = GrantsOfTeams(installing.tokens) if installing else GrantsOfToken(client, clock)
+        errands = handlers.register(bolt, desk, study, clock, Pictures(gallery, grants))
         if installing:
             register_leaving(bolt, installing)
         stack.push_async_callback(errands.drain)
@@ -165,8 +171,7 @@ def _installing(settings: Settings, store: SqlStore, client: AsyncWebClient, clo
         return None
     keys = [key.get_secret_value() for key in settings.token_keys]
     credentials = settings.slack_client_id, secret(settings.slack_client_secret)
-    scopes = [*SCOPES, *LOOK_UP_SCOPES, *PRESENCE_SCOPES]
-    return build_installing(store.installations(keys), client, clock, credentials=credentials, scopes=scopes)
+    return build_installing(store.installations(keys), client, clock, credentials=credentials, scopes=ALL_SCOPES)
 
 
 def _equities(settings: Settings, vendors: HttpClient, clock: Clock) -> list[EquitySource]:

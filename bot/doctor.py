@@ -13,8 +13,9 @@ import aiohttp
 from slack_sdk.errors import SlackApiError
 
 from bot.app import build
+from bot.grants import granted
 from bot.health import sentence_on
-from bot.manifest import LOOK_UP_SCOPES, SCOPES
+from bot.manifest import LOOK_UP_SCOPES, PICTURES, SCOPES
 from handlers.render import words
 from services.domain.errors import NoHistoryError, SourceError, StoreError
 from services.store import SqlStore
@@ -184,13 +185,15 @@ async def check_slack(app: App) -> list[Finding]:
 
 def check_scopes(answer: AsyncSlackResponse) -> Finding:
     """Compare what the token may do with what is needed; alerts work without reading what was posted."""
-    granted = str(answer.headers.get("x-oauth-scopes", "")).replace(" ", "").split(",")
-    missing = [scope for scope in SCOPES if scope not in granted]
+    held = granted(answer)
+    missing = [scope for scope in SCOPES if scope not in held]
     if missing:
         return _fail("Slack scopes", f"missing: {', '.join(missing)}", REINSTALL)
-    unread = [scope for scope in LOOK_UP_SCOPES if scope not in granted]
+    unread = [scope for scope in LOOK_UP_SCOPES if scope not in held]
     risk = f"; without {' and '.join(unread)} an alert whose answer is lost may appear twice" if unread else ""
-    return ok("Slack scopes", ", ".join(scope for scope in (*SCOPES, *LOOK_UP_SCOPES) if scope in granted) + risk)
+    return ok(
+        "Slack scopes", ", ".join(scope for scope in (*SCOPES, *LOOK_UP_SCOPES, *PICTURES) if scope in held) + risk
+    )
 
 
 def check_requests(settings: Settings) -> Finding:

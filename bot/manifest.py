@@ -23,7 +23,9 @@ PRESENCE = {
     "channels:read": "to be told when it is added to a public channel, and taken out of one",
     "groups:read": "the same for a private channel",
 }
+PICTURES = {"files:write": "charts as pictures, as files that it uploads itself; it reads none"}
 SCOPES, LOOK_UP_SCOPES, PRESENCE_SCOPES = tuple(NEEDED), tuple(LOOK_UP), tuple(PRESENCE)
+ALL_SCOPES = (*SCOPES, *LOOK_UP_SCOPES, *PRESENCE_SCOPES, *PICTURES)
 BOARD_SHORTCUT = {
     "name": "Show the board",
     "type": "global",
@@ -61,7 +63,7 @@ def manifest(address: str | None, *, distributed: bool = False) -> dict[str, Any
                 {"command": SLASH, **request, "description": ABOUT, "usage_hint": usage_hint(), "should_escape": True}
             ],
         },
-        "oauth_config": {**redirect, "scopes": {"bot": [*SCOPES, *LOOK_UP_SCOPES, *PRESENCE_SCOPES]}},
+        "oauth_config": {**redirect, "scopes": {"bot": [*ALL_SCOPES]}},
         "settings": {
             "event_subscriptions": {**interactivity, "bot_events": sorted(events)},
             "interactivity": {"is_enabled": True, **interactivity},
@@ -79,7 +81,7 @@ def base(address: str) -> str:
 
 def readme_table() -> str:
     """Give the scopes as a table in Markdown."""
-    rows = [f"| `{scope}` | {reason} |" for scope, reason in (NEEDED | LOOK_UP | PRESENCE).items()]
+    rows = [f"| `{scope}` | {reason} |" for scope, reason in (NEEDED | LOOK_UP | PRESENCE | PICTURES).items()]
     return "\n".join(["| Scope | What for |", "|---|---|", *rows])
 
 

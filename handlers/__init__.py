@@ -12,7 +12,7 @@ from handlers.ask import Ask
 from handlers.commands import COMMANDS
 from handlers.commands.command import SLASH
 from handlers.commands.read import read
-from handlers.errands import Errands, update
+from handlers.errands import Errands, Hang, update
 from handlers.events import EVENTS
 from handlers.home import show_board
 from handlers.modals import MODALS
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from handlers.ask import Reply
     from handlers.modals import Modal
+    from handlers.pictures import Pictures
     from services.desk import Desk
     from services.ports import Clock
     from services.study import Study
@@ -47,6 +48,12 @@ class Edge:
     clock: Clock
     errands: Errands
     newest: Newest
+    pictures: Pictures | None
+
+    def answer(self, respond: AsyncRespond, ask: Ask, work: Awaitable[Reply | None], name: str) -> None:
+        """Begin what a person asked for, whose answer may have a picture; the Home tab is in no channel."""
+        otherwise = partial(whisper if ask.channel.id else open_told, ask)
+        self.errands.answer(respond, work, name, otherwise, Hang(self.pictures, ask) if self.pictures else None)
 
     def ask(
         self,
@@ -58,7 +65,7 @@ class Edge:
     ) -> Ask:
         """Put a person's wish together; of a form, in the `channel` that it is about."""
         return Ask(
-            channel=Channel(team=str(context.team_id), id=channel or str(context.channel_id)),
+            channel=Channel(team=str(context.team_id), id=channel or context.channel_id or ""),
             by=str(context.user_id),
             value=value,
             desk=self.desk,
@@ -71,12 +78,13 @@ class Edge:
         )
 
 
-def register(app: AsyncApp, desk: Desk, study: Study, clock: Clock) -> Errands:
+def register(app: AsyncApp, desk: Desk, study: Study, clock: Clock, pictures: Pictures | None = None) -> Errands:
     """Listen to the command, to every button and to every form; return the errands, to be drained before a stop.
 
     The app must process before the response: the acknowledgement is the HTTP answer, and slow work comes after it.
+    Without `pictures`, charts are Slack's own.
     """
-    edge = Edge(desk=desk, study=study, clock=clock, errands=Errands(), newest=Newest())
+    edge = Edge(desk=desk, study=study, clock=clock, errands=Errands(), newest=Newest(), pictures=pictures)
     app.command(SLASH)(_on_command(edge))
     for action_id, act in ACTIONS.items():
         app.action(action_id)(_on_action(edge, act))
@@ -102,7 +110,7 @@ def _on_command(edge: Edge) -> Listener:
         await ack()
         if seen.command is not None and seen.command.answer is not None:
             ask = edge.ask(context, client, seen.argument, command)
-            edge.errands.answer(respond, seen.command.answer(ask), seen.command.usage, partial(whisper, ask))
+            edge.answer(respond, ask, seen.command.answer(ask), seen.command.usage)
 
     return listen
 
@@ -115,8 +123,7 @@ def _on_action(edge: Edge, act: Callable[[Ask], Awaitable[Reply | None]]) -> Lis
         action = body["actions"][0]
         chosen = action.get("selected_option") or action
         ask = edge.ask(context, client, str(chosen.get("value", "")), body)
-        otherwise = partial(whisper if context.channel_id else open_told, ask)  # the Home tab is in no channel
-        edge.errands.answer(respond, act(ask), str(action["action_id"]), otherwise)
+        edge.answer(respond, ask, act(ask), str(action["action_id"]))
 
     return listen
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from slack_sdk.web.async_client import AsyncWebClient
 
     from handlers.render.message import Message
+    from handlers.render.picture import Picture
     from services.desk import Desk
     from services.domain.episode import Channel
     from services.ports import Clock
@@ -55,7 +56,8 @@ class Place(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """An answer and its place."""
+    """An answer and its place; `picture` may stand in it where Slack takes pictures."""
 
     message: Message
+    picture: Picture | None = None
     place: Place = Place.PERSON

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from handlers.ask import Place, Reply
 from handlers.refusals import BLOCKS_REFUSED
 from handlers.render.complaint import complaint
-from handlers.render.forms import classic, plainer
+from handlers.render.forms import classic, pictured, plainer
 from handlers.render.message import say
 from services.domain.errors import MinerPulseError
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from slack_bolt.async_app import AsyncRespond
     from slack_sdk.webhook import WebhookResponse
 
+    from handlers.ask import Ask
+    from handlers.pictures import Pictures
     from handlers.render.message import Message
 
     Otherwise = Callable[[Message], Awaitable[None]]
@@ -49,10 +51,15 @@ class Errands:
         task.add_done_callback(self._running.discard)
 
     def answer(
-        self, respond: AsyncRespond, work: Awaitable[Reply | None], name: str, otherwise: Otherwise | None = None
+        self,
+        respond: AsyncRespond,
+        work: Awaitable[Reply | None],
+        name: str,
+        otherwise: Otherwise | None = None,
+        hang: Hang | None = None,
     ) -> None:
         """Begin what a person asked for; they are told the outcome, see `answer`."""
-        self.begin(answer(respond, work, otherwise, shows_all=self.shows_all), name)
+        self.begin(answer(respond, work, otherwise, hang, shows_all=self.shows_all), name)
 
     async def drain(self, within_s: float = DRAINED_WITHIN_S) -> None:
         """Wait until every errand that has begun is done; what takes longer is abandoned, and logged."""
@@ -71,12 +78,26 @@ class Errands:
         await asyncio.gather(*abandoned, return_exceptions=True)
 
 
+@dataclass(frozen=True, slots=True)
+class Hang:
+    """Where the picture of an answer is hung: in the workspace of whoever asks."""
+
+    pictures: Pictures
+    ask: Ask
+
+
 async def answer(
-    respond: AsyncRespond, work: Awaitable[Reply | None], otherwise: Otherwise | None = None, *, shows_all: bool = True
+    respond: AsyncRespond,
+    work: Awaitable[Reply | None],
+    otherwise: Otherwise | None = None,
+    hang: Hang | None = None,
+    *,
+    shows_all: bool = True,
 ) -> None:
     """Do what a person asked for and tell them the outcome; where it goes wrong, what to do in one sentence.
 
-    `otherwise` tells it where the response_url takes nothing: that serves five times within half an hour.
+    `otherwise` tells it where the response_url takes nothing: that serves five times within half an hour. An answer
+    that has a picture goes out with it where Slack takes it, else as any other.
     """
     try:
         reply = await work
@@ -86,8 +107,10 @@ async def answer(
     except Exception:
         log.exception("a person's wish failed")
         reply = Reply(message=say(SORRY))
-    if reply is not None:
-        shown = reply if shows_all else replace(reply, message=classic(reply.message))
+    if reply is None:
+        return
+    shown = reply if shows_all else replace(reply, message=classic(reply.message), picture=None)
+    if not (hang and await _hung(respond, shown, hang)):
         await _send(respond, shown, otherwise)
 
 
@@ -99,6 +122,34 @@ async def update(work: Awaitable[None]) -> None:
         log.warning("nobody could be told, but: %s", error)
     except Exception:
         log.exception("an errand failed of which nobody can be told")
+
+
+async def _hung(respond: AsyncRespond, reply: Reply, hang: Hang) -> bool:
+    """Send a reply with its picture; tell whether Slack has taken it.
+
+    A response_url takes five answers. Two of them are spent here at most, as an upload may not be ready at once.
+    """
+    if reply.picture is None:
+        return False
+    file = await hang.pictures.file(hang.ask, reply.picture)
+    if file is None:
+        return False
+    form = pictured(reply.message, file, reply.picture.alt)
+    for pause in hang.pictures.pauses:
+        await asyncio.sleep(pause)
+        if await _shown(respond, form, reply.place):
+            return True
+    log.warning("Slack does not show a picture that it has; the answer goes without")
+    hang.pictures.forget(hang.ask, reply.picture)
+    return False
+
+
+async def _shown(respond: AsyncRespond, message: Message, place: Place) -> bool:
+    try:
+        return (await _respond(respond, message, place)).status_code == HTTP_OK
+    except Exception:
+        log.exception("an answer with a picture did not reach Slack")
+        return False
 
 
 async def _send(respond: AsyncRespond, reply: Reply, otherwise: Otherwise | None) -> None:

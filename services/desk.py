@@ -7,10 +7,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from services.channels import Channels
-from services.domain.curve import curve
+from services.charting import Charted, Wanted, charted
 from services.domain.episode import Entry, EntryKind, Mark, close
 from services.domain.errors import NoHistoryError
-from services.domain.measure import NotMeasured
 from services.domain.rule import parse_rule
 from services.domain.snooze import end_of
 from services.places import places
@@ -24,12 +23,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from services.domain.curve import Curve
     from services.domain.episode import Alert, Channel
     from services.domain.measure import Window
     from services.domain.noise import Votes
     from services.domain.notice import Daily
-    from services.domain.prices import Pair
+    from services.domain.rule import Rule
     from services.domain.silence import Silence
     from services.domain.snooze import Span
     from services.market import MarketView
@@ -39,7 +37,6 @@ if TYPE_CHECKING:
     from services.trial import Trial
 
 HISTORY_LENGTH = 10
-POINTS = 20  # in a chart: what Slack draws
 BY_HAND = "ended by hand"
 
 
@@ -64,14 +61,6 @@ class Overview:
     view: MarketView | None
     problem: str
     places: tuple[Place, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Charted:
-    """Both legs over one window, or why they cannot be drawn, and the view that the drawing ends with."""
-
-    view: MarketView
-    curve: Curve | NotMeasured
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,15 +125,10 @@ class Desk(RuleDesk):
         """Tell how often a rule would have fired of late. Raises RuleError, and NoHistoryError without any prices."""
         return await tried(self.market, parse_rule(text, self.pair), self.pair, self.clock.now())
 
-    async def curve(self, pair: Pair | None, window: Window) -> Charted:
-        """Draw both legs of a pair, of the board's where None, over a window. Raises NoHistoryError."""
-        now = self.clock.now()
-        view = await self.market.view(pair or self.pair, now)
-        measured = view.current.measurements[window]
-        if isinstance(measured, NotMeasured):
-            return Charted(view=view, curve=measured)
-        closes = await self.market.closes(view.pair, now)
-        return Charted(view=view, curve=curve(closes, measured, POINTS))
+    async def chart(self, channel: Channel, window: Window, rule: Rule | None = None) -> Charted:
+        """Draw both legs of a rule's pair, of the board's without one, over a window. Raises NoHistoryError."""
+        wanted = Wanted(rule.pair if rule else self.pair, window, rule)
+        return await charted(self.market, self.store, channel, wanted, self.clock.now())
 
     async def acknowledge(self, channel: Channel, alert_id: int, by: str) -> Outcome:
         """Mark an open alert as seen by a person; the first one stands. Raises NotFoundError."""

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from services.domain.attribution import AI_PROXY, Legs
+from services.domain.curve import between, stretch
 from services.domain.errors import NoHistoryError, ReplayError
 from services.domain.explain import Explanation, explain
 from services.domain.hashprice import hashprice, past_hashprices
 from services.domain.network_past import NOTHING, Standing, standing
 from services.domain.precedent import Backtest, backtest
 from services.domain.prices import WGMI_BTC, Closes
+from services.domain.trace import marks_of, trace, watched_by
 from services.domain.trust import FULL, Trust
 from services.domain.tune import Shift, Tuned, calibrated, half_as_often
 from services.domain.underwater import Underwater, underwater
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
     from services.constituents import Constituents
     from services.domain.align import Aligned
+    from services.domain.curve import Curve
     from services.domain.hashrate import JudgedNetwork
     from services.domain.measure import Window
     from services.domain.prices import Pair, Quote, Symbol
@@ -57,9 +60,10 @@ class Explained:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backtested:
-    """What a rule would have done, and what that rests on."""
+    """What a rule would have done, on which `curve`, and what that rests on."""
 
     backtest: Backtest
+    curve: Curve
     basis: Basis
 
 
@@ -133,8 +137,8 @@ class Study:
         """Put a rule to all of history, in a thread. Raises NoHistoryError, and ReplayError for one on the gap."""
         past = await self._past(rule.pair, now)
         closes = await self.mining.beside(past.aligned, rule, now)
-        found = await asyncio.to_thread(backtest, closes, rule)
-        return Backtested(backtest=found, basis=self._basis(past.aligned, past.etf, past.crypto))
+        found, drawn = await asyncio.to_thread(backtested, closes, rule)
+        return Backtested(backtest=found, curve=drawn, basis=self._basis(past.aligned, past.etf, past.crypto))
 
     async def tune(self, wish: Wish, against: Sequence[Rule], now: datetime) -> Calibrated:
         """Find the rule for a wanted rate, in a thread, and hold it against those of `against` that watch the same.
@@ -206,6 +210,13 @@ class Study:
         for leg in legs:
             trust = trust.also(trust_at(leg, aligned))
         return Basis(trust=trust, problems=tuple(problems_of(*legs)), simulated=self.history.simulated)
+
+
+def backtested(aligned: Aligned, rule: Rule) -> tuple[Backtest, Curve]:
+    """Put a rule to all of history, and draw what it watched. Raises ReplayError, and NoHistoryError."""
+    found, rows = backtest(aligned, rule), between(aligned)
+    marks = marks_of(found.found.steps)
+    return found, stretch(aligned, rows, [trace(aligned, rows, watched_by(rule), rules=[rule], marks=marks)])
 
 
 def _among(now: float | None, days: NDArray[np.datetime64], values: NDArray[np.float64]) -> Standing | None:

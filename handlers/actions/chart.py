@@ -8,6 +8,7 @@ from handlers import render
 from handlers.actions.value import alert_id
 from handlers.ask import Reply
 from services.domain.measure import Window
+from services.domain.rule import parse_rule
 
 if TYPE_CHECKING:
     from handlers.ask import Ask
@@ -17,8 +18,9 @@ INSTEAD = Window.D20
 
 
 async def answer(ask: Ask) -> Reply:
-    """Draw the alert's pair as it is now, also for an alert that has ended."""
+    """Draw the alert's pair as it is now, with its rule beneath, also for an alert that has ended."""
     alert = await ask.desk.alert(ask.channel, alert_id(ask.value))
     window = alert.lead.measurement.window
-    drawn = await ask.desk.curve(alert.pair, INSTEAD if window is TWO_POINTS else window)
-    return Reply(message=render.chart(drawn, ask.now))
+    rule = parse_rule(alert.lead.rule)
+    drawn = await ask.desk.chart(ask.channel, INSTEAD if window is TWO_POINTS else window, rule)
+    return Reply(message=render.chart(drawn, ask.now), picture=render.chart_picture(drawn, ask.now))

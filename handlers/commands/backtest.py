@@ -31,4 +31,5 @@ def at_once(argument: str, commands: Sequence[Command]) -> Message | None:
 
 async def answer(ask: Ask) -> Reply:
     """Put the rule to the history of its pair."""
-    return Reply(message=render.backtest(await ask.study.backtest(parse_rule(ask.value, ask.study.pair), ask.now)))
+    found = await ask.study.backtest(parse_rule(ask.value, ask.study.pair), ask.now)
+    return Reply(message=render.backtest(found), picture=render.backtest_picture(found))

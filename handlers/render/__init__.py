@@ -1,10 +1,10 @@
 """Render: values in, messages out; nothing here asks, decides or sends."""
 
 from handlers.render.alert import alert
-from handlers.render.backtest import backtest
+from handlers.render.backtest import backtest, backtest_picture
 from handlers.render.board import board
 from handlers.render.channel import channel
-from handlers.render.chart import chart
+from handlers.render.chart import chart, chart_picture
 from handlers.render.complaint import complaint
 from handlers.render.daily import daily
 from handlers.render.drawdown import drawdown
@@ -36,9 +36,11 @@ __all__ = [
     "added",
     "alert",
     "backtest",
+    "backtest_picture",
     "board",
     "channel",
     "chart",
+    "chart_picture",
     "code",
     "complaint",
     "daily",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from handlers.render import words
 from handlers.render.basis import basis
+from handlers.render.curve import curve_picture
 from handlers.render.markup import simulated
 from handlers.render.message import compose, header, note, section, table
 from handlers.render.record import endings
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from handlers.render.message import Message
+    from handlers.render.picture import Picture
     from services.domain.precedent import Backtest, Followed, Precedent
     from services.domain.prices import Pair
     from services.study import Backtested
@@ -34,8 +36,7 @@ METHOD = (
 def backtest(told: Backtested) -> Message:
     """Render a backtest, with the newest episodes in a table."""
     found = told.backtest
-    rule = found.found.rule
-    title = simulated(f"{rule}: {_often(found)}", when=told.basis.simulated)
+    title = _title(told)
     lines = [_since(found), *findings(found)] if found.episodes else [_since(found)]
     small = [METHOD, *basis(told.basis)]
     newest = found.episodes[-SHOWN:][::-1]
@@ -48,6 +49,16 @@ def backtest(told: Backtested) -> Message:
         ],
         [title, *lines, *(_line(one, found) for one in newest), *small],
     )
+
+
+def backtest_picture(told: Backtested) -> Picture:
+    """Draw the rule's whole past, with each firing and each end."""
+    foot = ["Decided at each session's close, with no hold.", *basis(told.basis)]
+    return curve_picture(told.curve, _title(told), foot, simulated=told.basis.simulated)
+
+
+def _title(told: Backtested) -> str:
+    return simulated(f"{told.backtest.found.rule}: {_often(told.backtest)}", when=told.basis.simulated)
 
 
 def findings(found: Backtest) -> list[str]:

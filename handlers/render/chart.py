@@ -5,17 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from handlers.render import words
-from handlers.render.limits import CHART_TITLE, clip
+from handlers.render.curve import curve_picture
+from handlers.render.limits import CHART_POINTS, CHART_TITLE, clip
 from handlers.render.market import data
 from handlers.render.markup import reason, simulated
 from handlers.render.message import compose, header, line_chart, note, say, section
+from services.domain.curve import thinned
 from services.domain.measure import NotMeasured
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from handlers.render.message import Message
-    from services.desk import Charted
+    from handlers.render.picture import Picture
+    from services.charting import Charted
     from services.domain.curve import Curve, Point
 
 
@@ -31,18 +34,29 @@ def chart(told: Charted, now: datetime) -> Message:
     apart = _furthest(drawn)
     prices = [_as_of(end, now), data(view.current.trust)]
     return compose(
-        [header(title), _picture(drawn, is_simulated=view.simulated), section(*moves, apart), note(*prices)],
+        [header(title), _native(drawn, is_simulated=view.simulated), section(*moves, apart), note(*prices)],
         [title, *moves, apart, *prices],
     )
 
 
-def _picture(drawn: Curve, *, is_simulated: bool) -> dict[str, object]:
+def chart_picture(told: Charted, now: datetime) -> Picture | None:
+    """Draw the same in full, a point for each session; None where it cannot be drawn."""
+    drawn, view = told.curve, told.view
+    if isinstance(drawn, NotMeasured):
+        return None
+    end = drawn.points[-1]
+    foot = [_as_of(end, now), data(view.current.trust)]
+    return curve_picture(drawn, simulated(_title(drawn, end), when=view.simulated), foot, simulated=view.simulated)
+
+
+def _native(drawn: Curve, *, is_simulated: bool) -> dict[str, object]:
     etf, crypto = words.title(drawn.pair.etf), words.title(drawn.pair.crypto)
-    title = f"{etf} and {words.name(drawn.pair.crypto)} {words.over(drawn.window)}, in percent"
-    labels = [_label(point) for point in drawn.points]
+    title = f"{etf} and {words.name(drawn.pair.crypto)} {_over(drawn)}, in percent"
+    points = thinned(drawn.points, CHART_POINTS)
+    labels = [_label(point) for point in points]
     series = {
-        etf: [round(100 * point.etf, 1) for point in drawn.points],
-        crypto: [round(100 * point.crypto, 1) for point in drawn.points],
+        etf: [round(100 * point.etf, 1) for point in points],
+        crypto: [round(100 * point.crypto, 1) for point in points],
     }
     return line_chart(clip(simulated(title, when=is_simulated), CHART_TITLE), labels, series, across="Session")
 
@@ -56,7 +70,11 @@ def _label(point: Point) -> str:
 
 def _title(drawn: Curve, end: Point) -> str:
     day = "" if end.live else f" to the close of {words.day(end.session)}"
-    return f"{drawn.pair.etf} {words.stands(drawn.pair, end.etf - end.crypto)} {words.over(drawn.window)}{day}"
+    return f"{drawn.pair.etf} {words.stands(drawn.pair, end.etf - end.crypto)} {_over(drawn)}{day}"
+
+
+def _over(drawn: Curve) -> str:
+    return words.over(drawn.window) if drawn.window else f"since {words.full_day(drawn.points[0].session)}"
 
 
 def _moves(drawn: Curve, end: Point) -> list[str]:
@@ -70,7 +88,8 @@ def _moves(drawn: Curve, end: Point) -> list[str]:
 
 def _furthest(drawn: Curve) -> str:
     """Tell where the two were furthest apart among what is drawn."""
-    most = max(drawn.points, key=lambda point: abs(point.etf - point.crypto))
+    known = [point for point in drawn.points if point.complete]
+    most = max(known, key=lambda point: abs(point.etf - point.crypto))
     return f"Furthest apart here: {words.pp(most.etf - most.crypto)}, {words.day(most.session)}."
 
 

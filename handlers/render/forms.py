@@ -11,6 +11,15 @@ if TYPE_CHECKING:
     from handlers.render.message import Block
 
 
+def pictured(message: Message, file: str, alt: str) -> Message:
+    """Put a picture that Slack keeps as a file in the place of the chart, or beneath the first paragraph."""
+    image: Block = {"type": "image", "slack_file": {"id": file}, "alt_text": alt}
+    kinds = [block["type"] for block in message.blocks]
+    at = kinds.index(CHART) if CHART in kinds else kinds.index("section") + 1
+    after = message.blocks[at + (CHART in kinds) :]
+    return Message(blocks=[*message.blocks[:at], image, *after], text=message.text)
+
+
 def plain(message: Message) -> Message:
     """Put a message in the oldest blocks that Slack knows: its text and its buttons."""
     buttons = [block for block in message.blocks if block["type"] == "actions"]

@@ -18,7 +18,7 @@ NEW_YORK = ZoneInfo("America/New_York")
 NOTHING = "–"  # stands in an empty table cell
 ALL = 100.0
 WHOLE_DOLLARS = 1_000
-TERA, EXA = 1e12, 1e18
+MILLION, TERA, EXA = 1e6, 1e12, 1e18
 MINUTE, HOUR, DAY = 60, 3_600, 86_400
 LONG = 2 * DAY  # from here on hours no longer matter
 _ORDINALS = {1: "st", 2: "nd", 3: "rd"}
@@ -210,3 +210,10 @@ def clock(at: datetime) -> str:
 def full_day(on: date) -> str:
     """Write a date of any year: `20 Nov 2026`."""
     return f"{on.day} {on:%b} {on.year}"
+
+
+def index(level: float) -> str:
+    """Write a level of something that began at 100: `95.6`, `12,346`, `1.2e+09`."""
+    if abs(level) >= MILLION:
+        return f"{level:.1e}"
+    return f"{level:,.1f}" if abs(level) < WHOLE_DOLLARS else f"{level:,.0f}"

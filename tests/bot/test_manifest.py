@@ -71,7 +71,10 @@ def test_socket_mode_needs_no_address(minerpulse: Callable[..., Ran]) -> None:
 def test_it_asks_for_no_more_than_it_needs(minerpulse: Callable[..., Ran]) -> None:
     document = printed(minerpulse, "--socket")
     assert document["oauth_config"]["scopes"] == {
-        "bot": ["commands", "chat:write", "channels:history", "groups:history", "channels:read", "groups:read"]
+        "bot": [
+            *["commands", "chat:write", "channels:history", "groups:history", "channels:read", "groups:read"],
+            "files:write",
+        ]
     }
     [command] = document["features"]["slash_commands"]
     assert (command["command"], command["usage_hint"]) == ("/minerpulse", usage_hint())

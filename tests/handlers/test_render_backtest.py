@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from handlers import render
-from services.domain.precedent import backtest
 from services.domain.prices import Pair, Symbol
 from services.domain.rule import parse_rule
-from services.study import Backtested, Basis
+from services.study import Backtested, Basis, backtested
 from tests.fakes.blockkit import problems
 from tests.fakes.market import aligned_market, random_market
 from tests.fakes.network import PAST
@@ -24,7 +23,8 @@ MARKET = random_market(500)
 
 
 def told(rule: str, market: Aligned = MARKET, basis: Basis | None = None) -> Message:
-    return render.backtest(Backtested(backtest=backtest(market, parse_rule(rule, market.pair)), basis=basis or Basis()))
+    found, drawn = backtested(market, parse_rule(rule, market.pair))
+    return render.backtest(Backtested(backtest=found, curve=drawn, basis=basis or Basis()))
 
 
 def test_a_backtest_of_a_rule(golden: Golden) -> None:

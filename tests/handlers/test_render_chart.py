@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from handlers import render
-from services.desk import POINTS, Charted
+from services.charting import Charted
 from services.domain.curve import curve
 from services.domain.measure import Measurement, NotMeasured, Window
 from tests.fakes.blockkit import checked
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def charted(view: MarketView, window: Window) -> Charted:
     measured = view.current.measurements[window]
     assert isinstance(measured, Measurement)
-    return Charted(view=view, curve=curve(closes(), measured, POINTS))
+    return Charted(view=view, curve=curve(closes(), measured))
 
 
 def test_a_chart_while_the_market_is_open(golden: Callable[[str, Message], None]) -> None:
@@ -43,7 +43,9 @@ def test_a_simulated_chart_says_so_in_its_title_and_in_its_picture() -> None:
 
 def test_what_cannot_be_drawn_says_why() -> None:
     why = NotMeasured(window=Window.D252, reason="the history begins on 2026-01-02, less than 252d ago")
-    told = render.chart(Charted(view=open_view(), curve=why), OPEN_AT)
+    nothing = Charted(view=open_view(), curve=why)
+    told = render.chart(nothing, OPEN_AT)
+    assert render.chart_picture(nothing, OPEN_AT) is None
     assert "No chart of WGMI over 252 days: the history begins on 2026-01-02, less than 252d ago." == told.text
 
 
