@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from handlers.refusals import translated
-from services.domain.errors import DeliveryError, HistoryClosedError, MessageGoneError, MessageRefusedError
+from services.domain.errors import DeniedError, HistoryClosedError, MessageGoneError, MessageRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -27,7 +27,8 @@ async def look_up(
 ) -> str | None:
     """Give the `ts` of the message with this key, posted since then in the channel or in the thread; None without one.
 
-    Raises DeliveryError where Slack cannot answer now, and HistoryClosedError where it will not.
+    Raises DeliveryError where Slack cannot answer now, also for want of a channel or a token with which nothing could
+    be posted either, and HistoryClosedError where it will not.
     """
     asked: dict[str, Any] = {
         "channel": channel,
@@ -55,10 +56,8 @@ async def _page(read: Callable[..., Awaitable[AsyncSlackResponse]], asked: dict[
             answer = await read(**asked)
     except MessageGoneError:
         return {}  # no thread, and no line in it
-    except DeliveryError as error:
-        if error.permanent or isinstance(error, MessageRefusedError):
-            raise HistoryClosedError(f"MinerPulse may not read what was posted there; {GRANT}.") from error
-        raise
+    except (DeniedError, MessageRefusedError) as error:
+        raise HistoryClosedError(f"MinerPulse may not read what was posted there; {GRANT}.") from error
     return dict(answer.data) if isinstance(answer.data, dict) else {}
 
 

@@ -17,7 +17,13 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 from slack_sdk.errors import SlackApiError
 
-from services.domain.errors import DeliveryError, MessageGoneError, MessageRefusedError, MessageSealedError
+from services.domain.errors import (
+    DeliveryError,
+    DeniedError,
+    MessageGoneError,
+    MessageRefusedError,
+    MessageSealedError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,6 +60,17 @@ REMEDIES = {
     "team_access_not_granted": FORBIDDEN,
     "two_factor_setup_required": INSTALL,
 }
+DENIED = frozenset(
+    {
+        "access_denied",
+        "accesslimited",
+        "ekm_access_denied",
+        "missing_scope",
+        "no_permission",
+        "not_allowed_token_type",
+        "restricted_action",
+    }
+)
 OF_ONE_MESSAGE = {
     "exchanged_trigger_id": TOO_LATE,
     "expired_trigger_id": TOO_LATE,
@@ -113,7 +130,9 @@ def _verdict(code: str) -> DeliveryError:
     if code in GONE:
         return MessageGoneError(f"Slack cannot change the message ({code}).")
     if code in REMEDIES:
-        return DeliveryError(f"{REMEDIES[code]} ({code})", permanent=True, surely_not_posted=True)
+        told = f"{REMEDIES[code]} ({code})"
+        lasting = DeliveryError(told, permanent=True, surely_not_posted=True)
+        return DeniedError(told) if code in DENIED else lasting
     if code in OF_ONE_MESSAGE:
         return MessageRefusedError(f"{OF_ONE_MESSAGE[code]} ({code})", permanent=True, surely_not_posted=True)
     return MessageRefusedError(f"{UNKNOWN} {code}.", permanent=False, surely_not_posted=False)

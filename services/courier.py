@@ -51,7 +51,7 @@ class Courier:
       alert or a notice is tried again once it changes; till then a thread that it has not opened waits for it.
     - The store cannot note what Slack has accepted: it is noted at the next attempt, without being sent again.
     - Its answer is lost, or a crash cuts the attempt off: it is looked up by its key before it is posted again. Where
-      the app may not read the channel it is posted again: at least once.
+      the app lacks the permission to read the channel it is posted again: at least once.
     - This process was frozen, or a look-up took long: what is not its own for long enough any more is not sent.
     - A message is gone: it is posted anew. A line whose thread is gone waits until its alert's message stands again.
     """

@@ -180,6 +180,13 @@ class DeliveryError(MinerPulseError):
         super().__init__(problem)
 
 
+class DeniedError(DeliveryError):
+    """The app lacks the permission for what it tried; it may well be allowed to do something else there."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem, permanent=True, surely_not_posted=True)
+
+
 class MessageRefusedError(DeliveryError):
     """This one message is not accepted; others of its channel may be."""
 

@@ -492,6 +492,18 @@ async def test_a_look_up_that_fails_is_made_again_before_anything_is_posted(post
     assert ([0, 0, 0, 1, 0], 1) == (sent, len(post.said()))
 
 
+@pytest.mark.parametrize("code", ["token_revoked", "is_archived", "not_in_channel"])
+async def test_a_look_up_waits_for_what_a_post_would_wait_for_too(post: Post, code: str) -> None:
+    post.slack.readable, post.slack.epoch = True, int(AT.timestamp())
+    await post.open_alert()
+    post.slack.fail("chat.postMessage", Fault(drop=True, taken=True))
+    post.slack.fail(HISTORY, refused(code), refused(code))
+
+    sent = [await post.outbox.deliver(AT + minutes * LONGEST_RETRY) for minutes in range(4)]
+
+    assert ([0, 0, 0, 1], 1) == (sent, len(post.said()))
+
+
 async def test_a_found_message_that_cannot_be_edited_now_is_found_again(post: Post) -> None:
     post.slack.readable, post.slack.epoch = True, int(AT.timestamp())
     await post.open_alert()

@@ -101,7 +101,8 @@ def _fate(world: World, receipt: Receipt, posting: Posting) -> Fate:
         delivered=posting.delivered,
         given_up=posting.given_up_at is not None and bool(tried.attempts[-1].problem),
         told=posting.digest_at is not None,
-        kept=_is_kept(world, receipt.alert.channel, posting.message_id, delivered=posting.delivered),
+        kept=posting.given_up_at is None
+        and _is_kept(world, receipt.alert.channel, posting.message_id, delivered=posting.delivered),
     )
 
 
@@ -113,7 +114,7 @@ def _fate_of_notice(world: World, noted: Noted) -> Fate:
         delivered=noted.delivered,
         given_up=noted.given_up and bool(noted.problem),
         told=noted.told_in is not None,
-        kept=_is_kept(world, noted.notice.channel, noted.message_id, delivered=noted.delivered),
+        kept=not noted.given_up and _is_kept(world, noted.notice.channel, noted.message_id, delivered=noted.delivered),
     )
 
 
@@ -124,7 +125,7 @@ def _is_kept(world: World, channel: Channel, message_id: str | None, *, delivere
 
 def _judge_fate(world: World, fate: Fate) -> None:
     ledger, shown = world.ledger, _shown(world, fate.channel, fate.key)
-    standing = [one for one in shown if one.standing]
+    standing = [one for one in shown if _stands(world, fate.channel, one)]
     posted = fate.delivered and not fate.told
     ends = [posted, fate.told, fate.given_up, fate.kept]
     ledger.expect(ends.count(True) == 1, "every message ends in one way", fate)
@@ -135,6 +136,13 @@ def _judge_fate(world: World, fate: Fate) -> None:
     if posted:
         mine = [one for one in shown if one.ts == fate.message_id]
         ledger.expect(len(mine) == 1, "what is noted as sent is in Slack", fate)
+
+
+def _stands(world: World, channel: Channel, message: Message) -> bool:
+    """Tell whether a message can be read where it belongs: a line is told again where its thread is gone."""
+    messages = world.slack.messages[channel.id]
+    above = next((one for one in messages if one.ts == message.thread_ts), None)
+    return message.standing and (above is None or above.standing)
 
 
 def _shown(world: World, channel: Channel, key: str) -> list[Message]:
