@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from handlers.actions import ACTIONS
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from typing import Any
 
-    from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncBoltContext, AsyncRespond
+    from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncBoltContext
     from slack_sdk.web.async_client import AsyncWebClient
 
     from handlers.ask import Reply
@@ -92,9 +91,7 @@ def register(app: AsyncApp, desk: Desk, study: Study, clock: Clock) -> Errands:
 def _on_command(edge: Edge) -> Listener:
     """Answer from memory in the acknowledgement where that is enough, else acknowledge with nothing; no I/O."""
 
-    async def listen(
-        ack: AsyncAck, command: dict[str, Any], context: AsyncBoltContext, client: AsyncWebClient, respond: AsyncRespond
-    ) -> None:
+    async def listen(ack: AsyncAck, command: dict[str, Any], context: AsyncBoltContext, client: AsyncWebClient) -> None:
         seen = read(command.get("text", ""), COMMANDS)
         if seen.told is not None:
             await ack(text=seen.told.text, blocks=seen.told.blocks)
@@ -102,21 +99,19 @@ def _on_command(edge: Edge) -> Listener:
         await ack()
         if seen.command is not None and seen.command.answer is not None:
             ask = edge.ask(context, client, seen.argument, command)
-            edge.errands.answer(respond, seen.command.answer(ask), seen.command.usage, partial(whisper, ask))
+            edge.errands.answer(ask, seen.command.answer(ask), seen.command.usage)
 
     return listen
 
 
 def _on_action(edge: Edge, act: Callable[[Ask], Awaitable[Reply | None]]) -> Listener:
-    async def listen(
-        ack: AsyncAck, body: dict[str, Any], context: AsyncBoltContext, client: AsyncWebClient, respond: AsyncRespond
-    ) -> None:
+    async def listen(ack: AsyncAck, body: dict[str, Any], context: AsyncBoltContext, client: AsyncWebClient) -> None:
         await ack()
         action = body["actions"][0]
         chosen = action.get("selected_option") or action
         ask = edge.ask(context, client, str(chosen.get("value", "")), body)
-        otherwise = partial(whisper if context.channel_id else open_told, ask)  # the Home tab is in no channel
-        edge.errands.answer(respond, act(ask), str(action["action_id"]), otherwise)
+        otherwise = whisper if context.channel_id else open_told  # the Home tab is in no channel
+        edge.errands.answer(ask, act(ask), str(action["action_id"]), otherwise)
 
     return listen
 
@@ -159,17 +154,15 @@ def _on_submit(edge: Edge, modal: Modal) -> Listener:
     The form cannot show the outcome: what the acknowledgement puts into it may reach Slack after any later update.
     """
 
-    async def listen(
-        ack: AsyncAck, body: dict[str, Any], context: AsyncBoltContext, client: AsyncWebClient, respond: AsyncRespond
-    ) -> None:
+    async def listen(ack: AsyncAck, body: dict[str, Any], context: AsyncBoltContext, client: AsyncWebClient) -> None:
         view: dict[str, Any] = body["view"]
         form = _form(edge, view, body, context, client)
         if wrong := modal.check(form):
             await ack(response_action="errors", errors=wrong)
             return
         await ack()
-        respond.response_url = form.about.answers_to  # Slack gives none with a form
-        edge.errands.answer(respond, modal.save(form), view["callback_id"], partial(whisper, form.ask))
+        ask = replace(form.ask, answers_to=form.about.answers_to)  # Slack gives none with a form
+        edge.errands.answer(ask, modal.save(form), view["callback_id"])
 
     return listen
 

@@ -7,22 +7,25 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from slack_sdk.webhook.async_client import AsyncWebhookClient
+
 from handlers.ask import Place, Reply
 from handlers.refusals import BLOCKS_REFUSED
 from handlers.render.complaint import complaint
 from handlers.render.forms import classic, plainer
 from handlers.render.message import say
+from handlers.whisper import whisper
 from services.domain.errors import MinerPulseError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
 
-    from slack_bolt.async_app import AsyncRespond
     from slack_sdk.webhook import WebhookResponse
 
+    from handlers.ask import Ask
     from handlers.render.message import Message
 
-    Otherwise = Callable[[Message], Awaitable[None]]
+    Otherwise = Callable[[Ask, Message], Awaitable[None]]
 
 SORRY = "Something went wrong; it has been logged. Try again in a minute."
 NOT_SHARED = "Slack did not show this to the channel. Type /minerpulse and press Share there."
@@ -48,11 +51,9 @@ class Errands:
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
-    def answer(
-        self, respond: AsyncRespond, work: Awaitable[Reply | None], name: str, otherwise: Otherwise | None = None
-    ) -> None:
+    def answer(self, ask: Ask, work: Awaitable[Reply | None], name: str, otherwise: Otherwise = whisper) -> None:
         """Begin what a person asked for; they are told the outcome, see `answer`."""
-        self.begin(answer(respond, work, otherwise, shows_all=self.shows_all), name)
+        self.begin(answer(ask, work, otherwise, shows_all=self.shows_all), name)
 
     async def drain(self, within_s: float = DRAINED_WITHIN_S) -> None:
         """Wait until every errand that has begun is done; what takes longer is abandoned, and logged."""
@@ -72,7 +73,7 @@ class Errands:
 
 
 async def answer(
-    respond: AsyncRespond, work: Awaitable[Reply | None], otherwise: Otherwise | None = None, *, shows_all: bool = True
+    ask: Ask, work: Awaitable[Reply | None], otherwise: Otherwise = whisper, *, shows_all: bool = True
 ) -> None:
     """Do what a person asked for and tell them the outcome; where it goes wrong, what to do in one sentence.
 
@@ -88,7 +89,7 @@ async def answer(
         reply = Reply(message=say(SORRY))
     if reply is not None:
         shown = reply if shows_all else replace(reply, message=classic(reply.message))
-        await _send(respond, shown, otherwise)
+        await _send(ask, shown, otherwise)
 
 
 async def update(work: Awaitable[None]) -> None:
@@ -101,29 +102,32 @@ async def update(work: Awaitable[None]) -> None:
         log.exception("an errand failed of which nobody can be told")
 
 
-async def _send(respond: AsyncRespond, reply: Reply, otherwise: Otherwise | None) -> None:
+async def _send(ask: Ask, reply: Reply, otherwise: Otherwise) -> None:
     """Send a reply; where the response_url does not take it, `otherwise`, to the person alone."""
-    if await _taken(respond, reply) or otherwise is None:
+    if await _taken(ask, reply):
         return
     try:
-        await otherwise(say(NOT_SHARED) if reply.place is Place.CHANNEL else reply.message)
+        await otherwise(ask, say(NOT_SHARED) if reply.place is Place.CHANNEL else reply.message)
     except MinerPulseError as error:
         log.error("an answer reached nobody: %s", error)  # noqa: TRY400 -- it says all that there is to know
     except Exception:
         log.exception("an answer reached nobody")
 
 
-async def _taken(respond: AsyncRespond, reply: Reply) -> bool:
+async def _taken(ask: Ask, reply: Reply) -> bool:
     """Send a reply to its response_url, if there is one; where Slack refuses its blocks, once more in plainer forms."""
-    if not respond.response_url:
+    if not ask.answers_to:
         return False
+    address = AsyncWebhookClient(
+        ask.answers_to, session=ask.client.session
+    )  # Bolt's own opens a session for each answer
     try:
-        taken = await _respond(respond, reply.message, reply.place)
+        taken = await _respond(address, reply.message, reply.place)
         for form in plainer(reply.message):
             if not any(code in taken.body for code in BLOCKS_REFUSED):
                 break
             log.warning("Slack refused an answer's blocks; sent in plainer form")
-            taken = await _respond(respond, form, reply.place)
+            taken = await _respond(address, form, reply.place)
     except Exception:
         log.exception("an answer did not reach Slack")
         return False
@@ -132,8 +136,8 @@ async def _taken(respond: AsyncRespond, reply: Reply) -> bool:
     return taken.status_code == HTTP_OK
 
 
-async def _respond(respond: AsyncRespond, message: Message, place: Place) -> WebhookResponse:
-    return await respond(
+async def _respond(address: AsyncWebhookClient, message: Message, place: Place) -> WebhookResponse:
+    return await address.send(
         text=message.text,
         blocks=message.blocks,
         response_type="in_channel" if place is Place.CHANNEL else "ephemeral",
