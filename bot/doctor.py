@@ -13,8 +13,10 @@ import aiohttp
 from slack_sdk.errors import SlackApiError
 
 from bot.app import build
+from bot.clock import SystemClock
 from bot.grants import granted
 from bot.health import sentence_on
+from bot.installing.rotation import overdue
 from bot.manifest import LOOK_UP_SCOPES, PICTURES, SCOPES
 from handlers.render import words
 from services.domain.errors import NoHistoryError, SourceError, StoreError
@@ -41,6 +43,7 @@ CONNECT = "Create the app from `minerpulse manifest` and set its tokens as .env.
 REINSTALL = "Add the scopes under OAuth & Permissions, and install the app again."
 TRY_THE_NETWORK = "Try again in a minute; then check the network, or leave it out of MINERPULSE_NETWORK_SOURCES."
 WAIT_FOR_FIGURES = "Do not rely on these figures; look again in an hour, and compare them with a block explorer."
+UNRENEWED = "Its people open /slack/install; the log says what Slack answers."
 EACH_ITS_OWN = "each workspace that installs the app has its own"
 SET_THE_CLOCK = "Set this machine's clock, best by NTP: Slack's requests are refused at five minutes."
 
@@ -65,7 +68,7 @@ class Finding:
 
 async def examine(settings: Settings) -> list[Finding]:
     """Check everything; nothing is kept but an empty database, which is made ready."""
-    database, messages = await check_database(settings.database_url)
+    database, messages = await check_database(settings)
     async with build(settings.model_copy(update={"database_url": "sqlite://"})) as app:
         sources = [await check_etf(app, source) for source in app.history.equities]
         sources += [await check_crypto(app, source) for source in app.history.cryptos]
@@ -78,14 +81,17 @@ def ok(check: str, found: str) -> Finding:
     return Finding(check=check, verdict=Verdict.OK, found=found)
 
 
-async def check_database(url: str) -> tuple[Finding, list[Finding]]:
-    """Open the database and compare its schema; look for messages that wait for a person to mend something."""
+async def check_database(settings: Settings) -> tuple[Finding, list[Finding]]:
+    """Open the database and compare its schema; look for messages and tokens that a person must see to."""
     try:
-        store = await SqlStore.open(url)
+        store = await SqlStore.open(settings.database_url)
     except StoreError as error:
         remedy = "Check MINERPULSE_DATABASE_URL; an older database needs `minerpulse migrate`."
         return _fail("database", str(error), remedy), []
     messages = [_undelivered(one) for one in await store.troubles()]
+    if settings.distributed:
+        installations = store.installations([key.get_secret_value() for key in settings.token_keys])
+        messages += [_fail("tokens", one, UNRENEWED) for one in await overdue(installations, SystemClock().now())]
     await store.aclose()
     return ok("database", f"{store.name}: reachable, with this version's schema"), messages
 

@@ -13,6 +13,7 @@ from services.domain.decide import GRACE
 from services.domain.errors import DeliveryError, StoreError
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from datetime import datetime
 
     from slack_sdk.web.async_client import AsyncWebClient
@@ -29,7 +30,7 @@ log = logging.getLogger(__name__)
 class Report:
     """What is wrong, in sentences, and what is not delivered; `backlog` is None where the database cannot tell.
 
-    `stuck` tells of messages that wait for a person to mend something; the app is no less ready for them.
+    `stuck` tells what waits for a person to mend something: messages, and tokens; the app is no less ready for it.
     """
 
     troubles: tuple[str, ...]
@@ -75,7 +76,8 @@ class Health:
     """Asks in each round whether Slack takes the token; ticks, prices and the database are looked at when asked.
 
     Where each workspace has a token of its own, Slack is asked without one.
-    Where another process ticks, `ticks` is False, and neither ticks nor prices are told of here.
+    Where another process ticks, `ticks` is False, and neither ticks nor prices are told of here. `overdue` says which
+    workspaces' tokens are not renewed, where they have their own.
     """
 
     ticker: Ticker
@@ -83,6 +85,7 @@ class Health:
     client: AsyncWebClient
     heartbeat: Heartbeat | None = None
     ticks: bool = True
+    overdue: Callable[[datetime], Awaitable[tuple[str, ...]]] | None = None
     slack_trouble: str | None = None
 
     async def work(self) -> None:
@@ -104,11 +107,12 @@ class Health:
             self.slack_trouble,
         )
         troubles = tuple(trouble for trouble in found if trouble is not None)
-        return Report(troubles=troubles, backlog=backlog, stuck=await self._stuck())
+        return Report(troubles=troubles, backlog=backlog, stuck=await self._stuck(now))
 
-    async def _stuck(self) -> tuple[str, ...]:
+    async def _stuck(self, now: datetime) -> tuple[str, ...]:
         try:
-            return tuple(sentence_on(one) for one in await self.store.troubles())
+            unrenewed = () if self.overdue is None else await self.overdue(now)
+            return (*unrenewed, *(sentence_on(one) for one in await self.store.troubles()))
         except StoreError:
             return ()
 

@@ -65,7 +65,8 @@ async def _run(app: App, role: Role, listening: socket.socket) -> None:
     async with _heartbeat(app.settings) as heartbeat:
         works = role is not Role.WEB
         ticker = Ticker(monitor=app.monitor, clock=app.clock, upkeep=app.upkeep)
-        health = Health(ticker, app.store, app.client, heartbeat if works else None, ticks=works)
+        unrenewed = app.installing.overdue if app.installing else None
+        health = Health(ticker, app.store, app.client, heartbeat if works else None, ticks=works, overdue=unrenewed)
         delivery = asyncio.create_task(app.outbox.run() if works else asyncio.sleep(0), name="the delivery")
         cancel_ticks = schedule(health.work, app.clock, app.settings.tick_every)
         cancel_rotation = _schedule_rotation(app) if works else None

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from handlers.actions import ACTIONS
@@ -12,7 +11,7 @@ from handlers.ask import Ask
 from handlers.commands import COMMANDS
 from handlers.commands.command import SLASH
 from handlers.commands.read import read
-from handlers.errands import Errands, Hang, update
+from handlers.errands import Errands, update
 from handlers.events import EVENTS
 from handlers.home import show_board
 from handlers.modals import MODALS
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from typing import Any
 
-    from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncBoltContext, AsyncRespond
+    from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncBoltContext
     from slack_sdk.web.async_client import AsyncWebClient
 
     from handlers.ask import Reply
@@ -48,12 +47,6 @@ class Edge:
     clock: Clock
     errands: Errands
     newest: Newest
-    pictures: Pictures | None
-
-    def answer(self, respond: AsyncRespond, ask: Ask, work: Awaitable[Reply | None], name: str) -> None:
-        """Begin what a person asked for, whose answer may have a picture; the Home tab is in no channel."""
-        otherwise = partial(whisper if ask.channel.id else open_told, ask)
-        self.errands.answer(respond, work, name, otherwise, Hang(self.pictures, ask) if self.pictures else None)
 
     def ask(
         self,
@@ -84,7 +77,7 @@ def register(app: AsyncApp, desk: Desk, study: Study, clock: Clock, pictures: Pi
     The app must process before the response: the acknowledgement is the HTTP answer, and slow work comes after it.
     Without `pictures`, charts are Slack's own.
     """
-    edge = Edge(desk=desk, study=study, clock=clock, errands=Errands(), newest=Newest(), pictures=pictures)
+    edge = Edge(desk=desk, study=study, clock=clock, errands=Errands(pictures), newest=Newest())
     app.command(SLASH)(_on_command(edge))
     for action_id, act in ACTIONS.items():
         app.action(action_id)(_on_action(edge, act))
@@ -100,9 +93,7 @@ def register(app: AsyncApp, desk: Desk, study: Study, clock: Clock, pictures: Pi
 def _on_command(edge: Edge) -> Listener:
     """Answer from memory in the acknowledgement where that is enough, else acknowledge with nothing; no I/O."""
 
-    async def listen(
-        ack: AsyncAck, command: dict[str, Any], context: AsyncBoltContext, client: AsyncWebClient, respond: AsyncRespond
-    ) -> None:
+    async def listen(ack: AsyncAck, command: dict[str, Any], context: AsyncBoltContext, client: AsyncWebClient) -> None:
         seen = read(command.get("text", ""), COMMANDS)
         if seen.told is not None:
             await ack(text=seen.told.text, blocks=seen.told.blocks)
@@ -110,20 +101,19 @@ def _on_command(edge: Edge) -> Listener:
         await ack()
         if seen.command is not None and seen.command.answer is not None:
             ask = edge.ask(context, client, seen.argument, command)
-            edge.answer(respond, ask, seen.command.answer(ask), seen.command.usage)
+            edge.errands.answer(ask, seen.command.answer(ask), seen.command.usage)
 
     return listen
 
 
 def _on_action(edge: Edge, act: Callable[[Ask], Awaitable[Reply | None]]) -> Listener:
-    async def listen(
-        ack: AsyncAck, body: dict[str, Any], context: AsyncBoltContext, client: AsyncWebClient, respond: AsyncRespond
-    ) -> None:
+    async def listen(ack: AsyncAck, body: dict[str, Any], context: AsyncBoltContext, client: AsyncWebClient) -> None:
         await ack()
         action = body["actions"][0]
         chosen = action.get("selected_option") or action
         ask = edge.ask(context, client, str(chosen.get("value", "")), body)
-        edge.answer(respond, ask, act(ask), str(action["action_id"]))
+        otherwise = whisper if context.channel_id else open_told  # the Home tab is in no channel
+        edge.errands.answer(ask, act(ask), str(action["action_id"]), otherwise)
 
     return listen
 
@@ -166,17 +156,15 @@ def _on_submit(edge: Edge, modal: Modal) -> Listener:
     The form cannot show the outcome: what the acknowledgement puts into it may reach Slack after any later update.
     """
 
-    async def listen(
-        ack: AsyncAck, body: dict[str, Any], context: AsyncBoltContext, client: AsyncWebClient, respond: AsyncRespond
-    ) -> None:
+    async def listen(ack: AsyncAck, body: dict[str, Any], context: AsyncBoltContext, client: AsyncWebClient) -> None:
         view: dict[str, Any] = body["view"]
         form = _form(edge, view, body, context, client)
         if wrong := modal.check(form):
             await ack(response_action="errors", errors=wrong)
             return
         await ack()
-        respond.response_url = form.about.answers_to  # Slack gives none with a form
-        edge.errands.answer(respond, modal.save(form), view["callback_id"], partial(whisper, form.ask))
+        ask = replace(form.ask, answers_to=form.about.answers_to)  # Slack gives none with a form
+        edge.errands.answer(ask, modal.save(form), view["callback_id"])
 
     return listen
 

@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 from handlers.ask import Place, Reply
 from handlers.refusals import BLOCKS_REFUSED
 from handlers.render.complaint import complaint
 from handlers.render.forms import classic, pictured, plainer
 from handlers.render.message import say
+from handlers.whisper import whisper
 from services.domain.errors import MinerPulseError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
 
-    from slack_bolt.async_app import AsyncRespond
     from slack_sdk.webhook import WebhookResponse
 
     from handlers.ask import Ask
     from handlers.pictures import Pictures
     from handlers.render.message import Message
 
-    Otherwise = Callable[[Message], Awaitable[None]]
+    Otherwise = Callable[[Ask, Message], Awaitable[None]]
 
 SORRY = "Something went wrong; it has been logged. Try again in a minute."
 NOT_SHARED = "Slack did not show this to the channel. Type /minerpulse and press Share there."
@@ -38,10 +40,11 @@ class Errands:
 
     Bolt's own lazy listeners copy the whole request and the client with it, which a shared HTTP session does not
     survive, and nothing keeps or drains their tasks. Where nobody is shown Slack's newest blocks, `shows_all` is False.
+    Without `pictures`, answers have none.
     """
 
-    def __init__(self) -> None:
-        self.shows_all = True
+    def __init__(self, pictures: Pictures | None = None) -> None:
+        self.shows_all, self.pictures = True, pictures
         self._running: set[asyncio.Task[None]] = set()
 
     def begin(self, errand: Coroutine[None, None, None], name: str) -> None:
@@ -50,16 +53,10 @@ class Errands:
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
-    def answer(
-        self,
-        respond: AsyncRespond,
-        work: Awaitable[Reply | None],
-        name: str,
-        otherwise: Otherwise | None = None,
-        hang: Hang | None = None,
-    ) -> None:
+    def answer(self, ask: Ask, work: Awaitable[Reply | None], name: str, otherwise: Otherwise = whisper) -> None:
         """Begin what a person asked for; they are told the outcome, see `answer`."""
-        self.begin(answer(respond, work, otherwise, hang, shows_all=self.shows_all), name)
+        pictures = self.pictures if self.shows_all else None
+        self.begin(answer(ask, work, otherwise, pictures, shows_all=self.shows_all), name)
 
     async def drain(self, within_s: float = DRAINED_WITHIN_S) -> None:
         """Wait until every errand that has begun is done; what takes longer is abandoned, and logged."""
@@ -78,19 +75,11 @@ class Errands:
         await asyncio.gather(*abandoned, return_exceptions=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Hang:
-    """Where the picture of an answer is hung: in the workspace of whoever asks."""
-
-    pictures: Pictures
-    ask: Ask
-
-
 async def answer(
-    respond: AsyncRespond,
+    ask: Ask,
     work: Awaitable[Reply | None],
-    otherwise: Otherwise | None = None,
-    hang: Hang | None = None,
+    otherwise: Otherwise = whisper,
+    pictures: Pictures | None = None,
     *,
     shows_all: bool = True,
 ) -> None:
@@ -109,9 +98,9 @@ async def answer(
         reply = Reply(message=say(SORRY))
     if reply is None:
         return
-    shown = reply if shows_all else replace(reply, message=classic(reply.message), picture=None)
-    if not (hang and await _hung(respond, shown, hang)):
-        await _send(respond, shown, otherwise)
+    shown = reply if shows_all else replace(reply, message=classic(reply.message))
+    if not (pictures and await _hung(ask, shown, pictures)):
+        await _send(ask, shown, otherwise)
 
 
 async def update(work: Awaitable[None]) -> None:
@@ -124,57 +113,57 @@ async def update(work: Awaitable[None]) -> None:
         log.exception("an errand failed of which nobody can be told")
 
 
-async def _hung(respond: AsyncRespond, reply: Reply, hang: Hang) -> bool:
+async def _hung(ask: Ask, reply: Reply, pictures: Pictures) -> bool:
     """Send a reply with its picture; tell whether Slack has taken it.
 
     A response_url takes five answers. Two of them are spent here at most, as an upload may not be ready at once.
     """
-    if reply.picture is None:
+    if reply.picture is None or not ask.answers_to:
         return False
-    file = await hang.pictures.file(hang.ask, reply.picture)
+    file = await pictures.file(ask, reply.picture)
     if file is None:
         return False
     form = pictured(reply.message, file, reply.picture.alt)
-    for pause in hang.pictures.pauses:
+    for pause in pictures.pauses:
         await asyncio.sleep(pause)
-        if await _shown(respond, form, reply.place):
+        if await _shown(ask, form, reply.place):
             return True
     log.warning("Slack does not show a picture that it has; the answer goes without")
-    hang.pictures.forget(hang.ask, reply.picture)
+    pictures.forget(ask, reply.picture)
     return False
 
 
-async def _shown(respond: AsyncRespond, message: Message, place: Place) -> bool:
+async def _shown(ask: Ask, message: Message, place: Place) -> bool:
     try:
-        return (await _respond(respond, message, place)).status_code == HTTP_OK
+        return (await _respond(ask, message, place)).status_code == HTTP_OK
     except Exception:
         log.exception("an answer with a picture did not reach Slack")
         return False
 
 
-async def _send(respond: AsyncRespond, reply: Reply, otherwise: Otherwise | None) -> None:
+async def _send(ask: Ask, reply: Reply, otherwise: Otherwise) -> None:
     """Send a reply; where the response_url does not take it, `otherwise`, to the person alone."""
-    if await _taken(respond, reply) or otherwise is None:
+    if await _taken(ask, reply):
         return
     try:
-        await otherwise(say(NOT_SHARED) if reply.place is Place.CHANNEL else reply.message)
+        await otherwise(ask, say(NOT_SHARED) if reply.place is Place.CHANNEL else reply.message)
     except MinerPulseError as error:
         log.error("an answer reached nobody: %s", error)  # noqa: TRY400 -- it says all that there is to know
     except Exception:
         log.exception("an answer reached nobody")
 
 
-async def _taken(respond: AsyncRespond, reply: Reply) -> bool:
+async def _taken(ask: Ask, reply: Reply) -> bool:
     """Send a reply to its response_url, if there is one; where Slack refuses its blocks, once more in plainer forms."""
-    if not respond.response_url:
+    if not ask.answers_to:
         return False
     try:
-        taken = await _respond(respond, reply.message, reply.place)
+        taken = await _respond(ask, reply.message, reply.place)
         for form in plainer(reply.message):
             if not any(code in taken.body for code in BLOCKS_REFUSED):
                 break
             log.warning("Slack refused an answer's blocks; sent in plainer form")
-            taken = await _respond(respond, form, reply.place)
+            taken = await _respond(ask, form, reply.place)
     except Exception:
         log.exception("an answer did not reach Slack")
         return False
@@ -183,8 +172,9 @@ async def _taken(respond: AsyncRespond, reply: Reply) -> bool:
     return taken.status_code == HTTP_OK
 
 
-async def _respond(respond: AsyncRespond, message: Message, place: Place) -> WebhookResponse:
-    return await respond(
+async def _respond(ask: Ask, message: Message, place: Place) -> WebhookResponse:
+    """Answer at the response_url, over the session that is there: Bolt's own opens one for each answer."""
+    return await AsyncWebhookClient(ask.answers_to, session=ask.client.session).send(
         text=message.text,
         blocks=message.blocks,
         response_type="in_channel" if place is Place.CHANNEL else "ephemeral",

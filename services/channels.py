@@ -62,6 +62,11 @@ class Channels:
             editors=self.editors.of(stored.settings),
         )
 
+    async def silence(self, channel: Channel) -> Silence | None:
+        """Tell why nothing new is told in a channel now; None where it is."""
+        now, stored = self.clock.now(), await self.store.channel(channel)
+        return silence_at(stored.settings, now, self.history.sessions(now))
+
     async def set(self, channel: Channel, text: str, by: str, who: Callable[[str], Addressee | None]) -> ChannelView:
         """Set what was typed, such as `remind 15m`; `who` reads names. Raises SettingError, or NotAllowedError."""
         now = self.clock.now()

@@ -86,7 +86,7 @@ class Desk(RuleDesk):
             alerts=tuple(one.alert for one in stored),
             watches=tuple(await self.store.rules(channel)),
             troubles=tuple(await self.store.troubles(channel.team)),
-            silence=(await self.channels.show(channel)).silence,
+            silence=await self.channels.silence(channel),
         )
 
     async def proof(self, channel: Channel) -> Daily:

@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from services.domain.errors import AccessError, MinerPulseError
 from services.domain.installation import ROTATED_BEFORE
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from bot.installing.access import Access
     from bot.installing.tokens import Tokens
     from services.ports import Clock, InstallationStore
 
+OVERDUE = timedelta(minutes=10)  # by then a token was tried ten times
+AGAIN = "have the app installed there again"
 log = logging.getLogger(__name__)
+
+
+async def overdue(store: InstallationStore, now: datetime) -> tuple[str, ...]:
+    """Say whose token should have been renewed by now, whichever process was to do it. Raises StoreError."""
+    homes = await store.expiring(now + ROTATED_BEFORE - OVERDUE)
+    return tuple(f"workspace {home}: its token cannot be renewed and ends: {AGAIN}" for home in homes)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -57,6 +68,6 @@ class Rotation:
 
     def _tell(self, home: str, error: MinerPulseError) -> None:
         if home not in self._failing:
-            remedy = " Have the app installed there again." if isinstance(error, AccessError) and error.refused else ""
+            remedy = f" {AGAIN.capitalize()}." if isinstance(error, AccessError) and error.refused else ""
             log.error("the token of %s cannot be renewed and is tried again each minute: %s%s", home, error, remedy)
         self._failing.add(home)

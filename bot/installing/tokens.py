@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from slack_bolt.authorization import AuthorizeResult
 from slack_bolt.authorization.async_authorize import AsyncAuthorize
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from services.domain.installation import Installation
     from services.ports import Clock, InstallationStore
 
+    Asked: TypeAlias = tuple[str | None, str | None]  # the workspace, and its organization
+
 KEPT = timedelta(minutes=1)  # how long another process may go on with a token that has been renewed
 MOST = 1_000  # workspaces
 GONE = "MinerPulse is not installed in this workspace any more: install it again."
@@ -33,35 +36,53 @@ class Tokens:
     store: InstallationStore
     clock: Clock
     most: int = MOST
-    _known: OrderedDict[tuple[str | None, str | None], tuple[datetime, Installation]] = field(
-        default_factory=OrderedDict
-    )
+    _known: OrderedDict[Asked, tuple[datetime, Installation]] = field(default_factory=OrderedDict)
+    _looking: dict[Asked, asyncio.Task[Installation | None]] = field(default_factory=dict)
 
     async def of(self, team: str | None, enterprise: str | None = None) -> Installation | None:
-        """Give the installation that holds for a workspace; None where it has none. Raises StoreError."""
-        asked, now = (team, enterprise), self.clock.now()
-        if asked in self._known:
-            until, known = self._known[asked]
-            if now < until:
-                self._known.move_to_end(asked)
-                return known
-        found = await self.store.find(team, enterprise)
+        """Give the installation that holds for a workspace; None where it has none. Raises StoreError.
+
+        Requests that come at once, before it is known, share one look into the store.
+        """
+        asked = team, enterprise
+        until, known = self._known.get(asked, (None, None))
+        if until is not None and self.clock.now() < until:
+            self._known.move_to_end(asked)
+            return known
+        if asked not in self._looking:
+            self._looking[asked] = asyncio.create_task(self._look(asked))
+        return await asyncio.shield(self._looking[asked])
+
+    async def _look(self, asked: Asked) -> Installation | None:
+        """Read from the store; what was forgotten meanwhile, as it has changed, is not kept."""
+        now, mine = self.clock.now(), asyncio.current_task()
+        try:
+            found = await self.store.find(*asked)
+        finally:
+            current = self._looking.get(asked) is mine
+            if current:
+                del self._looking[asked]
         if found is None:  # not kept: whoever makes up workspaces must not push out those that are
             self._known.pop(asked, None)
-            return None
-        self._known[asked] = now + KEPT, found
+        elif current:
+            self._keep(asked, now + KEPT, found)
+        return found
+
+    def _keep(self, asked: Asked, until: datetime, found: Installation) -> None:
+        self._known[asked] = until, found
         self._known.move_to_end(asked)
         while len(self._known) > self.most:
             self._known.popitem(last=False)
-        return found
 
     def forget(self, home: str) -> None:
         """Forget what is known of a home, as it has changed."""
+        self._looking.clear()
         for asked in [asked for asked, (_, known) in self._known.items() if known.home == home]:
             del self._known[asked]
 
     def forget_all(self) -> None:
         """Forget everything, as it is not told whose home has changed."""
+        self._looking.clear()
         self._known.clear()
 
     def __len__(self) -> int:

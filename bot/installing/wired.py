@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from bot.installing.access import Access
 from bot.installing.flow import Flow
-from bot.installing.rotation import Rotation
+from bot.installing.rotation import Rotation, overdue
 from bot.installing.tokens import TeamClients, Tokens
 
 if TYPE_CHECKING:
@@ -31,6 +31,10 @@ class Installing:
     clients: TeamClients
     flow: Flow
     rotation: Rotation
+
+    async def overdue(self, now: datetime) -> tuple[str, ...]:
+        """Say whose token should have been renewed by now. Raises StoreError."""
+        return await overdue(self.store, now)
 
     async def leave(self, team: str | None, enterprise: str | None, at: datetime) -> None:
         """Forget a workspace, or an organization with all of its workspaces, that has ended its installation `at`."""

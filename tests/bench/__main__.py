@@ -8,10 +8,12 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import ack, delivering, loading, memory, replaying, studying, ticking, upstream
+from tests.bench import ack, answering, authorizing, delivering, loading, memory, replaying, studying, ticking, upstream
 
 BENCHES = (
     ack.bench,
+    answering.bench,
+    authorizing.bench,
     ticking.bench,
     ticking.bench_change,
     ticking.bench_whole,
@@ -23,6 +25,7 @@ BENCHES = (
     delivering.bench,
     delivering.bench_workers,
     memory.bench,
+    memory.bench_commands,
 )
 
 

@@ -1,7 +1,8 @@
-"""Memory of the whole app in steady state: one workspace, three years of history, a day of ticks."""
+"""Memory of the whole app in steady state: one workspace, three years of history, a day of ticks; and many commands."""
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
@@ -46,6 +47,23 @@ async def bench() -> list[Figure]:
             measured=_peak_mb(OURS),
             beside=_peak_mb(BARE),
             beside_what="imports alone",
+            unit="MB",
+            budget=180,
+        )
+    ]
+
+
+async def bench_commands() -> list[Figure]:
+    """Resident memory after 50,000 commands, beside that after 5,000."""
+    command = [sys.executable, "-m", "tests.bench.commanded"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: ASYNC221, S603 -- ours
+    few, many = json.loads(done.stdout)
+    return [
+        Figure(
+            what=f"memory after 50,000 commands, {many - few:+.1f} MB",
+            measured=many,
+            beside=few,
+            beside_what="after 5,000",
             unit="MB",
             budget=180,
         )

@@ -18,7 +18,9 @@ from bot.settings import Settings
 from bot.standin import serving
 from bot.workspace import Workspace
 from services.domain.hashrate import Report, judge_network
+from services.domain.installation import Installation
 from services.domain.network import Network
+from services.store import SqlStore, new_key
 from tests.bot.conftest import MINERPULSE
 from tests.fakes.clock import SetClock
 
@@ -329,3 +331,31 @@ async def test_the_command_tells_the_same_as_json_and_never_a_secret(healthy: Se
     assert b"hush" not in out + err
     assert b"xoxb-standin" not in out + err
     assert err == b""
+
+
+async def test_a_token_that_is_not_renewed_is_told_with_what_to_do(healthy: Settings) -> None:
+    key = SecretStr(new_key())
+    store = await SqlStore.open(healthy.database_url)
+    lapsing = Installation(
+        home="T1",
+        enterprise=None,
+        name="Acme",
+        bot_token="xoxe.xoxb-1",
+        bot_user="UBOT",
+        scopes=("commands",),
+        installed_by="U1",
+        installed_at=datetime(2026, 1, 1, tzinfo=UTC),
+        refresh_token="xoxe-1",
+        expires_at=datetime.now(UTC) + timedelta(hours=1),
+    )
+    await store.installations([key.get_secret_value()]).save(lapsing)
+    await store.aclose()
+
+    seen = await found(
+        healthy, slack_bot_token=None, slack_client_id="1.2", slack_client_secret=SECRET, token_keys=(key,)
+    )
+
+    assert (
+        "workspace T1: its token cannot be renewed and ends: have the app installed there again" == seen["tokens"].found
+    )
+    assert "/slack/install" in seen["tokens"].next_step

@@ -28,6 +28,8 @@ def main(mode: str, program: Path, folder: Path) -> None:
         start(it)
         add_a_rule(it)
         see_to_the_alert(it)
+        use_the_editor(it)
+        look_at_home(it)
 
 
 def start(it: Trader) -> None:
@@ -56,6 +58,33 @@ def see_to_the_alert(it: Trader) -> None:
     it.presses("Resolve", acknowledged)
     it.sees("Resolved after")
     it.photographs("resolved")
+
+
+def use_the_editor(it: Trader) -> None:
+    """Open the form, have a wrong field refused beneath it, and save a rule.
+
+    The stand-in tells nothing of what is typed before the form is sent, so that the preview stays as it opens.
+    """
+    it.types("/minerpulse rule add")
+    it.sees_in_form("would have fired")
+    it.photographs("editor")
+    it.fills_in("Window", "5d: 5 sessions")
+    it.fills_in("Threshold", "much")
+    it.submits()
+    it.sees_in_form("Cannot read “much”")
+    it.photographs("refused")
+    it.fills_in("Threshold", "12")
+    it.submits()
+    it.sees("5d 12pp is added")
+    it.photographs("saved")
+
+
+def look_at_home(it: Trader) -> None:
+    """Find the market and the channel with its rules on the Home tab."""
+    told = it.opens_home()
+    if missing := [words for words in ("bitcoin", "Your channels", "5d 12pp") if words not in told]:
+        raise AssertionError(f"Home lacks {missing}: {told}")
+    it.photographs("home")
 
 
 if __name__ == "__main__":

@@ -47,6 +47,10 @@ class Trader:
         message.scroll_into_view_if_needed()
         return message
 
+    def sees_in_form(self, text: str) -> None:
+        """Wait for the form that is open to say this."""
+        self.page.locator(".modal", has_text=text).last.wait_for(timeout=PATIENCE_MS)
+
     def presses(self, label: str, message: Locator) -> None:
         """Press a button of a message."""
         message.get_by_role("button", name=label, exact=True).click()

@@ -16,7 +16,7 @@ from tests.e2e.browser import chromium
 from tests.e2e.loopback import isolating
 
 ROOT = Path(__file__).parents[2]
-STEPS = ["board", "started", "alert", "acknowledged", "resolved"]
+STEPS = ["board", "started", "alert", "acknowledged", "resolved", "editor", "refused", "saved", "home"]
 
 
 @pytest.fixture(scope="module")
@@ -35,9 +35,12 @@ def stand_in() -> Path:
 
 
 @pytest.mark.parametrize("mode", ["http", "socket"])
-def test_a_trader_starts_adds_a_rule_and_sees_to_its_alert(mode: str, stand_in: Path, tmp_path: Path) -> None:
+def test_a_trader_sees_to_an_alert_saves_a_rule_in_the_editor_and_finds_it_on_home(
+    mode: str, stand_in: Path, tmp_path: Path
+) -> None:
     command = [*(isolating() or []), sys.executable, "-m", "tests.e2e", mode, str(stand_in), str(tmp_path)]
     done = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=300)  # noqa: S603 -- our own
     log = tmp_path / "minerpulse.log"
     assert done.returncode == 0, f"{done.stderr}\n{log.read_text() if log.exists() else ''}"
-    assert STEPS == [picture.stem.partition("-")[2] for picture in sorted(tmp_path.glob("??-*[!e].png"))]
+    pictures = [picture.stem.partition("-")[2] for picture in sorted(tmp_path.glob("??-*.png"))]
+    assert STEPS == [name for name in pictures if not name.endswith("-phone")]

@@ -12,7 +12,7 @@ import pytest
 
 from handlers.errands import SORRY
 from tests.fakes.floor import DESK
-from tests.fakes.slack import RESPONSES, Fault, refused
+from tests.fakes.slack import RESPONSES, Fault, filled, refused
 
 if TYPE_CHECKING:
     from slack_bolt import BoltResponse
@@ -128,6 +128,19 @@ async def test_a_rule_is_added_as_the_form_closes_and_the_person_is_told(
     assert ("ephemeral", False) == (answer["response_type"], answer["replace_original"])
     assert answer["text"].startswith("Rule 1 `5d 15pp above clear 10pp` is added: fires at 15 pp above")
     assert ["C1"] == [one["channel"] for one in slack.said(POST)]
+
+
+async def test_choices_that_come_back_as_none_are_those_that_the_form_began_with(
+    person: Person, slack: SlackServer, floor: Floor
+) -> None:
+    form = await opened(person, slack)
+    sent = filled(form, {"threshold": "9"})
+    for fields in sent["state"]["values"].values():
+        for one in fields.values():
+            one.update({"selected_option": None} if "selected_option" in one else {})
+    about = {"team": {"id": "T1"}, "user": {"id": "U1"}, "trigger_id": "3.trigger"}
+    await person.sends({"type": "view_submission", **about, "view": sent})
+    assert ["1d 9pp"] == [str(watch.rule) for watch in await floor.desk.rules(DESK)]
 
 
 async def test_whoever_sends_a_form_after_its_half_hour_is_told_in_the_channel(

@@ -51,6 +51,7 @@ class Front:
     port: int
     reached: list[str] = field(default_factory=list)
     failing: bool = False
+    server: Server | None = None
 
     async def send(self, raw: bytes) -> Answer:
         """Send bytes and read until the connection is closed."""
@@ -112,6 +113,7 @@ async def front() -> AsyncIterator[Front]:
             note(str(body["event_id"]))
 
         server = Server(build_web(Gate(bolt=bolt, signing_secret=SECRET), healthy))
+        front.server = server
         task = asyncio.create_task(server.serve(sockets=[listener]))
         yield front
         server.stop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from typing import TYPE_CHECKING
 
@@ -188,3 +189,15 @@ async def test_a_connection_that_is_kept_takes_the_next_request(front: Front, mo
     writer.close()
 
     assert [b"200", b"200"] == statuses
+
+
+async def test_an_answer_waits_for_no_confirmation_of_its_first_part(front: Front) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", front.port)
+    writer.write(b"GET /healthz HTTP/1.1\r\nHost: here\r\n\r\n")
+    await reader.readuntil(b"}")
+    assert front.server is not None
+    (connection,) = front.server.server_state.connections
+    at_once = connection.transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    writer.close()
+
+    assert 0 != at_once

@@ -11,6 +11,9 @@ from aiohttp import web
 
 from bot.installing.flow import INSTALL_PATH
 from bot.manifest import LOOK_UP, NEEDED, PRESENCE
+from services.domain.episode import Channel
+from services.ports import AlertChange
+from tests.fakes.alerts import an_alert
 from tests.fakes.oauth import CLIENT_ID
 
 if TYPE_CHECKING:
@@ -120,3 +123,18 @@ async def test_installing_again_takes_the_new_token_at_once(office: Office) -> N
     await office.install(access_token="xoxb-new")
 
     assert "xoxb-new" == (await office.installing.clients.of("T1")).token
+
+
+async def test_alerts_of_an_organizations_workspace_go_out_with_its_own_token_or_else_the_organizations(
+    office: Office,
+) -> None:
+    holding = {"id": "E1", "name": "Holding"}
+    await office.install(team=None, enterprise=holding, is_enterprise_install=True, access_token="xoxb-org")
+    await office.install(team={"id": "T8", "name": "Own"}, enterprise=holding, access_token="xoxb-own")
+    for team in ("T7", "T8"):
+        await office.types("help", team=team, enterprise_id="E1")
+        alert = an_alert(channel=Channel(team=team, id=f"C{team}"))
+        await office.app.store.record([], [AlertChange(alert=alert, revision=0)], office.clock.at)
+    await office.app.outbox.deliver(office.clock.at)
+
+    assert [("xoxb-org", "CT7"), ("xoxb-own", "CT8")] == sorted(office.grants.posted)[:2]

@@ -35,26 +35,46 @@ async def left(office: Office, channel: Channel) -> tuple[bool, int, int]:
     return installed, len(await store.rules(channel)), len(await store.history(channel, 10))
 
 
+UNINSTALLED: tuple[str, dict[str, Any]] = ("app_uninstalled", {})
+REVOKED: tuple[str, dict[str, Any]] = ("tokens_revoked", {"tokens": {"oauth": ["U1"], "bot": ["UBOT"]}})
+
+
 @pytest.mark.parametrize(
-    ("kind", "more"),
+    ("first", "then"),
     [
-        pytest.param("app_uninstalled", {}, id="uninstalled"),
-        pytest.param("tokens_revoked", {"tokens": {"oauth": [], "bot": ["UBOT"]}}, id="revoked"),
+        pytest.param(UNINSTALLED, REVOKED, id="uninstalled, then revoked"),
+        pytest.param(REVOKED, UNINSTALLED, id="revoked, then uninstalled"),
     ],
 )
 async def test_the_end_of_an_installation_is_the_end_of_its_data(
-    office: Office, kind: str, more: dict[str, Any]
+    office: Office, first: tuple[str, dict[str, Any]], then: tuple[str, dict[str, Any]]
 ) -> None:
     for channel in (HERE, AWAY):
         await furnish(office, channel)
     await left(office, HERE)  # is in memory now
 
-    status = await office.tells(kind, **more)
+    status = await office.tells(first[0], **first[1])
 
     assert 200 == status
     assert (False, 0, 0) == await left(office, HERE)
     assert (True, 1, 1) == await left(office, AWAY)
-    assert 200 == await office.tells("app_uninstalled")  # the second event of the same end
+    assert 200 == await office.tells(then[0], **then[1])  # the second event of the same end
+
+
+@pytest.mark.parametrize("late", [pytest.param(REVOKED, id="revoked"), pytest.param(UNINSTALLED, id="uninstalled")])
+async def test_who_installs_again_begins_anew_whatever_is_still_told_of_the_end(
+    office: Office, late: tuple[str, dict[str, Any]]
+) -> None:
+    await furnish(office, HERE)
+    ended_at = office.clock.at
+    await office.tells("app_uninstalled")
+    office.clock.advance(timedelta(minutes=1))
+    await office.install(access_token="xoxb-again")
+
+    await office.tells(late[0], at=ended_at, **late[1])
+
+    assert (True, 0, 0) == await left(office, HERE)
+    assert "xoxb-again" == (await office.installing.clients.of("T1")).token
 
 
 async def test_an_organization_can_take_the_app_out_of_one_workspace(office: Office) -> None:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from bot.health import Health
 from bot.installing.rotation import Rotation
+from bot.scheduler import Ticker
 
 if TYPE_CHECKING:
     import pytest
@@ -73,3 +75,31 @@ async def test_a_renewal_that_fails_is_told_once_and_tried_again_each_minute(
     )
     assert [failed, "the token of T1 is renewed"] == told
     assert "xox" not in caplog.text
+
+
+async def test_a_token_that_stays_unrenewed_is_told_by_readyz_until_it_is_renewed(office: Office) -> None:
+    await office.install(**EXPIRING)
+    ticker = Ticker(monitor=office.app.monitor, clock=office.clock)
+    health = Health(ticker, office.app.store, office.app.client, overdue=office.installing.overdue)
+    told = []
+    for minutes in (10 * 60 - 1, 5, 10):
+        office.clock.advance(timedelta(minutes=minutes))
+        await office.installing.rotation.work()
+        told.append((await health.report()).stuck)
+    office.clock.advance(timedelta(minutes=1))
+    office.grants.refresh = {"xoxe-1": "xoxe.xoxb-2"}
+    await office.installing.rotation.work()
+
+    unrenewed = "workspace T1: its token cannot be renewed and ends: have the app installed there again"
+    assert [(), (), (unrenewed,)] == told
+    assert () == (await health.report()).stuck
+
+
+async def test_a_token_that_could_not_be_renewed_is_mended_by_installing_again(office: Office) -> None:
+    await office.install(**EXPIRING)
+    office.clock.advance(timedelta(hours=11))
+    await office.installing.rotation.work()  # the refresh token is not known to Slack
+    await office.install(access_token="xoxe.xoxb-9", refresh_token="xoxe-9", expires_in=43_200)
+
+    assert () == await office.installing.overdue(office.clock.at)
+    assert "xoxe.xoxb-9" == (await office.installing.clients.of("T1")).token

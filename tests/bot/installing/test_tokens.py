@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -22,9 +23,13 @@ class Counted:
 
     def __init__(self) -> None:
         self.asked: list[str | None] = []
+        self.reached, self.go = asyncio.Event(), asyncio.Event()
+        self.go.set()
 
     async def find(self, team: str | None, _enterprise: str | None = None) -> Installation | None:
         self.asked.append(team)
+        self.reached.set()
+        await self.go.wait()
         if team is None or not team.startswith("T"):
             return None
         return Installation(
@@ -79,6 +84,24 @@ async def test_what_has_changed_is_asked_for_anew(counted: Counted, tokens: Toke
     for _ in range(2):
         await tokens.of("T1")
         tokens.forget("T1")
+
+    assert ["T1", "T1"] == counted.asked
+
+
+async def test_first_requests_that_come_at_once_share_one_look(counted: Counted, tokens: Tokens) -> None:
+    found = await asyncio.gather(*(tokens.of("T1") for _ in range(5)))
+
+    assert (["T1"], {"xoxb-T1"}) == (counted.asked, {one.bot_token for one in found if one})
+
+
+async def test_a_look_that_a_change_has_overtaken_is_not_kept(counted: Counted, tokens: Tokens) -> None:
+    counted.go.clear()
+    looking = asyncio.create_task(tokens.of("T1"))
+    await counted.reached.wait()
+    tokens.forget("T1")
+    counted.go.set()
+    await looking
+    await tokens.of("T1")
 
     assert ["T1", "T1"] == counted.asked
 

@@ -1,0 +1,99 @@
+"""A process of its own that serves /minerpulse over HTTP: the whole front, or a bare Bolt app, on the same uvicorn.
+
+`python -m tests.bench.served ours|bare` prints its port, and serves until its standard input ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import aiohttp
+from slack_bolt.adapter.starlette.async_handler import AsyncSlackRequestHandler
+from slack_bolt.async_app import AsyncApp
+from slack_bolt.authorization import AuthorizeResult
+from slack_sdk.web.async_client import AsyncWebClient
+from starlette.applications import Starlette
+from starlette.routing import Route
+
+import handlers
+from bot.front.gate import Gate
+from bot.health import Report
+from bot.logs import LogFormat, set_up
+from bot.server import Server
+from bot.slack import build_bolt
+from bot.web import SLACK_PATH, build_web
+from tests.fakes.floor import DESK, trading_floor
+from tests.fakes.slack import SECRET, TOKEN
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from slack_bolt.async_app import AsyncAck, AsyncRespond
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+RULES = ("1d 8pp", "5d 15pp", "20d 30pp")
+
+
+@asynccontextmanager
+async def ours() -> AsyncIterator[Starlette]:
+    """The whole front before the real services, over a store in memory and prices that are known."""
+    async with trading_floor() as floor, aiohttp.ClientSession() as session:
+        for rule in RULES:
+            await floor.desk.add_rule(DESK, rule, "U1")
+        bolt = build_bolt(AsyncWebClient(token=TOKEN, session=session), SECRET)
+        errands = handlers.register(bolt, floor.desk, floor.study, floor.clock)
+        yield build_web(Gate(bolt=bolt, signing_secret=SECRET), _well)
+        await errands.drain()
+
+
+@asynccontextmanager
+async def bare() -> AsyncIterator[Starlette]:
+    """Bolt as it comes, in the same mode: `help` is answered in the acknowledgement, all else by its response_url."""
+    app, tasks = AsyncApp(signing_secret=SECRET, authorize=_authorize, process_before_response=True), set()
+
+    async def listen(ack: AsyncAck, respond: AsyncRespond, command: dict[str, str]) -> None:
+        if command["text"] == "help":
+            await ack("ok")
+            return
+        await ack()
+        task = asyncio.create_task(respond("ok"))
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    app.command("/minerpulse")(listen)
+    handler = AsyncSlackRequestHandler(app)
+
+    async def answer(request: Request) -> Response:
+        return await handler.handle(request)
+
+    yield Starlette(routes=[Route(SLACK_PATH, answer, methods=["POST"])])
+
+
+async def _authorize(**_request: object) -> AuthorizeResult:
+    return AuthorizeResult(enterprise_id=None, team_id="T1", bot_token=TOKEN)
+
+
+async def _well() -> Report:
+    return Report(troubles=(), backlog=None)
+
+
+async def serve(which: str) -> None:
+    """Serve one of the two until nobody is there any more."""
+    async with {"ours": ours, "bare": bare}[which]() as web:
+        listening = socket.create_server(("127.0.0.1", 0))
+        server = Server(web)
+        serving = asyncio.create_task(server.serve(sockets=[listening]))
+        print(listening.getsockname()[1], flush=True)  # noqa: T201 -- for whoever has started it
+        await asyncio.to_thread(sys.stdin.read)
+        server.stop()
+        await serving
+
+
+if __name__ == "__main__":
+    set_up("INFO", LogFormat.TEXT)
+    asyncio.run(serve(sys.argv[1]))
