@@ -3,6 +3,7 @@
 from handlers.render.alert import alert
 from handlers.render.backtest import backtest
 from handlers.render.board import board
+from handlers.render.brief import brief
 from handlers.render.channel import channel
 from handlers.render.chart import chart
 from handlers.render.complaint import complaint
@@ -37,6 +38,7 @@ __all__ = [
     "alert",
     "backtest",
     "board",
+    "brief",
     "channel",
     "chart",
     "code",

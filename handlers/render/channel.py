@@ -29,6 +29,7 @@ MEANINGS = {
     "thread": "how much the thread of an alert tells",
     "broadcast": "lines that tell of worsening appear in the channel too",
     "daily": "proof at each close that MinerPulse watched",
+    "brief": "what moved, what is unusual and what to watch, half an hour before the open, at the close, each week",
 }
 
 
