@@ -125,7 +125,14 @@ async def build(
             every=settings.tick_every,
             records=RecordKeeper(history, mining),
         )
-        upkeep = Upkeep(store=store, market=market, watchlist=watchlist, nudge=outbox.nudge, every=settings.tick_every)
+        upkeep = Upkeep(
+            store=store,
+            market=market,
+            watchlist=watchlist,
+            nudge=outbox.nudge,
+            every=settings.tick_every,
+            pair=settings.pair,
+        )
         bolt = build_bolt(client, secret(settings.slack_signing_secret), installing.tokens if installing else None)
         gallery = Gallery()
         stack.callback(gallery.close)

@@ -6,8 +6,10 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from services.briefs import Briefing
 from services.channels import Channels
 from services.charting import Charted, Wanted, charted
+from services.domain.brief import Occasion
 from services.domain.episode import Entry, EntryKind, Mark, close
 from services.domain.errors import NoHistoryError
 from services.domain.rule import parse_rule
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from services.domain.brief import Brief
     from services.domain.episode import Alert, Channel
     from services.domain.measure import Window
     from services.domain.noise import Votes
@@ -92,6 +95,10 @@ class Desk(RuleDesk):
     async def proof(self, channel: Channel) -> Daily:
         """Prove what was looked at in the session that is open, or in the last one."""
         return await prove(self.store, self.market, channel, self.clock.now(), self.every)
+
+    async def brief(self, channel: Channel) -> Brief:
+        """Put together what moved, what is unusual, what became of alerts and what to watch, as of now."""
+        return await Briefing(self.store, self.market, self.pair).brief(channel, Occasion.NOW, self.clock.now())
 
     @property
     def channels(self) -> Channels:

@@ -72,11 +72,9 @@ class Mining:
 
         It is asked for anew as soon as the difficulty is not that of its last retarget.
         """
-        told = await self.past(now)
-        try:
-            judged = await self.network(now)
-        except NoHistoryError as error:
-            stale = Trust(verdict=Verdict.STALE, reasons=(str(error).rstrip("."),))
+        told, judged = await asyncio.gather(self.past(now), self._judged(now))
+        if isinstance(judged, NoHistoryError):
+            stale = Trust(verdict=Verdict.STALE, reasons=(str(judged).rstrip("."),))
             return NetworkSight(past=told.past or NOTHING, trust=stale)
         trust = for_rules(judged, told.past)
         if not trust.verdict.usable and judged.trust.verdict.usable:
@@ -84,6 +82,12 @@ class Mining:
             trust = for_rules(judged, told.past)
         failing = Trust(verdict=Verdict.DEGRADED, reasons=(told.problem,)) if told.problem else FULL
         return NetworkSight(past=told.past or NOTHING, trust=trust.also(failing))
+
+    async def _judged(self, now: datetime) -> JudgedNetwork | NoHistoryError:
+        try:
+            return await self.network(now)
+        except NoHistoryError as error:
+            return error
 
     async def beside(self, aligned: Aligned, rule: Rule, now: datetime) -> Aligned:
         """Put the network's past beside aligned closes, where a rule looks at it."""

@@ -10,16 +10,18 @@ import numpy as np
 
 from services.domain.attribution import AI_PROXY, Legs
 from services.domain.curve import between, stretch
-from services.domain.errors import NoHistoryError, ReplayError
+from services.domain.errors import NoHistoryError, ReplayError, SourceError
 from services.domain.explain import Explanation, explain
 from services.domain.hashprice import hashprice, past_hashprices
 from services.domain.network_past import NOTHING, Standing, standing
 from services.domain.precedent import Backtest, backtest
-from services.domain.prices import WGMI_BTC, Closes
+from services.domain.prices import WGMI_BTC, Closes, moment
+from services.domain.so_far import SoFar, so_far
 from services.domain.trace import marks_of, trace, watched_by
 from services.domain.trust import FULL, Trust
 from services.domain.tune import Shift, Tuned, calibrated, half_as_often
 from services.domain.underwater import Underwater, underwater
+from services.live import SHARES_APART, LivePair
 from services.market import align_legs, problems_of, trust_at
 
 if TYPE_CHECKING:
@@ -52,10 +54,15 @@ class Basis:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explained:
-    """Why the legs parted over a window, and what that rests on."""
+    """Why the legs parted over a window, and what that rests on.
+
+    `so_far` is the session that is open, apart from the window; where it cannot be parted, `unlive` says why.
+    """
 
     explanation: Explanation
     basis: Basis
+    so_far: SoFar | None = None
+    unlive: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +138,9 @@ class Study:
         legs = Legs.of(past.aligned, closes)
         found = explain(legs, window, past.crypto.past.prices, self.history.sessions(now))
         rows = legs.until_complete().aligned
-        return Explained(explanation=found, basis=self._basis(rows, past.etf, past.crypto, proxy))
+        live, why = await self._so_far(past, legs, proxy, now)
+        basis = self._basis(rows, past.etf, past.crypto, proxy)
+        return Explained(explanation=found, basis=basis, so_far=live, unlive=why)
 
     async def backtest(self, rule: Rule, now: datetime) -> Backtested:
         """Put a rule to all of history, in a thread. Raises NoHistoryError, and ReplayError for one on the gap."""
@@ -200,6 +209,29 @@ class Study:
                 simulated=self.history.simulated,
             ),
         )
+
+    async def _so_far(self, past: Past, legs: Legs, proxy: Leg, now: datetime) -> tuple[SoFar | None, str]:
+        """Part the session that is open, where all three can be read at one instant; else say why not."""
+        market = self.history.sessions(now).state(now)
+        if not market.is_open:
+            return None, ""
+        both = LivePair(closes=past.aligned, market=market, etf=past.etf, crypto=past.crypto)
+        try:
+            read, why = await both.read(self.history, now)
+        except SourceError as error:
+            return None, str(error)
+        if read is None:
+            return None, why
+        trust = read.etf.trust.also(read.crypto.trust).also(proxy.quoted)
+        if not trust.verdict.usable:
+            return None, "; ".join(trust.reasons)
+        at, quote = moment(read.rows.at[-1]), proxy.quote
+        if quote is None or quote.at < market.opens_at or abs(quote.at - at) > SHARES_APART:
+            return None, f"{self.proxy} has no trade within five minutes of {at:%H:%M} UTC"
+        last = float(legs.proxy_prices[-1]) * proxy.past.carry(market.session)
+        moved = [float(prices[-1] / prices[-2] - 1) for prices in (read.rows.etf, read.rows.crypto)]
+        found = so_far(legs, at, etf=moved[0], crypto=moved[1], proxy=quote.price / last - 1)
+        return found, "" if found else "the close before lacks a price, or the history is too short for betas"
 
     async def _past(self, pair: Pair, now: datetime) -> Past:
         etf, crypto = await asyncio.gather(self.history.leg(pair.etf, now), self.history.leg(pair.crypto, now))

@@ -1,4 +1,4 @@
-"""Upkeep: what time alone makes due: silences that end, calls, outages, and the line at the close."""
+"""Upkeep: what time alone makes due: silences that end, calls, outages, briefs, and the line at the close."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from services.briefs import tell_briefs
 from services.calls import call_again, follow_escalations
 from services.domain.errors import ConflictError
+from services.domain.prices import WGMI_BTC
 from services.domain.rounds import boundary
 from services.outages import tell_outages
 from services.ports import Claim, Tick
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import datetime
 
+    from services.domain.prices import Pair
     from services.market import Market
     from services.ports import StoredChannel, UpkeepStore
     from services.watchlist import Watchlist
@@ -40,6 +43,7 @@ class Upkeep:
     watchlist: Watchlist
     nudge: Callable[[], None]
     every: timedelta = timedelta(minutes=1)
+    pair: Pair = WGMI_BTC
 
     async def tick(self, now: datetime) -> int:
         """Do one round, where no other process does; give the number of things done.
@@ -48,6 +52,7 @@ class Upkeep:
         2. Remind and escalate; let what other channels were told follow its alert.
         3. Tell outages that have begun or ended.
         4. After a close, tell the channels that asked for it what was looked at.
+        5. Tell the briefs that are due.
         """
         tick = Tick(job=CHORE, boundary=boundary(now, self.every), claimed_at=now)
         if await self.store.claim_tick(CHORE, tick.boundary, now) is not Claim.OURS:
@@ -69,7 +74,9 @@ class Upkeep:
         done += await follow_escalations(self.store, now)
         done += await tell_outages(self.store, self.watchlist, self.market.mining, now)
         asked = [one for one in channels.values() if one.settings.daily_since is not None]
-        return done + await tell_daily(self.store, self.market, asked, now, self.every)
+        done += await tell_daily(self.store, self.market, asked, now, self.every)
+        briefed = [one for one in channels.values() if one.settings.briefs]
+        return done + await tell_briefs(self.store, self.market, self.pair, briefed, now)
 
     async def _keep_silences(self, channels: Iterable[StoredChannel], now: datetime) -> int:
         sessions = self.market.history.sessions(now)

@@ -6,6 +6,7 @@ from handlers.commands import (
     acts,
     backtest,
     board,
+    brief,
     channel,
     chart,
     digest,
@@ -157,7 +158,7 @@ COMMANDS = (
     Command(
         words=("channel",),
         takes="[SETTING]",
-        summary="whom alerts call here, quiet hours, threads and the daily line; with a setting, change it",
+        summary="whom alerts call here, quiet hours, threads, briefs and the daily line; with a setting, change it",
         example="/minerpulse channel quiet 22:00-07:00",
         topic=Topic.ALERTS,
         answer=channel.answer,
@@ -177,6 +178,12 @@ COMMANDS = (
         example="/minerpulse digest",
         topic=Topic.ALERTS,
         answer=digest.answer,
+    ),
+    Command(
+        words=("brief",),
+        summary="what moved, what is unusual, the alerts and their fate, and what to watch",
+        example="/minerpulse brief",
+        answer=brief.answer,
     ),
     Command(
         words=("explain",),

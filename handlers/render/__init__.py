@@ -3,6 +3,7 @@
 from handlers.render.alert import alert
 from handlers.render.backtest import backtest, backtest_picture
 from handlers.render.board import board
+from handlers.render.brief import brief
 from handlers.render.channel import channel
 from handlers.render.chart import chart, chart_picture
 from handlers.render.complaint import complaint
@@ -38,6 +39,7 @@ __all__ = [
     "backtest",
     "backtest_picture",
     "board",
+    "brief",
     "channel",
     "chart",
     "chart_picture",

@@ -33,6 +33,7 @@ MEANINGS = {
     "broadcast": "lines that tell of worsening appear in the channel too",
     "daily": "proof at each close that MinerPulse watched",
     "editors": "who may change the rules here, and this list",
+    "brief": "what moved, what is unusual and what to watch, half an hour before the open, at the close, each week",
 }
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from handlers.render import words
 from handlers.render.basis import basis
-from handlers.render.markup import escape, simulated
+from handlers.render.markup import escape, reason, simulated
 from handlers.render.message import compose, header, note, section, table
 from handlers.render.spark import spark
 from services.domain.attribution import LOOKBACK
@@ -33,18 +33,19 @@ def explanation(told: Explained) -> Message:
     """Render an explanation; the parts stand in a table, and in lines for those who cannot see it."""
     found = told.explanation
     title = simulated(_title(found), when=told.basis.simulated)
-    moved, pivot, change = _moved(found), _pivot(found), _change(found)
+    moved, pivot, change, live = _moved(found), _pivot(found), _change(found), _live(told)
     small = [METHOD, _proxy(found), *basis(told.basis, _sources(found))]
     return compose(
         [
             header(title),
             section(*moved),
             table(_rows(found)),
+            section(*live),
             section(*pivot),
             section(*change),
             note(*small),
         ],
-        [title, *moved, *_lines(found), *pivot, *change, *small],
+        [title, *moved, *_lines(found), *live, *pivot, *change, *small],
     )
 
 
@@ -109,6 +110,25 @@ def _lines(found: Explanation) -> list[str]:
         for name, part, own in _parts(found)
     ]
     return [*lines, f"Together: {words.pp(found.attribution.etf_return)}."]
+
+
+def _live(told: Explained) -> list[str]:
+    """Tell of the session that is open, in lines of its own: it is no part of what is above."""
+    found, live = told.explanation, told.so_far
+    if live is None:
+        return [f"*Live*: today's session cannot be parted: {reason(told.unlive)}."] if told.unlive else []
+    etf, crypto = words.title(found.pair.etf), words.name(found.pair.crypto)
+    parts = [
+        f"{crypto} {words.pp(live.crypto.amount)} ± {words.size(100 * live.crypto.error)}",
+        f"AI {words.pp(live.proxy.amount)} ± {words.size(100 * live.proxy.error)}",
+        f"the rest {words.pp(live.residual.amount)} ± {words.size(100 * live.residual.error)}",
+    ]
+    own = (
+        f"{crypto} itself {words.percent(live.crypto_return)}, {escape(found.proxy)} {words.percent(live.proxy_return)}"
+    )
+    when = f"since the close of {words.day(live.anchor)}, at {words.hour(live.at)}"
+    whole = f"{etf} {words.percent(live.etf_return)}: {', '.join(parts)}"
+    return [f"*Live, and not in the figures above*: {when}, {whole}.", f"By the betas of that close; {own}."]
 
 
 def _pivot(found: Explanation) -> list[str]:

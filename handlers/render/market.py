@@ -55,7 +55,8 @@ def live_line(view: MarketView) -> str:
 def legs(view: MarketView, now: datetime | None) -> list[str]:
     """Give each leg's price with its source and, seen from `now`, its age."""
     pair, seen = view.pair, view.current
-    return [_leg(pair.etf, seen.etf, now, live=seen.live), _leg(pair.crypto, seen.crypto, now, live=seen.live)]
+    legs = [(pair.etf, seen.etf), (pair.crypto, seen.crypto)]
+    return [price_line(symbol, stamp, now, live=seen.live) for symbol, stamp in legs]
 
 
 def data(trust: Trust) -> str:
@@ -95,9 +96,15 @@ def _gap(view: MarketView) -> str:
         return f"No gap is implied: {'; '.join(map(reason, view.quoted.reasons))}."
     if gap is None or view.crypto is None:
         return f"No {words.name(pair.crypto)} price since {pair.etf}'s close."
-    moved = f"{words.title(pair.crypto)} *{words.percent(gap.move)}* since {pair.etf}'s close"
-    at = f"{words.price(view.crypto.price)} at {words.hour(gap.at)}"
-    return f"{moved}, {at}.\n{_implied(gap, pair)}"
+    moved, implied = gap_lines(gap, pair, f", {words.price(view.crypto.price)} at {words.hour(gap.at)}")
+    return f"{moved}\n{implied}"
+
+
+def gap_lines(gap: Gap, pair: Pair, at: str = "") -> tuple[str, str]:
+    """Tell bitcoin's move since the ETF's close, and what it implies for the next opening."""
+    at = at or f", as of {words.hour(gap.at)}"
+    moved = f"{words.title(pair.crypto)} *{words.percent(gap.move)}* since {pair.etf}'s close{at}."
+    return moved, _implied(gap, pair)
 
 
 def _implied(gap: Gap, pair: Pair) -> str:
@@ -108,7 +115,8 @@ def _implied(gap: Gap, pair: Pair) -> str:
     return f"Implied {pair.etf} gap *{words.percent(gap.implied)}*, {interval}, at a beta of {beta}."
 
 
-def _leg(symbol: Symbol, stamp: LegStamp | None, now: datetime | None, *, live: bool) -> str:
+def price_line(symbol: Symbol, stamp: LegStamp | None, now: datetime | None, *, live: bool) -> str:
+    """Give one leg's price with its source and, seen from `now`, its age."""
     if stamp is None:
         return f"{words.title(symbol)}: no price."
     what = words.title(symbol) if live else f"{words.title(symbol)} at the close:"

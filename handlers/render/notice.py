@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, assert_never
 
 from handlers.render import words
+from handlers.render.brief import brief
 from handlers.render.daily import daily
 from handlers.render.markup import escape, person, place, reason, simulated
 from handlers.render.message import compose, header, section
 from handlers.render.topic import heading, peak_over, topic
+from services.domain.brief import Brief
 from services.domain.notice import Daily, Digest, Escalation, Outage
 
 if TYPE_CHECKING:
@@ -36,6 +38,8 @@ def notice(told: Notice) -> Message:
             return daily(content)
         case Escalation():
             return _escalation(content)
+        case Brief():
+            return brief(content)
         case _:
             assert_never(content)
 

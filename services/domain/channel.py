@@ -7,6 +7,7 @@ from datetime import datetime, time, timedelta  # noqa: TC003 -- settings are st
 from enum import Enum
 from typing import assert_never
 
+from services.domain.brief import Occasion  # noqa: TC001 -- as above
 from services.domain.episode import Alert, Channel, EntryKind
 from services.domain.mention import Mention  # noqa: TC001 -- as above
 
@@ -41,6 +42,14 @@ class QuietHours:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AskedBrief:
+    """A brief that a channel has asked for, and when."""
+
+    occasion: Occasion
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelSettings:
     """The settings of one channel; None and the defaults are how a channel behaves that has set nothing.
 
@@ -60,6 +69,7 @@ class ChannelSettings:
     broadcast: bool = False
     daily_since: datetime | None = None
     editors: tuple[Mention, ...] = ()
+    briefs: tuple[AskedBrief, ...] = ()
 
 
 def is_told(kind: EntryKind, settings: ChannelSettings) -> bool:

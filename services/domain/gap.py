@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime  # noqa: TC003 -- gaps are stored by reading these types at run time
 from math import sqrt
 from statistics import NormalDist
 from typing import TYPE_CHECKING
@@ -13,8 +14,6 @@ from services.domain.measure import BETA_SESSIONS, COVERAGE, returns
 from services.domain.prices import moment
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from services.domain.align import Aligned
 
 CERTAINTY = 0.90

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from datetime import datetime
+from datetime import datetime, timedelta
 
 HASHES = 2**32  # that a block takes on average at a difficulty of 1
 BLOCK_S = 600  # seconds between blocks, which the difficulty is set for

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta  # noqa: TC003 -- notices are stored by reading these types at run time
 from typing import TypeAlias
 
+from services.domain.brief import Brief
 from services.domain.episode import Alert, Channel, LegStamp  # noqa: TC001 -- as above
 from services.domain.prices import Pair  # noqa: TC001 -- as above
 from services.domain.trust import Verdict
@@ -102,7 +103,7 @@ class Escalation:
     after: timedelta
 
 
-Content: TypeAlias = Outage | Digest | Daily | Escalation
+Content: TypeAlias = Outage | Digest | Daily | Escalation | Brief
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,8 @@ from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING, TypeAlias
 from zoneinfo import ZoneInfo, available_timezones
 
-from services.domain.channel import QuietHours, Thread, While
+from services.domain.brief import SCHEDULED
+from services.domain.channel import AskedBrief, QuietHours, Thread, While
 from services.domain.errors import SettingError
 from services.domain.mention import Mention
 from services.domain.rule import print_duration
@@ -222,6 +223,22 @@ def _write_editors(settings: ChannelSettings, name: Callable[[Addressee], str]) 
     return " ".join(name(one) for one in settings.editors) or EVERYONE
 
 
+def _read_brief(typed: Typed, settings: ChannelSettings) -> ChannelSettings:
+    """Read which briefs are wanted; one that was asked for before stays so since then."""
+    if typed.off:
+        return replace(settings, briefs=())
+    words = typed.text.lower().replace(",", " ").split()
+    if not set(words) <= {one.value for one in SCHEDULED}:
+        raise SettingError(f"“brief” is any of `open`, `close` and `weekly`, or `off`, not “{typed.text}”.")
+    since = {one.occasion: one.since for one in settings.briefs}
+    wanted = [one for one in SCHEDULED if one.value in words]
+    return replace(settings, briefs=tuple(AskedBrief(occasion=one, since=since.get(one, typed.now)) for one in wanted))
+
+
+def _write_brief(settings: ChannelSettings, _name: Callable[[Addressee], str]) -> str:
+    return " ".join(one.occasion.value for one in settings.briefs) or OFF
+
+
 def _switch(word: str, typed: Typed) -> bool:
     if typed.text.lower() not in {ON, OFF}:
         raise SettingError(f"“{word}” is `on` or `off`, not “{typed.text}”.")
@@ -247,4 +264,5 @@ SETTINGS = (
     Setting(word="broadcast", takes="on | off", read=_read_broadcast, write=_write_broadcast),
     Setting(word="daily", takes="on | off", read=_read_daily, write=_write_daily),
     Setting(word=EDITORS, takes="@WHO @WHO | everyone", read=_read_editors, write=_write_editors),
+    Setting(word="brief", takes="open close weekly | off", read=_read_brief, write=_write_brief),
 )

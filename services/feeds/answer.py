@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from services.domain.prices import Quote, Symbol
 
 BEGINNING = date(2015, 1, 1)  # nothing older is read; the calendar reaches back to it
-NEEDED = timedelta(days=800)  # the 252-session windows, and the 252 of them that percentiles look back on
+NEEDED = timedelta(days=930)  # the pivot gauge's two years and the half before; percentiles need 504 sessions
 AHEAD = timedelta(minutes=1)  # by which a vendor's clock may be before ours
 SHARED_FOR = timedelta(seconds=10)  # how long one answer serves everyone who asks
 LIVE_AT_MOST = timedelta(minutes=20)  # a trade older than this is no live price

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
+from services.domain.brief import Brief
 from services.domain.channel import ChannelSettings
 from services.domain.decide import RuleState, Side
 from services.domain.episode import Alert, Channel, Entry, LegStamp
@@ -27,6 +28,7 @@ _CONTENTS: dict[str, TypeAdapter[Any]] = {
     "digest": TypeAdapter(Digest),
     "daily": TypeAdapter(Daily),
     "escalation": TypeAdapter(Escalation),
+    "brief": TypeAdapter(Brief),
 }
 _read_rule = lru_cache(maxsize=10_000)(parse_rule)  # a desk's rules are few and read often
 

@@ -93,3 +93,13 @@ async def test_a_source_that_fails_again_and_again_is_shown_as_left_alone(
     first, last = slack.answers[0]["text"], slack.answers[-1]["text"]
     assert "*Fails*: Yahoo on WGMI: answered 503" in first
     assert "*Left alone*, asked again in " in last
+
+
+async def test_a_brief_at_any_time_tells_the_session_so_far(person: Person, slack: SlackServer, floor: Floor) -> None:
+    floor.clock.at, floor.vendors.etf_last = LATER, (21.7, LATER)
+    await person.types("brief")
+    (answer,) = slack.answers
+    told = answer["text"].splitlines()
+    assert "WGMI and bitcoin, Wed 4 Mar 10:00 New York" == told[0]
+    assert "Over 1 day to now: WGMI +8.5%, bitcoin 0.0%, spread *+8.5 pp*." in told
+    assert "None since Tue 3 Mar 16:00 New York." in told

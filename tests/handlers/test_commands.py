@@ -112,7 +112,7 @@ def test_the_hint_lists_every_command() -> None:
     assert (
         "[board | status [WINDOW] | chart [WINDOW] | rules | rule add [RULE] | rule edit ID RULE | rule pause ID | "
         "rule resume ID | rule remove ID | ack [ID] | unack [ID] | snooze [ID] LENGTH | resolve [ID] [REASON] | "
-        "history | why [ID] | channel [SETTING] | mute LENGTH | digest | "
+        "history | why [ID] | channel [SETTING] | mute LENGTH | digest | brief | "
         "explain [WINDOW] | backtest RULE | tune WINDOW RATE | drawdown | miners [WINDOW] | network | sources | "
         "help [TOPIC]]"
     ) == usage_hint()

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +14,7 @@ from services.domain.hours import Hours
 from services.domain.measure import Window
 from services.domain.pivot import Beta, Gauge, Reading
 from services.domain.prices import WGMI_BTC, Symbol
+from services.domain.so_far import SoFar
 from services.domain.trust import Trust, Verdict
 from services.study import Basis, Explained
 
@@ -93,3 +94,23 @@ def test_the_leg_that_moved_more_is_named_first() -> None:
 def test_the_gauge_says_what_is_beyond_its_errors(crypto: float, proxy: float, told: str) -> None:
     now = reading(date(2026, 6, 18), crypto, proxy, 0.6)
     assert told in text(replace(FOUND, gauge=Gauge(then=THEN, now=now, path=(THEN, now))))
+
+
+def test_an_open_session_is_told_apart_from_what_is_closed(golden: Golden) -> None:
+    live = SoFar(
+        anchor=date(2026, 6, 18),
+        at=datetime(2026, 6, 22, 14, 40, tzinfo=UTC),
+        etf_return=0.031,
+        crypto_return=-0.012,
+        proxy_return=0.018,
+        crypto=Part(amount=-0.007, error=0.001),
+        proxy=Part(amount=0.02, error=0.002),
+        residual=Part(amount=0.018, error=0.0025),
+    )
+    golden("explain_live", render.explanation(Explained(explanation=FOUND, basis=ALONE, so_far=live)))
+
+
+def test_an_open_session_that_cannot_be_parted_says_why() -> None:
+    told = Explained(explanation=FOUND, basis=ALONE, unlive="SMH has no trade within five minutes of 14:40 UTC")
+    expected = "*Live*: today's session cannot be parted: SMH has no trade within five minutes of 14:40 UTC."
+    assert expected in render.explanation(told).text

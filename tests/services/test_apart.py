@@ -142,6 +142,7 @@ BY_DESK: dict[str, Callable[[Theirs], Awaitable[object]]] = {
     "add_rule": lambda their: their.floor.desk.add_rule(AWAY, "1d 8pp", "U2"),
     "alert": lambda their: their.floor.desk.alert(AWAY, their.alert),
     "board": lambda their: their.floor.desk.board(AWAY),
+    "brief": lambda their: their.floor.desk.brief(AWAY),
     "edit_rule": lambda their: their.floor.desk.edit_rule(AWAY, their.watch.id, "1d 9pp", "U2"),
     "history": lambda their: their.floor.desk.history(AWAY),
     "leave": lambda their: their.floor.desk.leave(AWAY, "U2"),

@@ -469,7 +469,7 @@ async def test_the_first_closes_of_each_source_are_told(caplog: pytest.LogCaptur
     async with open_street(seeded=False) as street:
         await street.history().leg(WGMI, street.floor.clock.at)
 
-        told = ["547 closes from 2023-12-26 to 2026-03-03"]
+        told = ["637 closes from 2023-08-17 to 2026-03-03"]
         assert [f"INFO {name} on WGMI: {one}" for name in ("Yahoo", "Nasdaq") for one in told] == [
             *lines(caplog, street.yahoo),
             *lines(caplog, street.nasdaq),

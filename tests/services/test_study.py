@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import httpx
@@ -21,7 +21,7 @@ from services.sources.simulated import Simulated
 from services.store import SqlStore
 from services.study import Study
 from tests.fakes.clock import SetClock
-from tests.fakes.floor import trading_floor
+from tests.fakes.floor import OPEN, trading_floor
 from tests.services.test_mining import Wires
 
 if TYPE_CHECKING:
@@ -110,3 +110,25 @@ async def test_a_network_that_no_source_knows_is_refused() -> None:
     async with trading_floor() as floor:
         with pytest.raises(NoHistoryError, match="Nothing is known of the bitcoin network yet"):
             await floor.study.network(floor.clock.at)
+
+
+async def test_an_open_session_is_parted_apart_from_the_window_that_ends_with_the_last_close() -> None:
+    async with trading_floor() as floor:
+        floor.clock.at = OPEN + timedelta(minutes=30)
+        floor.vendors.etf_last = (21.0, floor.clock.at)
+        told = await floor.study.explain(Window.D5, floor.clock.at)
+        shut = await floor.study.explain(Window.D5, OPEN - timedelta(minutes=10))
+    live, closed = told.so_far, told.explanation.attribution
+    assert live is not None
+    assert (closed.session, floor.clock.at) == (live.anchor, live.at)
+    assert 0.05 == pytest.approx(live.etf_return)
+    assert (None, "") == (shut.so_far, shut.unlive)
+
+
+async def test_an_open_session_without_a_live_price_says_why_it_is_not_parted() -> None:
+    async with trading_floor() as floor:
+        floor.clock.at = OPEN + timedelta(minutes=50)
+        floor.vendors.etf_last = (21.0, OPEN + timedelta(minutes=20))
+        told = await floor.study.explain(Window.D5, floor.clock.at)
+    assert told.so_far is None
+    assert "trade at Yahoo is 30 min old" in told.unlive

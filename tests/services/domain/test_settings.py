@@ -14,6 +14,9 @@ from services.domain.settings import SETTINGS, Typed, read_mute, read_setting, w
 from tests.fakes.alerts import AT
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
     from services.domain.settings import Addressee
 
 ONCALL, BOSS = Mention(text="<!subteam^S1>", name="@oncall"), Channel(team="T1", id="C9")
@@ -52,6 +55,9 @@ def written(settings: ChannelSettings) -> tuple[str, ...]:
         "daily off",
         "editors @ann @bob",
         "editors everyone",
+        "brief open close weekly",
+        "brief weekly",
+        "brief off",
         "mention off",
         "remind off",
     ],
@@ -161,3 +167,18 @@ def test_a_mute_without_an_end_that_can_be_told_is_refused() -> None:
         read_mute("for ever", ChannelSettings(), MARKET.state(AT), AT)
     with pytest.raises(MarketShutError):
         read_mute("until close", ChannelSettings(), MARKET.state(evening), evening)
+
+
+def test_a_brief_that_was_asked_for_before_stays_so_since_then() -> None:
+    later = replace_now(AT + timedelta(hours=1))
+    settings = later("brief close, open", typed("brief close"))
+
+    assert [("open", AT + timedelta(hours=1)), ("close", AT)] == [
+        (one.occasion.value, one.since) for one in settings.briefs
+    ]
+    with pytest.raises(SettingError, match="any of `open`, `close` and `weekly`, or `off`, not “at noon”"):
+        typed("brief at noon")
+
+
+def replace_now(now: datetime) -> Callable[[str, ChannelSettings], ChannelSettings]:
+    return lambda text, settings: read_setting(Typed(text=text, who=NAMES.get, now=now), settings)[1]

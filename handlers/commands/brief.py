@@ -1,0 +1,16 @@
+"""/minerpulse brief: what moved, what is unusual, the alerts and their fate, and what to watch, now."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from handlers import render
+from handlers.ask import Reply
+
+if TYPE_CHECKING:
+    from handlers.ask import Ask
+
+
+async def answer(ask: Ask) -> Reply:
+    """Put a brief together for the person who asks."""
+    return Reply(message=render.brief(await ask.desk.brief(ask.channel)))

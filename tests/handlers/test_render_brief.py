@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from handlers import render
+from services.domain.brief import Brief, DayAhead, DayKind, Occasion
+from services.domain.episode import Mark, close
+from services.domain.gap import Gap
+from services.domain.measure import Window
+from services.domain.network import Retarget
+from services.domain.notice import Notice
+from services.domain.prices import WGMI_BTC
+from services.domain.trust import FULL
+from tests.fakes.alerts import AT, DESK, a_measurement, a_stamp, an_alert
+from tests.fakes.blockkit import problems
+
+if TYPE_CHECKING:
+    from handlers.render import Message
+
+Golden = Callable[[str, "Message"], None]
+HOUR = timedelta(hours=1)
+DAY = a_measurement(live=False)
+CALM = a_measurement(window=Window.D5, etf_return=0.02, crypto_return=0.01, percentile=60.0, live=False)
+TOLD = Brief(
+    occasion=Occasion.CLOSE,
+    at=AT + 6 * HOUR,
+    session=date(2026, 11, 17),
+    since=AT - 19 * HOUR,
+    pair=WGMI_BTC,
+    measured=(DAY, CALM),
+    gap=None,
+    etf=a_stamp(),
+    crypto=a_stamp(symbol="BTC", source="Coinbase", price=87_412.5),
+    trust=FULL,
+    alerts=(
+        an_alert(id=12, acknowledged=Mark(by="U2", at=AT)),
+        close(an_alert(id=11, opened_at=AT - 3 * HOUR), AT - HOUR, "cleared"),
+    ),
+    retarget=Retarget(change=-0.025, height=977_760, at=AT + 60 * HOUR),
+    network="mempool.space",
+    ahead=(
+        DayAhead(day=date(2026, 11, 26), kind=DayKind.SHUT),
+        DayAhead(day=date(2026, 11, 27), kind=DayKind.HALF, closes_at=AT.replace(day=27, hour=18, minute=0)),
+    ),
+)
+NIGHT = Gap(
+    move=0.021,
+    beta=1.3,
+    beta_error=0.2,
+    implied=0.027,
+    low=-0.03,
+    high=0.085,
+    since=AT - 19 * HOUR,
+    at=AT,
+)
+
+
+def test_a_brief_at_the_close(golden: Golden) -> None:
+    golden("brief_close", render.notice(Notice(id=1, channel=DESK, name="any", content=TOLD, opened_at=AT)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "lines"),
+    [
+        pytest.param(
+            {"occasion": Occasion.OPEN, "gap": NIGHT, "measured": (CALM,)},
+            [
+                "Before the open of Tue 17 Nov: WGMI and bitcoin",
+                "Bitcoin *+2.1%* since WGMI's close, as of 10:40 New York (15:40 UTC).",
+                "Nothing: each of these spreads lies within nine tenths of the year before.",
+            ],
+            id="before the open",
+        ),
+        pytest.param(
+            {"occasion": Occasion.WEEKLY, "measured": (replace(CALM, percentile=2.0),), "alerts": ()},
+            [
+                "The week to Tue 17 Nov: WGMI and bitcoin",
+                "The 5-day spread is lower than 98% of the last 252 sessions.",
+                "None since Mon 16 Nov 15:40 New York.",
+            ],
+            id="of a week",
+        ),
+        pytest.param(
+            {
+                "occasion": Occasion.NOW,
+                "measured": (),
+                "etf": None,
+                "retarget": None,
+                "ahead": (),
+                "problems": ("No WGMI prices yet",),
+                "simulated": True,
+            },
+            [
+                "SIMULATED: WGMI and bitcoin, Tue 17 Nov 16:40 New York",
+                "No window can be measured: a price is missing.",
+                "That cannot be told: there is too little history.",
+                "The next retarget of the difficulty is not known.",
+                "WGMI: no price.",
+                "Problem: No WGMI prices yet.",
+            ],
+            id="of what is not known",
+        ),
+    ],
+)
+def test_a_brief_tells_what_it_is_about(changes: dict[str, object], lines: list[str]) -> None:
+    message = render.brief(replace(TOLD, **changes))  # type: ignore[arg-type]
+    assert [] == [line for line in lines if line not in message.text.splitlines()]
+    assert [] == problems({"text": message.text, "blocks": message.blocks})
+
+
+def test_of_many_alerts_the_first_are_listed_and_the_others_counted() -> None:
+    message = render.brief(replace(TOLD, alerts=tuple(an_alert(id=n) for n in range(13))))
+    assert "… and 3 more: `/minerpulse history`" in message.text
