@@ -8,7 +8,7 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import ack, delivering, loading, memory, replaying, studying, ticking, upstream
+from tests.bench import ack, delivering, drawing, loading, memory, replaying, studying, ticking, upstream
 
 BENCHES = (
     ack.bench,
@@ -22,6 +22,7 @@ BENCHES = (
     upstream.bench,
     delivering.bench,
     delivering.bench_workers,
+    drawing.bench,
     memory.bench,
 )
 
