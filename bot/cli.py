@@ -20,6 +20,8 @@ COMMANDS = {
     "rehearse": "Play a channel in this terminal, on a clock that runs ahead.",
     "replay": "Tell what rules would have done over history.",
     "pulse": "Show the board: every window of the pair, as of now.",
+    "chart": "Draw the ETF, bitcoin and a rule's spread as a PNG.",
+    "report": "Write all of it as one page for the browser.",
     "explain": "Tell what came with bitcoin, with AI, and with neither.",
     "tune": "Find the rule that fires as often as you want.",
     "miners": "Part the fund's return between its holdings.",

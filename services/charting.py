@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from services.domain.curve import curve, rows_of
 from services.domain.measure import METRICS, Metric, NotMeasured, reading
+from services.domain.replay import replay
 from services.domain.rule import parse_rule
-from services.domain.trace import marks_of_alerts, trace, watched_by
+from services.domain.trace import marks_of, marks_of_alerts, trace, watched_by
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import date, datetime
 
     from services.domain.curve import Curve
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from services.domain.measure import Window
     from services.domain.prices import Pair
     from services.domain.rule import Rule
+    from services.domain.trace import Mark
     from services.market import Market, MarketView
     from services.ports import DeskStore
 
@@ -43,19 +46,29 @@ class Wanted(NamedTuple):
 
 
 async def charted(market: Market, store: DeskStore, channel: Channel, wanted: Wanted, now: datetime) -> Charted:
-    """Draw both legs up to now. Raises NoHistoryError."""
+    """Draw both legs up to now, and mark the channel's own alerts. Raises NoHistoryError."""
     view = await market.view(wanted.pair, now)
-    measured = view.current.measurements[wanted.window]
-    if isinstance(measured, NotMeasured):
-        return Charted(view=view, curve=measured)
-    closes = await market.closes(view.pair, now)
     watched = _watched(wanted)
     rules = [rule for rule in await _rules(store, channel, wanted) if watched_by(rule) == watched]
     alerts = [one for one in await store.history(channel, ALERTS_MARKED) if one.pair == view.pair]
-    rows = rows_of(closes, measured)
-    sessions: list[date] = [*closes.sessions[rows.start : rows.stop].tolist(), measured.session]
+    sessions: list[date] = [*view.past.closes.sessions.tolist(), view.current.session]
     marks = marks_of_alerts([one for one in alerts if _is_of(one, watched)], sessions)
-    beneath = trace(closes, rows, watched, end=[_now(view, watched)], rules=rules, marks=marks)
+    return _drawn(view, wanted.window, watched, rules, marks)
+
+
+def replayed(view: MarketView, window: Window, rule: Rule) -> Charted:
+    """Draw both legs of a view, and mark what a rule would have done at closes. Raises ReplayError."""
+    marks = marks_of(replay(view.past.closes, [rule]).rules[0].steps)
+    return _drawn(view, window, watched_by(rule), [rule], marks)
+
+
+def _drawn(view: MarketView, window: Window, watched: Watched, rules: Sequence[Rule], marks: Sequence[Mark]) -> Charted:
+    measured = view.current.measurements[window]
+    if isinstance(measured, NotMeasured):
+        return Charted(view=view, curve=measured)
+    closes = view.past.closes
+    end = [_now(view, watched)]
+    beneath = trace(closes, rows_of(closes, measured), watched, end=end, rules=rules, marks=marks)
     return Charted(view=view, curve=curve(closes, measured, [beneath]))
 
 

@@ -16,8 +16,9 @@ from services.domain.hashprice import hashprice, past_hashprices
 from services.domain.network_past import NOTHING, Standing, standing
 from services.domain.precedent import Backtest, backtest
 from services.domain.prices import WGMI_BTC, Closes, moment
+from services.domain.report import Material, Report, report
 from services.domain.so_far import SoFar, so_far
-from services.domain.trace import marks_of, trace, watched_by
+from services.domain.trace import traced
 from services.domain.trust import FULL, Trust
 from services.domain.tune import Shift, Tuned, calibrated, half_as_often
 from services.domain.underwater import Underwater, underwater
@@ -71,6 +72,14 @@ class Backtested:
 
     backtest: Backtest
     curve: Curve
+    basis: Basis
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reported:
+    """A report, and what it rests on."""
+
+    report: Report
     basis: Basis
 
 
@@ -133,8 +142,7 @@ class Study:
         past, proxy = await asyncio.gather(self._past(self.pair, now), self.history.leg(self.proxy, now))
         closes = proxy.past.prices
         if not isinstance(closes, Closes) or not len(closes):
-            told = "; ".join(problems_of(proxy)) or "It is not a share that the sources know"
-            raise NoHistoryError(f"No closes of {self.proxy}, the AI proxy. {told}.")
+            raise NoHistoryError(self._no_proxy(proxy))
         legs = Legs.of(past.aligned, closes)
         found = explain(legs, window, past.crypto.past.prices, self.history.sessions(now))
         rows = legs.until_complete().aligned
@@ -148,6 +156,20 @@ class Study:
         closes = await self.mining.beside(past.aligned, rule, now)
         found, drawn = await asyncio.to_thread(backtested, closes, rule)
         return Backtested(backtest=found, curve=drawn, basis=self._basis(past.aligned, past.etf, past.crypto))
+
+    async def report(self, rules: Sequence[Rule], first: date | None, last: date | None, now: datetime) -> Reported:
+        """Report on the sessions between two, in a thread. Raises NoHistoryError and ReplayError."""
+        past, proxy = await asyncio.gather(self._past(self.pair, now), self.history.leg(self.proxy, now))
+        closes = proxy.past.prices
+        material = Material(
+            aligned=past.aligned,
+            crypto=past.crypto.past.prices,
+            sessions=self.history.sessions(now),
+            proxy=closes if isinstance(closes, Closes) and len(closes) else None,
+            missing=self._no_proxy(proxy),
+        )
+        found = await asyncio.to_thread(report, material, rules, first, last)
+        return Reported(report=found, basis=self._basis(past.aligned, past.etf, past.crypto))
 
     async def tune(self, wish: Wish, against: Sequence[Rule], now: datetime) -> Calibrated:
         """Find the rule for a wanted rate, in a thread, and hold it against those of `against` that watch the same.
@@ -233,6 +255,10 @@ class Study:
         found = so_far(legs, at, etf=moved[0], crypto=moved[1], proxy=quote.price / last - 1)
         return found, "" if found else "the close before lacks a price, or the history is too short for betas"
 
+    def _no_proxy(self, leg: Leg) -> str:
+        told = "; ".join(problems_of(leg)) or "It is not a share that the sources know"
+        return f"No closes of {self.proxy}, the AI proxy. {told}."
+
     async def _past(self, pair: Pair, now: datetime) -> Past:
         etf, crypto = await asyncio.gather(self.history.leg(pair.etf, now), self.history.leg(pair.crypto, now))
         return Past(etf, crypto, align_legs(pair, etf, crypto, self.history.sessions(now), now))
@@ -247,8 +273,7 @@ class Study:
 def backtested(aligned: Aligned, rule: Rule) -> tuple[Backtest, Curve]:
     """Put a rule to all of history, and draw what it watched. Raises ReplayError, and NoHistoryError."""
     found, rows = backtest(aligned, rule), between(aligned)
-    marks = marks_of(found.found.steps)
-    return found, stretch(aligned, rows, [trace(aligned, rows, watched_by(rule), rules=[rule], marks=marks)])
+    return found, stretch(aligned, rows, [traced(aligned, rows, found.found)])
 
 
 def _among(now: float | None, days: NDArray[np.datetime64], values: NDArray[np.float64]) -> Standing | None:

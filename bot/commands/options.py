@@ -5,10 +5,16 @@ from __future__ import annotations
 import json
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from services.domain.measure import Window
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Command = TypeVar("Command", bound="Callable[..., Any] | click.Command")
 
 
 class Day(click.ParamType[date]):
@@ -33,6 +39,16 @@ btc_file = click.option("--btc", type=FILE, help=BTC_HELP)
 window = click.argument(
     "window", type=click.Choice([one.value for one in Window], case_sensitive=False), default=Window.YTD.value
 )
+
+
+def output(usual: str) -> Callable[[Command], Command]:
+    """Take the file to write, the `usual` one where none is named."""
+    where = click.Path(dir_okay=False, path_type=Path)
+    return click.option(
+        "-o", "--output", "path", type=where, default=usual, show_default=True, help="The file to write."
+    )
+
+
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of tables.")
 
 

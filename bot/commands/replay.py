@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -11,13 +12,16 @@ import click
 from bot.commands.options import BTC_HELP, ETF_HELP, FILE, Day, as_json
 from bot.commands.replay_report import as_document, show
 from bot.price_files import aligned, read_files
+from bot.written import write_whole
+from handlers.gallery import drawn
+from handlers.render.curve import replay_picture
+from handlers.render.theme import Scheme
 from services.domain.precedent import looked_at
 from services.domain.replay import replay
 from services.domain.rule import DEFAULT_RULES, parse_rule
 
 if TYPE_CHECKING:
     from datetime import date
-    from pathlib import Path
 
     from services.domain.align import Aligned
 
@@ -31,9 +35,19 @@ DEFAULTS = ", ".join(DEFAULT_RULES)
 @click.option("--rule", "texts", multiple=True, help=f"A rule, as in “1d 8pp”; may be repeated.  [default: {DEFAULTS}]")
 @click.option("--from", "first", type=Day(), help="The first session to decide; earlier ones still feed look-backs.")
 @click.option("--to", "last", type=Day(), help="The last session to decide.")
+@click.option("--chart", type=click.Path(dir_okay=False, path_type=Path), help="Draw it, too, in this PNG.")
+@click.option("--dark", is_flag=True, help="Draw on a dark ground.")
 @as_json
 def command(
-    *, etf: Path, btc: Path, texts: tuple[str, ...], first: date | None, last: date | None, as_json: bool
+    *,
+    etf: Path,
+    btc: Path,
+    texts: tuple[str, ...],
+    first: date | None,
+    last: date | None,
+    chart: Path | None,
+    dark: bool,
+    as_json: bool,
 ) -> None:
     """Tell what rules would have done over history, decided at each session's close."""
     rules = [parse_rule(text) for text in texts or DEFAULT_RULES]
@@ -44,6 +58,9 @@ def command(
         click.echo(json.dumps(as_document(outcome), ensure_ascii=False))
     else:
         show(outcome, [looked_at(_until(market, outcome.last), found) for found in outcome.rules])
+    if chart:
+        picture = replay_picture(market, outcome)
+        write_whole(chart, drawn(picture, Scheme.DARK if dark else Scheme.LIGHT))
 
 
 def _until(market: Aligned, last: date) -> Aligned:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
 from dataclasses import dataclass
-from itertools import groupby
 from typing import TYPE_CHECKING, Any, assert_never
 
 from rich.console import Console
@@ -14,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from handlers.render.backtest import findings
+from handlers.render.left_out import left_out_lines
 from handlers.render.spark import spark
 from services.domain.decide import Change
 from services.domain.measure import Metric, Unit
@@ -22,11 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date
 
-    from services.domain.align import LeftOut
     from services.domain.precedent import Backtest
     from services.domain.replay import Replay, RuleReplay, Step
-
-_DATED = re.compile(r";.*|\d{4}-\d\d-\d\d")  # what differs between sessions left out for the same reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,17 +167,3 @@ def _quarters(first: date, last: date) -> range:
 
 def _named(quarter: int) -> str:
     return f"{quarter // 4} Q{quarter % 4 + 1}"
-
-
-def left_out_lines(left_out: tuple[LeftOut, ...]) -> list[str]:
-    """Summarise what was left out by leg and reason, with how many sessions and from when to when."""
-
-    def key(out: LeftOut) -> tuple[str, str]:
-        return out.leg.value, _DATED.sub("…", out.reason).removesuffix("…")
-
-    lines = []
-    for (leg, reason), group in groupby(sorted(left_out, key=key), key=key):
-        days = sorted(out.session for out in group)
-        span = f"{days[0]}" if len(days) == 1 else f"{days[0]} to {days[-1]}"
-        lines.append(f"Left out, {leg}: {len(days)} session{'' if len(days) == 1 else 's'}, {span}: {reason}")
-    return lines

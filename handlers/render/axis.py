@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -9,10 +10,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date
 
-MOST = 5  # labels that a phone's width holds
+MOST, MOST_MONTHS = 5, 4  # labels that a phone's width holds; those of months are wide
 MONTHS = (1, 2, 3, 4, 6)  # between labels
 YEARS = (1, 2, 5, 10)
-WEEKS_ONLY = 45  # sessions, up to which days are named
+WEEKS_ONLY = timedelta(days=66)  # up to which days are named
 
 
 class Tick(NamedTuple):
@@ -24,11 +25,11 @@ class Tick(NamedTuple):
 
 def ticks(days: Sequence[date]) -> list[Tick]:
     """Name days of a few weeks, else the first session of months, or of years."""
-    if len(days) <= WEEKS_ONLY:
+    if days[-1] - days[0] <= WEEKS_ONLY:
         return _evenly(days)
     for step in MONTHS:
         found = [Tick(at, f"{day:%b} {day.year}") for at, day in _begins(days, step)]
-        if len(found) <= MOST:
+        if len(found) <= MOST_MONTHS:
             return found or _evenly(days)
     for step in YEARS:
         found = [Tick(at, f"{day.year}") for at, day in _begins(days, 12 * step)]

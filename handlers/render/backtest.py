@@ -44,7 +44,7 @@ def backtest(told: Backtested) -> Message:
         [
             header(title),
             section(*lines),
-            table([_head(), *(_row(one, found) for one in newest)]) if newest else None,
+            table([head(), *(row(one, found) for one in newest)]) if newest else None,
             note(*small),
         ],
         [title, *lines, *(_line(one, found) for one in newest), *small],
@@ -58,7 +58,7 @@ def backtest_picture(told: Backtested) -> Picture:
 
 
 def _title(told: Backtested) -> str:
-    return simulated(f"{told.backtest.found.rule}: {_often(told.backtest)}", when=told.basis.simulated)
+    return simulated(f"{told.backtest.found.rule}: {often(told.backtest)}", when=told.basis.simulated)
 
 
 def findings(found: Backtest) -> list[str]:
@@ -76,7 +76,8 @@ def findings(found: Backtest) -> list[str]:
     return [*lines, f"{found.apart} of {len(found.episodes)} share no session with another one's window."]
 
 
-def _often(found: Backtest) -> str:
+def often(found: Backtest) -> str:
+    """Say how many episodes there were, and how many a year."""
     if not found.episodes:
         return "never fired"
     count = f"{len(found.episodes)} episode{'' if len(found.episodes) == 1 else 's'}"
@@ -126,11 +127,13 @@ def _went(pair: Pair, horizon: int, after: Sequence[Followed]) -> str:
     return f"{horizon} sessions on: {moves} at the median of {len(after)}."
 
 
-def _head() -> list[str]:
+def head() -> list[str]:
+    """Name the columns of a table of episodes."""
     return ["Fired", "Side", "At", "Peak", "Sessions", "Ended by", f"{HORIZONS[0]} on"]
 
 
-def _row(one: Precedent, found: Backtest) -> list[str]:
+def row(one: Precedent, found: Backtest) -> list[str]:
+    """Write an episode as a row of a table."""
     unit = found.found.rule.unit
     return [
         f"{one.fired}",
@@ -160,6 +163,6 @@ def _ended(one: Precedent, pair: Pair) -> str:
 
 
 def _line(one: Precedent, found: Backtest) -> str:
-    fired, side, at, peak, _length, ended, after = _row(one, found)
+    fired, side, at, peak, _length, ended, after = row(one, found)
     lasted = words.sessions(one.length)
     return f"{fired} {side} at {at}, peak {peak}, {lasted}, ended by: {ended}, {SHORTLY} sessions on {after}"

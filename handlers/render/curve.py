@@ -8,15 +8,19 @@ from typing import TYPE_CHECKING
 
 from handlers.render import words
 from handlers.render.picture import Level, Line, Panel, Picture, Role, Spot, alt
+from services.domain.curve import between, stretch
 from services.domain.decide import Change
 from services.domain.measure import METRICS, Metric, Unit
 from services.domain.rule import Direction
+from services.domain.trace import traced
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date
 
+    from services.domain.align import Aligned
     from services.domain.curve import Curve, Point
+    from services.domain.replay import Replay
     from services.domain.rule import Rule
     from services.domain.trace import Mark, Trace
 
@@ -39,6 +43,17 @@ def curve_picture(curve: Curve, title: str, foot: Sequence[str], *, simulated: b
         alt=alt(f"{title}.", _moves(curve), *(_told(curve, one) for one in traces), gaps(curve.points), *foot),
         simulated=simulated,
     )
+
+
+def replay_picture(closes: Aligned, outcome: Replay) -> Picture:
+    """Draw what a replay looked at, with a panel for each rule."""
+    rows = between(closes, outcome.first, outcome.last)
+    drawn = stretch(closes, rows, [traced(closes, rows, found) for found in outcome.rules])
+    first, end = drawn.points[0], drawn.points[-1]
+    spread = words.stands(closes.pair, end.etf - end.crypto)
+    title = f"{closes.pair.etf} {spread}, {words.full_day(first.session)} to {words.full_day(end.session)}"
+    foot = [f"Rules decided at each session's close, with no hold; {closes.etf_source} and {closes.crypto_source}."]
+    return curve_picture(drawn, title, foot, simulated=False)
 
 
 def _within(trace: Trace, days: frozenset[date]) -> Trace:
@@ -105,25 +120,33 @@ def _over(trace: Trace) -> str:
 
 
 def _now(trace: Trace) -> str:
-    value = trace.values[-1]
-    return words.reading(value, METRICS[trace.metric].unit) if math.isfinite(value) else words.NOTHING
+    return _reading(trace.values[-1], trace.metric) if math.isfinite(trace.values[-1]) else words.NOTHING
+
+
+def _reading(value: float, metric: Metric) -> str:
+    """Write a value; a drawdown is a depth, and has no sign."""
+    told = words.reading(value, METRICS[metric].unit)
+    return told.removeprefix("+") if metric is Metric.DRAWDOWN else told
 
 
 def _levels(rules: Sequence[Rule]) -> str:
-    """Say where rules fire and clear: `fires at ±30 pp, clears within ±18 pp`."""
+    """Say where rules fire and clear: `fires at ±30 pp, clears at ±18 pp`."""
     told = [
-        f"fires at {SIGNS[rule.direction]}{words.threshold(rule.threshold, rule.unit)}, "
-        f"clears at {SIGNS[rule.direction]}{words.threshold(rule.clear, rule.unit)}"
+        f"fires at {_sign(rule)}{words.threshold(rule.threshold, rule.unit)}, "
+        f"clears at {_sign(rule)}{words.threshold(rule.clear, rule.unit)}"
         for rule in rules[:RULES_NAMED]
     ]
     more = [f"{len(rules) - RULES_NAMED} more"] if len(rules) > RULES_NAMED else []
     return "; ".join([*told, *more])
 
 
+def _sign(rule: Rule) -> str:
+    return "" if rule.metric is Metric.DRAWDOWN else SIGNS[rule.direction]
+
+
 def _sides(rule: Rule, scale: float) -> list[Level]:
-    return [
-        Level(fires=sign * scale * rule.threshold, clears=sign * scale * rule.clear) for sign in SIDES[rule.direction]
-    ]
+    sides = (1,) if rule.metric is Metric.DRAWDOWN else SIDES[rule.direction]
+    return [Level(fires=sign * scale * rule.threshold, clears=sign * scale * rule.clear) for sign in sides]
 
 
 def _spots(curve: Curve, values: Sequence[float], marks: Sequence[Mark]) -> tuple[Spot, ...]:
@@ -143,12 +166,11 @@ def _moves(curve: Curve) -> str:
 
 def _told(curve: Curve, trace: Trace) -> str:
     """Say in words what a trace shows."""
-    unit = METRICS[trace.metric].unit
     known = [value for value in trace.values if math.isfinite(value)]
     name = _name(curve, trace).partition(",")[0]
     if not known:
         return f"{name}: too little history."
-    between = f"between {words.reading(min(known), unit)} and {words.reading(max(known), unit)}"
+    between = f"between {_reading(min(known), trace.metric)} and {_reading(max(known), trace.metric)}"
     levels = f" A rule {told}." if (told := _levels(trace.rules)) else ""
     return f"{name} now {_now(trace)}, {between}.{levels}{_fired(trace)}"
 

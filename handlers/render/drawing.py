@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
+    from handlers.render.axis import Tick
     from handlers.render.picture import Line, Panel, Picture
     from handlers.render.sheet import Strip
     from handlers.render.theme import Scheme, Theme
@@ -43,6 +44,7 @@ def png(picture: Picture, scheme: Scheme) -> bytes:
     theme = THEMES[scheme]
     sheet = Sheet(picture, theme.ground)
     canvas = FigureCanvasAgg(sheet.figure)
+    days = ticks(picture.days)
     sheet.write(picture.title, TITLE, theme.ink)
     for number, panel in enumerate(picture.panels):
         sheet.y += HEAD_ROOM
@@ -50,7 +52,7 @@ def png(picture: Picture, scheme: Scheme) -> bytes:
         sheet.write(panel.small, TEXT, theme.muted)
         axes, strip = sheet.axes(number)
         _draw(axes, picture, panel, theme)
-        _days(axes, picture, theme, named=panel is picture.panels[-1])
+        _days(axes, days, theme, named=panel is picture.panels[-1])
         _label(sheet, strip, panel, theme)
     sheet.y += TICK_ROOM + FOOT_ROOM
     sheet.write(picture.foot, TEXT, theme.muted)
@@ -142,9 +144,8 @@ def _spots(axes: Axes, panel: Panel, theme: Theme) -> None:
             )
 
 
-def _days(axes: Axes, picture: Picture, theme: Theme, *, named: bool) -> None:
-    found = ticks(picture.days)
-    axes.set_xticks([tick.at for tick in found], [tick.label if named else "" for tick in found])
+def _days(axes: Axes, days: Sequence[Tick], theme: Theme, *, named: bool) -> None:
+    axes.set_xticks([tick.at for tick in days], [tick.label if named else "" for tick in days])
     axes.grid(axis="x", color=theme.grid, linewidth=points(2))
 
 

@@ -18,7 +18,7 @@ LEFT, RIGHT, EDGE = 118, 236, 28  # the labels of lines stand on the right
 DOTS_AN_INCH = 100
 LINE, LABEL_LINE = 1.3, 1.1  # of a letter's height
 FIRST_HEIGHT, NEXT_HEIGHT = 420, 330
-HEAD_ROOM, TICK_ROOM, FOOT_ROOM, LABEL_ROOM = 26, 64, 24, 14
+HEAD_ROOM, AXES_ROOM, TICK_ROOM, FOOT_ROOM, LABEL_ROOM = 22, 14, 64, 24, 14
 
 
 class Print(NamedTuple):
@@ -57,8 +57,8 @@ class Sheet:
 
     def axes(self, number: int) -> tuple[Axes, Strip]:
         """Make room for the axes of the panel with this number, and go on beneath them."""
-        strip = Strip(self.y, _high(number))
-        self.y += strip.height
+        strip = Strip(self.y + AXES_ROOM, _high(number))
+        self.y = strip.top + strip.height
         box = LEFT / WIDTH, 1 - self.y / self.height, (WIDTH - LEFT - RIGHT) / WIDTH, strip.height / self.height
         return self.figure.add_axes(box), strip
 
@@ -80,7 +80,7 @@ def points(pixels: float) -> float:
 def _height(picture: Picture) -> float:
     height = EDGE + _tall(picture.title, TITLE)
     for number, panel in enumerate(picture.panels):
-        height += HEAD_ROOM + _tall(panel.title, HEAD) + _tall(panel.small, TEXT) + _high(number)
+        height += HEAD_ROOM + _tall(panel.title, HEAD) + _tall(panel.small, TEXT) + AXES_ROOM + _high(number)
     return height + TICK_ROOM + FOOT_ROOM + _tall(picture.foot, TEXT) + EDGE
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from services.domain.align import Aligned
     from services.domain.episode import Alert
-    from services.domain.replay import Step
+    from services.domain.replay import RuleReplay, Step
     from services.domain.rule import Rule
 
 NEW_YORK = ZoneInfo("America/New_York")
@@ -61,6 +61,11 @@ def trace(
     column = series(closes, window or Window.D1) if series else np.full(len(closes), np.nan)
     values = (*column[rows.start : rows.stop].tolist(), *end)
     return Trace(metric=metric, window=window, values=values, rules=tuple(rules), marks=tuple(marks))
+
+
+def traced(closes: Aligned, rows: range, found: RuleReplay) -> Trace:
+    """Draw what a replayed rule watched at some rows, and mark where it fired and resolved."""
+    return trace(closes, rows, watched_by(found.rule), rules=[found.rule], marks=marks_of(found.steps))
 
 
 def watched_by(rule: Rule) -> tuple[Metric, Window | None]:

@@ -8,7 +8,19 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import ack, answering, authorizing, delivering, loading, memory, replaying, studying, ticking, upstream
+from tests.bench import (
+    ack,
+    answering,
+    authorizing,
+    delivering,
+    drawing,
+    loading,
+    memory,
+    replaying,
+    studying,
+    ticking,
+    upstream,
+)
 
 BENCHES = (
     ack.bench,
@@ -24,6 +36,7 @@ BENCHES = (
     upstream.bench,
     delivering.bench,
     delivering.bench_workers,
+    drawing.bench,
     memory.bench,
     memory.bench_commands,
 )

@@ -44,8 +44,8 @@ async def bench() -> list[Figure]:
     return [
         Figure(
             what="memory, one workspace, after a day of ticks",
-            measured=_peak_mb(OURS),
-            beside=_peak_mb(BARE),
+            measured=peak_mb(OURS),
+            beside=peak_mb(BARE),
             beside_what="imports alone",
             unit="MB",
             budget=180,
@@ -70,6 +70,7 @@ async def bench_commands() -> list[Figure]:
     ]
 
 
-def _peak_mb(program: str) -> float:
+def peak_mb(program: str) -> float:
+    """Run a program by itself; its highest resident memory in megabytes."""
     command = [sys.executable, "-c", program + PEAK]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)  # noqa: S603 -- ours

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import threading
 from datetime import date
 
@@ -89,3 +91,9 @@ async def test_a_drawing_that_fails_is_tried_again(pen: Pen) -> None:
     pen.broken = False
 
     assert b"." * 25 == await gallery.png(a_picture(), Scheme.LIGHT)
+
+
+def test_what_draws_is_imported_with_the_first_picture_and_not_with_the_app() -> None:
+    asked = "import bot.app, sys; print([name for name in ('matplotlib', 'PIL', 'jinja2') if name in sys.modules])"
+    ran = subprocess.run([sys.executable, "-c", asked], check=True, capture_output=True, text=True)  # noqa: S603 -- ours
+    assert "[]\n" == ran.stdout

@@ -101,6 +101,31 @@ async def test_the_rules_of_the_channel_are_in_it(person: Person, slack: SlackSe
     assert "A rule fires at ±15 pp, clears at ±9 pp." in answer["blocks"][1]["alt_text"]
 
 
+async def test_an_alert_is_drawn_with_the_rule_that_leads_it_and_is_marked_where_it_began(
+    person: Person, slack: SlackServer, floor: Floor
+) -> None:
+    await floor.desk.add_rule(DESK, "1d 8pp", "U1")
+    await floor.ticks(floor.clock.at, [0.09, 0.10])
+    (alert,) = await floor.open_alerts(DESK)
+    await person.presses("chart", str(alert.id))
+    (answer,) = slack.answers
+    told = answer["blocks"][1]["alt_text"]
+    assert "over 20 days" in told
+    assert "1-day spread now +10.0 pp" in told
+    assert "A rule fires at ±8 pp, clears at ±4.8 pp. Fired once on 4 Mar 2026." in told
+
+
+async def test_a_paused_rule_and_one_of_another_pair_are_not_in_it(
+    person: Person, slack: SlackServer, floor: Floor
+) -> None:
+    paused = (await floor.desk.add_rule(DESK, "5d 15pp", "U1")).watch
+    await floor.desk.pause_rule(DESK, paused.id, "U1")
+    await floor.desk.add_rule(DESK, "5d 12pp on MARA/BTC", "U1")
+    await person.types("chart 5d")
+    (answer,) = slack.answers
+    assert "A rule fires" not in answer["blocks"][1]["alt_text"]
+
+
 async def test_a_backtest_has_its_picture_above_its_table(person: Person, slack: SlackServer) -> None:
     await person.types("backtest 1d 1pp")
     (answer,) = slack.answers

@@ -1,0 +1,59 @@
+"""`minerpulse chart`: both legs and a rule's spread as a PNG, from price files or live."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import click
+
+from bot.commands.live import live
+from bot.commands.options import both_or_neither, btc_file, etf_file, output
+from bot.file_view import view_of
+from bot.settings import load_settings
+from bot.written import write_whole
+from handlers import render
+from handlers.render.drawing import png
+from handlers.render.theme import Scheme
+from services.charting import replayed
+from services.domain.errors import NoHistoryError
+from services.domain.measure import Window
+from services.domain.rule import DEFAULT_RULES, parse_rule
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bot.app import App
+    from services.domain.rule import Rule
+    from services.market import MarketView
+
+USUAL = {rule.window: rule for rule in map(parse_rule, DEFAULT_RULES)}
+TWO_POINTS, INSTEAD = Window.D1, Window.D20  # a curve of one session has two points
+
+
+@click.command()
+@click.argument("window", type=click.Choice([one.value for one in Window], case_sensitive=False), default="20d")
+@output("spread.png")
+@click.option("--dark", is_flag=True, help="Draw on a dark ground.")
+@click.option("--rule", "text", help="A rule to draw beneath, as in “5d 15pp”.  [default: a new channel's, or 5d 15pp]")
+@etf_file
+@btc_file
+def command(*, window: str, path: Path, dark: bool, text: str | None, etf: Path | None, btc: Path | None) -> None:
+    """Draw the ETF and bitcoin over a WINDOW, and beneath them what a rule watches, where it fires and where it did.
+
+    WINDOW is 1d, 5d, 20d, 60d, 252d or ytd; without one, 20d. The picture is described on the terminal, too.
+    """
+    span = Window(window)
+    rule = parse_rule(text) if text else USUAL.get(span, USUAL[Window.D5])
+    files = both_or_neither(etf, btc)
+    view = asyncio.run(view_of(*files) if files else live(load_settings(), lambda app: _view(app, rule)))
+    drawn = replayed(view, INSTEAD if span is TWO_POINTS else span, rule)
+    picture = render.chart_picture(drawn, view.now)
+    if picture is None:
+        raise NoHistoryError(render.chart(drawn, view.now).text)
+    write_whole(path, png(picture, Scheme.DARK if dark else Scheme.LIGHT))
+    click.echo(picture.alt)
+
+
+async def _view(app: App, rule: Rule) -> MarketView:
+    return await app.market.view(rule.pair, app.clock.now())

@@ -1,0 +1,78 @@
+"""`minerpulse report`: everything about the pair as one page, from price files or live."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import click
+
+from bot.clock import SystemClock
+from bot.commands.live import live
+from bot.commands.options import FILE, Day, btc_file, etf_file, output
+from bot.price_files import aligned, calendar, read_files
+from bot.settings import load_settings
+from bot.written import write_whole
+from handlers.render.drawing import png
+from handlers.render.page import Shown, written
+from handlers.render.report import report_page, report_pictures
+from handlers.render.theme import Scheme
+from services.domain.attribution import AI_PROXY
+from services.domain.report import Material, report
+from services.domain.rule import DEFAULT_RULES, parse_rule
+from services.sources.files import read_etf_csv
+from services.study import Basis, Reported
+
+if TYPE_CHECKING:
+    from datetime import date
+    from pathlib import Path
+
+    from handlers.render.picture import Picture
+
+NO_AI = f"Nothing is parted here: give the closes of {AI_PROXY}, the AI proxy, with --ai."
+DEFAULTS = ", ".join(DEFAULT_RULES)
+
+
+@click.command()
+@output("report.html")
+@click.option("--from", "first", type=Day(), help="The first session; earlier ones still feed look-backs.")
+@click.option("--to", "last", type=Day(), help="The last session; what came later is not looked at.")
+@click.option("--rule", "texts", multiple=True, help=f"A rule, as in “1d 8pp”; may be repeated.  [default: {DEFAULTS}]")
+@etf_file
+@btc_file
+@click.option("--ai", type=FILE, help=f"Closes of the AI proxy, {AI_PROXY}: a CSV with Date and Close.")
+def command(
+    *,
+    path: Path,
+    first: date | None,
+    last: date | None,
+    texts: tuple[str, ...],
+    etf: Path | None,
+    btc: Path | None,
+    ai: Path | None,
+) -> None:
+    """Write one page: spread and episodes, why the legs parted, betas, drawdowns, and what the numbers rest on.
+
+    It opens in any browser without a network, and prints.
+    """
+    rules = [parse_rule(text) for text in texts or DEFAULT_RULES]
+    if etf and btc:
+        material, basis = _from_files(etf, btc, ai)
+        told = Reported(report=report(material, rules, first, last), basis=basis)
+    elif etf or btc or ai:
+        raise click.UsageError("--etf and --btc go together, and --ai only with both: prices come from files, or none.")
+    else:
+        told = asyncio.run(live(load_settings(), lambda app: app.study.report(rules, first, last, app.clock.now())))
+    shown = {name: _shown(picture) for name, picture in report_pictures(told).items()}
+    write_whole(path, written(report_page(told, shown, SystemClock().now())))
+
+
+def _from_files(etf: Path, btc: Path, ai: Path | None) -> tuple[Material, Basis]:
+    files = read_files(etf, btc)
+    proxy = read_etf_csv(ai, AI_PROXY) if ai else None
+    made = Material(aligned=aligned(files), crypto=files.bars, sessions=calendar(files), proxy=proxy, missing=NO_AI)
+    return made, Basis(problems=files.warnings)
+
+
+def _shown(picture: Picture) -> Shown:
+    return Shown(light=png(picture, Scheme.LIGHT), dark=png(picture, Scheme.DARK), alt=picture.alt)

@@ -1,0 +1,37 @@
+"""A pair of price files as the services see it, at the last close that both have."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from bot.commands.live import MEMORY
+from bot.price_files import aligned, known_at, read_files
+from services.domain.errors import NoHistoryError
+from services.domain.prices import WGMI_BTC, moment
+from services.history import History
+from services.market import Market
+from services.sources.files import FileCrypto, FileEquity
+from services.store import SqlStore
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from services.market import MarketView
+
+
+async def view_of(etf: Path, btc: Path) -> MarketView:
+    """Measure two files at the last close that both have a price for. Raises PriceFileError, NoHistoryError."""
+    files = read_files(etf, btc)
+    rows = aligned(files)
+    if not rows.complete.any():
+        raise NoHistoryError(f"{etf.name} and {btc.name} have no session in common; check their dates.")
+    as_of = known_at(moment(rows.at[rows.complete][-1]), files.bars)
+    store = await SqlStore.open(MEMORY)
+    try:
+        sources = FileEquity(etf, WGMI_BTC.etf), FileCrypto(btc, WGMI_BTC.crypto)
+        market = Market(history=History([sources[0]], [sources[1]], store, witnessed=False))
+        view = await market.view(WGMI_BTC, as_of)
+        return replace(view, problems=(*files.warnings, *view.problems))
+    finally:
+        await store.aclose()

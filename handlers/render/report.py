@@ -1,0 +1,149 @@
+"""A report as pictures and a page: the very words of the answers in Slack, for the browser and for paper."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from handlers.render import words
+from handlers.render.backtest import METHOD, findings, head, often, row
+from handlers.render.basis import basis
+from handlers.render.curve import curve_picture
+from handlers.render.drawdown import drawdown
+from handlers.render.explain import explanation
+from handlers.render.gauges import AT_CLOSE, below_picture, betas_picture
+from handlers.render.left_out import left_out_lines
+from handlers.render.markup import simulated
+from handlers.render.page import Folded, Heading, Lines, Page, Section, Table, parts_of, plain
+from services.domain.measure import NotMeasured
+from services.study import Depths, Explained
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from handlers.render.page import Part, Shown
+    from handlers.render.picture import Picture
+    from services.domain import attribution
+    from services.domain.attribution import Attribution
+    from services.domain.precedent import Backtest
+    from services.study import Reported
+
+SPREAD, BETAS, BELOW = "spread", "betas", "below"
+SHOWN = 8  # episodes of a rule, the newest; the others are folded
+NUMBERS = {
+    "Returns": "From one session's close to another's, dividends included; bitcoin at the instant of the ETF's close. "
+    "A session without either price is left out, and never filled.",
+    "Spread": "The ETF's return less bitcoin's, in percentage points, over as many sessions as its window has.",
+    "Episodes": METHOD,
+    "Parts": "Bitcoin's part is the ETF's beta to it times its return, and AI's alike, with betas from the sessions "
+    "before each day. The rest is what neither explains; the three add up to the whole.",
+    "Below the high": "The last close against the highest session close on record.",
+}
+
+
+def report_pictures(told: Reported) -> dict[str, Picture]:
+    """Draw the curve with what rules watched, the betas where they are known, and both drawdowns."""
+    found, made_up = told.report, told.basis.simulated
+    pictures = {SPREAD: curve_picture(found.curve, _title(told), [AT_CLOSE], simulated=made_up)}
+    if not isinstance(found.explanation, str) and found.explanation.gauge:
+        pictures[BETAS] = betas_picture(found.explanation, found.explanation.gauge, simulated=made_up)
+    return {**pictures, BELOW: below_picture(found, simulated=made_up)}
+
+
+def report_page(told: Reported, shown: Mapping[str, Shown], now: datetime) -> Page:
+    """Put the page together, written at `now`."""
+    found = told.report
+    sections = [
+        Section(title="Spread", parts=[shown[SPREAD]]),
+        Section(title="Episodes", parts=[part for one in found.tested for part in _tested(one)]),
+        Section(title="Why they parted", parts=_explained(told)),
+        Section(title="Below their highs", parts=[shown[BELOW], *_depths(told)]),
+        Section(title="Data", parts=_data(told)),
+    ]
+    if BETAS in shown:
+        sections.insert(3, Section(title="Betas", parts=[shown[BETAS]]))
+    return Page(title=_title(told), lead=_lead(told, now), simulated=told.basis.simulated, sections=sections)
+
+
+def _title(told: Reported) -> str:
+    curve = told.report.curve
+    first, end = curve.points[0], curve.points[-1]
+    spread = words.stands(curve.pair, end.etf - end.crypto)
+    span = f"{words.full_day(first.session)} to {words.full_day(end.session)}"
+    return simulated(f"{curve.pair.etf} {spread}, {span}", when=told.basis.simulated)
+
+
+def _lead(told: Reported, now: datetime) -> list[str]:
+    found, end = told.report, told.report.curve.points[-1]
+    etf, crypto = words.title(found.curve.pair.etf), words.name(found.curve.pair.crypto)
+    fired = "; ".join(f"{one.found.rule}: {often(one)}" for one in found.tested)
+    return [
+        f"{etf} {words.percent(end.etf)}, {crypto} {words.percent(end.crypto)}, each from close to close.",
+        f"{found.sessions:,} of {words.sessions(found.of)} have both prices. {fired}.",
+        f"Written {words.full_moment(now)}.",
+    ]
+
+
+def _tested(found: Backtest) -> list[Part]:
+    title = Heading(text=f"{found.found.rule}: {often(found)}")
+    if not found.episodes:
+        return [title]
+    rows = [row(one, found) for one in reversed(found.episodes)]
+    told = Lines(lines=[plain(line) for line in findings(found)])
+    newest = Table(caption=f"Episodes of {found.found.rule}, the newest first", head=head(), rows=rows[:SHOWN])
+    if len(rows) <= SHOWN:
+        return [title, told, newest]
+    older = Table(caption=f"{len(rows) - SHOWN} before them", head=head(), rows=rows[SHOWN:])
+    return [title, told, newest, Folded(table=older)]
+
+
+def _explained(told: Reported) -> list[Part]:
+    found = told.report
+    if isinstance(found.explanation, str):
+        return [Lines(lines=[found.explanation])]
+    message = explanation(Explained(explanation=found.explanation, basis=told.basis))
+    etf, crypto, proxy = found.curve.pair.etf, words.title(found.curve.pair.crypto), found.explanation.proxy
+    table = Table(
+        caption=f"{etf}'s return in parts, to the last close; ± is one standard error",
+        head=["Window", str(etf), crypto, f"AI ({proxy})", "The rest"],
+        rows=[_parted(one) for one in found.parted],
+    )
+    return [table, *parts_of(message, "Parts of this year's return")]
+
+
+def _parted(one: Attribution | NotMeasured) -> list[str]:
+    if isinstance(one, NotMeasured):
+        return [one.window.value, *[words.NOTHING] * 4]
+    shares = [_share(part) for part in (one.crypto, one.proxy, one.residual)]
+    return [one.window.value, words.percent(one.etf_return), *shares]
+
+
+def _share(part: attribution.Part) -> str:
+    return f"{words.pp(part.amount)} ± {words.size(100 * part.error)}"
+
+
+def _depths(told: Reported) -> list[Part]:
+    found = told.report
+    if not found.depths:
+        return []
+    end = found.curve.points[-1].session
+    return parts_of(drawdown(Depths(session=end, legs=found.depths, basis=told.basis)), "")
+
+
+def _data(told: Reported) -> list[Part]:
+    found = told.report
+    etf, crypto = found.sources
+    legs = f"{words.title(found.curve.pair.etf)} from {etf}, {words.name(found.curve.pair.crypto)} from {crypto}."
+    verdict = [plain(line) for line in basis(told.basis, legs)]
+    numbers = Table(
+        caption="What each number is", head=["Number", "How it comes about"], rows=[*NUMBERS.items()], worded=True
+    )
+    if not found.left_out:
+        return [Lines(lines=[*verdict, "No session is left out."]), numbers]
+    each = [[f"{one.session}", one.leg.value.upper(), one.reason] for one in found.left_out]
+    every = f"Every price that is left out ({len(each):,})"
+    return [
+        Lines(lines=[*verdict, *left_out_lines(found.left_out)]),
+        Folded(table=Table(caption=every, head=["Session", "Leg", "Why"], rows=each, worded=True)),
+        numbers,
+    ]

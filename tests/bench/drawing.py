@@ -1,0 +1,69 @@
+"""Drawing: a chart of four years with a rule beneath, beside the same one again, and what memory it costs."""
+
+from __future__ import annotations
+
+import time
+from statistics import median, quantiles
+from typing import TYPE_CHECKING
+
+from handlers.gallery import Gallery
+from handlers.render.curve import curve_picture
+from handlers.render.theme import Scheme
+from services.domain.rule import parse_rule
+from services.study import backtested
+from tests.bench.figure import Figure
+from tests.bench.memory import OURS, peak_mb
+from tests.fakes.market import random_market
+
+if TYPE_CHECKING:
+    from handlers.render.picture import Picture
+
+SESSIONS = 4 * 252
+RUNS = 40
+BUDGET_MS, BUDGET_MB = 300, 40
+A_CHART = """
+from handlers.gallery import drawn
+from handlers.render.theme import Scheme
+from tests.bench.drawing import picture
+drawn(picture("first"), Scheme.LIGHT)
+"""
+
+
+def picture(title: str) -> Picture:
+    """Put a rule to four years of prices, and draw what it watched."""
+    _found, curve = backtested(random_market(SESSIONS), parse_rule("5d 15pp"))
+    return curve_picture(curve, title, ["Session closes."], simulated=False)
+
+
+async def bench() -> list[Figure]:
+    """Time new pictures at their 95th percentile, and memory at its peak after a day of ticks and a chart."""
+    gallery = Gallery()
+    pictures = [picture(f"Chart {number}") for number in range(RUNS + 1)]
+    await gallery.png(pictures[0], Scheme.LIGHT)  # imports what draws
+    new = [await _ms(gallery, one) for one in pictures[1:]]
+    kept = [await _ms(gallery, pictures[-1]) for _ in range(RUNS)]
+    gallery.close()
+    return [
+        Figure(
+            what="chart, 4 years with a rule, 95th percentile",
+            measured=quantiles(new, n=20)[-1],
+            beside=median(kept),
+            beside_what="the same one again",
+            unit="ms",
+            budget=BUDGET_MS,
+        ),
+        Figure(
+            what="memory after a day of ticks and a chart",
+            measured=peak_mb(OURS + A_CHART),
+            beside=peak_mb(OURS),
+            beside_what="without the chart",
+            unit="MB",
+            budget=180 + BUDGET_MB,
+        ),
+    ]
+
+
+async def _ms(gallery: Gallery, one: Picture) -> float:
+    began = time.perf_counter()
+    await gallery.png(one, Scheme.LIGHT)
+    return 1000 * (time.perf_counter() - began)
