@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from services.domain.channel import ChannelSettings
 from services.domain.decide import Side
+from services.domain.mention import Mention
 from services.domain.notice import Digest, Notice, Outage
 from services.domain.prices import WGMI_BTC
 from services.domain.rule import parse_rule
@@ -87,7 +88,8 @@ async def _given_up(store: SqlStore, channel: Channel, at: datetime) -> None:
 
 async def _silence(store: SqlStore, channel: Channel, at: datetime, by: str) -> None:
     stored = await store.channel(channel)
-    muted = replace(stored, settings=ChannelSettings(muted_until=at + DAY), silent_from=at)
+    only = Mention(text=f"<@{by}>", name=by, person=by)
+    muted = replace(stored, settings=ChannelSettings(muted_until=at + DAY, editors=(only,)), silent_from=at)
     await store.change_channel(muted, SettingChange(by=by, at=at, what="mute 1d"))
     await store.add_notices([_outage(channel, at)], at)
     (told,) = (await store.kept_back(channel, at)).notices

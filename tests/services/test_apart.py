@@ -143,6 +143,7 @@ BY_DESK: dict[str, Callable[[Theirs], Awaitable[object]]] = {
     "alert": lambda their: their.floor.desk.alert(AWAY, their.alert),
     "board": lambda their: their.floor.desk.board(AWAY),
     "brief": lambda their: their.floor.desk.brief(AWAY),
+    "check_editor": lambda their: their.floor.desk.check_editor(AWAY, "U2"),
     "edit_rule": lambda their: their.floor.desk.edit_rule(AWAY, their.watch.id, "1d 9pp", "U2"),
     "history": lambda their: their.floor.desk.history(AWAY),
     "leave": lambda their: their.floor.desk.leave(AWAY, "U2"),
@@ -168,6 +169,7 @@ BY_SETTINGS: dict[str, Callable[[Theirs], Awaitable[object]]] = {
     "mute": lambda their: their.floor.desk.channels.mute(AWAY, "off", "U2"),
     "set": lambda their: their.floor.desk.channels.set(AWAY, "thread ends", "U2", _nobody),
     "show": lambda their: their.floor.desk.channels.show(AWAY),
+    "silence": lambda their: their.floor.desk.channels.silence(AWAY),
 }
 BY_STORE: dict[str, Callable[[Theirs], Awaitable[object]]] = {
     "acts": lambda their: their.store.acts(AWAY, 10),
