@@ -4,7 +4,11 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from services.domain.brief import DayAhead, DayKind, Occasion, days_ahead, due, told_since
+from services.domain.brief import Brief, DayAhead, DayKind, Occasion, days_ahead, due, told_since, windows
+from services.domain.measure import Window
+from services.domain.prices import WGMI_BTC
+from services.domain.trust import FULL
+from tests.fakes.alerts import a_measurement
 from tests.fakes.market import CALENDAR
 
 MINUTE = timedelta(minutes=1)
@@ -58,3 +62,41 @@ def test_holidays_and_half_days_ahead_are_named() -> None:
     assert (half,) == days_ahead(CALENDAR, Occasion.NOW, FRIDAY_OPEN)
     assert (shut, half) == days_ahead(CALENDAR, Occasion.WEEKLY, datetime(2026, 11, 20, 21, 0, tzinfo=UTC))
     assert () == days_ahead(CALENDAR, Occasion.CLOSE, datetime(2026, 11, 20, 21, 0, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("occasion", "first", "last"),
+    [
+        pytest.param(Occasion.OPEN, Window.D1, Window.D5, id="before the open"),
+        pytest.param(Occasion.CLOSE, Window.D1, Window.YTD, id="at the close"),
+        pytest.param(Occasion.NOW, Window.D1, Window.YTD, id="at any time"),
+        pytest.param(Occasion.WEEKLY, Window.D5, Window.YTD, id="of the week"),
+    ],
+)
+def test_each_brief_looks_back_as_far_as_it_is_for(occasion: Occasion, first: Window, last: Window) -> None:
+    chosen = windows(occasion)
+    assert (first, last) == (chosen[0], chosen[-1])
+
+
+@pytest.mark.parametrize(
+    ("percentile", "unusual"),
+    [(None, False), (94.9, False), (95.0, True), (5.0, True), (5.1, False)],
+)
+def test_a_spread_is_unusual_beyond_nine_tenths_of_the_year_before(percentile: float | None, unusual: bool) -> None:
+    told = Brief(
+        occasion=Occasion.NOW,
+        at=FRIDAY_CLOSE,
+        session=date(2026, 11, 27),
+        since=WEDNESDAY_CLOSE,
+        pair=WGMI_BTC,
+        measured=(a_measurement(percentile=percentile),),
+        gap=None,
+        etf=None,
+        crypto=None,
+        trust=FULL,
+        alerts=(),
+        retarget=None,
+        network="",
+        ahead=(),
+    )
+    assert unusual is bool(told.unusual)
