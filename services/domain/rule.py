@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
 from enum import Enum
+from functools import lru_cache
 
 from services.domain.errors import RuleError
 from services.domain.measure import METRICS, Metric, Unit, Window
@@ -140,6 +141,7 @@ def default_clear(threshold: float) -> float:
     return float(Decimal(repr(threshold)) * DEFAULT_CLEAR)
 
 
+@lru_cache(maxsize=2_048)
 def parse_rule(text: str, pair: Pair = WGMI_BTC) -> Rule:
     """Read a rule; letter case and spacing do not matter. Raises RuleError, which points at the offending word.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.dialects import postgresql, sqlite
@@ -28,16 +29,12 @@ class Part:
 
 def insert(tx: AsyncConnection, table: Table) -> sqlite.Insert | postgresql.Insert:
     """Start an INSERT that can say what to do about a row that is there already."""
-    return postgresql.insert(table) if tx.dialect.name == "postgresql" else sqlite.insert(table)
+    return _insert(tx.dialect.name, table)
 
 
 async def upsert(tx: AsyncConnection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
     """Insert rows; those whose key is there already take the place of the old ones."""
-    new = insert(tx, table)
-    replacing = new.on_conflict_do_update(
-        index_elements=table.primary_key,
-        set_={column.name: new.excluded[column.name] for column in table.c if not column.primary_key},
-    )
+    replacing = _replacing(tx.dialect.name, table)
     for start in range(0, len(rows), CHUNK):
         await tx.execute(replacing, rows[start : start + CHUNK])
 
@@ -52,3 +49,17 @@ async def insert_row(tx: AsyncConnection, table: Table, row: dict[str, Any]) -> 
     key = (await tx.execute(table.insert().values(row))).inserted_primary_key
     number: int = key[0] if key else 0
     return number
+
+
+@lru_cache
+def _replacing(dialect: str, table: Table) -> sqlite.Insert | postgresql.Insert:
+    """Build the statement of `upsert`, which takes longer than to run it with a few rows."""
+    new = _insert(dialect, table)
+    return new.on_conflict_do_update(
+        index_elements=table.primary_key,
+        set_={column.name: new.excluded[column.name] for column in table.c if not column.primary_key},
+    )
+
+
+def _insert(dialect: str, table: Table) -> sqlite.Insert | postgresql.Insert:
+    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)

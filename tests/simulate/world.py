@@ -148,7 +148,7 @@ def run(seed: int, plan: Plan | None = None) -> Told:
     """Run a seed from its beginning to its verdict."""
     plan = plan or draw(seed)
     disk = the_disk()
-    disk.restore(_image(plan.begin))
+    disk.restore(_image(plan.begin.replace(second=0, microsecond=0)))
     loop = VirtualLoop()
     asyncio.set_event_loop(loop)
     world = _world(plan, loop, disk)
