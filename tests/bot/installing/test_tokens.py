@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from bot.grants import GrantsOfTeams
 from bot.installing.tokens import Tokens
 from services.domain.errors import DeliveryError
 from services.domain.installation import Installation
@@ -22,6 +23,7 @@ class Counted:
 
     def __init__(self) -> None:
         self.asked: list[str | None] = []
+        self.scopes: tuple[str, ...] = ()
 
     async def find(self, team: str | None, _enterprise: str | None = None) -> Installation | None:
         self.asked.append(team)
@@ -33,7 +35,7 @@ class Counted:
             name=team,
             bot_token=f"xoxb-{team}",
             bot_user="UBOT",
-            scopes=(),
+            scopes=self.scopes,
             installed_by="U1",
             installed_at=AT,
         )
@@ -88,3 +90,11 @@ async def test_a_workspace_without_the_app_has_no_client(office: Office) -> None
         await office.installing.clients.of("T1")
 
     assert raised.value.surely_not_posted
+
+
+async def test_a_workspace_grants_what_it_installed_the_app_with_and_a_stranger_nothing(
+    counted: Counted, tokens: Tokens
+) -> None:
+    counted.scopes = ("commands", "files:write")
+    grants = GrantsOfTeams(tokens)
+    assert (("commands", "files:write"), ()) == (await grants.scopes("T1"), await grants.scopes("X1"))
