@@ -93,46 +93,19 @@ async def build(
         vendors = HttpClient()
         stack.push_async_callback(vendors.aclose)
         client = await stack.enter_async_context(_slack_client(settings))
-        history = History(
-            equities=[equity] if equity else _equities(settings, vendors, clock),
-            cryptos=[crypto] if crypto else _cryptos(settings, vendors, clock),
-            store=store,
-            witnessed=not (settings.simulated or equity or crypto),
-        )
+        equities = [equity] if equity else _equities(settings, vendors, clock)
+        cryptos = [crypto] if crypto else _cryptos(settings, vendors, clock)
+        history = History(equities, cryptos, store, witnessed=not (settings.simulated or equity or crypto))
         mining = Mining(_networks(settings, vendors, clock))
         market = Market(history=history, mining=mining)
         installing = _installing(settings, store, client, clock)
         notifier = NotifierByTeam(installing.clients, clock) if installing else SlackNotifier(client, clock)
         outbox = Outbox(store=store, notifier=notifier, clock=clock)
-        desk = Desk(
-            store=store, market=market, clock=clock, nudge=outbox.nudge, pair=settings.pair, every=settings.tick_every
-        )
-        desk.editors = Editors(people=settings.editors)
+        desk = _desk(settings, store, market, clock, outbox)
+        study = _study(settings, store, history, mining)
         watchlist = Watchlist(store)
-        study = Study(
-            history=history,
-            mining=mining,
-            constituents=Constituents(history, store, settings.pair.etf, read_cohorts(settings.cohorts or SHIPPED)),
-            pair=settings.pair,
-            proxy=Symbol(settings.ai_proxy),
-        )
-        monitor = Monitor(
-            store=store,
-            market=market,
-            watchlist=watchlist,
-            pair=settings.pair,
-            nudge=outbox.nudge,
-            every=settings.tick_every,
-            records=RecordKeeper(history, mining),
-        )
-        upkeep = Upkeep(
-            store=store,
-            market=market,
-            watchlist=watchlist,
-            nudge=outbox.nudge,
-            every=settings.tick_every,
-            pair=settings.pair,
-        )
+        monitor = _monitor(settings, store, market, watchlist, outbox)
+        upkeep = _upkeep(settings, store, market, watchlist, outbox)
         bolt = build_bolt(client, secret(settings.slack_signing_secret), installing.tokens if installing else None)
         gallery = Gallery()
         stack.callback(gallery.close)
@@ -158,6 +131,48 @@ async def build(
             errands=errands,
             installing=installing,
         )
+
+
+def _desk(settings: Settings, store: SqlStore, market: Market, clock: Clock, outbox: Outbox) -> Desk:
+    desk = Desk(
+        store=store, market=market, clock=clock, nudge=outbox.nudge, pair=settings.pair, every=settings.tick_every
+    )
+    desk.editors = Editors(people=settings.editors)
+    return desk
+
+
+def _study(settings: Settings, store: SqlStore, history: History, mining: Mining) -> Study:
+    cohorts = read_cohorts(settings.cohorts or SHIPPED)
+    return Study(
+        history=history,
+        mining=mining,
+        constituents=Constituents(history, store, settings.pair.etf, cohorts),
+        pair=settings.pair,
+        proxy=Symbol(settings.ai_proxy),
+    )
+
+
+def _monitor(settings: Settings, store: SqlStore, market: Market, watchlist: Watchlist, outbox: Outbox) -> Monitor:
+    return Monitor(
+        store=store,
+        market=market,
+        watchlist=watchlist,
+        pair=settings.pair,
+        nudge=outbox.nudge,
+        every=settings.tick_every,
+        records=RecordKeeper(market.history, market.mining),
+    )
+
+
+def _upkeep(settings: Settings, store: SqlStore, market: Market, watchlist: Watchlist, outbox: Outbox) -> Upkeep:
+    return Upkeep(
+        store=store,
+        market=market,
+        watchlist=watchlist,
+        nudge=outbox.nudge,
+        every=settings.tick_every,
+        pair=settings.pair,
+    )
 
 
 @asynccontextmanager

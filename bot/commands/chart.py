@@ -48,7 +48,7 @@ def command(*, window: str, path: Path, dark: bool, text: str | None, etf: Path 
     files = both_or_neither(etf, btc)
     view = asyncio.run(view_of(*files) if files else live(load_settings(), lambda app: _view(app, rule)))
     drawn = replayed(view, INSTEAD if span is TWO_POINTS else span, rule)
-    picture = render.chart_picture(drawn, view.now)
+    picture = render.chart_picture(drawn)
     if picture is None:
         raise NoHistoryError(render.chart(drawn, view.now).text)
     write_whole(path, png(picture, Scheme.DARK if dark else Scheme.LIGHT))

@@ -23,4 +23,4 @@ async def answer(ask: Ask) -> Reply:
     window = alert.lead.measurement.window
     rule = parse_rule(alert.lead.rule)
     drawn = await ask.desk.chart(ask.channel, INSTEAD if window is TWO_POINTS else window, rule)
-    return Reply(message=render.chart(drawn, ask.now), picture=render.chart_picture(drawn, ask.now))
+    return Reply(message=render.chart(drawn, ask.now), picture=render.chart_picture(drawn))

@@ -18,4 +18,4 @@ USUAL = Window.D20
 async def answer(ask: Ask) -> Reply:
     """Draw both legs over the window that was typed, or over 20 sessions."""
     drawn = await ask.desk.chart(ask.channel, window_meant(ask.value) or USUAL)
-    return Reply(message=render.chart(drawn, ask.now), picture=render.chart_picture(drawn, ask.now))
+    return Reply(message=render.chart(drawn, ask.now), picture=render.chart_picture(drawn))

@@ -39,13 +39,16 @@ def chart(told: Charted, now: datetime) -> Message:
     )
 
 
-def chart_picture(told: Charted, now: datetime) -> Picture | None:
-    """Draw the same in full, a point for each session; None where it cannot be drawn."""
+def chart_picture(told: Charted) -> Picture | None:
+    """Draw the same in full, a point for each session; None where it cannot be drawn.
+
+    It names the time of its prices and not their age, which a picture would go on telling.
+    """
     drawn, view = told.curve, told.view
     if isinstance(drawn, NotMeasured):
         return None
     end = drawn.points[-1]
-    foot = [_as_of(end, now), data(view.current.trust)]
+    foot = [_as_of(end), data(view.current.trust)]
     return curve_picture(drawn, simulated(_title(drawn, end), when=view.simulated), foot, simulated=view.simulated)
 
 
@@ -93,7 +96,8 @@ def _furthest(drawn: Curve) -> str:
     return f"Furthest apart here: {words.pp(most.etf - most.crypto)}, {words.day(most.session)}."
 
 
-def _as_of(end: Point, now: datetime) -> str:
+def _as_of(end: Point, now: datetime | None = None) -> str:
     if end.live:
-        return f"Live, both legs at {words.hour(end.at)}, {words.duration(now - end.at)} old."
+        age = f", {words.duration(now - end.at)} old" if now else ""
+        return f"Live, both legs at {words.hour(end.at)}{age}."
     return f"Session closes; bitcoin at the ETF's own close. Last: {words.moment(end.at)}."

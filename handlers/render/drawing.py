@@ -80,6 +80,7 @@ def _frame(axes: Axes, theme: Theme) -> None:
     axes.yaxis.set_major_locator(MaxNLocator(TICKS, steps=[1, 2, 2.5, 5, 10]))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _place: _tick(value)))
     axes.tick_params(axis="both", labelsize=points(TEXT.size), colors=theme.muted, length=0, pad=points(10))
+    axes.tick_params(axis="x", pad=points(18))
     axes.grid(axis="y", color=theme.grid, linewidth=points(2))
     axes.set_axisbelow(True)
     for spine in axes.spines.values():

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from handlers import render
+from handlers.render.forms import pictured
 from services.charting import Charted
 from services.domain.curve import curve
 from services.domain.measure import Measurement, NotMeasured, Window
@@ -27,6 +28,19 @@ def test_a_chart_while_the_market_is_open(golden: Callable[[str, Message], None]
     golden("chart_open", render.chart(charted(open_view(), Window.D20), OPEN_AT))
 
 
+def test_a_chart_with_its_picture(golden: Callable[[str, Message], None]) -> None:
+    told = charted(open_view(), Window.D20)
+    picture = render.chart_picture(told)
+    assert picture is not None
+    golden("chart_pictured", pictured(render.chart(told, OPEN_AT), "F0123456789", picture.alt))
+
+
+def test_a_picture_does_not_change_while_its_prices_grow_older() -> None:
+    told = charted(open_view(), Window.D20)
+    assert render.chart_picture(told) == render.chart_picture(charted(open_view(), Window.D20))
+    assert " old" not in str(render.chart_picture(told))
+
+
 def test_a_chart_of_closes_says_so() -> None:
     view = shut_view()
     told = render.chart(charted(view, Window.D252), view.now)
@@ -45,7 +59,7 @@ def test_what_cannot_be_drawn_says_why() -> None:
     why = NotMeasured(window=Window.D252, reason="the history begins on 2026-01-02, less than 252d ago")
     nothing = Charted(view=open_view(), curve=why)
     told = render.chart(nothing, OPEN_AT)
-    assert render.chart_picture(nothing, OPEN_AT) is None
+    assert render.chart_picture(nothing) is None
     assert "No chart of WGMI over 252 days: the history begins on 2026-01-02, less than 252d ago." == told.text
 
 

@@ -15,6 +15,7 @@ from services.channels import Channels
 from services.desk import Desk
 from services.domain.episode import Channel
 from services.domain.errors import ConflictError, NotFoundError, SettingError
+from services.domain.measure import Window
 from services.domain.notice import Digest, Notice
 from services.domain.rule import parse_rule
 from services.domain.snooze import Span
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from services.ports import StoredAlert, StoredNotice, Watch
 
 AWAY = Channel(team="T2", id=DESK.id)  # Slack's ids of channels may be the same in two workspaces
-ABOUT_PRICES = {"curve", "provenance", "trial", "view"}  # methods of the desk that take no channel: prices are nobody's
+ABOUT_PRICES = {"provenance", "trial", "view"}  # methods of the desk that take no channel: prices are nobody's
 OVER_ALL = {
     "aclose": "closes the database",
     "alerted_pairs": "the clockwork's: pairs, without whose they are",
@@ -144,6 +145,7 @@ BY_DESK: dict[str, Callable[[Theirs], Awaitable[object]]] = {
     "board": lambda their: their.floor.desk.board(AWAY),
     "brief": lambda their: their.floor.desk.brief(AWAY),
     "check_editor": lambda their: their.floor.desk.check_editor(AWAY, "U2"),
+    "chart": lambda their: their.floor.desk.chart(AWAY, Window.D1),
     "edit_rule": lambda their: their.floor.desk.edit_rule(AWAY, their.watch.id, "1d 9pp", "U2"),
     "history": lambda their: their.floor.desk.history(AWAY),
     "leave": lambda their: their.floor.desk.leave(AWAY, "U2"),

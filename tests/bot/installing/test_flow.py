@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 
 from bot.installing.flow import INSTALL_PATH
-from bot.manifest import LOOK_UP, NEEDED, PRESENCE
+from bot.manifest import ALL_SCOPES
 from services.domain.episode import Channel
 from services.ports import AlertChange
 from tests.fakes.alerts import an_alert
@@ -26,7 +26,7 @@ async def test_the_install_page_sends_the_browser_to_slack_with_a_state_of_its_o
     asked, cookie = parse_qs(urlsplit(answer.headers["location"]).query), answer.headers["set-cookie"]
     assert answer.headers["location"].startswith("https://slack.com/oauth/v2/authorize?")
     assert (302, [CLIENT_ID]) == (answer.status_code, asked["client_id"])
-    assert [",".join((*NEEDED, *LOOK_UP, *PRESENCE))] == asked["scope"]
+    assert [",".join(ALL_SCOPES)] == asked["scope"]
     assert f"minerpulse_state={asked['state'][0]}; HttpOnly; Max-Age=600; Path=/slack/oauth_redirect;" in cookie
     assert cookie.endswith("SameSite=lax; Secure")
     assert answer.headers["location"] != other.headers["location"]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from bot.grants import GrantsOfTeams
 from bot.installing.tokens import Tokens
 from services.domain.errors import DeliveryError
 from services.domain.installation import Installation
@@ -25,6 +26,7 @@ class Counted:
         self.asked: list[str | None] = []
         self.reached, self.go = asyncio.Event(), asyncio.Event()
         self.go.set()
+        self.scopes: tuple[str, ...] = ()
 
     async def find(self, team: str | None, _enterprise: str | None = None) -> Installation | None:
         self.asked.append(team)
@@ -38,7 +40,7 @@ class Counted:
             name=team,
             bot_token=f"xoxb-{team}",
             bot_user="UBOT",
-            scopes=(),
+            scopes=self.scopes,
             installed_by="U1",
             installed_at=AT,
         )
@@ -111,3 +113,11 @@ async def test_a_workspace_without_the_app_has_no_client(office: Office) -> None
         await office.installing.clients.of("T1")
 
     assert raised.value.surely_not_posted
+
+
+async def test_a_workspace_grants_what_it_installed_the_app_with_and_a_stranger_nothing(
+    counted: Counted, tokens: Tokens
+) -> None:
+    counted.scopes = ("commands", "files:write")
+    grants = GrantsOfTeams(tokens)
+    assert (("commands", "files:write"), ()) == (await grants.scopes("T1"), await grants.scopes("X1"))
