@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 WRITES = frozenset({"record", "add_rules", "mark_attempting", "mark_sent", "mark_failed", "mark_dead", "hold"})
 OF_CHANNELS = frozenset({"change_channel", "expect_silence", "end_silence", "add_notices", "amend_notice"})
 CLAIMS = frozenset({"claim_tick", "finish_tick", "release_tick", "save_closes", "replace_closes", "save_bars"})
+CALLER: ContextVar[asyncio.Task[Any] | None] = ContextVar("CALLER")  # who called the store
 
 
 @dataclass(slots=True)
@@ -96,8 +98,8 @@ class GatedStore:
             if bad and passages.chance.random() < 0.5:
                 passages.log.add(self.gate.name, "database fails before", name)
                 raise StoreError("the simulated database could not be reached")
-            result = await call(*asked, **more)
-            self.witness.note(name, asked, more, result)
+            CALLER.set(asyncio.current_task())
+            result = await asyncio.shield(self._noted(name, call, asked, more))
             await self.gate.pass_by(f"after {name}")
             if bad:
                 passages.log.add(self.gate.name, "database fails after", name)
@@ -105,3 +107,11 @@ class GatedStore:
             return result
 
         return gated
+
+    async def _noted(
+        self, name: str, call: Callable[..., Awaitable[Any]], asked: tuple[Any, ...], more: dict[str, Any]
+    ) -> Any:  # noqa: ANN401 -- whatever the store has
+        """Do a call and note it: what is committed when its process dies is noted too."""
+        result = await call(*asked, **more)
+        self.witness.note(name, asked, more, result)
+        return result

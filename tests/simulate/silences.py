@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from services.domain.channel import ChannelSettings, Thread
 from services.domain.episode import EntryKind
 from services.domain.notice import Digest
 from services.ports import AlertTold, StoredChannel
+from tests.simulate.gate import CALLER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -65,7 +65,7 @@ class Silences:
             case "change_channel" | "expect_silence":
                 self._change(asked[0])
             case "kept_back":
-                self._asked[asyncio.current_task(), asked[0]] = frozenset(self._opened[asked[0]])
+                self._asked[CALLER.get(), asked[0]] = frozenset(self._opened[asked[0]])
             case "end_silence":
                 self._end(*asked[:3], alerts=frozenset(more.get("alerts", ())))
             case "add_notices":
@@ -105,7 +105,7 @@ class Silences:
         channel = after.channel
         self.expect(self.of(channel).is_silent(at), "a silence ends once", after, at)
         told = digest.content.alerts if digest is not None and isinstance(digest.content, Digest) else ()
-        asked = self._asked.pop((asyncio.current_task(), channel))
+        asked = self._asked.pop((CALLER.get(), channel))
         missing = asked - {named(alert) for alert in told}
         self.expect(not missing, "a digest names every alert of its silence", channel.id, at, missing)
         in_its_stead = alerts <= {alert.id for alert in told if alert.closed_at is not None}
