@@ -11,6 +11,7 @@ from services.domain.errors import (
     AccessError,
     ConflictError,
     DeliveryError,
+    DeniedError,
     HistoryClosedError,
     HoldingsKnownError,
     MarketShutError,
@@ -75,6 +76,7 @@ CASES = [
         "Please report it.",
         id="one message",
     ),
+    pytest.param(DeniedError("A scope is missing."), "A scope is missing.", id="a permission"),
     pytest.param(MessageSealedError("Nobody may change it."), "Nobody may change it.", id="a sealed message"),
     pytest.param(
         DeliveryError("Slack asks to wait.", permanent=False, surely_not_posted=True),
