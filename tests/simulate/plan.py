@@ -167,7 +167,12 @@ class Plan:
     @property
     def looks_up(self) -> bool:
         """Whether a lost answer can be cleared up: history may be read, and no clock is ahead of where it looks."""
-        return self.readable and all(jump.off <= SKEW for jump in self.jumps)
+        return self.readable and self.agrees and all(jump.off <= SKEW for jump in self.jumps)
+
+    @property
+    def agrees(self) -> bool:
+        """Whether no machine that shares its work has a clock which is behind: others would not wait long enough."""
+        return self.machines == 1 or all(jump.off >= 0 * MINUTE for jump in self.jumps)
 
     def wrong(self, who: str, at: datetime) -> set[Trouble | Weather]:
         """Tell what is wrong with somebody at an instant."""

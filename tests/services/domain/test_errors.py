@@ -5,6 +5,7 @@ import pytest
 
 from services.domain.errors import (
     AccessError,
+    DeniedError,
     MessageGoneError,
     MessageSealedError,
     NotAllowedError,
@@ -47,11 +48,10 @@ def test_a_failed_batch_is_told_of_each_symbol_with_what_may_help() -> None:
 
 
 def test_only_a_message_that_is_gone_may_be_posted_anew_at_once() -> None:
-    gone, sealed = MessageGoneError("It is gone."), MessageSealedError("It is sealed.")
+    gone, sealed, denied = MessageGoneError("Gone."), MessageSealedError("Sealed."), DeniedError("Denied.")
 
-    assert (False, True) == (gone.permanent, sealed.permanent)
-    assert gone.surely_not_posted
-    assert sealed.surely_not_posted
+    assert (False, True, True) == (gone.permanent, sealed.permanent, denied.permanent)
+    assert all(error.surely_not_posted for error in (gone, sealed, denied))
 
 
 def test_a_refused_token_is_told_apart_from_one_that_nobody_answered_for() -> None:
