@@ -88,8 +88,12 @@ async def _judge_states(world: World) -> None:
 
 
 def _may_stay_dark(plan: Plan) -> bool:
-    """Tell of a split while a close is corrected: that source is taken for one of another symbol, and left out."""
-    return plan.split is not None and any(spell.what is Trouble.WRONG_CLOSE for spell in plan.spells)
+    """Tell of a split while a close is corrected: that source is taken for one of another symbol, and left out.
+
+    Whoever repeats an old trade has told a close that it corrects, too.
+    """
+    wrong = {Trouble.WRONG_CLOSE, Trouble.STALE}
+    return plan.split is not None and any(spell.what in wrong for spell in plan.spells)
 
 
 def _fate(world: World, receipt: Receipt, posting: Posting) -> Fate:
