@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 LOOK_S = 0.5
 SUDDEN = 0.25
+PATIENCE_S = 20
 ENDED_WITHIN_S = 1200
 
 
@@ -146,7 +147,7 @@ def freezing(times: int, for_s: float, tell: Callable[[str], None]) -> Disturb:
     async def disturb(stage: Stage) -> None:
         for number in range(times):
             worker = stage.random.choice(stage.workers)
-            await worker.word("claim" if number % 2 else "lease", after=len(worker.said))
+            await _begins(worker, "claim" if number % 2 else "lease")
             await asyncio.sleep(stage.random.uniform(0, 0.02))
             freeze(worker)
             await asyncio.sleep(for_s)
@@ -154,6 +155,16 @@ def freezing(times: int, for_s: float, tell: Callable[[str], None]) -> Disturb:
         tell(f"{times} times SIGSTOP for {for_s:g} s")
 
     return disturb
+
+
+async def _begins(worker: Process, what: str) -> None:
+    """Wait until a worker begins what was asked for or, where the others have done all of that, its next tick."""
+    heard = len(worker.said)
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            await worker.word(what, after=heard)
+    except TimeoutError:
+        await worker.word("claim", after=heard)
 
 
 def restarting(
