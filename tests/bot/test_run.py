@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+def heed_interrupts() -> None:
+    """Undo what a shell does to whatever it runs in the background, tests included: it lets it ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def test_run_without_tokens_says_how_to_connect_and_rehearses_until_interrupted(clean: Path) -> None:
     with subprocess.Popen(  # noqa: S603 -- our own command
         [MINERPULSE, "run"],
@@ -24,6 +29,7 @@ def test_run_without_tokens_says_how_to_connect_and_rehearses_until_interrupted(
         stderr=subprocess.PIPE,
         text=True,
         cwd=clean,
+        preexec_fn=heed_interrupts,  # noqa: PLW1509 -- nothing else is done in it
     ) as process:
         assert process.stdout is not None
         assert process.stderr is not None
