@@ -126,19 +126,11 @@ async def _hung(ask: Ask, reply: Reply, pictures: Pictures) -> bool:
     form = pictured(reply.message, file, reply.picture.alt)
     for pause in pictures.pauses:
         await asyncio.sleep(pause)
-        if await _shown(ask, form, reply.place):
+        if _is_taken(await _respond(ask, form, reply.place)):
             return True
     log.warning("Slack does not show a picture that it has; the answer goes without")
     pictures.forget(ask, reply.picture)
     return False
-
-
-async def _shown(ask: Ask, message: Message, place: Place) -> bool:
-    try:
-        return (await _respond(ask, message, place)).status_code == HTTP_OK
-    except Exception:
-        log.exception("an answer with a picture did not reach Slack")
-        return False
 
 
 async def _send(ask: Ask, reply: Reply, otherwise: Otherwise) -> None:
@@ -157,26 +149,33 @@ async def _taken(ask: Ask, reply: Reply) -> bool:
     """Send a reply to its response_url, if there is one; where Slack refuses its blocks, once more in plainer forms."""
     if not ask.answers_to:
         return False
+    taken = await _respond(ask, reply.message, reply.place)
+    for form in plainer(reply.message):
+        if taken is None or not any(code in taken.body for code in BLOCKS_REFUSED):
+            break
+        log.warning("Slack refused an answer's blocks; sent in plainer form")
+        taken = await _respond(ask, form, reply.place)
+    if taken is not None and not _is_taken(taken):
+        log.error("Slack did not take an answer: %s %s", taken.status_code, taken.body)
+    return _is_taken(taken)
+
+
+def _is_taken(answer: WebhookResponse | None) -> bool:
+    return answer is not None and answer.status_code == HTTP_OK
+
+
+async def _respond(ask: Ask, message: Message, place: Place) -> WebhookResponse | None:
+    """Answer at the response_url, over the session that is there: Bolt's own opens one for each answer.
+
+    None where nobody knows whether it has arrived; the log tells why.
+    """
     try:
-        taken = await _respond(ask, reply.message, reply.place)
-        for form in plainer(reply.message):
-            if not any(code in taken.body for code in BLOCKS_REFUSED):
-                break
-            log.warning("Slack refused an answer's blocks; sent in plainer form")
-            taken = await _respond(ask, form, reply.place)
+        return await AsyncWebhookClient(ask.answers_to, session=ask.client.session).send(
+            text=message.text,
+            blocks=message.blocks,
+            response_type="in_channel" if place is Place.CHANNEL else "ephemeral",
+            replace_original=place is Place.SAME,
+        )
     except Exception:
         log.exception("an answer did not reach Slack")
-        return False
-    if taken.status_code != HTTP_OK:
-        log.error("Slack did not take an answer: %s %s", taken.status_code, taken.body)
-    return taken.status_code == HTTP_OK
-
-
-async def _respond(ask: Ask, message: Message, place: Place) -> WebhookResponse:
-    """Answer at the response_url, over the session that is there: Bolt's own opens one for each answer."""
-    return await AsyncWebhookClient(ask.answers_to, session=ask.client.session).send(
-        text=message.text,
-        blocks=message.blocks,
-        response_type="in_channel" if place is Place.CHANNEL else "ephemeral",
-        replace_original=place is Place.SAME,
-    )
+        return None
