@@ -71,7 +71,7 @@ def _going_on(line: Entry, alert: Alert) -> str:
 
 
 def _end(line: Entry, alert: Alert) -> str:
-    lasted = words.duration(line.at - alert.opened_at)
+    lasted = words.duration((alert.closed_at or line.at) - alert.opened_at)
     if line.kind is EntryKind.RETRACTED:
         return f"Retracted after {lasted}: {topic(alert)}, which the corrected close would not have fired"
     return f"Resolved after {lasted}: {topic(alert)}, peak {peak_over(alert.lead)}"

@@ -64,7 +64,7 @@ def corrected(before: Fact, after: Fact, side: Side, corrections: Sequence[Corre
         return None
     rule = parse_rule(after.rule)
     peak = f", peak now {written(after.peak, rule)}" if moved and not all(one.shown for one in told) else ""
-    return f"{rule}: {'; '.join(_correction(one, after) for one in told)}{peak}"
+    return f"{rule}: {_corrections(told, after)}{peak}"
 
 
 def retracted(
@@ -79,12 +79,18 @@ def retracted(
     if value is not None and is_past(value, after, side):
         return None
     rule = parse_rule(after.rule)
-    told = "; ".join(_correction(one, after) for one in corrections)
+    told = _corrections(corrections, after)
     return f"{rule}: corrected {told}, not past {print_value(rule.threshold, rule.unit)} any more"
 
 
-def _correction(one: Correction, fact: Fact) -> str:
+def _corrections(corrections: Sequence[Correction], fact: Fact) -> str:
+    """Tell each with its close; one alone that the message shows needs none."""
+    alone = len(corrections) == 1 and corrections[0].shown
+    return "; ".join(_correction(one, fact, dated=not alone) for one in corrections)
+
+
+def _correction(one: Correction, fact: Fact, *, dated: bool) -> str:
     rule = parse_rule(fact.rule)
     values = [beside(value, rule.threshold, rule) for value in (one.old, one.new)]
-    when = "" if one.shown else f"at the close of {one.session:%a} {one.session.day} {one.session:%b} "
+    when = f"at the close of {one.session:%a} {one.session.day} {one.session:%b} " if dated else ""
     return f"{when}from {values[0]} to {values[1]}"

@@ -85,7 +85,10 @@ async def test_an_alert_that_a_later_close_would_have_opened_stands_corrected(fl
     (alert,) = await floor.open_alerts()
     ((kind, reason),) = await timeline(floor)
     assert EntryKind.CORRECTED is kind
-    assert "at the close of Wed 4 Mar from 8.5pp to 5pp; from 10.6pp to 14.29pp, peak now 14.29pp" in reason
+    assert (
+        "at the close of Wed 4 Mar from 8.5pp to 5pp; at the close of Thu 5 Mar from 10.6pp to 14.29pp, peak now 14.29pp"
+        in reason
+    )
     assert pytest.approx(24 / 21 - 1) == alert.lead.peak
 
 
@@ -108,8 +111,8 @@ async def test_an_alert_that_has_ended_is_retracted_by_a_later_correction(floor:
         (
             EntryKind.RETRACTED,
             (
-                "1d 8pp at close: corrected at the close of Wed 4 Mar from 8.4pp to 7.1pp; from 0.09pp to 1.31pp,"
-                " not past 8pp any more"
+                "1d 8pp at close: corrected at the close of Wed 4 Mar from 8.4pp to 7.1pp; "
+                "at the close of Thu 5 Mar from 0.09pp to 1.31pp, not past 8pp any more"
             ),
         )
     ] == await timeline(floor)

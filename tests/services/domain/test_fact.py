@@ -81,7 +81,8 @@ def test_a_live_peak_outlives_every_correction_of_a_close() -> None:
         pytest.param(
             [0.07, 0.09],
             0.09,
-            "1d 8pp at close: at the close of Wed 4 Mar from 8.4pp to 7pp; from 5pp to 9pp, peak now 9pp",
+            "1d 8pp at close: at the close of Wed 4 Mar from 8.4pp to 7pp; "
+            "at the close of Thu 5 Mar from 5pp to 9pp, peak now 9pp",
             None,
             id="another would have fired",
         ),
