@@ -18,6 +18,7 @@ from bot.slack import build_bolt
 from handlers.by_team import NotifierByTeam
 from handlers.delivery import SlackNotifier
 from handlers.gallery import Gallery
+from handlers.last_look import LastLookConnector
 from handlers.leaving import register_leaving
 from handlers.pictures import Pictures
 from services.constituents import Constituents
@@ -92,7 +93,7 @@ async def build(
         stack.push_async_callback(store.aclose)
         vendors = HttpClient()
         stack.push_async_callback(vendors.aclose)
-        client = await stack.enter_async_context(_slack_client(settings))
+        client = await stack.enter_async_context(_slack_client(settings, clock))
         equities = [equity] if equity else _equities(settings, vendors, clock)
         cryptos = [crypto] if crypto else _cryptos(settings, vendors, clock)
         history = History(equities, cryptos, store, witnessed=not (settings.simulated or equity or crypto))
@@ -176,9 +177,10 @@ def _upkeep(settings: Settings, store: SqlStore, market: Market, watchlist: Watc
 
 
 @asynccontextmanager
-async def _slack_client(settings: Settings) -> AsyncIterator[AsyncWebClient]:
+async def _slack_client(settings: Settings, clock: Clock) -> AsyncIterator[AsyncWebClient]:
     """Open one HTTP session for every call to Slack; slack_sdk would open one for each call."""
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=SLACK_TIMEOUT_S)) as session:
+    timeout = aiohttp.ClientTimeout(total=SLACK_TIMEOUT_S)
+    async with aiohttp.ClientSession(timeout=timeout, connector=LastLookConnector(clock)) as session:
         yield AsyncWebClient(
             token=secret(settings.slack_bot_token),
             base_url=settings.slack_api_url,

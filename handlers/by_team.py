@@ -31,13 +31,15 @@ class NotifierByTeam:
     clients: Clients
     clock: Clock
 
-    async def post(self, channel: Channel, told: Told, *, key: str, thread_id: str | None = None) -> str:
+    async def post(
+        self, channel: Channel, told: Told, *, key: str, thread_id: str | None = None, by: datetime | None = None
+    ) -> str:
         """Post a message in a channel, a line in its thread; return the message's `ts`. Raises DeliveryError."""
-        return await (await self._of(channel)).post(channel, told, key=key, thread_id=thread_id)
+        return await (await self._of(channel)).post(channel, told, key=key, thread_id=thread_id, by=by)
 
-    async def edit(self, channel: Channel, told: Told, message_id: str) -> None:
+    async def edit(self, channel: Channel, told: Told, message_id: str, *, by: datetime | None = None) -> None:
         """Make a posted message say what `told` says. Raises DeliveryError, MessageGoneError where it is not there."""
-        await (await self._of(channel)).edit(channel, told, message_id)
+        await (await self._of(channel)).edit(channel, told, message_id, by=by)
 
     async def find(self, channel: Channel, key: str, since: datetime, thread_id: str | None) -> str | None:
         """Look for a message by its key; see `look_up`."""

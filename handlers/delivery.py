@@ -7,6 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Any, assert_never
 
 from handlers import render
+from handlers.last_look import sent_by
 from handlers.lookup import EVENT_TYPE, look_up
 from handlers.refusals import BlocksRefusedError, translated
 from services.ports import AlertTold, LineTold, NoticeTold
@@ -33,24 +34,28 @@ class SlackNotifier:
         self._client.retry_handlers = []  # slack_sdk's own would post again after a lost answer
         self._clock = clock
 
-    async def post(self, channel: Channel, told: Told, *, key: str, thread_id: str | None = None) -> str:
+    async def post(
+        self, channel: Channel, told: Told, *, key: str, thread_id: str | None = None, by: datetime | None = None
+    ) -> str:
         """Post a message in a channel, a line in its thread; return the message's `ts`. Raises DeliveryError."""
         where: dict[str, Any] = {} if thread_id is None else {"thread_ts": thread_id}
         if isinstance(told, LineTold) and told.broadcast:
             where["reply_broadcast"] = True
-        return await self._deliver(
-            _rendered(told, self._clock.now(), anew=True),
-            lambda message: self._post(channel, message, key, **where),
-        )
+        with sent_by(by):
+            return await self._deliver(
+                _rendered(told, self._clock.now(), anew=True),
+                lambda message: self._post(channel, message, key, **where),
+            )
 
-    async def edit(self, channel: Channel, told: Told, message_id: str) -> None:
+    async def edit(self, channel: Channel, told: Told, message_id: str, *, by: datetime | None = None) -> None:
         """Make a posted message say what `told` says. Raises DeliveryError, MessageGoneError where it is not there."""
-        await self._deliver(
-            _rendered(told, self._clock.now(), anew=False),
-            lambda message: self._client.chat_update(
-                channel=channel.id, ts=message_id, text=message.text, blocks=message.blocks
-            ),
-        )
+        with sent_by(by):
+            await self._deliver(
+                _rendered(told, self._clock.now(), anew=False),
+                lambda message: self._client.chat_update(
+                    channel=channel.id, ts=message_id, text=message.text, blocks=message.blocks
+                ),
+            )
 
     async def find(self, channel: Channel, key: str, since: datetime, thread_id: str | None) -> str | None:
         """Look for a message by its key; see `look_up`."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, assert_never
 from services.domain.errors import (
     DeliveryError,
     HistoryClosedError,
+    LateError,
     MessageGoneError,
     MessageRefusedError,
     MessageSealedError,
@@ -83,9 +84,12 @@ class Courier:
             if unsure:
                 standing, unsure = await self._look_up(delivery)
             if not self._is_ours(delivery):
-                log.warning("%s is left to the next attempt: this one took too long", delivery.told.name)
-                return False
+                raise LateError  # noqa: TRY301 -- the same as where the notifier finds it so
             message_id = await self._send(delivery, standing)
+        except LateError as error:
+            log.warning("%s is left to the next attempt: this one took too long", delivery.told.name)
+            await self.store.mark_failed(delivery, str(error), self._at(now), counts=False, unsure=unsure)
+            return False
         except DeliveryError as error:
             await self._refused(delivery, error, self._at(now), unsure=unsure or not error.surely_not_posted)
             return False
@@ -129,12 +133,12 @@ class Courier:
 
     async def _send(self, delivery: Delivery, standing: str | None) -> str:
         """Make the message that stands there say what it should, or post it where none stands."""
-        channel, told = delivery.channel, delivery.told
+        channel, told, by = delivery.channel, delivery.told, _last_moment(delivery)
         if standing is None:
-            return await self.notifier.post(channel, told, key=delivery.key, thread_id=delivery.thread_id)
+            return await self.notifier.post(channel, told, key=delivery.key, thread_id=delivery.thread_id, by=by)
         match told:
             case AlertTold() | NoticeTold():
-                await self.notifier.edit(channel, told, standing)
+                await self.notifier.edit(channel, told, standing, by=by)
             case LineTold():
                 pass
             case _:
@@ -205,6 +209,11 @@ class Courier:
     def _at(self, now: datetime) -> datetime:
         """Tell the time; a clock that is set back does not take it back before `now`."""
         return max(now, self.clock.now())
+
+
+def _last_moment(delivery: Delivery) -> datetime | None:
+    """Tell when a message is sent at the latest, so that it has arrived before another process may look for it."""
+    return None if delivery.leased_until is None else delivery.leased_until - SETTLES
 
 
 def _as_read(one: Delivery, other: Delivery) -> bool:

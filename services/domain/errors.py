@@ -19,6 +19,8 @@ MinerPulseError
 ├── AccessError         Slack grants the app no token
 ├── HistoryClosedError  what was posted in a channel may not be read, so a lost answer cannot be cleared up
 └── DeliveryError       a message was not accepted, and no other of its channel would be
+    ├── DeniedError         the app lacks the permission for what it tried
+    ├── LateError           it was not sent, as another process may have sent it by now
     ├── MessageRefusedError this message is not accepted; others of its channel may be
     ├── MessageGoneError    the message to edit, or to answer, is not there any more
     └── MessageSealedError  the message to edit stands, but cannot be changed any more
@@ -185,6 +187,13 @@ class DeniedError(DeliveryError):
 
     def __init__(self, problem: str) -> None:
         super().__init__(problem, permanent=True, surely_not_posted=True)
+
+
+class LateError(DeliveryError):
+    """The message was about to be sent after the last moment for it, and was not: another process may have sent it."""
+
+    def __init__(self) -> None:
+        super().__init__("It took too long until it could be sent.", permanent=False, surely_not_posted=True)
 
 
 class MessageRefusedError(DeliveryError):

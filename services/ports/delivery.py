@@ -195,14 +195,17 @@ class OutboxStore(Protocol):
 class Notifier(Protocol):
     """Where alerts and notices are told.
 
-    Every method raises DeliveryError; an edit of a lost message, MessageGoneError.
+    Every method raises DeliveryError; an edit of a lost message, MessageGoneError. What cannot begin to be sent `by`
+    the last moment for it is not sent at all: LateError.
     """
 
-    async def post(self, channel: Channel, told: Told, *, key: str, thread_id: str | None = None) -> str:
+    async def post(
+        self, channel: Channel, told: Told, *, key: str, thread_id: str | None = None, by: datetime | None = None
+    ) -> str:
         """Post a message in a channel, a line in its thread; return the message's id."""
         ...
 
-    async def edit(self, channel: Channel, told: Told, message_id: str) -> None:
+    async def edit(self, channel: Channel, told: Told, message_id: str, *, by: datetime | None = None) -> None:
         """Make a posted message say what `told` says; whom it called is not called again."""
         ...
 

@@ -14,6 +14,7 @@ from services.domain.errors import (
     DeniedError,
     HistoryClosedError,
     HoldingsKnownError,
+    LateError,
     MarketShutError,
     MessageGoneError,
     MessageRefusedError,
@@ -76,6 +77,7 @@ CASES = [
         "Please report it.",
         id="one message",
     ),
+    pytest.param(LateError(), "It took too long until it could be sent.", id="a late message"),
     pytest.param(DeniedError("A scope is missing."), "A scope is missing.", id="a permission"),
     pytest.param(MessageSealedError("Nobody may change it."), "Nobody may change it.", id="a sealed message"),
     pytest.param(

@@ -6,11 +6,13 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
 from handlers.delivery import SlackNotifier
-from services.courier import CALLS, LONGEST_RETRY, SETTLES, TRIES, backoff
+from handlers.last_look import LastLookConnector
+from services.courier import CALLS, LONGEST_RETRY, SETTLES, TRIES, Courier, backoff
 from services.domain.channel import ChannelSettings
 from services.domain.decide import Side
 from services.domain.episode import Channel, EntryKind
@@ -408,6 +410,25 @@ class SlowNotifier(SlackNotifier):
         return await super().post(*told, **more)
 
 
+class FrozenNotifier(SlackNotifier):
+    """Is frozen as it begins to send, for so long that `another` takes its message over."""
+
+    another: Outbox
+
+    async def post(self, *told: Any, **more: Any) -> str:  # noqa: ANN401 -- as the real one has it
+        await self._freeze()
+        return await super().post(*told, **more)
+
+    async def edit(self, *told: Any, **more: Any) -> None:  # noqa: ANN401 -- as the real one has it
+        await self._freeze()
+        await super().edit(*told, **more)
+
+    async def _freeze(self) -> None:
+        assert isinstance(self._clock, SetClock)
+        self._clock.advance(LEASE)
+        assert 1 == await self.another.deliver(self._clock.now())
+
+
 async def test_a_silence_that_begins_while_a_queue_is_delivered_keeps_the_rest_back(post: Post) -> None:
     client, clock = AsyncWebClient(token=TOKEN, base_url=f"{post.slack.url}api/", timeout=1), SetClock(AT)
     outbox = Outbox(store=post.store, notifier=SlowNotifier(client, clock), clock=clock)
@@ -420,6 +441,39 @@ async def test_a_silence_that_begins_while_a_queue_is_delivered_keeps_the_rest_b
 
     assert (1, 1) == (sent, len(post.said()))
     assert 1 == (await post.store.backlog(clock.now())).withheld
+
+
+@pytest.mark.parametrize("standing", [False, True], ids=["a post", "an edit"])
+async def test_a_process_that_is_frozen_as_it_begins_to_send_sends_nothing_once_another_has(
+    post: Post, *, standing: bool
+) -> None:
+    await post.open_alert()
+    if standing:
+        await post.outbox.deliver(AT)
+        await post.change("it grew")
+    clock = SetClock(AT)
+    async with aiohttp.ClientSession(connector=LastLookConnector(clock)) as session:
+        client = AsyncWebClient(token=TOKEN, base_url=f"{post.slack.url}api/", session=session)
+        notifier = FrozenNotifier(client, clock)
+        notifier.another = an_outbox(post.slack, post.store, clock)
+
+        sent = await Outbox(store=post.store, notifier=notifier, clock=clock).deliver(AT)
+
+    assert (0, 1, int(standing)) == (sent, len(post.said()), len(post.said("chat.update")))
+
+
+async def test_what_is_late_and_not_taken_over_was_surely_not_posted(post: Post) -> None:
+    await post.open_alert()
+    clock = SetClock(AT)
+    async with aiohttp.ClientSession(connector=LastLookConnector(clock)) as session:
+        client = AsyncWebClient(token=TOKEN, base_url=f"{post.slack.url}api/", session=session)
+        late = Courier(store=post.store, notifier=SlowNotifier(client, clock), clock=clock)
+        (delivery,) = await post.store.due(AT)
+
+        await late.attempt(delivery, AT)
+
+    (again,) = await post.store.due(clock.now())
+    assert ([], False, 0) == (post.slack.calls, again.attempting, again.attempts)
 
 
 async def test_a_message_that_was_read_before_a_silence_begins_is_not_attempted_in_it(post: Post) -> None:
@@ -672,23 +726,24 @@ async def test_two_processes_on_one_database_post_an_alert_once(slack: SlackServ
 
 
 @pytest.mark.parametrize(
-    ("frozen_for", "expected"),
+    "frozen_for",
     [
-        pytest.param(LEASE - CALLS + SECOND, (0, 1, 1), id="too little of its lease is left: another one sends it"),
-        pytest.param(LEASE + SECOND, (1, 0, 1), id="its lease is over: it begins anew"),
+        pytest.param(LEASE - CALLS + SECOND, id="too little of its lease is left"),
+        pytest.param(LEASE + SECOND, id="its lease is over"),
     ],
 )
 async def test_a_process_that_was_frozen_leaves_its_message_to_the_next_attempt(
-    post: Post, frozen_for: timedelta, expected: tuple[int, int, int]
+    post: Post, frozen_for: timedelta, caplog: pytest.LogCaptureFixture
 ) -> None:
     clock, spans = SetClock(AT), iter([frozen_for])
     frozen = an_outbox(post.slack, Freezing(post.store, lambda: clock.advance(next(spans, SECOND))), clock)
     await post.open_alert()
 
-    late = await frozen.deliver(AT)
+    begun_anew = await frozen.deliver(AT)
     taken_over = await post.outbox.deliver(AT + LEASE)
 
-    assert expected == (late, taken_over, len(post.said()))
+    assert "alert 1 is left to the next attempt: this one took too long" in caplog.messages
+    assert (1, 0, 1) == (begun_anew, taken_over, len(post.said()))
 
 
 async def test_two_processes_with_much_to_tell_do_not_all_go_for_the_same(post: Post) -> None:

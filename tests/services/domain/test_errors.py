@@ -6,6 +6,7 @@ import pytest
 from services.domain.errors import (
     AccessError,
     DeniedError,
+    LateError,
     MessageGoneError,
     MessageSealedError,
     NotAllowedError,
@@ -49,9 +50,10 @@ def test_a_failed_batch_is_told_of_each_symbol_with_what_may_help() -> None:
 
 def test_only_a_message_that_is_gone_may_be_posted_anew_at_once() -> None:
     gone, sealed, denied = MessageGoneError("Gone."), MessageSealedError("Sealed."), DeniedError("Denied.")
+    late = LateError()
 
-    assert (False, True, True) == (gone.permanent, sealed.permanent, denied.permanent)
-    assert all(error.surely_not_posted for error in (gone, sealed, denied))
+    assert (False, True, True, False) == (gone.permanent, sealed.permanent, denied.permanent, late.permanent)
+    assert all(error.surely_not_posted for error in (gone, sealed, denied, late))
 
 
 def test_a_refused_token_is_told_apart_from_one_that_nobody_answered_for() -> None:

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import aiohttp
+import pytest
+from slack_sdk.web.async_client import AsyncWebClient
+
+from handlers.last_look import LastLookConnector, sent_by
+from services.domain.errors import LateError
+from tests.fakes.slack import TOKEN
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from tests.fakes.clock import SetClock
+    from tests.fakes.slack import SlackServer
+
+SECOND = timedelta(seconds=1)
+
+
+@pytest.fixture
+async def client(slack: SlackServer, clock: SetClock) -> AsyncIterator[AsyncWebClient]:
+    async with aiohttp.ClientSession(connector=LastLookConnector(clock)) as session:
+        yield AsyncWebClient(token=TOKEN, base_url=f"{slack.url}api/", session=session)
+
+
+@pytest.mark.parametrize("connected", [False, True], ids=["over a new connection", "over one that stands"])
+async def test_what_is_late_sends_no_byte(
+    client: AsyncWebClient, slack: SlackServer, clock: SetClock, *, connected: bool
+) -> None:
+    if connected:
+        await client.auth_test()
+    before, moment = len(slack.calls), clock.now()
+    clock.advance(SECOND)
+
+    with sent_by(moment), pytest.raises(LateError):
+        await client.auth_test()
+
+    assert before == len(slack.calls)
+
+
+async def test_what_is_in_time_is_sent_and_nothing_is_late_afterwards(
+    client: AsyncWebClient, slack: SlackServer, clock: SetClock
+) -> None:
+    with sent_by(clock.now()):
+        await client.auth_test()
+    clock.advance(SECOND)
+    await client.auth_test()
+
+    assert 2 == len(slack.calls)
