@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tests.simulate.silences import Silences
 
 FRESH = timedelta(minutes=20)
-TRUE_AT_MOST = 0.45  # no leg ever moves that far in a run; ten times a price does
+TRUE_AT_MOST = 0.8  # no leg ever moves that far in a run; ten times a price, or a tenth of it, does
 
 
 @dataclass(slots=True)
