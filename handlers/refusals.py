@@ -82,7 +82,7 @@ OF_ONE_MESSAGE = {
     "restricted_action_non_threadable_channel": FORBIDDEN,  # refuses the lines of threads alone
     "restricted_action_thread_only_channel": FORBIDDEN,  # refuses everything else
 }
-BLOCKS_REFUSED = frozenset({"invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long"})
+BLOCKS_REFUSED = frozenset({"invalid_attachments", "invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long"})
 GONE = frozenset({"cannot_reply_to_message", "cant_update_message", "message_not_found", "thread_not_found"})
 LONGEST_WAIT_S = 3_600  # nothing that Slack limits is limited for longer
 SEALED = "edit_window_closed"

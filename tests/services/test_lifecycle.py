@@ -121,6 +121,7 @@ async def test_the_close_that_ended_an_alert_is_corrected_in_its_message(floor: 
     await floor.desk.add_rule(DESK, "1d 8pp at close", "U1")
     await floor.tick(CLOSE + timedelta(minutes=20))
     await floor.tick(CLOSE + DAY + timedelta(minutes=20))
+    (ended,) = await floor.desk.history(DESK)
     await floor.told()
 
     floor.vendors.etf_moves[TOMORROW] = 22.0
@@ -129,6 +130,8 @@ async def test_the_close_that_ended_an_alert_is_corrected_in_its_message(floor: 
 
     (alert,) = await floor.desk.history(DESK)
     assert (False, 22.0) == (alert.retracted, alert.etf.price)
+    ends = [one.course.points[-1] for one in (ended, alert) if one.course]
+    assert 22.0 / 21.7 == pytest.approx((1 + ends[1].etf) / (1 + ends[0].etf))
     assert [(EntryKind.CORRECTED, "1d 8pp at close: from 0.09pp to 1.48pp")] == await timeline(floor)
 
 
