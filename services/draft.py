@@ -117,6 +117,10 @@ class Draft:
             self.alert = put(self.alert, replace(facts[0], rule=str(after)))
         self._note(EntryKind.EDITED, f"{before} is now {after}", by=by, silent=self.quiet)
 
+    def mention(self, what: str, by: str) -> None:
+        """Note what a person has changed in the channel beside this alert."""
+        self._note(EntryKind.CHANGED, what, by=by, silent=self.quiet)
+
     def correct(self, view: MarketView) -> list[int]:
         """Tell where a close that was told has another value now; give the rules that would not have fired."""
         told, gone, side = [], [], self.alert.side

@@ -110,6 +110,15 @@ class OpenEpisodes:
         for draft in self._kept_open_by(rule_id):
             draft.edit(rule_id, before, after, by)
 
+    def mention(self, what: str, by: str) -> None:
+        """Tell what a person has changed in a channel where no alert of it tells that already: once, in the newest.
+
+        An alert that is to be silent is passed over where there is another.
+        """
+        drafts = self._drafts.values()
+        if drafts and not any(draft.entries for draft in drafts):
+            max(drafts, key=lambda draft: (not draft.quiet, draft.alert.id)).mention(what, by)
+
     def changes(self) -> list[AlertChange]:
         """Give everything that is to be recorded."""
         return [change for draft in self._drafts.values() if (change := draft.change(self.past)) is not None]

@@ -110,7 +110,7 @@ class Alert:
 
 
 class EntryKind(Enum):
-    """What a line of an alert's timeline tells."""
+    """What a line of an alert's timeline tells; CHANGED is what people changed in its channel beside the alert."""
 
     FIRED = "fired"
     JOINED = "joined"
@@ -120,6 +120,7 @@ class EntryKind(Enum):
     REPEATED = "repeated"
     EDITED = "edited"
     PAUSED = "paused"
+    CHANGED = "changed"
     ACKNOWLEDGED = "acknowledged"
     UNACKNOWLEDGED = "unacknowledged"
     SNOOZED = "snoozed"

@@ -314,6 +314,11 @@ def test_a_rule_that_has_cleared_says_so() -> None:
             an_entry(kind=EntryKind.EDITED, by="U1", reason="1d 8pp is now 1d 10pp"),
             id="edited",
         ),
+        pytest.param(
+            "entry_changed",
+            an_entry(kind=EntryKind.CHANGED, by="U1", reason="mention <!channel> was set"),
+            id="changed in the channel",
+        ),
         pytest.param("entry_paused", an_entry(kind=EntryKind.PAUSED, by="U1", reason="1d 8pp was paused"), id="paused"),
         pytest.param(
             "entry_retracted",
