@@ -55,7 +55,7 @@ def chart_picture(told: Charted) -> Picture | None:
 def native(drawn: Curve, *, is_simulated: bool) -> Block:
     """Draw both legs of a curve in Slack's own chart, 20 points at most."""
     etf, crypto = words.title(drawn.pair.etf), words.title(drawn.pair.crypto)
-    title = f"{etf} and {words.name(drawn.pair.crypto)} {_over(drawn)}, in percent"
+    title = f"{etf} and {words.name(drawn.pair.crypto)} {_over(drawn)}, in %"
     points = thinned(drawn.points, CHART_POINTS)
     labels = [_label(point) for point in points]
     series = {
