@@ -16,6 +16,7 @@ from bot.installing.wired import build_installing
 from bot.manifest import ALL_SCOPES
 from bot.slack import build_bolt
 from handlers.by_team import NotifierByTeam
+from handlers.charts import Charts
 from handlers.delivery import SlackNotifier
 from handlers.gallery import Gallery
 from handlers.last_look import LastLookConnector
@@ -71,6 +72,7 @@ class App:
     client: AsyncWebClient
     bolt: AsyncApp
     errands: Errands
+    charts: Charts
     installing: Installing | None  # None where one workspace has given its token
 
 
@@ -100,7 +102,10 @@ async def build(
         mining = Mining(_networks(settings, vendors, clock))
         market = Market(history=history, mining=mining)
         installing = _installing(settings, store, client, clock)
-        notifier = NotifierByTeam(installing.clients, clock) if installing else SlackNotifier(client, clock)
+        charts = Charts()
+        notifier = (
+            NotifierByTeam(installing.clients, clock, charts) if installing else SlackNotifier(client, clock, charts)
+        )
         outbox = Outbox(store=store, notifier=notifier, clock=clock)
         desk = _desk(settings, store, market, clock, outbox)
         study = _study(settings, store, history, mining)
@@ -130,6 +135,7 @@ async def build(
             client=client,
             bolt=bolt,
             errands=errands,
+            charts=charts,
             installing=installing,
         )
 

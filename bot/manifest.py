@@ -13,7 +13,8 @@ from handlers.leaving import EVENTS as LEAVING
 
 NEEDED = {
     "commands": "`/minerpulse`, and its answers",
-    "chat:write": "alerts, edited in place, with their threads, in channels that the app is invited to",
+    "chat:write": "alerts, edited in place, with their threads, in channels that the app is invited to; to you, why "
+    "the shortcut did not open",
 }
 LOOK_UP = {
     "channels:history": "whether an alert has arrived in a public channel where its answer was lost; no more is read",
@@ -54,7 +55,7 @@ def manifest(address: str | None, *, distributed: bool = False) -> dict[str, Any
         "features": {
             "app_home": {
                 "home_tab_enabled": True,
-                "messages_tab_enabled": False,
+                "messages_tab_enabled": True,
                 "messages_tab_read_only_enabled": True,
             },
             "bot_user": {"display_name": NAME, "always_online": True},

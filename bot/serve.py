@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 POLL_EVERY = timedelta(seconds=1)  # by a worker: people's acts are recorded by other processes
 ROTATE_EVERY = timedelta(minutes=1)
 PING_EVERY_S = 3  # a socket that is dead without a word is noticed within four of these
-ENDED_WITHIN_S = 22  # longer than the two calls to Slack that one attempt can take
+ENDED_WITHIN_S = 22  # longer than two calls to Slack that it leaves open; what it refuses it refuses at once
 log = logging.getLogger(__name__)
 
 

@@ -16,6 +16,8 @@ ROOT = Path(__file__).parent
 PAYLOAD = ROOT.parent / "tests/golden/alert_firing.json"
 PICTURE = ROOT / "alert.png"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+COLOURS = ("#1264a3", "#e8912d")
+WIDE, HIGH, EDGE = 500, 150, 34  # pixels
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--force-device-scale-factor=2")
 PAGE = """<!doctype html><meta charset="utf-8"><style>
 body {{ margin: 0; padding: 20px 24px; font: 15px/1.47 Lato, "Noto Sans"; color: #1d1c1d; background: #fff }}
@@ -30,8 +32,11 @@ p {{ margin: 0 0 8px }}
 p.context {{ font-size: 12px; color: #616061 }}
 code {{ font: 12px "Noto Sans Mono", monospace; color: #c01343; background: #f8f8f8; border: 1px solid #ddd;
   border-radius: 3px; padding: 2px 3px }}
-.button {{ display: inline-block; margin-right: 8px; padding: 5px 12px; border: 1px solid #bbb; border-radius: 4px;
+.button {{ display: inline-block; margin: 0 8px 8px 0; padding: 5px 12px; border: 1px solid #bbb; border-radius: 4px;
   font-weight: 700; font-size: 13px }}
+figure {{ margin: 8px 0 0 }}
+figcaption {{ font-weight: 700; font-size: 13px }}
+figcaption b {{ margin-right: 10px; font-weight: 400; font-size: 12px }}
 .primary {{ background: #007a5a; border-color: #007a5a; color: #fff }}
 </style><div class="message"><div class="face">MP</div><div>
 <div class="who"><b>MinerPulse</b> <i>APP</i> <time>{time}</time></div>{blocks}</div></div>"""
@@ -52,7 +57,7 @@ def main() -> int:
                 browser,
                 *FLAGS,
                 f"--user-data-dir={folder}/profile",
-                "--window-size=620,390",
+                "--window-size=620,640",
                 f"--screenshot={PICTURE}",
                 page.as_uri(),
             ],
@@ -73,7 +78,34 @@ def block(one: dict[str, Any]) -> str:
             return "".join(f'<p class="context">{mrkdwn(element["text"])}</p>' for element in one["elements"])
         case "actions":
             return "".join(map(button, one["elements"]))
+        case "data_visualization":
+            return chart(one["title"], one["chart"])
     raise ValueError(f"no picture of a {one['type']} block")
+
+
+def chart(title: str, drawn: dict[str, Any]) -> str:
+    """Draw a line chart, with a line for zero and the values at both ends of the scale."""
+    series = {line["name"]: [point["value"] for point in line["data"]] for line in drawn["series"]}
+    low, high = (pick(value for values in series.values() for value in values) for pick in (min, max))
+
+    def y(value: float) -> float:
+        return 10 + (high - value) / (high - low) * (HIGH - 30)
+
+    lines, names = [], []
+    for colour, (name, values) in zip(COLOURS, series.items(), strict=True):
+        step = (WIDE - EDGE) / (len(values) - 1)
+        points = " ".join(f"{EDGE + at * step:.1f},{y(value):.1f}" for at, value in enumerate(values))
+        lines.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        names.append(f'<b><span style="color:{colour}">●</span> {html.escape(name)}</b>')
+    scale = "".join(f'<text x="0" y="{y(value) + 4:.0f}">{value:g}%</text>' for value in (low, 0, high))
+    axis = drawn["axis_config"]["categories"]
+    days = (
+        f'<text x="{EDGE}" y="{HIGH}">{axis[0]}</text><text x="{WIDE}" y="{HIGH}" text-anchor="end">{axis[-1]}</text>'
+    )
+    zero = f'<line x1="{EDGE}" x2="{WIDE}" y1="{y(0):.1f}" y2="{y(0):.1f}" stroke="#ddd"/>'
+    size = f'width="{WIDE}" height="{HIGH + 6}" font-size="11" fill="#616061"'
+    drawing = f"<svg {size}>{zero}{scale}{days}{''.join(lines)}</svg>"
+    return f"<figure><figcaption>{html.escape(title)}<br>{''.join(names)}</figcaption>{drawing}</figure>"
 
 
 def button(element: dict[str, Any]) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from handlers.charts import Charts
 from handlers.delivery import SlackNotifier
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class NotifierByTeam:
 
     clients: Clients
     clock: Clock
+    charts: Charts = field(default_factory=Charts)
 
     async def post(
         self, channel: Channel, told: Told, *, key: str, thread_id: str | None = None, by: datetime | None = None
@@ -46,4 +48,4 @@ class NotifierByTeam:
         return await (await self._of(channel)).find(channel, key, since, thread_id)
 
     async def _of(self, channel: Channel) -> SlackNotifier:
-        return SlackNotifier(await self.clients.of(channel.team), self.clock)
+        return SlackNotifier(await self.clients.of(channel.team), self.clock, self.charts)

@@ -7,6 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Any, assert_never
 
 from handlers import render
+from handlers.charts import Charts
 from handlers.last_look import sent_by
 from handlers.lookup import EVENT_TYPE, look_up
 from handlers.refusals import BlocksRefusedError, translated
@@ -23,16 +24,22 @@ if TYPE_CHECKING:
     from services.domain.episode import Channel
     from services.ports import Clock, Told
 
+    Send = Callable[[Message], Awaitable[AsyncSlackResponse]]
+
 log = logging.getLogger(__name__)
 
 
 class SlackNotifier:
-    """Tells alerts and notices in Slack; each message carries its key in its metadata."""
+    """Tells alerts and notices in Slack; each message carries its key in its metadata.
 
-    def __init__(self, client: AsyncWebClient, clock: Clock) -> None:
+    What `charts` are told here is for all who deliver to the same workspaces.
+    """
+
+    def __init__(self, client: AsyncWebClient, clock: Clock, charts: Charts | None = None) -> None:
         self._client = copy.copy(client)
         self._client.retry_handlers = []  # slack_sdk's own would post again after a lost answer
         self._clock = clock
+        self._charts = charts or Charts()
 
     async def post(
         self, channel: Channel, told: Told, *, key: str, thread_id: str | None = None, by: datetime | None = None
@@ -43,6 +50,7 @@ class SlackNotifier:
             where["reply_broadcast"] = True
         with sent_by(by):
             return await self._deliver(
+                channel,
                 _rendered(told, self._clock.now(), anew=True),
                 lambda message: self._post(channel, message, key, **where),
             )
@@ -51,6 +59,7 @@ class SlackNotifier:
         """Make a posted message say what `told` says. Raises DeliveryError, MessageGoneError where it is not there."""
         with sent_by(by):
             await self._deliver(
+                channel,
                 _rendered(told, self._clock.now(), anew=False),
                 lambda message: self._client.chat_update(
                     channel=channel.id, ts=message_id, text=message.text, blocks=message.blocks
@@ -72,16 +81,34 @@ class SlackNotifier:
             **where,
         )
 
-    async def _deliver(self, message: Message, send: Callable[[Message], Awaitable[AsyncSlackResponse]]) -> str:
-        """Send a message; where Slack refuses its blocks, once more in plain form."""
-        try:
-            with translated():
-                answer = await send(message)
-        except BlocksRefusedError as error:
-            log.warning("Slack refused a message's blocks, sent in plain form: %s", error.__cause__)
-            with translated():
-                answer = await send(render.plain(message))
-        return str(answer["ts"])
+    async def _deliver(self, channel: Channel, message: Message, send: Send) -> str:
+        """Send a message; where Slack refuses its blocks, once more without its chart, and then in plain form.
+
+        A workspace that takes it without the chart is sent none for a while.
+        """
+        bare, now = render.uncharted(message), self._clock.now()
+        tried = bare != message and self._charts.fit(channel.team, now)
+        if tried and (ts := await _accepted(message, send, "without its chart")):
+            return ts
+        if ts := await _accepted(bare, send, "in plain form"):
+            if tried:
+                self._charts.refuse(channel.team, now)
+            return ts
+        return await _sent(render.plain(message), send)
+
+
+async def _accepted(message: Message, send: Send, otherwise: str) -> str | None:
+    """Send a message; None where Slack refuses its blocks, so that it is to be sent `otherwise`."""
+    try:
+        return await _sent(message, send)
+    except BlocksRefusedError as error:
+        log.warning("Slack refused a message's blocks, sent %s: %s", otherwise, error.__cause__)
+        return None
+
+
+async def _sent(message: Message, send: Send) -> str:
+    with translated():
+        return str((await send(message))["ts"])
 
 
 def _rendered(told: Told, now: datetime, *, anew: bool) -> Message:

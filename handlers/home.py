@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from handlers import render
 from handlers.refusals import translated
-from services.domain.errors import MessageRefusedError, MinerPulseError
+from handlers.whisper import write_to
+from services.domain.errors import DeliveryError, MessageRefusedError, MinerPulseError
 
 if TYPE_CHECKING:
     from handlers.ask import Ask
@@ -44,7 +45,19 @@ async def _publish(ask: Ask, view: dict[str, Any]) -> None:
 
 
 async def show_board(ask: Ask) -> None:
-    """Open the market in a form of its own: at once from memory, then with the prices. Raises DeliveryError."""
+    """Open the market in a form of its own; where Slack does not, tell the person why. Raises DeliveryError.
+
+    A shortcut comes from no channel, so that a message from the app to that person is all that is left.
+    """
+    try:
+        await _open_board(ask)
+    except DeliveryError as error:
+        log.warning("the board did not open by shortcut: %s", error)
+        await write_to(ask, render.complaint(error))
+
+
+async def _open_board(ask: Ask) -> None:
+    """Show what memory has at once, then the prices."""
     with translated():
         opened = await ask.client.views_open(trigger_id=ask.trigger, view=render.fetching())
         shown: dict[str, Any] = opened.get("view") or {}

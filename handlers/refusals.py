@@ -35,6 +35,7 @@ LAYOUT = "Slack refuses the layout of this, even in its plain form; please repor
 ARCHIVED = "The channel is archived: unarchive it, or start alerts in another one."
 TOO_LATE = "Slack opens a form within three seconds only, and they were over; do the same once more."
 NO_FORMS = "There are no forms here."
+NO_TAB = "The app cannot write to people: switch on its Messages Tab, under App Home of its settings at Slack."
 UNKNOWN = "Slack refuses this message with a code that MinerPulse does not know; look it up in Slack's documentation:"
 
 REMEDIES = {
@@ -76,13 +77,14 @@ OF_ONE_MESSAGE = {
     "expired_trigger_id": TOO_LATE,
     "invalid_arguments": LAYOUT,
     "invalid_trigger_id": TOO_LATE,
+    "messages_tab_disabled": NO_TAB,
     "msg_too_long": LAYOUT,
     "no_text": LAYOUT,
     "unknown_method": NO_FORMS,  # the stand-in of a rehearsal in the terminal
     "restricted_action_non_threadable_channel": FORBIDDEN,  # refuses the lines of threads alone
     "restricted_action_thread_only_channel": FORBIDDEN,  # refuses everything else
 }
-BLOCKS_REFUSED = frozenset({"invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long"})
+BLOCKS_REFUSED = frozenset({"invalid_attachments", "invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long"})
 GONE = frozenset({"cannot_reply_to_message", "cant_update_message", "message_not_found", "thread_not_found"})
 LONGEST_WAIT_S = 3_600  # nothing that Slack limits is limited for longer
 SEALED = "edit_window_closed"

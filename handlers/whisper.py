@@ -30,6 +30,12 @@ async def open_told(ask: Ask, message: Message) -> None:
         await ask.client.views_open(trigger_id=ask.trigger, view=render.outcome_view(message))
 
 
+async def write_to(ask: Ask, message: Message) -> None:
+    """Write to this person from the app, where there is no channel and no form opens. Raises DeliveryError."""
+    with translated():
+        await ask.client.chat_postMessage(channel=ask.by, text=message.text, blocks=message.blocks)
+
+
 async def _post(ask: Ask, message: Message) -> None:
     with translated():
         await ask.client.chat_postEphemeral(

@@ -10,6 +10,7 @@ from services.domain.errors import ConflictError, SettingError
 from services.domain.settings import EDITORS, Typed, read_mute, read_setting
 from services.domain.silence import next_silence_at, silence_at
 from services.editors import EVERYONE, Editors
+from services.episodes import OpenEpisodes
 from services.ports import SettingChange
 from services.silences import keep_silence
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from services.domain.settings import Addressee
     from services.domain.silence import Silence
     from services.history import History
-    from services.ports import ChannelStore, Clock, StoredChannel
+    from services.ports import AlertChange, Clock, DeskStore, StoredChannel
 
 CHANGES_SHOWN = 5
 TRIES = 5
@@ -43,9 +44,12 @@ class ChannelView:
 
 @dataclass(slots=True)
 class Channels:
-    """The settings of channels; each change is recorded with who made it, or not at all."""
+    """The settings of channels; each change is recorded with who made it, or not at all.
 
-    store: ChannelStore
+    Where an alert is open its thread tells it, but for a mute, which keeps that line back: its digest tells it.
+    """
+
+    store: DeskStore
     history: History
     clock: Clock
     nudge: Callable[[], None]
@@ -81,7 +85,8 @@ class Channels:
                 raise SettingError("That channel is in another workspace; escalate to one of this, or to a person.")
             return changed
 
-        return await self._change(channel, change, SettingChange(by=by, at=now, what=" ".join(text.split())))
+        done = SettingChange(by=by, at=now, what=" ".join(text.split()))
+        return await self._change(channel, change, done, told=f"{done.what} was set")
 
     async def mute(self, channel: Channel, text: str, by: str) -> ChannelView:
         """Silence a channel as typed, or end that; then what was kept back is released at once.
@@ -97,7 +102,11 @@ class Channels:
         return await self._change(channel, change, SettingChange(by=by, at=now, what=f"mute {' '.join(text.split())}"))
 
     async def _change(
-        self, channel: Channel, change: Callable[[ChannelSettings], ChannelSettings], done: SettingChange
+        self,
+        channel: Channel,
+        change: Callable[[ChannelSettings], ChannelSettings],
+        done: SettingChange,
+        told: str = "",
     ) -> ChannelView:
         """Change the settings; where someone else was quicker in between, change what they have left."""
         for tries_left in reversed(range(TRIES)):
@@ -105,7 +114,8 @@ class Channels:
             changed = change(stored.settings)
             try:
                 if changed != stored.settings:
-                    await self.store.change_channel(self._with(stored, changed, done.at), done)
+                    alerts = await self._mentioned(channel, done, told) if told else []
+                    await self.store.change_channel(self._with(stored, changed, done.at), done, alerts)
                 await self._release(channel, done.at)
                 break
             except ConflictError:
@@ -113,6 +123,11 @@ class Channels:
                     raise
         self.nudge()
         return await self.show(channel)
+
+    async def _mentioned(self, channel: Channel, done: SettingChange, told: str) -> list[AlertChange]:
+        episodes = OpenEpisodes.of(await self.store.open_alerts(channel), done.at)
+        episodes.mention(told, done.by)
+        return episodes.changes()
 
     def _with(self, stored: StoredChannel, settings: ChannelSettings, now: datetime) -> StoredChannel:
         """Let a silence begin at once; one that has begun is ended by its release alone."""

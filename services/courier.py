@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 FIRST_RETRY = timedelta(seconds=2)
 LONGEST_RETRY = timedelta(minutes=5)
 SETTLES = timedelta(seconds=15)  # what was under way to Slack when its answer was lost has arrived by then, or never
-CALLS = timedelta(seconds=25)  # longer than the two calls that sending one message can take
+CALLS = timedelta(seconds=35)  # longer than the three calls that sending one message can take
 # About an hour: what Slack refuses for the moment passes within it, and a mended version can be installed.
 TRIES = 20
 log = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
-from services.domain.episode import Alert, Entry, EntryKind, close, join, leave, put, see
+from services.domain.episode import Alert, Entry, EntryKind, close, draw, join, leave, put, see
 from services.domain.fact import first_seen, recalled
 from services.domain.rule import parse_rule
 from services.domain.telling import corrected, is_recovering, repeated, retracted, tell, worsened
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from services.domain.decide import Observation
     from services.domain.fact import Fact
+    from services.domain.lookback import Lookback
     from services.domain.rule import Rule
     from services.market import MarketView
 
@@ -49,16 +50,18 @@ class Draft:
         """Whether its thread is to hear nothing now but its end."""
         return self.alert.is_snoozed(self.at)
 
-    def change(self) -> AlertChange | None:
+    def change(self, past: Lookback | None = None) -> AlertChange | None:
         """Give what is to be recorded; None where nothing is worth an edit of the message.
 
         Worth it are an entry, a new peak, a close in the place of a live price, a rule that was changed, or that begins
         or ceases to recover, simulated prices in the place of real ones, and prices 15 minutes newer than those in the
-        message.
+        message. That alone decides: what its chart shows is drawn from the `past` for such an edit, and never asks for
+        one. Without a past the chart stays as it is.
         """
         if self.told is not None and not self.entries and not _worth_telling(self.told, self.alert):
             return None
-        return AlertChange(alert=self.alert, revision=self.revision, entries=tuple(self.entries))
+        alert = self.alert if past is None else draw(self.alert, past)
+        return AlertChange(alert=alert, revision=self.revision, entries=tuple(self.entries))
 
     def fired(self, reason: str) -> None:
         """Note that it has opened; its own message tells that."""
@@ -113,6 +116,10 @@ class Draft:
             facts = [fact for fact in self.alert.facts if fact.rule_id == rule_id]
             self.alert = put(self.alert, replace(facts[0], rule=str(after)))
         self._note(EntryKind.EDITED, f"{before} is now {after}", by=by, silent=self.quiet)
+
+    def mention(self, what: str, by: str) -> None:
+        """Note what a person has changed in the channel beside this alert."""
+        self._note(EntryKind.CHANGED, what, by=by, silent=self.quiet)
 
     def correct(self, view: MarketView) -> list[int]:
         """Tell where a close that was told has another value now; give the rules that would not have fired."""

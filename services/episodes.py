@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from services.domain.decide import Observation, Side
     from services.domain.episode import Channel
     from services.domain.fact import Fact
+    from services.domain.lookback import Lookback
     from services.domain.precedent import Record
     from services.domain.prices import Pair
     from services.domain.rule import Rule
@@ -29,12 +30,13 @@ Key = tuple["Channel", "Pair", Subject, "Side"]
 class OpenEpisodes:
     """The open alerts at the moment `at`, while the decisions of one tick are folded in.
 
-    `records` has, for the rules that fire, how their earlier episodes went.
+    `records` has, for the rules that fire, how their earlier episodes went. `past` is what their charts are drawn from.
     """
 
     at: datetime
     _drafts: dict[Key, Draft] = field(default_factory=dict)
     records: Mapping[Rule, Record] = field(default_factory=dict)
+    past: Lookback | None = None
 
     @classmethod
     def of(cls, stored: Iterable[StoredAlert], at: datetime) -> OpenEpisodes:
@@ -108,9 +110,18 @@ class OpenEpisodes:
         for draft in self._kept_open_by(rule_id):
             draft.edit(rule_id, before, after, by)
 
+    def mention(self, what: str, by: str) -> None:
+        """Tell what a person has changed in a channel where no alert of it tells that already: once, in the newest.
+
+        An alert that is to be silent is passed over where there is another.
+        """
+        drafts = self._drafts.values()
+        if drafts and not any(draft.entries for draft in drafts):
+            max(drafts, key=lambda draft: (not draft.quiet, draft.alert.id)).mention(what, by)
+
     def changes(self) -> list[AlertChange]:
         """Give everything that is to be recorded."""
-        return [change for draft in self._drafts.values() if (change := draft.change()) is not None]
+        return [change for draft in self._drafts.values() if (change := draft.change(self.past)) is not None]
 
     def _active(self) -> list[tuple[Draft, Fact]]:
         return [(draft, fact) for draft in self._drafts.values() for fact in draft.active]

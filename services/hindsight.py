@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from services.domain.episode import Entry, EntryKind, put
+from services.domain.episode import Entry, EntryKind, draw, put
 from services.domain.fact import CLOSES_KEPT, is_past, recalled
 from services.domain.prices import moment
 from services.domain.rule import parse_rule
@@ -65,7 +65,7 @@ def amended(stored: StoredAlert, view: MarketView, now: datetime) -> AlertChange
         return None
     kind = EntryKind.RETRACTED if alert.retracted and not stored.alert.retracted else EntryKind.CORRECTED
     entry = Entry(kind=kind, at=now, reason=", ".join(told))
-    return AlertChange(alert=alert, revision=stored.revision, entries=(entry,))
+    return AlertChange(alert=draw(alert, view.past), revision=stored.revision, entries=(entry,))
 
 
 def _amended(fact: Fact, side: Side, view: MarketView) -> tuple[Fact, str | None]:

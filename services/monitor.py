@@ -160,7 +160,7 @@ class Monitor:
             episodes.adopt(watches.rule, seen)
             retracted = episodes.correct(seen)
             decided = _decide_all(watches.observed(seen, retracted), now, retracted)
-            episodes.records = await self._records(decided, now)
+            episodes.records, episodes.past = await self._records(decided, now), seen.past
             _fold(decided, episodes, seen)
             episodes.prune(watches.stands)
             episodes.refresh(seen)

@@ -1,4 +1,4 @@
-"""What people do to the rules of a channel: each act is kept, and told in the thread of an open alert it touches."""
+"""What people do to the rules of a channel: each act is kept, and told in the thread of an open alert."""
 
 from __future__ import annotations
 
@@ -109,12 +109,21 @@ class RuleDesk:
     async def add_rule(self, channel: Channel, text: str, by: str) -> Added:
         """Add a rule as typed; one that names no pair is about the board's. Raises RuleError, or NoHistoryError."""
         await self.check_editor(channel, by)
-        rule = await self._read(text)
-        known = {watch.rule: watch for watch in await self.store.rules(channel)}
-        if rule in known:
-            return Added(watch=known[rule], new=False)
-        watches = await self.store.add_rules(channel, [rule], by, self.clock.now())
-        return Added(watch=watches[0], new=True)
+        rule, now = await self._read(text), self.clock.now()
+
+        async def add() -> Added:
+            known = {watch.rule: watch for watch in await self.store.rules(channel)}
+            if rule in known:
+                return Added(watch=known[rule], new=False)
+            episodes = OpenEpisodes.of(await self.store.open_alerts(channel), now)
+            episodes.mention(f"{rule} was added", by)
+            alerts = episodes.changes()
+            watches = await self.store.add_rules(channel, [rule], by, now, alerts=alerts)
+            if alerts:
+                self.nudge()
+            return Added(watch=watches[0], new=True)
+
+        return await insist(add)
 
     async def edit_rule(self, channel: Channel, rule_id: int, text: str, by: str) -> Edited:
         """Change a rule to what is typed; it is decided anew at the next tick.
@@ -132,6 +141,7 @@ class RuleDesk:
                 return Edited(rule_id=twins[0], before=str(watch.rule), rule=rule, changed=False)
             episodes = OpenEpisodes.of(await self.store.open_alerts(channel), now)
             state = _edit(episodes, watch, rule, by)
+            episodes.mention(f"{watch.rule} is now {rule}", by)
             change = RuleChange(kind=ActKind.EDITED, watch=watch, by=by, rule=rule, state=state)
             await self.store.record([], episodes.changes(), now, rules=[change])
             return Edited(rule_id=rule_id, before=str(watch.rule), rule=rule, changed=True)
@@ -149,6 +159,7 @@ class RuleDesk:
                 return Switched(watch=watch, changed=False)
             episodes = OpenEpisodes.of(await self.store.open_alerts(channel), now)
             episodes.drop(rule_id, by, f"{watch.rule} was paused", note=EntryKind.PAUSED)
+            episodes.mention(f"{watch.rule} was paused", by)
             change = RuleChange(kind=ActKind.PAUSED, watch=watch, by=by)
             await self.store.record([], episodes.changes(), now, rules=[change])
             return Switched(watch=watch, changed=True)
@@ -164,8 +175,10 @@ class RuleDesk:
             watch = _readable(await self.store.rule(channel, rule_id))
             if watch.paused_at is None:
                 return Switched(watch=watch, changed=False)
+            episodes = OpenEpisodes.of(await self.store.open_alerts(channel), now)
+            episodes.mention(f"{watch.rule} was resumed", by)
             change = RuleChange(kind=ActKind.RESUMED, watch=watch, by=by)
-            await self.store.record([], [], now, rules=[change])
+            await self.store.record([], episodes.changes(), now, rules=[change])
             return Switched(watch=watch, changed=True)
 
         return await self._done(resume)
@@ -179,6 +192,7 @@ class RuleDesk:
             watch = await self.store.rule(channel, rule_id)
             episodes = OpenEpisodes.of(await self.store.open_alerts(channel), now)
             episodes.drop(rule_id, by)
+            episodes.mention(f"{watch.rule} was removed", by)
             change = RuleChange(kind=ActKind.REMOVED, watch=watch, by=by)
             await self.store.record([], episodes.changes(), now, rules=[change])
             return watch

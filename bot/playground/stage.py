@@ -67,6 +67,6 @@ async def playground(settings: Settings, script: Script, stand_in: StandIn) -> A
         app = await stack.enter_async_context(
             build(offline, clock=script.clock, equity=script.equity, crypto=script.crypto)
         )
-        app.errands.shows_all = False  # the stand-in shows neither tables nor charts
+        app.errands.shows_all = app.charts.shown = False  # the stand-in shows neither tables nor charts
         await stack.enter_async_context(connected(app))
         yield Playground(app=app, clock=script.clock)

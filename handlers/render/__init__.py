@@ -12,7 +12,7 @@ from handlers.render.drawdown import drawdown
 from handlers.render.editor import editor, outcome_view, trial, trying, unread
 from handlers.render.entry import entry
 from handlers.render.explain import explanation
-from handlers.render.forms import plain
+from handlers.render.forms import plain, uncharted
 from handlers.render.help import help_about, help_on, no_topic, usage
 from handlers.render.history import history
 from handlers.render.home import fetching, home, home_instead, market_view
@@ -83,6 +83,7 @@ __all__ = [
     "trying",
     "tuned",
     "unchanged",
+    "uncharted",
     "unread",
     "usage",
     "voted",

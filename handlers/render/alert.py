@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from handlers.render import words
+from handlers.render.course import course_chart, course_words
 from handlers.render.market import data
 from handlers.render.markup import escape, person, reason, simulated
 from handlers.render.message import actions, button, choice, compose, header, note, section
@@ -29,12 +30,16 @@ SURE = "This ends the alert for everyone. A rule of it fires again only once it 
 
 
 def alert(told: Alert, now: datetime, *, calls: Mention | None = None) -> Message:
-    """Render an alert as it stands at `now`; where it `calls` someone, they are named first."""
+    """Render an alert as it stands at `now`; where it `calls` someone, they are named first.
+
+    What must be read and pressed at night fits on a phone: the chart comes last, and words say what it shows.
+    """
     title = simulated(_title(told), when=told.simulated)
     legs, rules = _legs(told), [against_threshold(fact, told.side) for fact in told.facts]
     unusual = [] if told.closed_at else [_unusual(told), *record(told)]
     called = [] if calls is None else [f"{calls.text}: please look at this."]
     since, prices, marks = _since(told), _prices(told, now), _marks(told, now)
+    course = course_words(told)
     return compose(
         [
             header(title),
@@ -46,8 +51,10 @@ def alert(told: Alert, now: datetime, *, calls: Mention | None = None) -> Messag
             note(*marks),
             note(*prices),
             _buttons(told),
+            note(*course),
+            course_chart(told),
         ],
-        [title, *called, *legs, *unusual, *rules, *since, *marks, *prices],
+        [title, *called, *legs, *unusual, *rules, *since, *marks, *prices, *course],
     )
 
 

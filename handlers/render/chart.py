@@ -16,7 +16,7 @@ from services.domain.measure import NotMeasured
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from handlers.render.message import Message
+    from handlers.render.message import Block, Message
     from handlers.render.picture import Picture
     from services.charting import Charted
     from services.domain.curve import Curve, Point
@@ -31,10 +31,10 @@ def chart(told: Charted, now: datetime) -> Message:
     end = drawn.points[-1]
     title = simulated(_title(drawn, end), when=view.simulated)
     moves = _moves(drawn, end)
-    apart = _furthest(drawn)
+    apart = f"Furthest apart here: {furthest(drawn)}."
     prices = [_as_of(end, now), data(view.current.trust)]
     return compose(
-        [header(title), _native(drawn, is_simulated=view.simulated), section(*moves, apart), note(*prices)],
+        [header(title), native(drawn, is_simulated=view.simulated), section(*moves, apart), note(*prices)],
         [title, *moves, apart, *prices],
     )
 
@@ -52,9 +52,10 @@ def chart_picture(told: Charted) -> Picture | None:
     return curve_picture(drawn, simulated(_title(drawn, end), when=view.simulated), foot, simulated=view.simulated)
 
 
-def _native(drawn: Curve, *, is_simulated: bool) -> dict[str, object]:
+def native(drawn: Curve, *, is_simulated: bool) -> Block:
+    """Draw both legs of a curve in Slack's own chart, 20 points at most."""
     etf, crypto = words.title(drawn.pair.etf), words.title(drawn.pair.crypto)
-    title = f"{etf} and {words.name(drawn.pair.crypto)} {_over(drawn)}, in percent"
+    title = f"{etf} and {words.name(drawn.pair.crypto)} {_over(drawn)}, in %"
     points = thinned(drawn.points, CHART_POINTS)
     labels = [_label(point) for point in points]
     series = {
@@ -89,11 +90,11 @@ def _moves(drawn: Curve, end: Point) -> list[str]:
     ]
 
 
-def _furthest(drawn: Curve) -> str:
+def furthest(drawn: Curve) -> str:
     """Tell where the two were furthest apart among what is drawn."""
     known = [point for point in drawn.points if point.complete]
     most = max(known, key=lambda point: abs(point.etf - point.crypto))
-    return f"Furthest apart here: {words.pp(most.etf - most.crypto)}, {words.day(most.session)}."
+    return f"{words.pp(most.etf - most.crypto)}, {words.day(most.session)}"
 
 
 def _as_of(end: Point, now: datetime | None = None) -> str:

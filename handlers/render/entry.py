@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, assert_never
 
 from handlers.render import words
-from handlers.render.markup import person, place, reason, simulated
+from handlers.render.markup import person, place, reason, simulated, typed
 from handlers.render.message import say
 from handlers.render.topic import peak_over, topic
 from services.domain.episode import EntryKind
@@ -39,6 +39,8 @@ def _line(line: Entry, alert: Alert) -> str:
             return _act(line, who, why)
         case EntryKind.REMINDED | EntryKind.ESCALATED:
             return _call(line, alert)
+        case EntryKind.CHANGED:
+            return f"Changed in this channel: {typed(line.reason)}{who}."
         case EntryKind.RESOLVED | EntryKind.RETRACTED:
             return f"{_end(line, alert)}. {why}"
         case (

@@ -26,6 +26,11 @@ def plain(message: Message) -> Message:
     return compose([section(message.text), *buttons], [message.text])
 
 
+def uncharted(message: Message) -> Message:
+    """Leave charts out of a message that tells in words what they show."""
+    return Message(blocks=[block for block in message.blocks if block["type"] != CHART], text=message.text)
+
+
 def classic(message: Message) -> Message:
     """Set charts and tables in fixed width, for those who are not shown them."""
     return Message(blocks=[_set(block) for block in _without_charts(message.blocks)], text=message.text)

@@ -12,6 +12,7 @@ SIMULATED = "SIMULATED"
 MINUS = "−"
 
 _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
+_NAMED = re.compile(r"<(?P<kind>[@#!])(?P<id>[^<>|\s]+)(?:\|(?P<label>[^<>]*))?>")
 _HYPHEN_MINUS = re.compile(r"(?<![\w.])-(?=\d)")
 
 
@@ -43,6 +44,20 @@ def block(text: str) -> str:
 def escape(text: str) -> str:
     """Make a text from elsewhere safe to show, so that it can call nobody and link nowhere."""
     return text.translate(_ESCAPES)
+
+
+def typed(text: str) -> str:
+    """Show what somebody typed: people and channels by ID, groups by name, which calls none, the rest as text."""
+    return " ".join(_typed(word) for word in text.split())
+
+
+def _typed(word: str) -> str:
+    found = _NAMED.fullmatch(word)
+    if found is None:
+        return escape(word)
+    if found["kind"] in "@#":
+        return f"<{found['kind']}{found['id']}>"
+    return escape(f"@{(found['label'] or found['id'].partition('^')[0]).removeprefix('@')}")
 
 
 def reason(text: str) -> str:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from handlers.render import words
 from handlers.render.market import data
-from handlers.render.markup import code, escape, person, reason, simulated
+from handlers.render.markup import code, escape, person, reason, simulated, typed
 from handlers.render.message import compose, header, note, section
 from handlers.render.outcome import counted
 from handlers.render.topic import against_threshold, topic
+from services.domain.episode import EntryKind
 from services.domain.noise import NO_VOTES
 
 if TYPE_CHECKING:
@@ -64,7 +65,8 @@ def _leg(symbol: Symbol, stamp: LegStamp) -> str:
 def _decision(entry: Entry) -> str:
     who = f" by {person(entry.by)}" if entry.by else ""
     untold = " (not told in the thread)" if entry.silent else ""
-    return f"{words.moment_utc(entry.at)}: {entry.kind.value}{who}: {reason(entry.reason)}{untold}"
+    why = typed(entry.reason) if entry.kind is EntryKind.CHANGED else reason(entry.reason)
+    return f"{words.moment_utc(entry.at)}: {entry.kind.value}{who}: {why}{untold}"
 
 
 def _posting(posting: Posting, now: datetime) -> str:

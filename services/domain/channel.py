@@ -12,7 +12,7 @@ from services.domain.episode import Alert, Channel, EntryKind
 from services.domain.mention import Mention  # noqa: TC001 -- as above
 
 NEW_YORK = "America/New_York"
-MARKS = frozenset({EntryKind.ACKNOWLEDGED, EntryKind.UNACKNOWLEDGED, EntryKind.SNOOZED})
+ACTS = frozenset({EntryKind.ACKNOWLEDGED, EntryKind.UNACKNOWLEDGED, EntryKind.SNOOZED, EntryKind.CHANGED})
 CALLS = frozenset({EntryKind.REMINDED, EntryKind.ESCALATED})
 ENDS = frozenset({EntryKind.RESOLVED, EntryKind.RETRACTED})
 WORSENING = frozenset({EntryKind.WORSENED, EntryKind.JOINED})
@@ -78,7 +78,7 @@ def is_told(kind: EntryKind, settings: ChannelSettings) -> bool:
         case Thread.ALL:
             return True
         case Thread.STEPS:
-            return kind not in MARKS
+            return kind not in ACTS
         case Thread.ENDS:
             return kind in ENDS | CALLS
         case _:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from datetime import date, datetime  # noqa: TC003 -- points are stored by reading these types at run time
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +14,6 @@ from services.domain.prices import moment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import date, datetime
 
     from numpy.typing import NDArray
 
@@ -58,7 +58,7 @@ class Curve:
 def curve(closes: Aligned, measured: Measurement, traces: Sequence[Trace] = ()) -> Curve:
     """Index both legs to the start of what was measured, and end with the measurement itself, live or a close."""
     rows = rows_of(closes, measured)
-    points = (*_points(closes, rows), _end(measured))
+    points = (*points_of(closes, rows), end_of(measured))
     return Curve(pair=measured.pair, window=measured.window, points=points, traces=tuple(traces))
 
 
@@ -70,7 +70,7 @@ def rows_of(closes: Aligned, measured: Measurement) -> range:
 
 def stretch(closes: Aligned, rows: range, traces: Sequence[Trace] = ()) -> Curve:
     """Index both legs to the first of some rows, those of `between`."""
-    return Curve(pair=closes.pair, window=None, points=tuple(_points(closes, rows)), traces=tuple(traces))
+    return Curve(pair=closes.pair, window=None, points=tuple(points_of(closes, rows)), traces=tuple(traces))
 
 
 def between(closes: Aligned, first: date | None = None, last: date | None = None) -> range:
@@ -93,7 +93,8 @@ def thinned(points: Sequence[Point], at_most: int) -> tuple[Point, ...]:
     return (*(known[place] for place in places), known[-1])
 
 
-def _points(closes: Aligned, rows: range) -> list[Point]:
+def points_of(closes: Aligned, rows: range) -> list[Point]:
+    """Give both legs at some rows, as returns since the first of them."""
     etf, crypto = (_since(prices, rows) for prices in (closes.etf, closes.crypto))
     return [
         Point(session=closes.sessions[row].astype(object), at=moment(closes.at[row]), live=False, etf=one, crypto=other)
@@ -107,7 +108,8 @@ def _since(prices: NDArray[np.float64], rows: range) -> list[float]:
     return moved
 
 
-def _end(measured: Measurement) -> Point:
+def end_of(measured: Measurement) -> Point:
+    """Give what was measured as a point of the curve that begins where it does."""
     return Point(
         session=measured.session,
         at=measured.as_of,

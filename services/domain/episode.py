@@ -7,6 +7,7 @@ from datetime import datetime  # noqa: TC003 -- alerts are stored by reading the
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from services.domain.course import Course  # noqa: TC001 -- as above
 from services.domain.decide import Side  # noqa: TC001 -- as above
 from services.domain.fact import Fact, seen
 from services.domain.measure import DIVERGENCES, Measurement, Metric, Window
@@ -16,6 +17,8 @@ from services.domain.trust import FULL, Trust
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from services.domain.lookback import Lookback
 
 
 class Subject(Enum):
@@ -66,6 +69,7 @@ class Alert:
 
     `facts` are ordered tightest window first, the first active one leads. `as_of` is the instant of the prices in
     it, and `trust` how far those could be relied on. A closed alert has `closed_at` and keeps the facts that closed it.
+    `course` is how the legs came to what its lead saw, where it is about how far they part.
     `unseen_since` is since when it waits for a person, `reminded_at` and `escalated_at` when one was called again.
     """
 
@@ -88,6 +92,7 @@ class Alert:
     unseen_since: datetime | None = None
     reminded_at: datetime | None = None
     escalated_at: datetime | None = None
+    course: Course | None = None
 
     @property
     def retracted(self) -> bool:
@@ -105,7 +110,7 @@ class Alert:
 
 
 class EntryKind(Enum):
-    """What a line of an alert's timeline tells."""
+    """What a line of an alert's timeline tells; CHANGED is what people changed in its channel beside the alert."""
 
     FIRED = "fired"
     JOINED = "joined"
@@ -115,6 +120,7 @@ class EntryKind(Enum):
     REPEATED = "repeated"
     EDITED = "edited"
     PAUSED = "paused"
+    CHANGED = "changed"
     ACKNOWLEDGED = "acknowledged"
     UNACKNOWLEDGED = "unacknowledged"
     SNOOZED = "snoozed"
@@ -174,6 +180,13 @@ def put(alert: Alert, fact: Fact) -> Alert:
     """Let a fact take the place of its rule's."""
     facts = [fact if known.rule_id == fact.rule_id else known for known in alert.facts]
     return replace(alert, facts=order(facts))
+
+
+def draw(alert: Alert, past: Lookback) -> Alert:
+    """Let an alert show how the legs came to what its lead saw; two lines say nothing of any other subject."""
+    if alert.subject is not Subject.DIVERGENCE:
+        return alert
+    return replace(alert, course=past.course(alert.lead.measurement))
 
 
 def close(alert: Alert, at: datetime, reason: str) -> Alert:

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from services.domain.course import course
 from services.domain.measure import Measurement, Metric, Window, drawdown, measure, reading
 
 if TYPE_CHECKING:
     from datetime import date
 
     from services.domain.align import Aligned
+    from services.domain.course import Course
     from services.domain.rule import Rule
 
 
@@ -26,10 +28,11 @@ class Recalled:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lookback:
-    """The closes of one pair as they are known now; each is measured once, however many alerts ask."""
+    """The closes of one pair as they are known now; each is measured, and each course drawn, once for all alerts."""
 
     closes: Aligned
     _known: dict[tuple[Metric, Window, date], Recalled | None] = field(default_factory=dict)
+    _courses: dict[Measurement, Course | None] = field(default_factory=dict)
 
     def recall(self, rule: Rule, session: date) -> Recalled | None:
         """Measure a rule at a session's close; None where that cannot be done, as always for the gap."""
@@ -37,6 +40,12 @@ class Lookback:
         if key not in self._known:
             self._known[key] = _recall(self.closes, *key)
         return self._known[key]
+
+    def course(self, seen: Measurement) -> Course | None:
+        """Draw how both legs came to where they were seen; None where that cannot be drawn."""
+        if seen not in self._courses:
+            self._courses[seen] = course(self.closes, seen)
+        return self._courses[seen]
 
 
 def _recall(closes: Aligned, metric: Metric, window: Window, session: date) -> Recalled | None:

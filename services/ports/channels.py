@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from services.domain.channel import ChannelSettings
     from services.domain.episode import Alert, Channel
     from services.domain.notice import Content, Notice
+    from services.ports.alerts import AlertChange
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,8 +65,13 @@ class ChannelStore(Protocol):
         """Load every channel that has set something."""
         ...
 
-    async def change_channel(self, after: StoredChannel, change: SettingChange) -> None:
-        """Record what a person has set, with who and when. Raises ConflictError, with nothing written."""
+    async def change_channel(
+        self, after: StoredChannel, change: SettingChange, alerts: Sequence[AlertChange] = ()
+    ) -> None:
+        """Record what a person has set, with who and when, and the alerts that tell it, by the settings until then.
+
+        Raises ConflictError, with nothing written.
+        """
         ...
 
     async def channel_changes(self, channel: Channel, limit: int) -> list[SettingChange]:

@@ -95,8 +95,13 @@ class DeskStore(ProofStore, ChannelStore, Protocol):
         """List what only a person can mend, of one workspace or of all: channels at rest first, then dead letters."""
         ...
 
-    async def add_rules(self, channel: Channel, rules: Sequence[Rule], by: str, at: datetime) -> list[Watch]:
-        """Add rules to a channel in one transaction; a rule that stands there already is returned as it is."""
+    async def add_rules(
+        self, channel: Channel, rules: Sequence[Rule], by: str, at: datetime, *, alerts: Sequence[AlertChange] = ()
+    ) -> list[Watch]:
+        """Add rules to a channel in one transaction; a rule that stands there already is returned as it is.
+
+        Where one is new, the `alerts` that tell it are recorded with it. Raises ConflictError where one has changed.
+        """
         ...
 
     async def rule(self, channel: Channel, rule_id: int) -> Watch | LostWatch:

@@ -14,15 +14,17 @@ from services.store import tables
 from services.store.codec import read_notice, read_settings, read_stored, write_settings
 from services.store.notices import add_notice
 from services.store.part import Part, insert, insert_row, rows_of
+from services.store.recording import record_alert
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
     from datetime import datetime
 
     from sqlalchemy import ColumnElement, Row
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from services.domain.notice import Notice
+    from services.ports import AlertChange
 
 CHANGED = "The channel's settings have changed since they were read; read them again."
 _columns = tables.channels.c
@@ -44,9 +46,13 @@ class Channels(Part):
         async with self._database.read() as tx:
             return [_read(row) for row in await tx.execute(select(tables.channels))]
 
-    async def change_channel(self, after: StoredChannel, change: SettingChange) -> None:
-        """Record what a person has set, with who and when. Raises ConflictError, with nothing written."""
+    async def change_channel(
+        self, after: StoredChannel, change: SettingChange, alerts: Sequence[AlertChange] = ()
+    ) -> None:
+        """Record what a person has set, with who and when, and the alerts that tell it; see ChannelStore."""
         async with self._database.write() as tx:
+            for alert in alerts:
+                await record_alert(tx, alert, change.at)
             await _save(tx, after)
             row = {"team": after.channel.team, "channel": after.channel.id}
             await insert_row(tx, tables.channel_changes, {**row, "by": change.by, "at": change.at, "what": change.what})
@@ -98,13 +104,6 @@ class Channels(Part):
             if digest is not None and (number := await add_notice(tx, digest, at, due_at=began)):
                 settled = {"sent_version": _posts.version, "told_in": number}
                 await tx.execute(update(tables.deliveries).where(kept, within).values(settled))
-
-
-async def settings_of(tx: AsyncConnection, channel: Channel) -> ChannelSettings:
-    """Read what a channel has set; the defaults where it has set nothing."""
-    query = select(_columns.settings).where(*rows_of(tables.channels, channel))
-    text = (await tx.execute(query)).scalar()
-    return ChannelSettings() if text is None else read_settings(text)
 
 
 async def _silent_from(tx: AsyncConnection, channel: Channel) -> datetime | None:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from services.domain.episode import Channel
     from services.ports import Delivery
 
-LEASE = timedelta(minutes=1)  # how long an attempt is its process's own: longer than two calls to Slack can take
+LEASE = timedelta(minutes=1)  # how long an attempt is its process's own: longer than three calls to Slack can take
 SETTLED = ("sent", "gone")  # outcomes after which it is known where the message stands
 UNREADABLE = "its row cannot be read"
 log = logging.getLogger(__name__)

@@ -15,6 +15,7 @@ from services.store import tables
 from services.store.acts import act_of, keep_acts
 from services.store.codec import read_watch, write_state
 from services.store.part import Part, insert, rows_of
+from services.store.recording import record_alert
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from services.domain.decide import RuleState
     from services.domain.rule import Rule
-    from services.ports import RuleChange, StateChange
+    from services.ports import AlertChange, RuleChange, StateChange
     from services.store.engine import Database
 
 CHUNK = 1_000  # rules in one statement, or on one page
@@ -68,10 +69,12 @@ class Rules(Part):
         async with self._database.read() as tx:
             return self._kept(await _watches(tx, *_of(channel)))
 
-    async def add_rules(self, channel: Channel, rules: Sequence[Rule], by: str, at: datetime) -> list[Watch]:
+    async def add_rules(
+        self, channel: Channel, rules: Sequence[Rule], by: str, at: datetime, *, alerts: Sequence[AlertChange] = ()
+    ) -> list[Watch]:
         """Add rules to a channel in one transaction; a rule that stands there already is returned as it is.
 
-        The answer has one watch for each of `rules`, in that order.
+        The answer has one watch for each of `rules`, in that order. The `alerts` tell of those that are new.
         """
         texts = [str(rule) for rule in rules]
         async with self._database.write() as tx:
@@ -80,6 +83,8 @@ class Rules(Part):
                 await _add(tx, channel, new, by, at)
                 known = await self._by_text(tx, channel)
                 await keep_acts(tx, channel, [_added(known[text], by, at) for text in new])
+                for alert in alerts:
+                    await record_alert(tx, alert, at)
         return [known[text] for text in texts]
 
     async def rule(self, channel: Channel, rule_id: int) -> Watch | LostWatch:

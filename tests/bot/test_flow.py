@@ -143,8 +143,8 @@ async def test_from_the_first_command_to_the_resolved_alert(stage: Stage) -> Non
     assert "C1" == alert["channel"]
     assert "<@U1>" in acknowledged["text"]
     assert "Resolved" in resolved["text"]
-    buttons = [one["action_id"] for one in resolved["blocks"][-1]["elements"]]
-    assert ["useful", "noise", "chart", "why", "edit_rule"] == buttons
+    (buttons,) = [block["elements"] for block in resolved["blocks"] if block["type"] == "actions"]
+    assert ["useful", "noise", "chart", "why", "edit_rule"] == [one["action_id"] for one in buttons]
     assert 2 == len(thread)
     assert "back inside the clear level" in thread[-1]
     assert "+10.0 pp" in stage.slack.answers[-1]["text"]

@@ -5,16 +5,19 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from services.domain.course import course
 from services.domain.decide import Side
 from services.domain.episode import Alert, Channel, Entry, EntryKind, LegStamp, order
 from services.domain.fact import Fact
 from services.domain.measure import Measurement, Window
 from services.domain.prices import WGMI_BTC
 from services.ports import ActKind, RuleChange
+from tests.fakes.market import aligned_market
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from services.domain.course import Course
     from services.domain.episode import Mark
     from services.domain.precedent import Record
     from services.domain.prices import Pair
@@ -93,6 +96,16 @@ def a_fact(
     )
 
 
+def a_course(seen: Measurement | None = None) -> Course:
+    """Build how the legs came to a measurement over one day: the 20 sessions from 20 October on, and that."""
+    etf = [36.6, 36.2, 37.1, 37.9, 37.2, 36.8, 37.4, 38.3, 38.9, 38.1, 37.7, 38.6, 39.4, 39.9, 39.1, 38.8, 39.5, 40.2]
+    btc = [93.8, 93.1, 94.0, 94.9, 94.2, 93.0, 92.4, 93.3, 94.1, 94.6, 93.9, 93.2, 92.8, 93.6, 93.0, 92.5, 92.1, 92.4]
+    closes = aligned_market([*etf, 39.8, 40.03], [1_000 * price for price in (*btc, 92.0, 92.2)], first="2026-10-20")
+    drawn = course(closes, seen or a_measurement())
+    assert drawn is not None
+    return drawn
+
+
 def a_stamp(*, symbol: str = "WGMI", source: str = "Yahoo", price: float = 41.27, at: datetime = AT) -> LegStamp:
     """Build the source, price and instant of one leg."""
     return LegStamp(symbol=symbol, source=source, price=price, at=at)
@@ -117,6 +130,7 @@ def an_alert(
     unseen_since: datetime | None = None,
     reminded_at: datetime | None = None,
     escalated_at: datetime | None = None,
+    course: Course | None = None,
 ) -> Alert:
     """Build an open alert of one rule, not yet recorded; facts given in any order are put in theirs."""
     return Alert(
@@ -137,6 +151,7 @@ def an_alert(
         unseen_since=unseen_since,
         reminded_at=reminded_at,
         escalated_at=escalated_at,
+        course=course,
     )
 
 

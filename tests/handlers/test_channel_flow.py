@@ -1,12 +1,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from slack_sdk.web.async_client import AsyncWebClient
 
+from handlers.delivery import SlackNotifier
 from services.editors import Editors
-from tests.fakes.floor import DESK
+from services.outbox import Outbox
+from tests.fakes.floor import DESK, OPEN
+from tests.fakes.slack import TOKEN
 
 if TYPE_CHECKING:
     from tests.fakes.floor import Floor
@@ -104,3 +109,32 @@ async def test_the_proof_of_silence_is_there_for_everyone(person: Person, floor:
     text = await told(person, "digest")
 
     assert text.startswith("Watched Tue 3 Mar: no alerts from 1 rule\nWGMI/BTC: 0 of 390 ticks done")
+
+
+async def test_what_is_set_is_told_in_the_thread_of_an_open_alert_and_calls_no_group(
+    person: Person, slack: SlackServer, floor: Floor
+) -> None:
+    await floor.desk.add_rule(DESK, "1d 8pp for 0s", "U1")
+    await floor.tick(OPEN + timedelta(minutes=30), 0.10)
+
+    for typed in (
+        "channel editors <@U1|ann> <@U2|bob>",
+        "channel editors <@U1|ann> <@U2|bob>",
+        "channel mention <!subteam^S1|@oncall>",
+        "channel escalate 30m <#C9|secret>",
+        "channel thread ends",
+        "channel thread all",
+        "mute 2h",
+        "mute off",
+    ):
+        await person.types(typed)
+    client = AsyncWebClient(token=TOKEN, base_url=f"{slack.url}api/")
+    notifier = SlackNotifier(client, floor.clock)
+    await Outbox(store=floor.store, notifier=notifier, clock=floor.clock).deliver(floor.clock.now())
+
+    assert [
+        "Changed in this channel: editors <@U1> <@U2> was set by <@U1>.",
+        "Changed in this channel: mention @oncall was set by <@U1>.",
+        "Changed in this channel: escalate 30m <#C9> was set by <@U1>.",
+        "Changed in this channel: thread ends was set by <@U1>.",
+    ] == [post["text"] for post in slack.said("chat.postMessage") if "thread_ts" in post]

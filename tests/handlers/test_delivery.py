@@ -1,17 +1,18 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
+from handlers.charts import Charts
 from handlers.delivery import SlackNotifier
-from services.domain.episode import EntryKind
+from services.domain.episode import Channel, EntryKind
 from services.domain.errors import DeliveryError, MessageGoneError, MessageRefusedError, MessageSealedError
 from services.ports import AlertTold, LineTold
-from tests.fakes.alerts import DESK, an_alert, an_entry
+from tests.fakes.alerts import DESK, a_course, an_alert, an_entry
 from tests.fakes.slack import TOKEN, Fault, refused
 
 if TYPE_CHECKING:
@@ -224,6 +225,49 @@ async def test_refused_blocks_are_sent_once_more_in_plain_form(
     assert "sent in plain form" in caplog.text
 
 
+async def test_a_chart_that_is_refused_is_left_out_and_not_tried_again_there_for_a_day(
+    notifier: SlackNotifier, slack: SlackServer, clock: SetClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    told = AlertTold(alert=an_alert(id=12, course=a_course()))
+    elsewhere = Channel(team="T2", id="C2")
+    slack.fail(POST, refused("invalid_blocks"))
+
+    ts = await notifier.post(DESK, told, key="alert-12")
+    await notifier.edit(DESK, told, ts)
+    await notifier.post(elsewhere, told, key="alert-13")
+    clock.advance(timedelta(days=1))
+    await notifier.edit(DESK, told, ts)
+
+    assert "sent without its chart" in caplog.text
+    assert [POST, POST, UPDATE, POST, UPDATE] == [call.method for call in slack.calls]
+    assert [False, False, True, True] == [is_charted(call.arguments) for call in slack.taken]
+    assert ["actions", "context"] == [block["type"] for block in slack.taken[0].arguments["blocks"][-2:]]
+
+
+async def test_a_chart_is_not_blamed_where_the_message_is_refused_without_it(
+    notifier: SlackNotifier, slack: SlackServer
+) -> None:
+    told = AlertTold(alert=an_alert(id=12, course=a_course()))
+    slack.fail(POST, refused("invalid_attachments"), refused("invalid_blocks"))
+
+    ts = await notifier.post(DESK, told, key="alert-12")
+    await notifier.edit(DESK, told, ts)
+
+    assert 4 == len(slack.calls)
+    assert ["section", "actions"] == [block["type"] for block in slack.taken[0].arguments["blocks"]]
+    assert is_charted(slack.taken[1].arguments)
+
+
+async def test_where_nobody_is_shown_charts_none_is_sent(slack: SlackServer, clock: SetClock) -> None:
+    charts = Charts()
+    charts.shown = False
+    notifier = SlackNotifier(AsyncWebClient(token=TOKEN, base_url=f"{slack.url}api/"), clock, charts)
+
+    await notifier.post(DESK, AlertTold(alert=an_alert(id=12, course=a_course())), key="alert-12")
+
+    assert [False] == [is_charted(call.arguments) for call in slack.calls]
+
+
 async def test_blocks_refused_twice_are_given_up(notifier: SlackNotifier, slack: SlackServer) -> None:
     slack.fail(POST, refused("invalid_blocks"), refused("invalid_blocks"))
     error = await failure(notifier)
@@ -243,6 +287,10 @@ async def test_the_clients_own_retries_are_left_as_they_are(slack: SlackServer, 
     before = list(client.retry_handlers)
     SlackNotifier(client, clock)
     assert before == client.retry_handlers
+
+
+def is_charted(message: dict[str, Any]) -> bool:
+    return "data_visualization" in [block["type"] for block in message["blocks"]]
 
 
 async def failure(notifier: SlackNotifier) -> DeliveryError:

@@ -179,3 +179,37 @@ async def test_a_welcome_that_cannot_be_posted_is_logged_with_what_to_do(
     slack.fail(POST, refused("not_in_channel"))
     await replace(person, user="UBOT").hears({"type": "member_joined_channel", "user": "UBOT", "channel": "C1"})
     assert "type /invite @MinerPulse there" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("fault", "why"),
+    [
+        pytest.param(refused("expired_trigger_id"), "Slack opens a form within three seconds only", id="too late"),
+        pytest.param(LIMITED, "Slack asks to wait. Try again in a minute.", id="429"),
+        pytest.param(BROKEN, "HTTP 503. Try again in a minute.", id="503"),
+    ],
+)
+async def test_a_shortcut_whose_form_does_not_open_is_answered_by_a_message_to_the_person(
+    person: Person, slack: SlackServer, fault: Fault, why: str
+) -> None:
+    slack.fail(OPENED, fault)
+    await shortcut(person)
+    (sent,) = slack.said(POST)
+    assert "U1" == sent["channel"]
+    assert why in sent["text"]
+
+
+async def test_a_shortcut_of_which_nobody_can_be_told_is_logged(
+    person: Person, slack: SlackServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    slack.fail(OPENED, refused("expired_trigger_id"))
+    slack.fail(POST, refused("messages_tab_disabled"))
+    await shortcut(person)
+    assert [] == slack.said(POST)
+    assert "expired_trigger_id" in caplog.text
+    assert "messages_tab_disabled" in caplog.text
+
+
+async def shortcut(person: Person) -> None:
+    about = {"team": {"id": "T1"}, "user": {"id": "U1"}, "trigger_id": "9.trigger"}
+    await person.sends({"type": "shortcut", "callback_id": "board", **about})

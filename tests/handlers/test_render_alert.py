@@ -14,7 +14,7 @@ from services.domain.measure import Window
 from services.domain.mined import Mined
 from services.domain.precedent import Record
 from services.domain.trust import Trust, Verdict
-from tests.fakes.alerts import AT, a_fact, a_measurement, a_stamp, an_alert, an_entry
+from tests.fakes.alerts import AT, a_course, a_fact, a_measurement, a_stamp, an_alert, an_entry
 from tests.fakes.blockkit import checked
 
 if TYPE_CHECKING:
@@ -40,7 +40,22 @@ SEEN = Mark(by="U2", at=AT + timedelta(minutes=3))
 
 
 def test_an_alert_that_fires(golden: Golden) -> None:
-    golden("alert_firing", render.alert(an_alert(id=12), AT))
+    golden("alert_firing", render.alert(an_alert(id=12, course=a_course()), AT))
+
+
+def test_the_chart_comes_after_the_buttons_and_words_say_what_it_shows() -> None:
+    message = render.alert(an_alert(course=a_course()), AT)
+
+    assert ["actions", "context", "data_visualization"] == [block["type"] for block in message.blocks[-3:]]
+    said = "Over 20 days: WGMI +12.8%, bitcoin −6.8%; furthest apart +19.6 pp, Tue 17 Nov."
+    assert (said, message.blocks[-2]["elements"][0]["text"]) == (message.text.splitlines()[-1], said)
+
+
+def test_a_chart_ends_at_the_prices_of_the_alert_whenever_it_is_rendered() -> None:
+    alert = an_alert(course=a_course())
+    charts = [render.alert(alert, at).blocks[-1] for at in (AT, AT + timedelta(hours=3))]
+    assert "17 Nov 26 10:40" == charts[0]["chart"]["axis_config"]["categories"][-1]
+    assert charts[0] == charts[1]
 
 
 def test_an_alert_with_the_record_of_its_rule(golden: Golden) -> None:
@@ -164,19 +179,18 @@ def test_a_snooze_that_is_over_is_not_told() -> None:
 def test_an_alert_that_resolved(golden: Golden) -> None:
     facts = [a_fact(peak=0.091, measurement=a_measurement(etf_return=0.021, crypto_return=-0.02))]
     ended = close(
-        an_alert(id=12, facts=facts, acknowledged=SEEN),
+        an_alert(id=12, facts=facts, acknowledged=SEEN, course=a_course(facts[0].measurement)),
         AT + timedelta(hours=2, minutes=5),
         "1d 8pp: 4.1pp is back inside the clear level of 4.8pp",
     )
     message = render.alert(ended, AT + timedelta(hours=3))
     golden("alert_resolved", message)
-    assert ["useful", "noise", "chart", "why", "edit_rule"] == [
-        element["action_id"] for element in message.blocks[-1]["elements"]
-    ]
+    (buttons,) = [block for block in message.blocks if block["type"] == "actions"]
+    assert ["useful", "noise", "chart", "why", "edit_rule"] == [element["action_id"] for element in buttons["elements"]]
 
 
 def test_an_alert_on_simulated_prices(golden: Golden) -> None:
-    message = render.alert(an_alert(id=12, simulated=True), AT)
+    message = render.alert(an_alert(id=12, simulated=True, course=a_course()), AT)
     golden("alert_simulated", message)
     assert message.text.startswith("SIMULATED: ")
 
@@ -299,6 +313,11 @@ def test_a_rule_that_has_cleared_says_so() -> None:
             "entry_edited",
             an_entry(kind=EntryKind.EDITED, by="U1", reason="1d 8pp is now 1d 10pp"),
             id="edited",
+        ),
+        pytest.param(
+            "entry_changed",
+            an_entry(kind=EntryKind.CHANGED, by="U1", reason="mention <!channel> was set"),
+            id="changed in the channel",
         ),
         pytest.param("entry_paused", an_entry(kind=EntryKind.PAUSED, by="U1", reason="1d 8pp was paused"), id="paused"),
         pytest.param(

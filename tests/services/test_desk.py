@@ -184,7 +184,7 @@ async def test_who_removed_a_rule_is_told_in_the_thread(floor: Floor) -> None:
     ]
 
 
-async def test_a_rule_that_cleared_long_ago_leaves_no_word_when_it_is_removed(floor: Floor) -> None:
+async def test_a_rule_that_cleared_long_ago_does_not_leave_its_alert_again_when_it_is_removed(floor: Floor) -> None:
     await floor.desk.add_rule(DESK, "1d 8pp for 0s", "U1")
     added = await floor.desk.add_rule(DESK, "1d 12pp for 0s", "U1")
     await floor.ticks(OPEN + timedelta(minutes=30), [0.13, 0.07])
@@ -192,7 +192,9 @@ async def test_a_rule_that_cleared_long_ago_leaves_no_word_when_it_is_removed(fl
 
     await floor.desk.remove_rule(DESK, added.watch.id, "U7")
 
-    assert [] == await floor.told()
+    assert [(EntryKind.CHANGED, "1d 12pp for 0s was removed")] == [
+        (entry.kind, entry.reason) for entry in await floor.told()
+    ]
     assert 1 == len(await floor.open_alerts())
 
 

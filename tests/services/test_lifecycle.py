@@ -121,6 +121,7 @@ async def test_the_close_that_ended_an_alert_is_corrected_in_its_message(floor: 
     await floor.desk.add_rule(DESK, "1d 8pp at close", "U1")
     await floor.tick(CLOSE + timedelta(minutes=20))
     await floor.tick(CLOSE + DAY + timedelta(minutes=20))
+    (ended,) = await floor.desk.history(DESK)
     await floor.told()
 
     floor.vendors.etf_moves[TOMORROW] = 22.0
@@ -129,6 +130,8 @@ async def test_the_close_that_ended_an_alert_is_corrected_in_its_message(floor: 
 
     (alert,) = await floor.desk.history(DESK)
     assert (False, 22.0) == (alert.retracted, alert.etf.price)
+    ends = [one.course.points[-1] for one in (ended, alert) if one.course]
+    assert 22.0 / 21.7 == pytest.approx((1 + ends[1].etf) / (1 + ends[0].etf))
     assert [(EntryKind.CORRECTED, "1d 8pp at close: from 0.09pp to 1.48pp")] == await timeline(floor)
 
 
@@ -330,3 +333,51 @@ async def test_a_rule_that_cannot_be_read_is_listed_and_mended_by_an_edit(floor:
 
     assert ((), ["1d 8 furlongs"]) == (listing.watches, [lost.rule for lost in listing.lost])
     assert ["1d 9pp"] == [str(one.rule) for one in await floor.desk.rules(DESK)]
+
+
+async def test_each_change_of_a_rule_is_told_once_where_an_alert_is_open(floor: Floor) -> None:
+    touched = (await floor.desk.add_rule(DESK, "1d 8pp for 0s", "U1")).watch
+    await floor.tick(BEGIN, 0.10)
+    await floor.told()
+
+    other = (await floor.desk.add_rule(DESK, "5d 30pp", "U2")).watch
+    await floor.desk.add_rule(DESK, "5d 30pp", "U2")
+    await floor.desk.edit_rule(DESK, other.id, "5d 40pp", "U3")
+    await floor.desk.pause_rule(DESK, other.id, "U4")
+    await floor.desk.resume_rule(DESK, other.id, "U5")
+    await floor.desk.remove_rule(DESK, other.id, "U6")
+    await floor.desk.edit_rule(DESK, touched.id, "1d 9pp for 0s", "U7")
+    await floor.desk.add_rule(OTHER_DESK, "5d 30pp", "U8")
+
+    assert [
+        (EntryKind.CHANGED, "U2", "5d 30pp was added"),
+        (EntryKind.CHANGED, "U3", "5d 30pp is now 5d 40pp"),
+        (EntryKind.CHANGED, "U4", "5d 40pp was paused"),
+        (EntryKind.CHANGED, "U5", "5d 40pp was resumed"),
+        (EntryKind.CHANGED, "U6", "5d 40pp was removed"),
+        (EntryKind.EDITED, "U7", "1d 8pp for 0s is now 1d 9pp for 0s"),
+    ] == [(entry.kind, entry.by, entry.reason) for entry in await floor.told()]
+
+
+async def test_a_change_is_told_in_the_newest_alert_that_is_not_put_off(floor: Floor) -> None:
+    await floor.desk.add_rule(DESK, "1d 8pp for 0s", "U1")
+    await floor.desk.add_rule(DESK, "drawdown 1% for 0s", "U1")
+    floor.vendors.crypto_moves[BEGIN - timedelta(hours=1)] = 45_000.0
+    await floor.tick(BEGIN, 0.10)
+    first, second = await floor.open_alerts()
+
+    await floor.desk.add_rule(DESK, "5d 30pp", "U2")
+    await floor.desk.snooze(DESK, second.id, "U1", timedelta(hours=1))
+    await floor.desk.add_rule(DESK, "5d 40pp", "U2")
+    await floor.desk.snooze(DESK, first.id, "U1", timedelta(hours=1))
+    await floor.desk.add_rule(DESK, "5d 50pp", "U2")
+
+    told = {one.id: (await floor.store.receipt(DESK, one.id)).entries for one in (first, second)}
+    changes = {
+        number: [(entry.reason, entry.silent) for entry in entries if entry.kind is EntryKind.CHANGED]
+        for number, entries in told.items()
+    }
+    assert {
+        first.id: [("5d 40pp was added", False)],
+        second.id: [("5d 30pp was added", False), ("5d 50pp was added", True)],
+    } == changes

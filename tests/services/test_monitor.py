@@ -72,6 +72,24 @@ async def test_an_alert_carries_the_record_of_its_rule_to_its_end(floor: Floor) 
     assert [expected, expected] == [alert.lead.record, closed.lead.record]
 
 
+async def test_the_chart_of_an_alert_ends_with_its_prices_and_asks_for_no_edit(floor: Floor) -> None:
+    await floor.desk.add_rule(DESK, "1d 8pp", "U1")
+    fired_at = await floor.ticks(BEGIN, [0.09, 0.10])
+    (fired,) = await floor.open_alerts(DESK)
+
+    await floor.ticks(fired_at + 5 * MINUTE, [0.094, 0.096])
+    await floor.desk.acknowledge(DESK, fired.id, "U1")
+    (seen,) = await floor.open_alerts(DESK)
+    renewed_at = await floor.ticks(fired_at + 15 * MINUTE, [0.095])
+    (renewed,) = await floor.open_alerts(DESK)
+
+    assert fired.course is not None
+    assert renewed.course is not None
+    assert fired.course == seen.course
+    assert [fired_at, renewed_at] == [one.points[-1].at for one in (fired.course, renewed.course)]
+    assert fired.course.points[:-1] == renewed.course.points[:-1]
+
+
 async def test_a_blip_shorter_than_the_hold_wakes_nobody(floor: Floor) -> None:
     await floor.desk.add_rule(DESK, "1d 8pp", "U1")
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from services.domain.notice import Notice
     from services.ports import AlertChange, Delivery
 
-STEPS = frozenset(EntryKind) - {EntryKind.ACKNOWLEDGED, EntryKind.UNACKNOWLEDGED, EntryKind.SNOOZED}
+ACTS = frozenset({EntryKind.ACKNOWLEDGED, EntryKind.UNACKNOWLEDGED, EntryKind.SNOOZED, EntryKind.CHANGED})
+STEPS = frozenset(EntryKind) - ACTS
 ENDS = frozenset({EntryKind.RESOLVED, EntryKind.RETRACTED, EntryKind.REMINDED, EntryKind.ESCALATED})
 HEARS = {Thread.ALL: frozenset(EntryKind), Thread.STEPS: STEPS, Thread.ENDS: ENDS}
 Named = tuple["Channel", str, str, str, "datetime"]

@@ -11,7 +11,7 @@ from services import history, silences
 from services.courier import Courier
 from services.domain.notice import Digest
 from services.domain.screen import Screen
-from services.store import SqlStore, alerts, outbox, waiting
+from services.store import SqlStore, outbox, recording, waiting
 from tests.simulate.plan import CHANNELS, MINUTE, Act, Plan, Spell, Trouble, draw
 from tests.simulate.world import run
 
@@ -65,7 +65,7 @@ def forget_the_new_wording(monkeypatch: pytest.MonkeyPatch) -> None:
     async def tell_nothing(_tx: object, _at: datetime, **_what: int | None) -> None:
         pass
 
-    monkeypatch.setattr(alerts, "tell_again", tell_nothing)
+    monkeypatch.setattr(recording, "tell_again", tell_nothing)
 
 
 def believe_anything(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,7 +43,12 @@ class Witness:
         """Take note of a call to the store that has been done."""
         match name:
             case "add_rules":
-                self.ledger.rules |= {watch.id: watch for watch in result if watch.id not in self.ledger.rules}
+                if new := {watch.id: watch for watch in result if watch.id not in self.ledger.rules}:
+                    self._tell(more.get("alerts", ()), asked[3])
+                self.ledger.rules |= new
+            case "change_channel":
+                self._tell(asked[2], asked[1].at)
+                self.silences.note(name, asked, more, result)
             case "record":
                 self._record(*asked, **more)
             case "rulebook" if self.ticks:
@@ -55,6 +60,11 @@ class Witness:
                 self._check_decisions({}, frozenset())
             case _:
                 self.silences.note(name, asked, more, result)
+
+    def _tell(self, alerts: Sequence[AlertChange], at: datetime) -> None:
+        """Take over what a change of the channel has alerts tell."""
+        self.silences.record(alerts, at)
+        self.ledger.record([], alerts, [], at)
 
     @property
     def silences(self) -> Silences:

@@ -32,7 +32,7 @@ def opened(**more: object) -> Alert:
         pytest.param(Thread.ALL, set(EntryKind), id="all"),
         pytest.param(
             Thread.STEPS,
-            set(EntryKind) - {EntryKind.ACKNOWLEDGED, EntryKind.UNACKNOWLEDGED, EntryKind.SNOOZED},
+            set(EntryKind) - {EntryKind.ACKNOWLEDGED, EntryKind.UNACKNOWLEDGED, EntryKind.SNOOZED, EntryKind.CHANGED},
             id="steps",
         ),
         pytest.param(

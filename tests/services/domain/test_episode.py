@@ -4,10 +4,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from services.domain.decide import Side
-from services.domain.episode import Mark, Subject, close, join, leave, put, see
+from services.domain.episode import Mark, Subject, close, draw, join, leave, put, see
 from services.domain.fact import Fact, is_corrected
-from services.domain.measure import Measurement, Metric, Window
+from services.domain.lookback import Lookback
+from services.domain.measure import Measurement, Metric, Window, measure
 from tests.fakes.alerts import a_fact, a_measurement, an_alert
+from tests.fakes.market import random_market
 
 NOW = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)
@@ -154,3 +156,22 @@ def test_a_closed_alert_is_led_by_the_rule_that_went_furthest() -> None:
 )
 def test_each_metric_has_its_subject(metric: Metric, expected: Subject) -> None:
     assert expected is Subject.of(metric)
+
+
+@pytest.mark.parametrize(
+    ("subject", "shown"),
+    [
+        pytest.param(Subject.DIVERGENCE, Window.D5, id="how far the legs part: its lead's window"),
+        pytest.param(Subject.GAP, None, id="a gap is yet to come"),
+        pytest.param(Subject.HASHPRICE, None, id="the hashprice is neither leg"),
+    ],
+)
+def test_both_legs_are_drawn_where_the_alert_is_about_how_far_they_part(subject: Subject, shown: Window | None) -> None:
+    market = random_market(60)
+    seen = measure(market, Window.D5)
+    assert isinstance(seen, Measurement)
+    alert = replace(an_alert(facts=[a_fact(measurement=seen, rule="5d 15pp")]), subject=subject)
+
+    course = draw(alert, Lookback(market)).course
+
+    assert shown is (course and course.window)
