@@ -14,14 +14,16 @@ from services.domain.errors import NoHistoryError, SourceError
 from services.domain.gap import implied
 from services.domain.judge import seconded
 from services.domain.lookback import Lookback
-from services.domain.measure import Window, anchors
 from services.domain.prices import WGMI_BTC, Closes, Symbol, moment
-from services.domain.trust import FULL, Verdict
+from services.domain.trust import Verdict
 from services.domain.untraded import untraded
 from services.feeds.answer import LIVE_AT_MOST, SHARED_FOR
+from services.footing import origins, trust_at
 from services.live import LivePair
 from services.mining import Mining
-from services.view import MarketView, Snapshot, snapshot, stamp_of
+from services.network_look import RoundTheClock
+from services.snapshot import Snapshot, snapshot, stamp_of
+from services.view import MarketView
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -113,15 +115,16 @@ class Market:
         gap = None
         if not market.is_open and not crypto.is_share and crypto.quoted.verdict is not Verdict.SUSPECT:
             gap = implied_gap(_last_traded(aligned, idle), crypto.quote, now)
-        trust = trust_at(etf, aligned).also(await self._second(crypto, aligned, now))
+        coin = await self._second(crypto, aligned, now)
+        around = RoundTheClock(closes=aligned, market=market, etf=etf, crypto=crypto, crypto_trust=coin)
         return MarketView(
             pair=pair,
             now=now,
             market=market,
             close=snapshot(
                 aligned,
-                trust=_noted(trust, etf, crypto, last.astype(object)),
-                origins=_origins(aligned, etf, crypto),
+                trust=_noted(trust_at(etf, aligned).also(coin), etf, crypto, last.astype(object)),
+                origins=origins(aligned, etf, crypto),
             ),
             past=Lookback(aligned),
             live=live,
@@ -132,7 +135,7 @@ class Market:
             quoted=crypto.quoted,
             untraded=last in idle and aligned.sessions[-2] not in idle,
             gap=gap,
-            network=mined.trust if mined else None,
+            network=around.look(mined, now) if mined else None,
             left_out=aligned.left_out,
             problems=tuple(problems),
             simulated=self.history.simulated,
@@ -155,11 +158,8 @@ class Market:
         if read is None:
             return None, reason
         trust = _noted(read.etf.trust.also(read.crypto.trust), both.etf, both.crypto, both.market.session)
-        stamps, origins = (
-            (stamp_of(read.etf.quote), stamp_of(read.crypto.quote)),
-            _origins(read.rows, both.etf, both.crypto),
-        )
-        return snapshot(read.rows, stamps, trust=trust, origins=origins), ""
+        stamps = stamp_of(read.etf.quote), stamp_of(read.crypto.quote)
+        return snapshot(read.rows, stamps, trust=trust, origins=origins(read.rows, both.etf, both.crypto)), ""
 
 
 def align_legs(pair: Pair, etf: Leg, crypto: Leg, sessions: Sessions, now: datetime) -> Aligned:
@@ -188,23 +188,6 @@ def _last_traded(aligned: Aligned, idle: Mapping[np.datetime64, str]) -> Aligned
     """Cut off the sessions at the end on which nobody traded: the gap goes on from the close before them."""
     traded = ~np.isin(aligned.sessions, np.array([*idle], dtype="datetime64[D]"))
     return aligned.head(int(np.flatnonzero(traded)[-1]) + 1)
-
-
-def trust_at(leg: Leg, aligned: Aligned, row: int = -1) -> Trust:
-    """Tell how far a leg's close can be trusted at a row, the last where none is given."""
-    return leg.past.trust(aligned.sessions[row] if leg.is_share else aligned.at[row])
-
-
-def _origins(rows: Aligned, etf: Leg, crypto: Leg) -> dict[Window, Trust]:
-    """Tell what is to be said of the closes that windows start from, where both are known."""
-    starts = {window: int(anchors(rows, window)[-1]) for window in Window}
-    known = {window: row for window, row in starts.items() if row >= 0 and rows.complete[row]}
-    found = {window: trust_at(etf, rows, row).also(trust_at(crypto, rows, row)) for window, row in known.items()}
-    return {
-        window: replace(trust, reasons=tuple(f"{window.value} begins where {reason}" for reason in trust.reasons))
-        for window, trust in found.items()
-        if trust != FULL
-    }
 
 
 def _noted(trust: Trust, etf: Leg, crypto: Leg, session: date) -> Trust:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from services.domain.errors import NoHistoryError
 from services.domain.notice import Daily, NearestMiss, Notice, PairDay
+from services.domain.prices import moment
 from services.domain.rounds import rounds_between
 from services.domain.rule import Direction
 from services.looks import look_of
@@ -27,8 +28,12 @@ ALERTS_AT_MOST = 1_000  # of one channel in one session
 async def prove(store: ProofStore, market: Market, channel: Channel, now: datetime, every: timedelta) -> Daily:
     """Put together the proof of the session that is open, or of the last one; rules are looked at each `every`."""
     watches = await store.rules(channel)
-    state = market.history.sessions(now).state(now)
-    alerts = [one for one in await store.history(channel, ALERTS_AT_MOST) if state.opens_at <= one.opened_at]
+    sessions = market.history.sessions(now)
+    state = sessions.state(now)
+    told = await store.history(channel, ALERTS_AT_MOST)
+    alerts = [one for one in told if state.opens_at <= one.opened_at]
+    since = moment(sessions.closes_at[sessions.last_closed(state.opens_at)])
+    stood = [one for one in told if one.closed_at is None or since <= one.closed_at]
     pairs = list(dict.fromkeys(watch.rule.pair for watch in watches))
     return Daily(
         session=state.session,
@@ -37,7 +42,7 @@ async def prove(store: ProofStore, market: Market, channel: Channel, now: dateti
         rules=len(watches),
         pairs=tuple([await _day(store, market, pair, state, now, every=every) for pair in pairs]),
         alerts=len(alerts),
-        miss=await _nearest_miss(store, watches, alerts, state),
+        miss=await _nearest_miss(store, watches, stood, state),
         posted=await store.posted(channel, state.opens_at),
         simulated=market.history.simulated,
     )
@@ -94,7 +99,7 @@ async def _day(
 async def _nearest_miss(
     store: ProofStore, watches: Sequence[Watch], alerts: Sequence[Alert], state: MarketState
 ) -> NearestMiss | None:
-    """Find what came nearest to its threshold among the rules without an alert in the session."""
+    """Find what came nearest to its threshold among the rules without an alert that stood since the close before."""
     fired = {fact.rule_id for alert in alerts for fact in alert.facts}
     extremes = {
         pair: await store.extremes(pair, state.session) for pair in dict.fromkeys(watch.rule.pair for watch in watches)

@@ -22,8 +22,9 @@ from services.domain.trace import traced
 from services.domain.trust import FULL, Trust
 from services.domain.tune import Shift, Tuned, calibrated, half_as_often
 from services.domain.underwater import Underwater, underwater
+from services.footing import trust_at
 from services.live import SHARES_APART, LivePair
-from services.market import align_legs, problems_of, trust_at
+from services.market import align_legs, problems_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

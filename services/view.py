@@ -2,55 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from services.domain.decide import Observation
-from services.domain.episode import LegStamp
-from services.domain.measure import METRICS, Metric, NotMeasured, Window, drawdown, measure, reading
-from services.domain.prices import moment
+from services.domain.measure import METRICS, Metric, NotMeasured, Window, reading
 from services.domain.trust import FULL, Trust, Verdict
+from services.snapshot import close_stamps, stamp_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from datetime import date, datetime
 
-    from services.domain.align import Aligned, LeftOut
+    from services.domain.align import LeftOut
+    from services.domain.episode import LegStamp
     from services.domain.gap import Gap
     from services.domain.lookback import Lookback, Recalled
-    from services.domain.measure import Drawdown, Measurement
+    from services.domain.measure import Measurement
     from services.domain.prices import Pair, Quote
     from services.domain.rule import Rule
     from services.domain.sessions import MarketState
+    from services.network_look import NetworkLook
+    from services.snapshot import Snapshot
 
 UNSEEN = Trust(verdict=Verdict.STALE, reasons=("the bitcoin network was not looked at",))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Snapshot:
-    """Everything measured at one instant: a session's close, or a moment of the session that is open.
-
-    The stamps are None where the leg has no price at that instant; the measurements then say why. `trust` is how far
-    both prices can be relied on; rules neither fire nor resolve on what is not usable. `origins` tells the same of the
-    prices that windows start from, where there is anything to tell.
-    """
-
-    session: date
-    at: datetime
-    live: bool
-    measurements: dict[Window, Measurement | NotMeasured]
-    etf: LegStamp | None
-    crypto: LegStamp | None
-    etf_drawdown: Drawdown | None
-    crypto_drawdown: Drawdown | None
-    trust: Trust = FULL
-    origins: Mapping[Window, Trust] = field(default_factory=dict)
-
-    def over(self, window: Window | None) -> Trust:
-        """Tell how far what is measured over a window can be relied on: its prices at either end."""
-        return self.trust.also(self.origins.get(window, FULL)) if window else self.trust
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -61,7 +38,7 @@ class MarketView:
     inside the open session; where it is None, `live_reason` says why. `awaits_trade` tells that the session has just
     begun and its source knows of no trade in it yet, and `untraded` that the last session ended without one, unlike the
     session before it. `gap` exists only while the ETF is shut and the coin's last trade, `quoted`, is not suspect.
-    `network` is how far the bitcoin network can be trusted, None where it was not looked at. `problems` tells what the
+    `network` is what rules on the bitcoin network look at, None where it was not looked at. `problems` tells what the
     sources failed at.
     """
 
@@ -78,7 +55,7 @@ class MarketView:
     etf: Quote | None
     crypto: Quote | None
     gap: Gap | None
-    network: Trust | None = None
+    network: NetworkLook | None = None
     left_out: tuple[LeftOut, ...]
     problems: tuple[str, ...]
     simulated: bool
@@ -92,8 +69,10 @@ class MarketView:
         """Choose what a rule looks at; None where a live rule has nothing live to look at.
 
         A rule at close always sees the last close. Other rules see the live prices, and outside the session the last
-        close.
+        close; those on the network see that only for a while, and then what goes on.
         """
+        if METRICS[rule.metric].of_network:
+            return self.network.seen_by(rule) if self.network else None
         if rule.at_close or (self.live is None and not self.market.is_open):
             return self.close
         return self.live
@@ -103,7 +82,7 @@ class MarketView:
         seen = self.seen_by(rule)
         trust = seen.over(rule.window) if seen else FULL
         if METRICS[rule.metric].of_network:
-            return trust.also(self.network or UNSEEN)
+            return trust.also(self.network.trust if self.network else UNSEEN)
         return trust.also(self.quoted) if rule.metric is Metric.GAP else trust
 
     def observe(self, rule: Rule) -> Observation:
@@ -114,6 +93,8 @@ class MarketView:
         tell it from feeds that stand still, so that live rules have no data; nor a second one in a row at its close.
         For the same reason rules on the gap wait too, though the board shows it.
         """
+        if METRICS[rule.metric].of_network:
+            return self._observe_network(rule)
         seen = self.seen_by(rule)
         if seen is None:
             return Observation(at=self.now, value=None, reason=self.live_reason, waiting=self.awaits_trade)
@@ -123,9 +104,6 @@ class MarketView:
         if isinstance(measured, NotMeasured):
             idle = self.untraded and not seen.live
             return Observation(at=seen.at, value=None, reason=measured.reason, closing=not seen.live, waiting=idle)
-        network = self.network or UNSEEN
-        if METRICS[rule.metric].of_network and not network.verdict.usable:
-            return Observation(at=seen.at, value=None, reason="; ".join(network.reasons), closing=not seen.live)
         match rule.metric:
             case Metric.GAP:
                 return self._observe_gap()
@@ -163,8 +141,23 @@ class MarketView:
         known = closes.head(int(np.searchsorted(closes.sessions, np.datetime64(session), side="right")))
         if not len(known) or known.sessions[-1] != np.datetime64(session):
             return None
-        etf, crypto = _close_stamps(known)
+        etf, crypto = close_stamps(known)
         return None if etf is None or crypto is None else (etf, crypto)
+
+    def _observe_network(self, rule: Rule) -> Observation:
+        """Read what is mined; nobody waits for the ETF."""
+        seen, trust = self.seen_by(rule), self.trust(rule)
+        if self.network is None or seen is None:
+            reason = self.network.reason if self.network else "; ".join(UNSEEN.reasons)
+            return Observation(at=self.now, value=None, reason=reason)
+        observed = partial(Observation, at=seen.at, closing=not seen.live)
+        measured = seen.measurements[rule.window or Window.D1]
+        if not trust.verdict.usable:
+            return observed(value=None, reason="; ".join(trust.reasons))
+        if isinstance(measured, NotMeasured):
+            return observed(value=None, reason=measured.reason)
+        value = reading(measured, rule.metric)
+        return observed(value=value, reason="" if value is not None else f"too little history for {rule.metric.value}")
 
     def _observe_gap(self) -> Observation:
         """Read the implied gap; once the ETF trades there is none, so that a gap that was open resolves."""
@@ -176,45 +169,3 @@ class MarketView:
         if self.gap is None or self.gap.implied is None:
             return Observation(at=self.now, value=None, reason="no bitcoin price since the close, or no beta")
         return Observation(at=self.gap.at, value=self.gap.implied)
-
-
-def snapshot(
-    aligned: Aligned,
-    stamps: tuple[LegStamp, LegStamp] | None = None,
-    *,
-    trust: Trust = FULL,
-    origins: Mapping[Window, Trust] | None = None,
-) -> Snapshot:
-    """Measure the last row of `aligned` over every window."""
-    etf, crypto = stamps or _close_stamps(aligned)
-    return Snapshot(
-        session=aligned.sessions[-1].astype(object),
-        at=moment(aligned.at[-1]),
-        live=aligned.live,
-        measurements={window: measure(aligned, window) for window in Window},
-        etf=etf,
-        crypto=crypto,
-        etf_drawdown=drawdown(aligned, aligned.etf),
-        crypto_drawdown=drawdown(aligned, aligned.crypto, aligned.crypto_past),
-        trust=trust,
-        origins=origins or {},
-    )
-
-
-def stamp_of(quote: Quote) -> LegStamp:
-    """Take a trade as the price of a leg."""
-    return LegStamp(symbol=quote.symbol, source=quote.source, price=quote.price, at=quote.at)
-
-
-def _close_stamps(aligned: Aligned) -> tuple[LegStamp | None, LegStamp | None]:
-    """Give both prices of the last row."""
-    return (
-        _close_stamp(aligned, str(aligned.pair.etf), aligned.etf_source, float(aligned.etf[-1])),
-        _close_stamp(aligned, str(aligned.pair.crypto), aligned.crypto_source, float(aligned.crypto[-1])),
-    )
-
-
-def _close_stamp(aligned: Aligned, symbol: str, source: str, price: float) -> LegStamp | None:
-    if np.isnan(price):
-        return None
-    return LegStamp(symbol=symbol, source=source, price=price, at=moment(aligned.at[-1]))

@@ -76,7 +76,8 @@ def _legs(told: Alert) -> list[str]:
     ]
     since = f"{'At the end, since' if told.closed_at else 'Since'} the close of {words.day(measured.anchor)}:"
     if _of_network(told) and measured.mined:
-        return [since, *_mined(measured.mined), *reversed(legs)]
+        stands = "" if told.etf.at == told.crypto.at else f", its price of {words.moment(told.etf.at)}"
+        return [since, *_mined(measured.mined), legs[1], f"{legs[0]}{stands}"]
     return [since, *legs, f"Spread *{words.pp(measured.spread)}*"]
 
 
@@ -130,11 +131,14 @@ def _prices(told: Alert, now: datetime) -> list[str]:
     """Give the instant of the prices, their age when this was written, which cannot tick, and how far to trust them."""
     etf = f"{words.title(told.pair.etf)} from {escape(told.etf.source)}"
     crypto = f"{words.name(told.pair.crypto)} from {escape(told.crypto.source)}"
-    age = f"{words.duration(now - min(told.etf.at, told.crypto.at))} old when this was written"
+    decisive = told.crypto.at if _of_network(told) else min(told.etf.at, told.crypto.at)
+    age = f"{words.duration(now - decisive)} old when this was written"
     if told.etf.at == told.crypto.at:
         return [f"Prices of {words.moment_utc(told.etf.at)}, {age}: {etf}, {crypto}.", data(told.trust)]
-    times = f"{etf} of {words.moment_utc(told.etf.at)}, {crypto} of {words.moment_utc(told.crypto.at)}"
-    return [f"Prices, {age}: {times}.", data(told.trust)]
+    at_etf, at_crypto = words.moment_utc(told.etf.at), words.moment_utc(told.crypto.at)
+    if _of_network(told):
+        return [f"Prices of {at_crypto}, {age}: {crypto}; {etf} of {at_etf}.", data(told.trust)]
+    return [f"Prices, {age}: {etf} of {at_etf}, {crypto} of {at_crypto}.", data(told.trust)]
 
 
 def _marks(told: Alert, now: datetime) -> list[str]:

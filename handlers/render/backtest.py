@@ -13,7 +13,7 @@ from handlers.render.markup import simulated
 from handlers.render.message import compose, header, note, section, table
 from handlers.render.record import endings
 from handlers.render.spark import spark
-from services.domain.measure import DIVERGENCES
+from services.domain.measure import DIVERGENCES, METRICS
 from services.domain.precedent import HORIZONS, SHORTLY, Closing
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ METHOD = (
     "Decided once at each session's close, with no hold, by the function that decides live. Episodes overlap where "
     "their windows share sessions, so that they are fewer independent cases than their number; no more is claimed."
 )
+BETWEEN = "Live it is decided between closes too, at night and at weekends; what passes there is not counted here."
 
 
 def backtest(told: Backtested) -> Message:
@@ -38,7 +39,8 @@ def backtest(told: Backtested) -> Message:
     found = told.backtest
     title = _title(told)
     lines = [_since(found), *findings(found)] if found.episodes else [_since(found)]
-    small = [METHOD, *basis(told.basis)]
+    between = [BETWEEN] if METRICS[found.found.rule.metric].of_network else []
+    small = [METHOD, *between, *basis(told.basis)]
     newest = found.episodes[-SHOWN:][::-1]
     return compose(
         [

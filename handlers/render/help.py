@@ -32,7 +32,8 @@ decimals with a point.
 An alert begins once the threshold is passed for 5 minutes (`for 10m` sets another time) and ends below 60% of it \
 (`clear 5pp` sets another level).
 `hashprice` and `difficulty` are changes over the window, in percent: `above` where they rose, `below` where they \
-fell. Hashprice is without fees, of which no past is known.
+fell. Hashprice is without fees, of which no past is known. They are watched at night and at weekends too; \
+the time after a close counts to the next session.
 `noise 6 of 9` beside a rule: of nine alerts of it, as it reads now, that somebody judged, six were noise. Votes \
 decide, Useful or Noise below an alert that has ended; without any, an alert that was acknowledged was useful, one \
 that was only snoozed was noise, and others do not count. The last 200 alerts of the channel are looked at.""",

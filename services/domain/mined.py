@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -55,3 +55,10 @@ def hashprices(aligned: Aligned) -> NDArray[np.float64]:
     if aligned.network is None:
         return np.full(len(aligned), np.nan)
     return past_hashprices(aligned.network, aligned.at, aligned.crypto)
+
+
+def standing(aligned: Aligned) -> Aligned:
+    """Let the ETF stand at its last price where it has none: what is mined does not wait for it."""
+    known = np.where(np.isfinite(aligned.etf), np.arange(len(aligned)), -1)
+    last = np.maximum.accumulate(known)
+    return replace(aligned, etf=np.append(aligned.etf, np.nan)[last])

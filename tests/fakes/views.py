@@ -6,7 +6,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from services.domain.lookback import Lookback
-from services.view import MarketView, snapshot
+from services.snapshot import snapshot
+from services.view import MarketView
 from tests.fakes.market import CALENDAR
 
 if TYPE_CHECKING:

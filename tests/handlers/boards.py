@@ -17,7 +17,7 @@ from services.domain.prices import Quote, Symbol
 from services.domain.rule import parse_rule
 from services.market import MarketView, implied_gap
 from services.ports import Watch
-from services.view import snapshot
+from services.snapshot import snapshot
 from tests.fakes.market import CALENDAR, aligned_market
 
 if TYPE_CHECKING:

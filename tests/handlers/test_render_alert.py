@@ -106,6 +106,19 @@ def test_an_alert_on_the_hashprice_tells_what_mining_came_to_and_no_spread(golde
     golden("alert_hashprice", render.alert(alert, AT))
 
 
+def test_an_alert_on_the_network_at_a_weekend_is_as_old_as_bitcoins_price_and_says_where_the_etf_stood() -> None:
+    fact = a_fact(rule="20d hashprice 15% below", value=MINED.hashprice_change, measurement=OF_NETWORK)
+    alert = an_alert(side=Side.BELOW, facts=[fact])
+    alert = replace(alert, etf=replace(alert.etf, at=AT - timedelta(hours=18)), crypto=replace(alert.crypto, at=AT))
+    text = render.alert(alert, AT + timedelta(minutes=2)).text
+    assert "WGMI *−21.0%* to $41.27, its price of Mon 16 Nov 16:40 New York\n" in text
+    assert (
+        "Prices of Tue 17 Nov 10:40 New York (15:40 UTC), 2 min old when this was written: bitcoin from Coinbase"
+        in text
+    )
+    assert "; WGMI from Yahoo of Mon 16 Nov 16:40 New York (21:40 UTC).\n" in text
+
+
 @pytest.mark.parametrize(
     ("percentile", "told"),
     [

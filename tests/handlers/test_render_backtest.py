@@ -69,5 +69,6 @@ def test_a_rule_on_the_network_tells_how_both_legs_went_on_and_of_no_gap() -> No
     network = replace(PAST, retargets_at=PAST.retargets_at - np.timedelta64(200, "D"))
     message = told("1d hashprice 15% below", replace(market, network=network))
     assert "5 sessions on: WGMI 0.0%, bitcoin 0.0% at the median of 1." in message.text
+    assert "Live it is decided between closes too" in message.text
     assert "gap" not in message.text
     assert [] == problems(message._asdict())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 
 from services.domain.decide import Side, Status
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 HARDER = OPEN - 12 * HOUR  # in the night before the session
+FRIDAY_CLOSE, SATURDAY = CLOSE + 2 * DAY, CLOSE + 2 * DAY + 18 * HOUR
+MONDAY_OPEN, MONDAY_CLOSE = OPEN + 5 * DAY - HOUR, CLOSE + 5 * DAY - HOUR  # the clocks change on Sunday
 
 
 @pytest.fixture
@@ -168,3 +171,90 @@ async def test_a_rule_on_the_network_is_tried_on_the_past_before_it_is_added(flo
 
     assert 1 == found.fired == len(tested.backtest.episodes)
     assert CLOSE.date() > (found.until or CLOSE.date())
+
+
+async def test_a_retarget_on_a_saturday_is_told_then_and_not_again_on_monday(floor: Floor, pool: Pool) -> None:
+    for text in ("1d difficulty 5%", "1d 8pp"):
+        await floor.desk.add_rule(DESK, text, "U1")
+    pool.retargets[SATURDAY] = 107e12
+    await floor.ticks(FRIDAY_CLOSE, [None] * 3)
+    before = await floor.desk.history(DESK)
+    await floor.ticks(SATURDAY, [None] * 2)
+    (alert,) = await floor.open_alerts()
+    told = await floor.told()
+    await floor.ticks(MONDAY_OPEN, [0.0] * 3)
+    (same,) = await floor.open_alerts()
+
+    assert [] == before
+    assert 0.07 == pytest.approx(alert.lead.value)
+    assert FRIDAY_CLOSE.date() == alert.lead.measurement.anchor
+    assert (FRIDAY_CLOSE, SATURDAY + 5 * MINUTE) == (alert.etf.at, alert.crypto.at)  # the ETF stands
+    assert (alert.id, SATURDAY + 5 * MINUTE) == (same.id, same.opened_at)
+    assert [] == [*told, *await floor.told()]
+
+
+async def test_what_fires_between_closes_is_one_episode_of_the_backtest_at_the_next_close(
+    floor: Floor, pool: Pool
+) -> None:
+    for text in ("1d difficulty 5%", "1d difficulty 5% at close"):
+        await floor.desk.add_rule(DESK, text, "U1")
+    pool.retargets |= {SATURDAY: 107e12, MONDAY_CLOSE - MINUTE: 114e12}
+    await floor.ticks(SATURDAY, [None] * 2)
+    alone = (await floor.open_alerts())[0].facts
+    await floor.tick(MONDAY_CLOSE + MINUTE)
+    (both,) = await floor.open_alerts()
+    await floor.tick(MONDAY_CLOSE + 30 * MINUTE)
+    (left,) = await floor.open_alerts()
+    past = (await floor.study.backtest(parse_rule("1d difficulty 5%"), floor.clock.at)).backtest.episodes
+
+    assert ["1d difficulty 5%"] == [fact.rule for fact in alone]
+    assert [0.14, 0.14] == pytest.approx([fact.value for fact in both.facts])
+    assert ["1d difficulty 5% at close"] == [fact.rule for fact in left.facts if fact.active]
+    assert [MONDAY_CLOSE.date()] == [one.fired for one in past]
+    assert [0.14] == pytest.approx([one.value for one in past])
+
+
+async def test_a_breach_just_before_the_close_is_decided_at_the_close_as_a_replay_does(
+    floor: Floor, pool: Pool
+) -> None:
+    await floor.desk.add_rule(DESK, "1d difficulty 5%", "U1")
+    pool.retargets[CLOSE - MINUTE] = 107e12
+
+    await floor.tick(CLOSE - MINUTE, 0.0)
+    before = await floor.open_alerts()
+    await floor.tick(CLOSE + MINUTE)
+    (alert,) = await floor.open_alerts()
+
+    assert [] == before
+    assert ("7% is past 5% at the close", CLOSE) == (alert.reason, alert.as_of)
+
+
+async def test_rules_on_the_network_need_no_price_of_the_etf(floor: Floor, pool: Pool) -> None:
+    for text in ("1d difficulty 5%", "1d 8pp"):
+        await floor.desk.add_rule(DESK, text, "U1")
+    pool.retargets[OPEN + HOUR] = 107e12
+    floor.vendors.etf_last = (20.0, OPEN + MINUTE)
+
+    await floor.ticks(OPEN + HOUR, [None] * 9)
+    (alert,) = await floor.open_alerts()
+    states = {str(watch.rule): watch.state.status(floor.clock.at) for watch in await floor.desk.rules(DESK)}
+
+    assert Subject.DIFFICULTY is alert.subject
+    assert {"1d difficulty 5%": Status.FIRING, "1d 8pp": Status.NODATA} == states
+
+
+async def test_at_a_weekend_without_bitcoins_price_an_open_alert_waits(floor: Floor) -> None:
+    await floor.desk.add_rule(DESK, "1d hashprice 10% below", "U1")
+    floor.vendors.crypto_moves[SATURDAY] = 44_000.0
+    await floor.ticks(SATURDAY, [None] * 2)
+    floor.vendors.faults["coinbase"] = [httpx.Response(403)] * 99
+    await floor.ticks(SATURDAY + 25 * MINUTE, [None] * 9)
+    (waiting,) = await floor.open_alerts()
+    (watch,) = await floor.desk.rules(DESK)
+    floor.vendors.faults["coinbase"] = []
+    floor.vendors.crypto_moves[SATURDAY + 2 * HOUR] = 50_000.0
+    await floor.ticks(SATURDAY + 2 * HOUR, [None] * 9)
+
+    assert SATURDAY + 5 * MINUTE == waiting.as_of
+    assert Status.NODATA is watch.state.status(SATURDAY + 65 * MINUTE)
+    assert [] == await floor.open_alerts()

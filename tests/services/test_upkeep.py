@@ -304,6 +304,18 @@ async def test_each_close_is_told_once_to_those_who_asked(floor: Floor) -> None:
     assert pytest.approx(0.875) == day.miss.share
 
 
+async def test_a_rule_whose_alert_still_stands_from_the_day_before_is_no_near_miss(floor: Floor) -> None:
+    floor.vendors.etf_moves[TODAY] = 21.8
+    await round_at(floor, CLOSE - MINUTE, 0.09)
+    floor.vendors.etf_last = (23.8, OPEN + timedelta(days=1, hours=1))
+    await round_at(floor, OPEN + timedelta(days=1, hours=1))
+
+    day = await floor.desk.proof(DESK)
+
+    assert 1 == len(await floor.open_alerts(DESK))
+    assert (0, None) == (day.alerts, day.miss)
+
+
 async def test_two_processes_do_each_round_once(floor: Floor) -> None:
     await setting(floor, f"mention {ONCALL}", "remind 15m")
     await round_at(floor, BEGIN, 0.09)

@@ -7,7 +7,7 @@ import pytest
 
 from services.domain.errors import ReplayError
 from services.domain.measure import METRICS, Measurement, Metric, Window, measure, reading
-from services.domain.mined import difficulties, hashprices
+from services.domain.mined import difficulties, hashprices, standing
 from services.domain.network_past import NOTHING
 from services.domain.precedent import backtest, record
 from services.domain.replay import replay
@@ -109,3 +109,10 @@ def test_without_the_networks_past_a_rule_on_it_cannot_be_replayed_or_tuned() ->
         replay(YEARS, [rule])
     with pytest.raises(ReplayError, match="needs the past of the bitcoin network"):
         tune(YEARS, parse_wish("20d hashprice 6/year", rule))
+
+
+def test_the_etf_stands_at_its_last_price_where_it_has_none_and_has_none_before_the_first() -> None:
+    rows = standing(aligned_market([None, 20.0, None, None, 21.0], [50_000.0] * 5))
+
+    assert [20.0, 20.0, 20.0, 21.0] == rows.etf[-4:].tolist()
+    assert np.isnan(standing(replace(rows, etf=np.array([np.nan, *rows.etf[1:]]))).etf[0])
