@@ -243,6 +243,19 @@ async def test_rules_on_the_network_need_no_price_of_the_etf(floor: Floor, pool:
     assert {"1d difficulty 5%": Status.FIRING, "1d 8pp": Status.NODATA} == states
 
 
+async def test_a_session_on_which_the_etf_was_not_traded_does_not_keep_the_network_waiting(
+    floor: Floor, pool: Pool
+) -> None:
+    await floor.desk.add_rule(DESK, "1d difficulty 5%", "U1")
+    floor.vendors.shut = {FRIDAY_CLOSE.date()}
+    pool.retargets[SATURDAY] = 107e12
+
+    await floor.ticks(SATURDAY, [None] * 2)
+    (alert,) = await floor.open_alerts()
+
+    assert (Subject.DIFFICULTY, FRIDAY_CLOSE.date()) == (alert.subject, alert.lead.measurement.anchor)
+
+
 async def test_at_a_weekend_without_bitcoins_price_an_open_alert_waits(floor: Floor) -> None:
     await floor.desk.add_rule(DESK, "1d hashprice 10% below", "U1")
     floor.vendors.crypto_moves[SATURDAY] = 44_000.0
