@@ -77,7 +77,7 @@ CASES = [
         "Please report it.",
         id="one message",
     ),
-    pytest.param(LateError(), "It took too long until it could be sent.", id="a late message"),
+    pytest.param(LateError(), "It took too long until it could be sent. Try again in a minute.", id="a late message"),
     pytest.param(DeniedError("A scope is missing."), "A scope is missing.", id="a permission"),
     pytest.param(MessageSealedError("Nobody may change it."), "Nobody may change it.", id="a sealed message"),
     pytest.param(
