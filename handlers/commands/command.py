@@ -30,12 +30,12 @@ def never(_argument: str, _commands: Sequence[Command]) -> Message | None:
     return None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Command:
     """A subcommand of /minerpulse; help, usage and the manifest's hint derive from its fields.
 
     `words` call it, `takes` names what stands after them. `at_once` gets that and the table, does no I/O, and gives
-    None where only `answer` can tell.
+    None where only `answer` can tell. Rows are equal only to themselves, which makes the table quick to find in a cache.
     """
 
     words: tuple[str, ...]

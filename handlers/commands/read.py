@@ -45,9 +45,10 @@ def read(text: str, commands: Sequence[Command]) -> Read:
     words = typed.split()
     if not words:
         return Read(command=commands[0], told=commands[0].at_once("", commands))
+    lowered = tuple(word.lower() for word in words)
     for command in commands:
         count = len(command.words)
-        if tuple(word.lower() for word in words[:count]) == command.words and (command.takes or len(words) == count):
+        if lowered[:count] == command.words and (command.takes or len(words) == count):
             argument = tidy(typed.split(maxsplit=count)[count]) if len(words) > count else ""
             return Read(command=command, argument=argument, told=command.at_once(argument, commands))
     return Read(told=_unknown(words, commands))
