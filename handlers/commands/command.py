@@ -35,7 +35,7 @@ class Command:
     """A subcommand of /minerpulse; help, usage and the manifest's hint derive from its fields.
 
     `words` call it, `takes` names what stands after them. `at_once` gets that and the table, does no I/O, and gives
-    None where only `answer` can tell. Rows are equal only to themselves, which makes the table quick to find in a cache.
+    None where only `answer` can tell. A row is equal to itself alone, so that a cache finds the table quickly.
     """
 
     words: tuple[str, ...]
