@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from handlers.render import words
 from handlers.render.markup import reason
 from handlers.render.message import table
-from services.domain.measure import UNUSUAL_SESSIONS, NotMeasured
+from services.domain.measure import NotMeasured
+from services.domain.unusual import UNUSUAL_SESSIONS
 
 if TYPE_CHECKING:
     from handlers.render.message import Block

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, assert_never
 from zoneinfo import ZoneInfo
 
 from handlers.render.markup import MINUS, escape
-from services.domain.measure import UNUSUAL_SESSIONS, Unit, Window
+from services.domain.measure import Unit, Window
+from services.domain.unusual import UNUSUAL_SESSIONS
 
 if TYPE_CHECKING:
     from datetime import date, datetime, timedelta

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from services.domain.measure import COVERAGE, NotMeasured, Window, anchors, returns, why_missing
+from services.domain.measure import NotMeasured, Window, anchors, returns, why_missing
 from services.domain.prices import Symbol
 from services.domain.regress import rolling_ols
+from services.domain.unusual import COVERAGE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from services.domain.measure import BETA_SESSIONS, COVERAGE, returns
+from services.domain.measure import BETA_SESSIONS, returns
 from services.domain.prices import moment
+from services.domain.unusual import COVERAGE
 
 if TYPE_CHECKING:
     from services.domain.align import Aligned

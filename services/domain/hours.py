@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from services.domain.align import STALE_AFTER
-from services.domain.measure import COVERAGE
 from services.domain.prices import Bars
+from services.domain.unusual import COVERAGE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

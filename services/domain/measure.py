@@ -1,4 +1,4 @@
-"""Measure: from aligned closes to returns, spread, beta, residual, robust z, percentile and drawdown."""
+"""Measure: from aligned closes to returns, spread, beta, residual and drawdown, and how unusual they are."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from services.domain.mined import Mined, difficulties, hashprices
 from services.domain.prices import Pair, moment
+from services.domain.unusual import COVERAGE, before_each, known, last_percentile, percentiles, robust_z
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
     from services.domain.align import Aligned, Past
 
 BETA_SESSIONS = 60
-UNUSUAL_SESSIONS = 252
-COVERAGE = 0.75  # the share of a look-back that must have prices before it says anything
-MAD_TO_SIGMA = 1.4826  # for a normal sample; Source: Iglewicz and Hoaglin, 1993
 
 
 class Window(Enum):
@@ -165,7 +163,7 @@ def z_series(aligned: Aligned, window: Window) -> NDArray[np.float64]:
 def percentile_series(aligned: Aligned, window: Window) -> NDArray[np.float64]:
     """Rank each spread among those of the 252 sessions before it, from 0 to 100; ties count half."""
     spread = spread_series(aligned, window)
-    return _percentile(spread, before_each(spread))
+    return percentiles(spread, before_each(spread))
 
 
 def drawdown_series(prices: NDArray[np.float64], past: Past | None = None) -> NDArray[np.float64]:
@@ -214,7 +212,7 @@ def measure(aligned: Aligned, window: Window) -> Measurement | NotMeasured:
     etf = float(aligned.etf[last] / aligned.etf[start] - 1)
     crypto = float(aligned.crypto[last] / aligned.crypto[start] - 1)
     before = slice(max(0, start - BETA_SESSIONS), start + 1)
-    beta = _known(_betas(aligned.etf[before], aligned.crypto[before])[-1])
+    beta = known(_betas(aligned.etf[before], aligned.crypto[before])[-1])
     spread = spread_series(aligned, window)
     return Measurement(
         pair=aligned.pair,
@@ -229,8 +227,8 @@ def measure(aligned: Aligned, window: Window) -> Measurement | NotMeasured:
         relative=(1 + etf) / (1 + crypto) - 1,
         beta=beta,
         residual=None if beta is None else etf - beta * crypto,
-        z=_known(robust_z(spread[-1:], before_each(spread)[-1:])[0]),
-        percentile=_last_percentile(spread),
+        z=known(robust_z(spread[-1:], before_each(spread)[-1:])[0]),
+        percentile=last_percentile(spread),
         mined=_mined(aligned, window, start),
     )
 
@@ -283,8 +281,8 @@ def _mined(aligned: Aligned, window: Window, start: int) -> Mined | None:
         difficulty_before=float(hard[start]),
         hashprice=float(earned[-1]),
         hashprice_before=float(earned[start]),
-        difficulty_percentile=_last_percentile(difficulty_series(aligned, window)),
-        hashprice_percentile=_last_percentile(hashprice_series(aligned, window)),
+        difficulty_percentile=last_percentile(difficulty_series(aligned, window)),
+        hashprice_percentile=last_percentile(hashprice_series(aligned, window)),
     )
 
 
@@ -300,52 +298,6 @@ def _betas(etf: NDArray[np.float64], crypto: NDArray[np.float64]) -> NDArray[np.
         return np.where(enough & (variance > 0), covariance / variance, np.nan)
 
 
-def robust_z(
-    values: NDArray[np.float64], before: NDArray[np.float64], *, at_least: float = COVERAGE * UNUSUAL_SESSIONS
-) -> NDArray[np.float64]:
-    """Place each value by the median and MAD of its row of `before`; NaN where fewer than `at_least` are known."""
-    median = medians(before)
-    mad = medians(np.abs(before - median[:, None]))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(_enough(before, at_least) & (mad > 0), (values - median) / (MAD_TO_SIGMA * mad), np.nan)
-
-
-def _percentile(values: NDArray[np.float64], before: NDArray[np.float64]) -> NDArray[np.float64]:
-    column = values[:, None]
-    below = (before < column).sum(axis=1) + 0.5 * (before == column).sum(axis=1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        rank = 100 * below / np.isfinite(before).sum(axis=1)
-    return np.where(_enough(before, COVERAGE * UNUSUAL_SESSIONS) & np.isfinite(values), rank, np.nan)
-
-
-def _last_percentile(series: NDArray[np.float64]) -> float | None:
-    return _known(_percentile(series[-1:], before_each(series)[-1:])[0])
-
-
-def _enough(before: NDArray[np.float64], at_least: float) -> NDArray[np.bool_]:
-    known: NDArray[np.bool_] = np.isfinite(before).sum(axis=1) >= at_least
-    return known
-
-
-def before_each(column: NDArray[np.float64]) -> NDArray[np.float64]:
-    """View, for each row, the 252 values before it, NaN where there are none: shape (rows, 252)."""
-    padded = np.concatenate([np.full(UNUSUAL_SESSIONS, np.nan), column])[:-1]
-    return sliding_window_view(padded, UNUSUAL_SESSIONS)
-
-
 def _rolling_sum(column: NDArray[np.float64], size: int) -> NDArray[np.float64]:
     total: NDArray[np.float64] = sliding_window_view(np.concatenate([np.zeros(size - 1), column]), size).sum(axis=1)
     return total
-
-
-def medians(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Take each row's median over its numbers; NaN where a row has none (numpy's own warns there)."""
-    ordered = np.sort(rows, axis=1)  # NaN sorts last
-    known = np.isfinite(rows).sum(axis=1)
-    upper = np.take_along_axis(ordered, (known // 2).clip(max=rows.shape[1] - 1)[:, None], axis=1)[:, 0]
-    lower = np.take_along_axis(ordered, ((known - 1) // 2).clip(min=0)[:, None], axis=1)[:, 0]
-    return np.where(known > 0, (lower + upper) / 2, np.nan)
-
-
-def _known(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from services.domain.measure import before_each, robust_z
+from services.domain.unusual import before_each, robust_z
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

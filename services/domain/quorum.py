@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from services.domain.measure import medians
 from services.domain.prices import Quote, check_columns
 from services.domain.trust import Trust, Verdict
+from services.domain.unusual import medians
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,8 +10,9 @@ import numpy as np
 
 from services.domain.decide import Change, Observation, RuleState, decide
 from services.domain.errors import ReplayError
-from services.domain.measure import METRICS, UNUSUAL_SESSIONS, Window, anchors, returns, why_missing
+from services.domain.measure import METRICS, Window, anchors, returns, why_missing
 from services.domain.prices import moment
+from services.domain.unusual import UNUSUAL_SESSIONS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

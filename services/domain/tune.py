@@ -10,9 +10,10 @@ import numpy as np
 
 from services.domain.counting import count, interval, sides
 from services.domain.errors import ReplayError
-from services.domain.measure import METRICS, UNUSUAL_SESSIONS, Unit, Window
+from services.domain.measure import METRICS, Unit, Window
 from services.domain.replay import check_network
 from services.domain.rule import Rule, default_clear
+from services.domain.unusual import UNUSUAL_SESSIONS
 from services.domain.wish import Wish
 
 if TYPE_CHECKING:
