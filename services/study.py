@@ -145,7 +145,8 @@ class Study:
         if not isinstance(closes, Closes) or not len(closes):
             raise NoHistoryError(self._no_proxy(proxy))
         legs = Legs.of(past.aligned, closes)
-        found = explain(legs, window, past.crypto.past.prices, self.history.sessions(now))
+        prices = past.etf.past.prices, past.crypto.past.prices
+        found = explain(legs, window, *prices, self.history.sessions(now))
         rows = legs.until_complete().aligned
         live, why = await self._so_far(past, legs, proxy, now)
         basis = self._basis(rows, past.etf, past.crypto, proxy)
@@ -164,6 +165,7 @@ class Study:
         closes = proxy.past.prices
         material = Material(
             aligned=past.aligned,
+            etf=past.etf.past.prices,
             crypto=past.crypto.past.prices,
             sessions=self.history.sessions(now),
             proxy=closes if isinstance(closes, Closes) and len(closes) else None,

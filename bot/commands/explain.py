@@ -52,7 +52,7 @@ def command(*, window: str, etf: Path | None, btc: Path | None, ai: Path | None,
 def _from_files(etf: Path, btc: Path, ai: Path, window: Window) -> Explained:
     files = read_files(etf, btc)
     legs = Legs.of(aligned(files), read_etf_csv(ai, AI_PROXY))
-    found = explain(legs, window, files.bars, calendar(files))
+    found = explain(legs, window, files.closes, files.bars, calendar(files))
     return Explained(explanation=found, basis=Basis(problems=files.warnings))
 
 

@@ -70,7 +70,14 @@ def command(
 def _from_files(etf: Path, btc: Path, ai: Path | None) -> tuple[Material, Basis]:
     files = read_files(etf, btc)
     proxy = read_etf_csv(ai, AI_PROXY) if ai else None
-    made = Material(aligned=aligned(files), crypto=files.bars, sessions=calendar(files), proxy=proxy, missing=NO_AI)
+    made = Material(
+        aligned=aligned(files),
+        etf=files.closes,
+        crypto=files.bars,
+        sessions=calendar(files),
+        proxy=proxy,
+        missing=NO_AI,
+    )
     return made, Basis(problems=files.warnings)
 
 

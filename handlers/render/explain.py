@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from handlers.render import words
@@ -18,10 +19,10 @@ if TYPE_CHECKING:
     from handlers.render.message import Message
     from services.domain.attribution import Attribution, Part
     from services.domain.explain import Explanation
-    from services.domain.hours import Hours
     from services.domain.pivot import Beta, Gauge, Reading
     from services.study import Explained
 
+MINUTE = timedelta(minutes=1)
 METHOD = (
     f"Betas: least squares on the 1-day returns of the {LOOKBACK} sessions before each day, never on the day itself. "
     "Each day's parts are scaled by what a dollar had grown to, so that they add up to the whole. ± is one standard "
@@ -34,7 +35,7 @@ def explanation(told: Explained) -> Message:
     found = told.explanation
     title = simulated(_title(found), when=told.basis.simulated)
     moved, pivot, change, live = _moved(found), _pivot(found), _change(found), _live(told)
-    small = [METHOD, _proxy(found), *basis(told.basis, _sources(found))]
+    small = [METHOD, _proxy(found), *_openings(found), *basis(told.basis, _sources(found))]
     return compose(
         [
             header(title),
@@ -59,7 +60,7 @@ def _title(found: Explanation) -> str:
 
 
 def _moved(found: Explanation) -> list[str]:
-    """Say from when to when, which leg moved more, and when bitcoin did."""
+    """Say from when to when, which leg moved more, and at what hours each did."""
     parts, etf, crypto = found.attribution, words.title(found.pair.etf), words.name(found.pair.crypto)
     span = f"From the close of {words.full_day(parts.anchor)} to that of {words.full_day(parts.session)}."
     ours, theirs = words.percent(parts.etf_return), words.percent(parts.crypto_return)
@@ -67,17 +68,31 @@ def _moved(found: Explanation) -> list[str]:
         which = f"{etf} moved more: {ours}, {crypto} {theirs}."
     else:
         which = f"{words.title(found.pair.crypto)} moved more: {theirs}, {etf} {ours}."
-    return [span, which, _hours(found, found.hours)]
+    return [span, which, _hours(found)]
 
 
-def _hours(found: Explanation, hours: Hours | None) -> str:
-    etf, crypto = words.title(found.pair.etf), words.title(found.pair.crypto)
-    unknown = f"When {etf} moved within a day cannot be told: its closes are known, its openings are not."
+def _hours(found: Explanation) -> str:
+    etf, crypto, hours = words.title(found.pair.etf), words.name(found.pair.crypto), found.hours
     if hours is None:
-        return unknown
-    inside, outside = words.percent(hours.inside), words.percent(hours.outside)
+        return "When they moved within a day cannot be told: too few of their prices at openings are known."
     left = f"; {hours.unsplit} of {found.attribution.steps} sessions could not be split" if hours.unsplit else ""
-    return f"{crypto} {inside} while New York traded, {outside} while it was shut{left}. {unknown}"
+    theirs = words.percent(hours.crypto.inside), words.percent(hours.crypto.outside)
+    if hours.etf is None:
+        told = f"{words.title(found.pair.crypto)} {theirs[0]} while New York traded, {theirs[1]} while it was shut"
+        return f"{told}{left}. When {etf} moved within a day cannot be told: too few of its openings are known."
+    ours = words.percent(hours.etf.inside), words.percent(hours.etf.outside)
+    return (
+        f"While New York traded: {etf} {ours[0]}, {crypto} {theirs[0]}. "
+        f"While it was shut: {etf} {ours[1]}, {crypto} {theirs[1]}{left}."
+    )
+
+
+def _openings(found: Explanation) -> list[str]:
+    """Say how early the prices of bars are that stand for those at openings."""
+    early = found.hours.early if found.hours else timedelta(0)
+    if not early:
+        return []
+    return [f"At an opening, {words.name(found.pair.crypto)} has its price of {early // MINUTE} minutes before."]
 
 
 def _parts(found: Explanation) -> list[tuple[str, Part, float | None]]:

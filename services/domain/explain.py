@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class Explanation:
     """The ETF's return over a window, in parts, up to the last session on which all three prices are known.
 
-    `shorter` is the same with betas from 60 sessions, `hours` when bitcoin moved; each is None where the history does
+    `shorter` is the same with betas from 60 sessions, `hours` when the legs moved; each is None where the history does
     not have it, as is `gauge`.
     """
 
@@ -37,10 +37,10 @@ class Explanation:
     hours: Hours | None
 
 
-def explain(legs: Legs, window: Window, crypto: Bars | Closes, sessions: Sessions) -> Explanation:
+def explain(legs: Legs, window: Window, etf: Bars | Closes, crypto: Bars | Closes, sessions: Sessions) -> Explanation:
     """Explain the window that ends with the last row that has all three prices. Raises NoHistoryError with the reason.
 
-    `crypto` are the prices that bitcoin's leg was aligned from.
+    `etf` and `crypto` are the prices that the legs were aligned from.
     """
     known = legs.until_complete()
     if not len(known.aligned):
@@ -57,5 +57,5 @@ def explain(legs: Legs, window: Window, crypto: Bars | Closes, sessions: Session
         attribution=found,
         shorter=None if isinstance(shorter, NotMeasured) else shorter,
         gauge=gauge(known, fits),
-        hours=split_hours(known.aligned, crypto, sessions, int(anchors(known.aligned, window)[-1])),
+        hours=split_hours(known.aligned, etf, crypto, sessions, int(anchors(known.aligned, window)[-1])),
     )

@@ -9,6 +9,7 @@ import numpy as np
 
 from services.domain.actions import Kind, carry, factors, in_shares_of_today
 from services.domain.declared import settle_dividends, settle_splits
+from services.domain.openings import agreed_inside
 from services.domain.prices import Bars, Closes
 from services.domain.quarantine import COIN as COIN_CAUTION
 from services.domain.quarantine import held_back
@@ -125,10 +126,11 @@ def judge_closes(
         paid = _without_dividends(symbol, agreed, actions)
         lonely = held_back(paid, np.searchsorted(sessions.days, agreed.keys))
         held |= {agreed.keys[row]: reason for row, reason in lonely.items()}
-    plain = _closes(symbol, agreed, _believed(agreed, held))
+    believed = _believed(agreed, held)
+    plain, inside = _closes(symbol, agreed, believed), agreed_inside(shared, agreed)[believed]
     judged = Judged(
         symbol=symbol,
-        prices=replace(plain, prices=plain.prices * factors(plain, actions)),
+        prices=replace(plain, prices=plain.prices * factors(plain, actions), inside=inside),
         held=held,
         agreed=agreed,
         columns=columns,

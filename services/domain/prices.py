@@ -47,8 +47,9 @@ class Closes:
     """Session closes of one symbol.
 
     `sessions` is datetime64[D], strictly ascending; `prices` is float64 of the same length, US dollars, finite and
-    positive. `volumes`, in shares, has NaN where they are not known; None where none is. Raises ValueError where that
-    does not hold.
+    positive. `volumes`, in shares, and `inside`, each session's own return from its opening to its close (a fraction,
+    which splits and dividends leave alone), have NaN where they are not known; None where none is. Raises ValueError
+    where that does not hold.
     """
 
     symbol: Symbol
@@ -56,11 +57,14 @@ class Closes:
     prices: NDArray[np.float64]
     source: str
     volumes: NDArray[np.float64] | None = None
+    inside: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         check_columns(self.sessions, self.prices)
         if self.volumes is not None and len(self.volumes) != len(self.prices):
             raise ValueError(f"{len(self.prices)} prices but {len(self.volumes)} volumes")
+        if self.inside is not None and len(self.inside) != len(self.prices):
+            raise ValueError(f"{len(self.prices)} prices but {len(self.inside)} returns inside sessions")
 
     def __len__(self) -> int:
         return len(self.sessions)
@@ -70,6 +74,11 @@ class Closes:
         """The volumes, NaN throughout where none is known."""
         return np.full(len(self), np.nan) if self.volumes is None else self.volumes
 
+    @property
+    def known_inside(self) -> NDArray[np.float64]:
+        """The returns inside the sessions, NaN throughout where none is known."""
+        return np.full(len(self), np.nan) if self.inside is None else self.inside
+
     def where(self, keep: NDArray[np.bool_]) -> Closes:
         """Keep some of the sessions."""
         return replace(
@@ -77,6 +86,7 @@ class Closes:
             sessions=self.sessions[keep],
             prices=self.prices[keep],
             volumes=None if self.volumes is None else self.volumes[keep],
+            inside=None if self.inside is None else self.inside[keep],
         )
 
 

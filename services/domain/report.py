@@ -38,12 +38,13 @@ EXPLAINED = Window.YTD
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Material:
-    """What a report is made of: both legs on one clock, bitcoin's prices as they came, the AI proxy's closes.
+    """What a report is made of: both legs on one clock, their prices as they came, the AI proxy's closes.
 
     `proxy` is None where there are none, with the reason in `missing`.
     """
 
     aligned: Aligned
+    etf: Bars | Closes
     crypto: Bars | Closes
     sessions: Sessions
     proxy: Closes | None
@@ -99,7 +100,7 @@ def _explained(material: Material, rows: int) -> tuple[Explanation | str, tuple[
         return material.missing, ()
     legs = Legs.of(material.aligned.head(rows), material.proxy).until_complete()
     try:
-        found = explain(legs, EXPLAINED, material.crypto, material.sessions)
+        found = explain(legs, EXPLAINED, material.etf, material.crypto, material.sessions)
     except NoHistoryError as error:
         return str(error), ()
     fits = fitted(legs, LOOKBACK)

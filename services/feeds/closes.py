@@ -55,12 +55,17 @@ def late_by(closes: Closes, sessions: Sessions, now: datetime) -> str | None:
 
 
 def news_of(known: Closes, fresh: Closes) -> Closes:
-    """Keep the closes that are not known, or not with this price, or of which it is new whether anybody traded."""
+    """Keep the closes that are not known or not with this price, or of which it is new where they opened or who traded.
+
+    Of trade it is news only whether there was any.
+    """
     same = np.isin(fresh.sessions, known.sessions)
     rows = np.searchsorted(known.sessions, fresh.sessions[same])
     volumes, before = fresh.known_volumes[same], known.known_volumes[rows]
     turned = np.isfinite(volumes) & ((volumes == 0) != (before == 0))
-    same[same] = (known.prices[rows] == fresh.prices[same]) & ~turned
+    inside, opened = fresh.known_inside[same], known.known_inside[rows]
+    moved = np.isfinite(inside) & (inside != opened)
+    same[same] = (known.prices[rows] == fresh.prices[same]) & ~turned & ~moved
     return fresh.where(~same)
 
 
@@ -69,6 +74,11 @@ def has_hole(known: Closes, sessions: Sessions, since: date) -> bool:
     first, last = (max(day, np.datetime64(since, "D")) for day in known.sessions[[0, -1]])
     inside = sessions.days[(sessions.days >= first) & (sessions.days <= last)]
     return not bool(np.isin(inside, known.sessions).all())
+
+
+def lacks_openings(known: Closes, since: date) -> bool:
+    """Tell whether no session from a day on is known with its opening, as those kept by earlier releases."""
+    return not np.isfinite(known.known_inside[known.sessions >= np.datetime64(since, "D")]).any()
 
 
 def is_rebased(known: Closes, fresh: Closes) -> bool:
@@ -99,4 +109,5 @@ def merged(known: Closes, fresh: Closes) -> Closes:
         sessions=sessions[order],
         prices=np.concatenate([kept.prices, fresh.prices])[order],
         volumes=np.concatenate([kept.known_volumes, fresh.known_volumes])[order],
+        inside=np.concatenate([kept.known_inside, fresh.known_inside])[order],
     )

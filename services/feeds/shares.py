@@ -15,7 +15,16 @@ from services.domain.actions import Declared
 from services.domain.errors import SourceError
 from services.domain.prices import Symbol, moment
 from services.feeds.answer import BEGINNING, SHARED_FOR, Faults, newer, oldest_needed
-from services.feeds.closes import final_closes, has_hole, is_foreign, is_rebased, late_by, merged, news_of
+from services.feeds.closes import (
+    final_closes,
+    has_hole,
+    is_foreign,
+    is_rebased,
+    lacks_openings,
+    late_by,
+    merged,
+    news_of,
+)
 
 if TYPE_CHECKING:
     from datetime import date
@@ -94,10 +103,11 @@ class EquityFeeds:
         """Ask for the last sessions; where a split has rewritten the past, for all of them in place of the old ones.
 
         A source that was never asked what it declares is asked from as far back as its closes are known. At a start,
-        one that lacks a session is asked for all of them too: what an answer left out once it may have by now.
+        one that lacks a session, or every opening, is asked for all of them too: what an answer left out once it may
+        have by now.
         """
         whole = oldest_needed(now)
-        is_whole = len(known.closes) and not (known.asked_at is None and has_hole(known.closes, sessions, whole))
+        is_whole = len(known.closes) and not (known.asked_at is None and _is_lacking(known.closes, sessions, whole))
         recent = max(whole, known.closes.sessions[-1].astype(object) - REVISED) if is_whole else whole
         beginning = known.closes.sessions[0].astype(object) if len(known.closes) else whole
         since = recent if known.declared else min(whole, beginning)
@@ -164,6 +174,10 @@ class EquityFeeds:
         if not len(known.closes):
             log.info("%s on %s: %d closes from %s to %s", news.source, news.symbol, len(news), *news.sessions[[0, -1]])
         return merged(known.closes, news) if len(news) else known.closes, declared
+
+
+def _is_lacking(known: Closes, sessions: Sessions, since: date) -> bool:
+    return has_hole(known, sessions, since) or lacks_openings(known, since)
 
 
 def _since(answer: EquityPrices, first: date) -> EquityPrices:

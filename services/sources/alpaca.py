@@ -13,7 +13,7 @@ from pydantic import FailFast, Field, ValidationError
 from services.domain.errors import SourceError
 from services.domain.prices import Quote
 from services.ports import EquityPrices
-from services.sources.daily import NEW_YORK, Day, final_closes, in_session, read_volume
+from services.sources.daily import NEW_YORK, Day, final_closes, in_session, read_opening, read_volume
 from services.sources.gather import Gather
 from services.sources.pace import Limit
 from services.sources.span import Span, missing
@@ -43,6 +43,7 @@ INTERVALS = {60: "1Min", 300: "5Min", 900: "15Min", 1800: "30Min", 3600: "1Hour"
 class _Bar(Wire):
     t: Instant
     c: Price
+    o: object = None
     v: object = None
     n: Annotated[int, Field(ge=0)]  # trades; without any, a bar is made of the middle of bid and ask
 
@@ -108,7 +109,7 @@ class Alpaca(OverVendor):
         """
         now = self._clock.now()
         told = await self._shares.ask(symbol, since)
-        rows = {bar.t.astimezone(NEW_YORK).date(): Day(bar.c, read_volume(bar.v)) for bar in told.bars}
+        rows = {bar.t.astimezone(NEW_YORK).date(): _day(bar) for bar in told.bars}
         last = self._quote(symbol, told.last)
         return EquityPrices(
             closes=final_closes(symbol, self.name, rows, since, now),
@@ -196,6 +197,10 @@ class Alpaca(OverVendor):
         if last is None:
             return None
         return Quote(symbol=symbol, price=last.p, at=last.t.astimezone(UTC), source=self.name)
+
+
+def _day(bar: _Bar) -> Day:
+    return Day(bar.c, read_volume(bar.v), read_opening(bar.o))
 
 
 def _at_fault(error: SourceError) -> set[str]:

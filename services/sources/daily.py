@@ -11,6 +11,7 @@ import numpy as np
 
 from services.domain.prices import Closes
 from services.domain.sessions import sessions_around
+from services.sources.wire import CHEAPEST, DEAREST
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,14 +26,16 @@ NOT_NEW_YORK = "is not traded in US dollars in New York, so it has no New York c
 EVENING = time(17)  # an hour after the close, a daily row is no live price any more
 RECENT = timedelta(days=7)
 MOST = 1e15  # shares
+_DOLLARS = re.compile(r"\$?([0-9]{1,12}|[0-9]{1,3}(,[0-9]{3}){1,3})(\.[0-9]{1,12})?", re.ASCII)
 _WRITTEN = re.compile(r"[0-9]{1,15}|[0-9]{1,3}(,[0-9]{3}){1,5}", re.ASCII)
 
 
 class Day(NamedTuple):
-    """One daily row: its close, and how many shares were traded where that is known."""
+    """One daily row: its close, and where they are known how many shares were traded, and its opening price."""
 
     close: float
     volume: float | None = None
+    opening: float | None = None
 
 
 def read_volume(told: object) -> float | None:
@@ -40,6 +43,24 @@ def read_volume(told: object) -> float | None:
     if isinstance(told, str):
         return float(told.replace(",", "")) if _WRITTEN.fullmatch(told) else None
     return float(told) if isinstance(told, int | float) and not isinstance(told, bool) and 0 <= told < MOST else None
+
+
+def read_opening(told: object) -> float | None:
+    """Read an opening price, a number or `$1,185.92`. No rule rests on it, so what cannot be read is not known."""
+    if isinstance(told, str):
+        told = float(told.replace("$", "").replace(",", "")) if _DOLLARS.fullmatch(told) else None
+    if isinstance(told, bool) or not isinstance(told, int | float):
+        return None
+    return float(told) if CHEAPEST <= told < DEAREST else None
+
+
+def inside(prices: NDArray[np.float64], openings: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Give each session's return from its opening to its close, in the shares of one day.
+
+    NaN where an opening is not a finite number above zero.
+    """
+    returns: NDArray[np.float64] = prices / np.where(np.isfinite(openings) & (openings > 0), openings, np.nan) - 1
+    return returns
 
 
 def telling(prices: NDArray[np.float64], volumes: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -56,12 +77,14 @@ def final_closes(symbol: Symbol, source: str, rows: Mapping[date, Day], since: d
     days = sorted(day for day in rows if since <= day <= last)
     prices = np.array([rows[day].close for day in days], dtype=np.float64)
     volumes = np.array([rows[day].volume for day in days], dtype=np.float64)  # None becomes NaN
+    openings = np.array([rows[day].opening for day in days], dtype=np.float64)
     return Closes(
         symbol=symbol,
         sessions=np.array(days, dtype="datetime64[D]"),
         prices=prices,
         source=source,
         volumes=telling(prices, volumes),
+        inside=inside(prices, openings),
     )
 
 

@@ -11,6 +11,7 @@ from services.domain.errors import PriceFileError, SourceError
 from services.domain.prices import Bars, Closes, instant
 from services.ports import EquityPrices
 from services.sources.columns import disorder, irregularity, read_dates, read_instants, read_prices
+from services.sources.daily import inside
 from services.sources.table import Table, read_table
 
 if TYPE_CHECKING:
@@ -34,7 +35,9 @@ _STAMPS = ("open_time", "timestamp", "datetime", "date", "time")  # the most tel
 def read_etf_csv(path: Path, symbol: Symbol) -> Closes:
     """Read session closes from a file with `Date` and `Close` columns, in any letter case, among others.
 
-    A date that comes with a time of day counts as it is written. Raises PriceFileError at the first line at fault.
+    A date that comes with a time of day counts as it is written. Where there is an `Open` column, it tells what a
+    session did from there on; it must be adjusted as the closes are, and a cell without a price is an opening that is
+    not known. Raises PriceFileError at the first line at fault.
     """
     table = read_table(path)
     _require(table, "date", "close")
@@ -42,7 +45,8 @@ def read_etf_csv(path: Path, symbol: Symbol) -> Closes:
     sessions, bad_date = read_dates(dates)
     prices, bad_price = read_prices(table.column("close"))
     table.check(bad_date, bad_price, disorder(sessions, dates))
-    return Closes(symbol=symbol, sessions=sessions, prices=prices, source=path.name)
+    since = inside(prices, read_prices(table.column("open"))[0]) if table.has("open") else None
+    return Closes(symbol=symbol, sessions=sessions, prices=prices, source=path.name, inside=since)
 
 
 def read_crypto_csv(path: Path, symbol: Symbol) -> Bars:
@@ -81,13 +85,7 @@ class FileEquity:
         """Give the closes from `since` on; a file knows no last trade."""
         _require_symbol(self.name, holds=self._closes.symbol, asked=symbol)
         known = self._closes.sessions >= np.datetime64(since, "D")
-        closes = Closes(
-            symbol=symbol,
-            sessions=self._closes.sessions[known],
-            prices=self._closes.prices[known],
-            source=self.name,
-        )
-        return EquityPrices(closes=closes, quote=None)
+        return EquityPrices(closes=self._closes.where(known), quote=None)
 
 
 class FileCrypto:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from pydantic import Field
 
 from services.ports import EquityPrices
-from services.sources.daily import NEW_YORK, Day, final_closes, read_volume
+from services.sources.daily import NEW_YORK, Day, final_closes, read_opening, read_volume
 from services.sources.pace import Limit
 from services.sources.vendor import OverVendor, Vendor
 from services.sources.wire import CHEAPEST, DEAREST, Wire
@@ -35,6 +35,7 @@ class _Row(Wire):
         Annotated[str, Field(pattern=r"^(N/A|\$?([0-9]{1,3}(,[0-9]{3})+|[0-9]+)(\.[0-9]+)?)?$", max_length=30)] | None
     )
     volume: object = None
+    open: object = None
 
 
 class _Table(Wire):
@@ -147,7 +148,7 @@ def _day(text: str) -> date:
 
 
 def _close(row: _Row) -> Day:
-    return Day(_dollars(row.close), read_volume(row.volume))
+    return Day(_dollars(row.close), read_volume(row.volume), read_opening(row.open))
 
 
 def _dollars(text: str | None) -> float:

@@ -12,6 +12,7 @@ from services.domain.errors import SourceError
 from services.domain.prices import WGMI_BTC, Bars, Closes, Quote, Symbol, instant, moment
 from services.domain.sessions import sessions_between
 from services.ports import EquityPrices
+from services.sources.daily import inside
 from services.sources.scenario import (
     BETA,
     DAILY_NOISE,
@@ -56,6 +57,7 @@ class Simulated:
         self._years = years_of(self._sessions)
         self._crypto: dict[Symbol, NDArray[np.float64]] = {}
         self._etfs: dict[Symbol, NDArray[np.float64]] = {}
+        self._ends: dict[int, tuple[float, float]] = {}
 
     async def prices(self, symbol: Symbol, since: date) -> EquityPrices:
         """Give the closes of finished sessions from `since` on, and the price of the last whole minute of trading."""
@@ -63,11 +65,13 @@ class Simulated:
         days = self._sessions.days
         first = int(np.searchsorted(days, max(np.datetime64(since, "D"), np.datetime64(BEGINS.date(), "D"))))
         stop = max(first, self._sessions.last_closed(now) + 1)
+        prices = _cents(self._etf(symbol)[first:stop])
         closes = Closes(
             symbol=symbol,
             sessions=days[first:stop],
-            prices=_cents(self._etf(symbol)[first:stop]),
+            prices=prices,
             source=self.name,
+            inside=inside(prices, self._openings(symbol, range(first, stop))),
         )
         return EquityPrices(closes=closes, quote=self._last_trade(symbol, now))
 
@@ -131,17 +135,30 @@ class Simulated:
 
     def _etf_minutes(self, symbol: Symbol, day: int) -> NDArray[np.float64]:
         """Draw log prices for each minute of a session: bitcoin's moves since the last close, and the ETF's own."""
-        path = self._etf(symbol)
-        minutes = int((self._sessions.closes_at[day] - self._sessions.opens_at[day]) // MINUTE)
-        bitcoin = self._coin_minutes(WGMI_BTC.crypto, day)
-        followed = BETA * (bitcoin - bitcoin[0])
-        own = path[day] - path[day - 1] - followed[-1]
-        opening = own * (NEWS_BY_THE_OPEN if abs(own) > NEWS else CALM_BY_THE_OPEN)
+        path, followed = self._etf(symbol), self._followed(day)
+        minutes, own = len(followed) - 1, path[day] - path[day - 1] - followed[-1]
         rng = stream(self._seed, symbol, "minutes", str(self._sessions.days[day]))
-        apart = _bridge(rng, opening, own, minutes, SESSION_NOISE / math.sqrt(minutes))
-        prices: NDArray[np.float64] = path[day - 1] + followed[-minutes - 1 :] + apart
+        apart = _bridge(rng, _by_the_open(own), own, minutes, SESSION_NOISE / math.sqrt(minutes))
+        prices: NDArray[np.float64] = path[day - 1] + followed + apart
         prices[-1] = path[day]
         return prices
+
+    def _openings(self, symbol: Symbol, days: range) -> NDArray[np.float64]:
+        """Give the prices with which sessions open, each the first of its minutes."""
+        path, openings = self._etf(symbol), []
+        for day in days:
+            if day not in self._ends:
+                self._ends[day] = tuple(self._followed(day)[[0, -1]].tolist())
+            first, last = self._ends[day]
+            openings.append(path[day - 1] + first + _by_the_open(path[day] - path[day - 1] - last))
+        return _cents(np.array(openings))
+
+    def _followed(self, day: int) -> NDArray[np.float64]:
+        """Give what an ETF takes over of bitcoin's move since the last close, at each minute of a session."""
+        minutes = int((self._sessions.closes_at[day] - self._sessions.opens_at[day]) // MINUTE)
+        bitcoin = self._coin_minutes(WGMI_BTC.crypto, day)
+        followed: NDArray[np.float64] = BETA * (bitcoin[-minutes - 1 :] - bitcoin[0])
+        return followed
 
     def _last_trade(self, symbol: Symbol, now: datetime) -> Quote:
         day = int(np.searchsorted(self._sessions.opens_at, instant(now), side="right")) - 1
@@ -149,6 +166,11 @@ class Simulated:
         minute = int((at - self._sessions.opens_at[day]) // MINUTE)
         price = float(_cents(self._etf_minutes(symbol, day))[minute])
         return Quote(symbol=symbol, price=price, at=moment(at), source=self.name)
+
+
+def _by_the_open(own: float) -> float:
+    """Give what the opening has already of a session's own move."""
+    return own * (NEWS_BY_THE_OPEN if abs(own) > NEWS else CALM_BY_THE_OPEN)
 
 
 def _bridge(rng: np.random.Generator, start: float, end: float, steps: int, noise: float) -> NDArray[np.float64]:

@@ -13,7 +13,7 @@ from pydantic import FailFast, Field, TypeAdapter
 from services.domain.actions import Action, Kind
 from services.domain.prices import Quote
 from services.ports import EquityPrices
-from services.sources.daily import Day, final_closes, in_session, read_volume
+from services.sources.daily import Day, final_closes, in_session, read_opening, read_volume
 from services.sources.pace import Limit
 from services.sources.vendor import OverVendor, ThrottledError, Vendor
 from services.sources.wire import CHEAPEST, DEAREST, Instant, Price, Wire
@@ -38,6 +38,7 @@ class _Day(Wire):
     date: Instant
     close: Price
     volume: object = None
+    open: object = None
     split_factor: Annotated[float, Field(gt=0, lt=BIGGEST_SPLIT, allow_inf_nan=False)] = 1.0
     div_cash: Annotated[float, Field(allow_inf_nan=False)] = 0.0
 
@@ -121,8 +122,8 @@ class Tiingo(OverVendor):
         """Divide each close by the splits after it; a split's factor stands on its first day."""
         closes, factor = {}, 1.0
         for day in sorted(days, key=attrgetter("date"), reverse=True):
-            price = day.close / factor
-            closes[day.date.astimezone(UTC).date()] = Day(price, read_volume(day.volume))
+            price, opening = day.close / factor, read_opening(day.open)
+            closes[day.date.astimezone(UTC).date()] = Day(price, read_volume(day.volume), opening and opening / factor)
             factor *= day.split_factor
             if not (CHEAPEST <= price < DEAREST and 1 / BIGGEST_SPLIT < factor < BIGGEST_SPLIT):
                 raise self._vendor.error(symbol, "sent splits beyond all measure", retryable=True)

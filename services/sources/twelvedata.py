@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import ConfigDict, FailFast, ValidationError
 
 from services.ports import EquityPrices
-from services.sources.daily import NEW_YORK, NOT_NEW_YORK, Day, final_closes, read_volume
+from services.sources.daily import NEW_YORK, NOT_NEW_YORK, Day, final_closes, read_opening, read_volume
 from services.sources.pace import Limit
 from services.sources.vendor import THROTTLED, OverVendor, ThrottledError, Vendor
 from services.sources.wire import Wire, WrittenPrice
@@ -42,6 +42,7 @@ class _Row(Wire):
     datetime: date
     close: WrittenPrice
     volume: object = None
+    open: object = None
 
 
 class _Series(Wire):
@@ -90,7 +91,7 @@ class TwelveData(OverVendor):
             read=lambda body: self._read(body, symbol),
             explain=_explain,
         )
-        closes = {row.datetime: Day(float(row.close), read_volume(row.volume)) for row in rows}
+        closes = {row.datetime: _day(row) for row in rows}
         return EquityPrices(closes=final_closes(symbol, self.name, closes, since, self._clock.now()), quote=None)
 
     def _read(self, body: bytes, symbol: Symbol) -> list[_Row]:
@@ -109,6 +110,10 @@ class TwelveData(OverVendor):
         if status.code == THROTTLED:
             return ThrottledError()
         return self._vendor.error(symbol, _words(status.message), retryable=status.code >= DOWN)
+
+
+def _day(row: _Row) -> Day:
+    return Day(float(row.close), read_volume(row.volume), read_opening(row.open))
 
 
 def _explain(refusal: RefusedError) -> str | None:

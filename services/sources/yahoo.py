@@ -12,7 +12,7 @@ from pydantic import Field
 
 from services.domain.prices import Closes, Quote
 from services.ports import EquityPrices
-from services.sources.daily import NEW_YORK, NOT_NEW_YORK, telling
+from services.sources.daily import NEW_YORK, NOT_NEW_YORK, Day, inside, read_opening, telling
 from services.sources.vendor import OverVendor, Vendor
 from services.sources.wire import CHEAPEST, DEAREST, EpochSeconds, Price, Wire
 from services.sources.yahoo_events import Events  # noqa: TC001 -- a field, which pydantic reads at run time
@@ -38,6 +38,7 @@ class _Meta(Wire):
 
 
 class _Columns(Wire):
+    open: Annotated[tuple[object, ...], Field(fail_fast=True)] = ()
     close: Annotated[tuple[float | None, ...], Field(fail_fast=True)] = ()
     volume: Annotated[tuple[float | None, ...], Field(fail_fast=True)] = ()
 
@@ -103,14 +104,17 @@ class Yahoo(OverVendor):
         result = self._result(_Body.model_validate_json(body).chart, symbol)
         self._check_day(result, symbol)
         rows = {day: row for day, row in self._by_day(result, symbol).items() if day >= since}
-        prices = np.array([close for close, _volume in rows.values()], dtype=np.float64)
+        prices = np.array([day.close for day in rows.values()], dtype=np.float64)
+        volumes = np.array([day.volume for day in rows.values()], dtype=np.float64)  # None becomes NaN
+        openings = np.array([day.opening for day in rows.values()], dtype=np.float64)
         return EquityPrices(
             closes=Closes(
                 symbol=symbol,
                 sessions=np.array(list(rows), dtype="datetime64[D]"),
                 prices=prices,
                 source=self.name,
-                volumes=telling(prices, np.array([volume for _close, volume in rows.values()], dtype=np.float64)),
+                volumes=telling(prices, volumes),
+                inside=inside(prices, openings),
             ),
             quote=self._quote(result.meta, symbol),
             actions=result.events.actions(since) if result.events else (),
@@ -139,8 +143,8 @@ class Yahoo(OverVendor):
             problem = f"tells a trade of today, but its newest bar is of {newest}; it will be asked again"
             raise self._vendor.error(symbol, problem, retryable=True)
 
-    def _by_day(self, result: _Result, symbol: Symbol) -> dict[date, tuple[float, float | None]]:
-        """Key closes and volumes by New York's date, oldest first; a bar without a usable price is left out.
+    def _by_day(self, result: _Result, symbol: Symbol) -> dict[date, Day]:
+        """Key rows by New York's date, oldest first; a bar without a usable price is left out.
 
         A finished bar is stamped with its opening, the newest one with its last trade, and the last two may share a
         day: the later one counts.
@@ -149,12 +153,13 @@ class Yahoo(OverVendor):
         if len(stamps) != len(columns.close):
             problem = f"sent {len(stamps)} times but {len(columns.close)} closes; it will be asked again"
             raise self._vendor.error(symbol, problem, retryable=True)
-        whole = len(columns.volume) == len(stamps)
-        volumes = columns.volume if whole else (None,) * len(stamps)
-        bars = sorted(zip(stamps, columns.close, volumes, strict=True), key=itemgetter(0))
+        unknown = (None,) * len(stamps)
+        volumes = columns.volume if len(columns.volume) == len(stamps) else unknown
+        openings = columns.open if len(columns.open) == len(stamps) else unknown
+        bars = sorted(zip(stamps, columns.close, volumes, openings, strict=True), key=itemgetter(0))
         return {
-            datetime.fromtimestamp(stamp, NEW_YORK).date(): (close, volume)
-            for stamp, close, volume in bars
+            datetime.fromtimestamp(stamp, NEW_YORK).date(): Day(close, volume, read_opening(opening))
+            for stamp, close, volume, opening in bars
             if close is not None and CHEAPEST <= close < DEAREST
         }
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from sqlalchemy import URL, Connection
-    from sqlalchemy.engine.interfaces import DBAPIConnection
+    from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
     from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -110,7 +110,16 @@ def _postgresql(url: URL) -> AsyncEngine:
     So the restart of a server, or of what stands before it, costs at most the transaction under way.
     """
     asked = {"prepare_threshold": None, "connect_timeout": CONNECT_S}
-    return create_async_engine(url.set(drivername="postgresql+psycopg"), pool_pre_ping=True, connect_args=asked)
+    engine = create_async_engine(url.set(drivername="postgresql+psycopg"), pool_pre_ping=True, connect_args=asked)
+    event.listen(engine.sync_engine, "handle_error", _close_cursor)
+    return engine
+
+
+def _close_cursor(context: ExceptionContext) -> None:
+    """Close what a broken connection was read through, which SQLAlchemy leaves open."""
+    if context.is_disconnect and context.execution_context is not None:
+        with suppress(context.dialect.loaded_dbapi.Error):
+            context.execution_context.cursor.close()
 
 
 def _probe(engine: AsyncEngine, url: URL) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isnan
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date, datetime, timedelta
 
+    from numpy.typing import NDArray
     from sqlalchemy import Row, Select
     from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -54,17 +56,18 @@ class History(Part):
         """Load one source's session closes from `since` on; empty where there are none."""
         table = tables.closes.c
         rows = await self._load(
-            select(table.session_day, table.price, table.volume)
+            select(table.session_day, table.price, table.volume, table.inside)
             .where(table.symbol == symbol, table.source == source, table.session_day >= days_since_1970(since))
             .order_by(table.session_day)
         )
-        days, prices, volumes = zip(*rows, strict=True) if rows else ((), (), ())
+        days, prices, volumes, inside = zip(*rows, strict=True) if rows else ((), (), (), ())
         return Closes(
             symbol=symbol,
             sessions=np.array(days, np.int64).astype("datetime64[D]"),
             prices=np.array(prices, np.float64),
             source=source,
             volumes=np.array(volumes, np.float64),  # None becomes NaN
+            inside=np.array(inside, np.float64),
         )
 
     async def load_declared(self, symbol: Symbol, source: str) -> Declared | None:
@@ -142,11 +145,17 @@ async def _revised(
 def _rows_of(closes: Closes) -> list[dict[str, Any]]:
     same = {"symbol": closes.symbol, "source": closes.source}
     days = closes.sessions.astype("datetime64[D]").astype(np.int64).tolist()
-    columns = zip(days, closes.prices.tolist(), closes.known_volumes.tolist(), strict=True)
+    columns = zip(
+        days, closes.prices.tolist(), _nullable(closes.known_volumes), _nullable(closes.known_inside), strict=True
+    )
     return [
-        {**same, "session_day": day, "price": price, "volume": None if volume != volume else volume}  # noqa: PLR0124 -- NaN
-        for day, price, volume in columns
+        {**same, "session_day": day, "price": price, "volume": volume, "inside": inside}
+        for day, price, volume, inside in columns
     ]
+
+
+def _nullable(column: NDArray[np.float64]) -> list[float | None]:
+    return [None if isnan(value) else value for value in column.tolist()]
 
 
 def _revision(row: Row[Any]) -> Revision:

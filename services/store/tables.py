@@ -68,6 +68,7 @@ closes = Table(
     Column("session_day", Integer, primary_key=True),  # since 1970-01-01
     Column("price", Double, nullable=False),
     Column("volume", Double),
+    Column("inside", Double),  # the session's return from its opening to its close
 )
 
 actions = Table(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pandas as pd
 import statsmodels.api as sm
 
@@ -20,6 +23,7 @@ from tests.fakes.market import CALENDAR
 
 SESSIONS = 4 * 252
 LEGS = random_legs(SESSIONS)
+INSIDE = np.random.default_rng(5).normal(0, 0.02, SESSIONS)
 MARKET = LEGS.aligned
 RULE = parse_rule("5d 15pp")
 WISH = parse_wish("5d 2/month", RULE)
@@ -38,12 +42,12 @@ HELD = [
 
 async def bench() -> list[Figure]:
     """Explain beside the same betas of one year by statsmodels, backtest beside a bare replay, tune beside both."""
-    bars = proxy_closes(MARKET.sessions, MARKET.crypto)
+    etf, bars = (replace(proxy_closes(MARKET.sessions, leg), inside=INSIDE) for leg in (MARKET.etf, MARKET.crypto))
     found = tune(MARKET, WISH).rule
     return [
         Figure(
             what="explain, 4 years of sessions, 252d with gauge",
-            measured=median_ms(lambda: explain(LEGS, Window.D252, bars, CALENDAR), 10),
+            measured=median_ms(lambda: explain(LEGS, Window.D252, etf, bars, CALENDAR), 10),
             beside=median_ms(_by_statsmodels, 1),
             beside_what="252 fits by statsmodels",
             unit="ms",

@@ -137,7 +137,8 @@ class Vendors:
         }
         if self.last_trade_known:
             meta |= {"regularMarketPrice": last[0], "regularMarketTime": int(last[1].timestamp())}
-        result = {"meta": meta, "timestamp": stamps, "indicators": {"quote": [{"close": closes}]}}
+        columns = {"open": [_opened(close) for close in closes], "close": closes}
+        result = {"meta": meta, "timestamp": stamps, "indicators": {"quote": [columns]}}
         return {"chart": {"result": [result | self._events(since)], "error": None}}
 
     def _events(self, since: date) -> dict[str, object]:
@@ -155,8 +156,10 @@ class Vendors:
         """Nasdaq's closes, newest first."""
         since = max(self.etf_begins, date.fromisoformat(request.url.params["fromdate"]))
         days = [CALENDAR.days[row].astype(object) for row in self._traded(since)[::-1]]
-        closes = [f"${self.etf_close(day, 'nasdaq'):,.4f}" for day in days]
-        table = [{"date": f"{day:%m/%d/%Y}", "close": close} for day, close in zip(days, closes, strict=True)]
+        table = [
+            {"date": f"{day:%m/%d/%Y}", "close": f"${close:,.4f}", "open": f"${_opened(close):,.4f}"}
+            for day, close in ((day, self.etf_close(day, "nasdaq")) for day in days)
+        ]
         symbol = request.url.path.split("/")[3]
         data = {"symbol": symbol, "totalRecords": len(table), "tradesTable": {"rows": table}}
         return {"data": data, "status": {"rCode": 200, "bCodeMessage": None}}
@@ -207,6 +210,11 @@ class Vendors:
         tilt = self.tilts.get("coinbase", 1.0)
         rows = [[at, 1.0, 1.0, 1.0, tilt * self._close_of(at, step), 1.0] for at in opened]
         return rows[::-1]
+
+
+def _opened(close: float) -> float:
+    """Where a session opens that gains 1% from there on."""
+    return close / 1.01
 
 
 def _opening(day: date) -> int:

@@ -10,7 +10,7 @@ import pytest
 from handlers import render
 from services.domain.attribution import Attribution, Part
 from services.domain.explain import Explanation
-from services.domain.hours import Hours
+from services.domain.hours import Hours, Way
 from services.domain.measure import Window
 from services.domain.pivot import Beta, Gauge, Reading
 from services.domain.prices import WGMI_BTC, Symbol
@@ -49,7 +49,12 @@ FOUND = Explanation(
     attribution=PARTS,
     shorter=replace(PARTS, lookback=60, crypto=Part(amount=-0.399, error=0.09)),
     gauge=Gauge(then=THEN, now=NOW, path=(THEN, reading(date(2025, 6, 16), 0.9, 0.8, 0.5), NOW)),
-    hours=Hours(inside=0.054, outside=-0.321, interval=timedelta(hours=1), unsplit=2),
+    hours=Hours(
+        etf=Way(inside=-0.112, outside=1.122),
+        crypto=Way(inside=0.054, outside=-0.321),
+        unsplit=2,
+        early=timedelta(minutes=30),
+    ),
 )
 ALONE = Basis(trust=Trust(verdict=Verdict.DEGRADED, reasons=("WGMI's close is from yahoo alone",)))
 
@@ -70,7 +75,21 @@ def test_what_the_history_does_not_have_is_said_or_left_out() -> None:
     told = text(replace(FOUND, shorter=None, gauge=None, hours=None))
     assert "The pivot gauge has too little history." in told
     assert "What would change the picture" not in told
-    assert "When WGMI moved within a day cannot be told" in told
+    assert "When they moved within a day cannot be told: too few of their prices at openings are known." in told
+    assert "minutes before" not in told
+
+
+def test_which_leg_moved_is_told_of_new_yorks_hours_and_of_the_rest() -> None:
+    told = text(FOUND)
+    assert "While New York traded: WGMI −11.2%, bitcoin +5.4%." in told
+    assert "While it was shut: WGMI +112.2%, bitcoin −32.1%; 2 of 116 sessions could not be split." in told
+    assert "At an opening, bitcoin has its price of 30 minutes before." in told
+
+
+def test_bitcoins_hours_are_told_where_the_etfs_are_not_known() -> None:
+    assert FOUND.hours
+    told = text(replace(FOUND, hours=replace(FOUND.hours, etf=None, unsplit=0)))
+    assert "Bitcoin +5.4% while New York traded, −32.1% while it was shut. When WGMI moved within a day" in told
 
 
 def test_the_leg_that_moved_more_is_named_first() -> None:

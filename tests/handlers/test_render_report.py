@@ -28,6 +28,7 @@ SCRIPT = "<script>alert(1)</script>"
 def told(market: Aligned = LEGS.aligned, basis: Basis | None = None, *rules: str, proxy: bool = True) -> Reported:
     material = Material(
         aligned=market,
+        etf=proxy_closes(LEGS.aligned.sessions, LEGS.aligned.etf),
         crypto=proxy_closes(LEGS.aligned.sessions, LEGS.aligned.crypto),
         sessions=CALENDAR,
         proxy=proxy_closes(LEGS.aligned.sessions, LEGS.proxy_prices) if proxy else None,

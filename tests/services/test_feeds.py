@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from services.domain.prices import Symbol
+from services.feeds.answer import BEGINNING, oldest_needed
 from services.feeds.coins import CoinFeed, CoinFeeds
 from services.feeds.shares import EquityFeed, EquityFeeds
 from services.ports import CryptoSource, EquityPrices, EquitySource
@@ -350,6 +351,19 @@ async def test_a_close_whose_volume_comes_later_was_traded_after_all(store: SqlS
     assert 0.0 == before.closes.known_volumes[-1]
     assert TODAY == after.closes.sessions[-2].astype(object)
     assert 500.0 == after.closes.known_volumes[-2] == kept.known_volumes[0]
+
+
+async def test_a_history_that_was_kept_without_openings_is_fetched_anew_with_them(store: SqlStore) -> None:
+    vendors = Vendors(SetClock(CLOSE + timedelta(hours=1)))
+    told = await vendors.yahoo().prices(WGMI, oldest_needed(vendors.clock.at))
+    await store.save_closes(replace(told.closes, inside=None), vendors.clock.at)
+
+    read = await EquityFeeds(vendors.yahoo(), store).read(WGMI, vendors.clock.at, CALENDAR)
+    kept = await store.load_closes(WGMI, "Yahoo", BEGINNING)
+
+    for closes in (read.closes, kept):
+        np.testing.assert_allclose(closes.known_inside, np.full(len(told.closes), 0.01), rtol=1e-9)
+    assert [] == await store.revisions(WGMI, 1)
 
 
 async def test_a_source_that_allows_few_calls_is_asked_so_seldom_that_they_last(store: SqlStore) -> None:

@@ -65,17 +65,30 @@ def test_volumes_that_do_not_fit_are_refused() -> None:
         )
 
 
+def test_returns_inside_sessions_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(ValueError, match="1 prices but 2 returns inside sessions"):
+        Closes(
+            symbol=Symbol("WGMI"),
+            sessions=np.array(["2026-03-02"], dtype="datetime64[D]"),
+            prices=np.array([20.0]),
+            source="hand",
+            inside=np.array([0.01, 0.02]),
+        )
+
+
 @pytest.mark.parametrize("volumes", [None, [1_000.0, np.nan]])
-def test_some_sessions_keep_their_volumes(volumes: list[float] | None) -> None:
+def test_some_sessions_keep_their_volumes_and_openings(volumes: list[float] | None) -> None:
     closes = Closes(
         symbol=Symbol("WGMI"),
         sessions=np.array(["2026-03-02", "2026-03-03"], dtype="datetime64[D]"),
         prices=np.array([20.0, 21.0]),
         source="hand",
         volumes=None if volumes is None else np.array(volumes),
+        inside=None if volumes is None else np.array([0.01, 0.02]),
     )
 
     first = closes.where(np.array([True, False]))
 
     assert [20.0] == first.prices.tolist()
     np.testing.assert_array_equal([np.nan if volumes is None else 1_000.0], first.known_volumes)
+    np.testing.assert_array_equal([np.nan if volumes is None else 0.01], first.known_inside)

@@ -30,6 +30,7 @@ DAYS = MARKET.sessions.tolist()
 def material(market: Aligned = MARKET, *, proxy: bool = True) -> Material:
     return Material(
         aligned=market,
+        etf=proxy_closes(MARKET.sessions, MARKET.etf),
         crypto=proxy_closes(MARKET.sessions, MARKET.crypto),
         sessions=CALENDAR,
         proxy=proxy_closes(MARKET.sessions, LEGS.proxy_prices) if proxy else None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -42,6 +43,25 @@ async def test_a_restart_of_the_server_is_survived_and_loses_nothing(store: SqlS
     await store.mark_sent(delivery, "1.2", AT)
 
     assert [] == await store.due(AT + timedelta(hours=1))
+
+
+async def test_a_connection_that_breaks_in_the_midst_of_many_rows_leaves_nothing_open() -> None:
+    """psycopg warns of a cursor that nobody has closed as soon as it is collected."""
+    url = postgresql.empty_database()
+    database, other = Database(url), Database(url)
+
+    async def read_on() -> None:
+        async with database.read() as tx:
+            backend = (await tx.execute(text("SELECT pg_backend_pid()"))).scalar_one()
+            async with other.write() as killer:
+                await killer.execute(text("SELECT pg_terminate_backend(:backend, 5000)"), {"backend": backend})
+            await tx.stream(text("SELECT 1"))
+
+    with pytest.raises(StoreError):
+        await read_on()
+    gc.collect()
+    for one in (database, other):
+        await one.close()
 
 
 async def test_a_process_that_is_frozen_in_a_transaction_keeps_nobody_waiting_for_long() -> None:

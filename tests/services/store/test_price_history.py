@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -64,6 +65,16 @@ async def test_closes_are_loaded_from_a_session_on_whatever_order_they_were_save
     loaded = await store.load_closes(WGMI, "nasdaq", date(2026, 11, 16))
 
     assert {"2026-11-16": 2.0, "2026-11-17": 3.0, "2026-11-18": 4.0} == table(loaded)
+
+
+async def test_what_a_session_did_from_its_opening_on_comes_back_where_it_is_known(store: Store) -> None:
+    saved = replace(closes({"2026-11-16": 40.0, "2026-11-17": 41.0}), inside=np.array([0.1 + 0.2, np.nan]))
+    await store.save_closes(saved, AT)
+    await store.replace_closes(replace(saved, source="yahoo"), AT)
+
+    for source in ("nasdaq", "yahoo"):
+        loaded = await store.load_closes(WGMI, source, EVER)
+        np.testing.assert_array_equal([0.1 + 0.2, np.nan], loaded.known_inside)
 
 
 async def test_volumes_come_back_where_they_are_known(store: Store) -> None:
