@@ -3,6 +3,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
 from services.domain.errors import PriceFileError, SourceError
@@ -59,6 +60,20 @@ def test_etf_closes_are_read_from_close(tmp_path: Path, lines: list[str]) -> Non
     assert ["2026-01-02", "2026-01-05"] == closes.sessions.astype(str).tolist()
     assert [38.5, 40.0] == closes.prices.tolist()
     assert (WGMI, "prices.csv") == (closes.symbol, closes.source)
+
+
+def test_openings_are_read_where_there_are_any(tmp_path: Path) -> None:
+    days = ["05,20,21", "06,,21", "07,n/a,21", "08,0,21", "09,-20,21", "12,inf,21", "13,25,20"]
+    closes = read_etf_csv(save(tmp_path, "Date,Open,Close", *(f"2026-01-{day}" for day in days)), WGMI)
+
+    np.testing.assert_allclose(closes.known_inside, [0.05, *[np.nan] * 5, -0.2], rtol=1e-12)
+
+
+async def test_a_file_tells_its_openings_as_a_source(tmp_path: Path) -> None:
+    path = save(tmp_path, "Date,Open,Close", "2026-01-05,20,21", "2026-01-06,25,20")
+    told = await FileEquity(path, WGMI).prices(WGMI, date(2026, 1, 6))
+
+    np.testing.assert_allclose(told.closes.known_inside, [-0.2])
 
 
 def test_a_date_counts_as_it_is_written(tmp_path: Path) -> None:

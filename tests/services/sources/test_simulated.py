@@ -193,6 +193,15 @@ async def test_in_the_session_the_quote_is_the_price_of_the_last_whole_minute(
     assert prices.closes.sessions[-1] == np.datetime64("2026-06-17"), "the open session has no close yet"
 
 
+async def test_a_session_opens_with_the_first_quote_of_its_day() -> None:
+    opened = (await market(OPEN).prices(WGMI, OPEN.date())).quote
+    told = (await market(CLOSE).prices(WGMI, OPEN.date())).closes
+
+    assert opened is not None
+    assert told.prices[0] / opened.price - 1 == pytest.approx(told.known_inside[0], abs=1e-12)
+    assert told.known_inside[0] != 0
+
+
 async def test_the_etf_moves_within_the_session() -> None:
     clock = SetClock(OPEN)
     source = Simulated(clock)
