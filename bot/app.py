@@ -41,7 +41,7 @@ from services.upkeep import Upkeep
 from services.watchlist import Watchlist
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
     from pydantic import SecretStr
     from slack_bolt.async_app import AsyncApp
@@ -83,6 +83,7 @@ async def build(
     clock: Clock | None = None,
     equity: EquitySource | None = None,
     crypto: CryptoSource | None = None,
+    networks: Sequence[NetworkSource] | None = None,
 ) -> AsyncIterator[App]:
     """Wire everything for these settings, and close it again in the opposite order.
 
@@ -99,7 +100,9 @@ async def build(
         equities = [equity] if equity else _equities(settings, vendors, clock)
         cryptos = [crypto] if crypto else _cryptos(settings, vendors, clock)
         history = History(equities, cryptos, store, witnessed=not (settings.simulated or equity or crypto))
-        mining = Mining(_networks(settings, vendors, clock))
+        mining = Mining(
+            _networks(settings, vendors, clock) if networks is None else networks, witnessed=history.witnessed
+        )
         market = Market(history=history, mining=mining)
         installing = _installing(settings, store, client, clock)
         charts = Charts()
@@ -222,7 +225,9 @@ def _cryptos(settings: Settings, vendors: HttpClient, clock: Clock) -> list[Cryp
 
 def _networks(settings: Settings, vendors: HttpClient, clock: Clock) -> list[NetworkSource]:
     urls = settings.source_urls
-    return [build_network(name, vendors, clock, base_url=urls.get(name)) for name in settings.network_sources]
+    return [
+        build_network(name, vendors, clock, base_url=urls.get(name), seed=settings.seed) for name in settings.networks
+    ]
 
 
 def secret(value: SecretStr | None) -> str:

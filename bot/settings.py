@@ -132,7 +132,7 @@ class Settings(BaseSettings):
     )
     network_sources: NetworkSources = Field(
         default=("mempool", "blockchain"),
-        description="Where difficulty and hash rate come from, in order: of mempool, blockchain.",
+        description="Where difficulty and hash rate come from: of mempool, blockchain; made up where prices are.",
     )
     alpaca_key_id: SecretStr | None = Field(default=None, description="Alpaca's key ID, where alpaca is a source.")
     alpaca_secret_key: SecretStr | None = Field(default=None, description="Alpaca's secret key, beside its key ID.")
@@ -169,6 +169,11 @@ class Settings(BaseSettings):
     def simulated(self) -> bool:
         """Whether any leg is made up."""
         return SIMULATED in (*self.etf_sources, *self.crypto_sources)
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """Where the bitcoin network's figures come from; beside made-up prices they are made up too."""
+        return (SIMULATED,) if self.simulated else self.network_sources
 
     @property
     def source_keys(self) -> dict[str, str]:

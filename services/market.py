@@ -23,6 +23,7 @@ from services.live import LivePair
 from services.mining import Mining
 from services.network_look import RoundTheClock
 from services.snapshot import Snapshot, snapshot, stamp_of
+from services.together import together
 from services.view import MarketView
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class Market:
 
     async def _build(self, pair: Pair, now: datetime, *, network: bool) -> MarketView:
         """Take the way of the data once: fetch both legs and the network, align them, add the live row, measure."""
-        etf, crypto, mined = await asyncio.gather(
+        etf, crypto, mined = await together(
             self.history.leg(pair.etf, now), self.history.leg(pair.crypto, now), self._network(now, wanted=network)
         )
         problems = problems_of(etf, crypto)

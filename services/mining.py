@@ -44,10 +44,14 @@ class NetworkSight:
 
 
 class Mining:
-    """The network that miners work on. `feeds` are its sources in order of preference."""
+    """The network that miners work on. `feeds` are its sources in order of preference.
 
-    def __init__(self, sources: Iterable[NetworkSource]) -> None:
+    `witnessed` tells that its figures ought to have a second source; those of a simulated network have none to be had.
+    """
+
+    def __init__(self, sources: Iterable[NetworkSource], *, witnessed: bool = True) -> None:
         self.feeds = [NetworkFeed(source) for source in sources]
+        self._witnessed = witnessed
         remembering = (feed.source for feed in self.feeds)
         self._archive = next((one for one in remembering if isinstance(one, NetworkPastSource)), None)
         self._remembered = Remembered()
@@ -65,7 +69,7 @@ class Mining:
         if judged is None:
             problems = "; ".join(report.problem for report in reports if report.problem) or "No source of it is set"
             raise NoHistoryError(f"Nothing is known of the bitcoin network yet. {problems}.")
-        return judged
+        return replace(judged, trust=self._alone(judged.trust))
 
     async def sight(self, now: datetime) -> NetworkSight:
         """Give the past that rules are measured on, and whether it reaches to now; source failures do not raise.
@@ -81,7 +85,11 @@ class Mining:
             told = await self.past(now, at_once=True)
             trust = for_rules(judged, told.past)
         failing = Trust(verdict=Verdict.DEGRADED, reasons=(told.problem,)) if told.problem else FULL
-        return NetworkSight(past=told.past or NOTHING, trust=trust.also(failing))
+        return NetworkSight(past=told.past or NOTHING, trust=self._alone(trust.also(failing)))
+
+    def _alone(self, trust: Trust) -> Trust:
+        lonely = not self._witnessed and trust.verdict is Verdict.DEGRADED
+        return FULL if lonely else trust
 
     async def _judged(self, now: datetime) -> JudgedNetwork | NoHistoryError:
         try:

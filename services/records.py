@@ -12,6 +12,7 @@ from services.domain.errors import NoHistoryError, ReplayError
 from services.domain.precedent import Record, record
 from services.market import align_legs
 from services.mining import Mining
+from services.together import together
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -60,7 +61,7 @@ class RecordKeeper:
             return None
 
     async def _aligned(self, pair: Pair, now: datetime) -> Aligned:
-        etf, crypto = await asyncio.gather(self.history.leg(pair.etf, now), self.history.leg(pair.crypto, now))
+        etf, crypto = await together(self.history.leg(pair.etf, now), self.history.leg(pair.crypto, now))
         return align_legs(pair, etf, crypto, self.history.sessions(now), now)
 
 

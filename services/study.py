@@ -25,6 +25,7 @@ from services.domain.underwater import Underwater, underwater
 from services.footing import trust_at
 from services.live import SHARES_APART, LivePair
 from services.market import align_legs, problems_of
+from services.together import together
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -140,7 +141,7 @@ class Study:
 
     async def explain(self, window: Window, now: datetime) -> Explained:
         """Explain the ETF's return over a window that ends with the last close. Raises NoHistoryError."""
-        past, proxy = await asyncio.gather(self._past(self.pair, now), self.history.leg(self.proxy, now))
+        past, proxy = await together(self._past(self.pair, now), self.history.leg(self.proxy, now))
         closes = proxy.past.prices
         if not isinstance(closes, Closes) or not len(closes):
             raise NoHistoryError(self._no_proxy(proxy))
@@ -161,7 +162,7 @@ class Study:
 
     async def report(self, rules: Sequence[Rule], first: date | None, last: date | None, now: datetime) -> Reported:
         """Report on the sessions between two, in a thread. Raises NoHistoryError and ReplayError."""
-        past, proxy = await asyncio.gather(self._past(self.pair, now), self.history.leg(self.proxy, now))
+        past, proxy = await together(self._past(self.pair, now), self.history.leg(self.proxy, now))
         closes = proxy.past.prices
         material = Material(
             aligned=past.aligned,
@@ -211,9 +212,7 @@ class Study:
 
     async def network(self, now: datetime) -> NetworkView:
         """Tell how hard it is to mine and what it earns. Raises NoHistoryError where the network is unknown."""
-        judged, told, past = await asyncio.gather(
-            self.mining.network(now), self.mining.past(now), self._past(WGMI_BTC, now)
-        )
+        judged, told, past = await together(self.mining.network(now), self.mining.past(now), self._past(WGMI_BTC, now))
         network, price = judged.network, past.crypto.quote
         memory, rows = told.past or NOTHING, past.aligned
         earned = bare = None
@@ -263,7 +262,7 @@ class Study:
         return f"No closes of {self.proxy}, the AI proxy. {told}."
 
     async def _past(self, pair: Pair, now: datetime) -> Past:
-        etf, crypto = await asyncio.gather(self.history.leg(pair.etf, now), self.history.leg(pair.crypto, now))
+        etf, crypto = await together(self.history.leg(pair.etf, now), self.history.leg(pair.crypto, now))
         return Past(etf, crypto, align_legs(pair, etf, crypto, self.history.sessions(now), now))
 
     def _basis(self, aligned: Aligned, *legs: Leg) -> Basis:

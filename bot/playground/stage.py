@@ -65,7 +65,7 @@ async def playground(settings: Settings, script: Script, stand_in: StandIn) -> A
     async with AsyncExitStack() as stack:
         stack.enter_context(without_proxies())
         app = await stack.enter_async_context(
-            build(offline, clock=script.clock, equity=script.equity, crypto=script.crypto)
+            build(offline, clock=script.clock, equity=script.equity, crypto=script.crypto, networks=script.networks)
         )
         app.errands.shows_all = app.charts.shown = False  # the stand-in shows neither tables nor charts
         await stack.enter_async_context(connected(app))

@@ -14,12 +14,13 @@ from services.domain.rule import DEFAULT_HOLD
 from services.domain.sessions import sessions_between
 from services.sources.files import FileCrypto, FileEquity
 from services.sources.simulated import BEGINS, ENDS, Simulated
+from services.sources.simulated_network import SimulatedNetwork
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from services.ports import CryptoSource, EquitySource
+    from services.ports import CryptoSource, EquitySource, NetworkSource
 
     Instants = tuple[datetime, ...]
 
@@ -41,13 +42,14 @@ class VirtualClock:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Script:
-    """A market, its clock, and the instants at which each session is looked at."""
+    """A market, its clock, and the instants at which each session is looked at; files know no network."""
 
     title: str
     equity: EquitySource
     crypto: CryptoSource
     clock: VirtualClock
     sessions: tuple[Instants, ...]
+    networks: tuple[NetworkSource, ...] = ()
 
 
 def from_files(etf: Path, btc: Path, first: date | None, last: date | None) -> Script:
@@ -77,7 +79,14 @@ def simulated(seed: int, first: date | None, last: date | None) -> Script:
     sessions = _sessions(first, last, _every_so_often)
     clock = VirtualClock(sessions[0][0])
     market = Simulated(clock, seed=seed)
-    return Script(title=f"SIMULATED market {seed}", equity=market, crypto=market, clock=clock, sessions=sessions)
+    return Script(
+        title=f"SIMULATED market {seed}",
+        equity=market,
+        crypto=market,
+        clock=clock,
+        sessions=sessions,
+        networks=(SimulatedNetwork(clock, seed=seed),),
+    )
 
 
 def _sessions(first: date, last: date, look: Callable[[datetime, datetime], Instants]) -> tuple[Instants, ...]:

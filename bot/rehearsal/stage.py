@@ -96,7 +96,7 @@ async def rehearsing(settings: Settings, script: Script, tell: Callable[[Change]
         }
         offline = settings.model_copy(update=made_up)
         app = await stack.enter_async_context(
-            build(offline, clock=script.clock, equity=script.equity, crypto=script.crypto)
+            build(offline, clock=script.clock, equity=script.equity, crypto=script.crypto, networks=script.networks)
         )
         you = Person(id=YOU, channel=CHANNEL, secret=secret, bolt=app.bolt, workspace=workspace)
         yield Rehearsal(app=app, clock=script.clock, workspace=workspace, you=you)

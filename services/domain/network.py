@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from services.domain.prices import Symbol
+
+NETWORK = Symbol("network")  # what failures to read it are about
 HASHES = 2**32  # that a block takes on average at a difficulty of 1
 BLOCK_S = 600  # seconds between blocks, which the difficulty is set for
 

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import FailFast, Field
 
-from services.domain.network import Network
-from services.domain.prices import Symbol
+from services.domain.network import NETWORK, Network
 from services.sources.pace import Limit
 from services.sources.vendor import Vendor
 from services.sources.wire import Epoch, Wire, seconds
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 BASE_URL = "https://api.blockchain.info"
 REST = timedelta(minutes=15)
 LIMITS = (Limit(calls=6, per=timedelta(minutes=1)),)
-NETWORK = Symbol("network")
 TERA = 1e12
 LAG = timedelta(days=3)  # the day itself, the day that its point is late by, and the day until the next one
 

@@ -30,6 +30,7 @@ from services.sources.kraken import Kraken
 from services.sources.mempool import Mempool
 from services.sources.nasdaq import Nasdaq
 from services.sources.simulated import SEED, Simulated
+from services.sources.simulated_network import SimulatedNetwork
 from services.sources.tiingo import Tiingo
 from services.sources.twelvedata import TwelveData
 from services.sources.yahoo import Yahoo
@@ -87,7 +88,8 @@ class Source:
     @property
     def serves(self) -> str:
         """What it serves, in words."""
-        return " and ".join(LEGS[leg] for leg in self.legs)
+        *first, last = (LEGS[leg] for leg in self.legs)
+        return f"{', '.join(first)} and {last}" if first else last
 
 
 LEGS = {"equity": "ETF", "crypto": "bitcoin", "network": "network"}
@@ -228,12 +230,13 @@ SOURCES = (
     Source(
         name="simulated",
         title="SIMULATED",
-        about="A made-up market from 2021 to 2040, for rehearsals: every even year the ETF leaves bitcoin behind",
+        about="A made-up market and network, 2021 to 2040, for rehearsals: in even years the ETF leaves bitcoin behind",
         delay="None; prices change every minute",
         limits="None",
         terms="None; the prices are invented",
         equity=lambda made: Simulated(made.clock, seed=made.seed),
         crypto=lambda made: Simulated(made.clock, seed=made.seed),
+        network=lambda made: SimulatedNetwork(made.clock, seed=made.seed),
     ),
 )
 
@@ -266,11 +269,13 @@ def build_crypto(
     return make(Wiring(client=client, clock=clock, url=base_url or row.base_url, seed=seed, keys=_usable(row, keys)))
 
 
-def build_network(name: str, client: HttpClient, clock: Clock, *, base_url: str | None = None) -> NetworkSource:
+def build_network(
+    name: str, client: HttpClient, clock: Clock, *, base_url: str | None = None, seed: int = SEED
+) -> NetworkSource:
     """Make the witness of the bitcoin network of that name. Raises SettingsError, which names the choice."""
     rows = {row.name: (row, row.network) for row in SOURCES if row.network}
     row, make = _choose("a source of the bitcoin network", name, rows)
-    return make(Wiring(client=client, clock=clock, url=base_url or row.base_url, seed=SEED, keys=NO_KEYS))
+    return make(Wiring(client=client, clock=clock, url=base_url or row.base_url, seed=seed, keys=NO_KEYS))
 
 
 def _usable(row: Source, keys: Mapping[str, str]) -> Mapping[str, str]:

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Self, TypeVar
 import numpy as np
 from pydantic import FailFast, Field, ValidationError, model_validator
 
-from services.domain.network import Network, Retarget, Reward
+from services.domain.network import NETWORK, Network, Retarget, Reward
 from services.domain.network_past import NetworkPast
-from services.domain.prices import Symbol
 from services.sources.pace import Limit
 from services.sources.vendor import Vendor
 from services.sources.wire import Epoch, EpochSeconds, Wire, WrittenSatoshis, seconds
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 BASE_URL = "https://mempool.space"
 REST = timedelta(minutes=15)
 LIMITS = (Limit(calls=10, per=timedelta(minutes=1)),)
-NETWORK = Symbol("network")
 BLOCKS = 144  # about a day
 SATOSHIS = 100_000_000
 

@@ -51,7 +51,7 @@ class Simulated:
     reach: timedelta | None = None
 
     def __init__(self, clock: Clock, *, seed: int = SEED) -> None:
-        self.name = "SIMULATED" if seed == SEED else f"SIMULATED {seed}"
+        self.name = name_of(seed)
         self._clock, self._seed = clock, seed
         self._sessions = sessions_between(FIRST_DAY, LAST_DAY)
         self._years = years_of(self._sessions)
@@ -96,11 +96,7 @@ class Simulated:
         return Quote(symbol=symbol, price=price, at=moment(at), source=self.name)
 
     def _now(self, symbol: Symbol) -> datetime:
-        now = self._clock.now()
-        if not BEGINS <= now < ENDS:
-            problem = "the simulated market runs from 2021 to 2040; set the clock within it"
-            raise SourceError(problem, source=self.name, symbol=symbol, retryable=False)
-        return now
+        return within_its_years(self._clock.now(), self.name, symbol)
 
     def _etf(self, symbol: Symbol) -> NDArray[np.float64]:
         """Give log prices at the closes of all sessions."""
@@ -166,6 +162,19 @@ class Simulated:
         minute = int((at - self._sessions.opens_at[day]) // MINUTE)
         price = float(_cents(self._etf_minutes(symbol, day))[minute])
         return Quote(symbol=symbol, price=price, at=moment(at), source=self.name)
+
+
+def name_of(seed: int) -> str:
+    """Name a simulated market, so that two of them are never taken for one."""
+    return "SIMULATED" if seed == SEED else f"SIMULATED {seed}"
+
+
+def within_its_years(now: datetime, source: str, symbol: Symbol) -> datetime:
+    """Give an instant back that the simulated market has. Raises SourceError."""
+    if not BEGINS <= now < ENDS:
+        problem = "the simulated market runs from 2021 to 2040; set the clock within it"
+        raise SourceError(problem, source=source, symbol=symbol, retryable=False)
+    return now
 
 
 def _by_the_open(own: float) -> float:

@@ -118,6 +118,25 @@ async def test_the_answers_are_those_of_slack(channel: Channel, typed: str, told
     assert told in channel.news()
 
 
+@pytest.mark.usefixtures("clean")
+async def test_a_simulated_market_has_a_simulated_network_and_asks_nobody() -> None:
+    script = simulated(1, date(2026, 6, 15), date(2026, 6, 18))
+    async with opened(script) as channel:
+        await channel.until(date(2026, 6, 18))
+        channel.news()
+        await channel.prompt.take("/minerpulse network")
+        news = channel.news()
+    assert "SIMULATED: Mining earns $" in news
+    assert "Network from SIMULATED, 0 s old." in news
+    assert "Data ok." in news
+
+
+async def test_price_files_know_no_network(channel: Channel) -> None:
+    channel.news()
+    await channel.prompt.take("/minerpulse network")
+    assert "Nothing is known of the bitcoin network yet." in channel.news()
+
+
 async def test_a_refreshed_board_is_shown_again(channel: Channel) -> None:
     await channel.prompt.take("/minerpulse")
     [board] = [message for message in channel.rehearsal.messages() if control(message, "share")][-1:]

@@ -231,7 +231,22 @@ def test_the_sources_to_choose_from_are_those_of_the_table() -> None:
     }
     assert {row.name for row in SOURCES if row.equity} == choice["etf_sources"]
     assert {row.name for row in SOURCES if row.crypto} == choice["crypto_sources"]
-    assert {row.name for row in SOURCES if row.network} == choice["network_sources"]
+    assert {row.name for row in SOURCES if row.network} == choice["network_sources"] | {"simulated"}
+
+
+@pytest.mark.parametrize(
+    ("sources", "networks"),
+    [
+        pytest.param({}, ("mempool", "blockchain"), id="real prices"),
+        pytest.param({"MINERPULSE_ETF_SOURCES": "simulated"}, ("simulated",), id="a simulated ETF"),
+        pytest.param({"MINERPULSE_CRYPTO_SOURCES": "simulated"}, ("simulated",), id="a simulated coin"),
+    ],
+)
+def test_the_network_is_made_up_where_prices_are_and_nowhere_else(
+    monkeypatch: pytest.MonkeyPatch, sources: dict[str, str], networks: tuple[str, ...]
+) -> None:
+    given(monkeypatch, **sources)
+    assert networks == load_settings().networks
 
 
 def test_the_keys_are_those_of_the_table(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -131,6 +131,14 @@ async def test_one_source_alone_is_told_with_what_the_other_fails_at(wires: Wire
     assert Trust(verdict=Verdict.DEGRADED, reasons=expected) == trust
 
 
+async def test_a_network_that_has_no_witness_to_be_had_is_trusted_as_it_is(wires: Wires) -> None:
+    """As a simulated one: but what is stale stays stale."""
+    mining = Mining([wires.mining.feeds[0].source], witnessed=False)
+    assert FULL == (await mining.network(NOON)).trust
+    wires.away = {"mempool.space"}
+    assert Verdict.STALE is (await mining.network(NOON + 7 * HOUR)).trust.verdict
+
+
 async def test_where_no_source_has_ever_answered_all_are_named(wires: Wires) -> None:
     wires.away = {"mempool.space", "api.blockchain.info"}
 

@@ -56,7 +56,8 @@ def test_names_are_unique() -> None:
 def test_legs_are_told_in_words() -> None:
     serves = {row.name: row.serves for row in SOURCES}
 
-    assert ("ETF", "bitcoin", "ETF and bitcoin") == (serves["yahoo"], serves["coinbase"], serves["simulated"])
+    assert ("ETF", "bitcoin", "network") == (serves["yahoo"], serves["coinbase"], serves["mempool"])
+    assert ("ETF and bitcoin", "ETF, bitcoin and network") == (serves["alpaca"], serves["simulated"])
 
 
 async def test_a_source_can_be_pointed_at_another_address(client: HttpClient, line: Line, clock: SetClock) -> None:
