@@ -37,6 +37,10 @@ OWN_NOISE, CALM = 0.027, 0.065  # a day without news: its usual move apart from 
 NEWS, NEWS_SIZE = (9, 14), (0.10, 0.15)  # days with news in a year, and their moves
 NEWS_APART = 8  # sessions
 
+PROXY_START = 180.0
+PROXY_BETA, PROXY_NOISE = 0.15, 0.6  # to bitcoin; a share of bitcoin's usual noise
+SHARED_BY_YEAR = (2024, 2026), (0.08, 0.45)  # of the miners' own moves
+
 
 def stream(seed: int, *names: str | int) -> np.random.Generator:
     """Make the random numbers that belong to these names, whoever asks first."""
@@ -68,6 +72,20 @@ def etf_path(seed: int, symbol: Symbol, years: NDArray[np.int_], crypto: NDArray
         drift = (_etf_end(rng, year, start) - start - own.sum()) / len(moves)
         path.append(start + np.cumsum(own + drift))
     return np.concatenate(path) + _scale(seed, symbol, usual="WGMI", low=-0.4, high=0.4)
+
+
+def proxy_path(
+    seed: int, symbol: Symbol, years: NDArray[np.int_], crypto: NDArray[np.float64], etf: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Give the log price at each session's close of the ETF of chip makers, which stands for AI.
+
+    It moves with what of the miners' moves is not bitcoin's, from year to year more, as more of them turn to AI.
+    """
+    moves = np.diff(crypto)
+    betas = np.concatenate([_betas(year, int(np.sum(years == year))) for year in YEARS])
+    shared = np.interp(years[1:], *SHARED_BY_YEAR) * (np.diff(etf) - betas * moves)
+    own = PROXY_NOISE * _noise(stream(seed, symbol, "days"), len(moves))
+    return math.log(PROXY_START) + np.append(0.0, np.cumsum(PROXY_BETA * moves + shared)) + own
 
 
 def _crypto_year(year: int, start: float, noise: NDArray[np.float64]) -> NDArray[np.float64]:

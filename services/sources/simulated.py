@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from services.domain.attribution import AI_PROXY
 from services.domain.errors import SourceError
 from services.domain.prices import WGMI_BTC, Bars, Closes, Quote, Symbol, instant, moment
 from services.domain.sessions import sessions_between
@@ -20,6 +21,7 @@ from services.sources.scenario import (
     LAST_DAY,
     crypto_path,
     etf_path,
+    proxy_path,
     stream,
     years_of,
 )
@@ -102,7 +104,11 @@ class Simulated:
         """Give log prices at the closes of all sessions."""
         if symbol not in self._etfs:
             bitcoin = self._coin(WGMI_BTC.crypto)
-            self._etfs[symbol] = etf_path(self._seed, symbol, self._years, bitcoin)
+            if symbol == AI_PROXY:
+                miners = self._etf(WGMI_BTC.etf)
+                self._etfs[symbol] = proxy_path(self._seed, symbol, self._years, bitcoin, miners)
+            else:
+                self._etfs[symbol] = etf_path(self._seed, symbol, self._years, bitcoin)
         return self._etfs[symbol]
 
     def _coin(self, symbol: Symbol) -> NDArray[np.float64]:

@@ -17,6 +17,7 @@ from services.domain.hashrate import JudgedNetwork
 from services.domain.measure import Window
 from services.domain.network import Network, Retarget, Reward
 from services.domain.prices import Symbol
+from services.sources.catalogue import SOURCES
 from services.study import Basis, NetworkView
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 def _simulated(clean: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001 -- clean comes first
     monkeypatch.setenv("MINERPULSE_ETF_SOURCES", "simulated")
     monkeypatch.setenv("MINERPULSE_CRYPTO_SOURCES", "simulated")
-    monkeypatch.setenv("MINERPULSE_SOURCE_URLS", "mempool=http://127.0.0.1:9,blockchain=http://127.0.0.1:9")
 
 
 def test_both_drawdowns_are_shown(minerpulse: Callable[..., Ran]) -> None:
@@ -51,7 +51,19 @@ def test_a_fund_without_holdings_says_what_to_do(minerpulse: Callable[..., Ran])
     assert "imports a file of them with `minerpulse holdings import FILE.csv`." in ran.err
 
 
-def test_a_network_that_cannot_be_reached_says_why(minerpulse: Callable[..., Ran]) -> None:
+def test_beside_simulated_prices_the_network_is_simulated(minerpulse: Callable[..., Ran]) -> None:
+    ran = minerpulse("network")
+    assert (ran.code, ran.out.startswith("SIMULATED: Mining earns $")) == (0, True)
+    assert "Network from SIMULATED" in ran.out
+
+
+def test_a_network_that_cannot_be_reached_says_why(
+    minerpulse: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("MINERPULSE_ETF_SOURCES", "MINERPULSE_CRYPTO_SOURCES"):
+        monkeypatch.delenv(name)
+    nowhere = ",".join(f"{row.name}=http://127.0.0.1:9" for row in SOURCES if row.base_url)
+    monkeypatch.setenv("MINERPULSE_SOURCE_URLS", nowhere)
     ran = minerpulse("network")
     assert (ran.code, ran.out) == (1, "")
     assert ran.err.startswith("Nothing is known of the bitcoin network yet. mempool.space on network: ")

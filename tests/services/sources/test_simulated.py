@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from services.domain.align import align
+from services.domain.attribution import AI_PROXY, Legs
 from services.domain.errors import SourceError
+from services.domain.pivot import gauge
 from services.domain.prices import WGMI_BTC, Symbol, instant
 from services.domain.replay import RuleReplay, replay
 from services.domain.rule import parse_rule
@@ -329,6 +331,19 @@ async def test_any_other_miner_follows_the_simulated_bitcoin() -> None:
     )
 
     assert np.corrcoef(np.diff(np.log(aligned.etf)), np.diff(np.log(aligned.crypto)))[0, 1] > 0.4
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+async def test_miners_turn_to_what_moves_with_chips(seed: int) -> None:
+    source = market(datetime(2026, 10, 1, tzinfo=UTC), seed=seed)
+    etf, proxy = [(await source.prices(symbol, date(2023, 1, 3))).closes for symbol in (WGMI, AI_PROXY)]
+    bars = await source.bars(BTC, HOUR, datetime(2023, 1, 1, tzinfo=UTC), END)
+    aligned = align(WGMI_BTC, etf, bars, sessions_between(date(2023, 1, 1), date(2027, 1, 1)))
+    read = gauge(Legs.of(aligned, proxy))
+
+    assert read is not None
+    assert read.now.proxy.value > read.then.proxy.value + read.then.proxy.error
+    assert 0.9 < read.now.proxy.value < 1.5
 
 
 @pytest.mark.parametrize("at", [BEGIN - MINUTE, datetime(2041, 1, 1, tzinfo=UTC)])
