@@ -11,6 +11,7 @@ import numpy as np
 
 from services.domain.mined import standing
 from services.domain.prices import moment
+from services.domain.trust import Trust, Verdict
 from services.feeds.answer import LIVE_AT_MOST
 from services.footing import origins
 from services.snapshot import close_stamps, snapshot, stamp_of
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from services.domain.prices import Quote
     from services.domain.rule import Rule
     from services.domain.sessions import MarketState
-    from services.domain.trust import Trust
     from services.history import Leg
     from services.mining import NetworkSight
     from services.snapshot import Snapshot
@@ -43,6 +43,13 @@ class NetworkLook:
     now: Snapshot | None
     reason: str
     trust: Trust
+
+    @property
+    def weakest(self) -> Trust:
+        """How far what goes on can be relied on: the network's figures, or where those can be, the coin's price."""
+        if not self.trust.verdict.usable:
+            return self.trust
+        return self.now.trust if self.now else Trust(verdict=Verdict.STALE, reasons=(self.reason,))
 
     def seen_by(self, rule: Rule) -> Snapshot | None:
         """Choose what a rule looks at."""

@@ -7,23 +7,24 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from services.domain.decide import GRACE
-from services.domain.errors import ConflictError
+from services.domain.errors import ConflictError, NoHistoryError
 from services.domain.measure import METRICS
 from services.domain.notice import Notice, Outage
+from services.domain.trust import FULL, Trust, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from services.domain.episode import Channel
     from services.domain.prices import Pair
-    from services.mining import Mining
+    from services.market import Market
     from services.ports import NoticeStore, Sight, StoredNotice, UpkeepStore
     from services.watchlist import Watchlist
 
 Key = tuple["Channel", "Pair"]
 
 
-async def tell_outages(store: UpkeepStore, watchlist: Watchlist, mining: Mining, now: datetime) -> int:
+async def tell_outages(store: UpkeepStore, watchlist: Watchlist, market: Market, now: datetime) -> int:
     """Tell what has been out for longer than the grace period, and what is back; give how many messages changed.
 
     An outage is known by its beginning, so that whoever finds it again tells nothing new.
@@ -38,7 +39,7 @@ async def tell_outages(store: UpkeepStore, watchlist: Watchlist, mining: Mining,
     for stored in [one for one in told if not _of(one).network]:
         changed += await _end(store, stored, sights, now)
     networks = {(one.notice.channel, _of(one).pair): one for one in told if _of(one).network}
-    return changed + await _tell_network(store, await _dark(watchlist, sights), networks, mining, now)
+    return changed + await _tell_network(store, await _dark(watchlist, sights), networks, market, now)
 
 
 async def _watching(watchlist: Watchlist, pair: Pair) -> list[Channel]:
@@ -60,20 +61,31 @@ async def _dark(watchlist: Watchlist, sights: Mapping[Pair, Sight]) -> dict[Key,
 
 
 async def _tell_network(
-    store: NoticeStore, dark: Mapping[Key, datetime], told: Mapping[Key, StoredNotice], mining: Mining, now: datetime
+    store: NoticeStore, dark: Mapping[Key, datetime], told: Mapping[Key, StoredNotice], market: Market, now: datetime
 ) -> int:
     """Tell once that the network cannot be used, whatever rules come and go meanwhile, and once that it can again.
 
-    The network is asked only where rules see nothing of it; some may merely have too little history.
+    It is looked at only where rules see nothing of it; some may merely have too little history.
     """
     due = {key: since for key, since in dark.items() if now - since > GRACE and key not in told}
-    if not due and not told:
-        return 0
-    trust = (await mining.sight(now)).trust
-    if trust.verdict.usable:
-        return sum([await _back(store, stored, now, now) for stored in told.values()])
-    notices = [_network_outage(key, since, "; ".join(trust.reasons)) for key, since in due.items()]
-    return await store.add_notices(notices, now) if notices else 0
+    trust = {pair: await _of_network(market, pair, now) for pair in {pair for _channel, pair in (*due, *told)}}
+    back = [stored for (_channel, pair), stored in told.items() if trust[pair].verdict.usable]
+    notices = [
+        _network_outage(key, since, "; ".join(trust[key[1]].reasons))
+        for key, since in due.items()
+        if not trust[key[1]].verdict.usable
+    ]
+    changed = await store.add_notices(notices, now) if notices else 0
+    return changed + sum([await _back(store, stored, now, now) for stored in back])
+
+
+async def _of_network(market: Market, pair: Pair, now: datetime) -> Trust:
+    """Tell how far the network's figures can be used beside a pair's coin, whose price is a part of some."""
+    try:
+        seen = (await market.view_with_network(pair, now)).network
+    except NoHistoryError as error:
+        return Trust(verdict=Verdict.STALE, reasons=(str(error).rstrip("."),))
+    return seen.weakest if seen else FULL
 
 
 def _network_outage(key: Key, since: datetime, why: str) -> Notice:

@@ -72,7 +72,7 @@ class Upkeep:
         channels = {one.channel: one for one in await self.store.channels()}
         done += await call_again(self.store, channels, now)
         done += await follow_escalations(self.store, now)
-        done += await tell_outages(self.store, self.watchlist, self.market.mining, now)
+        done += await tell_outages(self.store, self.watchlist, self.market, now)
         asked = [one for one in channels.values() if one.settings.daily_since is not None]
         done += await tell_daily(self.store, self.market, asked, now, self.every)
         briefed = [one for one in channels.values() if one.settings.briefs]

@@ -256,7 +256,9 @@ async def test_a_session_on_which_the_etf_was_not_traded_does_not_keep_the_netwo
     assert (Subject.DIFFICULTY, FRIDAY_CLOSE.date()) == (alert.subject, alert.lead.measurement.anchor)
 
 
-async def test_at_a_weekend_without_bitcoins_price_an_open_alert_waits(floor: Floor) -> None:
+async def test_at_a_weekend_without_bitcoins_price_an_open_alert_waits_and_the_channel_is_told_why(
+    floor: Floor,
+) -> None:
     await floor.desk.add_rule(DESK, "1d hashprice 10% below", "U1")
     floor.vendors.crypto_moves[SATURDAY] = 44_000.0
     await floor.ticks(SATURDAY, [None] * 2)
@@ -264,10 +266,18 @@ async def test_at_a_weekend_without_bitcoins_price_an_open_alert_waits(floor: Fl
     await floor.ticks(SATURDAY + 25 * MINUTE, [None] * 9)
     (waiting,) = await floor.open_alerts()
     (watch,) = await floor.desk.rules(DESK)
+    told = [await round_at(floor, SATURDAY + n * MINUTE) for n in (90, 95)]
+    (out,) = await content_of(floor, Outage)
     floor.vendors.faults["coinbase"] = []
     floor.vendors.crypto_moves[SATURDAY + 2 * HOUR] = 50_000.0
     await floor.ticks(SATURDAY + 2 * HOUR, [None] * 9)
+    back = await round_at(floor, SATURDAY + 3 * HOUR)
 
     assert SATURDAY + 5 * MINUTE == waiting.as_of
     assert Status.NODATA is watch.state.status(SATURDAY + 65 * MINUTE)
+    assert [1, 0] == [posts.count("outage in C1") for posts in told]
+    assert isinstance(out, Outage)
+    assert out.network
+    assert out.reason.startswith("the last BTC trade is of ")
+    assert "edit outage in C1" in back
     assert [] == await floor.open_alerts()
