@@ -38,6 +38,14 @@ RULES = (
     "5d 9pp for 0s keep 10m",
     REPEATING,
 )
+NETWORK_RULES = (
+    "1d difficulty 4% for 0s",
+    "1d difficulty 4% at close",
+    "5d difficulty 4% for 0s keep 10m",
+    "1d hashprice 4% for 0s",
+    "1d hashprice 6% below",
+    "5d hashprice 5% at close",
+)
 SPREADS = (0.0, 0.03, 0.05, 0.07, 0.085, 0.095, 0.11, 0.13, 0.14, -0.07, -0.09, -0.13)
 
 
@@ -136,12 +144,22 @@ class Jump:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkPlan:
+    """The network's retargets, from when on and to how many times the usual difficulty; rules on it; faults."""
+
+    retargets: tuple[tuple[datetime, float], ...] = ()
+    rules: tuple[tuple[str, str], ...] = ()
+    spells: tuple[Spell, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """One run, from `begin`: the market, what goes wrong until `calm_at`, and what people do.
 
     `looks` are the instants of ticks. A process dies at each of the passages of `deaths`, counted over all of them, and
     stands still at those of `stops` for so long. `closes_at` is the last close before the end.
-    Where it `hears`, every silence is ended by hand once all is calm.
+    Where it `hears`, every silence is ended by hand once all is calm. What is drawn of the bitcoin `network` is drawn
+    apart.
     """
 
     seed: int
@@ -163,6 +181,7 @@ class Plan:
     acts: tuple[tuple[datetime, Act, str], ...]
     hears: bool
     closes_at: datetime
+    network: NetworkPlan
 
     @property
     def looks_up(self) -> bool:
@@ -176,9 +195,15 @@ class Plan:
 
     def wrong(self, who: str, at: datetime) -> set[Trouble | Weather]:
         """Tell what is wrong with somebody at an instant."""
-        return {spell.what for spell in self.spells if spell.who == who and spell.begin <= at < spell.end}
+        return {spell.what for spell in self.all_spells if spell.who == who and spell.begin <= at < spell.end}
+
+    @property
+    def all_spells(self) -> tuple[Spell, ...]:
+        """Everything that is wrong, the network's source included."""
+        return (*self.spells, *self.network.spells)
 
 
+POOL = "Pool"
 VENDORS, VENUES = ("Alpha", "Beta"), ("Gamma", "Delta")
 LIES = frozenset({Trouble.TENFOLD, Trouble.OFF})
 LIARS = (("Alpha",), ("Gamma",))  # what two sources agree on is believed, so that no two tell the same lie
@@ -216,6 +241,25 @@ def draw(seed: int) -> Plan:
         acts=tuple(sorted(_acts(rng, begin, calm_at), key=lambda act: act[0])),
         hears=rng.random() < 0.5,
         closes_at=closes_next,
+        network=_network(seed, begin, calm_at),
+    )
+
+
+def _network(seed: int, begin: datetime, end: datetime) -> NetworkPlan:
+    """Let half of all runs have rules on the network, most of them a retarget, and some a source that fails."""
+    rng = Random(f"{seed} network")  # noqa: S311 -- to be drawn again
+    if rng.random() < 0.5:
+        return NetworkPlan()
+    rules = [(channel, text) for channel in CHANNELS for text in rng.sample(NETWORK_RULES, rng.choice((0, 1, 2)))]
+    at = begin + (2 * HOUR if rng.random() < 0.6 else end - begin) * rng.random()
+    spells = []
+    for _ in range(rng.choice((0, 0, 1, 2))):
+        what, span = rng.choice((Trouble.OUT, Trouble.STALE, Trouble.LATE, Trouble.MISSING)), _span(rng, begin, end)
+        spells.append(Spell(what=what, who=POOL, begin=span[0], end=span[1]))
+    return NetworkPlan(
+        retargets=((at, rng.choice((0.94, 0.97, 1.03, 1.06, 1.08))),) if rng.random() < 0.8 else (),
+        rules=tuple(rules),
+        spells=tuple(spells),
     )
 
 

@@ -13,13 +13,15 @@ from services.desk import Desk
 from services.domain.prices import WGMI_BTC
 from services.history import History
 from services.market import Market
+from services.mining import Mining
 from services.monitor import Monitor
 from services.outbox import Outbox
 from services.upkeep import Upkeep
 from services.watchlist import Watchlist
 from tests.simulate.gate import Gate, GatedStore
+from tests.simulate.plan import POOL
 from tests.simulate.slack import connect
-from tests.simulate.sources import Vendor, Venue
+from tests.simulate.sources import Pool, Vendor, Venue
 from tests.simulate.witness import Witness
 
 if TYPE_CHECKING:
@@ -46,6 +48,13 @@ class WatchedMarket(Market):
         """Fetch, align and measure a pair."""
         self.witness.look(None)
         seen = await super(WatchedMarket, self).view(pair, now)
+        self.witness.look(seen)
+        return seen
+
+    async def view_with_network(self, pair: Pair, now: datetime) -> MarketView:
+        """Do the same, and look at the bitcoin network too."""
+        self.witness.look(None)
+        seen = await super(WatchedMarket, self).view_with_network(pair, now)
         self.witness.look(seen)
         return seen
 
@@ -107,7 +116,8 @@ def start(name: str, world: World, clock: VirtualClock) -> Process:
         [Venue(one, world.tape, world.now) for one in ("Gamma", "Delta")],
         watched,
     )
-    market = WatchedMarket(history, witness=seen)
+    mining = Mining([Pool(POOL, world.tape, world.now)])
+    market = WatchedMarket(history, mining, witness=seen)
     notifier = SlackNotifier(connect(world.slack, gate, clock.now), clock)
     outbox = Outbox(store=outbox_store, notifier=notifier, clock=clock, idle=IDLE)
     watchlist = Watchlist(cast("Any", watched))

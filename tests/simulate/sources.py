@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_right
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,8 @@ import numpy as np
 
 from services.domain.actions import Action, Kind
 from services.domain.errors import SourceError
+from services.domain.network import BLOCK_S, HASHES, NETWORK, Network, Retarget, Reward
+from services.domain.network_past import NetworkPast
 from services.domain.prices import Bars, Closes, Quote, Symbol, instant, moment
 from services.ports import EquityPrices
 from tests.fakes.market import CALENDAR
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 HOUR_S = 3_600
 SHARES = {Symbol("WGMI"): 1.0, Symbol("IBIT"): 1.5}  # against the first one's price
+LONG_AGO, EASY = datetime(2024, 4, 24, 12, tzinfo=UTC), 100e12
 LATE_BY, OLD_CACHE, FUTURE = timedelta(minutes=25), timedelta(minutes=50), timedelta(minutes=5)
 
 
@@ -81,6 +84,11 @@ class Tape:
             prices[before] /= self.plan.split.ratio
         return prices
 
+    def difficulties(self, at: datetime) -> tuple[list[datetime], list[float]]:
+        """Give every retarget up to an instant, and the difficulty from then on."""
+        done = [(LONG_AGO, 1.0), *(one for one in self.plan.network.retargets if one[0] <= at)]
+        return [one[0] for one in done], [EASY * one[1] for one in done]
+
     def _factor(self, at: datetime) -> tuple[float, float]:
         index = bisect_right(self._times, at.timestamp()) - 1
         return (1.0, 1.0) if index < 0 else (self.plan.moves[index].etf, self.plan.moves[index].coin)
@@ -121,7 +129,7 @@ class _Source:
         if Trouble.STALE in wrong:
             plan = self.tape.plan
             return max(
-                s.begin for s in plan.spells if s.what is Trouble.STALE and s.who == self.name and s.begin <= now
+                s.begin for s in plan.all_spells if s.what is Trouble.STALE and s.who == self.name and s.begin <= now
             )
         late = (LATE_BY if Trouble.LATE in wrong else 0 * LATE_BY) + (
             OLD_CACHE if Trouble.BACKWARDS in wrong else 0 * LATE_BY
@@ -202,3 +210,35 @@ class Venue(_Source):
         wrong = await self._wrong(symbol)
         at = self._seen_at(wrong)
         return None if Trouble.MISSING in wrong else self._quote(symbol, self.tape.coin(at), at, wrong)
+
+
+@dataclass(slots=True)
+class Pool(_Source):
+    """A source of the bitcoin network."""
+
+    async def network(self) -> Network:
+        """Tell the network of now."""
+        at = self._seen_at(await self._wrong(NETWORK))
+        hard = self.tape.difficulties(at)[1][-1]
+        return Network(
+            at=at,
+            source=self.name,
+            hashrate=hard * HASHES / BLOCK_S,
+            difficulty=hard,
+            retarget=Retarget(change=0.01, height=977_760, at=at + timedelta(days=7)),
+            reward=Reward(blocks=144, total=3.2, fees=0.075),
+        )
+
+    async def past(self) -> NetworkPast:
+        """Tell every retarget; where the newest is missing, the difficulty of now is of none."""
+        wrong = await self._wrong(NETWORK)
+        begun, hard = self.tape.difficulties(self._seen_at(wrong))
+        known = len(hard) - (Trouble.MISSING in wrong and len(hard) > 1)
+        return NetworkPast(
+            source=self.name,
+            days=np.empty(0, "datetime64[D]"),
+            hashrates=np.empty(0),
+            retargets_at=np.array([instant(at) for at in begun[:known]]),
+            difficulties=np.array(hard[:known]),
+            heights=840_672 + 2016 * np.arange(known),
+        )

@@ -66,7 +66,7 @@ def overlapping(notices: Iterable[Notice]) -> Iterator[str]:
     told: defaultdict[object, list[Outage]] = defaultdict(list)
     for one in notices:
         if isinstance(one.content, Outage):
-            told[one.channel, one.content.pair].append(one.content)
+            told[one.channel, one.content.pair, one.content.network].append(one.content)
     for outages in told.values():
         ordered = sorted(outages, key=lambda outage: outage.since)
         for first, second in pairwise(ordered):

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from services.domain.decide import Change, Observation, decide
-from services.domain.measure import Metric
+from services.domain.measure import METRICS, Metric
 from services.ports import Claim
 
 if TYPE_CHECKING:
@@ -140,5 +140,7 @@ class Witness:
             self._view.now - observation.at <= FRESH, "no transition on stale prices", watch, observation
         )
         seen = self._view.legs(watch.rule)
-        believed = seen is not None and max(abs(seen.etf_return), abs(seen.crypto_return)) < TRUE_AT_MOST
+        of_network = METRICS[watch.rule.metric].of_network  # which needs no price of the ETF
+        moved = [] if seen is None else [seen.crypto_return, *([] if of_network else [seen.etf_return])]
+        believed = bool(moved) and max(map(abs, moved)) < TRUE_AT_MOST
         self.ledger.expect(believed, "no transition on a price that never was", watch, seen)

@@ -171,7 +171,7 @@ def run(seed: int, plan: Plan | None = None) -> Told:
 
 async def _run(world: World) -> None:
     store = world.disk.store()
-    for channel, text in world.plan.rules:
+    for channel, text in (*world.plan.rules, *world.plan.network.rules):
         where = Channel(team=TEAM, id=channel)
         watches = await store.add_rules(where, [parse_rule(text)], "U0", world.plan.begin)
         world.ledger.rules |= {watch.id: watch for watch in watches}
