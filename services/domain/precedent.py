@@ -39,11 +39,16 @@ class Closing(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Followed:
-    """Both legs' returns over the `sessions` after an episode began, fractions from its first close on."""
+    """Both legs' returns over the `sessions` after an episode began, fractions from its first close on.
+
+    `apart` tells that from its window's first session to the last of these it shares none with the last episode of
+    which this holds.
+    """
 
     sessions: int
     etf: float
     crypto: float
+    apart: bool
 
     def gap(self, side: Side) -> float:
         """How far the legs parted further, in the direction of the episode; below zero where they came together."""
@@ -101,7 +106,7 @@ class Backtest:
 
     @property
     def apart(self) -> int:
-        """How many episodes share no session with another one's window."""
+        """The most episodes that can be picked whose windows share no session."""
         return sum(one.apart for one in self.episodes)
 
     @property
@@ -153,11 +158,12 @@ def _precedents(aligned: Aligned, found: RuleReplay) -> list[Precedent]:
     window = found.rule.window or Window.D1
     start, series = anchors(aligned, window), METRICS[found.rule.metric].series
     values = series(aligned, window) if series else np.full(len(aligned), np.nan)
-    past, shared_until, of_both = list[Precedent](), -1, found.rule.metric in DIVERGENCES
+    past, shared_until, of_both = list[Precedent](), dict.fromkeys((0, *HORIZONS), -1), found.rule.metric in DIVERGENCES
     for step, end, length in zip(fired, ends, found.lengths, strict=True):
         row, last = _row(aligned, step), _row(aligned, end) if end else len(aligned) - 1
-        apart = int(start[row]) >= shared_until
-        shared_until = row if apart else shared_until
+        after = {ahead: moved for ahead in HORIZONS if (moved := _moved(aligned, row, ahead))}
+        apart = {ahead: int(start[row]) >= shared_until[ahead] for ahead in (0, *after)}
+        shared_until |= {ahead: row + ahead for ahead, is_apart in apart.items() if is_apart}
         seen = step.side.sign * values[row : last + (end is None)]
         peak = row + int(np.nanargmax(seen))
         past.append(
@@ -170,8 +176,11 @@ def _precedents(aligned: Aligned, found: RuleReplay) -> list[Precedent]:
                 length=length,
                 closing=_closing(aligned, start, step.side, peak, last) if end and of_both else None,
                 given_back=_given_back(aligned, found.rule, int(start[row]), row, step.side),
-                followed=tuple(after for ahead in HORIZONS if (after := _followed(aligned, row, ahead))),
-                apart=apart,
+                followed=tuple(
+                    Followed(sessions=ahead, etf=etf, crypto=crypto, apart=apart[ahead])
+                    for ahead, (etf, crypto) in after.items()
+                ),
+                apart=apart[0],
             )
         )
     return past
@@ -205,12 +214,11 @@ def _given_back(aligned: Aligned, rule: Rule, anchor: int, row: int, side: Side)
     return bool(side.sign * (etf - crypto) < rule.clear)
 
 
-def _followed(aligned: Aligned, row: int, ahead: int) -> Followed | None:
+def _moved(aligned: Aligned, row: int, ahead: int) -> tuple[float, float] | None:
     later = row + ahead
     if later >= len(aligned) or not (aligned.complete[row] and aligned.complete[later]):
         return None
-    etf, crypto = (float(prices[later] / prices[row] - 1) for prices in (aligned.etf, aligned.crypto))
-    return Followed(sessions=ahead, etf=etf, crypto=crypto)
+    return float(aligned.etf[later] / aligned.etf[row] - 1), float(aligned.crypto[later] / aligned.crypto[row] - 1)
 
 
 def _closings(past: Sequence[Precedent]) -> tuple[int, int, int] | None:

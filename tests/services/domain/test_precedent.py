@@ -85,6 +85,15 @@ def test_episodes_whose_windows_share_sessions_count_once_among_those_apart() ->
     assert (3, 2) == (len(found.episodes), found.apart)
 
 
+def test_episodes_whose_sessions_after_overlap_count_once_among_those_apart() -> None:
+    """Of a 1-day rule no two windows share a session; three begin eight sessions apart, and a last one 30 later."""
+    etf = [*STILL, *[112.0] * 8, *[126.0] * 8, *[142.0] * 30, *[160.0] * 22]
+    found = backtest(aligned_market(etf, [100.0] * len(etf)), parse_rule("1d 10pp"))
+    assert (4, 4) == (len(found.episodes), found.apart)
+    assert [True] * 4 == [one.apart for _, one in found.followed(5)]
+    assert [True, False, False, True] == [one.apart for _, one in found.followed(20)]
+
+
 def test_a_flip_ends_one_episode_and_begins_the_other() -> None:
     market = aligned_market([*STILL, 112.0, 98.0, 98.0], [100.0] * 12)
     found = backtest(market, parse_rule("1d 10pp"))
