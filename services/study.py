@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from math import isclose
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -13,7 +14,8 @@ from services.domain.curve import between, stretch
 from services.domain.errors import NoHistoryError, ReplayError, SourceError
 from services.domain.explain import Explanation, explain
 from services.domain.hashprice import hashprice, past_hashprices
-from services.domain.network_past import NOTHING, Standing, standing
+from services.domain.hashrate import SAME
+from services.domain.network_past import NOTHING, NetworkPast, Standing, standing
 from services.domain.precedent import Backtest, backtest
 from services.domain.prices import WGMI_BTC, Closes, moment
 from services.domain.report import Material, Report, report
@@ -223,7 +225,7 @@ class Study:
             price=price,
             hashprice=earned,
             without_fees=bare,
-            difficulty=_among(network.difficulty, memory.retargets_at, memory.difficulties),
+            difficulty=_difficulty(network.difficulty, memory),
             hashrate=_among(network.hashrate, memory.days, memory.hashrates),
             hashprice_standing=_among(bare, rows.sessions, past_hashprices(memory, rows.at, rows.crypto)),
             basis=Basis(
@@ -275,6 +277,14 @@ def backtested(aligned: Aligned, rule: Rule) -> tuple[Backtest, Curve]:
     """Put a rule to all of history, and draw what it watched. Raises ReplayError, and NoHistoryError."""
     found, rows = backtest(aligned, rule), between(aligned)
     return found, stretch(aligned, rows, [traced(aligned, rows, found.found)])
+
+
+def _difficulty(now: float | None, memory: NetworkPast) -> Standing | None:
+    """Place the difficulty among those before its own retarget, which the past has already."""
+    before = len(memory.difficulties)
+    if now is not None and before and isclose(memory.difficulties[-1], now, rel_tol=SAME):
+        before -= 1
+    return _among(now, memory.retargets_at[:before], memory.difficulties[:before])
 
 
 def _among(now: float | None, days: NDArray[np.datetime64], values: NDArray[np.float64]) -> Standing | None:

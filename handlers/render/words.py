@@ -134,9 +134,13 @@ def over(span: Window) -> str:
 
 def unusual(percentile: float, *, above: bool) -> str:
     """Say how far out a spread lies, seen from the side that it is on: `larger than 97% of the last 252 sessions`."""
-    share = percentile if above else ALL - percentile
-    beyond = "all" if share >= ALL else "none" if share <= 0 else f"{max(1, int(share))}%"
+    beyond = share(percentile if above else ALL - percentile)
     return f"{'larger' if above else 'lower'} than {beyond} of the last {UNUSUAL_SESSIONS} sessions"
+
+
+def share(percent: float) -> str:
+    """Write how many of a hundred, cut off to a whole one; all and none are those alone: 99.7 is `99%`."""
+    return "all" if percent >= ALL else "none" if percent <= 0 else f"{max(1, int(percent))}%"
 
 
 def rank(percentile: float) -> str:

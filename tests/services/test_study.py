@@ -102,8 +102,28 @@ async def test_the_network_is_told_with_what_it_earns_at_bitcoins_price() -> Non
     assert told.hashprice is not None
     assert told.hashprice == pytest.approx(86_400e15 / (2**32 * 150000000000000.5) * 3.225 * price.quote.price)
     assert told.without_fees == pytest.approx(told.hashprice * 3.125 / 3.225)
+    assert told.difficulty is None  # the only retarget that is remembered is its own
+
+
+RETARGETS = [{"time": 1_790_000_000, "height": 972_000, "difficulty": 140e12, "adjustment": 1.01}]
+OWN = {"time": 1_795_000_000, "height": 976_000, "difficulty": 150_000_000_000_000.5, "adjustment": 1.07}
+
+
+@pytest.mark.parametrize(
+    ("remembered", "highest"),
+    [
+        pytest.param([*RETARGETS, OWN], True, id="its own retarget is remembered"),
+        pytest.param(RETARGETS, True, id="its own retarget is not remembered yet"),
+        pytest.param([RETARGETS[0] | {"difficulty": 151e12}, OWN], False, id="it was harder before"),
+    ],
+)
+async def test_a_difficulty_is_not_counted_among_its_own_past(remembered: list[object], highest: bool) -> None:
+    wires = Wires()
+    wires.changes["difficulty"] = remembered
+    async with trading_floor() as floor:
+        told = await replace(floor.study, mining=wires.mining).network(floor.clock.at)
     assert told.difficulty is not None
-    assert (50.0, 1) == (told.difficulty.rank, told.difficulty.count)
+    assert (highest, 1) == (told.difficulty.is_highest, told.difficulty.count)
 
 
 async def test_a_network_that_no_source_knows_is_refused() -> None:
