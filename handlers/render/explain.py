@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 from handlers.render import words
@@ -10,6 +11,7 @@ from handlers.render.markup import escape, reason, simulated
 from handlers.render.message import compose, header, note, section, table
 from handlers.render.spark import spark
 from services.domain.attribution import LOOKBACK
+from services.domain.counting import CERTAINTY
 from services.domain.measure import BETA_SESSIONS
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from services.domain.pivot import Beta, Gauge, Reading
     from services.study import Explained
 
+ERRORS = NormalDist().inv_cdf((1 + CERTAINTY) / 2)  # standard ones, within which a change may be chance
 METHOD = (
     f"Betas: least squares on the 1-day returns of the {LOOKBACK} sessions before each day, never on the day itself. "
     "Each day's parts are scaled by what a dollar had grown to, so that they add up to the whole. ± is one standard "
@@ -146,25 +149,20 @@ def _pivot(found: Explanation) -> list[str]:
 
 
 def _turn(found: Explanation, read: Gauge) -> str:
-    """Name what the ETF follows more by now, where the change is beyond both errors."""
+    """Name what the ETF follows more by now, and what less, where the change is beyond both errors."""
     etf, crypto, proxy = words.title(found.pair.etf), words.name(found.pair.crypto), escape(found.proxy)
-    from_crypto = _turned(read.then.crypto, read.now.crypto)
-    from_proxy = _turned(read.then.proxy, read.now.proxy)
-    match (from_crypto < 0, from_proxy > 0):
-        case (True, True):
-            return f"{etf} follows {crypto} less than it did, and {proxy} more."
-        case (True, False):
-            return f"{etf} follows {crypto} less than it did{f', and {proxy} less' if from_proxy < 0 else ''}."
-        case (False, True):
-            return f"{etf} follows {proxy} more than it did{f', and {crypto} more' if from_crypto > 0 else ''}."
-        case _:
-            return f"{etf} follows {crypto} and {proxy} no differently than the errors allow."
+    changes = (crypto, _turned(read.then.crypto, read.now.crypto)), (proxy, _turned(read.then.proxy, read.now.proxy))
+    turned = [(name, "more" if change > 0 else "less") for name, change in changes if change]
+    if not turned:
+        return f"{etf} follows {crypto} and {proxy} no differently than the errors allow."
+    (first, way), *rest = turned
+    return f"{etf} follows {first} {way} than it did{''.join(f', and {name} {way}' for name, way in rest)}."
 
 
 def _turned(then: Beta, now: Beta) -> int:
-    """Give the direction of a change that is larger than its standard error, else 0."""
+    """Give the direction of a change that is beyond what errors alone do nine times out of ten, else 0."""
     change = now.value - then.value
-    sure = abs(change) > (then.error**2 + now.error**2) ** 0.5
+    sure = abs(change) > ERRORS * (then.error**2 + now.error**2) ** 0.5
     return (1 if change > 0 else -1) if sure else 0
 
 

@@ -85,9 +85,18 @@ def test_the_leg_that_moved_more_is_named_first() -> None:
         pytest.param(0.55, 0.50, "WGMI follows bitcoin less than it did.", id="away from bitcoin"),
         pytest.param(0.55, 0.10, "WGMI follows bitcoin less than it did, and SMH less.", id="away from both"),
         pytest.param(1.30, 1.13, "WGMI follows SMH more than it did.", id="towards AI"),
-        pytest.param(1.90, 1.13, "WGMI follows SMH more than it did, and bitcoin more.", id="towards both"),
+        pytest.param(1.90, 1.13, "WGMI follows bitcoin more than it did, and SMH more.", id="towards both"),
+        pytest.param(1.90, 0.46, "WGMI follows bitcoin more than it did.", id="towards bitcoin"),
+        pytest.param(1.33, 0.10, "WGMI follows SMH less than it did.", id="away from AI"),
+        pytest.param(1.90, 0.10, "WGMI follows bitcoin more than it did, and SMH less.", id="back to bitcoin"),
         pytest.param(
             1.25, 0.50, "WGMI follows bitcoin and SMH no differently than the errors allow.", id="within the errors"
+        ),
+        pytest.param(
+            1.12,
+            0.70,
+            "WGMI follows bitcoin and SMH no differently than the errors allow.",
+            id="beyond one error alone",
         ),
     ],
 )
