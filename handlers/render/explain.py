@@ -36,19 +36,19 @@ def explanation(told: Explained) -> Message:
     """Render an explanation; the parts stand in a table, and in lines for those who cannot see it."""
     found = told.explanation
     title = simulated(_title(found), when=told.basis.simulated)
-    moved, pivot, change, live = _moved(found), _pivot(found), _change(found), _live(told)
+    moved, pivot, change, later, live = _moved(found), _pivot(found), _change(found), _later(found), _live(told)
     small = [METHOD, _proxy(found), *basis(told.basis, _sources(found))]
     return compose(
         [
             header(title),
             section(*moved),
             table(_rows(found)),
-            section(*live),
+            section(*later, *live),
             section(*pivot),
             section(*change),
             note(*small),
         ],
-        [title, *moved, *_lines(found), *live, *pivot, *change, *small],
+        [title, *moved, *_lines(found), *later, *live, *pivot, *change, *small],
     )
 
 
@@ -113,6 +113,16 @@ def _lines(found: Explanation) -> list[str]:
         for name, part, own in _parts(found)
     ]
     return [*lines, f"Together: {words.pp(found.attribution.etf_return)}."]
+
+
+def _later(found: Explanation) -> list[str]:
+    """Tell which sessions came after what is explained."""
+    later = found.later
+    if later is None:
+        return []
+    names = " and ".join(words.name(symbol) for symbol in later.lacking)
+    count = f"{words.sessions(later.sessions)} after that, up to {words.full_day(later.last)}"
+    return [f"*Not explained*: {count}, for want of a price of {names}."]
 
 
 def _live(told: Explained) -> list[str]:

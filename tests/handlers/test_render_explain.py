@@ -9,7 +9,7 @@ import pytest
 
 from handlers import render
 from services.domain.attribution import Attribution, Part
-from services.domain.explain import Explanation
+from services.domain.explain import Explanation, Later
 from services.domain.hours import Hours
 from services.domain.measure import Window
 from services.domain.pivot import Beta, Gauge, Reading
@@ -71,6 +71,13 @@ def test_what_the_history_does_not_have_is_said_or_left_out() -> None:
     assert "The pivot gauge has too little history." in told
     assert "What would change the picture" not in told
     assert "When WGMI moved within a day cannot be told" in told
+
+
+def test_sessions_that_came_after_are_told_with_what_they_lack() -> None:
+    later = Later(sessions=77, last=date(2026, 10, 8), lacking=(Symbol("BTC"), Symbol("SMH")))
+    expected = "*Not explained*: 77 sessions after that, up to 8 Oct 2026, for want of a price of bitcoin and SMH."
+    assert expected in text(replace(FOUND, later=later))
+    assert "Not explained" not in text(FOUND)
 
 
 def test_the_leg_that_moved_more_is_named_first() -> None:
