@@ -55,7 +55,7 @@ def explanation(told: Explained) -> Message:
 def _title(found: Explanation) -> str:
     parts = found.attribution
     return (
-        f"{found.pair.etf} {words.percent(parts.etf_return)} {words.over(parts.window)}: "
+        f"{found.pair.etf} {words.percent(parts.etf_return)} {words.over(parts.window, parts.session)}: "
         f"{words.name(found.pair.crypto)} {words.pp(parts.crypto.amount)}, AI {words.pp(parts.proxy.amount)}, "
         f"the rest {words.pp(parts.residual.amount)}"
     )

@@ -27,10 +27,8 @@ def miners(told: Miners) -> Message:
     """Render a fund's holdings over a window."""
     found = told.contributions
     span = f"From the close of {words.full_day(found.anchor)} to that of {words.full_day(found.session)}."
-    title = simulated(
-        f"{words.title(told.fund)} {words.percent(found.etf_return)} {words.over(found.window)}, by holding",
-        when=told.simulated,
-    )
+    moved = f"{words.title(told.fund)} {words.percent(found.etf_return)} {words.over(found.window, found.session)}"
+    title = simulated(f"{moved}, by holding", when=told.simulated)
     shown = sorted(found.contributors, key=lambda one: -abs(one.added))[:SHOWN]
     others = _others(told, shown)
     lines = [span, _rest(told), *(f"Careful: {reason(one)}." for one in told.warnings)]

@@ -124,10 +124,10 @@ def window(span: Window) -> str:
     return "year-to-date" if span is Window.YTD else f"{span.value.removesuffix('d')}-day"
 
 
-def over(span: Window) -> str:
-    """Write a window as a stretch of time: `over 5 days`."""
+def over(span: Window, end: date | None = None) -> str:
+    """Write a window as a stretch of time: `over 5 days`, `in 2026` for a year to date that ends on a day of it."""
     if span is Window.YTD:
-        return "this year"
+        return f"in {end.year}" if end else "this year"
     count = span.value.removesuffix("d")
     return f"over {count} day{'' if count == '1' else 's'}"
 

@@ -229,9 +229,7 @@ def test_an_alert_on_simulated_prices(golden: Golden) -> None:
         ),
         pytest.param("gap 5%", 0.062, {}, "Bitcoin implies WGMI +6.2% at the open", id="gap"),
         pytest.param("drawdown 60%", 0.604, {}, "Bitcoin 60.4% below its highest session close", id="drawdown"),
-        pytest.param(
-            "ytd 30pp", 0.31, {"window": Window.YTD}, "WGMI 8.3 pp above bitcoin this year", id="year to date"
-        ),
+        pytest.param("ytd 30pp", 0.31, {"window": Window.YTD}, "WGMI 8.3 pp above bitcoin in 2026", id="year to date"),
     ],
 )
 def test_the_heading_says_in_words_what_the_rule_sees(

@@ -63,7 +63,7 @@ def test_an_explanation_of_the_year(golden: Golden) -> None:
 
 
 def test_an_explanation_of_simulated_prices_says_so_first() -> None:
-    assert text(FOUND, Basis(simulated=True)).startswith("SIMULATED: WGMI +88.4% this year: bitcoin −38.7 pp")
+    assert text(FOUND, Basis(simulated=True)).startswith("SIMULATED: WGMI +88.4% in 2026: bitcoin −38.7 pp")
 
 
 def test_what_the_history_does_not_have_is_said_or_left_out() -> None:
