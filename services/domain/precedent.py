@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from services.domain.decide import Change, Side
-from services.domain.measure import DIVERGENCES, METRICS, Metric, Window, anchors
+from services.domain.measure import DIVERGENCES, METRICS, Metric, Window, anchors, beta_series
 from services.domain.replay import RuleReplay, replay
 
 if TYPE_CHECKING:
@@ -60,8 +60,8 @@ class Precedent:
     """One episode: `value` when it fired and the largest, `peak`, in the rule's unit; `length` in sessions.
 
     `ended` and `closing` are None while it lasts; closing too for a rule on anything but how far the legs part.
-    `given_back` tells whether, 5 sessions on, the gap from the close that the window began with was below the rule's
-    clear level: a false start. It is None, as parts of `followed` are missing, where prices are.
+    `given_back` tells whether, 5 sessions on, what the rule watches, from the close that the window began with, was
+    below its clear level: a false start. It is None, as parts of `followed` are missing, where prices are.
     `apart` tells that its window shares no session with that of the last episode of which this holds.
     """
 
@@ -158,6 +158,7 @@ def _precedents(aligned: Aligned, found: RuleReplay) -> list[Precedent]:
     window = found.rule.window or Window.D1
     start, series = anchors(aligned, window), METRICS[found.rule.metric].series
     values = series(aligned, window) if series else np.full(len(aligned), np.nan)
+    betas = beta_series(aligned) if found.rule.metric is Metric.RESIDUAL else np.ones(len(aligned))
     past, shared_until, of_both = list[Precedent](), dict.fromkeys((0, *HORIZONS), -1), found.rule.metric in DIVERGENCES
     for step, end, length in zip(fired, ends, found.lengths, strict=True):
         row, last = _row(aligned, step), _row(aligned, end) if end else len(aligned) - 1
@@ -175,7 +176,9 @@ def _precedents(aligned: Aligned, found: RuleReplay) -> list[Precedent]:
                 ended=end.session if end else None,
                 length=length,
                 closing=_closing(aligned, start, step.side, peak, last) if end and of_both else None,
-                given_back=_given_back(aligned, found.rule, int(start[row]), row, step.side),
+                given_back=_given_back(
+                    aligned, found.rule, row, step.side, (int(start[row]), float(betas[start[row]]))
+                ),
                 followed=tuple(
                     Followed(sessions=ahead, etf=etf, crypto=crypto, apart=apart[ahead])
                     for ahead, (etf, crypto) in after.items()
@@ -205,13 +208,16 @@ def _closing(aligned: Aligned, start: NDArray[np.intp], side: Side, peak: int, e
     return max(narrowed, key=narrowed.__getitem__)
 
 
-def _given_back(aligned: Aligned, rule: Rule, anchor: int, row: int, side: Side) -> bool | None:
-    """Tell whether the gap since the anchor was small again shortly after; None where that cannot be told."""
-    later = row + SHORTLY
+def _given_back(aligned: Aligned, rule: Rule, row: int, side: Side, since: tuple[int, float]) -> bool | None:
+    """Tell whether the gap was small again shortly after; None where that cannot be told.
+
+    `since` is the row that the window began with, and how much of bitcoin's return since then the gap leaves out.
+    """
+    later, (anchor, beta) = row + SHORTLY, since
     if rule.metric not in {Metric.SPREAD, Metric.RESIDUAL} or later >= len(aligned) or not aligned.complete[later]:
         return None
     etf, crypto = (prices[later] / prices[anchor] - 1 for prices in (aligned.etf, aligned.crypto))
-    return bool(side.sign * (etf - crypto) < rule.clear)
+    return bool(side.sign * (etf - beta * crypto) < rule.clear)
 
 
 def _moved(aligned: Aligned, row: int, ahead: int) -> tuple[float, float] | None:

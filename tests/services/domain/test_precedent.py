@@ -68,6 +68,16 @@ def test_a_false_start_is_given_back_within_five_sessions(later: float, given_ba
     assert (int(given_back), 1) == found.false_starts
 
 
+def test_a_false_start_of_a_residual_is_measured_with_its_beta() -> None:
+    """At a beta of 2, +25% with bitcoin at +10% is 5 pp of residual, below the 6 pp at which the rule clears."""
+    moves = np.random.default_rng(2).normal(0, 0.02, 70)
+    crypto = 100 * np.cumprod(1 + moves)
+    etf = 100 * np.cumprod(1 + 2 * moves)
+    after = [*etf, *[etf[-1] * 1.12] * 5, etf[-1] * 1.25], [*crypto, *[crypto[-1]] * 5, crypto[-1] * 1.1]
+    found = backtest(aligned_market(*after), parse_rule("1d residual 10pp above"))
+    assert (1, 1) == found.false_starts
+
+
 def test_what_followed_is_unknown_near_the_end_and_where_prices_are_missing() -> None:
     late = backtest(aligned_market([*STILL, 112.0, 112.0], [100.0] * 11), parse_rule("1d 10pp")).episodes[0]
     holed = backtest(
