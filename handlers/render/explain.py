@@ -10,7 +10,7 @@ from handlers.render.basis import basis
 from handlers.render.markup import escape, reason, simulated
 from handlers.render.message import compose, header, note, section, table
 from handlers.render.spark import spark
-from services.domain.attribution import LOOKBACK
+from services.domain.attribution import AI_PROXY, LOOKBACK
 from services.domain.counting import CERTAINTY
 from services.domain.measure import BETA_SESSIONS
 
@@ -211,7 +211,8 @@ def _again(found: Explanation, parts: Attribution) -> str:
 
 def _proxy(found: Explanation) -> str:
     proxy = escape(found.proxy)
-    return f"{proxy} is a proxy for AI: it stands for what moves with chips, whatever the miners themselves do."
+    moves = "chips" if found.proxy == AI_PROXY else "it"
+    return f"{proxy} is a proxy for AI: it stands for what moves with {moves}, whatever the miners themselves do."
 
 
 def _sources(found: Explanation) -> str:

@@ -80,6 +80,12 @@ def test_sessions_that_came_after_are_told_with_what_they_lack() -> None:
     assert "Not explained" not in text(FOUND)
 
 
+def test_another_proxy_is_not_said_to_stand_for_chips() -> None:
+    assert "QQQ is a proxy for AI: it stands for what moves with it, whatever" in text(
+        replace(FOUND, proxy=Symbol("QQQ"))
+    )
+
+
 def test_the_leg_that_moved_more_is_named_first() -> None:
     quiet = replace(FOUND, attribution=replace(PARTS, etf_return=0.01, crypto_return=-0.05))
     assert "Bitcoin moved more: −5.0%, WGMI +1.0%." in text(quiet)
