@@ -81,7 +81,8 @@ class Precedent:
 class Record:
     """How earlier episodes of a rule went, in the `sessions` from `since` on at which it could be measured.
 
-    `closings` counts how they ended: bitcoin's doing, the ETF's, and neither's.
+    `closings` counts how they ended: bitcoin's doing, the ETF's, and neither's. One that lasts, on the side `lasts`, is
+    in none of the numbers.
     """
 
     since: date
@@ -89,6 +90,7 @@ class Record:
     episodes: int
     median_length: float | None
     closings: tuple[int, int, int] | None
+    lasts: Side | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,14 +134,15 @@ def looked_at(aligned: Aligned, found: RuleReplay) -> Backtest:
 def record(aligned: Aligned, rule: Rule) -> Record | None:
     """Sum up the last two years of a rule for an alert of it, up to the last row.
 
-    An episode that lasts there is the alert's own, and does not count. None where the rule could never be measured.
-    Raises ReplayError.
+    An episode that lasts there is the alert's own, or the one that it ends where its side is the other. None where the
+    rule could never be measured. Raises ReplayError.
     """
     first = aligned.sessions[max(0, len(aligned) - RECENT)].astype(object)
     found = replay(aligned, [rule], first=first).rules[0]
     if found.measured is None:
         return None
-    past = [one for one in _precedents(aligned, found) if one.ended is not None]
+    every = _precedents(aligned, found)
+    past = [one for one in every if one.ended is not None]
     since = found.measured[0]
     return Record(
         since=since,
@@ -147,6 +150,7 @@ def record(aligned: Aligned, rule: Rule) -> Record | None:
         episodes=len(past),
         median_length=median(one.length for one in past) if past else None,
         closings=_closings(past),
+        lasts=every[-1].side if len(every) > len(past) else None,
     )
 
 

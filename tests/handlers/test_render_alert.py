@@ -82,6 +82,22 @@ def test_an_alert_with_the_record_of_its_rule(golden: Golden) -> None:
             "The 22 before had a median length of 1.5 sessions.",
             id="of one leg",
         ),
+        pytest.param(
+            replace(RECORD, lasts=Side.ABOVE),
+            "The 23rd episode of `1d 8pp` in 2 years, decided at closes.",
+            id="its own",
+        ),
+        pytest.param(
+            replace(RECORD, lasts=Side.BELOW),
+            "The 24th episode of `1d 8pp` in 2 years, decided at closes.\n"
+            "The 22 before that had ended had a median length of 1.5 sessions: bitcoin caught up in 4, ",
+            id="one on the other side lasted until now",
+        ),
+        pytest.param(
+            replace(RECORD, episodes=0, median_length=None, closings=None, lasts=Side.BELOW),
+            "The 2nd episode of `1d 8pp` in 2 years, decided at closes.\n",
+            id="only one on the other side",
+        ),
     ],
 )
 def test_a_record_is_told_as_far_as_it_goes(record: Record, told: str) -> None:

@@ -121,7 +121,9 @@ def test_a_drawdown_is_closed_by_no_leg() -> None:
 def test_a_record_counts_the_episodes_that_ended() -> None:
     """One ended, by the ETF coming back; another lasts, which is the alert's own."""
     market = aligned_market([*STILL, 112.0, 98.0, 98.0, 98.0, 110.0], [100.0] * 14)
-    expected = Record(since=date(2024, 1, 3), sessions=13, episodes=1, median_length=1, closings=(0, 1, 0))
+    expected = Record(
+        since=date(2024, 1, 3), sessions=13, episodes=1, median_length=1, closings=(0, 1, 0), lasts=Side.ABOVE
+    )
     assert expected == record(market, parse_rule("1d 10pp above"))
 
 
