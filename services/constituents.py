@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import reduce
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +17,8 @@ from services.domain.errors import NoHistoryError
 from services.domain.holdings import HoldingKind
 from services.domain.measure import NotMeasured, Window
 from services.domain.prices import Closes, Pair, Symbol
+from services.domain.trust import FULL, Trust
+from services.footing import trust_at
 from services.market import problems_of
 
 if TYPE_CHECKING:
@@ -35,7 +38,10 @@ NAMES_ASKED = 40  # the largest: each is a call to a vendor
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Miners:
-    """What each holding and each cohort added over a window; `warnings` say what the weights lack."""
+    """What each holding and each cohort added over a window; `warnings` say what the weights lack.
+
+    `sources` have the closes, of which `trust` tells how far the last ones can be believed; `problems` are the fund's.
+    """
 
     fund: Symbol
     contributions: Contributions
@@ -43,6 +49,9 @@ class Miners:
     cohorts: Mapping[str, Membership]
     warnings: tuple[str, ...]
     simulated: bool
+    sources: tuple[str, ...] = ()
+    trust: Trust = FULL
+    problems: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -80,6 +89,9 @@ class Constituents:
             cohorts=self.cohorts,
             warnings=tuple(_warnings(found, held)),
             simulated=self.history.simulated,
+            sources=_sources(fund, *legs),
+            trust=_trust(rows, fund, legs),
+            problems=tuple(problems_of(fund)),
         )
 
     def _rows(self, fund: Leg, now: datetime) -> Aligned:
@@ -107,6 +119,22 @@ def _on(rows: Aligned, leg: Leg) -> NDArray[np.float64] | None:
         return None
     found = np.searchsorted(closes.sessions, rows.sessions).clip(max=len(closes) - 1)
     return np.where(closes.sessions[found] == rows.sessions, closes.prices[found], np.nan)
+
+
+def _sources(*legs: Leg) -> tuple[str, ...]:
+    """Name whoever has closes of any of them, each once."""
+    return tuple(dict.fromkeys(leg.past.prices.source for leg in legs if len(leg.past.prices)))
+
+
+def _trust(rows: Aligned, fund: Leg, legs: Sequence[Leg]) -> Trust:
+    """Judge the last closes: the fund's with its reasons, and how many of its shares' are worse than good."""
+    judged = [trust_at(leg, rows) for leg in legs if leg.is_share and len(leg.past.prices)]
+    doubted = [one for one in judged if one != FULL]
+    if not doubted:
+        return trust_at(fund, rows)
+    worst = reduce(Trust.also, doubted).verdict
+    told = f"of {len(judged)} holdings, the last closes of {len(doubted)} are {worst.value} at worst"
+    return trust_at(fund, rows).also(Trust(verdict=worst, reasons=(told,)))
 
 
 def _warnings(found: Contributions, held: Sequence[Holdings]) -> list[str]:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import httpx
@@ -12,6 +12,7 @@ from services.domain.errors import NoHistoryError
 from services.domain.holdings import TOP_TEN, Holding, Holdings
 from services.domain.measure import Window
 from services.domain.prices import WGMI_BTC
+from services.domain.trust import FULL, Verdict
 from services.history import History
 from services.sources.cohorts_file import read_cohorts
 from services.sources.simulated import Simulated
@@ -58,6 +59,21 @@ async def test_what_the_weights_lack_is_told() -> None:
         "no weights are known before 2026-06-17; those are carried back by prices",
         "only the ten largest holdings are known",
     ) == told.warnings
+
+
+async def test_closes_that_have_no_witness_are_told_with_their_sources() -> None:
+    async with trading_floor(witnessed=True) as floor:
+        day = floor.clock.at.date() - timedelta(days=10)
+        await floor.store.save_holdings([holdings(day, IREN=0.5, MARA=0.5)])
+        good = await floor.study.constituents.miners(Window.D1, floor.clock.at)
+    async with trading_floor(witnessed=True) as floor:
+        floor.vendors.faults["nasdaq"] = [httpx.Response(500)] * 50
+        await floor.store.save_holdings([holdings(day, IREN=0.5, MARA=0.5)])
+        alone = await floor.study.constituents.miners(Window.D1, floor.clock.at)
+    assert (FULL, ()) == (good.trust, good.problems)
+    assert Verdict.DEGRADED is alone.trust.verdict
+    assert ("of 2 holdings, the last closes of 2 are degraded at worst",) == alone.trust.reasons
+    assert "Yahoo" in alone.sources
 
 
 async def test_a_fund_whose_holdings_nobody_knows_says_what_to_do() -> None:
