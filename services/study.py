@@ -172,7 +172,9 @@ class Study:
             missing=self._no_proxy(proxy),
         )
         found = await asyncio.to_thread(report, material, rules, first, last)
-        return Reported(report=found, basis=self._basis(past.aligned, past.etf, past.crypto))
+        known = past.aligned.head(between(past.aligned, first, last).stop)
+        legs = (past.etf, past.crypto, *([proxy] if material.proxy else []))
+        return Reported(report=found, basis=self._basis(known, *legs))
 
     async def tune(self, wish: Wish, against: Sequence[Rule], now: datetime) -> Calibrated:
         """Find the rule for a wanted rate, in a thread, and hold it against those of `against` that watch the same.

@@ -71,6 +71,14 @@ async def test_prices_from_one_source_alone_are_told_as_degraded() -> None:
     assert "SMH's close is from Yahoo alone" in told.basis.trust.reasons
 
 
+async def test_a_report_rests_on_the_proxys_prices_too() -> None:
+    async with trading_floor(witnessed=True) as floor:
+        floor.vendors.faults["nasdaq"] = [httpx.Response(500)] * 50
+        told = await floor.study.report([parse_rule("5d 15pp")], None, None, floor.clock.at)
+    assert Verdict.DEGRADED is told.basis.trust.verdict
+    assert ("SMH's close is from Yahoo alone",) == told.basis.trust.reasons
+
+
 async def test_a_rule_is_put_to_the_same_prices_that_alerts_rest_on() -> None:
     async with simulated() as study:
         told = await study.backtest(parse_rule("5d 15pp"), NOON)
