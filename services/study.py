@@ -17,7 +17,7 @@ from services.domain.hashprice import hashprice, past_hashprices
 from services.domain.hashrate import SAME
 from services.domain.network_past import NOTHING, NetworkPast, Standing, standing
 from services.domain.precedent import Backtest, backtest
-from services.domain.prices import WGMI_BTC, Closes, moment
+from services.domain.prices import WGMI_BTC, Closes, Pair, moment
 from services.domain.report import Material, Report, report
 from services.domain.so_far import SoFar, so_far
 from services.domain.trace import traced
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from services.domain.curve import Curve
     from services.domain.hashrate import JudgedNetwork
     from services.domain.measure import Window
-    from services.domain.prices import Pair, Quote, Symbol
+    from services.domain.prices import Quote, Symbol
     from services.domain.rule import Rule
     from services.domain.tune import Gentler
     from services.domain.wish import Wish
@@ -213,11 +213,18 @@ class Study:
 
     async def network(self, now: datetime) -> NetworkView:
         """Tell how hard it is to mine and what it earns. Raises NoHistoryError where the network is unknown."""
-        judged, told, past = await asyncio.gather(
-            self.mining.network(now), self.mining.past(now), self._past(WGMI_BTC, now)
+        pair = Pair(etf=self.pair.etf, crypto=WGMI_BTC.crypto)
+        judged, told, etf, coin = await asyncio.gather(
+            self.mining.network(now),
+            self.mining.past(now),
+            self.history.leg(pair.etf, now),
+            self.history.leg(pair.crypto, now),
         )
-        network, price = judged.network, past.crypto.quote
-        memory, rows = told.past or NOTHING, past.aligned
+        network, price, memory = judged.network, coin.quote, told.past or NOTHING
+        try:
+            earlier = align_legs(pair, etf, coin, self.history.sessions(now), now)
+        except NoHistoryError:
+            earlier = None
         earned = bare = None
         if network.difficulty and network.reward and price:
             earned = hashprice(network.difficulty, network.reward.total, price.price)
@@ -229,10 +236,10 @@ class Study:
             without_fees=bare,
             difficulty=_difficulty(network.difficulty, memory),
             hashrate=_among(network.hashrate, memory.days, memory.hashrates),
-            hashprice_standing=_among(bare, rows.sessions, past_hashprices(memory, rows.at, rows.crypto)),
+            hashprice_standing=_hashprice(bare, memory, earlier),
             basis=Basis(
-                trust=judged.trust.also(past.crypto.quoted),
-                problems=(*past.crypto.problems, *([told.problem] if told.problem else [])),
+                trust=judged.trust.also(coin.quoted),
+                problems=(*coin.problems, *([told.problem] if told.problem else [])),
                 simulated=self.history.simulated,
             ),
         )
@@ -287,6 +294,12 @@ def _difficulty(now: float | None, memory: NetworkPast) -> Standing | None:
     if now is not None and before and isclose(memory.difficulties[-1], now, rel_tol=SAME):
         before -= 1
     return _among(now, memory.retargets_at[:before], memory.difficulties[:before])
+
+
+def _hashprice(now: float | None, memory: NetworkPast, rows: Aligned | None) -> Standing | None:
+    if rows is None:
+        return None
+    return _among(now, rows.sessions, past_hashprices(memory, rows.at, rows.crypto))
 
 
 def _among(now: float | None, days: NDArray[np.datetime64], values: NDArray[np.float64]) -> Standing | None:

@@ -11,7 +11,7 @@ import pytest
 from services.constituents import Constituents
 from services.domain.errors import NoHistoryError, ReplayError
 from services.domain.measure import Window
-from services.domain.prices import WGMI_BTC, Symbol
+from services.domain.prices import WGMI_BTC, Pair, Symbol
 from services.domain.rule import parse_rule
 from services.domain.trust import Verdict
 from services.history import History
@@ -132,6 +132,17 @@ async def test_a_difficulty_is_not_counted_among_its_own_past(remembered: list[o
         told = await replace(floor.study, mining=wires.mining).network(floor.clock.at)
     assert told.difficulty is not None
     assert (highest, 1) == (told.difficulty.is_highest, told.difficulty.count)
+
+
+async def test_the_network_is_told_without_a_price_of_the_etf() -> None:
+    """What is mined does not wait for it; only how the hashprice was at the sessions' closes is not known then."""
+    async with trading_floor(warm=False) as floor:
+        floor.vendors.faults["yahoo"] = [httpx.Response(404, json={})] * 20
+        other = Pair(etf=Symbol("MARA"), crypto=Symbol("ETH"))
+        told = await replace(floor.study, pair=other, mining=Wires().mining).network(floor.clock.at)
+        asked = {request.url.path.rsplit("/", 1)[-1] for request in floor.vendors.calls("chart")}
+    assert told.hashprice is not None
+    assert (None, {"MARA"}) == (told.hashprice_standing, asked)
 
 
 async def test_a_network_that_no_source_knows_is_refused() -> None:
