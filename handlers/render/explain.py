@@ -154,7 +154,7 @@ def _pivot(found: Explanation) -> list[str]:
         f"*Pivot gauge.* {_turn(found, read)}",
         f"{words.full_day(read.then.session)}: {_betas(found, read.then)}.",
         f"{words.full_day(read.now.session)}: {_betas(found, read.now)}.",
-        f"{crypto} {_path(one.crypto for one in read.path)}  {proxy} {_path(one.proxy for one in read.path)}",
+        f"{crypto} {_path(one.crypto for one in read.path)}; {proxy} {_path(one.proxy for one in read.path)}",
     ]
 
 
@@ -187,7 +187,9 @@ def _beta(beta: Beta) -> str:
 
 
 def _path(betas: Iterable[Beta]) -> str:
-    return spark([beta.value for beta in betas])
+    """Draw betas as a row of bars, with what the lowest and the highest stand for."""
+    values = [beta.value for beta in betas]
+    return f"{spark(values)} {words.ratio(min(values))} to {words.ratio(max(values))}"
 
 
 def _change(found: Explanation) -> list[str]:

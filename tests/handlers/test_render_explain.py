@@ -118,6 +118,11 @@ def test_the_gauge_says_what_is_beyond_its_errors(crypto: float, proxy: float, t
     assert told in text(replace(FOUND, gauge=Gauge(then=THEN, now=now, path=(THEN, now))))
 
 
+def test_each_row_of_bars_tells_its_own_scale() -> None:
+    """The bars of both rows are as high, and do not stand for the same betas."""
+    assert "bitcoin █▄▁ 0.55 to 1.33; SMH ▁▅█ 0.46 to 1.13" in text(FOUND)
+
+
 def test_an_open_session_is_told_apart_from_what_is_closed(golden: Golden) -> None:
     live = SoFar(
         anchor=date(2026, 6, 18),
