@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from services.ports import HoldingsStore
 
 STALE_AFTER = timedelta(days=35)  # the fund is managed actively, and its weights are told by the day
+UNEVEN = 0.02  # of the fund: weights that are rounded, or a little cash that is not listed
 NAMES_ASKED = 40  # the largest: each is a call to a vendor
 
 
@@ -148,6 +149,9 @@ def _warnings(found: Contributions, held: Sequence[Holdings]) -> list[str]:
         warnings.append(f"no weights are known before {found.known[0]}; those are carried back by prices")
     if not all(holdings.whole for holdings in used):
         warnings.append("only the ten largest holdings are known")
+    uneven = [holdings for holdings in used if holdings.whole and abs(holdings.total - 1) > UNEVEN]
+    if uneven:
+        warnings.append(f"the weights of {uneven[-1].as_of} add up to {uneven[-1].total:.0%}")
     missing = [one.ticker for one in found.contributors if one.moved is None]
     if missing:
         warnings.append(f"without prices: {', '.join(missing)}")

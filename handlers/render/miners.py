@@ -96,7 +96,7 @@ def _cohorts(told: Miners) -> list[str]:
 
 def _cohort(one: Effect) -> str:
     names = f"{one.names} name{'' if one.names == 1 else 's'}"
-    weights = f"{100 * one.weight:.0f}% of the fund ({100 * one.equal_weight:.0f}% in equal weights)"
+    weights = f"{100 * one.weight:.0f}% of their weight ({100 * one.equal_weight:.0f}% in equal weights)"
     did = f"{words.percent(one.moved)} ({words.percent(one.equal_moved)} in equal weights)"
     parts = f"allocation {words.pp(one.allocation)}, selection {words.pp(one.selection)}"
     name = f"{one.cohort.value[:1].upper()}{one.cohort.value[1:]}"

@@ -43,7 +43,7 @@ async def inside(*held: Holdings) -> AsyncIterator[Constituents]:
 
 
 async def test_the_funds_return_is_parted_between_its_holdings_and_cohorts() -> None:
-    async with inside(holdings(date(2025, 12, 31), IREN=0.5, MARA=0.3, CANG=0.1, NVDA=0.05)) as fund:
+    async with inside(holdings(date(2025, 12, 31), IREN=0.5, MARA=0.3, CANG=0.1, NVDA=0.1)) as fund:
         told = await fund.miners(Window.YTD, NOON)
     found = told.contributions
     assert ("2025-12-31", "2026-06-18") == (f"{found.anchor}", f"{found.session}")
@@ -59,6 +59,20 @@ async def test_what_the_weights_lack_is_told() -> None:
         "no weights are known before 2026-06-17; those are carried back by prices",
         "only the ten largest holdings are known",
     ) == told.warnings
+
+
+@pytest.mark.parametrize(
+    ("mara", "told"),
+    [
+        pytest.param(0.55, ("the weights of 2026-05-20 add up to 125%",), id="too much"),
+        pytest.param(0.1, ("the weights of 2026-05-20 add up to 80%",), id="too little"),
+        pytest.param(0.29, (), id="nearly all"),
+    ],
+)
+async def test_weights_that_do_not_add_up_are_told(mara: float, told: tuple[str, ...]) -> None:
+    async with inside(holdings(date(2026, 5, 20), IREN=0.7, MARA=mara)) as fund:
+        found = await fund.miners(Window.D20, NOON)
+    assert told == found.warnings
 
 
 async def test_closes_that_have_no_witness_are_told_with_their_sources() -> None:
