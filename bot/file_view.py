@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from bot.commands.live import MEMORY
 from bot.price_files import aligned, known_at, read_files
 from services.domain.errors import NoHistoryError
-from services.domain.prices import WGMI_BTC, moment
+from services.domain.prices import moment
 from services.history import History
 from services.market import Market
 from services.sources.files import FileCrypto, FileEquity
@@ -17,21 +17,22 @@ from services.store import SqlStore
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from services.domain.prices import Pair
     from services.market import MarketView
 
 
-async def view_of(etf: Path, btc: Path) -> MarketView:
+async def view_of(etf: Path, btc: Path, pair: Pair) -> MarketView:
     """Measure two files at the last close that both have a price for. Raises PriceFileError, NoHistoryError."""
-    files = read_files(etf, btc)
+    files = read_files(etf, btc, pair)
     rows = aligned(files)
     if not rows.complete.any():
         raise NoHistoryError(f"{etf.name} and {btc.name} have no session in common; check their dates.")
     as_of = known_at(moment(rows.at[rows.complete][-1]), files.bars)
     store = await SqlStore.open(MEMORY)
     try:
-        sources = FileEquity(etf, WGMI_BTC.etf), FileCrypto(btc, WGMI_BTC.crypto)
+        sources = FileEquity(etf, pair.etf), FileCrypto(btc, pair.crypto)
         market = Market(history=History([sources[0]], [sources[1]], store, witnessed=False))
-        view = await market.view(WGMI_BTC, as_of)
+        view = await market.view(pair, as_of)
         return replace(view, problems=(*files.warnings, *view.problems))
     finally:
         await store.aclose()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from services.domain.align import Aligned
-    from services.domain.prices import Bars, Closes
+    from services.domain.prices import Bars, Closes, Pair
     from services.domain.sessions import Sessions
 
 WEEK = timedelta(days=7)  # the calendar needs sessions on both sides of a single one
@@ -30,27 +30,28 @@ DAY = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PriceFiles:
-    """Both legs as their files have them, and what their reader must be warned of."""
+    """Both legs of a pair as their files have them, and what their reader must be warned of."""
 
+    pair: Pair
     closes: Closes
     bars: Bars
     warnings: tuple[str, ...]
 
 
-def read_files(etf: Path, btc: Path) -> PriceFiles:
+def read_files(etf: Path, btc: Path, pair: Pair = WGMI_BTC) -> PriceFiles:
     """Read both files; daily bitcoin bars are warned about on stderr too. Raises PriceFileError."""
-    closes, bars = read_etf_csv(etf, WGMI_BTC.etf), read_crypto_csv(btc, WGMI_BTC.crypto)
+    closes, bars = read_etf_csv(etf, pair.etf), read_crypto_csv(btc, pair.crypto)
     _refuse_the_future(etf, closes.sessions[-1].item())
     _refuse_the_future(btc, bars.opened_at[-1].item().date())
     warning = daily_warning(bars)
     if warning:
         click.secho(f"WARNING: {warning}", err=True, fg="yellow", bold=True)
-    return PriceFiles(closes=closes, bars=bars, warnings=(warning,) if warning else ())
+    return PriceFiles(pair=pair, closes=closes, bars=bars, warnings=(warning,) if warning else ())
 
 
 def aligned(files: PriceFiles) -> Aligned:
     """Align both legs over every session that the ETF's file spans; bitcoin's earlier bars may still hold its high."""
-    return align(WGMI_BTC, files.closes, files.bars, calendar(files))
+    return align(files.pair, files.closes, files.bars, calendar(files))
 
 
 def calendar(files: PriceFiles) -> Sessions:

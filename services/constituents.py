@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import reduce
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +17,8 @@ from services.domain.errors import NoHistoryError
 from services.domain.holdings import HoldingKind
 from services.domain.measure import NotMeasured, Window
 from services.domain.prices import Closes, Pair, Symbol
+from services.domain.trust import FULL, Trust
+from services.footing import trust_at
 from services.market import problems_of
 
 if TYPE_CHECKING:
@@ -30,12 +33,16 @@ if TYPE_CHECKING:
     from services.ports import HoldingsStore
 
 STALE_AFTER = timedelta(days=35)  # the fund is managed actively, and its weights are told by the day
+UNEVEN = 0.02  # of the fund: weights that are rounded, or a little cash that is not listed
 NAMES_ASKED = 40  # the largest: each is a call to a vendor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Miners:
-    """What each holding and each cohort added over a window; `warnings` say what the weights lack."""
+    """What each holding and each cohort added over a window; `warnings` say what the weights lack.
+
+    `sources` have the closes, of which `trust` tells how far the last ones can be believed; `problems` are the fund's.
+    """
 
     fund: Symbol
     contributions: Contributions
@@ -43,6 +50,9 @@ class Miners:
     cohorts: Mapping[str, Membership]
     warnings: tuple[str, ...]
     simulated: bool
+    sources: tuple[str, ...] = ()
+    trust: Trust = FULL
+    problems: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -80,6 +90,9 @@ class Constituents:
             cohorts=self.cohorts,
             warnings=tuple(_warnings(found, held)),
             simulated=self.history.simulated,
+            sources=_sources(fund, *legs),
+            trust=_trust(rows, fund, legs),
+            problems=tuple(problems_of(fund)),
         )
 
     def _rows(self, fund: Leg, now: datetime) -> Aligned:
@@ -109,6 +122,22 @@ def _on(rows: Aligned, leg: Leg) -> NDArray[np.float64] | None:
     return np.where(closes.sessions[found] == rows.sessions, closes.prices[found], np.nan)
 
 
+def _sources(*legs: Leg) -> tuple[str, ...]:
+    """Name whoever has closes of any of them, each once."""
+    return tuple(dict.fromkeys(leg.past.prices.source for leg in legs if len(leg.past.prices)))
+
+
+def _trust(rows: Aligned, fund: Leg, legs: Sequence[Leg]) -> Trust:
+    """Judge the last closes: the fund's with its reasons, and how many of its shares' are worse than good."""
+    judged = [trust_at(leg, rows) for leg in legs if leg.is_share and len(leg.past.prices)]
+    doubted = [one for one in judged if one != FULL]
+    if not doubted:
+        return trust_at(fund, rows)
+    worst = reduce(Trust.also, doubted).verdict
+    told = f"of {len(judged)} holdings, the last closes of {len(doubted)} are {worst.value} at worst"
+    return trust_at(fund, rows).also(Trust(verdict=worst, reasons=(told,)))
+
+
 def _warnings(found: Contributions, held: Sequence[Holdings]) -> list[str]:
     """Say what the weights lack: age, the beginning of the window, the smaller names, prices."""
     used = [holdings for holdings in held if holdings.as_of in found.known]
@@ -120,6 +149,9 @@ def _warnings(found: Contributions, held: Sequence[Holdings]) -> list[str]:
         warnings.append(f"no weights are known before {found.known[0]}; those are carried back by prices")
     if not all(holdings.whole for holdings in used):
         warnings.append("only the ten largest holdings are known")
+    uneven = [holdings for holdings in used if holdings.whole and abs(holdings.total - 1) > UNEVEN]
+    if uneven:
+        warnings.append(f"the weights of {uneven[-1].as_of} add up to {uneven[-1].total:.0%}")
     missing = [one.ticker for one in found.contributors if one.moved is None]
     if missing:
         warnings.append(f"without prices: {', '.join(missing)}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from math import isclose
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -13,9 +14,10 @@ from services.domain.curve import between, stretch
 from services.domain.errors import NoHistoryError, ReplayError, SourceError
 from services.domain.explain import Explanation, explain
 from services.domain.hashprice import hashprice, past_hashprices
-from services.domain.network_past import NOTHING, Standing, standing
+from services.domain.hashrate import SAME
+from services.domain.network_past import NOTHING, NetworkPast, Standing, standing
 from services.domain.precedent import Backtest, backtest
-from services.domain.prices import WGMI_BTC, Closes, moment
+from services.domain.prices import WGMI_BTC, Closes, Pair, moment
 from services.domain.report import Material, Report, report
 from services.domain.so_far import SoFar, so_far
 from services.domain.trace import traced
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
     from services.domain.curve import Curve
     from services.domain.hashrate import JudgedNetwork
     from services.domain.measure import Window
-    from services.domain.prices import Pair, Quote, Symbol
+    from services.domain.prices import Quote, Symbol
     from services.domain.rule import Rule
     from services.domain.tune import Gentler
     from services.domain.wish import Wish
@@ -173,7 +175,9 @@ class Study:
             missing=self._no_proxy(proxy),
         )
         found = await asyncio.to_thread(report, material, rules, first, last)
-        return Reported(report=found, basis=self._basis(past.aligned, past.etf, past.crypto))
+        known = past.aligned.head(between(past.aligned, first, last).stop)
+        legs = (past.etf, past.crypto, *([proxy] if material.proxy else []))
+        return Reported(report=found, basis=self._basis(known, *legs))
 
     async def tune(self, wish: Wish, against: Sequence[Rule], now: datetime) -> Calibrated:
         """Find the rule for a wanted rate, in a thread, and hold it against those of `against` that watch the same.
@@ -212,9 +216,18 @@ class Study:
 
     async def network(self, now: datetime) -> NetworkView:
         """Tell how hard it is to mine and what it earns. Raises NoHistoryError where the network is unknown."""
-        judged, told, past = await together(self.mining.network(now), self.mining.past(now), self._past(WGMI_BTC, now))
-        network, price = judged.network, past.crypto.quote
-        memory, rows = told.past or NOTHING, past.aligned
+        pair = Pair(etf=self.pair.etf, crypto=WGMI_BTC.crypto)
+        judged, told, etf, coin = await together(
+            self.mining.network(now),
+            self.mining.past(now),
+            self.history.leg(pair.etf, now),
+            self.history.leg(pair.crypto, now),
+        )
+        network, price, memory = judged.network, coin.quote, told.past or NOTHING
+        try:
+            earlier = align_legs(pair, etf, coin, self.history.sessions(now), now)
+        except NoHistoryError:
+            earlier = None
         earned = bare = None
         if network.difficulty and network.reward and price:
             earned = hashprice(network.difficulty, network.reward.total, price.price)
@@ -224,12 +237,12 @@ class Study:
             price=price,
             hashprice=earned,
             without_fees=bare,
-            difficulty=_among(network.difficulty, memory.retargets_at, memory.difficulties),
+            difficulty=_difficulty(network.difficulty, memory),
             hashrate=_among(network.hashrate, memory.days, memory.hashrates),
-            hashprice_standing=_among(bare, rows.sessions, past_hashprices(memory, rows.at, rows.crypto)),
+            hashprice_standing=_hashprice(bare, memory, earlier),
             basis=Basis(
-                trust=judged.trust.also(past.crypto.quoted),
-                problems=(*past.crypto.problems, *([told.problem] if told.problem else [])),
+                trust=judged.trust.also(coin.quoted),
+                problems=(*coin.problems, *([told.problem] if told.problem else [])),
                 simulated=self.history.simulated,
             ),
         )
@@ -276,6 +289,20 @@ def backtested(aligned: Aligned, rule: Rule) -> tuple[Backtest, Curve]:
     """Put a rule to all of history, and draw what it watched. Raises ReplayError, and NoHistoryError."""
     found, rows = backtest(aligned, rule), between(aligned)
     return found, stretch(aligned, rows, [traced(aligned, rows, found.found)])
+
+
+def _difficulty(now: float | None, memory: NetworkPast) -> Standing | None:
+    """Place the difficulty among those before its own retarget, which the past has already."""
+    before = len(memory.difficulties)
+    if now is not None and before and isclose(memory.difficulties[-1], now, rel_tol=SAME):
+        before -= 1
+    return _among(now, memory.retargets_at[:before], memory.difficulties[:before])
+
+
+def _hashprice(now: float | None, memory: NetworkPast, rows: Aligned | None) -> Standing | None:
+    if rows is None:
+        return None
+    return _among(now, rows.sessions, past_hashprices(memory, rows.at, rows.crypto))
 
 
 def _among(now: float | None, days: NDArray[np.datetime64], values: NDArray[np.float64]) -> Standing | None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from services.domain.rule import Rule
     from services.market import MarketView
 
-USUAL = {rule.window: rule for rule in map(parse_rule, DEFAULT_RULES)}
+USUAL = {parse_rule(text).window: text for text in DEFAULT_RULES}
 TWO_POINTS, INSTEAD = Window.D1, Window.D20  # a curve of one session has two points
 
 
@@ -44,9 +44,10 @@ def command(*, window: str, path: Path, dark: bool, text: str | None, etf: Path 
     WINDOW is 1d, 5d, 20d, 60d, 252d or ytd; without one, 20d. The picture is described on the terminal, too.
     """
     span = Window(window)
-    rule = parse_rule(text) if text else USUAL.get(span, USUAL[Window.D5])
+    settings = load_settings()
+    rule = parse_rule(text or USUAL.get(span, USUAL[Window.D5]), settings.pair)
     files = both_or_neither(etf, btc)
-    view = asyncio.run(view_of(*files) if files else live(load_settings(), lambda app: _view(app, rule)))
+    view = asyncio.run(view_of(*files, settings.pair) if files else live(settings, lambda app: _view(app, rule)))
     drawn = replayed(view, INSTEAD if span is TWO_POINTS else span, rule)
     picture = render.chart_picture(drawn)
     if picture is None:

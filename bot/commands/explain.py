@@ -11,48 +11,53 @@ from typing import TYPE_CHECKING
 import click
 
 from bot.commands.live import live
-from bot.commands.options import FILE, as_json, btc_file, etf_file, window
+from bot.commands.options import AI_HELP, FILE, as_json, btc_file, etf_file, window
 from bot.price_files import aligned, calendar, read_files
 from bot.settings import load_settings
 from bot.terminal import print_message
 from handlers import render
-from services.domain.attribution import AI_PROXY, Legs
+from services.domain.attribution import Legs
 from services.domain.explain import explain
 from services.domain.measure import Window
+from services.domain.prices import Symbol
 from services.sources.files import read_etf_csv
 from services.study import Basis, Explained
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from bot.price_files import PriceFiles
+    from services.domain.prices import Closes
+
 
 @click.command()
 @window
 @etf_file
 @btc_file
-@click.option("--ai", type=FILE, help=f"Closes of the AI proxy, {AI_PROXY}: a CSV with Date and Close.")
+@click.option("--ai", type=FILE, help=AI_HELP)
 @as_json
 def command(*, window: str, etf: Path | None, btc: Path | None, ai: Path | None, as_json: bool) -> None:
     """Tell what of the ETF's return came with bitcoin, what with AI, and what with neither.
 
     WINDOW is 1d, 5d, 20d, 60d, 252d or ytd, which is the default; it ends with the last close.
     """
+    settings = load_settings()
     if etf and btc and ai:
-        told = _from_files(etf, btc, ai, Window(window))
+        told = _explained(
+            read_files(etf, btc, settings.pair), read_etf_csv(ai, Symbol(settings.ai_proxy)), Window(window)
+        )
     elif etf or btc or ai:
         raise click.UsageError("--etf, --btc and --ai go together: all three come from files, or none.")
     else:
-        told = asyncio.run(live(load_settings(), lambda app: app.study.explain(Window(window), app.clock.now())))
+        told = asyncio.run(live(settings, lambda app: app.study.explain(Window(window), app.clock.now())))
     if as_json:
         click.echo(json.dumps(asdict(told), ensure_ascii=False, default=_written))
     else:
         print_message(render.explanation(told))
 
 
-def _from_files(etf: Path, btc: Path, ai: Path, window: Window) -> Explained:
-    files = read_files(etf, btc)
-    legs = Legs.of(aligned(files), read_etf_csv(ai, AI_PROXY))
-    found = explain(legs, window, files.closes, files.bars, calendar(files))
+def _explained(files: PriceFiles, proxy: Closes, window: Window) -> Explained:
+    found = explain(Legs.of(aligned(files), proxy), window, files.closes, files.bars, calendar(files))
     return Explained(explanation=found, basis=Basis(problems=files.warnings))
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from services.domain.attribution import AI_PROXY
 from services.domain.measure import Window
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class Day(click.ParamType[date]):
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 ETF_HELP = "ETF closes: a CSV with Date and Close."
+AI_HELP = f"Closes of the AI proxy, {AI_PROXY} or MINERPULSE_AI_PROXY: a CSV with Date and Close."
 BTC_HELP = "Bitcoin bars: a CSV with opening time (UTC) and close, hourly or finer."
 
 etf_file = click.option("--etf", type=FILE, help=ETF_HELP)

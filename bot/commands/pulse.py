@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 def command(*, etf: Path | None, btc: Path | None, as_json: bool) -> None:
     """Show the board: every window of the pair, live or as of the last session of two price files."""
     files = both_or_neither(etf, btc)
-    view = asyncio.run(view_of(*files) if files else live(load_settings(), _measured))
+    settings = load_settings()
+    view = asyncio.run(view_of(*files, settings.pair) if files else live(settings, _measured))
     if as_json:
         click.echo(json.dumps(as_document(view), ensure_ascii=False, default=lambda at: at.isoformat()))
     else:

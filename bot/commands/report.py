@@ -9,7 +9,7 @@ import click
 
 from bot.clock import SystemClock
 from bot.commands.live import live
-from bot.commands.options import FILE, Day, btc_file, etf_file, output
+from bot.commands.options import AI_HELP, FILE, Day, btc_file, etf_file, output
 from bot.price_files import aligned, calendar, read_files
 from bot.settings import load_settings
 from bot.written import write_whole
@@ -17,7 +17,7 @@ from handlers.render.drawing import png
 from handlers.render.page import Shown, written
 from handlers.render.report import report_page, report_pictures
 from handlers.render.theme import Scheme
-from services.domain.attribution import AI_PROXY
+from services.domain.prices import Symbol
 from services.domain.report import Material, report
 from services.domain.rule import DEFAULT_RULES, parse_rule
 from services.sources.files import read_etf_csv
@@ -27,9 +27,10 @@ if TYPE_CHECKING:
     from datetime import date
     from pathlib import Path
 
+    from bot.settings import Settings
     from handlers.render.picture import Picture
 
-NO_AI = f"Nothing is parted here: give the closes of {AI_PROXY}, the AI proxy, with --ai."
+NO_AI = "Nothing is parted here: give the closes of {proxy}, the AI proxy, with --ai."
 DEFAULTS = ", ".join(DEFAULT_RULES)
 
 
@@ -40,7 +41,7 @@ DEFAULTS = ", ".join(DEFAULT_RULES)
 @click.option("--rule", "texts", multiple=True, help=f"A rule, as in “1d 8pp”; may be repeated.  [default: {DEFAULTS}]")
 @etf_file
 @btc_file
-@click.option("--ai", type=FILE, help=f"Closes of the AI proxy, {AI_PROXY}: a CSV with Date and Close.")
+@click.option("--ai", type=FILE, help=AI_HELP)
 def command(
     *,
     path: Path,
@@ -55,28 +56,28 @@ def command(
 
     It opens in any browser without a network, and prints.
     """
-    rules = [parse_rule(text) for text in texts or DEFAULT_RULES]
+    settings = load_settings()
+    rules = [parse_rule(text, settings.pair) for text in texts or DEFAULT_RULES]
     if etf and btc:
-        material, basis = _from_files(etf, btc, ai)
+        material, basis = _from_files(etf, btc, ai, settings)
         told = Reported(report=report(material, rules, first, last), basis=basis)
     elif etf or btc or ai:
         raise click.UsageError("--etf and --btc go together, and --ai only with both: prices come from files, or none.")
     else:
-        told = asyncio.run(live(load_settings(), lambda app: app.study.report(rules, first, last, app.clock.now())))
+        told = asyncio.run(live(settings, lambda app: app.study.report(rules, first, last, app.clock.now())))
     shown = {name: _shown(picture) for name, picture in report_pictures(told).items()}
     write_whole(path, written(report_page(told, shown, SystemClock().now())))
 
 
-def _from_files(etf: Path, btc: Path, ai: Path | None) -> tuple[Material, Basis]:
-    files = read_files(etf, btc)
-    proxy = read_etf_csv(ai, AI_PROXY) if ai else None
+def _from_files(etf: Path, btc: Path, ai: Path | None, settings: Settings) -> tuple[Material, Basis]:
+    files, proxy = read_files(etf, btc, settings.pair), Symbol(settings.ai_proxy)
     made = Material(
         aligned=aligned(files),
         etf=files.closes,
         crypto=files.bars,
         sessions=calendar(files),
-        proxy=proxy,
-        missing=NO_AI,
+        proxy=read_etf_csv(ai, proxy) if ai else None,
+        missing=NO_AI.format(proxy=proxy),
     )
     return made, Basis(problems=files.warnings)
 

@@ -66,6 +66,10 @@ def miners_document(told: Miners) -> dict[str, Any]:
         "weights_carried_back": found.carried_back,
         "cohorts": [_cohort(one) for one in told.effects],
         "warnings": list(told.warnings),
+        "sources": list(told.sources),
+        "verdict": told.trust.verdict.value,
+        "reasons": list(told.trust.reasons),
+        "problems": list(told.problems),
         "simulated": told.simulated,
     }
 

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
+    from bot.price_files import PriceFiles
     from services.domain.rule import Rule
+    from services.domain.wish import Wish
 
 
 @click.command()
@@ -41,29 +43,22 @@ def command(
     What the first half of the history alone would have found is checked on the second. Nothing is changed.
     """
     files = both_or_neither(etf, btc)
-    texts = against or DEFAULT_RULES
+    settings = load_settings()
+    asked = parse_wish(" ".join(wish), parse_rule(EXAMPLE, settings.pair))
+    rules = [parse_rule(text, settings.pair) for text in against or DEFAULT_RULES]
     if files:
-        told = _from_files(*files, " ".join(wish), [parse_rule(text) for text in texts])
+        told = _calibrated(read_files(*files, settings.pair), asked, rules)
     else:
-        told = asyncio.run(_live(" ".join(wish), texts))
+        told = asyncio.run(live(settings, lambda app: app.study.tune(asked, rules, app.clock.now())))
     if as_json:
         click.echo(json.dumps(_document(told), ensure_ascii=False))
     else:
         print_message(render.tuned(told))
 
 
-def _from_files(etf: Path, btc: Path, text: str, against: Sequence[Rule]) -> Calibrated:
-    wish = parse_wish(text, parse_rule(EXAMPLE))
-    files = read_files(etf, btc)
+def _calibrated(files: PriceFiles, wish: Wish, against: Sequence[Rule]) -> Calibrated:
     found, shifts = calibrated(aligned(files), wish, against)
     return Calibrated(tuned=found, shifts=shifts, basis=Basis(problems=files.warnings))
-
-
-async def _live(text: str, against: Sequence[str]) -> Calibrated:
-    settings = load_settings()
-    wish = parse_wish(text, parse_rule(EXAMPLE, settings.pair))
-    rules = [parse_rule(one, settings.pair) for one in against]
-    return await live(settings, lambda app: app.study.tune(wish, rules, app.clock.now()))
 
 
 def _document(told: Calibrated) -> dict[str, Any]:

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 SHOWN = 8  # of the episodes, the newest
 METHOD = (
     "Decided once at each session's close, with no hold, by the function that decides live. Episodes overlap where "
-    "their windows share sessions, so that they are fewer independent cases than their number; no more is claimed."
+    "their windows, or what followed them, share sessions: they are worth no more independent cases than can be picked "
+    "without that, and no more is claimed."
 )
 BETWEEN = "Live it is decided between closes too, at night and at weekends; what passes there is not counted here."
 
@@ -75,7 +76,7 @@ def findings(found: Backtest) -> list[str]:
         share = f"{back} of {known} ({100 * back / known:.0f}%)"
         lines.append(f"False starts: {share} were below the clear level {SHORTLY} sessions on, from the same close.")
     lines += [line for horizon in HORIZONS if (line := _followed(found, horizon))]
-    return [*lines, f"{found.apart} of {len(found.episodes)} share no session with another one's window."]
+    return [*lines, f"At most {found.apart} of {len(found.episodes)} can be picked whose windows share no session."]
 
 
 def often(found: Backtest) -> str:
@@ -115,18 +116,24 @@ def _followed(found: Backtest, horizon: int) -> str | None:
         return _went(found.found.rule.pair, horizon, [one for _, one in after])
     gaps = [one.gap(side) for side, one in after]
     grew = sum(gap > 0 for gap in gaps)
-    lines = f"{horizon} sessions on: the gap grew in {grew} of {len(gaps)}, by {words.pp(median(gaps))} at the median"
+    lines = f"{horizon} sessions on: the gap grew in {grew} of {len(gaps)}; median change {words.pp(median(gaps))}"
     if len(gaps) >= 2:  # noqa: PLR2004 -- quartiles need two
         low, _, high = quantiles(gaps, n=4, method="inclusive")
         lines = f"{lines}, half of them between {words.signed(100 * low)} and {words.pp(high)}"
-    return f"{lines}."
+    return f"{lines}{_apart([one for _, one in after])}."
+
+
+def _apart(after: Sequence[Followed]) -> str:
+    """Say of how many independent cases an answer can be at most, where they are fewer than it counts."""
+    apart = sum(one.apart for one in after)
+    return f"; at most {apart} of the {len(after)} share no session" if apart < len(after) else ""
 
 
 def _went(pair: Pair, horizon: int, after: Sequence[Followed]) -> str:
     """Tell how the legs went on after episodes of something else than how far they part."""
     etf, crypto = median(one.etf for one in after), median(one.crypto for one in after)
     moves = f"{words.title(pair.etf)} {words.percent(etf)}, {words.name(pair.crypto)} {words.percent(crypto)}"
-    return f"{horizon} sessions on: {moves} at the median of {len(after)}."
+    return f"{horizon} sessions on: {moves} at the median of {len(after)}{_apart(after)}."
 
 
 def head() -> list[str]:

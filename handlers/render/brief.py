@@ -60,7 +60,7 @@ def _moved(told: Brief) -> list[str]:
 def _window(one: Measurement) -> str:
     etf = f"{words.title(one.pair.etf)} {words.percent(one.etf_return)}"
     crypto = f"{words.name(one.pair.crypto)} {words.percent(one.crypto_return)}"
-    span = words.over(one.window)
+    span = words.over(one.window, one.session)
     when = f"{span[:1].upper()}{span[1:]} to {'now' if one.live else words.day(one.session)}"
     return f"{when}: {etf}, {crypto}, spread *{words.pp(one.spread)}*."
 

@@ -78,7 +78,8 @@ def _title(drawn: Curve, end: Point) -> str:
 
 
 def _over(drawn: Curve) -> str:
-    return words.over(drawn.window) if drawn.window else f"since {words.full_day(drawn.points[0].session)}"
+    first, end = drawn.points[0].session, drawn.points[-1].session
+    return words.over(drawn.window, end) if drawn.window else f"since {words.full_day(first)}"
 
 
 def _moves(drawn: Curve, end: Point) -> list[str]:

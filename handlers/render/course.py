@@ -25,7 +25,7 @@ def course_words(told: Alert) -> list[str]:
     """Say where the chart ends, and where in it the legs were furthest apart."""
     if told.course is None:
         return []
-    end, span = told.course.points[-1], words.over(told.course.window)
+    end, span = told.course.points[-1], words.over(told.course.window, told.course.points[-1].session)
     legs = [(told.pair.etf, end.etf), (told.pair.crypto, end.crypto)]
     moves = ", ".join(f"{words.name(symbol)} {words.percent(moved)}" for symbol, moved in legs)
     return [f"{span[:1].upper()}{span[1:]}: {moves}; furthest apart {furthest(_curve(told, told.course))}."]

@@ -112,7 +112,7 @@ def _name(curve: Curve, trace: Trace) -> str:
         case Metric.Z:
             return f"{_over(trace)} spread, robust z"
         case metric:
-            return f"{_over(trace)} {metric.value}, pp"
+            return f"{_over(trace)} {metric.value}, {METRICS[metric].unit.value}"
 
 
 def _over(trace: Trace) -> str:

@@ -40,7 +40,10 @@ def _title(told: Depths) -> str:
 def _leg(one: Underwater) -> list[str]:
     now, name = one.now, words.title(one.symbol)
     high = f"{words.price(now.high)} on {words.full_day(now.high_on)}"
-    since, rare = words.full_day(now.since), f"{one.rank:.0f}% of the sessions since {words.full_day(one.first)}"
+    since, rare = (
+        words.full_day(now.since),
+        f"{words.share(one.rank)} of the sessions since {words.full_day(one.first)}",
+    )
     deepest = f"{words.size(100 * one.deepest)}%, on {words.full_day(one.deepest_on)}"
     if not now.depth:
         return [f"*{name}* at its highest session close since {since}. The deepest since: {deepest}."]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 from handlers.render import words
@@ -10,7 +11,8 @@ from handlers.render.basis import basis
 from handlers.render.markup import escape, reason, simulated
 from handlers.render.message import compose, header, note, section, table
 from handlers.render.spark import spark
-from services.domain.attribution import LOOKBACK
+from services.domain.attribution import AI_PROXY, LOOKBACK
+from services.domain.counting import CERTAINTY
 from services.domain.measure import BETA_SESSIONS
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from services.study import Explained
 
 MINUTE = timedelta(minutes=1)
+ERRORS = NormalDist().inv_cdf((1 + CERTAINTY) / 2)  # standard ones, within which a change may be chance
 METHOD = (
     f"Betas: least squares on the 1-day returns of the {LOOKBACK} sessions before each day, never on the day itself. "
     "Each day's parts are scaled by what a dollar had grown to, so that they add up to the whole. ± is one standard "
@@ -34,26 +37,26 @@ def explanation(told: Explained) -> Message:
     """Render an explanation; the parts stand in a table, and in lines for those who cannot see it."""
     found = told.explanation
     title = simulated(_title(found), when=told.basis.simulated)
-    moved, pivot, change, live = _moved(found), _pivot(found), _change(found), _live(told)
+    moved, pivot, change, later, live = _moved(found), _pivot(found), _change(found), _later(found), _live(told)
     small = [METHOD, _proxy(found), *_openings(found), *basis(told.basis, _sources(found))]
     return compose(
         [
             header(title),
             section(*moved),
             table(_rows(found)),
-            section(*live),
+            section(*later, *live),
             section(*pivot),
             section(*change),
             note(*small),
         ],
-        [title, *moved, *_lines(found), *live, *pivot, *change, *small],
+        [title, *moved, *_lines(found), *later, *live, *pivot, *change, *small],
     )
 
 
 def _title(found: Explanation) -> str:
     parts = found.attribution
     return (
-        f"{found.pair.etf} {words.percent(parts.etf_return)} {words.over(parts.window)}: "
+        f"{found.pair.etf} {words.percent(parts.etf_return)} {words.over(parts.window, parts.session)}: "
         f"{words.name(found.pair.crypto)} {words.pp(parts.crypto.amount)}, AI {words.pp(parts.proxy.amount)}, "
         f"the rest {words.pp(parts.residual.amount)}"
     )
@@ -127,6 +130,16 @@ def _lines(found: Explanation) -> list[str]:
     return [*lines, f"Together: {words.pp(found.attribution.etf_return)}."]
 
 
+def _later(found: Explanation) -> list[str]:
+    """Tell which sessions came after what is explained."""
+    later = found.later
+    if later is None:
+        return []
+    names = " and ".join(words.name(symbol) for symbol in later.lacking)
+    count = f"{words.sessions(later.sessions)} after that, up to {words.full_day(later.last)}"
+    return [f"*Not explained*: {count}, for want of a price of {names}."]
+
+
 def _live(told: Explained) -> list[str]:
     """Tell of the session that is open, in lines of its own: it is no part of what is above."""
     found, live = told.explanation, told.so_far
@@ -156,30 +169,25 @@ def _pivot(found: Explanation) -> list[str]:
         f"*Pivot gauge.* {_turn(found, read)}",
         f"{words.full_day(read.then.session)}: {_betas(found, read.then)}.",
         f"{words.full_day(read.now.session)}: {_betas(found, read.now)}.",
-        f"{crypto} {_path(one.crypto for one in read.path)}  {proxy} {_path(one.proxy for one in read.path)}",
+        f"{crypto} {_path(one.crypto for one in read.path)}; {proxy} {_path(one.proxy for one in read.path)}",
     ]
 
 
 def _turn(found: Explanation, read: Gauge) -> str:
-    """Name what the ETF follows more by now, where the change is beyond both errors."""
+    """Name what the ETF follows more by now, and what less, where the change is beyond both errors."""
     etf, crypto, proxy = words.title(found.pair.etf), words.name(found.pair.crypto), escape(found.proxy)
-    from_crypto = _turned(read.then.crypto, read.now.crypto)
-    from_proxy = _turned(read.then.proxy, read.now.proxy)
-    match (from_crypto < 0, from_proxy > 0):
-        case (True, True):
-            return f"{etf} follows {crypto} less than it did, and {proxy} more."
-        case (True, False):
-            return f"{etf} follows {crypto} less than it did{f', and {proxy} less' if from_proxy < 0 else ''}."
-        case (False, True):
-            return f"{etf} follows {proxy} more than it did{f', and {crypto} more' if from_crypto > 0 else ''}."
-        case _:
-            return f"{etf} follows {crypto} and {proxy} no differently than the errors allow."
+    changes = (crypto, _turned(read.then.crypto, read.now.crypto)), (proxy, _turned(read.then.proxy, read.now.proxy))
+    turned = [(name, "more" if change > 0 else "less") for name, change in changes if change]
+    if not turned:
+        return f"{etf} follows {crypto} and {proxy} no differently than the errors allow."
+    (first, way), *rest = turned
+    return f"{etf} follows {first} {way} than it did{''.join(f', and {name} {way}' for name, way in rest)}."
 
 
 def _turned(then: Beta, now: Beta) -> int:
-    """Give the direction of a change that is larger than its standard error, else 0."""
+    """Give the direction of a change that is beyond what errors alone do nine times out of ten, else 0."""
     change = now.value - then.value
-    sure = abs(change) > (then.error**2 + now.error**2) ** 0.5
+    sure = abs(change) > ERRORS * (then.error**2 + now.error**2) ** 0.5
     return (1 if change > 0 else -1) if sure else 0
 
 
@@ -194,7 +202,9 @@ def _beta(beta: Beta) -> str:
 
 
 def _path(betas: Iterable[Beta]) -> str:
-    return spark([beta.value for beta in betas])
+    """Draw betas as a row of bars, with what the lowest and the highest stand for."""
+    values = [beta.value for beta in betas]
+    return f"{spark(values)} {words.ratio(min(values))} to {words.ratio(max(values))}"
 
 
 def _change(found: Explanation) -> list[str]:
@@ -218,7 +228,8 @@ def _again(found: Explanation, parts: Attribution) -> str:
 
 def _proxy(found: Explanation) -> str:
     proxy = escape(found.proxy)
-    return f"{proxy} is a proxy for AI: it stands for what moves with chips, whatever the miners themselves do."
+    moves = "chips" if found.proxy == AI_PROXY else "it"
+    return f"{proxy} is a proxy for AI: it stands for what moves with {moves}, whatever the miners themselves do."
 
 
 def _sources(found: Explanation) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from handlers.render import words
+from handlers.render.limits import PROBLEMS_SHOWN
+from handlers.render.market import data
 from handlers.render.markup import escape, reason, simulated
 from handlers.render.message import compose, header, note, section, table
 from services.domain.cohort import Cohort
@@ -27,15 +29,13 @@ def miners(told: Miners) -> Message:
     """Render a fund's holdings over a window."""
     found = told.contributions
     span = f"From the close of {words.full_day(found.anchor)} to that of {words.full_day(found.session)}."
-    title = simulated(
-        f"{words.title(told.fund)} {words.percent(found.etf_return)} {words.over(found.window)}, by holding",
-        when=told.simulated,
-    )
+    moved = f"{words.title(told.fund)} {words.percent(found.etf_return)} {words.over(found.window, found.session)}"
+    title = simulated(f"{moved}, by holding", when=told.simulated)
     shown = sorted(found.contributors, key=lambda one: -abs(one.added))[:SHOWN]
     others = _others(told, shown)
     lines = [span, _rest(told), *(f"Careful: {reason(one)}." for one in told.warnings)]
     cohorts = _cohorts(told)
-    small = [METHOD, _weights(told), *_sources(told, shown)]
+    small = [METHOD, _weights(told), *_sources(told, shown), *_closes(told)]
     rows = [_row(one, told) for one in sorted(shown, key=lambda one: -one.added)]
     head = ["Holding", "Weight", "Return", "Added", "Cohort"]
     return compose(
@@ -96,7 +96,7 @@ def _cohorts(told: Miners) -> list[str]:
 
 def _cohort(one: Effect) -> str:
     names = f"{one.names} name{'' if one.names == 1 else 's'}"
-    weights = f"{100 * one.weight:.0f}% of the fund ({100 * one.equal_weight:.0f}% in equal weights)"
+    weights = f"{100 * one.weight:.0f}% of their weight ({100 * one.equal_weight:.0f}% in equal weights)"
     did = f"{words.percent(one.moved)} ({words.percent(one.equal_moved)} in equal weights)"
     parts = f"allocation {words.pp(one.allocation)}, selection {words.pp(one.selection)}"
     name = f"{one.cohort.value[:1].upper()}{one.cohort.value[1:]}"
@@ -113,6 +113,12 @@ def _weights(told: Miners) -> str:
     known = told.contributions.known
     days = f"{known[0]}" if len(known) == 1 else f"{len(known)} days, {known[0]} to {known[-1]}"
     return f"Weights as of {days}, drifting with prices between."
+
+
+def _closes(told: Miners) -> list[str]:
+    """Say where the closes are from, and what speaks against the last ones."""
+    failed = [f"Problem: {reason(problem)}." for problem in told.problems[:PROBLEMS_SHOWN]]
+    return [f"Session closes from {', '.join(map(escape, told.sources))}.", data(told.trust), *failed]
 
 
 def _sources(told: Miners, shown: list[Contributor]) -> list[str]:

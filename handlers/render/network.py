@@ -59,7 +59,7 @@ def _stands(stands: Standing | None, write: Callable[[float], str]) -> str:
     if stands.is_lowest:
         return f", the lowest since {since}; before: {write(stands.low)} on {words.full_day(stands.low_on)}"
     high = f"highest {write(stands.high)} on {words.full_day(stands.high_on)}"
-    return f", higher than {stands.rank:.0f}% of {stands.count:,} figures since {since}; {high}"
+    return f", higher than {words.share(stands.rank)} of {stands.count:,} figures since {since}; {high}"
 
 
 def _retarget(coming: Retarget | None, now: datetime) -> str:

@@ -20,11 +20,14 @@ def record(told: Alert) -> list[str]:
     if found is None:
         return []
     rule, span = code(told.lead.rule), _span(found)
-    if not found.episodes or found.median_length is None:
-        return [f"The first episode of {rule} in {span}, decided at closes."]
-    which = f"The {words.ordinal(found.episodes + 1)} episode of {rule} in {span}, decided at closes."
-    before = "The one before lasted" if found.episodes == 1 else f"The {found.episodes} before had a median length of"
-    lasted = f"{before} {words.sessions(found.median_length)}"
+    turned = found.lasts is not None and found.lasts is not told.side
+    number = found.episodes + turned + 1
+    which = f"The {'first' if number == 1 else words.ordinal(number)} episode of {rule} in {span}, decided at closes."
+    if found.median_length is None:
+        return [which]
+    known, alone = " that had ended" if turned else "", found.episodes == 1
+    before = f"one before{known} lasted" if alone else f"{found.episodes} before{known} had a median length of"
+    lasted = f"The {before} {words.sessions(found.median_length)}"
     return [which, f"{lasted}: {endings(told.pair, found.closings)}." if found.closings else f"{lasted}."]
 
 

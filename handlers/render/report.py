@@ -108,7 +108,7 @@ def _explained(told: Reported) -> list[Part]:
         head=["Window", str(etf), crypto, f"AI ({proxy})", "The rest"],
         rows=[_parted(one) for one in found.parted],
     )
-    return [table, *parts_of(message, "Parts of this year's return")]
+    return [table, *parts_of(message, "Parts of the year's return")]
 
 
 def _parted(one: Attribution | NotMeasured) -> list[str]:

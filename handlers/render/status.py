@@ -40,7 +40,7 @@ def _title(pair: Pair, window: Window, measured: Measurement | NotMeasured) -> s
     if isinstance(measured, NotMeasured):
         return f"No spread of {pair.etf} {words.over(window)}: {reason(measured.reason)}"
     day = "" if measured.live else f" to the close of {words.day(measured.session)}"
-    return f"{pair.etf} {words.stands(pair, measured.spread)} {words.over(window)}{day}"
+    return f"{pair.etf} {words.stands(pair, measured.spread)} {words.over(window, measured.session)}{day}"
 
 
 def _moves(measured: Measurement) -> list[str]:

@@ -45,7 +45,7 @@ def _subject(measured: Measurement) -> str:
 
 
 def _span(measured: Measurement) -> str:
-    span = words.over(measured.window)
+    span = words.over(measured.window, measured.session)
     return span if measured.live else f"{span}, {words.day(measured.session)}"
 
 
@@ -76,7 +76,7 @@ def peak(fact: Fact) -> str:
 def peak_over(fact: Fact) -> str:
     """Write that value with the window that it was seen over, where the rule has one."""
     windowed = METRICS[parse_rule(fact.rule).metric].windowed
-    return f"{peak(fact)} {words.over(fact.measurement.window)}" if windowed else peak(fact)
+    return f"{peak(fact)} {words.over(fact.measurement.window, fact.measurement.session)}" if windowed else peak(fact)
 
 
 def against_threshold(fact: Fact, side: Side) -> str:

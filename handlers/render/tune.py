@@ -107,10 +107,10 @@ def _check(found: Tuned) -> list[str]:
 
 def _verdict(check: Check, wanted: float) -> str:
     if check.low <= wanted <= check.high:
-        return f"The {wanted:g} wanted lie within it: the rate carried over."
+        return f"The {wanted:g} wanted lie within it: nothing here speaks against them."
     if wanted < check.low:
-        return f"The {wanted:g} wanted lie below it: the market grew wilder, and the past promises too little."
-    return f"The {wanted:g} wanted lie above it: the market grew calmer, and the past promises too much."
+        return f"The {wanted:g} wanted lie below it: it fired more often since than the closes before promised."
+    return f"The {wanted:g} wanted lie above it: it fired less often since than the closes before promised."
 
 
 def _shift(moved: Shift) -> list[str]:

@@ -124,19 +124,23 @@ def window(span: Window) -> str:
     return "year-to-date" if span is Window.YTD else f"{span.value.removesuffix('d')}-day"
 
 
-def over(span: Window) -> str:
-    """Write a window as a stretch of time: `over 5 days`."""
+def over(span: Window, end: date | None = None) -> str:
+    """Write a window as a stretch of time: `over 5 days`, `in 2026` for a year to date that ends on a day of it."""
     if span is Window.YTD:
-        return "this year"
+        return f"in {end.year}" if end else "this year"
     count = span.value.removesuffix("d")
     return f"over {count} day{'' if count == '1' else 's'}"
 
 
 def unusual(percentile: float, *, above: bool) -> str:
     """Say how far out a spread lies, seen from the side that it is on: `larger than 97% of the last 252 sessions`."""
-    share = percentile if above else ALL - percentile
-    beyond = "all" if share >= ALL else "none" if share <= 0 else f"{max(1, int(share))}%"
+    beyond = share(percentile if above else ALL - percentile)
     return f"{'larger' if above else 'lower'} than {beyond} of the last {UNUSUAL_SESSIONS} sessions"
+
+
+def share(percent: float) -> str:
+    """Write how many of a hundred, cut off to a whole one; all and none are those alone: 99.7 is `99%`."""
+    return "all" if percent >= ALL else "none" if percent <= 0 else f"{max(1, int(percent))}%"
 
 
 def rank(percentile: float) -> str:

@@ -125,9 +125,9 @@ def attribute(
     begun, ended = rows[:-1], rows[1:]
     fits = fits or fitted(legs, lookback)
     if not fits.made[begun].all():
-        first = legs.aligned.sessions[begun[np.argmin(fits.made[begun])]]
-        reason = f"fewer than {COVERAGE * lookback:.0f} of the {lookback} sessions up to {first} have all three prices"
-        return NotMeasured(window=window, reason=reason)
+        return NotMeasured(
+            window=window, reason=_unfitted(legs, fits, lookback, int(begun[np.argmin(fits.made[begun])]))
+        )
     etf, crypto, proxy = legs.columns[:, ended] / legs.columns[:, begun] - 1
     grown = legs.aligned.etf[begun] / legs.aligned.etf[start]
     parts = fits.coefficients[begun, 1:] * np.column_stack([crypto, proxy]) * grown[:, None]
@@ -164,6 +164,16 @@ def _shocks(fits: Fits, begun: NDArray[np.intp], which: int, exposures: NDArray[
     shocks = np.zeros(len(fits.noise) + size)
     np.add.at(shocks, begun[:, None] + 1 + np.arange(size), moved)  # shifted by `size`: look-backs may begin before
     return shocks
+
+
+def _unfitted(legs: Legs, fits: Fits, lookback: int, row: int) -> str:
+    """Say why there are no betas at a row: too few prices, or factors that cannot be told apart."""
+    until = f"the {lookback} sessions up to {legs.aligned.sessions[row]}"
+    if fits.design[row, 0].sum() < COVERAGE * lookback:
+        return f"fewer than {COVERAGE * lookback:.0f} of {until} have all three prices"
+    return (
+        f"{legs.aligned.pair.crypto} and {legs.proxy} moved alike in {until}, so that their parts cannot be told apart"
+    )
 
 
 def _missing(legs: Legs, row: int) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import Enum
 from typing import TYPE_CHECKING, assert_never
+from zoneinfo import ZoneInfo
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from services.domain.trust import Trust  # noqa: TC001 -- as above
 if TYPE_CHECKING:
     from services.domain.sessions import Sessions
 
+NEW_YORK = ZoneInfo("America/New_York")
 BEFORE_OPEN = timedelta(minutes=30)
 LATE_BY = timedelta(minutes=30)  # after the open, when nobody was there before it; after the close, for its price
 RARE = 95.0  # from this percentile on, or below what is left of 100, a spread is unusual
@@ -143,11 +145,13 @@ def told_since(occasion: Occasion, sessions: Sessions, now: datetime) -> datetim
 
 
 def days_ahead(sessions: Sessions, occasion: Occasion, now: datetime) -> tuple[DayAhead, ...]:
-    """Find the half-days and the holidays of the next four days, or eight at the end of a week."""
-    first = sessions.state(now).session
-    if not sessions.state(now).is_open:
-        first += timedelta(days=1)
-    span = np.arange(np.datetime64(first), np.datetime64(now.date()) + (9 if occasion is Occasion.WEEKLY else 5))
+    """Find the half-days and the holidays of the next four days, or eight at the end of a week.
+
+    Today is one of them until its session has closed.
+    """
+    state, today = sessions.state(now), now.astimezone(NEW_YORK).date()
+    first = today if state.is_open or state.session < today else today + timedelta(days=1)
+    span = np.arange(np.datetime64(first), np.datetime64(today) + (9 if occasion is Occasion.WEEKLY else 5))
     found = [_ahead(sessions, day) for day in span if np.is_busday(day)]
     return tuple(one for one in found if one is not None)
 

@@ -62,7 +62,8 @@ def contribute(
 
     1. Take each step's weights from the last day before it that is known, or from the first, and let them drift with
        prices from there, as if nothing had been traded.
-    2. A step's contribution is the weight when it began times the share's return.
+    2. A step's contribution is the weight when it began times the share's return; where a price is missing within the
+       window, that of the step on which it is known again is from the last one that was.
     3. Link the steps by Carino's factors, so that all of them together are the fund's return, exactly.
        Source: Carino, Combining attribution effects over time, 1999.
     """
@@ -77,11 +78,12 @@ def contribute(
     whole = float(aligned.etf[last] / aligned.etf[start] - 1)
     factors = _carino(aligned.etf[ended] / aligned.etf[begun] - 1) / _carino(np.array([whole]))[0]
     tickers = list(dict.fromkeys(one.ticker for held in history for one in held.positions if _is_priced(one.kind)))
-    weights, used = _weights(aligned, history, prices, tickers, begun)
     table = np.array([prices.get(ticker, np.full(len(aligned), np.nan)) for ticker in tickers]).reshape(
         -1, len(aligned)
     )
-    moves = np.nan_to_num(table[:, ended] / table[:, begun] - 1)
+    weights, used = _weights(aligned, history, dict(zip(tickers, _carried(table), strict=True)), begun)
+    within = _carried(table[:, start:])
+    moves = np.nan_to_num(within[:, ended - start] / within[:, begun - start] - 1)
     added = (weights * moves * factors).sum(axis=1)
     moved = table[:, last] / table[:, start] - 1
     order = sorted(range(len(tickers)), key=lambda index: -added[index])
@@ -113,14 +115,20 @@ def _carino(moved: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(still, 1.0, np.log1p(moved) / np.where(still, 1.0, moved))
 
 
+def _carried(table: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Let each row's prices stand until the next one that is known; NaN before the first."""
+    known = np.where(np.isfinite(table), np.arange(table.shape[1]), 0)
+    return np.take_along_axis(table, np.maximum.accumulate(known, axis=1), axis=1)
+
+
 def _weights(
     aligned: Aligned,
     history: Sequence[Holdings],
     prices: Mapping[str, NDArray[np.float64]],
-    tickers: Sequence[str],
     begun: NDArray[np.intp],
 ) -> tuple[NDArray[np.float64], list[int]]:
     """Give each ticker's weight where each step begins, (tickers, steps), and which day's holdings each step used."""
+    tickers = list(prices)
     as_of = np.array([one.as_of for one in history], dtype="datetime64[D]")
     used = (np.searchsorted(as_of, aligned.sessions[begun], side="right") - 1).clip(min=0)
     weights = np.zeros((len(tickers), len(begun)))
@@ -133,8 +141,7 @@ def _weights(
             if not _is_priced(one.kind):
                 still += one.weight
                 continue
-            known = prices.get(one.ticker)
-            grown = np.ones(len(steps)) if known is None else known[begun[steps]] / known[since]
+            grown = prices[one.ticker][begun[steps]] / prices[one.ticker][since]
             values[tickers.index(one.ticker)] += one.weight * np.where(np.isfinite(grown), grown, 1.0)
         weights[:, steps] = values / (values.sum(axis=0) + still)
     return weights, used.tolist()

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date  # noqa: TC003 -- written as JSON by reading these types at run time
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from services.domain.attribution import LOOKBACK, Attribution, attribute, fitted
 from services.domain.errors import NoHistoryError
@@ -21,11 +24,20 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Later:
+    """How many sessions, up to `last`, come after what is explained, and whose prices some of them lack."""
+
+    sessions: int
+    last: date
+    lacking: tuple[Symbol, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
     """The ETF's return over a window, in parts, up to the last session on which all three prices are known.
 
     `shorter` is the same with betas from 60 sessions, `hours` when the legs moved; each is None where the history does
-    not have it, as is `gauge`.
+    not have it, as is `gauge`. `later` is None where no session is later.
     """
 
     pair: Pair
@@ -35,6 +47,7 @@ class Explanation:
     shorter: Attribution | None
     gauge: Gauge | None
     hours: Hours | None
+    later: Later | None = None
 
 
 def explain(legs: Legs, window: Window, etf: Bars | Closes, crypto: Bars | Closes, sessions: Sessions) -> Explanation:
@@ -58,4 +71,16 @@ def explain(legs: Legs, window: Window, etf: Bars | Closes, crypto: Bars | Close
         shorter=None if isinstance(shorter, NotMeasured) else shorter,
         gauge=gauge(known, fits),
         hours=split_hours(known.aligned, etf, crypto, sessions, int(anchors(known.aligned, window)[-1])),
+        later=_later(legs, len(known.aligned)),
     )
+
+
+def _later(legs: Legs, first: int) -> Later | None:
+    """Tell of the sessions from a row on, which lack a price each; None where there is none."""
+    days = legs.aligned.sessions[first:]
+    if not len(days):
+        return None
+    names = (legs.aligned.pair.etf, legs.aligned.pair.crypto, legs.proxy)
+    prices = zip(names, legs.columns[:, first:], strict=True)
+    lacking = tuple(name for name, column in prices if np.isnan(column).any())
+    return Later(sessions=len(days), last=days[-1].item(), lacking=lacking)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from services.domain.decide import Change, Side
-from services.domain.measure import DIVERGENCES, METRICS, Metric, Window, anchors
+from services.domain.measure import DIVERGENCES, METRICS, Metric, Window, anchors, beta_series
 from services.domain.replay import RuleReplay, replay
 
 if TYPE_CHECKING:
@@ -39,11 +39,16 @@ class Closing(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Followed:
-    """Both legs' returns over the `sessions` after an episode began, fractions from its first close on."""
+    """Both legs' returns over the `sessions` after an episode began, fractions from its first close on.
+
+    `apart` tells that from its window's first session to the last of these it shares none with the last episode of
+    which this holds.
+    """
 
     sessions: int
     etf: float
     crypto: float
+    apart: bool
 
     def gap(self, side: Side) -> float:
         """How far the legs parted further, in the direction of the episode; below zero where they came together."""
@@ -55,8 +60,8 @@ class Precedent:
     """One episode: `value` when it fired and the largest, `peak`, in the rule's unit; `length` in sessions.
 
     `ended` and `closing` are None while it lasts; closing too for a rule on anything but how far the legs part.
-    `given_back` tells whether, 5 sessions on, the gap from the close that the window began with was below the rule's
-    clear level: a false start. It is None, as parts of `followed` are missing, where prices are.
+    `given_back` tells whether, 5 sessions on, what the rule watches, from the close that the window began with, was
+    below its clear level: a false start. It is None, as parts of `followed` are missing, where prices are.
     `apart` tells that its window shares no session with that of the last episode of which this holds.
     """
 
@@ -76,7 +81,8 @@ class Precedent:
 class Record:
     """How earlier episodes of a rule went, in the `sessions` from `since` on at which it could be measured.
 
-    `closings` counts how they ended: bitcoin's doing, the ETF's, and neither's.
+    `closings` counts how they ended: bitcoin's doing, the ETF's, and neither's. One that lasts, on the side `lasts`, is
+    in none of the numbers.
     """
 
     since: date
@@ -84,6 +90,7 @@ class Record:
     episodes: int
     median_length: float | None
     closings: tuple[int, int, int] | None
+    lasts: Side | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +108,7 @@ class Backtest:
 
     @property
     def apart(self) -> int:
-        """How many episodes share no session with another one's window."""
+        """The most episodes that can be picked whose windows share no session."""
         return sum(one.apart for one in self.episodes)
 
     @property
@@ -127,14 +134,15 @@ def looked_at(aligned: Aligned, found: RuleReplay) -> Backtest:
 def record(aligned: Aligned, rule: Rule) -> Record | None:
     """Sum up the last two years of a rule for an alert of it, up to the last row.
 
-    An episode that lasts there is the alert's own, and does not count. None where the rule could never be measured.
-    Raises ReplayError.
+    An episode that lasts there is the alert's own, or the one that it ends where its side is the other. None where the
+    rule could never be measured. Raises ReplayError.
     """
     first = aligned.sessions[max(0, len(aligned) - RECENT)].astype(object)
     found = replay(aligned, [rule], first=first).rules[0]
     if found.measured is None:
         return None
-    past = [one for one in _precedents(aligned, found) if one.ended is not None]
+    every = _precedents(aligned, found)
+    past = [one for one in every if one.ended is not None]
     since = found.measured[0]
     return Record(
         since=since,
@@ -142,6 +150,7 @@ def record(aligned: Aligned, rule: Rule) -> Record | None:
         episodes=len(past),
         median_length=median(one.length for one in past) if past else None,
         closings=_closings(past),
+        lasts=every[-1].side if len(every) > len(past) else None,
     )
 
 
@@ -153,11 +162,13 @@ def _precedents(aligned: Aligned, found: RuleReplay) -> list[Precedent]:
     window = found.rule.window or Window.D1
     start, series = anchors(aligned, window), METRICS[found.rule.metric].series
     values = series(aligned, window) if series else np.full(len(aligned), np.nan)
-    past, shared_until, of_both = list[Precedent](), -1, found.rule.metric in DIVERGENCES
+    betas = beta_series(aligned) if found.rule.metric is Metric.RESIDUAL else np.ones(len(aligned))
+    past, shared_until, of_both = list[Precedent](), dict.fromkeys((0, *HORIZONS), -1), found.rule.metric in DIVERGENCES
     for step, end, length in zip(fired, ends, found.lengths, strict=True):
         row, last = _row(aligned, step), _row(aligned, end) if end else len(aligned) - 1
-        apart = int(start[row]) >= shared_until
-        shared_until = row if apart else shared_until
+        after = {ahead: moved for ahead in HORIZONS if (moved := _moved(aligned, row, ahead))}
+        apart = {ahead: int(start[row]) >= shared_until[ahead] for ahead in (0, *after)}
+        shared_until |= {ahead: row + ahead for ahead, is_apart in apart.items() if is_apart}
         seen = step.side.sign * values[row : last + (end is None)]
         peak = row + int(np.nanargmax(seen))
         past.append(
@@ -169,9 +180,14 @@ def _precedents(aligned: Aligned, found: RuleReplay) -> list[Precedent]:
                 ended=end.session if end else None,
                 length=length,
                 closing=_closing(aligned, start, step.side, peak, last) if end and of_both else None,
-                given_back=_given_back(aligned, found.rule, int(start[row]), row, step.side),
-                followed=tuple(after for ahead in HORIZONS if (after := _followed(aligned, row, ahead))),
-                apart=apart,
+                given_back=_given_back(
+                    aligned, found.rule, row, step.side, (int(start[row]), float(betas[start[row]]))
+                ),
+                followed=tuple(
+                    Followed(sessions=ahead, etf=etf, crypto=crypto, apart=apart[ahead])
+                    for ahead, (etf, crypto) in after.items()
+                ),
+                apart=apart[0],
             )
         )
     return past
@@ -196,21 +212,23 @@ def _closing(aligned: Aligned, start: NDArray[np.intp], side: Side, peak: int, e
     return max(narrowed, key=narrowed.__getitem__)
 
 
-def _given_back(aligned: Aligned, rule: Rule, anchor: int, row: int, side: Side) -> bool | None:
-    """Tell whether the gap since the anchor was small again shortly after; None where that cannot be told."""
-    later = row + SHORTLY
+def _given_back(aligned: Aligned, rule: Rule, row: int, side: Side, since: tuple[int, float]) -> bool | None:
+    """Tell whether the gap was small again shortly after; None where that cannot be told.
+
+    `since` is the row that the window began with, and how much of bitcoin's return since then the gap leaves out.
+    """
+    later, (anchor, beta) = row + SHORTLY, since
     if rule.metric not in {Metric.SPREAD, Metric.RESIDUAL} or later >= len(aligned) or not aligned.complete[later]:
         return None
     etf, crypto = (prices[later] / prices[anchor] - 1 for prices in (aligned.etf, aligned.crypto))
-    return bool(side.sign * (etf - crypto) < rule.clear)
+    return bool(side.sign * (etf - beta * crypto) < rule.clear)
 
 
-def _followed(aligned: Aligned, row: int, ahead: int) -> Followed | None:
+def _moved(aligned: Aligned, row: int, ahead: int) -> tuple[float, float] | None:
     later = row + ahead
     if later >= len(aligned) or not (aligned.complete[row] and aligned.complete[later]):
         return None
-    etf, crypto = (float(prices[later] / prices[row] - 1) for prices in (aligned.etf, aligned.crypto))
-    return Followed(sessions=ahead, etf=etf, crypto=crypto)
+    return float(aligned.etf[later] / aligned.etf[row] - 1), float(aligned.crypto[later] / aligned.crypto[row] - 1)
 
 
 def _closings(past: Sequence[Precedent]) -> tuple[int, int, int] | None:

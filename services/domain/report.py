@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date
 
+    from numpy.typing import NDArray
+
     from services.domain.align import Aligned, LeftOut
     from services.domain.attribution import Attribution
     from services.domain.curve import Curve
@@ -53,7 +55,7 @@ class Material:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """The findings. `sessions` counts those with both prices, of `of` in all.
+    """The findings. `sessions` counts those with both prices, of `of` that were asked for; `left_out` are the others.
 
     `explanation` is a sentence where nothing can be explained, and `parted` is empty then. `below` has for each leg how
     far it was below its high at each point of the curve, as fractions, NaN where it has no price.
@@ -77,6 +79,7 @@ def report(material: Material, rules: Sequence[Rule], first: date | None = None,
     Raises NoHistoryError where no session has both prices, and ReplayError for a rule that closes cannot decide.
     """
     rows = between(material.aligned, first, last)
+    asked = _asked(material.aligned, first, last)
     known = material.aligned.head(rows.stop)
     begin, end = known.sessions[rows.start].item(), known.sessions[-1].item()
     outcome = replay(known, rules, first=begin, last=end)
@@ -84,15 +87,21 @@ def report(material: Material, rules: Sequence[Rule], first: date | None = None,
     return Report(
         curve=stretch(known, rows, [traced(known, rows, found) for found in outcome.rules]),
         sessions=outcome.sessions,
-        of=len(rows),
+        of=len(asked),
         tested=tuple(looked_at(known, found) for found in outcome.rules),
         explanation=explanation,
         parted=parted,
         depths=_depths(known),
         below=_below(known, rows),
-        left_out=outcome.left_out,
+        left_out=tuple(out for out in material.aligned.left_out if np.datetime64(out.session) in asked),
         sources=(known.etf_source, known.crypto_source),
     )
+
+
+def _asked(aligned: Aligned, first: date | None, last: date | None) -> NDArray[np.datetime64]:
+    """Give the sessions that are asked for, also those before the first and after the last that has both prices."""
+    days = aligned.sessions
+    return days[(days >= np.datetime64(first or days[0])) & (days <= np.datetime64(last or days[-1]))]
 
 
 def _explained(material: Material, rows: int) -> tuple[Explanation | str, tuple[Attribution | NotMeasured, ...]]:

@@ -49,6 +49,19 @@ def test_files_are_explained_as_in_slack(minerpulse: Callable[..., Ran], files: 
     assert "Session closes: WGMI from etf.csv, bitcoin from btc.csv, SMH from smh.csv." in ran.out
 
 
+def test_files_are_of_the_pair_and_the_proxy_that_are_set(
+    minerpulse: Callable[..., Ran], files: list[str | Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MINERPULSE_ETF", "MARA")
+    monkeypatch.setenv("MINERPULSE_AI_PROXY", "QQQ")
+    ran = minerpulse("explain", "20d", *files)
+    assert ran.code == 0
+    assert "Session closes: MARA from etf.csv, bitcoin from btc.csv, QQQ from smh.csv." in ran.out
+    assert minerpulse("pulse", *files[:4]).out.startswith("MARA ")
+    assert minerpulse("tune", "5d", "1/month", *files[:4]).out.startswith("5d ")
+    assert "on MARA/BTC: " in minerpulse("tune", "5d", "1/month", *files[:4]).out
+
+
 def test_files_come_all_three_or_not_at_all(minerpulse: Callable[..., Ran], files: list[str | Path]) -> None:
     ran = minerpulse("explain", *files[:4])
     assert ran.code == 2

@@ -129,6 +129,27 @@ def test_a_report_of_a_simulated_market_says_so(
     assert "SIMULATED: these prices are made up." in (clean / "report.html").read_text(encoding="utf-8")
 
 
+def test_a_chart_and_a_report_are_of_the_pair_that_is_set(
+    minerpulse: Callable[..., Ran], files: list[str | Path], clean: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MINERPULSE_ETF", "MARA")
+    assert minerpulse("chart", "60d", *files).out.startswith("MARA ")
+    assert minerpulse("report", *files).code == 0
+    assert "<h1>MARA " in (clean / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_simulated_chart_and_report_are_of_the_pair_that_is_set(
+    minerpulse: Callable[..., Ran],
+    simulated: None,  # noqa: ARG001 -- for its effect
+    clean: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MINERPULSE_ETF", "MARA")
+    assert minerpulse("chart").out.startswith("SIMULATED: MARA ")
+    assert minerpulse("report").code == 0
+    assert "SIMULATED: MARA " in (clean / "report.html").read_text(encoding="utf-8")
+
+
 def test_a_report_takes_both_legs_from_files_or_none(minerpulse: Callable[..., Ran], files: list[str | Path]) -> None:
     ran = minerpulse("report", *files[:2])
     assert ran.code == 2

@@ -127,6 +127,7 @@ def test_miners_are_one_document_whose_parts_add_up() -> None:
         cohorts={"IREN": member},
         warnings=("the weights are 50 days old",),
         simulated=False,
+        sources=("Yahoo",),
     )
     document = miners_document(told)
     assert ["contracted AI", "other"] == [one["cohort"] for one in document["holdings"]]
@@ -137,3 +138,4 @@ def test_miners_are_one_document_whose_parts_add_up() -> None:
     whole = sum(one["contribution"] for one in document["holdings"]) + document["rest"]
     assert document["etf_return"] == pytest.approx(whole)
     assert ["contracted AI"] == [one["cohort"] for one in document["cohorts"]]
+    assert (["Yahoo"], "ok", [], []) == tuple(document[name] for name in ("sources", "verdict", "reasons", "problems"))

@@ -82,6 +82,22 @@ def test_an_alert_with_the_record_of_its_rule(golden: Golden) -> None:
             "The 22 before had a median length of 1.5 sessions.",
             id="of one leg",
         ),
+        pytest.param(
+            replace(RECORD, lasts=Side.ABOVE),
+            "The 23rd episode of `1d 8pp` in 2 years, decided at closes.",
+            id="its own",
+        ),
+        pytest.param(
+            replace(RECORD, lasts=Side.BELOW),
+            "The 24th episode of `1d 8pp` in 2 years, decided at closes.\n"
+            "The 22 before that had ended had a median length of 1.5 sessions: bitcoin caught up in 4, ",
+            id="one on the other side lasted until now",
+        ),
+        pytest.param(
+            replace(RECORD, episodes=0, median_length=None, closings=None, lasts=Side.BELOW),
+            "The 2nd episode of `1d 8pp` in 2 years, decided at closes.\n",
+            id="only one on the other side",
+        ),
     ],
 )
 def test_a_record_is_told_as_far_as_it_goes(record: Record, told: str) -> None:
@@ -229,9 +245,7 @@ def test_an_alert_on_simulated_prices(golden: Golden) -> None:
         ),
         pytest.param("gap 5%", 0.062, {}, "Bitcoin implies WGMI +6.2% at the open", id="gap"),
         pytest.param("drawdown 60%", 0.604, {}, "Bitcoin 60.4% below its highest session close", id="drawdown"),
-        pytest.param(
-            "ytd 30pp", 0.31, {"window": Window.YTD}, "WGMI 8.3 pp above bitcoin this year", id="year to date"
-        ),
+        pytest.param("ytd 30pp", 0.31, {"window": Window.YTD}, "WGMI 8.3 pp above bitcoin in 2026", id="year to date"),
     ],
 )
 def test_the_heading_says_in_words_what_the_rule_sees(

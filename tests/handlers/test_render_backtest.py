@@ -53,7 +53,17 @@ def test_one_episode_that_lasts_is_told_without_what_is_not_known() -> None:
 
 def test_a_single_follow_up_has_no_quartiles() -> None:
     message = told("1d 8pp", aligned_market([100.0, 110.0, *[110.0] * 6], [100.0] * 8))
-    assert "5 sessions on: the gap grew in 0 of 1, by 0.0 pp at the median." in message.text
+    assert "5 sessions on: the gap grew in 0 of 1; median change 0.0 pp." in message.text
+
+
+def test_of_what_followed_no_more_is_claimed_than_shares_no_session() -> None:
+    etf = [100.0] * 9 + [112.0] * 8 + [126.0] * 30
+    text = told("1d 10pp", aligned_market(etf, [100.0] * len(etf))).text
+    assert "5 sessions on: the gap grew in 0 of 2; median change 0.0 pp, half of them between 0.0 and 0.0 pp.\n" in text
+    assert "20 sessions on: the gap grew in 1 of 2; median change +6.2 pp" in text
+    assert (
+        "; at most 1 of the 2 share no session.\nAt most 2 of 2 can be picked whose windows share no session." in text
+    )
 
 
 def test_simulated_prices_are_named_first_and_other_pairs_by_their_legs() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,13 @@ def told(*, simulated: bool = False) -> Depths:
 
 def test_both_drawdowns_with_their_basis(golden: Golden) -> None:
     golden("drawdown", render.drawdown(told()))
+
+
+def test_a_depth_that_was_passed_once_is_not_deeper_than_all() -> None:
+    legs = tuple(replace(leg, rank=99.95) for leg in told().legs)
+    text = render.drawdown(replace(told(), legs=legs)).text
+    assert "Deeper than on 99% of the sessions since" in text
+    assert "100%" not in text
 
 
 def test_simulated_prices_are_named_first() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from handlers import render
 from services.domain.attribution import Attribution, Part
-from services.domain.explain import Explanation
+from services.domain.explain import Explanation, Later
 from services.domain.hours import Hours, Way
 from services.domain.measure import Window
 from services.domain.pivot import Beta, Gauge, Reading
@@ -68,7 +68,7 @@ def test_an_explanation_of_the_year(golden: Golden) -> None:
 
 
 def test_an_explanation_of_simulated_prices_says_so_first() -> None:
-    assert text(FOUND, Basis(simulated=True)).startswith("SIMULATED: WGMI +88.4% this year: bitcoin −38.7 pp")
+    assert text(FOUND, Basis(simulated=True)).startswith("SIMULATED: WGMI +88.4% in 2026: bitcoin −38.7 pp")
 
 
 def test_what_the_history_does_not_have_is_said_or_left_out() -> None:
@@ -92,6 +92,19 @@ def test_bitcoins_hours_are_told_where_the_etfs_are_not_known() -> None:
     assert "Bitcoin +5.4% while New York traded, −32.1% while it was shut. When WGMI moved within a day" in told
 
 
+def test_sessions_that_came_after_are_told_with_what_they_lack() -> None:
+    later = Later(sessions=77, last=date(2026, 10, 8), lacking=(Symbol("BTC"), Symbol("SMH")))
+    expected = "*Not explained*: 77 sessions after that, up to 8 Oct 2026, for want of a price of bitcoin and SMH."
+    assert expected in text(replace(FOUND, later=later))
+    assert "Not explained" not in text(FOUND)
+
+
+def test_another_proxy_is_not_said_to_stand_for_chips() -> None:
+    assert "QQQ is a proxy for AI: it stands for what moves with it, whatever" in text(
+        replace(FOUND, proxy=Symbol("QQQ"))
+    )
+
+
 def test_the_leg_that_moved_more_is_named_first() -> None:
     quiet = replace(FOUND, attribution=replace(PARTS, etf_return=0.01, crypto_return=-0.05))
     assert "Bitcoin moved more: −5.0%, WGMI +1.0%." in text(quiet)
@@ -104,15 +117,29 @@ def test_the_leg_that_moved_more_is_named_first() -> None:
         pytest.param(0.55, 0.50, "WGMI follows bitcoin less than it did.", id="away from bitcoin"),
         pytest.param(0.55, 0.10, "WGMI follows bitcoin less than it did, and SMH less.", id="away from both"),
         pytest.param(1.30, 1.13, "WGMI follows SMH more than it did.", id="towards AI"),
-        pytest.param(1.90, 1.13, "WGMI follows SMH more than it did, and bitcoin more.", id="towards both"),
+        pytest.param(1.90, 1.13, "WGMI follows bitcoin more than it did, and SMH more.", id="towards both"),
+        pytest.param(1.90, 0.46, "WGMI follows bitcoin more than it did.", id="towards bitcoin"),
+        pytest.param(1.33, 0.10, "WGMI follows SMH less than it did.", id="away from AI"),
+        pytest.param(1.90, 0.10, "WGMI follows bitcoin more than it did, and SMH less.", id="back to bitcoin"),
         pytest.param(
             1.25, 0.50, "WGMI follows bitcoin and SMH no differently than the errors allow.", id="within the errors"
+        ),
+        pytest.param(
+            1.12,
+            0.70,
+            "WGMI follows bitcoin and SMH no differently than the errors allow.",
+            id="beyond one error alone",
         ),
     ],
 )
 def test_the_gauge_says_what_is_beyond_its_errors(crypto: float, proxy: float, told: str) -> None:
     now = reading(date(2026, 6, 18), crypto, proxy, 0.6)
     assert told in text(replace(FOUND, gauge=Gauge(then=THEN, now=now, path=(THEN, now))))
+
+
+def test_each_row_of_bars_tells_its_own_scale() -> None:
+    """The bars of both rows are as high, and do not stand for the same betas."""
+    assert "bitcoin █▄▁ 0.55 to 1.33; SMH ▁▅█ 0.46 to 1.13" in text(FOUND)
 
 
 def test_an_open_session_is_told_apart_from_what_is_closed(golden: Golden) -> None:

@@ -11,6 +11,7 @@ from services.domain.brinson import effects
 from services.domain.contribution import Contributions, Contributor
 from services.domain.measure import Window
 from services.domain.prices import Symbol
+from services.domain.trust import Trust, Verdict
 from services.sources.cohorts_file import read_cohorts
 from tests.fakes.blockkit import problems
 
@@ -45,6 +46,9 @@ TOLD = Miners(
     cohorts=COHORTS,
     warnings=("no weights are known before 2026-07-07; those are carried back by prices", "without prices: ZZZZ"),
     simulated=False,
+    sources=("Yahoo",),
+    trust=Trust(verdict=Verdict.DEGRADED, reasons=("WGMI's close is from Yahoo alone",)),
+    problems=("Nasdaq on WGMI: away",),
 )
 
 

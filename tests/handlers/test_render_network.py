@@ -57,6 +57,12 @@ def test_the_network_with_each_figure_against_its_past(golden: Golden) -> None:
     golden("network", render.network(TOLD, NOW))
 
 
+def test_only_the_highest_is_higher_than_all() -> None:
+    for rank, share in ((99.95, "99%"), (0.05, "1%"), (50.6, "50%")):
+        text = render.network(replace(TOLD, hashrate=stands(rank, 1.151e21, 0.4e21)), NOW).text
+        assert f"*Hash rate* 1,012 EH/s, higher than {share} of 1,095 figures since" in text
+
+
 def test_what_is_not_known_is_said() -> None:
     bare = Network(at=NOW, source="Blockchain.com", hashrate=1e21)
     told = replace(

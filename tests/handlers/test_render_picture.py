@@ -6,6 +6,7 @@ from dataclasses import replace
 from math import nan
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
 from handlers.render.axis import ticks
@@ -19,6 +20,7 @@ from services.domain.replay import replay
 from services.domain.rule import parse_rule
 from services.domain.trace import traced
 from tests.fakes.market import aligned_market, random_market, session_days
+from tests.fakes.network import PAST
 
 if TYPE_CHECKING:
     from handlers.render.picture import Picture
@@ -79,6 +81,14 @@ def test_what_a_rule_watches_stands_beneath_with_its_levels_and_where_it_fired_a
 def test_levels_stand_on_the_sides_of_a_rule_in_its_own_unit(rule: str, title: str, levels: tuple[Level, ...]) -> None:
     beneath = drawn(aligned_market([10.0, 10.1, 10.0], [100.0] * 3), rule).panels[1]
     assert (title, levels) == (beneath.title, beneath.levels)
+
+
+def test_a_change_of_the_network_is_in_percent() -> None:
+    past = replace(PAST, retargets_at=PAST.retargets_at - np.timedelta64(200, "D"))
+    market = replace(aligned_market([100.0] * 8, [100.0] * 6 + [80.0, 80.0]), network=past)
+    beneath = drawn(market, "1d hashprice 15% below").panels[1]
+    assert ("1-day hashprice, %", "0.0%") == (beneath.title, beneath.lines[0].label)
+    assert (Level(fires=-15.0, clears=-9.0),) == beneath.levels
 
 
 def test_a_session_without_a_price_is_a_gap_that_the_words_tell_of() -> None:

@@ -50,16 +50,27 @@ def test_only_rules_that_watch_the_same_are_compared() -> None:
 @pytest.mark.parametrize(
     ("low", "high", "verdict"),
     [
-        pytest.param(20.0, 30.0, "The 24 wanted lie within it: the rate carried over.", id="held"),
-        pytest.param(26.0, 40.0, "The 24 wanted lie below it: the market grew wilder", id="too many"),
-        pytest.param(2.0, 9.0, "The 24 wanted lie above it: the market grew calmer", id="too few"),
+        pytest.param(20.0, 30.0, "The 24 wanted lie within it: nothing here speaks against them.", id="held"),
+        pytest.param(26.0, 40.0, "The 24 wanted lie below it: it fired more often since", id="too many"),
+        pytest.param(2.0, 9.0, "The 24 wanted lie above it: it fired less often since", id="too few"),
     ],
 )
-def test_the_check_says_whether_the_rate_carried_over(low: float, high: float, verdict: str) -> None:
+def test_the_check_says_what_speaks_against_the_rate(low: float, high: float, verdict: str) -> None:
     found = told()
     assert found.tuned.check is not None
     check = replace(found.tuned.check, low=low, high=high)
     assert verdict in render.tuned(replace(found, tuned=replace(found.tuned, check=check))).text
+
+
+def test_a_rule_that_never_fired_again_is_not_said_to_have_kept_its_rate() -> None:
+    """No alert in two years can be chance where one a year was wanted, and is no proof that one a year came."""
+    found = told()
+    assert found.tuned.check is not None
+    check = replace(found.tuned.check, episodes=0, per_year=0.0, low=0.0, high=1.4)
+    tuned = replace(found.tuned, check=check, wish=replace(found.tuned.wish, per_year=1))
+    text = render.tuned(replace(found, tuned=tuned)).text
+    assert "fired 0 times, 0.0 a year; 90% interval 0.0 to 1.4.\nThe 1 wanted lie within it: nothing here" in text
+    assert "carried over" not in text
 
 
 def test_a_history_too_short_for_a_check_says_so_and_simulated_prices_are_named() -> None:

@@ -122,6 +122,11 @@ def test_windows_are_written_as_adjectives_and_as_stretches() -> None:
     ]
 
 
+def test_a_year_to_date_that_has_ended_is_named_by_its_year() -> None:
+    """On 1 January, and of prices that are old, it is not this year that is told of."""
+    assert ["over 20 days", "in 2025"] == [words.over(span, date(2025, 12, 31)) for span in (Window.D20, Window.YTD)]
+
+
 @pytest.mark.parametrize(
     ("span", "expected"),
     [

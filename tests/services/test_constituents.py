@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import httpx
@@ -12,6 +12,7 @@ from services.domain.errors import NoHistoryError
 from services.domain.holdings import TOP_TEN, Holding, Holdings
 from services.domain.measure import Window
 from services.domain.prices import WGMI_BTC
+from services.domain.trust import FULL, Verdict
 from services.history import History
 from services.sources.cohorts_file import read_cohorts
 from services.sources.simulated import Simulated
@@ -42,7 +43,7 @@ async def inside(*held: Holdings) -> AsyncIterator[Constituents]:
 
 
 async def test_the_funds_return_is_parted_between_its_holdings_and_cohorts() -> None:
-    async with inside(holdings(date(2025, 12, 31), IREN=0.5, MARA=0.3, CANG=0.1, NVDA=0.05)) as fund:
+    async with inside(holdings(date(2025, 12, 31), IREN=0.5, MARA=0.3, CANG=0.1, NVDA=0.1)) as fund:
         told = await fund.miners(Window.YTD, NOON)
     found = told.contributions
     assert ("2025-12-31", "2026-06-18") == (f"{found.anchor}", f"{found.session}")
@@ -58,6 +59,35 @@ async def test_what_the_weights_lack_is_told() -> None:
         "no weights are known before 2026-06-17; those are carried back by prices",
         "only the ten largest holdings are known",
     ) == told.warnings
+
+
+@pytest.mark.parametrize(
+    ("mara", "told"),
+    [
+        pytest.param(0.55, ("the weights of 2026-05-20 add up to 125%",), id="too much"),
+        pytest.param(0.1, ("the weights of 2026-05-20 add up to 80%",), id="too little"),
+        pytest.param(0.29, (), id="nearly all"),
+    ],
+)
+async def test_weights_that_do_not_add_up_are_told(mara: float, told: tuple[str, ...]) -> None:
+    async with inside(holdings(date(2026, 5, 20), IREN=0.7, MARA=mara)) as fund:
+        found = await fund.miners(Window.D20, NOON)
+    assert told == found.warnings
+
+
+async def test_closes_that_have_no_witness_are_told_with_their_sources() -> None:
+    async with trading_floor(witnessed=True) as floor:
+        day = floor.clock.at.date() - timedelta(days=10)
+        await floor.store.save_holdings([holdings(day, IREN=0.5, MARA=0.5)])
+        good = await floor.study.constituents.miners(Window.D1, floor.clock.at)
+    async with trading_floor(witnessed=True) as floor:
+        floor.vendors.faults["nasdaq"] = [httpx.Response(500)] * 50
+        await floor.store.save_holdings([holdings(day, IREN=0.5, MARA=0.5)])
+        alone = await floor.study.constituents.miners(Window.D1, floor.clock.at)
+    assert (FULL, ()) == (good.trust, good.problems)
+    assert Verdict.DEGRADED is alone.trust.verdict
+    assert ("of 2 holdings, the last closes of 2 are degraded at worst",) == alone.trust.reasons
+    assert "Yahoo" in alone.sources
 
 
 async def test_a_fund_whose_holdings_nobody_knows_says_what_to_do() -> None:

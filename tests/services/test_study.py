@@ -11,7 +11,7 @@ import pytest
 from services.constituents import Constituents
 from services.domain.errors import NoHistoryError, ReplayError
 from services.domain.measure import Window
-from services.domain.prices import WGMI_BTC, Symbol
+from services.domain.prices import WGMI_BTC, Pair, Symbol
 from services.domain.rule import parse_rule
 from services.domain.trust import Verdict
 from services.history import History
@@ -71,6 +71,14 @@ async def test_prices_from_one_source_alone_are_told_as_degraded() -> None:
     assert "SMH's close is from Yahoo alone" in told.basis.trust.reasons
 
 
+async def test_a_report_rests_on_the_proxys_prices_too() -> None:
+    async with trading_floor(witnessed=True) as floor:
+        floor.vendors.faults["nasdaq"] = [httpx.Response(500)] * 50
+        told = await floor.study.report([parse_rule("5d 15pp")], None, None, floor.clock.at)
+    assert Verdict.DEGRADED is told.basis.trust.verdict
+    assert ("SMH's close is from Yahoo alone",) == told.basis.trust.reasons
+
+
 async def test_a_rule_is_put_to_the_same_prices_that_alerts_rest_on() -> None:
     async with simulated() as study:
         told = await study.backtest(parse_rule("5d 15pp"), NOON)
@@ -102,8 +110,39 @@ async def test_the_network_is_told_with_what_it_earns_at_bitcoins_price() -> Non
     assert told.hashprice is not None
     assert told.hashprice == pytest.approx(86_400e15 / (2**32 * 150000000000000.5) * 3.225 * price.quote.price)
     assert told.without_fees == pytest.approx(told.hashprice * 3.125 / 3.225)
+    assert told.difficulty is None  # the only retarget that is remembered is its own
+
+
+RETARGETS = [{"time": 1_790_000_000, "height": 972_000, "difficulty": 140e12, "adjustment": 1.01}]
+OWN = {"time": 1_795_000_000, "height": 976_000, "difficulty": 150_000_000_000_000.5, "adjustment": 1.07}
+
+
+@pytest.mark.parametrize(
+    ("remembered", "highest"),
+    [
+        pytest.param([*RETARGETS, OWN], True, id="its own retarget is remembered"),
+        pytest.param(RETARGETS, True, id="its own retarget is not remembered yet"),
+        pytest.param([RETARGETS[0] | {"difficulty": 151e12}, OWN], False, id="it was harder before"),
+    ],
+)
+async def test_a_difficulty_is_not_counted_among_its_own_past(remembered: list[object], highest: bool) -> None:
+    wires = Wires()
+    wires.changes["difficulty"] = remembered
+    async with trading_floor() as floor:
+        told = await replace(floor.study, mining=wires.mining).network(floor.clock.at)
     assert told.difficulty is not None
-    assert (50.0, 1) == (told.difficulty.rank, told.difficulty.count)
+    assert (highest, 1) == (told.difficulty.is_highest, told.difficulty.count)
+
+
+async def test_the_network_is_told_without_a_price_of_the_etf() -> None:
+    """What is mined does not wait for it; only how the hashprice was at the sessions' closes is not known then."""
+    async with trading_floor(warm=False) as floor:
+        floor.vendors.faults["yahoo"] = [httpx.Response(404, json={})] * 20
+        other = Pair(etf=Symbol("MARA"), crypto=Symbol("ETH"))
+        told = await replace(floor.study, pair=other, mining=Wires().mining).network(floor.clock.at)
+        asked = {request.url.path.rsplit("/", 1)[-1] for request in floor.vendors.calls("chart")}
+    assert told.hashprice is not None
+    assert (None, {"MARA"}) == (told.hashprice_standing, asked)
 
 
 async def test_a_network_that_no_source_knows_is_refused() -> None:

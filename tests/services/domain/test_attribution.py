@@ -119,6 +119,12 @@ def test_no_day_is_explained_by_itself() -> None:
             "fewer than 94 of the 126 sessions up to 2022-05-04 have all three prices",
             id="too short for betas",
         ),
+        pytest.param(
+            replace(LEGS, proxy_prices=2 * LEGS.aligned.crypto),
+            Window.D1,
+            "BTC and SMH moved alike in the 126 sessions up to 2024-02-02, so that their parts cannot be told apart",
+            id="factors that are one",
+        ),
         pytest.param(without(LEGS, 499), Window.D1, "2024-02-05: hand has no SMH close for this session", id="proxy"),
         pytest.param(without(LEGS, 498), Window.D1, "2024-02-02: hand has no SMH close for this session", id="anchor"),
     ],

@@ -64,6 +64,16 @@ def test_holidays_and_half_days_ahead_are_named() -> None:
     assert () == days_ahead(CALENDAR, Occasion.CLOSE, datetime(2026, 11, 20, 21, 0, tzinfo=UTC))
 
 
+def test_a_day_that_has_passed_is_not_ahead_and_today_is_until_its_close() -> None:
+    shut = DayAhead(day=date(2026, 11, 26), kind=DayKind.SHUT)
+    half = DayAhead(day=date(2026, 11, 27), kind=DayKind.HALF, closes_at=FRIDAY_CLOSE)
+    holiday_evening = datetime(2026, 11, 27, 2, 0, tzinfo=UTC)  # 21:00 in New York, on the day before
+
+    assert (half,) == days_ahead(CALENDAR, Occasion.OPEN, FRIDAY_OPEN - 30 * MINUTE)
+    assert (shut, half) == days_ahead(CALENDAR, Occasion.NOW, holiday_evening)
+    assert () == days_ahead(CALENDAR, Occasion.CLOSE, FRIDAY_CLOSE + MINUTE)
+
+
 @pytest.mark.parametrize(
     ("occasion", "first", "last"),
     [

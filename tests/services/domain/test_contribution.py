@@ -86,6 +86,31 @@ def test_a_share_without_prices_adds_nothing_and_is_known_by_that() -> None:
     assert 0.0 < told.covered < 1.0
 
 
+def test_a_move_over_a_session_without_a_price_counts_where_it_is_known_again() -> None:
+    market = aligned_market([100.0] * 4 + [100.0, 110.0, 120.0], [1.0] * 7)
+    prices = {"A": np.array([10.0, 20.0, 20.0, 20.0, 20.0, np.nan, 24.0])}
+    told = found(market, [holdings(date(2024, 1, 3), A=1.0)], prices, window=Window.D5)
+    (one,) = told.contributors
+    assert (0.2, 1.0) == pytest.approx((one.moved, one.weight))
+    linked = np.log(1.2) / 0.2
+    assert one.added == pytest.approx(0.2 * (np.log(12 / 11) / (1 / 11)) / linked)
+    assert told.etf_return == pytest.approx(one.added + told.rest)
+
+
+def test_a_weight_drifts_with_the_last_price_over_a_session_without_one() -> None:
+    market = aligned_market([100.0, 100.0, 150.0, 150.0, 165.0], [1.0] * 5)
+    prices = {"A": np.array([10.0, 10.0, 20.0, np.nan, 22.0])}
+    told = found(market, [holdings(date(2024, 1, 3), cash=0.5, A=0.5)], prices, window=Window.D1)
+    assert 2 / 3 == pytest.approx(told.contributors[0].weight)
+
+
+def test_a_price_before_the_window_is_no_beginning_of_it() -> None:
+    market = aligned_market([100.0] * 8, [1.0] * 8)
+    prices = {"A": np.array([10.0, 10.0, np.nan, 20.0, 20.0, 20.0, 20.0, 20.0])}
+    told = found(market, [holdings(date(2024, 1, 2), A=1.0)], prices, window=Window.D5)
+    assert [(None, 0.0)] == [(one.moved, one.added) for one in told.contributors]
+
+
 @pytest.mark.parametrize(
     ("market", "reason"),
     [

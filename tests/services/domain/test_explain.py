@@ -7,9 +7,10 @@ import pytest
 
 from services.domain.attribution import attribute
 from services.domain.errors import NoHistoryError
-from services.domain.explain import explain
+from services.domain.explain import Later, explain
 from services.domain.measure import Window
 from services.domain.pivot import gauge
+from services.domain.prices import Symbol
 from tests.fakes.legs import proxy_closes, random_legs
 from tests.fakes.market import CALENDAR
 
@@ -24,6 +25,17 @@ def test_an_explanation_ends_where_all_three_prices_are_known() -> None:
     assert attribute(LEGS.head(498), Window.D20, lookback=60) == told.shorter
     assert gauge(LEGS.head(498)) == told.gauge
     assert ("hand", "hand", "hand") == told.sources
+    last = LEGS.aligned.sessions[-1].item()
+    assert Later(sessions=2, last=last, lacking=(Symbol("SMH"),)) == told.later
+
+
+def test_sessions_after_an_explanation_tell_each_price_that_they_lack() -> None:
+    crypto = np.append(LEGS.aligned.crypto[:-1], np.nan)
+    short = replace(LEGS, proxy_prices=np.append(LEGS.proxy_prices[:-2], [np.nan, 1.0]))
+    told = explain(replace(short, aligned=replace(LEGS.aligned, crypto=crypto)), Window.D20, CLOSES, CLOSES, CALENDAR)
+    assert told.later is not None
+    assert (2, ("BTC", "SMH")) == (told.later.sessions, told.later.lacking)
+    assert explain(LEGS, Window.D20, CLOSES, CLOSES, CALENDAR).later is None
 
 
 def test_a_shorter_look_back_that_lacks_prices_is_left_out() -> None:

@@ -68,6 +68,16 @@ def test_a_false_start_is_given_back_within_five_sessions(later: float, given_ba
     assert (int(given_back), 1) == found.false_starts
 
 
+def test_a_false_start_of_a_residual_is_measured_with_its_beta() -> None:
+    """At a beta of 2, +25% with bitcoin at +10% is 5 pp of residual, below the 6 pp at which the rule clears."""
+    moves = np.random.default_rng(2).normal(0, 0.02, 70)
+    crypto = 100 * np.cumprod(1 + moves)
+    etf = 100 * np.cumprod(1 + 2 * moves)
+    after = [*etf, *[etf[-1] * 1.12] * 5, etf[-1] * 1.25], [*crypto, *[crypto[-1]] * 5, crypto[-1] * 1.1]
+    found = backtest(aligned_market(*after), parse_rule("1d residual 10pp above"))
+    assert (1, 1) == found.false_starts
+
+
 def test_what_followed_is_unknown_near_the_end_and_where_prices_are_missing() -> None:
     late = backtest(aligned_market([*STILL, 112.0, 112.0], [100.0] * 11), parse_rule("1d 10pp")).episodes[0]
     holed = backtest(
@@ -83,6 +93,15 @@ def test_episodes_whose_windows_share_sessions_count_once_among_those_apart() ->
     found = backtest(aligned_market(etf, [100.0] * len(etf)), parse_rule("5d 15pp above"))
     assert [True, False, True] == [one.apart for one in found.episodes]
     assert (3, 2) == (len(found.episodes), found.apart)
+
+
+def test_episodes_whose_sessions_after_overlap_count_once_among_those_apart() -> None:
+    """Of a 1-day rule no two windows share a session; three begin eight sessions apart, and a last one 30 later."""
+    etf = [*STILL, *[112.0] * 8, *[126.0] * 8, *[142.0] * 30, *[160.0] * 22]
+    found = backtest(aligned_market(etf, [100.0] * len(etf)), parse_rule("1d 10pp"))
+    assert (4, 4) == (len(found.episodes), found.apart)
+    assert [True] * 4 == [one.apart for _, one in found.followed(5)]
+    assert [True, False, False, True] == [one.apart for _, one in found.followed(20)]
 
 
 def test_a_flip_ends_one_episode_and_begins_the_other() -> None:
@@ -102,7 +121,9 @@ def test_a_drawdown_is_closed_by_no_leg() -> None:
 def test_a_record_counts_the_episodes_that_ended() -> None:
     """One ended, by the ETF coming back; another lasts, which is the alert's own."""
     market = aligned_market([*STILL, 112.0, 98.0, 98.0, 98.0, 110.0], [100.0] * 14)
-    expected = Record(since=date(2024, 1, 3), sessions=13, episodes=1, median_length=1, closings=(0, 1, 0))
+    expected = Record(
+        since=date(2024, 1, 3), sessions=13, episodes=1, median_length=1, closings=(0, 1, 0), lasts=Side.ABOVE
+    )
     assert expected == record(market, parse_rule("1d 10pp above"))
 
 

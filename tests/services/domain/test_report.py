@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from services.domain.align import align
 from services.domain.attribution import attribute
 from services.domain.errors import NoHistoryError
 from services.domain.explain import Explanation
 from services.domain.measure import Window
 from services.domain.precedent import backtest
+from services.domain.prices import WGMI_BTC
 from services.domain.report import WINDOWS, Material, report
 from services.domain.rule import parse_rule
 from tests.fakes.legs import proxy_closes, random_legs
-from tests.fakes.market import CALENDAR, aligned_market
+from tests.fakes.market import CALENDAR, aligned_market, bars_at_closes, etf_closes, session_days
 
 if TYPE_CHECKING:
     from services.domain.align import Aligned
@@ -72,6 +74,17 @@ def test_what_is_missing_is_counted_and_told_and_no_line_goes_through_it() -> No
     assert (3, 4) == (told.sessions, told.of)
     assert [market.sessions[1].item()] == [out.session for out in told.left_out]
     assert [0.0, nan, 0.0, 1 / 22] == pytest.approx(list(told.below[0]), nan_ok=True)
+
+
+def test_sessions_before_the_first_and_after_the_last_with_both_prices_are_told_too() -> None:
+    day = session_days("2024-01-02", 5)
+    bars = bars_at_closes(day[1:3], [100.0, 100.0])
+    market = align(WGMI_BTC, etf_closes(dict.fromkeys(day, 20.0)), bars, CALENDAR)
+    told = report(material(market), [])
+    assert (2, 5, day[1], day[2]) == (told.sessions, told.of, *(told.curve.points[at].session for at in (0, -1)))
+    assert [day[0], day[3], day[4]] == [out.session for out in told.left_out]
+    cut = report(material(market), [], day[1], day[3])
+    assert (2, 3, [day[3]]) == (cut.sessions, cut.of, [out.session for out in cut.left_out])
 
 
 def test_without_a_proxy_or_with_too_short_a_history_nothing_is_parted_and_the_reason_is_told() -> None:
