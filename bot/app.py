@@ -31,6 +31,7 @@ from services.market import Market
 from services.mining import Mining
 from services.monitor import Monitor
 from services.outbox import Outbox
+from services.partings import Parter
 from services.records import RecordKeeper
 from services.sources.catalogue import build_crypto, build_equity, build_network
 from services.sources.cohorts_file import SHIPPED, read_cohorts
@@ -171,6 +172,7 @@ def _monitor(settings: Settings, store: SqlStore, market: Market, watchlist: Wat
         nudge=outbox.nudge,
         every=settings.tick_every,
         records=RecordKeeper(market.history, market.mining),
+        parter=Parter(market.history, Symbol(settings.ai_proxy)),
     )
 
 

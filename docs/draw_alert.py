@@ -20,10 +20,10 @@ COLOURS = ("#1264a3", "#e8912d")
 WIDE, HIGH, EDGE = 500, 150, 34  # pixels
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--force-device-scale-factor=2")
 PAGE = """<!doctype html><meta charset="utf-8"><style>
-body {{ margin: 0; padding: 20px 24px; font: 15px/1.47 Lato, "Noto Sans"; color: #1d1c1d; background: #fff }}
+body {{ margin: 0; padding: 20px 24px; font: 15px/1.47 Lato, "Noto Sans", sans-serif; color: #1d1c1d; background: #fff }}
 .message {{ display: flex; gap: 12px; width: 560px }}
 .face {{ flex: none; width: 36px; height: 36px; border-radius: 8px; background: #1d1c1d; color: #fff;
-  font: 700 15px/36px Lato; text-align: center }}
+  font: 700 15px/36px Lato, sans-serif; text-align: center }}
 .who b {{ font-weight: 900 }}
 .who i {{ font: 700 10px/1 Lato, sans-serif; background: #e8e8e8; color: #616061; padding: 2px 3px }}
 .who time {{ font-size: 12px; color: #616061 }}
@@ -57,7 +57,7 @@ def main() -> int:
                 browser,
                 *FLAGS,
                 f"--user-data-dir={folder}/profile",
-                "--window-size=620,640",
+                "--window-size=620,740",
                 f"--screenshot={PICTURE}",
                 page.as_uri(),
             ],

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from services.domain.episode import Channel
     from services.domain.fact import Fact
     from services.domain.lookback import Lookback
+    from services.domain.parted import Parted
     from services.domain.precedent import Record
     from services.domain.prices import Pair
     from services.domain.rule import Rule
@@ -30,12 +31,14 @@ Key = tuple["Channel", "Pair", Subject, "Side"]
 class OpenEpisodes:
     """The open alerts at the moment `at`, while the decisions of one tick are folded in.
 
-    `records` has, for the rules that fire, how their earlier episodes went. `past` is what their charts are drawn from.
+    `records` has, for the rules that fire, how their earlier episodes went, and `parts` what the ETF's move came with.
+    `past` is what their charts are drawn from.
     """
 
     at: datetime
     _drafts: dict[Key, Draft] = field(default_factory=dict)
     records: Mapping[Rule, Record] = field(default_factory=dict)
+    parts: Mapping[Rule, Parted] = field(default_factory=dict)
     past: Lookback | None = None
 
     @classmethod
@@ -142,6 +145,7 @@ class OpenEpisodes:
             measurement=measurement,
             now=self.at,
             record=self.records.get(watch.rule),
+            parted=self.parts.get(watch.rule),
         )
 
     def _opened(self, watch: Watch, side: Side, fact: Fact, view: MarketView, reason: str) -> Alert:

@@ -17,14 +17,14 @@ from services.looks import look_at
 from services.ports import Claim, StateChange, Tick
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection
     from datetime import datetime
 
     from services.domain.decide import Decision, Observation
-    from services.domain.precedent import Record
     from services.domain.prices import Pair
     from services.domain.rule import Rule
     from services.market import Market, MarketView
+    from services.partings import Parter
     from services.ports import Look, MonitorStore, Watch
     from services.records import RecordKeeper
     from services.watchlist import Watchlist
@@ -55,7 +55,7 @@ class Monitor:
     """The clockwork: calls nothing by itself, does one tick when it is told to.
 
     `sights` tells of each pair that was looked at here whether its prices can be used, `records` how earlier episodes
-    of a rule that fires went.
+    of a rule that fires went, and `parter` what the move came with.
     """
 
     store: MonitorStore
@@ -65,6 +65,7 @@ class Monitor:
     nudge: Callable[[], None]
     every: timedelta = timedelta(minutes=1)
     records: RecordKeeper | None = None
+    parter: Parter | None = None
     sights: dict[Pair, Sight] = field(default_factory=dict)
     hindsight: Hindsight = field(init=False)
 
@@ -160,16 +161,19 @@ class Monitor:
             episodes.adopt(watches.rule, seen)
             retracted = episodes.correct(seen)
             decided = _decide_all(watches.observed(seen, retracted), now, retracted)
-            episodes.records, episodes.past = await self._records(decided, now), seen.past
+            await self._add_to(episodes, _firing(decided), seen, now)
             _fold(decided, episodes, seen)
             episodes.prune(watches.stands)
             episodes.refresh(seen)
         return await self._record(tick, decided, episodes, now)
 
-    async def _records(self, decided: list[Decided], now: datetime) -> Mapping[Rule, Record]:
-        moves = [(one.watch.rule, move.to) for one in decided for move in one.decision.transitions]
-        firing = {rule for rule, to in moves if to is Change.FIRING}
-        return await self.records.of(firing, now) if self.records and firing else {}
+    async def _add_to(self, episodes: OpenEpisodes, firing: set[Rule], seen: MarketView, now: datetime) -> None:
+        """Add what alerts tell beside what was decided: how earlier episodes went, and what the move came with."""
+        episodes.past = seen.past
+        if self.records and firing:
+            episodes.records = await self.records.of(firing, now)
+        if self.parter and firing:
+            episodes.parts = await self.parter.of(firing, seen, now)
 
     async def _record(self, tick: Tick, decided: list[Decided], episodes: OpenEpisodes, now: datetime) -> int:
         states = [
@@ -187,6 +191,11 @@ class Monitor:
         if alerts:
             self.nudge()
         return len(states)
+
+
+def _firing(decided: list[Decided]) -> set[Rule]:
+    moves = [(one.watch.rule, move.to) for one in decided for move in one.decision.transitions]
+    return {rule for rule, to in moves if to is Change.FIRING}
 
 
 def _decide_all(

@@ -28,11 +28,12 @@ if TYPE_CHECKING:
 class Snapshot:
     """Everything measured at one instant: a session's close, or a moment before it.
 
-    The stamps are None where the leg has no price at that instant; the measurements then say why. `trust` is how far
-    both prices can be relied on; rules neither fire nor resolve on what is not usable. `origins` tells the same of the
-    prices that windows start from, where there is anything to tell.
+    `rows` is what it was measured on. The stamps are None where the leg has no price at that instant; the measurements
+    then say why. `trust` is how far both prices can be relied on; rules neither fire nor resolve on what is not usable.
+    `origins` tells the same of the prices that windows start from, where there is anything to tell.
     """
 
+    rows: Aligned
     session: date
     at: datetime
     live: bool
@@ -59,6 +60,7 @@ def snapshot(
     """Measure the last row of `aligned` over every window."""
     etf, crypto = stamps or close_stamps(aligned)
     return Snapshot(
+        rows=aligned,
         session=aligned.sessions[-1].astype(object),
         at=moment(aligned.at[-1]),
         live=aligned.live,

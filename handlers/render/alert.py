@@ -9,6 +9,7 @@ from handlers.render.course import course_chart, course_words
 from handlers.render.market import data
 from handlers.render.markup import escape, person, reason, simulated
 from handlers.render.message import actions, button, choice, compose, header, note, section
+from handlers.render.parted import parted
 from handlers.render.record import record
 from handlers.render.rule_buttons import edit_button
 from handlers.render.topic import against_threshold, heading, peak_over, topic
@@ -36,7 +37,7 @@ def alert(told: Alert, now: datetime, *, calls: Mention | None = None) -> Messag
     """
     title = simulated(_title(told), when=told.simulated)
     legs, rules = _legs(told), [against_threshold(fact, told.side) for fact in told.facts]
-    unusual = [] if told.closed_at else [_unusual(told), *record(told)]
+    unusual = [] if told.closed_at else [_unusual(told), *record(told), *parted(told)]
     called = [] if calls is None else [f"{calls.text}: please look at this."]
     since, prices, marks = _since(told), _prices(told, now), _marks(told, now)
     course = course_words(told)

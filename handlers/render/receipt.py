@@ -10,6 +10,7 @@ from handlers.render.market import data
 from handlers.render.markup import code, escape, person, reason, simulated, typed
 from handlers.render.message import compose, header, note, section
 from handlers.render.outcome import counted
+from handlers.render.parted import parted
 from handlers.render.topic import against_threshold, topic
 from services.domain.episode import EntryKind
 from services.domain.noise import NO_VOTES
@@ -54,7 +55,8 @@ def receipt(told: Receipt, now: datetime) -> Message:
 
 def _inputs(alert: Alert) -> list[str]:
     rules = [against_threshold(fact, alert.side) for fact in alert.facts]
-    return [_leg(alert.pair.etf, alert.etf), _leg(alert.pair.crypto, alert.crypto), data(alert.trust), *rules]
+    legs = [_leg(alert.pair.etf, alert.etf), _leg(alert.pair.crypto, alert.crypto)]
+    return [*legs, data(alert.trust), *rules, *parted(alert)]
 
 
 def _leg(symbol: Symbol, stamp: LegStamp) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from services.domain.decide import Side, written
 from services.domain.measure import Measurement  # noqa: TC001 -- as above
+from services.domain.parted import Parted  # noqa: TC001 -- as above
 from services.domain.precedent import Record  # noqa: TC001 -- as above
 from services.domain.rule import parse_rule
 
@@ -46,7 +47,8 @@ class Fact:
     there is none), and of the value. `corrected_from` is what a close was before its price was corrected.
     `measurement` holds the legs over the rule's window, or over one day for a rule without one. `active` is False once
     the rule has cleared, and `retracted` tells that it would not have fired on the prices that are known by now.
-    `record` is how the rule's earlier episodes went, None where unknown.
+    `record` is how the rule's earlier episodes went, `parted` what the ETF's return came with when the rule fired; each
+    is None where unknown.
     """
 
     rule_id: int
@@ -62,6 +64,7 @@ class Fact:
     active: bool = True
     retracted: bool = False
     record: Record | None = None
+    parted: Parted | None = None
 
     @property
     def strength(self) -> float:
@@ -93,6 +96,7 @@ def first_seen(
     measurement: Measurement,
     now: datetime,
     record: Record | None = None,
+    parted: Parted | None = None,
 ) -> Fact:
     """Begin to follow a rule, of which the message tells at `now`."""
     fact = Fact(
@@ -104,6 +108,7 @@ def first_seen(
         measurement=measurement,
         told=Told(at=now, of=at, peak=value),
         record=record,
+        parted=parted,
     )
     return replace(fact, closes=_listed(fact))
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from services.domain.course import Course
     from services.domain.episode import Mark
+    from services.domain.parted import Parted
     from services.domain.precedent import Record
     from services.domain.prices import Pair
     from services.ports import LostWatch, Watch
@@ -79,6 +80,7 @@ def a_fact(
     corrected_from: float | None = None,
     active: bool = True,
     record: Record | None = None,
+    parted: Parted | None = None,
 ) -> Fact:
     """Build what one rule saw; its value is the measured spread, and so is its peak."""
     measurement = measurement or a_measurement()
@@ -93,6 +95,7 @@ def a_fact(
         corrected_from=corrected_from,
         active=active,
         record=record,
+        parted=parted,
     )
 
 

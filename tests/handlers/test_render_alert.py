@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from handlers import render
+from services.domain.attribution import Part
 from services.domain.decide import Side
 from services.domain.episode import Alert, EntryKind, Mark, Subject, close
 from services.domain.measure import Window
 from services.domain.mined import Mined
+from services.domain.parted import Parted
 from services.domain.precedent import Record
+from services.domain.prices import Symbol
 from services.domain.trust import Trust, Verdict
 from tests.fakes.alerts import AT, a_course, a_fact, a_measurement, a_stamp, an_alert, an_entry
 from tests.fakes.blockkit import checked
@@ -36,11 +39,33 @@ MINED = Mined(
     hashprice_percentile=2.4,
 )
 OF_NETWORK = replace(a_measurement(window=Window.D20, etf_return=-0.21, crypto_return=-0.132), mined=MINED)
+PARTED = Parted(
+    window=Window.D1,
+    session=date(2026, 11, 17),
+    etf_return=0.031,
+    crypto=Part(amount=-0.029, error=0.004),
+    ai=Part(amount=0.016, error=0.002),
+    rest=Part(amount=0.044, error=0.005),
+    proxy=Symbol("SMH"),
+    source="Yahoo",
+)
 SEEN = Mark(by="U2", at=AT + timedelta(minutes=3))
 
 
 def test_an_alert_that_fires(golden: Golden) -> None:
-    golden("alert_firing", render.alert(an_alert(id=12, course=a_course()), AT))
+    facts = [a_fact(record=RECORD, parted=PARTED)]
+    golden("alert_firing", render.alert(an_alert(id=12, facts=facts, course=a_course()), AT))
+
+
+def test_what_the_move_came_with_is_told_while_the_alert_is_open() -> None:
+    alert = an_alert(facts=[a_fact(parted=PARTED)])
+    ended = close(alert, AT, "cleared")
+    said = (
+        "Of WGMI's +3.1% over 1 day when it fired: bitcoin −2.9 pp ± 0.4, AI +1.6 pp ± 0.2 by SMH from Yahoo, "
+        "the rest +4.4 pp ± 0.5."
+    )
+    assert said in render.alert(alert, AT).text
+    assert said not in render.alert(ended, AT).text
 
 
 def test_the_chart_comes_after_the_buttons_and_words_say_what_it_shows() -> None:
