@@ -91,7 +91,7 @@ def _standing(posting: Posting, now: datetime) -> list[str]:
     if posting.digest_at is not None:
         return [f"told in the digest of {words.moment_utc(posting.digest_at)}"]
     if posting.delivered:
-        return []
+        return [] if posting.attempts else ["never told, as MinerPulse was taken out of the channel"]
     if posting.stuck is not None:
         return [f"nothing reaches its channel: {reason(posting.stuck)}"]
     if posting.silent_from is not None and posting.silent_from <= now and posting.message_id is None:

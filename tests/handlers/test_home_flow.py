@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from services.domain.episode import Channel
-from tests.fakes.floor import DESK, OPEN
+from services.domain.notice import Notice, Outage
+from services.domain.prices import WGMI_BTC
+from services.ports import AlertTold
+from tests.fakes.floor import CLOSE, DESK, OPEN
 from tests.fakes.slack import refused
 
 if TYPE_CHECKING:
@@ -160,3 +163,48 @@ async def test_nothing_is_watched_in_a_channel_that_was_left(person: Person, sla
     await floor.tick(LATER, 0.1)
     assert [] == await floor.open_alerts(DESK)
     assert [] == slack.said(POST)
+
+
+async def test_what_waits_for_a_channel_that_was_left_is_told_no_more(
+    person: Person, slack: SlackServer, floor: Floor
+) -> None:
+    await floor.desk.add_rule(DESK, "1d 8pp for 0s", "U1")
+    for text in ("channel brief close", "channel daily on", "channel zone Europe/London", "mute until close"):
+        await person.types(text)
+    await floor.tick(LATER, 0.1)
+    await person.hears({"type": "channel_left", "channel": "C1", "actor_id": "U1"})
+    floor.clock.at = CLOSE + timedelta(hours=2)
+    await floor.upkeep.tick(floor.clock.at)
+    assert [] == await floor.store.due(floor.clock.at)
+    assert [] == await floor.store.troubles("T1")
+    await person.types("channel")
+    assert "New messages are told here now." in slack.answers[-1]["text"]
+    assert "*brief off*" in slack.answers[-1]["text"]
+    assert "*zone Europe/London*" in slack.answers[-1]["text"]
+    assert "all but zone, thread and editors was taken back" in slack.answers[-1]["text"]
+    await person.types("why 1")
+    assert "The alert's message: never told, as MinerPulse was taken out" in slack.answers[-1]["text"]
+
+
+async def test_an_alert_that_stood_in_a_channel_that_was_left_tells_its_end_once_the_app_is_back(
+    person: Person, floor: Floor
+) -> None:
+    await floor.desk.add_rule(DESK, "1d 8pp for 0s", "U1")
+    await floor.tick(LATER, 0.1)
+    await floor.told()
+    await person.hears({"type": "channel_left", "channel": "C1", "actor_id": "U1"})
+    assert [] == await floor.store.due(LATER)
+    await person.hears({"type": "member_joined_channel", "user": "UBOT", "channel": "C1", "team": "T1"})
+    (late,) = await floor.store.due(LATER)
+    assert isinstance(late.told, AlertTold)
+    assert late.told.alert.closed_at is not None
+    assert late.message_id is not None
+
+
+async def test_an_outage_is_not_followed_in_a_channel_that_was_left(person: Person, floor: Floor) -> None:
+    told = Outage(pair=WGMI_BTC, since=OPEN, reason="no source answers", prices=())
+    notice = Notice(id=0, channel=DESK, name="outage", content=told, opened_at=OPEN)
+    await floor.store.add_notices([notice], OPEN)
+    await person.hears({"type": "channel_left", "channel": "C1", "actor_id": "U1"})
+    assert [] == await floor.store.open_notices(Outage)
+    assert [] == await floor.store.due(LATER)
