@@ -52,6 +52,24 @@ async def test_refresh_puts_a_new_board_in_the_place_of_the_old(
     assert board["text"].startswith("WGMI is 8.5 pp above bitcoin today")
 
 
+async def test_two_who_start_alerts_at_once_announce_them_once(
+    person: Person, slack: SlackServer, floor: Floor
+) -> None:
+    other = replace(person, user="U2")
+    await asyncio.gather(person.presses("start", "board"), other.presses("start", "board"))
+    (told,) = slack.said(POST)
+    started_by = {watch.created_by for watch in await floor.desk.rules(DESK)}
+    assert [f"Started by <@{one}>" in told["text"] for one in started_by] == [True]
+    assert all("Rules here: `1d 8pp`" in board["text"] for board in slack.answers)
+
+
+async def test_two_who_begin_from_the_welcome_at_once_see_one_outcome(person: Person, slack: SlackServer) -> None:
+    other = replace(person, user="U2")
+    await asyncio.gather(person.presses("begin", "channel"), other.presses("begin", "channel"))
+    assert [False, True] == sorted(answer["replace_original"] for answer in slack.answers)
+    assert 1 == sum("Started by" in answer["text"] for answer in slack.answers)
+
+
 async def test_share_shows_the_board_to_the_channel_with_the_name_of_who_did(
     person: Person, slack: SlackServer
 ) -> None:
