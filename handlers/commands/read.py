@@ -13,7 +13,7 @@ from handlers.render.help import help_on, usage
 from handlers.render.limits import clip
 from handlers.render.markup import code, escape
 from handlers.render.message import say, together
-from services.domain.typed import plain
+from services.domain.typed import plain, unquoted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from handlers.commands.command import Command
     from handlers.render.message import Message
 
-QUOTES = " \t\r\n`'\"“”„‘’«»"  # noqa: RUF001 -- what phones make of quotes
 LONGEST_ECHO = 40
 LONGEST_MEANT = 200
 NEAR = 0.55
@@ -60,7 +59,7 @@ def tidy(text: str) -> str:
     Quotes and backticks around it, Slack's escapes, the address of a link that it made of a word, minus signs and
     spaces of other kinds, and in front the command itself or a mention of the app. Other mentions are left as they are.
     """
-    typed = plain(html.unescape(_LINK.sub(r"\1", text))).strip(QUOTES)
+    typed = unquoted(plain(html.unescape(_LINK.sub(r"\1", text))))
     addressed = _ADDRESSED.match(typed)
     return tidy(typed[addressed.end() :]) if addressed else typed
 
@@ -106,4 +105,7 @@ def _meant(words: list[str], command: Command) -> str:
 
 
 def _alike(words: list[str], command: Command) -> float:
-    return difflib.SequenceMatcher(None, " ".join(words).lower(), command.name).ratio()
+    typed = [word.lower() for word in words]
+    if sorted(typed) == sorted(command.words):  # as in `add rule 5d 15pp`
+        return 1.0
+    return difflib.SequenceMatcher(None, " ".join(typed), command.name).ratio()

@@ -52,6 +52,14 @@ async def test_refresh_puts_a_new_board_in_the_place_of_the_old(
     assert board["text"].startswith("WGMI is 8.5 pp above bitcoin today")
 
 
+@pytest.mark.parametrize("typed", ["snooze 2 hours", "snooze 1 “2h”", "snooze #1 120 min"])
+async def test_a_length_in_two_words_or_in_quotes_snoozes_the_alert_that_is_meant(
+    person: Person, slack: SlackServer, alert: Alert, typed: str
+) -> None:
+    await person.types(typed)
+    assert f"Snoozed: alert {alert.id}" in slack.answers[-1]["text"]
+
+
 async def test_two_who_start_alerts_at_once_announce_them_once(
     person: Person, slack: SlackServer, floor: Floor
 ) -> None:
