@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from handlers import render
 from handlers.ask import Reply
 from handlers.commands.target import alert_meant, wish
+from handlers.render.limits import LONGEST_REASON, clip
 from services.domain.errors import MarketShutError
 from services.domain.snooze import parse_span
 
@@ -64,7 +65,7 @@ async def resolve(ask: Ask) -> Reply:
     """End an alert by hand."""
     meant = wish(ask.value)
     number = await alert_meant(ask, meant.number)
-    return _reply(await ask.desk.resolve(ask.channel, number, ask.by, meant.rest), "Resolved")
+    return _reply(await ask.desk.resolve(ask.channel, number, ask.by, clip(meant.rest, LONGEST_REASON)), "Resolved")
 
 
 class _Length(NamedTuple):

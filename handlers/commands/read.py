@@ -26,6 +26,7 @@ LONGEST_MEANT = 200
 NEAR = 0.55
 SHORTEST_BEGINNING = 3  # letters of a command that stand for it
 _ADDRESSED = re.compile(rf"(?:<@[UW][A-Z0-9]+(?:\|[^>]*)?>|@minerpulse\b|{SLASH}\b)[\s,:]*", re.ASCII | re.IGNORECASE)
+_REPEATED = re.compile(rf"(?:@minerpulse\b|{SLASH}\b)[\s,:]*", re.ASCII | re.IGNORECASE)
 _LINK = re.compile(r"<(?:https?|mailto):[^<>|]*\|([^<>]+)>")
 
 
@@ -48,20 +49,21 @@ def read(text: str, commands: Sequence[Command]) -> Read:
     for command in commands:
         count = len(command.words)
         if lowered[:count] == command.words and (command.takes or len(words) == count):
-            argument = tidy(typed.split(maxsplit=count)[count]) if len(words) > count else ""
+            argument = tidy(typed.split(maxsplit=count)[count], _REPEATED) if len(words) > count else ""
             return Read(command=command, argument=argument, told=command.at_once(argument, commands))
     return Read(told=_unknown(words, commands))
 
 
-def tidy(text: str) -> str:
+def tidy(text: str, address: re.Pattern[str] = _ADDRESSED) -> str:
     """Take off what phones, copying and Slack put around and into a text.
 
     Quotes and backticks around it, Slack's escapes, the address of a link that it made of a word, minus signs and
-    spaces of other kinds, and in front the command itself or a mention of the app. Other mentions are left as they are.
+    spaces of other kinds, and in front the command itself or a mention of the app. Other mentions are left as they are,
+    also one right behind a command, as in `resolve @ann sees to it`.
     """
     typed = unquoted(plain(html.unescape(_LINK.sub(r"\1", text))))
-    addressed = _ADDRESSED.match(typed)
-    return tidy(typed[addressed.end() :]) if addressed else typed
+    addressed = address.match(typed)
+    return tidy(typed[addressed.end() :], address) if addressed else typed
 
 
 def _unknown(words: list[str], commands: Sequence[Command]) -> Message:

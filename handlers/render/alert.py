@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from handlers.render import words
 from handlers.render.course import course_chart, course_words
 from handlers.render.market import data
-from handlers.render.markup import escape, person, reason, simulated
+from handlers.render.markup import escape, person, reason, said, simulated
 from handlers.render.message import actions, button, choice, compose, header, note, section
 from handlers.render.record import record
 from handlers.render.rule_buttons import edit_button
@@ -124,7 +124,7 @@ def _since(told: Alert) -> list[str]:
     opened = words.moment_utc(told.opened_at)
     if told.closed_at is None:
         return [f"Open since {opened}.", f"Why: {reason(told.reason)}."]
-    return [f"Open from {opened} to {words.moment_utc(told.closed_at)}.", f"Why it ended: {reason(told.reason)}."]
+    return [f"Open from {opened} to {words.moment_utc(told.closed_at)}.", f"Why it ended: {said(told.reason)}."]
 
 
 def _prices(told: Alert, now: datetime) -> list[str]:

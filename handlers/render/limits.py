@@ -16,6 +16,7 @@ ALT_TEXT = 2_000
 FORM_TITLE = 24
 OPTION_TEXT = 75
 PROBLEMS_SHOWN = 4
+LONGEST_REASON = 500  # that a person gives: the message of an alert has more to tell
 
 
 def clip(text: str, limit: int) -> str:

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 
 from handlers.render import words
 from handlers.render.market import data
-from handlers.render.markup import code, escape, person, reason, simulated, typed
+from handlers.render.markup import code, escape, person, reason, said, simulated
 from handlers.render.message import compose, header, note, section
 from handlers.render.outcome import counted
 from handlers.render.topic import against_threshold, topic
-from services.domain.episode import EntryKind
 from services.domain.noise import NO_VOTES
 
 if TYPE_CHECKING:
@@ -65,7 +64,7 @@ def _leg(symbol: Symbol, stamp: LegStamp) -> str:
 def _decision(entry: Entry) -> str:
     who = f" by {person(entry.by)}" if entry.by else ""
     untold = " (not told in the thread)" if entry.silent else ""
-    why = typed(entry.reason) if entry.kind is EntryKind.CHANGED else reason(entry.reason)
+    why = said(entry.reason) if entry.by else reason(entry.reason)
     return f"{words.moment_utc(entry.at)}: {entry.kind.value}{who}: {why}{untold}"
 
 

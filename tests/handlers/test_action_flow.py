@@ -9,6 +9,7 @@ import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
 from handlers.delivery import SlackNotifier
+from handlers.render.limits import FALLBACK_TEXT
 from services.editors import Editors
 from services.outbox import Outbox
 from tests.fakes.floor import CLOSE, DESK, OPEN
@@ -50,6 +51,18 @@ async def test_refresh_puts_a_new_board_in_the_place_of_the_old(
     assert (200, "") == (acknowledged.status, acknowledged.body)
     assert board["replace_original"] is True
     assert board["text"].startswith("WGMI is 8.5 pp above bitcoin today")
+
+
+async def test_a_reason_names_people_and_hides_the_names_of_channels(
+    person: Person, slack: SlackServer, floor: Floor, alert: Alert, outbox: Outbox
+) -> None:
+    await person.types("resolve <@U2|ann> told <#C9|secret-plan> &amp; <!channel> about it" + " x" * 3_000)
+    await outbox.deliver(floor.clock.at)
+    await person.types(f"why {alert.id}")
+    for told in (*slack.said(POST), slack.answers[-1]):
+        assert "nded by hand: <@U2> told <#C9> &amp; @channel about it x" in told["text"]
+        assert "secret-plan" not in told["text"]
+    assert len(slack.said(POST)[0]["text"]) < FALLBACK_TEXT
 
 
 @pytest.mark.parametrize("typed", ["snooze 2 hours", "snooze 1 “2h”", "snooze #1 120 min"])

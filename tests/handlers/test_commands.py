@@ -35,6 +35,7 @@ from tests.fakes.blockkit import checked
         pytest.param("snooze 2 hours", ("snooze",), "2 hours", id="a length in two words"),
         pytest.param("snooze 12 “2h”", ("snooze",), "12 “2h”", id="a quoted length"),
         pytest.param("rule edit 3 “5d 12pp”", ("rule", "edit"), "3 “5d 12pp”", id="a quoted rule behind a number"),
+        pytest.param("resolve <@U2|ann> saw it", ("resolve",), "<@U2|ann> saw it", id="a person behind a command"),
         pytest.param("resolve 12 Ann said “no”", ("resolve",), "12 Ann said “no”", id="quotes in a reason"),
     ],
 )
