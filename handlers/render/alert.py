@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from handlers.render import words
 from handlers.render.course import course_chart, course_words
+from handlers.render.limits import SHARE_TEXT, fitting
 from handlers.render.market import data
 from handlers.render.markup import escape, person, reason, said, simulated
 from handlers.render.message import actions, button, choice, compose, header, note, section
@@ -35,7 +36,8 @@ def alert(told: Alert, now: datetime, *, calls: Mention | None = None) -> Messag
     What must be read and pressed at night fits on a phone: the chart comes last, and words say what it shows.
     """
     title = simulated(_title(told), when=told.simulated)
-    legs, rules = _legs(told), [against_threshold(fact, told.side) for fact in told.facts]
+    legs = _legs(told)
+    rules = fitting([against_threshold(fact, told.side) for fact in told.facts], SHARE_TEXT, " rules")
     unusual = [] if told.closed_at else [_unusual(told), *record(told)]
     called = [] if calls is None else [f"{calls.text}: please look at this."]
     since, prices, marks = _since(told), _prices(told, now), _marks(told, now)

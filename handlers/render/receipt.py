@@ -6,9 +6,10 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from handlers.render import words
+from handlers.render.limits import SHARE_TEXT, fitting
 from handlers.render.market import data
 from handlers.render.markup import code, escape, person, reason, said, simulated
-from handlers.render.message import compose, header, note, section
+from handlers.render.message import compose, header, note, paragraphs, section
 from handlers.render.outcome import counted
 from handlers.render.topic import against_threshold, topic
 from services.domain.noise import NO_VOTES
@@ -42,7 +43,7 @@ def receipt(told: Receipt, now: datetime) -> Message:
         [
             header(title),
             section(*inputs),
-            section(*decisions),
+            *paragraphs(*decisions),
             section(*messages),
             section(*votes),
             note(_whole(alert)),
@@ -52,7 +53,7 @@ def receipt(told: Receipt, now: datetime) -> Message:
 
 
 def _inputs(alert: Alert) -> list[str]:
-    rules = [against_threshold(fact, alert.side) for fact in alert.facts]
+    rules = fitting([against_threshold(fact, alert.side) for fact in alert.facts], SHARE_TEXT, " rules")
     return [_leg(alert.pair.etf, alert.etf), _leg(alert.pair.crypto, alert.crypto), data(alert.trust), *rules]
 
 
