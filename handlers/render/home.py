@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from services.market import MarketView
     from services.places import Place
 
-LEAST_A_PLACE = 600  # characters
+PLACES_SHOWN = 10
 FIRST_STEPS = (
     "*First steps*",
     "1. In the channel that is to get alerts, type `/invite @MinerPulse`.",
@@ -35,8 +35,11 @@ FIRST_STEPS = (
 def home(told: Overview, now: datetime) -> dict[str, Any]:
     """Make a person's Home tab: the market, their channels with what is open and watched, and how far prices go."""
     market = [header("MinerPulse"), section(reason(told.problem))] if told.view is None else _market(told.view, now)
-    room = max(LEAST_A_PLACE, LIST_TEXT // max(1, len(told.places)))
-    places = [block for place in told.places for block in _place(place, room)]
+    shown = told.places[:PLACES_SHOWN]
+    room = LIST_TEXT // max(1, len(shown))
+    places = [block for place in shown for block in _place(place, room)]
+    if (more := len(told.places) - len(shown)) > 0:
+        places.append(note(f"… and {more} more channels: `/minerpulse rules` and `/minerpulse` tell of each in it."))
     mine = [header("Your channels"), *places] if places else [section(*FIRST_STEPS)]
     blocks: list[Block | None] = [*market, actions(button("refresh_home", "Refresh", "home")), *mine]
     return {"type": "home", "blocks": [block for block in blocks if block is not None]}

@@ -60,6 +60,24 @@ async def test_home_lists_the_channels_where_a_person_acted_with_what_is_open_th
     assert "First steps" not in told(view)
 
 
+async def test_home_tells_of_open_alerts_first_and_counts_the_channels_that_it_leaves_out(
+    person: Person, slack: SlackServer, floor: Floor
+) -> None:
+    channels = [Channel(team="T1", id=f"C{number:02}") for number in range(24)]
+    for channel in channels:
+        await floor.desk.add_rule(channel, "1d 50pp", "U1")
+    for channel in channels[:12]:
+        await floor.desk.leave(channel, "U1")
+    await floor.desk.add_rule(channels[-1], "1d 8pp for 0s", "U1")
+    await floor.tick(LATER, 0.1)
+    await opens_home(person)
+    (view,) = slack.shown(PUBLISHED)
+    assert told(view).index("<#C23>*\nOpen alert") < told(view).index("<#C12>")
+    assert "<#C11>" not in told(view)
+    assert "<#C20>*\nNo alert is open.\nRules: `1d 50pp`" in told(view)
+    assert "… and 2 more channels" in told(view)
+
+
 async def test_whoever_acknowledges_an_alert_finds_its_channel_there(
     person: Person, slack: SlackServer, floor: Floor
 ) -> None:
