@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -27,7 +27,7 @@ from services.live import SHARES_APART, LivePair
 from services.market import align_legs, problems_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Sequence
     from datetime import date, datetime
 
     from numpy.typing import NDArray
@@ -43,6 +43,10 @@ if TYPE_CHECKING:
     from services.domain.wish import Wish
     from services.history import History, Leg
     from services.mining import Mining
+
+
+One = TypeVar("One")
+Other = TypeVar("Other")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +144,7 @@ class Study:
 
     async def explain(self, window: Window, now: datetime) -> Explained:
         """Explain the ETF's return over a window that ends with the last close. Raises NoHistoryError."""
-        past, proxy = await asyncio.gather(self._past(self.pair, now), self.history.leg(self.proxy, now))
+        past, proxy = await _both(self._past(self.pair, now), self.history.leg(self.proxy, now))
         closes = proxy.past.prices
         if not isinstance(closes, Closes) or not len(closes):
             raise NoHistoryError(self._no_proxy(proxy))
@@ -160,7 +164,7 @@ class Study:
 
     async def report(self, rules: Sequence[Rule], first: date | None, last: date | None, now: datetime) -> Reported:
         """Report on the sessions between two, in a thread. Raises NoHistoryError and ReplayError."""
-        past, proxy = await asyncio.gather(self._past(self.pair, now), self.history.leg(self.proxy, now))
+        past, proxy = await _both(self._past(self.pair, now), self.history.leg(self.proxy, now))
         closes = proxy.past.prices
         material = Material(
             aligned=past.aligned,
@@ -209,8 +213,8 @@ class Study:
 
     async def network(self, now: datetime) -> NetworkView:
         """Tell how hard it is to mine and what it earns. Raises NoHistoryError where the network is unknown."""
-        judged, told, past = await asyncio.gather(
-            self.mining.network(now), self.mining.past(now), self._past(WGMI_BTC, now)
+        judged, (told, past) = await _both(
+            self.mining.network(now), _both(self.mining.past(now), self._past(WGMI_BTC, now))
         )
         network, price = judged.network, past.crypto.quote
         memory, rows = told.past or NOTHING, past.aligned
@@ -261,7 +265,7 @@ class Study:
         return f"No closes of {self.proxy}, the AI proxy. {told}."
 
     async def _past(self, pair: Pair, now: datetime) -> Past:
-        etf, crypto = await asyncio.gather(self.history.leg(pair.etf, now), self.history.leg(pair.crypto, now))
+        etf, crypto = await _both(self.history.leg(pair.etf, now), self.history.leg(pair.crypto, now))
         return Past(etf, crypto, align_legs(pair, etf, crypto, self.history.sessions(now), now))
 
     def _basis(self, aligned: Aligned, *legs: Leg) -> Basis:
@@ -279,3 +283,13 @@ def backtested(aligned: Aligned, rule: Rule) -> tuple[Backtest, Curve]:
 
 def _among(now: float | None, days: NDArray[np.datetime64], values: NDArray[np.float64]) -> Standing | None:
     return None if now is None else standing(now, days.astype("datetime64[D]"), values)
+
+
+async def _both(one: Awaitable[One], other: Awaitable[Other]) -> tuple[One, Other]:
+    """Await two side by side, each to its end also where the other fails: nothing goes on behind an answer."""
+    first, second = await asyncio.gather(one, other, return_exceptions=True)
+    if isinstance(first, BaseException):
+        raise first
+    if isinstance(second, BaseException):
+        raise second
+    return first, second
