@@ -18,6 +18,6 @@ async def answer(ask: Ask) -> Reply:
     async with ask.turns.of(ask.channel):
         if not await ask.desk.rules(ask.channel):
             await ask.desk.check_editor(ask.channel, ask.by)
-            await greet(ask, DEFAULT_RULES)
+            await greet(ask, DEFAULT_RULES, ask.desk.pair)
             await ask.desk.start(ask.channel, ask.by)
     return Reply(message=render.board(await ask.desk.board(ask.channel), ask.now), place=Place.SAME)

@@ -98,7 +98,14 @@ class SourceError(MinerPulseError):
 
 
 class NoHistoryError(MinerPulseError):
-    """There is no history of a pair to measure, no holdings of a fund at the time that was asked for, or no network."""
+    """There is no history of a pair to measure, no holdings of a fund at the time that was asked for, or no network.
+
+    `remedy` is what a trader can do; empty where the text tells it, or nothing helps.
+    """
+
+    def __init__(self, text: str, *, remedy: str = "Try again in a minute, or check the symbols.") -> None:
+        self.remedy = remedy
+        super().__init__(text)
 
 
 class HoldingsKnownError(MinerPulseError):
