@@ -56,9 +56,10 @@ async def snooze(ask: Ask) -> Reply:
     assert meant is not None, "length_last lets nothing else pass"  # noqa: S101
     number = await alert_meant(ask, meant.number)
     try:
-        return _reply(await ask.desk.snooze(ask.channel, number, ask.by, meant.span), "Snoozed")
+        outcome = await ask.desk.snooze(ask.channel, number, ask.by, meant.span)
     except MarketShutError as error:
         return Reply(message=render.no_close(error.next_open_at))
+    return Reply(message=(render.snoozed if outcome.changed else render.unchanged)(outcome.alert))
 
 
 async def resolve(ask: Ask) -> Reply:

@@ -70,7 +70,8 @@ async def test_a_length_in_two_words_or_in_quotes_snoozes_the_alert_that_is_mean
     person: Person, slack: SlackServer, alert: Alert, typed: str
 ) -> None:
     await person.types(typed)
-    assert f"Snoozed: alert {alert.id}" in slack.answers[-1]["text"]
+    until = "Wed 4 Mar 12:05 New York (17:05 UTC)"
+    assert f"Snoozed until {until}: alert {alert.id}, WGMI above bitcoin." == slack.answers[-1]["text"]
 
 
 async def test_two_who_start_alerts_at_once_announce_them_once(
