@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+LONGEST_ECHO = 100  # of a word: what is expected in its place must not be pushed out of sight
+
+
 class MinerPulseError(Exception):
     """The root of the tree; its text is one or two sentences that a trader or an operator can act on."""
 
@@ -49,7 +52,8 @@ class RuleError(MinerPulseError):
 
     def __init__(self, text: str, *, word: str, at: int, expected: str) -> None:
         self.text, self.word, self.at, self.expected = text, word, at, expected
-        found = f"“{word}”" if word else "the end of the rule"
+        shown = word if len(word) <= LONGEST_ECHO else f"{word[: LONGEST_ECHO - 1]}…"
+        found = f"“{shown}”" if word else "the end of the rule"
         super().__init__(f"Cannot read {found}: expected {expected}.")
 
     @property

@@ -99,6 +99,9 @@ def test_a_rule_much_too_long_is_refused_without_its_picture() -> None:
     assert told is not None
     checked({"text": told.text, "blocks": told.blocks})
     assert "```" not in told.text
+    assert told.text.endswith(
+        "x…”: expected a threshold, as in 8pp or z3.5, or a metric: spread, residual, z, hashprice or difficulty."
+    )
 
 
 def test_help_explains_the_grammar_of_rules() -> None:
