@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 CHATTY = ("apscheduler", "alembic")
 _PLAIN = re.compile(r"[\w./:+-]+", re.ASCII)
 _TOKEN = re.compile(r"\b(xox[a-z]{1,2}(?:[.-])|xapp-)[\w.-]+", re.ASCII)
+_ADDRESS = re.compile(r"(\bhooks\.slack(?:-gov)?\.com/|\bticket=)[^\s\"'\\&]+", re.ASCII)  # whoever has it, may use it
 _number: ContextVar[str | None] = ContextVar("request", default=None)
 
 
@@ -99,5 +100,5 @@ def _one_line(text: str) -> str:
 
 
 def _hidden(line: str) -> str:
-    """Cut Slack's tokens down to their kind, wherever they come from."""
-    return _TOKEN.sub(r"\1…", line)
+    """Cut Slack's tokens, and addresses that are good without one, down to their kind, wherever they come from."""
+    return _ADDRESS.sub(r"\1…", _TOKEN.sub(r"\1…", line))

@@ -20,7 +20,8 @@ COLOURS = ("#1264a3", "#e8912d")
 WIDE, HIGH, EDGE = 500, 150, 34  # pixels
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--force-device-scale-factor=2")
 PAGE = """<!doctype html><meta charset="utf-8"><style>
-body {{ margin: 0; padding: 20px 24px; font: 15px/1.47 Lato, "Noto Sans", sans-serif; color: #1d1c1d; background: #fff }}
+body {{ margin: 0; padding: 20px 24px; font: 15px/1.47 Lato, "Noto Sans", sans-serif;
+  color: #1d1c1d; background: #fff }}
 .message {{ display: flex; gap: 12px; width: 560px }}
 .face {{ flex: none; width: 36px; height: 36px; border-radius: 8px; background: #1d1c1d; color: #fff;
   font: 700 15px/36px Lato, sans-serif; text-align: center }}

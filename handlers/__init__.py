@@ -18,6 +18,7 @@ from handlers.modals import MODALS
 from handlers.modals.form import About, Form, values_of
 from handlers.newest import Newest
 from handlers.render.form import FOLLOWED
+from handlers.turns import Turns
 from handlers.whisper import open_told, whisper
 from services.domain.episode import Channel
 
@@ -47,6 +48,7 @@ class Edge:
     clock: Clock
     errands: Errands
     newest: Newest
+    turns: Turns
 
     def ask(
         self,
@@ -66,6 +68,7 @@ class Edge:
             clock=self.clock,
             client=client,
             newest=self.newest,
+            turns=self.turns,
             trigger=str(body.get("trigger_id") or ""),
             answers_to=str(body.get("response_url") or ""),
         )
@@ -77,7 +80,7 @@ def register(app: AsyncApp, desk: Desk, study: Study, clock: Clock, pictures: Pi
     The app must process before the response: the acknowledgement is the HTTP answer, and slow work comes after it.
     Without `pictures`, charts are Slack's own.
     """
-    edge = Edge(desk=desk, study=study, clock=clock, errands=Errands(pictures), newest=Newest())
+    edge = Edge(desk=desk, study=study, clock=clock, errands=Errands(pictures), newest=Newest(), turns=Turns())
     app.command(SLASH)(_on_command(edge))
     for action_id, act in ACTIONS.items():
         app.action(action_id)(_on_action(edge, act))

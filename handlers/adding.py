@@ -19,7 +19,7 @@ async def add(ask: Ask, text: str) -> Message:
     told = render.added(added)
     if added.new and len(await ask.desk.rules(ask.channel)) == 1:
         try:
-            await greet(ask, [str(added.watch.rule)])
+            await greet(ask, [str(added.watch.rule)], added.watch.rule.pair)
         except DeliveryError as error:
             return render.together(told, _unannounced(error))
     return told

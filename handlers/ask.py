@@ -7,6 +7,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from handlers.newest import Newest
+from handlers.turns import Turns
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -26,7 +27,7 @@ class Ask:
     """One person's wish in one channel; `value` is what stands behind the command, or what the button carries.
 
     `trigger` opens a form, within three seconds, and `answers_to` is the response_url. `newest` keeps the updates of
-    forms in order.
+    forms in order, and `turns` what begins in one channel.
     """
 
     channel: Channel
@@ -37,6 +38,7 @@ class Ask:
     clock: Clock
     client: AsyncWebClient
     newest: Newest = field(default_factory=Newest)
+    turns: Turns = field(default_factory=Turns)
     trigger: str = ""
     answers_to: str = ""
 

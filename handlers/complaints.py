@@ -40,12 +40,12 @@ def sentence(error: MinerPulseError) -> str:
 
 def _prices(error: SourceError | NoHistoryError) -> str:
     match error:
+        case NoHistoryError():
+            return f"{error} {error.remedy}".strip()
         case SourceError(retryable=True):
             return f"The price source did not answer ({error}). Try again in a minute."
-        case SourceError():
-            return f"The price source has no usable answer ({error}). Check the symbols."
         case _:
-            return f"{error} Try again in a minute, or check the symbols."
+            return f"The price source has no usable answer ({error}). Check the symbols."
 
 
 def _delivery(error: DeliveryError) -> str:

@@ -11,12 +11,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from handlers.ask import Ask
+    from services.domain.prices import Pair
 
 
-async def greet(ask: Ask, rules: Sequence[str]) -> None:
-    """Post that these rules start here. Raises DeliveryError, which tells whom to ask where the app cannot post."""
+async def greet(ask: Ask, rules: Sequence[str], pair: Pair) -> None:
+    """Post that rules on a pair start here. Raises DeliveryError, which tells whom to ask where the app cannot post."""
     simulated = ask.desk.market.history.simulated
-    message = render.started(ask.desk.pair, rules, ask.by, is_simulated=simulated)
+    message = render.started(pair, rules, ask.by, is_simulated=simulated)
     with translated():
         await ask.client.chat_postMessage(
             channel=ask.channel.id, text=message.text, blocks=message.blocks, unfurl_links=False

@@ -16,7 +16,7 @@ EVERYONE = ("here", "channel", "everyone")
 _PERSON = re.compile(r"<@(?P<id>[UW][A-Z0-9]+)(?:\|(?P<name>[^>]*))?>|(?P<bare>[UW][A-Z0-9]{7,})", re.ASCII)
 _GROUP = re.compile(r"<!subteam\^(?P<id>S[A-Z0-9]+)(?:\|(?P<name>[^>]*))?>|(?P<bare>S[A-Z0-9]{7,})", re.ASCII)
 _CHANNEL = re.compile(r"<#(?P<id>[CG][A-Z0-9]+)(?:\|[^>]*)?>|(?P<bare>[CG][A-Z0-9]{7,})", re.ASCII)
-_ALL = re.compile(rf"(?:<!|@)(?P<id>{'|'.join(EVERYONE)})(?:\|[^>]*)?>?")
+_ALL = re.compile(rf"(?:<!|@)(?P<id>{'|'.join(EVERYONE)})(?:\|[^>]*)?>?", re.IGNORECASE)
 
 
 def read_addressee(text: str, team: str) -> Addressee | None:
@@ -30,7 +30,8 @@ def read_addressee(text: str, team: str) -> Addressee | None:
     if found := _GROUP.fullmatch(text):
         return _mention(found, "<!subteam^{}>")
     if found := _ALL.fullmatch(text):
-        return Mention(text=f"<!{found['id']}>", name=f"@{found['id']}")
+        everyone = found["id"].lower()
+        return Mention(text=f"<!{everyone}>", name=f"@{everyone}")
     if found := _CHANNEL.fullmatch(text):
         return Channel(team=team, id=found["id"] or found["bare"])
     return None

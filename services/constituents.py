@@ -73,7 +73,8 @@ class Constituents:
         if not held:
             raise NoHistoryError(
                 f"No holdings of {self.fund} are known. Whoever runs MinerPulse imports a file of them with "
-                "`minerpulse holdings import FILE.csv`."
+                "`minerpulse holdings import FILE.csv`.",
+                remedy="",
             )
         names = _largest(held)
         fund, *legs = await asyncio.gather(*(self.history.leg(symbol, now) for symbol in (self.fund, *names)))
@@ -81,7 +82,7 @@ class Constituents:
         prices = {name: _on(rows, leg) for name, leg in zip(names, legs, strict=True)}
         found = contribute(rows, window, held, {name: one for name, one in prices.items() if one is not None})
         if isinstance(found, NotMeasured):
-            raise NoHistoryError(f"{window.value} cannot be parted: {found.reason}.")
+            raise NoHistoryError(f"{window.value} cannot be parted: {found.reason}.", remedy="")
         cohorts = {ticker: one.cohort for ticker, one in self.cohorts.items()}
         return Miners(
             fund=self.fund,

@@ -68,7 +68,8 @@ class Mining:
         judged = judge_network(reports, now)
         if judged is None:
             problems = "; ".join(report.problem for report in reports if report.problem) or "No source of it is set"
-            raise NoHistoryError(f"Nothing is known of the bitcoin network yet. {problems}.")
+            remedy = "Try again in a minute." if self.feeds else "Whoever runs MinerPulse sets one."
+            raise NoHistoryError(f"Nothing is known of the bitcoin network yet. {problems}.", remedy=remedy)
         return replace(judged, trust=self._alone(judged.trust))
 
     async def sight(self, now: datetime) -> NetworkSight:

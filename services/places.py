@@ -9,8 +9,6 @@ if TYPE_CHECKING:
     from services.domain.episode import Alert, Channel
     from services.ports import DeskStore, Watch
 
-MOST = 10  # channels of one person that are looked into
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
@@ -24,10 +22,12 @@ class Place:
 async def places(store: DeskStore, team: str, person: str) -> tuple[Place, ...]:
     """Look into the channels where this person has added a rule or acted on an alert.
 
-    Of no other channel is anything told, not even that it is there: it may be a private one.
+    Those with open alerts come first, those where nothing is watched any more not at all. Of no other channel is
+    anything told, not even that it is there: it may be a private one.
     """
-    found = [await _place(store, channel) for channel in (await store.channels_of(team, person))[:MOST]]
-    return tuple(place for place in found if place.alerts or place.watches)
+    found = [await _place(store, channel) for channel in await store.channels_of(team, person)]
+    told = [place for place in found if place.alerts or place.watches]
+    return tuple(sorted(told, key=lambda place: not place.alerts))
 
 
 async def _place(store: DeskStore, channel: Channel) -> Place:

@@ -13,7 +13,7 @@ from services.domain.rule import DEFAULT_RULES, Direction, parse_rule
 from services.editors import EVERYONE, Editors
 from services.episodes import OpenEpisodes
 from services.noises import noises
-from services.ports import ActKind, LostWatch, RuleChange, Watch
+from services.ports import ActKind, LostWatch, RuleChange, SettingChange, Watch
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 TRIES = 5
 ACTS_SHOWN = 3
+LEFT_SETTINGS = "all but zone, thread and editors was taken back, as MinerPulse was taken out of the channel"
 Done = TypeVar("Done")
 
 
@@ -202,7 +203,7 @@ class RuleDesk:
     async def leave(self, channel: Channel, by: str) -> list[Watch | LostWatch]:
         """Remove every rule of a channel that the app was taken out of, whoever did so, and end its alerts.
 
-        Gives the rules.
+        What waits to be told there is told no more, and nothing is set that tells anything. Gives the rules.
         """
         now = self.clock.now()
 
@@ -214,9 +215,15 @@ class RuleDesk:
                 episodes.drop(watch.id, by, "MinerPulse was taken out of the channel")
             changes = [RuleChange(kind=ActKind.REMOVED, watch=watch, by=by) for watch in gone]
             await self.store.record([], episodes.changes(), now, rules=changes)
+            await self.store.abandon(channel, SettingChange(by=by, at=now, what=LEFT_SETTINGS))
             return gone
 
         return await self._done(leave)
+
+    async def come_back(self, channel: Channel) -> None:
+        """Bring up to date what stands in a channel that the app is added to again."""
+        await self.store.return_to(channel, self.clock.now())
+        self.nudge()
 
     async def _read(self, text: str) -> Rule:
         rule = parse_rule(text, self.pair)

@@ -41,5 +41,5 @@ def command(context: click.Context, role: str) -> None:
 
 
 def _silence_bolt() -> None:
-    """Keep Bolt from saying that it will not use SLACK_BOT_TOKEN, which it finds in the environment; it does."""
-    logging.getLogger("slack_bolt.AsyncApp").addFilter(lambda record: "SLACK_BOT_TOKEN" not in record.getMessage())
+    """Keep Bolt from saying that the `token` it finds in the environment will be unused or ignored; it is used."""
+    logging.getLogger("slack_bolt.AsyncApp").addFilter(lambda record: "`token`" not in record.getMessage())

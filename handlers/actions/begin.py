@@ -14,9 +14,10 @@ if TYPE_CHECKING:
 
 async def answer(ask: Ask) -> Reply:
     """Add the usual rules where there are none, and tell everyone in the welcome's place."""
-    if await ask.desk.rules(ask.channel):
-        return Reply(message=render.say("Alerts come here already. `/minerpulse rules` lists what is watched."))
-    await ask.desk.start(ask.channel, ask.by)
+    async with ask.turns.of(ask.channel):
+        if await ask.desk.rules(ask.channel):
+            return Reply(message=render.say("Alerts come here already. `/minerpulse rules` lists what is watched."))
+        await ask.desk.start(ask.channel, ask.by)
     simulated = ask.desk.market.history.simulated
     told = render.started(ask.desk.pair, DEFAULT_RULES, ask.by, is_simulated=simulated)
     return Reply(message=told, place=Place.SAME)

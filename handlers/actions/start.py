@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 async def answer(ask: Ask) -> Reply:
     """Greet the channel, which proves that alerts can be posted, then add the rules and show the board again."""
-    if not await ask.desk.rules(ask.channel):
-        await ask.desk.check_editor(ask.channel, ask.by)
-        await greet(ask, DEFAULT_RULES)
-        await ask.desk.start(ask.channel, ask.by)
+    async with ask.turns.of(ask.channel):
+        if not await ask.desk.rules(ask.channel):
+            await ask.desk.check_editor(ask.channel, ask.by)
+            await greet(ask, DEFAULT_RULES, ask.desk.pair)
+            await ask.desk.start(ask.channel, ask.by)
     return Reply(message=render.board(await ask.desk.board(ask.channel), ask.now), place=Place.SAME)

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from handlers import render
 from handlers.ask import Reply
 from handlers.commands.target import alert_meant, wish
+from handlers.render.limits import LONGEST_REASON, clip
 from services.domain.errors import MarketShutError
 from services.domain.snooze import parse_span
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import timedelta
 
     from handlers.ask import Ask
     from handlers.commands.command import Command
     from handlers.render import Message
     from services.desk import Outcome
+    from services.domain.snooze import Span
 
 
 def number_alone(argument: str, commands: Sequence[Command]) -> Message | None:
@@ -29,7 +32,7 @@ def number_alone(argument: str, commands: Sequence[Command]) -> Message | None:
 
 def length_last(argument: str, commands: Sequence[Command]) -> Message | None:
     """Refuse what names no length of time."""
-    if parse_span(wish(argument).rest) is not None:
+    if _length(argument) is not None:
         return None
     rows = [command for command in commands if command.words == ("snooze",)]
     return render.usage(rows, "For how long? As in 30m, 4h, 2h30m, 1d, until close or until open; 30 days at most:")
@@ -49,21 +52,35 @@ async def unacknowledge(ask: Ask) -> Reply:
 
 async def snooze(ask: Ask) -> Reply:
     """Keep an alert's thread silent for a while."""
-    meant = wish(ask.value)
-    span = parse_span(meant.rest)
-    assert span is not None, "length_last lets nothing else pass"  # noqa: S101
+    meant = _length(ask.value)
+    assert meant is not None, "length_last lets nothing else pass"  # noqa: S101
     number = await alert_meant(ask, meant.number)
     try:
-        return _reply(await ask.desk.snooze(ask.channel, number, ask.by, span), "Snoozed")
+        outcome = await ask.desk.snooze(ask.channel, number, ask.by, meant.span)
     except MarketShutError as error:
         return Reply(message=render.no_close(error.next_open_at))
+    return Reply(message=(render.snoozed if outcome.changed else render.unchanged)(outcome.alert))
 
 
 async def resolve(ask: Ask) -> Reply:
     """End an alert by hand."""
     meant = wish(ask.value)
     number = await alert_meant(ask, meant.number)
-    return _reply(await ask.desk.resolve(ask.channel, number, ask.by, meant.rest), "Resolved")
+    return _reply(await ask.desk.resolve(ask.channel, number, ask.by, clip(meant.rest, LONGEST_REASON)), "Resolved")
+
+
+class _Length(NamedTuple):
+    number: int | None
+    span: Span | timedelta
+
+
+def _length(argument: str) -> _Length | None:
+    """Read a length, of the alert whose number is in front; in `2 hours` the number is the length's own."""
+    meant = wish(argument)
+    if (span := parse_span(meant.rest)) is not None:
+        return _Length(meant.number, span)
+    span = None if argument.startswith("#") else parse_span(argument)
+    return None if span is None else _Length(None, span)
 
 
 def _reply(outcome: Outcome, what: str) -> Reply:

@@ -13,7 +13,7 @@ from handlers.render.help import help_on, usage
 from handlers.render.limits import clip
 from handlers.render.markup import code, escape
 from handlers.render.message import say, together
-from services.domain.typed import plain
+from services.domain.typed import plain, unquoted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from handlers.commands.command import Command
     from handlers.render.message import Message
 
-QUOTES = " \t\r\n`'\"“”„‘’«»"  # noqa: RUF001 -- what phones make of quotes
 LONGEST_ECHO = 40
 LONGEST_MEANT = 200
 NEAR = 0.55
 SHORTEST_BEGINNING = 3  # letters of a command that stand for it
 _ADDRESSED = re.compile(rf"(?:<@[UW][A-Z0-9]+(?:\|[^>]*)?>|@minerpulse\b|{SLASH}\b)[\s,:]*", re.ASCII | re.IGNORECASE)
+_REPEATED = re.compile(rf"(?:@minerpulse\b|{SLASH}\b)[\s,:]*", re.ASCII | re.IGNORECASE)
 _LINK = re.compile(r"<(?:https?|mailto):[^<>|]*\|([^<>]+)>")
 
 
@@ -49,20 +49,21 @@ def read(text: str, commands: Sequence[Command]) -> Read:
     for command in commands:
         count = len(command.words)
         if lowered[:count] == command.words and (command.takes or len(words) == count):
-            argument = tidy(typed.split(maxsplit=count)[count]) if len(words) > count else ""
+            argument = tidy(typed.split(maxsplit=count)[count], _REPEATED) if len(words) > count else ""
             return Read(command=command, argument=argument, told=command.at_once(argument, commands))
     return Read(told=_unknown(words, commands))
 
 
-def tidy(text: str) -> str:
+def tidy(text: str, address: re.Pattern[str] = _ADDRESSED) -> str:
     """Take off what phones, copying and Slack put around and into a text.
 
     Quotes and backticks around it, Slack's escapes, the address of a link that it made of a word, minus signs and
-    spaces of other kinds, and in front the command itself or a mention of the app. Other mentions are left as they are.
+    spaces of other kinds, and in front the command itself or a mention of the app. Other mentions are left as they are,
+    also one right behind a command, as in `resolve @ann sees to it`.
     """
-    typed = plain(html.unescape(_LINK.sub(r"\1", text))).strip(QUOTES)
-    addressed = _ADDRESSED.match(typed)
-    return tidy(typed[addressed.end() :]) if addressed else typed
+    typed = unquoted(plain(html.unescape(_LINK.sub(r"\1", text))))
+    addressed = address.match(typed)
+    return tidy(typed[addressed.end() :], address) if addressed else typed
 
 
 def _unknown(words: list[str], commands: Sequence[Command]) -> Message:
@@ -106,4 +107,7 @@ def _meant(words: list[str], command: Command) -> str:
 
 
 def _alike(words: list[str], command: Command) -> float:
-    return difflib.SequenceMatcher(None, " ".join(words).lower(), command.name).ratio()
+    typed = [word.lower() for word in words]
+    if sorted(typed) == sorted(command.words):  # as in `add rule 5d 15pp`
+        return 1.0
+    return difflib.SequenceMatcher(None, " ".join(typed), command.name).ratio()

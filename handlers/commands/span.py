@@ -18,7 +18,7 @@ WINDOWS = {window.value: window for window in Window}
 
 def window_meant(argument: str) -> Window | None:
     """Read a window; nothing typed means this year. None where it is no window."""
-    return WINDOWS.get(argument.lower() or Window.YTD.value)
+    return WINDOWS.get("".join(argument.lower().split()) or Window.YTD.value)
 
 
 def refuse(argument: str, commands: Sequence[Command], word: str) -> Message | None:

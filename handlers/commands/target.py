@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from handlers.render.topic import topic
 from services.domain.errors import NotFoundError
+from services.domain.typed import unquoted
 
 if TYPE_CHECKING:
     from handlers.ask import Ask
@@ -22,10 +23,10 @@ class Wish(NamedTuple):
 
 
 def wish(argument: str) -> Wish:
-    """Take the number off the front of what was typed."""
+    """Take the number off the front of what was typed, and the quotes off the rest, as in `3 “5d 12pp”`."""
     found = _NUMBERED.fullmatch(argument)
     number = found["number"] if found else None
-    return Wish(None if number is None else int(number), found["rest"].strip() if found else argument)
+    return Wish(None if number is None else int(number), unquoted(found["rest"] if found else argument))
 
 
 async def alert_meant(ask: Ask, number: int | None) -> int:

@@ -18,7 +18,7 @@ _WINDOWS = {window.value: window for window in Window}
 
 def window_meant(argument: str) -> Window | None:
     """Find the window that was typed; None where nothing or something else was."""
-    return _WINDOWS.get(argument.lower())
+    return _WINDOWS.get("".join(argument.lower().split()))
 
 
 def window_alone(argument: str, commands: Sequence[Command]) -> Message | None:

@@ -12,9 +12,10 @@ if TYPE_CHECKING:
 
 
 async def hear(ask: Ask, body: dict[str, Any]) -> None:
-    """Welcome a channel that the app was added to. Raises DeliveryError."""
+    """Welcome a channel that the app was added to, where alerts of before may stand. Raises DeliveryError."""
     if body["event"].get("user") not in _ourselves(body):
         return
+    await ask.desk.come_back(ask.channel)
     rules = [str(watch.rule) for watch in await ask.desk.rules(ask.channel)]
     simulated = ask.desk.market.history.simulated
     message = render.welcome(ask.desk.pair, rules, is_simulated=simulated)

@@ -12,7 +12,10 @@ log = logging.getLogger(__name__)
 
 
 async def hear(ask: Ask, body: dict[str, Any]) -> None:
-    """Remove the channel's rules and end its alerts; the log keeps the rules, so that they can be typed again."""
+    """Remove the channel's rules and end its alerts, and tell nothing there any more.
+
+    The log keeps the rules, so that they can be typed again.
+    """
     event = body["event"]
     gone = await ask.desk.leave(ask.channel, str(event.get("actor_id") or ask.by))
     if gone:

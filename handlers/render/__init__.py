@@ -21,7 +21,7 @@ from handlers.render.message import Message, say, together
 from handlers.render.miners import miners
 from handlers.render.network import network
 from handlers.render.notice import notice
-from handlers.render.outcome import done, no_close, unchanged, voted
+from handlers.render.outcome import done, no_close, snoozed, unchanged, voted
 from handlers.render.receipt import receipt
 from handlers.render.rules import Proposal, added, edited, paused, removed, resumed, rules, started
 from handlers.render.sources import sources
@@ -72,6 +72,7 @@ __all__ = [
     "resumed",
     "rules",
     "say",
+    "snoozed",
     "sources",
     "stale",
     "stands",

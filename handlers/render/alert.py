@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from handlers.render import words
 from handlers.render.course import course_chart, course_words
+from handlers.render.limits import SHARE_TEXT, fitting
 from handlers.render.market import data
-from handlers.render.markup import escape, person, reason, simulated
+from handlers.render.markup import escape, person, reason, said, simulated
 from handlers.render.message import actions, button, choice, compose, header, note, section
 from handlers.render.parted import parted
 from handlers.render.record import record
@@ -36,7 +37,8 @@ def alert(told: Alert, now: datetime, *, calls: Mention | None = None) -> Messag
     What must be read and pressed at night fits on a phone: the chart comes last, and words say what it shows.
     """
     title = simulated(_title(told), when=told.simulated)
-    legs, rules = _legs(told), [against_threshold(fact, told.side) for fact in told.facts]
+    legs = _legs(told)
+    rules = fitting([against_threshold(fact, told.side) for fact in told.facts], SHARE_TEXT, " rules")
     unusual = [] if told.closed_at else [_unusual(told), *record(told), *parted(told)]
     called = [] if calls is None else [f"{calls.text}: please look at this."]
     since, prices, marks = _since(told), _prices(told, now), _marks(told, now)
@@ -125,7 +127,7 @@ def _since(told: Alert) -> list[str]:
     opened = words.moment_utc(told.opened_at)
     if told.closed_at is None:
         return [f"Open since {opened}.", f"Why: {reason(told.reason)}."]
-    return [f"Open from {opened} to {words.moment_utc(told.closed_at)}.", f"Why it ended: {reason(told.reason)}."]
+    return [f"Open from {opened} to {words.moment_utc(told.closed_at)}.", f"Why it ended: {said(told.reason)}."]
 
 
 def _prices(told: Alert, now: datetime) -> list[str]:

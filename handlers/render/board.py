@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from handlers.render import words
-from handlers.render.limits import PROBLEMS_SHOWN, RULES_SHOWN
+from handlers.render.limits import PROBLEMS_SHOWN, SHARE_TEXT, fitting, newest_fitting
 from handlers.render.market import data, drawdowns, headline, legs, live_line, market_line, problems
 from handlers.render.markup import code, person, simulated
 from handlers.render.message import actions, button, compose, header, note, section
@@ -68,7 +68,7 @@ def _silence(told: Board) -> list[str]:
 
 
 def _alerts(alerts: Sequence[Alert]) -> list[str]:
-    return [_alert(alert) for alert in alerts]
+    return newest_fitting([_alert(alert) for alert in alerts], SHARE_TEXT, " open alerts, which began before")
 
 
 def _alert(alert: Alert) -> str:
@@ -79,9 +79,8 @@ def _alert(alert: Alert) -> str:
 def _rules(watches: Sequence[Watch], now: datetime) -> str:
     if not watches:
         return f"No alerts in this channel yet. The usual rules are {', '.join(map(code, DEFAULT_RULES))}."
-    shown = [f"{code(str(watch.rule))}{_status(watch, now)}" for watch in watches[:RULES_SHOWN]]
-    more = f" and {len(watches) - RULES_SHOWN} more" if len(watches) > RULES_SHOWN else ""
-    return f"Rules here: {', '.join(shown)}{more}."
+    shown = fitting([f"{code(str(watch.rule))}{_status(watch, now)}" for watch in watches], SHARE_TEXT)
+    return f"Rules here: {', '.join(shown)}."
 
 
 def _status(watch: Watch, now: datetime) -> str:

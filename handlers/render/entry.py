@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, assert_never
 
 from handlers.render import words
-from handlers.render.markup import person, place, reason, simulated, typed
+from handlers.render.markup import person, place, reason, said, simulated, typed
 from handlers.render.message import say
 from handlers.render.topic import peak_over, topic
 from services.domain.episode import EntryKind
@@ -31,7 +31,7 @@ def entry(line: Entry, alert: Alert) -> Message:
 
 def _line(line: Entry, alert: Alert) -> str:
     who = f" by {person(line.by)}" if line.by else ""
-    why = _sentence(f"{reason(line.reason)}{who}")
+    why = _sentence(f"{said(line.reason) if line.by else reason(line.reason)}{who}")
     match line.kind:
         case EntryKind.WORSENED | EntryKind.REPEATED:
             return _going_on(line, alert)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from handlers.render import words
+from handlers.render.limits import LIST_FALLBACK, fitting
 from handlers.render.markup import code, person, simulated
-from handlers.render.message import compose, header, say, section
+from handlers.render.message import compose, header, paragraphs, say
 from handlers.render.outcome import counted
 from handlers.render.topic import peak_over, topic
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from services.domain.episode import Alert
     from services.domain.noise import Votes
 
+A_LINE = 120  # characters of rules
+
 
 def history(alerts: Sequence[Alert], votes: Mapping[int, Votes]) -> Message:
     """List alerts, one line each, with what people said of them."""
@@ -24,7 +27,7 @@ def history(alerts: Sequence[Alert], votes: Mapping[int, Votes]) -> Message:
         return say("No alerts in this channel so far.", "`/minerpulse rules` lists what is watched here.")
     title = "The last alert here" if len(alerts) == 1 else f"The last {len(alerts)} alerts here"
     lines = [_line(alert, votes.get(alert.id)) for alert in alerts]
-    return compose([header(title), section(*lines)], [f"{title}:", *lines])
+    return compose([header(title), *paragraphs(*lines)], [f"{title}:", *fitting(lines, LIST_FALLBACK)])
 
 
 def _line(alert: Alert, votes: Votes | None) -> str:
@@ -32,7 +35,7 @@ def _line(alert: Alert, votes: Votes | None) -> str:
         f"*{words.moment(alert.opened_at)}*  #{alert.id} {topic(alert)}",
         f"peak {peak_over(alert.lead)}",
         _end(alert),
-        " ".join(code(fact.rule) for fact in alert.facts),
+        " ".join(fitting([code(fact.rule) for fact in alert.facts], A_LINE)),
     ]
     if alert.acknowledged:
         parts.append(f"acknowledged by {person(alert.acknowledged.by)}")

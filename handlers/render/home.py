@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from handlers.render import words
 from handlers.render.form import modal
-from handlers.render.limits import PROBLEMS_SHOWN
+from handlers.render.limits import LIST_TEXT, PROBLEMS_SHOWN, fitting, newest_fitting
 from handlers.render.market import data, drawdowns, headline, legs, live_line, market_line, problems
 from handlers.render.markup import code, conversation, person, reason, simulated
 from handlers.render.message import actions, button, header, note, say, section
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from services.market import MarketView
     from services.places import Place
 
-RULES_A_PLACE = 12
+PLACES_SHOWN = 10
 FIRST_STEPS = (
     "*First steps*",
     "1. In the channel that is to get alerts, type `/invite @MinerPulse`.",
@@ -35,7 +35,11 @@ FIRST_STEPS = (
 def home(told: Overview, now: datetime) -> dict[str, Any]:
     """Make a person's Home tab: the market, their channels with what is open and watched, and how far prices go."""
     market = [header("MinerPulse"), section(reason(told.problem))] if told.view is None else _market(told.view, now)
-    places = [block for place in told.places for block in _place(place)]
+    shown = told.places[:PLACES_SHOWN]
+    room = LIST_TEXT // max(1, len(shown))
+    places = [block for place in shown for block in _place(place, room)]
+    if (more := len(told.places) - len(shown)) > 0:
+        places.append(note(f"… and {more} more channels: `/minerpulse rules` and `/minerpulse` tell of each in it."))
     mine = [header("Your channels"), *places] if places else [section(*FIRST_STEPS)]
     blocks: list[Block | None] = [*market, actions(button("refresh_home", "Refresh", "home")), *mine]
     return {"type": "home", "blocks": [block for block in blocks if block is not None]}
@@ -73,11 +77,14 @@ def _market(view: MarketView, now: datetime) -> list[Block | None]:
     ]
 
 
-def _place(place: Place) -> list[Block | None]:
-    alerts = [_alert(alert) for alert in place.alerts] or ["No alert is open."]
-    shown = [f"{code(str(watch.rule))} ({watch.id})" for watch in place.watches[:RULES_A_PLACE]]
-    more = len(place.watches) - len(shown)
-    rules = f"Rules: {', '.join(shown) or 'none'}{f' and {more} more' if more > 0 else ''}."
+def _place(place: Place, room: int) -> list[Block | None]:
+    """Tell of one channel, the newest alerts first where not all can be told."""
+    open_here = newest_fitting(
+        [_alert(alert) for alert in place.alerts], room * 2 // 3, " open alerts, which began before"
+    )
+    alerts = open_here or ["No alert is open."]
+    shown = fitting([f"{code(str(watch.rule))} ({watch.id})" for watch in place.watches], room // 3)
+    rules = f"Rules: {', '.join(shown) or 'none'}."
     return [section(f"*{conversation(place.channel.id)}*", *alerts, rules)]
 
 

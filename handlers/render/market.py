@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from handlers.render import words
+from handlers.render.limits import LONGEST_PROBLEM, clip
 from handlers.render.markup import escape, reason
 from services.domain.measure import NotMeasured, Window
 from services.domain.trust import Verdict
@@ -82,7 +83,7 @@ def drawdowns(view: MarketView) -> list[str]:
 
 def problems(view: MarketView, at_most: int) -> list[str]:
     """Tell what the sources failed at, and which sessions have no usable price."""
-    lines = [f"Problem: {reason(problem)}." for problem in view.problems[:at_most]]
+    lines = [f"Problem: {reason(clip(problem, LONGEST_PROBLEM))}." for problem in view.problems[:at_most]]
     if view.left_out:
         last, count = view.left_out[-1], len(view.left_out)
         what = "1 price" if count == 1 else f"{count} prices"

@@ -48,13 +48,14 @@ def escape(text: str) -> str:
 
 def typed(text: str) -> str:
     """Show what somebody typed: people and channels by ID, groups by name, which calls none, the rest as text."""
-    return " ".join(_typed(word) for word in text.split())
+    parts, at = list[str](), 0
+    for found in _NAMED.finditer(text):
+        parts += [escape(text[at : found.start()]), _name(found)]
+        at = found.end()
+    return " ".join("".join([*parts, escape(text[at:])]).split())
 
 
-def _typed(word: str) -> str:
-    found = _NAMED.fullmatch(word)
-    if found is None:
-        return escape(word)
+def _name(found: re.Match[str]) -> str:
     if found["kind"] in "@#":
         return f"<{found['kind']}{found['id']}>"
     return escape(f"@{(found['label'] or found['id'].partition('^')[0]).removeprefix('@')}")
@@ -62,7 +63,16 @@ def _typed(word: str) -> str:
 
 def reason(text: str) -> str:
     """Write a reason as a sentence's end, with real minus signs."""
-    return escape(_HYPHEN_MINUS.sub(MINUS, text).rstrip("."))
+    return escape(_sentence_end(text))
+
+
+def said(text: str) -> str:
+    """Write a reason that a person gave, or has a part in, with names as `typed` shows them."""
+    return typed(_sentence_end(text))
+
+
+def _sentence_end(text: str) -> str:
+    return _HYPHEN_MINUS.sub(MINUS, text).rstrip(".")
 
 
 def simulated(text: str, *, when: bool) -> str:

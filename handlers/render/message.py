@@ -45,6 +45,18 @@ def section(*lines: str) -> Block | None:
     return {"type": "section", "text": _markdown(clip(text, SECTION_TEXT))} if text else None
 
 
+def paragraphs(*lines: str) -> list[Block | None]:
+    """Make as many paragraphs as it takes to cut no line."""
+    groups, length = [list[str]()], 0
+    for line in lines:
+        length += len(line) + 1
+        if length > SECTION_TEXT and groups[-1]:
+            groups.append([])
+            length = len(line) + 1
+        groups[-1].append(line)
+    return [section(*group) for group in groups]
+
+
 def note(*lines: str) -> Block | None:
     """Make a paragraph in small print; None where there are no lines."""
     text = "\n".join(line for line in lines if line)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, assert_never
 from handlers.render import words
 from handlers.render.brief import brief
 from handlers.render.daily import daily
+from handlers.render.limits import LIST_FALLBACK, LIST_TEXT, fitting
 from handlers.render.markup import escape, person, place, reason, simulated
-from handlers.render.message import compose, header, section
+from handlers.render.message import compose, header, paragraphs
 from handlers.render.topic import heading, peak_over, topic
 from services.domain.brief import Brief
 from services.domain.notice import Daily, Digest, Escalation, Outage
@@ -126,7 +127,7 @@ def _escalation(told: Escalation) -> Message:
 
 
 def _told(title: str, lines: list[str]) -> Message:
-    return compose([header(title), section(*lines)], [title, *lines])
+    return compose([header(title), *paragraphs(*fitting(lines, LIST_TEXT))], [title, *fitting(lines, LIST_FALLBACK)])
 
 
 def _count(number: int, what: str) -> str:

@@ -32,6 +32,12 @@ def done(what: str, alert: Alert) -> Message:
     return say(f"{what}: alert {alert.id}, {topic(alert)}.")
 
 
+def snoozed(alert: Alert) -> Message:
+    """Tell the person who typed it until when an alert's thread is silent."""
+    until = f" until {words.moment_utc(alert.snoozed.until)}" if alert.snoozed and alert.snoozed.until else ""
+    return done(f"Snoozed{until}", alert)
+
+
 def voted(votes: Votes, *, noise: bool) -> Message:
     """Tell a person that their vote counts, and how all have voted."""
     said, other = ("noise", "Useful") if noise else ("useful", "Noise")

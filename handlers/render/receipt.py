@@ -6,13 +6,13 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from handlers.render import words
+from handlers.render.limits import SHARE_TEXT, fitting
 from handlers.render.market import data
-from handlers.render.markup import code, escape, person, reason, simulated, typed
-from handlers.render.message import compose, header, note, section
+from handlers.render.markup import code, escape, person, reason, said, simulated
+from handlers.render.message import compose, header, note, paragraphs, section
 from handlers.render.outcome import counted
 from handlers.render.parted import parted
 from handlers.render.topic import against_threshold, topic
-from services.domain.episode import EntryKind
 from services.domain.noise import NO_VOTES
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def receipt(told: Receipt, now: datetime) -> Message:
         [
             header(title),
             section(*inputs),
-            section(*decisions),
+            *paragraphs(*decisions),
             section(*messages),
             section(*votes),
             note(_whole(alert)),
@@ -54,7 +54,7 @@ def receipt(told: Receipt, now: datetime) -> Message:
 
 
 def _inputs(alert: Alert) -> list[str]:
-    rules = [against_threshold(fact, alert.side) for fact in alert.facts]
+    rules = fitting([against_threshold(fact, alert.side) for fact in alert.facts], SHARE_TEXT, " rules")
     legs = [_leg(alert.pair.etf, alert.etf), _leg(alert.pair.crypto, alert.crypto)]
     return [*legs, data(alert.trust), *rules, *parted(alert)]
 
@@ -67,7 +67,7 @@ def _leg(symbol: Symbol, stamp: LegStamp) -> str:
 def _decision(entry: Entry) -> str:
     who = f" by {person(entry.by)}" if entry.by else ""
     untold = " (not told in the thread)" if entry.silent else ""
-    why = typed(entry.reason) if entry.kind is EntryKind.CHANGED else reason(entry.reason)
+    why = said(entry.reason) if entry.by else reason(entry.reason)
     return f"{words.moment_utc(entry.at)}: {entry.kind.value}{who}: {why}{untold}"
 
 
@@ -93,7 +93,7 @@ def _standing(posting: Posting, now: datetime) -> list[str]:
     if posting.digest_at is not None:
         return [f"told in the digest of {words.moment_utc(posting.digest_at)}"]
     if posting.delivered:
-        return []
+        return [] if posting.attempts else ["never told, as MinerPulse was taken out of the channel"]
     if posting.stuck is not None:
         return [f"nothing reaches its channel: {reason(posting.stuck)}"]
     if posting.silent_from is not None and posting.silent_from <= now and posting.message_id is None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from handlers.render.limits import OPTION_TEXT, RULES_LISTED, clip
+from handlers.render.limits import OPTION_TEXT, OPTION_VALUE, OPTIONS, OPTIONS_TEXT, clip
 from handlers.render.message import button, choice
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from handlers.render.message import Block
 
@@ -29,4 +29,14 @@ def edit_button(rules: Mapping[int, str]) -> Block | None:
         case [alone]:
             return button("edit_rule", EDIT, alone)
         case several:
-            return choice("edit_rule", EDIT, {value: carried[value] for value in several[:RULES_LISTED]})
+            offered = dict(_fitting(several, carried))
+            return choice("edit_rule", EDIT, offered) if offered else None
+
+
+def _fitting(values: list[str], labels: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Offer what Slack takes of a choice; the others are changed by their number."""
+    room = OPTIONS_TEXT
+    for value in values[:OPTIONS]:
+        room -= len(value) + len(labels[value])
+        if room >= 0 and len(value) <= OPTION_VALUE:
+            yield value, labels[value]

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from handlers.render import words
-from handlers.render.limits import RULES_A_SECTION, RULES_LISTED
+from handlers.render.limits import LIST_FALLBACK, LIST_TEXT, fitting
 from handlers.render.markup import code, person, simulated
-from handlers.render.message import actions, compose, header, note, say, section
+from handlers.render.message import actions, compose, header, note, paragraphs, say, section
 from handlers.render.rule_buttons import add_button, edit_button
 from handlers.render.topic import meaning
 from services.domain.decide import Status
@@ -46,18 +46,16 @@ def rules(listing: Listing, now: datetime, proposal: Proposal | None = None) -> 
         return compose([*nothing.blocks, actions(add_button())], [nothing.text])
     title = f"{len(numbers)} rule{'' if len(numbers) == 1 else 's'} in this channel"
     lines = [*(_line(watch, now, listing.noise.get(watch.id)) for watch in listing.watches), *map(_lost, listing.lost)]
-    if len(lines) > RULES_LISTED:
-        lines = [*lines[:RULES_LISTED], f"… and {len(lines) - RULES_LISTED} more"]
     first, proposed = numbers[0], [_proposed(proposal, listing.noise)] if proposal else []
     hints = [
         ADD,
         f"Change, pause or remove one: `/minerpulse rule edit {first} 1d 9pp`, `pause {first}`, `remove {first}`.",
     ]
-    parts = [section(*lines[at : at + RULES_A_SECTION]) for at in range(0, len(lines), RULES_A_SECTION)]
+    parts = paragraphs(*fitting(lines, LIST_TEXT))
     buttons = actions(add_button(), edit_button({watch.id: str(watch.rule) for watch in listing.watches}))
     return compose(
         [header(title), *parts, section(*proposed), buttons, note(*hints, *acts)],
-        [f"{title}:", *lines, *proposed, *hints, *acts],
+        [f"{title}:", *fitting(lines, LIST_FALLBACK), *proposed, *hints, *acts],
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from handlers.render import words
-from handlers.render.limits import PROBLEMS_SHOWN
+from handlers.render.limits import PROBLEMS_SHOWN, SHARE_TEXT, fitting
 from handlers.render.market import data, legs, live_line, market_line, problems
 from handlers.render.markup import code, reason, simulated
 from handlers.render.message import compose, header, note, section
@@ -28,7 +28,7 @@ def status(told: Board, window: Window, now: datetime) -> Message:
     state = [market_line(view.market), live_line(view)]
     facts = [] if isinstance(measured, NotMeasured) else [*_moves(measured), *_unusual(measured)]
     watching = [code(str(watch.rule)) for watch in told.watches if watch.rule.window is window]
-    rules = f"Rules here over this window: {', '.join(watching) or 'none'}."
+    rules = f"Rules here over this window: {', '.join(fitting(watching, SHARE_TEXT)) or 'none'}."
     prices = [*legs(view, now), data(view.current.trust), *problems(view, PROBLEMS_SHOWN)]
     return compose(
         [header(title), section(*facts), section(rules), section(*state), note(*prices)],

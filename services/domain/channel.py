@@ -72,6 +72,11 @@ class ChannelSettings:
     briefs: tuple[AskedBrief, ...] = ()
 
 
+def after_leaving(settings: ChannelSettings) -> ChannelSettings:
+    """Keep of the settings what makes nobody tell or wait for anything: clock, threads, and who may change rules."""
+    return ChannelSettings(zone=settings.zone, thread=settings.thread, editors=settings.editors)
+
+
 def is_told(kind: EntryKind, settings: ChannelSettings) -> bool:
     """Tell whether the thread gains a line of this kind; calls are what a channel has asked for by themselves."""
     match settings.thread:

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+LONGEST_ECHO = 100  # of a word: what is expected in its place must not be pushed out of sight
+
+
 class MinerPulseError(Exception):
     """The root of the tree; its text is one or two sentences that a trader or an operator can act on."""
 
@@ -49,7 +52,8 @@ class RuleError(MinerPulseError):
 
     def __init__(self, text: str, *, word: str, at: int, expected: str) -> None:
         self.text, self.word, self.at, self.expected = text, word, at, expected
-        found = f"“{word}”" if word else "the end of the rule"
+        shown = word if len(word) <= LONGEST_ECHO else f"{word[: LONGEST_ECHO - 1]}…"
+        found = f"“{shown}”" if word else "the end of the rule"
         super().__init__(f"Cannot read {found}: expected {expected}.")
 
     @property
@@ -98,7 +102,14 @@ class SourceError(MinerPulseError):
 
 
 class NoHistoryError(MinerPulseError):
-    """There is no history of a pair to measure, no holdings of a fund at the time that was asked for, or no network."""
+    """There is no history of a pair to measure, no holdings of a fund at the time that was asked for, or no network.
+
+    `remedy` is what a trader can do; empty where the text tells it, or nothing helps.
+    """
+
+    def __init__(self, text: str, *, remedy: str = "Try again in a minute, or check the symbols.") -> None:
+        self.remedy = remedy
+        super().__init__(text)
 
 
 class HoldingsKnownError(MinerPulseError):

@@ -61,7 +61,7 @@ def explain(legs: Legs, window: Window, etf: Bars | Closes, crypto: Bars | Close
     fits = fitted(known, LOOKBACK)
     found = attribute(known, window, lookback=LOOKBACK, fits=fits)
     if isinstance(found, NotMeasured):
-        raise NoHistoryError(f"{window.value} cannot be explained: {found.reason}.")
+        raise NoHistoryError(f"{window.value} cannot be explained: {found.reason}.", remedy="")
     shorter = attribute(known, window, lookback=BETA_SESSIONS)
     return Explanation(
         pair=legs.aligned.pair,

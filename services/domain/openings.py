@@ -18,6 +18,15 @@ if TYPE_CHECKING:
     from services.domain.quorum import Agreed
 
 
+def since_opening(prices: NDArray[np.float64], openings: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Give each session's return from its opening to its close, in the shares of one day.
+
+    NaN where an opening is not a finite number above zero.
+    """
+    returns: NDArray[np.float64] = prices / np.where(np.isfinite(openings) & (openings > 0), openings, np.nan) - 1
+    return returns
+
+
 def agreed_inside(told: Sequence[Closes], agreed: Agreed) -> NDArray[np.float64]:
     """Give for each key of `agreed` the return from that session's opening to its close.
 

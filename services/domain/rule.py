@@ -51,7 +51,7 @@ _OPTIONS = {
 }
 _ANY_OPTION = "above, below, either, clear, for, keep, repeat, at close or on"
 _HOLDS = timedelta(0), LONGEST_HOLD
-_WORD = re.compile(r"[-+]?[\d.,]+\s+(?:pp|%|bps?)(?!\S)|\S+", re.ASCII | re.IGNORECASE)  # 8 pp is one word
+_WORD = re.compile(r"[-+]?[\d.,]+\s+(?:pp|%|bps?|[dsmh])(?!\S)|\S+", re.ASCII | re.IGNORECASE)  # 8 pp is one word
 _VALUE = re.compile(r"(?P<z>z)?(?P<number>\d+(?:\.\d+)?|\.\d+)(?P<unit>pp|%|bps?)?", re.ASCII)
 _SIGNED = re.compile(r"(?P<z>z?)(?P<sign>[-+])(?P<size>.+)", re.ASCII | re.IGNORECASE)
 _BASIS_POINTS = {"bp": 2, "bps": 2}  # decimal places between a basis point and a hundredth
@@ -217,7 +217,7 @@ class _Parser:
 
     def value(self, unit: Unit, *, largest: float | None = None) -> float:
         """Read a value in its unit; `z 3.5` may stand apart, and % counts as pp where a spread is meant."""
-        word = "".join(self.peek().split())
+        word = self.peek()
         if re.fullmatch(r"z?[\d.,]*,[\d.,]+\D*", word):
             raise self.complaint(f"{_FORMS[unit]}, with a point for decimals and no comma")
         match = _VALUE.fullmatch(word)
@@ -287,7 +287,7 @@ class _Parser:
         return Pair(etf=Symbol(match["etf"]), crypto=Symbol(match["crypto"]))
 
     def peek(self) -> str:
-        return self.words[self.next][0].lower() if self.next < len(self.words) else ""
+        return "".join(self.words[self.next][0].lower().split()) if self.next < len(self.words) else ""
 
     def complaint(self, expected: str) -> RuleError:
         end = len(self.text.rstrip()) + 1 if self.words else 0

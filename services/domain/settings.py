@@ -14,6 +14,7 @@ from services.domain.errors import SettingError
 from services.domain.mention import Mention
 from services.domain.rule import print_duration
 from services.domain.snooze import end_of, parse_span
+from services.domain.typed import unquoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +30,8 @@ EDITORS, EVERYONE = "editors", "everyone"
 MOST_EDITORS = 20
 SHORTEST_REMINDER, SHORTEST_WAIT, LONGEST = timedelta(minutes=5), timedelta(minutes=1), timedelta(days=1)
 WHO = "let Slack complete the name while you type it, or paste its ID"
-_HOURS = re.compile(r"(\d{1,2})(?::(\d\d))?\s*(?:-|–|to)\s*(\d{1,2})(?::(\d\d))?")
+_HOURS = re.compile(r"(\d{1,2})(?::(\d\d))?\s*(?:-|–|to)\s*(\d{1,2})(?::(\d\d))?", re.IGNORECASE)
+_REVERSED = re.compile(r"GMT[+-]\d")  # Etc/GMT+1 is an hour behind Greenwich: nobody who types it means that
 _LAST_HOUR, _LAST_MINUTE = 23, 59
 
 
@@ -69,9 +71,9 @@ def read_setting(typed: Typed, settings: ChannelSettings) -> tuple[Setting, Chan
     if setting is None:
         words = ", ".join(one.word for one in SETTINGS)
         raise SettingError(f"There is no setting “{word}”; there are {words}.")
-    if not rest.strip():
+    if not unquoted(rest):
         raise SettingError(f"Say what: {setting.form}.")
-    return setting, setting.read(replace(typed, text=rest.strip()), settings)
+    return setting, setting.read(replace(typed, text=unquoted(rest)), settings)
 
 
 def write_settings(settings: ChannelSettings, name: Callable[[Addressee], str]) -> tuple[str, ...]:
@@ -123,12 +125,19 @@ def _write_remind(settings: ChannelSettings, _name: Callable[[Addressee], str]) 
 def _read_escalate(typed: Typed, settings: ChannelSettings) -> ChannelSettings:
     if typed.off:
         return replace(settings, escalate_after=None, escalate_to=None)
-    after, _, name = typed.text.partition(" ")
+    after, name = _wait_and_name(typed.text)
     waits = _length(after, SHORTEST_WAIT, "escalate 30m @WHO")
     who = typed.who(name.strip())
     if who is None:
         raise SettingError(f"Cannot tell who “{name.strip()}” is; {WHO}: a person, a group or a #channel.")
     return replace(settings, escalate_after=waits, escalate_to=who)
+
+
+def _wait_and_name(text: str) -> tuple[str, str]:
+    """Part `30m @WHO`; a length may be of two words, as `30 min`."""
+    after, _, name = text.partition(" ")
+    unit, _, rest = name.partition(" ")
+    return (f"{after} {unit}", rest) if parse_span(after) is None and parse_span(f"{after} {unit}") else (after, name)
 
 
 def _write_escalate(settings: ChannelSettings, name: Callable[[Addressee], str]) -> str:
@@ -157,7 +166,11 @@ def _write_quiet(settings: ChannelSettings, _name: Callable[[Addressee], str]) -
 
 def _read_zone(typed: Typed, settings: ChannelSettings) -> ChannelSettings:
     meant = typed.text.replace(" ", "_").lower()
-    zones = [zone for zone in sorted(available_timezones()) if meant in {zone.lower(), zone.lower().rpartition("/")[2]}]
+    zones = [
+        zone
+        for zone in sorted(available_timezones())
+        if meant in {zone.lower(), zone.lower().rpartition("/")[2]} and not _REVERSED.search(zone)
+    ]
     if not zones:
         raise SettingError(f"There is no time zone “{typed.text}”; name it as in Europe/London or America/New_York.")
     exact = next((zone for zone in zones if zone.lower() == meant), zones[0])

@@ -74,6 +74,17 @@ class ChannelStore(Protocol):
         """
         ...
 
+    async def abandon(self, channel: Channel, change: SettingChange) -> None:
+        """Have nothing told any more in a channel that the app was taken out of, for as long as nothing is set anew.
+
+        Takes back the settings that have anything told, as `change` notes where there were any, and lets what waits go.
+        """
+        ...
+
+    async def return_to(self, channel: Channel, at: datetime) -> None:
+        """Bring the messages up to date that stood in a channel when the app was taken out of it."""
+        ...
+
     async def channel_changes(self, channel: Channel, limit: int) -> list[SettingChange]:
         """Load who has set what in a channel, newest first."""
         ...

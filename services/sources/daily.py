@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from services.domain.openings import since_opening
 from services.domain.prices import Closes
 from services.domain.sessions import sessions_around
 from services.sources.wire import CHEAPEST, DEAREST
@@ -54,15 +55,6 @@ def read_opening(told: object) -> float | None:
     return float(told) if CHEAPEST <= told < DEAREST else None
 
 
-def inside(prices: NDArray[np.float64], openings: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Give each session's return from its opening to its close, in the shares of one day.
-
-    NaN where an opening is not a finite number above zero.
-    """
-    returns: NDArray[np.float64] = prices / np.where(np.isfinite(openings) & (openings > 0), openings, np.nan) - 1
-    return returns
-
-
 def telling(prices: NDArray[np.float64], volumes: NDArray[np.float64]) -> NDArray[np.float64]:
     """Take a volume of zero as that only where the close is the last one again; else the vendor does not know it."""
     repeated = np.diff(prices, prepend=np.nan) == 0
@@ -84,7 +76,7 @@ def final_closes(symbol: Symbol, source: str, rows: Mapping[date, Day], since: d
         prices=prices,
         source=source,
         volumes=telling(prices, volumes),
-        inside=inside(prices, openings),
+        inside=since_opening(prices, openings),
     )
 
 

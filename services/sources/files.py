@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from services.domain.errors import PriceFileError, SourceError
+from services.domain.openings import since_opening
 from services.domain.prices import Bars, Closes, instant
 from services.ports import EquityPrices
 from services.sources.columns import disorder, irregularity, read_dates, read_instants, read_prices
-from services.sources.daily import inside
 from services.sources.table import Table, read_table
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def read_etf_csv(path: Path, symbol: Symbol) -> Closes:
     sessions, bad_date = read_dates(dates)
     prices, bad_price = read_prices(table.column("close"))
     table.check(bad_date, bad_price, disorder(sessions, dates))
-    since = inside(prices, read_prices(table.column("open"))[0]) if table.has("open") else None
+    since = since_opening(prices, read_prices(table.column("open"))[0]) if table.has("open") else None
     return Closes(symbol=symbol, sessions=sessions, prices=prices, source=path.name, inside=since)
 
 

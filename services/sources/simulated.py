@@ -10,10 +10,10 @@ import numpy as np
 
 from services.domain.attribution import AI_PROXY
 from services.domain.errors import SourceError
+from services.domain.openings import since_opening
 from services.domain.prices import WGMI_BTC, Bars, Closes, Quote, Symbol, instant, moment
 from services.domain.sessions import sessions_between
 from services.ports import EquityPrices
-from services.sources.daily import inside
 from services.sources.scenario import (
     BETA,
     DAILY_NOISE,
@@ -73,7 +73,7 @@ class Simulated:
             sessions=days[first:stop],
             prices=prices,
             source=self.name,
-            inside=inside(prices, self._openings(symbol, range(first, stop))),
+            inside=since_opening(prices, self._openings(symbol, range(first, stop))),
         )
         return EquityPrices(closes=closes, quote=self._last_trade(symbol, now))
 

@@ -10,9 +10,10 @@ from urllib.parse import quote
 import numpy as np
 from pydantic import Field
 
+from services.domain.openings import since_opening
 from services.domain.prices import Closes, Quote
 from services.ports import EquityPrices
-from services.sources.daily import NEW_YORK, NOT_NEW_YORK, Day, inside, read_opening, telling
+from services.sources.daily import NEW_YORK, NOT_NEW_YORK, Day, read_opening, telling
 from services.sources.vendor import OverVendor, Vendor
 from services.sources.wire import CHEAPEST, DEAREST, EpochSeconds, Price, Wire
 from services.sources.yahoo_events import Events  # noqa: TC001 -- a field, which pydantic reads at run time
@@ -114,7 +115,7 @@ class Yahoo(OverVendor):
                 prices=prices,
                 source=self.name,
                 volumes=telling(prices, volumes),
-                inside=inside(prices, openings),
+                inside=since_opening(prices, openings),
             ),
             quote=self._quote(result.meta, symbol),
             actions=result.events.actions(since) if result.events else (),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, or_, select, update
 
-from services.domain.channel import ChannelSettings
+from services.domain.channel import ChannelSettings, after_leaving
 from services.domain.episode import Channel
 from services.domain.errors import ConflictError
 from services.ports import KeptBack, SettingChange, StoredChannel
@@ -15,6 +16,7 @@ from services.store.codec import read_notice, read_settings, read_stored, write_
 from services.store.notices import add_notice
 from services.store.part import Part, insert, insert_row, rows_of
 from services.store.recording import record_alert
+from services.store.waiting import OUTSTANDING
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from services.domain.notice import Notice
     from services.ports import AlertChange
 
+LEFT = "MinerPulse was taken out of the channel."
 CHANGED = "The channel's settings have changed since they were read; read them again."
 _columns = tables.channels.c
 _posts = tables.deliveries.c
@@ -54,8 +57,26 @@ class Channels(Part):
             for alert in alerts:
                 await record_alert(tx, alert, change.at)
             await _save(tx, after)
-            row = {"team": after.channel.team, "channel": after.channel.id}
-            await insert_row(tx, tables.channel_changes, {**row, "by": change.by, "at": change.at, "what": change.what})
+            await _note(tx, after.channel, change)
+
+    async def abandon(self, channel: Channel, change: SettingChange) -> None:
+        """Have nothing told any more in a channel that the app was taken out of; see ChannelStore."""
+        notices, waits = tables.notices, update(tables.deliveries).where(*rows_of(tables.deliveries, channel))
+        async with self._database.write() as tx:
+            row = (await tx.execute(select(tables.channels).where(*rows_of(tables.channels, channel)))).one_or_none()
+            if row is not None:
+                await _save_left(tx, _read(row), change)
+            still = (*rows_of(notices, channel), tables.OPEN)
+            await tx.execute(update(notices).where(*still).values(closed_at=change.at, revision=notices.c.revision + 1))
+            settled = {"sent_version": _posts.version, "dead_at": None, "problem": LEFT}
+            await tx.execute(waits.where(OUTSTANDING).values(settled))
+
+    async def return_to(self, channel: Channel, at: datetime) -> None:
+        """Bring the messages up to date that stood in a channel when the app was taken out of it."""
+        stood = (*rows_of(tables.deliveries, channel), _posts.problem == LEFT, _posts.message_id.is_not(None))
+        again = {"version": _posts.version + 1, "next_at": at, "since": at, "attempts": 0, "problem": None}
+        async with self._database.write() as tx:
+            await tx.execute(update(tables.deliveries).where(*stood, ~OUTSTANDING).values(again))
 
     async def channel_changes(self, channel: Channel, limit: int) -> list[SettingChange]:
         """Load who has set what in a channel, newest first."""
@@ -104,6 +125,18 @@ class Channels(Part):
             if digest is not None and (number := await add_notice(tx, digest, at, due_at=began)):
                 settled = {"sent_version": _posts.version, "told_in": number}
                 await tx.execute(update(tables.deliveries).where(kept, within).values(settled))
+
+
+async def _save_left(tx: AsyncConnection, stored: StoredChannel, change: SettingChange) -> None:
+    kept = after_leaving(stored.settings)
+    await _save(tx, replace(stored, settings=kept, silent_from=None))
+    if kept != stored.settings:
+        await _note(tx, stored.channel, change)
+
+
+async def _note(tx: AsyncConnection, channel: Channel, change: SettingChange) -> None:
+    row = {"team": channel.team, "channel": channel.id, "by": change.by, "at": change.at, "what": change.what}
+    await insert_row(tx, tables.channel_changes, row)
 
 
 async def _silent_from(tx: AsyncConnection, channel: Channel) -> datetime | None:

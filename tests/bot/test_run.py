@@ -60,4 +60,5 @@ async def test_run_with_a_token_that_slack_refuses_says_what_to_do(clean: Path) 
         out, err = await process.communicate()
     assert (process.returncode, out) == (2, b"")
     assert b"SLACK_BOT_TOKEN: Slack does not accept the app's token" in err
+    assert b"unused" not in err
     assert b"xoxb-other" not in err

@@ -9,6 +9,7 @@ import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
 from handlers.delivery import SlackNotifier
+from handlers.render.limits import FALLBACK_TEXT
 from services.editors import Editors
 from services.outbox import Outbox
 from tests.fakes.floor import CLOSE, DESK, OPEN
@@ -50,6 +51,45 @@ async def test_refresh_puts_a_new_board_in_the_place_of_the_old(
     assert (200, "") == (acknowledged.status, acknowledged.body)
     assert board["replace_original"] is True
     assert board["text"].startswith("WGMI is 8.5 pp above bitcoin today")
+
+
+async def test_a_reason_names_people_and_hides_the_names_of_channels(
+    person: Person, slack: SlackServer, floor: Floor, alert: Alert, outbox: Outbox
+) -> None:
+    await person.types("resolve <@U2|ann> told <#C9|secret-plan> &amp; <!channel> about it" + " x" * 3_000)
+    await outbox.deliver(floor.clock.at)
+    await person.types(f"why {alert.id}")
+    for told in (*slack.said(POST), slack.answers[-1]):
+        assert "nded by hand: <@U2> told <#C9> &amp; @channel about it x" in told["text"]
+        assert "secret-plan" not in told["text"]
+    assert len(slack.said(POST)[0]["text"]) < FALLBACK_TEXT
+
+
+@pytest.mark.parametrize("typed", ["snooze 2 hours", "snooze 1 “2h”", "snooze #1 120 min"])
+async def test_a_length_in_two_words_or_in_quotes_snoozes_the_alert_that_is_meant(
+    person: Person, slack: SlackServer, alert: Alert, typed: str
+) -> None:
+    await person.types(typed)
+    until = "Wed 4 Mar 12:05 New York (17:05 UTC)"
+    assert f"Snoozed until {until}: alert {alert.id}, WGMI above bitcoin." == slack.answers[-1]["text"]
+
+
+async def test_two_who_start_alerts_at_once_announce_them_once(
+    person: Person, slack: SlackServer, floor: Floor
+) -> None:
+    other = replace(person, user="U2")
+    await asyncio.gather(person.presses("start", "board"), other.presses("start", "board"))
+    (told,) = slack.said(POST)
+    started_by = {watch.created_by for watch in await floor.desk.rules(DESK)}
+    assert [f"Started by <@{one}>" in told["text"] for one in started_by] == [True]
+    assert all("Rules here: `1d 8pp`" in board["text"] for board in slack.answers)
+
+
+async def test_two_who_begin_from_the_welcome_at_once_see_one_outcome(person: Person, slack: SlackServer) -> None:
+    other = replace(person, user="U2")
+    await asyncio.gather(person.presses("begin", "channel"), other.presses("begin", "channel"))
+    assert [False, True] == sorted(answer["replace_original"] for answer in slack.answers)
+    assert 1 == sum("Started by" in answer["text"] for answer in slack.answers)
 
 
 async def test_share_shows_the_board_to_the_channel_with_the_name_of_who_did(

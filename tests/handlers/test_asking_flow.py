@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import httpx
+import pytest
 
 from tests.fakes.floor import OPEN
 from tests.fakes.slack import RESPONSES, Fault
@@ -103,3 +104,25 @@ async def test_a_brief_at_any_time_tells_the_session_so_far(person: Person, slac
     assert "WGMI and bitcoin, Wed 4 Mar 10:00 New York" == told[0]
     assert "Over 1 day to now: WGMI +8.5%, bitcoin 0.0%, spread *+8.5 pp*." in told
     assert "None since Tue 3 Mar 16:00 New York." in told
+
+
+@pytest.mark.parametrize(
+    ("text", "end"),
+    [
+        pytest.param("miners", "imports a file of them with `minerpulse holdings import FILE.csv`.", id="holdings"),
+        pytest.param("network", "No source of it is set. Whoever runs MinerPulse sets one.", id="the network"),
+    ],
+)
+async def test_what_waiting_does_not_mend_is_not_answered_with_try_again(
+    person: Person, slack: SlackServer, text: str, end: str
+) -> None:
+    await person.types(text)
+    assert slack.answers[-1]["text"].endswith(end)
+
+
+async def test_the_first_rule_of_a_channel_is_announced_with_the_pair_that_it_is_about(
+    person: Person, slack: SlackServer
+) -> None:
+    await person.types("rule add 1d 8pp on MARA/BTC")
+    (told,) = slack.said("chat.postMessage")
+    assert told["text"].startswith("MinerPulse alerts on MARA against bitcoin come here from now on.")

@@ -319,7 +319,7 @@ async def test_acts_on_the_only_open_alert_need_no_number(person: Person, slack:
         f"Acknowledged: {topic}",
         "Already acknowledged by <@U1>, Wed 4 Mar 10:00 New York.",
         f"No longer acknowledged: {topic}",
-        f"Snoozed: {topic}",
+        f"Snoozed until Wed 4 Mar 12:30 New York (17:30 UTC): {topic}",
         f"Resolved: {topic}",
     ] == [answer["text"] for answer in slack.answers]
     assert alert.snoozed is not None

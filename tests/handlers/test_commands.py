@@ -30,6 +30,13 @@ from tests.fakes.blockkit import checked
         ),
         pytest.param("resolve <!here> &amp; go", ("resolve",), "<!here> & go", id="Slack's escapes"),
         pytest.param("status 5D", ("status",), "5D", id="a window"),
+        pytest.param("chart 20\u202fd", ("chart",), "20 d", id="a window with a thin space"),
+        pytest.param("explain 60 d", ("explain",), "60 d", id="a window in two words"),
+        pytest.param("snooze 2 hours", ("snooze",), "2 hours", id="a length in two words"),
+        pytest.param("snooze 12 “2h”", ("snooze",), "12 “2h”", id="a quoted length"),
+        pytest.param("rule edit 3 “5d 12pp”", ("rule", "edit"), "3 “5d 12pp”", id="a quoted rule behind a number"),
+        pytest.param("resolve <@U2|ann> saw it", ("resolve",), "<@U2|ann> saw it", id="a person behind a command"),
+        pytest.param("resolve 12 Ann said “no”", ("resolve",), "12 Ann said “no”", id="quotes in a reason"),
     ],
 )
 def test_what_was_typed_is_read(text: str, words: tuple[str, ...], argument: str) -> None:
@@ -48,6 +55,7 @@ def test_what_was_typed_is_read(text: str, words: tuple[str, ...], argument: str
             "rul add 1d 8pp", ["Did you mean `/minerpulse rule add 1d 8pp`?"], id="a slip, and the rest of it"
         ),
         pytest.param("add 1d 8pp", ["Did you mean `/minerpulse rule add 1d 8pp`?"], id="the first word left out"),
+        pytest.param("add rule 1d 8pp", ["Did you mean `/minerpulse rule add 1d 8pp`?"], id="its words turned round"),
         pytest.param("remove 3", ["Did you mean `/minerpulse rule remove 3`?"], id="remove is not resolve"),
         pytest.param("acknowledge 3", ["Did you mean `/minerpulse ack 3`?"], id="the whole word"),
         pytest.param("chart 2d", ["Which window? There are 1d, 5d, 20d, 60d, 252d, ytd:"], id="no such window"),
@@ -91,6 +99,9 @@ def test_a_rule_much_too_long_is_refused_without_its_picture() -> None:
     assert told is not None
     checked({"text": told.text, "blocks": told.blocks})
     assert "```" not in told.text
+    assert told.text.endswith(
+        "x…”: expected a threshold, as in 8pp or z3.5, or a metric: spread, residual, z, hashprice or difficulty."
+    )
 
 
 def test_help_explains_the_grammar_of_rules() -> None:

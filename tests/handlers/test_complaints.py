@@ -58,6 +58,11 @@ CASES = [
         "No prices for XXXX/BTC. Try again in a minute, or check the symbols.",
         id="no history",
     ),
+    pytest.param(
+        NoHistoryError("No holdings of WGMI are known. Import some.", remedy=""),
+        "No holdings of WGMI are known. Import some.",
+        id="no history that a trader could wait for",
+    ),
     pytest.param(SettingError("There is no setting “colour”."), "There is no setting “colour”.", id="setting"),
     pytest.param(
         ConflictError("revision 3"),

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from services.domain.episode import Channel
-from tests.fakes.floor import DESK, OPEN
+from services.domain.notice import Notice, Outage
+from services.domain.prices import WGMI_BTC
+from services.ports import AlertTold
+from tests.fakes.floor import CLOSE, DESK, OPEN
 from tests.fakes.slack import refused
 
 if TYPE_CHECKING:
@@ -55,6 +58,24 @@ async def test_home_lists_the_channels_where_a_person_acted_with_what_is_open_th
     assert "nobody sees to it yet" in told(view)
     assert "Rules: `1d 8pp` (1)." in told(view)
     assert "First steps" not in told(view)
+
+
+async def test_home_tells_of_open_alerts_first_and_counts_the_channels_that_it_leaves_out(
+    person: Person, slack: SlackServer, floor: Floor
+) -> None:
+    channels = [Channel(team="T1", id=f"C{number:02}") for number in range(24)]
+    for channel in channels:
+        await floor.desk.add_rule(channel, "1d 50pp", "U1")
+    for channel in channels[:12]:
+        await floor.desk.leave(channel, "U1")
+    await floor.desk.add_rule(channels[-1], "1d 8pp for 0s", "U1")
+    await floor.tick(LATER, 0.1)
+    await opens_home(person)
+    (view,) = slack.shown(PUBLISHED)
+    assert told(view).index("<#C23>*\nOpen alert") < told(view).index("<#C12>")
+    assert "<#C11>" not in told(view)
+    assert "<#C20>*\nNo alert is open.\nRules: `1d 50pp`" in told(view)
+    assert "… and 2 more channels" in told(view)
 
 
 async def test_whoever_acknowledges_an_alert_finds_its_channel_there(
@@ -160,3 +181,48 @@ async def test_nothing_is_watched_in_a_channel_that_was_left(person: Person, sla
     await floor.tick(LATER, 0.1)
     assert [] == await floor.open_alerts(DESK)
     assert [] == slack.said(POST)
+
+
+async def test_what_waits_for_a_channel_that_was_left_is_told_no_more(
+    person: Person, slack: SlackServer, floor: Floor
+) -> None:
+    await floor.desk.add_rule(DESK, "1d 8pp for 0s", "U1")
+    for text in ("channel brief close", "channel daily on", "channel zone Europe/London", "mute until close"):
+        await person.types(text)
+    await floor.tick(LATER, 0.1)
+    await person.hears({"type": "channel_left", "channel": "C1", "actor_id": "U1"})
+    floor.clock.at = CLOSE + timedelta(hours=2)
+    await floor.upkeep.tick(floor.clock.at)
+    assert [] == await floor.store.due(floor.clock.at)
+    assert [] == await floor.store.troubles("T1")
+    await person.types("channel")
+    assert "New messages are told here now." in slack.answers[-1]["text"]
+    assert "*brief off*" in slack.answers[-1]["text"]
+    assert "*zone Europe/London*" in slack.answers[-1]["text"]
+    assert "all but zone, thread and editors was taken back" in slack.answers[-1]["text"]
+    await person.types("why 1")
+    assert "The alert's message: never told, as MinerPulse was taken out" in slack.answers[-1]["text"]
+
+
+async def test_an_alert_that_stood_in_a_channel_that_was_left_tells_its_end_once_the_app_is_back(
+    person: Person, floor: Floor
+) -> None:
+    await floor.desk.add_rule(DESK, "1d 8pp for 0s", "U1")
+    await floor.tick(LATER, 0.1)
+    await floor.told()
+    await person.hears({"type": "channel_left", "channel": "C1", "actor_id": "U1"})
+    assert [] == await floor.store.due(LATER)
+    await person.hears({"type": "member_joined_channel", "user": "UBOT", "channel": "C1", "team": "T1"})
+    (late,) = await floor.store.due(LATER)
+    assert isinstance(late.told, AlertTold)
+    assert late.told.alert.closed_at is not None
+    assert late.message_id is not None
+
+
+async def test_an_outage_is_not_followed_in_a_channel_that_was_left(person: Person, floor: Floor) -> None:
+    told = Outage(pair=WGMI_BTC, since=OPEN, reason="no source answers", prices=())
+    notice = Notice(id=0, channel=DESK, name="outage", content=told, opened_at=OPEN)
+    await floor.store.add_notices([notice], OPEN)
+    await person.hears({"type": "channel_left", "channel": "C1", "actor_id": "U1"})
+    assert [] == await floor.store.open_notices(Outage)
+    assert [] == await floor.store.due(LATER)

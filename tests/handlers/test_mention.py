@@ -18,6 +18,7 @@ from services.domain.mention import Mention
         pytest.param("S012AB3CD", "<!subteam^S012AB3CD>", "<!subteam^S012AB3CD>", None, id="the ID of a group"),
         pytest.param("<!here|here>", "<!here>", "@here", None, id="everyone here, escaped"),
         pytest.param("<!channel>", "<!channel>", "@channel", None, id="the channel"),
+        pytest.param("@Here", "<!here>", "@here", None, id="everyone here, with a capital"),
         pytest.param(" @here ", "<!here>", "@here", None, id="everyone here, as plain text"),
     ],
 )

@@ -184,7 +184,7 @@ def test_very_many_rules_and_problems_still_fit() -> None:
     watches = [a_watch(f"1d {n}.5pp above clear 0.1pp for 10m", id=n) for n in range(1, 300)]
     view = open_view(problems=["yahoo on WGMI: " + "x" * 5_000] * 9)
     message = render.board(a_board(view, watches=watches), OPEN_AT)
-    assert " and 259 more." in message.blocks[-2]["text"]["text"]
+    assert " and 268 more." in message.blocks[-2]["text"]["text"]
 
 
 def text(board: Board, now: object = OPEN_AT) -> str:

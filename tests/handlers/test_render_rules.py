@@ -12,7 +12,7 @@ def test_a_very_long_list_of_rules_is_cut_and_says_so() -> None:
     watches = [a_watch(f"1d {n}.55pp above clear 0.1pp for 10m", id=1000 + n, state=fired) for n in range(1, 80)]
     message = render.rules(Listing(watches=tuple(watches)), OPEN_AT)
     checked({"text": message.text, "blocks": message.blocks})
-    assert "… and 19 more" == message.blocks[-3]["text"]["text"].splitlines()[-1]
+    assert "… and 37 more" == message.blocks[-3]["text"]["text"].splitlines()[-1]
     assert "`remove 1001`" in message.blocks[-1]["elements"][0]["text"]
 
 

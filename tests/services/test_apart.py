@@ -144,6 +144,7 @@ BY_DESK: dict[str, Callable[[Theirs], Awaitable[object]]] = {
     "alert": lambda their: their.floor.desk.alert(AWAY, their.alert),
     "board": lambda their: their.floor.desk.board(AWAY),
     "brief": lambda their: their.floor.desk.brief(AWAY),
+    "come_back": lambda their: their.floor.desk.come_back(AWAY),
     "check_editor": lambda their: their.floor.desk.check_editor(AWAY, "U2"),
     "chart": lambda their: their.floor.desk.chart(AWAY, Window.D1),
     "edit_rule": lambda their: their.floor.desk.edit_rule(AWAY, their.watch.id, "1d 9pp", "U2"),
@@ -174,6 +175,7 @@ BY_SETTINGS: dict[str, Callable[[Theirs], Awaitable[object]]] = {
     "silence": lambda their: their.floor.desk.channels.silence(AWAY),
 }
 BY_STORE: dict[str, Callable[[Theirs], Awaitable[object]]] = {
+    "abandon": lambda their: their.store.abandon(AWAY, SettingChange(by="U2", at=OPEN, what="all off")),
     "acts": lambda their: their.store.acts(AWAY, 10),
     "add_notices": lambda their: their.store.add_notices([replace(their.notice.notice, id=0, channel=AWAY)], OPEN),
     "add_rules": lambda their: their.store.add_rules(AWAY, [parse_rule("1d 8pp")], "U2", OPEN),
@@ -194,6 +196,7 @@ BY_STORE: dict[str, Callable[[Theirs], Awaitable[object]]] = {
     "posted": lambda their: their.store.posted(AWAY, OPEN - DAY),
     "receipt": lambda their: their.store.receipt(AWAY, None),
     "record": lambda their: their.store.record([], [_taken_over(their.stored)], OPEN),
+    "return_to": lambda their: their.store.return_to(AWAY, OPEN),
     "rule": lambda their: their.store.rule(AWAY, their.watch.id),
     "rules": lambda their: their.store.rules(AWAY),
     "troubles": lambda their: their.store.troubles(AWAY.team),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -149,6 +150,13 @@ async def test_a_network_that_no_source_knows_is_refused() -> None:
     async with trading_floor() as floor:
         with pytest.raises(NoHistoryError, match="Nothing is known of the bitcoin network yet"):
             await floor.study.network(floor.clock.at)
+
+
+async def test_nothing_goes_on_behind_a_refusal() -> None:
+    async with trading_floor(warm=False) as floor:
+        with pytest.raises(NoHistoryError):
+            await floor.study.network(floor.clock.at)
+        assert {asyncio.current_task()} == asyncio.all_tasks()
 
 
 async def test_an_open_session_is_parted_apart_from_the_window_that_ends_with_the_last_close() -> None:

@@ -85,3 +85,19 @@ def test_a_token_is_in_no_line(form: logging.Formatter, token: str) -> None:
     line = form.format(record)
     assert token not in line
     assert f"token={token[:4]}" in line
+
+
+@pytest.mark.parametrize("form", [TextLines(), JsonLines()], ids=["text", "json"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://hooks.slack.com/commands/T1/23/sesame",
+        "https://hooks.slack-gov.com/actions/T1/23/sesame",
+        "wss://wss-primary.slack.com/link/?ticket=sesame&app_id=4",
+    ],
+)
+def test_an_address_that_is_good_without_a_token_is_in_no_line(form: logging.Formatter, address: str) -> None:
+    record = logging.LogRecord("a", logging.DEBUG, "", 1, "sent %s", ({"url": address, "text": "told"},), None)
+    line = form.format(record)
+    assert "sesame" not in line
+    assert "told" in line

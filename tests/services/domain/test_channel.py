@@ -1,12 +1,16 @@
 from __future__ import annotations
 
-from datetime import timedelta
+from dataclasses import replace
+from datetime import time, timedelta
 
 import pytest
 
 from services.domain.channel import (
     ChannelSettings,
+    QuietHours,
     Thread,
+    While,
+    after_leaving,
     calls_anyone,
     escalation_due,
     is_broadcast,
@@ -107,3 +111,11 @@ def test_each_interval_has_one_reminder_and_an_alert_one_escalation() -> None:
     assert not escalation_due(called, CALLING, None, AT + timedelta(days=1))
     acknowledged = opened(acknowledged=Mark(by="U1", at=AT))
     assert not escalation_due(acknowledged, CALLING, None, AT + timedelta(days=1))
+
+
+def test_nothing_is_called_silenced_or_briefed_after_leaving_but_the_list_of_editors_stands() -> None:
+    ann = Mention(text="<@U1>", name="@ann", person="U1")
+    kept = ChannelSettings(zone="Europe/London", thread=Thread.ENDS, editors=(ann,))
+    quiet = QuietHours(begin=time(22), end=time(7))
+    full = replace(kept, mention=ONCALL, quiet=quiet, muted_while=While.SHUT, daily_since=AT, broadcast=True)
+    assert kept == after_leaving(full)

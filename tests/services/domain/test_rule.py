@@ -100,6 +100,7 @@ def test_a_rule_is_read_as_it_is_meant(text: str, expected: Rule) -> None:
         pytest.param("5d 15% clear 1000 bp", "5d 15pp clear 10pp", id="a value and its unit apart"),
         pytest.param("1d\u00a08\u2009pp\u202fabove", "1d 8pp above", id="no-break and thin spaces"),
         pytest.param("1d 8\u200bpp", "1d 8pp", id="a space that nobody sees"),
+        pytest.param("5\u2009d 15\u2009pp for 10\u2009m", "5d 15pp for 10m", id="a space before each unit"),
         pytest.param("1d −8pp", "1d 8pp below", id="a real minus"),
         pytest.param("1d -8 pp", "1d 8pp below", id="a hyphen"),
         pytest.param("1d +8pp", "1d 8pp above", id="a plus"),

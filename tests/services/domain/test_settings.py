@@ -76,6 +76,9 @@ def test_what_is_written_reads_as_the_same(text: str) -> None:
     ("text", "line"),
     [
         pytest.param("QUIET 7 to 9:30", "quiet 07:00-09:30", id="hours without minutes"),
+        pytest.param("QUIET 22:00 TO 07:00", "quiet 22:00-07:00", id="capital letters"),
+        pytest.param("quiet “22:00-07:00”", "quiet 22:00-07:00", id="quotes behind the word"),
+        pytest.param("escalate 30 min @oncall", "escalate 30m @oncall", id="a length of two words"),
         pytest.param("zone london", "zone Europe/London", id="a city alone"),
         pytest.param("zone new york", "zone America/New_York", id="a city of two words"),
         pytest.param("remind 90m", "remind 90m", id="a reminder"),
@@ -101,6 +104,7 @@ def test_what_people_type_is_understood(text: str, line: str) -> None:
         pytest.param("escalate soon @oncall", "Cannot read the time “soon”", id="no time"),
         pytest.param("quiet 25:00-07:00", "Cannot read the hours “25:00-07:00”", id="no such hour"),
         pytest.param("quiet 22:00-07:75", "Cannot read the hours", id="no such minute"),
+        pytest.param("zone GMT+1", "There is no time zone “GMT.1”", id="which Etc has an hour behind Greenwich"),
         pytest.param("quiet late", "Cannot read the hours “late”", id="no hours"),
         pytest.param("quiet 7-7", "must end at another time", id="hours without length"),
         pytest.param("zone Mars", "There is no time zone “Mars”", id="no such zone"),
