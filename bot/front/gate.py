@@ -45,7 +45,7 @@ class Gate:
     """Takes Slack's requests over HTTP for one Bolt app.
 
     1. Read the body, up to a limit of size and time.
-    2. Check its time and signature, and that it is UTF-8.
+    2. Check its time and signature, and that it can be read.
     3. Answer one that has come before with nothing; it is let in again only where it could not be worked on.
     """
 
@@ -82,12 +82,16 @@ class Gate:
 
     async def _once(self, request: Request, body: bytes) -> Response:
         """Have a request worked on that has not come before; only what Slack has signed is ever remembered."""
+        try:
+            asked = to_async_bolt_request(request, body)
+        except ValueError as error:
+            raise Refused(HTTPStatus.BAD_REQUEST, "not what Slack writes") from error
         key = request.headers[SIGNATURE]
         if not self._seen.first(key, self.now_s()):
             request.state.outcome = "seen before"
             return Response()
         try:
-            answer = to_starlette_response(await self.bolt.async_dispatch(to_async_bolt_request(request, body)))
+            answer = to_starlette_response(await self.bolt.async_dispatch(asked))
         except BaseException:
             self._seen.forget(key)
             raise

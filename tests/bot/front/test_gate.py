@@ -11,7 +11,7 @@ import pytest
 
 from bot.front.gate import MOST_BYTES
 from bot.web import SLACK_PATH
-from tests.bot.front.conftest import COMMAND, as_slack, written
+from tests.bot.front.conftest import COMMAND, FORM, as_slack, written
 
 if TYPE_CHECKING:
     from tests.bot.front.conftest import Front
@@ -61,6 +61,18 @@ async def test_a_body_that_is_no_text_is_refused(front: Front) -> None:
     unsigned = await front.post(b"\xff\xfe", {})
 
     assert (400, 401, []) == (signed.status, unsigned.status, front.reached)
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        pytest.param("application/json", b"{", id="cut off"),
+        pytest.param(FORM, b"payload=%7B", id="a form with half a payload"),
+    ],
+)
+async def test_a_body_that_slack_would_not_write_is_refused(front: Front, content_type: str, body: bytes) -> None:
+    answer = await front.slack(body, content_type=content_type)
+    assert (400, b"Bad Request") == (answer.status, answer.body)
 
 
 async def test_a_body_that_is_announced_as_too_large_is_refused_before_it_comes(front: Front) -> None:
