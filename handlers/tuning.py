@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from handlers import render
-from services.domain.rule import EXAMPLE, parse_rule
+from services.domain.grammar import parse_rule
+from services.domain.rule import EXAMPLE
 from services.domain.wish import parse_wish
 from services.slots import slot_of
 

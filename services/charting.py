@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from services.domain.curve import curve, rows_of
+from services.domain.grammar import parse_rule
 from services.domain.measure import METRICS, Metric, NotMeasured, reading
 from services.domain.replay import replay
-from services.domain.rule import parse_rule
 from services.domain.trace import marks_of, marks_of_alerts, trace, watched_by
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from services.charting import Charted, Wanted, charted
 from services.domain.brief import Occasion
 from services.domain.episode import Entry, EntryKind, Mark, close
 from services.domain.errors import NoHistoryError
-from services.domain.rule import parse_rule
+from services.domain.grammar import parse_rule
 from services.domain.snooze import end_of
 from services.places import places
 from services.ports import AlertChange

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from services.domain.episode import Alert, Entry, EntryKind, close, draw, join, leave, put, see
 from services.domain.fact import first_seen, recalled
-from services.domain.rule import parse_rule
+from services.domain.grammar import parse_rule
 from services.domain.telling import corrected, is_recovering, repeated, retracted, tell, worsened
 from services.ports import AlertChange
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from services.domain.episode import Entry, EntryKind, draw, put
 from services.domain.fact import CLOSES_KEPT, is_past, recalled
+from services.domain.grammar import parse_rule
 from services.domain.prices import moment
-from services.domain.rule import parse_rule
 from services.domain.telling import corrected, retracted
 from services.ports import AlertChange
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from services.domain.errors import NoHistoryError
-from services.domain.rule import DEFAULT_RULES, parse_rule
+from services.domain.grammar import parse_rule
+from services.domain.rule import DEFAULT_RULES
 from services.domain.trust import Verdict
 from services.ports import Look, Reading
 

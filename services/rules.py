@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, TypeVar
 from services.domain.decide import RuleState
 from services.domain.episode import EntryKind, Subject
 from services.domain.errors import ConflictError, NoHistoryError, NotFoundError
+from services.domain.grammar import parse_rule
 from services.domain.prices import WGMI_BTC
-from services.domain.rule import DEFAULT_RULES, Direction, parse_rule
+from services.domain.rule import DEFAULT_RULES, Direction
 from services.editors import EVERYONE, Editors
 from services.episodes import OpenEpisodes
 from services.noises import noises

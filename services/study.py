@@ -9,21 +9,22 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from services.answers import Backtested, Basis, Calibrated, Depths, Explained, NetworkView, Reported
 from services.domain.attribution import AI_PROXY, Legs
 from services.domain.curve import between, stretch
 from services.domain.errors import NoHistoryError, ReplayError, SourceError
-from services.domain.explain import Explanation, explain
+from services.domain.explain import explain
 from services.domain.hashprice import hashprice, past_hashprices
 from services.domain.hashrate import SAME
 from services.domain.network_past import NOTHING, NetworkPast, Standing, standing
 from services.domain.precedent import Backtest, backtest
 from services.domain.prices import WGMI_BTC, Closes, Pair, moment
-from services.domain.report import Material, Report, report
+from services.domain.report import Material, report
 from services.domain.so_far import SoFar, so_far
 from services.domain.trace import traced
-from services.domain.trust import FULL, Trust
-from services.domain.tune import Shift, Tuned, calibrated, half_as_often
-from services.domain.underwater import Underwater, underwater
+from services.domain.trust import FULL
+from services.domain.tune import calibrated, half_as_often
+from services.domain.underwater import underwater
 from services.footing import trust_at
 from services.live import SHARES_APART, LivePair
 from services.market import align_legs, problems_of
@@ -38,89 +39,13 @@ if TYPE_CHECKING:
     from services.constituents import Constituents
     from services.domain.align import Aligned
     from services.domain.curve import Curve
-    from services.domain.hashrate import JudgedNetwork
     from services.domain.measure import Window
-    from services.domain.prices import Quote, Symbol
+    from services.domain.prices import Symbol
     from services.domain.rule import Rule
     from services.domain.tune import Gentler
     from services.domain.wish import Wish
     from services.history import History, Leg
     from services.mining import Mining
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Basis:
-    """What an answer rests on: how far its last prices can be trusted, and what the sources failed at."""
-
-    trust: Trust = FULL
-    problems: tuple[str, ...] = ()
-    simulated: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Explained:
-    """Why the legs parted over a window, and what that rests on.
-
-    `so_far` is the session that is open, apart from the window; where it cannot be parted, `unlive` says why.
-    """
-
-    explanation: Explanation
-    basis: Basis
-    so_far: SoFar | None = None
-    unlive: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Backtested:
-    """What a rule would have done, on which `curve`, and what that rests on."""
-
-    backtest: Backtest
-    curve: Curve
-    basis: Basis
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reported:
-    """A report, and what it rests on."""
-
-    report: Report
-    basis: Basis
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Calibrated:
-    """The rule for a wanted rate, what it would change against others, and what that rests on."""
-
-    tuned: Tuned
-    shifts: tuple[Shift, ...]
-    basis: Basis
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Depths:
-    """How far both legs are below their highs at a session's close; a leg without a price there is left out."""
-
-    session: date
-    legs: tuple[Underwater, ...]
-    basis: Basis
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NetworkView:
-    """The bitcoin network now, each figure with its standing in its own past, and what mining earns.
-
-    `price` is bitcoin's last, None where it is unknown. The hashprices are in US dollars for a petahash a second a day,
-    with fees and without; the standing is of the one without. None is what cannot be told.
-    """
-
-    judged: JudgedNetwork
-    price: Quote | None
-    hashprice: float | None
-    without_fees: float | None
-    difficulty: Standing | None
-    hashrate: Standing | None
-    hashprice_standing: Standing | None
-    basis: Basis
 
 
 class Past(NamedTuple):

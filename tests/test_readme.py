@@ -10,7 +10,7 @@ import pytest
 
 from bot import manifest
 from handlers.commands import readme_table
-from services.domain.rule import parse_rule
+from services.domain.grammar import parse_rule
 from services.sources.catalogue import SOURCES
 
 ROOT = Path(__file__).parents[1]

@@ -17,8 +17,9 @@ from handlers.render.drawing import png
 from handlers.render.theme import Scheme
 from services.charting import replayed
 from services.domain.errors import NoHistoryError
+from services.domain.grammar import parse_rule
 from services.domain.measure import Window
-from services.domain.rule import DEFAULT_RULES, parse_rule
+from services.domain.rule import DEFAULT_RULES
 
 if TYPE_CHECKING:
     from pathlib import Path

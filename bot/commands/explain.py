@@ -16,12 +16,12 @@ from bot.price_files import aligned, calendar, read_files
 from bot.settings import load_settings
 from bot.terminal import print_message
 from handlers import render
+from services.answers import Basis, Explained
 from services.domain.attribution import Legs
 from services.domain.explain import explain
 from services.domain.measure import Window
 from services.domain.prices import Symbol
 from services.sources.files import read_etf_csv
-from services.study import Basis, Explained
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from bot.app import App
-    from services.study import NetworkView
+    from services.answers import NetworkView
 
 
 @click.command()

@@ -16,9 +16,10 @@ from bot.written import write_whole
 from handlers.gallery import drawn
 from handlers.render.curve import replay_picture
 from handlers.render.theme import Scheme
+from services.domain.grammar import parse_rule
 from services.domain.precedent import looked_at
 from services.domain.replay import replay
-from services.domain.rule import DEFAULT_RULES, parse_rule
+from services.domain.rule import DEFAULT_RULES
 
 if TYPE_CHECKING:
     from datetime import date

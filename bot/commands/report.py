@@ -17,11 +17,12 @@ from handlers.render.drawing import png
 from handlers.render.page import Shown, written
 from handlers.render.report import report_page, report_pictures
 from handlers.render.theme import Scheme
+from services.answers import Basis, Reported
+from services.domain.grammar import parse_rule
 from services.domain.prices import Symbol
 from services.domain.report import Material, report
-from services.domain.rule import DEFAULT_RULES, parse_rule
+from services.domain.rule import DEFAULT_RULES
 from services.sources.files import read_etf_csv
-from services.study import Basis, Reported
 
 if TYPE_CHECKING:
     from datetime import date

@@ -11,13 +11,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from services.answers import Basis, Depths, NetworkView
     from services.constituents import Miners
     from services.domain.brinson import Effect
     from services.domain.cohort import Membership
     from services.domain.contribution import Contributor
     from services.domain.network import Network
     from services.domain.prices import Quote
-    from services.study import Basis, Depths, NetworkView
 
 
 def drawdown_document(told: Depths) -> dict[str, Any]:

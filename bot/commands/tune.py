@@ -14,10 +14,11 @@ from bot.price_files import aligned, read_files
 from bot.settings import load_settings
 from bot.terminal import print_message
 from handlers import render
-from services.domain.rule import DEFAULT_RULES, EXAMPLE, parse_rule
+from services.answers import Basis, Calibrated
+from services.domain.grammar import parse_rule
+from services.domain.rule import DEFAULT_RULES, EXAMPLE
 from services.domain.tune import calibrated
 from services.domain.wish import parse_wish
-from services.study import Basis, Calibrated
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from handlers import render
 from handlers.actions.value import alert_id
 from handlers.ask import Reply
+from services.domain.grammar import parse_rule
 from services.domain.measure import Window
-from services.domain.rule import parse_rule
 
 if TYPE_CHECKING:
     from handlers.ask import Ask

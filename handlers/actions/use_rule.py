@@ -9,7 +9,7 @@ from handlers.actions.value import wish_and_mark
 from handlers.adding import add
 from handlers.ask import Place, Reply
 from handlers.tuning import previewed
-from services.domain.rule import parse_rule
+from services.domain.grammar import parse_rule
 from services.slots import slot_of
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from services.domain.errors import NotFoundError, RuleError
-from services.domain.rule import parse_rule
+from services.domain.grammar import parse_rule
 from services.domain.snooze import Span
 
 OUT_OF_USE = "This button is no longer in use. Type /minerpulse to see what is open here."

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from handlers import render
 from handlers.ask import Reply
 from services.domain.errors import RuleError
-from services.domain.rule import parse_rule
+from services.domain.grammar import parse_rule
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,7 +9,7 @@ from handlers.adding import add
 from handlers.ask import Reply
 from handlers.modals.rule_editor import open_editor
 from services.domain.errors import RuleError
-from services.domain.rule import parse_rule
+from services.domain.grammar import parse_rule
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

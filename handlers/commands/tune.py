@@ -8,7 +8,8 @@ from handlers import render
 from handlers.ask import Reply
 from handlers.tuning import previewed
 from services.domain.errors import RuleError
-from services.domain.rule import EXAMPLE, parse_rule
+from services.domain.grammar import parse_rule
+from services.domain.rule import EXAMPLE
 from services.domain.wish import parse_wish
 
 if TYPE_CHECKING:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
 from services.domain.errors import RuleError
+from services.domain.grammar import parse_rule
 from services.domain.measure import METRICS, Metric, Unit, Window
-from services.domain.rule import DEFAULT_HOLD, Direction, default_clear, parse_rule, print_duration, print_value
+from services.domain.rule import DEFAULT_HOLD, Direction, default_clear, print_duration, print_value
 from services.domain.typed import plain
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from handlers.modals.draft import Draft, empty
 from handlers.modals.form import About
 from handlers.refusals import translated
 from services.domain.errors import DeliveryError, MinerPulseError, NoHistoryError, NotAllowedError, RuleError
-from services.domain.rule import parse_rule
+from services.domain.grammar import parse_rule
 
 if TYPE_CHECKING:
     from handlers.ask import Ask

@@ -14,8 +14,8 @@ from handlers.render.parted import parted
 from handlers.render.record import record
 from handlers.render.rule_buttons import edit_button
 from handlers.render.topic import against_threshold, heading, peak_over, topic
+from services.domain.grammar import parse_rule
 from services.domain.measure import METRICS, Metric
-from services.domain.rule import parse_rule
 from services.domain.snooze import LENGTHS, Span
 
 if TYPE_CHECKING:

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
     from handlers.render.message import Message
     from handlers.render.picture import Picture
+    from services.answers import Backtested
     from services.domain.precedent import Backtest, Followed, Precedent
     from services.domain.prices import Pair
-    from services.study import Backtested
 
 SHOWN = 8  # of the episodes, the newest
 METHOD = (

@@ -9,7 +9,7 @@ from handlers.render.market import data
 from handlers.render.markup import reason
 
 if TYPE_CHECKING:
-    from services.study import Basis
+    from services.answers import Basis
 
 
 def basis(told: Basis, *sources: str) -> list[str]:

@@ -11,8 +11,8 @@ from handlers.render.message import compose, header, note, section
 
 if TYPE_CHECKING:
     from handlers.render.message import Message
+    from services.answers import Depths
     from services.domain.underwater import Underwater
-    from services.study import Depths
 
 BASIS = (
     "Basis: session closes, bitcoin's at the very instant; a high within a day may have been higher. The high of a "

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from handlers.render.message import Message
+    from services.answers import Explained
     from services.domain.attribution import Attribution, Part
     from services.domain.explain import Explanation
     from services.domain.pivot import Beta, Gauge, Reading
-    from services.study import Explained
 
 MINUTE = timedelta(minutes=1)
 ERRORS = NormalDist().inv_cdf((1 + CERTAINTY) / 2)  # standard ones, within which a change may be chance

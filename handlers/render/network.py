@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from handlers.render.message import Message
+    from services.answers import NetworkView
     from services.domain.network import Network, Retarget, Reward
     from services.domain.network_past import Standing
-    from services.study import NetworkView
 
 FORMULA = (
     "Hashprice: 86,400 s × 10^15 hashes a second, over the 2^32 × difficulty hashes that a block takes, × what a block "

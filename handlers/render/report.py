@@ -14,8 +14,8 @@ from handlers.render.gauges import AT_CLOSE, below_picture, betas_picture
 from handlers.render.left_out import left_out_lines
 from handlers.render.markup import simulated
 from handlers.render.page import Folded, Heading, Lines, Page, Section, Table, parts_of, plain
+from services.answers import Depths, Explained
 from services.domain.measure import NotMeasured
-from services.study import Depths, Explained
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
     from handlers.render.page import Part, Shown
     from handlers.render.picture import Picture
+    from services.answers import Reported
     from services.domain import attribution
     from services.domain.attribution import Attribution
     from services.domain.precedent import Backtest
-    from services.study import Reported
 
 SPREAD, BETAS, BELOW = "spread", "betas", "below"
 SHOWN = 8  # episodes of a rule, the newest; the others are folded

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, assert_never
 from handlers.render import words
 from handlers.render.markup import code
 from services.domain.decide import Side
+from services.domain.grammar import parse_rule
 from services.domain.measure import METRICS, Metric
-from services.domain.rule import Direction, parse_rule, print_duration
+from services.domain.rule import Direction, print_duration
 from services.domain.telling import is_recovering
 
 if TYPE_CHECKING:

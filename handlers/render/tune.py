@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from datetime import date
 
     from handlers.render.message import Block, Message
+    from services.answers import Calibrated
     from services.domain.rule import Rule
     from services.domain.tune import Check, Shift, Tuned
     from services.ports import Watch
     from services.slots import Slot
-    from services.study import Calibrated
 
 USE = "Use this rule"
 SHOWN = 3  # of the alerts gained or lost, the newest

@@ -7,10 +7,10 @@ from datetime import date, datetime  # noqa: TC003 -- facts are stored by readin
 from typing import TYPE_CHECKING
 
 from services.domain.decide import Side, written
+from services.domain.grammar import parse_rule
 from services.domain.measure import Measurement  # noqa: TC001 -- as above
 from services.domain.parted import Parted  # noqa: TC001 -- as above
 from services.domain.precedent import Record  # noqa: TC001 -- as above
-from services.domain.rule import parse_rule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from services.domain.decide import beside, cleared, written
 from services.domain.fact import Told, is_past
-from services.domain.rule import parse_rule, print_value
+from services.domain.grammar import parse_rule
+from services.domain.rule import print_value
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,9 +11,9 @@ from services.domain.brief import Brief
 from services.domain.channel import ChannelSettings
 from services.domain.decide import RuleState, Side
 from services.domain.episode import Alert, Channel, Entry, LegStamp
+from services.domain.grammar import parse_rule
 from services.domain.notice import Content, Daily, Digest, Escalation, Notice, Outage
 from services.domain.prices import Pair, Symbol
-from services.domain.rule import parse_rule
 from services.ports import Act, ActKind, StoredAlert, Watch
 
 if TYPE_CHECKING:

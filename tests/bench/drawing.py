@@ -10,7 +10,7 @@ from bot.serve import shorten_pauses
 from handlers.gallery import Gallery
 from handlers.render.curve import curve_picture
 from handlers.render.theme import Scheme
-from services.domain.rule import parse_rule
+from services.domain.grammar import parse_rule
 from services.study import backtested
 from tests.bench.figure import Figure
 from tests.bench.memory import OURS, peak_mb

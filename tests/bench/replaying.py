@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from services.domain.grammar import parse_rule
 from services.domain.replay import replay
-from services.domain.rule import parse_rule
 from tests.bench.figure import Figure, median_ms
 from tests.fakes.market import random_market
 

@@ -10,11 +10,11 @@ import statsmodels.api as sm
 
 from services.domain.contribution import contribute
 from services.domain.explain import explain
+from services.domain.grammar import parse_rule
 from services.domain.holdings import Holding, Holdings
 from services.domain.measure import Window
 from services.domain.precedent import backtest
 from services.domain.replay import replay
-from services.domain.rule import parse_rule
 from services.domain.tune import tune
 from services.domain.wish import parse_wish
 from tests.bench.figure import Figure, median_ms

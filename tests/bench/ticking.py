@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from services.domain.decide import RuleState, Side, decide
 from services.domain.episode import Channel
+from services.domain.grammar import parse_rule
 from services.domain.prices import WGMI_BTC
-from services.domain.rule import parse_rule
 from services.ports import StateChange, Watch
 from services.store import SqlStore
 from services.watchlist import Watchlist, lay_out

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from services.domain.episode import Channel
-from services.domain.rule import parse_rule
+from services.domain.grammar import parse_rule
 from tests.bench.figure import Figure
 from tests.fakes.floor import OPEN, trading_floor
 

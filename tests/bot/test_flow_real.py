@@ -12,8 +12,8 @@ from bot.rehearsal.script import from_files
 from bot.rehearsal.stage import rehearsing
 from bot.settings import Settings
 from services.domain.decide import Change
+from services.domain.grammar import parse_rule
 from services.domain.replay import replay
-from services.domain.rule import parse_rule
 
 DATA = Path(__file__).parents[3] / "shared/data"
 ETF, BTC = DATA / "equities/WGMI.csv", DATA / "btc/btcusdt_binance_1h.csv"

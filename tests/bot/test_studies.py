@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bot.commands.study_report import miners_document, network_document
+from services.answers import Basis, NetworkView
 from services.constituents import Miners
 from services.domain.brinson import effects
 from services.domain.cohort import Cohort, Membership
@@ -18,7 +19,6 @@ from services.domain.measure import Window
 from services.domain.network import Network, Retarget, Reward
 from services.domain.prices import Symbol
 from services.sources.catalogue import SOURCES
-from services.study import Basis, NetworkView
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,15 +7,18 @@ import time
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
 from services.domain.episode import Channel
+from services.domain.grammar import parse_rule
 from services.domain.prices import Bars, Closes, Quote, Symbol, instant
-from services.domain.rule import Rule, parse_rule
 from services.ports import EquityPrices
 from tests.fakes.market import CALENDAR
+
+if TYPE_CHECKING:
+    from services.domain.rule import Rule
 
 OPEN = datetime(2026, 3, 4, 14, 30, tzinfo=UTC)
 TICK_S = 15  # the shortest that the settings allow

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from services.domain.channel import ChannelSettings
 from services.domain.decide import Side
+from services.domain.grammar import parse_rule
 from services.domain.mention import Mention
 from services.domain.notice import Digest, Notice, Outage
 from services.domain.prices import WGMI_BTC
-from services.domain.rule import parse_rule
 from services.ports import (
     ActKind,
     AlertChange,

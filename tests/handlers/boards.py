@@ -12,9 +12,9 @@ import numpy as np
 from services.desk import Board
 from services.domain.decide import RuleState
 from services.domain.episode import Channel, LegStamp
+from services.domain.grammar import parse_rule
 from services.domain.lookback import Lookback
 from services.domain.prices import Quote, Symbol
-from services.domain.rule import parse_rule
 from services.market import MarketView, implied_gap
 from services.ports import Watch
 from services.snapshot import snapshot

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from handlers.modals.draft import Draft, empty
+from services.domain.grammar import parse_rule
 from services.domain.prices import WGMI_BTC, Pair, Symbol
-from services.domain.rule import parse_rule
 
 
 @pytest.mark.parametrize(

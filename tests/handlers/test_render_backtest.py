@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from handlers import render
+from services.answers import Backtested, Basis
+from services.domain.grammar import parse_rule
 from services.domain.prices import Pair, Symbol
-from services.domain.rule import parse_rule
-from services.study import Backtested, Basis, backtested
+from services.study import backtested
 from tests.fakes.blockkit import problems
 from tests.fakes.market import aligned_market, random_market
 from tests.fakes.network import PAST

@@ -6,8 +6,8 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from handlers import render
+from services.answers import Basis, Depths
 from services.domain.underwater import underwater
-from services.study import Basis, Depths
 from tests.handlers.boards import LAST_CLOSE, closes
 
 if TYPE_CHECKING:

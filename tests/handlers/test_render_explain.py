@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from handlers import render
+from services.answers import Basis, Explained
 from services.domain.attribution import Attribution, Part
 from services.domain.explain import Explanation, Later
 from services.domain.hours import Hours, Way
@@ -16,7 +17,6 @@ from services.domain.pivot import Beta, Gauge, Reading
 from services.domain.prices import WGMI_BTC, Symbol
 from services.domain.so_far import SoFar
 from services.domain.trust import Trust, Verdict
-from services.study import Basis, Explained
 
 if TYPE_CHECKING:
     from handlers.render import Message

@@ -6,12 +6,12 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from handlers import render
+from services.answers import Basis, NetworkView
 from services.domain.hashrate import JudgedNetwork
 from services.domain.network import Network, Retarget, Reward
 from services.domain.network_past import Standing
 from services.domain.prices import Quote, Symbol
 from services.domain.trust import FULL
-from services.study import Basis, NetworkView
 
 if TYPE_CHECKING:
     from handlers.render import Message

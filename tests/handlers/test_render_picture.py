@@ -16,8 +16,8 @@ from handlers.render.picture import Level, Role
 from handlers.render.theme import STYLES, THEMES, Scheme
 from services.domain.curve import between, stretch
 from services.domain.decide import Change
+from services.domain.grammar import parse_rule
 from services.domain.replay import replay
-from services.domain.rule import parse_rule
 from services.domain.trace import traced
 from tests.fakes.market import aligned_market, random_market, session_days
 from tests.fakes.network import PAST

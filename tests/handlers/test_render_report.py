@@ -10,10 +10,10 @@ import pytest
 
 from handlers.render.page import Shown, written
 from handlers.render.report import report_page, report_pictures
+from services.answers import Basis, Reported
 from services.domain.align import LeftOut, Leg
+from services.domain.grammar import parse_rule
 from services.domain.report import Material, report
-from services.domain.rule import parse_rule
-from services.study import Basis, Reported
 from tests.fakes.legs import proxy_closes, random_legs
 from tests.fakes.market import CALENDAR
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from handlers import render
+from services.answers import Basis, Calibrated
 from services.domain.decide import RuleState
-from services.domain.rule import parse_rule
+from services.domain.grammar import parse_rule
 from services.domain.tune import calibrated
 from services.domain.wish import parse_wish
 from services.ports import Watch
 from services.slots import slot_of
-from services.study import Basis, Calibrated
 from tests.fakes.alerts import AT, DESK
 from tests.fakes.market import random_market
 

@@ -8,9 +8,9 @@ from handlers.modals.draft import Draft, empty
 from handlers.modals.form import About
 from services.desk import Overview
 from services.domain.decide import Change, Side
+from services.domain.grammar import parse_rule
 from services.domain.prices import WGMI_BTC
 from services.domain.replay import Step
-from services.domain.rule import parse_rule
 from services.places import Place
 from services.trial import Trial
 from tests.fakes.alerts import AT, DESK, an_alert

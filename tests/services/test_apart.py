@@ -15,9 +15,9 @@ from services.channels import Channels
 from services.desk import Desk
 from services.domain.episode import Channel
 from services.domain.errors import ConflictError, NotFoundError, SettingError
+from services.domain.grammar import parse_rule
 from services.domain.measure import Window
 from services.domain.notice import Digest, Notice
-from services.domain.rule import parse_rule
 from services.domain.snooze import Span
 from services.ports import ActKind, AlertChange, LostWatch, RuleChange, SettingChange
 from services.store import SqlStore, tables

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from services.domain.decide import RuleState, decide
-from services.domain.rule import Direction, Rule, parse_rule
+from services.domain.grammar import parse_rule
+from services.domain.rule import Direction, Rule
 from tests.fakes.floor import DESK, OPEN, OTHER_DESK, trading_floor
 
 if TYPE_CHECKING:

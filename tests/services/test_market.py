@@ -7,9 +7,9 @@ import httpx
 import pytest
 
 from services.domain.errors import NoHistoryError
+from services.domain.grammar import parse_rule
 from services.domain.measure import Measurement, NotMeasured, Window
 from services.domain.prices import WGMI_BTC, Pair, Symbol
-from services.domain.rule import parse_rule
 from services.domain.trust import FULL, Trust, Verdict
 from services.history import History
 from services.market import Market, MarketView

@@ -11,8 +11,8 @@ import pytest
 from services.domain.decide import Side, Status
 from services.domain.episode import Channel, Entry, EntryKind, Subject
 from services.domain.errors import ConflictError, NotFoundError, StoreError
+from services.domain.grammar import parse_rule
 from services.domain.prices import WGMI_BTC, Closes, Pair, Symbol
-from services.domain.rule import parse_rule
 from services.domain.snooze import Span
 from services.domain.trust import Verdict
 from services.feeds.shares import EquityFeed

@@ -10,8 +10,8 @@ import pytest
 
 from services.domain.decide import Side, Status
 from services.domain.episode import Subject
+from services.domain.grammar import parse_rule
 from services.domain.notice import Outage
-from services.domain.rule import parse_rule
 from services.domain.trust import Verdict
 from services.records import RecordKeeper
 from services.trial import tried

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
+from services.domain.grammar import parse_rule
 from services.domain.prices import Symbol
-from services.domain.rule import parse_rule
 from services.history import History
 from services.partings import Parter
 from services.sources.http import HttpClient

@@ -5,9 +5,9 @@ from datetime import timedelta
 
 import httpx
 
+from services.domain.grammar import parse_rule
 from services.domain.precedent import record
 from services.domain.prices import WGMI_BTC
-from services.domain.rule import parse_rule
 from services.market import align_legs
 from services.records import RecordKeeper
 from tests.fakes.floor import CLOSE, OPEN, YESTERDAY, trading_floor

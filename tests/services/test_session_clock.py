@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from services.domain.decide import Status
+from services.domain.grammar import parse_rule
 from services.domain.measure import Measurement, NotMeasured, Window
 from services.domain.prices import WGMI_BTC
-from services.domain.rule import parse_rule
 from tests.fakes.clock import SetClock
 from tests.fakes.floor import DESK, Floor, trading_floor
 

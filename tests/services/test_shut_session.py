@@ -9,9 +9,9 @@ import httpx
 import pytest
 
 from services.domain.decide import Status
+from services.domain.grammar import parse_rule
 from services.domain.measure import Measurement, NotMeasured, Window
 from services.domain.prices import WGMI_BTC
-from services.domain.rule import parse_rule
 from tests.fakes.floor import CLOSE, DESK, OPEN, TODAY, Floor, trading_floor
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ import pytest
 
 from services.constituents import Constituents
 from services.domain.errors import NoHistoryError, ReplayError
+from services.domain.grammar import parse_rule
 from services.domain.measure import Window
 from services.domain.prices import WGMI_BTC, Pair, Symbol
-from services.domain.rule import parse_rule
 from services.domain.trust import Verdict
 from services.history import History
 from services.mining import Mining

@@ -12,10 +12,11 @@ import pytest
 
 from services.domain.align import align
 from services.domain.decide import Change
+from services.domain.grammar import parse_rule
 from services.domain.judge import judge_bars
 from services.domain.prices import WGMI_BTC, Bars, Symbol
 from services.domain.replay import replay
-from services.domain.rule import DEFAULT_RULES, parse_rule
+from services.domain.rule import DEFAULT_RULES
 from services.domain.sessions import sessions_between
 from services.sources.files import read_crypto_csv, read_etf_csv
 

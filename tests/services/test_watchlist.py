@@ -4,8 +4,8 @@ from datetime import timedelta
 import pytest
 
 from services.domain.decide import RuleState, Side
+from services.domain.grammar import parse_rule
 from services.domain.prices import WGMI_BTC, Pair, Symbol
-from services.domain.rule import parse_rule
 from services.ports import Rulebook, StateChange, Watch
 from services.store import SqlStore
 from services.watchlist import PairWatches, Watchlist

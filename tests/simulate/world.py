@@ -14,8 +14,8 @@ import numpy as np
 
 from services.domain.actions import Declared
 from services.domain.episode import Channel
+from services.domain.grammar import parse_rule
 from services.domain.prices import Bars, Closes, Symbol
-from services.domain.rule import parse_rule
 from tests.fakes.market import CALENDAR
 from tests.simulate.disk import Disk, the_disk
 from tests.simulate.gate import Passages

@@ -9,7 +9,7 @@ import pytest
 
 from services.domain.episode import Channel
 from services.domain.errors import StoreError
-from services.domain.rule import parse_rule
+from services.domain.grammar import parse_rule
 from services.ports import AlertChange
 from tests.fakes.alerts import an_alert
 

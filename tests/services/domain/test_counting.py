@@ -6,9 +6,9 @@ from scipy.stats import chi2
 
 from services.domain.counting import count, firings, interval
 from services.domain.decide import Change
+from services.domain.grammar import parse_rule
 from services.domain.measure import Window, spread_series
 from services.domain.replay import replay
-from services.domain.rule import parse_rule
 from tests.fakes.market import random_market
 
 MARKET = random_market(600)

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.domain.decide import Change, Decision, Observation, RuleState, Side, Status, decide
-from services.domain.rule import Direction, Rule, parse_rule
+from services.domain.grammar import parse_rule
+from services.domain.rule import Direction, Rule
 
 NOW = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
 EARLIER = NOW - timedelta(minutes=5)

@@ -14,7 +14,7 @@ from services.domain.errors import (
     RuleError,
     SourceError,
 )
-from services.domain.rule import parse_rule
+from services.domain.grammar import parse_rule
 
 
 def test_a_rule_that_cannot_be_read_points_at_the_word_in_the_way() -> None:

@@ -7,9 +7,9 @@ import pytest
 
 from services.domain.decide import Side
 from services.domain.fact import CLOSES_KEPT, Correction, Fact, Told, first_seen, recalled, seen
+from services.domain.grammar import parse_rule
 from services.domain.lookback import Lookback, Recalled
 from services.domain.measure import METRICS, Measurement, Metric, Window
-from services.domain.rule import parse_rule
 from services.domain.telling import corrected, is_recovering, repeated, retracted, tell, worsened
 from tests.fakes.alerts import a_fact, a_measurement
 from tests.fakes.market import aligned_market, random_market

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from services.domain.errors import ReplayError
+from services.domain.grammar import parse_rule
 from services.domain.measure import METRICS, Measurement, Metric, Window, measure, reading
 from services.domain.mined import difficulties, hashprices, standing
 from services.domain.network_past import NOTHING
 from services.domain.precedent import backtest, record
 from services.domain.replay import replay
-from services.domain.rule import parse_rule
 from services.domain.tune import tune
 from services.domain.wish import parse_wish
 from tests.fakes.market import aligned_market, random_market

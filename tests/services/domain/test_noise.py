@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from services.domain.episode import Alert, Mark, close
+from services.domain.grammar import parse_rule
 from services.domain.noise import NO_VOTES, Noise, Votes, is_noise, noise_of
-from services.domain.rule import parse_rule
 from tests.fakes.alerts import AT, a_fact, an_alert
 
 SEEN = Mark(by="U1", at=AT)

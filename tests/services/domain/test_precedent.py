@@ -10,8 +10,8 @@ import pytest
 
 from bot.price_files import aligned, read_files
 from services.domain.decide import Side
+from services.domain.grammar import parse_rule
 from services.domain.precedent import Closing, Record, backtest, record
-from services.domain.rule import parse_rule
 from tests.fakes.market import aligned_market, random_market
 
 if TYPE_CHECKING:

@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 
 from services.domain.align import align
 from services.domain.decide import Change
+from services.domain.grammar import parse_rule
 from services.domain.prices import WGMI_BTC, Closes, Symbol
 from services.domain.quarantine import COIN, held_back, spike, unexplained_split
 from services.domain.quorum import CLOSES, Agreed, Column, agree
 from services.domain.replay import replay
-from services.domain.rule import parse_rule
 from services.domain.sessions import sessions_between
 from services.sources.files import read_crypto_csv
 from tests.fakes.feeds import DATA, bad_feed, bitcoin, closes, needs_data

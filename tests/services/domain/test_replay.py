@@ -6,9 +6,9 @@ import pytest
 from services.domain.align import align
 from services.domain.decide import Change, Side
 from services.domain.errors import ReplayError
+from services.domain.grammar import parse_rule
 from services.domain.prices import WGMI_BTC, Symbol
 from services.domain.replay import replay
-from services.domain.rule import parse_rule
 from services.sources.files import read_crypto_csv, read_etf_csv
 from tests.fakes.market import CALENDAR, aligned_market, random_market
 

@@ -12,11 +12,11 @@ from services.domain.align import align
 from services.domain.attribution import attribute
 from services.domain.errors import NoHistoryError
 from services.domain.explain import Explanation
+from services.domain.grammar import parse_rule
 from services.domain.measure import Window
 from services.domain.precedent import backtest
 from services.domain.prices import WGMI_BTC
 from services.domain.report import WINDOWS, Material, report
-from services.domain.rule import parse_rule
 from tests.fakes.legs import proxy_closes, random_legs
 from tests.fakes.market import CALENDAR, aligned_market, bars_at_closes, etf_closes, session_days
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.domain.decide import Observation, RuleState, Side, decide
-from services.domain.rule import parse_rule
+from services.domain.grammar import parse_rule
 from services.domain.screen import Screen
 from tests.services.domain.test_decide import NOW
 

@@ -8,9 +8,9 @@ import pytest
 
 from services.domain.curve import between
 from services.domain.decide import Change
+from services.domain.grammar import parse_rule
 from services.domain.measure import Metric, Window
 from services.domain.replay import replay
-from services.domain.rule import parse_rule
 from services.domain.trace import Mark, marks_of, marks_of_alerts, trace, watched_by
 from tests.fakes.alerts import an_alert
 from tests.fakes.market import aligned_market

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from services.domain.errors import ReplayError
+from services.domain.grammar import parse_rule
 from services.domain.precedent import backtest
 from services.domain.replay import replay
-from services.domain.rule import parse_rule
 from services.domain.tune import Tuned, calibrated, half_as_often, shift, tune
 from services.domain.wish import parse_wish, print_wish
 from tests.fakes.market import aligned_market, random_market

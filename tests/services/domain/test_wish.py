@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 
 from services.domain.errors import RuleError
+from services.domain.grammar import parse_rule
 from services.domain.measure import Metric, Window
-from services.domain.rule import Direction, parse_rule
+from services.domain.rule import Direction
 from services.domain.wish import parse_wish, print_wish
 
 LIKE = parse_rule("1d 8pp on MARA/BTC")

@@ -12,10 +12,10 @@ import pytest
 from services.domain.align import align
 from services.domain.attribution import AI_PROXY, Legs
 from services.domain.errors import SourceError
+from services.domain.grammar import parse_rule
 from services.domain.pivot import gauge
 from services.domain.prices import WGMI_BTC, Symbol, instant
 from services.domain.replay import RuleReplay, replay
-from services.domain.rule import parse_rule
 from services.domain.sessions import sessions_between
 from services.sources.simulated import Simulated
 from tests.fakes.clock import SetClock

@@ -9,7 +9,7 @@ import pytest
 from services.domain.decide import RuleState, Side
 from services.domain.episode import Channel
 from services.domain.errors import ConflictError, NotFoundError
-from services.domain.rule import parse_rule
+from services.domain.grammar import parse_rule
 from services.ports import AlertChange, Rulebook, StateChange
 from tests.fakes.alerts import AT, DESK, an_alert, removal
 from tests.services.store.conftest import standing

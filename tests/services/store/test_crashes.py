@@ -11,7 +11,7 @@ import pytest
 
 from services.domain.actions import Action, Declared, Kind
 from services.domain.decide import RuleState
-from services.domain.rule import parse_rule
+from services.domain.grammar import parse_rule
 from tests.fakes.alerts import AT, DESK
 from tests.services.store.conftest import standing
 from tests.services.store.test_price_history import EVER, WGMI, closes

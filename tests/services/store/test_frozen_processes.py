@@ -10,8 +10,8 @@ import pytest
 
 from services.domain.decide import RuleState, Side
 from services.domain.errors import OvertakenError
+from services.domain.grammar import parse_rule
 from services.domain.prices import WGMI_BTC
-from services.domain.rule import parse_rule
 from services.ports import AlertChange, Claim, StateChange, Tick
 from services.store.outbox import LEASE
 from tests.fakes.alerts import AT, DESK, an_alert, an_entry

@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from services.domain.decide import RuleState, Side
 from services.domain.errors import StoreError
-from services.domain.rule import parse_rule
+from services.domain.grammar import parse_rule
 from services.ports import AlertChange, LineTold, StateChange
 from services.store import SqlStore, migrate, schema_is_current
 from services.store.codec import write_alert, write_entry

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from services.domain.decide import Side
 from services.domain.episode import Channel, EntryKind
-from services.domain.rule import parse_rule
+from services.domain.grammar import parse_rule
 from services.ports import AlertChange
 from tests.fakes.alerts import AT, DESK, an_alert, an_entry
 

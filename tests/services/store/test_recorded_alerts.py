@@ -9,9 +9,9 @@ import pytest
 from services.domain.decide import RuleState, Side
 from services.domain.episode import Channel, EntryKind, Mark
 from services.domain.errors import ConflictError, NotFoundError
+from services.domain.grammar import parse_rule
 from services.domain.measure import Window
 from services.domain.prices import Pair, Symbol
-from services.domain.rule import parse_rule
 from services.ports import AlertChange, StateChange
 from tests.fakes.alerts import AT, DESK, a_fact, a_measurement, an_alert, an_entry, removal
 from tests.services.store.conftest import standing

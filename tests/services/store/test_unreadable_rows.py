@@ -9,7 +9,7 @@ from sqlalchemy import text
 from services.domain.decide import Side
 from services.domain.episode import EntryKind
 from services.domain.errors import ConflictError
-from services.domain.rule import parse_rule
+from services.domain.grammar import parse_rule
 from services.ports import AlertChange, Backlog, LineTold, LostWatch
 from services.store import SqlStore
 from services.store.engine import Database

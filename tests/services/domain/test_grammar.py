@@ -6,18 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.domain.errors import RuleError
+from services.domain.grammar import parse_rule
 from services.domain.measure import METRICS, Metric, Unit, Window
 from services.domain.prices import WGMI_BTC, Pair, Symbol
-from services.domain.rule import (
-    DEFAULT_HOLD,
-    DEFAULT_RULES,
-    Direction,
-    Rule,
-    default_clear,
-    parse_rule,
-    print_duration,
-    print_rule,
-)
+from services.domain.rule import DEFAULT_HOLD, DEFAULT_RULES, Direction, Rule, default_clear, print_duration, print_rule
 
 
 @pytest.mark.parametrize(
