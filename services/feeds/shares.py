@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 REVISED = timedelta(days=7)  # vendors correct recent sessions overnight
 PATIENCE = timedelta(minutes=10)  # between two calls for a close that a source without last trades does not have yet
+BY_THE_HOUR = timedelta(hours=1)  # as vendors count calls
 CONFIRMED_AFTER = timedelta(hours=1)
 OF_ANOTHER = "sent closes unlike those before, as of another symbol, and no split explains them; they are left out"
 STANDS = timedelta(days=1)  # how long a source must go on telling another past before it is believed
@@ -95,9 +96,13 @@ class EquityFeeds:
         return self._known.get(symbol)
 
     def _is_spared(self, known: EquityFeed, now: datetime) -> bool:
-        """Tell whether a source that allows few calls was asked lately; it shares them out among all its symbols."""
-        asked_at = known.asked_at
-        return asked_at is not None and abs(now - asked_at) < self.source.spacing * max(len(self._known), 1)
+        """Tell whether a source that allows few calls was asked lately.
+
+        It shares them out among the symbols of the last hour: what was asked for once leaves the others theirs.
+        """
+        asked = [one.asked_at for one in self._known.values() if one.asked_at is not None]
+        shared = sum(abs(now - at) < BY_THE_HOUR for at in asked)
+        return known.asked_at is not None and abs(now - known.asked_at) < self.source.spacing * max(shared, 1)
 
     async def _fetch(self, symbol: Symbol, known: EquityFeed, now: datetime, sessions: Sessions) -> EquityFeed:
         """Ask for the last sessions; where a split has rewritten the past, for all of them in place of the old ones.

@@ -142,7 +142,7 @@ SOURCES = (
         keys=("tiingo_key",),
         delay="Closes from 17:30 New York; IEX in real time, each quote with its own time",
         limits="About 50 calls an hour and 1,000 a day on the free plan; both are kept to. One share is asked for "
-        "every three minutes, of two each every six, and so on",
+        "every three minutes, of two in an hour each every six, and so on",
         terms=f"Official. Tiingo's terms apply: {UNREAD}",
         terms_url="https://www.tiingo.com/about/terms",
         base_url=tiingo.BASE_URL,

@@ -385,6 +385,24 @@ async def test_a_source_that_allows_few_calls_is_asked_so_seldom_that_they_last(
     assert {WGMI: 65, IBIT: 65} == {symbol: source.asked.count(symbol) for symbol in (WGMI, IBIT)}
 
 
+async def test_a_share_that_was_asked_for_once_leaves_the_others_their_calls_after_an_hour(store: SqlStore) -> None:
+    vendors = Vendors(SetClock(OPEN), etf_last=(20.0, OPEN))
+    source = Unhurried(vendors.yahoo(), 500.0)
+    feeds = EquityFeeds(source, store)
+    for symbol in (WGMI, IBIT):
+        await feeds.read(symbol, OPEN, CALENDAR)
+    source.asked.clear()
+
+    asked = []
+    for minute in range(1, 121):
+        now = vendors.clock.at = OPEN + minute * MINUTE
+        vendors.etf_last = (20.0, now)
+        await feeds.read(WGMI, now, CALENDAR)
+        asked.append(len(source.asked))
+
+    assert (9, 20) == (asked[58], asked[118] - asked[58])
+
+
 async def test_the_last_trade_is_asked_for_even_where_bars_cannot_be_had(store: SqlStore) -> None:
     vendors = Vendors(SetClock(IN_SESSION))
     feeds = the_feeds(vendors, store)
