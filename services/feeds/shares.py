@@ -100,9 +100,11 @@ class EquityFeeds:
 
         It shares them out among the symbols of the last hour: what was asked for once leaves the others theirs.
         """
+        if not self.source.spacing or known.asked_at is None:
+            return False
         asked = [one.asked_at for one in self._known.values() if one.asked_at is not None]
         shared = sum(abs(now - at) < BY_THE_HOUR for at in asked)
-        return known.asked_at is not None and abs(now - known.asked_at) < self.source.spacing * max(shared, 1)
+        return abs(now - known.asked_at) < self.source.spacing * max(shared, 1)
 
     async def _fetch(self, symbol: Symbol, known: EquityFeed, now: datetime, sessions: Sessions) -> EquityFeed:
         """Ask for the last sessions; where a split has rewritten the past, for all of them in place of the old ones.
