@@ -22,6 +22,7 @@ from services.study import Study
 from services.upkeep import Upkeep
 from services.watchlist import Watchlist
 from tests.fakes.clock import SetClock
+from tests.fakes.image import MEMORY, keep, opened
 from tests.fakes.vendors import Vendors
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ OPEN = datetime(2026, 3, 4, 14, 30, tzinfo=UTC)
 CLOSE = datetime(2026, 3, 4, 21, 0, tzinfo=UTC)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)  # asyncio writes down what a fixture gives, and this would be a book
 class Floor:
     """`spread` moves the ETF against yesterday's close of 20 dollars while bitcoin stands still at 50,000."""
 
@@ -78,7 +79,7 @@ class Floor:
 
 @asynccontextmanager
 async def trading_floor(
-    url: str = "sqlite://",
+    url: str = MEMORY,
     clock: SetClock | None = None,
     *,
     warm: bool = True,
@@ -93,7 +94,8 @@ async def trading_floor(
     mining = mining or Mining([])
     clock = clock or SetClock(OPEN - timedelta(minutes=10))
     vendors = Vendors(clock, etf_moves={YESTERDAY: 20.0}, crypto_moves={datetime(2026, 3, 3, tzinfo=UTC): 50_000.0})
-    store = await SqlStore.open(url)
+    begun = ("floor", witnessed, clock.at) if warm and url == MEMORY else None
+    store = await (opened(begun) if begun else SqlStore.open(url))
     equities: list[EquitySource] = [vendors.yahoo(), *([vendors.nasdaq()] if witnessed else [])]
     cryptos: list[CryptoSource] = [vendors.coinbase(), *([vendors.bitstamp()] if witnessed else [])]
     market = Market(History(equities, cryptos, store, witnessed=witnessed), mining)
@@ -118,6 +120,8 @@ async def trading_floor(
     )
     if warm:
         await market.view(WGMI_BTC, clock.at)
+    if begun:
+        keep(begun, store)
     try:
         yield floor
     finally:
