@@ -37,6 +37,14 @@ class Reading(NamedTuple):
     crypto: Trade
 
 
+def trade_beside(share: Leg, market: MarketState, at: datetime) -> Quote | None:
+    """Give a share's trade in the session and the minutes of an instant; None without one that can be relied on."""
+    quote = share.quote
+    if quote is None or not share.quoted.verdict.usable or quote.at < market.opens_at:
+        return None
+    return quote if abs(quote.at - at) <= SHARES_APART else None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LivePair:
     """Two legs in a session, and their `closes` at the sessions before."""

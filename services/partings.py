@@ -12,7 +12,7 @@ from services.domain.measure import DIVERGENCES, Window
 from services.domain.parted import Parted, parted
 from services.domain.prices import Closes
 from services.history import COINS
-from services.live import SHARES_APART
+from services.live import trade_beside
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from services.domain.rule import Rule
     from services.history import History, Leg
     from services.market import MarketView
-    from services.snapshot import Snapshot
 
 PATIENCE_S = 3.0  # an alert without its parts is better than a late one
 log = logging.getLogger(__name__)
@@ -58,13 +57,7 @@ def _parted(leg: Leg, view: MarketView, rule: Rule) -> Parted | None:
     seen, proxy = view.seen_by(rule), leg.past.prices
     if seen is None or not isinstance(proxy, Closes):
         return None
-    last = _last(leg, view, seen) if seen.live else None
+    trade = trade_beside(leg, view.market, seen.at) if seen.live else None
+    # Where a dividend went out this morning, the closes before are higher by it.
+    last = None if trade is None else trade.price / leg.past.carry(view.market.session)
     return parted(seen.rows, rule.window or Window.D1, proxy, last)
-
-
-def _last(leg: Leg, view: MarketView, seen: Snapshot) -> float | None:
-    """Give the proxy's trade of the same minutes, fit to be held against its closes before; None without one."""
-    quote = leg.quote
-    if quote is None or not leg.quoted.verdict.usable or quote.at < view.market.opens_at:
-        return None
-    return quote.price / leg.past.carry(view.market.session) if abs(quote.at - seen.at) <= SHARES_APART else None

@@ -26,7 +26,7 @@ from services.domain.trust import FULL
 from services.domain.tune import calibrated, half_as_often
 from services.domain.underwater import underwater
 from services.footing import trust_at
-from services.live import SHARES_APART, LivePair
+from services.live import LivePair, trade_beside
 from services.market import align_legs, problems_of
 from services.together import together
 
@@ -187,8 +187,9 @@ class Study:
         trust = read.etf.trust.also(read.crypto.trust).also(proxy.quoted)
         if not trust.verdict.usable:
             return None, "; ".join(trust.reasons)
-        at, quote = moment(read.rows.at[-1]), proxy.quote
-        if quote is None or quote.at < market.opens_at or abs(quote.at - at) > SHARES_APART:
+        at = moment(read.rows.at[-1])
+        quote = trade_beside(proxy, market, at)
+        if quote is None:
             return None, f"{self.proxy} has no trade within five minutes of {at:%H:%M} UTC"
         last = float(legs.proxy_prices[-1]) * proxy.past.carry(market.session)
         moved = [float(prices[-1] / prices[-2] - 1) for prices in (read.rows.etf, read.rows.crypto)]
