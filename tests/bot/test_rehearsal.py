@@ -131,6 +131,15 @@ async def test_a_simulated_market_has_a_simulated_network_and_asks_nobody() -> N
     assert "Data ok." in news
 
 
+@pytest.mark.usefixtures("clean")
+async def test_a_simulated_alert_tells_what_the_move_came_with() -> None:
+    async with opened(simulated(1, date(2026, 6, 1), date(2026, 6, 3))) as channel:
+        await channel.rehearsal.start()
+        await channel.until(date(2026, 6, 3))
+        news = channel.news()
+    assert "Of WGMI's −5.7% over 1 day when it fired: bitcoin +3.2 pp ± 0.4, AI −4.9 pp ± 0.4 by SMH" in news
+
+
 async def test_price_files_know_no_network(channel: Channel) -> None:
     channel.news()
     await channel.prompt.take("/minerpulse network")

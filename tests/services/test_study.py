@@ -48,6 +48,7 @@ async def test_the_year_is_explained_up_to_the_last_close() -> None:
     whole = parts.crypto.amount + parts.proxy.amount + parts.residual.amount
     assert parts.etf_return == pytest.approx(whole, abs=1e-9)
     assert told.explanation.hours is not None
+    assert told.explanation.hours.etf is not None
     assert (True, Verdict.OK) == (told.basis.simulated, told.basis.trust.verdict)
 
 
