@@ -137,7 +137,7 @@ def told_since(occasion: Occasion, sessions: Sessions, now: datetime) -> datetim
     """
     last = sessions.last_closed(now)
     if occasion is Occasion.WEEKLY:
-        monday = sessions.days[last] - sessions.days[last].astype(object).weekday()
+        monday = sessions.days[last] - np.timedelta64(sessions.days[last].astype(object).weekday(), "D")
         last = int(np.searchsorted(sessions.days, monday)) - 1
     elif occasion is not Occasion.OPEN and not sessions.state(now).is_open:
         last -= 1
@@ -151,7 +151,9 @@ def days_ahead(sessions: Sessions, occasion: Occasion, now: datetime) -> tuple[D
     """
     state, today = sessions.state(now), now.astimezone(NEW_YORK).date()
     first = today if state.is_open or state.session < today else today + timedelta(days=1)
-    span = np.arange(np.datetime64(first), np.datetime64(today) + (9 if occasion is Occasion.WEEKLY else 5))
+    span = np.arange(
+        np.datetime64(first), np.datetime64(today + timedelta(days=9 if occasion is Occasion.WEEKLY else 5))
+    )
     found = [_ahead(sessions, day) for day in span if np.is_busday(day)]
     return tuple(one for one in found if one is not None)
 

@@ -38,7 +38,7 @@ def read_dates(cells: list[str]) -> tuple[NDArray[np.datetime64], Fault | None]:
     """Read the dates of ISO dates or times, as they are written; NaT at faults."""
     texts = [cell[:10] if _ISO.fullmatch(cell) else "" for cell in cells]
     days = pd.to_datetime(texts, format="%Y-%m-%d", errors="coerce").to_numpy().astype("datetime64[D]")
-    days[(days < EARLIEST) | (days > LATEST)] = np.datetime64("NaT")
+    days[(days < EARLIEST) | (days > LATEST)] = np.datetime64("NaT", "D")
     return days, first_fault(np.isnat(days), lambda row: f"“{cells[row]}” is not a date of these times", _DATES)
 
 
@@ -96,7 +96,7 @@ def irregularity(opened_at: NDArray[np.datetime64], interval: timedelta, cells: 
     A longer bar looks like a gap, but gaps are seldom of one length many times in a row.
     """
     step, spacings = np.timedelta64(interval), np.diff(opened_at)
-    wrong = spacings % step != np.timedelta64(0)
+    wrong = spacings % step != np.timedelta64(0, "s")
     runs = sliding_window_view(spacings, min(RUN, len(spacings)))
     alike = (runs == runs[:, :1]).all(axis=1) & (runs[:, 0] != step)
     wrong[: len(alike)] |= alike

@@ -71,7 +71,9 @@ WHOLE = aligned_market(FIVE, [100.0] * 6)
         pytest.param(WHOLE, Window.D1, id="fewer than twenty sessions before one"),
         pytest.param(replace(WHOLE, etf=np.array([np.nan, *FIVE[1:]])), Window.D5, id="a start that is held by now"),
         pytest.param(WHOLE.head(0), Window.D5, id="no closes any more"),
-        pytest.param(replace(WHOLE, sessions=WHOLE.sessions + 1), Window.D5, id="closes that begin later"),
+        pytest.param(
+            replace(WHOLE, sessions=WHOLE.sessions + np.timedelta64(1, "D")), Window.D5, id="closes that begin later"
+        ),
     ],
 )
 def test_what_has_no_start_has_no_course(closes: Aligned, window: Window) -> None:

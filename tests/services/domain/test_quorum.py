@@ -23,11 +23,15 @@ FRESH = timedelta(minutes=15)
 NAMES = ("Yahoo", "Nasdaq", "Stooq", "Tiingo", "Kraken")
 
 
+def after(days: int) -> np.datetime64:
+    return DAY + np.timedelta64(days, "D")
+
+
 def column(prices: dict[int, float], source: str = "Yahoo", volumes: list[float] | None = None) -> Column:
     """Prices by the day after 2026-03-02."""
     return Column(
         source=source,
-        keys=np.array([DAY + day for day in prices], dtype="datetime64[D]"),
+        keys=np.array([after(day) for day in prices], dtype="datetime64[D]"),
         prices=np.array(list(prices.values()), dtype=float),
         volumes=None if volumes is None else np.array(volumes),
     )
@@ -97,17 +101,17 @@ def test_a_price_at_which_nobody_traded_is_no_price() -> None:
 
     np.testing.assert_equal(agreed.prices, [21.0, 20.0, nan, 20.0])
     assert [1, 2, 0, 2] == agreed.witnesses.tolist()
-    assert [(DAY, "Alpaca", 20.0), (DAY + 2, "Alpaca", 20.0)] == [(d.key, d.source, d.price) for d in agreed.doubts]
+    assert [(DAY, "Alpaca", 20.0), (after(2), "Alpaca", 20.0)] == [(d.key, d.source, d.price) for d in agreed.doubts]
     assert {"no volume: nobody traded"} == set(reasons(agreed))
 
 
 def test_each_key_is_judged_by_those_who_have_it() -> None:
     agreed = agree(columns({0: 20.0, 1: 20.0, 3: 20.0}, {1: 20.02, 2: 20.0, 3: 30.0}), CLOSES)
 
-    assert [DAY, DAY + 1, DAY + 2, DAY + 3] == list(agreed.keys)
+    assert [DAY, after(1), after(2), after(3)] == list(agreed.keys)
     np.testing.assert_allclose(agreed.prices, [20.0, 20.01, 20.0, nan])
     assert [1, 2, 1, 0] == agreed.witnesses.tolist()
-    assert [DAY + 3] * 2 == [doubt.key for doubt in agreed.doubts]
+    assert [after(3)] * 2 == [doubt.key for doubt in agreed.doubts]
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])
@@ -161,7 +165,7 @@ def test_every_price_is_believed_or_doubted_and_none_is_lost(market: list[dict[i
     agreed = agree(columns(*market), limits)
 
     assert sum(map(len, market)) == int(agreed.witnesses.sum()) + len(agreed.doubts)
-    assert list(agreed.keys) == sorted(DAY + day for day in set().union(*market))
+    assert list(agreed.keys) == sorted(after(day) for day in set().union(*market))
     assert [doubt.key for doubt in agreed.doubts] == sorted(doubt.key for doubt in agreed.doubts)
     assert np.isnan(agreed.prices).tolist() == (agreed.witnesses == 0).tolist()
     assert (agreed.spread <= 2 * limits.reject / (1 - limits.reject) + 1e-12).all()
