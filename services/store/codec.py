@@ -23,12 +23,20 @@ _ALERT = TypeAdapter(Alert)
 _ENTRY = TypeAdapter(Entry)
 _SETTINGS = TypeAdapter(ChannelSettings)
 _PRICES = TypeAdapter(tuple[LegStamp, ...])
-_CONTENTS: dict[str, TypeAdapter[Any]] = {
-    "outage": TypeAdapter(Outage),
-    "digest": TypeAdapter(Digest),
-    "daily": TypeAdapter(Daily),
-    "escalation": TypeAdapter(Escalation),
-    "brief": TypeAdapter(Brief),
+_KINDS: dict[type[Content], str] = {  # stored in `notices.kind`: a class may be renamed, its kind may not
+    Outage: "outage",
+    Digest: "digest",
+    Daily: "daily",
+    Escalation: "escalation",
+    Brief: "brief",
+}
+_CONTENTS: dict[str, TypeAdapter[Any]] = {kind: TypeAdapter(content) for content, kind in _KINDS.items()}
+STORED: dict[str, TypeAdapter[Any]] = {
+    "alert": _ALERT,
+    "entry": _ENTRY,
+    "settings": _SETTINGS,
+    "prices": _PRICES,
+    **_CONTENTS,
 }
 _read_rule = lru_cache(maxsize=10_000)(parse_rule)  # a desk's rules are few and read often
 
@@ -75,7 +83,7 @@ def read_prices(text: str) -> tuple[LegStamp, ...]:
 
 def kind_of(content: Content | type[Content]) -> str:
     """Name the kind of a notice, as its row keeps it."""
-    return (content if isinstance(content, type) else type(content)).__name__.lower()
+    return _KINDS[content if isinstance(content, type) else type(content)]
 
 
 def write_content(content: Content) -> str:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta, timezone
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -11,6 +13,7 @@ from sqlalchemy.exc import StatementError
 from services.domain.episode import Entry
 from services.domain.prices import WGMI_BTC
 from services.ports import Claim
+from services.store import codec
 from services.store.codec import read_alert, read_entry, write_alert, write_entry
 from tests.fakes.alerts import AT, a_fact, an_alert
 
@@ -52,3 +55,28 @@ async def test_an_instant_of_another_zone_is_the_same_instant(store: Store) -> N
 async def test_a_time_without_a_zone_is_a_mistake(store: Store) -> None:
     with pytest.raises(StatementError, match="has no time zone"):
         await store.claim_tick(WGMI_BTC, AT.replace(tzinfo=None), AT)
+
+
+def fields_of(schema: dict[str, Any], defs: dict[str, Any], path: str, seen: tuple[str, ...] = ()) -> set[str]:
+    """List every path of field names in a JSON schema, without the names of classes."""
+    found: set[str] = set()
+    if (ref := schema.get("$ref")) and ref not in seen:
+        found |= fields_of(defs[ref.rpartition("/")[2]], defs, path, (*seen, ref))
+    for name, inner in schema.get("properties", {}).items():
+        found |= {f"{path}.{name}"} | fields_of(inner, defs, f"{path}.{name}", seen)
+    for inner in [
+        *schema.get("anyOf", []),
+        *schema.get("prefixItems", []),
+        *([schema["items"]] if schema.get("items") else []),
+    ]:
+        found |= fields_of(inner, defs, path, seen)
+    return found | {f"{path}={value}" for value in schema.get("enum", [])}
+
+
+def test_what_is_stored_keeps_its_kinds_and_its_field_names() -> None:
+    stored = set()
+    for kind, adapter in codec.STORED.items():
+        schema = adapter.json_schema()
+        stored |= fields_of(schema, schema.get("$defs", {}), kind)
+
+    assert json.loads((Path(__file__).parent / "stored_fields.json").read_text("utf-8")) == sorted(stored)
