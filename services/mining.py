@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from services.domain.errors import NoHistoryError, SourceError
 from services.domain.hashrate import for_rules, judge_network
-from services.domain.measure import METRICS
+from services.domain.measure import METRICS, Metric
 from services.domain.network_past import NOTHING, NetworkPast
 from services.domain.trust import FULL, Trust, Verdict
 from services.feeds.network import NetworkFeed
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from services.domain.align import Aligned
     from services.domain.hashrate import JudgedNetwork
-    from services.domain.rule import Rule
     from services.ports import NetworkSource
 
 REMEMBERED_FOR = timedelta(hours=6)  # days gone by do not change
@@ -98,9 +97,9 @@ class Mining:
         except NoHistoryError as error:
             return error
 
-    async def beside(self, aligned: Aligned, rule: Rule, now: datetime) -> Aligned:
-        """Put the network's past beside aligned closes, where a rule looks at it."""
-        if not METRICS[rule.metric].of_network:
+    async def beside(self, aligned: Aligned, metric: Metric, now: datetime) -> Aligned:
+        """Put the network's past beside aligned closes, where a metric reads it."""
+        if not METRICS[metric].of_network:
             return aligned
         return replace(aligned, network=(await self.past(now)).past)
 

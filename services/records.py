@@ -54,7 +54,7 @@ class RecordKeeper:
     async def _found(self, rule: Rule, now: datetime) -> Record | None:
         """Replay a rule in a thread; an alert without its record is better than no alert."""
         try:
-            aligned = await self.mining.beside(await self._aligned(rule.pair, now), rule, now)
+            aligned = await self.mining.beside(await self._aligned(rule.pair, now), rule.metric, now)
             return await asyncio.to_thread(record, aligned, rule)
         except (NoHistoryError, ReplayError) as error:
             log.info("no record of %s: %s", rule, error)

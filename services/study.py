@@ -83,7 +83,7 @@ class Study:
     async def backtest(self, rule: Rule, now: datetime) -> Backtested:
         """Put a rule to all of history, in a thread. Raises NoHistoryError, and ReplayError for one on the gap."""
         past = await self._past(rule.pair, now)
-        closes = await self.mining.beside(past.aligned, rule, now)
+        closes = await self.mining.beside(past.aligned, rule.metric, now)
         found, drawn = await asyncio.to_thread(backtested, closes, rule)
         return Backtested(backtest=found, curve=drawn, basis=self._basis(past.aligned, past.etf, past.crypto))
 
@@ -110,7 +110,7 @@ class Study:
         Raises NoHistoryError, and ReplayError for a rate that no threshold gives.
         """
         past = await self._past(wish.rule.pair, now)
-        closes = await self.mining.beside(past.aligned, wish.rule, now)
+        closes = await self.mining.beside(past.aligned, wish.rule.metric, now)
         found, shifts = await asyncio.to_thread(calibrated, closes, wish, against)
         return Calibrated(tuned=found, shifts=shifts, basis=self._basis(past.aligned, past.etf, past.crypto))
 
@@ -118,7 +118,7 @@ class Study:
         """Find the threshold that fires half as often, in a thread; None where history tells none."""
         try:
             past = await self._past(rule.pair, now)
-            return await asyncio.to_thread(half_as_often, await self.mining.beside(past.aligned, rule, now), rule)
+            return await asyncio.to_thread(half_as_often, await self.mining.beside(past.aligned, rule.metric, now), rule)
         except (NoHistoryError, ReplayError):
             return None
 

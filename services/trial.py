@@ -50,7 +50,7 @@ async def tried(market: Market, rule: Rule, usual: Pair, now: datetime) -> Trial
         return Trial(rule=rule, reason="a gap is there only while New York is shut, and the past is kept by its closes")
     if not market.knows(rule.pair) and rule.pair != usual:
         return Trial(rule=rule, reason=f"the prices of {rule.pair} are fetched once the rule is added")
-    closes = await market.mining.beside(await market.closes(rule.pair, now), rule, now)
+    closes = await market.mining.beside(await market.closes(rule.pair, now), rule.metric, now)
     return await asyncio.to_thread(_try, closes, rule, (now - LOOK_BACK).date(), simulated=market.history.simulated)
 
 
