@@ -11,35 +11,33 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 import handlers
 from bot.clock import SystemClock
-from bot.grants import GrantsOfTeams, GrantsOfToken
-from bot.installing.wired import build_installing
 from bot.manifest import ALL_SCOPES
+from bot.oauth.build import build_oauth
+from bot.scopes import GrantsOfTeams, GrantsOfToken
 from bot.slack import build_bolt
-from handlers.by_team import NotifierByTeam
-from handlers.charts import Charts
-from handlers.delivery import SlackNotifier
-from handlers.gallery import Gallery
-from handlers.last_look import LastLookConnector
-from handlers.leaving import register_leaving
-from handlers.pictures import Pictures
-from services.constituents import Constituents
-from services.desk import Desk
-from services.domain.prices import Symbol
-from services.editors import Editors
-from services.history import History
-from services.market import Market
-from services.mining import Mining
-from services.monitor import Monitor
-from services.outbox import Outbox
-from services.partings import Parter
-from services.records import RecordKeeper
-from services.sources.catalogue import build_crypto, build_equity, build_network
-from services.sources.cohorts_file import SHIPPED, read_cohorts
-from services.sources.http import HttpClient
-from services.store import SqlStore
-from services.study import Study
-from services.upkeep import Upkeep
-from services.watchlist import Watchlist
+from handlers.chart_support import Charts
+from handlers.image_cache import ImageCache
+from handlers.image_upload import Pictures
+from handlers.notifier import SlackNotifier, WorkspaceNotifier
+from handlers.send_deadline import LastLookConnector
+from handlers.uninstall import register_uninstall
+from services.alerting.enrichment import AttributionEnricher, TrackRecordEnricher
+from services.alerting.monitor import Monitor
+from services.alerting.rule_index import RuleIndex
+from services.channels.commands import ChannelCommands
+from services.channels.maintenance import Maintenance
+from services.channels.permissions import RulePermissions
+from services.core.prices import Symbol
+from services.delivery.outbox import Outbox
+from services.market.network_service import NetworkService
+from services.market.price_history import PriceHistory
+from services.market.sources.catalogue import build_crypto, build_equity, build_network
+from services.market.sources.files.cohorts import SHIPPED, read_cohorts
+from services.market.sources.http.client import HttpClient
+from services.research.holdings_report import HoldingsReporter
+from services.research.service import ResearchService
+from services.rules.market_service import MarketService
+from services.storage import SqlStore
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -47,10 +45,11 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
     from slack_bolt.async_app import AsyncApp
 
-    from bot.installing.wired import Installing
+    from bot.oauth.build import OAuthParts
     from bot.settings import Settings
-    from handlers.errands import Errands
-    from services.ports import Clock, CryptoSource, EquitySource, NetworkSource
+    from handlers.background import BackgroundTasks
+    from services.core.clock import Clock
+    from services.market.ports import CryptoSource, EquitySource, NetworkSource
 
 SLACK_TIMEOUT_S = 10
 
@@ -62,19 +61,19 @@ class App:
     settings: Settings
     clock: Clock
     store: SqlStore
-    history: History
-    market: Market
-    mining: Mining
+    history: PriceHistory
+    market: MarketService
+    mining: NetworkService
     monitor: Monitor
-    upkeep: Upkeep
+    upkeep: Maintenance
     outbox: Outbox
-    desk: Desk
-    study: Study
+    desk: ChannelCommands
+    study: ResearchService
     client: AsyncWebClient
     bolt: AsyncApp
-    errands: Errands
+    errands: BackgroundTasks
     charts: Charts
-    installing: Installing | None  # None where one workspace has given its token
+    installing: OAuthParts | None  # None where one workspace has given its token
 
 
 @asynccontextmanager
@@ -88,7 +87,7 @@ async def build(
 ) -> AsyncIterator[App]:
     """Wire everything for these settings, and close it again in the opposite order.
 
-    The clock and the sources can be given, so that a rehearsal runs the very same services. Raises SettingsError and
+    The clock and the sources can be given, so that a rehearsal runs the very same services. Raises ConfigurationError and
     StoreError.
     """
     clock = clock or SystemClock()
@@ -100,29 +99,29 @@ async def build(
         client = await stack.enter_async_context(_slack_client(settings, clock))
         equities = [equity] if equity else _equities(settings, vendors, clock)
         cryptos = [crypto] if crypto else _cryptos(settings, vendors, clock)
-        history = History(equities, cryptos, store, witnessed=not (settings.simulated or equity or crypto))
-        mining = Mining(
+        history = PriceHistory(equities, cryptos, store, witnessed=not (settings.simulated or equity or crypto))
+        mining = NetworkService(
             _networks(settings, vendors, clock) if networks is None else networks, witnessed=history.witnessed
         )
-        market = Market(history=history, mining=mining)
+        market = MarketService(history=history, mining=mining)
         installing = _installing(settings, store, client, clock)
         charts = Charts()
         notifier = (
-            NotifierByTeam(installing.clients, clock, charts) if installing else SlackNotifier(client, clock, charts)
+            WorkspaceNotifier(installing.clients, clock, charts) if installing else SlackNotifier(client, clock, charts)
         )
         outbox = Outbox(store=store, notifier=notifier, clock=clock)
         desk = _desk(settings, store, market, clock, outbox)
         study = _study(settings, store, history, mining)
-        watchlist = Watchlist(store)
+        watchlist = RuleIndex(store)
         monitor = _monitor(settings, store, market, watchlist, outbox)
         upkeep = _upkeep(settings, store, market, watchlist, outbox)
         bolt = build_bolt(client, secret(settings.slack_signing_secret), installing.tokens if installing else None)
-        gallery = Gallery()
+        gallery = ImageCache()
         stack.callback(gallery.close)
         grants = GrantsOfTeams(installing.tokens) if installing else GrantsOfToken(client, clock)
         errands = handlers.register(bolt, desk, study, clock, Pictures(gallery, grants))
         if installing:
-            register_leaving(bolt, installing)
+            register_uninstall(bolt, installing)
         stack.push_async_callback(errands.drain)
         yield App(
             settings=settings,
@@ -144,26 +143,28 @@ async def build(
         )
 
 
-def _desk(settings: Settings, store: SqlStore, market: Market, clock: Clock, outbox: Outbox) -> Desk:
-    desk = Desk(
+def _desk(settings: Settings, store: SqlStore, market: MarketService, clock: Clock, outbox: Outbox) -> ChannelCommands:
+    desk = ChannelCommands(
         store=store, market=market, clock=clock, nudge=outbox.nudge, pair=settings.pair, every=settings.tick_every
     )
-    desk.editors = Editors(people=settings.editors)
+    desk.editors = RulePermissions(people=settings.editors)
     return desk
 
 
-def _study(settings: Settings, store: SqlStore, history: History, mining: Mining) -> Study:
+def _study(settings: Settings, store: SqlStore, history: PriceHistory, mining: NetworkService) -> ResearchService:
     cohorts = read_cohorts(settings.cohorts or SHIPPED)
-    return Study(
+    return ResearchService(
         history=history,
         mining=mining,
-        constituents=Constituents(history, store, settings.pair.etf, cohorts),
+        constituents=HoldingsReporter(history, store, settings.pair.etf, cohorts),
         pair=settings.pair,
         proxy=Symbol(settings.ai_proxy),
     )
 
 
-def _monitor(settings: Settings, store: SqlStore, market: Market, watchlist: Watchlist, outbox: Outbox) -> Monitor:
+def _monitor(
+    settings: Settings, store: SqlStore, market: MarketService, watchlist: RuleIndex, outbox: Outbox
+) -> Monitor:
     return Monitor(
         store=store,
         market=market,
@@ -171,13 +172,15 @@ def _monitor(settings: Settings, store: SqlStore, market: Market, watchlist: Wat
         pair=settings.pair,
         nudge=outbox.nudge,
         every=settings.tick_every,
-        records=RecordKeeper(market.history, market.mining),
-        parter=Parter(market.history, Symbol(settings.ai_proxy)),
+        records=TrackRecordEnricher(market.history, market.mining),
+        parter=AttributionEnricher(market.history, Symbol(settings.ai_proxy)),
     )
 
 
-def _upkeep(settings: Settings, store: SqlStore, market: Market, watchlist: Watchlist, outbox: Outbox) -> Upkeep:
-    return Upkeep(
+def _upkeep(
+    settings: Settings, store: SqlStore, market: MarketService, watchlist: RuleIndex, outbox: Outbox
+) -> Maintenance:
+    return Maintenance(
         store=store,
         market=market,
         watchlist=watchlist,
@@ -201,12 +204,12 @@ async def _slack_client(settings: Settings, clock: Clock) -> AsyncIterator[Async
         )
 
 
-def _installing(settings: Settings, store: SqlStore, client: AsyncWebClient, clock: Clock) -> Installing | None:
+def _installing(settings: Settings, store: SqlStore, client: AsyncWebClient, clock: Clock) -> OAuthParts | None:
     if settings.slack_client_id is None:
         return None
     keys = [key.get_secret_value() for key in settings.token_keys]
     credentials = settings.slack_client_id, secret(settings.slack_client_secret)
-    return build_installing(store.installations(keys), client, clock, credentials=credentials, scopes=ALL_SCOPES)
+    return build_oauth(store.installations(keys), client, clock, credentials=credentials, scopes=ALL_SCOPES)
 
 
 def _equities(settings: Settings, vendors: HttpClient, clock: Clock) -> list[EquitySource]:

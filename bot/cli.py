@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from services.domain.errors import MinerPulseError, RuleError, SettingsError
+from services.core.errors import ConfigurationError, MinerPulseError, RuleError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -94,7 +94,7 @@ def outcome(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except MinerPulseError as error:
         click.echo(_told(error), err=True)
-        return USAGE if isinstance(error, RuleError | SettingsError) else FAILED
+        return USAGE if isinstance(error, RuleError | ConfigurationError) else FAILED
 
 
 def _told(error: MinerPulseError) -> str:

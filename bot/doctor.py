@@ -14,13 +14,13 @@ from slack_sdk.errors import SlackApiError
 
 from bot.app import build
 from bot.clock import SystemClock
-from bot.grants import granted
 from bot.health import sentence_on
-from bot.installing.rotation import overdue
 from bot.manifest import LOOK_UP_SCOPES, PICTURES, SCOPES
-from handlers.render import words
-from services.domain.errors import NoHistoryError, SourceError, StoreError
-from services.store import SqlStore
+from bot.oauth.rotation import overdue
+from bot.scopes import granted
+from handlers.render import fmt
+from services.core.errors import NoHistoryError, SourceError, StoreError
+from services.storage import SqlStore
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -30,10 +30,12 @@ if TYPE_CHECKING:
 
     from bot.app import App
     from bot.settings import Settings
-    from services.domain.hashrate import JudgedNetwork
-    from services.domain.prices import Quote
-    from services.feeds.network import NetworkFeed
-    from services.ports import Clock, CryptoSource, EquitySource, Trouble
+    from services.core.clock import Clock
+    from services.core.prices import Quote
+    from services.delivery.ports import DeliveryProblem
+    from services.market.feeds.network import NetworkFeed
+    from services.market.network_checks import CheckedNetwork
+    from services.market.ports import CryptoSource, EquitySource
 
 T = TypeVar("T")
 
@@ -96,7 +98,7 @@ async def check_database(settings: Settings) -> tuple[Finding, list[Finding]]:
     return ok("database", f"{store.name}: reachable, with this version's schema"), messages
 
 
-def _undelivered(trouble: Trouble) -> Finding:
+def _undelivered(trouble: DeliveryProblem) -> Finding:
     remedy = (
         "It is tried again once its alert changes." if trouble.given_up else "What waits is told once that is done."
     )
@@ -147,16 +149,16 @@ async def check_network_source(app: App, feed: NetworkFeed) -> Finding:
     report, took = await _timed(feed.read(app.clock.now()))
     if report.network is None:
         return _fail(check, report.problem or "", TRY_THE_NETWORK)
-    age = words.duration(report.network.age(app.clock.now()))
-    return ok(check, f"hash rate {words.hashrate(report.network.hashrate)}, {age} old; answered in {took:.2f} s")
+    age = fmt.duration(report.network.age(app.clock.now()))
+    return ok(check, f"hash rate {fmt.hashrate(report.network.hashrate)}, {age} old; answered in {took:.2f} s")
 
 
-def check_figures(judged: JudgedNetwork) -> Finding:
+def check_figures(judged: CheckedNetwork) -> Finding:
     """Say what the network is at; figures that nothing may be built on are a failure."""
     network, trust = judged.network, judged.trust
-    figures = [f"difficulty {words.difficulty(network.difficulty)}", f"hash rate {words.hashrate(network.hashrate)}"]
+    figures = [f"difficulty {fmt.difficulty(network.difficulty)}", f"hash rate {fmt.hashrate(network.hashrate)}"]
     if network.retarget is not None:
-        figures.append(f"next retarget {words.percent(network.retarget.change)} on {words.moment(network.retarget.at)}")
+        figures.append(f"next retarget {fmt.percent(network.retarget.change)} on {fmt.moment(network.retarget.at)}")
     reasons = f": {'; '.join(trust.reasons)}" if trust.reasons else ""
     found = f"{', '.join(figures)}; {trust.verdict.value}{reasons}"
     return ok("bitcoin network", found) if trust.verdict.usable else _fail("bitcoin network", found, WAIT_FOR_FIGURES)
@@ -220,7 +222,7 @@ def check_clock(date: str | None, clock: Clock) -> Finding:
 
 
 def _quoted(quote: Quote, now: datetime) -> str:
-    return f"at {quote.price:,.2f}, {words.duration(quote.age(now))} old"
+    return f"at {quote.price:,.2f}, {fmt.duration(quote.age(now))} old"
 
 
 def _fail(check: str, found: str, next_step: str) -> Finding:

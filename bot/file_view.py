@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 
 from bot.commands.live import MEMORY
 from bot.price_files import aligned, known_at, read_files
-from services.domain.errors import NoHistoryError
-from services.domain.prices import moment
-from services.history import History
-from services.market import Market
-from services.sources.files import FileCrypto, FileEquity
-from services.store import SqlStore
+from services.core.errors import NoHistoryError
+from services.core.prices import moment
+from services.market.price_history import PriceHistory
+from services.market.sources.files.prices import FileCrypto, FileEquity
+from services.rules.market_service import MarketService
+from services.storage import SqlStore
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from services.domain.prices import Pair
-    from services.market import MarketView
+    from services.core.prices import Pair
+    from services.rules.market_service import MarketView
 
 
 async def view_of(etf: Path, btc: Path, pair: Pair) -> MarketView:
@@ -31,7 +31,7 @@ async def view_of(etf: Path, btc: Path, pair: Pair) -> MarketView:
     store = await SqlStore.open(MEMORY)
     try:
         sources = FileEquity(etf, pair.etf), FileCrypto(btc, pair.crypto)
-        market = Market(history=History([sources[0]], [sources[1]], store, witnessed=False))
+        market = MarketService(history=PriceHistory([sources[0]], [sources[1]], store, witnessed=False))
         view = await market.view(pair, as_of)
         return replace(view, problems=(*files.warnings, *view.problems))
     finally:

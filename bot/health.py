@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 
-from handlers.refusals import translated
-from services.domain.decide import GRACE
-from services.domain.errors import DeliveryError, StoreError
+from handlers.slack_errors import translate_slack_error
+from services.core.errors import DeliveryError, StoreError
+from services.rules.decide import GRACE
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from slack_sdk.web.async_client import AsyncWebClient
 
     from bot.scheduler import Ticker
-    from services.ports import Backlog, OutboxStore, Trouble
+    from services.delivery.ports import Backlog, DeliveryProblem, OutboxStore
 
 NOT_READY_AFTER = 5  # ticks
 BEAT_WITHIN_S = 5
@@ -124,7 +124,7 @@ class Health:
 
     async def _ask_slack(self) -> str | None:
         try:
-            with translated():
+            with translate_slack_error():
                 await (self.client.auth_test() if self.client.token else self.client.api_test())
         except DeliveryError as error:
             if error.retry_after is None:  # to be asked to wait is an answer too
@@ -132,7 +132,7 @@ class Health:
         return None
 
 
-def sentence_on(trouble: Trouble) -> str:
+def sentence_on(trouble: DeliveryProblem) -> str:
     """Tell what does not arrive where, why, and so what to do."""
     what = "given up" if trouble.given_up else "waiting"
     return f"channel {trouble.channel.id}: {trouble.messages} {what}: {trouble.problem}"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from bot.installing.flow import REDIRECT_PATH
+from bot.oauth.flow import REDIRECT_PATH
+from handlers.command import SLASH
 from handlers.commands import usage_hint
-from handlers.commands.command import SLASH
 from handlers.events import EVENTS
-from handlers.leaving import EVENTS as LEAVING
+from handlers.uninstall import EVENTS as LEAVING
 
 NEEDED = {
     "commands": "`/minerpulse`, and its answers",

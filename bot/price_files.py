@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING
 import click
 
 from bot.clock import SystemClock
-from services.domain.align import align
-from services.domain.errors import PriceFileError
-from services.domain.prices import WGMI_BTC
-from services.domain.sessions import sessions_between
-from services.feeds.closes import SETTLED_AFTER
-from services.sources.files import daily_warning, read_crypto_csv, read_etf_csv
+from services.core.errors import PriceFileError
+from services.core.prices import WGMI_BTC
+from services.core.sessions import sessions_between
+from services.market.align import align
+from services.market.feeds.closes import SETTLED_AFTER
+from services.market.sources.files.prices import daily_warning, read_crypto_csv, read_etf_csv
 
 if TYPE_CHECKING:
     from datetime import date, datetime
     from pathlib import Path
 
-    from services.domain.align import Aligned
-    from services.domain.prices import Bars, Closes, Pair
-    from services.domain.sessions import Sessions
+    from services.core.prices import Bars, Closes, Pair
+    from services.core.sessions import Sessions
+    from services.market.align import Aligned
 
 WEEK = timedelta(days=7)  # the calendar needs sessions on both sides of a single one
 DAY = timedelta(days=1)

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
-from services.domain.rounds import EPOCH
+from services.core.clock import EPOCH
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from datetime import datetime
 
-    from services.monitor import Monitor
-    from services.ports import Clock
-    from services.upkeep import Upkeep
+    from services.alerting.monitor import Monitor
+    from services.channels.maintenance import Maintenance
+    from services.core.clock import Clock
 
 RETRY_AFTER = timedelta(minutes=1)
 log = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ class Ticker:
 
     monitor: Monitor
     clock: Clock
-    upkeep: Upkeep | None = None
+    upkeep: Maintenance | None = None
     last_good_at: datetime | None = None
     _ticks: Failures = field(default_factory=lambda: Failures("ticks fail", "ticks work again"))
     _upkeeps: Failures = field(default_factory=lambda: Failures("upkeep fails", "upkeep works again"))
@@ -96,7 +96,7 @@ class Ticker:
         if self.upkeep is not None:
             await self._keep_up(self.upkeep, now)
 
-    async def _keep_up(self, upkeep: Upkeep, now: datetime) -> None:
+    async def _keep_up(self, upkeep: Maintenance, now: datetime) -> None:
         try:
             await upkeep.tick(now)
         except Exception as error:  # noqa: BLE001 -- each is logged once

@@ -17,13 +17,13 @@ from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.app import build, secret
-from bot.front.gate import Gate
 from bot.health import BEAT_WITHIN_S, Health, Heartbeat
+from bot.http.app import build_web
+from bot.http.server import Server
+from bot.http.slack_requests import SlackRequests
 from bot.scheduler import Ticker, schedule
-from bot.server import Server
-from bot.web import build_web
-from handlers.refusals import translated
-from services.domain.errors import DeliveryError, SettingsError
+from handlers.slack_errors import translate_slack_error
+from services.core.errors import ConfigurationError, DeliveryError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -51,7 +51,7 @@ class Role(Enum):
 async def serve(settings: Settings, role: Role = Role.ALL) -> None:
     """Run until a signal: connect, tick, deliver, answer; stop in the order intake, tick, delivery, connections.
 
-    Raises SettingsError where Slack does not accept the token.
+    Raises ConfigurationError where Slack does not accept the token.
     """
     with _listen(settings) as listening:
         async with build(settings) as app:
@@ -122,19 +122,19 @@ async def _take_requests(app: App, role: Role, health: Health, listening: socket
         await server.serve(sockets=[listening])
 
 
-def _gate(app: App, role: Role) -> Gate | None:
+def _gate(app: App, role: Role) -> SlackRequests | None:
     """Open a gate for Slack's requests; there is none where nothing could check who sent them."""
     signing = secret(app.settings.slack_signing_secret)
     if role is Role.WORKER or app.settings.socket_mode or not signing:
         return None
-    return Gate(bolt=app.bolt, signing_secret=signing)
+    return SlackRequests(bolt=app.bolt, signing_secret=signing)
 
 
 def _listen(settings: Settings) -> socket.socket:
     try:
         return socket.create_server((settings.host, settings.port), reuse_port=False)
     except OSError as error:
-        raise SettingsError(
+        raise ConfigurationError(
             f"Cannot listen at {settings.host}:{settings.port} ({error.strerror}); set PORT or MINERPULSE_HOST anew."
         ) from error
 
@@ -170,13 +170,13 @@ async def _greet(app: App) -> None:
 
 
 async def _accepted(name: str, call: Awaitable[AsyncSlackResponse]) -> AsyncSlackResponse | None:
-    """Make a call that proves a token; None where Slack cannot answer now. Raises SettingsError where it refuses."""
+    """Make a call that proves a token; None where Slack cannot answer now. Raises ConfigurationError where it refuses."""
     try:
-        with translated():
+        with translate_slack_error():
             return await call
     except DeliveryError as error:
         if error.permanent:
-            raise SettingsError(f"{name}: {error}") from error
+            raise ConfigurationError(f"{name}: {error}") from error
         log.warning("%s What is to be told is kept until Slack answers.", error)
         return None
 

@@ -15,7 +15,7 @@ from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from bot.logs import LogFormat
-from bot.values import (
+from bot.setting_types import (
     SIMULATED,
     Addresses,
     AppToken,
@@ -32,8 +32,8 @@ from bot.values import (
     Ticker,
     TokenKeys,
 )
-from services.domain.errors import SettingsError
-from services.domain.prices import Pair, Symbol
+from services.core.errors import ConfigurationError
+from services.core.prices import Pair, Symbol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -245,18 +245,18 @@ HOW_TO_FINISH = "Set it, or unset the others to run without Slack."
 
 
 def load_settings() -> Settings:
-    """Read the environment and .env. Raises SettingsError, one line for each problem; no secret is ever in it."""
+    """Read the environment and .env. Raises ConfigurationError, one line for each problem; no secret is ever in it."""
     problems = _misspelt()
     try:
         settings = Settings()
     except ValidationError as error:
         problems += [_explain(one) for one in error.errors(include_url=False, include_context=False)]
     except UnicodeDecodeError as error:
-        raise SettingsError(f"{ENV_FILE} is not UTF-8 text; save it as UTF-8.") from error
+        raise ConfigurationError(f"{ENV_FILE} is not UTF-8 text; save it as UTF-8.") from error
     else:
         if not problems:
             return settings
-    raise SettingsError("\n".join(problems))
+    raise ConfigurationError("\n".join(problems))
 
 
 def variable(name: str) -> str:

@@ -13,15 +13,15 @@ from slack_bolt.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
 from slack_bolt.authorization.async_authorize import AsyncAuthorize
 
-from bot.front.seen import Seen
-from bot.installing.tokens import ManyWorkspaces
+from bot.http.replay_guard import ReplayGuard
 from bot.logs import numbered
+from bot.oauth.tokens import ManyWorkspaces
 
 if TYPE_CHECKING:
     from slack_bolt.async_app import AsyncBoltRequest
     from slack_sdk.web.async_client import AsyncWebClient
 
-    from bot.installing.tokens import Tokens
+    from bot.oauth.tokens import Tokens
 
 EVENTS_KEPT_S = 3_600.0  # Slack sends an event again at once, after a minute and after five
 NOT_INSTALLED = "MinerPulse is not installed in this workspace any more. Ask whoever runs it for its install link."
@@ -45,7 +45,7 @@ class SlackApp(AsyncApp):
     def __init__(self, *, tokens: Tokens | None = None, **options: Any) -> None:  # noqa: ANN401 -- Bolt's own options
         super().__init__(**options)
         self._tokens = tokens
-        self._seen = Seen(keep_s=EVENTS_KEPT_S)
+        self._seen = ReplayGuard(keep_s=EVENTS_KEPT_S)
 
     async def async_dispatch(self, req: AsyncBoltRequest) -> BoltResponse:
         """Work on a request; an event that Slack sends again is answered without acting twice.

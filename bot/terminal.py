@@ -11,7 +11,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from handlers.render.spark import spark
+from handlers.render.gauges import spark
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

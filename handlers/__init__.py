@@ -7,20 +7,20 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from handlers.actions import ACTIONS
-from handlers.ask import Ask
+from handlers.background import BackgroundTasks, update
+from handlers.channel_locks import ChannelLocks
+from handlers.command import SLASH
 from handlers.commands import COMMANDS
-from handlers.commands.command import SLASH
-from handlers.commands.read import read
-from handlers.errands import Errands, update
+from handlers.commands.parse import read
+from handlers.ephemeral import open_told, post_ephemeral
 from handlers.events import EVENTS
-from handlers.home import show_board
+from handlers.form import About, Form, values_of
+from handlers.home_tab import show_board
 from handlers.modals import MODALS
-from handlers.modals.form import About, Form, values_of
-from handlers.newest import Newest
-from handlers.render.form import FOLLOWED
-from handlers.turns import Turns
-from handlers.whisper import open_told, whisper
-from services.domain.episode import Channel
+from handlers.render.form_fields import FOLLOWED
+from handlers.request import Request
+from handlers.view_updates import ViewUpdates
+from services.core.identity import Channel
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -29,26 +29,26 @@ if TYPE_CHECKING:
     from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncBoltContext
     from slack_sdk.web.async_client import AsyncWebClient
 
-    from handlers.ask import Reply
+    from handlers.image_upload import Pictures
     from handlers.modals import Modal
-    from handlers.pictures import Pictures
-    from services.desk import Desk
-    from services.ports import Clock
-    from services.study import Study
+    from handlers.request import Reply
+    from services.channels.commands import ChannelCommands
+    from services.core.clock import Clock
+    from services.research.service import ResearchService
 
     Listener = Callable[..., Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Edge:
+class SlackHandlers:
     """What every listener works with."""
 
-    desk: Desk
-    study: Study
+    desk: ChannelCommands
+    study: ResearchService
     clock: Clock
-    errands: Errands
-    newest: Newest
-    turns: Turns
+    errands: BackgroundTasks
+    newest: ViewUpdates
+    turns: ChannelLocks
 
     def ask(
         self,
@@ -57,9 +57,9 @@ class Edge:
         value: str,
         body: dict[str, Any],
         channel: str | None = None,
-    ) -> Ask:
+    ) -> Request:
         """Put a person's wish together; of a form, in the `channel` that it is about."""
-        return Ask(
+        return Request(
             channel=Channel(team=str(context.team_id), id=channel or context.channel_id or ""),
             by=str(context.user_id),
             value=value,
@@ -74,13 +74,22 @@ class Edge:
         )
 
 
-def register(app: AsyncApp, desk: Desk, study: Study, clock: Clock, pictures: Pictures | None = None) -> Errands:
+def register(
+    app: AsyncApp, desk: ChannelCommands, study: ResearchService, clock: Clock, pictures: Pictures | None = None
+) -> BackgroundTasks:
     """Listen to the command, to every button and to every form; return the errands, to be drained before a stop.
 
     The app must process before the response: the acknowledgement is the HTTP answer, and slow work comes after it.
     Without `pictures`, charts are Slack's own.
     """
-    edge = Edge(desk=desk, study=study, clock=clock, errands=Errands(pictures), newest=Newest(), turns=Turns())
+    edge = SlackHandlers(
+        desk=desk,
+        study=study,
+        clock=clock,
+        errands=BackgroundTasks(pictures),
+        newest=ViewUpdates(),
+        turns=ChannelLocks(),
+    )
     app.command(SLASH)(_on_command(edge))
     for action_id, act in ACTIONS.items():
         app.action(action_id)(_on_action(edge, act))
@@ -93,7 +102,7 @@ def register(app: AsyncApp, desk: Desk, study: Study, clock: Clock, pictures: Pi
     return edge.errands
 
 
-def _on_command(edge: Edge) -> Listener:
+def _on_command(edge: SlackHandlers) -> Listener:
     """Answer from memory in the acknowledgement where that is enough, else acknowledge with nothing; no I/O."""
 
     async def listen(ack: AsyncAck, command: dict[str, Any], context: AsyncBoltContext, client: AsyncWebClient) -> None:
@@ -109,19 +118,19 @@ def _on_command(edge: Edge) -> Listener:
     return listen
 
 
-def _on_action(edge: Edge, act: Callable[[Ask], Awaitable[Reply | None]]) -> Listener:
+def _on_action(edge: SlackHandlers, act: Callable[[Request], Awaitable[Reply | None]]) -> Listener:
     async def listen(ack: AsyncAck, body: dict[str, Any], context: AsyncBoltContext, client: AsyncWebClient) -> None:
         await ack()
         action = body["actions"][0]
         chosen = action.get("selected_option") or action
         ask = edge.ask(context, client, str(chosen.get("value", "")), body)
-        otherwise = whisper if context.channel_id else open_told  # the Home tab is in no channel
+        otherwise = post_ephemeral if context.channel_id else open_told  # the Home tab is in no channel
         edge.errands.answer(ask, act(ask), str(action["action_id"]), otherwise)
 
     return listen
 
 
-def _on_shortcut(edge: Edge) -> Listener:
+def _on_shortcut(edge: SlackHandlers) -> Listener:
     async def listen(ack: AsyncAck, body: dict[str, Any], context: AsyncBoltContext, client: AsyncWebClient) -> None:
         await ack()
         edge.errands.begin(update(show_board(edge.ask(context, client, "", body))), "the board by shortcut")
@@ -129,7 +138,7 @@ def _on_shortcut(edge: Edge) -> Listener:
     return listen
 
 
-def _on_event(edge: Edge, hear: Callable[[Ask, dict[str, Any]], Awaitable[None]]) -> Listener:
+def _on_event(edge: SlackHandlers, hear: Callable[[Request, dict[str, Any]], Awaitable[None]]) -> Listener:
     """Take note of something that happened, after Slack was told that it was heard."""
 
     async def listen(body: dict[str, Any], context: AsyncBoltContext, client: AsyncWebClient) -> None:
@@ -140,7 +149,7 @@ def _on_event(edge: Edge, hear: Callable[[Ask, dict[str, Any]], Awaitable[None]]
     return listen
 
 
-def _on_change(edge: Edge) -> Listener:
+def _on_change(edge: SlackHandlers) -> Listener:
     """Follow what is typed into a form; there is nobody to answer but the form itself."""
 
     async def listen(ack: AsyncAck, body: dict[str, Any], context: AsyncBoltContext, client: AsyncWebClient) -> None:
@@ -153,7 +162,7 @@ def _on_change(edge: Edge) -> Listener:
     return listen
 
 
-def _on_submit(edge: Edge, modal: Modal) -> Listener:
+def _on_submit(edge: SlackHandlers, modal: Modal) -> Listener:
     """Refuse wrong fields in the acknowledgement, each beneath its own; else close the form, save and answer.
 
     The form cannot show the outcome: what the acknowledgement puts into it may reach Slack after any later update.
@@ -173,7 +182,7 @@ def _on_submit(edge: Edge, modal: Modal) -> Listener:
 
 
 def _form(
-    edge: Edge, view: dict[str, Any], body: dict[str, Any], context: AsyncBoltContext, client: AsyncWebClient
+    edge: SlackHandlers, view: dict[str, Any], body: dict[str, Any], context: AsyncBoltContext, client: AsyncWebClient
 ) -> Form:
     about = About.read(view)
     return Form(

@@ -10,8 +10,8 @@ import pytest
 
 from bot import manifest
 from handlers.commands import readme_table
-from services.domain.grammar import parse_rule
-from services.sources.catalogue import SOURCES
+from services.market.sources.catalogue import SOURCES
+from services.rules.grammar import parse_rule
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"

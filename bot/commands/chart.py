@@ -7,26 +7,26 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bot.atomic_write import write_whole
 from bot.commands.live import live
 from bot.commands.options import both_or_neither, btc_file, etf_file, output
 from bot.file_view import view_of
 from bot.settings import load_settings
-from bot.written import write_whole
 from handlers import render
 from handlers.render.drawing import png
-from handlers.render.theme import Scheme
-from services.charting import replayed
-from services.domain.errors import NoHistoryError
-from services.domain.grammar import parse_rule
-from services.domain.measure import Window
-from services.domain.rule import DEFAULT_RULES
+from handlers.render.picture import Scheme
+from services.channels.charts import build_replay_chart
+from services.core.errors import NoHistoryError
+from services.market.measure import Window
+from services.rules.grammar import parse_rule
+from services.rules.rule import DEFAULT_RULES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from bot.app import App
-    from services.domain.rule import Rule
-    from services.market import MarketView
+    from services.rules.market_service import MarketView
+    from services.rules.rule import Rule
 
 USUAL = {parse_rule(text).window: text for text in DEFAULT_RULES}
 TWO_POINTS, INSTEAD = Window.D1, Window.D20  # a curve of one session has two points
@@ -49,7 +49,7 @@ def command(*, window: str, path: Path, dark: bool, text: str | None, etf: Path 
     rule = parse_rule(text or USUAL.get(span, USUAL[Window.D5]), settings.pair)
     files = both_or_neither(etf, btc)
     view = asyncio.run(view_of(*files, settings.pair) if files else live(settings, lambda app: _view(app, rule)))
-    drawn = replayed(view, INSTEAD if span is TWO_POINTS else span, rule)
+    drawn = build_replay_chart(view, INSTEAD if span is TWO_POINTS else span, rule)
     picture = render.chart_picture(drawn)
     if picture is None:
         raise NoHistoryError(render.chart(drawn, view.now).text)

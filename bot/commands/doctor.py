@@ -13,7 +13,7 @@ from rich.table import Table
 from bot.commands.options import as_json
 from bot.doctor import Finding, Verdict, examine
 from bot.settings import load_settings
-from services.domain.errors import SettingsError
+from services.core.errors import ConfigurationError
 
 STYLES = {Verdict.OK: "green", Verdict.FAIL: "bold red", Verdict.SKIP: "yellow"}
 MEND = "Set it right in the environment or .env; .env.example explains every setting."
@@ -38,7 +38,7 @@ def command(*, as_json: bool) -> int:
 def _examine() -> list[Finding]:
     try:
         settings = load_settings()
-    except SettingsError as error:
+    except ConfigurationError as error:
         problems = str(error).splitlines()
         return [Finding(check="settings", verdict=Verdict.FAIL, found=problem, next_step=MEND) for problem in problems]
     return asyncio.run(examine(settings))

@@ -16,18 +16,18 @@ from bot.price_files import aligned, calendar, read_files
 from bot.settings import load_settings
 from bot.terminal import print_message
 from handlers import render
-from services.answers import Basis, Explained
-from services.domain.attribution import Legs
-from services.domain.explain import explain
-from services.domain.measure import Window
-from services.domain.prices import Symbol
-from services.sources.files import read_etf_csv
+from services.core.prices import Symbol
+from services.market.measure import Window
+from services.market.sources.files.prices import read_etf_csv
+from services.research.attribution import Legs
+from services.research.explain import explain
+from services.research.results import ExplainResult, Provenance
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from bot.price_files import PriceFiles
-    from services.domain.prices import Closes
+    from services.core.prices import Closes
 
 
 @click.command()
@@ -56,9 +56,9 @@ def command(*, window: str, etf: Path | None, btc: Path | None, ai: Path | None,
         print_message(render.explanation(told))
 
 
-def _explained(files: PriceFiles, proxy: Closes, window: Window) -> Explained:
+def _explained(files: PriceFiles, proxy: Closes, window: Window) -> ExplainResult:
     found = explain(Legs.of(aligned(files), proxy), window, files.closes, files.bars, calendar(files))
-    return Explained(explanation=found, basis=Basis(problems=files.warnings))
+    return ExplainResult(explanation=found, basis=Provenance(problems=files.warnings))
 
 
 def _written(value: object) -> str:

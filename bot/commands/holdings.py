@@ -13,16 +13,16 @@ import click
 from bot.clock import SystemClock
 from bot.commands.holdings_report import as_document, fetched, imported, show
 from bot.commands.options import FILE, Day, as_json
+from bot.setting_types import symbol
 from bot.settings import load_settings
-from bot.values import symbol
-from services.domain.errors import NoHistoryError, PriceFileError
-from services.domain.holdings import held_at, keep_whole
-from services.domain.prices import Symbol
-from services.sources.holdings_file import read_holdings_csv
-from services.sources.http import HttpClient
-from services.sources.nasdaq import BASE_URL
-from services.sources.nasdaq_holdings import NasdaqHoldings
-from services.store import SqlStore
+from services.core.errors import NoHistoryError, PriceFileError
+from services.core.prices import Symbol
+from services.market.holdings import held_at, keep_whole
+from services.market.sources.files.holdings import read_holdings_csv
+from services.market.sources.http.client import HttpClient
+from services.market.sources.vendors.nasdaq import BASE_URL
+from services.market.sources.vendors.nasdaq_holdings import NasdaqHoldings
+from services.storage import SqlStore
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bot.settings import Settings
-    from services.domain.holdings import Holdings
-    from services.ports import HoldingsStore
+    from services.market.holdings import Holdings
+    from services.market.ports import HoldingsStore
 
 DAY = timedelta(days=1)  # somewhere on earth it is tomorrow already
 

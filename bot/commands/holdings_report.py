@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from services.domain.holdings import Holding, Holdings
+    from services.market.holdings import Holding, Holdings
 
 
 def as_document(holdings: Holdings) -> dict[str, Any]:

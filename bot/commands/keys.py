@@ -7,8 +7,8 @@ import asyncio
 import click
 
 from bot.settings import load_settings
-from services.domain.errors import SettingsError
-from services.store import SqlStore, new_key
+from services.core.errors import ConfigurationError
+from services.storage import SqlStore, new_key
 
 HOW_TO_ROTATE = "MINERPULSE_TOKEN_KEYS is not set; put a new key before the old one, separated by a comma."
 
@@ -29,7 +29,7 @@ def rotate() -> None:
     """Seal every stored token with the first of MINERPULSE_TOKEN_KEYS; the other keys can be taken out then."""
     settings = load_settings()
     if not settings.token_keys:
-        raise SettingsError(HOW_TO_ROTATE)
+        raise ConfigurationError(HOW_TO_ROTATE)
     keys = [key.get_secret_value() for key in settings.token_keys]
     count = asyncio.run(_reseal(settings.database_url, keys))
     click.echo(f"{count} installation{'' if count == 1 else 's'} sealed with the first key.")

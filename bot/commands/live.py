@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from bot.app import build
-from services.domain.errors import StoreError
+from services.core.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -7,7 +7,7 @@ import asyncio
 import click
 
 from bot.settings import load_settings
-from services.store import migrate, schema_is_current
+from services.storage import migrate, schema_is_current
 
 
 @click.command()

@@ -12,7 +12,7 @@ from bot.commands.study_report import miners_document
 from bot.settings import load_settings
 from bot.terminal import print_message
 from handlers import render
-from services.domain.measure import Window
+from services.market.measure import Window
 
 
 @click.command()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from bot.app import App
-    from services.answers import NetworkView
+    from services.research.results import NetworkView
 
 
 @click.command()

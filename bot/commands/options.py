@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from services.domain.attribution import AI_PROXY
-from services.domain.measure import Window
+from services.core.prices import AI_PROXY
+from services.market.measure import Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable

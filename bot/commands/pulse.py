@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bot.app import App
-    from services.market import MarketView
+    from services.rules.market_service import MarketView
 
 
 @click.command()

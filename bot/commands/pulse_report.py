@@ -5,28 +5,28 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from handlers.render import words
+from handlers.render import fmt
+from handlers.render.board import BASIS, missing, windows_table, windows_text
 from handlers.render.limits import PROBLEMS_SHOWN
 from handlers.render.market import data, drawdowns, headline, legs, live_line, market_line, problems
 from handlers.render.markup import simulated
 from handlers.render.message import compose, header, note, section
-from handlers.render.windows import BASIS, missing, windows_table, windows_text
-from services.domain.measure import Measurement, NotMeasured
+from services.market.measure import Measurement, NotMeasured
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from handlers.render.message import Message
-    from services.domain.episode import LegStamp
-    from services.domain.gap import Gap
-    from services.domain.measure import Drawdown
-    from services.market import MarketView, Snapshot
+    from services.core.prices import PriceStamp
+    from services.market.gap import Gap
+    from services.market.measure import Drawdown
+    from services.rules.market_service import MarketView, Snapshot
 
 
 def board(view: MarketView, now: datetime | None) -> Message:
     """Put the board together from the very lines that Slack shows; without `now`, as of files, prices have no age."""
     title, seen = simulated(headline(view), when=view.simulated), view.current
-    state = [f"As of {words.full_moment(view.current.at)}.", market_line(view.market), live_line(view)]
+    state = [f"As of {fmt.full_moment(view.current.at)}.", market_line(view.market), live_line(view)]
     gaps, depth = missing(view.current), drawdowns(view)
     prices = [*legs(view, now), data(seen.trust), *problems(view, PROBLEMS_SHOWN)]
     return compose(
@@ -65,7 +65,7 @@ def as_document(view: MarketView) -> dict[str, Any]:
     }
 
 
-def _price(stamp: LegStamp | None, now: datetime) -> dict[str, Any] | None:
+def _price(stamp: PriceStamp | None, now: datetime) -> dict[str, Any] | None:
     return None if stamp is None else {**asdict(stamp), "age_s": (now - stamp.at).total_seconds()}
 
 

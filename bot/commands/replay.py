@@ -9,22 +9,22 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bot.atomic_write import write_whole
 from bot.commands.options import BTC_HELP, ETF_HELP, FILE, Day, as_json
 from bot.commands.replay_report import as_document, show
 from bot.price_files import aligned, read_files
-from bot.written import write_whole
-from handlers.gallery import drawn
-from handlers.render.curve import replay_picture
-from handlers.render.theme import Scheme
-from services.domain.grammar import parse_rule
-from services.domain.precedent import looked_at
-from services.domain.replay import replay
-from services.domain.rule import DEFAULT_RULES
+from handlers.image_cache import drawn
+from handlers.render.chart import replay_picture
+from handlers.render.picture import Scheme
+from services.research.track_record import looked_at
+from services.rules.grammar import parse_rule
+from services.rules.replay import replay
+from services.rules.rule import DEFAULT_RULES
 
 if TYPE_CHECKING:
     from datetime import date
 
-    from services.domain.align import Aligned
+    from services.market.align import Aligned
 
 DAY = timedelta(days=1)
 DEFAULTS = ", ".join(DEFAULT_RULES)

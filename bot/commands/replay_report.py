@@ -12,17 +12,17 @@ from rich.table import Table
 from rich.text import Text
 
 from handlers.render.backtest import findings
-from handlers.render.left_out import left_out_lines
-from handlers.render.spark import spark
-from services.domain.decide import Change
-from services.domain.measure import Metric, Unit
+from handlers.render.footers import left_out_lines
+from handlers.render.gauges import spark
+from services.market.measure import Metric, Unit
+from services.rules.decide import Change
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date
 
-    from services.domain.precedent import Backtest
-    from services.domain.replay import Replay, RuleReplay, Step
+    from services.research.track_record import Backtest
+    from services.rules.replay import Replay, RuleReplay, Step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,22 +7,22 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bot.atomic_write import write_whole
 from bot.clock import SystemClock
 from bot.commands.live import live
 from bot.commands.options import AI_HELP, FILE, Day, btc_file, etf_file, output
 from bot.price_files import aligned, calendar, read_files
 from bot.settings import load_settings
-from bot.written import write_whole
 from handlers.render.drawing import png
-from handlers.render.page import Shown, written
+from handlers.render.html_page import Shown, written
+from handlers.render.picture import Scheme
 from handlers.render.report import report_page, report_pictures
-from handlers.render.theme import Scheme
-from services.answers import Basis, Reported
-from services.domain.grammar import parse_rule
-from services.domain.prices import Symbol
-from services.domain.report import Material, report
-from services.domain.rule import DEFAULT_RULES
-from services.sources.files import read_etf_csv
+from services.core.prices import Symbol
+from services.market.sources.files.prices import read_etf_csv
+from services.research.report import Material, report
+from services.research.results import Provenance, ReportResult
+from services.rules.grammar import parse_rule
+from services.rules.rule import DEFAULT_RULES
 
 if TYPE_CHECKING:
     from datetime import date
@@ -61,7 +61,7 @@ def command(
     rules = [parse_rule(text, settings.pair) for text in texts or DEFAULT_RULES]
     if etf and btc:
         material, basis = _from_files(etf, btc, ai, settings)
-        told = Reported(report=report(material, rules, first, last), basis=basis)
+        told = ReportResult(report=report(material, rules, first, last), basis=basis)
     elif etf or btc or ai:
         raise click.UsageError("--etf and --btc go together, and --ai only with both: prices come from files, or none.")
     else:
@@ -70,7 +70,7 @@ def command(
     write_whole(path, written(report_page(told, shown, SystemClock().now())))
 
 
-def _from_files(etf: Path, btc: Path, ai: Path | None, settings: Settings) -> tuple[Material, Basis]:
+def _from_files(etf: Path, btc: Path, ai: Path | None, settings: Settings) -> tuple[Material, Provenance]:
     files, proxy = read_files(etf, btc, settings.pair), Symbol(settings.ai_proxy)
     made = Material(
         aligned=aligned(files),
@@ -80,7 +80,7 @@ def _from_files(etf: Path, btc: Path, ai: Path | None, settings: Settings) -> tu
         proxy=read_etf_csv(ai, proxy) if ai else None,
         missing=NO_AI.format(proxy=proxy),
     )
-    return made, Basis(problems=files.warnings)
+    return made, Provenance(problems=files.warnings)
 
 
 def _shown(picture: Picture) -> Shown:

@@ -5,22 +5,21 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from services.domain.cohort import Cohort
+from services.market.holdings import Cohort
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from services.answers import Basis, Depths, NetworkView
-    from services.constituents import Miners
-    from services.domain.brinson import Effect
-    from services.domain.cohort import Membership
-    from services.domain.contribution import Contributor
-    from services.domain.network import Network
-    from services.domain.prices import Quote
+    from services.core.prices import Quote
+    from services.market.holdings import Membership
+    from services.market.network import Network
+    from services.research.holdings_effects import Contributor, Effect
+    from services.research.holdings_report import HoldingsReport
+    from services.research.results import DrawdownResult, NetworkView, Provenance
 
 
-def drawdown_document(told: Depths) -> dict[str, Any]:
+def drawdown_document(told: DrawdownResult) -> dict[str, Any]:
     """Write how far both legs are below their highs: depths as fractions, ranks from 0 to 100, lengths in sessions."""
     legs = [asdict(leg) for leg in told.legs]
     return {"session": told.session, "legs": [{**leg, **leg.pop("now")} for leg in legs], **_basis(told.basis)}
@@ -50,7 +49,7 @@ def network_document(told: NetworkView, now: datetime) -> dict[str, Any]:
     }
 
 
-def miners_document(told: Miners) -> dict[str, Any]:
+def miners_document(told: HoldingsReport) -> dict[str, Any]:
     """Write what each holding and each cohort added; with the rest, the contributions add up to the return."""
     found = told.contributions
     return {
@@ -114,7 +113,7 @@ def _cohort(one: Effect) -> dict[str, Any]:
     }
 
 
-def _basis(told: Basis) -> dict[str, Any]:
+def _basis(told: Provenance) -> dict[str, Any]:
     return {
         "verdict": told.trust.verdict.value,
         "reasons": list(told.trust.reasons),

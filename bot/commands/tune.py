@@ -14,11 +14,11 @@ from bot.price_files import aligned, read_files
 from bot.settings import load_settings
 from bot.terminal import print_message
 from handlers import render
-from services.answers import Basis, Calibrated
-from services.domain.grammar import parse_rule
-from services.domain.rule import DEFAULT_RULES, EXAMPLE
-from services.domain.tune import calibrated
-from services.domain.wish import parse_wish
+from services.research.rate_target import parse_target
+from services.research.results import Provenance, TuneResult
+from services.research.tune import calibrated
+from services.rules.grammar import parse_rule
+from services.rules.rule import DEFAULT_RULES, EXAMPLE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from bot.price_files import PriceFiles
-    from services.domain.rule import Rule
-    from services.domain.wish import Wish
+    from services.research.rate_target import RateTarget
+    from services.rules.rule import Rule
 
 
 @click.command()
@@ -45,7 +45,7 @@ def command(
     """
     files = both_or_neither(etf, btc)
     settings = load_settings()
-    asked = parse_wish(" ".join(wish), parse_rule(EXAMPLE, settings.pair))
+    asked = parse_target(" ".join(wish), parse_rule(EXAMPLE, settings.pair))
     rules = [parse_rule(text, settings.pair) for text in against or DEFAULT_RULES]
     if files:
         told = _calibrated(read_files(*files, settings.pair), asked, rules)
@@ -57,12 +57,12 @@ def command(
         print_message(render.tuned(told))
 
 
-def _calibrated(files: PriceFiles, wish: Wish, against: Sequence[Rule]) -> Calibrated:
+def _calibrated(files: PriceFiles, wish: RateTarget, against: Sequence[Rule]) -> TuneResult:
     found, shifts = calibrated(aligned(files), wish, against)
-    return Calibrated(tuned=found, shifts=shifts, basis=Basis(problems=files.warnings))
+    return TuneResult(tuned=found, shifts=shifts, basis=Provenance(problems=files.warnings))
 
 
-def _document(told: Calibrated) -> dict[str, Any]:
+def _document(told: TuneResult) -> dict[str, Any]:
     """Write a calibration as JSON: rules as they are typed, rates a year, dates of the alerts gained and lost."""
     found, check = told.tuned, told.tuned.check
     return {

@@ -15,8 +15,8 @@ from bot.commands.options import as_json
 from bot.settings import load_settings
 from bot.terminal import show_message
 from handlers import render
-from services.ports import Receipt
-from services.store import SqlStore
+from services.alerting.records import AlertAudit
+from services.storage import SqlStore
 
 if TYPE_CHECKING:
     from bot.settings import Settings
@@ -29,14 +29,14 @@ def command(*, alert: int | None, as_json: bool) -> None:
     """Tell what an alert rests on, what was decided and why, and what became of each message; the newest by itself."""
     receipt = asyncio.run(_receipt(load_settings(), alert))
     if as_json:
-        document = TypeAdapter(Receipt).dump_python(receipt, mode="json")
+        document = TypeAdapter(AlertAudit).dump_python(receipt, mode="json")
         click.echo(json.dumps(document, ensure_ascii=False))
     else:
         message = render.receipt(receipt, SystemClock().now())
         Console(highlight=False).print(show_message(message.text, message.blocks))
 
 
-async def _receipt(settings: Settings, alert: int | None) -> Receipt:
+async def _receipt(settings: Settings, alert: int | None) -> AlertAudit:
     store = await SqlStore.open(settings.database_url)
     try:
         return await store.receipt(None, alert)

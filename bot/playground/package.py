@@ -8,7 +8,7 @@ import shutil
 from itertools import count
 from typing import TYPE_CHECKING
 
-from services.domain.errors import PlaygroundError
+from services.core.errors import PlaygroundError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

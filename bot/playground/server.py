@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 
-from services.domain.errors import PlaygroundError
+from services.core.errors import PlaygroundError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

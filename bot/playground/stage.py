@@ -14,9 +14,9 @@ from bot.rehearsal.stage import Stage
 from bot.serve import connected
 from bot.settings import SlackMode, without_proxies
 from handlers.actions import start
-from handlers.ask import Ask
-from services.domain.episode import Channel
-from services.domain.prices import WGMI_BTC
+from handlers.request import Request
+from services.core.identity import Channel
+from services.core.prices import WGMI_BTC
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -36,7 +36,7 @@ class Playground(Stage):
         """Give the channel the usual rules, as the button of the board does."""
         app = self.app
         by = next(iter(PEOPLE))
-        wish = Ask(
+        wish = Request(
             channel=self.channel,
             by=by,
             value="board",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from slack_bolt.async_app import AsyncApp
     from slack_bolt.response import BoltResponse
 
-    from bot.workspace import Message, Workspace
+    from bot.fake_slack.workspace import Message, Workspace
 
 APP = "AREHEARSAL"
 FORM = "application/x-www-form-urlencoded"

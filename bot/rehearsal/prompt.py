@@ -11,10 +11,10 @@ from bot.rehearsal.screen import alert_of, control
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from bot.fake_slack.workspace import Message
     from bot.rehearsal.play import Pace
     from bot.rehearsal.screen import Screen
     from bot.rehearsal.stage import Rehearsal
-    from bot.workspace import Message
 
 SLASH = "/minerpulse"
 QUIT = "quit"

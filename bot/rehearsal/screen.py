@@ -9,17 +9,17 @@ from rich.padding import Padding
 from rich.panel import Panel
 from rich.text import Text
 
+from bot.fake_slack.workspace import Kind
 from bot.terminal import mrkdwn, show_message
-from bot.workspace import Kind
-from handlers.render import words
+from handlers.render import fmt
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from rich.console import Console
 
-    from bot.workspace import Change, Message
-    from services.ports import Clock
+    from bot.fake_slack.workspace import Change, Message
+    from services.core.clock import Clock
 
 HEADINGS = {Kind.POSTED: "new message", Kind.WHISPERED: "only you see this"}
 
@@ -62,7 +62,7 @@ class Screen:
             self._line(f"edited{named(message)}", mrkdwn(_title(message)))
 
     def _is_news(self, message: Message) -> bool:
-        now = f"{self.clock.now().astimezone(words.NEW_YORK):%Y-%m-%d}", alert_of(message)
+        now = f"{self.clock.now().astimezone(fmt.NEW_YORK):%Y-%m-%d}", alert_of(message)
         before = self._shown.get(message.ts)
         self._shown[message.ts] = now
         return before != now
@@ -74,7 +74,7 @@ class Screen:
 
 def when(at: datetime) -> str:
     """Write the date, with its year, and the hour in New York."""
-    return f"{at.astimezone(words.NEW_YORK):%a %d %b %Y %H:%M}"
+    return f"{at.astimezone(fmt.NEW_YORK):%a %d %b %Y %H:%M}"
 
 
 def named(message: Message) -> str:

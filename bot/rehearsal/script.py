@@ -8,19 +8,19 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from bot.price_files import WEEK, known_at, read_files
-from services.domain.errors import ReplayError
-from services.domain.prices import WGMI_BTC, moment
-from services.domain.rule import DEFAULT_HOLD
-from services.domain.sessions import sessions_between
-from services.sources.files import FileCrypto, FileEquity
-from services.sources.simulated import BEGINS, ENDS, Simulated
-from services.sources.simulated_network import SimulatedNetwork
+from services.core.errors import ReplayError
+from services.core.prices import WGMI_BTC, moment
+from services.core.sessions import sessions_between
+from services.market.sources.files.prices import FileCrypto, FileEquity
+from services.market.sources.simulated.market import BEGINS, ENDS, Simulated
+from services.market.sources.simulated.network import SimulatedNetwork
+from services.rules.rule import DEFAULT_HOLD
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from services.ports import CryptoSource, EquitySource, NetworkSource
+    from services.market.ports import CryptoSource, EquitySource, NetworkSource
 
     Instants = tuple[datetime, ...]
 

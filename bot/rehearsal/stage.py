@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING
 from pydantic import SecretStr
 
 from bot.app import build
+from bot.fake_slack.server import serving
+from bot.fake_slack.workspace import Message, Workspace
 from bot.rehearsal.person import Person
 from bot.settings import SlackMode, without_proxies
-from bot.standin import serving
-from bot.workspace import Message, Workspace
-from services.domain.episode import Channel
-from services.domain.prices import WGMI_BTC
+from services.core.identity import Channel
+from services.core.prices import WGMI_BTC
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from datetime import datetime
 
     from bot.app import App
+    from bot.fake_slack.workspace import Change
     from bot.rehearsal.script import Script, VirtualClock
     from bot.settings import Settings
-    from bot.workspace import Change
 
 CHANNEL, YOU = "DESK", "YOU"
 START = {"type": "button", "action_id": "start", "value": "board"}

@@ -24,9 +24,9 @@ from handlers.actions import (
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from handlers.ask import Ask, Reply
+    from handlers.request import Reply, Request
 
-ACTIONS: dict[str, Callable[[Ask], Awaitable[Reply | None]]] = {
+ACTIONS: dict[str, Callable[[Request], Awaitable[Reply | None]]] = {
     "acknowledge": acknowledge.answer,
     "add_rule": edit_rule.add,
     "begin": begin.answer,

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from handlers import render
-from handlers.ask import Place, Reply
-from services.domain.rule import DEFAULT_RULES
+from handlers.request import Audience, Reply
+from services.rules.rule import DEFAULT_RULES
 
 if TYPE_CHECKING:
-    from handlers.ask import Ask
+    from handlers.request import Request
 
 
-async def answer(ask: Ask) -> Reply:
+async def answer(ask: Request) -> Reply:
     """Add the usual rules where there are none, and tell everyone in the welcome's place."""
     async with ask.turns.of(ask.channel):
         if await ask.desk.rules(ask.channel):
@@ -20,4 +20,4 @@ async def answer(ask: Ask) -> Reply:
         await ask.desk.start(ask.channel, ask.by)
     simulated = ask.desk.market.history.simulated
     told = render.started(ask.desk.pair, DEFAULT_RULES, ask.by, is_simulated=simulated)
-    return Reply(message=told, place=Place.SAME)
+    return Reply(message=told, place=Audience.SAME)

@@ -5,19 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from handlers import render
-from handlers.actions.value import alert_id
-from handlers.ask import Reply
-from services.domain.grammar import parse_rule
-from services.domain.measure import Window
+from handlers.actions.payload import alert_id
+from handlers.request import Reply
+from services.market.measure import Window
+from services.rules.grammar import parse_rule
 
 if TYPE_CHECKING:
-    from handlers.ask import Ask
+    from handlers.request import Request
 
 TWO_POINTS = Window.D1  # which is no curve
 INSTEAD = Window.D20
 
 
-async def answer(ask: Ask) -> Reply:
+async def answer(ask: Request) -> Reply:
     """Draw the alert's pair as it is now, with its rule beneath, also for an alert that has ended."""
     alert = await ask.desk.alert(ask.channel, alert_id(ask.value))
     window = alert.lead.measurement.window

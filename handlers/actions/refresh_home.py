@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from handlers.home import publish
+from handlers.home_tab import publish
 
 if TYPE_CHECKING:
-    from handlers.ask import Ask
+    from handlers.request import Request
 
 
-async def answer(ask: Ask) -> None:
+async def answer(ask: Request) -> None:
     """Show the tab as it is now."""
     await publish(ask)

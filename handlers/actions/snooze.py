@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from handlers import render
-from handlers.actions.value import alert_and_span
-from handlers.ask import Reply
-from services.domain.errors import MarketShutError
+from handlers.actions.payload import alert_and_span
+from handlers.request import Reply
+from services.core.errors import MarketShutError
 
 if TYPE_CHECKING:
-    from handlers.ask import Ask
+    from handlers.request import Request
 
 
-async def answer(ask: Ask) -> Reply | None:
+async def answer(ask: Request) -> Reply | None:
     """Mark the alert; its message is edited by the outbox, so only what changed nothing is told."""
     number, span = alert_and_span(ask.value)
     try:

@@ -5,19 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from handlers import render
-from handlers.ask import Place, Reply
-from handlers.greeting import greet
-from services.domain.rule import DEFAULT_RULES
+from handlers.request import Audience, Reply
+from handlers.welcome_post import greet
+from services.rules.rule import DEFAULT_RULES
 
 if TYPE_CHECKING:
-    from handlers.ask import Ask
+    from handlers.request import Request
 
 
-async def answer(ask: Ask) -> Reply:
+async def answer(ask: Request) -> Reply:
     """Greet the channel, which proves that alerts can be posted, then add the rules and show the board again."""
     async with ask.turns.of(ask.channel):
         if not await ask.desk.rules(ask.channel):
             await ask.desk.check_editor(ask.channel, ask.by)
             await greet(ask, DEFAULT_RULES, ask.desk.pair)
             await ask.desk.start(ask.channel, ask.by)
-    return Reply(message=render.board(await ask.desk.board(ask.channel), ask.now), place=Place.SAME)
+    return Reply(message=render.board(await ask.desk.board(ask.channel), ask.now), place=Audience.SAME)

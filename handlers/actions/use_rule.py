@@ -5,30 +5,30 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from handlers import render
-from handlers.actions.value import wish_and_mark
-from handlers.adding import add
-from handlers.ask import Place, Reply
-from handlers.tuning import previewed
-from services.domain.grammar import parse_rule
-from services.slots import slot_of
+from handlers.actions.payload import wish_and_mark
+from handlers.add_rule import add
+from handlers.request import Audience, Reply
+from handlers.tune_preview import previewed
+from services.channels.rule_placement import find_placement
+from services.rules.grammar import parse_rule
 
 if TYPE_CHECKING:
-    from handlers.ask import Ask
     from handlers.render import Message
+    from handlers.request import Request
 
 
-async def answer(ask: Ask) -> Reply:
+async def answer(ask: Request) -> Reply:
     """Change or add the rule in the place of its preview; where rules have changed since, show a new preview there."""
     mark, text, wish = wish_and_mark(ask.value)
-    slot = slot_of(await ask.desk.rules(ask.channel), parse_rule(text, ask.study.pair))
+    slot = find_placement(await ask.desk.rules(ask.channel), parse_rule(text, ask.study.pair))
     if slot.standing is not None:
-        return Reply(message=render.stands(slot.standing), place=Place.SAME)
+        return Reply(message=render.stands(slot.standing), place=Audience.SAME)
     if slot.mark != mark:
-        return Reply(message=render.together(render.stale(), await previewed(ask, wish)), place=Place.SAME)
-    return Reply(message=await _used(ask, slot.target.id if slot.target else None, str(slot.rule)), place=Place.SAME)
+        return Reply(message=render.together(render.stale(), await previewed(ask, wish)), place=Audience.SAME)
+    return Reply(message=await _used(ask, slot.target.id if slot.target else None, str(slot.rule)), place=Audience.SAME)
 
 
-async def _used(ask: Ask, target: int | None, text: str) -> Message:
+async def _used(ask: Request, target: int | None, text: str) -> Message:
     if target is None:
         return await add(ask, text)
     return render.edited(await ask.desk.edit_rule(ask.channel, target, text, ask.by))

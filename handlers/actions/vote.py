@@ -5,23 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from handlers import render
-from handlers.actions.value import alert_id
-from handlers.ask import Reply
+from handlers.actions.payload import alert_id
+from handlers.request import Reply
 
 if TYPE_CHECKING:
-    from handlers.ask import Ask
+    from handlers.request import Request
 
 
-async def useful(ask: Ask) -> Reply:
+async def useful(ask: Request) -> Reply:
     """Keep the vote, and tell the person how all have voted."""
     return await _vote(ask, noise=False)
 
 
-async def noise(ask: Ask) -> Reply:
+async def noise(ask: Request) -> Reply:
     """Do the same for the other vote."""
     return await _vote(ask, noise=True)
 
 
-async def _vote(ask: Ask, *, noise: bool) -> Reply:
+async def _vote(ask: Request, *, noise: bool) -> Reply:
     votes = await ask.desk.vote(ask.channel, alert_id(ask.value), ask.by, noise=noise)
     return Reply(message=render.voted(votes, noise=noise))

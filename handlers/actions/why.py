@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from handlers import render
-from handlers.actions.value import alert_id
-from handlers.ask import Reply
+from handlers.actions.payload import alert_id
+from handlers.request import Reply
 
 if TYPE_CHECKING:
-    from handlers.ask import Ask
+    from handlers.request import Request
 
 
-async def answer(ask: Ask) -> Reply:
+async def answer(ask: Request) -> Reply:
     """Show what the alert rests on, and how its messages went."""
     receipt = await ask.desk.receipt(ask.channel, alert_id(ask.value))
     return Reply(message=render.receipt(receipt, ask.now))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from handlers.command import Command, Topic
 from handlers.commands import (
-    acts,
+    alert_actions,
+    arguments,
     backtest,
     board,
     brief,
@@ -25,9 +27,7 @@ from handlers.commands import (
     status,
     tune,
     why,
-    window,
 )
-from handlers.commands.command import Command, Topic
 
 COMMANDS = (
     Command(
@@ -41,7 +41,7 @@ COMMANDS = (
         takes="[WINDOW]",
         summary="the same, or one window of it in full: 1d, 5d, 20d, 60d, 252d, ytd",
         example="/minerpulse status 5d",
-        at_once=window.window_alone,
+        at_once=arguments.window_alone,
         answer=status.answer,
     ),
     Command(
@@ -49,7 +49,7 @@ COMMANDS = (
         takes="[WINDOW]",
         summary="both legs drawn over a window, 20d without one",
         example="/minerpulse chart 60d",
-        at_once=window.window_alone,
+        at_once=arguments.window_alone,
         answer=chart.answer,
     ),
     Command(
@@ -110,8 +110,8 @@ COMMANDS = (
         summary="say that you see to an alert; without a number, to the only one that is open",
         example="/minerpulse ack",
         topic=Topic.ALERTS,
-        at_once=acts.number_alone,
-        answer=acts.acknowledge,
+        at_once=alert_actions.number_alone,
+        answer=alert_actions.acknowledge,
     ),
     Command(
         words=("unack",),
@@ -119,8 +119,8 @@ COMMANDS = (
         summary="take that back",
         example="/minerpulse unack 12",
         topic=Topic.ALERTS,
-        at_once=acts.number_alone,
-        answer=acts.unacknowledge,
+        at_once=alert_actions.number_alone,
+        answer=alert_actions.unacknowledge,
     ),
     Command(
         words=("snooze",),
@@ -128,8 +128,8 @@ COMMANDS = (
         summary="keep an alert's thread silent for a while: 45m, 2h30m, 1d, until close, until open",
         example="/minerpulse snooze 2h",
         topic=Topic.ALERTS,
-        at_once=acts.length_last,
-        answer=acts.snooze,
+        at_once=alert_actions.length_last,
+        answer=alert_actions.snooze,
     ),
     Command(
         words=("resolve",),
@@ -137,7 +137,7 @@ COMMANDS = (
         summary="end an alert by hand; its rules fire again once they have cleared",
         example="/minerpulse resolve 12 earnings, not AI",
         topic=Topic.ALERTS,
-        answer=acts.resolve,
+        answer=alert_actions.resolve,
     ),
     Command(
         words=("history",),

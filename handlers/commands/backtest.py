@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from handlers import render
-from handlers.ask import Reply
-from services.domain.errors import RuleError
-from services.domain.grammar import parse_rule
+from handlers.request import Reply
+from services.core.errors import RuleError
+from services.rules.grammar import parse_rule
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from handlers.ask import Ask
-    from handlers.commands.command import Command
+    from handlers.command import Command
     from handlers.render import Message
+    from handlers.request import Request
 
 
 def at_once(argument: str, commands: Sequence[Command]) -> Message | None:
@@ -29,7 +29,7 @@ def at_once(argument: str, commands: Sequence[Command]) -> Message | None:
     return None
 
 
-async def answer(ask: Ask) -> Reply:
+async def answer(ask: Request) -> Reply:
     """Put the rule to the history of its pair."""
     found = await ask.study.backtest(parse_rule(ask.value, ask.study.pair), ask.now)
     return Reply(message=render.backtest(found), picture=render.backtest_picture(found))

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from handlers import render
-from handlers.ask import Reply
+from handlers.request import Reply
 
 if TYPE_CHECKING:
-    from handlers.ask import Ask
+    from handlers.request import Request
 
 
-async def answer(ask: Ask) -> Reply:
+async def answer(ask: Request) -> Reply:
     """Show the board of the channel."""
     return Reply(message=render.board(await ask.desk.board(ask.channel), ask.now))

@@ -5,20 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from handlers import render
-from handlers.ask import Reply
-from handlers.mention import read_addressee
-from services.domain.errors import MarketShutError
+from handlers.mentions import read_addressee
+from handlers.request import Reply
+from services.core.errors import MarketShutError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from handlers.ask import Ask
-    from handlers.commands.command import Command
+    from handlers.command import Command
     from handlers.render import Message
-    from services.domain.settings import Addressee
+    from handlers.request import Request
+    from services.alerting.setting_syntax import Addressee
 
 
-async def answer(ask: Ask) -> Reply:
+async def answer(ask: Request) -> Reply:
     """Show how the channel is set, or set what was typed and show that."""
     if not ask.value:
         return Reply(message=render.channel(await ask.desk.channels.show(ask.channel)))
@@ -39,7 +39,7 @@ def how_long(argument: str, commands: Sequence[Command]) -> Message | None:
     return render.usage(rows, "For how long? As in 2h, until open, until close, while shut, while open, or off:")
 
 
-async def mute(ask: Ask) -> Reply:
+async def mute(ask: Request) -> Reply:
     """Silence the channel, or end that."""
     try:
         return Reply(

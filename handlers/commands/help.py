@@ -7,12 +7,12 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from handlers import render
-from handlers.commands.command import Topic
+from handlers.command import Topic
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from handlers.commands.command import Command
+    from handlers.command import Command
     from handlers.render import Message
 
 NEAR = 0.6

@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from handlers import render
-from handlers.adding import add
-from handlers.ask import Reply
+from handlers.add_rule import add
 from handlers.modals.rule_editor import open_editor
-from services.domain.errors import RuleError
-from services.domain.grammar import parse_rule
+from handlers.request import Reply
+from services.core.errors import RuleError
+from services.rules.grammar import parse_rule
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from handlers.ask import Ask
-    from handlers.commands.command import Command
+    from handlers.command import Command
     from handlers.render import Message
+    from handlers.request import Request
 
 
 def at_once(argument: str, _commands: Sequence[Command]) -> Message | None:
@@ -30,7 +30,7 @@ def at_once(argument: str, _commands: Sequence[Command]) -> Message | None:
     return None
 
 
-async def answer(ask: Ask) -> Reply | None:
+async def answer(ask: Request) -> Reply | None:
     """Add the rule that was typed; without one, open the editor."""
     if not ask.value:
         return await open_editor(ask)

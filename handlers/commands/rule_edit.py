@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from handlers import render
-from handlers.ask import Reply
-from handlers.commands.target import wish
-from services.domain.errors import RuleError
-from services.domain.grammar import parse_rule
+from handlers.commands.arguments import wish
+from handlers.request import Reply
+from services.core.errors import RuleError
+from services.rules.grammar import parse_rule
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from handlers.ask import Ask
-    from handlers.commands.command import Command
+    from handlers.command import Command
     from handlers.render import Message
+    from handlers.request import Request
 
 
 def at_once(argument: str, commands: Sequence[Command]) -> Message | None:
@@ -31,7 +31,7 @@ def at_once(argument: str, commands: Sequence[Command]) -> Message | None:
     return None
 
 
-async def answer(ask: Ask) -> Reply:
+async def answer(ask: Request) -> Reply:
     """Change the rule."""
     meant = wish(ask.value)
     assert meant.number is not None, "at_once lets nothing else pass"  # noqa: S101

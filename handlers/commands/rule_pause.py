@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from handlers import render
-from handlers.ask import Reply
-from handlers.commands.target import wish
+from handlers.commands.arguments import wish
+from handlers.request import Reply
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from handlers.ask import Ask
-    from handlers.commands.command import Command
+    from handlers.command import Command
     from handlers.render import Message
+    from handlers.request import Request
 
 
 def at_once(argument: str, commands: Sequence[Command]) -> Message | None:
@@ -25,17 +25,17 @@ def at_once(argument: str, commands: Sequence[Command]) -> Message | None:
     return render.usage(rows, "Which rule? Give its number, as in the list of rules:")
 
 
-async def pause(ask: Ask) -> Reply:
+async def pause(ask: Request) -> Reply:
     """Stop watching the rule."""
     return Reply(message=render.paused(await ask.desk.pause_rule(ask.channel, _number(ask), ask.by)))
 
 
-async def resume(ask: Ask) -> Reply:
+async def resume(ask: Request) -> Reply:
     """Watch it again."""
     return Reply(message=render.resumed(await ask.desk.resume_rule(ask.channel, _number(ask), ask.by)))
 
 
-def _number(ask: Ask) -> int:
+def _number(ask: Request) -> int:
     number = wish(ask.value).number
     assert number is not None, "at_once lets nothing else pass"  # noqa: S101
     return number

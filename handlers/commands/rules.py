@@ -5,20 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from handlers import render
-from handlers.ask import Reply
+from handlers.request import Reply
 
 if TYPE_CHECKING:
-    from handlers.ask import Ask
-    from services.rules import Listing
+    from handlers.request import Request
+    from services.channels.rule_commands import Listing
 
 
-async def answer(ask: Ask) -> Reply:
+async def answer(ask: Request) -> Reply:
     """List the rules of the channel, with a proposal for the noisiest."""
     listing = await ask.desk.listing(ask.channel)
     return Reply(message=render.rules(listing, ask.now, await _proposal(ask, listing)))
 
 
-async def _proposal(ask: Ask, listing: Listing) -> render.Proposal | None:
+async def _proposal(ask: Request, listing: Listing) -> render.Proposal | None:
     """Propose less of the rule that was noise most often; None where none was often, or nothing is known to propose."""
     noise = listing.noise
     own = [watch for watch in listing.watches if watch.rule.pair == ask.study.pair]

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from handlers import render
-from handlers.ask import Reply
-from handlers.commands.window import window_meant
+from handlers.commands.arguments import window_meant
+from handlers.request import Reply
 
 if TYPE_CHECKING:
-    from handlers.ask import Ask
+    from handlers.request import Request
 
 
-async def answer(ask: Ask) -> Reply:
+async def answer(ask: Request) -> Reply:
     """Show the board of the channel, or what is known of the window that was typed."""
     window = window_meant(ask.value)
     board = await ask.desk.board(ask.channel)

@@ -6,14 +6,14 @@ import re
 from typing import TYPE_CHECKING
 
 from handlers import render
-from handlers.ask import Reply
+from handlers.request import Reply
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from handlers.ask import Ask
-    from handlers.commands.command import Command
+    from handlers.command import Command
     from handlers.render import Message
+    from handlers.request import Request
 
 _NUMBER = re.compile(r"#?(\d{1,9})?", re.ASCII)
 
@@ -26,7 +26,7 @@ def at_once(argument: str, commands: Sequence[Command]) -> Message | None:
     return render.usage(rows, "Which alert? Give its number, or none for the newest one:")
 
 
-async def answer(ask: Ask) -> Reply:
+async def answer(ask: Request) -> Reply:
     """Show the receipt of the alert with that number, or of the channel's newest."""
     number = ask.value.removeprefix("#")
     receipt = await ask.desk.receipt(ask.channel, int(number) if number else None)

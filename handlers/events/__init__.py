@@ -9,9 +9,9 @@ from handlers.events import home_opened, joined, left
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from handlers.ask import Ask
+    from handlers.request import Request
 
-EVENTS: dict[str, Callable[[Ask, dict[str, Any]], Awaitable[None]]] = {
+EVENTS: dict[str, Callable[[Request, dict[str, Any]], Awaitable[None]]] = {
     "app_home_opened": home_opened.hear,
     "channel_deleted": left.hear,
     "channel_left": left.hear,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from handlers.home import publish
+from handlers.home_tab import publish
 
 if TYPE_CHECKING:
-    from handlers.ask import Ask
+    from handlers.request import Request
 
 
-async def hear(ask: Ask, body: dict[str, Any]) -> None:
+async def hear(ask: Request, body: dict[str, Any]) -> None:
     """Show the tab; its other tabs are Slack's own."""
     if body["event"].get("tab", "home") == "home":
         await publish(ask)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from handlers import render
-from handlers.refusals import translated
+from handlers.slack_errors import translate_slack_error
 
 if TYPE_CHECKING:
-    from handlers.ask import Ask
+    from handlers.request import Request
 
 
-async def hear(ask: Ask, body: dict[str, Any]) -> None:
+async def hear(ask: Request, body: dict[str, Any]) -> None:
     """Welcome a channel that the app was added to, where alerts of before may stand. Raises DeliveryError."""
     if body["event"].get("user") not in _ourselves(body):
         return
@@ -19,7 +19,7 @@ async def hear(ask: Ask, body: dict[str, Any]) -> None:
     rules = [str(watch.rule) for watch in await ask.desk.rules(ask.channel)]
     simulated = ask.desk.market.history.simulated
     message = render.welcome(ask.desk.pair, rules, is_simulated=simulated)
-    with translated():
+    with translate_slack_error():
         await ask.client.chat_postMessage(
             channel=ask.channel.id, text=message.text, blocks=message.blocks, unfurl_links=False
         )

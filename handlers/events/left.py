@@ -6,12 +6,12 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from handlers.ask import Ask
+    from handlers.request import Request
 
 log = logging.getLogger(__name__)
 
 
-async def hear(ask: Ask, body: dict[str, Any]) -> None:
+async def hear(ask: Request, body: dict[str, Any]) -> None:
     """Remove the channel's rules and end its alerts, and tell nothing there any more.
 
     The log keeps the rules, so that they can be typed again.

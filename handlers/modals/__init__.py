@@ -10,8 +10,8 @@ from handlers.modals import rule_editor
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from handlers.ask import Reply
-    from handlers.modals.form import Form
+    from handlers.form import Form
+    from handlers.request import Reply
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,35 +7,35 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from handlers import render
-from handlers.adding import add
-from handlers.ask import Reply
-from handlers.modals.draft import Draft, empty
-from handlers.modals.form import About
-from handlers.refusals import translated
-from services.domain.errors import DeliveryError, MinerPulseError, NoHistoryError, NotAllowedError, RuleError
-from services.domain.grammar import parse_rule
+from handlers.add_rule import add
+from handlers.form import About
+from handlers.request import Reply
+from handlers.rule_form import RuleForm, empty
+from handlers.slack_errors import translate_slack_error
+from services.core.errors import DeliveryError, MinerPulseError, NoHistoryError, NotAllowedError, RuleError
+from services.rules.grammar import parse_rule
 
 if TYPE_CHECKING:
-    from handlers.ask import Ask
-    from handlers.modals.form import Form
+    from handlers.form import Form
     from handlers.render import Message
+    from handlers.request import Request
 
 EXAMPLE = "5d 15pp"
 GONE = "Nothing was changed. `/minerpulse rules` lists what is watched, and `/minerpulse rule add` adds one anew."
 log = logging.getLogger(__name__)
 
 
-async def open_editor(ask: Ask, text: str = "", rule_id: int | None = None) -> Reply | None:
+async def open_editor(ask: Request, text: str = "", rule_id: int | None = None) -> Reply | None:
     """Open the editor with a rule, or with the usual one, then show what it would have done.
 
     Where Slack does not open it, above all as its three seconds for that are over, gives what to type instead.
     """
     pair = ask.desk.pair
-    draft = Draft.of(parse_rule(text), usual=pair) if text else empty()
+    draft = RuleForm.of(parse_rule(text), usual=pair) if text else empty()
     about = About(channel=ask.channel.id, answers_to=ask.answers_to, rule_id=rule_id)
     view = render.editor(draft, about, pair, render.trying())
     try:
-        with translated():
+        with translate_slack_error():
             opened = await ask.client.views_open(trigger_id=ask.trigger, view=view)
     except DeliveryError as error:
         log.warning("the rule editor did not open: %s", error)
@@ -47,18 +47,18 @@ async def open_editor(ask: Ask, text: str = "", rule_id: int | None = None) -> R
 
 async def follow(form: Form) -> None:
     """Show what the rule in the fields would have done; of several inputs the newest."""
-    draft = Draft.read(form.values)
+    draft = RuleForm.read(form.values)
     await form.ask.newest.show(form.ask.client, form.view_id, form.hash, _tried(form.ask, draft, form.about))
 
 
 def check(form: Form) -> dict[str, str]:
     """Say which fields cannot be read, from memory alone."""
-    return Draft.read(form.values).faults(form.ask.desk.pair)
+    return RuleForm.read(form.values).faults(form.ask.desk.pair)
 
 
 async def save(form: Form) -> Reply:
     """Add or change the rule; where that cannot be, the answer has the rule in it, as the form is closed."""
-    text = str(parse_rule(Draft.read(form.values).text, form.ask.desk.pair))
+    text = str(parse_rule(RuleForm.read(form.values).text, form.ask.desk.pair))
     try:
         return Reply(message=await _save(form, text))
     except MinerPulseError as error:
@@ -79,7 +79,7 @@ def _typed(text: str, rule_id: int | None) -> Message:
     return render.say(f"Without the form: type {render.code(f'/minerpulse {line}')}, changed as you want it.")
 
 
-async def _opened(ask: Ask, draft: Draft, about: About, text: str) -> dict[str, Any]:
+async def _opened(ask: Request, draft: RuleForm, about: About, text: str) -> dict[str, Any]:
     """See, now that the form is open, whether this person may save it, before they fill it in."""
     try:
         await ask.desk.check_editor(ask.channel, ask.by)
@@ -88,7 +88,7 @@ async def _opened(ask: Ask, draft: Draft, about: About, text: str) -> dict[str, 
     return await (_tried(ask, draft, about) if about.rule_id is None else _found(ask, draft, about, text))
 
 
-async def _found(ask: Ask, draft: Draft, about: About, text: str) -> dict[str, Any]:
+async def _found(ask: Request, draft: RuleForm, about: About, text: str) -> dict[str, Any]:
     """See whether the rule to edit still stands, and as the form shows it, before it is tried."""
     rules = {watch.id: str(watch.rule) for watch in await ask.desk.rules(ask.channel)}
     stands = rules.get(about.rule_id or 0)
@@ -102,7 +102,7 @@ async def _found(ask: Ask, draft: Draft, about: About, text: str) -> dict[str, A
     return await _tried(ask, draft, about)
 
 
-async def _tried(ask: Ask, draft: Draft, about: About) -> dict[str, Any]:
+async def _tried(ask: Request, draft: RuleForm, about: About) -> dict[str, Any]:
     """Make the form with what its rule would have done, or with what cannot be read."""
     show = partial(render.editor, draft, about, ask.desk.pair)
     if faults := draft.faults(ask.desk.pair):

@@ -6,15 +6,15 @@ from collections import Counter
 from statistics import median, quantiles
 from typing import TYPE_CHECKING
 
-from handlers.render import words
-from handlers.render.basis import basis
-from handlers.render.curve import curve_picture
+from handlers.render import fmt
+from handlers.render.alert import endings
+from handlers.render.chart import curve_picture
+from handlers.render.footers import basis
+from handlers.render.gauges import spark
 from handlers.render.markup import simulated
 from handlers.render.message import compose, header, note, section, table
-from handlers.render.record import endings
-from handlers.render.spark import spark
-from services.domain.measure import DIVERGENCES, METRICS
-from services.domain.precedent import HORIZONS, SHORTLY, Closing
+from services.market.measure import DIVERGENCES, METRICS
+from services.research.track_record import HORIZONS, SHORTLY, ClosedBy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
     from handlers.render.message import Message
     from handlers.render.picture import Picture
-    from services.answers import Backtested
-    from services.domain.precedent import Backtest, Followed, Precedent
-    from services.domain.prices import Pair
+    from services.core.prices import Pair
+    from services.research.results import BacktestResult
+    from services.research.track_record import Backtest, ForwardReturn, PastEpisode
 
 SHOWN = 8  # of the episodes, the newest
 METHOD = (
@@ -35,7 +35,7 @@ METHOD = (
 BETWEEN = "Live it is decided between closes too, at night and at weekends; what passes there is not counted here."
 
 
-def backtest(told: Backtested) -> Message:
+def backtest(told: BacktestResult) -> Message:
     """Render a backtest, with the newest episodes in a table."""
     found = told.backtest
     title = _title(told)
@@ -54,21 +54,21 @@ def backtest(told: Backtested) -> Message:
     )
 
 
-def backtest_picture(told: Backtested) -> Picture:
+def backtest_picture(told: BacktestResult) -> Picture:
     """Draw the rule's whole past, with each firing and each end."""
     foot = ["Decided at each session's close, with no hold.", *basis(told.basis)]
     return curve_picture(told.curve, _title(told), foot, simulated=told.basis.simulated)
 
 
-def _title(told: Backtested) -> str:
+def _title(told: BacktestResult) -> str:
     return simulated(f"{told.backtest.found.rule}: {often(told.backtest)}", when=told.basis.simulated)
 
 
 def findings(found: Backtest) -> list[str]:
     """Tell of a rule's episodes, of which there must be one at least: lengths, ends, false starts, what followed."""
     lengths = [one.length for one in found.episodes]
-    middle = f"median {words.sessions(median(lengths))}"
-    lines = [f"Length: {middle}, longest {words.sessions(max(lengths))}."]
+    middle = f"median {fmt.sessions(median(lengths))}"
+    lines = [f"Length: {middle}, longest {fmt.sessions(max(lengths))}."]
     if found.closings:
         lines.append(f"Ended: {endings(found.found.rule.pair, found.closings)}.")
     back, known = found.false_starts
@@ -84,14 +84,14 @@ def often(found: Backtest) -> str:
     if not found.episodes:
         return "never fired"
     count = f"{len(found.episodes)} episode{'' if len(found.episodes) == 1 else 's'}"
-    return f"{count}, {words.decimal(found.found.per_year)} a year"
+    return f"{count}, {fmt.decimal(found.found.per_year)} a year"
 
 
 def _since(found: Backtest) -> str:
     if found.found.measured is None:
         return "It could not be measured at any session's close."
     first, last = found.found.measured
-    return f"From {words.full_day(first)} to {words.full_day(last)}{_bars(found, first, last)}."
+    return f"From {fmt.full_day(first)} to {fmt.full_day(last)}{_bars(found, first, last)}."
 
 
 def _bars(found: Backtest, first: date, last: date) -> str:
@@ -116,23 +116,23 @@ def _followed(found: Backtest, horizon: int) -> str | None:
         return _went(found.found.rule.pair, horizon, [one for _, one in after])
     gaps = [one.gap(side) for side, one in after]
     grew = sum(gap > 0 for gap in gaps)
-    lines = f"{horizon} sessions on: the gap grew in {grew} of {len(gaps)}; median change {words.pp(median(gaps))}"
+    lines = f"{horizon} sessions on: the gap grew in {grew} of {len(gaps)}; median change {fmt.pp(median(gaps))}"
     if len(gaps) >= 2:  # noqa: PLR2004 -- quartiles need two
         low, _, high = quantiles(gaps, n=4, method="inclusive")
-        lines = f"{lines}, half of them between {words.signed(100 * low)} and {words.pp(high)}"
+        lines = f"{lines}, half of them between {fmt.signed(100 * low)} and {fmt.pp(high)}"
     return f"{lines}{_apart([one for _, one in after])}."
 
 
-def _apart(after: Sequence[Followed]) -> str:
+def _apart(after: Sequence[ForwardReturn]) -> str:
     """Say of how many independent cases an answer can be at most, where they are fewer than it counts."""
     apart = sum(one.apart for one in after)
     return f"; at most {apart} of the {len(after)} share no session" if apart < len(after) else ""
 
 
-def _went(pair: Pair, horizon: int, after: Sequence[Followed]) -> str:
+def _went(pair: Pair, horizon: int, after: Sequence[ForwardReturn]) -> str:
     """Tell how the legs went on after episodes of something else than how far they part."""
     etf, crypto = median(one.etf for one in after), median(one.crypto for one in after)
-    moves = f"{words.title(pair.etf)} {words.percent(etf)}, {words.name(pair.crypto)} {words.percent(crypto)}"
+    moves = f"{fmt.title(pair.etf)} {fmt.percent(etf)}, {fmt.name(pair.crypto)} {fmt.percent(crypto)}"
     return f"{horizon} sessions on: {moves} at the median of {len(after)}{_apart(after)}."
 
 
@@ -141,37 +141,37 @@ def head() -> list[str]:
     return ["Fired", "Side", "At", "Peak", "Sessions", "Ended by", f"{HORIZONS[0]} on"]
 
 
-def row(one: Precedent, found: Backtest) -> list[str]:
+def row(one: PastEpisode, found: Backtest) -> list[str]:
     """Write an episode as a row of a table."""
     unit = found.found.rule.unit
     return [
         f"{one.fired}",
         one.side.value,
-        words.reading(one.value, unit),
-        words.reading(one.peak, unit),
+        fmt.reading(one.value, unit),
+        fmt.reading(one.peak, unit),
         f"{one.length}",
         _ended(one, found.found.rule.pair),
         _then(one, found),
     ]
 
 
-def _then(one: Precedent, found: Backtest) -> str:
+def _then(one: PastEpisode, found: Backtest) -> str:
     """Write how far the gap had gone on shortly after, or the ETF where the rule is of something else."""
     if not one.followed:
-        return words.NOTHING
+        return fmt.NOTHING
     after = one.followed[0]
-    return words.pp(after.gap(one.side)) if found.found.rule.metric in DIVERGENCES else words.percent(after.etf)
+    return fmt.pp(after.gap(one.side)) if found.found.rule.metric in DIVERGENCES else fmt.percent(after.etf)
 
 
-def _ended(one: Precedent, pair: Pair) -> str:
+def _ended(one: PastEpisode, pair: Pair) -> str:
     """Name what ended an episode, in a cell."""
     if one.ended is None:
         return "lasts"
-    names = {Closing.CRYPTO: words.name(pair.crypto), Closing.ETF: words.title(pair.etf), Closing.AGED: "window"}
-    return names[one.closing] if one.closing else words.NOTHING
+    names = {ClosedBy.CRYPTO: fmt.name(pair.crypto), ClosedBy.ETF: fmt.title(pair.etf), ClosedBy.AGED: "window"}
+    return names[one.closing] if one.closing else fmt.NOTHING
 
 
-def _line(one: Precedent, found: Backtest) -> str:
+def _line(one: PastEpisode, found: Backtest) -> str:
     fired, side, at, peak, _length, ended, after = row(one, found)
-    lasted = words.sessions(one.length)
+    lasted = fmt.sessions(one.length)
     return f"{fired} {side} at {at}, peak {peak}, {lasted}, ended by: {ended}, {SHORTLY} sessions on {after}"

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
-from handlers.render import words
+from handlers.render import fmt
+from handlers.render.alert_text import heading, peak_over, topic
 from handlers.render.market import data, gap_lines, price_line
 from handlers.render.markup import escape, person, reason, simulated
 from handlers.render.message import compose, header, note, section
-from handlers.render.topic import heading, peak_over, topic
-from services.domain.brief import RARE, DayKind, Occasion
+from services.alerting.brief import RARE, DayKind, Occasion
 
 if TYPE_CHECKING:
     from handlers.render.message import Message
-    from services.domain.brief import Brief, DayAhead
-    from services.domain.episode import Alert
-    from services.domain.measure import Measurement
+    from services.alerting.alert import Alert
+    from services.alerting.brief import Brief, DayAhead
+    from services.market.measure import Measurement
 
 ALERTS_SHOWN = 10
 PROBLEMS_SHOWN = 4
@@ -36,7 +36,7 @@ def brief(told: Brief) -> Message:
 
 
 def _title(told: Brief) -> str:
-    day, pair = words.day(told.session), f"{told.pair.etf} and {words.name(told.pair.crypto)}"
+    day, pair = fmt.day(told.session), f"{told.pair.etf} and {fmt.name(told.pair.crypto)}"
     match told.occasion:
         case Occasion.OPEN:
             return f"Before the open of {day}: {pair}"
@@ -45,7 +45,7 @@ def _title(told: Brief) -> str:
         case Occasion.WEEKLY:
             return f"The week to {day}: {pair}"
         case Occasion.NOW:
-            return f"{pair}, {words.moment(told.at)}"
+            return f"{pair}, {fmt.moment(told.at)}"
         case _:
             assert_never(told.occasion)
 
@@ -58,11 +58,11 @@ def _moved(told: Brief) -> list[str]:
 
 
 def _window(one: Measurement) -> str:
-    etf = f"{words.title(one.pair.etf)} {words.percent(one.etf_return)}"
-    crypto = f"{words.name(one.pair.crypto)} {words.percent(one.crypto_return)}"
-    span = words.over(one.window, one.session)
-    when = f"{span[:1].upper()}{span[1:]} to {'now' if one.live else words.day(one.session)}"
-    return f"{when}: {etf}, {crypto}, spread *{words.pp(one.spread)}*."
+    etf = f"{fmt.title(one.pair.etf)} {fmt.percent(one.etf_return)}"
+    crypto = f"{fmt.name(one.pair.crypto)} {fmt.percent(one.crypto_return)}"
+    span = fmt.over(one.window, one.session)
+    when = f"{span[:1].upper()}{span[1:]} to {'now' if one.live else fmt.day(one.session)}"
+    return f"{when}: {etf}, {crypto}, spread *{fmt.pp(one.spread)}*."
 
 
 def _unusual(told: Brief) -> list[str]:
@@ -75,11 +75,11 @@ def _unusual(told: Brief) -> list[str]:
 
 def _rare(one: Measurement) -> str:
     assert one.percentile is not None, "only these are unusual"  # noqa: S101
-    return f"The {words.window(one.window)} spread is {words.unusual(one.percentile, above=one.percentile >= RARE)}."
+    return f"The {fmt.window(one.window)} spread is {fmt.unusual(one.percentile, above=one.percentile >= RARE)}."
 
 
 def _alerts(told: Brief) -> list[str]:
-    since = words.moment(told.since)
+    since = fmt.moment(told.since)
     if not told.alerts:
         return [f"None since {since}."]
     still = [one for one in told.alerts if one.closed_at is None]
@@ -91,14 +91,14 @@ def _alerts(told: Brief) -> list[str]:
 
 def _open(alert: Alert) -> str:
     seen = f"acknowledged by {person(alert.acknowledged.by)}" if alert.acknowledged else "acknowledged by nobody"
-    return f"Open: {heading(alert.lead)}, peak {peak_over(alert.lead)}, since {words.moment(alert.opened_at)}, {seen}."
+    return f"Open: {heading(alert.lead)}, peak {peak_over(alert.lead)}, since {fmt.moment(alert.opened_at)}, {seen}."
 
 
 def _ended(alert: Alert) -> str:
-    lasted = words.duration((alert.closed_at or alert.opened_at) - alert.opened_at)
+    lasted = fmt.duration((alert.closed_at or alert.opened_at) - alert.opened_at)
     fate = "retracted" if alert.retracted else "ended"
     seen = f", acknowledged by {person(alert.acknowledged.by)}" if alert.acknowledged else ""
-    began = words.moment(alert.opened_at)
+    began = fmt.moment(alert.opened_at)
     return f"{fate.capitalize()} after {lasted}: {topic(alert)}, peak {peak_over(alert.lead)}, from {began}{seen}."
 
 
@@ -109,10 +109,10 @@ def _watch(told: Brief) -> list[str]:
 def _day(one: DayAhead) -> str:
     match one.kind:
         case DayKind.SHUT:
-            return f"{words.day(one.day)}: New York is shut."
+            return f"{fmt.day(one.day)}: New York is shut."
         case DayKind.HALF:
-            closes = f", closes {words.hour(one.closes_at)}" if one.closes_at else ""
-            return f"{words.day(one.day)}: half-day{closes}."
+            closes = f", closes {fmt.hour(one.closes_at)}" if one.closes_at else ""
+            return f"{fmt.day(one.day)}: half-day{closes}."
         case _:
             assert_never(one.kind)
 
@@ -121,9 +121,9 @@ def _retarget(told: Brief) -> str:
     if told.retarget is None:
         return "The next retarget of the difficulty is not known."
     coming = told.retarget
-    when = f"{words.full_moment(coming.at)}, in {words.duration(coming.at - told.at)}"
+    when = f"{fmt.full_moment(coming.at)}, in {fmt.duration(coming.at - told.at)}"
     source = f"as {escape(told.network)} estimates it"
-    return f"Next retarget of the difficulty: {words.percent(coming.change)}, about {when}, {source}."
+    return f"Next retarget of the difficulty: {fmt.percent(coming.change)}, about {when}, {source}."
 
 
 def _prices(told: Brief) -> list[str]:

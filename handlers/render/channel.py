@@ -6,20 +6,21 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
-from handlers.render import words
-from handlers.render.markup import escape, person, place
+from handlers.render import fmt
+from handlers.render.markup import escape, person, place, reason
 from handlers.render.message import compose, note, section
-from services.domain.episode import Channel
-from services.domain.mention import Mention
-from services.domain.settings import SETTINGS, write_settings
+from services.alerting.setting_syntax import SETTINGS, write_settings
+from services.core.identity import Channel, Mention
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from handlers.render.message import Message
-    from services.channels import ChannelView
-    from services.domain.settings import Addressee
-    from services.ports import SettingChange
+    from services.alerting.ports import SettingChange
+    from services.alerting.setting_syntax import Addressee
+    from services.channels.settings import ChannelView
+    from services.delivery.ports import DeliveryProblem
+
 
 _NAMED = re.compile(r"<(@|#|!)[^<>\s]+>")
 _LABEL = re.compile(r"\|[^>]*>")
@@ -57,7 +58,7 @@ def _people(editors: Sequence[str]) -> tuple[Mention, ...]:
 def _opening(told: ChannelView, *, just_set: bool) -> str:
     if just_set and told.changes:
         last = told.changes[0]
-        return f"Set: *{_shown(last.what)}*, by {person(last.by)}, {words.moment_utc(last.at)}."
+        return f"Set: *{_shown(last.what)}*, by {person(last.by)}, {fmt.moment_utc(last.at)}."
     return "How this channel is set:"
 
 
@@ -66,12 +67,12 @@ def _silence(told: ChannelView) -> str:
     always = f" It is muted while the market is {muted.value}." if muted else ""
     if told.silence is None:
         return f"New messages are told here now.{always}"
-    until = words.moment_utc(told.silence.until)
+    until = fmt.moment_utc(told.silence.until)
     return f"Silent until {until}: {told.silence.why}. Posted alerts are still edited; a digest follows.{always}"
 
 
 def _change(one: SettingChange) -> str:
-    return f"{_shown(one.what)}, by {person(one.by)}, {words.moment(one.at)}"
+    return f"{_shown(one.what)}, by {person(one.by)}, {fmt.moment(one.at)}"
 
 
 def _shown(what: str) -> str:
@@ -87,3 +88,20 @@ def _named(who: Addressee) -> str:
             return place(who)
         case _:
             assert_never(who)
+
+
+SHOWN = 5
+
+
+def troubles(told: Sequence[DeliveryProblem]) -> list[str]:
+    """Tell of each channel what does not arrive there; nothing where all does."""
+    lines = [_trouble(one) for one in told[:SHOWN]]
+    more = len(told) - SHOWN
+    return [*lines, *([f"{more} more like these: `minerpulse doctor` lists them."] if more > 0 else [])]
+
+
+def _trouble(one: DeliveryProblem) -> str:
+    number = f"{one.messages} message{'' if one.messages == 1 else 's'}"
+    what = "given up" if one.given_up else "waiting to be delivered"
+    since = fmt.moment_utc(one.since)
+    return f"*Not delivered* in {place(one.channel)}: {number} {what} since {since}. {reason(one.problem)}."

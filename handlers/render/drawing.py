@@ -12,21 +12,18 @@ from typing import TYPE_CHECKING
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from handlers.render.axis import ticks
+from handlers.render.canvas import FOOT_ROOM, HEAD, HEAD_ROOM, TEXT, TICK_ROOM, TITLE, Sheet, points
 from handlers.render.markup import MINUS, SIMULATED
-from handlers.render.sheet import FOOT_ROOM, HEAD, HEAD_ROOM, TEXT, TICK_ROOM, TITLE, Sheet, points
-from handlers.render.theme import DOTTED, STYLES, THEMES, WIDTHS
-from services.domain.decide import Change
+from handlers.render.picture import DOTTED, STYLES, THEMES, WIDTHS, ticks
+from services.rules.decide import Change
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from matplotlib.axes import Axes
 
-    from handlers.render.axis import Tick
-    from handlers.render.picture import Line, Panel, Picture
-    from handlers.render.sheet import Strip
-    from handlers.render.theme import Scheme, Theme
+    from handlers.render.canvas import Strip
+    from handlers.render.picture import Line, Panel, Picture, Scheme, Theme, Tick
 
 ROOM = 0.08  # of what is shown, above and below
 FLAT = 1.0  # what is shown around a line that never moves

@@ -6,23 +6,23 @@ from datetime import timedelta
 from statistics import NormalDist
 from typing import TYPE_CHECKING
 
-from handlers.render import words
-from handlers.render.basis import basis
+from handlers.render import fmt
+from handlers.render.footers import basis
+from handlers.render.gauges import spark
 from handlers.render.markup import escape, reason, simulated
 from handlers.render.message import compose, header, note, section, table
-from handlers.render.spark import spark
-from services.domain.attribution import AI_PROXY, LOOKBACK
-from services.domain.counting import CERTAINTY
-from services.domain.measure import BETA_SESSIONS
+from services.core.prices import AI_PROXY
+from services.market.measure import BETA_SESSIONS
+from services.research.attribution import LOOKBACK
+from services.research.tune import CERTAINTY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from handlers.render.message import Message
-    from services.answers import Explained
-    from services.domain.attribution import Attribution, Part
-    from services.domain.explain import Explanation
-    from services.domain.pivot import Beta, Gauge, Reading
+    from services.research.attribution import Attribution, Part
+    from services.research.explain import Beta, BetaGauge, Explanation, Reading
+    from services.research.results import ExplainResult
 
 MINUTE = timedelta(minutes=1)
 ERRORS = NormalDist().inv_cdf((1 + CERTAINTY) / 2)  # standard ones, within which a change may be chance
@@ -33,7 +33,7 @@ METHOD = (
 )
 
 
-def explanation(told: Explained) -> Message:
+def explanation(told: ExplainResult) -> Message:
     """Render an explanation; the parts stand in a table, and in lines for those who cannot see it."""
     found = told.explanation
     title = simulated(_title(found), when=told.basis.simulated)
@@ -56,34 +56,34 @@ def explanation(told: Explained) -> Message:
 def _title(found: Explanation) -> str:
     parts = found.attribution
     return (
-        f"{found.pair.etf} {words.percent(parts.etf_return)} {words.over(parts.window, parts.session)}: "
-        f"{words.name(found.pair.crypto)} {words.pp(parts.crypto.amount)}, AI {words.pp(parts.proxy.amount)}, "
-        f"the rest {words.pp(parts.residual.amount)}"
+        f"{found.pair.etf} {fmt.percent(parts.etf_return)} {fmt.over(parts.window, parts.session)}: "
+        f"{fmt.name(found.pair.crypto)} {fmt.pp(parts.crypto.amount)}, AI {fmt.pp(parts.proxy.amount)}, "
+        f"the rest {fmt.pp(parts.residual.amount)}"
     )
 
 
 def _moved(found: Explanation) -> list[str]:
     """Say from when to when, which leg moved more, and at what hours each did."""
-    parts, etf, crypto = found.attribution, words.title(found.pair.etf), words.name(found.pair.crypto)
-    span = f"From the close of {words.full_day(parts.anchor)} to that of {words.full_day(parts.session)}."
-    ours, theirs = words.percent(parts.etf_return), words.percent(parts.crypto_return)
+    parts, etf, crypto = found.attribution, fmt.title(found.pair.etf), fmt.name(found.pair.crypto)
+    span = f"From the close of {fmt.full_day(parts.anchor)} to that of {fmt.full_day(parts.session)}."
+    ours, theirs = fmt.percent(parts.etf_return), fmt.percent(parts.crypto_return)
     if abs(parts.etf_return) >= abs(parts.crypto_return):
         which = f"{etf} moved more: {ours}, {crypto} {theirs}."
     else:
-        which = f"{words.title(found.pair.crypto)} moved more: {theirs}, {etf} {ours}."
+        which = f"{fmt.title(found.pair.crypto)} moved more: {theirs}, {etf} {ours}."
     return [span, which, _hours(found)]
 
 
 def _hours(found: Explanation) -> str:
-    etf, crypto, hours = words.title(found.pair.etf), words.name(found.pair.crypto), found.hours
+    etf, crypto, hours = fmt.title(found.pair.etf), fmt.name(found.pair.crypto), found.hours
     if hours is None:
         return "When they moved within a day cannot be told: too few of their prices at openings are known."
     left = f"; {hours.unsplit} of {found.attribution.steps} sessions could not be split" if hours.unsplit else ""
-    theirs = words.percent(hours.crypto.inside), words.percent(hours.crypto.outside)
+    theirs = fmt.percent(hours.crypto.inside), fmt.percent(hours.crypto.outside)
     if hours.etf is None:
-        told = f"{words.title(found.pair.crypto)} {theirs[0]} while New York traded, {theirs[1]} while it was shut"
+        told = f"{fmt.title(found.pair.crypto)} {theirs[0]} while New York traded, {theirs[1]} while it was shut"
         return f"{told}{left}. When {etf} moved within a day cannot be told: too few of its openings are known."
-    ours = words.percent(hours.etf.inside), words.percent(hours.etf.outside)
+    ours = fmt.percent(hours.etf.inside), fmt.percent(hours.etf.outside)
     return (
         f"While New York traded: {etf} {ours[0]}, {crypto} {theirs[0]}. "
         f"While it was shut: {etf} {ours[1]}, {crypto} {theirs[1]}{left}."
@@ -95,13 +95,13 @@ def _openings(found: Explanation) -> list[str]:
     early = found.hours.early if found.hours else timedelta(0)
     if not early:
         return []
-    return [f"At an opening, {words.name(found.pair.crypto)} has its price of {early // MINUTE} minutes before."]
+    return [f"At an opening, {fmt.name(found.pair.crypto)} has its price of {early // MINUTE} minutes before."]
 
 
 def _parts(found: Explanation) -> list[tuple[str, Part, float | None]]:
     parts = found.attribution
     return [
-        (words.title(found.pair.crypto), parts.crypto, parts.crypto_return),
+        (fmt.title(found.pair.crypto), parts.crypto, parts.crypto_return),
         (f"AI ({escape(found.proxy)})", parts.proxy, parts.proxy_return),
         ("The rest", parts.residual, None),
     ]
@@ -110,24 +110,23 @@ def _parts(found: Explanation) -> list[tuple[str, Part, float | None]]:
 def _rows(found: Explanation) -> list[list[str]]:
     etf = found.attribution.etf_return
     rows = [
-        [name, words.pp(part.amount), f"± {words.size(100 * part.error)}", _own(own)]
-        for name, part, own in _parts(found)
+        [name, fmt.pp(part.amount), f"± {fmt.size(100 * part.error)}", _own(own)] for name, part, own in _parts(found)
     ]
-    total = [words.title(found.pair.etf), words.pp(etf), words.NOTHING, words.percent(etf)]
+    total = [fmt.title(found.pair.etf), fmt.pp(etf), fmt.NOTHING, fmt.percent(etf)]
     return [["Part", "Of the return", "Error", "Own return"], *rows, total]
 
 
 def _own(moved: float | None) -> str:
-    return words.NOTHING if moved is None else words.percent(moved)
+    return fmt.NOTHING if moved is None else fmt.percent(moved)
 
 
 def _lines(found: Explanation) -> list[str]:
     lines = [
-        f"{name}: {words.pp(part.amount)} ± {words.size(100 * part.error)}"
-        + ("" if own is None else f", itself {words.percent(own)}")
+        f"{name}: {fmt.pp(part.amount)} ± {fmt.size(100 * part.error)}"
+        + ("" if own is None else f", itself {fmt.percent(own)}")
         for name, part, own in _parts(found)
     ]
-    return [*lines, f"Together: {words.pp(found.attribution.etf_return)}."]
+    return [*lines, f"Together: {fmt.pp(found.attribution.etf_return)}."]
 
 
 def _later(found: Explanation) -> list[str]:
@@ -135,27 +134,25 @@ def _later(found: Explanation) -> list[str]:
     later = found.later
     if later is None:
         return []
-    names = " and ".join(words.name(symbol) for symbol in later.lacking)
-    count = f"{words.sessions(later.sessions)} after that, up to {words.full_day(later.last)}"
+    names = " and ".join(fmt.name(symbol) for symbol in later.lacking)
+    count = f"{fmt.sessions(later.sessions)} after that, up to {fmt.full_day(later.last)}"
     return [f"*Not explained*: {count}, for want of a price of {names}."]
 
 
-def _live(told: Explained) -> list[str]:
+def _live(told: ExplainResult) -> list[str]:
     """Tell of the session that is open, in lines of its own: it is no part of what is above."""
     found, live = told.explanation, told.so_far
     if live is None:
         return [f"*Live*: today's session cannot be parted: {reason(told.unlive)}."] if told.unlive else []
-    etf, crypto = words.title(found.pair.etf), words.name(found.pair.crypto)
+    etf, crypto = fmt.title(found.pair.etf), fmt.name(found.pair.crypto)
     parts = [
-        f"{crypto} {words.pp(live.crypto.amount)} ± {words.size(100 * live.crypto.error)}",
-        f"AI {words.pp(live.proxy.amount)} ± {words.size(100 * live.proxy.error)}",
-        f"the rest {words.pp(live.residual.amount)} ± {words.size(100 * live.residual.error)}",
+        f"{crypto} {fmt.pp(live.crypto.amount)} ± {fmt.size(100 * live.crypto.error)}",
+        f"AI {fmt.pp(live.proxy.amount)} ± {fmt.size(100 * live.proxy.error)}",
+        f"the rest {fmt.pp(live.residual.amount)} ± {fmt.size(100 * live.residual.error)}",
     ]
-    own = (
-        f"{crypto} itself {words.percent(live.crypto_return)}, {escape(found.proxy)} {words.percent(live.proxy_return)}"
-    )
-    when = f"since the close of {words.day(live.anchor)}, at {words.hour(live.at)}"
-    whole = f"{etf} {words.percent(live.etf_return)}: {', '.join(parts)}"
+    own = f"{crypto} itself {fmt.percent(live.crypto_return)}, {escape(found.proxy)} {fmt.percent(live.proxy_return)}"
+    when = f"since the close of {fmt.day(live.anchor)}, at {fmt.hour(live.at)}"
+    whole = f"{etf} {fmt.percent(live.etf_return)}: {', '.join(parts)}"
     return [f"*Live, and not in the figures above*: {when}, {whole}.", f"By the betas of that close; {own}."]
 
 
@@ -164,18 +161,18 @@ def _pivot(found: Explanation) -> list[str]:
     read = found.gauge
     if read is None:
         return ["The pivot gauge has too little history."]
-    crypto, proxy = words.name(found.pair.crypto), escape(found.proxy)
+    crypto, proxy = fmt.name(found.pair.crypto), escape(found.proxy)
     return [
         f"*Pivot gauge.* {_turn(found, read)}",
-        f"{words.full_day(read.then.session)}: {_betas(found, read.then)}.",
-        f"{words.full_day(read.now.session)}: {_betas(found, read.now)}.",
+        f"{fmt.full_day(read.then.session)}: {_betas(found, read.then)}.",
+        f"{fmt.full_day(read.now.session)}: {_betas(found, read.now)}.",
         f"{crypto} {_path(one.crypto for one in read.path)}; {proxy} {_path(one.proxy for one in read.path)}",
     ]
 
 
-def _turn(found: Explanation, read: Gauge) -> str:
+def _turn(found: Explanation, read: BetaGauge) -> str:
     """Name what the ETF follows more by now, and what less, where the change is beyond both errors."""
-    etf, crypto, proxy = words.title(found.pair.etf), words.name(found.pair.crypto), escape(found.proxy)
+    etf, crypto, proxy = fmt.title(found.pair.etf), fmt.name(found.pair.crypto), escape(found.proxy)
     changes = (crypto, _turned(read.then.crypto, read.now.crypto)), (proxy, _turned(read.then.proxy, read.now.proxy))
     turned = [(name, "more" if change > 0 else "less") for name, change in changes if change]
     if not turned:
@@ -192,19 +189,19 @@ def _turned(then: Beta, now: Beta) -> int:
 
 
 def _betas(found: Explanation, read: Reading) -> str:
-    crypto, proxy = words.name(found.pair.crypto), escape(found.proxy)
+    crypto, proxy = fmt.name(found.pair.crypto), escape(found.proxy)
     share = f"together {100 * read.r2:.0f}% of the days' variance"
     return f"beta to {crypto} {_beta(read.crypto)}, to {proxy} {_beta(read.proxy)}; {share}"
 
 
 def _beta(beta: Beta) -> str:
-    return f"*{words.ratio(beta.value)}* ± {beta.error:.2f}"
+    return f"*{fmt.ratio(beta.value)}* ± {beta.error:.2f}"
 
 
 def _path(betas: Iterable[Beta]) -> str:
     """Draw betas as a row of bars, with what the lowest and the highest stand for."""
     values = [beta.value for beta in betas]
-    return f"{spark(values)} {words.ratio(min(values))} to {words.ratio(max(values))}"
+    return f"{spark(values)} {fmt.ratio(min(values))} to {fmt.ratio(max(values))}"
 
 
 def _change(found: Explanation) -> list[str]:
@@ -215,15 +212,15 @@ def _change(found: Explanation) -> list[str]:
     if found.gauge is not None:
         now = found.gauge.now
         lines.append(
-            f"A day on which {words.name(found.pair.crypto)} alone moves 1% should move {words.title(found.pair.etf)} "
-            f"{words.ratio(now.crypto.value)}%; {escape(found.proxy)} alone, {words.ratio(now.proxy.value)}%."
+            f"A day on which {fmt.name(found.pair.crypto)} alone moves 1% should move {fmt.title(found.pair.etf)} "
+            f"{fmt.ratio(now.crypto.value)}%; {escape(found.proxy)} alone, {fmt.ratio(now.proxy.value)}%."
         )
     return ["*What would change the picture*", *lines] if lines else []
 
 
 def _again(found: Explanation, parts: Attribution) -> str:
-    crypto = f"{words.name(found.pair.crypto)} {words.pp(parts.crypto.amount)}"
-    return f"{crypto}, AI {words.pp(parts.proxy.amount)}, the rest {words.pp(parts.residual.amount)}"
+    crypto = f"{fmt.name(found.pair.crypto)} {fmt.pp(parts.crypto.amount)}"
+    return f"{crypto}, AI {fmt.pp(parts.proxy.amount)}, the rest {fmt.pp(parts.residual.amount)}"
 
 
 def _proxy(found: Explanation) -> str:
@@ -234,5 +231,5 @@ def _proxy(found: Explanation) -> str:
 
 def _sources(found: Explanation) -> str:
     etf, crypto, proxy = map(escape, found.sources)
-    names = f"{words.title(found.pair.etf)} from {etf}, {words.name(found.pair.crypto)} from {crypto}"
+    names = f"{fmt.title(found.pair.etf)} from {etf}, {fmt.name(found.pair.crypto)} from {crypto}"
     return f"Session closes: {names}, {escape(found.proxy)} from {proxy}."

@@ -11,7 +11,7 @@ from handlers.render.message import compose, header, note, say, section
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from handlers.commands.command import Command
+    from handlers.command import Command
     from handlers.render.message import Message
 
 GRAMMAR = (

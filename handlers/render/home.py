@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from handlers.render import words
-from handlers.render.form import modal
+from handlers.render import fmt
+from handlers.render.alert_text import heading
+from handlers.render.board import beginnings, missing, windows_text
+from handlers.render.form_fields import modal
 from handlers.render.limits import LIST_TEXT, PROBLEMS_SHOWN, fitting, newest_fitting
 from handlers.render.market import data, drawdowns, headline, legs, live_line, market_line, problems
 from handlers.render.markup import code, conversation, person, reason, simulated
-from handlers.render.message import actions, button, header, note, say, section
-from handlers.render.topic import heading
-from handlers.render.windows import beginnings, missing, windows_text
+from handlers.render.message import actions, button, compose, header, note, say, section
+from services.rules.rule import DEFAULT_RULES
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from handlers.render.message import Block, Message
-    from services.desk import Overview
-    from services.domain.episode import Alert
-    from services.market import MarketView
-    from services.places import Place
+    from services.alerting.alert import Alert
+    from services.channels.commands import Overview
+    from services.channels.home import ChannelSummary
+    from services.core.prices import Pair
+    from services.rules.market_service import MarketView
+
 
 PLACES_SHOWN = 10
 FIRST_STEPS = (
@@ -77,7 +81,7 @@ def _market(view: MarketView, now: datetime) -> list[Block | None]:
     ]
 
 
-def _place(place: Place, room: int) -> list[Block | None]:
+def _place(place: ChannelSummary, room: int) -> list[Block | None]:
     """Tell of one channel, the newest alerts first where not all can be told."""
     open_here = newest_fitting(
         [_alert(alert) for alert in place.alerts], room * 2 // 3, " open alerts, which began before"
@@ -90,5 +94,24 @@ def _place(place: Place, room: int) -> list[Block | None]:
 
 def _alert(alert: Alert) -> str:
     seen = f", acknowledged by {person(alert.acknowledged.by)}" if alert.acknowledged else ", nobody sees to it yet"
-    told = f"Open alert {alert.id}: {heading(alert.lead)}, since {words.moment(alert.opened_at)}{seen}."
+    told = f"Open alert {alert.id}: {heading(alert.lead)}, since {fmt.moment(alert.opened_at)}{seen}."
     return simulated(told, when=alert.simulated)
+
+
+def welcome(pair: Pair, rules: Sequence[str], *, is_simulated: bool) -> Message:
+    """Say what the app does here, and offer to begin; a channel that has rules is told which."""
+    opening = simulated(
+        f"MinerPulse tells this channel when {pair.etf} stops moving with {fmt.name(pair.crypto)}.", when=is_simulated
+    )
+    if rules:
+        told = [opening, f"These rules stand here: {', '.join(map(code, rules))}. Alerts come again from now on."]
+        return compose([section(*told)], told)
+    usual = ", ".join(map(code, DEFAULT_RULES))
+    offer = (
+        f"Nothing is watched here yet. *Start alerts here* adds the usual rules {usual}; `/minerpulse rule add` opens "
+        "an editor for others, `/minerpulse` shows the market, and `/minerpulse help` tells the rest."
+    )
+    return compose(
+        [section(opening, offer), actions(button("begin", "Start alerts here", "channel", primary=True))],
+        [opening, offer],
+    )

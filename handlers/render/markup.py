@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from services.domain.episode import Channel
+    from services.core.identity import Channel
 
 SIMULATED = "SIMULATED"
 MINUS = "−"

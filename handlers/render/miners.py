@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from handlers.render import words
+from handlers.render import fmt
 from handlers.render.limits import PROBLEMS_SHOWN
 from handlers.render.market import data
 from handlers.render.markup import escape, reason, simulated
 from handlers.render.message import compose, header, note, section, table
-from services.domain.cohort import Cohort
+from services.market.holdings import Cohort
 
 if TYPE_CHECKING:
     from handlers.render.message import Message
-    from services.constituents import Miners
-    from services.domain.brinson import Effect
-    from services.domain.contribution import Contributor
+    from services.research.holdings_effects import Contributor, Effect
+    from services.research.holdings_report import HoldingsReport
 
 SHOWN = 12  # of the holdings: those that added or took most
 METHOD = (
@@ -25,11 +24,11 @@ METHOD = (
 )
 
 
-def miners(told: Miners) -> Message:
+def miners(told: HoldingsReport) -> Message:
     """Render a fund's holdings over a window."""
     found = told.contributions
-    span = f"From the close of {words.full_day(found.anchor)} to that of {words.full_day(found.session)}."
-    moved = f"{words.title(told.fund)} {words.percent(found.etf_return)} {words.over(found.window, found.session)}"
+    span = f"From the close of {fmt.full_day(found.anchor)} to that of {fmt.full_day(found.session)}."
+    moved = f"{fmt.title(told.fund)} {fmt.percent(found.etf_return)} {fmt.over(found.window, found.session)}"
     title = simulated(f"{moved}, by holding", when=told.simulated)
     shown = sorted(found.contributors, key=lambda one: -abs(one.added))[:SHOWN]
     others = _others(told, shown)
@@ -50,37 +49,37 @@ def miners(told: Miners) -> Message:
     )
 
 
-def _rest(told: Miners) -> str:
+def _rest(told: HoldingsReport) -> str:
     found = told.contributions
     what = "trades between the days whose weights are known, cash, fees, and shares without prices"
-    return f"*{words.pp(found.rest)}* are explained by no holding: {what}. {100 * found.covered:.0f}% is covered."
+    return f"*{fmt.pp(found.rest)}* are explained by no holding: {what}. {100 * found.covered:.0f}% is covered."
 
 
-def _totals(told: Miners) -> list[list[str]]:
+def _totals(told: HoldingsReport) -> list[list[str]]:
     """Put what no holding explains and the whole beneath the holdings."""
-    found, nothing = told.contributions, words.NOTHING
-    whole = [words.title(told.fund), nothing, words.percent(found.etf_return), words.pp(found.etf_return), nothing]
-    return [["The rest", nothing, nothing, words.pp(found.rest), nothing], whole]
+    found, nothing = told.contributions, fmt.NOTHING
+    whole = [fmt.title(told.fund), nothing, fmt.percent(found.etf_return), fmt.pp(found.etf_return), nothing]
+    return [["The rest", nothing, nothing, fmt.pp(found.rest), nothing], whole]
 
 
-def _row(one: Contributor, told: Miners) -> list[str]:
+def _row(one: Contributor, told: HoldingsReport) -> list[str]:
     member = told.cohorts.get(one.ticker)
     return [
         escape(one.ticker),
-        f"{words.decimal(100 * one.weight)}%",
-        words.NOTHING if one.moved is None else words.percent(one.moved),
-        words.pp(one.added),
+        f"{fmt.decimal(100 * one.weight)}%",
+        fmt.NOTHING if one.moved is None else fmt.percent(one.moved),
+        fmt.pp(one.added),
         (member.cohort if member else Cohort.OTHER).value,
     ]
 
 
-def _others(told: Miners, shown: list[Contributor]) -> list[list[str]]:
+def _others(told: HoldingsReport, shown: list[Contributor]) -> list[list[str]]:
     """Sum up the holdings that are not shown."""
     left = [one for one in told.contributions.contributors if one not in shown]
     if not left:
         return []
     weight, added = sum(one.weight for one in left), sum(one.added for one in left)
-    return [[f"{len(left)} more", f"{words.decimal(100 * weight)}%", words.NOTHING, words.pp(added), words.NOTHING]]
+    return [[f"{len(left)} more", f"{fmt.decimal(100 * weight)}%", fmt.NOTHING, fmt.pp(added), fmt.NOTHING]]
 
 
 def _line(row: list[str]) -> str:
@@ -88,7 +87,7 @@ def _line(row: list[str]) -> str:
     return f"{name}: added {added}, weight {weight}, return {moved}, {cohort}"
 
 
-def _cohorts(told: Miners) -> list[str]:
+def _cohorts(told: HoldingsReport) -> list[str]:
     if not told.effects:
         return ["No cohort can be measured: no share has a price at both ends."]
     return ["*Cohorts*, of the shares with prices:", *(_cohort(one) for one in told.effects), _sum(told.effects)]
@@ -97,31 +96,31 @@ def _cohorts(told: Miners) -> list[str]:
 def _cohort(one: Effect) -> str:
     names = f"{one.names} name{'' if one.names == 1 else 's'}"
     weights = f"{100 * one.weight:.0f}% of their weight ({100 * one.equal_weight:.0f}% in equal weights)"
-    did = f"{words.percent(one.moved)} ({words.percent(one.equal_moved)} in equal weights)"
-    parts = f"allocation {words.pp(one.allocation)}, selection {words.pp(one.selection)}"
+    did = f"{fmt.percent(one.moved)} ({fmt.percent(one.equal_moved)} in equal weights)"
+    parts = f"allocation {fmt.pp(one.allocation)}, selection {fmt.pp(one.selection)}"
     name = f"{one.cohort.value[:1].upper()}{one.cohort.value[1:]}"
     return f"{name}, {names}: {weights}, {did}; {parts}."
 
 
 def _sum(effects: tuple[Effect, ...]) -> str:
     allocation, selection = sum(one.allocation for one in effects), sum(one.selection for one in effects)
-    beyond = words.pp(allocation + selection)
-    return f"Beyond equal weights {beyond}: allocation {words.pp(allocation)}, selection {words.pp(selection)}."
+    beyond = fmt.pp(allocation + selection)
+    return f"Beyond equal weights {beyond}: allocation {fmt.pp(allocation)}, selection {fmt.pp(selection)}."
 
 
-def _weights(told: Miners) -> str:
+def _weights(told: HoldingsReport) -> str:
     known = told.contributions.known
     days = f"{known[0]}" if len(known) == 1 else f"{len(known)} days, {known[0]} to {known[-1]}"
     return f"Weights as of {days}, drifting with prices between."
 
 
-def _closes(told: Miners) -> list[str]:
+def _closes(told: HoldingsReport) -> list[str]:
     """Say where the closes are from, and what speaks against the last ones."""
     failed = [f"Problem: {reason(problem)}." for problem in told.problems[:PROBLEMS_SHOWN]]
     return [f"Session closes from {', '.join(map(escape, told.sources))}.", data(told.trust), *failed]
 
 
-def _sources(told: Miners, shown: list[Contributor]) -> list[str]:
+def _sources(told: HoldingsReport, shown: list[Contributor]) -> list[str]:
     """Say when the cohorts of the names shown were judged; their sources stand in the file."""
     days = [told.cohorts[one.ticker].as_of for one in shown if one.ticker in told.cohorts]
     if not days:

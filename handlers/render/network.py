@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from handlers.render import words
-from handlers.render.basis import basis
+from handlers.render import fmt
+from handlers.render.footers import basis
 from handlers.render.markup import escape, simulated
 from handlers.render.message import compose, header, note, section
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from handlers.render.message import Message
-    from services.answers import NetworkView
-    from services.domain.network import Network, Retarget, Reward
-    from services.domain.network_past import Standing
+    from services.market.network import Network, Retarget, Reward
+    from services.market.network_history import PercentileRank
+    from services.research.results import NetworkView
 
 FORMULA = (
     "Hashprice: 86,400 s × 10^15 hashes a second, over the 2^32 × difficulty hashes that a block takes, × what a block "
@@ -29,44 +29,44 @@ def network(told: NetworkView, now: datetime) -> Message:
     seen = told.judged.network
     title = simulated(_title(told), when=told.basis.simulated)
     lines = [
-        _figure("Difficulty", words.difficulty(seen.difficulty), told.difficulty, words.difficulty),
-        _figure("Hash rate", words.hashrate(seen.hashrate), told.hashrate, words.hashrate),
+        _figure("Difficulty", fmt.difficulty(seen.difficulty), told.difficulty, fmt.difficulty),
+        _figure("Hash rate", fmt.hashrate(seen.hashrate), told.hashrate, fmt.hashrate),
         _retarget(seen.retarget, now),
         *_fees(seen),
         *_hashprice(told),
     ]
-    source = f"Network from {escape(seen.source)}, {words.duration(seen.age(now))} old."
+    source = f"Network from {escape(seen.source)}, {fmt.duration(seen.age(now))} old."
     small = [FORMULA, *basis(told.basis, source, *_price(told, now))]
     return compose([header(title), section(*lines), note(*small)], [title, *lines, *small])
 
 
 def _title(told: NetworkView) -> str:
-    earned = "hashprice unknown" if told.hashprice is None else f"{words.price(told.hashprice)} a PH/s a day"
+    earned = "hashprice unknown" if told.hashprice is None else f"{fmt.price(told.hashprice)} a PH/s a day"
     return f"Mining earns {earned}" if told.hashprice is not None else f"The bitcoin network: {earned}"
 
 
-def _figure(name: str, written: str, stands: Standing | None, write: Callable[[float], str]) -> str:
+def _figure(name: str, written: str, stands: PercentileRank | None, write: Callable[[float], str]) -> str:
     return f"*{name}* {written}{_stands(stands, write)}."
 
 
-def _stands(stands: Standing | None, write: Callable[[float], str]) -> str:
+def _stands(stands: PercentileRank | None, write: Callable[[float], str]) -> str:
     """Place a figure in its past, so that “harder than ever” is a number."""
     if stands is None:
         return ", its past unknown"
-    since = words.full_day(stands.since)
+    since = fmt.full_day(stands.since)
     if stands.is_highest:
-        return f", the highest since {since}; before: {write(stands.high)} on {words.full_day(stands.high_on)}"
+        return f", the highest since {since}; before: {write(stands.high)} on {fmt.full_day(stands.high_on)}"
     if stands.is_lowest:
-        return f", the lowest since {since}; before: {write(stands.low)} on {words.full_day(stands.low_on)}"
-    high = f"highest {write(stands.high)} on {words.full_day(stands.high_on)}"
-    return f", higher than {words.share(stands.rank)} of {stands.count:,} figures since {since}; {high}"
+        return f", the lowest since {since}; before: {write(stands.low)} on {fmt.full_day(stands.low_on)}"
+    high = f"highest {write(stands.high)} on {fmt.full_day(stands.high_on)}"
+    return f", higher than {fmt.share(stands.rank)} of {stands.count:,} figures since {since}; {high}"
 
 
 def _retarget(coming: Retarget | None, now: datetime) -> str:
     if coming is None:
         return "*Next retarget* unknown."
-    when = f"{words.full_moment(coming.at)}, in {words.duration(coming.at - now)}"
-    return f"*Next retarget* {words.percent(coming.change)} at block {coming.height:,}, about {when}."
+    when = f"{fmt.full_moment(coming.at)}, in {fmt.duration(coming.at - now)}"
+    return f"*Next retarget* {fmt.percent(coming.change)} at block {coming.height:,}, about {when}."
 
 
 def _fees(seen: Network) -> list[str]:
@@ -84,12 +84,12 @@ def _share(reward: Reward) -> str:
 def _hashprice(told: NetworkView) -> list[str]:
     if told.hashprice is None or told.without_fees is None:
         return ["*Hashprice* unknown: it takes the difficulty, what a block pays, and bitcoin's price."]
-    bare = f"without fees {words.price(told.without_fees)}{_stands(told.hashprice_standing, words.price)}"
-    return [f"*Hashprice* {words.price(told.hashprice)} a PH/s a day; {bare}."]
+    bare = f"without fees {fmt.price(told.without_fees)}{_stands(told.hashprice_standing, fmt.price)}"
+    return [f"*Hashprice* {fmt.price(told.hashprice)} a PH/s a day; {bare}."]
 
 
 def _price(told: NetworkView, now: datetime) -> list[str]:
     if told.price is None:
         return ["No bitcoin price."]
     price = told.price
-    return [f"Bitcoin {words.price(price.price)} from {escape(price.source)}, {words.duration(price.age(now))} old."]
+    return [f"Bitcoin {fmt.price(price.price)} from {escape(price.source)}, {fmt.duration(price.age(now))} old."]

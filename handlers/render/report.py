@@ -4,29 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from handlers.render import words
+from handlers.render import fmt
 from handlers.render.backtest import METHOD, findings, head, often, row
-from handlers.render.basis import basis
-from handlers.render.curve import curve_picture
+from handlers.render.chart import curve_picture
 from handlers.render.drawdown import drawdown
 from handlers.render.explain import explanation
+from handlers.render.footers import basis, left_out_lines
 from handlers.render.gauges import AT_CLOSE, below_picture, betas_picture
-from handlers.render.left_out import left_out_lines
+from handlers.render.html_page import Folded, Heading, Lines, Page, Section, Table, parts_of, plain
 from handlers.render.markup import simulated
-from handlers.render.page import Folded, Heading, Lines, Page, Section, Table, parts_of, plain
-from services.answers import Depths, Explained
-from services.domain.measure import NotMeasured
+from services.market.measure import NotMeasured
+from services.research.results import DrawdownResult, ExplainResult
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from handlers.render.page import Part, Shown
+    from handlers.render.html_page import Part, Shown
     from handlers.render.picture import Picture
-    from services.answers import Reported
-    from services.domain import attribution
-    from services.domain.attribution import Attribution
-    from services.domain.precedent import Backtest
+    from services.research import attribution
+    from services.research.attribution import Attribution
+    from services.research.results import ReportResult
+    from services.research.track_record import Backtest
 
 SPREAD, BETAS, BELOW = "spread", "betas", "below"
 SHOWN = 8  # episodes of a rule, the newest; the others are folded
@@ -41,7 +40,7 @@ NUMBERS = {
 }
 
 
-def report_pictures(told: Reported) -> dict[str, Picture]:
+def report_pictures(told: ReportResult) -> dict[str, Picture]:
     """Draw the curve with what rules watched, the betas where they are known, and both drawdowns."""
     found, made_up = told.report, told.basis.simulated
     pictures = {SPREAD: curve_picture(found.curve, _title(told), [AT_CLOSE], simulated=made_up)}
@@ -50,7 +49,7 @@ def report_pictures(told: Reported) -> dict[str, Picture]:
     return {**pictures, BELOW: below_picture(found, simulated=made_up)}
 
 
-def report_page(told: Reported, shown: Mapping[str, Shown], now: datetime) -> Page:
+def report_page(told: ReportResult, shown: Mapping[str, Shown], now: datetime) -> Page:
     """Put the page together, written at `now`."""
     found = told.report
     sections = [
@@ -65,22 +64,22 @@ def report_page(told: Reported, shown: Mapping[str, Shown], now: datetime) -> Pa
     return Page(title=_title(told), lead=_lead(told, now), simulated=told.basis.simulated, sections=sections)
 
 
-def _title(told: Reported) -> str:
+def _title(told: ReportResult) -> str:
     curve = told.report.curve
     first, end = curve.points[0], curve.points[-1]
-    spread = words.stands(curve.pair, end.etf - end.crypto)
-    span = f"{words.full_day(first.session)} to {words.full_day(end.session)}"
+    spread = fmt.stands(curve.pair, end.etf - end.crypto)
+    span = f"{fmt.full_day(first.session)} to {fmt.full_day(end.session)}"
     return simulated(f"{curve.pair.etf} {spread}, {span}", when=told.basis.simulated)
 
 
-def _lead(told: Reported, now: datetime) -> list[str]:
+def _lead(told: ReportResult, now: datetime) -> list[str]:
     found, end = told.report, told.report.curve.points[-1]
-    etf, crypto = words.title(found.curve.pair.etf), words.name(found.curve.pair.crypto)
+    etf, crypto = fmt.title(found.curve.pair.etf), fmt.name(found.curve.pair.crypto)
     fired = "; ".join(f"{one.found.rule}: {often(one)}" for one in found.tested)
     return [
-        f"{etf} {words.percent(end.etf)}, {crypto} {words.percent(end.crypto)}, each from close to close.",
-        f"{found.sessions:,} of {words.sessions(found.of)} have both prices. {fired}.",
-        f"Written {words.full_moment(now)}.",
+        f"{etf} {fmt.percent(end.etf)}, {crypto} {fmt.percent(end.crypto)}, each from close to close.",
+        f"{found.sessions:,} of {fmt.sessions(found.of)} have both prices. {fired}.",
+        f"Written {fmt.full_moment(now)}.",
     ]
 
 
@@ -97,12 +96,12 @@ def _tested(found: Backtest) -> list[Part]:
     return [title, told, newest, Folded(table=older)]
 
 
-def _explained(told: Reported) -> list[Part]:
+def _explained(told: ReportResult) -> list[Part]:
     found = told.report
     if isinstance(found.explanation, str):
         return [Lines(lines=[found.explanation])]
-    message = explanation(Explained(explanation=found.explanation, basis=told.basis))
-    etf, crypto, proxy = found.curve.pair.etf, words.title(found.curve.pair.crypto), found.explanation.proxy
+    message = explanation(ExplainResult(explanation=found.explanation, basis=told.basis))
+    etf, crypto, proxy = found.curve.pair.etf, fmt.title(found.curve.pair.crypto), found.explanation.proxy
     table = Table(
         caption=f"{etf}'s return in parts, to the last close; ± is one standard error",
         head=["Window", str(etf), crypto, f"AI ({proxy})", "The rest"],
@@ -113,27 +112,27 @@ def _explained(told: Reported) -> list[Part]:
 
 def _parted(one: Attribution | NotMeasured) -> list[str]:
     if isinstance(one, NotMeasured):
-        return [one.window.value, *[words.NOTHING] * 4]
+        return [one.window.value, *[fmt.NOTHING] * 4]
     shares = [_share(part) for part in (one.crypto, one.proxy, one.residual)]
-    return [one.window.value, words.percent(one.etf_return), *shares]
+    return [one.window.value, fmt.percent(one.etf_return), *shares]
 
 
 def _share(part: attribution.Part) -> str:
-    return f"{words.pp(part.amount)} ± {words.size(100 * part.error)}"
+    return f"{fmt.pp(part.amount)} ± {fmt.size(100 * part.error)}"
 
 
-def _depths(told: Reported) -> list[Part]:
+def _depths(told: ReportResult) -> list[Part]:
     found = told.report
     if not found.depths:
         return []
     end = found.curve.points[-1].session
-    return parts_of(drawdown(Depths(session=end, legs=found.depths, basis=told.basis)), "")
+    return parts_of(drawdown(DrawdownResult(session=end, legs=found.depths, basis=told.basis)), "")
 
 
-def _data(told: Reported) -> list[Part]:
+def _data(told: ReportResult) -> list[Part]:
     found = told.report
     etf, crypto = found.sources
-    legs = f"{words.title(found.curve.pair.etf)} from {etf}, {words.name(found.curve.pair.crypto)} from {crypto}."
+    legs = f"{fmt.title(found.curve.pair.etf)} from {etf}, {fmt.name(found.curve.pair.crypto)} from {crypto}."
     verdict = [plain(line) for line in basis(told.basis, legs)]
     numbers = Table(
         caption="What each number is", head=["Number", "How it comes about"], rows=[*NUMBERS.items()], worded=True

@@ -5,26 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from handlers.render import words
+from handlers.render import fmt
+from handlers.render.alert_text import meaning
 from handlers.render.limits import LIST_FALLBACK, LIST_TEXT, fitting
 from handlers.render.markup import code, person, simulated
 from handlers.render.message import actions, compose, header, note, paragraphs, say, section
-from handlers.render.rule_buttons import add_button, edit_button
-from handlers.render.topic import meaning
-from services.domain.decide import Status
-from services.domain.wish import print_wish
-from services.ports import ActKind
+from handlers.render.rule_form import add_button, edit_button
+from services.alerting.records import RuleAuditKind
+from services.research.rate_target import print_target
+from services.rules.decide import Status
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from handlers.render.message import Message
-    from services.domain.noise import Noise
-    from services.domain.prices import Pair
-    from services.domain.tune import Gentler
-    from services.ports import Act, LostWatch, Watch
-    from services.rules import Added, Edited, Listing, Switched
+    from services.alerting.feedback import Noise
+    from services.alerting.records import ChannelRule, RuleAudit, UnreadableRule
+    from services.channels.rule_commands import Added, Edited, Listing, Switched
+    from services.core.prices import Pair
+    from services.research.tune import LooserRule
 
 ADD = "Add one with `/minerpulse rule add 1d 8pp`."
 
@@ -33,8 +33,8 @@ ADD = "Add one with `/minerpulse rule add 1d 8pp`."
 class Proposal:
     """A threshold at which a noisy rule would have fired half as often."""
 
-    watch: Watch
-    gentler: Gentler
+    watch: ChannelRule
+    gentler: LooserRule
 
 
 def rules(listing: Listing, now: datetime, proposal: Proposal | None = None) -> Message:
@@ -93,14 +93,14 @@ def resumed(what: Switched) -> Message:
     return say(f"{rule} is watched again: {meaning(what.watch.rule)}.")
 
 
-def removed(watch: Watch | LostWatch) -> Message:
+def removed(watch: ChannelRule | UnreadableRule) -> Message:
     """Tell that a rule is gone."""
     return say(f"Rule {watch.id} {code(str(watch.rule))} is removed; an alert that it alone kept open ends.")
 
 
 def started(pair: Pair, texts: Sequence[str], by: str, *, is_simulated: bool) -> Message:
     """Tell a channel that alerts will come here, and from whom."""
-    opening = f"MinerPulse alerts on {pair.etf} against {words.name(pair.crypto)} come here from now on."
+    opening = f"MinerPulse alerts on {pair.etf} against {fmt.name(pair.crypto)} come here from now on."
     return say(
         simulated(opening, when=is_simulated),
         f"Rules: {', '.join(map(code, texts))}. Started by {person(by)}. `/minerpulse help` tells the rest.",
@@ -110,9 +110,9 @@ def started(pair: Pair, texts: Sequence[str], by: str, *, is_simulated: bool) ->
 def _proposed(proposal: Proposal, noise: Mapping[int, Noise]) -> str:
     """Propose less; nothing is changed by it."""
     watch, found = proposal.watch, proposal.gentler.tuned
-    often = f"{words.decimal(found.per_year)} times a year instead of {words.decimal(proposal.gentler.before)}"
+    often = f"{fmt.decimal(found.per_year)} times a year instead of {fmt.decimal(proposal.gentler.before)}"
     less = f"{code(str(found.rule))} would have fired half as often, {often}"
-    shows = f"{code(f'/minerpulse tune {print_wish(found.wish)}')} shows what it would change"
+    shows = f"{code(f'/minerpulse tune {print_target(found.wish)}')} shows what it would change"
     return f"Rule {watch.id} was {_noise(noise[watch.id])}. {less}: {shows}."
 
 
@@ -120,13 +120,13 @@ def _noise(found: Noise) -> str:
     return f"noise {found.noise} of {found.judged}"
 
 
-def _line(watch: Watch, now: datetime, noise: Noise | None) -> str:
-    status = f"paused since {words.moment(watch.paused_at)}" if watch.paused_at else _status(watch, now)
+def _line(watch: ChannelRule, now: datetime, noise: Noise | None) -> str:
+    status = f"paused since {fmt.moment(watch.paused_at)}" if watch.paused_at else _status(watch, now)
     judged = f"; {_noise(noise)}" if noise else ""
     return f"*{watch.id}*  {code(str(watch.rule))}: {status}; {meaning(watch.rule)}{judged}"
 
 
-def _lost(watch: LostWatch) -> str:
+def _lost(watch: UnreadableRule) -> str:
     broken = "cannot be read, so it is not watched; edit or remove it, or restore its row from a backup"
     return f"*{watch.id}*  {code(watch.rule)}: {broken}"
 
@@ -135,25 +135,25 @@ def _stands(rule_id: int, rule: str) -> Message:
     return say(f"Rule {rule_id} {code(rule)} stands here already; nothing was changed.")
 
 
-def _act(act: Act) -> str:
+def _act(act: RuleAudit) -> str:
     rule = act.after or act.before or ""
-    if act.kind is ActKind.EDITED and act.before:
+    if act.kind is RuleAuditKind.EDITED and act.before:
         rule = f"{act.before} → {rule}"
-    return f"Rule {act.rule_id} {code(rule)} {act.kind.value} by {person(act.by)}, {words.moment(act.at)}."
+    return f"Rule {act.rule_id} {code(rule)} {act.kind.value} by {person(act.by)}, {fmt.moment(act.at)}."
 
 
-def _status(watch: Watch, now: datetime) -> str:
+def _status(watch: ChannelRule, now: datetime) -> str:
     state = watch.state
     match state.status(now):
         case Status.PENDING if state.breach_at:
-            return f"past its threshold since {words.moment(state.breach_at)}, not yet held"
+            return f"past its threshold since {fmt.moment(state.breach_at)}, not yet held"
         case Status.FIRING if state.fired_at:
-            return f"firing since {words.moment(state.fired_at)}"
+            return f"firing since {fmt.moment(state.fired_at)}"
         case Status.RECOVERING if state.clear_at:
-            return f"firing, but inside its clear level since {words.moment(state.clear_at)}"
+            return f"firing, but inside its clear level since {fmt.moment(state.clear_at)}"
         case Status.ERROR if state.error_at:
-            return f"cannot be evaluated: nothing is known of {watch.rule.pair} since {words.moment(state.error_at)}"
+            return f"cannot be evaluated: nothing is known of {watch.rule.pair} since {fmt.moment(state.error_at)}"
         case Status.NODATA if state.dark_at:
-            return f"no usable prices since {words.moment(state.dark_at)}"
+            return f"no usable prices since {fmt.moment(state.dark_at)}"
         case _:
             return "quiet"

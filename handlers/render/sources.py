@@ -5,22 +5,22 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from handlers.render import words
+from handlers.render import fmt
 from handlers.render.market import data
 from handlers.render.markup import escape, reason, simulated
 from handlers.render.message import compose, header, note, section
 
 if TYPE_CHECKING:
     from handlers.render.message import Message
-    from services.feeds.report import SourceReport
-    from services.provenance import LegSources, Provenance
+    from services.channels.source_status import LegSources, SourceStatus
+    from services.market.feeds.report import SourceReport
 
 SETTINGS = "Whoever runs MinerPulse chooses them with `MINERPULSE_ETF_SOURCES` and `MINERPULSE_CRYPTO_SOURCES`."
 
 
-def sources(told: Provenance, now: datetime) -> Message:
+def sources(told: SourceStatus, now: datetime) -> Message:
     """List the sources of both legs, in the order in which they are preferred."""
-    title = simulated(f"Sources of {told.pair.etf} and {words.name(told.pair.crypto)}", when=told.simulated)
+    title = simulated(f"Sources of {told.pair.etf} and {fmt.name(told.pair.crypto)}", when=told.simulated)
     verdict = data(told.trust) if told.trust else reason(told.problem)
     legs = [_leg(leg, now) for leg in told.legs]
     others = [*(line for leg in told.legs if (line := _unused(leg))), SETTINGS]
@@ -31,7 +31,7 @@ def sources(told: Provenance, now: datetime) -> Message:
 
 
 def _leg(leg: LegSources, now: datetime) -> list[str]:
-    return [f"*{words.title(leg.symbol)}*", *(_source(one, now) for one in leg.asked)]
+    return [f"*{fmt.title(leg.symbol)}*", *(_source(one, now) for one in leg.asked)]
 
 
 def _source(one: SourceReport, now: datetime) -> str:
@@ -43,8 +43,8 @@ def _source(one: SourceReport, now: datetime) -> str:
 def _trade(one: SourceReport, now: datetime) -> list[str]:
     if one.quote is None:
         return []
-    age = words.duration(now - one.quote.at)
-    return [f"last trade {words.price(one.quote.price)}, {words.moment(one.quote.at)}, {age} old"]
+    age = fmt.duration(now - one.quote.at)
+    return [f"last trade {fmt.price(one.quote.price)}, {fmt.moment(one.quote.at)}, {age} old"]
 
 
 def _newest(one: SourceReport) -> list[str]:
@@ -52,19 +52,19 @@ def _newest(one: SourceReport) -> list[str]:
         case None:
             return []
         case datetime() as ended_at:
-            return [f"hourly prices to {words.moment(ended_at)}"]
+            return [f"hourly prices to {fmt.moment(ended_at)}"]
         case session:
-            return [f"closes to {words.day(session)}"]
+            return [f"closes to {fmt.day(session)}"]
 
 
 def _state(one: SourceReport, now: datetime) -> str:
     """Say whether it answers; of one that is left alone, until when."""
     if one.rests_until is not None:
-        again = f"asked again in {words.duration(one.rests_until - now)}"
+        again = f"asked again in {fmt.duration(one.rests_until - now)}"
         return f"*Left alone*, {again}{f': {reason(one.problem)}' if one.problem else ''}."
     return f"*Fails*: {reason(one.problem)}." if one.problem else "Answers."
 
 
 def _unused(leg: LegSources) -> str:
     names = [f"{escape(name)}{' (needs a key)' if keyed else ''}" for name, keyed in leg.unused]
-    return f"Not asked for {words.name(leg.symbol)}: {', '.join(names)}." if names else ""
+    return f"Not asked for {fmt.name(leg.symbol)}: {', '.join(names)}." if names else ""

@@ -5,23 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from handlers.render import words
-from handlers.render.basis import basis
+from handlers.render import fmt
+from handlers.render.footers import basis
 from handlers.render.markup import code, simulated
 from handlers.render.message import actions, button, compose, header, note, say, section
-from services.domain.counting import CERTAINTY
-from services.domain.rule import print_duration
+from services.research.tune import CERTAINTY
+from services.rules.rule import print_duration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date
 
     from handlers.render.message import Block, Message
-    from services.answers import Calibrated
-    from services.domain.rule import Rule
-    from services.domain.tune import Check, Shift, Tuned
-    from services.ports import Watch
-    from services.slots import Slot
+    from services.alerting.records import ChannelRule
+    from services.channels.rule_placement import Placement
+    from services.research.results import TuneResult
+    from services.research.tune import Check, Shift, TunedRule
+    from services.rules.rule import Rule
 
 USE = "Use this rule"
 SHOWN = 3  # of the alerts gained or lost, the newest
@@ -35,15 +35,15 @@ METHOD = (
 class Using:
     """Where in a channel the found rule would go, and what was typed to find it."""
 
-    slot: Slot
+    slot: Placement
     wish: str
 
 
-def tuned(told: Calibrated, using: Using | None = None) -> Message:
+def tuned(told: TuneResult, using: Using | None = None) -> Message:
     """Render a calibration; nothing is changed by it, but in a channel by its button."""
     found = told.tuned
     title = simulated(
-        f"{found.rule}: {words.decimal(found.per_year)} alerts a year, {found.wish.per_year:g} wanted",
+        f"{found.rule}: {fmt.decimal(found.per_year)} alerts a year, {found.wish.per_year:g} wanted",
         when=told.basis.simulated,
     )
     lines = [_found(found), *_check(found), *(line for one in told.shifts for line in _shift(one))]
@@ -60,7 +60,7 @@ def stale() -> Message:
     return say("The rules here have changed since; nothing was done. This is what it would do now:")
 
 
-def stands(watch: Watch) -> Message:
+def stands(watch: ChannelRule) -> Message:
     """Tell that the found rule is there already."""
     paused = f"; it is paused, and {code(f'/minerpulse rule resume {watch.id}')} watches it" if watch.paused_at else ""
     return say(f"Rule {watch.id} {code(str(watch.rule))} stands here already; nothing was changed{paused}.")
@@ -86,22 +86,22 @@ def _use(rule: Rule, using: Using | None) -> Block | None:
     return actions(button("use_rule", USE, f"{using.slot.mark}|{rule}|{using.wish}", primary=True))
 
 
-def _found(found: Tuned) -> str:
+def _found(found: TunedRule) -> str:
     rule = found.rule
-    threshold, clear = words.threshold(rule.threshold, rule.unit), words.threshold(rule.clear, rule.unit)
+    threshold, clear = fmt.threshold(rule.threshold, rule.unit), fmt.threshold(rule.clear, rule.unit)
     return (
-        f"Threshold *{threshold}*, clear *{clear}*: {found.episodes} episodes in {words.decimal(found.years)} years of "
+        f"Threshold *{threshold}*, clear *{clear}*: {found.episodes} episodes in {fmt.decimal(found.years)} years of "
         f"closes. Hold {print_duration(rule.hold)}, as ever: closes do not tell what happens within a day."
     )
 
 
-def _check(found: Tuned) -> list[str]:
+def _check(found: TunedRule) -> list[str]:
     check = found.check
     if check is None:
         return ["*Out of sample*: half of the history is too short for a check."]
-    before = f"tuned on the closes before {words.full_day(check.since)} it would be {code(str(check.rule))}"
-    since = f"Since then that fired {check.episodes} times, {words.decimal(check.per_year)} a year"
-    rates = f"{CERTAINTY:.0%} interval {words.decimal(check.low)} to {words.decimal(check.high)}"
+    before = f"tuned on the closes before {fmt.full_day(check.since)} it would be {code(str(check.rule))}"
+    since = f"Since then that fired {check.episodes} times, {fmt.decimal(check.per_year)} a year"
+    rates = f"{CERTAINTY:.0%} interval {fmt.decimal(check.low)} to {fmt.decimal(check.high)}"
     return [f"*Out of sample*: {before}. {since}; {rates}.", _verdict(check, found.wish.per_year)]
 
 

@@ -19,8 +19,8 @@ from urllib.parse import urlencode
 import aiohttp
 from aiohttp import web
 
-from bot.front.gate import SIGNATURE, TIME, signed
-from bot.web import SLACK_PATH
+from bot.http.app import SLACK_PATH
+from bot.http.slack_requests import SIGNATURE, TIME, signed
 from tests.bench.figure import Figure
 from tests.fakes.slack import SECRET
 

@@ -18,11 +18,11 @@ from slack_sdk.oauth.installation_store.models.bot import Bot
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.clock import SystemClock
-from bot.front.gate import SIGNATURE, TIME, signed
-from bot.installing.tokens import Tokens
+from bot.http.slack_requests import SIGNATURE, TIME, signed
+from bot.oauth.tokens import Tokens
 from bot.slack import build_bolt
-from services.domain.installation import Installation
-from services.store import SqlStore
+from services.core.installation import Installation
+from services.storage import SqlStore
 from tests.bench.figure import Figure
 from tests.fakes.slack import SECRET, TOKEN
 

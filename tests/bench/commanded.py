@@ -18,9 +18,9 @@ from pydantic import SecretStr
 from starlette.requests import Request
 
 from bot.app import build
-from bot.front.gate import SIGNATURE, TIME, Gate, signed
+from bot.http.slack_requests import SIGNATURE, TIME, SlackRequests, signed
 from bot.settings import Settings
-from services.domain.episode import Channel
+from services.core.identity import Channel
 from tests.fakes.clock import SetClock
 from tests.fakes.floor import OPEN
 from tests.fakes.slack import SECRET, TOKEN
@@ -52,7 +52,7 @@ async def run() -> None:
     seen = []
     async with build(settings, clock=SetClock(OPEN)) as ours:
         await ours.desk.start(Channel(team="T1", id="C1"), "U1")
-        gate = Gate(bolt=ours.bolt, signing_secret=SECRET)
+        gate = SlackRequests(bolt=ours.bolt, signing_secret=SECRET)
         for number in range(COMMANDS):
             await _types(gate, number, url)
             if (number + 1) % len(TEXTS) == 0:
@@ -63,7 +63,7 @@ async def run() -> None:
     await runner.cleanup()
 
 
-async def _types(gate: Gate, number: int, response_url: str) -> None:
+async def _types(gate: SlackRequests, number: int, response_url: str) -> None:
     about = {"team_id": "T1", "channel_id": f"C{number % CHANNELS}", "user_id": f"U{number % PEOPLE}"}
     form = {"command": "/minerpulse", "text": TEXTS[number % len(TEXTS)], "trigger_id": f"{number}.1", **about}
     body, at = urlencode({**form, "response_url": response_url}).encode(), str(int(time.time()))

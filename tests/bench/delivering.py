@@ -12,9 +12,9 @@ import aiohttp
 
 from bot.app import build
 from handlers import render
-from services.domain.episode import Channel
-from services.ports import AlertChange
-from services.store import SqlStore
+from services.alerting.records import AlertChange
+from services.core.identity import Channel
+from services.storage import SqlStore
 from tests.bench.figure import Figure
 from tests.chaos.crew import Process, slack
 from tests.chaos.worker import settings

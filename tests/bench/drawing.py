@@ -7,11 +7,11 @@ from statistics import median, quantiles
 from typing import TYPE_CHECKING
 
 from bot.serve import shorten_pauses
-from handlers.gallery import Gallery
-from handlers.render.curve import curve_picture
-from handlers.render.theme import Scheme
-from services.domain.grammar import parse_rule
-from services.study import backtested
+from handlers.image_cache import ImageCache
+from handlers.render.chart import curve_picture
+from handlers.render.picture import Scheme
+from services.research.service import backtested
+from services.rules.grammar import parse_rule
 from tests.bench.figure import Figure
 from tests.bench.memory import OURS, peak_mb
 from tests.fakes.market import random_market
@@ -23,8 +23,8 @@ SESSIONS = 4 * 252
 RUNS = 40
 BUDGET_MS, BUDGET_MB = 300, 40
 A_CHART = """
-from handlers.gallery import drawn
-from handlers.render.theme import Scheme
+from handlers.image_cache import drawn
+from handlers.render.picture import Scheme
 from tests.bench.drawing import picture
 drawn(picture("first"), Scheme.LIGHT)
 """
@@ -39,7 +39,7 @@ def picture(title: str) -> Picture:
 async def bench() -> list[Figure]:
     """Time new pictures at their 95th percentile, and memory at its peak after a day of ticks and a chart."""
     shorten_pauses()
-    gallery = Gallery()
+    gallery = ImageCache()
     pictures = [picture(f"Chart {number}") for number in range(RUNS + 1)]
     await gallery.png(pictures[0], Scheme.LIGHT)  # imports what draws
     new = [await _ms(gallery, one) for one in pictures[1:]]
@@ -65,7 +65,7 @@ async def bench() -> list[Figure]:
     ]
 
 
-async def _ms(gallery: Gallery, one: Picture) -> float:
+async def _ms(gallery: ImageCache, one: Picture) -> float:
     began = time.perf_counter()
     await gallery.png(one, Scheme.LIGHT)
     return 1000 * (time.perf_counter() - began)

@@ -18,14 +18,14 @@ import httpx
 import numpy as np
 import stamina
 
-from services.domain.errors import SourceError
-from services.domain.holdings import Holdings
-from services.domain.network import Network
-from services.domain.prices import Bars, Closes, Quote, Symbol
-from services.ports import EquityPrices
-from services.sources.catalogue import SOURCES, build_crypto, build_equity, build_network
-from services.sources.http import HttpClient
-from services.sources.nasdaq_holdings import NasdaqHoldings
+from services.core.errors import SourceError
+from services.core.prices import Bars, Closes, Quote, Symbol
+from services.market.holdings import Holdings
+from services.market.network import Network
+from services.market.ports import EquityPrices
+from services.market.sources.catalogue import SOURCES, build_crypto, build_equity, build_network
+from services.market.sources.http.client import HttpClient
+from services.market.sources.vendors.nasdaq_holdings import NasdaqHoldings
 from tests.bench.witness import believed
 from tests.fakes.clock import SetClock
 from tests.fakes.garble import garble

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from services.domain.prices import Bars, Closes, Symbol
-from services.store import SqlStore
+from services.core.prices import Bars, Closes, Symbol
+from services.storage import SqlStore
 from tests.bench.figure import Figure, paired_ms
 from tests.fakes.market import CALENDAR
 

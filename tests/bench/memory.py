@@ -13,8 +13,8 @@ import asyncio
 from datetime import timedelta
 from bot.app import build
 from bot.settings import Settings
-from services.domain.episode import Channel
-from services.sources.simulated import Simulated
+from services.core.identity import Channel
+from services.market.sources.simulated.market import Simulated
 from tests.fakes.clock import SetClock
 from tests.fakes.floor import OPEN
 

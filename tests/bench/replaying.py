@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from services.domain.grammar import parse_rule
-from services.domain.replay import replay
+from services.rules.grammar import parse_rule
+from services.rules.replay import replay
 from tests.bench.figure import Figure, median_ms
 from tests.fakes.market import random_market
 
 if TYPE_CHECKING:
-    from services.domain.align import Aligned
+    from services.market.align import Aligned
 
 SESSIONS = 4 * 252
 RUNS = 5

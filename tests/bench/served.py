@@ -20,12 +20,12 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 import handlers
-from bot.front.gate import Gate
 from bot.health import Report
+from bot.http.app import SLACK_PATH, build_web
+from bot.http.server import Server
+from bot.http.slack_requests import SlackRequests
 from bot.logs import LogFormat, set_up
-from bot.server import Server
 from bot.slack import build_bolt
-from bot.web import SLACK_PATH, build_web
 from tests.fakes.floor import DESK, trading_floor
 from tests.fakes.slack import SECRET, TOKEN
 
@@ -47,7 +47,7 @@ async def ours() -> AsyncIterator[Starlette]:
             await floor.desk.add_rule(DESK, rule, "U1")
         bolt = build_bolt(AsyncWebClient(token=TOKEN, session=session), SECRET)
         errands = handlers.register(bolt, floor.desk, floor.study, floor.clock)
-        yield build_web(Gate(bolt=bolt, signing_secret=SECRET), _well)
+        yield build_web(SlackRequests(bolt=bolt, signing_secret=SECRET), _well)
         await errands.drain()
 
 

@@ -8,15 +8,15 @@ import numpy as np
 import pandas as pd
 import statsmodels.api as sm
 
-from services.domain.contribution import contribute
-from services.domain.explain import explain
-from services.domain.grammar import parse_rule
-from services.domain.holdings import Holding, Holdings
-from services.domain.measure import Window
-from services.domain.precedent import backtest
-from services.domain.replay import replay
-from services.domain.tune import tune
-from services.domain.wish import parse_wish
+from services.market.holdings import Holding, Holdings
+from services.market.measure import Window
+from services.research.explain import explain
+from services.research.holdings_effects import contribute
+from services.research.rate_target import parse_target
+from services.research.track_record import backtest
+from services.research.tune import tune
+from services.rules.grammar import parse_rule
+from services.rules.replay import replay
 from tests.bench.figure import Figure, median_ms
 from tests.fakes.legs import proxy_closes, random_legs
 from tests.fakes.market import CALENDAR
@@ -26,7 +26,7 @@ LEGS = random_legs(SESSIONS)
 INSIDE = np.random.default_rng(5).normal(0, 0.02, SESSIONS)
 MARKET = LEGS.aligned
 RULE = parse_rule("5d 15pp")
-WISH = parse_wish("5d 2/month", RULE)
+WISH = parse_target("5d 2/month", RULE)
 BUDGET_MS = 150
 NAMES = {f"T{number}": random_legs(SESSIONS, seed=number).aligned.etf for number in range(25)}
 HELD = [

@@ -7,20 +7,20 @@ from datetime import UTC, datetime, timedelta
 from statistics import median
 from typing import TYPE_CHECKING
 
-from services.domain.decide import RuleState, Side, decide
-from services.domain.episode import Channel
-from services.domain.grammar import parse_rule
-from services.domain.prices import WGMI_BTC
-from services.ports import StateChange, Watch
-from services.store import SqlStore
-from services.watchlist import Watchlist, lay_out
+from services.alerting.records import ChannelRule, StateChange
+from services.alerting.rule_index import RuleIndex, build_index
+from services.core.identity import Channel
+from services.core.prices import WGMI_BTC
+from services.rules.decide import RuleState, Side, decide
+from services.rules.grammar import parse_rule
+from services.storage import SqlStore
 from tests.bench.figure import Figure, median_ms
 from tests.fakes.floor import OPEN, trading_floor
 from tests.fakes.market import random_market
 from tests.fakes.views import a_view
 
 if TYPE_CHECKING:
-    from services.market import MarketView
+    from services.rules.market_service import MarketView
 
 RULES = 100_000
 CHANNELS = 500
@@ -37,7 +37,7 @@ async def bench() -> list[Figure]:
     """100,000 rules screened at once, beside deciding each of them in Python."""
     view = a_view(random_market(700))
     watches = [_watch(number) for number in range(RULES)]
-    laid_out = lay_out(watches)
+    laid_out = build_index(watches)
     if laid_out.observed(view):
         raise AssertionError("this bench is about rules that do not change")
     return [
@@ -59,7 +59,7 @@ async def bench_change() -> list[Figure]:
     rules = [parse_rule(f"1d {300 + number}pp") for number in range(RULES // CHANNELS)]
     for number in range(CHANNELS):
         await store.add_rules(Channel(team="T1", id=f"C{number}"), rules, "U1", AT)
-    watchlist, spans = Watchlist(store), (list[float](), list[float]())
+    watchlist, spans = RuleIndex(store), (list[float](), list[float]())
     last = (await watchlist.of(WGMI_BTC)).watches[-1].id
     for turn in range(RUNS):
         before, after = STATES[turn % 2], STATES[1 - turn % 2]
@@ -116,8 +116,8 @@ async def _whole_ms(rules: int) -> tuple[float, float]:
         return median(spans[0]), median(spans[1])
 
 
-def _watch(number: int) -> Watch:
-    return Watch(
+def _watch(number: int) -> ChannelRule:
+    return ChannelRule(
         id=number,
         channel=Channel(team="T1", id=f"C{number % CHANNELS}"),
         rule=parse_rule(TEXTS[number % len(TEXTS)]),
@@ -127,7 +127,7 @@ def _watch(number: int) -> Watch:
     )
 
 
-def _each_in_python(watches: list[Watch], view: MarketView) -> float:
+def _each_in_python(watches: list[ChannelRule], view: MarketView) -> float:
     spans = []
     for _ in range(3):
         began = time.perf_counter()

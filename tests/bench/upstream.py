@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from services.domain.episode import Channel
-from services.domain.grammar import parse_rule
+from services.core.identity import Channel
+from services.rules.grammar import parse_rule
 from tests.bench.figure import Figure
 from tests.fakes.floor import OPEN, trading_floor
 

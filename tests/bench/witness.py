@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from services.domain.hashrate import WARN, Report, judge_network
-from services.domain.judge import judge_bars, judge_closes
-from services.domain.network import Network
-from services.domain.prices import Bars, Closes, Quote
-from services.domain.quorum import COIN, TRADES, agree_on_trades
-from services.domain.sessions import sessions_between
-from services.domain.trust import Verdict
-from services.feeds.answer import LIVE_AT_MOST
-from services.ports import EquityPrices
+from services.core.prices import Bars, Closes, Quote
+from services.core.sessions import sessions_between
+from services.core.trust import Verdict
+from services.market.consensus.closes import consensus_bars, consensus_closes
+from services.market.consensus.quorum import COIN, TRADES, consensus_trade
+from services.market.feeds.freshness import LIVE_AT_MOST
+from services.market.network import Network
+from services.market.network_checks import WARN, Report, check_network_sources
+from services.market.ports import EquityPrices
 
 if TYPE_CHECKING:
-    from services.domain.judge import Judged
-    from services.domain.quorum import Limits
+    from services.market.consensus.closes import ConsensusHistory
+    from services.market.consensus.quorum import Limits
 
 SESSIONS = sessions_between(date(2015, 1, 1), date(2027, 12, 31))
 MINUTE = timedelta(minutes=1)
@@ -42,20 +42,22 @@ def believed(found: object, true: object) -> list[str]:
 
 def _closes(found: Closes, true: Closes) -> list[str]:
     witness = replace(true, source="a witness")
-    alone, both = (judge_closes(true.symbol, told, SESSIONS, witnessed=True) for told in ([found], [found, witness]))
+    alone, both = (
+        consensus_closes(true.symbol, told, SESSIONS, witnessed=True) for told in ([found], [found, witness])
+    )
     return _ok(alone, found.sessions[-1:]) + _ok(both, _wrong(both, witness.sessions, witness.prices))
 
 
 def _bars(found: Bars, true: Bars) -> list[str]:
     witness = replace(true, source="a witness")
-    alone, both = (judge_bars(true.symbol, told, witnessed=True) for told in ([found], [found, witness]))
+    alone, both = (consensus_bars(true.symbol, told, witnessed=True) for told in ([found], [found, witness]))
     ended = np.timedelta64(true.interval)
     wrong = _wrong(both, witness.opened_at, witness.closes)
     return _ok(alone, found.ended_at[-1:]) + _ok(both, wrong + ended)
 
 
 def _wrong(
-    judged: Judged, keys: np.typing.NDArray[np.datetime64], prices: np.typing.NDArray[np.float64]
+    judged: ConsensusHistory, keys: np.typing.NDArray[np.datetime64], prices: np.typing.NDArray[np.float64]
 ) -> np.typing.NDArray[np.datetime64]:
     """Find the keys at which sources agree on a price that is not the witness's."""
     shared, mine, theirs = np.intersect1d(judged.agreed.keys, keys, return_indices=True)
@@ -64,7 +66,7 @@ def _wrong(
     return wrong
 
 
-def _ok(judged: Judged, keys: np.typing.NDArray[np.datetime64]) -> list[str]:
+def _ok(judged: ConsensusHistory, keys: np.typing.NDArray[np.datetime64]) -> list[str]:
     return [f"{judged.symbol} at {key} is ok" for key in keys if judged.trust(key).verdict is Verdict.OK]
 
 
@@ -73,7 +75,7 @@ def _trade(found: Quote | None, true: Quote | None, limits: Limits) -> list[str]
         return []
     now = true.at + MINUTE
     alone, both = (
-        agree_on_trades(told, limits, now, at_most=LIVE_AT_MOST)
+        consensus_trade(told, limits, now, at_most=LIVE_AT_MOST)
         for told in ([found], [found, replace(true, source="a witness")])
     )
     wrong = both.quote is not None and abs(both.quote.price / true.price - 1) > limits.warn
@@ -84,7 +86,7 @@ def _trade(found: Quote | None, true: Quote | None, limits: Limits) -> list[str]
 def _network(found: Network, true: Network) -> list[str]:
     witness = Network(at=true.at, source="a witness", hashrate=true.hashrate)
     alone, both = (
-        judge_network(told, true.at)
+        check_network_sources(told, true.at)
         for told in ([Report(network=found)], [Report(network=found), Report(network=witness)])
     )
     rates = [found.hashrate or 1.0, true.hashrate or 1.0]

@@ -12,7 +12,7 @@ import pytest
 
 from bot import cli
 from bot.cli import COMMANDS
-from services.domain.errors import MinerPulseError, RuleError, SettingsError, SourceError
+from services.core.errors import ConfigurationError, MinerPulseError, RuleError, SourceError
 from tests.bot.conftest import MINERPULSE, ROOT
 from tests.bot.files import btc_file, etf_file
 
@@ -58,7 +58,7 @@ def test_an_unknown_command_names_the_nearest(minerpulse: Callable[..., Ran], ty
 @pytest.mark.parametrize(
     ("error", "code", "told"),
     [
-        pytest.param(SettingsError("Set it."), 2, "Set it.\n", id="settings"),
+        pytest.param(ConfigurationError("Set it."), 2, "Set it.\n", id="settings"),
         pytest.param(
             RuleError("1d 8pq", word="8pq", at=3, expected="8pp"),
             2,

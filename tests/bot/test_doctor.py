@@ -14,13 +14,13 @@ from aiohttp import web
 from pydantic import SecretStr
 
 from bot.doctor import Finding, Verdict, check_clock, check_figures, examine
+from bot.fake_slack.server import serving
+from bot.fake_slack.workspace import Workspace
 from bot.settings import Settings
-from bot.standin import serving
-from bot.workspace import Workspace
-from services.domain.hashrate import Report, judge_network
-from services.domain.installation import Installation
-from services.domain.network import Network
-from services.store import SqlStore, new_key
+from services.core.installation import Installation
+from services.market.network import Network
+from services.market.network_checks import Report, check_network_sources
+from services.storage import SqlStore, new_key
 from tests.bot.conftest import MINERPULSE
 from tests.fakes.clock import SetClock
 
@@ -204,7 +204,7 @@ async def test_the_network_is_told_with_its_verdict(healthy: Settings) -> None:
 async def test_figures_that_contradict_each_other_fail_with_what_to_do() -> None:
     now = datetime(2026, 11, 17, tzinfo=UTC)
     network = Network(at=now, source="mempool.space", hashrate=1e18, difficulty=140e12)
-    judged = judge_network([Report(network=network)], now)
+    judged = check_network_sources([Report(network=network)], now)
     assert judged is not None
     finding = check_figures(judged)
     assert finding.verdict is Verdict.FAIL

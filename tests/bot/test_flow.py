@@ -16,14 +16,14 @@ from pydantic import SecretStr
 from slack_sdk.signature import SignatureVerifier
 
 from bot.app import App, build
-from bot.front.gate import Gate
 from bot.health import Health
+from bot.http.app import SLACK_PATH, build_web
+from bot.http.slack_requests import SlackRequests
 from bot.scheduler import Ticker
 from bot.settings import Settings
-from bot.web import SLACK_PATH, build_web
-from services.courier import TRIES
-from services.domain.decide import Side
-from services.ports import AlertChange
+from services.alerting.records import AlertChange
+from services.delivery.dispatcher import TRIES
+from services.rules.decide import Side
 from tests.fakes.alerts import an_alert
 from tests.fakes.clock import SetClock
 from tests.fakes.floor import DESK, OPEN, YESTERDAY
@@ -105,7 +105,9 @@ async def the_stage() -> AsyncIterator[Stage]:
         )
         async with build(settings, clock=clock, equity=vendors.yahoo(), crypto=vendors.coinbase()) as app:
             health = Health(Ticker(monitor=app.monitor, clock=clock), app.store, app.client)
-            transport = httpx.ASGITransport(build_web(Gate(bolt=app.bolt, signing_secret=SECRET), health.report))
+            transport = httpx.ASGITransport(
+                build_web(SlackRequests(bolt=app.bolt, signing_secret=SECRET), health.report)
+            )
             async with httpx.AsyncClient(transport=transport, base_url="http://minerpulse") as web:
                 yield Stage(app, clock, vendors, slack, web)
         assert slack.malformed == []

@@ -11,9 +11,9 @@ from bot.price_files import aligned, read_files
 from bot.rehearsal.script import from_files
 from bot.rehearsal.stage import rehearsing
 from bot.settings import Settings
-from services.domain.decide import Change
-from services.domain.grammar import parse_rule
-from services.domain.replay import replay
+from services.rules.decide import Change
+from services.rules.grammar import parse_rule
+from services.rules.replay import replay
 
 DATA = Path(__file__).parents[3] / "shared/data"
 ETF, BTC = DATA / "equities/WGMI.csv", DATA / "btc/btcusdt_binance_1h.csv"

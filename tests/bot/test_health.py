@@ -16,8 +16,8 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.health import Health, Heartbeat
 from bot.scheduler import Ticker
-from services.domain.decide import GRACE
-from services.domain.errors import StoreError
+from services.core.errors import StoreError
+from services.rules.decide import GRACE
 from tests.fakes.clock import SetClock
 from tests.fakes.floor import OPEN, Floor, trading_floor
 from tests.fakes.slack import TOKEN, Fault, SlackServer, refused, serving

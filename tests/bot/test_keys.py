@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from services.domain.errors import StoreError
-from services.domain.installation import Installation
-from services.store import SqlStore, new_key
+from services.core.errors import StoreError
+from services.core.installation import Installation
+from services.storage import SqlStore, new_key
 from tests.fakes.alerts import AT
 
 if TYPE_CHECKING:

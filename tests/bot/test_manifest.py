@@ -9,13 +9,13 @@ import jsonschema
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.http.app import SLACK_PATH
 from bot.manifest import PATH
 from bot.slack import build_bolt
-from bot.web import SLACK_PATH
 from handlers.commands import usage_hint
 from handlers.events import EVENTS as HEARD
-from handlers.leaving import EVENTS as LEFT
-from handlers.leaving import register_leaving
+from handlers.uninstall import EVENTS as LEFT
+from handlers.uninstall import register_uninstall
 from tests.bot.conftest import ROOT
 from tests.fakes.slack import SECRET, TOKEN
 
@@ -105,7 +105,7 @@ def test_one_workspace_is_not_installed_from_afar(minerpulse: Callable[..., Ran]
 def test_each_event_that_is_asked_for_has_a_listener() -> None:
     """Slack's schema takes any name of an event, and the app would wait for a misspelt one for ever."""
     bolt = build_bolt(AsyncWebClient(token=TOKEN), SECRET)
-    register_leaving(bolt, Nobody())
+    register_uninstall(bolt, Nobody())
     assert set(LEFT) == LISTENED_TO
     assert len(bolt._async_listeners) == len(LEFT)  # noqa: SLF001 -- Bolt tells it nowhere else
 

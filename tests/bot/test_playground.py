@@ -9,7 +9,7 @@ import pytest
 
 from bot.playground.package import VERSION, package_name, program
 from bot.playground.server import Secrets, serving, workspace
-from services.domain.errors import PlaygroundError
+from services.core.errors import PlaygroundError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

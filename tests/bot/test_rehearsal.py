@@ -16,6 +16,7 @@ from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 from rich.console import Console
 
+from bot.fake_slack.workspace import Change, Kind, Message
 from bot.rehearsal.converse import converse
 from bot.rehearsal.play import Pace, play
 from bot.rehearsal.prompt import Prompt
@@ -23,8 +24,7 @@ from bot.rehearsal.screen import Screen, control
 from bot.rehearsal.script import Script, VirtualClock, from_files, simulated
 from bot.rehearsal.stage import Rehearsal, rehearsing
 from bot.settings import Settings
-from bot.workspace import Change, Kind, Message
-from services.domain.errors import ReplayError
+from services.core.errors import ReplayError
 from tests.bot.files import btc_file, daily_btc_file, etf_file
 
 if TYPE_CHECKING:

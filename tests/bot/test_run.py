@@ -8,8 +8,8 @@ import subprocess
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from bot.standin import serving
-from bot.workspace import Workspace
+from bot.fake_slack.server import serving
+from bot.fake_slack.workspace import Workspace
 from tests.bot.conftest import MINERPULSE
 
 if TYPE_CHECKING:

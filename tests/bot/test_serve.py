@@ -19,16 +19,17 @@ from aiohttp import WSMsgType, web
 from pydantic import SecretStr
 from slack_sdk.signature import SignatureVerifier
 
-from bot.front.gate import signed
+from bot.http.slack_requests import signed
 from bot.scheduler import Ticker, retry_every
 from bot.serve import Role, serve
 from bot.settings import Settings, SlackMode
-from services.domain.errors import SettingsError, StoreError
-from services.ports import AlertChange, Backlog, Claim
-from services.sources.http import HttpClient
-from services.sources.yahoo import Yahoo
-from services.store import SqlStore
-from services.watchlist import Watchlist
+from services.alerting.records import AlertChange
+from services.alerting.rule_index import RuleIndex
+from services.alerting.tick_log import Claim
+from services.core.errors import ConfigurationError, StoreError
+from services.market.sources.http.client import HttpClient
+from services.market.sources.vendors.yahoo import Yahoo
+from services.storage import SqlStore
 from tests.fakes.alerts import AT, an_alert
 from tests.fakes.floor import DESK, OPEN, trading_floor
 from tests.fakes.slack import SECRET, TOKEN, Fault, SlackServer, refused, serving
@@ -37,8 +38,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-    from services.domain.prices import Pair
-    from services.watchlist import PairWatches
+    from services.alerting.rule_index import PairRules
+    from services.core.prices import Pair
+    from services.delivery.ports import Backlog
     from tests.fakes.vendors import Vendors
 
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
@@ -130,7 +132,7 @@ async def test_a_port_that_is_taken_is_named(slack: SlackServer, tmp_path: Path)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         with pytest.raises(
-            SettingsError, match=f"Cannot listen at 127.0.0.1:{port} .*set PORT or MINERPULSE_HOST anew"
+            ConfigurationError, match=f"Cannot listen at 127.0.0.1:{port} .*set PORT or MINERPULSE_HOST anew"
         ):
             await serve(connected(slack, tmp_path, port=port))
 
@@ -139,7 +141,7 @@ async def test_a_port_that_is_taken_is_named(slack: SlackServer, tmp_path: Path)
 async def test_a_token_that_slack_refuses_ends_the_start(slack: SlackServer, tmp_path: Path, code: str) -> None:
     slack.fail("auth.test", refused(code))
 
-    with pytest.raises(SettingsError, match=rf"SLACK_BOT_TOKEN: Slack does not accept.*\({code}\)"):
+    with pytest.raises(ConfigurationError, match=rf"SLACK_BOT_TOKEN: Slack does not accept.*\({code}\)"):
         await serve(connected(slack, tmp_path))
 
 
@@ -198,7 +200,7 @@ async def test_a_stop_cuts_off_a_post_that_slack_never_answers_and_keeps_it(
 async def test_a_request_whose_body_never_comes_does_not_keep_it_from_stopping(
     slack: SlackServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("bot.server.REQUESTS_END_WITHIN_S", 0)
+    monkeypatch.setattr("bot.http.server.REQUESTS_END_WITHIN_S", 0)
     settings = connected(slack, tmp_path)
 
     async with running(settings) as client:
@@ -411,12 +413,12 @@ async def test_another_failure_is_told_while_one_goes_on(caplog: pytest.LogCaptu
     assert ["MARA/BTC fails", "WGMI/BTC fails", "ticks work again", "MARA/BTC fails"] == told
 
 
-class Failing(Watchlist):
+class Failing(RuleIndex):
     """A watchlist that fails as it is told to."""
 
     error: Exception | None = None
 
-    async def pairs(self) -> dict[Pair, PairWatches]:
+    async def pairs(self) -> dict[Pair, PairRules]:
         if self.error is not None:
             raise self.error
         return await super().pairs()

@@ -11,11 +11,11 @@ import pytest
 from pydantic import ValidationError
 
 from bot.settings import KEYS, Settings, load_settings, variable
-from services.domain.errors import SettingsError
-from services.domain.prices import Pair, Symbol
-from services.sources.catalogue import SOURCES
-from services.sources.simulated import SEED
-from services.store import new_key
+from services.core.errors import ConfigurationError
+from services.core.prices import Pair, Symbol
+from services.market.sources.catalogue import SOURCES
+from services.market.sources.simulated.market import SEED
+from services.storage import new_key
 
 ROOT = Path(__file__).parents[2]
 HTTP = {"SLACK_BOT_TOKEN": "xoxb-made-up", "SLACK_SIGNING_SECRET": "0123456789abcdef"}
@@ -37,7 +37,7 @@ def given(monkeypatch: pytest.MonkeyPatch, **variables: str) -> None:
 
 def refusal(monkeypatch: pytest.MonkeyPatch, **variables: str) -> str:
     given(monkeypatch, **variables)
-    with pytest.raises(SettingsError) as refused:
+    with pytest.raises(ConfigurationError) as refused:
         load_settings()
     return str(refused.value)
 

@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bot.commands.study_report import miners_document, network_document
-from services.answers import Basis, NetworkView
-from services.constituents import Miners
-from services.domain.brinson import effects
-from services.domain.cohort import Cohort, Membership
-from services.domain.contribution import Contributions, Contributor
-from services.domain.hashrate import JudgedNetwork
-from services.domain.measure import Window
-from services.domain.network import Network, Retarget, Reward
-from services.domain.prices import Symbol
-from services.sources.catalogue import SOURCES
+from services.core.prices import Symbol
+from services.market.holdings import Cohort, Membership
+from services.market.measure import Window
+from services.market.network import Network, Retarget, Reward
+from services.market.network_checks import CheckedNetwork
+from services.market.sources.catalogue import SOURCES
+from services.research.holdings_effects import Contributions, Contributor, effects
+from services.research.holdings_report import HoldingsReport
+from services.research.results import NetworkView, Provenance
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,14 +81,14 @@ def test_the_network_is_one_document_with_units_and_ages() -> None:
         fee_rate=3.0,
     )
     view = NetworkView(
-        judged=JudgedNetwork(network=network, trust=Basis().trust),
+        judged=CheckedNetwork(network=network, trust=Provenance().trust),
         price=None,
         hashprice=38.5,
         without_fees=37.6,
         difficulty=None,
         hashrate=None,
         hashprice_standing=None,
-        basis=Basis(problems=("Coinbase on BTC: away",)),
+        basis=Provenance(problems=("Coinbase on BTC: away",)),
     )
     document = network_document(view, NOW)
     assert ("mempool.space", 180.0, 38.5) == (document["source"], document["age_s"], document["hashprice_usd_ph_day"])
@@ -110,7 +109,7 @@ def test_miners_are_one_document_whose_parts_add_up() -> None:
         Contributor(ticker="XYZ", weight=0.3, moved=None, added=0.0),
     )
     member = Membership(ticker="IREN", cohort=Cohort.CONTRACTED, as_of=date(2025, 11, 3), source="8-K")
-    told = Miners(
+    told = HoldingsReport(
         fund=Symbol("WGMI"),
         contributions=Contributions(
             window=Window.D20,

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console, RenderableType
 
 from bot.terminal import mrkdwn, show_block, show_message
-from handlers.render.spark import spark
+from handlers.render.gauges import spark
 
 GOLDEN = {path.stem: json.loads(path.read_text("utf-8")) for path in (Path(__file__).parents[1] / "golden").iterdir()}
 MESSAGES = {name: shown for name, shown in sorted(GOLDEN.items()) if "text" in shown}  # the others are views

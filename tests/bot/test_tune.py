@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from services.domain.grammar import parse_rule
-from services.domain.replay import replay
+from services.rules.grammar import parse_rule
+from services.rules.replay import replay
 from tests.bot.files import btc_file, etf_file
 from tests.fakes.market import random_market
 

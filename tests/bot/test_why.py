@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bot.cli import outcome
-from services.domain.episode import Entry, EntryKind
-from services.ports import AlertChange
-from services.store import SqlStore
+from services.alerting.alert import Entry, EntryKind
+from services.alerting.records import AlertChange
+from services.storage import SqlStore
 from tests.fakes.alerts import AT, an_alert
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from bot.app import build
-from services.domain.episode import EntryKind, close
-from services.domain.prices import Pair, Symbol
-from services.ports import AlertChange
-from services.store import migrate
+from services.alerting.alert import EntryKind, close
+from services.alerting.records import AlertChange
+from services.core.prices import Pair, Symbol
+from services.storage import migrate
 from tests.chaos.crew import ledger, slack
 from tests.chaos.worker import settings
 from tests.fakes.alerts import an_alert, an_entry

@@ -10,8 +10,8 @@ from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
 
-from services.domain.errors import StoreError
-from services.store import SqlStore
+from services.core.errors import StoreError
+from services.storage import SqlStore
 from tests.chaos.crew import Process, freeze, ledger, slack, thaw
 from tests.chaos.scene import LEVELS_PP
 from tests.chaos.tally import Tally, count

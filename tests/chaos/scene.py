@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from services.domain.episode import Channel
-from services.domain.grammar import parse_rule
-from services.domain.prices import Bars, Closes, Quote, Symbol, instant
-from services.ports import EquityPrices
+from services.core.identity import Channel
+from services.core.prices import Bars, Closes, Quote, Symbol, instant
+from services.market.ports import EquityPrices
+from services.rules.grammar import parse_rule
 from tests.fakes.market import CALENDAR
 
 if TYPE_CHECKING:
-    from services.domain.rule import Rule
+    from services.rules.rule import Rule
 
 OPEN = datetime(2026, 3, 4, 14, 30, tzinfo=UTC)
 TICK_S = 15  # the shortest that the settings allow

@@ -6,13 +6,13 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from services.domain.errors import NotFoundError
-from services.store import SqlStore
+from services.core.errors import NotFoundError
+from services.storage import SqlStore
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from services.ports import Receipt
+    from services.alerting.records import AlertAudit
     from tests.chaos.slack import Ledger
 
 
@@ -70,7 +70,7 @@ async def count(database: str, told: Ledger, claims: Counter[str]) -> Tally:
     )
 
 
-async def _receipts(store: SqlStore) -> AsyncIterator[Receipt]:
+async def _receipts(store: SqlStore) -> AsyncIterator[AlertAudit]:
     """Read every alert there is; their numbers have gaps, as what was not committed leaves them."""
     try:
         last = (await store.receipt(None, None)).alert.id

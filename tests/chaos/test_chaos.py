@@ -10,7 +10,7 @@ import pytest
 from tests.chaos.play import freezing, killing, play, restarting
 from tests.chaos.scene import Scene
 from tests.fakes import postgresql
-from tests.services.store.conftest import DURABLE
+from tests.services.storage.conftest import DURABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,15 +16,15 @@ from pydantic import SecretStr
 from bot.app import build
 from bot.scheduler import Ticker
 from bot.settings import Settings, SlackMode
-from services.domain.rounds import boundary
-from services.ports import Claim
+from services.alerting.tick_log import Claim
+from services.core.clock import boundary
 from tests.chaos.scene import TICK_S, Scene, Seesaw
 from tests.fakes.slack import SECRET, TOKEN
 
 if TYPE_CHECKING:
-    from services.domain.prices import Pair
-    from services.ports import Delivery
-    from services.store import SqlStore
+    from services.core.prices import Pair
+    from services.delivery.ports import Delivery
+    from services.storage import SqlStore
 
 LOOKS = timedelta(seconds=0.05)  # by the wall: the outbox sleeps in the wall's time
 

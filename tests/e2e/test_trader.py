@@ -11,7 +11,7 @@ import pytest
 
 from bot.commands.rehearse import CACHE
 from bot.playground.package import is_at_hand, program
-from services.domain.errors import PlaygroundError
+from services.core.errors import PlaygroundError
 from tests.e2e.browser import chromium
 from tests.e2e.loopback import isolating
 

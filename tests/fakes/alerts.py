@@ -5,24 +5,25 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from services.domain.course import course
-from services.domain.decide import Side
-from services.domain.episode import Alert, Channel, Entry, EntryKind, LegStamp, order
-from services.domain.fact import Fact
-from services.domain.measure import Measurement, Window
-from services.domain.prices import WGMI_BTC
-from services.ports import ActKind, RuleChange
+from services.alerting.alert import Alert, Entry, EntryKind, order
+from services.alerting.records import RuleAuditKind, RuleChange
+from services.alerting.rule_hit import RuleHit
+from services.core.identity import Channel
+from services.core.prices import WGMI_BTC, PriceStamp
+from services.market.measure import Measurement, Window
+from services.rules.chart_series import alert_chart
+from services.rules.decide import Side
 from tests.fakes.market import aligned_market
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from services.domain.course import Course
-    from services.domain.episode import Mark
-    from services.domain.parted import Parted
-    from services.domain.precedent import Record
-    from services.domain.prices import Pair
-    from services.ports import LostWatch, Watch
+    from services.alerting.alert import ActorStamp
+    from services.alerting.records import ChannelRule, UnreadableRule
+    from services.core.prices import Pair
+    from services.research.attribution import AlertAttribution
+    from services.research.track_record import Record
+    from services.rules.chart_series import AlertChart
 
 AT = datetime(2026, 11, 17, 15, 40, tzinfo=UTC)
 TODAY = date(2026, 11, 17)
@@ -80,12 +81,12 @@ def a_fact(
     corrected_from: float | None = None,
     active: bool = True,
     record: Record | None = None,
-    parted: Parted | None = None,
-) -> Fact:
+    parted: AlertAttribution | None = None,
+) -> RuleHit:
     """Build what one rule saw; its value is the measured spread, and so is its peak."""
     measurement = measurement or a_measurement()
     value = measurement.spread if value is None else value
-    return Fact(
+    return RuleHit(
         rule_id=rule_id,
         rule=rule,
         at=measurement.as_of,
@@ -99,19 +100,19 @@ def a_fact(
     )
 
 
-def a_course(seen: Measurement | None = None) -> Course:
+def a_course(seen: Measurement | None = None) -> AlertChart:
     """Build how the legs came to a measurement over one day: the 20 sessions from 20 October on, and that."""
     etf = [36.6, 36.2, 37.1, 37.9, 37.2, 36.8, 37.4, 38.3, 38.9, 38.1, 37.7, 38.6, 39.4, 39.9, 39.1, 38.8, 39.5, 40.2]
     btc = [93.8, 93.1, 94.0, 94.9, 94.2, 93.0, 92.4, 93.3, 94.1, 94.6, 93.9, 93.2, 92.8, 93.6, 93.0, 92.5, 92.1, 92.4]
     closes = aligned_market([*etf, 39.8, 40.03], [1_000 * price for price in (*btc, 92.0, 92.2)], first="2026-10-20")
-    drawn = course(closes, seen or a_measurement())
+    drawn = alert_chart(closes, seen or a_measurement())
     assert drawn is not None
     return drawn
 
 
-def a_stamp(*, symbol: str = "WGMI", source: str = "Yahoo", price: float = 41.27, at: datetime = AT) -> LegStamp:
+def a_stamp(*, symbol: str = "WGMI", source: str = "Yahoo", price: float = 41.27, at: datetime = AT) -> PriceStamp:
     """Build the source, price and instant of one leg."""
-    return LegStamp(symbol=symbol, source=source, price=price, at=at)
+    return PriceStamp(symbol=symbol, source=source, price=price, at=at)
 
 
 def an_alert(
@@ -122,18 +123,18 @@ def an_alert(
     side: Side = Side.ABOVE,
     opened_at: datetime = AT - timedelta(minutes=5),
     as_of: datetime = AT,
-    facts: Sequence[Fact] | None = None,
-    etf: LegStamp | None = None,
-    crypto: LegStamp | None = None,
+    facts: Sequence[RuleHit] | None = None,
+    etf: PriceStamp | None = None,
+    crypto: PriceStamp | None = None,
     simulated: bool = False,
     reason: str = "8.3pp is past 8pp, held for 5m",
     closed_at: datetime | None = None,
-    acknowledged: Mark | None = None,
-    snoozed: Mark | None = None,
+    acknowledged: ActorStamp | None = None,
+    snoozed: ActorStamp | None = None,
     unseen_since: datetime | None = None,
     reminded_at: datetime | None = None,
     escalated_at: datetime | None = None,
-    course: Course | None = None,
+    course: AlertChart | None = None,
 ) -> Alert:
     """Build an open alert of one rule, not yet recorded; facts given in any order are put in theirs."""
     return Alert(
@@ -171,6 +172,6 @@ def an_entry(
     return Entry(kind=kind, at=at, reason=reason, by=by, until=until, silent=silent)
 
 
-def removal(watch: Watch | LostWatch, by: str = "U1") -> RuleChange:
+def removal(watch: ChannelRule | UnreadableRule, by: str = "U1") -> RuleChange:
     """Build a person's removal of a rule."""
-    return RuleChange(kind=ActKind.REMOVED, watch=watch, by=by)
+    return RuleChange(kind=RuleAuditKind.REMOVED, watch=watch, by=by)

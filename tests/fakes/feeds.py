@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from services.domain.prices import Symbol
-from services.domain.quorum import Column
-from services.sources.files import read_crypto_csv, read_etf_csv
+from services.core.prices import Symbol
+from services.market.consensus.quorum import Column
+from services.market.sources.files.prices import read_crypto_csv, read_etf_csv
 
 DATA = Path("../shared/data")
 needs_data = pytest.mark.skipif(not DATA.exists(), reason="the vendor price files in ../shared/data are not here")

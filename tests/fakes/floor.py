@@ -7,20 +7,21 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from services.constituents import Constituents
-from services.desk import Desk
-from services.domain.episode import Alert, Channel, Entry
-from services.domain.prices import WGMI_BTC
-from services.history import History
-from services.market import Market
-from services.mining import Mining
-from services.monitor import Monitor
-from services.ports import LineTold
-from services.sources.cohorts_file import read_cohorts
-from services.store import SqlStore
-from services.study import Study
-from services.upkeep import Upkeep
-from services.watchlist import Watchlist
+from services.alerting.alert import Alert, Entry
+from services.alerting.monitor import Monitor
+from services.alerting.rule_index import RuleIndex
+from services.channels.commands import ChannelCommands
+from services.channels.maintenance import Maintenance
+from services.core.identity import Channel
+from services.core.prices import WGMI_BTC
+from services.delivery.ports import ThreadMessage
+from services.market.network_service import NetworkService
+from services.market.price_history import PriceHistory
+from services.market.sources.files.cohorts import read_cohorts
+from services.research.holdings_report import HoldingsReporter
+from services.research.service import ResearchService
+from services.rules.market_service import MarketService
+from services.storage import SqlStore
 from tests.fakes.clock import SetClock
 from tests.fakes.image import MEMORY, keep, opened
 from tests.fakes.vendors import Vendors
@@ -28,7 +29,7 @@ from tests.fakes.vendors import Vendors
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from services.ports import CryptoSource, EquitySource
+    from services.market.ports import CryptoSource, EquitySource
 
 DESK, OTHER_DESK = Channel(team="T1", id="C1"), Channel(team="T1", id="C2")
 TODAY, YESTERDAY = date(2026, 3, 4), date(2026, 3, 3)
@@ -43,11 +44,11 @@ class Floor:
     clock: SetClock
     vendors: Vendors
     store: SqlStore
-    market: Market
+    market: MarketService
     monitor: Monitor
-    upkeep: Upkeep
-    desk: Desk
-    study: Study
+    upkeep: Maintenance
+    desk: ChannelCommands
+    study: ResearchService
     nudges: list[datetime] = field(default_factory=list)
 
     async def tick(self, at: datetime, spread: float | None = None) -> int | None:
@@ -68,7 +69,7 @@ class Floor:
         now, entries = self.clock.at, list[Entry]()
         while due := await self.store.due(now):
             for delivery in due:
-                if isinstance(delivery.told, LineTold):
+                if isinstance(delivery.told, ThreadMessage):
                     entries.append(delivery.told.entry)
                 await self.store.mark_sent(delivery, f"{delivery.id}", now)
         return entries
@@ -84,22 +85,22 @@ async def trading_floor(
     *,
     warm: bool = True,
     witnessed: bool = False,
-    mining: Mining | None = None,
+    mining: NetworkService | None = None,
 ) -> AsyncIterator[Floor]:
     """Open the floor shortly before the session of 2026-03-04, with no rules and, where `warm`, with prices known.
 
     A `witnessed` one has a second source for each leg, Nasdaq for closes only. Without `mining` nothing is known of the
     bitcoin network.
     """
-    mining = mining or Mining([])
+    mining = mining or NetworkService([])
     clock = clock or SetClock(OPEN - timedelta(minutes=10))
     vendors = Vendors(clock, etf_moves={YESTERDAY: 20.0}, crypto_moves={datetime(2026, 3, 3, tzinfo=UTC): 50_000.0})
     begun = ("floor", witnessed, clock.at) if warm and url == MEMORY else None
     store = await (opened(begun) if begun else SqlStore.open(url))
     equities: list[EquitySource] = [vendors.yahoo(), *([vendors.nasdaq()] if witnessed else [])]
     cryptos: list[CryptoSource] = [vendors.coinbase(), *([vendors.bitstamp()] if witnessed else [])]
-    market = Market(History(equities, cryptos, store, witnessed=witnessed), mining)
-    watchlist = Watchlist(store)
+    market = MarketService(PriceHistory(equities, cryptos, store, witnessed=witnessed), mining)
+    watchlist = RuleIndex(store)
     nudges: list[datetime] = []
     floor = Floor(
         clock=clock,
@@ -113,9 +114,11 @@ async def trading_floor(
             pair=WGMI_BTC,
             nudge=lambda: nudges.append(clock.at),
         ),
-        upkeep=Upkeep(store=store, market=market, watchlist=watchlist, nudge=lambda: nudges.append(clock.at)),
-        desk=Desk(store=store, market=market, clock=clock, nudge=lambda: nudges.append(clock.at)),
-        study=Study(market.history, mining, Constituents(market.history, store, WGMI_BTC.etf, read_cohorts())),
+        upkeep=Maintenance(store=store, market=market, watchlist=watchlist, nudge=lambda: nudges.append(clock.at)),
+        desk=ChannelCommands(store=store, market=market, clock=clock, nudge=lambda: nudges.append(clock.at)),
+        study=ResearchService(
+            market.history, mining, HoldingsReporter(market.history, store, WGMI_BTC.etf, read_cohorts())
+        ),
         nudges=nudges,
     )
     if warm:

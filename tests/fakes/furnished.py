@@ -6,27 +6,19 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from services.domain.channel import ChannelSettings
-from services.domain.decide import Side
-from services.domain.grammar import parse_rule
-from services.domain.mention import Mention
-from services.domain.notice import Digest, Notice, Outage
-from services.domain.prices import WGMI_BTC
-from services.ports import (
-    ActKind,
-    AlertChange,
-    RuleChange,
-    SettingChange,
-    StoredAlert,
-    StoredChannel,
-    StoredNotice,
-    Watch,
-)
+from services.alerting.channel_settings import ChannelSettings
+from services.alerting.notice import Digest, Notice, Outage
+from services.alerting.ports import SettingChange, StoredChannel, StoredNotice
+from services.alerting.records import AlertChange, ChannelRule, RuleAuditKind, RuleChange, StoredAlert
+from services.core.identity import Mention
+from services.core.prices import WGMI_BTC
+from services.rules.decide import Side
+from services.rules.grammar import parse_rule
 from tests.fakes.alerts import an_alert, an_entry
 
 if TYPE_CHECKING:
-    from services.domain.episode import Channel
-    from services.store import SqlStore
+    from services.core.identity import Channel
+    from services.storage import SqlStore
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 
@@ -35,8 +27,8 @@ DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 class Furnished:
     """What such a channel holds; its open alert and the notice of an outage are kept back by a silence."""
 
-    watch: Watch
-    paused: Watch
+    watch: ChannelRule
+    paused: ChannelRule
     alert: StoredAlert
     notice: StoredNotice
     settings: StoredChannel
@@ -68,11 +60,11 @@ async def furnish(store: SqlStore, channel: Channel, at: datetime, by: str = "U1
     )
 
 
-async def _rules(store: SqlStore, channel: Channel, at: datetime, by: str) -> tuple[Watch, Watch]:
+async def _rules(store: SqlStore, channel: Channel, at: datetime, by: str) -> tuple[ChannelRule, ChannelRule]:
     watch, other = await store.add_rules(channel, [parse_rule("1d 8pp"), parse_rule("5d 15pp")], by, at)
-    await store.record([], [], at, rules=[RuleChange(kind=ActKind.PAUSED, watch=other, by=by)])
+    await store.record([], [], at, rules=[RuleChange(kind=RuleAuditKind.PAUSED, watch=other, by=by)])
     paused = await store.rule(channel, other.id)
-    assert isinstance(paused, Watch)
+    assert isinstance(paused, ChannelRule)
     return watch, paused
 
 

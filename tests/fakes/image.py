@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlite3
 from typing import TYPE_CHECKING
 
-from services.store import SqlStore
-from services.store.engine import Database
+from services.storage import SqlStore
+from services.storage.engine import Database
 
 if TYPE_CHECKING:
     from collections.abc import Hashable

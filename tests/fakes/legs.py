@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from services.domain.align import align
-from services.domain.attribution import Legs
-from services.domain.prices import Closes, Pair, Symbol
-from services.sources.files import read_etf_csv
+from services.core.prices import Closes, Pair, Symbol
+from services.market.align import align
+from services.market.sources.files.prices import read_etf_csv
+from services.research.attribution import Legs
 from tests.fakes.market import CALENDAR, aligned_market
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from services.domain.prices import Bars
+    from services.core.prices import Bars
 
 DATA = Path("../shared/data")
 WEEK = timedelta(days=7)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from services.domain.align import Aligned, align
-from services.domain.prices import WGMI_BTC, Bars, Closes, Symbol
-from services.domain.sessions import Sessions, sessions_between
+from services.core.prices import WGMI_BTC, Bars, Closes, Symbol
+from services.core.sessions import Sessions, sessions_between
+from services.market.align import Aligned, align
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from services.domain.network_past import NetworkPast
+from services.market.network_history import NetworkHistory
 
-PAST = NetworkPast(
+PAST = NetworkHistory(
     source="mempool.space",
     days=np.array(["2024-04-10", "2024-04-20", "2024-04-30"], dtype="datetime64[D]"),
     hashrates=np.array([620e18, 640e18, 600e18]),

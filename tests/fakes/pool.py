@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 
-from services.domain.network import BLOCK_S, HASHES
-from services.mining import Mining
-from services.sources.http import HttpClient
-from services.sources.mempool import Mempool
+from services.market.network import BLOCK_S, HASHES
+from services.market.network_service import NetworkService
+from services.market.sources.http.client import HttpClient
+from services.market.sources.vendors.mempool import Mempool
 from tests.fakes.clock import SetClock  # noqa: TC001 -- a field's type
 from tests.fakes.vendors import no_wait
 
@@ -30,10 +30,10 @@ class Pool:
     away: bool = False
     asked: list[str] = field(default_factory=list)
 
-    def mining(self) -> Mining:
+    def mining(self) -> NetworkService:
         """Make what the services ask."""
         client = HttpClient(transport=httpx.MockTransport(self.answer), sleep=no_wait)
-        return Mining([Mempool(client, self.clock)])
+        return NetworkService([Mempool(client, self.clock)])
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         self.asked.append(request.url.path)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from slack_bolt import BoltResponse
     from slack_bolt.async_app import AsyncApp
 
-    from handlers.errands import Errands
+    from handlers.background import BackgroundTasks
 
 SECRET = "made-up-secret"
 TOKEN = "xoxb-made-up"
@@ -236,7 +236,7 @@ class Person:
 
     server: SlackServer
     app: AsyncApp
-    tasks: Errands
+    tasks: BackgroundTasks
     user: str = "U1"
     channel: str = "C1"
     team: str = "T1"

@@ -13,15 +13,14 @@ import httpx
 import numpy as np
 from aiohttp import web
 
-from services.domain.actions import Declared
-from services.domain.prices import Bars, Closes, Symbol
-from services.history import History
-from services.sources.bitstamp import Bitstamp
-from services.sources.coinbase import Coinbase
-from services.sources.deadline import FIRST_SECONDS
-from services.sources.http import HttpClient
-from services.sources.nasdaq import Nasdaq
-from services.sources.yahoo import Yahoo
+from services.core.prices import Bars, Closes, Symbol
+from services.market.consensus.corporate_actions import Declared
+from services.market.price_history import PriceHistory
+from services.market.sources.http.client import FIRST_SECONDS, HttpClient
+from services.market.sources.vendors.bitstamp import Bitstamp
+from services.market.sources.vendors.coinbase import Coinbase
+from services.market.sources.vendors.nasdaq import Nasdaq
+from services.market.sources.vendors.yahoo import Yahoo
 from tests.fakes.floor import YESTERDAY, Floor, trading_floor
 from tests.fakes.market import CALENDAR
 from tests.fakes.vendors import HOSTS, Vendors, no_wait
@@ -29,7 +28,7 @@ from tests.fakes.vendors import HOSTS, Vendors, no_wait
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from services.ports import CryptoSource, EquitySource
+    from services.market.ports import CryptoSource, EquitySource
 
     Fault = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -154,7 +153,7 @@ class Street:
     coinbase: Counter
     bitstamp: Counter
 
-    def history(self, *, alone: bool = False) -> History:
+    def history(self, *, alone: bool = False) -> PriceHistory:
         """Start anew on the same store; `alone` leaves the second source of each leg out."""
         clock = self.floor.clock
         equities: list[EquitySource] = [Yahoo(self.yahoo.client, clock, base_url=self.yahoo.url)]
@@ -164,7 +163,7 @@ class Street:
         if not alone:
             equities.append(Nasdaq(self.nasdaq.client, clock, base_url=self.nasdaq.url))
             cryptos.append(Bitstamp(self.bitstamp.client, clock, base_url=self.bitstamp.url))
-        return History(equities, cryptos, self.floor.store)
+        return PriceHistory(equities, cryptos, self.floor.store)
 
 
 @asynccontextmanager

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import httpx
 import numpy as np
 
-from services.domain.prices import instant, moment
-from services.sources.bitstamp import Bitstamp
-from services.sources.coinbase import Coinbase
-from services.sources.http import HttpClient
-from services.sources.kraken import Kraken
-from services.sources.nasdaq import Nasdaq
-from services.sources.yahoo import Yahoo
+from services.core.prices import instant, moment
+from services.market.sources.http.client import HttpClient
+from services.market.sources.vendors.bitstamp import Bitstamp
+from services.market.sources.vendors.coinbase import Coinbase
+from services.market.sources.vendors.kraken import Kraken
+from services.market.sources.vendors.nasdaq import Nasdaq
+from services.market.sources.vendors.yahoo import Yahoo
 from tests.fakes.clock import SetClock  # noqa: TC001 -- a field's type
 from tests.fakes.market import CALENDAR
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from services.domain.lookback import Lookback
-from services.snapshot import snapshot
-from services.view import MarketView
+from services.market.snapshot import snapshot
+from services.rules.history_lookup import HistoryLookup
+from services.rules.market_view import MarketView
 from tests.fakes.market import CALENDAR
 
 if TYPE_CHECKING:
-    from services.domain.align import Aligned
+    from services.market.align import Aligned
 
 
 def a_view(market: Aligned) -> MarketView:
@@ -23,7 +23,7 @@ def a_view(market: Aligned) -> MarketView:
         now=now,
         market=CALENDAR.state(now),
         close=close,
-        past=Lookback(market),
+        past=HistoryLookup(market),
         live=None,
         live_reason="the market is shut",
         etf=None,

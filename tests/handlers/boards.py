@@ -9,22 +9,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from services.desk import Board
-from services.domain.decide import RuleState
-from services.domain.episode import Channel, LegStamp
-from services.domain.grammar import parse_rule
-from services.domain.lookback import Lookback
-from services.domain.prices import Quote, Symbol
-from services.market import MarketView, implied_gap
-from services.ports import Watch
-from services.snapshot import snapshot
+from services.alerting.records import ChannelRule
+from services.channels.commands import Board
+from services.core.identity import Channel
+from services.core.prices import PriceStamp, Quote, Symbol
+from services.market.snapshot import snapshot
+from services.rules.decide import RuleState
+from services.rules.grammar import parse_rule
+from services.rules.history_lookup import HistoryLookup
+from services.rules.market_service import MarketView, implied_gap
 from tests.fakes.market import CALENDAR, aligned_market
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from services.domain.align import Aligned, LeftOut
-    from services.domain.episode import Alert
+    from services.alerting.alert import Alert
+    from services.market.align import Aligned, LeftOut
 
 OPEN_AT = datetime(2026, 11, 17, 15, 40, tzinfo=UTC)
 SHUT_AT = datetime(2026, 11, 17, 1, 30, tzinfo=UTC)  # Monday evening in New York
@@ -67,13 +67,13 @@ def open_view(
         Quote(symbol=Symbol("WGMI"), price=etf, at=now - timedelta(minutes=1), source="yahoo"),
         Quote(symbol=Symbol("BTC"), price=crypto, at=now - timedelta(seconds=20), source="coinbase"),
     )
-    stamps = tuple(LegStamp(symbol=one.symbol, source=one.source, price=one.price, at=one.at) for one in quotes)
+    stamps = tuple(PriceStamp(symbol=one.symbol, source=one.source, price=one.price, at=one.at) for one in quotes)
     return MarketView(
         pair=known.pair,
         now=now,
         market=state,
         close=snapshot(known),
-        past=Lookback(known),
+        past=HistoryLookup(known),
         live=snapshot(rows, (stamps[0], stamps[1])),
         live_reason="",
         etf=quotes[0],
@@ -106,9 +106,9 @@ def a_watch(
     id: int = 1,  # noqa: A002 -- the field's own name
     state: RuleState | None = None,
     created_at: datetime = OPEN_AT,
-) -> Watch:
+) -> ChannelRule:
     """A rule that stands in the channel."""
-    return Watch(
+    return ChannelRule(
         id=id,
         channel=Channel(team="T1", id="C1"),
         rule=parse_rule(text),
@@ -118,6 +118,6 @@ def a_watch(
     )
 
 
-def a_board(view: MarketView, *, alerts: Sequence[Alert] = (), watches: Sequence[Watch] = ()) -> Board:
+def a_board(view: MarketView, *, alerts: Sequence[Alert] = (), watches: Sequence[ChannelRule] = ()) -> Board:
     """A board of one channel."""
     return Board(view=view, alerts=tuple(alerts), watches=tuple(watches))

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
-from handlers.delivery import SlackNotifier
+from handlers.notifier import SlackNotifier
 from handlers.render.limits import FALLBACK_TEXT
-from services.editors import Editors
-from services.outbox import Outbox
+from services.channels.permissions import RulePermissions
+from services.delivery.outbox import Outbox
 from tests.fakes.floor import CLOSE, DESK, OPEN
 from tests.fakes.slack import TOKEN, refused
 
 if TYPE_CHECKING:
-    from services.domain.episode import Alert
+    from services.alerting.alert import Alert
     from tests.fakes.floor import Floor
     from tests.fakes.slack import Person, SlackServer
 
@@ -368,7 +368,7 @@ async def test_the_list_of_rules_offers_the_editor(person: Person, slack: SlackS
 async def test_only_those_on_the_list_change_rules_and_the_others_learn_who(
     person: Person, slack: SlackServer, floor: Floor
 ) -> None:
-    floor.desk.editors = Editors(people=("U7", "U8"))
+    floor.desk.editors = RulePermissions(people=("U7", "U8"))
     for typed in ("rule add 1d 8pp", "rule remove 1"):
         await person.types(typed)
     await person.presses("start", "board")
@@ -383,7 +383,7 @@ async def test_whoever_may_not_change_rules_is_told_so_in_the_form(
     person: Person, slack: SlackServer, floor: Floor
 ) -> None:
     await person.types("rule add")
-    floor.desk.editors = Editors(people=("U7",))
+    floor.desk.editors = RulePermissions(people=("U7",))
     await person.submits({**slack.shown("views.open")[-1], "id": "V1"}, {})
     assert "rules are changed here by <@U7> only" in slack.answers[-1]["text"]
     assert [] == await floor.desk.rules(DESK)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
-from handlers.delivery import SlackNotifier
-from services.editors import Editors
-from services.outbox import Outbox
+from handlers.notifier import SlackNotifier
+from services.channels.permissions import RulePermissions
+from services.delivery.outbox import Outbox
 from tests.fakes.floor import DESK, OPEN
 from tests.fakes.slack import TOKEN
 
@@ -88,7 +88,7 @@ async def test_the_buttons_ask_the_same_list(person: Person, slack: SlackServer,
 
 
 async def test_who_may_everywhere_is_told_with_the_list(person: Person, floor: Floor) -> None:
-    floor.desk.editors = Editors(people=("U9",))
+    floor.desk.editors = RulePermissions(people=("U9",))
 
     assert "*editors <@U9>*" in await told(person, "channel")
     assert "rules are changed here by <@U9> only" in await told(person, "channel editors <@U1>")

@@ -9,9 +9,9 @@ import httpx
 import pytest
 from slack_bolt.async_app import AsyncBoltRequest
 
-from handlers.errands import SORRY
-from services.domain.decide import Side
-from services.ports import AlertChange
+from handlers.background import SORRY
+from services.alerting.records import AlertChange
+from services.rules.decide import Side
 from tests.fakes.alerts import an_alert
 from tests.fakes.floor import DESK, OPEN
 from tests.fakes.slack import RESPONSES, Fault, refused

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from handlers.commands import COMMANDS, readme_table, usage_hint
-from handlers.commands.read import read
+from handlers.commands.parse import read
 from tests.fakes.blockkit import checked
 
 

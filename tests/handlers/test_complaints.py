@@ -5,31 +5,31 @@ from pathlib import Path
 import pytest
 
 from handlers import render
-from handlers.complaints import sentence
-from services.domain import errors
-from services.domain.errors import (
+from handlers.error_messages import user_message
+from services.core import errors
+from services.core.errors import (
     AccessError,
+    ChannelSettingError,
+    ConfigurationError,
     ConflictError,
     DeliveryError,
     DeniedError,
-    HistoryClosedError,
-    HoldingsKnownError,
-    LateError,
+    HoldingsConflictError,
+    LeaseLostError,
     MarketShutError,
     MessageGoneError,
+    MessageLookupDeniedError,
+    MessageNotEditableError,
     MessageRefusedError,
-    MessageSealedError,
     MinerPulseError,
     NoHistoryError,
     NotAllowedError,
     NotFoundError,
-    OvertakenError,
     PlaygroundError,
     PriceFileError,
     ReplayError,
     RuleError,
-    SettingError,
-    SettingsError,
+    SendDeadlineError,
     SourceError,
     StoreError,
 )
@@ -63,7 +63,7 @@ CASES = [
         "No holdings of WGMI are known. Import some.",
         id="no history that a trader could wait for",
     ),
-    pytest.param(SettingError("There is no setting “colour”."), "There is no setting “colour”.", id="setting"),
+    pytest.param(ChannelSettingError("There is no setting “colour”."), "There is no setting “colour”.", id="setting"),
     pytest.param(
         ConflictError("revision 3"),
         "Someone else, or a new price, changed this at the same moment. Nothing was changed; try again.",
@@ -82,9 +82,11 @@ CASES = [
         "Please report it.",
         id="one message",
     ),
-    pytest.param(LateError(), "It took too long until it could be sent. Try again in a minute.", id="a late message"),
+    pytest.param(
+        SendDeadlineError(), "It took too long until it could be sent. Try again in a minute.", id="a late message"
+    ),
     pytest.param(DeniedError("A scope is missing."), "A scope is missing.", id="a permission"),
-    pytest.param(MessageSealedError("Nobody may change it."), "Nobody may change it.", id="a sealed message"),
+    pytest.param(MessageNotEditableError("Nobody may change it."), "Nobody may change it.", id="a sealed message"),
     pytest.param(
         DeliveryError("Slack asks to wait.", permanent=False, surely_not_posted=True),
         "Slack asks to wait. Try again in a minute.",
@@ -96,25 +98,25 @@ CASES = [
         id="message gone",
     ),
     pytest.param(
-        SettingsError("SLACK_BOT_TOKEN is missing"),
+        ConfigurationError("SLACK_BOT_TOKEN is missing"),
         "MinerPulse is not set up correctly; whoever runs it finds the reason in its log.",
         id="settings",
     ),
     pytest.param(
-        HoldingsKnownError("The holdings of 2026-03-04 are known in full already."),
+        HoldingsConflictError("The holdings of 2026-03-04 are known in full already."),
         "The holdings of 2026-03-04 are known in full already.",
         id="holdings that are known",
     ),
     pytest.param(
         AccessError("Slack refuses it (invalid_code).", refused=True), "Slack refuses it (invalid_code).", id="access"
     ),
-    pytest.param(HistoryClosedError("It may not be read."), "It may not be read.", id="a closed history"),
+    pytest.param(MessageLookupDeniedError("It may not be read."), "It may not be read.", id="a closed history"),
     pytest.param(
         PriceFileError(Path("/prices.csv"), "no header", remedy="Add one"),
         "MinerPulse is not set up correctly; whoever runs it finds the reason in its log.",
         id="price file",
     ),
-    pytest.param(OvertakenError("Another process has it."), "Another process has it.", id="overtaken"),
+    pytest.param(LeaseLostError("Another process has it."), "Another process has it.", id="overtaken"),
     pytest.param(PlaygroundError("Node.js is missing."), "Node.js is missing.", id="no stand-in"),
     pytest.param(MarketShutError(AT), "The market is shut, so there is no close to wait for.", id="market shut"),
     pytest.param(ReplayError("No session is left."), "No session is left.", id="replay"),
@@ -124,7 +126,7 @@ CASES = [
 
 @pytest.mark.parametrize(("error", "expected"), CASES)
 def test_an_error_is_told_in_one_sentence(error: MinerPulseError, expected: str) -> None:
-    assert expected == sentence(error)
+    assert expected == user_message(error)
     message = render.complaint(error)
     checked({"text": message.text, "blocks": message.blocks})
     assert message.text.endswith(expected)

@@ -7,11 +7,12 @@ import aiohttp
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
-from handlers.charts import Charts
-from handlers.delivery import SlackNotifier
-from services.domain.episode import Channel, EntryKind
-from services.domain.errors import DeliveryError, MessageGoneError, MessageRefusedError, MessageSealedError
-from services.ports import AlertTold, LineTold
+from handlers.chart_support import Charts
+from handlers.notifier import SlackNotifier
+from services.alerting.alert import EntryKind
+from services.core.errors import DeliveryError, MessageGoneError, MessageNotEditableError, MessageRefusedError
+from services.core.identity import Channel
+from services.delivery.ports import AlertMessage, ThreadMessage
 from tests.fakes.alerts import DESK, a_course, an_alert, an_entry
 from tests.fakes.slack import TOKEN, Fault, refused
 
@@ -28,7 +29,7 @@ def notifier(slack: SlackServer, clock: SetClock) -> SlackNotifier:
 
 
 async def test_a_post_carries_its_key_and_unfurls_nothing(notifier: SlackNotifier, slack: SlackServer) -> None:
-    ts = await notifier.post(DESK, AlertTold(alert=an_alert(id=12)), key="alert-12")
+    ts = await notifier.post(DESK, AlertMessage(alert=an_alert(id=12)), key="alert-12")
     (sent,) = slack.said(POST)
     assert "1700000000.000001" == ts
     assert "C1" == sent["channel"]
@@ -38,7 +39,7 @@ async def test_a_post_carries_its_key_and_unfurls_nothing(notifier: SlackNotifie
 
 
 async def test_an_edit_names_the_message_that_it_changes(notifier: SlackNotifier, slack: SlackServer) -> None:
-    await notifier.edit(DESK, AlertTold(alert=an_alert(id=12)), "1700000000.000042")
+    await notifier.edit(DESK, AlertMessage(alert=an_alert(id=12)), "1700000000.000042")
     (sent,) = slack.said(UPDATE)
     assert ["C1", "1700000000.000042"] == [sent["channel"], sent["ts"]]
     assert "WGMI 8.3 pp above bitcoin over 1 day" == sent["blocks"][0]["text"]["text"]
@@ -46,7 +47,7 @@ async def test_an_edit_names_the_message_that_it_changes(notifier: SlackNotifier
 
 async def test_a_reply_stays_in_its_thread(notifier: SlackNotifier, slack: SlackServer) -> None:
     entry = an_entry(kind=EntryKind.ACKNOWLEDGED, by="U2")
-    line = LineTold(alert=an_alert(id=12), entry=entry)
+    line = ThreadMessage(alert=an_alert(id=12), entry=entry)
     await notifier.post(DESK, line, key="entry-3", thread_id="1700000000.000042")
     (sent,) = slack.said(POST)
     assert "1700000000.000042" == sent["thread_ts"]
@@ -147,8 +148,8 @@ async def test_what_only_a_person_can_mend_says_who_and_how(
 
 async def test_a_message_whose_edit_window_has_closed_stands(notifier: SlackNotifier, slack: SlackServer) -> None:
     slack.fail(UPDATE, refused("edit_window_closed"))
-    with pytest.raises(MessageSealedError, match="edit_window_closed"):
-        await notifier.edit(DESK, AlertTold(alert=an_alert(id=12)), "1700000000.000042")
+    with pytest.raises(MessageNotEditableError, match="edit_window_closed"):
+        await notifier.edit(DESK, AlertMessage(alert=an_alert(id=12)), "1700000000.000042")
 
 
 @pytest.mark.parametrize(
@@ -167,7 +168,7 @@ async def test_where_nothing_gets_through_it_is_not_the_message(
     notifier: SlackNotifier, slack: SlackServer, fault: Fault
 ) -> None:
     slack.fail(POST, fault)
-    assert not isinstance(await failure(notifier), MessageRefusedError | MessageGoneError | MessageSealedError)
+    assert not isinstance(await failure(notifier), MessageRefusedError | MessageGoneError | MessageNotEditableError)
 
 
 @pytest.mark.parametrize(
@@ -209,7 +210,7 @@ async def test_a_message_that_cannot_be_edited_any_more_is_gone(
 ) -> None:
     slack.fail(UPDATE, refused(code))
     with pytest.raises(MessageGoneError, match=code):
-        await notifier.edit(DESK, AlertTold(alert=an_alert(id=12)), "1700000000.000042")
+        await notifier.edit(DESK, AlertMessage(alert=an_alert(id=12)), "1700000000.000042")
 
 
 @pytest.mark.parametrize("code", ["invalid_blocks", "msg_blocks_too_long"])
@@ -217,7 +218,7 @@ async def test_refused_blocks_are_sent_once_more_in_plain_form(
     notifier: SlackNotifier, slack: SlackServer, code: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     slack.fail(POST, refused(code))
-    await notifier.post(DESK, AlertTold(alert=an_alert(id=12)), key="alert-12")
+    await notifier.post(DESK, AlertMessage(alert=an_alert(id=12)), key="alert-12")
     (sent,) = slack.said(POST)
     assert ["section", "actions"] == [block["type"] for block in sent["blocks"]]
     assert sent["text"] == sent["blocks"][0]["text"]["text"]
@@ -228,7 +229,7 @@ async def test_refused_blocks_are_sent_once_more_in_plain_form(
 async def test_a_chart_that_is_refused_is_left_out_and_not_tried_again_there_for_a_day(
     notifier: SlackNotifier, slack: SlackServer, clock: SetClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    told = AlertTold(alert=an_alert(id=12, course=a_course()))
+    told = AlertMessage(alert=an_alert(id=12, course=a_course()))
     elsewhere = Channel(team="T2", id="C2")
     slack.fail(POST, refused("invalid_blocks"))
 
@@ -247,7 +248,7 @@ async def test_a_chart_that_is_refused_is_left_out_and_not_tried_again_there_for
 async def test_a_chart_is_not_blamed_where_the_message_is_refused_without_it(
     notifier: SlackNotifier, slack: SlackServer
 ) -> None:
-    told = AlertTold(alert=an_alert(id=12, course=a_course()))
+    told = AlertMessage(alert=an_alert(id=12, course=a_course()))
     slack.fail(POST, refused("invalid_attachments"), refused("invalid_blocks"))
 
     ts = await notifier.post(DESK, told, key="alert-12")
@@ -263,7 +264,7 @@ async def test_where_nobody_is_shown_charts_none_is_sent(slack: SlackServer, clo
     charts.shown = False
     notifier = SlackNotifier(AsyncWebClient(token=TOKEN, base_url=f"{slack.url}api/"), clock, charts)
 
-    await notifier.post(DESK, AlertTold(alert=an_alert(id=12, course=a_course())), key="alert-12")
+    await notifier.post(DESK, AlertMessage(alert=an_alert(id=12, course=a_course())), key="alert-12")
 
     assert [False] == [is_charted(call.arguments) for call in slack.calls]
 
@@ -295,5 +296,5 @@ def is_charted(message: dict[str, Any]) -> bool:
 
 async def failure(notifier: SlackNotifier) -> DeliveryError:
     with pytest.raises(DeliveryError) as caught:
-        await notifier.post(DESK, AlertTold(alert=an_alert(id=12)), key="alert-12")
+        await notifier.post(DESK, AlertMessage(alert=an_alert(id=12)), key="alert-12")
     return caught.value

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from handlers.modals.draft import Draft, empty
-from services.domain.grammar import parse_rule
-from services.domain.prices import WGMI_BTC, Pair, Symbol
+from handlers.rule_form import RuleForm, empty
+from services.core.prices import WGMI_BTC, Pair, Symbol
+from services.rules.grammar import parse_rule
 
 
 @pytest.mark.parametrize(
@@ -23,13 +23,13 @@ from services.domain.prices import WGMI_BTC, Pair, Symbol
 )
 def test_a_rule_comes_out_of_the_fields_as_it_went_in(text: str) -> None:
     rule = parse_rule(text)
-    assert rule == parse_rule(Draft.of(rule, usual=WGMI_BTC).text)
+    assert rule == parse_rule(RuleForm.of(rule, usual=WGMI_BTC).text)
 
 
 def test_a_rule_on_the_usual_pair_is_kept_apart_from_one_on_another() -> None:
     usual = Pair(etf=Symbol("IREN"), crypto=Symbol("BTC"))
-    assert "WGMI/BTC" == Draft.of(parse_rule("1d 8pp"), usual=usual).pair
-    assert "" == Draft.of(parse_rule("1d 8pp", usual), usual=usual).pair
+    assert "WGMI/BTC" == RuleForm.of(parse_rule("1d 8pp"), usual=usual).pair
+    assert "" == RuleForm.of(parse_rule("1d 8pp", usual), usual=usual).pair
 
 
 def test_an_empty_form_is_the_usual_rule() -> None:
@@ -49,7 +49,7 @@ def test_an_empty_form_is_the_usual_rule() -> None:
     ],
 )
 def test_what_is_typed_into_fields_is_a_rule(values: dict[str, str], text: str) -> None:
-    draft = Draft.read(values)
+    draft = RuleForm.read(values)
     assert {} == draft.faults(WGMI_BTC)
     assert text == str(parse_rule(draft.text))
 
@@ -67,4 +67,4 @@ def test_what_is_typed_into_fields_is_a_rule(values: dict[str, str], text: str) 
     ],
 )
 def test_each_wrong_field_is_told_beneath_itself(values: dict[str, str], wrong: set[str]) -> None:
-    assert wrong == Draft.read(values).faults(WGMI_BTC).keys()
+    assert wrong == RuleForm.read(values).faults(WGMI_BTC).keys()

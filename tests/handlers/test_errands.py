@@ -3,14 +3,14 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from handlers.errands import Errands
+from handlers.background import BackgroundTasks
 
 if TYPE_CHECKING:
     import pytest
 
 
 async def test_a_stop_waits_for_what_has_begun(caplog: pytest.LogCaptureFixture) -> None:
-    errands, done, go = Errands(), [], asyncio.Event()
+    errands, done, go = BackgroundTasks(), [], asyncio.Event()
 
     async def errand() -> None:
         await go.wait()
@@ -27,7 +27,7 @@ async def test_a_stop_waits_for_what_has_begun(caplog: pytest.LogCaptureFixture)
 
 
 async def test_what_never_ends_is_abandoned_and_named(caplog: pytest.LogCaptureFixture) -> None:
-    errands, ended = Errands(), []
+    errands, ended = BackgroundTasks(), []
 
     async def errand() -> None:
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from handlers import render
-from handlers.render.forms import classic, plainer
+from handlers.render.fallbacks import classic, plainer
 from tests.fakes.blockkit import checked
 from tests.handlers.boards import OPEN_AT, a_board, open_view
 

@@ -8,9 +8,8 @@ from datetime import date
 
 import pytest
 
-from handlers.gallery import Gallery
-from handlers.render.picture import Picture
-from handlers.render.theme import Scheme
+from handlers.image_cache import ImageCache
+from handlers.render.picture import Picture, Scheme
 
 
 def a_picture(title: str = "WGMI 8.4 pp above bitcoin", value: float = 1.0) -> Picture:
@@ -42,7 +41,7 @@ def pen() -> Pen:
 
 
 async def test_two_who_ask_at_once_share_one_drawing_off_the_event_loop(pen: Pen) -> None:
-    gallery = Gallery(pen)
+    gallery = ImageCache(pen)
     pen.ready.clear()
     asking = [asyncio.create_task(gallery.png(a_picture(), Scheme.LIGHT)) for _ in range(2)]
     await asyncio.sleep(0)
@@ -54,7 +53,7 @@ async def test_two_who_ask_at_once_share_one_drawing_off_the_event_loop(pen: Pen
 
 
 async def test_who_stops_waiting_takes_the_picture_from_nobody_else(pen: Pen) -> None:
-    gallery = Gallery(pen)
+    gallery = ImageCache(pen)
     pen.ready.clear()
     gone, stays = (asyncio.create_task(gallery.png(a_picture(), Scheme.LIGHT)) for _ in range(2))
     await asyncio.sleep(0)
@@ -66,7 +65,7 @@ async def test_who_stops_waiting_takes_the_picture_from_nobody_else(pen: Pen) ->
 
 
 async def test_the_same_content_is_the_same_picture_and_any_other_is_not(pen: Pen) -> None:
-    gallery = Gallery(pen)
+    gallery = ImageCache(pen)
     nan = float("nan")
     for picture in (a_picture(value=nan), a_picture(value=float("nan")), a_picture(value=2.0)):
         await gallery.png(picture, Scheme.LIGHT)
@@ -76,7 +75,7 @@ async def test_the_same_content_is_the_same_picture_and_any_other_is_not(pen: Pe
 
 
 async def test_pictures_are_kept_while_there_is_room_for_their_bytes(pen: Pen) -> None:
-    gallery = Gallery(pen, room=5)
+    gallery = ImageCache(pen, room=5)
     for title in ("aaa", "bb", "aaa", "c", "aaa", "bb"):
         await gallery.png(a_picture(title), Scheme.LIGHT)
 
@@ -84,7 +83,7 @@ async def test_pictures_are_kept_while_there_is_room_for_their_bytes(pen: Pen) -
 
 
 async def test_a_drawing_that_fails_is_tried_again(pen: Pen) -> None:
-    gallery = Gallery(pen)
+    gallery = ImageCache(pen)
     pen.broken = True
     with pytest.raises(ValueError, match="broken"):
         await gallery.png(a_picture(), Scheme.LIGHT)

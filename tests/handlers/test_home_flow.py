@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from services.domain.episode import Channel
-from services.domain.notice import Notice, Outage
-from services.domain.prices import WGMI_BTC
-from services.ports import AlertTold
+from services.alerting.notice import Notice, Outage
+from services.core.identity import Channel
+from services.core.prices import WGMI_BTC
+from services.delivery.ports import AlertMessage
 from tests.fakes.floor import CLOSE, DESK, OPEN
 from tests.fakes.slack import refused
 
@@ -214,7 +214,7 @@ async def test_an_alert_that_stood_in_a_channel_that_was_left_tells_its_end_once
     assert [] == await floor.store.due(LATER)
     await person.hears({"type": "member_joined_channel", "user": "UBOT", "channel": "C1", "team": "T1"})
     (late,) = await floor.store.due(LATER)
-    assert isinstance(late.told, AlertTold)
+    assert isinstance(late.told, AlertMessage)
     assert late.told.alert.closed_at is not None
     assert late.message_id is not None
 

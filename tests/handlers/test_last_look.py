@@ -7,8 +7,8 @@ import aiohttp
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
-from handlers.last_look import LastLookConnector, sent_by
-from services.domain.errors import LateError
+from handlers.send_deadline import LastLookConnector, sent_by
+from services.core.errors import SendDeadlineError
 from tests.fakes.slack import TOKEN
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ async def test_what_is_late_sends_no_byte(
     before, moment = len(slack.calls), clock.now()
     clock.advance(SECOND)
 
-    with sent_by(moment), pytest.raises(LateError):
+    with sent_by(moment), pytest.raises(SendDeadlineError):
         await client.auth_test()
 
     assert before == len(slack.calls)

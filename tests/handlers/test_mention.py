@@ -2,9 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from handlers.mention import read_addressee
-from services.domain.episode import Channel
-from services.domain.mention import Mention
+from handlers.mentions import read_addressee
+from services.core.identity import Channel, Mention
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from handlers.errands import SORRY
+from handlers.background import SORRY
 from tests.fakes.floor import DESK
 from tests.fakes.slack import RESPONSES, Fault, filled, refused
 

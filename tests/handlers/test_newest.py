@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from slack_sdk.web.async_client import AsyncWebClient
 
 from handlers import render
-from handlers.newest import MOST_FORMS, Newest
+from handlers.view_updates import MOST_FORMS, ViewUpdates
 from tests.fakes.slack import TOKEN
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ async def made(words: str, once: asyncio.Event | None = None) -> dict[str, Any]:
 
 
 async def test_what_was_asked_for_earlier_and_is_ready_later_is_not_shown(slack: SlackServer) -> None:
-    client, newest, ready = AsyncWebClient(token=TOKEN, base_url=f"{slack.url}api/"), Newest(), asyncio.Event()
+    client, newest, ready = AsyncWebClient(token=TOKEN, base_url=f"{slack.url}api/"), ViewUpdates(), asyncio.Event()
     old = asyncio.create_task(newest.show(client, "V1", "h", made("old", ready)))
     await asyncio.wait({old}, timeout=0)
     await newest.show(client, "V1", "h", made("new"))
@@ -35,7 +35,7 @@ async def test_what_was_asked_for_earlier_and_is_ready_later_is_not_shown(slack:
 
 
 async def test_forms_do_not_hold_up_each_other(slack: SlackServer) -> None:
-    client, newest, ready = AsyncWebClient(token=TOKEN, base_url=f"{slack.url}api/"), Newest(), asyncio.Event()
+    client, newest, ready = AsyncWebClient(token=TOKEN, base_url=f"{slack.url}api/"), ViewUpdates(), asyncio.Event()
     waiting = asyncio.create_task(newest.show(client, "V1", "h", made("mine", ready)))
     await newest.show(client, "V2", "h", made("yours"))
     ready.set()
@@ -44,7 +44,7 @@ async def test_forms_do_not_hold_up_each_other(slack: SlackServer) -> None:
 
 
 async def test_forms_that_were_open_long_ago_are_forgotten(slack: SlackServer) -> None:
-    client, newest = AsyncWebClient(token=TOKEN, base_url=f"{slack.url}api/"), Newest()
+    client, newest = AsyncWebClient(token=TOKEN, base_url=f"{slack.url}api/"), ViewUpdates()
     for number in range(MOST_FORMS + 5):
         newest._form(f"V{number}")  # noqa: SLF001 -- what a day of typing leaves behind
     await newest.show(client, "V0", "h", made("still shown"))

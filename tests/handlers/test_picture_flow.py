@@ -11,17 +11,16 @@ from slack_bolt.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
 import handlers
-from handlers.gallery import Gallery
-from handlers.pictures import FILES_WRITE, Pictures
-from services.domain.errors import DeliveryError
+from handlers.image_cache import ImageCache
+from handlers.image_upload import FILES_WRITE, Pictures
+from services.core.errors import DeliveryError
 from tests.fakes.floor import DESK, OPEN
 from tests.fakes.slack import FILES, RESPONSES, SECRET, TOKEN, UPLOAD, Fault, Person, refused
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from handlers.render.picture import Picture
-    from handlers.render.theme import Scheme
+    from handlers.render.picture import Picture, Scheme
     from tests.fakes.floor import Floor
     from tests.fakes.slack import SlackServer
 
@@ -54,7 +53,7 @@ def granted() -> Granted:
 
 @pytest.fixture
 def pictures(granted: Granted) -> Pictures:
-    return Pictures(Gallery(pen), granted, pauses=(0, 0))
+    return Pictures(ImageCache(pen), granted, pauses=(0, 0))
 
 
 @pytest.fixture

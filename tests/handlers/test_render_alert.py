@@ -8,28 +8,27 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from handlers import render
-from services.domain.attribution import Part
-from services.domain.decide import Side
-from services.domain.episode import Alert, EntryKind, Mark, Subject, close
-from services.domain.measure import Window
-from services.domain.mined import Mined
-from services.domain.parted import Parted
-from services.domain.precedent import Record
-from services.domain.prices import Symbol
-from services.domain.trust import Trust, Verdict
+from services.alerting.alert import ActorStamp, Alert, EntryKind, Subject, close
+from services.core.prices import Symbol
+from services.core.trust import Trust, Verdict
+from services.market.measure import Window
+from services.market.mining_economics import MiningEconomics
+from services.research.attribution import AlertAttribution, Part
+from services.research.track_record import Record
+from services.rules.decide import Side
 from tests.fakes.alerts import AT, a_course, a_fact, a_measurement, a_stamp, an_alert, an_entry
 from tests.fakes.blockkit import checked
 
 if TYPE_CHECKING:
     from handlers.render import Message
-    from services.domain.episode import Entry
+    from services.alerting.alert import Entry
 
 Golden = Callable[[str, "Message"], None]
 
 FIVE_DAYS = a_measurement(window=Window.D5, etf_return=0.12, crypto_return=-0.041, z=2.6, percentile=97.4)
 BELOW = a_measurement(etf_return=-0.091, crypto_return=-0.006, z=-3.9, percentile=0.4)
 RECORD = Record(since=date(2024, 11, 13), sessions=504, episodes=22, median_length=1.5, closings=(4, 7, 11))
-MINED = Mined(
+MINED = MiningEconomics(
     source="mempool.space",
     difficulty=106e12,
     difficulty_before=100e12,
@@ -39,7 +38,7 @@ MINED = Mined(
     hashprice_percentile=2.4,
 )
 OF_NETWORK = replace(a_measurement(window=Window.D20, etf_return=-0.21, crypto_return=-0.132), mined=MINED)
-PARTED = Parted(
+PARTED = AlertAttribution(
     window=Window.D1,
     session=date(2026, 11, 17),
     etf_return=0.031,
@@ -49,7 +48,7 @@ PARTED = Parted(
     proxy=Symbol("SMH"),
     source="Yahoo",
 )
-SEEN = Mark(by="U2", at=AT + timedelta(minutes=3))
+SEEN = ActorStamp(by="U2", at=AT + timedelta(minutes=3))
 
 
 def test_an_alert_that_fires(golden: Golden) -> None:
@@ -221,12 +220,12 @@ def test_an_alert_that_someone_acknowledged(golden: Golden) -> None:
 
 
 def test_an_alert_that_someone_snoozed(golden: Golden) -> None:
-    snoozed = Mark(by="U3", at=AT, until=AT + timedelta(hours=1))
+    snoozed = ActorStamp(by="U3", at=AT, until=AT + timedelta(hours=1))
     golden("alert_snoozed", render.alert(an_alert(id=12, acknowledged=SEEN, snoozed=snoozed), AT))
 
 
 def test_a_snooze_that_is_over_is_not_told() -> None:
-    alert = an_alert(snoozed=Mark(by="U3", at=AT, until=AT + timedelta(hours=1)))
+    alert = an_alert(snoozed=ActorStamp(by="U3", at=AT, until=AT + timedelta(hours=1)))
     assert "Snoozed" not in render.alert(alert, AT + timedelta(hours=1)).text
 
 

@@ -7,25 +7,25 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from handlers import render
-from services.answers import Backtested, Basis
-from services.domain.grammar import parse_rule
-from services.domain.prices import Pair, Symbol
-from services.study import backtested
+from services.core.prices import Pair, Symbol
+from services.research.results import BacktestResult, Provenance
+from services.research.service import backtested
+from services.rules.grammar import parse_rule
 from tests.fakes.blockkit import problems
 from tests.fakes.market import aligned_market, random_market
 from tests.fakes.network import PAST
 
 if TYPE_CHECKING:
     from handlers.render import Message
-    from services.domain.align import Aligned
+    from services.market.align import Aligned
 
 Golden = Callable[[str, "Message"], None]
 MARKET = random_market(500)
 
 
-def told(rule: str, market: Aligned = MARKET, basis: Basis | None = None) -> Message:
+def told(rule: str, market: Aligned = MARKET, basis: Provenance | None = None) -> Message:
     found, drawn = backtested(market, parse_rule(rule, market.pair))
-    return render.backtest(Backtested(backtest=found, curve=drawn, basis=basis or Basis()))
+    return render.backtest(BacktestResult(backtest=found, curve=drawn, basis=basis or Provenance()))
 
 
 def test_a_backtest_of_a_rule(golden: Golden) -> None:
@@ -70,7 +70,7 @@ def test_of_what_followed_no_more_is_claimed_than_shares_no_session() -> None:
 def test_simulated_prices_are_named_first_and_other_pairs_by_their_legs() -> None:
     ended = aligned_market([100.0, 110.0, 110.0], [100.0, 100.0, 104.0])
     other = replace(ended, pair=Pair(etf=Symbol("MARA"), crypto=Symbol("ETH")))
-    text = told("1d 8pp", other, Basis(simulated=True)).text
+    text = told("1d 8pp", other, Provenance(simulated=True)).text
     assert text.startswith("SIMULATED: 1d 8pp on MARA/ETH: 1 episode")
     assert "ETH caught up in 0, MARA came back in 0, in 1 neither" in text
 

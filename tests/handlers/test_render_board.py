@@ -9,12 +9,12 @@ import pytest
 
 from handlers import render
 from handlers.render.market import live_line
-from services.domain.align import LeftOut, Leg
-from services.domain.decide import RuleState, Side
-from services.domain.episode import Mark
-from services.domain.measure import Window
-from services.domain.prices import WGMI_BTC
-from services.domain.trust import Trust, Verdict
+from services.alerting.alert import ActorStamp
+from services.core.prices import WGMI_BTC
+from services.core.trust import Trust, Verdict
+from services.market.align import LeftOut, Leg
+from services.market.measure import Window
+from services.rules.decide import RuleState, Side
 from tests.fakes.alerts import an_alert
 from tests.fakes.floor import trading_floor
 from tests.handlers.boards import HALF_DAY_AT, OPEN_AT, SHUT_AT, a_board, a_watch, closes, open_view, shut_view
@@ -22,7 +22,7 @@ from tests.handlers.boards import HALF_DAY_AT, OPEN_AT, SHUT_AT, a_board, a_watc
 if TYPE_CHECKING:
     from handlers.render import Message
     from handlers.render.message import Block
-    from services.desk import Board
+    from services.channels.commands import Board
 
 Golden = Callable[[str, "Message"], None]
 
@@ -30,7 +30,7 @@ Golden = Callable[[str, "Message"], None]
 def test_the_board_of_an_open_market(golden: Golden) -> None:
     fired = RuleState(firing=Side.ABOVE, fired_at=OPEN_AT)
     watches = [a_watch("1d 8pp", state=fired), a_watch("5d 15pp", id=2), a_watch("20d 30pp", id=3)]
-    alert = an_alert(acknowledged=Mark(by="U2", at=OPEN_AT))
+    alert = an_alert(acknowledged=ActorStamp(by="U2", at=OPEN_AT))
     golden("board_open", render.board(a_board(open_view(), alerts=[alert], watches=watches), OPEN_AT))
 
 

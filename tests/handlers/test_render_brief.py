@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from handlers import render
-from services.domain.brief import Brief, DayAhead, DayKind, Occasion
-from services.domain.episode import Mark, close
-from services.domain.gap import Gap
-from services.domain.measure import Window
-from services.domain.network import Retarget
-from services.domain.notice import Notice
-from services.domain.prices import WGMI_BTC
-from services.domain.trust import FULL
+from services.alerting.alert import ActorStamp, close
+from services.alerting.brief import Brief, DayAhead, DayKind, Occasion
+from services.alerting.notice import Notice
+from services.core.prices import WGMI_BTC
+from services.core.trust import FULL
+from services.market.gap import Gap
+from services.market.measure import Window
+from services.market.network import Retarget
 from tests.fakes.alerts import AT, DESK, a_measurement, a_stamp, an_alert
 from tests.fakes.blockkit import problems
 
@@ -38,7 +38,7 @@ TOLD = Brief(
     crypto=a_stamp(symbol="BTC", source="Coinbase", price=87_412.5),
     trust=FULL,
     alerts=(
-        an_alert(id=12, acknowledged=Mark(by="U2", at=AT)),
+        an_alert(id=12, acknowledged=ActorStamp(by="U2", at=AT)),
         close(an_alert(id=11, opened_at=AT - 3 * HOUR), AT - HOUR, "cleared"),
     ),
     retarget=Retarget(change=-0.025, height=977_760, at=AT + 60 * HOUR),

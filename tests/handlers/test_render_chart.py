@@ -4,10 +4,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from handlers import render
-from handlers.render.forms import pictured
-from services.charting import Charted
-from services.domain.curve import curve
-from services.domain.measure import Measurement, NotMeasured, Window
+from handlers.render.fallbacks import pictured
+from services.channels.charts import ChartResult
+from services.market.measure import Measurement, NotMeasured, Window
+from services.rules.chart_series import indexed_returns
 from tests.fakes.blockkit import checked
 from tests.handlers.boards import OPEN_AT, a_board, closes, open_view, shut_view
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from handlers.render import Message
-    from services.market import MarketView
+    from services.rules.market_service import MarketView
 
 
-def charted(view: MarketView, window: Window) -> Charted:
+def charted(view: MarketView, window: Window) -> ChartResult:
     measured = view.current.measurements[window]
     assert isinstance(measured, Measurement)
-    return Charted(view=view, curve=curve(closes(), measured))
+    return ChartResult(view=view, curve=indexed_returns(closes(), measured))
 
 
 def test_a_chart_while_the_market_is_open(golden: Callable[[str, Message], None]) -> None:
@@ -57,7 +57,7 @@ def test_a_simulated_chart_says_so_in_its_title_and_in_its_picture() -> None:
 
 def test_what_cannot_be_drawn_says_why() -> None:
     why = NotMeasured(window=Window.D252, reason="the history begins on 2026-01-02, less than 252d ago")
-    nothing = Charted(view=open_view(), curve=why)
+    nothing = ChartResult(view=open_view(), curve=why)
     told = render.chart(nothing, OPEN_AT)
     assert render.chart_picture(nothing) is None
     assert "No chart of WGMI over 252 days: the history begins on 2026-01-02, less than 252d ago." == told.text

@@ -6,8 +6,8 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from handlers import render
-from services.answers import Basis, Depths
-from services.domain.underwater import underwater
+from services.research.drawdown import underwater
+from services.research.results import DrawdownResult, Provenance
 from tests.handlers.boards import LAST_CLOSE, closes
 
 if TYPE_CHECKING:
@@ -16,10 +16,12 @@ if TYPE_CHECKING:
 Golden = Callable[[str, "Message"], None]
 
 
-def told(*, simulated: bool = False) -> Depths:
+def told(*, simulated: bool = False) -> DrawdownResult:
     rows = closes()
     legs = (underwater(rows, rows.pair.etf, rows.etf), underwater(rows, rows.pair.crypto, rows.crypto))
-    return Depths(session=LAST_CLOSE, legs=tuple(leg for leg in legs if leg), basis=Basis(simulated=simulated))
+    return DrawdownResult(
+        session=LAST_CLOSE, legs=tuple(leg for leg in legs if leg), basis=Provenance(simulated=simulated)
+    )
 
 
 def test_both_drawdowns_with_their_basis(golden: Golden) -> None:
@@ -41,5 +43,5 @@ def test_a_leg_at_its_high_says_so() -> None:
     rows = closes().head(2)
     leg = underwater(rows, rows.pair.etf, rows.etf[:2] * 0 + [1.0, 2.0])
     assert leg is not None
-    text = render.drawdown(Depths(session=date(2024, 1, 3), legs=(leg,), basis=Basis())).text
+    text = render.drawdown(DrawdownResult(session=date(2024, 1, 3), legs=(leg,), basis=Provenance())).text
     assert text.startswith("WGMI at its high\n*WGMI* at its highest session close since ")

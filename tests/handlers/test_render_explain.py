@@ -8,15 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from handlers import render
-from services.answers import Basis, Explained
-from services.domain.attribution import Attribution, Part
-from services.domain.explain import Explanation, Later
-from services.domain.hours import Hours, Way
-from services.domain.measure import Window
-from services.domain.pivot import Beta, Gauge, Reading
-from services.domain.prices import WGMI_BTC, Symbol
-from services.domain.so_far import SoFar
-from services.domain.trust import Trust, Verdict
+from services.core.prices import WGMI_BTC, Symbol
+from services.core.trust import Trust, Verdict
+from services.market.measure import Window
+from services.research.attribution import Attribution, IntradayAttribution, Part
+from services.research.explain import Beta, BetaGauge, Explanation, Hours, Later, Reading, Regime
+from services.research.results import ExplainResult, Provenance
 
 if TYPE_CHECKING:
     from handlers.render import Message
@@ -48,27 +45,27 @@ FOUND = Explanation(
     sources=("yahoo", "coinbase", "yahoo"),
     attribution=PARTS,
     shorter=replace(PARTS, lookback=60, crypto=Part(amount=-0.399, error=0.09)),
-    gauge=Gauge(then=THEN, now=NOW, path=(THEN, reading(date(2025, 6, 16), 0.9, 0.8, 0.5), NOW)),
+    gauge=BetaGauge(then=THEN, now=NOW, path=(THEN, reading(date(2025, 6, 16), 0.9, 0.8, 0.5), NOW)),
     hours=Hours(
-        etf=Way(inside=-0.112, outside=1.122),
-        crypto=Way(inside=0.054, outside=-0.321),
+        etf=Regime(inside=-0.112, outside=1.122),
+        crypto=Regime(inside=0.054, outside=-0.321),
         unsplit=2,
         early=timedelta(minutes=30),
     ),
 )
-ALONE = Basis(trust=Trust(verdict=Verdict.DEGRADED, reasons=("WGMI's close is from yahoo alone",)))
+ALONE = Provenance(trust=Trust(verdict=Verdict.DEGRADED, reasons=("WGMI's close is from yahoo alone",)))
 
 
-def text(found: Explanation, basis: Basis = ALONE) -> str:
-    return render.explanation(Explained(explanation=found, basis=basis)).text
+def text(found: Explanation, basis: Provenance = ALONE) -> str:
+    return render.explanation(ExplainResult(explanation=found, basis=basis)).text
 
 
 def test_an_explanation_of_the_year(golden: Golden) -> None:
-    golden("explain_year", render.explanation(Explained(explanation=FOUND, basis=ALONE)))
+    golden("explain_year", render.explanation(ExplainResult(explanation=FOUND, basis=ALONE)))
 
 
 def test_an_explanation_of_simulated_prices_says_so_first() -> None:
-    assert text(FOUND, Basis(simulated=True)).startswith("SIMULATED: WGMI +88.4% in 2026: bitcoin −38.7 pp")
+    assert text(FOUND, Provenance(simulated=True)).startswith("SIMULATED: WGMI +88.4% in 2026: bitcoin −38.7 pp")
 
 
 def test_what_the_history_does_not_have_is_said_or_left_out() -> None:
@@ -134,7 +131,7 @@ def test_the_leg_that_moved_more_is_named_first() -> None:
 )
 def test_the_gauge_says_what_is_beyond_its_errors(crypto: float, proxy: float, told: str) -> None:
     now = reading(date(2026, 6, 18), crypto, proxy, 0.6)
-    assert told in text(replace(FOUND, gauge=Gauge(then=THEN, now=now, path=(THEN, now))))
+    assert told in text(replace(FOUND, gauge=BetaGauge(then=THEN, now=now, path=(THEN, now))))
 
 
 def test_each_row_of_bars_tells_its_own_scale() -> None:
@@ -143,7 +140,7 @@ def test_each_row_of_bars_tells_its_own_scale() -> None:
 
 
 def test_an_open_session_is_told_apart_from_what_is_closed(golden: Golden) -> None:
-    live = SoFar(
+    live = IntradayAttribution(
         anchor=date(2026, 6, 18),
         at=datetime(2026, 6, 22, 14, 40, tzinfo=UTC),
         etf_return=0.031,
@@ -153,10 +150,10 @@ def test_an_open_session_is_told_apart_from_what_is_closed(golden: Golden) -> No
         proxy=Part(amount=0.02, error=0.002),
         residual=Part(amount=0.018, error=0.0025),
     )
-    golden("explain_live", render.explanation(Explained(explanation=FOUND, basis=ALONE, so_far=live)))
+    golden("explain_live", render.explanation(ExplainResult(explanation=FOUND, basis=ALONE, so_far=live)))
 
 
 def test_an_open_session_that_cannot_be_parted_says_why() -> None:
-    told = Explained(explanation=FOUND, basis=ALONE, unlive="SMH has no trade within five minutes of 14:40 UTC")
+    told = ExplainResult(explanation=FOUND, basis=ALONE, unlive="SMH has no trade within five minutes of 14:40 UTC")
     expected = "*Live*: today's session cannot be parted: SMH has no trade within five minutes of 14:40 UTC."
     assert expected in render.explanation(told).text

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from handlers import render
-from services.desk import Overview
-from services.domain.episode import EntryKind, Mark
-from services.domain.notice import Digest, Notice
-from services.domain.prices import Pair, Symbol
-from services.places import Place
-from services.ports import Act, ActKind, Receipt
-from services.rules import Listing
+from services.alerting.alert import ActorStamp, EntryKind
+from services.alerting.notice import Digest, Notice
+from services.alerting.records import AlertAudit, RuleAudit, RuleAuditKind
+from services.channels.commands import Overview
+from services.channels.home import ChannelSummary
+from services.channels.rule_commands import Listing
+from services.core.prices import Pair, Symbol
 from tests.fakes.alerts import AT, DESK, a_fact, a_measurement, an_alert, an_entry
 from tests.fakes.blockkit import checked, view_problems
 from tests.handlers.boards import OPEN_AT, a_board, a_watch, open_view
@@ -31,13 +31,20 @@ ALERTS = [
         id=100 + n,
         pair=pair,
         facts=[a_fact(rule_id=n, measurement=a_measurement(pair=pair), rule=f"1d 8pp on {pair}")],
-        acknowledged=Mark(by="U0123456789", at=AT),
+        acknowledged=ActorStamp(by="U0123456789", at=AT),
     )
     for n, pair in enumerate(PAIRS)
 ]
 FACTS = [a_fact(rule_id=watch.id, rule=str(watch.rule)) for watch in WATCHES[:60]]
 ACTS = [
-    Act(kind=ActKind.EDITED, rule_id=n, by="U1", at=AT, before=str(WATCHES[n].rule), after=str(WATCHES[n + 1].rule))
+    RuleAudit(
+        kind=RuleAuditKind.EDITED,
+        rule_id=n,
+        by="U1",
+        at=AT,
+        before=str(WATCHES[n].rule),
+        after=str(WATCHES[n + 1].rule),
+    )
     for n in range(3)
 ]
 LISTED = render.rules(Listing(watches=tuple(WATCHES), acts=tuple(ACTS)), AT)
@@ -74,7 +81,7 @@ MANY = [
     ),
     pytest.param(
         render.receipt(
-            Receipt(
+            AlertAudit(
                 alert=an_alert(id=9, facts=FACTS),
                 entries=tuple(an_entry(kind=EntryKind.CHANGED, by="U1", reason="r " * 200) for _ in range(20)),
                 postings=(),
@@ -114,7 +121,7 @@ def test_a_choice_of_nothing_is_left_out() -> None:
 
 
 def test_home_has_room_for_ten_busy_channels() -> None:
-    place = Place(channel=DESK, alerts=tuple(ALERTS), watches=tuple(WATCHES))
+    place = ChannelSummary(channel=DESK, alerts=tuple(ALERTS), watches=tuple(WATCHES))
     view = render.home(Overview(view=open_view(), problem="", places=(place,) * 10), OPEN_AT)
     assert [] == view_problems(view)
     last = view["blocks"][-1]["text"]["text"]

@@ -6,13 +6,12 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from handlers import render
-from services.constituents import Miners
-from services.domain.brinson import effects
-from services.domain.contribution import Contributions, Contributor
-from services.domain.measure import Window
-from services.domain.prices import Symbol
-from services.domain.trust import Trust, Verdict
-from services.sources.cohorts_file import read_cohorts
+from services.core.prices import Symbol
+from services.core.trust import Trust, Verdict
+from services.market.measure import Window
+from services.market.sources.files.cohorts import read_cohorts
+from services.research.holdings_effects import Contributions, Contributor, effects
+from services.research.holdings_report import HoldingsReport
 from tests.fakes.blockkit import problems
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ FOUND = Contributions(
     known=(date(2026, 7, 7),),
     carried_back=True,
 )
-TOLD = Miners(
+TOLD = HoldingsReport(
     fund=Symbol("WGMI"),
     contributions=FOUND,
     effects=effects(NAMES, {ticker: one.cohort for ticker, one in COHORTS.items()}),

@@ -6,12 +6,12 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from handlers import render
-from services.answers import Basis, NetworkView
-from services.domain.hashrate import JudgedNetwork
-from services.domain.network import Network, Retarget, Reward
-from services.domain.network_past import Standing
-from services.domain.prices import Quote, Symbol
-from services.domain.trust import FULL
+from services.core.prices import Quote, Symbol
+from services.core.trust import FULL
+from services.market.network import Network, Retarget, Reward
+from services.market.network_checks import CheckedNetwork
+from services.market.network_history import PercentileRank
+from services.research.results import NetworkView, Provenance
 
 if TYPE_CHECKING:
     from handlers.render import Message
@@ -29,8 +29,8 @@ SEEN = Network(
 )
 
 
-def stands(rank: float, high: float, low: float) -> Standing:
-    return Standing(
+def stands(rank: float, high: float, low: float) -> PercentileRank:
+    return PercentileRank(
         rank=rank,
         count=1_095,
         since=date(2023, 11, 20),
@@ -42,14 +42,14 @@ def stands(rank: float, high: float, low: float) -> Standing:
 
 
 TOLD = NetworkView(
-    judged=JudgedNetwork(network=SEEN, trust=FULL),
+    judged=CheckedNetwork(network=SEEN, trust=FULL),
     price=Quote(symbol=Symbol("BTC"), price=60_500.0, at=NOW - timedelta(seconds=20), source="Coinbase"),
     hashprice=26.17,
     without_fees=25.36,
     difficulty=stands(100.0, 148.2e12, 64.7e12),
     hashrate=stands(91.4, 1.151e21, 0.4e21),
     hashprice_standing=stands(0.0, 112.0, 27.9),
-    basis=Basis(),
+    basis=Provenance(),
 )
 
 
@@ -67,7 +67,7 @@ def test_what_is_not_known_is_said() -> None:
     bare = Network(at=NOW, source="Blockchain.com", hashrate=1e21)
     told = replace(
         TOLD,
-        judged=JudgedNetwork(network=bare, trust=FULL),
+        judged=CheckedNetwork(network=bare, trust=FULL),
         price=None,
         hashprice=None,
         without_fees=None,
@@ -81,4 +81,6 @@ def test_what_is_not_known_is_said() -> None:
 
 
 def test_a_simulated_price_is_named_first() -> None:
-    assert render.network(replace(TOLD, basis=Basis(simulated=True)), NOW).text.startswith("SIMULATED: Mining earns ")
+    assert render.network(replace(TOLD, basis=Provenance(simulated=True)), NOW).text.startswith(
+        "SIMULATED: Mining earns "
+    )

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from handlers import render
-from services.domain.decide import Side
-from services.domain.episode import Channel, EntryKind, Mark
-from services.domain.mention import Mention
-from services.domain.notice import Daily, Digest, Escalation, NearestMiss, Notice, Outage, PairDay, Posted
-from services.domain.prices import WGMI_BTC
-from services.ports import Trouble
+from services.alerting.alert import ActorStamp, EntryKind
+from services.alerting.notice import CoverageReport, Digest, Escalation, NearestMiss, Notice, Outage, PairDay, Posted
+from services.core.identity import Channel, Mention
+from services.core.prices import WGMI_BTC
+from services.delivery.ports import DeliveryProblem
+from services.rules.decide import Side
 from tests.fakes.alerts import AT, DESK, a_fact, a_measurement, a_stamp, an_alert, an_entry
 
 if TYPE_CHECKING:
     from handlers.render import Message
-    from services.domain.notice import Content
+    from services.alerting.notice import Content
 
 Golden = Callable[[str, "Message"], None]
 HOUR = timedelta(hours=1)
@@ -40,7 +40,7 @@ DAY = PairDay(
     verdicts=(("degraded", 12), ("ok", 372), ("stale", 5)),
     sources=("Yahoo", "Coinbase"),
 )
-DAILY = Daily(
+DAILY = CoverageReport(
     session=date(2026, 11, 17),
     at=AT + 5 * HOUR + timedelta(minutes=20),
     final=True,
@@ -94,7 +94,7 @@ def told(content: Content) -> Message:
         pytest.param("notice_escalation", Escalation(alert=an_alert(id=12), after=HOUR / 2), id="an escalation"),
         pytest.param(
             "notice_escalation_seen",
-            Escalation(alert=an_alert(id=12, acknowledged=Mark(by="U2", at=AT)), after=HOUR / 2),
+            Escalation(alert=an_alert(id=12, acknowledged=ActorStamp(by="U2", at=AT)), after=HOUR / 2),
             id="an escalation that someone sees to",
         ),
         pytest.param(
@@ -135,7 +135,7 @@ def test_a_call_that_comes_too_late_calls_nobody() -> None:
 
 def test_what_does_not_arrive_says_what_the_admin_can_do() -> None:
     archived = "The channel is archived: unarchive it, or start alerts in another one. (is_archived)"
-    (line,) = render.troubles([Trouble(channel=DESK, problem=archived, messages=2, since=AT, given_up=False)])
+    (line,) = render.troubles([DeliveryProblem(channel=DESK, problem=archived, messages=2, since=AT, given_up=False)])
 
     assert line == (
         "*Not delivered* in <#C1>: 2 messages waiting to be delivered since Tue 17 Nov 10:40 New York (15:40 UTC). "

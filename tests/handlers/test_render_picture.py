@@ -9,22 +9,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from handlers.render.axis import ticks
-from handlers.render.curve import curve_picture, replay_picture
+from handlers.render.chart import curve_picture, replay_picture
 from handlers.render.drawing import png
-from handlers.render.picture import Level, Role
-from handlers.render.theme import STYLES, THEMES, Scheme
-from services.domain.curve import between, stretch
-from services.domain.decide import Change
-from services.domain.grammar import parse_rule
-from services.domain.replay import replay
-from services.domain.trace import traced
+from handlers.render.picture import STYLES, THEMES, Level, Role, Scheme, ticks
+from services.rules.chart_series import between, replayed_series, stretch
+from services.rules.decide import Change
+from services.rules.grammar import parse_rule
+from services.rules.replay import replay
 from tests.fakes.market import aligned_market, random_market, session_days
 from tests.fakes.network import PAST
 
 if TYPE_CHECKING:
     from handlers.render.picture import Picture
-    from services.domain.align import Aligned
+    from services.market.align import Aligned
 
 LINES = "The spread of two legs"
 
@@ -32,7 +29,7 @@ LINES = "The spread of two legs"
 def drawn(market: Aligned, *rules: str, simulated: bool = False) -> Picture:
     rows = between(market)
     found = replay(market, [parse_rule(rule) for rule in rules]).rules
-    curve = stretch(market, rows, [traced(market, rows, one) for one in found])
+    curve = stretch(market, rows, [replayed_series(market, rows, one) for one in found])
     return curve_picture(curve, LINES, ["Session closes."], simulated=simulated)
 
 
@@ -116,7 +113,7 @@ def test_the_words_tell_the_numbers() -> None:
 def test_the_marks_of_other_days_are_left_out() -> None:
     market = aligned_market([10.0, 11.0, 11.0, 11.0], [100.0] * 4)
     rows = between(market, market.sessions[3].item())
-    curve = stretch(market, rows, [traced(market, rows, replay(market, [parse_rule("1d 8pp")]).rules[0])])
+    curve = stretch(market, rows, [replayed_series(market, rows, replay(market, [parse_rule("1d 8pp")]).rules[0])])
     assert () == curve_picture(curve, LINES, [], simulated=False).panels[1].spots
 
 

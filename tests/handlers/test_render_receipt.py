@@ -4,8 +4,8 @@ from dataclasses import replace
 from datetime import timedelta
 
 from handlers.render import receipt
-from services.domain.episode import Entry, EntryKind
-from services.ports import Attempt, Posting, Receipt
+from services.alerting.alert import Entry, EntryKind
+from services.alerting.records import AlertAudit, Attempt, Posting
 from tests.fakes.alerts import AT, an_alert
 from tests.fakes.blockkit import problems
 
@@ -25,7 +25,7 @@ OWN = Posting(
     attempts=(LIMITED, replace(LIMITED, at=AT + timedelta(seconds=30)), LOST, SENT),
 )
 LINE = replace(OWN, key="alert:12:entry:2:bb", entry=SEEN, message_id=None, delivered=False, attempts=())
-WHOLE = Receipt(alert=an_alert(id=12), entries=(FIRED, SEEN), postings=(OWN, LINE))
+WHOLE = AlertAudit(alert=an_alert(id=12), entries=(FIRED, SEEN), postings=(OWN, LINE))
 
 
 def test_a_receipt_tells_inputs_decisions_and_every_attempt() -> None:

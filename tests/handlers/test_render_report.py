@@ -8,24 +8,26 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from handlers.render.page import Shown, written
+from handlers.render.html_page import Shown, written
 from handlers.render.report import report_page, report_pictures
-from services.answers import Basis, Reported
-from services.domain.align import LeftOut, Leg
-from services.domain.grammar import parse_rule
-from services.domain.report import Material, report
+from services.market.align import LeftOut, Leg
+from services.research.report import Material, report
+from services.research.results import Provenance, ReportResult
+from services.rules.grammar import parse_rule
 from tests.fakes.legs import proxy_closes, random_legs
 from tests.fakes.market import CALENDAR
 
 if TYPE_CHECKING:
-    from services.domain.align import Aligned
+    from services.market.align import Aligned
 
 LEGS = random_legs(400)
 NOW = datetime(2026, 3, 4, 15, tzinfo=UTC)
 SCRIPT = "<script>alert(1)</script>"
 
 
-def told(market: Aligned = LEGS.aligned, basis: Basis | None = None, *rules: str, proxy: bool = True) -> Reported:
+def told(
+    market: Aligned = LEGS.aligned, basis: Provenance | None = None, *rules: str, proxy: bool = True
+) -> ReportResult:
     material = Material(
         aligned=market,
         etf=proxy_closes(LEGS.aligned.sessions, LEGS.aligned.etf),
@@ -34,12 +36,12 @@ def told(market: Aligned = LEGS.aligned, basis: Basis | None = None, *rules: str
         proxy=proxy_closes(LEGS.aligned.sessions, LEGS.proxy_prices) if proxy else None,
         missing="Nothing is parted here.",
     )
-    return Reported(
-        report=report(material, [parse_rule(rule) for rule in rules or ("1d 8pp",)]), basis=basis or Basis()
+    return ReportResult(
+        report=report(material, [parse_rule(rule) for rule in rules or ("1d 8pp",)]), basis=basis or Provenance()
     )
 
 
-def html(found: Reported) -> str:
+def html(found: ReportResult) -> str:
     pictures = report_pictures(found)
     shown = {name: Shown(light=b"light", dark=b"dark", alt=picture.alt) for name, picture in pictures.items()}
     return written(report_page(found, shown, NOW)).decode()
@@ -89,13 +91,13 @@ def test_nothing_comes_from_elsewhere_and_nothing_runs() -> None:
 
 
 def test_what_a_source_says_is_text_and_never_markup() -> None:
-    page = html(told(replace(LEGS.aligned, etf_source=SCRIPT), Basis(problems=(f"{SCRIPT} & more",))))
+    page = html(told(replace(LEGS.aligned, etf_source=SCRIPT), Provenance(problems=(f"{SCRIPT} & more",))))
     assert "<script" not in page
     assert Outline(page).words.count(SCRIPT) >= 3
 
 
 def test_simulated_prices_are_named_on_top_in_the_title_and_in_every_picture() -> None:
-    found = told(basis=Basis(simulated=True))
+    found = told(basis=Provenance(simulated=True))
     words = Outline(html(found)).words
     assert "SIMULATED: these prices are made up." in words
     assert "SIMULATED: WGMI " in words

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 from handlers import render
-from services.domain.decide import RuleState, Side
-from services.rules import Listing
+from services.channels.rule_commands import Listing
+from services.rules.decide import RuleState, Side
 from tests.fakes.blockkit import checked
 from tests.handlers.boards import OPEN_AT, a_watch
 

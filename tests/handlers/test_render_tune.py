@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from handlers import render
-from services.answers import Basis, Calibrated
-from services.domain.decide import RuleState
-from services.domain.grammar import parse_rule
-from services.domain.tune import calibrated
-from services.domain.wish import parse_wish
-from services.ports import Watch
-from services.slots import slot_of
+from services.alerting.records import ChannelRule
+from services.channels.rule_placement import find_placement
+from services.research.rate_target import parse_target
+from services.research.results import Provenance, TuneResult
+from services.research.tune import calibrated
+from services.rules.decide import RuleState
+from services.rules.grammar import parse_rule
 from tests.fakes.alerts import AT, DESK
 from tests.fakes.market import random_market
 
@@ -25,9 +25,9 @@ MARKET = random_market(1000)
 RULES = [parse_rule(text) for text in ("5d 15pp", "1d 8pp", "5d 8pp")]
 
 
-def told(wish: str = "5d 2/month", basis: Basis | None = None) -> Calibrated:
-    found, shifts = calibrated(MARKET, parse_wish(wish, RULES[0]), RULES)
-    return Calibrated(tuned=found, shifts=shifts, basis=basis or Basis())
+def told(wish: str = "5d 2/month", basis: Provenance | None = None) -> TuneResult:
+    found, shifts = calibrated(MARKET, parse_target(wish, RULES[0]), RULES)
+    return TuneResult(tuned=found, shifts=shifts, basis=basis or Provenance())
 
 
 def test_a_rule_for_a_wanted_rate(golden: Golden) -> None:
@@ -36,8 +36,8 @@ def test_a_rule_for_a_wanted_rate(golden: Golden) -> None:
 
 def test_a_rule_for_a_wanted_rate_with_the_place_that_it_would_take(golden: Golden) -> None:
     found = told()
-    watch = Watch(id=3, channel=DESK, rule=RULES[0], state=RuleState(), created_by="U1", created_at=AT)
-    using = render.Using(slot=slot_of([watch], found.tuned.rule), wish="5d 2/month")
+    watch = ChannelRule(id=3, channel=DESK, rule=RULES[0], state=RuleState(), created_by="U1", created_at=AT)
+    using = render.Using(slot=find_placement([watch], found.tuned.rule), wish="5d 2/month")
     golden("tune_to_use", render.tuned(found, using))
 
 
@@ -74,6 +74,6 @@ def test_a_rule_that_never_fired_again_is_not_said_to_have_kept_its_rate() -> No
 
 
 def test_a_history_too_short_for_a_check_says_so_and_simulated_prices_are_named() -> None:
-    text = render.tuned(told("60d 0.3/year", Basis(simulated=True))).text
+    text = render.tuned(told("60d 0.3/year", Provenance(simulated=True))).text
     assert text.startswith("SIMULATED: 60d ")
     assert "*Out of sample*: half of the history is too short for a check." in text

@@ -4,15 +4,15 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from handlers import render
-from handlers.modals.draft import Draft, empty
-from handlers.modals.form import About
-from services.desk import Overview
-from services.domain.decide import Change, Side
-from services.domain.grammar import parse_rule
-from services.domain.prices import WGMI_BTC
-from services.domain.replay import Step
-from services.places import Place
-from services.trial import Trial
+from handlers.form import About
+from handlers.rule_form import RuleForm, empty
+from services.channels.commands import Overview
+from services.channels.home import ChannelSummary
+from services.core.prices import WGMI_BTC
+from services.research.preview import RulePreview
+from services.rules.decide import Change, Side
+from services.rules.grammar import parse_rule
+from services.rules.replay import Step
 from tests.fakes.alerts import AT, DESK, an_alert
 from tests.handlers.boards import OPEN_AT, a_watch, open_view
 
@@ -34,7 +34,7 @@ LAST = Step(
     crypto_return=-0.011,
     reason="9.1pp is past 8pp",
 )
-TRIED = Trial(
+TRIED = RulePreview(
     rule=parse_rule("1d 8pp"), since=date(2024, 11, 18), until=date(2026, 11, 16), fired=9, last=LAST, simulated=False
 )
 
@@ -46,24 +46,24 @@ def test_the_editor_with_its_preview(golden_view: GoldenView) -> None:
 def test_the_editor_of_a_rule_with_every_field_filled_in(golden_view: GoldenView) -> None:
     rule = parse_rule("20d residual 10pp below clear 7pp for 10m on MARA/BTC")
     about = About(channel="C1", answers_to="", rule_id=3)
-    golden_view("editor_edit", render.editor(Draft.of(rule, usual=WGMI_BTC), about, WGMI_BTC, render.trying()))
+    golden_view("editor_edit", render.editor(RuleForm.of(rule, usual=WGMI_BTC), about, WGMI_BTC, render.trying()))
 
 
 def test_a_preview_counts_as_people_do() -> None:
     told = [
-        render.trial(Trial(rule=TRIED.rule, since=TRIED.since, until=TRIED.until, fired=fired)).text
+        render.trial(RulePreview(rule=TRIED.rule, since=TRIED.since, until=TRIED.until, fired=fired)).text
         for fired in (0, 1, 2)
     ]
     assert ["*not once*", "*once*", "*2 times*"] == [text.split("fired ")[1].split(" from")[0] for text in told]
 
 
 def test_a_simulated_preview_says_so() -> None:
-    told = render.trial(Trial(rule=TRIED.rule, since=TRIED.since, until=TRIED.until, simulated=True))
+    told = render.trial(RulePreview(rule=TRIED.rule, since=TRIED.since, until=TRIED.until, simulated=True))
     assert "SIMULATED: Would have fired" in told.text
 
 
 def test_home_of_someone_with_channels(golden_view: GoldenView) -> None:
-    place = Place(channel=DESK, alerts=(an_alert(id=12),), watches=(a_watch(), a_watch("5d 15pp", id=2)))
+    place = ChannelSummary(channel=DESK, alerts=(an_alert(id=12),), watches=(a_watch(), a_watch("5d 15pp", id=2)))
     golden_view("home", render.home(Overview(view=open_view(), problem="", places=(place,)), OPEN_AT))
 
 

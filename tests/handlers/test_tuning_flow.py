@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from services.editors import Editors
-from services.ports import ActKind
+from services.alerting.records import RuleAuditKind
+from services.channels.permissions import RulePermissions
 from tests.fakes.floor import DESK, OPEN
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ async def test_a_rule_that_nothing_else_is_like_is_added_and_a_second_press_chan
     assert 2 == len(once)
     assert once == await rules(floor)
     assert "stands here already; nothing was changed." in slack.answers[-1]["text"]
-    assert [ActKind.ADDED, ActKind.ADDED] == [act.kind for act in (await floor.desk.listing(DESK)).acts]
+    assert [RuleAuditKind.ADDED, RuleAuditKind.ADDED] == [act.kind for act in (await floor.desk.listing(DESK)).acts]
 
 
 async def test_a_preview_that_somebody_elses_change_put_out_of_date_is_shown_anew(
@@ -93,7 +93,7 @@ async def test_a_preview_that_somebody_elses_change_put_out_of_date_is_shown_ane
 async def test_who_may_not_change_rules_is_told_whom_to_ask(person: Person, slack: SlackServer, floor: Floor) -> None:
     await floor.desk.add_rule(DESK, "1d 8pp", "U1")
     button = await previewed(person, slack)
-    floor.desk.editors = Editors(people=("U7",))
+    floor.desk.editors = RulePermissions(people=("U7",))
     await person.presses("use_rule", button)
 
     assert "<@U7>" in slack.answers[-1]["text"]

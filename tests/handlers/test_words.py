@@ -4,9 +4,9 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from handlers.render import markup, words
-from services.domain.measure import Unit, Window
-from services.domain.prices import WGMI_BTC, Pair, Symbol
+from handlers.render import fmt, markup
+from services.core.prices import WGMI_BTC, Pair, Symbol
+from services.market.measure import Unit, Window
 
 
 @pytest.mark.parametrize(
@@ -20,11 +20,11 @@ from services.domain.prices import WGMI_BTC, Pair, Symbol
     ],
 )
 def test_points_are_written_with_their_sign(fraction: float, expected: str) -> None:
-    assert expected == words.pp(fraction)
+    assert expected == fmt.pp(fraction)
 
 
 def test_percents_are_written_with_their_sign() -> None:
-    assert ["+3.1%", "−0.6%", "0.0%"] == [words.percent(value) for value in (0.031, -0.006, 0.0)]
+    assert ["+3.1%", "−0.6%", "0.0%"] == [fmt.percent(value) for value in (0.031, -0.006, 0.0)]
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_percents_are_written_with_their_sign() -> None:
     ],
 )
 def test_a_metric_is_written_in_its_unit(value: float, unit: Unit, reading: str, threshold: str) -> None:
-    assert (reading, threshold) == (words.reading(value, unit), words.threshold(value, unit))
+    assert (reading, threshold) == (fmt.reading(value, unit), fmt.threshold(value, unit))
 
 
 @pytest.mark.parametrize(
@@ -48,19 +48,19 @@ def test_a_metric_is_written_in_its_unit(value: float, unit: Unit, reading: str,
     ],
 )
 def test_prices_have_as_many_digits_as_they_need(dollars: float, expected: str) -> None:
-    assert expected == words.price(dollars)
+    assert expected == fmt.price(dollars)
 
 
 def test_the_network_is_written_in_its_own_units_as_far_as_it_is_known() -> None:
-    assert ["1,012 EH/s", "unknown"] == [words.hashrate(1.0123e21), words.hashrate(None)]
-    assert ["150.25 T", "unknown"] == [words.difficulty(150.25e12), words.difficulty(None)]
+    assert ["1,012 EH/s", "unknown"] == [fmt.hashrate(1.0123e21), fmt.hashrate(None)]
+    assert ["150.25 T", "unknown"] == [fmt.difficulty(150.25e12), fmt.difficulty(None)]
 
 
 def test_bitcoin_has_a_name_and_others_their_symbol() -> None:
     assert ["bitcoin", "Bitcoin", "ETH"] == [
-        words.name(Symbol("BTC")),
-        words.title(Symbol("BTC")),
-        words.name(Symbol("ETH")),
+        fmt.name(Symbol("BTC")),
+        fmt.title(Symbol("BTC")),
+        fmt.name(Symbol("ETH")),
     ]
 
 
@@ -73,12 +73,12 @@ def test_bitcoin_has_a_name_and_others_their_symbol() -> None:
     ],
 )
 def test_a_pair_stands_above_below_or_level(spread: float, expected: str) -> None:
-    assert expected == words.stands(WGMI_BTC, spread)
+    assert expected == fmt.stands(WGMI_BTC, spread)
 
 
 def test_another_pair_stands_against_its_own_coin() -> None:
     pair = Pair(etf=Symbol("IREN"), crypto=Symbol("ETH"))
-    assert "1.0 pp above ETH" == words.stands(pair, 0.01)
+    assert "1.0 pp above ETH" == fmt.stands(pair, 0.01)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_another_pair_stands_against_its_own_coin() -> None:
     ],
 )
 def test_how_unusual_is_told_from_the_side_that_the_spread_is_on(percentile: float, above: bool, expected: str) -> None:
-    assert expected == words.unusual(percentile, above=above)
+    assert expected == fmt.unusual(percentile, above=above)
 
 
 @pytest.mark.parametrize(
@@ -112,19 +112,19 @@ def test_how_unusual_is_told_from_the_side_that_the_spread_is_on(percentile: flo
     ],
 )
 def test_percentiles_are_whole_and_never_the_hundredth(percentile: float, expected: str) -> None:
-    assert expected == words.rank(percentile)
+    assert expected == fmt.rank(percentile)
 
 
 def test_windows_are_written_as_adjectives_and_as_stretches() -> None:
-    assert ["1-day", "20-day", "year-to-date"] == [words.window(span) for span in (Window.D1, Window.D20, Window.YTD)]
+    assert ["1-day", "20-day", "year-to-date"] == [fmt.window(span) for span in (Window.D1, Window.D20, Window.YTD)]
     assert ["over 1 day", "over 20 days", "this year"] == [
-        words.over(span) for span in (Window.D1, Window.D20, Window.YTD)
+        fmt.over(span) for span in (Window.D1, Window.D20, Window.YTD)
     ]
 
 
 def test_a_year_to_date_that_has_ended_is_named_by_its_year() -> None:
     """On 1 January, and of prices that are old, it is not this year that is told of."""
-    assert ["over 20 days", "in 2025"] == [words.over(span, date(2025, 12, 31)) for span in (Window.D20, Window.YTD)]
+    assert ["over 20 days", "in 2025"] == [fmt.over(span, date(2025, 12, 31)) for span in (Window.D20, Window.YTD)]
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_a_year_to_date_that_has_ended_is_named_by_its_year() -> None:
     ],
 )
 def test_lengths_of_time(span: timedelta, expected: str) -> None:
-    assert expected == words.duration(span)
+    assert expected == fmt.duration(span)
 
 
 @pytest.mark.parametrize(
@@ -158,12 +158,12 @@ def test_lengths_of_time(span: timedelta, expected: str) -> None:
     ],
 )
 def test_times_are_those_of_new_york_with_utc_beside(at: datetime, expected: str) -> None:
-    assert expected == words.moment_utc(at)
-    assert expected.endswith(words.hour(at))
+    assert expected == fmt.moment_utc(at)
+    assert expected.endswith(fmt.hour(at))
 
 
 def test_a_date_of_another_year_has_its_year() -> None:
-    assert "8 Feb 2022" == words.full_day(date(2022, 2, 8))
+    assert "8 Feb 2022" == fmt.full_day(date(2022, 2, 8))
 
 
 def test_texts_from_elsewhere_are_made_safe() -> None:

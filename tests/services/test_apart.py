@@ -11,17 +11,18 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import select
 
-from services.channels import Channels
-from services.desk import Desk
-from services.domain.episode import Channel
-from services.domain.errors import ConflictError, NotFoundError, SettingError
-from services.domain.grammar import parse_rule
-from services.domain.measure import Window
-from services.domain.notice import Digest, Notice
-from services.domain.snooze import Span
-from services.ports import ActKind, AlertChange, LostWatch, RuleChange, SettingChange
-from services.store import SqlStore, tables
-from services.store.purge import SHARED
+from services.alerting.notice import Digest, Notice
+from services.alerting.ports import SettingChange
+from services.alerting.records import AlertChange, RuleAuditKind, RuleChange, UnreadableRule
+from services.alerting.snooze import SnoozeUntil
+from services.channels.commands import ChannelCommands
+from services.channels.settings import Channels
+from services.core.errors import ChannelSettingError, ConflictError, NotFoundError
+from services.core.identity import Channel
+from services.market.measure import Window
+from services.rules.grammar import parse_rule
+from services.storage import SqlStore, tables
+from services.storage.purge import SHARED
 from tests.fakes.alerts import an_entry, removal
 from tests.fakes.floor import DESK, OPEN, Floor, trading_floor
 from tests.fakes.furnished import DAY, Furnished, furnish
@@ -29,8 +30,9 @@ from tests.fakes.furnished import DAY, Furnished, furnish
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from services.domain.rule import Rule
-    from services.ports import StoredAlert, StoredNotice, Watch
+    from services.alerting.ports import StoredNotice
+    from services.alerting.records import ChannelRule, StoredAlert
+    from services.rules.rule import Rule
 
 AWAY = Channel(team="T2", id=DESK.id)  # Slack's ids of channels may be the same in two workspaces
 ABOUT_PRICES = {"provenance", "trial", "view"}  # methods of the desk that take no channel: prices are nobody's
@@ -77,7 +79,7 @@ class Theirs:
     holds: Furnished
 
     @property
-    def watch(self) -> Watch:
+    def watch(self) -> ChannelRule:
         return self.holds.watch
 
     @property
@@ -104,7 +106,7 @@ class Theirs:
         return [row for row in found if "'T2'" not in row]
 
 
-def _forged(kind: ActKind, watch: Watch, rule: Rule | None = None) -> RuleChange:
+def _forged(kind: RuleAuditKind, watch: ChannelRule, rule: Rule | None = None) -> RuleChange:
     return RuleChange(kind=kind, watch=replace(watch, channel=AWAY), by="U2", rule=rule)
 
 
@@ -162,7 +164,7 @@ BY_DESK: dict[str, Callable[[Theirs], Awaitable[object]]] = {
     "resolve": lambda their: their.floor.desk.resolve(AWAY, their.alert, "U2", ""),
     "resume_rule": lambda their: their.floor.desk.resume_rule(AWAY, their.holds.paused.id, "U2"),
     "rules": lambda their: their.floor.desk.rules(AWAY),
-    "snooze": lambda their: their.floor.desk.snooze(AWAY, their.alert, "U2", Span.HOUR),
+    "snooze": lambda their: their.floor.desk.snooze(AWAY, their.alert, "U2", SnoozeUntil.HOUR),
     "start": lambda their: their.floor.desk.start(AWAY, "U2"),
     "unacknowledge": lambda their: their.floor.desk.unacknowledge(AWAY, their.alert, "U2"),
     "vote": lambda their: their.floor.desk.vote(AWAY, their.alert, "U2", noise=True),
@@ -205,10 +207,10 @@ BY_STORE: dict[str, Callable[[Theirs], Awaitable[object]]] = {
 }
 FORGED: dict[str, Callable[[Theirs], RuleChange]] = {
     "a removal": lambda their: removal(replace(their.watch, channel=AWAY)),
-    "the removal of a lost rule": lambda their: removal(LostWatch(id=their.watch.id, channel=AWAY, rule="")),
-    "an edit": lambda their: _forged(ActKind.EDITED, their.watch, rule=parse_rule("1d 9pp")),
-    "a pause": lambda their: _forged(ActKind.PAUSED, their.watch),
-    "a resumption": lambda their: _forged(ActKind.RESUMED, their.holds.paused),
+    "the removal of a lost rule": lambda their: removal(UnreadableRule(id=their.watch.id, channel=AWAY, rule="")),
+    "an edit": lambda their: _forged(RuleAuditKind.EDITED, their.watch, rule=parse_rule("1d 9pp")),
+    "a pause": lambda their: _forged(RuleAuditKind.PAUSED, their.watch),
+    "a resumption": lambda their: _forged(RuleAuditKind.RESUMED, their.holds.paused),
 }
 CROSSINGS = {
     **{f"desk.{name}": crossing for name, crossing in BY_DESK.items()},
@@ -263,7 +265,7 @@ async def test_nobody_changes_another_workspaces_rule_under_a_forged_address(
 async def test_alerts_are_not_escalated_into_another_workspace(floors: tuple[Theirs, Theirs]) -> None:
     theirs, _ = floors
 
-    with pytest.raises(SettingError, match="in another workspace"):
+    with pytest.raises(ChannelSettingError, match="in another workspace"):
         await theirs.floor.desk.channels.set(AWAY, "escalate 30m C1", "U2", lambda _name: DESK)
 
 
@@ -273,6 +275,6 @@ def _public(kind: type) -> set[str]:
 
 
 def test_every_method_is_tried() -> None:
-    assert _public(Desk) == BY_DESK.keys() | ABOUT_PRICES
+    assert _public(ChannelCommands) == BY_DESK.keys() | ABOUT_PRICES
     assert _public(Channels) == BY_SETTINGS.keys()
     assert _public(SqlStore) == BY_STORE.keys() | OVER_ALL.keys()

@@ -4,10 +4,10 @@ from datetime import UTC, date, datetime, timedelta
 import numpy as np
 import pytest
 
-from services.domain.actions import Action, Kind
-from services.domain.prices import Symbol
-from services.feeds.shares import EquityFeed, EquityFeeds
-from services.store import SqlStore
+from services.core.prices import Symbol
+from services.market.consensus.corporate_actions import Action, Kind
+from services.market.feeds.equities import EquityFeed, EquityFeeds
+from services.storage import SqlStore
 from tests.fakes.clock import SetClock
 from tests.fakes.market import CALENDAR
 from tests.fakes.vendors import Vendors

@@ -5,13 +5,13 @@ from datetime import UTC, date, datetime, timedelta
 import numpy as np
 import pytest
 
-from services.domain.measure import Measurement, Window
-from services.domain.prices import WGMI_BTC, Closes, Symbol
-from services.domain.trust import Verdict
-from services.history import History, Leg
-from services.market import Market, MarketView
-from services.sources.yahoo import Yahoo
-from services.store import SqlStore
+from services.core.prices import WGMI_BTC, Closes, Symbol
+from services.core.trust import Verdict
+from services.market.measure import Measurement, Window
+from services.market.price_history import Leg, PriceHistory
+from services.market.sources.vendors.yahoo import Yahoo
+from services.rules.market_service import MarketService, MarketView
+from services.storage import SqlStore
 from tests.fakes.clock import SetClock
 from tests.fakes.vendors import Vendors
 
@@ -44,25 +44,25 @@ def vendors() -> Vendors:
 
 
 @pytest.fixture
-def history(vendors: Vendors, store: SqlStore) -> History:
+def history(vendors: Vendors, store: SqlStore) -> PriceHistory:
     return a_history(vendors, store)
 
 
-def a_history(vendors: Vendors, store: SqlStore) -> History:
+def a_history(vendors: Vendors, store: SqlStore) -> PriceHistory:
     """Yahoo and Nasdaq, of which only Yahoo knows last trades and what is declared."""
-    return History([vendors.yahoo(), vendors.nasdaq()], [vendors.coinbase(), vendors.bitstamp()], store)
+    return PriceHistory([vendors.yahoo(), vendors.nasdaq()], [vendors.coinbase(), vendors.bitstamp()], store)
 
 
-async def leg(history: History, vendors: Vendors, at: datetime, last: float | None = None) -> Leg:
+async def leg(history: PriceHistory, vendors: Vendors, at: datetime, last: float | None = None) -> Leg:
     vendors.clock.at = at
     vendors.etf_last = (last, at) if last else vendors.etf_last
     return await history.leg(WGMI, at)
 
 
-async def look(history: History, vendors: Vendors, at: datetime, last: float | None = None) -> MarketView:
+async def look(history: PriceHistory, vendors: Vendors, at: datetime, last: float | None = None) -> MarketView:
     vendors.clock.at = at
     vendors.etf_last = (last, at) if last else None
-    return await Market(history).view(WGMI_BTC, at)
+    return await MarketService(history).view(WGMI_BTC, at)
 
 
 def closes(leg: Leg) -> dict[date, float]:
@@ -76,7 +76,7 @@ def moved(view: MarketView, window: Window = Window.D1) -> float:
     return measured.etf_return
 
 
-async def test_a_declared_dividend_is_in_the_whole_history_at_once(history: History, vendors: Vendors) -> None:
+async def test_a_declared_dividend_is_in_the_whole_history_at_once(history: PriceHistory, vendors: Vendors) -> None:
     before = closes(await leg(history, vendors, EVENING))
 
     vendors.dividends[YESTERDAY] = 0.2
@@ -92,7 +92,7 @@ async def test_a_declared_dividend_is_in_the_whole_history_at_once(history: Hist
 
 
 async def test_on_an_ex_date_the_live_return_is_a_total_return_and_prices_are_as_traded(
-    history: History, vendors: Vendors
+    history: PriceHistory, vendors: Vendors
 ) -> None:
     vendors.dividends[TODAY] = 0.5
 
@@ -108,7 +108,7 @@ async def test_on_an_ex_date_the_live_return_is_a_total_return_and_prices_are_as
 
 
 async def test_a_fall_by_the_dividend_of_the_day_is_no_jump_of_a_lone_source(
-    history: History, vendors: Vendors
+    history: PriceHistory, vendors: Vendors
 ) -> None:
     jumped = (await leg(history, vendors, NOON, 17.6)).quoted.verdict
 
@@ -118,7 +118,7 @@ async def test_a_fall_by_the_dividend_of_the_day_is_no_jump_of_a_lone_source(
     assert (Verdict.SUSPECT, Verdict.DEGRADED) == (jumped, paid)
 
 
-async def test_after_the_close_of_an_ex_date_the_return_is_the_same(history: History, vendors: Vendors) -> None:
+async def test_after_the_close_of_an_ex_date_the_return_is_the_same(history: PriceHistory, vendors: Vendors) -> None:
     vendors.dividends[TODAY], vendors.etf_moves[TODAY] = 0.5, 19.5
 
     closed = await look(history, vendors, EVENING)
@@ -127,7 +127,7 @@ async def test_after_the_close_of_an_ex_date_the_return_is_the_same(history: His
     assert [19.5, 0.0] == pytest.approx([closed.current.etf.price, moved(closed)])
 
 
-async def test_the_view_of_an_ex_date_says_so_in_one_sentence(history: History, vendors: Vendors) -> None:
+async def test_the_view_of_an_ex_date_says_so_in_one_sentence(history: PriceHistory, vendors: Vendors) -> None:
     vendors.dividends[TODAY] = 0.11
     told = "WGMI went ex-dividend on 2026-03-04: 0.11 USD a share, included in its returns"
 
@@ -151,7 +151,7 @@ async def test_a_dividend_is_still_in_the_history_after_a_restart(vendors: Vendo
 
 
 async def test_a_dividend_that_cannot_be_is_left_out_logged_once_and_told(
-    history: History, vendors: Vendors, caplog: pytest.LogCaptureFixture
+    history: PriceHistory, vendors: Vendors, caplog: pytest.LogCaptureFixture
 ) -> None:
     vendors.dividends[YESTERDAY] = 9.0
 
@@ -185,7 +185,7 @@ async def declared_split(vendors: Vendors, ratio: tuple[float, float], *rewritte
     ],
 )
 async def test_a_declared_split_is_adjusted_once_whoever_has_rewritten_the_past(
-    history: History, vendors: Vendors, ratio: tuple[float, float], rewritten: tuple[str, ...]
+    history: PriceHistory, vendors: Vendors, ratio: tuple[float, float], rewritten: tuple[str, ...]
 ) -> None:
     before = closes(await leg(history, vendors, MORNING))
     scale = ratio[1] / ratio[0]
@@ -201,7 +201,9 @@ async def test_a_declared_split_is_adjusted_once_whoever_has_rewritten_the_past(
     assert pytest.approx(20.0 * scale) == closed[TODAY]
 
 
-async def test_a_history_rewritten_days_after_a_split_is_not_adjusted_twice(history: History, vendors: Vendors) -> None:
+async def test_a_history_rewritten_days_after_a_split_is_not_adjusted_twice(
+    history: PriceHistory, vendors: Vendors
+) -> None:
     before = closes(await leg(history, vendors, MORNING))
     await declared_split(vendors, (2, 1))
     late = closes(await leg(history, vendors, EVENING))
@@ -215,7 +217,9 @@ async def test_a_history_rewritten_days_after_a_split_is_not_adjusted_twice(hist
     np.testing.assert_allclose(list(rewritten.values()), list(late.values()), rtol=2e-4)
 
 
-async def test_a_dividend_and_a_split_of_one_day_are_both_in_the_return(history: History, vendors: Vendors) -> None:
+async def test_a_dividend_and_a_split_of_one_day_are_both_in_the_return(
+    history: PriceHistory, vendors: Vendors
+) -> None:
     await leg(history, vendors, MORNING)
 
     await declared_split(vendors, (2, 1))
@@ -225,9 +229,9 @@ async def test_a_dividend_and_a_split_of_one_day_are_both_in_the_return(history:
     assert pytest.approx(0.0) == moved(live)
 
 
-def two_with_trades(vendors: Vendors, store: SqlStore) -> History:
+def two_with_trades(vendors: Vendors, store: SqlStore) -> PriceHistory:
     second = Second(vendors.client(), vendors.clock)
-    return History([vendors.yahoo(), second], [vendors.coinbase(), vendors.bitstamp()], store)
+    return PriceHistory([vendors.yahoo(), second], [vendors.coinbase(), vendors.bitstamp()], store)
 
 
 async def test_a_trade_as_after_a_split_is_suspect_though_two_sources_tell_it(

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import stamina
 
-from services.domain.decide import Side, Status
-from services.domain.prices import WGMI_BTC
-from services.domain.trust import Verdict
+from services.core.prices import WGMI_BTC
+from services.core.trust import Verdict
+from services.rules.decide import Side, Status
 from tests.fakes.clock import SetClock
 from tests.fakes.floor import CLOSE, DESK, OPEN, TODAY, YESTERDAY
 from tests.fakes.market import CALENDAR, crypto_bars
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
-    from services.market import MarketView
+    from services.rules.market_service import MarketView
     from tests.fakes.street import Counter, Fault, Street
 
 BEGIN = OPEN + timedelta(minutes=30)

@@ -5,11 +5,11 @@ from datetime import timedelta
 
 import pytest
 
-from services.domain.decide import RuleState, Side, Status
-from services.domain.episode import EntryKind
-from services.domain.errors import ConflictError, NotFoundError
-from services.domain.snooze import Span
-from services.ports import ActKind, StateChange
+from services.alerting.alert import EntryKind
+from services.alerting.records import RuleAuditKind, StateChange
+from services.alerting.snooze import SnoozeUntil
+from services.core.errors import ConflictError, NotFoundError
+from services.rules.decide import RuleState, Side, Status
 from tests.fakes.floor import CLOSE, DESK, OPEN, OTHER_DESK, TODAY, Floor, trading_floor
 
 BEGIN = OPEN + timedelta(minutes=30)
@@ -167,7 +167,7 @@ async def test_what_worsens_while_snoozed_is_told_once_the_snooze_is_over(floor:
     await floor.desk.add_rule(DESK, "1d 8pp for 0s repeat 15m", "U1")
     await floor.tick(BEGIN, 0.09)
     (alert,) = await floor.open_alerts()
-    await floor.desk.snooze(DESK, alert.id, "U1", Span.HOUR)
+    await floor.desk.snooze(DESK, alert.id, "U1", SnoozeUntil.HOUR)
     await floor.told()
 
     await floor.ticks(BEGIN + 5 * MINUTE, [0.14, 0.18, 0.14, 0.14])
@@ -312,11 +312,11 @@ async def test_who_changed_which_rule_is_kept(floor: Floor) -> None:
     await floor.desk.remove_rule(DESK, watch.id, "U5")
 
     assert [
-        (ActKind.REMOVED, "U5", "1d 9pp", None),
-        (ActKind.RESUMED, "U4", "1d 9pp", "1d 9pp"),
-        (ActKind.PAUSED, "U3", "1d 9pp", "1d 9pp"),
-        (ActKind.EDITED, "U2", "1d 8pp", "1d 9pp"),
-        (ActKind.ADDED, "U1", None, "1d 8pp"),
+        (RuleAuditKind.REMOVED, "U5", "1d 9pp", None),
+        (RuleAuditKind.RESUMED, "U4", "1d 9pp", "1d 9pp"),
+        (RuleAuditKind.PAUSED, "U3", "1d 9pp", "1d 9pp"),
+        (RuleAuditKind.EDITED, "U2", "1d 8pp", "1d 9pp"),
+        (RuleAuditKind.ADDED, "U1", None, "1d 8pp"),
     ] == [(act.kind, act.by, act.before, act.after) for act in await floor.store.acts(DESK, 9)]
     assert [] == await floor.store.acts(OTHER_DESK, 9)
 

@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from services.domain.decide import RuleState, decide
-from services.domain.grammar import parse_rule
-from services.domain.rule import Direction, Rule
+from services.rules.decide import RuleState, decide
+from services.rules.grammar import parse_rule
+from services.rules.rule import Direction, Rule
 from tests.fakes.floor import DESK, OPEN, OTHER_DESK, trading_floor
 
 if TYPE_CHECKING:
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Any
 
-    from services.desk import Outcome
-    from services.domain.episode import Alert, Channel
+    from services.alerting.alert import Alert
+    from services.channels.commands import Outcome
+    from services.core.identity import Channel
 
 RULES = ("1d 8pp for 0s", "1d 12pp for 0s", "1d 6pp above clear 3pp for 0s", "1d 9pp below for 5m")
 SPREADS = (0.13, -0.14, 0.09, 0.05, -0.1, 0.0)

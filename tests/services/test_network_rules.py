@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from services.domain.decide import Side, Status
-from services.domain.episode import Subject
-from services.domain.grammar import parse_rule
-from services.domain.notice import Outage
-from services.domain.trust import Verdict
-from services.records import RecordKeeper
-from services.trial import tried
+from services.alerting.alert import Subject
+from services.alerting.enrichment import TrackRecordEnricher
+from services.alerting.notice import Outage
+from services.core.trust import Verdict
+from services.research.preview import preview_rule
+from services.rules.decide import Side, Status
+from services.rules.grammar import parse_rule
 from tests.fakes.clock import SetClock
 from tests.fakes.floor import CLOSE, DESK, OPEN, OTHER_DESK, Floor, trading_floor
 from tests.fakes.pool import Pool
-from tests.services.test_upkeep import content_of, round_at
+from tests.services.channels.test_maintenance import content_of, round_at
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -38,7 +38,7 @@ async def pool() -> Pool:
 async def floor(pool: Pool) -> AsyncIterator[Floor]:
     mining = pool.mining()
     async with trading_floor(clock=pool.clock, mining=mining) as floor:
-        floor.monitor.records = RecordKeeper(floor.market.history, mining)
+        floor.monitor.records = TrackRecordEnricher(floor.market.history, mining)
         yield floor
 
 
@@ -166,7 +166,7 @@ async def test_without_any_source_of_the_network_its_rules_have_no_data(pool: Po
 
 async def test_a_rule_on_the_network_is_tried_on_the_past_before_it_is_added(floor: Floor, pool: Pool) -> None:
     pool.retargets = {OPEN - 30 * DAY: 108e12, OPEN - 20 * DAY: 109e12}
-    found = await tried(floor.market, parse_rule("5d difficulty 5%"), floor.desk.pair, pool.clock.at)
+    found = await preview_rule(floor.market, parse_rule("5d difficulty 5%"), floor.desk.pair, pool.clock.at)
     tested = await floor.study.backtest(parse_rule("5d difficulty 5%"), pool.clock.at)
 
     assert 1 == found.fired == len(tested.backtest.episodes)

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from services.domain.decide import Status
-from services.domain.grammar import parse_rule
-from services.domain.measure import Measurement, NotMeasured, Window
-from services.domain.prices import WGMI_BTC
+from services.core.prices import WGMI_BTC
+from services.market.measure import Measurement, NotMeasured, Window
+from services.rules.decide import Status
+from services.rules.grammar import parse_rule
 from tests.fakes.clock import SetClock
 from tests.fakes.floor import DESK, Floor, trading_floor
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from services.market import MarketView
+    from services.rules.market_service import MarketView
 
 HOUR = timedelta(hours=1)
 SETTLED = timedelta(minutes=16)

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from services.domain.decide import Status
-from services.domain.grammar import parse_rule
-from services.domain.measure import Measurement, NotMeasured, Window
-from services.domain.prices import WGMI_BTC
+from services.core.prices import WGMI_BTC
+from services.market.measure import Measurement, NotMeasured, Window
+from services.rules.decide import Status
+from services.rules.grammar import parse_rule
 from tests.fakes.floor import CLOSE, DESK, OPEN, TODAY, Floor, trading_floor
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from datetime import datetime
 
-    from services.market import MarketView
+    from services.rules.market_service import MarketView
 
 WHY = "no WGMI trade from any source: New York may have been shut"
 EVENING = CLOSE + timedelta(hours=1)

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from services.domain.align import align
-from services.domain.decide import Change
-from services.domain.grammar import parse_rule
-from services.domain.judge import judge_bars
-from services.domain.prices import WGMI_BTC, Bars, Symbol
-from services.domain.replay import replay
-from services.domain.rule import DEFAULT_RULES
-from services.domain.sessions import sessions_between
-from services.sources.files import read_crypto_csv, read_etf_csv
+from services.core.prices import WGMI_BTC, Bars, Symbol
+from services.core.sessions import sessions_between
+from services.market.align import align
+from services.market.consensus.closes import consensus_bars
+from services.market.sources.files.prices import read_crypto_csv, read_etf_csv
+from services.rules.decide import Change
+from services.rules.grammar import parse_rule
+from services.rules.replay import replay
+from services.rules.rule import DEFAULT_RULES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from services.domain.decide import Side
-    from services.domain.prices import Closes
+    from services.core.prices import Closes
+    from services.rules.decide import Side
 
     Told = list[tuple[str, date, Change, Side]]
 
@@ -79,7 +79,7 @@ def told(etf: Closes, bars: Bars) -> Told:
 
 
 def judged(venues: Sequence[Bars]) -> Bars:
-    prices = judge_bars(BTC, venues, witnessed=True).prices
+    prices = consensus_bars(BTC, venues, witnessed=True).prices
     assert isinstance(prices, Bars)
     return prices
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from services.domain.errors import StoreError
+from services.core.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
     from random import Random
 
-    from services.store import SqlStore
+    from services.storage import SqlStore
     from tests.simulate.log import Log
     from tests.simulate.plan import Plan
     from tests.simulate.witness import Witness

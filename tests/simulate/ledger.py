@@ -5,18 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from services.domain.episode import Subject
-from services.ports import ActKind
+from services.alerting.alert import Subject
+from services.alerting.records import RuleAuditKind
 from tests.simulate.silences import Silences
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from services.domain.decide import Side
-    from services.domain.episode import Alert, Channel
-    from services.domain.prices import Pair
-    from services.ports import AlertChange, RuleChange, StateChange, Watch
+    from services.alerting.alert import Alert
+    from services.alerting.records import AlertChange, ChannelRule, RuleChange, StateChange
+    from services.core.identity import Channel
+    from services.core.prices import Pair
+    from services.rules.decide import Side
     from tests.simulate.log import Log
 
 Key = tuple["Channel", "Pair", Subject, "Side"]
@@ -28,7 +29,7 @@ class Ledger:
     """Rules with their states and open episodes, after each commit of whatever process."""
 
     log: Log
-    rules: dict[int, Watch] = field(default_factory=dict)
+    rules: dict[int, ChannelRule] = field(default_factory=dict)
     open: dict[Key, Alert] = field(default_factory=dict)
     ended: dict[int, Alert] = field(default_factory=dict)
     parted: set[int] = field(default_factory=set)  # firing rules whose alert a person has ended
@@ -64,7 +65,7 @@ class Ledger:
             self._take(one.alert)
         self._balance()
 
-    def _put(self, watch: Watch) -> None:
+    def _put(self, watch: ChannelRule) -> None:
         if watch.state.firing is not self.rules[watch.id].state.firing:
             self.parted.discard(watch.id)
         self.rules[watch.id] = watch
@@ -75,11 +76,11 @@ class Ledger:
         self.expect(known is not None and known == act.watch, "a rule is compared and set", act, known)
         if known is None:
             return
-        if act.kind is ActKind.REMOVED:
+        if act.kind is RuleAuditKind.REMOVED:
             self.rules.pop(known.id)
             return
-        rule = act.rule if act.kind is ActKind.EDITED and act.rule else known.rule
-        paused_at = {ActKind.PAUSED: at, ActKind.RESUMED: None}.get(act.kind, known.paused_at)
+        rule = act.rule if act.kind is RuleAuditKind.EDITED and act.rule else known.rule
+        paused_at = {RuleAuditKind.PAUSED: at, RuleAuditKind.RESUMED: None}.get(act.kind, known.paused_at)
         self._put(replace(known, rule=rule, state=act.state, paused_at=paused_at, edition=known.edition + 1))
 
     def retractions(self, alerts: Sequence[AlertChange]) -> frozenset[int]:

@@ -6,17 +6,17 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from services.domain.episode import Channel, EntryKind
-from services.domain.errors import ConflictError, MarketShutError, NotFoundError, SettingError, StoreError
-from services.domain.mention import Mention
-from services.domain.snooze import Span
+from services.alerting.alert import EntryKind
+from services.alerting.snooze import SnoozeUntil
+from services.core.errors import ChannelSettingError, ConflictError, MarketShutError, NotFoundError, StoreError
+from services.core.identity import Channel, Mention
 from tests.simulate.plan import CHANNELS, RULES, Act
 
 if TYPE_CHECKING:
     from random import Random
 
-    from services.desk import Desk, Outcome
-    from services.ports import Watch
+    from services.alerting.records import ChannelRule
+    from services.channels.commands import ChannelCommands, Outcome
     from tests.simulate.log import Log
     from tests.simulate.slack import Slack
 
@@ -38,7 +38,7 @@ CALLS = (
     ("remind off", "escalate off"),
 )
 TELLS = (("thread all",), ("thread steps",), ("thread ends",), ("daily on",), ("daily off",), ("broadcast on",))
-SPANS = (timedelta(minutes=30), timedelta(hours=2), Span.CLOSE, Span.OPEN)
+SPANS = (timedelta(minutes=30), timedelta(hours=2), SnoozeUntil.CLOSE, SnoozeUntil.OPEN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,17 +61,17 @@ class People:
     done: list[Done] = field(default_factory=list)
     _acts: int = 0
 
-    async def act(self, desk: Desk, act: Act, channel_id: str) -> None:
+    async def act(self, desk: ChannelCommands, act: Act, channel_id: str) -> None:
         """Do one thing; what is refused, or fails, is left at that."""
         self._acts += 1
         channel, by = Channel(team=TEAM, id=channel_id), f"U{self._acts}"
         try:
             told = await self._act(desk, act, channel, by)
-        except (ConflictError, MarketShutError, NotFoundError, SettingError, StoreError) as error:
+        except (ConflictError, MarketShutError, NotFoundError, ChannelSettingError, StoreError) as error:
             told = f"in vain: {error}"
         self.log.add("person", by, act.value, "in", channel_id, told)
 
-    async def _act(self, desk: Desk, act: Act, channel: Channel, by: str) -> str:
+    async def _act(self, desk: ChannelCommands, act: Act, channel: Channel, by: str) -> str:
         match act:
             case Act.DELETE:
                 self.slack.delete(channel.id)
@@ -91,7 +91,7 @@ class People:
             case _:
                 return await self._treat(desk, act, channel, by)
 
-    async def _change(self, desk: Desk, act: Act, watch: Watch, by: str) -> str:
+    async def _change(self, desk: ChannelCommands, act: Act, watch: ChannelRule, by: str) -> str:
         """Change a rule in one way or another."""
         channel, number = watch.channel, watch.id
         match act:
@@ -106,7 +106,7 @@ class People:
                 return f"{number} {watch.rule} to {edited.rule}"
         return f"{number} {watch.rule}"
 
-    async def _set(self, desk: Desk, act: Act, channel: Channel, by: str) -> str:
+    async def _set(self, desk: ChannelCommands, act: Act, channel: Channel, by: str) -> str:
         """Set one thing in a channel, or a few that belong together."""
         texts = (
             (self.chance.choice(HOURS),) if act is Act.QUIET else self.chance.choice({Act.CALL: CALLS}.get(act, TELLS))
@@ -116,7 +116,7 @@ class People:
             await desk.channels.set(channel, text, by, lambda name: OTHERS.get(name, other))
         return ", ".join(texts)
 
-    async def _treat(self, desk: Desk, act: Act, channel: Channel, by: str) -> str:
+    async def _treat(self, desk: ChannelCommands, act: Act, channel: Channel, by: str) -> str:
         """Do something to an alert of the channel, mostly to an open one."""
         alerts = await desk.open_alerts(channel) or await desk.history(channel)
         if not alerts:
@@ -127,7 +127,7 @@ class People:
             self.done.append(Done(channel=channel, alert_id=number, kind=KINDS[act], by=by))
         return f"alert {number}" if outcome.changed else f"alert {number}, nothing to do"
 
-    async def _outcome(self, desk: Desk, act: Act, channel: Channel, number: int, by: str) -> Outcome:
+    async def _outcome(self, desk: ChannelCommands, act: Act, channel: Channel, number: int, by: str) -> Outcome:
         match act:
             case Act.ACKNOWLEDGE:
                 return await desk.acknowledge(channel, number, by)

@@ -9,8 +9,8 @@ from random import Random
 
 import numpy as np
 
-from handlers.lookup import SKEW
-from services.domain.prices import moment
+from handlers.find_message import SKEW
+from services.core.prices import moment
 from tests.fakes.market import CALENDAR
 
 PASSAGES = 1_200  # about as many as a busy run has

@@ -8,16 +8,16 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 from bot.scheduler import Ticker
-from handlers.delivery import SlackNotifier
-from services.desk import Desk
-from services.domain.prices import WGMI_BTC
-from services.history import History
-from services.market import Market
-from services.mining import Mining
-from services.monitor import Monitor
-from services.outbox import Outbox
-from services.upkeep import Upkeep
-from services.watchlist import Watchlist
+from handlers.notifier import SlackNotifier
+from services.alerting.monitor import Monitor
+from services.alerting.rule_index import RuleIndex
+from services.channels.commands import ChannelCommands
+from services.channels.maintenance import Maintenance
+from services.core.prices import WGMI_BTC
+from services.delivery.outbox import Outbox
+from services.market.network_service import NetworkService
+from services.market.price_history import PriceHistory
+from services.rules.market_service import MarketService
 from tests.simulate.gate import Gate, GatedStore
 from tests.simulate.plan import POOL
 from tests.simulate.slack import connect
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from services.domain.prices import Pair
-    from services.market import MarketView
+    from services.core.prices import Pair
+    from services.rules.market_service import MarketView
     from tests.simulate.loop import VirtualClock
     from tests.simulate.world import World
 
@@ -39,7 +39,7 @@ IDLE = timedelta(hours=1)  # a process that polls would spend the run on that; s
 
 
 @dataclass(slots=True)
-class WatchedMarket(Market):
+class WatchedMarket(MarketService):
     """The market, which shows the witness what it shows the monitor."""
 
     witness: Witness = field(kw_only=True)
@@ -67,7 +67,7 @@ class Process:
     world: World
     clock: VirtualClock
     gate: Gate
-    desk: Desk
+    desk: ChannelCommands
     outbox: Outbox
     ticker: Ticker
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
@@ -111,16 +111,16 @@ def start(name: str, world: World, clock: VirtualClock) -> Process:
     seen = Witness(world.ledger, ticks=True)
     watched = store(seen)
     desk_store, outbox_store, upkeep_store = (store(Witness(world.ledger)) for _ in range(3))
-    history = History(
+    history = PriceHistory(
         [Vendor(one, world.tape, world.now) for one in ("Alpha", "Beta")],
         [Venue(one, world.tape, world.now) for one in ("Gamma", "Delta")],
         watched,
     )
-    mining = Mining([Pool(POOL, world.tape, world.now)])
+    mining = NetworkService([Pool(POOL, world.tape, world.now)])
     market = WatchedMarket(history, mining, witness=seen)
     notifier = SlackNotifier(connect(world.slack, gate, clock.now), clock)
     outbox = Outbox(store=outbox_store, notifier=notifier, clock=clock, idle=IDLE)
-    watchlist = Watchlist(cast("Any", watched))
+    watchlist = RuleIndex(cast("Any", watched))
     monitor = Monitor(
         store=watched,
         market=market,
@@ -129,13 +129,13 @@ def start(name: str, world: World, clock: VirtualClock) -> Process:
         nudge=world.nudge,
         every=EVERY,
     )
-    upkeep = Upkeep(store=upkeep_store, market=market, watchlist=watchlist, nudge=world.nudge)
+    upkeep = Maintenance(store=upkeep_store, market=market, watchlist=watchlist, nudge=world.nudge)
     return Process(
         name=name,
         world=world,
         clock=clock,
         gate=gate,
-        desk=Desk(store=desk_store, market=market, clock=clock, nudge=world.nudge),
+        desk=ChannelCommands(store=desk_store, market=market, clock=clock, nudge=world.nudge),
         outbox=outbox,
         ticker=Ticker(monitor=monitor, clock=clock, upkeep=upkeep),
     )

@@ -6,19 +6,22 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from services.domain.channel import ChannelSettings, Thread
-from services.domain.episode import EntryKind
-from services.domain.notice import Digest
-from services.ports import AlertTold, StoredChannel
+from services.alerting.alert import EntryKind
+from services.alerting.channel_settings import ChannelSettings, Thread
+from services.alerting.notice import Digest
+from services.alerting.ports import StoredChannel
+from services.delivery.ports import AlertMessage
 from tests.simulate.gate import CALLER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
-    from services.domain.episode import Alert, Channel, Entry
-    from services.domain.notice import Notice
-    from services.ports import AlertChange, Delivery
+    from services.alerting.alert import Alert, Entry
+    from services.alerting.notice import Notice
+    from services.alerting.records import AlertChange
+    from services.core.identity import Channel
+    from services.delivery.ports import Delivery
 
 ACTS = frozenset({EntryKind.ACKNOWLEDGED, EntryKind.UNACKNOWLEDGED, EntryKind.SNOOZED, EntryKind.CHANGED})
 STEPS = frozenset(EntryKind) - ACTS
@@ -120,5 +123,5 @@ class Silences:
     def _attempt(self, delivery: Delivery, at: datetime) -> None:
         """Remember of an attempt whether it began in a silence: one that began before may still arrive in it."""
         self._in_silence[delivery.key] = delivery.message_id is None and self.of(delivery.channel).is_silent(at)
-        if isinstance(delivery.told, AlertTold):  # by a clock that is behind it is not silent yet
+        if isinstance(delivery.told, AlertMessage):  # by a clock that is behind it is not silent yet
             self._opened[delivery.channel].discard(named(delivery.told.alert))

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from services.domain.actions import Action, Kind
-from services.domain.errors import SourceError
-from services.domain.network import BLOCK_S, HASHES, NETWORK, Network, Retarget, Reward
-from services.domain.network_past import NetworkPast
-from services.domain.prices import Bars, Closes, Quote, Symbol, instant, moment
-from services.ports import EquityPrices
+from services.core.errors import SourceError
+from services.core.prices import Bars, Closes, Quote, Symbol, instant, moment
+from services.market.consensus.corporate_actions import Action, Kind
+from services.market.network import BLOCK_S, HASHES, NETWORK, Network, Retarget, Reward
+from services.market.network_history import NetworkHistory
+from services.market.ports import EquityPrices
 from tests.fakes.market import CALENDAR
 from tests.simulate.plan import Trouble
 
@@ -229,12 +229,12 @@ class Pool(_Source):
             reward=Reward(blocks=144, total=3.2, fees=0.075),
         )
 
-    async def past(self) -> NetworkPast:
+    async def past(self) -> NetworkHistory:
         """Tell every retarget; where the newest is missing, the difficulty of now is of none."""
         wrong = await self._wrong(NETWORK)
         begun, hard = self.tape.difficulties(self._seen_at(wrong))
         known = len(hard) - (Trouble.MISSING in wrong and len(hard) > 1)
-        return NetworkPast(
+        return NetworkHistory(
             source=self.name,
             days=np.empty(0, "datetime64[D]"),
             hashrates=np.empty(0),

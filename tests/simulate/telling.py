@@ -7,15 +7,16 @@ from datetime import timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from services.domain.episode import EntryKind
-from services.domain.notice import Daily, Escalation, Outage
+from services.alerting.alert import EntryKind
+from services.alerting.notice import CoverageReport, Escalation, Outage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from datetime import date, datetime
 
-    from services.domain.episode import Alert, Channel, Entry
-    from services.domain.notice import Notice
+    from services.alerting.alert import Alert, Entry
+    from services.alerting.notice import Notice
+    from services.core.identity import Channel
 
 REMINDS_EVERY, REPEATS_EVERY = timedelta(minutes=15), timedelta(minutes=30)  # the only ones that people set
 OVER = frozenset({EntryKind.RESOLVED, EntryKind.RETRACTED})
@@ -76,7 +77,7 @@ def overlapping(notices: Iterable[Notice]) -> Iterator[str]:
 
 def dailies_told_twice(notices: Iterable[Notice]) -> list[tuple[str, date]]:
     """List the sessions of channels that were told of more than once."""
-    told = [(one.channel.id, one.content.session) for one in notices if isinstance(one.content, Daily)]
+    told = [(one.channel.id, one.content.session) for one in notices if isinstance(one.content, CoverageReport)]
     return sorted({one for one in told if told.count(one) > 1})
 
 
@@ -88,4 +89,6 @@ def escalations_of(alert: Alert, notices: Iterable[Notice]) -> list[Escalation]:
 
 def has_daily(channel: Channel, notices: Iterable[Notice], since: datetime) -> bool:
     """Tell whether a channel was told of a session at or after an instant."""
-    return any(one.channel == channel and isinstance(one.content, Daily) and one.opened_at >= since for one in notices)
+    return any(
+        one.channel == channel and isinstance(one.content, CoverageReport) and one.opened_at >= since for one in notices
+    )

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from sqlalchemy import false
 
-from services import history, silences
-from services.courier import Courier
-from services.domain.notice import Digest
-from services.domain.screen import Screen
-from services.store import SqlStore, outbox, recording, waiting
+from services.alerting.notice import Digest
+from services.channels import quiet_hours
+from services.delivery.dispatcher import Dispatcher
+from services.market import price_history
+from services.rules.prefilter import RulePrefilter
+from services.storage import SqlStore, alert_writer, outbox, outbox_queries
 from tests.simulate.plan import CHANNELS, MINUTE, Act, Plan, Spell, Trouble, draw
 from tests.simulate.world import run
 
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from services.domain.notice import Notice
-    from services.ports import Delivery
+    from services.alerting.notice import Notice
+    from services.delivery.ports import Delivery
 
 SEEDS = range(6)
 WITHIN = 20  # seeds in which each sabotage must have shown
@@ -40,10 +41,10 @@ def test_a_seed_gives_the_same_events_each_time() -> None:
 
 
 def post_blindly(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def look_up(_courier: Courier, _delivery: Delivery) -> tuple[str | None, bool]:
+    async def look_up(_courier: Dispatcher, _delivery: Delivery) -> tuple[str | None, bool]:
         return None, False
 
-    monkeypatch.setattr(Courier, "_look_up", look_up)
+    monkeypatch.setattr(Dispatcher, "_look_up", look_up)
 
 
 def forget_what_was_tried(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,28 +66,28 @@ def forget_the_new_wording(monkeypatch: pytest.MonkeyPatch) -> None:
     async def tell_nothing(_tx: object, _at: datetime, **_what: int | None) -> None:
         pass
 
-    monkeypatch.setattr(recording, "tell_again", tell_nothing)
+    monkeypatch.setattr(alert_writer, "tell_again", tell_nothing)
 
 
 def believe_anything(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(history, "spike", lambda _past, _price: None)
+    monkeypatch.setattr(price_history, "spike", lambda _past, _price: None)
 
 
 def overlook_rules(monkeypatch: pytest.MonkeyPatch) -> None:
-    def may_change(screen: Screen, values: np.typing.NDArray[np.float64]) -> np.typing.NDArray[np.intp]:
+    def may_change(screen: RulePrefilter, values: np.typing.NDArray[np.float64]) -> np.typing.NDArray[np.intp]:
         return np.flatnonzero(values[screen.column] >= screen.fires_above)
 
-    monkeypatch.setattr(Screen, "may_change", may_change)
+    monkeypatch.setattr(RulePrefilter, "may_change", may_change)
 
 
 def speak_into_silence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outbox, "NEXT_DUE_AT", waiting.next_due_at(waiting.WAITING))
-    monkeypatch.setattr(outbox, "FIRST_OF_EACH_CHANNEL", waiting.first_of_each_channel(waiting.WAITING))
+    monkeypatch.setattr(outbox, "NEXT_DUE_AT", outbox_queries.next_due_at(outbox_queries.WAITING))
+    monkeypatch.setattr(outbox, "FIRST_OF_EACH_CHANNEL", outbox_queries.first_of_each_channel(outbox_queries.WAITING))
     monkeypatch.setattr(outbox, "_is_silent", lambda _at: false())
 
 
 def forget_an_alert(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = silences._digest  # noqa: SLF001 -- a sabotage reaches in
+    real = quiet_hours._digest  # noqa: SLF001 -- a sabotage reaches in
 
     def digest(*asked: Any, **more: Any) -> Notice | None:  # noqa: ANN401 -- whatever it takes
         told = real(*asked, **more)
@@ -94,7 +95,7 @@ def forget_an_alert(monkeypatch: pytest.MonkeyPatch) -> None:
             return told
         return replace(told, content=replace(told.content, alerts=told.content.alerts[1:]))
 
-    monkeypatch.setattr(silences, "_digest", digest)
+    monkeypatch.setattr(quiet_hours, "_digest", digest)
 
 
 def provoked(seed: int) -> Plan:

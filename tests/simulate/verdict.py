@@ -7,22 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from handlers import render
-from services.domain.episode import Channel
+from services.core.identity import Channel
 from tests.simulate.people import ON_CALL, TEAM
 from tests.simulate.plan import CHANNELS, QUIET, Trouble
 from tests.simulate.silences import line
-from tests.simulate.telling import (
-    dailies_told_twice,
-    escalations_of,
-    has_daily,
-    overlapping,
-    waits_begun,
-    wrong_calls,
-)
+from tests.simulate.telling import dailies_told_twice, escalations_of, has_daily, overlapping, waits_begun, wrong_calls
 
 if TYPE_CHECKING:
-    from services.domain.notice import Notice
-    from services.ports import Posting, Receipt
+    from services.alerting.notice import Notice
+    from services.alerting.records import AlertAudit, Posting
     from tests.simulate.disk import Noted
     from tests.simulate.plan import Plan
     from tests.simulate.slack import Message
@@ -96,7 +89,7 @@ def _may_stay_dark(plan: Plan) -> bool:
     return plan.split is not None and any(spell.what in wrong for spell in plan.spells)
 
 
-def _fate(world: World, receipt: Receipt, posting: Posting) -> Fate:
+def _fate(world: World, receipt: AlertAudit, posting: Posting) -> Fate:
     tried = posting if posting.attempts else receipt.postings[0]  # a line is given up with its alert's own message
     return Fate(
         channel=receipt.alert.channel,
@@ -152,7 +145,7 @@ def _shown(world: World, channel: Channel, key: str) -> list[Message]:
     return [one for one in world.slack.messages.get(channel.id, []) if one.key == key]
 
 
-def _judge_alert(world: World, receipt: Receipt) -> None:
+def _judge_alert(world: World, receipt: AlertAudit) -> None:
     ledger, alert = world.ledger, receipt.alert
     told = sum(not entry.silent for entry in receipt.entries)
     ledger.expect(told == len(receipt.postings) - 1, "every line that is to be told has a message", alert.id)
@@ -167,7 +160,7 @@ def _judge_alert(world: World, receipt: Receipt) -> None:
         ledger.expect(False, "nobody is called without need", alert.id, wrong)  # noqa: FBT003 -- it is one
 
 
-def _judge_order(world: World, receipt: Receipt, messages: list[Message]) -> None:
+def _judge_order(world: World, receipt: AlertAudit, messages: list[Message]) -> None:
     """Lines stand in the order of what they tell, in each thread."""
     place = {posting.key: number for number, posting in enumerate(receipt.postings)}
     threads: dict[str, list[int]] = {}
@@ -179,7 +172,7 @@ def _judge_order(world: World, receipt: Receipt, messages: list[Message]) -> Non
         world.ledger.expect(in_order, "lines of a thread stand in their order", receipt.alert.id, lines)
 
 
-def _judge_lines(world: World, receipts: list[Receipt]) -> None:
+def _judge_lines(world: World, receipts: list[AlertAudit]) -> None:
     """Each thread has heard what its channel wanted to hear when it happened, and nothing else."""
     lines = Counter(
         line(receipt.alert.channel, entry, told=not entry.silent) for receipt in receipts for entry in receipt.entries
@@ -192,7 +185,7 @@ def _judge_lines(world: World, receipts: list[Receipt]) -> None:
     world.ledger.expect(lines == wanted, "threads tell what their channel wants", lines - wanted, wanted - lines)
 
 
-def _judge_notices(world: World, receipts: list[Receipt], noted: list[Noted]) -> None:
+def _judge_notices(world: World, receipts: list[AlertAudit], noted: list[Noted]) -> None:
     ledger, silences, notices = world.ledger, world.ledger.silences, [one.notice for one in noted]
     names = {(one.channel, one.name) for one in notices}
     ledger.expect(names == silences.notices.keys(), "the store holds every notice", names ^ silences.notices.keys())
@@ -212,7 +205,7 @@ def _judge_notices(world: World, receipts: list[Receipt], noted: list[Noted]) ->
         _judge_escalations(world, receipt, notices)
 
 
-def _judge_escalations(world: World, receipt: Receipt, notices: list[Notice]) -> None:
+def _judge_escalations(world: World, receipt: AlertAudit, notices: list[Notice]) -> None:
     ledger, alert = world.ledger, receipt.alert
     escalations = escalations_of(alert, notices)
     waits = waits_begun(receipt.entries, world.ledger.silences.ended[alert.channel])

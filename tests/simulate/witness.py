@@ -6,17 +6,18 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from services.domain.decide import Change, Observation, decide
-from services.domain.measure import METRICS, Metric
-from services.ports import Claim
+from services.alerting.tick_log import Claim
+from services.market.measure import METRICS, Metric
+from services.rules.decide import Change, Observation, decide
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from services.domain.decide import Decision
-    from services.market import MarketView
-    from services.ports import AlertChange, RuleChange, StateChange, Tick, Watch
+    from services.alerting.records import AlertChange, ChannelRule, RuleChange, StateChange
+    from services.alerting.tick_log import Tick
+    from services.rules.decide import Decision
+    from services.rules.market_service import MarketView
     from tests.simulate.ledger import Ledger
     from tests.simulate.silences import Silences
 
@@ -31,7 +32,7 @@ class Witness:
     ledger: Ledger
     ticks: bool = False
     _view: MarketView | None = None
-    _read: dict[int, Watch] = field(default_factory=dict)
+    _read: dict[int, ChannelRule] = field(default_factory=dict)
     _recorded: bool = False
     _at: datetime | None = None
 
@@ -109,7 +110,7 @@ class Witness:
             self._check_transitions(watch, decision, observation)
         self.ledger.expect(recorded.keys() <= self._read.keys(), "only rules that were read move", recorded)
 
-    def _check_retraction(self, watch: Watch, observation: Observation) -> None:
+    def _check_retraction(self, watch: ChannelRule, observation: Observation) -> None:
         """Hold against a retraction that the rule was firing, and is not past its threshold any more."""
         side, value = watch.state.firing, observation.value
         past = side is not None and value is not None and value * side.sign >= watch.rule.threshold
@@ -118,12 +119,12 @@ class Witness:
             side is not None and not past, "only what is not past its threshold is retracted", watch, value
         )
 
-    def _observation(self, watch: Watch, at: datetime) -> Observation:
+    def _observation(self, watch: ChannelRule, at: datetime) -> Observation:
         if self._view is None:
             return Observation(at=at, value=None, reason="nothing is known", unknown=True)
         return self._view.observe(watch.rule)
 
-    def _check_transitions(self, watch: Watch, decision: Decision, observation: Observation) -> None:
+    def _check_transitions(self, watch: ChannelRule, decision: Decision, observation: Observation) -> None:
         if not decision.transitions or self._view is None or observation.value is None:
             self.ledger.expect(not decision.transitions, "no transition without a price", watch)
             return

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from services.domain.actions import Declared
-from services.domain.episode import Channel
-from services.domain.grammar import parse_rule
-from services.domain.prices import Bars, Closes, Symbol
+from services.core.identity import Channel
+from services.core.prices import Bars, Closes, Symbol
+from services.market.consensus.corporate_actions import Declared
+from services.rules.grammar import parse_rule
 from tests.fakes.market import CALENDAR
 from tests.simulate.disk import Disk, the_disk
 from tests.simulate.gate import Passages

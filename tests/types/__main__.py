@@ -14,8 +14,8 @@ from slack_bolt.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
 import handlers
-from handlers.delivery import SlackNotifier
-from services.outbox import Outbox
+from handlers.notifier import SlackNotifier
+from services.delivery.outbox import Outbox
 from tests.fakes.floor import OPEN, trading_floor
 from tests.fakes.slack import RESPONSES, SECRET, TOKEN, Call, Person, serving
 

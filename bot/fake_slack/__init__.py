@@ -1,0 +1,1 @@
+"""A Slack workspace in memory, served on the loopback address."""

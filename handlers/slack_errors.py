@@ -1,0 +1,148 @@
+"""Refusals of Slack and the network as DeliveryError: whom it concerns, may it be there, who can mend it.
+
+What Slack refuses is either about the channel, the token or Slack itself, and then no other message would get
+through, or about one message alone: its layout, its kind, and every code that is not known here.
+
+A message that is gone is posted anew. One whose editing window has closed is not: each change would post it once
+more. It stays as it is, its thread tells what happens, and only its end is posted anew.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from datetime import timedelta
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+from slack_sdk.errors import SlackApiError
+
+from services.core.errors import (
+    DeliveryError,
+    DeniedError,
+    MessageGoneError,
+    MessageNotEditableError,
+    MessageRefusedError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+INVITE = "MinerPulse cannot post in this channel: type /invite @MinerPulse there, then try again."
+INSTALL = "Slack does not accept the app's token: install MinerPulse again and give it the new token."
+FORBIDDEN = "The workspace does not let MinerPulse post in this channel: ask a workspace admin."
+LAYOUT = "Slack refuses the layout of this, even in its plain form; please report it."
+ARCHIVED = "The channel is archived: unarchive it, or start alerts in another one."
+TOO_LATE = "Slack opens a form within three seconds only, and they were over; do the same once more."
+NO_FORMS = "There are no forms here."
+NO_TAB = "The app cannot write to people: switch on its Messages Tab, under App Home of its settings at Slack."
+UNKNOWN = "Slack refuses this message with a code that MinerPulse does not know; look it up in Slack's documentation:"
+
+REMEDIES = {
+    "channel_not_found": INVITE,
+    "not_in_channel": INVITE,
+    "is_archived": ARCHIVED,
+    "access_denied": FORBIDDEN,
+    "accesslimited": FORBIDDEN,
+    "account_inactive": INSTALL,
+    "invalid_auth": INSTALL,
+    "not_authed": INSTALL,
+    "token_expired": INSTALL,
+    "token_revoked": INSTALL,
+    "missing_scope": "The app lacks a permission: install it again with the scopes commands and chat:write.",
+    "ekm_access_denied": FORBIDDEN,
+    "enterprise_is_restricted": FORBIDDEN,
+    "no_permission": FORBIDDEN,
+    "not_allowed_token_type": INSTALL,
+    "org_login_required": FORBIDDEN,
+    "posting_to_general_channel_denied": FORBIDDEN,
+    "restricted_action": FORBIDDEN,
+    "restricted_action_read_only_channel": FORBIDDEN,
+    "team_access_not_granted": FORBIDDEN,
+    "two_factor_setup_required": INSTALL,
+}
+DENIED = frozenset(
+    {
+        "access_denied",
+        "accesslimited",
+        "ekm_access_denied",
+        "missing_scope",
+        "no_permission",
+        "not_allowed_token_type",
+        "restricted_action",
+    }
+)
+OF_ONE_MESSAGE = {
+    "exchanged_trigger_id": TOO_LATE,
+    "expired_trigger_id": TOO_LATE,
+    "invalid_arguments": LAYOUT,
+    "invalid_trigger_id": TOO_LATE,
+    "messages_tab_disabled": NO_TAB,
+    "msg_too_long": LAYOUT,
+    "no_text": LAYOUT,
+    "unknown_method": NO_FORMS,  # the stand-in of a rehearsal in the terminal
+    "restricted_action_non_threadable_channel": FORBIDDEN,  # refuses the lines of threads alone
+    "restricted_action_thread_only_channel": FORBIDDEN,  # refuses everything else
+}
+BLOCKS_REFUSED = frozenset({"invalid_attachments", "invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long"})
+GONE = frozenset({"cannot_reply_to_message", "cant_update_message", "message_not_found", "thread_not_found"})
+LONGEST_WAIT_S = 3_600  # nothing that Slack limits is limited for longer
+SEALED = "edit_window_closed"
+LIMITED = frozenset({"message_limit_exceeded", "rate_limited", "ratelimited"})
+FAILING = frozenset({"fatal_error", "internal_error", "request_timeout", "service_unavailable", "team_added_to_org"})
+
+
+class BlocksRefusedError(MessageRefusedError):
+    """Slack refused the blocks; a plainer form of the message may pass."""
+
+    def __init__(self) -> None:
+        super().__init__(LAYOUT, permanent=True, surely_not_posted=True)
+
+
+@contextmanager
+def translate_slack_error() -> Iterator[None]:
+    """Turn what slack_sdk and the network raise into DeliveryError."""
+    try:
+        yield
+    except SlackApiError as error:
+        raise _refusal(error.response) from error
+    except aiohttp.ClientConnectorError as error:
+        raise DeliveryError("Slack cannot be reached.", permanent=False, surely_not_posted=True) from error
+    except (aiohttp.ClientError, OSError) as error:
+        raise _lost(f"no answer ({type(error).__name__})") from error
+
+
+def _refusal(response: Any) -> DeliveryError:  # noqa: ANN401 -- of slack_sdk or, where the body is no JSON, of aiohttp
+    status = getattr(response, "status_code", 0) or getattr(response, "status", 0)
+    data = getattr(response, "data", None)
+    code = str(data.get("error", "")) if isinstance(data, dict) else ""
+    if status == HTTPStatus.TOO_MANY_REQUESTS or code in LIMITED:
+        wait = _seconds(response.headers.get("Retry-After", ""))
+        return DeliveryError("Slack asks to wait.", permanent=False, surely_not_posted=True, retry_after=wait)
+    if not code or code in FAILING or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return _lost(code or f"HTTP {status}")
+    return _verdict(code)
+
+
+def _verdict(code: str) -> DeliveryError:
+    if code in BLOCKS_REFUSED:
+        return BlocksRefusedError()
+    if code == SEALED:
+        return MessageNotEditableError(f"The workspace lets nobody change a message after so long ({code}).")
+    if code in GONE:
+        return MessageGoneError(f"Slack cannot change the message ({code}).")
+    if code in REMEDIES:
+        told = f"{REMEDIES[code]} ({code})"
+        lasting = DeliveryError(told, permanent=True, surely_not_posted=True)
+        return DeniedError(told) if code in DENIED else lasting
+    if code in OF_ONE_MESSAGE:
+        return MessageRefusedError(f"{OF_ONE_MESSAGE[code]} ({code})", permanent=True, surely_not_posted=True)
+    return MessageRefusedError(f"{UNKNOWN} {code}.", permanent=False, surely_not_posted=False)
+
+
+def _lost(what: str) -> DeliveryError:
+    return DeliveryError(f"Slack may not have taken the message: {what}.", permanent=False, surely_not_posted=False)
+
+
+def _seconds(text: str) -> timedelta | None:
+    return timedelta(seconds=min(max(1, int(text)), LONGEST_WAIT_S)) if text.isdecimal() else None

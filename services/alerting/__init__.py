@@ -1,0 +1,1 @@
+"""From rule decisions to alerts, their updates and the text of their threads."""

@@ -1,0 +1,1 @@
+"""Shared values and helpers: errors, prices, sessions, the clock. No I/O, no environment."""

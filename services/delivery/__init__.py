@@ -1,0 +1,1 @@
+"""Make Slack show what the store says it should."""

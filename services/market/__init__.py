@@ -1,0 +1,1 @@
+"""Market data: fetch, cross-check, align and measure the prices of a pair."""

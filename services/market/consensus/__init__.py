@@ -1,0 +1,1 @@
+"""Combine several sources into one trusted price history."""

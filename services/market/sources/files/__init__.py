@@ -1,0 +1,1 @@
+"""Prices, holdings and cohorts from CSV files."""

@@ -1,0 +1,1 @@
+"""The HTTP client and what vendor modules share."""

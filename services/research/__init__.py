@@ -1,0 +1,1 @@
+"""Answers from history: attribution, backtests, tuning, drawdowns, holdings and reports."""

@@ -1,0 +1,1 @@
+"""Alert rules: grammar, evaluation, replay, and the market as rules see it."""

@@ -1,0 +1,102 @@
+"""Rules: a threshold on one metric of one pair, and how it is written; `grammar` reads it back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from enum import Enum
+
+from services.core.prices import WGMI_BTC, Pair
+from services.market.measure import METRICS, Metric, Unit, Window
+
+DEFAULT_HOLD = timedelta(minutes=5)
+DEFAULT_CLEAR = Decimal("0.6")
+DEFAULT_RULES = ("1d 8pp", "5d 15pp", "20d 30pp")
+EXAMPLE = "1d 8pp"
+LONGEST_HOLD = timedelta(hours=6)  # as long as a session; also the longest to keep
+REPEATS = timedelta(minutes=15), timedelta(hours=24)  # the shortest and the longest
+
+PLACES = {Unit.PP: 2, Unit.PERCENT: 2, Unit.SIGMA: 0}  # decimal places between a fraction and what is written
+SECONDS = {"s": 1, "m": 60, "h": 3600}  # in each unit of a duration
+
+
+class Direction(Enum):
+    """On which side of bitcoin the ETF must be for a rule to fire."""
+
+    ABOVE = "above"
+    BELOW = "below"
+    EITHER = "either"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """A threshold on one metric.
+
+    `threshold` and `clear` are positive: fractions for pp and %, robust standard deviations for z, and clear is not
+    above threshold. `window` is None for the metrics that have none. A firing rule resolves once it has been inside its
+    clear level for `keep`, and is told again after each `repeat`, None for never. An at-close rule is decided once a
+    session, with nothing held or kept.
+    """
+
+    window: Window | None
+    metric: Metric = Metric.SPREAD
+    threshold: float
+    direction: Direction = Direction.EITHER
+    clear: float
+    hold: timedelta = DEFAULT_HOLD
+    keep: timedelta = timedelta(0)
+    repeat: timedelta | None = None
+    at_close: bool = False
+    pair: Pair = WGMI_BTC
+
+    @property
+    def unit(self) -> Unit:
+        """The unit that the rule's values are written in."""
+        return METRICS[self.metric].unit
+
+    def __str__(self) -> str:
+        return print_rule(self)
+
+
+def print_rule(rule: Rule) -> str:
+    """Write a rule in its shortest form; `parse_rule` reads it back to an equal rule."""
+    words = [rule.window.value] if rule.window else []
+    if rule.metric not in (Metric.SPREAD, Metric.Z):
+        words.append(rule.metric.value)
+    words.append(print_value(rule.threshold, rule.unit))
+    if rule.direction is not Direction.EITHER:
+        words.append(rule.direction.value)
+    if rule.clear != default_clear(rule.threshold):
+        words += ["clear", print_value(rule.clear, rule.unit)]
+    if not rule.at_close and rule.hold != DEFAULT_HOLD:
+        words += ["for", print_duration(rule.hold)]
+    if rule.keep:
+        words += ["keep", print_duration(rule.keep)]
+    if rule.repeat:
+        words += ["repeat", print_duration(rule.repeat)]
+    if rule.at_close:
+        words += ["at", "close"]
+    if rule.pair != WGMI_BTC:
+        words += ["on", str(rule.pair)]
+    return " ".join(words)
+
+
+def print_value(value: float, unit: Unit) -> str:
+    """Write a threshold in its unit, exactly: 0.081 in pp is `8.1pp`, 3.5 in z is `z3.5`."""
+    number = f"{Decimal(repr(value)).scaleb(PLACES[unit]).normalize():f}"
+    return f"z{number}" if unit is Unit.SIGMA else f"{number}{unit.value}"
+
+
+def print_duration(span: timedelta) -> str:
+    """Write a duration in the largest unit that leaves it whole: 90 s is `90s`, 600 s is `10m`."""
+    seconds = int(span.total_seconds())
+    for unit in ("h", "m"):
+        if seconds and seconds % SECONDS[unit] == 0:
+            return f"{seconds // SECONDS[unit]}{unit}"
+    return f"{seconds}s"
+
+
+def default_clear(threshold: float) -> float:
+    """Take 60% of a threshold, in decimal, so that 8 pp clears at exactly 4.8 pp."""
+    return float(Decimal(repr(threshold)) * DEFAULT_CLEAR)

@@ -1,0 +1,65 @@
+from datetime import timedelta
+
+import pytest
+
+from services.alerting.snooze import SnoozeUntil, end_of, parse_span
+from services.core.errors import MarketShutError
+from tests.fakes.floor import CLOSE, OPEN
+from tests.fakes.market import CALENDAR
+
+MINUTE = timedelta(minutes=1)
+NEXT_OPEN = OPEN + timedelta(days=1)
+
+
+@pytest.mark.parametrize(
+    ("span", "expected"),
+    [
+        pytest.param(SnoozeUntil.HALF_HOUR, CLOSE + 29 * MINUTE, id="half an hour"),
+        pytest.param(SnoozeUntil.HOUR, CLOSE + 59 * MINUTE, id="an hour"),
+        pytest.param(SnoozeUntil.FOUR_HOURS, CLOSE + 239 * MINUTE, id="four hours"),
+        pytest.param(SnoozeUntil.CLOSE, CLOSE, id="the close"),
+        pytest.param(SnoozeUntil.OPEN, NEXT_OPEN, id="the next open"),
+    ],
+)
+def test_a_snooze_that_begins_a_minute_before_the_close_ends(span: SnoozeUntil, expected: object) -> None:
+    now = CLOSE - MINUTE
+
+    assert expected == end_of(span, CALENDAR.state(now), now)
+
+
+def test_after_the_close_there_is_none_to_wait_for_but_the_next_open() -> None:
+    with pytest.raises(MarketShutError, match="no close to wait for") as refused:
+        end_of(SnoozeUntil.CLOSE, CALENDAR.state(CLOSE), CLOSE)
+
+    assert NEXT_OPEN == refused.value.next_open_at
+    assert NEXT_OPEN == end_of(SnoozeUntil.OPEN, CALENDAR.state(CLOSE), CLOSE)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("45m", 45 * MINUTE, id="minutes"),
+        pytest.param("2h30m", 150 * MINUTE, id="hours and minutes"),
+        pytest.param("1d", timedelta(days=1), id="a day"),
+        pytest.param("2 hours 5 min", 125 * MINUTE, id="in words"),
+        pytest.param("for 1H", 60 * MINUTE, id="with for, in capitals"),
+        pytest.param("30d", timedelta(days=30), id="the longest"),
+        pytest.param("1m", MINUTE, id="the shortest"),
+        pytest.param("until close", SnoozeUntil.CLOSE, id="until close"),
+        pytest.param("until the next open", SnoozeUntil.OPEN, id="until the next open"),
+        pytest.param("open", SnoozeUntil.OPEN, id="open"),
+        pytest.param("", None, id="nothing"),
+        pytest.param("0m", None, id="no time at all"),
+        pytest.param("31d", None, id="too long"),
+        pytest.param("-5m", None, id="backwards"),
+        pytest.param("soon", None, id="no length"),
+        pytest.param("5", None, id="no unit"),
+        pytest.param("99999999999d", None, id="larger than any length"),
+    ],
+)
+def test_a_length_is_read_as_people_type_it(text: str, expected: object) -> None:
+    assert expected == parse_span(text)
+
+
+def test_a_length_that_was_typed_ends_after_it() -> None:
+    assert OPEN + 45 * MINUTE == end_of(45 * MINUTE, CALENDAR.state(OPEN), OPEN)

@@ -1,0 +1,102 @@
+from datetime import UTC, date, datetime
+
+import numpy as np
+import pandas_market_calendars
+import pytest
+
+from services.core.sessions import sessions_around, sessions_between
+from tests.fakes.market import CALENDAR
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # inside the oracle
+def test_every_close_agrees_with_an_independent_calendar() -> None:
+    first, last = date(2022, 2, 8), date(2026, 12, 31)
+    theirs = pandas_market_calendars.get_calendar("NYSE").schedule(first, last)
+    ours = sessions_between(first, last)
+
+    assert theirs.index.to_numpy().astype("datetime64[D]").tolist() == ours.days.tolist()
+    assert theirs["market_close"].dt.tz_convert(None).to_numpy().astype("datetime64[s]").tolist() == (
+        ours.closes_at.tolist()
+    )
+
+
+@pytest.mark.parametrize(
+    ("at", "is_open", "session", "closes_at", "half_day", "next_open_at"),
+    [
+        pytest.param(
+            datetime(2026, 11, 25, 15, 0, tzinfo=UTC),
+            True,
+            date(2026, 11, 25),
+            datetime(2026, 11, 25, 21, 0, tzinfo=UTC),
+            False,
+            datetime(2026, 11, 27, 14, 30, tzinfo=UTC),
+            id="the day before Thanksgiving, open",
+        ),
+        pytest.param(
+            datetime(2026, 11, 26, 15, 0, tzinfo=UTC),
+            False,
+            date(2026, 11, 25),
+            datetime(2026, 11, 25, 21, 0, tzinfo=UTC),
+            False,
+            datetime(2026, 11, 27, 14, 30, tzinfo=UTC),
+            id="Thanksgiving",
+        ),
+        pytest.param(
+            datetime(2026, 11, 27, 17, 59, 59, tzinfo=UTC),
+            True,
+            date(2026, 11, 27),
+            datetime(2026, 11, 27, 18, 0, tzinfo=UTC),
+            True,
+            datetime(2026, 11, 30, 14, 30, tzinfo=UTC),
+            id="the half-day after it, a second before its close",
+        ),
+        pytest.param(
+            datetime(2026, 11, 27, 18, 0, tzinfo=UTC),
+            False,
+            date(2026, 11, 27),
+            datetime(2026, 11, 27, 18, 0, tzinfo=UTC),
+            True,
+            datetime(2026, 11, 30, 14, 30, tzinfo=UTC),
+            id="the half-day at its close",
+        ),
+        pytest.param(
+            datetime(2026, 3, 9, 13, 30, tzinfo=UTC),
+            True,
+            date(2026, 3, 9),
+            datetime(2026, 3, 9, 20, 0, tzinfo=UTC),
+            False,
+            datetime(2026, 3, 10, 13, 30, tzinfo=UTC),
+            id="the first session of summer time opens an hour earlier in UTC",
+        ),
+    ],
+)
+def test_the_market_state_knows_the_session_and_the_next_open(
+    at: datetime, is_open: bool, session: date, closes_at: datetime, half_day: bool, next_open_at: datetime
+) -> None:
+    state = CALENDAR.state(at)
+
+    assert (is_open, session, closes_at, half_day, next_open_at) == (
+        state.is_open,
+        state.session,
+        state.closes_at,
+        state.half_day,
+        state.next_open_at,
+    )
+
+
+def test_the_mourning_day_of_january_2025_is_no_session() -> None:
+    assert CALENDAR.position(np.datetime64("2025-01-09")) is None
+    assert CALENDAR.position(np.datetime64("2025-01-10")) is not None
+
+
+def test_a_date_past_the_last_session_has_no_position() -> None:
+    assert CALENDAR.position(np.datetime64("2031-01-02")) is None
+
+
+def test_the_calendar_reaches_a_year_ahead_of_any_day_and_is_built_once_a_year() -> None:
+    new_years_eve, new_year = date(2026, 12, 31), date(2027, 1, 1)
+    since = date(2024, 10, 22)
+
+    assert date(2027, 12, 31) == sessions_around(new_years_eve, since=since).last
+    assert date(2028, 12, 31) == sessions_around(new_year, since=since).last
+    assert sessions_around(date(2026, 1, 2), since=since) is sessions_around(new_years_eve, since=since)

@@ -1,0 +1,123 @@
+"""A vendor's side of the line, the recorded answers of real vendors, and retries that do not wait."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import httpx
+import pytest
+import stamina
+
+from services.market.sources.http.client import HttpClient
+from tests.fakes.clock import SetClock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from services.core.prices import Bars, Closes
+
+ROOT = Path(__file__).parents[4]
+RESPONSES = ROOT / "tests" / "responses"
+SHARED = ROOT.parent / "shared"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One answer of a server."""
+
+    status: int
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Line:
+    """Answers each request with the next reply or failure, the last one for ever, and remembers what was asked."""
+
+    replies: list[Reply | Exception] = field(default_factory=list)
+    requests: list[httpx.Request] = field(default_factory=list)
+
+    def answers(self, *replies: Reply | Exception) -> None:
+        self.replies = list(replies)
+
+    def respond(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
+        if isinstance(reply, Exception):
+            raise reply
+        return httpx.Response(reply.status, content=reply.body, headers=dict(reply.headers))
+
+    @property
+    def transport(self) -> httpx.MockTransport:
+        return httpx.MockTransport(self.respond)
+
+
+async def no_wait(_seconds: float) -> None:
+    """Let a vendor's limits pass at once."""
+
+
+async def until(at: float) -> None:
+    """Let everyone else go on until an instant of the event loop's clock, and once at least."""
+    turns = asyncio.get_running_loop()
+    await asyncio.sleep(0)
+    while turns.time() < at:  # noqa: ASYNC110 -- there is no event: time itself is waited for
+        await asyncio.sleep(0)
+
+
+def by_opening(bars: Bars) -> dict[str, float]:
+    return dict(zip(bars.opened_at.astype(str).tolist(), bars.closes.tolist(), strict=True))
+
+
+def by_day(closes: Closes) -> dict[str, float]:
+    return dict(zip(closes.sessions.astype(str).tolist(), closes.prices.tolist(), strict=True))
+
+
+class Wire(Protocol):
+    """Reads the body that a real vendor once sent."""
+
+    def __call__(self, name: str) -> bytes: ...
+
+
+@pytest.fixture(autouse=True)
+def _retries_do_not_wait() -> Iterator[None]:
+    with stamina.set_testing(testing=True, attempts=10, cap=True):
+        yield
+
+
+@pytest.fixture
+def clock() -> SetClock:
+    return SetClock(datetime(2026, 11, 20, 18, 0, tzinfo=UTC))
+
+
+@pytest.fixture
+def line() -> Line:
+    return Line()
+
+
+@pytest.fixture
+def client(line: Line) -> HttpClient:
+    return HttpClient(transport=line.transport, sleep=no_wait)
+
+
+@pytest.fixture
+def wire() -> Wire:
+    def read(name: str) -> bytes:
+        path = SHARED / "wire" / name
+        if not path.exists():
+            pytest.skip("recorded vendor answers are not kept in the repository")
+        return path.read_bytes()
+
+    return read
+
+
+@pytest.fixture
+def data() -> Path:
+    """The folder of real price files."""
+    folder = SHARED / "data"
+    if not folder.exists():
+        pytest.skip("vendors' price files are not kept in the repository")
+    return folder

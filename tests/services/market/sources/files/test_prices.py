@@ -1,0 +1,427 @@
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from services.core.errors import PriceFileError, SourceError
+from services.core.prices import Symbol
+from services.market.sources.files.prices import (
+    DAILY_BITCOIN_WARNING,
+    FileCrypto,
+    FileEquity,
+    daily_warning,
+    read_crypto_csv,
+    read_etf_csv,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from services.core.prices import Bars, Closes
+    from services.market.ports import CryptoSource
+
+WGMI, BTC = Symbol("WGMI"), Symbol("BTC")
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+
+
+def save(folder: Path, *lines: str) -> Path:
+    path = folder / "prices.csv"
+    path.write_text("\n".join([*lines, ""]), encoding="utf-8")
+    return path
+
+
+def january(day: int, hour: int = 0, minute: int = 0) -> datetime:
+    return datetime(2026, 1, day, hour, minute, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        pytest.param(["Date,Close", "2026-01-02,38.5", "2026-01-05,40"], id="plain"),
+        pytest.param(
+            ["date,open,high,low,close,adjclose,volume", "2026-01-02,1,2,3,38.5,9,7", "2026-01-05,1,2,3,40,9,7"],
+            id="ohlcv-lower-case",
+        ),
+        pytest.param(
+            ["Adj Close,CLOSE,DATE", "9,38.5,2026-01-02", "9,40.00,2026-01-05"], id="any-order-with-adj-close"
+        ),
+        pytest.param(
+            ["Date,Close", "2026-01-02 00:00:00-05:00,38.5", "2026-01-05T05:00:00Z,4e1"], id="dates-with-times"
+        ),
+    ],
+)
+def test_etf_closes_are_read_from_close(tmp_path: Path, lines: list[str]) -> None:
+    closes = read_etf_csv(save(tmp_path, *lines), WGMI)
+
+    assert ["2026-01-02", "2026-01-05"] == closes.sessions.astype(str).tolist()
+    assert [38.5, 40.0] == closes.prices.tolist()
+    assert (WGMI, "prices.csv") == (closes.symbol, closes.source)
+
+
+def test_openings_are_read_where_there_are_any(tmp_path: Path) -> None:
+    days = ["05,20,21", "06,,21", "07,n/a,21", "08,0,21", "09,-20,21", "12,inf,21", "13,25,20"]
+    closes = read_etf_csv(save(tmp_path, "Date,Open,Close", *(f"2026-01-{day}" for day in days)), WGMI)
+
+    np.testing.assert_allclose(closes.known_inside, [0.05, *[np.nan] * 5, -0.2], rtol=1e-12)
+
+
+async def test_a_file_tells_its_openings_as_a_source(tmp_path: Path) -> None:
+    path = save(tmp_path, "Date,Open,Close", "2026-01-05,20,21", "2026-01-06,25,20")
+    told = await FileEquity(path, WGMI).prices(WGMI, date(2026, 1, 6))
+
+    np.testing.assert_allclose(told.closes.known_inside, [-0.2])
+
+
+def test_a_date_counts_as_it_is_written(tmp_path: Path) -> None:
+    closes = read_etf_csv(save(tmp_path, "Date,Close", "2026-01-02T00:00:00.000Z,38.5"), WGMI)
+
+    assert ["2026-01-02"] == closes.sessions.astype(str).tolist()
+
+
+def test_dates_to_come_are_fine(tmp_path: Path) -> None:
+    assert 1 == len(read_etf_csv(save(tmp_path, "Date,Close", "2126-01-02,38.5"), WGMI))
+
+
+BAD_PRICES = [
+    pytest.param("", "the close is missing", id="missing"),
+    pytest.param("  ", "the close is missing", id="blank"),
+    pytest.param("0", "the close 0 is not above zero", id="zero"),
+    pytest.param("-1.5", "the close -1.5 is not above zero", id="negative"),
+    pytest.param("-inf", "the close -inf is not above zero", id="minus-infinity"),
+    pytest.param("n/a", "the close “n/a” is not a number", id="words"),
+    pytest.param("nan", "the close “nan” is not a number", id="nan"),
+    pytest.param("inf", "the close “inf” is not a number", id="infinity"),
+    pytest.param("1e999", "the close “1e999” is not a number", id="beyond-measure"),
+    pytest.param("$38.50", "the close “$38.50” is not a number", id="currency"),
+    pytest.param('"1,234.5"', "the close “1,234.5” is not a number", id="thousands"),
+    pytest.param("1_000", "the close “1_000” is not a number", id="underscore"),
+    pytest.param("True", "the close “True” is not a number", id="truth"),
+]
+
+
+@pytest.mark.parametrize(("cell", "words"), BAD_PRICES)
+def test_an_etf_price_that_is_none_names_its_line(tmp_path: Path, cell: str, words: str) -> None:
+    path = save(tmp_path, "Date,Close", "2026-01-02,38.5", f"2026-01-05,{cell}", "2026-01-06,oops")
+
+    with pytest.raises(PriceFileError) as caught:
+        read_etf_csv(path, WGMI)
+
+    assert 3 == caught.value.line
+    assert f"line 3: {words}. Write prices as plain numbers above zero" in str(caught.value)
+
+
+@pytest.mark.parametrize(("cell", "words"), BAD_PRICES)
+def test_a_bitcoin_price_that_is_none_names_its_line(tmp_path: Path, cell: str, words: str) -> None:
+    path = save(tmp_path, "date,close", "2026-01-02 00:00,9", f"2026-01-02 01:00,{cell}", "2026-01-02 02:00,oops")
+
+    with pytest.raises(PriceFileError, match="line 3") as caught:
+        read_crypto_csv(path, BTC)
+
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "",
+        "today",
+        "2026",
+        "2026-01",
+        "20260105",
+        "05/01/2026",
+        "2026-1-5",
+        "2026-02-30",
+        "2026-01-05 25:00",
+        "NaT",
+        "0202-02-08",
+        "1926-02-08",
+    ],
+)
+def test_a_date_that_is_none_names_its_line(tmp_path: Path, cell: str) -> None:
+    path = save(tmp_path, "Date,Close", "2026-01-02,38.5", f"{cell},40")
+
+    with pytest.raises(PriceFileError) as caught:
+        read_etf_csv(path, WGMI)
+
+    assert 3 == caught.value.line
+    assert f"“{cell}” is not a date of these times. Write dates as in 2026-06-01." in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("second", "words"),
+    [
+        pytest.param("2026-01-05", "“2026-01-05” repeats “2026-01-05” of the line above", id="duplicate"),
+        pytest.param("2026-01-02", "“2026-01-02” comes before “2026-01-05” of the line above", id="newest-first"),
+    ],
+)
+def test_rows_out_of_order_name_the_line(tmp_path: Path, second: str, words: str) -> None:
+    path = save(tmp_path, "Date,Close", "2026-01-05,38.5", f"{second},40")
+
+    with pytest.raises(PriceFileError) as caught:
+        read_etf_csv(path, WGMI)
+
+    assert 3 == caught.value.line
+    assert f"{words}. Sort the rows by time, oldest first" in str(caught.value)
+
+
+def test_the_first_of_several_faults_is_told(tmp_path: Path) -> None:
+    path = save(tmp_path, "Date,Close", "2026-01-02,1", "2026-01-05,0", "soon,1", "2026-01-05,1,1")
+
+    with pytest.raises(PriceFileError, match="line 3"):
+        read_etf_csv(path, WGMI)
+
+
+@pytest.mark.parametrize("read", [read_etf_csv, read_crypto_csv])
+def test_a_first_row_without_all_columns_is_told(tmp_path: Path, read: Callable[[Path, Symbol], Closes | Bars]) -> None:
+    with pytest.raises(PriceFileError, match="line 2: has 1 columns, but the first line names 2"):
+        read(save(tmp_path, "date,close", "2026-01-02"), WGMI)
+
+
+@pytest.mark.parametrize(
+    ("header", "words"),
+    [
+        pytest.param("Date,Adj Close", "has no close column; its first line reads “date, adj close”", id="adjusted"),
+        pytest.param("Day,Close", "has no date column; its first line reads “day, close”", id="no-date"),
+        pytest.param("Date;Close", "has no date column; its first line reads “date;close”", id="semicolons"),
+    ],
+)
+def test_missing_columns_are_told_with_those_that_are_there(tmp_path: Path, header: str, words: str) -> None:
+    row = ",".join("1" for _ in header.split(","))
+    path = save(tmp_path, header, row)
+
+    with pytest.raises(PriceFileError) as caught:
+        read_etf_csv(path, WGMI)
+
+    assert 1 == caught.value.line
+    assert f"{words}. Name the columns date and close in the first line" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        pytest.param(["date,close", "2026-01-01 14:00:00,1", "2026-01-01 15:00:00,2"], id="naive-is-utc"),
+        pytest.param(["Datetime,Close", "2026-01-01T14:00,1", "2026-01-01T15:00,2"], id="without-seconds"),
+        pytest.param(["TIMESTAMP,Close", "2026-01-01T14:00:00Z,1", "2026-01-01T15:00:00.000Z,2"], id="zulu"),
+        pytest.param(["time,close", "2026-01-01 09:00:00-05:00,1", "2026-01-01 16:00+01:00,2"], id="offsets"),
+        pytest.param(["open_time,close", "1767276000,1", "1767279600,2"], id="epoch-seconds"),
+        pytest.param(["open_time,close", "1767276000000,1", "1767279600000,2"], id="epoch-milliseconds"),
+        pytest.param(["open_time,close", "1767276000000000,1", "1767279600000000,2"], id="epoch-microseconds"),
+        pytest.param(["Date,Time,Close", "2026-01-01,14:00:00,1", "2026-01-01,15:00:00,2"], id="date-and-time"),
+        pytest.param(
+            ["date,open_time,close", "later,1767276000,1", "later,1767279600,2"], id="the-most-telling-column"
+        ),
+    ],
+)
+def test_bars_are_read_with_their_opening_in_utc(tmp_path: Path, lines: list[str]) -> None:
+    bars = read_crypto_csv(save(tmp_path, *lines), BTC)
+
+    assert ["2026-01-01T14:00:00", "2026-01-01T15:00:00"] == bars.opened_at.astype(str).tolist()
+    assert [1.0, 2.0] == bars.closes.tolist()
+    assert (BTC, HOUR, "prices.csv") == (bars.symbol, bars.interval, bars.source)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        pytest.param("2026-01-01 14:00", "1767279600", id="iso-then-epoch"),
+        pytest.param("1767276000", "2026-01-01 15:00", id="epoch-then-iso"),
+        pytest.param("1767276000", "176727960", id="a-digit-short"),
+        pytest.param("1767276000000", "1767279600500", id="half-a-second"),
+        pytest.param("2026-01-01 14:00", "2026-01-01 15:00:00.5", id="half-a-second-in-iso"),
+        pytest.param("2026-01-01 14:00", "2026-01-01 24:00", id="no-such-hour"),
+        pytest.param("2026-01-01 14:00", "2026-13-01 15:00", id="no-such-month"),
+        pytest.param("2026-01-01 14:00", "now", id="now"),
+        pytest.param("2026-01-01 14:00", "", id="empty"),
+    ],
+)
+def test_a_time_that_is_none_names_its_line(tmp_path: Path, first: str, second: str) -> None:
+    path = save(tmp_path, "date,close", f"{first},1", f"{second},2")
+
+    with pytest.raises(PriceFileError) as caught:
+        read_crypto_csv(path, BTC)
+
+    assert 3 == caught.value.line
+    assert f"“{second}” is not a time in whole seconds. Write opening times in UTC" in str(caught.value)
+
+
+def test_bars_out_of_order_name_the_line(tmp_path: Path) -> None:
+    path = save(tmp_path, "date,close", "2026-01-01 14:00,1", "2026-01-01 15:00,2", "2026-01-01 14:00,3")
+
+    with pytest.raises(PriceFileError, match="line 4: “2026-01-01 14:00” comes before “2026-01-01 15:00”"):
+        read_crypto_csv(path, BTC)
+
+
+@pytest.mark.parametrize(
+    ("hours", "interval"),
+    [
+        pytest.param([0, 1, 2, 3], HOUR, id="hourly"),
+        pytest.param([0, 1, 2, 6, 7], HOUR, id="hourly-with-a-gap"),
+        pytest.param([0, 0.25, 0.5, 3], 15 * MINUTE, id="quarters"),
+        pytest.param([0, 24, 48], DAY, id="daily"),
+        pytest.param([0, 24, 96], DAY, id="daily-with-a-gap"),
+    ],
+)
+def test_the_commonest_spacing_is_the_length_of_a_bar(tmp_path: Path, hours: list[float], interval: timedelta) -> None:
+    rows = [f"{january(1) + hour * HOUR:%Y-%m-%d %H:%M},1" for hour in hours]
+
+    bars = read_crypto_csv(save(tmp_path, "date,close", *rows), BTC)
+
+    assert (interval, len(hours)) == (bars.interval, len(bars))
+
+
+@pytest.mark.parametrize(
+    ("minutes", "line"),
+    [
+        pytest.param([0, 60, 120, 180, 210, 270], 6, id="a-bar-off-the-hour"),
+        pytest.param([*range(0, 180, 5), *range(180, 20 * 60, 60)], 39, id="longer-bars-after-the-usual-ones"),
+        pytest.param([*range(0, 20 * 60, 60), *range(20 * 60, 24 * 60, 5)], 3, id="longer-bars-before-the-usual-ones"),
+    ],
+)
+def test_bars_of_mixed_lengths_name_the_line(tmp_path: Path, minutes: list[int], line: int) -> None:
+    rows = [f"{january(1) + minute * MINUTE:%Y-%m-%d %H:%M},1" for minute in minutes]
+
+    with pytest.raises(PriceFileError, match=r"and no mere gap\. Keep bars of one length in the file") as caught:
+        read_crypto_csv(save(tmp_path, "date,close", *rows), BTC)
+
+    assert line == caught.value.line
+
+
+def test_repeated_gaps_are_no_mixed_lengths(tmp_path: Path) -> None:
+    hours = [hour for day in range(30) for hour in range(24 * day, 24 * day + 20)]
+    rows = [f"{january(1) + hour * HOUR:%Y-%m-%d %H:%M},1" for hour in hours]
+
+    assert HOUR == read_crypto_csv(save(tmp_path, "date,close", *rows), BTC).interval
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        pytest.param(["2026-01-01 00:00,1"], "has one bar only, so its length is unknown", id="one-bar"),
+        pytest.param(["2026-01-01 00:00,1", "2026-01-01 04:00,1"], "has bars of 4:00:00", id="four-hours"),
+        pytest.param(["2026-01-01,1", "2026-01-08,1"], "has bars of 7 days", id="weekly"),
+    ],
+)
+def test_bars_that_cannot_meet_a_close_are_refused(tmp_path: Path, rows: list[str], words: str) -> None:
+    with pytest.raises(PriceFileError, match=words):
+        read_crypto_csv(save(tmp_path, "date,close", *rows), BTC)
+
+
+def test_daily_bitcoin_calls_for_a_warning_with_its_measured_cost(tmp_path: Path) -> None:
+    bars = read_crypto_csv(save(tmp_path, "date,close", "2026-01-01,1", "2026-01-02,2"), BTC)
+
+    warning = daily_warning(bars)
+
+    assert DAILY_BITCOIN_WARNING == warning
+    assert "29%" in DAILY_BITCOIN_WARNING
+    assert "18%" in DAILY_BITCOIN_WARNING
+
+
+def test_hourly_bitcoin_calls_for_no_warning(tmp_path: Path) -> None:
+    assert daily_warning(read_crypto_csv(save(tmp_path, "time,close", "1767276000,1", "1767279600,2"), BTC)) is None
+
+
+async def test_a_file_of_closes_is_an_equity_source(tmp_path: Path) -> None:
+    source = FileEquity(save(tmp_path, "Date,Close", "2026-01-02,1", "2026-01-05,2", "2026-01-06,3"), WGMI)
+
+    prices = await source.prices(WGMI, date(2026, 1, 5))
+
+    assert ("prices.csv", False) == (source.name, source.simulated)
+    assert [2.0, 3.0] == prices.closes.prices.tolist()
+    assert prices.quote is None
+
+
+async def test_a_file_of_closes_knows_its_own_symbol_only(tmp_path: Path) -> None:
+    source = FileEquity(save(tmp_path, "Date,Close", "2026-01-02,1"), WGMI)
+
+    with pytest.raises(SourceError, match=r"prices.csv on MARA: holds prices of WGMI only"):
+        await source.prices(Symbol("MARA"), date(2026, 1, 2))
+
+
+@pytest.fixture
+def quarters(tmp_path: Path) -> FileCrypto:
+    """Bars of 15 minutes from 00:00, each closing at its number; those from 01:15 to 01:45 are missing."""
+    rows = [f"{january(1) + quarter * 15 * MINUTE:%Y-%m-%d %H:%M},{quarter + 1}" for quarter in range(15)]
+    return FileCrypto(save(tmp_path, "date,close", *rows[:5], *rows[8:]), BTC)
+
+
+async def test_a_file_of_bars_is_a_crypto_source(quarters: FileCrypto) -> None:
+    source: CryptoSource = quarters
+
+    bars = await source.bars(BTC, 15 * MINUTE, january(1, 0, 15), january(1, 1))
+
+    assert ("prices.csv", False) == (source.name, source.simulated)
+    assert [2.0, 3.0, 4.0] == bars.closes.tolist()
+    assert await source.quote(BTC) is None
+
+
+async def test_a_file_of_bars_knows_its_own_symbol_only(quarters: FileCrypto) -> None:
+    with pytest.raises(SourceError, match="holds prices of BTC only"):
+        await quarters.bars(Symbol("ETH"), HOUR, january(1), january(2))
+    with pytest.raises(SourceError, match="holds prices of BTC only"):
+        await quarters.quote(Symbol("ETH"))
+
+
+async def test_finer_bars_are_joined_and_the_unfinished_last_one_is_dropped(quarters: FileCrypto) -> None:
+    bars = await quarters.bars(BTC, HOUR, january(1), january(2))
+
+    assert HOUR == bars.interval
+    assert {"00": 4.0, "01": 5.0, "02": 12.0} == {
+        str(opened)[11:13]: close for opened, close in zip(bars.opened_at, bars.closes.tolist(), strict=True)
+    }
+
+
+async def test_joined_bars_do_not_look_past_the_end(quarters: FileCrypto) -> None:
+    bars = await quarters.bars(BTC, HOUR, january(1), january(1, 2, 59))
+
+    assert [4.0, 5.0] == bars.closes.tolist()
+
+
+async def test_coarser_bars_stay_as_the_file_has_them(tmp_path: Path) -> None:
+    daily = FileCrypto(save(tmp_path, "date,close", "2026-01-01,1", "2026-01-02,2"), BTC)
+
+    bars = await daily.bars(BTC, HOUR, january(1), january(3))
+
+    assert (DAY, [1.0, 2.0]) == (bars.interval, bars.closes.tolist())
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "interval", "last"),
+    [
+        pytest.param("btcusdt_binance_1h.csv", 55052, HOUR, ("2026-04-14T03:00:00", 74332.91), id="binance-hourly"),
+        pytest.param("btcusdt_binance_daily.csv", 3243, DAY, ("2026-07-03T00:00:00", 62583.26), id="binance-daily"),
+        pytest.param(
+            "btc_usd_yahoo_hourly_2026-06.csv", 118, HOUR, ("2026-06-05T21:00:00", 61488.44921875), id="yahoo-hourly"
+        ),
+        pytest.param("btc_usd_yahoo_daily.csv", 4280, DAY, ("2026-06-05T00:00:00", 61488.44921875), id="yahoo-daily"),
+    ],
+)
+def test_real_bitcoin_files_load(
+    data: Path, name: str, count: int, interval: timedelta, last: tuple[str, float]
+) -> None:
+    bars = read_crypto_csv(data / "btc" / name, BTC)
+
+    assert (count, interval, last) == (len(bars), bars.interval, (str(bars.opened_at[-1]), bars.closes[-1]))
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "last"),
+    [
+        pytest.param("WGMI.csv", 1124, ("2026-08-03", 54.060001373291016), id="closes"),
+        pytest.param("WGMI_ohlcv_2026-07_2026-10.csv", 68, ("2026-10-07", 42.98), id="lower-case-with-adjclose"),
+        pytest.param("WGMI_ohlcv_adj_2023-12_2025-09.csv", 440, ("2025-09-10", 35.4900016784668), id="ohlcv"),
+    ],
+)
+def test_real_wgmi_files_load(data: Path, name: str, count: int, last: tuple[str, float]) -> None:
+    closes = read_etf_csv(data / "equities" / name, WGMI)
+
+    assert (count, last) == (len(closes), (str(closes.sessions[-1]), closes.prices[-1]))
+
+
+def test_every_real_equity_file_loads(data: Path) -> None:
+    paths = [*(data / "equities").glob("*.csv"), *(data / "badfeed").glob("*.csv")]
+
+    assert all(len(read_etf_csv(path, Symbol(path.stem))) > 60 for path in paths)

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from services.market.sources.http.cache import RevalidationCache, conditions_of
+
+TAG = {"ETag": '"1"'}
+SENT = "Fri, 20 Nov 2026 18:00:00 GMT"
+MODIFIED = "Fri, 20 Nov 2026 17:59:00 GMT"
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        pytest.param({}, {}, id="nothing to ask about"),
+        pytest.param({"ETag": '"a1"'}, {"If-None-Match": '"a1"'}, id="a tag"),
+        pytest.param({"etag": 'W/"a1"'}, {"If-None-Match": 'W/"a1"'}, id="a weak tag"),
+        pytest.param({"ETag": "a1"}, {}, id="a tag without its quotes"),
+        pytest.param({"ETag": '"é"'}, {}, id="a tag that no header may hold"),
+        pytest.param({"ETag": f'"{"a" * 201}"'}, {}, id="a tag without end"),
+        pytest.param({"Last-Modified": MODIFIED, "Date": SENT}, {"If-Modified-Since": MODIFIED}, id="a date"),
+        pytest.param({"Last-Modified": MODIFIED, "Date": SENT, **TAG}, {"If-None-Match": '"1"'}, id="a tag and a date"),
+        pytest.param({"Last-Modified": SENT, "Date": SENT}, {}, id="a date within the same second"),
+        pytest.param({"Last-Modified": MODIFIED}, {}, id="a date, sent nobody knows when"),
+        pytest.param({"Last-Modified": "soon", "Date": SENT}, {}, id="no date"),
+        pytest.param({"Cache-Control": "no-store", **TAG}, {}, id="no-store"),
+        pytest.param({"Cache-Control": "private, No-Store", **TAG}, {}, id="no-store among others"),
+        pytest.param({"Cache-Control": "no-cache", **TAG}, {"If-None-Match": '"1"'}, id="no-cache wants to be asked"),
+        pytest.param({"Vary": "*", **TAG}, {}, id="it varies by what nobody knows"),
+        pytest.param({"Vary": "Accept-Encoding", **TAG}, {"If-None-Match": '"1"'}, id="it varies by what is the same"),
+    ],
+)
+def test_a_body_is_kept_only_where_it_can_be_asked_about(headers: dict[str, str], expected: dict[str, str]) -> None:
+    assert expected == conditions_of(httpx.Headers({name.encode(): value.encode() for name, value in headers.items()}))
+
+
+def test_the_body_that_was_not_used_for_longest_goes_first() -> None:
+    shelf = RevalidationCache(most_bodies=2)
+    for key in ("a", "b"):
+        shelf.put(key, b"body", httpx.Headers(TAG))
+    shelf.get("a")
+
+    shelf.put("c", b"body", httpx.Headers(TAG))
+
+    assert ["a", "c"] == [key for key in ("a", "b", "c") if shelf.get(key)]
+
+
+def test_all_bodies_together_stay_within_their_bytes() -> None:
+    shelf = RevalidationCache(most_bytes=10)
+    for key, size in (("a", 4), ("b", 4), ("a", 6), ("c", 11), ("d", 5)):
+        shelf.put(key, b"x" * size, httpx.Headers(TAG))
+
+    assert ["d"] == [key for key in ("a", "b", "c", "d") if shelf.get(key)]
+
+
+def test_a_body_that_may_not_be_kept_takes_the_one_before_with_it() -> None:
+    shelf = RevalidationCache()
+    shelf.put("a", b"old", httpx.Headers(TAG))
+
+    shelf.put("a", b"new", httpx.Headers({**TAG, "Cache-Control": "no-store"}))
+
+    assert shelf.get("a") is None

@@ -1,0 +1,293 @@
+from __future__ import annotations
+
+import asyncio
+import gzip
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from services.market.sources.http.client import ConnectionFailedError, HttpClient, HttpStatusError, RequestTimeoutError
+from tests.services.market.sources.conftest import Reply, until
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from tests.services.market.sources.conftest import Line
+
+URL = "https://vendor.test/prices"
+
+
+async def test_a_body_comes_back_as_it_was_sent(line: Line) -> None:
+    line.answers(Reply(200, b'{"price": 1}'))
+
+    body = await HttpClient(transport=line.transport, user_agent="MinerPulse/9").get(URL, {"symbol": "WGMI"})
+
+    assert body == b'{"price": 1}'
+    assert str(line.requests[0].url) == f"{URL}?symbol=WGMI"
+    assert line.requests[0].headers["User-Agent"] == "MinerPulse/9"
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        pytest.param(httpx.ConnectError("refused"), id="refused"),
+        pytest.param(httpx.ConnectTimeout("slow"), id="connect-timeout"),
+        pytest.param(httpx.ReadTimeout("slow"), id="read-timeout"),
+        pytest.param(httpx.RemoteProtocolError("cut off"), id="cut-off"),
+        pytest.param(Reply(500), id="500"),
+        pytest.param(Reply(503), id="503"),
+    ],
+)
+async def test_a_passing_failure_is_tried_again(line: Line, failure: Reply | Exception) -> None:
+    line.answers(failure, failure, Reply(200, b"{}"))
+
+    assert await HttpClient(transport=line.transport).get(URL, {}) == b"{}"
+    assert len(line.requests) == 3
+
+
+async def test_the_third_failure_is_the_last(line: Line) -> None:
+    line.answers(Reply(502))
+
+    with pytest.raises(HttpStatusError) as caught:
+        await HttpClient(transport=line.transport).get(URL, {})
+
+    assert caught.value.answer == "502 Bad Gateway"
+    assert len(line.requests) == 3
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        pytest.param(Reply(302, headers={"Location": "https://consent.test/"}), id="redirect"),
+        pytest.param(Reply(401), id="401"),
+        pytest.param(Reply(404), id="404"),
+        pytest.param(Reply(429), id="429"),
+        pytest.param(Reply(503, headers={"Retry-After": "120"}), id="503-that-names-its-time"),
+    ],
+)
+async def test_a_refusal_is_not_tried_again(line: Line, reply: Reply) -> None:
+    line.answers(reply)
+
+    with pytest.raises(HttpStatusError) as caught:
+        await HttpClient(transport=line.transport).get(URL, {})
+
+    assert (reply.status, reply.headers.get("Retry-After")) == (caught.value.status, caught.value.retry_after)
+    assert len(line.requests) == 1
+
+
+async def test_no_answer_within_the_deadline_is_given_up() -> None:
+    async def never(_request: httpx.Request) -> httpx.Response:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    client = HttpClient(transport=httpx.MockTransport(never), deadline=timedelta(0))
+
+    with pytest.raises(RequestTimeoutError, match="gave no answer in time"):
+        await client.get(URL, {})
+
+
+async def test_a_server_that_sends_byte_by_byte_is_given_up_at_the_deadline_too() -> None:
+    class Drip(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            while True:
+                yield b" "
+                await asyncio.sleep(0)
+
+    transport = httpx.MockTransport(lambda _request: httpx.Response(200, stream=Drip()))
+    client = HttpClient(transport=transport, deadline=timedelta(microseconds=1))
+
+    with pytest.raises(RequestTimeoutError, match="gave no answer in time"):
+        await client.get(URL, {})
+
+
+async def test_a_body_that_comes_slowly_is_read_to_its_end() -> None:
+    loop, deadline = asyncio.get_running_loop(), timedelta(seconds=0.5)
+
+    class Slow(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            yield b" " * 64 * 1024  # worth two seconds more
+            await until(begin + 0.6)
+            yield b"{}"
+
+    transport = httpx.MockTransport(lambda _request: httpx.Response(200, stream=Slow()))
+    client = HttpClient(transport=transport, deadline=deadline)
+
+    begin = loop.time()
+    assert b"{}" == (await client.get(URL, {})).strip()
+
+
+async def test_the_wait_for_a_turn_is_not_laid_at_the_servers_door(line: Line) -> None:
+    begin = asyncio.get_running_loop().time()
+
+    async def turn() -> None:
+        await until(begin + 0.02)
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        await HttpClient(transport=line.transport, deadline=timedelta(milliseconds=5)).get(URL, {}, turn=turn)
+
+
+TAGGED = Reply(200, b"[1]", {"ETag": '"v1"'})
+UNCHANGED = Reply(304)
+
+
+async def test_what_still_stands_is_not_sent_again(line: Line) -> None:
+    line.answers(TAGGED, UNCHANGED, Reply(200, b"[2]", {"ETag": '"v2"'}), UNCHANGED)
+    client = HttpClient(transport=line.transport)
+
+    bodies = [await client.get(URL, {"symbol": "WGMI"}) for _call in range(4)]
+
+    assert [b"[1]", b"[1]", b"[2]", b"[2]"] == bodies
+    assert [None, '"v1"', '"v1"', '"v2"'] == [one.headers.get("If-None-Match") for one in line.requests]
+
+
+@pytest.mark.parametrize(
+    ("url", "params", "headers"),
+    [
+        pytest.param(f"{URL}/2", {"symbol": "WGMI"}, {"Authorization": "Token a"}, id="another page"),
+        pytest.param(URL, {"symbol": "MARA"}, {"Authorization": "Token a"}, id="another symbol"),
+        pytest.param(URL, {"symbol": "WGMI"}, {"Authorization": "Token b"}, id="another key"),
+    ],
+)
+async def test_a_kept_body_answers_only_what_was_asked(
+    line: Line, url: str, params: dict[str, str], headers: dict[str, str]
+) -> None:
+    line.answers(TAGGED)
+    client = HttpClient(transport=line.transport)
+    await client.get(URL, {"symbol": "WGMI"}, {"Authorization": "Token a"})
+
+    await client.get(url, params, headers)
+
+    assert "If-None-Match" not in line.requests[-1].headers
+
+
+async def test_a_304_that_nobody_asked_for_is_refused(line: Line) -> None:
+    line.answers(UNCHANGED)
+
+    with pytest.raises(HttpStatusError, match="304 Not Modified"):
+        await HttpClient(transport=line.transport).get(URL, {})
+
+
+@pytest.mark.parametrize("status", [404, 500])
+async def test_a_failure_in_between_leaves_what_is_kept(line: Line, status: int) -> None:
+    line.answers(TAGGED, *[Reply(status)] * (3 if status == 500 else 1), UNCHANGED)
+    client = HttpClient(transport=line.transport)
+    await client.get(URL, {})
+    with pytest.raises(HttpStatusError):
+        await client.get(URL, {})
+
+    assert b"[1]" == await client.get(URL, {})
+
+
+async def test_a_server_may_ask_that_a_body_be_kept_no_longer(line: Line) -> None:
+    line.answers(TAGGED, Reply(304, headers={"Cache-Control": "no-store"}), TAGGED)
+    client = HttpClient(transport=line.transport)
+
+    bodies = [await client.get(URL, {}) for _call in range(3)]
+
+    assert [b"[1]"] * 3 == bodies
+    assert [None, '"v1"', None] == [one.headers.get("If-None-Match") for one in line.requests]
+
+
+async def test_a_packed_body_is_unpacked_and_measured_unpacked(line: Line) -> None:
+    line.answers(Reply(200, gzip.compress(b"x" * 1000), {"Content-Encoding": "gzip"}))
+
+    assert len(await HttpClient(transport=line.transport, largest_body=1000).get(URL, {})) == 1000
+    assert line.requests[0].headers["Accept-Encoding"] == "gzip"
+    with pytest.raises(ConnectionFailedError, match="more than 999 bytes"):
+        await HttpClient(transport=line.transport, largest_body=999).get(URL, {})
+
+
+@pytest.mark.parametrize(
+    ("packing", "body", "words"),
+    [
+        pytest.param("gzip, gzip", gzip.compress(gzip.compress(b"{}")), "packed as nobody asked", id="twice"),
+        pytest.param("br", b"{}", "packed as nobody asked", id="otherwise"),
+        pytest.param("gzip", b"{}", "cannot be unpacked", id="not-at-all"),
+    ],
+)
+async def test_a_body_that_is_packed_wrongly_is_refused(packing: str, body: bytes, words: str) -> None:
+    transport = httpx.MockTransport(
+        lambda _request: httpx.Response(200, stream=httpx.ByteStream(body), headers={"Content-Encoding": packing})
+    )
+
+    with pytest.raises(ConnectionFailedError, match=words):
+        await HttpClient(transport=transport).get(URL, {})
+
+
+async def test_every_try_waits_for_its_turn(line: Line) -> None:
+    line.answers(Reply(500), Reply(500), Reply(200, b"{}"))
+    turns: list[int] = []
+
+    async def turn() -> None:
+        turns.append(len(line.requests))
+
+    await HttpClient(transport=line.transport).get(URL, {}, turn=turn)
+
+    assert turns == [0, 1, 2]
+
+
+async def test_a_body_beyond_all_measure_is_not_read_to_its_end(line: Line) -> None:
+    line.answers(Reply(200, b"x" * 1001))
+
+    with pytest.raises(ConnectionFailedError, match="more than 1,000 bytes"):
+        await HttpClient(transport=line.transport, largest_body=1000).get(URL, {})
+
+    assert len(line.requests) == 1
+
+
+async def test_a_body_that_just_fits_is_read(line: Line) -> None:
+    line.answers(Reply(200, b"x" * 1000))
+
+    assert len(await HttpClient(transport=line.transport, largest_body=1000).get(URL, {})) == 1000
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        pytest.param("query2.finance.yahoo.com/v8", id="no-scheme"),
+        pytest.param("https://[/", id="no-host"),
+        pytest.param("ftp://vendor.test/", id="not-http"),
+    ],
+)
+async def test_an_address_that_cannot_be_right_is_told(url: str) -> None:
+    client = HttpClient()
+
+    with pytest.raises(ConnectionFailedError, match="check its address"):
+        await client.get(url, {})
+
+    await client.aclose()
+
+
+async def test_connections_are_reused_until_the_client_is_closed() -> None:
+    connections: list[asyncio.StreamWriter] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(writer)
+        while await reader.readline():
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        host, port = server.sockets[0].getsockname()
+        client = HttpClient()
+        assert await client.get(f"http://{host}:{port}/", {}) == b"{}"
+        assert await client.get(f"http://{host}:{port}/", {}) == b"{}"
+        await client.aclose()
+        await connections[0].wait_closed()
+
+    assert len(connections) == 1
+
+
+async def test_a_port_where_nobody_listens_is_told() -> None:
+    async with await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", 0) as server:
+        host, port = server.sockets[0].getsockname()
+    client = HttpClient()
+
+    with pytest.raises(ConnectionFailedError, match="could not be reached"):
+        await client.get(f"http://{host}:{port}/", {})
+
+    await client.aclose()

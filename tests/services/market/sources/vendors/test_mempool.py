@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from services.core.errors import SourceError
+from services.market.network import Network, Retarget, Reward
+from services.market.sources.vendors.mempool import Mempool
+from tests.services.market.sources.conftest import RESPONSES, Reply
+
+if TYPE_CHECKING:
+    from services.market.sources.http.client import HttpClient
+    from tests.fakes.clock import SetClock
+    from tests.services.market.sources.conftest import Line, Wire
+
+MINING, ADJUSTMENT, REWARDS, FEES = (
+    json.loads((RESPONSES / f"mempool_{name}.json").read_bytes())
+    for name in ("hashrate", "adjustment", "rewards", "fees")
+)
+
+
+@pytest.fixture
+def mempool(line: Line, clock: SetClock, client: HttpClient) -> Mempool:
+    answer(line)
+    return Mempool(client, clock)
+
+
+def answer(line: Line, **changes: object) -> None:
+    """Let each of the four pages answer, with these values changed wherever they stand."""
+    pages = [
+        page | {key: value for key, value in changes.items() if key in page}
+        for page in (MINING, ADJUSTMENT, REWARDS, FEES)
+    ]
+    line.answers(*(Reply(200, json.dumps(page).encode()) for page in pages))
+
+
+async def failure(mempool: Mempool) -> SourceError:
+    with pytest.raises(SourceError) as caught:
+        await mempool.network()
+    return caught.value
+
+
+async def test_the_network_is_read_from_four_pages(mempool: Mempool, line: Line, clock: SetClock) -> None:
+    assert (
+        Network(
+            at=clock.at,
+            source="mempool.space",
+            hashrate=1.0123456789012345e21,
+            difficulty=150000000000000.5,
+            retarget=Retarget(change=-0.025, height=977760, at=datetime(2026, 11, 27, tzinfo=UTC)),
+            reward=Reward(blocks=144, total=3.225, fees=0.1),
+            fee_rate=3.0,
+        )
+        == await mempool.network()
+    )
+    assert [
+        "https://mempool.space/api/v1/mining/hashrate/3d",
+        "https://mempool.space/api/v1/difficulty-adjustment",
+        "https://mempool.space/api/v1/mining/reward-stats/144",
+        "https://mempool.space/api/v1/fees/recommended",
+    ] == [str(request.url) for request in line.requests]
+
+
+async def test_zero_stands_for_unknown(mempool: Mempool, line: Line) -> None:
+    answer(line, currentHashrate=0, currentDifficulty=0)
+
+    network = await mempool.network()
+
+    assert (None, None) == (network.hashrate, network.difficulty)
+    assert network.retarget is not None
+
+
+async def test_a_retarget_in_seconds_is_the_same_time(mempool: Mempool, line: Line) -> None:
+    answer(line, estimatedRetargetDate=1795737600)
+
+    network = await mempool.network()
+
+    assert network.retarget is not None
+    assert datetime(2026, 11, 27, tzinfo=UTC) == network.retarget.at
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *[
+            pytest.param({name: value}, id=f"{name}-{value}")
+            for name in ("currentHashrate", "currentDifficulty", "difficultyChange", "fastestFee")
+            for value in ("1", None, True, float("nan"), float("inf"), -1e9, 1e40)
+        ],
+        *[
+            pytest.param({"estimatedRetargetDate": value}, id=f"retarget-{value}")
+            for value in (0, -1, 1.5, 10**11, 10**16, None, "1795737600000")
+        ],
+        *[
+            pytest.param({"totalReward": value}, id=f"reward-{value}")
+            for value in (46440000000, "-1", "4.5", "", "1e9", "9" * 17, "1439999999")
+        ],
+        pytest.param({"endBlock": 976000}, id="no-blocks"),
+        pytest.param({"nextRetargetHeight": -1}, id="height"),
+    ],
+)
+async def test_an_answer_that_cannot_be_trusted_is_refused_whole(
+    mempool: Mempool, line: Line, changes: dict[str, object]
+) -> None:
+    answer(line, **changes)
+
+    error = await failure(mempool)
+
+    assert ("network", True) == (error.symbol, error.retryable)
+
+
+async def test_documented_pages_are_read(mempool: Mempool, line: Line, wire: Wire) -> None:
+    names = ("hashrate_3d", "difficulty_adjustment", "reward_stats_100", "fees_recommended")
+    line.answers(*(Reply(200, wire(f"mempool_{name}.json")) for name in names))
+
+    network = await mempool.network()
+
+    assert (2.520332473552123e20, 31251101365711.12, 1.0) == (network.hashrate, network.difficulty, network.fee_rate)
+    assert (
+        Retarget(
+            change=0.7843046881601534 / 100,
+            height=876960,
+            at=datetime(2024, 12, 29, 23, 27, 8, 279000, tzinfo=UTC),
+        )
+        == network.retarget
+    )
+    assert Reward(blocks=100, total=6.3811748254, fees=0.1311748254) == network.reward
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["difficulty_adjustments_1m", "blocks_fees_1w", "prices", "historical_price", "error_500", "fees_recommended"],
+)
+async def test_documented_pages_of_another_kind_are_refused(
+    mempool: Mempool, line: Line, wire: Wire, name: str
+) -> None:
+    line.answers(Reply(200, wire(f"mempool_{name}.json")))
+
+    assert "sent an unusable answer" in (await failure(mempool)).problem
+
+
+async def test_a_recorded_failure_is_told_in_its_own_words(mempool: Mempool, line: Line, wire: Wire) -> None:
+    line.answers(Reply(500, wire("mempool_error_500.json")))
+
+    error = await failure(mempool)
+
+    assert "answered 500 Internal Server Error: “Failed to get historical hashrate”" == error.problem
+    assert error.retryable
+
+
+async def test_a_failure_without_words_is_told_by_its_status(mempool: Mempool, line: Line) -> None:
+    line.answers(Reply(502, b"<html>"))
+
+    assert (await failure(mempool)).problem.startswith("answered 502 Bad Gateway; the fault is on its side")
+
+
+async def test_the_past_is_read_from_one_page(mempool: Mempool, line: Line) -> None:
+    line.answers(Reply(200, json.dumps(MINING).encode()))
+
+    past = await mempool.past()
+
+    assert ["https://mempool.space/api/v1/mining/hashrate/3y"] == [str(request.url) for request in line.requests]
+    assert (["2026-11-19"], [1e21]) == (past.days.astype(str).tolist(), past.hashrates.tolist())
+    assert ["2026-11-18T11:06:40"] == past.retargets_at.astype(str).tolist()
+    assert ([150000000000000.5], [976000]) == (past.difficulties.tolist(), past.heights.tolist())
+
+
+async def test_a_past_out_of_order_is_refused(mempool: Mempool, line: Line) -> None:
+    line.answers(Reply(200, json.dumps(MINING | {"difficulty": MINING["difficulty"] * 2}).encode()))
+
+    with pytest.raises(SourceError, match=r"mempool\.space on network"):
+        await mempool.past()

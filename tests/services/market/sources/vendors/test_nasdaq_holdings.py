@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import json
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from services.core.errors import SourceError
+from services.core.prices import Symbol
+from services.market.holdings import Holding, HoldingKind, Holdings
+from services.market.sources.vendors.nasdaq_holdings import NasdaqHoldings
+from tests.services.market.sources.conftest import RESPONSES, Reply
+
+if TYPE_CHECKING:
+    from services.market.sources.http.client import HttpClient
+    from tests.fakes.clock import SetClock
+    from tests.services.market.sources.conftest import Line
+
+WGMI = Symbol("WGMI")
+GOOD = json.loads((RESPONSES / "nasdaq_holdings.json").read_bytes())
+UNKNOWN = (RESPONSES / "nasdaq_unknown.json").read_bytes()
+ROW: dict[str, object] = {"symbol": "IREN", "companyname": "IREN Limited", "weighting": "10%"}
+
+
+def body(*, data: dict[str, object] | None = None, **table: object) -> bytes:
+    """The good answer, with other values in its data and in its table."""
+    changed: dict[str, Any] = json.loads(json.dumps(GOOD))
+    changed["data"]["holdings"] |= table
+    changed["data"] |= data or {}
+    return json.dumps(changed).encode()
+
+
+@pytest.fixture
+def nasdaq(line: Line, clock: SetClock, client: HttpClient) -> NasdaqHoldings:
+    line.answers(Reply(200, body()))
+    return NasdaqHoldings(client, clock)
+
+
+async def failure(nasdaq: NasdaqHoldings) -> SourceError:
+    with pytest.raises(SourceError) as caught:
+        await nasdaq.top_ten(WGMI)
+    return caught.value
+
+
+async def test_the_largest_holdings_are_read_and_say_that_they_are_not_the_whole(
+    nasdaq: NasdaqHoldings, line: Line
+) -> None:
+    found = await nasdaq.top_ten(WGMI)
+
+    assert (
+        Holdings(
+            fund=WGMI,
+            as_of=date(2026, 11, 20),
+            source="Nasdaq (top 10 only, as fetched that day)",
+            positions=(
+                Holding(ticker="IREN", weight=0.1836, name="IREN Limited Ordinary Shares"),
+                Holding(ticker="CIFR", weight=0.12, name="Cipher Mining Inc. Common Stock"),
+                Holding(ticker="", weight=0.015, name="US Dollars", kind=HoldingKind.CASH),
+            ),
+        )
+        == found
+    )
+    assert not found.whole
+    assert "https://api.nasdaq.com/api/company/wgmi/holdings?assetclass=etf" == str(line.requests[0].url)
+    assert "Mozilla" in line.requests[0].headers["user-agent"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("11/19/2026", date(2026, 11, 19), id="slashes"),
+        pytest.param("As of Nov 9, 2026", date(2026, 11, 9), id="words"),
+        pytest.param("2026-11-21T00:00:00", date(2026, 11, 21), id="tomorrow, as it is somewhere"),
+    ],
+)
+async def test_a_day_that_is_named_is_theirs(nasdaq: NasdaqHoldings, line: Line, text: str, expected: date) -> None:
+    line.answers(Reply(200, body(asOf=text)))
+
+    found = await nasdaq.top_ten(WGMI)
+
+    assert (expected, "Nasdaq (top 10 only)") == (found.as_of, found.source)
+
+
+async def test_holdings_without_a_day_are_of_the_day_in_new_york(
+    nasdaq: NasdaqHoldings, line: Line, clock: SetClock
+) -> None:
+    clock.at = datetime(2026, 11, 21, 4, 59, tzinfo=UTC)
+    line.answers(Reply(200, body(asOf="N/A")))
+
+    assert date(2026, 11, 20) == (await nasdaq.top_ten(WGMI)).as_of
+
+
+async def test_what_is_not_needed_may_be_missing(nasdaq: NasdaqHoldings, line: Line) -> None:
+    line.answers(Reply(200, json.dumps({"data": {"holdings": {"rows": [{"weighting": "5.5%"}]}}}).encode()))
+
+    assert (Holding(ticker="", weight=0.055, kind=HoldingKind.OTHER),) == (await nasdaq.top_ten(WGMI)).positions
+
+
+@pytest.mark.parametrize(
+    ("changed", "problem"),
+    [
+        *[
+            pytest.param(body(rows=[ROW | {"weighting": weight}]), "sent an unusable answer", id=f"weight {weight}")
+            for weight in (None, 18.36, "18.36", "", "N/A", "1e3%", "nan%", "1,000%")
+        ],
+        pytest.param(body(rows=[ROW | {"symbol": 7}]), "sent an unusable answer", id="a ticker that is a number"),
+        pytest.param(body(rows=[ROW] * 11), "sent an unusable answer", id="more than ten"),
+        pytest.param(body(rows=[ROW, ROW]), "lists IREN twice", id="one twice"),
+        pytest.param(body(rows=[ROW | {"weighting": "151%"}]), "sent weights that add up to 151%", id="too much"),
+        pytest.param(body(rows=[ROW | {"weighting": "0%"}]), "sent weights that add up to 0%", id="nothing at all"),
+        pytest.param(body(asOf="last week"), "names “last week” as the day", id="a day that cannot be read"),
+        pytest.param(body(asOf="02/30/2026"), "names “02/30/2026” as the day", id="a day that is none"),
+        pytest.param(body(asOf="11/22/2026"), "names “11/22/2026” as the day", id="a day to come"),
+        pytest.param(b"<html>", "sent a web page instead", id="a web page"),
+    ],
+)
+async def test_what_cannot_be_weights_is_refused_whole(
+    nasdaq: NasdaqHoldings, line: Line, changed: bytes, problem: str
+) -> None:
+    line.answers(Reply(200, changed))
+
+    error = await failure(nasdaq)
+
+    assert problem in error.problem
+    assert error.retryable
+
+
+@pytest.mark.parametrize(
+    ("changed", "problem"),
+    [
+        pytest.param(UNKNOWN, "knows no ETF WGMI; check its spelling", id="an unknown symbol"),
+        pytest.param(
+            b'{"data": null, "status": {"rCode": 400, "bCodeMessage": [{"errorMessage": "Bad asset class"}]}}',
+            "refused the request: “Bad asset class”",
+            id="a refusal",
+        ),
+        pytest.param(b'{"data": null, "status": {"rCode": 200}}', "lists no holdings of WGMI", id="no data"),
+        pytest.param(body(data={"holdings": None}), "lists no holdings of WGMI", id="no table"),
+        pytest.param(body(rows=None), "lists no holdings of WGMI", id="no rows"),
+        pytest.param(body(rows=[]), "lists no holdings of WGMI", id="an empty table"),
+        pytest.param(
+            body(data={"heading": "Top 10 Holdings of BITQ"}), "answered with “Top 10 Holdings of BITQ”", id="another"
+        ),
+        pytest.param(
+            body(data={"heading": "ETFs where WGMI is a top 10 holding*"}),
+            "answered with “ETFs where WGMI is a top 10 holding*” instead",
+            id="the funds that hold it",
+        ),
+    ],
+)
+async def test_where_there_are_no_holdings_of_this_fund_asking_again_does_not_help(
+    nasdaq: NasdaqHoldings, line: Line, changed: bytes, problem: str
+) -> None:
+    line.answers(Reply(200, changed))
+
+    error = await failure(nasdaq)
+
+    assert problem in error.problem
+    assert not error.retryable
+
+
+async def test_a_fault_on_its_side_may_pass(nasdaq: NasdaqHoldings, line: Line) -> None:
+    line.answers(Reply(200, b'{"data": null, "status": {"rCode": 500}}'))
+
+    assert (await failure(nasdaq)).retryable

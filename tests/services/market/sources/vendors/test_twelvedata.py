@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import json
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from services.core.errors import SourceError
+from services.core.prices import Symbol
+from services.market.sources.vendors.twelvedata import TwelveData
+from tests.services.market.sources.conftest import RESPONSES, Reply, by_day
+
+if TYPE_CHECKING:
+    from services.market.sources.http.client import HttpClient
+    from tests.fakes.clock import SetClock
+    from tests.services.market.sources.conftest import Line, Wire
+
+WGMI = Symbol("WGMI")
+LONG_AGO = date(2000, 1, 1)
+SERIES = (RESPONSES / "twelvedata_series.json").read_bytes()
+ERROR = (RESPONSES / "twelvedata_error.json").read_bytes()
+
+
+@pytest.fixture
+def twelve(line: Line, clock: SetClock, client: HttpClient) -> TwelveData:
+    line.answers(Reply(200, SERIES))
+    return TwelveData(client, clock, "secret")
+
+
+async def failure(twelve: TwelveData) -> SourceError:
+    with pytest.raises(SourceError) as caught:
+        await twelve.prices(WGMI, LONG_AGO)
+    return caught.value
+
+
+async def test_closes_come_oldest_first_and_without_a_last_trade(twelve: TwelveData) -> None:
+    prices = await twelve.prices(WGMI, LONG_AGO)
+
+    assert [("2026-10-28", 42.0), ("2026-10-29", 40.75), ("2026-10-30", 41.5)] == list(by_day(prices.closes).items())
+    assert ("Twelve Data", None) == (prices.closes.source, prices.quote)
+
+
+async def test_the_key_is_in_a_header_alone(twelve: TwelveData, line: Line) -> None:
+    await twelve.prices(WGMI, date(2026, 10, 1))
+
+    [request] = line.requests
+    assert "apikey secret" == request.headers["Authorization"]
+    assert "https://api.twelvedata.com/time_series" == str(request.url.copy_with(query=None))
+    assert {
+        "symbol": "WGMI",
+        "interval": "1day",
+        "start_date": "2026-10-01",
+        "outputsize": "5000",
+        "adjust": "splits",
+    } == dict(request.url.params)
+
+
+async def test_todays_row_is_left_out_until_the_evening(twelve: TwelveData, line: Line, clock: SetClock) -> None:
+    line.answers(Reply(200, SERIES.replace(b"2026-10-30", b"2026-11-20")))
+
+    assert "2026-11-20" not in by_day((await twelve.prices(WGMI, LONG_AGO)).closes)
+    clock.advance(timedelta(hours=4))
+    assert "2026-11-20" in by_day((await twelve.prices(WGMI, LONG_AGO)).closes)
+
+
+def changed(part: str, **changes: object) -> Reply:
+    body = json.loads(SERIES)
+    (body["meta"] if part == "meta" else body["values"][0]).update(changes)
+    return Reply(200, json.dumps(body).encode())
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        *[
+            pytest.param(changed("values", close=close), id=f"close-{close}")
+            for close in ("NaN", "Infinity", "0", "-1", "1e-400", "1e12", "1,041.5", None, True)
+        ],
+        *[
+            pytest.param(changed("values", datetime=day), id=f"date-{day}")
+            for day in ("2026-13-01", "2026-10-30 15:30:00", 1793361600, None)
+        ],
+        pytest.param(changed("meta", symbol="MARA"), id="another-symbol"),
+        pytest.param(Reply(200, b'{"status":"ok"}'), id="nothing"),
+        pytest.param(Reply(200, b'{"status":"error","code":500,"message":""}'), id="down"),
+        pytest.param(Reply(200, b"<html>"), id="html"),
+    ],
+)
+async def test_an_answer_that_cannot_be_trusted_is_refused_whole(twelve: TwelveData, line: Line, reply: Reply) -> None:
+    line.answers(reply)
+
+    assert (await failure(twelve)).retryable
+
+
+@pytest.mark.parametrize("change", [{"currency": "EUR"}, {"exchange_timezone": "Europe/London"}])
+async def test_only_new_york_listings_in_dollars_have_a_new_york_close(
+    twelve: TwelveData, line: Line, change: dict[str, object]
+) -> None:
+    line.answers(changed("meta", **change))
+
+    error = await failure(twelve)
+
+    assert "choose a US listing" in error.problem
+    assert not error.retryable
+
+
+@pytest.mark.parametrize("status", [200, 400])
+async def test_an_error_is_told_whatever_its_status(twelve: TwelveData, line: Line, status: int) -> None:
+    line.answers(Reply(status, ERROR))
+
+    error = await failure(twelve)
+
+    assert ("refused the request: “No data is there for these dates.”", False) == (error.problem, error.retryable)
+
+
+async def test_a_refusal_without_words_is_told_by_its_status(twelve: TwelveData, line: Line) -> None:
+    line.answers(Reply(404, b"<html>"))
+
+    assert (await failure(twelve)).problem.startswith("answered 404 Not Found")
+
+
+async def test_a_recorded_series_is_read(twelve: TwelveData, line: Line, wire: Wire) -> None:
+    line.answers(Reply(200, wire("twelvedata_time_series_1day.json")))
+
+    assert {"2024-01-12": 185.92} == by_day((await twelve.prices(Symbol("AAPL"), LONG_AGO)).closes)
+
+
+@pytest.mark.parametrize("status", [200, 429])
+async def test_a_recorded_end_of_the_minutes_credits_makes_it_rest(
+    twelve: TwelveData, line: Line, wire: Wire, status: int
+) -> None:
+    line.answers(Reply(status, wire("twelvedata_error_429.json")))
+
+    assert timedelta(minutes=1) == (await failure(twelve)).retry_after
+    await failure(twelve)
+
+    assert 1 == len(line.requests)

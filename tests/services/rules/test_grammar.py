@@ -1,0 +1,257 @@
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.core.errors import RuleError
+from services.core.prices import WGMI_BTC, Pair, Symbol
+from services.market.measure import METRICS, Metric, Unit, Window
+from services.rules.grammar import parse_rule
+from services.rules.rule import DEFAULT_HOLD, DEFAULT_RULES, Direction, Rule, default_clear, print_duration, print_rule
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("1d 8pp", Rule(window=Window.D1, threshold=0.08, clear=0.048), id="the shortest"),
+        pytest.param(
+            "5d 15pp above clear 10pp",
+            Rule(window=Window.D5, threshold=0.15, direction=Direction.ABOVE, clear=0.10),
+            id="one side, its own clear level",
+        ),
+        pytest.param("1d z3.5", Rule(window=Window.D1, metric=Metric.Z, threshold=3.5, clear=2.1), id="robust z"),
+        pytest.param("1d z 3.5", Rule(window=Window.D1, metric=Metric.Z, threshold=3.5, clear=2.1), id="z apart"),
+        pytest.param(
+            "20d residual 10pp for 10m",
+            Rule(window=Window.D20, metric=Metric.RESIDUAL, threshold=0.1, clear=0.06, hold=timedelta(minutes=10)),
+            id="residual, held",
+        ),
+        pytest.param(
+            "1d 8pp repeat 1h keep 10m for 0s",
+            Rule(
+                window=Window.D1,
+                threshold=0.08,
+                clear=0.048,
+                hold=timedelta(0),
+                keep=timedelta(minutes=10),
+                repeat=timedelta(hours=1),
+            ),
+            id="kept before it resolves, and repeated",
+        ),
+        pytest.param("1d 8pp keep 0s", Rule(window=Window.D1, threshold=0.08, clear=0.048), id="not kept"),
+        pytest.param("gap 5%", Rule(window=None, metric=Metric.GAP, threshold=0.05, clear=0.03), id="gap"),
+        pytest.param(
+            "drawdown 60%", Rule(window=None, metric=Metric.DRAWDOWN, threshold=0.6, clear=0.36), id="drawdown"
+        ),
+        pytest.param(
+            "20d hashprice 15% below",
+            Rule(window=Window.D20, metric=Metric.HASHPRICE, threshold=0.15, direction=Direction.BELOW, clear=0.09),
+            id="hashprice",
+        ),
+        pytest.param(
+            "5d difficulty 5% on MARA/BTC",
+            Rule(
+                window=Window.D5,
+                metric=Metric.DIFFICULTY,
+                threshold=0.05,
+                clear=0.03,
+                pair=Pair(etf=Symbol("MARA"), crypto=Symbol("BTC")),
+            ),
+            id="difficulty, beside another share",
+        ),
+        pytest.param(
+            "  YTD   SPREAD 8.1%  at  CLOSE on mara/btc ",
+            Rule(
+                window=Window.YTD,
+                threshold=0.081,
+                clear=0.0486,
+                hold=timedelta(0),
+                at_close=True,
+                pair=Pair(etf=Symbol("MARA"), crypto=Symbol("BTC")),
+            ),
+            id="every letter case and any spacing; % is pp for a spread",
+        ),
+        pytest.param(
+            "1d 8pp on wgmi/btc either for 5m clear 4.8pp",
+            Rule(window=Window.D1, threshold=0.08, clear=0.048),
+            id="defaults that are spelled out, in any order",
+        ),
+    ],
+)
+def test_a_rule_is_read_as_it_is_meant(text: str, expected: Rule) -> None:
+    assert expected == parse_rule(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("1d 800bp", "1d 8pp", id="basis points"),
+        pytest.param("GAP 550bps", "gap 5.5%", id="basis points of a percentage"),
+        pytest.param("5d 15% clear 1000 bp", "5d 15pp clear 10pp", id="a value and its unit apart"),
+        pytest.param("1d\u00a08\u2009pp\u202fabove", "1d 8pp above", id="no-break and thin spaces"),
+        pytest.param("1d 8\u200bpp", "1d 8pp", id="a space that nobody sees"),
+        pytest.param("5\u2009d 15\u2009pp for 10\u2009m", "5d 15pp for 10m", id="a space before each unit"),
+        pytest.param("1d −8pp", "1d 8pp below", id="a real minus"),
+        pytest.param("1d -8 pp", "1d 8pp below", id="a hyphen"),
+        pytest.param("1d +8pp", "1d 8pp above", id="a plus"),
+        pytest.param("1d −z3.5", "1d z3.5 below", id="a minus before z"),
+        pytest.param("1d z −3.5", "1d z3.5 below", id="a minus behind z"),
+        pytest.param("20d residual –10pp for 10m", "20d residual 10pp below for 10m", id="an en dash"),
+    ],
+)
+def test_what_phones_and_copying_make_of_a_rule_is_understood(text: str, expected: str) -> None:
+    assert expected == str(parse_rule(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "word", "at", "expected"),
+    [
+        pytest.param("", "", 0, "a window (1d 5d 20d 60d 252d ytd)", id="nothing"),
+        pytest.param("1d", "", 3, "percentage points, as in 8pp", id="no threshold"),
+        pytest.param("1d above", "above", 3, "a threshold, as in 8pp or z3.5", id="the threshold forgotten"),
+        pytest.param("2d 8pp", "2d", 0, "a window (1d 5d 20d 60d 252d ytd)", id="no such window"),
+        pytest.param("1d 8", "8", 3, "percentage points, as in 8pp", id="no unit"),
+        pytest.param("1d 8,5pp", "8,5pp", 3, "a point for decimals and no comma", id="a decimal comma"),
+        pytest.param("1d z3,5", "z3,5", 3, "a point for decimals and no comma", id="a decimal comma in z"),
+        pytest.param("1d 8pp clear 4,8pp", "4,8pp", 13, "a point for decimals", id="a decimal comma in clear"),
+        pytest.param("1d -8pp above", "above", 8, "only once", id="a sign and a direction"),
+        pytest.param("1d 8pp clear -5pp", "-5pp", 13, "percentage points, as in 8pp", id="a sign on clear"),
+        pytest.param("drawdown −60%", "-60%", 9, "no sign: a drawdown is a depth", id="a signed drawdown"),
+        pytest.param("drawdown 6000bp on", "", 19, "a pair of symbols", id="on nothing, behind basis points"),
+        pytest.param("1d 0pp", "0pp", 3, "above 0 and at most 1000pp", id="zero"),
+        pytest.param("1d 1001pp", "1001pp", 3, "above 0 and at most 1000pp", id="too much"),
+        pytest.param("1d z3pp", "z3pp", 3, "a robust z, as in z3.5", id="two units"),
+        pytest.param("1d residual z3", "z3", 12, "percentage points", id="the wrong unit"),
+        pytest.param("gap 5pp", "5pp", 4, "a percentage, as in 5%", id="gap in pp"),
+        pytest.param("gap spread 5%", "spread", 4, "a percentage", id="a metric that needs a window"),
+        pytest.param(
+            "1d gap 5%",
+            "gap",
+            3,
+            "a metric: spread, residual, z, hashprice or difficulty",
+            id="a metric that has no window",
+        ),
+        pytest.param(
+            "hashprice 10%", "hashprice", 0, "a window before it (1d 5d 20d", id="a metric without its window"
+        ),
+        pytest.param("z3.5", "z3.5", 0, "a window (1d 5d 20d", id="a threshold without its window"),
+        pytest.param("z 3.5", "z", 0, "as in “20d z3.5”", id="z without its window"),
+        pytest.param("20d hashprice 45usd", "45usd", 14, "a percentage, as in 5%", id="a level of the hashprice"),
+        pytest.param(
+            "5d difficulty 5% on MARA/ETH",
+            "difficulty",
+            3,
+            "a pair with BTC, whose network it is",
+            id="a network without its coin",
+        ),
+        pytest.param("1d 8pp abov", "abov", 7, "“above”", id="a misspelt word"),
+        pytest.param("1d 8pp please", "please", 7, "clear, for, keep, repeat, at close or on", id="a strange word"),
+        pytest.param("1d 8pp clear 9pp", "9pp", 13, "at most 8pp", id="clear above the threshold"),
+        pytest.param("1d 8pp clear", "", 13, "percentage points", id="clear without a value"),
+        pytest.param("1d 8pp for 3d", "3d", 11, "a duration of at most 6h", id="no such unit of time"),
+        pytest.param("1d 8pp for 7h", "7h", 11, "a duration of at most 6h", id="held longer than a session"),
+        pytest.param("1d 8pp at noon", "noon", 10, "“close”", id="at what?"),
+        pytest.param("1d 8pp on WGMI", "WGMI", 10, "a pair of symbols, as in WGMI/BTC", id="half a pair"),
+        pytest.param("1d 8pp above below", "below", 13, "only once", id="two directions"),
+        pytest.param("1d 8pp for 5m at close", "at", 14, "either “for” or “at close”", id="held at a close"),
+        pytest.param("1d 8pp at close for 5m", "for", 16, "either “for” or “at close”", id="a close that is held"),
+        pytest.param("1d 8pp keep 5m at close", "at", 15, "either “keep” or “at close”", id="kept at a close"),
+        pytest.param("1d 8pp at close keep 5m", "keep", 16, "either “keep” or “at close”", id="a close that is kept"),
+        pytest.param("1d 8pp keep 7h", "7h", 12, "a duration of at most 6h", id="kept longer than a session"),
+        pytest.param("1d 8pp keep", "", 12, "a duration of at most 6h", id="kept for how long?"),
+        pytest.param("1d 8pp repeat 14m", "14m", 14, "a duration from 15m to 24h", id="repeated too often"),
+        pytest.param("1d 8pp repeat 25h", "25h", 14, "a duration from 15m to 24h", id="repeated too seldom"),
+        pytest.param("1d 8pp repeats 1h", "repeats", 7, "“repeat”", id="a misspelt repeat"),
+        pytest.param("drawdown 60% below", "below", 13, "a drawdown is a depth", id="a drawdown upwards"),
+        pytest.param("1d ٨pp", "٨pp", 3, "percentage points", id="other digits"),
+    ],
+)
+def test_an_error_points_at_the_word_and_says_what_was_expected(text: str, word: str, at: int, expected: str) -> None:
+    with pytest.raises(RuleError) as caught:
+        parse_rule(text)
+
+    assert (word, at) == (caught.value.word, caught.value.at)
+    assert expected in caught.value.expected
+    assert caught.value.pointer.splitlines()[-1].index("^") == at
+
+
+values = st.integers(1, 99_999).map(lambda number: Decimal(number) / 1000)
+holds = (
+    st.integers(0, 6 * 3600)
+    .map(lambda seconds: timedelta(seconds=seconds))
+    .filter(lambda span: span.total_seconds() <= 9999 or span.total_seconds() % 60 == 0)
+)
+symbols = st.from_regex(r"\A[A-Z][A-Z0-9]{0,5}\Z").map(Symbol)
+
+
+@st.composite
+def rules(draw: st.DrawFn) -> Rule:
+    metric = draw(st.sampled_from(Metric))
+    scale = 1 if METRICS[metric].unit is Unit.SIGMA else 100
+    threshold = draw(values)
+    clear = draw(st.one_of(st.none(), values.filter(lambda value: value <= threshold)))
+    at_close = draw(st.booleans())
+    exact = float(threshold / scale)
+    coins = st.just(WGMI_BTC.crypto) if METRICS[metric].of_network else symbols
+    directions = [Direction.ABOVE, Direction.EITHER] if metric is Metric.DRAWDOWN else list(Direction)
+    return Rule(
+        window=draw(st.sampled_from(Window)) if METRICS[metric].windowed else None,
+        metric=metric,
+        threshold=exact,
+        direction=draw(st.sampled_from(directions)),
+        clear=default_clear(exact) if clear is None else float(clear / scale),
+        hold=timedelta(0) if at_close else draw(st.one_of(st.just(DEFAULT_HOLD), holds)),
+        keep=timedelta(0) if at_close else draw(holds),
+        repeat=draw(st.none() | st.integers(15, 24 * 60).map(lambda minutes: timedelta(minutes=minutes))),
+        at_close=at_close,
+        pair=draw(st.one_of(st.just(WGMI_BTC), st.builds(lambda a, b: Pair(etf=a, crypto=b), symbols, coins))),
+    )
+
+
+@given(rules())
+def test_a_printed_rule_reads_back_the_same(rule: Rule) -> None:
+    assert rule == parse_rule(print_rule(rule))
+
+
+@given(rules())
+def test_printing_what_was_read_changes_nothing_more(rule: Rule) -> None:
+    assert str(rule) == str(parse_rule(str(rule)))
+
+
+@given(st.text(alphabet="1258dztpreskh 0.,-+%abovlwcfinma/GMI", max_size=40))
+def test_whatever_is_typed_is_read_or_pointed_at(text: str) -> None:
+    rule, error = None, None
+    try:
+        rule = parse_rule(text)
+    except RuleError as caught:
+        error = caught
+
+    assert (rule is None) is (error is not None)
+    assert rule is None or rule == parse_rule(str(rule))
+    assert error is None or (error.pointer.startswith(text) and str(error).endswith("."))
+
+
+def test_a_rule_that_names_no_pair_is_about_the_one_that_is_given() -> None:
+    iren = Pair(etf=Symbol("IREN"), crypto=Symbol("BTC"))
+
+    assert "1d 8pp on IREN/BTC" == str(parse_rule("1d 8pp", iren))
+    assert "1d 8pp" == str(parse_rule("1d 8pp on WGMI/BTC", iren))
+
+
+def test_the_defaults_print_as_they_are_written() -> None:
+    assert list(DEFAULT_RULES) == [str(parse_rule(text)) for text in DEFAULT_RULES]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [
+        pytest.param(0, "0s", id="none"),
+        pytest.param(90, "90s", id="no whole minutes"),
+        pytest.param(600, "10m", id="minutes"),
+        pytest.param(7200, "2h", id="hours"),
+    ],
+)
+def test_a_duration_is_written_in_its_largest_whole_unit(seconds: int, expected: str) -> None:
+    assert expected == print_duration(timedelta(seconds=seconds))

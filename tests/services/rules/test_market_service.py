@@ -1,0 +1,551 @@
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, date, datetime, timedelta
+
+import httpx
+import pytest
+
+from services.core.errors import NoHistoryError
+from services.core.prices import WGMI_BTC, Pair, Symbol
+from services.core.trust import FULL, Trust, Verdict
+from services.market.measure import Measurement, NotMeasured, Window
+from services.market.price_history import PriceHistory
+from services.rules.grammar import parse_rule
+from services.rules.market_service import MarketService, MarketView
+from services.storage import SqlStore
+from tests.fakes.clock import SetClock
+from tests.fakes.vendors import Vendors
+
+NOON = datetime(2026, 3, 4, 16, 30, tzinfo=UTC)
+OPEN = datetime(2026, 3, 4, 14, 30, tzinfo=UTC)
+CLOSE = datetime(2026, 3, 4, 21, 0, tzinfo=UTC)
+YESTERDAY = datetime(2026, 3, 3, 21, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+async def vendors() -> Vendors:
+    return Vendors(SetClock(NOON))
+
+
+@pytest.fixture
+async def market(vendors: Vendors) -> AsyncIterator[MarketService]:
+    store = await SqlStore.open("sqlite://")
+    yield MarketService(PriceHistory([vendors.yahoo()], [vendors.coinbase()], store, witnessed=False))
+    await store.aclose()
+
+
+async def look(market: MarketService, vendors: Vendors, at: datetime) -> MarketView:
+    vendors.clock.at = at
+    return await market.view(WGMI_BTC, at)
+
+
+def one_day(view: MarketView) -> Measurement:
+    measured = view.current.measurements[Window.D1]
+    assert isinstance(measured, Measurement)
+    return measured
+
+
+async def test_in_a_session_both_legs_are_read_as_of_the_earlier_quote(market: MarketService, vendors: Vendors) -> None:
+    traded = NOON - timedelta(minutes=4)
+    vendors.etf_moves[date(2026, 3, 3)] = 20.0
+    vendors.etf_last = (22.0, traded)
+    vendors.crypto_moves = {
+        YESTERDAY: 50_000.0,
+        NOON - timedelta(minutes=30): 45_000.0,
+        NOON - timedelta(minutes=2): 60_000.0,
+    }
+
+    view = await look(market, vendors, NOON)
+
+    assert view.live is not None
+    assert traded == view.live.at
+    assert [0.10, -0.10] == pytest.approx([one_day(view).etf_return, one_day(view).crypto_return])
+    assert date(2026, 3, 3) == one_day(view).anchor
+    assert view.live.crypto is not None
+    assert ("Coinbase", 45_000.0, traded) == (view.live.crypto.source, view.live.crypto.price, view.live.crypto.at)
+
+
+async def test_a_live_window_runs_from_the_close_that_many_sessions_ago(
+    market: MarketService, vendors: Vendors
+) -> None:
+    vendors.etf_last = (22.0, NOON)
+
+    view = await look(market, vendors, NOON)
+    week = view.current.measurements[Window.D5]
+
+    assert isinstance(week, Measurement)
+    assert (date(2026, 3, 4), date(2026, 2, 25), True) == (week.session, week.anchor, week.live)
+
+
+async def test_before_the_first_trade_of_the_day_live_rules_wait(market: MarketService, vendors: Vendors) -> None:
+    vendors.etf_moves[date(2026, 3, 3)] = 25.0
+
+    view = await look(market, vendors, OPEN + timedelta(minutes=2))
+    seen, closed = view.observe(parse_rule("1d 8pp")), view.observe(parse_rule("1d 8pp at close"))
+
+    assert (None, "no WGMI trade yet in the session of 2026-03-04") == (view.live, view.live_reason)
+    assert (None, view.live_reason, True) == (seen.value, seen.reason, seen.waiting)
+    assert (YESTERDAY, True, False) == (closed.at, closed.closing, closed.waiting)
+    assert closed.value is not None
+    assert closed.value > 0.2
+
+
+async def test_a_source_that_fails_in_the_session_is_no_reason_to_look_at_yesterday(
+    market: MarketService, vendors: Vendors
+) -> None:
+    await look(market, vendors, YESTERDAY + timedelta(hours=1))
+    vendors.faults["yahoo"] = [httpx.Response(404)] * 9
+
+    seen = (await look(market, vendors, OPEN + timedelta(minutes=2))).observe(parse_rule("1d 8pp"))
+    gap = (await look(market, vendors, OPEN + timedelta(minutes=3))).observe(parse_rule("gap 5%"))
+
+    assert (None, "no WGMI trade yet in the session of 2026-03-04", False) == (seen.value, seen.reason, seen.waiting)
+    assert (None, "no WGMI trade yet in the session of 2026-03-04") == (gap.value, gap.reason)
+
+
+async def test_a_source_without_last_trades_is_no_reason_to_look_at_yesterday(
+    market: MarketService, vendors: Vendors
+) -> None:
+    vendors.last_trade_known = False
+
+    view = await look(market, vendors, OPEN + timedelta(minutes=2))
+
+    assert (None, False) == (view.observe(parse_rule("1d 8pp")).value, view.observe(parse_rule("1d 8pp")).waiting)
+
+
+async def test_half_an_hour_without_a_first_trade_is_no_data(market: MarketService, vendors: Vendors) -> None:
+    view = await look(market, vendors, OPEN + timedelta(minutes=30))
+
+    seen = view.observe(parse_rule("1d 8pp"))
+
+    assert (None, "no WGMI trade yet in the session of 2026-03-04", False) == (seen.value, seen.reason, seen.waiting)
+    assert view.legs(parse_rule("1d 8pp")) is None
+    with pytest.raises(ValueError, match="nothing to look at"):
+        view.stamps(parse_rule("1d 8pp"))
+
+
+async def test_an_etf_trade_of_twenty_minutes_ago_is_not_live(market: MarketService, vendors: Vendors) -> None:
+    vendors.etf_last = (22.0, NOON - timedelta(minutes=21))
+
+    view = await look(market, vendors, NOON)
+
+    assert "the last WGMI trade at Yahoo is 21 min old" == view.live_reason
+    assert view.observe(parse_rule("1d 8pp")).value is None
+
+
+async def test_a_rule_at_close_looks_at_the_last_close_all_day(market: MarketService, vendors: Vendors) -> None:
+    vendors.etf_last = (22.0, NOON)
+
+    view = await look(market, vendors, NOON)
+
+    assert YESTERDAY == view.observe(parse_rule("1d 8pp at close")).at
+    assert NOON == view.observe(parse_rule("1d 8pp")).at
+
+
+async def test_bitcoin_that_is_older_than_the_etf_is_not_compared(market: MarketService, vendors: Vendors) -> None:
+    vendors.etf_last = (22.0, NOON)
+    vendors.faults["coinbase"] = [None] * 80
+    await look(market, vendors, NOON - timedelta(minutes=3))
+    vendors.faults["coinbase"] = [httpx.Response(404, json={"message": "NotFound"})]
+
+    view = await look(market, vendors, NOON)
+
+    assert "the BTC quote is 180 s older than WGMI's" == view.live_reason
+    assert "Coinbase on BTC" in view.problems[0]
+
+
+async def test_minute_bars_that_cannot_be_had_are_a_reason_and_a_problem(
+    market: MarketService, vendors: Vendors
+) -> None:
+    await look(market, vendors, NOON - timedelta(minutes=5))
+    vendors.etf_last = (22.0, NOON - timedelta(minutes=4))
+    vendors.faults["coinbase"] = [None, httpx.Response(404, json={"message": "NotFound"})]
+
+    view = await look(market, vendors, NOON)
+
+    assert view.live is None
+    assert (view.live_reason,) == view.problems
+
+
+async def test_a_minute_that_nobody_traded_is_no_price(market: MarketService, vendors: Vendors) -> None:
+    await look(market, vendors, NOON - timedelta(minutes=5))
+    vendors.etf_last = (22.0, NOON - timedelta(minutes=4))
+    vendors.faults["coinbase"] = [None, httpx.Response(200, json=[])]
+
+    view = await look(market, vendors, NOON)
+
+    assert "no BTC price at 16:26 UTC, when WGMI last traded" == view.live_reason
+
+
+async def test_after_the_close_the_last_trades_stand_in_until_the_close_is_final(
+    market: MarketService, vendors: Vendors
+) -> None:
+    vendors.etf_last = (22.0, CLOSE - timedelta(minutes=1))
+
+    waiting = await look(market, vendors, CLOSE + timedelta(minutes=2))
+    final = await look(market, vendors, CLOSE + timedelta(minutes=16))
+
+    assert waiting.live is not None
+    assert CLOSE - timedelta(minutes=1) == waiting.live.at
+    assert (None, CLOSE) == (final.live, final.current.at)
+
+
+async def test_a_close_that_never_comes_is_told_with_its_reason(market: MarketService, vendors: Vendors) -> None:
+    vendors.etf_last = (20.0, YESTERDAY)
+    await look(market, vendors, YESTERDAY + timedelta(hours=1))
+    vendors.faults["yahoo"] = [httpx.Response(404)] * 9
+
+    view = await look(market, vendors, CLOSE + timedelta(minutes=31))
+    measured = view.current.measurements[Window.D1]
+
+    assert isinstance(measured, NotMeasured)
+    assert "2026-03-04: Yahoo has no WGMI close for this session" == measured.reason
+    assert view.current.etf is None
+    assert measured.reason == view.observe(parse_rule("1d 8pp")).reason
+
+
+async def test_out_of_hours_bitcoins_move_implies_a_gap_and_no_divergence(
+    market: MarketService, vendors: Vendors
+) -> None:
+    calm = await look(market, vendors, CLOSE + timedelta(hours=1))
+    vendors.crypto_moves = {CLOSE + timedelta(hours=2): 40_000.0}
+
+    view = await look(market, vendors, CLOSE + timedelta(hours=3))
+    gap = view.gap
+
+    assert view.live is None
+    assert one_day(calm).spread == one_day(view).spread
+    assert gap is not None
+    assert gap.beta is not None
+    assert gap.move == pytest.approx(-0.2, abs=0.02)
+    assert gap.beta * gap.move == gap.implied
+    assert (gap.implied, view.now) == (view.observe(parse_rule("gap 5%")).value, gap.at)
+    assert 40_000.0 == view.stamps(parse_rule("gap 5%"))[1].price
+
+
+async def test_the_gap_is_over_when_the_etf_trades_again(market: MarketService, vendors: Vendors) -> None:
+    vendors.etf_last = (20.0, NOON)
+
+    view = await look(market, vendors, NOON)
+
+    assert (None, 0.0) == (view.gap, view.observe(parse_rule("gap 5%")).value)
+
+
+async def test_without_a_bitcoin_quote_there_is_no_gap(market: MarketService, vendors: Vendors) -> None:
+    vendors.faults["coinbase ticker"] = [httpx.Response(404, json={"message": "NotFound"})] * 9
+    view = await look(market, vendors, CLOSE + timedelta(hours=1))
+
+    assert view.observe(parse_rule("gap 5%")).reason == "no bitcoin price since the close, or no beta"
+
+
+async def test_the_drawdown_rule_reads_bitcoins_depth(market: MarketService, vendors: Vendors) -> None:
+    vendors.crypto_moves = {CLOSE - timedelta(hours=2): 20_000.0}
+
+    view = await look(market, vendors, CLOSE + timedelta(hours=1))
+
+    assert 0.6 == pytest.approx(view.observe(parse_rule("drawdown 60%")).value, abs=0.01)
+
+
+async def test_a_metric_without_enough_history_says_so(market: MarketService, vendors: Vendors) -> None:
+    vendors.crypto_moves = {datetime(2020, 1, 1, tzinfo=UTC): 50_000.0}
+
+    view = await look(market, vendors, CLOSE + timedelta(hours=1))
+
+    assert "too little history for residual" == view.observe(parse_rule("1d residual 5pp")).reason
+
+
+async def test_a_view_is_shared_for_a_few_seconds_and_fetched_once(market: MarketService, vendors: Vendors) -> None:
+    first = await look(market, vendors, NOON)
+    calls = len(vendors.requests)
+
+    again = await look(market, vendors, NOON + timedelta(seconds=9))
+    later = await look(market, vendors, NOON + timedelta(seconds=10))
+
+    assert first is again is not later
+    assert len(vendors.requests) == calls + 2  # one chart, one ticker
+
+
+async def test_no_prices_at_all_say_what_the_source_said(market: MarketService, vendors: Vendors) -> None:
+    vendors.faults["yahoo"] = [httpx.Response(404)]
+
+    with pytest.raises(NoHistoryError, match=r"No WGMI prices yet\. Yahoo on WGMI: knows no symbol"):
+        await look(market, vendors, NOON)
+
+
+@pytest.mark.parametrize(
+    ("at", "session", "half_day"),
+    [
+        pytest.param(datetime(2025, 11, 28, 17, 30, tzinfo=UTC), date(2025, 11, 28), True, id="half-day"),
+        pytest.param(datetime(2026, 3, 9, 13, 45, tzinfo=UTC), date(2026, 3, 9), False, id="first summer session"),
+    ],
+)
+async def test_live_follows_the_calendar(
+    market: MarketService, vendors: Vendors, at: datetime, session: date, half_day: bool
+) -> None:
+    vendors.etf_last = (22.0, at)
+
+    view = await look(market, vendors, at)
+
+    assert view.live is not None
+    assert (session, half_day) == (view.live.session, view.market.half_day)
+
+
+async def test_a_close_waits_for_the_bitcoin_bar_that_ends_with_it(market: MarketService, vendors: Vendors) -> None:
+    vendors.etf_moves[date(2026, 3, 4)] = 22.0
+    vendors.etf_last = (22.0, CLOSE)
+    await look(market, vendors, CLOSE - timedelta(minutes=1))
+    vendors.crypto_moves = {CLOSE - timedelta(minutes=30): 60_000.0}
+    down = httpx.Response(404, json={"message": "NotFound"})
+
+    vendors.faults["coinbase candles"] = [down]
+    waiting = await look(market, vendors, CLOSE + timedelta(seconds=20))
+    vendors.faults["coinbase candles"] = [down]
+    dark = await look(market, vendors, CLOSE + timedelta(minutes=31))
+    final = await look(market, vendors, CLOSE + timedelta(minutes=32))
+
+    assert waiting.live is not None
+    assert (60_000.0, False) == (waiting.live.crypto and waiting.live.crypto.price, one_day(waiting).crypto_return < 0)
+    reason = "2026-03-04: the BTC bar that ends at the close has not come yet; the last one before it ended 2026-03-04"
+    assert (None, f"{reason} 20:00 UTC") == (
+        dark.observe(parse_rule("1d 8pp")).value,
+        dark.observe(parse_rule("1d 8pp at close")).reason,
+    )
+    assert (None, CLOSE) == (final.live, final.current.at)
+    assert 60_000.0 == (final.current.crypto and final.current.crypto.price)
+
+
+async def test_after_the_close_an_older_bitcoin_price_is_not_paired_with_the_last_trade(
+    market: MarketService, vendors: Vendors
+) -> None:
+    await look(market, vendors, CLOSE - timedelta(minutes=3))
+    vendors.etf_last = (22.0, CLOSE + timedelta(seconds=1))
+    vendors.faults["coinbase"] = [httpx.Response(404, json={"message": "NotFound"})] * 9
+
+    view = await look(market, vendors, CLOSE + timedelta(seconds=30))
+
+    assert (None, "the BTC quote is 180 s older than WGMI's") == (view.live, view.live_reason)
+
+
+@pytest.mark.parametrize(
+    ("older", "expected"),
+    [pytest.param(timedelta(minutes=1), True, id="a minute"), pytest.param(timedelta(seconds=61), False, id="more")],
+)
+async def test_two_quotes_are_of_one_instant_within_a_minute(
+    market: MarketService, vendors: Vendors, older: timedelta, expected: bool
+) -> None:
+    await look(market, vendors, NOON - older)
+    vendors.etf_last = (22.0, NOON)
+    vendors.faults["coinbase"] = [httpx.Response(404, json={"message": "NotFound"})]
+
+    view = await look(market, vendors, NOON)
+
+    assert expected is (view.live is not None)
+
+
+async def test_trades_after_the_close_are_not_read_beyond_it(market: MarketService, vendors: Vendors) -> None:
+    vendors.etf_last = (22.0, CLOSE - timedelta(seconds=30))
+    await look(market, vendors, CLOSE - timedelta(minutes=1))
+    vendors.crypto_moves = {CLOSE + timedelta(minutes=3): 70_000.0}
+
+    view = await look(market, vendors, CLOSE + timedelta(minutes=5))
+
+    assert view.live is not None
+    assert view.live.crypto is not None
+    assert view.live.crypto.price < 51_000
+    assert CLOSE - timedelta(seconds=30) == view.live.at
+
+
+async def test_the_last_trades_stand_in_for_half_an_hour_and_no_longer(market: MarketService, vendors: Vendors) -> None:
+    vendors.etf_last = (22.0, CLOSE - timedelta(minutes=1))
+    await look(market, vendors, CLOSE - timedelta(seconds=30))
+    vendors.faults["yahoo"] = [httpx.Response(404)] * 9
+
+    waiting = await look(market, vendors, CLOSE + timedelta(minutes=10))
+    over = await look(market, vendors, CLOSE + timedelta(minutes=31))
+
+    assert waiting.live is not None
+    assert over.live is None
+
+
+async def test_an_old_bitcoin_quote_implies_no_gap(market: MarketService, vendors: Vendors) -> None:
+    await look(market, vendors, CLOSE + timedelta(hours=1))
+    vendors.faults["coinbase"] = [httpx.Response(404, json={"message": "NotFound"})] * 99
+
+    fresh = await look(market, vendors, CLOSE + timedelta(hours=1, minutes=20))
+    old = await look(market, vendors, CLOSE + timedelta(hours=1, minutes=21))
+
+    assert fresh.gap is not None
+    assert old.gap is None
+
+
+async def test_a_gap_from_a_close_without_a_bitcoin_price_is_none(market: MarketService, vendors: Vendors) -> None:
+    await look(market, vendors, CLOSE - timedelta(minutes=1))
+    vendors.faults["coinbase"] = [httpx.Response(404, json={"message": "NotFound"})]
+
+    view = await look(market, vendors, CLOSE + timedelta(minutes=1))
+
+    assert view.crypto is not None
+    assert view.gap is None
+
+
+async def test_the_gap_goes_on_until_the_etf_has_traded(market: MarketService, vendors: Vendors) -> None:
+    vendors.etf_last = (20.0, YESTERDAY)
+    untraded = await look(market, vendors, OPEN + timedelta(minutes=1))
+    vendors.etf_last = (20.0, OPEN + timedelta(minutes=2))
+    traded = await look(market, vendors, OPEN + timedelta(minutes=3))
+
+    assert [None, 0.0] == [view.observe(parse_rule("gap 5%")).value for view in (untraded, traded)]
+
+
+async def test_a_bitcoin_quote_from_before_the_close_implies_no_gap(market: MarketService, vendors: Vendors) -> None:
+    await look(market, vendors, CLOSE - timedelta(minutes=5))
+    vendors.faults["coinbase"] = [None, httpx.Response(404, json={"message": "NotFound"})]
+
+    view = await look(market, vendors, CLOSE + timedelta(minutes=20))
+
+    assert view.gap is None
+
+
+async def test_many_who_ask_at_once_cause_one_fetch(market: MarketService, vendors: Vendors) -> None:
+    vendors.clock.at = NOON
+    views = await asyncio.gather(*(market.view(WGMI_BTC, NOON) for _ in range(20)))
+
+    assert 1 == len({id(view) for view in views})
+    assert (1, 1) == (len(vendors.calls("chart")), len(vendors.calls("ticker")))
+
+
+async def test_one_who_asked_long_ago_does_not_turn_the_clock_back(market: MarketService, vendors: Vendors) -> None:
+    later = await look(market, vendors, NOON)
+
+    earlier = await look(market, vendors, NOON - timedelta(minutes=5))
+    again = await look(market, vendors, NOON + timedelta(seconds=5))
+
+    assert earlier is not later
+    assert later is again
+
+
+async def test_pairs_that_share_bitcoin_ask_for_it_once(market: MarketService, vendors: Vendors) -> None:
+    vendors.clock.at = NOON
+
+    await asyncio.gather(*(market.view(Pair(etf=Symbol(etf), crypto=Symbol("BTC")), NOON) for etf in ("WGMI", "MARA")))
+
+    assert (2, 1) == (len(vendors.calls("chart")), len(vendors.calls("ticker")))
+
+
+async def test_a_missing_price_at_a_close_is_observed_as_of_that_close(market: MarketService, vendors: Vendors) -> None:
+    vendors.etf_last = (20.0, YESTERDAY)
+    await look(market, vendors, YESTERDAY + timedelta(hours=1))
+    vendors.faults["yahoo"] = [httpx.Response(404)] * 9
+
+    seen = (await look(market, vendors, CLOSE + timedelta(minutes=31))).observe(parse_rule("1d 8pp"))
+
+    assert (CLOSE, True) == (seen.at, seen.closing)
+
+
+SEMIS = Pair(etf=Symbol("WGMI"), crypto=Symbol("SMH"))
+
+
+async def test_a_share_can_be_held_against_another(market: MarketService, vendors: Vendors) -> None:
+    vendors.clock.at = CLOSE + timedelta(hours=1)
+
+    view = await market.view(SEMIS, vendors.clock.at)
+
+    assert 0.0 == one_day(view).spread
+    assert (CLOSE, "Yahoo", "Yahoo") == (
+        view.current.at,
+        view.current.etf and view.current.etf.source,
+        view.current.crypto and view.current.crypto.source,
+    )
+    assert (None, 2) == (view.gap, len(vendors.calls("chart")))
+    assert [] == vendors.calls("ticker")
+
+
+async def test_two_shares_are_live_together_though_one_trades_seldom(market: MarketService, vendors: Vendors) -> None:
+    vendors.clock.at = NOON
+    vendors.etf_last = (22.0, NOON - timedelta(minutes=5))
+    await market.history.leg(SEMIS.etf, NOON)
+    vendors.etf_last = (21.0, NOON)
+
+    view = await market.view(SEMIS, NOON + timedelta(seconds=5))
+
+    assert view.live is not None
+    assert (NOON - timedelta(minutes=5), 22.0) == (view.live.at, view.live.etf and view.live.etf.price)
+
+
+async def test_a_share_that_last_traded_much_earlier_is_not_held_against_another(
+    market: MarketService, vendors: Vendors
+) -> None:
+    vendors.clock.at = NOON
+    vendors.etf_last = (22.0, NOON - timedelta(minutes=6))
+    await market.history.leg(SEMIS.etf, NOON)
+    vendors.etf_last = (21.0, NOON)
+
+    view = await market.view(SEMIS, NOON + timedelta(seconds=5))
+
+    assert "the WGMI quote is 360 s older than SMH's" == view.live_reason
+
+
+async def test_two_coins_can_be_held_against_each_other(market: MarketService, vendors: Vendors) -> None:
+    vendors.clock.at = NOON
+
+    view = await market.view(Pair(etf=Symbol("ETH"), crypto=Symbol("BTC")), NOON)
+
+    assert view.live is not None
+    assert (NOON, 0.0) == (view.live.at, one_day(view).spread)
+    assert [] == vendors.calls("chart")
+
+
+async def test_in_session_without_a_bitcoin_quote_nothing_is_live(market: MarketService, vendors: Vendors) -> None:
+    await look(market, vendors, YESTERDAY + timedelta(hours=1))
+    vendors.etf_last = (22.0, NOON)
+    again = MarketService(PriceHistory([vendors.yahoo()], [vendors.coinbase()], market.history.store, witnessed=False))
+    vendors.faults["coinbase"] = [httpx.Response(404, json={"message": "NotFound"})] * 99
+
+    view = await look(again, vendors, NOON)
+
+    assert (None, "no BTC quote") == (view.live, view.live_reason)
+
+
+async def test_each_window_is_trusted_as_far_as_the_closes_that_it_begins_at(vendors: Vendors) -> None:
+    """Nasdaq begins lately: it seconds the closes of the last days, and nobody those before."""
+    store = await SqlStore.open("sqlite://")
+    vendors.clock.at = CLOSE + timedelta(days=1, hours=3)
+    vendors.faults["nasdaq"] = [httpx.Response(200, content=_lately(vendors, 4))]
+    history = PriceHistory([vendors.yahoo(), vendors.nasdaq()], [vendors.coinbase(), vendors.bitstamp()], store)
+
+    view = await MarketService(history).view(WGMI_BTC, vendors.clock.at)
+    await store.aclose()
+
+    assert Verdict.OK is view.close.trust.verdict
+    alone = Trust(verdict=Verdict.DEGRADED, reasons=("5d begins where WGMI's close is from Yahoo alone",))
+    assert [FULL, alone, FULL] == [view.trust(parse_rule(rule)) for rule in ("1d 8pp", "5d 8pp", "drawdown 60%")]
+    assert {*Window} - {Window.D1} == view.close.origins.keys()
+
+
+def _lately(vendors: Vendors, sessions: int) -> bytes:
+    """What Nasdaq answers where it knows the last sessions only."""
+    asked = httpx.Request("GET", "https://api.nasdaq.com/api/quote/WGMI/historical?fromdate=2020-01-01")
+    body = vendors.answer(asked).json()
+    table = body["data"]["tradesTable"]
+    table["rows"] = table["rows"][:sessions]
+    body["data"]["totalRecords"] = sessions
+    return json.dumps(body).encode()
+
+
+async def test_bitcoin_at_one_venue_alone_is_held_against_a_fund_of_it(vendors: Vendors, market: MarketService) -> None:
+    """The made-up fund moves as every made-up share does: hardly."""
+    vendors.clock.at = CLOSE + timedelta(hours=1)
+    calm = MarketService(PriceHistory([vendors.yahoo()], [vendors.coinbase()], market.history.store))
+    trusted = await calm.view(WGMI_BTC, vendors.clock.at)
+    hours = enumerate([51_500.0, 53_500.0, 55_500.0, 57_700.0, 60_000.0])  # none of them is a jump
+    vendors.crypto_moves = {CLOSE - timedelta(hours=4.5 - hour): price for hour, price in hours}
+    other = await SqlStore.open("sqlite://")
+    wild = MarketService(PriceHistory([vendors.yahoo()], [vendors.coinbase()], other))
+    doubted = await wild.view(WGMI_BTC, vendors.clock.at)
+    await other.aclose()
+
+    assert ("WGMI's close is from Yahoo alone",) == trusted.close.trust.reasons
+    assert Verdict.SUSPECT is doubted.close.trust.verdict
+    assert "while IBIT, which holds it, moved by" in doubted.close.trust.reasons[-1]
+    assert doubted.observe(parse_rule("1d 8pp")).value is None

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import select
+
+from services.alerting.records import AlertChange
+from services.storage import SqlStore, tables
+from services.storage.engine import Database
+from tests.fakes.alerts import AT, an_alert
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from datetime import datetime
+
+    from services.delivery.ports import Delivery
+
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+async def store(durable_url: str) -> AsyncIterator[SqlStore]:
+    store = await SqlStore.open(durable_url)
+    await store.record([], [AlertChange(alert=an_alert(), revision=0)], AT)
+    yield store
+    await store.aclose()
+
+
+@pytest.fixture
+async def database(durable_url: str, store: SqlStore) -> AsyncIterator[Database]:
+    del store  # it makes the tables
+    database = Database(durable_url)
+    yield database
+    await database.close()
+
+
+async def begin(store: SqlStore, at: datetime) -> Delivery:
+    (delivery,) = await store.due(at)
+    assert await store.mark_attempting(delivery, at)
+    return delivery
+
+
+async def log(database: Database) -> list[tuple[datetime, int, str | None, str | None]]:
+    columns = tables.attempts.c
+    query = select(columns.at, columns.version, columns.outcome, columns.problem).order_by(columns.id)
+    async with database.read() as tx:
+        return [tuple(row) for row in await tx.execute(query)]
+
+
+async def test_every_attempt_is_logged_with_its_outcome(store: SqlStore, database: Database) -> None:
+    await store.mark_failed(await begin(store, AT), "429", AT + MINUTE)
+    await store.mark_sent(await begin(store, AT + MINUTE), "1700.1", AT + MINUTE)
+
+    assert [(AT, 1, "failed", "429"), (AT + MINUTE, 1, "sent", None)] == await log(database)
+
+
+async def test_a_lost_message_and_a_hopeless_one_are_told_apart(store: SqlStore, database: Database) -> None:
+    await store.mark_failed(await begin(store, AT), "message_not_found", AT, gone=True)
+    await store.mark_dead(await begin(store, AT), "channel_not_found", AT)
+
+    assert [(AT, 1, "gone", "message_not_found"), (AT, 1, "dead", "channel_not_found")] == await log(database)
+
+
+async def test_an_attempt_that_a_crash_cut_short_has_no_outcome(store: SqlStore, database: Database) -> None:
+    await begin(store, AT)
+    await store.mark_sent(await begin(store, AT + MINUTE), "1700.1", AT + MINUTE)
+
+    assert [(AT, 1, None, None), (AT + MINUTE, 1, "sent", None)] == await log(database)
+
+
+async def test_a_message_found_after_a_crash_concludes_the_attempt(store: SqlStore, database: Database) -> None:
+    await store.mark_sent(await begin(store, AT), "1700.1", AT + MINUTE)
+
+    assert [(AT, 1, "sent", None)] == await log(database)
+
+
+async def test_an_outcome_once_logged_is_not_rewritten(store: SqlStore, database: Database) -> None:
+    delivery = await begin(store, AT)
+    await store.mark_failed(delivery, "429", AT)
+    await store.mark_dead(delivery, "channel_not_found", AT)
+
+    assert [(AT, 1, "failed", "429")] == await log(database)

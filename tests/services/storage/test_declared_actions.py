@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import select, text
+from sqlalchemy.exc import IntegrityError
+
+from services.core.prices import Symbol
+from services.market.consensus.corporate_actions import Action, Declared, Kind
+from services.storage import SqlStore, migrate
+from services.storage.engine import Database
+from services.storage.schema import MIGRATIONS
+from services.storage.tables import actions
+from tests.services.storage.test_price_history import EVER, closes, table
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from services.channels.ports import Store
+    from tests.services.storage.conftest import Start
+
+WGMI = Symbol("WGMI")
+AT = datetime(2026, 12, 24, 14, 30, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+SINCE = date(2026, 1, 2)
+SPLIT = Action(session=date(2026, 6, 1), kind=Kind.SPLIT, value=0.1)
+PAID = Action(session=date(2026, 12, 18), kind=Kind.DIVIDEND, value=0.11)
+BOTH = Declared(source="yahoo", since=SINCE, actions=(SPLIT, PAID))
+CLOSES = closes({"2026-12-17": 40.0, "2026-12-18": 41.0}, source="yahoo")
+
+
+async def test_what_was_never_asked_is_not_known_and_what_is_not_declared_is(store: Store) -> None:
+    nothing = Declared(source="yahoo", since=SINCE)
+
+    assert await store.load_declared(WGMI, "yahoo") is None
+    await store.save_closes(CLOSES, AT, nothing)
+    assert nothing == await store.load_declared(WGMI, "yahoo")
+
+
+async def test_actions_come_back_as_they_were_saved(store: Store) -> None:
+    await store.save_closes(CLOSES, AT, BOTH)
+
+    assert BOTH == await store.load_declared(WGMI, "yahoo")
+
+
+async def test_a_dividend_and_a_split_can_be_on_one_day(store: Store) -> None:
+    told = replace(BOTH, actions=(PAID, replace(SPLIT, session=PAID.session)))
+
+    await store.save_closes(CLOSES, AT, told)
+
+    assert told == await store.load_declared(WGMI, "yahoo")
+
+
+async def test_closes_that_are_saved_alone_leave_actions_as_they_are(store: Store) -> None:
+    await store.save_closes(CLOSES, AT, BOTH)
+    await store.save_closes(CLOSES, AT)
+    await store.replace_closes(CLOSES, AT)
+
+    assert BOTH == await store.load_declared(WGMI, "yahoo")
+
+
+@pytest.mark.parametrize(
+    ("since", "expected"),
+    [
+        pytest.param(date(2026, 12, 11), (SPLIT,), id="what lies in its days is withdrawn"),
+        pytest.param(PAID.session, (SPLIT,), id="of the first of its days too"),
+        pytest.param(date(2026, 12, 19), (SPLIT, PAID), id="what lies before stays"),
+    ],
+)
+async def test_an_answer_stands_for_the_days_that_it_covers(
+    store: Store, since: date, expected: tuple[Action, ...]
+) -> None:
+    await store.save_closes(CLOSES, AT, BOTH)
+    await store.save_closes(CLOSES, AT, Declared(source="yahoo", since=since))
+
+    assert replace(BOTH, actions=expected) == await store.load_declared(WGMI, "yahoo")
+
+
+async def test_a_replaced_history_replaces_its_actions(store: Store) -> None:
+    await store.save_closes(CLOSES, AT, BOTH)
+
+    fewer = Declared(source="yahoo", since=date(2025, 1, 2), actions=(PAID,))
+    await store.replace_closes(closes({"2026-12-18": 4.1}, source="yahoo"), AT, fewer)
+
+    assert fewer == await store.load_declared(WGMI, "yahoo")
+    assert {"2026-12-18": 4.1} == table(await store.load_closes(WGMI, "yahoo", EVER))
+
+
+async def test_sources_and_symbols_are_kept_apart(store: Store) -> None:
+    await store.save_closes(CLOSES, AT, BOTH)
+    await store.save_closes(closes({}, symbol=Symbol("IBIT"), source="yahoo"), AT, replace(BOTH, actions=()))
+    await store.save_closes(closes({}, source="tiingo"), AT, replace(BOTH, source="tiingo", actions=(PAID,)))
+
+    assert [(SPLIT, PAID), (), (PAID,)] == [
+        told.actions
+        for symbol, source in (("WGMI", "yahoo"), ("IBIT", "yahoo"), ("WGMI", "tiingo"))
+        if (told := await store.load_declared(Symbol(symbol), source))
+    ]
+
+
+async def test_an_action_keeps_the_moment_at_which_it_was_noted_until_its_amount_changes(durable_url: str) -> None:
+    store = await SqlStore.open(durable_url)
+    await store.save_closes(CLOSES, AT, BOTH)
+    await store.save_closes(CLOSES, AT + HOUR, replace(BOTH, actions=(SPLIT, replace(PAID, value=0.12))))
+    await store.aclose()
+
+    database = Database(durable_url)
+    async with database.read() as tx:
+        noted = (await tx.execute(select(actions.c.kind, actions.c.noted_at))).all()
+    await database.close()
+
+    assert {"split": AT, "dividend": AT + HOUR} == {row.kind: row.noted_at for row in noted}
+
+
+async def test_closes_whose_actions_cannot_be_saved_are_not_saved_either(store: Store) -> None:
+    spoilt = replace(BOTH, actions=(replace(PAID, value=None),))  # type: ignore[arg-type]
+
+    with pytest.raises(IntegrityError):
+        await store.save_closes(CLOSES, AT, spoilt)
+
+    assert {} == table(await store.load_closes(WGMI, "yahoo", EVER))
+    assert await store.load_declared(WGMI, "yahoo") is None
+
+
+async def test_actions_are_there_after_a_restart(start: Start) -> None:
+    await (await start()).save_closes(CLOSES, AT, BOTH)
+
+    assert BOTH == await (await start()).load_declared(WGMI, "yahoo")
+
+
+def first_tables(connection: Connection) -> None:
+    """Make the schema of the first release, with a close in it."""
+    config = Config(attributes={"connection": connection})
+    config.set_main_option("script_location", str(MIGRATIONS))
+    command.upgrade(config, "0001")
+    connection.execute(text("INSERT INTO closes VALUES ('WGMI', 'yahoo', 20804, 40.0, NULL)"))
+
+
+async def test_a_database_of_the_first_release_keeps_its_closes_and_has_yet_to_ask_for_actions(
+    durable_url: str,
+) -> None:
+    database = Database(durable_url)
+    async with database.write() as tx:
+        await tx.run_sync(first_tables)
+    await database.close()
+
+    await migrate(durable_url)
+    store = await SqlStore.open(durable_url)
+
+    assert {"2026-12-17": 40.0} == table(await store.load_closes(WGMI, "yahoo", EVER))
+    assert await store.load_declared(WGMI, "yahoo") is None
+    await store.aclose()

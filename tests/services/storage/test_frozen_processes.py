@@ -1,0 +1,90 @@
+"""A process that is frozen in the middle of its work, and goes on after another has taken that over."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from services.alerting.records import AlertChange, StateChange
+from services.alerting.tick_log import Claim, Tick
+from services.core.errors import LeaseLostError
+from services.core.prices import WGMI_BTC
+from services.rules.decide import RuleState, Side
+from services.rules.grammar import parse_rule
+from services.storage.outbox import LEASE
+from tests.fakes.alerts import AT, DESK, an_alert, an_entry
+from tests.services.storage.conftest import standing
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from services.channels.ports import Store
+    from services.delivery.ports import Delivery
+
+HOUR = timedelta(hours=1)
+MINE = Tick(job=WGMI_BTC, boundary=AT, claimed_at=AT)
+
+
+async def lease(store: Store, at: timedelta) -> Delivery:
+    (delivery,) = await store.due(AT + at)
+    leased = await store.mark_attempting(delivery, AT + at)
+    assert leased is not None
+    return leased
+
+
+@pytest.mark.parametrize("late", ["sent", "failed", "gone", "dead"])
+async def test_what_it_notes_of_a_message_does_not_undo_what_the_other_has_noted(store: Store, late: str) -> None:
+    await store.record([], [AlertChange(alert=an_alert(), revision=0, entries=(an_entry(),))], AT)
+    frozen = await lease(store, timedelta(0))
+    await store.mark_sent(await lease(store, LEASE), "the other's", AT + LEASE)
+    before = await store.receipt(DESK, 1)
+
+    match late:
+        case "sent":
+            await store.mark_sent(frozen, "its own", AT + 2 * LEASE)
+        case "failed" | "gone":
+            await store.mark_failed(frozen, "500", AT + 2 * LEASE, gone=late == "gone", unsure=True)
+        case _:
+            await store.mark_dead(frozen, "msg_too_long", AT + 2 * LEASE)
+
+    assert before == await store.receipt(DESK, 1)
+
+
+async def test_it_does_not_end_the_attempt_of_the_other(store: Store) -> None:
+    await store.record([], [AlertChange(alert=an_alert(), revision=0)], AT)
+    frozen = await lease(store, timedelta(0))
+    other = await lease(store, LEASE)
+
+    await store.mark_failed(frozen, "no answer", AT + LEASE, unsure=True)
+    meanwhile = await store.due(AT + LEASE + LEASE / 2)
+    await store.mark_sent(other, "1.2", AT + 2 * LEASE)
+
+    assert ([], []) == (meanwhile, await store.due(AT + HOUR))
+
+
+async def test_it_does_not_finish_the_tick_of_the_other(store: Store) -> None:
+    await store.claim_tick(WGMI_BTC, AT, AT)
+    await store.claim_tick(WGMI_BTC, AT, AT + LEASE)
+
+    await store.finish_tick(MINE)
+
+    assert Claim.OURS is await store.claim_tick(WGMI_BTC, AT, AT + 2 * LEASE)
+
+
+@pytest.mark.parametrize("boundary", [AT, AT + LEASE], ids=["the same tick", "a later one"])
+async def test_it_records_nothing_once_the_other_has_begun_a_tick(store: Store, boundary: datetime) -> None:
+    await store.add_rules(DESK, [parse_rule("1d 8pp")], "U1", AT)
+    await store.claim_tick(WGMI_BTC, AT, AT)
+    await store.claim_tick(WGMI_BTC, boundary, AT + LEASE)
+    move = StateChange(rule_id=1, before=RuleState(), after=RuleState(firing=Side.ABOVE, fired_at=AT))
+
+    with pytest.raises(LeaseLostError, match="The tick of 15:40:00 UTC on WGMI/BTC came too late"):
+        await store.record([move], [AlertChange(alert=an_alert(), revision=0)], AT, tick=MINE)
+    left = [watch.state for watch in await standing(store)], await store.open_alerts()
+    await store.record([move], [], AT, tick=replace(MINE, boundary=boundary, claimed_at=AT + LEASE))
+
+    assert ([RuleState()], []) == left
+    assert [move.after] == [watch.state for watch in await standing(store)]

@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from sqlalchemy import text
+
+from services.alerting.records import AlertChange, StateChange
+from services.core.errors import StoreError
+from services.delivery.ports import ThreadMessage
+from services.rules.decide import RuleState, Side
+from services.rules.grammar import parse_rule
+from services.storage import SqlStore, migrate, schema_is_current
+from services.storage.codec import write_alert, write_entry
+from services.storage.engine import Database
+from services.storage.schema import MIGRATIONS
+from services.storage.tables import metadata
+from tests.fakes.alerts import AT, DESK, an_alert, an_entry
+from tests.services.storage.conftest import standing
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from services.delivery.ports import Delivery
+
+# An alert that was delivered, and a line of its thread that waits, as schema 0002 keeps them.
+EARLIER = """
+INSERT INTO alerts (team, channel, pair, subject, side, revision, alert)
+VALUES ('T1', 'C1', 'WGMI/BTC', 'divergence', 'above', 1, :alert);
+INSERT INTO entries (alert_id, entry) VALUES (1, :line);
+INSERT INTO deliveries
+(key, alert_id, entry_id, version, sent_version, message_id, attempts, attempting, next_at, since)
+VALUES ('own', 1, NULL, 1, 1, '1700.1', 0, FALSE, :at, :at), ('line', 1, 1, 1, 0, NULL, 0, FALSE, :at, :at);
+INSERT INTO attempts (delivery_id, version, at, outcome) VALUES (1, 1, :at, 'sent');
+INSERT INTO ticks (pair, boundary, claimed_at, done) VALUES ('WGMI/BTC', :at, :at, TRUE)
+"""
+
+
+def differences(connection: Connection) -> list[object]:
+    return list(compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), metadata))
+
+
+async def compare(url: str) -> list[object]:
+    database = Database(url)
+    async with database.read() as tx:
+        found = await tx.run_sync(differences)
+    await database.close()
+    return found
+
+
+async def run(url: str, statement: str) -> None:
+    database = Database(url)
+    async with database.write() as tx:
+        await tx.execute(text(statement))
+    await database.close()
+
+
+async def to(url: str, revision: str) -> None:
+    """Bring an empty database to an earlier schema."""
+
+    def upgrade(connection: Connection) -> None:
+        config = Config(attributes={"connection": connection})
+        config.set_main_option("script_location", str(MIGRATIONS))
+        command.upgrade(config, revision)
+
+    database = Database(url)
+    async with database.write() as tx:
+        await tx.run_sync(upgrade)
+    await database.close()
+
+
+async def test_the_migrations_make_the_tables_that_the_program_uses(durable_url: str) -> None:
+    await migrate(durable_url)
+
+    assert [] == await compare(durable_url)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        pytest.param("ALTER TABLE rules DROP COLUMN dark_at", id="a column"),
+        pytest.param("DROP INDEX uq_alerts_open", id="an index"),
+        pytest.param("DROP TABLE ticks", id="a table"),
+    ],
+)
+async def test_what_a_migration_forgot_would_be_noticed(durable_url: str, statement: str) -> None:
+    await migrate(durable_url)
+    await run(durable_url, statement)
+
+    assert len(await compare(durable_url)) == 1
+
+
+async def test_an_empty_database_is_made_ready_when_it_is_opened(url: str) -> None:
+    store = await SqlStore.open(url)
+
+    assert [] == await store.rules(DESK)
+    await store.aclose()
+
+
+async def test_only_a_migrated_database_is_current(durable_url: str) -> None:
+    before = await schema_is_current(durable_url)
+    await migrate(durable_url)
+
+    assert (False, True) == (before, await schema_is_current(durable_url))
+
+
+async def test_migrating_again_keeps_what_is_there(durable_url: str) -> None:
+    store = await SqlStore.open(durable_url)
+    added = await store.add_rules(DESK, [parse_rule("1d 8pp")], "U1", AT)
+
+    await migrate(durable_url)
+
+    assert added == await standing(store)
+    await store.aclose()
+
+
+@pytest.mark.parametrize("revision", ["0001", "0002", "0003", "0004", "0005"])
+async def test_rules_and_alerts_of_every_earlier_schema_go_on(durable_url: str, revision: str) -> None:
+    await to(durable_url, revision)
+    await run(
+        durable_url,
+        "INSERT INTO rules (id, team, channel, rule, created_by, created_at, revision, firing) "
+        "VALUES (1, 'T1', 'C1', '1d 8pp', 'U1', '2026-11-17 15:40:00', 1, 'above')",
+    )
+
+    await migrate(durable_url)
+    store = await SqlStore.open(durable_url)
+    (watch,) = await store.rules(DESK)
+    await store.record([StateChange(rule_id=1, before=watch.state, after=RuleState())], [], AT)
+
+    assert ("1d 8pp", Side.ABOVE, None, 0) == (str(watch.rule), watch.state.firing, watch.paused_at, watch.edition)
+    assert [] == await compare(durable_url)
+    await store.aclose()
+
+
+async def test_migrating_many_times_at_once_does_no_harm(durable_url: str) -> None:
+    await asyncio.gather(*(migrate(durable_url) for _ in range(4)))
+
+    assert await schema_is_current(durable_url)
+    assert [] == await compare(durable_url)
+
+
+async def test_opening_an_older_database_asks_to_migrate(durable_url: str) -> None:
+    await run(durable_url, "CREATE TABLE rules (id INTEGER PRIMARY KEY)")
+
+    with pytest.raises(StoreError, match="run `minerpulse migrate`"):
+        await SqlStore.open(durable_url)
+
+
+async def test_a_newer_database_is_refused_and_left_alone(durable_url: str) -> None:
+    await migrate(durable_url)
+    await run(durable_url, "UPDATE alembic_version SET version_num = '9999'")
+
+    with pytest.raises(StoreError, match="newer than this program"):
+        await SqlStore.open(durable_url)
+    with pytest.raises(StoreError, match="newer than this program"):
+        await migrate(durable_url)
+    assert not await schema_is_current(durable_url)
+
+
+def upgrade_to(connection: Connection, revision: str) -> None:
+    config = Config(attributes={"connection": connection})
+    config.set_main_option("script_location", str(MIGRATIONS))
+    command.upgrade(config, revision)
+
+
+async def test_alerts_lines_and_attempts_of_an_earlier_schema_are_carried_over(durable_url: str) -> None:
+    alert, line = write_alert(an_alert(id=1)), write_entry(an_entry())
+    database = Database(durable_url)
+    async with database.write() as tx:
+        await tx.run_sync(upgrade_to, "0002")
+        for statement in EARLIER.split(";"):
+            await tx.execute(text(statement), {"at": "2026-11-17 15:40:00+00:00", "alert": alert, "line": line})
+    await database.close()
+
+    await migrate(durable_url)
+
+    assert [] == await compare(durable_url)
+    store = await SqlStore.open(durable_url)
+    (waiting,) = await store.due(AT)
+    assert (DESK, "line", "1700.1") == (waiting.channel, waiting.key, waiting.thread_id)
+    assert isinstance(waiting.told, ThreadMessage)
+    receipt = await store.receipt(DESK, 1)
+    assert [("sent", "1700.1"), (None, None)] == [
+        (one.attempts[0].outcome if one.attempts else None, one.message_id) for one in receipt.postings
+    ]
+    await store.record([], [AlertChange(alert=an_alert(side=Side.BELOW), revision=0)], AT)
+    assert ["line", "alert:2"] == [one.key[:7].rstrip(":") for one in await every(store)]
+    await store.aclose()
+
+
+async def every(store: SqlStore) -> list[Delivery]:
+    """Take all that is due, one after another."""
+    taken = []
+    while due := await store.due(AT):
+        taken += due
+        await store.mark_sent(due[0], "1700.9", AT)
+    return taken

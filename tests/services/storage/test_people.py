@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from services.alerting.alert import EntryKind
+from services.alerting.records import AlertChange
+from services.core.identity import Channel
+from services.rules.decide import Side
+from services.rules.grammar import parse_rule
+from tests.fakes.alerts import AT, DESK, an_alert, an_entry
+
+if TYPE_CHECKING:
+    from services.channels.ports import Store
+
+OTHER, ELSEWHERE = Channel(team="T1", id="C2"), Channel(team="T2", id="C3")
+
+
+async def act(store: Store, channel: Channel, by: str, side: Side = Side.ABOVE) -> None:
+    entry = an_entry(kind=EntryKind.ACKNOWLEDGED, by=by)
+    change = AlertChange(alert=an_alert(channel=channel, side=side), revision=0, entries=(entry,))
+    await store.record([], [change], AT)
+
+
+async def test_a_person_is_known_where_they_have_added_a_rule_or_acted_on_an_alert(store: Store) -> None:
+    await store.add_rules(DESK, [parse_rule("1d 8pp"), parse_rule("5d 15pp")], "U1", AT)
+    await act(store, OTHER, "U1")
+    await act(store, OTHER, "U1", Side.BELOW)
+
+    assert [DESK, OTHER] == await store.channels_of("T1", "U1")
+
+
+async def test_nobody_is_known_where_others_acted_or_in_another_workspace(store: Store) -> None:
+    await store.add_rules(DESK, [parse_rule("1d 8pp")], "U11", AT)
+    await store.add_rules(ELSEWHERE, [parse_rule("1d 8pp")], "U1", AT)
+    await act(store, OTHER, "U11")
+    await act(store, ELSEWHERE, "U1")
+
+    assert [] == await store.channels_of("T1", "U1")
+    assert [] == await store.channels_of("T1", "%")
