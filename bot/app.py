@@ -87,8 +87,8 @@ async def build(
 ) -> AsyncIterator[App]:
     """Wire everything for these settings, and close it again in the opposite order.
 
-    The clock and the sources can be given, so that a rehearsal runs the very same services. Raises ConfigurationError and
-    StoreError.
+    The clock and the sources can be given, so that a rehearsal runs the very same services. Raises
+    ConfigurationError and StoreError.
     """
     clock = clock or SystemClock()
     async with AsyncExitStack() as stack:

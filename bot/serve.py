@@ -170,7 +170,7 @@ async def _greet(app: App) -> None:
 
 
 async def _accepted(name: str, call: Awaitable[AsyncSlackResponse]) -> AsyncSlackResponse | None:
-    """Make a call that proves a token; None where Slack cannot answer now. Raises ConfigurationError where it refuses."""
+    """Make a call that proves a token; None if Slack cannot answer now. Raises ConfigurationError if it refuses."""
     try:
         with translate_slack_error():
             return await call

@@ -31,8 +31,8 @@ def left_out_lines(left_out: tuple[LeftOut, ...]) -> list[str]:
         return out.leg.value, _DATED.sub("…", out.reason).removesuffix("…")
 
     lines = []
-    for (leg, reason), group in groupby(sorted(left_out, key=key), key=key):
+    for (leg, why), group in groupby(sorted(left_out, key=key), key=key):
         days = sorted(out.session for out in group)
         span = f"{days[0]}" if len(days) == 1 else f"{days[0]} to {days[-1]}"
-        lines.append(f"Left out, {leg}: {len(days)} session{'' if len(days) == 1 else 's'}, {span}: {reason}")
+        lines.append(f"Left out, {leg}: {len(days)} session{'' if len(days) == 1 else 's'}, {span}: {why}")
     return lines

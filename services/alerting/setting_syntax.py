@@ -82,7 +82,7 @@ def write_settings(settings: ChannelSettings, name: Callable[[Addressee], str]) 
 
 
 def read_mute(text: str, settings: ChannelSettings, market: MarketState, now: datetime) -> ChannelSettings:
-    """Read for how long a channel is to be silent. Raises ChannelSettingError, and MarketShutError without a close ahead."""
+    """Read for how long a channel is to be silent. Raises ChannelSettingError or MarketShutError."""
     words = text.lower().split()
     match words:
         case ["off"]:

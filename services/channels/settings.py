@@ -75,7 +75,7 @@ class Channels:
         return silence_at(stored.settings, now, self.history.sessions(now))
 
     async def set(self, channel: Channel, text: str, by: str, who: Callable[[str], Addressee | None]) -> ChannelView:
-        """Set what was typed, such as `remind 15m`; `who` reads names. Raises ChannelSettingError, or NotAllowedError."""
+        """Apply a setting such as `remind 15m`; `who` reads names. Raises ChannelSettingError or NotAllowedError."""
         now = self.clock.now()
 
         def change(settings: ChannelSettings) -> ChannelSettings:

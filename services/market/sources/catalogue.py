@@ -251,7 +251,7 @@ def build_equity(
     seed: int = SEED,
     keys: Mapping[str, str] = NO_KEYS,
 ) -> EquitySource:
-    """Make the ETF source of that name. Raises ConfigurationError, which names the choice or the key that is missing."""
+    """Make the ETF source of that name. Raises ConfigurationError, naming the choice or missing key."""
     row, make = _choose("an ETF source", name, {row.name: (row, row.equity) for row in SOURCES if row.equity})
     return make(Wiring(client=client, clock=clock, url=base_url or row.base_url, seed=seed, keys=_usable(row, keys)))
 
@@ -265,7 +265,7 @@ def build_crypto(
     seed: int = SEED,
     keys: Mapping[str, str] = NO_KEYS,
 ) -> CryptoSource:
-    """Make the bitcoin source of that name. Raises ConfigurationError, which names the choice or the key that is missing."""
+    """Make the bitcoin source of that name. Raises ConfigurationError, naming the choice or missing key."""
     row, make = _choose("a bitcoin source", name, {row.name: (row, row.crypto) for row in SOURCES if row.crypto})
     return make(Wiring(client=client, clock=clock, url=base_url or row.base_url, seed=seed, keys=_usable(row, keys)))
 

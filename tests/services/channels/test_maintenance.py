@@ -13,6 +13,7 @@ from services.alerting.notice import CoverageReport, Digest, Escalation, Outage
 from services.channels.maintenance import Maintenance
 from services.delivery.ports import AlertMessage, NoticeMessage, ThreadMessage
 from services.rules.decide import GRACE
+from services.storage.codec import kind_of
 from tests.fakes.floor import CLOSE, DESK, OPEN, OTHER_DESK, TODAY, Floor, trading_floor
 from tests.fakes.postgresql import empty_database
 
@@ -79,7 +80,7 @@ def kind(told: MessageRef) -> str:
         case ThreadMessage():
             return told.entry.kind.value
         case NoticeMessage():
-            return type(told.notice.content).__name__.lower()
+            return kind_of(told.notice.content)
 
 
 async def digest_of(floor: Floor) -> Digest:

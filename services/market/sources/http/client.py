@@ -129,7 +129,7 @@ class HttpClient:
     ) -> bytes:
         """GET the body of a 200, or the one kept where the server says that it still stands.
 
-        Raises HttpStatusError and ConnectionFailedError, after retries where they may help. `turn` is awaited before each try,
+        Raises HttpStatusError and ConnectionFailedError, after retries. `turn` is awaited before each try,
         and what it raises ends the call; the deadline does not run meanwhile.
         """
         seconds = self.deadline.total_seconds()
