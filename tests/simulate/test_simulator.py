@@ -66,7 +66,7 @@ def forget_the_new_wording(monkeypatch: pytest.MonkeyPatch) -> None:
     async def tell_nothing(_tx: object, _at: datetime, **_what: int | None) -> None:
         pass
 
-    monkeypatch.setattr(alert_writer, "tell_again", tell_nothing)
+    monkeypatch.setattr(alert_writer, "bump_version", tell_nothing)
 
 
 def believe_anything(monkeypatch: pytest.MonkeyPatch) -> None:
