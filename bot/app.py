@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import aiohttp
+from pydantic import SecretStr
+from slack_bolt.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
-import handlers
 from bot.clock import SystemClock
 from bot.manifest import ALL_SCOPES
-from bot.oauth.build import build_oauth
+from bot.oauth.build import OAuthParts, build_oauth
 from bot.scopes import GrantsOfTeams, GrantsOfToken
+from bot.settings import Settings
 from bot.slack import build_bolt
+from handlers import listeners
+from handlers.background import BackgroundTasks
 from handlers.chart_support import Charts
 from handlers.image_cache import ImageCache
 from handlers.image_upload import Pictures
@@ -27,9 +31,11 @@ from services.alerting.rule_index import RuleIndex
 from services.channels.commands import ChannelCommands
 from services.channels.maintenance import Maintenance
 from services.channels.permissions import RulePermissions
+from services.core.clock import Clock
 from services.core.prices import Symbol
 from services.delivery.outbox import Outbox
 from services.market.network_service import NetworkService
+from services.market.ports import CryptoSource, EquitySource, NetworkSource
 from services.market.price_history import PriceHistory
 from services.market.sources.catalogue import build_crypto, build_equity, build_network
 from services.market.sources.files.cohorts import SHIPPED, read_cohorts
@@ -38,18 +44,6 @@ from services.research.holdings_report import HoldingsReporter
 from services.research.service import ResearchService
 from services.rules.market_service import MarketService
 from services.storage import SqlStore
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
-
-    from pydantic import SecretStr
-    from slack_bolt.async_app import AsyncApp
-
-    from bot.oauth.build import OAuthParts
-    from bot.settings import Settings
-    from handlers.background import BackgroundTasks
-    from services.core.clock import Clock
-    from services.market.ports import CryptoSource, EquitySource, NetworkSource
 
 SLACK_TIMEOUT_S = 10
 
@@ -119,7 +113,7 @@ async def build(
         gallery = ImageCache()
         stack.callback(gallery.close)
         grants = GrantsOfTeams(installing.tokens) if installing else GrantsOfToken(client, clock)
-        errands = handlers.register(bolt, desk, study, clock, Pictures(gallery, grants))
+        errands = listeners.register(bolt, desk, study, clock, Pictures(gallery, grants))
         if installing:
             register_uninstall(bolt, installing)
         stack.push_async_callback(errands.drain)

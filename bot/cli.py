@@ -5,15 +5,12 @@ from __future__ import annotations
 import difflib
 import logging
 import sys
+from collections.abc import Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING
 
 import click
 
 from services.core.errors import ConfigurationError, MinerPulseError, RuleError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 COMMANDS = {
     "run": "Connect to Slack where tokens are set, else rehearse here.",

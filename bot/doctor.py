@@ -2,40 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from enum import Enum
 from time import perf_counter
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import aiohttp
 from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
-from bot.app import build
+from bot.app import App, build
 from bot.clock import SystemClock
 from bot.health import sentence_on
 from bot.manifest import LOOK_UP_SCOPES, PICTURES, SCOPES
 from bot.oauth.rotation import overdue
 from bot.scopes import granted
+from bot.settings import Settings
 from handlers.render import fmt
+from services.core.clock import Clock
 from services.core.errors import NoHistoryError, SourceError, StoreError
+from services.core.prices import Quote
+from services.delivery.ports import DeliveryProblem
+from services.market.feeds.network import NetworkFeed
+from services.market.network_checks import CheckedNetwork
+from services.market.ports import CryptoSource, EquitySource
 from services.storage import SqlStore
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable
-    from datetime import datetime
-
-    from slack_sdk.web.async_slack_response import AsyncSlackResponse
-
-    from bot.app import App
-    from bot.settings import Settings
-    from services.core.clock import Clock
-    from services.core.prices import Quote
-    from services.delivery.ports import DeliveryProblem
-    from services.market.feeds.network import NetworkFeed
-    from services.market.network_checks import CheckedNetwork
-    from services.market.ports import CryptoSource, EquitySource
 
 T = TypeVar("T")
 

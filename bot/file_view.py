@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from bot.commands.live import MEMORY
 from bot.price_files import aligned, known_at, read_files
 from services.core.errors import NoHistoryError
-from services.core.prices import moment
+from services.core.prices import Pair, moment
 from services.market.price_history import PriceHistory
 from services.market.sources.files.prices import FileCrypto, FileEquity
-from services.rules.market_service import MarketService
+from services.rules.market_service import MarketService, MarketView
 from services.storage import SqlStore
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from services.core.prices import Pair
-    from services.rules.market_service import MarketView
 
 
 async def view_of(etf: Path, btc: Path, pair: Pair) -> MarketView:

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import datetime
 
 import aiohttp
+from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.scheduler import Ticker
 from handlers.slack_errors import translate_slack_error
 from services.core.errors import DeliveryError, StoreError
+from services.delivery.ports import Backlog, DeliveryProblem, OutboxStore
 from services.rules.decide import GRACE
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-    from datetime import datetime
-
-    from slack_sdk.web.async_client import AsyncWebClient
-
-    from bot.scheduler import Ticker
-    from services.delivery.ports import Backlog, DeliveryProblem, OutboxStore
 
 NOT_READY_AFTER = 5  # ticks
 BEAT_WITHIN_S = 5

@@ -6,14 +6,12 @@ import json
 import logging
 import re
 import secrets
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from enum import Enum
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from typing import Any
 
 CHATTY = ("apscheduler", "alembic")
 _PLAIN = re.compile(r"[\w./:+-]+", re.ASCII)

@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from datetime import date, datetime, timedelta
+from pathlib import Path
 
 import click
 
 from bot.clock import SystemClock
 from services.core.errors import PriceFileError
-from services.core.prices import WGMI_BTC
-from services.core.sessions import sessions_between
-from services.market.align import align
+from services.core.prices import WGMI_BTC, Bars, Closes, Pair
+from services.core.sessions import Sessions, sessions_between
+from services.market.align import Aligned, align
 from services.market.feeds.closes import SETTLED_AFTER
 from services.market.sources.files.prices import daily_warning, read_crypto_csv, read_etf_csv
-
-if TYPE_CHECKING:
-    from datetime import date, datetime
-    from pathlib import Path
-
-    from services.core.prices import Bars, Closes, Pair
-    from services.core.sessions import Sessions
-    from services.market.align import Aligned
 
 WEEK = timedelta(days=7)  # the calendar needs sessions on both sides of a single one
 DAY = timedelta(days=1)

@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
-from services.core.clock import EPOCH
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-    from datetime import datetime
-
-    from services.alerting.monitor import Monitor
-    from services.channels.maintenance import Maintenance
-    from services.core.clock import Clock
+from services.alerting.monitor import Monitor
+from services.channels.maintenance import Maintenance
+from services.core.clock import EPOCH, Clock
 
 RETRY_AFTER = timedelta(minutes=1)
 log = logging.getLogger(__name__)

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
 
+from slack_sdk.web.async_client import AsyncWebClient
+from slack_sdk.web.async_slack_response import AsyncSlackResponse
+
+from bot.oauth.tokens import Tokens
 from handlers.slack_errors import translate_slack_error
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from slack_sdk.web.async_client import AsyncWebClient
-    from slack_sdk.web.async_slack_response import AsyncSlackResponse
-
-    from bot.oauth.tokens import Tokens
-    from services.core.clock import Clock
+from services.core.clock import Clock
 
 KNOWN_FOR = timedelta(minutes=10)  # scopes can be added to a token that stays the same
 

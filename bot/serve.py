@@ -7,31 +7,25 @@ import gc
 import logging
 import signal
 import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from enum import Enum
-from typing import TYPE_CHECKING
 
 import aiohttp
 from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
 from slack_sdk.web.async_client import AsyncWebClient
+from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
-from bot.app import build, secret
+from bot.app import App, build, secret
 from bot.health import BEAT_WITHIN_S, Health, Heartbeat
 from bot.http.app import build_web
 from bot.http.server import Server
 from bot.http.slack_requests import SlackRequests
 from bot.scheduler import Ticker, schedule
+from bot.settings import Settings
 from handlers.slack_errors import translate_slack_error
 from services.core.errors import ConfigurationError, DeliveryError
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
-
-    from slack_sdk.web.async_slack_response import AsyncSlackResponse
-
-    from bot.app import App
-    from bot.settings import Settings
 
 POLL_EVERY = timedelta(seconds=1)  # by a worker: people's acts are recorded by other processes
 ROTATE_EVERY = timedelta(minutes=1)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import difflib
 import os
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from bot.logs import LogFormat
@@ -34,11 +36,6 @@ from bot.setting_types import (
 )
 from services.core.errors import ConfigurationError
 from services.core.prices import Pair, Symbol
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from pydantic_core import ErrorDetails
 
 ENV_FILE = Path(".env")
 PREFIX = "MINERPULSE_"

@@ -6,22 +6,17 @@ import copy
 import logging
 import time
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from slack_bolt import BoltResponse
-from slack_bolt.async_app import AsyncApp
+from slack_bolt.async_app import AsyncApp, AsyncBoltRequest
 from slack_bolt.authorization import AuthorizeResult
 from slack_bolt.authorization.async_authorize import AsyncAuthorize
+from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.http.replay_guard import ReplayGuard
 from bot.logs import numbered
-from bot.oauth.tokens import ManyWorkspaces
-
-if TYPE_CHECKING:
-    from slack_bolt.async_app import AsyncBoltRequest
-    from slack_sdk.web.async_client import AsyncWebClient
-
-    from bot.oauth.tokens import Tokens
+from bot.oauth.tokens import ManyWorkspaces, Tokens
 
 EVENTS_KEPT_S = 3_600.0  # Slack sends an event again at once, after a minute and after five
 NOT_INSTALLED = "MinerPulse is not installed in this workspace any more. Ask whoever runs it for its install link."

@@ -4,29 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
+from slack_sdk.webhook import WebhookResponse
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 from handlers.ephemeral import post_ephemeral
+from handlers.image_upload import Pictures
 from handlers.render.fallbacks import classic, pictured, plainer
-from handlers.render.message import say
-from handlers.render.responses import complaint
-from handlers.request import Audience, Reply
+from handlers.render.message import Message, text_message
+from handlers.render.responses import error_message
+from handlers.request import Audience, Reply, Request
 from handlers.slack_errors import BLOCKS_REFUSED
 from services.core.errors import MinerPulseError
 
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+Otherwise = Callable[[Request, Message], Awaitable[None]]
 
-    from slack_sdk.webhook import WebhookResponse
-
-    from handlers.image_upload import Pictures
-    from handlers.render.message import Message
-    from handlers.request import Request
-
-    Otherwise = Callable[[Request, Message], Awaitable[None]]
 
 SORRY = "Something went wrong; it has been logged. Try again in a minute."
 NOT_SHARED = "Slack did not show this to the channel. Type /minerpulse and press Share there."
@@ -94,10 +88,10 @@ async def answer(
         reply = await work
     except MinerPulseError as error:
         log.warning("told a person: %s", error)
-        reply = Reply(message=complaint(error))
+        reply = Reply(message=error_message(error))
     except Exception:
         log.exception("a person's wish failed")
-        reply = Reply(message=say(SORRY))
+        reply = Reply(message=text_message(SORRY))
     if reply is None:
         return
     shown = reply if shows_all else replace(reply, message=classic(reply.message))
@@ -140,7 +134,7 @@ async def _send(ask: Request, reply: Reply, otherwise: Otherwise) -> None:
     if await _taken(ask, reply):
         return
     try:
-        await otherwise(ask, say(NOT_SHARED) if reply.place is Audience.CHANNEL else reply.message)
+        await otherwise(ask, text_message(NOT_SHARED) if reply.place is Audience.CHANNEL else reply.message)
     except MinerPulseError as error:
         log.error("an answer reached nobody: %s", error)  # noqa: TRY400 -- it says all that there is to know
     except Exception:

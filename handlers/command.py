@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
-
-    from handlers.render.message import Message
-    from handlers.request import Reply, Request
+from handlers.render.message import Message
+from handlers.request import Reply, Request
 
 SLASH = "/minerpulse"
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
 
-from handlers import render
+from handlers.render.fallbacks import as_plain
+from handlers.render.message import Message
+from handlers.render.rule_form import result_modal
+from handlers.request import Request
 from handlers.slack_errors import BlocksRefusedError, translate_slack_error
-
-if TYPE_CHECKING:
-    from handlers.render import Message
-    from handlers.request import Request
 
 log = logging.getLogger(__name__)
 
@@ -21,13 +19,13 @@ async def post_ephemeral(ask: Request, message: Message) -> None:
         await _post(ask, message)
     except BlocksRefusedError:
         log.warning("Slack refused a whisper's blocks; sent in plain form")
-        await _post(ask, render.plain(message))
+        await _post(ask, as_plain(message))
 
 
 async def open_told(ask: Request, message: Message) -> None:
     """Tell it in a form of its own, where there is no channel, as on the Home tab. Raises DeliveryError."""
     with translate_slack_error():
-        await ask.client.views_open(trigger_id=ask.trigger, view=render.outcome_view(message))
+        await ask.client.views_open(trigger_id=ask.trigger, view=result_modal(message))
 
 
 async def write_to(ask: Request, message: Message) -> None:

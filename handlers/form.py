@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from handlers.request import Request
+from handlers.request import Request
+from handlers.rule_form import About
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -21,30 +19,6 @@ class Form:
     hash: str
     values: dict[str, str]
     about: About
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class About:
-    """What a form is about, as it travels with it: a channel, and the rule that is edited, None for a new one.
-
-    `answers_to` is the response_url of what it was opened by: it takes an answer for half an hour, also in a channel
-    that the app is not in.
-    """
-
-    channel: str
-    answers_to: str
-    rule_id: int | None = None
-
-    def written(self) -> str:
-        """Write it as the form carries it."""
-        return json.dumps({"channel": self.channel, "answers_to": self.answers_to, "rule": self.rule_id})
-
-    @classmethod
-    def read(cls, view: Mapping[str, Any]) -> About:
-        """Read it back out of a form of ours."""
-        carried = json.loads(view["private_metadata"])
-        answers_to = str(carried["answers_to"])
-        return cls(channel=str(carried["channel"]), answers_to=answers_to, rule_id=carried["rule"])
 
 
 def values_of(view: Mapping[str, Any]) -> dict[str, str]:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from handlers import render
 from handlers.ephemeral import write_to
+from handlers.render.home import home_notice_view, home_view, loading_view, market_modal
+from handlers.render.message import text_message
+from handlers.render.responses import error_message
+from handlers.render.rule_form import result_modal
+from handlers.request import Request
 from handlers.slack_errors import translate_slack_error
 from services.core.errors import DeliveryError, MessageRefusedError, MinerPulseError
-
-if TYPE_CHECKING:
-    from handlers.request import Request
 
 REFUSED = (
     "Slack refuses this tab as it should look, which has been logged. In a channel, `/minerpulse` shows the market and "
@@ -28,15 +29,15 @@ async def publish(ask: Request) -> None:
         if not error.permanent:
             raise
         log.error("Slack refuses the Home tab, shown in plain form: %s", error.__cause__)  # noqa: TRY400 -- a cause says more
-        await _publish(ask, render.home_instead(render.say(REFUSED)))
+        await _publish(ask, home_notice_view(text_message(REFUSED)))
 
 
 async def _tab(ask: Request) -> dict[str, Any]:
     try:
-        return render.home(await ask.desk.overview(ask.channel.team, ask.by), ask.now)
+        return home_view(await ask.desk.overview(ask.channel.team, ask.by), ask.now)
     except MinerPulseError as error:
         log.warning("told on the Home tab: %s", error)
-        return render.home_instead(render.complaint(error))
+        return home_notice_view(error_message(error))
 
 
 async def _publish(ask: Request, view: dict[str, Any]) -> None:
@@ -53,19 +54,19 @@ async def show_board(ask: Request) -> None:
         await _open_board(ask)
     except DeliveryError as error:
         log.warning("the board did not open by shortcut: %s", error)
-        await write_to(ask, render.complaint(error))
+        await write_to(ask, error_message(error))
 
 
 async def _open_board(ask: Request) -> None:
     """Show what memory has at once, then the prices."""
     with translate_slack_error():
-        opened = await ask.client.views_open(trigger_id=ask.trigger, view=render.fetching())
+        opened = await ask.client.views_open(trigger_id=ask.trigger, view=loading_view())
         shown: dict[str, Any] = opened.get("view") or {}
         await ask.client.views_update(view_id=str(shown.get("id")), view=await _market(ask))
 
 
 async def _market(ask: Request) -> dict[str, Any]:
     try:
-        return render.market_view(await ask.desk.view(), ask.now)
+        return market_modal(await ask.desk.view(), ask.now)
     except MinerPulseError as error:
-        return render.outcome_view(render.complaint(error))
+        return result_modal(error_message(error))

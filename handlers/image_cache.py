@@ -5,19 +5,15 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import OrderedDict
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib import import_module
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import Generic, TypeVar
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from handlers.render.picture import Picture, Scheme
 
-    from handlers.render.picture import Picture, Scheme
-
-    Draw = Callable[[Picture, Scheme], bytes]
-    from collections.abc import Awaitable
-
+Draw = Callable[[Picture, Scheme], bytes]
 
 KEPT_BYTES = 8_000_000  # some fifty pictures
 

@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Collection
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from slack_sdk.errors import SlackRequestError
+from slack_sdk.web.async_client import AsyncWebClient
 
 from handlers.image_cache import ImageCache, SingleFlight, key_of
-from handlers.render.picture import Scheme
+from handlers.render.picture import Picture, Scheme
+from handlers.request import Request
 from handlers.slack_errors import translate_slack_error
 from services.core.errors import DeliveryError
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    from slack_sdk.web.async_client import AsyncWebClient
-
-    from handlers.render.picture import Picture
-    from handlers.request import Request
 
 FILES_WRITE = "files:write"
 FILES_KNOWN = 500  # that were uploaded last

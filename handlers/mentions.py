@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
+from services.alerting.setting_syntax import Addressee
 from services.core.identity import Channel, Mention
-
-if TYPE_CHECKING:
-    from services.alerting.setting_syntax import Addressee
 
 EVERYONE = ("here", "channel", "everyone")
 _PERSON = re.compile(r"<@(?P<id>[UW][A-Z0-9]+)(?:\|(?P<name>[^>]*))?>|(?P<bare>[UW][A-Z0-9]{7,})", re.ASCII)

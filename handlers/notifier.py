@@ -4,29 +4,28 @@ from __future__ import annotations
 
 import copy
 import logging
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, assert_never
+from datetime import datetime
+from typing import Any, Protocol, assert_never
 
-from handlers import render
+from slack_sdk.web.async_client import AsyncWebClient
+from slack_sdk.web.async_slack_response import AsyncSlackResponse
+
 from handlers.chart_support import Charts
 from handlers.find_message import EVENT_TYPE, find_message
+from handlers.render.alert import alert_message
+from handlers.render.alert_text import thread_line
+from handlers.render.fallbacks import as_plain, without_charts
+from handlers.render.message import Message
+from handlers.render.notices import notice_message
 from handlers.send_deadline import sent_by
 from handlers.slack_errors import BlocksRefusedError, translate_slack_error
-from services.delivery.ports import AlertMessage, NoticeMessage, ThreadMessage
+from services.core.clock import Clock
+from services.core.identity import Channel
+from services.delivery.ports import AlertMessage, MessageRef, NoticeMessage, ThreadMessage
 
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-    from datetime import datetime
-
-    from slack_sdk.web.async_client import AsyncWebClient
-    from slack_sdk.web.async_slack_response import AsyncSlackResponse
-
-    from handlers.render import Message
-    from services.core.clock import Clock
-    from services.core.identity import Channel
-    from services.delivery.ports import MessageRef
-
-    Send = Callable[[Message], Awaitable[AsyncSlackResponse]]
+Send = Callable[[Message], Awaitable[AsyncSlackResponse]]
 
 
 log = logging.getLogger(__name__)
@@ -89,7 +88,7 @@ class SlackNotifier:
 
         A workspace that takes it without the chart is sent none for a while.
         """
-        bare, now = render.uncharted(message), self._clock.now()
+        bare, now = without_charts(message), self._clock.now()
         tried = bare != message and self._charts.fit(channel.team, now)
         if tried and (ts := await _accepted(message, send, "without its chart")):
             return ts
@@ -97,7 +96,7 @@ class SlackNotifier:
             if tried:
                 self._charts.refuse(channel.team, now)
             return ts
-        return await _sent(render.plain(message), send)
+        return await _sent(as_plain(message), send)
 
 
 async def _accepted(message: Message, send: Send, otherwise: str) -> str | None:
@@ -118,11 +117,11 @@ def _rendered(told: MessageRef, now: datetime, *, anew: bool) -> Message:
     """Render what is told; only a message that is posted `anew` calls anyone."""
     match told:
         case AlertMessage():
-            return render.alert(told.alert, now, calls=told.calls if anew else None)
+            return alert_message(told.alert, now, calls=told.calls if anew else None)
         case ThreadMessage():
-            return render.entry(told.entry, told.alert)
+            return thread_line(told.entry, told.alert)
         case NoticeMessage():
-            return render.notice(told.notice)
+            return notice_message(told.notice)
         case _:
             assert_never(told)
 

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import Enum
-from typing import TYPE_CHECKING
+
+from slack_sdk.web.async_client import AsyncWebClient
 
 from handlers.channel_locks import ChannelLocks
+from handlers.render.message import Message
+from handlers.render.picture import Picture
 from handlers.view_updates import ViewUpdates
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from slack_sdk.web.async_client import AsyncWebClient
-
-    from handlers.render.message import Message
-    from handlers.render.picture import Picture
-    from services.channels.commands import ChannelCommands
-    from services.core.clock import Clock
-    from services.core.identity import Channel
-    from services.research.service import ResearchService
+from services.channels.commands import ChannelCommands
+from services.core.clock import Clock
+from services.core.identity import Channel
+from services.research.service import ResearchService
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

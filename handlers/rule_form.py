@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING
+from typing import Any
 
 from services.core.errors import RuleError
+from services.core.prices import Pair
 from services.core.text import normalize
 from services.market.measure import METRICS, Metric, Unit, Window
 from services.rules.grammar import parse_rule
-from services.rules.rule import DEFAULT_HOLD, Direction, default_clear, print_duration, print_value
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from services.core.prices import Pair
-    from services.rules.rule import Rule
+from services.rules.rule import DEFAULT_HOLD, Direction, Rule, default_clear, print_duration, print_value
 
 AT_CLOSE = "at close"
 _BARE = re.compile(r"[-+]?[\d.,]+", re.ASCII)
@@ -96,6 +93,30 @@ class RuleForm:
         yield "at_close", AT_CLOSE if self.at_close else ""
         yield "more", self.more
         yield "pair", f"on {self.pair}" if self.pair else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """What a form is about, as it travels with it: a channel, and the rule that is edited, None for a new one.
+
+    `answers_to` is the response_url of what it was opened by: it takes an answer for half an hour, also in a channel
+    that the app is not in.
+    """
+
+    channel: str
+    answers_to: str
+    rule_id: int | None = None
+
+    def written(self) -> str:
+        """Write it as the form carries it."""
+        return json.dumps({"channel": self.channel, "answers_to": self.answers_to, "rule": self.rule_id})
+
+    @classmethod
+    def read(cls, view: Mapping[str, Any]) -> About:
+        """Read it back out of a form of ours."""
+        carried = json.loads(view["private_metadata"])
+        answers_to = str(carried["answers_to"])
+        return cls(channel=str(carried["channel"]), answers_to=answers_to, rule_id=carried["rule"])
 
 
 def empty() -> RuleForm:

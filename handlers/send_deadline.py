@@ -6,22 +6,17 @@ each of them. Once there is a connection nothing is waited for any more.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING
+from datetime import datetime
 
 import aiohttp
+from aiohttp.connector import Connection
+from aiohttp.tracing import Trace
 
+from services.core.clock import Clock
 from services.core.errors import SendDeadlineError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from datetime import datetime
-
-    from aiohttp.connector import Connection
-    from aiohttp.tracing import Trace
-
-    from services.core.clock import Clock
 
 _last_moment: ContextVar[datetime | None] = ContextVar("last_moment", default=None)
 

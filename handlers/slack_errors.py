@@ -9,10 +9,11 @@ more. It stays as it is, its thread tells what happens, and only its end is post
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import aiohttp
 from slack_sdk.errors import SlackApiError
@@ -24,9 +25,6 @@ from services.core.errors import (
     MessageNotEditableError,
     MessageRefusedError,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 INVITE = "MinerPulse cannot post in this channel: type /invite @MinerPulse there, then try again."
 INSTALL = "Slack does not accept the app's token: install MinerPulse again and give it the new token."

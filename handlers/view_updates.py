@@ -5,17 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
+from collections.abc import Awaitable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
 
 from handlers.slack_errors import translate_slack_error
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable
-
-    from slack_sdk.web.async_client import AsyncWebClient
 
 MOST_FORMS = 500  # that are open at a time; the oldest is forgotten first
 OUTRUN = frozenset({"hash_conflict", "not_found", "view_not_found"})  # changed by another process, or closed

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
-from handlers import render
+from handlers.render.rules import alerts_started_message
+from handlers.request import Request
 from handlers.slack_errors import translate_slack_error
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from handlers.request import Request
-    from services.core.prices import Pair
+from services.core.prices import Pair
 
 
 async def greet(ask: Request, rules: Sequence[str], pair: Pair) -> None:
     """Post that rules on a pair start here. Raises DeliveryError, which tells whom to ask where the app cannot post."""
     simulated = ask.desk.market.history.simulated
-    message = render.started(pair, rules, ask.by, is_simulated=simulated)
+    message = alerts_started_message(pair, rules, ask.by, is_simulated=simulated)
     with translate_slack_error():
         await ask.client.chat_postMessage(
             channel=ask.channel.id, text=message.text, blocks=message.blocks, unfurl_links=False

@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import click
 
+from bot.app import App
 from bot.atomic_write import write_whole
 from bot.commands.live import live
 from bot.commands.options import both_or_neither, btc_file, etf_file, output
 from bot.file_view import view_of
 from bot.settings import load_settings
-from handlers import render
+from handlers.render.chart import chart_message, chart_picture
 from handlers.render.drawing import png
 from handlers.render.picture import Scheme
 from services.channels.charts import build_replay_chart
 from services.core.errors import NoHistoryError
 from services.market.measure import Window
 from services.rules.grammar import parse_rule
-from services.rules.rule import DEFAULT_RULES
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from bot.app import App
-    from services.rules.market_service import MarketView
-    from services.rules.rule import Rule
+from services.rules.market_service import MarketView
+from services.rules.rule import DEFAULT_RULES, Rule
 
 USUAL = {parse_rule(text).window: text for text in DEFAULT_RULES}
 TWO_POINTS, INSTEAD = Window.D1, Window.D20  # a curve of one session has two points
@@ -50,9 +45,9 @@ def command(*, window: str, path: Path, dark: bool, text: str | None, etf: Path 
     files = both_or_neither(etf, btc)
     view = asyncio.run(view_of(*files, settings.pair) if files else live(settings, lambda app: _view(app, rule)))
     drawn = build_replay_chart(view, INSTEAD if span is TWO_POINTS else span, rule)
-    picture = render.chart_picture(drawn)
+    picture = chart_picture(drawn)
     if picture is None:
-        raise NoHistoryError(render.chart(drawn, view.now).text)
+        raise NoHistoryError(chart_message(drawn, view.now).text)
     write_whole(path, png(picture, Scheme.DARK if dark else Scheme.LIGHT))
     click.echo(picture.alt)
 

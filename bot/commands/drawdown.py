@@ -11,7 +11,7 @@ from bot.commands.options import as_json, print_document
 from bot.commands.study_report import drawdown_document
 from bot.settings import load_settings
 from bot.terminal import print_message
-from handlers import render
+from handlers.render.drawdown import drawdown_message
 
 
 @click.command()
@@ -22,4 +22,4 @@ def command(*, as_json: bool) -> None:
     if as_json:
         print_document(drawdown_document(told))
     else:
-        print_message(render.drawdown(told))
+        print_message(drawdown_message(told))

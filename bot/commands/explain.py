@@ -6,28 +6,22 @@ import asyncio
 import json
 from dataclasses import asdict
 from enum import Enum
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import click
 
 from bot.commands.live import live
 from bot.commands.options import AI_HELP, FILE, as_json, btc_file, etf_file, window
-from bot.price_files import aligned, calendar, read_files
+from bot.price_files import PriceFiles, aligned, calendar, read_files
 from bot.settings import load_settings
 from bot.terminal import print_message
-from handlers import render
-from services.core.prices import Symbol
+from handlers.render.explain import explain_message
+from services.core.prices import Closes, Symbol
 from services.market.measure import Window
 from services.market.sources.files.prices import read_etf_csv
 from services.research.attribution import Legs
 from services.research.explain import explain
 from services.research.results import ExplainResult, Provenance
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from bot.price_files import PriceFiles
-    from services.core.prices import Closes
 
 
 @click.command()
@@ -53,7 +47,7 @@ def command(*, window: str, etf: Path | None, btc: Path | None, ai: Path | None,
     if as_json:
         click.echo(json.dumps(asdict(told), ensure_ascii=False, default=_written))
     else:
-        print_message(render.explanation(told))
+        print_message(explain_message(told))
 
 
 def _explained(files: PriceFiles, proxy: Closes, window: Window) -> ExplainResult:

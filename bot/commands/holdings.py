@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from datetime import date, timedelta
+from pathlib import Path
 
 import click
 
@@ -14,24 +15,16 @@ from bot.clock import SystemClock
 from bot.commands.holdings_report import as_document, fetched, imported, show
 from bot.commands.options import FILE, Day, as_json
 from bot.setting_types import symbol
-from bot.settings import load_settings
+from bot.settings import Settings, load_settings
 from services.core.errors import NoHistoryError, PriceFileError
 from services.core.prices import Symbol
-from services.market.holdings import held_at, keep_whole
+from services.market.holdings import Holdings, held_at, keep_whole
+from services.market.ports import HoldingsStore
 from services.market.sources.files.holdings import read_holdings_csv
 from services.market.sources.http.client import HttpClient
 from services.market.sources.vendors.nasdaq import BASE_URL
 from services.market.sources.vendors.nasdaq_holdings import NasdaqHoldings
 from services.storage import SqlStore
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
-    from datetime import date
-    from pathlib import Path
-
-    from bot.settings import Settings
-    from services.market.holdings import Holdings
-    from services.market.ports import HoldingsStore
 
 DAY = timedelta(days=1)  # somewhere on earth it is tomorrow already
 

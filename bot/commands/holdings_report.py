@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-if TYPE_CHECKING:
-    from services.market.holdings import Holding, Holdings
+from services.market.holdings import Holding, Holdings
 
 
 def as_document(holdings: Holdings) -> dict[str, Any]:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import click
 
-from bot.app import build
+from bot.app import App, build
+from bot.settings import Settings
 from services.core.errors import StoreError
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from bot.app import App
-    from bot.settings import Settings
 
 MEMORY = "sqlite://"
 Told = TypeVar("Told")

@@ -11,7 +11,7 @@ from bot.commands.options import as_json, print_document, window
 from bot.commands.study_report import miners_document
 from bot.settings import load_settings
 from bot.terminal import print_message
-from handlers import render
+from handlers.render.miners import miners_message
 from services.market.measure import Window
 
 
@@ -29,4 +29,4 @@ def command(*, window: str, as_json: bool) -> None:
     if as_json:
         print_document(miners_document(told))
     else:
-        print_message(render.miners(told))
+        print_message(miners_message(told))

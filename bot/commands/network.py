@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from datetime import datetime
 
 import click
 
+from bot.app import App
 from bot.commands.live import live
 from bot.commands.options import as_json, print_document
 from bot.commands.study_report import network_document
 from bot.settings import load_settings
 from bot.terminal import print_message
-from handlers import render
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from bot.app import App
-    from services.research.results import NetworkView
+from handlers.render.network import network_message
+from services.research.results import NetworkView
 
 
 @click.command()
@@ -29,7 +25,7 @@ def command(*, as_json: bool) -> None:
     if as_json:
         print_document(network_document(told, now))
     else:
-        print_message(render.network(told, now))
+        print_message(network_message(told, now))
 
 
 async def _network(app: App) -> tuple[NetworkView, datetime]:

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import click
 from rich.console import Console
 
+from bot.app import App
 from bot.commands.live import live
 from bot.commands.options import as_json, both_or_neither, btc_file, etf_file
 from bot.commands.pulse_report import as_document, board
 from bot.file_view import view_of
 from bot.settings import load_settings
 from bot.terminal import show_message
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from bot.app import App
-    from services.rules.market_service import MarketView
+from services.rules.market_service import MarketView
 
 
 @click.command()

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import Any
 
 from handlers.render import fmt
 from handlers.render.board import BASIS, missing, windows_table, windows_text
 from handlers.render.limits import PROBLEMS_SHOWN
 from handlers.render.market import data, drawdowns, headline, legs, live_line, market_line, problems
 from handlers.render.markup import simulated
-from handlers.render.message import compose, header, note, section
-from services.market.measure import Measurement, NotMeasured
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from handlers.render.message import Message
-    from services.core.prices import PriceStamp
-    from services.market.gap import Gap
-    from services.market.measure import Drawdown
-    from services.rules.market_service import MarketView, Snapshot
+from handlers.render.message import Message, compose, header, note, section
+from services.core.prices import PriceStamp
+from services.market.gap import Gap
+from services.market.measure import Drawdown, Measurement, NotMeasured
+from services.rules.market_service import MarketView, Snapshot
 
 
 def board(view: MarketView, now: datetime | None) -> Message:

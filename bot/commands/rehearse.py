@@ -6,8 +6,8 @@ import asyncio
 import signal
 import sys
 from contextlib import AsyncExitStack, suppress
+from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
@@ -20,15 +20,9 @@ from bot.rehearsal.converse import converse
 from bot.rehearsal.play import Pace, play
 from bot.rehearsal.prompt import ClockPrompt, Prompt
 from bot.rehearsal.screen import Screen
-from bot.rehearsal.script import from_files, simulated
+from bot.rehearsal.script import Script, from_files, simulated
 from bot.rehearsal.stage import rehearsing
-from bot.settings import load_settings
-
-if TYPE_CHECKING:
-    from datetime import date
-
-    from bot.rehearsal.script import Script
-    from bot.settings import Settings
+from bot.settings import Settings, load_settings
 
 SPEED = 2.0  # sessions a second
 WEB_SPEED = 0.5  # a page is looked at, not watched

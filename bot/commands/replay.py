@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -16,15 +15,11 @@ from bot.price_files import aligned, read_files
 from handlers.image_cache import drawn
 from handlers.render.chart import replay_picture
 from handlers.render.picture import Scheme
+from services.market.align import Aligned
 from services.research.track_record import looked_at
 from services.rules.grammar import parse_rule
 from services.rules.replay import replay
 from services.rules.rule import DEFAULT_RULES
-
-if TYPE_CHECKING:
-    from datetime import date
-
-    from services.market.align import Aligned
 
 DAY = timedelta(days=1)
 DEFAULTS = ", ".join(DEFAULT_RULES)

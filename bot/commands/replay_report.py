@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, assert_never
+from datetime import date
+from typing import Any, assert_never
 
 from rich.console import Console
 from rich.table import Table
@@ -15,14 +17,9 @@ from handlers.render.backtest import findings
 from handlers.render.footers import left_out_lines
 from handlers.render.gauges import spark
 from services.market.measure import Metric, Unit
+from services.research.track_record import Backtest
 from services.rules.decide import Change
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import date
-
-    from services.research.track_record import Backtest
-    from services.rules.replay import Replay, RuleReplay, Step
+from services.rules.replay import Replay, RuleReplay, Step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

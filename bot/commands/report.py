@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from datetime import date
+from pathlib import Path
 
 import click
 
@@ -12,10 +13,10 @@ from bot.clock import SystemClock
 from bot.commands.live import live
 from bot.commands.options import AI_HELP, FILE, Day, btc_file, etf_file, output
 from bot.price_files import aligned, calendar, read_files
-from bot.settings import load_settings
+from bot.settings import Settings, load_settings
 from handlers.render.drawing import png
 from handlers.render.html_page import Shown, written
-from handlers.render.picture import Scheme
+from handlers.render.picture import Picture, Scheme
 from handlers.render.report import report_page, report_pictures
 from services.core.prices import Symbol
 from services.market.sources.files.prices import read_etf_csv
@@ -23,13 +24,6 @@ from services.research.report import Material, report
 from services.research.results import Provenance, ReportResult
 from services.rules.grammar import parse_rule
 from services.rules.rule import DEFAULT_RULES
-
-if TYPE_CHECKING:
-    from datetime import date
-    from pathlib import Path
-
-    from bot.settings import Settings
-    from handlers.render.picture import Picture
 
 NO_AI = "Nothing is parted here: give the closes of {proxy}, the AI proxy, with --ai."
 DEFAULTS = ", ".join(DEFAULT_RULES)

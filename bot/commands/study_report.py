@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import Any
 
-from services.market.holdings import Cohort
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import datetime
-
-    from services.core.prices import Quote
-    from services.market.holdings import Membership
-    from services.market.network import Network
-    from services.research.holdings_effects import Contributor, Effect
-    from services.research.holdings_report import HoldingsReport
-    from services.research.results import DrawdownResult, NetworkView, Provenance
+from services.core.prices import Quote
+from services.market.holdings import Cohort, Membership
+from services.market.network import Network
+from services.research.holdings_effects import Contributor, Effect
+from services.research.holdings_report import HoldingsReport
+from services.research.results import DrawdownResult, NetworkView, Provenance
 
 
 def drawdown_document(told: DrawdownResult) -> dict[str, Any]:

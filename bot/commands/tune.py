@@ -4,30 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import click
 
 from bot.commands.live import live
 from bot.commands.options import as_json, both_or_neither, btc_file, etf_file
-from bot.price_files import aligned, read_files
+from bot.price_files import PriceFiles, aligned, read_files
 from bot.settings import load_settings
 from bot.terminal import print_message
-from handlers import render
-from services.research.rate_target import parse_target
+from handlers.render.tune import tune_message
+from services.research.rate_target import RateTarget, parse_target
 from services.research.results import Provenance, TuneResult
 from services.research.tune import calibrated
 from services.rules.grammar import parse_rule
-from services.rules.rule import DEFAULT_RULES, EXAMPLE
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-    from typing import Any
-
-    from bot.price_files import PriceFiles
-    from services.research.rate_target import RateTarget
-    from services.rules.rule import Rule
+from services.rules.rule import DEFAULT_RULES, EXAMPLE, Rule
 
 
 @click.command()
@@ -54,7 +47,7 @@ def command(
     if as_json:
         click.echo(json.dumps(_document(told), ensure_ascii=False))
     else:
-        print_message(render.tuned(told))
+        print_message(tune_message(told))
 
 
 def _calibrated(files: PriceFiles, wish: RateTarget, against: Sequence[Rule]) -> TuneResult:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING
 
 import click
 from pydantic import TypeAdapter
@@ -12,14 +11,11 @@ from rich.console import Console
 
 from bot.clock import SystemClock
 from bot.commands.options import as_json
-from bot.settings import load_settings
+from bot.settings import Settings, load_settings
 from bot.terminal import show_message
-from handlers import render
+from handlers.render.history import audit_message
 from services.alerting.records import AlertAudit
 from services.storage import SqlStore
-
-if TYPE_CHECKING:
-    from bot.settings import Settings
 
 
 @click.command()
@@ -32,7 +28,7 @@ def command(*, alert: int | None, as_json: bool) -> None:
         document = TypeAdapter(AlertAudit).dump_python(receipt, mode="json")
         click.echo(json.dumps(document, ensure_ascii=False))
     else:
-        message = render.receipt(receipt, SystemClock().now())
+        message = audit_message(receipt, SystemClock().now())
         Console(highlight=False).print(show_message(message.text, message.blocks))
 
 

@@ -5,14 +5,11 @@ from __future__ import annotations
 import logging
 import time
 from http import HTTPStatus
-from typing import TYPE_CHECKING
 
 from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bot.logs import numbered
-
-if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 PROBES = frozenset({"/healthz", "/readyz"})  # asked for every few seconds
 RETRY = b"x-slack-retry-num"

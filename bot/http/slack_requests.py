@@ -7,21 +7,16 @@ import hashlib
 import hmac
 import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import TYPE_CHECKING
 
 from slack_bolt.adapter.starlette.async_handler import to_async_bolt_request, to_starlette_response
-from starlette.requests import ClientDisconnect
+from slack_bolt.async_app import AsyncApp
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 
 from bot.http.replay_guard import ReplayGuard
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from slack_bolt.async_app import AsyncApp
-    from starlette.requests import Request
 
 MOST_BYTES = 1_000_000  # Slack's largest, a click on a message of 50 blocks, has about a tenth of that
 BODY_WITHIN_S = 3.0  # Slack waits no longer for the whole answer

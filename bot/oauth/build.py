@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import datetime
+
+from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.oauth.flow import OAuthFlow
 from bot.oauth.rotation import Rotation, overdue
 from bot.oauth.token_exchange import TokenExchange
 from bot.oauth.tokens import TeamClients, Tokens
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
-    from slack_sdk.web.async_client import AsyncWebClient
-
-    from services.core.clock import Clock
-    from services.core.installation import InstallationStore
+from services.core.clock import Clock
+from services.core.installation import InstallationStore
 
 log = logging.getLogger(__name__)
 

@@ -4,28 +4,22 @@ from __future__ import annotations
 
 import logging
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from http import HTTPStatus
-from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-from starlette.responses import RedirectResponse
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from bot.oauth.pages import HEADERS, page
+from bot.oauth.token_exchange import TokenExchange
+from bot.oauth.tokens import Tokens
+from services.core.clock import Clock
 from services.core.errors import AccessError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from starlette.requests import Request
-    from starlette.responses import Response
-
-    from bot.oauth.token_exchange import TokenExchange
-    from bot.oauth.tokens import Tokens
-    from services.core.clock import Clock
-    from services.core.installation import InstallationStore
+from services.core.installation import InstallationStore
 
 INSTALL_PATH = "/slack/install"
 REDIRECT_PATH = "/slack/oauth_redirect"

@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
 
+from bot.oauth.token_exchange import TokenExchange
+from bot.oauth.tokens import Tokens
+from services.core.clock import Clock
 from services.core.errors import AccessError, MinerPulseError
-from services.core.installation import ROTATED_BEFORE
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from bot.oauth.token_exchange import TokenExchange
-    from bot.oauth.tokens import Tokens
-    from services.core.clock import Clock
-    from services.core.installation import InstallationStore
+from services.core.installation import ROTATED_BEFORE, InstallationStore
 
 OVERDUE = timedelta(minutes=10)  # by then a token was tried ten times
 AGAIN = "have the app installed there again"

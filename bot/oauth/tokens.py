@@ -6,23 +6,19 @@ import asyncio
 import copy
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import TYPE_CHECKING, TypeAlias
+from datetime import datetime, timedelta
+from typing import TypeAlias
 
 from slack_bolt.authorization import AuthorizeResult
 from slack_bolt.authorization.async_authorize import AsyncAuthorize
+from slack_sdk.web.async_client import AsyncWebClient
 
+from services.core.clock import Clock
 from services.core.errors import DeliveryError
+from services.core.installation import Installation, InstallationStore
 
-if TYPE_CHECKING:
-    from datetime import datetime
+Asked: TypeAlias = tuple[str | None, str | None]  # the workspace, and its organization
 
-    from slack_sdk.web.async_client import AsyncWebClient
-
-    from services.core.clock import Clock
-    from services.core.installation import Installation, InstallationStore
-
-    Asked: TypeAlias = tuple[str | None, str | None]  # the workspace, and its organization
 
 KEPT = timedelta(minutes=1)  # how long another process may go on with a token that has been renewed
 MOST = 1_000  # workspaces

@@ -5,14 +5,11 @@ from __future__ import annotations
 import asyncio
 import platform
 import shutil
+from collections.abc import Callable
 from itertools import count
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from services.core.errors import PlaygroundError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
 
 VERSION = "0.1.8"
 MEGABYTES = 95

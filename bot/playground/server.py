@@ -6,17 +6,14 @@ import asyncio
 import json
 import socket
 import tempfile
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import aiohttp
 
 from services.core.errors import PlaygroundError
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
 
 LOOPBACK = "127.0.0.1"
 STARTS_WITHIN_S = 30

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
 from bot.app import build
-from bot.playground.server import CHANNEL, PEOPLE, TEAM
+from bot.playground.server import CHANNEL, PEOPLE, TEAM, StandIn
+from bot.rehearsal.script import Script
 from bot.rehearsal.stage import Stage
 from bot.serve import connected
-from bot.settings import SlackMode, without_proxies
+from bot.settings import Settings, SlackMode, without_proxies
 from handlers.actions import start
 from handlers.request import Request
 from services.core.identity import Channel
 from services.core.prices import WGMI_BTC
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from bot.playground.server import StandIn
-    from bot.rehearsal.script import Script
-    from bot.settings import Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.completion import WordCompleter
 from prompt_toolkit.patch_stdout import patch_stdout
 
-from bot.rehearsal.play import play
-from bot.rehearsal.prompt import QUIT
-
-if TYPE_CHECKING:
-    from bot.rehearsal.play import Playable
-    from bot.rehearsal.prompt import ClockPrompt
-    from bot.rehearsal.script import Script
+from bot.rehearsal.play import Playable, play
+from bot.rehearsal.prompt import QUIT, ClockPrompt
+from bot.rehearsal.script import Script
 
 
 async def converse(stage: Playable, script: Script, prompt: ClockPrompt) -> None:

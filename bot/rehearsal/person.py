@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlencode
 
+from slack_bolt.async_app import AsyncApp
 from slack_bolt.request.async_request import AsyncBoltRequest
+from slack_bolt.response import BoltResponse
 from slack_sdk.signature import SignatureVerifier
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from slack_bolt.async_app import AsyncApp
-    from slack_bolt.response import BoltResponse
-
-    from bot.fake_slack.workspace import Message, Workspace
+from bot.fake_slack.workspace import Message, Workspace
 
 APP = "AREHEARSAL"
 FORM = "application/x-www-form-urlencoded"

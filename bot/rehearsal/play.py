@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from datetime import datetime
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from bot.rehearsal.script import Script, VirtualClock
+from bot.rehearsal.script import Script, VirtualClock
 
 
 class Playable(Protocol):

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from bot.rehearsal.screen import alert_of, control
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
-
-    from bot.fake_slack.workspace import Message
-    from bot.rehearsal.play import Pace
-    from bot.rehearsal.screen import Screen
-    from bot.rehearsal.stage import Rehearsal
+from bot.fake_slack.workspace import Message
+from bot.rehearsal.play import Pace
+from bot.rehearsal.screen import Screen, alert_of, control
+from bot.rehearsal.stage import Rehearsal
 
 SLASH = "/minerpulse"
 QUIT = "quit"

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import Any
 
+from rich.console import Console
 from rich.padding import Padding
 from rich.panel import Panel
 from rich.text import Text
 
-from bot.fake_slack.workspace import Kind
+from bot.fake_slack.workspace import Change, Kind, Message
 from bot.terminal import mrkdwn, show_message
 from handlers.render import fmt
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from rich.console import Console
-
-    from bot.fake_slack.workspace import Change, Message
-    from services.core.clock import Clock
+from services.core.clock import Clock
 
 HEADINGS = {Kind.POSTED: "new message", Kind.WHISPERED: "only you see this"}
 

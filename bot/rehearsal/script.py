@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from bot.price_files import WEEK, known_at, read_files
 from services.core.errors import ReplayError
 from services.core.prices import WGMI_BTC, moment
 from services.core.sessions import sessions_between
+from services.market.ports import CryptoSource, EquitySource, NetworkSource
 from services.market.sources.files.prices import FileCrypto, FileEquity
 from services.market.sources.simulated.market import BEGINS, ENDS, Simulated
 from services.market.sources.simulated.network import SimulatedNetwork
 from services.rules.rule import DEFAULT_HOLD
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+Instants = tuple[datetime, ...]
 
-    from services.market.ports import CryptoSource, EquitySource, NetworkSource
-
-    Instants = tuple[datetime, ...]
 
 STORY = date(2026, 1, 1)  # of any even year: bitcoin falls by 60% while the miners gain 90%
 EVERY = timedelta(minutes=90)

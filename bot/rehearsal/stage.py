@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from datetime import datetime
 
 from pydantic import SecretStr
 
-from bot.app import build
+from bot.app import App, build
 from bot.fake_slack.server import serving
-from bot.fake_slack.workspace import Message, Workspace
+from bot.fake_slack.workspace import Change, Message, Workspace
 from bot.rehearsal.person import Person
-from bot.settings import SlackMode, without_proxies
+from bot.rehearsal.script import Script, VirtualClock
+from bot.settings import Settings, SlackMode, without_proxies
 from services.core.identity import Channel
 from services.core.prices import WGMI_BTC
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
-    from datetime import datetime
-
-    from bot.app import App
-    from bot.fake_slack.workspace import Change
-    from bot.rehearsal.script import Script, VirtualClock
-    from bot.settings import Settings
 
 CHANNEL, YOU = "DESK", "YOU"
 START = {"type": "button", "action_id": "start", "value": "board"}

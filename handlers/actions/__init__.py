@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable
 
 from handlers.actions import (
     acknowledge,
@@ -20,11 +20,7 @@ from handlers.actions import (
     vote,
     why,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from handlers.request import Reply, Request
+from handlers.request import Reply, Request
 
 ACTIONS: dict[str, Callable[[Request], Awaitable[Reply | None]]] = {
     "acknowledge": acknowledge.answer,

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from handlers import render
 from handlers.actions.payload import alert_id
-from handlers.request import Reply
-
-if TYPE_CHECKING:
-    from handlers.request import Request
+from handlers.render.responses import unchanged_message
+from handlers.request import Reply, Request
 
 
 async def answer(ask: Request) -> Reply | None:
     """Mark the alert; its message is edited by the outbox, so only what changed nothing is told."""
     outcome = await ask.desk.acknowledge(ask.channel, alert_id(ask.value), ask.by)
-    return None if outcome.changed else Reply(message=render.unchanged(outcome.alert))
+    return None if outcome.changed else Reply(message=unchanged_message(outcome.alert))

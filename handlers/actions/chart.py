@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from handlers import render
 from handlers.actions.payload import alert_id
-from handlers.request import Reply
+from handlers.render.chart import chart_message, chart_picture
+from handlers.request import Reply, Request
 from services.market.measure import Window
 from services.rules.grammar import parse_rule
-
-if TYPE_CHECKING:
-    from handlers.request import Request
 
 TWO_POINTS = Window.D1  # which is no curve
 INSTEAD = Window.D20
@@ -23,4 +18,4 @@ async def answer(ask: Request) -> Reply:
     window = alert.lead.measurement.window
     rule = parse_rule(alert.lead.rule)
     drawn = await ask.desk.chart(ask.channel, INSTEAD if window is TWO_POINTS else window, rule)
-    return Reply(message=render.chart(drawn, ask.now), picture=render.chart_picture(drawn))
+    return Reply(message=chart_message(drawn, ask.now), picture=chart_picture(drawn))

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from handlers.actions.payload import rule_and_text
 from handlers.modals.rule_editor import open_editor
-
-if TYPE_CHECKING:
-    from handlers.request import Reply, Request
+from handlers.request import Reply, Request
 
 
 async def answer(ask: Request) -> Reply | None:

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from handlers import render
-from handlers.request import Audience, Reply
-
-if TYPE_CHECKING:
-    from handlers.request import Request
+from handlers.render.board import board_message
+from handlers.request import Audience, Reply, Request
 
 
 async def answer(ask: Request) -> Reply:
     """Show the board as it is now."""
-    return Reply(message=render.board(await ask.desk.board(ask.channel), ask.now), place=Audience.SAME)
+    return Reply(message=board_message(await ask.desk.board(ask.channel), ask.now), place=Audience.SAME)

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from handlers.home_tab import publish
-
-if TYPE_CHECKING:
-    from handlers.request import Request
+from handlers.request import Request
 
 
 async def answer(ask: Request) -> None:

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from handlers import render
-from handlers.request import Audience, Reply
-
-if TYPE_CHECKING:
-    from handlers.request import Request
+from handlers.render.board import board_message
+from handlers.request import Audience, Reply, Request
 
 
 async def answer(ask: Request) -> Reply:
     """Show the board as it is now to the channel, with the name of who shared it."""
-    message = render.board(await ask.desk.board(ask.channel), ask.now, shared_by=ask.by)
+    message = board_message(await ask.desk.board(ask.channel), ask.now, shared_by=ask.by)
     return Reply(message=message, place=Audience.CHANNEL)

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from handlers import render
 from handlers.actions.payload import alert_and_span
-from handlers.request import Reply
+from handlers.render.responses import no_close_message, unchanged_message
+from handlers.request import Reply, Request
 from services.core.errors import MarketShutError
-
-if TYPE_CHECKING:
-    from handlers.request import Request
 
 
 async def answer(ask: Request) -> Reply | None:
@@ -19,5 +14,5 @@ async def answer(ask: Request) -> Reply | None:
     try:
         outcome = await ask.desk.snooze(ask.channel, number, ask.by, span)
     except MarketShutError as error:
-        return Reply(message=render.no_close(error.next_open_at))
-    return None if outcome.changed else Reply(message=render.unchanged(outcome.alert))
+        return Reply(message=no_close_message(error.next_open_at))
+    return None if outcome.changed else Reply(message=unchanged_message(outcome.alert))

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from handlers import render
-from handlers.request import Audience, Reply
+from handlers.render.board import board_message
+from handlers.request import Audience, Reply, Request
 from handlers.welcome_post import greet
 from services.rules.rule import DEFAULT_RULES
-
-if TYPE_CHECKING:
-    from handlers.request import Request
 
 
 async def answer(ask: Request) -> Reply:
@@ -20,4 +15,4 @@ async def answer(ask: Request) -> Reply:
             await ask.desk.check_editor(ask.channel, ask.by)
             await greet(ask, DEFAULT_RULES, ask.desk.pair)
             await ask.desk.start(ask.channel, ask.by)
-    return Reply(message=render.board(await ask.desk.board(ask.channel), ask.now), place=Audience.SAME)
+    return Reply(message=board_message(await ask.desk.board(ask.channel), ask.now), place=Audience.SAME)

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from handlers import render
 from handlers.actions.payload import wish_and_mark
 from handlers.add_rule import add
-from handlers.request import Audience, Reply
+from handlers.render.message import Message, stacked
+from handlers.render.rules import rule_edited_message
+from handlers.render.tune import rule_exists_message, stale_tune_message
+from handlers.request import Audience, Reply, Request
 from handlers.tune_preview import previewed
 from services.channels.rule_placement import find_placement
 from services.rules.grammar import parse_rule
-
-if TYPE_CHECKING:
-    from handlers.render import Message
-    from handlers.request import Request
 
 
 async def answer(ask: Request) -> Reply:
@@ -22,13 +18,13 @@ async def answer(ask: Request) -> Reply:
     mark, text, wish = wish_and_mark(ask.value)
     slot = find_placement(await ask.desk.rules(ask.channel), parse_rule(text, ask.study.pair))
     if slot.standing is not None:
-        return Reply(message=render.stands(slot.standing), place=Audience.SAME)
+        return Reply(message=rule_exists_message(slot.standing), place=Audience.SAME)
     if slot.mark != mark:
-        return Reply(message=render.together(render.stale(), await previewed(ask, wish)), place=Audience.SAME)
+        return Reply(message=stacked(stale_tune_message(), await previewed(ask, wish)), place=Audience.SAME)
     return Reply(message=await _used(ask, slot.target.id if slot.target else None, str(slot.rule)), place=Audience.SAME)
 
 
 async def _used(ask: Request, target: int | None, text: str) -> Message:
     if target is None:
         return await add(ask, text)
-    return render.edited(await ask.desk.edit_rule(ask.channel, target, text, ask.by))
+    return rule_edited_message(await ask.desk.edit_rule(ask.channel, target, text, ask.by))

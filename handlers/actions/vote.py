@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from handlers import render
 from handlers.actions.payload import alert_id
-from handlers.request import Reply
-
-if TYPE_CHECKING:
-    from handlers.request import Request
+from handlers.render.responses import vote_message
+from handlers.request import Reply, Request
 
 
 async def useful(ask: Request) -> Reply:
@@ -24,4 +19,4 @@ async def noise(ask: Request) -> Reply:
 
 async def _vote(ask: Request, *, noise: bool) -> Reply:
     votes = await ask.desk.vote(ask.channel, alert_id(ask.value), ask.by, noise=noise)
-    return Reply(message=render.voted(votes, noise=noise))
+    return Reply(message=vote_message(votes, noise=noise))

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from handlers import render
 from handlers.actions.payload import alert_id
-from handlers.request import Reply
-
-if TYPE_CHECKING:
-    from handlers.request import Request
+from handlers.render.history import audit_message
+from handlers.request import Reply, Request
 
 
 async def answer(ask: Request) -> Reply:
     """Show what the alert rests on, and how its messages went."""
     receipt = await ask.desk.receipt(ask.channel, alert_id(ask.value))
-    return Reply(message=render.receipt(receipt, ask.now))
+    return Reply(message=audit_message(receipt, ask.now))

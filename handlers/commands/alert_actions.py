@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import NamedTuple
 
-from handlers import render
+from handlers.command import Command
 from handlers.commands.arguments import alert_meant, wish
+from handlers.render.help import usage_message
 from handlers.render.limits import LONGEST_REASON, clip
-from handlers.request import Reply
-from services.alerting.snooze import parse_span
+from handlers.render.message import Message
+from handlers.render.responses import done_message, no_close_message, snoozed_message, unchanged_message
+from handlers.request import Reply, Request
+from services.alerting.snooze import SnoozeUntil, parse_span
+from services.channels.commands import Outcome
 from services.core.errors import MarketShutError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import timedelta
-
-    from handlers.command import Command
-    from handlers.render import Message
-    from handlers.request import Request
-    from services.alerting.snooze import SnoozeUntil
-    from services.channels.commands import Outcome
 
 
 def number_alone(argument: str, commands: Sequence[Command]) -> Message | None:
@@ -27,7 +23,7 @@ def number_alone(argument: str, commands: Sequence[Command]) -> Message | None:
     if not wish(argument).rest:
         return None
     rows = [command for command in commands if command.words in {("ack",), ("unack",)}]
-    return render.usage(rows, "Which alert? Give its number, or none where one alone is open:")
+    return usage_message(rows, "Which alert? Give its number, or none where one alone is open:")
 
 
 def length_last(argument: str, commands: Sequence[Command]) -> Message | None:
@@ -35,7 +31,7 @@ def length_last(argument: str, commands: Sequence[Command]) -> Message | None:
     if _length(argument) is not None:
         return None
     rows = [command for command in commands if command.words == ("snooze",)]
-    return render.usage(rows, "For how long? As in 30m, 4h, 2h30m, 1d, until close or until open; 30 days at most:")
+    return usage_message(rows, "For how long? As in 30m, 4h, 2h30m, 1d, until close or until open; 30 days at most:")
 
 
 async def acknowledge(ask: Request) -> Reply:
@@ -58,8 +54,8 @@ async def snooze(ask: Request) -> Reply:
     try:
         outcome = await ask.desk.snooze(ask.channel, number, ask.by, meant.span)
     except MarketShutError as error:
-        return Reply(message=render.no_close(error.next_open_at))
-    return Reply(message=(render.snoozed if outcome.changed else render.unchanged)(outcome.alert))
+        return Reply(message=no_close_message(error.next_open_at))
+    return Reply(message=(snoozed_message if outcome.changed else unchanged_message)(outcome.alert))
 
 
 async def resolve(ask: Request) -> Reply:
@@ -84,4 +80,4 @@ def _length(argument: str) -> _Length | None:
 
 
 def _reply(outcome: Outcome, what: str) -> Reply:
-    return Reply(message=render.done(what, outcome.alert) if outcome.changed else render.unchanged(outcome.alert))
+    return Reply(message=done_message(what, outcome.alert) if outcome.changed else unchanged_message(outcome.alert))

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
-from handlers import render
+from handlers.command import Command
 from handlers.render.alert_text import topic
+from handlers.render.help import usage_message
+from handlers.render.message import Message
+from handlers.request import Request
 from services.core.errors import NotFoundError
 from services.core.text import unquoted
 from services.market.measure import Window
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from handlers.command import Command
-    from handlers.render import Message
-    from handlers.request import Request
-
 
 _WINDOWS = {window.value: window for window in Window}
 
@@ -32,7 +28,7 @@ def window_alone(argument: str, commands: Sequence[Command]) -> Message | None:
     if not argument or window_meant(argument):
         return None
     rows = [command for command in commands if command.takes == "[WINDOW]"]
-    return render.usage(rows, f"Which window? There are {', '.join(_WINDOWS)}:")
+    return usage_message(rows, f"Which window? There are {', '.join(_WINDOWS)}:")
 
 
 WINDOWS = {window.value: window for window in Window}
@@ -48,7 +44,7 @@ def refuse(argument: str, commands: Sequence[Command], word: str) -> Message | N
     if return_window(argument):
         return None
     rows = [command for command in commands if command.words == (word,)]
-    return render.usage(rows, f"Over which window? One of {', '.join(WINDOWS)}:")
+    return usage_message(rows, f"Over which window? One of {', '.join(WINDOWS)}:")
 
 
 _NUMBERED = re.compile(r"(?:#?(?P<number>\d{1,9})(?!\S)\s*)?(?P<rest>.*)", re.ASCII | re.DOTALL)

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from handlers import render
-from handlers.request import Reply
-
-if TYPE_CHECKING:
-    from handlers.request import Request
+from handlers.render.board import board_message
+from handlers.request import Reply, Request
 
 
 async def answer(ask: Request) -> Reply:
     """Show the board of the channel."""
-    return Reply(message=render.board(await ask.desk.board(ask.channel), ask.now))
+    return Reply(message=board_message(await ask.desk.board(ask.channel), ask.now))

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from handlers import render
-from handlers.request import Reply
-
-if TYPE_CHECKING:
-    from handlers.request import Request
+from handlers.render.brief import brief_message
+from handlers.request import Reply, Request
 
 
 async def answer(ask: Request) -> Reply:
     """Put a brief together for the person who asks."""
-    return Reply(message=render.brief(await ask.desk.brief(ask.channel)))
+    return Reply(message=brief_message(await ask.desk.brief(ask.channel)))

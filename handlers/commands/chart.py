@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from handlers import render
 from handlers.commands.arguments import window_meant
-from handlers.request import Reply
+from handlers.render.chart import chart_message, chart_picture
+from handlers.request import Reply, Request
 from services.market.measure import Window
-
-if TYPE_CHECKING:
-    from handlers.request import Request
 
 USUAL = Window.D20
 
@@ -18,4 +13,4 @@ USUAL = Window.D20
 async def answer(ask: Request) -> Reply:
     """Draw both legs over the window that was typed, or over 20 sessions."""
     drawn = await ask.desk.chart(ask.channel, window_meant(ask.value) or USUAL)
-    return Reply(message=render.chart(drawn, ask.now), picture=render.chart_picture(drawn))
+    return Reply(message=chart_message(drawn, ask.now), picture=chart_picture(drawn))

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from handlers import render
-from handlers.request import Reply
-
-if TYPE_CHECKING:
-    from handlers.request import Request
+from handlers.render.notices import coverage_message
+from handlers.request import Reply, Request
 
 
 async def answer(ask: Request) -> Reply:
     """Tell what was looked at in this session, or in the last one."""
-    return Reply(message=render.daily(await ask.desk.proof(ask.channel)))
+    return Reply(message=coverage_message(await ask.desk.proof(ask.channel)))

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from handlers import render
-from handlers.request import Reply
-
-if TYPE_CHECKING:
-    from handlers.request import Request
+from handlers.render.drawdown import drawdown_message
+from handlers.request import Reply, Request
 
 
 async def answer(ask: Request) -> Reply:
     """Show both drawdowns at the last close."""
-    return Reply(message=render.drawdown(await ask.study.depths(ask.now)))
+    return Reply(message=drawdown_message(await ask.study.depths(ask.now)))

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
-from handlers import render
+from handlers.command import Command
 from handlers.commands.arguments import refuse, return_window
-from handlers.request import Reply
+from handlers.render.explain import explain_message
+from handlers.render.message import Message
+from handlers.request import Reply, Request
 from services.market.measure import Window
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from handlers.command import Command
-    from handlers.render import Message
-    from handlers.request import Request
 
 
 def at_once(argument: str, commands: Sequence[Command]) -> Message | None:
@@ -25,4 +20,4 @@ def at_once(argument: str, commands: Sequence[Command]) -> Message | None:
 async def answer(ask: Request) -> Reply:
     """Explain the window that was asked for, up to the last close."""
     found = await ask.study.explain(return_window(ask.value) or Window.YTD, ask.now)
-    return Reply(message=render.explanation(found))
+    return Reply(message=explain_message(found))

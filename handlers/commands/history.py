@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from handlers import render
-from handlers.request import Reply
-
-if TYPE_CHECKING:
-    from handlers.request import Request
+from handlers.render.history import history_message
+from handlers.request import Reply, Request
 
 
 async def answer(ask: Request) -> Reply:
     """List the last alerts of the channel."""
-    return Reply(message=render.history(await ask.desk.history(ask.channel), await ask.desk.votes(ask.channel)))
+    return Reply(message=history_message(await ask.desk.history(ask.channel), await ask.desk.votes(ask.channel)))

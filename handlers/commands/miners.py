@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
-from handlers import render
+from handlers.command import Command
 from handlers.commands.arguments import refuse, return_window
-from handlers.request import Reply
+from handlers.render.message import Message
+from handlers.render.miners import miners_message
+from handlers.request import Reply, Request
 from services.market.measure import Window
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from handlers.command import Command
-    from handlers.render import Message
-    from handlers.request import Request
 
 
 def at_once(argument: str, commands: Sequence[Command]) -> Message | None:
@@ -25,4 +20,4 @@ def at_once(argument: str, commands: Sequence[Command]) -> Message | None:
 async def answer(ask: Request) -> Reply:
     """Part the window that was asked for between the holdings."""
     found = await ask.study.constituents.miners(return_window(ask.value) or Window.YTD, ask.now)
-    return Reply(message=render.miners(found))
+    return Reply(message=miners_message(found))

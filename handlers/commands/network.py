@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from handlers import render
-from handlers.request import Reply
-
-if TYPE_CHECKING:
-    from handlers.request import Request
+from handlers.render.network import network_message
+from handlers.request import Reply, Request
 
 
 async def answer(ask: Request) -> Reply:
     """Show the network now."""
-    return Reply(message=render.network(await ask.study.network(ask.now), ask.now))
+    return Reply(message=network_message(await ask.study.network(ask.now), ask.now))

@@ -5,21 +5,15 @@ from __future__ import annotations
 import difflib
 import html
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from handlers.command import SLASH
-from handlers.render.help import help_on, usage
+from handlers.command import SLASH, Command
+from handlers.render.help import help_message, usage_message
 from handlers.render.limits import clip
 from handlers.render.markup import code, escape
-from handlers.render.message import say, together
+from handlers.render.message import Message, stacked, text_message
 from services.core.text import normalize, unquoted
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from handlers.command import Command
-    from handlers.render.message import Message
 
 LONGEST_ECHO = 40
 LONGEST_MEANT = 200
@@ -75,10 +69,10 @@ def _unknown(words: list[str], commands: Sequence[Command]) -> Message:
     echo = escape(typed if len(typed) <= LONGEST_ECHO else words[0][:LONGEST_ECHO])
     opening = f"There is no “{echo}”."
     if not near:
-        return together(say(opening), help_on(commands))
+        return stacked(text_message(opening), help_message(commands))
     if len(near) == 1:
         opening = f"{opening} {_meant(words, near[0])}"
-    return usage(near, f"{opening} You can type:")
+    return usage_message(near, f"{opening} You can type:")
 
 
 def _nearest(typed: str, commands: Sequence[Command]) -> list[Command]:

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
-from handlers import render
 from handlers.add_rule import add
+from handlers.command import Command
 from handlers.modals.rule_editor import open_editor
-from handlers.request import Reply
+from handlers.render.message import Message
+from handlers.render.responses import error_message
+from handlers.request import Reply, Request
 from services.core.errors import RuleError
 from services.rules.grammar import parse_rule
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from handlers.command import Command
-    from handlers.render import Message
-    from handlers.request import Request
 
 
 def at_once(argument: str, _commands: Sequence[Command]) -> Message | None:
@@ -26,7 +21,7 @@ def at_once(argument: str, _commands: Sequence[Command]) -> Message | None:
     try:
         parse_rule(argument)
     except RuleError as error:
-        return render.complaint(error)
+        return error_message(error)
     return None
 
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
-from handlers import render
+from handlers.command import Command
 from handlers.commands.arguments import wish
-from handlers.request import Reply
+from handlers.render.help import usage_message
+from handlers.render.message import Message
+from handlers.render.responses import error_message
+from handlers.render.rules import rule_edited_message
+from handlers.request import Reply, Request
 from services.core.errors import RuleError
 from services.rules.grammar import parse_rule
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from handlers.command import Command
-    from handlers.render import Message
-    from handlers.request import Request
 
 
 def at_once(argument: str, commands: Sequence[Command]) -> Message | None:
@@ -23,11 +20,11 @@ def at_once(argument: str, commands: Sequence[Command]) -> Message | None:
     meant = wish(argument)
     if meant.number is None or not meant.rest:
         rows = [command for command in commands if command.words in {("rule", "edit"), ("rules",)}]
-        return render.usage(rows, "Which rule, and how is it to read? Give its number, as in the list of rules:")
+        return usage_message(rows, "Which rule, and how is it to read? Give its number, as in the list of rules:")
     try:
         parse_rule(meant.rest)
     except RuleError as error:
-        return render.complaint(error)
+        return error_message(error)
     return None
 
 
@@ -35,4 +32,4 @@ async def answer(ask: Request) -> Reply:
     """Change the rule."""
     meant = wish(ask.value)
     assert meant.number is not None, "at_once lets nothing else pass"  # noqa: S101
-    return Reply(message=render.edited(await ask.desk.edit_rule(ask.channel, meant.number, meant.rest, ask.by)))
+    return Reply(message=rule_edited_message(await ask.desk.edit_rule(ask.channel, meant.number, meant.rest, ask.by)))

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
-from handlers import render
+from handlers.command import Command
 from handlers.commands.arguments import wish
-from handlers.request import Reply
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from handlers.command import Command
-    from handlers.render import Message
-    from handlers.request import Request
+from handlers.render.help import usage_message
+from handlers.render.message import Message
+from handlers.render.rules import rule_paused_message, rule_resumed_message
+from handlers.request import Reply, Request
 
 
 def at_once(argument: str, commands: Sequence[Command]) -> Message | None:
@@ -22,17 +18,17 @@ def at_once(argument: str, commands: Sequence[Command]) -> Message | None:
     if meant.number is not None and not meant.rest:
         return None
     rows = [command for command in commands if command.words in {("rule", "pause"), ("rule", "resume"), ("rules",)}]
-    return render.usage(rows, "Which rule? Give its number, as in the list of rules:")
+    return usage_message(rows, "Which rule? Give its number, as in the list of rules:")
 
 
 async def pause(ask: Request) -> Reply:
     """Stop watching the rule."""
-    return Reply(message=render.paused(await ask.desk.pause_rule(ask.channel, _number(ask), ask.by)))
+    return Reply(message=rule_paused_message(await ask.desk.pause_rule(ask.channel, _number(ask), ask.by)))
 
 
 async def resume(ask: Request) -> Reply:
     """Watch it again."""
-    return Reply(message=render.resumed(await ask.desk.resume_rule(ask.channel, _number(ask), ask.by)))
+    return Reply(message=rule_resumed_message(await ask.desk.resume_rule(ask.channel, _number(ask), ask.by)))
 
 
 def _number(ask: Request) -> int:

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
-from handlers import render
-from handlers.request import Reply
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from handlers.command import Command
-    from handlers.render import Message
-    from handlers.request import Request
+from handlers.command import Command
+from handlers.render.help import usage_message
+from handlers.render.message import Message
+from handlers.render.rules import rule_removed_message
+from handlers.request import Reply, Request
 
 _NUMBER = re.compile(r"#?(\d{1,9})", re.ASCII)
 
@@ -23,10 +19,10 @@ def at_once(argument: str, commands: Sequence[Command]) -> Message | None:
     if _NUMBER.fullmatch(argument):
         return None
     rows = [command for command in commands if command.words in {("rule", "remove"), ("rules",)}]
-    return render.usage(rows, "Which rule? Give its number, as in the list of rules:")
+    return usage_message(rows, "Which rule? Give its number, as in the list of rules:")
 
 
 async def answer(ask: Request) -> Reply:
     """Remove the rule."""
     rule_id = int(ask.value.removeprefix("#"))
-    return Reply(message=render.removed(await ask.desk.remove_rule(ask.channel, rule_id, ask.by)))
+    return Reply(message=rule_removed_message(await ask.desk.remove_rule(ask.channel, rule_id, ask.by)))

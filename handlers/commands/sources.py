@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from handlers import render
-from handlers.request import Reply
-
-if TYPE_CHECKING:
-    from handlers.request import Request
+from handlers.render.sources import sources_message
+from handlers.request import Reply, Request
 
 
 async def answer(ask: Request) -> Reply:
     """List the sources of both legs."""
-    return Reply(message=render.sources(await ask.desk.provenance(), ask.now))
+    return Reply(message=sources_message(await ask.desk.provenance(), ask.now))

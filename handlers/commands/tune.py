@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
-from handlers import render
-from handlers.request import Reply
+from handlers.command import Command
+from handlers.render.help import usage_message
+from handlers.render.message import Message
+from handlers.render.responses import error_message
+from handlers.request import Reply, Request
 from handlers.tune_preview import previewed
 from services.core.errors import RuleError
 from services.research.rate_target import parse_target
 from services.rules.grammar import parse_rule
 from services.rules.rule import EXAMPLE
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from handlers.command import Command
-    from handlers.render import Message
-    from handlers.request import Request
-
 
 def at_once(argument: str, commands: Sequence[Command]) -> Message | None:
     """Refuse what is no wish."""
     if not argument:
         rows = [command for command in commands if command.words == ("tune",)]
-        return render.usage(rows, "How many alerts, and of what? As in 5d 2/month, 20d residual below 4/year:")
+        return usage_message(rows, "How many alerts, and of what? As in 5d 2/month, 20d residual below 4/year:")
     try:
         parse_target(argument, parse_rule(EXAMPLE))
     except RuleError as error:
-        return render.complaint(error)
+        return error_message(error)
     return None
 
 

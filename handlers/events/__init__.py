@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 from handlers.events import home_opened, joined, left
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from handlers.request import Request
+from handlers.request import Request
 
 EVENTS: dict[str, Callable[[Request, dict[str, Any]], Awaitable[None]]] = {
     "app_home_opened": home_opened.hear,

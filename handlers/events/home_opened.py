@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from handlers.home_tab import publish
-
-if TYPE_CHECKING:
-    from handlers.request import Request
+from handlers.request import Request
 
 
 async def hear(ask: Request, body: dict[str, Any]) -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from handlers import render
+from handlers.render.home import welcome_message
+from handlers.request import Request
 from handlers.slack_errors import translate_slack_error
-
-if TYPE_CHECKING:
-    from handlers.request import Request
 
 
 async def hear(ask: Request, body: dict[str, Any]) -> None:
@@ -18,7 +16,7 @@ async def hear(ask: Request, body: dict[str, Any]) -> None:
     await ask.desk.come_back(ask.channel)
     rules = [str(watch.rule) for watch in await ask.desk.rules(ask.channel)]
     simulated = ask.desk.market.history.simulated
-    message = render.welcome(ask.desk.pair, rules, is_simulated=simulated)
+    message = welcome_message(ask.desk.pair, rules, is_simulated=simulated)
     with translate_slack_error():
         await ask.client.chat_postMessage(
             channel=ask.channel.id, text=message.text, blocks=message.blocks, unfurl_links=False

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from handlers.form import Form
 from handlers.modals import rule_editor
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from handlers.form import Form
-    from handlers.request import Reply
+from handlers.request import Reply
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

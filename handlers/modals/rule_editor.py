@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import logging
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from handlers import render
 from handlers.add_rule import add
-from handlers.form import About
-from handlers.request import Reply
-from handlers.rule_form import RuleForm, empty
+from handlers.form import Form
+from handlers.render.markup import code
+from handlers.render.message import Message, stacked, text_message
+from handlers.render.responses import error_message
+from handlers.render.rule_form import (
+    editor_modal,
+    preview_message,
+    preview_pending_message,
+    result_modal,
+    unreadable_fields_message,
+)
+from handlers.render.rules import rule_edited_message
+from handlers.request import Reply, Request
+from handlers.rule_form import About, RuleForm, empty
 from handlers.slack_errors import translate_slack_error
 from services.core.errors import DeliveryError, MinerPulseError, NoHistoryError, NotAllowedError, RuleError
 from services.rules.grammar import parse_rule
-
-if TYPE_CHECKING:
-    from handlers.form import Form
-    from handlers.render import Message
-    from handlers.request import Request
 
 EXAMPLE = "5d 15pp"
 GONE = "Nothing was changed. `/minerpulse rules` lists what is watched, and `/minerpulse rule add` adds one anew."
@@ -33,13 +38,13 @@ async def open_editor(ask: Request, text: str = "", rule_id: int | None = None) 
     pair = ask.desk.pair
     draft = RuleForm.of(parse_rule(text), usual=pair) if text else empty()
     about = About(channel=ask.channel.id, answers_to=ask.answers_to, rule_id=rule_id)
-    view = render.editor(draft, about, pair, render.trying())
+    view = editor_modal(draft, about, pair, preview_pending_message())
     try:
         with translate_slack_error():
             opened = await ask.client.views_open(trigger_id=ask.trigger, view=view)
     except DeliveryError as error:
         log.warning("the rule editor did not open: %s", error)
-        return Reply(message=render.together(render.complaint(error), _typed(text, rule_id)))
+        return Reply(message=stacked(error_message(error), _typed(text, rule_id)))
     shown: dict[str, Any] = opened.get("view") or {}
     await ask.newest.show(ask.client, str(shown.get("id")), str(shown.get("hash")), _opened(ask, draft, about, text))
     return None
@@ -62,21 +67,21 @@ async def save(form: Form) -> Reply:
     try:
         return Reply(message=await _save(form, text))
     except MinerPulseError as error:
-        lost = f"Nothing was changed. The form is closed; the rule in it was {render.code(text)}."
-        return Reply(message=render.together(render.complaint(error), render.say(lost)))
+        lost = f"Nothing was changed. The form is closed; the rule in it was {code(text)}."
+        return Reply(message=stacked(error_message(error), text_message(lost)))
 
 
 async def _save(form: Form, text: str) -> Message:
     ask, number = form.ask, form.about.rule_id
     if number is None:
         return await add(ask, text)
-    return render.edited(await ask.desk.edit_rule(ask.channel, number, text, ask.by))
+    return rule_edited_message(await ask.desk.edit_rule(ask.channel, number, text, ask.by))
 
 
 def _typed(text: str, rule_id: int | None) -> Message:
     """Tell what does the same without the form."""
     line = f"rule add {EXAMPLE}" if rule_id is None else f"rule edit {rule_id} {text}"
-    return render.say(f"Without the form: type {render.code(f'/minerpulse {line}')}, changed as you want it.")
+    return text_message(f"Without the form: type {code(f'/minerpulse {line}')}, changed as you want it.")
 
 
 async def _opened(ask: Request, draft: RuleForm, about: About, text: str) -> dict[str, Any]:
@@ -84,7 +89,7 @@ async def _opened(ask: Request, draft: RuleForm, about: About, text: str) -> dic
     try:
         await ask.desk.check_editor(ask.channel, ask.by)
     except NotAllowedError as error:
-        return render.outcome_view(render.complaint(error))
+        return result_modal(error_message(error))
     return await (_tried(ask, draft, about) if about.rule_id is None else _found(ask, draft, about, text))
 
 
@@ -93,21 +98,19 @@ async def _found(ask: Request, draft: RuleForm, about: About, text: str) -> dict
     rules = {watch.id: str(watch.rule) for watch in await ask.desk.rules(ask.channel)}
     stands = rules.get(about.rule_id or 0)
     if stands is None:
-        return render.outcome_view(
-            render.say(f"Rule {about.rule_id} {render.code(text)} does not stand here any more.", GONE)
-        )
+        return result_modal(text_message(f"Rule {about.rule_id} {code(text)} does not stand here any more.", GONE))
     if stands != text:
-        changed = render.say(f"Rule {about.rule_id} reads {render.code(stands)} by now; saving puts this in its place.")
-        return render.editor(draft, about, ask.desk.pair, changed)
+        changed = text_message(f"Rule {about.rule_id} reads {code(stands)} by now; saving puts this in its place.")
+        return editor_modal(draft, about, ask.desk.pair, changed)
     return await _tried(ask, draft, about)
 
 
 async def _tried(ask: Request, draft: RuleForm, about: About) -> dict[str, Any]:
     """Make the form with what its rule would have done, or with what cannot be read."""
-    show = partial(render.editor, draft, about, ask.desk.pair)
+    show = partial(editor_modal, draft, about, ask.desk.pair)
     if faults := draft.faults(ask.desk.pair):
-        return show(render.unread(faults))
+        return show(unreadable_fields_message(faults))
     try:
-        return show(render.trial(await ask.desk.trial(draft.text)))
+        return show(preview_message(await ask.desk.trial(draft.text)))
     except (NoHistoryError, RuleError) as error:
-        return show(render.complaint(error))
+        return show(error_message(error))

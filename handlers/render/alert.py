@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import datetime
 
 from handlers.render import fmt
 from handlers.render.alert_text import against_threshold, heading, peak_over, topic
@@ -10,32 +10,23 @@ from handlers.render.chart import furthest, native
 from handlers.render.limits import SHARE_TEXT, fitting
 from handlers.render.market import data
 from handlers.render.markup import code, escape, person, reason, said, simulated
-from handlers.render.message import actions, button, choice, compose, header, note, section
+from handlers.render.message import Block, Message, actions, button, choice, compose, header, note, section
 from handlers.render.rule_form import edit_button
+from services.alerting.alert import Alert
 from services.alerting.snooze import LENGTHS, SnoozeUntil
-from services.market.measure import METRICS, Metric
-from services.research.track_record import RECENT
-from services.rules.chart_series import IndexedReturns
+from services.core.identity import Mention
+from services.core.prices import Pair, PriceStamp, Symbol
+from services.market.measure import METRICS, Measurement, Metric
+from services.market.mining_economics import MiningEconomics
+from services.research.attribution import Part
+from services.research.track_record import RECENT, Record
+from services.rules.chart_series import AlertChart, IndexedReturns
 from services.rules.grammar import parse_rule
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from handlers.render.message import Block, Message
-    from services.alerting.alert import Alert
-    from services.core.identity import Mention
-    from services.core.prices import Pair, PriceStamp, Symbol
-    from services.market.measure import Measurement
-    from services.market.mining_economics import MiningEconomics
-    from services.research.attribution import Part
-    from services.research.track_record import Record
-    from services.rules.chart_series import AlertChart
-
 
 SURE = "This ends the alert for everyone. A rule of it fires again only once it has cleared."
 
 
-def alert(told: Alert, now: datetime, *, calls: Mention | None = None) -> Message:
+def alert_message(told: Alert, now: datetime, *, calls: Mention | None = None) -> Message:
     """Render an alert as it stands at `now`; where it `calls` someone, they are named first.
 
     What must be read and pressed at night fits on a phone: the chart comes last, and words say what it shows.

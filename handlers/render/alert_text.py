@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, assert_never
+from typing import assert_never
 
 from handlers.render import fmt
 from handlers.render.markup import code, person, place, reason, said, simulated, typed
-from handlers.render.message import say
-from services.alerting.alert import EntryKind
+from handlers.render.message import Message, text_message
+from services.alerting.alert import Alert, Entry, EntryKind
 from services.alerting.alert_news import is_recovering
-from services.market.measure import METRICS, Metric
+from services.alerting.rule_hit import RuleHit
+from services.market.measure import METRICS, Measurement, Metric
 from services.rules.decide import Side
 from services.rules.grammar import parse_rule
-from services.rules.rule import Direction, print_duration
-
-if TYPE_CHECKING:
-    from handlers.render.message import Message
-    from services.alerting.alert import Alert, Entry
-    from services.alerting.rule_hit import RuleHit
-    from services.market.measure import Measurement
-    from services.rules.rule import Rule
+from services.rules.rule import Direction, Rule, print_duration
 
 
 def heading(fact: RuleHit) -> str:
@@ -129,9 +123,9 @@ OPENINGS = {
 }
 
 
-def entry(line: Entry, alert: Alert) -> Message:
+def thread_line(line: Entry, alert: Alert) -> Message:
     """Render a line of the timeline, with the reason that it was written."""
-    return say(simulated(_line(line, alert), when=alert.simulated))
+    return text_message(simulated(_line(line, alert), when=alert.simulated))
 
 
 def _line(line: Entry, alert: Alert) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
+from datetime import date
 from statistics import median, quantiles
-from typing import TYPE_CHECKING
 
 from handlers.render import fmt
 from handlers.render.alert import endings
@@ -12,19 +13,12 @@ from handlers.render.chart import curve_picture
 from handlers.render.footers import basis
 from handlers.render.gauges import spark
 from handlers.render.markup import simulated
-from handlers.render.message import compose, header, note, section, table
+from handlers.render.message import Message, compose, header, note, section, table
+from handlers.render.picture import Picture
+from services.core.prices import Pair
 from services.market.measure import DIVERGENCES, METRICS
-from services.research.track_record import HORIZONS, SHORTLY, ClosedBy
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import date
-
-    from handlers.render.message import Message
-    from handlers.render.picture import Picture
-    from services.core.prices import Pair
-    from services.research.results import BacktestResult
-    from services.research.track_record import Backtest, ForwardReturn, PastEpisode
+from services.research.results import BacktestResult
+from services.research.track_record import HORIZONS, SHORTLY, Backtest, ClosedBy, ForwardReturn, PastEpisode
 
 SHOWN = 8  # of the episodes, the newest
 METHOD = (
@@ -35,7 +29,7 @@ METHOD = (
 BETWEEN = "Live it is decided between closes too, at night and at weekends; what passes there is not counted here."
 
 
-def backtest(told: BacktestResult) -> Message:
+def backtest_message(told: BacktestResult) -> Message:
     """Render a backtest, with the newest episodes in a table."""
     found = told.backtest
     title = _title(told)

@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from datetime import datetime
 
 from handlers.render import fmt
 from handlers.render.alert_text import heading
-from handlers.render.channel import troubles
+from handlers.render.channel import delivery_problem_lines
 from handlers.render.limits import PROBLEMS_SHOWN, SHARE_TEXT, fitting, newest_fitting
 from handlers.render.market import data, drawdowns, headline, legs, live_line, market_line, problems
 from handlers.render.markup import code, person, reason, simulated
-from handlers.render.message import actions, button, compose, header, note, section, table
+from handlers.render.message import Block, Message, actions, button, compose, header, note, section, table
+from services.alerting.alert import Alert
+from services.alerting.records import ChannelRule
+from services.channels.commands import Board
+from services.core.prices import Pair
 from services.core.statistics import UNUSUAL_SESSIONS
-from services.market.measure import BETA_SESSIONS, NotMeasured
+from services.market.measure import BETA_SESSIONS, Measurement, NotMeasured, Window
 from services.rules.decide import Status
+from services.rules.market_service import Snapshot
 from services.rules.rule import DEFAULT_RULES
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
-    from handlers.render.message import Block, Message
-    from services.alerting.alert import Alert
-    from services.alerting.records import ChannelRule
-    from services.channels.commands import Board
-    from services.core.prices import Pair
-    from services.market.measure import Measurement, Window
-    from services.rules.market_service import Snapshot
-
 
 STATUS = {
     Status.OK: "",
@@ -39,7 +32,7 @@ STATUS = {
 }
 
 
-def board(told: Board, now: datetime, *, shared_by: str | None = None) -> Message:
+def board_message(told: Board, now: datetime, *, shared_by: str | None = None) -> Message:
     """Render the board; a shared one tells by whom, and has no buttons."""
     view = told.view
     title = simulated(headline(view), when=view.simulated)
@@ -48,7 +41,7 @@ def board(told: Board, now: datetime, *, shared_by: str | None = None) -> Messag
     prices = [*legs(view, now), data(view.current.trust)]
     trouble = problems(view, PROBLEMS_SHOWN)
     here = [*_alerts(told.alerts), _rules(told.watches, now), *_silence(told)]
-    stuck = troubles(told.troubles)
+    stuck = delivery_problem_lines(told.troubles)
     by = [f"Shared by {person(shared_by)}, {fmt.moment(now)}."] if shared_by else []
     return compose(
         [
@@ -99,7 +92,7 @@ def _buttons(watches: Sequence[ChannelRule]) -> Block:
     return actions(button("start", "Start alerts here", "board", primary=True), *usual)
 
 
-def status(told: Board, window: Window, now: datetime) -> Message:
+def status_message(told: Board, window: Window, now: datetime) -> Message:
     """Tell all that is measured over one window, and which rules here watch it."""
     view = told.view
     measured = view.current.measurements[window]

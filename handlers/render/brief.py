@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, assert_never
+from typing import assert_never
 
 from handlers.render import fmt
 from handlers.render.alert_text import heading, peak_over, topic
 from handlers.render.market import data, gap_lines, price_line
 from handlers.render.markup import escape, person, reason, simulated
-from handlers.render.message import compose, header, note, section
-from services.alerting.brief import RARE, DayKind, Occasion
-
-if TYPE_CHECKING:
-    from handlers.render.message import Message
-    from services.alerting.alert import Alert
-    from services.alerting.brief import Brief, DayAhead
-    from services.market.measure import Measurement
+from handlers.render.message import Message, compose, header, note, section
+from services.alerting.alert import Alert
+from services.alerting.brief import RARE, Brief, DayAhead, DayKind, Occasion
+from services.market.measure import Measurement
 
 ALERTS_SHOWN = 10
 PROBLEMS_SHOWN = 4
 
 
-def brief(told: Brief) -> Message:
+def brief_message(told: Brief) -> Message:
     """Render a brief as it was put together."""
     title = simulated(_title(told), when=told.simulated)
     moved = ["*What moved*", *_moved(told)]

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import textwrap
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.text import Text
-
-    from handlers.render.picture import Picture
+from handlers.render.picture import Picture
 
 WIDTH = 1_080
 LEFT, RIGHT, EDGE = 118, 236, 28  # the labels of lines stand on the right

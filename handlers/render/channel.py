@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, assert_never
+from typing import assert_never
 
 from handlers.render import fmt
 from handlers.render.markup import escape, person, place, reason
-from handlers.render.message import compose, note, section
-from services.alerting.setting_syntax import SETTINGS, write_settings
+from handlers.render.message import Message, compose, note, section
+from services.alerting.ports import SettingChange
+from services.alerting.setting_syntax import SETTINGS, Addressee, write_settings
+from services.channels.settings import ChannelView
 from services.core.identity import Channel, Mention
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from handlers.render.message import Message
-    from services.alerting.ports import SettingChange
-    from services.alerting.setting_syntax import Addressee
-    from services.channels.settings import ChannelView
-    from services.delivery.ports import DeliveryProblem
-
+from services.delivery.ports import DeliveryProblem
 
 _NAMED = re.compile(r"<(@|#|!)[^<>\s]+>")
 _LABEL = re.compile(r"\|[^>]*>")
@@ -38,7 +32,7 @@ MEANINGS = {
 }
 
 
-def channel(told: ChannelView, *, just_set: bool = False) -> Message:
+def channel_message(told: ChannelView, *, just_set: bool = False) -> Message:
     """Render how a channel is set; `just_set` tells that a person has just changed something, or tried to."""
     opening = _opening(told, just_set=just_set)
     written = write_settings(replace(told.settings, editors=_people(told.editors)), _named)
@@ -93,7 +87,7 @@ def _named(who: Addressee) -> str:
 SHOWN = 5
 
 
-def troubles(told: Sequence[DeliveryProblem]) -> list[str]:
+def delivery_problem_lines(told: Sequence[DeliveryProblem]) -> list[str]:
     """Tell of each channel what does not arrive there; nothing where all does."""
     lines = [_trouble(one) for one in told[:SHOWN]]
     more = len(told) - SHOWN

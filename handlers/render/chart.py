@@ -3,38 +3,40 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from datetime import date, datetime
 
 from handlers.render import fmt
 from handlers.render.limits import CHART_POINTS, CHART_TITLE, clip
 from handlers.render.market import data
 from handlers.render.markup import reason, simulated
-from handlers.render.message import compose, header, line_chart, note, say, section
+from handlers.render.message import Block, Message, compose, header, line_chart, note, section, text_message
 from handlers.render.picture import Level, Line, Panel, Picture, Role, Spot, alt
+from services.channels.charts import ChartResult
+from services.market.align import Aligned
 from services.market.measure import METRICS, Metric, NotMeasured, Unit
-from services.rules.chart_series import between, replayed_series, stretch, thinned
+from services.rules.chart_series import (
+    IndexedReturns,
+    Point,
+    RuleEvent,
+    RuleSeries,
+    between,
+    replayed_series,
+    stretch,
+    thinned,
+)
 from services.rules.decide import Change
-from services.rules.rule import Direction
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import date, datetime
-
-    from handlers.render.message import Block, Message
-    from services.channels.charts import ChartResult
-    from services.market.align import Aligned
-    from services.rules.chart_series import IndexedReturns, Point, RuleEvent, RuleSeries
-    from services.rules.replay import Replay
-    from services.rules.rule import Rule
+from services.rules.replay import Replay
+from services.rules.rule import Direction, Rule
 
 
-def chart(told: ChartResult, now: datetime) -> Message:
+def chart_message(told: ChartResult, now: datetime) -> Message:
     """Draw a curve, or say why there is none."""
     drawn, view = told.curve, told.view
     if isinstance(drawn, NotMeasured):
         why = f"No chart of {view.pair.etf} {fmt.over(drawn.window)}: {reason(drawn.reason)}."
-        return say(simulated(why, when=view.simulated))
+        return text_message(simulated(why, when=view.simulated))
     end = drawn.points[-1]
     title = simulated(_title(drawn, end), when=view.simulated)
     moves = _moves(drawn, end)

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from handlers.render import fmt
 from handlers.render.footers import basis
 from handlers.render.markup import simulated
-from handlers.render.message import compose, header, note, section
-
-if TYPE_CHECKING:
-    from handlers.render.message import Message
-    from services.research.drawdown import Underwater
-    from services.research.results import DrawdownResult
+from handlers.render.message import Message, compose, header, note, section
+from services.research.drawdown import Underwater
+from services.research.results import DrawdownResult
 
 BASIS = (
     "Basis: session closes, bitcoin's at the very instant; a high within a day may have been higher. The high of a "
@@ -20,7 +15,7 @@ BASIS = (
 )
 
 
-def drawdown(told: DrawdownResult) -> Message:
+def drawdown_message(told: DrawdownResult) -> Message:
     """Render both drawdowns."""
     title = simulated(_title(told), when=told.basis.simulated)
     lines = [line for one in told.legs for line in _leg(one)]

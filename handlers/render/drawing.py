@@ -6,24 +6,17 @@ Only what draws imports this: matplotlib takes half a second and some memory. On
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from io import BytesIO
-from typing import TYPE_CHECKING
 
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from handlers.render.canvas import FOOT_ROOM, HEAD, HEAD_ROOM, TEXT, TICK_ROOM, TITLE, Sheet, points
+from handlers.render.canvas import FOOT_ROOM, HEAD, HEAD_ROOM, TEXT, TICK_ROOM, TITLE, Sheet, Strip, points
 from handlers.render.markup import MINUS, SIMULATED
-from handlers.render.picture import DOTTED, STYLES, THEMES, WIDTHS, ticks
+from handlers.render.picture import DOTTED, STYLES, THEMES, WIDTHS, Line, Panel, Picture, Scheme, Theme, Tick, ticks
 from services.rules.decide import Change
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from matplotlib.axes import Axes
-
-    from handlers.render.canvas import Strip
-    from handlers.render.picture import Line, Panel, Picture, Scheme, Theme, Tick
 
 ROOM = 0.08  # of what is shown, above and below
 FLAT = 1.0  # what is shown around a line that never moves

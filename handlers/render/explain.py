@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
 from statistics import NormalDist
-from typing import TYPE_CHECKING
 
 from handlers.render import fmt
 from handlers.render.footers import basis
 from handlers.render.gauges import spark
 from handlers.render.markup import escape, reason, simulated
-from handlers.render.message import compose, header, note, section, table
+from handlers.render.message import Message, compose, header, note, section, table
 from services.core.prices import AI_PROXY
 from services.market.measure import BETA_SESSIONS
-from services.research.attribution import LOOKBACK
+from services.research.attribution import LOOKBACK, Attribution, Part
+from services.research.explain import Beta, BetaGauge, Explanation, Reading
+from services.research.results import ExplainResult
 from services.research.tune import CERTAINTY
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from handlers.render.message import Message
-    from services.research.attribution import Attribution, Part
-    from services.research.explain import Beta, BetaGauge, Explanation, Reading
-    from services.research.results import ExplainResult
 
 MINUTE = timedelta(minutes=1)
 ERRORS = NormalDist().inv_cdf((1 + CERTAINTY) / 2)  # standard ones, within which a change may be chance
@@ -33,7 +27,7 @@ METHOD = (
 )
 
 
-def explanation(told: ExplainResult) -> Message:
+def explain_message(told: ExplainResult) -> Message:
     """Render an explanation; the parts stand in a table, and in lines for those who cannot see it."""
     found = told.explanation
     title = simulated(_title(found), when=told.basis.simulated)

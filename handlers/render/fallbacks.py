@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from handlers.render.markup import block as fixed
-from handlers.render.message import CHART, Message, compose, section, table
-
-if TYPE_CHECKING:
-    from handlers.render.message import Block
+from handlers.render.message import CHART, Block, Message, compose, section, table
 
 
 def pictured(message: Message, file: str, alt: str) -> Message:
@@ -20,13 +15,13 @@ def pictured(message: Message, file: str, alt: str) -> Message:
     return Message(blocks=[*message.blocks[:at], image, *after], text=message.text)
 
 
-def plain(message: Message) -> Message:
+def as_plain(message: Message) -> Message:
     """Put a message in the oldest blocks that Slack knows: its text and its buttons."""
     buttons = [block for block in message.blocks if block["type"] == "actions"]
     return compose([section(message.text), *buttons], [message.text])
 
 
-def uncharted(message: Message) -> Message:
+def without_charts(message: Message) -> Message:
     """Leave charts out of a message that tells in words what they show."""
     return Message(blocks=[block for block in message.blocks if block["type"] != CHART], text=message.text)
 
@@ -40,7 +35,11 @@ def plainer(message: Message) -> list[Message]:
     """List the forms that a message has for a Slack that refuses it, the nearest first."""
     drawn = _without_charts(message.blocks)
     nearer = [Message(blocks=drawn, text=message.text)] if drawn != message.blocks else []
-    return [*nearer, *([classic(message)] if any(block["type"] == "table" for block in drawn) else []), plain(message)]
+    return [
+        *nearer,
+        *([classic(message)] if any(block["type"] == "table" for block in drawn) else []),
+        as_plain(message),
+    ]
 
 
 def _without_charts(blocks: list[Block]) -> list[Block]:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, assert_never
+from datetime import date, datetime, timedelta
+from typing import assert_never
 from zoneinfo import ZoneInfo
 
 from handlers.render.markup import MINUS, escape
+from services.core.prices import Pair, Symbol
 from services.core.statistics import UNUSUAL_SESSIONS
 from services.market.measure import Unit, Window
-
-if TYPE_CHECKING:
-    from datetime import date, datetime, timedelta
-
-    from services.core.prices import Pair, Symbol
 
 NEW_YORK = ZoneInfo("America/New_York")
 

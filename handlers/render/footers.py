@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import re
 from itertools import groupby
-from typing import TYPE_CHECKING
 
 from handlers.render.limits import PROBLEMS_SHOWN
 from handlers.render.market import data
 from handlers.render.markup import reason
-
-if TYPE_CHECKING:
-    from services.market.align import LeftOut
-    from services.research.results import Provenance
+from services.market.align import LeftOut
+from services.research.results import Provenance
 
 
 def basis(told: Provenance, *sources: str) -> list[str]:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 from handlers.render.limits import FORM_TITLE, clip
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from handlers.render.message import Block
+from handlers.render.message import Block
 
 FOLLOWED = "draft_"  # begins the action_id of every field
 

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from handlers.render import fmt
 from handlers.render.picture import Line, Panel, Picture, Role, alt
 from services.research.attribution import LOOKBACK
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from services.research.explain import BetaGauge, Explanation
-    from services.research.report import Report
-
+from services.research.explain import BetaGauge, Explanation
+from services.research.report import Report
 
 BARS, NONE = "▁▂▃▄▅▆▇█", "·"
 

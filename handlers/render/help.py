@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
+from handlers.command import Command
 from handlers.render.limits import clip
 from handlers.render.markup import code, escape
-from handlers.render.message import compose, header, note, say, section
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from handlers.command import Command
-    from handlers.render.message import Message
+from handlers.render.message import Message, compose, header, note, section, text_message
 
 GRAMMAR = (
     "A rule is a window, a threshold and, if you like, more: `1d 8pp`, `5d 15pp above clear 10pp`, `1d z3.5`, "
@@ -48,14 +43,14 @@ Rules fire and resolve on `ok` and `degraded` prices, and wait on the others."""
 }
 
 
-def help_on(commands: Sequence[Command]) -> Message:
+def help_message(commands: Sequence[Command]) -> Message:
     """Explain every command, and the grammar of rules."""
     title = "MinerPulse: when bitcoin miners stop moving with bitcoin"
     lines = [_line(command) for command in commands]
     return compose([header(title), section(*lines), note(GRAMMAR)], [title, *lines, GRAMMAR])
 
 
-def help_about(topic: str, commands: Sequence[Command]) -> Message:
+def topic_help_message(topic: str, commands: Sequence[Command]) -> Message:
     """Explain the commands of one topic, and what to know about it."""
     title = f"MinerPulse: {topic}"
     lines = [f"{_line(command)}. As in {code(command.example)}" for command in commands]
@@ -63,17 +58,17 @@ def help_about(topic: str, commands: Sequence[Command]) -> Message:
     return compose([header(title), section(*lines), section(*about)], [title, *lines, *about])
 
 
-def no_topic(asked: str, topics: Sequence[str]) -> Message:
+def unknown_topic_message(asked: str, topics: Sequence[str]) -> Message:
     """Tell which topics there are."""
     listed = ", ".join(code(f"help {topic}") for topic in topics)
-    return say(
+    return text_message(
         f"There is no help on “{escape(clip(asked, LONGEST_ECHO))}”. There is {listed}, and help on each command."
     )
 
 
-def usage(commands: Sequence[Command], *opening: str) -> Message:
+def usage_message(commands: Sequence[Command], *opening: str) -> Message:
     """Show how to type one or a few commands."""
-    return say(*opening, *(f"{_line(command)}. As in {code(command.example)}" for command in commands))
+    return text_message(*opening, *(f"{_line(command)}. As in {code(command.example)}" for command in commands))
 
 
 def _line(command: Command) -> str:

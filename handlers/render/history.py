@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from itertools import groupby
-from typing import TYPE_CHECKING
 
 from handlers.render import fmt
 from handlers.render.alert import parted
@@ -11,28 +12,20 @@ from handlers.render.alert_text import against_threshold, peak_over, topic
 from handlers.render.limits import LIST_FALLBACK, SHARE_TEXT, fitting
 from handlers.render.market import data
 from handlers.render.markup import code, escape, person, reason, said, simulated
-from handlers.render.message import compose, header, note, paragraphs, say, section
+from handlers.render.message import Message, compose, header, note, paragraphs, section, text_message
 from handlers.render.responses import counted
-from services.alerting.feedback import NO_VOTES
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from datetime import datetime
-
-    from handlers.render.message import Message
-    from services.alerting.alert import Alert, Entry
-    from services.alerting.feedback import Votes
-    from services.alerting.records import AlertAudit, Attempt, Posting
-    from services.core.prices import PriceStamp, Symbol
-
+from services.alerting.alert import Alert, Entry
+from services.alerting.feedback import NO_VOTES, Votes
+from services.alerting.records import AlertAudit, Attempt, Posting
+from services.core.prices import PriceStamp, Symbol
 
 A_LINE = 120  # characters of rules
 
 
-def history(alerts: Sequence[Alert], votes: Mapping[int, Votes]) -> Message:
+def history_message(alerts: Sequence[Alert], votes: Mapping[int, Votes]) -> Message:
     """List alerts, one line each, with what people said of them."""
     if not alerts:
-        return say("No alerts in this channel so far.", "`/minerpulse rules` lists what is watched here.")
+        return text_message("No alerts in this channel so far.", "`/minerpulse rules` lists what is watched here.")
     title = "The last alert here" if len(alerts) == 1 else f"The last {len(alerts)} alerts here"
     lines = [_line(alert, votes.get(alert.id)) for alert in alerts]
     return compose([header(title), *paragraphs(*lines)], [f"{title}:", *fitting(lines, LIST_FALLBACK)])
@@ -68,7 +61,7 @@ OUTCOMES = {
 }
 
 
-def receipt(told: AlertAudit, now: datetime) -> Message:
+def audit_message(told: AlertAudit, now: datetime) -> Message:
     """Render a receipt as of `now`: the newest decisions and messages, and how many came before them."""
     alert = told.alert
     title = simulated(f"Why alert {alert.id}: {topic(alert)}", when=alert.simulated)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
 
 from handlers.render import fmt
 from handlers.render.alert_text import heading
@@ -11,20 +13,13 @@ from handlers.render.form_fields import modal
 from handlers.render.limits import LIST_TEXT, PROBLEMS_SHOWN, fitting, newest_fitting
 from handlers.render.market import data, drawdowns, headline, legs, live_line, market_line, problems
 from handlers.render.markup import code, conversation, person, reason, simulated
-from handlers.render.message import actions, button, compose, header, note, say, section
+from handlers.render.message import Block, Message, actions, button, compose, header, note, section, text_message
+from services.alerting.alert import Alert
+from services.channels.commands import Overview
+from services.channels.home import ChannelSummary
+from services.core.prices import Pair
+from services.rules.market_service import MarketView
 from services.rules.rule import DEFAULT_RULES
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
-    from handlers.render.message import Block, Message
-    from services.alerting.alert import Alert
-    from services.channels.commands import Overview
-    from services.channels.home import ChannelSummary
-    from services.core.prices import Pair
-    from services.rules.market_service import MarketView
-
 
 PLACES_SHOWN = 10
 FIRST_STEPS = (
@@ -36,7 +31,7 @@ FIRST_STEPS = (
 )
 
 
-def home(told: Overview, now: datetime) -> dict[str, Any]:
+def home_view(told: Overview, now: datetime) -> dict[str, Any]:
     """Make a person's Home tab: the market, their channels with what is open and watched, and how far prices go."""
     market = [header("MinerPulse"), section(reason(told.problem))] if told.view is None else _market(told.view, now)
     shown = told.places[:PLACES_SHOWN]
@@ -49,7 +44,7 @@ def home(told: Overview, now: datetime) -> dict[str, Any]:
     return {"type": "home", "blocks": [block for block in blocks if block is not None]}
 
 
-def home_instead(told: Message) -> dict[str, Any]:
+def home_notice_view(told: Message) -> dict[str, Any]:
     """Make a Home tab that tells one thing and can be tried again."""
     return {
         "type": "home",
@@ -57,15 +52,15 @@ def home_instead(told: Message) -> dict[str, Any]:
     }
 
 
-def market_view(view: MarketView, now: datetime) -> dict[str, Any]:
+def market_modal(view: MarketView, now: datetime) -> dict[str, Any]:
     """Make the market as a form, for whoever asks outside any channel."""
     blocks = [block for block in _market(view, now) if block is not None]
     return modal("board", "MinerPulse", blocks, close="Close")
 
 
-def fetching() -> dict[str, Any]:
+def loading_view() -> dict[str, Any]:
     """Make what stands there until the prices are in."""
-    return modal("board", "MinerPulse", say("Fetching prices …").blocks, close="Close")
+    return modal("board", "MinerPulse", text_message("Fetching prices …").blocks, close="Close")
 
 
 def _market(view: MarketView, now: datetime) -> list[Block | None]:
@@ -98,7 +93,7 @@ def _alert(alert: Alert) -> str:
     return simulated(told, when=alert.simulated)
 
 
-def welcome(pair: Pair, rules: Sequence[str], *, is_simulated: bool) -> Message:
+def welcome_message(pair: Pair, rules: Sequence[str], *, is_simulated: bool) -> Message:
     """Say what the app does here, and offer to begin; a channel that has rules is told which."""
     opening = simulated(
         f"MinerPulse tells this channel when {pair.etf} stops moving with {fmt.name(pair.crypto)}.", when=is_simulated

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import datetime
 
 from handlers.render import fmt
 from handlers.render.limits import LONGEST_PROBLEM, clip
 from handlers.render.markup import escape, reason
-from services.core.trust import Verdict
-from services.market.measure import NotMeasured, Window
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from services.core.prices import Pair, PriceStamp, Symbol
-    from services.core.sessions import MarketState
-    from services.core.trust import Trust
-    from services.market.gap import Gap
-    from services.market.measure import Drawdown
-    from services.rules.market_service import MarketView
+from services.core.prices import Pair, PriceStamp, Symbol
+from services.core.sessions import MarketState
+from services.core.trust import Trust, Verdict
+from services.market.gap import Gap
+from services.market.measure import Drawdown, NotMeasured, Window
+from services.rules.market_service import MarketView
 
 
 def headline(view: MarketView) -> str:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from services.core.identity import Channel
+from services.core.identity import Channel
 
 SIMULATED = "SIMULATED"
 MINUS = "−"

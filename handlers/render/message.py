@@ -24,12 +24,12 @@ def compose(blocks: list[Block | None], text: list[str]) -> Message:
     return Message(blocks=kept, text=clip("\n".join(text), FALLBACK_TEXT))
 
 
-def say(*lines: str) -> Message:
+def text_message(*lines: str) -> Message:
     """Make a message of a few lines and nothing else."""
     return compose([section(*lines)], list(lines))
 
 
-def together(first: Message, then: Message) -> Message:
+def stacked(first: Message, then: Message) -> Message:
     """Put one message below another."""
     return compose([*first.blocks, *then.blocks], [first.text, then.text])
 

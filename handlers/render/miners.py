@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from handlers.render import fmt
 from handlers.render.limits import PROBLEMS_SHOWN
 from handlers.render.market import data
 from handlers.render.markup import escape, reason, simulated
-from handlers.render.message import compose, header, note, section, table
+from handlers.render.message import Message, compose, header, note, section, table
 from services.market.holdings import Cohort
-
-if TYPE_CHECKING:
-    from handlers.render.message import Message
-    from services.research.holdings_effects import Contributor, Effect
-    from services.research.holdings_report import HoldingsReport
+from services.research.holdings_effects import Contributor, Effect
+from services.research.holdings_report import HoldingsReport
 
 SHOWN = 12  # of the holdings: those that added or took most
 METHOD = (
@@ -24,7 +19,7 @@ METHOD = (
 )
 
 
-def miners(told: HoldingsReport) -> Message:
+def miners_message(told: HoldingsReport) -> Message:
     """Render a fund's holdings over a window."""
     found = told.contributions
     span = f"From the close of {fmt.full_day(found.anchor)} to that of {fmt.full_day(found.session)}."

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from datetime import datetime
 
 from handlers.render import fmt
 from handlers.render.footers import basis
 from handlers.render.markup import escape, simulated
-from handlers.render.message import compose, header, note, section
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from datetime import datetime
-
-    from handlers.render.message import Message
-    from services.market.network import Network, Retarget, Reward
-    from services.market.network_history import PercentileRank
-    from services.research.results import NetworkView
+from handlers.render.message import Message, compose, header, note, section
+from services.market.network import Network, Retarget, Reward
+from services.market.network_history import PercentileRank
+from services.research.results import NetworkView
 
 FORMULA = (
     "Hashprice: 86,400 s × 10^15 hashes a second, over the 2^32 × difficulty hashes that a block takes, × what a block "
@@ -24,7 +19,7 @@ FORMULA = (
 )
 
 
-def network(told: NetworkView, now: datetime) -> Message:
+def network_message(told: NetworkView, now: datetime) -> Message:
     """Render the network as of `now`."""
     seen = told.judged.network
     title = simulated(_title(told), when=told.basis.simulated)

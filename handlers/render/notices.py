@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, assert_never
+from typing import assert_never
 
 from handlers.render import fmt
 from handlers.render.alert_text import heading, peak_over, topic
-from handlers.render.brief import brief
+from handlers.render.brief import brief_message
 from handlers.render.limits import LIST_FALLBACK, LIST_TEXT, fitting
 from handlers.render.markup import code, escape, person, place, reason, simulated
-from handlers.render.message import compose, header, paragraphs, section
+from handlers.render.message import Message, compose, header, paragraphs, section
+from services.alerting.alert import Alert
 from services.alerting.brief import Brief
-from services.alerting.notice import CoverageReport, Digest, Escalation, Outage
-
-if TYPE_CHECKING:
-    from handlers.render.message import Message
-    from services.alerting.alert import Alert
-    from services.alerting.notice import NearestMiss, Notice, PairDay, Posted
-    from services.core.prices import PriceStamp
-
+from services.alerting.notice import CoverageReport, Digest, Escalation, NearestMiss, Notice, Outage, PairDay, Posted
+from services.core.prices import PriceStamp
 
 WAITS = "The rules wait: none of them fires or resolves meanwhile, and open alerts stay as they are."
 NETWORK = "figures of the bitcoin network"
@@ -28,7 +23,7 @@ NETWORK_WAITS = (
 CHECK = "Whoever runs MinerPulse can look with `minerpulse doctor`; until then, watch {what} elsewhere."
 
 
-def notice(told: Notice) -> Message:
+def notice_message(told: Notice) -> Message:
     """Render a notice as it stands."""
     content = told.content
     match content:
@@ -37,11 +32,11 @@ def notice(told: Notice) -> Message:
         case Digest():
             return _digest(content)
         case CoverageReport():
-            return daily(content)
+            return coverage_message(content)
         case Escalation():
             return _escalation(content)
         case Brief():
-            return brief(content)
+            return brief_message(content)
         case _:
             assert_never(content)
 
@@ -138,7 +133,7 @@ def _count(number: int, what: str) -> str:
 ALL = 100
 
 
-def daily(told: CoverageReport) -> Message:
+def coverage_message(told: CoverageReport) -> Message:
     """Render what a session's watch came to, at its close or so far."""
     title = simulated(_title(told), when=told.simulated)
     lines = [

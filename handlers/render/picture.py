@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from enum import Enum
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from handlers.render.limits import ALT_TEXT, clip
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import date
-
-    from services.rules.decide import Change
-
+from services.rules.decide import Change
 
 MOST, MOST_MONTHS = 5, 4  # labels that a phone's width holds; those of months are wide
 

@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from datetime import datetime
 
 from handlers.render import fmt
 from handlers.render.backtest import METHOD, findings, head, often, row
 from handlers.render.chart import curve_picture
-from handlers.render.drawdown import drawdown
-from handlers.render.explain import explanation
+from handlers.render.drawdown import drawdown_message
+from handlers.render.explain import explain_message
 from handlers.render.footers import basis, left_out_lines
 from handlers.render.gauges import AT_CLOSE, below_picture, betas_picture
-from handlers.render.html_page import Folded, Heading, Lines, Page, Section, Table, parts_of, plain
+from handlers.render.html_page import Folded, Heading, Lines, Page, Part, Section, Shown, Table, parts_of, plain
 from handlers.render.markup import simulated
+from handlers.render.picture import Picture
 from services.market.measure import NotMeasured
-from services.research.results import DrawdownResult, ExplainResult
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import datetime
-
-    from handlers.render.html_page import Part, Shown
-    from handlers.render.picture import Picture
-    from services.research import attribution
-    from services.research.attribution import Attribution
-    from services.research.results import ReportResult
-    from services.research.track_record import Backtest
+from services.research import attribution
+from services.research.attribution import Attribution
+from services.research.results import DrawdownResult, ExplainResult, ReportResult
+from services.research.track_record import Backtest
 
 SPREAD, BETAS, BELOW = "spread", "betas", "below"
 SHOWN = 8  # episodes of a rule, the newest; the others are folded
@@ -100,7 +94,7 @@ def _explained(told: ReportResult) -> list[Part]:
     found = told.report
     if isinstance(found.explanation, str):
         return [Lines(lines=[found.explanation])]
-    message = explanation(ExplainResult(explanation=found.explanation, basis=told.basis))
+    message = explain_message(ExplainResult(explanation=found.explanation, basis=told.basis))
     etf, crypto, proxy = found.curve.pair.etf, fmt.title(found.curve.pair.crypto), found.explanation.proxy
     table = Table(
         caption=f"{etf}'s return in parts, to the last close; ± is one standard error",
@@ -126,7 +120,7 @@ def _depths(told: ReportResult) -> list[Part]:
     if not found.depths:
         return []
     end = found.curve.points[-1].session
-    return parts_of(drawdown(DrawdownResult(session=end, legs=found.depths, basis=told.basis)), "")
+    return parts_of(drawdown_message(DrawdownResult(session=end, legs=found.depths, basis=told.basis)), "")
 
 
 def _data(told: ReportResult) -> list[Part]:

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from handlers.render import fmt
 from handlers.render.alert_text import meaning
 from handlers.render.form_fields import choice_field, modal, text_field, tick_field
 from handlers.render.limits import OPTION_TEXT, OPTION_VALUE, OPTIONS, OPTIONS_TEXT, clip
 from handlers.render.markup import code, conversation, reason, simulated
-from handlers.render.message import button, choice, note, say
+from handlers.render.message import Block, Message, button, choice, note, text_message
+from handlers.rule_form import About, RuleForm
+from services.core.prices import Pair
 from services.market.measure import METRICS, Metric, Window
+from services.research.preview import RulePreview
 from services.rules.rule import Direction
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from handlers.form import About
-    from handlers.render.message import Block, Message
-    from handlers.rule_form import RuleForm
-    from services.core.prices import Pair
-    from services.research.preview import RulePreview
-
 
 ADD, EDIT = "Add a rule", "Edit rule"
 
@@ -58,7 +52,7 @@ NAMES = {
 }
 
 
-def editor(draft: RuleForm, about: About, pair: Pair, preview: Message) -> dict[str, Any]:
+def editor_modal(draft: RuleForm, about: About, pair: Pair, preview: Message) -> dict[str, Any]:
     """Make the form; `pair` is what a rule is about that names none.
 
     The preview comes first: on a phone, what is below nine fields is not seen while they are filled in.
@@ -74,24 +68,24 @@ def editor(draft: RuleForm, about: About, pair: Pair, preview: Message) -> dict[
     )
 
 
-def outcome_view(told: Message) -> dict[str, Any]:
+def result_modal(told: Message) -> dict[str, Any]:
     """Make what stands in the place of a form that is of no more use."""
     return modal("outcome", "MinerPulse", told.blocks, close="Close")
 
 
-def trying() -> Message:
+def preview_pending_message() -> Message:
     """Tell that the preview is on its way."""
-    return say("Trying it on the last two years …")
+    return text_message("Trying it on the last two years …")
 
 
-def unread(faults: Mapping[str, str]) -> Message:
+def unreadable_fields_message(faults: Mapping[str, str]) -> Message:
     """Tell which fields cannot be read yet."""
-    return say(*(f"{NAMES[field]}: {reason(fault)}." for field, fault in faults.items()))
+    return text_message(*(f"{NAMES[field]}: {reason(fault)}." for field, fault in faults.items()))
 
 
-def trial(told: RulePreview) -> Message:
+def preview_message(told: RulePreview) -> Message:
     """Tell how a rule reads, and how often it would have fired."""
-    return say(f"{code(str(told.rule))} {meaning(told.rule)}.", simulated(_past(told), when=told.simulated))
+    return text_message(f"{code(str(told.rule))} {meaning(told.rule)}.", simulated(_past(told), when=told.simulated))
 
 
 def _past(told: RulePreview) -> str:

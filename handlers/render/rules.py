@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import datetime
 
 from handlers.render import fmt
 from handlers.render.alert_text import meaning
 from handlers.render.limits import LIST_FALLBACK, LIST_TEXT, fitting
 from handlers.render.markup import code, person, simulated
-from handlers.render.message import actions, compose, header, note, paragraphs, say, section
+from handlers.render.message import Message, actions, compose, header, note, paragraphs, section, text_message
 from handlers.render.rule_form import add_button, edit_button
-from services.alerting.records import RuleAuditKind
+from services.alerting.feedback import Noise
+from services.alerting.records import ChannelRule, RuleAudit, RuleAuditKind, UnreadableRule
+from services.channels.rule_commands import Added, Edited, Listing, Switched
+from services.core.prices import Pair
 from services.research.rate_target import print_target
+from services.research.tune import LooserRule
 from services.rules.decide import Status
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from datetime import datetime
-
-    from handlers.render.message import Message
-    from services.alerting.feedback import Noise
-    from services.alerting.records import ChannelRule, RuleAudit, UnreadableRule
-    from services.channels.rule_commands import Added, Edited, Listing, Switched
-    from services.core.prices import Pair
-    from services.research.tune import LooserRule
 
 ADD = "Add one with `/minerpulse rule add 1d 8pp`."
 
@@ -37,12 +31,14 @@ class Proposal:
     gentler: LooserRule
 
 
-def rules(listing: Listing, now: datetime, proposal: Proposal | None = None) -> Message:
+def rules_message(listing: Listing, now: datetime, proposal: Proposal | None = None) -> Message:
     """List a channel's rules with what each is doing, how much of it was noise, and what people did to them last."""
     numbers = [*(watch.id for watch in listing.watches), *(lost.id for lost in listing.lost)]
     acts = [_act(act) for act in listing.acts]
     if not numbers:
-        nothing = say("No rules in this channel yet.", f"{ADD} `/minerpulse` alone offers the usual ones.", *acts)
+        nothing = text_message(
+            "No rules in this channel yet.", f"{ADD} `/minerpulse` alone offers the usual ones.", *acts
+        )
         return compose([*nothing.blocks, actions(add_button())], [nothing.text])
     title = f"{len(numbers)} rule{'' if len(numbers) == 1 else 's'} in this channel"
     lines = [*(_line(watch, now, listing.noise.get(watch.id)) for watch in listing.watches), *map(_lost, listing.lost)]
@@ -59,49 +55,49 @@ def rules(listing: Listing, now: datetime, proposal: Proposal | None = None) -> 
     )
 
 
-def added(what: Added) -> Message:
+def rule_added_message(what: Added) -> Message:
     """Tell that a rule stands in the channel."""
     watch = what.watch
     if not what.new:
         return _stands(watch.id, str(watch.rule))
-    return say(f"Rule {watch.id} {code(str(watch.rule))} is added: {meaning(watch.rule)}.")
+    return text_message(f"Rule {watch.id} {code(str(watch.rule))} is added: {meaning(watch.rule)}.")
 
 
-def edited(what: Edited) -> Message:
+def rule_edited_message(what: Edited) -> Message:
     """Tell how a rule reads now."""
     rule = str(what.rule)
     if not what.changed:
         return _stands(what.rule_id, rule)
     changed = f"Rule {what.rule_id} is {code(rule)} now, and was {code(what.before)}: {meaning(what.rule)}."
-    return say(changed, "It is decided anew at the next prices.")
+    return text_message(changed, "It is decided anew at the next prices.")
 
 
-def paused(what: Switched) -> Message:
+def rule_paused_message(what: Switched) -> Message:
     """Tell that a rule is not watched."""
     rule = f"Rule {what.watch.id} {code(str(what.watch.rule))}"
     if not what.changed:
-        return say(f"{rule} is paused already; nothing was changed.")
+        return text_message(f"{rule} is paused already; nothing was changed.")
     again = code(f"/minerpulse rule resume {what.watch.id}")
-    return say(f"{rule} is paused; an alert that it alone kept open ends. {again} watches it again.")
+    return text_message(f"{rule} is paused; an alert that it alone kept open ends. {again} watches it again.")
 
 
-def resumed(what: Switched) -> Message:
+def rule_resumed_message(what: Switched) -> Message:
     """Tell that a rule is watched again."""
     rule = f"Rule {what.watch.id} {code(str(what.watch.rule))}"
     if not what.changed:
-        return say(f"{rule} is not paused; nothing was changed.")
-    return say(f"{rule} is watched again: {meaning(what.watch.rule)}.")
+        return text_message(f"{rule} is not paused; nothing was changed.")
+    return text_message(f"{rule} is watched again: {meaning(what.watch.rule)}.")
 
 
-def removed(watch: ChannelRule | UnreadableRule) -> Message:
+def rule_removed_message(watch: ChannelRule | UnreadableRule) -> Message:
     """Tell that a rule is gone."""
-    return say(f"Rule {watch.id} {code(str(watch.rule))} is removed; an alert that it alone kept open ends.")
+    return text_message(f"Rule {watch.id} {code(str(watch.rule))} is removed; an alert that it alone kept open ends.")
 
 
-def started(pair: Pair, texts: Sequence[str], by: str, *, is_simulated: bool) -> Message:
+def alerts_started_message(pair: Pair, texts: Sequence[str], by: str, *, is_simulated: bool) -> Message:
     """Tell a channel that alerts will come here, and from whom."""
     opening = f"MinerPulse alerts on {pair.etf} against {fmt.name(pair.crypto)} come here from now on."
-    return say(
+    return text_message(
         simulated(opening, when=is_simulated),
         f"Rules: {', '.join(map(code, texts))}. Started by {person(by)}. `/minerpulse help` tells the rest.",
     )
@@ -132,7 +128,7 @@ def _lost(watch: UnreadableRule) -> str:
 
 
 def _stands(rule_id: int, rule: str) -> Message:
-    return say(f"Rule {rule_id} {code(rule)} stands here already; nothing was changed.")
+    return text_message(f"Rule {rule_id} {code(rule)} stands here already; nothing was changed.")
 
 
 def _act(act: RuleAudit) -> str:

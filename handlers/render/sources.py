@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from handlers.render import fmt
 from handlers.render.market import data
 from handlers.render.markup import escape, reason, simulated
-from handlers.render.message import compose, header, note, section
-
-if TYPE_CHECKING:
-    from handlers.render.message import Message
-    from services.channels.source_status import LegSources, SourceStatus
-    from services.market.feeds.report import SourceReport
+from handlers.render.message import Message, compose, header, note, section
+from services.channels.source_status import LegSources, SourceStatus
+from services.market.feeds.report import SourceReport
 
 SETTINGS = "Whoever runs MinerPulse chooses them with `MINERPULSE_ETF_SOURCES` and `MINERPULSE_CRYPTO_SOURCES`."
 
 
-def sources(told: SourceStatus, now: datetime) -> Message:
+def sources_message(told: SourceStatus, now: datetime) -> Message:
     """List the sources of both legs, in the order in which they are preferred."""
     title = simulated(f"Sources of {told.pair.etf} and {fmt.name(told.pair.crypto)}", when=told.simulated)
     verdict = data(told.trust) if told.trust else reason(told.problem)
@@ -31,12 +27,12 @@ def sources(told: SourceStatus, now: datetime) -> Message:
 
 
 def _leg(leg: LegSources, now: datetime) -> list[str]:
-    return [f"*{fmt.title(leg.symbol)}*", *(_source(one, now) for one in leg.asked)]
+    return [f"*{fmt.title(leg.symbol)}*", *(_source(one, now, keyed=one.name in leg.keyed) for one in leg.asked)]
 
 
-def _source(one: SourceReport, now: datetime) -> str:
+def _source(one: SourceReport, now: datetime, *, keyed: bool) -> str:
     told = [*_trade(one, now), *_newest(one)] or ["has told nothing yet"]
-    key = " (with a key)" if one.keyed else ""
+    key = " (with a key)" if keyed else ""
     return f"{escape(one.name)}{key}: {', '.join(told)}. {_state(one, now)}"
 
 
@@ -66,5 +62,5 @@ def _state(one: SourceReport, now: datetime) -> str:
 
 
 def _unused(leg: LegSources) -> str:
-    names = [f"{escape(name)}{' (needs a key)' if keyed else ''}" for name, keyed in leg.unused]
+    names = [f"{escape(name)}{' (needs a key)' if name in leg.keyed else ''}" for name in leg.unused]
     return f"Not asked for {fmt.name(leg.symbol)}: {', '.join(names)}." if names else ""

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import date
 
 from handlers.render import fmt
 from handlers.render.footers import basis
 from handlers.render.markup import code, simulated
-from handlers.render.message import actions, button, compose, header, note, say, section
-from services.research.tune import CERTAINTY
-from services.rules.rule import print_duration
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import date
-
-    from handlers.render.message import Block, Message
-    from services.alerting.records import ChannelRule
-    from services.channels.rule_placement import Placement
-    from services.research.results import TuneResult
-    from services.research.tune import Check, Shift, TunedRule
-    from services.rules.rule import Rule
+from handlers.render.message import Block, Message, actions, button, compose, header, note, section, text_message
+from services.alerting.records import ChannelRule
+from services.channels.rule_placement import Placement
+from services.research.results import TuneResult
+from services.research.tune import CERTAINTY, Check, Shift, TunedRule
+from services.rules.rule import Rule, print_duration
 
 USE = "Use this rule"
 SHOWN = 3  # of the alerts gained or lost, the newest
@@ -39,7 +32,7 @@ class Using:
     wish: str
 
 
-def tuned(told: TuneResult, using: Using | None = None) -> Message:
+def tune_message(told: TuneResult, using: Using | None = None) -> Message:
     """Render a calibration; nothing is changed by it, but in a channel by its button."""
     found = told.tuned
     title = simulated(
@@ -55,15 +48,15 @@ def tuned(told: TuneResult, using: Using | None = None) -> Message:
     )
 
 
-def stale() -> Message:
+def stale_tune_message() -> Message:
     """Tell that a preview was out of date when its button was pressed."""
-    return say("The rules here have changed since; nothing was done. This is what it would do now:")
+    return text_message("The rules here have changed since; nothing was done. This is what it would do now:")
 
 
-def stands(watch: ChannelRule) -> Message:
+def rule_exists_message(watch: ChannelRule) -> Message:
     """Tell that the found rule is there already."""
     paused = f"; it is paused, and {code(f'/minerpulse rule resume {watch.id}')} watches it" if watch.paused_at else ""
-    return say(f"Rule {watch.id} {code(str(watch.rule))} stands here already; nothing was changed{paused}.")
+    return text_message(f"Rule {watch.id} {code(str(watch.rule))} stands here already; nothing was changed{paused}.")
 
 
 def _todo(rule: Rule, using: Using | None) -> str:

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime  # noqa: TC003 -- alerts are stored by reading these types at run time
+from datetime import datetime
 from enum import Enum
-from typing import TYPE_CHECKING
 
 from services.alerting.rule_hit import RuleHit, seen
 from services.core.identity import (
-    Channel,  # noqa: TC001
-    Mention,  # noqa: TC001 -- as above
+    Channel,
+    Mention,
 )
 from services.core.prices import (
-    Pair,  # noqa: TC001 -- as above
-    PriceStamp,  # noqa: TC001
+    Pair,
+    PriceStamp,
 )
 from services.core.trust import FULL, Trust
 from services.market.measure import DIVERGENCES, Measurement, Metric, Window
-from services.rules.chart_series import AlertChart  # noqa: TC001 -- as above
-from services.rules.decide import Side  # noqa: TC001 -- as above
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from services.rules.history_lookup import HistoryLookup
+from services.rules.chart_series import AlertChart
+from services.rules.decide import Side
+from services.rules.history_lookup import HistoryLookup
 
 
 class Subject(Enum):

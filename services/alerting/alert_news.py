@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from datetime import datetime
 
-from services.alerting.rule_hit import LastReported, is_past
-from services.rules.decide import cleared, format_against, format_value
+from services.alerting.rule_hit import Correction, LastReported, RuleHit, is_past
+from services.rules.decide import Side, cleared, format_against, format_value
 from services.rules.grammar import parse_rule
 from services.rules.rule import print_value
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
-    from services.alerting.rule_hit import Correction, RuleHit
-    from services.rules.decide import Side
 
 WORSE_BY = 0.5  # of its threshold a rule's peak must grow to be told again
 ROUNDING = 9  # decimals; returns carry far fewer that mean anything

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING
 
 from services.alerting.alert import (
     Alert,
@@ -20,18 +20,12 @@ from services.alerting.alert import (
 )
 from services.alerting.alert_news import corrected, is_recovering, repeated, report_changes, retracted, worsened
 from services.alerting.records import AlertChange
-from services.alerting.rule_hit import open_hit, recheck
+from services.alerting.rule_hit import RuleHit, open_hit, recheck
+from services.rules.decide import Observation
 from services.rules.grammar import parse_rule
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from datetime import datetime
-
-    from services.alerting.rule_hit import RuleHit
-    from services.rules.decide import Observation
-    from services.rules.history_lookup import HistoryLookup
-    from services.rules.market_service import MarketView
-    from services.rules.rule import Rule
+from services.rules.history_lookup import HistoryLookup
+from services.rules.market_service import MarketView
+from services.rules.rule import Rule
 
 REFRESH_EVERY = timedelta(minutes=15)
 

@@ -5,24 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import Enum
-from typing import TYPE_CHECKING, assert_never
+from typing import assert_never
 from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from services.alerting.alert import Alert  # noqa: TC001 -- as above
+from services.alerting.alert import Alert
 from services.core.prices import (
     Pair,
     PriceStamp,
     moment,
 )
-from services.core.trust import Trust  # noqa: TC001 -- as above
-from services.market.gap import Gap  # noqa: TC001 -- as above
+from services.core.sessions import Sessions
+from services.core.trust import Trust
+from services.market.gap import Gap
 from services.market.measure import Measurement, Window
-from services.market.network import Retarget  # noqa: TC001 -- as above
-
-if TYPE_CHECKING:
-    from services.core.sessions import Sessions
+from services.market.network import Retarget
 
 NEW_YORK = ZoneInfo("America/New_York")
 BEFORE_OPEN = timedelta(minutes=30)

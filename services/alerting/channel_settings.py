@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta  # noqa: TC003 -- settings are stored by reading these types at run time
+from datetime import datetime, time, timedelta
 from enum import Enum
 from typing import assert_never
 
 from services.alerting.alert import Alert, EntryKind
-from services.alerting.brief import Occasion  # noqa: TC001 -- as above
+from services.alerting.brief import Occasion
 from services.core.identity import (
-    Channel,  # noqa: TC001
-    Mention,  # noqa: TC001 -- as above
+    Channel,
+    Mention,
 )
 
 NEW_YORK = "America/New_York"

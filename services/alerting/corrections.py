@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING
 
-from services.alerting.alert import Entry, EntryKind, with_chart, with_hit
+from services.alerting.alert import Alert, Entry, EntryKind, with_chart, with_hit
 from services.alerting.alert_news import corrected, retracted
-from services.alerting.records import AlertChange
-from services.alerting.rule_hit import CLOSES_KEPT, is_past, recheck
-from services.core.prices import moment
+from services.alerting.ports import MonitorStore
+from services.alerting.records import AlertChange, StoredAlert
+from services.alerting.rule_hit import CLOSES_KEPT, RuleHit, is_past, recheck
+from services.alerting.tick_log import Tick
+from services.core.prices import Pair, moment
+from services.rules.decide import Side
 from services.rules.grammar import parse_rule
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from services.alerting.alert import Alert
-    from services.alerting.ports import MonitorStore
-    from services.alerting.records import StoredAlert
-    from services.alerting.rule_hit import RuleHit
-    from services.alerting.tick_log import Tick
-    from services.core.prices import Pair
-    from services.rules.decide import Side
-    from services.rules.market_service import MarketView
+from services.rules.market_service import MarketView
 
 
 @dataclass(slots=True)

@@ -4,33 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
+
+import numpy as np
 
 from services.core.concurrency import gather_all
 from services.core.errors import NoHistoryError, ReplayError
-from services.core.prices import AI_PROXY, Closes
+from services.core.prices import AI_PROXY, Closes, Pair, Symbol
+from services.market.align import Aligned
 from services.market.live_pair import trade_beside
 from services.market.measure import DIVERGENCES, Window
 from services.market.network_service import NetworkService
-from services.market.price_history import COINS
+from services.market.price_history import COINS, Leg, PriceHistory
 from services.research.attribution import AlertAttribution, attribute_alert
 from services.research.track_record import Record, record
-from services.rules.market_service import align_legs
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from datetime import datetime
-
-    import numpy as np
-
-    from services.core.prices import Pair, Symbol
-    from services.market.align import Aligned
-    from services.market.price_history import Leg, PriceHistory
-    from services.rules.market_service import MarketView
-    from services.rules.rule import Rule
-
+from services.rules.market_service import MarketView, align_legs
+from services.rules.rule import Rule
 
 PATIENCE_S = 3.0  # an alert without its parts is better than a late one
 log = logging.getLogger(__name__)

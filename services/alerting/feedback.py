@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from services.alerting.alert import Alert
-    from services.rules.rule import Rule
+from services.alerting.alert import Alert
+from services.rules.rule import Rule
 
 ENOUGH = 4  # alerts that somebody judged, before anything is proposed
 

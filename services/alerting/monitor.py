@@ -4,31 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
 
 from services.alerting.corrections import ClosedAlertCorrector
+from services.alerting.enrichment import AttributionEnricher, TrackRecordEnricher
 from services.alerting.open_alerts import OpenAlerts
-from services.alerting.records import StateChange
-from services.alerting.tick_log import Claim, Tick, observe_tick
+from services.alerting.ports import MonitorStore
+from services.alerting.records import ChannelRule, StateChange
+from services.alerting.rule_index import RuleIndex
+from services.alerting.tick_log import Claim, Tick, TickResult, observe_tick
 from services.core.clock import boundary
 from services.core.errors import ConflictError, LeaseLostError, NoHistoryError
-from services.rules.decide import Change, decide
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
-    from datetime import datetime
-
-    from services.alerting.enrichment import AttributionEnricher, TrackRecordEnricher
-    from services.alerting.ports import MonitorStore
-    from services.alerting.records import ChannelRule
-    from services.alerting.rule_index import RuleIndex
-    from services.alerting.tick_log import TickResult
-    from services.core.prices import Pair
-    from services.rules.decide import Decision, Observation
-    from services.rules.market_service import MarketService, MarketView
-    from services.rules.rule import Rule
+from services.core.prices import Pair
+from services.rules.decide import Change, Decision, Observation, decide
+from services.rules.market_service import MarketService, MarketView
+from services.rules.rule import Rule
 
 TRIES = 3
 log = logging.getLogger(__name__)

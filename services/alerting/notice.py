@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta  # noqa: TC003 -- notices are stored by reading these types at run time
+from datetime import date, datetime, timedelta
 from typing import TypeAlias
 
-from services.alerting.alert import Alert  # noqa: TC001 -- as above
+from services.alerting.alert import Alert
 from services.alerting.brief import Brief
-from services.core.identity import Channel  # noqa: TC001 -- as above
+from services.core.identity import Channel
 from services.core.prices import (
-    Pair,  # noqa: TC001 -- as above
-    PriceStamp,  # noqa: TC001 -- as above
+    Pair,
+    PriceStamp,
 )
 from services.core.trust import Verdict
 

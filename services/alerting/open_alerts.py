@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from datetime import datetime
 
 from services.alerting.alert import Alert, EntryKind, Subject
 from services.alerting.alert_update import AlertUpdate
-from services.alerting.rule_hit import open_hit
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-    from datetime import datetime
-
-    from services.alerting.records import AlertChange, ChannelRule, StoredAlert
-    from services.alerting.rule_hit import RuleHit
-    from services.core.identity import Channel
-    from services.core.prices import Pair
-    from services.research.attribution import AlertAttribution
-    from services.research.track_record import Record
-    from services.rules.decide import Observation, Side
-    from services.rules.history_lookup import HistoryLookup
-    from services.rules.market_service import MarketView
-    from services.rules.rule import Rule
+from services.alerting.records import AlertChange, ChannelRule, StoredAlert
+from services.alerting.rule_hit import RuleHit, open_hit
+from services.core.identity import Channel
+from services.core.prices import Pair
+from services.research.attribution import AlertAttribution
+from services.research.track_record import Record
+from services.rules.decide import Observation, Side
+from services.rules.history_lookup import HistoryLookup
+from services.rules.market_service import MarketView
+from services.rules.rule import Rule
 
 Key = tuple["Channel", "Pair", Subject, "Side"]
 

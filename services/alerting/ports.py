@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from datetime import datetime
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
-    from datetime import datetime
-
-    from services.alerting.alert import Alert
-    from services.alerting.channel_settings import ChannelSettings
-    from services.alerting.notice import Content, Notice
-    from services.alerting.records import (
-        AlertChange,
-        Rulebook,
-        StateChange,
-        StoredAlert,
-    )
-    from services.alerting.tick_log import Claim, Job, Tick, TickResult
-    from services.core.identity import Channel
-    from services.core.prices import Pair
+from services.alerting.alert import Alert
+from services.alerting.channel_settings import ChannelSettings
+from services.alerting.notice import Content, Notice
+from services.alerting.records import (
+    AlertChange,
+    Rulebook,
+    StateChange,
+    StoredAlert,
+)
+from services.alerting.tick_log import Claim, Job, Tick, TickResult
+from services.core.identity import Channel
+from services.core.prices import Pair
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,14 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from enum import Enum
-from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from services.alerting.channel_settings import While
-
-if TYPE_CHECKING:
-    from services.alerting.channel_settings import ChannelSettings, QuietHours
-    from services.core.sessions import Sessions
+from services.alerting.channel_settings import ChannelSettings, QuietHours, While
+from services.core.sessions import Sessions
 
 DAY = timedelta(days=1)
 MOST_IN_A_ROW = 16  # silences that follow each other without a gap; more of them are told of as they come

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime  # noqa: TC003 -- as below
+from datetime import datetime
 from enum import Enum
-from typing import TYPE_CHECKING
 
 from services.alerting.alert import (
-    Alert,  # noqa: TC001 -- receipts are written as JSON by reading these types at run time
-    Entry,  # noqa: TC001 -- receipts are written as JSON by reading these types at run time
+    Alert,
+    Entry,
 )
 from services.alerting.feedback import NO_VOTES, Votes
+from services.core.identity import Channel
 from services.rules.decide import RuleState
-
-if TYPE_CHECKING:
-    from services.core.identity import Channel
-    from services.rules.rule import Rule
+from services.rules.rule import Rule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

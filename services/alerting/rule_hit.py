@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from datetime import date, datetime  # noqa: TC003 -- facts are stored by reading these types at run time
-from typing import TYPE_CHECKING
+from datetime import date, datetime
 
-from services.market.measure import Measurement  # noqa: TC001 -- as above
-from services.research.attribution import AlertAttribution  # noqa: TC001 -- as above
-from services.research.track_record import Record  # noqa: TC001 -- as above
+from services.market.measure import Measurement
+from services.research.attribution import AlertAttribution
+from services.research.track_record import Record
 from services.rules.decide import Side, format_value
 from services.rules.grammar import parse_rule
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from services.rules.history_lookup import PastReading
-    from services.rules.rule import Rule
+from services.rules.history_lookup import PastReading
+from services.rules.rule import Rule
 
 CLOSES_KEPT = 5  # how many sessions back a correction is looked for
 

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from datetime import datetime
 
 import numpy as np
 
-from services.market.measure import METRICS
+from services.alerting.ports import MonitorStore
+from services.alerting.records import ChannelRule
+from services.core.prices import Pair
+from services.market.measure import METRICS, Metric, Window
 from services.rules.decide import Observation
+from services.rules.market_service import MarketView
 from services.rules.prefilter import RulePrefilter
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
-    from datetime import datetime
-
-    from services.alerting.ports import MonitorStore
-    from services.alerting.records import ChannelRule
-    from services.core.prices import Pair
-    from services.market.measure import Metric, Window
-    from services.rules.market_service import MarketView
-    from services.rules.rule import Rule
+from services.rules.rule import Rule
 
 
 @dataclass(frozen=True, slots=True, eq=False)

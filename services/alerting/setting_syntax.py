@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 from zoneinfo import ZoneInfo, available_timezones
 
 from services.alerting.brief import SCHEDULED
-from services.alerting.channel_settings import AskedBrief, QuietHours, Thread, While
+from services.alerting.channel_settings import AskedBrief, ChannelSettings, QuietHours, Thread, While
 from services.alerting.snooze import end_of, parse_span
 from services.core.errors import ChannelSettingError
-from services.core.identity import Mention
+from services.core.identity import Channel, Mention
+from services.core.sessions import MarketState
 from services.core.text import unquoted
 from services.rules.rule import print_duration
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+Addressee: TypeAlias = Mention | Channel
 
-    from services.alerting.channel_settings import ChannelSettings
-    from services.core.identity import Channel
-    from services.core.sessions import MarketState
-
-    Addressee: TypeAlias = Mention | Channel
 
 OFF, ON = "off", "on"
 EDITORS, EVERYONE = "editors", "everyone"

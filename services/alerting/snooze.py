@@ -5,12 +5,9 @@ from __future__ import annotations
 import re
 from datetime import datetime, timedelta
 from enum import Enum
-from typing import TYPE_CHECKING
 
 from services.core.errors import MarketShutError
-
-if TYPE_CHECKING:
-    from services.core.sessions import MarketState
+from services.core.sessions import MarketState
 
 SHORTEST, LONGEST = timedelta(minutes=1), timedelta(days=30)
 _LENGTH = re.compile(

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import date, datetime
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 from services.core.errors import NoHistoryError
+from services.core.prices import Pair, PriceStamp
 from services.core.trust import Verdict
 from services.rules.grammar import parse_rule
-from services.rules.rule import DEFAULT_RULES
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from datetime import date, datetime
-
-    from services.core.prices import Pair, PriceStamp
-    from services.rules.market_service import MarketView
-    from services.rules.rule import Rule
+from services.rules.market_service import MarketView
+from services.rules.rule import DEFAULT_RULES, Rule
 
 MISSING, WAITING = "missing", "waiting"
 

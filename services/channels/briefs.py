@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import datetime
 
-from services.alerting.brief import LATE_BY, Brief, Occasion, days_ahead, due, told_since, windows
+from services.alerting.alert import Alert
+from services.alerting.brief import LATE_BY, Brief, Due, Occasion, days_ahead, due, told_since, windows
 from services.alerting.notice import Notice
+from services.alerting.ports import StoredChannel
+from services.channels.ports import CoverageStore, MaintenanceStore
 from services.core.errors import NoHistoryError
+from services.core.identity import Channel
+from services.core.prices import Pair
 from services.core.trust import FULL
 from services.market.measure import Measurement, Window
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from datetime import datetime
-
-    from services.alerting.alert import Alert
-    from services.alerting.brief import Due
-    from services.alerting.ports import StoredChannel
-    from services.channels.ports import CoverageStore, MaintenanceStore
-    from services.core.identity import Channel
-    from services.core.prices import Pair
-    from services.market.network import Retarget
-    from services.rules.market_service import MarketService, MarketView
+from services.market.network import Retarget
+from services.rules.market_service import MarketService, MarketView
 
 ALERTS_AT_MOST = 1_000  # of one channel in one week
 

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from datetime import date, datetime
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+from services.alerting.alert import Alert
+from services.channels.ports import CommandStore
+from services.core.identity import Channel
+from services.core.prices import Pair
 from services.market.measure import METRICS, Metric, NotMeasured, Window, reading
-from services.rules.chart_series import RuleEvent, events_of, indexed_returns, rows_of, rule_series, watched_by
+from services.rules.chart_series import (
+    IndexedReturns,
+    RuleEvent,
+    events_of,
+    indexed_returns,
+    rows_of,
+    rule_series,
+    watched_by,
+)
 from services.rules.decide import Change
 from services.rules.grammar import parse_rule
+from services.rules.market_service import MarketService, MarketView
 from services.rules.replay import replay
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-    from datetime import date, datetime
-
-    from services.alerting.alert import Alert
-    from services.channels.ports import CommandStore
-    from services.core.identity import Channel
-    from services.core.prices import Pair
-    from services.rules.chart_series import IndexedReturns
-    from services.rules.market_service import MarketService, MarketView
-    from services.rules.rule import Rule
-
+from services.rules.rule import Rule
 
 NEW_YORK = ZoneInfo("America/New_York")
 

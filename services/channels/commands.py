@@ -2,44 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
 
-from services.alerting.alert import ActorStamp, Entry, EntryKind, close
-from services.alerting.brief import Occasion
-from services.alerting.records import AlertChange
-from services.alerting.snooze import end_of
+from services.alerting.alert import ActorStamp, Alert, Entry, EntryKind, close
+from services.alerting.brief import Brief, Occasion
+from services.alerting.feedback import Votes
+from services.alerting.notice import CoverageReport
+from services.alerting.quiet_hours import Silence
+from services.alerting.records import AlertAudit, AlertChange, ChannelRule
+from services.alerting.snooze import SnoozeUntil, end_of
 from services.channels.briefs import BriefBuilder
 from services.channels.charts import ChartRequest, ChartResult, build_chart
 from services.channels.coverage import build_coverage
-from services.channels.home import channels_of_user
+from services.channels.home import ChannelSummary, channels_of_user
 from services.channels.rule_commands import RuleCommands, retry_on_conflict
 from services.channels.settings import Channels
-from services.channels.source_status import source_status
+from services.channels.source_status import SourceStatus, source_status
 from services.core.errors import NoHistoryError
-from services.research.preview import preview_rule
+from services.core.identity import Channel
+from services.delivery.ports import DeliveryProblem
+from services.market.measure import Window
+from services.research.preview import RulePreview, preview_rule
 from services.rules.grammar import parse_rule
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from datetime import datetime
-
-    from services.alerting.alert import Alert
-    from services.alerting.brief import Brief
-    from services.alerting.feedback import Votes
-    from services.alerting.notice import CoverageReport
-    from services.alerting.quiet_hours import Silence
-    from services.alerting.records import AlertAudit, ChannelRule
-    from services.alerting.snooze import SnoozeUntil
-    from services.channels.home import ChannelSummary
-    from services.channels.source_status import SourceStatus
-    from services.core.identity import Channel
-    from services.delivery.ports import DeliveryProblem
-    from services.market.measure import Window
-    from services.research.preview import RulePreview
-    from services.rules.market_service import MarketView
-    from services.rules.rule import Rule
+from services.rules.market_service import MarketView
+from services.rules.rule import Rule
 
 HISTORY_LENGTH = 10
 BY_HAND = "ended by hand"

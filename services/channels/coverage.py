@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
 
+from services.alerting.alert import Alert
 from services.alerting.notice import CoverageReport, NearestMiss, Notice, PairDay
-from services.alerting.tick_log import metric_key
+from services.alerting.ports import StoredChannel
+from services.alerting.records import ChannelRule
+from services.alerting.tick_log import Extreme, metric_key
+from services.channels.ports import CoverageStore, MaintenanceStore
 from services.core.clock import rounds_between
 from services.core.errors import NoHistoryError
-from services.core.prices import moment
-from services.rules.rule import Direction
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from datetime import datetime, timedelta
-
-    from services.alerting.alert import Alert
-    from services.alerting.ports import StoredChannel
-    from services.alerting.records import ChannelRule
-    from services.alerting.tick_log import Extreme
-    from services.channels.ports import CoverageStore, MaintenanceStore
-    from services.core.identity import Channel
-    from services.core.prices import Pair
-    from services.core.sessions import MarketState
-    from services.rules.market_service import MarketService
-    from services.rules.rule import Rule
+from services.core.identity import Channel
+from services.core.prices import Pair, moment
+from services.core.sessions import MarketState
+from services.rules.market_service import MarketService
+from services.rules.rule import Direction, Rule
 
 ALERTS_AT_MOST = 1_000  # of one channel in one session
 

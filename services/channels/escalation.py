@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
 
-from services.alerting.alert import Entry, EntryKind
-from services.alerting.channel_settings import escalation_due, reminder_due, unseen_since
+from services.alerting.alert import Alert, Entry, EntryKind
+from services.alerting.channel_settings import ChannelSettings, escalation_due, reminder_due, unseen_since
 from services.alerting.notice import Escalation, Notice
-from services.alerting.records import AlertChange
+from services.alerting.ports import StoredChannel, StoredNotice
+from services.alerting.records import AlertChange, StoredAlert
+from services.channels.ports import MaintenanceStore
 from services.core.errors import ConflictError, NotFoundError
 from services.core.identity import Channel, Mention
 from services.rules.rule import print_duration
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import datetime
-
-    from services.alerting.alert import Alert
-    from services.alerting.channel_settings import ChannelSettings
-    from services.alerting.ports import StoredChannel, StoredNotice
-    from services.alerting.records import StoredAlert
-    from services.channels.ports import MaintenanceStore
 
 MINUTE = timedelta(minutes=1)
 log = logging.getLogger(__name__)

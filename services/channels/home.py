@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from services.alerting.alert import Alert
-    from services.alerting.records import ChannelRule
-    from services.channels.ports import CommandStore
-    from services.core.identity import Channel
+from services.alerting.alert import Alert
+from services.alerting.records import ChannelRule
+from services.channels.ports import CommandStore
+from services.core.identity import Channel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

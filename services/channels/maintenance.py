@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
 
+from services.alerting.ports import StoredChannel
+from services.alerting.rule_index import RuleIndex
 from services.alerting.tick_log import Claim, Tick
 from services.channels.briefs import send_due_briefs
 from services.channels.coverage import send_daily_coverage
 from services.channels.escalation import remind_and_escalate, update_escalations
 from services.channels.outages import sync_outage_notices
+from services.channels.ports import MaintenanceStore
 from services.channels.quiet_hours import apply_silence
 from services.core.clock import boundary
 from services.core.errors import ConflictError
-from services.core.prices import WGMI_BTC
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from datetime import datetime
-
-    from services.alerting.ports import StoredChannel
-    from services.alerting.rule_index import RuleIndex
-    from services.channels.ports import MaintenanceStore
-    from services.core.prices import Pair
-    from services.rules.market_service import MarketService
+from services.core.prices import WGMI_BTC, Pair
+from services.rules.market_service import MarketService
 
 CHORE = "upkeep"
 log = logging.getLogger(__name__)

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from services.alerting.notice import Notice, Outage
+from services.alerting.ports import NoticeStore, StoredNotice
+from services.alerting.rule_index import RuleIndex
+from services.alerting.tick_log import PairStatus
+from services.channels.ports import MaintenanceStore
 from services.core.errors import ConflictError, NoHistoryError
+from services.core.identity import Channel
+from services.core.prices import Pair
 from services.core.trust import FULL, Trust, Verdict
 from services.market.measure import METRICS
 from services.rules.decide import GRACE
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from services.alerting.ports import NoticeStore, StoredNotice
-    from services.alerting.rule_index import RuleIndex
-    from services.alerting.tick_log import PairStatus
-    from services.channels.ports import MaintenanceStore
-    from services.core.identity import Channel
-    from services.core.prices import Pair
-    from services.rules.market_service import MarketService
+from services.rules.market_service import MarketService
 
 Key = tuple["Channel", "Pair"]
 

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from services.alerting.channel_settings import ChannelSettings
 from services.core.errors import ChannelSettingError, NotAllowedError
-
-if TYPE_CHECKING:
-    from services.alerting.channel_settings import ChannelSettings
 
 LOCKED_OUT = "You would not be on that list yourself and could not change it again: name yourself, too."
 

@@ -2,35 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
 
+from services.alerting.alert import Alert
+from services.alerting.feedback import Votes
+from services.alerting.notice import Posted
 from services.alerting.ports import ChannelStore, MonitorStore, NoticeStore
-from services.alerting.tick_log import TickResultStore
-from services.delivery.ports import OutboxStore
+from services.alerting.records import (
+    AlertAudit,
+    AlertChange,
+    ChannelRule,
+    RuleAudit,
+    RuleChange,
+    StateChange,
+    StoredAlert,
+    UnreadableRule,
+)
+from services.alerting.tick_log import Tick, TickResultStore
+from services.core.identity import Channel
+from services.core.prices import Pair
+from services.delivery.ports import DeliveryProblem, OutboxStore
 from services.market.ports import HistoryStore, HoldingsStore
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
-    from services.alerting.alert import Alert
-    from services.alerting.feedback import Votes
-    from services.alerting.notice import Posted
-    from services.alerting.records import (
-        AlertAudit,
-        AlertChange,
-        ChannelRule,
-        RuleAudit,
-        RuleChange,
-        StateChange,
-        StoredAlert,
-        UnreadableRule,
-    )
-    from services.alerting.tick_log import Tick
-    from services.core.identity import Channel
-    from services.core.prices import Pair
-    from services.delivery.ports import DeliveryProblem
-    from services.rules.rule import Rule
+from services.rules.rule import Rule
 
 
 class CoverageStore(TickResultStore, Protocol):

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from datetime import datetime
 
 from services.alerting.notice import Digest, Notice, Outage
+from services.alerting.ports import ChannelStore, KeptBack, StoredChannel
 from services.alerting.quiet_hours import next_silence_at, silence_at
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from services.alerting.ports import ChannelStore, KeptBack, StoredChannel
-    from services.core.identity import Channel
-    from services.core.sessions import Sessions
+from services.core.identity import Channel
+from services.core.sessions import Sessions
 
 
 async def apply_silence(store: ChannelStore, stored: StoredChannel, sessions: Sessions, now: datetime) -> bool:

@@ -2,35 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from datetime import datetime
+from typing import TypeVar
 
 from services.alerting.alert import EntryKind, Subject
-from services.alerting.feedback import noise_of
+from services.alerting.feedback import Noise, noise_of
 from services.alerting.open_alerts import OpenAlerts
 from services.alerting.ports import SettingChange
-from services.alerting.records import ChannelRule, RuleAuditKind, RuleChange, UnreadableRule
+from services.alerting.records import ChannelRule, RuleAudit, RuleAuditKind, RuleChange, UnreadableRule
 from services.channels.permissions import EVERYONE, RulePermissions
+from services.channels.ports import CommandStore
+from services.core.clock import Clock
 from services.core.errors import ConflictError, NoHistoryError, NotFoundError
-from services.core.prices import WGMI_BTC
-from services.rules.decide import RuleState
+from services.core.identity import Channel
+from services.core.prices import WGMI_BTC, Pair
+from services.rules.decide import RuleState, Side
 from services.rules.grammar import parse_rule
-from services.rules.rule import DEFAULT_RULES, Direction
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
-    from datetime import datetime
-
-    from services.alerting.feedback import Noise
-    from services.alerting.records import RuleAudit
-    from services.channels.ports import CommandStore
-    from services.core.clock import Clock
-    from services.core.identity import Channel
-    from services.core.prices import Pair
-    from services.rules.decide import Side
-    from services.rules.market_service import MarketService
-    from services.rules.rule import Rule
-
+from services.rules.market_service import MarketService
+from services.rules.rule import DEFAULT_RULES, Direction, Rule
 
 TRIES = 5
 ACTS_SHOWN = 3

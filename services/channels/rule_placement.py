@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from services.alerting.records import ChannelRule
-    from services.rules.rule import Rule
+from services.alerting.records import ChannelRule
+from services.rules.rule import Rule
 
 MARK = 12  # hex digits
 

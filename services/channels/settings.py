@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from datetime import datetime
 
+from services.alerting.channel_settings import ChannelSettings
 from services.alerting.open_alerts import OpenAlerts
-from services.alerting.ports import SettingChange
-from services.alerting.quiet_hours import next_silence_at, silence_at
-from services.alerting.setting_syntax import EDITORS, SettingInput, read_mute, read_setting
+from services.alerting.ports import SettingChange, StoredChannel
+from services.alerting.quiet_hours import Silence, next_silence_at, silence_at
+from services.alerting.records import AlertChange
+from services.alerting.setting_syntax import EDITORS, Addressee, SettingInput, read_mute, read_setting
 from services.channels.permissions import EVERYONE, RulePermissions
+from services.channels.ports import CommandStore
 from services.channels.quiet_hours import apply_silence
+from services.core.clock import Clock
 from services.core.errors import ChannelSettingError, ConflictError
 from services.core.identity import Channel
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from datetime import datetime
-
-    from services.alerting.channel_settings import ChannelSettings
-    from services.alerting.ports import StoredChannel
-    from services.alerting.quiet_hours import Silence
-    from services.alerting.records import AlertChange
-    from services.alerting.setting_syntax import Addressee
-    from services.channels.ports import CommandStore
-    from services.core.clock import Clock
-    from services.market.price_history import PriceHistory
+from services.market.price_history import PriceHistory
 
 CHANGES_SHOWN = 5
 TRIES = 5

@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import datetime
 
 from services.core.errors import NoHistoryError
-from services.market.feeds.report import unused
+from services.core.prices import Pair, Symbol
+from services.core.trust import Trust
+from services.market.feeds.report import SourceReport
 from services.market.price_history import COINS
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from services.core.prices import Pair, Symbol
-    from services.core.trust import Trust
-    from services.market.feeds.report import SourceReport
-    from services.rules.market_service import MarketService
+from services.market.sources.catalogue import SOURCES
+from services.rules.market_service import MarketService
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LegSources:
-    """The sources of one leg in their order, and those that are not asked, each with whether it needs a key."""
+    """The sources of one leg in order of preference, and those that are not asked.
+
+    `keyed` names the sources that need an API key.
+    """
 
     symbol: Symbol
     asked: tuple[SourceReport, ...]
-    unused: tuple[tuple[str, bool], ...]
+    unused: tuple[str, ...]
+    keyed: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,5 +51,10 @@ async def source_status(market: MarketService, pair: Pair, now: datetime) -> Sou
 
 def _leg(market: MarketService, symbol: Symbol, now: datetime) -> LegSources:
     asked = market.history.reports(symbol, now)
-    others = unused("crypto" if symbol in COINS else "equity", frozenset(one.name for one in asked))
-    return LegSources(symbol=symbol, asked=asked, unused=others)
+    kind, used = "crypto" if symbol in COINS else "equity", {one.name for one in asked}
+    return LegSources(
+        symbol=symbol,
+        asked=asked,
+        unused=tuple(row.title for row in SOURCES if kind in row.legs and row.base_url and row.title not in used),
+        keyed=frozenset(row.title for row in SOURCES if row.keys),
+    )

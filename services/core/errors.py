@@ -28,13 +28,9 @@ MinerPulseError
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime, timedelta
-    from pathlib import Path
-
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
 
 LONGEST_ECHO = 100  # of a word: what is expected in its place must not be pushed out of sight
 

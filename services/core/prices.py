@@ -8,13 +8,10 @@ from datetime import (
     datetime,
     timedelta,
 )
-from typing import TYPE_CHECKING, NewType
+from typing import NewType
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+from numpy.typing import NDArray
 
 Symbol = NewType("Symbol", str)
 

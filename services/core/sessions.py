@@ -5,15 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import exchange_calendars
 import numpy as np
+from numpy.typing import NDArray
 
 from services.core.prices import instant, moment
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 FULL_SESSION = timedelta(hours=6, minutes=30)
 

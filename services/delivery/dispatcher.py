@@ -6,9 +6,10 @@ import logging
 import zlib
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
-from typing import TYPE_CHECKING, assert_never
+from datetime import datetime, timedelta
+from typing import assert_never
 
+from services.core.clock import Clock
 from services.core.errors import (
     DeliveryError,
     MessageGoneError,
@@ -17,14 +18,8 @@ from services.core.errors import (
     MessageRefusedError,
     SendDeadlineError,
 )
-from services.delivery.ports import AlertMessage, NoticeMessage, ThreadMessage
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from services.core.clock import Clock
-    from services.core.identity import Channel
-    from services.delivery.ports import Delivery, Notifier, OutboxStore
+from services.core.identity import Channel
+from services.delivery.ports import AlertMessage, Delivery, NoticeMessage, Notifier, OutboxStore, ThreadMessage
 
 FIRST_RETRY = timedelta(seconds=2)
 LONGEST_RETRY = timedelta(minutes=5)

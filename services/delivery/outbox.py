@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from random import Random
-from typing import TYPE_CHECKING
 
+from services.core.clock import Clock
+from services.core.identity import Channel
 from services.delivery.dispatcher import Dispatcher
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-    from datetime import datetime
-
-    from services.core.clock import Clock
-    from services.core.identity import Channel
-    from services.delivery.ports import Delivery, Notifier, OutboxStore
+from services.delivery.ports import Delivery, Notifier, OutboxStore
 
 AT_ONCE = 25  # messages under way in one process: more would only wait for each other in the database
 IDLE = timedelta(seconds=30)  # how long the outbox sleeps at most, should a nudge get lost

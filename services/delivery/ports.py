@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from datetime import datetime, timedelta
+from typing import Protocol, TypeAlias
 
-if TYPE_CHECKING:
-    from datetime import datetime, timedelta
-
-    from services.alerting.alert import Alert, Entry
-    from services.alerting.notice import Notice
-    from services.core.identity import Channel, Mention
+from services.alerting.alert import Alert, Entry
+from services.alerting.notice import Notice
+from services.core.identity import Channel, Mention
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import Enum
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from services.core.errors import NoHistoryError
-from services.core.prices import Bars, Closes, instant, moment
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import date
-
-    from numpy.typing import NDArray
-
-    from services.core.prices import Pair
-    from services.core.sessions import Sessions
-    from services.market.network_history import NetworkHistory
+from services.core.prices import Bars, Closes, Pair, instant, moment
+from services.core.sessions import Sessions
+from services.market.network_history import NetworkHistory
 
 STALE_AFTER = timedelta(hours=2)
 DAY = timedelta(days=1)

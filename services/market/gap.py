@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime  # noqa: TC003 -- gaps are stored by reading these types at run time
+from datetime import datetime
 from math import sqrt
 from statistics import NormalDist
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from services.core.prices import moment
 from services.core.statistics import COVERAGE
+from services.market.align import Aligned
 from services.market.measure import BETA_SESSIONS, returns
-
-if TYPE_CHECKING:
-    from services.market.align import Aligned
 
 CERTAINTY = 0.90
 

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date  # noqa: TC003 -- written as JSON by reading these types at run time
+from datetime import date
 from enum import Enum
-from typing import TYPE_CHECKING
 
 from services.core.errors import HoldingsConflictError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from services.core.prices import Symbol
-
+from services.core.prices import Symbol
 
 TOP_TEN = "top 10 only"  # stands in the source of holdings that leave out the smaller ones
 

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from datetime import datetime, timedelta
+from typing import NamedTuple
 
+from services.core.prices import Quote
+from services.core.sessions import MarketState
+from services.core.trust import Trust
+from services.market.align import Aligned
 from services.market.feeds.freshness import LIVE_AT_MOST
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from services.core.prices import Quote
-    from services.core.sessions import MarketState
-    from services.core.trust import Trust
-    from services.market.align import Aligned
-    from services.market.price_history import Leg, PriceHistory
+from services.market.price_history import Leg, PriceHistory
 
 SAME_INSTANT = timedelta(minutes=1)
 SHARES_APART = timedelta(minutes=5)  # of two shares, one of which may trade seldom

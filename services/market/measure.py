@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, datetime  # noqa: TC003 -- measurements are stored by reading these types at run time
+from datetime import date, datetime
 from enum import Enum
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
 
 from services.core.prices import Pair, moment
 from services.core.statistics import COVERAGE, before_each, known, last_percentile, percentiles, robust_z
+from services.market.align import Aligned, Past
 from services.market.mining_economics import MiningEconomics, difficulties, hashprices
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from numpy.typing import NDArray
-
-    from services.market.align import Aligned, Past
 
 BETA_SESSIONS = 60
 

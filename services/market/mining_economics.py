@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
+from services.market.align import Aligned
 from services.market.network import BLOCK_S, HASHES
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from services.market.align import Aligned
-    from services.market.network_history import NetworkHistory
-
+from services.market.network_history import NetworkHistory
 
 PETA, DAY_S = 1e15, 86_400
 FIRST_SUBSIDY, HALVED_EVERY = 50.0, 210_000  # bitcoin a block, and blocks

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
 
 from services.core.trust import FULL, Trust, Verdict
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
-    from services.market.network import Network
-    from services.market.network_history import NetworkHistory
+from services.market.network import Network
+from services.market.network_history import NetworkHistory
 
 # Of the 1,818 days to April 2025 five had an average more than 1.3 times apart from the week's, and none was more than
 # 2.44 times from what the difficulty implied, as in June 2021, when China forbade mining.

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date  # noqa: TC003 -- written as JSON by reading these types at run time
-from typing import TYPE_CHECKING
+from datetime import date
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from numpy.typing import NDArray
 
 MOST = 100.0  # of a rank
 

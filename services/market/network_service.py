@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from services.core.errors import NoHistoryError, SourceError
 from services.core.trust import FULL, Trust, Verdict
+from services.market.align import Aligned
 from services.market.feeds.network import NetworkFeed
 from services.market.measure import METRICS, Metric
-from services.market.network_checks import check_network_sources, for_rules
+from services.market.network_checks import CheckedNetwork, check_network_sources, for_rules
 from services.market.network_history import NOTHING, NetworkHistory
-from services.market.ports import NetworkPastSource
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from datetime import datetime
-
-    from services.market.align import Aligned
-    from services.market.network_checks import CheckedNetwork
-    from services.market.ports import NetworkSource
+from services.market.ports import NetworkPastSource, NetworkSource
 
 REMEMBERED_FOR = timedelta(hours=6)  # days gone by do not change
 AGAIN_AFTER = timedelta(minutes=5)  # a failure

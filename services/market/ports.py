@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from datetime import date, datetime, timedelta
+from typing import Protocol, runtime_checkable
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import date, datetime, timedelta
-
-    from services.core.prices import Bars, Closes, Quote, Symbol
-    from services.market.consensus.corporate_actions import Action, Declared
-    from services.market.holdings import Holdings
-    from services.market.network import Network
-    from services.market.network_history import NetworkHistory
+from services.core.prices import Bars, Closes, Quote, Symbol
+from services.market.consensus.corporate_actions import Action, Declared
+from services.market.holdings import Holdings
+from services.market.network import Network
+from services.market.network_history import NetworkHistory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,37 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from math import ceil
-from typing import TYPE_CHECKING
 
 from services.core.errors import SourceError
 from services.core.prices import Bars, Quote, Symbol, moment
-from services.core.sessions import sessions_around
+from services.core.sessions import Sessions, sessions_around
 from services.core.trust import FULL, Trust, Verdict
-from services.market.consensus.closes import consensus_bars, consensus_closes
-from services.market.consensus.corporate_actions import awaits_close
+from services.market.consensus.closes import ConsensusHistory, consensus_bars, consensus_closes
+from services.market.consensus.corporate_actions import Traded, awaits_close
 from services.market.consensus.quarantine import COIN as COIN_CAUTION
 from services.market.consensus.quarantine import spike, unexplained_split
-from services.market.consensus.quorum import COIN, TRADES, consensus_trade
-from services.market.feeds.crypto import CoinFeeds
-from services.market.feeds.equities import EquityFeeds
+from services.market.consensus.quorum import COIN, TRADES, ConsensusQuote, Limits, consensus_trade
+from services.market.feeds.crypto import CoinFeed, CoinFeeds
+from services.market.feeds.equities import EquityFeed, EquityFeeds
 from services.market.feeds.freshness import BEGINNING, LIVE_AT_MOST
-from services.market.feeds.report import report
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from datetime import datetime
-
-    from services.core.sessions import Sessions
-    from services.market.consensus.closes import ConsensusHistory
-    from services.market.consensus.corporate_actions import Traded
-    from services.market.consensus.quorum import ConsensusQuote, Limits
-    from services.market.feeds.crypto import CoinFeed
-    from services.market.feeds.equities import EquityFeed
-    from services.market.feeds.report import SourceReport
-    from services.market.ports import CryptoSource, EquitySource, HistoryStore
+from services.market.feeds.report import SourceReport, report
+from services.market.ports import CryptoSource, EquitySource, HistoryStore
 
 MINUTE = timedelta(minutes=1)
 OF_THAT_INSTANT = timedelta(minutes=2)  # a minute's bar ends on the whole minute

@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import date, datetime
 from functools import reduce
-from typing import TYPE_CHECKING
+from typing import TypeAlias
 
 import numpy as np
 
-from services.core.prices import PriceStamp, moment
+from services.core.prices import PriceStamp, Quote, moment
 from services.core.trust import FULL, Trust
-from services.market.measure import Window, anchors, drawdown, measure
+from services.market.align import Aligned
+from services.market.measure import Drawdown, Measurement, NotMeasured, Window, anchors, drawdown, measure
+from services.market.price_history import Leg
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import date, datetime
-    from typing import TypeAlias
-
-    from services.core.prices import Quote
-    from services.market.align import Aligned
-    from services.market.measure import Drawdown, Measurement, NotMeasured
-
-    Stamps: TypeAlias = tuple[PriceStamp | None, PriceStamp | None]
-    from collections.abc import Iterable
-
-    from services.market.price_history import Leg
+Stamps: TypeAlias = tuple[PriceStamp | None, PriceStamp | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

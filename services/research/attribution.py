@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import (
-    date,  # noqa: TC003 -- parts are stored by reading these types at run time
-    datetime,  # noqa: TC003 -- written as JSON by reading these types at run time
+    date,
+    datetime,
 )
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
-from services.core.prices import Symbol  # noqa: TC001 -- as above
-from services.core.statistics import COVERAGE, rolling_ols
+from services.core.prices import (
+    Closes,
+    Symbol,
+)
+from services.core.statistics import COVERAGE, Fits, rolling_ols
+from services.market.align import Aligned
 from services.market.measure import (
     NotMeasured,
     Window,
@@ -20,13 +24,6 @@ from services.market.measure import (
     returns,
     why_missing,
 )
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from services.core.prices import Closes
-    from services.core.statistics import Fits
-    from services.market.align import Aligned
 
 CRYPTO, PROXY = 1, 2  # where the betas stand among the coefficients, after the intercept
 

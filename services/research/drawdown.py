@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date  # noqa: TC003 -- written as JSON by reading these types at run time
-from typing import TYPE_CHECKING
+from datetime import date
 
 import numpy as np
+from numpy.typing import NDArray
 
+from services.core.prices import Symbol
+from services.market.align import Aligned, Past
 from services.market.measure import Drawdown, drawdown, drawdown_series
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from services.core.prices import Symbol
-    from services.market.align import Aligned, Past
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

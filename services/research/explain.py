@@ -7,26 +7,17 @@ from datetime import (
     date,
     timedelta,
 )
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from services.core.errors import NoHistoryError
-from services.core.prices import Bars
-from services.core.statistics import COVERAGE
-from services.market.align import STALE_AFTER
-from services.market.measure import BETA_SESSIONS, NotMeasured, anchors
-from services.research.attribution import CRYPTO, LOOKBACK, PROXY, Attribution, attribute, fitted
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from services.core.prices import Closes, Pair, Symbol
-    from services.core.sessions import Sessions
-    from services.core.statistics import Fits
-    from services.market.align import Aligned
-    from services.market.measure import Window
-    from services.research.attribution import Legs
+from services.core.prices import Bars, Closes, Pair, Symbol
+from services.core.sessions import Sessions
+from services.core.statistics import COVERAGE, Fits
+from services.market.align import STALE_AFTER, Aligned
+from services.market.measure import BETA_SESSIONS, NotMeasured, Window, anchors
+from services.research.attribution import CRYPTO, LOOKBACK, PROXY, Attribution, Legs, attribute, fitted
 
 """An opening this far off both the close before and the close after it, on one side, is taken for a misprint.
 

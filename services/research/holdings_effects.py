@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date  # noqa: TC003 -- written as JSON by reading these types at run time
-from typing import TYPE_CHECKING
+from datetime import date
 
 import numpy as np
+from numpy.typing import NDArray
 
-from services.market.holdings import Cohort, HoldingKind
+from services.market.align import Aligned
+from services.market.holdings import Cohort, HoldingKind, Holdings
 from services.market.measure import NotMeasured, Window, anchors, why_missing
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from numpy.typing import NDArray
-
-    from services.market.align import Aligned
-    from services.market.holdings import Holdings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,32 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from functools import reduce
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from services.core.errors import NoHistoryError
 from services.core.prices import Closes, Pair, Symbol
 from services.core.trust import FULL, Trust
 from services.market.align import Aligned, align
-from services.market.holdings import HoldingKind
+from services.market.holdings import HoldingKind, Holdings, Membership
 from services.market.measure import NotMeasured, Window
+from services.market.ports import HoldingsStore
+from services.market.price_history import Leg, PriceHistory
 from services.market.snapshot import trust_at
 from services.research.holdings_effects import Contributions, Effect, contribute, effects
 from services.rules.market_service import problems_of
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from datetime import date, datetime
-
-    from numpy.typing import NDArray
-
-    from services.market.holdings import Holdings, Membership
-    from services.market.ports import HoldingsStore
-    from services.market.price_history import Leg, PriceHistory
 
 STALE_AFTER = timedelta(days=35)  # the fund is managed actively, and its weights are told by the day
 UNEVEN = 0.02  # of the fund: weights that are rounded, or a little cash that is not listed

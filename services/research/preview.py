@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from datetime import date, datetime, timedelta
 
 from services.core.errors import ReplayError
+from services.core.prices import Pair
+from services.market.align import Aligned
 from services.market.measure import METRICS
 from services.rules.decide import Change
-from services.rules.replay import replay
-
-if TYPE_CHECKING:
-    from datetime import date, datetime
-
-    from services.core.prices import Pair
-    from services.market.align import Aligned
-    from services.rules.market_service import MarketService
-    from services.rules.replay import RuleReplay, Step
-    from services.rules.rule import Rule
+from services.rules.market_service import MarketService
+from services.rules.replay import RuleReplay, Step, replay
+from services.rules.rule import Rule
 
 LOOK_BACK = timedelta(days=731)  # two years
 

@@ -2,36 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import date
 
 import numpy as np
+from numpy.typing import NDArray
 
 from services.core.errors import NoHistoryError
-from services.market.measure import Window, drawdown_series
-from services.research.attribution import LOOKBACK, Legs, attribute, fitted
-from services.research.drawdown import underwater
-from services.research.explain import explain
-from services.research.track_record import looked_at
-from services.rules.chart_series import between, replayed_series, stretch
+from services.core.prices import Bars, Closes
+from services.core.sessions import Sessions
+from services.market.align import Aligned, LeftOut
+from services.market.measure import NotMeasured, Window, drawdown_series
+from services.research.attribution import LOOKBACK, Attribution, Legs, attribute, fitted
+from services.research.drawdown import Underwater, underwater
+from services.research.explain import Explanation, explain
+from services.research.track_record import Backtest, looked_at
+from services.rules.chart_series import IndexedReturns, between, replayed_series, stretch
 from services.rules.replay import replay
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import date
-
-    from numpy.typing import NDArray
-
-    from services.core.prices import Bars, Closes
-    from services.core.sessions import Sessions
-    from services.market.align import Aligned, LeftOut
-    from services.market.measure import NotMeasured
-    from services.research.attribution import Attribution
-    from services.research.drawdown import Underwater
-    from services.research.explain import Explanation
-    from services.research.track_record import Backtest
-    from services.rules.chart_series import IndexedReturns
-    from services.rules.rule import Rule
+from services.rules.rule import Rule
 
 WINDOWS = (Window.D20, Window.D60, Window.D252, Window.YTD)  # that the return is parted over
 EXPLAINED = Window.YTD

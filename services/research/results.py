@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import date
 
+from services.core.prices import Quote
 from services.core.trust import FULL, Trust
-
-if TYPE_CHECKING:
-    from datetime import date
-
-    from services.core.prices import Quote
-    from services.market.network_checks import CheckedNetwork
-    from services.market.network_history import PercentileRank
-    from services.research.attribution import IntradayAttribution
-    from services.research.drawdown import Underwater
-    from services.research.explain import Explanation
-    from services.research.report import Report
-    from services.research.track_record import Backtest
-    from services.research.tune import Shift, TunedRule
-    from services.rules.chart_series import IndexedReturns
+from services.market.network_checks import CheckedNetwork
+from services.market.network_history import PercentileRank
+from services.research.attribution import IntradayAttribution
+from services.research.drawdown import Underwater
+from services.research.explain import Explanation
+from services.research.report import Report
+from services.research.track_record import Backtest
+from services.research.tune import Shift, TunedRule
+from services.rules.chart_series import IndexedReturns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

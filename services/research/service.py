@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date, datetime
 from math import isclose
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from services.core.concurrency import gather_all
 from services.core.errors import NoHistoryError, ReplayError, SourceError
-from services.core.prices import AI_PROXY, WGMI_BTC, Closes, Pair, moment
+from services.core.prices import AI_PROXY, WGMI_BTC, Closes, Pair, Symbol, moment
 from services.core.trust import FULL
+from services.market.align import Aligned
 from services.market.live_pair import LivePair, trade_beside
+from services.market.measure import Window
 from services.market.mining_economics import hashprice, past_hashprices
 from services.market.network_checks import SAME
 from services.market.network_history import NOTHING, NetworkHistory, PercentileRank, percentile_rank
+from services.market.network_service import NetworkService
+from services.market.price_history import Leg, PriceHistory
 from services.market.snapshot import trust_at
 from services.research.attribution import IntradayAttribution, Legs, intraday_attribution
 from services.research.drawdown import underwater
 from services.research.explain import explain
+from services.research.holdings_report import HoldingsReporter
+from services.research.rate_target import RateTarget
 from services.research.report import Material, report
 from services.research.results import (
     BacktestResult,
@@ -32,26 +41,10 @@ from services.research.results import (
     TuneResult,
 )
 from services.research.track_record import Backtest, backtest
-from services.research.tune import calibrated, half_as_often
-from services.rules.chart_series import between, replayed_series, stretch
+from services.research.tune import LooserRule, calibrated, half_as_often
+from services.rules.chart_series import IndexedReturns, between, replayed_series, stretch
 from services.rules.market_service import align_legs, problems_of
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import date, datetime
-
-    from numpy.typing import NDArray
-
-    from services.core.prices import Symbol
-    from services.market.align import Aligned
-    from services.market.measure import Window
-    from services.market.network_service import NetworkService
-    from services.market.price_history import Leg, PriceHistory
-    from services.research.holdings_report import HoldingsReporter
-    from services.research.rate_target import RateTarget
-    from services.research.tune import LooserRule
-    from services.rules.chart_series import IndexedReturns
-    from services.rules.rule import Rule
+from services.rules.rule import Rule
 
 
 class Past(NamedTuple):

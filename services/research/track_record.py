@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date  # noqa: TC003 -- records are stored by reading these types at run time
+from datetime import date
 from enum import Enum
 from statistics import median
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
+from services.market.align import Aligned
 from services.market.measure import DIVERGENCES, METRICS, Metric, Window, anchors, beta_series
 from services.rules.decide import Change, Side
-from services.rules.replay import RuleReplay, replay
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from numpy.typing import NDArray
-
-    from services.market.align import Aligned
-    from services.rules.replay import Step
-    from services.rules.rule import Rule
+from services.rules.replay import RuleReplay, Step, replay
+from services.rules.rule import Rule
 
 HORIZONS = (5, 20)  # sessions after an episode began
 SHORTLY = HORIZONS[0]

@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import date  # noqa: TC003 -- written as JSON by reading these types at run time
+from datetime import date
 from statistics import NormalDist
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from services.core.errors import ReplayError
+from services.core.prices import Pair
 from services.core.statistics import UNUSUAL_SESSIONS
-from services.market.measure import METRICS, Unit, Window
+from services.market.align import Aligned
+from services.market.measure import METRICS, Metric, Unit, Window
 from services.research.rate_target import RateTarget
 from services.rules.replay import check_network
 from services.rules.rule import Direction, Rule, default_clear
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from numpy.typing import NDArray
-
-    from services.core.prices import Pair
-    from services.market.align import Aligned
-    from services.market.measure import Metric
-
 
 STEP = {Unit.PP: 0.001, Unit.PERCENT: 0.01, Unit.SIGMA: 0.1}  # between two thresholds: 0.1 pp, 1%, z 0.1
 LARGEST = {Unit.PP: 10_000, Unit.PERCENT: 100, Unit.SIGMA: 1_000}  # in steps, as far as a rule can be written

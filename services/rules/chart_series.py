@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import (
-    date,  # noqa: TC003 -- points are stored by reading these types at run time
-    datetime,  # noqa: TC003 -- points are stored by reading these types at run time
+    date,
+    datetime,
 )
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from services.core.errors import NoHistoryError
-from services.core.prices import moment
+from services.core.prices import Pair, moment
+from services.market.align import Aligned
 from services.market.measure import METRICS, Measurement, Metric, Window
-from services.rules.decide import Change  # noqa: TC001
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from numpy.typing import NDArray
-
-    from services.core.prices import Pair
-    from services.market.align import Aligned
-    from services.rules.replay import RuleReplay, Step
-    from services.rules.rule import Rule
+from services.rules.decide import Change
+from services.rules.replay import RuleReplay, Step
+from services.rules.rule import Rule
 
 USUAL, SESSIONS = Window.D20, 20  # what is drawn where the window is a single session
 

@@ -6,13 +6,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
 from itertools import count
-from typing import TYPE_CHECKING
 
 from services.market.measure import Unit
-from services.rules.rule import Direction, print_value
-
-if TYPE_CHECKING:
-    from services.rules.rule import Rule
+from services.rules.rule import Direction, Rule, print_value
 
 GRACE = timedelta(minutes=30)
 UNSEEN_AT_MOST = timedelta(minutes=35)  # the slowest tick is 15 minutes, and the price that it sees up to 20 old

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from datetime import date
 
 import numpy as np
 
+from services.market.align import Aligned
 from services.market.measure import Measurement, Metric, Window, drawdown, measure, reading
-from services.rules.chart_series import alert_chart
-
-if TYPE_CHECKING:
-    from datetime import date
-
-    from services.market.align import Aligned
-    from services.rules.chart_series import AlertChart
-    from services.rules.rule import Rule
+from services.rules.chart_series import AlertChart, alert_chart
+from services.rules.rule import Rule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,39 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from datetime import date, datetime
 from weakref import WeakValueDictionary
 
 import numpy as np
 
 from services.core.concurrency import gather_all
 from services.core.errors import NoHistoryError, SourceError
-from services.core.prices import WGMI_BTC, Closes, Symbol, moment
-from services.core.trust import Verdict
-from services.market.align import align
+from services.core.prices import WGMI_BTC, Closes, Pair, Quote, Symbol, moment
+from services.core.sessions import Sessions
+from services.core.trust import Trust, Verdict
+from services.market.align import Aligned, align
 from services.market.consensus.closes import corroborated
 from services.market.consensus.no_trade_sessions import untraded
 from services.market.feeds.freshness import LIVE_AT_MOST, SHARED_FOR
-from services.market.gap import implied
+from services.market.gap import Gap, implied
 from services.market.live_pair import LivePair
-from services.market.network_service import NetworkService
+from services.market.network_service import NetworkReading, NetworkService
+from services.market.price_history import Leg, PriceHistory
 from services.market.snapshot import Snapshot, origins, snapshot, stamp_of, trust_at
 from services.rules.history_lookup import HistoryLookup
 from services.rules.market_view import MarketView
 from services.rules.network_view import NetworkViewBuilder
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import date, datetime
-
-    from services.core.prices import Pair, Quote
-    from services.core.sessions import Sessions
-    from services.core.trust import Trust
-    from services.market.align import Aligned
-    from services.market.gap import Gap
-    from services.market.network_service import NetworkReading
-    from services.market.price_history import Leg, PriceHistory
 
 __all__ = ["MarketService", "MarketView", "Snapshot", "implied_gap"]
 

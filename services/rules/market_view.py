@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date, datetime
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from services.core.prices import Pair, PriceStamp, Quote
+from services.core.sessions import MarketState
 from services.core.trust import FULL, Trust, Verdict
-from services.market.measure import METRICS, Metric, NotMeasured, Window, reading
-from services.market.snapshot import close_stamps, stamp_of
+from services.market.align import LeftOut
+from services.market.gap import Gap
+from services.market.measure import METRICS, Measurement, Metric, NotMeasured, Window, reading
+from services.market.snapshot import Snapshot, close_stamps, stamp_of
 from services.rules.decide import Observation
-
-if TYPE_CHECKING:
-    from datetime import date, datetime
-
-    from services.core.prices import Pair, PriceStamp, Quote
-    from services.core.sessions import MarketState
-    from services.market.align import LeftOut
-    from services.market.gap import Gap
-    from services.market.measure import Measurement
-    from services.market.snapshot import Snapshot
-    from services.rules.history_lookup import HistoryLookup, PastReading
-    from services.rules.network_view import NetworkView
-    from services.rules.rule import Rule
+from services.rules.history_lookup import HistoryLookup, PastReading
+from services.rules.network_view import NetworkView
+from services.rules.rule import Rule
 
 UNSEEN = Trust(verdict=Verdict.STALE, reasons=("the bitcoin network was not looked at",))
 

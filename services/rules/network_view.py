@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from math import nan
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from services.core.prices import moment
+from services.core.prices import PriceStamp, Quote, moment
+from services.core.sessions import MarketState
 from services.core.trust import Trust, Verdict
+from services.market.align import Aligned
 from services.market.feeds.freshness import LIVE_AT_MOST
 from services.market.mining_economics import standing
-from services.market.snapshot import close_stamps, origins, snapshot, stamp_of
-
-if TYPE_CHECKING:
-    from datetime import date, datetime
-
-    from services.core.prices import PriceStamp, Quote
-    from services.core.sessions import MarketState
-    from services.market.align import Aligned
-    from services.market.network_service import NetworkReading
-    from services.market.price_history import Leg
-    from services.market.snapshot import Snapshot
-    from services.rules.rule import Rule
+from services.market.network_service import NetworkReading
+from services.market.price_history import Leg
+from services.market.snapshot import Snapshot, close_stamps, origins, snapshot, stamp_of
+from services.rules.rule import Rule
 
 SETTLES = timedelta(minutes=30)  # how long a close is looked at, so that what a replay sees is decided live too
 

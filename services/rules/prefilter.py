@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
-from services.rules.decide import Side
-from services.rules.rule import Direction
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from numpy.typing import NDArray
-
-    from services.rules.decide import RuleState
-    from services.rules.rule import Rule
+from services.rules.decide import RuleState, Side
+from services.rules.rule import Direction, Rule
 
 
 @dataclass(frozen=True, slots=True, eq=False)

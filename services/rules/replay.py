@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from statistics import median
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from services.core.errors import ReplayError
 from services.core.prices import moment
 from services.core.statistics import UNUSUAL_SESSIONS
+from services.market.align import Aligned, LeftOut
 from services.market.measure import METRICS, Window, anchors, returns, why_missing
-from services.rules.decide import Change, Observation, RuleState, decide
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import date
-
-    from services.market.align import Aligned, LeftOut
-    from services.rules.decide import Side
-    from services.rules.rule import Rule
+from services.rules.decide import Change, Observation, RuleState, Side, decide
+from services.rules.rule import Rule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from collections.abc import Sequence
+from typing import Self
 
 from services.storage import schema
 from services.storage.alert_audit import AlertAudits
@@ -21,9 +22,6 @@ from services.storage.tick_log import Looks
 from services.storage.ticks import Ticks
 from services.storage.token_encryption import TokenCipher, new_key
 from services.storage.votes import VoteTable
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 __all__ = ["SqlStore", "migrate", "new_key", "schema_is_current"]
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Row, select
 
+from services.alerting.alert import Entry
 from services.alerting.feedback import NO_VOTES
 from services.alerting.records import AlertAudit, Attempt, Posting
 from services.core.errors import NotFoundError, StoreError
@@ -15,14 +18,6 @@ from services.storage.codec import read_entry, read_stored
 from services.storage.outbox_queries import on_channel
 from services.storage.repository import Repository, rows_of
 from services.storage.votes import count_votes
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from datetime import datetime
-
-    from sqlalchemy import Row
-
-    from services.alerting.alert import Entry
 
 _deliveries, _attempts, _entries = tables.deliveries.c, tables.attempts.c, tables.entries.c
 _POSTS = select(

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import Row, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.alerting.alert import Alert, Entry
 from services.alerting.channel_settings import ChannelSettings, is_told
+from services.alerting.records import AlertChange, StoredAlert
 from services.core.errors import ConflictError
+from services.core.identity import Channel
 from services.storage import tables
 from services.storage.codec import read_settings, read_stored, write_alert, write_entry
 from services.storage.outbox_enqueue import bump_version, enqueue, has_own_message
 from services.storage.repository import insert_row, rows_of
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from sqlalchemy import Row
-    from sqlalchemy.ext.asyncio import AsyncConnection
-
-    from services.alerting.alert import Alert, Entry
-    from services.alerting.records import AlertChange, StoredAlert
-    from services.core.identity import Channel
 
 
 async def record_alert(tx: AsyncConnection, change: AlertChange, at: datetime) -> None:

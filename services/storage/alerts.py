@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
 
-from sqlalchemy import exc, select
+from sqlalchemy import ColumnElement, Row, exc, select
 
+from services.alerting.alert import Alert
+from services.alerting.records import AlertChange, RuleChange, StateChange, StoredAlert
+from services.alerting.tick_log import Tick
 from services.core.errors import ConflictError, NotFoundError
+from services.core.identity import Channel
+from services.core.prices import Pair
 from services.storage import tables
 from services.storage.alert_writer import read_whole, record_alert
 from services.storage.codec import read_pair, read_stored
+from services.storage.engine import Database
 from services.storage.repository import Repository, rows_of
 from services.storage.rules import change_rules, move_rules
 from services.storage.ticks import hold_tick
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from datetime import datetime
-
-    from sqlalchemy import ColumnElement, Row
-
-    from services.alerting.alert import Alert
-    from services.alerting.records import AlertChange, RuleChange, StateChange, StoredAlert
-    from services.alerting.tick_log import Tick
-    from services.core.identity import Channel
-    from services.core.prices import Pair
-    from services.storage.engine import Database
 
 log = logging.getLogger(__name__)
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import Any
 
-from sqlalchemy import and_, or_, select, union, update
+from sqlalchemy import ColumnElement, Row, Select, and_, or_, select, union, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.alerting.channel_settings import ChannelSettings, after_leaving
+from services.alerting.notice import Notice
 from services.alerting.ports import KeptBack, SettingChange, StoredChannel
+from services.alerting.records import AlertChange
 from services.core.errors import ConflictError
 from services.core.identity import Channel
 from services.storage import tables
@@ -17,17 +22,6 @@ from services.storage.codec import read_notice, read_settings, read_stored, writ
 from services.storage.notices import add_notice
 from services.storage.outbox_queries import OUTSTANDING
 from services.storage.repository import Repository, insert, insert_row, rows_of
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
-    from datetime import datetime
-
-    from sqlalchemy import ColumnElement, Row, Select
-    from sqlalchemy.ext.asyncio import AsyncConnection
-
-    from services.alerting.notice import Notice
-    from services.alerting.records import AlertChange
-
 
 LEFT = "MinerPulse was taken out of the channel."
 CHANGED = "The channel's settings have changed since they were read; read them again."

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import TypeAdapter
+from sqlalchemy import Row
 
 from services.alerting.alert import Alert, Entry
 from services.alerting.brief import Brief
@@ -16,9 +17,6 @@ from services.core.identity import Channel
 from services.core.prices import Pair, PriceStamp, Symbol
 from services.rules.decide import RuleState, Side
 from services.rules.grammar import parse_rule
-
-if TYPE_CHECKING:
-    from sqlalchemy import Row
 
 _ALERT = TypeAdapter(Alert)
 _ENTRY = TypeAdapter(Entry)

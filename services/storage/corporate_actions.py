@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import date, datetime
 
 import numpy as np
-from sqlalchemy import delete, select
+from sqlalchemy import ColumnElement, Table, delete, select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.core.prices import Symbol
 from services.market.consensus.corporate_actions import Action, Declared, Kind
 from services.storage.repository import upsert
 from services.storage.tables import actions, declared
-
-if TYPE_CHECKING:
-    from datetime import date, datetime
-
-    from sqlalchemy import ColumnElement, Table
-    from sqlalchemy.ext.asyncio import AsyncConnection
-
-    from services.core.prices import Symbol
 
 
 async def save_declared(tx: AsyncConnection, symbol: Symbol, told: Declared, at: datetime) -> None:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from sqlalchemy import exc
 
 from services.core.errors import StoreError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 REMEDIES = {
     "unable to open": "Check that its folder exists and may be written to.",

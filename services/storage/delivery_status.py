@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import datetime
 
 from sqlalchemy import and_, func, select
 
@@ -12,9 +12,6 @@ from services.delivery.ports import DeliveryProblem
 from services.storage import tables
 from services.storage.outbox_queries import OUTSTANDING, on_channel
 from services.storage.repository import Repository, rows_of
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 _posts, _rests, _attempts = tables.deliveries.c, tables.rests.c, tables.attempts.c
 

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
 from math import isnan
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-from sqlalchemy import delete, select
+from numpy.typing import NDArray
+from sqlalchemy import Row, Select, delete, select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.core.prices import Bars, Closes, Symbol, instant
+from services.market.consensus.corporate_actions import Declared
 from services.market.ports import Revision
 from services.storage import tables
 from services.storage.corporate_actions import day_of, days_since_1970, load_declared, save_declared
 from services.storage.repository import Repository, upsert
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import date, datetime, timedelta
-
-    from numpy.typing import NDArray
-    from sqlalchemy import Row, Select
-    from sqlalchemy.ext.asyncio import AsyncConnection
-
-    from services.market.consensus.corporate_actions import Declared
 
 
 class History(Repository):

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import Row, delete, select
 
 from services.core.prices import Symbol
 from services.market.holdings import Holding, HoldingKind, Holdings
 from services.storage.repository import Repository
 from services.storage.tables import holdings
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from sqlalchemy import Row
 
 EPOCH = date(1970, 1, 1)
 

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import ColumnElement, Row, delete, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.core.installation import Installation
 from services.storage import tables
+from services.storage.engine import Database
 from services.storage.purge import purge
 from services.storage.repository import Repository, insert, insert_row, upsert
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
-    from sqlalchemy import ColumnElement, Row
-    from sqlalchemy.ext.asyncio import AsyncConnection
-
-    from services.storage.engine import Database
-    from services.storage.token_encryption import TokenCipher
+from services.storage.token_encryption import TokenCipher
 
 LEASE = timedelta(minutes=1)  # longer than the call to Slack that renews a token can take
 SKEW = timedelta(seconds=10)  # how far Slack's clock may be behind ours

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from datetime import datetime
 
 from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.alerting.notice import Content, Notice
 from services.alerting.ports import StoredNotice
 from services.core.errors import ConflictError
+from services.core.identity import Channel
 from services.storage import tables
 from services.storage.codec import kind_of, read_notice, write_content
 from services.storage.outbox_enqueue import bump_version, enqueue
 from services.storage.repository import Repository, insert, rows_of
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
-    from sqlalchemy.ext.asyncio import AsyncConnection
-
-    from services.alerting.notice import Content, Notice
-    from services.core.identity import Channel
 
 _columns = tables.notices.c
 

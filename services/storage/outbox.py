@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 from dataclasses import replace
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
 
-from sqlalchemy import and_, case, func, literal, or_, select, update
+from sqlalchemy import ColumnElement, and_, case, func, literal, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.delivery.ports import Backlog, ThreadMessage
+from services.core.identity import Channel
+from services.delivery.ports import Backlog, Delivery, ThreadMessage
 from services.storage import tables
 from services.storage.outbox_enqueue import bump_version
 from services.storage.outbox_queries import (
@@ -24,16 +26,6 @@ from services.storage.outbox_queries import (
 )
 from services.storage.repository import Repository, insert, insert_row, rows_of
 from services.storage.types import UtcDateTime
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-    from datetime import datetime
-
-    from sqlalchemy import ColumnElement
-    from sqlalchemy.ext.asyncio import AsyncConnection
-
-    from services.core.identity import Channel
-    from services.delivery.ports import Delivery
 
 LEASE = timedelta(minutes=1)  # how long an attempt is its process's own: longer than three calls to Slack can take
 SETTLED = ("sent", "gone")  # outcomes after which it is known where the message stands

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING
+from datetime import datetime
 
 from sqlalchemy import case, literal, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.core.identity import Channel
 from services.storage import tables
 from services.storage.repository import insert_row
 from services.storage.types import UtcDateTime
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from sqlalchemy.ext.asyncio import AsyncConnection
-
-    from services.core.identity import Channel
 
 _columns = tables.deliveries.c
 

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Integer, and_, bindparam, case, func, or_, select
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    FromClause,
+    Integer,
+    Row,
+    Select,
+    Table,
+    and_,
+    bindparam,
+    case,
+    func,
+    or_,
+    select,
+)
 
 from services.alerting.channel_settings import ChannelSettings, calls_anyone, is_broadcast
 from services.core.identity import Channel
-from services.delivery.ports import AlertMessage, Delivery, NoticeMessage, ThreadMessage
+from services.delivery.ports import AlertMessage, Delivery, MessageRef, NoticeMessage, ThreadMessage
 from services.storage import tables
 from services.storage.codec import read_alert, read_entry, read_notice, read_settings
 from services.storage.types import UtcDateTime
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from sqlalchemy import BindParameter, ColumnElement, FromClause, Row, Select, Table
-
-    from services.delivery.ports import MessageRef
 
 _columns = tables.deliveries.c
 _rests = tables.rests.c

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from datetime import datetime
 
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.alerting.records import RuleAudit, RuleAuditKind
+from services.alerting.records import RuleAudit, RuleAuditKind, RuleChange
+from services.core.identity import Channel
 from services.storage import tables
 from services.storage.codec import read_act
 from services.storage.repository import Repository, rows_of
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
-    from sqlalchemy.ext.asyncio import AsyncConnection
-
-    from services.alerting.records import RuleChange
-    from services.core.identity import Channel
 
 
 class RuleAuditTable(Repository):

@@ -4,30 +4,33 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any, assert_never
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, assert_never
 
-from sqlalchemy import exc, select, update
+from sqlalchemy import ColumnElement, Row, Select, exc, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.alerting.records import ChannelRule, RuleAudit, RuleAuditKind, Rulebook, UnreadableRule
+from services.alerting.records import (
+    AlertChange,
+    ChannelRule,
+    RuleAudit,
+    RuleAuditKind,
+    Rulebook,
+    RuleChange,
+    StateChange,
+    UnreadableRule,
+)
 from services.core.errors import ConflictError, NotFoundError, RuleError
 from services.core.identity import Channel
+from services.rules.decide import RuleState
+from services.rules.rule import Rule
 from services.storage import tables
 from services.storage.alert_writer import record_alert
 from services.storage.codec import read_watch, write_state
+from services.storage.engine import Database
 from services.storage.repository import Repository, insert, rows_of
 from services.storage.rule_audit import act_of, keep_acts
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from datetime import datetime
-
-    from sqlalchemy import ColumnElement, Row, Select
-    from sqlalchemy.ext.asyncio import AsyncConnection
-
-    from services.alerting.records import AlertChange, RuleChange, StateChange
-    from services.rules.decide import RuleState
-    from services.rules.rule import Rule
-    from services.storage.engine import Database
 
 CHUNK = 1_000  # rules in one statement, or on one page
 log = logging.getLogger(__name__)

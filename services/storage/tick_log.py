@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Any
 
-from sqlalchemy import case, func, select
+from sqlalchemy import ColumnElement, case, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.alerting.tick_log import Extreme, PairStatus
+from services.alerting.tick_log import Extreme, PairStatus, TickResult
+from services.core.prices import Pair
 from services.storage import tables
 from services.storage.codec import read_pair, read_prices, write_prices
 from services.storage.corporate_actions import days_since_1970
 from services.storage.repository import Repository, insert, upsert
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import date, datetime
-
-    from sqlalchemy import ColumnElement
-    from sqlalchemy.ext.asyncio import AsyncConnection
-
-    from services.alerting.tick_log import TickResult
-    from services.core.prices import Pair
 
 _sights, _extremes, _ticks = tables.sights.c, tables.extremes.c, tables.ticks.c
 

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import ColumnElement, delete, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.alerting.tick_log import Claim
+from services.alerting.tick_log import Claim, Job, Tick, TickResult
 from services.core.errors import LeaseLostError
 from services.storage.repository import Repository, insert
 from services.storage.tables import ticks
 from services.storage.tick_log import note_look
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from sqlalchemy import ColumnElement
-    from sqlalchemy.ext.asyncio import AsyncConnection
-
-    from services.alerting.tick_log import Job, Tick, TickResult
 
 KEPT = timedelta(days=30)
 LEASE = timedelta(minutes=1)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from services.core.errors import StoreError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 LOST = "A stored token opens with none of the keys in MINERPULSE_TOKEN_KEYS; put back the key that it was sealed with."
 

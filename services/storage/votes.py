@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import datetime
 
 from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.alerting.feedback import Votes
 from services.core.errors import NotFoundError
+from services.core.identity import Channel
 from services.storage import tables
 from services.storage.repository import Repository, rows_of, upsert
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from sqlalchemy.ext.asyncio import AsyncConnection
-
-    from services.core.identity import Channel
 
 _votes, _alerts = tables.votes.c, tables.alerts.c
 

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 from urllib.parse import urlencode
 
-from slack_bolt.async_app import AsyncApp, AsyncBoltRequest
+from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncBoltRequest
 from slack_sdk.signature import SignatureVerifier
 from slack_sdk.web.async_client import AsyncWebClient
 
-import handlers
 from bot.slack import build_bolt
+from handlers import listeners
 from tests.bench.figure import Figure, paired_ms
 from tests.fakes.floor import trading_floor
 from tests.fakes.slack import SECRET, TOKEN, serving
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from slack_bolt.async_app import AsyncAck
 
 RUNS = 300
 
@@ -29,7 +24,7 @@ async def bench() -> list[Figure]:
     async with serving() as slack, trading_floor() as floor:
         client = AsyncWebClient(token=TOKEN, base_url=f"{slack.url}api/")
         ours, bare = build_bolt(client, SECRET), build_bolt(client, SECRET)
-        errands = handlers.register(ours, floor.desk, floor.study, floor.clock)
+        errands = listeners.register(ours, floor.desk, floor.study, floor.clock)
         bare.command("/minerpulse")(_bare)
         figures = []
         for text in ("help", ""):

@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from statistics import median, quantiles
-from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 import aiohttp
@@ -23,9 +23,6 @@ from bot.http.app import SLACK_PATH
 from bot.http.slack_requests import SIGNATURE, TIME, signed
 from tests.bench.figure import Figure
 from tests.fakes.slack import SECRET
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
 
 ACKS, BOARDS = 1_500, 480  # of each app, at each number of people
 CROWDS = (1, 32)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from statistics import median
-from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from aiohttp import web
 from cryptography.fernet import Fernet
-from slack_bolt.async_app import AsyncApp, AsyncBoltRequest
+from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncBoltRequest
 from slack_sdk.oauth.installation_store.async_installation_store import AsyncInstallationStore
 from slack_sdk.oauth.installation_store.models.bot import Bot
 from slack_sdk.web.async_client import AsyncWebClient
@@ -25,11 +25,6 @@ from services.core.installation import Installation
 from services.storage import SqlStore
 from tests.bench.figure import Figure
 from tests.fakes.slack import SECRET, TOKEN
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from slack_bolt.async_app import AsyncAck
 
 AUTH_TEST_S = 0.12
 WORKSPACES = 40

@@ -10,12 +10,12 @@ import asyncio
 import json
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from aiohttp import web
 from pydantic import SecretStr
 from starlette.requests import Request
+from starlette.types import Message
 
 from bot.app import build
 from bot.http.slack_requests import SIGNATURE, TIME, SlackRequests, signed
@@ -24,9 +24,6 @@ from services.core.identity import Channel
 from tests.fakes.clock import SetClock
 from tests.fakes.floor import OPEN
 from tests.fakes.slack import SECRET, TOKEN
-
-if TYPE_CHECKING:
-    from starlette.types import Message
 
 AT_ONCE = ("help", "help rules", "rule add 5d", "boad", "rule remove", "snooze", "chart 7d", "mute", "tune")
 TEXTS = [AT_ONCE[step % len(AT_ONCE)] for step in range(46)] + ["", "rules", "history", "channel"]

@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 
 from bot.app import build
-from handlers import render
+from handlers.render.alert import alert_message
 from services.alerting.records import AlertChange
 from services.core.identity import Channel
 from services.storage import SqlStore
@@ -116,7 +116,7 @@ async def _fill(database: str) -> None:
 
 async def _bare(url: str) -> float:
     """Post the same messages, as many at a time, and remember nothing."""
-    message = render.alert(an_alert(), datetime.now(UTC))
+    message = alert_message(an_alert(), datetime.now(UTC))
     async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {TOKEN}"}) as session:
         began = time.perf_counter()
         for start in range(0, CHANNELS, AT_ONCE):

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import time
 from statistics import median, quantiles
-from typing import TYPE_CHECKING
 
 from bot.serve import shorten_pauses
 from handlers.image_cache import ImageCache
 from handlers.render.chart import curve_picture
-from handlers.render.picture import Scheme
+from handlers.render.picture import Picture, Scheme
 from services.research.service import backtested
 from services.rules.grammar import parse_rule
 from tests.bench.figure import Figure
 from tests.bench.memory import OURS, peak_mb
 from tests.fakes.market import random_market
-
-if TYPE_CHECKING:
-    from handlers.render.picture import Picture
 
 SESSIONS = 4 * 252
 RUNS = 40

@@ -8,11 +8,11 @@ import logging
 import math
 import resource
 import sys
+from collections.abc import Awaitable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING
 
 import httpx
 import numpy as np
@@ -29,9 +29,6 @@ from services.market.sources.vendors.nasdaq_holdings import NasdaqHoldings
 from tests.bench.witness import believed
 from tests.fakes.clock import SetClock
 from tests.fakes.garble import garble
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterator, Mapping
 
 ROOT = Path(__file__).parents[2]
 HERE, SHARED = ROOT / "tests" / "responses", ROOT.parent / "shared" / "wire"

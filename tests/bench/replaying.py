@@ -10,17 +10,14 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from services.market.align import Aligned
 from services.rules.grammar import parse_rule
 from services.rules.replay import replay
 from tests.bench.figure import Figure, median_ms
 from tests.fakes.market import random_market
-
-if TYPE_CHECKING:
-    from services.market.align import Aligned
 
 SESSIONS = 4 * 252
 RUNS = 5

@@ -8,33 +8,28 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
 
 import aiohttp
 from slack_bolt.adapter.starlette.async_handler import AsyncSlackRequestHandler
-from slack_bolt.async_app import AsyncApp
+from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncRespond
 from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.web.async_client import AsyncWebClient
 from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Route
 
-import handlers
 from bot.health import Report
 from bot.http.app import SLACK_PATH, build_web
 from bot.http.server import Server
 from bot.http.slack_requests import SlackRequests
 from bot.logs import LogFormat, set_up
 from bot.slack import build_bolt
+from handlers import listeners
 from tests.fakes.floor import DESK, trading_floor
 from tests.fakes.slack import SECRET, TOKEN
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from slack_bolt.async_app import AsyncAck, AsyncRespond
-    from starlette.requests import Request
-    from starlette.responses import Response
 
 RULES = ("1d 8pp", "5d 15pp", "20d 30pp")
 
@@ -46,7 +41,7 @@ async def ours() -> AsyncIterator[Starlette]:
         for rule in RULES:
             await floor.desk.add_rule(DESK, rule, "U1")
         bolt = build_bolt(AsyncWebClient(token=TOKEN, session=session), SECRET)
-        errands = handlers.register(bolt, floor.desk, floor.study, floor.clock)
+        errands = listeners.register(bolt, floor.desk, floor.study, floor.clock)
         yield build_web(SlackRequests(bolt=bolt, signing_secret=SECRET), _well)
         await errands.drain()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime, timedelta
 from statistics import median
-from typing import TYPE_CHECKING
 
 from services.alerting.records import ChannelRule, StateChange
 from services.alerting.rule_index import RuleIndex, build_index
@@ -13,14 +12,12 @@ from services.core.identity import Channel
 from services.core.prices import WGMI_BTC
 from services.rules.decide import RuleState, Side, decide
 from services.rules.grammar import parse_rule
+from services.rules.market_service import MarketView
 from services.storage import SqlStore
 from tests.bench.figure import Figure, median_ms
 from tests.fakes.floor import OPEN, trading_floor
 from tests.fakes.market import random_market
 from tests.fakes.views import a_view
-
-if TYPE_CHECKING:
-    from services.rules.market_service import MarketView
 
 RULES = 100_000
 CHANNELS = 500

@@ -4,23 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date, timedelta
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from services.core.prices import Bars, Closes, Quote
 from services.core.sessions import sessions_between
 from services.core.trust import Verdict
-from services.market.consensus.closes import consensus_bars, consensus_closes
-from services.market.consensus.quorum import COIN, TRADES, consensus_trade
+from services.market.consensus.closes import ConsensusHistory, consensus_bars, consensus_closes
+from services.market.consensus.quorum import COIN, TRADES, Limits, consensus_trade
 from services.market.feeds.freshness import LIVE_AT_MOST
 from services.market.network import Network
 from services.market.network_checks import WARN, Report, check_network_sources
 from services.market.ports import EquityPrices
-
-if TYPE_CHECKING:
-    from services.market.consensus.closes import ConsensusHistory
-    from services.market.consensus.quorum import Limits
 
 SESSIONS = sessions_between(date(2015, 1, 1), date(2027, 12, 31))
 MINUTE = timedelta(minutes=1)

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, timedelta
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from datetime import UTC, date, timedelta
+from pathlib import Path
 
 import numpy as np
 
 from tests.fakes.market import CALENDAR, session_days
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import date
-    from pathlib import Path
 
 FIRST = "2026-03-02"
 HOUR = timedelta(hours=1)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import click
 import pytest
@@ -13,14 +14,8 @@ import pytest
 from bot import cli
 from bot.cli import COMMANDS
 from services.core.errors import ConfigurationError, MinerPulseError, RuleError, SourceError
-from tests.bot.conftest import MINERPULSE, ROOT
+from tests.bot.conftest import MINERPULSE, ROOT, Ran
 from tests.bot.files import btc_file, etf_file
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from tests.bot.conftest import Ran
 
 HEAVY = ("pydantic", "sqlalchemy", "slack_bolt", "starlette", "prompt_toolkit")
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, cast
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from aiohttp import web
@@ -21,14 +23,8 @@ from services.core.installation import Installation
 from services.market.network import Network
 from services.market.network_checks import Report, check_network_sources
 from services.storage import SqlStore, new_key
-from tests.bot.conftest import MINERPULSE
+from tests.bot.conftest import MINERPULSE, Ran
 from tests.fakes.clock import SetClock
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
-    from pathlib import Path
-
-    from tests.bot.conftest import Ran
 
 NOWHERE = "http://127.0.0.1:9"  # nothing listens at the discard port
 SECRET = SecretStr("hush")

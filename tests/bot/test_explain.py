@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from tests.bot.conftest import Ran
 from tests.bot.files import btc_file, etf_file
 from tests.fakes.legs import random_legs
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from tests.bot.conftest import Ran
 
 LEGS = random_legs(300)  # up to 19 April 2023
 FIRST = "2022-02-08"

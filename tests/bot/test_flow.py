@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlencode
 
 import httpx
@@ -29,9 +30,6 @@ from tests.fakes.clock import SetClock
 from tests.fakes.floor import DESK, OPEN, YESTERDAY
 from tests.fakes.slack import SECRET, TOKEN, SlackServer, refused, serving
 from tests.fakes.vendors import Vendors
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
 
 BEGIN = OPEN + timedelta(minutes=30)
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")

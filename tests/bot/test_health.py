@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
 
 import aiohttp
 import httpx
@@ -21,10 +21,6 @@ from services.rules.decide import GRACE
 from tests.fakes.clock import SetClock
 from tests.fakes.floor import OPEN, Floor, trading_floor
 from tests.fakes.slack import TOKEN, Fault, SlackServer, refused, serving
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from datetime import datetime
 
 MINUTE = timedelta(minutes=1)
 BEAT = "GET /a-secret"

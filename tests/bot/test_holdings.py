@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from tests.bot.conftest import Ran
+from tests.bot.conftest import Ran
 
 HEADER = "Ticker,Name,Weight,Shares,Market Value"
 IREN, HUT = 'IREN US,IREN Ltd,60%,"1,000",$60', "HUT CN,Hut 8 Corp,38.5%,10.25,"

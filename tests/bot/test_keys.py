@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import pytest
 
 from services.core.errors import StoreError
 from services.core.installation import Installation
 from services.storage import SqlStore, new_key
+from tests.bot.conftest import Ran
 from tests.fakes.alerts import AT
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from tests.bot.conftest import Ran
 
 URL = "sqlite:///minerpulse.db"
 ACME = Installation(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
 
 import jsonschema
 import pytest
@@ -16,14 +18,8 @@ from handlers.commands import usage_hint
 from handlers.events import EVENTS as HEARD
 from handlers.uninstall import EVENTS as LEFT
 from handlers.uninstall import register_uninstall
-from tests.bot.conftest import ROOT
+from tests.bot.conftest import ROOT, Ran
 from tests.fakes.slack import SECRET, TOKEN
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from datetime import datetime
-
-    from tests.bot.conftest import Ran
 
 SCHEMA = ROOT.parent / "shared" / "reference" / "slack-manifest.schema.2.0.0.json"
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+import pytest
 
-    import pytest
-
-    from tests.bot.conftest import Ran
+from tests.bot.conftest import Ran
 
 
 def test_a_new_database_is_made_and_then_left_alone(minerpulse: Callable[..., Ran], clean: Path) -> None:

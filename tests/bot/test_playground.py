@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from bot.playground.package import VERSION, package_name, program
 from bot.playground.server import Secrets, serving, workspace
 from services.core.errors import PlaygroundError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
 
 NPM = f"""#!{sys.executable}
 import pathlib, sys

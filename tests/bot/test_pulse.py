@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import date
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from bot.commands.pulse_report import as_document
+from tests.bot.conftest import Ran
 from tests.bot.files import btc_file, daily_btc_file, etf_file
 from tests.handlers.boards import shut_view
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from tests.bot.conftest import Ran
 
 ETF = [20.0, 20.0, 21.0, 22.0, 22.0, 24.2]  # of 2 to 9 March 2026
 BTC = [50_000.0, 50_000.0, 50_000.0, 50_000.0, 50_000.0, 51_000.0]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from io import StringIO
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from prompt_toolkit.application import create_app_session
@@ -25,13 +26,8 @@ from bot.rehearsal.script import Script, VirtualClock, from_files, simulated
 from bot.rehearsal.stage import Rehearsal, rehearsing
 from bot.settings import Settings
 from services.core.errors import ReplayError
+from tests.bot.conftest import Ran
 from tests.bot.files import btc_file, daily_btc_file, etf_file
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
-    from pathlib import Path
-
-    from tests.bot.conftest import Ran
 
 ETF = [20.0, 20.0, 22.0, 22.0]  # of 2 to 5 March 2026: a tenth up on the 4th
 BTC = [50_000.0] * 4

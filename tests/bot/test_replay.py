@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import date
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
-from tests.bot.conftest import ROOT
+from tests.bot.conftest import ROOT, Ran
 from tests.bot.files import btc_file, daily_btc_file, etf_file
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from tests.bot.conftest import Ran
 
 SHARED = ROOT.parent / "shared" / "data"
 ETF = [20.0, 20.0, 22.0, 22.0, 22.0]  # of 2 to 6 March 2026: a tenth up on the 4th

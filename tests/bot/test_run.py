@@ -6,14 +6,11 @@ import asyncio
 import signal
 import subprocess
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from bot.fake_slack.server import serving
 from bot.fake_slack.workspace import Workspace
 from tests.bot.conftest import MINERPULSE
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def heed_interrupts() -> None:

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
@@ -11,9 +11,6 @@ from bot.scopes import KNOWN_FOR, GrantsOfToken
 from services.core.errors import DeliveryError
 from tests.fakes.clock import SetClock
 from tests.fakes.slack import TOKEN, Fault, SlackServer, refused, serving
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
 
 AUTH = "auth.test"
 

@@ -9,9 +9,11 @@ import os
 import signal
 import socket
 import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -24,24 +26,18 @@ from bot.scheduler import Ticker, retry_every
 from bot.serve import Role, serve
 from bot.settings import Settings, SlackMode
 from services.alerting.records import AlertChange
-from services.alerting.rule_index import RuleIndex
+from services.alerting.rule_index import PairRules, RuleIndex
 from services.alerting.tick_log import Claim
 from services.core.errors import ConfigurationError, StoreError
+from services.core.prices import Pair
+from services.delivery.ports import Backlog
 from services.market.sources.http.client import HttpClient
 from services.market.sources.vendors.yahoo import Yahoo
 from services.storage import SqlStore
 from tests.fakes.alerts import AT, an_alert
 from tests.fakes.floor import DESK, OPEN, trading_floor
 from tests.fakes.slack import SECRET, TOKEN, Fault, SlackServer, refused, serving
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
-    from pathlib import Path
-
-    from services.alerting.rule_index import PairRules
-    from services.core.prices import Pair
-    from services.delivery.ports import Backlog
-    from tests.fakes.vendors import Vendors
+from tests.fakes.vendors import Vendors
 
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
 

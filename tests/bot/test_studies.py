@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -18,12 +19,7 @@ from services.market.sources.catalogue import SOURCES
 from services.research.holdings_effects import Contributions, Contributor, effects
 from services.research.holdings_report import HoldingsReport
 from services.research.results import NetworkView, Provenance
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from tests.bot.conftest import Ran
+from tests.bot.conftest import Ran
 
 
 @pytest.fixture(autouse=True)

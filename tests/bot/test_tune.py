@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from services.rules.grammar import parse_rule
 from services.rules.replay import replay
+from tests.bot.conftest import Ran
 from tests.bot.files import btc_file, etf_file
 from tests.fakes.market import random_market
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from tests.bot.conftest import Ran
 
 MARKET, FIRST = random_market(400), "2022-02-08"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -13,9 +13,6 @@ from services.alerting.alert import Entry, EntryKind
 from services.alerting.records import AlertChange
 from services.storage import SqlStore
 from tests.fakes.alerts import AT, an_alert
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.fixture(autouse=True)

@@ -5,21 +5,16 @@ from __future__ import annotations
 import asyncio
 import sys
 import tempfile
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from tests.chaos import faults as faulty
-from tests.chaos.play import freezing, killing, play, restarting
+from tests.chaos.play import Disturb, freezing, killing, play, restarting
 from tests.chaos.scene import Scene
 from tests.fakes import postgresql
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from tests.chaos.play import Disturb
 
 seeded = click.option("--seed", default=1, show_default=True, help="Of Slack's faults and the moments of trouble.")
 

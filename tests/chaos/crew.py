@@ -7,22 +7,18 @@ import multiprocessing
 import os
 import signal
 import sys
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 
 import aiohttp
 
 from bot.settings import PROXIES
+from tests.chaos.scene import Scene
+from tests.chaos.slack import Ledger
 from tests.chaos.slack import run as serve
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine
-    from multiprocessing.connection import Connection
-    from multiprocessing.process import BaseProcess
-
-    from tests.chaos.scene import Scene
-    from tests.chaos.slack import Ledger
 
 OURS = ("MINERPULSE_", "SLACK_")
 CONTEXT = multiprocessing.get_context("forkserver")

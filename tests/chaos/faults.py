@@ -7,20 +7,16 @@ import tempfile
 import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
-from bot.app import build
+from bot.app import App, build
 from services.alerting.alert import EntryKind, close
 from services.alerting.records import AlertChange
 from services.core.prices import Pair, Symbol
 from services.storage import migrate
 from tests.chaos.crew import ledger, slack
+from tests.chaos.slack import Ledger
 from tests.chaos.worker import settings
 from tests.fakes.alerts import an_alert, an_entry
-
-if TYPE_CHECKING:
-    from bot.app import App
-    from tests.chaos.slack import Ledger
 
 ALERTS = 20
 LOOK_S = 0.1

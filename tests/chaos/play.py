@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING
 
 from services.core.errors import StoreError
 from services.storage import SqlStore
 from tests.chaos.crew import Process, freeze, ledger, slack, thaw
-from tests.chaos.scene import LEVELS_PP
+from tests.chaos.scene import LEVELS_PP, Scene
 from tests.chaos.tally import Tally, count
 from tests.chaos.worker import run as work
 
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
-    from pathlib import Path
+Disturb = Callable[["Stage"], Coroutine[None, None, None]]
 
-    from tests.chaos.scene import Scene
-
-    Disturb = Callable[["Stage"], Coroutine[None, None, None]]
 
 LOOK_S = 0.5
 SUDDEN = 0.25

@@ -7,7 +7,7 @@ import time
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import numpy as np
 
@@ -15,10 +15,8 @@ from services.core.identity import Channel
 from services.core.prices import Bars, Closes, Quote, Symbol, instant
 from services.market.ports import EquityPrices
 from services.rules.grammar import parse_rule
+from services.rules.rule import Rule
 from tests.fakes.market import CALENDAR
-
-if TYPE_CHECKING:
-    from services.rules.rule import Rule
 
 OPEN = datetime(2026, 3, 4, 14, 30, tzinfo=UTC)
 TICK_S = 15  # the shortest that the settings allow

@@ -5,17 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
-from typing import TYPE_CHECKING, TypedDict
+from typing import TypedDict
 
 from aiohttp import web
 
 from tests.chaos.scene import FastClock, Scene
 from tests.fakes.slack import Fault, SlackServer
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 RETRY_AFTER_S = 30  # of the scene's time
 LIMITED = Fault(status=429, headers={"Retry-After": f"{RETRY_AFTER_S}"})

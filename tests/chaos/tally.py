@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from services.alerting.records import AlertAudit
 from services.core.errors import NotFoundError
 from services.storage import SqlStore
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from services.alerting.records import AlertAudit
-    from tests.chaos.slack import Ledger
+from tests.chaos.slack import Ledger
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from tests.chaos.play import freezing, killing, play, restarting
 from tests.chaos.scene import Scene
+from tests.chaos.tally import Tally
 from tests.fakes import postgresql
 from tests.services.storage.conftest import DURABLE
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from tests.chaos.tally import Tally
 
 make = partial(Scene.now, speed=15, channels=8, cycles=1)
 slower = partial(make, speed=6)  # a busy machine must not be what is too slow for the margin of a lease

@@ -9,7 +9,7 @@ import asyncio
 import logging
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import SecretStr
 
@@ -18,13 +18,11 @@ from bot.scheduler import Ticker
 from bot.settings import Settings, SlackMode
 from services.alerting.tick_log import Claim
 from services.core.clock import boundary
+from services.core.prices import Pair
+from services.delivery.ports import Delivery
+from services.storage import SqlStore
 from tests.chaos.scene import TICK_S, Scene, Seesaw
 from tests.fakes.slack import SECRET, TOKEN
-
-if TYPE_CHECKING:
-    from services.core.prices import Pair
-    from services.delivery.ports import Delivery
-    from services.storage import SqlStore
 
 LOOKS = timedelta(seconds=0.05)  # by the wall: the outbox sleeps in the wall's time
 

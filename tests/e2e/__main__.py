@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from tests.e2e.browser import trader
+from tests.e2e.browser import Trader, trader
 from tests.e2e.loopback import bring_up
 from tests.e2e.process import minerpulse, stand_in
-
-if TYPE_CHECKING:
-    from tests.e2e.browser import Trader
 
 RULE = "20d 0.1pp at close"  # past its threshold at almost any close
 

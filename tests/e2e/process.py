@@ -9,16 +9,12 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bot.playground import server
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from bot.playground.server import StandIn
+from bot.playground.server import StandIn
 
 MINERPULSE = str(Path(sys.executable).with_name("minerpulse"))
 PORT = 3001

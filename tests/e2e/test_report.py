@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Browser, sync_playwright
 
 from bot.cli import outcome
 from tests.bot.files import btc_file, etf_file
 from tests.e2e.browser import QUIET, chromium
 from tests.fakes.legs import random_legs
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from playwright.sync_api import Browser
 
 LEGS = random_legs(400)
 FIRST = "2022-02-08"

@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING
 
-from services.alerting.alert import Alert, Entry, EntryKind, order
-from services.alerting.records import RuleAuditKind, RuleChange
+from services.alerting.alert import ActorStamp, Alert, Entry, EntryKind, order
+from services.alerting.records import ChannelRule, RuleAuditKind, RuleChange, UnreadableRule
 from services.alerting.rule_hit import RuleHit
 from services.core.identity import Channel
-from services.core.prices import WGMI_BTC, PriceStamp
+from services.core.prices import WGMI_BTC, Pair, PriceStamp
 from services.market.measure import Measurement, Window
-from services.rules.chart_series import alert_chart
+from services.research.attribution import AlertAttribution
+from services.research.track_record import Record
+from services.rules.chart_series import AlertChart, alert_chart
 from services.rules.decide import Side
 from tests.fakes.market import aligned_market
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from services.alerting.alert import ActorStamp
-    from services.alerting.records import ChannelRule, UnreadableRule
-    from services.core.prices import Pair
-    from services.research.attribution import AlertAttribution
-    from services.research.track_record import Record
-    from services.rules.chart_series import AlertChart
 
 AT = datetime(2026, 11, 17, 15, 40, tzinfo=UTC)
 TODAY = date(2026, 11, 17)

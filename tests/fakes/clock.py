@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta  # noqa: TC003 -- the type of a field
+from datetime import datetime, timedelta
 
 
 @dataclass(slots=True)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING
 
 from services.alerting.alert import Alert, Entry
 from services.alerting.monitor import Monitor
@@ -16,6 +16,7 @@ from services.core.identity import Channel
 from services.core.prices import WGMI_BTC
 from services.delivery.ports import ThreadMessage
 from services.market.network_service import NetworkService
+from services.market.ports import CryptoSource, EquitySource
 from services.market.price_history import PriceHistory
 from services.market.sources.files.cohorts import read_cohorts
 from services.research.holdings_report import HoldingsReporter
@@ -25,11 +26,6 @@ from services.storage import SqlStore
 from tests.fakes.clock import SetClock
 from tests.fakes.image import MEMORY, keep, opened
 from tests.fakes.vendors import Vendors
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from services.market.ports import CryptoSource, EquitySource
 
 DESK, OTHER_DESK = Channel(team="T1", id="C1"), Channel(team="T1", id="C2")
 TODAY, YESTERDAY = date(2026, 3, 4), date(2026, 3, 3)

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 from services.alerting.channel_settings import ChannelSettings
 from services.alerting.notice import Digest, Notice, Outage
 from services.alerting.ports import SettingChange, StoredChannel, StoredNotice
 from services.alerting.records import AlertChange, ChannelRule, RuleAuditKind, RuleChange, StoredAlert
-from services.core.identity import Mention
+from services.core.identity import Channel, Mention
 from services.core.prices import WGMI_BTC
 from services.rules.decide import Side
 from services.rules.grammar import parse_rule
+from services.storage import SqlStore
 from tests.fakes.alerts import an_alert, an_entry
-
-if TYPE_CHECKING:
-    from services.core.identity import Channel
-    from services.storage import SqlStore
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 

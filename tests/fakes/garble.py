@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 from copy import deepcopy
-from typing import TYPE_CHECKING
+from random import Random
 
-if TYPE_CHECKING:
-    from random import Random
+Node = list[object] | dict[str, object]
 
-    Node = list[object] | dict[str, object]
 
 DEEP = 20_000
 MANY = 2_000

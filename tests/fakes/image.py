@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import TYPE_CHECKING
+from collections.abc import Hashable
 
 from services.storage import SqlStore
 from services.storage.engine import Database
-
-if TYPE_CHECKING:
-    from collections.abc import Hashable
 
 MEMORY = "sqlite://"
 _images: dict[Hashable, sqlite3.Connection] = {}

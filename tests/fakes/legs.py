@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
-from services.core.prices import Closes, Pair, Symbol
+from services.core.prices import Bars, Closes, Pair, Symbol
 from services.market.align import align
 from services.market.sources.files.prices import read_etf_csv
 from services.research.attribution import Legs
 from tests.fakes.market import CALENDAR, aligned_market
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from services.core.prices import Bars
 
 DATA = Path("../shared/data")
 WEEK = timedelta(days=7)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from services.core.prices import WGMI_BTC, Bars, Closes, Symbol
 from services.core.sessions import Sessions, sessions_between
 from services.market.align import Aligned, align
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 CALENDAR: Sessions = sessions_between(date(2021, 6, 1), date(2027, 12, 31))
 HOUR = timedelta(hours=1)

@@ -11,7 +11,7 @@ from services.market.network import BLOCK_S, HASHES
 from services.market.network_service import NetworkService
 from services.market.sources.http.client import HttpClient
 from services.market.sources.vendors.mempool import Mempool
-from tests.fakes.clock import SetClock  # noqa: TC001 -- a field's type
+from tests.fakes.clock import SetClock
 from tests.fakes.vendors import no_wait
 
 BEGUN = datetime(2024, 4, 24, 12, 0, tzinfo=UTC)

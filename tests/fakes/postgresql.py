@@ -8,16 +8,13 @@ import pwd
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from functools import cache
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 DEBIAN = Path("/usr/lib/postgresql")
 SAFE = ("max_connections=200", "listen_addresses=")

@@ -5,24 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlencode
 
 from aiohttp import web
-from slack_bolt.async_app import AsyncBoltRequest
+from slack_bolt import BoltResponse
+from slack_bolt.async_app import AsyncApp, AsyncBoltRequest
 from slack_sdk.signature import SignatureVerifier
 
+from handlers.background import BackgroundTasks
 from tests.fakes.blockkit import problems, view_problems
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from slack_bolt import BoltResponse
-    from slack_bolt.async_app import AsyncApp
-
-    from handlers.background import BackgroundTasks
 
 SECRET = "made-up-secret"
 TOKEN = "xoxb-made-up"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
 import numpy as np
@@ -15,6 +16,7 @@ from aiohttp import web
 
 from services.core.prices import Bars, Closes, Symbol
 from services.market.consensus.corporate_actions import Declared
+from services.market.ports import CryptoSource, EquitySource
 from services.market.price_history import PriceHistory
 from services.market.sources.http.client import FIRST_SECONDS, HttpClient
 from services.market.sources.vendors.bitstamp import Bitstamp
@@ -25,12 +27,8 @@ from tests.fakes.floor import YESTERDAY, Floor, trading_floor
 from tests.fakes.market import CALENDAR
 from tests.fakes.vendors import HOSTS, Vendors, no_wait
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+Fault = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-    from services.market.ports import CryptoSource, EquitySource
-
-    Fault = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 BTC, WGMI = Symbol("BTC"), Symbol("WGMI")
 HOUR = timedelta(hours=1)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING
 
 import httpx
 import numpy as np
+from numpy.typing import NDArray
 
 from services.core.prices import instant, moment
 from services.market.sources.http.client import HttpClient
@@ -17,11 +17,8 @@ from services.market.sources.vendors.coinbase import Coinbase
 from services.market.sources.vendors.kraken import Kraken
 from services.market.sources.vendors.nasdaq import Nasdaq
 from services.market.sources.vendors.yahoo import Yahoo
-from tests.fakes.clock import SetClock  # noqa: TC001 -- a field's type
+from tests.fakes.clock import SetClock
 from tests.fakes.market import CALENDAR
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 HOUR_S = 3600
 HOSTS = {

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
+from services.market.align import Aligned
 from services.market.snapshot import snapshot
 from services.rules.history_lookup import HistoryLookup
 from services.rules.market_view import MarketView
 from tests.fakes.market import CALENDAR
-
-if TYPE_CHECKING:
-    from services.market.align import Aligned
 
 
 def a_view(market: Aligned) -> MarketView:

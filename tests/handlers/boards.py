@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from services.alerting.alert import Alert
 from services.alerting.records import ChannelRule
 from services.channels.commands import Board
 from services.core.identity import Channel
 from services.core.prices import PriceStamp, Quote, Symbol
+from services.market.align import Aligned, LeftOut
 from services.market.snapshot import snapshot
 from services.rules.decide import RuleState
 from services.rules.grammar import parse_rule
 from services.rules.history_lookup import HistoryLookup
 from services.rules.market_service import MarketView, implied_gap
 from tests.fakes.market import CALENDAR, aligned_market
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from services.alerting.alert import Alert
-    from services.market.align import Aligned, LeftOut
 
 OPEN_AT = datetime(2026, 11, 17, 15, 40, tzinfo=UTC)
 SHUT_AT = datetime(2026, 11, 17, 1, 30, tzinfo=UTC)  # Monday evening in New York

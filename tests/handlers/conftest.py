@@ -2,25 +2,22 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import aiohttp
 import pytest
 from slack_bolt.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
-import handlers
+from handlers import listeners
+from handlers.render.message import Message
 from tests.fakes.blockkit import checked, view_problems
 from tests.fakes.clock import SetClock
 from tests.fakes.floor import Floor, trading_floor
 from tests.fakes.slack import SECRET, TOKEN, Person, SlackServer, serving
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
-
-    from handlers.render import Message
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 REGENERATE = "GOLDEN"  # set to `write`, it makes the golden files anew
@@ -56,7 +53,7 @@ async def person(slack: SlackServer, floor: Floor) -> AsyncIterator[Person]:
     async with aiohttp.ClientSession() as session:
         client = AsyncWebClient(token=TOKEN, base_url=f"{slack.url}api/", session=session)
         app = AsyncApp(client=client, signing_secret=SECRET, process_before_response=True)
-        yield Person(server=slack, app=app, tasks=handlers.register(app, floor.desk, floor.study, floor.clock))
+        yield Person(server=slack, app=app, tasks=listeners.register(app, floor.desk, floor.study, floor.clock))
 
 
 @pytest.fixture

@@ -3,22 +3,18 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
 from handlers.notifier import SlackNotifier
 from handlers.render.limits import FALLBACK_TEXT
+from services.alerting.alert import Alert
 from services.channels.permissions import RulePermissions
 from services.delivery.outbox import Outbox
-from tests.fakes.floor import CLOSE, DESK, OPEN
-from tests.fakes.slack import TOKEN, refused
-
-if TYPE_CHECKING:
-    from services.alerting.alert import Alert
-    from tests.fakes.floor import Floor
-    from tests.fakes.slack import Person, SlackServer
+from tests.fakes.floor import CLOSE, DESK, OPEN, Floor
+from tests.fakes.slack import TOKEN, Person, SlackServer, refused
 
 POST, UPDATE = "chat.postMessage", "chat.update"
 LOOKS = ["chart", "why", "edit_rule"]  # what an alert offers also once it has ended

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
-from tests.fakes.floor import OPEN
-from tests.fakes.slack import RESPONSES, Fault
-
-if TYPE_CHECKING:
-    from tests.fakes.floor import Floor
-    from tests.fakes.slack import Person, SlackServer
+from tests.fakes.floor import OPEN, Floor
+from tests.fakes.slack import RESPONSES, Fault, Person, SlackServer
 
 LATER = OPEN + timedelta(minutes=30)
 REFUSED = Fault(status=400, body="invalid_blocks", content_type="text/plain")

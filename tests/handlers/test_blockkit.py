@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import copy
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from tests.fakes.blockkit import problems, view_problems
 from tests.handlers.conftest import GOLDEN
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 PLAIN = {"type": "plain_text", "text": "a"}
 OPTION = {"text": PLAIN, "value": "1"}

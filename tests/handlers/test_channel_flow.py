@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
@@ -10,12 +9,8 @@ from slack_sdk.web.async_client import AsyncWebClient
 from handlers.notifier import SlackNotifier
 from services.channels.permissions import RulePermissions
 from services.delivery.outbox import Outbox
-from tests.fakes.floor import DESK, OPEN
-from tests.fakes.slack import TOKEN
-
-if TYPE_CHECKING:
-    from tests.fakes.floor import Floor
-    from tests.fakes.slack import Person, SlackServer
+from tests.fakes.floor import DESK, OPEN, Floor
+from tests.fakes.slack import TOKEN, Person, SlackServer
 
 
 async def told(person: Person, text: str) -> str:

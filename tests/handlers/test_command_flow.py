@@ -3,24 +3,19 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
 import pytest
+from slack_bolt import BoltResponse
 from slack_bolt.async_app import AsyncBoltRequest
 
 from handlers.background import SORRY
 from services.alerting.records import AlertChange
 from services.rules.decide import Side
 from tests.fakes.alerts import an_alert
-from tests.fakes.floor import DESK, OPEN
-from tests.fakes.slack import RESPONSES, Fault, refused
-
-if TYPE_CHECKING:
-    from slack_bolt import BoltResponse
-
-    from tests.fakes.floor import Floor
-    from tests.fakes.slack import Person, SlackServer
+from tests.fakes.floor import DESK, OPEN, Floor
+from tests.fakes.slack import RESPONSES, Fault, Person, SlackServer, refused
 
 POST = "chat.postMessage"
 LATER = OPEN + timedelta(minutes=30)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from handlers import render
 from handlers.error_messages import user_message
+from handlers.render.responses import error_message
 from services.core import errors
 from services.core.errors import (
     AccessError,
@@ -127,7 +127,7 @@ CASES = [
 @pytest.mark.parametrize(("error", "expected"), CASES)
 def test_an_error_is_told_in_one_sentence(error: MinerPulseError, expected: str) -> None:
     assert expected == user_message(error)
-    message = render.complaint(error)
+    message = error_message(error)
     checked({"text": message.text, "blocks": message.blocks})
     assert message.text.endswith(expected)
 
@@ -138,7 +138,7 @@ def test_every_class_of_error_has_its_sentence() -> None:
 
 
 def test_who_may_not_change_rules_is_told_who_may() -> None:
-    message = render.complaint(NotAllowedError(["U1", "U2"]))
+    message = error_message(NotAllowedError(["U1", "U2"]))
 
     checked({"text": message.text, "blocks": message.blocks})
     assert "Nothing was changed: rules are changed here by <@U1>, <@U2> only; ask one of them." == message.text
@@ -146,6 +146,6 @@ def test_who_may_not_change_rules_is_told_who_may() -> None:
 
 def test_what_was_typed_cannot_call_anyone() -> None:
     error = RuleError("<!channel> ```", word="<!channel>", at=0, expected="a window")
-    message = render.complaint(error)
+    message = error_message(error)
     checked({"text": message.text, "blocks": message.blocks})
     assert "<!channel>" not in message.text

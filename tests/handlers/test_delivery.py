@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import aiohttp
 import pytest
@@ -14,11 +14,8 @@ from services.core.errors import DeliveryError, MessageGoneError, MessageNotEdit
 from services.core.identity import Channel
 from services.delivery.ports import AlertMessage, ThreadMessage
 from tests.fakes.alerts import DESK, a_course, an_alert, an_entry
-from tests.fakes.slack import TOKEN, Fault, refused
-
-if TYPE_CHECKING:
-    from tests.fakes.clock import SetClock
-    from tests.fakes.slack import SlackServer
+from tests.fakes.clock import SetClock
+from tests.fakes.slack import TOKEN, Fault, SlackServer, refused
 
 POST, UPDATE = "chat.postMessage", "chat.update"
 

@@ -1,12 +1,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+
+import pytest
 
 from handlers.background import BackgroundTasks
-
-if TYPE_CHECKING:
-    import pytest
 
 
 async def test_a_stop_waits_for_what_has_begun(caplog: pytest.LogCaptureFixture) -> None:

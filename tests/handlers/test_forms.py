@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 
-from handlers import render
+from handlers.render.board import board_message
 from handlers.render.fallbacks import classic, plainer
 from tests.fakes.blockkit import checked
 from tests.handlers.boards import OPEN_AT, a_board, open_view
 
 
 def test_a_table_is_set_in_fixed_width_for_those_who_are_shown_none() -> None:
-    board = render.board(a_board(open_view()), OPEN_AT)
+    board = board_message(a_board(open_view()), OPEN_AT)
     (table,) = [block for block in board.blocks if block["type"] == "table"]
     cells = [[cell["text"] for cell in row] for row in table["rows"]]
 
@@ -25,7 +25,7 @@ def test_a_table_is_set_in_fixed_width_for_those_who_are_shown_none() -> None:
 
 
 def test_a_board_that_slack_refuses_has_two_plainer_forms() -> None:
-    board = render.board(a_board(open_view()), OPEN_AT)
+    board = board_message(a_board(open_view()), OPEN_AT)
 
     forms = [{block["type"] for block in checked(form._asdict())["blocks"]} for form in plainer(board)]
 

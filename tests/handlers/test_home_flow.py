@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -11,12 +11,8 @@ from services.alerting.notice import Notice, Outage
 from services.core.identity import Channel
 from services.core.prices import WGMI_BTC
 from services.delivery.ports import AlertMessage
-from tests.fakes.floor import CLOSE, DESK, OPEN
-from tests.fakes.slack import refused
-
-if TYPE_CHECKING:
-    from tests.fakes.floor import Floor
-    from tests.fakes.slack import Person, SlackServer
+from tests.fakes.floor import CLOSE, DESK, OPEN, Floor
+from tests.fakes.slack import Person, SlackServer, refused
 
 POST, PUBLISHED, OPENED = "chat.postMessage", "views.publish", "views.open"
 LATER = OPEN + timedelta(minutes=30)

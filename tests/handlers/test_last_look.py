@@ -1,7 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import aiohttp
 import pytest
@@ -9,13 +9,8 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from handlers.send_deadline import LastLookConnector, sent_by
 from services.core.errors import SendDeadlineError
-from tests.fakes.slack import TOKEN
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from tests.fakes.clock import SetClock
-    from tests.fakes.slack import SlackServer
+from tests.fakes.clock import SetClock
+from tests.fakes.slack import TOKEN, SlackServer
 
 SECOND = timedelta(seconds=1)
 

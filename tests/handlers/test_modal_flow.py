@@ -5,20 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
 import pytest
+from slack_bolt import BoltResponse
 
 from handlers.background import SORRY
-from tests.fakes.floor import DESK
-from tests.fakes.slack import RESPONSES, Fault, filled, refused
-
-if TYPE_CHECKING:
-    from slack_bolt import BoltResponse
-
-    from tests.fakes.floor import Floor
-    from tests.fakes.slack import Person, SlackServer
+from tests.fakes.floor import DESK, Floor
+from tests.fakes.slack import RESPONSES, Fault, Person, SlackServer, filled, refused
 
 OPENED, UPDATED, POST = "views.open", "views.update", "chat.postMessage"
 

@@ -1,20 +1,18 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from slack_sdk.web.async_client import AsyncWebClient
 
-from handlers import render
+from handlers.render.message import text_message
+from handlers.render.rule_form import result_modal
 from handlers.view_updates import MOST_FORMS, ViewUpdates
-from tests.fakes.slack import TOKEN
-
-if TYPE_CHECKING:
-    from tests.fakes.slack import SlackServer
+from tests.fakes.slack import TOKEN, SlackServer
 
 
 def view(words: str) -> dict[str, Any]:
-    return render.outcome_view(render.say(words))
+    return result_modal(text_message(words))
 
 
 async def made(words: str, once: asyncio.Event | None = None) -> dict[str, Any]:

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import aiohttp
 import pytest
 from slack_bolt.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
-import handlers
+from handlers import listeners
 from handlers.image_cache import ImageCache
 from handlers.image_upload import FILES_WRITE, Pictures
+from handlers.render.picture import Picture, Scheme
 from services.core.errors import DeliveryError
-from tests.fakes.floor import DESK, OPEN
-from tests.fakes.slack import FILES, RESPONSES, SECRET, TOKEN, UPLOAD, Fault, Person, refused
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from handlers.render.picture import Picture, Scheme
-    from tests.fakes.floor import Floor
-    from tests.fakes.slack import SlackServer
+from tests.fakes.floor import DESK, OPEN, Floor
+from tests.fakes.slack import FILES, RESPONSES, SECRET, TOKEN, UPLOAD, Fault, Person, SlackServer, refused
 
 PNG = b"\x89PNG of "
 BEGIN, _UPLOAD, COMPLETE = FILES
@@ -64,7 +59,7 @@ async def person(slack: SlackServer, floor: Floor, pictures: Pictures) -> AsyncI
     async with aiohttp.ClientSession() as session:
         client = AsyncWebClient(token=TOKEN, base_url=f"{slack.url}api/", session=session, retry_handlers=[])
         app = AsyncApp(client=client, signing_secret=SECRET, process_before_response=True)
-        tasks = handlers.register(app, floor.desk, floor.study, floor.clock, pictures)
+        tasks = listeners.register(app, floor.desk, floor.study, floor.clock, pictures)
         yield Person(server=slack, app=app, tasks=tasks)
 
 

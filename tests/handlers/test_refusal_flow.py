@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from tests.fakes.floor import DESK
-from tests.fakes.slack import RESPONSES, Fault, refused
-
-if TYPE_CHECKING:
-    from tests.fakes.floor import Floor
-    from tests.fakes.slack import Person, SlackServer
+from tests.fakes.floor import DESK, Floor
+from tests.fakes.slack import RESPONSES, Fault, Person, SlackServer, refused
 
 POST, EPHEMERAL = "chat.postMessage", "chat.postEphemeral"
 OPENED, UPDATED, PUBLISHED = "views.open", "views.update", "views.publish"

@@ -3,12 +3,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from handlers import render
-from services.alerting.alert import ActorStamp, Alert, EntryKind, Subject, close
+from handlers.render.alert import alert_message
+from handlers.render.alert_text import thread_line
+from handlers.render.message import Message
+from services.alerting.alert import ActorStamp, Alert, Entry, EntryKind, Subject, close
 from services.core.prices import Symbol
 from services.core.trust import Trust, Verdict
 from services.market.measure import Window
@@ -18,10 +20,6 @@ from services.research.track_record import Record
 from services.rules.decide import Side
 from tests.fakes.alerts import AT, a_course, a_fact, a_measurement, a_stamp, an_alert, an_entry
 from tests.fakes.blockkit import checked
-
-if TYPE_CHECKING:
-    from handlers.render import Message
-    from services.alerting.alert import Entry
 
 Golden = Callable[[str, "Message"], None]
 
@@ -53,7 +51,7 @@ SEEN = ActorStamp(by="U2", at=AT + timedelta(minutes=3))
 
 def test_an_alert_that_fires(golden: Golden) -> None:
     facts = [a_fact(record=RECORD, parted=PARTED)]
-    golden("alert_firing", render.alert(an_alert(id=12, facts=facts, course=a_course()), AT))
+    golden("alert_firing", alert_message(an_alert(id=12, facts=facts, course=a_course()), AT))
 
 
 def test_what_the_move_came_with_is_told_while_the_alert_is_open() -> None:
@@ -63,12 +61,12 @@ def test_what_the_move_came_with_is_told_while_the_alert_is_open() -> None:
         "Of WGMI's +3.1% over 1 day when it fired: bitcoin −2.9 pp ± 0.4, AI +1.6 pp ± 0.2 by SMH from Yahoo, "
         "the rest +4.4 pp ± 0.5."
     )
-    assert said in render.alert(alert, AT).text
-    assert said not in render.alert(ended, AT).text
+    assert said in alert_message(alert, AT).text
+    assert said not in alert_message(ended, AT).text
 
 
 def test_the_chart_comes_after_the_buttons_and_words_say_what_it_shows() -> None:
-    message = render.alert(an_alert(course=a_course()), AT)
+    message = alert_message(an_alert(course=a_course()), AT)
 
     assert ["actions", "context", "data_visualization"] == [block["type"] for block in message.blocks[-3:]]
     said = "Over 20 days: WGMI +12.8%, bitcoin −6.8%; furthest apart +19.6 pp, Tue 17 Nov."
@@ -77,13 +75,13 @@ def test_the_chart_comes_after_the_buttons_and_words_say_what_it_shows() -> None
 
 def test_a_chart_ends_at_the_prices_of_the_alert_whenever_it_is_rendered() -> None:
     alert = an_alert(course=a_course())
-    charts = [render.alert(alert, at).blocks[-1] for at in (AT, AT + timedelta(hours=3))]
+    charts = [alert_message(alert, at).blocks[-1] for at in (AT, AT + timedelta(hours=3))]
     assert "17 Nov 26 10:40" == charts[0]["chart"]["axis_config"]["categories"][-1]
     assert charts[0] == charts[1]
 
 
 def test_an_alert_with_the_record_of_its_rule(golden: Golden) -> None:
-    golden("alert_record", render.alert(an_alert(id=12, facts=[a_fact(record=RECORD)]), AT))
+    golden("alert_record", alert_message(an_alert(id=12, facts=[a_fact(record=RECORD)]), AT))
 
 
 @pytest.mark.parametrize(
@@ -125,12 +123,12 @@ def test_an_alert_with_the_record_of_its_rule(golden: Golden) -> None:
     ],
 )
 def test_a_record_is_told_as_far_as_it_goes(record: Record, told: str) -> None:
-    assert told in render.alert(an_alert(facts=[a_fact(record=record)]), AT).text
+    assert told in alert_message(an_alert(facts=[a_fact(record=record)]), AT).text
 
 
 def test_a_resolved_alert_does_not_repeat_the_record() -> None:
     ended = close(an_alert(facts=[a_fact(record=RECORD)]), AT, "back inside")
-    assert "episode of" not in render.alert(ended, AT).text
+    assert "episode of" not in alert_message(ended, AT).text
 
 
 def test_an_alert_on_the_hashprice_tells_what_mining_came_to_and_no_spread(golden: Golden) -> None:
@@ -143,14 +141,14 @@ def test_an_alert_on_the_hashprice_tells_what_mining_came_to_and_no_spread(golde
             reasons=("the difficulty is mempool.space's alone, of 2026-11-17 15:38 UTC",),
         ),
     )
-    golden("alert_hashprice", render.alert(alert, AT))
+    golden("alert_hashprice", alert_message(alert, AT))
 
 
 def test_an_alert_on_the_network_at_a_weekend_is_as_old_as_bitcoins_price_and_says_where_the_etf_stood() -> None:
     fact = a_fact(rule="20d hashprice 15% below", value=MINED.hashprice_change, measurement=OF_NETWORK)
     alert = an_alert(side=Side.BELOW, facts=[fact])
     alert = replace(alert, etf=replace(alert.etf, at=AT - timedelta(hours=18)), crypto=replace(alert.crypto, at=AT))
-    text = render.alert(alert, AT + timedelta(minutes=2)).text
+    text = alert_message(alert, AT + timedelta(minutes=2)).text
     assert "WGMI *−21.0%* to $41.27, its price of Mon 16 Nov 16:40 New York\n" in text
     assert (
         "Prices of Tue 17 Nov 10:40 New York (15:40 UTC), 2 min old when this was written: bitcoin from Coinbase"
@@ -174,8 +172,8 @@ def test_an_alert_on_the_difficulty_is_headed_and_placed_by_it(percentile: float
     measurement = replace(OF_NETWORK, mined=replace(MINED, difficulty_percentile=percentile), live=False)
     fact = a_fact(rule="20d difficulty 5% at close", value=MINED.difficulty_change, measurement=measurement)
     alert = an_alert(facts=[fact])
-    text = render.alert(alert, AT).text
-    ended = render.alert(close(alert, AT, "2% is back inside"), AT).text
+    text = alert_message(alert, AT).text
+    ended = alert_message(close(alert, AT, "2% is back inside"), AT).text
     assert text.startswith("Difficulty up 6.0% over 20 days, Tue 17 Nov")
     assert told in text
     assert ended.startswith("Resolved after 5 min: difficulty up, peak +6.0% over 20 days")
@@ -183,12 +181,18 @@ def test_an_alert_on_the_difficulty_is_headed_and_placed_by_it(percentile: float
 
 def test_an_alert_that_a_second_rule_joined(golden: Golden) -> None:
     facts = [a_fact(peak=0.091), a_fact(rule_id=2, rule="5d 15pp", measurement=FIVE_DAYS)]
-    golden("alert_joined", render.alert(an_alert(id=12, facts=facts, reason="16.1pp is past 15pp, held for 5m"), AT))
+    golden(
+        "alert_joined",
+        alert_message(an_alert(id=12, facts=facts, reason="16.1pp is past 15pp, held for 5m"), AT),
+    )
 
 
 def test_an_alert_whose_close_was_corrected(golden: Golden) -> None:
     fact = a_fact(rule="1d 8pp at close", corrected_from=0.097, measurement=a_measurement(live=False))
-    golden("alert_corrected", render.alert(an_alert(id=12, facts=[fact], reason="9.7pp is past 8pp at the close"), AT))
+    golden(
+        "alert_corrected",
+        alert_message(an_alert(id=12, facts=[fact], reason="9.7pp is past 8pp at the close"), AT),
+    )
 
 
 def test_an_alert_that_was_retracted(golden: Golden) -> None:
@@ -196,23 +200,23 @@ def test_an_alert_that_was_retracted(golden: Golden) -> None:
     fact = a_fact(rule="1d 8pp at close", corrected_from=0.084, measurement=corrected)
     why = "1d 8pp at close: corrected from 8.4pp to 7.1pp, not past 8pp any more"
     ended = close(an_alert(id=12, facts=[replace(fact, retracted=True)]), AT + timedelta(hours=17), why)
-    golden("alert_retracted", render.alert(ended, AT + timedelta(hours=17)))
+    golden("alert_retracted", alert_message(ended, AT + timedelta(hours=17)))
 
 
 def test_an_alert_that_recovers(golden: Golden) -> None:
     calmer = a_measurement(etf_return=-0.012)
     fact = a_fact(rule="1d 8pp keep 10m", peak=0.091, measurement=calmer)
-    golden("alert_recovering", render.alert(an_alert(id=12, facts=[fact]), AT))
+    golden("alert_recovering", alert_message(an_alert(id=12, facts=[fact]), AT))
 
 
 def test_an_alert_below(golden: Golden) -> None:
     facts = [a_fact(measurement=BELOW)]
     alert = an_alert(id=13, side=Side.BELOW, facts=facts, reason="-8.5pp is past 8pp, held for 5m")
-    golden("alert_below", render.alert(alert, AT))
+    golden("alert_below", alert_message(alert, AT))
 
 
 def test_an_alert_that_someone_acknowledged(golden: Golden) -> None:
-    message = render.alert(an_alert(id=12, acknowledged=SEEN), AT)
+    message = alert_message(an_alert(id=12, acknowledged=SEEN), AT)
     golden("alert_acknowledged", message)
     assert ["unacknowledge", "snooze", "resolve", "chart", "why", "edit_rule"] == [
         element["action_id"] for element in message.blocks[-1]["elements"]
@@ -221,12 +225,12 @@ def test_an_alert_that_someone_acknowledged(golden: Golden) -> None:
 
 def test_an_alert_that_someone_snoozed(golden: Golden) -> None:
     snoozed = ActorStamp(by="U3", at=AT, until=AT + timedelta(hours=1))
-    golden("alert_snoozed", render.alert(an_alert(id=12, acknowledged=SEEN, snoozed=snoozed), AT))
+    golden("alert_snoozed", alert_message(an_alert(id=12, acknowledged=SEEN, snoozed=snoozed), AT))
 
 
 def test_a_snooze_that_is_over_is_not_told() -> None:
     alert = an_alert(snoozed=ActorStamp(by="U3", at=AT, until=AT + timedelta(hours=1)))
-    assert "Snoozed" not in render.alert(alert, AT + timedelta(hours=1)).text
+    assert "Snoozed" not in alert_message(alert, AT + timedelta(hours=1)).text
 
 
 def test_an_alert_that_resolved(golden: Golden) -> None:
@@ -236,14 +240,14 @@ def test_an_alert_that_resolved(golden: Golden) -> None:
         AT + timedelta(hours=2, minutes=5),
         "1d 8pp: 4.1pp is back inside the clear level of 4.8pp",
     )
-    message = render.alert(ended, AT + timedelta(hours=3))
+    message = alert_message(ended, AT + timedelta(hours=3))
     golden("alert_resolved", message)
     (buttons,) = [block for block in message.blocks if block["type"] == "actions"]
     assert ["useful", "noise", "chart", "why", "edit_rule"] == [element["action_id"] for element in buttons["elements"]]
 
 
 def test_an_alert_on_simulated_prices(golden: Golden) -> None:
-    message = render.alert(an_alert(id=12, simulated=True, course=a_course()), AT)
+    message = alert_message(an_alert(id=12, simulated=True, course=a_course()), AT)
     golden("alert_simulated", message)
     assert message.text.startswith("SIMULATED: ")
 
@@ -312,17 +316,17 @@ def test_prices_of_different_instants_are_told_apart() -> None:
         "Prices, 16 h old when this was written: WGMI from Yahoo of Mon 16 Nov 18:40 New York (23:40 UTC), "
         "bitcoin from Coinbase of Tue 17 Nov 10:40 New York (15:40 UTC)."
     )
-    assert expected in render.alert(alert, AT).text
+    assert expected in alert_message(alert, AT).text
 
 
 def test_without_enough_history_nothing_is_called_unusual() -> None:
     alert = an_alert(facts=[a_fact(measurement=a_measurement(z=None, percentile=None))])
-    assert "the 1-day spread has too little history" in render.alert(alert, AT).text
+    assert "the 1-day spread has too little history" in alert_message(alert, AT).text
 
 
 def test_a_rule_that_has_cleared_says_so() -> None:
     facts = [a_fact(active=False), a_fact(rule_id=2, rule="5d 15pp", measurement=FIVE_DAYS)]
-    told = render.alert(an_alert(facts=facts), AT)
+    told = alert_message(an_alert(facts=facts), AT)
     assert "threshold 8 pp, peak +8.3 pp, cleared" in told.text
     assert "over 5 days" in told.text.splitlines()[0]
 
@@ -414,27 +418,27 @@ def test_a_rule_that_has_cleared_says_so() -> None:
     ],
 )
 def test_a_line_of_the_timeline(golden: Golden, name: str, entry: Entry) -> None:
-    golden(name, render.entry(entry, an_alert()))
+    golden(name, thread_line(entry, an_alert()))
 
 
 def test_a_line_on_simulated_prices_is_marked() -> None:
-    assert render.entry(an_entry(), an_alert(simulated=True)).text.startswith("SIMULATED: ")
+    assert thread_line(an_entry(), an_alert(simulated=True)).text.startswith("SIMULATED: ")
 
 
 def test_a_snooze_without_an_end_claims_none() -> None:
-    told = render.entry(an_entry(kind=EntryKind.SNOOZED, by="U3"), an_alert()).text
+    told = thread_line(an_entry(kind=EntryKind.SNOOZED, by="U3"), an_alert()).text
     assert told.startswith("Snoozed by <@U3>. ")
 
 
 def test_texts_from_elsewhere_cannot_call_anyone() -> None:
     alert = an_alert(reason="<!channel> & more", etf=a_stamp(source="ev<il>"))
-    message = render.alert(alert, AT)
+    message = alert_message(alert, AT)
     checked({"text": message.text, "blocks": message.blocks})
     assert "&lt;!channel&gt; &amp; more" in message.text
 
 
 def heading(alert: Alert) -> str:
-    message = render.alert(alert, AT)
+    message = alert_message(alert, AT)
     title: str = message.blocks[0]["text"]["text"]
     assert message.text.startswith(title)
     return title

@@ -2,12 +2,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from handlers import render
+from handlers.render.backtest import backtest_message
+from handlers.render.message import Message
 from services.core.prices import Pair, Symbol
+from services.market.align import Aligned
 from services.research.results import BacktestResult, Provenance
 from services.research.service import backtested
 from services.rules.grammar import parse_rule
@@ -15,17 +16,13 @@ from tests.fakes.blockkit import problems
 from tests.fakes.market import aligned_market, random_market
 from tests.fakes.network import PAST
 
-if TYPE_CHECKING:
-    from handlers.render import Message
-    from services.market.align import Aligned
-
 Golden = Callable[[str, "Message"], None]
 MARKET = random_market(500)
 
 
 def told(rule: str, market: Aligned = MARKET, basis: Provenance | None = None) -> Message:
     found, drawn = backtested(market, parse_rule(rule, market.pair))
-    return render.backtest(BacktestResult(backtest=found, curve=drawn, basis=basis or Provenance()))
+    return backtest_message(BacktestResult(backtest=found, curve=drawn, basis=basis or Provenance()))
 
 
 def test_a_backtest_of_a_rule(golden: Golden) -> None:

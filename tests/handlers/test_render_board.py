@@ -3,13 +3,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 
-from handlers import render
+from handlers.render.board import board_message
 from handlers.render.market import live_line
+from handlers.render.message import Block, Message
 from services.alerting.alert import ActorStamp
+from services.channels.commands import Board
 from services.core.prices import WGMI_BTC
 from services.core.trust import Trust, Verdict
 from services.market.align import LeftOut, Leg
@@ -19,11 +20,6 @@ from tests.fakes.alerts import an_alert
 from tests.fakes.floor import trading_floor
 from tests.handlers.boards import HALF_DAY_AT, OPEN_AT, SHUT_AT, a_board, a_watch, closes, open_view, shut_view
 
-if TYPE_CHECKING:
-    from handlers.render import Message
-    from handlers.render.message import Block
-    from services.channels.commands import Board
-
 Golden = Callable[[str, "Message"], None]
 
 
@@ -31,15 +27,15 @@ def test_the_board_of_an_open_market(golden: Golden) -> None:
     fired = RuleState(firing=Side.ABOVE, fired_at=OPEN_AT)
     watches = [a_watch("1d 8pp", state=fired), a_watch("5d 15pp", id=2), a_watch("20d 30pp", id=3)]
     alert = an_alert(acknowledged=ActorStamp(by="U2", at=OPEN_AT))
-    golden("board_open", render.board(a_board(open_view(), alerts=[alert], watches=watches), OPEN_AT))
+    golden("board_open", board_message(a_board(open_view(), alerts=[alert], watches=watches), OPEN_AT))
 
 
 def test_the_board_of_a_shut_market_without_rules(golden: Golden) -> None:
-    golden("board_shut", render.board(a_board(shut_view()), SHUT_AT))
+    golden("board_shut", board_message(a_board(shut_view()), SHUT_AT))
 
 
 def test_the_board_of_simulated_prices(golden: Golden) -> None:
-    golden("board_simulated", render.board(a_board(open_view(simulated=True), watches=[a_watch()]), OPEN_AT))
+    golden("board_simulated", board_message(a_board(open_view(simulated=True), watches=[a_watch()]), OPEN_AT))
 
 
 def test_the_board_where_history_is_short_and_sources_fail(golden: Golden) -> None:
@@ -50,11 +46,11 @@ def test_the_board_where_history_is_short_and_sources_fail(golden: Golden) -> No
             LeftOut(session=date(2026, 11, 10), leg=Leg.CRYPTO, reason="no BTC bar ended in the 2 h up to the close")
         ],
     )
-    golden("board_with_gaps", render.board(a_board(view, watches=[a_watch()]), OPEN_AT))
+    golden("board_with_gaps", board_message(a_board(view, watches=[a_watch()]), OPEN_AT))
 
 
 def test_the_board_that_was_shared(golden: Golden) -> None:
-    message = render.board(a_board(open_view(), watches=[a_watch()]), OPEN_AT, shared_by="U7")
+    message = board_message(a_board(open_view(), watches=[a_watch()]), OPEN_AT, shared_by="U7")
     golden("board_shared", message)
     assert [] == [block for block in message.blocks if block["type"] == "actions"]
 
@@ -132,7 +128,7 @@ def test_a_window_that_begins_at_a_close_without_a_witness_says_so() -> None:
     alone = Trust(verdict=Verdict.DEGRADED, reasons=("20d begins where Yahoo alone has WGMI's close",))
     seen = replace(view, live=replace(view.live, origins={Window.D20: alone}))
 
-    told = render.board(a_board(seen), OPEN_AT)
+    told = board_message(a_board(seen), OPEN_AT)
 
     assert "20d begins where Yahoo alone has WGMI's close." in told.text.splitlines()
     assert "20d begins where" in str(told.blocks)
@@ -161,8 +157,8 @@ def test_legs_that_move_alike_are_level() -> None:
 
 
 def test_the_start_button_is_offered_only_where_there_are_no_rules() -> None:
-    assert ["start", "refresh", "share"] == action_ids(render.board(a_board(open_view()), OPEN_AT))
-    assert ["refresh", "share"] == action_ids(render.board(a_board(open_view(), watches=[a_watch()]), OPEN_AT))
+    assert ["start", "refresh", "share"] == action_ids(board_message(a_board(open_view()), OPEN_AT))
+    assert ["refresh", "share"] == action_ids(board_message(a_board(open_view(), watches=[a_watch()]), OPEN_AT))
 
 
 @pytest.mark.parametrize(
@@ -183,12 +179,12 @@ def test_a_rule_is_shown_with_what_it_does(state: RuleState, expected: str) -> N
 def test_very_many_rules_and_problems_still_fit() -> None:
     watches = [a_watch(f"1d {n}.5pp above clear 0.1pp for 10m", id=n) for n in range(1, 300)]
     view = open_view(problems=["yahoo on WGMI: " + "x" * 5_000] * 9)
-    message = render.board(a_board(view, watches=watches), OPEN_AT)
+    message = board_message(a_board(view, watches=watches), OPEN_AT)
     assert " and 268 more." in message.blocks[-2]["text"]["text"]
 
 
 def text(board: Board, now: object = OPEN_AT) -> str:
-    message = render.board(board, now)  # type: ignore[arg-type]
+    message = board_message(board, now)  # type: ignore[arg-type]
     return message.text
 
 

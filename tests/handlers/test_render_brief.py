@@ -3,11 +3,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 
-from handlers import render
+from handlers.render.brief import brief_message
+from handlers.render.message import Message
+from handlers.render.notices import notice_message
 from services.alerting.alert import ActorStamp, close
 from services.alerting.brief import Brief, DayAhead, DayKind, Occasion
 from services.alerting.notice import Notice
@@ -18,9 +19,6 @@ from services.market.measure import Window
 from services.market.network import Retarget
 from tests.fakes.alerts import AT, DESK, a_measurement, a_stamp, an_alert
 from tests.fakes.blockkit import problems
-
-if TYPE_CHECKING:
-    from handlers.render import Message
 
 Golden = Callable[[str, "Message"], None]
 HOUR = timedelta(hours=1)
@@ -61,7 +59,7 @@ NIGHT = Gap(
 
 
 def test_a_brief_at_the_close(golden: Golden) -> None:
-    golden("brief_close", render.notice(Notice(id=1, channel=DESK, name="any", content=TOLD, opened_at=AT)))
+    golden("brief_close", notice_message(Notice(id=1, channel=DESK, name="any", content=TOLD, opened_at=AT)))
 
 
 @pytest.mark.parametrize(
@@ -108,11 +106,11 @@ def test_a_brief_at_the_close(golden: Golden) -> None:
     ],
 )
 def test_a_brief_tells_what_it_is_about(changes: dict[str, object], lines: list[str]) -> None:
-    message = render.brief(replace(TOLD, **changes))  # type: ignore[arg-type]
+    message = brief_message(replace(TOLD, **changes))  # type: ignore[arg-type]
     assert [] == [line for line in lines if line not in message.text.splitlines()]
     assert [] == problems({"text": message.text, "blocks": message.blocks})
 
 
 def test_of_many_alerts_the_first_are_listed_and_the_others_counted() -> None:
-    message = render.brief(replace(TOLD, alerts=tuple(an_alert(id=n) for n in range(13))))
+    message = brief_message(replace(TOLD, alerts=tuple(an_alert(id=n) for n in range(13))))
     assert "… and 3 more: `/minerpulse history`" in message.text

@@ -3,20 +3,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 
-from handlers import render
+from handlers.render.explain import explain_message
+from handlers.render.message import Message
 from services.core.prices import WGMI_BTC, Symbol
 from services.core.trust import Trust, Verdict
 from services.market.measure import Window
 from services.research.attribution import Attribution, IntradayAttribution, Part
 from services.research.explain import Beta, BetaGauge, Explanation, Hours, Later, Reading, Regime
 from services.research.results import ExplainResult, Provenance
-
-if TYPE_CHECKING:
-    from handlers.render import Message
 
 Golden = Callable[[str, "Message"], None]
 PARTS = Attribution(
@@ -57,11 +54,11 @@ ALONE = Provenance(trust=Trust(verdict=Verdict.DEGRADED, reasons=("WGMI's close 
 
 
 def text(found: Explanation, basis: Provenance = ALONE) -> str:
-    return render.explanation(ExplainResult(explanation=found, basis=basis)).text
+    return explain_message(ExplainResult(explanation=found, basis=basis)).text
 
 
 def test_an_explanation_of_the_year(golden: Golden) -> None:
-    golden("explain_year", render.explanation(ExplainResult(explanation=FOUND, basis=ALONE)))
+    golden("explain_year", explain_message(ExplainResult(explanation=FOUND, basis=ALONE)))
 
 
 def test_an_explanation_of_simulated_prices_says_so_first() -> None:
@@ -150,10 +147,10 @@ def test_an_open_session_is_told_apart_from_what_is_closed(golden: Golden) -> No
         proxy=Part(amount=0.02, error=0.002),
         residual=Part(amount=0.018, error=0.0025),
     )
-    golden("explain_live", render.explanation(ExplainResult(explanation=FOUND, basis=ALONE, so_far=live)))
+    golden("explain_live", explain_message(ExplainResult(explanation=FOUND, basis=ALONE, so_far=live)))
 
 
 def test_an_open_session_that_cannot_be_parted_says_why() -> None:
     told = ExplainResult(explanation=FOUND, basis=ALONE, unlive="SMH has no trade within five minutes of 14:40 UTC")
     expected = "*Live*: today's session cannot be parted: SMH has no trade within five minutes of 14:40 UTC."
-    assert expected in render.explanation(told).text
+    assert expected in explain_message(told).text

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from handlers import render
+from handlers.render.alert import alert_message
+from handlers.render.board import board_message
+from handlers.render.history import audit_message, history_message
+from handlers.render.home import home_view
+from handlers.render.message import Message
+from handlers.render.notices import notice_message
+from handlers.render.rules import rules_message
 from services.alerting.alert import ActorStamp, EntryKind
 from services.alerting.notice import Digest, Notice
 from services.alerting.records import AlertAudit, RuleAudit, RuleAuditKind
@@ -19,9 +25,6 @@ from services.core.prices import Pair, Symbol
 from tests.fakes.alerts import AT, DESK, a_fact, a_measurement, an_alert, an_entry
 from tests.fakes.blockkit import checked, view_problems
 from tests.handlers.boards import OPEN_AT, a_board, a_watch, open_view
-
-if TYPE_CHECKING:
-    from handlers.render import Message
 
 PAIRS = [Pair(etf=Symbol(f"E{n:02}ABCDEFG"), crypto=Symbol(f"C{n:02}ABCDEFG")) for n in range(60)]
 LONG = "252d residual {}.5pp above clear 7.25pp for 350m keep 350m repeat 23h on {}"
@@ -47,8 +50,8 @@ ACTS = [
     )
     for n in range(3)
 ]
-LISTED = render.rules(Listing(watches=tuple(WATCHES), acts=tuple(ACTS)), AT)
-BOARD = render.board(a_board(open_view(problems=["p" * 800] * 9), alerts=ALERTS, watches=WATCHES), OPEN_AT)
+LISTED = rules_message(Listing(watches=tuple(WATCHES), acts=tuple(ACTS)), AT)
+BOARD = board_message(a_board(open_view(problems=["p" * 800] * 9), alerts=ALERTS, watches=WATCHES), OPEN_AT)
 
 
 def sections(blocks: list[dict[str, Any]]) -> list[str]:
@@ -59,15 +62,17 @@ MANY = [
     pytest.param(LISTED, ["… and ", " more\nAdd one with", "edited by <@U1>"], id="rules"),
     pytest.param(BOARD, [" more open alerts, which began before\nOpen alert: E", "Rules here: `252d"], id="board"),
     pytest.param(
-        render.alert(an_alert(id=9, facts=FACTS), AT), [" more rules\nOpen since", "Prices of", "Data ok."], id="alert"
+        alert_message(an_alert(id=9, facts=FACTS), AT),
+        [" more rules\nOpen since", "Prices of", "Data ok."],
+        id="alert",
     ),
     pytest.param(
-        render.history([replace(an_alert(id=n, facts=FACTS), closed_at=AT) for n in range(10)], {}),
+        history_message([replace(an_alert(id=n, facts=FACTS), closed_at=AT) for n in range(10)], {}),
         ["#0 WGMI above its beta", "#9 WGMI above its beta", "… and 59 more"],
         id="history",
     ),
     pytest.param(
-        render.notice(
+        notice_message(
             Notice(
                 id=1,
                 channel=DESK,
@@ -80,7 +85,7 @@ MANY = [
         id="digest",
     ),
     pytest.param(
-        render.receipt(
+        audit_message(
             AlertAudit(
                 alert=an_alert(id=9, facts=FACTS),
                 entries=tuple(an_entry(kind=EntryKind.CHANGED, by="U1", reason="r " * 200) for _ in range(20)),
@@ -108,7 +113,7 @@ def test_no_line_of_a_long_list_is_cut(message: Message, told: list[str]) -> Non
 
 def test_a_choice_has_no_option_that_slack_refuses() -> None:
     tiny = [a_watch(f"1d 0.{'0' * 200}1pp"), a_watch("1d 9pp", id=2)]
-    message = render.rules(Listing(watches=tuple(tiny)), AT)
+    message = rules_message(Listing(watches=tuple(tiny)), AT)
     checked({"text": message.text, "blocks": message.blocks})
     (row,) = [block for block in message.blocks if block["type"] == "actions"]
     assert ["2:1d 9pp"] == [option["value"] for option in row["elements"][1]["options"]]
@@ -116,13 +121,13 @@ def test_a_choice_has_no_option_that_slack_refuses() -> None:
 
 def test_a_choice_of_nothing_is_left_out() -> None:
     tiny = [a_watch(f"1d 0.{'0' * (200 + n)}1pp", id=n) for n in range(2)]
-    (row,) = [block for block in render.rules(Listing(watches=tuple(tiny)), AT).blocks if block["type"] == "actions"]
+    (row,) = [block for block in rules_message(Listing(watches=tuple(tiny)), AT).blocks if block["type"] == "actions"]
     assert ["add_rule"] == [element["action_id"] for element in row["elements"]]
 
 
 def test_home_has_room_for_ten_busy_channels() -> None:
     place = ChannelSummary(channel=DESK, alerts=tuple(ALERTS), watches=tuple(WATCHES))
-    view = render.home(Overview(view=open_view(), problem="", places=(place,) * 10), OPEN_AT)
+    view = home_view(Overview(view=open_view(), problem="", places=(place,) * 10), OPEN_AT)
     assert [] == view_problems(view)
     last = view["blocks"][-1]["text"]["text"]
     assert " more open alerts, which began before\nOpen alert 157" in last

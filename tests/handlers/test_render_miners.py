@@ -3,9 +3,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
-from typing import TYPE_CHECKING
 
-from handlers import render
+from handlers.render.message import Message
+from handlers.render.miners import miners_message
 from services.core.prices import Symbol
 from services.core.trust import Trust, Verdict
 from services.market.measure import Window
@@ -13,9 +13,6 @@ from services.market.sources.files.cohorts import read_cohorts
 from services.research.holdings_effects import Contributions, Contributor, effects
 from services.research.holdings_report import HoldingsReport
 from tests.fakes.blockkit import problems
-
-if TYPE_CHECKING:
-    from handlers.render import Message
 
 Golden = Callable[[str, "Message"], None]
 COHORTS = read_cohorts()
@@ -52,18 +49,18 @@ TOLD = HoldingsReport(
 
 
 def test_a_fund_from_the_inside(golden: Golden) -> None:
-    golden("miners", render.miners(TOLD))
+    golden("miners", miners_message(TOLD))
 
 
 def test_the_smaller_holdings_are_summed_up() -> None:
     many = tuple(Contributor(ticker=f"T{n}", weight=0.02, moved=0.1, added=0.002) for n in range(20))
-    message = render.miners(replace(TOLD, contributions=replace(FOUND, contributors=(*NAMES, *many))))
+    message = miners_message(replace(TOLD, contributions=replace(FOUND, contributors=(*NAMES, *many))))
     assert "14 more: added +2.6 pp, weight 29.0%, return –, –" in message.text
     assert [] == problems(message._asdict())
 
 
 def test_a_fund_without_a_price_has_no_cohorts_and_simulated_ones_are_named() -> None:
-    text = render.miners(replace(TOLD, effects=(), cohorts={}, warnings=(), simulated=True)).text
+    text = miners_message(replace(TOLD, effects=(), cohorts={}, warnings=(), simulated=True)).text
     assert text.startswith("SIMULATED: WGMI +9.0% over 20 days, by holding\n")
     assert "No cohort can be measured: no share has a price at both ends." in text
     assert "Careful" not in text

@@ -3,18 +3,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING
 
-from handlers import render
+from handlers.render.message import Message
+from handlers.render.network import network_message
 from services.core.prices import Quote, Symbol
 from services.core.trust import FULL
 from services.market.network import Network, Retarget, Reward
 from services.market.network_checks import CheckedNetwork
 from services.market.network_history import PercentileRank
 from services.research.results import NetworkView, Provenance
-
-if TYPE_CHECKING:
-    from handlers.render import Message
 
 Golden = Callable[[str, "Message"], None]
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -54,12 +51,12 @@ TOLD = NetworkView(
 
 
 def test_the_network_with_each_figure_against_its_past(golden: Golden) -> None:
-    golden("network", render.network(TOLD, NOW))
+    golden("network", network_message(TOLD, NOW))
 
 
 def test_only_the_highest_is_higher_than_all() -> None:
     for rank, share in ((99.95, "99%"), (0.05, "1%"), (50.6, "50%")):
-        text = render.network(replace(TOLD, hashrate=stands(rank, 1.151e21, 0.4e21)), NOW).text
+        text = network_message(replace(TOLD, hashrate=stands(rank, 1.151e21, 0.4e21)), NOW).text
         assert f"*Hash rate* 1,012 EH/s, higher than {share} of 1,095 figures since" in text
 
 
@@ -74,13 +71,13 @@ def test_what_is_not_known_is_said() -> None:
         difficulty=None,
         hashrate=None,
     )
-    text = render.network(told, NOW).text
+    text = network_message(told, NOW).text
     assert text.startswith("The bitcoin network: hashprice unknown\n*Difficulty* unknown, its past unknown.")
     for said in ("*Next retarget* unknown.", "*Fees* unknown.", "*Hashprice* unknown: it takes", "No bitcoin price."):
         assert said in text
 
 
 def test_a_simulated_price_is_named_first() -> None:
-    assert render.network(replace(TOLD, basis=Provenance(simulated=True)), NOW).text.startswith(
+    assert network_message(replace(TOLD, basis=Provenance(simulated=True)), NOW).text.startswith(
         "SIMULATED: Mining earns "
     )

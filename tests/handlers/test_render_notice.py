@@ -3,22 +3,31 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 
-from handlers import render
+from handlers.render.alert import alert_message
+from handlers.render.alert_text import thread_line
+from handlers.render.channel import delivery_problem_lines
+from handlers.render.message import Message
+from handlers.render.notices import notice_message
 from services.alerting.alert import ActorStamp, EntryKind
-from services.alerting.notice import CoverageReport, Digest, Escalation, NearestMiss, Notice, Outage, PairDay, Posted
+from services.alerting.notice import (
+    Content,
+    CoverageReport,
+    Digest,
+    Escalation,
+    NearestMiss,
+    Notice,
+    Outage,
+    PairDay,
+    Posted,
+)
 from services.core.identity import Channel, Mention
 from services.core.prices import WGMI_BTC
 from services.delivery.ports import DeliveryProblem
 from services.rules.decide import Side
 from tests.fakes.alerts import AT, DESK, a_fact, a_measurement, a_stamp, an_alert, an_entry
-
-if TYPE_CHECKING:
-    from handlers.render import Message
-    from services.alerting.notice import Content
 
 Golden = Callable[[str, "Message"], None]
 HOUR = timedelta(hours=1)
@@ -53,7 +62,7 @@ DAILY = CoverageReport(
 
 
 def told(content: Content) -> Message:
-    return render.notice(Notice(id=1, channel=DESK, name="any", content=content, opened_at=AT))
+    return notice_message(Notice(id=1, channel=DESK, name="any", content=content, opened_at=AT))
 
 
 @pytest.mark.parametrize(
@@ -109,7 +118,7 @@ def test_each_notice_looks_as_it_should(golden: Golden, name: str, content: Cont
 
 
 def test_an_alert_calls_its_mention_where_it_is_posted(golden: Golden) -> None:
-    golden("alert_calling", render.alert(an_alert(id=12), AT, calls=ONCALL))
+    golden("alert_calling", alert_message(an_alert(id=12), AT, calls=ONCALL))
 
 
 @pytest.mark.parametrize(
@@ -124,18 +133,20 @@ def test_a_call_can_be_read_by_itself(
     golden: Golden, name: str, kind: EntryKind, calls: Mention | None, to: Channel | None
 ) -> None:
     line = replace(an_entry(kind=kind, reason="nobody has acknowledged it for 30m"), calls=calls, to=to)
-    golden(name, render.entry(line, an_alert(id=12)))
+    golden(name, thread_line(line, an_alert(id=12)))
 
 
 def test_a_call_that_comes_too_late_calls_nobody() -> None:
     line = replace(an_entry(kind=EntryKind.REMINDED, reason="nobody has acknowledged it for 30m"), calls=ONCALL)
 
-    assert "subteam" not in render.entry(line, an_alert(id=12, closed_at=AT)).text
+    assert "subteam" not in thread_line(line, an_alert(id=12, closed_at=AT)).text
 
 
 def test_what_does_not_arrive_says_what_the_admin_can_do() -> None:
     archived = "The channel is archived: unarchive it, or start alerts in another one. (is_archived)"
-    (line,) = render.troubles([DeliveryProblem(channel=DESK, problem=archived, messages=2, since=AT, given_up=False)])
+    (line,) = delivery_problem_lines(
+        [DeliveryProblem(channel=DESK, problem=archived, messages=2, since=AT, given_up=False)]
+    )
 
     assert line == (
         "*Not delivered* in <#C1>: 2 messages waiting to be delivered since Tue 17 Nov 10:40 New York (15:40 UTC). "

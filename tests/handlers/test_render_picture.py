@@ -4,24 +4,20 @@ import struct
 import zlib
 from dataclasses import replace
 from math import nan
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from handlers.render.chart import curve_picture, replay_picture
 from handlers.render.drawing import png
-from handlers.render.picture import STYLES, THEMES, Level, Role, Scheme, ticks
+from handlers.render.picture import STYLES, THEMES, Level, Picture, Role, Scheme, ticks
+from services.market.align import Aligned
 from services.rules.chart_series import between, replayed_series, stretch
 from services.rules.decide import Change
 from services.rules.grammar import parse_rule
 from services.rules.replay import replay
 from tests.fakes.market import aligned_market, random_market, session_days
 from tests.fakes.network import PAST
-
-if TYPE_CHECKING:
-    from handlers.render.picture import Picture
-    from services.market.align import Aligned
 
 LINES = "The spread of two legs"
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from handlers.render import receipt
+from handlers.render.history import audit_message
 from services.alerting.alert import Entry, EntryKind
 from services.alerting.records import AlertAudit, Attempt, Posting
 from tests.fakes.alerts import AT, an_alert
@@ -29,7 +29,7 @@ WHOLE = AlertAudit(alert=an_alert(id=12), entries=(FIRED, SEEN), postings=(OWN, 
 
 
 def test_a_receipt_tells_inputs_decisions_and_every_attempt() -> None:
-    told = receipt(WHOLE, AT)
+    told = audit_message(WHOLE, AT)
 
     assert [] == problems({"text": told.text, "blocks": told.blocks})
     assert "Why alert 12: WGMI" in told.text
@@ -48,7 +48,7 @@ def test_what_is_not_delivered_says_when_it_is_tried_again_or_that_it_is_not() -
     waits = replace(LINE, next_at=AT + 5 * MINUTE)
     dead = replace(LINE, given_up_at=AT, attempts=(replace(LIMITED, outcome="dead", problem="too long"),))
 
-    told = receipt(replace(WHOLE, postings=(LINE, waits, dead)), AT).text
+    told = audit_message(replace(WHOLE, postings=(LINE, waits, dead)), AT).text
 
     assert "Line “acknowledged”: about to be tried." in told
     assert "Line “acknowledged”: tried next in 5 min." in told
@@ -57,7 +57,7 @@ def test_what_is_not_delivered_says_when_it_is_tried_again_or_that_it_is_not() -
 
 
 def test_a_long_story_keeps_its_newest_lines_and_counts_the_others() -> None:
-    told = receipt(replace(WHOLE, entries=(FIRED,) * 40, postings=(OWN,) * 60), AT)
+    told = audit_message(replace(WHOLE, entries=(FIRED,) * 40, postings=(OWN,) * 60), AT)
 
     assert [] == problems({"text": told.text, "blocks": told.blocks})
     assert "28 earlier decisions." in told.text
@@ -65,4 +65,4 @@ def test_a_long_story_keeps_its_newest_lines_and_counts_the_others() -> None:
 
 
 def test_before_anything_was_told_it_says_so() -> None:
-    assert "*Messages*\nNone." in receipt(replace(WHOLE, postings=()), AT).text
+    assert "*Messages*\nNone." in audit_message(replace(WHOLE, postings=()), AT).text

@@ -4,21 +4,17 @@ import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from html.parser import HTMLParser
-from typing import TYPE_CHECKING
 
 import pytest
 
 from handlers.render.html_page import Shown, written
 from handlers.render.report import report_page, report_pictures
-from services.market.align import LeftOut, Leg
+from services.market.align import Aligned, LeftOut, Leg
 from services.research.report import Material, report
 from services.research.results import Provenance, ReportResult
 from services.rules.grammar import parse_rule
 from tests.fakes.legs import proxy_closes, random_legs
 from tests.fakes.market import CALENDAR
-
-if TYPE_CHECKING:
-    from services.market.align import Aligned
 
 LEGS = random_legs(400)
 NOW = datetime(2026, 3, 4, 15, tzinfo=UTC)

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import pytest
 
-from handlers import render
+from handlers.render.message import Message
+from handlers.render.tune import Using, tune_message
 from services.alerting.records import ChannelRule
 from services.channels.rule_placement import find_placement
 from services.research.rate_target import parse_target
@@ -16,9 +16,6 @@ from services.rules.decide import RuleState
 from services.rules.grammar import parse_rule
 from tests.fakes.alerts import AT, DESK
 from tests.fakes.market import random_market
-
-if TYPE_CHECKING:
-    from handlers.render import Message
 
 Golden = Callable[[str, "Message"], None]
 MARKET = random_market(1000)
@@ -31,18 +28,18 @@ def told(wish: str = "5d 2/month", basis: Provenance | None = None) -> TuneResul
 
 
 def test_a_rule_for_a_wanted_rate(golden: Golden) -> None:
-    golden("tune", render.tuned(told()))
+    golden("tune", tune_message(told()))
 
 
 def test_a_rule_for_a_wanted_rate_with_the_place_that_it_would_take(golden: Golden) -> None:
     found = told()
     watch = ChannelRule(id=3, channel=DESK, rule=RULES[0], state=RuleState(), created_by="U1", created_at=AT)
-    using = render.Using(slot=find_placement([watch], found.tuned.rule), wish="5d 2/month")
-    golden("tune_to_use", render.tuned(found, using))
+    using = Using(slot=find_placement([watch], found.tuned.rule), wish="5d 2/month")
+    golden("tune_to_use", tune_message(found, using))
 
 
 def test_only_rules_that_watch_the_same_are_compared() -> None:
-    text = render.tuned(told()).text
+    text = tune_message(told()).text
     assert ["5d 15pp", "5d 8pp"] == [str(one.against) for one in told().shifts]
     assert "*Against `1d 8pp`*" not in text
 
@@ -59,7 +56,7 @@ def test_the_check_says_what_speaks_against_the_rate(low: float, high: float, ve
     found = told()
     assert found.tuned.check is not None
     check = replace(found.tuned.check, low=low, high=high)
-    assert verdict in render.tuned(replace(found, tuned=replace(found.tuned, check=check))).text
+    assert verdict in tune_message(replace(found, tuned=replace(found.tuned, check=check))).text
 
 
 def test_a_rule_that_never_fired_again_is_not_said_to_have_kept_its_rate() -> None:
@@ -68,12 +65,12 @@ def test_a_rule_that_never_fired_again_is_not_said_to_have_kept_its_rate() -> No
     assert found.tuned.check is not None
     check = replace(found.tuned.check, episodes=0, per_year=0.0, low=0.0, high=1.4)
     tuned = replace(found.tuned, check=check, wish=replace(found.tuned.wish, per_year=1))
-    text = render.tuned(replace(found, tuned=tuned)).text
+    text = tune_message(replace(found, tuned=tuned)).text
     assert "fired 0 times, 0.0 a year; 90% interval 0.0 to 1.4.\nThe 1 wanted lie within it: nothing here" in text
     assert "carried over" not in text
 
 
 def test_a_history_too_short_for_a_check_says_so_and_simulated_prices_are_named() -> None:
-    text = render.tuned(told("60d 0.3/year", Provenance(simulated=True))).text
+    text = tune_message(told("60d 0.3/year", Provenance(simulated=True))).text
     assert text.startswith("SIMULATED: 60d ")
     assert "*Out of sample*: half of the history is too short for a check." in text

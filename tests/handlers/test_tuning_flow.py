@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from services.alerting.records import RuleAuditKind
 from services.channels.permissions import RulePermissions
-from tests.fakes.floor import DESK, OPEN
-
-if TYPE_CHECKING:
-    from tests.fakes.floor import Floor
-    from tests.fakes.slack import Person, SlackServer
+from tests.fakes.floor import DESK, OPEN, Floor
+from tests.fakes.slack import Person, SlackServer
 
 LATER = OPEN + timedelta(minutes=30)
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import select
 
 from services.alerting.notice import Digest, Notice
-from services.alerting.ports import SettingChange
-from services.alerting.records import AlertChange, RuleAuditKind, RuleChange, UnreadableRule
+from services.alerting.ports import SettingChange, StoredNotice
+from services.alerting.records import AlertChange, ChannelRule, RuleAuditKind, RuleChange, StoredAlert, UnreadableRule
 from services.alerting.snooze import SnoozeUntil
 from services.channels.commands import ChannelCommands
 from services.channels.settings import Channels
@@ -21,18 +21,12 @@ from services.core.errors import ChannelSettingError, ConflictError, NotFoundErr
 from services.core.identity import Channel
 from services.market.measure import Window
 from services.rules.grammar import parse_rule
+from services.rules.rule import Rule
 from services.storage import SqlStore, tables
 from services.storage.purge import SHARED
 from tests.fakes.alerts import an_entry, removal
 from tests.fakes.floor import DESK, OPEN, Floor, trading_floor
 from tests.fakes.furnished import DAY, Furnished, furnish
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
-
-    from services.alerting.ports import StoredNotice
-    from services.alerting.records import ChannelRule, StoredAlert
-    from services.rules.rule import Rule
 
 AWAY = Channel(team="T2", id=DESK.id)  # Slack's ids of channels may be the same in two workspaces
 ABOUT_PRICES = {"provenance", "trial", "view"}  # methods of the desk that take no channel: prices are nobody's

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 import numpy as np
@@ -14,18 +16,26 @@ import stamina
 from services.core.prices import WGMI_BTC
 from services.core.trust import Verdict
 from services.rules.decide import Side, Status
+from services.rules.market_service import MarketView
 from tests.fakes.clock import SetClock
 from tests.fakes.floor import CLOSE, DESK, OPEN, TODAY, YESTERDAY
 from tests.fakes.market import CALENDAR, crypto_bars
-from tests.fakes.street import BTC, HOUR, SEEDED, WGMI, answering, cut, drip, hang, open_street, web_page
+from tests.fakes.street import (
+    BTC,
+    HOUR,
+    SEEDED,
+    WGMI,
+    Counter,
+    Fault,
+    Street,
+    answering,
+    cut,
+    drip,
+    hang,
+    open_street,
+    web_page,
+)
 from tests.fakes.vendors import Vendors
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
-    from pathlib import Path
-
-    from services.rules.market_service import MarketView
-    from tests.fakes.street import Counter, Fault, Street
 
 BEGIN = OPEN + timedelta(minutes=30)
 MINUTE = timedelta(minutes=1)

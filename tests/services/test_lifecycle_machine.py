@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from contextlib import AsyncExitStack
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
+from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
+from services.alerting.alert import Alert
+from services.channels.commands import Outcome
+from services.core.identity import Channel
 from services.rules.decide import RuleState, decide
 from services.rules.grammar import parse_rule
 from services.rules.rule import Direction, Rule
 from tests.fakes.floor import DESK, OPEN, OTHER_DESK, trading_floor
-
-if TYPE_CHECKING:
-    from collections.abc import Coroutine
-    from datetime import datetime
-    from typing import Any
-
-    from services.alerting.alert import Alert
-    from services.channels.commands import Outcome
-    from services.core.identity import Channel
 
 RULES = ("1d 8pp for 0s", "1d 12pp for 0s", "1d 6pp above clear 3pp for 0s", "1d 9pp below for 5m")
 SPREADS = (0.13, -0.14, 0.09, 0.05, -0.1, 0.0)

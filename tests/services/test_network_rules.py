@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 import httpx
 import pytest
@@ -19,9 +19,6 @@ from tests.fakes.clock import SetClock
 from tests.fakes.floor import CLOSE, DESK, OPEN, OTHER_DESK, Floor, trading_floor
 from tests.fakes.pool import Pool
 from tests.services.channels.test_maintenance import content_of, round_at
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 HARDER = OPEN - 12 * HOUR  # in the night before the session

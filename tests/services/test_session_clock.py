@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,13 +11,9 @@ from services.core.prices import WGMI_BTC
 from services.market.measure import Measurement, NotMeasured, Window
 from services.rules.decide import Status
 from services.rules.grammar import parse_rule
+from services.rules.market_service import MarketView
 from tests.fakes.clock import SetClock
 from tests.fakes.floor import DESK, Floor, trading_floor
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from services.rules.market_service import MarketView
 
 HOUR = timedelta(hours=1)
 SETTLED = timedelta(minutes=16)

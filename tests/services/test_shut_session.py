@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
 
 import httpx
 import pytest
@@ -12,13 +12,8 @@ from services.core.prices import WGMI_BTC
 from services.market.measure import Measurement, NotMeasured, Window
 from services.rules.decide import Status
 from services.rules.grammar import parse_rule
+from services.rules.market_service import MarketView
 from tests.fakes.floor import CLOSE, DESK, OPEN, TODAY, Floor, trading_floor
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from datetime import datetime
-
-    from services.rules.market_service import MarketView
 
 WHY = "no WGMI trade from any source: New York may have been shut"
 EVENING = CLOSE + timedelta(hours=1)

@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from datetime import date
 from itertools import permutations
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from services.core.prices import WGMI_BTC, Bars, Symbol
+from services.core.prices import WGMI_BTC, Bars, Closes, Symbol
 from services.core.sessions import sessions_between
 from services.market.align import align
 from services.market.consensus.closes import consensus_bars
 from services.market.sources.files.prices import read_crypto_csv, read_etf_csv
-from services.rules.decide import Change
+from services.rules.decide import Change, Side
 from services.rules.grammar import parse_rule
 from services.rules.replay import replay
 from services.rules.rule import DEFAULT_RULES
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import date
+Told = list[tuple[str, date, Change, Side]]
 
-    from numpy.typing import NDArray
-
-    from services.core.prices import Closes
-    from services.rules.decide import Side
-
-    Told = list[tuple[str, date, Change, Side]]
 
 DATA = Path(__file__).parents[3] / "shared/data"
 ETF, BTC_HOURS = DATA / "equities/WGMI.csv", DATA / "btc/btcusdt_binance_1h.csv"

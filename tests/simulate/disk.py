@@ -10,20 +10,17 @@ import tempfile
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import Any, Self, cast
 
 from sqlalchemy import Engine, event, select
 from sqlalchemy.dialects.sqlite.aiosqlite import AsyncAdapt_aiosqlite_connection
+from sqlalchemy.engine.interfaces import DBAPIConnection, Dialect
+from sqlalchemy.pool import ConnectionPoolEntry
 
+from services.alerting.notice import Notice
 from services.storage import SqlStore, schema, tables
 from services.storage.codec import read_notice
 from services.storage.engine import Database
-
-if TYPE_CHECKING:
-    from sqlalchemy.engine.interfaces import DBAPIConnection, Dialect
-    from sqlalchemy.pool import ConnectionPoolEntry
-
-    from services.alerting.notice import Notice
 
 NAME = "minerpulse-simulate"
 WAL_MARKS = slice(18, 20)  # of the file's header

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from random import Random
+from typing import Any
 
 from services.core.errors import StoreError
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
-    from random import Random
-
-    from services.storage import SqlStore
-    from tests.simulate.log import Log
-    from tests.simulate.plan import Plan
-    from tests.simulate.witness import Witness
+from services.storage import SqlStore
+from tests.simulate.log import Log
+from tests.simulate.plan import Plan
+from tests.simulate.witness import Witness
 
 WRITES = frozenset({"record", "add_rules", "mark_attempting", "mark_sent", "mark_failed", "mark_dead", "hold"})
 OF_CHANNELS = frozenset({"change_channel", "expect_silence", "end_silence", "add_notices", "amend_notice"})

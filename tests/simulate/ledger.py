@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from datetime import datetime
 
-from services.alerting.alert import Subject
-from services.alerting.records import RuleAuditKind
+from services.alerting.alert import Alert, Subject
+from services.alerting.records import AlertChange, ChannelRule, RuleAuditKind, RuleChange, StateChange
+from services.core.identity import Channel
+from services.core.prices import Pair
+from services.rules.decide import Side
+from tests.simulate.log import Log
 from tests.simulate.silences import Silences
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
-    from services.alerting.alert import Alert
-    from services.alerting.records import AlertChange, ChannelRule, RuleChange, StateChange
-    from services.core.identity import Channel
-    from services.core.prices import Pair
-    from services.rules.decide import Side
-    from tests.simulate.log import Log
 
 Key = tuple["Channel", "Pair", Subject, "Side"]
 VIOLATION = "BROKEN"

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from random import Random
 
 from services.alerting.alert import EntryKind
+from services.alerting.records import ChannelRule
 from services.alerting.snooze import SnoozeUntil
+from services.channels.commands import ChannelCommands, Outcome
 from services.core.errors import ChannelSettingError, ConflictError, MarketShutError, NotFoundError, StoreError
 from services.core.identity import Channel, Mention
+from tests.simulate.log import Log
 from tests.simulate.plan import CHANNELS, RULES, Act
-
-if TYPE_CHECKING:
-    from random import Random
-
-    from services.alerting.records import ChannelRule
-    from services.channels.commands import ChannelCommands, Outcome
-    from tests.simulate.log import Log
-    from tests.simulate.slack import Slack
+from tests.simulate.slack import Slack
 
 TEAM = "T1"
 KINDS = {

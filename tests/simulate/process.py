@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, cast
+from datetime import datetime, timedelta
+from typing import Any, cast
 
 from bot.scheduler import Ticker
 from handlers.notifier import SlackNotifier
@@ -13,25 +14,18 @@ from services.alerting.monitor import Monitor
 from services.alerting.rule_index import RuleIndex
 from services.channels.commands import ChannelCommands
 from services.channels.maintenance import Maintenance
-from services.core.prices import WGMI_BTC
+from services.core.prices import WGMI_BTC, Pair
 from services.delivery.outbox import Outbox
 from services.market.network_service import NetworkService
 from services.market.price_history import PriceHistory
-from services.rules.market_service import MarketService
+from services.rules.market_service import MarketService, MarketView
 from tests.simulate.gate import Gate, GatedStore
+from tests.simulate.loop import VirtualClock
 from tests.simulate.plan import POOL
 from tests.simulate.slack import connect
 from tests.simulate.sources import Pool, Vendor, Venue
 from tests.simulate.witness import Witness
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
-    from services.core.prices import Pair
-    from services.rules.market_service import MarketView
-    from tests.simulate.loop import VirtualClock
-    from tests.simulate.world import World
+from tests.simulate.world import World
 
 EVERY = timedelta(minutes=5)
 AGAIN_AFTER_S, AT_MOST = 61, 2

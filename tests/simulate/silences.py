@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import Any
 
-from services.alerting.alert import EntryKind
+from services.alerting.alert import Alert, Entry, EntryKind
 from services.alerting.channel_settings import ChannelSettings, Thread
-from services.alerting.notice import Digest
+from services.alerting.notice import Digest, Notice
 from services.alerting.ports import StoredChannel
-from services.delivery.ports import AlertMessage
+from services.alerting.records import AlertChange
+from services.core.identity import Channel
+from services.delivery.ports import AlertMessage, Delivery
 from tests.simulate.gate import CALLER
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from datetime import datetime
-
-    from services.alerting.alert import Alert, Entry
-    from services.alerting.notice import Notice
-    from services.alerting.records import AlertChange
-    from services.core.identity import Channel
-    from services.delivery.ports import Delivery
 
 ACTS = frozenset({EntryKind.ACKNOWLEDGED, EntryKind.UNACKNOWLEDGED, EntryKind.SNOOZED, EntryKind.CHANGED})
 STEPS = frozenset(EntryKind) - ACTS

@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import count
-from typing import TYPE_CHECKING, Any, cast
+from random import Random
+from typing import Any, cast
 
 import aiohttp
 from slack_sdk.web.async_client import AsyncWebClient
 
-from tests.simulate.plan import Weather
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
-    from datetime import datetime
-    from random import Random
-
-    from tests.simulate.gate import Gate
-    from tests.simulate.log import Log
-    from tests.simulate.plan import Plan
+from tests.simulate.gate import Gate
+from tests.simulate.log import Log
+from tests.simulate.plan import Plan, Weather
 
 TIMEOUT_S = 10
 PAGE = 3

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_right
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from services.core.errors import SourceError
 from services.core.prices import Bars, Closes, Quote, Symbol, instant, moment
@@ -18,15 +19,7 @@ from services.market.network import BLOCK_S, HASHES, NETWORK, Network, Retarget,
 from services.market.network_history import NetworkHistory
 from services.market.ports import EquityPrices
 from tests.fakes.market import CALENDAR
-from tests.simulate.plan import Trouble
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from datetime import date
-
-    from numpy.typing import NDArray
-
-    from tests.simulate.plan import Plan
+from tests.simulate.plan import Plan, Trouble
 
 HOUR_S = 3_600
 SHARES = {Symbol("WGMI"): 1.0, Symbol("IBIT"): 1.5}  # against the first one's price

@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from datetime import timedelta
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date, datetime, timedelta
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
-from services.alerting.alert import EntryKind
-from services.alerting.notice import CoverageReport, Escalation, Outage
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-    from datetime import date, datetime
-
-    from services.alerting.alert import Alert, Entry
-    from services.alerting.notice import Notice
-    from services.core.identity import Channel
+from services.alerting.alert import Alert, Entry, EntryKind
+from services.alerting.notice import CoverageReport, Escalation, Notice, Outage
+from services.core.identity import Channel
 
 REMINDS_EVERY, REPEATS_EVERY = timedelta(minutes=15), timedelta(minutes=30)  # the only ones that people set
 OVER = frozenset({EntryKind.RESOLVED, EntryKind.RETRACTED})

@@ -1,27 +1,23 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import Any
 
 import numpy as np
 import pytest
 from sqlalchemy import false
 
-from services.alerting.notice import Digest
+from services.alerting.notice import Digest, Notice
 from services.channels import quiet_hours
 from services.delivery.dispatcher import Dispatcher
+from services.delivery.ports import Delivery
 from services.market import price_history
 from services.rules.prefilter import RulePrefilter
 from services.storage import SqlStore, alert_writer, outbox, outbox_queries
 from tests.simulate.plan import CHANNELS, MINUTE, Act, Plan, Spell, Trouble, draw
 from tests.simulate.world import run
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from datetime import datetime
-
-    from services.alerting.notice import Notice
-    from services.delivery.ports import Delivery
 
 SEEDS = range(6)
 WITHIN = 20  # seeds in which each sabotage must have shown

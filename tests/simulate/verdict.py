@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from handlers import render
+from handlers.render.alert import alert_message
+from handlers.render.notices import notice_message
+from services.alerting.notice import Notice
+from services.alerting.records import AlertAudit, Posting
 from services.core.identity import Channel
+from tests.simulate.disk import Noted
 from tests.simulate.people import ON_CALL, TEAM
-from tests.simulate.plan import CHANNELS, QUIET, Trouble
+from tests.simulate.plan import CHANNELS, QUIET, Plan, Trouble
 from tests.simulate.silences import line
+from tests.simulate.slack import Message
 from tests.simulate.telling import dailies_told_twice, escalations_of, has_daily, overlapping, waits_begun, wrong_calls
-
-if TYPE_CHECKING:
-    from services.alerting.notice import Notice
-    from services.alerting.records import AlertAudit, Posting
-    from tests.simulate.disk import Noted
-    from tests.simulate.plan import Plan
-    from tests.simulate.slack import Message
-    from tests.simulate.world import World
+from tests.simulate.world import World
 
 MANY = 10_000
 
@@ -153,7 +150,7 @@ def _judge_alert(world: World, receipt: AlertAudit) -> None:
     for message in _shown(world, alert.channel, own.key):
         if own.delivered and message.standing and message.ts == own.message_id:
             called = ON_CALL if not message.edits else None
-            expected = {render.alert(alert, message.made_at, calls=calls).text for calls in (None, called)}
+            expected = {alert_message(alert, message.made_at, calls=calls).text for calls in (None, called)}
             ledger.expect(message.text in expected, "Slack shows what the store says", own, message.text, expected)
     _judge_order(world, receipt, world.slack.messages.get(alert.channel.id, []))
     for wrong in wrong_calls(receipt.entries):
@@ -192,7 +189,7 @@ def _judge_notices(world: World, receipts: list[AlertAudit], noted: list[Noted])
     for one in noted:
         for message in _shown(world, one.notice.channel, one.key):
             if one.delivered and message.standing and message.ts == one.message_id:
-                expected = render.notice(one.notice).text
+                expected = notice_message(one.notice).text
                 ledger.expect(message.text == expected, "Slack shows what the store says", one, message.text)
     if not world.plan.jumps:  # by a clock that is wrong prices may be back before they went
         ledger.expect(not (twice := list(overlapping(notices))), "an outage is told once", twice)

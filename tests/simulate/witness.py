@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from datetime import datetime, timedelta
+from typing import Any
 
-from services.alerting.tick_log import Claim
+from services.alerting.records import AlertChange, ChannelRule, RuleChange, StateChange
+from services.alerting.tick_log import Claim, Tick
 from services.market.measure import METRICS, Metric
-from services.rules.decide import Change, Observation, decide
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from datetime import datetime
-
-    from services.alerting.records import AlertChange, ChannelRule, RuleChange, StateChange
-    from services.alerting.tick_log import Tick
-    from services.rules.decide import Decision
-    from services.rules.market_service import MarketView
-    from tests.simulate.ledger import Ledger
-    from tests.simulate.silences import Silences
+from services.rules.decide import Change, Decision, Observation, decide
+from services.rules.market_service import MarketView
+from tests.simulate.ledger import Ledger
+from tests.simulate.silences import Silences
 
 FRESH = timedelta(minutes=20)
 TRUE_AT_MOST = 0.8  # no leg ever moves that far in a run; ten times a price, or a tenth of it, does

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import lru_cache
 from random import Random
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -28,10 +29,6 @@ from tests.simulate.process import Process, start
 from tests.simulate.slack import Slack
 from tests.simulate.sources import SHARES, Tape, usual_closes, usual_coin
 from tests.simulate.verdict import judge
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from datetime import datetime
 
 REBORN_AFTER_S = (2, 45, 150)
 PATIENCE_S = 4 * 3_600

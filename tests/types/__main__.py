@@ -5,22 +5,20 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import aiohttp
 from slack_bolt.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
-import handlers
+from handlers import listeners
 from handlers.notifier import SlackNotifier
 from services.delivery.outbox import Outbox
 from tests.fakes.floor import OPEN, trading_floor
 from tests.fakes.slack import RESPONSES, SECRET, TOKEN, Call, Person, serving
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 HERE = Path(__file__).parent
 GOLDEN = HERE.parent / "golden"
@@ -70,7 +68,7 @@ async def conversation() -> list[Call]:
     async with serving() as slack, trading_floor() as floor, aiohttp.ClientSession() as session:
         client = AsyncWebClient(token=TOKEN, base_url=f"{slack.url}api/", session=session)
         app = AsyncApp(client=client, signing_secret=SECRET, process_before_response=True)
-        person = Person(server=slack, app=app, tasks=handlers.register(app, floor.desk, floor.study, floor.clock))
+        person = Person(server=slack, app=app, tasks=listeners.register(app, floor.desk, floor.study, floor.clock))
         outbox = Outbox(store=floor.store, notifier=SlackNotifier(client, floor.clock), clock=floor.clock)
         await person.presses("start", "board")
         at = await floor.ticks(OPEN + timedelta(minutes=5), [0.09, 0.10])

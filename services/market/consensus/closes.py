@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from datetime import date
 
 import numpy as np
+from numpy.typing import NDArray
 
-from services.core.prices import Bars, Closes
+from services.core.prices import Bars, Closes, Symbol
+from services.core.sessions import Sessions
 from services.core.statistics import medians
 from services.core.trust import FULL, Trust, Verdict
-from services.market.consensus.corporate_actions import Kind, carry, factors, in_shares_of_today
+from services.market.consensus.corporate_actions import (
+    Action,
+    Declared,
+    Kind,
+    Traded,
+    carry,
+    factors,
+    in_shares_of_today,
+)
 from services.market.consensus.declared_actions import agree_dividends, agree_splits
 from services.market.consensus.quarantine import COIN as COIN_CAUTION
 from services.market.consensus.quarantine import held_back
-from services.market.consensus.quorum import CLOSES, COIN, Column, consensus_price
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from datetime import date
-
-    from numpy.typing import NDArray
-
-    from services.core.prices import Symbol
-    from services.core.sessions import Sessions
-    from services.market.consensus.corporate_actions import Action, Declared, Traded
-    from services.market.consensus.quorum import ConsensusPrices, Limits
+from services.market.consensus.quorum import CLOSES, COIN, Column, ConsensusPrices, Limits, consensus_price
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from enum import Enum
 from math import isfinite, log, prod
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from numpy.typing import NDArray
-
-    from services.core.prices import Closes
+from services.core.prices import Closes
 
 LARGEST = 0.25  # of the price; a larger dividend is taken for a mistake
 LARGEST_SPLIT = 1_000

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from statistics import median
-from typing import TYPE_CHECKING
 
-from services.market.consensus.corporate_actions import Action, Kind, before, is_ratio, plausible
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from services.core.prices import Closes, Symbol
-    from services.market.consensus.corporate_actions import Declared
+from services.core.prices import Closes, Symbol
+from services.market.consensus.corporate_actions import Action, Declared, Kind, before, is_ratio, plausible
 
 APART = 0.10  # sources further apart do not tell of the same amount
 SMALL = 0.10  # of the price; a larger dividend needs a second source

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
 
 import numpy as np
 
-from services.core.prices import moment
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from services.core.prices import Quote
-    from services.core.sessions import Sessions
-    from services.market.consensus.closes import ConsensusHistory
-    from services.market.consensus.quorum import Column
+from services.core.prices import Quote, moment
+from services.core.sessions import Sessions
+from services.market.consensus.closes import ConsensusHistory
+from services.market.consensus.quorum import Column
 
 EVERYWHERE = timedelta(hours=12)  # after a close, by when every source that answers has it
 WITNESSES = 2

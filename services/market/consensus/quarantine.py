@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from services.core.statistics import before_each, robust_z
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from services.market.consensus.quorum import ConsensusPrices
+from services.market.consensus.quorum import ConsensusPrices
 
 TOO_MANY_SIGMAS = 6.0  # flags no true day of WGMI's; Source: Hampel, 1974
 AT_LEAST = 60  # returns that must be known before one can be called unusual

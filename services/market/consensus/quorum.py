@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from math import isfinite
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from services.core.prices import Quote, check_columns
 from services.core.statistics import medians
 from services.core.trust import Trust, Verdict
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
-    from numpy.typing import NDArray
 
 TOGETHER = timedelta(seconds=90)  # how far apart in time two last trades may be and still be compared
 PAIR = 2

@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from datetime import date, datetime, timedelta
 
 import numpy as np
 
-from services.core.prices import moment
-
-if TYPE_CHECKING:
-    from datetime import date
-
-    from services.core.prices import Closes, Quote
-    from services.core.sessions import Sessions
-    from services.market.ports import EquityPrices
+from services.core.prices import Closes, Quote, moment
+from services.core.sessions import Sessions
+from services.market.ports import EquityPrices
 
 SETTLED_AFTER = timedelta(minutes=15)
 LAST_TRADE = timedelta(minutes=20)  # before the close: an older last trade does not tell the close yet

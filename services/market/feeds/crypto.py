@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 import numpy as np
 
 from services.core.errors import SourceError
-from services.core.prices import Symbol, moment
+from services.core.prices import Bars, Quote, Symbol, moment
 from services.market.feeds.freshness import BEGINNING, LIVE_AT_MOST, SHARED_FOR, Faults, newer, oldest_needed
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from services.core.prices import Bars, Quote
-    from services.market.ports import CryptoSource, HistoryStore
+from services.market.ports import CryptoSource, HistoryStore
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 SLICE = timedelta(days=75)  # six pages of the slowest vendor

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from datetime import date, datetime, timedelta
 from weakref import WeakValueDictionary
 
 import numpy as np
 
 from services.core.errors import SourceError
-from services.core.prices import Symbol, moment
+from services.core.prices import Closes, Quote, Symbol, moment
+from services.core.sessions import Sessions
 from services.market.consensus.corporate_actions import Declared
 from services.market.feeds.closes import (
     final_closes,
@@ -25,13 +25,7 @@ from services.market.feeds.closes import (
     news_of,
 )
 from services.market.feeds.freshness import BEGINNING, SHARED_FOR, Faults, newer, oldest_needed
-
-if TYPE_CHECKING:
-    from datetime import date
-
-    from services.core.prices import Closes, Quote
-    from services.core.sessions import Sessions
-    from services.market.ports import EquityPrices, EquitySource, HistoryStore
+from services.market.ports import EquityPrices, EquitySource, HistoryStore
 
 REVISED = timedelta(days=7)  # vendors correct recent sessions overnight
 PATIENCE = timedelta(minutes=10)  # between two calls for a close that a source without last trades does not have yet

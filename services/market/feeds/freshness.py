@@ -5,10 +5,8 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from services.core.prices import Quote, Symbol
+from services.core.prices import Quote, Symbol
 
 BEGINNING = date(2015, 1, 1)  # nothing older is read; the calendar reaches back to it
 NEEDED = timedelta(days=930)  # the pivot gauge's two years and the half before; percentiles need 504 sessions

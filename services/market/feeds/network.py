@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
 
 from services.core.errors import SourceError
 from services.market.network_checks import Report
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from services.market.ports import NetworkSource
+from services.market.ports import NetworkSource
 
 SHARED_FOR = timedelta(minutes=5)  # half a block; mempool.space is asked four times for each answer
 AGAIN_AFTER = timedelta(minutes=1)  # a failure

@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import date, datetime
 
-from services.core.prices import moment
+import numpy as np
+
+from services.core.prices import Quote, moment
 from services.market.feeds.crypto import CoinFeed
 from services.market.feeds.equities import EquityFeed
-from services.market.ports import Rests
-from services.market.sources.catalogue import SOURCES
-
-if TYPE_CHECKING:
-    from datetime import date, datetime
-
-    import numpy as np
-
-    from services.core.prices import Quote
-    from services.market.ports import CryptoSource, EquitySource
-
-KEYED = frozenset(row.title for row in SOURCES if row.keys)
+from services.market.ports import CryptoSource, EquitySource, Rests
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,11 +19,9 @@ class SourceReport:
 
     `quote` is its last trade, and `newest` its last final price: the session of a share's close, or the end of a coin's
     hour; each None where it told none. `problem` is what it fails at now, and `rests_until` until when it is not asked.
-    `keyed` tells that it is asked with a key.
     """
 
     name: str
-    keyed: bool
     simulated: bool
     quote: Quote | None
     newest: date | datetime | None
@@ -44,19 +33,12 @@ def report(source: CryptoSource | EquitySource, told: CoinFeed | EquityFeed | No
     """Put together what is known of a source; `told` is None where it never told anything."""
     return SourceReport(
         name=source.name,
-        keyed=source.name in KEYED,
         simulated=source.simulated,
         quote=told.quote if told else None,
         newest=_newest(told),
         problem=told.problem if told else None,
         rests_until=source.rests_until(now) if isinstance(source, Rests) else None,
     )
-
-
-def unused(leg: str, used: frozenset[str]) -> tuple[tuple[str, bool], ...]:
-    """List the sources of a leg (equity, crypto) that are not asked, each with whether it needs a key."""
-    rows = [row for row in SOURCES if leg in row.legs and row.base_url and row.title not in used]
-    return tuple((row.title, bool(row.keys)) for row in rows)
 
 
 def _newest(told: CoinFeed | EquityFeed | None) -> date | datetime | None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
+from services.core.clock import Clock
 from services.core.errors import ConfigurationError
+from services.market.ports import CryptoSource, EquitySource, NetworkSource
+from services.market.sources.http.client import HttpClient
 from services.market.sources.simulated.market import SEED, Simulated
 from services.market.sources.simulated.network import SimulatedNetwork
 from services.market.sources.vendors import (
@@ -34,13 +38,6 @@ from services.market.sources.vendors.nasdaq import Nasdaq
 from services.market.sources.vendors.tiingo import Tiingo
 from services.market.sources.vendors.twelvedata import TwelveData
 from services.market.sources.vendors.yahoo import Yahoo
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from services.core.clock import Clock
-    from services.market.ports import CryptoSource, EquitySource, NetworkSource
-    from services.market.sources.http.client import HttpClient
 
 T = TypeVar("T")
 

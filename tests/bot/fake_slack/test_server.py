@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import aiohttp
 import pytest
@@ -14,9 +15,6 @@ from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 from bot.fake_slack.server import serving
 from bot.fake_slack.workspace import Change, Kind, Workspace
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
 
 AT = datetime(2026, 11, 17, 15, 40, tzinfo=UTC)
 BLOCKS = [{"type": "section", "text": {"type": "mrkdwn", "text": "hello"}}]

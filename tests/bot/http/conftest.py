@@ -6,11 +6,13 @@ import asyncio
 import json
 import socket
 import time
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from slack_bolt.async_app import AsyncAck
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.health import Report
@@ -19,11 +21,6 @@ from bot.http.server import Server
 from bot.http.slack_requests import SlackRequests, signed
 from bot.slack import build_bolt
 from tests.fakes.slack import SECRET, TOKEN
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from slack_bolt.async_app import AsyncAck
 
 FORM = "application/x-www-form-urlencoded"
 COMMAND = urlencode({"command": "/note", "team_id": "T1", "channel_id": "C1", "user_id": "U1"}).encode()

@@ -5,17 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from bot.logs import JsonLines, TextLines, numbered
 from handlers.background import BackgroundTasks
-from tests.bot.http.conftest import COMMAND, written
+from tests.bot.http.conftest import COMMAND, Front, written
 from tests.fakes.slack import SECRET
-
-if TYPE_CHECKING:
-    from tests.bot.http.conftest import Front
 
 
 class Lines(logging.Handler):

@@ -5,16 +5,12 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from typing import TYPE_CHECKING
 
 import pytest
 
 from bot.http.app import SLACK_PATH
 from bot.http.slack_requests import MOST_BYTES
-from tests.bot.http.conftest import COMMAND, FORM, as_slack, written
-
-if TYPE_CHECKING:
-    from tests.bot.http.conftest import Front
+from tests.bot.http.conftest import COMMAND, FORM, Front, as_slack, written
 
 
 async def test_what_slack_has_signed_reaches_its_listener(front: Front) -> None:

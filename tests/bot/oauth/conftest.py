@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import httpx
@@ -17,17 +18,13 @@ from bot.app import App, build
 from bot.health import Report
 from bot.http.app import SLACK_PATH, build_web
 from bot.http.slack_requests import SlackRequests, signed
+from bot.oauth.build import OAuthParts
 from bot.oauth.flow import COOKIE, INSTALL_PATH, REDIRECT_PATH
 from bot.settings import Settings
 from services.storage import new_key
 from tests.fakes.clock import SetClock
 from tests.fakes.oauth import CLIENT_ID, CLIENT_SECRET, Grants, granting
 from tests.fakes.slack import SECRET
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from bot.oauth.build import OAuthParts
 
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -13,11 +12,9 @@ from bot.manifest import ALL_SCOPES
 from bot.oauth.flow import INSTALL_PATH
 from services.alerting.records import AlertChange
 from services.core.identity import Channel
+from tests.bot.oauth.conftest import Office
 from tests.fakes.alerts import an_alert
 from tests.fakes.oauth import CLIENT_ID
-
-if TYPE_CHECKING:
-    from tests.bot.oauth.conftest import Office
 
 
 async def test_the_install_page_sends_the_browser_to_slack_with_a_state_of_its_own(office: Office) -> None:

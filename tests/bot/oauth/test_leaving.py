@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -11,12 +11,8 @@ from services.alerting.records import AlertChange
 from services.core.errors import StoreError
 from services.core.identity import Channel
 from services.rules.grammar import parse_rule
+from tests.bot.oauth.conftest import Office
 from tests.fakes.alerts import an_alert
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from tests.bot.oauth.conftest import Office
 
 HERE, AWAY = Channel(team="T1", id="C1"), Channel(team="T2", id="C1")
 

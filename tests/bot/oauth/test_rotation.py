@@ -5,18 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
+import pytest
 from aiohttp import web
 
 from bot.health import Health
 from bot.oauth.rotation import Rotation
 from bot.scheduler import Ticker
-
-if TYPE_CHECKING:
-    import pytest
-
-    from tests.bot.oauth.conftest import Office
+from tests.bot.oauth.conftest import Office
 
 TWELVE_HOURS = timedelta(hours=12)
 EXPIRING = {"access_token": "xoxe.xoxb-1", "refresh_token": "xoxe-1", "expires_in": 43_200}

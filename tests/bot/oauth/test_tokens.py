@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,11 +11,9 @@ from bot.oauth.tokens import Tokens
 from bot.scopes import GrantsOfTeams
 from services.core.errors import DeliveryError
 from services.core.installation import Installation
+from tests.bot.oauth.conftest import Office
 from tests.fakes.alerts import AT
 from tests.fakes.clock import SetClock
-
-if TYPE_CHECKING:
-    from tests.bot.oauth.conftest import Office
 
 
 class Counted:

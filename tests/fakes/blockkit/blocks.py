@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tests.fakes.blockkit.elements import ID, IMAGE, IN_ACTIONS, IN_CONTEXT, IN_INPUT, IN_SECTION
-from tests.fakes.blockkit.shapes import Shape, by_type, flag, list_of, markdown, number, one_of, plain, words
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tests.fakes.blockkit.shapes import Check
+from tests.fakes.blockkit.shapes import Check, Shape, by_type, flag, list_of, markdown, number, one_of, plain, words
 
 HEADER, SECTION, CONTEXT_ELEMENTS, ACTION_ELEMENTS, FIELDS, FIELD = 150, 3_000, 10, 25, 10, 2_000
 ROWS, COLUMNS, DATA_ROWS = 100, 20, 201

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from tests.fakes.blockkit.shapes import Shape, by_type, flag, list_of, markdown, number, one_of, plain, words
-
-if TYPE_CHECKING:
-    from tests.fakes.blockkit.shapes import Check
+from tests.fakes.blockkit.shapes import Check, Shape, by_type, flag, list_of, markdown, number, one_of, plain, words
 
 ID, BUTTON_TEXT, BUTTON_VALUE, URL, LABEL = 255, 75, 2_000, 3_000, 75
 OPTION_TEXT, OPTION_VALUE, OPTIONS, GROUPS, PLACEHOLDER, OVERFLOW, CHOICES = 75, 150, 100, 100, 150, 5, 10

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import httpx
 import pytest
@@ -18,9 +18,6 @@ from services.market.sources.vendors.yahoo import Yahoo
 from services.rules.grammar import parse_rule
 from tests.fakes.floor import DESK, OPEN, Floor, trading_floor
 from tests.fakes.vendors import no_wait
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
 
 BEGIN = OPEN + timedelta(minutes=10)
 

@@ -1,22 +1,16 @@
 from __future__ import annotations
 
-from datetime import date, timedelta
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
 
 import pytest
 
 from services.alerting.channel_settings import ChannelSettings, While
-from services.alerting.setting_syntax import SETTINGS, SettingInput, read_mute, read_setting, write_settings
+from services.alerting.setting_syntax import SETTINGS, Addressee, SettingInput, read_mute, read_setting, write_settings
 from services.core.errors import ChannelSettingError, MarketShutError
 from services.core.identity import Channel, Mention
 from services.core.sessions import Sessions
 from tests.fakes.alerts import AT
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from datetime import datetime
-
-    from services.alerting.setting_syntax import Addressee
 
 ONCALL, BOSS = Mention(text="<!subteam^S1>", name="@oncall"), Channel(team="T1", id="C9")
 ANN, BOB = (

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING
 
 import httpx
 import pytest
@@ -18,10 +18,6 @@ from tests.fakes.floor import CLOSE, DESK, OPEN, TODAY, YESTERDAY, Floor, tradin
 from tests.fakes.pool import Pool
 from tests.fakes.postgresql import empty_database
 from tests.services.channels.test_maintenance import round_at, setting
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
 
 MINUTE = timedelta(minutes=1)
 NEXT_OPEN = datetime(2026, 3, 5, 14, 30, tzinfo=UTC)

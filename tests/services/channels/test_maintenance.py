@@ -1,29 +1,22 @@
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
 
 import httpx
 import pytest
 
 from handlers.mentions import read_addressee
 from services.alerting.alert import EntryKind
-from services.alerting.notice import CoverageReport, Digest, Escalation, Outage
+from services.alerting.notice import Content, CoverageReport, Digest, Escalation, Outage
+from services.alerting.setting_syntax import Addressee
 from services.channels.maintenance import Maintenance
-from services.delivery.ports import AlertMessage, NoticeMessage, ThreadMessage
+from services.delivery.ports import AlertMessage, Delivery, MessageRef, NoticeMessage, ThreadMessage
 from services.rules.decide import GRACE
 from services.storage.codec import kind_of
 from tests.fakes.floor import CLOSE, DESK, OPEN, OTHER_DESK, TODAY, Floor, trading_floor
 from tests.fakes.postgresql import empty_database
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from datetime import datetime
-
-    from services.alerting.notice import Content
-    from services.alerting.setting_syntax import Addressee
-    from services.delivery.ports import Delivery, MessageRef
 
 MINUTE = timedelta(minutes=1)
 BEGIN = OPEN + 30 * MINUTE

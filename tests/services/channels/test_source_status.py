@@ -22,8 +22,8 @@ async def test_each_source_tells_what_it_told_last() -> None:
     assert yahoo.quote is not None
     assert (21.7, date(2026, 3, 3)) == (yahoo.quote.price, yahoo.newest)
     assert (None, None) == (nasdaq.quote, nasdaq.rests_until)
-    assert ("Tiingo", True) in etf.unused
-    assert "Nasdaq" not in {name for name, _keyed in etf.unused}
+    assert "Tiingo" in {*etf.unused} & etf.keyed
+    assert "Nasdaq" not in set(etf.unused)
 
 
 async def test_sources_are_told_also_where_there_are_no_prices_at_all() -> None:

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING
 
 import httpx
 import pytest
@@ -19,9 +19,6 @@ from services.research.holdings_report import HoldingsReporter
 from services.storage import SqlStore
 from tests.fakes.clock import SetClock
 from tests.fakes.floor import trading_floor
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
 
 NOON = datetime(2026, 6, 19, 17, 0, tzinfo=UTC)  # a holiday, between two sessions
 

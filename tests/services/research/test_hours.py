@@ -2,21 +2,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, timedelta
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from services.core.prices import WGMI_BTC, Bars, Closes, Symbol
-from services.market.align import align
+from services.market.align import Aligned, align
 from services.market.sources.files.prices import read_crypto_csv, read_etf_csv
 from services.research.explain import Hours, Regime, split_hours
 from tests.fakes.legs import DATA, proxy_closes
 from tests.fakes.market import CALENDAR, HOUR, aligned_market, crypto_bars, session_days
-
-if TYPE_CHECKING:
-    from services.market.align import Aligned
 
 ETF = [20.0, 21.0, 18.9]  # at 16:00 of three sessions in January
 CLOSES = [100.0, 110.0, 99.0]

@@ -1,18 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from datetime import date
-from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
 from services.core.errors import NoHistoryError, RuleError
-from tests.fakes.floor import trading_floor
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from tests.fakes.floor import Floor
+from tests.fakes.floor import Floor, trading_floor
 
 
 @pytest.fixture

@@ -3,14 +3,13 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 from math import nan
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from services.core.errors import NoHistoryError
 from services.core.prices import WGMI_BTC
-from services.market.align import align
+from services.market.align import Aligned, align
 from services.market.measure import Window
 from services.research.attribution import attribute
 from services.research.explain import Explanation
@@ -19,9 +18,6 @@ from services.research.track_record import backtest
 from services.rules.grammar import parse_rule
 from tests.fakes.legs import proxy_closes, random_legs
 from tests.fakes.market import CALENDAR, aligned_market, bars_at_closes, etf_closes, session_days
-
-if TYPE_CHECKING:
-    from services.market.align import Aligned
 
 LEGS = random_legs(500)
 MARKET = LEGS.aligned

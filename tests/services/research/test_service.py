@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 import httpx
 import pytest
@@ -24,9 +24,6 @@ from services.storage import SqlStore
 from tests.fakes.clock import SetClock
 from tests.fakes.floor import OPEN, trading_floor
 from tests.services.market.test_network_service import Wires
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
 
 NOON = datetime(2026, 6, 19, 17, 0, tzinfo=UTC)  # a holiday, between two sessions
 

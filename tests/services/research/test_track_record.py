@@ -3,19 +3,16 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from bot.price_files import aligned, read_files
+from services.market.align import Aligned
 from services.research.track_record import ClosedBy, Record, backtest, record
 from services.rules.decide import Side
 from services.rules.grammar import parse_rule
 from tests.fakes.market import aligned_market, random_market
-
-if TYPE_CHECKING:
-    from services.market.align import Aligned
 
 DATA = Path("../shared/data")
 STILL = [100.0] * 9

@@ -1,18 +1,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
+from services.market.align import Aligned
 from services.market.measure import Measurement, Window, measure
 from services.rules.chart_series import KEPT, SESSIONS, AlertChart, alert_chart
 from services.rules.history_lookup import HistoryLookup
 from tests.fakes.market import aligned_market, random_market
-
-if TYPE_CHECKING:
-    from services.market.align import Aligned
 
 MARKET = random_market(300)
 

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Protocol
+from pathlib import Path
+from typing import Protocol
 
 import pytest
 
+from services.alerting.ports import MonitorStore
+from services.alerting.records import ChannelRule
+from services.channels.ports import Store
 from services.storage import SqlStore
 from tests.fakes.postgresql import empty_database
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
-    from pathlib import Path
-
-    from services.alerting.ports import MonitorStore
-    from services.alerting.records import ChannelRule
-    from services.channels.ports import Store
 
 
 class Start(Protocol):

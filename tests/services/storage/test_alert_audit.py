@@ -1,7 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,9 +12,6 @@ from services.rules.decide import Side
 from services.storage import SqlStore
 from tests.fakes.alerts import AT, DESK, an_alert
 from tests.fakes.floor import OTHER_DESK
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
 
 MINUTE = timedelta(minutes=1)
 FIRED = Entry(kind=EntryKind.FIRED, at=AT, reason="past 8 pp", silent=True)

@@ -1,21 +1,16 @@
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import select
 
 from services.alerting.records import AlertChange
+from services.delivery.ports import Delivery
 from services.storage import SqlStore, tables
 from services.storage.engine import Database
 from tests.fakes.alerts import AT, an_alert
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from datetime import datetime
-
-    from services.delivery.ports import Delivery
 
 MINUTE = timedelta(minutes=1)
 

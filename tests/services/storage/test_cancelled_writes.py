@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
 from services.storage.engine import Database
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 ROWS = [{"n": n} for n in range(20_000)]  # more than are written before the task is cancelled
 

@@ -2,22 +2,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 
-from services.alerting.records import AlertChange, Rulebook, StateChange
+from services.alerting.records import AlertChange, ChannelRule, Rulebook, StateChange
+from services.channels.ports import Store
 from services.core.errors import ConflictError, NotFoundError
 from services.core.identity import Channel
 from services.rules.decide import RuleState, Side
 from services.rules.grammar import parse_rule
 from tests.fakes.alerts import AT, DESK, an_alert, removal
-from tests.services.storage.conftest import standing
-
-if TYPE_CHECKING:
-    from services.alerting.records import ChannelRule
-    from services.channels.ports import Store
-    from tests.services.storage.conftest import Start
+from tests.services.storage.conftest import Start, standing
 
 ELSEWHERE = [
     pytest.param(Channel(team="T1", id="C2"), id="another channel"),

@@ -5,7 +5,6 @@ import signal
 import sys
 from dataclasses import replace
 from datetime import date
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,11 +12,8 @@ from services.market.consensus.corporate_actions import Action, Declared, Kind
 from services.rules.decide import RuleState
 from services.rules.grammar import parse_rule
 from tests.fakes.alerts import AT, DESK
-from tests.services.storage.conftest import standing
+from tests.services.storage.conftest import Start, standing
 from tests.services.storage.test_price_history import EVER, WGMI, closes
-
-if TYPE_CHECKING:
-    from tests.services.storage.conftest import Start
 
 EX = date(2026, 11, 18)
 CLOSES_BEFORE, CLOSES_AFTER = (closes({"2026-11-17": price}, source="yahoo") for price in (40.0, 4.0))

@@ -2,27 +2,22 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import select, text
+from sqlalchemy import Connection, select, text
 from sqlalchemy.exc import IntegrityError
 
+from services.channels.ports import Store
 from services.core.prices import Symbol
 from services.market.consensus.corporate_actions import Action, Declared, Kind
 from services.storage import SqlStore, migrate
 from services.storage.engine import Database
 from services.storage.schema import MIGRATIONS
 from services.storage.tables import actions
+from tests.services.storage.conftest import Start
 from tests.services.storage.test_price_history import EVER, closes, table
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
-    from services.channels.ports import Store
-    from tests.services.storage.conftest import Start
 
 WGMI = Symbol("WGMI")
 AT = datetime(2026, 12, 24, 14, 30, tzinfo=UTC)

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
 
 import pytest
 
 from services.alerting.records import AlertChange, StateChange
 from services.alerting.tick_log import Claim, Tick
+from services.channels.ports import Store
 from services.core.errors import LeaseLostError
 from services.core.prices import WGMI_BTC
+from services.delivery.ports import Delivery
 from services.rules.decide import RuleState, Side
 from services.rules.grammar import parse_rule
 from services.storage.outbox import LEASE
 from tests.fakes.alerts import AT, DESK, an_alert, an_entry
 from tests.services.storage.conftest import standing
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from services.channels.ports import Store
-    from services.delivery.ports import Delivery
 
 HOUR = timedelta(hours=1)
 MINE = Tick(job=WGMI_BTC, boundary=AT, claimed_at=AT)

@@ -1,17 +1,14 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy.exc import IntegrityError
 
+from services.channels.ports import Store
 from services.core.prices import Symbol
 from services.market.holdings import Holding, HoldingKind, Holdings
-
-if TYPE_CHECKING:
-    from services.channels.ports import Store
-    from tests.services.storage.conftest import Start
+from tests.services.storage.conftest import Start
 
 WGMI, BITQ = Symbol("WGMI"), Symbol("BITQ")
 MONDAY, TUESDAY = date(2026, 7, 6), date(2026, 7, 7)

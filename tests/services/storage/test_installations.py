@@ -6,7 +6,6 @@ import asyncio
 import re
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import select, text
@@ -17,14 +16,12 @@ from services.core.identity import Channel
 from services.core.installation import Installation
 from services.storage import SqlStore, tables
 from services.storage.engine import Database
+from services.storage.installations import Installations
 from services.storage.purge import INSTALLING, SHARED
 from services.storage.token_encryption import new_key
 from tests.fakes.alerts import AT, DESK
 from tests.fakes.furnished import furnish
-
-if TYPE_CHECKING:
-    from services.storage.installations import Installations
-    from tests.services.storage.conftest import Start
+from tests.services.storage.conftest import Start
 
 KEY, OTHER = new_key(), new_key()
 HOUR = timedelta(hours=1)

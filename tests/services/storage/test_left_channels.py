@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,13 +11,11 @@ from services.alerting.brief import Occasion
 from services.alerting.channel_settings import AskedBrief, ChannelSettings
 from services.alerting.ports import SettingChange, StoredChannel
 from services.alerting.records import AlertChange
+from services.channels.ports import Store
 from services.core.errors import ConflictError
 from services.core.identity import Channel
 from services.delivery.ports import AlertMessage
 from tests.fakes.alerts import AT, DESK, an_alert, an_entry
-
-if TYPE_CHECKING:
-    from services.channels.ports import Store
 
 LATER = AT + timedelta(hours=1)
 ELSEWHERE = Channel(team="T1", id="C2")

@@ -1,18 +1,17 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from services.alerting.records import AlertChange, StateChange
 from services.core.errors import StoreError
-from services.delivery.ports import ThreadMessage
+from services.delivery.ports import Delivery, ThreadMessage
 from services.rules.decide import RuleState, Side
 from services.rules.grammar import parse_rule
 from services.storage import SqlStore, migrate, schema_is_current
@@ -22,11 +21,6 @@ from services.storage.schema import MIGRATIONS
 from services.storage.tables import metadata
 from tests.fakes.alerts import AT, DESK, an_alert, an_entry
 from tests.services.storage.conftest import standing
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
-    from services.delivery.ports import Delivery
 
 # An alert that was delivered, and a line of its thread that waits, as schema 0002 keeps them.
 EARLIER = """

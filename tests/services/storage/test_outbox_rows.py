@@ -1,27 +1,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
 
 import pytest
 
-from services.alerting.alert import EntryKind
+from services.alerting.alert import Alert, Entry, EntryKind
 from services.alerting.records import AlertChange
+from services.channels.ports import Store
 from services.core.identity import Channel
-from services.delivery.ports import AlertMessage, Backlog, NoticeMessage, ThreadMessage
+from services.delivery.ports import AlertMessage, Backlog, Delivery, NoticeMessage, ThreadMessage
 from services.rules.decide import Side
 from services.storage import SqlStore
 from services.storage.outbox import LEASE
 from tests.fakes.alerts import AT, DESK, an_alert, an_entry
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from services.alerting.alert import Alert, Entry
-    from services.channels.ports import Store
-    from services.delivery.ports import Delivery
-    from tests.services.storage.conftest import Start
+from tests.services.storage.conftest import Start
 
 MINUTE = timedelta(minutes=1)
 LATER = AT + timedelta(hours=1)

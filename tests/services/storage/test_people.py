@@ -1,16 +1,12 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from services.alerting.alert import EntryKind
 from services.alerting.records import AlertChange
+from services.channels.ports import Store
 from services.core.identity import Channel
 from services.rules.decide import Side
 from services.rules.grammar import parse_rule
 from tests.fakes.alerts import AT, DESK, an_alert, an_entry
-
-if TYPE_CHECKING:
-    from services.channels.ports import Store
 
 OTHER, ELSEWHERE = Channel(team="T1", id="C2"), Channel(team="T2", id="C3")
 

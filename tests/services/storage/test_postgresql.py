@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from collections.abc import AsyncIterator
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import text
@@ -18,9 +18,6 @@ from services.storage import SqlStore
 from services.storage.engine import FROZEN_S, Database
 from tests.fakes import postgresql
 from tests.fakes.alerts import AT, an_alert
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
 
 
 @pytest.fixture

@@ -2,17 +2,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from sqlalchemy.exc import IntegrityError
 
+from services.channels.ports import Store
 from services.core.prices import Bars, Closes, Symbol
-
-if TYPE_CHECKING:
-    from services.channels.ports import Store
-    from tests.services.storage.conftest import Start
+from tests.services.storage.conftest import Start
 
 WGMI, BTC = Symbol("WGMI"), Symbol("BTC")
 HOUR = timedelta(hours=1)

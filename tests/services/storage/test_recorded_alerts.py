@@ -2,12 +2,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 
-from services.alerting.alert import ActorStamp, EntryKind
-from services.alerting.records import AlertChange, StateChange
+from services.alerting.alert import ActorStamp, Alert, Entry, EntryKind
+from services.alerting.records import AlertChange, StateChange, StoredAlert
+from services.channels.ports import Store
 from services.core.errors import ConflictError, NotFoundError
 from services.core.identity import Channel
 from services.core.prices import Pair, Symbol
@@ -15,13 +15,7 @@ from services.market.measure import Window
 from services.rules.decide import RuleState, Side
 from services.rules.grammar import parse_rule
 from tests.fakes.alerts import AT, DESK, a_fact, a_measurement, an_alert, an_entry, removal
-from tests.services.storage.conftest import standing
-
-if TYPE_CHECKING:
-    from services.alerting.alert import Alert, Entry
-    from services.alerting.records import StoredAlert
-    from services.channels.ports import Store
-    from tests.services.storage.conftest import Start
+from tests.services.storage.conftest import Start, standing
 
 ELSEWHERE = [
     pytest.param(Channel(team="T1", id="C2"), id="another channel"),

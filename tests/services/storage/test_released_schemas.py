@@ -6,11 +6,11 @@ import asyncio
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from alembic import command
 from alembic.config import Config
+from sqlalchemy import Connection
 
 from services.delivery.ports import ThreadMessage
 from services.rules.decide import Side
@@ -20,9 +20,6 @@ from services.storage.schema import MIGRATIONS
 from tests.fakes.alerts import AT, DESK
 from tests.services.storage.test_migrations import compare
 from tests.services.storage.test_price_history import EVER, WGMI
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
 
 HELD = (Path(__file__).parent / "released.sql").read_text().partition("\n")[2]
 RELEASED = ("0001", "0002")

@@ -3,23 +3,20 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy.exc import StatementError
 
-from services.alerting.alert import Entry
+from services.alerting.alert import Alert, Entry
 from services.alerting.tick_log import Claim
+from services.channels.ports import Store
 from services.core.prices import WGMI_BTC
 from services.storage import codec
 from services.storage.codec import read_alert, read_entry, write_alert, write_entry
 from tests.fakes.alerts import AT, a_fact, an_alert
-
-if TYPE_CHECKING:
-    from services.alerting.alert import Alert
-    from services.channels.ports import Store
 
 moments = st.datetimes(timezones=st.just(UTC))
 numbers = st.floats(allow_nan=False, allow_infinity=False)

@@ -2,15 +2,12 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from services.alerting.tick_log import Claim, Tick
+from services.channels.ports import Store
 from services.core.prices import WGMI_BTC, Pair, Symbol
 from tests.fakes.alerts import AT
-
-if TYPE_CHECKING:
-    from services.channels.ports import Store
-    from tests.services.storage.conftest import Start
+from tests.services.storage.conftest import Start
 
 MINUTE = timedelta(minutes=1)
 OTHER = Pair(etf=Symbol("MNRS"), crypto=Symbol("BTC"))

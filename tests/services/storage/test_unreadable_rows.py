@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator
 
 import pytest
 from sqlalchemy import text
@@ -15,9 +15,6 @@ from services.rules.grammar import parse_rule
 from services.storage import SqlStore
 from services.storage.engine import Database
 from tests.fakes.alerts import AT, DESK, an_alert, an_entry, removal
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
 
 LINE = an_entry(kind=EntryKind.JOINED, reason="5d joins")
 FIRST, SECOND = "UPDATE alerts SET alert = '{\"id\": 1' WHERE id = 1", "UPDATE entries SET entry = '{}' WHERE id = 1"

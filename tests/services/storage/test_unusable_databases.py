@@ -3,8 +3,9 @@ from __future__ import annotations
 import asyncio
 import re
 import sqlite3
+from collections.abc import Awaitable, Callable
 from contextlib import closing
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -13,10 +14,6 @@ from services.core.errors import StoreError
 from services.core.prices import WGMI_BTC
 from services.storage import SqlStore, migrate, schema_is_current
 from tests.fakes.alerts import AT, DESK
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-    from pathlib import Path
 
 
 @pytest.mark.parametrize(

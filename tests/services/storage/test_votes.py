@@ -1,17 +1,13 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
 from services.alerting.feedback import Votes
 from services.alerting.records import AlertChange
+from services.channels.ports import Store
 from services.core.errors import NotFoundError
 from services.core.identity import Channel
 from tests.fakes.alerts import AT, DESK, an_alert
-
-if TYPE_CHECKING:
-    from services.channels.ports import Store
 
 OTHER = Channel(team="T1", id="C2")
 

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from datetime import timedelta
 
 import numpy as np
 import pandas as pd
 from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
 
 from services.market.sources.files.csv_table import Fault, first_fault
-
-if TYPE_CHECKING:
-    from datetime import timedelta
-
-    from numpy.typing import NDArray
 
 RUN = 12  # equal spacings in a row
 

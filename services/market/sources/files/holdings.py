@@ -5,24 +5,17 @@ from __future__ import annotations
 import math
 import re
 from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from operator import itemgetter
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from services.core.errors import PriceFileError
+from services.core.prices import Symbol
 from services.market.holdings import Holding, HoldingKind, Holdings
-from services.market.sources.files.sheet import is_sum, read_sheet
-from services.market.sources.files.sheet_values import is_empty, read_day, read_number, read_weight
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
-
-    from services.core.prices import Symbol
-    from services.market.sources.files.sheet import Line, Sheet
-    from services.market.sources.files.sheet_values import Weight
-
+from services.market.sources.files.sheet import Line, Sheet, is_sum, read_sheet
+from services.market.sources.files.sheet_values import Weight, is_empty, read_day, read_number, read_weight
 
 PERCENT, FRACTION = 100, 1  # what stands for the whole fund
 LEAST_PERCENT = 2  # percentages of a fund add up to more than this, fractions to less

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from datetime import date, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from services.core.errors import PriceFileError, SourceError
-from services.core.prices import Bars, Closes, instant
+from services.core.prices import Bars, Closes, Symbol, instant
 from services.market.consensus.closes import since_opening
 from services.market.ports import EquityPrices
 from services.market.sources.files.csv_table import Table, read_table
 from services.market.sources.files.csv_values import disorder, irregularity, read_dates, read_instants, read_prices
-
-if TYPE_CHECKING:
-    from datetime import date, datetime
-    from pathlib import Path
-
-    from numpy.typing import NDArray
-
-    from services.core.prices import Symbol
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)

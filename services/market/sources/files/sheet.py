@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from services.core.errors import PriceFileError
 from services.market.sources.files.csv_table import FIRST_ROW, read_records, read_text
 from services.market.sources.files.sheet_values import is_empty, read_day, read_number, read_weight
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
 DELIMITERS = ",;\t"
 NAMES: dict[str, tuple[str, ...]] = {

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from services.core.prices import Bars
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-
-    from services.core.prices import Symbol
+from services.core.prices import Bars, Symbol
 
 
 @dataclass(frozen=True, slots=True)

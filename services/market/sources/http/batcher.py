@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar
+from datetime import date
+from typing import Generic, TypeVar
 
 from services.core.errors import SourceError
+from services.core.prices import Symbol
 
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
-    from datetime import date
+Fetch = Callable[[Sequence[Symbol], date], Awaitable[Mapping[Symbol, "T"]]]
 
-    from services.core.prices import Symbol
-
-    Fetch = Callable[[Sequence[Symbol], date], Awaitable[Mapping[Symbol, "T"]]]
 
 T = TypeVar("T")
 

@@ -8,19 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import httpx
 import stamina
 
-from services.market.sources.http.cache import RevalidationCache, is_cacheable
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Hashable, Iterator, Mapping
-
-    from services.market.sources.http.cache import CachedBody
+from services.market.sources.http.cache import CachedBody, RevalidationCache, is_cacheable
 
 # httpx tells every URL and stamina every retry; a vendor's failure and recovery are told once, by Vendor.
 logging.getLogger("httpx").setLevel(logging.WARNING)

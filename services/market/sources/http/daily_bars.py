@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import re
-from datetime import time, timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping
+from datetime import date, datetime, time, timedelta
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 import numpy as np
+from numpy.typing import NDArray
 
-from services.core.prices import Closes
+from services.core.prices import Closes, Symbol
 from services.core.sessions import sessions_around
 from services.market.consensus.closes import since_opening
 from services.market.sources.http.payload import CHEAPEST, DEAREST
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import date, datetime
-
-    from numpy.typing import NDArray
-
-    from services.core.prices import Symbol
 
 NEW_YORK = ZoneInfo("America/New_York")
 NOT_NEW_YORK = "is not traded in US dollars in New York, so it has no New York close; choose a US listing"

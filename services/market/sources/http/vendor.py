@@ -3,33 +3,30 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from pydantic import ValidationError
 
+from services.core.clock import Clock
 from services.core.errors import SourceError
+from services.core.prices import Symbol
 from services.market.sources.http.cache import retry_after
 from services.market.sources.http.client import (
     SERVER_FAULT,
     ConnectionFailedError,
+    HttpClient,
     HttpStatusError,
     RequestTimeoutError,
 )
-from services.market.sources.http.limits import PATIENCE, CircuitBreaker, SlidingWindow
+from services.market.sources.http.limits import PATIENCE, CircuitBreaker, Limit, SlidingWindow
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+Explain = Callable[[HttpStatusError], str | None]
 
-    from services.core.clock import Clock
-    from services.core.prices import Symbol
-    from services.market.sources.http.client import HttpClient
-    from services.market.sources.http.limits import Limit
-
-    Explain = Callable[[HttpStatusError], str | None]
 
 T = TypeVar("T")
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
+from numpy.typing import NDArray
 
+from services.core.clock import Clock
 from services.core.errors import SourceError
 from services.core.prices import AI_PROXY, WGMI_BTC, Bars, Closes, Quote, Symbol, instant, moment
 from services.core.sessions import sessions_between
@@ -24,13 +25,6 @@ from services.market.sources.simulated.scenario import (
     stream,
     years_of,
 )
-
-if TYPE_CHECKING:
-    from datetime import date
-
-    from numpy.typing import NDArray
-
-    from services.core.clock import Clock
 
 BEGINS, ENDS = datetime(2021, 1, 1, tzinfo=UTC), datetime(2041, 1, 1, tzinfo=UTC)
 SEED = 1

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
+from services.core.clock import Clock
 from services.core.prices import instant, moment
 from services.market.mining_economics import FIRST_SUBSIDY, HALVED_EVERY
 from services.market.network import BLOCK_S, HASHES, NETWORK, Network, Retarget, Reward
 from services.market.network_history import NetworkHistory
 from services.market.sources.simulated.market import SEED, name_of, within_its_years
 from services.market.sources.simulated.scenario import FIRST_DAY, YEARS, stream
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from services.core.clock import Clock
 
 EPOCH = 2016  # blocks from one retarget to the next
 FIRST_HEIGHT = 303 * EPOCH  # of the last days of 2019

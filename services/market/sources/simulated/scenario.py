@@ -10,15 +10,12 @@ from __future__ import annotations
 import math
 import zlib
 from datetime import date
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from services.core.prices import Symbol
-    from services.core.sessions import Sessions
+from services.core.prices import Symbol
+from services.core.sessions import Sessions
 
 FIRST_DAY, LAST_DAY = date(2019, 12, 31), date(2041, 12, 31)
 YEARS = range(2020, 2042)

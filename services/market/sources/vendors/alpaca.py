@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import Annotated, TypeVar
 
 from pydantic import FailFast, Field, ValidationError
 
+from services.core.clock import Clock
 from services.core.errors import SourceError
-from services.core.prices import Quote
+from services.core.prices import Bars, Quote, Symbol
 from services.market.ports import EquityPrices
 from services.market.sources.http.bar_pages import Span, missing
 from services.market.sources.http.batcher import RequestBatcher
+from services.market.sources.http.client import HttpClient, HttpStatusError
 from services.market.sources.http.daily_bars import NEW_YORK, Day, final_closes, in_session, read_opening, read_volume
 from services.market.sources.http.limits import Limit
 from services.market.sources.http.payload import Instant, Price, Wire
 from services.market.sources.http.vendor import VendorClient, VendorSource
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from datetime import date
-
-    from services.core.clock import Clock
-    from services.core.prices import Bars, Symbol
-    from services.market.sources.http.client import HttpClient, HttpStatusError
 
 T = TypeVar("T")
 

@@ -5,20 +5,17 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from operator import attrgetter
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from pydantic import FailFast, TypeAdapter, ValidationError
 
-from services.core.prices import Quote
+from services.core.clock import Clock
+from services.core.prices import Bars, Quote, Symbol
 from services.market.sources.http.bar_pages import Span, missing
+from services.market.sources.http.client import HttpClient, HttpStatusError
 from services.market.sources.http.limits import Limit
 from services.market.sources.http.payload import EpochMicroseconds, EpochMilliseconds, Wire, WrittenPrice, seconds
 from services.market.sources.http.vendor import THROTTLED, VendorClient, VendorSource
-
-if TYPE_CHECKING:
-    from services.core.clock import Clock
-    from services.core.prices import Bars, Symbol
-    from services.market.sources.http.client import HttpClient, HttpStatusError
 
 BASE_URL = "https://data-api.binance.vision"
 REST = timedelta(minutes=2)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from pydantic import FailFast, Field
 
+from services.core.clock import Clock
 from services.market.network import NETWORK, Network
+from services.market.sources.http.client import HttpClient
 from services.market.sources.http.limits import Limit
 from services.market.sources.http.payload import Epoch, Wire, seconds
 from services.market.sources.http.vendor import VendorClient
-
-if TYPE_CHECKING:
-    from services.core.clock import Clock
-    from services.market.sources.http.client import HttpClient
 
 BASE_URL = "https://api.blockchain.info"
 REST = timedelta(minutes=15)

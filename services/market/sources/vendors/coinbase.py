@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 from urllib.parse import quote
 
 from pydantic import FailFast, TypeAdapter, ValidationError
 
-from services.core.prices import Quote
+from services.core.clock import Clock
+from services.core.prices import Bars, Quote, Symbol
 from services.market.sources.http.bar_pages import Span, missing
+from services.market.sources.http.client import HttpClient, HttpStatusError
 from services.market.sources.http.limits import Limit
 from services.market.sources.http.payload import EpochSeconds, Instant, Price, Wire, WrittenPrice
-from services.market.sources.http.vendor import VendorClient, VendorSource
-
-if TYPE_CHECKING:
-    from services.core.clock import Clock
-    from services.core.prices import Bars, Symbol
-    from services.market.sources.http.client import HttpClient, HttpStatusError
-    from services.market.sources.http.vendor import Explain
+from services.market.sources.http.vendor import Explain, VendorClient, VendorSource
 
 BASE_URL = "https://api.exchange.coinbase.com"
 REST = timedelta(seconds=60)

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from operator import itemgetter
-from typing import TYPE_CHECKING, Annotated, Generic, TypeVar
+from typing import Annotated, Generic, TypeVar
 
 from pydantic import ConfigDict, FailFast
 
-from services.core.prices import Quote
+from services.core.clock import Clock
+from services.core.prices import Bars, Quote, Symbol
 from services.market.sources.http.bar_pages import Span, missing
+from services.market.sources.http.client import HttpClient
 from services.market.sources.http.limits import Limit
 from services.market.sources.http.payload import EpochSeconds, PreciseSeconds, Wire, WrittenPrice
 from services.market.sources.http.vendor import ThrottledError, VendorClient, VendorSource
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from services.core.clock import Clock
-    from services.core.prices import Bars, Symbol
-    from services.market.sources.http.client import HttpClient
 
 BASE_URL = "https://api.kraken.com"
 REST = timedelta(minutes=1)

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Self, TypeVar
+from typing import Annotated, Self, TypeVar
 
 import numpy as np
 from pydantic import FailFast, Field, ValidationError, model_validator
 
+from services.core.clock import Clock
 from services.market.network import NETWORK, Network, Retarget, Reward
 from services.market.network_history import NetworkHistory
+from services.market.sources.http.client import HttpClient, HttpStatusError
 from services.market.sources.http.limits import Limit
 from services.market.sources.http.payload import Epoch, EpochSeconds, Wire, WrittenSatoshis, seconds
 from services.market.sources.http.vendor import VendorClient
-
-if TYPE_CHECKING:
-    from services.core.clock import Clock
-    from services.market.sources.http.client import HttpClient, HttpStatusError
 
 BASE_URL = "https://mempool.space"
 REST = timedelta(minutes=15)

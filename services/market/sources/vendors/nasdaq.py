@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Annotated
+from datetime import date, datetime, timedelta
+from typing import Annotated
 from urllib.parse import quote
 
 from pydantic import Field
 
+from services.core.clock import Clock
+from services.core.prices import Symbol
 from services.market.ports import EquityPrices
+from services.market.sources.http.client import HttpClient
 from services.market.sources.http.daily_bars import NEW_YORK, Day, final_closes, read_opening, read_volume
 from services.market.sources.http.limits import Limit
 from services.market.sources.http.payload import CHEAPEST, DEAREST, Wire
 from services.market.sources.http.vendor import VendorClient, VendorSource
-
-if TYPE_CHECKING:
-    from datetime import date
-
-    from services.core.clock import Clock
-    from services.core.prices import Symbol
-    from services.market.sources.http.client import HttpClient
 
 BASE_URL = "https://api.nasdaq.com"
 REST = timedelta(minutes=15)

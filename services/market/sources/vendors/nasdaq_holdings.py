@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 from urllib.parse import quote
 
 from pydantic import Field
 
+from services.core.clock import Clock
+from services.core.prices import Symbol
 from services.market.holdings import TOP_TEN, Holding, Holdings
 from services.market.sources.files.holdings import kind_of, read_ticker
 from services.market.sources.files.sheet_values import is_empty
+from services.market.sources.http.client import HttpClient
 from services.market.sources.http.daily_bars import NEW_YORK
 from services.market.sources.http.payload import Wire
 from services.market.sources.http.vendor import VendorClient
 from services.market.sources.vendors.nasdaq import BASE_URL, DOWN, FINE, HEADERS, LIMITS, REST, Status
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from services.core.clock import Clock
-    from services.core.prices import Symbol
-    from services.market.sources.http.client import HttpClient
 
 DAY = timedelta(days=1)  # somewhere on earth it is tomorrow already
 MOST = 1.5  # of a fund in all; beyond, these are no weights

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-from datetime import UTC, timedelta
+from datetime import UTC, date, timedelta
 from functools import partial
 from operator import attrgetter
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import Annotated, TypeVar
 from urllib.parse import quote
 
 from pydantic import FailFast, Field, TypeAdapter
 
-from services.core.prices import Quote
+from services.core.clock import Clock
+from services.core.prices import Quote, Symbol
 from services.market.consensus.corporate_actions import Action, Kind
 from services.market.ports import EquityPrices
+from services.market.sources.http.client import HttpClient, HttpStatusError
 from services.market.sources.http.daily_bars import Day, final_closes, in_session, read_opening, read_volume
 from services.market.sources.http.limits import Limit
 from services.market.sources.http.payload import CHEAPEST, DEAREST, Instant, Price, Wire
 from services.market.sources.http.vendor import ThrottledError, VendorClient, VendorSource
-
-if TYPE_CHECKING:
-    from datetime import date
-
-    from services.core.clock import Clock
-    from services.core.prices import Symbol
-    from services.market.sources.http.client import HttpClient, HttpStatusError
 
 BASE_URL = "https://api.tiingo.com"
 REST = timedelta(minutes=15)

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from pydantic import ConfigDict, FailFast, ValidationError
 
+from services.core.clock import Clock
+from services.core.prices import Symbol
 from services.market.ports import EquityPrices
+from services.market.sources.http.client import HttpClient, HttpStatusError
 from services.market.sources.http.daily_bars import NEW_YORK, NOT_NEW_YORK, Day, final_closes, read_opening, read_volume
 from services.market.sources.http.limits import Limit
 from services.market.sources.http.payload import Wire, WrittenPrice
 from services.market.sources.http.vendor import THROTTLED, ThrottledError, VendorClient, VendorSource
-
-if TYPE_CHECKING:
-    from services.core.clock import Clock
-    from services.core.prices import Symbol
-    from services.market.sources.http.client import HttpClient, HttpStatusError
 
 BASE_URL = "https://api.twelvedata.com"
 REST = timedelta(minutes=1)

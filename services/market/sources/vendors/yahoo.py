@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from math import prod
 from operator import itemgetter
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import Annotated, Self
 from urllib.parse import quote
 
 import numpy as np
 from pydantic import Field, model_validator
 
-from services.core.prices import Closes, Quote
+from services.core.clock import Clock
+from services.core.prices import Closes, Quote, Symbol
 from services.market.consensus.closes import since_opening
 from services.market.consensus.corporate_actions import Action, Kind
 from services.market.ports import EquityPrices
+from services.market.sources.http.client import HttpClient
 from services.market.sources.http.daily_bars import NEW_YORK, NOT_NEW_YORK, Day, read_opening, telling
 from services.market.sources.http.payload import CHEAPEST, DEAREST, EpochSeconds, Price, Wire
 from services.market.sources.http.vendor import VendorClient, VendorSource
-
-if TYPE_CHECKING:
-    from datetime import date
-
-    from services.core.clock import Clock
-    from services.core.prices import Symbol
-    from services.market.sources.http.client import HttpClient
-
 
 BASE_URL = "https://query2.finance.yahoo.com"
 REST = timedelta(minutes=15)

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import httpx
 import pytest
 import stamina
 
+from services.core.prices import Bars, Closes
 from services.market.sources.http.client import HttpClient
 from tests.fakes.clock import SetClock
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from services.core.prices import Bars, Closes
 
 ROOT = Path(__file__).parents[4]
 RESPONSES = ROOT / "tests" / "responses"

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Awaitable
 from random import Random
-from typing import TYPE_CHECKING
 
 import httpx
 import pytest
@@ -12,14 +12,9 @@ from pydantic import ValidationError
 
 from services.core.errors import SourceError
 from services.market.sources.http.client import HttpClient
-from tests.bench.fuzz import ANSWERS, OWN, ask, examine
+from tests.bench.fuzz import ANSWERS, OWN, Answer, ask, examine
 from tests.fakes.garble import ODD, garble
 from tests.services.market.sources.conftest import no_wait
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable
-
-    from tests.bench.fuzz import Answer
 
 MANY = 1000
 SEEDS_DO_NOT_SHRINK = (Phase.explicit, Phase.reuse, Phase.generate)

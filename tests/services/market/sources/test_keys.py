@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import date
-from typing import TYPE_CHECKING
 
 import pytest
 from aiohttp import web
@@ -14,11 +14,7 @@ from services.core.errors import SourceError
 from services.core.prices import Symbol
 from services.market.sources.catalogue import SOURCES, build_equity
 from services.market.sources.http.client import HttpClient
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from tests.fakes.clock import SetClock
+from tests.fakes.clock import SetClock
 
 KEYED = [row for row in SOURCES if row.keys]
 QUIET = ("httpx", "httpcore")

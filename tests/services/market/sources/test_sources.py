@@ -2,21 +2,16 @@ from __future__ import annotations
 
 from dataclasses import fields
 from datetime import date
-from typing import TYPE_CHECKING
 
 import pytest
 
 from services.core.errors import ConfigurationError
 from services.core.prices import WGMI_BTC
+from services.market.ports import CryptoSource, EquitySource, NetworkSource
 from services.market.sources.catalogue import SOURCES, Source, build_crypto, build_equity, build_network
-from tests.services.market.sources.conftest import RESPONSES, Reply
-
-if TYPE_CHECKING:
-    from services.market.ports import CryptoSource, EquitySource, NetworkSource
-    from services.market.sources.http.client import HttpClient
-    from tests.fakes.clock import SetClock
-    from tests.services.market.sources.conftest import Line
-
+from services.market.sources.http.client import HttpClient
+from tests.fakes.clock import SetClock
+from tests.services.market.sources.conftest import RESPONSES, Line, Reply
 
 KEYS = {name: "k-1" for row in SOURCES for name in row.keys}
 

@@ -1,16 +1,13 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from services.core.errors import PriceFileError
 from services.market.holdings import Cohort, Membership
 from services.market.sources.files.cohorts import read_cohorts
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 HEAD = "Ticker,Cohort,AsOf,Source\n"
 

@@ -1,15 +1,12 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from services.core.errors import PriceFileError
 from services.market.sources.files.csv_table import Fault, first_fault, read_table
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def save(folder: Path, content: str | bytes) -> Path:

@@ -1,20 +1,14 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from services.core.errors import PriceFileError
 from services.core.prices import Symbol
-from services.market.holdings import Holding, HoldingKind
-from services.market.sources.files.holdings import read_holdings_csv
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from services.market.holdings import Holdings
-    from services.market.sources.files.holdings import HoldingsFile
+from services.market.holdings import Holding, HoldingKind, Holdings
+from services.market.sources.files.holdings import HoldingsFile, read_holdings_csv
 
 WGMI = Symbol("WGMI")
 JULY = date(2026, 7, 7)

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from services.core.errors import PriceFileError, SourceError
-from services.core.prices import Symbol
+from services.core.prices import Bars, Closes, Symbol
+from services.market.ports import CryptoSource
 from services.market.sources.files.prices import (
     DAILY_BITCOIN_WARNING,
     FileCrypto,
@@ -16,13 +18,6 @@ from services.market.sources.files.prices import (
     read_crypto_csv,
     read_etf_csv,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from services.core.prices import Bars, Closes
-    from services.market.ports import CryptoSource
 
 WGMI, BTC = Symbol("WGMI"), Symbol("BTC")
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)

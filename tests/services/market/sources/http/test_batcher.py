@@ -1,19 +1,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
-from typing import TYPE_CHECKING
 
 import pytest
 
 from services.core.errors import SourceError
 from services.core.prices import Symbol
 from services.market.sources.http.batcher import RequestBatcher
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 A, B, C, D = (Symbol(letter) for letter in "ABCD")
 MAY, JUNE = date(2026, 5, 1), date(2026, 6, 1)

@@ -2,19 +2,14 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+from collections.abc import AsyncIterator
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
 from services.market.sources.http.client import ConnectionFailedError, HttpClient, HttpStatusError, RequestTimeoutError
-from tests.services.market.sources.conftest import Reply, until
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from tests.services.market.sources.conftest import Line
+from tests.services.market.sources.conftest import Line, Reply, until
 
 URL = "https://vendor.test/prices"
 

@@ -1,23 +1,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from services.core.prices import Symbol
 from services.market.sources.catalogue import SOURCES, build_equity
+from services.market.sources.http.client import HttpClient
 from services.market.sources.http.daily_bars import read_opening, read_volume
-from tests.services.market.sources.conftest import Reply
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from services.market.sources.http.client import HttpClient
-    from tests.fakes.clock import SetClock
-    from tests.services.market.sources.conftest import Line, Wire
+from tests.fakes.clock import SetClock
+from tests.services.market.sources.conftest import Line, Reply, Wire
 
 KEYS = {name: "secret" for row in SOURCES for name in row.keys}
 DAYS = ["2026-10-26", "2026-10-27", "2026-10-28", "2026-10-29"]

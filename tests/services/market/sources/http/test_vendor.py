@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 import httpx
 import pytest
@@ -14,11 +13,8 @@ from services.core.prices import Symbol
 from services.market.sources.http.client import HttpClient
 from services.market.sources.http.limits import Limit
 from services.market.sources.http.vendor import ThrottledError, VendorClient
-from tests.services.market.sources.conftest import Reply
-
-if TYPE_CHECKING:
-    from tests.fakes.clock import SetClock
-    from tests.services.market.sources.conftest import Line
+from tests.fakes.clock import SetClock
+from tests.services.market.sources.conftest import Line, Reply
 
 WGMI, MARA = Symbol("WGMI"), Symbol("MARA")
 REST = timedelta(minutes=15)

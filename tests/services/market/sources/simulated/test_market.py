@@ -4,26 +4,21 @@ import asyncio
 import itertools
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from services.core.errors import SourceError
 from services.core.prices import AI_PROXY, WGMI_BTC, Symbol, instant
 from services.core.sessions import sessions_between
-from services.market.align import align
+from services.market.align import Aligned, align
 from services.market.sources.simulated.market import Simulated
 from services.research.attribution import Legs
 from services.research.explain import beta_gauge
 from services.rules.grammar import parse_rule
 from services.rules.replay import RuleReplay, replay
 from tests.fakes.clock import SetClock
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from services.market.align import Aligned
 
 WGMI, BTC, MARA, ETH = Symbol("WGMI"), Symbol("BTC"), Symbol("MARA"), Symbol("ETH")
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)

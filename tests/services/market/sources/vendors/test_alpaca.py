@@ -3,21 +3,17 @@ from __future__ import annotations
 import asyncio
 import json
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
 from services.core.errors import SourceError
 from services.core.prices import Symbol
+from services.market.ports import EquityPrices
+from services.market.sources.http.client import HttpClient
 from services.market.sources.vendors.alpaca import Alpaca
-from tests.services.market.sources.conftest import RESPONSES, Reply, by_day, by_opening
-
-if TYPE_CHECKING:
-    from services.market.ports import EquityPrices
-    from services.market.sources.http.client import HttpClient
-    from tests.fakes.clock import SetClock
-    from tests.services.market.sources.conftest import Line, Wire
+from tests.fakes.clock import SetClock
+from tests.services.market.sources.conftest import RESPONSES, Line, Reply, Wire, by_day, by_opening
 
 WGMI, BTC = Symbol("WGMI"), Symbol("BTC")
 LONG_AGO = date(2000, 1, 1)

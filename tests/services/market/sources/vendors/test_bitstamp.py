@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 import httpx
 import pytest
@@ -11,11 +10,8 @@ from services.core.errors import SourceError
 from services.core.prices import Symbol
 from services.market.sources.http.client import HttpClient
 from services.market.sources.vendors.bitstamp import Bitstamp
-from tests.services.market.sources.conftest import RESPONSES, Reply, by_opening, no_wait
-
-if TYPE_CHECKING:
-    from tests.fakes.clock import SetClock
-    from tests.services.market.sources.conftest import Line, Wire
+from tests.fakes.clock import SetClock
+from tests.services.market.sources.conftest import RESPONSES, Line, Reply, Wire, by_opening, no_wait
 
 BTC = Symbol("BTC")
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)

@@ -2,21 +2,16 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
 from services.core.errors import SourceError
-from services.core.prices import Symbol
+from services.core.prices import Bars, Symbol
 from services.market.sources.http.client import HttpClient
 from services.market.sources.vendors.coinbase import Coinbase
-from tests.services.market.sources.conftest import RESPONSES, Reply, by_opening
-
-if TYPE_CHECKING:
-    from services.core.prices import Bars
-    from tests.fakes.clock import SetClock
-    from tests.services.market.sources.conftest import Line, Wire
+from tests.fakes.clock import SetClock
+from tests.services.market.sources.conftest import RESPONSES, Line, Reply, Wire, by_opening
 
 BTC = Symbol("BTC")
 HOUR = timedelta(hours=1)

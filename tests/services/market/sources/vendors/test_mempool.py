@@ -2,19 +2,15 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 import pytest
 
 from services.core.errors import SourceError
 from services.market.network import Network, Retarget, Reward
+from services.market.sources.http.client import HttpClient
 from services.market.sources.vendors.mempool import Mempool
-from tests.services.market.sources.conftest import RESPONSES, Reply
-
-if TYPE_CHECKING:
-    from services.market.sources.http.client import HttpClient
-    from tests.fakes.clock import SetClock
-    from tests.services.market.sources.conftest import Line, Wire
+from tests.fakes.clock import SetClock
+from tests.services.market.sources.conftest import RESPONSES, Line, Reply, Wire
 
 MINING, ADJUSTMENT, REWARDS, FEES = (
     json.loads((RESPONSES / f"mempool_{name}.json").read_bytes())

@@ -2,20 +2,17 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from services.core.errors import SourceError
 from services.core.prices import Symbol
 from services.market.holdings import Holding, HoldingKind, Holdings
+from services.market.sources.http.client import HttpClient
 from services.market.sources.vendors.nasdaq_holdings import NasdaqHoldings
-from tests.services.market.sources.conftest import RESPONSES, Reply
-
-if TYPE_CHECKING:
-    from services.market.sources.http.client import HttpClient
-    from tests.fakes.clock import SetClock
-    from tests.services.market.sources.conftest import Line
+from tests.fakes.clock import SetClock
+from tests.services.market.sources.conftest import RESPONSES, Line, Reply
 
 WGMI = Symbol("WGMI")
 GOOD = json.loads((RESPONSES / "nasdaq_holdings.json").read_bytes())

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING
 
 import httpx
 import pytest
@@ -12,11 +11,8 @@ from services.core.prices import Symbol
 from services.market.consensus.corporate_actions import Kind
 from services.market.sources.http.client import HttpClient
 from services.market.sources.vendors.tiingo import Tiingo
-from tests.services.market.sources.conftest import RESPONSES, Reply, by_day, no_wait
-
-if TYPE_CHECKING:
-    from tests.fakes.clock import SetClock
-    from tests.services.market.sources.conftest import Line, Wire
+from tests.fakes.clock import SetClock
+from tests.services.market.sources.conftest import RESPONSES, Line, Reply, Wire, by_day, no_wait
 
 WGMI = Symbol("WGMI")
 LONG_AGO = date(2000, 1, 1)

@@ -2,19 +2,15 @@ from __future__ import annotations
 
 import json
 from datetime import date, timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 
 from services.core.errors import SourceError
 from services.core.prices import Symbol
+from services.market.sources.http.client import HttpClient
 from services.market.sources.vendors.twelvedata import TwelveData
-from tests.services.market.sources.conftest import RESPONSES, Reply, by_day
-
-if TYPE_CHECKING:
-    from services.market.sources.http.client import HttpClient
-    from tests.fakes.clock import SetClock
-    from tests.services.market.sources.conftest import Line, Wire
+from tests.fakes.clock import SetClock
+from tests.services.market.sources.conftest import RESPONSES, Line, Reply, Wire, by_day
 
 WGMI = Symbol("WGMI")
 LONG_AGO = date(2000, 1, 1)

@@ -1,25 +1,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from services.core.errors import SourceError
 from services.core.prices import Symbol
+from services.market.ports import EquityPrices
 from services.market.sources.http.client import HttpClient
 from services.market.sources.vendors.yahoo import Yahoo
-from tests.services.market.sources.conftest import RESPONSES, Reply, by_day
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from services.market.ports import EquityPrices
-    from tests.fakes.clock import SetClock
-    from tests.services.market.sources.conftest import Line, Wire
+from tests.fakes.clock import SetClock
+from tests.services.market.sources.conftest import RESPONSES, Line, Reply, Wire, by_day
 
 WGMI = Symbol("WGMI")
 LONG_AGO = date(2000, 1, 1)

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,11 +10,8 @@ from services.core.prices import Symbol
 from services.market.consensus.corporate_actions import Action, Kind
 from services.market.sources.http.client import HttpClient
 from services.market.sources.vendors.yahoo import Yahoo
-from tests.services.market.sources.conftest import RESPONSES, Reply
-
-if TYPE_CHECKING:
-    from tests.fakes.clock import SetClock
-    from tests.services.market.sources.conftest import Line, Wire
+from tests.fakes.clock import SetClock
+from tests.services.market.sources.conftest import RESPONSES, Line, Reply, Wire
 
 WGMI = Symbol("WGMI")
 LONG_AGO = date(2000, 1, 1)
