@@ -58,7 +58,7 @@ PURE := $(subst $(space),$(comma),$(strip \
 PURE_TESTS := tests/services/core tests/services/market tests/services/rules tests/services/research tests/services/alerting
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check types validate-live cover bench chaos simulate picture setup lock clean
+.PHONY: help run test test-pythons check types validate-live cover bench chaos simulate picture setup lock clean
 
 help: ## list these commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +68,9 @@ run: $(VENV)/.run ## connect to Slack where tokens are set, else rehearse a simu
 
 test: $(VENV)/.dev ## run the tests
 	@$(BIN)/pytest -n auto
+
+test-pythons: $(VENV)/.dev ## run the domain, sources and CLI tests on every other supported Python here
+	@$(BIN)/python -m tests.pythons
 
 check: $(VENV)/.dev ## lint, types, layers, dependencies and the coverage of the calculations
 	@$(BIN)/ruff format --check .
@@ -118,7 +121,7 @@ lock: $(VENV)/.dev ## renew the pinned requirements from pyproject.toml
 		--python-version 3.11 --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt
 
 clean: ## remove .venv and every cache
-	@rm -rf $(VENV) tests/types/node_modules tests/types/build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage dist
+	@rm -rf $(VENV) $(VENV)-3.* tests/types/node_modules tests/types/build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage dist
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -1,4 +1,4 @@
-"""`python -m bot` is the `minerpulse` command."""
+"""Entry point of `python -m bot`, which is the `minerpulse` command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The composition root: everything wired, and closed again in the opposite order."""
+"""The composition root: wires all services and closes them in reverse order."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.clock import SystemClock
 from bot.manifest import ALL_SCOPES
 from bot.oauth.build import OAuthParts, build_oauth
-from bot.scopes import GrantsOfTeams, GrantsOfToken
+from bot.scopes import TokenGrants, WorkspaceGrants
 from bot.settings import Settings
 from bot.slack import build_bolt
 from handlers import listeners
 from handlers.background import BackgroundTasks
-from handlers.chart_support import Charts
+from handlers.chart_support import ChartSupport
 from handlers.image_cache import ImageCache
-from handlers.image_upload import Pictures
+from handlers.image_upload import ImageUploader
 from handlers.notifier import SlackNotifier, WorkspaceNotifier
-from handlers.send_deadline import LastLookConnector
+from handlers.send_deadline import DeadlineConnector
 from handlers.uninstall import register_uninstall
 from services.alerting.enrichment import AttributionEnricher, TrackRecordEnricher
 from services.alerting.monitor import Monitor
@@ -37,8 +37,8 @@ from services.delivery.outbox import Outbox
 from services.market.network_service import NetworkService
 from services.market.ports import CryptoSource, EquitySource, NetworkSource
 from services.market.price_history import PriceHistory
-from services.market.sources.catalogue import build_crypto, build_equity, build_network
-from services.market.sources.files.cohorts import SHIPPED, read_cohorts
+from services.market.sources.catalogue import CRYPTO, EQUITY, NETWORK, build_source
+from services.market.sources.files.cohorts import DEFAULT_PATH, read_cohorts
 from services.market.sources.http.client import HttpClient
 from services.research.holdings_report import HoldingsReporter
 from services.research.service import ResearchService
@@ -50,24 +50,28 @@ SLACK_TIMEOUT_S = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class App:
-    """Everything wired together; nothing runs by itself until `bot.serve` starts it."""
+    """All wired services. Nothing runs until `bot.serve` starts it.
+
+    Attributes:
+        oauth: The OAuth parts if many workspaces install the app; None with a single bot token.
+    """
 
     settings: Settings
     clock: Clock
     store: SqlStore
     history: PriceHistory
     market: MarketService
-    mining: NetworkService
+    network: NetworkService
     monitor: Monitor
-    upkeep: Maintenance
+    maintenance: Maintenance
     outbox: Outbox
-    desk: ChannelCommands
-    study: ResearchService
+    commands: ChannelCommands
+    research: ResearchService
     client: AsyncWebClient
     bolt: AsyncApp
-    errands: BackgroundTasks
-    charts: Charts
-    installing: OAuthParts | None  # None where one workspace has given its token
+    background: BackgroundTasks
+    charts: ChartSupport
+    oauth: OAuthParts | None
 
 
 @asynccontextmanager
@@ -77,12 +81,12 @@ async def build(
     clock: Clock | None = None,
     equity: EquitySource | None = None,
     crypto: CryptoSource | None = None,
-    networks: Sequence[NetworkSource] | None = None,
+    network_sources: Sequence[NetworkSource] | None = None,
 ) -> AsyncIterator[App]:
-    """Wire everything for these settings, and close it again in the opposite order.
+    """Wire all services for these settings, and close them in reverse order on exit.
 
-    The clock and the sources can be given, so that a rehearsal runs the very same services. Raises
-    ConfigurationError and StoreError.
+    The clock and the sources can be injected, so that a rehearsal runs the same services.
+    Raises InvalidSettingsError and DatabaseUnavailableError.
     """
     clock = clock or SystemClock()
     async with AsyncExitStack() as stack:
@@ -90,107 +94,112 @@ async def build(
         stack.push_async_callback(store.aclose)
         vendors = HttpClient()
         stack.push_async_callback(vendors.aclose)
-        client = await stack.enter_async_context(_slack_client(settings, clock))
-        equities = [equity] if equity else _equities(settings, vendors, clock)
-        cryptos = [crypto] if crypto else _cryptos(settings, vendors, clock)
-        history = PriceHistory(equities, cryptos, store, witnessed=not (settings.simulated or equity or crypto))
-        mining = NetworkService(
-            _networks(settings, vendors, clock) if networks is None else networks, witnessed=history.witnessed
+        client = await stack.enter_async_context(_open_slack_client(settings, clock))
+        equities = [equity] if equity else _equity_sources(settings, vendors, clock)
+        cryptos = [crypto] if crypto else _crypto_sources(settings, vendors, clock)
+        history = PriceHistory(equities, cryptos, store, requires_witness=not (settings.simulated or equity or crypto))
+        network = NetworkService(
+            _network_sources(settings, vendors, clock) if network_sources is None else network_sources,
+            requires_witness=history.requires_witness,
         )
-        market = MarketService(history=history, mining=mining)
-        installing = _installing(settings, store, client, clock)
-        charts = Charts()
-        notifier = (
-            WorkspaceNotifier(installing.clients, clock, charts) if installing else SlackNotifier(client, clock, charts)
-        )
+        market = MarketService(history=history, mining=network)
+        oauth = _build_oauth(settings, store, client, clock)
+        charts = ChartSupport()
+        notifier = WorkspaceNotifier(oauth.clients, clock, charts) if oauth else SlackNotifier(client, clock, charts)
         outbox = Outbox(store=store, notifier=notifier, clock=clock)
-        desk = _desk(settings, store, market, clock, outbox)
-        study = _study(settings, store, history, mining)
-        watchlist = RuleIndex(store)
-        monitor = _monitor(settings, store, market, watchlist, outbox)
-        upkeep = _upkeep(settings, store, market, watchlist, outbox)
-        bolt = build_bolt(client, secret(settings.slack_signing_secret), installing.tokens if installing else None)
-        gallery = ImageCache()
-        stack.callback(gallery.close)
-        grants = GrantsOfTeams(installing.tokens) if installing else GrantsOfToken(client, clock)
-        errands = listeners.register(bolt, desk, study, clock, Pictures(gallery, grants))
-        if installing:
-            register_uninstall(bolt, installing)
-        stack.push_async_callback(errands.drain)
+        commands = _build_commands(settings, store, market, clock, outbox)
+        research = _build_research(settings, store, history, network)
+        rule_index = RuleIndex(store)
+        monitor = _build_monitor(settings, store, market, rule_index, outbox)
+        maintenance = _build_maintenance(settings, store, market, rule_index, outbox)
+        bolt = build_bolt(
+            client, secret_value(settings.slack_signing_secret), oauth.installation_cache if oauth else None
+        )
+        image_cache = ImageCache()
+        stack.callback(image_cache.close)
+        grants = WorkspaceGrants(oauth.installation_cache) if oauth else TokenGrants(client, clock)
+        background = listeners.register(bolt, commands, research, clock, ImageUploader(image_cache, grants))
+        if oauth:
+            register_uninstall(bolt, oauth)
+        stack.push_async_callback(background.drain)
         yield App(
             settings=settings,
             clock=clock,
             store=store,
             history=history,
             market=market,
-            mining=mining,
+            network=network,
             monitor=monitor,
-            upkeep=upkeep,
+            maintenance=maintenance,
             outbox=outbox,
-            desk=desk,
-            study=study,
+            commands=commands,
+            research=research,
             client=client,
             bolt=bolt,
-            errands=errands,
+            background=background,
             charts=charts,
-            installing=installing,
+            oauth=oauth,
         )
 
 
-def _desk(settings: Settings, store: SqlStore, market: MarketService, clock: Clock, outbox: Outbox) -> ChannelCommands:
-    desk = ChannelCommands(
-        store=store, market=market, clock=clock, nudge=outbox.nudge, pair=settings.pair, every=settings.tick_every
+def _build_commands(
+    settings: Settings, store: SqlStore, market: MarketService, clock: Clock, outbox: Outbox
+) -> ChannelCommands:
+    commands = ChannelCommands(
+        store=store, market=market, clock=clock, nudge=outbox.nudge, pair=settings.pair, interval=settings.tick_interval
     )
-    desk.editors = RulePermissions(people=settings.editors)
-    return desk
+    commands.permissions = RulePermissions(people=settings.editors)
+    return commands
 
 
-def _study(settings: Settings, store: SqlStore, history: PriceHistory, mining: NetworkService) -> ResearchService:
-    cohorts = read_cohorts(settings.cohorts or SHIPPED)
+def _build_research(
+    settings: Settings, store: SqlStore, history: PriceHistory, network: NetworkService
+) -> ResearchService:
+    cohorts = read_cohorts(settings.cohorts or DEFAULT_PATH)
     return ResearchService(
         history=history,
-        mining=mining,
-        constituents=HoldingsReporter(history, store, settings.pair.etf, cohorts),
+        network_service=network,
+        holdings=HoldingsReporter(history, store, settings.pair.etf, cohorts),
         pair=settings.pair,
         proxy=Symbol(settings.ai_proxy),
     )
 
 
-def _monitor(
-    settings: Settings, store: SqlStore, market: MarketService, watchlist: RuleIndex, outbox: Outbox
+def _build_monitor(
+    settings: Settings, store: SqlStore, market: MarketService, rule_index: RuleIndex, outbox: Outbox
 ) -> Monitor:
     return Monitor(
         store=store,
         market=market,
-        watchlist=watchlist,
+        rule_index=rule_index,
         pair=settings.pair,
         nudge=outbox.nudge,
-        every=settings.tick_every,
-        records=TrackRecordEnricher(market.history, market.mining),
-        parter=AttributionEnricher(market.history, Symbol(settings.ai_proxy)),
+        every=settings.tick_interval,
+        track_records=TrackRecordEnricher(market.history, market.mining),
+        attributions=AttributionEnricher(market.history, Symbol(settings.ai_proxy)),
     )
 
 
-def _upkeep(
-    settings: Settings, store: SqlStore, market: MarketService, watchlist: RuleIndex, outbox: Outbox
+def _build_maintenance(
+    settings: Settings, store: SqlStore, market: MarketService, rule_index: RuleIndex, outbox: Outbox
 ) -> Maintenance:
     return Maintenance(
         store=store,
         market=market,
-        watchlist=watchlist,
+        rule_index=rule_index,
         nudge=outbox.nudge,
-        every=settings.tick_every,
+        interval=settings.tick_interval,
         pair=settings.pair,
     )
 
 
 @asynccontextmanager
-async def _slack_client(settings: Settings, clock: Clock) -> AsyncIterator[AsyncWebClient]:
-    """Open one HTTP session for every call to Slack; slack_sdk would open one for each call."""
+async def _open_slack_client(settings: Settings, clock: Clock) -> AsyncIterator[AsyncWebClient]:
+    """Open one HTTP session for all calls to Slack; slack_sdk would open one per call."""
     timeout = aiohttp.ClientTimeout(total=SLACK_TIMEOUT_S)
-    async with aiohttp.ClientSession(timeout=timeout, connector=LastLookConnector(clock)) as session:
+    async with aiohttp.ClientSession(timeout=timeout, connector=DeadlineConnector(clock)) as session:
         yield AsyncWebClient(
-            token=secret(settings.slack_bot_token),
+            token=secret_value(settings.slack_bot_token),
             base_url=settings.slack_api_url,
             session=session,
             timeout=SLACK_TIMEOUT_S,
@@ -198,37 +207,38 @@ async def _slack_client(settings: Settings, clock: Clock) -> AsyncIterator[Async
         )
 
 
-def _installing(settings: Settings, store: SqlStore, client: AsyncWebClient, clock: Clock) -> OAuthParts | None:
+def _build_oauth(settings: Settings, store: SqlStore, client: AsyncWebClient, clock: Clock) -> OAuthParts | None:
     if settings.slack_client_id is None:
         return None
     keys = [key.get_secret_value() for key in settings.token_keys]
-    credentials = settings.slack_client_id, secret(settings.slack_client_secret)
+    credentials = settings.slack_client_id, secret_value(settings.slack_client_secret)
     return build_oauth(store.installations(keys), client, clock, credentials=credentials, scopes=ALL_SCOPES)
 
 
-def _equities(settings: Settings, vendors: HttpClient, clock: Clock) -> list[EquitySource]:
+def _equity_sources(settings: Settings, vendors: HttpClient, clock: Clock) -> list[EquitySource]:
     urls, keys = settings.source_urls, settings.source_keys
     return [
-        build_equity(name, vendors, clock, base_url=urls.get(name), seed=settings.seed, keys=keys)
+        build_source(EQUITY, name, vendors, clock, base_url=urls.get(name), seed=settings.seed, keys=keys)
         for name in settings.etf_sources
     ]
 
 
-def _cryptos(settings: Settings, vendors: HttpClient, clock: Clock) -> list[CryptoSource]:
+def _crypto_sources(settings: Settings, vendors: HttpClient, clock: Clock) -> list[CryptoSource]:
     urls, keys = settings.source_urls, settings.source_keys
     return [
-        build_crypto(name, vendors, clock, base_url=urls.get(name), seed=settings.seed, keys=keys)
+        build_source(CRYPTO, name, vendors, clock, base_url=urls.get(name), seed=settings.seed, keys=keys)
         for name in settings.crypto_sources
     ]
 
 
-def _networks(settings: Settings, vendors: HttpClient, clock: Clock) -> list[NetworkSource]:
+def _network_sources(settings: Settings, vendors: HttpClient, clock: Clock) -> list[NetworkSource]:
     urls = settings.source_urls
     return [
-        build_network(name, vendors, clock, base_url=urls.get(name), seed=settings.seed) for name in settings.networks
+        build_source(NETWORK, name, vendors, clock, base_url=urls.get(name), seed=settings.seed)
+        for name in settings.network_source_names
     ]
 
 
-def secret(value: SecretStr | None) -> str:
-    """Read a secret; an unset one is empty."""
+def secret_value(value: SecretStr | None) -> str:
+    """Return the plain text of a secret; empty if it is unset."""
     return value.get_secret_value() if value else ""

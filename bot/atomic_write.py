@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Write files atomically."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from pathlib import Path
 import click
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file beside its place, then put it there, so that nobody finds half of it. Raises ClickException."""
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write to a temporary file in the same folder, then rename it to `path`. Raises ClickException."""
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as beside:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as temporary:
             try:
-                beside.write(content)
-                beside.flush()
-                os.fsync(beside.fileno())
-                Path(beside.name).chmod(0o666 & ~_umask())
-                Path(beside.name).replace(path)
+                temporary.write(content)
+                temporary.flush()
+                os.fsync(temporary.fileno())
+                Path(temporary.name).chmod(0o666 & ~_umask())
+                Path(temporary.name).replace(path)
             except BaseException:
-                Path(beside.name).unlink(missing_ok=True)
+                Path(temporary.name).unlink(missing_ok=True)
                 raise
     except OSError as error:
         raise click.ClickException(f"Cannot write {path}: {error.strerror}. Choose another place with -o.") from error
@@ -28,7 +28,7 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def _umask() -> int:
-    """Read what new files are made without; it can only be read by setting it."""
+    """Return the process's umask. It can only be read by setting it."""
     mask = os.umask(0)
     os.umask(mask)
     return mask

@@ -1,4 +1,4 @@
-"""The `minerpulse` command: a row for each of its commands, imported when it is used, and one way out for errors."""
+"""The `minerpulse` command line: a table of lazily imported commands, and error handling."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from importlib import import_module
 
 import click
 
-from services.core.errors import ConfigurationError, MinerPulseError, RuleError
+from services.core.errors import InvalidSettingsError, MinerPulseError, RuleError
 
 COMMANDS = {
     "run": "Connect to Slack where tokens are set, else rehearse here.",
@@ -31,20 +31,20 @@ COMMANDS = {
     "keys": "Draw a key that seals tokens, or seal them anew.",
     "manifest": "Print the manifest to create the Slack app from.",
 }
-INTERRUPTED = 130
-USAGE = 2
-FAILED = 1
+EXIT_INTERRUPTED = 130
+EXIT_USAGE = 2
+EXIT_FAILURE = 1
 
 
 class Commands(click.Group):
-    """The rows of COMMANDS; each is `command` in the module of its name under bot/commands."""
+    """A command group over COMMANDS. Each command is `command` in the module of its name under bot/commands."""
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
-        """List the names in the order of the table."""
+        """Return the names in the table's order."""
         return list(COMMANDS)
 
     def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import a command."""
+        """Import and return a command."""
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = import_module(f"bot.commands.{cmd_name}").command
@@ -53,14 +53,14 @@ class Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command that was typed, or name the nearest one."""
-        near = difflib.get_close_matches(args[0], COMMANDS, n=1)
-        if args[0] not in COMMANDS and near:
-            ctx.fail(f"There is no command “{args[0]}”; did you mean “{near[0]}”?")
+        """Return the command that was typed; for an unknown one, fail with the nearest name."""
+        suggestions = difflib.get_close_matches(args[0], COMMANDS, n=1)
+        if args[0] not in COMMANDS and suggestions:
+            ctx.fail(f"There is no command “{args[0]}”; did you mean “{suggestions[0]}”?")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the table, without importing any command."""
+        """Write the table of commands without importing any of them."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
@@ -69,18 +69,18 @@ class Commands(click.Group):
 @click.version_option(package_name="minerpulse")
 def cli() -> None:
     """Tell a trading desk when bitcoin miners stop moving with bitcoin."""
-    logging.basicConfig(level=logging.ERROR, format="%(message)s")  # what is less is told by the commands themselves
+    logging.basicConfig(level=logging.ERROR, format="%(message)s")  # commands print anything less severe themselves
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit."""
-    sys.exit(outcome(arguments))
+    sys.exit(run_cli(arguments))
 
 
-def outcome(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and give the exit code: 2 where what was typed or set is wrong, else 1, and 130 for Ctrl-C.
+def run_cli(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code.
 
-    Whatever went wrong is told in a clear sentence on stderr.
+    The code is 2 for invalid input or settings, 1 for other errors and 130 for Ctrl-C. Errors are printed on stderr.
     """
     try:
         return cli.main(arguments, prog_name="minerpulse", standalone_mode=False) or 0
@@ -88,11 +88,11 @@ def outcome(arguments: Sequence[str] | None = None) -> int:
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        return INTERRUPTED
+        return EXIT_INTERRUPTED
     except MinerPulseError as error:
-        click.echo(_told(error), err=True)
-        return USAGE if isinstance(error, RuleError | ConfigurationError) else FAILED
+        click.echo(_error_text(error), err=True)
+        return EXIT_USAGE if isinstance(error, RuleError | InvalidSettingsError) else EXIT_FAILURE
 
 
-def _told(error: MinerPulseError) -> str:
+def _error_text(error: MinerPulseError) -> str:
     return f"{error}\n{error.pointer}" if isinstance(error, RuleError) else str(error)

@@ -1,4 +1,4 @@
-"""The clock on the wall."""
+"""The system clock."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 
 class SystemClock:
-    """The present moment, as the machine has it."""
+    """The clock of this machine."""
 
     def now(self) -> datetime:
-        """Tell the time, aware UTC."""
+        """Return the current time, aware UTC."""
         return datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""Health: whether the app does its work, as /readyz tells it and as the heartbeat proves it to a watchdog."""
+"""Health checks for /readyz, and the heartbeat to an external watchdog."""
 
 from __future__ import annotations
 
@@ -10,143 +10,147 @@ from datetime import datetime
 import aiohttp
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.scheduler import Ticker
+from bot.scheduler import TickScheduler
 from handlers.slack_errors import translate_slack_error
-from services.core.errors import DeliveryError, StoreError
+from services.core.errors import DatabaseUnavailableError, DeliveryError
 from services.delivery.ports import Backlog, DeliveryProblem, OutboxStore
-from services.rules.decide import GRACE
+from services.rules.decide import NODATA_GRACE
 
-NOT_READY_AFTER = 5  # ticks
-BEAT_WITHIN_S = 5
+MAX_MISSED_TICKS = 5  # ticks
+HEARTBEAT_TIMEOUT_S = 5
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
-    """What is wrong, in sentences, and what is not delivered; `backlog` is None where the database cannot tell.
+class HealthReport:
+    """The state of the app.
 
-    `stuck` tells what waits for a person to mend something: messages, and tokens; the app is no less ready for it.
+    Attributes:
+        problems: What is wrong, one sentence each; empty if the app is ready.
+        backlog: Undelivered messages; None if the database is unavailable.
+        action_needed: Messages and tokens that need a person. They do not affect readiness.
     """
 
-    troubles: tuple[str, ...]
+    problems: tuple[str, ...]
     backlog: Backlog | None
-    stuck: tuple[str, ...] = ()
+    action_needed: tuple[str, ...] = ()
 
     @property
     def ready(self) -> bool:
-        """Whether all is well; a backlog alone makes the app no less ready: another process would deliver no more."""
-        return not self.troubles
+        """Whether there are no problems. A backlog alone is none: another process would deliver no more."""
+        return not self.problems
 
 
 @dataclass(slots=True)
 class Heartbeat:
-    """A watchdog's address, asked for while all is well; whoever watches it tells a person when that ends."""
+    """Requests a watchdog's URL while the app is healthy; the watchdog alerts when requests stop."""
 
     url: str
     session: aiohttp.ClientSession
     _failing: bool = False
 
-    async def beat(self) -> None:
-        """Ask once. A failure is logged when it begins and when it ends, without the address, which is a secret."""
+    async def send(self) -> None:
+        """Send one heartbeat. Log the first failure and the recovery, without the URL, which is a secret."""
         try:
-            async with self.session.get(self.url) as answer:
-                answer.raise_for_status()
+            async with self.session.get(self.url) as response:
+                response.raise_for_status()
         except aiohttp.ClientResponseError as error:
-            self._tell(f"it answers {error.status}")
+            self._log_failure(f"it answers {error.status}")
         except (aiohttp.ClientError, OSError) as error:
-            self._tell(type(error).__name__)
+            self._log_failure(type(error).__name__)
         else:
             if self._failing:
-                log.info("the heartbeat arrives again")
+                log.info("heartbeat recovered")
             self._failing = False
 
-    def _tell(self, problem: str) -> None:
+    def _log_failure(self, problem: str) -> None:
         if not self._failing:
-            log.warning("the heartbeat does not arrive (%s); its watchdog will tell of an outage", problem)
+            log.warning("heartbeat failed (%s); the watchdog will report an outage", problem)
         self._failing = True
 
 
 @dataclass(slots=True)
 class Health:
-    """Asks in each round whether Slack takes the token; ticks, prices and the database are looked at when asked.
+    """Checks Slack in each run; checks ticks, prices and the database on request.
 
-    Where each workspace has a token of its own, Slack is asked without one.
-    Where another process ticks, `ticks` is False, and neither ticks nor prices are told of here. `overdue` says which
-    workspaces' tokens are not renewed, where they have their own.
+    Attributes:
+        runs_ticks: Whether this process ticks. If not, ticks and prices are not checked.
+        overdue_tokens: Returns the workspaces whose tokens are overdue for renewal, if workspaces have their own.
+        slack_problem: The result of the last Slack check. A client without a token checks the connection only.
     """
 
-    ticker: Ticker
+    scheduler: TickScheduler
     store: OutboxStore
     client: AsyncWebClient
     heartbeat: Heartbeat | None = None
-    ticks: bool = True
-    overdue: Callable[[datetime], Awaitable[tuple[str, ...]]] | None = None
-    slack_trouble: str | None = None
+    runs_ticks: bool = True
+    overdue_tokens: Callable[[datetime], Awaitable[tuple[str, ...]]] | None = None
+    slack_problem: str | None = None
 
-    async def work(self) -> None:
-        """Tick, where this process does; look whether Slack can be reached; beat where nothing at all is wrong."""
-        if self.ticks:
-            await self.ticker.tick()
-        self.slack_trouble = await self._ask_slack()
+    async def run(self) -> None:
+        """Tick if this process does, check Slack, and send the heartbeat if nothing is wrong."""
+        if self.runs_ticks:
+            await self.scheduler.tick()
+        self.slack_problem = await self._check_slack()
         if self.heartbeat is not None and (await self.report()).ready:
-            await self.heartbeat.beat()
+            await self.heartbeat.send()
 
-    async def report(self) -> Report:
-        """Say what is wrong now."""
-        now = self.ticker.clock.now()
+    async def report(self) -> HealthReport:
+        """Return the current health."""
+        now = self.scheduler.clock.now()
         backlog = await self._backlog(now)
-        found = (
-            _of_ticks(self.ticker, now) if self.ticks else None,
-            _of_prices(self.ticker, now) if self.ticks else None,
+        checks = (
+            _tick_problem(self.scheduler, now) if self.runs_ticks else None,
+            _price_problem(self.scheduler, now) if self.runs_ticks else None,
             "the database does not answer" if backlog is None else None,
-            self.slack_trouble,
+            self.slack_problem,
         )
-        troubles = tuple(trouble for trouble in found if trouble is not None)
-        return Report(troubles=troubles, backlog=backlog, stuck=await self._stuck(now))
+        problems = tuple(problem for problem in checks if problem is not None)
+        return HealthReport(problems=problems, backlog=backlog, action_needed=await self._action_needed(now))
 
-    async def _stuck(self, now: datetime) -> tuple[str, ...]:
+    async def _action_needed(self, now: datetime) -> tuple[str, ...]:
         try:
-            unrenewed = () if self.overdue is None else await self.overdue(now)
-            return (*unrenewed, *(sentence_on(one) for one in await self.store.troubles()))
-        except StoreError:
+            overdue = () if self.overdue_tokens is None else await self.overdue_tokens(now)
+            return (*overdue, *(describe_delivery_problem(problem) for problem in await self.store.delivery_problems()))
+        except DatabaseUnavailableError:
             return ()
 
     async def _backlog(self, now: datetime) -> Backlog | None:
         try:
             return await self.store.backlog(now)
-        except StoreError:
+        except DatabaseUnavailableError:
             return None
 
-    async def _ask_slack(self) -> str | None:
+    async def _check_slack(self) -> str | None:
         try:
             with translate_slack_error():
                 await (self.client.auth_test() if self.client.token else self.client.api_test())
         except DeliveryError as error:
-            if error.retry_after is None:  # to be asked to wait is an answer too
-                return _sentence(error)
+            if error.retry_after is None:  # a rate limit is an answer, too
+                return _slack_problem(error)
         return None
 
 
-def sentence_on(trouble: DeliveryProblem) -> str:
-    """Tell what does not arrive where, why, and so what to do."""
-    what = "given up" if trouble.given_up else "waiting"
-    return f"channel {trouble.channel.id}: {trouble.messages} {what}: {trouble.problem}"
+def describe_delivery_problem(problem: DeliveryProblem) -> str:
+    """Return a sentence with the channel, the number of messages and the problem."""
+    what = "given up" if problem.dead_lettered else "waiting"
+    return f"channel {problem.channel.id}: {problem.messages} {what}: {problem.problem}"
 
 
-def _of_ticks(ticker: Ticker, now: datetime) -> str | None:
-    if ticker.last_good_at is None:
+def _tick_problem(scheduler: TickScheduler, now: datetime) -> str | None:
+    if scheduler.last_good_at is None:
         return "the first tick has not ended yet"
-    age = now - ticker.last_good_at
-    if age > NOT_READY_AFTER * ticker.monitor.every:
+    age = now - scheduler.last_good_at
+    if age > MAX_MISSED_TICKS * scheduler.monitor.every:
         return f"the last good tick was {int(age.total_seconds())} s ago"
     return None
 
 
-def _of_prices(ticker: Ticker, now: datetime) -> str | None:
-    """Tell of a pair that nothing usable is known of: for longer than rules wait, or ever since the start."""
-    for pair, sight in ticker.monitor.sights.items():
-        if sight.reason is not None and (sight.last_at is None or now - sight.last_at > GRACE):
-            return f"no usable prices of {pair} {_since(sight.last_at)}: {sight.reason}"
+def _price_problem(scheduler: TickScheduler, now: datetime) -> str | None:
+    """Return the first pair without usable prices for longer than the grace period, or since the start."""
+    for pair, status in scheduler.monitor.feed_statuses.items():
+        if status.reason is not None and (status.last_at is None or now - status.last_at > NODATA_GRACE):
+            return f"no usable prices of {pair} {_since(status.last_at)}: {status.reason}"
     return None
 
 
@@ -154,5 +158,5 @@ def _since(last_at: datetime | None) -> str:
     return "yet" if last_at is None else f"since {last_at:%Y-%m-%d %H:%M} UTC"
 
 
-def _sentence(error: DeliveryError) -> str:
+def _slack_problem(error: DeliveryError) -> str:
     return f"Slack does not accept the app: {error}" if error.permanent else "Slack does not answer"

@@ -1,4 +1,4 @@
-"""Log lines: for people or as JSON, each with the number of the request that it belongs to, and never a token."""
+"""Logging: text or JSON lines with a request ID, and without tokens."""
 
 from __future__ import annotations
 
@@ -13,90 +13,96 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
 
-CHATTY = ("apscheduler", "alembic")
-_PLAIN = re.compile(r"[\w./:+-]+", re.ASCII)
+NOISY_LOGGERS = ("apscheduler", "alembic")
+_UNQUOTED = re.compile(r"[\w./:+-]+", re.ASCII)
 _TOKEN = re.compile(r"\b(xox[a-z]{1,2}(?:[.-])|xapp-)[\w.-]+", re.ASCII)
-_ADDRESS = re.compile(r"(\bhooks\.slack(?:-gov)?\.com/|\bticket=)[^\s\"'\\&]+", re.ASCII)  # whoever has it, may use it
-_number: ContextVar[str | None] = ContextVar("request", default=None)
+# These URLs grant access by themselves.
+_SECRET_URL = re.compile(r"(\bhooks\.slack(?:-gov)?\.com/|\bticket=)[^\s\"'\\&]+", re.ASCII)
+_request_id: ContextVar[str | None] = ContextVar("request", default=None)
 
 
 class LogFormat(Enum):
-    """How a log line is written."""
+    """The format of log lines."""
 
     TEXT = "text"
     JSON = "json"
 
 
 @contextmanager
-def numbered() -> Iterator[str]:
-    """Give what is done within a number; a task that begins within keeps it, as does what has one already."""
-    known = _number.get()
-    if known is not None:
-        yield known
+def request_id_scope() -> Iterator[str]:
+    """Set a request ID for this block and the tasks started in it; an outer ID is reused."""
+    current = _request_id.get()
+    if current is not None:
+        yield current
         return
-    number = secrets.token_hex(4)
-    reset = _number.set(number)
+    request_id = secrets.token_hex(4)
+    token = _request_id.set(request_id)
     try:
-        yield number
+        yield request_id
     finally:
-        _number.reset(reset)
+        _request_id.reset(token)
 
 
-def set_up(level: str, form: LogFormat) -> None:
+def configure_logging(level: str, form: LogFormat) -> None:
     """Write log lines of this level and above to stderr."""
     handler = logging.StreamHandler()
-    handler.setFormatter(JsonLines() if form is LogFormat.JSON else TextLines())
+    handler.setFormatter(JsonFormatter() if form is LogFormat.JSON else TextFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    for chatty in CHATTY:
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    for name in NOISY_LOGGERS:
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
-class TextLines(logging.Formatter):
-    """Time, level, room and message, then what is known besides as name=value; a traceback follows below."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Write a record."""
-        head = f"{_at(record)} {record.levelname} {record.name}: {_one_line(record.getMessage())}"
-        line = " ".join([head, *(f"{name}={_value(value)}" for name, value in _besides(record).items())])
-        told = _traceback(self, record)
-        return _hidden(f"{line}\n{told}" if told else line)
-
-
-class JsonLines(logging.Formatter):
-    """One JSON object in a line."""
+class TextFormatter(logging.Formatter):
+    """Formats time, level, logger and message, then the fields as name=value; a traceback follows."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Write a record."""
-        line = {"at": _at(record), "level": record.levelname, "logger": record.name, "message": record.getMessage()}
-        told = _traceback(self, record)
-        whole = {**line, **_besides(record), **({"traceback": told} if told else {})}
-        return _hidden(json.dumps(whole, ensure_ascii=False, default=str))
+        """Return the record as text."""
+        head = f"{_timestamp(record)} {record.levelname} {record.name}: {_escape_newlines(record.getMessage())}"
+        line = " ".join([head, *(f"{name}={_format_value(value)}" for name, value in _extra_fields(record).items())])
+        traceback = _traceback(self, record)
+        return _redact(f"{line}\n{traceback}" if traceback else line)
 
 
-def _besides(record: logging.LogRecord) -> dict[str, Any]:
-    """Give what a record says in fields, and the number of its request."""
-    number = _number.get()
-    return {**getattr(record, "fields", {}), **({} if number is None else {"request": number})}
+class JsonFormatter(logging.Formatter):
+    """Formats one JSON object per line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record as JSON."""
+        line = {
+            "at": _timestamp(record),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        traceback = _traceback(self, record)
+        document = {**line, **_extra_fields(record), **({"traceback": traceback} if traceback else {})}
+        return _redact(json.dumps(document, ensure_ascii=False, default=str))
+
+
+def _extra_fields(record: logging.LogRecord) -> dict[str, Any]:
+    """Return the record's fields and the request ID."""
+    request_id = _request_id.get()
+    return {**getattr(record, "fields", {}), **({} if request_id is None else {"request": request_id})}
 
 
 def _traceback(formatter: logging.Formatter, record: logging.LogRecord) -> str:
     return formatter.formatException(record.exc_info) if record.exc_info else ""
 
 
-def _at(record: logging.LogRecord) -> str:
+def _timestamp(record: logging.LogRecord) -> str:
     return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _value(value: object) -> str:
-    """Write a value; one that could be taken for more than one is quoted."""
+def _format_value(value: object) -> str:
+    """Return the value as text, quoted if ambiguous."""
     text = str(value)
-    return text if _PLAIN.fullmatch(text) else json.dumps(text)
+    return text if _UNQUOTED.fullmatch(text) else json.dumps(text)
 
 
-def _one_line(text: str) -> str:
+def _escape_newlines(text: str) -> str:
     return text.replace("\r", "\\r").replace("\n", "\\n")
 
 
-def _hidden(line: str) -> str:
-    """Cut Slack's tokens, and addresses that are good without one, down to their kind, wherever they come from."""
-    return _ADDRESS.sub(r"\1…", _TOKEN.sub(r"\1…", line))
+def _redact(line: str) -> str:
+    """Shorten Slack tokens and self-authorizing URLs to their prefix."""
+    return _SECRET_URL.sub(r"\1…", _TOKEN.sub(r"\1…", line))

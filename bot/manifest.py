@@ -1,4 +1,4 @@
-"""The manifest that the Slack app is created from: for one workspace, or for many that install it."""
+"""The Slack app manifest, for one workspace or for distribution."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from handlers.commands import usage_hint
 from handlers.events import EVENTS
 from handlers.uninstall import EVENTS as LEAVING
 
-NEEDED = {
+REQUIRED = {
     "commands": "`/minerpulse`, and its answers",
     "chat:write": "alerts, edited in place, with their threads, in channels that the app is invited to; to you, why "
     "the shortcut did not open",
 }
-LOOK_UP = {
+LOOKUP = {
     "channels:history": "whether an alert has arrived in a public channel where its answer was lost; no more is read",
     "groups:history": "the same in a private channel",
 }
@@ -24,47 +24,53 @@ PRESENCE = {
     "channels:read": "to be told when it is added to a public channel, and taken out of one",
     "groups:read": "the same for a private channel",
 }
-PICTURES = {"files:write": "charts as pictures, as files that it uploads itself; it reads none"}
-SCOPES, LOOK_UP_SCOPES, PRESENCE_SCOPES = tuple(NEEDED), tuple(LOOK_UP), tuple(PRESENCE)
-ALL_SCOPES = (*SCOPES, *LOOK_UP_SCOPES, *PRESENCE_SCOPES, *PICTURES)
+UPLOAD = {"files:write": "charts as pictures, as files that it uploads itself; it reads none"}
+REQUIRED_SCOPES, LOOKUP_SCOPES, PRESENCE_SCOPES = tuple(REQUIRED), tuple(LOOKUP), tuple(PRESENCE)
+ALL_SCOPES = (*REQUIRED_SCOPES, *LOOKUP_SCOPES, *PRESENCE_SCOPES, *UPLOAD)
 BOARD_SHORTCUT = {
     "name": "Show the board",
     "type": "global",
     "callback_id": "board",
     "description": "The ETF against bitcoin, now",
 }
-PATH = "/slack/events"
+EVENTS_PATH = "/slack/events"
 PLACEHOLDER = "https://minerpulse.example.com"
-NAME = "MinerPulse"
-ABOUT = "Tells a trading desk when bitcoin miners stop moving with bitcoin."
+APP_NAME = "MinerPulse"
+DESCRIPTION = "Tells a trading desk when bitcoin miners stop moving with bitcoin."
 
 
-def manifest(address: str | None, *, distributed: bool = False) -> dict[str, Any]:
-    """Describe the app as Slack reaches it at an address; None for Socket Mode, which needs none.
+def build_manifest(address: str | None, *, distributed: bool = False) -> dict[str, Any]:
+    """Build the manifest for the app's base URL; None for Socket Mode, which needs no URL.
 
-    A `distributed` app is installed by many workspaces, over HTTP: it has a way back from Slack's page, tokens that
-    expire, and is told when one uninstalls it.
+    A `distributed` app is installed by many workspaces over HTTP. It has an OAuth redirect URL, expiring tokens and
+    uninstall events.
     """
-    url = None if address is None else f"{address}{PATH}"
+    url = None if address is None else f"{address}{EVENTS_PATH}"
     request = {} if url is None else {"url": url}
     interactivity = {} if url is None else {"request_url": url}
-    redirect = {"redirect_urls": [f"{address}{REDIRECT_PATH}"]} if distributed else {}
+    redirect_urls = {"redirect_urls": [f"{address}{REDIRECT_PATH}"]} if distributed else {}
     events = (*EVENTS, *LEAVING) if distributed else EVENTS
     return {
-        "display_information": {"name": NAME, "description": ABOUT, "background_color": "#1d2b3a"},
+        "display_information": {"name": APP_NAME, "description": DESCRIPTION, "background_color": "#1d2b3a"},
         "features": {
             "app_home": {
                 "home_tab_enabled": True,
                 "messages_tab_enabled": True,
                 "messages_tab_read_only_enabled": True,
             },
-            "bot_user": {"display_name": NAME, "always_online": True},
+            "bot_user": {"display_name": APP_NAME, "always_online": True},
             "shortcuts": [BOARD_SHORTCUT],
             "slash_commands": [
-                {"command": SLASH, **request, "description": ABOUT, "usage_hint": usage_hint(), "should_escape": True}
+                {
+                    "command": SLASH,
+                    **request,
+                    "description": DESCRIPTION,
+                    "usage_hint": usage_hint(),
+                    "should_escape": True,
+                }
             ],
         },
-        "oauth_config": {**redirect, "scopes": {"bot": [*ALL_SCOPES]}},
+        "oauth_config": {**redirect_urls, "scopes": {"bot": [*ALL_SCOPES]}},
         "settings": {
             "event_subscriptions": {**interactivity, "bot_events": sorted(events)},
             "interactivity": {"is_enabled": True, **interactivity},
@@ -75,17 +81,17 @@ def manifest(address: str | None, *, distributed: bool = False) -> dict[str, Any
     }
 
 
-def base(address: str) -> str:
-    """Cut the address of the app, or of its endpoint, down to where its paths begin."""
-    return address.rstrip("/").removesuffix(PATH)
+def base_url(address: str) -> str:
+    """Strip the events path and trailing slashes from a URL."""
+    return address.rstrip("/").removesuffix(EVENTS_PATH)
 
 
-def readme_table() -> str:
-    """Give the scopes as a table in Markdown."""
-    rows = [f"| `{scope}` | {reason} |" for scope, reason in (NEEDED | LOOK_UP | PRESENCE | PICTURES).items()]
+def scopes_table() -> str:
+    """Return the scopes as a Markdown table."""
+    rows = [f"| `{scope}` | {reason} |" for scope, reason in (REQUIRED | LOOKUP | PRESENCE | UPLOAD).items()]
     return "\n".join(["| Scope | What for |", "|---|---|", *rows])
 
 
-def written(document: dict[str, Any]) -> str:
-    """Write a manifest as people read it."""
+def format_manifest(document: dict[str, Any]) -> str:
+    """Return a manifest as indented JSON."""
     return json.dumps(document, indent=2, ensure_ascii=False)

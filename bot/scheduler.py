@@ -1,4 +1,4 @@
-"""The clockwork: one tick at a time in this process, on UTC triggers."""
+"""Run ticks and maintenance in this process on UTC triggers, one at a time."""
 
 from __future__ import annotations
 
@@ -16,46 +16,49 @@ from services.alerting.monitor import Monitor
 from services.channels.maintenance import Maintenance
 from services.core.clock import EPOCH, Clock
 
-RETRY_AFTER = timedelta(minutes=1)
+MAX_RETRY_INTERVAL = timedelta(minutes=1)
 log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
-class Failures:
-    """Says once how some work fails, in each way that it does, and once when all of it works again."""
+class FailureLog:
+    """Logs each kind of failure once, and the recovery once."""
 
-    failing: str
-    working: str
-    _told: set[tuple[type[Exception], str]] = field(default_factory=set)
+    failure_message: str
+    recovery_message: str
+    _logged: set[tuple[type[Exception], str]] = field(default_factory=set)
 
-    def tell(self, error: Exception, again_in: timedelta) -> None:
-        """Log what has not been told yet; one failure that goes on must not keep another one quiet."""
-        for one in _parts(error):
-            kind = type(one), str(one)
-            if kind not in self._told:
-                log.error("%s; it is tried again every %s", self.failing, again_in, exc_info=one)
-            self._told.add(kind)
+    def log_failure(self, error: Exception, retry_every: timedelta) -> None:
+        """Log the failures that have not been logged yet, so that a lasting one does not hide another."""
+        for failure in _flatten(error):
+            kind = type(failure), str(failure)
+            if kind not in self._logged:
+                log.error("%s; retrying every %s", self.failure_message, retry_every, exc_info=failure)
+            self._logged.add(kind)
 
-    def over(self) -> None:
-        """Log that all works again, where something had failed."""
-        if self._told:
-            log.info("%s", self.working)
-        self._told.clear()
+    def log_recovery(self) -> None:
+        """Log the recovery if something had failed."""
+        if self._logged:
+            log.info("%s", self.recovery_message)
+        self._logged.clear()
 
 
 @dataclass(slots=True)
-class Ticker:
-    """Ticks the monitor, then does the upkeep; neither keeps the other from being done.
+class TickScheduler:
+    """Runs the monitor's tick, then maintenance; neither failure stops the other.
 
-    `last_good_at` is when a tick last ended well; None before the first.
+    Attributes:
+        last_good_at: When a tick last succeeded; None before the first.
     """
 
     monitor: Monitor
     clock: Clock
-    upkeep: Maintenance | None = None
+    maintenance: Maintenance | None = None
     last_good_at: datetime | None = None
-    _ticks: Failures = field(default_factory=lambda: Failures("ticks fail", "ticks work again"))
-    _upkeeps: Failures = field(default_factory=lambda: Failures("upkeep fails", "upkeep works again"))
+    _tick_failures: FailureLog = field(default_factory=lambda: FailureLog("ticks are failing", "ticks recovered"))
+    _maintenance_failures: FailureLog = field(
+        default_factory=lambda: FailureLog("maintenance is failing", "maintenance recovered")
+    )
     _stopping: bool = field(default=False)
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -63,7 +66,7 @@ class Ticker:
         self._idle.set()
 
     async def tick(self) -> None:
-        """Tick once, unless stopped; nothing that goes wrong may stop the next one."""
+        """Run one tick unless stopped. Errors are logged, not raised."""
         if self._stopping:
             return
         self._idle.clear()
@@ -73,7 +76,7 @@ class Ticker:
             self._idle.set()
 
     async def stop(self) -> None:
-        """Begin no tick any more, and wait for the end of one that has begun."""
+        """Start no more ticks, and wait for a running one."""
         self._stopping = True
         await self._idle.wait()
 
@@ -82,47 +85,51 @@ class Ticker:
         try:
             changed = await self.monitor.tick(now)
         except Exception as error:  # noqa: BLE001 -- each is logged once
-            self._ticks.tell(error, retry_every(self.monitor.every))
+            self._tick_failures.log_failure(error, retry_interval(self.monitor.every))
         else:
-            self._ticks.over()
-            if changed is not None:  # None: the round is in the hands of another process, which may still fail
+            self._tick_failures.log_recovery()
+            if changed is not None:  # None: another process claimed this tick, and may still fail
                 self.last_good_at = now
-        if self.upkeep is not None:
-            await self._keep_up(self.upkeep, now)
+        if self.maintenance is not None:
+            await self._run_maintenance(self.maintenance, now)
 
-    async def _keep_up(self, upkeep: Maintenance, now: datetime) -> None:
+    async def _run_maintenance(self, maintenance: Maintenance, now: datetime) -> None:
         try:
-            await upkeep.tick(now)
+            await maintenance.tick(now)
         except Exception as error:  # noqa: BLE001 -- each is logged once
-            self._upkeeps.tell(error, retry_every(upkeep.every))
+            self._maintenance_failures.log_failure(error, retry_interval(maintenance.interval))
         else:
-            self._upkeeps.over()
+            self._maintenance_failures.log_recovery()
 
 
-def _parts(error: Exception) -> list[Exception]:
-    """Take apart what several pairs raised together."""
-    return [part for one in error.exceptions for part in _parts(one)] if isinstance(error, ExceptionGroup) else [error]
+def _flatten(error: Exception) -> list[Exception]:
+    """Return the single errors of a nested exception group."""
+    return (
+        [leaf for nested in error.exceptions for leaf in _flatten(nested)]
+        if isinstance(error, ExceptionGroup)
+        else [error]
+    )
 
 
-def retry_every(every: timedelta) -> timedelta:
-    """Tell how long a round that failed waits; one that is done costs nothing when it is tried again."""
-    return min(every, RETRY_AFTER)
+def retry_interval(every: timedelta) -> timedelta:
+    """Return how long to wait after a failure. Repeating a tick that succeeded costs nothing."""
+    return min(every, MAX_RETRY_INTERVAL)
 
 
-def schedule(work: Callable[[], Awaitable[None]], clock: Clock, every: timedelta) -> Callable[[], None]:
-    """Start working at once and then at each multiple of `every`; what is late is done once, not made up for.
+def schedule(job: Callable[[], Awaitable[None]], clock: Clock, interval: timedelta) -> Callable[[], None]:
+    """Run the job now and at each multiple of `interval`; missed runs are coalesced into one.
 
-    Between long rounds it is done each minute too: a ticker looks then whether the last round still waits to be done.
-    Give what ends it, and cancels work that has begun.
+    With long intervals it runs each minute, too, because the last tick may be due for a retry. Returns a function that
+    stops the schedule and cancels a running job.
     """
-    step = int(retry_every(every).total_seconds())
+    step_s = int(retry_interval(interval).total_seconds())
 
     scheduler = AsyncIOScheduler(timezone=UTC)
     scheduler.add_job(
-        work,
-        IntervalTrigger(seconds=step, start_date=EPOCH, timezone=UTC),
+        job,
+        IntervalTrigger(seconds=step_s, start_date=EPOCH, timezone=UTC),
         next_run_time=clock.now(),
-        misfire_grace_time=step,
+        misfire_grace_time=step_s,
         coalesce=True,
         max_instances=1,
     )

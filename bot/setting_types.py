@@ -1,4 +1,4 @@
-"""The values that settings take: each type checks itself, and says what to do where it does not fit."""
+"""The types of setting values. Each validates its value and says how to fix it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _KEY = re.compile(r"[\w-]{43}=", re.ASCII)  # 32 bytes in base64
 _SYMBOL = re.compile(r"[A-Z][A-Z0-9.]{0,9}", re.ASCII)
 
 
-def _token(prefix: str, what: str) -> AfterValidator:
+def _require_prefix(prefix: str, what: str) -> AfterValidator:
     def check(token: SecretStr) -> SecretStr:
         if not token.get_secret_value().startswith(prefix):
             raise ValueError(f"it does not begin with {prefix}; copy the {what}")
@@ -22,56 +22,56 @@ def _token(prefix: str, what: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-def _signing_secret(secret: SecretStr) -> SecretStr:
+def _check_signing_secret(secret: SecretStr) -> SecretStr:
     if secret.get_secret_value().startswith("x"):
         raise ValueError("it is a token; copy the Signing Secret from Basic Information")
     return secret
 
 
-def _fernet_keys(keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+def _check_fernet_keys(keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
     if not all(_KEY.fullmatch(key.get_secret_value()) for key in keys):
         raise ValueError("it is no list of keys; `minerpulse keys new` prints one, and commas stand between several")
     return keys
 
 
-def _parts(text: object) -> object:
-    """Read a list of secrets, in their order; a tuple is one already."""
-    return tuple(word for word in re.split(r"[,\s]+", text) if word) if isinstance(text, str) else text
+def _split_secrets(text: object) -> object:
+    """Split a list of secrets, in order; a tuple is returned as is."""
+    return tuple(item for item in re.split(r"[,\s]+", text) if item) if isinstance(text, str) else text
 
 
-def symbol(text: str) -> str:
-    """Read a ticker symbol, in capitals. Raises ValueError, which says how to write one."""
+def parse_symbol(text: str) -> str:
+    """Return a ticker symbol in capitals. Raises ValueError with the expected form."""
     if not _SYMBOL.fullmatch(text.upper()):
         raise ValueError("it is not a ticker symbol; write it as in WGMI or BTC")
     return text.upper()
 
 
-def _url(text: str) -> str:
+def _check_url(text: str) -> str:
     if not re.match(r"https?://[^/\s]+", text):
         raise ValueError("it is not a web address; it begins with https:// (or http:// on this machine)")
     return text.rstrip("/")
 
 
-def _secret_url(text: SecretStr) -> SecretStr:
-    return SecretStr(_url(text.get_secret_value()))
+def _check_secret_url(text: SecretStr) -> SecretStr:
+    return SecretStr(_check_url(text.get_secret_value()))
 
 
-def _folder_url(text: str) -> str:
-    return f"{_url(text)}/"
+def _check_folder_url(text: str) -> str:
+    return f"{_check_url(text)}/"
 
 
-def _database_url(text: str) -> str:
+def _check_database_url(text: str) -> str:
     if not re.match(r"[\w+]+://", text):
         raise ValueError("it is not a database URL; write it as in sqlite:///minerpulse.db")
     return text
 
 
-def _names(text: object) -> object:
-    """Read a list of names, in their order; a tuple is one already."""
-    return tuple(word.lower() for word in re.split(r"[,\s]+", text) if word) if isinstance(text, str) else text
+def _split_names(text: object) -> object:
+    """Split a list of names, in order; a tuple is returned as is."""
+    return tuple(item.lower() for item in re.split(r"[,\s]+", text) if item) if isinstance(text, str) else text
 
 
-def _choice(names: tuple[str, ...]) -> tuple[str, ...]:
+def _check_sources(names: tuple[str, ...]) -> tuple[str, ...]:
     if not names:
         raise ValueError("it names no source")
     if len(set(names)) < len(names):
@@ -81,56 +81,61 @@ def _choice(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
-def _addresses(text: object) -> object:
-    """Read addresses by name, as in yahoo=http://127.0.0.1:8080; a mapping is one already."""
+def _parse_source_urls(text: object) -> object:
+    """Parse URLs by source name, such as yahoo=http://127.0.0.1:8080; a mapping is returned as is."""
     if not isinstance(text, str):
         return text
-    pairs = [word.partition("=") for word in re.split(r"[,\s]+", text) if word]
-    if any(not (name and mark and address) for name, mark, address in pairs):
+    pairs = [item.partition("=") for item in re.split(r"[,\s]+", text) if item]
+    if any(not (name and separator and address) for name, separator, address in pairs):
         raise ValueError("it is no list of addresses; write it as in yahoo=http://127.0.0.1:8080")
-    return {name.lower(): _url(address) for name, _mark, address in pairs}
+    return {name.lower(): _check_url(address) for name, _separator, address in pairs}
 
 
-def _members(text: object) -> object:
-    """Read a list of Slack member IDs, in their order; a tuple is one already."""
-    return tuple(word.upper() for word in re.split(r"[,\s]+", text) if word) if isinstance(text, str) else text
+def _split_member_ids(text: object) -> object:
+    """Split a list of Slack member IDs, in order; a tuple is returned as is."""
+    return tuple(item.upper() for item in re.split(r"[,\s]+", text) if item) if isinstance(text, str) else text
 
 
-def _member_ids(ids: tuple[str, ...]) -> tuple[str, ...]:
-    strangers = [one for one in ids if not re.fullmatch(r"[UW][A-Z0-9]{4,}", one)]
-    if strangers:
+def _check_member_ids(member_ids: tuple[str, ...]) -> tuple[str, ...]:
+    invalid = [member_id for member_id in member_ids if not re.fullmatch(r"[UW][A-Z0-9]{4,}", member_id)]
+    if invalid:
         raise ValueError("it is no list of member IDs; copy each from a profile in Slack, as in U012AB3CD")
-    return ids
+    return member_ids
 
 
-def _upper(text: object) -> object:
+def _uppercase(text: object) -> object:
     return text.upper() if isinstance(text, str) else text
 
 
-BotToken = Annotated[SecretStr, _token("xoxb-", "Bot User OAuth Token from OAuth & Permissions")]
-AppToken = Annotated[SecretStr, _token("xapp-", "App-Level Token from Basic Information")]
-SigningSecret = Annotated[SecretStr, AfterValidator(_signing_secret)]
-TokenKeys = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_parts), AfterValidator(_fernet_keys)]
-Ticker = Annotated[str, AfterValidator(symbol)]
-Url = Annotated[str, AfterValidator(_url)]
-HeartbeatUrl = Annotated[SecretStr, AfterValidator(_secret_url)]
-FolderUrl = Annotated[str, AfterValidator(_folder_url)]
-DatabaseUrl = Annotated[str, AfterValidator(_database_url)]
+BotToken = Annotated[SecretStr, _require_prefix("xoxb-", "Bot User OAuth Token from OAuth & Permissions")]
+AppToken = Annotated[SecretStr, _require_prefix("xapp-", "App-Level Token from Basic Information")]
+SigningSecret = Annotated[SecretStr, AfterValidator(_check_signing_secret)]
+TokenKeys = Annotated[
+    tuple[SecretStr, ...], NoDecode, BeforeValidator(_split_secrets), AfterValidator(_check_fernet_keys)
+]
+Ticker = Annotated[str, AfterValidator(parse_symbol)]
+Url = Annotated[str, AfterValidator(_check_url)]
+HeartbeatUrl = Annotated[SecretStr, AfterValidator(_check_secret_url)]
+FolderUrl = Annotated[str, AfterValidator(_check_folder_url)]
+DatabaseUrl = Annotated[str, AfterValidator(_check_database_url)]
 EtfSources = Annotated[
     tuple[Literal["yahoo", "nasdaq", "alpaca", "tiingo", "twelvedata", "simulated"], ...],
     NoDecode,
-    BeforeValidator(_names),
-    AfterValidator(_choice),
+    BeforeValidator(_split_names),
+    AfterValidator(_check_sources),
 ]
 CryptoSources = Annotated[
     tuple[Literal["coinbase", "kraken", "bitstamp", "binance", "alpaca", "simulated"], ...],
     NoDecode,
-    BeforeValidator(_names),
-    AfterValidator(_choice),
+    BeforeValidator(_split_names),
+    AfterValidator(_check_sources),
 ]
 NetworkSources = Annotated[
-    tuple[Literal["mempool", "blockchain"], ...], NoDecode, BeforeValidator(_names), AfterValidator(_choice)
+    tuple[Literal["mempool", "blockchain"], ...],
+    NoDecode,
+    BeforeValidator(_split_names),
+    AfterValidator(_check_sources),
 ]
-Members = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_members), AfterValidator(_member_ids)]
-Addresses = Annotated[dict[str, str], NoDecode, BeforeValidator(_addresses)]
-LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper)]
+MemberIds = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_member_ids), AfterValidator(_check_member_ids)]
+SourceUrls = Annotated[dict[str, str], NoDecode, BeforeValidator(_parse_source_urls)]
+LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_uppercase)]

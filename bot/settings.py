@@ -1,4 +1,4 @@
-"""Settings: the environment and .env, read once into one frozen value."""
+"""Settings: the environment and .env, read once into a frozen object."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from bot.logs import LogFormat
 from bot.setting_types import (
     SIMULATED,
-    Addresses,
     AppToken,
     BotToken,
     CryptoSources,
@@ -28,27 +27,25 @@ from bot.setting_types import (
     FolderUrl,
     HeartbeatUrl,
     LogLevel,
-    Members,
+    MemberIds,
     NetworkSources,
     SigningSecret,
+    SourceUrls,
     Ticker,
     TokenKeys,
 )
-from services.core.errors import ConfigurationError
+from services.core.errors import InvalidSettingsError
 from services.core.prices import Pair, Symbol
+from services.market.sources.catalogue import SOURCES
 
 ENV_FILE = Path(".env")
 PREFIX = "MINERPULSE_"
-KEYS = {
-    "alpaca": ("alpaca_key_id", "alpaca_secret_key"),
-    "tiingo": ("tiingo_key",),
-    "twelvedata": ("twelvedata_key",),
-}  # the settings that a source needs
-PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy")
+SOURCE_KEYS = {row.name: row.keys for row in SOURCES}  # the settings that a source needs
+PROXY_VARIABLES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy")
 
 
 class SlackMode(Enum):
-    """How Slack reaches the app: over HTTP, or over a socket that the app itself opens."""
+    """How the app receives Slack's requests: over HTTP, or over a socket that it opens."""
 
     AUTO = "auto"
     HTTP = "http"
@@ -56,7 +53,7 @@ class SlackMode(Enum):
 
 
 class Settings(BaseSettings):
-    """Everything that can be set from outside; each field is read from the variable that `variable` names."""
+    """All settings. Each field is read from the environment variable that `variable_name` returns."""
 
     model_config = SettingsConfigDict(
         frozen=True,
@@ -136,7 +133,7 @@ class Settings(BaseSettings):
     tiingo_key: SecretStr | None = Field(default=None, description="Tiingo's API token, where tiingo is a source.")
     twelvedata_key: SecretStr | None = Field(default=None, description="Twelve Data's key, where it is a source.")
     seed: int = Field(default=1, ge=0, description="Which simulated market to draw; the same number, the same prices.")
-    source_urls: Addresses = Field(
+    source_urls: SourceUrls = Field(
         default_factory=dict,
         description="Where sources are called instead of at home, as in yahoo=http://127.0.0.1:8080; for proxies.",
     )
@@ -147,7 +144,7 @@ class Settings(BaseSettings):
         default=None,
         description="Asked for after each tick while all is well, so that a watchdog can tell when it is not.",
     )
-    editors: Members = Field(
+    editors: MemberIds = Field(
         default=(),
         description="Who may change rules in every channel, as Slack member IDs (U012AB3CD,U045EF6GH); where it is "
         "empty, everyone, unless the channel names people.",
@@ -159,74 +156,76 @@ class Settings(BaseSettings):
 
     @property
     def pair(self) -> Pair:
-        """The pair that the board shows and rules watch unless they name another."""
+        """The default pair of the board and of rules."""
         return Pair(etf=Symbol(self.etf), crypto=Symbol(self.crypto))
 
     @property
     def simulated(self) -> bool:
-        """Whether any leg is made up."""
+        """Whether a leg has simulated prices."""
         return SIMULATED in (*self.etf_sources, *self.crypto_sources)
 
     @property
-    def networks(self) -> tuple[str, ...]:
-        """Where the bitcoin network's figures come from; beside made-up prices they are made up too."""
+    def network_source_names(self) -> tuple[str, ...]:
+        """The sources of the bitcoin network; simulated if prices are."""
         return (SIMULATED,) if self.simulated else self.network_sources
 
     @property
     def source_keys(self) -> dict[str, str]:
-        """The vendors' keys that are set, by the name of their setting."""
-        keys = {name: getattr(self, name) for names in KEYS.values() for name in names}
+        """The vendors' keys that are set, by setting name."""
+        keys = {name: getattr(self, name) for names in SOURCE_KEYS.values() for name in names}
         return {name: key.get_secret_value() for name, key in keys.items() if key}
 
     @property
-    def tick_every(self) -> timedelta:
-        """How often the market is looked at."""
+    def tick_interval(self) -> timedelta:
+        """The time between ticks."""
         return timedelta(seconds=self.tick_seconds)
 
     @property
     def has_slack(self) -> bool:
-        """Whether there is a Slack workspace to connect to, or many may come."""
+        """Whether Slack is configured, for one workspace or many."""
         return self.slack_bot_token is not None or self.distributed
 
     @property
     def distributed(self) -> bool:
-        """Whether many workspaces install the app, instead of one that has given its token."""
+        """Whether many workspaces install the app, instead of one bot token."""
         return self.slack_client_id is not None
 
     @property
     def socket_mode(self) -> bool:
-        """Whether Slack is reached over Socket Mode; an app token serves nothing else, so it decides for `auto`."""
-        if self.slack_mode is SlackMode.AUTO or self.distributed:  # Slack lets many workspaces in over HTTP alone
+        """Whether Slack is reached over Socket Mode. An app token serves nothing else, so it decides for `auto`."""
+        if self.slack_mode is SlackMode.AUTO or self.distributed:  # distributed apps support HTTP only
             return self.slack_app_token is not None
         return self.slack_mode is SlackMode.SOCKET
 
     @model_validator(mode="after")
-    def _sources_have_their_keys(self) -> Self:
-        given = self.source_keys
-        chosen = dict.fromkeys((*self.etf_sources, *self.crypto_sources))
-        missing = [variable(name) for source in chosen for name in KEYS.get(source, ()) if name not in given]
+    def _check_source_keys(self) -> Self:
+        values = self.source_keys
+        sources = dict.fromkeys((*self.etf_sources, *self.crypto_sources))
+        missing = [
+            variable_name(name) for source in sources for name in SOURCE_KEYS.get(source, ()) if name not in values
+        ]
         if missing:
             raise ValueError(f"A chosen source lacks its key: set {' and '.join(missing)}, or choose another source.")
         return self
 
     @model_validator(mode="after")
-    def _one_workspace_or_many(self) -> Self:
+    def _check_one_workspace_or_many(self) -> Self:
         if self.distributed and (self.slack_bot_token or self.slack_app_token):
-            unset = "SLACK_BOT_TOKEN" if self.slack_bot_token else "SLACK_APP_TOKEN"
-            raise ValueError(f"SLACK_CLIENT_ID is for many workspaces, {unset} for one: unset one of them.")
+            extra = "SLACK_BOT_TOKEN" if self.slack_bot_token else "SLACK_APP_TOKEN"
+            raise ValueError(f"SLACK_CLIENT_ID is for many workspaces, {extra} for one: unset one of them.")
         return self
 
     @model_validator(mode="after")
-    def _slack_is_whole(self) -> Self:
-        missing = self._missing_for_slack()
+    def _check_slack_complete(self) -> Self:
+        missing = self._missing_slack_variables()
         if missing:
-            raise ValueError(f"Slack is half configured: {' and '.join(missing)} not set. {HOW_TO_FINISH}")
+            raise ValueError(f"Slack is half configured: {' and '.join(missing)} not set. {INCOMPLETE_HINT}")
         return self
 
-    def _missing_for_slack(self) -> list[str]:
+    def _missing_slack_variables(self) -> list[str]:
         if self.slack_client_id or self.slack_client_secret or self.token_keys:
-            many = ("slack_client_id", "slack_client_secret", "slack_signing_secret", "token_keys")
-            return [variable(name) for name in many if not getattr(self, name)]
+            required = ("slack_client_id", "slack_client_secret", "slack_signing_secret", "token_keys")
+            return [variable_name(name) for name in required if not getattr(self, name)]
         if not (self.slack_bot_token or self.slack_signing_secret or self.slack_app_token):
             return []
         missing = [] if self.slack_bot_token else ["SLACK_BOT_TOKEN"]
@@ -238,49 +237,49 @@ class Settings(BaseSettings):
         return missing
 
 
-HOW_TO_FINISH = "Set it, or unset the others to run without Slack."
+INCOMPLETE_HINT = "Set it, or unset the others to run without Slack."
 
 
 def load_settings() -> Settings:
-    """Read the environment and .env. Raises ConfigurationError, one line for each problem; no secret is ever in it."""
-    problems = _misspelt()
+    """Read the environment and .env. Raises InvalidSettingsError with one line per problem, and no secret."""
+    problems = _unknown_variables()
     try:
         settings = Settings()
     except ValidationError as error:
-        problems += [_explain(one) for one in error.errors(include_url=False, include_context=False)]
+        problems += [_describe_error(details) for details in error.errors(include_url=False, include_context=False)]
     except UnicodeDecodeError as error:
-        raise ConfigurationError(f"{ENV_FILE} is not UTF-8 text; save it as UTF-8.") from error
+        raise InvalidSettingsError(f"{ENV_FILE} is not UTF-8 text; save it as UTF-8.") from error
     else:
         if not problems:
             return settings
-    raise ConfigurationError("\n".join(problems))
+    raise InvalidSettingsError("\n".join(problems))
 
 
-def variable(name: str) -> str:
-    """Name the environment variable of a field."""
+def variable_name(name: str) -> str:
+    """Return the environment variable of a field."""
     alias = Settings.model_fields[name].validation_alias
     return alias if isinstance(alias, str) else f"{PREFIX}{name.upper()}"
 
 
 @contextmanager
 def without_proxies() -> Iterator[None]:
-    """Put proxies out of sight for a while: slack_sdk sends even calls to this machine through them."""
-    hidden = {name: os.environ.pop(name) for name in PROXIES if name in os.environ}
+    """Unset the proxy variables temporarily: slack_sdk sends even local calls through them."""
+    saved = {name: os.environ.pop(name) for name in PROXY_VARIABLES if name in os.environ}
     try:
         yield
     finally:
-        os.environ.update(hidden)
+        os.environ.update(saved)
 
 
-def _misspelt() -> list[str]:
-    known = [variable(name) for name in Settings.model_fields]
+def _unknown_variables() -> list[str]:
+    known = [variable_name(name) for name in Settings.model_fields]
     given = {name.upper() for name in (*os.environ, *_env_file_names())}
-    strangers = sorted(name for name in given - set(known) if name.startswith(PREFIX) or _almost(name, known))
-    return [f"{name}: there is no such setting{_nearest(name, known)}." for name in strangers]
+    unknown = sorted(name for name in given - set(known) if name.startswith(PREFIX) or _resembles(name, known))
+    return [f"{name}: there is no such setting{_suggestion(name, known)}." for name in unknown]
 
 
-def _almost(name: str, known: list[str]) -> bool:
-    """Tell a misspelt Slack variable from one of another program."""
+def _resembles(name: str, known: list[str]) -> bool:
+    """Return whether this is a misspelled Slack variable, not one of another program."""
     return name.startswith("SLACK_") and bool(difflib.get_close_matches(name, known, n=1, cutoff=0.88))
 
 
@@ -288,22 +287,26 @@ def _env_file_names() -> list[str]:
     try:
         return list(dotenv_values(ENV_FILE, encoding="utf-8", interpolate=False))
     except UnicodeDecodeError:
-        return []  # Settings itself says so
+        return []  # Settings reports this
 
 
-def _nearest(name: str, known: list[str]) -> str:
-    words = {one.removeprefix(PREFIX): one for one in known}
-    near = difflib.get_close_matches(name.removeprefix(PREFIX), words, n=1)
-    return f"; did you mean {words[near[0]]}" if near else "; .env.example lists all there are"
+def _suggestion(name: str, known: list[str]) -> str:
+    candidates = {variable.removeprefix(PREFIX): variable for variable in known}
+    matches = difflib.get_close_matches(name.removeprefix(PREFIX), candidates, n=1)
+    return f"; did you mean {candidates[matches[0]]}" if matches else "; .env.example lists all there are"
 
 
-def _explain(problem: ErrorDetails) -> str:
-    """Write one of pydantic's findings as: which variable, what is wrong, what to do."""
-    said = problem["msg"].removeprefix("Value error, ").replace("Input should", "it should")
+def _describe_error(problem: ErrorDetails) -> str:
+    """Return one of pydantic's errors as a sentence: variable, problem, fix."""
+    message = problem["msg"].removeprefix("Value error, ").replace("Input should", "it should")
     if not problem["loc"]:
-        return said
-    where = str(problem["loc"][0])
-    name = where if where in Settings.model_fields else next(n for n in Settings.model_fields if variable(n) == where)
+        return message
+    location = str(problem["loc"][0])
+    name = (
+        location
+        if location in Settings.model_fields
+        else next(n for n in Settings.model_fields if variable_name(n) == location)
+    )
     if problem["type"] == "value_error":
-        return f"{variable(name)}: {said}."
-    return f"{variable(name)}: {said}. {Settings.model_fields[name].description}"
+        return f"{variable_name(name)}: {message}."
+    return f"{variable_name(name)}: {message}. {Settings.model_fields[name].description}"

@@ -1,4 +1,4 @@
-"""The Bolt app: authorized from memory, each event once, each request under its number."""
+"""The Bolt app: authorizes from memory, handles each event once, sets a request ID."""
 
 from __future__ import annotations
 
@@ -15,83 +15,89 @@ from slack_bolt.authorization.async_authorize import AsyncAuthorize
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.http.replay_guard import ReplayGuard
-from bot.logs import numbered
-from bot.oauth.tokens import ManyWorkspaces, Tokens
+from bot.logs import request_id_scope
+from bot.oauth.tokens import InstallationCache, MultiWorkspaceAuthorize
 
-EVENTS_KEPT_S = 3_600.0  # Slack sends an event again at once, after a minute and after five
+EVENT_TTL_S = 3_600.0  # Slack retries at once, after a minute and after five
 NOT_INSTALLED = "MinerPulse is not installed in this workspace any more. Ask whoever runs it for its install link."
 log = logging.getLogger(__name__)
 
 
-class OneWorkspace(AsyncAuthorize):
-    """Authorizes every request as the one bot token, from memory: an acknowledgement waits for nothing."""
+class SingleWorkspaceAuthorize(AsyncAuthorize):
+    """Authorizes every request with the one bot token, from memory, so that the acknowledgement does no I/O."""
 
     def __init__(self, token: str) -> None:
         self.token = token
 
     async def __call__(self, *, enterprise_id: str | None, team_id: str | None, **_request: object) -> AuthorizeResult:
-        """Let the request through, in its own workspace."""
+        """Return the authorization for the request's workspace."""
         return AuthorizeResult(enterprise_id=enterprise_id, team_id=team_id, bot_token=self.token)
 
 
 class SlackApp(AsyncApp):
-    """Takes requests that are known to come from Slack: through the gate, or over the socket."""
+    """A Bolt app for verified requests, from SlackRequests or Socket Mode."""
 
-    def __init__(self, *, tokens: Tokens | None = None, **options: Any) -> None:  # noqa: ANN401 -- Bolt's own options
+    def __init__(self, *, installation_cache: InstallationCache | None = None, **options: Any) -> None:  # noqa: ANN401 -- Bolt's own options
         super().__init__(**options)
-        self._tokens = tokens
-        self._seen = ReplayGuard(keep_s=EVENTS_KEPT_S)
+        self._installation_cache = installation_cache
+        self._replay_guard = ReplayGuard(ttl_s=EVENT_TTL_S)
 
     async def async_dispatch(self, req: AsyncBoltRequest) -> BoltResponse:
-        """Work on a request; an event that Slack sends again is answered without acting twice.
+        """Handle a request; a retried event is acknowledged without acting twice.
 
-        An event that nobody listens to is well, too: Slack would send it again, and in the end stop sending any.
+        An event without a listener is acknowledged, too: Slack would retry it, and later stop sending events.
         """
-        with numbered():
-            event = str(req.body.get("event_id", ""))
-            if event and not self._seen.first(event, time.monotonic()):
-                log.info("an event came again, and is left alone")
+        with request_id_scope():
+            event_id = str(req.body.get("event_id", ""))
+            if event_id and not self._replay_guard.add(event_id, time.monotonic()):
+                log.info("ignored a repeated event")
                 return BoltResponse(status=HTTPStatus.OK)
             try:
-                answer = await self._answered(req)
+                response = await self._dispatch_if_installed(req)
             except BaseException:
-                self._seen.forget(event)
+                self._replay_guard.discard(event_id)
                 raise
-            if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-                self._seen.forget(event)
-            return BoltResponse(status=HTTPStatus.OK) if event and answer.status == HTTPStatus.NOT_FOUND else answer
+            if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                self._replay_guard.discard(event_id)
+            return (
+                BoltResponse(status=HTTPStatus.OK) if event_id and response.status == HTTPStatus.NOT_FOUND else response
+            )
 
-    async def _answered(self, req: AsyncBoltRequest) -> BoltResponse:
-        return await super().async_dispatch(req) if await self._is_installed(req) else _not_installed(req)
+    async def _dispatch_if_installed(self, req: AsyncBoltRequest) -> BoltResponse:
+        return await super().async_dispatch(req) if await self._is_installed(req) else _not_installed_response(req)
 
     async def _is_installed(self, req: AsyncBoltRequest) -> bool:
-        """Tell whether the app is in the workspace that a request comes from; one workspace alone asks nobody.
+        """Return whether the app is installed in the request's workspace; always true with one workspace.
 
-        What comes from no workspace is Slack's look at the address, which Bolt answers.
+        A request without a workspace is Slack's URL verification, which Bolt answers.
         """
         team, enterprise = req.context.team_id, req.context.enterprise_id
-        if self._tokens is None or not (team or enterprise):
+        if self._installation_cache is None or not (team or enterprise):
             return True
-        return await self._tokens.of(team, enterprise) is not None
+        return await self._installation_cache.get(team, enterprise) is not None
 
 
-def _not_installed(req: AsyncBoltRequest) -> BoltResponse:
-    """Answer well where the app is not installed: events that fail would end those of all other workspaces."""
-    log.info("a request of a workspace where the app is not installed")
+def _not_installed_response(req: AsyncBoltRequest) -> BoltResponse:
+    """Return status 200: failed events would disable events for all other workspaces."""
+    log.info("request from a workspace without an installation")
     return BoltResponse(status=HTTPStatus.OK, body=NOT_INSTALLED if "command" in req.body else "")
 
 
-def build_bolt(client: AsyncWebClient, signing_secret: str, tokens: Tokens | None = None) -> SlackApp:
-    """Make the Bolt app of one workspace, or of the many that have tokens.
+def build_bolt(
+    client: AsyncWebClient, signing_secret: str, installation_cache: InstallationCache | None = None
+) -> SlackApp:
+    """Build the Bolt app for one workspace, or for the installations in a cache.
 
-    Processing before the response saves the 10 ms that Bolt's default adds to each answer.
+    `process_before_response` saves the 10 ms that Bolt's default adds to each response.
     """
     anonymous = copy.copy(client)
-    anonymous.token = None  # each request gets the token that it is authorized with
+    anonymous.token = None  # each request gets the token of its authorization
     return SlackApp(
         client=anonymous,
-        authorize=OneWorkspace(str(client.token)) if tokens is None else ManyWorkspaces(tokens),
-        tokens=tokens,
+        authorize=SingleWorkspaceAuthorize(str(client.token))
+        if installation_cache is None
+        else MultiWorkspaceAuthorize(installation_cache),
+        installation_cache=installation_cache,
         signing_secret=signing_secret,
         process_before_response=True,
     )

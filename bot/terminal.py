@@ -1,4 +1,4 @@
-"""Slack messages in a terminal: Block Kit and mrkdwn as rich shows them, at whatever width there is."""
+"""Render Slack messages in a terminal: Block Kit and mrkdwn with rich, at any width."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from handlers.render.gauges import spark
+from handlers.render.gauges import sparkline
 from handlers.render.message import Message
 
 Block = dict[str, Any]
@@ -34,30 +34,30 @@ _TOKEN = re.compile(
 _SIGILS = {"@": "@", "#": "#", "!": "@"}
 
 
-def show_message(text: str, blocks: Sequence[Block]) -> RenderableType:
-    """Show a message by its blocks, or by its text where it has none."""
-    return Group(*(show_block(block) for block in blocks)) if blocks else mrkdwn(text)
+def render_message(text: str, blocks: Sequence[Block]) -> RenderableType:
+    """Render a message's blocks, or its text if it has none."""
+    return Group(*(render_block(block) for block in blocks)) if blocks else render_mrkdwn(text)
 
 
 def print_message(message: Message) -> None:
     """Print a message on stdout."""
-    Console(highlight=False).print(show_message(message.text, message.blocks))
+    Console(highlight=False).print(render_message(message.text, message.blocks))
 
 
-def show_block(block: Block) -> RenderableType:
-    """Show one block; of a kind that is not known here, its name."""
-    show = BLOCKS.get(block["type"])
+def render_block(block: Block) -> RenderableType:
+    """Render a block; an unknown one as its type."""
+    show = RENDERERS.get(block["type"])
     return show(block) if show else Text(f"[{block['type']}]", style="dim")
 
 
-def mrkdwn(text: str, style: str = "") -> Text:
-    """Read Slack's mark-up: *bold*, _italic_, ~struck~, `code`, <links> and mentions, and the three escapes."""
-    shown, end = Text(style=style), 0
+def render_mrkdwn(text: str, style: str = "") -> Text:
+    """Render Slack's markup: *bold*, _italic_, ~struck~, `code`, <links>, mentions and the three escapes."""
+    rendered, end = Text(style=style), 0
     for match in _TOKEN.finditer(text):
-        shown.append(html.unescape(text[end : match.start()]))
-        shown.append_text(_token(str(match.lastgroup), str(match[match.lastgroup or 0])))
+        rendered.append(html.unescape(text[end : match.start()]))
+        rendered.append_text(_token(str(match.lastgroup), str(match[match.lastgroup or 0])))
         end = match.end()
-    return shown.append(html.unescape(text[end:]))
+    return rendered.append(html.unescape(text[end:]))
 
 
 def _token(kind: str, inner: str) -> Text:
@@ -65,11 +65,11 @@ def _token(kind: str, inner: str) -> Text:
         return Text(html.unescape(inner), style="cyan")
     if kind == "link":
         return _link(inner)
-    return mrkdwn(inner, style=kind)
+    return render_mrkdwn(inner, style=kind)
 
 
 def _link(inner: str) -> Text:
-    """Show a link, a mention, or a date (`!date^…|as text`) by its label, where it has one."""
+    """Render a link, a mention or a date (`!date^…|fallback`) as its label, if it has one."""
     target, _, label = inner.partition("|")
     if target.startswith("!date"):
         return Text(html.unescape(label))
@@ -80,36 +80,38 @@ def _link(inner: str) -> Text:
 
 
 def _text(part: Block) -> Text:
-    return mrkdwn(part["text"]) if part.get("type") == "mrkdwn" else Text(html.unescape(str(part.get("text", ""))))
+    return (
+        render_mrkdwn(part["text"]) if part.get("type") == "mrkdwn" else Text(html.unescape(str(part.get("text", ""))))
+    )
 
 
 def _header(block: Block) -> RenderableType:
-    shown = _text(block["text"])
-    shown.stylize("bold")
-    return shown
+    rendered = _text(block["text"])
+    rendered.stylize("bold")
+    return rendered
 
 
 def _section(block: Block) -> RenderableType:
-    parts: list[RenderableType] = [_text(block["text"])] if "text" in block else []
+    elements: list[RenderableType] = [_text(block["text"])] if "text" in block else []
     if "fields" in block:
-        parts.append(_pairs([_text(field) for field in block["fields"]]))
+        elements.append(_field_grid([_text(field) for field in block["fields"]]))
     if "accessory" in block:
-        parts.append(_control(block["accessory"]))
-    return Group(*parts)
+        elements.append(_control(block["accessory"]))
+    return Group(*elements)
 
 
-def _pairs(fields: Sequence[Text]) -> Table:
-    grid = Table.grid(padding=(0, 3, 0, 0))
+def _field_grid(fields: Sequence[Text]) -> Table:
+    table = Table.grid(padding=(0, 3, 0, 0))
     for left in range(0, len(fields), 2):
-        grid.add_row(*fields[left : left + 2])
-    return grid
+        table.add_row(*fields[left : left + 2])
+    return table
 
 
 def _context(block: Block) -> RenderableType:
-    parts = [_element(part) for part in block["elements"]]
-    shown = Text("  ").join(parts)
-    shown.stylize("dim")
-    return shown
+    elements = [_element(part) for part in block["elements"]]
+    rendered = Text("  ").join(elements)
+    rendered.stylize("dim")
+    return rendered
 
 
 def _element(part: Block) -> Text:
@@ -121,7 +123,7 @@ def _actions(block: Block) -> RenderableType:
 
 
 def _control(element: Block) -> Text:
-    """Show a button by its label, and a menu by what it says before a choice."""
+    """Render a button as its label, and a menu as its placeholder."""
     if element["type"] == "image":
         return Text(f"[{element['alt_text']}]")
     if element["type"] == "button":
@@ -144,22 +146,22 @@ def _table(block: Block) -> RenderableType:
 
 def _cell(cell: Block) -> Text:
     if cell["type"] == "rich_text":
-        return _rich(cell)
+        return _rich_text(cell)
     return Text(html.unescape(str(cell.get("text", cell.get("value", "")))))
 
 
-def _rich(block: Block) -> Text:
-    """Flatten rich text: the words of each part, a line for each section."""
-    if block["type"] in _LINES:
-        return Text("\n").join(_rich(part) for part in block["elements"])
+def _rich_text(block: Block) -> Text:
+    """Flatten rich text: the text of each part, one line per section."""
+    if block["type"] in _MULTILINE:
+        return Text("\n").join(_rich_text(part) for part in block["elements"])
     if "elements" in block:
-        return Text("").join(_rich(part) for part in block["elements"])
+        return Text("").join(_rich_text(part) for part in block["elements"])
     style = " ".join(name for name, on in block.get("style", {}).items() if on and name in ("bold", "italic", "strike"))
-    named = block.get("text") or block.get("url") or block.get("name") or block.get("fallback")
-    return Text(str(named or f"@{block.get('user_id', block['type'])}"), style=style)
+    label = block.get("text") or block.get("url") or block.get("name") or block.get("fallback")
+    return Text(str(label or f"@{block.get('user_id', block['type'])}"), style=style)
 
 
-_LINES = ("rich_text", "rich_text_list")
+_MULTILINE = ("rich_text", "rich_text_list")
 
 
 def _image(block: Block) -> RenderableType:
@@ -171,19 +173,19 @@ def _markdown(block: Block) -> RenderableType:
 
 
 def _chart(block: Block) -> RenderableType:
-    """Draw each line of a chart as a row of bars, between its first and last values."""
+    """Render each series as a sparkline between its first and last values."""
     lines = [Text(block["title"], style="bold")]
     for series in block["chart"]["series"]:
         values = [point["value"] for point in series["data"]]
-        lines.append(Text(f"{series['name']}  {values[0]:g} {spark(values)} {values[-1]:g}"))
+        lines.append(Text(f"{series['name']}  {values[0]:g} {sparkline(values)} {values[-1]:g}"))
     return Group(*lines)
 
 
 def _container(block: Block) -> RenderableType:
-    return Group(_header({"text": block["title"]}), *(show_block(child) for child in block["child_blocks"]))
+    return Group(_header({"text": block["title"]}), *(render_block(child) for child in block["child_blocks"]))
 
 
-BLOCKS: dict[str, Callable[[Block], RenderableType]] = {
+RENDERERS: dict[str, Callable[[Block], RenderableType]] = {
     "actions": _actions,
     "container": _container,
     "context": _context,
@@ -193,7 +195,7 @@ BLOCKS: dict[str, Callable[[Block], RenderableType]] = {
     "header": _header,
     "image": _image,
     "markdown": _markdown,
-    "rich_text": _rich,
+    "rich_text": _rich_text,
     "section": _section,
     "table": _table,
 }

@@ -1,4 +1,4 @@
-"""Draw docs/alert.png from a golden Block Kit payload, with a Chromium that is installed here: `make picture`."""
+"""Draw docs/alert.png from a golden Block Kit payload, with an installed Chromium: `make picture`."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ figcaption b {{ margin-right: 10px; font-weight: 400; font-size: 12px }}
 
 
 def main() -> int:
-    """Write the picture; say what is missing where there is no browser."""
+    """Write the picture, and return 0; without a browser, print what to install and return 1."""
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser is None:
         print("No Chromium here. Install one, such as Debian's package chromium, and run this again.", file=sys.stderr)
@@ -68,25 +68,25 @@ def main() -> int:
     return 0
 
 
-def block(one: dict[str, Any]) -> str:
-    """Draw one block."""
-    match one["type"]:
+def block(payload: dict[str, Any]) -> str:
+    """Return one block as HTML."""
+    match payload["type"]:
         case "header":
-            return f"<h3>{html.escape(one['text']['text'])}</h3>"
+            return f"<h3>{html.escape(payload['text']['text'])}</h3>"
         case "section":
-            return f"<p>{mrkdwn(one['text']['text'])}</p>"
+            return f"<p>{mrkdwn(payload['text']['text'])}</p>"
         case "context":
-            return "".join(f'<p class="context">{mrkdwn(element["text"])}</p>' for element in one["elements"])
+            return "".join(f'<p class="context">{mrkdwn(element["text"])}</p>' for element in payload["elements"])
         case "actions":
-            return "".join(map(button, one["elements"]))
+            return "".join(map(button, payload["elements"]))
         case "data_visualization":
-            return chart(one["title"], one["chart"])
-    raise ValueError(f"no picture of a {one['type']} block")
+            return chart(payload["title"], payload["chart"])
+    raise ValueError(f"no picture of a {payload['type']} block")
 
 
-def chart(title: str, drawn: dict[str, Any]) -> str:
-    """Draw a line chart, with a line for zero and the values at both ends of the scale."""
-    series = {line["name"]: [point["value"] for point in line["data"]] for line in drawn["series"]}
+def chart(title: str, data: dict[str, Any]) -> str:
+    """Return a line chart as SVG, with a zero line and the scale's end values."""
+    series = {line["name"]: [point["value"] for point in line["data"]] for line in data["series"]}
     low, high = (pick(value for values in series.values() for value in values) for pick in (min, max))
 
     def y(value: float) -> float:
@@ -95,11 +95,11 @@ def chart(title: str, drawn: dict[str, Any]) -> str:
     lines, names = [], []
     for colour, (name, values) in zip(COLOURS, series.items(), strict=True):
         step = (WIDE - EDGE) / (len(values) - 1)
-        points = " ".join(f"{EDGE + at * step:.1f},{y(value):.1f}" for at, value in enumerate(values))
+        points = " ".join(f"{EDGE + index * step:.1f},{y(value):.1f}" for index, value in enumerate(values))
         lines.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>')
         names.append(f'<b><span style="color:{colour}">●</span> {html.escape(name)}</b>')
     scale = "".join(f'<text x="0" y="{y(value) + 4:.0f}">{value:g}%</text>' for value in (low, 0, high))
-    axis = drawn["axis_config"]["categories"]
+    axis = data["axis_config"]["categories"]
     days = (
         f'<text x="{EDGE}" y="{HIGH}">{axis[0]}</text><text x="{WIDE}" y="{HIGH}" text-anchor="end">{axis[-1]}</text>'
     )
@@ -110,14 +110,14 @@ def chart(title: str, drawn: dict[str, Any]) -> str:
 
 
 def button(element: dict[str, Any]) -> str:
-    """Draw a button, or a menu with its arrow."""
+    """Return a button, or a menu with its arrow, as HTML."""
     if element["type"] == "static_select":
         return f'<span class="button">{html.escape(element["placeholder"]["text"])} ▾</span>'
     return f'<span class="button {element.get("style", "")}">{html.escape(element["text"]["text"])}</span>'
 
 
 def mrkdwn(text: str) -> str:
-    """Turn Slack's bold, code and line breaks into HTML; its escapes are HTML's own."""
+    """Return Slack's bold, code and line breaks as HTML; Slack's escapes are HTML's own."""
     text = re.sub(r"`([^`]+)`", r"<code>\1</code>", text)
     return re.sub(r"\*([^*\n]+)\*", r"<b>\1</b>", text).replace("\n", "<br>")
 

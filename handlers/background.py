@@ -1,4 +1,4 @@
-"""Slow work after the acknowledgement: kept until it is done, and never without an answer to the person."""
+"""Background tasks that run after the Slack acknowledgement and send their reply."""
 
 from __future__ import annotations
 
@@ -11,53 +11,53 @@ from slack_sdk.webhook import WebhookResponse
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 from handlers.ephemeral import post_ephemeral
-from handlers.image_upload import Pictures
-from handlers.render.fallbacks import classic, pictured, plainer
+from handlers.image_upload import ImageUploader
+from handlers.render.fallbacks import fallback_forms, monospaced, with_picture
 from handlers.render.message import Message, text_message
 from handlers.render.responses import error_message
 from handlers.request import Audience, Reply, Request
 from handlers.slack_errors import BLOCKS_REFUSED
 from services.core.errors import MinerPulseError
 
-Otherwise = Callable[[Request, Message], Awaitable[None]]
+Fallback = Callable[[Request, Message], Awaitable[None]]
 
 
-SORRY = "Something went wrong; it has been logged. Try again in a minute."
+INTERNAL_ERROR = "Something went wrong; it has been logged. Try again in a minute."
 NOT_SHARED = "Slack did not show this to the channel. Type /minerpulse and press Share there."
 HTTP_OK = 200
-DRAINED_WITHIN_S = 25.0  # hosts kill 30 s after they have asked a process to stop
+DRAIN_TIMEOUT_S = 25.0  # hosts send SIGKILL 30 s after SIGTERM
 log = logging.getLogger(__name__)
 
 
 class BackgroundTasks:
-    """Work that goes on after its acknowledgement, kept until it is done.
+    """Tasks that outlive their acknowledgement, referenced until they finish.
 
-    Bolt's own lazy listeners copy the whole request and the client with it, which a shared HTTP session does not
-    survive, and nothing keeps or drains their tasks. Where nobody is shown Slack's newest blocks, `shows_all` is False.
-    Without `pictures`, answers have none.
+    Bolt's lazy listeners are not used: they copy the request with its client, which a shared HTTP session doesn't
+    survive, and nothing references or drains their tasks. `allow_new_blocks` is False if no workspace supports Slack's
+    newest blocks. Without an `uploader`, replies have no images.
     """
 
-    def __init__(self, pictures: Pictures | None = None) -> None:
-        self.shows_all, self.pictures = True, pictures
+    def __init__(self, uploader: ImageUploader | None = None) -> None:
+        self.allow_new_blocks, self.uploader = True, uploader
         self._running: set[asyncio.Task[None]] = set()
 
-    def begin(self, errand: Coroutine[None, None, None], name: str) -> None:
-        """Let an errand run by itself; the log calls it by its name."""
-        task = asyncio.create_task(errand, name=name)
+    def start(self, work: Coroutine[None, None, None], name: str) -> None:
+        """Run work as a task; the log identifies it by `name`."""
+        task = asyncio.create_task(work, name=name)
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
-    def answer(
-        self, ask: Request, work: Awaitable[Reply | None], name: str, otherwise: Otherwise = post_ephemeral
+    def start_reply(
+        self, request: Request, work: Awaitable[Reply | None], name: str, fallback: Fallback = post_ephemeral
     ) -> None:
-        """Begin what a person asked for; they are told the outcome, see `answer`."""
-        pictures = self.pictures if self.shows_all else None
-        self.begin(answer(ask, work, otherwise, pictures, shows_all=self.shows_all), name)
+        """Start the work a person requested; see `run_and_reply`."""
+        uploader = self.uploader if self.allow_new_blocks else None
+        self.start(run_and_reply(request, work, fallback, uploader, allow_new_blocks=self.allow_new_blocks), name)
 
-    async def drain(self, within_s: float = DRAINED_WITHIN_S) -> None:
-        """Wait until every errand that has begun is done; what takes longer is abandoned, and logged."""
+    async def drain(self, timeout_s: float = DRAIN_TIMEOUT_S) -> None:
+        """Wait until all tasks finish; cancel and log those that exceed the timeout."""
         try:
-            async with asyncio.timeout(within_s):
+            async with asyncio.timeout(timeout_s):
                 while self._running:
                     await asyncio.wait(self._running)
         except TimeoutError:
@@ -65,113 +65,114 @@ class BackgroundTasks:
 
     async def _abandon(self) -> None:
         abandoned = list(self._running)
-        log.error("stopped before these were answered: %s", ", ".join(sorted(task.get_name() for task in abandoned)))
+        log.error("shutdown: abandoned unfinished tasks: %s", ", ".join(sorted(task.get_name() for task in abandoned)))
         for task in abandoned:
             task.cancel()
         await asyncio.gather(*abandoned, return_exceptions=True)
 
 
-async def answer(
-    ask: Request,
+async def run_and_reply(
+    request: Request,
     work: Awaitable[Reply | None],
-    otherwise: Otherwise = post_ephemeral,
-    pictures: Pictures | None = None,
+    fallback: Fallback = post_ephemeral,
+    uploader: ImageUploader | None = None,
     *,
-    shows_all: bool = True,
+    allow_new_blocks: bool = True,
 ) -> None:
-    """Do what a person asked for and tell them the outcome; where it goes wrong, what to do in one sentence.
+    """Await the work and send its reply, or one sentence on what to do if it failed.
 
-    `otherwise` tells it where the response_url takes nothing: that serves five times within half an hour. An answer
-    that has a picture goes out with it where Slack takes it, else as any other.
+    A response_url accepts five messages within 30 minutes; if it refuses the reply, `fallback` sends it. A reply with a
+    picture is sent as an image if Slack accepts it.
     """
     try:
         reply = await work
     except MinerPulseError as error:
-        log.warning("told a person: %s", error)
+        log.warning("request failed: %s", error)
         reply = Reply(message=error_message(error))
     except Exception:
-        log.exception("a person's wish failed")
-        reply = Reply(message=text_message(SORRY))
+        log.exception("request failed unexpectedly")
+        reply = Reply(message=text_message(INTERNAL_ERROR))
     if reply is None:
         return
-    shown = reply if shows_all else replace(reply, message=classic(reply.message))
-    if not (pictures and await _hung(ask, shown, pictures)):
-        await _send(ask, shown, otherwise)
+    if not allow_new_blocks:
+        reply = replace(reply, message=monospaced(reply.message))
+    if not (uploader and await _send_with_image(request, reply, uploader)):
+        await _send(request, reply, fallback)
 
 
-async def update(work: Awaitable[None]) -> None:
-    """Do what nobody waits for an answer to, as what changes an open form; where it goes wrong, the log tells."""
+async def run_and_log(work: Awaitable[None]) -> None:
+    """Await work that has no reply, for example a view update; log its errors."""
     try:
         await work
     except MinerPulseError as error:
-        log.warning("nobody could be told, but: %s", error)
+        log.warning("background task failed: %s", error)
     except Exception:
-        log.exception("an errand failed of which nobody can be told")
+        log.exception("background task failed unexpectedly")
 
 
-async def _hung(ask: Request, reply: Reply, pictures: Pictures) -> bool:
-    """Send a reply with its picture; tell whether Slack has taken it.
+async def _send_with_image(request: Request, reply: Reply, uploader: ImageUploader) -> bool:
+    """Send a reply with its picture, and return whether Slack accepted it.
 
-    A response_url takes five answers. Two of them are spent here at most, as an upload may not be ready at once.
+    Uses at most two of the five messages of a response_url, because an upload may not be ready at once.
     """
-    if reply.picture is None or not ask.answers_to:
+    if reply.picture is None or not request.response_url:
         return False
-    file = await pictures.file(ask, reply.picture)
+    file = await uploader.upload(request, reply.picture)
     if file is None:
         return False
-    form = pictured(reply.message, file, reply.picture.alt)
-    for pause in pictures.pauses:
+    message = with_picture(reply.message, file, reply.picture.alt)
+    for pause in uploader.retry_pauses:
         await asyncio.sleep(pause)
-        if _is_taken(await _respond(ask, form, reply.place)):
+        if _is_accepted(await _respond(request, message, reply.audience)):
             return True
-    log.warning("Slack does not show a picture that it has; the answer goes without")
-    pictures.forget(ask, reply.picture)
+    log.warning("Slack does not show the uploaded image; replying without it")
+    uploader.discard(request, reply.picture)
     return False
 
 
-async def _send(ask: Request, reply: Reply, otherwise: Otherwise) -> None:
-    """Send a reply; where the response_url does not take it, `otherwise`, to the person alone."""
-    if await _taken(ask, reply):
+async def _send(request: Request, reply: Reply, fallback: Fallback) -> None:
+    """Send a reply to the response_url, or through `fallback` to the person alone if Slack refuses it."""
+    if await _respond_with_fallbacks(request, reply):
         return
     try:
-        await otherwise(ask, text_message(NOT_SHARED) if reply.place is Audience.CHANNEL else reply.message)
+        await fallback(request, text_message(NOT_SHARED) if reply.audience is Audience.CHANNEL else reply.message)
     except MinerPulseError as error:
-        log.error("an answer reached nobody: %s", error)  # noqa: TRY400 -- it says all that there is to know
+        log.error("reply not delivered: %s", error)  # noqa: TRY400 -- the error says it all
     except Exception:
-        log.exception("an answer reached nobody")
+        log.exception("reply not delivered")
 
 
-async def _taken(ask: Request, reply: Reply) -> bool:
-    """Send a reply to its response_url, if there is one; where Slack refuses its blocks, once more in plainer forms."""
-    if not ask.answers_to:
+async def _respond_with_fallbacks(request: Request, reply: Reply) -> bool:
+    """Send a reply to the response_url, if there is one; retry in simpler forms if Slack rejects its blocks."""
+    if not request.response_url:
         return False
-    taken = await _respond(ask, reply.message, reply.place)
-    for form in plainer(reply.message):
-        if taken is None or not any(code in taken.body for code in BLOCKS_REFUSED):
+    response = await _respond(request, reply.message, reply.audience)
+    for message in fallback_forms(reply.message):
+        if response is None or not any(code in response.body for code in BLOCKS_REFUSED):
             break
-        log.warning("Slack refused an answer's blocks; sent in plainer form")
-        taken = await _respond(ask, form, reply.place)
-    if taken is not None and not _is_taken(taken):
-        log.error("Slack did not take an answer: %s %s", taken.status_code, taken.body)
-    return _is_taken(taken)
+        log.warning("Slack rejected the blocks of a reply; sending a simpler form")
+        response = await _respond(request, message, reply.audience)
+    if response is not None and not _is_accepted(response):
+        log.error("Slack rejected a reply: %s %s", response.status_code, response.body)
+    return _is_accepted(response)
 
 
-def _is_taken(answer: WebhookResponse | None) -> bool:
-    return answer is not None and answer.status_code == HTTP_OK
+def _is_accepted(response: WebhookResponse | None) -> bool:
+    return response is not None and response.status_code == HTTP_OK
 
 
-async def _respond(ask: Request, message: Message, place: Audience) -> WebhookResponse | None:
-    """Answer at the response_url, over the session that is there: Bolt's own opens one for each answer.
+async def _respond(request: Request, message: Message, audience: Audience) -> WebhookResponse | None:
+    """Send a message to the response_url over the shared session; Bolt's own client opens a session per message.
 
-    None where nobody knows whether it has arrived; the log tells why.
+    None if delivery is unknown; the reason is logged.
     """
     try:
-        return await AsyncWebhookClient(ask.answers_to, session=ask.client.session).send(
+        return await AsyncWebhookClient(request.response_url, session=request.client.session).send(
             text=message.text,
             blocks=message.blocks,
-            response_type="in_channel" if place is Audience.CHANNEL else "ephemeral",
-            replace_original=place is Audience.SAME,
+            response_type="in_channel" if audience is Audience.CHANNEL else "ephemeral",
+            replace_original=audience is Audience.REPLACE_ORIGINAL,
         )
     except Exception:
-        log.exception("an answer did not reach Slack")
+        log.exception("reply did not reach Slack")
         return None

@@ -1,4 +1,4 @@
-"""Turns: what two people begin at once in one channel is done by one after the other, so that it is told once."""
+"""Locks that serialize work in one channel, so that concurrent starts are announced once."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from services.core.identity import Channel
 
 @dataclass(slots=True)
 class ChannelLocks:
-    """A lock for each channel, for as long as somebody holds or awaits it; another process has its own."""
+    """A lock per channel, dropped when unused; locks are not shared between processes."""
 
     _locks: WeakValueDictionary[Channel, asyncio.Lock] = field(default_factory=WeakValueDictionary)
 
     def of(self, channel: Channel) -> asyncio.Lock:
-        """Give the lock of a channel."""
+        """Return the lock of a channel."""
         return self._locks.setdefault(channel, asyncio.Lock())

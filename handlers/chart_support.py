@@ -1,27 +1,27 @@
-"""Charts in messages: where Slack takes them, as was found out workspace by workspace."""
+"""Which workspaces accept chart blocks, learned from Slack's refusals."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-RESTS = timedelta(days=1)  # Slack gives new blocks to one workspace after another
+RETRY_AFTER = timedelta(days=1)  # Slack rolls new blocks out workspace by workspace
 
 
-class Charts:
-    """Remembers for a day which workspaces refuse charts, so that their messages are not refused each time.
+class ChartSupport:
+    """Remembers in memory, for a day, which workspaces refuse charts, so that messages aren't refused each time.
 
-    A restart forgets it. Where nobody is shown charts, `shown` is False.
+    `enabled` is False if charts are switched off for all workspaces.
     """
 
     def __init__(self) -> None:
-        self.shown = True
+        self.enabled = True
         self._refused: dict[str, datetime] = {}
 
-    def fit(self, team: str, now: datetime) -> bool:
-        """Tell whether a workspace may take a chart."""
+    def supports(self, team: str, now: datetime) -> bool:
+        """Return whether to try a chart in a workspace."""
         refused_at = self._refused.get(team)
-        return self.shown and (refused_at is None or now - refused_at >= RESTS)
+        return self.enabled and (refused_at is None or now - refused_at >= RETRY_AFTER)
 
-    def refuse(self, team: str, now: datetime) -> None:
-        """Note that a workspace has refused a message for its chart alone."""
+    def mark_refused(self, team: str, now: datetime) -> None:
+        """Record that a workspace refused a message only because of its chart."""
         self._refused[team] = now

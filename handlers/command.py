@@ -1,4 +1,4 @@
-"""A subcommand: one row of the table."""
+"""A subcommand of /minerpulse: one row of the command table."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SLASH = "/minerpulse"
 
 
 class Topic(Enum):
-    """What `help` can be asked about; each row of the table belongs to one."""
+    """Help topics; each command belongs to one."""
 
     MARKET = "market"
     RULES = "rules"
@@ -22,8 +22,8 @@ class Topic(Enum):
     HELP = "help"
 
 
-def never(_argument: str, _commands: Sequence[Command]) -> Message | None:
-    """Leave every answer to the slow part."""
+def accept_any(_argument: str, _commands: Sequence[Command]) -> Message | None:
+    """Accept any argument; the command's `run` replies."""
     return None
 
 
@@ -31,29 +31,35 @@ def never(_argument: str, _commands: Sequence[Command]) -> Message | None:
 class Command:
     """A subcommand of /minerpulse; help, usage and the manifest's hint derive from its fields.
 
-    `words` call it, `takes` names what stands after them. `at_once` gets that and the table, does no I/O, and gives
-    None where only `answer` can tell. A row is equal to itself alone, so that a cache finds the table quickly.
+    Attributes:
+        words: The words that name it.
+        arguments: Placeholder of what follows the words.
+        validate: Returns the immediate answer to an argument, from the command table and without I/O; None if `run`
+            must answer.
+        run: Does the work after the acknowledgement; None if `validate` always answers.
+
+    Rows compare by identity, so that cache lookups by table are fast.
     """
 
     words: tuple[str, ...]
-    takes: str = ""
+    arguments: str = ""
     summary: str
     example: str
     topic: Topic = Topic.MARKET
-    at_once: Callable[[str, Sequence[Command]], Message | None] = never
-    answer: Callable[[Request], Awaitable[Reply | None]] | None = None
+    validate: Callable[[str, Sequence[Command]], Message | None] = accept_any
+    run: Callable[[Request], Awaitable[Reply | None]] | None = None
 
     @property
     def name(self) -> str:
-        """The words that call it."""
+        """The words joined by spaces."""
         return " ".join(self.words)
 
     @property
-    def form(self) -> str:
-        """What is typed after /minerpulse."""
-        return " ".join([*self.words, self.takes]).strip()
+    def syntax(self) -> str:
+        """The words and arguments as typed after /minerpulse."""
+        return " ".join([*self.words, self.arguments]).strip()
 
     @property
     def usage(self) -> str:
-        """What is typed."""
-        return f"{SLASH} {self.form}"
+        """The full command line."""
+        return f"{SLASH} {self.syntax}"

@@ -1,44 +1,43 @@
-"""Each error as one sentence that a trader can act on."""
+"""User messages for errors: one sentence that a trader can act on."""
 
 from __future__ import annotations
 
 from services.core.errors import (
-    ConfigurationError,
     ConflictError,
+    DatabaseUnavailableError,
     DeliveryError,
+    InvalidSettingsError,
     MessageGoneError,
     MinerPulseError,
     NoHistoryError,
-    NotFoundError,
     PriceFileError,
     ReplayError,
-    RuleError,
     SourceError,
-    StoreError,
+    UserInputError,
 )
 
 
 def user_message(error: MinerPulseError) -> str:
-    """Say what went wrong and what to do; what only an operator can mend stays in the log."""
+    """Return what went wrong and what to do; details that only an operator can fix stay in the log."""
     match error:
-        case RuleError() | NotFoundError() | ReplayError():
-            told = str(error)
+        case UserInputError() | ReplayError():
+            text = str(error)
         case SourceError() | NoHistoryError():
-            told = _prices(error)
+            text = _data_message(error)
         case ConflictError():
-            told = "Someone else, or a new price, changed this at the same moment. Nothing was changed; try again."
-        case StoreError():
-            told = "The database cannot be reached, so nothing was changed. Try again in a minute."
+            text = "Someone else, or a new price, changed this at the same moment. Nothing was changed; try again."
+        case DatabaseUnavailableError():
+            text = "The database cannot be reached, so nothing was changed. Try again in a minute."
         case DeliveryError():
-            told = _delivery(error)
-        case ConfigurationError() | PriceFileError():
-            told = "MinerPulse is not set up correctly; whoever runs it finds the reason in its log."
+            text = _delivery_message(error)
+        case InvalidSettingsError() | PriceFileError():
+            text = "MinerPulse is not set up correctly; whoever runs it finds the reason in its log."
         case _:
-            told = str(error)
-    return told
+            text = str(error)
+    return text
 
 
-def _prices(error: SourceError | NoHistoryError) -> str:
+def _data_message(error: SourceError | NoHistoryError) -> str:
     match error:
         case NoHistoryError():
             return f"{error} {error.remedy}".strip()
@@ -48,7 +47,7 @@ def _prices(error: SourceError | NoHistoryError) -> str:
             return f"The price source has no usable answer ({error}). Check the symbols."
 
 
-def _delivery(error: DeliveryError) -> str:
+def _delivery_message(error: DeliveryError) -> str:
     match error:
         case MessageGoneError():
             return "That message is gone from Slack, so it cannot be changed any more."

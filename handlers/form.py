@@ -1,4 +1,4 @@
-"""A form that a person has before them: which one, about what, and what stands in its fields."""
+"""An open form: its view, its context and the values of its fields."""
 
 from __future__ import annotations
 
@@ -7,41 +7,41 @@ from dataclasses import dataclass
 from typing import Any
 
 from handlers.request import Request
-from handlers.rule_form import About
+from handlers.rule_form import FormContext
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Form:
-    """A submitted or changing form; `ask` is in the channel that it was opened from."""
+    """A submitted or edited form; `request` is in the channel that it was opened from."""
 
-    ask: Request
+    request: Request
     view_id: str
     hash: str
     values: dict[str, str]
-    about: About
+    context: FormContext
 
 
-def values_of(view: Mapping[str, Any]) -> dict[str, str]:
-    """Read the fields of a form by their block's id; an empty one is missing.
+def field_values(view: Mapping[str, Any]) -> dict[str, str]:
+    """Return the values of a view's fields by block id, without the empty ones.
 
-    A choice that nobody has touched is the one that the form began with, also where it comes back as none.
+    An untouched choice has its initial option, even if Slack returns it as null.
     """
     state = (view.get("state") or {}).get("values") or {}
-    begun = {
+    initial = {
         block.get("block_id"): block.get("element", {}).get("initial_option") for block in view.get("blocks") or ()
     }
-    read = {
-        block_id: _value(next(iter(fields.values())), begun.get(block_id))
+    values = {
+        block_id: _value(next(iter(fields.values())), initial.get(block_id))
         for block_id, fields in state.items()
         if fields
     }
-    return {block_id: value for block_id, value in read.items() if value}
+    return {block_id: value for block_id, value in values.items() if value}
 
 
-def _value(field: Mapping[str, Any], begun: Mapping[str, Any] | None) -> str:
-    """Read one field, whatever its kind: typed, chosen, or ticked."""
+def _value(field: Mapping[str, Any], initial: Mapping[str, Any] | None) -> str:
+    """Return the value of one field, whether typed, selected or checked."""
     if "selected_option" in field:
-        chosen = field["selected_option"] or begun or {}
+        option = field["selected_option"] or initial or {}
     else:
-        chosen = next(iter(field.get("selected_options") or ()), None) or field
-    return str(chosen.get("value") or "")
+        option = next(iter(field.get("selected_options") or ()), None) or field
+    return str(option.get("value") or "")

@@ -1,11 +1,11 @@
-"""The Home tab, and the board by shortcut: what one person sees outside any channel."""
+"""The Home tab and the board shortcut: what one person sees outside any channel."""
 
 from __future__ import annotations
 
 import logging
 from typing import Any
 
-from handlers.ephemeral import write_to
+from handlers.ephemeral import send_direct_message
 from handlers.render.home import home_notice_view, home_view, loading_view, market_modal
 from handlers.render.message import text_message
 from handlers.render.responses import error_message
@@ -14,59 +14,59 @@ from handlers.request import Request
 from handlers.slack_errors import translate_slack_error
 from services.core.errors import DeliveryError, MessageRefusedError, MinerPulseError
 
-REFUSED = (
+LAYOUT_REFUSED = (
     "Slack refuses this tab as it should look, which has been logged. In a channel, `/minerpulse` shows the market and "
     "`/minerpulse rules` what is watched there."
 )
 log = logging.getLogger(__name__)
 
 
-async def publish(ask: Request) -> None:
-    """Show a person their Home tab as it is now; where Slack refuses its layout, a plain one. Raises DeliveryError."""
+async def publish_home(request: Request) -> None:
+    """Publish a person's Home tab, or a plain one if Slack rejects its layout. Raises DeliveryError."""
     try:
-        await _publish(ask, await _tab(ask))
+        await _publish_view(request, await _home_view(request))
     except MessageRefusedError as error:
         if not error.permanent:
             raise
-        log.error("Slack refuses the Home tab, shown in plain form: %s", error.__cause__)  # noqa: TRY400 -- a cause says more
-        await _publish(ask, home_notice_view(text_message(REFUSED)))
+        log.error("Slack rejected the Home tab layout; publishing a plain one: %s", error.__cause__)  # noqa: TRY400 -- the cause says more
+        await _publish_view(request, home_notice_view(text_message(LAYOUT_REFUSED)))
 
 
-async def _tab(ask: Request) -> dict[str, Any]:
+async def _home_view(request: Request) -> dict[str, Any]:
     try:
-        return home_view(await ask.desk.overview(ask.channel.team, ask.by), ask.now)
+        return home_view(await request.commands.overview(request.channel.team, request.user_id), request.now)
     except MinerPulseError as error:
-        log.warning("told on the Home tab: %s", error)
+        log.warning("Home tab shows an error: %s", error)
         return home_notice_view(error_message(error))
 
 
-async def _publish(ask: Request, view: dict[str, Any]) -> None:
+async def _publish_view(request: Request, view: dict[str, Any]) -> None:
     with translate_slack_error():
-        await ask.client.views_publish(user_id=ask.by, view=view)
+        await request.client.views_publish(user_id=request.user_id, view=view)
 
 
-async def show_board(ask: Request) -> None:
-    """Open the market in a form of its own; where Slack does not, tell the person why. Raises DeliveryError.
+async def open_board(request: Request) -> None:
+    """Open the market in a modal, or send the person the reason if Slack doesn't open it. Raises DeliveryError.
 
-    A shortcut comes from no channel, so that a message from the app to that person is all that is left.
+    A shortcut has no channel, so a direct message is the only fallback.
     """
     try:
-        await _open_board(ask)
+        await _open_board(request)
     except DeliveryError as error:
-        log.warning("the board did not open by shortcut: %s", error)
-        await write_to(ask, error_message(error))
+        log.warning("the board shortcut did not open: %s", error)
+        await send_direct_message(request, error_message(error))
 
 
-async def _open_board(ask: Request) -> None:
-    """Show what memory has at once, then the prices."""
+async def _open_board(request: Request) -> None:
+    """Open a loading view at once, then update it with prices."""
     with translate_slack_error():
-        opened = await ask.client.views_open(trigger_id=ask.trigger, view=loading_view())
-        shown: dict[str, Any] = opened.get("view") or {}
-        await ask.client.views_update(view_id=str(shown.get("id")), view=await _market(ask))
+        opened = await request.client.views_open(trigger_id=request.trigger_id, view=loading_view())
+        view: dict[str, Any] = opened.get("view") or {}
+        await request.client.views_update(view_id=str(view.get("id")), view=await _market_view(request))
 
 
-async def _market(ask: Request) -> dict[str, Any]:
+async def _market_view(request: Request) -> dict[str, Any]:
     try:
-        return market_modal(await ask.desk.view(), ask.now)
+        return market_modal(await request.commands.view(), request.now)
     except MinerPulseError as error:
         return result_modal(error_message(error))

@@ -1,4 +1,4 @@
-"""The gallery: pictures drawn off the event loop, one at a time, and kept by what is in them."""
+"""Cache of rendered images, drawn one at a time off the event loop."""
 
 from __future__ import annotations
 
@@ -11,77 +11,77 @@ from functools import partial
 from importlib import import_module
 from typing import Generic, TypeVar
 
-from handlers.render.picture import Picture, Scheme
+from handlers.render.picture import ColorScheme, Picture
 
-Draw = Callable[[Picture, Scheme], bytes]
+Draw = Callable[[Picture, ColorScheme], bytes]
 
-KEPT_BYTES = 8_000_000  # some fifty pictures
+CACHE_BYTES = 8_000_000  # about 50 images
 
 
-def key_of(picture: Picture, scheme: Scheme) -> str:
-    """Name a picture by all that is drawn in it."""
+def picture_key(picture: Picture, scheme: ColorScheme) -> str:
+    """Return a hash of everything that is drawn."""
     return hashlib.sha256(f"{scheme.value} {picture!r}".encode()).hexdigest()
 
 
-def drawn(picture: Picture, scheme: Scheme) -> bytes:
-    """Draw as a PNG; what draws is large, and imported with the first picture."""
-    png: bytes = import_module("handlers.render.drawing").png(picture, scheme)
+def draw_png(picture: Picture, scheme: ColorScheme) -> bytes:
+    """Return the picture as PNG; the large drawing module is imported with the first picture."""
+    png: bytes = import_module("handlers.render.drawing").render_png(picture, scheme)
     return png
 
 
 class ImageCache:
-    """Draws each picture once, however many ask for it."""
+    """Draws each picture once, however many requests need it."""
 
-    def __init__(self, draw: Draw = drawn, room: int = KEPT_BYTES) -> None:
+    def __init__(self, draw: Draw = draw_png, capacity: int = CACHE_BYTES) -> None:
         self._draw = draw
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="pictures")
-        self._kept: SingleFlight[bytes] = SingleFlight(room, len)
+        self._images: SingleFlight[bytes] = SingleFlight(capacity, len)
 
-    async def png(self, picture: Picture, scheme: Scheme) -> bytes:
-        """Give a picture as a PNG."""
-        return await self._kept.get(key_of(picture, scheme), partial(self._in_thread, picture, scheme))
+    async def png(self, picture: Picture, scheme: ColorScheme) -> bytes:
+        """Return a picture as PNG."""
+        return await self._images.get(picture_key(picture, scheme), partial(self._in_thread, picture, scheme))
 
     def close(self) -> None:
-        """Draw nothing more."""
+        """Stop the drawing thread; pending pictures are cancelled."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    async def _in_thread(self, picture: Picture, scheme: Scheme) -> bytes:
+    async def _in_thread(self, picture: Picture, scheme: ColorScheme) -> bytes:
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._draw, picture, scheme)
 
 
-Made = TypeVar("Made")
+Value = TypeVar("Value")
 
 
-class SingleFlight(Generic[Made]):
-    """Things by their keys; the one that was asked for longest ago makes room for others. Failures are not kept."""
+class SingleFlight(Generic[Value]):
+    """Single-flight LRU cache, bounded by the total size of its values. Failures are not cached."""
 
-    def __init__(self, room: int, weigh: Callable[[Made], int]) -> None:
-        self.room, self.taken = room, 0
-        self._weigh = weigh
-        self._kept: OrderedDict[str, Made] = OrderedDict()
-        self._making: dict[str, asyncio.Task[Made]] = {}
+    def __init__(self, capacity: int, size_of: Callable[[Value], int]) -> None:
+        self.capacity, self.size = capacity, 0
+        self._size_of = size_of
+        self._values: OrderedDict[str, Value] = OrderedDict()
+        self._pending: dict[str, asyncio.Task[Value]] = {}
 
-    async def get(self, key: str, make: Callable[[], Awaitable[Made]]) -> Made:
-        """Give what is kept, or what is made now; who stops waiting for it takes it from nobody else."""
-        if key in self._kept:
-            self._kept.move_to_end(key)
-            return self._kept[key]
-        if key not in self._making:
-            self._making[key] = asyncio.create_task(self._made(key, make))
-        return await asyncio.shield(self._making[key])
+    async def get(self, key: str, make: Callable[[], Awaitable[Value]]) -> Value:
+        """Return the cached value, or create it; a cancelled caller doesn't cancel it for the others."""
+        if key in self._values:
+            self._values.move_to_end(key)
+            return self._values[key]
+        if key not in self._pending:
+            self._pending[key] = asyncio.create_task(self._create(key, make))
+        return await asyncio.shield(self._pending[key])
 
-    def forget(self, key: str) -> None:
-        """Let it be made anew the next time."""
-        if key in self._kept:
-            self.taken -= self._weigh(self._kept.pop(key))
+    def discard(self, key: str) -> None:
+        """Remove a value, so that the next call creates it again."""
+        if key in self._values:
+            self.size -= self._size_of(self._values.pop(key))
 
-    async def _made(self, key: str, make: Callable[[], Awaitable[Made]]) -> Made:
+    async def _create(self, key: str, make: Callable[[], Awaitable[Value]]) -> Value:
         try:
-            made = await make()
+            value = await make()
         finally:
-            del self._making[key]
-        self._kept[key] = made
-        self.taken += self._weigh(made)
-        while self.taken > self.room:
-            self.taken -= self._weigh(self._kept.popitem(last=False)[1])
-        return made
+            del self._pending[key]
+        self._values[key] = value
+        self.size += self._size_of(value)
+        while self.size > self.capacity:
+            self.size -= self._size_of(self._values.popitem(last=False)[1])
+        return value

@@ -1,4 +1,4 @@
-"""Pictures in Slack: drawn and uploaded where the workspace has granted that, else left out."""
+"""Images in Slack: drawn and uploaded if the workspace granted files:write, else left out."""
 
 from __future__ import annotations
 
@@ -11,72 +11,79 @@ from typing import Protocol
 from slack_sdk.errors import SlackRequestError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from handlers.image_cache import ImageCache, SingleFlight, key_of
-from handlers.render.picture import Picture, Scheme
+from handlers.image_cache import ImageCache, SingleFlight, picture_key
+from handlers.render.picture import ColorScheme, Picture
 from handlers.request import Request
 from handlers.slack_errors import translate_slack_error
 from services.core.errors import DeliveryError
 
 FILES_WRITE = "files:write"
-FILES_KNOWN = 500  # that were uploaded last
-WITHIN_S = 12.0  # a person waits no longer for a picture
-READY_AFTER_S = (1.0, 2.0)  # Slack looks at an upload before a message can show it, and does not say when it has
-NAME = "minerpulse.png"
-LONGEST_ALT = 1_000  # of a file
+MAX_CACHED_FILES = 500  # most recent uploads
+TIMEOUT_S = 12.0  # longest wait for an image
+RETRY_PAUSES_S = (
+    1.0,
+    2.0,
+)  # Slack doesn't report when an upload can be shown
+FILE_NAME = "minerpulse.png"
+MAX_ALT_TEXT = 1_000  # Slack's limit for a file
 log = logging.getLogger(__name__)
 
 
 class Grants(Protocol):
-    """What workspaces let the app do."""
+    """Scopes that workspaces granted to the app."""
 
     async def scopes(self, team: str) -> Collection[str]:
-        """Give the scopes that a workspace has granted. Raises DeliveryError where that cannot be told."""
+        """Return the scopes of a workspace. Raises DeliveryError if they can't be determined."""
         ...
 
 
-class Pictures:
-    """Turns pictures into files of a workspace that its messages can show.
+class ImageUploader:
+    """Uploads pictures as files that the messages of a workspace can show.
 
-    The same picture is uploaded once to each workspace. Slack cannot tell the reader's theme, so it gets the light one.
+    Each picture is uploaded once per workspace, in the light theme: Slack doesn't report the reader's theme.
     """
 
     def __init__(
-        self, gallery: ImageCache, grants: Grants, pauses: tuple[float, ...] = READY_AFTER_S, within_s: float = WITHIN_S
+        self,
+        cache: ImageCache,
+        grants: Grants,
+        retry_pauses: tuple[float, ...] = RETRY_PAUSES_S,
+        timeout_s: float = TIMEOUT_S,
     ) -> None:
-        self.gallery, self.grants, self.pauses, self.within_s = gallery, grants, pauses, within_s
-        self._files: SingleFlight[str] = SingleFlight(FILES_KNOWN, lambda _file: 1)
+        self.cache, self.grants, self.retry_pauses, self.timeout_s = cache, grants, retry_pauses, timeout_s
+        self._files: SingleFlight[str] = SingleFlight(MAX_CACHED_FILES, lambda _file: 1)
 
-    async def file(self, ask: Request, picture: Picture) -> str | None:
-        """Upload a picture for whoever asks; None where it cannot be had, and the log tells why."""
+    async def upload(self, request: Request, picture: Picture) -> str | None:
+        """Return the file id of an uploaded picture; None if it isn't available, with the reason in the log."""
         try:
-            async with asyncio.timeout(self.within_s):
-                if FILES_WRITE not in await self.grants.scopes(ask.channel.team):
+            async with asyncio.timeout(self.timeout_s):
+                if FILES_WRITE not in await self.grants.scopes(request.channel.team):
                     return None
-                make = partial(self._uploaded, ask.client, picture)
-                return await self._files.get(_key(ask, picture), make)
+                make = partial(self._upload, request.client, picture)
+                return await self._files.get(_key(request, picture), make)
         except TimeoutError:
-            log.warning("a picture took longer than %.0f s, the answer goes without", self.within_s)
+            log.warning("image not ready after %.0f s; replying without it", self.timeout_s)
         except DeliveryError as error:
-            log.warning("a picture could not be uploaded, the answer goes without: %s", error)
+            log.warning("image upload failed; replying without it: %s", error)
         except Exception:
-            log.exception("a picture could not be drawn, the answer goes without")
+            log.exception("image rendering failed; replying without it")
         return None
 
-    def forget(self, ask: Request, picture: Picture) -> None:
-        """Upload a picture anew when it is asked for again, as Slack does not show this file."""
-        self._files.forget(_key(ask, picture))
+    def discard(self, request: Request, picture: Picture) -> None:
+        """Forget a file that Slack doesn't show, so that the next request uploads the picture again."""
+        self._files.discard(_key(request, picture))
 
-    async def _uploaded(self, client: AsyncWebClient, picture: Picture) -> str:
-        png = await self.gallery.png(picture, Scheme.LIGHT)
+    async def _upload(self, client: AsyncWebClient, picture: Picture) -> str:
+        png = await self.cache.png(picture, ColorScheme.LIGHT)
         try:
             with translate_slack_error():
-                answer = await client.files_upload_v2(
-                    content=png, filename=NAME, title=picture.title, alt_txt=picture.alt[:LONGEST_ALT]
+                response = await client.files_upload_v2(
+                    content=png, filename=FILE_NAME, title=picture.title, alt_txt=picture.alt[:MAX_ALT_TEXT]
                 )
         except SlackRequestError as error:
             raise DeliveryError("Slack did not take the file.", permanent=False, surely_not_posted=True) from error
-        return str(answer["files"][0]["id"])
+        return str(response["files"][0]["id"])
 
 
-def _key(ask: Request, picture: Picture) -> str:
-    return f"{ask.channel.team} {key_of(picture, Scheme.LIGHT)}"
+def _key(request: Request, picture: Picture) -> str:
+    return f"{request.channel.team} {picture_key(picture, ColorScheme.LIGHT)}"

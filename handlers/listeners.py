@@ -1,4 +1,4 @@
-"""The Slack edge: translate in, translate out, decide nothing."""
+"""Bolt listeners: translate Slack payloads into requests and send the replies."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncBoltContext
 from slack_sdk.web.async_client import AsyncWebClient
 
 from handlers.actions import ACTIONS
-from handlers.background import BackgroundTasks, update
+from handlers.background import BackgroundTasks, run_and_log
 from handlers.channel_locks import ChannelLocks
 from handlers.command import SLASH
 from handlers.commands import COMMANDS
-from handlers.commands.parse import read
-from handlers.ephemeral import open_told, post_ephemeral
+from handlers.commands.parse import parse_command
+from handlers.ephemeral import open_message_modal, post_ephemeral
 from handlers.events import EVENTS
-from handlers.form import Form, values_of
-from handlers.home_tab import show_board
-from handlers.image_upload import Pictures
+from handlers.form import Form, field_values
+from handlers.home_tab import open_board
+from handlers.image_upload import ImageUploader
 from handlers.modals import MODALS, Modal
-from handlers.render.form_fields import FOLLOWED
+from handlers.render.form_fields import FIELD_PREFIX
 from handlers.request import Reply, Request
-from handlers.rule_form import About
+from handlers.rule_form import FormContext
 from handlers.view_updates import ViewUpdates
 from services.channels.commands import ChannelCommands
 from services.core.clock import Clock
@@ -35,17 +35,17 @@ Listener = Callable[..., Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class SlackHandlers:
-    """What every listener works with."""
+class Dependencies:
+    """Services and state shared by all listeners."""
 
-    desk: ChannelCommands
-    study: ResearchService
+    commands: ChannelCommands
+    research: ResearchService
     clock: Clock
-    errands: BackgroundTasks
-    newest: ViewUpdates
-    turns: ChannelLocks
+    tasks: BackgroundTasks
+    view_updates: ViewUpdates
+    locks: ChannelLocks
 
-    def ask(
+    def build_request(
         self,
         context: AsyncBoltContext,
         client: AsyncWebClient,
@@ -53,137 +53,141 @@ class SlackHandlers:
         body: dict[str, Any],
         channel: str | None = None,
     ) -> Request:
-        """Put a person's wish together; of a form, in the `channel` that it is about."""
+        """Build a Request from a Slack payload; for a form, in the `channel` that it was opened from."""
         return Request(
             channel=Channel(team=str(context.team_id), id=channel or context.channel_id or ""),
-            by=str(context.user_id),
+            user_id=str(context.user_id),
             value=value,
-            desk=self.desk,
-            study=self.study,
+            commands=self.commands,
+            research=self.research,
             clock=self.clock,
             client=client,
-            newest=self.newest,
-            turns=self.turns,
-            trigger=str(body.get("trigger_id") or ""),
-            answers_to=str(body.get("response_url") or ""),
+            view_updates=self.view_updates,
+            locks=self.locks,
+            trigger_id=str(body.get("trigger_id") or ""),
+            response_url=str(body.get("response_url") or ""),
         )
 
 
 def register(
-    app: AsyncApp, desk: ChannelCommands, study: ResearchService, clock: Clock, pictures: Pictures | None = None
+    app: AsyncApp,
+    commands: ChannelCommands,
+    research: ResearchService,
+    clock: Clock,
+    uploader: ImageUploader | None = None,
 ) -> BackgroundTasks:
-    """Listen to the command, to every button and to every form; return the errands, to be drained before a stop.
+    """Register listeners for the command and all actions, events and views; return the tasks to drain before shutdown.
 
-    The app must process before the response: the acknowledgement is the HTTP answer, and slow work comes after it.
-    Without `pictures`, charts are Slack's own.
+    The app must process before the response: the acknowledgement is the HTTP response, and slow work follows it.
+    Without an `uploader`, charts are Slack's own blocks.
     """
-    edge = SlackHandlers(
-        desk=desk,
-        study=study,
+    deps = Dependencies(
+        commands=commands,
+        research=research,
         clock=clock,
-        errands=BackgroundTasks(pictures),
-        newest=ViewUpdates(),
-        turns=ChannelLocks(),
+        tasks=BackgroundTasks(uploader),
+        view_updates=ViewUpdates(),
+        locks=ChannelLocks(),
     )
-    app.command(SLASH)(_on_command(edge))
-    for action_id, act in ACTIONS.items():
-        app.action(action_id)(_on_action(edge, act))
-    app.action(re.compile(f"^{FOLLOWED}"))(_on_change(edge))
-    app.shortcut("board")(_on_shortcut(edge))
-    for kind, hear in EVENTS.items():
-        app.event(kind)(_on_event(edge, hear))
+    app.command(SLASH)(_on_command(deps))
+    for action_id, run in ACTIONS.items():
+        app.action(action_id)(_on_action(deps, run))
+    app.action(re.compile(f"^{FIELD_PREFIX}"))(_on_change(deps))
+    app.shortcut("board")(_on_shortcut(deps))
+    for kind, handle in EVENTS.items():
+        app.event(kind)(_on_event(deps, handle))
     for callback_id, modal in MODALS.items():
-        app.view(callback_id)(_on_submit(edge, modal))
-    return edge.errands
+        app.view(callback_id)(_on_submit(deps, modal))
+    return deps.tasks
 
 
-def _on_command(edge: SlackHandlers) -> Listener:
-    """Answer from memory in the acknowledgement where that is enough, else acknowledge with nothing; no I/O."""
+def _on_command(deps: Dependencies) -> Listener:
+    """Answer in the acknowledgement if no I/O is needed, else acknowledge with an empty body and run the command."""
 
     async def listen(ack: AsyncAck, command: dict[str, Any], context: AsyncBoltContext, client: AsyncWebClient) -> None:
-        seen = read(command.get("text", ""), COMMANDS)
-        if seen.told is not None:
-            await ack(text=seen.told.text, blocks=seen.told.blocks)
+        parsed = parse_command(command.get("text", ""), COMMANDS)
+        if parsed.response is not None:
+            await ack(text=parsed.response.text, blocks=parsed.response.blocks)
             return
         await ack()
-        if seen.command is not None and seen.command.answer is not None:
-            ask = edge.ask(context, client, seen.argument, command)
-            edge.errands.answer(ask, seen.command.answer(ask), seen.command.usage)
+        if parsed.command is not None and parsed.command.run is not None:
+            request = deps.build_request(context, client, parsed.argument, command)
+            deps.tasks.start_reply(request, parsed.command.run(request), parsed.command.usage)
 
     return listen
 
 
-def _on_action(edge: SlackHandlers, act: Callable[[Request], Awaitable[Reply | None]]) -> Listener:
+def _on_action(deps: Dependencies, run: Callable[[Request], Awaitable[Reply | None]]) -> Listener:
     async def listen(ack: AsyncAck, body: dict[str, Any], context: AsyncBoltContext, client: AsyncWebClient) -> None:
         await ack()
         action = body["actions"][0]
-        chosen = action.get("selected_option") or action
-        ask = edge.ask(context, client, str(chosen.get("value", "")), body)
-        otherwise = post_ephemeral if context.channel_id else open_told  # the Home tab is in no channel
-        edge.errands.answer(ask, act(ask), str(action["action_id"]), otherwise)
+        choice = action.get("selected_option") or action
+        request = deps.build_request(context, client, str(choice.get("value", "")), body)
+        fallback = post_ephemeral if context.channel_id else open_message_modal  # the Home tab has no channel
+        deps.tasks.start_reply(request, run(request), str(action["action_id"]), fallback)
 
     return listen
 
 
-def _on_shortcut(edge: SlackHandlers) -> Listener:
+def _on_shortcut(deps: Dependencies) -> Listener:
     async def listen(ack: AsyncAck, body: dict[str, Any], context: AsyncBoltContext, client: AsyncWebClient) -> None:
         await ack()
-        edge.errands.begin(update(show_board(edge.ask(context, client, "", body))), "the board by shortcut")
+        deps.tasks.start(run_and_log(open_board(deps.build_request(context, client, "", body))), "board shortcut")
 
     return listen
 
 
-def _on_event(edge: SlackHandlers, hear: Callable[[Request, dict[str, Any]], Awaitable[None]]) -> Listener:
-    """Take note of something that happened, after Slack was told that it was heard."""
+def _on_event(deps: Dependencies, handle: Callable[[Request, dict[str, Any]], Awaitable[None]]) -> Listener:
+    """Handle an event after Slack's acknowledgement."""
 
     async def listen(body: dict[str, Any], context: AsyncBoltContext, client: AsyncWebClient) -> None:
         event: dict[str, Any] = body["event"]
-        ask = edge.ask(context, client, "", body, str(event.get("channel") or ""))
-        edge.errands.begin(update(hear(ask, body)), str(event["type"]))
+        request = deps.build_request(context, client, "", body, str(event.get("channel") or ""))
+        deps.tasks.start(run_and_log(handle(request, body)), str(event["type"]))
 
     return listen
 
 
-def _on_change(edge: SlackHandlers) -> Listener:
-    """Follow what is typed into a form; there is nobody to answer but the form itself."""
+def _on_change(deps: Dependencies) -> Listener:
+    """Update a form while it is edited; the form itself is the only reply."""
 
     async def listen(ack: AsyncAck, body: dict[str, Any], context: AsyncBoltContext, client: AsyncWebClient) -> None:
         await ack()
         view = body.get("view") or {}
         modal = MODALS.get(view.get("callback_id", ""))
         if modal is not None:
-            edge.errands.begin(update(modal.follow(_form(edge, view, body, context, client))), view["callback_id"])
+            deps.tasks.start(run_and_log(modal.update(_form(deps, view, body, context, client))), view["callback_id"])
 
     return listen
 
 
-def _on_submit(edge: SlackHandlers, modal: Modal) -> Listener:
-    """Refuse wrong fields in the acknowledgement, each beneath its own; else close the form, save and answer.
+def _on_submit(deps: Dependencies, modal: Modal) -> Listener:
+    """Report field errors in the acknowledgement; otherwise close the form, submit it and reply.
 
-    The form cannot show the outcome: what the acknowledgement puts into it may reach Slack after any later update.
+    The form can't show the outcome: the view in an acknowledgement may reach Slack after a later update.
     """
 
     async def listen(ack: AsyncAck, body: dict[str, Any], context: AsyncBoltContext, client: AsyncWebClient) -> None:
         view: dict[str, Any] = body["view"]
-        form = _form(edge, view, body, context, client)
-        if wrong := modal.check(form):
-            await ack(response_action="errors", errors=wrong)
+        form = _form(deps, view, body, context, client)
+        if errors := modal.validate(form):
+            await ack(response_action="errors", errors=errors)
             return
         await ack()
-        ask = replace(form.ask, answers_to=form.about.answers_to)  # Slack gives none with a form
-        edge.errands.answer(ask, modal.save(form), view["callback_id"])
+        request = replace(form.request, response_url=form.context.response_url)  # a view payload has no response_url
+        deps.tasks.start_reply(request, modal.submit(form), view["callback_id"])
 
     return listen
 
 
 def _form(
-    edge: SlackHandlers, view: dict[str, Any], body: dict[str, Any], context: AsyncBoltContext, client: AsyncWebClient
+    deps: Dependencies, view: dict[str, Any], body: dict[str, Any], context: AsyncBoltContext, client: AsyncWebClient
 ) -> Form:
-    about = About.read(view)
+    form_context = FormContext.from_view(view)
     return Form(
-        ask=edge.ask(context, client, "", body, about.channel),
+        request=deps.build_request(context, client, "", body, form_context.channel),
         view_id=str(view["id"]),
         hash=str(view.get("hash", "")),
-        values=values_of(view),
-        about=about,
+        values=field_values(view),
+        context=form_context,
     )

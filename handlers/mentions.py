@@ -1,4 +1,4 @@
-"""Read who is meant, as Slack writes people, groups and channels in a command."""
+"""Parse mentions of people, groups and channels as Slack writes them in a command."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ _CHANNEL = re.compile(r"<#(?P<id>[CG][A-Z0-9]+)(?:\|[^>]*)?>|(?P<bare>[CG][A-Z0-
 _ALL = re.compile(rf"(?:<!|@)(?P<id>{'|'.join(EVERYONE)})(?:\|[^>]*)?>?", re.IGNORECASE)
 
 
-def read_addressee(text: str, team: str) -> Addressee | None:
-    """Read a person, a group or a channel, escaped by Slack or as a bare ID; None where nobody can tell who is meant.
+def parse_addressee(text: str, team: str) -> Addressee | None:
+    """Parse a person, group or channel, escaped by Slack or as a bare ID; None if the text is ambiguous.
 
-    What Slack has not escaped is plain text, which names nobody for sure but for `@here` and the like.
+    Unescaped text is plain text and identifies nobody, except for `@here` and the like.
     """
     text = text.strip()
-    if found := _PERSON.fullmatch(text):
-        return replace(_mention(found, "<@{}>"), person=found["id"] or found["bare"])
-    if found := _GROUP.fullmatch(text):
-        return _mention(found, "<!subteam^{}>")
-    if found := _ALL.fullmatch(text):
-        everyone = found["id"].lower()
+    if match := _PERSON.fullmatch(text):
+        return replace(_mention(match, "<@{}>"), person=match["id"] or match["bare"])
+    if match := _GROUP.fullmatch(text):
+        return _mention(match, "<!subteam^{}>")
+    if match := _ALL.fullmatch(text):
+        everyone = match["id"].lower()
         return Mention(text=f"<!{everyone}>", name=f"@{everyone}")
-    if found := _CHANNEL.fullmatch(text):
-        return Channel(team=team, id=found["id"] or found["bare"])
+    if match := _CHANNEL.fullmatch(text):
+        return Channel(team=team, id=match["id"] or match["bare"])
     return None
 
 
-def _mention(found: re.Match[str], form: str) -> Mention:
-    text = form.format(found["id"] or found["bare"])
-    name = found["name"]
+def _mention(match: re.Match[str], template: str) -> Mention:
+    text = template.format(match["id"] or match["bare"])
+    name = match["name"]
     return Mention(text=text, name=f"@{name.removeprefix('@')}" if name else text)

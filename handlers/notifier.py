@@ -1,4 +1,4 @@
-"""Deliver: Slack as a Notifier; one call for each message, no retry that the outbox does not know of."""
+"""Slack as a Notifier: one call per message, and no retry behind the outbox's back."""
 
 from __future__ import annotations
 
@@ -12,67 +12,75 @@ from typing import Any, Protocol, assert_never
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
-from handlers.chart_support import Charts
+from handlers.chart_support import ChartSupport
 from handlers.find_message import EVENT_TYPE, find_message
 from handlers.render.alert import alert_message
-from handlers.render.alert_text import thread_line
-from handlers.render.fallbacks import as_plain, without_charts
+from handlers.render.alert_text import thread_reply
+from handlers.render.fallbacks import text_only, without_charts
 from handlers.render.message import Message
 from handlers.render.notices import notice_message
-from handlers.send_deadline import sent_by
+from handlers.send_deadline import send_before
 from handlers.slack_errors import BlocksRefusedError, translate_slack_error
 from services.core.clock import Clock
 from services.core.identity import Channel
-from services.delivery.ports import AlertMessage, MessageRef, NoticeMessage, ThreadMessage
+from services.delivery.ports import AlertMessage, NoticeMessage, OutboxMessage, ThreadMessage
 
-Send = Callable[[Message], Awaitable[AsyncSlackResponse]]
+SendCall = Callable[[Message], Awaitable[AsyncSlackResponse]]
 
 
 log = logging.getLogger(__name__)
 
 
 class SlackNotifier:
-    """Tells alerts and notices in Slack; each message carries its key in its metadata.
+    """Posts and edits alerts and notices in Slack; each message has its key in its metadata.
 
-    What `charts` are told here is for all who deliver to the same workspaces.
+    `charts` is shared by all notifiers of the same workspaces.
     """
 
-    def __init__(self, client: AsyncWebClient, clock: Clock, charts: Charts | None = None) -> None:
+    def __init__(self, client: AsyncWebClient, clock: Clock, charts: ChartSupport | None = None) -> None:
         self._client = copy.copy(client)
-        self._client.retry_handlers = []  # slack_sdk's own would post again after a lost answer
+        self._client.retry_handlers = []  # slack_sdk's own handlers would post again after a lost response
         self._clock = clock
-        self._charts = charts or Charts()
+        self._charts = charts or ChartSupport()
 
     async def post(
-        self, channel: Channel, told: MessageRef, *, key: str, thread_id: str | None = None, by: datetime | None = None
+        self,
+        channel: Channel,
+        message: OutboxMessage,
+        *,
+        key: str,
+        thread_id: str | None = None,
+        send_by: datetime | None = None,
     ) -> str:
-        """Post a message in a channel, a line in its thread; return the message's `ts`. Raises DeliveryError."""
-        where: dict[str, Any] = {} if thread_id is None else {"thread_ts": thread_id}
-        if isinstance(told, ThreadMessage) and told.broadcast:
-            where["reply_broadcast"] = True
-        with sent_by(by):
+        """Post a message in a channel, or a reply in a thread, and return its `ts`. Raises DeliveryError."""
+        options: dict[str, Any] = {} if thread_id is None else {"thread_ts": thread_id}
+        if isinstance(message, ThreadMessage) and message.broadcast:
+            options["reply_broadcast"] = True
+        with send_before(send_by):
             return await self._deliver(
                 channel,
-                _rendered(told, self._clock.now(), anew=True),
-                lambda message: self._post(channel, message, key, **where),
+                _render(message, self._clock.now(), new=True),
+                lambda rendered: self._post(channel, rendered, key, **options),
             )
 
-    async def edit(self, channel: Channel, told: MessageRef, message_id: str, *, by: datetime | None = None) -> None:
-        """Make a posted message say what `told` says. Raises DeliveryError, MessageGoneError where it is not there."""
-        with sent_by(by):
+    async def edit(
+        self, channel: Channel, message: OutboxMessage, message_id: str, *, send_by: datetime | None = None
+    ) -> None:
+        """Update a posted message. Raises DeliveryError, or MessageGoneError if the message was deleted."""
+        with send_before(send_by):
             await self._deliver(
                 channel,
-                _rendered(told, self._clock.now(), anew=False),
-                lambda message: self._client.chat_update(
-                    channel=channel.id, ts=message_id, text=message.text, blocks=message.blocks
+                _render(message, self._clock.now(), new=False),
+                lambda rendered: self._client.chat_update(
+                    channel=channel.id, ts=message_id, text=rendered.text, blocks=rendered.blocks
                 ),
             )
 
     async def find(self, channel: Channel, key: str, since: datetime, thread_id: str | None) -> str | None:
-        """Look for a message by its key; see `look_up`."""
+        """Find a message by its key; see `find_message`."""
         return await find_message(self._client, channel.id, key, since, thread_id)
 
-    async def _post(self, channel: Channel, message: Message, key: str, **where: Any) -> AsyncSlackResponse:  # noqa: ANN401 -- Slack's own arguments
+    async def _post(self, channel: Channel, message: Message, key: str, **options: Any) -> AsyncSlackResponse:  # noqa: ANN401 -- Slack's own arguments
         return await self._client.chat_postMessage(
             channel=channel.id,
             text=message.text,
@@ -80,80 +88,88 @@ class SlackNotifier:
             metadata={"event_type": EVENT_TYPE, "event_payload": {"key": key}},
             unfurl_links=False,
             unfurl_media=False,
-            **where,
+            **options,
         )
 
-    async def _deliver(self, channel: Channel, message: Message, send: Send) -> str:
-        """Send a message; where Slack refuses its blocks, once more without its chart, and then in plain form.
+    async def _deliver(self, channel: Channel, message: Message, send: SendCall) -> str:
+        """Send a message. If Slack rejects its blocks, retry without its chart, then as plain text.
 
-        A workspace that takes it without the chart is sent none for a while.
+        If the message passes without its chart, the workspace gets no charts for a day.
         """
-        bare, now = without_charts(message), self._clock.now()
-        tried = bare != message and self._charts.fit(channel.team, now)
-        if tried and (ts := await _accepted(message, send, "without its chart")):
+        plain, now = without_charts(message), self._clock.now()
+        with_chart = plain != message and self._charts.supports(channel.team, now)
+        if with_chart and (ts := await _try_send(message, send, "without its chart")):
             return ts
-        if ts := await _accepted(bare, send, "in plain form"):
-            if tried:
-                self._charts.refuse(channel.team, now)
+        if ts := await _try_send(plain, send, "in plain form"):
+            if with_chart:
+                self._charts.mark_refused(channel.team, now)
             return ts
-        return await _sent(as_plain(message), send)
+        return await _send(text_only(message), send)
 
 
-async def _accepted(message: Message, send: Send, otherwise: str) -> str | None:
-    """Send a message; None where Slack refuses its blocks, so that it is to be sent `otherwise`."""
+async def _try_send(message: Message, send: SendCall, retry_form: str) -> str | None:
+    """Send a message; None if Slack rejects its blocks. `retry_form` tells the log how it is sent instead."""
     try:
-        return await _sent(message, send)
+        return await _send(message, send)
     except BlocksRefusedError as error:
-        log.warning("Slack refused a message's blocks, sent %s: %s", otherwise, error.__cause__)
+        log.warning("Slack rejected the blocks of a message; sending it %s: %s", retry_form, error.__cause__)
         return None
 
 
-async def _sent(message: Message, send: Send) -> str:
+async def _send(message: Message, send: SendCall) -> str:
     with translate_slack_error():
         return str((await send(message))["ts"])
 
 
-def _rendered(told: MessageRef, now: datetime, *, anew: bool) -> Message:
-    """Render what is told; only a message that is posted `anew` calls anyone."""
-    match told:
+def _render(message: OutboxMessage, now: datetime, *, new: bool) -> Message:
+    """Render a message; only a `new` message notifies the people it mentions."""
+    match message:
         case AlertMessage():
-            return alert_message(told.alert, now, calls=told.calls if anew else None)
+            return alert_message(message.alert, now, mention=message.mention if new else None)
         case ThreadMessage():
-            return thread_line(told.entry, told.alert)
+            return thread_reply(message.entry, message.alert)
         case NoticeMessage():
-            return notice_message(told.notice)
+            return notice_message(message.notice)
         case _:
-            assert_never(told)
+            assert_never(message)
 
 
 class WorkspaceClients(Protocol):
-    """Slack as the app speaks to it in each workspace."""
+    """Slack clients by workspace."""
 
     async def of(self, team: str) -> AsyncWebClient:
-        """Give the client for a workspace. Raises DeliveryError where the app is not installed there any more."""
+        """Return the client for a workspace. Raises DeliveryError if the app is no longer installed there."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class WorkspaceNotifier:
-    """Tells alerts in many workspaces; in each as SlackNotifier does."""
+    """Notifier for many workspaces; uses a SlackNotifier for each."""
 
     clients: WorkspaceClients
     clock: Clock
-    charts: Charts = field(default_factory=Charts)
+    charts: ChartSupport = field(default_factory=ChartSupport)
 
     async def post(
-        self, channel: Channel, told: MessageRef, *, key: str, thread_id: str | None = None, by: datetime | None = None
+        self,
+        channel: Channel,
+        message: OutboxMessage,
+        *,
+        key: str,
+        thread_id: str | None = None,
+        send_by: datetime | None = None,
     ) -> str:
-        """Post a message in a channel, a line in its thread; return the message's `ts`. Raises DeliveryError."""
-        return await (await self._of(channel)).post(channel, told, key=key, thread_id=thread_id, by=by)
+        """Post a message in a channel, or a reply in a thread, and return its `ts`. Raises DeliveryError."""
+        return await (await self._of(channel)).post(channel, message, key=key, thread_id=thread_id, send_by=send_by)
 
-    async def edit(self, channel: Channel, told: MessageRef, message_id: str, *, by: datetime | None = None) -> None:
-        """Make a posted message say what `told` says. Raises DeliveryError, MessageGoneError where it is not there."""
-        await (await self._of(channel)).edit(channel, told, message_id, by=by)
+    async def edit(
+        self, channel: Channel, message: OutboxMessage, message_id: str, *, send_by: datetime | None = None
+    ) -> None:
+        """Update a posted message. Raises DeliveryError, or MessageGoneError if the message was deleted."""
+        await (await self._of(channel)).edit(channel, message, message_id, send_by=send_by)
 
     async def find(self, channel: Channel, key: str, since: datetime, thread_id: str | None) -> str | None:
-        """Look for a message by its key; see `look_up`."""
+        """Find a message by its key; see `find_message`."""
         return await (await self._of(channel)).find(channel, key, since, thread_id)
 
     async def _of(self, channel: Channel) -> SlackNotifier:

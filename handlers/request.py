@@ -1,4 +1,4 @@
-"""What a person asks for, and the reply: the one form that commands and buttons share."""
+"""Request and reply: the form shared by commands, actions and events."""
 
 from __future__ import annotations
 
@@ -20,27 +20,33 @@ from services.research.service import ResearchService
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Request:
-    """One person's wish in one channel; `value` is what stands behind the command, or what the button carries.
+    """A person's request in one channel.
 
-    `trigger` opens a form, within three seconds, and `answers_to` is the response_url. `newest` keeps the updates of
-    forms in order, and `turns` what begins in one channel.
+    Attributes:
+        channel: The channel it is about.
+        user_id: The Slack user who made it.
+        value: The command's argument, or the value of the pressed button.
+        view_updates: Keeps the updates of open views in order.
+        locks: Serialize work in one channel.
+        trigger_id: Opens a modal; valid for three seconds.
+        response_url: Accepts up to five replies within 30 minutes; empty if there is none.
     """
 
     channel: Channel
-    by: str
+    user_id: str
     value: str
-    desk: ChannelCommands
-    study: ResearchService
+    commands: ChannelCommands
+    research: ResearchService
     clock: Clock
     client: AsyncWebClient
-    newest: ViewUpdates = field(default_factory=ViewUpdates)
-    turns: ChannelLocks = field(default_factory=ChannelLocks)
-    trigger: str = ""
-    answers_to: str = ""
+    view_updates: ViewUpdates = field(default_factory=ViewUpdates)
+    locks: ChannelLocks = field(default_factory=ChannelLocks)
+    trigger_id: str = ""
+    response_url: str = ""
 
     @property
     def now(self) -> datetime:
-        """Tell the time, aware UTC."""
+        """The current time, aware UTC."""
         return self.clock.now()
 
 
@@ -48,14 +54,14 @@ class Audience(Enum):
     """Where a reply appears."""
 
     PERSON = "only to the person who asked"
-    SAME = "in place of the message whose button was pressed"
+    REPLACE_ORIGINAL = "in place of the message whose button was pressed"
     CHANNEL = "to everyone in the channel"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """An answer and its place; `picture` may stand in it where Slack takes pictures."""
+    """A reply and its audience; `picture` is shown in it if Slack accepts images."""
 
     message: Message
     picture: Picture | None = None
-    place: Audience = Audience.PERSON
+    audience: Audience = Audience.PERSON

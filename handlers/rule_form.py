@@ -1,4 +1,4 @@
-"""A draft of a rule: what stands in the fields of the editor, and what of it cannot be read."""
+"""The rule editor's fields: conversion to and from rules, and validation."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ AT_CLOSE = "at close"
 _BARE = re.compile(r"[-+]?[\d.,]+", re.ASCII)
 _OWN_OPTIONS = re.compile(
     r"\b(?:above|below|either|at close|(?:clear|for|on) \S+)(?!\S)"
-)  # those that have a field of their own
+)  # options that have their own field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleForm:
-    """The fields as they were typed or chosen; `more` takes whatever else the grammar knows."""
+    """The fields as typed or selected; `more` holds any other part of the grammar."""
 
     window: str = Window.D1.value
     metric: str = Metric.SPREAD.value
@@ -37,8 +37,8 @@ class RuleForm:
     pair: str = ""
 
     @classmethod
-    def of(cls, rule: Rule, *, usual: Pair) -> RuleForm:
-        """Spread a rule over the fields; what has no field of its own goes into `more`."""
+    def from_rule(cls, rule: Rule, *, default_pair: Pair) -> RuleForm:
+        """Return the fields for a rule; parts without a field of their own go into `more`."""
         _, *options = str(rule).split(print_value(rule.threshold, rule.unit), maxsplit=1)
         return cls(
             window=(rule.window or Window.D1).value,
@@ -49,44 +49,44 @@ class RuleForm:
             hold="" if rule.at_close else print_duration(rule.hold),
             at_close=AT_CLOSE if rule.at_close else "",
             more=" ".join(_OWN_OPTIONS.sub("", " ".join(options)).split()),
-            pair="" if rule.pair == usual else str(rule.pair),
+            pair="" if rule.pair == default_pair else str(rule.pair),
         )
 
     @classmethod
-    def read(cls, values: Mapping[str, str]) -> RuleForm:
-        """Take the fields out of a form; what is missing there is as in an empty one."""
+    def from_values(cls, values: Mapping[str, str]) -> RuleForm:
+        """Return the fields from a view's values; missing ones keep the defaults of an empty form."""
         known = {field.name for field in fields(cls)}
         return cls(**{name: normalize(value).strip() for name, value in values.items() if name in known and value})
 
     @property
     def text(self) -> str:
         """The rule as it would be typed."""
-        return " ".join(words for _, words in self._parts() if words)
+        return " ".join(text for _, text in self._parts() if text)
 
-    def faults(self, usual: Pair) -> dict[str, str]:
-        """Say which fields cannot be read, and what would be understood there; empty where all can."""
-        read, wrong = "", dict[str, str]()
-        for field, words in self._parts():
-            if not words and field != "threshold":
+    def errors(self, default_pair: Pair) -> dict[str, str]:
+        """Return the error of each field that can't be parsed; empty if all can."""
+        accepted, errors = "", dict[str, str]()
+        for field, text in self._parts():
+            if not text and field != "threshold":
                 continue
-            tried = f"{read} {words}".strip()
+            candidate = f"{accepted} {text}".strip()
             try:
-                parse_rule(tried, usual)
+                parse_rule(candidate, default_pair)
             except RuleError as error:
-                wrong[field] = str(error)
-                if field == "threshold":  # nothing else can be read without it
+                errors[field] = str(error)
+                if field == "threshold":  # the other fields can't be parsed without it
                     break
             else:
-                read = tried
-        return wrong
+                accepted = candidate
+        return errors
 
     def _parts(self) -> Iterator[tuple[str, str]]:
-        """Give the words of each field, in the order of the grammar."""
+        """Yield each field and its text, in the order of the grammar."""
         metric = Metric(self.metric)
         window = self.window if METRICS[metric].windowed else ""
-        named = "" if metric in {Metric.SPREAD, Metric.Z} else metric.value
+        metric_name = "" if metric in {Metric.SPREAD, Metric.Z} else metric.value
         unit = METRICS[metric].unit
-        yield "threshold", " ".join(filter(None, [window, named, _with_unit(self.threshold, unit)]))
+        yield "threshold", " ".join(filter(None, [window, metric_name, _with_unit(self.threshold, unit)]))
         yield "direction", "" if self.direction == Direction.EITHER.value else self.direction
         yield "clear", f"clear {_with_unit(self.clear, unit)}" if self.clear else ""
         yield "hold", f"for {self.hold}" if self.hold and not self.at_close else ""
@@ -96,36 +96,36 @@ class RuleForm:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class About:
-    """What a form is about, as it travels with it: a channel, and the rule that is edited, None for a new one.
+class FormContext:
+    """A form's private metadata: its channel and the rule being edited, None for a new one.
 
-    `answers_to` is the response_url of what it was opened by: it takes an answer for half an hour, also in a channel
-    that the app is not in.
+    `response_url` belongs to the interaction that opened the form. It accepts replies for 30 minutes, even in a channel
+    without the app.
     """
 
     channel: str
-    answers_to: str
+    response_url: str
     rule_id: int | None = None
 
-    def written(self) -> str:
-        """Write it as the form carries it."""
-        return json.dumps({"channel": self.channel, "answers_to": self.answers_to, "rule": self.rule_id})
+    def to_json(self) -> str:
+        """Return the context as the view's private_metadata."""
+        return json.dumps({"channel": self.channel, "answers_to": self.response_url, "rule": self.rule_id})
 
     @classmethod
-    def read(cls, view: Mapping[str, Any]) -> About:
-        """Read it back out of a form of ours."""
-        carried = json.loads(view["private_metadata"])
-        answers_to = str(carried["answers_to"])
-        return cls(channel=str(carried["channel"]), answers_to=answers_to, rule_id=carried["rule"])
+    def from_view(cls, view: Mapping[str, Any]) -> FormContext:
+        """Parse the context of one of our views."""
+        metadata = json.loads(view["private_metadata"])
+        response_url = str(metadata["answers_to"])
+        return cls(channel=str(metadata["channel"]), response_url=response_url, rule_id=metadata["rule"])
 
 
-def empty() -> RuleForm:
-    """Begin with the usual rule of one day."""
+def default_form() -> RuleForm:
+    """Return the fields of the usual 1-session rule."""
     return replace(RuleForm(), threshold="8pp", hold=print_duration(DEFAULT_HOLD))
 
 
 def _with_unit(value: str, unit: Unit) -> str:
-    """Add the metric's unit to a bare number; whoever types 8 beside a spread means 8pp."""
+    """Add the metric's unit to a bare number: 8 next to a spread means 8pp."""
     if not _BARE.fullmatch(value):
         return value
     return f"z{value}" if unit is Unit.SIGMA else f"{value}{unit.value}"

@@ -1,7 +1,7 @@
-"""Last look: the time is looked at right before a request's first byte, and what is late by then is not sent.
+"""Send deadline, checked right before a request's first byte; a late request is not sent.
 
-Between a message's lease and its first byte lie rendering, resolving and connecting, and a process can be frozen in
-each of them. Once there is a connection nothing is waited for any more.
+Rendering, name resolution and connecting lie between a message's lease and its first byte, and the process can
+stall in each. After the connection exists, nothing waits any more.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from aiohttp.tracing import Trace
 from services.core.clock import Clock
 from services.core.errors import SendDeadlineError
 
-_last_moment: ContextVar[datetime | None] = ContextVar("last_moment", default=None)
+_deadline: ContextVar[datetime | None] = ContextVar("send_deadline", default=None)
 
 
 @contextmanager
-def sent_by(moment: datetime | None) -> Iterator[None]:
-    """Have each request of a session with this connector begin by that moment; None: whenever it can."""
-    token = _last_moment.set(moment)
+def send_before(deadline: datetime | None) -> Iterator[None]:
+    """Require every request of a session with this connector to begin by the deadline; None means no limit."""
+    token = _deadline.set(deadline)
     try:
         yield
     finally:
-        _last_moment.reset(token)
+        _deadline.reset(token)
 
 
-class LastLookConnector(aiohttp.TCPConnector):
-    """Gives connections out only in time. Requests that are late raise SendDeadlineError."""
+class DeadlineConnector(aiohttp.TCPConnector):
+    """Connector that raises SendDeadlineError for a request past its deadline."""
 
     def __init__(self, clock: Clock) -> None:
         super().__init__()
@@ -44,10 +44,10 @@ class LastLookConnector(aiohttp.TCPConnector):
         traces: list[Trace],
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 -- as aiohttp has it
     ) -> Connection:
-        """Give a connection, of the pool or a new one, on which nothing is sent yet."""
+        """Return a pooled or new connection on which nothing has been sent yet."""
         connection = await super().connect(req, traces, timeout)
-        moment = _last_moment.get()
-        if moment is not None and self._clock.now() > moment:
+        deadline = _deadline.get()
+        if deadline is not None and self._clock.now() > deadline:
             connection.release()
             raise SendDeadlineError
         return connection

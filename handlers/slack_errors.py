@@ -1,10 +1,10 @@
-"""Refusals of Slack and the network as DeliveryError: whom it concerns, may it be there, who can mend it.
+"""Slack and network errors translated to DeliveryError.
 
-What Slack refuses is either about the channel, the token or Slack itself, and then no other message would get
-through, or about one message alone: its layout, its kind, and every code that is not known here.
+A refusal concerns either the channel, the token or Slack itself, so no other message would get through, or a single
+message: its layout, its kind, or any code unknown here.
 
-A message that is gone is posted anew. One whose editing window has closed is not: each change would post it once
-more. It stays as it is, its thread tells what happens, and only its end is posted anew.
+A deleted message is posted again. A message whose edit window has closed is not, because each change would post it
+again. It stays as it is, its thread reports the changes, and only its end is posted again.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import aiohttp
 from slack_sdk.errors import SlackApiError
 
 from services.core.errors import (
+    AppPermissionError,
     DeliveryError,
-    DeniedError,
     MessageGoneError,
     MessageNotEditableError,
     MessageRefusedError,
@@ -31,7 +31,7 @@ INSTALL = "Slack does not accept the app's token: install MinerPulse again and g
 FORBIDDEN = "The workspace does not let MinerPulse post in this channel: ask a workspace admin."
 LAYOUT = "Slack refuses the layout of this, even in its plain form; please report it."
 ARCHIVED = "The channel is archived: unarchive it, or start alerts in another one."
-TOO_LATE = "Slack opens a form within three seconds only, and they were over; do the same once more."
+TRIGGER_EXPIRED = "Slack opens a form within three seconds only, and they were over; do the same once more."
 NO_FORMS = "There are no forms here."
 NO_TAB = "The app cannot write to people: switch on its Messages Tab, under App Home of its settings at Slack."
 UNKNOWN = "Slack refuses this message with a code that MinerPulse does not know; look it up in Slack's documentation:"
@@ -70,28 +70,30 @@ DENIED = frozenset(
         "restricted_action",
     }
 )
-OF_ONE_MESSAGE = {
-    "exchanged_trigger_id": TOO_LATE,
-    "expired_trigger_id": TOO_LATE,
+MESSAGE_ERRORS = {
+    "exchanged_trigger_id": TRIGGER_EXPIRED,
+    "expired_trigger_id": TRIGGER_EXPIRED,
     "invalid_arguments": LAYOUT,
-    "invalid_trigger_id": TOO_LATE,
+    "invalid_trigger_id": TRIGGER_EXPIRED,
     "messages_tab_disabled": NO_TAB,
     "msg_too_long": LAYOUT,
     "no_text": LAYOUT,
-    "unknown_method": NO_FORMS,  # the stand-in of a rehearsal in the terminal
-    "restricted_action_non_threadable_channel": FORBIDDEN,  # refuses the lines of threads alone
-    "restricted_action_thread_only_channel": FORBIDDEN,  # refuses everything else
+    "unknown_method": NO_FORMS,  # the fake Slack of a terminal rehearsal
+    "restricted_action_non_threadable_channel": FORBIDDEN,  # refuses thread replies only
+    "restricted_action_thread_only_channel": FORBIDDEN,  # refuses everything but thread replies
 }
 BLOCKS_REFUSED = frozenset({"invalid_attachments", "invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long"})
-GONE = frozenset({"cannot_reply_to_message", "cant_update_message", "message_not_found", "thread_not_found"})
-LONGEST_WAIT_S = 3_600  # nothing that Slack limits is limited for longer
-SEALED = "edit_window_closed"
-LIMITED = frozenset({"message_limit_exceeded", "rate_limited", "ratelimited"})
-FAILING = frozenset({"fatal_error", "internal_error", "request_timeout", "service_unavailable", "team_added_to_org"})
+MESSAGE_GONE = frozenset({"cannot_reply_to_message", "cant_update_message", "message_not_found", "thread_not_found"})
+MAX_RETRY_AFTER_S = 3_600  # longer than any of Slack's rate limits
+EDIT_WINDOW_CLOSED = "edit_window_closed"
+RATE_LIMITED = frozenset({"message_limit_exceeded", "rate_limited", "ratelimited"})
+SERVER_ERRORS = frozenset(
+    {"fatal_error", "internal_error", "request_timeout", "service_unavailable", "team_added_to_org"}
+)
 
 
 class BlocksRefusedError(MessageRefusedError):
-    """Slack refused the blocks; a plainer form of the message may pass."""
+    """Slack rejected the blocks; a simpler form of the message may pass."""
 
     def __init__(self) -> None:
         super().__init__(LAYOUT, permanent=True, surely_not_posted=True)
@@ -99,48 +101,48 @@ class BlocksRefusedError(MessageRefusedError):
 
 @contextmanager
 def translate_slack_error() -> Iterator[None]:
-    """Turn what slack_sdk and the network raise into DeliveryError."""
+    """Translate errors of slack_sdk and the network into DeliveryError."""
     try:
         yield
     except SlackApiError as error:
-        raise _refusal(error.response) from error
+        raise _delivery_error(error.response) from error
     except aiohttp.ClientConnectorError as error:
         raise DeliveryError("Slack cannot be reached.", permanent=False, surely_not_posted=True) from error
     except (aiohttp.ClientError, OSError) as error:
-        raise _lost(f"no answer ({type(error).__name__})") from error
+        raise _outcome_unknown(f"no answer ({type(error).__name__})") from error
 
 
-def _refusal(response: Any) -> DeliveryError:  # noqa: ANN401 -- of slack_sdk or, where the body is no JSON, of aiohttp
+def _delivery_error(response: Any) -> DeliveryError:  # noqa: ANN401 -- of slack_sdk or, where the body is no JSON, of aiohttp
     status = getattr(response, "status_code", 0) or getattr(response, "status", 0)
     data = getattr(response, "data", None)
     code = str(data.get("error", "")) if isinstance(data, dict) else ""
-    if status == HTTPStatus.TOO_MANY_REQUESTS or code in LIMITED:
-        wait = _seconds(response.headers.get("Retry-After", ""))
+    if status == HTTPStatus.TOO_MANY_REQUESTS or code in RATE_LIMITED:
+        wait = _parse_retry_after(response.headers.get("Retry-After", ""))
         return DeliveryError("Slack asks to wait.", permanent=False, surely_not_posted=True, retry_after=wait)
-    if not code or code in FAILING or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return _lost(code or f"HTTP {status}")
-    return _verdict(code)
+    if not code or code in SERVER_ERRORS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return _outcome_unknown(code or f"HTTP {status}")
+    return _error_for_code(code)
 
 
-def _verdict(code: str) -> DeliveryError:
+def _error_for_code(code: str) -> DeliveryError:
     if code in BLOCKS_REFUSED:
         return BlocksRefusedError()
-    if code == SEALED:
+    if code == EDIT_WINDOW_CLOSED:
         return MessageNotEditableError(f"The workspace lets nobody change a message after so long ({code}).")
-    if code in GONE:
+    if code in MESSAGE_GONE:
         return MessageGoneError(f"Slack cannot change the message ({code}).")
     if code in REMEDIES:
-        told = f"{REMEDIES[code]} ({code})"
-        lasting = DeliveryError(told, permanent=True, surely_not_posted=True)
-        return DeniedError(told) if code in DENIED else lasting
-    if code in OF_ONE_MESSAGE:
-        return MessageRefusedError(f"{OF_ONE_MESSAGE[code]} ({code})", permanent=True, surely_not_posted=True)
+        text = f"{REMEDIES[code]} ({code})"
+        error = DeliveryError(text, permanent=True, surely_not_posted=True)
+        return AppPermissionError(text) if code in DENIED else error
+    if code in MESSAGE_ERRORS:
+        return MessageRefusedError(f"{MESSAGE_ERRORS[code]} ({code})", permanent=True, surely_not_posted=True)
     return MessageRefusedError(f"{UNKNOWN} {code}.", permanent=False, surely_not_posted=False)
 
 
-def _lost(what: str) -> DeliveryError:
-    return DeliveryError(f"Slack may not have taken the message: {what}.", permanent=False, surely_not_posted=False)
+def _outcome_unknown(reason: str) -> DeliveryError:
+    return DeliveryError(f"Slack may not have taken the message: {reason}.", permanent=False, surely_not_posted=False)
 
 
-def _seconds(text: str) -> timedelta | None:
-    return timedelta(seconds=min(max(1, int(text)), LONGEST_WAIT_S)) if text.isdecimal() else None
+def _parse_retry_after(text: str) -> timedelta | None:
+    return timedelta(seconds=min(max(1, int(text)), MAX_RETRY_AFTER_S)) if text.isdecimal() else None

@@ -1,4 +1,4 @@
-"""Leaving: a workspace takes the app out, or its token away, and all that it left here goes with it."""
+"""Uninstall events: a workspace removes the app or revokes its token, and all of its data is deleted."""
 
 from __future__ import annotations
 
@@ -12,36 +12,36 @@ EVENTS = ("app_uninstalled", "team_access_revoked", "tokens_revoked")
 
 
 class InstallationRemover(Protocol):
-    """Who forgets workspaces; each method deletes all their data."""
+    """Deletes installations; each method deletes all data of the workspaces."""
 
-    async def leave(self, team: str | None, enterprise: str | None, at: datetime) -> None:
-        """Forget a workspace, or an organization with all of its workspaces, that has ended its installation `at`."""
+    async def uninstall(self, team: str | None, enterprise: str | None, at: datetime) -> None:
+        """Delete a workspace, or an organization with all of its workspaces, that uninstalled the app `at`."""
         ...
 
-    async def expel(self, teams: Sequence[str], at: datetime) -> None:
-        """Forget workspaces that their organization lets the app into no more since `at`."""
+    async def revoke(self, teams: Sequence[str], at: datetime) -> None:
+        """Delete workspaces whose organization revoked the app's access `at`."""
         ...
 
 
-def register_uninstall(app: AsyncApp, doorkeeper: InstallationRemover) -> None:
-    """Listen to the events by which Slack tells the end of an installation.
+def register_uninstall(app: AsyncApp, remover: InstallationRemover) -> None:
+    """Register listeners for the events that end an installation.
 
-    They are answered once all is deleted: where that fails, Slack tells of the end again.
+    They are acknowledged after everything is deleted: if that fails, Slack sends the event again.
     """
 
     async def on_uninstalled(body: dict[str, Any], context: AsyncBoltContext) -> None:
-        await doorkeeper.leave(context.team_id, context.enterprise_id, _told_at(body))
+        await remover.uninstall(context.team_id, context.enterprise_id, _event_time(body))
 
     async def on_access_revoked(event: dict[str, Any], body: dict[str, Any]) -> None:
-        await doorkeeper.expel([str(team) for team in event["team_ids"]], _told_at(body))
+        await remover.revoke([str(team) for team in event["team_ids"]], _event_time(body))
 
     async def on_tokens_revoked(event: dict[str, Any], body: dict[str, Any], context: AsyncBoltContext) -> None:
-        if (event.get("tokens") or {}).get("bot"):  # a person's own token is none of ours
+        if (event.get("tokens") or {}).get("bot"):  # a user's token is not ours
             await on_uninstalled(body, context)
 
     for name, listener in zip(EVENTS, (on_uninstalled, on_access_revoked, on_tokens_revoked), strict=True):
         app.event(name)(listener)
 
 
-def _told_at(body: dict[str, Any]) -> datetime:
+def _event_time(body: dict[str, Any]) -> datetime:
     return datetime.fromtimestamp(int(body["event_time"]), UTC)

@@ -1,4 +1,4 @@
-"""What was typed last wins: updates of one open form, in their order, whoever's answer is ready first."""
+"""Ordered updates of open views: the newest input wins, whichever result is ready first."""
 
 from __future__ import annotations
 
@@ -14,58 +14,61 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from handlers.slack_errors import translate_slack_error
 
-MOST_FORMS = 500  # that are open at a time; the oldest is forgotten first
-OUTRUN = frozenset({"hash_conflict", "not_found", "view_not_found"})  # changed by another process, or closed
+MAX_OPEN_VIEWS = 500  # least recently used views are dropped first
+STALE_UPDATE = frozenset({"hash_conflict", "not_found", "view_not_found"})  # changed elsewhere or closed
 log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
-class _Form:
-    turn: int = 0
-    next_hash: dict[str, str] = field(default_factory=dict)  # what our own updates made of a hash
+class _OpenView:
+    newest: int = 0
+    next_hash: dict[str, str] = field(default_factory=dict)  # hash before and after each of our own updates
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class ViewUpdates:
-    """The open forms that this process updates."""
+    """The open views that this process updates."""
 
     def __init__(self) -> None:
-        self._forms: OrderedDict[str, _Form] = OrderedDict()
+        self._views: OrderedDict[str, _OpenView] = OrderedDict()
 
-    async def show(self, client: AsyncWebClient, view_id: str, seen: str, work: Awaitable[dict[str, Any]]) -> None:
-        """Put into a form what `work` makes of it, unless something newer was asked for in between.
+    async def update(
+        self, client: AsyncWebClient, view_id: str, view_hash: str, work: Awaitable[dict[str, Any]]
+    ) -> None:
+        """Update a view with the result of `work`, unless a newer update was requested meanwhile.
 
-        `seen` is the hash of the form that the person had before them: Slack refuses an update of any other, so that
-        what this process has put there itself meanwhile is followed. Raises DeliveryError.
+        `view_hash` is the hash of the view that the person saw. Slack rejects an update of any other, so the hashes of
+        this
+        process's own updates are followed from there. Raises DeliveryError.
         """
-        form = self._form(view_id)
-        form.turn += 1
-        turn = form.turn
+        open_view = self._view(view_id)
+        open_view.newest += 1
+        sequence = open_view.newest
         view = await work
-        async with form.lock:
-            if turn != form.turn:
+        async with open_view.lock:
+            if sequence != open_view.newest:
                 return
-            while seen in form.next_hash:
-                seen = form.next_hash[seen]
-            if made := await _update(client, view_id, seen, view):
-                form.next_hash[seen] = made
+            while view_hash in open_view.next_hash:
+                view_hash = open_view.next_hash[view_hash]
+            if new_hash := await _update(client, view_id, view_hash, view):
+                open_view.next_hash[view_hash] = new_hash
 
-    def _form(self, view_id: str) -> _Form:
-        form = self._forms.setdefault(view_id, _Form())
-        self._forms.move_to_end(view_id)
-        if len(self._forms) > MOST_FORMS:
-            self._forms.popitem(last=False)
-        return form
+    def _view(self, view_id: str) -> _OpenView:
+        open_view = self._views.setdefault(view_id, _OpenView())
+        self._views.move_to_end(view_id)
+        if len(self._views) > MAX_OPEN_VIEWS:
+            self._views.popitem(last=False)
+        return open_view
 
 
-async def _update(client: AsyncWebClient, view_id: str, seen: str, view: dict[str, Any]) -> str | None:
-    """Update a form; give its new hash, None where someone was quicker or it is closed."""
+async def _update(client: AsyncWebClient, view_id: str, view_hash: str, view: dict[str, Any]) -> str | None:
+    """Update a view and return its new hash; None if another process was faster or the view is closed."""
     with translate_slack_error():
         try:
-            answer = await client.views_update(view_id=view_id, hash=seen, view=view)
+            response = await client.views_update(view_id=view_id, hash=view_hash, view=view)
         except SlackApiError as error:
-            if error.response.get("error") not in OUTRUN:
+            if error.response.get("error") not in STALE_UPDATE:
                 raise
-            log.info("a form has changed or is closed; its update is dropped")
+            log.info("view changed or closed; update dropped")
             return None
-    return str((answer.get("view") or {}).get("hash", "")) or None
+    return str((response.get("view") or {}).get("hash", "")) or None

@@ -1,4 +1,4 @@
-"""The first message in a channel: it tells everyone that alerts come, and proves that they can."""
+"""The first message in a channel: announces alerts, and proves that the app can post."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from handlers.slack_errors import translate_slack_error
 from services.core.prices import Pair
 
 
-async def greet(ask: Request, rules: Sequence[str], pair: Pair) -> None:
-    """Post that rules on a pair start here. Raises DeliveryError, which tells whom to ask where the app cannot post."""
-    simulated = ask.desk.market.history.simulated
-    message = alerts_started_message(pair, rules, ask.by, is_simulated=simulated)
+async def announce_alerts(request: Request, rules: Sequence[str], pair: Pair) -> None:
+    """Post that rules on a pair start here. Raises DeliveryError, which says whom to ask if the app can't post."""
+    simulated = request.commands.market.history.simulated
+    message = alerts_started_message(pair, rules, request.user_id, simulated=simulated)
     with translate_slack_error():
-        await ask.client.chat_postMessage(
-            channel=ask.channel.id, text=message.text, blocks=message.blocks, unfurl_links=False
+        await request.client.chat_postMessage(
+            channel=request.channel.id, text=message.text, blocks=message.blocks, unfurl_links=False
         )

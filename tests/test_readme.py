@@ -32,7 +32,7 @@ def sources_table() -> str:
     ("name", "table"),
     [
         pytest.param("commands", readme_table(), id="commands"),
-        pytest.param("scopes", manifest.readme_table(), id="scopes"),
+        pytest.param("scopes", manifest.scopes_table(), id="scopes"),
         pytest.param("sources", sources_table(), id="sources"),
     ],
 )

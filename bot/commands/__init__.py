@@ -1,1 +1,1 @@
-"""What each command of the terminal does; imported only when it is used."""
+"""The commands of the terminal, imported on use."""

@@ -1,4 +1,4 @@
-"""`minerpulse chart`: both legs and a rule's spread as a PNG, from price files or live."""
+"""`minerpulse chart`: draw both legs and a rule's spread as a PNG, from price files or live."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from pathlib import Path
 import click
 
 from bot.app import App
-from bot.atomic_write import write_whole
-from bot.commands.live import live
-from bot.commands.options import both_or_neither, btc_file, etf_file, output
-from bot.file_view import view_of
+from bot.atomic_write import write_atomically
+from bot.commands.live import query_live
+from bot.commands.options import btc_option, etf_option, output_option, require_both_files
+from bot.file_view import view_files
 from bot.settings import load_settings
 from handlers.render.chart import chart_message, chart_picture
-from handlers.render.drawing import png
-from handlers.render.picture import Scheme
+from handlers.render.drawing import render_png
+from handlers.render.picture import ColorScheme
 from services.channels.charts import build_replay_chart
 from services.core.errors import NoHistoryError
 from services.market.measure import Window
@@ -23,32 +23,34 @@ from services.rules.grammar import parse_rule
 from services.rules.market_service import MarketView
 from services.rules.rule import DEFAULT_RULES, Rule
 
-USUAL = {parse_rule(text).window: text for text in DEFAULT_RULES}
-TWO_POINTS, INSTEAD = Window.D1, Window.D20  # a curve of one session has two points
+DEFAULT_RULE_TEXTS = {parse_rule(text).window: text for text in DEFAULT_RULES}
+ONE_SESSION, ONE_SESSION_CHART = Window.D1, Window.D20  # one session has only two points
 
 
 @click.command()
-@click.argument("window", type=click.Choice([one.value for one in Window], case_sensitive=False), default="20d")
-@output("spread.png")
+@click.argument("window", type=click.Choice([option.value for option in Window], case_sensitive=False), default="20d")
+@output_option("spread.png")
 @click.option("--dark", is_flag=True, help="Draw on a dark ground.")
 @click.option("--rule", "text", help="A rule to draw beneath, as in “5d 15pp”.  [default: a new channel's, or 5d 15pp]")
-@etf_file
-@btc_file
+@etf_option
+@btc_option
 def command(*, window: str, path: Path, dark: bool, text: str | None, etf: Path | None, btc: Path | None) -> None:
     """Draw the ETF and bitcoin over a WINDOW, and beneath them what a rule watches, where it fires and where it did.
 
     WINDOW is 1d, 5d, 20d, 60d, 252d or ytd; without one, 20d. The picture is described on the terminal, too.
     """
-    span = Window(window)
+    chart_window = Window(window)
     settings = load_settings()
-    rule = parse_rule(text or USUAL.get(span, USUAL[Window.D5]), settings.pair)
-    files = both_or_neither(etf, btc)
-    view = asyncio.run(view_of(*files, settings.pair) if files else live(settings, lambda app: _view(app, rule)))
-    drawn = build_replay_chart(view, INSTEAD if span is TWO_POINTS else span, rule)
-    picture = chart_picture(drawn)
+    rule = parse_rule(text or DEFAULT_RULE_TEXTS.get(chart_window, DEFAULT_RULE_TEXTS[Window.D5]), settings.pair)
+    files = require_both_files(etf, btc)
+    view = asyncio.run(
+        view_files(*files, settings.pair) if files else query_live(settings, lambda app: _view(app, rule))
+    )
+    chart = build_replay_chart(view, ONE_SESSION_CHART if chart_window is ONE_SESSION else chart_window, rule)
+    picture = chart_picture(chart)
     if picture is None:
-        raise NoHistoryError(chart_message(drawn, view.now).text)
-    write_whole(path, png(picture, Scheme.DARK if dark else Scheme.LIGHT))
+        raise NoHistoryError(chart_message(chart, view.now).text)
+    write_atomically(path, render_png(picture, ColorScheme.DARK if dark else ColorScheme.LIGHT))
     click.echo(picture.alt)
 
 

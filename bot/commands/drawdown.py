@@ -1,4 +1,4 @@
-"""`minerpulse drawdown`: how far both legs are below their highs."""
+"""`minerpulse drawdown`: show the drawdown of both legs."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import asyncio
 
 import click
 
-from bot.commands.live import live
-from bot.commands.options import as_json, print_document
+from bot.commands.live import query_live
+from bot.commands.options import json_option, print_document
 from bot.commands.study_report import drawdown_document
 from bot.settings import load_settings
 from bot.terminal import print_message
@@ -15,11 +15,11 @@ from handlers.render.drawdown import drawdown_message
 
 
 @click.command()
-@as_json
+@json_option
 def command(*, as_json: bool) -> None:
     """Tell how far bitcoin and the ETF are below their highs, for how long, and how rare that is."""
-    told = asyncio.run(live(load_settings(), lambda app: app.study.depths(app.clock.now())))
+    result = asyncio.run(query_live(load_settings(), lambda app: app.research.drawdowns(app.clock.now())))
     if as_json:
-        print_document(drawdown_document(told))
+        print_document(drawdown_document(result))
     else:
-        print_message(drawdown_message(told))
+        print_message(drawdown_message(result))

@@ -1,18 +1,17 @@
-"""`minerpulse explain`: why the ETF and bitcoin parted, from price files or live."""
+"""`minerpulse explain`: attribute the ETF's return, from price files or live."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import asdict
-from enum import Enum
 from pathlib import Path
 
 import click
 
-from bot.commands.live import live
-from bot.commands.options import AI_HELP, FILE, as_json, btc_file, etf_file, window
-from bot.price_files import PriceFiles, aligned, calendar, read_files
+from bot.commands.explain_report import explain_document
+from bot.commands.live import query_live
+from bot.commands.options import AI_HELP, FILE, btc_option, etf_option, json_option, window_argument
+from bot.price_files import PriceFiles, align_files, build_calendar, read_price_files
 from bot.settings import load_settings
 from bot.terminal import print_message
 from handlers.render.explain import explain_message
@@ -25,11 +24,11 @@ from services.research.results import ExplainResult, Provenance
 
 
 @click.command()
-@window
-@etf_file
-@btc_file
+@window_argument
+@etf_option
+@btc_option
 @click.option("--ai", type=FILE, help=AI_HELP)
-@as_json
+@json_option
 def command(*, window: str, etf: Path | None, btc: Path | None, ai: Path | None, as_json: bool) -> None:
     """Tell what of the ETF's return came with bitcoin, what with AI, and what with neither.
 
@@ -37,23 +36,19 @@ def command(*, window: str, etf: Path | None, btc: Path | None, ai: Path | None,
     """
     settings = load_settings()
     if etf and btc and ai:
-        told = _explained(
-            read_files(etf, btc, settings.pair), read_etf_csv(ai, Symbol(settings.ai_proxy)), Window(window)
+        result = _explain_files(
+            read_price_files(etf, btc, settings.pair), read_etf_csv(ai, Symbol(settings.ai_proxy)), Window(window)
         )
     elif etf or btc or ai:
         raise click.UsageError("--etf, --btc and --ai go together: all three come from files, or none.")
     else:
-        told = asyncio.run(live(settings, lambda app: app.study.explain(Window(window), app.clock.now())))
+        result = asyncio.run(query_live(settings, lambda app: app.research.explain(Window(window), app.clock.now())))
     if as_json:
-        click.echo(json.dumps(asdict(told), ensure_ascii=False, default=_written))
+        click.echo(json.dumps(explain_document(result), ensure_ascii=False))
     else:
-        print_message(explain_message(told))
+        print_message(explain_message(result))
 
 
-def _explained(files: PriceFiles, proxy: Closes, window: Window) -> ExplainResult:
-    found = explain(Legs.of(aligned(files), proxy), window, files.closes, files.bars, calendar(files))
-    return ExplainResult(explanation=found, basis=Provenance(problems=files.warnings))
-
-
-def _written(value: object) -> str:
-    return str(value.value if isinstance(value, Enum) else value)
+def _explain_files(files: PriceFiles, proxy: Closes, window: Window) -> ExplainResult:
+    explanation = explain(Legs.of(align_files(files), proxy), window, files.closes, files.bars, build_calendar(files))
+    return ExplainResult(explanation=explanation, provenance=Provenance(problems=files.warnings))

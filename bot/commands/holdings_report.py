@@ -1,4 +1,4 @@
-"""A fund's holdings: as one JSON document, and as a table with what it adds up to."""
+"""A fund's holdings as JSON, as a table and as a summary."""
 
 from __future__ import annotations
 
@@ -11,77 +11,80 @@ from rich.text import Text
 from services.market.holdings import Holding, Holdings
 
 
-def as_document(holdings: Holdings) -> dict[str, Any]:
-    """Write holdings as JSON: weights as fractions of net assets, market values in US dollars."""
+def holdings_document(holdings: Holdings) -> dict[str, Any]:
+    """Return holdings as JSON-ready values: weights as fractions of net assets, market values in US dollars."""
     return {
         "fund": holdings.fund,
         "as_of": f"{holdings.as_of}",
         "source": holdings.source,
-        "whole": holdings.whole,
+        "whole": holdings.is_complete,
         "total": holdings.total,
         "cash": holdings.cash,
         "unexplained": holdings.unexplained,
-        "holdings": [_row(one) for one in holdings.positions],
+        "holdings": [_row(holding) for holding in holdings.positions],
     }
 
 
-def _row(one: Holding) -> dict[str, Any]:
+def _row(holding: Holding) -> dict[str, Any]:
     return {
-        "ticker": one.ticker,
-        "exchange": one.exchange,
-        "name": one.name,
-        "kind": one.kind.value,
-        "weight": one.weight,
-        "shares": one.shares,
-        "market_value": one.market_value,
+        "ticker": holding.ticker,
+        "exchange": holding.exchange,
+        "name": holding.name,
+        "kind": holding.kind.value,
+        "weight": holding.weight,
+        "shares": holding.shares,
+        "market_value": holding.market_value,
     }
 
 
-def show(holdings: Holdings) -> None:
-    """Print a table of holdings, their sum and what that lacks of 100%."""
+def print_holdings(holdings: Holdings) -> None:
+    """Print a table of holdings, and the total of their weights."""
     console = Console(highlight=False)
     console.print(Text(f"{holdings.fund} holdings as of {holdings.as_of}, from {holdings.source}\n", style="bold"))
     table = Table("Ticker", "Name", box=None, pad_edge=False)
     table.add_column("Weight", justify="right", no_wrap=True)
     table.add_column("Shares", justify="right", no_wrap=True)
-    for one in holdings.positions:
-        ticker = f"{one.ticker} {one.exchange}".strip() or one.kind.value
-        table.add_row(Text(ticker), Text(one.name), percent(one.weight), _count(one.shares))
+    for holding in holdings.positions:
+        ticker = f"{holding.ticker} {holding.exchange}".strip() or holding.kind.value
+        table.add_row(Text(ticker), Text(holding.name), format_percent(holding.weight), _format_shares(holding.shares))
     console.print(table)
-    console.print(Text(f"\n{summary(holdings)}", style="bold"))
+    console.print(Text(f"\n{describe_weights(holdings)}", style="bold"))
 
 
-def imported(holdings: Holdings, *, replaced: bool) -> str:
-    """Say what has been imported for a day."""
+def describe_import(holdings: Holdings, *, replaced: bool) -> str:
+    """Return a sentence about imported holdings."""
     count = len(holdings.positions)
-    lines = f"{count} holding{'' if count == 1 else 's'}"
-    instead = " They replace those that were there for that day." if replaced else ""
-    return f"{holdings.fund} as of {holdings.as_of}: {lines}. {summary(holdings)}{instead}"
+    holdings_text = f"{count} holding{'' if count == 1 else 's'}"
+    replaced_text = " They replace those that were there for that day." if replaced else ""
+    return f"{holdings.fund} as of {holdings.as_of}: {holdings_text}. {describe_weights(holdings)}{replaced_text}"
 
 
-def fetched(holdings: Holdings, *, replaced: bool) -> str:
-    """Say what has been fetched for a day."""
-    instead = " They replace those that were fetched before." if replaced else ""
-    return f"{holdings.fund} as of {holdings.as_of}, from {holdings.source}. {summary(holdings)}{instead}"
+def describe_fetch(holdings: Holdings, *, replaced: bool) -> str:
+    """Return a sentence about fetched holdings."""
+    replaced_text = " They replace those that were fetched before." if replaced else ""
+    return (
+        f"{holdings.fund} as of {holdings.as_of}, from {holdings.source}. {describe_weights(holdings)}{replaced_text}"
+    )
 
 
-def summary(holdings: Holdings) -> str:
-    """Say what the weights add up to, cash included, and what that lacks of 100% or is above it."""
-    if not holdings.whole:
-        return f"The {len(holdings.positions)} largest add up to {percent(holdings.total)} and are not the whole fund."
-    told = f"The weights add up to {percent(holdings.total)}, {percent(holdings.cash)} of it cash"
-    lacking = round(100 * holdings.unexplained, 2)
-    if not lacking:
-        return f"{told}; nothing is missing to 100%."
-    return f"{told}; {lacking:.2f}% is missing to 100%." if lacking > 0 else f"{told}; {-lacking:.2f}% above 100%."
+def describe_weights(holdings: Holdings) -> str:
+    """Return the total of the weights, cash included, and its difference from 100%."""
+    if not holdings.is_complete:
+        count = len(holdings.positions)
+        return f"The {count} largest add up to {format_percent(holdings.total)} and are not the whole fund."
+    total = f"The weights add up to {format_percent(holdings.total)}, {format_percent(holdings.cash)} of it cash"
+    missing = round(100 * holdings.unexplained, 2)
+    if not missing:
+        return f"{total}; nothing is missing to 100%."
+    return f"{total}; {missing:.2f}% is missing to 100%." if missing > 0 else f"{total}; {-missing:.2f}% above 100%."
 
 
-def percent(fraction: float) -> str:
-    """Write a fraction in percent; what rounds to zero has no sign."""
+def format_percent(fraction: float) -> str:
+    """Return a fraction in percent. A value that rounds to zero has no sign."""
     return f"{round(100 * fraction, 2) + 0.0:.2f}%".replace("-", "−")
 
 
-def _count(shares: float | None) -> str:
+def _format_shares(shares: float | None) -> str:
     if shares is None:
         return "–"
     return f"{shares:,.0f}" if shares == round(shares) else f"{shares:,.2f}"

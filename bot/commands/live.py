@@ -1,4 +1,4 @@
-"""Ask the wired services once, from the terminal, and keep the prices that this fetched."""
+"""Run one query on the wired services from the terminal."""
 
 from __future__ import annotations
 
@@ -9,22 +9,25 @@ import click
 
 from bot.app import App, build
 from bot.settings import Settings
-from services.core.errors import StoreError
+from services.core.errors import DatabaseUnavailableError
 
-MEMORY = "sqlite://"
-Told = TypeVar("Told")
+IN_MEMORY = "sqlite://"
+Result = TypeVar("Result")
 
 
-async def live(settings: Settings, ask: Callable[[App], Awaitable[Told]]) -> Told:
-    """Ask now, keeping the history in the database; made-up prices, and any that cannot be kept, are forgotten."""
+async def query_live(settings: Settings, query: Callable[[App], Awaitable[Result]]) -> Result:
+    """Run a query and store fetched prices in the database.
+
+    Simulated prices are not stored. If the database is unavailable, a database in memory is used.
+    """
     if not settings.simulated:
         try:
-            return await _asked(settings, ask)
-        except StoreError as error:
+            return await _query(settings, query)
+        except DatabaseUnavailableError as error:
             click.echo(f"{error} The prices are not kept.", err=True)
-    return await _asked(settings.model_copy(update={"database_url": MEMORY}), ask)
+    return await _query(settings.model_copy(update={"database_url": IN_MEMORY}), query)
 
 
-async def _asked(settings: Settings, ask: Callable[[App], Awaitable[Told]]) -> Told:
+async def _query(settings: Settings, query: Callable[[App], Awaitable[Result]]) -> Result:
     async with build(settings) as app:
-        return await ask(app)
+        return await query(app)

@@ -1,4 +1,4 @@
-"""`minerpulse manifest`: the manifest to create the Slack app from."""
+"""`minerpulse manifest`: print the Slack app manifest."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 import click
 
-from bot.manifest import PLACEHOLDER, base, manifest, written
+from bot.manifest import PLACEHOLDER, base_url, build_manifest, format_manifest
 
 
 @click.command()
@@ -23,5 +23,5 @@ def command(*, url: str | None, socket: bool, distributed: bool) -> None:
         raise click.BadParameter(f"Slack calls https addresses only; write it as in {PLACEHOLDER}.", param_hint="--url")
     if not url and not socket:
         click.echo(f"{PLACEHOLDER} stands for this app's address; give --url, or --socket.", err=True)
-    address = None if socket else base(url or PLACEHOLDER)
-    click.echo(written(manifest(address, distributed=distributed)))
+    address = None if socket else base_url(url or PLACEHOLDER)
+    click.echo(format_manifest(build_manifest(address, distributed=distributed)))

@@ -1,4 +1,4 @@
-"""`minerpulse migrate`: the database brought up to this version's schema."""
+"""`minerpulse migrate`: migrate the database to this version's schema."""
 
 from __future__ import annotations
 

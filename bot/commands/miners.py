@@ -1,4 +1,4 @@
-"""`minerpulse miners`: what each holding of the fund added."""
+"""`minerpulse miners`: show each holding's contribution to the fund's return."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import asyncio
 
 import click
 
-from bot.commands.live import live
-from bot.commands.options import as_json, print_document, window
+from bot.commands.live import query_live
+from bot.commands.options import json_option, print_document, window_argument
 from bot.commands.study_report import miners_document
 from bot.settings import load_settings
 from bot.terminal import print_message
@@ -16,17 +16,17 @@ from services.market.measure import Window
 
 
 @click.command()
-@window
-@as_json
+@window_argument
+@json_option
 def command(*, window: str, as_json: bool) -> None:
     """Part the fund's return between its holdings and cohorts, by the weights that were imported.
 
     WINDOW is 1d, 5d, 20d, 60d, 252d or ytd, which is the default; it ends with the last close.
     """
-    told = asyncio.run(
-        live(load_settings(), lambda app: app.study.constituents.miners(Window(window), app.clock.now()))
+    result = asyncio.run(
+        query_live(load_settings(), lambda app: app.research.holdings.report(Window(window), app.clock.now()))
     )
     if as_json:
-        print_document(miners_document(told))
+        print_document(miners_document(result))
     else:
-        print_message(miners_message(told))
+        print_message(miners_message(result))

@@ -1,4 +1,4 @@
-"""`minerpulse network`: how hard bitcoin is to mine, and what it earns."""
+"""`minerpulse network`: show the bitcoin network and the hashprice."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from datetime import datetime
 import click
 
 from bot.app import App
-from bot.commands.live import live
-from bot.commands.options import as_json, print_document
+from bot.commands.live import query_live
+from bot.commands.options import json_option, print_document
 from bot.commands.study_report import network_document
 from bot.settings import load_settings
 from bot.terminal import print_message
 from handlers.render.network import network_message
-from services.research.results import NetworkView
+from services.research.results import NetworkResult
 
 
 @click.command()
-@as_json
+@json_option
 def command(*, as_json: bool) -> None:
     """Tell difficulty, hash rate, the next retarget, fees, and what a petahash a second earns a day."""
-    told, now = asyncio.run(live(load_settings(), _network))
+    result, now = asyncio.run(query_live(load_settings(), _network))
     if as_json:
-        print_document(network_document(told, now))
+        print_document(network_document(result, now))
     else:
-        print_message(network_message(told, now))
+        print_message(network_message(result, now))
 
 
-async def _network(app: App) -> tuple[NetworkView, datetime]:
+async def _network(app: App) -> tuple[NetworkResult, datetime]:
     now = app.clock.now()
-    return await app.study.network(now), now
+    return await app.research.network(now), now

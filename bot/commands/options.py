@@ -1,4 +1,4 @@
-"""Options that several commands share, and the types of their values."""
+"""Options shared by several commands, and their types."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from services.market.measure import Window
 Command = TypeVar("Command", bound="Callable[..., Any] | click.Command")
 
 
-class Day(click.ParamType[date]):
-    """A date, written as in 2026-03-31."""
+class DayOption(click.ParamType[date]):
+    """A date such as 2026-03-31."""
 
     name = "date"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> date:
-        """Read a date."""
+        """Return the parsed date."""
         try:
             return datetime.strptime(str(value), "%Y-%m-%d").replace(tzinfo=UTC).date()
         except ValueError:
@@ -34,31 +34,31 @@ ETF_HELP = "ETF closes: a CSV with Date and Close."
 AI_HELP = f"Closes of the AI proxy, {AI_PROXY} or MINERPULSE_AI_PROXY: a CSV with Date and Close."
 BTC_HELP = "Bitcoin bars: a CSV with opening time (UTC) and close, hourly or finer."
 
-etf_file = click.option("--etf", type=FILE, help=ETF_HELP)
-btc_file = click.option("--btc", type=FILE, help=BTC_HELP)
-window = click.argument(
-    "window", type=click.Choice([one.value for one in Window], case_sensitive=False), default=Window.YTD.value
+etf_option = click.option("--etf", type=FILE, help=ETF_HELP)
+btc_option = click.option("--btc", type=FILE, help=BTC_HELP)
+window_argument = click.argument(
+    "window", type=click.Choice([window.value for window in Window], case_sensitive=False), default=Window.YTD.value
 )
 
 
-def output(usual: str) -> Callable[[Command], Command]:
-    """Take the file to write, the `usual` one where none is named."""
-    where = click.Path(dir_okay=False, path_type=Path)
+def output_option(default: str) -> Callable[[Command], Command]:
+    """Return the option for the output file."""
+    path_type = click.Path(dir_okay=False, path_type=Path)
     return click.option(
-        "-o", "--output", "path", type=where, default=usual, show_default=True, help="The file to write."
+        "-o", "--output", "path", type=path_type, default=default, show_default=True, help="The file to write."
     )
 
 
-as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of tables.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of tables.")
 
 
 def print_document(document: object) -> None:
-    """Print one JSON document on stdout; times and dates in ISO 8601."""
+    """Print one JSON document on stdout, with times and dates in ISO 8601."""
     click.echo(json.dumps(document, ensure_ascii=False, default=lambda at: at.isoformat()))
 
 
-def both_or_neither(etf: Path | None, btc: Path | None) -> tuple[Path, Path] | None:
-    """Take the two files of the legs, or None where there are none. Raises UsageError for one alone."""
+def require_both_files(etf: Path | None, btc: Path | None) -> tuple[Path, Path] | None:
+    """Return the two files, or None without any. Raises UsageError if one is missing."""
     if etf and btc:
         return etf, btc
     if etf or btc:

@@ -1,4 +1,4 @@
-"""The board for the terminal: as Slack shows it, without what belongs to a channel; and as one JSON document."""
+"""The board for the terminal, without a channel's part, and as JSON."""
 
 from __future__ import annotations
 
@@ -7,78 +7,89 @@ from datetime import datetime
 from typing import Any
 
 from handlers.render import fmt
-from handlers.render.board import BASIS, missing, windows_table, windows_text
+from handlers.render.board import PERCENTILE_NOTE, unmeasured_lines, windows_table, windows_text
 from handlers.render.limits import PROBLEMS_SHOWN
-from handlers.render.market import data, drawdowns, headline, legs, live_line, market_line, problems
-from handlers.render.markup import simulated
-from handlers.render.message import Message, compose, header, note, section
+from handlers.render.market import (
+    data_quality_line,
+    drawdown_lines,
+    headline,
+    live_line,
+    market_line,
+    price_lines,
+    problem_lines,
+)
+from handlers.render.markup import mark_simulated
+from handlers.render.message import Message, compose, context, header, section
 from services.core.prices import PriceStamp
 from services.market.gap import Gap
 from services.market.measure import Drawdown, Measurement, NotMeasured
 from services.rules.market_service import MarketView, Snapshot
 
 
-def board(view: MarketView, now: datetime | None) -> Message:
-    """Put the board together from the very lines that Slack shows; without `now`, as of files, prices have no age."""
-    title, seen = simulated(headline(view), when=view.simulated), view.current
+def build_board(view: MarketView, now: datetime | None) -> Message:
+    """Build the board from the lines that Slack shows. Prices have no age if `now` is None, as with files."""
+    title, snapshot = mark_simulated(headline(view), when=view.simulated), view.current
     state = [f"As of {fmt.full_moment(view.current.at)}.", market_line(view.market), live_line(view)]
-    gaps, depth = missing(view.current), drawdowns(view)
-    prices = [*legs(view, now), data(seen.trust), *problems(view, PROBLEMS_SHOWN)]
+    unmeasured, drawdowns = unmeasured_lines(view.current), drawdown_lines(view)
+    prices = [*price_lines(view, now), data_quality_line(snapshot.trust), *problem_lines(view, PROBLEMS_SHOWN)]
     return compose(
         [
             header(title),
             section(*state),
             windows_table(view.current, view.pair),
-            note(BASIS, *gaps),
-            section(*depth),
-            note(*prices),
+            context(PERCENTILE_NOTE, *unmeasured),
+            section(*drawdowns),
+            context(*prices),
         ],
-        [title, *state, *windows_text(view.current, view.pair), *gaps, *depth, *prices],
+        [title, *state, *windows_text(view.current, view.pair), *unmeasured, *drawdowns, *prices],
     )
 
 
-def as_document(view: MarketView) -> dict[str, Any]:
-    """Write a view as JSON: returns, spreads and depths as fractions, ages in seconds, times in UTC."""
-    seen = view.current
+def view_document(view: MarketView) -> dict[str, Any]:
+    """Return a view as JSON-ready values: returns, spreads and drawdowns as fractions, ages in seconds, UTC times."""
+    snapshot = view.current
     return {
         "pair": str(view.pair),
         "simulated": view.simulated,
         "now": view.now,
-        "as_of": seen.at,
-        "session": seen.session,
-        "live": seen.live,
+        "as_of": snapshot.at,
+        "session": snapshot.session,
+        "live": snapshot.live,
         "live_reason": view.live_reason,
         "market": asdict(view.market),
-        "verdict": seen.trust.verdict.value,
-        "reasons": list(seen.trust.reasons),
-        "prices": {"etf": _price(seen.etf, view.now), "btc": _price(seen.crypto, view.now)},
-        "windows": [_window(one, seen) for one in seen.measurements.values()],
-        "drawdowns": {"etf": _fields(seen.etf_drawdown), "btc": _fields(seen.crypto_drawdown)},
+        "verdict": snapshot.trust.verdict.value,
+        "reasons": list(snapshot.trust.reasons),
+        "prices": {"etf": _price_fields(snapshot.etf, view.now), "btc": _price_fields(snapshot.crypto, view.now)},
+        "windows": [_window_fields(measurement, snapshot) for measurement in snapshot.measurements.values()],
+        "drawdowns": {"etf": _fields(snapshot.etf_drawdown), "btc": _fields(snapshot.crypto_drawdown)},
         "gap": _fields(view.gap),
-        "left_out": [{"session": out.session, "leg": out.leg.value, "reason": out.reason} for out in view.left_out],
+        "left_out": [
+            {"session": excluded.session, "leg": excluded.leg.value, "reason": excluded.reason}
+            for excluded in view.left_out
+        ],
         "problems": list(view.problems),
     }
 
 
-def _price(stamp: PriceStamp | None, now: datetime) -> dict[str, Any] | None:
+def _price_fields(stamp: PriceStamp | None, now: datetime) -> dict[str, Any] | None:
     return None if stamp is None else {**asdict(stamp), "age_s": (now - stamp.at).total_seconds()}
 
 
-def _window(one: Measurement | NotMeasured, seen: Snapshot) -> dict[str, Any]:
-    if isinstance(one, NotMeasured):
-        return {"window": one.window.value, "reason": one.reason}
-    trust = seen.over(one.window)
+def _window_fields(measurement: Measurement | NotMeasured, snapshot: Snapshot) -> dict[str, Any]:
+    if isinstance(measurement, NotMeasured):
+        return {"window": measurement.window.value, "reason": measurement.reason}
+    trust = snapshot.trust_over(measurement.window)
     return {
-        "window": one.window.value,
-        "from": one.anchor,
-        "etf_return": one.etf_return,
-        "btc_return": one.crypto_return,
-        "spread": one.spread,
-        "relative": one.relative,
-        "beta": one.beta,
-        "residual": one.residual,
-        "z": one.z,
-        "percentile": one.percentile,
+        "window": measurement.window.value,
+        "from": measurement.anchor,
+        "etf_return": measurement.etf_return,
+        "btc_return": measurement.crypto_return,
+        "spread": measurement.spread,
+        "relative": measurement.relative,
+        "beta": measurement.beta,
+        "residual": measurement.residual,
+        "z": measurement.z,
+        "percentile": measurement.percentile,
         "verdict": trust.verdict.value,
         "reasons": list(trust.reasons),
     }

@@ -1,4 +1,4 @@
-"""`minerpulse rehearse`: a channel in this terminal or in a browser, with the clock running ahead."""
+"""`minerpulse rehearse`: play a channel in the terminal or a browser, on an accelerated clock."""
 
 from __future__ import annotations
 
@@ -12,33 +12,35 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from bot.commands.options import Day, both_or_neither, btc_file, etf_file
-from bot.playground.package import is_at_hand, program
-from bot.playground.server import serving
-from bot.playground.stage import playground
-from bot.rehearsal.converse import converse
+from bot.commands.options import DayOption, btc_option, etf_option, require_both_files
+from bot.playground.package import fetch_emulator, is_available
+from bot.playground.server import run_emulator
+from bot.playground.stage import open_playground
+from bot.rehearsal.converse import play_with_prompt
 from bot.rehearsal.play import Pace, play
 from bot.rehearsal.prompt import ClockPrompt, Prompt
 from bot.rehearsal.screen import Screen
-from bot.rehearsal.script import Script, from_files, simulated
-from bot.rehearsal.stage import rehearsing
+from bot.rehearsal.script import Script, script_from_files, simulated_script
+from bot.rehearsal.stage import open_rehearsal
 from bot.settings import Settings, load_settings
 
-SPEED = 2.0  # sessions a second
-WEB_SPEED = 0.5  # a page is looked at, not watched
-CACHE = Path.home() / ".cache" / "minerpulse"
-BOUND = "It is for this machine, but listens on every address of it: stop it where you do not trust the network."
+TERMINAL_SPEED = 2.0  # sessions a second
+BROWSER_SPEED = 0.5  # a page is read, not watched
+CACHE_DIR = Path.home() / ".cache" / "minerpulse"
+LISTEN_WARNING = (
+    "It is for this machine, but listens on every address of it: stop it where you do not trust the network."
+)
 
 
 @click.command()
-@etf_file
-@btc_file
-@click.option("--from", "first", type=Day(), help="The first session.  [default: the first there is]")
-@click.option("--until", "last", type=Day(), help="The last session.  [default: the last, or one year]")
+@etf_option
+@btc_option
+@click.option("--from", "first", type=DayOption(), help="The first session.  [default: the first there is]")
+@click.option("--until", "last", type=DayOption(), help="The last session.  [default: the last, or one year]")
 @click.option(
     "--speed",
     type=click.FloatRange(min=0, min_open=True),
-    help=f"Sessions a second.  [default: {SPEED:g}, in a browser {WEB_SPEED:g}]",
+    help=f"Sessions a second.  [default: {TERMINAL_SPEED:g}, in a browser {BROWSER_SPEED:g}]",
 )
 @click.option("--no-prompt", is_flag=True, help="Take no commands, run to the end, and as fast as it goes.")
 @click.option("--seed", type=click.IntRange(min=0), help="Which simulated market to draw.")
@@ -63,57 +65,61 @@ def command(
     Everything but Slack itself is real: the rules, the alerts, the messages, the requests. Only the clock runs ahead,
     and nothing is kept.
     """
-    files = both_or_neither(etf, btc)
+    files = require_both_files(etf, btc)
     settings = load_settings()
-    number = settings.seed if seed is None else seed
-    script = from_files(*files, first, last) if files else simulated(number, first, last)
-    prompting = not no_prompt and sys.stdin.isatty()
+    market_seed = settings.seed if seed is None else seed
+    script = script_from_files(*files, first, last) if files else simulated_script(market_seed, first, last)
+    has_prompt = not no_prompt and sys.stdin.isatty()
     if web:
         with suppress(asyncio.CancelledError):  # SIGTERM
-            asyncio.run(_play_in_browser(settings, script, Pace(speed or WEB_SPEED), port, prompting=prompting))
+            asyncio.run(_play_in_browser(settings, script, Pace(speed or BROWSER_SPEED), port, has_prompt=has_prompt))
     else:
-        pace = Pace(speed or (SPEED if prompting else None))
-        asyncio.run(_rehearse(settings, script, pace, prompting=prompting))
+        pace = Pace(speed or (TERMINAL_SPEED if has_prompt else None))
+        asyncio.run(_play_in_terminal(settings, script, pace, has_prompt=has_prompt))
 
 
-def prefers_web() -> bool:
-    """Tell whether somebody sits here who can be shown a page."""
-    return is_at_hand() and sys.stdin.isatty() and sys.stdout.isatty()
+def is_browser_usable() -> bool:
+    """Return whether the emulator is available and a person is at the terminal."""
+    return is_available() and sys.stdin.isatty() and sys.stdout.isatty()
 
 
-async def _rehearse(settings: Settings, script: Script, pace: Pace, *, prompting: bool) -> None:
+async def _play_in_terminal(settings: Settings, script: Script, pace: Pace, *, has_prompt: bool) -> None:
     screen = _screen(script)
-    async with rehearsing(settings, script, screen.tell) as rehearsal:
-        if prompting:
-            await converse(rehearsal, script, Prompt(pace=pace, screen=screen, rehearsal=rehearsal))
+    async with open_rehearsal(settings, script, screen.print_event) as rehearsal:
+        if has_prompt:
+            await play_with_prompt(rehearsal, script, Prompt(pace=pace, screen=screen, rehearsal=rehearsal))
         else:
-            screen.say(await play(rehearsal, script, pace), style="bold")
+            screen.print_line(await play(rehearsal, script, pace), style="bold")
 
 
-async def _play_in_browser(settings: Settings, script: Script, pace: Pace, port: int, *, prompting: bool) -> None:
-    """Serve the stand-in until the person leaves; without a prompt, until the process is stopped."""
+async def _play_in_browser(settings: Settings, script: Script, pace: Pace, port: int, *, has_prompt: bool) -> None:
+    """Run the Slack emulator until the person quits; without a prompt, until the process is stopped."""
     screen = _screen(script)
-    _end_at_sigterm()
+    _cancel_on_sigterm()
     async with AsyncExitStack() as stack:
-        stand_in = await stack.enter_async_context(serving(await program(CACHE, screen.say), port=port))
-        stage = await stack.enter_async_context(playground(settings, script, stand_in))
-        screen.say(f"Open {stand_in.origin} in a browser; “/minerpulse” in its channel shows the board.", style="bold")
-        screen.say(BOUND)
-        if prompting:
-            await converse(stage, script, ClockPrompt(pace=pace, screen=screen))
+        emulator = await stack.enter_async_context(
+            run_emulator(await fetch_emulator(CACHE_DIR, screen.print_line), port=port)
+        )
+        stage = await stack.enter_async_context(open_playground(settings, script, emulator))
+        screen.print_line(
+            f"Open {emulator.origin} in a browser; “/minerpulse” in its channel shows the board.", style="bold"
+        )
+        screen.print_line(LISTEN_WARNING)
+        if has_prompt:
+            await play_with_prompt(stage, script, ClockPrompt(pace=pace, screen=screen))
         else:
-            screen.say(await play(stage, script, pace), style="bold")
+            screen.print_line(await play(stage, script, pace), style="bold")
             await asyncio.Event().wait()
 
 
-def _end_at_sigterm() -> None:
-    """Let SIGTERM end the playing in order, so that the stand-in does not outlive it."""
-    playing = asyncio.current_task()
-    assert playing is not None, "asyncio.run makes one"  # noqa: S101
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, playing.cancel)
+def _cancel_on_sigterm() -> None:
+    """Cancel this task on SIGTERM, so that the emulator is stopped, too."""
+    task = asyncio.current_task()
+    assert task is not None, "asyncio.run makes one"  # noqa: S101
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
 
 
 def _screen(script: Script) -> Screen:
     screen = Screen(console=Console(highlight=False), clock=script.clock)
-    screen.say(f"Rehearsing {script.title}: {len(script.sessions)} sessions.", style="bold")
+    screen.print_line(f"Rehearsing {script.title}: {len(script.sessions)} sessions.", style="bold")
     return screen

@@ -1,4 +1,4 @@
-"""What a replay found: as one JSON document, and as tables with a summary."""
+"""A replay's result as JSON, and as tables with a summary."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rich.text import Text
 
 from handlers.render.backtest import findings
 from handlers.render.footers import left_out_lines
-from handlers.render.gauges import spark
+from handlers.render.gauges import sparkline
 from services.market.measure import Metric, Unit
 from services.research.track_record import Backtest
 from services.rules.decide import Change
@@ -24,28 +24,34 @@ from services.rules.replay import Replay, RuleReplay, Step
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Episode:
-    """One firing of a rule with its end, None where it is still open; `length` counts sessions."""
+    """One firing of a rule with its end.
+
+    Attributes:
+        resolved: None if the episode is still open.
+        length: Number of sessions.
+    """
 
     fired: Step
     resolved: Step | None
     length: int
 
 
-def as_document(outcome: Replay) -> dict[str, Any]:
-    """Write a replay as JSON: the spread in percentage points, returns as fractions, null where a leg has none."""
+def replay_document(result: Replay) -> dict[str, Any]:
+    """Return a replay as JSON-ready values: spreads in percentage points, returns as fractions, null if missing."""
     return {
-        "sessions": outcome.sessions,
+        "sessions": result.sessions,
         "left_out": [
-            {"session": f"{out.session}", "leg": out.leg.value, "reason": out.reason} for out in outcome.left_out
+            {"session": f"{excluded.session}", "leg": excluded.leg.value, "reason": excluded.reason}
+            for excluded in result.left_out
         ],
         "rules": [
             {
-                "rule": str(found.rule),
-                "episodes": found.episodes,
-                "per_year": found.per_year,
-                "transitions": [_transition(step) for step in found.steps],
+                "rule": str(rule_result.rule),
+                "episodes": rule_result.episodes,
+                "per_year": rule_result.per_year,
+                "transitions": [_transition(step) for step in rule_result.steps],
             }
-            for found in outcome.rules
+            for rule_result in result.rules
         ],
     }
 
@@ -53,105 +59,112 @@ def as_document(outcome: Replay) -> dict[str, Any]:
 def _transition(step: Step) -> dict[str, Any]:
     return {
         "session": f"{step.session}",
-        "to": step.to.value,
+        "to": step.change.value,
         "direction": step.side.value,
-        "spread_pp": _number(100 * step.spread),
-        "etf_return": _number(step.etf_return),
-        "btc_return": _number(step.crypto_return),
+        "spread_pp": _finite_or_none(100 * step.spread),
+        "etf_return": _finite_or_none(step.etf_return),
+        "btc_return": _finite_or_none(step.crypto_return),
     }
 
 
-def _number(value: float) -> float | None:
+def _finite_or_none(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def show(outcome: Replay, tested: Sequence[Backtest]) -> None:
-    """Print a table of episodes and what was found for each rule, and what was left out."""
+def print_replay(result: Replay, backtests: Sequence[Backtest]) -> None:
+    """Print a table of episodes and the backtest for each rule, and the excluded sessions."""
     console = Console(highlight=False)
-    span = f"{outcome.first} to {outcome.last}"
-    console.print(Text(f"{outcome.sessions:,} sessions with both prices, {span}", style="bold"))
-    for found, seen in zip(outcome.rules, tested, strict=True):
+    span = f"{result.first} to {result.last}"
+    console.print(Text(f"{result.sessions:,} sessions with both prices, {span}", style="bold"))
+    for rule_result, backtest in zip(result.rules, backtests, strict=True):
         console.print()
-        if found.episodes:
-            console.print(_table(found))
-        console.print(_summary(found, outcome))
-        if found.episodes:
-            console.print(Text("\n".join(findings(seen))))
-    if outcome.left_out:
+        if rule_result.episodes:
+            console.print(_table(rule_result))
+        console.print(_summary(rule_result, result))
+        if rule_result.episodes:
+            console.print(Text("\n".join(findings(backtest))))
+    if result.left_out:
         console.print()
-        for line in left_out_lines(outcome.left_out):
+        for line in left_out_lines(result.left_out):
             console.print(Text(line, style="dim"))
 
 
-def episodes(found: RuleReplay) -> list[Episode]:
-    """Pair each firing with the resolve that ended it."""
-    fired = [step for step in found.steps if step.to is Change.FIRING]
-    resolved = [step for step in found.steps if step.to is Change.RESOLVED]
-    ends: list[Step | None] = [*resolved, *[None] * (len(fired) - len(resolved))]
+def episodes(rule_result: RuleReplay) -> list[Episode]:
+    """Pair each firing with the resolution that ended it."""
+    firings = [step for step in rule_result.steps if step.change is Change.FIRING]
+    resolutions = [step for step in rule_result.steps if step.change is Change.RESOLVED]
+    ends: list[Step | None] = [*resolutions, *[None] * (len(firings) - len(resolutions))]
     return [
         Episode(fired=start, resolved=end, length=length)
-        for start, end, length in zip(fired, ends, found.lengths, strict=True)
+        for start, end, length in zip(firings, ends, rule_result.episode_lengths, strict=True)
     ]
 
 
-def _table(found: RuleReplay) -> Table:
+def _table(rule_result: RuleReplay) -> Table:
     table = Table(
-        title=str(found.rule), title_justify="left", title_style="bold", box=None, pad_edge=False, collapse_padding=True
+        title=str(rule_result.rule),
+        title_justify="left",
+        title_style="bold",
+        box=None,
+        pad_edge=False,
+        collapse_padding=True,
     )
     for heading in ("Fired", "Resolved", "Side"):
         table.add_column(heading, no_wrap=True)
-    metric = found.rule.metric
-    own = [] if metric is Metric.SPREAD else [metric.value.capitalize()]
-    for heading in (*own, "Spread", "ETF", "Bitcoin", "Length"):
+    metric = rule_result.rule.metric
+    metric_column = [] if metric is Metric.SPREAD else [metric.value.capitalize()]
+    for heading in (*metric_column, "Spread", "ETF", "Bitcoin", "Length"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for episode in episodes(found):
+    for episode in episodes(rule_result):
         fired = episode.fired
         table.add_row(
             f"{fired.session}",
             f"{episode.resolved.session}" if episode.resolved else "still open",
             fired.side.value,
-            *(_value(fired.value, found.rule.unit) for _heading in own),
-            _written(fired.spread, " pp"),
-            _written(fired.etf_return, "%"),
-            _written(fired.crypto_return, "%"),
+            *(_format_rule_value(fired.value, rule_result.rule.unit) for _heading in metric_column),
+            _format_hundredths(fired.spread, " pp"),
+            _format_hundredths(fired.etf_return, "%"),
+            _format_hundredths(fired.crypto_return, "%"),
             f"{episode.length}",
         )
     return table
 
 
-def _value(value: float, unit: Unit) -> str:
-    """Write what the rule fired on."""
+def _format_rule_value(value: float, unit: Unit) -> str:
+    """Return the value that the rule fired on."""
     match unit:
         case Unit.PP:
-            return _written(value, " pp")
+            return _format_hundredths(value, " pp")
         case Unit.PERCENT:
             return f"{100 * value:.1f}%"
         case Unit.SIGMA:
-            return _written(value / 100, "")
+            return _format_hundredths(value / 100, "")
         case _:
             assert_never(unit)
 
 
-def _written(value: float, unit: str) -> str:
-    """Write a fraction in hundredths with its sign; what rounds to zero has none."""
+def _format_hundredths(value: float, unit: str) -> str:
+    """Return a fraction in hundredths with a sign; zero after rounding has none."""
     if not math.isfinite(value):
         return "–"
     hundredths = round(100 * value, 1)
     return f"{hundredths:+.1f}{unit}".replace("-", "−") if hundredths else f"0.0{unit}"
 
 
-def _summary(found: RuleReplay, outcome: Replay) -> Text:
-    """Say how often and how long; the bars count episodes by quarter, a dot stands where nothing is measured."""
-    if not found.episodes:
-        return Text(f"{found.rule}: never fired.", style="bold")
-    count = f"{found.episodes} episode{'' if found.episodes == 1 else 's'}"
-    length = f"{found.median_length:g} session{'' if found.median_length == 1 else 's'}"
-    told = f"{found.rule}: {count}, {found.per_year:.1f} a year, median length {length}"
-    quarters = _quarters(outcome.first, outcome.last)
-    fired = Counter(_quarter(step.session) for step in found.steps if step.to is Change.FIRING)
-    first, last = map(_quarter, found.measured or (outcome.first, outcome.last))
-    bars = spark([0, *(fired[quarter] if first <= quarter <= last else None for quarter in quarters)])[1:]
-    return Text.assemble((told, "bold"), f"\n{_named(quarters[0])} {bars} {_named(quarters[-1])} by quarter")
+def _summary(rule_result: RuleReplay, result: Replay) -> Text:
+    """Summarize count and length. The bars count episodes per quarter; a dot means nothing was measured."""
+    if not rule_result.episodes:
+        return Text(f"{rule_result.rule}: never fired.", style="bold")
+    count = f"{rule_result.episodes} episode{'' if rule_result.episodes == 1 else 's'}"
+    length = f"{rule_result.median_length:g} session{'' if rule_result.median_length == 1 else 's'}"
+    headline = f"{rule_result.rule}: {count}, {rule_result.per_year:.1f} a year, median length {length}"
+    quarters = _quarters(result.first, result.last)
+    counts = Counter(_quarter(step.session) for step in rule_result.steps if step.change is Change.FIRING)
+    first, last = map(_quarter, rule_result.measured_range or (result.first, result.last))
+    bars = sparkline([0, *(counts[quarter] if first <= quarter <= last else None for quarter in quarters)])[1:]
+    return Text.assemble(
+        (headline, "bold"), f"\n{_quarter_label(quarters[0])} {bars} {_quarter_label(quarters[-1])} by quarter"
+    )
 
 
 def _quarter(day: date) -> int:
@@ -162,5 +175,5 @@ def _quarters(first: date, last: date) -> range:
     return range(_quarter(first), _quarter(last) + 1)
 
 
-def _named(quarter: int) -> str:
+def _quarter_label(quarter: int) -> str:
     return f"{quarter // 4} Q{quarter % 4 + 1}"

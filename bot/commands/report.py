@@ -1,4 +1,4 @@
-"""`minerpulse report`: everything about the pair as one page, from price files or live."""
+"""`minerpulse report`: write an HTML report about the pair, from price files or live."""
 
 from __future__ import annotations
 
@@ -8,34 +8,34 @@ from pathlib import Path
 
 import click
 
-from bot.atomic_write import write_whole
+from bot.atomic_write import write_atomically
 from bot.clock import SystemClock
-from bot.commands.live import live
-from bot.commands.options import AI_HELP, FILE, Day, btc_file, etf_file, output
-from bot.price_files import aligned, calendar, read_files
+from bot.commands.live import query_live
+from bot.commands.options import AI_HELP, FILE, DayOption, btc_option, etf_option, output_option
+from bot.price_files import align_files, build_calendar, read_price_files
 from bot.settings import Settings, load_settings
-from handlers.render.drawing import png
-from handlers.render.html_page import Shown, written
-from handlers.render.picture import Picture, Scheme
+from handlers.render.drawing import render_png
+from handlers.render.html_page import PagePicture, render_html
+from handlers.render.picture import ColorScheme, Picture
 from handlers.render.report import report_page, report_pictures
 from services.core.prices import Symbol
 from services.market.sources.files.prices import read_etf_csv
-from services.research.report import Material, report
+from services.research.report import ReportInput, build_report
 from services.research.results import Provenance, ReportResult
 from services.rules.grammar import parse_rule
 from services.rules.rule import DEFAULT_RULES
 
-NO_AI = "Nothing is parted here: give the closes of {proxy}, the AI proxy, with --ai."
+NO_PROXY_HINT = "Nothing is parted here: give the closes of {proxy}, the AI proxy, with --ai."
 DEFAULTS = ", ".join(DEFAULT_RULES)
 
 
 @click.command()
-@output("report.html")
-@click.option("--from", "first", type=Day(), help="The first session; earlier ones still feed look-backs.")
-@click.option("--to", "last", type=Day(), help="The last session; what came later is not looked at.")
+@output_option("report.html")
+@click.option("--from", "first", type=DayOption(), help="The first session; earlier ones still feed look-backs.")
+@click.option("--to", "last", type=DayOption(), help="The last session; what came later is not looked at.")
 @click.option("--rule", "texts", multiple=True, help=f"A rule, as in “1d 8pp”; may be repeated.  [default: {DEFAULTS}]")
-@etf_file
-@btc_file
+@etf_option
+@btc_option
 @click.option("--ai", type=FILE, help=AI_HELP)
 def command(
     *,
@@ -54,28 +54,30 @@ def command(
     settings = load_settings()
     rules = [parse_rule(text, settings.pair) for text in texts or DEFAULT_RULES]
     if etf and btc:
-        material, basis = _from_files(etf, btc, ai, settings)
-        told = ReportResult(report=report(material, rules, first, last), basis=basis)
+        report_input, provenance = _read_input(etf, btc, ai, settings)
+        result = ReportResult(report=build_report(report_input, rules, first, last), provenance=provenance)
     elif etf or btc or ai:
         raise click.UsageError("--etf and --btc go together, and --ai only with both: prices come from files, or none.")
     else:
-        told = asyncio.run(live(settings, lambda app: app.study.report(rules, first, last, app.clock.now())))
-    shown = {name: _shown(picture) for name, picture in report_pictures(told).items()}
-    write_whole(path, written(report_page(told, shown, SystemClock().now())))
+        result = asyncio.run(query_live(settings, lambda app: app.research.report(rules, first, last, app.clock.now())))
+    images = {name: _page_picture(picture) for name, picture in report_pictures(result).items()}
+    write_atomically(path, render_html(report_page(result, images, SystemClock().now())))
 
 
-def _from_files(etf: Path, btc: Path, ai: Path | None, settings: Settings) -> tuple[Material, Provenance]:
-    files, proxy = read_files(etf, btc, settings.pair), Symbol(settings.ai_proxy)
-    made = Material(
-        aligned=aligned(files),
+def _read_input(etf: Path, btc: Path, ai: Path | None, settings: Settings) -> tuple[ReportInput, Provenance]:
+    files, proxy = read_price_files(etf, btc, settings.pair), Symbol(settings.ai_proxy)
+    report_input = ReportInput(
+        aligned=align_files(files),
         etf=files.closes,
         crypto=files.bars,
-        sessions=calendar(files),
+        sessions=build_calendar(files),
         proxy=read_etf_csv(ai, proxy) if ai else None,
-        missing=NO_AI.format(proxy=proxy),
+        proxy_missing=NO_PROXY_HINT.format(proxy=proxy),
     )
-    return made, Provenance(problems=files.warnings)
+    return report_input, Provenance(problems=files.warnings)
 
 
-def _shown(picture: Picture) -> Shown:
-    return Shown(light=png(picture, Scheme.LIGHT), dark=png(picture, Scheme.DARK), alt=picture.alt)
+def _page_picture(picture: Picture) -> PagePicture:
+    return PagePicture(
+        light=render_png(picture, ColorScheme.LIGHT), dark=render_png(picture, ColorScheme.DARK), alt=picture.alt
+    )

@@ -1,4 +1,4 @@
-"""`minerpulse run`: connected to Slack, or rehearsing where no tokens are set."""
+"""`minerpulse run`: connect to Slack, or rehearse without tokens."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import click
 from rich.console import Console
 
 from bot.commands import rehearse
-from bot.logs import set_up
+from bot.logs import configure_logging
 from bot.serve import Role, serve
 from bot.settings import load_settings
 
-HOW_TO_CONNECT = (
+NOT_CONNECTED = (
     "No Slack tokens are set, so this is a rehearsal on a simulated market.\n"
     "To connect: create the app from `minerpulse manifest`, put its tokens into .env as .env.example shows, run again."
 )
@@ -32,14 +32,14 @@ def command(context: click.Context, role: str) -> None:
     """Connect to Slack where tokens are set, else rehearse a simulated market here."""
     settings = load_settings()
     if not settings.has_slack:
-        Console(highlight=False).print(HOW_TO_CONNECT)  # breaks lines between words
-        context.invoke(rehearse.command, web=rehearse.prefers_web())
+        Console(highlight=False).print(NOT_CONNECTED)  # wraps at word boundaries
+        context.invoke(rehearse.command, web=rehearse.is_browser_usable())
         return
-    set_up(settings.log_level, settings.log_format)
+    configure_logging(settings.log_level, settings.log_format)
     _silence_bolt()
     asyncio.run(serve(settings, Role(role)))
 
 
 def _silence_bolt() -> None:
-    """Keep Bolt from saying that the `token` it finds in the environment will be unused or ignored; it is used."""
+    """Filter Bolt's wrong warning that the `token` in the environment is unused or ignored."""
     logging.getLogger("slack_bolt.AsyncApp").addFilter(lambda record: "`token`" not in record.getMessage())

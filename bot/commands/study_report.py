@@ -10,109 +10,127 @@ from typing import Any
 from services.core.prices import Quote
 from services.market.holdings import Cohort, Membership
 from services.market.network import Network
-from services.research.holdings_effects import Contributor, Effect
+from services.research.drawdown import DrawdownSummary
+from services.research.holdings_effects import CohortEffect, HoldingContribution
 from services.research.holdings_report import HoldingsReport
-from services.research.results import DrawdownResult, NetworkView, Provenance
+from services.research.results import DrawdownResult, NetworkResult, Provenance
 
 
-def drawdown_document(told: DrawdownResult) -> dict[str, Any]:
-    """Write how far both legs are below their highs: depths as fractions, ranks from 0 to 100, lengths in sessions."""
-    legs = [asdict(leg) for leg in told.legs]
-    return {"session": told.session, "legs": [{**leg, **leg.pop("now")} for leg in legs], **_basis(told.basis)}
-
-
-def network_document(told: NetworkView, now: datetime) -> dict[str, Any]:
-    """Write the network with each figure's standing in its past; what is not known is null."""
-    seen = told.judged.network
+def drawdown_document(result: DrawdownResult) -> dict[str, Any]:
+    """Return both drawdowns as JSON-ready values: depths as fractions, ranks from 0 to 100, lengths in sessions."""
     return {
-        "source": seen.source,
-        "at": seen.at,
-        "age_s": seen.age(now).total_seconds(),
-        "difficulty": seen.difficulty,
-        "hashrate_per_s": seen.hashrate,
-        "implied_hashrate_per_s": seen.implied_hashrate,
-        "fee_rate_sat_vb": seen.fee_rate,
-        **_coming(seen, now),
-        "hashprice_usd_ph_day": told.hashprice,
-        "hashprice_without_fees_usd_ph_day": told.without_fees,
-        "btc": _price(told.price, now),
+        "session": result.session,
+        "legs": [_drawdown(leg) for leg in result.legs],
+        **_provenance_fields(result.provenance),
+    }
+
+
+def _drawdown(leg: DrawdownSummary) -> dict[str, Any]:
+    current = asdict(leg.current)
+    return {
+        "symbol": leg.symbol,
+        "now": current,
+        "deepest": leg.max_depth,
+        "deepest_on": leg.max_depth_on,
+        "first": leg.first_session,
+        "sessions": leg.sessions_since_high,
+        "rank": leg.percentile,
+        **current,
+    }
+
+
+def network_document(result: NetworkResult, now: datetime) -> dict[str, Any]:
+    """Return the network as JSON-ready values, with the percentile of each figure; unknown values are null."""
+    network = result.checked.network
+    return {
+        "source": network.source,
+        "at": network.at,
+        "age_s": network.age(now).total_seconds(),
+        "difficulty": network.difficulty,
+        "hashrate_per_s": network.hashrate,
+        "implied_hashrate_per_s": network.implied_hashrate,
+        "fee_rate_sat_vb": network.fee_rate,
+        **_next_events(network, now),
+        "hashprice_usd_ph_day": result.hashprice,
+        "hashprice_without_fees_usd_ph_day": result.hashprice_without_fees,
+        "btc": _price_fields(result.price, now),
         "standings": {
-            "difficulty": told.difficulty and asdict(told.difficulty),
-            "hashrate_per_s": told.hashrate and asdict(told.hashrate),
-            "hashprice_without_fees_usd_ph_day": told.hashprice_standing and asdict(told.hashprice_standing),
+            "difficulty": result.difficulty_rank and asdict(result.difficulty_rank),
+            "hashrate_per_s": result.hashrate_rank and asdict(result.hashrate_rank),
+            "hashprice_without_fees_usd_ph_day": result.hashprice_rank and asdict(result.hashprice_rank),
         },
-        **_basis(told.basis),
+        **_provenance_fields(result.provenance),
     }
 
 
-def miners_document(told: HoldingsReport) -> dict[str, Any]:
-    """Write what each holding and each cohort added; with the rest, the contributions add up to the return."""
-    found = told.contributions
+def miners_document(result: HoldingsReport) -> dict[str, Any]:
+    """Return each holding's and cohort's contribution; with the residual they add up to the return."""
+    attribution = result.attribution
     return {
-        "fund": told.fund,
-        "window": found.window.value,
-        "from": found.anchor,
-        "session": found.session,
-        "etf_return": found.etf_return,
-        "holdings": [_holding(one, told.cohorts) for one in found.contributors],
-        "rest": found.rest,
-        "covered_weight": found.covered,
-        "weights_as_of": list(found.known),
-        "weights_carried_back": found.carried_back,
-        "cohorts": [_cohort(one) for one in told.effects],
-        "warnings": list(told.warnings),
-        "sources": list(told.sources),
-        "verdict": told.trust.verdict.value,
-        "reasons": list(told.trust.reasons),
-        "problems": list(told.problems),
-        "simulated": told.simulated,
+        "fund": result.fund,
+        "window": attribution.window.value,
+        "from": attribution.anchor,
+        "session": attribution.session,
+        "etf_return": attribution.etf_return,
+        "holdings": [_holding_fields(holding, result.cohorts) for holding in attribution.holdings],
+        "rest": attribution.residual,
+        "covered_weight": attribution.covered_weight,
+        "weights_as_of": list(attribution.weight_dates),
+        "weights_carried_back": attribution.backfilled,
+        "cohorts": [_cohort_fields(effect) for effect in result.cohort_effects],
+        "warnings": list(result.warnings),
+        "sources": list(result.sources),
+        "verdict": result.trust.verdict.value,
+        "reasons": list(result.trust.reasons),
+        "problems": list(result.problems),
+        "simulated": result.simulated,
     }
 
 
-def _coming(seen: Network, now: datetime) -> dict[str, Any]:
-    retarget, reward = seen.retarget, seen.reward
+def _next_events(network: Network, now: datetime) -> dict[str, Any]:
+    retarget, reward = network.retarget, network.reward
     return {
         "next_retarget": retarget and {**asdict(retarget), "in_s": (retarget.at - now).total_seconds()},
         "reward": reward and {"blocks": reward.blocks, "total_btc": reward.total, "fees_btc": reward.fees},
     }
 
 
-def _price(quote: Quote | None, now: datetime) -> dict[str, Any] | None:
+def _price_fields(quote: Quote | None, now: datetime) -> dict[str, Any] | None:
     if quote is None:
         return None
     return {"price": quote.price, "source": quote.source, "at": quote.at, "age_s": (now - quote.at).total_seconds()}
 
 
-def _holding(one: Contributor, cohorts: Mapping[str, Membership]) -> dict[str, Any]:
-    member = cohorts.get(one.ticker)
+def _holding_fields(holding: HoldingContribution, cohorts: Mapping[str, Membership]) -> dict[str, Any]:
+    membership = cohorts.get(holding.ticker)
     return {
-        "ticker": one.ticker,
-        "weight": one.weight,
-        "return": one.moved,
-        "contribution": one.added,
-        "cohort": (member.cohort if member else Cohort.OTHER).value,
-        "cohort_as_of": member and member.as_of,
-        "cohort_source": member and member.source,
+        "ticker": holding.ticker,
+        "weight": holding.weight,
+        "return": holding.own_return,
+        "contribution": holding.contribution,
+        "cohort": (membership.cohort if membership else Cohort.OTHER).value,
+        "cohort_as_of": membership and membership.as_of,
+        "cohort_source": membership and membership.source,
     }
 
 
-def _cohort(one: Effect) -> dict[str, Any]:
+def _cohort_fields(effect: CohortEffect) -> dict[str, Any]:
     return {
-        "cohort": one.cohort.value,
-        "names": one.names,
-        "weight": one.weight,
-        "equal_weight": one.equal_weight,
-        "return": one.moved,
-        "equal_return": one.equal_moved,
-        "allocation": one.allocation,
-        "selection": one.selection,
+        "cohort": effect.cohort.value,
+        "names": effect.name_count,
+        "weight": effect.weight,
+        "equal_weight": effect.equal_weight,
+        "return": effect.fund_return,
+        "equal_return": effect.equal_weight_return,
+        "allocation": effect.allocation,
+        "selection": effect.selection,
     }
 
 
-def _basis(told: Provenance) -> dict[str, Any]:
+def _provenance_fields(provenance: Provenance) -> dict[str, Any]:
     return {
-        "verdict": told.trust.verdict.value,
-        "reasons": list(told.trust.reasons),
-        "problems": list(told.problems),
-        "simulated": told.simulated,
+        "verdict": provenance.trust.verdict.value,
+        "reasons": list(provenance.trust.reasons),
+        "problems": list(provenance.problems),
+        "simulated": provenance.simulated,
     }

@@ -1,4 +1,4 @@
-"""`minerpulse tune`: the rule that fires as often as is wanted, from price files or live."""
+"""`minerpulse tune`: find the rule with a target rate of alerts, from price files or live."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from typing import Any
 
 import click
 
-from bot.commands.live import live
-from bot.commands.options import as_json, both_or_neither, btc_file, etf_file
-from bot.price_files import PriceFiles, aligned, read_files
+from bot.commands.live import query_live
+from bot.commands.options import btc_option, etf_option, json_option, require_both_files
+from bot.price_files import PriceFiles, align_files, read_price_files
 from bot.settings import load_settings
 from bot.terminal import print_message
 from handlers.render.tune import tune_message
 from services.research.rate_target import RateTarget, parse_target
 from services.research.results import Provenance, TuneResult
-from services.research.tune import calibrated
+from services.research.tune import tune_with_diffs
 from services.rules.grammar import parse_rule
 from services.rules.rule import DEFAULT_RULES, EXAMPLE, Rule
 
 
 @click.command()
 @click.argument("wish", nargs=-1, required=True)
-@etf_file
-@btc_file
+@etf_option
+@btc_option
 @click.option("--against", multiple=True, help="A rule to compare with; may be repeated.  [default: a new channel's]")
-@as_json
+@json_option
 def command(
     *, wish: tuple[str, ...], etf: Path | None, btc: Path | None, against: tuple[str, ...], as_json: bool
 ) -> None:
@@ -36,34 +36,34 @@ def command(
 
     What the first half of the history alone would have found is checked on the second. Nothing is changed.
     """
-    files = both_or_neither(etf, btc)
+    files = require_both_files(etf, btc)
     settings = load_settings()
-    asked = parse_target(" ".join(wish), parse_rule(EXAMPLE, settings.pair))
+    target = parse_target(" ".join(wish), parse_rule(EXAMPLE, settings.pair))
     rules = [parse_rule(text, settings.pair) for text in against or DEFAULT_RULES]
     if files:
-        told = _calibrated(read_files(*files, settings.pair), asked, rules)
+        result = _tune_files(read_price_files(*files, settings.pair), target, rules)
     else:
-        told = asyncio.run(live(settings, lambda app: app.study.tune(asked, rules, app.clock.now())))
+        result = asyncio.run(query_live(settings, lambda app: app.research.tune(target, rules, app.clock.now())))
     if as_json:
-        click.echo(json.dumps(_document(told), ensure_ascii=False))
+        click.echo(json.dumps(_document(result), ensure_ascii=False))
     else:
-        print_message(tune_message(told))
+        print_message(tune_message(result))
 
 
-def _calibrated(files: PriceFiles, wish: RateTarget, against: Sequence[Rule]) -> TuneResult:
-    found, shifts = calibrated(aligned(files), wish, against)
-    return TuneResult(tuned=found, shifts=shifts, basis=Provenance(problems=files.warnings))
+def _tune_files(files: PriceFiles, target: RateTarget, rules: Sequence[Rule]) -> TuneResult:
+    tuned, diffs = tune_with_diffs(align_files(files), target, rules)
+    return TuneResult(tuned=tuned, diffs=diffs, provenance=Provenance(problems=files.warnings))
 
 
-def _document(told: TuneResult) -> dict[str, Any]:
-    """Write a calibration as JSON: rules as they are typed, rates a year, dates of the alerts gained and lost."""
-    found, check = told.tuned, told.tuned.check
+def _document(result: TuneResult) -> dict[str, Any]:
+    """Return the result as JSON-ready values: rules in rule grammar, rates per year, dates of changed alerts."""
+    tuned, check = result.tuned, result.tuned.check
     return {
-        "rule": str(found.rule),
-        "wanted_per_year": found.wish.per_year,
-        "per_year": found.per_year,
-        "episodes": found.episodes,
-        "years": found.years,
+        "rule": str(tuned.rule),
+        "wanted_per_year": tuned.target.per_year,
+        "per_year": tuned.per_year,
+        "episodes": tuned.episodes,
+        "years": tuned.years,
         "check": check
         and {
             "rule": str(check.rule),
@@ -74,9 +74,9 @@ def _document(told: TuneResult) -> dict[str, Any]:
             "high": check.high,
         },
         "against": [
-            {"rule": str(one.against), "gained": [*map(str, one.gained)], "lost": [*map(str, one.lost)]}
-            for one in told.shifts
+            {"rule": str(diff.against), "gained": [*map(str, diff.added)], "lost": [*map(str, diff.removed)]}
+            for diff in result.diffs
         ],
-        "simulated": told.basis.simulated,
-        "problems": list(told.basis.problems),
+        "simulated": result.provenance.simulated,
+        "problems": list(result.provenance.problems),
     }

@@ -1,4 +1,4 @@
-"""`minerpulse why ALERT`: the receipt of an alert, from the database."""
+"""`minerpulse why ALERT`: show an alert's audit log from the database."""
 
 from __future__ import annotations
 
@@ -10,31 +10,61 @@ from pydantic import TypeAdapter
 from rich.console import Console
 
 from bot.clock import SystemClock
-from bot.commands.options import as_json
+from bot.commands.options import json_option
 from bot.settings import Settings, load_settings
-from bot.terminal import show_message
+from bot.terminal import render_message
 from handlers.render.history import audit_message
 from services.alerting.records import AlertAudit
 from services.storage import SqlStore
 
+# Published keys of the JSON document, by field (or by parent and field) where the field has another name.
+_KEYS = {
+    "attribution": "parted",
+    "attribution.residual": "rest",
+    "blocked_by": "stuck",
+    "chart": "course",
+    "hits": "facts",
+    "last_reported": "told",
+    "mention": "calls",
+    "mining": "mined",
+    "open_side": "lasts",
+    "prices_at": "of",
+    "track_record": "record",
+    "unacknowledged_since": "unseen_since",
+}
+
 
 @click.command()
 @click.argument("alert", type=click.IntRange(min=1), required=False)
-@as_json
+@json_option
 def command(*, alert: int | None, as_json: bool) -> None:
     """Tell what an alert rests on, what was decided and why, and what became of each message; the newest by itself."""
-    receipt = asyncio.run(_receipt(load_settings(), alert))
+    audit = asyncio.run(_load_audit(load_settings(), alert))
     if as_json:
-        document = TypeAdapter(AlertAudit).dump_python(receipt, mode="json")
-        click.echo(json.dumps(document, ensure_ascii=False))
+        document = TypeAdapter(AlertAudit).dump_python(audit, mode="json")
+        click.echo(json.dumps(_with_published_keys(document), ensure_ascii=False))
     else:
-        message = audit_message(receipt, SystemClock().now())
-        Console(highlight=False).print(show_message(message.text, message.blocks))
+        message = audit_message(audit, SystemClock().now())
+        Console(highlight=False).print(render_message(message.text, message.blocks))
 
 
-async def _receipt(settings: Settings, alert: int | None) -> AlertAudit:
+async def _load_audit(settings: Settings, alert: int | None) -> AlertAudit:
     store = await SqlStore.open(settings.database_url)
     try:
-        return await store.receipt(None, alert)
+        return await store.alert_audit(None, alert)
     finally:
         await store.aclose()
+
+
+def _with_published_keys(value: object, parent: str = "") -> object:
+    """Return a JSON value with the published keys of the document."""
+    match value:
+        case dict():
+            return {
+                _KEYS.get(f"{parent}.{key}", _KEYS.get(key, key)): _with_published_keys(item, key)
+                for key, item in value.items()
+            }
+        case list():
+            return [_with_published_keys(item, parent) for item in value]
+        case _:
+            return value

@@ -1,1 +1,1 @@
-"""A Slack workspace in memory, served on the loopback address."""
+"""A fake Slack: a workspace in memory, served on the loopback address."""

@@ -1,4 +1,4 @@
-"""The stand-in for Slack on this machine: serves a workspace in memory at a free port of the loopback address."""
+"""HTTP server of the fake Slack, on a free port of the loopback address."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ LOOPBACK = "127.0.0.1"
 
 
 @asynccontextmanager
-async def serving(workspace: Workspace) -> AsyncIterator[Workspace]:
-    """Serve a workspace, and stop at the end."""
+async def serve_workspace(workspace: Workspace) -> AsyncIterator[Workspace]:
+    """Serve a workspace until the end of the block."""
     with socket.create_server((LOOPBACK, 0)) as listener:
         workspace.origin = f"http://{LOOPBACK}:{listener.getsockname()[1]}"
-        server = Server(_web(workspace))
+        server = Server(_build_app(workspace))
         task = asyncio.create_task(server.serve(sockets=[listener]))
         try:
             yield workspace
@@ -34,16 +34,16 @@ async def serving(workspace: Workspace) -> AsyncIterator[Workspace]:
             await task
 
 
-def _web(workspace: Workspace) -> Starlette:
+def _build_app(workspace: Workspace) -> Starlette:
     async def method(request: Request) -> JSONResponse:
         arguments = await _arguments(request)
         token = request.headers.get("authorization", "").removeprefix("Bearer ") or arguments.get("token")
-        answer = workspace.call(request.path_params["method"], arguments, token)
-        return JSONResponse(answer, headers={"x-oauth-scopes": workspace.scopes})
+        result = workspace.call(request.path_params["method"], arguments, token)
+        return JSONResponse(result, headers={"x-oauth-scopes": workspace.scopes})
 
     async def response(request: Request) -> JSONResponse:
-        answer = workspace.respond(request.path_params["key"], await _arguments(request))
-        return JSONResponse(answer, status_code=200 if answer["ok"] else 404)
+        result = workspace.respond(request.path_params["key"], await _arguments(request))
+        return JSONResponse(result, status_code=200 if result["ok"] else 404)
 
     return Starlette(routes=[_route("/api/{method}", method), _route("/response/{key}", response)])
 
@@ -53,12 +53,12 @@ def _route(path: str, endpoint: Callable[[Request], Awaitable[JSONResponse]]) ->
 
 
 async def _arguments(request: Request) -> Arguments:
-    """Read arguments from JSON, from a form or from the address, as Slack accepts them; unreadable ones are none."""
-    text = (await request.body()).decode(errors="replace")
+    """Read arguments from JSON, a form or the query string, as Slack does; unreadable JSON counts as none."""
+    body = (await request.body()).decode(errors="replace")
     if not request.headers.get("content-type", "").startswith("application/json"):
-        return {**request.query_params, **dict(parse_qsl(text))}
+        return {**request.query_params, **dict(parse_qsl(body))}
     try:
-        body = json.loads(text)
+        body = json.loads(body)
     except json.JSONDecodeError:
         return {}
     return body if isinstance(body, dict) else {}

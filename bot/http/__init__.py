@@ -1,1 +1,1 @@
-"""The HTTP front: what stands between the network and the listeners, and trusts nobody."""
+"""The HTTP server: verifies Slack's requests, and serves OAuth and health endpoints."""

@@ -1,4 +1,4 @@
-"""The HTTP front: Slack's requests, whether the app is alive and ready, and what it has not delivered yet."""
+"""The web app: Slack's requests, OAuth routes, liveness and readiness."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from bot.health import Report
+from bot.health import HealthReport
 from bot.http.access_log import AccessLog
 from bot.http.slack_requests import SlackRequests
 
@@ -18,39 +18,41 @@ SLACK_PATH = "/slack/events"
 
 
 def build_web(
-    gate: SlackRequests | None, report: Callable[[], Awaitable[Report]], installing: Sequence[Route] = ()
+    slack_requests: SlackRequests | None,
+    report: Callable[[], Awaitable[HealthReport]],
+    oauth_routes: Sequence[Route] = (),
 ) -> Starlette:
-    """Make the ASGI app; `report` says how it does its work. Without a gate it tells the health and nothing else.
+    """Build the ASGI app.
 
-    `installing` are the addresses at which workspaces let the app in, where they do.
+    Without `slack_requests` it serves only health and OAuth routes. `report` returns the health for /readyz.
     """
 
     async def alive(_request: Request) -> Response:
         return JSONResponse({"alive": True})
 
     async def ready(_request: Request) -> Response:
-        told = await report()
-        why = "; ".join(told.troubles) or None
-        body = {"ready": told.ready, "why": why, "undelivered": _undelivered(told)}
-        return JSONResponse(body, status_code=200 if told.ready else 503)
+        health = await report()
+        reason = "; ".join(health.problems) or None
+        body = {"ready": health.ready, "why": reason, "undelivered": _undelivered(health)}
+        return JSONResponse(body, status_code=200 if health.ready else 503)
 
-    slack = [] if gate is None else [Route(SLACK_PATH, gate.answer, methods=["POST"])]
+    slack = [] if slack_requests is None else [Route(SLACK_PATH, slack_requests.handle, methods=["POST"])]
     return Starlette(
-        routes=[*slack, *installing, Route("/healthz", alive), Route("/readyz", ready)],
+        routes=[*slack, *oauth_routes, Route("/healthz", alive), Route("/readyz", ready)],
         middleware=[Middleware(AccessLog)],
     )
 
 
-def _undelivered(told: Report) -> dict[str, int | list[str] | None] | None:
-    """Tell what waits, what has been given up, for how long, and what a person must mend; None without a database."""
-    counted = told.backlog
-    if counted is None:
+def _undelivered(health: HealthReport) -> dict[str, int | list[str] | None] | None:
+    """Return the delivery backlog and what needs a person; None if the database is unavailable."""
+    backlog = health.backlog
+    if backlog is None:
         return None
-    oldest_s = None if counted.oldest is None else int(counted.oldest.total_seconds())
+    oldest_s = None if backlog.oldest_age is None else int(backlog.oldest_age.total_seconds())
     return {
-        "waiting": counted.waiting,
-        "given_up": counted.dead,
-        "kept_back": counted.withheld,
+        "waiting": backlog.waiting,
+        "given_up": backlog.dead_lettered,
+        "kept_back": backlog.withheld,
         "oldest_s": oldest_s,
-        "needs_a_person": list(told.stuck),
+        "needs_a_person": list(health.action_needed),
     }

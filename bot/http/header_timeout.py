@@ -1,4 +1,4 @@
-"""Patience: how long a connection may take to say what it wants; what it gets goes out at once."""
+"""An HTTP protocol with a header timeout and without Nagle's delay."""
 
 from __future__ import annotations
 
@@ -7,43 +7,43 @@ import socket
 
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
-HEADERS_WITHIN_S = 5.0
+HEADER_TIMEOUT_S = 5.0
 
 
 class HeaderTimeoutProtocol(H11Protocol):
-    """HTTP that closes a connection whose headers do not come; uvicorn itself would wait for ever."""
+    """Closes a connection whose headers do not arrive in time; uvicorn would wait forever."""
 
     _deadline: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        """Begin to wait for the first request.
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
+        """Start the timer for the first request, and set TCP_NODELAY.
 
-        An answer is written in two parts. The system would keep the second back until the other side has confirmed the
-        first, which takes that 40 ms; asyncio turns this off only on sockets that name their protocol.
+        A response is written in two parts. With Nagle's algorithm the second would wait up to 40 ms for the delayed ACK
+        of the first. asyncio sets TCP_NODELAY only on sockets that name their protocol.
         """
         super().connection_made(transport)
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._wait()
+        self._start_timer()
 
     def data_received(self, data: bytes) -> None:
-        """Take data; what does not complete the headers gives no more time."""
+        """Handle data; incomplete headers do not extend the timeout."""
         super().data_received(data)
-        cycle: RequestResponseCycle | None = self.cycle  # none before the first request, whatever uvicorn's types say
+        cycle: RequestResponseCycle | None = self.cycle  # None before the first request, despite uvicorn's types
         if cycle is None or cycle.response_complete:
-            self._wait()
+            self._start_timer()
         else:
-            self._end_waiting()
+            self._cancel_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wait no more."""
-        self._end_waiting()
+        """Cancel the timer."""
+        self._cancel_timer()
         super().connection_lost(exc)
 
-    def _wait(self) -> None:
+    def _start_timer(self) -> None:
         if self._deadline is None:
-            self._deadline = self.loop.call_later(HEADERS_WITHIN_S, self.transport.close)
+            self._deadline = self.loop.call_later(HEADER_TIMEOUT_S, self.transport.close)
 
-    def _end_waiting(self) -> None:
+    def _cancel_timer(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None

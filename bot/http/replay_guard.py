@@ -1,42 +1,42 @@
-"""Seen: which requests have come already, for as long as they could come again."""
+"""Detects repeated requests."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-MOST = 20_000  # a few megabytes; Slack sends an app at most 30,000 events an hour
+CAPACITY = 20_000  # a few megabytes; Slack sends an app at most 30,000 events an hour
 
 
 @dataclass(slots=True)
 class ReplayGuard:
-    """Keys with the time until which each is remembered, in seconds of one clock.
+    """Keys with their expiry times, in seconds of one clock.
 
-    Where there are too many, the oldest go. They are kept in this process alone: another one does not know of them.
+    At capacity, the oldest keys are evicted. Keys are local to this process.
     """
 
-    keep_s: float
-    most: int = MOST
-    _until: dict[str, float] = field(default_factory=dict)
+    ttl_s: float
+    capacity: int = CAPACITY
+    _expires_at: dict[str, float] = field(default_factory=dict)
 
-    def first(self, key: str, now_s: float) -> bool:
-        """Note a key, and tell whether it has not been seen before."""
-        self._forget_old(now_s)
-        if key in self._until:
+    def add(self, key: str, now_s: float) -> bool:
+        """Add a key; return whether it is new."""
+        self._evict(now_s)
+        if key in self._expires_at:
             return False
-        self._until[key] = now_s + self.keep_s
+        self._expires_at[key] = now_s + self.ttl_s
         return True
 
-    def forget(self, key: str) -> None:
-        """Let a key come again, as what it stands for was not done."""
-        self._until.pop(key, None)
+    def discard(self, key: str) -> None:
+        """Remove a key, because its request was not handled and may be repeated."""
+        self._expires_at.pop(key, None)
 
     def __len__(self) -> int:
-        return len(self._until)
+        return len(self._expires_at)
 
-    def _forget_old(self, now_s: float) -> None:
-        """Drop what is too old or too much; all keys are kept equally long, so the first are the oldest."""
-        while self._until:
-            oldest = next(iter(self._until))
-            if self._until[oldest] > now_s and len(self._until) < self.most:
+    def _evict(self, now_s: float) -> None:
+        """Remove expired and excess keys. All have the same TTL, so the first are the oldest."""
+        while self._expires_at:
+            oldest = next(iter(self._expires_at))
+            if self._expires_at[oldest] > now_s and len(self._expires_at) < self.capacity:
                 return
-            del self._until[oldest]
+            del self._expires_at[oldest]

@@ -1,4 +1,4 @@
-"""A uvicorn server on a socket of our own that leaves signals to the program around it."""
+"""A uvicorn server on our own socket that leaves signal handling to the program."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from starlette.applications import Starlette
 
 from bot.http.header_timeout import HeaderTimeoutProtocol
 
-REQUESTS_END_WITHIN_S = 3  # Slack waits no longer for an answer either
+GRACEFUL_SHUTDOWN_S = 3  # Slack's own timeout for a response
 
 
 class Server(uvicorn.Server):
-    """Serves an ASGI app until `stop`; uvicorn's own handling would raise a signal anew before all is closed."""
+    """Serves an ASGI app until `stop`. uvicorn would re-raise signals before everything is closed."""
 
     def __init__(self, web: Starlette) -> None:
         super().__init__(
@@ -26,15 +26,15 @@ class Server(uvicorn.Server):
                 access_log=False,
                 lifespan="off",
                 ws="none",
-                timeout_graceful_shutdown=REQUESTS_END_WITHIN_S,
+                timeout_graceful_shutdown=GRACEFUL_SHUTDOWN_S,
             )
         )
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave the signals alone."""
+        """Install no signal handlers."""
         yield
 
     def stop(self) -> None:
-        """Take no more requests, give those that have begun 3 s to end, and return from `serve`."""
+        """Accept no more requests, give running ones 3 s to finish, and return from `serve`."""
         self.should_exit = True

@@ -1,4 +1,4 @@
-"""The gate: lets only whole, small, recent requests through that Slack has signed, and each of them once."""
+"""Verifies Slack's HTTP requests: size, timestamp and signature; handles each request once."""
 
 from __future__ import annotations
 
@@ -18,116 +18,114 @@ from starlette.responses import PlainTextResponse, Response
 
 from bot.http.replay_guard import ReplayGuard
 
-MOST_BYTES = 1_000_000  # Slack's largest, a click on a message of 50 blocks, has about a tenth of that
-BODY_WITHIN_S = 3.0  # Slack waits no longer for the whole answer
-WINDOW_S = 300  # how far a request's time may be from ours, either way
-TIME = "x-slack-request-timestamp"
-SIGNATURE = "x-slack-signature"
+MAX_BODY_BYTES = 1_000_000  # ten times Slack's largest request, a click on a message of 50 blocks
+BODY_TIMEOUT_S = 3.0  # Slack's own timeout for the whole response
+MAX_CLOCK_SKEW_S = 300  # either way
+TIMESTAMP_HEADER = "x-slack-request-timestamp"
+SIGNATURE_HEADER = "x-slack-signature"
 SSL_CHECK = b"ssl_check=1"
 _SECONDS = re.compile(r"[0-9]{1,12}", re.ASCII)
 
 
-class Refused(Exception):  # noqa: N818 -- an answer, not an error of ours
-    """A request that goes no further; `why` is for the log, and the sender learns the status alone."""
+class RequestRejected(Exception):  # noqa: N818 -- a response, not an error of ours
+    """A rejected request. The reason is logged; the sender gets only the status."""
 
-    def __init__(self, status: HTTPStatus, why: str) -> None:
-        self.status, self.why = status, why
-        super().__init__(why)
+    def __init__(self, status: HTTPStatus, reason: str) -> None:
+        self.status, self.reason = status, reason
+        super().__init__(reason)
 
 
 @dataclass(slots=True, kw_only=True)
 class SlackRequests:
-    """Takes Slack's requests over HTTP for one Bolt app.
+    """Handles Slack's HTTP requests for a Bolt app.
 
-    1. Read the body, up to a limit of size and time.
-    2. Check its time and signature, and that it can be read.
-    3. Answer one that has come before with nothing; it is let in again only where it could not be worked on.
+    1. Read the body, within limits of size and time.
+    2. Check the timestamp, the signature and the encoding.
+    3. Dispatch it to Bolt. A repeated request gets an empty response, unless the first attempt failed.
     """
 
     bolt: AsyncApp
     signing_secret: str
     now_s: Callable[[], float] = time.time
-    _seen: ReplayGuard = field(default_factory=lambda: ReplayGuard(keep_s=2 * WINDOW_S))
+    _replay_guard: ReplayGuard = field(default_factory=lambda: ReplayGuard(ttl_s=2 * MAX_CLOCK_SKEW_S))
 
-    async def answer(self, request: Request) -> Response:
-        """Answer one request."""
+    async def handle(self, request: Request) -> Response:
+        """Return the response to a request."""
         try:
-            body = await _read(request)
+            body = await _read_body(request)
             if _is_ssl_check(body):
                 return Response()
             self._check(request, body)
-            return await self._once(request, body)
-        except Refused as refused:
-            request.state.outcome = refused.why
-            return PlainTextResponse(refused.status.phrase, status_code=refused.status)
+            return await self._dispatch_once(request, body)
+        except RequestRejected as rejection:
+            request.state.outcome = rejection.reason
+            return PlainTextResponse(rejection.status.phrase, status_code=rejection.status)
 
     def _check(self, request: Request, body: bytes) -> None:
-        """Raise Refused for what Slack has not signed within the last five minutes, or what is no text."""
-        at, signature = request.headers.get(TIME, ""), request.headers.get(SIGNATURE, "")
-        if not _SECONDS.fullmatch(at):
-            raise Refused(HTTPStatus.UNAUTHORIZED, "without a time")
-        if abs(self.now_s() - int(at)) > WINDOW_S:
-            raise Refused(HTTPStatus.UNAUTHORIZED, "too old, or this machine's clock is wrong")
-        if not hmac.compare_digest(signed(self.signing_secret, at, body), signature.encode()):
-            raise Refused(HTTPStatus.UNAUTHORIZED, "not signed by Slack")
+        """Raise RequestRejected unless Slack signed the request within the last five minutes and it is UTF-8."""
+        timestamp, signature = request.headers.get(TIMESTAMP_HEADER, ""), request.headers.get(SIGNATURE_HEADER, "")
+        if not _SECONDS.fullmatch(timestamp):
+            raise RequestRejected(HTTPStatus.UNAUTHORIZED, "no timestamp")
+        if abs(self.now_s() - int(timestamp)) > MAX_CLOCK_SKEW_S:
+            raise RequestRejected(HTTPStatus.UNAUTHORIZED, "timestamp too old, or this machine's clock is wrong")
+        if not hmac.compare_digest(sign(self.signing_secret, timestamp, body), signature.encode()):
+            raise RequestRejected(HTTPStatus.UNAUTHORIZED, "invalid signature")
         try:
             body.decode()
         except UnicodeDecodeError as error:
-            raise Refused(HTTPStatus.BAD_REQUEST, "not UTF-8") from error
+            raise RequestRejected(HTTPStatus.BAD_REQUEST, "not UTF-8") from error
 
-    async def _once(self, request: Request, body: bytes) -> Response:
-        """Have a request worked on that has not come before; only what Slack has signed is ever remembered."""
+    async def _dispatch_once(self, request: Request, body: bytes) -> Response:
+        """Dispatch a request unless it is a repeat. Only signed requests are remembered."""
         try:
-            asked = to_async_bolt_request(request, body)
+            bolt_request = to_async_bolt_request(request, body)
         except ValueError as error:
-            raise Refused(HTTPStatus.BAD_REQUEST, "not what Slack writes") from error
-        key = request.headers[SIGNATURE]
-        if not self._seen.first(key, self.now_s()):
-            request.state.outcome = "seen before"
+            raise RequestRejected(HTTPStatus.BAD_REQUEST, "malformed body") from error
+        key = request.headers[SIGNATURE_HEADER]
+        if not self._replay_guard.add(key, self.now_s()):
+            request.state.outcome = "repeated request"
             return Response()
         try:
-            answer = to_starlette_response(await self.bolt.async_dispatch(asked))
+            response = to_starlette_response(await self.bolt.async_dispatch(bolt_request))
         except BaseException:
-            self._seen.forget(key)
+            self._replay_guard.discard(key)
             raise
-        if answer.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            self._seen.forget(key)
-        return answer
+        if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            self._replay_guard.discard(key)
+        return response
 
 
-def signed(secret: str, at: str, body: bytes) -> bytes:
-    """Sign a request as Slack does."""
-    return b"v0=" + hmac.new(secret.encode(), b"v0:" + at.encode() + b":" + body, hashlib.sha256).hexdigest().encode()
+def sign(secret: str, timestamp: str, body: bytes) -> bytes:
+    """Return Slack's signature of a request."""
+    return (
+        b"v0="
+        + hmac.new(secret.encode(), b"v0:" + timestamp.encode() + b":" + body, hashlib.sha256).hexdigest().encode()
+    )
 
 
-async def _read(request: Request) -> bytes:
-    if int(_length(request)) > MOST_BYTES:
-        raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too large")
+async def _read_body(request: Request) -> bytes:
+    if int(request.headers.get("content-length", "0")) > MAX_BODY_BYTES:
+        raise RequestRejected(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body too large")
     try:
-        async with asyncio.timeout(BODY_WITHIN_S):
-            return await _collected(request)
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            return await _collect_body(request)
     except TimeoutError as error:
-        raise Refused(HTTPStatus.REQUEST_TIMEOUT, "its body did not come in time") from error
+        raise RequestRejected(HTTPStatus.REQUEST_TIMEOUT, "body timed out") from error
     except ClientDisconnect as error:
-        raise Refused(HTTPStatus.BAD_REQUEST, "its body broke off") from error
+        raise RequestRejected(HTTPStatus.BAD_REQUEST, "client disconnected") from error
 
 
-async def _collected(request: Request) -> bytes:
-    """Collect the body; one that does not say how long it is may be too large as well."""
+async def _collect_body(request: Request) -> bytes:
+    """Read the body. A chunked one has no length, so its size is checked here, too."""
     chunks, size = [], 0
     async for chunk in request.stream():
         size += len(chunk)
-        if size > MOST_BYTES:
-            raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too large")
+        if size > MAX_BODY_BYTES:
+            raise RequestRejected(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body too large")
         chunks.append(chunk)
     return b"".join(chunks)
 
 
-def _length(request: Request) -> str:
-    """Give the length that is announced; the server has refused one that is no number."""
-    return request.headers.get("content-length", "0")
-
-
 def _is_ssl_check(body: bytes) -> bool:
-    """Tell Slack's look at the certificate, which asks for nothing and need not be signed."""
+    """Return whether this is Slack's certificate check, which is unsigned and has no effect."""
     return SSL_CHECK in body.split(b"&")

@@ -1,1 +1,1 @@
-"""Installing: how workspaces let the app in by OAuth, what it speaks with there, and how they let it go."""
+"""OAuth: installation, token rotation and removal for many workspaces."""

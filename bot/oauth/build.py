@@ -1,4 +1,4 @@
-"""What an app of many workspaces has besides: made in one place, so that an app of one workspace has none of it."""
+"""Wiring for an app that many workspaces install."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from datetime import datetime
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.oauth.flow import OAuthFlow
-from bot.oauth.rotation import Rotation, overdue
+from bot.oauth.rotation import Rotation, overdue_tokens
 from bot.oauth.token_exchange import TokenExchange
-from bot.oauth.tokens import TeamClients, Tokens
+from bot.oauth.tokens import InstallationCache, TeamClients
 from services.core.clock import Clock
 from services.core.installation import InstallationStore
 
@@ -21,35 +21,35 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OAuthParts:
-    """Many workspaces: how they come, what the app speaks with there, and how they leave."""
+    """Installation, tokens and removal for many workspaces."""
 
     store: InstallationStore
-    tokens: Tokens
+    installation_cache: InstallationCache
     clients: TeamClients
     flow: OAuthFlow
     rotation: Rotation
 
-    async def overdue(self, now: datetime) -> tuple[str, ...]:
-        """Say whose token should have been renewed by now. Raises StoreError."""
-        return await overdue(self.store, now)
+    async def overdue_tokens(self, now: datetime) -> tuple[str, ...]:
+        """Return a sentence for each token that is overdue for renewal. Raises DatabaseUnavailableError."""
+        return await overdue_tokens(self.store, now)
 
-    async def leave(self, team: str | None, enterprise: str | None, at: datetime) -> None:
-        """Forget a workspace, or an organization with all of its workspaces, that has ended its installation `at`."""
-        left = await self.store.leave(team, enterprise, at)
+    async def uninstall(self, team: str | None, enterprise: str | None, at: datetime) -> None:
+        """Delete a workspace, or an organization with all its workspaces, that uninstalled the app `at` this time."""
+        teams = await self.store.uninstall(team, enterprise, at)
         for home in (team, enterprise):
-            self.tokens.forget(home or "")
-        _tell(left)
+            self.installation_cache.invalidate(home or "")
+        _log_removal(teams)
 
-    async def expel(self, teams: Sequence[str], at: datetime) -> None:
-        """Forget workspaces that their organization lets the app into no more since `at`."""
-        _tell(await self.store.expel(teams, at))
-        self.tokens.forget_all()
+    async def revoke(self, teams: Sequence[str], at: datetime) -> None:
+        """Delete workspaces whose organization revoked the app's access `at` this time."""
+        _log_removal(await self.store.revoke(teams, at))
+        self.installation_cache.invalidate_all()
 
 
-def _tell(left: Sequence[str]) -> None:
+def _log_removal(teams: Sequence[str]) -> None:
     log.info(
-        "the app was taken out; all data is deleted of %s",
-        ", ".join(left) or "nobody, as it is back or never was there",
+        "app removed; deleted all data of %s",
+        ", ".join(teams) or "no workspace (reinstalled, or never installed)",
     )
 
 
@@ -61,14 +61,16 @@ def build_oauth(
     credentials: tuple[str, str],
     scopes: Sequence[str],
 ) -> OAuthParts:
-    """Wire it; the credentials are the app's client id and client secret."""
+    """Wire the parts; `credentials` are the app's client ID and client secret."""
     client_id, client_secret = credentials
-    access = TokenExchange(client=client, client_id=client_id, client_secret=client_secret)
-    tokens = Tokens(store=store, clock=clock)
+    token_exchange = TokenExchange(client=client, client_id=client_id, client_secret=client_secret)
+    cache = InstallationCache(store=store, clock=clock)
     return OAuthParts(
         store=store,
-        tokens=tokens,
-        clients=TeamClients(client=client, tokens=tokens),
-        flow=OAuthFlow(access=access, store=store, tokens=tokens, clock=clock, scopes=scopes),
-        rotation=Rotation(store=store, access=access, tokens=tokens, clock=clock),
+        installation_cache=cache,
+        clients=TeamClients(client=client, installation_cache=cache),
+        flow=OAuthFlow(
+            token_exchange=token_exchange, store=store, installation_cache=cache, clock=clock, scopes=scopes
+        ),
+        rotation=Rotation(store=store, token_exchange=token_exchange, installation_cache=cache, clock=clock),
     )

@@ -1,4 +1,4 @@
-"""The flow: from /slack/install over Slack's page back to /slack/oauth_redirect, and the app is installed."""
+"""The OAuth flow: from /slack/install over Slack's consent page to /slack/oauth_redirect."""
 
 from __future__ import annotations
 
@@ -7,99 +7,121 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from html import escape
 from http import HTTPStatus
 from urllib.parse import urlencode
 
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from bot.oauth.pages import HEADERS, page
 from bot.oauth.token_exchange import TokenExchange
-from bot.oauth.tokens import Tokens
+from bot.oauth.tokens import InstallationCache
 from services.core.clock import Clock
-from services.core.errors import AccessError
+from services.core.errors import TokenExchangeError
 from services.core.installation import InstallationStore
 
 INSTALL_PATH = "/slack/install"
 REDIRECT_PATH = "/slack/oauth_redirect"
 AUTHORIZE_URL = "https://slack.com/oauth/v2/authorize"
-STATE_LASTS = timedelta(minutes=10)
-COOKIE = "minerpulse_state"
+STATE_TTL = timedelta(minutes=10)
+STATE_COOKIE = "minerpulse_state"
 NOT_INSTALLED = "MinerPulse is not installed"
-AGAIN = f"Begin again at {INSTALL_PATH}."
+RETRY_HINT = f"Begin again at {INSTALL_PATH}."
+PAGE_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",  # the URL of this page contains the code
+    "X-Content-Type-Options": "nosniff",
+}
+PAGE_TEMPLATE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title}</title>
+<style>body{{font:1.1rem/1.5 system-ui,sans-serif;max-width:34rem;margin:4rem auto;padding:0 1rem}}</style></head>
+<body><h1>{title}</h1><p>{text}</p></body></html>
+"""
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OAuthFlow:
-    """Lets workspaces install the app.
+    """Installs the app in workspaces.
 
-    1. /slack/install sends the browser to Slack with a state: noted in the database, and in a cookie of that browser.
-    2. Slack asks the person, and sends the browser back with the state and a code.
-    3. The state must be the cookie's, noted, in time, and not used before; then the code is turned into a token.
+    1. /slack/install stores a state in the database and in a cookie, and redirects the browser to Slack.
+    2. Slack asks for consent, and redirects the browser back with the state and a code.
+    3. The state must match the cookie, be stored, unexpired and unused. Then the code is exchanged for a token.
     """
 
-    access: TokenExchange
+    token_exchange: TokenExchange
     store: InstallationStore
-    tokens: Tokens
+    installation_cache: InstallationCache
     clock: Clock
     scopes: Sequence[str]
 
     def routes(self) -> list[Route]:
-        """Give the two addresses, which browsers ask for."""
+        """Return the two routes, which browsers open."""
         return [
-            Route(INSTALL_PATH, self.begin, methods=["GET"]),
-            Route(REDIRECT_PATH, self.end, methods=["GET"]),
+            Route(INSTALL_PATH, self.start, methods=["GET"]),
+            Route(REDIRECT_PATH, self.finish, methods=["GET"]),
         ]
 
-    async def begin(self, _request: Request) -> Response:
-        """Send the browser to Slack."""
+    async def start(self, _request: Request) -> Response:
+        """Redirect the browser to Slack."""
         state, now = secrets.token_urlsafe(32), self.clock.now()
-        await self.store.begin(state, now, now + STATE_LASTS)
-        asked = {"client_id": self.access.client_id, "scope": ",".join(self.scopes), "state": state}
-        answer = RedirectResponse(f"{AUTHORIZE_URL}?{urlencode(asked)}", status_code=HTTPStatus.FOUND, headers=HEADERS)
-        answer.set_cookie(
-            COOKIE,
+        await self.store.save_oauth_state(state, now, now + STATE_TTL)
+        parameters = {"client_id": self.token_exchange.client_id, "scope": ",".join(self.scopes), "state": state}
+        response = RedirectResponse(
+            f"{AUTHORIZE_URL}?{urlencode(parameters)}", status_code=HTTPStatus.FOUND, headers=PAGE_HEADERS
+        )
+        response.set_cookie(
+            STATE_COOKIE,
             state,
-            max_age=int(STATE_LASTS.total_seconds()),
+            max_age=int(STATE_TTL.total_seconds()),
             path=REDIRECT_PATH,
             secure=True,
             httponly=True,
             samesite="lax",
         )
-        return answer
+        return response
 
-    async def end(self, request: Request) -> Response:
-        """Install the app where the person has agreed to it; what is wrong is told without what was sent."""
-        told = await self._told(request)
-        told.delete_cookie(COOKIE, path=REDIRECT_PATH, secure=True, httponly=True, samesite="lax")
-        return told
+    async def finish(self, request: Request) -> Response:
+        """Install the app if the person consented. Error pages show nothing from the request."""
+        response = await self._install(request)
+        response.delete_cookie(STATE_COOKIE, path=REDIRECT_PATH, secure=True, httponly=True, samesite="lax")
+        return response
 
-    async def _told(self, request: Request) -> Response:
-        asked, now = request.query_params, self.clock.now()
-        if not await self._is_expected(request):
-            return page(
-                NOT_INSTALLED, f"This link is too old, used, or another browser's. {AGAIN}", HTTPStatus.BAD_REQUEST
+    async def _install(self, request: Request) -> Response:
+        query, now = request.query_params, self.clock.now()
+        if not await self._has_valid_state(request):
+            return render_page(
+                NOT_INSTALLED, f"This link is too old, used, or another browser's. {RETRY_HINT}", HTTPStatus.BAD_REQUEST
             )
-        if "error" in asked:
-            return page(NOT_INSTALLED, f"Slack says that nobody agreed to it. {AGAIN}", HTTPStatus.BAD_REQUEST)
+        if "error" in query:
+            return render_page(
+                NOT_INSTALLED, f"Slack says that nobody agreed to it. {RETRY_HINT}", HTTPStatus.BAD_REQUEST
+            )
         try:
-            installation = await self.access.granted(asked.get("code", ""), now)
-        except AccessError as error:
-            log.warning("an installation failed: %s", error)
+            installation = await self.token_exchange.exchange_code(query.get("code", ""), now)
+        except TokenExchangeError as error:
+            log.warning("installation failed: %s", error)
             status = HTTPStatus.BAD_REQUEST if error.refused else HTTPStatus.BAD_GATEWAY
-            return page(NOT_INSTALLED, f"{error} {AGAIN}", status)
+            return render_page(NOT_INSTALLED, f"{error} {RETRY_HINT}", status)
         await self.store.save(installation)
-        self.tokens.forget(installation.home)
+        self.installation_cache.invalidate(installation.home)
         log.info("installed in %s by %s", installation.home, installation.installed_by)
-        return page(
+        return render_page(
             "MinerPulse is installed",
             f"In the channel of {installation.name} that is to get alerts, type /invite @MinerPulse, then /minerpulse.",
         )
 
-    async def _is_expected(self, request: Request) -> bool:
-        """Tell whether this browser is on the way: its cookie has the state that came back, which is used up now."""
-        state, cookie = request.query_params.get("state", ""), request.cookies.get(COOKIE, "")
-        same = bool(state) and secrets.compare_digest(state.encode(), cookie.encode())
-        return same and await self.store.arrive(state, self.clock.now())
+    async def _has_valid_state(self, request: Request) -> bool:
+        """Return whether the state is this browser's and valid; a state can be used once."""
+        state, cookie = request.query_params.get("state", ""), request.cookies.get(STATE_COOKIE, "")
+        matches = bool(state) and secrets.compare_digest(state.encode(), cookie.encode())
+        return matches and await self.store.consume_oauth_state(state, self.clock.now())
+
+
+def render_page(title: str, text: str, status: HTTPStatus = HTTPStatus.OK) -> HTMLResponse:
+    """Return an HTML page; both texts are untrusted and escaped."""
+    return HTMLResponse(
+        PAGE_TEMPLATE.format(title=escape(title), text=escape(text)), status_code=status, headers=PAGE_HEADERS
+    )

@@ -1,4 +1,4 @@
-"""Rotation: tokens that expire are renewed in time, each by one process at a time."""
+"""Token rotation: renew expiring tokens in time, each by one process at a time."""
 
 from __future__ import annotations
 
@@ -7,62 +7,64 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from bot.oauth.token_exchange import TokenExchange
-from bot.oauth.tokens import Tokens
+from bot.oauth.tokens import InstallationCache
 from services.core.clock import Clock
-from services.core.errors import AccessError, MinerPulseError
-from services.core.installation import ROTATED_BEFORE, InstallationStore
+from services.core.errors import MinerPulseError, TokenExchangeError
+from services.core.installation import RENEW_BEFORE_EXPIRY, InstallationStore
 
-OVERDUE = timedelta(minutes=10)  # by then a token was tried ten times
-AGAIN = "have the app installed there again"
+OVERDUE_AFTER = timedelta(minutes=10)  # after ten attempts
+REINSTALL_HINT = "have the app installed there again"
 log = logging.getLogger(__name__)
 
 
-async def overdue(store: InstallationStore, now: datetime) -> tuple[str, ...]:
-    """Say whose token should have been renewed by now, whichever process was to do it. Raises StoreError."""
-    homes = await store.expiring(now + ROTATED_BEFORE - OVERDUE)
-    return tuple(f"workspace {home}: its token cannot be renewed and ends: {AGAIN}" for home in homes)
+async def overdue_tokens(store: InstallationStore, now: datetime) -> tuple[str, ...]:
+    """Return a sentence for each token that any process should have renewed by now. Raises DatabaseUnavailableError."""
+    homes = await store.find_expiring(now + RENEW_BEFORE_EXPIRY - OVERDUE_AFTER)
+    return tuple(f"workspace {home}: its token cannot be renewed and ends: {REINSTALL_HINT}" for home in homes)
 
 
 @dataclass(slots=True, kw_only=True)
 class Rotation:
-    """Renews each token two hours before it expires; one that cannot be renewed is tried again each minute.
+    """Renews each token two hours before it expires, and retries each minute.
 
-    A refresh token is good for once, so a renewal is claimed in the database before Slack is asked.
+    A refresh token works once, so a renewal is claimed in the database before the call to Slack.
     """
 
     store: InstallationStore
-    access: TokenExchange
-    tokens: Tokens
+    token_exchange: TokenExchange
+    installation_cache: InstallationCache
     clock: Clock
     _failing: set[str] = field(default_factory=set)
 
-    async def work(self) -> None:
-        """Renew what is about to expire; whatever goes wrong is logged once, and keeps nobody else from a new token."""
+    async def run(self) -> None:
+        """Renew expiring tokens. Each failure is logged once, and does not affect other tokens."""
         try:
-            homes = await self.store.expiring(self.clock.now() + ROTATED_BEFORE)
+            homes = await self.store.find_expiring(self.clock.now() + RENEW_BEFORE_EXPIRY)
         except MinerPulseError as error:
-            self._tell("the database", error)
+            self._log_failure("the database", error)
             return
         for home in homes:
             try:
                 await self._renew(home)
             except MinerPulseError as error:
-                self._tell(home, error)
+                self._log_failure(home, error)
             else:
                 self._failing.discard(home)
         self._failing.discard("the database")
 
     async def _renew(self, home: str) -> None:
         now = self.clock.now()
-        installation = await self.store.claim(home, now, before=now + ROTATED_BEFORE)
+        installation = await self.store.claim_renewal(home, now, before=now + RENEW_BEFORE_EXPIRY)
         if installation is None:
             return
-        await self.store.save(await self.access.renewed(installation, now))
-        self.tokens.forget(home)
-        log.info("the token of %s is renewed", home)
+        await self.store.save(await self.token_exchange.refresh(installation, now))
+        self.installation_cache.invalidate(home)
+        log.info("renewed the token of %s", home)
 
-    def _tell(self, home: str, error: MinerPulseError) -> None:
+    def _log_failure(self, home: str, error: MinerPulseError) -> None:
         if home not in self._failing:
-            remedy = f" {AGAIN.capitalize()}." if isinstance(error, AccessError) and error.refused else ""
-            log.error("the token of %s cannot be renewed and is tried again each minute: %s%s", home, error, remedy)
+            remedy = (
+                f" {REINSTALL_HINT.capitalize()}." if isinstance(error, TokenExchangeError) and error.refused else ""
+            )
+            log.error("cannot renew the token of %s; retrying every minute: %s%s", home, error, remedy)
         self._failing.add(home)

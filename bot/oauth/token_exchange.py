@@ -1,4 +1,4 @@
-"""Access: what Slack grants for a code or a refresh token, read into an installation."""
+"""Exchange a code or a refresh token for a bot token."""
 
 from __future__ import annotations
 
@@ -13,73 +13,73 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
-from services.core.errors import AccessError
+from services.core.errors import TokenExchangeError
 from services.core.installation import Installation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenExchange:
-    """Asks Slack's oauth.v2.access as the one app that these credentials are of."""
+    """Calls Slack's oauth.v2.access with the app's credentials."""
 
     client: AsyncWebClient
     client_id: str
     client_secret: str
 
-    async def granted(self, code: str, now: datetime) -> Installation:
-        """Turn the code of somebody who has agreed into an installation. Raises AccessError."""
-        return _read(await self._asked(code=code), now)
+    async def exchange_code(self, code: str, now: datetime) -> Installation:
+        """Return the installation for an authorization code. Raises TokenExchangeError."""
+        return _parse_installation(await self._call(code=code), now)
 
-    async def renewed(self, installation: Installation, now: datetime) -> Installation:
-        """Give an installation its next token; the old refresh token is used up. Raises AccessError."""
+    async def refresh(self, installation: Installation, now: datetime) -> Installation:
+        """Return the installation with its next token; the old refresh token is used up. Raises TokenExchangeError."""
         refresh_token = str(installation.refresh_token)
-        answer = await self._asked(grant_type="refresh_token", refresh_token=refresh_token)
-        return replace(installation, **_read_token(answer, now))
+        response = await self._call(grant_type="refresh_token", refresh_token=refresh_token)
+        return replace(installation, **_parse_token(response, now))
 
-    async def _asked(self, **form: str) -> dict[str, Any]:
-        """Ask as slack_sdk's own method does, whose way to name the app is deprecated in aiohttp."""
+    async def _call(self, **form: str) -> dict[str, Any]:
+        """Call the method directly: slack_sdk's own passes the credentials in a way that aiohttp deprecates."""
         basic = base64.b64encode(f"{self.client_id}:{self.client_secret}".encode()).decode()
         call = self.client.api_call("oauth.v2.access", data=form, headers={"Authorization": f"Basic {basic}"})
-        return await _answered(call)
+        return await _response_data(call)
 
 
-async def _answered(call: Awaitable[AsyncSlackResponse]) -> dict[str, Any]:
+async def _response_data(call: Awaitable[AsyncSlackResponse]) -> dict[str, Any]:
     try:
-        answer = (await call).data
+        response = (await call).data
     except SlackApiError as error:
-        data = getattr(error.response, "data", None)  # where Slack's answer is no JSON, it is aiohttp's own
+        data = getattr(error.response, "data", None)  # if Slack's response isn't JSON, this is aiohttp's own
         if not isinstance(data, dict) or "error" not in data:
-            raise AccessError("Slack's answer cannot be read.", refused=False) from error
-        raise AccessError(f"Slack refuses it ({data['error']}).", refused=True) from error
+            raise TokenExchangeError("Slack's answer cannot be read.", refused=False) from error
+        raise TokenExchangeError(f"Slack refuses it ({data['error']}).", refused=True) from error
     except (aiohttp.ClientError, OSError) as error:
-        raise AccessError(f"Slack cannot be reached ({type(error).__name__}).", refused=False) from error
-    return answer if isinstance(answer, dict) else {}
+        raise TokenExchangeError(f"Slack cannot be reached ({type(error).__name__}).", refused=False) from error
+    return response if isinstance(response, dict) else {}
 
 
-def _read(answer: dict[str, Any], now: datetime) -> Installation:
-    """Read what was granted: to a workspace, or to an organization as a whole, which names no workspace then."""
-    enterprise, team = answer.get("enterprise") or {}, answer.get("team") or {}
-    home = enterprise if answer.get("is_enterprise_install") else team
+def _parse_installation(response: dict[str, Any], now: datetime) -> Installation:
+    """Parse an installation in a workspace, or in an organization, which names no workspace."""
+    enterprise, team = response.get("enterprise") or {}, response.get("team") or {}
+    installed = enterprise if response.get("is_enterprise_install") else team
     try:
         return Installation(
-            home=str(home["id"]),
+            home=str(installed["id"]),
             enterprise=enterprise.get("id"),
-            name=str(home.get("name") or home["id"]),
-            bot_user=str(answer["bot_user_id"]),
-            scopes=tuple(str(answer["scope"]).split(",")),
-            installed_by=str(answer["authed_user"]["id"]),
+            name=str(installed.get("name") or installed["id"]),
+            bot_user=str(response["bot_user_id"]),
+            scopes=tuple(str(response["scope"]).split(",")),
+            installed_by=str(response["authed_user"]["id"]),
             installed_at=now,
-            **_read_token(answer, now),
+            **_parse_token(response, now),
         )
     except KeyError as error:
-        raise AccessError(f"Slack's answer lacks {error}.", refused=True) from error
+        raise TokenExchangeError(f"Slack's answer lacks {error}.", refused=True) from error
 
 
-def _read_token(answer: dict[str, Any], now: datetime) -> dict[str, Any]:
-    if answer.get("token_type") != "bot" or not answer.get("access_token"):
-        raise AccessError("Slack's answer has no bot token.", refused=True)
-    lasts_s = answer.get("expires_in")
+def _parse_token(response: dict[str, Any], now: datetime) -> dict[str, Any]:
+    if response.get("token_type") != "bot" or not response.get("access_token"):
+        raise TokenExchangeError("Slack's answer has no bot token.", refused=True)
+    expires_in_s = response.get("expires_in")
     return {
-        "bot_token": str(answer["access_token"]),
-        "refresh_token": answer.get("refresh_token"),
-        "expires_at": None if lasts_s is None else now + timedelta(seconds=int(lasts_s)),
+        "bot_token": str(response["access_token"]),
+        "refresh_token": response.get("refresh_token"),
+        "expires_at": None if expires_in_s is None else now + timedelta(seconds=int(expires_in_s)),
     }

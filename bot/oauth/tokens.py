@@ -1,4 +1,4 @@
-"""Tokens: what the app speaks with in each workspace, kept in memory for a minute, and bounded."""
+"""Installations of workspaces, cached in memory, and what uses their tokens."""
 
 from __future__ import annotations
 
@@ -17,104 +17,107 @@ from services.core.clock import Clock
 from services.core.errors import DeliveryError
 from services.core.installation import Installation, InstallationStore
 
-Asked: TypeAlias = tuple[str | None, str | None]  # the workspace, and its organization
+WorkspaceKey: TypeAlias = tuple[str | None, str | None]  # workspace and organization
 
 
-KEPT = timedelta(minutes=1)  # how long another process may go on with a token that has been renewed
-MOST = 1_000  # workspaces
-GONE = "MinerPulse is not installed in this workspace any more: install it again."
+CACHE_TTL = timedelta(minutes=1)  # how long another process may use a token after its renewal
+CAPACITY = 1_000  # workspaces
+NOT_INSTALLED = "MinerPulse is not installed in this workspace any more: install it again."
 
 
 @dataclass(slots=True, kw_only=True)
-class Tokens:
-    """The installations that were asked for lately. What is not known is read from the store, and never from Slack."""
+class InstallationCache:
+    """Single-flight LRU cache of installations. A miss reads the store, never Slack."""
 
     store: InstallationStore
     clock: Clock
-    most: int = MOST
-    _known: OrderedDict[Asked, tuple[datetime, Installation]] = field(default_factory=OrderedDict)
-    _looking: dict[Asked, asyncio.Task[Installation | None]] = field(default_factory=dict)
+    capacity: int = CAPACITY
+    _cached: OrderedDict[WorkspaceKey, tuple[datetime, Installation]] = field(default_factory=OrderedDict)
+    _pending: dict[WorkspaceKey, asyncio.Task[Installation | None]] = field(default_factory=dict)
 
-    async def of(self, team: str | None, enterprise: str | None = None) -> Installation | None:
-        """Give the installation that holds for a workspace; None where it has none. Raises StoreError.
+    async def get(self, team: str | None, enterprise: str | None = None) -> Installation | None:
+        """Return the installation that applies to a workspace; None if there is none. Raises DatabaseUnavailableError.
 
-        Requests that come at once, before it is known, share one look into the store.
+        Concurrent misses share one read.
         """
-        asked = team, enterprise
-        until, known = self._known.get(asked, (None, None))
-        if until is not None and self.clock.now() < until:
-            self._known.move_to_end(asked)
-            return known
-        if asked not in self._looking:
-            self._looking[asked] = asyncio.create_task(self._look(asked))
-        return await asyncio.shield(self._looking[asked])
+        key = team, enterprise
+        expires_at, cached = self._cached.get(key, (None, None))
+        if expires_at is not None and self.clock.now() < expires_at:
+            self._cached.move_to_end(key)
+            return cached
+        if key not in self._pending:
+            self._pending[key] = asyncio.create_task(self._load(key))
+        return await asyncio.shield(self._pending[key])
 
-    async def _look(self, asked: Asked) -> Installation | None:
-        """Read from the store; what was forgotten meanwhile, as it has changed, is not kept."""
-        now, mine = self.clock.now(), asyncio.current_task()
+    async def _load(self, key: WorkspaceKey) -> Installation | None:
+        """Read from the store; do not cache an installation that was invalidated meanwhile."""
+        now, task = self.clock.now(), asyncio.current_task()
         try:
-            found = await self.store.find(*asked)
+            installation = await self.store.find(*key)
         finally:
-            current = self._looking.get(asked) is mine
-            if current:
-                del self._looking[asked]
-        if found is None:  # not kept: whoever makes up workspaces must not push out those that are
-            self._known.pop(asked, None)
-        elif current:
-            self._keep(asked, now + KEPT, found)
-        return found
+            is_current = self._pending.get(key) is task
+            if is_current:
+                del self._pending[key]
+        if installation is None:  # not cached, so that invented workspaces evict no real ones
+            self._cached.pop(key, None)
+        elif is_current:
+            self._put(key, now + CACHE_TTL, installation)
+        return installation
 
-    def _keep(self, asked: Asked, until: datetime, found: Installation) -> None:
-        self._known[asked] = until, found
-        self._known.move_to_end(asked)
-        while len(self._known) > self.most:
-            self._known.popitem(last=False)
+    def _put(self, key: WorkspaceKey, expires_at: datetime, installation: Installation) -> None:
+        self._cached[key] = expires_at, installation
+        self._cached.move_to_end(key)
+        while len(self._cached) > self.capacity:
+            self._cached.popitem(last=False)
 
-    def forget(self, home: str) -> None:
-        """Forget what is known of a home, as it has changed."""
-        self._looking.clear()
-        for asked in [asked for asked, (_, known) in self._known.items() if known.home == home]:
-            del self._known[asked]
+    def invalidate(self, home: str) -> None:
+        """Remove a changed workspace or organization from the cache."""
+        self._pending.clear()
+        for key in [key for key, (_, cached) in self._cached.items() if cached.home == home]:
+            del self._cached[key]
 
-    def forget_all(self) -> None:
-        """Forget everything, as it is not told whose home has changed."""
-        self._looking.clear()
-        self._known.clear()
+    def invalidate_all(self) -> None:
+        """Clear the cache, because it is unknown which installation changed."""
+        self._pending.clear()
+        self._cached.clear()
 
     def __len__(self) -> int:
-        return len(self._known)
+        return len(self._cached)
 
 
-class ManyWorkspaces(AsyncAuthorize):
-    """Authorizes each request with the token of its workspace."""
+class MultiWorkspaceAuthorize(AsyncAuthorize):
+    """Authorizes each request with its workspace's token."""
 
-    def __init__(self, tokens: Tokens) -> None:
-        self.tokens = tokens
+    def __init__(self, installation_cache: InstallationCache) -> None:
+        self.installation_cache = installation_cache
 
     async def __call__(
         self, *, enterprise_id: str | None, team_id: str | None, **_request: object
     ) -> AuthorizeResult | None:
-        """Let the request through, in its own workspace; None where the app is not installed there."""
-        found = await self.tokens.of(team_id, enterprise_id)
-        if found is None:
+        """Return the authorization for the request's workspace; None if the app is not installed there."""
+        installation = await self.installation_cache.get(team_id, enterprise_id)
+        if installation is None:
             return None
         return AuthorizeResult(
-            enterprise_id=enterprise_id, team_id=team_id, bot_token=found.bot_token, bot_user_id=found.bot_user
+            enterprise_id=enterprise_id,
+            team_id=team_id,
+            bot_token=installation.bot_token,
+            bot_user_id=installation.bot_user,
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TeamClients:
-    """Clients that share one HTTP session, each with the token of its workspace."""
+    """Slack clients that share one HTTP session, each with its workspace's token."""
 
     client: AsyncWebClient
-    tokens: Tokens
+    installation_cache: InstallationCache
 
     async def of(self, team: str) -> AsyncWebClient:
-        """Give the client for a workspace. Raises DeliveryError where the app is not installed there any more."""
-        found = await self.tokens.of(team)
-        if found is None:
-            raise DeliveryError(GONE, permanent=True, surely_not_posted=True)
+        """Return the client of a workspace. Raises DeliveryError if the app is no longer installed there."""
+        installation = await self.installation_cache.get(team)
+        if installation is None:
+            raise DeliveryError(NOT_INSTALLED, permanent=True, surely_not_posted=True)
         client = copy.copy(self.client)
-        client.token = found.bot_token
+        client.token = installation.bot_token
         return client

@@ -1,1 +1,1 @@
-"""A playground in the browser: a Slack on this machine, written by others, with the real app behind it."""
+"""A playground in the browser: the real app behind a third-party Slack emulator."""

@@ -1,4 +1,4 @@
-"""The stand-in at work: one workspace with one app and one channel, served until it is left."""
+"""Run the Slack emulator with one workspace, one app and one channel."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ import aiohttp
 from services.core.errors import PlaygroundError
 
 LOOPBACK = "127.0.0.1"
-STARTS_WITHIN_S = 30
-LOOKS_EVERY_S = 0.1
-ENDS_WITHIN_S = 5
+START_TIMEOUT_S = 30
+POLL_INTERVAL_S = 0.1
+STOP_TIMEOUT_S = 5
 TEAM, CHANNEL, BOT, APP = "T1DESK", "C1DESK", "U1PULSE", "A1PULSE"
-PEOPLE = {"U1ALEX": "Alex Trader", "U2SAM": "Sam Oncall"}
+USERS = {"U1ALEX": "Alex Trader", "U2SAM": "Sam Oncall"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Secrets:
-    """What the app and the stand-in share; made up, and good for nothing outside."""
+class Credentials:
+    """Credentials shared by the app and the emulator; valid nowhere else."""
 
     bot_token: str = "xoxb-playground"  # noqa: S105 -- made up
     app_token: str = "xapp-playground"  # noqa: S105 -- made up
@@ -33,11 +33,15 @@ class Secrets:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StandIn:
-    """A running stand-in: `origin` shows it in a browser, `api_url` is what a Slack client calls."""
+class SlackEmulator:
+    """A running emulator.
+
+    Attributes:
+        origin: The URL to open in a browser.
+    """
 
     origin: str
-    secrets: Secrets
+    credentials: Credentials
 
     @property
     def api_url(self) -> str:
@@ -45,40 +49,40 @@ class StandIn:
         return f"{self.origin}/api/"
 
 
-def workspace(secrets: Secrets, request_url: str | None) -> dict[str, object]:
-    """Describe the workspace; without a URL to send requests to, they go over Socket Mode."""
+def workspace_config(credentials: Credentials, request_url: str | None) -> dict[str, object]:
+    """Return the emulator's configuration; requests use Socket Mode if `request_url` is None."""
     delivery = {"mode": "socket"} if request_url is None else {"mode": "events", "requestUrl": request_url}
-    people = [{"id": number, "name": name.split()[0].lower(), "real_name": name} for number, name in PEOPLE.items()]
+    users = [{"id": user_id, "name": name.split()[0].lower(), "real_name": name} for user_id, name in USERS.items()]
     return {
         "workspace": {"name": "Playground", "domain": "playground", "teamId": TEAM},
         "app": {
             "appId": APP,
             "botUserId": BOT,
             "botName": "minerpulse",
-            "botToken": secrets.bot_token,
-            "appToken": secrets.app_token,
-            "signingSecret": secrets.signing_secret,
+            "botToken": credentials.bot_token,
+            "appToken": credentials.app_token,
+            "signingSecret": credentials.signing_secret,
             **delivery,
         },
-        "users": people,
-        "channels": [{"id": CHANNEL, "name": "mining-desk", "members": [*PEOPLE, BOT]}],
+        "users": users,
+        "channels": [{"id": CHANNEL, "name": "mining-desk", "members": [*USERS, BOT]}],
     }
 
 
 @asynccontextmanager
-async def serving(program: Path, *, port: int = 0, request_url: str | None = None) -> AsyncIterator[StandIn]:
-    """Start the stand-in and end it with its files. Raises PlaygroundError where it does not start."""
-    secrets = Secrets()
+async def run_emulator(program: Path, *, port: int = 0, request_url: str | None = None) -> AsyncIterator[SlackEmulator]:
+    """Start the emulator; stop it and delete its files on exit. Raises PlaygroundError if it does not start."""
+    credentials = Credentials()
     with tempfile.TemporaryDirectory(prefix="minerpulse-playground-") as folder:
         config = Path(folder) / "workspace.json"
-        config.write_text(json.dumps(workspace(secrets, request_url)), encoding="utf-8")
+        config.write_text(json.dumps(workspace_config(credentials, request_url)), encoding="utf-8")
         origin = f"http://{LOOPBACK}:{port or _free_port()}"
-        running = await _start(program, config, origin)
+        process = await _start(program, config, origin)
         try:
-            await _until_it_answers(running, origin)
-            yield StandIn(origin=origin, secrets=secrets)
+            await _wait_until_ready(process, origin)
+            yield SlackEmulator(origin=origin, credentials=credentials)
         finally:
-            await _end(running)
+            await _stop(process)
 
 
 async def _start(program: Path, config: Path, origin: str) -> asyncio.subprocess.Process:
@@ -97,28 +101,28 @@ async def _start(program: Path, config: Path, origin: str) -> asyncio.subprocess
         raise PlaygroundError(f"The stand-in at {program} cannot be started: {error.strerror}.") from error
 
 
-async def _until_it_answers(running: asyncio.subprocess.Process, origin: str) -> None:
+async def _wait_until_ready(process: asyncio.subprocess.Process, origin: str) -> None:
     async with aiohttp.ClientSession() as session:
-        for _ in range(int(STARTS_WITHIN_S / LOOKS_EVERY_S)):
-            if running.returncode is not None:
+        for _ in range(int(START_TIMEOUT_S / POLL_INTERVAL_S)):
+            if process.returncode is not None:
                 break
             with suppress(aiohttp.ClientError):
-                async with session.get(f"{origin}/_control/state") as answer:
-                    if answer.ok:
+                async with session.get(f"{origin}/_control/state") as response:
+                    if response.ok:
                         return
-            await asyncio.sleep(LOOKS_EVERY_S)
+            await asyncio.sleep(POLL_INTERVAL_S)
     raise PlaygroundError(f"The stand-in did not start at {origin}; `minerpulse rehearse --no-web` needs none.")
 
 
-async def _end(running: asyncio.subprocess.Process) -> None:
+async def _stop(process: asyncio.subprocess.Process) -> None:
     with suppress(ProcessLookupError):
-        running.terminate()
+        process.terminate()
     try:
-        async with asyncio.timeout(ENDS_WITHIN_S):
-            await running.wait()
+        async with asyncio.timeout(STOP_TIMEOUT_S):
+            await process.wait()
     except TimeoutError:
-        running.kill()
-        await running.wait()
+        process.kill()
+        await process.wait()
 
 
 def _free_port() -> int:

@@ -1,4 +1,4 @@
-"""The stage of the playground: the real services and listeners, with people in a browser and a clock of its own."""
+"""The playground: real services and listeners, with a browser as the client and a virtual clock."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pydantic import SecretStr
 
 from bot.app import build
-from bot.playground.server import CHANNEL, PEOPLE, TEAM, StandIn
+from bot.playground.server import CHANNEL, TEAM, USERS, SlackEmulator
 from bot.rehearsal.script import Script
 from bot.rehearsal.stage import Stage
-from bot.serve import connected
+from bot.serve import socket_mode
 from bot.settings import Settings, SlackMode, without_proxies
 from handlers.actions import start
 from handlers.request import Request
@@ -22,45 +22,51 @@ from services.core.prices import WGMI_BTC
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Playground(Stage):
-    """A channel in the stand-in that a browser shows."""
+    """A channel in the emulator."""
 
     channel: Channel = field(default=Channel(team=TEAM, id=CHANNEL))
 
     async def start(self) -> None:
-        """Give the channel the usual rules, as the button of the board does."""
+        """Add the default rules to the channel, as the board's button does."""
         app = self.app
-        by = next(iter(PEOPLE))
-        wish = Request(
+        user_id = next(iter(USERS))
+        request = Request(
             channel=self.channel,
-            by=by,
+            user_id=user_id,
             value="board",
-            desk=app.desk,
-            study=app.study,
+            commands=app.commands,
+            research=app.research,
             clock=app.clock,
             client=app.client,
         )
-        await start.answer(wish)
+        await start.run(request)
 
 
 @asynccontextmanager
-async def playground(settings: Settings, script: Script, stand_in: StandIn) -> AsyncIterator[Playground]:
-    """Connect the app to the stand-in over Socket Mode, with everything else in memory."""
-    made_up = {
-        "slack_bot_token": SecretStr(stand_in.secrets.bot_token),
-        "slack_app_token": SecretStr(stand_in.secrets.app_token),
+async def open_playground(settings: Settings, script: Script, emulator: SlackEmulator) -> AsyncIterator[Playground]:
+    """Connect the app to the emulator over Socket Mode, with a database in memory."""
+    overrides = {
+        "slack_bot_token": SecretStr(emulator.credentials.bot_token),
+        "slack_app_token": SecretStr(emulator.credentials.app_token),
         "slack_signing_secret": None,
         "slack_mode": SlackMode.SOCKET,
-        "slack_api_url": stand_in.api_url,
+        "slack_api_url": emulator.api_url,
         "database_url": "sqlite://",
         "etf": WGMI_BTC.etf,
         "crypto": WGMI_BTC.crypto,
     }
-    offline = settings.model_copy(update=made_up)
+    offline = settings.model_copy(update=overrides)
     async with AsyncExitStack() as stack:
         stack.enter_context(without_proxies())
         app = await stack.enter_async_context(
-            build(offline, clock=script.clock, equity=script.equity, crypto=script.crypto, networks=script.networks)
+            build(
+                offline,
+                clock=script.clock,
+                equity=script.equity,
+                crypto=script.crypto,
+                network_sources=script.network_sources,
+            )
         )
-        app.errands.shows_all = app.charts.shown = False  # the stand-in shows neither tables nor charts
-        await stack.enter_async_context(connected(app))
+        app.background.allow_new_blocks = app.charts.enabled = False  # the emulator supports neither tables nor charts
+        await stack.enter_async_context(socket_mode(app))
         yield Playground(app=app, clock=script.clock)

@@ -1,1 +1,1 @@
-"""Rehearse: a channel on this machine, with a clock that runs ahead and everything real but Slack itself."""
+"""Rehearsal: a local channel on an accelerated clock, where only Slack is fake."""

@@ -1,4 +1,4 @@
-"""Play and type at once: the script goes on above while the prompt stays below."""
+"""Play a script while the prompt accepts commands."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from bot.rehearsal.prompt import QUIT, ClockPrompt
 from bot.rehearsal.script import Script
 
 
-async def converse(stage: Playable, script: Script, prompt: ClockPrompt) -> None:
-    """Play while a person types, until they leave; at the end of the script the channel goes on answering."""
+async def play_with_prompt(stage: Playable, script: Script, prompt: ClockPrompt) -> None:
+    """Play until the person quits; after the script the channel still answers."""
     with patch_stdout(raw=True):
         await prompt.help([])
         playing = asyncio.create_task(_play(stage, script, prompt))
-        reading = asyncio.create_task(_read(prompt, playing))
-        done, pending = await asyncio.wait({playing, reading}, return_when=asyncio.FIRST_EXCEPTION)
+        reader = asyncio.create_task(_read_lines(prompt, playing))
+        done, pending = await asyncio.wait({playing, reader}, return_when=asyncio.FIRST_EXCEPTION)
         for task in pending:
             task.cancel()
         await asyncio.gather(*pending, return_exceptions=True)
@@ -29,17 +29,17 @@ async def converse(stage: Playable, script: Script, prompt: ClockPrompt) -> None
 
 
 async def _play(stage: Playable, script: Script, prompt: ClockPrompt) -> None:
-    prompt.screen.say(await play(stage, script, prompt.pace), style="bold")
-    prompt.screen.say(f"The script is over; the channel still answers, and “{QUIT}” leaves.")
+    prompt.screen.print_line(await play(stage, script, prompt.pace), style="bold")
+    prompt.screen.print_line(f"The script is over; the channel still answers, and “{QUIT}” leaves.")
 
 
-async def _read(prompt: ClockPrompt, playing: asyncio.Task[None]) -> None:
-    """Take lines until the person leaves, also by Ctrl-C or Ctrl-D, and end the playing with it."""
+async def _read_lines(prompt: ClockPrompt, playing: asyncio.Task[None]) -> None:
+    """Handle lines until the person quits, also by Ctrl-C or Ctrl-D; then stop playing."""
     session: PromptSession[str] = PromptSession(
-        "minerpulse> ", completer=WordCompleter([*prompt.words, QUIT], sentence=True)
+        "minerpulse> ", completer=WordCompleter([*prompt.commands, QUIT], sentence=True)
     )
     try:
-        while await prompt.take(await session.prompt_async()):
+        while await prompt.handle(await session.prompt_async()):
             pass
     except (EOFError, KeyboardInterrupt):
         pass

@@ -1,4 +1,4 @@
-"""A person in Slack: commands and clicks as signed requests, put to the real listeners."""
+"""A Slack user: sends commands and clicks as signed requests to the real listeners."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from slack_bolt.request.async_request import AsyncBoltRequest
 from slack_bolt.response import BoltResponse
 from slack_sdk.signature import SignatureVerifier
 
-from bot.fake_slack.workspace import Message, Workspace
+from bot.fake_slack.workspace import PostedMessage, Workspace
 
 APP = "AREHEARSAL"
 FORM = "application/x-www-form-urlencoded"
@@ -22,17 +22,17 @@ FORM = "application/x-www-form-urlencoded"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
-    """Someone who types and clicks in one channel; `id` is what they are called there."""
+    """A user in one channel; `id` is the user ID."""
 
     id: str
     channel: str
-    secret: str
+    signing_secret: str
     bolt: AsyncApp
     workspace: Workspace
 
-    async def type(self, command: str, text: str) -> None:
-        """Send a slash command; what its acknowledgement says appears to this person, as in Slack."""
-        answer = await self._send(
+    async def type_command(self, command: str, text: str) -> None:
+        """Send a slash command; its acknowledgement appears to this person, as in Slack."""
+        response = await self._send(
             {
                 "team_id": self.workspace.team,
                 "channel_id": self.channel,
@@ -47,13 +47,15 @@ class Person:
                 "trigger_id": "1.1",
             }
         )
-        if answer.body:
-            said = json.loads(answer.body) if answer.body.startswith("{") else {"text": answer.body}
-            self.workspace.answer(self.channel, self.id, said)
+        if response.body:
+            message = json.loads(response.body) if response.body.startswith("{") else {"text": response.body}
+            self.workspace.show_acknowledgement(self.channel, self.id, message)
 
-    async def click(self, message: Message, element: dict[str, Any], option: dict[str, Any] | None = None) -> None:
-        """Press a button of a message, or choose an option of one of its menus."""
-        chosen = {"selected_option": option} if option else {"value": element["value"]}
+    async def click(
+        self, message: PostedMessage, element: dict[str, Any], option: dict[str, Any] | None = None
+    ) -> None:
+        """Press a button of a message, or choose an option of a menu."""
+        choice = {"selected_option": option} if option else {"value": element["value"]}
         action = {key: element[key] for key in ("type", "action_id")}
         payload = {
             "type": "block_actions",
@@ -67,14 +69,14 @@ class Person:
             "is_enterprise_install": False,
             "response_url": self.workspace.response_url(self.channel, self.id, message.ts),
             "trigger_id": "1.1",
-            "actions": [{**action, **chosen, "block_id": "b", "action_ts": message.ts}],
+            "actions": [{**action, **choice, "block_id": "b", "action_ts": message.ts}],
         }
         await self._send({"payload": json.dumps(payload)})
 
     async def _send(self, form: dict[str, str]) -> BoltResponse:
-        """Sign a request as Slack does and give it to Bolt. Raises RuntimeError where it is not accepted."""
-        body, timestamp = urlencode(form), f"{time.time():.0f}"  # the signature's age is judged by the wall clock
-        signature = SignatureVerifier(self.secret).generate_signature(timestamp=timestamp, body=body)
+        """Sign a request and dispatch it to Bolt. Raises RuntimeError if it is rejected."""
+        body, timestamp = urlencode(form), f"{time.time():.0f}"  # the signature's age is checked against the wall clock
+        signature = SignatureVerifier(self.signing_secret).generate_signature(timestamp=timestamp, body=body)
         headers: dict[str, str | Sequence[str]] = {
             "content-type": FORM,
             "x-slack-request-timestamp": timestamp,

@@ -1,4 +1,4 @@
-"""Play a rehearsal's script at some pace, from its first session to its last."""
+"""Play a script from its first session to its last."""
 
 from __future__ import annotations
 
@@ -19,51 +19,51 @@ class Playable(Protocol):
         ...
 
     async def start(self) -> None:
-        """Give the channel the usual rules."""
+        """Add the default rules to the channel."""
         ...
 
     async def step(self, at: datetime) -> None:
-        """Look at the market at an instant, and deliver what comes of it."""
+        """Tick at this time, and deliver the messages."""
         ...
 
-    async def outcome(self) -> tuple[int, int]:
-        """Count the alerts that were posted, and those that have been resolved."""
+    async def alert_counts(self) -> tuple[int, int]:
+        """Return how many alerts were posted, and how many of them are resolved."""
         ...
 
 
 @dataclass(slots=True)
 class Pace:
-    """How many sessions to play in a second, None for as many as there can be; and whether to go on at all."""
+    """Sessions per second, None for unlimited, and a pause switch."""
 
     speed: float | None
-    _going: asyncio.Event = field(default_factory=asyncio.Event)
+    _running: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
-        self._going.set()
+        self._running.set()
 
     def pause(self) -> None:
-        """Stop before the next look at the market."""
-        self._going.clear()
+        """Pause before the next step."""
+        self._running.clear()
 
     def resume(self) -> None:
-        """Go on."""
-        self._going.set()
+        """Resume playing."""
+        self._running.set()
 
-    async def wait(self, looks: int) -> None:
-        """Wait until the next of a session's `looks` is due."""
-        await asyncio.sleep(1 / (self.speed * looks) if self.speed else 0)
-        await self._going.wait()
+    async def wait(self, steps: int) -> None:
+        """Wait until the next of a session's `steps` is due."""
+        await asyncio.sleep(1 / (self.speed * steps) if self.speed else 0)
+        await self._running.wait()
 
 
 async def play(stage: Playable, script: Script, pace: Pace) -> str:
-    """Play every session, and give the outcome in one line."""
+    """Play all sessions, and return the result in one line."""
     stage.clock.at = script.sessions[0][0]
     await stage.start()
     for instants in script.sessions:
         for at in instants:
             await pace.wait(len(instants))
             await stage.step(at)
-    posted, resolved = await stage.outcome()
+    posted, resolved = await stage.alert_counts()
     sessions = len(script.sessions)
     return (
         f"{script.title}: {sessions} session{'' if sessions == 1 else 's'}, "

@@ -1,4 +1,4 @@
-"""The prompt beneath a rehearsal: the pace of its clock and, in the terminal, commands and clicks of a person."""
+"""The prompt of a rehearsal: controls the clock and, in the terminal, sends commands and clicks."""
 
 from __future__ import annotations
 
@@ -7,141 +7,147 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bot.fake_slack.workspace import Message
+from bot.fake_slack.workspace import PostedMessage
 from bot.rehearsal.play import Pace
-from bot.rehearsal.screen import Screen, alert_of, control
+from bot.rehearsal.screen import Screen, find_control, open_alert_id
 from bot.rehearsal.stage import Rehearsal
 
 SLASH = "/minerpulse"
 QUIT = "quit"
-SPAN = "1h"
+DEFAULT_SNOOZE = "1h"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClockPrompt:
-    """Takes what a person types, one line after the other: here the pace of the clock alone."""
+    """Handles typed lines; this class only controls the clock."""
 
     pace: Pace
     screen: Screen
 
     @property
-    def words(self) -> dict[str, Word]:
-        """What can be typed, in the order of the help."""
-        return CLOCK_WORDS
+    def commands(self) -> dict[str, PromptCommand]:
+        """The available commands, in the order of the help."""
+        return CLOCK_COMMANDS
 
-    async def take(self, line: str) -> bool:
-        """Do what a line asks for; False where it asks to leave."""
-        word, *rest = line.split() or [""]
-        if word in self.words:
-            await self.words[word].do(self, rest)
-        elif word and word != QUIT:
-            self._suggest(word)
-        return word != QUIT
+    async def handle(self, line: str) -> bool:
+        """Run the command in a line; return False to quit."""
+        name, *arguments = line.split() or [""]
+        if name in self.commands:
+            await self.commands[name].run(self, arguments)
+        elif name and name != QUIT:
+            self._suggest(name)
+        return name != QUIT
 
     async def help(self, _rest: Sequence[str]) -> None:
-        """List what can be typed."""
-        for word in self.words.values():
-            self.screen.say(f"{word.usage}  {word.about}", style="")
-        self.screen.say(f"{QUIT}  leave; nothing is kept", style="")
+        """List the commands."""
+        for command in self.commands.values():
+            self.screen.print_line(f"{command.usage}  {command.description}", style="")
+        self.screen.print_line(f"{QUIT}  leave; nothing is kept", style="")
 
     async def pause(self, _rest: Sequence[str]) -> None:
-        """Stop the clock."""
+        """Pause the clock."""
         self.pace.pause()
-        self.screen.say("The clock stands still; “resume” lets it go on.")
+        self.screen.print_line("The clock stands still; “resume” lets it go on.")
 
     async def resume(self, _rest: Sequence[str]) -> None:
-        """Let the clock go on."""
+        """Resume the clock."""
         self.pace.resume()
 
-    async def speed(self, rest: Sequence[str]) -> None:
-        """Set the sessions to play in a second."""
+    async def speed(self, arguments: Sequence[str]) -> None:
+        """Set the sessions per second."""
         try:
-            speed = float(rest[0])
+            speed = float(arguments[0])
         except (IndexError, ValueError):
             speed = 0.0
         if speed > 0:
             self.pace.speed = speed
         else:
-            self.screen.say("How many sessions a second? As in: speed 5")
+            self.screen.print_line("How many sessions a second? As in: speed 5")
 
-    def _suggest(self, word: str) -> None:
-        near = difflib.get_close_matches(word, [*self.words, QUIT], n=1)
-        meant = f"did you mean “{near[0]}”?" if near else "“help” lists what can be typed."
-        self.screen.say(f"There is no “{word}”; {meant}")
+    def _suggest(self, name: str) -> None:
+        matches = difflib.get_close_matches(name, [*self.commands, QUIT], n=1)
+        hint = f"did you mean “{matches[0]}”?" if matches else "“help” lists what can be typed."
+        self.screen.print_line(f"There is no “{name}”; {hint}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt(ClockPrompt):
-    """Takes slash commands and clicks too, for the one person in the channel."""
+    """Handles slash commands and clicks, too, for the channel's one person."""
 
     rehearsal: Rehearsal
 
     @property
-    def words(self) -> dict[str, Word]:
-        """What can be typed, in the order of the help."""
-        return WORDS
+    def commands(self) -> dict[str, PromptCommand]:
+        """The available commands, in the order of the help."""
+        return COMMANDS
 
-    async def type(self, rest: Sequence[str]) -> None:
-        """Type a slash command."""
-        await self.rehearsal.you.type(SLASH, " ".join(rest))
-        await self.rehearsal.settle()
+    async def slash_command(self, arguments: Sequence[str]) -> None:
+        """Send a slash command."""
+        await self.rehearsal.person.type_command(SLASH, " ".join(arguments))
+        await self.rehearsal.finish_pending()
 
-    async def acknowledge(self, rest: Sequence[str]) -> None:
+    async def acknowledge(self, arguments: Sequence[str]) -> None:
         """Press Acknowledge on an open alert."""
-        message = self._alert(rest[0] if rest else None)
-        button = control(message, "acknowledge") if message else None
-        if message and button:
-            await self.rehearsal.you.click(message, button)
-            await self.rehearsal.settle()
+        message = self._alert(arguments[0] if arguments else None)
+        acknowledge_button = find_control(message, "acknowledge") if message else None
+        if message and acknowledge_button:
+            await self.rehearsal.person.click(message, acknowledge_button)
+            await self.rehearsal.finish_pending()
         elif message:
-            self.screen.say(f"Alert {alert_of(message)} is acknowledged already.")
+            self.screen.print_line(f"Alert {open_alert_id(message)} is acknowledged already.")
 
-    async def snooze(self, rest: Sequence[str]) -> None:
+    async def snooze(self, arguments: Sequence[str]) -> None:
         """Choose from the Snooze menu of an open alert."""
-        number = next((word for word in rest if word.isdecimal()), None)
-        span = next((word for word in rest if not word.isdecimal()), SPAN)
-        message = self._alert(number)
-        menu = control(message, "snooze") if message else None
+        alert_id = next((argument for argument in arguments if argument.isdecimal()), None)
+        duration = next((argument for argument in arguments if not argument.isdecimal()), DEFAULT_SNOOZE)
+        message = self._alert(alert_id)
+        menu = find_control(message, "snooze") if message else None
         if message is None or menu is None:
             return
         options = {option["value"].partition(":")[2]: option for option in menu["options"]}
-        if span not in options:
-            self.screen.say(f"There is no “{span}” to choose from Snooze: {', '.join(options)}.")
+        if duration not in options:
+            self.screen.print_line(f"There is no “{duration}” to choose from Snooze: {', '.join(options)}.")
             return
-        await self.rehearsal.you.click(message, menu, options[span])
-        await self.rehearsal.settle()
+        await self.rehearsal.person.click(message, menu, options[duration])
+        await self.rehearsal.finish_pending()
 
-    def _alert(self, number: str | None) -> Message | None:
-        """Find the message of an open alert, by default the last; say where there is none."""
-        alerts = [message for message in self.rehearsal.messages() if alert_of(message)]
-        found = [message for message in alerts if number in (None, alert_of(message))]
-        if not found:
-            self.screen.say(f"Alert {number} is not open." if number else "No alert is open.")
-        return found[-1] if found else None
+    def _alert(self, alert_id: str | None) -> PostedMessage | None:
+        """Return the message of an open alert, by default the last; print a note if there is none."""
+        alerts = [message for message in self.rehearsal.messages() if open_alert_id(message)]
+        matching = [message for message in alerts if alert_id in (None, open_alert_id(message))]
+        if not matching:
+            self.screen.print_line(f"Alert {alert_id} is not open." if alert_id else "No alert is open.")
+        return matching[-1] if matching else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Word:
-    """A command of the prompt: how it is typed, what it is for, and what it does."""
+class PromptCommand:
+    """A command of the prompt, with its usage and description."""
 
     usage: str
-    about: str
-    do: Callable[[Any, Sequence[str]], Awaitable[None]]  # a method of the prompt that has the word
+    description: str
+    run: Callable[[Any, Sequence[str]], Awaitable[None]]  # a method of the prompt
 
 
-CLOCK_WORDS = {
-    "pause": Word(usage="pause", about="stop the clock", do=ClockPrompt.pause),
-    "resume": Word(usage="resume", about="let it go on", do=ClockPrompt.resume),
-    "speed": Word(usage="speed N", about="play N sessions a second", do=ClockPrompt.speed),
-    "help": Word(usage="help", about="this list", do=ClockPrompt.help),
+CLOCK_COMMANDS = {
+    "pause": PromptCommand(usage="pause", description="stop the clock", run=ClockPrompt.pause),
+    "resume": PromptCommand(usage="resume", description="let it go on", run=ClockPrompt.resume),
+    "speed": PromptCommand(usage="speed N", description="play N sessions a second", run=ClockPrompt.speed),
+    "help": PromptCommand(usage="help", description="this list", run=ClockPrompt.help),
 }
-WORDS = {
-    SLASH: Word(usage=f"{SLASH} …", about=f"a command, as in Slack; “{SLASH} help” lists them", do=Prompt.type),
-    "ack": Word(
-        usage="ack [ALERT]", about="press Acknowledge, on the last alert or a numbered one", do=Prompt.acknowledge
+COMMANDS = {
+    SLASH: PromptCommand(
+        usage=f"{SLASH} …", description=f"a command, as in Slack; “{SLASH} help” lists them", run=Prompt.slash_command
     ),
-    "snooze": Word(
-        usage="snooze [ALERT] [SPAN]", about=f"choose 30m, 1h, 4h, close or open; {SPAN} by default", do=Prompt.snooze
+    "ack": PromptCommand(
+        usage="ack [ALERT]",
+        description="press Acknowledge, on the last alert or a numbered one",
+        run=Prompt.acknowledge,
     ),
-    **CLOCK_WORDS,
+    "snooze": PromptCommand(
+        usage="snooze [ALERT] [SPAN]",
+        description=f"choose 30m, 1h, 4h, close or open; {DEFAULT_SNOOZE} by default",
+        run=Prompt.snooze,
+    ),
+    **CLOCK_COMMANDS,
 }

@@ -1,4 +1,4 @@
-"""A channel in the terminal: every message, edit and answer as it happens, under the date that it happens on."""
+"""A channel in the terminal: prints messages, edits and replies under their New York time."""
 
 from __future__ import annotations
 
@@ -11,84 +11,84 @@ from rich.padding import Padding
 from rich.panel import Panel
 from rich.text import Text
 
-from bot.fake_slack.workspace import Change, Kind, Message
-from bot.terminal import mrkdwn, show_message
+from bot.fake_slack.workspace import EventKind, MessageEvent, PostedMessage
+from bot.terminal import render_message, render_mrkdwn
 from handlers.render import fmt
 from services.core.clock import Clock
 
-HEADINGS = {Kind.POSTED: "new message", Kind.WHISPERED: "only you see this"}
+HEADINGS = {EventKind.POSTED: "new message", EventKind.EPHEMERAL: "only you see this"}
 
 
 @dataclass(slots=True, kw_only=True)
 class Screen:
-    """Prints changes; edits in one line, of each message the first in a day and the one that ends its alert."""
+    """Prints message events. Of each message's edits, only the first in a day and the end of its alert are printed."""
 
     console: Console
     clock: Clock
-    _shown: dict[str, tuple[str, str | None]] = field(default_factory=dict)
+    _last_printed: dict[str, tuple[str, str | None]] = field(default_factory=dict)
 
-    def say(self, line: str, style: str = "dim") -> None:
-        """Print a line of the rehearsal's own."""
+    def print_line(self, line: str, style: str = "dim") -> None:
+        """Print a line of the rehearsal itself."""
         self.console.print(Text(line, style=style))
 
-    def tell(self, change: Change) -> None:
-        """Print one change."""
-        match change.kind:
-            case Kind.POSTED | Kind.WHISPERED:
-                self._panel(change.message, HEADINGS[change.kind])
-            case Kind.EDITED:
-                self._edit(change.message)
-            case Kind.REPLIED:
-                self._line("in its thread", mrkdwn(change.message.text))
-            case Kind.DELETED:
-                self._line("deleted", mrkdwn(_title(change.message)))
+    def print_event(self, event: MessageEvent) -> None:
+        """Print a message event."""
+        match event.kind:
+            case EventKind.POSTED | EventKind.EPHEMERAL:
+                self._print_panel(event.message, HEADINGS[event.kind])
+            case EventKind.EDITED:
+                self._print_edit(event.message)
+            case EventKind.REPLIED:
+                self._print_summary("in its thread", render_mrkdwn(event.message.text))
+            case EventKind.DELETED:
+                self._print_summary("deleted", render_mrkdwn(_first_line(event.message)))
 
-    def _panel(self, message: Message, heading: str) -> None:
-        title = f"{when(self.clock.now())} · {heading}{named(message)}"
-        self._is_news(message)
-        shown = show_message(message.text, message.blocks)
-        style = "cyan" if message.only_for else "yellow"
-        self.console.print(Panel(shown, title=Text(title), title_align="left", border_style=style))
+    def _print_panel(self, message: PostedMessage, heading: str) -> None:
+        title = f"{format_time(self.clock.now())} · {heading}{alert_label(message)}"
+        self._is_new(message)
+        rendered = render_message(message.text, message.blocks)
+        style = "cyan" if message.visible_to else "yellow"
+        self.console.print(Panel(rendered, title=Text(title), title_align="left", border_style=style))
 
-    def _edit(self, message: Message) -> None:
-        if message.only_for:
-            self._panel(message, HEADINGS[Kind.WHISPERED])
-        elif self._is_news(message):
-            self._line(f"edited{named(message)}", mrkdwn(_title(message)))
+    def _print_edit(self, message: PostedMessage) -> None:
+        if message.visible_to:
+            self._print_panel(message, HEADINGS[EventKind.EPHEMERAL])
+        elif self._is_new(message):
+            self._print_summary(f"edited{alert_label(message)}", render_mrkdwn(_first_line(message)))
 
-    def _is_news(self, message: Message) -> bool:
-        now = f"{self.clock.now().astimezone(fmt.NEW_YORK):%Y-%m-%d}", alert_of(message)
-        before = self._shown.get(message.ts)
-        self._shown[message.ts] = now
-        return before != now
+    def _is_new(self, message: PostedMessage) -> bool:
+        state = f"{self.clock.now().astimezone(fmt.NEW_YORK):%Y-%m-%d}", open_alert_id(message)
+        previous = self._last_printed.get(message.ts)
+        self._last_printed[message.ts] = state
+        return previous != state
 
-    def _line(self, what: str, text: Text) -> None:
-        line = Text.assemble((f"{when(self.clock.now())} · {what}: ", "dim"), text)
+    def _print_summary(self, label: str, text: Text) -> None:
+        line = Text.assemble((f"{format_time(self.clock.now())} · {label}: ", "dim"), text)
         self.console.print(Padding(line, (0, 0, 0, 2)))
 
 
-def when(at: datetime) -> str:
-    """Write the date, with its year, and the hour in New York."""
+def format_time(at: datetime) -> str:
+    """Return date, year and time in New York."""
     return f"{at.astimezone(fmt.NEW_YORK):%a %d %b %Y %H:%M}"
 
 
-def named(message: Message) -> str:
-    """Name the alert that a message tells of by its number, as its buttons carry it."""
-    number = alert_of(message)
+def alert_label(message: PostedMessage) -> str:
+    """Return the alert number of a message, from its buttons."""
+    number = open_alert_id(message)
     return f", alert {number}" if number else ""
 
 
-def alert_of(message: Message) -> str | None:
-    """Find the number of the open alert that a message tells of; None where it has no button to acknowledge it."""
-    snooze = control(message, "snooze")
+def open_alert_id(message: PostedMessage) -> str | None:
+    """Return the number of a message's open alert; None if it has no Snooze menu."""
+    snooze = find_control(message, "snooze")
     return snooze["options"][0]["value"].partition(":")[0] if snooze else None
 
 
-def control(message: Message, action_id: str) -> dict[str, Any] | None:
-    """Find a button or a menu of a message."""
-    elements = [one for block in message.blocks if block["type"] == "actions" for one in block["elements"]]
-    return next((one for one in elements if one["action_id"] == action_id), None)
+def find_control(message: PostedMessage, action_id: str) -> dict[str, Any] | None:
+    """Return a button or a menu of a message."""
+    elements = [element for block in message.blocks if block["type"] == "actions" for element in block["elements"]]
+    return next((element for element in elements if element["action_id"] == action_id), None)
 
 
-def _title(message: Message) -> str:
+def _first_line(message: PostedMessage) -> str:
     return message.text.partition("\n")[0]

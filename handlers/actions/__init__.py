@@ -1,4 +1,4 @@
-"""Buttons and choices, by action_id; a new one is a file and a row here."""
+"""Buttons and menus by action_id; a new one is a file and a row here."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from handlers.actions import (
 from handlers.request import Reply, Request
 
 ACTIONS: dict[str, Callable[[Request], Awaitable[Reply | None]]] = {
-    "acknowledge": acknowledge.answer,
-    "add_rule": edit_rule.add,
-    "begin": begin.answer,
-    "chart": chart.answer,
-    "edit_rule": edit_rule.answer,
+    "acknowledge": acknowledge.run,
+    "add_rule": edit_rule.add_rule,
+    "begin": begin.run,
+    "chart": chart.run,
+    "edit_rule": edit_rule.run,
     "noise": vote.noise,
-    "refresh": refresh.answer,
-    "refresh_home": refresh_home.answer,
-    "resolve": resolve.answer,
-    "share": share.answer,
-    "snooze": snooze.answer,
-    "start": start.answer,
-    "unacknowledge": unacknowledge.answer,
-    "use_rule": use_rule.answer,
+    "refresh": refresh.run,
+    "refresh_home": refresh_home.run,
+    "resolve": resolve.run,
+    "share": share.run,
+    "snooze": snooze.run,
+    "start": start.run,
+    "unacknowledge": unacknowledge.run,
+    "use_rule": use_rule.run,
     "useful": vote.useful,
-    "why": why.answer,
+    "why": why.run,
 }

@@ -1,13 +1,13 @@
-"""Acknowledge: a person has seen the alert."""
+"""Acknowledge button of an alert."""
 
 from __future__ import annotations
 
-from handlers.actions.payload import alert_id
+from handlers.actions.payload import parse_alert_id
 from handlers.render.responses import unchanged_message
 from handlers.request import Reply, Request
 
 
-async def answer(ask: Request) -> Reply | None:
-    """Mark the alert; its message is edited by the outbox, so only what changed nothing is told."""
-    outcome = await ask.desk.acknowledge(ask.channel, alert_id(ask.value), ask.by)
+async def run(request: Request) -> Reply | None:
+    """Acknowledge the alert; the outbox edits its message, so only a request without effect gets a reply."""
+    outcome = await request.commands.acknowledge(request.channel, parse_alert_id(request.value), request.user_id)
     return None if outcome.changed else Reply(message=unchanged_message(outcome.alert))

@@ -1,4 +1,4 @@
-"""Start alerts, from the welcome in a channel: the usual rules, and the welcome becomes the announcement."""
+"""Start Alerts button of the welcome message."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from handlers.request import Audience, Reply, Request
 from services.rules.rule import DEFAULT_RULES
 
 
-async def answer(ask: Request) -> Reply:
-    """Add the usual rules where there are none, and tell everyone in the welcome's place."""
-    async with ask.turns.of(ask.channel):
-        if await ask.desk.rules(ask.channel):
+async def run(request: Request) -> Reply:
+    """Add the default rules if there are none, and replace the welcome with the announcement."""
+    async with request.locks.of(request.channel):
+        if await request.commands.rules(request.channel):
             return Reply(message=text_message("Alerts come here already. `/minerpulse rules` lists what is watched."))
-        await ask.desk.start(ask.channel, ask.by)
-    simulated = ask.desk.market.history.simulated
-    told = alerts_started_message(ask.desk.pair, DEFAULT_RULES, ask.by, is_simulated=simulated)
-    return Reply(message=told, place=Audience.SAME)
+        await request.commands.add_default_rules(request.channel, request.user_id)
+    simulated = request.commands.market.history.simulated
+    message = alerts_started_message(request.commands.pair, DEFAULT_RULES, request.user_id, simulated=simulated)
+    return Reply(message=message, audience=Audience.REPLACE_ORIGINAL)

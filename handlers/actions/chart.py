@@ -1,21 +1,21 @@
-"""Chart: both legs drawn over the window that an alert is about."""
+"""Chart button of an alert: both legs over the alert's window."""
 
 from __future__ import annotations
 
-from handlers.actions.payload import alert_id
+from handlers.actions.payload import parse_alert_id
 from handlers.render.chart import chart_message, chart_picture
 from handlers.request import Reply, Request
 from services.market.measure import Window
 from services.rules.grammar import parse_rule
 
-TWO_POINTS = Window.D1  # which is no curve
-INSTEAD = Window.D20
+SHORTEST = Window.D1  # two points are not a curve
+DEFAULT_WINDOW = Window.D20
 
 
-async def answer(ask: Request) -> Reply:
-    """Draw the alert's pair as it is now, with its rule beneath, also for an alert that has ended."""
-    alert = await ask.desk.alert(ask.channel, alert_id(ask.value))
+async def run(request: Request) -> Reply:
+    """Chart the alert's pair as of now with its rule below, even if the alert has ended."""
+    alert = await request.commands.alert(request.channel, parse_alert_id(request.value))
     window = alert.lead.measurement.window
     rule = parse_rule(alert.lead.rule)
-    drawn = await ask.desk.chart(ask.channel, INSTEAD if window is TWO_POINTS else window, rule)
-    return Reply(message=chart_message(drawn, ask.now), picture=chart_picture(drawn))
+    result = await request.commands.chart(request.channel, DEFAULT_WINDOW if window is SHORTEST else window, rule)
+    return Reply(message=chart_message(result, request.now), picture=chart_picture(result))

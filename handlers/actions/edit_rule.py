@@ -1,18 +1,18 @@
-"""Edit rule, and Add a rule: the editor, from an alert or from the list of rules."""
+"""Edit Rule and Add a Rule buttons: open the editor from an alert or the rule list."""
 
 from __future__ import annotations
 
-from handlers.actions.payload import rule_and_text
+from handlers.actions.payload import parse_rule_reference
 from handlers.modals.rule_editor import open_editor
 from handlers.request import Reply, Request
 
 
-async def answer(ask: Request) -> Reply | None:
-    """Open the editor with the rule as the message shows it; whether it still stands is seen once it is open."""
-    number, text = rule_and_text(ask.value)
-    return await open_editor(ask, text, number)
+async def run(request: Request) -> Reply | None:
+    """Open the editor with the rule as the message shows it; the editor then checks that it still exists."""
+    rule_id, text = parse_rule_reference(request.value)
+    return await open_editor(request, text, rule_id)
 
 
-async def add(ask: Request) -> Reply | None:
+async def add_rule(request: Request) -> Reply | None:
     """Open the editor for a new rule."""
-    return await open_editor(ask)
+    return await open_editor(request)

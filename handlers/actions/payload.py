@@ -1,4 +1,4 @@
-"""What buttons carry: an alert's number, for a snooze with the span; a rule's, with its text; or a wish."""
+"""Button values: an alert id, an alert id and snooze choice, a rule id and text, or a tuning offer."""
 
 from __future__ import annotations
 
@@ -8,43 +8,43 @@ from services.alerting.snooze import SnoozeUntil
 from services.core.errors import NotFoundError, RuleError
 from services.rules.grammar import parse_rule
 
-OUT_OF_USE = "This button is no longer in use. Type /minerpulse to see what is open here."
+STALE_BUTTON = "This button is no longer in use. Type /minerpulse to see what is open here."
 _NUMBER = re.compile(r"\d{1,9}", re.ASCII)
-_SPANS = {span.value: span for span in SnoozeUntil}
+_SNOOZE_CHOICES = {choice.value: choice for choice in SnoozeUntil}
 
 
-def alert_id(value: str) -> int:
-    """Read the alert's number. Raises NotFoundError where the button is from another time."""
+def parse_alert_id(value: str) -> int:
+    """Parse an alert id. Raises NotFoundError if the button is from an older version."""
     if not _NUMBER.fullmatch(value):
-        raise NotFoundError(OUT_OF_USE)
+        raise NotFoundError(STALE_BUTTON)
     return int(value)
 
 
-def alert_and_span(value: str) -> tuple[int, SnoozeUntil]:
-    """Read the alert's number and the span that was chosen. Raises NotFoundError."""
-    number, _, span = value.partition(":")
-    if span not in _SPANS:
-        raise NotFoundError(OUT_OF_USE)
-    return alert_id(number), _SPANS[span]
+def parse_snooze(value: str) -> tuple[int, SnoozeUntil]:
+    """Parse an alert id and the snooze choice. Raises NotFoundError."""
+    id_text, _, choice = value.partition(":")
+    if choice not in _SNOOZE_CHOICES:
+        raise NotFoundError(STALE_BUTTON)
+    return parse_alert_id(id_text), _SNOOZE_CHOICES[choice]
 
 
-def wish_and_mark(value: str) -> tuple[str, str, str]:
-    """Read the mark of the rules that a preview was made on, the rule that it found, and for what wish.
+def parse_use_rule(value: str) -> tuple[str, str, str]:
+    """Parse the version of the rules that a preview was made on, the rule it found, and the target rate.
 
     Raises NotFoundError.
     """
     match value.split("|"):
-        case [mark, text, wish]:
-            return mark, text, wish
+        case [version, text, rate]:
+            return version, text, rate
         case _:
-            raise NotFoundError(OUT_OF_USE)
+            raise NotFoundError(STALE_BUTTON)
 
 
-def rule_and_text(value: str) -> tuple[int, str]:
-    """Read the rule's number, and how it read when the message was made. Raises NotFoundError."""
-    number, _, text = value.partition(":")
+def parse_rule_reference(value: str) -> tuple[int, str]:
+    """Parse a rule id and the rule's text at the time of the message. Raises NotFoundError."""
+    id_text, _, text = value.partition(":")
     try:
         parse_rule(text)
     except RuleError as error:
-        raise NotFoundError(OUT_OF_USE) from error
-    return alert_id(number), text
+        raise NotFoundError(STALE_BUTTON) from error
+    return parse_alert_id(id_text), text

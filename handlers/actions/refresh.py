@@ -1,4 +1,4 @@
-"""Refresh: the board again, in the place of the old one."""
+"""Refresh button of the board."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from handlers.render.board import board_message
 from handlers.request import Audience, Reply, Request
 
 
-async def answer(ask: Request) -> Reply:
-    """Show the board as it is now."""
-    return Reply(message=board_message(await ask.desk.board(ask.channel), ask.now), place=Audience.SAME)
+async def run(request: Request) -> Reply:
+    """Replace the board with the current one."""
+    return Reply(
+        message=board_message(await request.commands.board(request.channel), request.now),
+        audience=Audience.REPLACE_ORIGINAL,
+    )

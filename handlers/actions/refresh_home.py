@@ -1,11 +1,11 @@
-"""Refresh on the Home tab: the tab again, as it is now."""
+"""Refresh button of the Home tab."""
 
 from __future__ import annotations
 
-from handlers.home_tab import publish
+from handlers.home_tab import publish_home
 from handlers.request import Request
 
 
-async def answer(ask: Request) -> None:
-    """Show the tab as it is now."""
-    await publish(ask)
+async def run(request: Request) -> None:
+    """Publish the Home tab again."""
+    await publish_home(request)

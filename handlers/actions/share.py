@@ -1,4 +1,4 @@
-"""Share: the board for everyone in the channel."""
+"""Share button of the board."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from handlers.render.board import board_message
 from handlers.request import Audience, Reply, Request
 
 
-async def answer(ask: Request) -> Reply:
-    """Show the board as it is now to the channel, with the name of who shared it."""
-    message = board_message(await ask.desk.board(ask.channel), ask.now, shared_by=ask.by)
-    return Reply(message=message, place=Audience.CHANNEL)
+async def run(request: Request) -> Reply:
+    """Post the current board to the channel, with the name of who shared it."""
+    message = board_message(await request.commands.board(request.channel), request.now, shared_by=request.user_id)
+    return Reply(message=message, audience=Audience.CHANNEL)

@@ -1,13 +1,13 @@
-"""Unacknowledge: the person who said so does not see to the alert after all."""
+"""Unacknowledge button of an alert."""
 
 from __future__ import annotations
 
-from handlers.actions.payload import alert_id
+from handlers.actions.payload import parse_alert_id
 from handlers.render.responses import unchanged_message
 from handlers.request import Reply, Request
 
 
-async def answer(ask: Request) -> Reply | None:
-    """Take the mark off; its message is edited by the outbox, so only what changed nothing is told."""
-    outcome = await ask.desk.unacknowledge(ask.channel, alert_id(ask.value), ask.by)
+async def run(request: Request) -> Reply | None:
+    """Remove the acknowledgement; the outbox edits the message, so only a request without effect gets a reply."""
+    outcome = await request.commands.unacknowledge(request.channel, parse_alert_id(request.value), request.user_id)
     return None if outcome.changed else Reply(message=unchanged_message(outcome.alert))

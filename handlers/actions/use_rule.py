@@ -1,30 +1,35 @@
-"""Use this rule: put what tuning has found among the channel's rules, as its preview said."""
+"""Use This Rule button: apply a tuned rule to the channel's rules as previewed."""
 
 from __future__ import annotations
 
-from handlers.actions.payload import wish_and_mark
-from handlers.add_rule import add
-from handlers.render.message import Message, stacked
+from handlers.actions.payload import parse_use_rule
+from handlers.add_rule import add_rule
+from handlers.render.message import Message, stack
 from handlers.render.rules import rule_edited_message
 from handlers.render.tune import rule_exists_message, stale_tune_message
 from handlers.request import Audience, Reply, Request
-from handlers.tune_preview import previewed
+from handlers.tune_preview import preview_tuning
 from services.channels.rule_placement import find_placement
 from services.rules.grammar import parse_rule
 
 
-async def answer(ask: Request) -> Reply:
-    """Change or add the rule in the place of its preview; where rules have changed since, show a new preview there."""
-    mark, text, wish = wish_and_mark(ask.value)
-    slot = find_placement(await ask.desk.rules(ask.channel), parse_rule(text, ask.study.pair))
-    if slot.standing is not None:
-        return Reply(message=rule_exists_message(slot.standing), place=Audience.SAME)
-    if slot.mark != mark:
-        return Reply(message=stacked(stale_tune_message(), await previewed(ask, wish)), place=Audience.SAME)
-    return Reply(message=await _used(ask, slot.target.id if slot.target else None, str(slot.rule)), place=Audience.SAME)
+async def run(request: Request) -> Reply:
+    """Edit or add the rule in place of its preview; if the rules changed since, show a new preview instead."""
+    version, text, rate = parse_use_rule(request.value)
+    placement = find_placement(await request.commands.rules(request.channel), parse_rule(text, request.research.pair))
+    if placement.existing is not None:
+        return Reply(message=rule_exists_message(placement.existing), audience=Audience.REPLACE_ORIGINAL)
+    if placement.version != version:
+        return Reply(
+            message=stack(stale_tune_message(), await preview_tuning(request, rate)), audience=Audience.REPLACE_ORIGINAL
+        )
+    return Reply(
+        message=await _apply(request, placement.target.id if placement.target else None, str(placement.rule)),
+        audience=Audience.REPLACE_ORIGINAL,
+    )
 
 
-async def _used(ask: Request, target: int | None, text: str) -> Message:
+async def _apply(request: Request, target: int | None, text: str) -> Message:
     if target is None:
-        return await add(ask, text)
-    return rule_edited_message(await ask.desk.edit_rule(ask.channel, target, text, ask.by))
+        return await add_rule(request, text)
+    return rule_edited_message(await request.commands.edit_rule(request.channel, target, text, request.user_id))

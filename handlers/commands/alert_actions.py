@@ -1,4 +1,4 @@
-"""/minerpulse ack, unack, snooze and resolve: what the buttons of an alert do, typed."""
+"""/minerpulse ack, unack, snooze and resolve: typed forms of an alert's buttons."""
 
 from __future__ import annotations
 
@@ -7,77 +7,83 @@ from datetime import timedelta
 from typing import NamedTuple
 
 from handlers.command import Command
-from handlers.commands.arguments import alert_meant, wish
+from handlers.commands.arguments import resolve_alert_id, split_number
 from handlers.render.help import usage_message
-from handlers.render.limits import LONGEST_REASON, clip
+from handlers.render.limits import REASON_TEXT, clip
 from handlers.render.message import Message
 from handlers.render.responses import done_message, no_close_message, snoozed_message, unchanged_message
 from handlers.request import Reply, Request
-from services.alerting.snooze import SnoozeUntil, parse_span
-from services.channels.commands import Outcome
-from services.core.errors import MarketShutError
+from services.alerting.snooze import SnoozeUntil, parse_snooze
+from services.channels.commands import AlertOutcome
+from services.core.errors import MarketClosedError
 
 
-def number_alone(argument: str, commands: Sequence[Command]) -> Message | None:
-    """Refuse what is no number of an alert."""
-    if not wish(argument).rest:
+def validate_number(argument: str, commands: Sequence[Command]) -> Message | None:
+    """Return the usage if the argument isn't an alert id."""
+    if not split_number(argument).rest:
         return None
     rows = [command for command in commands if command.words in {("ack",), ("unack",)}]
     return usage_message(rows, "Which alert? Give its number, or none where one alone is open:")
 
 
-def length_last(argument: str, commands: Sequence[Command]) -> Message | None:
-    """Refuse what names no length of time."""
-    if _length(argument) is not None:
+def validate_snooze(argument: str, commands: Sequence[Command]) -> Message | None:
+    """Return the usage if the argument has no duration."""
+    if _parse_snooze(argument) is not None:
         return None
     rows = [command for command in commands if command.words == ("snooze",)]
     return usage_message(rows, "For how long? As in 30m, 4h, 2h30m, 1d, until close or until open; 30 days at most:")
 
 
-async def acknowledge(ask: Request) -> Reply:
-    """Mark an alert as seen."""
-    number = await alert_meant(ask, wish(ask.value).number)
-    return _reply(await ask.desk.acknowledge(ask.channel, number, ask.by), "Acknowledged")
+async def acknowledge(request: Request) -> Reply:
+    """Acknowledge an alert."""
+    alert_id = await resolve_alert_id(request, split_number(request.value).number)
+    return _reply(await request.commands.acknowledge(request.channel, alert_id, request.user_id), "Acknowledged")
 
 
-async def unacknowledge(ask: Request) -> Reply:
-    """Take that back."""
-    number = await alert_meant(ask, wish(ask.value).number)
-    return _reply(await ask.desk.unacknowledge(ask.channel, number, ask.by), "No longer acknowledged")
+async def unacknowledge(request: Request) -> Reply:
+    """Remove an acknowledgement."""
+    alert_id = await resolve_alert_id(request, split_number(request.value).number)
+    return _reply(
+        await request.commands.unacknowledge(request.channel, alert_id, request.user_id),
+        "No longer acknowledged",
+    )
 
 
-async def snooze(ask: Request) -> Reply:
-    """Keep an alert's thread silent for a while."""
-    meant = _length(ask.value)
-    assert meant is not None, "length_last lets nothing else pass"  # noqa: S101
-    number = await alert_meant(ask, meant.number)
+async def snooze(request: Request) -> Reply:
+    """Mute an alert's thread for a while."""
+    parsed = _parse_snooze(request.value)
+    assert parsed is not None, "validated by validate_snooze"  # noqa: S101
+    alert_id = await resolve_alert_id(request, parsed.alert_id)
     try:
-        outcome = await ask.desk.snooze(ask.channel, number, ask.by, meant.span)
-    except MarketShutError as error:
+        outcome = await request.commands.snooze(request.channel, alert_id, request.user_id, parsed.span)
+    except MarketClosedError as error:
         return Reply(message=no_close_message(error.next_open_at))
     return Reply(message=(snoozed_message if outcome.changed else unchanged_message)(outcome.alert))
 
 
-async def resolve(ask: Request) -> Reply:
-    """End an alert by hand."""
-    meant = wish(ask.value)
-    number = await alert_meant(ask, meant.number)
-    return _reply(await ask.desk.resolve(ask.channel, number, ask.by, clip(meant.rest, LONGEST_REASON)), "Resolved")
+async def resolve(request: Request) -> Reply:
+    """Resolve an alert manually."""
+    parsed = split_number(request.value)
+    alert_id = await resolve_alert_id(request, parsed.number)
+    return _reply(
+        await request.commands.resolve(request.channel, alert_id, request.user_id, clip(parsed.rest, REASON_TEXT)),
+        "Resolved",
+    )
 
 
-class _Length(NamedTuple):
-    number: int | None
+class _SnoozeArgument(NamedTuple):
+    alert_id: int | None
     span: SnoozeUntil | timedelta
 
 
-def _length(argument: str) -> _Length | None:
-    """Read a length, of the alert whose number is in front; in `2 hours` the number is the length's own."""
-    meant = wish(argument)
-    if (span := parse_span(meant.rest)) is not None:
-        return _Length(meant.number, span)
-    span = None if argument.startswith("#") else parse_span(argument)
-    return None if span is None else _Length(None, span)
+def _parse_snooze(argument: str) -> _SnoozeArgument | None:
+    """Parse a duration and the alert id before it; in `2 hours` the number belongs to the duration."""
+    parsed = split_number(argument)
+    if (span := parse_snooze(parsed.rest)) is not None:
+        return _SnoozeArgument(parsed.number, span)
+    span = None if argument.startswith("#") else parse_snooze(argument)
+    return None if span is None else _SnoozeArgument(None, span)
 
 
-def _reply(outcome: Outcome, what: str) -> Reply:
-    return Reply(message=done_message(what, outcome.alert) if outcome.changed else unchanged_message(outcome.alert))
+def _reply(outcome: AlertOutcome, verb: str) -> Reply:
+    return Reply(message=done_message(verb, outcome.alert) if outcome.changed else unchanged_message(outcome.alert))

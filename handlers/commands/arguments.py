@@ -1,4 +1,4 @@
-"""Which window a command means."""
+"""Parsers of command arguments: windows, numbers and alert ids."""
 
 from __future__ import annotations
 
@@ -7,72 +7,72 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from handlers.command import Command
-from handlers.render.alert_text import topic
+from handlers.render.alert_text import alert_subject
 from handlers.render.help import usage_message
 from handlers.render.message import Message
 from handlers.request import Request
 from services.core.errors import NotFoundError
-from services.core.text import unquoted
+from services.core.text import strip_quotes
 from services.market.measure import Window
 
 _WINDOWS = {window.value: window for window in Window}
 
 
-def window_meant(argument: str) -> Window | None:
-    """Find the window that was typed; None where nothing or something else was."""
+def parse_window(argument: str) -> Window | None:
+    """Return the window; None if the argument is empty or not a window."""
     return _WINDOWS.get("".join(argument.lower().split()))
 
 
-def window_alone(argument: str, commands: Sequence[Command]) -> Message | None:
-    """Refuse what is no window."""
-    if not argument or window_meant(argument):
+def validate_window(argument: str, commands: Sequence[Command]) -> Message | None:
+    """Return the usage if the argument is not a window."""
+    if not argument or parse_window(argument):
         return None
-    rows = [command for command in commands if command.takes == "[WINDOW]"]
+    rows = [command for command in commands if command.arguments == "[WINDOW]"]
     return usage_message(rows, f"Which window? There are {', '.join(_WINDOWS)}:")
 
 
-WINDOWS = {window.value: window for window in Window}
+def parse_return_window(argument: str) -> Window | None:
+    """Return the window, year to date if the argument is empty; None if it is not a window."""
+    return parse_window(argument) if argument.strip() else Window.YTD
 
 
-def return_window(argument: str) -> Window | None:
-    """Read a window; nothing typed means this year. None where it is no window."""
-    return WINDOWS.get("".join(argument.lower().split()) or Window.YTD.value)
-
-
-def refuse(argument: str, commands: Sequence[Command], word: str) -> Message | None:
-    """Show how to type a command whose window cannot be read."""
-    if return_window(argument):
+def validate_return_window(argument: str, commands: Sequence[Command], name: str) -> Message | None:
+    """Return the usage of the command `name` if its window can't be parsed."""
+    if parse_return_window(argument):
         return None
-    rows = [command for command in commands if command.words == (word,)]
-    return usage_message(rows, f"Over which window? One of {', '.join(WINDOWS)}:")
+    rows = [command for command in commands if command.words == (name,)]
+    return usage_message(rows, f"Over which window? One of {', '.join(_WINDOWS)}:")
 
 
 _NUMBERED = re.compile(r"(?:#?(?P<number>\d{1,9})(?!\S)\s*)?(?P<rest>.*)", re.ASCII | re.DOTALL)
 
 
-class Wish(NamedTuple):
-    """The number that was typed, None where none was, and what stands behind it."""
+class NumberedArgument(NamedTuple):
+    """The leading number of an argument, None if there is none, and the rest."""
 
     number: int | None
     rest: str
 
 
-def wish(argument: str) -> Wish:
-    """Take the number off the front of what was typed, and the quotes off the rest, as in `3 “5d 12pp”`."""
-    found = _NUMBERED.fullmatch(argument)
-    number = found["number"] if found else None
-    return Wish(None if number is None else int(number), unquoted(found["rest"] if found else argument))
+def split_number(argument: str) -> NumberedArgument:
+    """Split the number off an argument, and unquote the rest, as in `3 “5d 12pp”`."""
+    match = _NUMBERED.fullmatch(argument)
+    number = match["number"] if match else None
+    return NumberedArgument(None if number is None else int(number), strip_quotes(match["rest"] if match else argument))
 
 
-async def alert_meant(ask: Request, number: int | None) -> int:
-    """Give the alert's number. Raises NotFoundError where none or several are open and no number was typed."""
+async def resolve_alert_id(request: Request, number: int | None) -> int:
+    """Return the alert id; without a number, that of the only open alert.
+
+    Raises NotFoundError if no alert or several are open.
+    """
     if number is not None:
         return number
-    match await ask.desk.open_alerts(ask.channel):
+    match await request.commands.open_alerts(request.channel):
         case []:
             raise NotFoundError("No alert is open in this channel.")
-        case [alone]:
-            return alone.id
-        case several:
-            names = ", ".join(f"{alert.id} ({topic(alert)})" for alert in several)
+        case [alert]:
+            return alert.id
+        case alerts:
+            names = ", ".join(f"{alert.id} ({alert_subject(alert)})" for alert in alerts)
             raise NotFoundError(f"Several alerts are open here; say which by its number: {names}.")

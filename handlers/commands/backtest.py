@@ -1,4 +1,4 @@
-"""/minerpulse backtest RULE: what a rule would have done."""
+"""/minerpulse backtest RULE: how a rule would have fired."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from services.core.errors import RuleError
 from services.rules.grammar import parse_rule
 
 
-def at_once(argument: str, commands: Sequence[Command]) -> Message | None:
-    """Refuse what is no rule."""
+def validate(argument: str, commands: Sequence[Command]) -> Message | None:
+    """Return the usage or the parse error if the argument is not a rule."""
     if not argument:
         rows = [command for command in commands if command.words == ("backtest",)]
         return usage_message(rows, "Which rule? You can type:")
@@ -26,7 +26,7 @@ def at_once(argument: str, commands: Sequence[Command]) -> Message | None:
     return None
 
 
-async def answer(ask: Request) -> Reply:
-    """Put the rule to the history of its pair."""
-    found = await ask.study.backtest(parse_rule(ask.value, ask.study.pair), ask.now)
-    return Reply(message=backtest_message(found), picture=backtest_picture(found))
+async def run(request: Request) -> Reply:
+    """Backtest the rule on the history of its pair."""
+    result = await request.research.backtest(parse_rule(request.value, request.research.pair), request.now)
+    return Reply(message=backtest_message(result), picture=backtest_picture(result))

@@ -6,6 +6,6 @@ from handlers.render.board import board_message
 from handlers.request import Reply, Request
 
 
-async def answer(ask: Request) -> Reply:
+async def run(request: Request) -> Reply:
     """Show the board of the channel."""
-    return Reply(message=board_message(await ask.desk.board(ask.channel), ask.now))
+    return Reply(message=board_message(await request.commands.board(request.channel), request.now))

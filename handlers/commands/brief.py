@@ -1,4 +1,4 @@
-"""/minerpulse brief: what moved, what is unusual, the alerts and their fate, and what to watch, now."""
+"""/minerpulse brief: a market brief at any time."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from handlers.render.brief import brief_message
 from handlers.request import Reply, Request
 
 
-async def answer(ask: Request) -> Reply:
-    """Put a brief together for the person who asks."""
-    return Reply(message=brief_message(await ask.desk.brief(ask.channel)))
+async def run(request: Request) -> Reply:
+    """Build the brief for the person who asked."""
+    return Reply(message=brief_message(await request.commands.brief(request.channel)))

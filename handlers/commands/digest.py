@@ -1,4 +1,4 @@
-"""/minerpulse digest: proof that the silence means that nothing happened."""
+"""/minerpulse digest: the monitoring report, which shows that no alert was missed."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from handlers.render.notices import coverage_message
 from handlers.request import Reply, Request
 
 
-async def answer(ask: Request) -> Reply:
-    """Tell what was looked at in this session, or in the last one."""
-    return Reply(message=coverage_message(await ask.desk.proof(ask.channel)))
+async def run(request: Request) -> Reply:
+    """Show the checks of this session, or of the last one."""
+    return Reply(message=coverage_message(await request.commands.coverage(request.channel)))

@@ -1,4 +1,4 @@
-"""/minerpulse drawdown: how far both legs are below their highs."""
+"""/minerpulse drawdown: drawdown of both legs from their highs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from handlers.render.drawdown import drawdown_message
 from handlers.request import Reply, Request
 
 
-async def answer(ask: Request) -> Reply:
+async def run(request: Request) -> Reply:
     """Show both drawdowns at the last close."""
-    return Reply(message=drawdown_message(await ask.study.depths(ask.now)))
+    return Reply(message=drawdown_message(await request.research.drawdowns(request.now)))

@@ -1,23 +1,23 @@
-"""/minerpulse explain WINDOW: why the ETF and bitcoin parted."""
+"""/minerpulse explain [WINDOW]: return attribution of the ETF."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from handlers.command import Command
-from handlers.commands.arguments import refuse, return_window
+from handlers.commands.arguments import parse_return_window, validate_return_window
 from handlers.render.explain import explain_message
 from handlers.render.message import Message
 from handlers.request import Reply, Request
 from services.market.measure import Window
 
 
-def at_once(argument: str, commands: Sequence[Command]) -> Message | None:
-    """Refuse what is no window."""
-    return refuse(argument, commands, "explain")
+def validate(argument: str, commands: Sequence[Command]) -> Message | None:
+    """Return the usage if the argument is not a window."""
+    return validate_return_window(argument, commands, "explain")
 
 
-async def answer(ask: Request) -> Reply:
-    """Explain the window that was asked for, up to the last close."""
-    found = await ask.study.explain(return_window(ask.value) or Window.YTD, ask.now)
-    return Reply(message=explain_message(found))
+async def run(request: Request) -> Reply:
+    """Attribute the window's return, up to the last close."""
+    result = await request.research.explain(parse_return_window(request.value) or Window.YTD, request.now)
+    return Reply(message=explain_message(result))

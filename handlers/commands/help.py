@@ -1,4 +1,4 @@
-"""/minerpulse help: every command, those of one topic, or one of them; from memory."""
+"""/minerpulse help: all commands, those of one topic, or one of them; no I/O."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from handlers.command import Command, Topic
 from handlers.render.help import help_message, topic_help_message, unknown_topic_message, usage_message
 from handlers.render.message import Message
 
-NEAR = 0.6
+MIN_SIMILARITY = 0.6
 _TOPICS = {topic.value: topic for topic in Topic}
 
 
-def at_once(argument: str, commands: Sequence[Command]) -> Message:
-    """Explain a topic or a command by its name, or by one that is nearly so; everything where there is neither."""
-    asked = argument.lower()
-    if not asked:
-        return _everything(commands)
-    named = {row.name: row for row in commands}
-    near = difflib.get_close_matches(asked, [*_TOPICS, *named], n=1, cutoff=NEAR)
-    if not near:
-        return unknown_topic_message(asked, list(_TOPICS))
-    if near[0] in _TOPICS:
-        return _topic(_TOPICS[near[0]], commands)
-    return usage_message([named[near[0]]], "You can type:")
+def show_help(argument: str, commands: Sequence[Command]) -> Message:
+    """Return help on the topic or command that matches best; all commands if the argument is empty."""
+    typed = argument.lower()
+    if not typed:
+        return _full_help(commands)
+    by_name = {row.name: row for row in commands}
+    matches = difflib.get_close_matches(typed, [*_TOPICS, *by_name], n=1, cutoff=MIN_SIMILARITY)
+    if not matches:
+        return unknown_topic_message(typed, list(_TOPICS))
+    if matches[0] in _TOPICS:
+        return _topic_help(_TOPICS[matches[0]], commands)
+    return usage_message([by_name[matches[0]]], "You can type:")
 
 
 @cache
-def _everything(commands: Sequence[Command]) -> Message:
-    """Explain the table; it does not change, so this is done once."""
+def _full_help(commands: Sequence[Command]) -> Message:
+    """Return help on all commands; cached because the table doesn't change."""
     return help_message(commands)
 
 
 @cache
-def _topic(topic: Topic, commands: Sequence[Command]) -> Message:
+def _topic_help(topic: Topic, commands: Sequence[Command]) -> Message:
     rows = [row for row in commands if row.topic is topic]
     return topic_help_message(topic.value, rows)

@@ -1,4 +1,4 @@
-"""/minerpulse history: the last alerts of the channel."""
+"""/minerpulse history: the channel's recent alerts."""
 
 from __future__ import annotations
 
@@ -6,6 +6,11 @@ from handlers.render.history import history_message
 from handlers.request import Reply, Request
 
 
-async def answer(ask: Request) -> Reply:
-    """List the last alerts of the channel."""
-    return Reply(message=history_message(await ask.desk.history(ask.channel), await ask.desk.votes(ask.channel)))
+async def run(request: Request) -> Reply:
+    """List the channel's recent alerts."""
+    return Reply(
+        message=history_message(
+            await request.commands.history(request.channel),
+            await request.commands.votes(request.channel),
+        )
+    )

@@ -1,4 +1,4 @@
-"""/minerpulse network: how hard bitcoin is to mine, and what it earns."""
+"""/minerpulse network: difficulty, fees and hashprice of the bitcoin network."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from handlers.render.network import network_message
 from handlers.request import Reply, Request
 
 
-async def answer(ask: Request) -> Reply:
-    """Show the network now."""
-    return Reply(message=network_message(await ask.study.network(ask.now), ask.now))
+async def run(request: Request) -> Reply:
+    """Show the current network data."""
+    return Reply(message=network_message(await request.research.network(request.now), request.now))

@@ -1,4 +1,4 @@
-"""Read what was typed after /minerpulse: which row of the table is meant, and with what."""
+"""Parse the text after /minerpulse into a command and its argument."""
 
 from __future__ import annotations
 
@@ -12,96 +12,98 @@ from handlers.command import SLASH, Command
 from handlers.render.help import help_message, usage_message
 from handlers.render.limits import clip
 from handlers.render.markup import code, escape
-from handlers.render.message import Message, stacked, text_message
-from services.core.text import normalize, unquoted
+from handlers.render.message import Message, stack, text_message
+from services.core.text import normalize, strip_quotes
 
-LONGEST_ECHO = 40
-LONGEST_MEANT = 200
-NEAR = 0.55
-SHORTEST_BEGINNING = 3  # letters of a command that stand for it
+MAX_ECHO = 40
+MAX_SUGGESTION = 200
+MIN_SIMILARITY = 0.55
+MIN_PREFIX = 3  # shortest prefix of a command that is recognized
 _ADDRESSED = re.compile(rf"(?:<@[UW][A-Z0-9]+(?:\|[^>]*)?>|@minerpulse\b|{SLASH}\b)[\s,:]*", re.ASCII | re.IGNORECASE)
 _REPEATED = re.compile(rf"(?:@minerpulse\b|{SLASH}\b)[\s,:]*", re.ASCII | re.IGNORECASE)
 _LINK = re.compile(r"<(?:https?|mailto):[^<>|]*\|([^<>]+)>")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Read:
-    """A command with its argument, or `told`: what memory alone has to say."""
+class ParsedCommand:
+    """A command with its argument; `response` is the immediate answer, if there is one."""
 
     command: Command | None = None
     argument: str = ""
-    told: Message | None = None
+    response: Message | None = None
 
 
-def read(text: str, commands: Sequence[Command]) -> Read:
-    """Find the row that is meant; letter case does not matter, and nothing typed means the first row."""
-    typed = tidy(text)
-    words = typed.split()
+def parse_command(text: str, commands: Sequence[Command]) -> ParsedCommand:
+    """Find the command, ignoring letter case; an empty text means the first row."""
+    text = clean_text(text)
+    words = text.split()
     if not words:
-        return Read(command=commands[0], told=commands[0].at_once("", commands))
-    lowered = tuple(word.lower() for word in words)
+        return ParsedCommand(command=commands[0], response=commands[0].validate("", commands))
+    lowercase = tuple(word.lower() for word in words)
     for command in commands:
         count = len(command.words)
-        if lowered[:count] == command.words and (command.takes or len(words) == count):
-            argument = tidy(typed.split(maxsplit=count)[count], _REPEATED) if len(words) > count else ""
-            return Read(command=command, argument=argument, told=command.at_once(argument, commands))
-    return Read(told=_unknown(words, commands))
+        if lowercase[:count] == command.words and (command.arguments or len(words) == count):
+            argument = clean_text(text.split(maxsplit=count)[count], _REPEATED) if len(words) > count else ""
+            return ParsedCommand(command=command, argument=argument, response=command.validate(argument, commands))
+    return ParsedCommand(response=_unknown(words, commands))
 
 
-def tidy(text: str, address: re.Pattern[str] = _ADDRESSED) -> str:
-    """Take off what phones, copying and Slack put around and into a text.
+def clean_text(text: str, address: re.Pattern[str] = _ADDRESSED) -> str:
+    """Remove what phones, copying and Slack add to a text.
 
-    Quotes and backticks around it, Slack's escapes, the address of a link that it made of a word, minus signs and
-    spaces of other kinds, and in front the command itself or a mention of the app. Other mentions are left as they are,
-    also one right behind a command, as in `resolve @ann sees to it`.
+    Removes surrounding quotes and backticks, Slack's escapes, the URL of an automatic link, typographic minus signs and
+    spaces, and a leading command or mention of the app. Other mentions stay, including one right after a command, as in
+    `resolve @ann sees to it`.
     """
-    typed = unquoted(normalize(html.unescape(_LINK.sub(r"\1", text))))
-    addressed = address.match(typed)
-    return tidy(typed[addressed.end() :], address) if addressed else typed
+    text = strip_quotes(normalize(html.unescape(_LINK.sub(r"\1", text))))
+    prefix = address.match(text)
+    return clean_text(text[prefix.end() :], address) if prefix else text
 
 
 def _unknown(words: list[str], commands: Sequence[Command]) -> Message:
-    """Show the commands that begin or end alike, else the nearest one, else all."""
-    first, typed = words[0].lower(), " ".join(words[:2]).lower()
-    several = [command for command in commands if len(command.words) > 1]
-    family = [command for command in several if first == command.words[0]]
-    near = family or _ending(first, several) or _nearest(typed, commands) or _nearest(first, commands)
-    echo = escape(typed if len(typed) <= LONGEST_ECHO else words[0][:LONGEST_ECHO])
+    """Return the usage of commands with the same first or last word, else of the most similar one, else of all."""
+    first, text = words[0].lower(), " ".join(words[:2]).lower()
+    compound = [command for command in commands if len(command.words) > 1]
+    family = [command for command in compound if first == command.words[0]]
+    matches = family or _with_last_word(first, compound) or _nearest(text, commands) or _nearest(first, commands)
+    echo = escape(text if len(text) <= MAX_ECHO else words[0][:MAX_ECHO])
     opening = f"There is no “{echo}”."
-    if not near:
-        return stacked(text_message(opening), help_message(commands))
-    if len(near) == 1:
-        opening = f"{opening} {_meant(words, near[0])}"
-    return usage_message(near, f"{opening} You can type:")
+    if not matches:
+        return stack(text_message(opening), help_message(commands))
+    if len(matches) == 1:
+        opening = f"{opening} {_suggestion(words, matches[0])}"
+    return usage_message(matches, f"{opening} You can type:")
 
 
-def _nearest(typed: str, commands: Sequence[Command]) -> list[Command]:
+def _nearest(text: str, commands: Sequence[Command]) -> list[Command]:
     by_words = {command.name: command for command in commands}
-    if near := difflib.get_close_matches(typed, by_words, n=1, cutoff=NEAR):
-        return [by_words[near[0]]]
-    return [row for name, row in by_words.items() if _begins(typed, name)][:1]
+    if matches := difflib.get_close_matches(text, by_words, n=1, cutoff=MIN_SIMILARITY):
+        return [by_words[matches[0]]]
+    return [row for name, row in by_words.items() if _is_prefix(text, name)][:1]
 
 
-def _begins(typed: str, name: str) -> bool:
-    """Tell whether one is the beginning of the other, as in `acknowledge` for `ack`."""
-    shorter, longer = sorted((typed, name), key=len)
-    return len(shorter) >= SHORTEST_BEGINNING and longer.startswith(shorter)
+def _is_prefix(text: str, name: str) -> bool:
+    """Return whether one is a prefix of the other, as in `acknowledge` for `ack`."""
+    shorter, longer = sorted((text, name), key=len)
+    return len(shorter) >= MIN_PREFIX and longer.startswith(shorter)
 
 
-def _ending(word: str, commands: Sequence[Command]) -> list[Command]:
-    """Find what was meant by its last word alone, as in `add 1d 8pp`."""
+def _with_last_word(word: str, commands: Sequence[Command]) -> list[Command]:
+    """Return the commands that end with this word, as in `add 1d 8pp`."""
     return [row for row in commands if row.words[-1] == word]
 
 
-def _meant(words: list[str], command: Command) -> str:
-    """Write what was meant, with what was typed behind it."""
-    best = max(range(1, min(len(words), len(command.words)) + 1), key=lambda count: _alike(words[:count], command))
-    rest = words[best:] if command.takes else []
-    return f"Did you mean {code(clip(' '.join([SLASH, *command.words, *rest]), LONGEST_MEANT))}?"
+def _suggestion(words: list[str], command: Command) -> str:
+    """Return “Did you mean …?” with the command and the rest of the text."""
+    length = max(
+        range(1, min(len(words), len(command.words)) + 1), key=lambda count: _similarity(words[:count], command)
+    )
+    remainder = words[length:] if command.arguments else []
+    return f"Did you mean {code(clip(' '.join([SLASH, *command.words, *remainder]), MAX_SUGGESTION))}?"
 
 
-def _alike(words: list[str], command: Command) -> float:
-    typed = [word.lower() for word in words]
-    if sorted(typed) == sorted(command.words):  # as in `add rule 5d 15pp`
+def _similarity(words: list[str], command: Command) -> float:
+    text = [word.lower() for word in words]
+    if sorted(text) == sorted(command.words):  # as in `add rule 5d 15pp`
         return 1.0
-    return difflib.SequenceMatcher(None, " ".join(typed), command.name).ratio()
+    return difflib.SequenceMatcher(None, " ".join(text), command.name).ratio()

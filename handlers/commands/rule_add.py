@@ -1,10 +1,10 @@
-"""/minerpulse rule add [RULE]: watch one thing more, typed or in the editor."""
+"""/minerpulse rule add [RULE]: add a rule, typed or in the editor."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from handlers.add_rule import add
+from handlers.add_rule import add_rule
 from handlers.command import Command
 from handlers.modals.rule_editor import open_editor
 from handlers.render.message import Message
@@ -14,8 +14,8 @@ from services.core.errors import RuleError
 from services.rules.grammar import parse_rule
 
 
-def at_once(argument: str, _commands: Sequence[Command]) -> Message | None:
-    """Refuse what is no rule."""
+def validate(argument: str, _commands: Sequence[Command]) -> Message | None:
+    """Return the parse error if the argument is not a rule."""
     if not argument:
         return None
     try:
@@ -25,8 +25,8 @@ def at_once(argument: str, _commands: Sequence[Command]) -> Message | None:
     return None
 
 
-async def answer(ask: Request) -> Reply | None:
-    """Add the rule that was typed; without one, open the editor."""
-    if not ask.value:
-        return await open_editor(ask)
-    return Reply(message=await add(ask, ask.value))
+async def run(request: Request) -> Reply | None:
+    """Add the rule, or open the editor if none was typed."""
+    if not request.value:
+        return await open_editor(request)
+    return Reply(message=await add_rule(request, request.value))

@@ -1,4 +1,4 @@
-"""/minerpulse rule remove ID: stop watching it."""
+"""/minerpulse rule remove ID: delete a rule."""
 
 from __future__ import annotations
 
@@ -14,15 +14,17 @@ from handlers.request import Reply, Request
 _NUMBER = re.compile(r"#?(\d{1,9})", re.ASCII)
 
 
-def at_once(argument: str, commands: Sequence[Command]) -> Message | None:
-    """Refuse what is no number of a rule."""
+def validate(argument: str, commands: Sequence[Command]) -> Message | None:
+    """Return the usage if the argument is not a rule id."""
     if _NUMBER.fullmatch(argument):
         return None
     rows = [command for command in commands if command.words in {("rule", "remove"), ("rules",)}]
     return usage_message(rows, "Which rule? Give its number, as in the list of rules:")
 
 
-async def answer(ask: Request) -> Reply:
-    """Remove the rule."""
-    rule_id = int(ask.value.removeprefix("#"))
-    return Reply(message=rule_removed_message(await ask.desk.remove_rule(ask.channel, rule_id, ask.by)))
+async def run(request: Request) -> Reply:
+    """Delete the rule."""
+    rule_id = int(request.value.removeprefix("#"))
+    return Reply(
+        message=rule_removed_message(await request.commands.remove_rule(request.channel, rule_id, request.user_id))
+    )

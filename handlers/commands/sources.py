@@ -1,4 +1,4 @@
-"""/minerpulse sources: which sources stand behind the prices, and how each of them does."""
+"""/minerpulse sources: the price sources and their status."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from handlers.render.sources import sources_message
 from handlers.request import Reply, Request
 
 
-async def answer(ask: Request) -> Reply:
+async def run(request: Request) -> Reply:
     """List the sources of both legs."""
-    return Reply(message=sources_message(await ask.desk.provenance(), ask.now))
+    return Reply(message=sources_message(await request.commands.source_status(), request.now))

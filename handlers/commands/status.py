@@ -1,14 +1,16 @@
-"""/minerpulse status WINDOW: the board, or one window of it in full."""
+"""/minerpulse status [WINDOW]: the board, or one window in full."""
 
 from __future__ import annotations
 
-from handlers.commands.arguments import window_meant
+from handlers.commands.arguments import parse_window
 from handlers.render.board import board_message, status_message
 from handlers.request import Reply, Request
 
 
-async def answer(ask: Request) -> Reply:
-    """Show the board of the channel, or what is known of the window that was typed."""
-    window = window_meant(ask.value)
-    board = await ask.desk.board(ask.channel)
-    return Reply(message=board_message(board, ask.now) if window is None else status_message(board, window, ask.now))
+async def run(request: Request) -> Reply:
+    """Show the board, or the window that was typed."""
+    window = parse_window(request.value)
+    board = await request.commands.board(request.channel)
+    return Reply(
+        message=board_message(board, request.now) if window is None else status_message(board, window, request.now)
+    )

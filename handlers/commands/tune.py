@@ -1,4 +1,4 @@
-"""/minerpulse tune WINDOW RATE: the rule that fires as often as is wanted."""
+"""/minerpulse tune WINDOW RATE: the rule that fires at a target rate."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from handlers.render.help import usage_message
 from handlers.render.message import Message
 from handlers.render.responses import error_message
 from handlers.request import Reply, Request
-from handlers.tune_preview import previewed
+from handlers.tune_preview import preview_tuning
 from services.core.errors import RuleError
 from services.research.rate_target import parse_target
 from services.rules.grammar import parse_rule
 from services.rules.rule import EXAMPLE
 
 
-def at_once(argument: str, commands: Sequence[Command]) -> Message | None:
-    """Refuse what is no wish."""
+def validate(argument: str, commands: Sequence[Command]) -> Message | None:
+    """Return the usage or the parse error if the argument is not a target rate."""
     if not argument:
         rows = [command for command in commands if command.words == ("tune",)]
         return usage_message(rows, "How many alerts, and of what? As in 5d 2/month, 20d residual below 4/year:")
@@ -28,6 +28,6 @@ def at_once(argument: str, commands: Sequence[Command]) -> Message | None:
     return None
 
 
-async def answer(ask: Request) -> Reply:
-    """Tune for the wish, and hold it against the channel's own rules."""
-    return Reply(message=await previewed(ask, ask.value))
+async def run(request: Request) -> Reply:
+    """Tune to the target rate and compare with the channel's own rules."""
+    return Reply(message=await preview_tuning(request, request.value))

@@ -1,4 +1,4 @@
-"""/minerpulse why ID: the receipt of an alert."""
+"""/minerpulse why [ID]: the audit log of an alert."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from handlers.request import Reply, Request
 _NUMBER = re.compile(r"#?(\d{1,9})?", re.ASCII)
 
 
-def at_once(argument: str, commands: Sequence[Command]) -> Message | None:
-    """Refuse what is no number of an alert."""
+def validate(argument: str, commands: Sequence[Command]) -> Message | None:
+    """Return the usage if the argument is not an alert id."""
     if _NUMBER.fullmatch(argument):
         return None
     rows = [command for command in commands if command.words in {("why",), ("history",)}]
     return usage_message(rows, "Which alert? Give its number, or none for the newest one:")
 
 
-async def answer(ask: Request) -> Reply:
-    """Show the receipt of the alert with that number, or of the channel's newest."""
-    number = ask.value.removeprefix("#")
-    receipt = await ask.desk.receipt(ask.channel, int(number) if number else None)
-    return Reply(message=audit_message(receipt, ask.now))
+async def run(request: Request) -> Reply:
+    """Show the audit log of the alert, by default of the channel's newest."""
+    number = request.value.removeprefix("#")
+    audit = await request.commands.audit(request.channel, int(number) if number else None)
+    return Reply(message=audit_message(audit, request.now))

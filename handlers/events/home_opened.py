@@ -1,14 +1,14 @@
-"""A person has opened the app's Home tab."""
+"""Event: a person opened the app's Home."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from handlers.home_tab import publish
+from handlers.home_tab import publish_home
 from handlers.request import Request
 
 
-async def hear(ask: Request, body: dict[str, Any]) -> None:
-    """Show the tab; its other tabs are Slack's own."""
+async def handle(request: Request, body: dict[str, Any]) -> None:
+    """Publish the Home tab; Slack renders the other tabs itself."""
     if body["event"].get("tab", "home") == "home":
-        await publish(ask)
+        await publish_home(request)

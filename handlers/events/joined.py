@@ -1,4 +1,4 @@
-"""Someone has joined a channel; where it is the app itself, it says what it does and offers to begin."""
+"""Event: someone joined a channel; if it is the app, it posts a welcome."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ from handlers.request import Request
 from handlers.slack_errors import translate_slack_error
 
 
-async def hear(ask: Request, body: dict[str, Any]) -> None:
-    """Welcome a channel that the app was added to, where alerts of before may stand. Raises DeliveryError."""
-    if body["event"].get("user") not in _ourselves(body):
+async def handle(request: Request, body: dict[str, Any]) -> None:
+    """Welcome a channel that the app was added to; alerts from before may still be open. Raises DeliveryError."""
+    if body["event"].get("user") not in _bot_user_ids(body):
         return
-    await ask.desk.come_back(ask.channel)
-    rules = [str(watch.rule) for watch in await ask.desk.rules(ask.channel)]
-    simulated = ask.desk.market.history.simulated
-    message = welcome_message(ask.desk.pair, rules, is_simulated=simulated)
+    await request.commands.rejoin(request.channel)
+    rules = [str(rule.rule) for rule in await request.commands.rules(request.channel)]
+    simulated = request.commands.market.history.simulated
+    message = welcome_message(request.commands.pair, rules, simulated=simulated)
     with translate_slack_error():
-        await ask.client.chat_postMessage(
-            channel=ask.channel.id, text=message.text, blocks=message.blocks, unfurl_links=False
+        await request.client.chat_postMessage(
+            channel=request.channel.id, text=message.text, blocks=message.blocks, unfurl_links=False
         )
 
 
-def _ourselves(body: dict[str, Any]) -> set[str]:
-    """Give the app's own user ids, as the event names those that it was sent for."""
-    return {str(one["user_id"]) for one in body.get("authorizations") or () if one.get("is_bot")}
+def _bot_user_ids(body: dict[str, Any]) -> set[str]:
+    """Return the app's own user ids, from the event's authorizations."""
+    authorizations = body.get("authorizations") or ()
+    return {str(authorization["user_id"]) for authorization in authorizations if authorization.get("is_bot")}

@@ -1,4 +1,4 @@
-"""The app was taken out of a channel, or the channel is gone: nothing is watched there any more."""
+"""Event: the app was removed from a channel, or the channel was deleted."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from handlers.request import Request
 log = logging.getLogger(__name__)
 
 
-async def hear(ask: Request, body: dict[str, Any]) -> None:
-    """Remove the channel's rules and end its alerts, and tell nothing there any more.
+async def handle(request: Request, body: dict[str, Any]) -> None:
+    """Remove the channel's rules, end its alerts, and cancel its pending messages.
 
-    The log keeps the rules, so that they can be typed again.
+    The rules are logged, so that they can be added again.
     """
     event = body["event"]
-    gone = await ask.desk.leave(ask.channel, str(event.get("actor_id") or ask.by))
-    if gone:
-        rules = "; ".join(str(watch.rule) for watch in gone)
-        log.warning("%s: %d rules of channel %s are removed: %s", event["type"], len(gone), ask.channel.id, rules)
+    removed = await request.commands.leave(request.channel, str(event.get("actor_id") or request.user_id))
+    if removed:
+        rules = "; ".join(str(rule.rule) for rule in removed)
+        log.warning("%s: removed %d rules of channel %s: %s", event["type"], len(removed), request.channel.id, rules)

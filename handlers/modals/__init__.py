@@ -1,4 +1,4 @@
-"""Forms, by callback_id; a new one is a file and a row here."""
+"""Forms by callback_id; a new one is a file and a row here."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from handlers.request import Reply
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Modal:
-    """A form: `check` names its wrong fields without any I/O, `follow` and `save` may take their time."""
+    """A form: `validate` returns field errors without I/O; `update` and `submit` may be slow."""
 
-    check: Callable[[Form], dict[str, str]]
-    follow: Callable[[Form], Awaitable[None]]
-    save: Callable[[Form], Awaitable[Reply]]
+    validate: Callable[[Form], dict[str, str]]
+    update: Callable[[Form], Awaitable[None]]
+    submit: Callable[[Form], Awaitable[Reply]]
 
 
 MODALS = {
-    "rule_editor": Modal(check=rule_editor.check, follow=rule_editor.follow, save=rule_editor.save),
+    "rule_editor": Modal(validate=rule_editor.validate, update=rule_editor.update, submit=rule_editor.submit),
 }

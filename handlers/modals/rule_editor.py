@@ -1,4 +1,4 @@
-"""The rule editor: opens at once from memory, follows what is typed, and adds or changes the rule."""
+"""The rule editor: opens without I/O, previews the rule as it is edited, and saves it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import logging
 from functools import partial
 from typing import Any
 
-from handlers.add_rule import add
+from handlers.add_rule import add_rule
 from handlers.form import Form
 from handlers.render.markup import code
-from handlers.render.message import Message, stacked, text_message
+from handlers.render.message import Message, stack, text_message
 from handlers.render.responses import error_message
 from handlers.render.rule_form import (
     editor_modal,
@@ -20,97 +20,111 @@ from handlers.render.rule_form import (
 )
 from handlers.render.rules import rule_edited_message
 from handlers.request import Reply, Request
-from handlers.rule_form import About, RuleForm, empty
+from handlers.rule_form import FormContext, RuleForm, default_form
 from handlers.slack_errors import translate_slack_error
-from services.core.errors import DeliveryError, MinerPulseError, NoHistoryError, NotAllowedError, RuleError
+from services.core.errors import DataError, DeliveryError, MinerPulseError, NotAllowedError, UserInputError
 from services.rules.grammar import parse_rule
 
 EXAMPLE = "5d 15pp"
-GONE = "Nothing was changed. `/minerpulse rules` lists what is watched, and `/minerpulse rule add` adds one anew."
+RULE_GONE = "Nothing was changed. `/minerpulse rules` lists what is watched, and `/minerpulse rule add` adds one anew."
 log = logging.getLogger(__name__)
 
 
-async def open_editor(ask: Request, text: str = "", rule_id: int | None = None) -> Reply | None:
-    """Open the editor with a rule, or with the usual one, then show what it would have done.
+async def open_editor(request: Request, text: str = "", rule_id: int | None = None) -> Reply | None:
+    """Open the editor with a rule, or the usual one, then preview it.
 
-    Where Slack does not open it, above all as its three seconds for that are over, gives what to type instead.
+    If Slack doesn't open it, usually because the trigger expired after three seconds, return the command to type
+    instead.
     """
-    pair = ask.desk.pair
-    draft = RuleForm.of(parse_rule(text), usual=pair) if text else empty()
-    about = About(channel=ask.channel.id, answers_to=ask.answers_to, rule_id=rule_id)
-    view = editor_modal(draft, about, pair, preview_pending_message())
+    pair = request.commands.pair
+    rule_form = RuleForm.from_rule(parse_rule(text), default_pair=pair) if text else default_form()
+    context = FormContext(channel=request.channel.id, response_url=request.response_url, rule_id=rule_id)
+    view = editor_modal(rule_form, context, pair, preview_pending_message())
     try:
         with translate_slack_error():
-            opened = await ask.client.views_open(trigger_id=ask.trigger, view=view)
+            opened = await request.client.views_open(trigger_id=request.trigger_id, view=view)
     except DeliveryError as error:
         log.warning("the rule editor did not open: %s", error)
-        return Reply(message=stacked(error_message(error), _typed(text, rule_id)))
-    shown: dict[str, Any] = opened.get("view") or {}
-    await ask.newest.show(ask.client, str(shown.get("id")), str(shown.get("hash")), _opened(ask, draft, about, text))
+        return Reply(message=stack(error_message(error), _command_hint(text, rule_id)))
+    opened_view: dict[str, Any] = opened.get("view") or {}
+    await request.view_updates.update(
+        request.client,
+        str(opened_view.get("id")),
+        str(opened_view.get("hash")),
+        _initial_view(request, rule_form, context, text),
+    )
     return None
 
 
-async def follow(form: Form) -> None:
-    """Show what the rule in the fields would have done; of several inputs the newest."""
-    draft = RuleForm.read(form.values)
-    await form.ask.newest.show(form.ask.client, form.view_id, form.hash, _tried(form.ask, draft, form.about))
+async def update(form: Form) -> None:
+    """Preview the rule in the fields; the newest input wins."""
+    rule_form = RuleForm.from_values(form.values)
+    await form.request.view_updates.update(
+        form.request.client, form.view_id, form.hash, _preview_view(form.request, rule_form, form.context)
+    )
 
 
-def check(form: Form) -> dict[str, str]:
-    """Say which fields cannot be read, from memory alone."""
-    return RuleForm.read(form.values).faults(form.ask.desk.pair)
+def validate(form: Form) -> dict[str, str]:
+    """Return the errors of the fields, without I/O."""
+    return RuleForm.from_values(form.values).errors(form.request.commands.pair)
 
 
-async def save(form: Form) -> Reply:
-    """Add or change the rule; where that cannot be, the answer has the rule in it, as the form is closed."""
-    text = str(parse_rule(RuleForm.read(form.values).text, form.ask.desk.pair))
+async def submit(form: Form) -> Reply:
+    """Add or edit the rule; if that fails, the reply contains the rule, because the form is closed."""
+    text = str(parse_rule(RuleForm.from_values(form.values).text, form.request.commands.pair))
     try:
         return Reply(message=await _save(form, text))
     except MinerPulseError as error:
-        lost = f"Nothing was changed. The form is closed; the rule in it was {code(text)}."
-        return Reply(message=stacked(error_message(error), text_message(lost)))
+        hint = f"Nothing was changed. The form is closed; the rule in it was {code(text)}."
+        return Reply(message=stack(error_message(error), text_message(hint)))
 
 
 async def _save(form: Form, text: str) -> Message:
-    ask, number = form.ask, form.about.rule_id
-    if number is None:
-        return await add(ask, text)
-    return rule_edited_message(await ask.desk.edit_rule(ask.channel, number, text, ask.by))
+    request, rule_id = form.request, form.context.rule_id
+    if rule_id is None:
+        return await add_rule(request, text)
+    return rule_edited_message(await request.commands.edit_rule(request.channel, rule_id, text, request.user_id))
 
 
-def _typed(text: str, rule_id: int | None) -> Message:
-    """Tell what does the same without the form."""
+def _command_hint(text: str, rule_id: int | None) -> Message:
+    """Return the command that does the same without the form."""
     line = f"rule add {EXAMPLE}" if rule_id is None else f"rule edit {rule_id} {text}"
     return text_message(f"Without the form: type {code(f'/minerpulse {line}')}, changed as you want it.")
 
 
-async def _opened(ask: Request, draft: RuleForm, about: About, text: str) -> dict[str, Any]:
-    """See, now that the form is open, whether this person may save it, before they fill it in."""
+async def _initial_view(request: Request, rule_form: RuleForm, context: FormContext, text: str) -> dict[str, Any]:
+    """Check that this person may save the form before they fill it in."""
     try:
-        await ask.desk.check_editor(ask.channel, ask.by)
+        await request.commands.check_editor(request.channel, request.user_id)
     except NotAllowedError as error:
         return result_modal(error_message(error))
-    return await (_tried(ask, draft, about) if about.rule_id is None else _found(ask, draft, about, text))
+    return await (
+        _preview_view(request, rule_form, context)
+        if context.rule_id is None
+        else _existing_rule_view(request, rule_form, context, text)
+    )
 
 
-async def _found(ask: Request, draft: RuleForm, about: About, text: str) -> dict[str, Any]:
-    """See whether the rule to edit still stands, and as the form shows it, before it is tried."""
-    rules = {watch.id: str(watch.rule) for watch in await ask.desk.rules(ask.channel)}
-    stands = rules.get(about.rule_id or 0)
-    if stands is None:
-        return result_modal(text_message(f"Rule {about.rule_id} {code(text)} does not stand here any more.", GONE))
-    if stands != text:
-        changed = text_message(f"Rule {about.rule_id} reads {code(stands)} by now; saving puts this in its place.")
-        return editor_modal(draft, about, ask.desk.pair, changed)
-    return await _tried(ask, draft, about)
+async def _existing_rule_view(request: Request, rule_form: RuleForm, context: FormContext, text: str) -> dict[str, Any]:
+    """Check that the rule still exists and matches the form, then preview it."""
+    rules = {rule.id: str(rule.rule) for rule in await request.commands.rules(request.channel)}
+    current = rules.get(context.rule_id or 0)
+    if current is None:
+        return result_modal(
+            text_message(f"Rule {context.rule_id} {code(text)} does not stand here any more.", RULE_GONE)
+        )
+    if current != text:
+        changed = text_message(f"Rule {context.rule_id} reads {code(current)} by now; saving puts this in its place.")
+        return editor_modal(rule_form, context, request.commands.pair, changed)
+    return await _preview_view(request, rule_form, context)
 
 
-async def _tried(ask: Request, draft: RuleForm, about: About) -> dict[str, Any]:
-    """Make the form with what its rule would have done, or with what cannot be read."""
-    show = partial(editor_modal, draft, about, ask.desk.pair)
-    if faults := draft.faults(ask.desk.pair):
-        return show(unreadable_fields_message(faults))
+async def _preview_view(request: Request, rule_form: RuleForm, context: FormContext) -> dict[str, Any]:
+    """Return the form with a preview of its rule, or with what can't be parsed."""
+    render = partial(editor_modal, rule_form, context, request.commands.pair)
+    if errors := rule_form.errors(request.commands.pair):
+        return render(unreadable_fields_message(errors))
     try:
-        return show(preview_message(await ask.desk.trial(draft.text)))
-    except (NoHistoryError, RuleError) as error:
-        return show(error_message(error))
+        return render(preview_message(await request.commands.preview(rule_form.text)))
+    except (UserInputError, DataError) as error:
+        return render(error_message(error))

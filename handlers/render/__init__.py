@@ -1,1 +1,1 @@
-"""Render: values in, messages out; nothing here asks, decides or sends."""
+"""Render Slack messages, views, pictures and pages from values, without I/O or decisions."""

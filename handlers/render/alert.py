@@ -1,245 +1,254 @@
-"""An alert as its message tells it, open or resolved."""
+"""The Slack message of one alert, open or closed."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
 from handlers.render import fmt
-from handlers.render.alert_text import against_threshold, heading, peak_over, topic
-from handlers.render.chart import furthest, native
-from handlers.render.limits import SHARE_TEXT, fitting
-from handlers.render.market import data
-from handlers.render.markup import code, escape, person, reason, said, simulated
-from handlers.render.message import Block, Message, actions, button, choice, compose, header, note, section
+from handlers.render.alert_text import alert_subject, heading, peak_with_window, threshold_line
+from handlers.render.chart import native_chart, widest_spread
+from handlers.render.limits import SHORT_LIST_TEXT, fit_lines
+from handlers.render.market import data_quality_line
+from handlers.render.markup import code, escape, mark_simulated, reason, user_mention, user_reason
+from handlers.render.message import Block, Message, actions, button, compose, context, header, section, select_menu
 from handlers.render.rule_form import edit_button
 from services.alerting.alert import Alert
-from services.alerting.snooze import LENGTHS, SnoozeUntil
+from services.alerting.snooze import DURATIONS, SnoozeUntil
 from services.core.identity import Mention
 from services.core.prices import Pair, PriceStamp, Symbol
 from services.market.measure import METRICS, Measurement, Metric
 from services.market.mining_economics import MiningEconomics
 from services.research.attribution import Part
-from services.research.track_record import RECENT, Record
+from services.research.track_record import RECORD_SESSIONS, TrackRecord
 from services.rules.chart_series import AlertChart, IndexedReturns
 from services.rules.grammar import parse_rule
 
-SURE = "This ends the alert for everyone. A rule of it fires again only once it has cleared."
+RESOLVE_CONFIRMATION = "This ends the alert for everyone. A rule of it fires again only once it has cleared."
 
 
-def alert_message(told: Alert, now: datetime, *, calls: Mention | None = None) -> Message:
-    """Render an alert as it stands at `now`; where it `calls` someone, they are named first.
+def alert_message(alert: Alert, now: datetime, *, mention: Mention | None = None) -> Message:
+    """Return the message of `alert` as of `now`; `mention`, if any, comes right after the title.
 
-    What must be read and pressed at night fits on a phone: the chart comes last, and words say what it shows.
+    Everything needed on a phone at night comes first. The chart comes last, and text repeats what it shows.
     """
-    title = simulated(_title(told), when=told.simulated)
-    legs = _legs(told)
-    rules = fitting([against_threshold(fact, told.side) for fact in told.facts], SHARE_TEXT, " rules")
-    unusual = [] if told.closed_at else [_unusual(told), *record(told), *parted(told)]
-    called = [] if calls is None else [f"{calls.text}: please look at this."]
-    since, prices, marks = _since(told), _prices(told, now), _marks(told, now)
-    course = course_words(told)
+    title = mark_simulated(_title(alert), when=alert.simulated)
+    legs = _leg_lines(alert)
+    rules = fit_lines([threshold_line(hit, alert.side) for hit in alert.hits], SHORT_LIST_TEXT, " rules")
+    unusual = (
+        [] if alert.closed_at else [_percentile_line(alert), *track_record_lines(alert), *attribution_lines(alert)]
+    )
+    mentions = [] if mention is None else [f"{mention.text}: please look at this."]
+    timing, prices, status = _timing_lines(alert), _price_lines(alert, now), _status_lines(alert, now)
+    summary = chart_summary(alert)
     return compose(
         [
             header(title),
-            section(*called),
+            section(*mentions),
             section(*legs),
             section(*unusual),
             section(*rules),
-            section(*since),
-            note(*marks),
-            note(*prices),
-            _buttons(told),
-            note(*course),
-            course_chart(told),
+            section(*timing),
+            context(*status),
+            context(*prices),
+            _buttons(alert),
+            context(*summary),
+            chart_block(alert),
         ],
-        [title, *called, *legs, *unusual, *rules, *since, *marks, *prices, *course],
+        [title, *mentions, *legs, *unusual, *rules, *timing, *status, *prices, *summary],
     )
 
 
-def _title(told: Alert) -> str:
-    if told.closed_at is None:
-        return heading(told.lead)
-    lasted = fmt.duration(told.closed_at - told.opened_at)
-    if told.retracted:
-        return f"Retracted after {lasted}: {topic(told)}, which the corrected close would not have fired"
-    return f"Resolved after {lasted}: {topic(told)}, peak {peak_over(told.lead)}"
+def _title(alert: Alert) -> str:
+    if alert.closed_at is None:
+        return heading(alert.lead)
+    lasted = fmt.duration(alert.closed_at - alert.opened_at)
+    if alert.retracted:
+        return f"Retracted after {lasted}: {alert_subject(alert)}, which the corrected close would not have fired"
+    return f"Resolved after {lasted}: {alert_subject(alert)}, peak {peak_with_window(alert.lead)}"
 
 
-def _legs(told: Alert) -> list[str]:
-    """Tell how far each leg has come over the leading window, and where it stands; what mining came to, where asked."""
-    measured = told.lead.measurement
+def _leg_lines(alert: Alert) -> list[str]:
+    """Return each leg's return over the leading window and its price; network alerts show mining figures first."""
+    measurement = alert.lead.measurement
     legs = [
-        _leg(told.pair.etf, measured.etf_return, told.etf),
-        _leg(told.pair.crypto, measured.crypto_return, told.crypto),
+        _leg(alert.pair.etf, measurement.etf_return, alert.etf),
+        _leg(alert.pair.crypto, measurement.crypto_return, alert.crypto),
     ]
-    since = f"{'At the end, since' if told.closed_at else 'Since'} the close of {fmt.day(measured.anchor)}:"
-    if _of_network(told) and measured.mined:
-        stands = "" if told.etf.at == told.crypto.at else f", its price of {fmt.moment(told.etf.at)}"
-        return [since, *_mined(measured.mined), legs[1], f"{legs[0]}{stands}"]
-    return [since, *legs, f"Spread *{fmt.pp(measured.spread)}*"]
+    since = f"{'At the end, since' if alert.closed_at else 'Since'} the close of {fmt.day(measurement.anchor)}:"
+    if _is_network_alert(alert) and measurement.mining:
+        etf_time = "" if alert.etf.at == alert.crypto.at else f", its price of {fmt.moment(alert.etf.at)}"
+        return [since, *_mining_lines(measurement.mining), legs[1], f"{legs[0]}{etf_time}"]
+    return [since, *legs, f"Spread *{fmt.pp(measurement.spread)}*"]
 
 
-def _of_network(told: Alert) -> bool:
-    return METRICS[parse_rule(told.lead.rule).metric].of_network
+def _is_network_alert(alert: Alert) -> bool:
+    return METRICS[parse_rule(alert.lead.rule).metric].needs_network
 
 
-def _mined(seen: MiningEconomics) -> list[str]:
-    earned = f"{fmt.price(seen.hashprice)} a PH/s a day without fees, from {fmt.price(seen.hashprice_before)}"
-    hard = f"{fmt.difficulty(seen.difficulty)}, from {fmt.difficulty(seen.difficulty_before)}"
+def _mining_lines(economics: MiningEconomics) -> list[str]:
+    hashprice = (
+        f"{fmt.price(economics.hashprice)} a PH/s a day without fees, from {fmt.price(economics.hashprice_before)}"
+    )
+    difficulty = f"{fmt.difficulty(economics.difficulty)}, from {fmt.difficulty(economics.difficulty_before)}"
     return [
-        f"Hashprice *{fmt.percent(seen.hashprice_change)}* to {earned}",
-        f"Difficulty *{fmt.percent(seen.difficulty_change)}* to {hard}",
+        f"Hashprice *{fmt.percent(economics.hashprice_change)}* to {hashprice}",
+        f"Difficulty *{fmt.percent(economics.difficulty_change)}* to {difficulty}",
     ]
 
 
-def _leg(symbol: Symbol, moved: float, stamp: PriceStamp) -> str:
-    return f"{fmt.title(symbol)} *{fmt.percent(moved)}* to {fmt.price(stamp.price)}"
+def _leg(symbol: Symbol, change: float, stamp: PriceStamp) -> str:
+    return f"{fmt.title(symbol)} *{fmt.percent(change)}* to {fmt.price(stamp.price)}"
 
 
-def _unusual(told: Alert) -> str:
-    measured = told.lead.measurement
-    if _of_network(told) and measured.mined:
-        return _unusual_mined(measured, measured.mined, parse_rule(told.lead.rule).metric)
-    spread = f"The {fmt.window(measured.window)} spread"
-    if measured.percentile is None:
+def _percentile_line(alert: Alert) -> str:
+    measurement = alert.lead.measurement
+    if _is_network_alert(alert) and measurement.mining:
+        return _mining_percentile_line(measurement, measurement.mining, parse_rule(alert.lead.rule).metric)
+    spread = f"The {fmt.window(measurement.window)} spread"
+    if measurement.percentile is None:
         return f"How unusual that is cannot be told yet: {spread.lower()} has too little history."
-    rank = fmt.unusual(measured.percentile, above=measured.spread >= 0)
-    z = "" if measured.z is None else f", robust z {fmt.signed(measured.z)}"
+    rank = fmt.percentile_phrase(measurement.percentile, above=measurement.spread >= 0)
+    z = "" if measurement.z is None else f", robust z {fmt.signed(measurement.z)}"
     return f"{spread} is {rank}{z}."
 
 
-def _unusual_mined(measured: Measurement, seen: MiningEconomics, metric: Metric) -> str:
-    earned = metric is Metric.HASHPRICE
-    percentile = seen.hashprice_percentile if earned else seen.difficulty_percentile
-    change = f"The {fmt.window(measured.window)} change of {metric.value}"
+def _mining_percentile_line(measurement: Measurement, economics: MiningEconomics, metric: Metric) -> str:
+    is_hashprice = metric is Metric.HASHPRICE
+    percentile = economics.hashprice_percentile if is_hashprice else economics.difficulty_percentile
+    change = f"The {fmt.window(measurement.window)} change of {metric.value}"
     if percentile is None:
         return f"How unusual that is cannot be told yet: {change.lower()} has too little history."
-    rose = (seen.hashprice_change if earned else seen.difficulty_change) >= 0
-    return f"{change} is {fmt.unusual(percentile, above=rose)}."
+    is_up = (economics.hashprice_change if is_hashprice else economics.difficulty_change) >= 0
+    return f"{change} is {fmt.percentile_phrase(percentile, above=is_up)}."
 
 
-def _since(told: Alert) -> list[str]:
-    opened = fmt.moment_utc(told.opened_at)
-    if told.closed_at is None:
-        return [f"Open since {opened}.", f"Why: {reason(told.reason)}."]
-    return [f"Open from {opened} to {fmt.moment_utc(told.closed_at)}.", f"Why it ended: {said(told.reason)}."]
+def _timing_lines(alert: Alert) -> list[str]:
+    opened = fmt.moment_utc(alert.opened_at)
+    if alert.closed_at is None:
+        return [f"Open since {opened}.", f"Why: {reason(alert.reason)}."]
+    return [f"Open from {opened} to {fmt.moment_utc(alert.closed_at)}.", f"Why it ended: {user_reason(alert.reason)}."]
 
 
-def _prices(told: Alert, now: datetime) -> list[str]:
-    """Give the instant of the prices, their age when this was written, which cannot tick, and how far to trust them."""
-    etf = f"{fmt.title(told.pair.etf)} from {escape(told.etf.source)}"
-    crypto = f"{fmt.name(told.pair.crypto)} from {escape(told.crypto.source)}"
-    decisive = told.crypto.at if _of_network(told) else min(told.etf.at, told.crypto.at)
-    age = f"{fmt.duration(now - decisive)} old when this was written"
-    if told.etf.at == told.crypto.at:
-        return [f"Prices of {fmt.moment_utc(told.etf.at)}, {age}: {etf}, {crypto}.", data(told.trust)]
-    at_etf, at_crypto = fmt.moment_utc(told.etf.at), fmt.moment_utc(told.crypto.at)
-    if _of_network(told):
-        return [f"Prices of {at_crypto}, {age}: {crypto}; {etf} of {at_etf}.", data(told.trust)]
-    return [f"Prices, {age}: {etf} of {at_etf}, {crypto} of {at_crypto}.", data(told.trust)]
+def _price_lines(alert: Alert, now: datetime) -> list[str]:
+    """Return the time of the prices, their age at `now` (a posted message doesn't update it), and the data quality."""
+    etf = f"{fmt.title(alert.pair.etf)} from {escape(alert.etf.source)}"
+    crypto = f"{fmt.name(alert.pair.crypto)} from {escape(alert.crypto.source)}"
+    price_time = alert.crypto.at if _is_network_alert(alert) else min(alert.etf.at, alert.crypto.at)
+    age = f"{fmt.duration(now - price_time)} old when this was written"
+    if alert.etf.at == alert.crypto.at:
+        return [f"Prices of {fmt.moment_utc(alert.etf.at)}, {age}: {etf}, {crypto}.", data_quality_line(alert.trust)]
+    at_etf, at_crypto = fmt.moment_utc(alert.etf.at), fmt.moment_utc(alert.crypto.at)
+    if _is_network_alert(alert):
+        return [f"Prices of {at_crypto}, {age}: {crypto}; {etf} of {at_etf}.", data_quality_line(alert.trust)]
+    return [f"Prices, {age}: {etf} of {at_etf}, {crypto} of {at_crypto}.", data_quality_line(alert.trust)]
 
 
-def _marks(told: Alert, now: datetime) -> list[str]:
-    marks = []
-    if told.acknowledged:
-        marks.append(f"Acknowledged by {person(told.acknowledged.by)}, {fmt.moment(told.acknowledged.at)}.")
-    if told.snoozed and told.snoozed.until and told.is_snoozed(now) and not told.closed_at:
-        marks.append(f"Snoozed by {person(told.snoozed.by)} until {fmt.moment_utc(told.snoozed.until)}.")
-    return marks
+def _status_lines(alert: Alert, now: datetime) -> list[str]:
+    lines = []
+    if alert.acknowledged:
+        lines.append(f"Acknowledged by {user_mention(alert.acknowledged.by)}, {fmt.moment(alert.acknowledged.at)}.")
+    if alert.snoozed and alert.snoozed.until and alert.is_snoozed(now) and not alert.closed_at:
+        lines.append(f"Snoozed by {user_mention(alert.snoozed.by)} until {fmt.moment_utc(alert.snoozed.until)}.")
+    return lines
 
 
-def _buttons(told: Alert) -> Block:
-    """Offer what can be done with the alert as it stands; one that has ended can still be looked into."""
-    number = str(told.id)
-    rules = {fact.rule_id: fact.rule for fact in told.facts}
-    looks = [button("chart", "Chart", number), button("why", "Why", number), edit_button(rules)]
-    return actions(*(_votes(told) if told.closed_at else _acts(told)), *looks)
+def _buttons(alert: Alert) -> Block:
+    """Return the buttons that apply to the alert's state; a closed alert can still be inspected."""
+    number = str(alert.id)
+    rules = {hit.rule_id: hit.rule for hit in alert.hits}
+    inspect = [button("chart", "Chart", number), button("why", "Why", number), edit_button(rules)]
+    return actions(*(_vote_buttons(alert) if alert.closed_at else _action_buttons(alert)), *inspect)
 
 
-def _votes(told: Alert) -> list[Block]:
-    """Ask whether an alert that has ended was worth it; one that was retracted was the prices' fault."""
-    number = str(told.id)
-    return [] if told.retracted else [button("useful", "Useful", number), button("noise", "Noise", number)]
+def _vote_buttons(alert: Alert) -> list[Block]:
+    """Return the feedback buttons of a closed alert; none if it was retracted, because bad prices caused it."""
+    number = str(alert.id)
+    return [] if alert.retracted else [button("useful", "Useful", number), button("noise", "Noise", number)]
 
 
-def _acts(told: Alert) -> list[Block]:
-    snooze = choice("snooze", "Snooze", {f"{told.id}:{span.value}": _label(span) for span in SnoozeUntil})
-    resolve = button("resolve", "Resolve", str(told.id), sure=SURE)
-    if told.acknowledged:
-        return [button("unacknowledge", "Unacknowledge", str(told.id)), snooze, resolve]
-    return [button("acknowledge", "Acknowledge", str(told.id), primary=True), snooze, resolve]
+def _action_buttons(alert: Alert) -> list[Block]:
+    snooze = select_menu(
+        "snooze", "Snooze", {f"{alert.id}:{until.value}": _snooze_label(until) for until in SnoozeUntil}
+    )
+    resolve = button("resolve", "Resolve", str(alert.id), confirm=RESOLVE_CONFIRMATION)
+    if alert.acknowledged:
+        return [button("unacknowledge", "Unacknowledge", str(alert.id)), snooze, resolve]
+    return [button("acknowledge", "Acknowledge", str(alert.id), primary=True), snooze, resolve]
 
 
-def _label(span: SnoozeUntil) -> str:
-    if span in LENGTHS:
-        return fmt.duration(LENGTHS[span])
-    return "until the close" if span is SnoozeUntil.CLOSE else "until the next open"
+def _snooze_label(until: SnoozeUntil) -> str:
+    if until in DURATIONS:
+        return fmt.duration(DURATIONS[until])
+    return "until the close" if until is SnoozeUntil.CLOSE else "until the next open"
 
 
-def record(told: Alert) -> list[str]:
-    """Tell the record of the rule that leads an alert; nothing where none is known."""
-    found = told.lead.record
-    if found is None:
+def track_record_lines(alert: Alert) -> list[str]:
+    """Return the track record of the rule that leads the alert; nothing if there is none."""
+    record = alert.lead.track_record
+    if record is None:
         return []
-    rule, span = code(told.lead.rule), _span(found)
-    turned = found.lasts is not None and found.lasts is not told.side
-    number = found.episodes + turned + 1
-    which = f"The {'first' if number == 1 else fmt.ordinal(number)} episode of {rule} in {span}, decided at closes."
-    if found.median_length is None:
-        return [which]
-    known, alone = " that had ended" if turned else "", found.episodes == 1
-    before = f"one before{known} lasted" if alone else f"{found.episodes} before{known} had a median length of"
-    lasted = f"The {before} {fmt.sessions(found.median_length)}"
-    return [which, f"{lasted}: {endings(told.pair, found.closings)}." if found.closings else f"{lasted}."]
+    rule, span = code(alert.lead.rule), _history_length(record)
+    opposite = record.open_side is not None and record.open_side is not alert.side
+    number = record.episodes + opposite + 1
+    position = f"The {'first' if number == 1 else fmt.ordinal(number)} episode of {rule} in {span}, decided at closes."
+    if record.median_length is None:
+        return [position]
+    ended_note, single = " that had ended" if opposite else "", record.episodes == 1
+    previous = (
+        f"one before{ended_note} lasted" if single else f"{record.episodes} before{ended_note} had a median length of"
+    )
+    lasted = f"The {previous} {fmt.sessions(record.median_length)}"
+    return [position, f"{lasted}: {closing_summary(alert.pair, record.closings)}." if record.closings else f"{lasted}."]
 
 
-def endings(pair: Pair, closings: tuple[int, int, int]) -> str:
-    """Count how episodes ended."""
-    crypto, etf, aged = closings
+def closing_summary(pair: Pair, closings: tuple[int, int, int]) -> str:
+    """Return how many episodes each leg closed, and how many aged out of the window."""
+    crypto, etf, expired = closings
     return (
         f"{fmt.name(pair.crypto)} caught up in {crypto}, {fmt.title(pair.etf)} came back in {etf}, "
-        f"in {aged} neither: the move left the window"
+        f"in {expired} neither: the move left the window"
     )
 
 
-def _span(found: Record) -> str:
-    return "2 years" if found.sessions >= RECENT else fmt.sessions(found.sessions)
+def _history_length(record: TrackRecord) -> str:
+    return "2 years" if record.sessions >= RECORD_SESSIONS else fmt.sessions(record.sessions)
 
 
-def parted(told: Alert) -> list[str]:
-    """Write the parts of the ETF's return that the leading rule fired on; nothing where they are unknown."""
-    found = told.lead.parted
-    if found is None:
+def attribution_lines(alert: Alert) -> list[str]:
+    """Return the attribution of the ETF's return at the time the leading rule fired; nothing if unknown."""
+    attribution = alert.lead.attribution
+    if attribution is None:
         return []
-    moved = f"{fmt.title(told.pair.etf)}'s {fmt.percent(found.etf_return)} {fmt.over(found.window, found.session)}"
+    period = fmt.over_window(attribution.window, attribution.session)
+    move = f"{fmt.title(alert.pair.etf)}'s {fmt.percent(attribution.etf_return)} {period}"
     parts = [
-        f"{fmt.name(told.pair.crypto)} {_part(found.crypto)}",
-        f"AI {_part(found.ai)} by {escape(found.proxy)} from {escape(found.source)}",
-        f"the rest {_part(found.rest)}",
+        f"{fmt.name(alert.pair.crypto)} {_part(attribution.crypto)}",
+        f"AI {_part(attribution.ai)} by {escape(attribution.proxy)} from {escape(attribution.source)}",
+        f"the rest {_part(attribution.residual)}",
     ]
-    return [f"Of {moved} when it fired: {', '.join(parts)}."]
+    return [f"Of {move} when it fired: {', '.join(parts)}."]
 
 
 def _part(part: Part) -> str:
-    return f"{fmt.pp(part.amount)} ± {fmt.size(100 * part.error)}"
+    return fmt.pp_with_error(part.amount, part.error)
 
 
-def course_chart(told: Alert) -> Block | None:
-    """Draw both legs up to the prices of the alert; None where it keeps no course."""
-    if told.course is None:
+def chart_block(alert: Alert) -> Block | None:
+    """Return a chart of both legs up to the alert's prices; None if the alert has no chart."""
+    if alert.chart is None:
         return None
-    return native(_curve(told, told.course), is_simulated=told.simulated)
+    return native_chart(_curve(alert, alert.chart), simulated=alert.simulated)
 
 
-def course_words(told: Alert) -> list[str]:
-    """Say where the chart ends, and where in it the legs were furthest apart."""
-    if told.course is None:
+def chart_summary(alert: Alert) -> list[str]:
+    """Return what the chart shows: each leg's return at its end, and the widest spread."""
+    if alert.chart is None:
         return []
-    end, span = told.course.points[-1], fmt.over(told.course.window, told.course.points[-1].session)
-    legs = [(told.pair.etf, end.etf), (told.pair.crypto, end.crypto)]
-    moves = ", ".join(f"{fmt.name(symbol)} {fmt.percent(moved)}" for symbol, moved in legs)
-    return [f"{span[:1].upper()}{span[1:]}: {moves}; furthest apart {furthest(_curve(told, told.course))}."]
+    end, window = alert.chart.points[-1], fmt.over_window(alert.chart.window, alert.chart.points[-1].session)
+    legs = [(alert.pair.etf, end.etf), (alert.pair.crypto, end.crypto)]
+    moves = ", ".join(f"{fmt.name(symbol)} {fmt.percent(change)}" for symbol, change in legs)
+    return [f"{window[:1].upper()}{window[1:]}: {moves}; furthest apart {widest_spread(_curve(alert, alert.chart))}."]
 
 
-def _curve(told: Alert, course: AlertChart) -> IndexedReturns:
-    return IndexedReturns(pair=told.pair, window=course.window, points=course.points)
+def _curve(alert: Alert, chart: AlertChart) -> IndexedReturns:
+    return IndexedReturns(pair=alert.pair, window=chart.window, points=chart.points)

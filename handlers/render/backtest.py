@@ -1,4 +1,4 @@
-"""What a rule would have done: how often, how long, how it ended, and what followed."""
+"""A rule's backtest: how often it fired, how long episodes lasted, how they ended, and forward returns."""
 
 from __future__ import annotations
 
@@ -8,92 +8,108 @@ from datetime import date
 from statistics import median, quantiles
 
 from handlers.render import fmt
-from handlers.render.alert import endings
+from handlers.render.alert import closing_summary
 from handlers.render.chart import curve_picture
-from handlers.render.footers import basis
-from handlers.render.gauges import spark
-from handlers.render.markup import simulated
-from handlers.render.message import Message, compose, header, note, section, table
+from handlers.render.footers import provenance_lines
+from handlers.render.gauges import sparkline
+from handlers.render.markup import mark_simulated
+from handlers.render.message import Message, compose, context, header, section, table
 from handlers.render.picture import Picture
 from services.core.prices import Pair
 from services.market.measure import DIVERGENCES, METRICS
 from services.research.results import BacktestResult
-from services.research.track_record import HORIZONS, SHORTLY, Backtest, ClosedBy, ForwardReturn, PastEpisode
+from services.research.track_record import (
+    FALSE_ALARM_SESSIONS,
+    HORIZONS,
+    Backtest,
+    ClosedBy,
+    ForwardReturn,
+    PastEpisode,
+)
 
-SHOWN = 8  # of the episodes, the newest
+EPISODES_SHOWN = 8  # the newest
 METHOD = (
     "Decided once at each session's close, with no hold, by the function that decides live. Episodes overlap where "
     "their windows, or what followed them, share sessions: they are worth no more independent cases than can be picked "
     "without that, and no more is claimed."
 )
-BETWEEN = "Live it is decided between closes too, at night and at weekends; what passes there is not counted here."
+ROUND_THE_CLOCK_NOTE = (
+    "Live it is decided between closes too, at night and at weekends; what passes there is not counted here."
+)
 
 
-def backtest_message(told: BacktestResult) -> Message:
-    """Render a backtest, with the newest episodes in a table."""
-    found = told.backtest
-    title = _title(told)
-    lines = [_since(found), *findings(found)] if found.episodes else [_since(found)]
-    between = [BETWEEN] if METRICS[found.found.rule.metric].of_network else []
-    small = [METHOD, *between, *basis(told.basis)]
-    newest = found.episodes[-SHOWN:][::-1]
+def backtest_message(result: BacktestResult) -> Message:
+    """Return a backtest, with the newest episodes in a table."""
+    backtest = result.backtest
+    title = _title(result)
+    lines = [_period(backtest), *findings(backtest)] if backtest.episodes else [_period(backtest)]
+    extra = [ROUND_THE_CLOCK_NOTE] if METRICS[backtest.replay.rule.metric].needs_network else []
+    notes = [METHOD, *extra, *provenance_lines(result.provenance)]
+    newest = backtest.episodes[-EPISODES_SHOWN:][::-1]
     return compose(
         [
             header(title),
             section(*lines),
-            table([head(), *(row(one, found) for one in newest)]) if newest else None,
-            note(*small),
+            table([episode_header(), *(episode_row(episode, backtest) for episode in newest)]) if newest else None,
+            context(*notes),
         ],
-        [title, *lines, *(_line(one, found) for one in newest), *small],
+        [title, *lines, *(_episode_line(episode, backtest) for episode in newest), *notes],
     )
 
 
-def backtest_picture(told: BacktestResult) -> Picture:
-    """Draw the rule's whole past, with each firing and each end."""
-    foot = ["Decided at each session's close, with no hold.", *basis(told.basis)]
-    return curve_picture(told.curve, _title(told), foot, simulated=told.basis.simulated)
+def backtest_picture(result: BacktestResult) -> Picture:
+    """Return the rule's full history as a picture, with each firing and each resolution."""
+    footer = ["Decided at each session's close, with no hold.", *provenance_lines(result.provenance)]
+    return curve_picture(result.curve, _title(result), footer, simulated=result.provenance.simulated)
 
 
-def _title(told: BacktestResult) -> str:
-    return simulated(f"{told.backtest.found.rule}: {often(told.backtest)}", when=told.basis.simulated)
+def _title(result: BacktestResult) -> str:
+    return mark_simulated(
+        f"{result.backtest.replay.rule}: {frequency(result.backtest)}", when=result.provenance.simulated
+    )
 
 
-def findings(found: Backtest) -> list[str]:
-    """Tell of a rule's episodes, of which there must be one at least: lengths, ends, false starts, what followed."""
-    lengths = [one.length for one in found.episodes]
-    middle = f"median {fmt.sessions(median(lengths))}"
-    lines = [f"Length: {middle}, longest {fmt.sessions(max(lengths))}."]
-    if found.closings:
-        lines.append(f"Ended: {endings(found.found.rule.pair, found.closings)}.")
-    back, known = found.false_starts
+def findings(backtest: Backtest) -> list[str]:
+    """Return lengths, endings, false starts and forward returns; the backtest must have at least one episode."""
+    lengths = [episode.length for episode in backtest.episodes]
+    median_text = f"median {fmt.sessions(median(lengths))}"
+    lines = [f"Length: {median_text}, longest {fmt.sessions(max(lengths))}."]
+    if backtest.closings:
+        lines.append(f"Ended: {closing_summary(backtest.replay.rule.pair, backtest.closings)}.")
+    false_starts, known = backtest.false_alarms
     if known:
-        share = f"{back} of {known} ({100 * back / known:.0f}%)"
-        lines.append(f"False starts: {share} were below the clear level {SHORTLY} sessions on, from the same close.")
-    lines += [line for horizon in HORIZONS if (line := _followed(found, horizon))]
-    return [*lines, f"At most {found.apart} of {len(found.episodes)} can be picked whose windows share no session."]
+        share = f"{false_starts} of {known} ({100 * false_starts / known:.0f}%)"
+        lines.append(
+            f"False starts: {share} were below the clear level {FALSE_ALARM_SESSIONS} sessions on, from the same close."
+        )
+    lines += [line for horizon in HORIZONS if (line := _forward_line(backtest, horizon))]
+    return [
+        *lines,
+        f"At most {backtest.non_overlapping} of {len(backtest.episodes)} can be picked whose windows share no session.",
+    ]
 
 
-def often(found: Backtest) -> str:
-    """Say how many episodes there were, and how many a year."""
-    if not found.episodes:
+def frequency(backtest: Backtest) -> str:
+    """Return how many episodes there were, in total and per year."""
+    if not backtest.episodes:
         return "never fired"
-    count = f"{len(found.episodes)} episode{'' if len(found.episodes) == 1 else 's'}"
-    return f"{count}, {fmt.decimal(found.found.per_year)} a year"
+    count = f"{len(backtest.episodes)} episode{'' if len(backtest.episodes) == 1 else 's'}"
+    return f"{count}, {fmt.decimal(backtest.replay.per_year)} a year"
 
 
-def _since(found: Backtest) -> str:
-    if found.found.measured is None:
+def _period(backtest: Backtest) -> str:
+    if backtest.replay.measured_range is None:
         return "It could not be measured at any session's close."
-    first, last = found.found.measured
-    return f"From {fmt.full_day(first)} to {fmt.full_day(last)}{_bars(found, first, last)}."
+    first, last = backtest.replay.measured_range
+    return f"From {fmt.full_day(first)} to {fmt.full_day(last)}{_quarterly_bars(backtest, first, last)}."
 
 
-def _bars(found: Backtest, first: date, last: date) -> str:
-    """Draw the episodes of each quarter as a row of bars."""
-    if not found.episodes:
+def _quarterly_bars(backtest: Backtest, first: date, last: date) -> str:
+    """Return the episodes per quarter as a sparkline; empty without episodes."""
+    if not backtest.episodes:
         return ""
-    fired = Counter(_quarter(one.fired) for one in found.episodes)
-    bars = spark([0, *(fired[quarter] for quarter in range(_quarter(first), _quarter(last) + 1))])[1:]
+    fired = Counter(_quarter(episode.fired_on) for episode in backtest.episodes)
+    bars = sparkline([0, *(fired[quarter] for quarter in range(_quarter(first), _quarter(last) + 1))])[1:]
     return f", by quarter {bars}, at most {max(fired.values())}"
 
 
@@ -101,71 +117,76 @@ def _quarter(day: date) -> int:
     return day.year * 4 + (day.month - 1) // 3
 
 
-def _followed(found: Backtest, horizon: int) -> str | None:
-    """Tell how the legs went on from the first close, in the direction of each episode."""
-    after = found.followed(horizon)
-    if not after:
+def _forward_line(backtest: Backtest, horizon: int) -> str | None:
+    """Return the change of the gap from the first close on, signed in the direction of each episode."""
+    forwards = backtest.forward_returns(horizon)
+    if not forwards:
         return None
-    if found.found.rule.metric not in DIVERGENCES:
-        return _went(found.found.rule.pair, horizon, [one for _, one in after])
-    gaps = [one.gap(side) for side, one in after]
+    if backtest.replay.rule.metric not in DIVERGENCES:
+        return _leg_moves_line(backtest.replay.rule.pair, horizon, [forward for _, forward in forwards])
+    gaps = [forward.spread_change(side) for side, forward in forwards]
     grew = sum(gap > 0 for gap in gaps)
-    lines = f"{horizon} sessions on: the gap grew in {grew} of {len(gaps)}; median change {fmt.pp(median(gaps))}"
+    line = f"{horizon} sessions on: the gap grew in {grew} of {len(gaps)}; median change {fmt.pp(median(gaps))}"
     if len(gaps) >= 2:  # noqa: PLR2004 -- quartiles need two
         low, _, high = quantiles(gaps, n=4, method="inclusive")
-        lines = f"{lines}, half of them between {fmt.signed(100 * low)} and {fmt.pp(high)}"
-    return f"{lines}{_apart([one for _, one in after])}."
+        line = f"{line}, half of them between {fmt.signed(100 * low)} and {fmt.pp(high)}"
+    return f"{line}{_independent_cases([forward for _, forward in forwards])}."
 
 
-def _apart(after: Sequence[ForwardReturn]) -> str:
-    """Say of how many independent cases an answer can be at most, where they are fewer than it counts."""
-    apart = sum(one.apart for one in after)
-    return f"; at most {apart} of the {len(after)} share no session" if apart < len(after) else ""
+def _independent_cases(forwards: Sequence[ForwardReturn]) -> str:
+    """Return how many cases don't overlap, if some do; otherwise an empty text."""
+    independent = sum(forward.non_overlapping for forward in forwards)
+    return f"; at most {independent} of the {len(forwards)} share no session" if independent < len(forwards) else ""
 
 
-def _went(pair: Pair, horizon: int, after: Sequence[ForwardReturn]) -> str:
-    """Tell how the legs went on after episodes of something else than how far they part."""
-    etf, crypto = median(one.etf for one in after), median(one.crypto for one in after)
+def _leg_moves_line(pair: Pair, horizon: int, forwards: Sequence[ForwardReturn]) -> str:
+    """Return both legs' forward returns, for rules on something other than divergence."""
+    etf, crypto = median(forward.etf for forward in forwards), median(forward.crypto for forward in forwards)
     moves = f"{fmt.title(pair.etf)} {fmt.percent(etf)}, {fmt.name(pair.crypto)} {fmt.percent(crypto)}"
-    return f"{horizon} sessions on: {moves} at the median of {len(after)}{_apart(after)}."
+    return f"{horizon} sessions on: {moves} at the median of {len(forwards)}{_independent_cases(forwards)}."
 
 
-def head() -> list[str]:
-    """Name the columns of a table of episodes."""
+def episode_header() -> list[str]:
+    """Return the column names of a table of episodes."""
     return ["Fired", "Side", "At", "Peak", "Sessions", "Ended by", f"{HORIZONS[0]} on"]
 
 
-def row(one: PastEpisode, found: Backtest) -> list[str]:
-    """Write an episode as a row of a table."""
-    unit = found.found.rule.unit
+def episode_row(episode: PastEpisode, backtest: Backtest) -> list[str]:
+    """Return one episode as a table row."""
+    unit = backtest.replay.rule.unit
     return [
-        f"{one.fired}",
-        one.side.value,
-        fmt.reading(one.value, unit),
-        fmt.reading(one.peak, unit),
-        f"{one.length}",
-        _ended(one, found.found.rule.pair),
-        _then(one, found),
+        f"{episode.fired_on}",
+        episode.side.value,
+        fmt.metric_value(episode.value, unit),
+        fmt.metric_value(episode.peak, unit),
+        f"{episode.length}",
+        _ended_by_cell(episode, backtest.replay.rule.pair),
+        _forward_cell(episode, backtest),
     ]
 
 
-def _then(one: PastEpisode, found: Backtest) -> str:
-    """Write how far the gap had gone on shortly after, or the ETF where the rule is of something else."""
-    if not one.followed:
-        return fmt.NOTHING
-    after = one.followed[0]
-    return fmt.pp(after.gap(one.side)) if found.found.rule.metric in DIVERGENCES else fmt.percent(after.etf)
+def _forward_cell(episode: PastEpisode, backtest: Backtest) -> str:
+    """Return the change of the gap shortly after, or the ETF's return if the rule isn't on divergence."""
+    if not episode.forward_returns:
+        return fmt.NO_VALUE
+    forward = episode.forward_returns[0]
+    return (
+        fmt.pp(forward.spread_change(episode.side))
+        if backtest.replay.rule.metric in DIVERGENCES
+        else fmt.percent(forward.etf)
+    )
 
 
-def _ended(one: PastEpisode, pair: Pair) -> str:
-    """Name what ended an episode, in a cell."""
-    if one.ended is None:
+def _ended_by_cell(episode: PastEpisode, pair: Pair) -> str:
+    """Return what ended an episode, as a table cell."""
+    if episode.ended_on is None:
         return "lasts"
-    names = {ClosedBy.CRYPTO: fmt.name(pair.crypto), ClosedBy.ETF: fmt.title(pair.etf), ClosedBy.AGED: "window"}
-    return names[one.closing] if one.closing else fmt.NOTHING
+    names = {ClosedBy.CRYPTO: fmt.name(pair.crypto), ClosedBy.ETF: fmt.title(pair.etf), ClosedBy.ROLLED_OFF: "window"}
+    return names[episode.closed_by] if episode.closed_by else fmt.NO_VALUE
 
 
-def _line(one: PastEpisode, found: Backtest) -> str:
-    fired, side, at, peak, _length, ended, after = row(one, found)
-    lasted = fmt.sessions(one.length)
-    return f"{fired} {side} at {at}, peak {peak}, {lasted}, ended by: {ended}, {SHORTLY} sessions on {after}"
+def _episode_line(episode: PastEpisode, backtest: Backtest) -> str:
+    fired, side, at, peak, _length, ended_by, forward = episode_row(episode, backtest)
+    lasted = fmt.sessions(episode.length)
+    after = f"{FALSE_ALARM_SESSIONS} sessions on {forward}"
+    return f"{fired} {side} at {at}, peak {peak}, {lasted}, ended by: {ended_by}, {after}"

@@ -1,4 +1,4 @@
-"""How a channel is set, each setting as it is typed."""
+"""The settings of a channel, each in the syntax in which it is typed."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from dataclasses import replace
 from typing import assert_never
 
 from handlers.render import fmt
-from handlers.render.markup import escape, person, place, reason
-from handlers.render.message import Message, compose, note, section
+from handlers.render.markup import channel_link, escape, reason, user_mention
+from handlers.render.message import Message, compose, context, section
 from services.alerting.ports import SettingChange
-from services.alerting.setting_syntax import SETTINGS, Addressee, write_settings
+from services.alerting.setting_syntax import SETTINGS, Addressee, format_settings
 from services.channels.settings import ChannelView
 from services.core.identity import Channel, Mention
 from services.delivery.ports import DeliveryProblem
 
-_NAMED = re.compile(r"<(@|#|!)[^<>\s]+>")
+_MENTION = re.compile(r"<(@|#|!)[^<>\s]+>")
 _LABEL = re.compile(r"\|[^>]*>")
-MEANINGS = {
+SETTING_DESCRIPTIONS = {
     "mention": "called once by each new alert",
     "remind": "calls it again, in the thread, while nobody has acknowledged",
     "escalate": "calls someone else, once, after that time without an acknowledgement",
@@ -32,70 +32,72 @@ MEANINGS = {
 }
 
 
-def channel_message(told: ChannelView, *, just_set: bool = False) -> Message:
-    """Render how a channel is set; `just_set` tells that a person has just changed something, or tried to."""
-    opening = _opening(told, just_set=just_set)
-    written = write_settings(replace(told.settings, editors=_people(told.editors)), _named)
-    lines = [f"• *{line}*: {MEANINGS[setting.word]}" for setting, line in zip(SETTINGS, written, strict=True)]
-    silence, changes = _silence(told), [_change(one) for one in told.changes]
-    how = "Change one with `/minerpulse channel remind 15m`; silence all with `/minerpulse mute 2h`."
+def channel_message(view: ChannelView, *, just_set: bool = False) -> Message:
+    """Return a channel's settings; `just_set` puts the latest change first."""
+    first_line = _first_line(view, just_set=just_set)
+    settings = format_settings(replace(view.settings, editors=_editor_mentions(view.editors)), _addressee_link)
+    lines = [
+        f"• *{line}*: {SETTING_DESCRIPTIONS[setting.key]}" for setting, line in zip(SETTINGS, settings, strict=True)
+    ]
+    mute_line, changes = _mute_line(view), [_change_line(change) for change in view.changes]
+    hint = "Change one with `/minerpulse channel remind 15m`; silence all with `/minerpulse mute 2h`."
     return compose(
-        [section(opening, silence), section(*lines), note(*changes), note(how)],
-        [opening, silence, *lines, *changes, how],
+        [section(first_line, mute_line), section(*lines), context(*changes), context(hint)],
+        [first_line, mute_line, *lines, *changes, hint],
     )
 
 
-def _people(editors: Sequence[str]) -> tuple[Mention, ...]:
-    return tuple(Mention(text=person(one), name=one, person=one) for one in editors)
+def _editor_mentions(editors: Sequence[str]) -> tuple[Mention, ...]:
+    return tuple(Mention(text=user_mention(editor), name=editor, person=editor) for editor in editors)
 
 
-def _opening(told: ChannelView, *, just_set: bool) -> str:
-    if just_set and told.changes:
-        last = told.changes[0]
-        return f"Set: *{_shown(last.what)}*, by {person(last.by)}, {fmt.moment_utc(last.at)}."
+def _first_line(view: ChannelView, *, just_set: bool) -> str:
+    if just_set and view.changes:
+        last = view.changes[0]
+        return f"Set: *{_escaped_setting(last.summary)}*, by {user_mention(last.by)}, {fmt.moment_utc(last.at)}."
     return "How this channel is set:"
 
 
-def _silence(told: ChannelView) -> str:
-    muted = told.settings.muted_while
-    always = f" It is muted while the market is {muted.value}." if muted else ""
-    if told.silence is None:
-        return f"New messages are told here now.{always}"
-    until = fmt.moment_utc(told.silence.until)
-    return f"Silent until {until}: {told.silence.why}. Posted alerts are still edited; a digest follows.{always}"
+def _mute_line(view: ChannelView) -> str:
+    muted = view.settings.muted_while
+    muted_note = f" It is muted while the market is {muted.value}." if muted else ""
+    if view.silence is None:
+        return f"New messages are told here now.{muted_note}"
+    until = fmt.moment_utc(view.silence.until)
+    return f"Silent until {until}: {view.silence.reason}. Posted alerts are still edited; a digest follows.{muted_note}"
 
 
-def _change(one: SettingChange) -> str:
-    return f"{_shown(one.what)}, by {person(one.by)}, {fmt.moment(one.at)}"
+def _change_line(change: SettingChange) -> str:
+    return f"{_escaped_setting(change.summary)}, by {user_mention(change.by)}, {fmt.moment(change.at)}"
 
 
-def _shown(what: str) -> str:
-    """Show what was typed: names of people and channels as Slack shows them, everything else as text."""
-    return " ".join(_LABEL.sub(">", word) if _NAMED.fullmatch(word) else escape(word) for word in what.split())
+def _escaped_setting(text: str) -> str:
+    """Return typed text safe to show: links to users and channels without labels, the rest escaped."""
+    return " ".join(_LABEL.sub(">", word) if _MENTION.fullmatch(word) else escape(word) for word in text.split())
 
 
-def _named(who: Addressee) -> str:
-    match who:
+def _addressee_link(addressee: Addressee) -> str:
+    match addressee:
         case Mention():
-            return who.text
+            return addressee.text
         case Channel():
-            return place(who)
+            return channel_link(addressee.id)
         case _:
-            assert_never(who)
+            assert_never(addressee)
 
 
-SHOWN = 5
+DELIVERY_PROBLEMS_SHOWN = 5
 
 
-def delivery_problem_lines(told: Sequence[DeliveryProblem]) -> list[str]:
-    """Tell of each channel what does not arrive there; nothing where all does."""
-    lines = [_trouble(one) for one in told[:SHOWN]]
-    more = len(told) - SHOWN
-    return [*lines, *([f"{more} more like these: `minerpulse doctor` lists them."] if more > 0 else [])]
+def delivery_problem_lines(problems: Sequence[DeliveryProblem]) -> list[str]:
+    """Return one line per channel with undelivered messages; nothing if all is delivered."""
+    lines = [_delivery_problem_line(problem) for problem in problems[:DELIVERY_PROBLEMS_SHOWN]]
+    hidden = len(problems) - DELIVERY_PROBLEMS_SHOWN
+    return [*lines, *([f"{hidden} more like these: `minerpulse doctor` lists them."] if hidden > 0 else [])]
 
 
-def _trouble(one: DeliveryProblem) -> str:
-    number = f"{one.messages} message{'' if one.messages == 1 else 's'}"
-    what = "given up" if one.given_up else "waiting to be delivered"
-    since = fmt.moment_utc(one.since)
-    return f"*Not delivered* in {place(one.channel)}: {number} {what} since {since}. {reason(one.problem)}."
+def _delivery_problem_line(problem: DeliveryProblem) -> str:
+    count = f"{problem.messages} message{'' if problem.messages == 1 else 's'}"
+    state = "given up" if problem.dead_lettered else "waiting to be delivered"
+    channel, since = channel_link(problem.channel.id), fmt.moment_utc(problem.since)
+    return f"*Not delivered* in {channel}: {count} {state} since {since}. {reason(problem.problem)}."

@@ -1,4 +1,4 @@
-"""A chart of both legs since a window's start, and the same in words for those who cannot see it."""
+"""A chart of both legs since a window's start, and the same as text and alt text."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from datetime import date, datetime
 
 from handlers.render import fmt
 from handlers.render.limits import CHART_POINTS, CHART_TITLE, clip
-from handlers.render.market import data
-from handlers.render.markup import reason, simulated
-from handlers.render.message import Block, Message, compose, header, line_chart, note, section, text_message
-from handlers.render.picture import Level, Line, Panel, Picture, Role, Spot, alt
+from handlers.render.market import data_quality_line
+from handlers.render.markup import mark_simulated, reason
+from handlers.render.message import Block, Message, compose, context, header, line_chart, section, text_message
+from handlers.render.picture import ColorRole, Curve, Level, Marker, Panel, Picture, alt_text
 from services.channels.charts import ChartResult
 from services.market.align import Aligned
 from services.market.measure import METRICS, Metric, NotMeasured, Unit
@@ -21,252 +21,265 @@ from services.rules.chart_series import (
     Point,
     RuleEvent,
     RuleSeries,
-    between,
+    common_rows,
+    downsample,
+    indexed_returns_over,
     replayed_series,
-    stretch,
-    thinned,
 )
 from services.rules.decide import Change
 from services.rules.replay import Replay
 from services.rules.rule import Direction, Rule
 
 
-def chart_message(told: ChartResult, now: datetime) -> Message:
-    """Draw a curve, or say why there is none."""
-    drawn, view = told.curve, told.view
-    if isinstance(drawn, NotMeasured):
-        why = f"No chart of {view.pair.etf} {fmt.over(drawn.window)}: {reason(drawn.reason)}."
-        return text_message(simulated(why, when=view.simulated))
-    end = drawn.points[-1]
-    title = simulated(_title(drawn, end), when=view.simulated)
-    moves = _moves(drawn, end)
-    apart = f"Furthest apart here: {furthest(drawn)}."
-    prices = [_as_of(end, now), data(view.current.trust)]
+def chart_message(result: ChartResult, now: datetime) -> Message:
+    """Return a chart of both legs, or the reason why there is none."""
+    curve, view = result.curve, result.view
+    if isinstance(curve, NotMeasured):
+        text = f"No chart of {view.pair.etf} {fmt.over_window(curve.window)}: {reason(curve.reason)}."
+        return text_message(mark_simulated(text, when=view.simulated))
+    end = curve.points[-1]
+    title = mark_simulated(_title(curve, end), when=view.simulated)
+    moves = _move_lines(curve, end)
+    widest = f"Furthest apart here: {widest_spread(curve)}."
+    prices = [_as_of(end, now), data_quality_line(view.current.trust)]
     return compose(
-        [header(title), native(drawn, is_simulated=view.simulated), section(*moves, apart), note(*prices)],
-        [title, *moves, apart, *prices],
+        [header(title), native_chart(curve, simulated=view.simulated), section(*moves, widest), context(*prices)],
+        [title, *moves, widest, *prices],
     )
 
 
-def chart_picture(told: ChartResult) -> Picture | None:
-    """Draw the same in full, a point for each session; None where it cannot be drawn.
+def chart_picture(result: ChartResult) -> Picture | None:
+    """Return the same chart with one point per session; None if it cannot be drawn.
 
-    It names the time of its prices and not their age, which a picture would go on telling.
+    It shows the time of its prices but not their age, because a picture isn't updated.
     """
-    drawn, view = told.curve, told.view
-    if isinstance(drawn, NotMeasured):
+    curve, view = result.curve, result.view
+    if isinstance(curve, NotMeasured):
         return None
-    end = drawn.points[-1]
-    foot = [_as_of(end), data(view.current.trust)]
-    return curve_picture(drawn, simulated(_title(drawn, end), when=view.simulated), foot, simulated=view.simulated)
+    end = curve.points[-1]
+    footer = [_as_of(end), data_quality_line(view.current.trust)]
+    return curve_picture(
+        curve, mark_simulated(_title(curve, end), when=view.simulated), footer, simulated=view.simulated
+    )
 
 
-def native(drawn: IndexedReturns, *, is_simulated: bool) -> Block:
-    """Draw both legs of a curve in Slack's own chart, 20 points at most."""
-    etf, crypto = fmt.title(drawn.pair.etf), fmt.title(drawn.pair.crypto)
-    title = f"{etf} and {fmt.name(drawn.pair.crypto)} {_over(drawn)}, in %"
-    points = thinned(drawn.points, CHART_POINTS)
+def native_chart(curve: IndexedReturns, *, simulated: bool) -> Block:
+    """Return both legs as a Slack chart block, thinned to Slack's limit of 20 points."""
+    etf, crypto = fmt.title(curve.pair.etf), fmt.title(curve.pair.crypto)
+    title = f"{etf} and {fmt.name(curve.pair.crypto)} {_span(curve)}, in %"
+    points = downsample(curve.points, CHART_POINTS)
     labels = [_label(point) for point in points]
     series = {
         etf: [round(100 * point.etf, 1) for point in points],
         crypto: [round(100 * point.crypto, 1) for point in points],
     }
-    return line_chart(clip(simulated(title, when=is_simulated), CHART_TITLE), labels, series, across="Session")
+    return line_chart(clip(mark_simulated(title, when=simulated), CHART_TITLE), labels, series, x_label="Session")
 
 
 def _label(point: Point) -> str:
-    """Name a point so that no two of a year have the same name."""
+    """Return a label that is unique among the points of a year."""
     if point.live:
-        return f"{fmt.short_day(point.session)} {fmt.clock(point.at)}"
+        return f"{fmt.short_day(point.session)} {fmt.time(point.at)}"
     return fmt.short_day(point.session)
 
 
-def _title(drawn: IndexedReturns, end: Point) -> str:
+def _title(curve: IndexedReturns, end: Point) -> str:
     day = "" if end.live else f" to the close of {fmt.day(end.session)}"
-    return f"{drawn.pair.etf} {fmt.stands(drawn.pair, end.etf - end.crypto)} {_over(drawn)}{day}"
+    return f"{curve.pair.etf} {fmt.spread_phrase(curve.pair, end.etf - end.crypto)} {_span(curve)}{day}"
 
 
-def _over(drawn: IndexedReturns) -> str:
-    first, end = drawn.points[0].session, drawn.points[-1].session
-    return fmt.over(drawn.window, end) if drawn.window else f"since {fmt.full_day(first)}"
+def _span(curve: IndexedReturns) -> str:
+    first, end = curve.points[0].session, curve.points[-1].session
+    return fmt.over_window(curve.window, end) if curve.window else f"since {fmt.full_day(first)}"
 
 
-def _moves(drawn: IndexedReturns, end: Point) -> list[str]:
+def _move_lines(curve: IndexedReturns, end: Point) -> list[str]:
     return [
-        f"Since the close of {fmt.full_day(drawn.points[0].session)}:",
-        f"{fmt.title(drawn.pair.etf)} *{fmt.percent(end.etf)}*",
-        f"{fmt.title(drawn.pair.crypto)} *{fmt.percent(end.crypto)}*",
+        f"Since the close of {fmt.full_day(curve.points[0].session)}:",
+        f"{fmt.title(curve.pair.etf)} *{fmt.percent(end.etf)}*",
+        f"{fmt.title(curve.pair.crypto)} *{fmt.percent(end.crypto)}*",
         f"Spread *{fmt.pp(end.etf - end.crypto)}*",
     ]
 
 
-def furthest(drawn: IndexedReturns) -> str:
-    """Tell where the two were furthest apart among what is drawn."""
-    known = [point for point in drawn.points if point.complete]
-    most = max(known, key=lambda point: abs(point.etf - point.crypto))
-    return f"{fmt.pp(most.etf - most.crypto)}, {fmt.day(most.session)}"
+def widest_spread(curve: IndexedReturns) -> str:
+    """Return the widest spread among the drawn points, with its session."""
+    complete = [point for point in curve.points if point.complete]
+    widest = max(complete, key=lambda point: abs(point.etf - point.crypto))
+    return f"{fmt.pp(widest.etf - widest.crypto)}, {fmt.day(widest.session)}"
 
 
 def _as_of(end: Point, now: datetime | None = None) -> str:
     if end.live:
         age = f", {fmt.duration(now - end.at)} old" if now else ""
-        return f"Live, both legs at {fmt.hour(end.at)}{age}."
+        return f"Live, both legs at {fmt.time_utc(end.at)}{age}."
     return f"Session closes; bitcoin at the ETF's own close. Last: {fmt.moment(end.at)}."
 
 
-BEGIN = 100.0
-SIGNS = {Direction.EITHER: "±", Direction.ABOVE: "+", Direction.BELOW: "−"}
-SIDES = {Direction.EITHER: (1, -1), Direction.ABOVE: (1,), Direction.BELOW: (-1,)}
+INDEX_BASE = 100.0
+DIRECTION_SIGNS = {Direction.EITHER: "±", Direction.ABOVE: "+", Direction.BELOW: "−"}
+DIRECTION_SIDES = {Direction.EITHER: (1, -1), Direction.ABOVE: (1,), Direction.BELOW: (-1,)}
 RULES_NAMED = 2
-KEY = "▲\N{NO-BREAK SPACE}fired  ○\N{NO-BREAK SPACE}resolved"
+MARKER_KEY = "▲\N{NO-BREAK SPACE}fired  ○\N{NO-BREAK SPACE}resolved"
 
 
-def curve_picture(curve: IndexedReturns, title: str, foot: Sequence[str], *, simulated: bool) -> Picture:
-    """Draw both legs, and a panel for each trace."""
+def curve_picture(curve: IndexedReturns, title: str, footer: Sequence[str], *, simulated: bool) -> Picture:
+    """Return a picture of both legs, with one panel per rule series."""
     days = tuple(point.session for point in curve.points)
-    traces = [_within(one, frozenset(days)) for one in curve.traces]
+    all_series = [_with_events_on(series, frozenset(days)) for series in curve.series]
     return Picture(
         title=title,
         days=days,
-        panels=(_legs(curve), *(_watched(curve, one) for one in traces)),
-        foot=" ".join(foot),
-        alt=alt(f"{title}.", _picture_moves(curve), *(_told(curve, one) for one in traces), gaps(curve.points), *foot),
+        panels=(_legs_panel(curve), *(_rule_panel(curve, series) for series in all_series)),
+        footer=" ".join(footer),
+        alt=alt_text(
+            f"{title}.",
+            _moves_alt_text(curve),
+            *(_series_alt_text(curve, series) for series in all_series),
+            gap_note(curve.points),
+            *footer,
+        ),
         simulated=simulated,
     )
 
 
 def replay_picture(closes: Aligned, outcome: Replay) -> Picture:
-    """Draw what a replay looked at, with a panel for each rule."""
-    rows = between(closes, outcome.first, outcome.last)
-    drawn = stretch(closes, rows, [replayed_series(closes, rows, found) for found in outcome.rules])
-    first, end = drawn.points[0], drawn.points[-1]
-    spread = fmt.stands(closes.pair, end.etf - end.crypto)
+    """Return a picture of a replay's period, with one panel per rule."""
+    rows = common_rows(closes, outcome.first, outcome.last)
+    curve = indexed_returns_over(
+        closes, rows, [replayed_series(closes, rows, rule_replay) for rule_replay in outcome.rules]
+    )
+    first, end = curve.points[0], curve.points[-1]
+    spread = fmt.spread_phrase(closes.pair, end.etf - end.crypto)
     title = f"{closes.pair.etf} {spread}, {fmt.full_day(first.session)} to {fmt.full_day(end.session)}"
-    foot = [f"Rules decided at each session's close, with no hold; {closes.etf_source} and {closes.crypto_source}."]
-    return curve_picture(drawn, title, foot, simulated=False)
+    footer = [f"Rules decided at each session's close, with no hold; {closes.etf_source} and {closes.crypto_source}."]
+    return curve_picture(curve, title, footer, simulated=False)
 
 
-def _within(trace: RuleSeries, days: frozenset[date]) -> RuleSeries:
-    """Leave out the marks of other days."""
-    return replace(trace, marks=tuple(mark for mark in trace.marks if mark.session in days))
+def _with_events_on(series: RuleSeries, days: frozenset[date]) -> RuleSeries:
+    """Return the series without events on other days."""
+    return replace(series, events=tuple(event for event in series.events if event.session in days))
 
 
-def gaps(points: Sequence[Point]) -> str:
-    """Say how many sessions could not be drawn; nothing where all could."""
+def gap_note(points: Sequence[Point]) -> str:
+    """Return how many sessions could not be drawn; empty if none."""
     missing = sum(not point.complete for point in points)
     if not missing:
         return ""
     return f"{missing} of {fmt.sessions(len(points))} {'has' if missing == 1 else 'have'} a price missing: a gap."
 
 
-def _legs(curve: IndexedReturns) -> Panel:
+def _legs_panel(curve: IndexedReturns) -> Panel:
     start = fmt.full_day(curve.points[0].session)
     etf, crypto = fmt.title(curve.pair.etf), fmt.title(curve.pair.crypto)
     return Panel(
         title=f"{etf} and {fmt.name(curve.pair.crypto)}",
-        small=f"both 100 at the close of {start}",
-        base=BEGIN,
-        lines=(
-            _leg(Role.ETF, etf, [point.etf for point in curve.points]),
-            _leg(Role.CRYPTO, crypto, [point.crypto for point in curve.points]),
+        subtitle=f"both 100 at the close of {start}",
+        baseline=INDEX_BASE,
+        curves=(
+            _leg_curve(ColorRole.ETF, etf, [point.etf for point in curve.points]),
+            _leg_curve(ColorRole.CRYPTO, crypto, [point.crypto for point in curve.points]),
         ),
     )
 
 
-def _leg(role: Role, name: str, returns: Sequence[float]) -> Line:
-    levels = tuple(BEGIN * (1 + moved) for moved in returns)
-    return Line(role=role, values=levels, label=f"{name}\n{fmt.index(levels[-1])}")
+def _leg_curve(role: ColorRole, name: str, returns: Sequence[float]) -> Curve:
+    levels = tuple(INDEX_BASE * (1 + change) for change in returns)
+    return Curve(role=role, values=levels, label=f"{name}\n{fmt.index_level(levels[-1])}")
 
 
-def _watched(curve: IndexedReturns, trace: RuleSeries) -> Panel:
-    scale = _scale(trace)
-    values = tuple(scale * value for value in trace.values)
+def _rule_panel(curve: IndexedReturns, series: RuleSeries) -> Panel:
+    scale = _scale(series)
+    values = tuple(scale * value for value in series.values)
     return Panel(
-        title=_name(curve, trace),
-        small="  ".join([_levels(trace.rules), KEY if trace.marks else ""]).strip(),
-        base=0.0,
-        lines=(Line(role=Role.WATCHED, values=values, label=_now(trace)),),
-        levels=tuple(level for rule in trace.rules for level in _sides(rule, scale)),
-        spots=_spots(curve, values, trace.marks),
+        title=_series_name(curve, series),
+        subtitle="  ".join([_levels_text(series.rules), MARKER_KEY if series.events else ""]).strip(),
+        baseline=0.0,
+        curves=(Curve(role=ColorRole.METRIC, values=values, label=_last_value(series)),),
+        levels=tuple(level for rule in series.rules for level in _levels_of(rule, scale)),
+        markers=_markers(curve, values, series.events),
     )
 
 
-def _scale(trace: RuleSeries) -> float:
-    return 1.0 if METRICS[trace.metric].unit is Unit.SIGMA else 100.0
+def _scale(series: RuleSeries) -> float:
+    return 1.0 if METRICS[series.metric].unit is Unit.SIGMA else 100.0
 
 
-def _name(curve: IndexedReturns, trace: RuleSeries) -> str:
-    match trace.metric:
+def _series_name(curve: IndexedReturns, series: RuleSeries) -> str:
+    match series.metric:
         case Metric.DRAWDOWN:
             return f"{fmt.title(curve.pair.crypto)} below its high, %"
         case Metric.Z:
-            return f"{_picture_over(trace)} spread, robust z"
+            return f"{_window_label(series)} spread, robust z"
         case metric:
-            return f"{_picture_over(trace)} {metric.value}, {METRICS[metric].unit.value}"
+            return f"{_window_label(series)} {metric.value}, {METRICS[metric].unit.value}"
 
 
-def _picture_over(trace: RuleSeries) -> str:
-    return fmt.window(trace.window).capitalize() if trace.window else ""
+def _window_label(series: RuleSeries) -> str:
+    return fmt.window(series.window).capitalize() if series.window else ""
 
 
-def _now(trace: RuleSeries) -> str:
-    return _reading(trace.values[-1], trace.metric) if math.isfinite(trace.values[-1]) else fmt.NOTHING
+def _last_value(series: RuleSeries) -> str:
+    return _value_text(series.values[-1], series.metric) if math.isfinite(series.values[-1]) else fmt.NO_VALUE
 
 
-def _reading(value: float, metric: Metric) -> str:
-    """Write a value; a drawdown is a depth, and has no sign."""
-    told = fmt.reading(value, METRICS[metric].unit)
-    return told.removeprefix("+") if metric is Metric.DRAWDOWN else told
+def _value_text(value: float, metric: Metric) -> str:
+    """Return a metric's value; a drawdown is a depth and has no sign."""
+    text = fmt.metric_value(value, METRICS[metric].unit)
+    return text.removeprefix("+") if metric is Metric.DRAWDOWN else text
 
 
-def _levels(rules: Sequence[Rule]) -> str:
-    """Say where rules fire and clear: `fires at ±30 pp, clears at ±18 pp`."""
-    told = [
+def _levels_text(rules: Sequence[Rule]) -> str:
+    """Return where rules fire and clear: `fires at ±30 pp, clears at ±18 pp`."""
+    parts = [
         f"fires at {_sign(rule)}{fmt.threshold(rule.threshold, rule.unit)}, "
         f"clears at {_sign(rule)}{fmt.threshold(rule.clear, rule.unit)}"
         for rule in rules[:RULES_NAMED]
     ]
     more = [f"{len(rules) - RULES_NAMED} more"] if len(rules) > RULES_NAMED else []
-    return "; ".join([*told, *more])
+    return "; ".join([*parts, *more])
 
 
 def _sign(rule: Rule) -> str:
-    return "" if rule.metric is Metric.DRAWDOWN else SIGNS[rule.direction]
+    return "" if rule.metric is Metric.DRAWDOWN else DIRECTION_SIGNS[rule.direction]
 
 
-def _sides(rule: Rule, scale: float) -> list[Level]:
-    sides = (1,) if rule.metric is Metric.DRAWDOWN else SIDES[rule.direction]
+def _levels_of(rule: Rule, scale: float) -> list[Level]:
+    sides = (1,) if rule.metric is Metric.DRAWDOWN else DIRECTION_SIDES[rule.direction]
     return [Level(fires=sign * scale * rule.threshold, clears=sign * scale * rule.clear) for sign in sides]
 
 
-def _spots(curve: IndexedReturns, values: Sequence[float], marks: Sequence[RuleEvent]) -> tuple[Spot, ...]:
-    """Stand each mark on the line, or at zero where that has a gap."""
-    places = {point.session: place for place, point in enumerate(curve.points)}
-    found = [(places[mark.session], mark.to) for mark in marks]
-    return tuple(Spot(at=at, value=values[at] if math.isfinite(values[at]) else 0.0, to=to) for at, to in found)
+def _markers(curve: IndexedReturns, values: Sequence[float], events: Sequence[RuleEvent]) -> tuple[Marker, ...]:
+    """Return a marker per event on the curve, or at zero where the curve has a gap."""
+    positions = {point.session: position for position, point in enumerate(curve.points)}
+    placed = [(positions[event.session], event.change) for event in events]
+    return tuple(
+        Marker(index=position, value=values[position] if math.isfinite(values[position]) else 0.0, change=change)
+        for position, change in placed
+    )
 
 
-def _picture_moves(curve: IndexedReturns) -> str:
+def _moves_alt_text(curve: IndexedReturns) -> str:
     end, pair = curve.points[-1], curve.pair
     etf, crypto = fmt.percent(end.etf), fmt.percent(end.crypto)
     since = fmt.full_day(curve.points[0].session)
-    apart = f"{fmt.title(pair.etf)} {etf}, {fmt.name(pair.crypto)} {crypto}, {fmt.pp(end.etf - end.crypto)} apart"
-    return f"From the close of {since} to {fmt.full_day(end.session)}: {apart}."
+    moves = f"{fmt.title(pair.etf)} {etf}, {fmt.name(pair.crypto)} {crypto}, {fmt.pp(end.etf - end.crypto)} apart"
+    return f"From the close of {since} to {fmt.full_day(end.session)}: {moves}."
 
 
-def _told(curve: IndexedReturns, trace: RuleSeries) -> str:
-    """Say in words what a trace shows."""
-    known = [value for value in trace.values if math.isfinite(value)]
-    name = _name(curve, trace).partition(",")[0]
+def _series_alt_text(curve: IndexedReturns, series: RuleSeries) -> str:
+    """Return the alt text of one rule series."""
+    known = [value for value in series.values if math.isfinite(value)]
+    name = _series_name(curve, series).partition(",")[0]
     if not known:
         return f"{name}: too little history."
-    between = f"between {_reading(min(known), trace.metric)} and {_reading(max(known), trace.metric)}"
-    levels = f" A rule {told}." if (told := _levels(trace.rules)) else ""
-    return f"{name} now {_now(trace)}, {between}.{levels}{_fired(trace)}"
+    between = f"between {_value_text(min(known), series.metric)} and {_value_text(max(known), series.metric)}"
+    levels = f" A rule {levels_text}." if (levels_text := _levels_text(series.rules)) else ""
+    return f"{name} now {_last_value(series)}, {between}.{levels}{_firings_text(series)}"
 
 
-def _fired(trace: RuleSeries) -> str:
-    fired = [mark.session for mark in trace.marks if mark.to is Change.FIRING]
+def _firings_text(series: RuleSeries) -> str:
+    fired = [event.session for event in series.events if event.change is Change.FIRING]
     if not fired:
         return ""
     times = "once" if len(fired) == 1 else f"{len(fired)} times, last"

@@ -1,6 +1,7 @@
 """Draw a picture as a PNG.
 
-Only what draws imports this: matplotlib takes half a second and some memory. One thread at a time may draw.
+Import this module only to draw: matplotlib takes half a second to import, and memory.
+Only one thread may draw at a time.
 """
 
 from __future__ import annotations
@@ -13,63 +14,75 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from handlers.render.canvas import FOOT_ROOM, HEAD, HEAD_ROOM, TEXT, TICK_ROOM, TITLE, Sheet, Strip, points
+from handlers.render.canvas import BODY, FOOTER_GAP, HEADING, HEADING_GAP, TICKS_GAP, TITLE, AxesSpan, Canvas, points
 from handlers.render.markup import MINUS, SIMULATED
-from handlers.render.picture import DOTTED, STYLES, THEMES, WIDTHS, Line, Panel, Picture, Scheme, Theme, Tick, ticks
+from handlers.render.picture import (
+    DOTTED,
+    LINE_STYLES,
+    LINE_WIDTHS,
+    THEMES,
+    AxisTick,
+    ColorScheme,
+    Curve,
+    Panel,
+    Picture,
+    Theme,
+    axis_ticks,
+)
 from services.rules.decide import Change
 
-ROOM = 0.08  # of what is shown, above and below
-FLAT = 1.0  # what is shown around a line that never moves
-TICKS = 5
-LARGE = 1e5
-CROWD = 24  # spots, from which on they are smaller
-LONG = 400  # days, from which on lines are thinner
-LABEL_LINE = 1.2  # of a letter's height
-QUICK = 3  # of 9: half the time of the usual level, a sixth more bytes
-AROUND = 0.5  # of a day, left and right of all
+Y_PADDING = 0.08  # share of the value range, above and below
+FLAT_Y_PADDING = 1.0  # if the value range is empty
+MAX_Y_TICKS = 5
+SCIENTIFIC_FROM = 1e5
+MANY_MARKERS = 24  # above this, markers are smaller
+MANY_SESSIONS = 400  # above this, curves are thinner
+LABEL_LINE_HEIGHT = 1.2  # times the font size
+COMPRESSION_LEVEL = 3  # of 9: half the time of the default level, for a sixth more bytes
+X_PADDING = 0.5  # in sessions, left and right
 
 
-def png(picture: Picture, scheme: Scheme) -> bytes:
-    """Draw all of it."""
+def render_png(picture: Picture, scheme: ColorScheme) -> bytes:
+    """Return the picture as PNG bytes."""
     theme = THEMES[scheme]
-    sheet = Sheet(picture, theme.ground)
-    canvas = FigureCanvasAgg(sheet.figure)
-    days = ticks(picture.days)
-    sheet.write(picture.title, TITLE, theme.ink)
-    for number, panel in enumerate(picture.panels):
-        sheet.y += HEAD_ROOM
-        sheet.write(panel.title, HEAD, theme.ink)
-        sheet.write(panel.small, TEXT, theme.muted)
-        axes, strip = sheet.axes(number)
-        _draw(axes, picture, panel, theme)
-        _days(axes, days, theme, named=panel is picture.panels[-1])
-        _label(sheet, strip, panel, theme)
-    sheet.y += TICK_ROOM + FOOT_ROOM
-    sheet.write(picture.foot, TEXT, theme.muted)
-    written = BytesIO()
-    canvas.print_png(written, pil_kwargs={"compress_level": QUICK})  # type: ignore[no-untyped-call]
-    return written.getvalue()
+    canvas = Canvas(picture, theme.background)
+    agg = FigureCanvasAgg(canvas.figure)
+    x_ticks = axis_ticks(picture.days)
+    canvas.write(picture.title, TITLE, theme.text)
+    for index, panel in enumerate(picture.panels):
+        canvas.y += HEADING_GAP
+        canvas.write(panel.title, HEADING, theme.text)
+        canvas.write(panel.subtitle, BODY, theme.muted)
+        axes, span = canvas.axes(index)
+        _draw_panel(axes, picture, panel, theme)
+        _draw_x_ticks(axes, x_ticks, theme, labelled=panel is picture.panels[-1])
+        _draw_curve_labels(canvas, span, panel, theme)
+    canvas.y += TICKS_GAP + FOOTER_GAP
+    canvas.write(picture.footer, BODY, theme.muted)
+    buffer = BytesIO()
+    agg.print_png(buffer, pil_kwargs={"compress_level": COMPRESSION_LEVEL})  # type: ignore[no-untyped-call]
+    return buffer.getvalue()
 
 
-def _draw(axes: Axes, picture: Picture, panel: Panel, theme: Theme) -> None:
-    axes.set_xlim(-AROUND, max(1, len(picture.days) - 1) + AROUND)
-    axes.set_ylim(*_limits(panel))
-    axes.axhline(panel.base, color=theme.muted, linewidth=points(2))
-    _levels(axes, panel, theme)
-    for line in panel.lines:
-        _line(axes, line, theme)
-    _spots(axes, panel, theme)
-    _frame(axes, theme)
+def _draw_panel(axes: Axes, picture: Picture, panel: Panel, theme: Theme) -> None:
+    axes.set_xlim(-X_PADDING, max(1, len(picture.days) - 1) + X_PADDING)
+    axes.set_ylim(*_y_limits(panel))
+    axes.axhline(panel.baseline, color=theme.muted, linewidth=points(2))
+    _draw_levels(axes, panel, theme)
+    for curve in panel.curves:
+        _draw_curve(axes, curve, theme)
+    _draw_markers(axes, panel, theme)
+    _style_axes(axes, theme)
     if picture.simulated:
         stamp = axes.text(0.5, 0.5, SIMULATED, transform=axes.transAxes, fontsize=points(96), zorder=0)
         stamp.set(color=theme.muted, alpha=0.16, weight="bold", ha="center", va="center")
 
 
-def _frame(axes: Axes, theme: Theme) -> None:
-    axes.set_facecolor(theme.ground)
-    axes.yaxis.set_major_locator(MaxNLocator(TICKS, steps=[1, 2, 2.5, 5, 10]))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _place: _tick(value)))
-    axes.tick_params(axis="both", labelsize=points(TEXT.size), colors=theme.muted, length=0, pad=points(10))
+def _style_axes(axes: Axes, theme: Theme) -> None:
+    axes.set_facecolor(theme.background)
+    axes.yaxis.set_major_locator(MaxNLocator(MAX_Y_TICKS, steps=[1, 2, 2.5, 5, 10]))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _position: _tick_label(value)))
+    axes.tick_params(axis="both", labelsize=points(BODY.size), colors=theme.muted, length=0, pad=points(10))
     axes.tick_params(axis="x", pad=points(18))
     axes.grid(axis="y", color=theme.grid, linewidth=points(2))
     axes.set_axisbelow(True)
@@ -77,55 +90,62 @@ def _frame(axes: Axes, theme: Theme) -> None:
         spine.set_visible(False)
 
 
-def _limits(panel: Panel) -> tuple[float, float]:
-    low, high = panel.reach
-    room = ROOM * (high - low) or FLAT
-    return low - room, high + room
+def _y_limits(panel: Panel) -> tuple[float, float]:
+    low, high = panel.y_range
+    padding = Y_PADDING * (high - low) or FLAT_Y_PADDING
+    return low - padding, high + padding
 
 
-def _tick(value: float) -> str:
-    told = f"{value:.0e}" if abs(value) >= LARGE else f"{value:,.6g}"
-    return told.replace("-", MINUS)
+def _tick_label(value: float) -> str:
+    text = f"{value:.0e}" if abs(value) >= SCIENTIFIC_FROM else f"{value:,.6g}"
+    return text.replace("-", MINUS)
 
 
-def _levels(axes: Axes, panel: Panel, theme: Theme) -> None:
-    """Tint what lies beyond where a rule fires, and between there and where it clears."""
+def _draw_levels(axes: Axes, panel: Panel, theme: Theme) -> None:
+    """Shade the range beyond each firing threshold, and more lightly the range between it and the clear level."""
     low, high = axes.get_ylim()
     for level in panel.levels:
         end = high if level.fires > 0 else low
-        axes.axhspan(level.fires, end, color=theme.alarm, alpha=0.17, linewidth=0, zorder=0.5)
-        axes.axhspan(level.clears, level.fires, color=theme.alarm, alpha=0.07, linewidth=0, zorder=0.5)
-        axes.axhline(level.fires, color=theme.alarm, linewidth=points(3), zorder=1.5)
-        axes.axhline(level.clears, color=theme.alarm, linewidth=points(3), linestyle=DOTTED, zorder=1.5)
+        axes.axhspan(level.fires, end, color=theme.threshold, alpha=0.17, linewidth=0, zorder=0.5)
+        axes.axhspan(level.clears, level.fires, color=theme.threshold, alpha=0.07, linewidth=0, zorder=0.5)
+        axes.axhline(level.fires, color=theme.threshold, linewidth=points(3), zorder=1.5)
+        axes.axhline(level.clears, color=theme.threshold, linewidth=points(3), linestyle=DOTTED, zorder=1.5)
 
 
-def _line(axes: Axes, line: Line, theme: Theme) -> None:
-    color = theme.lines[line.role]
-    width = points(WIDTHS[line.role] * (0.6 if len(line.values) > LONG else 1))
-    axes.plot(line.values, color=color, linewidth=width, linestyle=STYLES[line.role], solid_joinstyle="round")
-    alone = _alone(line.values)
-    axes.plot(alone, [line.values[at] for at in alone], color=color, marker="o", markersize=points(9), linestyle="")
+def _draw_curve(axes: Axes, curve: Curve, theme: Theme) -> None:
+    color = theme.curves[curve.role]
+    width = points(LINE_WIDTHS[curve.role] * (0.6 if len(curve.values) > MANY_SESSIONS else 1))
+    axes.plot(curve.values, color=color, linewidth=width, linestyle=LINE_STYLES[curve.role], solid_joinstyle="round")
+    isolated = _isolated(curve.values)
+    axes.plot(
+        isolated,
+        [curve.values[index] for index in isolated],
+        color=color,
+        marker="o",
+        markersize=points(9),
+        linestyle="",
+    )
 
 
-def _alone(values: Sequence[float]) -> list[int]:
-    """Find the values that have none beside them, through which no line goes."""
+def _isolated(values: Sequence[float]) -> list[int]:
+    """Return the indexes of values with a gap on both sides, which no line connects."""
     known = [False, *map(math.isfinite, values), False]
-    return [at for at in range(len(values)) if known[at + 1] and not (known[at] or known[at + 2])]
+    return [index for index in range(len(values)) if known[index + 1] and not (known[index] or known[index + 2])]
 
 
-def _spots(axes: Axes, panel: Panel, theme: Theme) -> None:
-    """Draw what fired as full triangles, and over nothing else what resolved as empty rings."""
-    size = points(26 if len(panel.spots) <= CROWD else 18)
-    for to, marker, fill, edge in (
-        (Change.RESOLVED, "o", theme.ground, theme.alarm),
-        (Change.FIRING, "^", theme.alarm, theme.ground),
+def _draw_markers(axes: Axes, panel: Panel, theme: Theme) -> None:
+    """Draw firings as filled triangles on top of everything, and resolutions as empty circles."""
+    size = points(26 if len(panel.markers) <= MANY_MARKERS else 18)
+    for change, shape, fill, edge in (
+        (Change.RESOLVED, "o", theme.background, theme.threshold),
+        (Change.FIRING, "^", theme.threshold, theme.background),
     ):
-        places = [(spot.at, spot.value) for spot in panel.spots if spot.to is to]
-        if places:
+        positions = [(marker.index, marker.value) for marker in panel.markers if marker.change is change]
+        if positions:
             axes.plot(
-                *zip(*places, strict=True),
+                *zip(*positions, strict=True),
                 linestyle="",
-                marker=marker,
+                marker=shape,
                 markersize=size,
                 markerfacecolor=fill,
                 markeredgecolor=edge,
@@ -135,33 +155,33 @@ def _spots(axes: Axes, panel: Panel, theme: Theme) -> None:
             )
 
 
-def _days(axes: Axes, days: Sequence[Tick], theme: Theme, *, named: bool) -> None:
-    axes.set_xticks([tick.at for tick in days], [tick.label if named else "" for tick in days])
+def _draw_x_ticks(axes: Axes, ticks: Sequence[AxisTick], theme: Theme, *, labelled: bool) -> None:
+    axes.set_xticks([tick.position for tick in ticks], [tick.label if labelled else "" for tick in ticks])
     axes.grid(axis="x", color=theme.grid, linewidth=points(2))
 
 
-def _label(sheet: Sheet, strip: Strip, panel: Panel, theme: Theme) -> None:
-    """Write each line's last value at its end, and push apart those that would touch."""
-    low, high = _limits(panel)
-    lines = sorted(panel.lines, key=_last, reverse=True)
-    wanted = [strip.top + strip.height * (high - _last(line)) / (high - low) for line in lines]
-    tall = [TEXT.size * LABEL_LINE * (line.label.count("\n") + 1) for line in lines]
-    for line, middle in zip(lines, _apart(wanted, tall, strip), strict=True):
-        sheet.label(line.label, middle, theme.lines[line.role])
+def _draw_curve_labels(canvas: Canvas, span: AxesSpan, panel: Panel, theme: Theme) -> None:
+    """Write each curve's label at its last value, moved if labels would overlap."""
+    low, high = _y_limits(panel)
+    curves = sorted(panel.curves, key=_last_value, reverse=True)
+    preferred = [span.top + span.height * (high - _last_value(curve)) / (high - low) for curve in curves]
+    heights = [BODY.size * LABEL_LINE_HEIGHT * (curve.label.count("\n") + 1) for curve in curves]
+    for curve, middle in zip(curves, _spread_labels(preferred, heights, span), strict=True):
+        canvas.label(curve.label, middle, theme.curves[curve.role])
 
 
-def _last(line: Line) -> float:
-    return next((value for value in reversed(line.values) if math.isfinite(value)), 0.0)
+def _last_value(curve: Curve) -> float:
+    return next((value for value in reversed(curve.values) if math.isfinite(value)), 0.0)
 
 
-def _apart(wanted: Sequence[float], tall: Sequence[float], strip: Strip) -> list[float]:
-    """Move labels, given from the top down, so far that none touches another and all stay beside the axes."""
-    placed, ceiling = list[float](), strip.top
-    for middle, size in zip(wanted, tall, strict=True):
-        placed.append(max(middle, ceiling + size / 2))
-        ceiling = placed[-1] + size / 2
-    floor = strip.top + strip.height
-    for at in reversed(range(len(placed))):
-        placed[at] = min(placed[at], floor - tall[at] / 2)
-        floor = placed[at] - tall[at] / 2
+def _spread_labels(preferred: Sequence[float], heights: Sequence[float], span: AxesSpan) -> list[float]:
+    """Return label positions, ordered from the top, that don't overlap and stay beside the axes."""
+    placed, ceiling = list[float](), span.top
+    for middle, height in zip(preferred, heights, strict=True):
+        placed.append(max(middle, ceiling + height / 2))
+        ceiling = placed[-1] + height / 2
+    floor = span.top + span.height
+    for index in reversed(range(len(placed))):
+        placed[index] = min(placed[index], floor - heights[index] / 2)
+        floor = placed[index] - heights[index] / 2
     return placed

@@ -1,4 +1,4 @@
-"""Why the ETF and bitcoin parted: the parts with their errors, the pivot gauge, and what would change the picture."""
+"""Attribution of the ETF's return: contributions with standard errors, rolling betas, and sensitivity."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from datetime import timedelta
 from statistics import NormalDist
 
 from handlers.render import fmt
-from handlers.render.footers import basis
-from handlers.render.gauges import spark
-from handlers.render.markup import escape, reason, simulated
-from handlers.render.message import Message, compose, header, note, section, table
+from handlers.render.footers import provenance_lines
+from handlers.render.gauges import sparkline
+from handlers.render.markup import escape, mark_simulated, reason
+from handlers.render.message import Message, compose, context, header, section, table
 from services.core.prices import AI_PROXY
 from services.market.measure import BETA_SESSIONS
 from services.research.attribution import LOOKBACK, Attribution, Part
-from services.research.explain import Beta, BetaGauge, Explanation, Reading
+from services.research.explain import Beta, Explanation, FactorBetas, RollingBetas
 from services.research.results import ExplainResult
-from services.research.tune import CERTAINTY
+from services.research.tune import CONFIDENCE
 
 MINUTE = timedelta(minutes=1)
-ERRORS = NormalDist().inv_cdf((1 + CERTAINTY) / 2)  # standard ones, within which a change may be chance
+SIGNIFICANT_ERRORS = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)  # in standard errors; a smaller change may be chance
 METHOD = (
     f"Betas: least squares on the 1-day returns of the {LOOKBACK} sessions before each day, never on the day itself. "
     "Each day's parts are scaled by what a dollar had grown to, so that they add up to the whole. ± is one standard "
@@ -27,203 +27,231 @@ METHOD = (
 )
 
 
-def explain_message(told: ExplainResult) -> Message:
-    """Render an explanation; the parts stand in a table, and in lines for those who cannot see it."""
-    found = told.explanation
-    title = simulated(_title(found), when=told.basis.simulated)
-    moved, pivot, change, later, live = _moved(found), _pivot(found), _change(found), _later(found), _live(told)
-    small = [METHOD, _proxy(found), *_openings(found), *basis(told.basis, _sources(found))]
+def explain_message(result: ExplainResult) -> Message:
+    """Return an attribution, with the contributions as a table and as text lines for screen readers."""
+    explanation = result.explanation
+    title = mark_simulated(_title(explanation), when=result.provenance.simulated)
+    move, pivot, sensitivity, unexplained, live = (
+        _move_lines(explanation),
+        _pivot_lines(explanation),
+        _sensitivity_lines(explanation),
+        _unexplained_sessions(explanation),
+        _live_lines(result),
+    )
+    notes = [
+        METHOD,
+        _proxy_note(explanation),
+        *_opening_price_note(explanation),
+        *provenance_lines(result.provenance, _source_note(explanation)),
+    ]
     return compose(
         [
             header(title),
-            section(*moved),
-            table(_rows(found)),
-            section(*later, *live),
+            section(*move),
+            table(_table_rows(explanation)),
+            section(*unexplained, *live),
             section(*pivot),
-            section(*change),
-            note(*small),
+            section(*sensitivity),
+            context(*notes),
         ],
-        [title, *moved, *_lines(found), *later, *live, *pivot, *change, *small],
+        [title, *move, *_part_lines(explanation), *unexplained, *live, *pivot, *sensitivity, *notes],
     )
 
 
-def _title(found: Explanation) -> str:
-    parts = found.attribution
+def _title(explanation: Explanation) -> str:
+    parts = explanation.attribution
     return (
-        f"{found.pair.etf} {fmt.percent(parts.etf_return)} {fmt.over(parts.window, parts.session)}: "
-        f"{fmt.name(found.pair.crypto)} {fmt.pp(parts.crypto.amount)}, AI {fmt.pp(parts.proxy.amount)}, "
+        f"{explanation.pair.etf} {fmt.percent(parts.etf_return)} {fmt.over_window(parts.window, parts.session)}: "
+        f"{fmt.name(explanation.pair.crypto)} {fmt.pp(parts.crypto.amount)}, AI {fmt.pp(parts.proxy.amount)}, "
         f"the rest {fmt.pp(parts.residual.amount)}"
     )
 
 
-def _moved(found: Explanation) -> list[str]:
-    """Say from when to when, which leg moved more, and at what hours each did."""
-    parts, etf, crypto = found.attribution, fmt.title(found.pair.etf), fmt.name(found.pair.crypto)
+def _move_lines(explanation: Explanation) -> list[str]:
+    """Return the period, which leg moved more, and the split by trading hours."""
+    parts, etf, crypto = explanation.attribution, fmt.title(explanation.pair.etf), fmt.name(explanation.pair.crypto)
     span = f"From the close of {fmt.full_day(parts.anchor)} to that of {fmt.full_day(parts.session)}."
-    ours, theirs = fmt.percent(parts.etf_return), fmt.percent(parts.crypto_return)
+    etf_move, crypto_move = fmt.percent(parts.etf_return), fmt.percent(parts.crypto_return)
     if abs(parts.etf_return) >= abs(parts.crypto_return):
-        which = f"{etf} moved more: {ours}, {crypto} {theirs}."
+        larger = f"{etf} moved more: {etf_move}, {crypto} {crypto_move}."
     else:
-        which = f"{fmt.title(found.pair.crypto)} moved more: {theirs}, {etf} {ours}."
-    return [span, which, _hours(found)]
+        larger = f"{fmt.title(explanation.pair.crypto)} moved more: {crypto_move}, {etf} {etf_move}."
+    return [span, larger, _hours_line(explanation)]
 
 
-def _hours(found: Explanation) -> str:
-    etf, crypto, hours = fmt.title(found.pair.etf), fmt.name(found.pair.crypto), found.hours
+def _hours_line(explanation: Explanation) -> str:
+    etf, crypto, hours = fmt.title(explanation.pair.etf), fmt.name(explanation.pair.crypto), explanation.session_split
     if hours is None:
         return "When they moved within a day cannot be told: too few of their prices at openings are known."
-    left = f"; {hours.unsplit} of {found.attribution.steps} sessions could not be split" if hours.unsplit else ""
-    theirs = fmt.percent(hours.crypto.inside), fmt.percent(hours.crypto.outside)
+    unsplit = (
+        f"; {hours.excluded} of {explanation.attribution.steps} sessions could not be split" if hours.excluded else ""
+    )
+    crypto_split = fmt.percent(hours.crypto.in_session), fmt.percent(hours.crypto.out_of_session)
     if hours.etf is None:
-        told = f"{fmt.title(found.pair.crypto)} {theirs[0]} while New York traded, {theirs[1]} while it was shut"
-        return f"{told}{left}. When {etf} moved within a day cannot be told: too few of its openings are known."
-    ours = fmt.percent(hours.etf.inside), fmt.percent(hours.etf.outside)
+        inside, outside = crypto_split
+        text = f"{fmt.title(explanation.pair.crypto)} {inside} while New York traded, {outside} while it was shut"
+        return f"{text}{unsplit}. When {etf} moved within a day cannot be told: too few of its openings are known."
+    etf_split = fmt.percent(hours.etf.in_session), fmt.percent(hours.etf.out_of_session)
     return (
-        f"While New York traded: {etf} {ours[0]}, {crypto} {theirs[0]}. "
-        f"While it was shut: {etf} {ours[1]}, {crypto} {theirs[1]}{left}."
+        f"While New York traded: {etf} {etf_split[0]}, {crypto} {crypto_split[0]}. "
+        f"While it was shut: {etf} {etf_split[1]}, {crypto} {crypto_split[1]}{unsplit}."
     )
 
 
-def _openings(found: Explanation) -> list[str]:
-    """Say how early the prices of bars are that stand for those at openings."""
-    early = found.hours.early if found.hours else timedelta(0)
+def _opening_price_note(explanation: Explanation) -> list[str]:
+    """Return how many minutes before the opening bitcoin's price is taken; nothing if at the opening itself."""
+    early = explanation.session_split.open_price_age if explanation.session_split else timedelta(0)
     if not early:
         return []
-    return [f"At an opening, {fmt.name(found.pair.crypto)} has its price of {early // MINUTE} minutes before."]
+    return [f"At an opening, {fmt.name(explanation.pair.crypto)} has its price of {early // MINUTE} minutes before."]
 
 
-def _parts(found: Explanation) -> list[tuple[str, Part, float | None]]:
-    parts = found.attribution
+def _named_parts(explanation: Explanation) -> list[tuple[str, Part, float | None]]:
+    parts = explanation.attribution
     return [
-        (fmt.title(found.pair.crypto), parts.crypto, parts.crypto_return),
-        (f"AI ({escape(found.proxy)})", parts.proxy, parts.proxy_return),
+        (fmt.title(explanation.pair.crypto), parts.crypto, parts.crypto_return),
+        (f"AI ({escape(explanation.proxy)})", parts.proxy, parts.proxy_return),
         ("The rest", parts.residual, None),
     ]
 
 
-def _rows(found: Explanation) -> list[list[str]]:
-    etf = found.attribution.etf_return
+def _table_rows(explanation: Explanation) -> list[list[str]]:
+    etf = explanation.attribution.etf_return
     rows = [
-        [name, fmt.pp(part.amount), f"± {fmt.size(100 * part.error)}", _own(own)] for name, part, own in _parts(found)
+        [name, fmt.pp(part.amount), f"± {fmt.unsigned(100 * part.error)}", _own_return(own)]
+        for name, part, own in _named_parts(explanation)
     ]
-    total = [fmt.title(found.pair.etf), fmt.pp(etf), fmt.NOTHING, fmt.percent(etf)]
+    total = [fmt.title(explanation.pair.etf), fmt.pp(etf), fmt.NO_VALUE, fmt.percent(etf)]
     return [["Part", "Of the return", "Error", "Own return"], *rows, total]
 
 
-def _own(moved: float | None) -> str:
-    return fmt.NOTHING if moved is None else fmt.percent(moved)
+def _own_return(value: float | None) -> str:
+    return fmt.NO_VALUE if value is None else fmt.percent(value)
 
 
-def _lines(found: Explanation) -> list[str]:
+def _part_lines(explanation: Explanation) -> list[str]:
     lines = [
-        f"{name}: {fmt.pp(part.amount)} ± {fmt.size(100 * part.error)}"
+        f"{name}: {fmt.pp_with_error(part.amount, part.error)}"
         + ("" if own is None else f", itself {fmt.percent(own)}")
-        for name, part, own in _parts(found)
+        for name, part, own in _named_parts(explanation)
     ]
-    return [*lines, f"Together: {fmt.pp(found.attribution.etf_return)}."]
+    return [*lines, f"Together: {fmt.pp(explanation.attribution.etf_return)}."]
 
 
-def _later(found: Explanation) -> list[str]:
-    """Tell which sessions came after what is explained."""
-    later = found.later
+def _unexplained_sessions(explanation: Explanation) -> list[str]:
+    """Return which later sessions the attribution doesn't cover."""
+    later = explanation.later_sessions
     if later is None:
         return []
-    names = " and ".join(fmt.name(symbol) for symbol in later.lacking)
-    count = f"{fmt.sessions(later.sessions)} after that, up to {fmt.full_day(later.last)}"
+    names = " and ".join(fmt.name(symbol) for symbol in later.missing)
+    count = f"{fmt.sessions(later.count)} after that, up to {fmt.full_day(later.last)}"
     return [f"*Not explained*: {count}, for want of a price of {names}."]
 
 
-def _live(told: ExplainResult) -> list[str]:
-    """Tell of the session that is open, in lines of its own: it is no part of what is above."""
-    found, live = told.explanation, told.so_far
+def _live_lines(result: ExplainResult) -> list[str]:
+    """Return the open session's attribution, kept separate because the closed figures don't include it."""
+    explanation, live = result.explanation, result.intraday
     if live is None:
-        return [f"*Live*: today's session cannot be parted: {reason(told.unlive)}."] if told.unlive else []
-    etf, crypto = fmt.title(found.pair.etf), fmt.name(found.pair.crypto)
+        return (
+            [f"*Live*: today's session cannot be parted: {reason(result.no_intraday_reason)}."]
+            if result.no_intraday_reason
+            else []
+        )
+    etf, crypto = fmt.title(explanation.pair.etf), fmt.name(explanation.pair.crypto)
     parts = [
-        f"{crypto} {fmt.pp(live.crypto.amount)} ± {fmt.size(100 * live.crypto.error)}",
-        f"AI {fmt.pp(live.proxy.amount)} ± {fmt.size(100 * live.proxy.error)}",
-        f"the rest {fmt.pp(live.residual.amount)} ± {fmt.size(100 * live.residual.error)}",
+        f"{crypto} {fmt.pp_with_error(live.crypto.amount, live.crypto.error)}",
+        f"AI {fmt.pp_with_error(live.proxy.amount, live.proxy.error)}",
+        f"the rest {fmt.pp_with_error(live.residual.amount, live.residual.error)}",
     ]
-    own = f"{crypto} itself {fmt.percent(live.crypto_return)}, {escape(found.proxy)} {fmt.percent(live.proxy_return)}"
-    when = f"since the close of {fmt.day(live.anchor)}, at {fmt.hour(live.at)}"
-    whole = f"{etf} {fmt.percent(live.etf_return)}: {', '.join(parts)}"
-    return [f"*Live, and not in the figures above*: {when}, {whole}.", f"By the betas of that close; {own}."]
+    proxy = escape(explanation.proxy)
+    own = f"{crypto} itself {fmt.percent(live.crypto_return)}, {proxy} {fmt.percent(live.proxy_return)}"
+    when = f"since the close of {fmt.day(live.anchor)}, at {fmt.time_utc(live.at)}"
+    total = f"{etf} {fmt.percent(live.etf_return)}: {', '.join(parts)}"
+    return [f"*Live, and not in the figures above*: {when}, {total}.", f"By the betas of that close; {own}."]
 
 
-def _pivot(found: Explanation) -> list[str]:
-    """Tell how both betas have changed, as a sentence, numbers, and a row of bars."""
-    read = found.gauge
-    if read is None:
+def _pivot_lines(explanation: Explanation) -> list[str]:
+    """Return how both betas have changed, as a sentence, as numbers and as sparklines."""
+    betas = explanation.betas
+    if betas is None:
         return ["The pivot gauge has too little history."]
-    crypto, proxy = fmt.name(found.pair.crypto), escape(found.proxy)
+    crypto, proxy = fmt.name(explanation.pair.crypto), escape(explanation.proxy)
+    crypto_bars = _beta_bars(reading.crypto for reading in betas.path)
+    proxy_bars = _beta_bars(reading.proxy for reading in betas.path)
     return [
-        f"*Pivot gauge.* {_turn(found, read)}",
-        f"{fmt.full_day(read.then.session)}: {_betas(found, read.then)}.",
-        f"{fmt.full_day(read.now.session)}: {_betas(found, read.now)}.",
-        f"{crypto} {_path(one.crypto for one in read.path)}; {proxy} {_path(one.proxy for one in read.path)}",
+        f"*Pivot gauge.* {_pivot_sentence(explanation, betas)}",
+        f"{fmt.full_day(betas.first.session)}: {_betas_text(explanation, betas.first)}.",
+        f"{fmt.full_day(betas.last.session)}: {_betas_text(explanation, betas.last)}.",
+        f"{crypto} {crypto_bars}; {proxy} {proxy_bars}",
     ]
 
 
-def _turn(found: Explanation, read: BetaGauge) -> str:
-    """Name what the ETF follows more by now, and what less, where the change is beyond both errors."""
-    etf, crypto, proxy = fmt.title(found.pair.etf), fmt.name(found.pair.crypto), escape(found.proxy)
-    changes = (crypto, _turned(read.then.crypto, read.now.crypto)), (proxy, _turned(read.then.proxy, read.now.proxy))
-    turned = [(name, "more" if change > 0 else "less") for name, change in changes if change]
-    if not turned:
+def _pivot_sentence(explanation: Explanation, betas: RollingBetas) -> str:
+    """Return which betas rose and which fell, if the change is beyond both errors."""
+    etf, crypto, proxy = fmt.title(explanation.pair.etf), fmt.name(explanation.pair.crypto), escape(explanation.proxy)
+    changes = (
+        (crypto, _significant_direction(betas.first.crypto, betas.last.crypto)),
+        (proxy, _significant_direction(betas.first.proxy, betas.last.proxy)),
+    )
+    changed = [(name, "more" if change > 0 else "less") for name, change in changes if change]
+    if not changed:
         return f"{etf} follows {crypto} and {proxy} no differently than the errors allow."
-    (first, way), *rest = turned
-    return f"{etf} follows {first} {way} than it did{''.join(f', and {name} {way}' for name, way in rest)}."
+    (first, direction), *rest = changed
+    others = "".join(f", and {name} {direction}" for name, direction in rest)
+    return f"{etf} follows {first} {direction} than it did{others}."
 
 
-def _turned(then: Beta, now: Beta) -> int:
-    """Give the direction of a change that is beyond what errors alone do nine times out of ten, else 0."""
-    change = now.value - then.value
-    sure = abs(change) > ERRORS * (then.error**2 + now.error**2) ** 0.5
-    return (1 if change > 0 else -1) if sure else 0
+def _significant_direction(before: Beta, after: Beta) -> int:
+    """Return the sign of a change that is larger than chance explains 9 times out of 10, else 0."""
+    change = after.value - before.value
+    significant = abs(change) > SIGNIFICANT_ERRORS * (before.error**2 + after.error**2) ** 0.5
+    return (1 if change > 0 else -1) if significant else 0
 
 
-def _betas(found: Explanation, read: Reading) -> str:
-    crypto, proxy = fmt.name(found.pair.crypto), escape(found.proxy)
-    share = f"together {100 * read.r2:.0f}% of the days' variance"
-    return f"beta to {crypto} {_beta(read.crypto)}, to {proxy} {_beta(read.proxy)}; {share}"
+def _betas_text(explanation: Explanation, reading: FactorBetas) -> str:
+    crypto, proxy = fmt.name(explanation.pair.crypto), escape(explanation.proxy)
+    share = f"together {100 * reading.r2:.0f}% of the days' variance"
+    return f"beta to {crypto} {_beta_text(reading.crypto)}, to {proxy} {_beta_text(reading.proxy)}; {share}"
 
 
-def _beta(beta: Beta) -> str:
+def _beta_text(beta: Beta) -> str:
     return f"*{fmt.ratio(beta.value)}* ± {beta.error:.2f}"
 
 
-def _path(betas: Iterable[Beta]) -> str:
-    """Draw betas as a row of bars, with what the lowest and the highest stand for."""
+def _beta_bars(betas: Iterable[Beta]) -> str:
+    """Return betas as a sparkline, with the lowest and the highest value."""
     values = [beta.value for beta in betas]
-    return f"{spark(values)} {fmt.ratio(min(values))} to {fmt.ratio(max(values))}"
+    return f"{sparkline(values)} {fmt.ratio(min(values))} to {fmt.ratio(max(values))}"
 
 
-def _change(found: Explanation) -> list[str]:
-    """Tell what the answer hangs on: the look-back, and what the next day would do."""
-    lines = []
-    if found.shorter is not None:
-        lines.append(f"With betas of {BETA_SESSIONS} sessions instead: {_again(found, found.shorter)}.")
-    if found.gauge is not None:
-        now = found.gauge.now
+def _sensitivity_lines(explanation: Explanation) -> list[str]:
+    """Return the result with a shorter lookback, and what a 1% move of each factor implies."""
+    lines = list[str]()
+    etf, crypto = fmt.title(explanation.pair.etf), fmt.name(explanation.pair.crypto)
+    if explanation.short_lookback is not None:
+        summary = _parts_summary(explanation, explanation.short_lookback)
+        lines.append(f"With betas of {BETA_SESSIONS} sessions instead: {summary}.")
+    if explanation.betas is not None:
+        current = explanation.betas.last
         lines.append(
-            f"A day on which {fmt.name(found.pair.crypto)} alone moves 1% should move {fmt.title(found.pair.etf)} "
-            f"{fmt.ratio(now.crypto.value)}%; {escape(found.proxy)} alone, {fmt.ratio(now.proxy.value)}%."
+            f"A day on which {crypto} alone moves 1% should move {etf} "
+            f"{fmt.ratio(current.crypto.value)}%; {escape(explanation.proxy)} alone, {fmt.ratio(current.proxy.value)}%."
         )
     return ["*What would change the picture*", *lines] if lines else []
 
 
-def _again(found: Explanation, parts: Attribution) -> str:
-    crypto = f"{fmt.name(found.pair.crypto)} {fmt.pp(parts.crypto.amount)}"
+def _parts_summary(explanation: Explanation, parts: Attribution) -> str:
+    crypto = f"{fmt.name(explanation.pair.crypto)} {fmt.pp(parts.crypto.amount)}"
     return f"{crypto}, AI {fmt.pp(parts.proxy.amount)}, the rest {fmt.pp(parts.residual.amount)}"
 
 
-def _proxy(found: Explanation) -> str:
-    proxy = escape(found.proxy)
-    moves = "chips" if found.proxy == AI_PROXY else "it"
-    return f"{proxy} is a proxy for AI: it stands for what moves with {moves}, whatever the miners themselves do."
+def _proxy_note(explanation: Explanation) -> str:
+    proxy = escape(explanation.proxy)
+    driver = "chips" if explanation.proxy == AI_PROXY else "it"
+    return f"{proxy} is a proxy for AI: it stands for what moves with {driver}, whatever the miners themselves do."
 
 
-def _sources(found: Explanation) -> str:
-    etf, crypto, proxy = map(escape, found.sources)
-    names = f"{fmt.title(found.pair.etf)} from {etf}, {fmt.name(found.pair.crypto)} from {crypto}"
-    return f"Session closes: {names}, {escape(found.proxy)} from {proxy}."
+def _source_note(explanation: Explanation) -> str:
+    etf, crypto, proxy = map(escape, explanation.sources)
+    names = f"{fmt.title(explanation.pair.etf)} from {etf}, {fmt.name(explanation.pair.crypto)} from {crypto}"
+    return f"Session closes: {names}, {escape(explanation.proxy)} from {proxy}."

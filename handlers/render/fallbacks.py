@@ -1,63 +1,64 @@
-"""The forms of a message: as it is meant, without the newest blocks, and in the oldest ones alone."""
+"""Fallback forms of a message, for clients and workspaces that reject newer blocks."""
 
 from __future__ import annotations
 
-from handlers.render.markup import block as fixed
+from handlers.render.markup import code_block
 from handlers.render.message import CHART, Block, Message, compose, section, table
 
 
-def pictured(message: Message, file: str, alt: str) -> Message:
-    """Put a picture that Slack keeps as a file in the place of the chart, or beneath the first paragraph."""
-    image: Block = {"type": "image", "slack_file": {"id": file}, "alt_text": alt}
+def with_picture(message: Message, file_id: str, alt: str) -> Message:
+    """Return the message with an uploaded image in place of its chart, or below its first section."""
+    image: Block = {"type": "image", "slack_file": {"id": file_id}, "alt_text": alt}
     kinds = [block["type"] for block in message.blocks]
-    at = kinds.index(CHART) if CHART in kinds else kinds.index("section") + 1
-    after = message.blocks[at + (CHART in kinds) :]
-    return Message(blocks=[*message.blocks[:at], image, *after], text=message.text)
+    index = kinds.index(CHART) if CHART in kinds else kinds.index("section") + 1
+    after = message.blocks[index + (CHART in kinds) :]
+    return Message(blocks=[*message.blocks[:index], image, *after], text=message.text)
 
 
-def as_plain(message: Message) -> Message:
-    """Put a message in the oldest blocks that Slack knows: its text and its buttons."""
+def text_only(message: Message) -> Message:
+    """Return the message as its fallback text and its buttons, in Slack's oldest blocks."""
     buttons = [block for block in message.blocks if block["type"] == "actions"]
     return compose([section(message.text), *buttons], [message.text])
 
 
 def without_charts(message: Message) -> Message:
-    """Leave charts out of a message that tells in words what they show."""
+    """Return the message without its charts; its text still says what they show."""
     return Message(blocks=[block for block in message.blocks if block["type"] != CHART], text=message.text)
 
 
-def classic(message: Message) -> Message:
-    """Set charts and tables in fixed width, for those who are not shown them."""
-    return Message(blocks=[_set(block) for block in _without_charts(message.blocks)], text=message.text)
+def monospaced(message: Message) -> Message:
+    """Return the message with charts and tables as monospaced text."""
+    return Message(blocks=[_monospaced_table(block) for block in _charts_as_tables(message.blocks)], text=message.text)
 
 
-def plainer(message: Message) -> list[Message]:
-    """List the forms that a message has for a Slack that refuses it, the nearest first."""
-    drawn = _without_charts(message.blocks)
-    nearer = [Message(blocks=drawn, text=message.text)] if drawn != message.blocks else []
+def fallback_forms(message: Message) -> list[Message]:
+    """Return the forms to try, richest first, if Slack rejects the message."""
+    as_tables = _charts_as_tables(message.blocks)
+    tables_only = [Message(blocks=as_tables, text=message.text)] if as_tables != message.blocks else []
     return [
-        *nearer,
-        *([classic(message)] if any(block["type"] == "table" for block in drawn) else []),
-        as_plain(message),
+        *tables_only,
+        *([monospaced(message)] if any(block["type"] == "table" for block in as_tables) else []),
+        text_only(message),
     ]
 
 
-def _without_charts(blocks: list[Block]) -> list[Block]:
-    return [_as_table(block) if block["type"] == CHART else block for block in blocks]
+def _charts_as_tables(blocks: list[Block]) -> list[Block]:
+    return [_chart_as_table(block) if block["type"] == CHART else block for block in blocks]
 
 
-def _as_table(chart: Block) -> Block:
-    """Write the points of a chart in rows, a column for each line."""
+def _chart_as_table(chart: Block) -> Block:
+    """Return a chart's points as a table, with a column per series."""
     series, axis = chart["chart"]["series"], chart["chart"]["axis_config"]
     head = [axis["x_label"], *(f"{line['name']} {axis['y_label']}" for line in series)]
     rows = [
-        [label, *(f"{line['data'][at]['value']:.1f}" for line in series)] for at, label in enumerate(axis["categories"])
+        [label, *(f"{line['data'][index]['value']:.1f}" for line in series)]
+        for index, label in enumerate(axis["categories"])
     ]
     return table([head, *rows])
 
 
-def _set(block: Block) -> Block:
-    """Set a table in fixed width; any other block stays as it is."""
+def _monospaced_table(block: Block) -> Block:
+    """Return a table as monospaced text, and any other block unchanged."""
     if block["type"] != "table":
         return block
     rows = [[cell["text"] for cell in row] for row in block["rows"]]
@@ -68,4 +69,4 @@ def _set(block: Block) -> Block:
         )
         for row in rows
     ]
-    return section(fixed("\n".join(line.rstrip() for line in lines))) or block
+    return section(code_block("\n".join(line.rstrip() for line in lines))) or block

@@ -1,4 +1,4 @@
-"""Forms as Slack takes them: a modal, and its fields, which tell of each change."""
+"""Slack modals and their input fields; every field dispatches its changes."""
 
 from __future__ import annotations
 
@@ -8,32 +8,40 @@ from typing import Any
 from handlers.render.limits import FORM_TITLE, clip
 from handlers.render.message import Block
 
-FOLLOWED = "draft_"  # begins the action_id of every field
+FIELD_PREFIX = "draft_"  # prefix of every field's action_id
 
 
 def modal(
-    callback_id: str, title: str, blocks: Sequence[Block], *, submit: str = "", close: str = "Cancel", carries: str = ""
+    callback_id: str,
+    title: str,
+    blocks: Sequence[Block],
+    *,
+    submit: str = "",
+    close: str = "Cancel",
+    private_metadata: str = "",
 ) -> dict[str, Any]:
-    """Make a modal; without `submit` it only shows. `carries` comes back with whatever is done in it."""
-    made: dict[str, Any] = {
+    """Return a modal; it is read-only without `submit`. Slack sends `private_metadata` back with every interaction."""
+    view: dict[str, Any] = {
         "type": "modal",
         "callback_id": callback_id,
-        "title": _plain(clip(title, FORM_TITLE)),
-        "close": _plain(close),
+        "title": _plain_text(clip(title, FORM_TITLE)),
+        "close": _plain_text(close),
         "blocks": list(blocks),
     }
     if submit:
-        made["submit"] = _plain(submit)
-    return {**made, "private_metadata": carries} if carries else made
+        view["submit"] = _plain_text(submit)
+    return {**view, "private_metadata": private_metadata} if private_metadata else view
 
 
-def text_field(name: str, label: str, value: str, *, hint: str, optional: bool = False, typing: bool = True) -> Block:
-    """Make a field to type in; it tells of each change, without `typing` only of the Enter key."""
-    followed = ["on_enter_pressed", *(["on_character_entered"] if typing else [])]
+def text_field(
+    name: str, label: str, value: str, *, hint: str, optional: bool = False, per_keystroke: bool = True
+) -> Block:
+    """Return a text input; it dispatches per keystroke, or only on Enter if `per_keystroke` is false."""
+    triggers = ["on_enter_pressed", *(["on_character_entered"] if per_keystroke else [])]
     element: Block = {
         "type": "plain_text_input",
-        "action_id": f"{FOLLOWED}{name}",
-        "dispatch_action_config": {"trigger_actions_on": followed},
+        "action_id": f"{FIELD_PREFIX}{name}",
+        "dispatch_action_config": {"trigger_actions_on": triggers},
         "max_length": 100,
     }
     if value:
@@ -41,40 +49,40 @@ def text_field(name: str, label: str, value: str, *, hint: str, optional: bool =
     return _input(name, label, element, hint=hint, optional=optional)
 
 
-def choice_field(name: str, label: str, options: dict[str, str], chosen: str, *, hint: str = "") -> Block:
-    """Make a field to choose from, of labels by value."""
+def select_field(name: str, label: str, options: dict[str, str], selected: str, *, hint: str = "") -> Block:
+    """Return a select menu with labels by value."""
     element = {
         "type": "static_select",
-        "action_id": f"{FOLLOWED}{name}",
+        "action_id": f"{FIELD_PREFIX}{name}",
         "options": [_option(value, text) for value, text in options.items()],
-        "initial_option": _option(chosen, options[chosen]),
+        "initial_option": _option(selected, options[selected]),
     }
     return _input(name, label, element, hint=hint)
 
 
-def tick_field(name: str, label: str, value: str, text: str, chosen: str) -> Block:
-    """Make a box to tick."""
-    element: Block = {"type": "checkboxes", "action_id": f"{FOLLOWED}{name}", "options": [_option(value, text)]}
-    if chosen:
+def checkbox_field(name: str, label: str, value: str, text: str, selected: str) -> Block:
+    """Return a single checkbox."""
+    element: Block = {"type": "checkboxes", "action_id": f"{FIELD_PREFIX}{name}", "options": [_option(value, text)]}
+    if selected:
         element["initial_options"] = [_option(value, text)]
     return _input(name, label, element, optional=True)
 
 
 def _input(name: str, label: str, element: Block, *, hint: str = "", optional: bool = False) -> Block:
-    made: Block = {
+    block: Block = {
         "type": "input",
         "block_id": name,
-        "label": _plain(label),
+        "label": _plain_text(label),
         "element": element,
         "optional": optional,
         "dispatch_action": True,
     }
-    return {**made, "hint": _plain(hint)} if hint else made
+    return {**block, "hint": _plain_text(hint)} if hint else block
 
 
 def _option(value: str, text: str) -> Block:
-    return {"text": _plain(text), "value": value}
+    return {"text": _plain_text(text), "value": value}
 
 
-def _plain(text: str) -> Block:
+def _plain_text(text: str) -> Block:
     return {"type": "plain_text", "text": text}

@@ -1,4 +1,4 @@
-"""How to use the command, from the rows of its table."""
+"""Help on commands, from the rows of the command table."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from handlers.command import Command
 from handlers.render.limits import clip
 from handlers.render.markup import code, escape
-from handlers.render.message import Message, compose, header, note, section, text_message
+from handlers.render.message import Message, compose, context, header, section, text_message
 
 GRAMMAR = (
     "A rule is a window, a threshold and, if you like, more: `1d 8pp`, `5d 15pp above clear 10pp`, `1d z3.5`, "
@@ -15,7 +15,7 @@ GRAMMAR = (
     "`5d difficulty 5%`, `1d 8pp at close`."
 )
 LONGEST_ECHO = 40
-ABOUT = {
+TOPIC_NOTES = {
     "market": """\
 Windows count New York sessions: `1d 5d 20d 60d 252d`; `ytd` starts at the last close of the prior year.
 The spread is the ETF's return less bitcoin's, both read at the same instant. While New York is shut no divergence is \
@@ -44,32 +44,32 @@ Rules fire and resolve on `ok` and `degraded` prices, and wait on the others."""
 
 
 def help_message(commands: Sequence[Command]) -> Message:
-    """Explain every command, and the grammar of rules."""
+    """Return one line per command, and the grammar of rules."""
     title = "MinerPulse: when bitcoin miners stop moving with bitcoin"
-    lines = [_line(command) for command in commands]
-    return compose([header(title), section(*lines), note(GRAMMAR)], [title, *lines, GRAMMAR])
+    lines = [_command_line(command) for command in commands]
+    return compose([header(title), section(*lines), context(GRAMMAR)], [title, *lines, GRAMMAR])
 
 
 def topic_help_message(topic: str, commands: Sequence[Command]) -> Message:
-    """Explain the commands of one topic, and what to know about it."""
+    """Return the commands of one topic with examples, and notes on it."""
     title = f"MinerPulse: {topic}"
-    lines = [f"{_line(command)}. As in {code(command.example)}" for command in commands]
-    about = ABOUT[topic].splitlines()
+    lines = [f"{_command_line(command)}. As in {code(command.example)}" for command in commands]
+    about = TOPIC_NOTES[topic].splitlines()
     return compose([header(title), section(*lines), section(*about)], [title, *lines, *about])
 
 
-def unknown_topic_message(asked: str, topics: Sequence[str]) -> Message:
-    """Tell which topics there are."""
+def unknown_topic_message(query: str, topics: Sequence[str]) -> Message:
+    """Return which topics exist."""
     listed = ", ".join(code(f"help {topic}") for topic in topics)
     return text_message(
-        f"There is no help on “{escape(clip(asked, LONGEST_ECHO))}”. There is {listed}, and help on each command."
+        f"There is no help on “{escape(clip(query, LONGEST_ECHO))}”. There is {listed}, and help on each command."
     )
 
 
 def usage_message(commands: Sequence[Command], *opening: str) -> Message:
-    """Show how to type one or a few commands."""
-    return text_message(*opening, *(f"{_line(command)}. As in {code(command.example)}" for command in commands))
+    """Return the usage of one or more commands, after the `opening` lines."""
+    return text_message(*opening, *(f"{_command_line(command)}. As in {code(command.example)}" for command in commands))
 
 
-def _line(command: Command) -> str:
+def _command_line(command: Command) -> str:
     return f"{code(command.usage)}: {command.summary}"

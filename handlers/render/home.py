@@ -1,4 +1,4 @@
-"""The Home tab of a person, and the market in a form of its own."""
+"""The Home tab, the board as a modal, and the welcome message."""
 
 from __future__ import annotations
 
@@ -8,12 +8,20 @@ from typing import Any
 
 from handlers.render import fmt
 from handlers.render.alert_text import heading
-from handlers.render.board import beginnings, missing, windows_text
+from handlers.render.board import origin_warnings, unmeasured_lines, windows_text
 from handlers.render.form_fields import modal
-from handlers.render.limits import LIST_TEXT, PROBLEMS_SHOWN, fitting, newest_fitting
-from handlers.render.market import data, drawdowns, headline, legs, live_line, market_line, problems
-from handlers.render.markup import code, conversation, person, reason, simulated
-from handlers.render.message import Block, Message, actions, button, compose, header, note, section, text_message
+from handlers.render.limits import LIST_TEXT, PROBLEMS_SHOWN, fit_lines, fit_newest_lines
+from handlers.render.market import (
+    data_quality_line,
+    drawdown_lines,
+    headline,
+    live_line,
+    market_line,
+    price_lines,
+    problem_lines,
+)
+from handlers.render.markup import channel_link, code, mark_simulated, reason, user_mention
+from handlers.render.message import Block, Message, actions, button, compose, context, header, section, text_message
 from services.alerting.alert import Alert
 from services.channels.commands import Overview
 from services.channels.home import ChannelSummary
@@ -21,7 +29,7 @@ from services.core.prices import Pair
 from services.rules.market_service import MarketView
 from services.rules.rule import DEFAULT_RULES
 
-PLACES_SHOWN = 10
+CHANNELS_SHOWN = 10
 FIRST_STEPS = (
     "*First steps*",
     "1. In the channel that is to get alerts, type `/invite @MinerPulse`.",
@@ -31,80 +39,90 @@ FIRST_STEPS = (
 )
 
 
-def home_view(told: Overview, now: datetime) -> dict[str, Any]:
-    """Make a person's Home tab: the market, their channels with what is open and watched, and how far prices go."""
-    market = [header("MinerPulse"), section(reason(told.problem))] if told.view is None else _market(told.view, now)
-    shown = told.places[:PLACES_SHOWN]
-    room = LIST_TEXT // max(1, len(shown))
-    places = [block for place in shown for block in _place(place, room)]
-    if (more := len(told.places) - len(shown)) > 0:
-        places.append(note(f"… and {more} more channels: `/minerpulse rules` and `/minerpulse` tell of each in it."))
-    mine = [header("Your channels"), *places] if places else [section(*FIRST_STEPS)]
-    blocks: list[Block | None] = [*market, actions(button("refresh_home", "Refresh", "home")), *mine]
+def home_view(overview: Overview, now: datetime) -> dict[str, Any]:
+    """Return a user's Home tab: the market, and open alerts and rules per channel."""
+    market = (
+        [header("MinerPulse"), section(reason(overview.problem))]
+        if overview.view is None
+        else _market_blocks(overview.view, now)
+    )
+    shown = overview.channels[:CHANNELS_SHOWN]
+    max_chars = LIST_TEXT // max(1, len(shown))
+    channel_blocks = [block for summary in shown for block in _channel_blocks(summary, max_chars)]
+    if (more := len(overview.channels) - len(shown)) > 0:
+        channel_blocks.append(
+            context(f"… and {more} more channels: `/minerpulse rules` and `/minerpulse` tell of each in it.")
+        )
+    channels = [header("Your channels"), *channel_blocks] if channel_blocks else [section(*FIRST_STEPS)]
+    blocks: list[Block | None] = [*market, actions(button("refresh_home", "Refresh", "home")), *channels]
     return {"type": "home", "blocks": [block for block in blocks if block is not None]}
 
 
-def home_notice_view(told: Message) -> dict[str, Any]:
-    """Make a Home tab that tells one thing and can be tried again."""
+def home_notice_view(message: Message) -> dict[str, Any]:
+    """Return a Home tab with one message and a refresh button."""
     return {
         "type": "home",
-        "blocks": [header("MinerPulse"), *told.blocks, actions(button("refresh_home", "Refresh", "home"))],
+        "blocks": [header("MinerPulse"), *message.blocks, actions(button("refresh_home", "Refresh", "home"))],
     }
 
 
 def market_modal(view: MarketView, now: datetime) -> dict[str, Any]:
-    """Make the market as a form, for whoever asks outside any channel."""
-    blocks = [block for block in _market(view, now) if block is not None]
+    """Return the market as a modal, for requests from outside any channel."""
+    blocks = [block for block in _market_blocks(view, now) if block is not None]
     return modal("board", "MinerPulse", blocks, close="Close")
 
 
 def loading_view() -> dict[str, Any]:
-    """Make what stands there until the prices are in."""
+    """Return the modal that is shown while prices are fetched."""
     return modal("board", "MinerPulse", text_message("Fetching prices …").blocks, close="Close")
 
 
-def _market(view: MarketView, now: datetime) -> list[Block | None]:
-    """Tell the board in lines: a tab shows no tables."""
-    seen = view.current
+def _market_blocks(view: MarketView, now: datetime) -> list[Block | None]:
+    """Return the market as text lines, because the Home tab and modals have no tables."""
+    snapshot = view.current
     return [
-        header(simulated(headline(view), when=view.simulated)),
+        header(mark_simulated(headline(view), when=view.simulated)),
         section(market_line(view.market), live_line(view)),
-        section(*windows_text(seen, view.pair)),
-        note(*missing(seen), *beginnings(seen)),
-        section(*drawdowns(view)),
-        note(*legs(view, now), data(seen.trust), *problems(view, PROBLEMS_SHOWN)),
+        section(*windows_text(snapshot, view.pair)),
+        context(*unmeasured_lines(snapshot), *origin_warnings(snapshot)),
+        section(*drawdown_lines(view)),
+        context(*price_lines(view, now), data_quality_line(snapshot.trust), *problem_lines(view, PROBLEMS_SHOWN)),
     ]
 
 
-def _place(place: ChannelSummary, room: int) -> list[Block | None]:
-    """Tell of one channel, the newest alerts first where not all can be told."""
-    open_here = newest_fitting(
-        [_alert(alert) for alert in place.alerts], room * 2 // 3, " open alerts, which began before"
+def _channel_blocks(summary: ChannelSummary, max_chars: int) -> list[Block | None]:
+    """Return one channel's alerts and rules; if space is short, the newest alerts come first."""
+    alerts_here = fit_newest_lines(
+        [_alert_line(alert) for alert in summary.alerts], max_chars * 2 // 3, " open alerts, which began before"
     )
-    alerts = open_here or ["No alert is open."]
-    shown = fitting([f"{code(str(watch.rule))} ({watch.id})" for watch in place.watches], room // 3)
+    alerts = alerts_here or ["No alert is open."]
+    shown = fit_lines(
+        [f"{code(str(channel_rule.rule))} ({channel_rule.id})" for channel_rule in summary.rules], max_chars // 3
+    )
     rules = f"Rules: {', '.join(shown) or 'none'}."
-    return [section(f"*{conversation(place.channel.id)}*", *alerts, rules)]
+    return [section(f"*{channel_link(summary.channel.id)}*", *alerts, rules)]
 
 
-def _alert(alert: Alert) -> str:
-    seen = f", acknowledged by {person(alert.acknowledged.by)}" if alert.acknowledged else ", nobody sees to it yet"
-    told = f"Open alert {alert.id}: {heading(alert.lead)}, since {fmt.moment(alert.opened_at)}{seen}."
-    return simulated(told, when=alert.simulated)
+def _alert_line(alert: Alert) -> str:
+    acknowledgement = (
+        f", acknowledged by {user_mention(alert.acknowledged.by)}" if alert.acknowledged else ", nobody sees to it yet"
+    )
+    text = f"Open alert {alert.id}: {heading(alert.lead)}, since {fmt.moment(alert.opened_at)}{acknowledgement}."
+    return mark_simulated(text, when=alert.simulated)
 
 
-def welcome_message(pair: Pair, rules: Sequence[str], *, is_simulated: bool) -> Message:
-    """Say what the app does here, and offer to begin; a channel that has rules is told which."""
-    opening = simulated(
-        f"MinerPulse tells this channel when {pair.etf} stops moving with {fmt.name(pair.crypto)}.", when=is_simulated
+def welcome_message(pair: Pair, rules: Sequence[str], *, simulated: bool) -> Message:
+    """Return what the app does, with a start button; in a channel with rules, list them instead."""
+    opening = mark_simulated(
+        f"MinerPulse tells this channel when {pair.etf} stops moving with {fmt.name(pair.crypto)}.", when=simulated
     )
     if rules:
-        told = [opening, f"These rules stand here: {', '.join(map(code, rules))}. Alerts come again from now on."]
-        return compose([section(*told)], told)
-    usual = ", ".join(map(code, DEFAULT_RULES))
+        lines = [opening, f"These rules stand here: {', '.join(map(code, rules))}. Alerts come again from now on."]
+        return compose([section(*lines)], lines)
+    defaults = ", ".join(map(code, DEFAULT_RULES))
     offer = (
-        f"Nothing is watched here yet. *Start alerts here* adds the usual rules {usual}; `/minerpulse rule add` opens "
-        "an editor for others, `/minerpulse` shows the market, and `/minerpulse help` tells the rest."
+        f"Nothing is watched here yet. *Start alerts here* adds the usual rules {defaults}; `/minerpulse rule add` "
+        "opens an editor for others, `/minerpulse` shows the market, and `/minerpulse help` tells the rest."
     )
     return compose(
         [section(opening, offer), actions(button("begin", "Start alerts here", "channel", primary=True))],

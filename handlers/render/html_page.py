@@ -1,4 +1,4 @@
-"""A page for the browser that stands by itself: blocks of messages and pictures as HTML, nothing from elsewhere."""
+"""A self-contained HTML page of message blocks and pictures, without external resources."""
 
 from __future__ import annotations
 
@@ -13,27 +13,29 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from handlers.render.message import Block, Message
 
-HERE = Path(__file__).parent
-_TEMPLATES = Environment(loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+TEMPLATE_FOLDER = Path(__file__).parent
+_TEMPLATES = Environment(
+    loader=FileSystemLoader(TEMPLATE_FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Table:
-    """Rows beneath a head, with a caption; on a phone each row stands by itself, each cell after its head.
+class HtmlTable:
+    """A table with a caption; on a phone each row is a block, with its header before each cell.
 
-    Cells hold numbers, or sentences where they are `worded`.
+    Cells hold numbers, or sentences if `text_cells` is set.
     """
 
     kind: ClassVar = "table"
     caption: str
-    head: Sequence[str]
+    header: Sequence[str]
     rows: Sequence[Sequence[str]]
-    worded: bool = False
+    text_cells: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
-    """A picture in both schemes, as PNG files, with its words."""
+class PagePicture:
+    """A picture as light and dark PNG bytes, with its alt text."""
 
     kind: ClassVar = "picture"
     light: bytes
@@ -42,18 +44,18 @@ class Shown:
 
     @property
     def light_uri(self) -> str:
-        """The picture for a light page, and for paper."""
-        return _uri(self.light)
+        """The picture for a light page and for print, as a data URI."""
+        return _data_uri(self.light)
 
     @property
     def dark_uri(self) -> str:
-        """The picture for a dark page."""
-        return _uri(self.dark)
+        """The picture for a dark page, as a data URI."""
+        return _data_uri(self.dark)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lines:
-    """A paragraph; `small` for small print."""
+class Paragraph:
+    """A paragraph, in small print if `small` is set."""
 
     kind: ClassVar = "lines"
     lines: Sequence[str]
@@ -62,39 +64,39 @@ class Lines:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heading:
-    """A title inside a section."""
+    """A heading inside a section."""
 
     kind: ClassVar = "heading"
     text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Folded:
-    """A table that is long, and opens when it is asked for."""
+class CollapsedTable:
+    """A long table that opens on a click."""
 
     kind: ClassVar = "folded"
-    table: Table
+    table: HtmlTable
 
 
-Part = Table | Shown | Lines | Heading | Folded
+PagePart = HtmlTable | PagePicture | Paragraph | Heading | CollapsedTable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
-    """A part of the page with a title, and an anchor for its contents."""
+    """A titled section, linked from the table of contents."""
 
     title: str
-    parts: Sequence[Part]
+    parts: Sequence[PagePart]
 
     @property
     def anchor(self) -> str:
-        """The name that links to it."""
+        """The id that links to the section."""
         return self.title.lower().replace(" ", "-")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """A whole page."""
+    """A page: a title, opening lines and sections."""
 
     title: str
     lead: Sequence[str]
@@ -102,40 +104,40 @@ class Page:
     sections: Sequence[Section]
 
 
-def written(page: Page) -> bytes:
-    """Write a page; whatever stands in it is escaped."""
+def render_html(page: Page) -> bytes:
+    """Return the page as UTF-8 HTML; all values are escaped."""
     return _TEMPLATES.get_template("page.html").render(page=page).encode()
 
 
-def parts_of(message: Message, caption: str) -> list[Part]:
-    """Take a message apart, so that a page says the same."""
-    made = [_part(block, caption) for block in message.blocks]
-    return [part for part in made if part is not None]
+def page_parts(message: Message, caption: str) -> list[PagePart]:
+    """Return a message's blocks as page parts, without buttons and charts."""
+    parts = [_page_part(block, caption) for block in message.blocks]
+    return [part for part in parts if part is not None]
 
 
-def _part(block: Block, caption: str) -> Part | None:
+def _page_part(block: Block, caption: str) -> PagePart | None:
     match block["type"]:
         case "header":
-            return Heading(text=plain(block["text"]["text"]))
+            return Heading(text=strip_markup(block["text"]["text"]))
         case "section":
-            return Lines(lines=_lines(block["text"]["text"]))
+            return Paragraph(lines=_lines(block["text"]["text"]))
         case "context":
-            return Lines(lines=_lines("\n".join(one["text"] for one in block["elements"])), small=True)
+            return Paragraph(lines=_lines("\n".join(element["text"] for element in block["elements"])), small=True)
         case "table":
-            head, *rows = [[plain(cell["text"]) for cell in row] for row in block["rows"]]
-            return Table(caption=caption, head=head, rows=rows)
+            head, *rows = [[strip_markup(cell["text"]) for cell in row] for row in block["rows"]]
+            return HtmlTable(caption=caption, header=head, rows=rows)
         case _:
             return None
 
 
 def _lines(text: str) -> list[str]:
-    return [plain(line) for line in text.splitlines()]
+    return [strip_markup(line) for line in text.splitlines()]
 
 
-def plain(text: str) -> str:
-    """Take Slack's markup off a text that this app has written."""
+def strip_markup(text: str) -> str:
+    """Return text written by this app without Slack's markup."""
     return html.unescape(text.replace("*", "").replace("`", ""))
 
 
-def _uri(png: bytes) -> str:
+def _data_uri(png: bytes) -> str:
     return f"data:image/png;base64,{base64.b64encode(png).decode()}"

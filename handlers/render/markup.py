@@ -1,78 +1,71 @@
-"""Slack's markup: names of people, fixed width, and texts from elsewhere made safe."""
+"""Slack's mrkdwn: mentions, code, and escaping of external text."""
 
 from __future__ import annotations
 
 import re
 
-from services.core.identity import Channel
-
 SIMULATED = "SIMULATED"
 MINUS = "−"
 
 _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
-_NAMED = re.compile(r"<(?P<kind>[@#!])(?P<id>[^<>|\s]+)(?:\|(?P<label>[^<>]*))?>")
+_MENTION = re.compile(r"<(?P<kind>[@#!])(?P<id>[^<>|\s]+)(?:\|(?P<label>[^<>]*))?>")
 _HYPHEN_MINUS = re.compile(r"(?<![\w.])-(?=\d)")
 
 
-def person(user: str) -> str:
-    """Name a person by their Slack id."""
+def user_mention(user: str) -> str:
+    """Return a mention of a user by Slack id."""
     return f"<@{user}>"
 
 
-def place(channel: Channel) -> str:
-    """Name a channel; Slack shows the name only to those who may see it."""
-    return f"<#{channel.id}>"
-
-
-def conversation(channel: str) -> str:
-    """Name a channel by its Slack id; whoever may not see it is not shown its name."""
+def channel_link(channel: str) -> str:
+    """Return a link to a channel by Slack id; Slack shows its name only to users who may see it."""
     return f"<#{channel}>"
 
 
 def code(text: str) -> str:
-    """Set a short text in fixed width."""
+    """Return a short text as inline code."""
     return f"`{escape(text).replace('`', '')}`"
 
 
-def block(text: str) -> str:
-    """Set lines in fixed width."""
+def code_block(text: str) -> str:
+    """Return lines as a code block."""
     return f"```{escape(text).replace('`', ' ')}```"
 
 
 def escape(text: str) -> str:
-    """Make a text from elsewhere safe to show, so that it can call nobody and link nowhere."""
+    """Return external text escaped, so that it can neither mention anyone nor link anywhere."""
     return text.translate(_ESCAPES)
 
 
-def typed(text: str) -> str:
-    """Show what somebody typed: people and channels by ID, groups by name, which calls none, the rest as text."""
-    parts, at = list[str](), 0
-    for found in _NAMED.finditer(text):
-        parts += [escape(text[at : found.start()]), _name(found)]
-        at = found.end()
-    return " ".join("".join([*parts, escape(text[at:])]).split())
+def escape_typed(text: str) -> str:
+    """Return typed text: users and channels as mentions, groups by name without notifying them, the rest escaped."""
+    parts, position = list[str](), 0
+    for match in _MENTION.finditer(text):
+        parts += [escape(text[position : match.start()]), _mention_without_ping(match)]
+        position = match.end()
+    return " ".join("".join([*parts, escape(text[position:])]).split())
 
 
-def _name(found: re.Match[str]) -> str:
-    if found["kind"] in "@#":
-        return f"<{found['kind']}{found['id']}>"
-    return escape(f"@{(found['label'] or found['id'].partition('^')[0]).removeprefix('@')}")
+def _mention_without_ping(match: re.Match[str]) -> str:
+    if match["kind"] in "@#":
+        return f"<{match['kind']}{match['id']}>"
+    return escape(f"@{(match['label'] or match['id'].partition('^')[0]).removeprefix('@')}")
 
 
 def reason(text: str) -> str:
-    """Write a reason as a sentence's end, with real minus signs."""
+    """Return a reason without its final period, escaped and with true minus signs."""
     return escape(_sentence_end(text))
 
 
-def said(text: str) -> str:
-    """Write a reason that a person gave, or has a part in, with names as `typed` shows them."""
-    return typed(_sentence_end(text))
+def user_reason(text: str) -> str:
+    """Return a reason that a user wrote in whole or in part, escaped by `escape_typed`."""
+    return escape_typed(_sentence_end(text))
 
 
 def _sentence_end(text: str) -> str:
     return _HYPHEN_MINUS.sub(MINUS, text).rstrip(".")
 
 
-def simulated(text: str, *, when: bool) -> str:
-    """Mark a line that tells of simulated prices."""
+def mark_simulated(text: str, *, when: bool) -> str:
+    """Return the text, prefixed if it is about simulated prices."""
     return f"{SIMULATED}: {text}" if when else text

@@ -1,4 +1,4 @@
-"""A message as Slack takes it: blocks to look at, and a text that says the same to phones and screen readers."""
+"""Slack messages: Block Kit blocks, and a fallback text with the same content for notifications and screen readers."""
 
 from __future__ import annotations
 
@@ -12,41 +12,41 @@ CHART = "data_visualization"
 
 
 class Message(NamedTuple):
-    """What is sent: `text` alone tells everything that the blocks tell."""
+    """A message's blocks, and a text that alone says everything that the blocks say."""
 
     blocks: list[Block]
     text: str
 
 
 def compose(blocks: list[Block | None], text: list[str]) -> Message:
-    """Put a message together; None leaves a block out."""
-    kept = [block for block in blocks if block is not None]
-    return Message(blocks=kept, text=clip("\n".join(text), FALLBACK_TEXT))
+    """Return a message of the blocks that aren't None, and of the lines of its fallback text."""
+    present = [block for block in blocks if block is not None]
+    return Message(blocks=present, text=clip("\n".join(text), FALLBACK_TEXT))
 
 
 def text_message(*lines: str) -> Message:
-    """Make a message of a few lines and nothing else."""
+    """Return a message of one section with a few lines."""
     return compose([section(*lines)], list(lines))
 
 
-def stacked(first: Message, then: Message) -> Message:
-    """Put one message below another."""
-    return compose([*first.blocks, *then.blocks], [first.text, then.text])
+def stack(first: Message, second: Message) -> Message:
+    """Return one message with the blocks and the text of both."""
+    return compose([*first.blocks, *second.blocks], [first.text, second.text])
 
 
 def header(text: str) -> Block:
-    """Make a title."""
-    return {"type": "header", "text": _plain(clip(text, HEADER_TEXT))}
+    """Return a header block."""
+    return {"type": "header", "text": _plain_text(clip(text, HEADER_TEXT))}
 
 
 def section(*lines: str) -> Block | None:
-    """Make a paragraph of lines; None where there are none."""
+    """Return a section of lines; None without any."""
     text = "\n".join(line for line in lines if line)
-    return {"type": "section", "text": _markdown(clip(text, SECTION_TEXT))} if text else None
+    return {"type": "section", "text": _mrkdwn(clip(text, SECTION_TEXT))} if text else None
 
 
-def paragraphs(*lines: str) -> list[Block | None]:
-    """Make as many paragraphs as it takes to cut no line."""
+def sections(*lines: str) -> list[Block | None]:
+    """Return as many sections as needed, so that no line is cut."""
     groups, length = [list[str]()], 0
     for line in lines:
         length += len(line) + 1
@@ -57,14 +57,14 @@ def paragraphs(*lines: str) -> list[Block | None]:
     return [section(*group) for group in groups]
 
 
-def note(*lines: str) -> Block | None:
-    """Make a paragraph in small print; None where there are no lines."""
+def context(*lines: str) -> Block | None:
+    """Return a context block (small print); None without lines."""
     text = "\n".join(line for line in lines if line)
-    return {"type": "context", "elements": [_markdown(clip(text, CONTEXT_TEXT))]} if text else None
+    return {"type": "context", "elements": [_mrkdwn(clip(text, CONTEXT_TEXT))]} if text else None
 
 
 def table(rows: list[list[str]]) -> Block:
-    """Make a table whose first row is its head and whose columns, after the first, hold numbers."""
+    """Return a table; its first row is the header, and columns after the first are right-aligned numbers."""
     return {
         "type": "table",
         "column_settings": [{"align": "left"}, *({"align": "right"} for _ in rows[0][1:])],
@@ -72,8 +72,8 @@ def table(rows: list[list[str]]) -> Block:
     }
 
 
-def line_chart(title: str, labels: list[str], series: dict[str, list[float]], *, across: str) -> Block:
-    """Draw lines over the same points, 20 at most; `across` names what the points are."""
+def line_chart(title: str, labels: list[str], series: dict[str, list[float]], *, x_label: str) -> Block:
+    """Return a line chart of series over the same points, at most 20; `x_label` names the points."""
     names = [clip(label, CHART_LABEL) for label in labels]
     return {
         "type": CHART,
@@ -81,44 +81,45 @@ def line_chart(title: str, labels: list[str], series: dict[str, list[float]], *,
         "chart": {
             "type": "line",
             "series": [
-                {"name": clip(name, CHART_LABEL), "data": _points(names, values)} for name, values in series.items()
+                {"name": clip(name, CHART_LABEL), "data": _data_points(names, values)}
+                for name, values in series.items()
             ],
-            "axis_config": {"categories": names, "x_label": across, "y_label": "%"},
+            "axis_config": {"categories": names, "x_label": x_label, "y_label": "%"},
         },
     }
 
 
 def actions(*elements: Block | None) -> Block:
-    """Make a row of buttons and choices; None leaves one out."""
+    """Return a row of buttons and menus; None is skipped."""
     return {"type": "actions", "elements": [element for element in elements if element is not None]}
 
 
-def button(action_id: str, label: str, value: str, *, primary: bool = False, sure: str = "") -> Block:
-    """Make a button that carries `value` back; where `sure` asks something, only after a yes."""
-    made: Block = {"type": "button", "action_id": action_id, "text": _plain(label), "value": value}
-    if sure:
-        asked = {"title": f"{label}?", "text": sure, "confirm": label, "deny": "No"}
-        made["confirm"] = {part: _plain(text) for part, text in asked.items()}
-    return {**made, "style": "primary"} if primary else made
+def button(action_id: str, label: str, value: str, *, primary: bool = False, confirm: str = "") -> Block:
+    """Return a button that sends `value`; with a `confirm` text, only after a confirmation dialog."""
+    element: Block = {"type": "button", "action_id": action_id, "text": _plain_text(label), "value": value}
+    if confirm:
+        dialog = {"title": f"{label}?", "text": confirm, "confirm": label, "deny": "No"}
+        element["confirm"] = {part: _plain_text(text) for part, text in dialog.items()}
+    return {**element, "style": "primary"} if primary else element
 
 
-def choice(action_id: str, label: str, options: dict[str, str]) -> Block:
-    """Make a list to choose from, of labels by the value that each carries back."""
+def select_menu(action_id: str, label: str, options: dict[str, str]) -> Block:
+    """Return a select menu with labels by the value that each option sends."""
     return {
         "type": "static_select",
         "action_id": action_id,
-        "placeholder": _plain(label),
-        "options": [{"text": _plain(text), "value": value} for value, text in options.items()],
+        "placeholder": _plain_text(label),
+        "options": [{"text": _plain_text(text), "value": value} for value, text in options.items()],
     }
 
 
-def _points(names: list[str], values: list[float]) -> list[Block]:
+def _data_points(names: list[str], values: list[float]) -> list[Block]:
     return [{"label": name, "value": value} for name, value in zip(names, values, strict=True)]
 
 
-def _plain(text: str) -> Block:
+def _plain_text(text: str) -> Block:
     return {"type": "plain_text", "text": text}
 
 
-def _markdown(text: str) -> Block:
+def _mrkdwn(text: str) -> Block:
     return {"type": "mrkdwn", "text": text}

@@ -1,17 +1,17 @@
-"""The fund from the inside: what each holding added, what cohorts did, and what nothing explains."""
+"""A fund's holdings: contribution of each, effects per cohort, and the residual."""
 
 from __future__ import annotations
 
 from handlers.render import fmt
 from handlers.render.limits import PROBLEMS_SHOWN
-from handlers.render.market import data
-from handlers.render.markup import escape, reason, simulated
-from handlers.render.message import Message, compose, header, note, section, table
+from handlers.render.market import data_quality_line
+from handlers.render.markup import escape, mark_simulated, reason
+from handlers.render.message import Message, compose, context, header, section, table
 from services.market.holdings import Cohort
-from services.research.holdings_effects import Contributor, Effect
+from services.research.holdings_effects import CohortEffect, HoldingContribution
 from services.research.holdings_report import HoldingsReport
 
-SHOWN = 12  # of the holdings: those that added or took most
+HOLDINGS_SHOWN = 12  # those with the largest contributions, of either sign
 METHOD = (
     "Contribution: weight when a day began times the day's return, linked by Cariño's factors, so that all of them and "
     "the rest add up to the fund's return. Allocation and selection (Brinson) hold the fund's weights against equal "
@@ -19,105 +19,117 @@ METHOD = (
 )
 
 
-def miners_message(told: HoldingsReport) -> Message:
-    """Render a fund's holdings over a window."""
-    found = told.contributions
-    span = f"From the close of {fmt.full_day(found.anchor)} to that of {fmt.full_day(found.session)}."
-    moved = f"{fmt.title(told.fund)} {fmt.percent(found.etf_return)} {fmt.over(found.window, found.session)}"
-    title = simulated(f"{moved}, by holding", when=told.simulated)
-    shown = sorted(found.contributors, key=lambda one: -abs(one.added))[:SHOWN]
-    others = _others(told, shown)
-    lines = [span, _rest(told), *(f"Careful: {reason(one)}." for one in told.warnings)]
-    cohorts = _cohorts(told)
-    small = [METHOD, _weights(told), *_sources(told, shown), *_closes(told)]
-    rows = [_row(one, told) for one in sorted(shown, key=lambda one: -one.added)]
+def miners_message(report: HoldingsReport) -> Message:
+    """Return a fund's holdings over a window."""
+    attribution = report.attribution
+    span = f"From the close of {fmt.full_day(attribution.anchor)} to that of {fmt.full_day(attribution.session)}."
+    period = fmt.over_window(attribution.window, attribution.session)
+    move = f"{fmt.title(report.fund)} {fmt.percent(attribution.etf_return)} {period}"
+    title = mark_simulated(f"{move}, by holding", when=report.simulated)
+    shown = sorted(attribution.holdings, key=lambda holding: -abs(holding.contribution))[:HOLDINGS_SHOWN]
+    others = _other_holdings_rows(report, shown)
+    lines = [span, _residual_line(report), *(f"Careful: {reason(warning)}." for warning in report.warnings)]
+    cohorts = _cohort_lines(report)
+    notes = [METHOD, _weights_note(report), *_cohort_notes(report, shown), *_closes_notes(report)]
+    rows = [_holding_row(holding, report) for holding in sorted(shown, key=lambda holding: -holding.contribution)]
     head = ["Holding", "Weight", "Return", "Added", "Cohort"]
     return compose(
         [
             header(title),
             section(*lines),
-            table([head, *rows, *others, *_totals(told)]),
+            table([head, *rows, *others, *_total_rows(report)]),
             section(*cohorts),
-            note(*small),
+            context(*notes),
         ],
-        [title, *lines, *(_line(row) for row in [*rows, *others]), *cohorts, *small],
+        [title, *lines, *(_row_line(row) for row in [*rows, *others]), *cohorts, *notes],
     )
 
 
-def _rest(told: HoldingsReport) -> str:
-    found = told.contributions
-    what = "trades between the days whose weights are known, cash, fees, and shares without prices"
-    return f"*{fmt.pp(found.rest)}* are explained by no holding: {what}. {100 * found.covered:.0f}% is covered."
+def _residual_line(report: HoldingsReport) -> str:
+    attribution = report.attribution
+    causes = "trades between the days whose weights are known, cash, fees, and shares without prices"
+    covered = f"{100 * attribution.covered_weight:.0f}%"
+    return f"*{fmt.pp(attribution.residual)}* are explained by no holding: {causes}. {covered} is covered."
 
 
-def _totals(told: HoldingsReport) -> list[list[str]]:
-    """Put what no holding explains and the whole beneath the holdings."""
-    found, nothing = told.contributions, fmt.NOTHING
-    whole = [fmt.title(told.fund), nothing, fmt.percent(found.etf_return), fmt.pp(found.etf_return), nothing]
-    return [["The rest", nothing, nothing, fmt.pp(found.rest), nothing], whole]
+def _total_rows(report: HoldingsReport) -> list[list[str]]:
+    """Return the rows below the holdings: the residual and the total."""
+    attribution, blank = report.attribution, fmt.NO_VALUE
+    total = [
+        fmt.title(report.fund),
+        blank,
+        fmt.percent(attribution.etf_return),
+        fmt.pp(attribution.etf_return),
+        blank,
+    ]
+    return [["The rest", blank, blank, fmt.pp(attribution.residual), blank], total]
 
 
-def _row(one: Contributor, told: HoldingsReport) -> list[str]:
-    member = told.cohorts.get(one.ticker)
+def _holding_row(holding: HoldingContribution, report: HoldingsReport) -> list[str]:
+    member = report.cohorts.get(holding.ticker)
     return [
-        escape(one.ticker),
-        f"{fmt.decimal(100 * one.weight)}%",
-        fmt.NOTHING if one.moved is None else fmt.percent(one.moved),
-        fmt.pp(one.added),
+        escape(holding.ticker),
+        f"{fmt.decimal(100 * holding.weight)}%",
+        fmt.NO_VALUE if holding.own_return is None else fmt.percent(holding.own_return),
+        fmt.pp(holding.contribution),
         (member.cohort if member else Cohort.OTHER).value,
     ]
 
 
-def _others(told: HoldingsReport, shown: list[Contributor]) -> list[list[str]]:
-    """Sum up the holdings that are not shown."""
-    left = [one for one in told.contributions.contributors if one not in shown]
-    if not left:
+def _other_holdings_rows(report: HoldingsReport, shown: list[HoldingContribution]) -> list[list[str]]:
+    """Return one row that sums up the holdings not shown; nothing if all are."""
+    others = [holding for holding in report.attribution.holdings if holding not in shown]
+    if not others:
         return []
-    weight, added = sum(one.weight for one in left), sum(one.added for one in left)
-    return [[f"{len(left)} more", f"{fmt.decimal(100 * weight)}%", fmt.NOTHING, fmt.pp(added), fmt.NOTHING]]
+    weight, added = sum(holding.weight for holding in others), sum(holding.contribution for holding in others)
+    return [[f"{len(others)} more", f"{fmt.decimal(100 * weight)}%", fmt.NO_VALUE, fmt.pp(added), fmt.NO_VALUE]]
 
 
-def _line(row: list[str]) -> str:
-    name, weight, moved, added, cohort = row
-    return f"{name}: added {added}, weight {weight}, return {moved}, {cohort}"
+def _row_line(row: list[str]) -> str:
+    name, weight, change, added, cohort = row
+    return f"{name}: added {added}, weight {weight}, return {change}, {cohort}"
 
 
-def _cohorts(told: HoldingsReport) -> list[str]:
-    if not told.effects:
+def _cohort_lines(report: HoldingsReport) -> list[str]:
+    if not report.cohort_effects:
         return ["No cohort can be measured: no share has a price at both ends."]
-    return ["*Cohorts*, of the shares with prices:", *(_cohort(one) for one in told.effects), _sum(told.effects)]
+    return [
+        "*Cohorts*, of the shares with prices:",
+        *(_cohort_line(effect) for effect in report.cohort_effects),
+        _effects_total(report.cohort_effects),
+    ]
 
 
-def _cohort(one: Effect) -> str:
-    names = f"{one.names} name{'' if one.names == 1 else 's'}"
-    weights = f"{100 * one.weight:.0f}% of their weight ({100 * one.equal_weight:.0f}% in equal weights)"
-    did = f"{fmt.percent(one.moved)} ({fmt.percent(one.equal_moved)} in equal weights)"
-    parts = f"allocation {fmt.pp(one.allocation)}, selection {fmt.pp(one.selection)}"
-    name = f"{one.cohort.value[:1].upper()}{one.cohort.value[1:]}"
-    return f"{name}, {names}: {weights}, {did}; {parts}."
+def _cohort_line(effect: CohortEffect) -> str:
+    names = f"{effect.name_count} name{'' if effect.name_count == 1 else 's'}"
+    weights = f"{100 * effect.weight:.0f}% of their weight ({100 * effect.equal_weight:.0f}% in equal weights)"
+    returns = f"{fmt.percent(effect.fund_return)} ({fmt.percent(effect.equal_weight_return)} in equal weights)"
+    parts = f"allocation {fmt.pp(effect.allocation)}, selection {fmt.pp(effect.selection)}"
+    name = f"{effect.cohort.value[:1].upper()}{effect.cohort.value[1:]}"
+    return f"{name}, {names}: {weights}, {returns}; {parts}."
 
 
-def _sum(effects: tuple[Effect, ...]) -> str:
-    allocation, selection = sum(one.allocation for one in effects), sum(one.selection for one in effects)
-    beyond = fmt.pp(allocation + selection)
-    return f"Beyond equal weights {beyond}: allocation {fmt.pp(allocation)}, selection {fmt.pp(selection)}."
+def _effects_total(effects: tuple[CohortEffect, ...]) -> str:
+    allocation, selection = sum(effect.allocation for effect in effects), sum(effect.selection for effect in effects)
+    excess = fmt.pp(allocation + selection)
+    return f"Beyond equal weights {excess}: allocation {fmt.pp(allocation)}, selection {fmt.pp(selection)}."
 
 
-def _weights(told: HoldingsReport) -> str:
-    known = told.contributions.known
+def _weights_note(report: HoldingsReport) -> str:
+    known = report.attribution.weight_dates
     days = f"{known[0]}" if len(known) == 1 else f"{len(known)} days, {known[0]} to {known[-1]}"
     return f"Weights as of {days}, drifting with prices between."
 
 
-def _closes(told: HoldingsReport) -> list[str]:
-    """Say where the closes are from, and what speaks against the last ones."""
-    failed = [f"Problem: {reason(problem)}." for problem in told.problems[:PROBLEMS_SHOWN]]
-    return [f"Session closes from {', '.join(map(escape, told.sources))}.", data(told.trust), *failed]
+def _closes_notes(report: HoldingsReport) -> list[str]:
+    """Return the sources of the closes, the data quality and the problems."""
+    failed = [f"Problem: {reason(problem)}." for problem in report.problems[:PROBLEMS_SHOWN]]
+    return [f"Session closes from {', '.join(map(escape, report.sources))}.", data_quality_line(report.trust), *failed]
 
 
-def _sources(told: HoldingsReport, shown: list[Contributor]) -> list[str]:
-    """Say when the cohorts of the names shown were judged; their sources stand in the file."""
-    days = [told.cohorts[one.ticker].as_of for one in shown if one.ticker in told.cohorts]
+def _cohort_notes(report: HoldingsReport, shown: list[HoldingContribution]) -> list[str]:
+    """Return when the cohorts of the shown holdings were assessed; their sources are in the cohort file."""
+    days = [report.cohorts[holding.ticker].as_of for holding in shown if holding.ticker in report.cohorts]
     if not days:
         return []
     return [f"Cohorts as judged from {min(days)} to {max(days)}, each with its source in the file of cohorts."]

@@ -1,186 +1,206 @@
-"""A notice: what a channel is told that belongs to no alert of it."""
+"""Messages to a channel that belong to none of its own alerts."""
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import assert_never
 
 from handlers.render import fmt
-from handlers.render.alert_text import heading, peak_over, topic
+from handlers.render.alert_text import alert_subject, heading, peak_with_window
 from handlers.render.brief import brief_message
-from handlers.render.limits import LIST_FALLBACK, LIST_TEXT, fitting
-from handlers.render.markup import code, escape, person, place, reason, simulated
-from handlers.render.message import Message, compose, header, paragraphs, section
+from handlers.render.limits import LIST_FALLBACK, LIST_TEXT, fit_lines
+from handlers.render.markup import channel_link, code, escape, mark_simulated, reason, user_mention
+from handlers.render.message import Message, compose, header, section, sections
 from services.alerting.alert import Alert
 from services.alerting.brief import Brief
-from services.alerting.notice import CoverageReport, Digest, Escalation, NearestMiss, Notice, Outage, PairDay, Posted
+from services.alerting.notice import (
+    CoverageReport,
+    Digest,
+    Escalation,
+    MessageCounts,
+    NearestMiss,
+    Notice,
+    Outage,
+    PairCoverage,
+)
 from services.core.prices import PriceStamp
 
-WAITS = "The rules wait: none of them fires or resolves meanwhile, and open alerts stay as they are."
-NETWORK = "figures of the bitcoin network"
-NETWORK_WAITS = (
+RULES_WAIT = "The rules wait: none of them fires or resolves meanwhile, and open alerts stay as they are."
+NETWORK_FIGURES = "figures of the bitcoin network"
+NETWORK_RULES_WAIT = (
     "The rules on hashprice and difficulty wait, and open alerts of them stay as they are; all others go on."
 )
-CHECK = "Whoever runs MinerPulse can look with `minerpulse doctor`; until then, watch {what} elsewhere."
+CHECK_HINT = "Whoever runs MinerPulse can look with `minerpulse doctor`; until then, watch {what} elsewhere."
 
 
-def notice_message(told: Notice) -> Message:
-    """Render a notice as it stands."""
-    content = told.content
+def notice_message(notice: Notice) -> Message:
+    """Return the message of a notice."""
+    content = notice.content
     match content:
         case Outage():
-            return _outage(content)
+            return _outage_message(content)
         case Digest():
-            return _digest(content)
+            return _digest_message(content)
         case CoverageReport():
             return coverage_message(content)
         case Escalation():
-            return _escalation(content)
+            return _escalation_message(content)
         case Brief():
             return brief_message(content)
         case _:
             assert_never(content)
 
 
-def _outage(told: Outage) -> Message:
-    what = NETWORK if told.network else f"{told.pair} prices"
-    if told.back_at is not None:
-        lasted = fmt.duration(told.back_at - told.since)
+def _outage_message(outage: Outage) -> Message:
+    what = NETWORK_FIGURES if outage.network else f"{outage.pair} prices"
+    if outage.recovered_at is not None:
+        since, lasted = fmt.moment_utc(outage.since), fmt.duration(outage.recovered_at - outage.since)
         title = f"{what[:1].upper()}{what[1:]} are back after {lasted}"
         lines = [
-            f"There were none that could be used from {fmt.moment_utc(told.since)} to {fmt.hour(told.back_at)}.",
-            f"Why: {reason(told.reason)}.",
+            f"There were none that could be used from {since} to {fmt.time_utc(outage.recovered_at)}.",
+            f"Why: {reason(outage.reason)}.",
             "The rules watch again. What happened in between was not seen: a breach that had not held begins anew.",
         ]
-        return _told(simulated(title, when=told.simulated), lines)
-    title = f"No usable {what} since {fmt.moment(told.since)}"
-    lines = [NETWORK_WAITS] if told.network else [_last_known(told), WAITS]
-    check = CHECK.format(what="them" if told.network else "these prices")
-    return _told(simulated(title, when=told.simulated), [f"Why: {reason(told.reason)}.", *lines, check])
+        return _list_message(mark_simulated(title, when=outage.simulated), lines)
+    title = f"No usable {what} since {fmt.moment(outage.since)}"
+    lines = [NETWORK_RULES_WAIT] if outage.network else [_last_known(outage), RULES_WAIT]
+    check = CHECK_HINT.format(what="them" if outage.network else "these prices")
+    return _list_message(
+        mark_simulated(title, when=outage.simulated), [f"Why: {reason(outage.reason)}.", *lines, check]
+    )
 
 
-def _last_known(told: Outage) -> str:
-    if not told.prices:
+def _last_known(outage: Outage) -> str:
+    if not outage.prices:
         return "No usable price of it is known at all."
-    return f"Last usable prices: {'; '.join(_known(stamp, told) for stamp in told.prices)}."
+    return f"Last usable prices: {'; '.join(_last_price(stamp, outage) for stamp in outage.prices)}."
 
 
-def _known(stamp: PriceStamp, told: Outage) -> str:
-    age = fmt.duration(max(told.since - stamp.at, told.since - told.since))
+def _last_price(stamp: PriceStamp, outage: Outage) -> str:
+    age = fmt.duration(max(outage.since - stamp.at, timedelta(0)))
     named = f"{escape(stamp.symbol)} {fmt.price(stamp.price)} from {escape(stamp.source)}"
     return f"{named}, {fmt.moment_utc(stamp.at)}, {age} old when the prices failed"
 
 
-def _digest(told: Digest) -> Message:
-    still = [alert for alert in told.alerts if alert.closed_at is None]
-    ended = [alert for alert in told.alerts if alert.closed_at is not None]
-    lasted = fmt.duration(told.until - told.since)
-    title = f"While this channel was silent for {lasted}: {_count(len(ended), 'alert')} ended, {len(still)} still open"
-    silent = f"Silent from {fmt.moment_utc(told.since)} to {fmt.hour(told.until)}: {reason(told.why)}."
-    lines = [silent, *map(_still, still), *map(_ended, ended), *map(_over, told.outages)]
-    whole = any(alert.simulated for alert in told.alerts)
-    return _told(simulated(title, when=whole), lines)
+def _digest_message(digest: Digest) -> Message:
+    open_alerts = [alert for alert in digest.alerts if alert.closed_at is None]
+    ended_alerts = [alert for alert in digest.alerts if alert.closed_at is not None]
+    lasted = fmt.duration(digest.until - digest.since)
+    ended = _count(len(ended_alerts), "alert")
+    title = f"While this channel was silent for {lasted}: {ended} ended, {len(open_alerts)} still open"
+    first_line = f"Silent from {fmt.moment_utc(digest.since)} to {fmt.time_utc(digest.until)}: {reason(digest.reason)}."
+    lines = [
+        first_line,
+        *map(_open_alert_line, open_alerts),
+        *map(_ended_alert_line, ended_alerts),
+        *map(_ended_outage_line, digest.outages),
+    ]
+    simulated = any(alert.simulated for alert in digest.alerts)
+    return _list_message(mark_simulated(title, when=simulated), lines)
 
 
-def _still(alert: Alert) -> str:
-    seen = f", acknowledged by {person(alert.acknowledged.by)}" if alert.acknowledged else ""
-    since = fmt.moment(alert.opened_at)
-    return f"*Still open*: {heading(alert.lead)}, peak {peak_over(alert.lead)}, since {since}{seen} (alert {alert.id})."
+def _open_alert_line(alert: Alert) -> str:
+    acknowledgement = f", acknowledged by {user_mention(alert.acknowledged.by)}" if alert.acknowledged else ""
+    peak, since = peak_with_window(alert.lead), fmt.moment(alert.opened_at)
+    return f"*Still open*: {heading(alert.lead)}, peak {peak}, since {since}{acknowledgement} (alert {alert.id})."
 
 
-def _ended(alert: Alert) -> str:
+def _ended_alert_line(alert: Alert) -> str:
     closed = alert.closed_at or alert.opened_at
     lasted = fmt.duration(closed - alert.opened_at)
-    began, peak = fmt.moment(alert.opened_at), peak_over(alert.lead)
-    return f"Ended: {topic(alert)}, peak {peak}, from {began} for {lasted} (alert {alert.id})."
+    opened_at, peak = fmt.moment(alert.opened_at), peak_with_window(alert.lead)
+    return f"Ended: {alert_subject(alert)}, peak {peak}, from {opened_at} for {lasted} (alert {alert.id})."
 
 
-def _over(outage: Outage) -> str:
-    back = outage.back_at or outage.since
-    what = NETWORK if outage.network else f"{outage.pair} prices"
+def _ended_outage_line(outage: Outage) -> str:
+    back = outage.recovered_at or outage.since
+    what = NETWORK_FIGURES if outage.network else f"{outage.pair} prices"
     return f"No usable {what} from {fmt.moment(outage.since)} for {fmt.duration(back - outage.since)}."
 
 
-def _escalation(told: Escalation) -> Message:
-    alert = told.alert
-    waited, where = fmt.duration(told.after), place(alert.channel)
+def _escalation_message(escalation: Escalation) -> Message:
+    alert = escalation.alert
+    waited, source = fmt.duration(escalation.after), channel_link(alert.channel.id)
     if alert.closed_at is not None:
         lasted = fmt.duration(alert.closed_at - alert.opened_at)
-        title = f"Resolved after {lasted}: {topic(alert)}, peak {peak_over(alert.lead)}"
-        lines = [f"It came from {where}, where nobody had acknowledged it for {waited}. Nothing is left to do."]
+        title = f"Resolved after {lasted}: {alert_subject(alert)}, peak {peak_with_window(alert.lead)}"
+        lines = [f"It came from {source}, where nobody had acknowledged it for {waited}. Nothing is left to do."]
     elif alert.acknowledged is not None:
         title = f"Acknowledged: {heading(alert.lead)}"
-        by, at = person(alert.acknowledged.by), fmt.moment(alert.acknowledged.at)
-        lines = [f"{by} sees to it, {at}. It came from {where}, where nobody had acknowledged it for {waited}."]
+        by, at = user_mention(alert.acknowledged.by), fmt.moment(alert.acknowledged.at)
+        lines = [f"{by} sees to it, {at}. It came from {source}, where nobody had acknowledged it for {waited}."]
     else:
         title = f"Nobody sees to it: {heading(alert.lead)}"
         since = fmt.moment_utc(alert.opened_at)
         lines = [
-            f"This alert of {where} is open since {since}, and nobody has acknowledged it for {waited}.",
+            f"This alert of {source} is open since {since}, and nobody has acknowledged it for {waited}.",
             f"Why it fired: {reason(alert.reason)}.",
-            f"Open {where} and press Acknowledge, or type `/minerpulse ack {alert.id}` there.",
+            f"Open {source} and press Acknowledge, or type `/minerpulse ack {alert.id}` there.",
         ]
-    return _told(simulated(title, when=alert.simulated), lines)
+    return _list_message(mark_simulated(title, when=alert.simulated), lines)
 
 
-def _told(title: str, lines: list[str]) -> Message:
-    return compose([header(title), *paragraphs(*fitting(lines, LIST_TEXT))], [title, *fitting(lines, LIST_FALLBACK)])
+def _list_message(title: str, lines: list[str]) -> Message:
+    return compose([header(title), *sections(*fit_lines(lines, LIST_TEXT))], [title, *fit_lines(lines, LIST_FALLBACK)])
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
+def _count(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
-ALL = 100
+PERCENT = 100
 
 
-def coverage_message(told: CoverageReport) -> Message:
-    """Render what a session's watch came to, at its close or so far."""
-    title = simulated(_title(told), when=told.simulated)
+def coverage_message(report: CoverageReport) -> Message:
+    """Return the monitoring report of a session, at its close or so far."""
+    title = mark_simulated(_title(report), when=report.simulated)
     lines = [
-        *[line for pair in told.pairs for line in _pair(pair)],
-        _miss(told),
-        _posted(told.posted),
+        *[line for pair in report.pairs for line in _pair_lines(pair)],
+        _nearest_miss_line(report),
+        _delivery_line(report.message_counts),
     ]
     return compose([header(title), section(*lines)], [title, *lines])
 
 
-def _title(told: CoverageReport) -> str:
-    alerts = "no alerts" if not told.alerts else f"{told.alerts} alert{'' if told.alerts == 1 else 's'}"
-    rules = f"{told.rules} rule{'' if told.rules == 1 else 's'}"
-    so_far = "" if told.final else f" so far, {fmt.hour(told.at)}"
-    return f"Watched {fmt.day(told.session)}{so_far}: {alerts} from {rules}"
+def _title(report: CoverageReport) -> str:
+    alerts = "no alerts" if not report.alerts else f"{report.alerts} alert{'' if report.alerts == 1 else 's'}"
+    rules = f"{report.rules} rule{'' if report.rules == 1 else 's'}"
+    so_far = "" if report.final else f" so far, {fmt.time_utc(report.at)}"
+    return f"Watched {fmt.day(report.session)}{so_far}: {alerts} from {rules}"
 
 
-def _pair(day: PairDay) -> list[str]:
+def _pair_lines(day: PairCoverage) -> list[str]:
     verdicts = ", ".join(f"{number:,} {escape(verdict)}" for verdict, number in day.verdicts)
     split = f" ({verdicts})" if verdicts else ""
-    looked = f"{day.pair}: {day.done:,} of {day.expected:,} ticks done, {day.usable:,} with usable prices{split}."
-    if day.trouble is not None:
-        health = f"Its prices cannot be used now: {reason(day.trouble)}."
+    ticks = f"{day.pair}: {day.done:,} of {day.expected:,} ticks done, {day.usable:,} with usable prices{split}."
+    if day.unusable_reason is not None:
+        health = f"Its prices cannot be used now: {reason(day.unusable_reason)}."
     elif day.problems:
         health = f"Sources: {', '.join(map(escape, day.sources))}; {'; '.join(map(reason, day.problems))}."
     else:
         health = f"Sources: {', '.join(map(escape, day.sources)) or 'none'}, without trouble."
-    return [looked, health]
+    return [ticks, health]
 
 
-def _miss(told: CoverageReport) -> str:
-    if told.miss is None:
-        beside = "none beside the alerts" if told.alerts else "none, as no rule had a value to look at"
-        return f"Nearest miss: {beside}." if told.rules else "No rule is set here."
-    return f"Nearest miss: {_nearest(told.miss)}."
+def _nearest_miss_line(report: CoverageReport) -> str:
+    if report.nearest_miss is None:
+        text = "none beside the alerts" if report.alerts else "none, as no rule had a value to look at"
+        return f"Nearest miss: {text}." if report.rules else "No rule is set here."
+    return f"Nearest miss: {_miss_text(report.nearest_miss)}."
 
 
-def _nearest(miss: NearestMiss) -> str:
-    share = int(ALL * miss.share)
-    held = ", but was not held" if miss.share >= 1 else ""
-    return f"{code(miss.rule)} reached {share}% of its threshold at {fmt.hour(miss.at)}{held}"
+def _miss_text(miss: NearestMiss) -> str:
+    share = int(PERCENT * miss.share)
+    suffix = ", but was not held" if miss.share >= 1 else ""
+    return f"{code(miss.rule)} reached {share}% of its threshold at {fmt.time_utc(miss.at)}{suffix}"
 
 
-def _posted(posted: Posted) -> str:
+def _delivery_line(posted: MessageCounts) -> str:
     waiting = f", {posted.waiting} waiting" if posted.waiting else ""
     given_up = (
-        f", *{posted.given_up} given up*: type `/minerpulse` to see why" if posted.given_up else ", none given up"
+        f", *{posted.dead_lettered} given up*: type `/minerpulse` to see why"
+        if posted.dead_lettered
+        else ", none given up"
     )
-    number = f"{posted.delivered} message{'' if posted.delivered == 1 else 's'}"
-    return f"{number} delivered here since the open{waiting}{given_up}."
+    delivered = f"{posted.delivered} message{'' if posted.delivered == 1 else 's'}"
+    return f"{delivered} delivered here since the open{waiting}{given_up}."

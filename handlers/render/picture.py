@@ -1,4 +1,4 @@
-"""A picture as a value: all that is drawn and written, in the units that are shown, and what it says in words."""
+"""A picture as a value: everything drawn and written, in displayed units, and its alt text."""
 
 from __future__ import annotations
 
@@ -13,166 +13,176 @@ from typing import NamedTuple
 from handlers.render.limits import ALT_TEXT, clip
 from services.rules.decide import Change
 
-MOST, MOST_MONTHS = 5, 4  # labels that a phone's width holds; those of months are wide
+MAX_TICKS, MAX_MONTH_TICKS = 5, 4  # what fits a phone's width; month labels are wider
 
 SOLID, DASHED, DOTTED = "solid", (0, (5, 1.8)), (0, (1.2, 1.6))
 
 
-class Role(Enum):
-    """What a line stands for; each has a colour and a style of its own in every picture."""
+class ColorRole(Enum):
+    """What a curve shows; each role has the same colour and line style in every picture."""
 
     ETF = "etf"
     CRYPTO = "crypto"
     PROXY = "proxy"
-    WATCHED = "watched"
+    METRIC = "watched"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
-    """A value for each day, NaN where there is none, which leaves a gap; `label` stands at the line's end."""
+class Curve:
+    """A value per day, NaN for a gap; `label` is written at the curve's end."""
 
-    role: Role
+    role: ColorRole
     values: tuple[float, ...]
     label: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Level:
-    """Where a rule fires, and where it clears again, both on the same side of zero."""
+    """Where a rule fires and where it clears, both on the same side of zero."""
 
     fires: float
     clears: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Spot:
-    """A rule fired or resolved on the day at this place, at this height."""
+class Marker:
+    """A rule's firing or resolution, on the day at this index and at this value."""
 
-    at: int
+    index: int
     value: float
-    to: Change
+    change: Change
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Panel:
-    """One set of axes: its title, small print beneath, lines around `base`, and the levels and spots of rules."""
+    """One set of axes: a title, a subtitle, curves around `baseline`, and the levels and markers of rules."""
 
     title: str
-    small: str
-    base: float
-    lines: tuple[Line, ...]
+    subtitle: str
+    baseline: float
+    curves: tuple[Curve, ...]
     levels: tuple[Level, ...] = ()
-    spots: tuple[Spot, ...] = ()
+    markers: tuple[Marker, ...] = ()
 
     @property
-    def reach(self) -> tuple[float, float]:
-        """The lowest and the highest of what must be seen: the base, all values, and where rules fire."""
-        heights = [value for line in self.lines for value in line.values if math.isfinite(value)]
-        heights += [self.base, *(level.fires for level in self.levels)]
-        return min(heights), max(heights)
+    def y_range(self) -> tuple[float, float]:
+        """The lowest and the highest value to show: baseline, curves and firing thresholds."""
+        values = [value for curve in self.curves for value in curve.values if math.isfinite(value)]
+        values += [self.baseline, *(level.fires for level in self.levels)]
+        return min(values), max(values)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
-    """Panels above one another over the same days, with a title and a foot; `alt` tells all of it to who cannot see."""
+    """Panels stacked over the same days, with a title and a footer; `alt` says everything in text."""
 
     title: str
     days: tuple[date, ...]
     panels: tuple[Panel, ...]
-    foot: str
+    footer: str
     alt: str
     simulated: bool = False
 
 
-def alt(*sentences: str) -> str:
-    """Put the words for a picture together, in what Slack takes."""
+def alt_text(*sentences: str) -> str:
+    """Return the non-empty sentences as one alt text within Slack's limit."""
     return clip(" ".join(sentence for sentence in sentences if sentence), ALT_TEXT)
 
 
-MONTHS = (1, 2, 3, 4, 6)  # between labels
-YEARS = (1, 2, 5, 10)
-WEEKS_ONLY = timedelta(days=66)  # up to which days are named
+MONTH_STEPS = (1, 2, 3, 4, 6)  # between ticks
+YEAR_STEPS = (1, 2, 5, 10)
+DAY_TICKS_UP_TO = timedelta(days=66)  # up to this period, ticks are days
 
 
-class Tick(NamedTuple):
-    """A label, and the place of its day."""
+class AxisTick(NamedTuple):
+    """A label, and the position of its day."""
 
-    at: int
+    position: int
     label: str
 
 
-def ticks(days: Sequence[date]) -> list[Tick]:
-    """Name days of a few weeks, else the first session of months, or of years."""
-    if days[-1] - days[0] <= WEEKS_ONLY:
-        return _evenly(days)
-    for step in MONTHS:
-        found = [Tick(at, f"{day:%b} {day.year}") for at, day in _begins(days, step)]
-        if len(found) <= MOST_MONTHS:
-            return found or _evenly(days)
-    for step in YEARS:
-        found = [Tick(at, f"{day.year}") for at, day in _begins(days, 12 * step)]
-        if len(found) <= MOST:
-            return found
-    return _evenly(days)
+def axis_ticks(days: Sequence[date]) -> list[AxisTick]:
+    """Return ticks on days for a few weeks, else on the first session of months or years."""
+    if days[-1] - days[0] <= DAY_TICKS_UP_TO:
+        return _even_ticks(days)
+    for step in MONTH_STEPS:
+        ticks = [AxisTick(index, f"{day:%b} {day.year}") for index, day in _period_starts(days, step)]
+        if len(ticks) <= MAX_MONTH_TICKS:
+            return ticks or _even_ticks(days)
+    for step in YEAR_STEPS:
+        ticks = [AxisTick(index, f"{day.year}") for index, day in _period_starts(days, 12 * step)]
+        if len(ticks) <= MAX_TICKS:
+            return ticks
+    return _even_ticks(days)
 
 
-def _evenly(days: Sequence[date]) -> list[Tick]:
+def _even_ticks(days: Sequence[date]) -> list[AxisTick]:
     last = len(days) - 1
-    places = sorted({round(last * part / (MOST - 1)) for part in range(MOST)})
-    return [Tick(at, f"{days[at].day} {days[at]:%b}") for at in places]
+    indexes = sorted({round(last * step / (MAX_TICKS - 1)) for step in range(MAX_TICKS)})
+    return [AxisTick(index, f"{days[index].day} {days[index]:%b}") for index in indexes]
 
 
-def _begins(days: Sequence[date], months: int) -> list[tuple[int, date]]:
-    """Find the sessions that begin a stretch of so many months, the first day's own left out."""
+def _period_starts(days: Sequence[date], months: int) -> list[tuple[int, date]]:
+    """Return the sessions that start a period of so many months, except the first day."""
     return [
-        (at, after)
-        for at, (before, after) in enumerate(pairwise(days), 1)
-        if _count(after, months) != _count(before, months)
+        (index, current)
+        for index, (previous, current) in enumerate(pairwise(days), 1)
+        if _period_number(current, months) != _period_number(previous, months)
     ]
 
 
-def _count(day: date, months: int) -> int:
+def _period_number(day: date, months: int) -> int:
     return (12 * day.year + day.month - 1) // months
 
 
-STYLES = {Role.ETF: SOLID, Role.CRYPTO: DASHED, Role.PROXY: DOTTED, Role.WATCHED: SOLID}
-WIDTHS = {Role.ETF: 5.0, Role.CRYPTO: 4.5, Role.PROXY: 4.5, Role.WATCHED: 4.0}
+LINE_STYLES = {ColorRole.ETF: SOLID, ColorRole.CRYPTO: DASHED, ColorRole.PROXY: DOTTED, ColorRole.METRIC: SOLID}
+LINE_WIDTHS = {ColorRole.ETF: 5.0, ColorRole.CRYPTO: 4.5, ColorRole.PROXY: 4.5, ColorRole.METRIC: 4.0}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Theme:
-    """Colours for the ground, for what is written, and for lines; `alarm` is for where rules fire."""
+    """Colours of the background, text, grid and curves; `threshold` is for levels and events of rules."""
 
-    ground: str
-    ink: str
+    background: str
+    text: str
     muted: str
     grid: str
-    alarm: str
-    lines: dict[Role, str]
+    threshold: str
+    curves: dict[ColorRole, str]
 
 
-class Scheme(Enum):
-    """What a picture is looked at on."""
+class ColorScheme(Enum):
+    """The background that a picture is made for."""
 
     LIGHT = "light"
     DARK = "dark"
 
 
 THEMES = {
-    Scheme.LIGHT: Theme(
-        ground="#ffffff",
-        ink="#1a1d21",
+    ColorScheme.LIGHT: Theme(
+        background="#ffffff",
+        text="#1a1d21",
         muted="#565b63",
         grid="#e3e5e8",
-        alarm="#a8457f",
-        lines={Role.ETF: "#0072b2", Role.CRYPTO: "#d55e00", Role.PROXY: "#00795a", Role.WATCHED: "#1a1d21"},
+        threshold="#a8457f",
+        curves={
+            ColorRole.ETF: "#0072b2",
+            ColorRole.CRYPTO: "#d55e00",
+            ColorRole.PROXY: "#00795a",
+            ColorRole.METRIC: "#1a1d21",
+        },
     ),
-    Scheme.DARK: Theme(
-        ground="#14181d",
-        ink="#eceff2",
+    ColorScheme.DARK: Theme(
+        background="#14181d",
+        text="#eceff2",
         muted="#a9b1ba",
         grid="#2c333b",
-        alarm="#e08fbb",
-        lines={Role.ETF: "#56b4e9", Role.CRYPTO: "#e69f00", Role.PROXY: "#2fc79b", Role.WATCHED: "#eceff2"},
+        threshold="#e08fbb",
+        curves={
+            ColorRole.ETF: "#56b4e9",
+            ColorRole.CRYPTO: "#e69f00",
+            ColorRole.PROXY: "#2fc79b",
+            ColorRole.METRIC: "#eceff2",
+        },
     ),
 }

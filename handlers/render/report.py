@@ -1,4 +1,4 @@
-"""A report as pictures and a page: the very words of the answers in Slack, for the browser and for paper."""
+"""A report as pictures and an HTML page, with the same texts as the Slack results."""
 
 from __future__ import annotations
 
@@ -6,24 +6,34 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from handlers.render import fmt
-from handlers.render.backtest import METHOD, findings, head, often, row
+from handlers.render.backtest import METHOD, episode_header, episode_row, findings, frequency
 from handlers.render.chart import curve_picture
 from handlers.render.drawdown import drawdown_message
 from handlers.render.explain import explain_message
-from handlers.render.footers import basis, left_out_lines
-from handlers.render.gauges import AT_CLOSE, below_picture, betas_picture
-from handlers.render.html_page import Folded, Heading, Lines, Page, Part, Section, Shown, Table, parts_of, plain
-from handlers.render.markup import simulated
+from handlers.render.footers import left_out_lines, provenance_lines
+from handlers.render.gauges import CLOSES_NOTE, betas_picture, drawdown_picture
+from handlers.render.html_page import (
+    CollapsedTable,
+    Heading,
+    HtmlTable,
+    Page,
+    PagePart,
+    PagePicture,
+    Paragraph,
+    Section,
+    page_parts,
+    strip_markup,
+)
+from handlers.render.markup import mark_simulated
 from handlers.render.picture import Picture
 from services.market.measure import NotMeasured
-from services.research import attribution
-from services.research.attribution import Attribution
+from services.research.attribution import Attribution, Part
 from services.research.results import DrawdownResult, ExplainResult, ReportResult
 from services.research.track_record import Backtest
 
-SPREAD, BETAS, BELOW = "spread", "betas", "below"
-SHOWN = 8  # episodes of a rule, the newest; the others are folded
-NUMBERS = {
+SPREAD, BETAS, DRAWDOWNS = "spread", "betas", "below"
+EPISODES_SHOWN = 8  # the newest per rule; the others are collapsed
+DEFINITIONS = {
     "Returns": "From one session's close to another's, dividends included; bitcoin at the instant of the ETF's close. "
     "A session without either price is left out, and never filled.",
     "Spread": "The ETF's return less bitcoin's, in percentage points, over as many sessions as its window has.",
@@ -34,109 +44,120 @@ NUMBERS = {
 }
 
 
-def report_pictures(told: ReportResult) -> dict[str, Picture]:
-    """Draw the curve with what rules watched, the betas where they are known, and both drawdowns."""
-    found, made_up = told.report, told.basis.simulated
-    pictures = {SPREAD: curve_picture(found.curve, _title(told), [AT_CLOSE], simulated=made_up)}
-    if not isinstance(found.explanation, str) and found.explanation.gauge:
-        pictures[BETAS] = betas_picture(found.explanation, found.explanation.gauge, simulated=made_up)
-    return {**pictures, BELOW: below_picture(found, simulated=made_up)}
+def report_pictures(result: ReportResult) -> dict[str, Picture]:
+    """Return the curve with the rules' series, the betas if known, and both drawdowns, by name."""
+    report, simulated = result.report, result.provenance.simulated
+    pictures = {SPREAD: curve_picture(report.curve, _title(result), [CLOSES_NOTE], simulated=simulated)}
+    if not isinstance(report.explanation, str) and report.explanation.betas:
+        pictures[BETAS] = betas_picture(report.explanation, report.explanation.betas, simulated=simulated)
+    return {**pictures, DRAWDOWNS: drawdown_picture(report, simulated=simulated)}
 
 
-def report_page(told: ReportResult, shown: Mapping[str, Shown], now: datetime) -> Page:
-    """Put the page together, written at `now`."""
-    found = told.report
+def report_page(result: ReportResult, figures: Mapping[str, PagePicture], now: datetime) -> Page:
+    """Return the page of the report, as of `now`."""
+    report = result.report
     sections = [
-        Section(title="Spread", parts=[shown[SPREAD]]),
-        Section(title="Episodes", parts=[part for one in found.tested for part in _tested(one)]),
-        Section(title="Why they parted", parts=_explained(told)),
-        Section(title="Below their highs", parts=[shown[BELOW], *_depths(told)]),
-        Section(title="Data", parts=_data(told)),
+        Section(title="Spread", parts=[figures[SPREAD]]),
+        Section(title="Episodes", parts=[part for backtest in report.backtests for part in _backtest_parts(backtest)]),
+        Section(title="Why they parted", parts=_attribution_parts(result)),
+        Section(title="Below their highs", parts=[figures[DRAWDOWNS], *_drawdown_parts(result)]),
+        Section(title="Data", parts=_data_parts(result)),
     ]
-    if BETAS in shown:
-        sections.insert(3, Section(title="Betas", parts=[shown[BETAS]]))
-    return Page(title=_title(told), lead=_lead(told, now), simulated=told.basis.simulated, sections=sections)
+    if BETAS in figures:
+        sections.insert(3, Section(title="Betas", parts=[figures[BETAS]]))
+    return Page(title=_title(result), lead=_lead(result, now), simulated=result.provenance.simulated, sections=sections)
 
 
-def _title(told: ReportResult) -> str:
-    curve = told.report.curve
+def _title(result: ReportResult) -> str:
+    curve = result.report.curve
     first, end = curve.points[0], curve.points[-1]
-    spread = fmt.stands(curve.pair, end.etf - end.crypto)
+    spread = fmt.spread_phrase(curve.pair, end.etf - end.crypto)
     span = f"{fmt.full_day(first.session)} to {fmt.full_day(end.session)}"
-    return simulated(f"{curve.pair.etf} {spread}, {span}", when=told.basis.simulated)
+    return mark_simulated(f"{curve.pair.etf} {spread}, {span}", when=result.provenance.simulated)
 
 
-def _lead(told: ReportResult, now: datetime) -> list[str]:
-    found, end = told.report, told.report.curve.points[-1]
-    etf, crypto = fmt.title(found.curve.pair.etf), fmt.name(found.curve.pair.crypto)
-    fired = "; ".join(f"{one.found.rule}: {often(one)}" for one in found.tested)
+def _lead(result: ReportResult, now: datetime) -> list[str]:
+    report, end = result.report, result.report.curve.points[-1]
+    etf, crypto = fmt.title(report.curve.pair.etf), fmt.name(report.curve.pair.crypto)
+    fired = "; ".join(f"{backtest.replay.rule}: {frequency(backtest)}" for backtest in report.backtests)
     return [
         f"{etf} {fmt.percent(end.etf)}, {crypto} {fmt.percent(end.crypto)}, each from close to close.",
-        f"{found.sessions:,} of {fmt.sessions(found.of)} have both prices. {fired}.",
+        f"{report.sessions:,} of {fmt.sessions(report.requested)} have both prices. {fired}.",
         f"Written {fmt.full_moment(now)}.",
     ]
 
 
-def _tested(found: Backtest) -> list[Part]:
-    title = Heading(text=f"{found.found.rule}: {often(found)}")
-    if not found.episodes:
+def _backtest_parts(backtest: Backtest) -> list[PagePart]:
+    title = Heading(text=f"{backtest.replay.rule}: {frequency(backtest)}")
+    if not backtest.episodes:
         return [title]
-    rows = [row(one, found) for one in reversed(found.episodes)]
-    told = Lines(lines=[plain(line) for line in findings(found)])
-    newest = Table(caption=f"Episodes of {found.found.rule}, the newest first", head=head(), rows=rows[:SHOWN])
-    if len(rows) <= SHOWN:
-        return [title, told, newest]
-    older = Table(caption=f"{len(rows) - SHOWN} before them", head=head(), rows=rows[SHOWN:])
-    return [title, told, newest, Folded(table=older)]
+    rows = [episode_row(episode, backtest) for episode in reversed(backtest.episodes)]
+    summary = Paragraph(lines=[strip_markup(line) for line in findings(backtest)])
+    newest = HtmlTable(
+        caption=f"Episodes of {backtest.replay.rule}, the newest first",
+        header=episode_header(),
+        rows=rows[:EPISODES_SHOWN],
+    )
+    if len(rows) <= EPISODES_SHOWN:
+        return [title, summary, newest]
+    older = HtmlTable(
+        caption=f"{len(rows) - EPISODES_SHOWN} before them", header=episode_header(), rows=rows[EPISODES_SHOWN:]
+    )
+    return [title, summary, newest, CollapsedTable(table=older)]
 
 
-def _explained(told: ReportResult) -> list[Part]:
-    found = told.report
-    if isinstance(found.explanation, str):
-        return [Lines(lines=[found.explanation])]
-    message = explain_message(ExplainResult(explanation=found.explanation, basis=told.basis))
-    etf, crypto, proxy = found.curve.pair.etf, fmt.title(found.curve.pair.crypto), found.explanation.proxy
-    table = Table(
+def _attribution_parts(result: ReportResult) -> list[PagePart]:
+    report = result.report
+    if isinstance(report.explanation, str):
+        return [Paragraph(lines=[report.explanation])]
+    message = explain_message(ExplainResult(explanation=report.explanation, provenance=result.provenance))
+    etf, crypto, proxy = report.curve.pair.etf, fmt.title(report.curve.pair.crypto), report.explanation.proxy
+    table = HtmlTable(
         caption=f"{etf}'s return in parts, to the last close; ± is one standard error",
-        head=["Window", str(etf), crypto, f"AI ({proxy})", "The rest"],
-        rows=[_parted(one) for one in found.parted],
+        header=["Window", str(etf), crypto, f"AI ({proxy})", "The rest"],
+        rows=[_attribution_row(row) for row in report.attributions],
     )
-    return [table, *parts_of(message, "Parts of the year's return")]
+    return [table, *page_parts(message, "Parts of the year's return")]
 
 
-def _parted(one: Attribution | NotMeasured) -> list[str]:
-    if isinstance(one, NotMeasured):
-        return [one.window.value, *[fmt.NOTHING] * 4]
-    shares = [_share(part) for part in (one.crypto, one.proxy, one.residual)]
-    return [one.window.value, fmt.percent(one.etf_return), *shares]
+def _attribution_row(attribution: Attribution | NotMeasured) -> list[str]:
+    if isinstance(attribution, NotMeasured):
+        return [attribution.window.value, *[fmt.NO_VALUE] * 4]
+    shares = [_share(part) for part in (attribution.crypto, attribution.proxy, attribution.residual)]
+    return [attribution.window.value, fmt.percent(attribution.etf_return), *shares]
 
 
-def _share(part: attribution.Part) -> str:
-    return f"{fmt.pp(part.amount)} ± {fmt.size(100 * part.error)}"
+def _share(part: Part) -> str:
+    return fmt.pp_with_error(part.amount, part.error)
 
 
-def _depths(told: ReportResult) -> list[Part]:
-    found = told.report
-    if not found.depths:
+def _drawdown_parts(result: ReportResult) -> list[PagePart]:
+    report = result.report
+    if not report.drawdowns:
         return []
-    end = found.curve.points[-1].session
-    return parts_of(drawdown_message(DrawdownResult(session=end, legs=found.depths, basis=told.basis)), "")
-
-
-def _data(told: ReportResult) -> list[Part]:
-    found = told.report
-    etf, crypto = found.sources
-    legs = f"{fmt.title(found.curve.pair.etf)} from {etf}, {fmt.name(found.curve.pair.crypto)} from {crypto}."
-    verdict = [plain(line) for line in basis(told.basis, legs)]
-    numbers = Table(
-        caption="What each number is", head=["Number", "How it comes about"], rows=[*NUMBERS.items()], worded=True
+    end = report.curve.points[-1].session
+    return page_parts(
+        drawdown_message(DrawdownResult(session=end, legs=report.drawdowns, provenance=result.provenance)), ""
     )
-    if not found.left_out:
-        return [Lines(lines=[*verdict, "No session is left out."]), numbers]
-    each = [[f"{one.session}", one.leg.value.upper(), one.reason] for one in found.left_out]
-    every = f"Every price that is left out ({len(each):,})"
+
+
+def _data_parts(result: ReportResult) -> list[PagePart]:
+    report = result.report
+    etf, crypto = report.sources
+    legs = f"{fmt.title(report.curve.pair.etf)} from {etf}, {fmt.name(report.curve.pair.crypto)} from {crypto}."
+    verdict = [strip_markup(line) for line in provenance_lines(result.provenance, legs)]
+    numbers = HtmlTable(
+        caption="What each number is",
+        header=["Number", "How it comes about"],
+        rows=[*DEFINITIONS.items()],
+        text_cells=True,
+    )
+    if not report.left_out:
+        return [Paragraph(lines=[*verdict, "No session is left out."]), numbers]
+    rows = [[f"{omitted.session}", omitted.leg.value.upper(), omitted.reason] for omitted in report.left_out]
+    caption = f"Every price that is left out ({len(rows):,})"
     return [
-        Lines(lines=[*verdict, *left_out_lines(found.left_out)]),
-        Folded(table=Table(caption=every, head=["Session", "Leg", "Why"], rows=each, worded=True)),
+        Paragraph(lines=[*verdict, *left_out_lines(report.left_out)]),
+        CollapsedTable(table=HtmlTable(caption=caption, header=["Session", "Leg", "Why"], rows=rows, text_cells=True)),
         numbers,
     ]

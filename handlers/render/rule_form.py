@@ -1,4 +1,4 @@
-"""The rule editor as a form, with what its rule would have done below the fields."""
+"""The rule editor as a modal, with a preview of what the rule would have done."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from handlers.render import fmt
-from handlers.render.alert_text import meaning
-from handlers.render.form_fields import choice_field, modal, text_field, tick_field
+from handlers.render.alert_text import describe_rule
+from handlers.render.form_fields import checkbox_field, modal, select_field, text_field
 from handlers.render.limits import OPTION_TEXT, OPTION_VALUE, OPTIONS, OPTIONS_TEXT, clip
-from handlers.render.markup import code, conversation, reason, simulated
-from handlers.render.message import Block, Message, button, choice, note, text_message
-from handlers.rule_form import About, RuleForm
+from handlers.render.markup import channel_link, code, mark_simulated, reason
+from handlers.render.message import Block, Message, button, context, select_menu, text_message
+from handlers.rule_form import FormContext, RuleForm
 from services.core.prices import Pair
 from services.market.measure import METRICS, Metric, Window
 from services.research.preview import RulePreview
 from services.rules.rule import Direction
 
-ADD, EDIT = "Add a rule", "Edit rule"
+ADD_LABEL, EDIT_LABEL = "Add a rule", "Edit rule"
 
-WINDOWS = {
+WINDOW_LABELS = {
     Window.D1.value: "1d: since the prior close",
     Window.D5.value: "5d: 5 sessions",
     Window.D20.value: "20d: 20 sessions",
@@ -27,7 +27,7 @@ WINDOWS = {
     Window.D252.value: "252d: 252 sessions",
     Window.YTD.value: "ytd: since the last close of the prior year",
 }
-METRIC = {
+METRIC_LABELS = {
     Metric.SPREAD.value: "spread: the ETF's return less bitcoin's",
     Metric.RESIDUAL.value: "residual: less beta times bitcoin's",
     Metric.Z.value: "z: the spread in robust standard deviations",
@@ -36,12 +36,12 @@ METRIC = {
     Metric.HASHPRICE.value: "hashprice: its change, without fees",
     Metric.DIFFICULTY.value: "difficulty: its change",
 }
-DIRECTIONS = {
+DIRECTION_LABELS = {
     Direction.EITHER.value: "either side",
     Direction.ABOVE.value: "above: only where the ETF is ahead, or it rose",
     Direction.BELOW.value: "below: only where it is behind, or it fell",
 }
-NAMES = {
+FIELD_LABELS = {
     "threshold": "Threshold",
     "direction": "Direction",
     "clear": "Clear level",
@@ -52,94 +52,107 @@ NAMES = {
 }
 
 
-def editor_modal(draft: RuleForm, about: About, pair: Pair, preview: Message) -> dict[str, Any]:
-    """Make the form; `pair` is what a rule is about that names none.
+def editor_modal(form: RuleForm, form_context: FormContext, pair: Pair, preview: Message) -> dict[str, Any]:
+    """Return the editor; `pair` is the default of rules that name none.
 
-    The preview comes first: on a phone, what is below nine fields is not seen while they are filled in.
+    The preview comes first: on a phone, nothing below nine fields is visible while they are filled in.
     """
-    editing = about.rule_id is not None
-    where = [note(f"Alerts of this rule come to {conversation(about.channel)}.")]
+    editing = form_context.rule_id is not None
+    channel_note = [context(f"Alerts of this rule come to {channel_link(form_context.channel)}.")]
     return modal(
         "rule_editor",
-        f"Edit rule {about.rule_id}" if editing else "Add a rule",
-        [block for block in (*preview.blocks, *where, *_fields(draft, pair)) if block is not None],
+        f"Edit rule {form_context.rule_id}" if editing else "Add a rule",
+        [block for block in (*preview.blocks, *channel_note, *_fields(form, pair)) if block is not None],
         submit="Save" if editing else "Add",
-        carries=about.written(),
+        private_metadata=form_context.to_json(),
     )
 
 
-def result_modal(told: Message) -> dict[str, Any]:
-    """Make what stands in the place of a form that is of no more use."""
-    return modal("outcome", "MinerPulse", told.blocks, close="Close")
+def result_modal(message: Message) -> dict[str, Any]:
+    """Return the read-only modal that replaces a finished editor."""
+    return modal("outcome", "MinerPulse", message.blocks, close="Close")
 
 
 def preview_pending_message() -> Message:
-    """Tell that the preview is on its way."""
+    """Return that the preview is being computed."""
     return text_message("Trying it on the last two years …")
 
 
-def unreadable_fields_message(faults: Mapping[str, str]) -> Message:
-    """Tell which fields cannot be read yet."""
-    return text_message(*(f"{NAMES[field]}: {reason(fault)}." for field, fault in faults.items()))
+def unreadable_fields_message(errors: Mapping[str, str]) -> Message:
+    """Return which fields cannot be parsed yet, and why."""
+    return text_message(*(f"{FIELD_LABELS[field]}: {reason(error)}." for field, error in errors.items()))
 
 
-def preview_message(told: RulePreview) -> Message:
-    """Tell how a rule reads, and how often it would have fired."""
-    return text_message(f"{code(str(told.rule))} {meaning(told.rule)}.", simulated(_past(told), when=told.simulated))
+def preview_message(preview: RulePreview) -> Message:
+    """Return what a rule means, and how often it would have fired."""
+    return text_message(
+        f"{code(str(preview.rule))} {describe_rule(preview.rule)}.",
+        mark_simulated(_track_record(preview), when=preview.simulated),
+    )
 
 
-def _past(told: RulePreview) -> str:
-    if told.since is None or told.until is None:
-        return f"What it would have done cannot be told: {reason(told.reason)}."
-    times = {0: "not once", 1: "once"}.get(told.fired, f"{told.fired} times")
-    span = f"from {fmt.full_day(told.since)} to {fmt.full_day(told.until)}"
-    fired = f"Would have fired *{times}* {span}, at session closes"
-    if told.last is None:
-        return f"{fired}."
-    value = fmt.reading(told.last.value, METRICS[told.rule.metric].unit)
-    return f"{fired}; last on {fmt.full_day(told.last.session)}, at {value}."
+def _track_record(preview: RulePreview) -> str:
+    if preview.since is None or preview.until is None:
+        return f"What it would have done cannot be told: {reason(preview.reason)}."
+    times = {0: "not once", 1: "once"}.get(preview.firings, f"{preview.firings} times")
+    span = f"from {fmt.full_day(preview.since)} to {fmt.full_day(preview.until)}"
+    text = f"Would have fired *{times}* {span}, at session closes"
+    if preview.last_firing is None:
+        return f"{text}."
+    value = fmt.metric_value(preview.last_firing.value, METRICS[preview.rule.metric].unit)
+    return f"{text}; last on {fmt.full_day(preview.last_firing.session)}, at {value}."
 
 
-def _fields(draft: RuleForm, pair: Pair) -> list[Block]:
+def _fields(form: RuleForm, pair: Pair) -> list[Block]:
     return [
-        choice_field("window", "Window", WINDOWS, draft.window, hint="Gap and drawdown have none."),
-        choice_field("metric", "Metric", METRIC, draft.metric),
+        select_field("window", "Window", WINDOW_LABELS, form.window, hint="Gap and drawdown have none."),
+        select_field("metric", "Metric", METRIC_LABELS, form.metric),
         text_field(
-            "threshold", "Threshold", draft.threshold, hint="8pp for spread and residual, 3.5 for z, 5% for the others."
+            "threshold", "Threshold", form.threshold, hint="8pp for spread and residual, 3.5 for z, 5% for the others."
         ),
-        choice_field("direction", "Direction", DIRECTIONS, draft.direction),
-        text_field("clear", "Ends below", draft.clear, optional=True, hint="60% of the threshold where it is empty."),
-        text_field("hold", "Held for", draft.hold, optional=True, hint="As in 90s, 10m or 1h; 5m where it is empty."),
-        tick_field("at_close", "Decide", "at close", "Once, at the session's close; nothing is held.", draft.at_close),
+        select_field("direction", "Direction", DIRECTION_LABELS, form.direction),
+        text_field("clear", "Ends below", form.clear, optional=True, hint="60% of the threshold where it is empty."),
+        text_field("hold", "Held for", form.hold, optional=True, hint="As in 90s, 10m or 1h; 5m where it is empty."),
+        checkbox_field(
+            "at_close", "Decide", "at close", "Once, at the session's close; nothing is held.", form.at_close
+        ),
         text_field(
-            "pair", "Pair", draft.pair, optional=True, typing=False, hint=f"{pair} where it is empty; as in MARA/BTC."
+            "pair",
+            "Pair",
+            form.pair,
+            optional=True,
+            per_keystroke=False,
+            hint=f"{pair} where it is empty; as in MARA/BTC.",
         ),
-        text_field("more", "More", draft.more, optional=True, hint="What else the grammar of rules knows."),
+        text_field("more", "More", form.more, optional=True, hint="What else the grammar of rules knows."),
     ]
 
 
 def add_button() -> Block:
-    """Make the button for a new rule."""
-    return button("add_rule", ADD, "rule")
+    """Return the button that opens an editor for a new rule."""
+    return button("add_rule", ADD_LABEL, "rule")
 
 
 def edit_button(rules: Mapping[int, str]) -> Block | None:
-    """Make a button for one rule, a choice of several, by number and text; each carries both. None without any."""
-    carried = {f"{number}:{text}": clip(f"{number}: {text}", OPTION_TEXT) for number, text in rules.items()}
-    match list(carried):
+    """Return a button for one rule, a menu for several, or None for none.
+
+    `rules` has the rule text by id; each value carries both.
+    """
+    labels = {f"{number}:{text}": clip(f"{number}: {text}", OPTION_TEXT) for number, text in rules.items()}
+    match list(labels):
         case []:
             return None
-        case [alone]:
-            return button("edit_rule", EDIT, alone)
-        case several:
-            offered = dict(_fitting(several, carried))
-            return choice("edit_rule", EDIT, offered) if offered else None
+        case [only]:
+            return button("edit_rule", EDIT_LABEL, only)
+        case values:
+            options = dict(_options_within_limits(values, labels))
+            return select_menu("edit_rule", EDIT_LABEL, options) if options else None
 
 
-def _fitting(values: list[str], labels: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Offer what Slack takes of a choice; the others are changed by their number."""
-    room = OPTIONS_TEXT
+def _options_within_limits(values: list[str], labels: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield the options that Slack accepts in one menu; other rules are edited by their id."""
+    remaining = OPTIONS_TEXT
     for value in values[:OPTIONS]:
-        room -= len(value) + len(labels[value])
-        if room >= 0 and len(value) <= OPTION_VALUE:
+        remaining -= len(value) + len(labels[value])
+        if remaining >= 0 and len(value) <= OPTION_VALUE:
             yield value, labels[value]

@@ -1,4 +1,4 @@
-"""Rules of a channel: the list, and what adding, removing and starting did."""
+"""A channel's rules: the list, and the replies to changes."""
 
 from __future__ import annotations
 
@@ -7,149 +7,164 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from handlers.render import fmt
-from handlers.render.alert_text import meaning
-from handlers.render.limits import LIST_FALLBACK, LIST_TEXT, fitting
-from handlers.render.markup import code, person, simulated
-from handlers.render.message import Message, actions, compose, header, note, paragraphs, section, text_message
+from handlers.render.alert_text import describe_rule
+from handlers.render.limits import LIST_FALLBACK, LIST_TEXT, fit_lines
+from handlers.render.markup import code, mark_simulated, user_mention
+from handlers.render.message import Message, actions, compose, context, header, section, sections, text_message
 from handlers.render.rule_form import add_button, edit_button
-from services.alerting.feedback import Noise
+from services.alerting.feedback import NoiseRate
 from services.alerting.records import ChannelRule, RuleAudit, RuleAuditKind, UnreadableRule
-from services.channels.rule_commands import Added, Edited, Listing, Switched
+from services.channels.rule_commands import AddResult, EditResult, PauseResult, RuleList
 from services.core.prices import Pair
 from services.research.rate_target import print_target
-from services.research.tune import LooserRule
-from services.rules.decide import Status
+from services.research.tune import HalfRateRule
+from services.rules.decide import RuleStatus
 
-ADD = "Add one with `/minerpulse rule add 1d 8pp`."
+ADD_HINT = "Add one with `/minerpulse rule add 1d 8pp`."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposal:
-    """A threshold at which a noisy rule would have fired half as often."""
+    """A rule with a high noise rate, and a threshold at which it would have fired half as often."""
 
-    watch: ChannelRule
-    gentler: LooserRule
+    rule: ChannelRule
+    looser: HalfRateRule
 
 
-def rules_message(listing: Listing, now: datetime, proposal: Proposal | None = None) -> Message:
-    """List a channel's rules with what each is doing, how much of it was noise, and what people did to them last."""
-    numbers = [*(watch.id for watch in listing.watches), *(lost.id for lost in listing.lost)]
-    acts = [_act(act) for act in listing.acts]
-    if not numbers:
-        nothing = text_message(
-            "No rules in this channel yet.", f"{ADD} `/minerpulse` alone offers the usual ones.", *acts
+def rules_message(listing: RuleList, now: datetime, proposal: Proposal | None = None) -> Message:
+    """Return a channel's rules with their state, noise rate and latest changes."""
+    ids = [*(channel_rule.id for channel_rule in listing.rules), *(unreadable.id for unreadable in listing.unreadable)]
+    audit_lines = [_audit_line(entry) for entry in listing.audits]
+    if not ids:
+        empty = text_message(
+            "No rules in this channel yet.", f"{ADD_HINT} `/minerpulse` alone offers the usual ones.", *audit_lines
         )
-        return compose([*nothing.blocks, actions(add_button())], [nothing.text])
-    title = f"{len(numbers)} rule{'' if len(numbers) == 1 else 's'} in this channel"
-    lines = [*(_line(watch, now, listing.noise.get(watch.id)) for watch in listing.watches), *map(_lost, listing.lost)]
-    first, proposed = numbers[0], [_proposed(proposal, listing.noise)] if proposal else []
+        return compose([*empty.blocks, actions(add_button())], [empty.text])
+    title = f"{len(ids)} rule{'' if len(ids) == 1 else 's'} in this channel"
+    lines = [
+        *(_rule_line(channel_rule, now, listing.noise.get(channel_rule.id)) for channel_rule in listing.rules),
+        *map(_unreadable_rule_line, listing.unreadable),
+    ]
+    first, proposal_lines = ids[0], [_proposal_line(proposal, listing.noise)] if proposal else []
     hints = [
-        ADD,
+        ADD_HINT,
         f"Change, pause or remove one: `/minerpulse rule edit {first} 1d 9pp`, `pause {first}`, `remove {first}`.",
     ]
-    parts = paragraphs(*fitting(lines, LIST_TEXT))
-    buttons = actions(add_button(), edit_button({watch.id: str(watch.rule) for watch in listing.watches}))
+    parts = sections(*fit_lines(lines, LIST_TEXT))
+    buttons = actions(
+        add_button(), edit_button({channel_rule.id: str(channel_rule.rule) for channel_rule in listing.rules})
+    )
     return compose(
-        [header(title), *parts, section(*proposed), buttons, note(*hints, *acts)],
-        [f"{title}:", *fitting(lines, LIST_FALLBACK), *proposed, *hints, *acts],
+        [header(title), *parts, section(*proposal_lines), buttons, context(*hints, *audit_lines)],
+        [f"{title}:", *fit_lines(lines, LIST_FALLBACK), *proposal_lines, *hints, *audit_lines],
     )
 
 
-def rule_added_message(what: Added) -> Message:
-    """Tell that a rule stands in the channel."""
-    watch = what.watch
-    if not what.new:
-        return _stands(watch.id, str(watch.rule))
-    return text_message(f"Rule {watch.id} {code(str(watch.rule))} is added: {meaning(watch.rule)}.")
+def rule_added_message(added: AddResult) -> Message:
+    """Return that the rule was added, or already exists."""
+    channel_rule = added.channel_rule
+    if not added.created:
+        return _already_exists(channel_rule.id, str(channel_rule.rule))
+    return text_message(
+        f"Rule {channel_rule.id} {code(str(channel_rule.rule))} is added: {describe_rule(channel_rule.rule)}."
+    )
 
 
-def rule_edited_message(what: Edited) -> Message:
-    """Tell how a rule reads now."""
-    rule = str(what.rule)
-    if not what.changed:
-        return _stands(what.rule_id, rule)
-    changed = f"Rule {what.rule_id} is {code(rule)} now, and was {code(what.before)}: {meaning(what.rule)}."
+def rule_edited_message(edited: EditResult) -> Message:
+    """Return the rule's new text and meaning."""
+    rule = str(edited.rule)
+    if not edited.changed:
+        return _already_exists(edited.rule_id, rule)
+    changed = f"Rule {edited.rule_id} is {code(rule)} now, and was {code(edited.before)}: {describe_rule(edited.rule)}."
     return text_message(changed, "It is decided anew at the next prices.")
 
 
-def rule_paused_message(what: Switched) -> Message:
-    """Tell that a rule is not watched."""
-    rule = f"Rule {what.watch.id} {code(str(what.watch.rule))}"
-    if not what.changed:
+def rule_paused_message(result: PauseResult) -> Message:
+    """Return that the rule is paused."""
+    rule = f"Rule {result.channel_rule.id} {code(str(result.channel_rule.rule))}"
+    if not result.changed:
         return text_message(f"{rule} is paused already; nothing was changed.")
-    again = code(f"/minerpulse rule resume {what.watch.id}")
-    return text_message(f"{rule} is paused; an alert that it alone kept open ends. {again} watches it again.")
+    resume = code(f"/minerpulse rule resume {result.channel_rule.id}")
+    return text_message(f"{rule} is paused; an alert that it alone kept open ends. {resume} watches it again.")
 
 
-def rule_resumed_message(what: Switched) -> Message:
-    """Tell that a rule is watched again."""
-    rule = f"Rule {what.watch.id} {code(str(what.watch.rule))}"
-    if not what.changed:
+def rule_resumed_message(result: PauseResult) -> Message:
+    """Return that the rule is evaluated again."""
+    rule = f"Rule {result.channel_rule.id} {code(str(result.channel_rule.rule))}"
+    if not result.changed:
         return text_message(f"{rule} is not paused; nothing was changed.")
-    return text_message(f"{rule} is watched again: {meaning(what.watch.rule)}.")
+    return text_message(f"{rule} is watched again: {describe_rule(result.channel_rule.rule)}.")
 
 
-def rule_removed_message(watch: ChannelRule | UnreadableRule) -> Message:
-    """Tell that a rule is gone."""
-    return text_message(f"Rule {watch.id} {code(str(watch.rule))} is removed; an alert that it alone kept open ends.")
-
-
-def alerts_started_message(pair: Pair, texts: Sequence[str], by: str, *, is_simulated: bool) -> Message:
-    """Tell a channel that alerts will come here, and from whom."""
-    opening = f"MinerPulse alerts on {pair.etf} against {fmt.name(pair.crypto)} come here from now on."
+def rule_removed_message(channel_rule: ChannelRule | UnreadableRule) -> Message:
+    """Return that the rule was removed."""
     return text_message(
-        simulated(opening, when=is_simulated),
-        f"Rules: {', '.join(map(code, texts))}. Started by {person(by)}. `/minerpulse help` tells the rest.",
+        f"Rule {channel_rule.id} {code(str(channel_rule.rule))} is removed; an alert that it alone kept open ends."
     )
 
 
-def _proposed(proposal: Proposal, noise: Mapping[int, Noise]) -> str:
-    """Propose less; nothing is changed by it."""
-    watch, found = proposal.watch, proposal.gentler.tuned
-    often = f"{fmt.decimal(found.per_year)} times a year instead of {fmt.decimal(proposal.gentler.before)}"
-    less = f"{code(str(found.rule))} would have fired half as often, {often}"
-    shows = f"{code(f'/minerpulse tune {print_target(found.wish)}')} shows what it would change"
-    return f"Rule {watch.id} was {_noise(noise[watch.id])}. {less}: {shows}."
+def alerts_started_message(pair: Pair, texts: Sequence[str], by: str, *, simulated: bool) -> Message:
+    """Return the channel's announcement that alerts start here, and who started them."""
+    opening = f"MinerPulse alerts on {pair.etf} against {fmt.name(pair.crypto)} come here from now on."
+    return text_message(
+        mark_simulated(opening, when=simulated),
+        f"Rules: {', '.join(map(code, texts))}. Started by {user_mention(by)}. `/minerpulse help` tells the rest.",
+    )
 
 
-def _noise(found: Noise) -> str:
-    return f"noise {found.noise} of {found.judged}"
+def _proposal_line(proposal: Proposal, noise: Mapping[int, NoiseRate]) -> str:
+    """Return the proposal with the command that previews it; the proposal itself changes nothing."""
+    channel_rule, tuned = proposal.rule, proposal.looser.tuned
+    rates = f"{fmt.decimal(tuned.per_year)} times a year instead of {fmt.decimal(proposal.looser.per_year_before)}"
+    summary = f"{code(str(tuned.rule))} would have fired half as often, {rates}"
+    hint = f"{code(f'/minerpulse tune {print_target(tuned.target)}')} shows what it would change"
+    return f"Rule {channel_rule.id} was {_noise_rate(noise[channel_rule.id])}. {summary}: {hint}."
 
 
-def _line(watch: ChannelRule, now: datetime, noise: Noise | None) -> str:
-    status = f"paused since {fmt.moment(watch.paused_at)}" if watch.paused_at else _status(watch, now)
-    judged = f"; {_noise(noise)}" if noise else ""
-    return f"*{watch.id}*  {code(str(watch.rule))}: {status}; {meaning(watch.rule)}{judged}"
+def _noise_rate(noise: NoiseRate) -> str:
+    return f"noise {noise.noise} of {noise.judged}"
 
 
-def _lost(watch: UnreadableRule) -> str:
+def _rule_line(channel_rule: ChannelRule, now: datetime, noise: NoiseRate | None) -> str:
+    status = (
+        f"paused since {fmt.moment(channel_rule.paused_at)}"
+        if channel_rule.paused_at
+        else _status_text(channel_rule, now)
+    )
+    noise_text = f"; {_noise_rate(noise)}" if noise else ""
+    return (
+        f"*{channel_rule.id}*  {code(str(channel_rule.rule))}: {status}; {describe_rule(channel_rule.rule)}{noise_text}"
+    )
+
+
+def _unreadable_rule_line(channel_rule: UnreadableRule) -> str:
     broken = "cannot be read, so it is not watched; edit or remove it, or restore its row from a backup"
-    return f"*{watch.id}*  {code(watch.rule)}: {broken}"
+    return f"*{channel_rule.id}*  {code(channel_rule.rule)}: {broken}"
 
 
-def _stands(rule_id: int, rule: str) -> Message:
+def _already_exists(rule_id: int, rule: str) -> Message:
     return text_message(f"Rule {rule_id} {code(rule)} stands here already; nothing was changed.")
 
 
-def _act(act: RuleAudit) -> str:
-    rule = act.after or act.before or ""
-    if act.kind is RuleAuditKind.EDITED and act.before:
-        rule = f"{act.before} → {rule}"
-    return f"Rule {act.rule_id} {code(rule)} {act.kind.value} by {person(act.by)}, {fmt.moment(act.at)}."
+def _audit_line(entry: RuleAudit) -> str:
+    rule = entry.after or entry.before or ""
+    if entry.kind is RuleAuditKind.EDITED and entry.before:
+        rule = f"{entry.before} → {rule}"
+    return f"Rule {entry.rule_id} {code(rule)} {entry.kind.value} by {user_mention(entry.by)}, {fmt.moment(entry.at)}."
 
 
-def _status(watch: ChannelRule, now: datetime) -> str:
-    state = watch.state
+def _status_text(channel_rule: ChannelRule, now: datetime) -> str:
+    state = channel_rule.state
     match state.status(now):
-        case Status.PENDING if state.breach_at:
+        case RuleStatus.PENDING if state.breach_at:
             return f"past its threshold since {fmt.moment(state.breach_at)}, not yet held"
-        case Status.FIRING if state.fired_at:
+        case RuleStatus.FIRING if state.fired_at:
             return f"firing since {fmt.moment(state.fired_at)}"
-        case Status.RECOVERING if state.clear_at:
+        case RuleStatus.RECOVERING if state.clear_at:
             return f"firing, but inside its clear level since {fmt.moment(state.clear_at)}"
-        case Status.ERROR if state.error_at:
-            return f"cannot be evaluated: nothing is known of {watch.rule.pair} since {fmt.moment(state.error_at)}"
-        case Status.NODATA if state.dark_at:
-            return f"no usable prices since {fmt.moment(state.dark_at)}"
+        case RuleStatus.ERROR if state.error_since:
+            return f"cannot be evaluated: nothing is known of {channel_rule.rule.pair} since {fmt.moment(state.error_since)}"
+        case RuleStatus.NODATA if state.nodata_since:
+            return f"no usable prices since {fmt.moment(state.nodata_since)}"
         case _:
             return "quiet"

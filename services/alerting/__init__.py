@@ -1,1 +1,1 @@
-"""From rule decisions to alerts, their updates and the text of their threads."""
+"""Turn rule decisions into alerts, and keep their messages, threads and notices up to date."""

@@ -1,4 +1,4 @@
-"""Episodes: one open alert for each channel, pair, subject and direction, which rules join and leave."""
+"""Alerts: one open alert per channel, pair, subject and direction, which rules join and leave."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 
-from services.alerting.rule_hit import RuleHit, seen
+from services.alerting.rule_hit import RuleHit, with_value
 from services.core.identity import (
     Channel,
     Mention,
@@ -16,7 +16,7 @@ from services.core.prices import (
     Pair,
     PriceStamp,
 )
-from services.core.trust import FULL, Trust
+from services.core.trust import TRUSTED, Trust
 from services.market.measure import DIVERGENCES, Measurement, Metric, Window
 from services.rules.chart_series import AlertChart
 from services.rules.decide import Side
@@ -24,7 +24,7 @@ from services.rules.history_lookup import HistoryLookup
 
 
 class Subject(Enum):
-    """What an episode is about; a long drawdown must not swallow the alerts of a divergence."""
+    """Subject of an alert. Each has its own alert, so that a long drawdown doesn't absorb a divergence."""
 
     DIVERGENCE = "divergence"
     GAP = "gap"
@@ -33,14 +33,14 @@ class Subject(Enum):
     DIFFICULTY = "difficulty"
 
     @classmethod
-    def of(cls, metric: Metric) -> Subject:
-        """Tell what a rule on this metric is about."""
+    def for_metric(cls, metric: Metric) -> Subject:
+        """Return the subject of a rule on this metric."""
         return cls.DIVERGENCE if metric in DIVERGENCES else cls(metric.value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActorStamp:
-    """Who did something to an alert, and when; a snooze also has an end."""
+    """Person and time of an action on an alert, with the end of a snooze."""
 
     by: str
     at: datetime
@@ -49,12 +49,18 @@ class ActorStamp:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
-    """An episode as its message tells it; `id` is 0 until it is recorded.
+    """One alert, as its message shows it.
 
-    `facts` are ordered tightest window first, the first active one leads. `as_of` is the instant of the prices in
-    it, and `trust` how far those could be relied on. A closed alert has `closed_at` and keeps the facts that closed it.
-    `course` is how the legs came to what its lead saw, where it is about how far they part.
-    `unseen_since` is since when it waits for a person, `reminded_at` and `escalated_at` when one was called again.
+    Attributes:
+        id: 0 until the alert is saved.
+        as_of: Time of the prices in the alert.
+        hits: One per rule, shortest window first; the first active one leads. Closing doesn't remove any.
+        trust: How far the prices could be relied on.
+        closed_at: None while the alert is open.
+        unacknowledged_since: Start of the time that counts for reminders and the escalation.
+        reminded_at: Time of the last reminder.
+        escalated_at: Time of the escalation.
+        chart: Prices of both legs up to the lead's measurement; only for a divergence.
     """
 
     id: int
@@ -63,38 +69,38 @@ class Alert:
     side: Side
     opened_at: datetime
     as_of: datetime
-    facts: tuple[RuleHit, ...]
+    hits: tuple[RuleHit, ...]
     etf: PriceStamp
     crypto: PriceStamp
     simulated: bool
     reason: str
-    trust: Trust = FULL
+    trust: Trust = TRUSTED
     subject: Subject = Subject.DIVERGENCE
     closed_at: datetime | None = None
     acknowledged: ActorStamp | None = None
     snoozed: ActorStamp | None = None
-    unseen_since: datetime | None = None
+    unacknowledged_since: datetime | None = None
     reminded_at: datetime | None = None
     escalated_at: datetime | None = None
-    course: AlertChart | None = None
+    chart: AlertChart | None = None
 
     @property
     def retracted(self) -> bool:
-        """Whether the alert is over, and would not have opened on the prices that are known by now."""
-        return self.closed_at is not None and all(fact.retracted for fact in self.facts)
+        """Whether the alert is closed and, on the prices known now, would not have opened."""
+        return self.closed_at is not None and all(hit.retracted for hit in self.hits)
 
     @property
     def lead(self) -> RuleHit:
-        """The fact that heads the message: the tightest window still active; at the end, the one that went furthest."""
-        return next((fact for fact in self.facts if fact.active), max(self.facts, key=lambda fact: fact.strength))
+        """The hit that heads the message: the shortest active window, else the largest breach ratio."""
+        return next((hit for hit in self.hits if hit.active), max(self.hits, key=lambda hit: hit.breach_ratio))
 
     def is_snoozed(self, now: datetime) -> bool:
-        """Tell whether the alert is to stay silent at `now`."""
+        """Return whether the alert is snoozed at `now`."""
         return self.snoozed is not None and self.snoozed.until is not None and now < self.snoozed.until
 
 
 class EntryKind(Enum):
-    """What a line of an alert's timeline tells; CHANGED is what people changed in its channel beside the alert."""
+    """Kind of a timeline entry. CHANGED is a change in the channel that concerns no rule of the alert."""
 
     FIRED = "fired"
     JOINED = "joined"
@@ -115,11 +121,16 @@ class EntryKind(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """One line of an alert's timeline, with the reason that it was written.
+class TimelineEntry:
+    """One entry of an alert's timeline.
 
-    `silent` entries are kept in the history but not posted to the thread. `calls` is whom the line calls, `to` the
-    other channel that was told.
+    Attributes:
+        reason: Why the entry was written.
+        by: Person who caused it, None for the app.
+        until: End of a snooze.
+        silent: Kept in the history, but not posted to the thread.
+        mention: Person or group that the entry notifies.
+        to: Channel that an escalation was posted in.
     """
 
     kind: EntryKind
@@ -128,56 +139,56 @@ class Entry:
     by: str | None = None
     until: datetime | None = None
     silent: bool = False
-    calls: Mention | None = None
+    mention: Mention | None = None
     to: Channel | None = None
 
 
-def order(facts: Sequence[RuleHit]) -> tuple[RuleHit, ...]:
-    """Put the tightest window first; `ytd` comes last."""
+def sort_hits(hits: Sequence[RuleHit]) -> tuple[RuleHit, ...]:
+    """Return the hits by window, shortest first and `ytd` last, then by rule."""
     rank = list(Window)
-    return tuple(sorted(facts, key=lambda fact: (rank.index(fact.measurement.window), fact.rule_id)))
+    return tuple(sorted(hits, key=lambda hit: (rank.index(hit.measurement.window), hit.rule_id)))
 
 
-def with_rule(alert: Alert, fact: RuleHit) -> Alert:
-    """Add a rule to an open alert; a rule that had left comes back with its new peak."""
-    others = [known for known in alert.facts if known.rule_id != fact.rule_id]
-    return replace(alert, facts=order([*others, fact]))
+def with_rule(alert: Alert, hit: RuleHit) -> Alert:
+    """Return the alert with one more rule. A rule that had left rejoins with its new peak."""
+    others = [other for other in alert.hits if other.rule_id != hit.rule_id]
+    return replace(alert, hits=sort_hits([*others, hit]))
 
 
 def without_rule(alert: Alert, rule_id: int) -> Alert:
-    """Mark a rule as cleared; the alert itself stays open while another is active."""
+    """Return the alert with a rule marked as cleared; the alert itself stays open."""
     return replace(
         alert,
-        facts=tuple(replace(fact, active=False) if fact.rule_id == rule_id else fact for fact in alert.facts),
+        hits=tuple(replace(hit, active=False) if hit.rule_id == rule_id else hit for hit in alert.hits),
     )
 
 
 def with_observation(alert: Alert, rule_id: int, value: float, at: datetime, measurement: Measurement) -> Alert:
-    """Bring one rule's fact up to date, and its peak; at the same instant a value takes the place of the last."""
-    facts = tuple(
-        seen(fact, alert.side, value, at, measurement) if fact.rule_id == rule_id else fact for fact in alert.facts
+    """Return the alert with a rule's new value and peak. A value at the same instant replaces the last one."""
+    hits = tuple(
+        with_value(hit, alert.side, value, at, measurement) if hit.rule_id == rule_id else hit for hit in alert.hits
     )
-    return replace(alert, facts=facts)
+    return replace(alert, hits=hits)
 
 
-def with_hit(alert: Alert, fact: RuleHit) -> Alert:
-    """Let a fact take the place of its rule's."""
-    facts = [fact if known.rule_id == fact.rule_id else known for known in alert.facts]
-    return replace(alert, facts=order(facts))
+def with_hit(alert: Alert, hit: RuleHit) -> Alert:
+    """Return the alert with the hit of one rule replaced."""
+    hits = [hit if other.rule_id == hit.rule_id else other for other in alert.hits]
+    return replace(alert, hits=sort_hits(hits))
 
 
-def with_chart(alert: Alert, past: HistoryLookup) -> Alert:
-    """Let an alert show how the legs came to what its lead saw; two lines say nothing of any other subject."""
+def with_chart(alert: Alert, history: HistoryLookup) -> Alert:
+    """Return the alert with a chart up to its lead's measurement; unchanged if its subject isn't a divergence."""
     if alert.subject is not Subject.DIVERGENCE:
         return alert
-    return replace(alert, course=past.course(alert.lead.measurement))
+    return replace(alert, chart=history.chart(alert.lead.measurement))
 
 
 def close(alert: Alert, at: datetime, reason: str) -> Alert:
-    """End an episode; what it saw last stays in it."""
+    """Return the alert as closed, with its last values."""
     return replace(
         alert,
         closed_at=at,
         reason=reason,
-        facts=tuple(replace(fact, active=False) for fact in alert.facts),
+        hits=tuple(replace(hit, active=False) for hit in alert.hits),
     )

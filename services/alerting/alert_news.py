@@ -1,4 +1,4 @@
-"""Telling: which news of an open alert's rules its thread must hear, and in what words."""
+"""Decide which developments of an open alert's rules its thread reports, and word them."""
 
 from __future__ import annotations
 
@@ -6,86 +6,92 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from services.alerting.rule_hit import Correction, LastReported, RuleHit, is_past
-from services.rules.decide import Side, cleared, format_against, format_value
+from services.alerting.rule_hit import Correction, LastReported, RuleHit, is_breach
+from services.rules.decide import Side, format_against, format_value, is_cleared
 from services.rules.grammar import parse_rule
 from services.rules.rule import print_value
 
-WORSE_BY = 0.5  # of its threshold a rule's peak must grow to be told again
-ROUNDING = 9  # decimals; returns carry far fewer that mean anything
+WORSENING_STEP = 0.5  # fraction of the threshold by which a peak must grow to be reported again
+ROUNDING = 9  # decimals, far more than are significant in a return
 
 
-def report_changes(fact: RuleHit, now: datetime) -> RuleHit:
-    """Note that the thread knows by `now` what the fact shows."""
-    return replace(fact, told=LastReported(at=now, of=fact.at, peak=fact.peak))
+def mark_reported(hit: RuleHit, now: datetime) -> RuleHit:
+    """Return the hit with its current peak marked as reported in the thread at `now`."""
+    return replace(hit, last_reported=LastReported(at=now, prices_at=hit.at, peak=hit.peak))
 
 
-def is_recovering(fact: RuleHit, side: Side) -> bool:
-    """Tell whether a rule that still fires is inside its clear level."""
-    return fact.active and cleared(fact.value, parse_rule(fact.rule), side)
+def is_recovering(hit: RuleHit, side: Side) -> bool:
+    """Return whether a firing rule is inside its clear level."""
+    return hit.active and is_cleared(hit.value, parse_rule(hit.rule), side)
 
 
-def worsened(fact: RuleHit, side: Side) -> str | None:
-    """Tell by how much a peak has grown since it was told; None where that is less than half the threshold."""
-    rule = parse_rule(fact.rule)
-    grown = 0.0 if fact.told is None else (fact.peak - fact.told.peak) * side.sign
-    if round(grown - WORSE_BY * rule.threshold, ROUNDING) < 0:
+def worsening_text(hit: RuleHit, side: Side) -> str | None:
+    """Return by how much the peak has grown since the last report; None if by less than half the threshold."""
+    rule = parse_rule(hit.rule)
+    growth = 0.0 if hit.last_reported is None else (hit.peak - hit.last_reported.peak) * side.sign
+    if round(growth - WORSENING_STEP * rule.threshold, ROUNDING) < 0:
         return None
-    return f"by {format_value(abs(grown), rule)} to {format_value(fact.peak, rule)} ({rule})"
+    return f"by {format_value(abs(growth), rule)} to {format_value(hit.peak, rule)} ({rule})"
 
 
-def repeated(fact: RuleHit, side: Side, now: datetime) -> str | None:
-    """Tell how a rule that fires on stands; None where it is not to be repeated yet, and without newer prices."""
-    rule, told = parse_rule(fact.rule), fact.told
-    if rule.repeat is None or told is None or now - told.at < rule.repeat or fact.at <= told.of:
+def repeat_text(hit: RuleHit, side: Side, now: datetime) -> str | None:
+    """Return the repeat of a firing rule; None if it isn't due, has no newer prices, or is recovering."""
+    rule, last = parse_rule(hit.rule), hit.last_reported
+    if rule.repeat is None or last is None or now - last.at < rule.repeat or hit.at <= last.prices_at:
         return None
-    if is_recovering(fact, side):
+    if is_recovering(hit, side):
         return None
-    return f"{rule} at {format_value(fact.value, rule)}, peak {format_value(fact.peak, rule)}"
+    return f"{rule} at {format_value(hit.value, rule)}, peak {format_value(hit.peak, rule)}"
 
 
-def corrected(before: RuleHit, after: RuleHit, side: Side, corrections: Sequence[Correction]) -> str | None:
-    """Tell what was corrected of what the message says; None where none of it is.
+def correction_text(before: RuleHit, after: RuleHit, side: Side, corrections: Sequence[Correction]) -> str | None:
+    """Return what was corrected of what the message says; None if nothing was.
 
-    That is the close that it shows, and of those before it what moved the peak or is not past the threshold any more.
+    That is the close that it shows. Of the closes before it, it is those that moved the peak or crossed the threshold.
     """
     moved = format_value(before.peak, parse_rule(after.rule)) != format_value(after.peak, parse_rule(after.rule))
-    told = [
-        one
-        for one in corrections
-        if one.shown or moved or is_past(one.old, after, side) is not is_past(one.new, after, side)
+    reported = [
+        correction
+        for correction in corrections
+        if correction.shown
+        or moved
+        or is_breach(correction.old, after, side) is not is_breach(correction.new, after, side)
     ]
-    if not told:
+    if not reported:
         return None
     rule = parse_rule(after.rule)
-    peak = f", peak now {format_value(after.peak, rule)}" if moved and not all(one.shown for one in told) else ""
-    return f"{rule}: {_corrections(told, after)}{peak}"
+    peak = (
+        f", peak now {format_value(after.peak, rule)}"
+        if moved and not all(correction.shown for correction in reported)
+        else ""
+    )
+    return f"{rule}: {_corrections_text(reported, after)}{peak}"
 
 
-def retracted(
+def retraction_text(
     before: RuleHit, after: RuleHit, side: Side, corrections: Sequence[Correction], value: float | None
 ) -> str | None:
-    """Say why a rule would not have fired on what is known by now; None where it would, or is past its threshold now.
+    """Return why a rule would not have fired on the corrected closes; None if it would have, or if it breaches now.
 
-    `value` is what the rule sees now, None for nothing.
+    `value` is the rule's current value, None if unknown.
     """
-    if not is_past(before.peak, after, side) or is_past(after.peak, after, side):
+    if not is_breach(before.peak, after, side) or is_breach(after.peak, after, side):
         return None
-    if value is not None and is_past(value, after, side):
+    if value is not None and is_breach(value, after, side):
         return None
     rule = parse_rule(after.rule)
-    told = _corrections(corrections, after)
-    return f"{rule}: corrected {told}, not past {print_value(rule.threshold, rule.unit)} any more"
+    text = _corrections_text(corrections, after)
+    return f"{rule}: corrected {text}, not past {print_value(rule.threshold, rule.unit)} any more"
 
 
-def _corrections(corrections: Sequence[Correction], fact: RuleHit) -> str:
-    """Tell each with its close; one alone that the message shows needs none."""
-    alone = len(corrections) == 1 and corrections[0].shown
-    return "; ".join(_correction(one, fact, dated=not alone) for one in corrections)
+def _corrections_text(corrections: Sequence[Correction], hit: RuleHit) -> str:
+    """Return each correction with the session of its close. A single one that the message shows needs no session."""
+    single = len(corrections) == 1 and corrections[0].shown
+    return "; ".join(_correction_with_session(correction, hit, dated=not single) for correction in corrections)
 
 
-def _correction(one: Correction, fact: RuleHit, *, dated: bool) -> str:
-    rule = parse_rule(fact.rule)
-    values = [format_against(value, rule.threshold, rule) for value in (one.old, one.new)]
-    when = f"at the close of {one.session:%a} {one.session.day} {one.session:%b} " if dated else ""
+def _correction_with_session(correction: Correction, hit: RuleHit, *, dated: bool) -> str:
+    rule = parse_rule(hit.rule)
+    values = [format_against(value, rule.threshold, rule) for value in (correction.old, correction.new)]
+    when = f"at the close of {correction.session:%a} {correction.session.day} {correction.session:%b} " if dated else ""
     return f"{when}from {values[0]} to {values[1]}"

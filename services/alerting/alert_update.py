@@ -1,4 +1,4 @@
-"""A draft: one open alert on its way to its next revision, and what its thread is to hear of that."""
+"""One open alert on its way to its next revision, with the timeline entries that it gains."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from functools import partial
 
 from services.alerting.alert import (
     Alert,
-    Entry,
     EntryKind,
+    TimelineEntry,
     close,
     with_chart,
     with_hit,
@@ -18,7 +18,14 @@ from services.alerting.alert import (
     with_rule,
     without_rule,
 )
-from services.alerting.alert_news import corrected, is_recovering, repeated, report_changes, retracted, worsened
+from services.alerting.alert_news import (
+    correction_text,
+    is_recovering,
+    mark_reported,
+    repeat_text,
+    retraction_text,
+    worsening_text,
+)
 from services.alerting.records import AlertChange
 from services.alerting.rule_hit import RuleHit, open_hit, recheck
 from services.rules.decide import Observation
@@ -32,49 +39,52 @@ REFRESH_EVERY = timedelta(minutes=15)
 
 @dataclass(slots=True)
 class AlertUpdate:
-    """An open alert as it changes at the moment `at`; `told` is what its message says now, None for a new one.
+    """An open alert while it is changed.
 
-    `retractions` say which of its rules would not have fired.
+    Attributes:
+        published: The alert as its message shows it, None for a new one.
+        at: Time of the update.
+        retractions: Why rules of the alert would not have fired.
     """
 
     alert: Alert
     revision: int
-    told: Alert | None
+    published: Alert | None
     at: datetime
-    entries: list[Entry] = field(default_factory=list)
+    entries: list[TimelineEntry] = field(default_factory=list)
     retractions: list[str] = field(default_factory=list)
 
     @property
     def active(self) -> list[RuleHit]:
-        """The rules that keep it open, by what they saw."""
-        return [fact for fact in self.alert.facts if fact.active]
+        """The hits of the rules that keep the alert open."""
+        return [hit for hit in self.alert.hits if hit.active]
 
     @property
-    def quiet(self) -> bool:
-        """Whether its thread is to hear nothing now but its end."""
+    def is_snoozed(self) -> bool:
+        """Whether the thread gets nothing now except the resolution."""
         return self.alert.is_snoozed(self.at)
 
-    def change(self, past: HistoryLookup | None = None) -> AlertChange | None:
-        """Give what is to be recorded; None where nothing is worth an edit of the message.
+    def to_change(self, history: HistoryLookup | None = None) -> AlertChange | None:
+        """Return what to save; None if nothing justifies an edit of the message.
 
-        Worth it are an entry, a new peak, a close in the place of a live price, a rule that was changed, or that begins
-        or ceases to recover, simulated prices in the place of real ones, and prices 15 minutes newer than those in the
-        message. That alone decides: what its chart shows is drawn from the `past` for such an edit, and never asks for
-        one. Without a past the chart stays as it is.
+        These justify an edit: an entry, a new peak, a close that replaces a live price, a changed rule, a rule that
+        starts
+        or stops recovering, simulated prices that replace real ones, and prices 15 minutes newer than the message's.
+        The chart is drawn from `history` for such an edit and never causes one. Without a history it stays as it is.
         """
-        if self.told is not None and not self.entries and not _worth_telling(self.told, self.alert):
+        if self.published is not None and not self.entries and not _needs_edit(self.published, self.alert):
             return None
-        alert = self.alert if past is None else with_chart(self.alert, past)
+        alert = self.alert if history is None else with_chart(self.alert, history)
         return AlertChange(alert=alert, revision=self.revision, entries=tuple(self.entries))
 
-    def fired(self, reason: str) -> None:
-        """Note that it has opened; its own message tells that."""
+    def note_fired(self, reason: str) -> None:
+        """Add the opening to the timeline only, as the alert's own message shows it."""
         self._note(EntryKind.FIRED, reason, silent=True)
 
-    def join(self, fact: RuleHit, reason: str) -> None:
-        """Let one more rule keep it open; rules that fire together are told together."""
-        self.alert = replace(with_rule(self.alert, fact), reason=reason)
-        self._note(EntryKind.JOINED, reason, silent=self.told is None or self.quiet)
+    def join(self, hit: RuleHit, reason: str) -> None:
+        """Add a rule to the alert. Rules that fire with the alert are part of its first message."""
+        self.alert = replace(with_rule(self.alert, hit), reason=reason)
+        self._note(EntryKind.JOINED, reason, silent=self.published is None or self.is_snoozed)
 
     def leave(
         self,
@@ -83,104 +93,106 @@ class AlertUpdate:
         *,
         at: datetime | None = None,
         by: str | None = None,
-        note: EntryKind = EntryKind.LEFT,
+        kind: EntryKind = EntryKind.LEFT,
     ) -> None:
-        """Let a rule go, and close the alert after the last one as of `at`, the instant of the prices."""
+        """Remove a rule, and close the alert after the last one as of `at`, the time of the prices."""
         self.alert = without_rule(self.alert, rule_id)
-        self._close_or_note(reason, at=at or self.at, by=by, note=note)
+        self._close_or_note(reason, at=at or self.at, by=by, kind=kind)
 
     def resolve(self, rule: Rule, rule_id: int, observation: Observation, view: MarketView, reason: str) -> None:
-        """Let a rule that has cleared go, with what it saw last."""
-        self._see(rule, rule_id, observation, view)
+        """Remove a rule that has cleared, with its last value."""
+        self._observe(rule, rule_id, observation, view)
         self.leave(rule_id, reason, at=max(observation.at, self.alert.opened_at))
 
     def refresh(self, view: MarketView) -> None:
-        """Bring what its rules see up to date."""
-        for fact in self.active:
-            rule = parse_rule(fact.rule)
+        """Update the values of the active rules."""
+        for hit in self.active:
+            rule = parse_rule(hit.rule)
             observation = view.observe(rule)
-            if observation.value is not None and view.legs(rule) is not None:
-                self._see(rule, fact.rule_id, observation, view)
+            if observation.value is not None and view.measurement(rule) is not None:
+                self._observe(rule, hit.rule_id, observation, view)
 
-    def adopt(self, fact: RuleHit, rule: Rule, view: MarketView) -> None:
-        """Follow a rule that was changed by what it says now, once that can be measured.
+    def apply_edited_rule(self, hit: RuleHit, rule: Rule, view: MarketView) -> None:
+        """Apply an edited rule once it can be measured.
 
-        One that looks at the same as before keeps what it has seen; another begins anew.
+        If its metric and window are the same, its values stay; otherwise it starts afresh.
         """
-        observation, measurement = view.observe(rule), view.legs(rule)
-        if _looks_at_the_same(parse_rule(fact.rule), rule):
-            self.alert = with_hit(self.alert, replace(fact, rule=str(rule)))
+        observation, measurement = view.observe(rule), view.measurement(rule)
+        if _measure_the_same(parse_rule(hit.rule), rule):
+            self.alert = with_hit(self.alert, replace(hit, rule=str(rule)))
         elif observation.value is not None and measurement is not None:
-            seen = partial(open_hit, fact.rule_id, rule, observation.value)
-            self.alert = with_hit(self.alert, seen(at=observation.at, measurement=measurement, now=self.at))
+            fresh = open_hit(
+                hit.rule_id, rule, observation.value, at=observation.at, measurement=measurement, now=self.at
+            )
+            self.alert = with_hit(self.alert, fresh)
 
-    def edit(self, rule_id: int, before: Rule, after: Rule, by: str) -> None:
-        """Note that a person has changed a rule; what is measured anew waits for `adopt`."""
-        if _looks_at_the_same(before, after):
-            facts = [fact for fact in self.alert.facts if fact.rule_id == rule_id]
-            self.alert = with_hit(self.alert, replace(facts[0], rule=str(after)))
-        self._note(EntryKind.EDITED, f"{before} is now {after}", by=by, silent=self.quiet)
+    def note_edit(self, rule_id: int, before: Rule, after: Rule, by: str) -> None:
+        """Add a person's edit of a rule to the timeline; `apply_edited_rule` measures it later."""
+        if _measure_the_same(before, after):
+            hits = [hit for hit in self.alert.hits if hit.rule_id == rule_id]
+            self.alert = with_hit(self.alert, replace(hits[0], rule=str(after)))
+        self._note(EntryKind.EDITED, f"{before} is now {after}", by=by, silent=self.is_snoozed)
 
-    def mention(self, what: str, by: str) -> None:
-        """Note what a person has changed in the channel beside this alert."""
-        self._note(EntryKind.CHANGED, what, by=by, silent=self.quiet)
+    def note_channel_change(self, change: str, by: str) -> None:
+        """Add a person's change in the channel that concerns no rule of this alert."""
+        self._note(EntryKind.CHANGED, change, by=by, silent=self.is_snoozed)
 
     def correct(self, view: MarketView) -> list[int]:
-        """Tell where a close that was told has another value now; give the rules that would not have fired."""
-        told, gone, side = [], [], self.alert.side
-        for fact in self.active:
-            rule = parse_rule(fact.rule)
-            after, corrections = recheck(fact, side, partial(view.recall, rule))
+        """Report corrected closes; return the ids of the rules that would not have fired."""
+        texts, retracted, side = [], [], self.alert.side
+        for hit in self.active:
+            rule = parse_rule(hit.rule)
+            after, corrections = recheck(hit, side, partial(view.reading_at, rule))
             observation = view.observe(rule)
-            if why := retracted(fact, after, side, corrections, observation.value):
+            if reason := retraction_text(hit, after, side, corrections, observation.value):
                 after = replace(after, active=False, retracted=True)
                 self.alert = _restamp(self.alert, rule, observation, view)
-                self.retractions.append(why)
-                gone.append(fact.rule_id)
-            elif text := corrected(fact, after, side, corrections):
-                after = report_changes(after, self.at)
-                told.append(text)
+                self.retractions.append(reason)
+                retracted.append(hit.rule_id)
+            elif text := correction_text(hit, after, side, corrections):
+                after = mark_reported(after, self.at)
+                texts.append(text)
             self.alert = with_hit(self.alert, after)
-        if told:
-            self._note(EntryKind.CORRECTED, ", ".join(told), silent=self.quiet)
-        return gone
+        if texts:
+            self._note(EntryKind.CORRECTED, ", ".join(texts), silent=self.is_snoozed)
+        return retracted
 
-    def settle(self) -> None:
-        """Tell of the rules that would not have fired, once others have joined."""
+    def apply_retractions(self) -> None:
+        """Report the rules that would not have fired, after other rules have joined."""
         if self.retractions:
-            self._close_or_note(", ".join(self.retractions), at=self.at, end=EntryKind.RETRACTED)
+            self._close_or_note(", ".join(self.retractions), at=self.at, closing_kind=EntryKind.RETRACTED)
 
-    def tell_news(self) -> None:
-        """Tell where it has worsened, or is to be repeated; in a snooze nothing, which is told once that is over."""
-        if self.quiet:
+    def report_progress(self) -> None:
+        """Report a worsening, or a repeat that is due. While snoozed, nothing; it is reported after the snooze."""
+        if self.is_snoozed:
             return
-        self._tell_worsening()
+        self._report_worsening()
         if self.alert.acknowledged is None:
-            self._tell_again()
+            self._report_repeats()
 
-    def _tell_worsening(self) -> None:
-        """Tell how far the peaks have grown, where no other rule that fired tells it already.
+    def _report_worsening(self) -> None:
+        """Report how far the peaks have grown, unless a rule that joined in this update reports it.
 
-        The peaks of an alert that an older version has recorded count as told from now on.
+        Peaks saved by an older version without a report count as reported now.
         """
-        told = {fact.rule_id: worsened(fact, self.alert.side) for fact in self.active}
-        self._mark_told(fact for fact in self.active if told[fact.rule_id] is not None or fact.told is None)
-        if news := [text for text in told.values() if text is not None]:
+        texts = {hit.rule_id: worsening_text(hit, self.alert.side) for hit in self.active}
+        self._mark_reported(hit for hit in self.active if texts[hit.rule_id] is not None or hit.last_reported is None)
+        if news := [text for text in texts.values() if text is not None]:
             joined = any(entry.kind is EntryKind.JOINED for entry in self.entries)
             self._note(EntryKind.WORSENED, ", ".join(news), silent=joined)
 
-    def _tell_again(self) -> None:
-        due = {fact.rule_id: repeated(fact, self.alert.side, self.at) for fact in self.active}
-        self._mark_told(fact for fact in self.active if due[fact.rule_id] is not None)
+    def _report_repeats(self) -> None:
+        due = {hit.rule_id: repeat_text(hit, self.alert.side, self.at) for hit in self.active}
+        self._mark_reported(hit for hit in self.active if due[hit.rule_id] is not None)
         if texts := [text for text in due.values() if text is not None]:
             self._note(EntryKind.REPEATED, ", ".join(texts))
 
-    def _mark_told(self, facts: Iterator[RuleHit]) -> None:
-        for fact in list(facts):
-            self.alert = with_hit(self.alert, report_changes(fact, self.at))
+    def _mark_reported(self, hits: Iterator[RuleHit]) -> None:
+        for hit in list(hits):
+            self.alert = with_hit(self.alert, mark_reported(hit, self.at))
 
-    def _see(self, rule: Rule, rule_id: int, observation: Observation, view: MarketView) -> None:
-        measurement = view.legs(rule)
+    def _observe(self, rule: Rule, rule_id: int, observation: Observation, view: MarketView) -> None:
+        measurement = view.measurement(rule)
         if measurement is not None and observation.value is not None:
             self.alert = with_observation(self.alert, rule_id, observation.value, observation.at, measurement)
         self.alert = _restamp(self.alert, rule, observation, view)
@@ -191,40 +203,40 @@ class AlertUpdate:
         *,
         at: datetime,
         by: str | None = None,
-        note: EntryKind = EntryKind.LEFT,
-        end: EntryKind = EntryKind.RESOLVED,
+        kind: EntryKind = EntryKind.LEFT,
+        closing_kind: EntryKind = EntryKind.RESOLVED,
     ) -> None:
-        """Tell that a rule has left or, after the last one, close the alert."""
+        """Add the departure of a rule to the timeline or, if it was the last one, close the alert."""
         if self.active:
-            self._note(note, reason, by=by, silent=self.quiet)
+            self._note(kind, reason, by=by, silent=self.is_snoozed)
         else:
             self.alert = close(self.alert, at, reason)
-            self._note(end, reason, by=by)
+            self._note(closing_kind, reason, by=by)
 
     def _note(self, kind: EntryKind, reason: str, *, by: str | None = None, silent: bool = False) -> None:
-        self.entries.append(Entry(kind=kind, at=self.at, reason=reason, by=by, silent=silent))
+        self.entries.append(TimelineEntry(kind=kind, at=self.at, reason=reason, by=by, silent=silent))
 
 
-def _looks_at_the_same(before: Rule, after: Rule) -> bool:
+def _measure_the_same(before: Rule, after: Rule) -> bool:
     return (before.metric, before.window) == (after.metric, after.window)
 
 
 def _restamp(alert: Alert, rule: Rule, observation: Observation, view: MarketView) -> Alert:
-    """Take over newer prices; a rule at close may look further back than the others of its alert.
+    """Return the alert with newer prices. A rule at close may have older prices than the other rules of its alert.
 
-    An alert that has shown simulated prices once says so to its end.
+    An alert that has shown simulated prices stays marked as simulated.
     """
     alert = replace(alert, simulated=alert.simulated or view.simulated)
     if observation.value is None or observation.at < alert.as_of:
         return alert
-    etf, crypto = view.stamps(rule)
-    return replace(alert, as_of=observation.at, etf=etf, crypto=crypto, trust=view.trust(rule))
+    etf, crypto = view.price_stamps(rule)
+    return replace(alert, as_of=observation.at, etf=etf, crypto=crypto, trust=view.trust_for(rule))
 
 
-def _worth_telling(told: Alert, alert: Alert) -> bool:
-    return _marks(told) != _marks(alert) or alert.as_of - told.as_of >= REFRESH_EVERY
+def _needs_edit(published: Alert, alert: Alert) -> bool:
+    return _visible_state(published) != _visible_state(alert) or alert.as_of - published.as_of >= REFRESH_EVERY
 
 
-def _marks(alert: Alert) -> tuple[bool, list[tuple[str, float, bool, bool]]]:
-    facts = [(fact.rule, fact.peak, fact.measurement.live, is_recovering(fact, alert.side)) for fact in alert.facts]
-    return alert.simulated, facts
+def _visible_state(alert: Alert) -> tuple[bool, list[tuple[str, float, bool, bool]]]:
+    hits = [(hit.rule, hit.peak, hit.measurement.live, is_recovering(hit, alert.side)) for hit in alert.hits]
+    return alert.simulated, hits

@@ -1,4 +1,4 @@
-"""Briefs: what a desk is told before the open, at the close and at the end of the week, and when each is due."""
+"""Briefs: summaries before the open, at the close and at the end of the week, and when each is due."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from services.alerting.alert import Alert
 from services.core.prices import (
     Pair,
     PriceStamp,
-    moment,
+    to_datetime,
 )
 from services.core.sessions import Sessions
 from services.core.trust import Trust
@@ -23,13 +23,13 @@ from services.market.measure import Measurement, Window
 from services.market.network import Retarget
 
 NEW_YORK = ZoneInfo("America/New_York")
-BEFORE_OPEN = timedelta(minutes=30)
-LATE_BY = timedelta(minutes=30)  # after the open, when nobody was there before it; after the close, for its price
-RARE = 95.0  # from this percentile on, or below what is left of 100, a spread is unusual
+OPEN_LEAD = timedelta(minutes=30)
+BRIEF_GRACE = timedelta(minutes=30)  # after the open, if the app was down before; after the close, to await its price
+UNUSUAL_PERCENTILE = 95.0  # at or above this percentile, or at or below 100 minus it, a spread is unusual
 
 
 class Occasion(Enum):
-    """When a brief is told; `now` is one that somebody asked for."""
+    """When a brief is posted; `now` is one that a person asked for."""
 
     OPEN = "open"
     CLOSE = "close"
@@ -41,8 +41,13 @@ SCHEDULED = (Occasion.OPEN, Occasion.CLOSE, Occasion.WEEKLY)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Due:
-    """A brief that is due: what it is about, and the instant that it was due from."""
+class DueBrief:
+    """A brief that is due.
+
+    Attributes:
+        session: The session that the brief is about.
+        since: Time from which it is due.
+    """
 
     occasion: Occasion
     session: date
@@ -50,20 +55,20 @@ class Due:
 
     @property
     def name(self) -> str:
-        """What it is called, once for ever in its channel."""
+        """Name of the notice, unique in its channel."""
         return f"brief:{self.occasion.value}:{self.session}"
 
 
 class DayKind(Enum):
-    """What is special about a day ahead."""
+    """How a weekday differs from a regular session."""
 
     HALF = "half-day"
     SHUT = "shut"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DayAhead:
-    """A weekday on which New York is shut, or closes early, at `closes_at`."""
+class SpecialDay:
+    """A weekday on which New York is closed, or closes early at `closes_at`."""
 
     day: date
     kind: DayKind
@@ -72,10 +77,15 @@ class DayAhead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Brief:
-    """What moved, what of it is unusual, which alerts there were `since` then, and what to watch.
+    """The content of a brief.
 
-    `measured` are the windows that could be measured; `gap` is what the night implies, while the ETF is shut.
-    `retarget` is the next one of the difficulty, as `network` estimates it, None where nobody does.
+    Attributes:
+        since: Alerts from then on are listed.
+        measurements: One per window that could be measured.
+        gap: Gap implied by the overnight move, None while the ETF trades.
+        retarget: Next difficulty adjustment as estimated by `network`, None if unknown.
+        special_days: Holidays and half-days ahead.
+        problems: What limits the data.
     """
 
     occasion: Occasion
@@ -83,7 +93,7 @@ class Brief:
     session: date
     since: datetime
     pair: Pair
-    measured: tuple[Measurement, ...]
+    measurements: tuple[Measurement, ...]
     gap: Gap | None
     etf: PriceStamp | None
     crypto: PriceStamp | None
@@ -91,18 +101,18 @@ class Brief:
     alerts: tuple[Alert, ...]
     retarget: Retarget | None
     network: str
-    ahead: tuple[DayAhead, ...]
+    special_days: tuple[SpecialDay, ...]
     problems: tuple[str, ...] = ()
     simulated: bool = False
 
     @property
     def unusual(self) -> tuple[Measurement, ...]:
-        """The windows whose spread is beyond nine in ten of the year before, on either side."""
-        return tuple(one for one in self.measured if one.percentile is not None and not _common(one.percentile))
+        """The windows whose spread is outside nine tenths of the year before, on either side."""
+        return tuple(one for one in self.measurements if one.percentile is not None and not _is_usual(one.percentile))
 
 
-def windows(occasion: Occasion) -> tuple[Window, ...]:
-    """Choose what a brief measures."""
+def brief_windows(occasion: Occasion) -> tuple[Window, ...]:
+    """Return the windows that a brief measures."""
     match occasion:
         case Occasion.OPEN:
             return Window.D1, Window.D5
@@ -114,64 +124,66 @@ def windows(occasion: Occasion) -> tuple[Window, ...]:
             assert_never(occasion)
 
 
-def due(sessions: Sessions, now: datetime) -> tuple[Due, ...]:
-    """Tell which briefs are due at `now`, whoever has asked for them.
+def due_briefs(sessions: Sessions, now: datetime) -> tuple[DueBrief, ...]:
+    """Return the briefs that are due at `now`, for any channel.
 
-    1. The one before the open from half an hour before it, until half an hour after it.
-    2. The one at the close from then until the next open is near, and that of the week after its last session.
+    1. The brief before the open is due from 30 minutes before the open until 30 minutes after it.
+    2. The brief at the close is due from the close until 30 minutes before the next open. After the last session of a
+       week, so is the weekly brief.
     """
-    state = sessions.state(now)
+    state = sessions.state_at(now)
     if state.is_open:
-        late = now - state.opens_at < LATE_BY
-        return (_opening(state.session, state.opens_at),) if late else ()
-    if now >= state.next_open_at - BEFORE_OPEN:
-        return (_opening(sessions.state(state.next_open_at).session, state.next_open_at),)
+        late = now - state.opens_at < BRIEF_GRACE
+        return (_opening_brief(state.session, state.opens_at),) if late else ()
+    if now >= state.next_open_at - OPEN_LEAD:
+        return (_opening_brief(sessions.state_at(state.next_open_at).session, state.next_open_at),)
     occasions = [Occasion.CLOSE]
-    if sessions.state(state.next_open_at).session - state.session >= timedelta(days=7 - state.session.weekday()):
+    if sessions.state_at(state.next_open_at).session - state.session >= timedelta(days=7 - state.session.weekday()):
         occasions.append(Occasion.WEEKLY)
-    return tuple(Due(occasion=one, session=state.session, since=state.closes_at) for one in occasions)
+    return tuple(DueBrief(occasion=one, session=state.session, since=state.closes_at) for one in occasions)
 
 
-def told_since(occasion: Occasion, sessions: Sessions, now: datetime) -> datetime:
-    """Give the close from which on alerts belong into a brief.
+def alerts_since(occasion: Occasion, sessions: Sessions, now: datetime) -> datetime:
+    """Return the close from which on alerts are listed in a brief.
 
-    That is the last one before the open, the one before it at the close, and the last of the week before.
+    Before the open that is the last close, at the close the one before it, and for a week the last close of the week
+    before.
     """
     last = sessions.last_closed(now)
     if occasion is Occasion.WEEKLY:
         monday = sessions.days[last] - np.timedelta64(sessions.days[last].astype(object).weekday(), "D")
         last = int(np.searchsorted(sessions.days, monday)) - 1
-    elif occasion is not Occasion.OPEN and not sessions.state(now).is_open:
+    elif occasion is not Occasion.OPEN and not sessions.state_at(now).is_open:
         last -= 1
-    return moment(sessions.closes_at[last])
+    return to_datetime(sessions.closes_at[last])
 
 
-def days_ahead(sessions: Sessions, occasion: Occasion, now: datetime) -> tuple[DayAhead, ...]:
-    """Find the half-days and the holidays of the next four days, or eight at the end of a week.
+def special_days(sessions: Sessions, occasion: Occasion, now: datetime) -> tuple[SpecialDay, ...]:
+    """Return the half-days and holidays of the next four days, or of the next eight at the end of a week.
 
-    Today is one of them until its session has closed.
+    Today counts until its session has closed.
     """
-    state, today = sessions.state(now), now.astimezone(NEW_YORK).date()
+    state, today = sessions.state_at(now), now.astimezone(NEW_YORK).date()
     first = today if state.is_open or state.session < today else today + timedelta(days=1)
     span = np.arange(
         np.datetime64(first), np.datetime64(today + timedelta(days=9 if occasion is Occasion.WEEKLY else 5))
     )
-    found = [_ahead(sessions, day) for day in span if np.is_busday(day)]
+    found = [_special_day(sessions, day) for day in span if np.is_busday(day)]
     return tuple(one for one in found if one is not None)
 
 
-def _ahead(sessions: Sessions, day: np.datetime64) -> DayAhead | None:
-    row = sessions.position(day)
+def _special_day(sessions: Sessions, day: np.datetime64) -> SpecialDay | None:
+    row = sessions.index_of(day)
     if row is None:
-        return DayAhead(day=day.astype(object), kind=DayKind.SHUT)
+        return SpecialDay(day=day.astype(object), kind=DayKind.SHUT)
     if not sessions.is_half_day(row):
         return None
-    return DayAhead(day=day.astype(object), kind=DayKind.HALF, closes_at=moment(sessions.closes_at[row]))
+    return SpecialDay(day=day.astype(object), kind=DayKind.HALF, closes_at=to_datetime(sessions.closes_at[row]))
 
 
-def _opening(session: date, opens_at: datetime) -> Due:
-    return Due(occasion=Occasion.OPEN, session=session, since=opens_at - BEFORE_OPEN)
+def _opening_brief(session: date, opens_at: datetime) -> DueBrief:
+    return DueBrief(occasion=Occasion.OPEN, session=session, since=opens_at - OPEN_LEAD)
 
 
-def _common(percentile: float) -> bool:
-    return 100 - RARE < percentile < RARE
+def _is_usual(percentile: float) -> bool:
+    return 100 - UNUSUAL_PERCENTILE < percentile < UNUSUAL_PERCENTILE

@@ -1,4 +1,4 @@
-"""What a channel has set: whom it calls and when, how much its threads tell, and when it wants silence."""
+"""Channel settings: whom alerts mention and when, how much is posted to their threads, and quiet hours."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from services.core.identity import (
 )
 
 NEW_YORK = "America/New_York"
-ACTS = frozenset({EntryKind.ACKNOWLEDGED, EntryKind.UNACKNOWLEDGED, EntryKind.SNOOZED, EntryKind.CHANGED})
-CALLS = frozenset({EntryKind.REMINDED, EntryKind.ESCALATED})
-ENDS = frozenset({EntryKind.RESOLVED, EntryKind.RETRACTED})
+USER_ACTIONS = frozenset({EntryKind.ACKNOWLEDGED, EntryKind.UNACKNOWLEDGED, EntryKind.SNOOZED, EntryKind.CHANGED})
+MENTIONING = frozenset({EntryKind.REMINDED, EntryKind.ESCALATED})
+ENDINGS = frozenset({EntryKind.RESOLVED, EntryKind.RETRACTED})
 WORSENING = frozenset({EntryKind.WORSENED, EntryKind.JOINED})
 
 
-class Thread(Enum):
-    """How much of an alert's timeline its thread tells: everything, what prices did, or how it ended."""
+class ThreadDetail(Enum):
+    """How much of an alert's timeline is posted to its thread: everything, what prices did, or how the alert ended."""
 
     ALL = "all"
     STEPS = "steps"
     ENDS = "ends"
 
 
-class While(Enum):
-    """In which state of the market a channel is muted."""
+class MuteWhile(Enum):
+    """Market state in which a channel is muted."""
 
     SHUT = "shut"
     OPEN = "open"
@@ -38,15 +38,15 @@ class While(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuietHours:
-    """Silent each day from `begin` to `end`, by the clock of the channel's zone; an earlier end is of the next day."""
+    """Daily quiet hours from `begin` to `end` in the channel's time zone. An earlier `end` is on the next day."""
 
     begin: time
     end: time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AskedBrief:
-    """A brief that a channel has asked for, and when."""
+class BriefSubscription:
+    """A brief that a channel has turned on, and when."""
 
     occasion: Occasion
     since: datetime
@@ -54,10 +54,12 @@ class AskedBrief:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelSettings:
-    """The settings of one channel; None and the defaults are how a channel behaves that has set nothing.
+    """The settings of one channel. The defaults apply to a channel that has set nothing.
 
-    `muted_until` ends a mute that a person began; `daily_since` is when the daily line was asked for. `editors` are the
-    people who may change the rules, each of them a person; nobody is named where the channel leaves that open.
+    Attributes:
+        muted_until: End of a mute that a person set.
+        daily_since: When the daily monitoring report was turned on.
+        editors: People who may change the rules; if empty, everybody may. Never a group.
     """
 
     mention: Mention | None = None
@@ -66,63 +68,63 @@ class ChannelSettings:
     escalate_to: Mention | Channel | None = None
     quiet: QuietHours | None = None
     muted_until: datetime | None = None
-    muted_while: While | None = None
+    muted_while: MuteWhile | None = None
     zone: str = NEW_YORK
-    thread: Thread = Thread.ALL
+    thread: ThreadDetail = ThreadDetail.ALL
     broadcast: bool = False
     daily_since: datetime | None = None
     editors: tuple[Mention, ...] = ()
-    briefs: tuple[AskedBrief, ...] = ()
+    briefs: tuple[BriefSubscription, ...] = ()
 
 
 def after_leaving(settings: ChannelSettings) -> ChannelSettings:
-    """Keep of the settings what makes nobody tell or wait for anything: clock, threads, and who may change rules."""
+    """Return the settings that survive the app's removal from the channel: time zone, thread detail and editors."""
     return ChannelSettings(zone=settings.zone, thread=settings.thread, editors=settings.editors)
 
 
-def is_told(kind: EntryKind, settings: ChannelSettings) -> bool:
-    """Tell whether the thread gains a line of this kind; calls are what a channel has asked for by themselves."""
+def is_posted_to_thread(kind: EntryKind, settings: ChannelSettings) -> bool:
+    """Return whether an entry of this kind is posted to the thread. Reminders and escalations always are."""
     match settings.thread:
-        case Thread.ALL:
+        case ThreadDetail.ALL:
             return True
-        case Thread.STEPS:
-            return kind not in ACTS
-        case Thread.ENDS:
-            return kind in ENDS | CALLS
+        case ThreadDetail.STEPS:
+            return kind not in USER_ACTIONS
+        case ThreadDetail.ENDS:
+            return kind in ENDINGS | MENTIONING
         case _:
             assert_never(settings.thread)
 
 
 def is_broadcast(kind: EntryKind, settings: ChannelSettings) -> bool:
-    """Tell whether a line of the thread is shown in the channel too."""
+    """Return whether a thread reply is also shown in the channel."""
     return kind is EntryKind.ESCALATED or (settings.broadcast and kind in WORSENING)
 
 
-def calls_anyone(alert: Alert, now: datetime) -> bool:
-    """Tell whether an alert still needs a person: it is open, nobody has seen to it, nobody has put it off."""
+def needs_acknowledgement(alert: Alert, now: datetime) -> bool:
+    """Return whether an alert needs a person: it is open, and neither acknowledged nor snoozed."""
     return alert.closed_at is None and alert.acknowledged is None and not alert.is_snoozed(now)
 
 
 def reminder_due(alert: Alert, settings: ChannelSettings, released_at: datetime | None, now: datetime) -> bool:
-    """Tell whether the mention is to be called again; each interval begins at the last call.
+    """Return whether a reminder is due; each interval starts at the last reminder.
 
-    `released_at` is when the channel's last silence ended: what was posted then has been told just now.
+    `released_at` is when the channel's last quiet period ended, as alerts from it were posted only then.
     """
-    if settings.remind_every is None or not calls_anyone(alert, now):
+    if settings.remind_every is None or not needs_acknowledgement(alert, now):
         return False
-    begun = max(unseen_since(alert, released_at), alert.reminded_at or alert.opened_at)
-    return now - begun >= settings.remind_every
+    start = max(actionable_since(alert, released_at), alert.reminded_at or alert.opened_at)
+    return now - start >= settings.remind_every
 
 
 def escalation_due(alert: Alert, settings: ChannelSettings, released_at: datetime | None, now: datetime) -> bool:
-    """Tell whether others are to be called, which is done once while nobody has seen to the alert."""
-    if settings.escalate_after is None or alert.escalated_at is not None or not calls_anyone(alert, now):
+    """Return whether an escalation is due; each alert that nobody acknowledges escalates once."""
+    if settings.escalate_after is None or alert.escalated_at is not None or not needs_acknowledgement(alert, now):
         return False
-    return now - unseen_since(alert, released_at) >= settings.escalate_after
+    return now - actionable_since(alert, released_at) >= settings.escalate_after
 
 
-def unseen_since(alert: Alert, released_at: datetime | None) -> datetime:
-    """Tell since when people could have seen to the alert and have not: neither snoozed nor in a silent channel."""
+def actionable_since(alert: Alert, released_at: datetime | None) -> datetime:
+    """Return since when people could have acknowledged the alert: after any snooze and any quiet period."""
     snoozed_until = alert.snoozed.until if alert.snoozed else None
-    since = [alert.unseen_since or alert.opened_at, snoozed_until, released_at]
+    since = [alert.unacknowledged_since or alert.opened_at, snoozed_until, released_at]
     return max(one for one in since if one is not None)

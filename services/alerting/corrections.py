@@ -1,4 +1,4 @@
-"""Hindsight: alerts that have ended, amended where a close that they saw has another value by now."""
+"""Correct closed alerts if a close that they used has changed since."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 
-from services.alerting.alert import Alert, Entry, EntryKind, with_chart, with_hit
-from services.alerting.alert_news import corrected, retracted
+from services.alerting.alert import Alert, EntryKind, TimelineEntry, with_chart, with_hit
+from services.alerting.alert_news import correction_text, retraction_text
 from services.alerting.ports import MonitorStore
 from services.alerting.records import AlertChange, StoredAlert
-from services.alerting.rule_hit import CLOSES_KEPT, RuleHit, is_past, recheck
+from services.alerting.rule_hit import MAX_CLOSES, RuleHit, is_breach, recheck
 from services.alerting.tick_log import Tick
-from services.core.prices import Pair, moment
+from services.core.prices import Pair, to_datetime
 from services.rules.decide import Side
 from services.rules.grammar import parse_rule
 from services.rules.market_service import MarketView
@@ -20,58 +20,60 @@ from services.rules.market_service import MarketView
 
 @dataclass(slots=True)
 class ClosedAlertCorrector:
-    """Holds ended alerts against the closes as they are known now, each time that those have changed.
+    """Checks closed alerts against the current closes, each time those have changed.
 
-    What was looked at is kept in memory alone: looking twice does no harm, for an alert that was amended agrees with
-    the closes.
+    What was checked is kept in memory only. A second check does no harm, as a corrected alert agrees with the closes.
     """
 
     store: MonitorStore
-    _looked_at: dict[Pair, int] = field(default_factory=dict)
+    _checked: dict[Pair, int] = field(default_factory=dict)
 
-    async def amend(self, tick: Tick, pair: Pair, view: MarketView, now: datetime) -> int:
-        """Amend what ended within the last sessions, in one transaction; give the number of alerts that were.
+    async def correct(self, tick: Tick, pair: Pair, view: MarketView, now: datetime) -> int:
+        """Correct the alerts that closed within the last sessions, in one transaction; return how many were corrected.
 
-        Raises as `record` does, and looks at all of it again in the next tick.
+        Raises the errors of `record`; the next tick then checks all of them again.
         """
-        closes = view.past.closes
-        known = hash((closes.etf.tobytes(), closes.crypto.tobytes(), view.close.trust.verdict.usable))
-        if self._looked_at.get(pair) == known:
+        closes = view.history.closes
+        fingerprint = hash((closes.etf.tobytes(), closes.crypto.tobytes(), view.close.trust.verdict.usable))
+        if self._checked.get(pair) == fingerprint:
             return 0
-        since = moment(closes.at[-min(CLOSES_KEPT, len(closes))])
-        ended = await self.store.ended_alerts(pair, since)
-        changes = [change for stored in ended if (change := amended(stored, view, now)) is not None]
+        since = to_datetime(closes.at[-min(MAX_CLOSES, len(closes))])
+        closed = await self.store.closed_alerts(pair, since)
+        changes = [change for stored in closed if (change := correct_alert(stored, view, now)) is not None]
         if changes:
             await self.store.record([], changes, now, tick=tick)
-        self._looked_at[pair] = known
+        self._checked[pair] = fingerprint
         return len(changes)
 
 
-def amended(stored: StoredAlert, view: MarketView, now: datetime) -> AlertChange | None:
-    """Correct an alert that has ended; None where nothing that it tells is wrong."""
-    alert, told = stored.alert, list[str]()
-    for fact in stored.alert.facts:
-        after, text = _amended(fact, alert.side, view)
+def correct_alert(stored: StoredAlert, view: MarketView, now: datetime) -> AlertChange | None:
+    """Return the correction of a closed alert; None if everything it shows is right."""
+    alert, texts = stored.alert, list[str]()
+    for hit in stored.alert.hits:
+        after, text = _correct_hit(hit, alert.side, view)
         if text is not None:
-            alert = with_hit(_restamp(alert, after, view), after)
-            told.append(text)
-    if not told:
+            alert = with_hit(_with_current_prices(alert, after, view), after)
+            texts.append(text)
+    if not texts:
         return None
     kind = EntryKind.RETRACTED if alert.retracted and not stored.alert.retracted else EntryKind.CORRECTED
-    entry = Entry(kind=kind, at=now, reason=", ".join(told))
-    return AlertChange(alert=with_chart(alert, view.past), revision=stored.revision, entries=(entry,))
+    entry = TimelineEntry(kind=kind, at=now, reason=", ".join(texts))
+    return AlertChange(alert=with_chart(alert, view.history), revision=stored.revision, entries=(entry,))
 
 
-def _amended(fact: RuleHit, side: Side, view: MarketView) -> tuple[RuleHit, str | None]:
-    """Correct what a rule saw, and say how; one that would not have fired is retracted, and one that would is not."""
-    after, corrections = recheck(fact, side, partial(view.recall, parse_rule(fact.rule)))
-    if why := retracted(fact, after, side, corrections, None):
-        return replace(after, retracted=True), why
-    still = fact.retracted and not is_past(after.peak, after, side)
-    return replace(after, retracted=still), corrected(fact, after, side, corrections)
+def _correct_hit(hit: RuleHit, side: Side, view: MarketView) -> tuple[RuleHit, str | None]:
+    """Return the corrected hit and its text.
+
+    It is retracted if the rule would not have fired, and no longer retracted if it would have.
+    """
+    after, corrections = recheck(hit, side, partial(view.reading_at, parse_rule(hit.rule)))
+    if reason := retraction_text(hit, after, side, corrections, None):
+        return replace(after, retracted=True), reason
+    retracted = hit.retracted and not is_breach(after.peak, after, side)
+    return replace(after, retracted=retracted), correction_text(hit, after, side, corrections)
 
 
-def _restamp(alert: Alert, fact: RuleHit, view: MarketView) -> Alert:
-    """Let the message show the prices as they are known now, where they are those of a close that the fact shows."""
-    stamps = view.stamps_at(fact.measurement.session) if fact.is_close and fact.at == alert.as_of else None
+def _with_current_prices(alert: Alert, hit: RuleHit, view: MarketView) -> Alert:
+    """Return the alert with current prices, if its prices are those of a close that the hit shows."""
+    stamps = view.price_stamps_at(hit.measurement.session) if hit.is_close and hit.at == alert.as_of else None
     return alert if stamps is None else replace(alert, etf=stamps[0], crypto=stamps[1])

@@ -1,4 +1,4 @@
-"""Partings: what the ETF's move came with, found when a rule fires, for the alerts that begin."""
+"""Add the return attribution and the track record of a rule to an alert when it fires."""
 
 from __future__ import annotations
 
@@ -11,90 +11,90 @@ from datetime import datetime, timedelta
 import numpy as np
 
 from services.core.concurrency import gather_all
-from services.core.errors import NoHistoryError, ReplayError
+from services.core.errors import DataError
 from services.core.prices import AI_PROXY, Closes, Pair, Symbol
 from services.market.align import Aligned
-from services.market.live_pair import trade_beside
+from services.market.live_pair import trade_near
 from services.market.measure import DIVERGENCES, Window
 from services.market.network_service import NetworkService
-from services.market.price_history import COINS, Leg, PriceHistory
+from services.market.price_history import COINS, LegHistory, PriceHistory
 from services.research.attribution import AlertAttribution, attribute_alert
-from services.research.track_record import Record, record
+from services.research.track_record import TrackRecord, compute_track_record
 from services.rules.market_service import MarketView, align_legs
 from services.rules.rule import Rule
 
-PATIENCE_S = 3.0  # an alert without its parts is better than a late one
+TIMEOUT_S = 3.0  # an alert without its attribution is better than a late one
 log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
 class AttributionEnricher:
-    """Parts the ETF's return between bitcoin, the AI proxy and neither, where a rule fires on how far they part.
+    """Attributes the ETF's return to bitcoin, the AI proxy and a residual when a divergence rule fires.
 
-    The proxy is asked for only then, and waited for `patience_s` seconds at most.
+    The proxy's prices are requested only then, and waited for `timeout_s` seconds at most.
     """
 
     history: PriceHistory
     proxy: Symbol = AI_PROXY
-    patience_s: float = PATIENCE_S
+    timeout_s: float = TIMEOUT_S
 
-    async def of(self, rules: Iterable[Rule], view: MarketView, now: datetime) -> dict[Rule, AlertAttribution]:
-        """Part what rules see; one whose prices are not there is left out, and so are all where the proxy is late."""
-        asked = [rule for rule in rules if rule.metric in DIVERGENCES]
-        if not asked or view.pair.etf == self.proxy or view.pair.crypto not in COINS:
+    async def for_rules(self, rules: Iterable[Rule], view: MarketView, now: datetime) -> dict[Rule, AlertAttribution]:
+        """Return the attribution by rule. A rule without prices is left out; if the proxy is late, all are."""
+        eligible = [rule for rule in rules if rule.metric in DIVERGENCES]
+        if not eligible or view.pair.etf == self.proxy or view.pair.crypto not in COINS:
             return {}
         try:
-            async with asyncio.timeout(self.patience_s):
+            async with asyncio.timeout(self.timeout_s):
                 leg = await self.history.leg(self.proxy, now)
         except TimeoutError:
-            log.info("%s is not there in time; alerts on %s come without their parts", self.proxy, view.pair)
+            log.info("%s prices are late; alerts on %s open without their attribution", self.proxy, view.pair)
             return {}
-        found = {rule: _parted(leg, view, rule) for rule in asked}
-        return {rule: parts for rule, parts in found.items() if parts is not None}
+        found = {rule: _attribute(leg, view, rule) for rule in eligible}
+        return {rule: attribution for rule, attribution in found.items() if attribution is not None}
 
 
-def _parted(leg: Leg, view: MarketView, rule: Rule) -> AlertAttribution | None:
-    seen, proxy = view.seen_by(rule), leg.past.prices
-    if seen is None or not isinstance(proxy, Closes):
+def _attribute(leg: LegHistory, view: MarketView, rule: Rule) -> AlertAttribution | None:
+    measured, proxy = view.snapshot_for(rule), leg.history.prices
+    if measured is None or not isinstance(proxy, Closes):
         return None
-    trade = trade_beside(leg, view.market, seen.at) if seen.live else None
-    # Where a dividend went out this morning, the closes before are higher by it.
-    last = None if trade is None else trade.price / leg.past.carry(view.market.session)
-    return attribute_alert(seen.rows, rule.window or Window.D1, proxy, last)
+    trade = trade_near(leg, view.market, measured.at) if measured.live else None
+    # If the proxy went ex-dividend this morning, the closes before it are higher by the dividend.
+    last = None if trade is None else trade.price / leg.history.dividend_factor(view.market.session)
+    return attribute_alert(measured.aligned, rule.window or Window.D1, proxy, last)
 
 
-Records = dict["Rule", Record]
+TrackRecords = dict[Rule, TrackRecord]
 
 
 @dataclass(slots=True)
 class TrackRecordEnricher:
-    """The records of rules up to the last close, kept until the next session closes."""
+    """Computes track records of rules up to the last close, and caches them until the next session closes."""
 
     history: PriceHistory
-    mining: NetworkService = field(default_factory=lambda: NetworkService([]))
+    network: NetworkService = field(default_factory=lambda: NetworkService([]))
     _session: np.datetime64 | None = None
-    _kept: dict[Rule, Record | None] = field(default_factory=dict)
+    _cache: dict[Rule, TrackRecord | None] = field(default_factory=dict)
 
-    async def of(self, rules: Iterable[Rule], now: datetime) -> Records:
-        """Find the records of some rules; one that has none, or whose prices are not there, is left out."""
+    async def for_rules(self, rules: Iterable[Rule], now: datetime) -> TrackRecords:
+        """Return the track records of some rules; a rule without a record or without prices is left out."""
         sessions = self.history.sessions(now)
         last = sessions.days[sessions.last_closed(now)]
         if last != self._session:
-            self._session, self._kept = last, {}
+            self._session, self._cache = last, {}
         for rule in rules:
-            asked = _at_closes(rule)
-            if asked not in self._kept:
-                self._kept[asked] = await self._found(asked, now)
-        known = {rule: self._kept[_at_closes(rule)] for rule in rules}
-        return {rule: found for rule, found in known.items() if found is not None}
+            replayed = _as_replayed(rule)
+            if replayed not in self._cache:
+                self._cache[replayed] = await self._replay(replayed, now)
+        found = {rule: self._cache[_as_replayed(rule)] for rule in rules}
+        return {rule: track_record for rule, track_record in found.items() if track_record is not None}
 
-    async def _found(self, rule: Rule, now: datetime) -> Record | None:
-        """Replay a rule in a thread; an alert without its record is better than no alert."""
+    async def _replay(self, rule: Rule, now: datetime) -> TrackRecord | None:
+        """Replay a rule in a thread; return None on failure, as an alert without a track record is better than none."""
         try:
-            aligned = await self.mining.beside(await self._aligned(rule.pair, now), rule.metric, now)
-            return await asyncio.to_thread(record, aligned, rule)
-        except (NoHistoryError, ReplayError) as error:
-            log.info("no record of %s: %s", rule, error)
+            aligned = await self.network.with_network_history(await self._aligned(rule.pair, now), rule.metric, now)
+            return await asyncio.to_thread(compute_track_record, aligned, rule)
+        except DataError as error:
+            log.info("no track record of %s: %s", rule, error)
             return None
 
     async def _aligned(self, pair: Pair, now: datetime) -> Aligned:
@@ -102,6 +102,6 @@ class TrackRecordEnricher:
         return align_legs(pair, etf, crypto, self.history.sessions(now), now)
 
 
-def _at_closes(rule: Rule) -> Rule:
-    """Make rules that a replay cannot tell apart the same: it decides at closes, with no hold."""
+def _as_replayed(rule: Rule) -> Rule:
+    """Return the rule as a replay evaluates it: at closes, without a hold. Rules that replay alike become equal."""
     return replace(rule, hold=timedelta(0), at_close=True)

@@ -1,4 +1,4 @@
-"""Monitor: one tick, from the market to what is recorded: market → decide → record."""
+"""One tick of the monitor: view the market, decide the rules, save the alerts."""
 
 from __future__ import annotations
 
@@ -14,30 +14,35 @@ from services.alerting.open_alerts import OpenAlerts
 from services.alerting.ports import MonitorStore
 from services.alerting.records import ChannelRule, StateChange
 from services.alerting.rule_index import RuleIndex
-from services.alerting.tick_log import Claim, Tick, TickResult, observe_tick
-from services.core.clock import boundary
+from services.alerting.tick_log import Claim, Tick, TickResult, summarize_tick
+from services.core.clock import last_boundary
 from services.core.errors import ConflictError, LeaseLostError, NoHistoryError
 from services.core.prices import Pair
 from services.rules.decide import Change, Decision, Observation, decide
 from services.rules.market_service import MarketService, MarketView
 from services.rules.rule import Rule
 
-TRIES = 3
+MAX_ATTEMPTS = 3
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleDecision:
-    """A rule whose state moves on, with what it saw."""
+    """A rule whose state changes, with the observation that changed it."""
 
-    watch: ChannelRule
+    channel_rule: ChannelRule
     observation: Observation
     decision: Decision
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedStatus:
-    """When a pair's live prices could last be used, None for never since the start; `reason` where they cannot now."""
+    """Status of a pair's live prices.
+
+    Attributes:
+        last_at: When they were last usable, None if never since the start.
+        reason: Why they are not usable now, None if they are.
+    """
 
     last_at: datetime | None
     reason: str | None
@@ -45,42 +50,45 @@ class FeedStatus:
 
 @dataclass(slots=True)
 class Monitor:
-    """The clockwork: calls nothing by itself, does one tick when it is told to.
+    """Runs one tick at a time; the scheduler calls it.
 
-    `sights` tells of each pair that was looked at here whether its prices can be used, `records` how earlier episodes
-    of a rule that fires went, and `parter` what the move came with.
+    Attributes:
+        pair: The default pair, which is measured even if no rule uses it.
+        nudge: Wakes the delivery.
+        track_records: Adds the track record of a rule that fires.
+        attributions: Adds the return attribution of a rule that fires.
+        feed_statuses: Status of each pair that this process has measured.
     """
 
     store: MonitorStore
     market: MarketService
-    watchlist: RuleIndex
+    rule_index: RuleIndex
     pair: Pair
     nudge: Callable[[], None]
     every: timedelta = timedelta(minutes=1)
-    records: TrackRecordEnricher | None = None
-    parter: AttributionEnricher | None = None
-    sights: dict[Pair, FeedStatus] = field(default_factory=dict)
-    hindsight: ClosedAlertCorrector = field(init=False)
+    track_records: TrackRecordEnricher | None = None
+    attributions: AttributionEnricher | None = None
+    feed_statuses: dict[Pair, FeedStatus] = field(default_factory=dict)
+    corrector: ClosedAlertCorrector = field(init=False)
 
     def __post_init__(self) -> None:
-        self.hindsight = ClosedAlertCorrector(self.store)
+        self.corrector = ClosedAlertCorrector(self.store)
 
     async def tick(self, now: datetime) -> int | None:
-        """Look at every watched pair once, and give the number of rules whose state changed.
+        """Run one tick for every watched pair; return how many rules changed state.
 
-        1. Take the rules as the store has them. The board's own pair is looked at even where no rule does, and a pair
-           with an open alert even where no rule is left.
-        2. Claim this round for the pair; where another process has, leave it to that one.
-        3. Measure the pair, decide the rules that may change, fold them into the open alerts.
-        4. Record all of it in one transaction, and wake the delivery.
-        5. Amend alerts that have ended on a close that is corrected by now, and note that the round is done.
+        1. Load the rules. The default pair, and any pair with an open alert, are ticked even without a rule.
+        2. Claim the tick for each pair; skip it if another process has claimed it.
+        3. Measure the pair, decide the rules that may change, and apply the decisions to the open alerts.
+        4. Save all of it in one transaction, and wake the delivery.
+        5. Correct closed alerts whose closes were corrected, and mark the tick as done.
 
-        A round that is done already counts as done with no changes; None says that one is still in the hands of
-        another process, also where this one came too late with its own. Pairs do not wait for each other, and one that
-        fails does not keep the others from being done. Its round is given back, so that the same `now` can be tried
-        again, and its error raised at the end.
+        A tick that is already done counts as no changes. None means that another process still works on a pair, or has
+        taken it over because this one was too late. Pairs run side by side, and a failure in one doesn't affect the
+        others.
+        The claim of a failed pair is released, so the same `now` can be retried, and its error is raised at the end.
         """
-        pairs = {self.pair: None, **await self.watchlist.pairs()}
+        pairs = {self.pair: None, **await self.rule_index.pairs()}
         pairs |= dict.fromkeys(await self.store.alerted_pairs())
         done = await asyncio.gather(*(self._claim_and_tick(pair, now) for pair in pairs), return_exceptions=True)
         match [one for one in done if isinstance(one, BaseException)]:
@@ -92,93 +100,95 @@ class Monitor:
         return sum(changed) if len(changed) == len(done) else None
 
     async def _claim_and_tick(self, pair: Pair, now: datetime) -> int | None:
-        tick = Tick(job=pair, boundary=boundary(now, self.every), claimed_at=now)
+        tick = Tick(job=pair, boundary=last_boundary(now, self.every), claimed_at=now)
         claim = await self.store.claim_tick(pair, tick.boundary, now)
         if claim is not Claim.OURS:
             return 0 if claim is Claim.DONE else None
         try:
-            seen = await self._look(pair, now)
-            look = observe_tick(pair, seen, (await self.watchlist.of(pair)).looks, now)
-            self._note_sight(look)
-            changed = await self._tick_pair(tick, pair, seen, now)
-            await self._look_back(tick, pair, seen, now)
-            await self.store.finish_tick(tick, look)
+            view = await self._view_market(pair, now)
+            result = summarize_tick(pair, view, (await self.rule_index.for_pair(pair)).distinct_rules, now)
+            self._update_feed_status(result)
+            changed = await self._tick_pair(tick, pair, view, now)
+            await self._correct_closed_alerts(tick, pair, view, now)
+            await self.store.finish_tick(tick, result)
         except LeaseLostError as error:
-            log.warning("%s Another process has gone on.", error)
+            log.warning("%s Another process has taken over.", error)
             return None
         except Exception:
             await self.store.release_tick(pair, tick.boundary, now)
             raise
         return changed
 
-    async def _tick_pair(self, tick: Tick, pair: Pair, seen: MarketView | NoHistoryError, now: datetime) -> int:
-        """Decide; where a person or another process was quicker to change something, decide again on that."""
-        for _ in range(TRIES - 1):
+    async def _tick_pair(self, tick: Tick, pair: Pair, view: MarketView | NoHistoryError, now: datetime) -> int:
+        """Decide and save; on a conflict with a person or another process, decide again on the new state."""
+        for _ in range(MAX_ATTEMPTS - 1):
             try:
-                return await self._decide_and_record(tick, pair, seen, now)
+                return await self._decide_and_record(tick, pair, view, now)
             except ConflictError as error:
-                log.info("%s is decided again: %s", pair, error)
-        return await self._decide_and_record(tick, pair, seen, now)
+                log.info("%s: deciding again after a conflict: %s", pair, error)
+        return await self._decide_and_record(tick, pair, view, now)
 
-    async def _look_back(self, tick: Tick, pair: Pair, seen: MarketView | NoHistoryError, now: datetime) -> None:
-        if isinstance(seen, NoHistoryError):
+    async def _correct_closed_alerts(
+        self, tick: Tick, pair: Pair, view: MarketView | NoHistoryError, now: datetime
+    ) -> None:
+        if isinstance(view, NoHistoryError):
             return
         try:
-            if await self.hindsight.amend(tick, pair, seen, now):
+            if await self.corrector.correct(tick, pair, view, now):
                 self.nudge()
         except ConflictError as error:
-            log.info("ended alerts on %s are looked at again in the next tick: %s", pair, error)
+            log.info("closed alerts on %s are checked again in the next tick: %s", pair, error)
 
-    async def _look(self, pair: Pair, now: datetime) -> MarketView | NoHistoryError:
+    async def _view_market(self, pair: Pair, now: datetime) -> MarketView | NoHistoryError:
         try:
-            if (await self.watchlist.of(pair)).look_at_network:
+            if (await self.rule_index.for_pair(pair)).uses_network:
                 return await self.market.view_with_network(pair, now)
             return await self.market.view(pair, now)
         except NoHistoryError as error:
             return error
 
-    def _note_sight(self, look: TickResult) -> None:
-        reason = None if look.waiting else look.reason
-        last = self.sights.get(look.pair)
-        last_at = look.at if reason is None else last.last_at if last else None
-        self.sights[look.pair] = FeedStatus(last_at=last_at, reason=reason)
+    def _update_feed_status(self, result: TickResult) -> None:
+        reason = None if result.waiting else result.reason
+        last = self.feed_statuses.get(result.pair)
+        last_at = result.at if reason is None else last.last_at if last else None
+        self.feed_statuses[result.pair] = FeedStatus(last_at=last_at, reason=reason)
 
-    async def _decide_and_record(self, tick: Tick, pair: Pair, seen: MarketView | NoHistoryError, now: datetime) -> int:
-        # Alerts first: a rule that an alert names, and that is not among those read after it, was removed.
-        episodes = OpenAlerts.of(await self.store.open_alerts(pair=pair), now)
-        watches = await self.watchlist.of(pair)
-        if isinstance(seen, NoHistoryError):
-            decided = _decide_all(watches.unobserved(now, str(seen)), now)  # nothing at all is known: an error
-            episodes.prune(watches.stands)
+    async def _decide_and_record(self, tick: Tick, pair: Pair, view: MarketView | NoHistoryError, now: datetime) -> int:
+        # Load the alerts first: a rule that an alert has and that the rules loaded later don't have was removed.
+        open_alerts = OpenAlerts.from_stored(await self.store.open_alerts(pair=pair), now)
+        pair_rules = await self.rule_index.for_pair(pair)
+        if isinstance(view, NoHistoryError):
+            decided = _decide_all(pair_rules.observe_no_data(now, str(view)), now)  # nothing is known at all: an error
+            open_alerts.prune(pair_rules.exists)
         else:
-            episodes.adopt(watches.rule, seen)
-            retracted = episodes.correct(seen)
-            decided = _decide_all(watches.observed(seen, retracted), now, retracted)
-            await self._add_to(episodes, _firing(decided), seen, now)
-            _fold(decided, episodes, seen)
-            episodes.prune(watches.stands)
-            episodes.refresh(seen)
-        return await self._record(tick, decided, episodes, now)
+            open_alerts.apply_edited_rules(pair_rules.rule, view)
+            retracted = open_alerts.correct(view)
+            decided = _decide_all(pair_rules.observe(view, retracted), now, retracted)
+            await self._enrich(open_alerts, _firing(decided), view, now)
+            _apply(decided, open_alerts, view)
+            open_alerts.prune(pair_rules.exists)
+            open_alerts.refresh(view)
+        return await self._record(tick, decided, open_alerts, now)
 
-    async def _add_to(self, episodes: OpenAlerts, firing: set[Rule], seen: MarketView, now: datetime) -> None:
-        """Add what alerts tell beside what was decided: how earlier episodes went, and what the move came with."""
-        episodes.past = seen.past
-        if self.records and firing:
-            episodes.records = await self.records.of(firing, now)
-        if self.parter and firing:
-            episodes.parts = await self.parter.of(firing, seen, now)
+    async def _enrich(self, open_alerts: OpenAlerts, firing: set[Rule], view: MarketView, now: datetime) -> None:
+        """Add to the alerts the chart history and, if rules fire, their track records and attributions."""
+        open_alerts.history = view.history
+        if self.track_records and firing:
+            open_alerts.track_records = await self.track_records.for_rules(firing, now)
+        if self.attributions and firing:
+            open_alerts.attributions = await self.attributions.for_rules(firing, view, now)
 
-    async def _record(self, tick: Tick, decided: list[RuleDecision], episodes: OpenAlerts, now: datetime) -> int:
+    async def _record(self, tick: Tick, decided: list[RuleDecision], open_alerts: OpenAlerts, now: datetime) -> int:
         states = [
             StateChange(
-                rule_id=one.watch.id,
-                before=one.watch.state,
+                rule_id=one.channel_rule.id,
+                before=one.channel_rule.state,
                 after=one.decision.state,
-                edition=one.watch.edition,
+                edition=one.channel_rule.edition,
             )
             for one in decided
         ]
-        alerts = episodes.changes()
+        alerts = open_alerts.changes()
         if states or alerts:
             await self.store.record(states, alerts, now, tick=tick)
         if alerts:
@@ -187,28 +197,34 @@ class Monitor:
 
 
 def _firing(decided: list[RuleDecision]) -> set[Rule]:
-    moves = [(one.watch.rule, move.to) for one in decided for move in one.decision.transitions]
+    moves = [(one.channel_rule.rule, move.change) for one in decided for move in one.decision.transitions]
     return {rule for rule, to in moves if to is Change.FIRING}
 
 
 def _decide_all(
     observed: list[tuple[ChannelRule, Observation]], now: datetime, retracted: Collection[int] = ()
 ) -> list[RuleDecision]:
-    """Decide each rule; one that is retracted as if it had never fired."""
+    """Return the decisions that change a state. A retracted rule is decided as if it had never fired."""
     decided = []
-    for watch, seen in observed:
-        state = watch.state.unfired() if watch.id in retracted else watch.state
-        decided.append(RuleDecision(watch=watch, observation=seen, decision=decide(state, seen, watch.rule, now)))
-    return [one for one in decided if one.decision.state != one.watch.state]
+    for channel_rule, observation in observed:
+        state = channel_rule.state.without_firing() if channel_rule.id in retracted else channel_rule.state
+        decided.append(
+            RuleDecision(
+                channel_rule=channel_rule,
+                observation=observation,
+                decision=decide(state, observation, channel_rule.rule, now),
+            )
+        )
+    return [one for one in decided if one.decision.state != one.channel_rule.state]
 
 
-def _fold(decided: list[RuleDecision], episodes: OpenAlerts, view: MarketView) -> None:
-    """Let rules join before others leave, so that an episode which is handed on does not end in between."""
+def _apply(decided: list[RuleDecision], open_alerts: OpenAlerts, view: MarketView) -> None:
+    """Apply rules that fire before rules that clear, so that an alert handed from one to the other stays open."""
     moves = [(one, transition) for one in decided for transition in one.decision.transitions]
     for one, transition in moves:
-        if transition.to is Change.FIRING:
-            episodes.fire(one.watch, transition.side, one.observation, view, one.decision.reason)
-    episodes.settle()
+        if transition.change is Change.FIRING:
+            open_alerts.fire(one.channel_rule, transition.side, one.observation, view, one.decision.reason)
+    open_alerts.apply_retractions()
     for one, transition in moves:
-        if transition.to is Change.RESOLVED:
-            episodes.resolve(one.watch, transition.side, one.observation, view, one.decision.reason)
+        if transition.change is Change.RESOLVED:
+            open_alerts.resolve(one.channel_rule, transition.side, one.observation, view, one.decision.reason)

@@ -1,4 +1,4 @@
-"""Notices: messages for a channel that belong to no alert of it."""
+"""Notices: messages in a channel that belong to none of its alerts."""
 
 from __future__ import annotations
 
@@ -18,10 +18,12 @@ from services.core.trust import Verdict
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outage:
-    """A pair without usable prices since `since`; `prices` are the last that could be used, where any is known.
+    """A pair, or only its bitcoin network data, without usable data.
 
-    `back_at` is when prices could be used again, None while they cannot. What is out may also be the bitcoin `network`
-    alone, of which some rules on the pair are.
+    Attributes:
+        prices: The last usable prices, if known.
+        recovered_at: When data was usable again, None while it isn't.
+        network: Whether only the bitcoin network data is missing, which some rules on the pair use.
     """
 
     pair: Pair
@@ -29,24 +31,24 @@ class Outage:
     reason: str
     prices: tuple[PriceStamp, ...] = ()
     simulated: bool = False
-    back_at: datetime | None = None
+    recovered_at: datetime | None = None
     network: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Digest:
-    """What happened while a channel was silent: alerts, of which some are still open, and outages that are over."""
+    """Summary of a quiet period: its alerts, some of which may still be open, and the outages that are over."""
 
     since: datetime
     until: datetime
-    why: str
+    reason: str
     alerts: tuple[Alert, ...] = ()
     outages: tuple[Outage, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NearestMiss:
-    """How near the rule came to its threshold that came nearest without an alert: 0.87 at `at` is 87% of it."""
+    """The rule that came nearest to its threshold without an alert. A `share` of 0.87 is 87% of the threshold."""
 
     rule: str
     share: float
@@ -54,10 +56,16 @@ class NearestMiss:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PairDay:
-    """The ticks of one pair in a session: those expected by then, those done, and those done by verdict.
+class PairCoverage:
+    """The ticks of one pair in a session.
 
-    `trouble` is why its prices cannot be used at the moment; `problems` are what its sources report.
+    Attributes:
+        expected: Ticks expected until now.
+        done: Ticks done.
+        verdicts: Ticks done by verdict.
+        sources: Names of the pair's sources.
+        unusable_reason: Why its prices can't be used now, None if they can.
+        problems: Problems reported by its sources.
     """
 
     pair: Pair
@@ -65,7 +73,7 @@ class PairDay:
     done: int
     verdicts: tuple[tuple[str, int], ...]
     sources: tuple[str, ...] = ()
-    trouble: str | None = None
+    unusable_reason: str | None = None
     problems: tuple[str, ...] = ()
 
     @property
@@ -76,26 +84,26 @@ class PairDay:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Posted:
-    """The messages of a channel: delivered since the open, waiting, and given up."""
+class MessageCounts:
+    """Messages of a channel: delivered since the open, waiting, and dead-lettered."""
 
     delivered: int
     waiting: int
-    given_up: int
+    dead_lettered: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoverageReport:
-    """Proof of silence: what was looked at in a session up to `at`, and what came of it."""
+    """Monitoring report: the checks of a session up to `at`, and their result. `final` once the session has closed."""
 
     session: date
     at: datetime
     final: bool
     rules: int
-    pairs: tuple[PairDay, ...]
+    pairs: tuple[PairCoverage, ...]
     alerts: int
-    miss: NearestMiss | None
-    posted: Posted
+    nearest_miss: NearestMiss | None
+    message_counts: MessageCounts
     simulated: bool = False
 
 
@@ -112,10 +120,12 @@ Content: TypeAlias = Outage | Digest | CoverageReport | Escalation | Brief
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
-    """A notice as its message tells it; `id` is 0 until it is recorded.
+    """A notice, as its message shows it.
 
-    `name` is what it is about, once for ever in its channel: who tells it a second time changes nothing. One that is
-    over has `closed_at`; one that tells a single fact is over from the beginning.
+    Attributes:
+        id: 0 until the notice is saved.
+        name: Unique in its channel for ever; adding a second notice with the same name changes nothing.
+        closed_at: When it became final, None while it may change. A notice of a single fact is final from the start.
     """
 
     id: int

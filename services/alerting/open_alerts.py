@@ -1,4 +1,4 @@
-"""Fold what rules decided into the open alerts of their channels: one for each channel, pair, subject and direction."""
+"""Apply rule decisions to the open alerts: one per channel, pair, subject and direction."""
 
 from __future__ import annotations
 
@@ -13,159 +13,167 @@ from services.alerting.rule_hit import RuleHit, open_hit
 from services.core.identity import Channel
 from services.core.prices import Pair
 from services.research.attribution import AlertAttribution
-from services.research.track_record import Record
+from services.research.track_record import TrackRecord
 from services.rules.decide import Observation, Side
 from services.rules.history_lookup import HistoryLookup
 from services.rules.market_service import MarketView
 from services.rules.rule import Rule
 
-Key = tuple["Channel", "Pair", Subject, "Side"]
+AlertKey = tuple[Channel, Pair, Subject, Side]
 
 
 @dataclass(slots=True)
 class OpenAlerts:
-    """The open alerts at the moment `at`, while the decisions of one tick are folded in.
+    """The open alerts while the decisions of one tick are applied to them.
 
-    `records` has, for the rules that fire, how their earlier episodes went, and `parts` what the ETF's move came with.
-    `past` is what their charts are drawn from.
+    Attributes:
+        at: Time of the tick.
+        track_records: By rule, for the rules that fire.
+        attributions: Return attributions by rule, for the rules that fire.
+        history: Source of the charts.
     """
 
     at: datetime
-    _drafts: dict[Key, AlertUpdate] = field(default_factory=dict)
-    records: Mapping[Rule, Record] = field(default_factory=dict)
-    parts: Mapping[Rule, AlertAttribution] = field(default_factory=dict)
-    past: HistoryLookup | None = None
+    _updates: dict[AlertKey, AlertUpdate] = field(default_factory=dict)
+    track_records: Mapping[Rule, TrackRecord] = field(default_factory=dict)
+    attributions: Mapping[Rule, AlertAttribution] = field(default_factory=dict)
+    history: HistoryLookup | None = None
 
     @classmethod
-    def of(cls, stored: Iterable[StoredAlert], at: datetime) -> OpenAlerts:
-        """Start from what the store holds."""
-        drafts = [AlertUpdate(one.alert, one.revision, one.alert, at) for one in stored]
-        return cls(at, {_key_of(draft.alert): draft for draft in drafts})
+    def from_stored(cls, stored: Iterable[StoredAlert], at: datetime) -> OpenAlerts:
+        """Build from the stored alerts."""
+        updates = [AlertUpdate(one.alert, one.revision, one.alert, at) for one in stored]
+        return cls(at, {_key_of(update.alert): update for update in updates})
 
-    def fire(self, watch: ChannelRule, side: Side, observation: Observation, view: MarketView, reason: str) -> None:
-        """Open an alert for a rule that fires, or let it join the one that is open."""
-        fact = self._first_seen(watch, observation, view)
-        draft = self._drafts.get(_key(watch, side))
-        if draft is not None:
-            draft.join(fact, f"{watch.rule}: {reason}")
+    def fire(
+        self, channel_rule: ChannelRule, side: Side, observation: Observation, view: MarketView, reason: str
+    ) -> None:
+        """Open an alert for a rule that fires, or add the rule to the open one."""
+        hit = self._new_hit(channel_rule, observation, view)
+        update = self._updates.get(_key(channel_rule, side))
+        if update is not None:
+            update.join(hit, f"{channel_rule.rule}: {reason}")
             return
-        alert = self._opened(watch, side, fact, view, reason)
-        draft = self._drafts[_key(watch, side)] = AlertUpdate(alert, 0, None, self.at)
-        draft.fired(reason)
+        alert = self._new_alert(channel_rule, side, hit, view, reason)
+        update = self._updates[_key(channel_rule, side)] = AlertUpdate(alert, 0, None, self.at)
+        update.note_fired(reason)
 
-    def resolve(self, watch: ChannelRule, side: Side, observation: Observation, view: MarketView, reason: str) -> None:
-        """Let a rule leave its alert, and close the alert after the last one."""
-        draft = self._drafts.get(_key(watch, side))
-        if draft is not None:
-            draft.resolve(watch.rule, watch.id, observation, view, f"{watch.rule}: {reason}")
+    def resolve(
+        self, channel_rule: ChannelRule, side: Side, observation: Observation, view: MarketView, reason: str
+    ) -> None:
+        """Remove a rule from its alert, and close the alert after the last one."""
+        update = self._updates.get(_key(channel_rule, side))
+        if update is not None:
+            update.resolve(channel_rule.rule, channel_rule.id, observation, view, f"{channel_rule.rule}: {reason}")
 
-    def adopt(self, rule_of: Callable[[int], Rule | None], view: MarketView) -> None:
-        """Follow rules that people have changed by what they say now, once that can be measured."""
-        for draft, fact in self._active():
-            rule = rule_of(fact.rule_id)
-            if rule is not None and str(rule) != fact.rule:
-                draft.adopt(fact, rule, view)
+    def apply_edited_rules(self, rule_of: Callable[[int], Rule | None], view: MarketView) -> None:
+        """Apply rules that people have edited, once they can be measured."""
+        for update, hit in self._active():
+            rule = rule_of(hit.rule_id)
+            if rule is not None and str(rule) != hit.rule:
+                update.apply_edited_rule(hit, rule, view)
 
     def correct(self, view: MarketView) -> frozenset[int]:
-        """Tell, before anything is decided on it, where a close that was told has another value now.
+        """Report closes that were corrected since they were reported; call it before anything is decided on them.
 
-        Gives the numbers of the rules that would not have fired: they leave, and `settle` then ends what they alone
-        kept open.
+        Returns the ids of the rules that would not have fired. They leave; `apply_retractions` then closes the alerts
+        that
+        only they kept open.
         """
-        return frozenset(number for draft in self._drafts.values() for number in draft.correct(view))
+        return frozenset(rule_id for update in self._updates.values() for rule_id in update.correct(view))
 
-    def settle(self) -> None:
-        """Tell of the rules that would not have fired, once others have joined."""
-        for draft in self._drafts.values():
-            draft.settle()
+    def apply_retractions(self) -> None:
+        """Report the rules that would not have fired, after other rules have joined."""
+        for update in self._updates.values():
+            update.apply_retractions()
 
     def refresh(self, view: MarketView) -> None:
-        """Bring the facts of the open alerts up to date, and tell where they worsened or are to be repeated."""
-        for draft in self._drafts.values():
-            draft.refresh(view)
-            draft.tell_news()
+        """Update the values of the open alerts, and report worsenings and repeats."""
+        for update in self._updates.values():
+            update.refresh(view)
+            update.report_progress()
 
-    def prune(self, stands: Callable[[int], bool]) -> None:
-        """Drop the rules that are not there any more."""
-        for _, fact in self._active():
-            if not stands(fact.rule_id):
-                self.drop(fact.rule_id, by=None)
+    def prune(self, exists: Callable[[int], bool]) -> None:
+        """Remove the rules that no longer exist."""
+        for _, hit in self._active():
+            if not exists(hit.rule_id):
+                self.remove_rule(hit.rule_id, by=None)
 
-    def drop(
+    def remove_rule(
         self,
         rule_id: int,
         by: str | None,
         reason: str = "the rule was removed",
         *,
-        note: EntryKind = EntryKind.LEFT,
+        kind: EntryKind = EntryKind.LEFT,
     ) -> None:
-        """Take a rule out of every open alert that it keeps open; where another does so too, a `note` tells of it."""
-        for draft in self._kept_open_by(rule_id):
-            draft.leave(rule_id, reason, by=by, note=note)
+        """Remove a rule from every open alert; if other rules keep an alert open, add an entry of this `kind`."""
+        for update in self._updates_with_rule(rule_id):
+            update.leave(rule_id, reason, by=by, kind=kind)
 
-    def edit(self, rule_id: int, before: Rule, after: Rule, by: str) -> None:
-        """Let a rule that is changed keep its alert open; what is measured anew waits for `adopt`."""
-        for draft in self._kept_open_by(rule_id):
-            draft.edit(rule_id, before, after, by)
+    def edit_rule(self, rule_id: int, before: Rule, after: Rule, by: str) -> None:
+        """Keep an edited rule in its alert; `apply_edited_rules` measures it later."""
+        for update in self._updates_with_rule(rule_id):
+            update.note_edit(rule_id, before, after, by)
 
-    def mention(self, what: str, by: str) -> None:
-        """Tell what a person has changed in a channel where no alert of it tells that already: once, in the newest.
+    def note_channel_change(self, change: str, by: str) -> None:
+        """Add a person's change to the newest alert, unless an alert of the channel already has an entry for it.
 
-        An alert that is to be silent is passed over where there is another.
+        A snoozed alert is used only if there is no other.
         """
-        drafts = self._drafts.values()
-        if drafts and not any(draft.entries for draft in drafts):
-            max(drafts, key=lambda draft: (not draft.quiet, draft.alert.id)).mention(what, by)
+        updates = self._updates.values()
+        if updates and not any(update.entries for update in updates):
+            max(updates, key=lambda update: (not update.is_snoozed, update.alert.id)).note_channel_change(change, by)
 
     def changes(self) -> list[AlertChange]:
-        """Give everything that is to be recorded."""
-        return [change for draft in self._drafts.values() if (change := draft.change(self.past)) is not None]
+        """Return everything to save."""
+        return [change for update in self._updates.values() if (change := update.to_change(self.history)) is not None]
 
     def _active(self) -> list[tuple[AlertUpdate, RuleHit]]:
-        return [(draft, fact) for draft in self._drafts.values() for fact in draft.active]
+        return [(update, hit) for update in self._updates.values() for hit in update.active]
 
-    def _kept_open_by(self, rule_id: int) -> list[AlertUpdate]:
-        return [draft for draft, fact in self._active() if fact.rule_id == rule_id]
+    def _updates_with_rule(self, rule_id: int) -> list[AlertUpdate]:
+        return [update for update, hit in self._active() if hit.rule_id == rule_id]
 
-    def _first_seen(self, watch: ChannelRule, observation: Observation, view: MarketView) -> RuleHit:
-        """Take down what a rule fires on. Raises ValueError where that is nothing."""
-        measurement = view.legs(watch.rule)
+    def _new_hit(self, channel_rule: ChannelRule, observation: Observation, view: MarketView) -> RuleHit:
+        """Return the first hit of a rule that fires. Raises ValueError if the rule has no value."""
+        measurement = view.measurement(channel_rule.rule)
         if measurement is None or observation.value is None:
-            raise ValueError(f"rule {watch.id} fired on nothing: {observation.reason}")
+            raise ValueError(f"rule {channel_rule.id} fired on nothing: {observation.reason}")
         return open_hit(
-            watch.id,
-            watch.rule,
+            channel_rule.id,
+            channel_rule.rule,
             observation.value,
             at=observation.at,
             measurement=measurement,
             now=self.at,
-            record=self.records.get(watch.rule),
-            parted=self.parts.get(watch.rule),
+            track_record=self.track_records.get(channel_rule.rule),
+            attribution=self.attributions.get(channel_rule.rule),
         )
 
-    def _opened(self, watch: ChannelRule, side: Side, fact: RuleHit, view: MarketView, reason: str) -> Alert:
-        etf, crypto = view.stamps(watch.rule)
+    def _new_alert(self, channel_rule: ChannelRule, side: Side, hit: RuleHit, view: MarketView, reason: str) -> Alert:
+        etf, crypto = view.price_stamps(channel_rule.rule)
         return Alert(
             id=0,
-            channel=watch.channel,
-            pair=watch.rule.pair,
-            subject=Subject.of(watch.rule.metric),
+            channel=channel_rule.channel,
+            pair=channel_rule.rule.pair,
+            subject=Subject.for_metric(channel_rule.rule.metric),
             side=side,
-            opened_at=fact.at,
-            as_of=fact.at,
-            facts=(fact,),
+            opened_at=hit.at,
+            as_of=hit.at,
+            hits=(hit,),
             etf=etf,
             crypto=crypto,
             simulated=view.simulated,
-            trust=view.trust(watch.rule),
+            trust=view.trust_for(channel_rule.rule),
             reason=reason,
-            unseen_since=self.at,
+            unacknowledged_since=self.at,
         )
 
 
-def _key(watch: ChannelRule, side: Side) -> Key:
-    return watch.channel, watch.rule.pair, Subject.of(watch.rule.metric), side
+def _key(channel_rule: ChannelRule, side: Side) -> AlertKey:
+    return channel_rule.channel, channel_rule.rule.pair, Subject.for_metric(channel_rule.rule.metric), side
 
 
-def _key_of(alert: Alert) -> Key:
+def _key_of(alert: Alert) -> AlertKey:
     return alert.channel, alert.pair, alert.subject, alert.side

@@ -1,4 +1,4 @@
-"""What channels set, their silences, and the notices that belong to no alert."""
+"""What alerting needs from storage: channels and their quiet periods, notices, and what a tick reads and writes."""
 
 from __future__ import annotations
 
@@ -23,9 +23,12 @@ from services.core.prices import Pair
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredChannel:
-    """What a channel has set, with the revision that the next change must name; 0 where it has set nothing.
+    """A channel's settings as stored.
 
-    No new message goes out into it from `silent_from` on. `released_at` is when its last silence ended.
+    Attributes:
+        revision: Named by the next change; 0 if the channel has set nothing.
+        silent_from: From then on no new message is posted.
+        released_at: When the last quiet period ended.
     """
 
     channel: Channel
@@ -35,24 +38,26 @@ class StoredChannel:
     released_at: datetime | None = None
 
     def is_silent(self, now: datetime) -> bool:
-        """Tell whether new messages are kept back."""
+        """Return whether new messages are withheld."""
         return self.silent_from is not None and self.silent_from <= now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettingChange:
-    """Who has set what in a channel, and when."""
+    """Who changed a setting of a channel, when, and to what."""
 
     by: str
     at: datetime
-    what: str
+    summary: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KeptBack:
-    """What has happened in a silent channel: alerts, and notices that wait.
+class WithheldMessages:
+    """What happened in a channel during a quiet period.
 
-    The message of an `unposted` alert, by number, surely stands nowhere.
+    Attributes:
+        unposted: Ids of the alerts whose message was certainly never posted.
+        notices: Notices that wait.
     """
 
     alerts: tuple[Alert, ...]
@@ -61,10 +66,10 @@ class KeptBack:
 
 
 class ChannelStore(Protocol):
-    """What channels set, and their silences."""
+    """Stores channel settings and quiet periods."""
 
     async def channel(self, channel: Channel) -> StoredChannel:
-        """Load what a channel has set; the defaults, at revision 0, where it has set nothing."""
+        """Load a channel's settings; if it has set nothing, the defaults at revision 0."""
         ...
 
     async def channels(self) -> list[StoredChannel]:
@@ -74,33 +79,33 @@ class ChannelStore(Protocol):
     async def change_channel(
         self, after: StoredChannel, change: SettingChange, alerts: Sequence[AlertChange] = ()
     ) -> None:
-        """Record what a person has set, with who and when, and the alerts that tell it, by the settings until then.
+        """Save a person's change, with who and when, and the alerts that report it under the settings until then.
 
         Raises ConflictError, with nothing written.
         """
         ...
 
-    async def abandon(self, channel: Channel, change: SettingChange) -> None:
-        """Have nothing told any more in a channel that the app was taken out of, for as long as nothing is set anew.
+    async def disconnect_channel(self, channel: Channel, change: SettingChange) -> None:
+        """Stop all messages in a channel that the app was removed from, until something is set there again.
 
-        Takes back the settings that have anything told, as `change` notes where there were any, and lets what waits go.
+        Resets the settings that cause messages, records `change` if there were any, and drops waiting messages.
         """
         ...
 
-    async def return_to(self, channel: Channel, at: datetime) -> None:
-        """Bring the messages up to date that stood in a channel when the app was taken out of it."""
+    async def reconnect_channel(self, channel: Channel, at: datetime) -> None:
+        """Update the messages that were in a channel when the app was removed from it."""
         ...
 
     async def channel_changes(self, channel: Channel, limit: int) -> list[SettingChange]:
-        """Load who has set what in a channel, newest first."""
+        """Load a channel's setting changes, newest first."""
         ...
 
-    async def expect_silence(self, after: StoredChannel) -> None:
-        """Note when a channel falls silent next. Raises ConflictError."""
+    async def schedule_silence(self, after: StoredChannel) -> None:
+        """Save when a channel's next quiet period starts. Raises ConflictError."""
         ...
 
-    async def kept_back(self, channel: Channel, since: datetime) -> KeptBack:
-        """Load what has happened in a channel since it fell silent, and what was kept back."""
+    async def withheld_messages(self, channel: Channel, since: datetime) -> WithheldMessages:
+        """Load what happened in a channel since its quiet period started, and what was withheld."""
         ...
 
     async def end_silence(
@@ -112,10 +117,11 @@ class ChannelStore(Protocol):
         alerts: Collection[int] = (),
         notices: Collection[int] = (),
     ) -> None:
-        """End a channel's silence in one transaction: what was kept back is due, after the digest.
+        """End a channel's quiet period in one transaction: withheld messages become due, after the digest.
 
-        The messages of these `alerts` and `notices`, by number, are told in the digest in their stead. Raises
-        ConflictError, with nothing written, where the channel has changed since it was read.
+        The messages of `alerts` and `notices`, by id, are replaced by the digest. Raises ConflictError, with nothing
+        written,
+        if the channel has changed since it was read.
         """
         ...
 
@@ -129,22 +135,22 @@ class StoredNotice:
 
 
 class NoticeStore(Protocol):
-    """Messages for a channel that belong to no alert of it."""
+    """Stores messages that belong to no alert."""
 
     async def open_notices(self, kind: type[Content]) -> list[StoredNotice]:
         """Load the notices of one kind that may still change, oldest first."""
         ...
 
     async def add_notices(self, notices: Sequence[Notice], at: datetime) -> int:
-        """Record new notices in one transaction; give how many there were that nobody had recorded yet."""
+        """Save new notices in one transaction; return how many did not exist yet."""
         ...
 
     async def has_notice(self, channel: Channel, name: str) -> bool:
-        """Tell whether a channel has a notice of that name."""
+        """Return whether a channel has a notice with that name."""
         ...
 
-    async def amend_notice(self, stored: StoredNotice, at: datetime) -> None:
-        """Let a notice tell something else from now on. Raises ConflictError where it has changed since it was read."""
+    async def update_notice(self, stored: StoredNotice, at: datetime) -> None:
+        """Save a changed notice. Raises ConflictError if it has changed since it was read."""
         ...
 
 
@@ -152,31 +158,31 @@ class MonitorStore(Protocol):
     """What one tick reads and writes."""
 
     async def claim_tick(self, job: Job, boundary: datetime, at: datetime) -> Claim:
-        """Claim one round of a job; a claim that was made a minute ago and is not done is taken over."""
+        """Claim one tick of a job; an unfinished claim is taken over after a minute."""
         ...
 
-    async def finish_tick(self, tick: Tick, look: TickResult | None = None) -> None:
-        """Note that a round is done, where nobody has taken it over, together with what it saw of its pair."""
+    async def finish_tick(self, tick: Tick, result: TickResult | None = None) -> None:
+        """Mark a tick as done unless another process has taken it over, and save its result."""
         ...
 
     async def release_tick(self, job: Job, boundary: datetime, at: datetime) -> None:
-        """Give back a claim that was made at `at`, so that the tick can be tried again."""
+        """Release a claim made at `at`, so the tick can be retried."""
         ...
 
     async def rulebook(self, since: int = 0) -> Rulebook:
-        """Load the rules that have changed after a revision, with their states; every one that stands after 0."""
+        """Load the rules that changed after a revision, with their states; all existing rules if `since` is 0."""
         ...
 
     async def open_alerts(self, channel: Channel | None = None, *, pair: Pair | None = None) -> list[StoredAlert]:
-        """Load the open alerts, of one channel or of all, on one pair or on all, oldest first."""
+        """Load the open alerts, oldest first, of one channel or pair or of all."""
         ...
 
-    async def ended_alerts(self, pair: Pair, since: datetime) -> list[StoredAlert]:
-        """Load the alerts on a pair that have ended since then, oldest first."""
+    async def closed_alerts(self, pair: Pair, since: datetime) -> list[StoredAlert]:
+        """Load the alerts on a pair that closed since then, oldest first."""
         ...
 
     async def alerted_pairs(self) -> list[Pair]:
-        """List the pairs that have open alerts."""
+        """Return the pairs that have open alerts."""
         ...
 
     async def record(
@@ -187,9 +193,10 @@ class MonitorStore(Protocol):
         *,
         tick: Tick | None = None,
     ) -> None:
-        """Record a tick in one transaction: states, alerts, timeline entries and the messages to deliver.
+        """Save a tick in one transaction: states, alerts, timeline entries and the messages to deliver.
 
-        Raises, with nothing written, ConflictError where a state or an alert has changed since it was read, and
-        LeaseLostError where `tick` is not this process's any more, as after it was frozen.
+        Raises, with nothing written, ConflictError if a state or an alert has changed since it was read, and
+        LeaseLostError
+        if `tick` has been taken over, as after this process was frozen.
         """
         ...

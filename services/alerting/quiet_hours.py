@@ -1,4 +1,4 @@
-"""Silence: whether a channel wants no new message at an instant, until when and why."""
+"""Quiet periods: whether a channel is silent at an instant, until when and why."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from datetime import UTC, date, datetime, timedelta
 from enum import Enum
 from zoneinfo import ZoneInfo
 
-from services.alerting.channel_settings import ChannelSettings, QuietHours, While
+from services.alerting.channel_settings import ChannelSettings, MuteWhile, QuietHours
 from services.core.sessions import Sessions
 
 DAY = timedelta(days=1)
-MOST_IN_A_ROW = 16  # silences that follow each other without a gap; more of them are told of as they come
+MAX_CHAINED = 16  # quiet periods without a gap that count as one; later ones start when they come
 
 
-class Cause(Enum):
+class SilenceCause(Enum):
     """What makes a channel silent."""
 
     MUTE = "muted"
@@ -25,69 +25,69 @@ class Cause(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Silence:
-    """A silence that lasts until `until`, with its causes in the order in which they end."""
+    """A quiet period that lasts until `until`, with its causes in the order in which they end."""
 
     until: datetime
-    causes: tuple[Cause, ...]
+    causes: tuple[SilenceCause, ...]
 
     @property
-    def why(self) -> str:
-        """Say what makes the channel silent."""
+    def reason(self) -> str:
+        """The causes in words."""
         return ", ".join(dict.fromkeys(cause.value for cause in self.causes))
 
 
 def silence_at(settings: ChannelSettings, at: datetime, sessions: Sessions) -> Silence | None:
-    """Tell whether a channel is silent at `at`; silences that follow each other without a gap are one."""
-    causes: list[Cause] = []
+    """Return the quiet period at `at`, None if there is none; periods without a gap between them are one."""
+    causes: list[SilenceCause] = []
     until = at
-    for _ in range(MOST_IN_A_ROW):
-        ends = _ends(settings, until, sessions)
-        if not ends:
+    for _ in range(MAX_CHAINED):
+        causes_now = _active_causes(settings, until, sessions)
+        if not causes_now:
             break
-        until, cause = max(ends, key=lambda end: end[0])
+        until, cause = max(causes_now, key=lambda end: end[0])
         causes.append(cause)
     return Silence(until=until, causes=tuple(causes)) if causes else None
 
 
 def next_silence_at(settings: ChannelSettings, at: datetime, sessions: Sessions) -> datetime | None:
-    """Tell when the channel is silent next, which may be `at` itself; None where nothing makes it so."""
-    if _ends(settings, at, sessions):
+    """Return when the channel is silent next, which may be `at` itself; None if no setting causes it."""
+    if _active_causes(settings, at, sessions):
         return at
-    market = sessions.state(at)
-    begins = [] if settings.quiet is None else [_next_begin(settings.quiet, settings.zone, at)]
+    market = sessions.state_at(at)
+    starts = [] if settings.quiet is None else [_next_quiet_start(settings.quiet, settings.zone, at)]
     if settings.muted_while is not None:
-        begins.append(market.closes_at if settings.muted_while is While.SHUT else market.next_open_at)
-    return min(begins, default=None)
+        starts.append(market.closes_at if settings.muted_while is MuteWhile.SHUT else market.next_open_at)
+    return min(starts, default=None)
 
 
-def _ends(settings: ChannelSettings, at: datetime, sessions: Sessions) -> list[tuple[datetime, Cause]]:
-    """Find what makes the channel silent at `at`, with the end of each."""
-    market = sessions.state(at)
-    ends = [] if settings.quiet is None else _quiet_ends(settings.quiet, settings.zone, at)
+def _active_causes(settings: ChannelSettings, at: datetime, sessions: Sessions) -> list[tuple[datetime, SilenceCause]]:
+    """Return the causes that apply at `at`, with the end of each."""
+    market = sessions.state_at(at)
+    ends = [] if settings.quiet is None else _active_quiet_hours(settings.quiet, settings.zone, at)
     if settings.muted_until is not None and at < settings.muted_until:
-        ends.append((settings.muted_until, Cause.MUTE))
-    if settings.muted_while is While.SHUT and not market.is_open:
-        ends.append((market.next_open_at, Cause.SHUT))
-    if settings.muted_while is While.OPEN and market.is_open:
-        ends.append((market.closes_at, Cause.OPEN))
+        ends.append((settings.muted_until, SilenceCause.MUTE))
+    if settings.muted_while is MuteWhile.SHUT and not market.is_open:
+        ends.append((market.next_open_at, SilenceCause.SHUT))
+    if settings.muted_while is MuteWhile.OPEN and market.is_open:
+        ends.append((market.closes_at, SilenceCause.OPEN))
     return ends
 
 
-def _quiet_ends(quiet: QuietHours, zone: str, at: datetime) -> list[tuple[datetime, Cause]]:
+def _active_quiet_hours(quiet: QuietHours, zone: str, at: datetime) -> list[tuple[datetime, SilenceCause]]:
     today = at.astimezone(ZoneInfo(zone)).date()
-    nights = [_night(quiet, zone, day) for day in (today - DAY, today)]
-    return [(end, Cause.QUIET) for begin, end in nights if begin <= at < end]
+    windows = [_quiet_window(quiet, zone, day) for day in (today - DAY, today)]
+    return [(end, SilenceCause.QUIET) for begin, end in windows if begin <= at < end]
 
 
-def _next_begin(quiet: QuietHours, zone: str, at: datetime) -> datetime:
+def _next_quiet_start(quiet: QuietHours, zone: str, at: datetime) -> datetime:
     today = at.astimezone(ZoneInfo(zone)).date()
-    return next(begin for day in (today, today + DAY) if (begin := _night(quiet, zone, day)[0]) > at)
+    return next(begin for day in (today, today + DAY) if (begin := _quiet_window(quiet, zone, day)[0]) > at)
 
 
-def _night(quiet: QuietHours, zone: str, day: date) -> tuple[datetime, datetime]:
-    """Give the quiet hours that begin on a day, in UTC.
+def _quiet_window(quiet: QuietHours, zone: str, day: date) -> tuple[datetime, datetime]:
+    """Return the quiet hours that begin on a day, in UTC.
 
-    An hour that the autumn's clock shows twice is quiet both times where it is quiet at all.
+    An hour that occurs twice in autumn is quiet both times.
     """
     last = day if quiet.begin < quiet.end else day + DAY
     begin = datetime.combine(day, quiet.begin, ZoneInfo(zone))

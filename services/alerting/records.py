@@ -1,4 +1,4 @@
-"""Rules as they stand in channels, and what is done to them."""
+"""Stored rules and alerts, their changes, and their audit logs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import Enum
 
 from services.alerting.alert import (
     Alert,
-    Entry,
+    TimelineEntry,
 )
 from services.alerting.feedback import NO_VOTES, Votes
 from services.core.identity import Channel
@@ -18,9 +18,12 @@ from services.rules.rule import Rule
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelRule:
-    """A rule in its channel, with its state; `id` is what people call it by within that channel.
+    """A rule in its channel, with its state.
 
-    `edition` counts how often people have changed it. A paused rule is not watched.
+    Attributes:
+        id: Number by which people refer to it in that channel.
+        paused_at: Not evaluated since then; None if it is active.
+        edition: How often people have changed it.
     """
 
     id: int
@@ -35,7 +38,7 @@ class ChannelRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnreadableRule:
-    """A rule that stands in its channel but whose row cannot be read; `rule` is what the row says."""
+    """A rule whose stored row cannot be read; `rule` is the text in the row."""
 
     id: int
     channel: Channel
@@ -44,9 +47,9 @@ class UnreadableRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateChange:
-    """A rule's move from one state to the next.
+    """A rule's change of state.
 
-    Recorded only where `before` is still what the store holds, of the edition that it was decided on.
+    Saved only if the store still has `before`, at the edition that it was decided on.
     """
 
     rule_id: int
@@ -67,7 +70,7 @@ class RuleAuditKind(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleAudit:
-    """What a person did to a rule, as it is kept: the rule's text `before` and `after`, None where there was none."""
+    """A rule's audit log entry: the rule's text `before` and `after`, None if there was none."""
 
     kind: RuleAuditKind
     rule_id: int
@@ -79,14 +82,16 @@ class RuleAudit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleChange:
-    """A person's change of a rule, recorded only where `watch` is still what the store holds.
+    """A person's change of a rule.
 
-    `rule` and `state` are those that it has from then on; both are of no meaning for a rule that is removed, and a rule
-    whose row cannot be read begins anew.
+    Attributes:
+        channel_rule: The rule as it was read; the change is saved only if the store still has it.
+        rule: The new rule; ignored for a removal.
+        state: The new state; ignored for a removal. A rule whose row cannot be read starts afresh.
     """
 
     kind: RuleAuditKind
-    watch: ChannelRule | UnreadableRule
+    channel_rule: ChannelRule | UnreadableRule
     by: str
     rule: Rule | None = None
     state: RuleState = field(default_factory=RuleState)
@@ -94,29 +99,32 @@ class RuleChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rulebook:
-    """What has changed among the rules of every channel, up to a revision.
+    """Changes of the rules of all channels, up to a revision.
 
-    `revision` grows with every change of any rule or rule state. `watches`, paused ones among them, are by id;
-    `removed` are numbers of rules, and `unreadable` those of rules that stand although nobody can watch them.
+    Attributes:
+        revision: Grows with every change of any rule or rule state.
+        rules: Changed rules by id, paused ones included.
+        removed: Ids of removed rules.
+        unreadable: Ids of rules that exist but whose row cannot be read.
     """
 
     revision: int
-    watches: tuple[ChannelRule, ...] = ()
+    rules: tuple[ChannelRule, ...] = ()
     removed: frozenset[int] = frozenset()
     unreadable: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertChange:
-    """An alert as it is to be told from now on, with the entries that its timeline gains.
+    """An alert to save, with its new timeline entries.
 
-    `alert.id` is 0 for an episode that opens; the store gives it its number. `revision` is that of the alert when
-    it was read, 0 for a new one. The store records the change only where it still holds.
+    The store assigns the id of a new alert, whose `alert.id` is 0. `revision` is the one that the alert had when it was
+    read, 0 for a new one. The store saves the change only if that revision is still current.
     """
 
     alert: Alert
     revision: int
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[TimelineEntry, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +137,7 @@ class StoredAlert:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One try to make Slack show a message: `outcome` is None where it was never learned."""
+    """One attempt to deliver a message; `outcome` is None if it was never learned."""
 
     at: datetime
     version: int
@@ -139,15 +147,20 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Posting:
-    """One message of an alert, its own (`entry` None) or a line of its thread, with every try to deliver it.
+    """One message of an alert, with every attempt to deliver it.
 
-    `delivered` tells that Slack shows its newest wording; where not, it is tried again at `next_at`, or was given up.
-    `digest_at` is when a digest told it in its stead, `silent_from` when its channel falls silent, or has done so, and
-    `stuck` what a person must mend before anything reaches that.
+    Attributes:
+        entry: Timeline entry of a thread reply, None for the alert's own message.
+        delivered: Whether Slack shows the newest version.
+        given_up_at: When it was dead-lettered.
+        next_at: When an undelivered message is retried.
+        digest_at: When a digest replaced it.
+        silent_from: Start of the channel's current or next quiet period.
+        blocked_by: What a person must fix before anything reaches the channel.
     """
 
     key: str
-    entry: Entry | None
+    entry: TimelineEntry | None
     message_id: str | None
     delivered: bool
     given_up_at: datetime | None
@@ -155,14 +168,14 @@ class Posting:
     attempts: tuple[Attempt, ...]
     digest_at: datetime | None = None
     silent_from: datetime | None = None
-    stuck: str | None = None
+    blocked_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertAudit:
-    """All that is known of an alert: what it rests on, every decision in order, every message with its fate, votes."""
+    """The audit log of an alert: every decision in order, every message with its delivery, and the votes."""
 
     alert: Alert
-    entries: tuple[Entry, ...]
+    entries: tuple[TimelineEntry, ...]
     postings: tuple[Posting, ...]
     votes: Votes = NO_VOTES

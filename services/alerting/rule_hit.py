@@ -1,4 +1,4 @@
-"""Facts: what one rule of an episode has seen, its peak, and what of that was corrected."""
+"""Rule hits: the values of one rule of an alert, their peak, and corrections of them."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from datetime import date, datetime
 
 from services.market.measure import Measurement
 from services.research.attribution import AlertAttribution
-from services.research.track_record import Record
+from services.research.track_record import TrackRecord
 from services.rules.decide import Side, format_value
 from services.rules.grammar import parse_rule
 from services.rules.history_lookup import PastReading
 from services.rules.rule import Rule
 
-CLOSES_KEPT = 5  # how many sessions back a correction is looked for
+MAX_CLOSES = 5  # sessions back that are checked for corrections
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObservedClose:
-    """What a rule saw at a session's close."""
+    """A rule's value at a session's close."""
 
     session: date
     value: float
@@ -27,24 +27,29 @@ class ObservedClose:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LastReported:
-    """When a rule was last told of in the thread: `of` is the instant of the prices, `peak` the peak by then."""
+    """The last report of a rule in the thread: the time of its prices, and the peak until then."""
 
     at: datetime
-    of: datetime
+    prices_at: datetime
     peak: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleHit:
-    """What one rule of an episode saw last: its metric's value in the rule's own unit (fractions for pp and %).
+    """The latest value of one rule of an alert.
 
-    `at` is the instant of the value. `peak` is the largest such value on the episode's side since the rule joined: of
-    `closes`, the newest ones that it saw, of `peak_before`, the largest before `at` that is not among them (None where
-    there is none), and of the value. `corrected_from` is what a close was before its price was corrected.
-    `measurement` holds the legs over the rule's window, or over one day for a rule without one. `active` is False once
-    the rule has cleared, and `retracted` tells that it would not have fired on the prices that are known by now.
-    `record` is how the rule's earlier episodes went, `parted` what the ETF's return came with when the rule fired; each
-    is None where unknown.
+    Attributes:
+        at: Time of the value.
+        value: The metric's value in the rule's unit (fractions for pp and %).
+        peak: The largest value on the alert's side since the rule joined: of `closes`, `peak_before` and `value`.
+        measurement: Both legs over the rule's window, or over one session for a rule without a window.
+        peak_before: The largest value before `at` that isn't among `closes`, None if there is none.
+        closes: The newest closes that the rule has observed.
+        corrected_from: The value of a close before its price was corrected.
+        active: False once the rule has cleared.
+        retracted: On the prices known now, the rule would not have fired.
+        track_record: Earlier alerts of the rule, None if unknown.
+        attribution: Return attribution when the rule fired, None if unknown.
     """
 
     rule_id: int
@@ -56,26 +61,26 @@ class RuleHit:
     peak_before: float | None = None
     closes: tuple[ObservedClose, ...] = ()
     corrected_from: float | None = None
-    told: LastReported | None = None
+    last_reported: LastReported | None = None
     active: bool = True
     retracted: bool = False
-    record: Record | None = None
-    parted: AlertAttribution | None = None
+    track_record: TrackRecord | None = None
+    attribution: AlertAttribution | None = None
 
     @property
-    def strength(self) -> float:
-        """How many times its rule's threshold the peak was."""
+    def breach_ratio(self) -> float:
+        """The peak as a multiple of the rule's threshold."""
         return abs(self.peak) / parse_rule(self.rule).threshold
 
     @property
     def is_close(self) -> bool:
-        """Whether the value is that of a session's close; the gap goes on after it."""
+        """Whether the value is that of a session's close. A gap moves on after the close."""
         return not self.measurement.live and self.at == self.measurement.as_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Correction:
-    """A close that a rule saw and that has another value by now; `shown` where it is the newest thing that it saw."""
+    """A close that has another value now; `shown` if it is the latest value of the rule."""
 
     session: date
     old: float
@@ -91,103 +96,103 @@ def open_hit(
     at: datetime,
     measurement: Measurement,
     now: datetime,
-    record: Record | None = None,
-    parted: AlertAttribution | None = None,
+    track_record: TrackRecord | None = None,
+    attribution: AlertAttribution | None = None,
 ) -> RuleHit:
-    """Begin to follow a rule, of which the message tells at `now`."""
-    fact = RuleHit(
+    """Return the first hit of a rule, reported at `now`."""
+    hit = RuleHit(
         rule_id=rule_id,
         rule=str(rule),
         at=at,
         value=value,
         peak=value,
         measurement=measurement,
-        told=LastReported(at=now, of=at, peak=value),
-        record=record,
-        parted=parted,
+        last_reported=LastReported(at=now, prices_at=at, peak=value),
+        track_record=track_record,
+        attribution=attribution,
     )
-    return replace(fact, closes=_listed(fact))
+    return replace(hit, closes=_closes_with_current(hit))
 
 
-def seen(fact: RuleHit, side: Side, value: float, at: datetime, measurement: Measurement) -> RuleHit:
-    """Bring a fact up to date, and its peak; at the same instant a value takes the place of the last."""
-    again = at == fact.at
-    closes = _listed(fact)
-    before = fact.peak_before if again or fact.is_close else _furthest([fact.peak_before, fact.value], side)
-    wrong = fact.corrected_from if again else None
+def with_value(hit: RuleHit, side: Side, value: float, at: datetime, measurement: Measurement) -> RuleHit:
+    """Return the hit with a new value and peak. A value at the same instant replaces the last one."""
+    replaces = at == hit.at
+    closes = _closes_with_current(hit)
+    before = hit.peak_before if replaces or hit.is_close else _extreme([hit.peak_before, hit.value], side)
+    corrected_from = hit.corrected_from if replaces else None
     after = replace(
-        fact,
+        hit,
         at=at,
         value=value,
         peak_before=before,
-        corrected_from=fact.value if is_corrected(fact, value, at, measurement) else wrong,
+        corrected_from=hit.value if is_corrected(hit, value, at, measurement) else corrected_from,
         measurement=measurement,
         closes=closes,
     )
-    after = replace(after, closes=_listed(after))
-    return _with_peak(_forgetting(after, side), side)
+    after = replace(after, closes=_closes_with_current(after))
+    return _with_peak(_without_old_closes(after, side), side)
 
 
-def is_corrected(fact: RuleHit, value: float, at: datetime, measurement: Measurement) -> bool:
-    """Tell whether a close that the fact shows has another value by now; a live price that settles is no correction."""
-    settled = at == fact.at and fact.is_close and not measurement.live
-    return settled and _differ(fact.value, value, fact)
+def is_corrected(hit: RuleHit, value: float, at: datetime, measurement: Measurement) -> bool:
+    """Return whether the close that the hit shows has another value now. A settling live price is no correction."""
+    settled = at == hit.at and hit.is_close and not measurement.live
+    return settled and _differ(hit.value, value, hit)
 
 
 def recheck(
-    fact: RuleHit, side: Side, recall: Callable[[date], PastReading | None]
+    hit: RuleHit, side: Side, recall: Callable[[date], PastReading | None]
 ) -> tuple[RuleHit, tuple[Correction, ...]]:
-    """Hold the closes that a rule saw against what is known of them now, and give what was corrected, oldest first.
+    """Compare the observed closes with their current values; return the hit and its corrections, oldest first.
 
-    What cannot be recalled stays as it was.
+    A close that can't be recalled stays as it was.
     """
     corrections, closes = [], []
-    for close in _listed(fact):
-        known = recall(close.session)
-        if known is None or not _differ(close.value, known.value, fact):
+    for close in _closes_with_current(hit):
+        current = recall(close.session)
+        if current is None or not _differ(close.value, current.value, hit):
             closes.append(close)
             continue
-        shown = fact.is_close and close.session == fact.measurement.session
-        closes.append(replace(close, value=known.value))
-        corrections.append(Correction(session=close.session, old=close.value, new=known.value, shown=shown))
+        shown = hit.is_close and close.session == hit.measurement.session
+        closes.append(replace(close, value=current.value))
+        corrections.append(Correction(session=close.session, old=close.value, new=current.value, shown=shown))
         if shown:
-            fact = replace(fact, value=known.value, measurement=known.measurement, corrected_from=close.value)
+            hit = replace(hit, value=current.value, measurement=current.measurement, corrected_from=close.value)
     if not corrections:
-        return fact, ()
-    return _with_peak(replace(fact, closes=tuple(closes)), side), tuple(corrections)
+        return hit, ()
+    return _with_peak(replace(hit, closes=tuple(closes)), side), tuple(corrections)
 
 
-def is_past(value: float, fact: RuleHit, side: Side) -> bool:
-    """Tell whether a value is past the threshold of the fact's rule on a side."""
-    return value * side.sign >= parse_rule(fact.rule).threshold
+def is_breach(value: float, hit: RuleHit, side: Side) -> bool:
+    """Return whether a value is at or past the threshold of the hit's rule on a side."""
+    return value * side.sign >= parse_rule(hit.rule).threshold
 
 
-def _listed(fact: RuleHit) -> tuple[ObservedClose, ...]:
-    """Give the closes that a fact saw with the one that it shows, in the place of what that session had before."""
-    if not fact.is_close:
-        return fact.closes
-    session = fact.measurement.session
-    others = tuple(close for close in fact.closes if close.session != session)
-    return (*others, ObservedClose(session=session, value=fact.value))
+def _closes_with_current(hit: RuleHit) -> tuple[ObservedClose, ...]:
+    """Return the observed closes with the one that the hit shows, which replaces an earlier value of its session."""
+    if not hit.is_close:
+        return hit.closes
+    session = hit.measurement.session
+    others = tuple(close for close in hit.closes if close.session != session)
+    return (*others, ObservedClose(session=session, value=hit.value))
 
 
-def _forgetting(fact: RuleHit, side: Side) -> RuleHit:
-    """Let the closes go that are too old to be corrected; the peak remembers them."""
-    old, kept = fact.closes[:-CLOSES_KEPT], fact.closes[-CLOSES_KEPT:]
-    before = _furthest([fact.peak_before, *(close.value for close in old)], side)
-    return replace(fact, closes=kept, peak_before=before)
+def _without_old_closes(hit: RuleHit, side: Side) -> RuleHit:
+    """Return the hit without the closes that are too old to be corrected; the peak still includes them."""
+    old, kept = hit.closes[:-MAX_CLOSES], hit.closes[-MAX_CLOSES:]
+    before = _extreme([hit.peak_before, *(close.value for close in old)], side)
+    return replace(hit, closes=kept, peak_before=before)
 
 
-def _with_peak(fact: RuleHit, side: Side) -> RuleHit:
-    peak = _furthest([fact.peak_before, fact.value, *(close.value for close in fact.closes)], side)
-    return fact if peak is None else replace(fact, peak=peak)
+def _with_peak(hit: RuleHit, side: Side) -> RuleHit:
+    peak = _extreme([hit.peak_before, hit.value, *(close.value for close in hit.closes)], side)
+    return hit if peak is None else replace(hit, peak=peak)
 
 
-def _furthest(values: Iterable[float | None], side: Side) -> float | None:
+def _extreme(values: Iterable[float | None], side: Side) -> float | None:
     known = [value for value in values if value is not None]
     return max(known, key=lambda value: value * side.sign) if known else None
 
 
-def _differ(one: float, other: float, fact: RuleHit) -> bool:
-    rule = parse_rule(fact.rule)
+def _differ(one: float, other: float, hit: RuleHit) -> bool:
+    rule = parse_rule(hit.rule)
     return format_value(one, rule) != format_value(other, rule)

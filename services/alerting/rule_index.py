@@ -1,4 +1,4 @@
-"""The watchlist: every rule of every channel in memory, laid out so that a tick touches only those that may change."""
+"""All rules of all channels in memory, indexed so that a tick evaluates only those that may change."""
 
 from __future__ import annotations
 
@@ -21,54 +21,65 @@ from services.rules.rule import Rule
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PairRules:
-    """The rules on one pair, with the row of each by its number.
+    """The rules on one pair.
 
-    `looks` are the different things that they look at, a rule of each kind standing for all. `unreadable` are the
-    numbers of rules on whatever pair that stand although they cannot be watched.
+    Attributes:
+        distinct_rules: One rule per distinct metric, window and `at close`.
+        rows: Index in `rules` by rule id.
+        unreadable: Ids of rules, on any pair, that exist but cannot be read.
     """
 
-    watches: list[ChannelRule]
-    looks: list[Rule]
-    screen: RulePrefilter
+    rules: list[ChannelRule]
+    distinct_rules: list[Rule]
+    prefilter: RulePrefilter
     rows: dict[int, int]
     unreadable: frozenset[int] = frozenset()
 
-    def observed(self, view: MarketView, also: Collection[int] = ()) -> list[tuple[ChannelRule, Observation]]:
-        """Observe each thing once, and give the rules that may change, and those of `also`, with what they see."""
-        seen = [view.observe(rule) for rule in self.looks]
-        values = np.array([np.nan if one.value is None else one.value for one in seen])
-        rows = self.screen.may_change(values).tolist()
-        named = {self.rows[number] for number in also if number in self.rows}
-        changing = [(self.watches[row], seen[self.screen.column[row]]) for row in [*named, *rows]]
-        return list({watch.id: (watch, one) for watch, one in changing if watch.id in also or not one.waiting}.values())
+    def observe(self, view: MarketView, include: Collection[int] = ()) -> list[tuple[ChannelRule, Observation]]:
+        """Return the rules that may change, and those of `include`, each with its observation.
 
-    def unobserved(self, now: datetime, reason: str) -> list[tuple[ChannelRule, Observation]]:
-        """Give the rules that must learn that there is nothing to see."""
-        nothing = Observation(at=now, value=None, reason=reason, unknown=True)
-        dark = self.screen.may_change(np.full(len(self.looks), np.nan), unknown=True)
-        return [(self.watches[index], nothing) for index in dark.tolist()]
+        Each metric is observed once.
+        """
+        observations = [view.observe(rule) for rule in self.distinct_rules]
+        values = np.array([np.nan if one.value is None else one.value for one in observations])
+        rows = self.prefilter.may_change(values).tolist()
+        included = {self.rows[rule_id] for rule_id in include if rule_id in self.rows}
+        found = [(self.rules[row], observations[self.prefilter.column[row]]) for row in [*included, *rows]]
+        return list(
+            {
+                rule.id: (rule, observation)
+                for rule, observation in found
+                if rule.id in include or not observation.awaiting_trade
+            }.values()
+        )
+
+    def observe_no_data(self, now: datetime, reason: str) -> list[tuple[ChannelRule, Observation]]:
+        """Return the rules whose state changes because there is no data."""
+        no_data = Observation(at=now, value=None, reason=reason, pair_unavailable=True)
+        rows = self.prefilter.may_change(np.full(len(self.distinct_rules), np.nan), pair_unavailable=True)
+        return [(self.rules[row], no_data) for row in rows.tolist()]
 
     @property
-    def look_at_network(self) -> bool:
-        """Whether any of them looks at the bitcoin network."""
-        return any(METRICS[rule.metric].of_network for rule in self.looks)
+    def uses_network(self) -> bool:
+        """Whether any of the rules uses the bitcoin network."""
+        return any(METRICS[rule.metric].needs_network for rule in self.distinct_rules)
 
-    def stands(self, rule_id: int) -> bool:
-        """Tell whether a rule with this number stands; one that cannot be read does."""
+    def exists(self, rule_id: int) -> bool:
+        """Return whether a rule with this id exists, including rules that cannot be read."""
         return rule_id in self.rows or rule_id in self.unreadable
 
     def rule(self, rule_id: int) -> Rule | None:
-        """Give the rule with this number; None where it is not among these."""
+        """Return the rule with this id, None if it isn't on this pair."""
         row = self.rows.get(rule_id)
-        return None if row is None else self.watches[row].rule
+        return None if row is None else self.rules[row].rule
 
-    def put(self, watch: ChannelRule) -> bool:
-        """Take over the state of a rule in place; False where it is not among these, or looks at something else now."""
-        row = self.rows.get(watch.id)
-        if row is None or watch.paused_at is not None or self.watches[row].rule != watch.rule:
+    def update(self, channel_rule: ChannelRule) -> bool:
+        """Update a rule's state in place; return False if the rule isn't here, is paused, or was edited."""
+        row = self.rows.get(channel_rule.id)
+        if row is None or channel_rule.paused_at is not None or self.rules[row].rule != channel_rule.rule:
             return False
-        self.watches[row] = watch
-        self.screen.put(row, watch.rule, watch.state)
+        self.rules[row] = channel_rule
+        self.prefilter.update(row, channel_rule.rule, channel_rule.state)
         return True
 
 
@@ -83,62 +94,62 @@ class RuleIndex:
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def pairs(self) -> dict[Pair, PairRules]:
-        """Give the rules by pair; only those that have changed are read."""
+        """Return the rules by pair; loads only those that have changed."""
         async with self._lock:
-            news = await self.store.rulebook(self._revision)
-            changed = [watch for watch in news.watches if not self._put(watch)]
-            added = _by_pair(watch for watch in changed if watch.paused_at is None)
-            gone = news.removed | news.unreadable | {watch.id for watch in changed}
+            rulebook = await self.store.rulebook(self._revision)
+            changed = [rule for rule in rulebook.rules if not self._update_in_place(rule)]
+            added = _by_pair(rule for rule in changed if rule.paused_at is None)
+            gone = rulebook.removed | rulebook.unreadable | {rule.id for rule in changed}
             for pair in {**self._pairs, **added}:
-                await self._lay_out(pair, added.get(pair, []), gone)
-            read = {watch.id for watch in news.watches}
-            self._unreadable = (self._unreadable - news.removed - read) | news.unreadable
-            self._revision = news.revision
+                await self._rebuild(pair, added.get(pair, []), gone)
+            readable = {rule.id for rule in rulebook.rules}
+            self._unreadable = (self._unreadable - rulebook.removed - readable) | rulebook.unreadable
+            self._revision = rulebook.revision
         return self._pairs
 
-    async def of(self, pair: Pair) -> PairRules:
-        """Give the rules on one pair, of which there may be none."""
-        watches = (await self.pairs()).get(pair) or build_index([])
-        return replace(watches, unreadable=self._unreadable)
+    async def for_pair(self, pair: Pair) -> PairRules:
+        """Return the rules on one pair, which may be none."""
+        pair_rules = (await self.pairs()).get(pair) or build_index([])
+        return replace(pair_rules, unreadable=self._unreadable)
 
-    def _put(self, watch: ChannelRule) -> bool:
-        known = self._pairs.get(watch.rule.pair)
-        return known is not None and known.put(watch)
+    def _update_in_place(self, channel_rule: ChannelRule) -> bool:
+        pair_rules = self._pairs.get(channel_rule.rule.pair)
+        return pair_rules is not None and pair_rules.update(channel_rule)
 
-    async def _lay_out(self, pair: Pair, added: list[ChannelRule], gone: frozenset[int]) -> None:
-        """Arrange a pair anew where rules come or go, in a thread: many rules must not keep a person waiting."""
-        known = self._pairs.get(pair) or build_index([])
-        if not added and known.rows.keys().isdisjoint(gone):
+    async def _rebuild(self, pair: Pair, added: list[ChannelRule], gone: frozenset[int]) -> None:
+        """Rebuild a pair's index if rules come or go. It runs in a thread, so many rules don't block requests."""
+        current = self._pairs.get(pair) or build_index([])
+        if not added and current.rows.keys().isdisjoint(gone):
             return
-        kept = [watch for watch in known.watches if watch.id not in gone]
-        laid_out = await asyncio.to_thread(build_index, [*kept, *added])
-        if laid_out.watches:
-            self._pairs[pair] = laid_out
+        kept = [rule for rule in current.rules if rule.id not in gone]
+        rebuilt = await asyncio.to_thread(build_index, [*kept, *added])
+        if rebuilt.rules:
+            self._pairs[pair] = rebuilt
         else:
             del self._pairs[pair]
 
 
-def build_index(watches: list[ChannelRule]) -> PairRules:
-    """Arrange the rules of one pair for screening."""
-    looks: dict[tuple[Metric, Window | None, bool], int] = {}
-    rules: list[Rule] = []
+def build_index(rules: list[ChannelRule]) -> PairRules:
+    """Build the index of the rules of one pair."""
+    column_of: dict[tuple[Metric, Window | None, bool], int] = {}
+    distinct_rules: list[Rule] = []
     columns: list[int] = []
-    for watch in watches:
-        look = (watch.rule.metric, watch.rule.window, watch.rule.at_close)
-        if look not in looks:
-            looks[look] = len(rules)
-            rules.append(watch.rule)
-        columns.append(looks[look])
+    for channel_rule in rules:
+        key = (channel_rule.rule.metric, channel_rule.rule.window, channel_rule.rule.at_close)
+        if key not in column_of:
+            column_of[key] = len(distinct_rules)
+            distinct_rules.append(channel_rule.rule)
+        columns.append(column_of[key])
     return PairRules(
-        watches=watches,
-        looks=rules,
-        screen=RulePrefilter.of([watch.rule for watch in watches], [watch.state for watch in watches], columns),
-        rows={watch.id: row for row, watch in enumerate(watches)},
+        rules=rules,
+        distinct_rules=distinct_rules,
+        prefilter=RulePrefilter.from_rules([one.rule for one in rules], [one.state for one in rules], columns),
+        rows={rule.id: row for row, rule in enumerate(rules)},
     )
 
 
-def _by_pair(watches: Iterable[ChannelRule]) -> dict[Pair, list[ChannelRule]]:
+def _by_pair(rules: Iterable[ChannelRule]) -> dict[Pair, list[ChannelRule]]:
     pairs: dict[Pair, list[ChannelRule]] = {}
-    for watch in watches:
-        pairs.setdefault(watch.rule.pair, []).append(watch)
+    for channel_rule in rules:
+        pairs.setdefault(channel_rule.rule.pair, []).append(channel_rule)
     return pairs

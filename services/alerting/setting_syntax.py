@@ -1,4 +1,4 @@
-"""Settings as people type them: one word says which, the rest what; read here and written in the same form."""
+"""Text form of channel settings, `KEY VALUE`: parser and formatter, which round-trip."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import TypeAlias
 from zoneinfo import ZoneInfo, available_timezones
 
 from services.alerting.brief import SCHEDULED
-from services.alerting.channel_settings import AskedBrief, ChannelSettings, QuietHours, Thread, While
-from services.alerting.snooze import end_of, parse_span
+from services.alerting.channel_settings import BriefSubscription, ChannelSettings, MuteWhile, QuietHours, ThreadDetail
+from services.alerting.snooze import parse_snooze, snooze_end
 from services.core.errors import ChannelSettingError
 from services.core.identity import Channel, Mention
 from services.core.sessions import MarketState
-from services.core.text import unquoted
+from services.core.text import strip_quotes
 from services.rules.rule import print_duration
 
 Addressee: TypeAlias = Mention | Channel
@@ -23,135 +23,140 @@ Addressee: TypeAlias = Mention | Channel
 
 OFF, ON = "off", "on"
 EDITORS, EVERYONE = "editors", "everyone"
-MOST_EDITORS = 20
-SHORTEST_REMINDER, SHORTEST_WAIT, LONGEST = timedelta(minutes=5), timedelta(minutes=1), timedelta(days=1)
-WHO = "let Slack complete the name while you type it, or paste its ID"
-_HOURS = re.compile(r"(\d{1,2})(?::(\d\d))?\s*(?:-|–|to)\s*(\d{1,2})(?::(\d\d))?", re.IGNORECASE)
-_REVERSED = re.compile(r"GMT[+-]\d")  # Etc/GMT+1 is an hour behind Greenwich: nobody who types it means that
+MAX_EDITORS = 20
+MIN_REMINDER, MIN_ESCALATION_DELAY, MAX_DURATION = timedelta(minutes=5), timedelta(minutes=1), timedelta(days=1)
+NAME_HINT = "let Slack complete the name while you type it, or paste its ID"
+_QUIET_HOURS = re.compile(r"(\d{1,2})(?::(\d\d))?\s*(?:-|–|to)\s*(\d{1,2})(?::(\d\d))?", re.IGNORECASE)
+_REVERSED = re.compile(r"GMT[+-]\d")  # Etc/GMT+1 is an hour behind Greenwich, the opposite of what people mean by it
 _LAST_HOUR, _LAST_MINUTE = 23, 59
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettingInput:
-    """What was typed behind a setting's word; `who` reads a name as the place where it was typed writes it."""
+    """The text after a setting's key.
+
+    Attributes:
+        resolve: Looks up a person, group or channel by name, as the place it was typed in writes names.
+    """
 
     text: str
-    who: Callable[[str], Addressee | None]
+    resolve: Callable[[str], Addressee | None]
     now: datetime
 
     @property
-    def off(self) -> bool:
-        """Whether the setting is to be taken back."""
+    def is_off(self) -> bool:
+        """Whether the setting is turned off."""
         return self.text.lower() == OFF
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """One thing that a channel can set: what is typed, how it is read, and how it is written."""
+    """One channel setting: its key, its value syntax, its parser and its formatter."""
 
-    word: str
-    takes: str
-    read: Callable[[SettingInput, ChannelSettings], ChannelSettings]
-    write: Callable[[ChannelSettings, Callable[[Addressee], str]], str]
+    key: str
+    syntax: str
+    parse: Callable[[SettingInput, ChannelSettings], ChannelSettings]
+    format: Callable[[ChannelSettings, Callable[[Addressee], str]], str]
 
     @property
-    def form(self) -> str:
-        """What is typed behind /minerpulse channel."""
-        return f"{self.word} {self.takes}"
+    def usage(self) -> str:
+        """What to type after `/minerpulse channel`."""
+        return f"{self.key} {self.syntax}"
 
 
-def read_setting(typed: SettingInput, settings: ChannelSettings) -> tuple[Setting, ChannelSettings]:
-    """Read one setting with its value; give which it is and the settings with it. Raises ChannelSettingError."""
-    word, _, rest = typed.text.strip().partition(" ")
-    setting = next((one for one in SETTINGS if one.word == word.lower()), None)
+def parse_setting(value: SettingInput, settings: ChannelSettings) -> tuple[Setting, ChannelSettings]:
+    """Parse one setting with its value; return the setting and the changed settings. Raises ChannelSettingError."""
+    key, _, rest = value.text.strip().partition(" ")
+    setting = next((one for one in SETTINGS if one.key == key.lower()), None)
     if setting is None:
-        words = ", ".join(one.word for one in SETTINGS)
-        raise ChannelSettingError(f"There is no setting “{word}”; there are {words}.")
-    if not unquoted(rest):
-        raise ChannelSettingError(f"Say what: {setting.form}.")
-    return setting, setting.read(replace(typed, text=unquoted(rest)), settings)
+        keys = ", ".join(one.key for one in SETTINGS)
+        raise ChannelSettingError(f"There is no setting “{key}”; there are {keys}.")
+    if not strip_quotes(rest):
+        raise ChannelSettingError(f"Say what: {setting.usage}.")
+    return setting, setting.parse(replace(value, text=strip_quotes(rest)), settings)
 
 
-def write_settings(settings: ChannelSettings, name: Callable[[Addressee], str]) -> tuple[str, ...]:
-    """Write every setting as it is typed; `name` writes people, groups and channels."""
-    return tuple(f"{setting.word} {setting.write(settings, name)}" for setting in SETTINGS)
+def format_settings(settings: ChannelSettings, name: Callable[[Addressee], str]) -> tuple[str, ...]:
+    """Format every setting as it is typed; `name` formats people, groups and channels."""
+    return tuple(f"{setting.key} {setting.format(settings, name)}" for setting in SETTINGS)
 
 
-def read_mute(text: str, settings: ChannelSettings, market: MarketState, now: datetime) -> ChannelSettings:
-    """Read for how long a channel is to be silent. Raises ChannelSettingError or MarketShutError."""
+def parse_mute(text: str, settings: ChannelSettings, market: MarketState, now: datetime) -> ChannelSettings:
+    """Parse a mute. Raises ChannelSettingError or MarketClosedError."""
     words = text.lower().split()
     match words:
         case ["off"]:
             return replace(settings, muted_until=None, muted_while=None)
         case ["while", "shut" | "open" as state]:
-            return replace(settings, muted_while=While(state))
-    span = parse_span(text)
-    if span is None:
+            return replace(settings, muted_while=MuteWhile(state))
+    end = parse_snooze(text)
+    if end is None:
         raise ChannelSettingError(
             "Mute for how long? As in 2h, until open, until close, while shut, while open, or off."
         )
-    return replace(settings, muted_until=end_of(span, market, now))
+    return replace(settings, muted_until=snooze_end(end, market, now))
 
 
-def _read_mention(typed: SettingInput, settings: ChannelSettings) -> ChannelSettings:
-    if typed.off and settings.remind_every is not None:
+def _parse_mention(value: SettingInput, settings: ChannelSettings) -> ChannelSettings:
+    if value.is_off and settings.remind_every is not None:
         raise ChannelSettingError("Reminders call that mention; type `remind off` first.")
-    if typed.off:
+    if value.is_off:
         return replace(settings, mention=None)
-    who = typed.who(typed.text)
-    if not isinstance(who, Mention):
-        raise ChannelSettingError(f"Cannot tell who “{typed.text}” is; {WHO}, or type `mention off`.")
-    return replace(settings, mention=who)
+    target = value.resolve(value.text)
+    if not isinstance(target, Mention):
+        raise ChannelSettingError(f"Cannot tell who “{value.text}” is; {NAME_HINT}, or type `mention off`.")
+    return replace(settings, mention=target)
 
 
-def _write_mention(settings: ChannelSettings, name: Callable[[Addressee], str]) -> str:
+def _format_mention(settings: ChannelSettings, name: Callable[[Addressee], str]) -> str:
     return OFF if settings.mention is None else name(settings.mention)
 
 
-def _read_remind(typed: SettingInput, settings: ChannelSettings) -> ChannelSettings:
-    if typed.off:
+def _parse_remind(value: SettingInput, settings: ChannelSettings) -> ChannelSettings:
+    if value.is_off:
         return replace(settings, remind_every=None)
     if settings.mention is None:
         raise ChannelSettingError("Say first whom reminders call: `mention @WHO`.")
-    return replace(settings, remind_every=_length(typed.text, SHORTEST_REMINDER, "remind 15m"))
+    return replace(settings, remind_every=_parse_duration(value.text, MIN_REMINDER, "remind 15m"))
 
 
-def _write_remind(settings: ChannelSettings, _name: Callable[[Addressee], str]) -> str:
+def _format_remind(settings: ChannelSettings, _name: Callable[[Addressee], str]) -> str:
     return OFF if settings.remind_every is None else print_duration(settings.remind_every)
 
 
-def _read_escalate(typed: SettingInput, settings: ChannelSettings) -> ChannelSettings:
-    if typed.off:
+def _parse_escalate(value: SettingInput, settings: ChannelSettings) -> ChannelSettings:
+    if value.is_off:
         return replace(settings, escalate_after=None, escalate_to=None)
-    after, name = _wait_and_name(typed.text)
-    waits = _length(after, SHORTEST_WAIT, "escalate 30m @WHO")
-    who = typed.who(name.strip())
-    if who is None:
-        raise ChannelSettingError(f"Cannot tell who “{name.strip()}” is; {WHO}: a person, a group or a #channel.")
-    return replace(settings, escalate_after=waits, escalate_to=who)
+    text, name = _split_delay(value.text)
+    delay = _parse_duration(text, MIN_ESCALATION_DELAY, "escalate 30m @WHO")
+    target = value.resolve(name.strip())
+    if target is None:
+        raise ChannelSettingError(f"Cannot tell who “{name.strip()}” is; {NAME_HINT}: a person, a group or a #channel.")
+    return replace(settings, escalate_after=delay, escalate_to=target)
 
 
-def _wait_and_name(text: str) -> tuple[str, str]:
-    """Part `30m @WHO`; a length may be of two words, as `30 min`."""
-    after, _, name = text.partition(" ")
+def _split_delay(text: str) -> tuple[str, str]:
+    """Split `30m @WHO` into delay and name; the delay may be two words, as in `30 min`."""
+    delay, _, name = text.partition(" ")
     unit, _, rest = name.partition(" ")
-    return (f"{after} {unit}", rest) if parse_span(after) is None and parse_span(f"{after} {unit}") else (after, name)
+    two_words = f"{delay} {unit}"
+    return (two_words, rest) if parse_snooze(delay) is None and parse_snooze(two_words) else (delay, name)
 
 
-def _write_escalate(settings: ChannelSettings, name: Callable[[Addressee], str]) -> str:
+def _format_escalate(settings: ChannelSettings, name: Callable[[Addressee], str]) -> str:
     if settings.escalate_after is None or settings.escalate_to is None:
         return OFF
     return f"{print_duration(settings.escalate_after)} {name(settings.escalate_to)}"
 
 
-def _read_quiet(typed: SettingInput, settings: ChannelSettings) -> ChannelSettings:
-    if typed.off:
+def _parse_quiet(value: SettingInput, settings: ChannelSettings) -> ChannelSettings:
+    if value.is_off:
         return replace(settings, quiet=None)
-    found = _HOURS.fullmatch(typed.text)
-    hours = [int(number or 0) for number in found.groups()] if found else []
-    if not found or max(hours[0], hours[2]) > _LAST_HOUR or max(hours[1], hours[3]) > _LAST_MINUTE:
+    match = _QUIET_HOURS.fullmatch(value.text)
+    hours = [int(number or 0) for number in match.groups()] if match else []
+    if not match or max(hours[0], hours[2]) > _LAST_HOUR or max(hours[1], hours[3]) > _LAST_MINUTE:
         raise ChannelSettingError(
-            f"Cannot read the hours “{typed.text}”; write them as in 22:00-07:00, or type `quiet off`."
+            f"Cannot read the hours “{value.text}”; write them as in 22:00-07:00, or type `quiet off`."
         )
     begin, end = time(hours[0], hours[1]), time(hours[2], hours[3])
     if begin == end:
@@ -161,125 +166,127 @@ def _read_quiet(typed: SettingInput, settings: ChannelSettings) -> ChannelSettin
     return replace(settings, quiet=QuietHours(begin=begin, end=end))
 
 
-def _write_quiet(settings: ChannelSettings, _name: Callable[[Addressee], str]) -> str:
+def _format_quiet(settings: ChannelSettings, _name: Callable[[Addressee], str]) -> str:
     quiet = settings.quiet
     return OFF if quiet is None else f"{quiet.begin:%H:%M}-{quiet.end:%H:%M}"
 
 
-def _read_zone(typed: SettingInput, settings: ChannelSettings) -> ChannelSettings:
-    meant = typed.text.replace(" ", "_").lower()
-    zones = [
+def _parse_zone(value: SettingInput, settings: ChannelSettings) -> ChannelSettings:
+    wanted = value.text.replace(" ", "_").lower()
+    matches = [
         zone
         for zone in sorted(available_timezones())
-        if meant in {zone.lower(), zone.lower().rpartition("/")[2]} and not _REVERSED.search(zone)
+        if wanted in {zone.lower(), zone.lower().rpartition("/")[2]} and not _REVERSED.search(zone)
     ]
-    if not zones:
+    if not matches:
         raise ChannelSettingError(
-            f"There is no time zone “{typed.text}”; name it as in Europe/London or America/New_York."
+            f"There is no time zone “{value.text}”; name it as in Europe/London or America/New_York."
         )
-    exact = next((zone for zone in zones if zone.lower() == meant), zones[0])
+    exact = next((zone for zone in matches if zone.lower() == wanted), matches[0])
     return replace(settings, zone=ZoneInfo(exact).key)
 
 
-def _write_zone(settings: ChannelSettings, _name: Callable[[Addressee], str]) -> str:
+def _format_zone(settings: ChannelSettings, _name: Callable[[Addressee], str]) -> str:
     return settings.zone
 
 
-def _read_thread(typed: SettingInput, settings: ChannelSettings) -> ChannelSettings:
-    word = typed.text.lower()
-    if word not in {thread.value for thread in Thread}:
+def _parse_thread(value: SettingInput, settings: ChannelSettings) -> ChannelSettings:
+    word = value.text.lower()
+    if word not in {thread.value for thread in ThreadDetail}:
         raise ChannelSettingError(
-            f"A thread tells `all`, `steps` (what prices did) or `ends` (how it ended), not “{typed.text}”."
+            f"A thread tells `all`, `steps` (what prices did) or `ends` (how it ended), not “{value.text}”."
         )
-    return replace(settings, thread=Thread(word))
+    return replace(settings, thread=ThreadDetail(word))
 
 
-def _write_thread(settings: ChannelSettings, _name: Callable[[Addressee], str]) -> str:
+def _format_thread(settings: ChannelSettings, _name: Callable[[Addressee], str]) -> str:
     return settings.thread.value
 
 
-def _read_broadcast(typed: SettingInput, settings: ChannelSettings) -> ChannelSettings:
-    return replace(settings, broadcast=_switch("broadcast", typed))
+def _parse_broadcast(value: SettingInput, settings: ChannelSettings) -> ChannelSettings:
+    return replace(settings, broadcast=_parse_switch("broadcast", value))
 
 
-def _write_broadcast(settings: ChannelSettings, _name: Callable[[Addressee], str]) -> str:
+def _format_broadcast(settings: ChannelSettings, _name: Callable[[Addressee], str]) -> str:
     return ON if settings.broadcast else OFF
 
 
-def _read_daily(typed: SettingInput, settings: ChannelSettings) -> ChannelSettings:
-    return replace(settings, daily_since=(settings.daily_since or typed.now) if _switch("daily", typed) else None)
+def _parse_daily(value: SettingInput, settings: ChannelSettings) -> ChannelSettings:
+    return replace(settings, daily_since=(settings.daily_since or value.now) if _parse_switch("daily", value) else None)
 
 
-def _write_daily(settings: ChannelSettings, _name: Callable[[Addressee], str]) -> str:
+def _format_daily(settings: ChannelSettings, _name: Callable[[Addressee], str]) -> str:
     return OFF if settings.daily_since is None else ON
 
 
-def _read_editors(typed: SettingInput, settings: ChannelSettings) -> ChannelSettings:
-    names = typed.text.replace(",", " ").split()
+def _parse_editors(value: SettingInput, settings: ChannelSettings) -> ChannelSettings:
+    names = value.text.replace(",", " ").split()
     if [name.lower() for name in names] in ([EVERYONE], [OFF]):
         return replace(settings, editors=())
-    people = tuple({person.person: person for person in (_editor(name, typed) for name in names)}.values())
-    if len(people) > MOST_EDITORS:
-        raise ChannelSettingError(f"At most {MOST_EDITORS} people can be named; for more, type `{EDITORS} {EVERYONE}`.")
+    people = tuple({person.person: person for person in (_parse_editor(name, value) for name in names)}.values())
+    if len(people) > MAX_EDITORS:
+        raise ChannelSettingError(f"At most {MAX_EDITORS} people can be named; for more, type `{EDITORS} {EVERYONE}`.")
     return replace(settings, editors=people)
 
 
-def _editor(name: str, typed: SettingInput) -> Mention:
-    who = typed.who(name)
-    if not isinstance(who, Mention):
-        raise ChannelSettingError(f"Cannot tell who “{name}” is; {WHO}, or type `{EDITORS} {EVERYONE}`.")
-    if who.person is None:
+def _parse_editor(name: str, value: SettingInput) -> Mention:
+    target = value.resolve(name)
+    if not isinstance(target, Mention):
+        raise ChannelSettingError(f"Cannot tell who “{name}” is; {NAME_HINT}, or type `{EDITORS} {EVERYONE}`.")
+    if target.person is None:
         raise ChannelSettingError(
-            f"{who.name} is a group, and MinerPulse may not see who is in it: name its people one by one, or type "
+            f"{target.name} is a group, and MinerPulse may not see who is in it: name its people one by one, or type "
             f"`{EDITORS} {EVERYONE}`."
         )
-    return who
+    return target
 
 
-def _write_editors(settings: ChannelSettings, name: Callable[[Addressee], str]) -> str:
+def _format_editors(settings: ChannelSettings, name: Callable[[Addressee], str]) -> str:
     return " ".join(name(one) for one in settings.editors) or EVERYONE
 
 
-def _read_brief(typed: SettingInput, settings: ChannelSettings) -> ChannelSettings:
-    """Read which briefs are wanted; one that was asked for before stays so since then."""
-    if typed.off:
+def _parse_brief(value: SettingInput, settings: ChannelSettings) -> ChannelSettings:
+    """Parse the briefs that are turned on; those that were on before keep their start."""
+    if value.is_off:
         return replace(settings, briefs=())
-    words = typed.text.lower().replace(",", " ").split()
+    words = value.text.lower().replace(",", " ").split()
     if not set(words) <= {one.value for one in SCHEDULED}:
-        raise ChannelSettingError(f"“brief” is any of `open`, `close` and `weekly`, or `off`, not “{typed.text}”.")
+        raise ChannelSettingError(f"“brief” is any of `open`, `close` and `weekly`, or `off`, not “{value.text}”.")
     since = {one.occasion: one.since for one in settings.briefs}
-    wanted = [one for one in SCHEDULED if one.value in words]
-    return replace(settings, briefs=tuple(AskedBrief(occasion=one, since=since.get(one, typed.now)) for one in wanted))
+    selected = [one for one in SCHEDULED if one.value in words]
+    return replace(
+        settings, briefs=tuple(BriefSubscription(occasion=one, since=since.get(one, value.now)) for one in selected)
+    )
 
 
-def _write_brief(settings: ChannelSettings, _name: Callable[[Addressee], str]) -> str:
+def _format_brief(settings: ChannelSettings, _name: Callable[[Addressee], str]) -> str:
     return " ".join(one.occasion.value for one in settings.briefs) or OFF
 
 
-def _switch(word: str, typed: SettingInput) -> bool:
-    if typed.text.lower() not in {ON, OFF}:
-        raise ChannelSettingError(f"“{word}” is `on` or `off`, not “{typed.text}”.")
-    return not typed.off
+def _parse_switch(key: str, value: SettingInput) -> bool:
+    if value.text.lower() not in {ON, OFF}:
+        raise ChannelSettingError(f"“{key}” is `on` or `off`, not “{value.text}”.")
+    return not value.is_off
 
 
-def _length(text: str, shortest: timedelta, example: str) -> timedelta:
-    span = parse_span(text)
-    length = span if isinstance(span, timedelta) else None
-    if length is None or not shortest <= length <= LONGEST:
-        between = f"from {print_duration(shortest)} to {print_duration(LONGEST)}"
+def _parse_duration(text: str, minimum: timedelta, example: str) -> timedelta:
+    parsed = parse_snooze(text)
+    duration = parsed if isinstance(parsed, timedelta) else None
+    if duration is None or not minimum <= duration <= MAX_DURATION:
+        between = f"from {print_duration(minimum)} to {print_duration(MAX_DURATION)}"
         raise ChannelSettingError(f"Cannot read the time “{text}”; it is {between}, as in `{example}`.")
-    return length
+    return duration
 
 
 SETTINGS = (
-    Setting(word="mention", takes="@WHO | off", read=_read_mention, write=_write_mention),
-    Setting(word="remind", takes="15m | off", read=_read_remind, write=_write_remind),
-    Setting(word="escalate", takes="30m @WHO | 30m #CHANNEL | off", read=_read_escalate, write=_write_escalate),
-    Setting(word="quiet", takes="22:00-07:00 | off", read=_read_quiet, write=_write_quiet),
-    Setting(word="zone", takes="Europe/London", read=_read_zone, write=_write_zone),
-    Setting(word="thread", takes="all | steps | ends", read=_read_thread, write=_write_thread),
-    Setting(word="broadcast", takes="on | off", read=_read_broadcast, write=_write_broadcast),
-    Setting(word="daily", takes="on | off", read=_read_daily, write=_write_daily),
-    Setting(word=EDITORS, takes="@WHO @WHO | everyone", read=_read_editors, write=_write_editors),
-    Setting(word="brief", takes="open close weekly | off", read=_read_brief, write=_write_brief),
+    Setting(key="mention", syntax="@WHO | off", parse=_parse_mention, format=_format_mention),
+    Setting(key="remind", syntax="15m | off", parse=_parse_remind, format=_format_remind),
+    Setting(key="escalate", syntax="30m @WHO | 30m #CHANNEL | off", parse=_parse_escalate, format=_format_escalate),
+    Setting(key="quiet", syntax="22:00-07:00 | off", parse=_parse_quiet, format=_format_quiet),
+    Setting(key="zone", syntax="Europe/London", parse=_parse_zone, format=_format_zone),
+    Setting(key="thread", syntax="all | steps | ends", parse=_parse_thread, format=_format_thread),
+    Setting(key="broadcast", syntax="on | off", parse=_parse_broadcast, format=_format_broadcast),
+    Setting(key="daily", syntax="on | off", parse=_parse_daily, format=_format_daily),
+    Setting(key=EDITORS, syntax="@WHO @WHO | everyone", parse=_parse_editors, format=_format_editors),
+    Setting(key="brief", syntax="open close weekly | off", parse=_parse_brief, format=_format_brief),
 )

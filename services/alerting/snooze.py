@@ -1,4 +1,4 @@
-"""Snooze: for how long a person can ask for silence, and when that ends."""
+"""Snooze: parse its duration and compute its end."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import re
 from datetime import datetime, timedelta
 from enum import Enum
 
-from services.core.errors import MarketShutError
+from services.core.errors import MarketClosedError
 from services.core.sessions import MarketState
 
-SHORTEST, LONGEST = timedelta(minutes=1), timedelta(days=30)
-_LENGTH = re.compile(
+MIN_SNOOZE, MAX_SNOOZE = timedelta(minutes=1), timedelta(days=30)
+_DURATION = re.compile(
     r"(?:(?P<days>\d{1,3})d(?:ays?)?)?"
     r"(?:(?P<hours>\d{1,4})h(?:ours?|rs?)?)?"
     r"(?:(?P<minutes>\d{1,5})m(?:in(?:ute)?s?)?)?",
@@ -19,7 +19,7 @@ _LENGTH = re.compile(
 
 
 class SnoozeUntil(Enum):
-    """What is offered, in this order; LENGTHS has those that are as long at any time."""
+    """The choices that are offered, in this order. DURATIONS has those of fixed length."""
 
     HALF_HOUR = "30m"
     HOUR = "1h"
@@ -28,37 +28,37 @@ class SnoozeUntil(Enum):
     OPEN = "open"
 
 
-LENGTHS = {
+DURATIONS = {
     SnoozeUntil.HALF_HOUR: timedelta(minutes=30),
     SnoozeUntil.HOUR: timedelta(hours=1),
     SnoozeUntil.FOUR_HOURS: timedelta(hours=4),
 }
 
 
-def parse_span(text: str) -> SnoozeUntil | timedelta | None:
-    """Read how long silence is asked for, as in `45m`, `2h30m`, `1d`, `until close`; None where nobody can tell.
+def parse_snooze(text: str) -> SnoozeUntil | timedelta | None:
+    """Parse a duration or an end, such as `45m`, `2h30m`, `1d` or `until close`; return None if the text is neither.
 
-    The shortest is a minute, the longest 30 days.
+    Durations are from one minute to 30 days.
     """
-    words = text.lower().replace(" ", "")
-    named = words.removeprefix("until").removeprefix("the").removeprefix("next")
-    if named in {SnoozeUntil.CLOSE.value, SnoozeUntil.OPEN.value}:
-        return SnoozeUntil(named)
-    found = _LENGTH.fullmatch(words.removeprefix("for"))
-    if found is None:
+    compact = text.lower().replace(" ", "")
+    name = compact.removeprefix("until").removeprefix("the").removeprefix("next")
+    if name in {SnoozeUntil.CLOSE.value, SnoozeUntil.OPEN.value}:
+        return SnoozeUntil(name)
+    match = _DURATION.fullmatch(compact.removeprefix("for"))
+    if match is None:
         return None
-    length = timedelta(**{unit: int(number) for unit, number in found.groupdict(default="0").items()})
-    return length if SHORTEST <= length <= LONGEST else None
+    duration = timedelta(**{unit: int(number) for unit, number in match.groupdict(default="0").items()})
+    return duration if MIN_SNOOZE <= duration <= MAX_SNOOZE else None
 
 
-def end_of(span: SnoozeUntil | timedelta, market: MarketState, now: datetime) -> datetime:
-    """Tell when a snooze that begins now ends. Raises MarketShutError where there is no close to wait for."""
-    if isinstance(span, timedelta):
-        return now + span
-    if span is SnoozeUntil.OPEN:
+def snooze_end(choice: SnoozeUntil | timedelta, market: MarketState, now: datetime) -> datetime:
+    """Return when a snooze that starts now ends. Raises MarketClosedError for `close` if the market is closed."""
+    if isinstance(choice, timedelta):
+        return now + choice
+    if choice is SnoozeUntil.OPEN:
         return market.next_open_at
-    if span is not SnoozeUntil.CLOSE:
-        return now + LENGTHS[span]
+    if choice is not SnoozeUntil.CLOSE:
+        return now + DURATIONS[choice]
     if not market.is_open:
-        raise MarketShutError(market.next_open_at)
+        raise MarketClosedError(market.next_open_at)
     return market.closes_at

@@ -1,4 +1,4 @@
-"""Looks: what a tick saw of its pair, in a form that can be kept."""
+"""Results of ticks: what a tick found for its pair, in a form that can be stored."""
 
 from __future__ import annotations
 
@@ -17,46 +17,48 @@ from services.rules.rule import DEFAULT_RULES, Rule
 
 MISSING, WAITING = "missing", "waiting"
 
-Job: TypeAlias = "Pair | str"  # the ticks of a pair, or a chore by its name
+Job: TypeAlias = "Pair | str"  # the ticks of a pair, or a maintenance job by its name
 
-SHORTEST = DEFAULT_RULES[0]  # what can be measured wherever anything can
+PROBE_RULE = DEFAULT_RULES[0]  # measurable whenever any rule is
 
 
-def observe_tick(pair: Pair, seen: MarketView | NoHistoryError, rules: Iterable[Rule], now: datetime) -> TickResult:
-    """Tell how far a pair's prices can be used, and what each different thing that rules look at reads."""
-    if isinstance(seen, NoHistoryError):
-        return TickResult(pair=pair, at=now, verdict=MISSING, reason=str(seen))
-    rule = parse_rule(SHORTEST, pair)
-    observed, trust = seen.observe(rule), seen.trust(rule)
-    usable = observed.value is not None
+def summarize_tick(pair: Pair, view: MarketView | NoHistoryError, rules: Iterable[Rule], now: datetime) -> TickResult:
+    """Return how far a pair's prices can be used, and the value of each distinct metric of the rules."""
+    if isinstance(view, NoHistoryError):
+        return TickResult(pair=pair, at=now, verdict=MISSING, reason=str(view))
+    rule = parse_rule(PROBE_RULE, pair)
+    observation, trust = view.observe(rule), view.trust_for(rule)
+    usable = observation.value is not None
     verdict = trust.verdict if usable or not trust.verdict.usable else Verdict.STALE
     return TickResult(
         pair=pair,
         at=now,
-        verdict=WAITING if observed.waiting else verdict.value,
-        reason=None if usable else observed.reason,
-        waiting=observed.waiting,
-        prices=seen.stamps(rule) if usable else (),
-        readings=tuple(_readings(seen, rules)),
-        simulated=seen.simulated,
+        verdict=WAITING if observation.awaiting_trade else verdict.value,
+        reason=None if usable else observation.reason,
+        waiting=observation.awaiting_trade,
+        prices=view.price_stamps(rule) if usable else (),
+        metric_values=tuple(_metric_values(view, rules)),
+        simulated=view.simulated,
     )
 
 
 def metric_key(rule: Rule) -> str:
-    """Name what a rule looks at; rules of one name read the same value."""
+    """Return the key of a rule's metric and window; rules with the same key have the same value."""
     window = "" if rule.window is None else f"{rule.window.value} "
     return f"{window}{rule.metric.value}{' at close' if rule.at_close else ''}"
 
 
-def _readings(seen: MarketView, rules: Iterable[Rule]) -> Iterable[Reading]:
+def _metric_values(view: MarketView, rules: Iterable[Rule]) -> Iterable[MetricValue]:
     for rule in rules:
-        observed, looked_at = seen.observe(rule), seen.seen_by(rule)
-        if observed.value is not None and looked_at is not None:
-            yield Reading(look=metric_key(rule), session=looked_at.session, value=observed.value, at=observed.at)
+        observation, measured = view.observe(rule), view.snapshot_for(rule)
+        if observation.value is not None and measured is not None:
+            yield MetricValue(
+                metric=metric_key(rule), session=measured.session, value=observation.value, at=observation.at
+            )
 
 
 class Claim(Enum):
-    """Whose a tick is: ours to do, done already, or in the hands of another who has not finished."""
+    """State of a tick: claimed by this process, already done, or claimed by another process that isn't done."""
 
     OURS = "ours"
     DONE = "done"
@@ -65,7 +67,7 @@ class Claim(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tick:
-    """A round of a job as one process has claimed it: its own until another takes it over or begins a later one."""
+    """A tick as claimed by one process, until another takes it over or starts a later one."""
 
     job: Job
     boundary: datetime
@@ -73,10 +75,10 @@ class Tick:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
-    """The value of what some rules look at, in their unit, at `at` in a session."""
+class MetricValue:
+    """The value of a metric key, in the rules' unit, at `at` in a session."""
 
-    look: str
+    metric: str
     session: date
     value: float
     at: datetime
@@ -84,9 +86,12 @@ class Reading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TickResult:
-    """What a tick at `at` saw of its pair: how far its prices can be used, which they are, and what rules read in them.
+    """What a tick at `at` found for its pair.
 
-    `reason` is None where prices can be used. `waiting` tells that there is nothing to see yet and nothing was lost.
+    Attributes:
+        verdict: Trust in the prices, `missing` or `waiting`.
+        reason: Why the prices can't be used, None if they can.
+        waiting: There is nothing to measure yet, and nothing was missed.
     """
 
     pair: Pair
@@ -95,31 +100,37 @@ class TickResult:
     reason: str | None
     waiting: bool = False
     prices: tuple[PriceStamp, ...] = ()
-    readings: tuple[Reading, ...] = ()
+    metric_values: tuple[MetricValue, ...] = ()
     simulated: bool = False
 
     @property
     def usable(self) -> bool:
-        """Whether rules could fire and resolve on it."""
+        """Whether rules could fire and resolve on the prices."""
         return self.reason is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairStatus:
-    """What was last seen of a pair, at `at`: its last usable prices, and since when there are none."""
+    """The last tick of a pair, at `at`.
+
+    Attributes:
+        usable_at: When prices were last usable.
+        nodata_since: Since when there are no usable prices, None if there are.
+        prices: The last usable prices.
+    """
 
     pair: Pair
     at: datetime
     reason: str | None
     usable_at: datetime | None
-    dark_at: datetime | None
+    nodata_since: datetime | None
     prices: tuple[PriceStamp, ...]
     simulated: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extreme:
-    """How far a value went in a session, and when."""
+    """Highest and lowest value in a session, with their times."""
 
     high: float
     high_at: datetime
@@ -128,16 +139,16 @@ class Extreme:
 
 
 class TickResultStore(Protocol):
-    """What ticks saw."""
+    """Stores tick results."""
 
-    async def sights(self) -> list[PairStatus]:
-        """Load what was last seen of each pair."""
+    async def pair_statuses(self) -> list[PairStatus]:
+        """Load the status of each pair."""
         ...
 
     async def verdicts(self, pair: Pair, begin: datetime, end: datetime) -> dict[str, int]:
-        """Count the ticks of a pair that were done from `begin` until before `end`, by the verdict on their prices."""
+        """Count the ticks of a pair done from `begin` until before `end`, by verdict."""
         ...
 
     async def extremes(self, pair: Pair, session: date) -> dict[str, Extreme]:
-        """Load how far each look at a pair went in a session."""
+        """Load the extremes of each metric key of a pair in a session."""
         ...

@@ -1,1 +1,1 @@
-"""What people do in a channel: commands, rules, settings, briefs and scheduled maintenance."""
+"""Per-channel features: commands, rules, settings, briefs and scheduled maintenance."""

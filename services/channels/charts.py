@@ -1,4 +1,4 @@
-"""Charting: both legs over a window, with what a channel's rules watch beneath, and the alerts that they gave."""
+"""Build charts: both legs over a window, the metric of the channel's rules below, and their alerts."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from services.alerting.alert import Alert
 from services.channels.ports import CommandStore
 from services.core.identity import Channel
 from services.core.prices import Pair
-from services.market.measure import METRICS, Metric, NotMeasured, Window, reading
+from services.market.measure import METRICS, Metric, NotMeasured, Window, metric_value
 from services.rules.chart_series import (
     IndexedReturns,
     RuleEvent,
-    events_of,
     indexed_returns,
-    rows_of,
+    measured_rows,
+    metric_and_window,
+    replay_events,
     rule_series,
-    watched_by,
 )
 from services.rules.decide import Change
 from services.rules.grammar import parse_rule
@@ -31,21 +31,21 @@ from services.rules.rule import Rule
 
 NEW_YORK = ZoneInfo("America/New_York")
 
-ALERTS_MARKED = 100  # of a channel, the newest
+MAX_ALERTS = 100  # newest alerts of a channel
 
-Watched = tuple[Metric, "Window | None"]
+MetricWindow = tuple[Metric, "Window | None"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ChartResult:
-    """Both legs over one window, or why they cannot be drawn, and the view that the drawing ends with."""
+    """Both legs over one window, or why they cannot be drawn, and the view that the chart ends with."""
 
     view: MarketView
     curve: IndexedReturns | NotMeasured
 
 
 class ChartRequest(NamedTuple):
-    """A chart of a pair over a window; beneath it what `rule` watches, or what the channel's rules on the window do."""
+    """A chart of a pair over a window; the lower panel shows the metric of `rule`, or of the channel's rules."""
 
     pair: Pair
     window: Window
@@ -53,79 +53,81 @@ class ChartRequest(NamedTuple):
 
 
 async def build_chart(
-    market: MarketService, store: CommandStore, channel: Channel, wanted: ChartRequest, now: datetime
+    market: MarketService, store: CommandStore, channel: Channel, request: ChartRequest, now: datetime
 ) -> ChartResult:
-    """Draw both legs up to now, and mark the channel's own alerts. Raises NoHistoryError."""
-    view = await market.view(wanted.pair, now)
-    watched = _watched(wanted)
-    rules = [rule for rule in await _rules(store, channel, wanted) if watched_by(rule) == watched]
-    alerts = [one for one in await store.history(channel, ALERTS_MARKED) if one.pair == view.pair]
-    sessions: list[date] = [*view.past.closes.sessions.tolist(), view.current.session]
-    marks = alert_events([one for one in alerts if _is_of(one, watched)], sessions)
-    return _drawn(view, wanted.window, watched, rules, marks)
+    """Chart both legs up to now, with the channel's own alerts as markers. Raises NoHistoryError."""
+    view = await market.view(request.pair, now)
+    watched = _watched(request)
+    rules = [rule for rule in await _rules(store, channel, request) if metric_and_window(rule) == watched]
+    alerts = [alert for alert in await store.history(channel, MAX_ALERTS) if alert.pair == view.pair]
+    sessions: list[date] = [*view.history.closes.sessions.tolist(), view.current.session]
+    events = alert_events([alert for alert in alerts if _has_rule_on(alert, watched)], sessions)
+    return _chart(view, request.window, watched, rules, events)
 
 
 def build_replay_chart(view: MarketView, window: Window, rule: Rule) -> ChartResult:
-    """Draw both legs of a view, and mark what a rule would have done at closes. Raises ReplayError."""
-    marks = events_of(replay(view.past.closes, [rule]).rules[0].steps)
-    return _drawn(view, window, watched_by(rule), [rule], marks)
+    """Chart both legs of a view, with a rule's replayed events at closes as markers. Raises ReplayError."""
+    events = replay_events(replay(view.history.closes, [rule]).rules[0].steps)
+    return _chart(view, window, metric_and_window(rule), [rule], events)
 
 
-def _drawn(
-    view: MarketView, window: Window, watched: Watched, rules: Sequence[Rule], marks: Sequence[RuleEvent]
+def _chart(
+    view: MarketView, window: Window, watched: MetricWindow, rules: Sequence[Rule], events: Sequence[RuleEvent]
 ) -> ChartResult:
-    measured = view.current.measurements[window]
-    if isinstance(measured, NotMeasured):
-        return ChartResult(view=view, curve=measured)
-    closes = view.past.closes
-    end = [_now(view, watched)]
-    beneath = rule_series(closes, rows_of(closes, measured), watched, end=end, rules=rules, marks=marks)
-    return ChartResult(view=view, curve=indexed_returns(closes, measured, [beneath]))
+    measurement = view.current.measurements[window]
+    if isinstance(measurement, NotMeasured):
+        return ChartResult(view=view, curve=measurement)
+    closes = view.history.closes
+    end = [_last_value(view, watched)]
+    panel = rule_series(
+        closes, measured_rows(closes, measurement), watched, live_values=end, rules=rules, events=events
+    )
+    return ChartResult(view=view, curve=indexed_returns(closes, measurement, [panel]))
 
 
-async def _rules(store: CommandStore, channel: Channel, wanted: ChartRequest) -> list[Rule]:
-    """Give the rule that is wanted, or those that stand in the channel and are not paused."""
-    if wanted.rule:
-        return [wanted.rule]
-    standing = [watch.rule for watch in await store.rules(channel) if watch.paused_at is None]
-    return [rule for rule in standing if rule.pair == wanted.pair]
+async def _rules(store: CommandStore, channel: Channel, request: ChartRequest) -> list[Rule]:
+    """Return the requested rule, or the channel's active rules on the pair."""
+    if request.rule:
+        return [request.rule]
+    active = [channel_rule.rule for channel_rule in await store.rules(channel) if channel_rule.paused_at is None]
+    return [rule for rule in active if rule.pair == request.pair]
 
 
-def _watched(wanted: ChartRequest) -> Watched:
-    """Choose what stands beneath: what the rule watches, or the spread where that has no value at closes."""
-    if wanted.rule and METRICS[wanted.rule.metric].series is not None:
-        return watched_by(wanted.rule)
-    return Metric.SPREAD, wanted.window
+def _watched(request: ChartRequest) -> MetricWindow:
+    """Return the metric and window of the lower panel: the rule's, or the spread if that has no closes."""
+    if request.rule and METRICS[request.rule.metric].series is not None:
+        return metric_and_window(request.rule)
+    return Metric.SPREAD, request.window
 
 
-def _is_of(alert: Alert, watched: Watched) -> bool:
-    """Tell whether a rule that watches this had a part in an alert."""
-    return any(watched_by(parse_rule(fact.rule)) == watched for fact in alert.facts)
+def _has_rule_on(alert: Alert, watched: MetricWindow) -> bool:
+    """Return whether a rule on this metric and window belongs to an alert."""
+    return any(metric_and_window(parse_rule(hit.rule)) == watched for hit in alert.hits)
 
 
-def _now(view: MarketView, watched: Watched) -> float:
-    """Read what is watched at the last point; NaN where it cannot be."""
+def _last_value(view: MarketView, watched: MetricWindow) -> float:
+    """Return the watched value at the last point; NaN if it is unknown."""
     metric, window = watched
-    seen = view.current
+    current = view.current
     if window is None:
-        return seen.crypto_drawdown.depth if seen.crypto_drawdown else float("nan")
-    measured = seen.measurements[window]
-    value = None if isinstance(measured, NotMeasured) else reading(measured, metric)
+        return current.crypto_drawdown.depth if current.crypto_drawdown else float("nan")
+    measurement = current.measurements[window]
+    value = None if isinstance(measurement, NotMeasured) else metric_value(measurement, metric)
     return float("nan") if value is None else value
 
 
 def alert_events(alerts: Iterable[Alert], sessions: Sequence[date]) -> list[RuleEvent]:
-    """Mark alerts by the sessions in which they began and ended, or that were the last before."""
-    return [mark for alert in alerts for mark in _marks(alert, sessions)]
+    """Return firing and resolution events on the alerts' sessions, or on the last session before."""
+    return [event for alert in alerts for event in _events_of(alert, sessions)]
 
 
-def _marks(alert: Alert, sessions: Sequence[date]) -> Iterator[RuleEvent]:
+def _events_of(alert: Alert, sessions: Sequence[date]) -> Iterator[RuleEvent]:
     for at, to in ((alert.opened_at, Change.FIRING), (alert.closed_at, Change.RESOLVED)):
-        session = _session(at, sessions) if at else None
+        session = _session_at(at, sessions) if at else None
         if session:
-            yield RuleEvent(session=session, to=to)
+            yield RuleEvent(session=session, change=to)
 
 
-def _session(at: datetime, sessions: Sequence[date]) -> date | None:
-    place = bisect_right(sessions, at.astimezone(NEW_YORK).date())
-    return sessions[place - 1] if place else None
+def _session_at(at: datetime, sessions: Sequence[date]) -> date | None:
+    index = bisect_right(sessions, at.astimezone(NEW_YORK).date())
+    return sessions[index - 1] if index else None

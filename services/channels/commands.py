@@ -1,4 +1,4 @@
-"""What people ask for: the board, rules, acknowledgements, snoozes and history of one channel."""
+"""Commands on one channel: board, acknowledgements, snoozes, history, briefs and charts."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from services.alerting.alert import ActorStamp, Alert, Entry, EntryKind, close
+from services.alerting.alert import ActorStamp, Alert, EntryKind, TimelineEntry, close
 from services.alerting.brief import Brief, Occasion
 from services.alerting.feedback import Votes
 from services.alerting.notice import CoverageReport
 from services.alerting.quiet_hours import Silence
 from services.alerting.records import AlertAudit, AlertChange, ChannelRule
-from services.alerting.snooze import SnoozeUntil, end_of
+from services.alerting.snooze import SnoozeUntil, snooze_end
 from services.channels.briefs import BriefBuilder
 from services.channels.charts import ChartRequest, ChartResult, build_chart
 from services.channels.coverage import build_coverage
 from services.channels.home import ChannelSummary, channels_of_user
 from services.channels.rule_commands import RuleCommands, retry_on_conflict
-from services.channels.settings import Channels
+from services.channels.settings import SettingCommands
 from services.channels.source_status import SourceStatus, source_status
 from services.core.errors import NoHistoryError
 from services.core.identity import Channel
@@ -30,35 +30,39 @@ from services.rules.market_service import MarketView
 from services.rules.rule import Rule
 
 HISTORY_LENGTH = 10
-BY_HAND = "ended by hand"
+MANUAL_REASON = "ended by hand"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Board:
-    """The market as one channel sees it: the view, its open alerts and its rules.
+    """The market as one channel sees it.
 
-    `troubles` are what keeps messages of its workspace from arriving, and `silence` why nothing new is told here now.
+    Attributes:
+        alerts: Open alerts of the channel.
+        rules: Rules of the channel.
+        delivery_problems: What stops messages of its workspace from arriving.
+        silence: Why nothing new is posted in the channel now; None if it is not silent.
     """
 
     view: MarketView
     alerts: tuple[Alert, ...]
-    watches: tuple[ChannelRule, ...]
-    troubles: tuple[DeliveryProblem, ...] = ()
+    rules: tuple[ChannelRule, ...]
+    delivery_problems: tuple[DeliveryProblem, ...] = ()
     silence: Silence | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Overview:
-    """The market and one person's channels; `view` is None, with the `problem`, before any prices."""
+    """The market and one person's channels; `view` is None, with the `problem`, if there are no prices yet."""
 
     view: MarketView | None
     problem: str
-    places: tuple[ChannelSummary, ...]
+    channels: tuple[ChannelSummary, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """An alert after a person's action; `changed` is False where there was nothing left to do."""
+class AlertOutcome:
+    """An alert after a person's action; `changed` is False if there was nothing to do."""
 
     alert: Alert
     changed: bool
@@ -66,162 +70,172 @@ class Outcome:
 
 @dataclass(slots=True)
 class ChannelCommands(RuleCommands):
-    """The commands of people; whatever they change is stored before they are answered, then delivered."""
+    """Commands of people in a channel; each change is stored before the answer, then delivered."""
 
-    every: timedelta = timedelta(minutes=1)
+    interval: timedelta = timedelta(minutes=1)
 
     async def board(self, channel: Channel) -> Board:
-        """Measure the market now, with what is open in the channel. Raises NoHistoryError before any prices."""
+        """Measure the market now, with the channel's open alerts and rules.
+
+        Raises NoHistoryError if there are no prices yet.
+        """
         view = await self.market.view(self.pair, self.clock.now())
-        stored = await self.store.open_alerts(channel)
+        stored_alerts = await self.store.open_alerts(channel)
         return Board(
             view=view,
-            alerts=tuple(one.alert for one in stored),
-            watches=tuple(await self.store.rules(channel)),
-            troubles=tuple(await self.store.troubles(channel.team)),
-            silence=await self.channels.silence(channel),
+            alerts=tuple(stored_alert.alert for stored_alert in stored_alerts),
+            rules=tuple(await self.store.rules(channel)),
+            delivery_problems=tuple(await self.store.delivery_problems(channel.team)),
+            silence=await self.settings.silence(channel),
         )
 
-    async def proof(self, channel: Channel) -> CoverageReport:
-        """Prove what was looked at in the session that is open, or in the last one."""
-        return await build_coverage(self.store, self.market, channel, self.clock.now(), self.every)
+    async def coverage(self, channel: Channel) -> CoverageReport:
+        """Build the coverage report of the open session, or of the last one."""
+        return await build_coverage(self.store, self.market, channel, self.clock.now(), self.interval)
 
     async def brief(self, channel: Channel) -> Brief:
-        """Put together what moved, what is unusual, what became of alerts and what to watch, as of now."""
-        return await BriefBuilder(self.store, self.market, self.pair).brief(channel, Occasion.NOW, self.clock.now())
+        """Build a brief as of now: moves, unusual values, alerts, and what comes next."""
+        return await BriefBuilder(self.store, self.market, self.pair).build(channel, Occasion.NOW, self.clock.now())
 
     @property
-    def channels(self) -> Channels:
-        """The settings of channels."""
-        return Channels(
+    def settings(self) -> SettingCommands:
+        """Commands that change a channel's settings."""
+        return SettingCommands(
             store=self.store,
             history=self.market.history,
             clock=self.clock,
             nudge=self.nudge,
-            editors=self.editors,
+            permissions=self.permissions,
         )
 
     async def view(self) -> MarketView:
-        """Measure the board's pair now. Raises NoHistoryError before any prices."""
+        """Measure the board's pair now. Raises NoHistoryError if there are no prices yet."""
         return await self.market.view(self.pair, self.clock.now())
 
     async def overview(self, team: str, person: str) -> Overview:
-        """Put together what one person sees outside any channel; without any prices, with the reason in their place."""
+        """Build a person's overview across channels; without prices it has the reason instead of a view."""
         view, problem = None, ""
         try:
             view = await self.view()
         except NoHistoryError as error:
             problem = str(error)
-        return Overview(view=view, problem=problem, places=await channels_of_user(self.store, team, person))
+        return Overview(view=view, problem=problem, channels=await channels_of_user(self.store, team, person))
 
-    async def provenance(self) -> SourceStatus:
-        """Tell how each source of the board's pair stands."""
+    async def source_status(self) -> SourceStatus:
+        """Return the status of each source of the board's pair."""
         return await source_status(self.market, self.pair, self.clock.now())
 
-    async def trial(self, text: str) -> RulePreview:
-        """Tell how often a rule would have fired of late. Raises RuleError, and NoHistoryError without any prices."""
+    async def preview(self, text: str) -> RulePreview:
+        """Return how often a rule would have fired in the last two years.
+
+        Raises RuleError, and NoHistoryError if there are no prices yet.
+        """
         return await preview_rule(self.market, parse_rule(text, self.pair), self.pair, self.clock.now())
 
     async def chart(self, channel: Channel, window: Window, rule: Rule | None = None) -> ChartResult:
-        """Draw both legs of a rule's pair, of the board's without one, over a window. Raises NoHistoryError."""
-        wanted = ChartRequest(rule.pair if rule else self.pair, window, rule)
-        return await build_chart(self.market, self.store, channel, wanted, self.clock.now())
+        """Chart both legs of the rule's pair, or of the board's pair without a rule. Raises NoHistoryError."""
+        request = ChartRequest(rule.pair if rule else self.pair, window, rule)
+        return await build_chart(self.market, self.store, channel, request, self.clock.now())
 
-    async def acknowledge(self, channel: Channel, alert_id: int, by: str) -> Outcome:
-        """Mark an open alert as seen by a person; the first one stands. Raises NotFoundError."""
+    async def acknowledge(self, channel: Channel, alert_id: int, by: str) -> AlertOutcome:
+        """Acknowledge an open alert; the first acknowledgement wins. Raises NotFoundError."""
         now = self.clock.now()
 
-        def change(alert: Alert) -> tuple[Alert, Entry] | None:
+        def change(alert: Alert) -> tuple[Alert, TimelineEntry] | None:
             if alert.closed_at or alert.acknowledged:
                 return None
-            entry = Entry(kind=EntryKind.ACKNOWLEDGED, at=now, by=by, reason="a person has seen it")
+            entry = TimelineEntry(kind=EntryKind.ACKNOWLEDGED, at=now, by=by, reason="a person has seen it")
             return replace(alert, acknowledged=ActorStamp(by=by, at=now)), entry
 
-        return await self._amend(channel, alert_id, change, now)
+        return await self._change_alert(channel, alert_id, change, now)
 
-    async def unacknowledge(self, channel: Channel, alert_id: int, by: str) -> Outcome:
-        """Take the mark off an open alert again, whoever has set it. Raises NotFoundError."""
+    async def unacknowledge(self, channel: Channel, alert_id: int, by: str) -> AlertOutcome:
+        """Remove the acknowledgement of an open alert, whoever set it. Raises NotFoundError."""
         now = self.clock.now()
 
-        def change(alert: Alert) -> tuple[Alert, Entry] | None:
+        def change(alert: Alert) -> tuple[Alert, TimelineEntry] | None:
             if alert.closed_at or not alert.acknowledged:
                 return None
-            entry = Entry(kind=EntryKind.UNACKNOWLEDGED, at=now, by=by, reason="nobody sees to it")
-            return replace(alert, acknowledged=None, unseen_since=now, escalated_at=None), entry
+            entry = TimelineEntry(kind=EntryKind.UNACKNOWLEDGED, at=now, by=by, reason="nobody sees to it")
+            return replace(alert, acknowledged=None, unacknowledged_since=now, escalated_at=None), entry
 
-        return await self._amend(channel, alert_id, change, now)
+        return await self._change_alert(channel, alert_id, change, now)
 
-    async def resolve(self, channel: Channel, alert_id: int, by: str, reason: str) -> Outcome:
-        """End an open alert by hand, for a reason that may be empty. Raises NotFoundError.
+    async def resolve(self, channel: Channel, alert_id: int, by: str, reason: str) -> AlertOutcome:
+        """Resolve an open alert by hand; the reason may be empty. Raises NotFoundError.
 
-        Its rules stay as they are, past their thresholds: each fires again only once it has cleared.
+        Its rules stay past their thresholds: each fires again only after it has cleared.
         """
         now = self.clock.now()
-        why = f"{BY_HAND}: {reason}" if reason else BY_HAND
+        base_reason = f"{MANUAL_REASON}: {reason}" if reason else MANUAL_REASON
 
-        def change(alert: Alert) -> tuple[Alert, Entry] | None:
+        def change(alert: Alert) -> tuple[Alert, TimelineEntry] | None:
             if alert.closed_at:
                 return None
-            told = f"{why}; a rule of it fires again once it has cleared"
-            return close(alert, now, told), Entry(kind=EntryKind.RESOLVED, at=now, by=by, reason=told)
+            full_reason = f"{base_reason}; a rule of it fires again once it has cleared"
+            return close(alert, now, full_reason), TimelineEntry(
+                kind=EntryKind.RESOLVED, at=now, by=by, reason=full_reason
+            )
 
-        return await self._amend(channel, alert_id, change, now)
+        return await self._change_alert(channel, alert_id, change, now)
 
-    async def snooze(self, channel: Channel, alert_id: int, by: str, span: SnoozeUntil | timedelta) -> Outcome:
-        """Keep an open alert's thread silent for a while; its end is still told.
+    async def snooze(self, channel: Channel, alert_id: int, by: str, span: SnoozeUntil | timedelta) -> AlertOutcome:
+        """Snooze an open alert's thread; its resolution is still posted.
 
-        Raises NotFoundError, and MarketShutError where there is no close to wait for.
+        Raises NotFoundError, and MarketClosedError if there is no close to wait for.
         """
         now = self.clock.now()
-        until = end_of(span, self.market.history.sessions(now).state(now), now)
+        until = snooze_end(span, self.market.history.sessions(now).state_at(now), now)
 
-        def change(alert: Alert) -> tuple[Alert, Entry] | None:
+        def change(alert: Alert) -> tuple[Alert, TimelineEntry] | None:
             if alert.closed_at:
                 return None
-            entry = Entry(kind=EntryKind.SNOOZED, at=now, by=by, until=until, reason="a person asked for silence")
+            entry = TimelineEntry(
+                kind=EntryKind.SNOOZED, at=now, by=by, until=until, reason="a person asked for silence"
+            )
             return replace(alert, snoozed=ActorStamp(by=by, at=now, until=until)), entry
 
-        return await self._amend(channel, alert_id, change, now)
+        return await self._change_alert(channel, alert_id, change, now)
 
     async def history(self, channel: Channel) -> list[Alert]:
-        """List a channel's last alerts, newest first."""
+        """Return a channel's last alerts, newest first."""
         return await self.store.history(channel, HISTORY_LENGTH)
 
     async def vote(self, channel: Channel, alert_id: int, by: str, *, noise: bool) -> Votes:
-        """Keep what a person says of an alert: noise, or useful; the last word counts. Raises NotFoundError."""
+        """Save a person's vote on an alert, noise or useful; the last vote counts. Raises NotFoundError."""
         return await self.store.vote(channel, alert_id, by, self.clock.now(), noise=noise)
 
     async def votes(self, channel: Channel) -> dict[int, Votes]:
-        """Count what people said of the alerts of a channel."""
+        """Return the votes on each alert of a channel, by alert id."""
         return await self.store.votes(channel)
 
     async def alert(self, channel: Channel, alert_id: int) -> Alert:
-        """Give one alert of this channel, open or closed. Raises NotFoundError."""
+        """Return one alert of this channel, open or closed. Raises NotFoundError."""
         return (await self.store.alert(channel, alert_id)).alert
 
     async def open_alerts(self, channel: Channel) -> list[Alert]:
-        """List a channel's open alerts, oldest first."""
+        """Return a channel's open alerts, oldest first."""
         return [stored.alert for stored in await self.store.open_alerts(channel)]
 
-    async def receipt(self, channel: Channel, alert_id: int | None) -> AlertAudit:
-        """Give all that is known of one alert of this channel, or of its newest. Raises NotFoundError."""
-        return await self.store.receipt(channel, alert_id)
+    async def audit(self, channel: Channel, alert_id: int | None) -> AlertAudit:
+        """Return the audit log of one alert of this channel, or of its newest one. Raises NotFoundError."""
+        return await self.store.alert_audit(channel, alert_id)
 
-    async def _amend(
+    async def _change_alert(
         self,
         channel: Channel,
         alert_id: int,
-        change: Callable[[Alert], tuple[Alert, Entry] | None],
+        change: Callable[[Alert], tuple[Alert, TimelineEntry] | None],
         now: datetime,
-    ) -> Outcome:
-        async def amend() -> Outcome:
+    ) -> AlertOutcome:
+        async def amend() -> AlertOutcome:
             stored = await self.store.alert(channel, alert_id)
             changed = change(stored.alert)
             if changed is None:
-                return Outcome(alert=stored.alert, changed=False)
+                return AlertOutcome(alert=stored.alert, changed=False)
             alert, entry = changed
             await self.store.record([], [AlertChange(alert=alert, revision=stored.revision, entries=(entry,))], now)
-            return Outcome(alert=alert, changed=True)
+            return AlertOutcome(alert=alert, changed=True)
 
         outcome = await retry_on_conflict(amend)
         if outcome.changed:

@@ -1,4 +1,4 @@
-"""Places: the channels that one person has acted in, with what is open and watched there."""
+"""Channels of one person, for the app's home tab."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from services.core.identity import Channel
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelSummary:
-    """A channel with its open alerts and its rules, of which there is at least one."""
+    """A channel with its open alerts and its rules; at least one of them is not empty."""
 
     channel: Channel
     alerts: tuple[Alert, ...]
-    watches: tuple[ChannelRule, ...]
+    rules: tuple[ChannelRule, ...]
 
 
 async def channels_of_user(store: CommandStore, team: str, person: str) -> tuple[ChannelSummary, ...]:
-    """Look into the channels where this person has added a rule or acted on an alert.
+    """Return the channels in which this person has added a rule or acted on an alert.
 
-    Those with open alerts come first, those where nothing is watched any more not at all. Of no other channel is
-    anything told, not even that it is there: it may be a private one.
+    Channels with open alerts come first; channels with neither alerts nor rules are left out. No other channel is
+    mentioned, not even its existence, because it may be private.
     """
-    found = [await _place(store, channel) for channel in await store.channels_of(team, person)]
-    told = [place for place in found if place.alerts or place.watches]
-    return tuple(sorted(told, key=lambda place: not place.alerts))
+    summaries = [await _summary(store, channel) for channel in await store.channels_of(team, person)]
+    active = [summary for summary in summaries if summary.alerts or summary.rules]
+    return tuple(sorted(active, key=lambda summary: not summary.alerts))
 
 
-async def _place(store: CommandStore, channel: Channel) -> ChannelSummary:
+async def _summary(store: CommandStore, channel: Channel) -> ChannelSummary:
     alerts = tuple(stored.alert for stored in await store.open_alerts(channel))
-    return ChannelSummary(channel=channel, alerts=alerts, watches=tuple(await store.rules(channel)))
+    return ChannelSummary(channel=channel, alerts=alerts, rules=tuple(await store.rules(channel)))

@@ -1,4 +1,4 @@
-"""Outages: pairs without usable prices, and the bitcoin network, told once in each channel that watches them."""
+"""Outage notices: pairs without usable prices, and the bitcoin network, once per channel that watches them."""
 
 from __future__ import annotations
 
@@ -14,118 +14,132 @@ from services.channels.ports import MaintenanceStore
 from services.core.errors import ConflictError, NoHistoryError
 from services.core.identity import Channel
 from services.core.prices import Pair
-from services.core.trust import FULL, Trust, Verdict
+from services.core.trust import TRUSTED, Trust, Verdict
 from services.market.measure import METRICS
-from services.rules.decide import GRACE
+from services.rules.decide import NODATA_GRACE
 from services.rules.market_service import MarketService
 
-Key = tuple["Channel", "Pair"]
+ChannelPair = tuple["Channel", "Pair"]
 
 
 async def sync_outage_notices(
-    store: MaintenanceStore, watchlist: RuleIndex, market: MarketService, now: datetime
+    store: MaintenanceStore, rule_index: RuleIndex, market: MarketService, now: datetime
 ) -> int:
-    """Tell what has been out for longer than the grace period, and what is back; give how many messages changed.
+    """Post notices of long outages and close those that are over; return the number of changes.
 
-    An outage is known by its beginning, so that whoever finds it again tells nothing new.
+    An outage is long after the grace period. Its start identifies it, so a repeat posts nothing new.
     """
-    sights = {one.pair: one for one in await store.sights()}
+    statuses = {entry.pair: entry for entry in await store.pair_statuses()}
     changed = 0
-    for sight in sights.values():
-        if sight.dark_at is not None and now - sight.dark_at > GRACE:
-            channels = await _watching(watchlist, sight.pair)
-            changed += await store.add_notices([_outage(sight, sight.dark_at, channel) for channel in channels], now)
-    told = await store.open_notices(Outage)
-    for stored in [one for one in told if not _of(one).network]:
-        changed += await _end(store, stored, sights, now)
-    networks = {(one.notice.channel, _of(one).pair): one for one in told if _of(one).network}
-    return changed + await _tell_network(store, await _dark(watchlist, sights), networks, market, now)
+    for status in statuses.values():
+        if status.nodata_since is not None and now - status.nodata_since > NODATA_GRACE:
+            channels = await _channels_watching(rule_index, status.pair)
+            changed += await store.add_notices(
+                [_outage_notice(status, status.nodata_since, channel) for channel in channels], now
+            )
+    open_notices = await store.open_notices(Outage)
+    for stored in [entry for entry in open_notices if not _outage_of(entry).network]:
+        changed += await _close_if_recovered(store, stored, statuses, now)
+    network_notices = {
+        (entry.notice.channel, _outage_of(entry).pair): entry for entry in open_notices if _outage_of(entry).network
+    }
+    return changed + await _sync_network_notices(
+        store, await _network_nodata(rule_index, statuses), network_notices, market, now
+    )
 
 
-async def _watching(watchlist: RuleIndex, pair: Pair) -> list[Channel]:
-    """List the channels with a rule on a pair, in the order of their first one."""
-    return list(dict.fromkeys(watch.channel for watch in (await watchlist.of(pair)).watches))
+async def _channels_watching(rule_index: RuleIndex, pair: Pair) -> list[Channel]:
+    """Return the channels with a rule on a pair, in the order of their first rule."""
+    return list(dict.fromkeys(channel_rule.channel for channel_rule in (await rule_index.for_pair(pair)).rules))
 
 
-async def _dark(watchlist: RuleIndex, sights: Mapping[Pair, PairStatus]) -> dict[Key, datetime]:
-    """Find since when the rules on the network see nothing while their pair's prices are there: by channel and pair."""
-    dark = dict[Key, datetime]()
-    for pair, watches in (await watchlist.pairs()).items():
-        if pair not in sights or sights[pair].dark_at is not None:
+async def _network_nodata(rule_index: RuleIndex, statuses: Mapping[Pair, PairStatus]) -> dict[ChannelPair, datetime]:
+    """Return since when network rules have no data although their pair has prices, by channel and pair."""
+    nodata_since = dict[ChannelPair, datetime]()
+    for pair, pair_rules in (await rule_index.pairs()).items():
+        if pair not in statuses or statuses[pair].nodata_since is not None:
             continue
-        for watch in watches.watches:
-            if METRICS[watch.rule.metric].of_network and watch.state.dark_at is not None:
-                key = watch.channel, pair
-                dark[key] = min(watch.state.dark_at, dark.get(key, watch.state.dark_at))
-    return dark
+        for channel_rule in pair_rules.rules:
+            if METRICS[channel_rule.rule.metric].needs_network and channel_rule.state.nodata_since is not None:
+                key = channel_rule.channel, pair
+                nodata_since[key] = min(
+                    channel_rule.state.nodata_since, nodata_since.get(key, channel_rule.state.nodata_since)
+                )
+    return nodata_since
 
 
-async def _tell_network(
+async def _sync_network_notices(
     store: NoticeStore,
-    dark: Mapping[Key, datetime],
-    told: Mapping[Key, StoredNotice],
+    nodata_since: Mapping[ChannelPair, datetime],
+    open_notices: Mapping[ChannelPair, StoredNotice],
     market: MarketService,
     now: datetime,
 ) -> int:
-    """Tell once that the network cannot be used, whatever rules come and go meanwhile, and once that it can again.
+    """Post one notice when the network becomes unusable, however rules change meanwhile, and close it on recovery.
 
-    It is looked at only where rules see nothing of it; some may merely have too little history.
+    The network is checked only if rules have no data from it; some may merely have too little history.
     """
-    due = {key: since for key, since in dark.items() if now - since > GRACE and key not in told}
-    trust = {pair: await _of_network(market, pair, now) for pair in {pair for _channel, pair in (*due, *told)}}
-    back = [stored for (_channel, pair), stored in told.items() if trust[pair].verdict.usable]
+    due = {key: since for key, since in nodata_since.items() if now - since > NODATA_GRACE and key not in open_notices}
+    trust = {
+        pair: await _network_trust(market, pair, now) for pair in {pair for _channel, pair in (*due, *open_notices)}
+    }
+    recovered = [stored for (_channel, pair), stored in open_notices.items() if trust[pair].verdict.usable]
     notices = [
         _network_outage(key, since, "; ".join(trust[key[1]].reasons))
         for key, since in due.items()
         if not trust[key[1]].verdict.usable
     ]
     changed = await store.add_notices(notices, now) if notices else 0
-    return changed + sum([await _back(store, stored, now, now) for stored in back])
+    return changed + sum([await _close_notice(store, stored, now, now) for stored in recovered])
 
 
-async def _of_network(market: MarketService, pair: Pair, now: datetime) -> Trust:
-    """Tell how far the network's figures can be used beside a pair's coin, whose price is a part of some."""
+async def _network_trust(market: MarketService, pair: Pair, now: datetime) -> Trust:
+    """Return the trust in the network's figures for a pair; some figures include the coin's price."""
     try:
-        seen = (await market.view_with_network(pair, now)).network
+        network = (await market.view_with_network(pair, now)).network
     except NoHistoryError as error:
         return Trust(verdict=Verdict.STALE, reasons=(str(error).rstrip("."),))
-    return seen.weakest if seen else FULL
+    return network.worst_trust if network else TRUSTED
 
 
-def _network_outage(key: Key, since: datetime, why: str) -> Notice:
+def _network_outage(key: ChannelPair, since: datetime, reason: str) -> Notice:
     channel, pair = key
-    content = Outage(pair=pair, since=since, reason=why, network=True)
+    content = Outage(pair=pair, since=since, reason=reason, network=True)
     name = f"outage:network:{pair}:{since.isoformat()}"
     return Notice(id=0, channel=channel, name=name, content=content, opened_at=since)
 
 
-def _outage(sight: PairStatus, since: datetime, channel: Channel) -> Notice:
+def _outage_notice(status: PairStatus, since: datetime, channel: Channel) -> Notice:
     content = Outage(
-        pair=sight.pair, since=since, reason=sight.reason or "", prices=sight.prices, simulated=sight.simulated
+        pair=status.pair, since=since, reason=status.reason or "", prices=status.prices, simulated=status.simulated
     )
-    name = f"outage:{sight.pair}:{since.isoformat()}"
+    name = f"outage:{status.pair}:{since.isoformat()}"
     return Notice(id=0, channel=channel, name=name, content=content, opened_at=since)
 
 
-def _of(stored: StoredNotice) -> Outage:
+def _outage_of(stored: StoredNotice) -> Outage:
     content = stored.notice.content
-    assert isinstance(content, Outage), "only these were asked for"  # noqa: S101
+    assert isinstance(content, Outage), "open_notices filters by content type"  # noqa: S101
     return content
 
 
-async def _end(store: NoticeStore, stored: StoredNotice, sights: dict[Pair, PairStatus], now: datetime) -> int:
-    """Tell that prices are back where the outage is over, also where another one has begun since."""
-    content = _of(stored)
-    sight = sights.get(content.pair)
-    if sight is None or sight.usable_at is None or sight.usable_at <= content.since:
+async def _close_if_recovered(
+    store: NoticeStore, stored: StoredNotice, statuses: dict[Pair, PairStatus], now: datetime
+) -> int:
+    """Close an outage notice if its prices are back, even if another outage has begun since."""
+    content = _outage_of(stored)
+    status = statuses.get(content.pair)
+    if status is None or status.usable_at is None or status.usable_at <= content.since:
         return 0
-    return await _back(store, stored, sight.usable_at, now)
+    return await _close_notice(store, stored, status.usable_at, now)
 
 
-async def _back(store: NoticeStore, stored: StoredNotice, back_at: datetime, now: datetime) -> int:
-    over = replace(_of(stored), back_at=back_at)
+async def _close_notice(store: NoticeStore, stored: StoredNotice, recovered_at: datetime, now: datetime) -> int:
+    outage = replace(_outage_of(stored), recovered_at=recovered_at)
     try:
-        await store.amend_notice(replace(stored, notice=replace(stored.notice, content=over, closed_at=back_at)), now)
+        await store.update_notice(
+            replace(stored, notice=replace(stored.notice, content=outage, closed_at=recovered_at)), now
+        )
     except ConflictError:
-        return 0  # another process has
+        return 0  # another process has closed it
     return 1

@@ -1,4 +1,4 @@
-"""Editors: who may change the rules of a channel, and the list of those who may; everyone, unless a list is set."""
+"""Permissions: who may change a channel's rules and its list of editors; everyone, unless a list is set."""
 
 from __future__ import annotations
 
@@ -12,30 +12,31 @@ LOCKED_OUT = "You would not be on that list yourself and could not change it aga
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RulePermissions:
-    """The one place that tells who may change rules; people are named as the place where they act calls them.
+    """Single source of rule permissions; people are identified by their id in the chat platform.
 
-    `people` may in every channel, as whoever runs MinerPulse has set it. A channel can name others beside them.
+    Attributes:
+        people: Editors of every channel, set by the operator. A channel can add its own.
     """
 
     people: tuple[str, ...] = ()
 
-    def of(self, settings: ChannelSettings) -> tuple[str, ...]:
-        """Name who may change rules in a channel that is set so; nobody is named where everyone may."""
-        here = [one.person for one in settings.editors if one.person]
-        return tuple(dict.fromkeys([*here, *self.people]))
+    def editors_of(self, settings: ChannelSettings) -> tuple[str, ...]:
+        """Return who may change rules in a channel with these settings; empty if everyone may."""
+        named = [mention.person for mention in settings.editors if mention.person]
+        return tuple(dict.fromkeys([*named, *self.people]))
 
     def check(self, settings: ChannelSettings, by: str) -> None:
-        """Raise NotAllowedError, which names who may, where this person may not."""
-        if (may := self.of(settings)) and by not in may:
-            raise NotAllowedError(may)
+        """Raise NotAllowedError, with the people who may, if this person may not change rules."""
+        if (allowed := self.editors_of(settings)) and by not in allowed:
+            raise NotAllowedError(allowed)
 
     def check_list(self, before: ChannelSettings, after: ChannelSettings, by: str) -> None:
-        """See that this person may change the list, and could change it back, so that nobody is locked out.
+        """Check that this person may change the list and is still on the new one, so that nobody locks themselves out.
 
         Raises NotAllowedError and ChannelSettingError.
         """
         self.check(before, by)
-        if (may := self.of(after)) and by not in may:
+        if (allowed := self.editors_of(after)) and by not in allowed:
             raise ChannelSettingError(LOCKED_OUT)
 
 

@@ -1,4 +1,4 @@
-"""What each part of the services asks of the store."""
+"""Storage protocols of the channel services."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Protocol
 
 from services.alerting.alert import Alert
 from services.alerting.feedback import Votes
-from services.alerting.notice import Posted
+from services.alerting.notice import MessageCounts
 from services.alerting.ports import ChannelStore, MonitorStore, NoticeStore
 from services.alerting.records import (
     AlertAudit,
@@ -29,77 +29,80 @@ from services.rules.rule import Rule
 
 
 class CoverageStore(TickResultStore, Protocol):
-    """What the proof of a silent day is made of."""
+    """Storage that coverage reports read."""
 
     async def rules(self, channel: Channel) -> list[ChannelRule]:
-        """Load a channel's rules by id; those that cannot be read are left out."""
+        """Return a channel's rules by id; unreadable ones are left out."""
         ...
 
     async def history(self, channel: Channel, limit: int) -> list[Alert]:
-        """Load a channel's last alerts, newest first."""
+        """Return a channel's last alerts, newest first."""
         ...
 
-    async def posted(self, channel: Channel, since: datetime) -> Posted:
-        """Count a channel's messages: those delivered since then, those that wait, and those given up."""
+    async def posted(self, channel: Channel, since: datetime) -> MessageCounts:
+        """Count a channel's messages: delivered since `since`, waiting, and dead-lettered."""
         ...
 
 
 class CommandStore(CoverageStore, ChannelStore, Protocol):
-    """What people's commands read and write."""
+    """Storage of people's commands."""
 
-    async def troubles(self, team: str | None = None) -> list[DeliveryProblem]:
-        """List what only a person can mend, of one workspace or of all: channels at rest first, then dead letters."""
+    async def delivery_problems(self, team: str | None = None) -> list[DeliveryProblem]:
+        """Return the problems that only a person can fix, of one workspace or of all.
+
+        Paused channels come first, then dead letters.
+        """
         ...
 
     async def add_rules(
         self, channel: Channel, rules: Sequence[Rule], by: str, at: datetime, *, alerts: Sequence[AlertChange] = ()
     ) -> list[ChannelRule]:
-        """Add rules to a channel in one transaction; a rule that stands there already is returned as it is.
+        """Add rules to a channel in one transaction; return an existing rule unchanged.
 
-        Where one is new, the `alerts` that tell it are recorded with it. Raises ConflictError where one has changed.
+        If any rule is new, the `alerts` that mention it are recorded too. Raises ConflictError if one has changed.
         """
         ...
 
     async def rule(self, channel: Channel, rule_id: int) -> ChannelRule | UnreadableRule:
-        """Load one rule of this channel. Raises NotFoundError."""
+        """Return one rule of this channel. Raises NotFoundError."""
         ...
 
     async def channels_of(self, team: str, person: str) -> list[Channel]:
-        """List the channels of a workspace in which a person has changed a rule or acted on an alert."""
+        """Return the channels of a workspace in which a person has changed a rule or acted on an alert."""
         ...
 
-    async def lost_rules(self, channel: Channel) -> list[UnreadableRule]:
-        """Load the rules of a channel that stand although they cannot be read."""
+    async def unreadable_rules(self, channel: Channel) -> list[UnreadableRule]:
+        """Return the stored rules of a channel that cannot be parsed."""
         ...
 
-    async def acts(self, channel: Channel, limit: int) -> list[RuleAudit]:
-        """Load what people last did to a channel's rules, newest first."""
+    async def rule_audits(self, channel: Channel, limit: int) -> list[RuleAudit]:
+        """Return the last changes to a channel's rules, newest first."""
         ...
 
     async def alert(self, channel: Channel, alert_id: int) -> StoredAlert:
-        """Load one alert of this channel, open or closed. Raises NotFoundError."""
+        """Return one alert of this channel, open or closed. Raises NotFoundError."""
         ...
 
     async def vote(self, channel: Channel, alert_id: int, by: str, at: datetime, *, noise: bool) -> Votes:
-        """Keep what a person says of an alert, in place of what they said before; give all votes on it.
+        """Save a person's vote on an alert, replacing an earlier one; return all votes on it.
 
         Raises NotFoundError.
         """
         ...
 
     async def votes(self, channel: Channel) -> dict[int, Votes]:
-        """Count the votes on each alert of a channel that has any, by the alert's number."""
+        """Return the votes on each alert of a channel that has any, by alert id."""
         ...
 
-    async def receipt(self, channel: Channel | None, alert_id: int | None) -> AlertAudit:
-        """Load all that is known of an alert, of this channel or of any; of the newest one without a number.
+    async def alert_audit(self, channel: Channel | None, alert_id: int | None) -> AlertAudit:
+        """Return the audit log of an alert, of this channel or of any; without an id, of the newest alert.
 
-        Raises NotFoundError, and StoreError where its rows cannot be read.
+        Raises NotFoundError, and DatabaseUnavailableError if its rows cannot be read.
         """
         ...
 
     async def open_alerts(self, channel: Channel | None = None, *, pair: Pair | None = None) -> list[StoredAlert]:
-        """Load the open alerts, of one channel or of all, on one pair or on all, oldest first."""
+        """Return the open alerts, of one channel or all, on one pair or all, oldest first."""
         ...
 
     async def record(
@@ -110,27 +113,28 @@ class CommandStore(CoverageStore, ChannelStore, Protocol):
         *,
         rules: Sequence[RuleChange] = (),
     ) -> None:
-        """Record changes in one transaction, as MonitorStore does, together with what a person did to rules.
+        """Record changes in one transaction, as MonitorStore does, together with a person's rule changes.
 
-        Raises ConflictError also where a rule is no longer as it was read, or now stands in the channel already.
+        Also raises ConflictError if a rule has changed since it was read, or if the new rule already exists in the
+        channel.
         """
         ...
 
 
 class MaintenanceStore(CoverageStore, ChannelStore, NoticeStore, MonitorStore, Protocol):
-    """What upkeep reads and writes."""
+    """Storage of the maintenance job."""
 
     async def alert(self, channel: Channel, alert_id: int) -> StoredAlert:
-        """Load one alert of this channel, open or closed. Raises NotFoundError."""
+        """Return one alert of this channel, open or closed. Raises NotFoundError."""
         ...
 
-    async def unposted(self) -> frozenset[int]:
-        """Give the numbers of the alerts of which a message waits to be posted; edits do not count."""
+    async def unposted_alerts(self) -> frozenset[int]:
+        """Return the ids of alerts with a message that waits to be posted; edits do not count."""
         ...
 
 
 class Store(HistoryStore, HoldingsStore, CommandStore, MaintenanceStore, OutboxStore, Protocol):
-    """Everything that is remembered; one transaction for each method."""
+    """The whole storage interface; one transaction per method."""
 
     async def record(
         self,
@@ -141,5 +145,5 @@ class Store(HistoryStore, HoldingsStore, CommandStore, MaintenanceStore, OutboxS
         rules: Sequence[RuleChange] = (),
         tick: Tick | None = None,
     ) -> None:
-        """Record a tick or a person's act; see MonitorStore and CommandStore."""
+        """Record a tick or a person's action; see MonitorStore and CommandStore."""
         ...

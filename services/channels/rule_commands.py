@@ -1,4 +1,4 @@
-"""What people do to the rules of a channel: each act is kept, and told in the thread of an open alert."""
+"""Commands that change a channel's rules; each change is audited and noted in the thread of open alerts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from services.alerting.alert import EntryKind, Subject
-from services.alerting.feedback import Noise, noise_of
+from services.alerting.feedback import NoiseRate, noise_rate
 from services.alerting.open_alerts import OpenAlerts
 from services.alerting.ports import SettingChange
 from services.alerting.records import ChannelRule, RuleAudit, RuleAuditKind, RuleChange, UnreadableRule
@@ -23,23 +23,23 @@ from services.rules.grammar import parse_rule
 from services.rules.market_service import MarketService
 from services.rules.rule import DEFAULT_RULES, Direction, Rule
 
-TRIES = 5
-ACTS_SHOWN = 3
+MAX_TRIES = 5
+AUDITS_SHOWN = 3
 LEFT_SETTINGS = "all but zone, thread and editors was taken back, as MinerPulse was taken out of the channel"
-Done = TypeVar("Done")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Added:
-    """A rule that stands in a channel now; `new` is False where it stood there before."""
+class AddResult:
+    """A rule that exists in a channel now; `created` is False if it existed before."""
 
-    watch: ChannelRule
-    new: bool
+    channel_rule: ChannelRule
+    created: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Edited:
-    """A rule that reads otherwise now; `changed` is False where the rule with this number has stood there before."""
+class EditResult:
+    """An edited rule; `changed` is False if `rule_id` is an existing rule that already reads so."""
 
     rule_id: int
     before: str
@@ -48,180 +48,185 @@ class Edited:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Switched:
-    """A rule that was paused or resumed; `changed` is False where it was so before."""
+class PauseResult:
+    """A rule that was paused or resumed; `changed` is False if it already was."""
 
-    watch: ChannelRule
+    channel_rule: ChannelRule
     changed: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Listing:
-    """The rules of a channel, those of them that cannot be read, and what people did to them last, newest first.
+class RuleList:
+    """The rules of a channel.
 
-    `noise` has, by a rule's number, how many of its alerts were noise, where anybody has judged one.
+    Attributes:
+        unreadable: Stored rules that cannot be parsed.
+        audits: Last changes to the rules, newest first.
+        noise: Noise votes by rule id, for rules with a judged alert.
     """
 
-    watches: tuple[ChannelRule, ...]
-    lost: tuple[UnreadableRule, ...] = ()
-    acts: tuple[RuleAudit, ...] = ()
-    noise: Mapping[int, Noise] = field(default_factory=dict)
+    rules: tuple[ChannelRule, ...]
+    unreadable: tuple[UnreadableRule, ...] = ()
+    audits: tuple[RuleAudit, ...] = ()
+    noise: Mapping[int, NoiseRate] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class RuleCommands:
-    """The commands that change rules; whatever they change is stored before people are answered, then delivered."""
+    """Commands that change rules; each change is stored before the answer, then delivered."""
 
     store: CommandStore
     market: MarketService
     clock: Clock
     nudge: Callable[[], None]
     pair: Pair = WGMI_BTC
-    editors: RulePermissions = EVERYONE
+    permissions: RulePermissions = EVERYONE
 
     async def rules(self, channel: Channel) -> list[ChannelRule]:
-        """List a channel's rules."""
+        """Return a channel's rules."""
         return await self.store.rules(channel)
 
-    async def listing(self, channel: Channel) -> Listing:
-        """List a channel's rules with those that cannot be read, what was done to them last, and their noise."""
-        watches = await self.store.rules(channel)
-        return Listing(
-            watches=tuple(watches),
-            noise=await noise_rates(self.store, channel, watches),
-            lost=tuple(await self.store.lost_rules(channel)),
-            acts=tuple(await self.store.acts(channel, ACTS_SHOWN)),
+    async def rule_list(self, channel: Channel) -> RuleList:
+        """Return a channel's rules with unreadable ones, the last changes, and noise rates."""
+        rules = await self.store.rules(channel)
+        return RuleList(
+            rules=tuple(rules),
+            noise=await noise_rates(self.store, channel, rules),
+            unreadable=tuple(await self.store.unreadable_rules(channel)),
+            audits=tuple(await self.store.rule_audits(channel, AUDITS_SHOWN)),
         )
 
     async def check_editor(self, channel: Channel, by: str) -> None:
-        """See that a person may change the rules of a channel. Raises NotAllowedError, which names who may."""
-        self.editors.check((await self.store.channel(channel)).settings, by)
+        """Raise NotAllowedError, with the people who may, if this person may not change the channel's rules."""
+        self.permissions.check((await self.store.channel(channel)).settings, by)
 
-    async def start(self, channel: Channel, by: str) -> list[ChannelRule]:
-        """Give a channel the default rules; those that it has stay as they are."""
+    async def add_default_rules(self, channel: Channel, by: str) -> list[ChannelRule]:
+        """Add the default rules to a channel; existing rules do not change."""
         await self.check_editor(channel, by)
         rules = [parse_rule(text, self.pair) for text in DEFAULT_RULES]
         return await self.store.add_rules(channel, rules, by, self.clock.now())
 
-    async def add_rule(self, channel: Channel, text: str, by: str) -> Added:
-        """Add a rule as typed; one that names no pair is about the board's. Raises RuleError, or NoHistoryError."""
+    async def add_rule(self, channel: Channel, text: str, by: str) -> AddResult:
+        """Add a rule from its text; without a pair it is on the board's pair. Raises RuleError or NoHistoryError."""
         await self.check_editor(channel, by)
-        rule, now = await self._read(text), self.clock.now()
+        rule, now = await self._parse_rule(text), self.clock.now()
 
-        async def add() -> Added:
-            known = {watch.rule: watch for watch in await self.store.rules(channel)}
-            if rule in known:
-                return Added(watch=known[rule], new=False)
-            episodes = OpenAlerts.of(await self.store.open_alerts(channel), now)
-            episodes.mention(f"{rule} was added", by)
-            alerts = episodes.changes()
-            watches = await self.store.add_rules(channel, [rule], by, now, alerts=alerts)
+        async def add() -> AddResult:
+            existing = {channel_rule.rule: channel_rule for channel_rule in await self.store.rules(channel)}
+            if rule in existing:
+                return AddResult(channel_rule=existing[rule], created=False)
+            open_alerts = OpenAlerts.from_stored(await self.store.open_alerts(channel), now)
+            open_alerts.note_channel_change(f"{rule} was added", by)
+            alerts = open_alerts.changes()
+            added = await self.store.add_rules(channel, [rule], by, now, alerts=alerts)
             if alerts:
                 self.nudge()
-            return Added(watch=watches[0], new=True)
+            return AddResult(channel_rule=added[0], created=True)
 
         return await retry_on_conflict(add)
 
-    async def edit_rule(self, channel: Channel, rule_id: int, text: str, by: str) -> Edited:
-        """Change a rule to what is typed; it is decided anew at the next tick.
+    async def edit_rule(self, channel: Channel, rule_id: int, text: str, by: str) -> EditResult:
+        """Replace a rule by the given text; the next tick decides it anew.
 
-        Its open alert goes on where it is about the same still: that pair, subject and side. Otherwise the rule leaves
-        it. Raises RuleError, NoHistoryError, or NotFoundError.
+        Its open alert stays open if pair, subject and side don't change; otherwise the rule leaves it.
+        Raises RuleError, NoHistoryError or NotFoundError.
         """
         await self.check_editor(channel, by)
-        rule, now = await self._read(text), self.clock.now()
+        rule, now = await self._parse_rule(text), self.clock.now()
 
-        async def edit() -> Edited:
-            watch = await self.store.rule(channel, rule_id)
-            twins = [one.id for one in await self.store.rules(channel) if one.rule == rule]
-            if twins:
-                return Edited(rule_id=twins[0], before=str(watch.rule), rule=rule, changed=False)
-            episodes = OpenAlerts.of(await self.store.open_alerts(channel), now)
-            state = _edit(episodes, watch, rule, by)
-            episodes.mention(f"{watch.rule} is now {rule}", by)
-            change = RuleChange(kind=RuleAuditKind.EDITED, watch=watch, by=by, rule=rule, state=state)
-            await self.store.record([], episodes.changes(), now, rules=[change])
-            return Edited(rule_id=rule_id, before=str(watch.rule), rule=rule, changed=True)
+        async def edit() -> EditResult:
+            current = await self.store.rule(channel, rule_id)
+            duplicates = [other.id for other in await self.store.rules(channel) if other.rule == rule]
+            if duplicates:
+                return EditResult(rule_id=duplicates[0], before=str(current.rule), rule=rule, changed=False)
+            open_alerts = OpenAlerts.from_stored(await self.store.open_alerts(channel), now)
+            state = _update_alerts(open_alerts, current, rule, by)
+            open_alerts.note_channel_change(f"{current.rule} is now {rule}", by)
+            change = RuleChange(kind=RuleAuditKind.EDITED, channel_rule=current, by=by, rule=rule, state=state)
+            await self.store.record([], open_alerts.changes(), now, rules=[change])
+            return EditResult(rule_id=rule_id, before=str(current.rule), rule=rule, changed=True)
 
-        return await self._done(edit)
+        return await self._run(edit)
 
-    async def pause_rule(self, channel: Channel, rule_id: int, by: str) -> Switched:
-        """Stop watching a rule until it is resumed; it leaves the alert that it keeps open. Raises NotFoundError."""
+    async def pause_rule(self, channel: Channel, rule_id: int, by: str) -> PauseResult:
+        """Pause a rule until it is resumed; it leaves its open alert. Raises NotFoundError."""
         await self.check_editor(channel, by)
         now = self.clock.now()
 
-        async def pause() -> Switched:
-            watch = _readable(await self.store.rule(channel, rule_id))
-            if watch.paused_at is not None:
-                return Switched(watch=watch, changed=False)
-            episodes = OpenAlerts.of(await self.store.open_alerts(channel), now)
-            episodes.drop(rule_id, by, f"{watch.rule} was paused", note=EntryKind.PAUSED)
-            episodes.mention(f"{watch.rule} was paused", by)
-            change = RuleChange(kind=RuleAuditKind.PAUSED, watch=watch, by=by)
-            await self.store.record([], episodes.changes(), now, rules=[change])
-            return Switched(watch=watch, changed=True)
+        async def pause() -> PauseResult:
+            channel_rule = _readable(await self.store.rule(channel, rule_id))
+            if channel_rule.paused_at is not None:
+                return PauseResult(channel_rule=channel_rule, changed=False)
+            open_alerts = OpenAlerts.from_stored(await self.store.open_alerts(channel), now)
+            open_alerts.remove_rule(rule_id, by, f"{channel_rule.rule} was paused", kind=EntryKind.PAUSED)
+            open_alerts.note_channel_change(f"{channel_rule.rule} was paused", by)
+            change = RuleChange(kind=RuleAuditKind.PAUSED, channel_rule=channel_rule, by=by)
+            await self.store.record([], open_alerts.changes(), now, rules=[change])
+            return PauseResult(channel_rule=channel_rule, changed=True)
 
-        return await self._done(pause)
+        return await self._run(pause)
 
-    async def resume_rule(self, channel: Channel, rule_id: int, by: str) -> Switched:
-        """Watch a paused rule again, as if it were new. Raises NotFoundError."""
+    async def resume_rule(self, channel: Channel, rule_id: int, by: str) -> PauseResult:
+        """Resume a paused rule, as if it were new. Raises NotFoundError."""
         await self.check_editor(channel, by)
         now = self.clock.now()
 
-        async def resume() -> Switched:
-            watch = _readable(await self.store.rule(channel, rule_id))
-            if watch.paused_at is None:
-                return Switched(watch=watch, changed=False)
-            episodes = OpenAlerts.of(await self.store.open_alerts(channel), now)
-            episodes.mention(f"{watch.rule} was resumed", by)
-            change = RuleChange(kind=RuleAuditKind.RESUMED, watch=watch, by=by)
-            await self.store.record([], episodes.changes(), now, rules=[change])
-            return Switched(watch=watch, changed=True)
+        async def resume() -> PauseResult:
+            channel_rule = _readable(await self.store.rule(channel, rule_id))
+            if channel_rule.paused_at is None:
+                return PauseResult(channel_rule=channel_rule, changed=False)
+            open_alerts = OpenAlerts.from_stored(await self.store.open_alerts(channel), now)
+            open_alerts.note_channel_change(f"{channel_rule.rule} was resumed", by)
+            change = RuleChange(kind=RuleAuditKind.RESUMED, channel_rule=channel_rule, by=by)
+            await self.store.record([], open_alerts.changes(), now, rules=[change])
+            return PauseResult(channel_rule=channel_rule, changed=True)
 
-        return await self._done(resume)
+        return await self._run(resume)
 
     async def remove_rule(self, channel: Channel, rule_id: int, by: str) -> ChannelRule | UnreadableRule:
-        """Remove a rule, and close the alert that it alone kept open. Raises NotFoundError."""
+        """Remove a rule, and close the alert that it alone held open. Raises NotFoundError."""
         await self.check_editor(channel, by)
         now = self.clock.now()
 
         async def remove() -> ChannelRule | UnreadableRule:
-            watch = await self.store.rule(channel, rule_id)
-            episodes = OpenAlerts.of(await self.store.open_alerts(channel), now)
-            episodes.drop(rule_id, by)
-            episodes.mention(f"{watch.rule} was removed", by)
-            change = RuleChange(kind=RuleAuditKind.REMOVED, watch=watch, by=by)
-            await self.store.record([], episodes.changes(), now, rules=[change])
-            return watch
+            channel_rule = await self.store.rule(channel, rule_id)
+            open_alerts = OpenAlerts.from_stored(await self.store.open_alerts(channel), now)
+            open_alerts.remove_rule(rule_id, by)
+            open_alerts.note_channel_change(f"{channel_rule.rule} was removed", by)
+            change = RuleChange(kind=RuleAuditKind.REMOVED, channel_rule=channel_rule, by=by)
+            await self.store.record([], open_alerts.changes(), now, rules=[change])
+            return channel_rule
 
-        return await self._done(remove)
+        return await self._run(remove)
 
     async def leave(self, channel: Channel, by: str) -> list[ChannelRule | UnreadableRule]:
-        """Remove every rule of a channel that the app was taken out of, whoever did so, and end its alerts.
+        """Remove all rules and end all alerts of a channel that the app was removed from; return the rules.
 
-        What waits to be told there is told no more, and nothing is set that tells anything. Gives the rules.
+        This needs no permission. Waiting messages are dropped, and settings that would post anything are reset.
         """
         now = self.clock.now()
 
         async def leave() -> list[ChannelRule | UnreadableRule]:
-            gone: list[ChannelRule | UnreadableRule] = [*await self.store.rules(channel)]
-            gone += await self.store.lost_rules(channel)
-            episodes = OpenAlerts.of(await self.store.open_alerts(channel), now)
-            for watch in gone:
-                episodes.drop(watch.id, by, "MinerPulse was taken out of the channel")
-            changes = [RuleChange(kind=RuleAuditKind.REMOVED, watch=watch, by=by) for watch in gone]
-            await self.store.record([], episodes.changes(), now, rules=changes)
-            await self.store.abandon(channel, SettingChange(by=by, at=now, what=LEFT_SETTINGS))
-            return gone
+            removed: list[ChannelRule | UnreadableRule] = [*await self.store.rules(channel)]
+            removed += await self.store.unreadable_rules(channel)
+            open_alerts = OpenAlerts.from_stored(await self.store.open_alerts(channel), now)
+            for channel_rule in removed:
+                open_alerts.remove_rule(channel_rule.id, by, "MinerPulse was taken out of the channel")
+            changes = [
+                RuleChange(kind=RuleAuditKind.REMOVED, channel_rule=channel_rule, by=by) for channel_rule in removed
+            ]
+            await self.store.record([], open_alerts.changes(), now, rules=changes)
+            await self.store.disconnect_channel(channel, SettingChange(by=by, at=now, summary=LEFT_SETTINGS))
+            return removed
 
-        return await self._done(leave)
+        return await self._run(leave)
 
-    async def come_back(self, channel: Channel) -> None:
-        """Bring up to date what stands in a channel that the app is added to again."""
-        await self.store.return_to(channel, self.clock.now())
+    async def rejoin(self, channel: Channel) -> None:
+        """Update the messages in a channel that the app is added to again."""
+        await self.store.reconnect_channel(channel, self.clock.now())
         self.nudge()
 
-    async def _read(self, text: str) -> Rule:
+    async def _parse_rule(self, text: str) -> Rule:
         rule = parse_rule(text, self.pair)
         if rule.pair != self.pair:
             await self._check_prices(rule.pair, self.clock.now())
@@ -232,48 +237,54 @@ class RuleCommands:
         if view.current.etf is None and view.current.crypto is None:
             raise NoHistoryError(f"No prices for {pair}: {'; '.join(view.problems)}")
 
-    async def _done(self, act: Callable[[], Awaitable[Done]]) -> Done:
-        done = await retry_on_conflict(act)
+    async def _run(self, action: Callable[[], Awaitable[Result]]) -> Result:
+        result = await retry_on_conflict(action)
         self.nudge()
-        return done
+        return result
 
 
-async def retry_on_conflict(act: Callable[[], Awaitable[Done]]) -> Done:
-    """Do what reads and then records; where a tick or another person was quicker in between, do it again."""
-    for _ in range(TRIES - 1):
+async def retry_on_conflict(action: Callable[[], Awaitable[Result]]) -> Result:
+    """Run an action that reads and then records; repeat it if a tick or another person changed the data in between."""
+    for _ in range(MAX_TRIES - 1):
         try:
-            return await act()
+            return await action()
         except ConflictError:
             continue
-    return await act()
+    return await action()
 
 
-def _edit(episodes: OpenAlerts, watch: ChannelRule | UnreadableRule, rule: Rule, by: str) -> RuleState:
-    """Let a changed rule stay in its alert or leave it, and give the state that it begins with."""
-    if isinstance(watch, ChannelRule) and watch.state.firing and _is_about(rule, watch.rule, watch.state.firing):
-        episodes.edit(watch.id, watch.rule, rule, by)
-        return RuleState(firing=watch.state.firing, fired_at=watch.state.fired_at)
-    episodes.drop(watch.id, by, f"{watch.rule} is now {rule}", note=EntryKind.EDITED)
+def _update_alerts(
+    open_alerts: OpenAlerts, channel_rule: ChannelRule | UnreadableRule, rule: Rule, by: str
+) -> RuleState:
+    """Keep an edited rule in its alert or remove it, and return the rule's new state."""
+    if (
+        isinstance(channel_rule, ChannelRule)
+        and channel_rule.state.firing
+        and _has_same_subject(rule, channel_rule.rule, channel_rule.state.firing)
+    ):
+        open_alerts.edit_rule(channel_rule.id, channel_rule.rule, rule, by)
+        return RuleState(firing=channel_rule.state.firing, fired_at=channel_rule.state.fired_at)
+    open_alerts.remove_rule(channel_rule.id, by, f"{channel_rule.rule} is now {rule}", kind=EntryKind.EDITED)
     return RuleState()
 
 
-def _is_about(rule: Rule, before: Rule, side: Side) -> bool:
-    """Tell whether a rule is about the same as it was before, on this side."""
+def _has_same_subject(rule: Rule, before: Rule, side: Side) -> bool:
+    """Return whether an edited rule still has the same pair and subject, and watches this side."""
     watched = rule.direction is Direction.EITHER or rule.direction.value == side.value
-    return watched and rule.pair == before.pair and Subject.of(rule.metric) is Subject.of(before.metric)
+    return watched and rule.pair == before.pair and Subject.for_metric(rule.metric) is Subject.for_metric(before.metric)
 
 
-def _readable(watch: ChannelRule | UnreadableRule) -> ChannelRule:
-    if isinstance(watch, UnreadableRule):
-        raise NotFoundError(f"Rule {watch.id} cannot be read, so it is not watched; edit or remove it.")
-    return watch
+def _readable(channel_rule: ChannelRule | UnreadableRule) -> ChannelRule:
+    if isinstance(channel_rule, UnreadableRule):
+        raise NotFoundError(f"Rule {channel_rule.id} cannot be read, so it is not watched; edit or remove it.")
+    return channel_rule
 
 
-LOOKED_AT = 200  # of a channel's alerts, the newest
+ALERTS_JUDGED = 200  # newest alerts of a channel
 
 
-async def noise_rates(store: CommandStore, channel: Channel, watches: Sequence[ChannelRule]) -> dict[int, Noise]:
-    """Count for each rule, by its number; one of whose alerts nobody has judged any is left out."""
-    alerts, votes = await store.history(channel, LOOKED_AT), await store.votes(channel)
-    found = {watch.id: noise_of(watch.id, watch.rule, alerts, votes) for watch in watches}
-    return {number: noise for number, noise in found.items() if noise.judged}
+async def noise_rates(store: CommandStore, channel: Channel, rules: Sequence[ChannelRule]) -> dict[int, NoiseRate]:
+    """Return noise votes by rule id; rules without a judged alert are left out."""
+    alerts, votes = await store.history(channel, ALERTS_JUDGED), await store.votes(channel)
+    rates = {channel_rule.id: noise_rate(channel_rule.id, channel_rule.rule, alerts, votes) for channel_rule in rules}
+    return {number: noise for number, noise in rates.items() if noise.judged}

@@ -1,4 +1,4 @@
-"""Slots: where a rule that somebody found belongs among those of a channel: in the place of one, or beside them."""
+"""Decide where a tuned rule goes in a channel: in place of an existing rule, or as a new one."""
 
 from __future__ import annotations
 
@@ -9,45 +9,54 @@ from dataclasses import dataclass, replace
 from services.alerting.records import ChannelRule
 from services.rules.rule import Rule
 
-MARK = 12  # hex digits
+VERSION_LENGTH = 12  # hex digits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placement:
-    """What a found rule would become in a channel: `rule`, in the place of the one in `target`, None for a new one.
+    """Where a tuned rule goes in a channel.
 
-    `standing` is the rule that reads so already. `mark` is the same as long as nobody changes a rule that watches the
-    same, so that a preview which is out of date is known.
+    Attributes:
+        rule: The rule to save.
+        target: Rule to replace; None for a new rule.
+        existing: Rule of the channel that already equals `rule`.
+        version: Changes when a rule on the same metric changes, so that an outdated preview is detected.
     """
 
     rule: Rule
     target: ChannelRule | None
-    standing: ChannelRule | None
-    mark: str
+    existing: ChannelRule | None
+    version: str
 
 
-def find_placement(watches: Sequence[ChannelRule], found: Rule) -> Placement:
-    """Find the place of a rule: that of one on the same pair, metric and window, best of the same direction.
+def find_placement(rules: Sequence[ChannelRule], found: Rule) -> Placement:
+    """Find the rule to replace: one on the same pair, metric and window, preferably of the same direction.
 
-    How long that one holds and keeps, how often it is told, and whether it is decided at closes stays as it is: none of
-    this was found. A paused rule is left alone.
+    Its hold, keep and repeat times and `at close` do not change, because tuning does not set them. Paused rules are
+    ignored.
     """
-    alike = [one for one in watches if one.paused_at is None and _look(one.rule) == _look(found)]
-    alike.sort(key=lambda one: (one.rule.direction is not found.direction, one.id))
-    target = alike[0] if alike else None
-    rule = found if target is None else _as(target.rule, found)
-    told = "\n".join(f"{one.id} {one.rule}" for one in sorted(alike, key=lambda one: one.id))
+    same_metric = [
+        candidate
+        for candidate in rules
+        if candidate.paused_at is None and _metric_key(candidate.rule) == _metric_key(found)
+    ]
+    same_metric.sort(key=lambda candidate: (candidate.rule.direction is not found.direction, candidate.id))
+    target = same_metric[0] if same_metric else None
+    rule = found if target is None else _with_threshold(target.rule, found)
+    fingerprint = "\n".join(
+        f"{candidate.id} {candidate.rule}" for candidate in sorted(same_metric, key=lambda candidate: candidate.id)
+    )
     return Placement(
         rule=rule,
         target=target,
-        standing=next((one for one in watches if one.rule == rule), None),
-        mark=hashlib.sha256(told.encode()).hexdigest()[:MARK],
+        existing=next((candidate for candidate in rules if candidate.rule == rule), None),
+        version=hashlib.sha256(fingerprint.encode()).hexdigest()[:VERSION_LENGTH],
     )
 
 
-def _as(before: Rule, found: Rule) -> Rule:
+def _with_threshold(before: Rule, found: Rule) -> Rule:
     return replace(before, threshold=found.threshold, clear=found.clear, direction=found.direction)
 
 
-def _look(rule: Rule) -> tuple[object, ...]:
+def _metric_key(rule: Rule) -> tuple[object, ...]:
     return rule.pair, rule.metric, rule.window

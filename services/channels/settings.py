@@ -1,4 +1,4 @@
-"""What people set in a channel, and how it stands there."""
+"""Commands that show and change a channel's settings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from services.alerting.open_alerts import OpenAlerts
 from services.alerting.ports import SettingChange, StoredChannel
 from services.alerting.quiet_hours import Silence, next_silence_at, silence_at
 from services.alerting.records import AlertChange
-from services.alerting.setting_syntax import EDITORS, Addressee, SettingInput, read_mute, read_setting
+from services.alerting.setting_syntax import EDITORS, Addressee, SettingInput, parse_mute, parse_setting
 from services.channels.permissions import EVERYONE, RulePermissions
 from services.channels.ports import CommandStore
 from services.channels.quiet_hours import apply_silence
@@ -21,14 +21,15 @@ from services.core.identity import Channel
 from services.market.price_history import PriceHistory
 
 CHANGES_SHOWN = 5
-TRIES = 5
+MAX_TRIES = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelView:
-    """A channel's settings with the silence that holds now, and who has set what, newest first.
+    """A channel's settings, its current silence, and the last changes, newest first.
 
-    `editors` are all who may change rules here, those of every channel included; nobody is named where everyone may.
+    Attributes:
+        editors: Everyone who may change rules here, including the editors of every channel; empty if everyone may.
     """
 
     channel: Channel
@@ -39,42 +40,47 @@ class ChannelView:
 
 
 @dataclass(slots=True)
-class Channels:
-    """The settings of channels; each change is recorded with who made it, or not at all.
+class SettingCommands:
+    """Commands on channel settings; each change is recorded with its author, or not at all.
 
-    Where an alert is open its thread tells it, but for a mute, which keeps that line back: its digest tells it.
+    Open alerts note it in their thread. A mute is the exception: the digest reports it instead.
     """
 
     store: CommandStore
     history: PriceHistory
     clock: Clock
     nudge: Callable[[], None]
-    editors: RulePermissions = EVERYONE
+    permissions: RulePermissions = EVERYONE
 
     async def show(self, channel: Channel) -> ChannelView:
-        """Tell how a channel is set."""
+        """Return a channel's settings."""
         now, stored = self.clock.now(), await self.store.channel(channel)
         return ChannelView(
             channel=channel,
             settings=stored.settings,
             silence=silence_at(stored.settings, now, self.history.sessions(now)),
             changes=tuple(await self.store.channel_changes(channel, CHANGES_SHOWN)),
-            editors=self.editors.of(stored.settings),
+            editors=self.permissions.editors_of(stored.settings),
         )
 
     async def silence(self, channel: Channel) -> Silence | None:
-        """Tell why nothing new is told in a channel now; None where it is."""
+        """Return why nothing new is posted in a channel now; None if it is not silent."""
         now, stored = self.clock.now(), await self.store.channel(channel)
         return silence_at(stored.settings, now, self.history.sessions(now))
 
-    async def set(self, channel: Channel, text: str, by: str, who: Callable[[str], Addressee | None]) -> ChannelView:
-        """Apply a setting such as `remind 15m`; `who` reads names. Raises ChannelSettingError or NotAllowedError."""
+    async def set(
+        self, channel: Channel, text: str, by: str, resolve_name: Callable[[str], Addressee | None]
+    ) -> ChannelView:
+        """Apply a setting such as `remind 15m`; `resolve_name` parses names.
+
+        Raises ChannelSettingError or NotAllowedError.
+        """
         now = self.clock.now()
 
         def change(settings: ChannelSettings) -> ChannelSettings:
-            setting, changed = read_setting(SettingInput(text=text, who=who, now=now), settings)
-            if setting.word == EDITORS:
-                self.editors.check_list(settings, changed, by)
+            setting, changed = parse_setting(SettingInput(text=text, resolve=resolve_name, now=now), settings)
+            if setting.key == EDITORS:
+                self.permissions.check_list(settings, changed, by)
             if changed.escalate_to == channel:
                 raise ChannelSettingError("Alerts are told here already; escalate to another channel, or to a person.")
             if isinstance(changed.escalate_to, Channel) and changed.escalate_to.team != channel.team:
@@ -83,38 +89,40 @@ class Channels:
                 )
             return changed
 
-        done = SettingChange(by=by, at=now, what=" ".join(text.split()))
-        return await self._change(channel, change, done, told=f"{done.what} was set")
+        entry = SettingChange(by=by, at=now, summary=" ".join(text.split()))
+        return await self._change(channel, change, entry, note=f"{entry.summary} was set")
 
     async def mute(self, channel: Channel, text: str, by: str) -> ChannelView:
-        """Silence a channel as typed, or end that; then what was kept back is released at once.
+        """Mute a channel as typed, or end a mute, which releases the withheld messages at once.
 
-        Raises ChannelSettingError, and MarketShutError where there is no close to wait for.
+        Raises ChannelSettingError, and MarketClosedError if there is no close to wait for.
         """
         now = self.clock.now()
-        market = self.history.sessions(now).state(now)
+        market = self.history.sessions(now).state_at(now)
 
         def change(settings: ChannelSettings) -> ChannelSettings:
-            return read_mute(text, settings, market, now)
+            return parse_mute(text, settings, market, now)
 
-        return await self._change(channel, change, SettingChange(by=by, at=now, what=f"mute {' '.join(text.split())}"))
+        return await self._change(
+            channel, change, SettingChange(by=by, at=now, summary=f"mute {' '.join(text.split())}")
+        )
 
     async def _change(
         self,
         channel: Channel,
         change: Callable[[ChannelSettings], ChannelSettings],
-        done: SettingChange,
-        told: str = "",
+        entry: SettingChange,
+        note: str = "",
     ) -> ChannelView:
-        """Change the settings; where someone else was quicker in between, change what they have left."""
-        for tries_left in reversed(range(TRIES)):
+        """Change the settings; on a conflict, apply the change to the newer settings."""
+        for tries_left in reversed(range(MAX_TRIES)):
             stored = await self.store.channel(channel)
             changed = change(stored.settings)
             try:
                 if changed != stored.settings:
-                    alerts = await self._mentioned(channel, done, told) if told else []
-                    await self.store.change_channel(self._with(stored, changed, done.at), done, alerts)
-                await self._release(channel, done.at)
+                    alerts = await self._timeline_changes(channel, entry, note) if note else []
+                    await self.store.change_channel(self._with_settings(stored, changed, entry.at), entry, alerts)
+                await self._release(channel, entry.at)
                 break
             except ConflictError:
                 if not tries_left:
@@ -122,13 +130,13 @@ class Channels:
         self.nudge()
         return await self.show(channel)
 
-    async def _mentioned(self, channel: Channel, done: SettingChange, told: str) -> list[AlertChange]:
-        episodes = OpenAlerts.of(await self.store.open_alerts(channel), done.at)
-        episodes.mention(told, done.by)
-        return episodes.changes()
+    async def _timeline_changes(self, channel: Channel, entry: SettingChange, note: str) -> list[AlertChange]:
+        open_alerts = OpenAlerts.from_stored(await self.store.open_alerts(channel), entry.at)
+        open_alerts.note_channel_change(note, entry.by)
+        return open_alerts.changes()
 
-    def _with(self, stored: StoredChannel, settings: ChannelSettings, now: datetime) -> StoredChannel:
-        """Let a silence begin at once; one that has begun is ended by its release alone."""
+    def _with_settings(self, stored: StoredChannel, settings: ChannelSettings, now: datetime) -> StoredChannel:
+        """Return the channel with new settings; a silence starts at once, and only its release ends it."""
         if stored.is_silent(now):
             return replace(stored, settings=settings)
         sessions = self.history.sessions(now)

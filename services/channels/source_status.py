@@ -1,4 +1,4 @@
-"""Provenance: which sources stand behind the prices of a pair, and how each of them does."""
+"""Status of the price sources of a pair."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import datetime
 from services.core.errors import NoHistoryError
 from services.core.prices import Pair, Symbol
 from services.core.trust import Trust
-from services.market.feeds.report import SourceReport
+from services.market.feeds.report import SourceHealth
 from services.market.price_history import COINS
 from services.market.sources.catalogue import SOURCES
 from services.rules.market_service import MarketService
@@ -16,20 +16,23 @@ from services.rules.market_service import MarketService
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LegSources:
-    """The sources of one leg in order of preference, and those that are not asked.
+    """Sources of one leg.
 
-    `keyed` names the sources that need an API key.
+    Attributes:
+        queried: Sources in order of preference.
+        unused: Names of the sources that are not queried.
+        keyed: Names of the sources that need an API key.
     """
 
     symbol: Symbol
-    asked: tuple[SourceReport, ...]
+    queried: tuple[SourceHealth, ...]
     unused: tuple[str, ...]
     keyed: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceStatus:
-    """The sources of a pair. `trust` is that of the prices now; None with `problem` where there are none at all."""
+    """Sources of a pair; `trust` is that of the current prices, or None with the `problem` if there are none."""
 
     pair: Pair
     trust: Trust | None
@@ -39,7 +42,7 @@ class SourceStatus:
 
 
 async def source_status(market: MarketService, pair: Pair, now: datetime) -> SourceStatus:
-    """Bring a pair up to date, and tell how each of its sources stands."""
+    """Refresh a pair's prices, and return the status of each source."""
     trust, problem = None, ""
     try:
         trust = (await market.view(pair, now)).current.trust
@@ -50,11 +53,11 @@ async def source_status(market: MarketService, pair: Pair, now: datetime) -> Sou
 
 
 def _leg(market: MarketService, symbol: Symbol, now: datetime) -> LegSources:
-    asked = market.history.reports(symbol, now)
-    kind, used = "crypto" if symbol in COINS else "equity", {one.name for one in asked}
+    queried = market.history.source_health(symbol, now)
+    kind, names = "crypto" if symbol in COINS else "equity", {source.name for source in queried}
     return LegSources(
         symbol=symbol,
-        asked=asked,
-        unused=tuple(row.title for row in SOURCES if kind in row.legs and row.base_url and row.title not in used),
+        queried=queried,
+        unused=tuple(row.title for row in SOURCES if kind in row.legs and row.base_url and row.title not in names),
         keyed=frozenset(row.title for row in SOURCES if row.keys),
     )

@@ -1,4 +1,4 @@
-"""The clock that every service is given."""
+"""The clock protocol, and interval boundaries counted from the epoch."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """The only source of the present moment."""
+    """The only source of the current time."""
 
     def now(self) -> datetime:
-        """Tell the time, aware UTC."""
+        """Return the current time, aware UTC."""
         ...
 
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def boundary(now: datetime, every: timedelta) -> datetime:
-    """Give the last multiple of `every` since the epoch."""
-    return now - (now - EPOCH) % every
+def last_boundary(now: datetime, interval: timedelta) -> datetime:
+    """Return the last multiple of `interval` since the epoch, at or before `now`."""
+    return now - (now - EPOCH) % interval
 
 
-def rounds_between(begin: datetime, end: datetime, every: timedelta) -> int:
-    """Count the multiples of `every` since the epoch from `begin` until before `end`."""
-    return max(0, (EPOCH - begin) // every - (EPOCH - end) // every)
+def count_boundaries(start: datetime, end: datetime, interval: timedelta) -> int:
+    """Count the multiples of `interval` since the epoch in [start, end)."""
+    return max(0, (EPOCH - start) // interval - (EPOCH - end) // interval)

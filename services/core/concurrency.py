@@ -1,4 +1,4 @@
-"""Together: wait for several things side by side, and leave none of them behind where one fails."""
+"""Concurrent awaits that leave no task running after a failure."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ async def gather_all(a: Awaitable[A], b: Awaitable[B], /) -> tuple[A, B]: ...
 async def gather_all(a: Awaitable[A], b: Awaitable[B], c: Awaitable[C], /) -> tuple[A, B, C]: ...
 @overload
 async def gather_all(a: Awaitable[A], b: Awaitable[B], c: Awaitable[C], d: Awaitable[D], /) -> tuple[A, B, C, D]: ...
-async def gather_all(*all_of: Awaitable[object]) -> tuple[object, ...]:
-    """Wait until each has come to its end, and raise the first failure; `asyncio.gather` would let the others run on.
+async def gather_all(*awaitables: Awaitable[object]) -> tuple[object, ...]:
+    """Await all concurrently, wait until each has finished, and return the results in order.
 
-    What runs on is nobody's: it reads a store that may be closed by then.
+    Raises the first failure only then. `asyncio.gather` would let the others go on: they would read a store that may be
+    closed by that time.
     """
-    done = await asyncio.gather(*all_of, return_exceptions=True)
-    for one in done:
-        if isinstance(one, BaseException):
-            raise one
-    return tuple(done)
+    results = await asyncio.gather(*awaitables, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return tuple(results)

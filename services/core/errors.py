@@ -1,29 +1,35 @@
-"""Everything that can go wrong, in words that say what to do next.
+"""Every error that MinerPulse raises, in one tree with five branches.
 
 MinerPulseError
-├── RuleError           a rule could not be read; points at the offending word
-├── ConfigurationError       a setting is missing or cannot be used
-├── PriceFileError      a file of prices or holdings could not be read; carries the line number
-├── SourceError         a market-data vendor gave no usable answer
-├── NoHistoryError      a pair has no stored or fetched history to measure, a fund no holdings, or no network answers
-├── HoldingsConflictError  more is known of a fund's holdings on a day than what was to take their place
-├── ReplayError         a replay was asked for something it cannot decide
-├── PlaygroundError     the stand-in for Slack in the browser cannot be had or started
-├── StoreError          the database is unreachable, or older than this program
-├── ChannelSettingError        what a channel was to set could not be read
-├── NotFoundError       a rule or an alert with that number does not exist here
-├── NotAllowedError     a person may not change rules; carries who may
-├── MarketShutError     there is no close to wait for; carries the next opening
-├── ConflictError       what was to be changed has changed meanwhile; read it again
-├── LeaseLostError      a tick came too late: another process has taken it over, or done a later one
-├── AccessError         Slack grants the app no token
-├── MessageLookupDeniedError  what was posted in a channel may not be read, so a lost answer cannot be cleared up
-└── DeliveryError       a message was not accepted, and no other of its channel would be
-    ├── DeniedError         the app lacks the permission for what it tried
-    ├── SendDeadlineError           it was not sent, as another process may have sent it by now
-    ├── MessageRefusedError this message is not accepted; others of its channel may be
-    ├── MessageGoneError    the message to edit, or to answer, is not there any more
-    └── MessageNotEditableError  the message to edit stands, but cannot be changed any more
+├── UserInputError                a person typed or clicked something that cannot be done
+│   ├── RuleError                 a rule cannot be parsed; points at the wrong word
+│   ├── ChannelSettingError       a channel setting cannot be parsed
+│   ├── NotFoundError             no rule or alert with this number exists here
+│   ├── NotAllowedError           this person may not change rules; carries who may
+│   └── MarketClosedError         there is no close to wait for; carries the next open
+├── DataError                     data is missing, unreadable or insufficient
+│   ├── SourceError               a data vendor gave no usable answer
+│   ├── NoHistoryError            no prices, holdings or network data to measure
+│   ├── PriceFileError            a file of prices or holdings cannot be read; carries the line number
+│   ├── HoldingsConflictError     a partial list of holdings would replace a complete one
+│   └── ReplayError               a replay cannot evaluate what was asked for
+├── StorageError                  the database cannot be used, or a write lost a race
+│   ├── DatabaseUnavailableError  the database is unreachable, unreadable, or has another version's schema
+│   ├── ConflictError             the row changed since it was read; read it again
+│   └── LeaseLostError            another process took over the tick, or finished a later one
+├── DeliveryError                 Slack did not accept a request; raised as such if it holds for the whole channel
+│   ├── TokenExchangeError        Slack issued no token
+│   ├── MessageLookupDeniedError  the channel's messages cannot be searched for an earlier attempt
+│   ├── AppPermissionError        the app lacks a permission
+│   ├── SendDeadlineError         the time to send is over; another process may have sent it
+│   ├── MessageRefusedError       this message is not accepted; others in its channel may be
+│   ├── MessageGoneError          the message to edit, or to reply to, no longer exists
+│   └── MessageNotEditableError   the message exists but can no longer be edited
+└── ConfigurationError            this installation or machine is not set up
+    ├── InvalidSettingsError      a setting is missing or invalid
+    └── PlaygroundError           the local Slack simulator cannot be downloaded or started
+
+Modules may subclass a branch or a leaf for an error of their own.
 """
 
 from __future__ import annotations
@@ -32,148 +38,35 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
-LONGEST_ECHO = 100  # of a word: what is expected in its place must not be pushed out of sight
+MAX_ECHO = 100  # characters of a typed word; a longer one would hide what is expected
 
 
 class MinerPulseError(Exception):
-    """The root of the tree; its text is one or two sentences that a trader or an operator can act on."""
+    """Root of the tree. The text is one or two sentences that a trader or an operator can act on."""
 
 
-class RuleError(MinerPulseError):
-    """A rule could not be read.
-
-    `text` is what was typed, `word` the offending word (empty at the end of the text), `at` its offset in
-    characters, and `expected` what would have been understood.
-    """
-
-    def __init__(self, text: str, *, word: str, at: int, expected: str) -> None:
-        self.text, self.word, self.at, self.expected = text, word, at, expected
-        shown = word if len(word) <= LONGEST_ECHO else f"{word[: LONGEST_ECHO - 1]}…"
-        found = f"“{shown}”" if word else "the end of the rule"
-        super().__init__(f"Cannot read {found}: expected {expected}.")
-
-    @property
-    def pointer(self) -> str:
-        """The rule with a line beneath it that marks the offending word, for a fixed-width font."""
-        return f"{self.text}\n{' ' * self.at}{'^' * max(1, len(self.word))}"
+class UserInputError(MinerPulseError):
+    """A person typed or clicked something that cannot be done."""
 
 
-class ConfigurationError(MinerPulseError):
-    """A setting is missing or cannot be used."""
+class DataError(MinerPulseError):
+    """Data is missing, unreadable or insufficient."""
 
 
-class PriceFileError(MinerPulseError):
-    """A file of prices or holdings could not be read; `line` counts from 1, None means the whole file."""
-
-    def __init__(self, path: Path, problem: str, *, remedy: str, line: int | None = None) -> None:
-        self.path, self.line = path, line
-        where = f"{path}, line {line}" if line is not None else f"{path}"
-        super().__init__(f"{where}: {problem}. {remedy}.")
-
-
-class SourceError(MinerPulseError):
-    """A market-data vendor gave no usable answer.
-
-    `retryable` tells whether the same call may succeed later; `retry_after` is the vendor's own wish.
-    """
-
-    def __init__(
-        self,
-        problem: str,
-        *,
-        source: str,
-        symbol: str,
-        retryable: bool,
-        retry_after: timedelta | None = None,
-    ) -> None:
-        self.problem, self.source, self.symbol = problem, source, symbol
-        self.retryable, self.retry_after = retryable, retry_after
-        super().__init__(f"{source} on {symbol}: {problem}")
-
-    def on(self, symbol: str) -> SourceError:
-        """Tell the same of another symbol that was asked for in the same call."""
-        return SourceError(
-            self.problem, source=self.source, symbol=symbol, retryable=self.retryable, retry_after=self.retry_after
-        )
-
-
-class NoHistoryError(MinerPulseError):
-    """There is no history of a pair to measure, no holdings of a fund at the time that was asked for, or no network.
-
-    `remedy` is what a trader can do; empty where the text tells it, or nothing helps.
-    """
-
-    def __init__(self, text: str, *, remedy: str = "Try again in a minute, or check the symbols.") -> None:
-        self.remedy = remedy
-        super().__init__(text)
-
-
-class HoldingsConflictError(MinerPulseError):
-    """More is known of a fund's holdings on a day than what was to take their place; nothing was written."""
-
-
-class ReplayError(MinerPulseError):
-    """A replay was asked for something that it cannot decide."""
-
-
-class PlaygroundError(MinerPulseError):
-    """The stand-in for Slack in the browser cannot be fetched or started on this machine."""
-
-
-class StoreError(MinerPulseError):
-    """The database is unreachable, or its schema is older than this program."""
-
-
-class ChannelSettingError(MinerPulseError):
-    """What a channel was to set could not be read; nothing was set."""
-
-
-class NotFoundError(MinerPulseError):
-    """A rule or an alert with that number does not exist in this channel."""
-
-
-class NotAllowedError(MinerPulseError):
-    """A person may not change the rules of a channel; `people` are those who may."""
-
-    def __init__(self, people: Sequence[str]) -> None:
-        self.people = tuple(people)
-        super().__init__(f"Rules are changed here by {', '.join(people)} only; ask one of them.")
-
-
-class MarketShutError(MinerPulseError):
-    """The market is shut, so there is no close to wait for; it opens at `next_open_at`."""
-
-    def __init__(self, next_open_at: datetime) -> None:
-        self.next_open_at = next_open_at
-        super().__init__("The market is shut, so there is no close to wait for.")
-
-
-class ConflictError(MinerPulseError):
-    """What was to be changed has changed meanwhile; nothing was written, and it must be read again."""
-
-
-class LeaseLostError(MinerPulseError):
-    """A tick came too late: another process has taken it over, or has begun a later one; nothing was written."""
-
-
-class AccessError(MinerPulseError):
-    """Slack grants the app no token; `refused` tells that it said so, and not just that no answer came."""
-
-    def __init__(self, problem: str, *, refused: bool) -> None:
-        self.refused = refused
-        super().__init__(problem)
-
-
-class MessageLookupDeniedError(MinerPulseError):
-    """What was posted in a channel cannot be read, so nobody can tell whether a message is there."""
+class StorageError(MinerPulseError):
+    """The database cannot be used, or a write lost a race."""
 
 
 class DeliveryError(MinerPulseError):
-    """A message was not accepted by the place it was sent to, and no other of its channel would be for now.
+    """Slack did not accept a request.
 
-    What concerns one message alone is one of the errors below. `permanent` tells that a retry cannot help until a
-    person acts. `surely_not_posted` tells that the message did not arrive; where it is False the message may be there
-    although no answer came back.
+    Raised as such if nothing in the channel is accepted for now. Errors of a single message are subclasses.
+
+    Attributes:
+        problem: What went wrong, in one sentence.
+        permanent: Whether retrying is useless until a person acts.
+        surely_not_posted: Whether the message certainly did not arrive. If False, it may be there without an answer.
+        retry_after: How long Slack asks to wait.
     """
 
     def __init__(
@@ -189,33 +82,177 @@ class DeliveryError(MinerPulseError):
         super().__init__(problem)
 
 
-class DeniedError(DeliveryError):
-    """The app lacks the permission for what it tried; it may well be allowed to do something else there."""
+class ConfigurationError(MinerPulseError):
+    """This installation or machine is not set up."""
+
+
+class RuleError(UserInputError):
+    """A rule cannot be parsed.
+
+    Attributes:
+        text: The rule as typed.
+        word: The wrong word; empty at the end of the text.
+        offset: Position of the word in `text`, in characters.
+        expected: What would have been valid.
+    """
+
+    def __init__(self, text: str, *, word: str, offset: int, expected: str) -> None:
+        self.text, self.word, self.offset, self.expected = text, word, offset, expected
+        shown = word if len(word) <= MAX_ECHO else f"{word[: MAX_ECHO - 1]}…"
+        found = f"“{shown}”" if word else "the end of the rule"
+        super().__init__(f"Cannot read {found}: expected {expected}.")
+
+    @property
+    def pointer(self) -> str:
+        """The rule and a second line that underlines the wrong word, for a fixed-width font."""
+        return f"{self.text}\n{' ' * self.offset}{'^' * max(1, len(self.word))}"
+
+
+class ChannelSettingError(UserInputError):
+    """A channel setting cannot be parsed; nothing was saved."""
+
+
+class NotFoundError(UserInputError):
+    """No rule or alert with this number exists in this channel."""
+
+
+class NotAllowedError(UserInputError):
+    """A person may not change the channel's rules; `editors` may."""
+
+    def __init__(self, editors: Sequence[str]) -> None:
+        self.editors = tuple(editors)
+        super().__init__(f"Rules are changed here by {', '.join(editors)} only; ask one of them.")
+
+
+class MarketClosedError(UserInputError):
+    """The market is closed, so there is no close to wait for; it opens at `next_open_at`."""
+
+    def __init__(self, next_open_at: datetime) -> None:
+        self.next_open_at = next_open_at
+        super().__init__("The market is shut, so there is no close to wait for.")
+
+
+class SourceError(DataError):
+    """A market-data vendor gave no usable answer.
+
+    Attributes:
+        problem: What went wrong, without the names of vendor and symbol.
+        source: Name of the vendor.
+        symbol: The symbol of the request.
+        retryable: Whether the same request may succeed later.
+        retry_after: How long the vendor asks to wait.
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        source: str,
+        symbol: str,
+        retryable: bool,
+        retry_after: timedelta | None = None,
+    ) -> None:
+        self.problem, self.source, self.symbol = problem, source, symbol
+        self.retryable, self.retry_after = retryable, retry_after
+        super().__init__(f"{source} on {symbol}: {problem}")
+
+    def for_symbol(self, symbol: str) -> SourceError:
+        """Return the same error for another symbol of the same request."""
+        return SourceError(
+            self.problem, source=self.source, symbol=symbol, retryable=self.retryable, retry_after=self.retry_after
+        )
+
+
+class NoHistoryError(DataError):
+    """A pair has no history to measure, a fund no holdings at the time asked for, or no network source answers.
+
+    `remedy` is what a trader can do; empty if the text says it or nothing helps.
+    """
+
+    def __init__(self, text: str, *, remedy: str = "Try again in a minute, or check the symbols.") -> None:
+        self.remedy = remedy
+        super().__init__(text)
+
+
+class PriceFileError(DataError):
+    """A file of prices or holdings cannot be read; `line` counts from 1, None for the whole file."""
+
+    def __init__(self, path: Path, problem: str, *, remedy: str, line: int | None = None) -> None:
+        self.path, self.line = path, line
+        where = f"{path}, line {line}" if line is not None else f"{path}"
+        super().__init__(f"{where}: {problem}. {remedy}.")
+
+
+class HoldingsConflictError(DataError):
+    """A partial list of a fund's holdings would replace a complete one; nothing was saved."""
+
+
+class ReplayError(DataError):
+    """A replay cannot evaluate what was asked for."""
+
+
+class DatabaseUnavailableError(StorageError):
+    """The database is unreachable, its schema is of another version, or something stored in it cannot be read."""
+
+
+class ConflictError(StorageError):
+    """The row changed since it was read; nothing was saved, and it must be read again."""
+
+
+class LeaseLostError(StorageError):
+    """A tick came too late: another process took it over or started a later one; nothing was saved."""
+
+
+class TokenExchangeError(DeliveryError):
+    """Slack issued no token; `refused` is False if no usable answer came."""
+
+    def __init__(self, problem: str, *, refused: bool) -> None:
+        self.refused = refused
+        super().__init__(problem, permanent=refused, surely_not_posted=True)
+
+
+class MessageLookupDeniedError(DeliveryError):
+    """The channel's messages cannot be searched, so it stays unknown whether an earlier attempt was posted."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem, permanent=True, surely_not_posted=False)
+
+
+class AppPermissionError(DeliveryError):
+    """The app lacks a permission; other actions in the same channel may be allowed."""
 
     def __init__(self, problem: str) -> None:
         super().__init__(problem, permanent=True, surely_not_posted=True)
 
 
 class SendDeadlineError(DeliveryError):
-    """The message was about to be sent after the last moment for it, and was not: another process may have sent it."""
+    """The message was not sent, because its deadline was over: another process may have sent it."""
 
     def __init__(self) -> None:
         super().__init__("It took too long until it could be sent.", permanent=False, surely_not_posted=True)
 
 
 class MessageRefusedError(DeliveryError):
-    """This one message is not accepted; others of its channel may be."""
+    """This message is not accepted; others in its channel may be."""
 
 
 class MessageGoneError(DeliveryError):
-    """The message to edit, or whose thread was to go on, is not there any more; post it anew."""
+    """The message to edit, or whose thread to reply in, no longer exists; post it again."""
 
     def __init__(self, problem: str) -> None:
         super().__init__(problem, permanent=False, surely_not_posted=True)
 
 
 class MessageNotEditableError(DeliveryError):
-    """The message to edit stands as it is, but cannot be changed any more."""
+    """The message to edit exists but can no longer be changed."""
 
     def __init__(self, problem: str) -> None:
         super().__init__(problem, permanent=True, surely_not_posted=True)
+
+
+class InvalidSettingsError(ConfigurationError):
+    """A setting is missing or invalid."""
+
+
+class PlaygroundError(ConfigurationError):
+    """The local Slack simulator cannot be downloaded or started on this machine."""

@@ -1,4 +1,4 @@
-"""Mentions: whom a message calls."""
+"""Identifiers of people, groups and channels."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mention:
-    """A person or a group that can be called; both parts are opaque to the services.
+    """A person or a group to notify. `text` and `name` are opaque to the services.
 
-    `text` calls them wherever it is shown, `name` only names them. `person` is who that is when they act; None for a
-    group, of which nobody here knows who is in it.
+    Attributes:
+        text: Notifies them wherever it is shown.
+        name: Names them without a notification.
+        person: Their user ID as it appears in their own actions. None for a group, whose members are unknown here.
     """
 
     text: str
@@ -20,7 +22,7 @@ class Mention:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Channel:
-    """Where alerts go; both parts are opaque to the services."""
+    """A channel of a workspace; both IDs are opaque to the services."""
 
     team: str
     id: str

@@ -1,4 +1,4 @@
-"""An installation: where people have put the app, and with what it may speak there."""
+"""An installation of the app in a workspace or an organization, and the store of installations."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
-ROTATED_BEFORE = timedelta(minutes=120)  # of the twelve hours that a token lasts
+RENEW_BEFORE_EXPIRY = timedelta(minutes=120)  # a token is valid for twelve hours
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Installation:
     """The app in one workspace, or in all workspaces of an organization.
 
-    `home` is the workspace's id, or that of the `enterprise` where it holds for all. A token that does not expire has
-    neither `refresh_token` nor `expires_at`.
+    Attributes:
+        home: ID of the workspace, or of the `enterprise` if the installation covers all of its workspaces.
+        refresh_token: None if the token does not expire, as is `expires_at`.
     """
 
     home: str
@@ -31,39 +32,42 @@ class Installation:
 
 
 class InstallationStore(Protocol):
-    """Where the app is installed, and what it may speak with there. Every method raises StoreError."""
+    """Installations and their tokens. Every method raises DatabaseUnavailableError."""
 
     async def save(self, installation: Installation) -> None:
-        """Keep an installation, in place of the one that its home had."""
+        """Save an installation; it replaces the one with the same `home`."""
         ...
 
     async def find(self, team: str | None, enterprise: str | None = None) -> Installation | None:
-        """Load the installation that holds for a workspace: its own, or else that of its organization."""
+        """Return the installation for a workspace: its own, or else that of its organization."""
         ...
 
-    async def expiring(self, before: datetime) -> list[str]:
-        """List the homes whose tokens expire before then."""
+    async def find_expiring(self, before: datetime) -> list[str]:
+        """Return the homes whose tokens expire before `before`."""
         ...
 
-    async def claim(self, home: str, at: datetime, *, before: datetime) -> Installation | None:
-        """Claim the renewal of a token that expires before then, for a minute; None where another is at it, or was."""
-        ...
+    async def claim_renewal(self, home: str, at: datetime, *, before: datetime) -> Installation | None:
+        """Claim the renewal of a token that expires before `before`, for one minute.
 
-    async def leave(self, team: str | None, enterprise: str | None, at: datetime) -> list[str]:
-        """Forget the installation of a workspace or an organization that ended `at`, with all data of its workspaces.
-
-        Gives the workspaces; none where the app was installed anew since, or never.
+        Returns None if another process has claimed it or already renewed the token.
         """
         ...
 
-    async def expel(self, teams: Sequence[str], at: datetime) -> list[str]:
-        """Forget workspaces that their organization lets the app into no more, with all their data; give which."""
+    async def uninstall(self, team: str | None, enterprise: str | None, at: datetime) -> list[str]:
+        """Delete an installation that ended `at`, with all data of its workspaces.
+
+        Returns the workspaces; empty if the app was installed again since, or never.
+        """
         ...
 
-    async def begin(self, state: str, at: datetime, until: datetime) -> None:
-        """Note that somebody is on the way to install the app, and forget those who have not arrived."""
+    async def revoke(self, teams: Sequence[str], at: datetime) -> list[str]:
+        """Delete workspaces to which their organization ended access, with all their data; return the deleted ones."""
         ...
 
-    async def arrive(self, state: str, at: datetime) -> bool:
-        """Tell whether somebody with this state was on the way, and is not too late; a state is good for once."""
+    async def save_oauth_state(self, state: str, at: datetime, until: datetime) -> None:
+        """Save the OAuth state of an installation in progress, valid until `until`; delete expired states."""
+        ...
+
+    async def consume_oauth_state(self, state: str, at: datetime) -> bool:
+        """Return whether this OAuth state is known and not expired; each state is valid once."""
         ...

@@ -1,13 +1,9 @@
-"""Prices as they come from a source: quotes, session closes and bars, each with its source and time."""
+"""Prices as a source reports them: quotes, session closes and bars, each with source and time."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import (
-    UTC,
-    datetime,
-    timedelta,
-)
+from datetime import UTC, datetime, timedelta
 from typing import NewType
 
 import numpy as np
@@ -18,7 +14,7 @@ Symbol = NewType("Symbol", str)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """An ETF and the cryptocurrency that it is held against."""
+    """An ETF and the cryptocurrency that it is compared with."""
 
     etf: Symbol
     crypto: Symbol
@@ -32,7 +28,7 @@ WGMI_BTC = Pair(etf=Symbol("WGMI"), crypto=Symbol("BTC"))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quote:
-    """One price (US dollars) at the instant `at` (aware UTC) that its source gives for it."""
+    """One price in US dollars; `at` (aware UTC) is the time that the source states."""
 
     symbol: Symbol
     price: float
@@ -40,18 +36,20 @@ class Quote:
     source: str
 
     def age(self, now: datetime) -> timedelta:
-        """Tell how old the quote is at `now`."""
+        """Return the age of the quote at `now`."""
         return now - self.at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Closes:
-    """Session closes of one symbol.
+    """Session closes of one symbol. Raises ValueError if the columns do not fit.
 
-    `sessions` is datetime64[D], strictly ascending; `prices` is float64 of the same length, US dollars, finite and
-    positive. `volumes`, in shares, and `inside`, each session's own return from its opening to its close (a fraction,
-    which splits and dividends leave alone), have NaN where they are not known; None where none is. Raises ValueError
-    where that does not hold.
+    Attributes:
+        sessions: datetime64[D], strictly ascending.
+        prices: float64 of the same length, US dollars, finite and positive.
+        volumes: Shares; NaN where unknown, None if none is known.
+        open_to_close: Return of each session from its open to its close, as a fraction. Splits and dividends do not
+            change it. NaN where unknown, None if none is known.
     """
 
     symbol: Symbol
@@ -59,45 +57,46 @@ class Closes:
     prices: NDArray[np.float64]
     source: str
     volumes: NDArray[np.float64] | None = None
-    inside: NDArray[np.float64] | None = None
+    open_to_close: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
-        check_columns(self.sessions, self.prices)
+        validate_columns(self.sessions, self.prices)
         if self.volumes is not None and len(self.volumes) != len(self.prices):
             raise ValueError(f"{len(self.prices)} prices but {len(self.volumes)} volumes")
-        if self.inside is not None and len(self.inside) != len(self.prices):
-            raise ValueError(f"{len(self.prices)} prices but {len(self.inside)} returns inside sessions")
+        if self.open_to_close is not None and len(self.open_to_close) != len(self.prices):
+            raise ValueError(f"{len(self.prices)} prices but {len(self.open_to_close)} returns inside sessions")
 
     def __len__(self) -> int:
         return len(self.sessions)
 
     @property
     def known_volumes(self) -> NDArray[np.float64]:
-        """The volumes, NaN throughout where none is known."""
+        """The volumes, all NaN if none is known."""
         return np.full(len(self), np.nan) if self.volumes is None else self.volumes
 
     @property
-    def known_inside(self) -> NDArray[np.float64]:
-        """The returns inside the sessions, NaN throughout where none is known."""
-        return np.full(len(self), np.nan) if self.inside is None else self.inside
+    def known_open_to_close(self) -> NDArray[np.float64]:
+        """The open-to-close returns, all NaN if none is known."""
+        return np.full(len(self), np.nan) if self.open_to_close is None else self.open_to_close
 
-    def where(self, keep: NDArray[np.bool_]) -> Closes:
-        """Keep some of the sessions."""
+    def select(self, mask: NDArray[np.bool_]) -> Closes:
+        """Return the sessions for which `mask` is True."""
         return replace(
             self,
-            sessions=self.sessions[keep],
-            prices=self.prices[keep],
-            volumes=None if self.volumes is None else self.volumes[keep],
-            inside=None if self.inside is None else self.inside[keep],
+            sessions=self.sessions[mask],
+            prices=self.prices[mask],
+            volumes=None if self.volumes is None else self.volumes[mask],
+            open_to_close=None if self.open_to_close is None else self.open_to_close[mask],
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Bars:
-    """Closing prices of consecutive bars of one symbol and one length.
+    """Closing prices of bars of one symbol and one length. Raises ValueError if the columns do not fit.
 
-    `opened_at` is datetime64[s] UTC, strictly ascending, gaps allowed; `closes` is float64 of the same length, US
-    dollars, finite and positive. Raises ValueError where that does not hold.
+    Attributes:
+        opened_at: datetime64[s] UTC, strictly ascending; gaps are allowed.
+        closes: float64 of the same length, US dollars, finite and positive.
     """
 
     symbol: Symbol
@@ -107,39 +106,39 @@ class Bars:
     source: str
 
     def __post_init__(self) -> None:
-        check_columns(self.opened_at, self.closes)
+        validate_columns(self.opened_at, self.closes)
 
     def __len__(self) -> int:
         return len(self.opened_at)
 
     @property
     def ended_at(self) -> NDArray[np.datetime64]:
-        """The instant at which each bar was complete and its close known: datetime64[s] UTC."""
+        """The time at which each bar was complete and its close known: datetime64[s] UTC."""
         return self.opened_at + np.timedelta64(int(self.interval.total_seconds()), "s")
 
     def last_complete(self, at: datetime) -> tuple[float, datetime] | None:
-        """Find the close of the last bar that ended at or before `at`, with the instant it ended."""
-        index = int(np.searchsorted(self.ended_at, instant(at), side="right")) - 1
+        """Return the close of the last bar that ended at or before `at`, and the time it ended."""
+        index = int(np.searchsorted(self.ended_at, to_datetime64(at), side="right")) - 1
         if index < 0:
             return None
-        return float(self.closes[index]), moment(self.ended_at[index])
+        return float(self.closes[index]), to_datetime(self.ended_at[index])
 
 
-def instant(at: datetime) -> np.datetime64:
-    """Turn an aware datetime into datetime64[s] UTC, as the columns hold it."""
+def to_datetime64(at: datetime) -> np.datetime64:
+    """Convert an aware datetime to datetime64[s] UTC, the type of the time columns."""
     return np.datetime64(at.astimezone(UTC).replace(tzinfo=None, microsecond=0), "s")
 
 
-def moment(at: np.datetime64) -> datetime:
-    """Turn one element of an instant column into an aware UTC datetime."""
+def to_datetime(at: np.datetime64) -> datetime:
+    """Convert one element of a time column to an aware UTC datetime."""
     return datetime.fromtimestamp(int(at.astype("datetime64[s]").astype(np.int64)), tz=UTC)
 
 
-def check_columns(keys: NDArray[np.datetime64], prices: NDArray[np.float64]) -> None:
-    """Raise ValueError where times are not strictly ascending, or a price is not a finite positive number."""
-    if len(keys) != len(prices):
-        raise ValueError(f"{len(keys)} times but {len(prices)} prices")
-    if len(keys) > 1 and not bool(np.all(keys[1:] > keys[:-1])):
+def validate_columns(times: NDArray[np.datetime64], prices: NDArray[np.float64]) -> None:
+    """Raise ValueError if times are not strictly ascending, or a price is not finite and positive."""
+    if len(times) != len(prices):
+        raise ValueError(f"{len(times)} times but {len(prices)} prices")
+    if len(times) > 1 and not bool(np.all(times[1:] > times[:-1])):
         raise ValueError("times are not strictly ascending")
     if not bool(np.all(np.isfinite(prices) & (prices > 0))):
         raise ValueError("a price is not a positive number")
@@ -150,7 +149,7 @@ AI_PROXY = Symbol("SMH")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PriceStamp:
-    """Where one leg's price came from, and the instant that it belongs to."""
+    """The price of one leg with its source and time."""
 
     symbol: str
     source: str

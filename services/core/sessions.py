@@ -1,4 +1,4 @@
-"""The New York session calendar: when the ETF trades, half-days, holidays and both clock changes included."""
+"""The New York session calendar, with half-days, holidays and both clock changes."""
 
 from __future__ import annotations
 
@@ -10,17 +10,20 @@ import exchange_calendars
 import numpy as np
 from numpy.typing import NDArray
 
-from services.core.prices import instant, moment
+from services.core.prices import to_datetime, to_datetime64
 
 FULL_SESSION = timedelta(hours=6, minutes=30)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarketState:
-    """Where `at` stands in the session calendar; all times are aware UTC.
+    """The session calendar at one instant; all times are aware UTC.
 
-    `session` is the session that is open, or the last one that closed, with its `opens_at` and `closes_at`.
-    `next_open_at` is the next opening after `at`.
+    Attributes:
+        session: The open session, or else the last one that closed.
+        opens_at: Open of `session`.
+        closes_at: Close of `session`.
+        next_open_at: The first open after this instant.
     """
 
     is_open: bool
@@ -34,8 +37,12 @@ class MarketState:
 class Sessions:
     """XNYS sessions between two explicit dates.
 
-    `days` is datetime64[D]; `opens_at` and `closes_at` are datetime64[s] UTC, one for each session.
-    Source: exchange_calendars, whose own bounds are fixed at import and must not be relied on.
+    Source: exchange_calendars; its default bounds are fixed at import, so they are always passed.
+
+    Attributes:
+        days: datetime64[D].
+        opens_at: datetime64[s] UTC, one per session.
+        closes_at: datetime64[s] UTC, one per session.
     """
 
     def __init__(self, first: date, last: date) -> None:
@@ -45,43 +52,43 @@ class Sessions:
         self.opens_at: NDArray[np.datetime64] = _utc_seconds(schedule["open"])
         self.closes_at: NDArray[np.datetime64] = _utc_seconds(schedule["close"])
 
-    def position(self, session: np.datetime64) -> int | None:
-        """Find the index of a session; None where that date is no session."""
+    def index_of(self, session: np.datetime64) -> int | None:
+        """Return the index of a session; None if that date has no session."""
         index = int(np.searchsorted(self.days, session))
         return index if index < len(self.days) and self.days[index] == session else None
 
     def last_closed(self, at: datetime) -> int:
-        """Find the index of the last session whose close is at or before `at`; -1 where there is none."""
-        return int(np.searchsorted(self.closes_at, instant(at), side="right")) - 1
+        """Return the index of the last session that closed at or before `at`; -1 if there is none."""
+        return int(np.searchsorted(self.closes_at, to_datetime64(at), side="right")) - 1
 
     def is_half_day(self, index: int) -> bool:
-        """Tell whether the session closes early."""
-        return moment(self.closes_at[index]) - moment(self.opens_at[index]) < FULL_SESSION
+        """Return whether the session closes early."""
+        return to_datetime(self.closes_at[index]) - to_datetime(self.opens_at[index]) < FULL_SESSION
 
-    def state(self, at: datetime) -> MarketState:
-        """Tell whether the market is open at `at`, which session counts, and when the next one opens."""
-        opened = int(np.searchsorted(self.opens_at, instant(at), side="right")) - 1
+    def state_at(self, at: datetime) -> MarketState:
+        """Return whether the market is open at `at`, the current or last session, and the next open."""
+        index = int(np.searchsorted(self.opens_at, to_datetime64(at), side="right")) - 1
         return MarketState(
-            is_open=opened > self.last_closed(at),
-            session=self.days[opened].astype(date),
-            opens_at=moment(self.opens_at[opened]),
-            closes_at=moment(self.closes_at[opened]),
-            half_day=self.is_half_day(opened),
-            next_open_at=moment(self.opens_at[opened + 1]),
+            is_open=index > self.last_closed(at),
+            session=self.days[index].astype(date),
+            opens_at=to_datetime(self.opens_at[index]),
+            closes_at=to_datetime(self.closes_at[index]),
+            half_day=self.is_half_day(index),
+            next_open_at=to_datetime(self.opens_at[index + 1]),
         )
 
 
 @lru_cache(maxsize=8)
 def sessions_between(first: date, last: date) -> Sessions:
-    """Build the sessions from `first` to `last`; the same bounds are built once."""
+    """Return the sessions from `first` to `last`; the last 8 ranges are cached."""
     return Sessions(first, last)
 
 
 def sessions_around(day: date, *, since: date) -> Sessions:
-    """Build the sessions from the year of `since` to the end of the year after `day`.
+    """Return the sessions from the year of `since` to the end of the year after `day`.
 
-    The bounds follow the day, so a process that runs for years never comes to their end; within a year they are the
-    same, and nothing is built twice.
+    The bounds move with the day, so a process that runs for years never reaches their end. They stay the same within a
+    year, so that the cache is hit.
     """
     return sessions_between(date(since.year, 1, 1), date(day.year + 1, 12, 31))
 

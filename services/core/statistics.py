@@ -1,4 +1,4 @@
-"""How unusual a value is: by the median and MAD of what came before it, and by its rank among them."""
+"""Robust z-scores, percentile ranks and rolling regressions."""
 
 from __future__ import annotations
 
@@ -8,48 +8,54 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-UNUSUAL_SESSIONS = 252
-COVERAGE = 0.75  # the share of a look-back that must have prices before it says anything
+LOOKBACK_SESSIONS = 252
+MIN_COVERAGE = 0.75  # the share of a look-back that must have prices for a result
 MAD_TO_SIGMA = 1.4826  # for a normal sample; Source: Iglewicz and Hoaglin, 1993
 
 
 def robust_z(
-    values: NDArray[np.float64], before: NDArray[np.float64], *, at_least: float = COVERAGE * UNUSUAL_SESSIONS
+    values: NDArray[np.float64], history: NDArray[np.float64], *, min_count: float = MIN_COVERAGE * LOOKBACK_SESSIONS
 ) -> NDArray[np.float64]:
-    """Place each value by the median and MAD of its row of `before`; NaN where fewer than `at_least` are known."""
-    median = medians(before)
-    mad = medians(np.abs(before - median[:, None]))
+    """Return the robust z of each value: its distance from the median of its row of `history`, in scaled MADs.
+
+    NaN where the row has fewer than `min_count` numbers, or its MAD is 0.
+    """
+    median = row_medians(history)
+    mad = row_medians(np.abs(history - median[:, None]))
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(_enough(before, at_least) & (mad > 0), (values - median) / (MAD_TO_SIGMA * mad), np.nan)
+        return np.where(_has_enough(history, min_count) & (mad > 0), (values - median) / (MAD_TO_SIGMA * mad), np.nan)
 
 
-def percentiles(values: NDArray[np.float64], before: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Rank each value among its row of `before`, from 0 to 100; ties count half, and too few known give NaN."""
+def percentiles(values: NDArray[np.float64], history: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the percentile rank (0 to 100) of each value in its row of `history`.
+
+    Ties count half. NaN where too few values of the row are known.
+    """
     column = values[:, None]
-    below = (before < column).sum(axis=1) + 0.5 * (before == column).sum(axis=1)
+    below = (history < column).sum(axis=1) + 0.5 * (history == column).sum(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        rank = 100 * below / np.isfinite(before).sum(axis=1)
-    return np.where(_enough(before, COVERAGE * UNUSUAL_SESSIONS) & np.isfinite(values), rank, np.nan)
+        rank = 100 * below / np.isfinite(history).sum(axis=1)
+    return np.where(_has_enough(history, MIN_COVERAGE * LOOKBACK_SESSIONS) & np.isfinite(values), rank, np.nan)
 
 
 def last_percentile(series: NDArray[np.float64]) -> float | None:
-    """Rank the last value of a series among those before it; None where too few are known."""
-    return known(percentiles(series[-1:], before_each(series)[-1:])[0])
+    """Return the percentile rank of the last value among those before it; None if too few are known."""
+    return finite_or_none(percentiles(series[-1:], trailing_windows(series)[-1:])[0])
 
 
-def _enough(before: NDArray[np.float64], at_least: float) -> NDArray[np.bool_]:
-    enough: NDArray[np.bool_] = np.isfinite(before).sum(axis=1) >= at_least
-    return enough
+def _has_enough(history: NDArray[np.float64], min_count: float) -> NDArray[np.bool_]:
+    has_enough: NDArray[np.bool_] = np.isfinite(history).sum(axis=1) >= min_count
+    return has_enough
 
 
-def before_each(column: NDArray[np.float64]) -> NDArray[np.float64]:
-    """View, for each row, the 252 values before it, NaN where there are none: shape (rows, 252)."""
-    padded = np.concatenate([np.full(UNUSUAL_SESSIONS, np.nan), column])[:-1]
-    return sliding_window_view(padded, UNUSUAL_SESSIONS)
+def trailing_windows(column: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return, for each row, a view of the 252 values before it, NaN where there are none: shape (rows, 252)."""
+    padded = np.concatenate([np.full(LOOKBACK_SESSIONS, np.nan), column])[:-1]
+    return sliding_window_view(padded, LOOKBACK_SESSIONS)
 
 
-def medians(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Take each row's median over its numbers; NaN where a row has none (numpy's own warns there)."""
+def row_medians(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return each row's median over its numbers; NaN if it has none, without numpy's warning."""
     ordered = np.sort(rows, axis=1)  # NaN sorts last
     count = np.isfinite(rows).sum(axis=1)
     upper = np.take_along_axis(ordered, (count // 2).clip(max=rows.shape[1] - 1)[:, None], axis=1)[:, 0]
@@ -57,61 +63,65 @@ def medians(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(count > 0, (lower + upper) / 2, np.nan)
 
 
-def known(value: float) -> float | None:
-    """Give a number, or None for NaN."""
+def finite_or_none(value: float) -> float | None:
+    """Return the number, or None for NaN and infinities."""
     return float(value) if np.isfinite(value) else None
 
 
-DEGENERATE = 1e-10  # of the scaled moments' smallest eigenvalue: columns that differ by rounding alone
+MIN_EIGENVALUE = 1e-10  # smallest eigenvalue of the scaled moments; below it, columns differ by rounding only
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Fits:
-    """One fit for each row, of the rows that end with it; NaN where it cannot be made.
+class RollingFits:
+    """One regression per row, over the window that ends with it; NaN where it cannot be fitted.
 
-    `coefficients` and `errors` have shape (rows, 1 + factors), the intercept first; `noise` is the residuals' standard
-    deviation and `r2` the share of the variance that is explained. `inverse` is that of the moments X'X, and `design`
-    the X' of each fit, (rows, 1 + factors, size), zero where a row was left out.
+    Attributes:
+        coefficients: Shape (rows, 1 + factors), the intercept first.
+        standard_errors: Shape (rows, 1 + factors).
+        residual_std: Standard deviation of the residuals.
+        r2: Share of the variance that is explained.
+        inverse: Inverse of the moments X'X.
+        design: X' of each fit, shape (rows, 1 + factors, window), zero where a row was left out.
     """
 
     coefficients: NDArray[np.float64]
-    errors: NDArray[np.float64]
-    noise: NDArray[np.float64]
+    standard_errors: NDArray[np.float64]
+    residual_std: NDArray[np.float64]
     r2: NDArray[np.float64]
     inverse: NDArray[np.float64]
     design: NDArray[np.float64]
 
     @property
-    def made(self) -> NDArray[np.bool_]:
-        """Which rows have a fit."""
-        return np.isfinite(self.noise)
+    def fitted(self) -> NDArray[np.bool_]:
+        """True for each row that has a fit."""
+        return np.isfinite(self.residual_std)
 
 
-def rolling_ols(y: NDArray[np.float64], factors: NDArray[np.float64], size: int, *, at_least: float) -> Fits:
-    """Fit `y` on an intercept and on `factors`, (rows, factors), over the `size` rows that end with each row.
+def rolling_ols(y: NDArray[np.float64], factors: NDArray[np.float64], window: int, *, min_rows: float) -> RollingFits:
+    """Regress `y` on an intercept and `factors`, shape (rows, factors), over the `window` rows that end with each row.
 
-    Rows that lack a number are left out, and fewer than `at_least` make no fit; nor do factors of which one
-    follows from the others. Source: Greene, Econometric Analysis, least squares.
+    Rows with a missing number are left out. There is no fit (NaN) with fewer than `min_rows` rows or with collinear
+    factors. Source: Greene, Econometric Analysis, least squares.
     """
     known = np.isfinite(y) & np.isfinite(factors).all(axis=1)
     columns = np.where(known, np.vstack([np.ones(len(y)), factors.T]), 0.0)
-    design = np.ascontiguousarray(_windows(columns, size).transpose(1, 0, 2))
-    seen = _windows(np.where(known, y, 0.0), size)
+    design = np.ascontiguousarray(_windows(columns, window).transpose(1, 0, 2))
+    y_windows = _windows(np.where(known, y, 0.0), window)
     counts, width = design[:, 0].sum(axis=1), len(columns)
     moments = design @ design.transpose(0, 2, 1)
-    usable = (counts >= max(at_least, width + 1)) & _independent(moments)
+    usable = (counts >= max(min_rows, width + 1)) & _independent(moments)
     inverse = np.linalg.inv(np.where(usable[:, None, None], moments, np.eye(width)))
-    coefficients = (inverse @ (design @ seen[:, :, None]))[:, :, 0]
-    left = seen - np.einsum("rk,rks->rs", coefficients, design)
-    unexplained = (left**2).sum(axis=1)
+    coefficients = (inverse @ (design @ y_windows[:, :, None]))[:, :, 0]
+    residuals = y_windows - np.einsum("rk,rks->rs", coefficients, design)
+    residual_squares = (residuals**2).sum(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        noise = np.where(usable, np.sqrt(unexplained / (counts - width)), np.nan)
-        whole = (seen**2).sum(axis=1) - seen.sum(axis=1) ** 2 / counts
-        r2 = np.where(usable & (whole > 0), 1 - unexplained / whole, np.nan)
-    return Fits(
+        residual_std = np.where(usable, np.sqrt(residual_squares / (counts - width)), np.nan)
+        total = (y_windows**2).sum(axis=1) - y_windows.sum(axis=1) ** 2 / counts
+        r2 = np.where(usable & (total > 0), 1 - residual_squares / total, np.nan)
+    return RollingFits(
         coefficients=np.where(usable[:, None], coefficients, np.nan),
-        errors=noise[:, None] * np.sqrt(np.diagonal(inverse, axis1=1, axis2=2)),
-        noise=noise,
+        standard_errors=residual_std[:, None] * np.sqrt(np.diagonal(inverse, axis1=1, axis2=2)),
+        residual_std=residual_std,
         r2=r2,
         inverse=inverse,
         design=design,
@@ -119,15 +129,15 @@ def rolling_ols(y: NDArray[np.float64], factors: NDArray[np.float64], size: int,
 
 
 def _windows(columns: NDArray[np.float64], size: int) -> NDArray[np.float64]:
-    """View the `size` elements that end with each one of the last axis, zero before the first."""
+    """Return a view of the `size` elements that end with each one of the last axis, zero before the first."""
     before = np.zeros((*columns.shape[:-1], size - 1))
     return sliding_window_view(np.concatenate([before, columns], axis=-1), size, axis=-1)
 
 
 def _independent(moments: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Tell where no column of X follows from the others, whatever their scales."""
+    """Return for each row whether the columns of X are linearly independent, whatever their scales."""
     scales = np.sqrt(np.diagonal(moments, axis1=1, axis2=2))
     scales = np.where(scales > 0, scales, 1.0)
     scaled = moments / (scales[:, :, None] * scales[:, None, :])
-    apart: NDArray[np.bool_] = np.linalg.eigvalsh(scaled)[:, 0] > DEGENERATE
-    return apart
+    independent: NDArray[np.bool_] = np.linalg.eigvalsh(scaled)[:, 0] > MIN_EIGENVALUE
+    return independent

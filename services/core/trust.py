@@ -1,4 +1,4 @@
-"""Trust: what a price or a measurement may be used for, and what spoke against it."""
+"""Data quality: what a price or a measurement may be used for, and why not."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import Enum
 
 
 class Verdict(Enum):
-    """How far a value can be believed, from best to worst."""
+    """Data quality, from best to worst."""
 
     OK = "ok"
     DEGRADED = "degraded"
@@ -16,11 +16,11 @@ class Verdict(Enum):
 
     @property
     def usable(self) -> bool:
-        """Whether rules may fire and resolve on it."""
+        """Whether rules may fire and resolve on the value."""
         return self in {Verdict.OK, Verdict.DEGRADED}
 
 
-_WORSE = {verdict: rank for rank, verdict in enumerate(Verdict)}
+_SEVERITY = {verdict: rank for rank, verdict in enumerate(Verdict)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,12 +30,12 @@ class Trust:
     verdict: Verdict = Verdict.OK
     reasons: tuple[str, ...] = ()
 
-    def also(self, other: Trust) -> Trust:
-        """Join two judgements: the worse verdict, and the reasons of both, each once."""
+    def combined_with(self, other: Trust) -> Trust:
+        """Return the worse verdict, with the reasons of both without duplicates."""
         return Trust(
-            verdict=max(self.verdict, other.verdict, key=_WORSE.__getitem__),
+            verdict=max(self.verdict, other.verdict, key=_SEVERITY.__getitem__),
             reasons=tuple(dict.fromkeys(self.reasons + other.reasons)),
         )
 
 
-FULL = Trust()
+TRUSTED = Trust()

@@ -1,4 +1,4 @@
-"""Courier: one attempt to deliver one message, and what follows from how it went."""
+"""One attempt to deliver one message, and the handling of its outcome."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from services.core.errors import (
 from services.core.identity import Channel
 from services.delivery.ports import AlertMessage, Delivery, NoticeMessage, Notifier, OutboxStore, ThreadMessage
 
-FIRST_RETRY = timedelta(seconds=2)
-LONGEST_RETRY = timedelta(minutes=5)
-SETTLES = timedelta(seconds=15)  # what was under way to Slack when its answer was lost has arrived by then, or never
-CALLS = timedelta(seconds=35)  # longer than the three calls that sending one message can take
-# About an hour: what Slack refuses for the moment passes within it, and a mended version can be installed.
-TRIES = 20
+MIN_BACKOFF = timedelta(seconds=2)
+MAX_BACKOFF = timedelta(minutes=5)
+SETTLE_TIME = timedelta(seconds=15)  # after a lost response, the request has reached Slack by then or never will
+SEND_BUDGET = timedelta(seconds=35)  # longer than the three calls that sending one message can need
+# About an hour: temporary refusals pass within it, and a fixed version can be installed.
+MAX_ATTEMPTS = 20
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accepted:
-    """What Slack has accepted, and where it stands."""
+    """A message that Slack has accepted, with its id there."""
 
     delivery: Delivery
     message_id: str
@@ -40,204 +40,208 @@ class Accepted:
 
 @dataclass(slots=True)
 class Dispatcher:
-    """Sends one message at a time and notes how it went, so that nothing is lost and little is repeated.
+    """Sends one message at a time and records the outcome, so that nothing is lost and little is repeated.
 
-    - Slack cannot be reached, or refuses the channel or the token: the channel rests, as no other message would get
-      through. It is tried again for as long as it takes: once that is mended, nothing has been lost.
-    - Slack refuses this message, or it cannot be rendered: it waits by itself, and is given up after 20 tries. An
-      alert or a notice is tried again once it changes; till then a thread that it has not opened waits for it.
-    - The store cannot note what Slack has accepted: it is noted at the next attempt, without being sent again.
-    - Its answer is lost, or a crash cuts the attempt off: it is looked up by its key before it is posted again. Where
-      the app lacks the permission to read the channel it is posted again: at least once.
-    - This process was frozen, or a look-up took long: what is not its own for long enough any more is not sent.
-    - A message is gone: it is posted anew. A line whose thread is gone waits until its alert's message stands again.
+    - Slack can't be reached, or refuses the channel or the token: the channel is paused, as no other message would get
+      through. It is retried without limit, so nothing is lost once that is fixed.
+    - Slack refuses this message, or it can't be rendered: only this message backs off, and it is dead-lettered after 20
+      attempts. An alert or a notice is tried again when it changes; a thread that it has not opened waits until then.
+    - The store can't record what Slack has accepted: that is recorded at the next attempt, without sending again.
+    - The response is lost, or a crash cuts the attempt off: the message is looked up by its key before it is posted
+      again. If the app may not read the channel, it is posted again: at least once.
+    - This process was frozen, or a look-up took long: a message whose lease ends too soon is not sent.
+    - A message is gone: it is posted again. A thread reply whose thread is gone waits for its alert's message.
     """
 
     store: OutboxStore
     notifier: Notifier
     clock: Clock
-    _failures: Counter[Channel] = field(default_factory=Counter)  # in a row, of channels that take nothing
-    _unnoted: dict[int, Accepted] = field(default_factory=dict)  # what the store failed to note, by delivery
+    _failures: Counter[Channel] = field(default_factory=Counter)  # consecutive failures of channels that accept nothing
+    _unrecorded: dict[int, Accepted] = field(default_factory=dict)  # accepted, but the store failed; by delivery id
 
-    async def attempt(self, delivery: Delivery, now: datetime) -> bool:
-        """Try to send a message that is due at `now`, and tell whether Slack has it.
+    async def deliver_one(self, delivery: Delivery, now: datetime) -> bool:
+        """Try to send a message that is due at `now`; return whether Slack has it.
 
-        Not where another process tries it, or where its wording has changed since it was read.
+        Does nothing if another process is sending it, or if it has changed since it was read.
         """
-        leased = await self.store.mark_attempting(delivery, self._at(now))
+        leased = await self.store.mark_attempting(delivery, self._now(now))
         if leased is None:
             return False
-        unnoted = self._unnoted.pop(leased.id, None)
-        if unnoted is not None and _as_read(unnoted.delivery, leased):
-            sent = replace(unnoted.delivery, leased_until=leased.leased_until)
-            await self._note(replace(unnoted, delivery=sent), now)
+        unrecorded = self._unrecorded.pop(leased.id, None)
+        if unrecorded is not None and _is_unchanged(unrecorded.delivery, leased):
+            sent = replace(unrecorded.delivery, leased_until=leased.leased_until)
+            await self._record_sent(replace(unrecorded, delivery=sent), now)
             return True
-        return await self._send_and_note(leased, now)
+        return await self._send_and_record(leased, now)
 
-    async def _send_and_note(self, delivery: Delivery, now: datetime) -> bool:
-        standing, unsure = delivery.message_id, delivery.attempting and delivery.message_id is None
+    async def _send_and_record(self, delivery: Delivery, now: datetime) -> bool:
+        posted_id, unsure = delivery.message_id, delivery.attempting and delivery.message_id is None
         try:
             if unsure:
-                standing, unsure = await self._look_up(delivery)
-            if not self._is_ours(delivery):
-                raise SendDeadlineError  # noqa: TRY301 -- the same as where the notifier finds it so
-            message_id = await self._send(delivery, standing)
+                posted_id, unsure = await self._look_up(delivery)
+            if not self._has_lease(delivery):
+                raise SendDeadlineError  # noqa: TRY301 -- handled like the notifier's own
+            message_id = await self._send(delivery, posted_id)
         except SendDeadlineError as error:
-            log.warning("%s is left to the next attempt: this one took too long", delivery.told.name)
-            await self.store.mark_failed(delivery, str(error), self._at(now), counts=False, unsure=unsure)
+            log.warning("%s is left to the next attempt: its deadline has passed", delivery.message.log_name)
+            await self.store.mark_failed(delivery, str(error), self._now(now), counts=False, unsure=unsure)
             return False
         except DeliveryError as error:
-            await self._refused(delivery, error, self._at(now), unsure=unsure or not error.surely_not_posted)
+            await self._handle_error(delivery, error, self._now(now), unsure=unsure or not error.surely_not_posted)
             return False
-        except Exception as error:  # a message that cannot be made must not hold up others
+        except Exception as error:  # a message that cannot be rendered must not block others
             if not delivery.attempts:
-                log.exception("%s cannot be rendered; please report it", delivery.told.name)
-            await self._pass_over(delivery, error, self._at(now), unsure=unsure)
+                log.exception("%s cannot be rendered; please report it", delivery.message.log_name)
+            await self._retry_later(delivery, error, self._now(now), unsure=unsure)
             return False
-        await self._note(Accepted(delivery=delivery, message_id=message_id), now)
+        await self._record_sent(Accepted(delivery=delivery, message_id=message_id), now)
         return True
 
     async def _look_up(self, delivery: Delivery) -> tuple[str | None, bool]:
-        """Look where a message stands that may have been posted; True where that stays unknown."""
-        since = await self.store.tried_since(delivery)
+        """Return the id of a message that may have been posted, and whether that remains unknown."""
+        since = await self.store.first_attempt_at(delivery)
         try:
             found = await self.notifier.find(delivery.channel, delivery.key, since, delivery.thread_id)
         except MessageLookupDeniedError as error:
-            log.warning("%s is sent again and may appear twice: %s", delivery.told.name, error)
+            log.warning("%s is sent again and may be duplicated: %s", delivery.message.log_name, error)
             return None, True
-        log.info("%s: %s", delivery.told.name, "it was there already" if found else "it was not there, sent again")
-        return found, found is not None  # until it is noted where it stands, it is looked up again
+        outcome = "found in Slack, not sent again" if found else "not found in Slack, sent again"
+        log.info("%s: %s", delivery.message.log_name, outcome)
+        return found, found is not None  # it is looked up again until its id is recorded
 
-    async def _note(self, accepted: Accepted, now: datetime) -> None:
-        """Note what Slack has accepted; where that fails it is kept in mind, and not sent once more."""
+    async def _record_sent(self, accepted: Accepted, now: datetime) -> None:
+        """Record what Slack has accepted. If that fails, it is remembered, and the message is not sent again."""
         delivery = accepted.delivery
-        self._unnoted[delivery.id] = accepted
-        await self.store.mark_sent(delivery, accepted.message_id, self._at(now))
-        del self._unnoted[delivery.id]
-        self._tell_recovery(delivery)
+        self._unrecorded[delivery.id] = accepted
+        await self.store.mark_sent(delivery, accepted.message_id, self._now(now))
+        del self._unrecorded[delivery.id]
+        self._log_recovery(delivery)
 
-    async def _refused(self, delivery: Delivery, error: DeliveryError, at: datetime, *, unsure: bool) -> None:
+    async def _handle_error(self, delivery: Delivery, error: DeliveryError, at: datetime, *, unsure: bool) -> None:
         match error:
             case MessageGoneError():
-                await self._post_anew(delivery, error, at)
+                await self._repost(delivery, error, at)
             case MessageNotEditableError():
-                await self._leave(delivery, error, at)
+                await self._stop_editing(delivery, error, at)
             case MessageRefusedError():
-                await self._pass_over(delivery, error, at, unsure=unsure)
+                await self._retry_later(delivery, error, at, unsure=unsure)
             case _:
-                await self._rest(delivery, error, at, unsure=unsure)
+                await self._pause_channel(delivery, error, at, unsure=unsure)
 
-    async def _send(self, delivery: Delivery, standing: str | None) -> str:
-        """Make the message that stands there say what it should, or post it where none stands."""
-        channel, told, by = delivery.channel, delivery.told, _last_moment(delivery)
-        if standing is None:
-            return await self.notifier.post(channel, told, key=delivery.key, thread_id=delivery.thread_id, by=by)
-        match told:
+    async def _send(self, delivery: Delivery, posted_id: str | None) -> str:
+        """Edit the posted message to its newest version, or post it if there is none."""
+        channel, message, send_by = delivery.channel, delivery.message, _send_deadline(delivery)
+        if posted_id is None:
+            return await self.notifier.post(
+                channel, message, key=delivery.key, thread_id=delivery.thread_id, send_by=send_by
+            )
+        match message:
             case AlertMessage() | NoticeMessage():
-                await self.notifier.edit(channel, told, standing, by=by)
+                await self.notifier.edit(channel, message, posted_id, send_by=send_by)
             case ThreadMessage():
                 pass
             case _:
-                assert_never(told)
-        return standing
+                assert_never(message)
+        return posted_id
 
-    async def _rest(self, delivery: Delivery, error: DeliveryError, at: datetime, *, unsure: bool) -> None:
-        """Let the whole channel rest; being asked to wait is no failure.
+    async def _pause_channel(self, delivery: Delivery, error: DeliveryError, at: datetime, *, unsure: bool) -> None:
+        """Pause the whole channel. A rate limit doesn't count as a failure.
 
-        A message that may be on its way waits longer, until it can be looked up: the others need not.
+        A message that may have been posted waits longer, until it can be looked up; the others don't.
         """
         channel = delivery.channel
         wait = error.retry_after
         if wait is None:
             failures = self._failures[channel]
-            wait = LONGEST_RETRY if error.permanent else backoff(f"{channel.team}:{channel.id}", failures)
+            wait = MAX_BACKOFF if error.permanent else backoff(f"{channel.team}:{channel.id}", failures)
             if not failures:
-                log.warning("channel %s takes no messages for now: %s", channel.id, error)
+                log.warning("channel %s is paused: %s", channel.id, error)
             self._failures[channel] += 1
-        settled = _settled(wait, delivery, unsure=unsure)
-        await self.store.mark_failed(delivery, str(error), at + settled, counts=False, unsure=unsure)
-        await self.store.hold(channel, at + wait, str(error) if error.permanent else None)
+        own_wait = _settle_wait(wait, delivery, unsure=unsure)
+        await self.store.mark_failed(delivery, str(error), at + own_wait, counts=False, unsure=unsure)
+        await self.store.pause_channel(channel, at + wait, str(error) if error.permanent else None)
 
-    async def _pass_over(
+    async def _retry_later(
         self, delivery: Delivery, error: Exception, at: datetime, *, gone: bool = False, unsure: bool = False
     ) -> None:
-        """Let this message wait by itself; after the last try it is given up."""
+        """Back off with this message only; after the last attempt it is dead-lettered."""
         problem = str(error) if isinstance(error, DeliveryError) else f"{type(error).__name__}: {error}"
-        if delivery.attempts + 1 >= TRIES:
-            _tell_end(delivery, problem)
+        if delivery.attempts + 1 >= MAX_ATTEMPTS:
+            _log_dead_letter(delivery, problem)
             await self.store.mark_dead(delivery, problem, at, unsure=unsure)
             return
         if not delivery.attempts:
-            log.warning("%s is not delivered yet: %s", delivery.told.name, problem)
+            log.warning("%s failed and will be retried: %s", delivery.message.log_name, problem)
         is_permanent = isinstance(error, DeliveryError) and error.permanent
-        wait = LONGEST_RETRY if is_permanent else backoff(delivery.key, delivery.attempts)
-        wait = _settled(wait, delivery, unsure=unsure)
+        wait = MAX_BACKOFF if is_permanent else backoff(delivery.key, delivery.attempts)
+        wait = _settle_wait(wait, delivery, unsure=unsure)
         await self.store.mark_failed(delivery, problem, at + wait, gone=gone, unsure=unsure)
 
-    async def _post_anew(self, delivery: Delivery, error: MessageGoneError, at: datetime) -> None:
-        """Have a message posted anew that is gone; a line of a thread waits until its alert's message is seen to."""
-        match delivery.told:
+    async def _repost(self, delivery: Delivery, error: MessageGoneError, at: datetime) -> None:
+        """Post a deleted message again. A thread reply waits until its alert's message has been checked."""
+        match delivery.message:
             case AlertMessage() | NoticeMessage():
                 await self.store.mark_failed(delivery, str(error), at, gone=True, counts=False)
             case ThreadMessage():
-                await self._pass_over(delivery, error, at, gone=True)
+                await self._retry_later(delivery, error, at, gone=True)
             case _:
-                assert_never(delivery.told)
+                assert_never(delivery.message)
 
-    async def _leave(self, delivery: Delivery, error: MessageNotEditableError, at: datetime) -> None:
-        """Leave a message as it is that cannot be changed any more; only its end is posted anew."""
-        if delivery.told.ended:
+    async def _stop_editing(self, delivery: Delivery, error: MessageNotEditableError, at: datetime) -> None:
+        """Leave a message that can no longer be edited as it is; only the resolution is posted again."""
+        if delivery.message.is_final:
             await self.store.mark_failed(delivery, str(error), at, gone=True, counts=False)
             return
-        log.info("%s is not edited, its thread and its end are told: %s", delivery.told.name, error)
+        name = delivery.message.log_name
+        log.info("%s can no longer be edited; its thread and resolution are still posted: %s", name, error)
         await self.store.mark_dead(delivery, str(error), at)
 
-    def _tell_recovery(self, delivery: Delivery) -> None:
+    def _log_recovery(self, delivery: Delivery) -> None:
         if delivery.attempts:
-            log.info("%s is delivered after %d failures", delivery.told.name, delivery.attempts)
+            log.info("%s delivered after %d failures", delivery.message.log_name, delivery.attempts)
         if self._failures.pop(delivery.channel, 0):
-            log.info("channel %s takes messages again", delivery.channel.id)
+            log.info("channel %s is no longer paused", delivery.channel.id)
 
-    def _is_ours(self, delivery: Delivery) -> bool:
-        """Tell whether no other process can take a message over before this one has sent it."""
-        return delivery.leased_until is None or self.clock.now() + CALLS <= delivery.leased_until
+    def _has_lease(self, delivery: Delivery) -> bool:
+        """Return whether our lease outlasts the send."""
+        return delivery.leased_until is None or self.clock.now() + SEND_BUDGET <= delivery.leased_until
 
-    def _at(self, now: datetime) -> datetime:
-        """Tell the time; a clock that is set back does not take it back before `now`."""
+    def _now(self, now: datetime) -> datetime:
+        """Return the current time, but never before `now`, as the clock may be set back."""
         return max(now, self.clock.now())
 
 
-def _last_moment(delivery: Delivery) -> datetime | None:
-    """Tell when a message is sent at the latest, so that it has arrived before another process may look for it."""
-    return None if delivery.leased_until is None else delivery.leased_until - SETTLES
+def _send_deadline(delivery: Delivery) -> datetime | None:
+    """Return the latest time to send a message, so that it arrives before another process may look for it."""
+    return None if delivery.leased_until is None else delivery.leased_until - SETTLE_TIME
 
 
-def _as_read(one: Delivery, other: Delivery) -> bool:
-    """Tell whether nothing has been noted as delivered between two readings of a message."""
-    return (one.sent_version, one.message_id) == (other.sent_version, other.message_id)
+def _is_unchanged(earlier: Delivery, later: Delivery) -> bool:
+    """Return whether nothing was recorded as delivered between two reads of a message."""
+    return (earlier.sent_version, earlier.message_id) == (later.sent_version, later.message_id)
 
 
 def backoff(key: str, failures: int) -> timedelta:
-    """Double the wait with each failure, to five minutes; spread by a key, so that retries do not march."""
+    """Return an exponential backoff of at most five minutes, with jitter by key so that retries spread out."""
     spread = 0.75 + zlib.crc32(f"{key}:{failures}".encode()) / 2**33
-    doubled: timedelta = FIRST_RETRY * 2 ** min(failures, 10)
-    return min(doubled, LONGEST_RETRY) * spread
+    doubled: timedelta = MIN_BACKOFF * 2 ** min(failures, 10)
+    return min(doubled, MAX_BACKOFF) * spread
 
 
-def _tell_end(delivery: Delivery, problem: str) -> None:
-    """Log that a message is given up, and what can be done about it."""
-    match delivery.told:
+def _log_dead_letter(delivery: Delivery, problem: str) -> None:
+    """Log that a message is dead-lettered, and what can be done about it."""
+    match delivery.message:
         case AlertMessage():
-            remedy = "it is tried again once the alert changes, and a thread that waits for it goes on then"
+            remedy = "it is retried when the alert changes, and its thread continues then"
         case ThreadMessage():
-            remedy = "that line of its thread is left out; /minerpulse history still has the alert"
+            remedy = "the thread skips this reply; /minerpulse history still has the alert"
         case NoticeMessage():
-            remedy = "it is tried again once it has more to tell"
+            remedy = "it is retried when the notice changes"
         case _:
-            assert_never(delivery.told)
-    log.error("%s is given up after %d tries, %s: %s", delivery.told.name, TRIES, remedy, problem)
+            assert_never(delivery.message)
+    log.error("%s is dead-lettered after %d attempts; %s: %s", delivery.message.log_name, MAX_ATTEMPTS, remedy, problem)
 
 
-def _settled(wait: timedelta, delivery: Delivery, *, unsure: bool) -> timedelta:
-    """Wait long enough for a look-up to tell, where a message may be on its way; an edit may be made twice."""
-    return max(wait, SETTLES) if unsure and delivery.message_id is None else wait
+def _settle_wait(wait: timedelta, delivery: Delivery, *, unsure: bool) -> timedelta:
+    """Return a wait after which a look-up is reliable, if the message may have been posted. An edit may be repeated."""
+    return max(wait, SETTLE_TIME) if unsure and delivery.message_id is None else wait

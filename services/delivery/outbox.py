@@ -1,4 +1,4 @@
-"""Outbox: make the channel show what the store says it should."""
+"""Outbox: the loop that delivers due messages, and its schedule."""
 
 from __future__ import annotations
 
@@ -15,88 +15,91 @@ from services.core.identity import Channel
 from services.delivery.dispatcher import Dispatcher
 from services.delivery.ports import Delivery, Notifier, OutboxStore
 
-AT_ONCE = 25  # messages under way in one process: more would only wait for each other in the database
-IDLE = timedelta(seconds=30)  # how long the outbox sleeps at most, should a nudge get lost
+MAX_CONCURRENT = 25  # concurrent sends in one process: more would only wait for each other in the database
+MAX_SLEEP = timedelta(seconds=30)  # longest sleep, in case a nudge gets lost
 log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
 class Outbox:
-    """Level-triggered delivery: only the newest wording of a message is ever sent.
+    """Level-triggered delivery: only the newest version of a message is ever sent.
 
-    An attempt is noted before the call, and what the answer was after it. A message whose answer was lost is looked
-    up before it is sent again: once, and at least once where the app may not read the channel. So is one whose attempt
-    a crash cut off, when its lease is over, up to a minute later: until then another process might still be at it.
-    What other processes record is found by looking each `idle`: nobody nudges then.
+    An attempt is recorded before the call, and its outcome after it. A message whose response was lost is looked up
+    before it is sent again: once, or at least once if the app may not read the channel. The same applies to an attempt
+    that a crash cut off, after its lease of up to a minute: until then another process might still be sending.
+    Messages saved by other processes are found by polling every `max_sleep`, as those can't nudge this one.
     """
 
     store: OutboxStore
     notifier: Notifier
     clock: Clock
-    idle: timedelta = IDLE
+    max_sleep: timedelta = MAX_SLEEP
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
-    _one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     _stopping: bool = False
-    _lots: Random = field(default_factory=Random)
-    _courier: Dispatcher = field(init=False)
+    _random: Random = field(default_factory=Random)
+    _dispatcher: Dispatcher = field(init=False)
 
     def __post_init__(self) -> None:
-        self._courier = Dispatcher(store=self.store, notifier=self.notifier, clock=self.clock)
+        self._dispatcher = Dispatcher(store=self.store, notifier=self.notifier, clock=self.clock)
 
     def nudge(self) -> None:
-        """Tell that something may be due."""
+        """Wake the loop, as a message may be due."""
         self._wake.set()
 
     def stop(self) -> None:
-        """Begin no attempt any more; `run` returns once those under way have ended and been noted."""
+        """Start no more attempts; `run` returns once the current ones have ended and are recorded."""
         self._stopping = True
         self._wake.set()
 
     async def run(self) -> None:
-        """Deliver whatever becomes due, until stopped; a failure of ours is logged once, and tried again."""
+        """Deliver messages as they become due, until stopped. Our own failures are logged once and retried."""
         failing = False
         while not self._stopping:
             self._wake.clear()
             try:
                 await self.deliver(self.clock.now())
-                wait = await self.until_due()
+                wait = await self.time_until_due()
             except Exception:
                 if not failing:
-                    log.exception("delivery fails; it is tried again every %s", self.idle)
-                failing, wait = True, self.idle
+                    log.exception("delivery failed; retrying every %s", self.max_sleep)
+                failing, wait = True, self.max_sleep
             else:
                 if failing:
-                    log.info("delivery works again")
+                    log.info("delivery has recovered")
                 failing = False
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), wait.total_seconds())
 
-    async def until_due(self) -> timedelta:
-        """Tell how long there is nothing to do, `idle` at most."""
+    async def time_until_due(self) -> timedelta:
+        """Return the time until a message is due, at most `max_sleep`."""
         now = self.clock.now()
         due_at = await self.store.next_due_at(now)
-        return self.idle if due_at is None else min(self.idle, max(due_at - now, timedelta(0)))
+        return self.max_sleep if due_at is None else min(self.max_sleep, max(due_at - now, timedelta(0)))
 
     async def deliver(self, now: datetime) -> int:
-        """Deliver everything due from `now` on, channels side by side, each in its order; give how many were sent.
+        """Deliver everything due, channels side by side and each in order; return how many messages were sent.
 
-        Only one delivery runs at a time, in rounds of one message for each channel: a queue in one keeps the others
-        waiting for a single answer at most, and a channel that falls silent meanwhile is told nothing more. Where a
-        channel meets an error of ours, it is left alone and the others come to their end before that is raised.
+        Only one delivery runs at a time, in rounds of one message per channel. So a queue in one channel delays the
+        others
+        by one response at most, and a channel that becomes silent meanwhile gets nothing more. If our own error stops a
+        channel, the others are finished before the error is raised.
         """
         sent = 0
         failures: dict[Channel, BaseException] = {}
-        async with self._one_at_a_time:
+        async with self._lock:
             while not self._stopping and (due := await self._due(max(now, self.clock.now()), failures)):
-                done = await asyncio.gather(*(self._courier.attempt(one, now) for one in due), return_exceptions=True)
+                done = await asyncio.gather(
+                    *(self._dispatcher.deliver_one(one, now) for one in due), return_exceptions=True
+                )
                 sent += done.count(True)
-                failed = zip(due, done, strict=True)
-                failures |= {one.channel: error for one, error in failed if isinstance(error, BaseException)}
+                outcomes = zip(due, done, strict=True)
+                failures |= {one.channel: error for one, error in outcomes if isinstance(error, BaseException)}
         for error in failures.values():
             raise error
         return sent
 
-    async def _due(self, now: datetime, without: Collection[Channel]) -> list[Delivery]:
-        """Take what is due; some by lot where there is much, so that workers do not all go for the same."""
-        due = [one for one in await self.store.due(now) if one.channel not in without]
-        return due if len(due) <= AT_ONCE else self._lots.sample(due, AT_ONCE)
+    async def _due(self, now: datetime, exclude: Collection[Channel]) -> list[Delivery]:
+        """Return what is due; a random sample if there is much, so that workers don't all try the same messages."""
+        due = [one for one in await self.store.due(now) if one.channel not in exclude]
+        return due if len(due) <= MAX_CONCURRENT else self._random.sample(due, MAX_CONCURRENT)

@@ -1,4 +1,4 @@
-"""What Slack must be made to show, and who makes it."""
+"""Messages to deliver, and what delivery needs from storage and from Slack."""
 
 from __future__ import annotations
 
@@ -6,83 +6,87 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol, TypeAlias
 
-from services.alerting.alert import Alert, Entry
+from services.alerting.alert import Alert, TimelineEntry
 from services.alerting.notice import Notice
 from services.core.identity import Channel, Mention
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertMessage:
-    """An alert's own message; where it is posted, and only then, it calls whom `calls` names."""
+    """An alert's own message. Only posting it notifies `mention`; edits don't."""
 
     alert: Alert
-    calls: Mention | None = None
+    mention: Mention | None = None
 
     @property
-    def name(self) -> str:
-        """What the log calls it."""
+    def log_name(self) -> str:
+        """Name in logs."""
         return f"alert {self.alert.id}"
 
     @property
-    def ended(self) -> bool:
-        """Whether nothing will change any more."""
+    def is_final(self) -> bool:
+        """Whether the message will not change any more."""
         return self.alert.closed_at is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThreadMessage:
-    """One line of an alert's thread, which never changes; a `broadcast` one is shown in the channel too."""
+    """A reply in an alert's thread, which never changes. With `broadcast` it is also shown in the channel."""
 
     alert: Alert
-    entry: Entry
+    entry: TimelineEntry
     broadcast: bool = False
 
     @property
-    def name(self) -> str:
-        """What the log calls it."""
+    def log_name(self) -> str:
+        """Name in logs."""
         return f"alert {self.alert.id}"
 
     @property
-    def ended(self) -> bool:
-        """Whether nothing will change any more."""
+    def is_final(self) -> bool:
+        """Whether the message will not change any more."""
         return True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoticeMessage:
-    """A notice."""
+    """The message of a notice."""
 
     notice: Notice
 
     @property
-    def name(self) -> str:
-        """What the log calls it."""
+    def log_name(self) -> str:
+        """Name in logs."""
         return f"notice {self.notice.id}"
 
     @property
-    def ended(self) -> bool:
-        """Whether nothing will change any more."""
+    def is_final(self) -> bool:
+        """Whether the message will not change any more."""
         return self.notice.closed_at is not None
 
 
-MessageRef: TypeAlias = AlertMessage | ThreadMessage | NoticeMessage
+OutboxMessage: TypeAlias = AlertMessage | ThreadMessage | NoticeMessage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """A message that Slack must be made to show in `channel`, and what it tells.
+    """A message that Slack must show in `channel`.
 
-    `key` names the message for ever. `version` is the newest wording, `sent_version` the one that was delivered (0
-    for none) and `message_id` where it stands once posted. `thread_id` is the alert's own message, for its lines.
-    `attempts` counts the failures in a row that were the message's own; `attempting` tells that an attempt may have
-    posted it without anyone knowing: a crash cut it off, or its answer was lost. `leased_until` is the end of this
-    process's own attempt, None where it has begun none.
+    Attributes:
+        key: Permanent, unique key of the message.
+        version: The newest version.
+        sent_version: The version that was delivered, 0 for none.
+        message_id: Slack's id once it is posted.
+        thread_id: The alert's own message, for thread replies.
+        attempts: Consecutive failures of the message itself.
+        attempting: An earlier attempt may have posted it, as a crash cut it off or its response was lost.
+        leased_until: End of this process's own attempt, None if it has started none.
     """
 
     id: int
     key: str
     channel: Channel
-    told: MessageRef
+    message: OutboxMessage
     version: int
     sent_version: int
     message_id: str | None
@@ -94,58 +98,65 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backlog:
-    """How many messages wait and how many have been given up, and how long the oldest that waits has done so.
+    """Undelivered messages.
 
-    `withheld` are kept back by the silence of their channels, and do not count as waiting.
+    Attributes:
+        waiting: How many wait, without those withheld.
+        dead_lettered: How many were given up.
+        oldest_age: Age of the oldest waiting message.
+        withheld: How many are held back by quiet periods.
     """
 
     waiting: int
-    dead: int
-    oldest: timedelta | None
+    dead_lettered: int
+    oldest_age: timedelta | None
     withheld: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryProblem:
-    """Messages of a channel that do not arrive for a reason that a person must mend: they wait, or were `given_up`."""
+    """Messages of a channel that a person must unblock. They wait, or were `dead_lettered`."""
 
     channel: Channel
     problem: str
     messages: int
     since: datetime
-    given_up: bool
+    dead_lettered: bool
 
 
 class OutboxStore(Protocol):
     """What delivery reads and writes.
 
-    What is noted of a leased message counts only while that lease is the last one: a process that was frozen, and
-    comes back after another has taken its message over, changes nothing.
+    An outcome counts only while its lease is the last one of the message. A process that was frozen, and resumes after
+    another has taken its message over, changes nothing.
     """
 
     async def due(self, now: datetime, limit: int = 100) -> list[Delivery]:
-        """Load of each channel the first message that is not as it should be and whose time has come, oldest first.
+        """Load the first outdated message of each channel whose time has come, oldest first.
 
-        An entry is due only once its alert's message stands, and nothing is while its channel rests. In a silent
-        channel only what stands already is due. A message whose attempt was cut off comes up again a minute after that
-        attempt began, whoever had begun it. One that cannot be read is given up.
+        A thread reply is due only once its alert's message is posted, and nothing is due while its channel is paused.
+        In a
+        silent channel only posted messages are due. A message whose attempt was cut off is due again a minute after
+        that
+        attempt started, in any process. A message that can't be read is dead-lettered.
         """
         ...
 
     async def mark_attempting(self, delivery: Delivery, at: datetime) -> Delivery | None:
-        """Note, before the call, that delivery is being tried, and keep others from trying it for a minute.
+        """Record, before the call, that a message is being sent, and lease it for a minute.
 
-        Gives the message with its lease; None, with nothing noted, where it is not as it was read, another process
-        tries it, or its channel has fallen silent and it stands nowhere yet.
+        Returns the message with its lease. Returns None, with nothing recorded, if the message has changed since it was
+        read,
+        another process is sending it, or its channel has become silent and it isn't posted yet.
         """
         ...
 
     async def mark_sent(self, delivery: Delivery, message_id: str, at: datetime) -> None:
-        """Note that this version stands at `message_id`; a newer one is due at once."""
+        """Record that this version is posted as `message_id`; a newer version is due at once."""
         ...
 
-    async def tried_since(self, delivery: Delivery) -> datetime:
-        """Tell when the first attempt began that may have posted this message as it is wanted now."""
+    async def first_attempt_at(self, delivery: Delivery) -> datetime:
+        """Return when the first attempt started that may have posted the current version."""
         ...
 
     async def mark_failed(
@@ -158,58 +169,69 @@ class OutboxStore(Protocol):
         counts: bool = True,
         unsure: bool = False,
     ) -> None:
-        """Note a failure that a later attempt may mend; `unsure` where the message may be there nevertheless.
+        """Record a failure that a later attempt may fix; `unsure` if the message may have been posted nevertheless.
 
-        With `gone` the message of an alert or a notice is posted anew; for a line of a thread, its alert's message is
-        edited once more, which shows whether it stands. A failure that does not count, such as being asked to wait,
-        leaves `attempts` as it is.
+        With `gone` the message of an alert or a notice is posted again; for a thread reply, its alert's message is
+        edited
+        once more, which shows whether it still exists. A failure that doesn't count, such as a rate limit, leaves
+        `attempts`
+        as it is.
         """
         ...
 
     async def mark_dead(self, delivery: Delivery, problem: str, at: datetime, *, unsure: bool = False) -> None:
-        """Note that only a person can mend this; it is not tried again until its wording changes."""
+        """Dead-letter a message that only a person can fix; it is not tried again until it changes."""
         ...
 
-    async def hold(self, channel: Channel, until: datetime, problem: str | None = None) -> None:
-        """Let a channel rest at least until then: none of its messages is due before, whenever it is recorded.
+    async def pause_channel(self, channel: Channel, until: datetime, problem: str | None = None) -> None:
+        """Pause a channel at least until then: none of its messages is due before, including those saved later.
 
-        The `problem` is what a person must mend; without one, waiting is enough.
+        `problem` is what a person must fix; None if waiting is enough.
         """
         ...
 
     async def next_due_at(self, now: datetime) -> datetime | None:
-        """Tell when the next undelivered message may be tried; None where none waits but for a silence to end."""
+        """Return when the next message may be sent; None if none waits except for a quiet period to end."""
         ...
 
     async def backlog(self, now: datetime) -> Backlog:
         """Count what is not delivered."""
         ...
 
-    async def troubles(self, team: str | None = None) -> list[DeliveryProblem]:
-        """List what only a person can mend, of one workspace or of all: channels at rest first, then dead letters."""
+    async def delivery_problems(self, team: str | None = None) -> list[DeliveryProblem]:
+        """Return what only a person can fix, of one workspace or of all: paused channels first, then dead letters."""
         ...
 
 
 class Notifier(Protocol):
-    """Where alerts and notices are told.
+    """Posts and edits messages.
 
-    Every method raises DeliveryError; an edit of a lost message, MessageGoneError. What cannot begin to be sent `by`
-    the last moment for it is not sent at all: SendDeadlineError.
+    Every method raises DeliveryError; an edit of a deleted message raises MessageGoneError. A message that can't be
+    sent
+    before `send_by` is not sent at all: SendDeadlineError.
     """
 
     async def post(
-        self, channel: Channel, told: MessageRef, *, key: str, thread_id: str | None = None, by: datetime | None = None
+        self,
+        channel: Channel,
+        message: OutboxMessage,
+        *,
+        key: str,
+        thread_id: str | None = None,
+        send_by: datetime | None = None,
     ) -> str:
-        """Post a message in a channel, a line in its thread; return the message's id."""
+        """Post a message in a channel or, with `thread_id`, in its thread; return the message's id."""
         ...
 
-    async def edit(self, channel: Channel, told: MessageRef, message_id: str, *, by: datetime | None = None) -> None:
-        """Make a posted message say what `told` says; whom it called is not called again."""
+    async def edit(
+        self, channel: Channel, message: OutboxMessage, message_id: str, *, send_by: datetime | None = None
+    ) -> None:
+        """Edit a posted message. Its mention is not notified again."""
         ...
 
     async def find(self, channel: Channel, key: str, since: datetime, thread_id: str | None) -> str | None:
-        """Look for a message by its key, among those posted since then in the channel or in that thread.
+        """Find a message by its key, among those posted since then in the channel or thread; return its id.
 
-        None where it is surely not there. Raises MessageLookupDeniedError where nobody can tell.
+        None if it certainly isn't there. Raises MessageLookupDeniedError if that can't be determined.
         """
         ...

@@ -1,4 +1,4 @@
-"""Align: pair each session's ETF close with bitcoin's price at that very instant, and say what was left out."""
+"""Align each session's ETF close with bitcoin's price at the same instant, and record what was excluded."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.core.errors import NoHistoryError
-from services.core.prices import Bars, Closes, Pair, instant, moment
+from services.core.prices import Bars, Closes, Pair, to_datetime, to_datetime64
 from services.core.sessions import Sessions
 from services.market.network_history import NetworkHistory
 
-STALE_AFTER = timedelta(hours=2)
+MAX_BAR_AGE = timedelta(hours=2)
 DAY = timedelta(days=1)
 Quarantined = tuple["Mapping[np.datetime64, str]", "Mapping[np.datetime64, str]"]
-NOTHING_HELD: Quarantined = (MappingProxyType({}), MappingProxyType({}))
+NO_QUARANTINE: Quarantined = (MappingProxyType({}), MappingProxyType({}))
 
 
 class Leg(Enum):
@@ -31,8 +31,8 @@ class Leg(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LeftOut:
-    """A session that has no usable price on one leg, and why."""
+class Exclusion:
+    """A session without a usable price on one leg, and the reason."""
 
     session: date
     leg: Leg
@@ -40,8 +40,11 @@ class LeftOut:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Past:
-    """The highest of bitcoin's prices at the session closes before the ETF's first, the earliest of them on `since`."""
+class PriorHigh:
+    """The highest bitcoin price at the session closes before the ETF's first close.
+
+    `since` is the first of those sessions that has a price.
+    """
 
     high: float
     high_on: date
@@ -50,12 +53,16 @@ class Past:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Aligned:
-    """Both legs on one clock, one row for each XNYS session from the first to the last, without a gap.
+    """Both legs on one clock: one row for each XNYS session from the first to the last, without gaps.
 
-    `sessions` is datetime64[D]; `at` (datetime64[s] UTC) is the instant that both prices of a row belong to: the
-    session's close, or the live stamp in a last row that `with_live` added. `etf` and `crypto` are float64 in US
-    dollars, NaN where the leg has no usable price; the reason is in `left_out`. `network` is the past of the bitcoin
-    network, where somebody looks at it.
+    Attributes:
+        sessions: datetime64[D], ascending.
+        at: datetime64[s] UTC, the instant of both prices of a row: the session's close, or the live instant of a last
+            row that `with_live` added.
+        etf, crypto: float64 in US dollars; NaN if the leg has no usable price.
+        exclusions: the reason for each missing price.
+        crypto_prior_high: bitcoin's high before the first row.
+        network: the bitcoin network's history, if the caller needs it.
     """
 
     pair: Pair
@@ -63,10 +70,10 @@ class Aligned:
     at: NDArray[np.datetime64]
     etf: NDArray[np.float64]
     crypto: NDArray[np.float64]
-    left_out: tuple[LeftOut, ...]
+    exclusions: tuple[Exclusion, ...]
     etf_source: str
     crypto_source: str
-    crypto_past: Past | None = None
+    crypto_prior_high: PriorHigh | None = None
     live: bool = False
     network: NetworkHistory | None = None
 
@@ -75,15 +82,15 @@ class Aligned:
 
     @property
     def complete(self) -> NDArray[np.bool_]:
-        """Which rows have both prices."""
+        """Boolean mask of the rows with both prices."""
         return np.isfinite(self.etf) & np.isfinite(self.crypto)
 
     def until(self, at: datetime) -> Aligned:
-        """Cut off every row after `at`, as if the future had not happened."""
-        return self.head(int(np.searchsorted(self.at, instant(at), side="right")))
+        """Return the rows at or before `at`."""
+        return self.head(int(np.searchsorted(self.at, to_datetime64(at), side="right")))
 
     def head(self, rows: int) -> Aligned:
-        """Keep the first `rows` rows."""
+        """Return the first `rows` rows."""
         return replace(
             self,
             sessions=self.sessions[:rows],
@@ -93,25 +100,25 @@ class Aligned:
         )
 
     def before(self, session: date) -> Aligned:
-        """Keep the rows of the sessions before `session`."""
+        """Return the rows of the sessions before `session`."""
         return self.head(int(np.searchsorted(self.sessions, np.datetime64(session, "D"))))
 
-    def carried(self, *, etf: float, crypto: float) -> Aligned:
-        """Multiply all prices of each leg by a factor, which makes them fit for a later session's price."""
-        past = self.crypto_past
+    def rebased(self, *, etf: float, crypto: float) -> Aligned:
+        """Multiply each leg's prices by a factor to make them comparable with a later session's price."""
+        past = self.crypto_prior_high
         return replace(
             self,
             etf=self.etf * etf,
             crypto=self.crypto * crypto,
-            crypto_past=past and replace(past, high=past.high * crypto),
+            crypto_prior_high=past and replace(past, high=past.high * crypto),
         )
 
     def with_live(self, session: date, at: datetime, *, etf: float, crypto: float) -> Aligned:
-        """Add today's session as a provisional last row, both prices read at the instant `at`."""
+        """Append today's session as a provisional last row; both prices are as of the instant `at`."""
         return replace(
             self,
             sessions=np.append(self.sessions, np.datetime64(session, "D")),
-            at=np.append(self.at, instant(at)),
+            at=np.append(self.at, to_datetime64(at)),
             etf=np.append(self.etf, etf),
             crypto=np.append(self.crypto, crypto),
             live=True,
@@ -119,7 +126,7 @@ class Aligned:
 
 
 class _Rows(NamedTuple):
-    """The sessions to be priced, and the instant of each one's close."""
+    """The sessions to price, and the instant of each one's close."""
 
     days: NDArray[np.datetime64]
     closes_at: NDArray[np.datetime64]
@@ -132,31 +139,30 @@ def align(
     sessions: Sessions,
     *,
     until: datetime | None = None,
-    held: Quarantined = NOTHING_HELD,
+    quarantined: Quarantined = NO_QUARANTINE,
 ) -> Aligned:
-    """Pair both legs at each session's close instant; a leg is session closes of a share, or bars of a coin.
+    """Align both legs at each session's close; a leg is session closes of a share, or bars of a coin.
 
-    1. Take the calendar's sessions from the first leg's beginning to its end, or to the last one closed at `until`.
-    2. Put each close on its session; a close on another date is left out.
-    3. Of bars take the last one that ended at or before each close instant, at most 2 h old. At the moment `until` the
-       bars must have come as far as the close: an older one is not taken for one that is still to be fetched.
+    1. Select the calendar's sessions from the first leg's first price to its last, or to the last close before `until`.
+    2. Assign each close to its session. A close on a date without a session is excluded.
+    3. For bars, use the last one that ended at or before each close, at most 2 h old. If the bar that ends at the last
+       close is not fetched yet at `until`, exclude that session instead of using an older bar.
 
-    `held` has, for each leg, the sessions or the ends of bars whose price nobody stands behind, with the reason; an
-    older bar does not stand in for one that is held. Daily bars cannot answer at the close instant: each session then
-    takes the UTC day of its own date, which ends 3 to 4 hours late; callers must warn. Raises NoHistoryError where no
-    session is left.
+    `quarantined` holds, for each leg, the sessions or bar ends whose price is not accepted, with the reason. An older
+    bar never replaces a quarantined one. Daily bars have no price at the close: each session then uses the UTC day of
+    its own date, which ends 3 to 4 hours late; callers must warn. Raises NoHistoryError if no session remains.
     """
     if not len(etf):
         raise NoHistoryError(f"{etf.source} has no {etf.symbol} closes; check the symbol and the dates.")
-    first, last = _span(etf, sessions)
+    first, last = _session_range(etf, sessions)
     if until is not None:
         last = sessions.last_closed(until) + 1
     if last <= first:
         raise NoHistoryError(f"{etf.source} has no {etf.symbol} close of a finished session; check the dates.")
     rows = _Rows(sessions.days[first:last], sessions.closes_at[first:last])
     legs = [
-        _leg(leg, prices, rows, until, reasons)
-        for leg, prices, reasons in ((Leg.ETF, etf, held[0]), (Leg.CRYPTO, crypto, held[1]))
+        _read_leg(leg, prices, rows, until, reasons)
+        for leg, prices, reasons in ((Leg.ETF, etf, quarantined[0]), (Leg.CRYPTO, crypto, quarantined[1]))
     ]
     return Aligned(
         pair=pair,
@@ -164,15 +170,17 @@ def align(
         at=rows.closes_at,
         etf=legs[0][0],
         crypto=legs[1][0],
-        left_out=tuple(sorted(legs[0][1] + legs[1][1], key=lambda out: (out.session, out.leg.value))),
+        exclusions=tuple(
+            sorted(legs[0][1] + legs[1][1], key=lambda exclusion: (exclusion.session, exclusion.leg.value))
+        ),
         etf_source=etf.source,
         crypto_source=crypto.source,
-        crypto_past=_past(crypto, sessions, first),
+        crypto_prior_high=_prior_high(crypto, sessions, first),
     )
 
 
-def _span(prices: Closes | Bars, sessions: Sessions) -> tuple[int, int]:
-    """Find the first session that a leg has, and the one after its last."""
+def _session_range(prices: Closes | Bars, sessions: Sessions) -> tuple[int, int]:
+    """Return the index of the first session of a leg, and the index after its last."""
     if isinstance(prices, Closes):
         clock, times = sessions.days, prices.sessions
     else:
@@ -180,101 +188,109 @@ def _span(prices: Closes | Bars, sessions: Sessions) -> tuple[int, int]:
     return int(np.searchsorted(clock, times[0])), int(np.searchsorted(clock, times[-1], side="right"))
 
 
-def _leg(
-    leg: Leg, prices: Closes | Bars, rows: _Rows, until: datetime | None, held: Mapping[np.datetime64, str]
-) -> tuple[NDArray[np.float64], list[LeftOut]]:
-    """Read one leg at each close, NaN where it has no usable price, and say why."""
+def _read_leg(
+    leg: Leg, prices: Closes | Bars, rows: _Rows, until: datetime | None, quarantined: Mapping[np.datetime64, str]
+) -> tuple[NDArray[np.float64], list[Exclusion]]:
+    """Return one leg's price at each close, NaN if it has no usable price, and the exclusions."""
     if isinstance(prices, Closes):
-        return _closes_leg(leg, prices, rows.days, held)
+        return _read_closes(leg, prices, rows.days, quarantined)
     if prices.interval >= DAY:
-        return _daily_leg(leg, prices, rows.days)
-    found, left_out = _bars_leg(leg, prices, rows, held)
-    if until is not None and np.isfinite(found[-1]) and not _reaches(prices, rows.closes_at[-1]):
-        found[-1] = np.nan
-        left_out.append(_not_yet(leg, prices, rows.days[-1].astype(object)))
-    return found, left_out
+        return _read_daily_bars(leg, prices, rows.days)
+    leg_prices, exclusions = _read_bars(leg, prices, rows, quarantined)
+    if until is not None and np.isfinite(leg_prices[-1]) and not _covers(prices, rows.closes_at[-1]):
+        leg_prices[-1] = np.nan
+        exclusions.append(_pending_bar(leg, prices, rows.days[-1].astype(object)))
+    return leg_prices, exclusions
 
 
-def _past(prices: Closes | Bars, sessions: Sessions, first: int) -> Past | None:
-    """Look at the sessions before row `first`, which the first leg does not have but which may hold the high."""
-    begin = _span(prices, sessions)[0] if len(prices) else first
-    days = sessions.days[begin:first]
+def _prior_high(prices: Closes | Bars, sessions: Sessions, first: int) -> PriorHigh | None:
+    """Return the crypto leg's high over its sessions before row `first`, where the first leg begins."""
+    start = _session_range(prices, sessions)[0] if len(prices) else first
+    days = sessions.days[start:first]
     if not len(days):
         return None
-    found, _left_out = _leg(Leg.CRYPTO, prices, _Rows(days, sessions.closes_at[begin:first]), None, NOTHING_HELD[1])
-    known = np.flatnonzero(np.isfinite(found))
+    leg_prices, _exclusions = _read_leg(
+        Leg.CRYPTO, prices, _Rows(days, sessions.closes_at[start:first]), None, NO_QUARANTINE[1]
+    )
+    known = np.flatnonzero(np.isfinite(leg_prices))
     if not len(known):
         return None
-    high = int(known[np.argmax(found[known])])
-    return Past(high=float(found[high]), high_on=days[high].astype(object), since=days[known[0]].astype(object))
+    high = int(known[np.argmax(leg_prices[known])])
+    return PriorHigh(
+        high=float(leg_prices[high]), high_on=days[high].astype(object), since=days[known[0]].astype(object)
+    )
 
 
-def _closes_leg(
-    leg: Leg, closes: Closes, days: NDArray[np.datetime64], held: Mapping[np.datetime64, str]
-) -> tuple[NDArray[np.float64], list[LeftOut]]:
+def _read_closes(
+    leg: Leg, closes: Closes, days: NDArray[np.datetime64], quarantined: Mapping[np.datetime64, str]
+) -> tuple[NDArray[np.float64], list[Exclusion]]:
     prices = np.full(len(days), np.nan)
     known = np.isin(closes.sessions, days)
     prices[np.searchsorted(days, closes.sessions[known])] = closes.prices[known]
-    inside = (closes.sessions <= days[-1]) & (closes.sessions >= days[0])
+    in_range = (closes.sessions <= days[-1]) & (closes.sessions >= days[0])
     strays = [
-        LeftOut(session=day, leg=leg, reason=f"{closes.source} has a close on {day}, which is no XNYS session")
-        for day in closes.sessions[~known & inside].tolist()
+        Exclusion(session=day, leg=leg, reason=f"{closes.source} has a close on {day}, which is no XNYS session")
+        for day in closes.sessions[~known & in_range].tolist()
     ]
     have = "have" if " and " in closes.source else "has"
     missing = [
-        LeftOut(
+        Exclusion(
             session=day.astype(object),
             leg=leg,
-            reason=held.get(day, f"{closes.source} {have} no {closes.symbol} close for this session"),
+            reason=quarantined.get(day, f"{closes.source} {have} no {closes.symbol} close for this session"),
         )
         for day in days[np.isnan(prices)]
     ]
     return prices, strays + missing
 
 
-def _bars_leg(
-    leg: Leg, bars: Bars, rows: _Rows, held: Mapping[np.datetime64, str]
-) -> tuple[NDArray[np.float64], list[LeftOut]]:
+def _read_bars(
+    leg: Leg, bars: Bars, rows: _Rows, quarantined: Mapping[np.datetime64, str]
+) -> tuple[NDArray[np.float64], list[Exclusion]]:
     days, closes_at = rows
     ends = bars.ended_at
     ended_at = np.append(np.datetime64("0001-01-01", "s"), ends)
     index = np.searchsorted(ended_at, closes_at, side="right") - 1
-    fresh = closes_at - ended_at[index] <= np.timedelta64(STALE_AFTER)
+    fresh = closes_at - ended_at[index] <= np.timedelta64(MAX_BAR_AGE)
     reasons = {
-        int(row): f"no {bars.symbol} bar ended in the 2 h up to the close; {_last_bar(ends, index[row] - 1)}"
+        int(row): f"no {bars.symbol} bar ended in the 2 h up to the close; {_last_bar_text(ends, index[row] - 1)}"
         for row in np.flatnonzero(~fresh)
     }
-    for end, reason in held.items():  # few: an older bar must not stand in for one of them
+    for end, reason in quarantined.items():  # an older bar must not replace a quarantined one
         row = int(np.searchsorted(closes_at, end))
-        if row < len(closes_at) and closes_at[row] - end <= np.timedelta64(STALE_AFTER) and ended_at[index[row]] < end:
+        if row < len(closes_at) and closes_at[row] - end <= np.timedelta64(MAX_BAR_AGE) and ended_at[index[row]] < end:
             reasons[row] = reason
     prices = np.append(np.nan, bars.closes)[index]
     prices[list(reasons)] = np.nan
-    return prices, [LeftOut(session=days[row].astype(object), leg=leg, reason=reasons[row]) for row in sorted(reasons)]
+    return prices, [
+        Exclusion(session=days[row].astype(object), leg=leg, reason=reasons[row]) for row in sorted(reasons)
+    ]
 
 
-def _daily_leg(leg: Leg, bars: Bars, days: NDArray[np.datetime64]) -> tuple[NDArray[np.float64], list[LeftOut]]:
+def _read_daily_bars(leg: Leg, bars: Bars, days: NDArray[np.datetime64]) -> tuple[NDArray[np.float64], list[Exclusion]]:
     known = np.isin(days, bars.opened_at.astype("datetime64[D]"))
     prices = np.full(len(days), np.nan)
     prices[known] = bars.closes[np.searchsorted(bars.opened_at.astype("datetime64[D]"), days[known])]
-    left_out = [
-        LeftOut(session=day, leg=leg, reason=f"{bars.source} has no {bars.symbol} bar for this day")
+    exclusions = [
+        Exclusion(session=day, leg=leg, reason=f"{bars.source} has no {bars.symbol} bar for this day")
         for day in days[~known].tolist()
     ]
-    return prices, left_out
+    return prices, exclusions
 
 
-def _reaches(bars: Bars, at: np.datetime64) -> bool:
-    """Tell whether no further bar can end at or before `at`."""
+def _covers(bars: Bars, at: np.datetime64) -> bool:
+    """Return whether no further bar can end at or before `at`."""
     return bool(bars.ended_at[-1] + np.timedelta64(bars.interval) > at)
 
 
-def _not_yet(leg: Leg, bars: Bars, session: date) -> LeftOut:
-    reason = f"the {bars.symbol} bar that ends at the close has not come yet; {_last_bar(bars.ended_at, len(bars) - 1)}"
-    return LeftOut(session=session, leg=leg, reason=reason)
+def _pending_bar(leg: Leg, bars: Bars, session: date) -> Exclusion:
+    reason = (
+        f"the {bars.symbol} bar that ends at the close has not come yet; {_last_bar_text(bars.ended_at, len(bars) - 1)}"
+    )
+    return Exclusion(session=session, leg=leg, reason=reason)
 
 
-def _last_bar(ended_at: NDArray[np.datetime64], index: int) -> str:
+def _last_bar_text(ended_at: NDArray[np.datetime64], index: int) -> str:
     if index < 0:
         return "the bars begin later"
-    return f"the last one before it ended {moment(ended_at[index]):%Y-%m-%d %H:%M} UTC"
+    return f"the last one before it ended {to_datetime(ended_at[index]):%Y-%m-%d %H:%M} UTC"

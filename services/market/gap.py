@@ -1,4 +1,4 @@
-"""Gap: what bitcoin's move while the ETF is shut implies for the ETF's next opening, and how sure that is."""
+"""The ETF's expected opening gap: bitcoin's move while the ETF is closed, times beta, with a prediction interval."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from statistics import NormalDist
 
 import numpy as np
 
-from services.core.prices import moment
-from services.core.statistics import COVERAGE
+from services.core.prices import to_datetime
+from services.core.statistics import MIN_COVERAGE
 from services.market.align import Aligned
 from services.market.measure import BETA_SESSIONS, returns
 
-CERTAINTY = 0.90
+CONFIDENCE = 0.90
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gap:
-    """Bitcoin's move since the ETF's last close at `since`, and the ETF gap that it implies: `beta` times the move.
+    """Bitcoin's move since the ETF's last close at `since`, and the implied ETF gap: `beta` times the move.
 
-    All are fractions but beta and its standard error `beta_error`. The ETF should open between `low` and `high` nine
-    times out of ten. Where the history is too short for a beta, only the move is known and the others are None.
+    All are fractions except beta and its standard error `beta_error`. `low` and `high` are a 90% prediction interval
+    for the ETF's opening. If the history is too short for a beta, only the move is known and the others are None.
     """
 
     move: float
@@ -36,33 +36,36 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fit:
-    """The ETF's 1-day returns on bitcoin's by ordinary least squares with an intercept.
+class BetaFit:
+    """OLS fit, with an intercept, of the ETF's 1-session returns on bitcoin's.
 
-    `noise` is the standard deviation of the residuals (a fraction), with `freedom` degrees of freedom.
+    `residual_std` is the standard deviation of the residuals (a fraction), with `degrees_of_freedom`.
     """
 
     beta: float
     beta_error: float
-    noise: float
-    freedom: int
+    residual_std: float
+    degrees_of_freedom: int
 
     def margin(self, move: float) -> float:
-        """Tell how far on either side of beta times `move` the next return lies nine times out of ten.
+        """Return the half-width of the 90% prediction interval around beta × `move`.
 
-        Student's quantile times the root of: the residuals' variance, plus the square of beta's standard error times
-        the move. The intercept, a drift that is not bitcoin's doing, is no part of what is implied, nor of this. The
-        returns run from close to close, weekends among them: an opening, which has no session of its own in it, is
-        likely to be nearer.
+        It is t × √(s² + (SE(β) × move)²), with Student's t quantile and the residuals' standard deviation s. The
+        intercept, a drift independent of bitcoin, is part of neither the implied gap nor the interval. The fitted
+        returns run from close to close, weekends included; an opening contains no session of its own and is likely to
+        be closer.
         Source: Montgomery, Peck and Vining, Introduction to Linear Regression Analysis, prediction of new observations.
         """
-        return student(self.freedom) * sqrt(self.noise**2 + (self.beta_error * move) ** 2)
+        return student_t_quantile(self.degrees_of_freedom) * sqrt(self.residual_std**2 + (self.beta_error * move) ** 2)
 
 
-def implied(closes: Aligned, price: float, at: datetime) -> Gap:
-    """Take bitcoin's move from the last row of `closes`, which must have its price, to `price`, and what it implies."""
-    since, move = moment(closes.at[-1]), price / float(closes.crypto[-1]) - 1
-    fit = fitted(closes)
+def predict_gap(closes: Aligned, price: float, at: datetime) -> Gap:
+    """Return bitcoin's move from the last row of `closes` to `price`, and the implied ETF gap.
+
+    The last row must have a bitcoin price.
+    """
+    since, move = to_datetime(closes.at[-1]), price / float(closes.crypto[-1]) - 1
+    fit = fit_beta(closes)
     if fit is None:
         return Gap(move=move, beta=None, beta_error=None, implied=None, low=None, high=None, since=since, at=at)
     gap, margin = fit.beta * move, fit.margin(move)
@@ -78,27 +81,32 @@ def implied(closes: Aligned, price: float, at: datetime) -> Gap:
     )
 
 
-def fitted(closes: Aligned) -> Fit | None:
-    """Fit the 60 sessions that end with the last row, as `beta_series` does; None where fewer than 45 have returns."""
+def fit_beta(closes: Aligned) -> BetaFit | None:
+    """Fit the 60 sessions that end with the last row, like `beta_series`; None if fewer than 45 have returns."""
     last = closes.etf[-BETA_SESSIONS - 1 :], closes.crypto[-BETA_SESSIONS - 1 :]
     y, x = (returns(prices, np.arange(len(prices)) - 1) for prices in last)
-    both = np.isfinite(x) & np.isfinite(y)
-    x, y = x[both], y[both]
-    if len(x) < COVERAGE * BETA_SESSIONS or not np.ptp(x):
+    valid = np.isfinite(x) & np.isfinite(y)
+    x, y = x[valid], y[valid]
+    if len(x) < MIN_COVERAGE * BETA_SESSIONS or not np.ptp(x):
         return None
     x, y = x - x.mean(), y - y.mean()
-    beta, freedom = float(x @ y / (x @ x)), len(x) - 2
-    noise = float(np.linalg.norm(y - beta * x)) / sqrt(freedom)
-    return Fit(beta=beta, beta_error=noise / float(np.linalg.norm(x)), noise=noise, freedom=freedom)
+    beta, degrees_of_freedom = float(x @ y / (x @ x)), len(x) - 2
+    noise = float(np.linalg.norm(y - beta * x)) / sqrt(degrees_of_freedom)
+    return BetaFit(
+        beta=beta,
+        beta_error=noise / float(np.linalg.norm(x)),
+        residual_std=noise,
+        degrees_of_freedom=degrees_of_freedom,
+    )
 
 
-def student(freedom: int) -> float:
-    """Approximate Student's t quantile that leaves 5% above it; to six digits from 40 degrees of freedom on.
+def student_t_quantile(degrees_of_freedom: int) -> float:
+    """Approximate the 95% quantile of Student's t; accurate to six digits from 40 degrees of freedom on.
 
     Source: Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.5.
     """
-    z = NormalDist().inv_cdf((1 + CERTAINTY) / 2)
+    z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
     first = (z**3 + z) / 4
     second = (5 * z**5 + 16 * z**3 + 3 * z) / 96
     third = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
-    return z + first / freedom + second / freedom**2 + third / freedom**3
+    return z + first / degrees_of_freedom + second / degrees_of_freedom**2 + third / degrees_of_freedom**3

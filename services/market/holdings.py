@@ -1,4 +1,4 @@
-"""What a fund holds, as of a day: its shares, its cash and the rest, each with its weight."""
+"""A fund's holdings as of a day: shares, cash and other positions with their weights."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from enum import Enum
 from services.core.errors import HoldingsConflictError
 from services.core.prices import Symbol
 
-TOP_TEN = "top 10 only"  # stands in the source of holdings that leave out the smaller ones
+TOP_TEN = "top 10 only"  # part of the source name of partial holdings
 
 
 class HoldingKind(Enum):
-    """What a holding is; whatever is neither a share nor cash, or cannot be told, is `other`."""
+    """The kind of a holding; `other` is neither a share nor cash, or unknown."""
 
     SHARE = "share"
     CASH = "cash"
@@ -24,10 +24,10 @@ class HoldingKind(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holding:
-    """One position of a fund; `weight` is a fraction of its net assets, below zero for what the fund owes.
+    """One position of a fund; `weight` is a fraction of its net assets, negative for liabilities.
 
-    `ticker` comes without its exchange, which is kept as it was written ("US", "TO") and empty where none was. The
-    market value is in US dollars.
+    `ticker` has no exchange suffix. `exchange` is as the source wrote it ("US", "TO"), empty if it had none.
+    `market_value` is in US dollars.
     """
 
     ticker: str
@@ -41,9 +41,9 @@ class Holding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holdings:
-    """Everything that a source lists for one fund and day, in its order; weights need not sum to 1.
+    """All positions that a source lists for one fund and day, in its order; weights need not sum to 1.
 
-    Raises ValueError where nothing is listed, or a weight is not finite.
+    Raises ValueError if there are no positions, or if a weight is not finite.
     """
 
     fund: Symbol
@@ -56,44 +56,44 @@ class Holdings:
             raise ValueError(f"no finite weights of {self.fund} on {self.as_of}")
 
     @property
-    def whole(self) -> bool:
-        """Whether all holdings are listed, as in an issuer's file; nothing may be scaled up from the largest alone."""
+    def is_complete(self) -> bool:
+        """Whether all holdings are listed, as in an issuer's file. Never scale a partial list up to the fund."""
         return TOP_TEN not in self.source
 
     @property
     def total(self) -> float:
-        """The sum of all weights, cash included."""
-        return math.fsum(one.weight for one in self.positions)
+        """The sum of all weights, including cash."""
+        return math.fsum(position.weight for position in self.positions)
 
     @property
     def cash(self) -> float:
-        """The weight of cash and its like."""
-        return math.fsum(one.weight for one in self.positions if one.kind is HoldingKind.CASH)
+        """The weight of cash and cash equivalents."""
+        return math.fsum(position.weight for position in self.positions if position.kind is HoldingKind.CASH)
 
     @property
     def unexplained(self) -> float:
-        """What the weights lack of 1; below zero where they exceed it."""
+        """1 minus the sum of the weights; negative if they exceed 1."""
         return 1 - self.total
 
 
-def keep_whole(kept: Iterable[Holdings], part: Holdings) -> None:
-    """See that the largest holdings take the place of none but such. Raises HoldingsConflictError."""
-    for known in kept:
-        if (known.fund, known.as_of) == (part.fund, part.as_of) and known.whole:
+def reject_partial_overwrite(stored: Iterable[Holdings], partial: Holdings) -> None:
+    """Raise HoldingsConflictError if partial holdings would replace complete ones of the same fund and day."""
+    for existing in stored:
+        if (existing.fund, existing.as_of) == (partial.fund, partial.as_of) and existing.is_complete:
             raise HoldingsConflictError(
-                f"The holdings of {part.fund} on {part.as_of} are known in full, from {known.source}. "
+                f"The holdings of {partial.fund} on {partial.as_of} are known in full, from {existing.source}. "
                 "The top 10 would take their place and were not stored; nothing is to be done."
             )
 
 
-def held_at(history: Iterable[Holdings], day: date) -> Holdings | None:
-    """Pick the holdings that held on a day: the last that are of it or of a day before; None where there are none."""
+def holdings_on(history: Iterable[Holdings], day: date) -> Holdings | None:
+    """Return the latest holdings as of `day` or earlier; None if there are none."""
     known = [holdings for holdings in history if holdings.as_of <= day]
     return max(known, key=lambda holdings: holdings.as_of, default=None)
 
 
 class Cohort(Enum):
-    """How far a miner has turned to AI; `other` holds what nobody has put into one of them."""
+    """The stage of a miner's move to AI; `other` is not assigned to any cohort."""
 
     CONTRACTED = "contracted AI"
     TRANSITION = "in transition"
@@ -103,7 +103,7 @@ class Cohort(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Membership:
-    """A share's cohort, as of a day, with where that is told."""
+    """A share's cohort as of a day, and the source."""
 
     ticker: str
     cohort: Cohort

@@ -1,4 +1,4 @@
-"""Live: both legs of a pair at one instant of the session that is open, or has just ended."""
+"""Live prices of both legs of a pair at one instant of a session that is open or has just ended."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from services.core.prices import Quote
 from services.core.sessions import MarketState
 from services.core.trust import Trust
 from services.market.align import Aligned
-from services.market.feeds.freshness import LIVE_AT_MOST
-from services.market.price_history import Leg, PriceHistory
+from services.market.feeds.freshness import MAX_LIVE_AGE
+from services.market.price_history import LegHistory, PriceHistory
 
-SAME_INSTANT = timedelta(minutes=1)
-SHARES_APART = timedelta(minutes=5)  # of two shares, one of which may trade seldom
-LATE = timedelta(minutes=30)  # how long a first trade may be waited for
+MAX_CRYPTO_SKEW = timedelta(minutes=1)
+MAX_SHARE_SKEW = timedelta(minutes=5)  # between two shares, one of which may trade rarely
+FIRST_TRADE_WAIT = timedelta(minutes=30)  # after the opening
 
 
 class Trade(NamedTuple):
@@ -25,36 +25,36 @@ class Trade(NamedTuple):
     trust: Trust
 
 
-class Reading(NamedTuple):
-    """The closes with a live last row, and the trade that each leg has in it."""
+class LivePrices(NamedTuple):
+    """The aligned closes with a live last row, and each leg's trade in it."""
 
-    rows: Aligned
+    aligned: Aligned
     etf: Trade
     crypto: Trade
 
 
-def trade_beside(share: Leg, market: MarketState, at: datetime) -> Quote | None:
-    """Give a share's trade in the session and the minutes of an instant; None without one that can be relied on."""
+def trade_near(share: LegHistory, market: MarketState, at: datetime) -> Quote | None:
+    """Return a share's trade if it is in the session and within minutes of `at`; None without a usable one."""
     quote = share.quote
-    if quote is None or not share.quoted.verdict.usable or quote.at < market.opens_at:
+    if quote is None or not share.quote_trust.verdict.usable or quote.at < market.opens_at:
         return None
-    return quote if abs(quote.at - at) <= SHARES_APART else None
+    return quote if abs(quote.at - at) <= MAX_SHARE_SKEW else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LivePair:
-    """Two legs in a session, and their `closes` at the sessions before."""
+    """Both legs in one session, and their `closes` in the sessions before."""
 
     closes: Aligned
     market: MarketState
-    etf: Leg
-    crypto: Leg
+    etf: LegHistory
+    crypto: LegHistory
 
-    async def read(self, history: PriceHistory, now: datetime) -> tuple[Reading | None, str]:
-        """Read both legs as of the earlier of their two last trades, or say why that cannot be done.
+    async def read(self, history: PriceHistory, now: datetime) -> tuple[LivePrices | None, str]:
+        """Read both legs as of the earlier of their two last trades, or return the reason why that is not possible.
 
-        A coin that has traded since is read off its minutes, out of `history`. Raises SourceError where those are
-        wanted and nobody has them.
+        A coin that has traded since is read from its minute bars in `history`. Raises SourceError if these are needed
+        and no source answers.
         """
         etf, crypto, market = self.etf, self.crypto, self.market
         if etf.quote is None or etf.quote.at < market.opens_at:
@@ -62,46 +62,50 @@ class LivePair:
         if crypto.quote is None:
             return None, f"no {self.closes.pair.crypto} quote"
         as_of = min(etf.quote.at, crypto.quote.at, market.closes_at)
-        if now - as_of > LIVE_AT_MOST:
+        if now - as_of > MAX_LIVE_AGE:
             older = etf.quote if etf.quote.at <= crypto.quote.at else crypto.quote
             minutes = int((now - older.at).total_seconds() // 60)
             return None, f"the last {older.symbol} trade at {older.source} is {minutes} min old"
-        latest = as_of + (SHARES_APART if etf.is_share and crypto.is_share else SAME_INSTANT)
+        latest = as_of + (MAX_SHARE_SKEW if etf.is_share and crypto.is_share else MAX_CRYPTO_SKEW)
         left, right = [
-            Trade(quote, leg.quoted) if self._traded_at(leg, quote) <= latest else await _minute(history, quote, as_of)
+            Trade(quote, leg.quote_trust)
+            if self._price_time(leg, quote) <= latest
+            else await _minute_trade(history, quote, as_of)
             for leg, quote in ((etf, etf.quote), (crypto, crypto.quote))
         ]
         if left is None:
-            return None, self._apart(etf, etf.quote, crypto.quote, as_of)
+            return None, self._mismatch_reason(etf, etf.quote, crypto.quote, as_of)
         if right is None:
-            return None, self._apart(crypto, crypto.quote, etf.quote, as_of)
-        return Reading(self._rows(as_of, left.quote, right.quote), left, right), ""
+            return None, self._mismatch_reason(crypto, crypto.quote, etf.quote, as_of)
+        return LivePrices(self._with_live_row(as_of, left.quote, right.quote), left, right), ""
 
-    def awaits_trade(self, now: datetime) -> bool:
-        """Tell whether an open session is young and its source, which answers, knows of no trade in it yet."""
+    def awaits_first_trade(self, now: datetime) -> bool:
+        """Return whether the session opened recently and an answering source has no trade in it yet."""
         quote, opens_at = self.etf.quote, self.market.opens_at
-        untraded = self.etf.answers and quote is not None and quote.at < opens_at
-        return self.market.is_open and untraded and now < opens_at + LATE
+        no_trade_yet = self.etf.answering and quote is not None and quote.at < opens_at
+        return self.market.is_open and no_trade_yet and now < opens_at + FIRST_TRADE_WAIT
 
-    def _rows(self, as_of: datetime, etf: Quote, crypto: Quote) -> Aligned:
+    def _with_live_row(self, as_of: datetime, etf: Quote, crypto: Quote) -> Aligned:
         session = self.market.session
-        past = self.closes.before(session)
-        fit = past.carried(etf=self.etf.past.carry(session), crypto=self.crypto.past.carry(session))
-        return fit.with_live(session, as_of, etf=etf.price, crypto=crypto.price)
+        closes = self.closes.before(session)
+        rebased = closes.rebased(
+            etf=self.etf.history.dividend_factor(session), crypto=self.crypto.history.dividend_factor(session)
+        )
+        return rebased.with_live(session, as_of, etf=etf.price, crypto=crypto.price)
 
-    def _traded_at(self, leg: Leg, quote: Quote) -> datetime:
-        """Tell which instant a trade is the price of: a share's last one, after its close, is that of the close."""
+    def _price_time(self, leg: LegHistory, quote: Quote) -> datetime:
+        """Return the instant that a trade prices; a share's trade after the close counts as the close."""
         return min(quote.at, self.market.closes_at) if leg.is_share else quote.at
 
-    def _apart(self, leg: Leg, quote: Quote, other: Quote, as_of: datetime) -> str:
-        """Say why a leg has no price at the other one's instant."""
+    def _mismatch_reason(self, leg: LegHistory, quote: Quote, other: Quote, as_of: datetime) -> str:
+        """Return why a leg has no price at the other leg's instant."""
         if not leg.is_share:
             return f"no {quote.symbol} price at {as_of:%H:%M} UTC, when {other.symbol} last traded"
-        apart = int((self._traded_at(leg, quote) - as_of).total_seconds())
-        return f"the {other.symbol} quote is {apart} s older than {quote.symbol}'s"
+        lag_s = int((self._price_time(leg, quote) - as_of).total_seconds())
+        return f"the {other.symbol} quote is {lag_s} s older than {quote.symbol}'s"
 
 
-async def _minute(history: PriceHistory, quote: Quote, as_of: datetime) -> Trade | None:
-    """Read what a coin's last minute ended at before an instant; None for a share, whose minutes are not known."""
-    told = await history.at(quote.symbol, as_of)
-    return None if told is None or told.quote is None else Trade(told.quote, told.trust)
+async def _minute_trade(history: PriceHistory, quote: Quote, as_of: datetime) -> Trade | None:
+    """Return a coin's last minute close before an instant; None for a share, which has no minute bars."""
+    consensus = await history.quote_at(quote.symbol, as_of)
+    return None if consensus is None or consensus.quote is None else Trade(consensus.quote, consensus.trust)

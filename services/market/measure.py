@@ -1,4 +1,4 @@
-"""Measure: from aligned closes to returns, spread, beta, residual and drawdown, and how unusual they are."""
+"""Measure aligned prices: returns, spread, beta, residual and drawdown, and how unusual they are."""
 
 from __future__ import annotations
 
@@ -11,16 +11,23 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from services.core.prices import Pair, moment
-from services.core.statistics import COVERAGE, before_each, known, last_percentile, percentiles, robust_z
-from services.market.align import Aligned, Past
+from services.core.prices import Pair, to_datetime
+from services.core.statistics import (
+    MIN_COVERAGE,
+    finite_or_none,
+    last_percentile,
+    percentiles,
+    robust_z,
+    trailing_windows,
+)
+from services.market.align import Aligned, PriorHigh
 from services.market.mining_economics import MiningEconomics, difficulties, hashprices
 
 BETA_SESSIONS = 60
 
 
 class Window(Enum):
-    """A stretch of sessions that a return is taken over; `ytd` starts at the last close of the prior year."""
+    """A number of sessions for a return; `ytd` starts at the last close of the prior year."""
 
     D1 = "1d"
     D5 = "5d"
@@ -31,7 +38,7 @@ class Window(Enum):
 
 
 class Metric(Enum):
-    """What a rule watches; METRICS tells the unit and the function of each."""
+    """The metrics that a rule can watch; METRICS has the unit and the function of each."""
 
     SPREAD = "spread"
     RESIDUAL = "residual"
@@ -43,7 +50,7 @@ class Metric(Enum):
 
 
 class Unit(Enum):
-    """How a value is written: percentage points, percent, or robust standard deviations."""
+    """The unit of a value: percentage points, percent, or robust standard deviations."""
 
     PP = "pp"
     PERCENT = "%"
@@ -52,26 +59,31 @@ class Unit(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricRow:
-    """One metric: its unit, whether it needs a window, and its value for every session of `Aligned`.
+    """One metric: its unit, whether it needs a window, and its series.
 
-    `series` gives a float64 for each row, NaN where it cannot be measured. It is None for a metric that exists only
-    while the ETF is shut. One `of_network` needs the bitcoin network's past, and a pair with bitcoin.
+    Attributes:
+        series: returns a float64 value for each row of `Aligned`, NaN if it cannot be measured; None for a metric that
+            exists only while the ETF is closed.
+        needs_network: the metric needs the bitcoin network's history and a bitcoin pair.
     """
 
     unit: Unit
     windowed: bool
     series: Callable[[Aligned, Window], NDArray[np.float64]] | None
-    of_network: bool = False
+    needs_network: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
-    """How the two legs moved over one window, and how unusual that is; returns are fractions.
+    """The returns of both legs over one window, and how unusual the spread is; returns are fractions.
 
-    `anchor` is the session whose close the returns start from and `as_of` the instant that both prices belong to.
-    `beta` comes from the 60 sessions before the window, `z` and `percentile` (0 to 100) place the spread among those
-    of the 252 sessions before; each is None where the history is too short or, for z, its MAD is 0. `mined` is there
-    where the bitcoin network was looked at, and known at both ends.
+    Attributes:
+        anchor: the session whose close the returns start from.
+        as_of: the instant of both prices.
+        beta: from the 60 sessions before the window; None if the history is too short.
+        z, percentile: the spread's position (percentile from 0 to 100) among the 252 sessions before; None if the
+            history is too short. `z` is also None if the MAD is 0.
+        mining: mining economics, if the network's history is loaded and known at both ends of the window.
     """
 
     pair: Pair
@@ -88,12 +100,12 @@ class Measurement:
     residual: float | None
     z: float | None
     percentile: float | None
-    mined: MiningEconomics | None = None
+    mining: MiningEconomics | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotMeasured:
-    """Why a window has no measurement."""
+    """The reason why a window has no measurement."""
 
     window: Window
     reason: str
@@ -101,9 +113,10 @@ class NotMeasured:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drawdown:
-    """How far a leg is below its highest session close since `since`; `depth` is a fraction, 0 at the high.
+    """The drawdown of a leg from its highest session close since `since`; `depth` is a fraction, 0 at the high.
 
-    The basis of a share is its total return: `high` is adjusted for the dividends since, and below what was traded.
+    A share's drawdown is measured on total return: `high` is adjusted for later dividends and lies below the traded
+    price.
     """
 
     depth: float
@@ -113,7 +126,7 @@ class Drawdown:
 
 
 def anchors(aligned: Aligned, window: Window) -> NDArray[np.intp]:
-    """Find, for each row, the row that the window's return starts from; -1 where that is before the first row."""
+    """Return, for each row, the row that the window's return starts from; -1 if it is before the first row."""
     rows = np.arange(len(aligned))
     if window is Window.YTD:
         years = aligned.sessions.astype("datetime64[Y]")
@@ -122,59 +135,59 @@ def anchors(aligned: Aligned, window: Window) -> NDArray[np.intp]:
 
 
 def returns(prices: NDArray[np.float64], start: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Take each row's price over the price at its anchor, less one; NaN where either is missing."""
-    moved: NDArray[np.float64] = prices / np.where(start >= 0, prices[start], np.nan) - 1
-    return moved
+    """Return each row's price over the price at its anchor, minus one; NaN if either is missing."""
+    result: NDArray[np.float64] = prices / np.where(start >= 0, prices[start], np.nan) - 1
+    return result
 
 
 def spread_series(aligned: Aligned, window: Window) -> NDArray[np.float64]:
-    """Take the ETF's return less bitcoin's over the window, for every session."""
+    """Return the ETF's return minus bitcoin's over the window, for every session."""
     start = anchors(aligned, window)
     return returns(aligned.etf, start) - returns(aligned.crypto, start)
 
 
 def beta_series(aligned: Aligned) -> NDArray[np.float64]:
-    """Estimate, for each session, the ETF's beta to bitcoin from 1-day returns of the 60 sessions that end with it.
+    """Estimate, for each session, the ETF's beta to bitcoin from 1-session returns of the 60 sessions ending there.
 
-    Ordinary least squares with an intercept; sessions without both returns are dropped, and fewer than 45 of the 60
-    give NaN. A measurement must use the value at its anchor, so that it never includes what it measures.
+    Ordinary least squares with an intercept. Sessions without both returns are dropped; fewer than 45 of 60 give NaN. A
+    measurement must use the beta at its anchor, so that the estimate excludes the window itself.
     """
     return _betas(aligned.etf, aligned.crypto)
 
 
 def residual_series(aligned: Aligned, window: Window) -> NDArray[np.float64]:
-    """Take the ETF's return less beta times bitcoin's, with the beta known at the window's anchor."""
+    """Return the ETF's return minus beta times bitcoin's, with the beta known at the window's anchor."""
     start = anchors(aligned, window)
     beta = np.where(start >= 0, beta_series(aligned)[start], np.nan)
     return returns(aligned.etf, start) - beta * returns(aligned.crypto, start)
 
 
 def z_series(aligned: Aligned, window: Window) -> NDArray[np.float64]:
-    """Place each spread by the median and MAD of the 252 sessions before it; NaN where the MAD is 0."""
+    """Return each spread's robust z-score: median and MAD of the 252 sessions before it; NaN if the MAD is 0."""
     spread = spread_series(aligned, window)
-    return robust_z(spread, before_each(spread))
+    return robust_z(spread, trailing_windows(spread))
 
 
 def percentile_series(aligned: Aligned, window: Window) -> NDArray[np.float64]:
-    """Rank each spread among those of the 252 sessions before it, from 0 to 100; ties count half."""
+    """Return each spread's percentile (0 to 100) among the 252 sessions before it; ties count half."""
     spread = spread_series(aligned, window)
-    return percentiles(spread, before_each(spread))
+    return percentiles(spread, trailing_windows(spread))
 
 
-def drawdown_series(prices: NDArray[np.float64], past: Past | None = None) -> NDArray[np.float64]:
-    """Take how far each price is below the highest one so far, as a positive fraction; NaN where it is missing."""
-    seed = past.high if past else np.nan
+def drawdown_series(prices: NDArray[np.float64], prior: PriorHigh | None = None) -> NDArray[np.float64]:
+    """Return each price's drawdown from the running high, as a positive fraction; NaN if the price is missing."""
+    seed = prior.high if prior else np.nan
     depth: NDArray[np.float64] = 1 - prices / np.fmax.accumulate(np.append(seed, prices))[1:]
     return depth
 
 
 def hashprice_series(aligned: Aligned, window: Window) -> NDArray[np.float64]:
-    """Take the change of the hashprice over the window, without fees, for every session."""
+    """Return the change of the hashprice (without fees) over the window, for every session."""
     return returns(hashprices(aligned), anchors(aligned, window))
 
 
 def difficulty_series(aligned: Aligned, window: Window) -> NDArray[np.float64]:
-    """Take the change of the difficulty over the window, for every session."""
+    """Return the change of the difficulty over the window, for every session."""
     return returns(difficulties(aligned), anchors(aligned, window))
 
 
@@ -186,16 +199,16 @@ METRICS: dict[Metric, MetricRow] = {
     Metric.DRAWDOWN: MetricRow(
         unit=Unit.PERCENT,
         windowed=False,
-        series=lambda aligned, _window: drawdown_series(aligned.crypto, aligned.crypto_past),
+        series=lambda aligned, _window: drawdown_series(aligned.crypto, aligned.crypto_prior_high),
     ),
-    Metric.HASHPRICE: MetricRow(unit=Unit.PERCENT, windowed=True, series=hashprice_series, of_network=True),
-    Metric.DIFFICULTY: MetricRow(unit=Unit.PERCENT, windowed=True, series=difficulty_series, of_network=True),
+    Metric.HASHPRICE: MetricRow(unit=Unit.PERCENT, windowed=True, series=hashprice_series, needs_network=True),
+    Metric.DIFFICULTY: MetricRow(unit=Unit.PERCENT, windowed=True, series=difficulty_series, needs_network=True),
 }
-DIVERGENCES = frozenset({Metric.SPREAD, Metric.RESIDUAL, Metric.Z})  # how far the legs part
+DIVERGENCES = frozenset({Metric.SPREAD, Metric.RESIDUAL, Metric.Z})  # metrics of the divergence of the two legs
 
 
 def measure(aligned: Aligned, window: Window) -> Measurement | NotMeasured:
-    """Measure the last row of `aligned` over one window; say why where that cannot be done."""
+    """Measure the last row of `aligned` over one window, or return the reason why it cannot be measured."""
     last = len(aligned) - 1
     start = int(anchors(aligned, window)[last])
     if start < 0:
@@ -203,18 +216,18 @@ def measure(aligned: Aligned, window: Window) -> Measurement | NotMeasured:
         return NotMeasured(window=window, reason=f"the history begins on {aligned.sessions[0]}, {needed}")
     for row in (last, start):
         if not aligned.complete[row]:
-            return NotMeasured(window=window, reason=why_missing(aligned, row))
+            return NotMeasured(window=window, reason=missing_price_reason(aligned, row))
     etf = float(aligned.etf[last] / aligned.etf[start] - 1)
     crypto = float(aligned.crypto[last] / aligned.crypto[start] - 1)
     before = slice(max(0, start - BETA_SESSIONS), start + 1)
-    beta = known(_betas(aligned.etf[before], aligned.crypto[before])[-1])
+    beta = finite_or_none(_betas(aligned.etf[before], aligned.crypto[before])[-1])
     spread = spread_series(aligned, window)
     return Measurement(
         pair=aligned.pair,
         window=window,
         session=aligned.sessions[last].astype(object),
         anchor=aligned.sessions[start].astype(object),
-        as_of=moment(aligned.at[last]),
+        as_of=to_datetime(aligned.at[last]),
         live=aligned.live,
         etf_return=etf,
         crypto_return=crypto,
@@ -222,60 +235,60 @@ def measure(aligned: Aligned, window: Window) -> Measurement | NotMeasured:
         relative=(1 + etf) / (1 + crypto) - 1,
         beta=beta,
         residual=None if beta is None else etf - beta * crypto,
-        z=known(robust_z(spread[-1:], before_each(spread)[-1:])[0]),
+        z=finite_or_none(robust_z(spread[-1:], trailing_windows(spread)[-1:])[0]),
         percentile=last_percentile(spread),
-        mined=_mined(aligned, window, start),
+        mining=_mining_economics(aligned, window, start),
     )
 
 
-def reading(measured: Measurement, metric: Metric) -> float | None:
-    """Pick a windowed metric from a measurement: the same number as the last of its series."""
-    mined = measured.mined
+def metric_value(measurement: Measurement, metric: Metric) -> float | None:
+    """Return the value of a windowed metric in a measurement; it equals the last value of the metric's series."""
+    mining = measurement.mining
     return {
-        Metric.SPREAD: measured.spread,
-        Metric.RESIDUAL: measured.residual,
-        Metric.Z: measured.z,
-        Metric.HASHPRICE: mined.hashprice_change if mined else None,
-        Metric.DIFFICULTY: mined.difficulty_change if mined else None,
+        Metric.SPREAD: measurement.spread,
+        Metric.RESIDUAL: measurement.residual,
+        Metric.Z: measurement.z,
+        Metric.HASHPRICE: mining.hashprice_change if mining else None,
+        Metric.DIFFICULTY: mining.difficulty_change if mining else None,
     }[metric]
 
 
-def drawdown(aligned: Aligned, prices: NDArray[np.float64], past: Past | None = None) -> Drawdown | None:
-    """Measure the last row's drawdown of one leg of `aligned`; None where its last price is missing."""
+def drawdown(aligned: Aligned, prices: NDArray[np.float64], prior: PriorHigh | None = None) -> Drawdown | None:
+    """Return the last row's drawdown of one leg of `aligned`; None if its last price is missing."""
     if not np.isfinite(prices[-1]):
         return None
     row, first = int(np.nanargmax(prices)), int(np.argmax(np.isfinite(prices)))
     high, high_on = float(prices[row]), aligned.sessions[row].astype(object)
-    if past is not None and past.high > high:
-        high, high_on = past.high, past.high_on
+    if prior is not None and prior.high > high:
+        high, high_on = prior.high, prior.high_on
     return Drawdown(
         depth=float(1 - prices[-1] / high),
         high=high,
         high_on=high_on,
-        since=past.since if past else aligned.sessions[first].astype(object),
+        since=prior.since if prior else aligned.sessions[first].astype(object),
     )
 
 
-def why_missing(aligned: Aligned, row: int) -> str:
-    """Say which leg of a row has no price, and why."""
+def missing_price_reason(aligned: Aligned, row: int) -> str:
+    """Return a sentence that names the legs of a row without a price, and the reasons."""
     session = aligned.sessions[row].astype(object)
-    reasons = [out.reason for out in aligned.left_out if out.session == session]
+    reasons = [exclusion.reason for exclusion in aligned.exclusions if exclusion.session == session]
     return f"{session}: {'; '.join(reasons) or 'no price'}"
 
 
-def _mined(aligned: Aligned, window: Window, start: int) -> MiningEconomics | None:
-    """Tell what it was to mine at the last row and at its anchor; None where the network is not known at both."""
+def _mining_economics(aligned: Aligned, window: Window, start: int) -> MiningEconomics | None:
+    """Return the mining economics at the last row and at its anchor; None if the network is not known at both."""
     if aligned.network is None:
         return None
-    hard, earned = difficulties(aligned), hashprices(aligned)
-    if not np.isfinite([hard[start], hard[-1], earned[start], earned[-1]]).all():
+    difficulty, hashprice = difficulties(aligned), hashprices(aligned)
+    if not np.isfinite([difficulty[start], difficulty[-1], hashprice[start], hashprice[-1]]).all():
         return None
     return MiningEconomics(
         source=aligned.network.source,
-        difficulty=float(hard[-1]),
-        difficulty_before=float(hard[start]),
-        hashprice=float(earned[-1]),
-        hashprice_before=float(earned[start]),
+        difficulty=float(difficulty[-1]),
+        difficulty_before=float(difficulty[start]),
+        hashprice=float(hashprice[-1]),
+        hashprice_before=float(hashprice[start]),
         difficulty_percentile=last_percentile(difficulty_series(aligned, window)),
         hashprice_percentile=last_percentile(hashprice_series(aligned, window)),
     )
@@ -287,7 +300,7 @@ def _betas(etf: NDArray[np.float64], crypto: NDArray[np.float64]) -> NDArray[np.
     both = np.isfinite(x) & np.isfinite(y)
     x, y = np.where(both, x, 0.0), np.where(both, y, 0.0)
     n, sx, sy, sxy, sxx = (_rolling_sum(column, BETA_SESSIONS) for column in (both.astype(float), x, y, x * y, x * x))
-    enough = n >= COVERAGE * BETA_SESSIONS
+    enough = n >= MIN_COVERAGE * BETA_SESSIONS
     with np.errstate(invalid="ignore", divide="ignore"):
         covariance, variance = sxy - sx * sy / n, sxx - sx * sx / n
         return np.where(enough & (variance > 0), covariance / variance, np.nan)

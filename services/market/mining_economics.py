@@ -1,4 +1,4 @@
-"""Hashprice: what a petahash a second earns in a day, in US dollars."""
+"""Mining economics: the hashprice, which is the revenue of one petahash per second per day in US dollars."""
 
 from __future__ import annotations
 
@@ -12,43 +12,47 @@ from services.market.network import BLOCK_S, HASHES
 from services.market.network_history import NetworkHistory
 
 PETA, DAY_S = 1e15, 86_400
-FIRST_SUBSIDY, HALVED_EVERY = 50.0, 210_000  # bitcoin a block, and blocks
+INITIAL_SUBSIDY, HALVING_INTERVAL = 50.0, 210_000  # bitcoin per block; blocks
 
 
 def hashprice(difficulty: float, reward: float, price: float) -> float:
-    """Take what a petahash a second earns a day in US dollars, at bitcoin a block and US dollars a bitcoin.
+    """Return the hashprice in US dollars per PH/s per day.
 
-    In a day it makes 86,400 × 10^15 hashes, of which 2^32 × difficulty find a block on average.
-    Source: Hashrate Index, the definition of hashprice; fees are a part of the reward.
+    `reward` is in bitcoin per block, `price` in US dollars per bitcoin. One PH/s makes 86,400 × 10^15 hashes per day; a
+    block takes 2^32 × difficulty hashes on average.
+    Source: Hashrate Index, the definition of hashprice; fees are part of the reward.
     """
     return PETA * DAY_S / (HASHES * difficulty) * reward * price
 
 
-def past_hashprices(
-    past: NetworkHistory, at: NDArray[np.datetime64], prices: NDArray[np.float64]
+def historical_hashprices(
+    history: NetworkHistory, at: NDArray[np.datetime64], prices: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Take the hashprice without fees, whose past is not known, at each instant; NaN where something is missing.
+    """Return the hashprice without fees at each instant; NaN if an input is missing.
 
-    Blocks since the last retarget are taken to come every ten minutes, which puts a halving on its day.
+    The history of fees is not available. Blocks since the last retarget are assumed to arrive every ten minutes, which
+    puts a halving on the right day.
     """
-    if not len(past.retargets_at):
+    if not len(history.retargets_at):
         return np.full(len(at), np.nan)
-    rows = past.retargets(at)
+    rows = history.retarget_rows(at)
     known = rows >= 0
-    since_s = (at - past.retargets_at[rows]) / np.timedelta64(1, "s")
-    heights = past.heights[rows] + since_s // BLOCK_S
-    subsidies = FIRST_SUBSIDY / 2.0 ** (heights // HALVED_EVERY)
-    earned = PETA * DAY_S / (HASHES * past.difficulties[rows]) * subsidies * prices
-    return np.where(known, earned, np.nan)
+    elapsed_s = (at - history.retargets_at[rows]) / np.timedelta64(1, "s")
+    heights = history.heights[rows] + elapsed_s // BLOCK_S
+    subsidies = INITIAL_SUBSIDY / 2.0 ** (heights // HALVING_INTERVAL)
+    values = PETA * DAY_S / (HASHES * history.difficulties[rows]) * subsidies * prices
+    return np.where(known, values, np.nan)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MiningEconomics:
-    """What it was to mine at a window's end, and `before`, where it began; the changes are fractions.
+    """Difficulty and hashprice at a window's end and (`_before`) at its start; the changes are fractions.
 
-    Difficulties are in units of the easiest one. Hashprices are in US dollars for a petahash a second a day, without
-    fees: of those no past is known. A percentile (0 to 100) places the change among those of the 252 sessions before,
-    None where too few of them are known.
+    Attributes:
+        difficulty: in units of the minimum difficulty.
+        hashprice: in US dollars per PH/s per day, without fees, whose history is not available.
+        difficulty_percentile, hashprice_percentile: rank (0 to 100) of the change among the 252 sessions before; None
+            if too few of them are known.
     """
 
     source: str
@@ -61,31 +65,31 @@ class MiningEconomics:
 
     @property
     def difficulty_change(self) -> float:
-        """How much harder it became."""
+        """The change of the difficulty over the window."""
         return self.difficulty / self.difficulty_before - 1
 
     @property
     def hashprice_change(self) -> float:
-        """How much more it earned."""
+        """The change of the hashprice over the window."""
         return self.hashprice / self.hashprice_before - 1
 
 
 def difficulties(aligned: Aligned) -> NDArray[np.float64]:
-    """Take the difficulty at each row's instant; NaN before the first that is known, and where none is."""
+    """Return the difficulty at each row's instant; NaN before the first known one, or without network history."""
     if aligned.network is None:
         return np.full(len(aligned), np.nan)
     return aligned.network.difficulties_at(aligned.at)
 
 
 def hashprices(aligned: Aligned) -> NDArray[np.float64]:
-    """Take the hashprice at each row's instant, without fees, at the price of the coin in it; NaN as above."""
+    """Return the hashprice without fees at each row's instant and coin price; NaN if an input is missing."""
     if aligned.network is None:
         return np.full(len(aligned), np.nan)
-    return past_hashprices(aligned.network, aligned.at, aligned.crypto)
+    return historical_hashprices(aligned.network, aligned.at, aligned.crypto)
 
 
-def standing(aligned: Aligned) -> Aligned:
-    """Let the ETF stand at its last price where it has none: what is mined does not wait for it."""
+def forward_fill_etf(aligned: Aligned) -> Aligned:
+    """Fill missing ETF prices with the last known one; network metrics do not depend on the ETF."""
     known = np.where(np.isfinite(aligned.etf), np.arange(len(aligned)), -1)
     last = np.maximum.accumulate(known)
     return replace(aligned, etf=np.append(aligned.etf, np.nan)[last])

@@ -1,4 +1,4 @@
-"""The bitcoin network that the miners work on: how hard it is, how much works on it, and what a block pays."""
+"""The bitcoin network's current state: difficulty, hash rate and block rewards."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from datetime import datetime, timedelta
 
 from services.core.prices import Symbol
 
-NETWORK = Symbol("network")  # what failures to read it are about
-HASHES = 2**32  # that a block takes on average at a difficulty of 1
-BLOCK_S = 600  # seconds between blocks, which the difficulty is set for
+NETWORK = Symbol("network")  # the symbol in network source errors
+HASHES = 2**32  # average hashes per block at difficulty 1
+BLOCK_S = 600  # target seconds between blocks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retarget:
-    """The next change of the difficulty, as it is estimated: `change` is a fraction, `height` the block's number."""
+    """The estimated next change of the difficulty: `change` is a fraction, `height` the block number."""
 
     change: float
     height: int
@@ -23,7 +23,7 @@ class Retarget:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reward:
-    """What a block paid on the average of the last `blocks`, in bitcoin; `fees` are a part of `total`."""
+    """The average block reward of the last `blocks` blocks, in bitcoin; `total` includes `fees`."""
 
     blocks: int
     total: float
@@ -32,11 +32,13 @@ class Reward:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
-    """The network as one source sees it at `at` (aware UTC); None is what it does not know.
+    """The network as one source reports it at `at` (aware UTC); None for what the source does not know.
 
-    `hashrate` is in hashes a second, averaged over a day or so; `difficulty` is in units of the easiest one;
-    `fee_rate` is what the next block asks for, in satoshis for each virtual byte. `lag` is how old the newest figures
-    of this source may be although all is well with it.
+    Attributes:
+        hashrate: in hashes per second, averaged over about a day.
+        difficulty: in units of the minimum difficulty.
+        fee_rate: for the next block, in satoshis per virtual byte.
+        lag: the normal age of this source's newest figures.
     """
 
     at: datetime
@@ -49,13 +51,13 @@ class Network:
     lag: timedelta = timedelta(0)
 
     def age(self, now: datetime) -> timedelta:
-        """Tell how old these figures are at `now`."""
+        """Return the age of these figures at `now`."""
         return now - self.at
 
     @property
     def implied_hashrate(self) -> float | None:
-        """The hashes a second at which this difficulty lets a block come every ten minutes; the hash rate is near it.
+        """The hash rate, in hashes per second, at which this difficulty gives one block per ten minutes.
 
-        Source: en.bitcoin.it/wiki/Difficulty.
+        The true hash rate is close to it. Source: en.bitcoin.it/wiki/Difficulty.
         """
         return None if self.difficulty is None else self.difficulty * HASHES / BLOCK_S

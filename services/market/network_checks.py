@@ -1,4 +1,4 @@
-"""How far the bitcoin network's figures can be trusted: against the clock, their own difficulty, and a witness."""
+"""Cross-checks of the bitcoin network's figures against the clock, their own difficulty, and a second source."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from services.core.trust import FULL, Trust, Verdict
+from services.core.trust import TRUSTED, Trust, Verdict
 from services.market.network import Network
 from services.market.network_history import NetworkHistory
 
-# Of the 1,818 days to April 2025 five had an average more than 1.3 times apart from the week's, and none was more than
-# 2.44 times from what the difficulty implied, as in June 2021, when China forbade mining.
+# Of the 1,818 days to April 2025, five had a daily average more than 1.3 times apart from the week's. None was more
+# than 2.44 times apart from what the difficulty implied; that was June 2021, when China banned mining.
 WARN, REJECT = 1.3, 2.5
-FRESH = timedelta(hours=6)  # a quarter of the day that rewards are averaged over, and little of any hash rate
-AHEAD = timedelta(minutes=5)  # by which a vendor's clock may be before ours, and an answer after the question
-DUE = timedelta(hours=1)  # by which the time of a retarget is misjudged, six hours before
-BEYOND_WORDS = 1e6
-SAME = 1e-6  # by which one difficulty may be written differently; a retarget moves it by a thousandth at least
+MAX_AGE = timedelta(hours=6)  # a quarter of the day that rewards are averaged over, and short for any hash rate
+MAX_CLOCK_SKEW = timedelta(minutes=5)  # a vendor's clock may be ahead of ours, and an answer may be newer than `now`
+RETARGET_TOLERANCE = timedelta(hours=1)  # error of a retarget's estimated time, six hours before it
+MAX_PRINTED_RATIO = 1e6
+DIFFICULTY_TOLERANCE = 1e-6  # sources round a difficulty differently; a retarget changes it by at least 0.1%
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
-    """What a source has last told of the network, if ever, and what it has failed at since."""
+class NetworkAnswer:
+    """A source's last answer about the network, if any, and its problem since."""
 
     network: Network | None = None
     problem: str | None = None
@@ -30,105 +30,115 @@ class Report:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckedNetwork:
-    """The network as its main source sees it, and how far that can be trusted."""
+    """The network as its main source reports it, and how far that can be trusted."""
 
     network: Network
     trust: Trust
 
 
-def check_network_sources(reports: Sequence[Report], now: datetime) -> CheckedNetwork | None:
-    """Hold sources, which stand in order of preference, against the clock and each other; None where none has answered.
+def check_network_sources(answers: Sequence[NetworkAnswer], now: datetime) -> CheckedNetwork | None:
+    """Check sources, in order of preference, against the clock and each other; None if none has answered.
 
     1. The main source is the first that knows the difficulty, else the first that has answered.
-    2. What it has not told lately is stale, and so is a difficulty that was due to change since.
-    3. A hash rate beyond all scatter from what its own difficulty implies, or from another source's, is suspect;
-       one that is only far from another's, or without another, is degraded.
+    2. Its figures are stale if they are too old, or if the difficulty was due to change since.
+    3. A hash rate is suspect if it is beyond all scatter from what its own difficulty implies or from another source.
+       It is degraded if it is only far from another source, or if there is no other source.
     """
-    answered = [(report, report.network) for report in reports if report.network is not None]
+    answered = [(answer, answer.network) for answer in answers if answer.network is not None]
     if not answered:
         return None
-    report, main = next((pair for pair in answered if pair[1].difficulty is not None), answered[0])
-    others = [other for other in reports if other is not report]
-    trust = _failing(report).also(_aged(main, now)).also(_whole(main)).also(_consistent(main))
-    return CheckedNetwork(network=main, trust=trust.also(_seconded(main, others, now)))
+    answer, main = next((pair for pair in answered if pair[1].difficulty is not None), answered[0])
+    others = [other for other in answers if other is not answer]
+    trust = (
+        _failure_trust(answer)
+        .combined_with(_age_trust(main, now))
+        .combined_with(_completeness_trust(main))
+        .combined_with(_consistency_trust(main))
+    )
+    return CheckedNetwork(network=main, trust=trust.combined_with(_witness_trust(main, others, now)))
 
 
-def for_rules(judged: CheckedNetwork, past: NetworkHistory | None) -> Trust:
-    """Tell how far the network's past, up to now, can be trusted by a rule that measures changes on it.
+def trust_for_rules(checked: CheckedNetwork, history: NetworkHistory | None) -> Trust:
+    """Return how far a rule that measures changes can trust the network's history up to now.
 
-    Nothing without a difficulty, nor where that is not the one since the last retarget that the past tells of. A
-    difficulty has no second witness: at its best it is degraded, and its source and its time are named.
+    The history is stale without a difficulty, or if the current difficulty differs from that of the last known
+    retarget. The difficulty has no second source, so it is degraded at best; the reason names its source and time.
     """
-    network = judged.network
+    network = checked.network
     if network.difficulty is None:
-        return judged.trust.also(_stale(f"{network.source} does not know the difficulty"))
-    if past is None or not len(past.difficulties):
-        return judged.trust.also(_stale("no source remembers the difficulties before"))
-    if abs(network.difficulty / past.difficulties[-1] - 1) > SAME:
-        return judged.trust.also(_stale(f"{past.source} does not know since when the difficulty is what it is"))
-    return judged.trust.also(_degraded(f"the difficulty is {network.source}'s alone, of {_utc(network.at)}"))
+        return checked.trust.combined_with(_stale(f"{network.source} does not know the difficulty"))
+    if history is None or not len(history.difficulties):
+        return checked.trust.combined_with(_stale("no source remembers the difficulties before"))
+    if abs(network.difficulty / history.difficulties[-1] - 1) > DIFFICULTY_TOLERANCE:
+        return checked.trust.combined_with(
+            _stale(f"{history.source} does not know since when the difficulty is what it is")
+        )
+    return checked.trust.combined_with(_degraded(f"the difficulty is {network.source}'s alone, of {_utc(network.at)}"))
 
 
-def _failing(report: Report) -> Trust:
-    return Trust(verdict=Verdict.DEGRADED, reasons=(report.problem,)) if report.problem else FULL
+def _failure_trust(answer: NetworkAnswer) -> Trust:
+    return Trust(verdict=Verdict.DEGRADED, reasons=(answer.problem,)) if answer.problem else TRUSTED
 
 
-def _aged(network: Network, now: datetime) -> Trust:
-    """Judge by the clock."""
-    if network.age(now) < -AHEAD:
+def _age_trust(network: Network, now: datetime) -> Trust:
+    """Check the figures' age and the retarget's due time."""
+    if network.age(now) < -MAX_CLOCK_SKEW:
         return _suspect(f"the figures of {network.source} are of {_utc(network.at)}, ahead of our clock")
-    if network.age(now) > network.lag + FRESH:
+    if network.age(now) > network.lag + MAX_AGE:
         return _stale(f"the last figures of {network.source} are of {_utc(network.at)}")
-    if network.retarget is not None and now - network.retarget.at > DUE:
+    if network.retarget is not None and now - network.retarget.at > RETARGET_TOLERANCE:
         return _stale(f"the difficulty of {network.source} was due to change at {_utc(network.retarget.at)}")
-    return FULL
+    return TRUSTED
 
 
-def _whole(network: Network) -> Trust:
-    """Name what is not known; where its node is down, a source knows neither."""
+def _completeness_trust(network: Network) -> Trust:
+    """Return DEGRADED with the names of missing figures; a source whose node is down knows neither."""
     known = {"difficulty": network.difficulty, "hash rate": network.hashrate}
     missing = [name for name, figure in known.items() if figure is None]
-    return _degraded(f"{network.source} does not know the {' and the '.join(missing)}") if missing else FULL
+    return _degraded(f"{network.source} does not know the {' and the '.join(missing)}") if missing else TRUSTED
 
 
-def _consistent(network: Network) -> Trust:
-    """Hold a hash rate against what the difficulty implies; short of the impossible, a difference is news."""
+def _consistency_trust(network: Network) -> Trust:
+    """Compare a hash rate with what the difficulty implies; a difference that is not impossible is news."""
     if network.hashrate is None or network.implied_hashrate is None:
-        return FULL
-    trust = _compared({_rate_of(network): network.hashrate, _implied_by(network): network.implied_hashrate})
-    return trust if trust.verdict is Verdict.SUSPECT else FULL
+        return TRUSTED
+    trust = _comparison_trust(
+        {_hashrate_name(network): network.hashrate, _implied_name(network): network.implied_hashrate}
+    )
+    return trust if trust.verdict is Verdict.SUSPECT else TRUSTED
 
 
-def _seconded(main: Network, others: Sequence[Report], now: datetime) -> Trust:
-    """Hold the main hash rate, or where that is unknown the implied one, against every other that is not too old."""
-    own = main.hashrate or main.implied_hashrate
-    trust, alone = FULL, True
+def _witness_trust(main: Network, others: Sequence[NetworkAnswer], now: datetime) -> Trust:
+    """Compare the main hash rate (or the implied one if it is unknown) with every other source that is fresh."""
+    main_rate = main.hashrate or main.implied_hashrate
+    trust, has_witness = TRUSTED, False
     for other in others:
         witness = other.network
-        if own is None or witness is None or witness.hashrate is None or _aged(witness, now) != FULL:
+        if main_rate is None or witness is None or witness.hashrate is None or _age_trust(witness, now) != TRUSTED:
             continue
-        name = _rate_of(main) if main.hashrate else _implied_by(main)
-        trust, alone = trust.also(_compared({name: own, _rate_of(witness): witness.hashrate})), False
-    if not alone:
+        name = _hashrate_name(main) if main.hashrate else _implied_name(main)
+        trust = trust.combined_with(_comparison_trust({name: main_rate, _hashrate_name(witness): witness.hashrate}))
+        has_witness = True
+    if has_witness:
         return trust
     return _degraded(f"{main.source} has no witness", *(other.problem for other in others if other.problem))
 
 
-def _compared(rates: dict[str, float]) -> Trust:
-    """Compare two hash rates, by what they are called."""
-    (low, least), (high, most) = sorted(rates.items(), key=lambda rate: rate[1])
-    times = most / least
-    if times > REJECT:
-        size = f"{times:,.1f}" if times < BEYOND_WORDS else "over a million"
-        return _suspect(f"{high} is {size} times {low}")
-    return _degraded(f"{high} is {times - 1:.0%} above {low}") if times > WARN else FULL
+def _comparison_trust(rates: dict[str, float]) -> Trust:
+    """Compare two hash rates, keyed by their names in the reason."""
+    (low_name, low_rate), (high_name, high_rate) = sorted(rates.items(), key=lambda rate: rate[1])
+    ratio = high_rate / low_rate
+    if ratio > REJECT:
+        size = f"{ratio:,.1f}" if ratio < MAX_PRINTED_RATIO else "over a million"
+        return _suspect(f"{high_name} is {size} times {low_name}")
+    return _degraded(f"{high_name} is {ratio - 1:.0%} above {low_name}") if ratio > WARN else TRUSTED
 
 
-def _rate_of(network: Network) -> str:
+def _hashrate_name(network: Network) -> str:
     return f"the hash rate of {network.source}"
 
 
-def _implied_by(network: Network) -> str:
+def _implied_name(network: Network) -> str:
     return f"what the difficulty of {network.source} implies"
 
 

@@ -1,4 +1,4 @@
-"""The network's past: how hard mining was and how much worked on it, and where the present stands among that."""
+"""History of the bitcoin network's difficulty and hash rate, and the percentile rank of a value in it."""
 
 from __future__ import annotations
 
@@ -8,15 +8,19 @@ from datetime import date
 import numpy as np
 from numpy.typing import NDArray
 
-MOST = 100.0  # of a rank
+MAX_RANK = 100.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class NetworkHistory:
-    """The network as one source remembers it.
+    """The network's history from one source. All arrays of times ascend.
 
-    `days` is datetime64[D] with the `hashrates` of each, in hashes a second; `retargets_at`, datetime64[s] UTC, has the
-    `difficulties` from then on, in units of the easiest one, and the `heights` of their first blocks. All ascend.
+    Attributes:
+        days: datetime64[D].
+        hashrates: of each day, in hashes per second.
+        retargets_at: datetime64[s] UTC.
+        difficulties: from each retarget on, in units of the minimum difficulty.
+        heights: the first block of each difficulty.
     """
 
     source: str
@@ -26,18 +30,18 @@ class NetworkHistory:
     difficulties: NDArray[np.float64]
     heights: NDArray[np.int64]
 
-    def retargets(self, at: NDArray[np.datetime64]) -> NDArray[np.intp]:
-        """Find the last retarget at or before each instant; -1 where that is before the first."""
+    def retarget_rows(self, at: NDArray[np.datetime64]) -> NDArray[np.intp]:
+        """Return the row of the last retarget at or before each instant; -1 before the first."""
         return np.searchsorted(self.retargets_at, at, side="right") - 1
 
     def difficulties_at(self, at: NDArray[np.datetime64]) -> NDArray[np.float64]:
-        """Take the difficulty at each instant; NaN before the first retarget."""
-        rows = self.retargets(at)
-        known: NDArray[np.float64] = np.append(self.difficulties, np.nan)[rows]  # -1 is the NaN
+        """Return the difficulty at each instant; NaN before the first retarget."""
+        rows = self.retarget_rows(at)
+        known: NDArray[np.float64] = np.append(self.difficulties, np.nan)[rows]  # row -1 selects the NaN
         return known
 
 
-NOTHING = NetworkHistory(
+EMPTY_HISTORY = NetworkHistory(
     source="",
     days=np.empty(0, "datetime64[D]"),
     hashrates=np.empty(0),
@@ -49,9 +53,9 @@ NOTHING = NetworkHistory(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PercentileRank:
-    """Where a figure stands among `count` earlier ones since a day: `rank` is the share below it, 0 to 100.
+    """The rank of a value among `count` earlier ones since a day: `rank` is the share below it, 0 to 100.
 
-    `high` and `low` are the extremes among them, with their days; the figure itself may lie beyond.
+    `high` and `low` are the extremes of the earlier values, with their days; the ranked value itself may exceed them.
     """
 
     rank: float
@@ -64,24 +68,24 @@ class PercentileRank:
 
     @property
     def is_highest(self) -> bool:
-        """Whether nothing earlier was as high."""
-        return self.rank >= MOST
+        """Whether no earlier value was as high."""
+        return self.rank >= MAX_RANK
 
     @property
     def is_lowest(self) -> bool:
-        """Whether nothing earlier was as low."""
+        """Whether no earlier value was as low."""
         return self.rank <= 0
 
 
-def percentile_rank(now: float, days: NDArray[np.datetime64], values: NDArray[np.float64]) -> PercentileRank | None:
-    """Place a figure among earlier ones by day, ties counting half; None where there are none."""
+def percentile_rank(value: float, days: NDArray[np.datetime64], values: NDArray[np.float64]) -> PercentileRank | None:
+    """Return the rank of `value` among earlier daily values, ties counting half; None if there are none."""
     known = np.isfinite(values)
     days, values = days[known], values[known]
     if not len(values):
         return None
     high, low = int(np.argmax(values)), int(np.argmin(values))
     return PercentileRank(
-        rank=float(MOST * ((values < now).sum() + 0.5 * (values == now).sum()) / len(values)),
+        rank=float(MAX_RANK * ((values < value).sum() + 0.5 * (values == value).sum()) / len(values)),
         count=len(values),
         since=days[0].astype(object),
         high=float(values[high]),

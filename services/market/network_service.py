@@ -1,4 +1,4 @@
-"""Mining: the bitcoin network as its sources together tell it, once for everyone who asks."""
+"""The bitcoin network as its sources report it, shared by all callers."""
 
 from __future__ import annotations
 
@@ -9,105 +9,108 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from services.core.errors import NoHistoryError, SourceError
-from services.core.trust import FULL, Trust, Verdict
+from services.core.trust import TRUSTED, Trust, Verdict
 from services.market.align import Aligned
 from services.market.feeds.network import NetworkFeed
 from services.market.measure import METRICS, Metric
-from services.market.network_checks import CheckedNetwork, check_network_sources, for_rules
-from services.market.network_history import NOTHING, NetworkHistory
-from services.market.ports import NetworkPastSource, NetworkSource
+from services.market.network_checks import CheckedNetwork, check_network_sources, trust_for_rules
+from services.market.network_history import EMPTY_HISTORY, NetworkHistory
+from services.market.ports import NetworkHistorySource, NetworkSource
 
-REMEMBERED_FOR = timedelta(hours=6)  # days gone by do not change
-AGAIN_AFTER = timedelta(minutes=5)  # a failure
+HISTORY_TTL = timedelta(hours=6)  # past days do not change
+RETRY_AFTER = timedelta(minutes=5)  # after a failure
 
 
-class Remembered(NamedTuple):
-    """What the first source that remembers the network tells of its past, if ever, and what it failed at since."""
+class HistoryAnswer(NamedTuple):
+    """The network's history from the first source that provides it, and the problem of the latest request."""
 
-    past: NetworkHistory | None = None
+    history: NetworkHistory | None = None
     problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class NetworkReading:
-    """The network's past up to now, as rules look at it, and how far it can be trusted."""
+class TrustedHistory:
+    """The network's history up to now for rules, and how far it can be trusted."""
 
-    past: NetworkHistory
+    history: NetworkHistory
     trust: Trust
 
 
 class NetworkService:
-    """The network that miners work on. `feeds` are its sources in order of preference.
+    """The bitcoin network. `feeds` are its sources in order of preference.
 
-    `witnessed` tells that its figures ought to have a second source; those of a simulated network have none to be had.
+    `requires_witness` means that its figures need a second source to be fully trusted; False for a simulated network.
     """
 
-    def __init__(self, sources: Iterable[NetworkSource], *, witnessed: bool = True) -> None:
+    def __init__(self, sources: Iterable[NetworkSource], *, requires_witness: bool = True) -> None:
         self.feeds = [NetworkFeed(source) for source in sources]
-        self._witnessed = witnessed
-        remembering = (feed.source for feed in self.feeds)
-        self._archive = next((one for one in remembering if isinstance(one, NetworkPastSource)), None)
-        self._remembered = Remembered()
+        self._requires_witness = requires_witness
+        candidates = (feed.source for feed in self.feeds)
+        self._history_source = next((source for source in candidates if isinstance(source, NetworkHistorySource)), None)
+        self._history = HistoryAnswer()
         self._asked_at: datetime | None = None
         self._lock = asyncio.Lock()
 
     async def network(self, now: datetime) -> CheckedNetwork:
-        """Ask every source side by side, and hold what they tell against each other.
+        """Ask every source concurrently and cross-check the answers.
 
-        Source failures do not raise: what is known goes on ageing, and its verdict names them. Raises NoHistoryError
-        where nothing is known at all.
+        A source failure does not raise: the last known figures age, and the trust names the failure. Raises
+        NoHistoryError if no source has ever answered.
         """
-        reports = await asyncio.gather(*(feed.read(now) for feed in self.feeds))
-        judged = check_network_sources(reports, now)
-        if judged is None:
-            problems = "; ".join(report.problem for report in reports if report.problem) or "No source of it is set"
+        answers = await asyncio.gather(*(feed.read(now) for feed in self.feeds))
+        checked = check_network_sources(answers, now)
+        if checked is None:
+            problems = "; ".join(answer.problem for answer in answers if answer.problem) or "No source of it is set"
             remedy = "Try again in a minute." if self.feeds else "Whoever runs MinerPulse sets one."
             raise NoHistoryError(f"Nothing is known of the bitcoin network yet. {problems}.", remedy=remedy)
-        return replace(judged, trust=self._alone(judged.trust))
+        return replace(checked, trust=self._waive_witness(checked.trust))
 
-    async def sight(self, now: datetime) -> NetworkReading:
-        """Give the past that rules are measured on, and whether it reaches to now; source failures do not raise.
+    async def history_for_rules(self, now: datetime) -> TrustedHistory:
+        """Return the history that rules are measured on, and whether it reaches to now; source failures do not raise.
 
-        It is asked for anew as soon as the difficulty is not that of its last retarget.
+        The history is fetched again as soon as the current difficulty differs from that of its last retarget.
         """
-        told, judged = await asyncio.gather(self.past(now), self._judged(now))
-        if isinstance(judged, NoHistoryError):
-            stale = Trust(verdict=Verdict.STALE, reasons=(str(judged).rstrip("."),))
-            return NetworkReading(past=told.past or NOTHING, trust=stale)
-        trust = for_rules(judged, told.past)
-        if not trust.verdict.usable and judged.trust.verdict.usable:
-            told = await self.past(now, at_once=True)
-            trust = for_rules(judged, told.past)
-        failing = Trust(verdict=Verdict.DEGRADED, reasons=(told.problem,)) if told.problem else FULL
-        return NetworkReading(past=told.past or NOTHING, trust=self._alone(trust.also(failing)))
+        answer, checked = await asyncio.gather(self.history(now), self._try_network(now))
+        if isinstance(checked, NoHistoryError):
+            stale = Trust(verdict=Verdict.STALE, reasons=(str(checked).rstrip("."),))
+            return TrustedHistory(history=answer.history or EMPTY_HISTORY, trust=stale)
+        trust = trust_for_rules(checked, answer.history)
+        if not trust.verdict.usable and checked.trust.verdict.usable:
+            answer = await self.history(now, refresh=True)
+            trust = trust_for_rules(checked, answer.history)
+        failure = Trust(verdict=Verdict.DEGRADED, reasons=(answer.problem,)) if answer.problem else TRUSTED
+        return TrustedHistory(
+            history=answer.history or EMPTY_HISTORY, trust=self._waive_witness(trust.combined_with(failure))
+        )
 
-    def _alone(self, trust: Trust) -> Trust:
-        lonely = not self._witnessed and trust.verdict is Verdict.DEGRADED
-        return FULL if lonely else trust
+    def _waive_witness(self, trust: Trust) -> Trust:
+        waived = not self._requires_witness and trust.verdict is Verdict.DEGRADED
+        return TRUSTED if waived else trust
 
-    async def _judged(self, now: datetime) -> CheckedNetwork | NoHistoryError:
+    async def _try_network(self, now: datetime) -> CheckedNetwork | NoHistoryError:
         try:
             return await self.network(now)
         except NoHistoryError as error:
             return error
 
-    async def beside(self, aligned: Aligned, metric: Metric, now: datetime) -> Aligned:
-        """Put the network's past beside aligned closes, where a metric reads it."""
-        if not METRICS[metric].of_network:
+    async def with_network_history(self, aligned: Aligned, metric: Metric, now: datetime) -> Aligned:
+        """Return the aligned closes with the network's history attached, if the metric needs it."""
+        if not METRICS[metric].needs_network:
             return aligned
-        return replace(aligned, network=(await self.past(now)).past)
+        return replace(aligned, network=(await self.history(now)).history)
 
-    async def past(self, now: datetime, *, at_once: bool = False) -> Remembered:
-        """Give the network's past, asked for anew every few hours; a failure stands beside what was told before.
+    async def history(self, now: datetime, *, refresh: bool = False) -> HistoryAnswer:
+        """Return the network's history; it is fetched every few hours.
 
-        Where it is wanted `at_once`, what is some minutes old is too old.
+        A failure returns the previous history and the problem. `refresh` fetches again if the history is more than a
+        few minutes old.
         """
         async with self._lock:
-            rest = AGAIN_AFTER if self._remembered.problem or at_once else REMEMBERED_FOR
-            if self._archive and (self._asked_at is None or abs(now - self._asked_at) >= rest):
+            max_age = RETRY_AFTER if self._history.problem or refresh else HISTORY_TTL
+            if self._history_source and (self._asked_at is None or abs(now - self._asked_at) >= max_age):
                 self._asked_at = now
                 try:
-                    self._remembered = Remembered(past=await self._archive.past())
+                    self._history = HistoryAnswer(history=await self._history_source.history())
                 except SourceError as error:
-                    self._remembered = self._remembered._replace(problem=str(error))
-            return self._remembered
+                    self._history = self._history._replace(problem=str(error))
+            return self._history

@@ -1,4 +1,4 @@
-"""Where prices come from, and where their history, the network's and holdings are kept."""
+"""Protocols of the price, network and holdings sources, and of the stores of their history."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 from typing import Protocol, runtime_checkable
 
 from services.core.prices import Bars, Closes, Quote, Symbol
-from services.market.consensus.corporate_actions import Action, Declared
+from services.market.consensus.corporate_actions import Action, DeclaredActions
 from services.market.holdings import Holdings
 from services.market.network import Network
 from services.market.network_history import NetworkHistory
@@ -16,10 +16,10 @@ from services.market.network_history import NetworkHistory
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EquityPrices:
-    """One answer of an equity vendor: session closes, the last trade where it knows one, and what it declares.
+    """One answer of an equity vendor: session closes, the last trade if known, and corporate actions.
 
-    The close of the session that is still open may be among them: its price is live, and the quote's time tells.
-    `actions` are the dividends and splits of the time that was asked for; empty also at a vendor that tells none.
+    `closes` may include the session that is still open; its price is live, and the quote's time shows that. `actions`
+    are the dividends and splits of the requested period; always empty for a vendor that provides none.
     """
 
     closes: Closes
@@ -28,72 +28,72 @@ class EquityPrices:
 
 
 class EquitySource(Protocol):
-    """A vendor of ETF prices. Every method raises SourceError where there is no usable answer.
+    """A vendor of share and ETF prices. Every method raises SourceError if there is no usable answer.
 
-    `spacing` is how long after it was asked about a share it is left alone about that one, so that what it allows
-    lasts through a session; zero where that is enough for every tick.
+    `min_interval` is the minimum time between two requests for one symbol, so that the vendor's quota lasts a session.
+    It is zero if the quota covers every tick.
     """
 
     name: str
     simulated: bool
-    spacing: timedelta
+    min_interval: timedelta
 
     async def prices(self, symbol: Symbol, since: date) -> EquityPrices:
-        """Fetch the session closes from `since` on and what was declared since, and the last trade."""
+        """Fetch the session closes and corporate actions from `since` on, and the last trade."""
         ...
 
 
 class CryptoSource(Protocol):
     """A vendor of cryptocurrency prices in US dollars. Every method raises SourceError.
 
-    `reach` is how far back its hourly bars go; None where they go back as far as anyone asks.
+    `history_limit` is how far back its hourly bars go; None means no limit.
     """
 
     name: str
     simulated: bool
-    reach: timedelta | None
+    history_limit: timedelta | None
 
     async def bars(self, symbol: Symbol, interval: timedelta, start: datetime, end: datetime) -> Bars:
         """Fetch the complete bars that open at or after `start` and end at or before `end`; gaps stay gaps."""
         ...
 
     async def quote(self, symbol: Symbol) -> Quote | None:
-        """Fetch the last trade; None where the source has none."""
+        """Fetch the last trade; None if the source has none."""
         ...
 
 
 @runtime_checkable
-class Rests(Protocol):
-    """A source that leaves its vendor alone for a while where that fails or asks for it."""
+class HasBackoff(Protocol):
+    """A source that pauses its requests while its vendor fails or asks for fewer."""
 
-    def rests_until(self, now: datetime) -> datetime | None:
-        """Tell until when the vendor is left alone; None where it would be asked now."""
+    def backoff_until(self, now: datetime) -> datetime | None:
+        """Return when requests resume; None if the source would send one now."""
         ...
 
 
 class NetworkSource(Protocol):
-    """A witness of the bitcoin network. Every method raises SourceError."""
+    """A source of the bitcoin network's current state. Every method raises SourceError."""
 
     name: str
     simulated: bool
 
     async def network(self) -> Network:
-        """Fetch what it knows of the network's present state; what it does not know is None."""
+        """Fetch the network's current state; fields that the source does not know are None."""
         ...
 
 
 @runtime_checkable
-class NetworkPastSource(Protocol):
-    """A source that also remembers the network. Every method raises SourceError."""
+class NetworkHistorySource(Protocol):
+    """A source that also provides the network's history. Every method raises SourceError."""
 
-    async def past(self) -> NetworkHistory:
-        """Fetch what it remembers of the last three years."""
+    async def history(self) -> NetworkHistory:
+        """Fetch the history of the last three years."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Revision:
-    """A close that its source has changed after it was final, noticed at `at`."""
+    """A final close that its source changed later, detected at `at`."""
 
     symbol: Symbol
     source: str
@@ -104,33 +104,33 @@ class Revision:
 
 
 class HistoryStore(Protocol):
-    """Price history that survives a restart."""
+    """Storage of price history."""
 
-    async def save_closes(self, closes: Closes, at: datetime, declared: Declared | None = None) -> None:
+    async def save_closes(self, closes: Closes, at: datetime, declared: DeclaredActions | None = None) -> None:
         """Insert or overwrite session closes by (symbol, source, session), in one transaction.
 
-        A price that takes the place of another is noted as a revision made at `at`. What the same source has `declared`
-        of the share is saved with them, in place of all that it declared for the days from `declared.since` on.
+        A price that replaces a different one is recorded as a revision at `at`. `declared` is saved in the same
+        transaction and replaces the source's actions of the share from `declared.since` on.
         """
         ...
 
-    async def replace_closes(self, closes: Closes, at: datetime, declared: Declared | None = None) -> None:
-        """Let session closes take the place of every one of their symbol and source, in one transaction.
+    async def replace_closes(self, closes: Closes, at: datetime, declared: DeclaredActions | None = None) -> None:
+        """Replace all session closes of a symbol and source, in one transaction.
 
-        What is `declared` is saved with them, as `save_closes` does.
+        `declared` is saved as in `save_closes`.
         """
         ...
 
-    async def load_declared(self, symbol: Symbol, source: str) -> Declared | None:
-        """Load what one source declares of a share; None where nothing was ever saved of that."""
+    async def load_declared(self, symbol: Symbol, source: str) -> DeclaredActions | None:
+        """Load the actions that one source declared for a share; None if none were ever saved."""
         ...
 
     async def load_closes(self, symbol: Symbol, source: str, since: date) -> Closes:
-        """Load one source's session closes from `since` on; empty where there are none."""
+        """Load one source's session closes from `since` on; empty if there are none."""
         ...
 
     async def revisions(self, symbol: Symbol, limit: int) -> list[Revision]:
-        """List the last revisions of a symbol's closes, newest first."""
+        """Return the last revisions of a symbol's closes, newest first."""
         ...
 
     async def save_bars(self, bars: Bars) -> None:
@@ -138,20 +138,20 @@ class HistoryStore(Protocol):
         ...
 
     async def load_bars(self, symbol: Symbol, source: str, interval: timedelta, since: datetime) -> Bars:
-        """Load one source's bars that open at or after `since`; empty where there are none."""
+        """Load one source's bars that open at or after `since`; empty if there are none."""
         ...
 
 
 class HoldingsStore(Protocol):
-    """What funds hold, day by day."""
+    """Storage of funds' daily holdings."""
 
     async def save_holdings(self, snapshots: Sequence[Holdings]) -> list[date]:
-        """Save holdings in one transaction, each in place of all that was kept for its fund and day.
+        """Save holdings in one transaction; each snapshot replaces all holdings of its fund and day.
 
-        Gives the days of which something was replaced.
+        Returns the days on which something was replaced.
         """
         ...
 
     async def load_holdings(self, fund: Symbol) -> list[Holdings]:
-        """Load every day's holdings of a fund, oldest first."""
+        """Load the holdings of a fund for every day, oldest first."""
         ...

@@ -1,4 +1,4 @@
-"""History: each leg of every pair as all of its sources together tell it, and how far that can be trusted."""
+"""Price history of each leg: the consensus of all its sources, and how far it can be trusted."""
 
 from __future__ import annotations
 
@@ -10,210 +10,239 @@ from datetime import datetime, timedelta
 from math import ceil
 
 from services.core.errors import SourceError
-from services.core.prices import Bars, Quote, Symbol, moment
+from services.core.prices import Bars, Quote, Symbol, to_datetime
 from services.core.sessions import Sessions, sessions_around
-from services.core.trust import FULL, Trust, Verdict
+from services.core.trust import TRUSTED, Trust, Verdict
 from services.market.consensus.closes import ConsensusHistory, consensus_bars, consensus_closes
-from services.market.consensus.corporate_actions import Traded, awaits_close
-from services.market.consensus.quarantine import COIN as COIN_CAUTION
-from services.market.consensus.quarantine import spike, unexplained_split
-from services.market.consensus.quorum import COIN, TRADES, ConsensusQuote, Limits, consensus_trade
+from services.market.consensus.corporate_actions import LastTrade, needs_trade_for_split
+from services.market.consensus.quarantine import COIN_QUARANTINE, spike_reason, unexplained_split_reason
+from services.market.consensus.quorum import COIN_LIMITS, TRADE_LIMITS, AgreementLimits, ConsensusQuote, consensus_trade
 from services.market.feeds.crypto import CoinFeed, CoinFeeds
 from services.market.feeds.equities import EquityFeed, EquityFeeds
-from services.market.feeds.freshness import BEGINNING, LIVE_AT_MOST
-from services.market.feeds.report import SourceReport, report
+from services.market.feeds.freshness import HISTORY_START, MAX_LIVE_AGE
+from services.market.feeds.report import SourceHealth, source_health
 from services.market.ports import CryptoSource, EquitySource, HistoryStore
 
 MINUTE = timedelta(minutes=1)
-OF_THAT_INSTANT = timedelta(minutes=2)  # a minute's bar ends on the whole minute
+MAX_MINUTE_BAR_AGE = timedelta(minutes=2)  # minute bars end on the whole minute
 COINS = frozenset(map(Symbol, ("BTC", "ETH", "LTC", "BCH", "XRP", "SOL", "DOGE")))  # any other symbol is a share
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Leg:
-    """One symbol as its sources agree on it: its past, and its last trade with how far that can be trusted.
+class LegHistory:
+    """The consensus of one symbol's sources: its price history and its last trade.
 
-    `answers` tells that a source which knows last trades has just given an answer.
+    Attributes:
+        quote_trust: how far the last trade can be trusted.
+        answering: at least one source that provides last trades answered the latest request.
+        problems: the current problem of each failing source.
     """
 
-    past: ConsensusHistory
+    history: ConsensusHistory
     quote: Quote | None
-    quoted: Trust
-    answers: bool
+    quote_trust: Trust
+    answering: bool
     problems: tuple[str, ...]
 
     @property
     def is_share(self) -> bool:
-        """Whether this is an ETF or a share, which trades in New York's sessions only."""
-        return self.past.symbol not in COINS
+        """Whether this is an ETF or a share, which trades only in New York sessions."""
+        return self.history.symbol not in COINS
 
 
 @dataclass(slots=True)
 class PriceHistory:
-    """The legs of every pair, each asked for once however many pairs share it.
+    """The legs of all pairs; pairs that share a leg share its requests.
 
-    Sources stand in order of preference. `witnessed` tells that a price ought to have a second source; those of files
-    and of a simulated market have none to be had.
+    Attributes:
+        equities, cryptos: sources in order of preference.
+        requires_witness: a price needs a second source to be fully trusted; False for files and simulated markets.
     """
 
     equities: Sequence[EquitySource]
     cryptos: Sequence[CryptoSource]
     store: HistoryStore
-    witnessed: bool = True
-    _shares: list[EquityFeeds] = field(init=False)
-    _coins: list[CoinFeeds] = field(init=False)
-    _judged: dict[Symbol, tuple[list[object], ConsensusHistory]] = field(default_factory=dict)
+    requires_witness: bool = True
+    _equity_feeds: list[EquityFeeds] = field(init=False)
+    _crypto_feeds: list[CoinFeeds] = field(init=False)
+    _consensus: dict[Symbol, tuple[list[object], ConsensusHistory]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._shares = [EquityFeeds(source, self.store) for source in self.equities]
-        self._coins = [CoinFeeds(source, self.store) for source in self.cryptos]
+        self._equity_feeds = [EquityFeeds(source, self.store) for source in self.equities]
+        self._crypto_feeds = [CoinFeeds(source, self.store) for source in self.cryptos]
 
     @property
     def simulated(self) -> bool:
         """Whether any source is simulated."""
-        return any(one.simulated for one in self.equities) or any(one.simulated for one in self.cryptos)
+        return any(source.simulated for source in self.equities) or any(source.simulated for source in self.cryptos)
 
     def sessions(self, now: datetime) -> Sessions:
-        """Build the calendar that the history of `now` needs."""
-        return sessions_around(now.date(), since=BEGINNING)
+        """Build the calendar that the history up to `now` needs."""
+        return sessions_around(now.date(), since=HISTORY_START)
 
-    async def leg(self, symbol: Symbol, now: datetime) -> Leg:
-        """Bring one symbol up to date at every source, side by side, and hold what they say against each other."""
-        return await (self._coin(symbol, now) if symbol in COINS else self._share(symbol, now))
+    async def leg(self, symbol: Symbol, now: datetime) -> LegHistory:
+        """Update one symbol at every source concurrently, and return the consensus."""
+        return await (self._crypto_leg(symbol, now) if symbol in COINS else self._equity_leg(symbol, now))
 
-    def reports(self, symbol: Symbol, now: datetime) -> tuple[SourceReport, ...]:
-        """Tell how each source of a symbol stands, from what it told last; nobody is asked."""
-        feeds: Sequence[CoinFeeds | EquityFeeds] = self._coins if symbol in COINS else self._shares
-        return tuple(report(one.source, one.told(symbol), now) for one in feeds)
+    def source_health(self, symbol: Symbol, now: datetime) -> tuple[SourceHealth, ...]:
+        """Return the health of each source of a symbol from its latest answer; makes no requests."""
+        feeds: Sequence[CoinFeeds | EquityFeeds] = self._crypto_feeds if symbol in COINS else self._equity_feeds
+        return tuple(source_health(feed.source, feed.latest(symbol), now) for feed in feeds)
 
-    async def at(self, symbol: Symbol, at: datetime) -> ConsensusQuote | None:
-        """Find a coin's price at a recent instant, from the last minute bars complete by then.
+    async def quote_at(self, symbol: Symbol, at: datetime) -> ConsensusQuote | None:
+        """Return a coin's price at a recent instant, from the last minute bars complete by then.
 
-        None for a share, and where nobody traded. Raises SourceError where no source answers.
+        Returns None for a share, and if no venue had a trade. Raises SourceError if no source answers.
         """
         if symbol not in COINS:
             return None
-        asked = (source.bars(symbol, MINUTE, at - 10 * MINUTE, at) for source in self.cryptos)
-        answers = [_or_raise(one) for one in await asyncio.gather(*asked, return_exceptions=True)]
-        minutes = [one for one in answers if isinstance(one, Bars)]
-        failures = [one for one in answers if isinstance(one, SourceError)]
-        if not minutes:
+        requests = (source.bars(symbol, MINUTE, at - 10 * MINUTE, at) for source in self.cryptos)
+        answers = [_or_raise(answer) for answer in await asyncio.gather(*requests, return_exceptions=True)]
+        bars_by_source = [answer for answer in answers if isinstance(answer, Bars)]
+        failures = [answer for answer in answers if isinstance(answer, SourceError)]
+        if not bars_by_source:
             raise failures[0]
-        known = [(bars.source, found) for bars in minutes if (found := bars.last_complete(at))]
+        closes = [(bars.source, close) for bars in bars_by_source if (close := bars.last_complete(at))]
         quotes = [
             Quote(symbol=symbol, price=price, at=ended_at, source=source)
-            for source, (price, ended_at) in known
-            if at - ended_at <= OF_THAT_INSTANT
+            for source, (price, ended_at) in closes
+            if at - ended_at <= MAX_MINUTE_BAR_AGE
         ]
         if not quotes:
             return None
-        _seen, past = self._judged.get(symbol, (None, None))
-        told = self._told(quotes, COIN, at)
-        return replace(told, trust=told.trust.also(self._leapt(past, told))) if past else told
+        _inputs, history = self._consensus.get(symbol, (None, None))
+        consensus = self._consensus_quote(quotes, COIN_LIMITS, at)
+        return (
+            replace(consensus, trust=consensus.trust.combined_with(self._crypto_trade_trust(history, consensus)))
+            if history
+            else consensus
+        )
 
-    async def _share(self, symbol: Symbol, now: datetime) -> Leg:
+    async def _equity_leg(self, symbol: Symbol, now: datetime) -> LegHistory:
         sessions = self.sessions(now)
-        feeds = await asyncio.gather(*(feeds.read(symbol, now, sessions) for feeds in self._shares))
+        feeds = await asyncio.gather(*(feeds.read(symbol, now, sessions) for feeds in self._equity_feeds))
         closes = [feed.closes for feed in feeds]
         declared = [feed.declared for feed in feeds if feed.declared]
-        told = self._told([feed.quote for feed in feeds if feed.quote], TRADES, now)
-        traded = _traded(told, sessions) if awaits_close(closes, declared) else None
+        consensus = self._consensus_quote([feed.quote for feed in feeds if feed.quote], TRADE_LIMITS, now)
+        last_trade = _last_trade(consensus, sessions) if needs_trade_for_split(closes, declared) else None
 
-        def judge() -> ConsensusHistory:
+        def compute() -> ConsensusHistory:
             return consensus_closes(
-                symbol, closes, sessions, witnessed=self.witnessed, declared=declared, traded=traded
+                symbol,
+                closes,
+                sessions,
+                requires_witness=self.requires_witness,
+                declared=declared,
+                last_trade=last_trade,
             )
 
-        past = self._remember(symbol, [*closes, *declared, traded], judge)
-        return _leg(past, replace(told, trust=told.trust.also(self._odd(past, told, sessions))), feeds)
+        history = self._cached_consensus(symbol, [*closes, *declared, last_trade], compute)
+        return _build_leg(
+            history,
+            replace(
+                consensus, trust=consensus.trust.combined_with(self._equity_trade_trust(history, consensus, sessions))
+            ),
+            feeds,
+        )
 
-    async def _coin(self, symbol: Symbol, now: datetime) -> Leg:
-        feeds = await asyncio.gather(*(feeds.read(symbol, now) for feeds in self._coins))
+    async def _crypto_leg(self, symbol: Symbol, now: datetime) -> LegHistory:
+        feeds = await asyncio.gather(*(feeds.read(symbol, now) for feeds in self._crypto_feeds))
         bars = [feed.bars for feed in feeds]
-        past = self._remember(symbol, bars, lambda: consensus_bars(symbol, bars, witnessed=self.witnessed))
-        told = self._told([feed.quote for feed in feeds if feed.quote], COIN, now)
-        return _leg(past, replace(told, trust=told.trust.also(self._leapt(past, told))), feeds)
+        history = self._cached_consensus(
+            symbol, bars, lambda: consensus_bars(symbol, bars, requires_witness=self.requires_witness)
+        )
+        consensus = self._consensus_quote([feed.quote for feed in feeds if feed.quote], COIN_LIMITS, now)
+        return _build_leg(
+            history,
+            replace(consensus, trust=consensus.trust.combined_with(self._crypto_trade_trust(history, consensus))),
+            feeds,
+        )
 
-    def _told(self, quotes: Sequence[Quote], limits: Limits, now: datetime) -> ConsensusQuote:
-        told = consensus_trade(quotes, limits, now, at_most=LIVE_AT_MOST)
-        lonely = not self.witnessed and told.trust.verdict is Verdict.DEGRADED
-        return replace(told, trust=FULL) if lonely else told
+    def _consensus_quote(self, quotes: Sequence[Quote], limits: AgreementLimits, now: datetime) -> ConsensusQuote:
+        consensus = consensus_trade(quotes, limits, now, max_age=MAX_LIVE_AGE)
+        waived = not self.requires_witness and consensus.trust.verdict is Verdict.DEGRADED
+        return replace(consensus, trust=TRUSTED) if waived else consensus
 
-    def _odd(self, past: ConsensusHistory, told: ConsensusQuote, sessions: Sessions) -> Trust:
-        """Suspect a last trade far from anything before that one source tells, or that several tell as after a split.
+    def _equity_trade_trust(self, history: ConsensusHistory, consensus: ConsensusQuote, sessions: Sessions) -> Trust:
+        """Return SUSPECT if a share's last trade does not fit its closes.
 
-        Closes are adjusted for a split that is declared, so that a trade in the new shares is near them.
+        A single-source trade is suspect if it is far from the earlier prices. A trade that several sources agree on is
+        suspect only if it looks like an undeclared split. Closes are already adjusted for declared splits.
         """
-        if not self.witnessed or told.quote is None or not told.witnesses:
-            return FULL
-        session, reason = sessions.state(told.quote.at).session, None
-        if told.witnesses == 1:
-            reason = spike(past.before(session), told.quote.price)
-        elif past.last_close is not None:
-            reason = unexplained_split(past.last_close * past.carry(session), told.quote.price)
-        return FULL if reason is None else Trust(verdict=Verdict.SUSPECT, reasons=(reason,))
+        if not self.requires_witness or consensus.quote is None or not consensus.witnesses:
+            return TRUSTED
+        session, reason = sessions.state_at(consensus.quote.at).session, None
+        if consensus.witnesses == 1:
+            reason = spike_reason(history.rebased_to(session), consensus.quote.price)
+        elif history.last_close is not None:
+            reason = unexplained_split_reason(
+                history.last_close * history.dividend_factor(session), consensus.quote.price
+            )
+        return TRUSTED if reason is None else Trust(verdict=Verdict.SUSPECT, reasons=(reason,))
 
-    def _leapt(self, past: ConsensusHistory, told: ConsensusQuote) -> Trust:
-        """Suspect a coin's last trade far from the hours before it, which one venue alone tells."""
-        bars = past.prices
+    def _crypto_trade_trust(self, history: ConsensusHistory, consensus: ConsensusQuote) -> Trust:
+        """Return SUSPECT if a coin's single-source last trade is far from the hours before it."""
+        bars = history.prices
         if (
-            not self.witnessed
-            or told.quote is None
-            or told.witnesses != 1
+            not self.requires_witness
+            or consensus.quote is None
+            or consensus.witnesses != 1
             or not isinstance(bars, Bars)
             or not len(bars)
         ):
-            return FULL
-        hours = max(1, ceil((told.quote.at - moment(bars.ended_at[-1])) / bars.interval))
-        reason = spike(past.agreed, told.quote.price, COIN_CAUTION, steps=hours)
-        return FULL if reason is None else Trust(verdict=Verdict.SUSPECT, reasons=(f"{past.symbol} {reason}",))
+            return TRUSTED
+        hours = max(1, ceil((consensus.quote.at - to_datetime(bars.ended_at[-1])) / bars.interval))
+        reason = spike_reason(history.agreed, consensus.quote.price, COIN_QUARANTINE, steps=hours)
+        return TRUSTED if reason is None else Trust(verdict=Verdict.SUSPECT, reasons=(f"{history.symbol} {reason}",))
 
-    def _remember(
-        self, symbol: Symbol, told: Sequence[object], judge: Callable[[], ConsensusHistory]
+    def _cached_consensus(
+        self, symbol: Symbol, inputs: Sequence[object], compute: Callable[[], ConsensusHistory]
     ) -> ConsensusHistory:
-        """Judge anew only where a source has told something new."""
-        seen, judged = self._judged.get(symbol, (list[object](), None))
-        if judged is None or seen != [*told]:
-            before, judged = judged, judge()
-            _tell(before, judged)
-            if len(judged.agreed.keys):
-                self._judged[symbol] = [*told], judged
-        return judged
+        """Recompute the consensus only if a source has new data."""
+        known_inputs, history = self._consensus.get(symbol, (list[object](), None))
+        if history is None or known_inputs != [*inputs]:
+            previous, history = history, compute()
+            _log_quarantine_changes(previous, history)
+            if len(history.agreed.keys):
+                self._consensus[symbol] = [*inputs], history
+        return history
 
 
-def _traded(told: ConsensusQuote, sessions: Sessions) -> Traded | None:
-    """Give the session and the price of a last trade that can be relied on."""
-    if told.quote is None or not told.trust.verdict.usable:
+def _last_trade(consensus: ConsensusQuote, sessions: Sessions) -> LastTrade | None:
+    """Return the session and the price of a usable last trade."""
+    if consensus.quote is None or not consensus.trust.verdict.usable:
         return None
-    return sessions.state(told.quote.at).session, told.quote.price
+    return sessions.state_at(consensus.quote.at).session, consensus.quote.price
 
 
-def _tell(before: ConsensusHistory | None, after: ConsensusHistory) -> None:
-    """Log what is held from now on, and what is let go; at the first look only that something is.
+def _log_quarantine_changes(previous: ConsensusHistory | None, current: ConsensusHistory) -> None:
+    """Log newly quarantined and released prices; on the first call, log only their count.
 
-    A declared action that is left out is logged once.
+    Each declared action that is not applied is logged once.
     """
-    for problem in after.problems:
-        if before is None or problem not in before.problems:
+    for problem in current.problems:
+        if previous is None or problem not in previous.problems:
             log.warning("%s", problem)
-    if before is None:
-        if after.held:
-            count = "1 price" if len(after.held) == 1 else f"{len(after.held)} prices"
-            log.warning("%s of %s held: sources dispute it, or one has it alone", count, after.symbol)
+    if previous is None:
+        if current.quarantined:
+            count = "1 price" if len(current.quarantined) == 1 else f"{len(current.quarantined)} prices"
+            log.warning("%s of %s quarantined: sources disagree, or only one source has it", count, current.symbol)
         return
-    for key in sorted(after.held.keys() - before.held.keys()):
-        log.warning("the price of %s at %s is held: %s", after.symbol, key, after.held[key])
-    for key in sorted(before.held.keys() - after.held.keys()):
-        log.info("the price of %s at %s is held no longer", after.symbol, key)
+    for key in sorted(current.quarantined.keys() - previous.quarantined.keys()):
+        log.warning("price of %s at %s quarantined: %s", current.symbol, key, current.quarantined[key])
+    for key in sorted(previous.quarantined.keys() - current.quarantined.keys()):
+        log.info("price of %s at %s released from quarantine", current.symbol, key)
 
 
-def _leg(past: ConsensusHistory, told: ConsensusQuote, feeds: Sequence[EquityFeed | CoinFeed]) -> Leg:
-    return Leg(
-        past=past,
-        quote=told.quote,
-        quoted=told.trust,
-        answers=any(feed.problem is None and feed.quote is not None for feed in feeds),
+def _build_leg(
+    history: ConsensusHistory, consensus: ConsensusQuote, feeds: Sequence[EquityFeed | CoinFeed]
+) -> LegHistory:
+    return LegHistory(
+        history=history,
+        quote=consensus.quote,
+        quote_trust=consensus.trust,
+        answering=any(feed.problem is None and feed.quote is not None for feed in feeds),
         problems=tuple(feed.problem for feed in feeds if feed.problem),
     )
 

@@ -1,4 +1,4 @@
-"""Snapshots: everything that is measured of a pair at one instant, with the prices that it rests on."""
+"""Snapshots: all measurements of a pair at one instant, with the prices that they use."""
 
 from __future__ import annotations
 
@@ -10,25 +10,27 @@ from typing import TypeAlias
 
 import numpy as np
 
-from services.core.prices import PriceStamp, Quote, moment
-from services.core.trust import FULL, Trust
+from services.core.prices import PriceStamp, Quote, to_datetime
+from services.core.trust import TRUSTED, Trust
 from services.market.align import Aligned
 from services.market.measure import Drawdown, Measurement, NotMeasured, Window, anchors, drawdown, measure
-from services.market.price_history import Leg
+from services.market.price_history import LegHistory
 
 Stamps: TypeAlias = tuple[PriceStamp | None, PriceStamp | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Snapshot:
-    """Everything measured at one instant: a session's close, or a moment before it.
+    """All measurements at one instant: a session's close, or a live instant before it.
 
-    `rows` is what it was measured on. The stamps are None where the leg has no price at that instant; the measurements
-    then say why. `trust` is how far both prices can be relied on; rules neither fire nor resolve on what is not usable.
-    `origins` tells the same of the prices that windows start from, where there is anything to tell.
+    Attributes:
+        aligned: the prices that were measured.
+        etf, crypto: None if the leg has no price at that instant; the measurements then have the reason.
+        trust: how far both prices can be trusted; rules neither fire nor resolve on unusable prices.
+        anchor_trust: the trust of the prices that windows start from; only windows with a reservation are present.
     """
 
-    rows: Aligned
+    aligned: Aligned
     session: date
     at: datetime
     live: bool
@@ -37,45 +39,45 @@ class Snapshot:
     crypto: PriceStamp | None
     etf_drawdown: Drawdown | None
     crypto_drawdown: Drawdown | None
-    trust: Trust = FULL
-    origins: Mapping[Window, Trust] = field(default_factory=dict)
+    trust: Trust = TRUSTED
+    anchor_trust: Mapping[Window, Trust] = field(default_factory=dict)
 
-    def over(self, window: Window | None) -> Trust:
-        """Tell how far what is measured over a window can be relied on: its prices at either end."""
-        return self.trust.also(self.origins.get(window, FULL)) if window else self.trust
+    def trust_over(self, window: Window | None) -> Trust:
+        """Return the trust of a window's measurement: that of its prices at both ends."""
+        return self.trust.combined_with(self.anchor_trust.get(window, TRUSTED)) if window else self.trust
 
 
 def snapshot(
     aligned: Aligned,
     stamps: Stamps | None = None,
     *,
-    trust: Trust = FULL,
-    origins: Mapping[Window, Trust] | None = None,
+    trust: Trust = TRUSTED,
+    anchor_trust: Mapping[Window, Trust] | None = None,
 ) -> Snapshot:
     """Measure the last row of `aligned` over every window."""
     etf, crypto = stamps or close_stamps(aligned)
     return Snapshot(
-        rows=aligned,
+        aligned=aligned,
         session=aligned.sessions[-1].astype(object),
-        at=moment(aligned.at[-1]),
+        at=to_datetime(aligned.at[-1]),
         live=aligned.live,
         measurements={window: measure(aligned, window) for window in Window},
         etf=etf,
         crypto=crypto,
         etf_drawdown=drawdown(aligned, aligned.etf),
-        crypto_drawdown=drawdown(aligned, aligned.crypto, aligned.crypto_past),
+        crypto_drawdown=drawdown(aligned, aligned.crypto, aligned.crypto_prior_high),
         trust=trust,
-        origins=origins or {},
+        anchor_trust=anchor_trust or {},
     )
 
 
 def stamp_of(quote: Quote) -> PriceStamp:
-    """Take a trade as the price of a leg."""
+    """Convert a trade to a price stamp."""
     return PriceStamp(symbol=quote.symbol, source=quote.source, price=quote.price, at=quote.at)
 
 
 def close_stamps(aligned: Aligned) -> Stamps:
-    """Give both prices of the last row."""
+    """Return the price stamps of both legs in the last row."""
     return (
         _close_stamp(aligned, str(aligned.pair.etf), aligned.etf_source, float(aligned.etf[-1])),
         _close_stamp(aligned, str(aligned.pair.crypto), aligned.crypto_source, float(aligned.crypto[-1])),
@@ -85,25 +87,25 @@ def close_stamps(aligned: Aligned) -> Stamps:
 def _close_stamp(aligned: Aligned, symbol: str, source: str, price: float) -> PriceStamp | None:
     if np.isnan(price):
         return None
-    return PriceStamp(symbol=symbol, source=source, price=price, at=moment(aligned.at[-1]))
+    return PriceStamp(symbol=symbol, source=source, price=price, at=to_datetime(aligned.at[-1]))
 
 
-def trust_at(leg: Leg, aligned: Aligned, row: int = -1) -> Trust:
-    """Tell how far a leg's close can be trusted at a row, the last where none is given."""
-    return leg.past.trust(aligned.sessions[row] if leg.is_share else aligned.at[row])
+def trust_at(leg: LegHistory, aligned: Aligned, row: int = -1) -> Trust:
+    """Return the trust of a leg's close at a row, by default the last."""
+    return leg.history.trust(aligned.sessions[row] if leg.is_share else aligned.at[row])
 
 
-def origins(rows: Aligned, *legs: Leg) -> dict[Window, Trust]:
-    """Tell what is to be said of some legs' closes that windows start from, where both are known."""
-    starts = {window: int(anchors(rows, window)[-1]) for window in Window}
-    known = {window: row for window, row in starts.items() if row >= 0 and rows.complete[row]}
-    found = {window: _together(trust_at(leg, rows, row) for leg in legs) for window, row in known.items()}
+def anchor_trust(aligned: Aligned, *legs: LegHistory) -> dict[Window, Trust]:
+    """Return the trust of the closes that windows start from, for windows with both prices and a reservation."""
+    starts = {window: int(anchors(aligned, window)[-1]) for window in Window}
+    known = {window: row for window, row in starts.items() if row >= 0 and aligned.complete[row]}
+    trusts = {window: _combined(trust_at(leg, aligned, row) for leg in legs) for window, row in known.items()}
     return {
         window: replace(trust, reasons=tuple(f"{window.value} begins where {reason}" for reason in trust.reasons))
-        for window, trust in found.items()
-        if trust != FULL
+        for window, trust in trusts.items()
+        if trust != TRUSTED
     }
 
 
-def _together(trusts: Iterable[Trust]) -> Trust:
-    return reduce(Trust.also, trusts, FULL)
+def _combined(trusts: Iterable[Trust]) -> Trust:
+    return reduce(Trust.combined_with, trusts, TRUSTED)

@@ -1,1 +1,1 @@
-"""Answers from history: attribution, backtests, tuning, drawdowns, holdings and reports."""
+"""Research on price history: attribution, backtests, tuning, drawdowns, holdings and reports."""

@@ -1,38 +1,37 @@
-"""Attribution: which part of the ETF's return came with bitcoin, which with AI, and which with neither."""
+"""Attribute the ETF's return to bitcoin, to AI (the proxy) and to a residual."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import (
-    date,
-    datetime,
-)
+from datetime import date, datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
-from services.core.prices import (
-    Closes,
-    Symbol,
-)
-from services.core.statistics import COVERAGE, Fits, rolling_ols
+from services.core.prices import Closes, Symbol
+from services.core.statistics import MIN_COVERAGE, RollingFits, rolling_ols
 from services.market.align import Aligned
 from services.market.measure import (
     NotMeasured,
     Window,
     anchors,
+    missing_price_reason,
     returns,
-    why_missing,
 )
 
-CRYPTO, PROXY = 1, 2  # where the betas stand among the coefficients, after the intercept
+CRYPTO, PROXY = 1, 2  # columns of the fitted coefficients; column 0 is the intercept
 
-LOOKBACK = 126  # sessions, half a year, that betas are estimated from
+LOOKBACK = 126  # sessions (half a year) per beta estimate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Legs:
-    """Both legs of a pair and the AI proxy on one clock; `proxy_prices` has NaN where the proxy has no close."""
+    """Prices of the ETF, bitcoin and the AI proxy on the sessions of one pair.
+
+    Attributes:
+        aligned: The pair's prices, one row per session.
+        proxy_prices: The proxy's closes on the same rows; NaN if it has none.
+    """
 
     aligned: Aligned
     proxy: Symbol
@@ -41,7 +40,7 @@ class Legs:
 
     @classmethod
     def of(cls, aligned: Aligned, proxy: Closes) -> Legs:
-        """Put the proxy's closes on the sessions of a pair."""
+        """Build legs by placing the proxy's closes on the sessions of a pair."""
         rows = np.searchsorted(proxy.sessions, aligned.sessions).clip(max=len(proxy) - 1)
         known = proxy.sessions[rows] == aligned.sessions
         prices = np.where(known, proxy.prices[rows], np.nan)
@@ -49,16 +48,16 @@ class Legs:
 
     @property
     def complete(self) -> NDArray[np.bool_]:
-        """Which rows have all three prices."""
+        """Mask of the rows that have all three prices."""
         return self.aligned.complete & np.isfinite(self.proxy_prices)
 
     @property
     def columns(self) -> NDArray[np.float64]:
-        """The prices of the ETF, of bitcoin and of the proxy: shape (3, rows)."""
+        """Prices of the ETF, bitcoin and the proxy; shape (3, rows)."""
         return np.vstack([self.aligned.etf, self.aligned.crypto, self.proxy_prices])
 
     def head(self, rows: int) -> Legs:
-        """Keep the first `rows` rows, as if the future had not happened."""
+        """Return the first `rows` rows only, without any later data."""
         return Legs(
             aligned=self.aligned.head(rows),
             proxy=self.proxy,
@@ -67,14 +66,19 @@ class Legs:
         )
 
     def until_complete(self) -> Legs:
-        """Cut off the rows after the last one that has all three prices."""
+        """Return the rows up to the last one that has all three prices."""
         known = np.flatnonzero(self.complete)
         return self.head(int(known[-1]) + 1 if len(known) else 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """A part of the ETF's return over a window, a fraction, and the standard error that its betas give it."""
+    """One part of an attributed return.
+
+    Attributes:
+        amount: Share of the ETF's return, as a fraction.
+        error: Standard error of `amount` that comes from the estimated betas.
+    """
 
     amount: float
     error: float
@@ -82,10 +86,13 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attribution:
-    """The ETF's return from the close of `anchor` to that of `session`, in parts that add up to it.
+    """The ETF's return from the close of `anchor` to the close of `session`; the three parts add up to it.
 
-    The returns are the legs' own over the window. `lookback` is how many sessions each beta comes from, and `steps` how
-    many moves from one close to the next were explained.
+    Attributes:
+        steps: Number of close-to-close moves that were attributed.
+        lookback: Sessions per beta estimate.
+        etf_return, crypto_return, proxy_return: Returns over the whole window, as fractions.
+        crypto, proxy, residual: Parts of `etf_return`.
     """
 
     window: Window
@@ -101,55 +108,61 @@ class Attribution:
     residual: Part
 
 
-def fitted(legs: Legs, lookback: int = LOOKBACK) -> Fits:
-    """Fit the ETF's 1-day returns on bitcoin's and the proxy's, over the `lookback` sessions that end with each row."""
+def fit_betas(legs: Legs, lookback: int = LOOKBACK) -> RollingFits:
+    """Fit the ETF's 1-session returns on those of bitcoin and the proxy.
+
+    The fit of each row uses the `lookback` sessions that end with it.
+    """
     start = np.arange(len(legs.aligned)) - 1
     etf, crypto, proxy = (returns(prices, start) for prices in legs.columns)
-    return rolling_ols(etf, np.column_stack([crypto, proxy]), lookback, at_least=COVERAGE * lookback)
+    return rolling_ols(etf, np.column_stack([crypto, proxy]), lookback, min_rows=MIN_COVERAGE * lookback)
 
 
-def attribute(
-    legs: Legs, window: Window, *, lookback: int = LOOKBACK, fits: Fits | None = None
+def attribute_return(
+    legs: Legs, window: Window, *, lookback: int = LOOKBACK, fits: RollingFits | None = None
 ) -> Attribution | NotMeasured:
-    """Explain the ETF's return over the window that ends with the last row; say why where that cannot be done.
+    """Attribute the ETF's return over the window that ends with the last row, or return why this is not possible.
 
-    `fits` are those of `fitted` for this look-back, where they have been made already.
+    Pass `fits` to reuse the result of `fit_betas` for the same lookback.
 
-    1. Go from one session that has all three prices to the next. Each step's betas come from the sessions that end
-       where the step begins, so that nothing is explained by itself.
-    2. A step's part is its beta times its factor's return; the residual is what is left, drift included.
-    3. Scale each step by what a dollar had grown to before it: then all parts together are the return, exactly.
+    1. Step from one session with all three prices to the next. The betas of a step come from sessions up to its start,
+       so no return explains itself.
+    2. A part of a step is its beta times its factor's return. The residual is the remainder, drift included.
+    3. Scale each step by the ETF's growth before it. Then all parts add up to the return exactly.
     """
     start, last = int(anchors(legs.aligned, window)[-1]), len(legs.aligned) - 1
     if start < 0:
         return NotMeasured(window=window, reason=f"the history begins on {legs.aligned.sessions[0]}")
     for row in (last, start):
         if not legs.complete[row]:
-            return NotMeasured(window=window, reason=_missing(legs, row))
+            return NotMeasured(window=window, reason=_missing_price_reason(legs, row))
     rows = start + np.flatnonzero(legs.complete[start:])
-    begun, ended = rows[:-1], rows[1:]
-    fits = fits or fitted(legs, lookback)
-    if not fits.made[begun].all():
+    starts, ends = rows[:-1], rows[1:]
+    fits = fits or fit_betas(legs, lookback)
+    if not fits.fitted[starts].all():
         return NotMeasured(
-            window=window, reason=_unfitted(legs, fits, lookback, int(begun[np.argmin(fits.made[begun])]))
+            window=window, reason=_no_betas_reason(legs, fits, lookback, int(starts[np.argmin(fits.fitted[starts])]))
         )
-    etf, crypto, proxy = legs.columns[:, ended] / legs.columns[:, begun] - 1
-    grown = legs.aligned.etf[begun] / legs.aligned.etf[start]
-    parts = fits.coefficients[begun, 1:] * np.column_stack([crypto, proxy]) * grown[:, None]
-    shocks = [_shocks(fits, begun, which, grown * moved) for which, moved in ((CRYPTO, crypto), (PROXY, proxy))]
-    whole = legs.columns[:, last] / legs.columns[:, start] - 1
+    etf, crypto, proxy = legs.columns[:, ends] / legs.columns[:, starts] - 1
+    growth = legs.aligned.etf[starts] / legs.aligned.etf[start]
+    parts = fits.coefficients[starts, 1:] * np.column_stack([crypto, proxy]) * growth[:, None]
+    shocks = [
+        _shocks(fits, starts, factor, growth * factor_return)
+        for factor, factor_return in ((CRYPTO, crypto), (PROXY, proxy))
+    ]
+    total = legs.columns[:, last] / legs.columns[:, start] - 1
     return Attribution(
         window=window,
         anchor=legs.aligned.sessions[start].astype(object),
         session=legs.aligned.sessions[last].astype(object),
-        steps=len(ended),
+        steps=len(ends),
         lookback=lookback,
-        etf_return=float(whole[0]),
-        crypto_return=float(whole[1]),
-        proxy_return=float(whole[2]),
+        etf_return=float(total[0]),
+        crypto_return=float(total[1]),
+        proxy_return=float(total[2]),
         crypto=_part(parts[:, 0], shocks[0]),
         proxy=_part(parts[:, 1], shocks[1]),
-        residual=_part(grown * etf - parts.sum(axis=1), shocks[0] + shocks[1]),
+        residual=_part(growth * etf - parts.sum(axis=1), shocks[0] + shocks[1]),
     )
 
 
@@ -157,42 +170,45 @@ def _part(amounts: NDArray[np.float64], shocks: NDArray[np.float64]) -> Part:
     return Part(amount=float(amounts.sum()), error=float(np.linalg.norm(shocks)))
 
 
-def _shocks(fits: Fits, begun: NDArray[np.intp], which: int, exposures: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Tell how much each row's noise moves a part, in standard deviations: their root sum of squares is its error.
+def _shocks(
+    fits: RollingFits, starts: NDArray[np.intp], factor: int, exposures: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the effect of each row's regression noise on a part, in standard deviations.
 
-    A beta is off by the noise of its own look-back, a row of X'X inverse times X'e. Look-backs overlap, so a row's
-    noise enters many betas; what it does to all of them is added up before it is squared.
+    The root sum of squares of these effects is the standard error of the part. The error of a beta is the noise of its
+    lookback: a row of (X'X)⁻¹ times X'e. Lookbacks overlap, so the noise of one row affects many betas. Its effects on
+    them are added before they are squared.
     """
-    scaled = (exposures * fits.noise[begun])[:, None] * fits.inverse[begun, which]
-    moved = np.einsum("tk,tks->ts", scaled, fits.design[begun])
-    size = moved.shape[1]
-    shocks = np.zeros(len(fits.noise) + size)
-    np.add.at(shocks, begun[:, None] + 1 + np.arange(size), moved)  # shifted by `size`: look-backs may begin before
+    scaled = (exposures * fits.residual_std[starts])[:, None] * fits.inverse[starts, factor]
+    effects = np.einsum("tk,tks->ts", scaled, fits.design[starts])
+    size = effects.shape[1]
+    shocks = np.zeros(len(fits.residual_std) + size)
+    np.add.at(shocks, starts[:, None] + 1 + np.arange(size), effects)  # by `size`: a lookback can begin before row 0
     return shocks
 
 
-def _unfitted(legs: Legs, fits: Fits, lookback: int, row: int) -> str:
-    """Say why there are no betas at a row: too few prices, or factors that cannot be told apart."""
-    until = f"the {lookback} sessions up to {legs.aligned.sessions[row]}"
-    if fits.design[row, 0].sum() < COVERAGE * lookback:
-        return f"fewer than {COVERAGE * lookback:.0f} of {until} have all three prices"
+def _no_betas_reason(legs: Legs, fits: RollingFits, lookback: int, row: int) -> str:
+    """Return why a row has no betas: too few prices, or collinear factors."""
+    span = f"the {lookback} sessions up to {legs.aligned.sessions[row]}"
+    if fits.design[row, 0].sum() < MIN_COVERAGE * lookback:
+        return f"fewer than {MIN_COVERAGE * lookback:.0f} of {span} have all three prices"
     return (
-        f"{legs.aligned.pair.crypto} and {legs.proxy} moved alike in {until}, so that their parts cannot be told apart"
+        f"{legs.aligned.pair.crypto} and {legs.proxy} moved alike in {span}, so that their parts cannot be told apart"
     )
 
 
-def _missing(legs: Legs, row: int) -> str:
+def _missing_price_reason(legs: Legs, row: int) -> str:
     if not legs.aligned.complete[row]:
-        return why_missing(legs.aligned, row)
+        return missing_price_reason(legs.aligned, row)
     return f"{legs.aligned.sessions[row]}: {legs.proxy_source} has no {legs.proxy} close for this session"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IntradayAttribution:
-    """The ETF's return from the close of `anchor` to its last trade, in parts that add up to it.
+    """The ETF's return from the close of `anchor` to its last trade; the three parts add up to it.
 
-    All three prices belong to the instant `at`, the proxy's within five minutes. It is no part of any window that ends
-    with a close.
+    All three prices belong to the instant `at`, the proxy's within five minutes. No window that ends with a close
+    includes this return.
     """
 
     anchor: date
@@ -205,21 +221,21 @@ class IntradayAttribution:
     residual: Part
 
 
-def intraday_attribution(
+def attribute_intraday(
     legs: Legs, at: datetime, *, etf: float, crypto: float, proxy: float
 ) -> IntradayAttribution | None:
-    """Part a move since the last row of `legs`, given each leg's return since then, as fractions.
+    """Attribute a return since the last row of `legs`, given the return of each leg since then, as fractions.
 
-    The betas are from the 126 sessions that end with that row; None where it lacks a price, or they cannot be had.
+    The betas come from the 126 sessions up to the last row. Return None if that row lacks a price or has no betas.
     """
     if not legs.complete[-1:].any():
         return None
-    fits = fitted(legs, LOOKBACK)
-    if not fits.made[-1]:
+    fits = fit_betas(legs, LOOKBACK)
+    if not fits.fitted[-1]:
         return None
-    moved = np.array([0.0, crypto, proxy])
-    parts, errors = fits.coefficients[-1] * moved, fits.errors[-1] * np.abs(moved)
-    both = float(fits.noise[-1] * np.sqrt(moved @ fits.inverse[-1] @ moved))
+    factor_returns = np.array([0.0, crypto, proxy])
+    parts, errors = fits.coefficients[-1] * factor_returns, fits.standard_errors[-1] * np.abs(factor_returns)
+    residual_error = float(fits.residual_std[-1] * np.sqrt(factor_returns @ fits.inverse[-1] @ factor_returns))
     return IntradayAttribution(
         anchor=legs.aligned.sessions[-1].astype(object),
         at=at,
@@ -228,15 +244,21 @@ def intraday_attribution(
         proxy_return=proxy,
         crypto=Part(amount=float(parts[CRYPTO]), error=float(errors[CRYPTO])),
         proxy=Part(amount=float(parts[PROXY]), error=float(errors[PROXY])),
-        residual=Part(amount=float(etf - parts[CRYPTO] - parts[PROXY]), error=both),
+        residual=Part(amount=float(etf - parts[CRYPTO] - parts[PROXY]), error=residual_error),
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertAttribution:
-    """The ETF's return over `window` up to an instant of `session`, in parts that add up to it; fractions.
+    """The ETF's return over `window` up to an instant of `session`; the three parts add up to it.
 
-    `ai` came with the `proxy`, whose prices are from `source`; `rest` came with neither leg.
+    Attributes:
+        etf_return: Return as a fraction.
+        crypto: Part of bitcoin.
+        ai: Part of the AI proxy.
+        residual: Part of neither.
+        proxy: Symbol of the AI proxy.
+        source: Source of the proxy's prices.
     """
 
     window: Window
@@ -244,33 +266,35 @@ class AlertAttribution:
     etf_return: float
     crypto: Part
     ai: Part
-    rest: Part
+    residual: Part
     proxy: Symbol
     source: str
 
 
-def attribute_alert(rows: Aligned, window: Window, proxy: Closes, last: float | None = None) -> AlertAttribution | None:
-    """Part the ETF's return over the window that ends with the last row; None where that cannot be done.
+def attribute_alert(
+    rows: Aligned, window: Window, proxy: Closes, proxy_price: float | None = None
+) -> AlertAttribution | None:
+    """Attribute the ETF's return over the window that ends with the last row; return None if this is not possible.
 
-    `last` is the proxy's price in a live row, which no close of it belongs to. Each day's betas come from the sessions
-    before it, as in an explanation.
+    `proxy_price` is the proxy's price at a live row; its closes are never used there. The betas of each session come
+    from the sessions before it, as in `attribute_return`.
     """
     if not len(proxy):
         return None
     legs = Legs.of(rows, proxy)
     if rows.live:
-        now = np.nan if last is None else last
-        legs = replace(legs, proxy_prices=np.append(legs.proxy_prices[:-1], now))
-    found = attribute(legs, window)
-    if not isinstance(found, Attribution):
+        live_price = np.nan if proxy_price is None else proxy_price
+        legs = replace(legs, proxy_prices=np.append(legs.proxy_prices[:-1], live_price))
+    attribution = attribute_return(legs, window)
+    if not isinstance(attribution, Attribution):
         return None
     return AlertAttribution(
         window=window,
-        session=found.session,
-        etf_return=found.etf_return,
-        crypto=found.crypto,
-        ai=found.proxy,
-        rest=found.residual,
+        session=attribution.session,
+        etf_return=attribution.etf_return,
+        crypto=attribution.crypto,
+        ai=attribution.proxy,
+        residual=attribution.residual,
         proxy=proxy.symbol,
         source=proxy.source,
     )

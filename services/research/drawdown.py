@@ -1,4 +1,4 @@
-"""Under water: how far a leg is below its high, for how long, and how that compares with all it has been through."""
+"""Summarize a leg's drawdown from its high: depth, duration and rank in its history."""
 
 from __future__ import annotations
 
@@ -9,44 +9,48 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.core.prices import Symbol
-from services.market.align import Aligned, Past
+from services.market.align import Aligned, PriorHigh
 from services.market.measure import Drawdown, drawdown, drawdown_series
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Underwater:
-    """One leg at a session's close: its drawdown now, and the deepest so far, a fraction, on `deepest_on`.
+class DrawdownSummary:
+    """Drawdown of one leg at a session's close.
 
-    `rank` is the share of the sessions since `first`, 0 to 100, that were not as deep, where ties count half;
-    `sessions` counts those since its high, at most those since `first`.
+    Attributes:
+        current: Drawdown at the last row.
+        max_depth: Deepest drawdown so far, as a fraction, on `max_depth_on`.
+        first_session: First session with a price.
+        sessions_since_high: Sessions after the high, at most those since `first_session`.
+        percentile: Share of the sessions since `first_session` that were less deep, 0 to 100; ties count half.
     """
 
     symbol: Symbol
-    now: Drawdown
-    deepest: float
-    deepest_on: date
-    first: date
-    sessions: int
-    rank: float
+    current: Drawdown
+    max_depth: float
+    max_depth_on: date
+    first_session: date
+    sessions_since_high: int
+    percentile: float
 
 
-def underwater(
-    aligned: Aligned, symbol: Symbol, prices: NDArray[np.float64], past: Past | None = None
-) -> Underwater | None:
-    """Look at one leg of `aligned` up to its last row; None where that has no price."""
-    now = drawdown(aligned, prices, past)
-    if now is None:
+def summarize_drawdown(
+    aligned: Aligned, symbol: Symbol, prices: NDArray[np.float64], prior_high: PriorHigh | None = None
+) -> DrawdownSummary | None:
+    """Summarize the drawdown of one leg of `aligned` at its last row; return None if that row has no price."""
+    current = drawdown(aligned, prices, prior_high)
+    if current is None:
         return None
-    depths = drawdown_series(prices, past)
+    depths = drawdown_series(prices, prior_high)
     known = depths[np.isfinite(depths)]
     deepest = int(np.nanargmax(depths))
-    below, alike = (known < depths[-1]).sum(), (known == depths[-1]).sum()
-    return Underwater(
+    less_deep, equal = (known < depths[-1]).sum(), (known == depths[-1]).sum()
+    return DrawdownSummary(
         symbol=symbol,
-        now=now,
-        deepest=float(depths[deepest]),
-        deepest_on=aligned.sessions[deepest].astype(object),
-        first=aligned.sessions[int(np.argmax(np.isfinite(depths)))].astype(object),
-        sessions=int((aligned.sessions > np.datetime64(now.high_on)).sum()),
-        rank=float(100 * (below + 0.5 * alike) / len(known)),
+        current=current,
+        max_depth=float(depths[deepest]),
+        max_depth_on=aligned.sessions[deepest].astype(object),
+        first_session=aligned.sessions[int(np.argmax(np.isfinite(depths)))].astype(object),
+        sessions_since_high=int((aligned.sessions > np.datetime64(current.high_on)).sum()),
+        percentile=float(100 * (less_deep + 0.5 * equal) / len(known)),
     )

@@ -1,12 +1,9 @@
-"""Explain: why the ETF and bitcoin parted, from prices alone, and how much the answer hangs on how it was found."""
+"""Explain a spread from prices: attribution, rolling betas, and returns in and out of sessions."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import (
-    date,
-    timedelta,
-)
+from datetime import date, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,172 +11,186 @@ from numpy.typing import NDArray
 from services.core.errors import NoHistoryError
 from services.core.prices import Bars, Closes, Pair, Symbol
 from services.core.sessions import Sessions
-from services.core.statistics import COVERAGE, Fits
-from services.market.align import STALE_AFTER, Aligned
+from services.core.statistics import MIN_COVERAGE, RollingFits
+from services.market.align import MAX_BAR_AGE, Aligned
 from services.market.measure import BETA_SESSIONS, NotMeasured, Window, anchors
-from services.research.attribution import CRYPTO, LOOKBACK, PROXY, Attribution, Legs, attribute, fitted
-
-"""An opening this far off both the close before and the close after it, on one side, is taken for a misprint.
-
-On 506 sessions of WGMI the furthest true one, of 2024-08-05, is 16% off both.
-"""
+from services.research.attribution import CRYPTO, LOOKBACK, PROXY, Attribution, Legs, attribute_return, fit_betas
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Later:
-    """How many sessions, up to `last`, come after what is explained, and whose prices some of them lack."""
+class LaterSessions:
+    """Sessions after the explained window.
 
-    sessions: int
+    Attributes:
+        count: Number of sessions.
+        last: Last of these sessions.
+        missing: Symbols that lack at least one close there.
+    """
+
+    count: int
     last: date
-    lacking: tuple[Symbol, ...]
+    missing: tuple[Symbol, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """The ETF's return over a window, in parts, up to the last session on which all three prices are known.
+    """Attribution of the ETF's return up to the last session that has all three prices.
 
-    `shorter` is the same with betas from 60 sessions, `hours` when the legs moved; each is None where the history does
-    not have it, as is `gauge`. `later` is None where no session is later.
+    Attributes:
+        sources: Price sources of the ETF, bitcoin and the proxy.
+        attribution: Parts of the return.
+        short_lookback: The same with betas from 60 sessions; None if the history is too short.
+        betas: Betas of the last two years; None if they cannot be estimated.
+        session_split: Returns in and out of sessions; None if the openings are not known.
+        later_sessions: Sessions after the window; None if there are none.
     """
 
     pair: Pair
     proxy: Symbol
     sources: tuple[str, str, str]
     attribution: Attribution
-    shorter: Attribution | None
-    gauge: BetaGauge | None
-    hours: Hours | None
-    later: Later | None = None
+    short_lookback: Attribution | None
+    betas: RollingBetas | None
+    session_split: SessionSplit | None
+    later_sessions: LaterSessions | None = None
 
 
 def explain(legs: Legs, window: Window, etf: Bars | Closes, crypto: Bars | Closes, sessions: Sessions) -> Explanation:
-    """Explain the window that ends with the last row that has all three prices. Raises NoHistoryError with the reason.
+    """Explain the return over the window that ends with the last row that has all three prices.
 
-    `etf` and `crypto` are the prices that the legs were aligned from.
+    `etf` and `crypto` are the prices that `legs` were aligned from. Raises NoHistoryError with the reason.
     """
     known = legs.until_complete()
     if not len(known.aligned):
         raise NoHistoryError(f"{legs.aligned.pair} and {legs.proxy} have no session in common.")
-    fits = fitted(known, LOOKBACK)
-    found = attribute(known, window, lookback=LOOKBACK, fits=fits)
-    if isinstance(found, NotMeasured):
-        raise NoHistoryError(f"{window.value} cannot be explained: {found.reason}.", remedy="")
-    shorter = attribute(known, window, lookback=BETA_SESSIONS)
+    fits = fit_betas(known, LOOKBACK)
+    attribution = attribute_return(known, window, lookback=LOOKBACK, fits=fits)
+    if isinstance(attribution, NotMeasured):
+        raise NoHistoryError(f"{window.value} cannot be explained: {attribution.reason}.", remedy="")
+    short_lookback = attribute_return(known, window, lookback=BETA_SESSIONS)
     return Explanation(
         pair=legs.aligned.pair,
         proxy=legs.proxy,
         sources=(legs.aligned.etf_source, legs.aligned.crypto_source, legs.proxy_source),
-        attribution=found,
-        shorter=None if isinstance(shorter, NotMeasured) else shorter,
-        gauge=beta_gauge(known, fits),
-        hours=split_hours(known.aligned, etf, crypto, sessions, int(anchors(known.aligned, window)[-1])),
-        later=_later(legs, len(known.aligned)),
+        attribution=attribution,
+        short_lookback=None if isinstance(short_lookback, NotMeasured) else short_lookback,
+        betas=rolling_betas(known, fits),
+        session_split=split_sessions(known.aligned, etf, crypto, sessions, int(anchors(known.aligned, window)[-1])),
+        later_sessions=_later_sessions(legs, len(known.aligned)),
     )
 
 
-def _later(legs: Legs, first: int) -> Later | None:
-    """Tell of the sessions from a row on, which lack a price each; None where there is none."""
+def _later_sessions(legs: Legs, first: int) -> LaterSessions | None:
+    """Return the sessions from row `first` on, each of which lacks a price; None if there are none."""
     days = legs.aligned.sessions[first:]
     if not len(days):
         return None
     names = (legs.aligned.pair.etf, legs.aligned.pair.crypto, legs.proxy)
     prices = zip(names, legs.columns[:, first:], strict=True)
-    lacking = tuple(name for name, column in prices if np.isnan(column).any())
-    return Later(sessions=len(days), last=days[-1].item(), lacking=lacking)
+    missing = tuple(name for name, column in prices if np.isnan(column).any())
+    return LaterSessions(count=len(days), last=days[-1].item(), missing=missing)
 
 
 DAY = timedelta(days=1)
-THERE_AND_BACK = 0.25
+# An opening that is this far off the closes before and after it, on one side, counts as a misprint. In 506 sessions of
+# WGMI the furthest true opening (2024-08-05) is 16% off both.
+MISPRINT = 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Regime:
-    """A leg's returns inside the sessions and between them, each compounded; fractions."""
+class SplitReturn:
+    """Compounded returns of a leg during sessions and between them, as fractions."""
 
-    inside: float
-    outside: float
+    in_session: float
+    out_of_session: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hours:
-    """When each leg moved, over the same sessions; of `unsplit` ones an opening is not known, and they count nowhere.
+class SessionSplit:
+    """Returns of both legs in and out of sessions, over the same sessions.
 
-    `etf` is None where too few of its openings are known. `early` is how long before an opening the prices of bars end
-    that stand for it.
+    Attributes:
+        etf: None if too few openings of the ETF are known.
+        excluded: Sessions without a known opening; no return includes them.
+        open_price_age: Usual time from the end of the bar used as the opening price to the opening.
     """
 
-    etf: Regime | None
-    crypto: Regime
-    unsplit: int
-    early: timedelta
+    etf: SplitReturn | None
+    crypto: SplitReturn
+    excluded: int
+    open_price_age: timedelta
 
 
-def split_hours(
+def split_sessions(
     aligned: Aligned, etf: Bars | Closes, crypto: Bars | Closes, sessions: Sessions, start: int
-) -> Hours | None:
-    """Split both legs' ways from the close of row `start` to the last row's.
+) -> SessionSplit | None:
+    """Split the returns of both legs, from row `start` to the last row, into in-session and overnight parts.
 
-    `etf` and `crypto` are the prices that the legs were aligned from: closes with what each session did from its
-    opening on, or bars, of which the last one that ended by an opening stands for it. None where more than a quarter of
-    the sessions cannot be split for the second leg, as of daily bars; where that is so for the first, it is left out.
+    `etf` and `crypto` are the prices that the legs were aligned from: closes with in-session returns, or bars. The last
+    bar that ended by an opening gives the opening price.
+
+    Return None if more than a quarter of the sessions cannot be split for the second leg, as with daily bars. If the
+    same is true for the first leg, that leg is None.
     """
     days = aligned.sessions[start + 1 :]
     opens_at = sessions.opens_at[np.searchsorted(sessions.days, days)]
-    ours = _inside(etf, days, opens_at, aligned.etf[start:])
-    theirs = _inside(crypto, days, opens_at, aligned.crypto[start:])
-    both = np.isfinite(ours) & np.isfinite(theirs)
-    opened = bool(both.sum() >= COVERAGE * len(days))
-    split = both if opened else np.isfinite(theirs)
-    if split.sum() < COVERAGE * len(days):
+    etf_returns = _in_session_returns(etf, days, opens_at, aligned.etf[start:])
+    crypto_returns = _in_session_returns(crypto, days, opens_at, aligned.crypto[start:])
+    both = np.isfinite(etf_returns) & np.isfinite(crypto_returns)
+    has_etf = bool(both.sum() >= MIN_COVERAGE * len(days))
+    split = both if has_etf else np.isfinite(crypto_returns)
+    if split.sum() < MIN_COVERAGE * len(days):
         return None
-    return Hours(
-        etf=_way(aligned.etf[start:], ours, split) if opened else None,
-        crypto=_way(aligned.crypto[start:], theirs, split),
-        unsplit=int((~split).sum()),
-        early=max(_early(etf, opens_at, split), _early(crypto, opens_at, split)),
+    return SessionSplit(
+        etf=_split_return(aligned.etf[start:], etf_returns, split) if has_etf else None,
+        crypto=_split_return(aligned.crypto[start:], crypto_returns, split),
+        excluded=int((~split).sum()),
+        open_price_age=max(_open_price_age(etf, opens_at, split), _open_price_age(crypto, opens_at, split)),
     )
 
 
-def _way(closes: NDArray[np.float64], inside: NDArray[np.float64], split: NDArray[np.bool_]) -> Regime:
-    """Compound the sessions' own returns, and what is left of each close-to-close return."""
-    whole = closes[1:][split] / closes[:-1][split]
-    opened = 1 + inside[split]
-    return Regime(inside=float(np.prod(opened) - 1), outside=float(np.prod(whole / opened) - 1))
+def _split_return(
+    closes: NDArray[np.float64], in_session: NDArray[np.float64], split: NDArray[np.bool_]
+) -> SplitReturn:
+    """Compound the in-session returns and the rest of each close-to-close return."""
+    total = closes[1:][split] / closes[:-1][split]
+    growth = 1 + in_session[split]
+    return SplitReturn(in_session=float(np.prod(growth) - 1), out_of_session=float(np.prod(total / growth) - 1))
 
 
-def _inside(
+def _in_session_returns(
     prices: Bars | Closes, days: NDArray[np.datetime64], opens_at: NDArray[np.datetime64], closes: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Give each session's return from its opening to its close, NaN where it or the close before is not known."""
+    """Return each session's open-to-close return; NaN if it or the close before is unknown, or if it is a misprint."""
     before, after = closes[:-1], closes[1:]
     if not isinstance(prices, Bars):
-        inside = np.full(len(days), np.nan)
+        in_session = np.full(len(days), np.nan)
         known = np.isin(prices.sessions, days)
-        inside[np.searchsorted(days, prices.sessions[known])] = prices.known_inside[known]
+        in_session[np.searchsorted(days, prices.sessions[known])] = prices.known_open_to_close[known]
     elif prices.interval < DAY:
-        inside = after / _at(prices, opens_at) - 1
+        in_session = after / _prices_at(prices, opens_at) - 1
     else:
-        inside = np.full(len(days), np.nan)
-    outside = after / before / (1 + inside) - 1
-    misprinted = (inside * outside < 0) & (np.minimum(np.abs(inside), np.abs(outside)) > THERE_AND_BACK)
-    return np.where(np.isfinite(outside) & ~misprinted, inside, np.nan)
+        in_session = np.full(len(days), np.nan)
+    out_of_session = after / before / (1 + in_session) - 1
+    misprinted = (in_session * out_of_session < 0) & (np.minimum(np.abs(in_session), np.abs(out_of_session)) > MISPRINT)
+    return np.where(np.isfinite(out_of_session) & ~misprinted, in_session, np.nan)
 
 
-def _at(bars: Bars, instants: NDArray[np.datetime64]) -> NDArray[np.float64]:
-    """Read the last bar that ended by each instant, NaN where that is over 2 h before."""
+def _prices_at(bars: Bars, instants: NDArray[np.datetime64]) -> NDArray[np.float64]:
+    """Return the close of the last bar that ended by each instant; NaN if that was more than 2 h earlier."""
     ended_at, index = _last_ended(bars, instants)
-    fresh = instants - ended_at[index] <= np.timedelta64(STALE_AFTER)
+    fresh = instants - ended_at[index] <= np.timedelta64(MAX_BAR_AGE)
     return np.where(fresh, np.append(np.nan, bars.closes)[index], np.nan)
 
 
-def _early(prices: Bars | Closes, opens_at: NDArray[np.datetime64], split: NDArray[np.bool_]) -> timedelta:
-    """Give the commonest time from the end of a bar to the opening that it stands for."""
+def _open_price_age(prices: Bars | Closes, opens_at: NDArray[np.datetime64], split: NDArray[np.bool_]) -> timedelta:
+    """Return the most frequent time from the end of a bar to the opening that it prices."""
     if not isinstance(prices, Bars):
         return timedelta(0)
     ended_at, index = _last_ended(prices, opens_at[split])
     times, counts = np.unique(opens_at[split] - ended_at[index], return_counts=True)
-    early: timedelta = times[np.argmax(counts)].item()
-    return early
+    age: timedelta = times[np.argmax(counts)].item()
+    return age
 
 
 def _last_ended(bars: Bars, instants: NDArray[np.datetime64]) -> tuple[NDArray[np.datetime64], NDArray[np.intp]]:
@@ -187,8 +198,8 @@ def _last_ended(bars: Bars, instants: NDArray[np.datetime64]) -> tuple[NDArray[n
     return ended_at, np.searchsorted(ended_at, instants, side="right") - 1
 
 
-THEN = 504  # sessions, two years, that the present is held against
-POINTS = 24  # of the path, a month apart in two years
+HISTORY_SESSIONS = 504  # two years
+MAX_STEPS = 24  # one month each in two years
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,8 +211,8 @@ class Beta:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
-    """Both betas from the 126 sessions that end on `session`, and the share of the variance that they explain."""
+class FactorBetas:
+    """Betas on bitcoin and the proxy over the 126 sessions up to `session`, with the R² of the fit."""
 
     session: date
     crypto: Beta
@@ -210,33 +221,33 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BetaGauge:
-    """The betas two years ago, or when they could first be estimated, and now; `path` is what lies between, evenly."""
+class RollingBetas:
+    """Betas two years ago (or at the first possible estimate) and now, with evenly spaced estimates in `path`."""
 
-    then: Reading
-    now: Reading
-    path: tuple[Reading, ...]
+    first: FactorBetas
+    last: FactorBetas
+    path: tuple[FactorBetas, ...]
 
 
-def beta_gauge(legs: Legs, fits: Fits | None = None) -> BetaGauge | None:
-    """Read the betas over the last two years up to the last row; None where they cannot be estimated there.
+def rolling_betas(legs: Legs, fits: RollingFits | None = None) -> RollingBetas | None:
+    """Return the betas of the last two years up to the last row; None if that row has no estimate.
 
-    `fits` are those of `fitted`, where they have been made already.
+    Pass `fits` to reuse the result of `fit_betas`.
     """
-    fits = fits or fitted(legs, LOOKBACK)
-    last = len(fits.noise) - 1
-    made = np.flatnonzero(fits.made[max(0, last - THEN) :]) + max(0, last - THEN)
-    if not len(made) or made[-1] != last:
+    fits = fits or fit_betas(legs, LOOKBACK)
+    last = len(fits.residual_std) - 1
+    fitted = np.flatnonzero(fits.fitted[max(0, last - HISTORY_SESSIONS) :]) + max(0, last - HISTORY_SESSIONS)
+    if not len(fitted) or fitted[-1] != last:
         return None
-    chosen = made[np.linspace(0, len(made) - 1, min(POINTS + 1, len(made))).round().astype(int)]
-    path = tuple(_reading(legs, fits, row) for row in chosen.tolist())
-    return BetaGauge(then=path[0], now=path[-1], path=path)
+    rows = fitted[np.linspace(0, len(fitted) - 1, min(MAX_STEPS + 1, len(fitted))).round().astype(int)]
+    path = tuple(_factor_betas(legs, fits, row) for row in rows.tolist())
+    return RollingBetas(first=path[0], last=path[-1], path=path)
 
 
-def _reading(legs: Legs, fits: Fits, row: int) -> Reading:
-    return Reading(
+def _factor_betas(legs: Legs, fits: RollingFits, row: int) -> FactorBetas:
+    return FactorBetas(
         session=legs.aligned.sessions[row].astype(object),
-        crypto=Beta(value=float(fits.coefficients[row, CRYPTO]), error=float(fits.errors[row, CRYPTO])),
-        proxy=Beta(value=float(fits.coefficients[row, PROXY]), error=float(fits.errors[row, PROXY])),
+        crypto=Beta(value=float(fits.coefficients[row, CRYPTO]), error=float(fits.standard_errors[row, CRYPTO])),
+        proxy=Beta(value=float(fits.coefficients[row, PROXY]), error=float(fits.standard_errors[row, PROXY])),
         r2=float(fits.r2[row]),
     )

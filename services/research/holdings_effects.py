@@ -1,4 +1,4 @@
-"""Brinson: was it the cohorts that the fund weights more, or the names that it holds within them."""
+"""Holdings attribution: contribution of each holding, and Brinson allocation and selection effects by cohort."""
 
 from __future__ import annotations
 
@@ -11,105 +11,114 @@ from numpy.typing import NDArray
 
 from services.market.align import Aligned
 from services.market.holdings import Cohort, HoldingKind, Holdings
-from services.market.measure import NotMeasured, Window, anchors, why_missing
+from services.market.measure import NotMeasured, Window, anchors, missing_price_reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Effect:
-    """One cohort: the fund's weight in it and return from it, those of equal weights, and what the differences added.
+class CohortEffect:
+    """Brinson effects of one cohort against equal weights.
 
-    Weights are of the shares whose return is known, and sum to 1 over all cohorts.
+    Weights are over the shares with a known return and sum to 1 over all cohorts. Returns and effects are fractions.
     """
 
     cohort: Cohort
-    names: int
+    name_count: int
     weight: float
     equal_weight: float
-    moved: float
-    equal_moved: float
+    fund_return: float
+    equal_weight_return: float
     allocation: float
     selection: float
 
 
-def effects(contributors: Sequence[Contributor], cohorts: Mapping[str, Cohort]) -> tuple[Effect, ...]:
-    """Hold the fund's names, bought when the window began, against the same names in equal weights.
+def brinson_effects(holdings: Sequence[HoldingContribution], cohorts: Mapping[str, Cohort]) -> tuple[CohortEffect, ...]:
+    """Compare the fund's names, bought at the start of the window, with an equal-weighted portfolio of the same names.
 
-    Allocation is the weight in a cohort beyond equal weights, times what the cohort did beyond all; selection is the
-    weight times what the fund's names did beyond the cohort's average, the interaction included. Together they are
-    what the fund's names did beyond equal weights, exactly. Empty where no return is known.
+        allocation = (weight − equal weight) × (cohort's average return − average return of all names)
+        selection  = weight × (fund's return in the cohort − cohort's average return), interaction included
+
+    Together they add up exactly to the fund's return beyond equal weights. Empty if no return is known.
+
     Source: Brinson, Hood and Beebower, Determinants of Portfolio Performance, 1986.
     """
-    known = [one for one in contributors if one.moved is not None and one.weight > 0]
-    total = sum(one.weight for one in known)
-    every = float(np.mean([one.moved for one in known])) if known else 0.0
-    found = []
+    known = [holding for holding in holdings if holding.own_return is not None and holding.weight > 0]
+    total = sum(holding.weight for holding in known)
+    average_return = float(np.mean([holding.own_return for holding in known])) if known else 0.0
+    effects = []
     for cohort in Cohort:
-        names = [one for one in known if cohorts.get(one.ticker, Cohort.OTHER) is cohort]
+        names = [holding for holding in known if cohorts.get(holding.ticker, Cohort.OTHER) is cohort]
         if not names:
             continue
-        weight, equal = sum(one.weight for one in names) / total, len(names) / len(known)
-        moved = sum(one.weight * (one.moved or 0.0) for one in names) / (weight * total)
-        average = float(np.mean([one.moved for one in names]))
-        found.append(
-            Effect(
+        weight, equal_weight = sum(holding.weight for holding in names) / total, len(names) / len(known)
+        fund_return = sum(holding.weight * (holding.own_return or 0.0) for holding in names) / (weight * total)
+        equal_return = float(np.mean([holding.own_return for holding in names]))
+        effects.append(
+            CohortEffect(
                 cohort=cohort,
-                names=len(names),
+                name_count=len(names),
                 weight=weight,
-                equal_weight=equal,
-                moved=moved,
-                equal_moved=average,
-                allocation=(weight - equal) * (average - every),
-                selection=weight * (moved - average),
+                equal_weight=equal_weight,
+                fund_return=fund_return,
+                equal_weight_return=equal_return,
+                allocation=(weight - equal_weight) * (equal_return - average_return),
+                selection=weight * (fund_return - equal_return),
             )
         )
-    return tuple(found)
+    return tuple(effects)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Contributor:
-    """One share that the fund held: its weight when the window began, its own return, and what it added; fractions.
+class HoldingContribution:
+    """Contribution of one share to the fund's return, as fractions.
 
-    `moved` is None where its prices are missing at an end of the window; what it added may then be unknown in part.
+    Attributes:
+        weight: Weight at the start of the window.
+        own_return: Return of the share; None if it has no price at an end of the window.
+        contribution: Part of the fund's return; may be incomplete if `own_return` is None.
     """
 
     ticker: str
     weight: float
-    moved: float | None
-    added: float
+    own_return: float | None
+    contribution: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Contributions:
-    """The fund's return from the close of `anchor` to that of `session`, by holding; with `rest` they add up to it.
+class HoldingsAttribution:
+    """The fund's return from the close of `anchor` to the close of `session`, by holding.
 
-    The rest is what the weights do not tell: trades of the fund between the days that are known, cash, fees, and shares
-    without prices. `known` are the days whose weights were used, and `carried_back` tells that the first is after the
-    window began. `covered` is the weight, then, of shares with prices.
+    The contributions and `residual` add up to `etf_return`.
+
+    Attributes:
+        residual: Part that the weights do not explain: trades between known dates, cash, fees, shares without prices.
+        covered_weight: Weight of the shares with prices at the start of the window.
+        weight_dates: Dates of the weights that were used.
+        backfilled: True if the first known weights are later than the start of the window.
     """
 
     window: Window
     anchor: date
     session: date
     etf_return: float
-    contributors: tuple[Contributor, ...]
-    rest: float
-    covered: float
-    known: tuple[date, ...]
-    carried_back: bool
+    holdings: tuple[HoldingContribution, ...]
+    residual: float
+    covered_weight: float
+    weight_dates: tuple[date, ...]
+    backfilled: bool
 
 
-def contribute(
+def attribute_to_holdings(
     aligned: Aligned, window: Window, history: Sequence[Holdings], prices: Mapping[str, NDArray[np.float64]]
-) -> Contributions | NotMeasured:
-    """Part the fund's return over the window that ends with the last row; say why where that cannot be done.
+) -> HoldingsAttribution | NotMeasured:
+    """Attribute the fund's return over the window that ends with the last row, or return why this is not possible.
 
-    `history`, oldest first, must not be empty; `prices` are on the rows of `aligned`, NaN where unknown.
+    `history`, oldest first, must not be empty. `prices` are on the rows of `aligned`, NaN if unknown.
 
-    1. Take each step's weights from the last day before it that is known, or from the first, and let them drift with
-       prices from there, as if nothing had been traded.
-    2. A step's contribution is the weight when it began times the share's return; where a price is missing within the
-       window, that of the step on which it is known again is from the last one that was.
-    3. Link the steps by Carino's factors, so that all of them together are the fund's return, exactly.
+    1. The weights of a step come from the last known date before it, or from the first one. From there they drift with
+       prices, as if nothing had been traded.
+    2. A step's contribution is the weight at its start times the share's return. After a missing price inside the
+       window, the return counts from the last known price.
+    3. Link the steps with Carino's factors, so that all contributions add up exactly to the fund's return.
        Source: Carino, Combining attribution effects over time, 1999.
     """
     start, last = int(anchors(aligned, window)[-1]), len(aligned) - 1
@@ -117,51 +126,53 @@ def contribute(
         return NotMeasured(window=window, reason=f"the history begins on {aligned.sessions[0]}")
     for row in (last, start):
         if not np.isfinite(aligned.etf[row]):
-            return NotMeasured(window=window, reason=why_missing(aligned, row))
+            return NotMeasured(window=window, reason=missing_price_reason(aligned, row))
     rows = start + np.flatnonzero(np.isfinite(aligned.etf[start:]))
-    begun, ended = rows[:-1], rows[1:]
-    whole = float(aligned.etf[last] / aligned.etf[start] - 1)
-    factors = _carino(aligned.etf[ended] / aligned.etf[begun] - 1) / _carino(np.array([whole]))[0]
-    tickers = list(dict.fromkeys(one.ticker for held in history for one in held.positions if _is_priced(one.kind)))
+    starts, ends = rows[:-1], rows[1:]
+    total = float(aligned.etf[last] / aligned.etf[start] - 1)
+    factors = _carino_factors(aligned.etf[ends] / aligned.etf[starts] - 1) / _carino_factors(np.array([total]))[0]
+    tickers = list(
+        dict.fromkeys(position.ticker for held in history for position in held.positions if _is_priced(position.kind))
+    )
     table = np.array([prices.get(ticker, np.full(len(aligned), np.nan)) for ticker in tickers]).reshape(
         -1, len(aligned)
     )
-    weights, used = _weights(aligned, history, dict(zip(tickers, _carried(table), strict=True)), begun)
-    within = _carried(table[:, start:])
-    moves = np.nan_to_num(within[:, ended - start] / within[:, begun - start] - 1)
-    added = (weights * moves * factors).sum(axis=1)
-    moved = table[:, last] / table[:, start] - 1
-    order = sorted(range(len(tickers)), key=lambda index: -added[index])
+    weights, used = _weights(aligned, history, dict(zip(tickers, _forward_filled(table), strict=True)), starts)
+    within = _forward_filled(table[:, start:])
+    step_returns = np.nan_to_num(within[:, ends - start] / within[:, starts - start] - 1)
+    contributions = (weights * step_returns * factors).sum(axis=1)
+    own_returns = table[:, last] / table[:, start] - 1
+    order = sorted(range(len(tickers)), key=lambda index: -contributions[index])
     held = [index for index in order if weights[index].any()]
-    return Contributions(
+    return HoldingsAttribution(
         window=window,
         anchor=aligned.sessions[start].astype(object),
         session=aligned.sessions[last].astype(object),
-        etf_return=whole,
-        contributors=tuple(
-            Contributor(
+        etf_return=total,
+        holdings=tuple(
+            HoldingContribution(
                 ticker=tickers[index],
                 weight=float(weights[index, 0]),
-                moved=float(moved[index]) if np.isfinite(moved[index]) else None,
-                added=float(added[index]),
+                own_return=float(own_returns[index]) if np.isfinite(own_returns[index]) else None,
+                contribution=float(contributions[index]),
             )
             for index in held
         ),
-        rest=whole - float(added.sum()),
-        covered=float(weights[np.isfinite(table[:, start]), 0].sum()),
-        known=tuple(history[one].as_of for one in sorted(set(used))),
-        carried_back=history[used[0]].as_of > aligned.sessions[start].astype(object),
+        residual=total - float(contributions.sum()),
+        covered_weight=float(weights[np.isfinite(table[:, start]), 0].sum()),
+        weight_dates=tuple(history[position].as_of for position in sorted(set(used))),
+        backfilled=history[used[0]].as_of > aligned.sessions[start].astype(object),
     )
 
 
-def _carino(moved: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Take ln(1 + r) / r, which is 1 where nothing moved."""
-    still = np.abs(moved) < 1e-12  # noqa: PLR2004 -- where the quotient loses its digits
-    return np.where(still, 1.0, np.log1p(moved) / np.where(still, 1.0, moved))
+def _carino_factors(returns: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return ln(1 + r) / r, with the limit 1 at r = 0."""
+    is_zero = np.abs(returns) < 1e-12  # noqa: PLR2004 -- where the quotient loses its digits
+    return np.where(is_zero, 1.0, np.log1p(returns) / np.where(is_zero, 1.0, returns))
 
 
-def _carried(table: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Let each row's prices stand until the next one that is known; NaN before the first."""
+def _forward_filled(table: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Forward-fill each row's missing prices; NaN before the first known price."""
     known = np.where(np.isfinite(table), np.arange(table.shape[1]), 0)
     return np.take_along_axis(table, np.maximum.accumulate(known, axis=1), axis=1)
 
@@ -170,25 +181,28 @@ def _weights(
     aligned: Aligned,
     history: Sequence[Holdings],
     prices: Mapping[str, NDArray[np.float64]],
-    begun: NDArray[np.intp],
+    starts: NDArray[np.intp],
 ) -> tuple[NDArray[np.float64], list[int]]:
-    """Give each ticker's weight where each step begins, (tickers, steps), and which day's holdings each step used."""
+    """Return each ticker's weight at the start of each step, and the index of the holdings that each step uses.
+
+    The weights have shape (tickers, steps).
+    """
     tickers = list(prices)
-    as_of = np.array([one.as_of for one in history], dtype="datetime64[D]")
-    used = (np.searchsorted(as_of, aligned.sessions[begun], side="right") - 1).clip(min=0)
-    weights = np.zeros((len(tickers), len(begun)))
-    for which in np.unique(used).tolist():
-        holdings, steps = history[which], np.flatnonzero(used == which)
-        since = max(0, int(np.searchsorted(aligned.sessions, as_of[which], side="right")) - 1)
+    as_of = np.array([position.as_of for position in history], dtype="datetime64[D]")
+    used = (np.searchsorted(as_of, aligned.sessions[starts], side="right") - 1).clip(min=0)
+    weights = np.zeros((len(tickers), len(starts)))
+    for index in np.unique(used).tolist():
+        holdings, steps = history[index], np.flatnonzero(used == index)
+        since = max(0, int(np.searchsorted(aligned.sessions, as_of[index], side="right")) - 1)
         values = np.zeros((len(tickers), len(steps)))
-        still = 1 - holdings.total
-        for one in holdings.positions:
-            if not _is_priced(one.kind):
-                still += one.weight
+        unpriced = 1 - holdings.total
+        for position in holdings.positions:
+            if not _is_priced(position.kind):
+                unpriced += position.weight
                 continue
-            grown = prices[one.ticker][begun[steps]] / prices[one.ticker][since]
-            values[tickers.index(one.ticker)] += one.weight * np.where(np.isfinite(grown), grown, 1.0)
-        weights[:, steps] = values / (values.sum(axis=0) + still)
+            growth = prices[position.ticker][starts[steps]] / prices[position.ticker][since]
+            values[tickers.index(position.ticker)] += position.weight * np.where(np.isfinite(growth), growth, 1.0)
+        weights[:, steps] = values / (values.sum(axis=0) + unpriced)
     return weights, used.tolist()
 
 

@@ -1,11 +1,11 @@
-"""Constituents: the fund's return by holding and by cohort, from the weights that are known."""
+"""Report the fund's return by holding and by cohort, from the known weights."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import reduce
 
 import numpy as np
@@ -13,52 +13,56 @@ from numpy.typing import NDArray
 
 from services.core.errors import NoHistoryError
 from services.core.prices import Closes, Pair, Symbol
-from services.core.trust import FULL, Trust
+from services.core.trust import TRUSTED, Trust
 from services.market.align import Aligned, align
 from services.market.holdings import HoldingKind, Holdings, Membership
 from services.market.measure import NotMeasured, Window
 from services.market.ports import HoldingsStore
-from services.market.price_history import Leg, PriceHistory
+from services.market.price_history import LegHistory, PriceHistory
 from services.market.snapshot import trust_at
-from services.research.holdings_effects import Contributions, Effect, contribute, effects
-from services.rules.market_service import problems_of
+from services.research.holdings_effects import CohortEffect, HoldingsAttribution, attribute_to_holdings, brinson_effects
+from services.rules.market_service import leg_problems
 
-STALE_AFTER = timedelta(days=35)  # the fund is managed actively, and its weights are told by the day
-UNEVEN = 0.02  # of the fund: weights that are rounded, or a little cash that is not listed
-NAMES_ASKED = 40  # the largest: each is a call to a vendor
+WEIGHTS_STALE_AFTER = timedelta(days=35)  # the fund is actively managed and publishes weights daily
+WEIGHT_TOLERANCE = 0.02  # of the fund: rounded weights, or a little unlisted cash
+MAX_NAMES = 40  # largest holdings only: each one costs a vendor call
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HoldingsReport:
-    """What each holding and each cohort added over a window; `warnings` say what the weights lack.
+    """Contribution of each holding and cohort over a window.
 
-    `sources` have the closes, of which `trust` tells how far the last ones can be believed; `problems` are the fund's.
+    Attributes:
+        warnings: What the weights lack.
+        sources: Sources of the closes.
+        trust: Trust in the last closes.
+        problems: Source failures for the fund itself.
     """
 
     fund: Symbol
-    contributions: Contributions
-    effects: tuple[Effect, ...]
+    attribution: HoldingsAttribution
+    cohort_effects: tuple[CohortEffect, ...]
     cohorts: Mapping[str, Membership]
     warnings: tuple[str, ...]
     simulated: bool
     sources: tuple[str, ...] = ()
-    trust: Trust = FULL
+    trust: Trust = TRUSTED
     problems: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
 class HoldingsReporter:
-    """The fund from the inside, up to the last close."""
+    """Builds holdings reports for one fund, up to the last close."""
 
     history: PriceHistory
     store: HoldingsStore
     fund: Symbol
     cohorts: Mapping[str, Membership]
 
-    async def miners(self, window: Window, now: datetime) -> HoldingsReport:
-        """Part the fund's return between its holdings and cohorts. Raises NoHistoryError with the reason.
+    async def report(self, window: Window, now: datetime) -> HoldingsReport:
+        """Attribute the fund's return to its holdings and cohorts. Raises NoHistoryError with the reason.
 
-        Shares whose prices cannot be had, and weights that are old, are told as warnings.
+        Shares without prices and outdated weights become warnings.
         """
         held = await self.store.load_holdings(self.fund)
         if not held:
@@ -67,88 +71,92 @@ class HoldingsReporter:
                 "`minerpulse holdings import FILE.csv`.",
                 remedy="",
             )
-        names = _largest(held)
+        names = _largest_holdings(held)
         fund, *legs = await asyncio.gather(*(self.history.leg(symbol, now) for symbol in (self.fund, *names)))
         rows = self._rows(fund, now)
-        prices = {name: _on(rows, leg) for name, leg in zip(names, legs, strict=True)}
-        found = contribute(rows, window, held, {name: one for name, one in prices.items() if one is not None})
-        if isinstance(found, NotMeasured):
-            raise NoHistoryError(f"{window.value} cannot be parted: {found.reason}.", remedy="")
-        cohorts = {ticker: one.cohort for ticker, one in self.cohorts.items()}
+        prices = {name: _closes_on(rows, leg) for name, leg in zip(names, legs, strict=True)}
+        attribution = attribute_to_holdings(
+            rows, window, held, {name: membership for name, membership in prices.items() if membership is not None}
+        )
+        if isinstance(attribution, NotMeasured):
+            raise NoHistoryError(f"{window.value} cannot be parted: {attribution.reason}.", remedy="")
+        cohorts = {ticker: membership.cohort for ticker, membership in self.cohorts.items()}
         return HoldingsReport(
             fund=self.fund,
-            contributions=found,
-            effects=effects(found.contributors, cohorts),
+            attribution=attribution,
+            cohort_effects=brinson_effects(attribution.holdings, cohorts),
             cohorts=self.cohorts,
-            warnings=tuple(_warnings(found, held)),
+            warnings=tuple(_warnings(attribution, held)),
             simulated=self.history.simulated,
             sources=_sources(fund, *legs),
             trust=_trust(rows, fund, legs),
-            problems=tuple(problems_of(fund)),
+            problems=tuple(leg_problems(fund)),
         )
 
-    def _rows(self, fund: Leg, now: datetime) -> Aligned:
-        """Put the fund's closes on the calendar up to the last one that is known; it stands for both legs."""
-        closes = fund.past.prices
+    def _rows(self, fund: LegHistory, now: datetime) -> Aligned:
+        """Align the fund's closes up to the last known one; the fund is both legs of the pair."""
+        closes = fund.history.prices
         if not len(closes):
-            told = "; ".join(problems_of(fund)) or "The source has none"
-            raise NoHistoryError(f"No {self.fund} prices yet. {told}.")
+            reasons = "; ".join(leg_problems(fund)) or "The source has none"
+            raise NoHistoryError(f"No {self.fund} prices yet. {reasons}.")
         rows = align(Pair(etf=self.fund, crypto=self.fund), closes, closes, self.history.sessions(now), until=now)
         return rows.head(int(np.flatnonzero(np.isfinite(rows.etf))[-1]) + 1)
 
 
-def _largest(held: Sequence[Holdings]) -> list[Symbol]:
-    """Name the shares that weighed most on any of the days, at most as many as vendors can be asked for."""
+def _largest_holdings(held: Sequence[Holdings]) -> list[Symbol]:
+    """Return the shares with the largest weight on any date, at most MAX_NAMES."""
     weights: dict[str, float] = {}
-    for one in (one for holdings in held for one in holdings.positions if one.kind is HoldingKind.SHARE):
-        weights[one.ticker] = max(one.weight, weights.get(one.ticker, 0.0))
-    return [Symbol(ticker) for ticker in sorted(weights, key=lambda ticker: -weights[ticker])[:NAMES_ASKED]]
+    for position in (
+        position for holdings in held for position in holdings.positions if position.kind is HoldingKind.SHARE
+    ):
+        weights[position.ticker] = max(position.weight, weights.get(position.ticker, 0.0))
+    return [Symbol(ticker) for ticker in sorted(weights, key=lambda ticker: -weights[ticker])[:MAX_NAMES]]
 
 
-def _on(rows: Aligned, leg: Leg) -> NDArray[np.float64] | None:
-    """Put a share's closes on the fund's sessions; None where it has none."""
-    closes = leg.past.prices
+def _closes_on(rows: Aligned, leg: LegHistory) -> NDArray[np.float64] | None:
+    """Return a share's closes on the fund's sessions; None if it has none."""
+    closes = leg.history.prices
     if not isinstance(closes, Closes) or not len(closes):
         return None
-    found = np.searchsorted(closes.sessions, rows.sessions).clip(max=len(closes) - 1)
-    return np.where(closes.sessions[found] == rows.sessions, closes.prices[found], np.nan)
+    index = np.searchsorted(closes.sessions, rows.sessions).clip(max=len(closes) - 1)
+    return np.where(closes.sessions[index] == rows.sessions, closes.prices[index], np.nan)
 
 
-def _sources(*legs: Leg) -> tuple[str, ...]:
-    """Name whoever has closes of any of them, each once."""
-    return tuple(dict.fromkeys(leg.past.prices.source for leg in legs if len(leg.past.prices)))
+def _sources(*legs: LegHistory) -> tuple[str, ...]:
+    """Return the distinct sources of the closes."""
+    return tuple(dict.fromkeys(leg.history.prices.source for leg in legs if len(leg.history.prices)))
 
 
-def _trust(rows: Aligned, fund: Leg, legs: Sequence[Leg]) -> Trust:
-    """Judge the last closes: the fund's with its reasons, and how many of its shares' are worse than good."""
-    judged = [trust_at(leg, rows) for leg in legs if leg.is_share and len(leg.past.prices)]
-    doubted = [one for one in judged if one != FULL]
-    if not doubted:
+def _trust(rows: Aligned, fund: LegHistory, legs: Sequence[LegHistory]) -> Trust:
+    """Return the trust in the last closes: the fund's with its reasons, and how many holdings are worse than OK."""
+    trusts = [trust_at(leg, rows) for leg in legs if leg.is_share and len(leg.history.prices)]
+    degraded = [trust for trust in trusts if trust != TRUSTED]
+    if not degraded:
         return trust_at(fund, rows)
-    worst = reduce(Trust.also, doubted).verdict
-    told = f"of {len(judged)} holdings, the last closes of {len(doubted)} are {worst.value} at worst"
-    return trust_at(fund, rows).also(Trust(verdict=worst, reasons=(told,)))
+    worst = reduce(Trust.combined_with, degraded).verdict
+    reason = f"of {len(trusts)} holdings, the last closes of {len(degraded)} are {worst.value} at worst"
+    return trust_at(fund, rows).combined_with(Trust(verdict=worst, reasons=(reason,)))
 
 
-def _warnings(found: Contributions, held: Sequence[Holdings]) -> list[str]:
-    """Say what the weights lack: age, the beginning of the window, the smaller names, prices."""
-    used = [holdings for holdings in held if holdings.as_of in found.known]
+def _warnings(attribution: HoldingsAttribution, held: Sequence[Holdings]) -> list[str]:
+    """Return what the weights lack: age, coverage of the window's start, small names, prices."""
+    used = [holdings for holdings in held if holdings.as_of in attribution.weight_dates]
     newest = used[-1]
     warnings = []
-    if found.session - newest.as_of > STALE_AFTER:
-        warnings.append(f"the newest weights are of {newest.as_of}, {_days(found.session, newest.as_of)} days old")
-    if found.carried_back:
-        warnings.append(f"no weights are known before {found.known[0]}; those are carried back by prices")
-    if not all(holdings.whole for holdings in used):
+    if attribution.session - newest.as_of > WEIGHTS_STALE_AFTER:
+        warnings.append(
+            f"the newest weights are of {newest.as_of}, {(attribution.session - newest.as_of).days} days old"
+        )
+    if attribution.backfilled:
+        warnings.append(f"no weights are known before {attribution.weight_dates[0]}; those are carried back by prices")
+    if not all(holdings.is_complete for holdings in used):
         warnings.append("only the ten largest holdings are known")
-    uneven = [holdings for holdings in used if holdings.whole and abs(holdings.total - 1) > UNEVEN]
-    if uneven:
-        warnings.append(f"the weights of {uneven[-1].as_of} add up to {uneven[-1].total:.0%}")
-    missing = [one.ticker for one in found.contributors if one.moved is None]
+    incomplete_totals = [
+        holdings for holdings in used if holdings.is_complete and abs(holdings.total - 1) > WEIGHT_TOLERANCE
+    ]
+    if incomplete_totals:
+        warnings.append(f"the weights of {incomplete_totals[-1].as_of} add up to {incomplete_totals[-1].total:.0%}")
+    missing = [holding.ticker for holding in attribution.holdings if holding.own_return is None]
     if missing:
         warnings.append(f"without prices: {', '.join(missing)}")
     return warnings
-
-
-def _days(later: date, earlier: date) -> int:
-    return (later - earlier).days

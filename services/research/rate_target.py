@@ -1,4 +1,4 @@
-"""A wish: what is to be watched, and how many alerts are wanted of it."""
+"""Parse and print alert-rate targets such as `5d 2/month`."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from services.core.errors import RuleError
 from services.market.measure import METRICS, Metric, Window
 from services.rules.rule import Direction, Rule
 
-A_YEAR = {"day": 252, "week": 52, "month": 12, "quarter": 4, "year": 1}
+PER_YEAR = {"day": 252, "week": 52, "month": 12, "quarter": 4, "year": 1}
 EXAMPLE = "5d 2/month"
 _RATE = re.compile(r"(?P<count>\d{1,4}(?:\.\d{1,2})?)/(?P<span>day|week|month|quarter|year)", re.ASCII)
-_WINDOWS = {one.value: one for one in Window}
-_METRICS = {one.value: one for one, row in METRICS.items() if row.series}
-_SIDES = {one.value: one for one in Direction}
+_WINDOWS = {member.value: member for member in Window}
+_METRICS = {member.value: member for member, row in METRICS.items() if row.series}
+_DIRECTIONS = {member.value: member for member in Direction}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateTarget:
-    """What is to be watched, as a rule whose threshold is still open, and how many alerts a year are wanted."""
+    """A rule with an open threshold, and the wanted number of alerts a year."""
 
     rule: Rule
     per_year: float
 
 
-def parse_target(text: str, like: Rule) -> RateTarget:
-    """Read `WINDOW [METRIC] [above|below|either] COUNT/SPAN`, as in `5d 2/month`. Raises RuleError.
+def parse_target(text: str, template: Rule) -> RateTarget:
+    """Parse `WINDOW [METRIC] [above|below|either] COUNT/SPAN`, such as `5d 2/month`. Raises RuleError.
 
-    `like` gives the pair, and what is not said.
+    `template` gives the pair and everything that the text does not set.
     """
-    rule, per_year = replace(like, window=None, metric=Metric.SPREAD, direction=Direction.EITHER), None
+    rule, per_year = replace(template, window=None, metric=Metric.SPREAD, direction=Direction.EITHER), None
     for match in re.finditer(r"\S+", text):
         word = match.group().lower()
         rate = _RATE.fullmatch(word)
@@ -38,13 +38,13 @@ def parse_target(text: str, like: Rule) -> RateTarget:
             rule = replace(rule, window=_WINDOWS[word])
         elif word in _METRICS:
             rule = replace(rule, metric=_METRICS[word])
-        elif word in _SIDES:
-            rule = replace(rule, direction=_SIDES[word])
+        elif word in _DIRECTIONS:
+            rule = replace(rule, direction=_DIRECTIONS[word])
         elif rate and float(rate["count"]):
-            per_year = float(rate["count"]) * A_YEAR[rate["span"]]
+            per_year = float(rate["count"]) * PER_YEAR[rate["span"]]
         else:
             expected = f"a window, a metric or a rate, as in “{EXAMPLE}”"
-            raise RuleError(text, word=match.group(), at=match.start(), expected=expected)
+            raise RuleError(text, word=match.group(), offset=match.start(), expected=expected)
     if per_year is None:
         raise _incomplete(text, f"how many alerts, as in “{EXAMPLE}” or 10/year")
     if METRICS[rule.metric].windowed and rule.window is None:
@@ -54,14 +54,14 @@ def parse_target(text: str, like: Rule) -> RateTarget:
     return RateTarget(rule=rule, per_year=per_year)
 
 
-def print_target(wish: RateTarget) -> str:
-    """Write a wish in its shortest form, with a rate a year; `parse_wish` reads it back for the same pair."""
-    rule = wish.rule
+def print_target(target: RateTarget) -> str:
+    """Return the shortest text of a target, with a yearly rate; `parse_target` round-trips it for the same pair."""
+    rule = target.rule
     words = [rule.window.value] if rule.window else []
     words += [rule.metric.value] if rule.metric is not Metric.SPREAD else []
     words += [rule.direction.value] if rule.direction is not Direction.EITHER else []
-    return " ".join([*words, f"{wish.per_year:.6g}/year"])
+    return " ".join([*words, f"{target.per_year:.6g}/year"])
 
 
 def _incomplete(text: str, expected: str) -> RuleError:
-    return RuleError(text, word="", at=len(text.rstrip()) + 1 if text.strip() else 0, expected=expected)
+    return RuleError(text, word="", offset=len(text.rstrip()) + 1 if text.strip() else 0, expected=expected)

@@ -1,4 +1,4 @@
-"""A report: both legs between two sessions, what rules did there, and why and how far the legs stand where they do."""
+"""Build a report on a range of sessions: returns, backtests, attribution and drawdowns."""
 
 from __future__ import annotations
 
@@ -12,25 +12,28 @@ from numpy.typing import NDArray
 from services.core.errors import NoHistoryError
 from services.core.prices import Bars, Closes
 from services.core.sessions import Sessions
-from services.market.align import Aligned, LeftOut
+from services.market.align import Aligned, Exclusion
 from services.market.measure import NotMeasured, Window, drawdown_series
-from services.research.attribution import LOOKBACK, Attribution, Legs, attribute, fitted
-from services.research.drawdown import Underwater, underwater
+from services.research.attribution import LOOKBACK, Attribution, Legs, attribute_return, fit_betas
+from services.research.drawdown import DrawdownSummary, summarize_drawdown
 from services.research.explain import Explanation, explain
-from services.research.track_record import Backtest, looked_at
-from services.rules.chart_series import IndexedReturns, between, replayed_series, stretch
+from services.research.track_record import Backtest, build_backtest
+from services.rules.chart_series import IndexedReturns, common_rows, indexed_returns_over, replayed_series
 from services.rules.replay import replay
 from services.rules.rule import Rule
 
-WINDOWS = (Window.D20, Window.D60, Window.D252, Window.YTD)  # that the return is parted over
-EXPLAINED = Window.YTD
+ATTRIBUTION_WINDOWS = (Window.D20, Window.D60, Window.D252, Window.YTD)  # of the attribution table
+EXPLAINED_WINDOW = Window.YTD
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Material:
-    """What a report is made of: both legs on one clock, their prices as they came, the AI proxy's closes.
+class ReportInput:
+    """Prices that a report is computed from.
 
-    `proxy` is None where there are none, with the reason in `missing`.
+    Attributes:
+        aligned: Both legs, one row per session.
+        etf, crypto: Prices that `aligned` was made from.
+        proxy: Closes of the AI proxy; None, with the reason in `proxy_missing`, if there are none.
     """
 
     aligned: Aligned
@@ -38,81 +41,92 @@ class Material:
     crypto: Bars | Closes
     sessions: Sessions
     proxy: Closes | None
-    missing: str = ""
+    proxy_missing: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """The findings. `sessions` counts those with both prices, of `of` that were asked for; `left_out` are the others.
+    """Findings on a range of sessions.
 
-    `explanation` is a sentence where nothing can be explained, and `parted` is empty then. `below` has for each leg how
-    far it was below its high at each point of the curve, as fractions, NaN where it has no price.
+    Attributes:
+        curve: Indexed returns of both legs with one series per rule.
+        sessions: Sessions with both prices, of `requested` ones.
+        backtests: One per rule.
+        explanation: Explanation of the year to date, or the reason why there is none.
+        attributions: Attribution per window; empty without an explanation.
+        drawdowns: Drawdown at the last session, for each leg that has a price there.
+        drawdown_paths: Drawdown of each leg at each point of `curve`, as fractions; NaN without a price.
+        left_out: Requested sessions without both prices.
     """
 
     curve: IndexedReturns
     sessions: int
-    of: int
-    tested: tuple[Backtest, ...]
+    requested: int
+    backtests: tuple[Backtest, ...]
     explanation: Explanation | str
-    parted: tuple[Attribution | NotMeasured, ...]
-    depths: tuple[Underwater, ...]
-    below: tuple[tuple[float, ...], tuple[float, ...]]
-    left_out: tuple[LeftOut, ...]
+    attributions: tuple[Attribution | NotMeasured, ...]
+    drawdowns: tuple[DrawdownSummary, ...]
+    drawdown_paths: tuple[tuple[float, ...], tuple[float, ...]]
+    left_out: tuple[Exclusion, ...]
     sources: tuple[str, str]
 
 
-def report(material: Material, rules: Sequence[Rule], first: date | None = None, last: date | None = None) -> Report:
-    """Report on the sessions from `first` to `last`; earlier ones feed the look-backs, and later ones are not known.
+def build_report(
+    prices: ReportInput, rules: Sequence[Rule], first: date | None = None, last: date | None = None
+) -> Report:
+    """Report on the sessions from `first` to `last`. Earlier sessions feed the lookbacks; later ones are not used.
 
-    Raises NoHistoryError where no session has both prices, and ReplayError for a rule that closes cannot decide.
+    Raises NoHistoryError if no session has both prices, and ReplayError for a rule that closes cannot decide.
     """
-    rows = between(material.aligned, first, last)
-    asked = _asked(material.aligned, first, last)
-    known = material.aligned.head(rows.stop)
+    rows = common_rows(prices.aligned, first, last)
+    requested = _requested_sessions(prices.aligned, first, last)
+    known = prices.aligned.head(rows.stop)
     begin, end = known.sessions[rows.start].item(), known.sessions[-1].item()
     outcome = replay(known, rules, first=begin, last=end)
-    explanation, parted = _explained(material, rows.stop)
+    explanation, attributions = _explain(prices, rows.stop)
     return Report(
-        curve=stretch(known, rows, [replayed_series(known, rows, found) for found in outcome.rules]),
+        curve=indexed_returns_over(known, rows, [replayed_series(known, rows, replayed) for replayed in outcome.rules]),
         sessions=outcome.sessions,
-        of=len(asked),
-        tested=tuple(looked_at(known, found) for found in outcome.rules),
+        requested=len(requested),
+        backtests=tuple(build_backtest(known, replayed) for replayed in outcome.rules),
         explanation=explanation,
-        parted=parted,
-        depths=_depths(known),
-        below=_below(known, rows),
-        left_out=tuple(out for out in material.aligned.left_out if np.datetime64(out.session) in asked),
+        attributions=attributions,
+        drawdowns=_drawdowns(known),
+        drawdown_paths=_drawdown_paths(known, rows),
+        left_out=tuple(
+            exclusion for exclusion in prices.aligned.exclusions if np.datetime64(exclusion.session) in requested
+        ),
         sources=(known.etf_source, known.crypto_source),
     )
 
 
-def _asked(aligned: Aligned, first: date | None, last: date | None) -> NDArray[np.datetime64]:
-    """Give the sessions that are asked for, also those before the first and after the last that has both prices."""
+def _requested_sessions(aligned: Aligned, first: date | None, last: date | None) -> NDArray[np.datetime64]:
+    """Return the requested sessions, including those before the first and after the last one with both prices."""
     days = aligned.sessions
     return days[(days >= np.datetime64(first or days[0])) & (days <= np.datetime64(last or days[-1]))]
 
 
-def _explained(material: Material, rows: int) -> tuple[Explanation | str, tuple[Attribution | NotMeasured, ...]]:
-    if material.proxy is None:
-        return material.missing, ()
-    legs = Legs.of(material.aligned.head(rows), material.proxy).until_complete()
+def _explain(prices: ReportInput, rows: int) -> tuple[Explanation | str, tuple[Attribution | NotMeasured, ...]]:
+    if prices.proxy is None:
+        return prices.proxy_missing, ()
+    legs = Legs.of(prices.aligned.head(rows), prices.proxy).until_complete()
     try:
-        found = explain(legs, EXPLAINED, material.etf, material.crypto, material.sessions)
+        explanation = explain(legs, EXPLAINED_WINDOW, prices.etf, prices.crypto, prices.sessions)
     except NoHistoryError as error:
         return str(error), ()
-    fits = fitted(legs, LOOKBACK)
-    return found, tuple(attribute(legs, window, fits=fits) for window in WINDOWS)
+    fits = fit_betas(legs, LOOKBACK)
+    return explanation, tuple(attribute_return(legs, window, fits=fits) for window in ATTRIBUTION_WINDOWS)
 
 
-def _depths(known: Aligned) -> tuple[Underwater, ...]:
+def _drawdowns(known: Aligned) -> tuple[DrawdownSummary, ...]:
     legs = (
-        underwater(known, known.pair.etf, known.etf),
-        underwater(known, known.pair.crypto, known.crypto, known.crypto_past),
+        summarize_drawdown(known, known.pair.etf, known.etf),
+        summarize_drawdown(known, known.pair.crypto, known.crypto, known.crypto_prior_high),
     )
     return tuple(leg for leg in legs if leg)
 
 
-def _below(known: Aligned, rows: range) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _drawdown_paths(known: Aligned, rows: range) -> tuple[tuple[float, ...], tuple[float, ...]]:
     with np.errstate(invalid="ignore"):
-        etf, crypto = drawdown_series(known.etf), drawdown_series(known.crypto, known.crypto_past)
+        etf, crypto = drawdown_series(known.etf), drawdown_series(known.crypto, known.crypto_prior_high)
     return tuple(etf[rows.start :].tolist()), tuple(crypto[rows.start :].tolist())

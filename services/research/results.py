@@ -1,4 +1,4 @@
-"""Answers: what a study of the past comes to, each with what it rests on."""
+"""Results of the research service, each with the provenance of its prices."""
 
 from __future__ import annotations
 
@@ -6,88 +6,92 @@ from dataclasses import dataclass
 from datetime import date
 
 from services.core.prices import Quote
-from services.core.trust import FULL, Trust
+from services.core.trust import TRUSTED, Trust
 from services.market.network_checks import CheckedNetwork
 from services.market.network_history import PercentileRank
 from services.research.attribution import IntradayAttribution
-from services.research.drawdown import Underwater
+from services.research.drawdown import DrawdownSummary
 from services.research.explain import Explanation
 from services.research.report import Report
 from services.research.track_record import Backtest
-from services.research.tune import Shift, TunedRule
+from services.research.tune import RuleDiff, TunedRule
 from services.rules.chart_series import IndexedReturns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
-    """What an answer rests on: how far its last prices can be trusted, and what the sources failed at."""
+    """Data quality of a result: trust in the last prices, and source failures."""
 
-    trust: Trust = FULL
+    trust: Trust = TRUSTED
     problems: tuple[str, ...] = ()
     simulated: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExplainResult:
-    """Why the legs parted over a window, and what that rests on.
+    """An explanation of the spread over a window.
 
-    `so_far` is the session that is open, apart from the window; where it cannot be parted, `unlive` says why.
+    Attributes:
+        intraday: Attribution of the open session, not part of the window.
+        no_intraday_reason: Why an open session has no attribution; empty while the market is closed.
     """
 
     explanation: Explanation
-    basis: Provenance
-    so_far: IntradayAttribution | None = None
-    unlive: str = ""
+    provenance: Provenance
+    intraday: IntradayAttribution | None = None
+    no_intraday_reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BacktestResult:
-    """What a rule would have done, on which `curve`, and what that rests on."""
+    """A backtest of one rule, with the curve to draw."""
 
     backtest: Backtest
     curve: IndexedReturns
-    basis: Provenance
+    provenance: Provenance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportResult:
-    """A report, and what it rests on."""
+    """A report on a range of sessions."""
 
     report: Report
-    basis: Provenance
+    provenance: Provenance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TuneResult:
-    """The rule for a wanted rate, what it would change against others, and what that rests on."""
+    """A rule tuned to a target rate, with its differences from existing rules."""
 
     tuned: TunedRule
-    shifts: tuple[Shift, ...]
-    basis: Provenance
+    diffs: tuple[RuleDiff, ...]
+    provenance: Provenance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrawdownResult:
-    """How far both legs are below their highs at a session's close; a leg without a price there is left out."""
+    """Drawdowns of both legs at a session's close; a leg without a price there is left out."""
 
     session: date
-    legs: tuple[Underwater, ...]
-    basis: Provenance
+    legs: tuple[DrawdownSummary, ...]
+    provenance: Provenance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NetworkView:
-    """The bitcoin network now, each figure with its standing in its own past, and what mining earns.
+class NetworkResult:
+    """The bitcoin network now, with the rank of each figure in its own history; None means unknown.
 
-    `price` is bitcoin's last, None where it is unknown. The hashprices are in US dollars for a petahash a second a day,
-    with fees and without; the standing is of the one without. None is what cannot be told.
+    Attributes:
+        price: Last bitcoin price.
+        hashprice, hashprice_without_fees: US dollars per PH/s per day.
+        hashprice_rank: Rank of the hashprice without fees.
     """
 
-    judged: CheckedNetwork
+    checked: CheckedNetwork
     price: Quote | None
     hashprice: float | None
-    without_fees: float | None
-    difficulty: PercentileRank | None
-    hashrate: PercentileRank | None
-    hashprice_standing: PercentileRank | None
-    basis: Provenance
+    hashprice_without_fees: float | None
+    difficulty_rank: PercentileRank | None
+    hashrate_rank: PercentileRank | None
+    hashprice_rank: PercentileRank | None
+    provenance: Provenance

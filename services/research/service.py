@@ -1,4 +1,4 @@
-"""Study: what the past of the pair tells when it is asked: why the legs parted, and what rules would have done."""
+"""Research service: load history, run the calculations, and attach the provenance."""
 
 from __future__ import annotations
 
@@ -13,226 +13,236 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.core.concurrency import gather_all
-from services.core.errors import NoHistoryError, ReplayError, SourceError
-from services.core.prices import AI_PROXY, WGMI_BTC, Closes, Pair, Symbol, moment
-from services.core.trust import FULL
+from services.core.errors import DataError, NoHistoryError, SourceError
+from services.core.prices import AI_PROXY, WGMI_BTC, Closes, Pair, Symbol, to_datetime
+from services.core.trust import TRUSTED
 from services.market.align import Aligned
-from services.market.live_pair import LivePair, trade_beside
+from services.market.live_pair import LivePair, trade_near
 from services.market.measure import Window
-from services.market.mining_economics import hashprice, past_hashprices
-from services.market.network_checks import SAME
-from services.market.network_history import NOTHING, NetworkHistory, PercentileRank, percentile_rank
+from services.market.mining_economics import hashprice, historical_hashprices
+from services.market.network_checks import DIFFICULTY_TOLERANCE
+from services.market.network_history import EMPTY_HISTORY, NetworkHistory, PercentileRank, percentile_rank
 from services.market.network_service import NetworkService
-from services.market.price_history import Leg, PriceHistory
+from services.market.price_history import LegHistory, PriceHistory
 from services.market.snapshot import trust_at
-from services.research.attribution import IntradayAttribution, Legs, intraday_attribution
-from services.research.drawdown import underwater
+from services.research.attribution import IntradayAttribution, Legs, attribute_intraday
+from services.research.drawdown import summarize_drawdown
 from services.research.explain import explain
 from services.research.holdings_report import HoldingsReporter
 from services.research.rate_target import RateTarget
-from services.research.report import Material, report
+from services.research.report import ReportInput, build_report
 from services.research.results import (
     BacktestResult,
     DrawdownResult,
     ExplainResult,
-    NetworkView,
+    NetworkResult,
     Provenance,
     ReportResult,
     TuneResult,
 )
 from services.research.track_record import Backtest, backtest
-from services.research.tune import LooserRule, calibrated, half_as_often
-from services.rules.chart_series import IndexedReturns, between, replayed_series, stretch
-from services.rules.market_service import align_legs, problems_of
+from services.research.tune import HalfRateRule, half_rate_rule, tune_with_diffs
+from services.rules.chart_series import IndexedReturns, common_rows, indexed_returns_over, replayed_series
+from services.rules.market_service import align_legs, leg_problems
 from services.rules.rule import Rule
 
 
-class Past(NamedTuple):
-    """Both legs of a pair up to now, and aligned at the closes of the finished sessions."""
+class PairHistory(NamedTuple):
+    """Both legs of a pair up to now, and their prices aligned at the closes of finished sessions."""
 
-    etf: Leg
-    crypto: Leg
+    etf: LegHistory
+    crypto: LegHistory
     aligned: Aligned
 
 
 @dataclass(slots=True)
 class ResearchService:
-    """Answers from history alone; the same prices that alerts are decided on, up to the last close."""
+    """Answers from history up to the last close, with the same prices that alerts use."""
 
     history: PriceHistory
-    mining: NetworkService
-    constituents: HoldingsReporter
+    network_service: NetworkService
+    holdings: HoldingsReporter
     pair: Pair = WGMI_BTC
     proxy: Symbol = AI_PROXY
 
     async def explain(self, window: Window, now: datetime) -> ExplainResult:
         """Explain the ETF's return over a window that ends with the last close. Raises NoHistoryError."""
-        past, proxy = await gather_all(self._past(self.pair, now), self.history.leg(self.proxy, now))
-        closes = proxy.past.prices
+        pair, proxy = await gather_all(self._pair_history(self.pair, now), self.history.leg(self.proxy, now))
+        closes = proxy.history.prices
         if not isinstance(closes, Closes) or not len(closes):
-            raise NoHistoryError(self._no_proxy(proxy))
-        legs = Legs.of(past.aligned, closes)
-        prices = past.etf.past.prices, past.crypto.past.prices
-        found = explain(legs, window, *prices, self.history.sessions(now))
+            raise NoHistoryError(self._no_proxy_message(proxy))
+        legs = Legs.of(pair.aligned, closes)
+        prices = pair.etf.history.prices, pair.crypto.history.prices
+        explanation = explain(legs, window, *prices, self.history.sessions(now))
         rows = legs.until_complete().aligned
-        live, why = await self._so_far(past, legs, proxy, now)
-        basis = self._basis(rows, past.etf, past.crypto, proxy)
-        return ExplainResult(explanation=found, basis=basis, so_far=live, unlive=why)
+        intraday, no_intraday_reason = await self._intraday(pair, legs, proxy, now)
+        provenance = self._provenance(rows, pair.etf, pair.crypto, proxy)
+        return ExplainResult(
+            explanation=explanation, provenance=provenance, intraday=intraday, no_intraday_reason=no_intraday_reason
+        )
 
     async def backtest(self, rule: Rule, now: datetime) -> BacktestResult:
-        """Put a rule to all of history, in a thread. Raises NoHistoryError, and ReplayError for one on the gap."""
-        past = await self._past(rule.pair, now)
-        closes = await self.mining.beside(past.aligned, rule.metric, now)
-        found, drawn = await asyncio.to_thread(backtested, closes, rule)
-        return BacktestResult(backtest=found, curve=drawn, basis=self._basis(past.aligned, past.etf, past.crypto))
+        """Backtest a rule on all history, in a worker thread. Raises NoHistoryError, and ReplayError for a gap rule."""
+        pair = await self._pair_history(rule.pair, now)
+        closes = await self.network_service.with_network_history(pair.aligned, rule.metric, now)
+        result, curve = await asyncio.to_thread(backtest_with_curve, closes, rule)
+        return BacktestResult(
+            backtest=result, curve=curve, provenance=self._provenance(pair.aligned, pair.etf, pair.crypto)
+        )
 
     async def report(self, rules: Sequence[Rule], first: date | None, last: date | None, now: datetime) -> ReportResult:
-        """Report on the sessions between two, in a thread. Raises NoHistoryError and ReplayError."""
-        past, proxy = await gather_all(self._past(self.pair, now), self.history.leg(self.proxy, now))
-        closes = proxy.past.prices
-        material = Material(
-            aligned=past.aligned,
-            etf=past.etf.past.prices,
-            crypto=past.crypto.past.prices,
+        """Report on the sessions from `first` to `last`, in a worker thread. Raises NoHistoryError and ReplayError."""
+        pair, proxy = await gather_all(self._pair_history(self.pair, now), self.history.leg(self.proxy, now))
+        closes = proxy.history.prices
+        prices = ReportInput(
+            aligned=pair.aligned,
+            etf=pair.etf.history.prices,
+            crypto=pair.crypto.history.prices,
             sessions=self.history.sessions(now),
             proxy=closes if isinstance(closes, Closes) and len(closes) else None,
-            missing=self._no_proxy(proxy),
+            proxy_missing=self._no_proxy_message(proxy),
         )
-        found = await asyncio.to_thread(report, material, rules, first, last)
-        known = past.aligned.head(between(past.aligned, first, last).stop)
-        legs = (past.etf, past.crypto, *([proxy] if material.proxy else []))
-        return ReportResult(report=found, basis=self._basis(known, *legs))
+        result = await asyncio.to_thread(build_report, prices, rules, first, last)
+        known = pair.aligned.head(common_rows(pair.aligned, first, last).stop)
+        legs = (pair.etf, pair.crypto, *([proxy] if prices.proxy else []))
+        return ReportResult(report=result, provenance=self._provenance(known, *legs))
 
-    async def tune(self, wish: RateTarget, against: Sequence[Rule], now: datetime) -> TuneResult:
-        """Find the rule for a wanted rate, in a thread, and hold it against those of `against` that watch the same.
+    async def tune(self, target: RateTarget, against: Sequence[Rule], now: datetime) -> TuneResult:
+        """Find the rule for a target rate, in a worker thread, and compare it with existing rules.
 
-        Raises NoHistoryError, and ReplayError for a rate that no threshold gives.
+        It is compared with the rules of `against` on the same pair, metric and window. Raises NoHistoryError, and
+        ReplayError for a rate that no threshold gives.
         """
-        past = await self._past(wish.rule.pair, now)
-        closes = await self.mining.beside(past.aligned, wish.rule.metric, now)
-        found, shifts = await asyncio.to_thread(calibrated, closes, wish, against)
-        return TuneResult(tuned=found, shifts=shifts, basis=self._basis(past.aligned, past.etf, past.crypto))
+        pair = await self._pair_history(target.rule.pair, now)
+        closes = await self.network_service.with_network_history(pair.aligned, target.rule.metric, now)
+        tuned, diffs = await asyncio.to_thread(tune_with_diffs, closes, target, against)
+        return TuneResult(tuned=tuned, diffs=diffs, provenance=self._provenance(pair.aligned, pair.etf, pair.crypto))
 
-    async def gentler(self, rule: Rule, now: datetime) -> LooserRule | None:
-        """Find the threshold that fires half as often, in a thread; None where history tells none."""
+    async def half_rate_rule(self, rule: Rule, now: datetime) -> HalfRateRule | None:
+        """Find the threshold that fires half as often, in a worker thread; return None if there is none."""
         try:
-            past = await self._past(rule.pair, now)
+            pair = await self._pair_history(rule.pair, now)
             return await asyncio.to_thread(
-                half_as_often, await self.mining.beside(past.aligned, rule.metric, now), rule
+                half_rate_rule, await self.network_service.with_network_history(pair.aligned, rule.metric, now), rule
             )
-        except (NoHistoryError, ReplayError):
+        except DataError:
             return None
 
-    async def depths(self, now: datetime) -> DrawdownResult:
+    async def drawdowns(self, now: datetime) -> DrawdownResult:
         """Measure both drawdowns at the last close that both legs have. Raises NoHistoryError."""
-        past = await self._past(self.pair, now)
-        known = np.flatnonzero(past.aligned.complete)
+        pair = await self._pair_history(self.pair, now)
+        known = np.flatnonzero(pair.aligned.complete)
         if not len(known):
             raise NoHistoryError(f"{self.pair} have no session in common.")
-        rows = past.aligned.head(int(known[-1]) + 1)
+        rows = pair.aligned.head(int(known[-1]) + 1)
         legs = (
-            underwater(rows, self.pair.etf, rows.etf),
-            underwater(rows, self.pair.crypto, rows.crypto, rows.crypto_past),
+            summarize_drawdown(rows, self.pair.etf, rows.etf),
+            summarize_drawdown(rows, self.pair.crypto, rows.crypto, rows.crypto_prior_high),
         )
         return DrawdownResult(
             session=rows.sessions[-1].astype(object),
             legs=tuple(leg for leg in legs if leg),
-            basis=self._basis(rows, past.etf, past.crypto),
+            provenance=self._provenance(rows, pair.etf, pair.crypto),
         )
 
-    async def network(self, now: datetime) -> NetworkView:
-        """Tell how hard it is to mine and what it earns. Raises NoHistoryError where the network is unknown."""
+    async def network(self, now: datetime) -> NetworkResult:
+        """Return the bitcoin network and the hashprice now. Raises NoHistoryError if the network is unknown."""
         pair = Pair(etf=self.pair.etf, crypto=WGMI_BTC.crypto)
-        judged, told, etf, coin = await gather_all(
-            self.mining.network(now),
-            self.mining.past(now),
+        checked, loaded, etf, coin = await gather_all(
+            self.network_service.network(now),
+            self.network_service.history(now),
             self.history.leg(pair.etf, now),
             self.history.leg(pair.crypto, now),
         )
-        network, price, memory = judged.network, coin.quote, told.past or NOTHING
+        network, price, history = checked.network, coin.quote, loaded.history or EMPTY_HISTORY
         try:
-            earlier = align_legs(pair, etf, coin, self.history.sessions(now), now)
+            aligned = align_legs(pair, etf, coin, self.history.sessions(now), now)
         except NoHistoryError:
-            earlier = None
-        earned = bare = None
+            aligned = None
+        with_fees = without_fees = None
         if network.difficulty and network.reward and price:
-            earned = hashprice(network.difficulty, network.reward.total, price.price)
-            bare = hashprice(network.difficulty, network.reward.total - network.reward.fees, price.price)
-        return NetworkView(
-            judged=judged,
+            with_fees = hashprice(network.difficulty, network.reward.total, price.price)
+            without_fees = hashprice(network.difficulty, network.reward.total - network.reward.fees, price.price)
+        return NetworkResult(
+            checked=checked,
             price=price,
-            hashprice=earned,
-            without_fees=bare,
-            difficulty=_difficulty(network.difficulty, memory),
-            hashrate=_among(network.hashrate, memory.days, memory.hashrates),
-            hashprice_standing=_hashprice(bare, memory, earlier),
-            basis=Provenance(
-                trust=judged.trust.also(coin.quoted),
-                problems=(*coin.problems, *([told.problem] if told.problem else [])),
+            hashprice=with_fees,
+            hashprice_without_fees=without_fees,
+            difficulty_rank=_difficulty_rank(network.difficulty, history),
+            hashrate_rank=_rank(network.hashrate, history.days, history.hashrates),
+            hashprice_rank=_hashprice_rank(without_fees, history, aligned),
+            provenance=Provenance(
+                trust=checked.trust.combined_with(coin.quote_trust),
+                problems=(*coin.problems, *([loaded.problem] if loaded.problem else [])),
                 simulated=self.history.simulated,
             ),
         )
 
-    async def _so_far(
-        self, past: Past, legs: Legs, proxy: Leg, now: datetime
+    async def _intraday(
+        self, pair: PairHistory, legs: Legs, proxy: LegHistory, now: datetime
     ) -> tuple[IntradayAttribution | None, str]:
-        """Part the session that is open, where all three can be read at one instant; else say why not."""
-        market = self.history.sessions(now).state(now)
+        """Attribute the open session if all three prices can be read at one instant; otherwise return the reason."""
+        market = self.history.sessions(now).state_at(now)
         if not market.is_open:
             return None, ""
-        both = LivePair(closes=past.aligned, market=market, etf=past.etf, crypto=past.crypto)
+        live_pair = LivePair(closes=pair.aligned, market=market, etf=pair.etf, crypto=pair.crypto)
         try:
-            read, why = await both.read(self.history, now)
+            read, reason = await live_pair.read(self.history, now)
         except SourceError as error:
             return None, str(error)
         if read is None:
-            return None, why
-        trust = read.etf.trust.also(read.crypto.trust).also(proxy.quoted)
+            return None, reason
+        trust = read.etf.trust.combined_with(read.crypto.trust).combined_with(proxy.quote_trust)
         if not trust.verdict.usable:
             return None, "; ".join(trust.reasons)
-        at = moment(read.rows.at[-1])
-        quote = trade_beside(proxy, market, at)
+        at = to_datetime(read.aligned.at[-1])
+        quote = trade_near(proxy, market, at)
         if quote is None:
             return None, f"{self.proxy} has no trade within five minutes of {at:%H:%M} UTC"
-        last = float(legs.proxy_prices[-1]) * proxy.past.carry(market.session)
-        moved = [float(prices[-1] / prices[-2] - 1) for prices in (read.rows.etf, read.rows.crypto)]
-        found = intraday_attribution(legs, at, etf=moved[0], crypto=moved[1], proxy=quote.price / last - 1)
-        return found, "" if found else "the close before lacks a price, or the history is too short for betas"
+        last_close = float(legs.proxy_prices[-1]) * proxy.history.dividend_factor(market.session)
+        leg_returns = [float(prices[-1] / prices[-2] - 1) for prices in (read.aligned.etf, read.aligned.crypto)]
+        attribution = attribute_intraday(
+            legs, at, etf=leg_returns[0], crypto=leg_returns[1], proxy=quote.price / last_close - 1
+        )
+        return (
+            attribution,
+            "" if attribution else "the close before lacks a price, or the history is too short for betas",
+        )
 
-    def _no_proxy(self, leg: Leg) -> str:
-        told = "; ".join(problems_of(leg)) or "It is not a share that the sources know"
-        return f"No closes of {self.proxy}, the AI proxy. {told}."
+    def _no_proxy_message(self, leg: LegHistory) -> str:
+        reasons = "; ".join(leg_problems(leg)) or "It is not a share that the sources know"
+        return f"No closes of {self.proxy}, the AI proxy. {reasons}."
 
-    async def _past(self, pair: Pair, now: datetime) -> Past:
+    async def _pair_history(self, pair: Pair, now: datetime) -> PairHistory:
         etf, crypto = await gather_all(self.history.leg(pair.etf, now), self.history.leg(pair.crypto, now))
-        return Past(etf, crypto, align_legs(pair, etf, crypto, self.history.sessions(now), now))
+        return PairHistory(etf, crypto, align_legs(pair, etf, crypto, self.history.sessions(now), now))
 
-    def _basis(self, aligned: Aligned, *legs: Leg) -> Provenance:
-        trust = FULL
+    def _provenance(self, aligned: Aligned, *legs: LegHistory) -> Provenance:
+        trust = TRUSTED
         for leg in legs:
-            trust = trust.also(trust_at(leg, aligned))
-        return Provenance(trust=trust, problems=tuple(problems_of(*legs)), simulated=self.history.simulated)
+            trust = trust.combined_with(trust_at(leg, aligned))
+        return Provenance(trust=trust, problems=tuple(leg_problems(*legs)), simulated=self.history.simulated)
 
 
-def backtested(aligned: Aligned, rule: Rule) -> tuple[Backtest, IndexedReturns]:
-    """Put a rule to all of history, and draw what it watched. Raises ReplayError, and NoHistoryError."""
-    found, rows = backtest(aligned, rule), between(aligned)
-    return found, stretch(aligned, rows, [replayed_series(aligned, rows, found.found)])
+def backtest_with_curve(aligned: Aligned, rule: Rule) -> tuple[Backtest, IndexedReturns]:
+    """Backtest a rule on all history, and build the curve to draw. Raises ReplayError and NoHistoryError."""
+    result, rows = backtest(aligned, rule), common_rows(aligned)
+    return result, indexed_returns_over(aligned, rows, [replayed_series(aligned, rows, result.replay)])
 
 
-def _difficulty(now: float | None, memory: NetworkHistory) -> PercentileRank | None:
-    """Place the difficulty among those before its own retarget, which the past has already."""
-    before = len(memory.difficulties)
-    if now is not None and before and isclose(memory.difficulties[-1], now, rel_tol=SAME):
-        before -= 1
-    return _among(now, memory.retargets_at[:before], memory.difficulties[:before])
+def _difficulty_rank(current: float | None, history: NetworkHistory) -> PercentileRank | None:
+    """Rank the difficulty among those before its own retarget, which the history may already include."""
+    count = len(history.difficulties)
+    if current is not None and count and isclose(history.difficulties[-1], current, rel_tol=DIFFICULTY_TOLERANCE):
+        count -= 1
+    return _rank(current, history.retargets_at[:count], history.difficulties[:count])
 
 
-def _hashprice(now: float | None, memory: NetworkHistory, rows: Aligned | None) -> PercentileRank | None:
+def _hashprice_rank(current: float | None, history: NetworkHistory, rows: Aligned | None) -> PercentileRank | None:
     if rows is None:
         return None
-    return _among(now, rows.sessions, past_hashprices(memory, rows.at, rows.crypto))
+    return _rank(current, rows.sessions, historical_hashprices(history, rows.at, rows.crypto))
 
 
-def _among(now: float | None, days: NDArray[np.datetime64], values: NDArray[np.float64]) -> PercentileRank | None:
-    return None if now is None else percentile_rank(now, days.astype("datetime64[D]"), values)
+def _rank(current: float | None, days: NDArray[np.datetime64], values: NDArray[np.float64]) -> PercentileRank | None:
+    return None if current is None else percentile_rank(current, days.astype("datetime64[D]"), values)

@@ -1,4 +1,4 @@
-"""Precedents: past episodes of a rule, as the replay finds them: how long they were, how they ended, what followed."""
+"""Past episodes of a rule from a replay: duration, how they closed, and forward returns."""
 
 from __future__ import annotations
 
@@ -18,65 +18,77 @@ from services.rules.decide import Change, Side
 from services.rules.replay import RuleReplay, Step, replay
 from services.rules.rule import Rule
 
-HORIZONS = (5, 20)  # sessions after an episode began
-SHORTLY = HORIZONS[0]
-RECENT = 504  # sessions, two years, that an alert's record goes back
+HORIZONS = (5, 20)  # sessions after a firing
+FALSE_ALARM_SESSIONS = HORIZONS[0]
+RECORD_SESSIONS = 504  # sessions (two years) in an alert's track record
 
 
 class ClosedBy(Enum):
-    """What ended an episode: the leg that closed the gap, or the move that opened it leaving the window."""
+    """How an episode closed: by a leg that closed the gap, or because the opening move rolled out of the window."""
 
     CRYPTO = "crypto"
     ETF = "etf"
-    AGED = "aged"
+    ROLLED_OFF = "aged"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForwardReturn:
-    """Both legs' returns over the `sessions` after an episode began, fractions from its first close on.
+    """Returns of both legs over the `sessions` after a firing, as fractions from the close at which it fired.
 
-    `apart` tells that from its window's first session to the last of these it shares none with the last episode of
-    which this holds.
+    Attributes:
+        non_overlapping: True if the previous non-overlapping episode ended its forward span before this window began.
     """
 
     sessions: int
     etf: float
     crypto: float
-    apart: bool
+    non_overlapping: bool
 
-    def gap(self, side: Side) -> float:
-        """How far the legs parted further, in the direction of the episode; below zero where they came together."""
+    def spread_change(self, side: Side) -> float:
+        """Return how far the spread widened in the direction of the episode; negative if it narrowed."""
         return side.sign * (self.etf - self.crypto)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PastEpisode:
-    """One episode: `value` when it fired and the largest, `peak`, in the rule's unit; `length` in sessions.
+    """One past episode of a rule.
 
-    `ended` and `closing` are None while it lasts; closing too for a rule on anything but how far the legs part.
-    `given_back` tells whether, 5 sessions on, what the rule watches, from the close that the window began with, was
-    below its clear level: a false start. It is None, as parts of `followed` are missing, where prices are.
-    `apart` tells that its window shares no session with that of the last episode of which this holds.
+    Attributes:
+        fired_on: Session of the firing.
+        value: Value at the firing, in the rule's unit.
+        peak: Largest value, in the rule's unit.
+        ended_on: Session of the end; None while the episode is open.
+        length: Duration in sessions.
+        closed_by: How it closed; None while open, and for a metric that is not a divergence.
+        false_alarm: True if the metric was below its clear level 5 sessions after the firing, measured from the first
+            close of the window. None if that is unknown.
+        forward_returns: Returns per horizon; horizons with missing prices are left out.
+        non_overlapping: True if its window shares no session with that of the previous non-overlapping episode.
     """
 
     side: Side
-    fired: date
+    fired_on: date
     value: float
     peak: float
-    ended: date | None
+    ended_on: date | None
     length: int
-    closing: ClosedBy | None
-    given_back: bool | None
-    followed: tuple[ForwardReturn, ...]
-    apart: bool
+    closed_by: ClosedBy | None
+    false_alarm: bool | None
+    forward_returns: tuple[ForwardReturn, ...]
+    non_overlapping: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
-    """How earlier episodes of a rule went, in the `sessions` from `since` on at which it could be measured.
+class TrackRecord:
+    """Summary of a rule's earlier episodes; an open episode is in none of the counts.
 
-    `closings` counts how they ended: bitcoin's doing, the ETF's, and neither's. One that lasts, on the side `lasts`, is
-    in none of the numbers.
+    Attributes:
+        since: First session at which the rule could be measured.
+        sessions: Sessions from `since` on.
+        episodes: Number of closed episodes.
+        median_length: Median duration in sessions.
+        closings: Number of episodes closed by bitcoin, by the ETF, and by neither.
+        open_side: Side of an episode that is still open.
     """
 
     since: date
@@ -84,151 +96,158 @@ class Record:
     episodes: int
     median_length: float | None
     closings: tuple[int, int, int] | None
-    lasts: Side | None = None
+    open_side: Side | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backtest:
-    """A rule's whole past: the replay's findings, and each of its episodes."""
+    """A rule's replay over all history, with each episode."""
 
-    found: RuleReplay
+    replay: RuleReplay
     episodes: tuple[PastEpisode, ...]
 
     @property
-    def false_starts(self) -> tuple[int, int]:
-        """How many episodes were given back within 5 sessions, and of how many that is known."""
-        known = [one.given_back for one in self.episodes if one.given_back is not None]
+    def false_alarms(self) -> tuple[int, int]:
+        """Number of false alarms, and number of episodes for which that is known."""
+        known = [episode.false_alarm for episode in self.episodes if episode.false_alarm is not None]
         return sum(known), len(known)
 
     @property
-    def apart(self) -> int:
-        """The most episodes that can be picked whose windows share no session."""
-        return sum(one.apart for one in self.episodes)
+    def non_overlapping(self) -> int:
+        """Largest number of episodes whose windows share no session."""
+        return sum(episode.non_overlapping for episode in self.episodes)
 
     @property
     def closings(self) -> tuple[int, int, int] | None:
-        """How the episodes that have ended did so; None for a rule of which that cannot be said."""
-        return _closings(self.episodes)
+        """Number of episodes closed by bitcoin, by the ETF and by neither; None if there are none."""
+        return _count_closings(self.episodes)
 
-    def followed(self, sessions: int) -> list[tuple[Side, ForwardReturn]]:
-        """Give what followed after that many sessions, of each episode of which it is known."""
-        return [(one.side, after) for one in self.episodes for after in one.followed if after.sessions == sessions]
+    def forward_returns(self, sessions: int) -> list[tuple[Side, ForwardReturn]]:
+        """Return the side and the forward return of each episode that has one for this number of sessions."""
+        return [
+            (episode.side, forward)
+            for episode in self.episodes
+            for forward in episode.forward_returns
+            if forward.sessions == sessions
+        ]
 
 
 def backtest(aligned: Aligned, rule: Rule) -> Backtest:
-    """Put a rule to all of history, decided at each close. Raises ReplayError."""
-    return looked_at(aligned, replay(aligned, [rule]).rules[0])
+    """Replay a rule on all history, decided at each close. Raises ReplayError."""
+    return build_backtest(aligned, replay(aligned, [rule]).rules[0])
 
 
-def looked_at(aligned: Aligned, found: RuleReplay) -> Backtest:
-    """Look at each episode of a replay that ends with the last row of `aligned`."""
-    return Backtest(found=found, episodes=tuple(_precedents(aligned, found)))
+def build_backtest(aligned: Aligned, replayed: RuleReplay) -> Backtest:
+    """Build a backtest from a replay that ends with the last row of `aligned`."""
+    return Backtest(replay=replayed, episodes=tuple(_past_episodes(aligned, replayed)))
 
 
-def record(aligned: Aligned, rule: Rule) -> Record | None:
-    """Sum up the last two years of a rule for an alert of it, up to the last row.
+def compute_track_record(aligned: Aligned, rule: Rule) -> TrackRecord | None:
+    """Summarize the last two years of a rule, up to the last row, for one of its alerts.
 
-    An episode that lasts there is the alert's own, or the one that it ends where its side is the other. None where the
-    rule could never be measured. Raises ReplayError.
+    An episode that is open at the last row is the alert's own; on the other side, it is the one that the alert ends.
+    Return None if the rule could never be measured. Raises ReplayError.
     """
-    first = aligned.sessions[max(0, len(aligned) - RECENT)].astype(object)
-    found = replay(aligned, [rule], first=first).rules[0]
-    if found.measured is None:
+    first = aligned.sessions[max(0, len(aligned) - RECORD_SESSIONS)].astype(object)
+    replayed = replay(aligned, [rule], first=first).rules[0]
+    if replayed.measured_range is None:
         return None
-    every = _precedents(aligned, found)
-    past = [one for one in every if one.ended is not None]
-    since = found.measured[0]
-    return Record(
+    episodes = _past_episodes(aligned, replayed)
+    closed = [episode for episode in episodes if episode.ended_on is not None]
+    since = replayed.measured_range[0]
+    return TrackRecord(
         since=since,
         sessions=int((aligned.sessions >= np.datetime64(since)).sum()),
-        episodes=len(past),
-        median_length=median(one.length for one in past) if past else None,
-        closings=_closings(past),
-        lasts=every[-1].side if len(every) > len(past) else None,
+        episodes=len(closed),
+        median_length=median(episode.length for episode in closed) if closed else None,
+        closings=_count_closings(closed),
+        open_side=episodes[-1].side if len(episodes) > len(closed) else None,
     )
 
 
-def _precedents(aligned: Aligned, found: RuleReplay) -> list[PastEpisode]:
-    """Pair each firing with its end, and look at the rows between and after."""
-    fired = [step for step in found.steps if step.to is Change.FIRING]
-    resolved = [step for step in found.steps if step.to is Change.RESOLVED]
+def _past_episodes(aligned: Aligned, replayed: RuleReplay) -> list[PastEpisode]:
+    """Pair each firing with its end, and measure the rows between and after."""
+    fired = [step for step in replayed.steps if step.change is Change.FIRING]
+    resolved = [step for step in replayed.steps if step.change is Change.RESOLVED]
     ends: list[Step | None] = [*resolved, *[None] * (len(fired) - len(resolved))]
-    window = found.rule.window or Window.D1
-    start, series = anchors(aligned, window), METRICS[found.rule.metric].series
+    window = replayed.rule.window or Window.D1
+    start, series = anchors(aligned, window), METRICS[replayed.rule.metric].series
     values = series(aligned, window) if series else np.full(len(aligned), np.nan)
-    betas = beta_series(aligned) if found.rule.metric is Metric.RESIDUAL else np.ones(len(aligned))
-    past, shared_until, of_both = (
+    betas = beta_series(aligned) if replayed.rule.metric is Metric.RESIDUAL else np.ones(len(aligned))
+    episodes, blocked_until, is_divergence = (
         list[PastEpisode](),
         dict.fromkeys((0, *HORIZONS), -1),
-        found.rule.metric in DIVERGENCES,
+        replayed.rule.metric in DIVERGENCES,
     )
-    for step, end, length in zip(fired, ends, found.lengths, strict=True):
+    for step, end, length in zip(fired, ends, replayed.episode_lengths, strict=True):
         row, last = _row(aligned, step), _row(aligned, end) if end else len(aligned) - 1
-        after = {ahead: moved for ahead in HORIZONS if (moved := _moved(aligned, row, ahead))}
-        apart = {ahead: int(start[row]) >= shared_until[ahead] for ahead in (0, *after)}
-        shared_until |= {ahead: row + ahead for ahead, is_apart in apart.items() if is_apart}
-        seen = step.side.sign * values[row : last + (end is None)]
-        peak = row + int(np.nanargmax(seen))
-        past.append(
+        forward = {
+            horizon: both_returns for horizon in HORIZONS if (both_returns := _forward_return(aligned, row, horizon))
+        }
+        non_overlapping = {horizon: int(start[row]) >= blocked_until[horizon] for horizon in (0, *forward)}
+        blocked_until |= {horizon: row + horizon for horizon, is_free in non_overlapping.items() if is_free}
+        signed = step.side.sign * values[row : last + (end is None)]
+        peak = row + int(np.nanargmax(signed))
+        episodes.append(
             PastEpisode(
                 side=step.side,
-                fired=step.session,
+                fired_on=step.session,
                 value=step.value,
                 peak=float(values[peak]),
-                ended=end.session if end else None,
+                ended_on=end.session if end else None,
                 length=length,
-                closing=_closing(aligned, start, step.side, peak, last) if end and of_both else None,
-                given_back=_given_back(
-                    aligned, found.rule, row, step.side, (int(start[row]), float(betas[start[row]]))
+                closed_by=_closed_by(aligned, start, step.side, peak, last) if end and is_divergence else None,
+                false_alarm=_is_false_alarm(
+                    aligned, replayed.rule, row, step.side, (int(start[row]), float(betas[start[row]]))
                 ),
-                followed=tuple(
-                    ForwardReturn(sessions=ahead, etf=etf, crypto=crypto, apart=apart[ahead])
-                    for ahead, (etf, crypto) in after.items()
+                forward_returns=tuple(
+                    ForwardReturn(sessions=horizon, etf=etf, crypto=crypto, non_overlapping=non_overlapping[horizon])
+                    for horizon, (etf, crypto) in forward.items()
                 ),
-                apart=apart[0],
+                non_overlapping=non_overlapping[0],
             )
         )
-    return past
+    return episodes
 
 
 def _row(aligned: Aligned, step: Step) -> int:
     return int(np.searchsorted(aligned.sessions, np.datetime64(step.session)))
 
 
-def _closing(aligned: Aligned, start: NDArray[np.intp], side: Side, peak: int, end: int) -> ClosedBy:
-    """Tell what narrowed the gap most from its peak to its end, in logs, of which the gap's change is the sum.
+def _closed_by(aligned: Aligned, start: NDArray[np.intp], side: Side, peak: int, end: int) -> ClosedBy:
+    """Return what narrowed the gap most from its peak to its end, in log returns, which add up to the gap's change.
 
-    The ETF by coming back, bitcoin by going after it, or neither: the window began with the move, and has left it.
+    The ETF came back, bitcoin caught up, or the move rolled out of the window.
     """
     etf, crypto = np.log(aligned.etf), np.log(aligned.crypto)
     gap = etf - crypto
-    narrowed = {
+    narrowing = {
         ClosedBy.ETF: -side.sign * (etf[end] - etf[peak]),
         ClosedBy.CRYPTO: side.sign * (crypto[end] - crypto[peak]),
-        ClosedBy.AGED: side.sign * (gap[start[end]] - gap[start[peak]]),
+        ClosedBy.ROLLED_OFF: side.sign * (gap[start[end]] - gap[start[peak]]),
     }
-    return max(narrowed, key=narrowed.__getitem__)
+    return max(narrowing, key=narrowing.__getitem__)
 
 
-def _given_back(aligned: Aligned, rule: Rule, row: int, side: Side, since: tuple[int, float]) -> bool | None:
-    """Tell whether the gap was small again shortly after; None where that cannot be told.
+def _is_false_alarm(aligned: Aligned, rule: Rule, row: int, side: Side, window_start: tuple[int, float]) -> bool | None:
+    """Return whether the gap was below the clear level 5 sessions later; None if that is unknown.
 
-    `since` is the row that the window began with, and how much of bitcoin's return since then the gap leaves out.
+    `since` is the first row of the window, and the beta with which bitcoin's return counts from there.
     """
-    later, (anchor, beta) = row + SHORTLY, since
+    later, (anchor, beta) = row + FALSE_ALARM_SESSIONS, window_start
     if rule.metric not in {Metric.SPREAD, Metric.RESIDUAL} or later >= len(aligned) or not aligned.complete[later]:
         return None
     etf, crypto = (prices[later] / prices[anchor] - 1 for prices in (aligned.etf, aligned.crypto))
     return bool(side.sign * (etf - beta * crypto) < rule.clear)
 
 
-def _moved(aligned: Aligned, row: int, ahead: int) -> tuple[float, float] | None:
-    later = row + ahead
+def _forward_return(aligned: Aligned, row: int, horizon: int) -> tuple[float, float] | None:
+    later = row + horizon
     if later >= len(aligned) or not (aligned.complete[row] and aligned.complete[later]):
         return None
     return float(aligned.etf[later] / aligned.etf[row] - 1), float(aligned.crypto[later] / aligned.crypto[row] - 1)
 
 
-def _closings(past: Sequence[PastEpisode]) -> tuple[int, int, int] | None:
-    counts = Counter(one.closing for one in past if one.closing)
-    return (counts[ClosedBy.CRYPTO], counts[ClosedBy.ETF], counts[ClosedBy.AGED]) if counts else None
+def _count_closings(episodes: Sequence[PastEpisode]) -> tuple[int, int, int] | None:
+    counts = Counter(episode.closed_by for episode in episodes if episode.closed_by)
+    return (counts[ClosedBy.CRYPTO], counts[ClosedBy.ETF], counts[ClosedBy.ROLLED_OFF]) if counts else None

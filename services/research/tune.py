@@ -1,4 +1,4 @@
-"""Tune: from a wanted rate of alerts back to the threshold that gives it, checked on prices that it has not seen."""
+"""Tune a rule: find the threshold for a target alert rate, and check it out of sample."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from services.core.errors import ReplayError
 from services.core.prices import Pair
-from services.core.statistics import UNUSUAL_SESSIONS
+from services.core.statistics import LOOKBACK_SESSIONS
 from services.market.align import Aligned
 from services.market.measure import METRICS, Metric, Unit, Window
 from services.research.rate_target import RateTarget
@@ -21,15 +21,16 @@ from services.rules.replay import check_network
 from services.rules.rule import Direction, Rule, default_clear
 
 STEP = {Unit.PP: 0.001, Unit.PERCENT: 0.01, Unit.SIGMA: 0.1}  # between two thresholds: 0.1 pp, 1%, z 0.1
-LARGEST = {Unit.PP: 10_000, Unit.PERCENT: 100, Unit.SIGMA: 1_000}  # in steps, as far as a rule can be written
-NEAR = 10  # steps around the bisected one: the count falls with the threshold, but not at every step
+MAX_STEPS = {Unit.PP: 10_000, Unit.PERCENT: 100, Unit.SIGMA: 1_000}  # the largest that the grammar allows
+SEARCH_RADIUS = 10  # steps around the bisected threshold: the count is not strictly monotonic in it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
-    """The same search on the first half of history alone, and how its `rule` then did in the second, from `since` on.
+class OutOfSampleCheck:
+    """A rule tuned on the first half of history, and its alert rate in the second half, from `since` on.
 
-    The true rate lies between `low` and `high` alerts a year nine times out of ten, were alerts independent.
+    Attributes:
+        low, high: 90% confidence interval of the yearly rate, if alerts are independent.
     """
 
     rule: Rule
@@ -41,111 +42,122 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shift:
-    """The days on which the new rule alone would have fired, and on which the old one `against` it alone did."""
+class RuleDiff:
+    """Firing dates of a new rule alone (`added`) and of the old rule `against` alone (`removed`)."""
 
     against: Rule
-    gained: tuple[date, ...]
-    lost: tuple[date, ...]
+    added: tuple[date, ...]
+    removed: tuple[date, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TunedRule:
-    """The rule that comes nearest to a wish; `check` is None where half of history has no alert to go by."""
+    """The rule closest to a target rate.
 
-    wish: RateTarget
+    Attributes:
+        check: Out-of-sample check; None if half the history is too short for one alert.
+    """
+
+    target: RateTarget
     rule: Rule
     episodes: int
     per_year: float
     years: float
-    check: Check | None
+    check: OutOfSampleCheck | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LooserRule:
-    """A rule that would have fired half as often, and how often a year the present one did, `before`."""
+class HalfRateRule:
+    """A rule that would have fired half as often as the present one, and the present yearly rate."""
 
     tuned: TunedRule
-    before: float
+    per_year_before: float
 
 
-def tune(aligned: Aligned, wish: RateTarget) -> TunedRule:
-    """Find the threshold, with its usual clear level, at which alerts come as often as is wished, decided at closes.
+def tune(aligned: Aligned, target: RateTarget) -> TunedRule:
+    """Find the threshold, with its default clear level, that gives the target alert rate at session closes.
 
-    1. Bisect the thresholds for the smallest one that fires no more often, on the whole series at once.
-    2. Of it and its neighbours take the one that comes nearest.
-    3. Do the same on the first half of history, and count on the second what that would have done.
+    1. Bisect for the smallest threshold that fires no more often than the target, on the whole series.
+    2. Of that threshold and its neighbours, choose the closest one.
+    3. Repeat on the first half of history, and count the firings of that rule in the second half.
 
-    The hold time is left as it is: closes cannot tell what happened within a day. Raises ReplayError where the history
-    is too short for a single alert at that rate, or no threshold fires as often.
+    The hold time does not change, because closes cannot show what happened within a session. Raises ReplayError if the
+    history is too short for one alert at that rate, or if no threshold fires as often.
     """
-    values, known = _series(aligned, wish.rule)
-    found = _nearest(values, wish)
-    episodes = count(values, found)
-    if episodes < wish.per_year * _years(values) / 2:
-        most = _a_year(episodes, values)
-        raise ReplayError(f"No threshold fires {wish.per_year:g} times a year; the nearest, {found}, fires {most:.1f}.")
+    values, known = _series(aligned, target.rule)
+    rule = _nearest(values, target)
+    episodes = count_firings(values, rule)
+    if episodes < target.per_year * _years(values) / 2:
+        nearest_rate = _per_year(episodes, values)
+        raise ReplayError(
+            f"No threshold fires {target.per_year:g} times a year; the nearest, {rule}, fires {nearest_rate:.1f}."
+        )
     return TunedRule(
-        wish=wish,
-        rule=found,
+        target=target,
+        rule=rule,
         episodes=episodes,
-        per_year=_a_year(episodes, values),
+        per_year=_per_year(episodes, values),
         years=_years(values),
-        check=_check(values, aligned.sessions[known], wish),
+        check=_check_out_of_sample(values, aligned.sessions[known], target),
     )
 
 
-def half_as_often(aligned: Aligned, rule: Rule) -> LooserRule | None:
-    """Find the threshold at which a rule would have fired half as often; None where there is none such in a year.
+def half_rate_rule(aligned: Aligned, rule: Rule) -> HalfRateRule | None:
+    """Find the threshold at which a rule would have fired half as often; None if half its rate is below once a year.
 
-    Raises ReplayError.
+    Also None if that threshold is not larger. Raises ReplayError.
     """
     values, _ = _series(aligned, rule)
-    per_year = _a_year(count(values, rule), values) if len(values) else 0.0
+    per_year = _per_year(count_firings(values, rule), values) if len(values) else 0.0
     half = round(per_year / 2)
     if half < 1:
         return None
-    found = tune(aligned, RateTarget(rule=rule, per_year=half))
-    return LooserRule(tuned=found, before=per_year) if found.rule.threshold > rule.threshold else None
+    tuned = tune(aligned, RateTarget(rule=rule, per_year=half))
+    return HalfRateRule(tuned=tuned, per_year_before=per_year) if tuned.rule.threshold > rule.threshold else None
 
 
-def shift(aligned: Aligned, old: Rule, new: Rule) -> Shift:
-    """Tell which alerts a new rule would have added to those of an old one on the same metric, and which it had not.
+def diff_rules(aligned: Aligned, old: Rule, new: Rule) -> RuleDiff:
+    """Return the alerts that a new rule adds to those of an old rule on the same metric, and those that it removes.
 
-    One that both would have had counts in neither, though they may have begun it some sessions apart.
+    An alert of both rules counts in neither, even if they fire some sessions apart.
     """
     values, known = _series(aligned, new)
-    ours, theirs = sides(values, new), sides(values, old)
+    new_sides, old_sides = sides(values, new), sides(values, old)
     days = aligned.sessions[known]
-    return Shift(
+    return RuleDiff(
         against=old,
-        gained=tuple(days[_alone(ours, theirs)].tolist()),
-        lost=tuple(days[_alone(theirs, ours)].tolist()),
+        added=tuple(days[_unmatched(new_sides, old_sides)].tolist()),
+        removed=tuple(days[_unmatched(old_sides, new_sides)].tolist()),
     )
 
 
-def calibrated(aligned: Aligned, wish: RateTarget, against: Sequence[Rule]) -> tuple[TunedRule, tuple[Shift, ...]]:
-    """Tune, and tell what the rule would change against those others that watch the same. Raises ReplayError."""
-    found = tune(aligned, wish)
-    alike = [rule for rule in against if _look(rule) == _look(found.rule)]
-    return found, tuple(shift(aligned, rule, found.rule) for rule in alike)
+def tune_with_diffs(
+    aligned: Aligned, target: RateTarget, against: Sequence[Rule]
+) -> tuple[TunedRule, tuple[RuleDiff, ...]]:
+    """Tune a rule, and compare it with the rules of `against` on the same pair, metric and window.
+
+    Raises ReplayError.
+    """
+    tuned = tune(aligned, target)
+    same_metric = [rule for rule in against if _metric_key(rule) == _metric_key(tuned.rule)]
+    return tuned, tuple(diff_rules(aligned, rule, tuned.rule) for rule in same_metric)
 
 
-def _look(rule: Rule) -> tuple[Pair, Metric, Window | None]:
+def _metric_key(rule: Rule) -> tuple[Pair, Metric, Window | None]:
     return rule.pair, rule.metric, rule.window
 
 
-def _alone(ours: NDArray[np.intp], theirs: NDArray[np.intp]) -> list[int]:
-    """Find where the episodes begin during which the other rule is never firing on the same side."""
-    begun = np.flatnonzero((ours != 0) & (ours != np.append(0, ours[:-1])))
-    number = np.cumsum(np.isin(np.arange(len(ours)), begun)) * (ours != 0)  # of the episode, from 1
+def _unmatched(ours: NDArray[np.intp], theirs: NDArray[np.intp]) -> list[int]:
+    """Return the first rows of the episodes during which the other rule never fires on the same side."""
+    starts = np.flatnonzero((ours != 0) & (ours != np.append(0, ours[:-1])))
+    number = np.cumsum(np.isin(np.arange(len(ours)), starts)) * (ours != 0)  # number of the episode, from 1
     shared = np.unique(number[(ours == theirs) & (ours != 0)])
-    alone: list[int] = begun[~np.isin(np.arange(1, len(begun) + 1), shared)].tolist()
-    return alone
+    unmatched: list[int] = starts[~np.isin(np.arange(1, len(starts) + 1), shared)].tolist()
+    return unmatched
 
 
 def _series(aligned: Aligned, rule: Rule) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-    """Take a rule's metric at the sessions that have one, and their rows. Raises ReplayError for the gap."""
+    """Return the known values of a rule's metric, and their rows. Raises ReplayError for a gap rule."""
     series = METRICS[rule.metric].series
     if series is None:
         raise ReplayError(f"“{rule}” is measured only while the ETF is shut; a replay decides at session closes.")
@@ -155,75 +167,80 @@ def _series(aligned: Aligned, rule: Rule) -> tuple[NDArray[np.float64], NDArray[
     return values[known], known
 
 
-def _check(values: NDArray[np.float64], days: NDArray[np.datetime64], wish: RateTarget) -> Check | None:
-    """Search the first half, and count on the second; None where the first is too short for a single alert."""
+def _check_out_of_sample(
+    values: NDArray[np.float64], days: NDArray[np.datetime64], target: RateTarget
+) -> OutOfSampleCheck | None:
+    """Tune on the first half and count on the second; None if the first half is too short for one alert."""
     half = len(values) // 2
     first, second = values[:half], values[half:]
-    if wish.per_year * _years(first) < 1:
+    if target.per_year * _years(first) < 1:
         return None
-    rule = _nearest(first, wish)
-    episodes = count(second, rule)
-    low, high = interval(episodes, _years(second))
-    return Check(
+    rule = _nearest(first, target)
+    episodes = count_firings(second, rule)
+    low, high = rate_interval(episodes, _years(second))
+    return OutOfSampleCheck(
         rule=rule,
         since=days[half].astype(object),
         episodes=episodes,
-        per_year=_a_year(episodes, second),
+        per_year=_per_year(episodes, second),
         low=low,
         high=high,
     )
 
 
-def _nearest(values: NDArray[np.float64], wish: RateTarget) -> Rule:
-    """Bisect for the smallest threshold that fires no more often than is wished, and look around it."""
-    wanted = wish.per_year * _years(values)
-    if wanted < 1:
-        raise ReplayError(f"{_years(values):.1f} years of history are too short for {wish.per_year:g} alerts a year.")
-    too_low, enough = 0, LARGEST[wish.rule.unit]
-    while enough - too_low > 1:
-        middle = (too_low + enough) // 2
-        if count(values, _at(wish.rule, middle)) <= wanted:
-            enough = middle
+def _nearest(values: NDArray[np.float64], target: RateTarget) -> Rule:
+    """Bisect for the smallest threshold that fires no more often than the target, then search around it."""
+    max_count = target.per_year * _years(values)
+    if max_count < 1:
+        raise ReplayError(f"{_years(values):.1f} years of history are too short for {target.per_year:g} alerts a year.")
+    low, high = 0, MAX_STEPS[target.rule.unit]
+    while high - low > 1:
+        middle = (low + high) // 2
+        if count_firings(values, _with_threshold(target.rule, middle)) <= max_count:
+            high = middle
         else:
-            too_low = middle
-    near = range(max(1, enough - NEAR), min(LARGEST[wish.rule.unit], enough + NEAR) + 1)
+            low = middle
+    near = range(max(1, high - SEARCH_RADIUS), min(MAX_STEPS[target.rule.unit], high + SEARCH_RADIUS) + 1)
     return min(
-        (_at(wish.rule, step) for step in near),
-        key=lambda rule: (abs(count(values, rule) - wanted), abs(rule.threshold - enough * STEP[rule.unit])),
+        (_with_threshold(target.rule, step) for step in near),
+        key=lambda rule: (
+            abs(count_firings(values, rule) - max_count),
+            abs(rule.threshold - high * STEP[rule.unit]),
+        ),
     )
 
 
-def _at(rule: Rule, step: int) -> Rule:
+def _with_threshold(rule: Rule, step: int) -> Rule:
     threshold = round(step * STEP[rule.unit], 3)
     return replace(rule, threshold=threshold, clear=default_clear(threshold))
 
 
 def _years(values: NDArray[np.float64]) -> float:
-    return len(values) / UNUSUAL_SESSIONS
+    return len(values) / LOOKBACK_SESSIONS
 
 
-def _a_year(episodes: int, values: NDArray[np.float64]) -> float:
+def _per_year(episodes: int, values: NDArray[np.float64]) -> float:
     return episodes / _years(values)
 
 
-CERTAINTY = 0.90
+CONFIDENCE = 0.90
 
 
-def count(values: NDArray[np.float64], rule: Rule) -> int:
-    """Count a rule's episodes over a series of its metric without gaps: as often as a replay fires, all at once."""
+def count_firings(values: NDArray[np.float64], rule: Rule) -> int:
+    """Count a rule's episodes in a series of its metric without NaN; equals the count of a replay."""
     return len(firings(values, rule))
 
 
 def firings(values: NDArray[np.float64], rule: Rule) -> NDArray[np.intp]:
-    """Find the elements at which a rule fires."""
+    """Return the indices at which a rule fires."""
     side = sides(values, rule)
     return np.flatnonzero((side != 0) & (side != np.append(0, side[:-1])))
 
 
 def sides(values: NDArray[np.float64], rule: Rule) -> NDArray[np.intp]:
-    """Tell at each element on which side a rule is firing: 1 above, -1 below, 0 on neither.
+    """Return the firing side at each element: 1 above, -1 below, 0 for neither.
 
-    The last threshold or clear level that was passed decides it.
+    The last threshold or clear level that was crossed decides it.
     """
     above, below, cleared = values >= rule.threshold, values <= -rule.threshold, np.abs(values) < rule.clear
     if rule.direction is Direction.ABOVE:
@@ -235,13 +252,13 @@ def sides(values: NDArray[np.float64], rule: Rule) -> NDArray[np.intp]:
     return np.where(last >= 0, side[last], 0)
 
 
-def interval(events: int, years: float) -> tuple[float, float]:
-    """Give the rate a year that so many independent events speak for, nine times out of ten.
+def rate_interval(events: int, years: float) -> tuple[float, float]:
+    """Return the 90% confidence interval of the yearly rate, given a count of independent events.
 
     Byar's approximation to the exact Poisson limits.
     Source: Breslow and Day, Statistical Methods in Cancer Research II, 1987, section 2.3.
     """
-    z = NormalDist().inv_cdf((1 + CERTAINTY) / 2)
+    z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
     low = events * (1 - 1 / (9 * events) - z / (3 * math.sqrt(events))) ** 3 if events else 0.0
     more = events + 1
     high = more * (1 - 1 / (9 * more) + z / (3 * math.sqrt(more))) ** 3

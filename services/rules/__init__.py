@@ -1,1 +1,1 @@
-"""Alert rules: grammar, evaluation, replay, and the market as rules see it."""
+"""Rules: their grammar, their evaluation live and in replay, and the market as they see it."""

@@ -1,64 +1,69 @@
-"""A course: how both legs came to where an alert saw them, in few enough points to be kept with it."""
+"""Chart data: the returns of both legs, and rules' metrics with their events."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import (
-    date,
-    datetime,
-)
+from datetime import date, datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
 from services.core.errors import NoHistoryError
-from services.core.prices import Pair, moment
+from services.core.prices import Pair, to_datetime
 from services.market.align import Aligned
 from services.market.measure import METRICS, Measurement, Metric, Window
 from services.rules.decide import Change
 from services.rules.replay import RuleReplay, Step
 from services.rules.rule import Rule
 
-USUAL, SESSIONS = Window.D20, 20  # what is drawn where the window is a single session
+DEFAULT_WINDOW, DEFAULT_SESSIONS = Window.D20, 20  # drawn if the window is a single session
 
 
-KEPT = 20  # points; more cannot be told apart on a phone
+MAX_POINTS = 20  # more points are indistinguishable on a phone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertChart:
-    """Both legs over a window, up to what an alert saw, which is the last point; each point has both prices."""
+    """Both legs over a window up to the alert's measurement, the last point. Each point has both prices."""
 
     window: Window
     points: tuple[Point, ...]
 
 
-def alert_chart(closes: Aligned, seen: Measurement) -> AlertChart | None:
-    """Index both legs to where a measurement starts, or to 20 sessions before it where that is one session before.
+def alert_chart(closes: Aligned, measurement: Measurement) -> AlertChart | None:
+    """Index both legs to the start of a measurement, or to 20 sessions earlier for a 1-session window.
 
-    None where a leg has no price there any more.
+    Returns None if a leg no longer has a price there.
     """
-    rows = rows_of(closes, seen)
-    window, first = (seen.window, rows.start) if len(rows) > 1 else (USUAL, rows.stop - SESSIONS)
-    if first < 0 or not _has(closes, first) or not _starts(closes, rows, seen):
+    rows = measured_rows(closes, measurement)
+    window, first = (
+        (measurement.window, rows.start) if len(rows) > 1 else (DEFAULT_WINDOW, rows.stop - DEFAULT_SESSIONS)
+    )
+    if first < 0 or not _has_both_prices(closes, first) or not _starts_with(closes, rows, measurement):
         return None
-    points = points_of(closes, range(first, rows.stop))
-    return AlertChart(window=window, points=_few([*points, _onto(points[rows.start - first], end_of(seen))]))
+    points = points_at(closes, range(first, rows.stop))
+    return AlertChart(
+        window=window, points=_sample([*points, _compound(points[rows.start - first], end_point(measurement))])
+    )
 
 
-def _starts(closes: Aligned, rows: range, seen: Measurement) -> bool:
-    """Tell whether the rows start at the session that the measurement does, and it still has both prices."""
-    return bool(rows) and closes.sessions[rows.start] == np.datetime64(seen.anchor) and _has(closes, rows.start)
+def _starts_with(closes: Aligned, rows: range, measurement: Measurement) -> bool:
+    """Return whether the rows start at the measurement's first session and it still has both prices."""
+    return (
+        bool(rows)
+        and closes.sessions[rows.start] == np.datetime64(measurement.anchor)
+        and _has_both_prices(closes, rows.start)
+    )
 
 
-def _has(closes: Aligned, row: int) -> bool:
+def _has_both_prices(closes: Aligned, row: int) -> bool:
     return bool(closes.complete[row])
 
 
-def _onto(anchor: Point, end: Point) -> Point:
-    """Link a return since the anchor onto the anchor's own."""
+def _compound(anchor: Point, end: Point) -> Point:
+    """Compound a return since the anchor with the anchor's own return."""
     return Point(
         session=end.session,
         at=end.at,
@@ -68,17 +73,17 @@ def _onto(anchor: Point, end: Point) -> Point:
     )
 
 
-def _few(points: Sequence[Point]) -> tuple[Point, ...]:
-    """Choose the points to keep: evenly, both ends, and where the legs were furthest apart."""
-    furthest = max((one for one in points if one.complete), key=lambda one: abs(one.etf - one.crypto))
-    return tuple(sorted({*thinned(points, KEPT - 1), furthest}, key=lambda one: one.at))
+def _sample(points: Sequence[Point]) -> tuple[Point, ...]:
+    """Select evenly spaced points, both ends, and the point with the widest spread."""
+    widest = max((point for point in points if point.complete), key=lambda point: abs(point.etf - point.crypto))
+    return tuple(sorted({*downsample(points, MAX_POINTS - 1), widest}, key=lambda point: point.at))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """Both legs' returns (fractions) since the curve's start, at the close of `session`, or at `at` within it.
+    """Returns of both legs (fractions) since the first point, at the close of `session` or at `at` within it.
 
-    A leg without a usable price there has NaN.
+    A leg without a usable price has NaN.
     """
 
     session: date
@@ -95,39 +100,43 @@ class Point:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexedReturns:
-    """Both legs of a pair, a point for each session; at the first both returns are 0, and the last one is complete.
+    """Both legs of a pair, one point per session; both returns are 0 at the first, and the last one is complete.
 
-    `window` is None for a stretch between two sessions of somebody's choice. Each trace has a value for each point.
+    Attributes:
+        window: None for a range between two chosen sessions.
+        series: Metrics with one value per point.
     """
 
     pair: Pair
     window: Window | None
     points: tuple[Point, ...]
-    traces: tuple[RuleSeries, ...] = ()
+    series: tuple[RuleSeries, ...] = ()
 
 
-def indexed_returns(closes: Aligned, measured: Measurement, traces: Sequence[RuleSeries] = ()) -> IndexedReturns:
-    """Index both legs to the start of what was measured, and end with the measurement itself, live or a close."""
-    rows = rows_of(closes, measured)
-    points = (*points_of(closes, rows), end_of(measured))
-    return IndexedReturns(pair=measured.pair, window=measured.window, points=points, traces=tuple(traces))
+def indexed_returns(closes: Aligned, measurement: Measurement, series: Sequence[RuleSeries] = ()) -> IndexedReturns:
+    """Index both legs to the start of a measurement; the last point is the measurement itself, live or a close."""
+    rows = measured_rows(closes, measurement)
+    points = (*points_at(closes, rows), end_point(measurement))
+    return IndexedReturns(pair=measurement.pair, window=measurement.window, points=points, series=tuple(series))
 
 
-def rows_of(closes: Aligned, measured: Measurement) -> range:
-    """Find the rows from the session that a measurement starts from up to its own, which is left out."""
-    start, end = np.searchsorted(closes.sessions, np.array([measured.anchor, measured.session], dtype="datetime64[D]"))
+def measured_rows(closes: Aligned, measurement: Measurement) -> range:
+    """Return the rows from a measurement's first session to before its last one."""
+    start, end = np.searchsorted(
+        closes.sessions, np.array([measurement.anchor, measurement.session], dtype="datetime64[D]")
+    )
     return range(int(start), int(end))
 
 
-def stretch(closes: Aligned, rows: range, traces: Sequence[RuleSeries] = ()) -> IndexedReturns:
-    """Index both legs to the first of some rows, those of `between`."""
-    return IndexedReturns(pair=closes.pair, window=None, points=tuple(points_of(closes, rows)), traces=tuple(traces))
+def indexed_returns_over(closes: Aligned, rows: range, series: Sequence[RuleSeries] = ()) -> IndexedReturns:
+    """Index both legs to the first of some rows, as returned by `common_rows`."""
+    return IndexedReturns(pair=closes.pair, window=None, points=tuple(points_at(closes, rows)), series=tuple(series))
 
 
-def between(closes: Aligned, first: date | None = None, last: date | None = None) -> range:
-    """Find the rows from the first to the last one that has both prices, among those from one session to another.
+def common_rows(closes: Aligned, first: date | None = None, last: date | None = None) -> range:
+    """Return the rows from the first to the last one with both prices, between two sessions (inclusive).
 
-    Raises NoHistoryError where there is none.
+    Raises NoHistoryError if there is none.
     """
     begin = 0 if first is None else np.searchsorted(closes.sessions, np.datetime64(first))
     end = len(closes) if last is None else np.searchsorted(closes.sessions, np.datetime64(last), side="right")
@@ -137,36 +146,42 @@ def between(closes: Aligned, first: date | None = None, last: date | None = None
     return range(int(known[0]), int(known[-1]) + 1)
 
 
-def thinned(points: Sequence[Point], at_most: int) -> tuple[Point, ...]:
-    """Choose points that have both prices, evenly, the first and the last among them."""
+def downsample(points: Sequence[Point], max_points: int) -> tuple[Point, ...]:
+    """Select evenly spaced points with both prices, including the first and the last."""
     known = [point for point in points if point.complete]
-    places = np.linspace(0, len(known) - 2, min(at_most - 1, len(known) - 1)).round().astype(int)
-    return (*(known[place] for place in places), known[-1])
+    indices = np.linspace(0, len(known) - 2, min(max_points - 1, len(known) - 1)).round().astype(int)
+    return (*(known[index] for index in indices), known[-1])
 
 
-def points_of(closes: Aligned, rows: range) -> list[Point]:
-    """Give both legs at some rows, as returns since the first of them."""
-    etf, crypto = (_since(prices, rows) for prices in (closes.etf, closes.crypto))
+def points_at(closes: Aligned, rows: range) -> list[Point]:
+    """Return both legs at some rows, as returns since the first of them."""
+    etf, crypto = (_returns_since(prices, rows) for prices in (closes.etf, closes.crypto))
     return [
-        Point(session=closes.sessions[row].astype(object), at=moment(closes.at[row]), live=False, etf=one, crypto=other)
-        for row, one, other in zip(rows, etf, crypto, strict=True)
+        Point(
+            session=closes.sessions[row].astype(object),
+            at=to_datetime(closes.at[row]),
+            live=False,
+            etf=etf_return,
+            crypto=crypto_return,
+        )
+        for row, etf_return, crypto_return in zip(rows, etf, crypto, strict=True)
     ]
 
 
-def _since(prices: NDArray[np.float64], rows: range) -> list[float]:
-    shown = prices[rows.start : rows.stop]
-    moved: list[float] = (shown / shown[:1] - 1).tolist()
-    return moved
+def _returns_since(prices: NDArray[np.float64], rows: range) -> list[float]:
+    selected = prices[rows.start : rows.stop]
+    since_first: list[float] = (selected / selected[:1] - 1).tolist()
+    return since_first
 
 
-def end_of(measured: Measurement) -> Point:
-    """Give what was measured as a point of the curve that begins where it does."""
+def end_point(measurement: Measurement) -> Point:
+    """Return a measurement as the last point of the series that starts with it."""
     return Point(
-        session=measured.session,
-        at=measured.as_of,
-        live=measured.live,
-        etf=measured.etf_return,
-        crypto=measured.crypto_return,
+        session=measurement.session,
+        at=measurement.as_of,
+        live=measurement.live,
+        etf=measurement.etf_return,
+        crypto=measurement.crypto_return,
     )
 
 
@@ -175,50 +190,54 @@ class RuleEvent:
     """A rule fired or resolved in a session."""
 
     session: date
-    to: Change
+    change: Change
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleSeries:
-    """One metric over one window at each point of a curve, in the metric's own unit, NaN where it cannot be measured.
+    """One metric at each point of a chart, in the metric's own unit; NaN where it cannot be measured.
 
-    `window` is None for a metric that has none. `rules` all watch this, and have their levels in the same unit.
+    Attributes:
+        window: None for a metric without a window.
+        rules: Rules on this metric and window; their levels are in the same unit.
     """
 
     metric: Metric
     window: Window | None
     values: tuple[float, ...]
     rules: tuple[Rule, ...] = ()
-    marks: tuple[RuleEvent, ...] = ()
+    events: tuple[RuleEvent, ...] = ()
 
 
 def rule_series(
     closes: Aligned,
     rows: range,
-    watched: tuple[Metric, Window | None],
+    metric_window: tuple[Metric, Window | None],
     *,
-    end: Sequence[float] = (),
+    live_values: Sequence[float] = (),
     rules: Sequence[Rule] = (),
-    marks: Iterable[RuleEvent] = (),
+    events: Iterable[RuleEvent] = (),
 ) -> RuleSeries:
-    """Measure at some rows, and add what was measured at the `end`, as live. The metric must exist at closes."""
-    metric, window = watched
+    """Measure a metric at some rows and append `live_values`. The metric must exist at closes."""
+    metric, window = metric_window
     series = METRICS[metric].series
     column = series(closes, window or Window.D1) if series else np.full(len(closes), np.nan)
-    values = (*column[rows.start : rows.stop].tolist(), *end)
-    return RuleSeries(metric=metric, window=window, values=values, rules=tuple(rules), marks=tuple(marks))
+    values = (*column[rows.start : rows.stop].tolist(), *live_values)
+    return RuleSeries(metric=metric, window=window, values=values, rules=tuple(rules), events=tuple(events))
 
 
-def replayed_series(closes: Aligned, rows: range, found: RuleReplay) -> RuleSeries:
-    """Draw what a replayed rule watched at some rows, and mark where it fired and resolved."""
-    return rule_series(closes, rows, watched_by(found.rule), rules=[found.rule], marks=events_of(found.steps))
+def replayed_series(closes: Aligned, rows: range, replayed: RuleReplay) -> RuleSeries:
+    """Return the metric of a replayed rule at some rows, with the events where it fired and resolved."""
+    return rule_series(
+        closes, rows, metric_and_window(replayed.rule), rules=[replayed.rule], events=replay_events(replayed.steps)
+    )
 
 
-def watched_by(rule: Rule) -> tuple[Metric, Window | None]:
-    """Tell what a rule watches."""
+def metric_and_window(rule: Rule) -> tuple[Metric, Window | None]:
+    """Return the metric and the window of a rule."""
     return rule.metric, rule.window
 
 
-def events_of(steps: Iterable[Step]) -> list[RuleEvent]:
-    """Mark where a replay fired and resolved."""
-    return [RuleEvent(session=step.session, to=step.to) for step in steps]
+def replay_events(steps: Iterable[Step]) -> list[RuleEvent]:
+    """Return the events where a replay fired and resolved."""
+    return [RuleEvent(session=step.session, change=step.change) for step in steps]

@@ -1,4 +1,4 @@
-"""Look back: what a rule's metric was at a close of the past, from the prices that are known now."""
+"""A rule's metric at past closes, measured from the prices known now."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ from datetime import date
 import numpy as np
 
 from services.market.align import Aligned
-from services.market.measure import Measurement, Metric, Window, drawdown, measure, reading
+from services.market.measure import Measurement, Metric, Window, drawdown, measure, metric_value
 from services.rules.chart_series import AlertChart, alert_chart
 from services.rules.rule import Rule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PastReading:
-    """A rule's metric at a past close, in its own unit, with both legs over the rule's window, or over one day."""
+    """A rule's metric at a past close, in its own unit, and both legs over the rule's window.
+
+    Without a window, both legs are measured over one session.
+    """
 
     value: float
     measurement: Measurement
@@ -23,43 +26,43 @@ class PastReading:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HistoryLookup:
-    """The closes of one pair as they are known now; each is measured, and each course drawn, once for all alerts."""
+    """Measurements and charts at past closes of one pair, cached for all alerts."""
 
     closes: Aligned
-    _known: dict[tuple[Metric, Window, date], PastReading | None] = field(default_factory=dict)
-    _courses: dict[Measurement, AlertChart | None] = field(default_factory=dict)
+    _readings: dict[tuple[Metric, Window, date], PastReading | None] = field(default_factory=dict)
+    _charts: dict[Measurement, AlertChart | None] = field(default_factory=dict)
 
-    def recall(self, rule: Rule, session: date) -> PastReading | None:
-        """Measure a rule at a session's close; None where that cannot be done, as always for the gap."""
+    def reading_at(self, rule: Rule, session: date) -> PastReading | None:
+        """Measure a rule at a session's close; None if that is impossible, as always for the gap."""
         key = rule.metric, rule.window or Window.D1, session
-        if key not in self._known:
-            self._known[key] = _recall(self.closes, *key)
-        return self._known[key]
+        if key not in self._readings:
+            self._readings[key] = _measure_at(self.closes, *key)
+        return self._readings[key]
 
-    def course(self, seen: Measurement) -> AlertChart | None:
-        """Draw how both legs came to where they were seen; None where that cannot be drawn."""
-        if seen not in self._courses:
-            self._courses[seen] = alert_chart(self.closes, seen)
-        return self._courses[seen]
+    def chart(self, measurement: Measurement) -> AlertChart | None:
+        """Return the chart of both legs up to a measurement; None if it cannot be drawn."""
+        if measurement not in self._charts:
+            self._charts[measurement] = alert_chart(self.closes, measurement)
+        return self._charts[measurement]
 
 
-def _recall(closes: Aligned, metric: Metric, window: Window, session: date) -> PastReading | None:
-    until = closes.head(int(np.searchsorted(closes.sessions, np.datetime64(session), side="right")))
-    if not len(until) or until.sessions[-1] != np.datetime64(session):
+def _measure_at(closes: Aligned, metric: Metric, window: Window, session: date) -> PastReading | None:
+    closes_until = closes.head(int(np.searchsorted(closes.sessions, np.datetime64(session), side="right")))
+    if not len(closes_until) or closes_until.sessions[-1] != np.datetime64(session):
         return None
-    measured = measure(until, window)
-    if not isinstance(measured, Measurement):
+    measurement = measure(closes_until, window)
+    if not isinstance(measurement, Measurement):
         return None
-    value = _value(until, measured, metric)
-    return None if value is None else PastReading(value=value, measurement=measured)
+    value = _value(closes_until, measurement, metric)
+    return None if value is None else PastReading(value=value, measurement=measurement)
 
 
-def _value(until: Aligned, measured: Measurement, metric: Metric) -> float | None:
+def _value(closes_until: Aligned, measurement: Measurement, metric: Metric) -> float | None:
     match metric:
         case Metric.GAP:
             return None
         case Metric.DRAWDOWN:
-            depth = drawdown(until, until.crypto, until.crypto_past)
+            depth = drawdown(closes_until, closes_until.crypto, closes_until.crypto_prior_high)
             return depth.depth if depth else None
         case _:
-            return reading(measured, metric)
+            return metric_value(measurement, metric)

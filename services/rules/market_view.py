@@ -1,4 +1,4 @@
-"""View: one pair at one moment, and what each rule sees of it."""
+"""One pair at one moment, and what each rule observes of it."""
 
 from __future__ import annotations
 
@@ -10,127 +10,135 @@ import numpy as np
 
 from services.core.prices import Pair, PriceStamp, Quote
 from services.core.sessions import MarketState
-from services.core.trust import FULL, Trust, Verdict
-from services.market.align import LeftOut
+from services.core.trust import TRUSTED, Trust, Verdict
+from services.market.align import Exclusion
 from services.market.gap import Gap
-from services.market.measure import METRICS, Measurement, Metric, NotMeasured, Window, reading
+from services.market.measure import METRICS, Measurement, Metric, NotMeasured, Window, metric_value
 from services.market.snapshot import Snapshot, close_stamps, stamp_of
 from services.rules.decide import Observation
 from services.rules.history_lookup import HistoryLookup, PastReading
 from services.rules.network_view import NetworkView
 from services.rules.rule import Rule
 
-UNSEEN = Trust(verdict=Verdict.STALE, reasons=("the bitcoin network was not looked at",))
+NETWORK_NOT_READ = Trust(verdict=Verdict.STALE, reasons=("the bitcoin network was not looked at",))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class MarketView:
-    """One pair at the moment `now`, as the board, the rules and the alerts see it.
+    """One pair at `now`, as used by the board, the rules and the alerts.
 
-    `close` is measured at the last session's close, and `past` can measure any close before it. `live` is measured
-    inside the open session; where it is None, `live_reason` says why. `awaits_trade` tells that the session has just
-    begun and its source knows of no trade in it yet, and `untraded` that the last session ended without one, unlike the
-    session before it. `gap` exists only while the ETF is shut and the coin's last trade, `quoted`, is not suspect.
-    `network` is what rules on the bitcoin network look at, None where it was not looked at. `problems` tells what the
-    sources failed at.
+    Attributes:
+        close: Measured at the last session's close.
+        history: Measures at any earlier close.
+        live: Measured in the open session; None with the reason in `live_reason`.
+        awaits_trade: The session has just started, and its source knows of no trade in it yet.
+        last_session_untraded: The last session had no trade, unlike the session before it.
+        crypto_trust: Trust in the coin's last trade.
+        gap: Only while the ETF is closed and the coin's last trade is not suspect.
+        network: What rules on the bitcoin network observe; None if it was not read.
+        problems: Failures of the sources.
     """
 
     pair: Pair
     now: datetime
     market: MarketState
     close: Snapshot
-    past: HistoryLookup
+    history: HistoryLookup
     live: Snapshot | None
     live_reason: str
     awaits_trade: bool = False
-    untraded: bool = False
-    quoted: Trust = FULL
+    last_session_untraded: bool = False
+    crypto_trust: Trust = TRUSTED
     etf: Quote | None
     crypto: Quote | None
     gap: Gap | None
     network: NetworkView | None = None
-    left_out: tuple[LeftOut, ...]
+    left_out: tuple[Exclusion, ...]
     problems: tuple[str, ...]
     simulated: bool
 
     @property
     def current(self) -> Snapshot:
-        """What holds now: the live prices while the market is open, else the last close."""
+        """The live prices while the market is open, else the last close."""
         return self.live or self.close
 
-    def seen_by(self, rule: Rule) -> Snapshot | None:
-        """Choose what a rule looks at; None where a live rule has nothing live to look at.
+    def snapshot_for(self, rule: Rule) -> Snapshot | None:
+        """Return the prices that a rule observes; None if a live rule has no live prices.
 
-        A rule at close always sees the last close. Other rules see the live prices, and outside the session the last
-        close; those on the network see that only for a while, and then what goes on.
+        An at-close rule always observes the last close. Other rules observe live prices, and the last close outside the
+        session. Rules on the network observe the close for half an hour, then live prices.
         """
-        if METRICS[rule.metric].of_network:
-            return self.network.seen_by(rule) if self.network else None
+        if METRICS[rule.metric].needs_network:
+            return self.network.snapshot_for(rule) if self.network else None
         if rule.at_close or (self.live is None and not self.market.is_open):
             return self.close
         return self.live
 
-    def trust(self, rule: Rule) -> Trust:
-        """Tell how far the prices that a rule looks at can be relied on."""
-        seen = self.seen_by(rule)
-        trust = seen.over(rule.window) if seen else FULL
-        if METRICS[rule.metric].of_network:
-            return trust.also(self.network.trust if self.network else UNSEEN)
-        return trust.also(self.quoted) if rule.metric is Metric.GAP else trust
+    def trust_for(self, rule: Rule) -> Trust:
+        """Return the trust in the prices that a rule observes."""
+        snapshot = self.snapshot_for(rule)
+        trust = snapshot.trust_over(rule.window) if snapshot else TRUSTED
+        if METRICS[rule.metric].needs_network:
+            return trust.combined_with(self.network.trust if self.network else NETWORK_NOT_READ)
+        return trust.combined_with(self.crypto_trust) if rule.metric is Metric.GAP else trust
 
     def observe(self, rule: Rule) -> Observation:
-        """Read a rule's metric, or say why it cannot be read.
+        """Measure a rule's metric, or return the reason why it cannot be measured.
 
-        The close of a session that nobody traded in is waited over, as on a holiday: a desk knows that New York was
-        shut, needs no outage told, and wants its open alerts as they were. While such a session lasts, nobody can
-        tell it from feeds that stand still, so that live rules have no data; nor a second one in a row at its close.
-        For the same reason rules on the gap wait too, though the board shows it.
+        The close of a session without any trade is skipped, like a holiday: New York was closed, there is no outage
+        to report, and open alerts stay as they were. During such a session it looks the same as a stalled feed, so
+        live rules have no data. The same holds for a second such session in a row, at its close. For the same reason
+        rules on the gap wait too, though the board shows it.
         """
-        if METRICS[rule.metric].of_network:
+        if METRICS[rule.metric].needs_network:
             return self._observe_network(rule)
-        seen = self.seen_by(rule)
-        if seen is None:
-            return Observation(at=self.now, value=None, reason=self.live_reason, waiting=self.awaits_trade)
-        if not seen.trust.verdict.usable:
-            return Observation(at=seen.at, value=None, reason="; ".join(seen.trust.reasons), closing=not seen.live)
-        measured = seen.measurements[rule.window or Window.D1]
+        snapshot = self.snapshot_for(rule)
+        if snapshot is None:
+            return Observation(at=self.now, value=None, reason=self.live_reason, awaiting_trade=self.awaits_trade)
+        if not snapshot.trust.verdict.usable:
+            return Observation(
+                at=snapshot.at, value=None, reason="; ".join(snapshot.trust.reasons), at_close=not snapshot.live
+            )
+        measured = snapshot.measurements[rule.window or Window.D1]
         if isinstance(measured, NotMeasured):
-            idle = self.untraded and not seen.live
-            return Observation(at=seen.at, value=None, reason=measured.reason, closing=not seen.live, waiting=idle)
+            untraded = self.last_session_untraded and not snapshot.live
+            return Observation(
+                at=snapshot.at, value=None, reason=measured.reason, at_close=not snapshot.live, awaiting_trade=untraded
+            )
         match rule.metric:
             case Metric.GAP:
                 return self._observe_gap()
             case Metric.DRAWDOWN:
-                value = seen.crypto_drawdown.depth if seen.crypto_drawdown else None
+                value = snapshot.crypto_drawdown.depth if snapshot.crypto_drawdown else None
             case metric:
-                value = reading(measured, metric)
+                value = metric_value(measured, metric)
         reason = "" if value is not None else f"too little history for {rule.metric.value}"
-        return Observation(at=seen.at, value=value, reason=reason, closing=not seen.live)
+        return Observation(at=snapshot.at, value=value, reason=reason, at_close=not snapshot.live)
 
-    def recall(self, rule: Rule, session: date) -> PastReading | None:
-        """Measure a rule at a past close, as its price is known now; None where it cannot be, or not be trusted."""
+    def reading_at(self, rule: Rule, session: date) -> PastReading | None:
+        """Measure a rule at a past close with the price known now; None without a trusted price."""
         if session == self.close.session and not self.close.trust.verdict.usable:
             return None
-        return self.past.recall(rule, session)
+        return self.history.reading_at(rule, session)
 
-    def legs(self, rule: Rule) -> Measurement | None:
-        """Give both legs over a rule's window, or over one day for a rule without one."""
-        seen = self.seen_by(rule)
-        measured = seen.measurements[rule.window or Window.D1] if seen else None
+    def measurement(self, rule: Rule) -> Measurement | None:
+        """Return both legs over a rule's window, or over one session for a rule without a window."""
+        snapshot = self.snapshot_for(rule)
+        measured = snapshot.measurements[rule.window or Window.D1] if snapshot else None
         return None if isinstance(measured, NotMeasured) else measured
 
-    def stamps(self, rule: Rule) -> tuple[PriceStamp, PriceStamp]:
-        """Give the prices that a rule's observation rests on. Raises ValueError where it has none."""
-        seen = self.seen_by(rule)
-        if seen is None or seen.etf is None or seen.crypto is None:
+    def price_stamps(self, rule: Rule) -> tuple[PriceStamp, PriceStamp]:
+        """Return the prices behind a rule's observation. Raises ValueError if there are none."""
+        snapshot = self.snapshot_for(rule)
+        if snapshot is None or snapshot.etf is None or snapshot.crypto is None:
             raise ValueError(f"{rule} has nothing to look at")
         if rule.metric is Metric.GAP and self.crypto is not None:
-            return seen.etf, stamp_of(self.crypto)
-        return seen.etf, seen.crypto
+            return snapshot.etf, stamp_of(self.crypto)
+        return snapshot.etf, snapshot.crypto
 
-    def stamps_at(self, session: date) -> tuple[PriceStamp, PriceStamp] | None:
-        """Give the prices at a past close as they are known now; None where one of them is not."""
-        closes = self.past.closes
+    def price_stamps_at(self, session: date) -> tuple[PriceStamp, PriceStamp] | None:
+        """Return the prices at a past close as known now; None if one is missing."""
+        closes = self.history.closes
         known = closes.head(int(np.searchsorted(closes.sessions, np.datetime64(session), side="right")))
         if not len(known) or known.sessions[-1] != np.datetime64(session):
             return None
@@ -138,27 +146,29 @@ class MarketView:
         return None if etf is None or crypto is None else (etf, crypto)
 
     def _observe_network(self, rule: Rule) -> Observation:
-        """Read what is mined; nobody waits for the ETF."""
-        seen, trust = self.seen_by(rule), self.trust(rule)
-        if self.network is None or seen is None:
-            reason = self.network.reason if self.network else "; ".join(UNSEEN.reasons)
+        """Measure a network metric, independent of ETF trading."""
+        snapshot, trust = self.snapshot_for(rule), self.trust_for(rule)
+        if self.network is None or snapshot is None:
+            reason = self.network.reason if self.network else "; ".join(NETWORK_NOT_READ.reasons)
             return Observation(at=self.now, value=None, reason=reason)
-        observed = partial(Observation, at=seen.at, closing=not seen.live)
-        measured = seen.measurements[rule.window or Window.D1]
+        observation = partial(Observation, at=snapshot.at, at_close=not snapshot.live)
+        measured = snapshot.measurements[rule.window or Window.D1]
         if not trust.verdict.usable:
-            return observed(value=None, reason="; ".join(trust.reasons))
+            return observation(value=None, reason="; ".join(trust.reasons))
         if isinstance(measured, NotMeasured):
-            return observed(value=None, reason=measured.reason)
-        value = reading(measured, rule.metric)
-        return observed(value=value, reason="" if value is not None else f"too little history for {rule.metric.value}")
+            return observation(value=None, reason=measured.reason)
+        value = metric_value(measured, rule.metric)
+        return observation(
+            value=value, reason="" if value is not None else f"too little history for {rule.metric.value}"
+        )
 
     def _observe_gap(self) -> Observation:
-        """Read the implied gap; once the ETF trades there is none, so that a gap that was open resolves."""
+        """Observe the implied gap; it is 0 once the ETF trades, so that an open gap alert resolves."""
         if self.market.is_open:
             traded = self.etf is not None and self.etf.at >= self.market.opens_at
             return Observation(at=self.now, value=0.0 if traded else None, reason="" if traded else self.live_reason)
-        if self.quoted.verdict is Verdict.SUSPECT:
-            return Observation(at=self.now, value=None, reason="; ".join(self.quoted.reasons))
+        if self.crypto_trust.verdict is Verdict.SUSPECT:
+            return Observation(at=self.now, value=None, reason="; ".join(self.crypto_trust.reasons))
         if self.gap is None or self.gap.implied is None:
             return Observation(at=self.now, value=None, reason="no bitcoin price since the close, or no beta")
         return Observation(at=self.gap.at, value=self.gap.implied)

@@ -1,4 +1,4 @@
-"""Screen: find, among very many rules, the few that one round of observations may change."""
+"""Vectorized prefilter: find the few rules, among very many, that a set of observations may change."""
 
 from __future__ import annotations
 
@@ -14,12 +14,16 @@ from services.rules.rule import Direction, Rule
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RulePrefilter:
-    """Columns over rules, one element each.
+    """Columns with one element per rule.
 
-    `column` is the index of the observation that a rule looks at. At or above `fires_above`, or at or below
-    `fires_below`, it may fire; strictly between `clears_above` and `clears_below` it may resolve. `busy` rules have
-    something to hold, to keep or to forget; `dark` rules had no usable value last time, and of the pair of those with
-    an `error` nothing was known at all.
+    Attributes:
+        column: Index of the observation that the rule uses.
+        fires_above: At or above this value the rule may fire.
+        fires_below: At or below this value the rule may fire.
+        clears_above: Strictly between this value and `clears_below` the rule may resolve.
+        pending: The rule has a hold or keep time running.
+        nodata: The last observation had no usable value.
+        error: No source had any data on the pair.
     """
 
     column: NDArray[np.intp]
@@ -27,13 +31,13 @@ class RulePrefilter:
     fires_below: NDArray[np.float64]
     clears_above: NDArray[np.float64]
     clears_below: NDArray[np.float64]
-    busy: NDArray[np.bool_]
-    dark: NDArray[np.bool_]
+    pending: NDArray[np.bool_]
+    nodata: NDArray[np.bool_]
     error: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, rules: Sequence[Rule], states: Sequence[RuleState], columns: Sequence[int]) -> RulePrefilter:
-        """Lay out rules and their states; `columns` tells which observation each rule looks at."""
+    def from_rules(cls, rules: Sequence[Rule], states: Sequence[RuleState], columns: Sequence[int]) -> RulePrefilter:
+        """Build the columns from rules and their states; `columns` is the index of each rule's observation."""
         fires = np.array([_fires(rule, state) for rule, state in zip(rules, states, strict=True)]).reshape(-1, 2)
         clears = np.array([_clears(rule, state) for rule, state in zip(rules, states, strict=True)]).reshape(-1, 2)
         return cls(
@@ -42,46 +46,45 @@ class RulePrefilter:
             fires_below=fires[:, 1],
             clears_above=clears[:, 0],
             clears_below=clears[:, 1],
-            busy=np.array([_is_busy(state) for state in states], dtype=bool),
-            dark=np.array([state.dark_at is not None for state in states], dtype=bool),
-            error=np.array([state.error_at is not None for state in states], dtype=bool),
+            pending=np.array([_is_pending(state) for state in states], dtype=bool),
+            nodata=np.array([state.nodata_since is not None for state in states], dtype=bool),
+            error=np.array([state.error_since is not None for state in states], dtype=bool),
         )
 
-    def put(self, row: int, rule: Rule, state: RuleState) -> None:
-        """Take over a rule's new state in place."""
+    def update(self, row: int, rule: Rule, state: RuleState) -> None:
+        """Replace a rule's state in place."""
         self.fires_above[row], self.fires_below[row] = _fires(rule, state)
         self.clears_above[row], self.clears_below[row] = _clears(rule, state)
-        self.busy[row], self.dark[row] = _is_busy(state), state.dark_at is not None
-        self.error[row] = state.error_at is not None
+        self.pending[row], self.nodata[row] = _is_pending(state), state.nodata_since is not None
+        self.error[row] = state.error_since is not None
 
-    def may_change(self, values: NDArray[np.float64], *, unknown: bool = False) -> NDArray[np.intp]:
-        """Give the indices of the rules whose state `decide` may change; `values` has NaN where nothing is usable.
+    def may_change(self, values: NDArray[np.float64], *, pair_unavailable: bool = False) -> NDArray[np.intp]:
+        """Return the indices of the rules whose state `decide` may change; all others stay exactly as they are.
 
-        `unknown` tells that nothing at all is known of their pair. Every rule that is not among them stays exactly as
-        it is.
+        `values` has NaN where no value is usable. `pair_unavailable` means that no source has any data on their pair.
         """
-        seen = values[self.column]
-        lost = np.isnan(seen)
-        moved = (seen >= self.fires_above) | (seen <= self.fires_below)
-        cleared = (seen > self.clears_above) & (seen < self.clears_below)
-        news = ~self.dark | (~self.error if unknown else self.error)
-        seeing = moved | cleared | self.busy | self.dark | self.error
-        return np.flatnonzero(np.where(lost, self.busy | news, seeing))
+        observed = values[self.column]
+        missing = np.isnan(observed)
+        moved = (observed >= self.fires_above) | (observed <= self.fires_below)
+        cleared = (observed > self.clears_above) & (observed < self.clears_below)
+        status_changes = ~self.nodata | (~self.error if pair_unavailable else self.error)
+        may_change = moved | cleared | self.pending | self.nodata | self.error
+        return np.flatnonzero(np.where(missing, self.pending | status_changes, may_change))
 
 
-def _is_busy(state: RuleState) -> bool:
+def _is_pending(state: RuleState) -> bool:
     return state.breach is not None or state.clear_at is not None
 
 
 def _fires(rule: Rule, state: RuleState) -> tuple[float, float]:
-    """Give the two values from which a rule fires; infinite on a side that it does not watch, or fires on already."""
+    """Return the two values from which a rule fires; infinite on a side that is not watched or already firing."""
     above = rule.direction is not Direction.BELOW and state.firing is not Side.ABOVE
     below = rule.direction is not Direction.ABOVE and state.firing is not Side.BELOW
     return (rule.threshold if above else np.inf, -rule.threshold if below else -np.inf)
 
 
 def _clears(rule: Rule, state: RuleState) -> tuple[float, float]:
-    """Give the open interval inside which a firing rule resolves; empty for one that is not firing."""
+    """Return the open interval in which a firing rule resolves; empty for one that is not firing."""
     if state.firing is None:
         return (np.inf, -np.inf)
     if rule.direction is Direction.EITHER:

@@ -1,4 +1,4 @@
-"""Replay: put rules to history, once at each session's close, with the same `decide` as the live tick."""
+"""Replay: evaluate rules over history, once per session close, with the same `decide` as the live tick."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from statistics import median
 import numpy as np
 
 from services.core.errors import ReplayError
-from services.core.prices import moment
-from services.core.statistics import UNUSUAL_SESSIONS
-from services.market.align import Aligned, LeftOut
-from services.market.measure import METRICS, Window, anchors, returns, why_missing
+from services.core.prices import to_datetime
+from services.core.statistics import LOOKBACK_SESSIONS
+from services.market.align import Aligned, Exclusion
+from services.market.measure import METRICS, Window, anchors, missing_price_reason, returns
 from services.rules.decide import Change, Observation, RuleState, Side, decide
 from services.rules.rule import Rule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """A rule fired or resolved at one session's close, on `value` in its own unit (a fraction for pp and %).
+    """A rule fired or resolved at a session's close, on `value` in its own unit (a fraction for pp and %).
 
-    The returns (fractions) are over the rule's own window, or over one day for a rule without one.
+    The returns (fractions) are over the rule's window, or over one session for a rule without a window.
     """
 
     session: date
-    to: Change
+    change: Change
     side: Side
     value: float
     spread: float
@@ -37,45 +37,47 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleReplay:
-    """What one rule would have done: its changes, and the length of each episode in sessions.
+    """The changes that one rule would have made.
 
-    An episode that is still open at the end counts up to the last session. `measured` are the first and the
-    last session at which its metric could be taken, None where there is none; `per_year` counts such sessions only.
+    Attributes:
+        episode_lengths: Sessions of each episode; one that is still open counts up to the last session.
+        measured_range: First and last session with a measurable metric; None if there is none.
+        per_year: Episodes a year of measurable sessions.
     """
 
     rule: Rule
     steps: tuple[Step, ...]
-    lengths: tuple[int, ...]
-    measured: tuple[date, date] | None
+    episode_lengths: tuple[int, ...]
+    measured_range: tuple[date, date] | None
     per_year: float
 
     @property
     def episodes(self) -> int:
         """How many times the rule fired."""
-        return len(self.lengths)
+        return len(self.episode_lengths)
 
     @property
     def median_length(self) -> float | None:
-        """The median episode in sessions; None where there was none."""
-        return median(self.lengths) if self.lengths else None
+        """The median episode length in sessions; None without an episode."""
+        return median(self.episode_lengths) if self.episode_lengths else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replay:
-    """What each rule would have done from the session `first` to `last`; `sessions` counts those with both prices."""
+    """The changes of each rule from session `first` to `last`; `sessions` counts those with both prices."""
 
     first: date
     last: date
     sessions: int
-    left_out: tuple[LeftOut, ...]
+    left_out: tuple[Exclusion, ...]
     rules: tuple[RuleReplay, ...]
 
 
 def replay(aligned: Aligned, rules: Sequence[Rule], *, first: date | None = None, last: date | None = None) -> Replay:
-    """Decide every rule at every session's close from `first` to `last`, with no hold times.
+    """Evaluate each rule at each session's close from `first` to `last`, without hold times.
 
-    Sessions before `first` still feed the look-backs. Raises ReplayError where no session has both prices, and where
-    a rule is about another pair or is measured only while the ETF is shut.
+    Sessions before `first` still feed the look-backs. Raises ReplayError if no session has both prices, or if a rule
+    names another pair or is measured only while the ETF is closed.
     """
     begin = 0 if first is None else int(np.searchsorted(aligned.sessions, np.datetime64(first)))
     end = len(aligned) if last is None else int(np.searchsorted(aligned.sessions, np.datetime64(last), side="right"))
@@ -90,19 +92,21 @@ def replay(aligned: Aligned, rules: Sequence[Rule], *, first: date | None = None
     days = aligned.sessions[begin:end]
     sessions = int(aligned.complete[begin:end].sum())
     if not sessions:
-        raise ReplayError(f"No session from {days[0]} to {days[-1]} has both prices: {why_missing(aligned, begin)}.")
+        raise ReplayError(
+            f"No session from {days[0]} to {days[-1]} has both prices: {missing_price_reason(aligned, begin)}."
+        )
     return Replay(
         first=days[0].astype(object),
         last=days[-1].astype(object),
         sessions=sessions,
-        left_out=tuple(out for out in aligned.left_out if days[0] <= np.datetime64(out.session) <= days[-1]),
+        left_out=tuple(out for out in aligned.exclusions if days[0] <= np.datetime64(out.session) <= days[-1]),
         rules=tuple(_replay_rule(aligned, rule, begin, end) for rule in rules),
     )
 
 
 def check_network(aligned: Aligned, rule: Rule) -> None:
-    """Raise ReplayError where a rule is about the bitcoin network, and its past is not there."""
-    if METRICS[rule.metric].of_network and aligned.network is None:
+    """Raise ReplayError if a rule needs the bitcoin network and its history is missing."""
+    if METRICS[rule.metric].needs_network and aligned.network is None:
         raise ReplayError(f"“{rule}” needs the past of the bitcoin network, which no source here tells.")
 
 
@@ -117,29 +121,29 @@ def _replay_rule(aligned: Aligned, rule: Rule, begin: int, end: int) -> RuleRepl
     values = column.tolist()
     start = anchors(aligned, window)
     etf, crypto = returns(aligned.etf, start), returns(aligned.crypto, start)
-    decided = np.cumsum(aligned.complete)  # lengths count the sessions that could be decided
-    quiet = state = RuleState()
-    steps, lengths, opened = list[Step](), list[int](), begin
+    measurable = np.cumsum(aligned.complete)  # lengths count the sessions that could be evaluated
+    ok_state = state = RuleState()
+    steps, lengths, opened_row = list[Step](), list[int](), begin
     for row in range(begin, end):
         value = values[row]
-        if state == quiet and abs(value) < rule.threshold:
-            continue  # `decide` would leave it quiet
-        at = moment(aligned.at[row])
+        if state == ok_state and abs(value) < rule.threshold:
+            continue  # `decide` would not change it
+        at = to_datetime(aligned.at[row])
         if value != value:  # noqa: PLR0124 -- NaN, the only number that differs from itself
-            observation = Observation(at=at, value=None, reason="no price", closing=True)
+            observation = Observation(at=at, value=None, reason="no price", at_close=True)
         else:
-            observation = Observation(at=at, value=value, closing=True)
+            observation = Observation(at=at, value=value, at_close=True)
         decision = decide(state, observation, rule, at)
         state = decision.state
         for transition in decision.transitions:
-            if transition.to is Change.RESOLVED:
-                lengths.append(int(decided[row] - decided[opened]))
+            if transition.change is Change.RESOLVED:
+                lengths.append(int(measurable[row] - measurable[opened_row]))
             else:
-                opened = row
+                opened_row = row
             steps.append(
                 Step(
                     session=aligned.sessions[row].astype(object),
-                    to=transition.to,
+                    change=transition.change,
                     side=transition.side,
                     value=value,
                     spread=float(etf[row] - crypto[row]),
@@ -149,11 +153,11 @@ def _replay_rule(aligned: Aligned, rule: Rule, begin: int, end: int) -> RuleRepl
                 )
             )
     if state.firing is not None:
-        lengths.append(int(decided[end - 1] - decided[opened]) + 1)
+        lengths.append(int(measurable[end - 1] - measurable[opened_row]) + 1)
     return RuleReplay(
         rule=rule,
         steps=tuple(steps),
-        lengths=tuple(lengths),
-        measured=tuple(aligned.sessions[measured[[0, -1]]].tolist()) if len(measured) else None,
-        per_year=len(lengths) * UNUSUAL_SESSIONS / max(1, len(measured)),
+        episode_lengths=tuple(lengths),
+        measured_range=tuple(aligned.sessions[measured[[0, -1]]].tolist()) if len(measured) else None,
+        per_year=len(lengths) * LOOKBACK_SESSIONS / max(1, len(measured)),
     )

@@ -1,4 +1,4 @@
-"""Rules: a threshold on one metric of one pair, and how it is written; `grammar` reads it back."""
+"""Rules: a threshold on one metric of one pair, and its text form, which `grammar` parses."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from services.core.prices import WGMI_BTC, Pair
 from services.market.measure import METRICS, Metric, Unit, Window
 
 DEFAULT_HOLD = timedelta(minutes=5)
-DEFAULT_CLEAR = Decimal("0.6")
+DEFAULT_CLEAR_RATIO = Decimal("0.6")
 DEFAULT_RULES = ("1d 8pp", "5d 15pp", "20d 30pp")
 EXAMPLE = "1d 8pp"
-LONGEST_HOLD = timedelta(hours=6)  # as long as a session; also the longest to keep
-REPEATS = timedelta(minutes=15), timedelta(hours=24)  # the shortest and the longest
+MAX_HOLD = timedelta(hours=6)  # a full session; also the longest keep time
+REPEAT_RANGE = timedelta(minutes=15), timedelta(hours=24)  # minimum and maximum
 
-PLACES = {Unit.PP: 2, Unit.PERCENT: 2, Unit.SIGMA: 0}  # decimal places between a fraction and what is written
-SECONDS = {"s": 1, "m": 60, "h": 3600}  # in each unit of a duration
+DECIMAL_PLACES = {Unit.PP: 2, Unit.PERCENT: 2, Unit.SIGMA: 0}  # decimal places between a fraction and its text form
+SECONDS_PER_UNIT = {"s": 1, "m": 60, "h": 3600}
 
 
 class Direction(Enum):
-    """On which side of bitcoin the ETF must be for a rule to fire."""
+    """The side of bitcoin on which the ETF must be for a rule to fire."""
 
     ABOVE = "above"
     BELOW = "below"
@@ -33,10 +33,14 @@ class Direction(Enum):
 class Rule:
     """A threshold on one metric.
 
-    `threshold` and `clear` are positive: fractions for pp and %, robust standard deviations for z, and clear is not
-    above threshold. `window` is None for the metrics that have none. A firing rule resolves once it has been inside its
-    clear level for `keep`, and is told again after each `repeat`, None for never. An at-close rule is decided once a
-    session, with nothing held or kept.
+    Attributes:
+        window: None for a metric without a window.
+        threshold: Positive: a fraction for pp and %, robust standard deviations for z.
+        clear: Positive, at most `threshold`, in the same unit.
+        hold: How long a breach must last before the rule fires.
+        keep: How long the value must stay inside the clear level before the rule resolves.
+        repeat: How often a firing rule is reported again; None for never.
+        at_close: Evaluated once a session at its close, without hold and keep.
     """
 
     window: Window | None
@@ -52,7 +56,7 @@ class Rule:
 
     @property
     def unit(self) -> Unit:
-        """The unit that the rule's values are written in."""
+        """The unit of the rule's values."""
         return METRICS[self.metric].unit
 
     def __str__(self) -> str:
@@ -60,7 +64,7 @@ class Rule:
 
 
 def print_rule(rule: Rule) -> str:
-    """Write a rule in its shortest form; `parse_rule` reads it back to an equal rule."""
+    """Format a rule in its shortest form; `parse_rule` returns an equal rule."""
     words = [rule.window.value] if rule.window else []
     if rule.metric not in (Metric.SPREAD, Metric.Z):
         words.append(rule.metric.value)
@@ -83,20 +87,20 @@ def print_rule(rule: Rule) -> str:
 
 
 def print_value(value: float, unit: Unit) -> str:
-    """Write a threshold in its unit, exactly: 0.081 in pp is `8.1pp`, 3.5 in z is `z3.5`."""
-    number = f"{Decimal(repr(value)).scaleb(PLACES[unit]).normalize():f}"
+    """Format a threshold in its unit, exactly: 0.081 in pp is `8.1pp`, 3.5 in z is `z3.5`."""
+    number = f"{Decimal(repr(value)).scaleb(DECIMAL_PLACES[unit]).normalize():f}"
     return f"z{number}" if unit is Unit.SIGMA else f"{number}{unit.value}"
 
 
-def print_duration(span: timedelta) -> str:
-    """Write a duration in the largest unit that leaves it whole: 90 s is `90s`, 600 s is `10m`."""
-    seconds = int(span.total_seconds())
+def print_duration(duration: timedelta) -> str:
+    """Format a duration in the largest unit that divides it: 90 s is `90s`, 600 s is `10m`."""
+    seconds = int(duration.total_seconds())
     for unit in ("h", "m"):
-        if seconds and seconds % SECONDS[unit] == 0:
-            return f"{seconds // SECONDS[unit]}{unit}"
+        if seconds and seconds % SECONDS_PER_UNIT[unit] == 0:
+            return f"{seconds // SECONDS_PER_UNIT[unit]}{unit}"
     return f"{seconds}s"
 
 
 def default_clear(threshold: float) -> float:
-    """Take 60% of a threshold, in decimal, so that 8 pp clears at exactly 4.8 pp."""
-    return float(Decimal(repr(threshold)) * DEFAULT_CLEAR)
+    """Return 60% of a threshold, in decimal, so that 8 pp clears at exactly 4.8 pp."""
+    return float(Decimal(repr(threshold)) * DEFAULT_CLEAR_RATIO)

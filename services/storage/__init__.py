@@ -1,4 +1,4 @@
-"""The store: everything that is remembered, on SQLite or PostgreSQL; the only importer of SQLAlchemy."""
+"""Persistence on SQLite or PostgreSQL; the only package that imports SQLAlchemy."""
 
 from __future__ import annotations
 
@@ -6,78 +6,83 @@ from collections.abc import Sequence
 from typing import Self
 
 from services.storage import schema
-from services.storage.alert_audit import AlertAudits
-from services.storage.alerts import Alerts
-from services.storage.channels import Channels, People
-from services.storage.delivery_status import DeliveryStatus
+from services.storage.alert_audit import AlertAuditRepository
+from services.storage.alerts import AlertRepository
+from services.storage.channels import ChannelRepository, UserActivityRepository
+from services.storage.delivery_status import DeliveryStatusRepository
 from services.storage.engine import Database
-from services.storage.history import History
-from services.storage.holdings import Snapshots
-from services.storage.installations import Installations
-from services.storage.notices import Notices
-from services.storage.outbox import Outbox
-from services.storage.rule_audit import RuleAuditTable
-from services.storage.rules import Rules
-from services.storage.tick_log import Looks
-from services.storage.ticks import Ticks
-from services.storage.token_encryption import TokenCipher, new_key
-from services.storage.votes import VoteTable
+from services.storage.history import PriceHistoryRepository
+from services.storage.holdings import HoldingsRepository
+from services.storage.installations import InstallationRepository
+from services.storage.notices import NoticeRepository
+from services.storage.outbox import OutboxRepository
+from services.storage.rule_audit import RuleAuditRepository
+from services.storage.rules import RuleRepository
+from services.storage.tick_log import TickLogRepository
+from services.storage.ticks import TickRepository
+from services.storage.token_encryption import TokenCipher, generate_key
+from services.storage.votes import VoteRepository
 
-__all__ = ["SqlStore", "migrate", "new_key", "schema_is_current"]
+__all__ = ["SqlStore", "generate_key", "migrate", "schema_is_current"]
 
 
 class SqlStore(
-    History,
-    Snapshots,
-    Rules,
-    RuleAuditTable,
-    Alerts,
-    VoteTable,
-    AlertAudits,
-    Outbox,
-    People,
-    Ticks,
-    Channels,
-    Notices,
-    Looks,
-    DeliveryStatus,
+    PriceHistoryRepository,
+    HoldingsRepository,
+    RuleRepository,
+    RuleAuditRepository,
+    AlertRepository,
+    VoteRepository,
+    AlertAuditRepository,
+    OutboxRepository,
+    UserActivityRepository,
+    TickRepository,
+    ChannelRepository,
+    NoticeRepository,
+    TickLogRepository,
+    DeliveryStatusRepository,
 ):
-    """Implements Store on one database; made by `open`.
+    """The `Store` implementation on one database; create it with `open`.
 
-    A URL is `sqlite:///relative.db`, `sqlite:////absolute.db`, `sqlite://` for a memory that ends with the store, or
-    one of PostgreSQL. Every method raises StoreError where the database cannot be reached or used.
+    A URL is `sqlite:///relative.db`, `sqlite:////absolute.db`, `sqlite://` for an in-memory database that ends with the
+    store, or a PostgreSQL URL. Every method raises DatabaseUnavailableError if the database cannot be reached or used.
+    That includes a database that another release has migrated since it was opened.
     """
 
     @property
     def name(self) -> str:
-        """What people call the database: its file, or its URL without the password."""
+        """The database's display name: its file, or its URL without the password."""
         return self._database.name
 
     @classmethod
     async def open(cls, url: str) -> Self:
-        """Open the store; an empty database is made ready. Raises StoreError where its schema is not this program's."""
+        """Open the store; create the schema in an empty database.
+
+        Raises DatabaseUnavailableError if the schema is of another release.
+        """
         database = Database(url)
         try:
             async with database.write() as tx:
-                await tx.run_sync(schema.check)
+                revision = await tx.run_sync(schema.check)
         except BaseException:
             await database.close()
             raise
+        database.require_revision(revision)
         return cls(database)
 
-    def installations(self, keys: Sequence[str]) -> Installations:
-        """Give the installations on the same database, whose tokens are sealed with these keys, newest first."""
-        return Installations(self._database, TokenCipher(keys))
+    def installations(self, keys: Sequence[str]) -> InstallationRepository:
+        """Return the installations in the same database; their tokens are encrypted with these keys, newest first."""
+        return InstallationRepository(self._database, TokenCipher(keys))
 
     async def aclose(self) -> None:
-        """Close every connection; the store cannot be used any more."""
+        """Close every connection; the store cannot be used afterwards."""
         await self._database.close()
 
 
 async def migrate(url: str) -> None:
-    """Bring a database to this program's schema; harmless where it is there already, or others do so at once.
+    """Upgrade a database to this program's schema; does nothing if it is current, and is safe to run concurrently.
 
-    Raises StoreError where it is newer than this program, or cannot be used.
+    Raises DatabaseUnavailableError if the database is newer than this program, or cannot be used.
     """
     database = Database(url)
     try:
@@ -88,7 +93,7 @@ async def migrate(url: str) -> None:
 
 
 async def schema_is_current(url: str) -> bool:
-    """Tell whether a database has this program's schema. Raises StoreError."""
+    """Return whether a database has this program's schema. Raises DatabaseUnavailableError."""
     database = Database(url)
     try:
         async with database.read() as tx:

@@ -1,4 +1,4 @@
-"""What keeps a database from being used, in words that say what to do."""
+"""Translation of database errors into sentences that say what to do."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from sqlalchemy import exc
 
-from services.core.errors import StoreError
+from services.core.errors import DatabaseUnavailableError
 
 REMEDIES = {
     "unable to open": "Check that its folder exists and may be written to.",
@@ -19,25 +19,36 @@ REMEDIES = {
     "malformed": "Restore it from a backup.",
     "No module named": "Install the driver that its URL asks for.",
 }
-OTHERWISE = "Check that its URL is right and that it is running."
-MISTAKES = (exc.IntegrityError, exc.ProgrammingError, exc.DataError)  # of the program, not of its surroundings
-TROUBLES = (exc.ArgumentError, exc.InvalidRequestError, exc.TimeoutError, sqlite3.Error, ImportError, OSError)
+MISSING = ("no such table", "no such column", "has no column named")  # in SQLite's errors
+DEFAULT_REMEDY = "Check that its URL is right and that it is running."
+PROGRAM_ERRORS = (  # bugs, not problems of the environment
+    exc.IntegrityError,
+    exc.ProgrammingError,
+    exc.DataError,
+)
+ENVIRONMENT_ERRORS = (exc.ArgumentError, exc.InvalidRequestError, exc.TimeoutError, sqlite3.Error, ImportError, OSError)
+
+
+def is_missing_schema(error: exc.DBAPIError) -> bool:
+    """Return whether a statement failed because a table or a column does not exist."""
+    sqlstate = getattr(error.orig, "sqlstate", None)  # of PostgreSQL: undefined_table, undefined_column
+    return sqlstate in {"42P01", "42703"} or any(text in str(error.orig) for text in MISSING)
 
 
 @contextmanager
 def translate_db_errors(name: str) -> Iterator[None]:
-    """Raise whatever keeps the database `name` from being reached or used as StoreError."""
+    """Raise any error that keeps the database `name` from being reached or used as DatabaseUnavailableError."""
     try:
         yield
-    except MISTAKES:
+    except PROGRAM_ERRORS:
         raise
     except exc.DBAPIError as error:
-        raise _complaint(name, str(error.orig)) from error
-    except TROUBLES as error:
-        raise _complaint(name, str(error)) from error
+        raise _unavailable(name, str(error.orig)) from error
+    except ENVIRONMENT_ERRORS as error:
+        raise _unavailable(name, str(error)) from error
 
 
-def _complaint(name: str, problem: str) -> StoreError:
+def _unavailable(name: str, problem: str) -> DatabaseUnavailableError:
     problem = problem.partition("\n")[0].rstrip(".")
-    remedy = next((remedy for sign, remedy in REMEDIES.items() if sign in problem), OTHERWISE)
-    return StoreError(f"Cannot use the database {name}: {problem}. {remedy}")
+    remedy = next((remedy for text, remedy in REMEDIES.items() if text in problem), DEFAULT_REMEDY)
+    return DatabaseUnavailableError(f"Cannot use the database {name}: {problem}. {remedy}")

@@ -1,4 +1,4 @@
-"""The database behind the store: an engine made from its URL, and transactions whose failures say what to do."""
+"""The database engine: connections from a URL, and read and write transactions."""
 
 from __future__ import annotations
 
@@ -14,33 +14,40 @@ from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from services.core.errors import StoreError
-from services.storage.db_errors import translate_db_errors
+from services.core.errors import DatabaseUnavailableError
+from services.storage.db_errors import is_missing_schema, translate_db_errors
 
-BUSY_S = 10.0
-CONNECT_S = 10
-FROZEN_S = 15  # within a transaction of ours there is never that long between two statements
-LET_GO = f"SET LOCAL idle_in_transaction_session_timeout = '{FROZEN_S}s'"
-ONE_STATE: dict[str, Any] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-UNKNOWN = "MinerPulse keeps nothing in {}; write sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME."
+BUSY_TIMEOUT_S = 10.0
+CONNECT_TIMEOUT_S = 10
+MIGRATION_LOCK = 0x6D696E65  # any number that nothing else in the database locks
+IDLE_TIMEOUT_S = 15  # none of our transactions idles that long between two statements
+IDLE_TIMEOUT = f"SET LOCAL idle_in_transaction_session_timeout = '{IDLE_TIMEOUT_S}s'"
+LOCK_SCHEMA = f"SELECT pg_advisory_xact_lock_shared({MIGRATION_LOCK})"  # until the transaction ends
+REVISION = "SELECT version_num FROM alembic_version"
+MIGRATED = "The database {} was migrated by another release of MinerPulse; this process must be updated or restarted."
+SNAPSHOT_READ: dict[str, Any] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+UNSUPPORTED = "MinerPulse keeps nothing in {}; write sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME."
 PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
 
-_memories = count(1)
+_memory_numbers = count(1)
 
 
 class Database:
-    """Transactions on one database, named by its URL: `sqlite:///FILE` or `postgresql://USER@HOST/NAME`.
+    """Transactions on one database, identified by its URL: `sqlite:///FILE` or `postgresql://USER@HOST/NAME`.
 
-    Whatever keeps it from being reached or used is raised as StoreError.
+    Every error that keeps it from being reached or used is raised as DatabaseUnavailableError.
     """
 
     def __init__(self, url: str) -> None:
         self._memory: sqlite3.Connection | None = None
-        self._turn: asyncio.Lock | nullcontext[None] = nullcontext()
+        self._revision: str | None = None
+        self._write_lock: asyncio.Lock | nullcontext[None] = nullcontext()
         try:
             parsed = make_url(url)
         except exc.ArgumentError as error:
-            raise StoreError("Cannot read the database URL; write it as in sqlite:///minerpulse.db.") from error
+            raise DatabaseUnavailableError(
+                "Cannot read the database URL; write it as in sqlite:///minerpulse.db."
+            ) from error
         kind, _, driver = parsed.drivername.partition("+")
         self.name = parsed.database or "in memory" if kind == "sqlite" else parsed.render_as_string()
         with translate_db_errors(self.name):
@@ -49,31 +56,41 @@ class Database:
                     self._engine = self._sqlite(parsed)
                     self._reader = self._engine
                     self._writer = self._engine.execution_options(write=True)
-                    self._turn = asyncio.Lock()  # SQLite itself lets writers look again and again, up to 0.1 s apart
+                    self._write_lock = asyncio.Lock()  # SQLite's own lock makes writers poll every 0.1 s
                 case "postgresql" | "postgres" if driver in {"", "psycopg"}:
                     self._engine = self._writer = _postgresql(parsed)
-                    self._reader = self._engine.execution_options(**ONE_STATE)
+                    self._reader = self._engine.execution_options(**SNAPSHOT_READ)
                 case _:
-                    raise StoreError(UNKNOWN.format(kind))
+                    raise DatabaseUnavailableError(UNSUPPORTED.format(kind))
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
-        """Open a transaction that sees one state of the database throughout."""
+        """Open a transaction that sees one snapshot of the database throughout."""
         with translate_db_errors(self.name):
-            async with self._reader.connect() as connection:
+            async with self._explain_missing(), self._reader.connect() as connection:
                 yield connection
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
-        """Open a transaction that is committed at the end, or undone by any error; on SQLite there is one at a time.
+        """Open a transaction that commits at the end and rolls back on any error; SQLite runs one at a time.
 
-        PostgreSQL ends one whose process is frozen or has vanished: its locks would keep everyone else waiting.
+        PostgreSQL ends the transaction of a process that is frozen or gone: its locks would block everyone else. After
+        `require_revision`, a database that another release has migrated is refused. No migration can start before the
+        transaction ends: SQLite has one writer, and on PostgreSQL migrations wait for a lock.
         """
         with translate_db_errors(self.name):
-            async with self._turn, self._writer.begin() as connection:
+            async with self._explain_missing(), self._write_lock, self._writer.begin() as connection:
                 if connection.dialect.name == "postgresql":
-                    await connection.exec_driver_sql(LET_GO)
+                    await connection.exec_driver_sql(IDLE_TIMEOUT)
+                    if self._revision is not None:
+                        await connection.exec_driver_sql(LOCK_SCHEMA)
+                if self._revision is not None:
+                    await self._check_revision(connection)
                 yield connection
+
+    def require_revision(self, revision: str) -> None:
+        """Refuse to write from now on if the schema's revision is not this one."""
+        self._revision = revision
 
     async def close(self) -> None:
         """Close every connection."""
@@ -81,44 +98,63 @@ class Database:
         if self._memory is not None:
             self._memory.close()
 
+    async def _check_revision(self, connection: AsyncConnection) -> None:
+        """Raise DatabaseUnavailableError if another release has migrated the database since it was opened."""
+        if (await connection.exec_driver_sql(REVISION)).scalar() != self._revision:
+            raise DatabaseUnavailableError(MIGRATED.format(self.name))
+
+    @asynccontextmanager
+    async def _explain_missing(self) -> AsyncIterator[None]:
+        """Raise DatabaseUnavailableError if a table or column is missing because another release has migrated."""
+        try:
+            yield
+        except exc.DBAPIError as error:
+            if self._revision is None or not is_missing_schema(error):
+                raise
+            async with self._reader.connect() as connection:
+                await self._check_revision(connection)
+            raise
+
     def _sqlite(self, url: URL) -> AsyncEngine:
-        """Make an engine for a file, or for a memory that lasts until `close` and is this object's alone."""
+        """Create an engine for a file, or for a private in-memory database that lasts until `close`."""
         url = url.set(drivername="sqlite+aiosqlite")
         options = {}
         if url.database in (None, "", ":memory:"):
-            memory = f"file:/minerpulse-{next(_memories)}"
+            memory = f"file:/minerpulse-{next(_memory_numbers)}"
             self._memory = sqlite3.connect(f"{memory}?vfs=memdb", uri=True)
             url = url.set(database=memory, query={"vfs": "memdb", "uri": "true"})
             options = {"pool_size": 1, "max_overflow": 0}
-        waits = {"isolation_level": None, "timeout": float(str(url.query.get("timeout", BUSY_S)))}
-        engine = create_async_engine(url, connect_args=waits, **options)
+        connect_args = {"isolation_level": None, "timeout": float(str(url.query.get("timeout", BUSY_TIMEOUT_S)))}
+        engine = create_async_engine(url, connect_args=connect_args, **options)
         _probe(engine, url)
         event.listen(engine.sync_engine, "connect", _set_pragmas)
         event.listen(engine.sync_engine, "begin", _begin)
-        event.listen(engine.sync_engine, "invalidate", _let_go)
+        event.listen(engine.sync_engine, "invalidate", _rollback)
         return engine
 
 
 def _postgresql(url: URL) -> AsyncEngine:
-    """Make an engine whose connections may come through a pooler, and are tried before they are used.
+    """Create an engine whose connections may come through a pooler, and are tested before use.
 
-    So the restart of a server, or of what stands before it, costs at most the transaction under way.
+    So a restart of the server or the pooler costs at most the current transaction.
     """
-    asked = {"prepare_threshold": None, "connect_timeout": CONNECT_S}
-    engine = create_async_engine(url.set(drivername="postgresql+psycopg"), pool_pre_ping=True, connect_args=asked)
+    connect_args = {"prepare_threshold": None, "connect_timeout": CONNECT_TIMEOUT_S}
+    engine = create_async_engine(
+        url.set(drivername="postgresql+psycopg"), pool_pre_ping=True, connect_args=connect_args
+    )
     event.listen(engine.sync_engine, "handle_error", _close_cursor)
     return engine
 
 
 def _close_cursor(context: ExceptionContext) -> None:
-    """Close what a broken connection was read through, which SQLAlchemy leaves open."""
+    """Close the cursor of a broken connection, which SQLAlchemy leaves open."""
     if context.is_disconnect and context.execution_context is not None:
         with suppress(context.dialect.loaded_dbapi.Error):
             context.execution_context.cursor.close()
 
 
 def _probe(engine: AsyncEngine, url: URL) -> None:
-    """Read the file once without aiosqlite, whose thread outlives a failure to connect and then breaks noisily."""
+    """Read the file once without aiosqlite, whose thread outlives a failure to connect and then raises."""
     (path,), options = engine.dialect.create_connect_args(url)
     with closing(sqlite3.connect(path, **options)) as connection:
         connection.execute("PRAGMA schema_version")
@@ -131,13 +167,13 @@ def _set_pragmas(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> No
     cursor.close()
 
 
-def _let_go(connection: DBAPIConnection, _entry: ConnectionPoolEntry, _error: BaseException | None) -> None:
-    """Undo what a cancelled task was writing: a connection that is closed keeps its lock while a cursor of it lives."""
+def _rollback(connection: DBAPIConnection, _entry: ConnectionPoolEntry, _error: BaseException | None) -> None:
+    """Roll back the write of a cancelled task: a closed connection holds its lock while one of its cursors is alive."""
     with suppress(sqlite3.Error):
         connection.rollback()
 
 
 def _begin(connection: Connection) -> None:
-    """Begin a write transaction as one: a reader that turns into a writer can find its state outdated."""
+    """Begin a write transaction with its lock: a reader that starts to write may find its snapshot outdated."""
     write = connection.get_execution_options().get("write", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")

@@ -1,4 +1,4 @@
-"""What funds hold: a day's holdings replaced as a whole, every other day's kept."""
+"""Fund holdings; each day's are saved and replaced as a whole."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from services.storage.tables import holdings
 EPOCH = date(1970, 1, 1)
 
 
-class Snapshots(Repository):
-    """Implements HoldingsStore."""
+class HoldingsRepository(Repository):
+    """The `HoldingsStore` implementation."""
 
     async def save_holdings(self, snapshots: Sequence[Holdings]) -> list[date]:
-        """Save holdings in one transaction, each in place of all that was kept for its fund and day.
+        """Save holdings in one transaction; each replaces all stored ones of its fund and day.
 
-        Gives the days of which something was replaced.
+        Returns the days whose holdings were replaced.
         """
         replaced = []
         async with self._database.write() as tx:

@@ -1,4 +1,4 @@
-"""What is to be told from now on: a new message, or a new wording of one."""
+"""Enqueue new messages, and new versions of posted ones."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from services.storage.types import UtcDateTime
 _columns = tables.deliveries.c
 
 
-async def enqueue(tx: AsyncConnection, channel: Channel, at: datetime, **what: int | None) -> None:
-    """Put a new message in the outbox: `alert_id` for an alert's own, with `entry_id` a line of it, or `notice_id`.
+async def enqueue(tx: AsyncConnection, channel: Channel, at: datetime, **subject: int | None) -> None:
+    """Enqueue a message: `alert_id` for an alert's own, with `entry_id` for its thread reply, or `notice_id`.
 
-    The key ends in chance, so that a message of another database is never taken for this one.
+    The key ends in a random part, so that a message of another database is never mistaken for this one.
     """
-    name = ":".join(f"{kind.removesuffix('_id')}:{number}" for kind, number in what.items())
+    name = ":".join(f"{kind.removesuffix('_id')}:{number}" for kind, number in subject.items())
     row = {
         "key": f"{name}:{secrets.token_hex(4)}",
         "team": channel.team,
         "channel": channel.id,
-        **what,
+        **subject,
         "version": 1,
         "sent_version": 0,
         "attempts": 0,
@@ -40,16 +40,16 @@ async def enqueue(tx: AsyncConnection, channel: Channel, at: datetime, **what: i
 async def bump_version(
     tx: AsyncConnection, at: datetime, *, alert_id: int | None = None, notice_id: int | None = None
 ) -> None:
-    """Give the message of an alert or a notice its next version.
+    """Increment the version of the message of an alert or a notice.
 
-    One that waits for a retry keeps waiting, a dead one revives; one that a digest has told in its stead stays so.
+    A retry keeps its time, a dead message is revived; one that a digest replaced is left as is.
     """
     own = _columns.alert_id == alert_id if notice_id is None else _columns.notice_id == notice_id
     dead = _columns.dead_at.is_not(None)
     delivered = _columns.sent_version == _columns.version
     await tx.execute(
         update(tables.deliveries)
-        .where(own, _columns.entry_id.is_(None), _columns.told_in.is_(None))
+        .where(own, _columns.entry_id.is_(None), _columns.superseded_by.is_(None))
         .values(
             version=_columns.version + 1,
             next_at=case((or_(dead, delivered), literal(at, UtcDateTime)), else_=_columns.next_at),
@@ -60,7 +60,7 @@ async def bump_version(
     )
 
 
-async def has_own_message(tx: AsyncConnection, alert_id: int) -> bool:
-    """Tell whether an alert has a message of its own, or will; not where a digest has told it in its stead."""
-    own = (_columns.alert_id == alert_id, _columns.entry_id.is_(None), _columns.told_in.is_not(None))
+async def has_root_message(tx: AsyncConnection, alert_id: int) -> bool:
+    """Return whether an alert has or gets a message of its own; False if a digest replaced it."""
+    own = (_columns.alert_id == alert_id, _columns.entry_id.is_(None), _columns.superseded_by.is_not(None))
     return (await tx.execute(select(_columns.id).where(*own))).first() is None

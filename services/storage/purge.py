@@ -1,4 +1,4 @@
-"""Purge: a workspace's data, gone from every table."""
+"""Deletion of all data of a workspace."""
 
 from __future__ import annotations
 
@@ -8,33 +8,43 @@ from sqlalchemy import ColumnElement, Table, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.storage import tables
-from services.storage.rules import turn_page
+from services.storage.rules import next_revision
 
-SHARED = frozenset(
-    {"closes", "bars", "actions", "declared", "revisions", "holdings", "ticks", "sights", "extremes", "rulebook"}
+GLOBAL_TABLES = frozenset(
+    {
+        "closes",
+        "bars",
+        "corporate_actions",
+        "action_coverage",
+        "revisions",
+        "holdings",
+        "ticks",
+        "feed_status",
+        "metric_extremes",
+        "rules_revision",
+    }
 )
-INSTALLING = frozenset({"installations", "org_teams", "oauth_states"})  # see `Installations`
-NOBODY = ""
+INSTALLATION_TABLES = frozenset({"installations", "org_teams", "oauth_states"})  # see InstallationRepository
+ERASED = ""
 
 
 async def purge(tx: AsyncConnection, team: str, at: datetime) -> None:
-    """Delete all rows of a workspace, those first that hang on others.
+    """Delete all rows of a workspace, in the order of their foreign keys.
 
-    Of its rules the numbers stay, with nothing that tells whose they were: so the processes that watch them learn that
-    they are gone.
+    Its rules' ids stay, without their owner, so that processes which evaluate these rules see that they were removed.
     """
     for table in reversed(tables.metadata.sorted_tables):
-        if table is not tables.rules and table.name not in SHARED | INSTALLING:
-            await tx.execute(delete(table).where(_of(table, team)))
-    nobodys = {"team": NOBODY, "channel": NOBODY, "created_by": NOBODY, "removed_at": at}
+        if table is not tables.rules and table.name not in GLOBAL_TABLES | INSTALLATION_TABLES:
+            await tx.execute(delete(table).where(_owned_by(table, team)))
+    erased = {"team": ERASED, "channel": ERASED, "created_by": ERASED, "removed_at": at}
     await tx.execute(
-        update(tables.rules).where(tables.rules.c.team == team).values(**nobodys, revision=await turn_page(tx))
+        update(tables.rules).where(tables.rules.c.team == team).values(**erased, revision=await next_revision(tx))
     )
 
 
-def _of(table: Table, team: str) -> ColumnElement[bool]:
-    """Find the rows of a workspace: by their own column, or by that of the rows they hang on."""
+def _owned_by(table: Table, team: str) -> ColumnElement[bool]:
+    """Select the rows of a workspace: by their own column, or by that of the rows they reference."""
     if "team" in table.c:
         return table.c.team == team
     (key, parent), *_ = [(key.parent, key.column) for column in table.c for key in column.foreign_keys]
-    return key.in_(select(parent).where(_of(parent.table, team)))
+    return key.in_(select(parent).where(_owned_by(parent.table, team)))

@@ -1,4 +1,4 @@
-"""What the parts of the store share: one database, the INSERT of its dialect, and how rows of a channel are found."""
+"""Base class and helpers of the repositories: inserts, upserts, and the rows of a channel."""
 
 from __future__ import annotations
 
@@ -13,43 +13,43 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.core.identity import Channel
 from services.storage.engine import Database
 
-CHUNK = 5_000  # rows for each statement; the event loop breathes in between
+BATCH_SIZE = 5_000  # rows per statement; the event loop runs other tasks in between
 
 
 class Repository:
-    """One part of the store; all parts of a store work on the same database."""
+    """One part of the store; all repositories of a store share one database."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
 
 def insert(tx: AsyncConnection, table: Table) -> sqlite.Insert | postgresql.Insert:
-    """Start an INSERT that can say what to do about a row that is there already."""
+    """Return an INSERT of this database's dialect, which supports `on_conflict_do_*`."""
     return _insert(tx.dialect.name, table)
 
 
 async def upsert(tx: AsyncConnection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
-    """Insert rows; those whose key is there already take the place of the old ones."""
-    replacing = _replacing(tx.dialect.name, table)
-    for start in range(0, len(rows), CHUNK):
-        await tx.execute(replacing, rows[start : start + CHUNK])
+    """Insert rows; replace those whose primary key exists already."""
+    statement = _upsert_statement(tx.dialect.name, table)
+    for start in range(0, len(rows), BATCH_SIZE):
+        await tx.execute(statement, rows[start : start + BATCH_SIZE])
 
 
-def rows_of(table: Table, channel: Channel) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    """Ask for the rows of a table that belong to one channel."""
+def in_channel(table: Table, channel: Channel) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """Return conditions that select the rows of one channel."""
     return table.c.team == channel.team, table.c.channel == channel.id
 
 
 async def insert_row(tx: AsyncConnection, table: Table, row: dict[str, Any]) -> int:
-    """Insert one row; give the number that the database has chosen for it."""
+    """Insert one row and return its generated id."""
     key = (await tx.execute(table.insert().values(row))).inserted_primary_key
-    number: int = key[0] if key else 0
-    return number
+    row_id: int = key[0] if key else 0
+    return row_id
 
 
 @lru_cache
-def _replacing(dialect: str, table: Table) -> sqlite.Insert | postgresql.Insert:
-    """Build the statement of `upsert`, which takes longer than to run it with a few rows."""
+def _upsert_statement(dialect: str, table: Table) -> sqlite.Insert | postgresql.Insert:
+    """Build the statement of `upsert`; cached, as building it takes longer than running it with a few rows."""
     new = _insert(dialect, table)
     return new.on_conflict_do_update(
         index_elements=table.primary_key,

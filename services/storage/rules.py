@@ -1,4 +1,4 @@
-"""Rules and their states: each change of either moves the revision, in the same transaction."""
+"""Rules and their states; each change of either increments the revision, in the same transaction."""
 
 from __future__ import annotations
 
@@ -27,130 +27,136 @@ from services.rules.decide import RuleState
 from services.rules.rule import Rule
 from services.storage import tables
 from services.storage.alert_writer import record_alert
-from services.storage.codec import read_watch, write_state
+from services.storage.codec import read_rule, write_state
 from services.storage.engine import Database
-from services.storage.repository import Repository, insert, rows_of
-from services.storage.rule_audit import act_of, keep_acts
+from services.storage.repository import Repository, in_channel, insert
+from services.storage.rule_audit import record_rule_audits, rule_audit_of
 
-CHUNK = 1_000  # rules in one statement, or on one page
+BATCH_SIZE = 1_000  # rules per statement or page
 log = logging.getLogger(__name__)
 
 
-class Rules(Repository):
-    """Implements the rules of MonitorStore and CommandStore.
+class RuleRepository(Repository):
+    """The rule methods of MonitorStore and CommandStore.
 
-    In a list, a rule that cannot be read is left out, so that it keeps nobody from the others.
+    Lists leave out rules that cannot be read, so that one damaged row does not block the others.
     """
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)
-        self._lost_rules: set[int] = set()
+        self._logged_rules: set[int] = set()
 
     async def rulebook(self, since: int = 0) -> Rulebook:
-        """Load the rules of every channel that have changed after a revision; every one that stands after 0.
+        """Load the rules of every channel that changed after a revision; every active one for revision 0.
 
-        Very many are read page by page, so that whatever else is going on may go on in between.
+        Many rules are read in pages, so that other tasks can run in between.
         """
         changed = tables.rules.c.revision > since
-        gone = select(tables.rules.c.id).where(changed, tables.rules.c.removed_at.is_not(None))
+        removed_ids = select(tables.rules.c.id).where(changed, tables.rules.c.removed_at.is_not(None))
         async with self._database.read() as tx:
-            revision: int = (await tx.execute(select(tables.rulebook.c.revision))).scalar_one()
+            revision: int = (await tx.execute(select(tables.rules_revision.c.revision))).scalar_one()
             if revision == since:
                 return Rulebook(revision=revision)
-            rows = await tx.stream(_standing(changed).order_by(None))  # in order, it would pass over the index
-            read = {row.id: _read(row) async for page in rows.partitions(CHUNK) for row in page}
-            removed = frozenset(await tx.scalars(gone)) if since else frozenset[int]()
+            rows = await tx.stream(_active_rules(changed).order_by(None))  # ordering would bypass the index
+            read = {row.id: _read(row) async for page in rows.partitions(BATCH_SIZE) for row in page}
+            removed = frozenset(await tx.scalars(removed_ids)) if since else frozenset[int]()
         return Rulebook(
             revision=revision,
-            watches=tuple(sorted(self._kept(read.values()), key=lambda one: one.id)),
+            rules=tuple(sorted(self._readable_rules(read.values()), key=lambda rule: rule.id)),
             removed=removed,
-            unreadable=frozenset(number for number, watch in read.items() if isinstance(watch, UnreadableRule)),
+            unreadable=frozenset(rule_id for rule_id, rule in read.items() if isinstance(rule, UnreadableRule)),
         )
 
     async def rules(self, channel: Channel) -> list[ChannelRule]:
         """Load a channel's rules by id."""
         async with self._database.read() as tx:
-            return self._kept(await _watches(tx, *_of(channel)))
+            return self._readable_rules(await _load_rules(tx, *_rules_in(channel)))
 
     async def add_rules(
         self, channel: Channel, rules: Sequence[Rule], by: str, at: datetime, *, alerts: Sequence[AlertChange] = ()
     ) -> list[ChannelRule]:
-        """Add rules to a channel in one transaction; a rule that stands there already is returned as it is.
+        """Add rules to a channel in one transaction; a rule that exists there already is returned as is.
 
-        The answer has one watch for each of `rules`, in that order. The `alerts` tell of those that are new.
+        Returns one rule for each of `rules`, in that order. The `alerts` report the new ones.
         """
         texts = [str(rule) for rule in rules]
         async with self._database.write() as tx:
             known = await self._by_text(tx, channel)
             if new := [text for text in dict.fromkeys(texts) if text not in known]:
-                await _add(tx, channel, new, by, at)
+                await _insert_rules(tx, channel, new, by, at)
                 known = await self._by_text(tx, channel)
-                await keep_acts(tx, channel, [_added(known[text], by, at) for text in new])
+                await record_rule_audits(tx, channel, [_addition(known[text], by, at) for text in new])
                 for alert in alerts:
                     await record_alert(tx, alert, at)
         return [known[text] for text in texts]
 
     async def rule(self, channel: Channel, rule_id: int) -> ChannelRule | UnreadableRule:
-        """Load one rule of this channel, readable or not. Raises NotFoundError where there is none any more."""
+        """Load one rule of this channel, readable or not. Raises NotFoundError if there is none, or it was removed."""
         async with self._database.read() as tx:
-            found = await _watches(tx, *_of(channel), tables.rules.c.id == rule_id)
+            found = await _load_rules(tx, *_rules_in(channel), tables.rules.c.id == rule_id)
         if not found:
             raise NotFoundError(f"No rule {rule_id} in this channel.")
         return found[0]
 
-    async def lost_rules(self, channel: Channel) -> list[UnreadableRule]:
-        """Load the rules of a channel that stand although they cannot be read."""
+    async def unreadable_rules(self, channel: Channel) -> list[UnreadableRule]:
+        """Load the active rules of a channel that cannot be read."""
         async with self._database.read() as tx:
-            return [watch for watch in await _watches(tx, *_of(channel)) if isinstance(watch, UnreadableRule)]
+            return [rule for rule in await _load_rules(tx, *_rules_in(channel)) if isinstance(rule, UnreadableRule)]
 
     async def _by_text(self, tx: AsyncConnection, channel: Channel) -> dict[str, ChannelRule]:
-        return {str(watch.rule): watch for watch in self._kept(await _watches(tx, *_of(channel)))}
+        return {str(known.rule): known for known in self._readable_rules(await _load_rules(tx, *_rules_in(channel)))}
 
-    def _kept(self, watches: Iterable[ChannelRule | UnreadableRule]) -> list[ChannelRule]:
-        """Pick the rules that can be read; each of the others is logged once."""
-        read = list(watches)
-        lost = {watch.id for watch in read if isinstance(watch, UnreadableRule)}
-        for number in sorted(lost - self._lost_rules):
-            log.error("rule %d cannot be read and is not watched; restore its row from a backup, or remove it", number)
-        self._lost_rules |= lost
-        return [watch for watch in read if isinstance(watch, ChannelRule)]
+    def _readable_rules(self, rules: Iterable[ChannelRule | UnreadableRule]) -> list[ChannelRule]:
+        """Return the rules that can be read; log each of the others once."""
+        read = list(rules)
+        unreadable = {rule.id for rule in read if isinstance(rule, UnreadableRule)}
+        for rule_id in sorted(unreadable - self._logged_rules):
+            log.error(
+                "rule %d cannot be read and is not evaluated; restore its row from a backup, or remove it", rule_id
+            )
+        self._logged_rules |= unreadable
+        return [rule for rule in read if isinstance(rule, ChannelRule)]
 
 
-async def move_rules(tx: AsyncConnection, changes: Sequence[StateChange]) -> None:
-    """Bring rules to their next states. Raises ConflictError where one is not in its `before`, or is gone.
+async def update_states(tx: AsyncConnection, changes: Sequence[StateChange]) -> None:
+    """Save rules' next states. Raises ConflictError if one is not in its `before` state, or was removed.
 
-    Rules that make the same move, as all do when prices stop, are moved together.
+    Rules with the same change of state are updated together, as all change when prices stop.
     """
-    moves: dict[tuple[RuleState, RuleState, int], list[int]] = defaultdict(list)
+    groups: dict[tuple[RuleState, RuleState, int], list[int]] = defaultdict(list)
     for change in changes:
-        moves[change.before, change.after, change.edition].append(change.rule_id)
-    page = await turn_page(tx) if changes else 0
-    for (before, after, edition), ids in moves.items():
-        known = {**write_state(before), "edition": edition}
-        for start in range(0, len(ids), CHUNK):
-            await _change(tx, ids[start : start + CHUNK], known, {**write_state(after), "revision": page})
+        groups[change.before, change.after, change.edition].append(change.rule_id)
+    revision = await next_revision(tx) if changes else 0
+    for (before, after, edition), ids in groups.items():
+        expected = {**write_state(before), "edit_count": edition}
+        for start in range(0, len(ids), BATCH_SIZE):
+            await _update_unchanged(
+                tx, ids[start : start + BATCH_SIZE], expected, {**write_state(after), "revision": revision}
+            )
 
 
-async def change_rules(tx: AsyncConnection, changes: Sequence[RuleChange], at: datetime) -> None:
-    """Do to rules what people did, and keep who did it; alerts that mention them stay as they are.
+async def apply_rule_changes(tx: AsyncConnection, changes: Sequence[RuleChange], at: datetime) -> None:
+    """Apply people's changes of rules, and record who made them; alerts that mention the rules stay as they are.
 
-    Raises ConflictError as above, and where a rule would stand in its channel twice.
+    Raises ConflictError as above, and if a rule would exist twice in its channel.
     """
-    page = await turn_page(tx) if changes else 0
+    revision = await next_revision(tx) if changes else 0
     for change in changes:
-        watch = change.watch
-        known = {**write_state(watch.state), "edition": watch.edition} if isinstance(watch, ChannelRule) else {}
-        edition = tables.rules.c.edition + 1
-        values = {**_changed(change, at), "edition": edition, "revision": page}
+        before = change.channel_rule
+        expected = (
+            {**write_state(before.state), "edit_count": before.edition} if isinstance(before, ChannelRule) else {}
+        )
+        edit_count = tables.rules.c.edit_count + 1
+        values = {**_changed_columns(change, at), "edit_count": edit_count, "revision": revision}
         try:
-            await _change(tx, [watch.id], known, values, *_of(watch.channel))
+            await _update_unchanged(tx, [before.id], expected, values, *_rules_in(before.channel))
         except exc.IntegrityError as error:
             raise ConflictError("That rule stands in the channel already; read the rules again.") from error
-        await keep_acts(tx, watch.channel, [act_of(change, at)])
+        await record_rule_audits(tx, before.channel, [rule_audit_of(change, at)])
 
 
-def _changed(change: RuleChange, at: datetime) -> dict[str, Any]:
-    """Name the columns that a person's change of a rule sets, with their values."""
+def _changed_columns(change: RuleChange, at: datetime) -> dict[str, Any]:
+    """Return the columns that a person's change of a rule sets, with their values."""
     match change.kind:
         case RuleAuditKind.REMOVED:
             return {"removed_at": at}
@@ -166,57 +172,57 @@ def _changed(change: RuleChange, at: datetime) -> dict[str, Any]:
             assert_never(change.kind)
 
 
-async def _change(
+async def _update_unchanged(
     tx: AsyncConnection,
     ids: Sequence[int],
-    known: dict[str, Any],
+    expected: dict[str, Any],
     values: dict[str, Any],
     *conditions: ColumnElement[bool],
 ) -> None:
-    """Change rules whose columns are as `known`; of one that cannot be read nothing is, and no tick moves it."""
+    """Update rules whose columns have the `expected` values; none for an unreadable rule, which no tick changes."""
     columns = tables.rules.c
-    unchanged = [columns[name] == value for name, value in known.items()]
+    unchanged = [columns[name] == value for name, value in expected.items()]
     changed = await tx.execute(
-        update(tables.rules).where(columns.id.in_(ids), tables.STANDING, *unchanged, *conditions).values(values)
+        update(tables.rules).where(columns.id.in_(ids), tables.ACTIVE, *unchanged, *conditions).values(values)
     )
     if changed.rowcount != len(ids):
         raise ConflictError("A rule has changed since it was read; read the rules again.")
 
 
-async def _add(tx: AsyncConnection, channel: Channel, texts: Sequence[str], by: str, at: datetime) -> None:
-    page = await turn_page(tx)
-    same = {"team": channel.team, "channel": channel.id, "created_by": by, "created_at": at, "revision": page}
+async def _insert_rules(tx: AsyncConnection, channel: Channel, texts: Sequence[str], by: str, at: datetime) -> None:
+    revision = await next_revision(tx)
+    same = {"team": channel.team, "channel": channel.id, "created_by": by, "created_at": at, "revision": revision}
     new = insert(tx, tables.rules)
-    unless = new.on_conflict_do_nothing(index_elements=["team", "channel", "rule"], index_where=tables.STANDING)
-    await tx.execute(unless, [{**same, "rule": text} for text in texts])
+    insert_missing = new.on_conflict_do_nothing(index_elements=["team", "channel", "rule"], index_where=tables.ACTIVE)
+    await tx.execute(insert_missing, [{**same, "rule": text} for text in texts])
 
 
-async def _watches(tx: AsyncConnection, *conditions: ColumnElement[bool]) -> list[ChannelRule | UnreadableRule]:
-    return [_read(row) for row in await tx.execute(_standing(*conditions))]
+async def _load_rules(tx: AsyncConnection, *conditions: ColumnElement[bool]) -> list[ChannelRule | UnreadableRule]:
+    return [_read(row) for row in await tx.execute(_active_rules(*conditions))]
 
 
-def _added(watch: ChannelRule, by: str, at: datetime) -> RuleAudit:
-    return RuleAudit(kind=RuleAuditKind.ADDED, rule_id=watch.id, by=by, at=at, before=None, after=str(watch.rule))
+def _addition(added: ChannelRule, by: str, at: datetime) -> RuleAudit:
+    return RuleAudit(kind=RuleAuditKind.ADDED, rule_id=added.id, by=by, at=at, before=None, after=str(added.rule))
 
 
 def _read(row: Row[Any]) -> ChannelRule | UnreadableRule:
     try:
-        return read_watch(row)
+        return read_rule(row)
     except (RuleError, ValueError):
         return UnreadableRule(id=row.id, channel=Channel(team=row.team, id=row.channel), rule=row.rule)
 
 
-def _standing(*conditions: ColumnElement[bool]) -> Select[Any]:
-    return select(tables.rules).where(tables.STANDING, *conditions).order_by(tables.rules.c.id)
+def _active_rules(*conditions: ColumnElement[bool]) -> Select[Any]:
+    return select(tables.rules).where(tables.ACTIVE, *conditions).order_by(tables.rules.c.id)
 
 
-async def turn_page(tx: AsyncConnection) -> int:
-    """Move the rulebook on by one; whoever changes rules waits here for the others, so that pages come in order."""
-    revision = tables.rulebook.c.revision
-    turned = await tx.execute(update(tables.rulebook).values({revision: revision + 1}).returning(revision))
-    page: int = turned.scalar_one()
-    return page
+async def next_revision(tx: AsyncConnection) -> int:
+    """Increment the rules' revision; concurrent writers wait here, so that revisions are committed in order."""
+    revision = tables.rules_revision.c.revision
+    updated = await tx.execute(update(tables.rules_revision).values({revision: revision + 1}).returning(revision))
+    value: int = updated.scalar_one()
+    return value
 
 
-def _of(channel: Channel) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    return rows_of(tables.rules, channel)
+def _rules_in(channel: Channel) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return in_channel(tables.rules, channel)

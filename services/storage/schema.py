@@ -1,4 +1,4 @@
-"""The schema's versions: what a database has, what this program needs, and the way from one to the other."""
+"""Schema versions: compare a database with this program, and upgrade it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, func, inspect, select, update
+from sqlalchemy import Connection, func, inspect, select, text, update
 
-from services.core.errors import StoreError
-from services.storage.tables import rulebook
+from services.core.errors import DatabaseUnavailableError
+from services.storage.engine import MIGRATION_LOCK
+from services.storage.tables import rules_revision
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-MIGRATION_LOCK = 0x6D696E65  # any number that nothing else in the database locks
 OLDER = "The database is older than this program; run `minerpulse migrate`."
 NEWER = "The database is newer than this program; install the newest MinerPulse."
 
@@ -30,7 +30,7 @@ class SchemaStatus(Enum):
 
 
 def schema_status(connection: Connection) -> SchemaStatus:
-    """Compare the database's schema with this program's; one that this program does not know is ahead."""
+    """Compare the database's schema with this program's; an unknown revision counts as ahead."""
     scripts = ScriptDirectory(str(MIGRATIONS))
     revision = MigrationContext.configure(connection).get_current_revision()
     if revision is None:
@@ -41,32 +41,34 @@ def schema_status(connection: Connection) -> SchemaStatus:
     return SchemaStatus.BEHIND if revision in known else SchemaStatus.AHEAD
 
 
-def check(connection: Connection) -> None:
-    """Make sure that this program can work with the database; an empty one is made ready.
+def check(connection: Connection) -> str:
+    """Check that this program can work with the database and return its revision; create the schema in an empty one.
 
-    Raises StoreError where the schema is older or newer than this program.
+    Raises DatabaseUnavailableError if the schema is older or newer than this program.
     """
     match schema_status(connection):
         case SchemaStatus.EMPTY:
             upgrade(connection)
         case SchemaStatus.BEHIND:
-            raise StoreError(OLDER)
+            raise DatabaseUnavailableError(OLDER)
         case SchemaStatus.AHEAD:
-            raise StoreError(NEWER)
+            raise DatabaseUnavailableError(NEWER)
         case SchemaStatus.CURRENT:  # a write, so that a read-only file is refused now and not at the first alert
-            connection.execute(update(rulebook).values(revision=rulebook.c.revision))
+            connection.execute(update(rules_revision).values(revision=rules_revision.c.revision))
+    revision: str = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one()
+    return revision
 
 
 def upgrade(connection: Connection) -> None:
-    """Bring the schema to this program's version, within the caller's write transaction.
+    """Upgrade the schema to this program's version, within the caller's write transaction.
 
-    SQLite's write transaction shuts out whoever else migrates; on PostgreSQL a lock does, until it ends. Raises
-    StoreError where the schema is newer than this program.
+    SQLite's write transaction excludes concurrent migrations; on PostgreSQL an advisory lock does, which excludes open
+    stores' writes too. Raises DatabaseUnavailableError if the schema is newer than this program.
     """
     if connection.dialect.name == "postgresql":
         connection.execute(select(func.pg_advisory_xact_lock(MIGRATION_LOCK)))
     if schema_status(connection) is SchemaStatus.AHEAD:
-        raise StoreError(NEWER)
+        raise DatabaseUnavailableError(NEWER)
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     command.upgrade(config, "head")

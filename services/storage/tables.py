@@ -1,24 +1,24 @@
-"""What is stored, as tables that SQLite and PostgreSQL both keep.
+"""Table definitions for SQLite and PostgreSQL.
 
-closes, bars            price history by source, keyed so that it loads straight into columns
-actions, declared       dividends and splits by source, and from which day on they are known
-revisions               closes that their source has changed after they were final
-holdings                what funds hold, a row for each position of each day
-rules, rulebook         the rules of every channel with their states, and a number that grows as they change
-acts                    what people did to rules: who, when, what, before and after
-alerts, entries         episodes as their messages tell them, and their timelines
-votes                   what people say of alerts, one vote each
-notices                 messages for a channel that belong to no alert
-deliveries, attempts    what Slack must be made to show, and every try to do so
-rests                   until when a channel is to be left alone, and why where only a person can mend that
-channels                what a channel has set, and since when no new message goes out into it
-channel_changes         who has set what in a channel
-ticks                   which ticks have been claimed, whether they were done, and how far their prices could be used
-sights                  when each pair's prices could last be used, and since when they cannot
-extremes                how far the values that rules look at went in each session
-installations           where the app is installed, with its sealed tokens
-org_teams               which workspaces an organization has that installed it as a whole
-oauth_states            who is on the way to install it
+closes, bars                          price history by source, with keys that load straight into columns
+corporate_actions, action_coverage    dividends and splits by source, and the day from which they are complete
+revisions                             closes that their source changed after they were final
+holdings                              fund holdings, one row per position and day
+rules, rules_revision                 the rules of every channel with their states, and a counter of their changes
+rule_audit                            changes of rules by people: who, when, what, before and after
+alerts, timeline_entries              alerts as their messages show them, and their timelines
+votes                                 people's feedback on alerts, one vote each
+notices                               messages for a channel that belong to no alert
+deliveries, attempts                  the outbox: messages to show in Slack, and every attempt to send them
+channel_backoff                       the time before which nothing is sent to a channel, and the problem to fix, if any
+channels                              a channel's settings, and when its quiet hours start
+channel_changes                       who changed which setting of a channel
+ticks                                 claimed ticks, whether they are done, and the verdict on their prices
+feed_status                           when each pair's prices could last be used, and since when they cannot
+metric_extremes                       the high and low of each metric in each session
+installations                         workspaces and organizations that installed the app, with encrypted tokens
+org_teams                             the workspaces of an organization that installed the app as a whole
+oauth_states                          installations in progress
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from sqlalchemy import (
 
 from services.storage.types import UtcDateTime
 
-STANDING = text("removed_at IS NULL")
+ACTIVE = text("removed_at IS NULL")
 OPEN = text("closed_at IS NULL")
 UNDELIVERED = text("sent_version < version")
 
@@ -68,22 +68,22 @@ closes = Table(
     Column("session_day", Integer, primary_key=True),  # since 1970-01-01
     Column("price", Double, nullable=False),
     Column("volume", Double),
-    Column("inside", Double),  # the session's return from its opening to its close
+    Column("intraday_return", Double),  # a fraction, from the session's open to its close
 )
 
-actions = Table(
-    "actions",
+corporate_actions = Table(
+    "corporate_actions",
     metadata,
     Column("symbol", String, primary_key=True),
     Column("source", String, primary_key=True),
     Column("session_day", Integer, primary_key=True),  # the ex-date, since 1970-01-01
     Column("kind", String, primary_key=True),
-    Column("value", Double, nullable=False),  # USD a share of that day, or new shares for one old share
-    Column("noted_at", UtcDateTime, nullable=False),
+    Column("value", Double, nullable=False),  # USD per share of that day, or new shares per old share
+    Column("recorded_at", UtcDateTime, nullable=False),
 )
 
-declared = Table(
-    "declared",
+action_coverage = Table(
+    "action_coverage",
     metadata,
     Column("symbol", String, primary_key=True),
     Column("source", String, primary_key=True),
@@ -120,7 +120,7 @@ holdings = Table(
     Column("as_of_day", Integer, primary_key=True),  # since 1970-01-01
     Column("position", Integer, primary_key=True),  # from 0, in the order of its source
     Column("ticker", String, nullable=False),
-    Column("exchange", String, nullable=False),  # empty where the source names none
+    Column("exchange", String, nullable=False),  # empty if the source names none
     Column("name", String, nullable=False),
     Column("kind", String, nullable=False),
     Column("weight", Double, nullable=False),  # a fraction of net assets
@@ -140,23 +140,23 @@ rules = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("removed_at", UtcDateTime),
     Column("paused_at", UtcDateTime),
-    Column("edition", Integer, nullable=False, server_default="0"),  # how often people have changed the rule
-    Column("revision", BigInteger, nullable=False),  # of the rulebook, at the last change of the rule or its state
+    Column("edit_count", Integer, nullable=False, server_default="0"),  # how often people changed the rule
+    Column("revision", BigInteger, nullable=False),  # of `rules_revision`, at the last change of the rule or its state
     Column("firing", String),
     Column("fired_at", UtcDateTime),
     Column("breach", String),
-    Column("breach_at", UtcDateTime),
-    Column("breach_seen_at", UtcDateTime),
-    Column("clear_at", UtcDateTime),
-    Column("clear_seen_at", UtcDateTime),
-    Column("dark_at", UtcDateTime),
-    Column("error_at", UtcDateTime),
+    Column("breach_since", UtcDateTime),
+    Column("breach_last_seen_at", UtcDateTime),
+    Column("clear_since", UtcDateTime),
+    Column("clear_last_seen_at", UtcDateTime),
+    Column("nodata_since", UtcDateTime),
+    Column("error_since", UtcDateTime),
     Index(None, "revision"),
-    _unique_while(STANDING, "uq_rules_standing", "team", "channel", "rule"),
+    _unique_while(ACTIVE, "uq_rules_active", "team", "channel", "rule"),
 )
 
-acts = Table(
-    "acts",
+rule_audit = Table(
+    "rule_audit",
     metadata,
     Column("id", Integer, primary_key=True),
     Column("team", String, nullable=False),
@@ -165,13 +165,13 @@ acts = Table(
     Column("kind", String, nullable=False),
     Column("by", String, nullable=False),
     Column("at", UtcDateTime, nullable=False),
-    Column("before", String),  # the rule as it was; null for one that was added
-    Column("after", String),  # the rule as it is now; null for one that was removed
+    Column("before", String),  # the old rule; null for an added one
+    Column("after", String),  # the new rule; null for a removed one
     Index(None, "team", "channel", "id"),
 )
 
-rulebook = Table(
-    "rulebook",
+rules_revision = Table(
+    "rules_revision",
     metadata,
     Column("id", Integer, primary_key=True),  # always 1
     Column("revision", BigInteger, nullable=False),
@@ -193,8 +193,8 @@ alerts = Table(
     _unique_while(OPEN, "uq_alerts_open", "team", "channel", "pair", "subject", "side"),
 )
 
-entries = Table(
-    "entries",
+timeline_entries = Table(
+    "timeline_entries",
     metadata,
     Column("id", Integer, primary_key=True),
     Column("alert_id", ForeignKey("alerts.id"), nullable=False, index=True),
@@ -207,7 +207,7 @@ votes = Table(
     Column("alert_id", ForeignKey("alerts.id"), primary_key=True),
     Column("person", String, primary_key=True),
     Column("team", String, nullable=False),
-    Column("noise", Boolean, nullable=False),  # else useful
+    Column("noise", Boolean, nullable=False),  # false: useful
     Column("at", UtcDateTime, nullable=False),
 )
 
@@ -217,7 +217,7 @@ notices = Table(
     Column("id", Integer, primary_key=True),
     Column("team", String, nullable=False),
     Column("channel", String, nullable=False),
-    Column("name", String, nullable=False),  # once for ever in its channel
+    Column("name", String, nullable=False),  # unique in its channel, also after it is closed
     Column("kind", String, nullable=False),
     Column("opened_at", UtcDateTime, nullable=False),
     Column("closed_at", UtcDateTime),
@@ -235,18 +235,18 @@ deliveries = Table(
     Column("team", String, nullable=False),
     Column("channel", String, nullable=False),
     Column("alert_id", ForeignKey("alerts.id"), index=True),  # null for a notice
-    Column("entry_id", ForeignKey("entries.id")),  # null for the alert's own message
+    Column("entry_id", ForeignKey("timeline_entries.id")),  # null for the alert's own message
     Column("notice_id", ForeignKey("notices.id"), index=True),
     Column("version", Integer, nullable=False),
     Column("sent_version", Integer, nullable=False),
     Column("message_id", String),
     Column("attempts", Integer, nullable=False),  # failures in a row
     Column("attempting", Boolean, nullable=False),
-    Column("next_at", UtcDateTime, nullable=False),  # not before then; during an attempt, when others may take it up
-    Column("since", UtcDateTime, nullable=False),  # since when it has not been as it should be
+    Column("next_at", UtcDateTime, nullable=False),  # time of the next attempt, or the end of the lease
+    Column("since", UtcDateTime, nullable=False),  # when it became outdated
     Column("problem", String),
     Column("dead_at", UtcDateTime),
-    Column("told_in", ForeignKey("notices.id")),  # the digest that tells it in its stead
+    Column("superseded_by", ForeignKey("notices.id")),  # the digest that is posted instead
     Index("ix_deliveries_undelivered", "next_at", sqlite_where=UNDELIVERED, postgresql_where=UNDELIVERED),
 )
 
@@ -257,17 +257,17 @@ attempts = Table(
     Column("delivery_id", ForeignKey("deliveries.id"), nullable=False, index=True),
     Column("version", Integer, nullable=False),
     Column("at", UtcDateTime, nullable=False),
-    Column("outcome", String),  # null where it was never learned
+    Column("outcome", String),  # null if unknown
     Column("problem", String),
 )
 
-rests = Table(
-    "rests",
+channel_backoff = Table(
+    "channel_backoff",
     metadata,
     Column("team", String, primary_key=True),
     Column("channel", String, primary_key=True),
     Column("until", UtcDateTime, nullable=False),
-    Column("problem", String),  # null where waiting is enough
+    Column("problem", String),  # null if nobody has to fix anything
 )
 
 channels = Table(
@@ -277,9 +277,9 @@ channels = Table(
     Column("channel", String, primary_key=True),
     Column("settings", Text, nullable=False),  # JSON
     Column("revision", Integer, nullable=False),
-    Column("silent_from", UtcDateTime),  # no new message goes out from then on, until a digest has put this to null
-    Column("released_at", UtcDateTime),  # when the last silence ended
-    Index(None, "silent_from"),
+    Column("quiet_from", UtcDateTime),  # no new message is sent from then on, until a digest resets this to null
+    Column("quiet_ended_at", UtcDateTime),  # when the last quiet period ended
+    Index(None, "quiet_from"),
 )
 
 channel_changes = Table(
@@ -294,24 +294,24 @@ channel_changes = Table(
     Index(None, "team", "channel", "id"),
 )
 
-sights = Table(
-    "sights",
+feed_status = Table(
+    "feed_status",
     metadata,
     Column("pair", String, primary_key=True),
     Column("at", UtcDateTime, nullable=False),
-    Column("reason", String),  # null where prices can be used
-    Column("usable_at", UtcDateTime),
-    Column("dark_at", UtcDateTime),
-    Column("prices", Text, nullable=False),  # JSON, the last that could be used
+    Column("reason", String),  # null if prices can be used
+    Column("last_usable_at", UtcDateTime),
+    Column("nodata_since", UtcDateTime),
+    Column("prices", Text, nullable=False),  # JSON, the last usable ones
     Column("simulated", Boolean, nullable=False),
 )
 
-extremes = Table(
-    "extremes",
+metric_extremes = Table(
+    "metric_extremes",
     metadata,
     Column("pair", String, primary_key=True),
     Column("session_day", Integer, primary_key=True),  # since 1970-01-01
-    Column("look", String, primary_key=True),
+    Column("metric_key", String, primary_key=True),
     Column("high", Double, nullable=False),
     Column("high_at", UtcDateTime, nullable=False),
     Column("low", Double, nullable=False),
@@ -321,27 +321,27 @@ extremes = Table(
 ticks = Table(
     "ticks",
     metadata,
-    Column("job", String, primary_key=True),  # a pair, or a chore by its name
+    Column("job", String, primary_key=True),  # a pair, or a maintenance job by its name
     Column("boundary", UtcDateTime, primary_key=True),
     Column("claimed_at", UtcDateTime, nullable=False),
     Column("done", Boolean, nullable=False),
-    Column("verdict", String),  # of a pair's prices, once it is done
+    Column("verdict", String),  # on a pair's prices, when the tick is done
 )
 
 installations = Table(
     "installations",
     metadata,
-    Column("home", String, primary_key=True),  # a workspace, or the organization itself
+    Column("home", String, primary_key=True),  # a workspace or an organization
     Column("enterprise", String),
     Column("name", String, nullable=False),
-    Column("bot_token", Text, nullable=False),  # sealed
+    Column("bot_token", Text, nullable=False),  # encrypted
     Column("bot_user", String, nullable=False),
     Column("scopes", String, nullable=False),
     Column("installed_by", String, nullable=False),
     Column("installed_at", UtcDateTime, nullable=False),
-    Column("refresh_token", Text),  # sealed
+    Column("refresh_token", Text),  # encrypted
     Column("expires_at", UtcDateTime),
-    Column("rotating_until", UtcDateTime),  # until when the renewal is one process's own
+    Column("rotating_until", UtcDateTime),  # end of the lease of the process that renews the token
 )
 
 org_teams = Table(

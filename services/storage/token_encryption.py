@@ -1,4 +1,4 @@
-"""The vault: tokens as they are kept, which without a key are worth nothing."""
+"""Encryption of stored tokens."""
 
 from __future__ import annotations
 
@@ -6,33 +6,35 @@ from collections.abc import Sequence
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
-from services.core.errors import StoreError
+from services.core.errors import DatabaseUnavailableError
 
-LOST = "A stored token opens with none of the keys in MINERPULSE_TOKEN_KEYS; put back the key that it was sealed with."
+NO_MATCHING_KEY = (
+    "A stored token opens with none of the keys in MINERPULSE_TOKEN_KEYS; put back the key that it was sealed with."
+)
 
 
 class TokenCipher:
-    """Seals with the first of its keys, and opens with any of them. Keys are Fernet's: 32 bytes in base64."""
+    """Encrypts with the first of its keys and decrypts with any. Keys are Fernet keys: 32 bytes in base64."""
 
     def __init__(self, keys: Sequence[str]) -> None:
         self._keys = MultiFernet([Fernet(key) for key in keys])
 
-    def seal(self, text: str) -> str:
-        """Encrypt a text."""
+    def encrypt(self, text: str) -> str:
+        """Return a text encrypted."""
         return self._keys.encrypt(text.encode()).decode()
 
-    def open(self, sealed: str) -> str:
-        """Decrypt a text. Raises StoreError where no key opens it."""
+    def decrypt(self, encrypted: str) -> str:
+        """Return a text decrypted. Raises DatabaseUnavailableError if no key matches."""
         try:
-            return self._keys.decrypt(sealed).decode()
+            return self._keys.decrypt(encrypted).decode()
         except InvalidToken as error:
-            raise StoreError(LOST) from error
+            raise DatabaseUnavailableError(NO_MATCHING_KEY) from error
 
-    def reseal(self, sealed: str) -> str:
-        """Seal with the first key what any of them opens. Raises StoreError."""
-        return self.seal(self.open(sealed))
+    def reencrypt(self, encrypted: str) -> str:
+        """Encrypt with the first key what any of them decrypts. Raises DatabaseUnavailableError."""
+        return self.encrypt(self.decrypt(encrypted))
 
 
-def new_key() -> str:
-    """Draw a key."""
+def generate_key() -> str:
+    """Return a new random key."""
     return Fernet.generate_key().decode()

@@ -1,4 +1,4 @@
-"""The column type of every point in time."""
+"""The column type of timestamps."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from sqlalchemy.engine import Dialect
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """An aware UTC datetime; a naive one is a mistake of the program and raises ValueError."""
+    """An aware UTC datetime; a naive one is a programming error and raises ValueError."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Store UTC, as SQLite keeps no offset."""
+        """Convert to UTC, as SQLite stores no offset."""
         del dialect
         if value is not None and value.tzinfo is None:
             raise ValueError(f"{value} has no time zone")
         return value and value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Give the zone back to what SQLite reads as naive."""
+        """Return an aware datetime, also from SQLite, which reads naive ones."""
         del dialect
         if value is None:
             return None

@@ -1,4 +1,4 @@
-"""Votes: what people said of alerts, one vote each, which they may change."""
+"""Feedback on alerts: one vote per person, which they may change."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from services.alerting.feedback import Votes
 from services.core.errors import NotFoundError
 from services.core.identity import Channel
 from services.storage import tables
-from services.storage.repository import Repository, rows_of, upsert
+from services.storage.repository import Repository, in_channel, upsert
 
 _votes, _alerts = tables.votes.c, tables.alerts.c
 
 
-class VoteTable(Repository):
-    """Implements the votes of CommandStore."""
+class VoteRepository(Repository):
+    """The vote methods of CommandStore."""
 
     async def vote(self, channel: Channel, alert_id: int, by: str, at: datetime, *, noise: bool) -> Votes:
-        """Keep what a person says of an alert, in place of what they said before; see CommandStore."""
-        here = select(_alerts.id).where(_alerts.id == alert_id, *rows_of(tables.alerts, channel))
+        """Save a person's vote on an alert, which replaces their previous one; see CommandStore."""
+        here = select(_alerts.id).where(_alerts.id == alert_id, *in_channel(tables.alerts, channel))
         row = {"alert_id": alert_id, "person": by, "team": channel.team, "noise": noise, "at": at}
         async with self._database.write() as tx:
             if await tx.scalar(here) is None:
@@ -41,11 +41,11 @@ async def count_votes(tx: AsyncConnection, channel: Channel, alert_id: int | Non
     query = (
         select(_votes.alert_id, _votes.noise, func.count().label("number"))
         .join(tables.alerts, _alerts.id == _votes.alert_id)
-        .where(*rows_of(tables.alerts, channel), *one)
+        .where(*in_channel(tables.alerts, channel), *one)
         .group_by(_votes.alert_id, _votes.noise)
     )
     counts = {(row.alert_id, row.noise): row.number for row in await tx.execute(query)}
     return {
-        number: Votes(useful=counts.get((number, False), 0), noise=counts.get((number, True), 0))
-        for number, _ in counts
+        voted_id: Votes(useful=counts.get((voted_id, False), 0), noise=counts.get((voted_id, True), 0))
+        for voted_id, _ in counts
     }

@@ -10,33 +10,33 @@ from rich.table import Table
 
 from tests.bench import (
     ack,
-    answering,
-    authorizing,
-    delivering,
-    drawing,
-    loading,
+    http_latency,
+    authorization,
+    delivery,
+    charts,
+    price_loading,
     memory,
-    replaying,
-    studying,
-    ticking,
-    upstream,
+    replay,
+    research,
+    tick,
+    vendor_calls,
 )
 
 BENCHES = (
     ack.bench,
-    answering.bench,
-    authorizing.bench,
-    ticking.bench,
-    ticking.bench_change,
-    ticking.bench_whole,
-    replaying.bench,
-    replaying.bench_process,
-    studying.bench,
-    loading.bench,
-    upstream.bench,
-    delivering.bench,
-    delivering.bench_workers,
-    drawing.bench,
+    http_latency.bench,
+    authorization.bench,
+    tick.bench,
+    tick.bench_change,
+    tick.bench_whole,
+    replay.bench,
+    replay.bench_process,
+    research.bench,
+    price_loading.bench,
+    vendor_calls.bench,
+    delivery.bench,
+    delivery.bench_workers,
+    charts.bench,
     memory.bench,
     memory.bench_commands,
 )
@@ -48,8 +48,8 @@ async def run() -> int:
     missed = 0
     for bench in BENCHES:
         for figure in await bench():
-            missed += not figure.holds
-            table.add_row(*figure.cells())
+            missed += not measurement.holds
+            table.add_row(*measurement.cells())
     Console(width=150).print(table)
     return 1 if missed else 0
 

@@ -12,30 +12,30 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.slack import build_bolt
 from handlers import listeners
-from tests.bench.figure import Figure, paired_ms
-from tests.fakes.floor import trading_floor
-from tests.fakes.slack import SECRET, TOKEN, serving
+from tests.bench.measurement import Measurement, paired_ms
+from tests.fakes.harness import open_harness
+from tests.fakes.slack import SECRET, TOKEN, slack_server
 
 RUNS = 300
 
 
-async def bench() -> list[Figure]:
+async def bench() -> list[Measurement]:
     """Help goes out in the acknowledgement itself; for the board it is empty, and the answer comes after it."""
-    async with serving() as slack, trading_floor() as floor:
+    async with slack_server() as slack, open_harness() as harness:
         client = AsyncWebClient(token=TOKEN, base_url=f"{slack.url}api/")
         ours, bare = build_bolt(client, SECRET), build_bolt(client, SECRET)
-        errands = listeners.register(ours, floor.desk, floor.study, floor.clock)
+        errands = listeners.register(ours, harness.commands, harness.research, harness.clock)
         bare.command("/minerpulse")(_bare)
-        figures = []
+        measurements = []
         for text in ("help", ""):
-            figures.append(
-                await _figure(f"ack of /minerpulse {text}".strip(), ours, bare, text, f"{slack.url}responses/1")
+            measurements.append(
+                await _measurement(f"ack of /minerpulse {text}".strip(), ours, bare, text, f"{slack.url}responses/1")
             )
             await errands.drain()
-    return figures
+    return measurements
 
 
-async def _figure(what: str, ours: AsyncApp, theirs: AsyncApp, text: str, response_url: str) -> Figure:
+async def _measurement(what: str, ours: AsyncApp, theirs: AsyncApp, text: str, response_url: str) -> Measurement:
     form = {"command": "/minerpulse", "text": text, "team_id": "T1", "channel_id": "C1", "user_id": "U1"}
     body = urlencode({**form, "response_url": response_url})
 
@@ -51,8 +51,8 @@ async def _figure(what: str, ours: AsyncApp, theirs: AsyncApp, text: str, respon
             raise AssertionError(response.body)
 
     measured, bare = await paired_ms(lambda: ask(ours), lambda: ask(theirs), RUNS)
-    return Figure(
-        what=what, measured=measured, beside=bare, beside_what="a bare Bolt ack", unit="ms", budget=1.5, of_ratio=True
+    return Measurement(
+        name=what, measured=measured, baseline=bare, baseline_name="a bare Bolt ack", unit="ms", budget=1.5, budget_is_ratio=True
     )
 
 

@@ -23,12 +23,12 @@ from services.core.prices import Bars, Closes, Quote, Symbol
 from services.market.holdings import Holdings
 from services.market.network import Network
 from services.market.ports import EquityPrices
-from services.market.sources.catalogue import SOURCES, build_crypto, build_equity, build_network
+from services.market.sources.catalogue import CRYPTO, EQUITY, NETWORK, SOURCES, build_source
 from services.market.sources.http.client import HttpClient
 from services.market.sources.vendors.nasdaq_holdings import NasdaqHoldings
-from tests.bench.witness import believed
+from tests.bench.fuzz_checks import believed
 from tests.fakes.clock import SetClock
-from tests.fakes.garble import garble
+from tests.fakes.corrupt import corrupt
 
 ROOT = Path(__file__).parents[2]
 HERE, SHARED = ROOT / "tests" / "responses", ROOT.parent / "shared" / "wire"
@@ -169,7 +169,7 @@ async def examine(answer: Answer, seed: int) -> int:
     exception but SourceError comes through.
     """
     random = Random(seed)  # noqa: S311 -- to garble, not to hide
-    garbled = garble(answer.body, random)
+    garbled = corrupt(answer.body, random)
     status = random.choice([200, 200, 200, 200, 200, 400, 404, 429, 500, 503])
     headers = {"Retry-After": random.choice(ODD_HEADERS)} if random.random() < 0.3 else {}
     good = {other.page: other.body for other in reversed(OWN) if other.vendor == answer.vendor}
@@ -220,13 +220,13 @@ def ask(answer: Answer, client: HttpClient) -> Iterator[Awaitable[object]]:
     if answer.page == "company":
         yield NasdaqHoldings(client, clock).top_ten(symbol)
     elif answer.symbol == "network":
-        yield build_network(row.name, client, clock).network()
+        yield build_source(NETWORK, row.name, client, clock).network()
     elif answer.symbol == "BTC":
-        crypto = build_crypto(row.name, client, clock, keys=KEYS)
+        crypto = build_source(CRYPTO, row.name, client, clock, keys=KEYS)
         yield crypto.bars(symbol, answer.interval, answer.at - 24 * answer.interval, answer.at)
         yield crypto.quote(symbol)
     else:
-        yield build_equity(row.name, client, clock, keys=KEYS).prices(symbol, LONG_AGO)
+        yield build_source(EQUITY, row.name, client, clock, keys=KEYS).prices(symbol, LONG_AGO)
 
 
 def check(found: object) -> int:

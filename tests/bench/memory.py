@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 
-from tests.bench.figure import Figure
+from tests.bench.measurement import Measurement
 
 OURS = """
 import asyncio
@@ -14,9 +14,8 @@ from datetime import timedelta
 from bot.app import build
 from bot.settings import Settings
 from services.core.identity import Channel
-from services.market.sources.simulated.market import Simulated
 from tests.fakes.clock import SetClock
-from tests.fakes.floor import OPEN
+from tests.fakes.harness import OPEN
 
 async def day():
     clock = SetClock(OPEN)
@@ -39,31 +38,31 @@ with open("/proc/self/status") as status:
 """
 
 
-async def bench() -> list[Figure]:
+async def bench() -> list[Measurement]:
     """The highest resident memory (on Linux), beside a process that only imports the libraries."""
     return [
-        Figure(
-            what="memory, one workspace, after a day of ticks",
+        Measurement(
+            name="memory, one workspace, after a day of ticks",
             measured=peak_mb(OURS),
-            beside=peak_mb(BARE),
-            beside_what="imports alone",
+            baseline=peak_mb(BARE),
+            baseline_name="imports alone",
             unit="MB",
             budget=180,
         )
     ]
 
 
-async def bench_commands() -> list[Figure]:
+async def bench_commands() -> list[Measurement]:
     """Resident memory after 50,000 commands, beside that after 5,000."""
-    command = [sys.executable, "-m", "tests.bench.commanded"]
+    command = [sys.executable, "-m", "tests.bench.command_memory"]
     done = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: ASYNC221, S603 -- ours
     few, many = json.loads(done.stdout)
     return [
-        Figure(
-            what=f"memory after 50,000 commands, {many - few:+.1f} MB",
+        Measurement(
+            name=f"memory after 50,000 commands, {many - few:+.1f} MB",
             measured=many,
-            beside=few,
-            beside_what="after 5,000",
+            baseline=few,
+            baseline_name="after 5,000",
             unit="MB",
             budget=180,
         )

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from bot.cli import outcome
+from bot.cli import run_cli
 
 ROOT = Path(__file__).parents[2]
 MINERPULSE = str(Path(sys.executable).with_name("minerpulse"))
-FOREIGN = ("MINERPULSE_", "SLACK_")
+SETTING_PREFIXES = ("MINERPULSE_", "SLACK_")
 
 
-class Ran(tuple[int, str, str]):
-    """What a command line came to: its exit code, what it printed, and what it complained of."""
+class CliResult(tuple[int, str, str]):
+    """The exit code, stdout and stderr of a command line."""
 
     __slots__ = ()
 
@@ -34,22 +34,22 @@ class Ran(tuple[int, str, str]):
 
 @pytest.fixture
 def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """An empty folder to run in, and no setting in the environment."""
+    """An empty working directory and an environment without settings."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "100")
     for name in os.environ:
-        if name.startswith(FOREIGN) or name.lower().endswith("_proxy") or name == "PORT":
+        if name.startswith(SETTING_PREFIXES) or name.lower().endswith("_proxy") or name == "PORT":
             monkeypatch.delenv(name)
     return tmp_path
 
 
 @pytest.fixture
-def minerpulse(clean: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:  # noqa: ARG001 -- for its effect
-    """The command line, in this process."""
+def minerpulse(clean: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., CliResult]:  # noqa: ARG001 -- for its effect
+    """Runs the command line in this process."""
 
-    def run(*arguments: str | Path) -> Ran:
+    def run(*arguments: str | Path) -> CliResult:
         capsys.readouterr()
-        code = outcome([str(one) for one in arguments])
-        return Ran((code, *capsys.readouterr()))
+        code = run_cli([str(argument) for argument in arguments])
+        return CliResult((code, *capsys.readouterr()))
 
     return run

@@ -1,4 +1,4 @@
-"""The command line as people meet it: help, mistakes, exit codes and interruptions."""
+"""The command line: help, input errors, exit codes and interruption."""
 
 from __future__ import annotations
 
@@ -13,49 +13,49 @@ import pytest
 
 from bot import cli
 from bot.cli import COMMANDS
-from services.core.errors import ConfigurationError, MinerPulseError, RuleError, SourceError
-from tests.bot.conftest import MINERPULSE, ROOT, Ran
+from services.core.errors import InvalidSettingsError, MinerPulseError, RuleError, SourceError
+from tests.bot.conftest import MINERPULSE, ROOT, CliResult
 from tests.bot.files import btc_file, etf_file
 
 HEAVY = ("pydantic", "sqlalchemy", "slack_bolt", "starlette", "prompt_toolkit")
 
 
-def test_help_lists_every_command_in_the_order_of_the_table(minerpulse: Callable[..., Ran]) -> None:
-    ran = minerpulse("--help")
-    listed = [line.split()[0] for line in ran.out.partition("Commands:")[2].strip().splitlines()]
-    assert (ran.code, listed) == (0, list(COMMANDS))
+def test_help_lists_every_command_in_the_order_of_the_table(minerpulse: Callable[..., CliResult]) -> None:
+    result = minerpulse("--help")
+    listed = [line.split()[0] for line in result.out.partition("Commands:")[2].strip().splitlines()]
+    assert (result.code, listed) == (0, list(COMMANDS))
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_explains_itself(minerpulse: Callable[..., Ran], name: str) -> None:
-    ran = minerpulse(name, "--help")
-    assert ran.code == 0
-    assert ran.out.startswith(f"Usage: minerpulse {name}")
+def test_every_command_has_help(minerpulse: Callable[..., CliResult], name: str) -> None:
+    result = minerpulse(name, "--help")
+    assert result.code == 0
+    assert result.out.startswith(f"Usage: minerpulse {name}")
 
 
-def test_the_version_is_that_of_the_package(minerpulse: Callable[..., Ran]) -> None:
+def test_the_version_is_that_of_the_package(minerpulse: Callable[..., CliResult]) -> None:
     assert minerpulse("--version") == (0, f"minerpulse, version {version('minerpulse')}\n", "")
 
 
 @pytest.mark.parametrize(
-    ("typed", "told"),
+    ("typed", "expected"),
     [
         pytest.param("repaly", "did you mean “replay”?", id="a-slip"),
         pytest.param("dance", "No such command 'dance'", id="nothing-like-it"),
     ],
 )
-def test_an_unknown_command_names_the_nearest(minerpulse: Callable[..., Ran], typed: str, told: str) -> None:
-    ran = minerpulse(typed)
-    assert (ran.code, ran.out) == (2, "")
-    assert told in ran.err
+def test_an_unknown_command_names_the_nearest(minerpulse: Callable[..., CliResult], typed: str, expected: str) -> None:
+    result = minerpulse(typed)
+    assert (result.code, result.out) == (2, "")
+    assert expected in result.err
 
 
 @pytest.mark.parametrize(
-    ("error", "code", "told"),
+    ("error", "code", "expected"),
     [
-        pytest.param(ConfigurationError("Set it."), 2, "Set it.\n", id="settings"),
+        pytest.param(InvalidSettingsError("Set it."), 2, "Set it.\n", id="settings"),
         pytest.param(
-            RuleError("1d 8pq", word="8pq", at=3, expected="8pp"),
+            RuleError("1d 8pq", word="8pq", offset=3, expected="8pp"),
             2,
             "Cannot read “8pq”: expected 8pp.\n1d 8pq\n   ^^^\n",
             id="rule-with-its-pointer",
@@ -67,55 +67,55 @@ def test_an_unknown_command_names_the_nearest(minerpulse: Callable[..., Ran], ty
         pytest.param(KeyboardInterrupt(), 130, "\n", id="interrupted"),
     ],
 )
-def test_what_goes_wrong_is_one_sentence_and_an_exit_code(
-    minerpulse: Callable[..., Ran],
+def test_errors_print_one_sentence_and_set_the_exit_code(
+    minerpulse: Callable[..., CliResult],
     monkeypatch: pytest.MonkeyPatch,
     error: MinerPulseError | click.Abort | KeyboardInterrupt,
     code: int,
-    told: str,
+    expected: str,
 ) -> None:
     @click.command()
     def command() -> None:
         raise error
 
     monkeypatch.setattr(cli.Commands, "get_command", lambda *_: command)
-    assert minerpulse("replay") == (code, "", told)
+    assert minerpulse("replay") == (code, "", expected)
 
 
 @pytest.mark.parametrize("command", ["pulse", "rehearse"])
 @pytest.mark.parametrize(("given", "missing"), [("--etf", "--btc"), ("--btc", "--etf")])
-def test_one_price_file_alone_is_refused(
-    minerpulse: Callable[..., Ran], clean: Path, command: str, given: str, missing: str
+def test_a_single_price_file_is_rejected(
+    minerpulse: Callable[..., CliResult], clean: Path, command: str, given: str, missing: str
 ) -> None:
-    ran = minerpulse(command, given, etf_file(clean, [20.0]))
-    assert ran.code == 2
-    assert f"{missing} is missing: both legs come from files, or neither." in ran.err
+    result = minerpulse(command, given, etf_file(clean, [20.0]))
+    assert result.code == 2
+    assert f"{missing} is missing: both legs come from files, or neither." in result.err
 
 
 def test_python_runs_the_package_as_the_command() -> None:
-    ran = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-m", "bot", "--version"], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    assert ran.stdout.startswith("minerpulse, version ")
+    assert result.stdout.startswith("minerpulse, version ")
 
 
-def test_a_replay_imports_nothing_of_slack_the_database_or_the_prompt(clean: Path) -> None:
+def test_a_replay_imports_no_slack_library_database_or_prompt(clean: Path) -> None:
     program = (
-        "import sys; from bot.cli import outcome; code = outcome(sys.argv[1:]); "
+        "import sys; from bot.cli import run_cli; code = run_cli(sys.argv[1:]); "
         f"sys.exit(code or ' '.join(m for m in {HEAVY} if m in sys.modules) or None)"
     )
     etf, btc = etf_file(clean, [20.0, 22.0]), btc_file(clean, [50_000.0, 50_000.0])
-    ran = subprocess.run(  # noqa: S603 -- this very Python
+    result = subprocess.run(  # noqa: S603 -- this very Python
         [sys.executable, "-c", program, "replay", "--etf", str(etf), "--btc", str(btc), "--json"],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert (ran.returncode, ran.stderr) == (0, "")
+    assert (result.returncode, result.stderr) == (0, "")
 
 
-def test_a_reader_that_leaves_early_is_no_failure_to_complain_of(clean: Path) -> None:
+def test_a_closed_pipe_prints_no_error(clean: Path) -> None:
     etf, btc = etf_file(clean, [20.0, 24.0] * 40), btc_file(clean, [50_000.0] * 80)
     command = [MINERPULSE, "replay", "--etf", str(etf), "--btc", str(btc), "--rule", "1d 8pp"]
     with subprocess.Popen(  # noqa: S603 -- our own command

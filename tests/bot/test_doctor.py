@@ -1,4 +1,4 @@
-"""The doctor looks at everything once, and says what to do about each failure."""
+"""The doctor checks everything once and suggests a fix for each failure."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ import pytest
 from aiohttp import web
 from pydantic import SecretStr
 
-from bot.doctor import Finding, Verdict, check_clock, check_figures, examine
-from bot.fake_slack.server import serving
+from bot.doctor import CheckResult, Finding, check_clock, check_network_data, run_checks
+from bot.fake_slack.server import serve_workspace
 from bot.fake_slack.workspace import Workspace
 from bot.settings import Settings
 from services.core.installation import Installation
 from services.market.network import Network
-from services.market.network_checks import Report, check_network_sources
-from services.storage import SqlStore, new_key
-from tests.bot.conftest import MINERPULSE, Ran
+from services.market.network_checks import NetworkAnswer, check_network_sources
+from services.storage import SqlStore, generate_key
+from tests.bot.conftest import MINERPULSE, CliResult
 from tests.fakes.clock import SetClock
 
 NOWHERE = "http://127.0.0.1:9"  # nothing listens at the discard port
 SECRET = SecretStr("hush")
 
 
-def yahoo(at: int) -> dict[str, Any]:
-    """One close of yesterday, and a trade of now."""
+def yahoo_chart(at: int) -> dict[str, Any]:
+    """Return one close of yesterday and a current trade."""
     meta = {
         "symbol": "WGMI",
         "currency": "USD",
@@ -43,8 +43,8 @@ def yahoo(at: int) -> dict[str, Any]:
     return {"chart": {"result": [result], "error": None}}
 
 
-def network(path: str, now: datetime) -> dict[str, Any]:
-    """What mempool.space and Blockchain.com say of a network whose witness is a third higher."""
+def network_response(path: str, now: datetime) -> dict[str, Any]:
+    """Return mempool.space's or Blockchain.com's figures; the latter's hash rate is a third higher."""
     if "charts" in path:
         return {"unit": "Hash Rate TH/s", "values": [{"x": int(now.timestamp()) - 86_400, "y": 1.33e9}]}
     return {
@@ -62,15 +62,15 @@ def network(path: str, now: datetime) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def vendors() -> AsyncIterator[str]:
-    """Yahoo, Coinbase and both sources of the network at one address of this machine."""
+async def serve_vendors() -> AsyncIterator[str]:
+    """Serve Yahoo, Coinbase and both network sources at one local URL."""
 
     async def answer(request: web.Request) -> web.Response:
         now = datetime.now(UTC)
         if "/v1/" in request.path or "charts" in request.path:
-            return web.json_response(network(request.path, now))
+            return web.json_response(network_response(request.path, now))
         if "chart" in request.path:
-            return web.json_response(yahoo(int(now.timestamp())))
+            return web.json_response(yahoo_chart(int(now.timestamp())))
         return web.json_response({"price": "87412.50", "time": f"{now:%Y-%m-%dT%H:%M:%S.%fZ}"})
 
     app = web.Application()
@@ -88,9 +88,9 @@ async def vendors() -> AsyncIterator[str]:
 
 @pytest.fixture
 async def healthy(clean: Path) -> AsyncIterator[Settings]:
-    """Settings under which everything is as it should be."""
+    """Settings with which every check passes."""
     workspace = Workspace(now=lambda: datetime.now(UTC))
-    async with vendors() as url, serving(workspace):
+    async with serve_vendors() as url, serve_workspace(workspace):
         yield Settings(
             slack_bot_token=SecretStr(workspace.token),
             slack_signing_secret=SECRET,
@@ -103,13 +103,13 @@ async def healthy(clean: Path) -> AsyncIterator[Settings]:
         )
 
 
-async def found(settings: Settings, **changed: object) -> dict[str, Finding]:
-    return {finding.check: finding for finding in await examine(settings.model_copy(update=changed))}
+async def findings_by_check(settings: Settings, **changed: object) -> dict[str, Finding]:
+    return {finding.check: finding for finding in await run_checks(settings.model_copy(update=changed))}
 
 
-async def test_where_all_is_well_every_check_is_ok(healthy: Settings) -> None:
-    findings = await found(healthy)
-    assert {check: finding.verdict for check, finding in findings.items()} == dict.fromkeys(
+async def test_every_check_passes_on_a_healthy_setup(healthy: Settings) -> None:
+    findings = await findings_by_check(healthy)
+    assert {check: finding.result for check, finding in findings.items()} == dict.fromkeys(
         (
             "settings",
             "database",
@@ -123,7 +123,7 @@ async def test_where_all_is_well_every_check_is_ok(healthy: Settings) -> None:
             "Slack requests",
             "clock",
         ),
-        Verdict.OK,
+        CheckResult.OK,
     )
     assert findings["ETF source Yahoo"].found.startswith("WGMI at 24.31, ")
     assert findings["crypto source Coinbase"].found.startswith("BTC at 87,412.50, ")
@@ -134,7 +134,7 @@ async def test_where_all_is_well_every_check_is_ok(healthy: Settings) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changed", "check", "told", "next_step"),
+    ("changed", "check", "expected", "next_step"),
     [
         pytest.param(
             {"database_url": "sqlite:////nowhere/at/all.db"},
@@ -176,66 +176,71 @@ async def test_where_all_is_well_every_check_is_ok(healthy: Settings) -> None:
         ),
     ],
 )
-async def test_one_failure_leaves_the_other_checks_standing(
-    healthy: Settings, changed: dict[str, object], check: str, told: str, next_step: str
+async def test_one_failure_does_not_affect_the_other_checks(
+    healthy: Settings, changed: dict[str, object], check: str, expected: str, next_step: str
 ) -> None:
     if "source_urls" in changed:
         changed = {"source_urls": {**healthy.source_urls, **cast("dict[str, str]", changed["source_urls"])}}
-    findings = await found(healthy, **changed)
-    failed = [finding for finding in findings.values() if finding.verdict is Verdict.FAIL]
+    findings = await findings_by_check(healthy, **changed)
+    failed = [finding for finding in findings.values() if finding.result is CheckResult.FAIL]
     assert [finding.check for finding in failed] == [check]
-    assert told in failed[0].found
+    assert expected in failed[0].found
     assert next_step in failed[0].next_step
 
 
-async def test_the_network_is_told_with_its_verdict(healthy: Settings) -> None:
-    found_now = (await found(healthy))["bitcoin network"].found
-    told = (
+async def test_the_network_check_shows_figures_and_verdict(healthy: Settings) -> None:
+    found = (await findings_by_check(healthy))["bitcoin network"].found
+    expected = (
         r"difficulty 140\.00 T, hash rate 1,000 EH/s, next retarget −2\.5% on \w{3} \d+ \w{3} \d\d:\d\d New York; "
         r"degraded: the hash rate of Blockchain\.com is 33% above the hash rate of mempool\.space"
     )
-    assert re.fullmatch(told, found_now)
+    assert re.fullmatch(expected, found)
 
 
-async def test_figures_that_contradict_each_other_fail_with_what_to_do() -> None:
+async def test_contradicting_network_figures_fail_with_a_next_step() -> None:
     now = datetime(2026, 11, 17, tzinfo=UTC)
     network = Network(at=now, source="mempool.space", hashrate=1e18, difficulty=140e12)
-    judged = check_network_sources([Report(network=network)], now)
-    assert judged is not None
-    finding = check_figures(judged)
-    assert finding.verdict is Verdict.FAIL
+    checked = check_network_sources([NetworkAnswer(network=network)], now)
+    assert checked is not None
+    finding = check_network_data(checked)
+    assert finding.result is CheckResult.FAIL
     assert "suspect: what the difficulty of mempool.space implies is 1,002.2 times the hash rate" in finding.found
     assert finding.next_step.startswith("Do not rely on these figures")
 
 
-async def test_where_no_source_of_the_network_answers_there_are_no_figures(healthy: Settings) -> None:
-    findings = await found(healthy, source_urls=healthy.source_urls | {"mempool": NOWHERE, "blockchain": NOWHERE})
-    assert (Verdict.SKIP, "needs a source that answers") == (
-        findings["bitcoin network"].verdict,
+async def test_the_network_check_is_skipped_if_no_source_answers(healthy: Settings) -> None:
+    findings = await findings_by_check(
+        healthy, source_urls=healthy.source_urls | {"mempool": NOWHERE, "blockchain": NOWHERE}
+    )
+    assert (CheckResult.SKIP, "needs a source that answers") == (
+        findings["bitcoin network"].result,
         findings["bitcoin network"].found,
     )
 
 
-async def test_a_simulated_market_asks_nobody_about_the_network(healthy: Settings) -> None:
-    findings = await found(healthy, etf_sources=("simulated",), crypto_sources=("simulated",))
-    assert [Verdict.SKIP] == [finding.verdict for check, finding in findings.items() if "network" in check]
+async def test_a_simulated_market_skips_the_network_checks(healthy: Settings) -> None:
+    findings = await findings_by_check(healthy, etf_sources=("simulated",), crypto_sources=("simulated",))
+    assert [CheckResult.SKIP] == [finding.result for check, finding in findings.items() if "network" in check]
 
 
-async def test_without_a_token_that_works_its_other_checks_are_left_out(healthy: Settings) -> None:
-    findings = await found(healthy, slack_bot_token=SecretStr("xoxb-other"))
-    assert {findings[check].verdict for check in ("Slack scopes", "Slack requests", "clock")} == {Verdict.SKIP}
+async def test_without_a_valid_token_the_other_slack_checks_are_skipped(healthy: Settings) -> None:
+    findings = await findings_by_check(healthy, slack_bot_token=SecretStr("xoxb-other"))
+    assert {findings[check].result for check in ("Slack scopes", "Slack requests", "clock")} == {CheckResult.SKIP}
 
 
-async def test_a_missing_scope_is_named(healthy: Settings) -> None:
+async def test_a_missing_scope_fails_with_its_name(healthy: Settings) -> None:
     workspace = Workspace(now=lambda: datetime.now(UTC), scopes="commands,users:read")
-    async with serving(workspace):
-        findings = await found(healthy, slack_api_url=workspace.url)
-    assert (findings["Slack scopes"].verdict, findings["Slack scopes"].found) == (Verdict.FAIL, "missing: chat:write")
+    async with serve_workspace(workspace):
+        findings = await findings_by_check(healthy, slack_api_url=workspace.url)
+    assert (findings["Slack scopes"].result, findings["Slack scopes"].found) == (
+        CheckResult.FAIL,
+        "missing: chat:write",
+    )
     assert "install the app again" in findings["Slack scopes"].next_step
 
 
 @pytest.mark.parametrize(
-    ("granted", "told"),
+    ("granted", "expected"),
     [
         pytest.param(
             "commands,chat:write,channels:history,groups:history",
@@ -250,58 +255,58 @@ async def test_a_missing_scope_is_named(healthy: Settings) -> None:
         ),
     ],
 )
-async def test_what_cannot_be_looked_up_is_told(healthy: Settings, granted: str, told: str) -> None:
+async def test_a_missing_lookup_scope_is_mentioned(healthy: Settings, granted: str, expected: str) -> None:
     workspace = Workspace(now=lambda: datetime.now(UTC), scopes=granted)
-    async with serving(workspace):
-        findings = await found(healthy, slack_api_url=workspace.url)
-    assert (Verdict.OK, told) == (findings["Slack scopes"].verdict, findings["Slack scopes"].found)
+    async with serve_workspace(workspace):
+        findings = await findings_by_check(healthy, slack_api_url=workspace.url)
+    assert (CheckResult.OK, expected) == (findings["Slack scopes"].result, findings["Slack scopes"].found)
 
 
-async def test_socket_mode_is_named_as_the_way_in(healthy: Settings) -> None:
-    findings = await found(healthy, slack_app_token=SecretStr("xapp-hush"), slack_signing_secret=None)
+async def test_socket_mode_is_reported(healthy: Settings) -> None:
+    findings = await findings_by_check(healthy, slack_app_token=SecretStr("xapp-hush"), slack_signing_secret=None)
     assert findings["Slack requests"].found == "over Socket Mode, with the app token"
 
 
 @pytest.mark.parametrize(
-    ("off", "verdict", "told"),
+    ("skew", "verdict", "expected"),
     [
-        pytest.param(timedelta(seconds=119), Verdict.OK, "agrees with Slack's", id="near"),
-        pytest.param(timedelta(seconds=121), Verdict.FAIL, "121 s apart from Slack's", id="ahead"),
-        pytest.param(timedelta(hours=-1), Verdict.FAIL, "3,600 s apart from Slack's", id="behind"),
+        pytest.param(timedelta(seconds=119), CheckResult.OK, "agrees with Slack's", id="near"),
+        pytest.param(timedelta(seconds=121), CheckResult.FAIL, "121 s apart from Slack's", id="ahead"),
+        pytest.param(timedelta(hours=-1), CheckResult.FAIL, "3,600 s apart from Slack's", id="behind"),
     ],
 )
-def test_a_clock_that_slack_would_not_trust_fails(off: timedelta, verdict: Verdict, told: str) -> None:
-    finding = check_clock("Tue, 17 Nov 2026 15:40:00 GMT", SetClock(datetime(2026, 11, 17, 15, 40, tzinfo=UTC) + off))
-    assert (finding.verdict, finding.found) == (verdict, told)
+def test_too_much_clock_skew_fails(skew: timedelta, verdict: CheckResult, expected: str) -> None:
+    finding = check_clock("Tue, 17 Nov 2026 15:40:00 GMT", SetClock(datetime(2026, 11, 17, 15, 40, tzinfo=UTC) + skew))
+    assert (finding.result, finding.found) == (verdict, expected)
 
 
-def test_without_slacks_date_the_clock_is_left_out() -> None:
-    assert check_clock(None, SetClock(datetime(2026, 11, 17, tzinfo=UTC))).verdict is Verdict.SKIP
+def test_without_slacks_date_the_clock_check_is_skipped() -> None:
+    assert check_clock(None, SetClock(datetime(2026, 11, 17, tzinfo=UTC))).result is CheckResult.SKIP
 
 
-def test_without_tokens_slack_is_left_out_with_how_to_connect_and_nothing_fails(
-    minerpulse: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
+def test_without_tokens_the_slack_checks_are_skipped_with_a_hint(
+    minerpulse: Callable[..., CliResult], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MINERPULSE_ETF_SOURCES", "simulated")
     monkeypatch.setenv("MINERPULSE_CRYPTO_SOURCES", "simulated")
-    ran = minerpulse("doctor")
-    assert (ran.code, ran.err) == (0, "")
-    assert re.search(r"^Slack token +SKIP ", ran.out, re.MULTILINE)
-    assert "Create the app from `minerpulse manifest`" in ran.out
+    result = minerpulse("doctor")
+    assert (result.code, result.err) == (0, "")
+    assert re.search(r"^Slack token +SKIP ", result.out, re.MULTILINE)
+    assert "Create the app from `minerpulse manifest`" in result.out
 
 
-def test_settings_that_cannot_be_used_are_a_finding_for_each(
-    minerpulse: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
+def test_each_invalid_setting_is_a_finding(
+    minerpulse: Callable[..., CliResult], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PORT", "x")
     monkeypatch.setenv("MINERPULSE_TICK_SECONDS", "1")
-    ran = minerpulse("doctor", "--json")
-    document = json.loads(ran.out)
-    assert (ran.code, document["ok"]) == (1, False)
+    result = minerpulse("doctor", "--json")
+    document = json.loads(result.out)
+    assert (result.code, document["ok"]) == (1, False)
     assert [(row["check"], row["result"]) for row in document["checks"]] == [("settings", "FAIL")] * 2
 
 
-async def test_the_command_tells_the_same_as_json_and_never_a_secret(healthy: Settings, clean: Path) -> None:
+async def test_the_command_prints_json_without_secrets(healthy: Settings, clean: Path) -> None:
     process = await asyncio.create_subprocess_exec(
         MINERPULSE,
         "doctor",
@@ -329,10 +334,10 @@ async def test_the_command_tells_the_same_as_json_and_never_a_secret(healthy: Se
     assert err == b""
 
 
-async def test_a_token_that_is_not_renewed_is_told_with_what_to_do(healthy: Settings) -> None:
-    key = SecretStr(new_key())
+async def test_an_overdue_token_fails_with_a_next_step(healthy: Settings) -> None:
+    key = SecretStr(generate_key())
     store = await SqlStore.open(healthy.database_url)
-    lapsing = Installation(
+    installation = Installation(
         home="T1",
         enterprise=None,
         name="Acme",
@@ -344,14 +349,15 @@ async def test_a_token_that_is_not_renewed_is_told_with_what_to_do(healthy: Sett
         refresh_token="xoxe-1",
         expires_at=datetime.now(UTC) + timedelta(hours=1),
     )
-    await store.installations([key.get_secret_value()]).save(lapsing)
+    await store.installations([key.get_secret_value()]).save(installation)
     await store.aclose()
 
-    seen = await found(
+    findings = await findings_by_check(
         healthy, slack_bot_token=None, slack_client_id="1.2", slack_client_secret=SECRET, token_keys=(key,)
     )
 
     assert (
-        "workspace T1: its token cannot be renewed and ends: have the app installed there again" == seen["tokens"].found
+        "workspace T1: its token cannot be renewed and ends: have the app installed there again"
+        == findings["tokens"].found
     )
-    assert "/slack/install" in seen["tokens"].next_step
+    assert "/slack/install" in findings["tokens"].next_step

@@ -1,4 +1,4 @@
-"""The whole way, at the HTTP boundary: signed requests in, Slack's Web API out, vendors behind a transport."""
+"""The whole app at the HTTP boundary: signed requests in, Slack's Web API out, faked vendors."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ from bot.app import App, build
 from bot.health import Health
 from bot.http.app import SLACK_PATH, build_web
 from bot.http.slack_requests import SlackRequests
-from bot.scheduler import Ticker
+from bot.scheduler import TickScheduler
 from bot.settings import Settings
 from services.alerting.records import AlertChange
-from services.delivery.dispatcher import TRIES
+from services.delivery.dispatcher import MAX_ATTEMPTS
 from services.rules.decide import Side
 from tests.fakes.alerts import an_alert
 from tests.fakes.clock import SetClock
-from tests.fakes.floor import DESK, OPEN, YESTERDAY
-from tests.fakes.slack import SECRET, TOKEN, SlackServer, refused, serving
+from tests.fakes.harness import CHANNEL, OPEN, YESTERDAY
+from tests.fakes.slack import SECRET, TOKEN, FakeSlack, error_response, slack_server
 from tests.fakes.vendors import Vendors
 
-BEGIN = OPEN + timedelta(minutes=30)
+START = OPEN + timedelta(minutes=30)
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
 
 
 @dataclass(slots=True)
-class Stage:
+class FlowHarness:
     app: App
     clock: SetClock
     vendors: Vendors
-    slack: SlackServer
+    slack: FakeSlack
     web: httpx.AsyncClient
 
     async def tick(self, at: datetime, spread: float) -> None:
@@ -49,10 +49,10 @@ class Stage:
         await self.app.monitor.tick(at)
         await self.app.outbox.deliver(at)
 
-    async def type(self, text: str) -> httpx.Response:
+    async def send_command(self, text: str) -> httpx.Response:
         return await self.send({"command": "/minerpulse", "text": text, "channel_id": "C1", "user_id": "U1"})
 
-    async def press(self, element: dict[str, Any]) -> httpx.Response:
+    async def click(self, element: dict[str, Any]) -> httpx.Response:
         action = {"block_id": "b", **{key: element[key] for key in ("type", "action_id", "value")}}
         payload = {
             "type": "block_actions",
@@ -65,7 +65,7 @@ class Stage:
         return await self.send({"payload": json.dumps(payload)})
 
     async def send(self, form: dict[str, str], secret: str = SECRET) -> httpx.Response:
-        body = urlencode({"team_id": "T1", "response_url": f"{self.slack.url}responses/1", **form, **unlike_any()})
+        body = urlencode({"team_id": "T1", "response_url": f"{self.slack.url}responses/1", **form, **unique_fields()})
         stamp = str(int(time.time()))
         headers = {
             "content-type": "application/x-www-form-urlencoded",
@@ -73,28 +73,28 @@ class Stage:
             "x-slack-signature": str(SignatureVerifier(secret).generate_signature(timestamp=stamp, body=body)),
         }
         response = await self.web.post(SLACK_PATH, content=body, headers=headers)
-        await self.app.errands.drain()
+        await self.app.background.drain()
         await self.app.outbox.deliver(self.clock.now())
         return response
 
 
 def button(message: dict[str, Any], action_id: str) -> dict[str, Any]:
-    """The button of a message with this action."""
+    """Return the button of a message with this action."""
     elements = [element for block in message["blocks"] if block["type"] == "actions" for element in block["elements"]]
     (found,) = [element for element in elements if element["action_id"] == action_id]
     return dict(found)
 
 
-def unlike_any() -> dict[str, int]:
-    """What makes each request another one, as the trigger of each act does."""
+def unique_fields() -> dict[str, int]:
+    """Return fields that make each request unique, as Slack's trigger_id does."""
     return {"trigger_id": time.monotonic_ns()}
 
 
 @asynccontextmanager
-async def the_stage() -> AsyncIterator[Stage]:
+async def open_flow() -> AsyncIterator[FlowHarness]:
     clock = SetClock(OPEN - timedelta(minutes=10))
     vendors = Vendors(clock, etf_moves={YESTERDAY: 20.0}, crypto_moves={datetime(2026, 3, 3, tzinfo=UTC): 50_000.0})
-    async with serving() as slack:
+    async with slack_server() as slack:
         settings = Settings(
             slack_bot_token=SecretStr(TOKEN),
             slack_signing_secret=SecretStr(SECRET),
@@ -102,40 +102,40 @@ async def the_stage() -> AsyncIterator[Stage]:
             database_url="sqlite://",
         )
         async with build(settings, clock=clock, equity=vendors.yahoo(), crypto=vendors.coinbase()) as app:
-            health = Health(Ticker(monitor=app.monitor, clock=clock), app.store, app.client)
+            health = Health(TickScheduler(monitor=app.monitor, clock=clock), app.store, app.client)
             transport = httpx.ASGITransport(
                 build_web(SlackRequests(bolt=app.bolt, signing_secret=SECRET), health.report)
             )
             async with httpx.AsyncClient(transport=transport, base_url="http://minerpulse") as web:
-                yield Stage(app, clock, vendors, slack, web)
+                yield FlowHarness(app, clock, vendors, slack, web)
         assert slack.malformed == []
 
 
 @pytest.fixture
-async def stage(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stage]:
+async def flow(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FlowHarness]:
     for name in PROXIES:
         monkeypatch.delenv(name, raising=False)
-    async with the_stage() as stage:
-        yield stage
+    async with open_flow() as flow:
+        yield flow
 
 
-async def test_from_the_first_command_to_the_resolved_alert(stage: Stage) -> None:
-    answered = await stage.type("")
-    board = stage.slack.answers[-1]
-    await stage.press(button(board, "start"))
-    rules = [str(watch.rule) for watch in await stage.app.store.rules(DESK)]
-    greetings = len(stage.slack.said("chat.postMessage"))
+async def test_an_alert_from_the_first_command_to_its_resolution(flow: FlowHarness) -> None:
+    answered = await flow.send_command("")
+    board = flow.slack.responses[-1]
+    await flow.click(button(board, "start"))
+    rules = [str(watch.rule) for watch in await flow.app.store.rules(CHANNEL)]
+    greetings = len(flow.slack.arguments_of("chat.postMessage"))
 
-    await stage.tick(BEGIN, 0.09)
-    quiet = stage.slack.said("chat.postMessage")[greetings:]
-    await stage.tick(BEGIN + timedelta(minutes=5), 0.10)
-    (alert,) = stage.slack.said("chat.postMessage")[greetings:]
-    await stage.press(button(alert, "acknowledge"))
-    acknowledged = stage.slack.said("chat.update")[-1]
-    await stage.tick(BEGIN + timedelta(minutes=10), 0.01)
-    resolved = stage.slack.said("chat.update")[-1]
-    thread = [one["text"] for one in stage.slack.said("chat.postMessage")[greetings + 1 :]]
-    await stage.type("history")
+    await flow.tick(START, 0.09)
+    quiet = flow.slack.arguments_of("chat.postMessage")[greetings:]
+    await flow.tick(START + timedelta(minutes=5), 0.10)
+    (alert,) = flow.slack.arguments_of("chat.postMessage")[greetings:]
+    await flow.click(button(alert, "acknowledge"))
+    acknowledged = flow.slack.arguments_of("chat.update")[-1]
+    await flow.tick(START + timedelta(minutes=10), 0.01)
+    resolved = flow.slack.arguments_of("chat.update")[-1]
+    thread = [one["text"] for one in flow.slack.arguments_of("chat.postMessage")[greetings + 1 :]]
+    await flow.send_command("history")
 
     assert (200, "") == (answered.status_code, answered.text)
     assert (["1d 8pp", "5d 15pp", "20d 30pp"], []) == (rules, quiet)
@@ -147,27 +147,27 @@ async def test_from_the_first_command_to_the_resolved_alert(stage: Stage) -> Non
     assert ["useful", "noise", "chart", "why", "edit_rule"] == [one["action_id"] for one in buttons]
     assert 2 == len(thread)
     assert "back inside the clear level" in thread[-1]
-    assert "+10.0 pp" in stage.slack.answers[-1]["text"]
+    assert "+10.0 pp" in flow.slack.responses[-1]["text"]
 
 
-async def test_a_request_that_slack_did_not_sign_is_turned_away(stage: Stage) -> None:
-    response = await stage.send({"command": "/minerpulse", "text": "", "channel_id": "C1", "user_id": "U1"}, "forged")
+async def test_an_unsigned_request_is_rejected(flow: FlowHarness) -> None:
+    response = await flow.send({"command": "/minerpulse", "text": "", "channel_id": "C1", "user_id": "U1"}, "forged")
 
     assert 401 == response.status_code
-    assert [] == stage.slack.answers
+    assert [] == flow.slack.responses
 
 
-async def test_help_and_mistakes_are_answered_in_the_acknowledgement_itself(stage: Stage) -> None:
-    help_text, unknown, unread = [(await stage.type(text)).text for text in ("help", "ruels", "rule add 1d 8")]
+async def test_help_and_input_errors_are_answered_in_the_acknowledgement(flow: FlowHarness) -> None:
+    help_text, unknown, unread = [(await flow.send_command(text)).text for text in ("help", "ruels", "rule add 1d 8")]
 
     assert "/minerpulse rule add" in help_text
     assert "/minerpulse rules" in unknown
     assert "percentage points, as in 8pp" in unread
-    assert [] == stage.slack.answers
+    assert [] == flow.slack.responses
 
 
-async def test_health_is_told_with_its_reason(stage: Stage) -> None:
-    alive, early = await stage.web.get("/healthz"), await stage.web.get("/readyz")
+async def test_readyz_reports_the_reason(flow: FlowHarness) -> None:
+    alive, early = await flow.web.get("/healthz"), await flow.web.get("/readyz")
 
     undelivered: dict[str, object] = {
         "waiting": 0,
@@ -180,18 +180,18 @@ async def test_health_is_told_with_its_reason(stage: Stage) -> None:
     assert {"ready": False, "why": "the first tick has not ended yet", "undelivered": undelivered} == early.json()
 
 
-async def test_what_is_not_delivered_is_counted_and_makes_nothing_less_ready(stage: Stage) -> None:
+async def test_undelivered_messages_are_counted_without_affecting_readiness(flow: FlowHarness) -> None:
     first, second = (AlertChange(alert=an_alert(side=side), revision=0) for side in (Side.ABOVE, Side.BELOW))
-    await stage.app.store.record([], [first], BEGIN)
-    stage.slack.fail("chat.postMessage", *[refused("msg_too_long")] * TRIES)
-    for hour in range(TRIES):
-        await stage.app.outbox.deliver(BEGIN + timedelta(hours=hour))
-    await stage.app.store.record([], [second], BEGIN)
-    stage.clock.at = BEGIN + timedelta(minutes=7)
-    told = await stage.web.get("/readyz")
+    await flow.app.store.record([], [first], START)
+    flow.slack.fail("chat.postMessage", *[error_response("msg_too_long")] * MAX_ATTEMPTS)
+    for hour in range(MAX_ATTEMPTS):
+        await flow.app.outbox.deliver(START + timedelta(hours=hour))
+    await flow.app.store.record([], [second], START)
+    flow.clock.at = START + timedelta(minutes=7)
+    readyz = await flow.web.get("/readyz")
 
-    assert "the first tick has not ended yet" == told.json()["why"]
-    undelivered = told.json()["undelivered"]
+    assert "the first tick has not ended yet" == readyz.json()["why"]
+    undelivered = readyz.json()["undelivered"]
     (stuck,) = undelivered.pop("needs_a_person")
     assert {"waiting": 1, "given_up": 1, "kept_back": 0, "oldest_s": 420} == undelivered
     assert stuck.startswith("channel C1: 1 given up: ")

@@ -1,4 +1,4 @@
-"""Real prices through the real services, session by session: what is posted is what a replay finds."""
+"""Real prices through the real services: the posted alerts match a replay."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bot.price_files import aligned, read_files
-from bot.rehearsal.script import from_files
-from bot.rehearsal.stage import rehearsing
+from bot.price_files import align_files, read_price_files
+from bot.rehearsal.script import script_from_files
+from bot.rehearsal.stage import open_rehearsal
 from bot.settings import Settings
 from services.rules.decide import Change
 from services.rules.grammar import parse_rule
@@ -22,25 +22,25 @@ FIRST, LAST = date(2025, 8, 1), date(2025, 12, 31)
 pytestmark = pytest.mark.skipif(not ETF.exists(), reason="needs the vendors' real prices beside this repository")
 
 
-async def test_what_is_posted_is_what_a_replay_finds() -> None:
-    expected = replay(aligned(read_files(ETF, BTC)), [parse_rule("1d 8pp")], first=FIRST, last=LAST)
-    script = from_files(ETF, BTC, FIRST, LAST)
+async def test_posted_alerts_match_the_replay() -> None:
+    expected = replay(align_files(read_price_files(ETF, BTC)), [parse_rule("1d 8pp")], first=FIRST, last=LAST)
+    script = script_from_files(ETF, BTC, FIRST, LAST)
 
-    async with rehearsing(Settings(), script, lambda _change: None) as rehearsal:
+    async with open_rehearsal(Settings(), script, lambda _change: None) as rehearsal:
         rehearsal.clock.at = script.sessions[0][0]
-        await rehearsal.app.desk.add_rule(rehearsal.channel, "1d 8pp", "YOU")
+        await rehearsal.app.commands.add_rule(rehearsal.channel, "1d 8pp", "YOU")
         for (at,) in script.sessions:
             await rehearsal.step(at)
         alerts = await rehearsal.app.store.history(rehearsal.channel, limit=1000)
         roots = [message for message in rehearsal.messages() if message.metadata and not message.thread_ts]
 
-    (found,) = expected.rules
-    opened = [(step.session, step.side) for step in found.steps if step.to is Change.FIRING]
-    ended = [step.session for step in found.steps if step.to is Change.RESOLVED]
-    told = sorted(alerts, key=lambda alert: alert.opened_at)
+    (rule_replay,) = expected.rules
+    opened = [(step.session, step.side) for step in rule_replay.steps if step.change is Change.FIRING]
+    ended = [step.session for step in rule_replay.steps if step.change is Change.RESOLVED]
+    posted = sorted(alerts, key=lambda alert: alert.opened_at)
     assert len(opened) == 9
-    assert opened == [(alert.opened_at.date(), alert.side) for alert in told]
-    assert ended == [alert.closed_at.date() for alert in told if alert.closed_at]
+    assert opened == [(alert.opened_at.date(), alert.side) for alert in posted]
+    assert ended == [alert.closed_at.date() for alert in posted if alert.closed_at]
     assert [message.metadata for message in roots] != []
     assert len(opened) == len(roots)
     assert all("Resolved" in message.text for message in roots[: len(ended)])

@@ -1,4 +1,4 @@
-"""`minerpulse holdings` imports what the fund holds, day by day, and lists it with what is missing to 100%."""
+"""`minerpulse holdings` imports, fetches and lists holdings by day, with the missing weight."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bot.conftest import Ran
+from tests.bot.conftest import CliResult
 
 HEADER = "Ticker,Name,Weight,Shares,Market Value"
 IREN, HUT = 'IREN US,IREN Ltd,60%,"1,000",$60', "HUT CN,Hut 8 Corp,38.5%,10.25,"
@@ -22,7 +22,7 @@ TOP_TEN = (Path(__file__).parents[1] / "responses" / "nasdaq_holdings.json").rea
 
 
 class Nasdaq(BaseHTTPRequestHandler):
-    """Answers each request for the holdings of WGMI and of BITQ, as of 7 July."""
+    """Serves the holdings of WGMI and BITQ as of 7 July."""
 
     def do_GET(self) -> None:
         fund = self.path.split("/")[3].upper()
@@ -33,12 +33,12 @@ class Nasdaq(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Keep quiet."""
+        """Log nothing."""
 
 
 @pytest.fixture
 def _nasdaq(clean: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:  # noqa: ARG001 -- before the settings
-    """Nasdaq on this machine, which knows the three largest holdings."""
+    """A local Nasdaq with the three largest holdings."""
     with HTTPServer(("127.0.0.1", 0), Nasdaq) as server:
         serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         serving.start()
@@ -54,15 +54,17 @@ def save(folder: Path, *rows: str, header: str = HEADER) -> Path:
     return path
 
 
-def test_what_was_imported_is_listed_with_what_is_missing(minerpulse: Callable[..., Ran], clean: Path) -> None:
+def test_imported_holdings_are_listed_with_the_missing_weight(
+    minerpulse: Callable[..., CliResult], clean: Path
+) -> None:
     file = save(clean, IREN, HUT, CASH, "Total,,98%,,")
     assert minerpulse("holdings", "import", file, "--as-of", "2026-07-07") == (
         0,
         f"WGMI as of 2026-07-07: 3 holdings. {SUMMARY}\n",
         "Left out, as it lists no holding: line 5: Total 98%\n",
     )
-    ran = minerpulse("holdings", "list")
-    assert [line.rstrip() for line in ran.out.splitlines()] == [
+    result = minerpulse("holdings", "list")
+    assert [line.rstrip() for line in result.out.splitlines()] == [
         "WGMI holdings as of 2026-07-07, from wgmi.csv",
         "",
         "Ticker   Name        Weight  Shares",
@@ -74,11 +76,11 @@ def test_what_was_imported_is_listed_with_what_is_missing(minerpulse: Callable[.
     ]
 
 
-def test_the_document_has_every_number(minerpulse: Callable[..., Ran], clean: Path) -> None:
+def test_the_document_has_every_number(minerpulse: Callable[..., CliResult], clean: Path) -> None:
     minerpulse("holdings", "import", save(clean, IREN), "--as-of", "2026-07-07")
-    ran = minerpulse("holdings", "list", "--json")
-    assert (ran.code, ran.err) == (0, "")
-    assert json.loads(ran.out) == {
+    result = minerpulse("holdings", "list", "--json")
+    assert (result.code, result.err) == (0, "")
+    assert json.loads(result.out) == {
         "fund": "WGMI",
         "as_of": "2026-07-07",
         "source": "wgmi.csv",
@@ -101,28 +103,30 @@ def test_the_document_has_every_number(minerpulse: Callable[..., Ran], clean: Pa
 
 
 @pytest.mark.parametrize(
-    ("asked", "expected"),
+    ("options", "expected"),
     [
         pytest.param([], "2026-07-08", id="the newest"),
         pytest.param(["--as-of", "2026-07-07"], "2026-07-07", id="an earlier day"),
         pytest.param(["--as-of", "2026-09-01"], "2026-07-08", id="a later day"),
     ],
 )
-def test_each_day_is_kept(minerpulse: Callable[..., Ran], clean: Path, asked: list[str], expected: str) -> None:
+def test_each_day_is_stored(
+    minerpulse: Callable[..., CliResult], clean: Path, options: list[str], expected: str
+) -> None:
     minerpulse("holdings", "import", save(clean, IREN), "--as-of", "2026-07-08")
     minerpulse("holdings", "import", save(clean, HUT), "--as-of", "2026-07-07")
-    assert json.loads(minerpulse("holdings", "list", "--json", *asked).out)["as_of"] == expected
+    assert json.loads(minerpulse("holdings", "list", "--json", *options).out)["as_of"] == expected
 
 
-def test_a_day_that_is_imported_again_is_replaced(minerpulse: Callable[..., Ran], clean: Path) -> None:
+def test_importing_a_day_again_replaces_it(minerpulse: Callable[..., CliResult], clean: Path) -> None:
     minerpulse("holdings", "import", save(clean, IREN, HUT), "--as-of", "2026-07-07")
-    ran = minerpulse("holdings", "import", save(clean, HUT), "--as-of", "2026-07-07")
-    assert ran.out.endswith(" They replace those that were there for that day.\n")
+    result = minerpulse("holdings", "import", save(clean, HUT), "--as-of", "2026-07-07")
+    assert result.out.endswith(" They replace those that were there for that day.\n")
     document = json.loads(minerpulse("holdings", "list", "--json").out)
     assert [row["ticker"] for row in document["holdings"]] == ["HUT"]
 
 
-def test_weights_above_and_at_the_whole_are_told(minerpulse: Callable[..., Ran], clean: Path) -> None:
+def test_weights_at_and_above_100_percent_are_reported(minerpulse: Callable[..., CliResult], clean: Path) -> None:
     file = save(clean, "2022-02-28,60,40", "2022-03-03,60.02,40", header=",IREN,HUT")
     first, second = minerpulse("holdings", "import", file).out.splitlines()
     assert first.endswith("add up to 100.00%, 0.00% of it cash; nothing is missing to 100%.")
@@ -130,7 +134,7 @@ def test_weights_above_and_at_the_whole_are_told(minerpulse: Callable[..., Ran],
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "expected"),
     [
         pytest.param(
             [],
@@ -144,17 +148,17 @@ def test_weights_above_and_at_the_whole_are_told(minerpulse: Callable[..., Ran],
         ),
     ],
 )
-def test_a_file_that_cannot_be_used_changes_nothing(
-    minerpulse: Callable[..., Ran], clean: Path, arguments: list[str], told: str
+def test_an_invalid_file_changes_nothing(
+    minerpulse: Callable[..., CliResult], clean: Path, arguments: list[str], expected: str
 ) -> None:
-    ran = minerpulse("holdings", "import", save(clean, IREN), *arguments)
-    assert (ran.code, ran.out) == (1, "")
-    assert ran.err.endswith(told)
+    result = minerpulse("holdings", "import", save(clean, IREN), *arguments)
+    assert (result.code, result.out) == (1, "")
+    assert result.err.endswith(expected)
     assert minerpulse("holdings", "list").err.startswith("No holdings of WGMI are known. ")
 
 
-def test_the_fund_is_that_of_the_settings(
-    minerpulse: Callable[..., Ran], clean: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_fund_comes_from_the_settings(
+    minerpulse: Callable[..., CliResult], clean: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     minerpulse("holdings", "import", save(clean, IREN), "--as-of", "2026-07-07")
     monkeypatch.setenv("MINERPULSE_ETF", "BITQ")
@@ -165,7 +169,7 @@ def test_the_fund_is_that_of_the_settings(
     )
 
 
-def test_a_day_before_the_first_holdings_has_none(minerpulse: Callable[..., Ran], clean: Path) -> None:
+def test_a_day_before_the_first_holdings_is_an_error(minerpulse: Callable[..., CliResult], clean: Path) -> None:
     minerpulse("holdings", "import", save(clean, IREN), "--as-of", "2026-07-07")
     assert minerpulse("holdings", "list", "--as-of", "2026-07-06") == (
         1,
@@ -180,10 +184,10 @@ FETCHED = (
 
 
 @pytest.mark.usefixtures("_nasdaq")
-def test_the_largest_holdings_are_fetched_and_listed_as_what_they_are(minerpulse: Callable[..., Ran]) -> None:
+def test_the_largest_holdings_are_fetched_and_labelled_as_incomplete(minerpulse: Callable[..., CliResult]) -> None:
     assert (0, f"{FETCHED.format(fund='WGMI')}\n", "") == minerpulse("holdings", "fetch")
-    ran = minerpulse("holdings", "list")
-    assert [line.rstrip() for line in ran.out.splitlines()] == [
+    result = minerpulse("holdings", "list")
+    assert [line.rstrip() for line in result.out.splitlines()] == [
         "WGMI holdings as of 2026-07-07, from Nasdaq (top 10 only)",
         "",
         "Ticker  Name                             Weight  Shares",
@@ -197,15 +201,15 @@ def test_the_largest_holdings_are_fetched_and_listed_as_what_they_are(minerpulse
 
 
 @pytest.mark.usefixtures("_nasdaq")
-def test_another_fund_is_fetched_and_listed_by_its_name(minerpulse: Callable[..., Ran]) -> None:
+def test_another_fund_is_fetched_and_listed_by_its_name(minerpulse: Callable[..., CliResult]) -> None:
     assert f"{FETCHED.format(fund='BITQ')}\n" == minerpulse("holdings", "fetch", "bitq").out
     assert minerpulse("holdings", "list").err.startswith("No holdings of WGMI are known. ")
     assert json.loads(minerpulse("holdings", "list", "BITQ", "--json").out)["fund"] == "BITQ"
 
 
 @pytest.mark.usefixtures("_nasdaq")
-def test_a_whole_import_of_the_day_stays_and_takes_the_place_of_what_was_fetched(
-    minerpulse: Callable[..., Ran], clean: Path
+def test_a_complete_import_replaces_fetched_holdings_and_is_never_overwritten(
+    minerpulse: Callable[..., CliResult], clean: Path
 ) -> None:
     minerpulse("holdings", "fetch")
     again = minerpulse("holdings", "fetch")
@@ -224,9 +228,9 @@ def test_a_whole_import_of_the_day_stays_and_takes_the_place_of_what_was_fetched
 
 
 @pytest.mark.usefixtures("_nasdaq")
-def test_a_fund_that_cannot_be_fetched_is_told_with_what_to_do(minerpulse: Callable[..., Ran]) -> None:
-    ran = minerpulse("holdings", "fetch", "XYZ")
-    assert (ran.code, ran.out) == (1, "")
-    assert "Nasdaq on XYZ: answered 404 Not Found" in ran.err
-    assert len(ran.err.splitlines()) == 1
+def test_a_failed_fetch_is_an_error_with_a_next_step(minerpulse: Callable[..., CliResult]) -> None:
+    result = minerpulse("holdings", "fetch", "XYZ")
+    assert (result.code, result.out) == (1, "")
+    assert "Nasdaq on XYZ: answered 404 Not Found" in result.err
+    assert len(result.err.splitlines()) == 1
     assert minerpulse("holdings", "fetch", "W G").err.endswith("write it as in WGMI or BTC.\n")

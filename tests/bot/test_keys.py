@@ -1,4 +1,4 @@
-"""`minerpulse keys` draws keys, and seals what is stored with the newest."""
+"""`minerpulse keys` generates keys, and re-encrypts stored tokens with the newest."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
-from services.core.errors import StoreError
+from services.core.errors import DatabaseUnavailableError
 from services.core.installation import Installation
-from services.storage import SqlStore, new_key
-from tests.bot.conftest import Ran
+from services.storage import SqlStore, generate_key
+from tests.bot.conftest import CliResult
 from tests.fakes.alerts import AT
 
 URL = "sqlite:///minerpulse.db"
@@ -40,7 +40,7 @@ async def find(key: str) -> Installation | None:
         await store.aclose()
 
 
-def test_a_new_key_can_be_used_and_is_never_the_same(minerpulse: Callable[..., Ran]) -> None:
+def test_each_new_key_is_valid_and_unique(minerpulse: Callable[..., CliResult]) -> None:
     first, second = [minerpulse("keys", "new").out.strip() for _ in range(2)]
     asyncio.run(save(first))
 
@@ -48,24 +48,24 @@ def test_a_new_key_can_be_used_and_is_never_the_same(minerpulse: Callable[..., R
     assert first != second
 
 
-def test_after_a_rotation_the_old_key_opens_nothing_and_the_new_one_all(
-    minerpulse: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
+def test_after_a_rotation_only_the_new_key_decrypts(
+    minerpulse: Callable[..., CliResult], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    old, new = new_key(), new_key()
+    old, new = generate_key(), generate_key()
     asyncio.run(save(old))
     for name, value in (("SLACK_CLIENT_ID", "1.2"), ("SLACK_CLIENT_SECRET", "a"), ("SLACK_SIGNING_SECRET", "b")):
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("MINERPULSE_TOKEN_KEYS", f"{new},{old}")
 
-    ran = minerpulse("keys", "rotate")
+    result = minerpulse("keys", "rotate")
 
-    assert (0, "1 installation sealed with the first key.\n", "") == ran
+    assert (0, "1 installation sealed with the first key.\n", "") == result
     assert ACME == asyncio.run(find(new))
-    with pytest.raises(StoreError, match="opens with none of the keys"):
+    with pytest.raises(DatabaseUnavailableError, match="opens with none of the keys"):
         asyncio.run(find(old))
 
 
-def test_without_keys_there_is_nothing_to_rotate(minerpulse: Callable[..., Ran]) -> None:
-    ran = minerpulse("keys", "rotate")
-    assert (2, "") == (ran.code, ran.out)
-    assert "MINERPULSE_TOKEN_KEYS is not set; put a new key before the old one" in ran.err
+def test_rotating_without_keys_is_an_error(minerpulse: Callable[..., CliResult]) -> None:
+    result = minerpulse("keys", "rotate")
+    assert (2, "") == (result.code, result.out)
+    assert "MINERPULSE_TOKEN_KEYS is not set; put a new key before the old one" in result.err

@@ -1,4 +1,4 @@
-"""`minerpulse migrate` brings a database up to date, as often as it is asked."""
+"""`minerpulse migrate` updates a database's schema and can be repeated."""
 
 from __future__ import annotations
 
@@ -9,20 +9,22 @@ from pathlib import Path
 
 import pytest
 
-from tests.bot.conftest import Ran
+from tests.bot.conftest import CliResult
 
 
-def test_a_new_database_is_made_and_then_left_alone(minerpulse: Callable[..., Ran], clean: Path) -> None:
+def test_a_new_database_is_created_and_a_current_one_unchanged(
+    minerpulse: Callable[..., CliResult], clean: Path
+) -> None:
     assert minerpulse("migrate") == (0, "The database has been brought up to this version's schema.\n", "")
     assert minerpulse("migrate") == (0, "The database has this version's schema already.\n", "")
     with closing(sqlite3.connect(clean / "minerpulse.db")) as database:
         assert database.execute("SELECT count(*) FROM alembic_version").fetchone() == (1,)
 
 
-def test_a_database_that_cannot_be_used_is_told(
-    minerpulse: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
+def test_an_unusable_database_is_an_error(
+    minerpulse: Callable[..., CliResult], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MINERPULSE_DATABASE_URL", "sqlite:////nowhere/at/all.db")
-    ran = minerpulse("migrate")
-    assert (ran.code, ran.out) == (1, "")
-    assert ran.err.startswith("Cannot use the database /nowhere/at/all.db: ")
+    result = minerpulse("migrate")
+    assert (result.code, result.out) == (1, "")
+    assert result.err.startswith("Cannot use the database /nowhere/at/all.db: ")

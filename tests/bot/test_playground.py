@@ -1,4 +1,4 @@
-"""The playground fetches its stand-in once, starts it, ends it, and says what to do where it cannot."""
+"""The playground fetches the Slack emulator once, starts and stops it, and reports failures."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.playground.package import VERSION, package_name, program
-from bot.playground.server import Secrets, serving, workspace
+from bot.playground.package import VERSION, fetch_emulator, package_name
+from bot.playground.server import Credentials, run_emulator, workspace_config
 from services.core.errors import PlaygroundError
 
 NPM = f"""#!{sys.executable}
@@ -21,9 +21,9 @@ program = folder / "node_modules" / name / "bin" / "local-slack"
 program.parent.mkdir(parents=True)
 program.write_text("")
 """
-REFUSED = f"#!{sys.executable}\nimport sys\nsys.exit('npm error 404 Not Found')\n"
-DIES = f"#!{sys.executable}\n"
-ANSWERS = f"""#!{sys.executable}
+FAILING_NPM = f"#!{sys.executable}\nimport sys\nsys.exit('npm error 404 Not Found')\n"
+EXITING_EMULATOR = f"#!{sys.executable}\n"
+EMULATOR = f"""#!{sys.executable}
 import http.server, sys
 class Answer(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
@@ -44,14 +44,14 @@ def script(path: Path, text: str) -> Path:
 
 @pytest.fixture
 def npm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
-    """Puts a program called npm on the path; gives the file that it writes a line to when it is asked."""
+    """Installs a fake npm on the path; returns the log file that it writes."""
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     (tmp_path / "bin").mkdir()
-    told = tmp_path / "told"
+    log = tmp_path / "told"
 
     def install(text: str) -> Path:
-        script(tmp_path / "bin" / "npm", text.format(told=str(told)))
-        return told
+        script(tmp_path / "bin" / "npm", text.format(told=str(log)))
+        return log
 
     return install
 
@@ -68,53 +68,53 @@ def test_each_machine_has_its_own_package(system: str, processor: str, expected:
     assert package_name(system, processor) == expected
 
 
-def test_a_machine_without_a_package_is_told_of_the_terminal() -> None:
+def test_an_unsupported_machine_gets_a_hint_about_the_terminal() -> None:
     with pytest.raises(PlaygroundError, match=r"no stand-in for Plan9 on mips; `minerpulse rehearse --no-web` plays"):
         package_name("Plan9", "mips")
 
 
-async def test_the_stand_in_is_fetched_once_and_then_kept(tmp_path: Path, npm: Callable[[str], Path]) -> None:
-    told, said = npm(NPM), list[str]()
-    first = await program(tmp_path / "cache", said.append)
-    second = await program(tmp_path / "cache", said.append)
+async def test_the_emulator_is_fetched_once_and_cached(tmp_path: Path, npm: Callable[[str], Path]) -> None:
+    log, messages = npm(NPM), list[str]()
+    first = await fetch_emulator(tmp_path / "cache", messages.append)
+    second = await fetch_emulator(tmp_path / "cache", messages.append)
     assert first == second
     assert first.exists()
-    assert told.read_text() == "npm was asked\n"
-    assert [line.partition(f"@{VERSION}")[2] for line in said] == [" through npm, once (about 95 MB) …"]
+    assert log.read_text() == "npm was asked\n"
+    assert [line.partition(f"@{VERSION}")[2] for line in messages] == [" through npm, once (about 95 MB) …"]
 
 
-async def test_what_npm_complains_of_is_told_and_nothing_half_fetched_stays(
+async def test_an_npm_error_is_reported_and_leaves_no_partial_install(
     tmp_path: Path, npm: Callable[[str], Path]
 ) -> None:
-    npm(REFUSED)
+    npm(FAILING_NPM)
     with pytest.raises(PlaygroundError, match=r"npm error 404 Not Found.*or `minerpulse rehearse --no-web`"):
-        await program(tmp_path / "cache", list[str]().append)
+        await fetch_emulator(tmp_path / "cache", list[str]().append)
     assert list((tmp_path / "cache").iterdir()) == []
 
 
-async def test_without_npm_the_terminal_is_named(tmp_path: Path, npm: Callable[[str], Path]) -> None:  # noqa: ARG001 -- an empty path
+async def test_without_npm_the_error_suggests_the_terminal(tmp_path: Path, npm: Callable[[str], Path]) -> None:  # noqa: ARG001 -- an empty path
     with pytest.raises(PlaygroundError, match=r"needs Node\.js with npm.*`minerpulse rehearse --no-web`"):
-        await program(tmp_path / "cache", list[str]().append)
+        await fetch_emulator(tmp_path / "cache", list[str]().append)
 
 
-async def test_a_stand_in_that_answers_is_served_and_ends_with_the_playground(tmp_path: Path) -> None:
-    stand_in = script(tmp_path / "local-slack", ANSWERS)
-    async with serving(stand_in) as served:
-        assert served.api_url == f"{served.origin}/api/"
-    async with serving(stand_in, port=int(served.origin.rpartition(":")[2])) as again:  # the port is free again
-        assert again.origin == served.origin
+async def test_the_emulator_runs_until_the_end_of_the_block(tmp_path: Path) -> None:
+    emulator = script(tmp_path / "local-slack", EMULATOR)
+    async with run_emulator(emulator) as running:
+        assert running.api_url == f"{running.origin}/api/"
+    async with run_emulator(emulator, port=int(running.origin.rpartition(":")[2])) as again:  # the port is free again
+        assert again.origin == running.origin
 
 
-async def test_a_stand_in_that_does_not_start_is_told(tmp_path: Path) -> None:
+async def test_an_emulator_that_does_not_start_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(PlaygroundError, match=r"did not start at http://127\.0\.0\.1:\d+"):
-        async with serving(script(tmp_path / "local-slack", DIES)):
+        async with run_emulator(script(tmp_path / "local-slack", EXITING_EMULATOR)):
             pass
 
 
 @pytest.mark.parametrize(
     ("request_url", "mode"), [pytest.param(None, "socket", id="socket"), pytest.param("http://x", "events", id="http")]
 )
-def test_requests_go_where_the_app_takes_them(request_url: str | None, mode: str) -> None:
-    app = workspace(Secrets(), request_url)["app"]
+def test_the_request_mode_follows_the_request_url(request_url: str | None, mode: str) -> None:
+    app = workspace_config(Credentials(), request_url)["app"]
     assert isinstance(app, dict)
     assert (app["mode"], app.get("requestUrl")) == (mode, request_url)

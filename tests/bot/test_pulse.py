@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.commands.pulse_report import as_document
-from tests.bot.conftest import Ran
+from bot.commands.pulse_report import view_document
+from tests.bot.conftest import CliResult
 from tests.bot.files import btc_file, daily_btc_file, etf_file
 from tests.handlers.boards import shut_view
 
@@ -24,10 +24,10 @@ NOWHERE = "http://127.0.0.1:9"  # nothing listens at the discard port
 CLOSE = "2026-03-09T20:00:00+00:00"
 
 
-def test_the_document_holds_every_number_with_its_source_and_age(minerpulse: Callable[..., Ran], clean: Path) -> None:
-    ran = minerpulse("pulse", "--etf", etf_file(clean, ETF), "--btc", btc_file(clean, BTC), "--json")
-    assert (ran.code, ran.err) == (0, "")
-    document = json.loads(ran.out)
+def test_the_document_has_every_number_with_source_and_age(minerpulse: Callable[..., CliResult], clean: Path) -> None:
+    result = minerpulse("pulse", "--etf", etf_file(clean, ETF), "--btc", btc_file(clean, BTC), "--json")
+    assert (result.code, result.err) == (0, "")
+    document = json.loads(result.out)
     windows = {row.pop("window"): row for row in document.pop("windows")}
     drawdowns = document.pop("drawdowns")
     assert document == {
@@ -74,22 +74,22 @@ def test_the_document_holds_every_number_with_its_source_and_age(minerpulse: Cal
     assert drawdowns["btc"] == {"depth": 0.0, "high": 51_000.0, "high_on": "2026-03-09", "since": "2026-03-02"}
 
 
-def test_the_document_holds_the_implied_gap_with_its_interval() -> None:
-    gap = as_document(shut_view())["gap"]
+def test_the_document_has_the_implied_gap_with_its_interval() -> None:
+    gap = view_document(shut_view())["gap"]
     assert list(gap) == ["move", "beta", "beta_error", "implied", "low", "high", "since", "at"]
     assert gap["implied"] == pytest.approx(gap["beta"] * gap["move"])
     assert gap["low"] < gap["implied"] < gap["high"]
 
 
-def test_files_are_measured_at_the_last_close_that_both_have(minerpulse: Callable[..., Ran], clean: Path) -> None:
+def test_files_are_measured_at_their_last_common_close(minerpulse: Callable[..., CliResult], clean: Path) -> None:
     etf, btc = etf_file(clean, ETF), btc_file(clean, [*BTC[:4], None, None])
     document = json.loads(minerpulse("pulse", "--etf", etf, "--btc", btc, "--json").out)
     assert (document["session"], document["as_of"]) == ("2026-03-05", "2026-03-05T21:00:00+00:00")
 
 
-def test_the_board_is_shown_as_in_slack(minerpulse: Callable[..., Ran], clean: Path) -> None:
-    ran = minerpulse("pulse", "--etf", etf_file(clean, ETF), "--btc", btc_file(clean, BTC))
-    shown = [line.rstrip() for line in ran.out.splitlines()]
+def test_the_board_is_shown_as_in_slack(minerpulse: Callable[..., CliResult], clean: Path) -> None:
+    result = minerpulse("pulse", "--etf", etf_file(clean, ETF), "--btc", btc_file(clean, BTC))
+    shown = [line.rstrip() for line in result.out.splitlines()]
     assert shown[:2] == [
         "WGMI closed 8.0 pp above bitcoin on Mon 9 Mar",
         "As of Mon 9 Mar 2026 16:00 New York (20:00 UTC).",
@@ -98,33 +98,33 @@ def test_the_board_is_shown_as_in_slack(minerpulse: Callable[..., Ran], clean: P
     assert "WGMI at the close: $24.20 from etf.csv, Mon 9 Mar 16:00 New York." in shown
 
 
-def test_daily_bitcoin_bars_are_measured_with_a_warning(minerpulse: Callable[..., Ran], clean: Path) -> None:
+def test_daily_bitcoin_bars_cause_a_warning(minerpulse: Callable[..., CliResult], clean: Path) -> None:
     btc = daily_btc_file(clean, [50_000.0] * 8 + [51_000.0, 52_000.0], date(2026, 3, 1))
-    ran = minerpulse("pulse", "--etf", etf_file(clean, ETF), "--btc", btc, "--json")
-    document = json.loads(ran.out)
-    assert ran.err.count("WARNING: These bitcoin bars are daily") == 1
+    result = minerpulse("pulse", "--etf", etf_file(clean, ETF), "--btc", btc, "--json")
+    document = json.loads(result.out)
+    assert result.err.count("WARNING: These bitcoin bars are daily") == 1
     assert "daily: they end at midnight UTC" in document["problems"][0]
     assert document["session"] == "2026-03-09"
     assert document["windows"][0]["btc_return"] == pytest.approx(0.02)
 
 
-def test_a_file_that_goes_on_into_the_future_is_refused(minerpulse: Callable[..., Ran], clean: Path) -> None:
+def test_a_file_with_future_dates_is_rejected(minerpulse: Callable[..., CliResult], clean: Path) -> None:
     etf, btc = etf_file(clean, ETF, "2027-03-01"), btc_file(clean, BTC)
     future = date.today() < date(2027, 1, 1)  # noqa: DTZ011 -- as the file's dates, of no zone
-    ran = minerpulse("pulse", "--etf", etf, "--btc", btc)
-    assert ran.code == 1
-    assert (" in the future. Correct its dates." in ran.err) is future
+    result = minerpulse("pulse", "--etf", etf, "--btc", btc)
+    assert result.code == 1
+    assert (" in the future. Correct its dates." in result.err) is future
 
 
-def test_files_without_a_session_in_common_are_refused(minerpulse: Callable[..., Ran], clean: Path) -> None:
+def test_files_without_a_common_session_are_rejected(minerpulse: Callable[..., CliResult], clean: Path) -> None:
     etf, btc = etf_file(clean, ETF), btc_file(clean, BTC, "2025-03-03")
-    ran = minerpulse("pulse", "--etf", etf, "--btc", btc)
-    assert (ran.code, ran.out) == (1, "")
-    assert ran.err == "etf.csv and btc.csv have no session in common; check their dates.\n"
+    result = minerpulse("pulse", "--etf", etf, "--btc", btc)
+    assert (result.code, result.out) == (1, "")
+    assert result.err == "etf.csv and btc.csv have no session in common; check their dates.\n"
 
 
-def test_a_simulated_market_is_labelled_and_never_kept(
-    minerpulse: Callable[..., Ran], clean: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_simulated_market_is_labelled_and_not_stored(
+    minerpulse: Callable[..., CliResult], clean: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MINERPULSE_ETF_SOURCES", "simulated")
     monkeypatch.setenv("MINERPULSE_CRYPTO_SOURCES", "simulated")
@@ -136,7 +136,7 @@ def test_a_simulated_market_is_labelled_and_never_kept(
 
 
 @pytest.mark.parametrize(
-    ("database", "told"),
+    ("database", "expected"),
     [
         pytest.param("sqlite:///desk.db", [], id="kept"),
         pytest.param(
@@ -146,15 +146,19 @@ def test_a_simulated_market_is_labelled_and_never_kept(
         ),
     ],
 )
-def test_live_prices_are_kept_where_the_database_can_be_used(
-    minerpulse: Callable[..., Ran], clean: Path, monkeypatch: pytest.MonkeyPatch, database: str, told: list[str]
+def test_live_prices_are_stored_if_the_database_is_usable(
+    minerpulse: Callable[..., CliResult],
+    clean: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    database: str,
+    expected: list[str],
 ) -> None:
     monkeypatch.setenv("MINERPULSE_DATABASE_URL", database)
     names = ("yahoo", "nasdaq", "coinbase", "kraken", "bitstamp")
     monkeypatch.setenv("MINERPULSE_SOURCE_URLS", ",".join(f"{name}={NOWHERE}" for name in names))
-    ran = minerpulse("pulse")
-    assert (ran.code, ran.out) == (1, "")
-    *notes, sentence = ran.err.splitlines()
-    assert notes == told
+    result = minerpulse("pulse")
+    assert (result.code, result.out) == (1, "")
+    *notes, sentence = result.err.splitlines()
+    assert notes == expected
     assert sentence.startswith("No WGMI prices yet. ")
-    assert (clean / "desk.db").exists() is (not told)
+    assert (clean / "desk.db").exists() is (not expected)

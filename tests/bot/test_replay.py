@@ -1,4 +1,4 @@
-"""`minerpulse replay` from files to tables and to one JSON document."""
+"""`minerpulse replay` from files to tables and JSON."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bot.conftest import ROOT, Ran
+from tests.bot.conftest import ROOT, CliResult
 from tests.bot.files import btc_file, daily_btc_file, etf_file
 
 SHARED = ROOT.parent / "shared" / "data"
@@ -17,14 +17,12 @@ ETF = [20.0, 20.0, 22.0, 22.0, 22.0]  # of 2 to 6 March 2026: a tenth up on the 
 BTC = [50_000.0] * 5
 
 
-def test_the_document_holds_sessions_and_transitions_and_nothing_else(
-    minerpulse: Callable[..., Ran], clean: Path
-) -> None:
-    ran = minerpulse(
+def test_the_document_has_only_sessions_and_transitions(minerpulse: Callable[..., CliResult], clean: Path) -> None:
+    result = minerpulse(
         "replay", "--etf", etf_file(clean, ETF), "--btc", btc_file(clean, BTC), "--rule", "1D  8pp", "--json"
     )
-    assert (ran.code, ran.err) == (0, "")
-    document = json.loads(ran.out)
+    assert (result.code, result.err) == (0, "")
+    document = json.loads(result.out)
     [fired, resolved] = document["rules"][0].pop("transitions")
     assert document == {
         "sessions": 5,
@@ -49,10 +47,10 @@ def test_the_document_holds_sessions_and_transitions_and_nothing_else(
     }
 
 
-def test_a_leg_without_a_price_is_null_not_a_broken_document(minerpulse: Callable[..., Ran], clean: Path) -> None:
+def test_a_leg_without_a_price_is_null(minerpulse: Callable[..., CliResult], clean: Path) -> None:
     etf, btc = etf_file(clean, [20.0, None, 20.0]), btc_file(clean, [50_000.0, 10_000.0, 10_000.0])
-    ran = minerpulse("replay", "--etf", etf, "--btc", btc, "--rule", "drawdown 60%", "--json")
-    document = json.loads(ran.out, parse_constant=pytest.fail)
+    result = minerpulse("replay", "--etf", etf, "--btc", btc, "--rule", "drawdown 60%", "--json")
+    document = json.loads(result.out, parse_constant=pytest.fail)
     [fired] = document["rules"][0]["transitions"]
     assert (fired["session"], fired["spread_pp"], fired["btc_return"]) == ("2026-03-03", None, pytest.approx(-0.8))
     assert document["sessions"] == 2
@@ -61,22 +59,22 @@ def test_a_leg_without_a_price_is_null_not_a_broken_document(minerpulse: Callabl
     ]
 
 
-def test_without_a_rule_those_of_a_new_channel_are_replayed(minerpulse: Callable[..., Ran], clean: Path) -> None:
-    ran = minerpulse("replay", "--etf", etf_file(clean, ETF), "--btc", btc_file(clean, BTC), "--json")
-    assert [rule["rule"] for rule in json.loads(ran.out)["rules"]] == ["1d 8pp", "5d 15pp", "20d 30pp"]
+def test_the_default_rules_are_replayed(minerpulse: Callable[..., CliResult], clean: Path) -> None:
+    result = minerpulse("replay", "--etf", etf_file(clean, ETF), "--btc", btc_file(clean, BTC), "--json")
+    assert [rule["rule"] for rule in json.loads(result.out)["rules"]] == ["1d 8pp", "5d 15pp", "20d 30pp"]
 
 
-def test_the_period_can_be_cut(minerpulse: Callable[..., Ran], clean: Path) -> None:
+def test_the_period_can_be_limited(minerpulse: Callable[..., CliResult], clean: Path) -> None:
     files = "--etf", etf_file(clean, ETF), "--btc", btc_file(clean, BTC)
-    ran = minerpulse("replay", *files, "--rule", "1d 8pp", "--from", "2026-03-05", "--to", "2026-03-06", "--json")
-    document = json.loads(ran.out)
+    result = minerpulse("replay", *files, "--rule", "1d 8pp", "--from", "2026-03-05", "--to", "2026-03-06", "--json")
+    document = json.loads(result.out)
     assert (document["sessions"], document["rules"][0]["episodes"]) == (2, 0)
 
 
-def test_the_terminal_shows_each_episode_and_a_summary(minerpulse: Callable[..., Ran], clean: Path) -> None:
+def test_the_terminal_shows_each_episode_and_a_summary(minerpulse: Callable[..., CliResult], clean: Path) -> None:
     files = "--etf", etf_file(clean, [*ETF, 20.0, 20.0, 24.0]), "--btc", btc_file(clean, [50_000.0] * 8)
-    ran = minerpulse("replay", *files, "--rule", "1d 8pp", "--rule", "20d 30pp")
-    assert [line.rstrip() for line in ran.out.splitlines()] == [
+    result = minerpulse("replay", *files, "--rule", "1d 8pp", "--rule", "20d 30pp")
+    assert [line.rstrip() for line in result.out.splitlines()] == [
         "8 sessions with both prices, 2026-03-02 to 2026-03-11",
         "",
         "1d 8pp",
@@ -96,45 +94,43 @@ def test_the_terminal_shows_each_episode_and_a_summary(minerpulse: Callable[...,
     ]
 
 
-def test_a_rule_on_another_metric_shows_what_it_fired_on_and_when_it_could_not(
-    minerpulse: Callable[..., Ran], clean: Path
-) -> None:
+def test_a_rule_on_another_metric_shows_its_value(minerpulse: Callable[..., CliResult], clean: Path) -> None:
     etf = etf_file(clean, [20.0] * 70, "2025-11-20")
     btc = btc_file(clean, [50_000.0] * 69 + [20_000.0], "2025-11-20")
-    ran = minerpulse("replay", "--etf", etf, "--btc", btc, "--rule", "drawdown 50%", "--rule", "60d residual 10pp")
-    shown = [" ".join(line.split()) for line in ran.out.splitlines()]
+    result = minerpulse("replay", "--etf", etf, "--btc", btc, "--rule", "drawdown 50%", "--rule", "60d residual 10pp")
+    shown = [" ".join(line.split()) for line in result.out.splitlines()]
     assert "Fired Resolved Side Drawdown Spread ETF Bitcoin Length" in shown
     assert "2026-03-04 still open above 60.0% +60.0 pp 0.0% −60.0% 1" in shown
     assert "drawdown 50%: 1 episode, 3.6 a year, median length 1 session" in shown
     assert "2025 Q4 ▁█ 2026 Q1 by quarter" in shown
 
 
-def test_quarters_before_the_first_measurement_are_dots(minerpulse: Callable[..., Ran], clean: Path) -> None:
+def test_quarters_before_the_first_measurement_are_dots(minerpulse: Callable[..., CliResult], clean: Path) -> None:
     etf = etf_file(clean, [20.0] * 70 + [30.0], "2025-11-20")
     btc = btc_file(clean, [50_000.0] * 71, "2025-11-20")
-    ran = minerpulse("replay", "--etf", etf, "--btc", btc, "--rule", "60d 10pp")
-    assert "2025 Q4 ·█ 2026 Q1 by quarter" in ran.out
+    result = minerpulse("replay", "--etf", etf, "--btc", btc, "--rule", "60d 10pp")
+    assert "2025 Q4 ·█ 2026 Q1 by quarter" in result.out
 
 
-def test_sessions_left_out_are_summed_up_by_reason(minerpulse: Callable[..., Ran], clean: Path) -> None:
+def test_excluded_sessions_are_grouped_by_reason(minerpulse: Callable[..., CliResult], clean: Path) -> None:
     etf = etf_file(clean, [20.0, None, 20.0, 20.0, 20.0])
     btc = btc_file(clean, [50_000.0, 50_000.0, None, 50_000.0, None])
-    ran = minerpulse("replay", "--etf", etf, "--btc", btc, "--rule", "1d 8pp")
-    assert ran.out.splitlines()[-2:] == [
+    result = minerpulse("replay", "--etf", etf, "--btc", btc, "--rule", "1d 8pp")
+    assert result.out.splitlines()[-2:] == [
         "Left out, btc: 2 sessions, 2026-03-04 to 2026-03-06: no BTC bar ended in the 2 h up to the close",
         "Left out, etf: 1 session, 2026-03-03: etf.csv has no WGMI close for this session",
     ]
 
 
-def test_daily_bitcoin_bars_are_warned_about_beside_the_document(minerpulse: Callable[..., Ran], clean: Path) -> None:
+def test_daily_bitcoin_bars_cause_a_warning_on_stderr(minerpulse: Callable[..., CliResult], clean: Path) -> None:
     etf, btc = etf_file(clean, ETF), daily_btc_file(clean, [50_000.0] * 7, date(2026, 3, 1))
-    ran = minerpulse("replay", "--etf", etf, "--btc", btc, "--rule", "1d 8pp", "--json")
-    assert ran.err.startswith("WARNING: These bitcoin bars are daily")
-    assert json.loads(ran.out)["sessions"] == 5
+    result = minerpulse("replay", "--etf", etf, "--btc", btc, "--rule", "1d 8pp", "--json")
+    assert result.err.startswith("WARNING: These bitcoin bars are daily")
+    assert json.loads(result.out)["sessions"] == 5
 
 
 @pytest.mark.parametrize(
-    ("options", "code", "told"),
+    ("options", "code", "expected"),
     [
         pytest.param(("--rule", "1d 8pq"), 2, "1d 8pq\n   ^^^", id="rule"),
         pytest.param(
@@ -144,24 +140,24 @@ def test_daily_bitcoin_bars_are_warned_about_beside_the_document(minerpulse: Cal
         pytest.param(("--from", "March"), 2, "“March” is not a date; write it as in 2026-03-31.", id="date"),
     ],
 )
-def test_what_cannot_be_replayed_is_told(
-    minerpulse: Callable[..., Ran], clean: Path, options: tuple[str, str], code: int, told: str
+def test_invalid_input_is_an_error(
+    minerpulse: Callable[..., CliResult], clean: Path, options: tuple[str, str], code: int, expected: str
 ) -> None:
-    ran = minerpulse("replay", "--etf", etf_file(clean, ETF), "--btc", btc_file(clean, BTC), *options)
-    assert (ran.code, ran.out) == (code, "")
-    assert told in ran.err
+    result = minerpulse("replay", "--etf", etf_file(clean, ETF), "--btc", btc_file(clean, BTC), *options)
+    assert (result.code, result.out) == (code, "")
+    assert expected in result.err
 
 
-def test_a_file_that_cannot_be_read_names_its_line(minerpulse: Callable[..., Ran], clean: Path) -> None:
+def test_a_parse_error_names_the_line(minerpulse: Callable[..., CliResult], clean: Path) -> None:
     broken = clean / "broken.csv"
     broken.write_text("Date,Close\n2026-03-02,abc\n", encoding="utf-8")
-    ran = minerpulse("replay", "--etf", broken, "--btc", btc_file(clean, BTC))
-    assert (ran.code, ran.out) == (1, "")
-    assert f"{broken}, line 2: " in ran.err
+    result = minerpulse("replay", "--etf", broken, "--btc", btc_file(clean, BTC))
+    assert (result.code, result.out) == (1, "")
+    assert f"{broken}, line 2: " in result.err
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="needs the vendors' real prices beside this repository")
-def test_eight_points_in_a_day_happened_forty_four_times_to_wgmi(minerpulse: Callable[..., Ran]) -> None:
+def test_1d_8pp_fired_44_times_on_real_prices(minerpulse: Callable[..., CliResult]) -> None:
     files = "--etf", SHARED / "equities" / "WGMI.csv", "--btc", SHARED / "btc" / "btcusdt_binance_1h.csv"
     document = json.loads(minerpulse("replay", *files, "--rule", "1d 8pp", "--json").out)
     assert (document["sessions"], document["rules"][0]["episodes"]) == (1047, 44)

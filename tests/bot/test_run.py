@@ -1,4 +1,4 @@
-"""`minerpulse run` connects where it can, and else rehearses until it is interrupted."""
+"""`minerpulse run` connects to Slack, or rehearses until it is interrupted."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bot.fake_slack.server import serving
+from bot.fake_slack.server import serve_workspace
 from bot.fake_slack.workspace import Workspace
 from tests.bot.conftest import MINERPULSE
 
 
-def heed_interrupts() -> None:
-    """Undo what a shell does to whatever it runs in the background, tests included: it lets it ignore Ctrl-C."""
+def restore_sigint() -> None:
+    """Restore Ctrl-C, which shells ignore in background processes."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def test_run_without_tokens_says_how_to_connect_and_rehearses_until_interrupted(clean: Path) -> None:
+def test_run_without_tokens_prints_a_hint_and_rehearses_until_interrupted(clean: Path) -> None:
     with subprocess.Popen(  # noqa: S603 -- our own command
         [MINERPULSE, "run"],
         stdin=subprocess.DEVNULL,
@@ -26,22 +26,22 @@ def test_run_without_tokens_says_how_to_connect_and_rehearses_until_interrupted(
         stderr=subprocess.PIPE,
         text=True,
         cwd=clean,
-        preexec_fn=heed_interrupts,  # noqa: PLW1509 -- nothing else is done in it
+        preexec_fn=restore_sigint,  # noqa: PLW1509 -- nothing else is done in it
     ) as process:
         assert process.stdout is not None
         assert process.stderr is not None
-        said = [process.stdout.readline() for _ in range(6)]
+        lines = [process.stdout.readline() for _ in range(6)]
         process.send_signal(signal.SIGINT)
         process.stdout.read()
         assert process.stderr.read().strip() == ""
     assert process.returncode == 130
-    told = " ".join("".join(said).split())
-    assert "To connect: create the app from `minerpulse manifest`, put its tokens into .env" in told
-    assert "run again. Rehearsing SIMULATED market 1: " in told
+    output = " ".join("".join(lines).split())
+    assert "To connect: create the app from `minerpulse manifest`, put its tokens into .env" in output
+    assert "run again. Rehearsing SIMULATED market 1: " in output
 
 
-async def test_run_with_a_token_that_slack_refuses_says_what_to_do(clean: Path) -> None:
-    async with serving(Workspace(now=lambda: datetime.now(UTC))) as workspace:
+async def test_run_with_a_rejected_token_is_an_error_with_a_next_step(clean: Path) -> None:
+    async with serve_workspace(Workspace(now=lambda: datetime.now(UTC))) as workspace:
         process = await asyncio.create_subprocess_exec(
             MINERPULSE,
             "run",

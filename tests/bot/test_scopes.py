@@ -7,21 +7,21 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.scopes import KNOWN_FOR, GrantsOfToken
+from bot.scopes import CACHE_TTL, TokenGrants
 from services.core.errors import DeliveryError
 from tests.fakes.clock import SetClock
-from tests.fakes.slack import TOKEN, Fault, SlackServer, refused, serving
+from tests.fakes.slack import TOKEN, FakeSlack, Fault, error_response, slack_server
 
 AUTH = "auth.test"
 
 
-def answering(scopes: str) -> Fault:
+def auth_response(scopes: str) -> Fault:
     return Fault(body=json.dumps({"ok": True}), headers={"x-oauth-scopes": scopes})
 
 
 @pytest.fixture
-async def slack() -> AsyncIterator[SlackServer]:
-    async with serving() as server:
+async def slack() -> AsyncIterator[FakeSlack]:
+    async with slack_server() as server:
         yield server
 
 
@@ -31,26 +31,26 @@ def clock() -> SetClock:
 
 
 @pytest.fixture
-def grants(slack: SlackServer, clock: SetClock) -> GrantsOfToken:
-    return GrantsOfToken(AsyncWebClient(token=TOKEN, base_url=f"{slack.url}api/"), clock)
+def grants(slack: FakeSlack, clock: SetClock) -> TokenGrants:
+    return TokenGrants(AsyncWebClient(token=TOKEN, base_url=f"{slack.url}api/"), clock)
 
 
-async def test_the_scopes_of_the_token_are_asked_once(slack: SlackServer, grants: GrantsOfToken) -> None:
-    slack.fail(AUTH, answering("commands, chat:write,files:write"))
+async def test_the_scopes_of_the_token_are_fetched_once(slack: FakeSlack, grants: TokenGrants) -> None:
+    slack.fail(AUTH, auth_response("commands, chat:write,files:write"))
     assert {"commands", "chat:write", "files:write"} == await grants.scopes("T1") == await grants.scopes("T1")
     assert 1 == len(slack.calls)
 
 
-async def test_a_scope_that_is_added_later_is_noticed(
-    slack: SlackServer, grants: GrantsOfToken, clock: SetClock
+async def test_an_added_scope_is_noticed_after_the_cache_expires(
+    slack: FakeSlack, grants: TokenGrants, clock: SetClock
 ) -> None:
-    slack.fail(AUTH, answering("commands"), answering("commands,files:write"))
+    slack.fail(AUTH, auth_response("commands"), auth_response("commands,files:write"))
     assert "files:write" not in await grants.scopes("T1")
-    clock.advance(KNOWN_FOR + timedelta(seconds=1))
+    clock.advance(CACHE_TTL + timedelta(seconds=1))
     assert "files:write" in await grants.scopes("T1")
 
 
-async def test_a_token_that_is_refused_says_so(slack: SlackServer, grants: GrantsOfToken) -> None:
-    slack.fail(AUTH, refused("token_revoked"))
+async def test_a_rejected_token_raises(slack: FakeSlack, grants: TokenGrants) -> None:
+    slack.fail(AUTH, error_response("token_revoked"))
     with pytest.raises(DeliveryError, match="token_revoked"):
         await grants.scopes("T1")

@@ -1,4 +1,4 @@
-"""The real server in this process: started, asked, stopped by a signal; over HTTP and over Socket Mode."""
+"""The real server in this process, over HTTP and Socket Mode: start, requests, shutdown."""
 
 from __future__ import annotations
 
@@ -21,32 +21,32 @@ from aiohttp import WSMsgType, web
 from pydantic import SecretStr
 from slack_sdk.signature import SignatureVerifier
 
-from bot.http.slack_requests import signed
-from bot.scheduler import Ticker, retry_every
+from bot.http.slack_requests import sign
+from bot.scheduler import TickScheduler, retry_interval
 from bot.serve import Role, serve
 from bot.settings import Settings, SlackMode
 from services.alerting.records import AlertChange
 from services.alerting.rule_index import PairRules, RuleIndex
 from services.alerting.tick_log import Claim
-from services.core.errors import ConfigurationError, StoreError
+from services.core.errors import DatabaseUnavailableError, InvalidSettingsError
 from services.core.prices import Pair
 from services.delivery.ports import Backlog
 from services.market.sources.http.client import HttpClient
 from services.market.sources.vendors.yahoo import Yahoo
 from services.storage import SqlStore
 from tests.fakes.alerts import AT, an_alert
-from tests.fakes.floor import DESK, OPEN, trading_floor
-from tests.fakes.slack import SECRET, TOKEN, Fault, SlackServer, refused, serving
+from tests.fakes.harness import CHANNEL, OPEN, open_harness
+from tests.fakes.slack import SECRET, TOKEN, FakeSlack, Fault, error_response, slack_server
 from tests.fakes.vendors import Vendors
 
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
 
 
 @pytest.fixture
-async def slack(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[SlackServer]:
+async def slack(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeSlack]:
     for name in PROXIES:
         monkeypatch.delenv(name, raising=False)
-    async with serving() as server:
+    async with slack_server() as server:
         yield server
 
 
@@ -56,9 +56,9 @@ def free_port() -> int:
         return port
 
 
-def connected(slack: SlackServer, tmp_path: Path, **more: Any) -> Settings:  # noqa: ANN401 -- any setting
-    """Settings of a whole app on a simulated market."""
-    given = {
+def settings_for(slack: FakeSlack, tmp_path: Path, **more: Any) -> Settings:  # noqa: ANN401 -- any setting
+    """Return settings of a whole app on a simulated market."""
+    defaults = {
         "slack_bot_token": SecretStr(TOKEN),
         "slack_signing_secret": SecretStr(SECRET),
         "slack_mode": SlackMode.HTTP,
@@ -68,47 +68,47 @@ def connected(slack: SlackServer, tmp_path: Path, **more: Any) -> Settings:  # n
         "crypto_sources": ("simulated",),
         "port": free_port(),
     }
-    return Settings(**{**given, **more})
+    return Settings(**{**defaults, **more})
 
 
 @asynccontextmanager
 async def running(
-    settings: Settings, *, begun: str = "/readyz", role: Role = Role.ALL
+    settings: Settings, *, ready_path: str = "/readyz", role: Role = Role.ALL
 ) -> AsyncIterator[httpx.AsyncClient]:
-    """Run the app until the end of the block, then stop it with SIGTERM as a host does."""
+    """Run the app until the end of the block, then stop it with SIGTERM."""
     app = asyncio.create_task(serve(settings, role))
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{settings.port}", trust_env=False) as client:
-        await eventually(lambda: app.done() or answers(client, begun))
+        await eventually(lambda: app.done() or responds_ok(client, ready_path))
         yield client
     os.kill(os.getpid(), signal.SIGTERM)
     async with asyncio.timeout(20):
         await app
 
 
-async def answers(client: httpx.AsyncClient, path: str) -> bool:
+async def responds_ok(client: httpx.AsyncClient, path: str) -> bool:
     try:
         return (await client.get(path)).status_code == 200
     except httpx.TransportError:
         return False
 
 
-async def told(client: httpx.AsyncClient, name: str, value: object) -> bool:
-    """Whether /readyz says that now."""
+async def readyz_reports(client: httpx.AsyncClient, name: str, value: object) -> bool:
+    """Return whether /readyz has this value now."""
     return bool((await client.get("/readyz")).json()[name] == value)
 
 
 async def eventually(condition: Callable[[], Any]) -> None:
-    """Let everything else run until the condition, plain or awaitable, holds."""
+    """Wait until the condition, plain or awaitable, is true."""
     async with asyncio.timeout(30):
         while True:
-            held = condition()
-            if await held if asyncio.iscoroutine(held) else held:
+            result = condition()
+            if await result if asyncio.iscoroutine(result) else result:
                 return
             await asyncio.sleep(0.02)
 
 
-async def test_it_ticks_becomes_ready_answers_and_stops_at_a_signal(slack: SlackServer, tmp_path: Path) -> None:
-    async with running(connected(slack, tmp_path)) as client:
+async def test_the_server_becomes_ready_answers_and_stops_at_a_signal(slack: FakeSlack, tmp_path: Path) -> None:
+    async with running(settings_for(slack, tmp_path)) as client:
         ready = (await client.get("/readyz")).json()
         unsigned = await client.post("/slack/events", content="command=%2Fminerpulse")
         unknown = await client.get("/nothing")
@@ -124,24 +124,24 @@ async def test_it_ticks_becomes_ready_answers_and_stops_at_a_signal(slack: Slack
     assert (401, 404) == (unsigned.status_code, unknown.status_code)
 
 
-async def test_a_port_that_is_taken_is_named(slack: SlackServer, tmp_path: Path) -> None:
+async def test_a_port_in_use_is_an_error(slack: FakeSlack, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         with pytest.raises(
-            ConfigurationError, match=f"Cannot listen at 127.0.0.1:{port} .*set PORT or MINERPULSE_HOST anew"
+            InvalidSettingsError, match=f"Cannot listen at 127.0.0.1:{port} .*set PORT or MINERPULSE_HOST anew"
         ):
-            await serve(connected(slack, tmp_path, port=port))
+            await serve(settings_for(slack, tmp_path, port=port))
 
 
 @pytest.mark.parametrize("code", ["invalid_auth", "account_inactive", "token_revoked"])
-async def test_a_token_that_slack_refuses_ends_the_start(slack: SlackServer, tmp_path: Path, code: str) -> None:
-    slack.fail("auth.test", refused(code))
+async def test_a_rejected_token_stops_the_start(slack: FakeSlack, tmp_path: Path, code: str) -> None:
+    slack.fail("auth.test", error_response(code))
 
-    with pytest.raises(ConfigurationError, match=rf"SLACK_BOT_TOKEN: Slack does not accept.*\({code}\)"):
-        await serve(connected(slack, tmp_path))
+    with pytest.raises(InvalidSettingsError, match=rf"SLACK_BOT_TOKEN: Slack does not accept.*\({code}\)"):
+        await serve(settings_for(slack, tmp_path))
 
 
-async def test_with_slack_down_it_starts_and_acknowledges_commands(slack: SlackServer, tmp_path: Path) -> None:
+async def test_with_slack_down_the_server_starts_and_acknowledges_commands(slack: FakeSlack, tmp_path: Path) -> None:
     slack.fail("auth.test", *[Fault(status=503, body="down", content_type="text/plain")] * 9)
     body = "command=%2Fminerpulse&text=help&team_id=T1&channel_id=C1&user_id=U1&response_url=http%3A%2F%2F127.0.0.1"
     stamp = str(int(time.time()))
@@ -151,66 +151,66 @@ async def test_with_slack_down_it_starts_and_acknowledges_commands(slack: SlackS
         "x-slack-signature": str(SignatureVerifier(SECRET).generate_signature(timestamp=stamp, body=body)),
     }
 
-    async with running(connected(slack, tmp_path), begun="/healthz") as client:
-        await eventually(lambda: told(client, "why", "Slack does not answer"))
-        answer = await client.post("/slack/events", content=body, headers=headers)
+    async with running(settings_for(slack, tmp_path), begun="/healthz") as client:
+        await eventually(lambda: readyz_reports(client, "why", "Slack does not answer"))
+        response = await client.post("/slack/events", content=body, headers=headers)
 
-    assert 200 == answer.status_code
-    assert "/minerpulse rule add" in answer.json()["text"]
-    assert ["auth.test"] * 2 == [call.method for call in slack.calls]  # at the start and a tick, never for a request
+    assert 200 == response.status_code
+    assert "/minerpulse rule add" in response.json()["text"]
+    assert ["auth.test"] * 2 == [call.method for call in slack.calls]  # at the start and in a tick, never for a request
 
 
-async def test_a_stop_lets_slacks_answer_be_noted_so_that_the_next_start_posts_nothing_twice(
-    slack: SlackServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+async def test_a_stop_records_slacks_response_so_that_nothing_is_posted_twice(
+    slack: FakeSlack, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, logger="bot.serve")
-    settings, answer = connected(slack, tmp_path), asyncio.Event()
+    settings, response = settings_for(slack, tmp_path), asyncio.Event()
     await record_alert(settings)
-    slack.fail("chat.postMessage", Fault(until=answer))
+    slack.fail("chat.postMessage", Fault(until=response))
 
     async with running(settings):
-        await eventually(lambda: posts(slack))
+        await eventually(lambda: post_count(slack))
         os.kill(os.getpid(), signal.SIGTERM)
         await eventually(lambda: "stopping" in caplog.text)
-        answer.set()
-    posted, undelivered = posts(slack), await backlog_of(settings)
+        response.set()
+    posted, undelivered = post_count(slack), await backlog_of(settings)
 
     assert (1, 0) == (posted, undelivered.waiting)
 
 
-async def test_a_stop_cuts_off_a_post_that_slack_never_answers_and_keeps_it(
-    slack: SlackServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+async def test_a_stop_cancels_an_unanswered_post_and_keeps_it_queued(
+    slack: FakeSlack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("bot.serve.ENDED_WITHIN_S", 0)
-    settings = connected(slack, tmp_path)
+    monkeypatch.setattr("bot.serve.SHUTDOWN_TIMEOUT_S", 0)
+    settings = settings_for(slack, tmp_path)
     await record_alert(settings)
     slack.fail("chat.postMessage", Fault(until=asyncio.Event()))
 
     async with running(settings):
-        await eventually(lambda: posts(slack))
+        await eventually(lambda: post_count(slack))
 
     assert 1 == (await backlog_of(settings)).waiting
-    assert "the delivery did not end within 0 s and is cut off" in caplog.text
+    assert "delivery did not finish within 0 s and is cancelled" in caplog.text
 
 
-async def test_a_request_whose_body_never_comes_does_not_keep_it_from_stopping(
-    slack: SlackServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+async def test_a_request_without_a_body_does_not_block_shutdown(
+    slack: FakeSlack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("bot.http.server.REQUESTS_END_WITHIN_S", 0)
-    settings = connected(slack, tmp_path)
+    monkeypatch.setattr("bot.http.server.GRACEFUL_SHUTDOWN_S", 0)
+    settings = settings_for(slack, tmp_path)
 
     async with running(settings) as client:
         _, out = await asyncio.open_connection("127.0.0.1", settings.port)
         out.write(b"POST /slack/events HTTP/1.1\r\nHost: here\r\nContent-Length: 10\r\n\r\nab")
         await out.drain()
-        await client.get("/healthz")  # answered after that has been taken
+        await client.get("/healthz")  # served after the other request was accepted
     out.close()
 
     assert "Cancel 1 running task(s)" in caplog.text
 
 
 async def record_alert(settings: Settings) -> None:
-    """Leave an alert in the app's database that is over, so that no tick changes it, and not delivered."""
+    """Store a closed alert, so that no tick changes it, with its message undelivered."""
     store = await SqlStore.open(settings.database_url)
     await store.record([], [AlertChange(alert=an_alert(closed_at=AT), revision=0)], datetime.now(UTC))
     await store.aclose()
@@ -223,27 +223,27 @@ async def backlog_of(settings: Settings) -> Backlog:
     return backlog
 
 
-def posts(slack: SlackServer) -> int:
+def post_count(slack: FakeSlack) -> int:
     return sum(call.method == "chat.postMessage" for call in slack.calls)
 
 
 class SocketServer:
-    """Slack's end of Socket Mode: sends what is due on each connection in turn, and keeps what comes back.
+    """Slack's end of Socket Mode: sends the envelopes of each connection in turn, and records the responses.
 
-    A connection whose envelopes are not to be waited for is cut as soon as they are sent.
+    The first `dropped_connections` connections are closed as soon as their envelopes are sent.
     """
 
     def __init__(self) -> None:
         self.url = ""
         self.connections = [[envelope("e1", command("help"))]]
-        self.cut = 0  # how many connections, from the first, are cut off
+        self.dropped_connections = 0
         self.opened = 0
         self.received: list[dict[str, Any]] = []
 
     async def open(self, _request: web.Request) -> web.Response:
         return web.json_response({"ok": True, "url": f"{self.url.replace('http', 'ws')}socket"})
 
-    async def who(self, _request: web.Request) -> web.Response:
+    async def auth_test(self, _request: web.Request) -> web.Response:
         return web.json_response(
             {"ok": True, "team": "T", "team_id": "T1", "user": "bot", "user_id": "UBOT", "bot_id": "B"}
         )
@@ -251,12 +251,12 @@ class SocketServer:
     async def socket(self, request: web.Request) -> web.WebSocketResponse:
         connection = web.WebSocketResponse()
         await connection.prepare(request)
-        place, self.opened = self.opened, self.opened + 1
+        index, self.opened = self.opened, self.opened + 1
         await connection.send_json({"type": "hello", "num_connections": 1})
-        for one in self.connections[place] if place < len(self.connections) else []:
+        for one in self.connections[index] if index < len(self.connections) else []:
             await connection.send_json(one)
-        if place < self.cut and request.transport is not None:
-            request.transport.close()  # without a word
+        if index < self.dropped_connections and request.transport is not None:
+            request.transport.close()  # without a closing handshake
         async for message in connection:
             if message.type is WSMsgType.TEXT:
                 self.received.append(json.loads(message.data))
@@ -264,13 +264,13 @@ class SocketServer:
 
 
 def command(text: str) -> dict[str, Any]:
-    """A slash command, as an envelope carries it."""
+    """Return a slash command's envelope without its ID."""
     payload = {"command": "/minerpulse", "text": text, "team_id": "T1", "channel_id": "C1", "user_id": "U1"}
     return {"type": "slash_commands", "payload": payload, "accepts_response_payload": True}
 
 
 def event(event_id: str) -> dict[str, Any]:
-    """An event, as an envelope carries it."""
+    """Return an event's envelope without its ID."""
     payload = {"type": "event_callback", "team_id": "T1", "event_id": event_id, "event": {"type": "app_noted"}}
     return {"type": "events_api", "payload": payload, "accepts_response_payload": False}
 
@@ -285,7 +285,7 @@ async def socket_server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Socket
         monkeypatch.delenv(name, raising=False)
     server, app = SocketServer(), web.Application()
     app.router.add_post("/api/apps.connections.open", server.open)
-    app.router.add_post("/api/auth.test", server.who)
+    app.router.add_post("/api/auth.test", server.auth_test)
     app.router.add_get("/socket", server.socket)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
@@ -295,7 +295,7 @@ async def socket_server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Socket
     await runner.cleanup()
 
 
-def over_socket(socket_server: SocketServer) -> dict[str, Any]:
+def socket_settings(socket_server: SocketServer) -> dict[str, Any]:
     return {
         "slack_signing_secret": None,
         "slack_app_token": SecretStr("xapp-made-up"),
@@ -304,113 +304,113 @@ def over_socket(socket_server: SocketServer) -> dict[str, Any]:
     }
 
 
-async def test_in_socket_mode_a_command_is_answered_over_the_socket_and_none_over_http(
-    slack: SlackServer, socket_server: SocketServer, tmp_path: Path
+async def test_in_socket_mode_commands_use_only_the_socket(
+    slack: FakeSlack, socket_server: SocketServer, tmp_path: Path
 ) -> None:
-    async with running(connected(slack, tmp_path, **over_socket(socket_server))) as client:
+    async with running(settings_for(slack, tmp_path, **socket_settings(socket_server))) as client:
         await eventually(lambda: socket_server.received)
-        forged = await client.post("/slack/events", content="", headers=signed_with(""))
+        forged = await client.post("/slack/events", content="", headers=signed_headers(""))
 
-    (answer,) = socket_server.received
-    assert "e1" == answer["envelope_id"]
-    assert "/minerpulse rule add" in answer["payload"]["text"]
+    (response,) = socket_server.received
+    assert "e1" == response["envelope_id"]
+    assert "/minerpulse rule add" in response["payload"]["text"]
     assert 404 == forged.status_code
 
 
-def signed_with(secret: str) -> dict[str, str]:
-    """The headers of an empty body."""
+def signed_headers(secret: str) -> dict[str, str]:
+    """Return the signature headers of an empty body."""
     stamp = str(int(time.time()))
-    return {"x-slack-request-timestamp": stamp, "x-slack-signature": signed(secret, stamp, b"").decode()}
+    return {"x-slack-request-timestamp": stamp, "x-slack-signature": sign(secret, stamp, b"").decode()}
 
 
-async def test_a_socket_that_breaks_is_opened_again_and_nothing_is_lost_or_done_twice(
-    slack: SlackServer,
+async def test_a_broken_socket_reconnects_without_lost_or_repeated_events(
+    slack: FakeSlack,
     socket_server: SocketServer,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr("bot.serve.PING_EVERY_S", 0.1)
+    monkeypatch.setattr("bot.serve.PING_INTERVAL_S", 0.1)
     caplog.set_level(logging.INFO, logger="bot.slack")
     lost = envelope("e1", event("Ev1"))
-    socket_server.connections = [[lost], [lost, envelope("e2", command("help"))]]  # Slack had no answer to e1
-    socket_server.cut = 1
+    socket_server.connections = [[lost], [lost, envelope("e2", command("help"))]]  # e1 was not acknowledged
+    socket_server.dropped_connections = 1
 
-    async with running(connected(slack, tmp_path, **over_socket(socket_server))):
+    async with running(settings_for(slack, tmp_path, **socket_settings(socket_server))):
         await eventually(lambda: {"e1", "e2"} <= {one["envelope_id"] for one in socket_server.received})
 
     assert 2 == socket_server.opened
-    assert 1 == caplog.text.count("an event came again")
+    assert 1 == caplog.text.count("ignored a repeated event")
 
 
 class LateVendor(httpx.AsyncBaseTransport):
-    """A vendor that answers once it is let."""
+    """A vendor that responds when it is released."""
 
     def __init__(self, vendors: Vendors) -> None:
-        self.vendors, self.asked, self.answer = vendors, asyncio.Event(), asyncio.Event()
+        self.vendors, self.requested, self.release = vendors, asyncio.Event(), asyncio.Event()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        self.asked.set()
-        await self.answer.wait()
-        return self.vendors.answer(request)
+        self.requested.set()
+        await self.release.wait()
+        return self.vendors.handle(request)
 
 
-async def test_a_stop_waits_for_the_tick_under_way_and_begins_no_other() -> None:
-    async with trading_floor(warm=False) as floor:
-        vendor = LateVendor(floor.vendors)
-        floor.market.history._shares[0].source = Yahoo(HttpClient(transport=vendor), floor.clock)  # noqa: SLF001
-        ticker = Ticker(monitor=floor.monitor, clock=floor.clock)
+async def test_a_stop_waits_for_the_running_tick_and_starts_no_other() -> None:
+    async with open_harness(warm=False) as harness:
+        vendor = LateVendor(harness.vendors)
+        harness.market.history._equity_feeds[0].source = Yahoo(HttpClient(transport=vendor), harness.clock)  # noqa: SLF001
+        ticker = TickScheduler(monitor=harness.monitor, clock=harness.clock)
         tick = asyncio.create_task(ticker.tick())
-        await vendor.asked.wait()
+        await vendor.requested.wait()
 
         stop = asyncio.create_task(ticker.stop())
         await asyncio.wait({stop}, timeout=0)
         waits = not stop.done()
-        vendor.answer.set()
+        vendor.release.set()
         await asyncio.gather(stop, tick)
         last_good_at = ticker.last_good_at
-        floor.clock.advance(timedelta(minutes=1))
+        harness.clock.advance(timedelta(minutes=1))
         await ticker.tick()
 
     assert waits
     assert OPEN - timedelta(minutes=10) == last_good_at == ticker.last_good_at
 
 
-async def test_ticks_that_fail_are_told_once_and_so_is_their_recovery(caplog: pytest.LogCaptureFixture) -> None:
+async def test_failing_ticks_and_their_recovery_are_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, logger="bot.scheduler")
-    async with trading_floor() as floor:
-        ticker = Ticker(monitor=floor.monitor, clock=floor.clock)
-        await floor.desk.add_rule(DESK, "1d 8pp", "U1")
+    async with open_harness() as harness:
+        ticker = TickScheduler(monitor=harness.monitor, clock=harness.clock)
+        await harness.commands.add_rule(CHANNEL, "1d 8pp", "U1")
         await ticker.tick()
-        watchlist, floor.monitor.watchlist = floor.monitor.watchlist, None  # type: ignore[assignment]  # breaks ticks
+        watchlist, harness.monitor.rule_index = harness.monitor.rule_index, None  # type: ignore[assignment]  # breaks ticks
         for _ in range(6):
-            floor.clock.advance(timedelta(minutes=1))
+            harness.clock.advance(timedelta(minutes=1))
             await ticker.tick()
-        floor.monitor.watchlist = watchlist
+        harness.monitor.rule_index = watchlist
         await ticker.tick()
 
-    told = [record.message for record in caplog.records]
-    assert ["ticks fail; it is tried again every 0:01:00", "ticks work again"] == told
+    messages = [record.message for record in caplog.records]
+    assert ["ticks are failing; retrying every 0:01:00", "ticks recovered"] == messages
     assert OPEN - timedelta(minutes=4) == ticker.last_good_at
 
 
-async def test_another_failure_is_told_while_one_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_second_failure_is_logged_while_the_first_lasts(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, logger="bot.scheduler")
-    mara, wgmi = StoreError("MARA/BTC fails"), StoreError("WGMI/BTC fails")
-    ways = [mara, mara, ExceptionGroup("several pairs failed", [mara, wgmi]), wgmi, mara, None, mara]
-    async with trading_floor() as floor:
-        floor.monitor.watchlist = watchlist = Failing(floor.store)
-        ticker = Ticker(monitor=floor.monitor, clock=floor.clock)
-        for watchlist.error in ways:
+    mara, wgmi = DatabaseUnavailableError("MARA/BTC fails"), DatabaseUnavailableError("WGMI/BTC fails")
+    failures = [mara, mara, ExceptionGroup("several pairs failed", [mara, wgmi]), wgmi, mara, None, mara]
+    async with open_harness() as harness:
+        harness.monitor.rule_index = watchlist = FailingRuleIndex(harness.store)
+        ticker = TickScheduler(monitor=harness.monitor, clock=harness.clock)
+        for watchlist.error in failures:
             await ticker.tick()
-            floor.clock.advance(timedelta(minutes=1))
+            harness.clock.advance(timedelta(minutes=1))
 
-    told = [str(record.exc_info[1]) if record.exc_info else record.message for record in caplog.records]
-    assert ["MARA/BTC fails", "WGMI/BTC fails", "ticks work again", "MARA/BTC fails"] == told
+    messages = [str(record.exc_info[1]) if record.exc_info else record.message for record in caplog.records]
+    assert ["MARA/BTC fails", "WGMI/BTC fails", "ticks recovered", "MARA/BTC fails"] == messages
 
 
-class Failing(RuleIndex):
-    """A watchlist that fails as it is told to."""
+class FailingRuleIndex(RuleIndex):
+    """A rule index that raises a given error."""
 
     error: Exception | None = None
 
@@ -420,39 +420,37 @@ class Failing(RuleIndex):
         return await super().pairs()
 
 
-async def test_a_round_in_other_hands_is_no_good_tick() -> None:
-    async with trading_floor() as floor:
-        ticker = Ticker(monitor=floor.monitor, clock=floor.clock)
-        await floor.store.claim_tick(floor.monitor.pair, floor.clock.at, floor.clock.at)
+async def test_a_tick_claimed_by_another_process_is_not_counted() -> None:
+    async with open_harness() as harness:
+        ticker = TickScheduler(monitor=harness.monitor, clock=harness.clock)
+        await harness.store.claim_tick(harness.monitor.pair, harness.clock.at, harness.clock.at)
         await ticker.tick()
-        theirs = ticker.last_good_at
-        floor.clock.advance(timedelta(minutes=1))
+        last_good_at = ticker.last_good_at
+        harness.clock.advance(timedelta(minutes=1))
         await ticker.tick()
 
-    assert (None, floor.clock.at) == (theirs, ticker.last_good_at)
+    assert (None, harness.clock.at) == (last_good_at, ticker.last_good_at)
 
 
-async def test_a_long_round_that_failed_is_tried_again_within_a_minute() -> None:
+async def test_a_failed_tick_is_retried_within_a_minute() -> None:
     assert [timedelta(seconds=15), timedelta(minutes=1), timedelta(minutes=1)] == [
-        retry_every(timedelta(seconds=seconds)) for seconds in (15, 60, 900)
+        retry_interval(timedelta(seconds=seconds)) for seconds in (15, 60, 900)
     ]
-    async with trading_floor() as floor:
-        floor.monitor.every = timedelta(minutes=15)
-        await floor.desk.add_rule(DESK, "1d 8pp", "U1")
-        ticker = Ticker(monitor=floor.monitor, clock=floor.clock)
-        watchlist, floor.monitor.watchlist = floor.monitor.watchlist, None  # type: ignore[assignment]  # breaks ticks
+    async with open_harness() as harness:
+        harness.monitor.every = timedelta(minutes=15)
+        await harness.commands.add_rule(CHANNEL, "1d 8pp", "U1")
+        ticker = TickScheduler(monitor=harness.monitor, clock=harness.clock)
+        watchlist, harness.monitor.rule_index = harness.monitor.rule_index, None  # type: ignore[assignment]  # breaks ticks
         await ticker.tick()
-        floor.monitor.watchlist = watchlist
-        floor.clock.advance(timedelta(minutes=1))
+        harness.monitor.rule_index = watchlist
+        harness.clock.advance(timedelta(minutes=1))
         await ticker.tick()
 
-    assert floor.clock.at == ticker.last_good_at
+    assert harness.clock.at == ticker.last_good_at
 
 
-async def test_a_web_process_answers_and_leaves_ticks_and_delivery_to_others(
-    slack: SlackServer, tmp_path: Path
-) -> None:
-    settings = connected(slack, tmp_path)
+async def test_a_web_process_neither_ticks_nor_delivers(slack: FakeSlack, tmp_path: Path) -> None:
+    settings = settings_for(slack, tmp_path)
     await record_alert(settings)
 
     async with running(settings, role=Role.WEB) as client:
@@ -461,20 +459,18 @@ async def test_a_web_process_answers_and_leaves_ticks_and_delivery_to_others(
 
     assert (True, 1) == (ready["ready"], ready["undelivered"]["waiting"])
     assert 401 == unsigned.status_code
-    assert 0 == posts(slack)
+    assert 0 == post_count(slack)
     store = await SqlStore.open(settings.database_url)
     assert Claim.OURS is await store.claim_tick(settings.pair, AT, AT)
     await store.aclose()
 
 
-async def test_a_worker_delivers_what_others_record_and_takes_nothing_from_slack(
-    slack: SlackServer, tmp_path: Path
-) -> None:
-    settings = connected(slack, tmp_path)
+async def test_a_worker_delivers_and_handles_no_slack_requests(slack: FakeSlack, tmp_path: Path) -> None:
+    settings = settings_for(slack, tmp_path)
 
     async with running(settings, role=Role.WORKER) as client:
         await record_alert(settings)
-        await eventually(lambda: posts(slack))
+        await eventually(lambda: post_count(slack))
         from_slack = await client.post("/slack/events", content="command=%2Fminerpulse")
 
-    assert (1, 404) == (posts(slack), from_slack.status_code)
+    assert (1, 404) == (post_count(slack), from_slack.status_code)

@@ -1,4 +1,4 @@
-"""Settings are read once, refused with what to do, and never tell a secret."""
+"""Settings are validated with helpful messages and never reveal a secret."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import get_args
 import pytest
 from pydantic import ValidationError
 
-from bot.settings import KEYS, Settings, load_settings, variable
-from services.core.errors import ConfigurationError
+from bot.settings import Settings, load_settings, variable_name
+from services.core.errors import InvalidSettingsError
 from services.core.prices import Pair, Symbol
 from services.market.sources.catalogue import SOURCES
 from services.market.sources.simulated.market import SEED
-from services.storage import new_key
+from services.storage import generate_key
 
 ROOT = Path(__file__).parents[2]
 HTTP = {"SLACK_BOT_TOKEN": "xoxb-made-up", "SLACK_SIGNING_SECRET": "0123456789abcdef"}
@@ -30,39 +30,39 @@ def _clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
             monkeypatch.delenv(name)
 
 
-def given(monkeypatch: pytest.MonkeyPatch, **variables: str) -> None:
+def set_variables(monkeypatch: pytest.MonkeyPatch, **variables: str) -> None:
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
 
 
-def refusal(monkeypatch: pytest.MonkeyPatch, **variables: str) -> str:
-    given(monkeypatch, **variables)
-    with pytest.raises(ConfigurationError) as refused:
+def settings_error(monkeypatch: pytest.MonkeyPatch, **variables: str) -> str:
+    set_variables(monkeypatch, **variables)
+    with pytest.raises(InvalidSettingsError) as refused:
         load_settings()
     return str(refused.value)
 
 
-def test_without_any_variable_the_defaults_hold() -> None:
+def test_without_variables_the_defaults_apply() -> None:
     settings = load_settings()
     assert settings.pair == Pair(etf=Symbol("WGMI"), crypto=Symbol("BTC"))
-    assert (settings.host, settings.port, settings.tick_every.total_seconds()) == ("127.0.0.1", 3000, 60)
+    assert (settings.host, settings.port, settings.tick_interval.total_seconds()) == ("127.0.0.1", 3000, 60)
     assert not settings.has_slack
     assert not settings.simulated
 
 
-def test_the_env_file_is_read_and_the_environment_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_overrides_the_env_file(monkeypatch: pytest.MonkeyPatch) -> None:
     Path(".env").write_text("MINERPULSE_ETF=iren\nMINERPULSE_SEED=7\nOTHER=x\n", encoding="utf-8")
-    given(monkeypatch, MINERPULSE_SEED="8")
+    set_variables(monkeypatch, MINERPULSE_SEED="8")
     settings = load_settings()
     assert (settings.etf, settings.seed) == ("IREN", 8)
 
 
 def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
-    given(monkeypatch, SLACK_BOT_TOKEN="", MINERPULSE_TICK_SECONDS="")
+    set_variables(monkeypatch, SLACK_BOT_TOKEN="", MINERPULSE_TICK_SECONDS="")
     assert load_settings().tick_seconds == 60
 
 
-def test_settings_cannot_be_changed() -> None:
+def test_settings_are_immutable() -> None:
     settings = load_settings()
     with pytest.raises(ValidationError, match="frozen"):
         settings.port = 1
@@ -77,10 +77,10 @@ def test_settings_cannot_be_changed() -> None:
         pytest.param(HTTP | SOCKET | {"MINERPULSE_SLACK_MODE": "http"}, False, id="both-but-http-is-asked-for"),
     ],
 )
-def test_an_app_token_means_socket_mode_unless_told_otherwise(
+def test_an_app_token_implies_socket_mode_by_default(
     monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], *, socket: bool
 ) -> None:
-    given(monkeypatch, **variables)
+    set_variables(monkeypatch, **variables)
     settings = load_settings()
     assert settings.has_slack
     assert settings.socket_mode is socket
@@ -100,45 +100,45 @@ def test_an_app_token_means_socket_mode_unless_told_otherwise(
         pytest.param(SOCKET | {"MINERPULSE_SLACK_MODE": "http"}, "SLACK_SIGNING_SECRET", id="http-without-secret"),
     ],
 )
-def test_half_configured_slack_is_refused_with_what_is_missing(
+def test_incomplete_slack_settings_name_the_missing_variable(
     monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], missing: str
 ) -> None:
-    told = refusal(monkeypatch, **variables)
-    assert told.startswith("Slack is half configured: ")
-    assert missing in told
+    error = settings_error(monkeypatch, **variables)
+    assert error.startswith("Slack is half configured: ")
+    assert missing in error
 
 
-MANY = {
+DISTRIBUTED = {
     "SLACK_CLIENT_ID": "1.2",
     "SLACK_CLIENT_SECRET": "hush",
     "SLACK_SIGNING_SECRET": "abc",
-    "MINERPULSE_TOKEN_KEYS": f"{new_key()}, {new_key()}",
+    "MINERPULSE_TOKEN_KEYS": f"{generate_key()}, {generate_key()}",
 }
 
 
-def test_many_workspaces_need_no_token_and_come_over_http(monkeypatch: pytest.MonkeyPatch) -> None:
-    given(monkeypatch, **MANY)
+def test_a_distributed_app_needs_no_bot_token_and_uses_http(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_variables(monkeypatch, **DISTRIBUTED)
     settings = load_settings()
     assert (True, True, False) == (settings.has_slack, settings.distributed, settings.socket_mode)
     assert 2 == len(settings.token_keys)
     assert "hush" not in repr(settings)
 
 
-@pytest.mark.parametrize("missing", MANY)
-def test_what_many_workspaces_lack_is_named(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
-    told = refusal(monkeypatch, **{name: value for name, value in MANY.items() if name != missing})
-    assert f"Slack is half configured: {missing} not set. Set it, or unset the others to run without Slack." == told
+@pytest.mark.parametrize("missing", DISTRIBUTED)
+def test_a_missing_distributed_setting_is_named(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+    error = settings_error(monkeypatch, **{name: value for name, value in DISTRIBUTED.items() if name != missing})
+    assert f"Slack is half configured: {missing} not set. Set it, or unset the others to run without Slack." == error
 
 
 @pytest.mark.parametrize("token", [{"SLACK_BOT_TOKEN": "xoxb-hush"}, {"SLACK_APP_TOKEN": "xapp-hush"}])
-def test_one_workspace_and_many_exclude_each_other(monkeypatch: pytest.MonkeyPatch, token: dict[str, str]) -> None:
+def test_single_and_distributed_settings_are_exclusive(monkeypatch: pytest.MonkeyPatch, token: dict[str, str]) -> None:
     (name,) = token
-    told = refusal(monkeypatch, **MANY, **token)
-    assert f"SLACK_CLIENT_ID is for many workspaces, {name} for one: unset one of them." == told
+    error = settings_error(monkeypatch, **DISTRIBUTED, **token)
+    assert f"SLACK_CLIENT_ID is for many workspaces, {name} for one: unset one of them." == error
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "told"),
+    ("name", "value", "expected"),
     [
         pytest.param("MINERPULSE_TOKEN_KEYS", "hush", "it is no list of keys; `minerpulse keys new`", id="no key"),
         pytest.param("SLACK_BOT_TOKEN", "xapp-hush", "it does not begin with xoxb-", id="app-token-as-bot-token"),
@@ -162,60 +162,66 @@ def test_one_workspace_and_many_exclude_each_other(monkeypatch: pytest.MonkeyPat
         pytest.param("MINERPULSE_SLACK_MODE", "carrier", "'auto', 'http' or 'socket'", id="mode"),
     ],
 )
-def test_a_bad_value_is_told_in_one_line_that_names_its_variable(
-    monkeypatch: pytest.MonkeyPatch, name: str, value: str, told: str
+def test_an_invalid_value_is_one_line_with_its_variable(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, expected: str
 ) -> None:
-    line = refusal(monkeypatch, **{name: value})
+    line = settings_error(monkeypatch, **{name: value})
     assert line.startswith(f"{name}: ")
-    assert told in line
+    assert expected in line
     assert "\n" not in line
     assert "hush" not in line
 
 
 def test_every_problem_has_its_own_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    told = refusal(monkeypatch, PORT="x", MINERPULSE_TICK_SECONDS="1", MINERPULSE_TICKS="60")
-    assert [line.split(":")[0] for line in told.splitlines()] == ["MINERPULSE_TICKS", "MINERPULSE_TICK_SECONDS", "PORT"]
+    error = settings_error(monkeypatch, PORT="x", MINERPULSE_TICK_SECONDS="1", MINERPULSE_TICKS="60")
+    assert [line.split(":")[0] for line in error.splitlines()] == [
+        "MINERPULSE_TICKS",
+        "MINERPULSE_TICK_SECONDS",
+        "PORT",
+    ]
 
 
-@pytest.mark.parametrize("place", ["environment", "file"])
-def test_a_misspelt_variable_is_refused_with_the_nearest_name(monkeypatch: pytest.MonkeyPatch, place: str) -> None:
-    if place == "file":
+@pytest.mark.parametrize("location", ["environment", "file"])
+def test_a_misspelled_variable_suggests_the_nearest_name(monkeypatch: pytest.MonkeyPatch, location: str) -> None:
+    if location == "file":
         Path(".env").write_text("MINERPULSE_TICK_SECOND=60", encoding="utf-8")
-        told = refusal(monkeypatch)
+        error = settings_error(monkeypatch)
     else:
-        told = refusal(monkeypatch, MINERPULSE_TICK_SECOND="60")
-    assert told == "MINERPULSE_TICK_SECOND: there is no such setting; did you mean MINERPULSE_TICK_SECONDS."
+        error = settings_error(monkeypatch, MINERPULSE_TICK_SECOND="60")
+    assert error == "MINERPULSE_TICK_SECOND: there is no such setting; did you mean MINERPULSE_TICK_SECONDS."
 
 
-def test_a_misspelt_slack_variable_is_refused_and_those_of_others_are_let_be(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_misspelled_slack_variable_is_rejected_but_unrelated_ones_are_ignored(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("SLACK_WEBHOOK_URL", "https://hooks.example.com")
-    told = refusal(monkeypatch, SLACK_BOT_TOKN="xoxb-1")
-    assert told == "SLACK_BOT_TOKN: there is no such setting; did you mean SLACK_BOT_TOKEN."
+    error = settings_error(monkeypatch, SLACK_BOT_TOKN="xoxb-1")
+    assert error == "SLACK_BOT_TOKN: there is no such setting; did you mean SLACK_BOT_TOKEN."
 
 
-def test_an_unheard_of_variable_points_to_the_list(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert ".env.example lists all there are" in refusal(monkeypatch, MINERPULSE_ZZZZZ="1")
+def test_an_unknown_variable_points_to_the_example_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ".env.example lists all there are" in settings_error(monkeypatch, MINERPULSE_ZZZZZ="1")
 
 
-def test_an_env_file_that_is_no_text_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_env_file_that_is_not_utf8_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     Path(".env").write_bytes(b"MINERPULSE_ETF=\xff\xfe")
-    assert refusal(monkeypatch) == ".env is not UTF-8 text; save it as UTF-8."
+    assert settings_error(monkeypatch) == ".env is not UTF-8 text; save it as UTF-8."
 
 
-def test_printing_the_settings_tells_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
-    hidden = {
+def test_printing_the_settings_reveals_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    variables = {
         "SLACK_BOT_TOKEN": "xoxb-hush",
         "SLACK_SIGNING_SECRET": "hush",
         "SLACK_APP_TOKEN": "xapp-hush",
         "MINERPULSE_DATABASE_URL": "postgresql://me:hush@host/db",
     }
-    given(monkeypatch, **hidden)
+    set_variables(monkeypatch, **variables)
     settings = load_settings()
     assert "hush" not in f"{settings} {settings!r}"
 
 
-def test_slack_is_called_at_a_folder_however_it_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
-    given(
+def test_urls_are_normalized(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_variables(
         monkeypatch,
         MINERPULSE_SLACK_API_URL="http://127.0.0.1:3100/api",
         MINERPULSE_SOURCE_URLS="Yahoo=http://127.0.0.1/",
@@ -224,7 +230,7 @@ def test_slack_is_called_at_a_folder_however_it_is_written(monkeypatch: pytest.M
     assert (settings.slack_api_url, settings.source_urls["yahoo"]) == ("http://127.0.0.1:3100/api/", "http://127.0.0.1")
 
 
-def test_the_sources_to_choose_from_are_those_of_the_table() -> None:
+def test_the_source_choices_match_the_catalogue() -> None:
     choice = {
         name: set(get_args(get_args(Settings.model_fields[name].annotation)[0]))
         for name in ("etf_sources", "crypto_sources", "network_sources")
@@ -242,16 +248,21 @@ def test_the_sources_to_choose_from_are_those_of_the_table() -> None:
         pytest.param({"MINERPULSE_CRYPTO_SOURCES": "simulated"}, ("simulated",), id="a simulated coin"),
     ],
 )
-def test_the_network_is_made_up_where_prices_are_and_nowhere_else(
+def test_the_network_is_simulated_if_prices_are(
     monkeypatch: pytest.MonkeyPatch, sources: dict[str, str], networks: tuple[str, ...]
 ) -> None:
-    given(monkeypatch, **sources)
-    assert networks == load_settings().networks
+    set_variables(monkeypatch, **sources)
+    assert networks == load_settings().network_source_names
 
 
-def test_the_keys_are_those_of_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert {row.name: row.keys for row in SOURCES if row.keys} == KEYS
-    given(monkeypatch, MINERPULSE_TIINGO_KEY="hush", MINERPULSE_ETF_SOURCES="Tiingo,yahoo")
+def test_every_key_of_a_source_is_a_setting_and_no_other_exists() -> None:
+    fields = {name for name in Settings.model_fields if "key" in name and not name.startswith(("slack_", "token_"))}
+
+    assert {key for row in SOURCES for key in row.keys} == fields
+
+
+def test_the_keys_of_sources_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_variables(monkeypatch, MINERPULSE_TIINGO_KEY="hush", MINERPULSE_ETF_SOURCES="Tiingo,yahoo")
     settings = load_settings()
     assert ({"tiingo_key": "hush"}, ("tiingo", "yahoo")) == (settings.source_keys, settings.etf_sources)
 
@@ -271,15 +282,15 @@ def test_the_simulated_market_is_the_same_with_and_without_settings() -> None:
         ),
     ],
 )
-def test_a_source_without_its_key_is_told_by_the_name_of_the_variable(
+def test_a_missing_source_key_names_its_variable(
     monkeypatch: pytest.MonkeyPatch, sources: dict[str, str], missing: str
 ) -> None:
-    told = refusal(monkeypatch, **sources)
-    assert missing in told
-    assert "hush" not in told
+    error = settings_error(monkeypatch, **sources)
+    assert missing in error
+    assert "hush" not in error
 
 
-def as_written(default: object) -> str:
+def env_value(default: object) -> str:
     match default:
         case None | {}:
             return ""
@@ -291,12 +302,12 @@ def as_written(default: object) -> str:
             return str(default)
 
 
-def test_the_example_file_lists_every_variable_with_its_meaning_and_default() -> None:
+def test_the_example_file_lists_every_variable_with_description_and_default() -> None:
     lines = []
     for name, field in Settings.model_fields.items():
         lines += [
             f"# {field.description}",
-            f"#{variable(name)}={as_written(field.get_default(call_default_factory=True))}",
+            f"#{variable_name(name)}={env_value(field.get_default(call_default_factory=True))}",
             "",
         ]
     assert "\n".join(lines) == (ROOT / ".env.example").read_text(encoding="utf-8").partition("\n\n")[2]

@@ -1,4 +1,4 @@
-"""`minerpulse drawdown`, `miners` and `network` say in the terminal what Slack says, live or simulated."""
+"""`minerpulse drawdown`, `miners` and `network` in the terminal, live or simulated."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from services.market.measure import Window
 from services.market.network import Network, Retarget, Reward
 from services.market.network_checks import CheckedNetwork
 from services.market.sources.catalogue import SOURCES
-from services.research.holdings_effects import Contributions, Contributor, effects
+from services.research.holdings_effects import HoldingContribution, HoldingsAttribution, brinson_effects
 from services.research.holdings_report import HoldingsReport
-from services.research.results import NetworkView, Provenance
-from tests.bot.conftest import Ran
+from services.research.results import NetworkResult, Provenance
+from tests.bot.conftest import CliResult
 
 
 @pytest.fixture(autouse=True)
@@ -28,40 +28,40 @@ def _simulated(clean: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: A
     monkeypatch.setenv("MINERPULSE_CRYPTO_SOURCES", "simulated")
 
 
-def test_both_drawdowns_are_shown(minerpulse: Callable[..., Ran]) -> None:
-    ran = minerpulse("drawdown")
-    assert (ran.code, ran.out.startswith("SIMULATED: WGMI ")) == (0, True)
+def test_both_drawdowns_are_shown(minerpulse: Callable[..., CliResult]) -> None:
+    result = minerpulse("drawdown")
+    assert (result.code, result.out.startswith("SIMULATED: WGMI ")) == (0, True)
 
 
-def test_both_drawdowns_are_one_document(minerpulse: Callable[..., Ran]) -> None:
+def test_both_drawdowns_are_one_document(minerpulse: Callable[..., CliResult]) -> None:
     document = json.loads(minerpulse("drawdown", "--json").out)
     etf, crypto = document["legs"]
     assert ("WGMI", "BTC", True) == (etf["symbol"], crypto["symbol"], document["simulated"])
     assert {"depth", "high", "high_on", "since", "deepest", "deepest_on", "rank", "sessions", "first"} <= {*crypto}
 
 
-def test_a_fund_without_holdings_says_what_to_do(minerpulse: Callable[..., Ran]) -> None:
-    ran = minerpulse("miners", "20d")
-    assert (ran.code, ran.out) == (1, "")
-    assert "imports a file of them with `minerpulse holdings import FILE.csv`." in ran.err
+def test_a_fund_without_holdings_is_an_error_with_a_next_step(minerpulse: Callable[..., CliResult]) -> None:
+    result = minerpulse("miners", "20d")
+    assert (result.code, result.out) == (1, "")
+    assert "imports a file of them with `minerpulse holdings import FILE.csv`." in result.err
 
 
-def test_beside_simulated_prices_the_network_is_simulated(minerpulse: Callable[..., Ran]) -> None:
-    ran = minerpulse("network")
-    assert (ran.code, ran.out.startswith("SIMULATED: Mining earns $")) == (0, True)
-    assert "Network from SIMULATED" in ran.out
+def test_with_simulated_prices_the_network_is_simulated(minerpulse: Callable[..., CliResult]) -> None:
+    result = minerpulse("network")
+    assert (result.code, result.out.startswith("SIMULATED: Mining earns $")) == (0, True)
+    assert "Network from SIMULATED" in result.out
 
 
-def test_a_network_that_cannot_be_reached_says_why(
-    minerpulse: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
+def test_an_unreachable_network_is_an_error_with_the_reason(
+    minerpulse: Callable[..., CliResult], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("MINERPULSE_ETF_SOURCES", "MINERPULSE_CRYPTO_SOURCES"):
         monkeypatch.delenv(name)
     nowhere = ",".join(f"{row.name}=http://127.0.0.1:9" for row in SOURCES if row.base_url)
     monkeypatch.setenv("MINERPULSE_SOURCE_URLS", nowhere)
-    ran = minerpulse("network")
-    assert (ran.code, ran.out) == (1, "")
-    assert ran.err.startswith("Nothing is known of the bitcoin network yet. mempool.space on network: ")
+    result = minerpulse("network")
+    assert (result.code, result.out) == (1, "")
+    assert result.err.startswith("Nothing is known of the bitcoin network yet. mempool.space on network: ")
 
 
 NOW = datetime(2026, 11, 20, 18, 0, tzinfo=UTC)
@@ -76,15 +76,15 @@ def test_the_network_is_one_document_with_units_and_ages() -> None:
         reward=Reward(blocks=144, total=3.2, fees=0.075),
         fee_rate=3.0,
     )
-    view = NetworkView(
-        judged=CheckedNetwork(network=network, trust=Provenance().trust),
+    view = NetworkResult(
+        checked=CheckedNetwork(network=network, trust=Provenance().trust),
         price=None,
         hashprice=38.5,
-        without_fees=37.6,
-        difficulty=None,
-        hashrate=None,
-        hashprice_standing=None,
-        basis=Provenance(problems=("Coinbase on BTC: away",)),
+        hashprice_without_fees=37.6,
+        difficulty_rank=None,
+        hashrate_rank=None,
+        hashprice_rank=None,
+        provenance=Provenance(problems=("Coinbase on BTC: away",)),
     )
     document = network_document(view, NOW)
     assert ("mempool.space", 180.0, 38.5) == (document["source"], document["age_s"], document["hashprice_usd_ph_day"])
@@ -99,38 +99,38 @@ def test_the_network_is_one_document_with_units_and_ages() -> None:
     )
 
 
-def test_miners_are_one_document_whose_parts_add_up() -> None:
-    held = (
-        Contributor(ticker="IREN", weight=0.6, moved=0.1, added=0.06),
-        Contributor(ticker="XYZ", weight=0.3, moved=None, added=0.0),
+def test_the_miners_document_adds_up() -> None:
+    holdings = (
+        HoldingContribution(ticker="IREN", weight=0.6, own_return=0.1, contribution=0.06),
+        HoldingContribution(ticker="XYZ", weight=0.3, own_return=None, contribution=0.0),
     )
     member = Membership(ticker="IREN", cohort=Cohort.CONTRACTED, as_of=date(2025, 11, 3), source="8-K")
-    told = HoldingsReport(
+    report = HoldingsReport(
         fund=Symbol("WGMI"),
-        contributions=Contributions(
+        attribution=HoldingsAttribution(
             window=Window.D20,
             anchor=date(2026, 10, 22),
             session=date(2026, 11, 19),
             etf_return=0.07,
-            contributors=held,
-            rest=0.01,
-            covered=0.6,
-            known=(date(2026, 10, 1),),
-            carried_back=False,
+            holdings=holdings,
+            residual=0.01,
+            covered_weight=0.6,
+            weight_dates=(date(2026, 10, 1),),
+            backfilled=False,
         ),
-        effects=effects(held, {"IREN": Cohort.CONTRACTED}),
+        cohort_effects=brinson_effects(holdings, {"IREN": Cohort.CONTRACTED}),
         cohorts={"IREN": member},
         warnings=("the weights are 50 days old",),
         simulated=False,
         sources=("Yahoo",),
     )
-    document = miners_document(told)
+    document = miners_document(report)
     assert ["contracted AI", "other"] == [one["cohort"] for one in document["holdings"]]
     assert (date(2025, 11, 3), "8-K") == (
         document["holdings"][0]["cohort_as_of"],
         document["holdings"][0]["cohort_source"],
     )
-    whole = sum(one["contribution"] for one in document["holdings"]) + document["rest"]
-    assert document["etf_return"] == pytest.approx(whole)
+    total = sum(one["contribution"] for one in document["holdings"]) + document["rest"]
+    assert document["etf_return"] == pytest.approx(total)
     assert ["contracted AI"] == [one["cohort"] for one in document["cohorts"]]
     assert (["Yahoo"], "ok", [], []) == tuple(document[name] for name in ("sources", "verdict", "reasons", "problems"))

@@ -1,4 +1,4 @@
-"""Slack messages look in the terminal as they do in Slack, at any width."""
+"""Slack messages rendered in the terminal at any width."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from typing import Any
 import pytest
 from rich.console import Console, RenderableType
 
-from bot.terminal import mrkdwn, show_block, show_message
-from handlers.render.gauges import spark
+from bot.terminal import render_block, render_message, render_mrkdwn
+from handlers.render.gauges import sparkline
 
 GOLDEN = {path.stem: json.loads(path.read_text("utf-8")) for path in (Path(__file__).parents[1] / "golden").iterdir()}
-MESSAGES = {name: shown for name, shown in sorted(GOLDEN.items()) if "text" in shown}  # the others are views
+MESSAGES = {name: expected for name, expected in sorted(GOLDEN.items()) if "text" in expected}  # the others are views
 
 
-def printed(shown: RenderableType, width: int = 80) -> str:
+def printed(expected: RenderableType, width: int = 80) -> str:
     console = Console(file=StringIO(), width=width)
-    console.print(shown)
+    console.print(expected)
     assert isinstance(console.file, StringIO)
     return console.file.getvalue()
 
 
-def lines(shown: RenderableType, width: int = 80) -> list[str]:
-    return [line.rstrip() for line in printed(shown, width).splitlines()]
+def lines(expected: RenderableType, width: int = 80) -> list[str]:
+    return [line.rstrip() for line in printed(expected, width).splitlines()]
 
 
-def text(said: str) -> dict[str, Any]:
-    return {"type": "mrkdwn", "text": said}
+def text(mrkdwn: str) -> dict[str, Any]:
+    return {"type": "mrkdwn", "text": mrkdwn}
 
 
 @pytest.mark.parametrize(
-    ("said", "shown"),
+    ("mrkdwn", "expected"),
     [
         pytest.param("*bold* _italic_ ~struck~ `code`", "bold italic struck code", id="marks"),
         pytest.param("*bold and _both_*", "bold and both", id="nested"),
@@ -50,20 +50,20 @@ def text(said: str) -> dict[str, Any]:
         pytest.param("<|x>", "x", id="a-link-to-nowhere"),
     ],
 )
-def test_mark_up_reads_as_in_slack(said: str, shown: str) -> None:
-    assert mrkdwn(said).plain == shown
+def test_markup_renders_as_in_slack(mrkdwn: str, expected: str) -> None:
+    assert render_mrkdwn(mrkdwn).plain == expected
 
 
 @pytest.mark.parametrize(
     "mark", [pytest.param("*", id="bold"), pytest.param("_", id="italic"), pytest.param("~", id="strike")]
 )
 def test_marked_words_are_styled(mark: str) -> None:
-    [span] = mrkdwn(f"so {mark}marked{mark}").spans
+    [span] = render_mrkdwn(f"so {mark}marked{mark}").spans
     assert (span.start, span.end, span.style) == (3, 9, {"*": "bold", "_": "italic", "~": "strike"}[mark])
 
 
 @pytest.mark.parametrize(
-    ("block", "shown"),
+    ("block", "expected"),
     [
         pytest.param({"type": "header", "text": {"type": "plain_text", "text": "A &amp; B"}}, ["A & B"], id="header"),
         pytest.param({"type": "section", "text": text("*WGMI* up")}, ["WGMI up"], id="section"),
@@ -150,23 +150,23 @@ def test_marked_words_are_styled(mark: str) -> None:
         pytest.param({"type": "carousel"}, ["[carousel]"], id="unknown"),
     ],
 )
-def test_a_block_is_shown_as_it_looks(block: dict[str, Any], shown: list[str]) -> None:
-    assert lines(show_block(block)) == shown
+def test_each_block_type_is_rendered(block: dict[str, Any], expected: list[str]) -> None:
+    assert lines(render_block(block)) == expected
 
 
 def test_a_message_without_blocks_shows_its_text() -> None:
-    assert lines(show_message("*hello*", [])) == ["hello"]
+    assert lines(render_message("*hello*", [])) == ["hello"]
 
 
 @pytest.mark.parametrize("width", [24, 80])
 @pytest.mark.parametrize("name", MESSAGES)
 def test_every_message_of_the_app_fits_the_terminal(name: str, width: int) -> None:
     message = MESSAGES[name]
-    shown = lines(show_message(message["text"], message["blocks"]), width)
-    assert max(map(len, shown)) <= width
-    assert "…" not in "".join(shown)
-    first = mrkdwn(message["blocks"][0]["text"]["text"]).plain.split()[0]
-    assert shown[0].startswith(first[:width])
+    expected = lines(render_message(message["text"], message["blocks"]), width)
+    assert max(map(len, expected)) <= width
+    assert "…" not in "".join(expected)
+    first = render_mrkdwn(message["blocks"][0]["text"]["text"]).plain.split()[0]
+    assert expected[0].startswith(first[:width])
 
 
 @pytest.mark.parametrize(
@@ -178,5 +178,5 @@ def test_every_message_of_the_app_fits_the_terminal(name: str, width: int) -> No
         pytest.param([], "", id="nothing"),
     ],
 )
-def test_bars_stand_for_values(values: list[float], bars: str) -> None:
-    assert spark(values) == bars
+def test_bars_represent_values(values: list[float], bars: str) -> None:
+    assert sparkline(values) == bars

@@ -15,7 +15,7 @@ from multiprocessing.process import BaseProcess
 
 import aiohttp
 
-from bot.settings import PROXIES
+from bot.settings import PROXY_VARIABLES
 from tests.chaos.scene import Scene
 from tests.chaos.slack import Ledger
 from tests.chaos.slack import run as serve
@@ -86,7 +86,7 @@ def _live(mouth: Connection, run: Callable[..., Coroutine[None, None, None]], ar
     """Be a process whose output goes to whoever began it."""
     os.dup2(mouth.fileno(), sys.stdout.fileno())
     for name in list(os.environ):
-        if name.startswith(OURS) or name in PROXIES:
+        if name.startswith(OURS) or name in PROXY_VARIABLES:
             del os.environ[name]
     with suppress(KeyboardInterrupt):
         asyncio.run(run(*arguments))

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from random import Random
 
-from services.core.errors import StoreError
+from services.core.errors import DatabaseUnavailableError
 from services.storage import SqlStore
 from tests.chaos.crew import Process, freeze, ledger, slack, thaw
 from tests.chaos.scene import LEVELS_PP, Scene
@@ -69,7 +69,7 @@ class Stage:
         """Look at the store until something holds of it; the database may be away for a while."""
         async with asyncio.timeout(ENDED_WITHIN_S):
             while True:
-                with suppress(StoreError):
+                with suppress(DatabaseUnavailableError):
                     if await holds(self.store):
                         return
                 await asyncio.sleep(LOOK_S)
@@ -113,7 +113,7 @@ async def play(
 
 
 async def _is_firing(number: int, store: SqlStore) -> bool:
-    watches = (await store.rulebook()).watches
+    watches = (await store.rulebook()).rules
     return number == sum(watch.state.firing is not None for watch in watches)
 
 

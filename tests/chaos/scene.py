@@ -12,7 +12,7 @@ from typing import Self
 import numpy as np
 
 from services.core.identity import Channel
-from services.core.prices import Bars, Closes, Quote, Symbol, instant
+from services.core.prices import Bars, Closes, Quote, Symbol, to_datetime64
 from services.market.ports import EquityPrices
 from services.rules.grammar import parse_rule
 from services.rules.rule import Rule
@@ -102,8 +102,8 @@ class Seesaw:
     clock: FastClock
     name: str = "SEESAW"
     simulated: bool = True
-    reach: timedelta | None = None
-    spacing: timedelta = timedelta(0)
+    history_limit: timedelta | None = None
+    min_interval: timedelta = timedelta(0)
 
     async def prices(self, symbol: Symbol, since: date) -> EquityPrices:
         now = self.clock.now()
@@ -114,7 +114,9 @@ class Seesaw:
         return EquityPrices(closes=closes, quote=Quote(symbol=symbol, price=price, at=now, source=self.name))
 
     async def bars(self, symbol: Symbol, interval: timedelta, start: datetime, end: datetime) -> Bars:
-        opened_at = np.arange(instant(start), instant(end), np.timedelta64(interval)).astype("datetime64[s]")
+        opened_at = np.arange(to_datetime64(start), to_datetime64(end), np.timedelta64(interval)).astype(
+            "datetime64[s]"
+        )
         closes = np.full(len(opened_at), BITCOIN)
         return Bars(symbol=symbol, interval=interval, opened_at=opened_at, closes=closes, source=self.name)
 

@@ -7,19 +7,21 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from random import Random
 from typing import TypedDict
 
 from aiohttp import web
 
-from tests.chaos.scene import FastClock, Scene
-from tests.fakes.slack import Fault, SlackServer
+from bot.clock import SystemClock
+from tests.chaos.scene import Scene
+from tests.fakes.slack import Call, FakeSlack, Fault
 
 RETRY_AFTER_S = 30  # of the scene's time
 LIMITED = Fault(status=429, headers={"Retry-After": f"{RETRY_AFTER_S}"})
-DROPPED, LOST = Fault(drop=True), Fault(drop=True, taken=True)
+DROPPED, LOST = Fault(drop=True), Fault(drop=True, accepted=True)
 FAILED = Fault(status=500, body="oops", content_type="text/plain")
-FAILED_LATE = Fault(status=500, body="oops", content_type="text/plain", taken=True)
+FAILED_LATE = Fault(status=500, body="oops", content_type="text/plain", accepted=True)
 SHARES = {"429": (LIMITED, 0.10), "dropped": (DROPPED, 0.05), "lost": (LOST, 0.10), "500 late": (FAILED_LATE, 0.05)}
 SPELL_S = 3.0
 SPELLS = {
@@ -57,7 +59,7 @@ class Weather:
     drawn: Counter[str] = field(default_factory=Counter)
     began: float | None = None
 
-    def draw(self) -> Fault | None:
+    def draw(self, _call: Call) -> Fault | None:
         """Draw what happens to the next call."""
         if self.kind == "fair":
             return None
@@ -79,54 +81,41 @@ class Weather:
         return SPELLS[self.kind]
 
 
-def serve(now: Callable[[], float], weather: Weather) -> web.Application:
-    """Make the application; `now` tells Slack's time in seconds since 1970."""
-    server = SlackServer(readable=True)
-
-    async def answer(request: web.Request) -> web.StreamResponse:
-        server.epoch = int(now())
-        if fault := weather.draw():
-            server.fail(request.match_info["method"], fault)
-        return await server.answer(request)
+def serve(clock: Callable[[], datetime], weather: Weather) -> web.Application:
+    """Build the application; `clock` is Slack's."""
+    slack = FakeSlack(readable=True, clock=clock, fault_policy=weather.draw)
 
     async def ledger(_request: web.Request) -> web.Response:
-        return web.json_response(_ledger(server, weather))
+        return web.json_response(_ledger(slack, weather))
 
-    app = web.Application()
-    app.router.add_post("/api/{method}", answer)
-    app.router.add_get("/api/{method}", answer)
+    app = slack.web_app()
     app.router.add_get("/ledger", ledger)
     return app
 
 
-def _ledger(server: SlackServer, weather: Weather) -> Ledger:
-    posts: dict[str, Post] = {
-        message["ts"]: {
-            "key": message["metadata"]["event_payload"]["key"],
-            "thread": message.get("thread_ts"),
-            "at": float(message["ts"]),
-            "first": message["text"],
-            "last": message["text"],
-        }
-        for message in reversed(server.standing())
-    }
-    for edit in server.said("chat.update"):
-        posts[edit["ts"]]["last"] = edit["text"]
+def _ledger(slack: FakeSlack, weather: Weather) -> Ledger:
     return {
-        "posts": list(posts.values()),
-        "calls": dict(Counter(call.method for call in server.calls)),
+        "posts": [
+            {
+                "key": message.key,
+                "thread": message.thread_ts,
+                "at": float(message.ts),
+                "first": message.arguments["text"],
+                "last": message.text,
+            }
+            for messages in slack.messages.values()
+            for message in messages
+        ],
+        "calls": dict(Counter(call.method for call in slack.calls)),
         "faults": dict(weather.drawn),
-        "malformed": server.malformed,
+        "malformed": slack.malformed,
     }
 
 
 async def run(scene: str, kind: str, seed: str) -> None:
     """Serve until the process is ended; say at which address. Without a scene it has the wall's time."""
-    now: Callable[[], float] = time.time
-    if scene:
-        clock = FastClock(Scene.read(scene))
-        now = lambda: clock.now().timestamp()  # noqa: E731 -- one of two clocks
-    runner = web.AppRunner(serve(now, Weather(kind, Random(int(seed)))), access_log=None)  # noqa: S311 -- not a secret
+    clock = Scene.read(scene).clock if scene else SystemClock()
+    runner = web.AppRunner(serve(clock.now, Weather(kind, Random(int(seed)))), access_log=None)  # noqa: S311 -- not a secret
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     print(f"http://127.0.0.1:{runner.addresses[0][1]}/", flush=True)  # noqa: T201 -- whoever began it waits for that

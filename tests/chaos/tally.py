@@ -69,11 +69,11 @@ async def count(database: str, told: Ledger, claims: Counter[str]) -> Tally:
 async def _receipts(store: SqlStore) -> AsyncIterator[AlertAudit]:
     """Read every alert there is; their numbers have gaps, as what was not committed leaves them."""
     try:
-        last = (await store.receipt(None, None)).alert.id
+        last = (await store.alert_audit(None, None)).alert.id
     except NotFoundError:
         return
     for number in range(1, last + 1):
         try:
-            yield await store.receipt(None, number)
+            yield await store.alert_audit(None, number)
         except NotFoundError:
             continue

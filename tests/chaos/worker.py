@@ -14,10 +14,10 @@ from typing import Any
 from pydantic import SecretStr
 
 from bot.app import build
-from bot.scheduler import Ticker
+from bot.scheduler import TickScheduler
 from bot.settings import Settings, SlackMode
 from services.alerting.tick_log import Claim
-from services.core.clock import boundary
+from services.core.clock import last_boundary
 from services.core.prices import Pair
 from services.delivery.ports import Delivery
 from services.storage import SqlStore
@@ -59,9 +59,9 @@ async def run(played: str, database: str, slack: str, log: str) -> None:
     market = Seesaw(scene, clock)
     async with build(settings(database, slack), clock=clock, equity=market, crypto=market) as app:
         store: Any = Telling(app.store)
-        monitor, outbox = replace(app.monitor, store=store), replace(app.outbox, store=store, idle=LOOKS)
+        monitor, outbox = replace(app.monitor, store=store), replace(app.outbox, store=store, max_sleep=LOOKS)
         _say("ready")
-        await asyncio.gather(outbox.run(), _tick_on(Ticker(monitor=monitor, clock=clock), scene))
+        await asyncio.gather(outbox.run(), _tick_on(TickScheduler(monitor=monitor, clock=clock), scene))
 
 
 def settings(database: str, slack: str) -> Settings:
@@ -77,14 +77,14 @@ def settings(database: str, slack: str) -> Settings:
     )
 
 
-async def _tick_on(ticker: Ticker, scene: Scene) -> None:
+async def _tick_on(ticker: TickScheduler, scene: Scene) -> None:
     """Tick at each boundary of the scene's time, as the scheduler does by the wall's."""
     every = timedelta(seconds=TICK_S)
     while True:
         await ticker.tick()
         _say("tick")
         now = ticker.clock.now()
-        await asyncio.sleep((boundary(now, every) + every - now).total_seconds() / scene.speed)
+        await asyncio.sleep((last_boundary(now, every) + every - now).total_seconds() / scene.speed)
 
 
 def _say(word: str) -> None:

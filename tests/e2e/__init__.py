@@ -1,1 +1,1 @@
-"""End to end: the real process, a stand-in for Slack written by others, and a real browser."""
+"""End-to-end tests: the real process, a third-party Slack emulator and a real browser."""

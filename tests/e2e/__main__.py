@@ -1,86 +1,86 @@
-"""One day of a trader, in a browser: `python -m tests.e2e http|socket PROGRAM FOLDER`, in a network of its own."""
+"""A trader's day in a browser: `python -m tests.e2e http|socket PROGRAM FOLDER`, in its own network namespace."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
-from tests.e2e.browser import Trader, trader
-from tests.e2e.loopback import bring_up
-from tests.e2e.process import minerpulse, stand_in
+from tests.e2e.browser import Trader, open_browser
+from tests.e2e.loopback import enable_loopback
+from tests.e2e.process import run_minerpulse, run_slack_emulator
 
-RULE = "20d 0.1pp at close"  # past its threshold at almost any close
+RULE = "20d 0.1pp at close"  # fires at almost any close
 
 
 def main(mode: str, program: Path, folder: Path) -> None:
-    """Go through the day; a step that does not come raises."""
-    bring_up()
+    """Run all steps; a failing step raises."""
+    enable_loopback()
     http = mode == "http"
     with (
-        stand_in(program, http=http) as slack,
-        minerpulse(slack, folder, http=http),
-        trader(slack.origin, folder) as it,
+        run_slack_emulator(program, http=http) as slack,
+        run_minerpulse(slack, folder, http=http),
+        open_browser(slack.origin, folder) as trader,
     ):
-        start(it)
-        add_a_rule(it)
-        see_to_the_alert(it)
-        use_the_editor(it)
-        look_at_home(it)
+        start(trader)
+        add_a_rule(trader)
+        handle_alert(trader)
+        use_rule_editor(trader)
+        open_home(trader)
 
 
-def start(it: Trader) -> None:
-    """Look at the board of a channel without rules, and start the usual ones."""
-    it.types("/minerpulse")
-    board = it.sees("No alerts in this channel yet")
-    it.photographs("board")
-    it.presses("Start alerts here", board)
-    it.sees("come here from now on")
-    it.photographs("started")
+def start(trader: Trader) -> None:
+    """Open the board of a channel without rules, and add the default ones."""
+    trader.send("/minerpulse")
+    board = trader.wait_for("No alerts in this channel yet")
+    trader.screenshot("board")
+    trader.press("Start alerts here", board)
+    trader.wait_for("come here from now on")
+    trader.screenshot("started")
 
 
-def add_a_rule(it: Trader) -> None:
-    """Type a rule that fires at the next look at the market."""
-    it.types(f"/minerpulse rule add {RULE}")
-    it.sees("is added")
+def add_a_rule(trader: Trader) -> None:
+    """Add a rule that fires at the next tick."""
+    trader.send(f"/minerpulse rule add {RULE}")
+    trader.wait_for("is added")
 
 
-def see_to_the_alert(it: Trader) -> None:
-    """Acknowledge the alert, and end it."""
-    alert = it.sees("Why:")
-    it.photographs("alert")
-    it.presses("Acknowledge", alert)
-    acknowledged = it.sees("Acknowledged by")
-    it.photographs("acknowledged")
-    it.presses("Resolve", acknowledged)
-    it.sees("Resolved after")
-    it.photographs("resolved")
+def handle_alert(trader: Trader) -> None:
+    """Acknowledge and resolve the alert."""
+    alert = trader.wait_for("Why:")
+    trader.screenshot("alert")
+    trader.press("Acknowledge", alert)
+    acknowledged = trader.wait_for("Acknowledged by")
+    trader.screenshot("acknowledged")
+    trader.press("Resolve", acknowledged)
+    trader.wait_for("Resolved after")
+    trader.screenshot("resolved")
 
 
-def use_the_editor(it: Trader) -> None:
-    """Open the form, have a wrong field refused beneath it, and save a rule.
+def use_rule_editor(trader: Trader) -> None:
+    """Open the form, submit an invalid field, then save a rule.
 
-    The stand-in tells nothing of what is typed before the form is sent, so that the preview stays as it opens.
+    The emulator sends no input events before the form is submitted, so the preview does not change.
     """
-    it.types("/minerpulse rule add")
-    it.sees_in_form("would have fired")
-    it.photographs("editor")
-    it.fills_in("Window", "5d: 5 sessions")
-    it.fills_in("Threshold", "much")
-    it.submits()
-    it.sees_in_form("Cannot read “much”")
-    it.photographs("refused")
-    it.fills_in("Threshold", "12")
-    it.submits()
-    it.sees("5d 12pp is added")
-    it.photographs("saved")
+    trader.send("/minerpulse rule add")
+    trader.wait_for_form("would have fired")
+    trader.screenshot("editor")
+    trader.fill("Window", "5d: 5 sessions")
+    trader.fill("Threshold", "much")
+    trader.submit()
+    trader.wait_for_form("Cannot read “much”")
+    trader.screenshot("refused")
+    trader.fill("Threshold", "12")
+    trader.submit()
+    trader.wait_for("5d 12pp is added")
+    trader.screenshot("saved")
 
 
-def look_at_home(it: Trader) -> None:
-    """Find the market and the channel with its rules on the Home tab."""
-    told = it.opens_home()
-    if missing := [words for words in ("bitcoin", "Your channels", "5d 12pp") if words not in told]:
-        raise AssertionError(f"Home lacks {missing}: {told}")
-    it.photographs("home")
+def open_home(trader: Trader) -> None:
+    """Check the market and the channel's rules on the Home tab."""
+    home = trader.open_home()
+    if missing := [words for words in ("bitcoin", "Your channels", "5d 12pp") if words not in home]:
+        raise AssertionError(f"Home lacks {missing}: {home}")
+    trader.screenshot("home")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The processes of an end-to-end run: the stand-in for Slack, and MinerPulse as it is deployed."""
+"""The processes of an end-to-end run: the Slack emulator and MinerPulse."""
 
 from __future__ import annotations
 
@@ -14,57 +14,57 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bot.playground import server
-from bot.playground.server import StandIn
+from bot.playground.server import SlackEmulator
 
 MINERPULSE = str(Path(sys.executable).with_name("minerpulse"))
 PORT = 3001
 EVENTS = f"http://127.0.0.1:{PORT}/slack/events"
-STARTS_WITHIN_S = 60
+START_TIMEOUT_S = 60
 
 
 @contextmanager
-def stand_in(program: Path, *, http: bool) -> Iterator[StandIn]:
-    """Serve the stand-in from this thread's own event loop."""
+def run_slack_emulator(program: Path, *, http: bool) -> Iterator[SlackEmulator]:
+    """Run the emulator on an event loop of this thread."""
     loop = asyncio.new_event_loop()
-    serving = server.serving(program, request_url=EVENTS if http else None)
+    running = server.run_emulator(program, request_url=EVENTS if http else None)
     try:
-        yield loop.run_until_complete(serving.__aenter__())
+        yield loop.run_until_complete(running.__aenter__())
     finally:
-        loop.run_until_complete(serving.__aexit__(None, None, None))
+        loop.run_until_complete(running.__aexit__(None, None, None))
         loop.close()
 
 
 @contextmanager
-def minerpulse(slack: StandIn, folder: Path, *, http: bool) -> Iterator[None]:
+def run_minerpulse(emulator: SlackEmulator, folder: Path, *, http: bool) -> Iterator[None]:
     """Run MinerPulse on simulated prices, wait until it is alive, and stop it with SIGTERM."""
-    secrets = slack.secrets
-    over = {"SLACK_SIGNING_SECRET": secrets.signing_secret} if http else {"SLACK_APP_TOKEN": secrets.app_token}
+    secrets = emulator.credentials
+    credentials = {"SLACK_SIGNING_SECRET": secrets.signing_secret} if http else {"SLACK_APP_TOKEN": secrets.app_token}
     environment = {
         "PATH": os.environ["PATH"],
         "HOME": str(folder),
         "SLACK_BOT_TOKEN": secrets.bot_token,
-        "MINERPULSE_SLACK_API_URL": slack.api_url,
+        "MINERPULSE_SLACK_API_URL": emulator.api_url,
         "MINERPULSE_ETF_SOURCES": "simulated",
         "MINERPULSE_CRYPTO_SOURCES": "simulated",
         "MINERPULSE_TICK_SECONDS": "15",
         "PORT": str(PORT),
-        **over,
+        **credentials,
     }
     with (folder / "minerpulse.log").open("wb") as log:
-        running = subprocess.Popen(  # noqa: S603 -- our own command
+        process = subprocess.Popen(  # noqa: S603 -- our own command
             [MINERPULSE, "run"], env=environment, cwd=folder, stdout=log, stderr=log, stdin=subprocess.DEVNULL
         )
         try:
-            _until_alive(running)
+            _wait_until_alive(process)
             yield
         finally:
-            running.send_signal(signal.SIGTERM)
-            running.wait(timeout=40)
+            process.send_signal(signal.SIGTERM)
+            process.wait(timeout=40)
 
 
-def _until_alive(running: subprocess.Popen[bytes]) -> None:
-    until = time.monotonic() + STARTS_WITHIN_S
-    while time.monotonic() < until and running.poll() is None:
+def _wait_until_alive(process: subprocess.Popen[bytes]) -> None:
+    until = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < until and process.poll() is None:
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/healthz"):
                 return

@@ -1,4 +1,4 @@
-"""A report in a real browser: nothing goes wrong in it, nothing leaves it, and a phone need not scroll sideways."""
+"""A report in a real browser: no errors, no external requests, no horizontal scrolling on a phone."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from bot.cli import outcome
+from bot.cli import run_cli
 from tests.bot.files import btc_file, etf_file
-from tests.e2e.browser import QUIET, chromium
+from tests.e2e.browser import BROWSER_OPTIONS, chromium
 from tests.fakes.legs import random_legs
 
 LEGS = random_legs(400)
@@ -23,7 +23,7 @@ def browser() -> Iterator[Browser]:
     if chromium() is None:
         pytest.skip("Chromium is not installed here (Debian's package chromium)")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=QUIET)
+        browser = playwright.chromium.launch(executable_path=chromium(), args=BROWSER_OPTIONS)
         yield browser
         browser.close()
 
@@ -35,26 +35,26 @@ def report(tmp_path: Path) -> Path:
     smh = etf_file(tmp_path, LEGS.proxy_prices.tolist(), FIRST).rename(tmp_path / "smh.csv")
     files = ["--etf", etf_file(tmp_path, etf, FIRST), "--btc", btc_file(tmp_path, crypto, FIRST), "--ai", smh]
     page = tmp_path / "report.html"
-    assert outcome(["report", "-o", str(page), *map(str, files)]) == 0
+    assert run_cli(["report", "-o", str(page), *map(str, files)]) == 0
     return page
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", WIDTHS)
-def test_a_report_stands_by_itself_on_a_phone_and_on_a_desk(
+def test_a_report_is_self_contained_on_phone_and_desktop(
     browser: Browser, report: Path, scheme: str, width: int
 ) -> None:
     context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)  # type: ignore[arg-type]
     page = context.new_page()
-    said, asked = list[str](), list[str]()
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("request", lambda request: asked.append(request.url))
+    messages, requests = list[str](), list[str]()
+    page.on("console", lambda message: messages.append(message.text))
+    page.on("pageerror", lambda error: messages.append(str(error)))
+    page.on("request", lambda request: requests.append(request.url))
     page.goto(report.as_uri())
     page.locator("summary").first.click()
 
-    assert [] == said
-    assert [report.as_uri()] == [url for url in asked if not url.startswith("data:")]
+    assert [] == messages
+    assert [report.as_uri()] == [url for url in requests if not url.startswith("data:")]
     assert width == page.evaluate("document.documentElement.scrollWidth")
     pictures = page.locator("img").evaluate_all("all => all.map(one => [one.naturalWidth, one.alt.length > 50])")
     assert [[1_080, True]] * 3 == pictures
@@ -66,7 +66,7 @@ def test_a_report_stands_by_itself_on_a_phone_and_on_a_desk(
     context.close()
 
 
-def test_paper_is_white_and_shows_what_is_folded(browser: Browser, report: Path) -> None:
+def test_print_is_white_with_expanded_sections(browser: Browser, report: Path) -> None:
     context = browser.new_context(color_scheme="dark")
     page = context.new_page()
     page.goto(report.as_uri())

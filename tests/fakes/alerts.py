@@ -1,25 +1,25 @@
-"""Alerts to test with: each builder gives a consistent whole and takes by keyword what the test is about."""
+"""Alerts for tests: each builder returns a consistent value and takes by keyword what the test is about."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 
-from services.alerting.alert import ActorStamp, Alert, Entry, EntryKind, order
+from services.alerting.alert import ActorStamp, Alert, EntryKind, TimelineEntry, sort_hits
 from services.alerting.records import ChannelRule, RuleAuditKind, RuleChange, UnreadableRule
 from services.alerting.rule_hit import RuleHit
 from services.core.identity import Channel
 from services.core.prices import WGMI_BTC, Pair, PriceStamp
 from services.market.measure import Measurement, Window
 from services.research.attribution import AlertAttribution
-from services.research.track_record import Record
+from services.research.track_record import TrackRecord
 from services.rules.chart_series import AlertChart, alert_chart
 from services.rules.decide import Side
 from tests.fakes.market import aligned_market
 
 AT = datetime(2026, 11, 17, 15, 40, tzinfo=UTC)
 TODAY = date(2026, 11, 17)
-DESK = Channel(team="T1", id="C1")
+CHANNEL = Channel(team="T1", id="C1")
 ANCHORS = {
     Window.D1: date(2026, 11, 16),
     Window.D5: date(2026, 11, 10),
@@ -63,7 +63,7 @@ def a_measurement(
     )
 
 
-def a_fact(
+def a_rule_hit(
     *,
     rule_id: int = 1,
     rule: str = "1d 8pp",
@@ -72,10 +72,10 @@ def a_fact(
     peak: float | None = None,
     corrected_from: float | None = None,
     active: bool = True,
-    record: Record | None = None,
-    parted: AlertAttribution | None = None,
+    track_record: TrackRecord | None = None,
+    attribution: AlertAttribution | None = None,
 ) -> RuleHit:
-    """Build what one rule saw; its value is the measured spread, and so is its peak."""
+    """Build the hit of one rule; its value is the measured spread, and so is its peak."""
     measurement = measurement or a_measurement()
     value = measurement.spread if value is None else value
     return RuleHit(
@@ -87,17 +87,17 @@ def a_fact(
         measurement=measurement,
         corrected_from=corrected_from,
         active=active,
-        record=record,
-        parted=parted,
+        track_record=track_record,
+        attribution=attribution,
     )
 
 
-def a_course(seen: Measurement | None = None) -> AlertChart:
-    """Build how the legs came to a measurement over one day: the 20 sessions from 20 October on, and that."""
+def an_alert_chart(measurement: Measurement | None = None) -> AlertChart:
+    """Build the chart of a one-session measurement: the 20 sessions from 20 October on, and that."""
     etf = [36.6, 36.2, 37.1, 37.9, 37.2, 36.8, 37.4, 38.3, 38.9, 38.1, 37.7, 38.6, 39.4, 39.9, 39.1, 38.8, 39.5, 40.2]
     btc = [93.8, 93.1, 94.0, 94.9, 94.2, 93.0, 92.4, 93.3, 94.1, 94.6, 93.9, 93.2, 92.8, 93.6, 93.0, 92.5, 92.1, 92.4]
     closes = aligned_market([*etf, 39.8, 40.03], [1_000 * price for price in (*btc, 92.0, 92.2)], first="2026-10-20")
-    drawn = alert_chart(closes, seen or a_measurement())
+    drawn = alert_chart(closes, measurement or a_measurement())
     assert drawn is not None
     return drawn
 
@@ -110,12 +110,12 @@ def a_stamp(*, symbol: str = "WGMI", source: str = "Yahoo", price: float = 41.27
 def an_alert(
     *,
     id: int = 0,  # noqa: A002 -- the field's own name
-    channel: Channel = DESK,
+    channel: Channel = CHANNEL,
     pair: Pair = WGMI_BTC,
     side: Side = Side.ABOVE,
     opened_at: datetime = AT - timedelta(minutes=5),
     as_of: datetime = AT,
-    facts: Sequence[RuleHit] | None = None,
+    hits: Sequence[RuleHit] | None = None,
     etf: PriceStamp | None = None,
     crypto: PriceStamp | None = None,
     simulated: bool = False,
@@ -123,12 +123,12 @@ def an_alert(
     closed_at: datetime | None = None,
     acknowledged: ActorStamp | None = None,
     snoozed: ActorStamp | None = None,
-    unseen_since: datetime | None = None,
+    unacknowledged_since: datetime | None = None,
     reminded_at: datetime | None = None,
     escalated_at: datetime | None = None,
-    course: AlertChart | None = None,
+    chart: AlertChart | None = None,
 ) -> Alert:
-    """Build an open alert of one rule, not yet recorded; facts given in any order are put in theirs."""
+    """Build an open alert of one rule, not yet saved; hits are sorted."""
     return Alert(
         id=id,
         channel=channel,
@@ -136,7 +136,7 @@ def an_alert(
         side=side,
         opened_at=opened_at,
         as_of=as_of,
-        facts=order([a_fact()] if facts is None else facts),
+        hits=sort_hits([a_rule_hit()] if hits is None else hits),
         etf=etf or a_stamp(symbol=pair.etf, at=as_of),
         crypto=crypto or a_stamp(symbol=pair.crypto, source="Coinbase", price=87_412.5, at=as_of),
         simulated=simulated,
@@ -144,10 +144,10 @@ def an_alert(
         closed_at=closed_at,
         acknowledged=acknowledged,
         snoozed=snoozed,
-        unseen_since=unseen_since,
+        unacknowledged_since=unacknowledged_since,
         reminded_at=reminded_at,
         escalated_at=escalated_at,
-        course=course,
+        chart=chart,
     )
 
 
@@ -159,11 +159,11 @@ def an_entry(
     by: str | None = None,
     until: datetime | None = None,
     silent: bool = False,
-) -> Entry:
-    """Build one line of a timeline."""
-    return Entry(kind=kind, at=at, reason=reason, by=by, until=until, silent=silent)
+) -> TimelineEntry:
+    """Build one timeline entry."""
+    return TimelineEntry(kind=kind, at=at, reason=reason, by=by, until=until, silent=silent)
 
 
-def removal(watch: ChannelRule | UnreadableRule, by: str = "U1") -> RuleChange:
-    """Build a person's removal of a rule."""
-    return RuleChange(kind=RuleAuditKind.REMOVED, watch=watch, by=by)
+def removal(channel_rule: ChannelRule | UnreadableRule, by: str = "U1") -> RuleChange:
+    """Build the removal of a rule by a person."""
+    return RuleChange(kind=RuleAuditKind.REMOVED, channel_rule=channel_rule, by=by)

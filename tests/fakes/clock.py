@@ -1,4 +1,4 @@
-"""A clock that tests set."""
+"""A clock set by tests."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 @dataclass(slots=True)
 class SetClock:
-    """Shows the time that it was given."""
+    """A clock that shows the time it was set to."""
 
     at: datetime
 

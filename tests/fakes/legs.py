@@ -1,4 +1,4 @@
-"""Both legs and the AI proxy, from a seed with betas that are known, or from the vendors' real prices."""
+"""Both legs and the AI proxy, from a seed with known betas or from real prices."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def proxy_closes(sessions: NDArray[np.datetime64], prices: NDArray[np.float64]) 
 
 
 def legs_of(etf: NDArray[np.float64], crypto: NDArray[np.float64], proxy: NDArray[np.float64], first: str) -> Legs:
-    """Legs whose simple returns from one session to the next are these."""
+    """Return legs with these simple returns per session."""
     paths = [100 * np.cumprod(np.append(1.0, 1 + moves)) for moves in (etf, crypto, proxy)]
     market = aligned_market(paths[0].tolist(), paths[1].tolist(), first=first)
     return Legs.of(market, proxy_closes(market.sessions, paths[2]))
@@ -32,7 +32,7 @@ def legs_of(etf: NDArray[np.float64], crypto: NDArray[np.float64], proxy: NDArra
 def random_legs(
     sessions: int, *, seed: int = 5, crypto_beta: float = 0.6, proxy_beta: float = 1.1, first: str = "2022-02-08"
 ) -> Legs:
-    """Bitcoin and the proxy move together a little; the ETF follows both, with noise and a drift of its own."""
+    """Return legs where bitcoin and the proxy are weakly correlated, and the ETF follows both with noise and drift."""
     rng = np.random.default_rng(seed)
     crypto = rng.normal(0, 0.03, sessions - 1)
     proxy = 0.2 * crypto + rng.normal(0, 0.02, sessions - 1)
@@ -41,8 +41,8 @@ def random_legs(
 
 
 def real_legs(crypto: Closes | Bars, last: date, first: date = date(2022, 2, 8)) -> Legs:
-    """WGMI and SMH as they were, against closes of bitcoin, or of a fund that holds it, up to a session."""
+    """Return real WGMI and SMH prices against closes of bitcoin, or of a bitcoin fund, up to a session."""
     etf = read_etf_csv(DATA / "equities/WGMI.csv", Symbol("WGMI"))
-    etf = etf.where((etf.sessions >= np.datetime64(first)) & (etf.sessions <= np.datetime64(last)))
+    etf = etf.select((etf.sessions >= np.datetime64(first)) & (etf.sessions <= np.datetime64(last)))
     market = align(Pair(etf=etf.symbol, crypto=crypto.symbol), etf, crypto, CALENDAR)
     return Legs.of(market, read_etf_csv(DATA / "equities/SMH.csv", Symbol("SMH")))

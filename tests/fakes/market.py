@@ -1,4 +1,4 @@
-"""Aligned markets made by hand or from a seed, on real sessions of the calendar."""
+"""Aligned markets with given or random prices, on real sessions of the calendar."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HOUR = timedelta(hours=1)
 
 
 def session_days(first: str, count: int) -> list[date]:
-    """The `count` sessions from `first` on."""
+    """Return `count` sessions from `first` on."""
     start = int(np.searchsorted(CALENDAR.days, np.datetime64(first)))
     days: list[date] = CALENDAR.days[start : start + count].tolist()
     return days
@@ -32,7 +32,7 @@ def etf_closes(prices: dict[date, float], source: str = "hand") -> Closes:
 
 
 def crypto_bars(prices: dict[datetime, float], interval: timedelta = HOUR, source: str = "hand") -> Bars:
-    """Bars by their opening time."""
+    """Return bars by their opening time."""
     return Bars(
         symbol=Symbol("BTC"),
         interval=interval,
@@ -43,20 +43,20 @@ def crypto_bars(prices: dict[datetime, float], interval: timedelta = HOUR, sourc
 
 
 def bars_at_closes(days: list[date], prices: Sequence[float]) -> Bars:
-    """One hourly bar that ends at each session's close."""
-    ends = [CALENDAR.closes_at[CALENDAR.position(np.datetime64(day)) or 0].astype(object) for day in days]
+    """Return one hourly bar that ends at each session's close."""
+    ends = [CALENDAR.closes_at[CALENDAR.index_of(np.datetime64(day)) or 0].astype(object) for day in days]
     return crypto_bars({end.replace(tzinfo=UTC) - HOUR: price for end, price in zip(ends, prices, strict=True)})
 
 
 def aligned_market(etf: Sequence[float | None], crypto: Sequence[float], first: str = "2024-01-02") -> Aligned:
-    """Sessions from `first` on, with these closes; None leaves the ETF's out."""
+    """Return sessions from `first` on with these closes; None leaves out the ETF's close."""
     days = session_days(first, len(etf))
     known = {day: price for day, price in zip(days, etf, strict=True) if price is not None}
     return align(WGMI_BTC, etf_closes(known), bars_at_closes(days, crypto), CALENDAR)
 
 
 def random_market(sessions: int, seed: int = 7, first: str = "2022-02-08") -> Aligned:
-    """A market of random walks with a beta of 1 and noise of its own."""
+    """Return random walks where the ETF has a beta of 1 and its own noise."""
     rng = np.random.default_rng(seed)
     crypto = rng.normal(0, 0.03, sessions)
     etf = crypto + rng.normal(0, 0.035, sessions)

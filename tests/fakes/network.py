@@ -1,4 +1,4 @@
-"""The network's past, of three retargets around the halving of April 2024."""
+"""Network history of three retargets around the halving of April 2024."""
 
 from __future__ import annotations
 

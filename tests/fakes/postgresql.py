@@ -1,4 +1,4 @@
-"""A real PostgreSQL to test on: a scratch cluster for each test process, on a socket in a temporary folder."""
+"""A real PostgreSQL for tests: a scratch cluster per test process, on a socket in a temporary folder."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _numbers = count(1)
 
 
 def empty_database() -> str:
-    """Give the URL of a new, empty database; skip the test where there is no PostgreSQL."""
+    """Return the URL of a new, empty database; skip the test if PostgreSQL isn't installed."""
     folder = cluster()
     if folder is None:
         pytest.skip(MISSING)
@@ -36,19 +36,19 @@ def empty_database() -> str:
 
 
 def stop() -> None:
-    """Stop the cluster of this process, cutting off everyone; `start` brings it back."""
+    """Stop this process's cluster and drop all connections; `start` restarts it."""
     _control("-m", "immediate", "stop")
 
 
 def start(options: Sequence[str] = FAST) -> None:
-    """Start the cluster of this process again; with SAFE each commit is on the disk, as it is in earnest."""
+    """Start this process's cluster again; with SAFE each commit is flushed to disk, as in production."""
     settings = " ".join(f"-c {one}" for one in (*options, f"unix_socket_directories={cluster()}"))
     _control("-l", f"{cluster()}/log", "-o", settings, "start")
 
 
 @cache
 def cluster() -> Path | None:
-    """Start a cluster, once in this process, that ends with it; give the folder of its socket, None without one."""
+    """Start a cluster once per process and return its socket folder; None if PostgreSQL isn't installed."""
     if _programs() is None:
         return None
     folder = Path(tempfile.mkdtemp(prefix="minerpulse-"))
@@ -93,5 +93,5 @@ def _programs() -> Path | None:
 
 
 def _owner() -> pwd.struct_passwd | None:
-    """Give another user to run it as where this one is root, whom PostgreSQL refuses."""
+    """Return another user to run PostgreSQL as if this one is root, which PostgreSQL refuses."""
     return pwd.getpwnam("nobody") if os.geteuid() == 0 else None

@@ -1,13 +1,19 @@
-"""Slack on 127.0.0.1: takes Web API calls and answers to response_urls, and fails as it is told to."""
+"""Fake Slack for all tests: records calls and messages, and fails, delays or loses responses on request.
+
+`FakeSlack` has no transport: `slack_server` serves it over HTTP on 127.0.0.1, and the simulator calls it in memory.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import count
 from typing import Any
 from urllib.parse import urlencode
 
@@ -21,215 +27,421 @@ from tests.fakes.blockkit import problems, view_problems
 
 SECRET = "made-up-secret"
 TOKEN = "xoxb-made-up"
+CLIENT_ID, CLIENT_SECRET = "11.22", "client-hush"
+EXPIRES_IN_S = 43_200
 RESPONSES = "responses"
-POST = "chat.postMessage"
-READING = ("conversations.history", "conversations.replies")
+POST, UPDATE = "chat.postMessage", "chat.update"
+AUTH, OAUTH = "auth.test", "oauth.v2.access"
+HISTORY_METHODS = ("conversations.history", "conversations.replies")
 VIEWS = ("views.open", "views.update", "views.publish")
 UPLOAD = "upload"
 FILES = ("files.getUploadURLExternal", UPLOAD, "files.completeUploadExternal")
+FORM = "application/x-www-form-urlencoded"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One request that Slack got at `at`, in seconds since 1970: the method, or `responses` for a response_url."""
+    """A request to Slack.
+
+    Attributes:
+        method: The API method, or `responses` for a response_url.
+        key: The last part of a response_url.
+        sent_at: The time by the sender's clock.
+        authorization: The Authorization header.
+    """
 
     method: str
     arguments: dict[str, Any]
-    at: int
+    sent_at: datetime
+    key: str = ""
+    authorization: str = ""
 
     @property
     def message(self) -> dict[str, Any]:
-        """What the call wants to show."""
+        """The text and blocks of the call."""
         return {key: self.arguments[key] for key in ("text", "blocks") if key in self.arguments}
 
     @property
+    def metadata_key(self) -> str:
+        """The key in the message's metadata, by which a post is found again."""
+        metadata = _decoded(self.arguments.get("metadata")) or {}
+        return str(metadata.get("event_payload", {}).get("key", ""))
+
+    @property
+    def token(self) -> str:
+        return self.authorization.removeprefix("Bearer ")
+
+    @property
     def view(self) -> dict[str, Any]:
-        """The view that the call wants to show."""
+        """The view of the call."""
         read: dict[str, Any] = _decoded(self.arguments.get("view")) or {}
         return read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """One bad answer. `drop` cuts the connection, `hang` never answers; with `taken` the message stands anyway.
+    """One bad response.
 
-    `until` is no fault but a delay: the message stands, and its answer comes once that has happened.
+    Attributes:
+        name: What counts and logs call it.
+        drop: Cuts the connection.
+        hang: Never responds.
+        refuse: Refuses the connection; without sockets only.
+        accepted: The call takes effect anyway.
+        accepted_after_s: The call takes effect so many seconds later.
+        until: Not a fault but a delay: the call takes effect, and the response follows this event.
     """
 
     status: int = 200
     body: str = ""
     content_type: str = "application/json"
     headers: dict[str, str] = field(default_factory=dict)
+    name: str = ""
     drop: bool = False
     hang: bool = False
-    taken: bool = False
+    refuse: bool = False
+    accepted: bool = False
+    accepted_after_s: float | None = None
     until: asyncio.Event | None = None
 
 
-def refused(error: str, **more: str) -> Fault:
-    """Slack's `ok: false`."""
-    return Fault(body=json.dumps({"ok": False, "error": error, **more}))
+def error_response(error: str, *, status: int = 200, **more: str) -> Fault:
+    """Return Slack's `ok: false` response."""
+    return Fault(status=status, body=json.dumps(_error(error, **more)))
+
+
+@dataclass(slots=True, kw_only=True)
+class ChannelMessage:
+    """A message in a channel, with its latest text; it stays listed after a person deletes it.
+
+    `sent_at` is the sender's clock at the last post or edit; `arguments` are those of the post.
+    """
+
+    ts: str
+    key: str
+    thread_ts: str | None
+    text: str
+    arguments: dict[str, Any]
+    sent_at: datetime
+    edits: int = 0
+    deleted: bool = False
 
 
 @dataclass(slots=True)
-class SlackServer:
-    """What Slack was asked, in order; `taken` are the calls that it accepted. Faults are answered in turn."""
+class FakeSlack:
+    """One workspace. Unknown channels, timestamps and tokens are accepted, because tests invent them.
+
+    Attributes:
+        calls: Every call, in order; `accepted` has those that took effect.
+        messages: The messages of each channel, in order, deleted ones included.
+        faults: Faults to return in turn, by method; `fault_policy` decides if there is none.
+        malformed: What is wrong with the Block Kit of rejected messages and views.
+        hashes: The latest hash by view ID.
+        delayed: Set when a response is being delayed.
+        readable: Whether the app may read message history, `page` messages at a time.
+        epoch: Slack's clock, in seconds since 1970; `clock` replaces it if set.
+        latency: The seconds that a request to a method takes, and its response again.
+        checks_blocks: Whether malformed messages are rejected.
+        codes: OAuth responses by code. Each code and each of `refresh_tokens` works once.
+        on_post: Called with each message that is posted.
+        on_outcome: Called with each call and `ok`, the error, the fault's name, or `accepted late`.
+    """
 
     url: str = ""
     calls: list[Call] = field(default_factory=list)
-    taken: list[Call] = field(default_factory=list)
+    accepted: list[Call] = field(default_factory=list)
+    messages: dict[str, list[ChannelMessage]] = field(default_factory=dict)
     faults: dict[str, list[Fault]] = field(default_factory=dict)
+    fault_policy: Callable[[Call], Fault | None] = lambda _call: None
     malformed: list[str] = field(default_factory=list)
-    hashes: dict[str, str] = field(default_factory=dict)  # of each view, the last that was given out
-    held: asyncio.Event = field(default_factory=asyncio.Event)  # set once an answer is delayed
-    readable: bool = False  # whether the app may read what was posted
+    hashes: dict[str, str] = field(default_factory=dict)
+    delayed: asyncio.Event = field(default_factory=asyncio.Event)
+    readable: bool = False
     page: int = 100
-    epoch: int = 1_700_000_000  # its clock, in seconds since 1970
+    epoch: int = 1_700_000_000
+    clock: Callable[[], datetime] | None = None
+    latency: Callable[[str], float] = lambda _method: 0.0
+    checks_blocks: bool = True
+    codes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    refresh_tokens: dict[str, str] = field(default_factory=dict)  # refresh token to access token
+    on_post: Callable[[ChannelMessage], None] = lambda _message: None
+    on_outcome: Callable[[Call, str], None] = lambda _call, _outcome: None
+    _numbers: Iterator[int] = field(default_factory=lambda: count(1))
+    _late: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def now(self) -> float:
+        """Return Slack's time in seconds since 1970."""
+        return self.epoch if self.clock is None else self.clock().timestamp()
 
     def fail(self, method: str, *faults: Fault) -> None:
         self.faults.setdefault(method, []).extend(faults)
 
-    def said(self, method: str) -> list[dict[str, Any]]:
-        """The arguments of the calls of one method that were accepted."""
-        return [call.arguments for call in self.taken if call.method == method]
+    def arguments_of(self, method: str) -> list[dict[str, Any]]:
+        """Return the arguments of a method's accepted calls."""
+        return [call.arguments for call in self.accepted if call.method == method]
 
-    def ts(self, message: dict[str, Any]) -> str:
-        """Where a message stands that was accepted."""
-        places = [place for place, call in enumerate(self.taken, 1) if call.arguments is message]
-        return self._ts(places[0])
+    def calls_of(self, method: str) -> list[Call]:
+        """Return every call of a method, rejected ones included."""
+        return [call for call in self.calls if call.method == method]
+
+    def ts(self, arguments: dict[str, Any]) -> str:
+        """Return the `ts` of the message that was posted with exactly these arguments."""
+        (found,) = [one for known in self.messages.values() for one in known if one.arguments is arguments]
+        return found.ts
 
     @property
-    def answers(self) -> list[dict[str, Any]]:
-        """What was sent to response_urls, and accepted."""
-        return self.said(RESPONSES)
+    def responses(self) -> list[dict[str, Any]]:
+        """Accepted messages to response_urls."""
+        return self.arguments_of(RESPONSES)
 
-    async def answer(self, request: web.Request) -> web.StreamResponse:
-        call = Call(method=request.match_info["method"], arguments=await _arguments(request), at=self.epoch)
+    @property
+    def posted(self) -> list[tuple[str, str]]:
+        """The token and channel of each post."""
+        return [(call.token, call.arguments["channel"]) for call in self.accepted if call.method == POST]
+
+    def views(self, method: str = "views.update") -> list[dict[str, Any]]:
+        """Return the accepted views, in order."""
+        return [call.view for call in self.accepted if call.method == method]
+
+    def offer(self, code: str, **more: Any) -> None:  # noqa: ANN401 -- any part of the answer
+        """Accept a code for an installation, by default in the workspace T1."""
+        self.codes[code] = {
+            "access_token": "xoxb-acme",
+            "token_type": "bot",
+            "scope": "commands,chat:write",
+            "bot_user_id": "UBOT",
+            "app_id": "A1",
+            "team": {"id": "T1", "name": "Acme <b>"},
+            "enterprise": None,
+            "is_enterprise_install": False,
+            "authed_user": {"id": "U1"},
+            **more,
+        }
+
+    async def receive(self, call: Call) -> dict[str, Any] | Fault:
+        """Return the body of the response to a call, or the fault to respond with."""
         self.calls.append(call)
-        fault = self.faults[call.method].pop(0) if self.faults.get(call.method) else None
+        queued = self.faults.get(call.method)
+        fault = queued.pop(0) if queued else self.fault_policy(call)
+        await self._wait(call)
         if fault is not None and fault.until is not None:
-            self.held.set()
+            self.delayed.set()
             await fault.until.wait()
             fault = None
-        if fault is None or fault.taken:
-            error = self._take(call)
-            if error:
-                return web.json_response({"ok": False, "error": error}, status=400 if call.method == RESPONSES else 200)
-        return web.json_response(self._accepted(call)) if fault is None else await _faulty(fault, request)
+        body = self._accept(call) if fault is None or fault.accepted else {}
+        self.on_outcome(call, fault.name if fault else body.get("error", "ok"))
+        if fault is not None and fault.accepted_after_s is not None:
+            task = asyncio.ensure_future(self._accept_late(call, fault.accepted_after_s))
+            self._late.add(task)
+            task.add_done_callback(self._late.discard)
+        await self._wait(call)
+        if fault is None and call.method == RESPONSES and not body["ok"]:
+            return Fault(status=400, body=json.dumps(body))
+        return fault or body
 
-    def _take(self, call: Call) -> str | None:
-        if call.method in VIEWS and (late := self._outrun(call)):
-            return late
-        if call.method not in {"auth.test", *READING, *FILES}:
-            wrong = view_problems(call.view) if call.method in VIEWS else problems(call.message)
-            self.malformed += wrong
-            if wrong:
+    async def _wait(self, call: Call) -> None:
+        if seconds := self.latency(call.method):
+            await asyncio.sleep(seconds)
+
+    async def _accept_late(self, call: Call, after_s: float) -> None:
+        await asyncio.sleep(after_s)
+        self._accept(call)
+        self.on_outcome(call, "accepted late")
+
+    def _accept(self, call: Call) -> dict[str, Any]:
+        """Apply a call; return the body of its response."""
+        if (error := self._rejection(call)) is not None:
+            return _error(error)
+        if call.method not in HISTORY_METHODS:
+            self.accepted.append(call)
+        answer = METHODS.get(call.method)
+        return _ok() if answer is None else answer(self, call)
+
+    def _rejection(self, call: Call) -> str | None:
+        """Return the error of a call that Slack rejects."""
+        arguments = call.arguments
+        if call.method in VIEWS:
+            # the update of a view whose hash is outdated
+            seen, known = arguments.get("hash"), self.hashes.get(arguments.get("view_id", ""))
+            if seen and known and seen != known:
+                return "hash_conflict"
+        if self.checks_blocks and call.method not in {AUTH, OAUTH, *HISTORY_METHODS, *FILES}:
+            errors = view_problems(call.view) if call.method in VIEWS else problems(call.message)
+            self.malformed += errors
+            if errors:
                 return "invalid_blocks"
-        if call.method not in READING:
-            self.taken.append(call)
-        return None
+        deleted = {message.ts for message in self.messages.get(arguments.get("channel", ""), ()) if message.deleted}
+        if call.method == POST and arguments.get("thread_ts") in deleted:
+            return "thread_not_found"
+        return "message_not_found" if call.method == UPDATE and arguments["ts"] in deleted else None
 
-    def _outrun(self, call: Call) -> str | None:
-        """Refuse to update a view whose hash is not the last that was given out."""
-        seen = call.arguments.get("hash")
-        known = self.hashes.get(call.arguments.get("view_id", ""))
-        return "hash_conflict" if seen and known and seen != known else None
+    def _authenticate(self, _call: Call) -> dict[str, Any]:
+        return _ok(team_id="T1", user_id="UBOT", bot_id="BBOT", url=self.url, user="bot")
 
-    def shown(self, method: str = "views.update") -> list[dict[str, Any]]:
-        """The views that were taken, in order."""
-        return [call.view for call in self.taken if call.method == method]
+    def _post(self, call: Call) -> dict[str, Any]:
+        message = ChannelMessage(
+            ts=f"{self.now():.0f}.{next(self._numbers):06d}",
+            key=call.metadata_key,
+            thread_ts=call.arguments.get("thread_ts"),
+            text=call.arguments.get("text", ""),
+            arguments=call.arguments,
+            sent_at=call.sent_at,
+        )
+        self.messages.setdefault(call.arguments["channel"], []).append(message)
+        self.on_post(message)
+        return _ok(ts=message.ts)
 
-    def standing(self) -> list[dict[str, Any]]:
-        """What stands in all channels and threads, newest first, as conversations.history has it."""
-        posts = [(place, call.arguments) for place, call in enumerate(self.taken, 1) if call.method == POST]
-        return [{**message, "ts": self._ts(place)} for place, message in reversed(posts)]
+    def _edit(self, call: Call) -> dict[str, Any]:
+        arguments = call.arguments
+        for message in self.messages.get(arguments["channel"], ()):
+            if message.ts == arguments["ts"]:
+                message.text, message.sent_at = arguments.get("text", ""), call.sent_at
+                message.edits += 1
+        return _ok(ts=arguments["ts"])
 
-    def _read(self, call: Call) -> dict[str, Any]:
-        """Answer conversations.history and conversations.replies, page by page."""
+    def _show(self, call: Call) -> dict[str, Any]:
+        """Answer one of the methods for modals and the Home tab."""
+        view_id = str(call.arguments.get("view_id") or f"V{len(self.accepted)}")
+        self.hashes[view_id] = f"{self.epoch}.{len(self.accepted)}"
+        return _ok(view={**call.view, "id": view_id, "hash": self.hashes[view_id]})
+
+    def _history(self, call: Call) -> dict[str, Any]:
+        """Answer conversations.history or conversations.replies, newest first, page by page."""
         if not self.readable:
-            return {"ok": False, "error": "missing_scope", "needed": "channels:history"}
-        asked, begin = call.arguments, int(call.arguments.get("cursor", 0))
+            return _error("missing_scope", needed="channels:history")
+        arguments, start = call.arguments, int(call.arguments.get("cursor") or 0)
         found = [
             message
-            for message in self.standing()
-            if message["channel"] == asked["channel"]
-            and message.get("thread_ts") == asked.get("ts")
-            and float(message["ts"]) >= float(asked["oldest"])
+            for message in reversed(self.messages.get(arguments["channel"], ()))
+            if not message.deleted
+            and message.thread_ts == arguments.get("ts")
+            and float(message.ts) >= float(arguments["oldest"])
         ]
-        end = begin + min(self.page, int(asked["limit"]))
-        more = {"next_cursor": str(end)} if end < len(found) else {}
-        shown = found[begin:end]
-        if asked.get("include_all_metadata") != "1":
-            shown = [{key: value for key, value in one.items() if key != "metadata"} for one in shown]
-        return {"ok": True, "messages": shown, "response_metadata": more}
+        end = start + min(self.page, int(arguments["limit"]))
+        with_metadata = arguments.get("include_all_metadata") == "1"
+        return _ok(
+            messages=[_listed(message, with_metadata=with_metadata) for message in found[start:end]],
+            response_metadata={"next_cursor": str(end)} if end < len(found) else {},
+        )
 
-    def _filed(self, call: Call) -> dict[str, Any]:
-        """Take a file in the three steps that Slack wants."""
-        number = sum(known.method == FILES[0] for known in self.taken)
-        files = _decoded(call.arguments.get("files")) or [{"id": f"F0000000{number}"}]
-        return {"ok": True, "file_id": files[0]["id"], "upload_url": f"{self.url}{UPLOAD}/{number}", "files": files}
+    def _upload(self, call: Call) -> dict[str, Any]:
+        """Answer one of the three steps of a file upload."""
+        file_number = sum(known.method == FILES[0] for known in self.accepted)
+        files = _decoded(call.arguments.get("files")) or [{"id": f"F0000000{file_number}"}]
+        return _ok(file_id=files[0]["id"], upload_url=f"{self.url}{UPLOAD}/{file_number}", files=files)
 
-    def _ts(self, place: int) -> str:
-        return f"{self.taken[place - 1].at}.{place:06d}"
+    def _grant(self, call: Call) -> dict[str, Any]:
+        """Exchange a code or a refresh token."""
+        basic = base64.b64encode(f"{CLIENT_ID}:{CLIENT_SECRET}".encode()).decode()
+        if call.authorization != f"Basic {basic}":
+            return _error("bad_client_secret")
+        if call.arguments.get("grant_type") == "refresh_token":
+            refresh = call.arguments["refresh_token"]
+            token = self.refresh_tokens.pop(refresh, None)
+            if token is None:
+                return _error("invalid_refresh_token")
+            return _ok(access_token=token, token_type="bot", refresh_token=f"{refresh}+", expires_in=EXPIRES_IN_S)
+        grant = self.codes.pop(call.arguments.get("code", ""), None)
+        return _error("invalid_code") if grant is None else _ok(**grant)
 
-    def _accepted(self, call: Call) -> dict[str, Any]:
-        if call.method in READING:
-            return self._read(call)
-        if call.method == "auth.test":
-            return {"ok": True, "team_id": "T1", "user_id": "UBOT", "bot_id": "BBOT", "url": self.url, "user": "bot"}
-        if call.method in FILES:
-            return self._filed(call)
-        if call.method in VIEWS:
-            view_id = str(call.arguments.get("view_id") or f"V{len(self.taken)}")
-            self.hashes[view_id] = f"{self.epoch}.{len(self.taken)}"
-            return {"ok": True, "view": {**call.view, "id": view_id, "hash": self.hashes[view_id]}}
-        return {"ok": True, "ts": call.arguments.get("ts") or self._ts(len(self.taken))}
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Answer an HTTP request."""
+        call = Call(
+            method=request.match_info["method"],
+            arguments=await _arguments(request),
+            sent_at=datetime.fromtimestamp(self.now(), UTC),
+            key=request.match_info.get("key", ""),
+            authorization=request.headers.get("authorization", ""),
+        )
+        answer = await self.receive(call)
+        if not isinstance(answer, Fault):
+            return web.json_response(answer)
+        if answer.hang:
+            await asyncio.Event().wait()
+        if answer.drop and request.transport is not None:
+            request.transport.close()
+        return web.Response(
+            status=answer.status, body=answer.body.encode(), content_type=answer.content_type, headers=answer.headers
+        )
+
+    def web_app(self) -> web.Application:
+        app = web.Application()
+        app.router.add_post("/api/{method}", self.handle)
+        app.router.add_get("/api/{method}", self.handle)
+        app.router.add_post("/{method}/{key}", self.handle)
+        return app
+
+
+METHODS: dict[str, Callable[[FakeSlack, Call], dict[str, Any]]] = {
+    AUTH: FakeSlack._authenticate,  # noqa: SLF001 -- the table belongs to the class
+    OAUTH: FakeSlack._grant,  # noqa: SLF001
+    POST: FakeSlack._post,  # noqa: SLF001
+    UPDATE: FakeSlack._edit,  # noqa: SLF001
+    **dict.fromkeys(HISTORY_METHODS, FakeSlack._history),  # noqa: SLF001
+    **dict.fromkeys(VIEWS, FakeSlack._show),  # noqa: SLF001
+    **dict.fromkeys(FILES, FakeSlack._upload),  # noqa: SLF001
+}
 
 
 @asynccontextmanager
-async def serving() -> AsyncIterator[SlackServer]:
-    """Serve Slack at a free port."""
-    server = SlackServer()
-    app = web.Application()
-    app.router.add_post("/api/{method}", server.answer)
-    app.router.add_get("/api/{method}", server.answer)
-    app.router.add_post("/{method}/{key}", server.answer)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
+async def slack_server(slack: FakeSlack | None = None) -> AsyncIterator[FakeSlack]:
+    """Serve Slack on a free port."""
+    slack = slack or FakeSlack()
+    runner = web.AppRunner(slack.web_app(), access_log=None, shutdown_timeout=0.1)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    port = runner.addresses[0][1]
-    server.url = f"http://127.0.0.1:{port}/"
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    slack.url = f"http://127.0.0.1:{runner.addresses[0][1]}/"
     try:
-        yield server
+        yield slack
     finally:
         await runner.cleanup()
 
 
-def filled(view: dict[str, Any], values: dict[str, str], seen: str = "") -> dict[str, Any]:
-    """A form as Slack sends it back: each field with its first value, or with the one that is given."""
+def command_form(text: str, **more: str) -> dict[str, str]:
+    """Return the form of /minerpulse and `text`, by default from U1 in T1's C1."""
+    form = {"command": "/minerpulse", "text": text, "team_id": "T1", "channel_id": "C1", "user_id": "U1"}
+    return {**form, **more}
+
+
+def signed_headers(body: str, content_type: str = FORM) -> dict[str, str]:
+    """Return the headers with which Slack sends a body now."""
+    timestamp = str(int(time.time()))
+    return {
+        "content-type": content_type,
+        "x-slack-request-timestamp": timestamp,
+        "x-slack-signature": str(SignatureVerifier(SECRET).generate_signature(timestamp=timestamp, body=body)),
+    }
+
+
+async def dispatch(app: AsyncApp, body: str, content_type: str = FORM) -> BoltResponse:
+    """Send a signed request to Bolt; return the acknowledgement."""
+    return await app.async_dispatch(AsyncBoltRequest(body=body, headers={**signed_headers(body, content_type)}))
+
+
+def filled_view(view: dict[str, Any], values: dict[str, str], seen: str = "") -> dict[str, Any]:
+    """Return a view as Slack submits it: each field with its initial value, or the given one."""
     inputs = [block for block in view["blocks"] if block["type"] == "input"]
     state = {block["block_id"]: _field(block["element"], values.get(block["block_id"])) for block in inputs}
     return {**view, "id": view.get("id", "V1"), "hash": seen or view.get("hash", ""), "state": {"values": state}}
 
 
 def _field(element: dict[str, Any], value: str | None) -> dict[str, Any]:
-    kind = element["type"]
-    if kind == "plain_text_input":
+    element_type = element["type"]
+    if element_type == "plain_text_input":
         given: dict[str, Any] = {"value": element.get("initial_value") if value is None else value or None}
-    elif kind == "checkboxes":
+    elif element_type == "checkboxes":
         ticked = element.get("initial_options", []) if value is None else [{"value": value}] * bool(value)
         given = {"selected_options": ticked}
     else:
         given = {"selected_option": element.get("initial_option") if value is None else {"value": value}}
-    return {element["action_id"]: {"type": kind, **given}}
+    return {element["action_id"]: {"type": element_type, **given}}
 
 
 @dataclass(slots=True, kw_only=True)
 class Person:
-    """Someone in a channel, who types and presses; what they cause is done when a method returns."""
+    """A person in a channel; each method returns after the background tasks it caused are done."""
 
-    server: SlackServer
+    server: FakeSlack
     app: AsyncApp
     tasks: BackgroundTasks
     user: str = "U1"
@@ -237,30 +449,29 @@ class Person:
     team: str = "T1"
 
     async def types(self, text: str) -> BoltResponse:
-        """Type /minerpulse and `text`; the acknowledgement."""
-        form = {
-            "command": "/minerpulse",
-            "text": text,
-            "team_id": self.team,
-            "channel_id": self.channel,
-            "user_id": self.user,
-            "response_url": f"{self.server.url}{RESPONSES}/1",
-            "trigger_id": "1.trigger",
-        }
-        return await self._sends(urlencode(form))
+        """Type /minerpulse and `text`; return the acknowledgement."""
+        form = command_form(
+            text,
+            team_id=self.team,
+            channel_id=self.channel,
+            user_id=self.user,
+            response_url=f"{self.server.url}{RESPONSES}/1",
+            trigger_id="1.trigger",
+        )
+        return await self._dispatch(urlencode(form))
 
     async def presses(self, action_id: str, value: str) -> BoltResponse:
-        """Press a button; the acknowledgement."""
-        return await self._acts({"type": "button", "action_id": action_id, "block_id": "b", "value": value})
+        """Press a button; return the acknowledgement."""
+        return await self._block_action({"type": "button", "action_id": action_id, "block_id": "b", "value": value})
 
     async def chooses(self, action_id: str, value: str) -> BoltResponse:
-        """Choose from a list; the acknowledgement."""
+        """Select from a menu; return the acknowledgement."""
         option = {"text": {"type": "plain_text", "text": "chosen"}, "value": value}
-        return await self._acts(
+        return await self._block_action(
             {"type": "static_select", "action_id": action_id, "block_id": "b", "selected_option": option}
         )
 
-    async def _acts(self, action: dict[str, Any]) -> BoltResponse:
+    async def _block_action(self, action: dict[str, Any]) -> BoltResponse:
         payload = {
             "type": "block_actions",
             "team": {"id": self.team},
@@ -270,28 +481,30 @@ class Person:
             "trigger_id": "2.trigger",
             "actions": [action],
         }
-        return await self.sends(payload)
+        return await self.sends_payload(payload)
 
     async def fills(self, view: dict[str, Any], values: dict[str, str], *, seen: str = "") -> BoltResponse:
-        """Change the fields of a form that is open, the last of them just now; the acknowledgement."""
+        """Edit the fields of an open form, the last one just now; return the acknowledgement."""
         changed = [*values][-1]
         action = {"type": "plain_text_input", "action_id": f"draft_{changed}", "block_id": changed}
-        return await self.sends(self._of_form("block_actions", filled(view, values, seen)) | {"actions": [action]})
+        return await self.sends_payload(
+            self._view_payload("block_actions", filled_view(view, values, seen)) | {"actions": [action]}
+        )
 
     async def submits(self, view: dict[str, Any], values: dict[str, str]) -> BoltResponse:
-        """Send off a form; the acknowledgement."""
-        return await self.sends(self._of_form("view_submission", filled(view, values)))
+        """Submit a form; return the acknowledgement."""
+        return await self.sends_payload(self._view_payload("view_submission", filled_view(view, values)))
 
-    def _of_form(self, kind: str, view: dict[str, Any]) -> dict[str, Any]:
-        about = {"team": {"id": self.team}, "user": {"id": self.user}, "trigger_id": "3.trigger"}
-        return {"type": kind, **about, "view": view, "container": {"type": "view", "view_id": view["id"]}}
+    def _view_payload(self, payload_type: str, view: dict[str, Any]) -> dict[str, Any]:
+        common = {"team": {"id": self.team}, "user": {"id": self.user}, "trigger_id": "3.trigger"}
+        return {"type": payload_type, **common, "view": view, "container": {"type": "view", "view_id": view["id"]}}
 
-    async def sends(self, payload: dict[str, Any]) -> BoltResponse:
-        """Send what Slack sends of a click or a form; the acknowledgement."""
-        return await self._sends(urlencode({"payload": json.dumps(payload)}))
+    async def sends_payload(self, payload: dict[str, Any]) -> BoltResponse:
+        """Send an interaction payload; return the acknowledgement."""
+        return await self._dispatch(urlencode({"payload": json.dumps(payload)}))
 
-    async def hears(self, event: dict[str, Any]) -> BoltResponse:
-        """Let something happen that Slack tells of; the acknowledgement."""
+    async def triggers_event(self, event: dict[str, Any]) -> BoltResponse:
+        """Send an event; return the acknowledgement."""
         outer = {
             "type": "event_callback",
             "team_id": self.team,
@@ -299,23 +512,26 @@ class Person:
             "event": event,
             "authorizations": [{"team_id": self.team, "user_id": "UBOT", "is_bot": True}],
         }
-        return await self._sends(json.dumps(outer), "application/json")
+        return await self._dispatch(json.dumps(outer), "application/json")
 
-    async def _sends(self, body: str, kind: str = "application/x-www-form-urlencoded") -> BoltResponse:
-        stamp = str(int(time.time()))
-        signature = SignatureVerifier(SECRET).generate_signature(timestamp=stamp, body=body)
-        response = await self.app.async_dispatch(
-            AsyncBoltRequest(
-                body=body,
-                headers={
-                    "content-type": [kind],
-                    "x-slack-request-timestamp": [stamp],
-                    "x-slack-signature": [str(signature)],
-                },
-            )
-        )
+    async def _dispatch(self, body: str, content_type: str = FORM) -> BoltResponse:
+        response = await dispatch(self.app, body, content_type)
         await self.tasks.drain()
         return response
+
+
+def _ok(**body: Any) -> dict[str, Any]:  # noqa: ANN401 -- any JSON
+    return {"ok": True, **body}
+
+
+def _error(error: str, **more: str) -> dict[str, Any]:
+    return {"ok": False, "error": error, **more}
+
+
+def _listed(message: ChannelMessage, *, with_metadata: bool) -> dict[str, Any]:
+    """Return a message as conversations.history lists it."""
+    metadata = {"metadata": _decoded(message.arguments.get("metadata"))} if with_metadata else {}
+    return {"type": "message", "ts": message.ts, "thread_ts": message.thread_ts, "text": message.text, **metadata}
 
 
 def _decoded(value: object) -> Any:  # noqa: ANN401 -- whatever JSON there is
@@ -331,13 +547,3 @@ async def _arguments(request: web.Request) -> dict[str, Any]:
         read: dict[str, Any] = await request.json()
         return read
     return {**request.query, **await request.post()}
-
-
-async def _faulty(fault: Fault, request: web.Request) -> web.StreamResponse:
-    if fault.hang:
-        await asyncio.Event().wait()
-    if fault.drop and request.transport is not None:
-        request.transport.close()
-    return web.Response(
-        status=fault.status, body=fault.body.encode(), content_type=fault.content_type, headers=fault.headers
-    )

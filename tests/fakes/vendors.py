@@ -1,16 +1,16 @@
-"""Vendors behind one httpx transport, with prices and faults that tests set."""
+"""Vendors behind one httpx transport, with prices and faults set by tests."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 
 import httpx
 import numpy as np
 from numpy.typing import NDArray
 
-from services.core.prices import instant, moment
+from services.core.prices import to_datetime, to_datetime64
 from services.market.sources.http.client import HttpClient
 from services.market.sources.vendors.bitstamp import Bitstamp
 from services.market.sources.vendors.coinbase import Coinbase
@@ -31,44 +31,54 @@ HOSTS = {
 
 
 async def no_wait(_seconds: float) -> None:
-    """Let no test wait for a vendor's turn."""
+    """Skip the wait, so that no test waits for a rate limit."""
+
+
+class UnlimitedCoinbase(Coinbase):
+    """Coinbase without its rate limit, which on a clock that stands still would never free a slot."""
+
+    limits = ()
 
 
 @dataclass(slots=True)
 class Vendors:
-    """A calm market: the ETF near 20 dollars from `etf_begins` on, bitcoin near 50,000, until a test moves them.
+    """A calm market: the ETF near $20 from `etf_since` on and bitcoin near 50,000, until a test changes them.
 
-    `etf_moves` overrides closes by session, `etf_last` is the last trade of an open session, and `crypto_moves` sets
-    bitcoin's price from an instant on. `faults` maps a vendor, or `coinbase ticker` for that page alone, to what it
-    answers instead, in turn; None lets one pass. `dividends` (USD a share of today) and `splits` (new and old shares)
-    are what Yahoo declares, by their ex-dates.
-    `tilts` has the factor by which a vendor's prices are wrong from now on, `own` the close that it alone has. On the
-    sessions in `shut` nobody trades the ETF.
+    Attributes:
+        etf_moves: Closes by session that override the calm ones.
+        etf_last: The last trade of an open session.
+        crypto_moves: Bitcoin's price from an instant on.
+        faults: Responses of a vendor, or of one page such as `coinbase ticker`, in turn; None lets one request pass.
+        dividends: Yahoo's dividends by ex-date, in USD per present share.
+        splits: Yahoo's splits by ex-date, as new and old shares.
+        price_factors: The factor by which a vendor's prices are wrong.
+        close_overrides: A close that only one vendor has.
+        no_trade_sessions: Sessions without trades of the ETF.
     """
 
     clock: SetClock
     etf_moves: dict[date, float] = field(default_factory=dict)
     etf_last: tuple[float, datetime] | None = None
     etf_scale: float = 1.0
-    etf_begins: date = date(2000, 1, 1)
-    shut: set[date] = field(default_factory=set)
+    etf_since: date = date(2000, 1, 1)
+    no_trade_sessions: set[date] = field(default_factory=set)
     last_trade_known: bool = True
     crypto_moves: dict[datetime, float] = field(default_factory=dict)
     faults: dict[str, list[httpx.Response | None]] = field(default_factory=dict)
-    tilts: dict[str, float] = field(default_factory=dict)
-    own: dict[tuple[str, date], float] = field(default_factory=dict)
+    price_factors: dict[str, float] = field(default_factory=dict)
+    close_overrides: dict[tuple[str, date], float] = field(default_factory=dict)
     dividends: dict[date, float] = field(default_factory=dict)
     splits: dict[date, tuple[float, float]] = field(default_factory=dict)
     requests: list[httpx.Request] = field(default_factory=list)
 
     def client(self) -> HttpClient:
-        return HttpClient(transport=httpx.MockTransport(self.answer), sleep=no_wait)
+        return HttpClient(transport=httpx.MockTransport(self.handle), sleep=no_wait)
 
     def yahoo(self) -> Yahoo:
         return Yahoo(self.client(), self.clock)
 
     def coinbase(self) -> Coinbase:
-        return Coinbase(self.client(), self.clock, spacing=timedelta(0))
+        return UnlimitedCoinbase(self.client(), self.clock)
 
     def nasdaq(self) -> Nasdaq:
         return Nasdaq(self.client(), self.clock)
@@ -80,10 +90,10 @@ class Vendors:
         return Bitstamp(self.client(), self.clock)
 
     def calls(self, part: str) -> list[httpx.Request]:
-        """The requests whose path has this part."""
+        """Return the requests whose path contains `part`."""
         return [request for request in self.requests if part in request.url.path]
 
-    def answer(self, request: httpx.Request) -> httpx.Response:
+    def handle(self, request: httpx.Request) -> httpx.Response:
         self.requests.append(request)
         vendor = HOSTS[request.url.host]
         page = f"{vendor} {request.url.path.rsplit('/', 1)[-1]}"
@@ -101,7 +111,7 @@ class Vendors:
 
     def etf_close(self, day: date, vendor: str = "") -> float:
         usual = self.etf_moves.get(day, 20 * (1 + 0.01 * math.cos(day.toordinal())))
-        return self.tilts.get(vendor, 1.0) * self.etf_scale * self.own.get((vendor, day), usual)
+        return self.price_factors.get(vendor, 1.0) * self.etf_scale * self.close_overrides.get((vendor, day), usual)
 
     def crypto_at(self, at: datetime) -> float:
         moves = [since for since in self.crypto_moves if since <= at]
@@ -110,19 +120,21 @@ class Vendors:
         return 50_000 * (1 + 0.01 * math.sin(at.timestamp() / HOUR_S / 7))
 
     def _traded(self, since: date) -> NDArray[np.intp]:
-        """The rows of the finished sessions on which the ETF traded."""
-        finished = (CALENDAR.days >= np.datetime64(since)) & (CALENDAR.closes_at <= instant(self.clock.at))
-        return np.flatnonzero(finished & ~np.isin(CALENDAR.days, np.array([*self.shut], dtype="datetime64[D]")))
+        """Return the rows of the finished sessions with ETF trades."""
+        finished = (CALENDAR.days >= np.datetime64(since)) & (CALENDAR.closes_at <= to_datetime64(self.clock.at))
+        return np.flatnonzero(
+            finished & ~np.isin(CALENDAR.days, np.array([*self.no_trade_sessions], dtype="datetime64[D]"))
+        )
 
     def _chart(self, request: httpx.Request) -> dict[str, object]:
-        since = max(self.etf_begins, moment(np.datetime64(int(request.url.params["period1"]), "s")).date())
+        since = max(self.etf_since, to_datetime(np.datetime64(int(request.url.params["period1"]), "s")).date())
         rows = self._traded(since)
         stamps = [int(CALENDAR.opens_at[row].astype(np.int64)) for row in rows]
         closes = [self.etf_close(CALENDAR.days[row].astype(object), "yahoo") for row in rows]
-        state = CALENDAR.state(self.clock.at)
+        state = CALENDAR.state_at(self.clock.at)
         last = self.etf_last or (
             self.etf_close(CALENDAR.days[rows[-1]].astype(object)),
-            moment(CALENDAR.closes_at[rows[-1]]),
+            to_datetime(CALENDAR.closes_at[rows[-1]]),
         )
         if state.is_open and last[1] >= state.opens_at:  # the open session's bar is live
             stamps.append(int(last[1].timestamp()))
@@ -139,8 +151,8 @@ class Vendors:
         return {"chart": {"result": [result | self._events(since)], "error": None}}
 
     def _events(self, since: date) -> dict[str, object]:
-        """What Yahoo declares from a day to this moment; without any there is no such part."""
-        today = CALENDAR.state(self.clock.at).session
+        """Return Yahoo's events since a day; the key is absent if there are none."""
+        today = CALENDAR.state_at(self.clock.at).session
         paid = {_opening(day): amount for day, amount in self.dividends.items() if since <= day <= today}
         split = {_opening(day): ratio for day, ratio in self.splits.items() if since <= day <= today}
         events = {
@@ -150,8 +162,8 @@ class Vendors:
         return {"events": {name: told for name, told in events.items() if told}} if paid or split else {}
 
     def _rows(self, request: httpx.Request) -> dict[str, object]:
-        """Nasdaq's closes, newest first."""
-        since = max(self.etf_begins, date.fromisoformat(request.url.params["fromdate"]))
+        """Return Nasdaq's closes, newest first."""
+        since = max(self.etf_since, date.fromisoformat(request.url.params["fromdate"]))
         days = [CALENDAR.days[row].astype(object) for row in self._traded(since)[::-1]]
         table = [
             {"date": f"{day:%m/%d/%Y}", "close": f"${close:,.4f}", "open": f"${_opened(close):,.4f}"}
@@ -162,7 +174,7 @@ class Vendors:
         return {"data": data, "status": {"rCode": 200, "bCodeMessage": None}}
 
     def _trades(self, _request: httpx.Request) -> dict[str, object]:
-        price = self.tilts.get("kraken", 1.0) * self.crypto_at(self.clock.at)
+        price = self.price_factors.get("kraken", 1.0) * self.crypto_at(self.clock.at)
         trade = [f"{price:.2f}", "1", self.clock.at.timestamp(), "b", "l", "", 1]
         return {"error": [], "result": {"XXBTZUSD": [trade], "last": "0"}}
 
@@ -171,18 +183,18 @@ class Vendors:
         step, since = 60 * int(params["interval"]), int(params["since"])
         now = int(self.clock.at.timestamp())
         opened = range(math.floor(since / step) * step + step, now + 1, step)
-        tilt = self.tilts.get("kraken", 1.0)
+        tilt = self.price_factors.get("kraken", 1.0)
         rows = [[at, "1", "1", "1", f"{tilt * self._close_of(at, step):.2f}", "1", "1", 1] for at in opened][-720:]
         return {"error": [], "result": {"XXBTZUSD": rows, "last": 0}}
 
     def _bitstamp_ticker(self, _request: httpx.Request) -> dict[str, str]:
-        price = self.tilts.get("bitstamp", 1.0) * self.crypto_at(self.clock.at)
+        price = self.price_factors.get("bitstamp", 1.0) * self.crypto_at(self.clock.at)
         return {"timestamp": f"{int(self.clock.at.timestamp())}", "last": f"{price:.2f}"}
 
     def _bitstamp_bars(self, request: httpx.Request) -> dict[str, object]:
         params = request.url.params
         step, first, last = (int(params[name]) for name in ("step", "start", "end"))
-        tilt = self.tilts.get("bitstamp", 1.0)
+        tilt = self.price_factors.get("bitstamp", 1.0)
         bars = [
             {"timestamp": f"{at}", "close": f"{tilt * self._close_of(at, step):.2f}", "volume": "1"}
             for at in range(first, last + 1, step)
@@ -194,7 +206,7 @@ class Vendors:
 
     def _ticker(self, _request: httpx.Request) -> dict[str, str]:
         return {
-            "price": f"{self.tilts.get('coinbase', 1.0) * self.crypto_at(self.clock.at):.2f}",
+            "price": f"{self.price_factors.get('coinbase', 1.0) * self.crypto_at(self.clock.at):.2f}",
             "time": f"{self.clock.at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}",
         }
 
@@ -202,18 +214,18 @@ class Vendors:
         params = request.url.params
         step = int(params["granularity"])
         start, end = (datetime.fromisoformat(params[name]).timestamp() for name in ("start", "end"))
-        end = min(end, self.clock.at.timestamp() - step)  # the open bar, which the source leaves out, is left out here
+        end = min(end, self.clock.at.timestamp() - step)  # like the source, leave out the open bar
         opened = range(math.ceil(start / step) * step, math.floor(end / step) * step + 1, step)
-        tilt = self.tilts.get("coinbase", 1.0)
+        tilt = self.price_factors.get("coinbase", 1.0)
         rows = [[at, 1.0, 1.0, 1.0, tilt * self._close_of(at, step), 1.0] for at in opened]
         return rows[::-1]
 
 
 def _opened(close: float) -> float:
-    """Where a session opens that gains 1% from there on."""
+    """Return an opening price from which the session gains 1%."""
     return close / 1.01
 
 
 def _opening(day: date) -> int:
-    """The instant at which a session opens, in seconds since 1970."""
+    """Return the opening instant of a session, in seconds since 1970."""
     return int(CALENDAR.opens_at[np.searchsorted(CALENDAR.days, np.datetime64(day))].astype(np.int64))

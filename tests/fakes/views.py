@@ -1,4 +1,4 @@
-"""A market view measured from an aligned market, without any source."""
+"""A market view of an aligned market, without any source."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from tests.fakes.market import CALENDAR
 
 
 def a_view(market: Aligned) -> MarketView:
-    """The market an hour after its last close."""
+    """Return the market view one hour after the last close."""
     close = snapshot(market)
     now = close.at + timedelta(hours=1)
     return MarketView(
         pair=market.pair,
         now=now,
-        market=CALENDAR.state(now),
+        market=CALENDAR.state_at(now),
         close=close,
-        past=HistoryLookup(market),
+        history=HistoryLookup(market),
         live=None,
         live_reason="the market is shut",
         etf=None,
         crypto=None,
         gap=None,
-        left_out=market.left_out,
+        left_out=market.exclusions,
         problems=(),
         simulated=False,
     )

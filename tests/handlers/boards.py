@@ -1,4 +1,4 @@
-"""Boards to render: the pair on real sessions, up to Tuesday 17 November 2026 at 10:40 in New York."""
+"""Boards to render: real sessions up to Tuesday 17 November 2026, 10:40 in New York."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from services.alerting.records import ChannelRule
 from services.channels.commands import Board
 from services.core.identity import Channel
 from services.core.prices import PriceStamp, Quote, Symbol
-from services.market.align import Aligned, LeftOut
+from services.market.align import Aligned, Exclusion
 from services.market.snapshot import snapshot
 from services.rules.decide import RuleState
 from services.rules.grammar import parse_rule
@@ -31,12 +31,12 @@ SESSIONS = 560
 
 @lru_cache
 def closes(sessions: int = SESSIONS) -> Aligned:
-    """Both legs up to the close of Monday 16 November 2026: bitcoin at 92,208, the ETF at 40.03."""
+    """Return both legs up to the close of Monday 16 November 2026: bitcoin at 92,208, the ETF at 40.03."""
     rng = np.random.default_rng(11)
     crypto = rng.normal(0, 0.025, SESSIONS)
     etf = 1.3 * crypto + rng.normal(0, 0.02, SESSIONS)
     btc_path, etf_path = np.exp(np.cumsum(crypto)), np.exp(np.cumsum(etf))
-    last = CALENDAR.position(np.datetime64(LAST_CLOSE)) or 0
+    last = CALENDAR.index_of(np.datetime64(LAST_CLOSE)) or 0
     market = aligned_market(
         (40.03 * etf_path / etf_path[-1])[-sessions:].tolist(),
         (92_208.0 * btc_path / btc_path[-1])[-sessions:].tolist(),
@@ -52,24 +52,24 @@ def open_view(
     now: datetime = OPEN_AT,
     market: Aligned | None = None,
     problems: Sequence[str] = (),
-    left_out: Sequence[LeftOut] = (),
+    left_out: Sequence[Exclusion] = (),
     simulated: bool = False,
 ) -> MarketView:
-    """The market in an open session, both legs traded within the last minutes."""
-    known = market or closes()
-    state = CALENDAR.state(now)
-    rows = known.before(state.session).with_live(state.session, now - timedelta(minutes=1), etf=etf, crypto=crypto)
+    """Return the market in an open session, with trades of both legs in the last minutes."""
+    market = market or closes()
+    state = CALENDAR.state_at(now)
+    rows = market.before(state.session).with_live(state.session, now - timedelta(minutes=1), etf=etf, crypto=crypto)
     quotes = (
         Quote(symbol=Symbol("WGMI"), price=etf, at=now - timedelta(minutes=1), source="yahoo"),
         Quote(symbol=Symbol("BTC"), price=crypto, at=now - timedelta(seconds=20), source="coinbase"),
     )
     stamps = tuple(PriceStamp(symbol=one.symbol, source=one.source, price=one.price, at=one.at) for one in quotes)
     return MarketView(
-        pair=known.pair,
+        pair=market.pair,
         now=now,
         market=state,
-        close=snapshot(known),
-        past=HistoryLookup(known),
+        close=snapshot(market),
+        history=HistoryLookup(market),
         live=snapshot(rows, (stamps[0], stamps[1])),
         live_reason="",
         etf=quotes[0],
@@ -82,13 +82,13 @@ def open_view(
 
 
 def shut_view(*, crypto: float = 94_050.0, now: datetime = SHUT_AT) -> MarketView:
-    """The market after Monday's close, with bitcoin gone on."""
+    """Return the market after Monday's close, with a later bitcoin price."""
     view = open_view(now=OPEN_AT)
     quote = Quote(symbol=Symbol("BTC"), price=crypto, at=now - timedelta(seconds=20), source="coinbase")
     return replace(
         view,
         now=now,
-        market=CALENDAR.state(now),
+        market=CALENDAR.state_at(now),
         live=None,
         live_reason=f"the market is shut; the last session was {LAST_CLOSE}",
         crypto=quote,
@@ -96,14 +96,14 @@ def shut_view(*, crypto: float = 94_050.0, now: datetime = SHUT_AT) -> MarketVie
     )
 
 
-def a_watch(
+def a_channel_rule(
     text: str = "1d 8pp",
     *,
     id: int = 1,  # noqa: A002 -- the field's own name
     state: RuleState | None = None,
     created_at: datetime = OPEN_AT,
 ) -> ChannelRule:
-    """A rule that stands in the channel."""
+    """Return a rule of the channel."""
     return ChannelRule(
         id=id,
         channel=Channel(team="T1", id="C1"),
@@ -114,6 +114,6 @@ def a_watch(
     )
 
 
-def a_board(view: MarketView, *, alerts: Sequence[Alert] = (), watches: Sequence[ChannelRule] = ()) -> Board:
-    """A board of one channel."""
-    return Board(view=view, alerts=tuple(alerts), watches=tuple(watches))
+def a_board(view: MarketView, *, alerts: Sequence[Alert] = (), rules: Sequence[ChannelRule] = ()) -> Board:
+    """Return the board of one channel."""
+    return Board(view=view, alerts=tuple(alerts), rules=tuple(rules))

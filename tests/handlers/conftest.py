@@ -16,11 +16,11 @@ from handlers import listeners
 from handlers.render.message import Message
 from tests.fakes.blockkit import checked, view_problems
 from tests.fakes.clock import SetClock
-from tests.fakes.floor import Floor, trading_floor
-from tests.fakes.slack import SECRET, TOKEN, Person, SlackServer, serving
+from tests.fakes.harness import Harness, open_harness
+from tests.fakes.slack import SECRET, TOKEN, FakeSlack, Person, slack_server
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-REGENERATE = "GOLDEN"  # set to `write`, it makes the golden files anew
+REGENERATE = "GOLDEN"  # set to `write` to regenerate the golden files
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
 
 
@@ -31,34 +31,36 @@ def clock() -> SetClock:
 
 
 @pytest.fixture
-async def slack(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[SlackServer]:
-    """Slack on this machine; it must not have got a malformed message by the end."""
+async def slack(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeSlack]:
+    """A fake Slack; the test fails if it received a malformed message."""
     for name in PROXIES:
         monkeypatch.delenv(name, raising=False)
-    async with serving() as server:
+    async with slack_server() as server:
         yield server
     assert server.malformed == []
 
 
 @pytest.fixture
-async def floor() -> AsyncIterator[Floor]:
-    """The real services, ten minutes before the open of Wednesday 4 March 2026, with no rules."""
-    async with trading_floor() as floor:
-        yield floor
+async def harness() -> AsyncIterator[Harness]:
+    """The real services, ten minutes before the open of Wednesday 4 March 2026, without rules."""
+    async with open_harness() as harness:
+        yield harness
 
 
 @pytest.fixture
-async def person(slack: SlackServer, floor: Floor) -> AsyncIterator[Person]:
-    """Someone in the channel C1, before an app that really runs, with one HTTP session as in production."""
+async def person(slack: FakeSlack, harness: Harness) -> AsyncIterator[Person]:
+    """A person in the channel C1 of a running app, with one HTTP session as in production."""
     async with aiohttp.ClientSession() as session:
         client = AsyncWebClient(token=TOKEN, base_url=f"{slack.url}api/", session=session)
         app = AsyncApp(client=client, signing_secret=SECRET, process_before_response=True)
-        yield Person(server=slack, app=app, tasks=listeners.register(app, floor.desk, floor.study, floor.clock))
+        yield Person(
+            server=slack, app=app, tasks=listeners.register(app, harness.commands, harness.research, harness.clock)
+        )
 
 
 @pytest.fixture
 def golden() -> Callable[[str, Message], None]:
-    """Compare a message with the file that shows how it must look."""
+    """Compare a message with its golden file."""
 
     def compare(name: str, message: Message) -> None:
         _compare(name, checked({"text": message.text, "blocks": message.blocks}))
@@ -68,7 +70,7 @@ def golden() -> Callable[[str, Message], None]:
 
 @pytest.fixture
 def golden_view() -> Callable[[str, dict[str, Any]], None]:
-    """Compare a modal or a Home tab with the file that shows how it must look."""
+    """Compare a modal or a Home tab with its golden file."""
 
     def compare(name: str, view: dict[str, Any]) -> None:
         assert [] == view_problems(view)

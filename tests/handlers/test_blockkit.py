@@ -1,4 +1,4 @@
-"""The judge is judged: it must refuse what Slack refuses."""
+"""The Block Kit checker of the tests reports what Slack rejects."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def header(text: str) -> dict[str, Any]:
 
 
 def chart(*, points: int = 2, series: int = 1, **more: object) -> dict[str, Any]:
-    """A line chart of so many series, each with so many points."""
+    """Return a line chart of `series` series with `points` points each."""
     categories = [f"10:{number:02}" for number in range(points)]
     data = [{"label": label, "value": -1.0} for label in categories]
     drawn = [{"name": f"S{number}", "data": data} for number in range(series)]
@@ -47,7 +47,7 @@ def image(**more: object) -> dict[str, Any]:
     return {"type": "image", "image_url": "https://example.com/a.png", "alt_text": "a", **more}
 
 
-def asking(**more: object) -> dict[str, Any]:
+def input_block(**more: object) -> dict[str, Any]:
     return {"type": "input", "label": PLAIN, "element": {"type": "plain_text_input", "action_id": "t"}, **more}
 
 
@@ -71,7 +71,7 @@ def modal(*blocks: dict[str, Any], **more: object) -> dict[str, Any]:
         pytest.param([{"type": "container", "title": PLAIN, "child_blocks": [section("a")]}], id="container"),
     ],
 )
-def test_good_blocks_pass(blocks: list[dict[str, Any]]) -> None:
+def test_valid_blocks_have_no_problems(blocks: list[dict[str, Any]]) -> None:
     assert [] == problems({"text": "a", "blocks": blocks})
 
 
@@ -194,7 +194,7 @@ def test_good_blocks_pass(blocks: list[dict[str, Any]]) -> None:
             "blocks[0]: has not one of image_url and slack_file",
             id="an image from two places",
         ),
-        pytest.param([asking()], "blocks[0]: unknown block input", id="a question outside a view"),
+        pytest.param([input_block()], "blocks[0]: unknown block input", id="a question outside a view"),
         pytest.param(
             [{"type": "container", "title": PLAIN, "child_blocks": [{"type": "markdown", "text": "a"}]}],
             "blocks[0].child_blocks[0]: unknown block markdown",
@@ -205,7 +205,7 @@ def test_good_blocks_pass(blocks: list[dict[str, Any]]) -> None:
         ),
     ],
 )
-def test_bad_blocks_are_refused(blocks: list[Any], expected: str) -> None:
+def test_an_invalid_block_is_reported(blocks: list[Any], expected: str) -> None:
     assert [expected] == problems({"text": "a", "blocks": blocks})
 
 
@@ -225,19 +225,19 @@ def test_a_chart_has_at_most_twenty_points() -> None:
         pytest.param({"text": "a" * 4_001}, "text: 4001 characters are more than 4000", id="long"),
     ],
 )
-def test_a_message_without_a_text_of_its_own_is_refused(message: dict[str, Any], expected: str) -> None:
+def test_an_invalid_message_is_reported(message: dict[str, Any], expected: str) -> None:
     assert [expected] == problems(message)
 
 
 @pytest.mark.parametrize(
     "view",
     [
-        pytest.param(modal(asking(), {"type": "alert", "level": "error", "text": PLAIN}), id="modal"),
+        pytest.param(modal(input_block(), {"type": "alert", "level": "error", "text": PLAIN}), id="modal"),
         pytest.param({"type": "home", "blocks": [section("a"), actions(BUTTON)]}, id="home"),
         pytest.param(modal(*[section("a")] * 100), id="a hundred blocks"),
     ],
 )
-def test_good_views_pass(view: dict[str, Any]) -> None:
+def test_valid_views_have_no_problems(view: dict[str, Any]) -> None:
     assert [] == view_problems(view)
 
 
@@ -264,13 +264,13 @@ def test_good_views_pass(view: dict[str, Any]) -> None:
         pytest.param({"type": "home", "blocks": [section("a")], "title": PLAIN}, "view.title: is unknown", id="home"),
         pytest.param({"type": "modal", "blocks": [section("a")]}, "view.title: is missing", id="no title"),
         pytest.param(
-            {"type": "modal", "title": PLAIN, "blocks": [asking()]},
+            {"type": "modal", "title": PLAIN, "blocks": [input_block()]},
             "view.submit: is missing, though there is something to enter",
             id="no way to submit",
         ),
     ],
 )
-def test_bad_views_are_refused(view: dict[str, Any], expected: str) -> None:
+def test_an_invalid_view_is_reported(view: dict[str, Any], expected: str) -> None:
     assert [expected] == view_problems(view)
 
 
@@ -279,18 +279,18 @@ def goldens() -> list[Any]:
 
 
 @pytest.mark.parametrize("message", goldens())
-def test_every_golden_message_is_good_and_a_stranger_anywhere_in_it_is_found(message: dict[str, Any]) -> None:
-    wrong_with = problems if "text" in message else view_problems
-    assert [] == wrong_with(message)
-    for place in range(len(list(objects(message)))):
-        spoilt = copy.deepcopy(message)
-        list(objects(spoilt))[place]["colour"] = "red"
-        assert [found for found in wrong_with(spoilt) if found.endswith("colour: is unknown")] != []
+def test_every_golden_message_is_valid_and_an_unknown_key_anywhere_is_reported(message: dict[str, Any]) -> None:
+    find_problems = problems if "text" in message else view_problems
+    assert [] == find_problems(message)
+    for position in range(len(list(objects(message)))):
+        changed = copy.deepcopy(message)
+        list(objects(changed))[position]["colour"] = "red"
+        assert [found for found in find_problems(changed) if found.endswith("colour: is unknown")] != []
 
 
 def objects(value: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401 -- any JSON
     if isinstance(value, dict):
         yield value
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    for one in inner:
-        yield from objects(one)
+    for child in inner:
+        yield from objects(child)

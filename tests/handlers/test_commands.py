@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from handlers.commands import COMMANDS, readme_table, usage_hint
-from handlers.commands.parse import read
+from handlers.commands.parse import parse_command
 from tests.fakes.blockkit import checked
 
 
@@ -39,9 +39,9 @@ from tests.fakes.blockkit import checked
         pytest.param("resolve 12 Ann said “no”", ("resolve",), "12 Ann said “no”", id="quotes in a reason"),
     ],
 )
-def test_what_was_typed_is_read(text: str, words: tuple[str, ...], argument: str) -> None:
-    seen = read(text, COMMANDS)
-    assert (words, argument, None) == (seen.command and seen.command.words, seen.argument, seen.told)
+def test_commands_are_parsed(text: str, words: tuple[str, ...], argument: str) -> None:
+    parsed = parse_command(text, COMMANDS)
+    assert (words, argument, None) == (parsed.command and parsed.command.words, parsed.argument, parsed.response)
 
 
 @pytest.mark.parametrize(
@@ -81,42 +81,42 @@ def test_what_was_typed_is_read(text: str, words: tuple[str, ...], argument: str
         pytest.param("help", [row.usage for row in COMMANDS], id="help"),
     ],
 )
-def test_what_memory_can_answer_is_answered_with_usage(text: str, expected: list[str]) -> None:
-    told = read(text, COMMANDS).told
-    assert told is not None
-    checked({"text": told.text, "blocks": told.blocks})
-    assert [] == [part for part in expected if part not in told.text]
+def test_invalid_commands_are_answered_with_usage(text: str, expected: list[str]) -> None:
+    response = parse_command(text, COMMANDS).response
+    assert response is not None
+    checked({"text": response.text, "blocks": response.blocks})
+    assert [] == [part for part in expected if part not in response.text]
 
 
-def test_a_rule_that_cannot_be_read_is_shown_with_the_word_marked() -> None:
-    told = read("rule add 1d 8pp abvoe", COMMANDS).told
-    assert told is not None
-    assert told.text == "```1d 8pp abvoe\n       ^^^^^```\nCannot read “abvoe”: expected “above”."
+def test_an_invalid_rule_is_shown_with_the_word_marked() -> None:
+    response = parse_command("rule add 1d 8pp abvoe", COMMANDS).response
+    assert response is not None
+    assert response.text == "```1d 8pp abvoe\n       ^^^^^```\nCannot read “abvoe”: expected “above”."
 
 
-def test_a_rule_much_too_long_is_refused_without_its_picture() -> None:
-    told = read("rule add 1d " + "x" * 5_000, COMMANDS).told
-    assert told is not None
-    checked({"text": told.text, "blocks": told.blocks})
-    assert "```" not in told.text
-    assert told.text.endswith(
+def test_a_very_long_rule_is_rejected_without_quoting_it() -> None:
+    response = parse_command("rule add 1d " + "x" * 5_000, COMMANDS).response
+    assert response is not None
+    checked({"text": response.text, "blocks": response.blocks})
+    assert "```" not in response.text
+    assert response.text.endswith(
         "x…”: expected a threshold, as in 8pp or z3.5, or a metric: spread, residual, z, hashprice or difficulty."
     )
 
 
 def test_help_explains_the_grammar_of_rules() -> None:
-    told = read("help", COMMANDS).told
-    assert told is not None
-    assert "drawdown 60%" in told.text
+    response = parse_command("help", COMMANDS).response
+    assert response is not None
+    assert "drawdown 60%" in response.text
 
 
-def test_every_command_is_answered_somehow() -> None:
-    assert [] == [row.words for row in COMMANDS if row.answer is None and row.at_once("", COMMANDS) is None]
+def test_every_command_has_an_answer() -> None:
+    assert [] == [row.words for row in COMMANDS if row.run is None and row.validate("", COMMANDS) is None]
 
 
-def test_every_example_is_read_as_its_own_command() -> None:
-    seen = [read(row.example.removeprefix("/minerpulse"), COMMANDS) for row in COMMANDS]
-    assert [row.words for row in COMMANDS] == [one.command and one.command.words for one in seen]
+def test_every_example_parses_as_its_own_command() -> None:
+    parsed = [parse_command(row.example.removeprefix("/minerpulse"), COMMANDS) for row in COMMANDS]
+    assert [row.words for row in COMMANDS] == [one.command and one.command.words for one in parsed]
 
 
 def test_the_hint_lists_every_command() -> None:

@@ -8,25 +8,25 @@ from typing import Any
 import pytest
 
 from handlers.render.alert import alert_message
-from handlers.render.alert_text import thread_line
+from handlers.render.alert_text import thread_reply
 from handlers.render.message import Message
-from services.alerting.alert import ActorStamp, Alert, Entry, EntryKind, Subject, close
+from services.alerting.alert import ActorStamp, Alert, EntryKind, Subject, TimelineEntry, close
 from services.core.prices import Symbol
 from services.core.trust import Trust, Verdict
 from services.market.measure import Window
 from services.market.mining_economics import MiningEconomics
 from services.research.attribution import AlertAttribution, Part
-from services.research.track_record import Record
+from services.research.track_record import TrackRecord
 from services.rules.decide import Side
-from tests.fakes.alerts import AT, a_course, a_fact, a_measurement, a_stamp, an_alert, an_entry
+from tests.fakes.alerts import AT, a_measurement, a_rule_hit, a_stamp, an_alert, an_alert_chart, an_entry
 from tests.fakes.blockkit import checked
 
 Golden = Callable[[str, "Message"], None]
 
 FIVE_DAYS = a_measurement(window=Window.D5, etf_return=0.12, crypto_return=-0.041, z=2.6, percentile=97.4)
 BELOW = a_measurement(etf_return=-0.091, crypto_return=-0.006, z=-3.9, percentile=0.4)
-RECORD = Record(since=date(2024, 11, 13), sessions=504, episodes=22, median_length=1.5, closings=(4, 7, 11))
-MINED = MiningEconomics(
+RECORD = TrackRecord(since=date(2024, 11, 13), sessions=504, episodes=22, median_length=1.5, closings=(4, 7, 11))
+MINING = MiningEconomics(
     source="mempool.space",
     difficulty=106e12,
     difficulty_before=100e12,
@@ -35,57 +35,57 @@ MINED = MiningEconomics(
     difficulty_percentile=91.3,
     hashprice_percentile=2.4,
 )
-OF_NETWORK = replace(a_measurement(window=Window.D20, etf_return=-0.21, crypto_return=-0.132), mined=MINED)
-PARTED = AlertAttribution(
+NETWORK_MEASUREMENT = replace(a_measurement(window=Window.D20, etf_return=-0.21, crypto_return=-0.132), mining=MINING)
+ATTRIBUTION = AlertAttribution(
     window=Window.D1,
     session=date(2026, 11, 17),
     etf_return=0.031,
     crypto=Part(amount=-0.029, error=0.004),
     ai=Part(amount=0.016, error=0.002),
-    rest=Part(amount=0.044, error=0.005),
+    residual=Part(amount=0.044, error=0.005),
     proxy=Symbol("SMH"),
     source="Yahoo",
 )
-SEEN = ActorStamp(by="U2", at=AT + timedelta(minutes=3))
+ACKNOWLEDGED = ActorStamp(by="U2", at=AT + timedelta(minutes=3))
 
 
-def test_an_alert_that_fires(golden: Golden) -> None:
-    facts = [a_fact(record=RECORD, parted=PARTED)]
-    golden("alert_firing", alert_message(an_alert(id=12, facts=facts, course=a_course()), AT))
+def test_a_firing_alert(golden: Golden) -> None:
+    hits = [a_rule_hit(track_record=RECORD, attribution=ATTRIBUTION)]
+    golden("alert_firing", alert_message(an_alert(id=12, hits=hits, chart=an_alert_chart()), AT))
 
 
-def test_what_the_move_came_with_is_told_while_the_alert_is_open() -> None:
-    alert = an_alert(facts=[a_fact(parted=PARTED)])
-    ended = close(alert, AT, "cleared")
-    said = (
+def test_the_attribution_is_shown_only_while_the_alert_is_open() -> None:
+    alert = an_alert(hits=[a_rule_hit(attribution=ATTRIBUTION)])
+    closed = close(alert, AT, "cleared")
+    expected_line = (
         "Of WGMI's +3.1% over 1 day when it fired: bitcoin −2.9 pp ± 0.4, AI +1.6 pp ± 0.2 by SMH from Yahoo, "
         "the rest +4.4 pp ± 0.5."
     )
-    assert said in alert_message(alert, AT).text
-    assert said not in alert_message(ended, AT).text
+    assert expected_line in alert_message(alert, AT).text
+    assert expected_line not in alert_message(closed, AT).text
 
 
-def test_the_chart_comes_after_the_buttons_and_words_say_what_it_shows() -> None:
-    message = alert_message(an_alert(course=a_course()), AT)
+def test_the_chart_comes_after_the_buttons_with_a_text_summary() -> None:
+    message = alert_message(an_alert(chart=an_alert_chart()), AT)
 
     assert ["actions", "context", "data_visualization"] == [block["type"] for block in message.blocks[-3:]]
-    said = "Over 20 days: WGMI +12.8%, bitcoin −6.8%; furthest apart +19.6 pp, Tue 17 Nov."
-    assert (said, message.blocks[-2]["elements"][0]["text"]) == (message.text.splitlines()[-1], said)
+    expected_line = "Over 20 days: WGMI +12.8%, bitcoin −6.8%; furthest apart +19.6 pp, Tue 17 Nov."
+    assert (expected_line, message.blocks[-2]["elements"][0]["text"]) == (message.text.splitlines()[-1], expected_line)
 
 
-def test_a_chart_ends_at_the_prices_of_the_alert_whenever_it_is_rendered() -> None:
-    alert = an_alert(course=a_course())
+def test_a_chart_ends_at_the_alerts_prices_at_any_render_time() -> None:
+    alert = an_alert(chart=an_alert_chart())
     charts = [alert_message(alert, at).blocks[-1] for at in (AT, AT + timedelta(hours=3))]
     assert "17 Nov 26 10:40" == charts[0]["chart"]["axis_config"]["categories"][-1]
     assert charts[0] == charts[1]
 
 
-def test_an_alert_with_the_record_of_its_rule(golden: Golden) -> None:
-    golden("alert_record", alert_message(an_alert(id=12, facts=[a_fact(record=RECORD)]), AT))
+def test_an_alert_with_the_track_record_of_its_rule(golden: Golden) -> None:
+    golden("alert_record", alert_message(an_alert(id=12, hits=[a_rule_hit(track_record=RECORD)]), AT))
 
 
 @pytest.mark.parametrize(
-    ("record", "told"),
+    ("record", "expected"),
     [
         pytest.param(
             replace(RECORD, episodes=1, median_length=2, closings=(0, 1, 0)),
@@ -105,36 +105,36 @@ def test_an_alert_with_the_record_of_its_rule(golden: Golden) -> None:
             id="of one leg",
         ),
         pytest.param(
-            replace(RECORD, lasts=Side.ABOVE),
+            replace(RECORD, open_side=Side.ABOVE),
             "The 23rd episode of `1d 8pp` in 2 years, decided at closes.",
             id="its own",
         ),
         pytest.param(
-            replace(RECORD, lasts=Side.BELOW),
+            replace(RECORD, open_side=Side.BELOW),
             "The 24th episode of `1d 8pp` in 2 years, decided at closes.\n"
             "The 22 before that had ended had a median length of 1.5 sessions: bitcoin caught up in 4, ",
             id="one on the other side lasted until now",
         ),
         pytest.param(
-            replace(RECORD, episodes=0, median_length=None, closings=None, lasts=Side.BELOW),
+            replace(RECORD, episodes=0, median_length=None, closings=None, open_side=Side.BELOW),
             "The 2nd episode of `1d 8pp` in 2 years, decided at closes.\n",
             id="only one on the other side",
         ),
     ],
 )
-def test_a_record_is_told_as_far_as_it_goes(record: Record, told: str) -> None:
-    assert told in alert_message(an_alert(facts=[a_fact(record=record)]), AT).text
+def test_a_track_record_shows_what_is_known(record: TrackRecord, expected: str) -> None:
+    assert expected in alert_message(an_alert(hits=[a_rule_hit(track_record=record)]), AT).text
 
 
-def test_a_resolved_alert_does_not_repeat_the_record() -> None:
-    ended = close(an_alert(facts=[a_fact(record=RECORD)]), AT, "back inside")
-    assert "episode of" not in alert_message(ended, AT).text
+def test_a_resolved_alert_has_no_track_record() -> None:
+    closed = close(an_alert(hits=[a_rule_hit(track_record=RECORD)]), AT, "back inside")
+    assert "episode of" not in alert_message(closed, AT).text
 
 
-def test_an_alert_on_the_hashprice_tells_what_mining_came_to_and_no_spread(golden: Golden) -> None:
-    fact = a_fact(rule="20d hashprice 15% below", value=MINED.hashprice_change, measurement=OF_NETWORK)
+def test_a_hashprice_alert_shows_mining_figures_and_no_spread(golden: Golden) -> None:
+    hit = a_rule_hit(rule="20d hashprice 15% below", value=MINING.hashprice_change, measurement=NETWORK_MEASUREMENT)
     alert = replace(
-        an_alert(id=12, side=Side.BELOW, facts=[fact], reason="-18.15% is past 15%, held for 5m"),
+        an_alert(id=12, side=Side.BELOW, hits=[hit], reason="-18.15% is past 15%, held for 5m"),
         subject=Subject.HASHPRICE,
         trust=Trust(
             verdict=Verdict.DEGRADED,
@@ -144,9 +144,9 @@ def test_an_alert_on_the_hashprice_tells_what_mining_came_to_and_no_spread(golde
     golden("alert_hashprice", alert_message(alert, AT))
 
 
-def test_an_alert_on_the_network_at_a_weekend_is_as_old_as_bitcoins_price_and_says_where_the_etf_stood() -> None:
-    fact = a_fact(rule="20d hashprice 15% below", value=MINED.hashprice_change, measurement=OF_NETWORK)
-    alert = an_alert(side=Side.BELOW, facts=[fact])
+def test_a_weekend_network_alert_shows_the_age_of_bitcoins_price_and_the_etfs_last_price() -> None:
+    hit = a_rule_hit(rule="20d hashprice 15% below", value=MINING.hashprice_change, measurement=NETWORK_MEASUREMENT)
+    alert = an_alert(side=Side.BELOW, hits=[hit])
     alert = replace(alert, etf=replace(alert.etf, at=AT - timedelta(hours=18)), crypto=replace(alert.crypto, at=AT))
     text = alert_message(alert, AT + timedelta(minutes=2)).text
     assert "WGMI *−21.0%* to $41.27, its price of Mon 16 Nov 16:40 New York\n" in text
@@ -158,7 +158,7 @@ def test_an_alert_on_the_network_at_a_weekend_is_as_old_as_bitcoins_price_and_sa
 
 
 @pytest.mark.parametrize(
-    ("percentile", "told"),
+    ("percentile", "expected"),
     [
         pytest.param(91.3, "The 20-day change of difficulty is larger than 91% of the last 252 sessions.", id="known"),
         pytest.param(
@@ -168,92 +168,92 @@ def test_an_alert_on_the_network_at_a_weekend_is_as_old_as_bitcoins_price_and_sa
         ),
     ],
 )
-def test_an_alert_on_the_difficulty_is_headed_and_placed_by_it(percentile: float | None, told: str) -> None:
-    measurement = replace(OF_NETWORK, mined=replace(MINED, difficulty_percentile=percentile), live=False)
-    fact = a_fact(rule="20d difficulty 5% at close", value=MINED.difficulty_change, measurement=measurement)
-    alert = an_alert(facts=[fact])
+def test_a_difficulty_alert_shows_its_change_and_percentile(percentile: float | None, expected: str) -> None:
+    measurement = replace(NETWORK_MEASUREMENT, mining=replace(MINING, difficulty_percentile=percentile), live=False)
+    hit = a_rule_hit(rule="20d difficulty 5% at close", value=MINING.difficulty_change, measurement=measurement)
+    alert = an_alert(hits=[hit])
     text = alert_message(alert, AT).text
-    ended = alert_message(close(alert, AT, "2% is back inside"), AT).text
+    closed = alert_message(close(alert, AT, "2% is back inside"), AT).text
     assert text.startswith("Difficulty up 6.0% over 20 days, Tue 17 Nov")
-    assert told in text
-    assert ended.startswith("Resolved after 5 min: difficulty up, peak +6.0% over 20 days")
+    assert expected in text
+    assert closed.startswith("Resolved after 5 min: difficulty up, peak +6.0% over 20 days")
 
 
-def test_an_alert_that_a_second_rule_joined(golden: Golden) -> None:
-    facts = [a_fact(peak=0.091), a_fact(rule_id=2, rule="5d 15pp", measurement=FIVE_DAYS)]
+def test_an_alert_joined_by_a_second_rule(golden: Golden) -> None:
+    hits = [a_rule_hit(peak=0.091), a_rule_hit(rule_id=2, rule="5d 15pp", measurement=FIVE_DAYS)]
     golden(
         "alert_joined",
-        alert_message(an_alert(id=12, facts=facts, reason="16.1pp is past 15pp, held for 5m"), AT),
+        alert_message(an_alert(id=12, hits=hits, reason="16.1pp is past 15pp, held for 5m"), AT),
     )
 
 
-def test_an_alert_whose_close_was_corrected(golden: Golden) -> None:
-    fact = a_fact(rule="1d 8pp at close", corrected_from=0.097, measurement=a_measurement(live=False))
+def test_an_alert_with_a_corrected_close(golden: Golden) -> None:
+    hit = a_rule_hit(rule="1d 8pp at close", corrected_from=0.097, measurement=a_measurement(live=False))
     golden(
         "alert_corrected",
-        alert_message(an_alert(id=12, facts=[fact], reason="9.7pp is past 8pp at the close"), AT),
+        alert_message(an_alert(id=12, hits=[hit], reason="9.7pp is past 8pp at the close"), AT),
     )
 
 
-def test_an_alert_that_was_retracted(golden: Golden) -> None:
+def test_a_retracted_alert(golden: Golden) -> None:
     corrected = a_measurement(etf_return=0.019, live=False)
-    fact = a_fact(rule="1d 8pp at close", corrected_from=0.084, measurement=corrected)
+    hit = a_rule_hit(rule="1d 8pp at close", corrected_from=0.084, measurement=corrected)
     why = "1d 8pp at close: corrected from 8.4pp to 7.1pp, not past 8pp any more"
-    ended = close(an_alert(id=12, facts=[replace(fact, retracted=True)]), AT + timedelta(hours=17), why)
-    golden("alert_retracted", alert_message(ended, AT + timedelta(hours=17)))
+    closed = close(an_alert(id=12, hits=[replace(hit, retracted=True)]), AT + timedelta(hours=17), why)
+    golden("alert_retracted", alert_message(closed, AT + timedelta(hours=17)))
 
 
-def test_an_alert_that_recovers(golden: Golden) -> None:
+def test_a_recovering_alert(golden: Golden) -> None:
     calmer = a_measurement(etf_return=-0.012)
-    fact = a_fact(rule="1d 8pp keep 10m", peak=0.091, measurement=calmer)
-    golden("alert_recovering", alert_message(an_alert(id=12, facts=[fact]), AT))
+    hit = a_rule_hit(rule="1d 8pp keep 10m", peak=0.091, measurement=calmer)
+    golden("alert_recovering", alert_message(an_alert(id=12, hits=[hit]), AT))
 
 
-def test_an_alert_below(golden: Golden) -> None:
-    facts = [a_fact(measurement=BELOW)]
-    alert = an_alert(id=13, side=Side.BELOW, facts=facts, reason="-8.5pp is past 8pp, held for 5m")
+def test_an_alert_on_the_negative_side(golden: Golden) -> None:
+    hits = [a_rule_hit(measurement=BELOW)]
+    alert = an_alert(id=13, side=Side.BELOW, hits=hits, reason="-8.5pp is past 8pp, held for 5m")
     golden("alert_below", alert_message(alert, AT))
 
 
-def test_an_alert_that_someone_acknowledged(golden: Golden) -> None:
-    message = alert_message(an_alert(id=12, acknowledged=SEEN), AT)
+def test_an_acknowledged_alert(golden: Golden) -> None:
+    message = alert_message(an_alert(id=12, acknowledged=ACKNOWLEDGED), AT)
     golden("alert_acknowledged", message)
     assert ["unacknowledge", "snooze", "resolve", "chart", "why", "edit_rule"] == [
         element["action_id"] for element in message.blocks[-1]["elements"]
     ]
 
 
-def test_an_alert_that_someone_snoozed(golden: Golden) -> None:
+def test_a_snoozed_alert(golden: Golden) -> None:
     snoozed = ActorStamp(by="U3", at=AT, until=AT + timedelta(hours=1))
-    golden("alert_snoozed", alert_message(an_alert(id=12, acknowledged=SEEN, snoozed=snoozed), AT))
+    golden("alert_snoozed", alert_message(an_alert(id=12, acknowledged=ACKNOWLEDGED, snoozed=snoozed), AT))
 
 
-def test_a_snooze_that_is_over_is_not_told() -> None:
+def test_an_expired_snooze_is_not_shown() -> None:
     alert = an_alert(snoozed=ActorStamp(by="U3", at=AT, until=AT + timedelta(hours=1)))
     assert "Snoozed" not in alert_message(alert, AT + timedelta(hours=1)).text
 
 
-def test_an_alert_that_resolved(golden: Golden) -> None:
-    facts = [a_fact(peak=0.091, measurement=a_measurement(etf_return=0.021, crypto_return=-0.02))]
-    ended = close(
-        an_alert(id=12, facts=facts, acknowledged=SEEN, course=a_course(facts[0].measurement)),
+def test_a_resolved_alert(golden: Golden) -> None:
+    hits = [a_rule_hit(peak=0.091, measurement=a_measurement(etf_return=0.021, crypto_return=-0.02))]
+    closed = close(
+        an_alert(id=12, hits=hits, acknowledged=ACKNOWLEDGED, chart=an_alert_chart(hits[0].measurement)),
         AT + timedelta(hours=2, minutes=5),
         "1d 8pp: 4.1pp is back inside the clear level of 4.8pp",
     )
-    message = alert_message(ended, AT + timedelta(hours=3))
+    message = alert_message(closed, AT + timedelta(hours=3))
     golden("alert_resolved", message)
     (buttons,) = [block for block in message.blocks if block["type"] == "actions"]
     assert ["useful", "noise", "chart", "why", "edit_rule"] == [element["action_id"] for element in buttons["elements"]]
 
 
 def test_an_alert_on_simulated_prices(golden: Golden) -> None:
-    message = alert_message(an_alert(id=12, simulated=True, course=a_course()), AT)
+    message = alert_message(an_alert(id=12, simulated=True, chart=an_alert_chart()), AT)
     golden("alert_simulated", message)
     assert message.text.startswith("SIMULATED: ")
 
 
 @pytest.mark.parametrize(
-    ("rule", "value", "measured", "expected"),
+    ("rule", "value", "measurement_fields", "expected"),
     [
         pytest.param("1d 8pp", 0.083, {}, "WGMI 8.3 pp above bitcoin over 1 day", id="spread"),
         pytest.param("1d z3.5", 3.6, {}, "WGMI 8.3 pp above bitcoin over 1 day", id="z"),
@@ -276,11 +276,11 @@ def test_an_alert_on_simulated_prices(golden: Golden) -> None:
         pytest.param("ytd 30pp", 0.31, {"window": Window.YTD}, "WGMI 8.3 pp above bitcoin in 2026", id="year to date"),
     ],
 )
-def test_the_heading_says_in_words_what_the_rule_sees(
-    rule: str, value: float, measured: dict[str, Any], expected: str
+def test_the_title_says_what_the_rule_measured(
+    rule: str, value: float, measurement_fields: dict[str, Any], expected: str
 ) -> None:
-    fact = a_fact(rule=rule, value=value, measurement=a_measurement(**measured))
-    assert expected == heading(an_alert(facts=[fact]))
+    hit = a_rule_hit(rule=rule, value=value, measurement=a_measurement(**measurement_fields))
+    assert expected == title_of(an_alert(hits=[hit]))
 
 
 @pytest.mark.parametrize(
@@ -303,12 +303,12 @@ def test_the_heading_says_in_words_what_the_rule_sees(
     ],
 )
 def test_a_resolved_alert_names_its_subject_and_peak(rule: str, side: Side, value: float, expected: str) -> None:
-    alert = an_alert(side=side, facts=[a_fact(rule=rule, value=value)])
-    ended = close(alert, alert.opened_at + timedelta(minutes=45), "back inside")
-    assert f"Resolved after 45 min: {expected}" == heading(ended)
+    alert = an_alert(side=side, hits=[a_rule_hit(rule=rule, value=value)])
+    closed = close(alert, alert.opened_at + timedelta(minutes=45), "back inside")
+    assert f"Resolved after 45 min: {expected}" == title_of(closed)
 
 
-def test_prices_of_different_instants_are_told_apart() -> None:
+def test_prices_from_different_times_each_show_their_time() -> None:
     alert = an_alert(
         etf=a_stamp(at=AT - timedelta(hours=16)), crypto=a_stamp(symbol="BTC", source="Coinbase", price=94_050.0)
     )
@@ -319,16 +319,16 @@ def test_prices_of_different_instants_are_told_apart() -> None:
     assert expected in alert_message(alert, AT).text
 
 
-def test_without_enough_history_nothing_is_called_unusual() -> None:
-    alert = an_alert(facts=[a_fact(measurement=a_measurement(z=None, percentile=None))])
+def test_without_enough_history_there_is_no_percentile() -> None:
+    alert = an_alert(hits=[a_rule_hit(measurement=a_measurement(z=None, percentile=None))])
     assert "the 1-day spread has too little history" in alert_message(alert, AT).text
 
 
 def test_a_rule_that_has_cleared_says_so() -> None:
-    facts = [a_fact(active=False), a_fact(rule_id=2, rule="5d 15pp", measurement=FIVE_DAYS)]
-    told = alert_message(an_alert(facts=facts), AT)
-    assert "threshold 8 pp, peak +8.3 pp, cleared" in told.text
-    assert "over 5 days" in told.text.splitlines()[0]
+    hits = [a_rule_hit(active=False), a_rule_hit(rule_id=2, rule="5d 15pp", measurement=FIVE_DAYS)]
+    message = alert_message(an_alert(hits=hits), AT)
+    assert "threshold 8 pp, peak +8.3 pp, cleared" in message.text
+    assert "over 5 days" in message.text.splitlines()[0]
 
 
 @pytest.mark.parametrize(
@@ -417,34 +417,34 @@ def test_a_rule_that_has_cleared_says_so() -> None:
         ),
     ],
 )
-def test_a_line_of_the_timeline(golden: Golden, name: str, entry: Entry) -> None:
-    golden(name, thread_line(entry, an_alert()))
+def test_a_thread_reply_per_timeline_entry(golden: Golden, name: str, entry: TimelineEntry) -> None:
+    golden(name, thread_reply(entry, an_alert()))
 
 
-def test_a_line_on_simulated_prices_is_marked() -> None:
-    assert thread_line(an_entry(), an_alert(simulated=True)).text.startswith("SIMULATED: ")
+def test_a_thread_reply_on_simulated_prices_is_marked() -> None:
+    assert thread_reply(an_entry(), an_alert(simulated=True)).text.startswith("SIMULATED: ")
 
 
-def test_a_snooze_without_an_end_claims_none() -> None:
-    told = thread_line(an_entry(kind=EntryKind.SNOOZED, by="U3"), an_alert()).text
-    assert told.startswith("Snoozed by <@U3>. ")
+def test_a_snooze_without_an_end_shows_no_end() -> None:
+    reply = thread_reply(an_entry(kind=EntryKind.SNOOZED, by="U3"), an_alert()).text
+    assert reply.startswith("Snoozed by <@U3>. ")
 
 
-def test_texts_from_elsewhere_cannot_call_anyone() -> None:
+def test_external_text_cannot_mention_anyone() -> None:
     alert = an_alert(reason="<!channel> & more", etf=a_stamp(source="ev<il>"))
     message = alert_message(alert, AT)
     checked({"text": message.text, "blocks": message.blocks})
     assert "&lt;!channel&gt; &amp; more" in message.text
 
 
-def heading(alert: Alert) -> str:
+def title_of(alert: Alert) -> str:
     message = alert_message(alert, AT)
     title: str = message.blocks[0]["text"]["text"]
     assert message.text.startswith(title)
     return title
 
 
-def test_an_alert_about_a_close_says_so_and_names_the_day() -> None:
-    alert = an_alert(facts=[a_fact(measurement=a_measurement(live=False))])
+def test_an_alert_on_a_close_says_so_with_its_date() -> None:
+    alert = an_alert(hits=[a_rule_hit(measurement=a_measurement(live=False))])
 
-    assert "WGMI closed 8.3 pp above bitcoin over 1 day, Tue 17 Nov" == heading(alert)
+    assert "WGMI closed 8.3 pp above bitcoin over 1 day, Tue 17 Nov" == title_of(alert)

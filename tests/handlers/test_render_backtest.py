@@ -10,7 +10,7 @@ from handlers.render.message import Message
 from services.core.prices import Pair, Symbol
 from services.market.align import Aligned
 from services.research.results import BacktestResult, Provenance
-from services.research.service import backtested
+from services.research.service import backtest_with_curve
 from services.rules.grammar import parse_rule
 from tests.fakes.blockkit import problems
 from tests.fakes.market import aligned_market, random_market
@@ -20,28 +20,28 @@ Golden = Callable[[str, "Message"], None]
 MARKET = random_market(500)
 
 
-def told(rule: str, market: Aligned = MARKET, basis: Provenance | None = None) -> Message:
-    found, drawn = backtested(market, parse_rule(rule, market.pair))
-    return backtest_message(BacktestResult(backtest=found, curve=drawn, basis=basis or Provenance()))
+def message_for(rule: str, market: Aligned = MARKET, provenance: Provenance | None = None) -> Message:
+    backtest, curve = backtest_with_curve(market, parse_rule(rule, market.pair))
+    return backtest_message(BacktestResult(backtest=backtest, curve=curve, provenance=provenance or Provenance()))
 
 
 def test_a_backtest_of_a_rule(golden: Golden) -> None:
-    golden("backtest", told("5d 15pp"))
+    golden("backtest", message_for("5d 15pp"))
 
 
 def test_a_rule_that_never_fired() -> None:
-    message = told("5d 90pp")
+    message = message_for("5d 90pp")
     assert message.text.startswith("5d 90pp: never fired\nFrom 15 Feb 2022 to 5 Feb 2024.\nDecided once")
     assert [] == [block for block in message.blocks if block["type"] == "table"]
     assert [] == problems(message._asdict())
 
 
-def test_a_rule_that_could_never_be_measured_says_so() -> None:
-    assert "It could not be measured at any session's close." in told("252d 8pp", MARKET.head(200)).text
+def test_a_rule_that_was_never_measurable_says_so() -> None:
+    assert "It could not be measured at any session's close." in message_for("252d 8pp", MARKET.head(200)).text
 
 
-def test_one_episode_that_lasts_is_told_without_what_is_not_known() -> None:
-    message = told("1d 8pp", aligned_market([100.0, 100.0, 110.0], [100.0] * 3))
+def test_a_single_open_episode_shows_only_what_is_known() -> None:
+    message = message_for("1d 8pp", aligned_market([100.0, 100.0, 110.0], [100.0] * 3))
     assert "1d 8pp: 1 episode, 126.0 a year" in message.text
     assert "lasts" in message.text
     assert "False starts" not in message.text
@@ -49,14 +49,14 @@ def test_one_episode_that_lasts_is_told_without_what_is_not_known() -> None:
     assert [] == problems(message._asdict())
 
 
-def test_a_single_follow_up_has_no_quartiles() -> None:
-    message = told("1d 8pp", aligned_market([100.0, 110.0, *[110.0] * 6], [100.0] * 8))
+def test_a_single_forward_return_has_no_quartiles() -> None:
+    message = message_for("1d 8pp", aligned_market([100.0, 110.0, *[110.0] * 6], [100.0] * 8))
     assert "5 sessions on: the gap grew in 0 of 1; median change 0.0 pp." in message.text
 
 
-def test_of_what_followed_no_more_is_claimed_than_shares_no_session() -> None:
+def test_overlapping_forward_returns_show_the_non_overlapping_count() -> None:
     etf = [100.0] * 9 + [112.0] * 8 + [126.0] * 30
-    text = told("1d 10pp", aligned_market(etf, [100.0] * len(etf))).text
+    text = message_for("1d 10pp", aligned_market(etf, [100.0] * len(etf))).text
     assert "5 sessions on: the gap grew in 0 of 2; median change 0.0 pp, half of them between 0.0 and 0.0 pp.\n" in text
     assert "20 sessions on: the gap grew in 1 of 2; median change +6.2 pp" in text
     assert (
@@ -64,18 +64,18 @@ def test_of_what_followed_no_more_is_claimed_than_shares_no_session() -> None:
     )
 
 
-def test_simulated_prices_are_named_first_and_other_pairs_by_their_legs() -> None:
-    ended = aligned_market([100.0, 110.0, 110.0], [100.0, 100.0, 104.0])
-    other = replace(ended, pair=Pair(etf=Symbol("MARA"), crypto=Symbol("ETH")))
-    text = told("1d 8pp", other, Provenance(simulated=True)).text
+def test_simulated_prices_are_marked_and_other_pairs_show_their_legs() -> None:
+    market = aligned_market([100.0, 110.0, 110.0], [100.0, 100.0, 104.0])
+    other_pair = replace(market, pair=Pair(etf=Symbol("MARA"), crypto=Symbol("ETH")))
+    text = message_for("1d 8pp", other_pair, Provenance(simulated=True)).text
     assert text.startswith("SIMULATED: 1d 8pp on MARA/ETH: 1 episode")
     assert "ETH caught up in 0, MARA came back in 0, in 1 neither" in text
 
 
-def test_a_rule_on_the_network_tells_how_both_legs_went_on_and_of_no_gap() -> None:
+def test_a_network_rule_shows_both_legs_forward_returns_and_no_gap() -> None:
     market = aligned_market([100.0] * 3 + [100.0] * 5 + [112.0], [100.0, 100.0, 80.0, *[80.0] * 5, 84.0])
     network = replace(PAST, retargets_at=PAST.retargets_at - np.timedelta64(200, "D"))
-    message = told("1d hashprice 15% below", replace(market, network=network))
+    message = message_for("1d hashprice 15% below", replace(market, network=network))
     assert "5 sessions on: WGMI 0.0%, bitcoin 0.0% at the median of 1." in message.text
     assert "Live it is decided between closes too" in message.text
     assert "gap" not in message.text

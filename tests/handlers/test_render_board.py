@@ -13,21 +13,21 @@ from services.alerting.alert import ActorStamp
 from services.channels.commands import Board
 from services.core.prices import WGMI_BTC
 from services.core.trust import Trust, Verdict
-from services.market.align import LeftOut, Leg
+from services.market.align import Exclusion, Leg
 from services.market.measure import Window
 from services.rules.decide import RuleState, Side
 from tests.fakes.alerts import an_alert
-from tests.fakes.floor import trading_floor
-from tests.handlers.boards import HALF_DAY_AT, OPEN_AT, SHUT_AT, a_board, a_watch, closes, open_view, shut_view
+from tests.fakes.harness import open_harness
+from tests.handlers.boards import HALF_DAY_AT, OPEN_AT, SHUT_AT, a_board, a_channel_rule, closes, open_view, shut_view
 
 Golden = Callable[[str, "Message"], None]
 
 
 def test_the_board_of_an_open_market(golden: Golden) -> None:
     fired = RuleState(firing=Side.ABOVE, fired_at=OPEN_AT)
-    watches = [a_watch("1d 8pp", state=fired), a_watch("5d 15pp", id=2), a_watch("20d 30pp", id=3)]
+    rules = [a_channel_rule("1d 8pp", state=fired), a_channel_rule("5d 15pp", id=2), a_channel_rule("20d 30pp", id=3)]
     alert = an_alert(acknowledged=ActorStamp(by="U2", at=OPEN_AT))
-    golden("board_open", board_message(a_board(open_view(), alerts=[alert], watches=watches), OPEN_AT))
+    golden("board_open", board_message(a_board(open_view(), alerts=[alert], rules=rules), OPEN_AT))
 
 
 def test_the_board_of_a_shut_market_without_rules(golden: Golden) -> None:
@@ -35,41 +35,41 @@ def test_the_board_of_a_shut_market_without_rules(golden: Golden) -> None:
 
 
 def test_the_board_of_simulated_prices(golden: Golden) -> None:
-    golden("board_simulated", board_message(a_board(open_view(simulated=True), watches=[a_watch()]), OPEN_AT))
+    golden("board_simulated", board_message(a_board(open_view(simulated=True), rules=[a_channel_rule()]), OPEN_AT))
 
 
-def test_the_board_where_history_is_short_and_sources_fail(golden: Golden) -> None:
+def test_the_board_with_a_short_history_and_failing_sources(golden: Golden) -> None:
     view = open_view(
         market=closes(25),
         problems=["yahoo on WGMI: HTTP 429 <too many requests>"],
         left_out=[
-            LeftOut(session=date(2026, 11, 10), leg=Leg.CRYPTO, reason="no BTC bar ended in the 2 h up to the close")
+            Exclusion(session=date(2026, 11, 10), leg=Leg.CRYPTO, reason="no BTC bar ended in the 2 h up to the close")
         ],
     )
-    golden("board_with_gaps", board_message(a_board(view, watches=[a_watch()]), OPEN_AT))
+    golden("board_with_gaps", board_message(a_board(view, rules=[a_channel_rule()]), OPEN_AT))
 
 
-def test_the_board_that_was_shared(golden: Golden) -> None:
-    message = board_message(a_board(open_view(), watches=[a_watch()]), OPEN_AT, shared_by="U7")
+def test_a_shared_board(golden: Golden) -> None:
+    message = board_message(a_board(open_view(), rules=[a_channel_rule()]), OPEN_AT, shared_by="U7")
     golden("board_shared", message)
     assert [] == [block for block in message.blocks if block["type"] == "actions"]
 
 
-def test_a_half_day_is_named_with_its_early_close() -> None:
-    told = text(a_board(open_view(now=HALF_DAY_AT)), HALF_DAY_AT)
-    assert "Open, half-day; closes 13:00 New York (18:00 UTC)." in told
+def test_a_half_day_shows_its_early_close() -> None:
+    message = board_text(a_board(open_view(now=HALF_DAY_AT)), HALF_DAY_AT)
+    assert "Open, half-day; closes 13:00 New York (18:00 UTC)." in message
 
 
 def test_a_board_without_a_live_spread_says_why_and_falls_back_to_the_close() -> None:
     view = replace(open_view(), live=None, live_reason="the last WGMI trade at yahoo is 31 min old")
-    told = text(a_board(view))
-    assert "No live spread: the last WGMI trade at yahoo is 31 min old. Below is the close of Mon 16 Nov." in told
-    assert " on Mon 16 Nov" in told.splitlines()[0]
+    message = board_text(a_board(view))
+    assert "No live spread: the last WGMI trade at yahoo is 31 min old. Below is the close of Mon 16 Nov." in message
+    assert " on Mon 16 Nov" in message.splitlines()[0]
 
 
-def test_a_board_after_the_close_tells_that_the_official_close_is_not_in_yet() -> None:
+def test_a_board_after_the_close_says_that_the_official_close_is_pending() -> None:
     view = replace(open_view(), market=shut_view().market)
-    assert "From the last trades; the official close is not in yet." in text(a_board(view))
+    assert "From the last trades; the official close is not in yet." in board_text(a_board(view))
 
 
 @pytest.mark.parametrize(
@@ -80,85 +80,85 @@ def test_a_board_after_the_close_tells_that_the_official_close_is_not_in_yet() -
     ],
 )
 def test_out_of_hours_bitcoins_move_implies_a_gap(crypto: float, expected: str) -> None:
-    assert expected in text(a_board(shut_view(crypto=crypto)), SHUT_AT)
+    assert expected in board_text(a_board(shut_view(crypto=crypto)), SHUT_AT)
 
 
 def test_without_a_beta_no_gap_is_implied() -> None:
     view = shut_view()
     assert view.gap is not None
     bare = replace(view.gap, beta=None, beta_error=None, implied=None, low=None, high=None)
-    assert "no gap is implied" in text(a_board(replace(view, gap=bare)), SHUT_AT)
+    assert "no gap is implied" in board_text(a_board(replace(view, gap=bare)), SHUT_AT)
 
 
-def test_an_implied_gap_is_told_with_its_interval_and_how_sure_beta_is() -> None:
+def test_an_implied_gap_shows_its_interval_and_the_error_of_beta() -> None:
     view = shut_view()
     assert view.gap is not None
     gap = replace(view.gap, beta=1.38, beta_error=0.24, implied=0.0312, low=-0.0197, high=0.0821)
     expected = "Implied WGMI gap *+3.1%*, 90% interval −2.0 to +8.2%, at a beta of 1.4 ± 0.2."
-    assert expected in text(a_board(replace(view, gap=gap)), SHUT_AT)
+    assert expected in board_text(a_board(replace(view, gap=gap)), SHUT_AT)
 
 
 def test_a_negative_beta_keeps_its_sign() -> None:
     view = shut_view()
     assert view.gap is not None
-    told = text(a_board(replace(view, gap=replace(view.gap, beta=-0.42, implied=-0.0084))), SHUT_AT)
-    assert "at a beta of −0.4 ±" in told
+    message = board_text(a_board(replace(view, gap=replace(view.gap, beta=-0.42, implied=-0.0084))), SHUT_AT)
+    assert "at a beta of −0.4 ±" in message
 
 
-def test_without_a_bitcoin_price_there_is_no_gap_to_tell() -> None:
-    told = text(a_board(replace(shut_view(), gap=None)), SHUT_AT)
-    assert "No bitcoin price since WGMI's close." in told
+def test_without_a_bitcoin_price_no_gap_is_shown() -> None:
+    message = board_text(a_board(replace(shut_view(), gap=None)), SHUT_AT)
+    assert "No bitcoin price since WGMI's close." in message
 
 
-async def test_a_session_that_nobody_traded_in_is_told_as_one_on_which_new_york_may_have_been_shut() -> None:
+async def test_a_session_without_trades_is_shown_as_a_possible_market_closure() -> None:
     evening = datetime(2026, 3, 4, 22, 0, tzinfo=UTC)
-    async with trading_floor() as floor:
-        floor.vendors.shut = {date(2026, 3, 4)}
-        floor.clock.at = evening
-        told = text(a_board(await floor.market.view(WGMI_BTC, evening)), evening)
+    async with open_harness() as harness:
+        harness.vendors.no_trade_sessions = {date(2026, 3, 4)}
+        harness.clock.at = evening
+        message = board_text(a_board(await harness.market.view(WGMI_BTC, evening)), evening)
     why = "2026-03-04: no WGMI trade from any source: New York may have been shut."
-    assert f"1d, 5d, 20d, 60d, 252d, ytd: {why}" in told
-    assert f"Left out: 1 price, the last for the session of {why}" in told
-    assert "Problem:" not in told
+    assert f"1d, 5d, 20d, 60d, 252d, ytd: {why}" in message
+    assert f"Left out: 1 price, the last for the session of {why}" in message
+    assert "Problem:" not in message
 
 
-def test_a_window_that_begins_at_a_close_without_a_witness_says_so() -> None:
+def test_a_window_that_starts_at_a_close_from_one_source_says_so() -> None:
     view = open_view()
     assert view.live is not None
     alone = Trust(verdict=Verdict.DEGRADED, reasons=("20d begins where Yahoo alone has WGMI's close",))
-    seen = replace(view, live=replace(view.live, origins={Window.D20: alone}))
+    view_with_origins = replace(view, live=replace(view.live, anchor_trust={Window.D20: alone}))
 
-    told = board_message(a_board(seen), OPEN_AT)
+    message = board_message(a_board(view_with_origins), OPEN_AT)
 
-    assert "20d begins where Yahoo alone has WGMI's close." in told.text.splitlines()
-    assert "20d begins where" in str(told.blocks)
+    assert "20d begins where Yahoo alone has WGMI's close." in message.text.splitlines()
+    assert "20d begins where" in str(message.blocks)
 
 
-def test_a_leg_without_a_price_is_told_as_such() -> None:
+def test_a_leg_without_a_price_says_so() -> None:
     view = shut_view()
-    told = text(a_board(replace(view, close=replace(view.close, etf=None, etf_drawdown=None))), SHUT_AT)
-    assert "WGMI: no price." in told
+    message = board_text(a_board(replace(view, close=replace(view.close, etf=None, etf_drawdown=None))), SHUT_AT)
+    assert "WGMI: no price." in message
 
 
-def test_a_leg_at_its_high_is_not_below_it() -> None:
-    assert "WGMI: at its high" in text(a_board(open_view(etf=900.0)))
+def test_a_leg_at_its_high_has_no_drawdown() -> None:
+    assert "WGMI: at its high" in board_text(a_board(open_view(etf=900.0)))
 
 
-def test_without_a_one_day_spread_the_headline_claims_none() -> None:
+def test_without_a_one_session_spread_the_headline_says_so() -> None:
     view = open_view(market=closes(25))
     short = replace(view, live=None, close=replace(view.close, measurements={}))
     missing = {Window.D1: open_view(market=closes(25)).current.measurements[Window.D252]}
-    told = text(a_board(replace(short, close=replace(short.close, measurements=missing))))
-    assert told.startswith("WGMI against bitcoin: no 1-day spread")
+    message = board_text(a_board(replace(short, close=replace(short.close, measurements=missing))))
+    assert message.startswith("WGMI against bitcoin: no 1-day spread")
 
 
 def test_legs_that_move_alike_are_level() -> None:
-    assert text(a_board(open_view(etf=40.03, crypto=92_208.0))).startswith("WGMI is level with bitcoin today")
+    assert board_text(a_board(open_view(etf=40.03, crypto=92_208.0))).startswith("WGMI is level with bitcoin today")
 
 
-def test_the_start_button_is_offered_only_where_there_are_no_rules() -> None:
+def test_the_start_button_is_shown_only_without_rules() -> None:
     assert ["start", "refresh", "share"] == action_ids(board_message(a_board(open_view()), OPEN_AT))
-    assert ["refresh", "share"] == action_ids(board_message(a_board(open_view(), watches=[a_watch()]), OPEN_AT))
+    assert ["refresh", "share"] == action_ids(board_message(a_board(open_view(), rules=[a_channel_rule()]), OPEN_AT))
 
 
 @pytest.mark.parametrize(
@@ -169,21 +169,23 @@ def test_the_start_button_is_offered_only_where_there_are_no_rules() -> None:
             RuleState(breach=Side.ABOVE, breach_at=OPEN_AT), "`1d 8pp` (past it, not yet held).", id="pending"
         ),
         pytest.param(RuleState(firing=Side.ABOVE, fired_at=OPEN_AT), "`1d 8pp` (firing).", id="firing"),
-        pytest.param(RuleState(dark_at=OPEN_AT - timedelta(hours=1)), "`1d 8pp` (no usable prices).", id="no data"),
+        pytest.param(
+            RuleState(nodata_since=OPEN_AT - timedelta(hours=1)), "`1d 8pp` (no usable prices).", id="no data"
+        ),
     ],
 )
-def test_a_rule_is_shown_with_what_it_does(state: RuleState, expected: str) -> None:
-    assert f"Rules here: {expected}" in text(a_board(open_view(), watches=[a_watch(state=state)]))
+def test_a_rule_is_shown_with_its_status(state: RuleState, expected: str) -> None:
+    assert f"Rules here: {expected}" in board_text(a_board(open_view(), rules=[a_channel_rule(state=state)]))
 
 
-def test_very_many_rules_and_problems_still_fit() -> None:
-    watches = [a_watch(f"1d {n}.5pp above clear 0.1pp for 10m", id=n) for n in range(1, 300)]
+def test_many_rules_and_problems_fit_into_the_message() -> None:
+    rules = [a_channel_rule(f"1d {n}.5pp above clear 0.1pp for 10m", id=n) for n in range(1, 300)]
     view = open_view(problems=["yahoo on WGMI: " + "x" * 5_000] * 9)
-    message = board_message(a_board(view, watches=watches), OPEN_AT)
+    message = board_message(a_board(view, rules=rules), OPEN_AT)
     assert " and 268 more." in message.blocks[-2]["text"]["text"]
 
 
-def text(board: Board, now: object = OPEN_AT) -> str:
+def board_text(board: Board, now: object = OPEN_AT) -> str:
     message = board_message(board, now)  # type: ignore[arg-type]
     return message.text
 
@@ -193,9 +195,9 @@ def action_ids(message: Message) -> list[str]:
     return [element["action_id"] for row in rows for element in row["elements"]]
 
 
-def test_a_disputed_bitcoin_implies_no_gap_and_says_who_disputes_it() -> None:
+def test_a_disputed_bitcoin_price_implies_no_gap_and_shows_the_dispute() -> None:
     disputed = Trust(verdict=Verdict.SUSPECT, reasons=("Coinbase has 50,000 and Kraken 60,000, 20.0% apart",))
 
-    lines = live_line(replace(shut_view(), gap=None, quoted=disputed))
+    lines = live_line(replace(shut_view(), gap=None, crypto_trust=disputed))
 
     assert "No gap is implied: Coinbase has 50,000 and Kraken 60,000, 20.0% apart." == lines

@@ -10,43 +10,43 @@ from handlers.render.brief import brief_message
 from handlers.render.message import Message
 from handlers.render.notices import notice_message
 from services.alerting.alert import ActorStamp, close
-from services.alerting.brief import Brief, DayAhead, DayKind, Occasion
+from services.alerting.brief import Brief, DayKind, Occasion, SpecialDay
 from services.alerting.notice import Notice
 from services.core.prices import WGMI_BTC
-from services.core.trust import FULL
+from services.core.trust import TRUSTED
 from services.market.gap import Gap
 from services.market.measure import Window
 from services.market.network import Retarget
-from tests.fakes.alerts import AT, DESK, a_measurement, a_stamp, an_alert
+from tests.fakes.alerts import AT, CHANNEL, a_measurement, a_stamp, an_alert
 from tests.fakes.blockkit import problems
 
 Golden = Callable[[str, "Message"], None]
 HOUR = timedelta(hours=1)
 DAY = a_measurement(live=False)
 CALM = a_measurement(window=Window.D5, etf_return=0.02, crypto_return=0.01, percentile=60.0, live=False)
-TOLD = Brief(
+BRIEF = Brief(
     occasion=Occasion.CLOSE,
     at=AT + 6 * HOUR,
     session=date(2026, 11, 17),
     since=AT - 19 * HOUR,
     pair=WGMI_BTC,
-    measured=(DAY, CALM),
+    measurements=(DAY, CALM),
     gap=None,
     etf=a_stamp(),
     crypto=a_stamp(symbol="BTC", source="Coinbase", price=87_412.5),
-    trust=FULL,
+    trust=TRUSTED,
     alerts=(
         an_alert(id=12, acknowledged=ActorStamp(by="U2", at=AT)),
         close(an_alert(id=11, opened_at=AT - 3 * HOUR), AT - HOUR, "cleared"),
     ),
     retarget=Retarget(change=-0.025, height=977_760, at=AT + 60 * HOUR),
     network="mempool.space",
-    ahead=(
-        DayAhead(day=date(2026, 11, 26), kind=DayKind.SHUT),
-        DayAhead(day=date(2026, 11, 27), kind=DayKind.HALF, closes_at=AT.replace(day=27, hour=18, minute=0)),
+    special_days=(
+        SpecialDay(day=date(2026, 11, 26), kind=DayKind.SHUT),
+        SpecialDay(day=date(2026, 11, 27), kind=DayKind.HALF, closes_at=AT.replace(day=27, hour=18, minute=0)),
     ),
 )
-NIGHT = Gap(
+OVERNIGHT_GAP = Gap(
     move=0.021,
     beta=1.3,
     beta_error=0.2,
@@ -59,14 +59,14 @@ NIGHT = Gap(
 
 
 def test_a_brief_at_the_close(golden: Golden) -> None:
-    golden("brief_close", notice_message(Notice(id=1, channel=DESK, name="any", content=TOLD, opened_at=AT)))
+    golden("brief_close", notice_message(Notice(id=1, channel=CHANNEL, name="any", content=BRIEF, opened_at=AT)))
 
 
 @pytest.mark.parametrize(
     ("changes", "lines"),
     [
         pytest.param(
-            {"occasion": Occasion.OPEN, "gap": NIGHT, "measured": (CALM,)},
+            {"occasion": Occasion.OPEN, "gap": OVERNIGHT_GAP, "measurements": (CALM,)},
             [
                 "Before the open of Tue 17 Nov: WGMI and bitcoin",
                 "Bitcoin *+2.1%* since WGMI's close, as of 10:40 New York (15:40 UTC).",
@@ -75,7 +75,7 @@ def test_a_brief_at_the_close(golden: Golden) -> None:
             id="before the open",
         ),
         pytest.param(
-            {"occasion": Occasion.WEEKLY, "measured": (replace(CALM, percentile=2.0),), "alerts": ()},
+            {"occasion": Occasion.WEEKLY, "measurements": (replace(CALM, percentile=2.0),), "alerts": ()},
             [
                 "The week to Tue 17 Nov: WGMI and bitcoin",
                 "The 5-day spread is lower than 98% of the last 252 sessions.",
@@ -86,10 +86,10 @@ def test_a_brief_at_the_close(golden: Golden) -> None:
         pytest.param(
             {
                 "occasion": Occasion.NOW,
-                "measured": (),
+                "measurements": (),
                 "etf": None,
                 "retarget": None,
-                "ahead": (),
+                "special_days": (),
                 "problems": ("No WGMI prices yet",),
                 "simulated": True,
             },
@@ -105,12 +105,12 @@ def test_a_brief_at_the_close(golden: Golden) -> None:
         ),
     ],
 )
-def test_a_brief_tells_what_it_is_about(changes: dict[str, object], lines: list[str]) -> None:
-    message = brief_message(replace(TOLD, **changes))  # type: ignore[arg-type]
+def test_a_brief_shows_its_occasion_and_what_is_missing(changes: dict[str, object], lines: list[str]) -> None:
+    message = brief_message(replace(BRIEF, **changes))  # type: ignore[arg-type]
     assert [] == [line for line in lines if line not in message.text.splitlines()]
     assert [] == problems({"text": message.text, "blocks": message.blocks})
 
 
-def test_of_many_alerts_the_first_are_listed_and_the_others_counted() -> None:
-    message = brief_message(replace(TOLD, alerts=tuple(an_alert(id=n) for n in range(13))))
+def test_many_alerts_are_cut_and_counted() -> None:
+    message = brief_message(replace(BRIEF, alerts=tuple(an_alert(id=n) for n in range(13))))
     assert "… and 3 more: `/minerpulse history`" in message.text

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from handlers.render.board import status_message
 from handlers.render.chart import chart_message, chart_picture
-from handlers.render.fallbacks import pictured
+from handlers.render.fallbacks import with_picture
 from handlers.render.message import Message
 from services.channels.charts import ChartResult
 from services.market.measure import Measurement, NotMeasured, Window
@@ -15,54 +15,54 @@ from tests.fakes.blockkit import checked
 from tests.handlers.boards import OPEN_AT, a_board, closes, open_view, shut_view
 
 
-def charted(view: MarketView, window: Window) -> ChartResult:
+def a_chart(view: MarketView, window: Window) -> ChartResult:
     measured = view.current.measurements[window]
     assert isinstance(measured, Measurement)
     return ChartResult(view=view, curve=indexed_returns(closes(), measured))
 
 
 def test_a_chart_while_the_market_is_open(golden: Callable[[str, Message], None]) -> None:
-    golden("chart_open", chart_message(charted(open_view(), Window.D20), OPEN_AT))
+    golden("chart_open", chart_message(a_chart(open_view(), Window.D20), OPEN_AT))
 
 
 def test_a_chart_with_its_picture(golden: Callable[[str, Message], None]) -> None:
-    told = charted(open_view(), Window.D20)
-    picture = chart_picture(told)
+    chart = a_chart(open_view(), Window.D20)
+    picture = chart_picture(chart)
     assert picture is not None
-    golden("chart_pictured", pictured(chart_message(told, OPEN_AT), "F0123456789", picture.alt))
+    golden("chart_pictured", with_picture(chart_message(chart, OPEN_AT), "F0123456789", picture.alt))
 
 
-def test_a_picture_does_not_change_while_its_prices_grow_older() -> None:
-    told = charted(open_view(), Window.D20)
-    assert chart_picture(told) == chart_picture(charted(open_view(), Window.D20))
-    assert " old" not in str(chart_picture(told))
+def test_a_picture_does_not_change_as_its_prices_age() -> None:
+    chart = a_chart(open_view(), Window.D20)
+    assert chart_picture(chart) == chart_picture(a_chart(open_view(), Window.D20))
+    assert " old" not in str(chart_picture(chart))
 
 
 def test_a_chart_of_closes_says_so() -> None:
     view = shut_view()
-    told = chart_message(charted(view, Window.D252), view.now)
-    checked({"text": told.text, "blocks": told.blocks})
-    assert "to the close of Mon 16 Nov" in told.text.splitlines()[0]
-    assert "Session closes; bitcoin at the ETF's own close." in told.text
+    message = chart_message(a_chart(view, Window.D252), view.now)
+    checked({"text": message.text, "blocks": message.blocks})
+    assert "to the close of Mon 16 Nov" in message.text.splitlines()[0]
+    assert "Session closes; bitcoin at the ETF's own close." in message.text
 
 
 def test_a_simulated_chart_says_so_in_its_title_and_in_its_picture() -> None:
-    told = chart_message(charted(open_view(simulated=True), Window.YTD), OPEN_AT)
-    assert told.text.startswith("SIMULATED: ")
-    assert told.blocks[1]["title"].startswith("SIMULATED: ")
+    message = chart_message(a_chart(open_view(simulated=True), Window.YTD), OPEN_AT)
+    assert message.text.startswith("SIMULATED: ")
+    assert message.blocks[1]["title"].startswith("SIMULATED: ")
 
 
-def test_what_cannot_be_drawn_says_why() -> None:
-    why = NotMeasured(window=Window.D252, reason="the history begins on 2026-01-02, less than 252d ago")
-    nothing = ChartResult(view=open_view(), curve=why)
-    told = chart_message(nothing, OPEN_AT)
-    assert chart_picture(nothing) is None
-    assert "No chart of WGMI over 252 days: the history begins on 2026-01-02, less than 252d ago." == told.text
+def test_a_chart_that_cannot_be_drawn_says_why() -> None:
+    not_measured = NotMeasured(window=Window.D252, reason="the history begins on 2026-01-02, less than 252d ago")
+    not_drawn = ChartResult(view=open_view(), curve=not_measured)
+    message = chart_message(not_drawn, OPEN_AT)
+    assert chart_picture(not_drawn) is None
+    assert "No chart of WGMI over 252 days: the history begins on 2026-01-02, less than 252d ago." == message.text
 
 
-def test_a_window_that_is_not_measured_has_a_status_that_says_why() -> None:
+def test_the_status_of_an_unmeasured_window_says_why() -> None:
     view = open_view()
-    why = NotMeasured(window=Window.D5, reason="2026-11-10: no WGMI close")
-    live = view.live and replace(view.live, measurements={**view.live.measurements, Window.D5: why})
-    told = status_message(a_board(replace(view, live=live)), Window.D5, OPEN_AT)
-    assert "No spread of WGMI over 5 days: 2026-11-10: no WGMI close" == told.text.splitlines()[0]
+    not_measured = NotMeasured(window=Window.D5, reason="2026-11-10: no WGMI close")
+    live = view.live and replace(view.live, measurements={**view.live.measurements, Window.D5: not_measured})
+    message = status_message(a_board(replace(view, live=live)), Window.D5, OPEN_AT)
+    assert "No spread of WGMI over 5 days: 2026-11-10: no WGMI close" == message.text.splitlines()[0]

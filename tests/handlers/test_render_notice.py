@@ -7,7 +7,7 @@ from datetime import date, timedelta
 import pytest
 
 from handlers.render.alert import alert_message
-from handlers.render.alert_text import thread_line
+from handlers.render.alert_text import thread_reply
 from handlers.render.channel import delivery_problem_lines
 from handlers.render.message import Message
 from handlers.render.notices import notice_message
@@ -17,52 +17,52 @@ from services.alerting.notice import (
     CoverageReport,
     Digest,
     Escalation,
+    MessageCounts,
     NearestMiss,
     Notice,
     Outage,
-    PairDay,
-    Posted,
+    PairCoverage,
 )
 from services.core.identity import Channel, Mention
 from services.core.prices import WGMI_BTC
 from services.delivery.ports import DeliveryProblem
 from services.rules.decide import Side
-from tests.fakes.alerts import AT, DESK, a_fact, a_measurement, a_stamp, an_alert, an_entry
+from tests.fakes.alerts import AT, CHANNEL, a_measurement, a_rule_hit, a_stamp, an_alert, an_entry
 
 Golden = Callable[[str, "Message"], None]
 HOUR = timedelta(hours=1)
-ONCALL = Mention(text="<!subteam^S1>", name="@oncall")
+ON_CALL = Mention(text="<!subteam^S1>", name="@oncall")
 OUTAGE = Outage(
     pair=WGMI_BTC,
     since=AT,
     reason="the last WGMI trade at Yahoo is 21 min old",
     prices=(a_stamp(at=AT - HOUR), a_stamp(symbol="BTC", source="Coinbase", price=87_412.5, at=AT - HOUR)),
 )
-NETWORK = Outage(
+NETWORK_OUTAGE = Outage(
     pair=WGMI_BTC, since=AT, reason="the last figures of mempool.space are of 2026-11-17 09:30 UTC", network=True
 )
-BELOW = a_fact(measurement=a_measurement(etf_return=-0.091, crypto_return=-0.006))
-DAY = PairDay(
+BELOW = a_rule_hit(measurement=a_measurement(etf_return=-0.091, crypto_return=-0.006))
+DAY = PairCoverage(
     pair=WGMI_BTC,
     expected=390,
     done=389,
     verdicts=(("degraded", 12), ("ok", 372), ("stale", 5)),
     sources=("Yahoo", "Coinbase"),
 )
-DAILY = CoverageReport(
+COVERAGE = CoverageReport(
     session=date(2026, 11, 17),
     at=AT + 5 * HOUR + timedelta(minutes=20),
     final=True,
     rules=3,
     pairs=(DAY,),
     alerts=0,
-    miss=NearestMiss(rule="1d 8pp", share=0.874, at=AT + 3 * HOUR),
-    posted=Posted(delivered=4, waiting=0, given_up=0),
+    nearest_miss=NearestMiss(rule="1d 8pp", share=0.874, at=AT + 3 * HOUR),
+    message_counts=MessageCounts(delivered=4, waiting=0, dead_lettered=0),
 )
 
 
-def told(content: Content) -> Message:
-    return notice_message(Notice(id=1, channel=DESK, name="any", content=content, opened_at=AT))
+def message_for(content: Content) -> Message:
+    return notice_message(Notice(id=1, channel=CHANNEL, name="any", content=content, opened_at=AT))
 
 
 @pytest.mark.parametrize(
@@ -70,32 +70,34 @@ def told(content: Content) -> Message:
     [
         pytest.param("notice_outage", OUTAGE, id="an outage"),
         pytest.param("notice_outage_unknown", replace(OUTAGE, prices=(), reason="No WGMI prices yet"), id="no price"),
-        pytest.param("notice_network", NETWORK, id="the network"),
-        pytest.param("notice_network_over", replace(NETWORK, back_at=AT + 2 * HOUR), id="the network is back"),
-        pytest.param("notice_outage_over", replace(OUTAGE, back_at=AT + 2 * HOUR), id="prices are back"),
+        pytest.param("notice_network", NETWORK_OUTAGE, id="the network"),
+        pytest.param(
+            "notice_network_over", replace(NETWORK_OUTAGE, recovered_at=AT + 2 * HOUR), id="the network is back"
+        ),
+        pytest.param("notice_outage_over", replace(OUTAGE, recovered_at=AT + 2 * HOUR), id="prices are back"),
         pytest.param(
             "notice_digest",
             Digest(
                 since=AT - 8 * HOUR,
                 until=AT + HOUR,
-                why="quiet hours",
+                reason="quiet hours",
                 alerts=(
                     an_alert(id=12, closed_at=AT + HOUR / 2),
-                    an_alert(id=13, side=Side.BELOW, facts=[BELOW]),
+                    an_alert(id=13, side=Side.BELOW, hits=[BELOW]),
                 ),
-                outages=(replace(OUTAGE, back_at=AT + HOUR / 2),),
+                outages=(replace(OUTAGE, recovered_at=AT + HOUR / 2),),
             ),
             id="a digest",
         ),
-        pytest.param("notice_daily", DAILY, id="a silent day"),
+        pytest.param("notice_daily", COVERAGE, id="a silent day"),
         pytest.param(
             "notice_daily_troubled",
             replace(
-                DAILY,
-                pairs=(replace(DAY, trouble="the last WGMI trade at Yahoo is 21 min old"),),
+                COVERAGE,
+                pairs=(replace(DAY, unusable_reason="the last WGMI trade at Yahoo is 21 min old"),),
                 alerts=1,
-                miss=None,
-                posted=Posted(delivered=1, waiting=2, given_up=1),
+                nearest_miss=None,
+                message_counts=MessageCounts(delivered=1, waiting=2, dead_lettered=1),
                 final=False,
             ),
             id="a troubled day so far",
@@ -113,42 +115,42 @@ def told(content: Content) -> Message:
         ),
     ],
 )
-def test_each_notice_looks_as_it_should(golden: Golden, name: str, content: Content) -> None:
-    golden(name, told(content))
+def test_each_notice(golden: Golden, name: str, content: Content) -> None:
+    golden(name, message_for(content))
 
 
-def test_an_alert_calls_its_mention_where_it_is_posted(golden: Golden) -> None:
-    golden("alert_calling", alert_message(an_alert(id=12), AT, calls=ONCALL))
+def test_an_alert_mentions_on_call(golden: Golden) -> None:
+    golden("alert_calling", alert_message(an_alert(id=12), AT, mention=ON_CALL))
 
 
 @pytest.mark.parametrize(
     ("name", "kind", "calls", "to"),
     [
-        pytest.param("entry_reminded", EntryKind.REMINDED, ONCALL, None, id="a reminder"),
-        pytest.param("entry_escalated", EntryKind.ESCALATED, ONCALL, None, id="to a person"),
+        pytest.param("entry_reminded", EntryKind.REMINDED, ON_CALL, None, id="a reminder"),
+        pytest.param("entry_escalated", EntryKind.ESCALATED, ON_CALL, None, id="to a person"),
         pytest.param("entry_escalated_away", EntryKind.ESCALATED, None, Channel(team="T1", id="C2"), id="to a channel"),
     ],
 )
-def test_a_call_can_be_read_by_itself(
+def test_reminders_and_escalations_are_self_contained(
     golden: Golden, name: str, kind: EntryKind, calls: Mention | None, to: Channel | None
 ) -> None:
-    line = replace(an_entry(kind=kind, reason="nobody has acknowledged it for 30m"), calls=calls, to=to)
-    golden(name, thread_line(line, an_alert(id=12)))
+    entry = replace(an_entry(kind=kind, reason="nobody has acknowledged it for 30m"), mention=calls, to=to)
+    golden(name, thread_reply(entry, an_alert(id=12)))
 
 
-def test_a_call_that_comes_too_late_calls_nobody() -> None:
-    line = replace(an_entry(kind=EntryKind.REMINDED, reason="nobody has acknowledged it for 30m"), calls=ONCALL)
+def test_a_reminder_of_a_closed_alert_mentions_nobody() -> None:
+    entry = replace(an_entry(kind=EntryKind.REMINDED, reason="nobody has acknowledged it for 30m"), mention=ON_CALL)
 
-    assert "subteam" not in thread_line(line, an_alert(id=12, closed_at=AT)).text
+    assert "subteam" not in thread_reply(entry, an_alert(id=12, closed_at=AT)).text
 
 
-def test_what_does_not_arrive_says_what_the_admin_can_do() -> None:
-    archived = "The channel is archived: unarchive it, or start alerts in another one. (is_archived)"
-    (line,) = delivery_problem_lines(
-        [DeliveryProblem(channel=DESK, problem=archived, messages=2, since=AT, given_up=False)]
+def test_a_delivery_problem_says_how_to_fix_it() -> None:
+    problem = "The channel is archived: unarchive it, or start alerts in another one. (is_archived)"
+    (entry,) = delivery_problem_lines(
+        [DeliveryProblem(channel=CHANNEL, problem=problem, messages=2, since=AT, dead_lettered=False)]
     )
 
-    assert line == (
+    assert entry == (
         "*Not delivered* in <#C1>: 2 messages waiting to be delivered since Tue 17 Nov 10:40 New York (15:40 UTC). "
         "The channel is archived: unarchive it, or start alerts in another one. (is_archived)."
     )

@@ -9,54 +9,54 @@ import numpy as np
 import pytest
 
 from handlers.render.chart import curve_picture, replay_picture
-from handlers.render.drawing import png
-from handlers.render.picture import STYLES, THEMES, Level, Picture, Role, Scheme, ticks
+from handlers.render.drawing import render_png
+from handlers.render.picture import LINE_STYLES, THEMES, ColorRole, ColorScheme, Level, Picture, axis_ticks
 from services.market.align import Aligned
-from services.rules.chart_series import between, replayed_series, stretch
+from services.rules.chart_series import common_rows, indexed_returns_over, replayed_series
 from services.rules.decide import Change
 from services.rules.grammar import parse_rule
 from services.rules.replay import replay
 from tests.fakes.market import aligned_market, random_market, session_days
 from tests.fakes.network import PAST
 
-LINES = "The spread of two legs"
+TITLE = "The spread of two legs"
 
 
-def drawn(market: Aligned, *rules: str, simulated: bool = False) -> Picture:
-    rows = between(market)
-    found = replay(market, [parse_rule(rule) for rule in rules]).rules
-    curve = stretch(market, rows, [replayed_series(market, rows, one) for one in found])
-    return curve_picture(curve, LINES, ["Session closes."], simulated=simulated)
+def a_picture(market: Aligned, *rules: str, simulated: bool = False) -> Picture:
+    rows = common_rows(market)
+    replays = replay(market, [parse_rule(rule) for rule in rules]).rules
+    curve = indexed_returns_over(market, rows, [replayed_series(market, rows, rule_replay) for rule_replay in replays])
+    return curve_picture(curve, TITLE, ["Session closes."], simulated=simulated)
 
 
 def size(picture: bytes) -> tuple[int, int]:
-    """The width and the height that a PNG says it has."""
+    """Return width and height from a PNG's header."""
     assert picture.startswith(b"\x89PNG\r\n\x1a\n")
     width, height = struct.unpack(">II", picture[16:24])
     return width, height
 
 
-def shades(picture: bytes) -> int:
-    """How much there is to be seen: the bytes of its lines, squeezed once more."""
+def drawn_bytes(picture: bytes) -> int:
+    """Return the length of the PNG after recompression, as a measure of how much is drawn."""
     return len(zlib.compress(picture))
 
 
-def test_a_picture_has_both_legs_from_a_hundred_on_and_labels_their_last_values() -> None:
-    etf, crypto = drawn(aligned_market([20.0, 22.0, 25.0], [50.0, 50.0, 40.0])).panels[0].lines
+def test_a_picture_shows_both_legs_indexed_to_100_and_their_last_values() -> None:
+    etf, crypto = a_picture(aligned_market([20.0, 22.0, 25.0], [50.0, 50.0, 40.0])).panels[0].curves
     assert [100.0, 110.0, 125.0] == pytest.approx(list(etf.values))
     assert [100.0, 100.0, 80.0] == pytest.approx(list(crypto.values))
     assert ("WGMI\n125.0", "Bitcoin\n80.0") == (etf.label, crypto.label)
 
 
-def test_what_a_rule_watches_stands_beneath_with_its_levels_and_where_it_fired_and_resolved() -> None:
-    beneath = drawn(aligned_market([10.0, 11.0, 11.0], [100.0] * 3), "1d 8pp").panels[1]
+def test_a_rules_panel_shows_its_metric_levels_firings_and_resolutions() -> None:
+    panel = a_picture(aligned_market([10.0, 11.0, 11.0], [100.0] * 3), "1d 8pp").panels[1]
     assert ("1-day spread, pp", "fires at ±8 pp, clears at ±4.8 pp  ▲\xa0fired  ○\xa0resolved") == (
-        beneath.title,
-        beneath.small,
+        panel.title,
+        panel.subtitle,
     )
-    assert (Level(fires=8.0, clears=4.8), Level(fires=-8.0, clears=-4.8)) == beneath.levels
+    assert (Level(fires=8.0, clears=4.8), Level(fires=-8.0, clears=-4.8)) == panel.levels
     assert [(1, pytest.approx(10.0), Change.FIRING), (2, 0.0, Change.RESOLVED)] == [
-        (spot.at, spot.value, spot.to) for spot in beneath.spots
+        (spot.index, spot.value, spot.change) for spot in panel.markers
     ]
 
 
@@ -71,22 +71,22 @@ def test_what_a_rule_watches_stands_beneath_with_its_levels_and_where_it_fired_a
         pytest.param("drawdown 60%", "Bitcoin below its high, %", (Level(fires=60.0, clears=36.0),), id="drawdown"),
     ],
 )
-def test_levels_stand_on_the_sides_of_a_rule_in_its_own_unit(rule: str, title: str, levels: tuple[Level, ...]) -> None:
-    beneath = drawn(aligned_market([10.0, 10.1, 10.0], [100.0] * 3), rule).panels[1]
-    assert (title, levels) == (beneath.title, beneath.levels)
+def test_levels_are_on_the_sides_of_the_rule_in_its_unit(rule: str, title: str, levels: tuple[Level, ...]) -> None:
+    panel = a_picture(aligned_market([10.0, 10.1, 10.0], [100.0] * 3), rule).panels[1]
+    assert (title, levels) == (panel.title, panel.levels)
 
 
-def test_a_change_of_the_network_is_in_percent() -> None:
+def test_a_network_metric_is_in_percent() -> None:
     past = replace(PAST, retargets_at=PAST.retargets_at - np.timedelta64(200, "D"))
     market = replace(aligned_market([100.0] * 8, [100.0] * 6 + [80.0, 80.0]), network=past)
-    beneath = drawn(market, "1d hashprice 15% below").panels[1]
-    assert ("1-day hashprice, %", "0.0%") == (beneath.title, beneath.lines[0].label)
-    assert (Level(fires=-15.0, clears=-9.0),) == beneath.levels
+    panel = a_picture(market, "1d hashprice 15% below").panels[1]
+    assert ("1-day hashprice, %", "0.0%") == (panel.title, panel.curves[0].label)
+    assert (Level(fires=-15.0, clears=-9.0),) == panel.levels
 
 
-def test_a_session_without_a_price_is_a_gap_that_the_words_tell_of() -> None:
-    picture = drawn(aligned_market([10.0, None, 11.0], [100.0] * 3), "1d 8pp")
-    (etf, crypto), (spread,) = (panel.lines for panel in picture.panels)
+def test_a_session_without_a_price_is_a_gap_and_is_in_the_alt_text() -> None:
+    picture = a_picture(aligned_market([10.0, None, 11.0], [100.0] * 3), "1d 8pp")
+    (etf, crypto), (spread,) = (panel.curves for panel in picture.panels)
     assert [100.0, nan, 110.0] == pytest.approx(list(etf.values), nan_ok=True)
     assert [100.0] * 3 == list(crypto.values)
     assert [nan] * 3 == pytest.approx(list(spread.values), nan_ok=True)
@@ -94,10 +94,10 @@ def test_a_session_without_a_price_is_a_gap_that_the_words_tell_of() -> None:
     assert "1-day spread: too little history." in picture.alt
 
 
-def test_the_words_tell_the_numbers() -> None:
-    picture = drawn(aligned_market([10.0, 11.0, 11.0], [100.0] * 3, first="2026-03-02"), "1d 8pp")
+def test_the_alt_text_has_the_numbers() -> None:
+    picture = a_picture(aligned_market([10.0, 11.0, 11.0], [100.0] * 3, first="2026-03-02"), "1d 8pp")
     assert [
-        f"{LINES}.",
+        f"{TITLE}.",
         "From the close of 2 Mar 2026 to 4 Mar 2026: WGMI +10.0%, bitcoin 0.0%, +10.0 pp apart.",
         "1-day spread now 0.0 pp, between 0.0 pp and +10.0 pp.",
         "A rule fires at ±8 pp, clears at ±4.8 pp.",
@@ -106,14 +106,16 @@ def test_the_words_tell_the_numbers() -> None:
     ] == picture.alt.replace(". ", ".\n").splitlines()
 
 
-def test_the_marks_of_other_days_are_left_out() -> None:
+def test_markers_on_other_days_are_omitted() -> None:
     market = aligned_market([10.0, 11.0, 11.0, 11.0], [100.0] * 4)
-    rows = between(market, market.sessions[3].item())
-    curve = stretch(market, rows, [replayed_series(market, rows, replay(market, [parse_rule("1d 8pp")]).rules[0])])
-    assert () == curve_picture(curve, LINES, [], simulated=False).panels[1].spots
+    rows = common_rows(market, market.sessions[3].item())
+    curve = indexed_returns_over(
+        market, rows, [replayed_series(market, rows, replay(market, [parse_rule("1d 8pp")]).rules[0])]
+    )
+    assert () == curve_picture(curve, TITLE, [], simulated=False).panels[1].markers
 
 
-def test_a_replay_has_a_panel_for_each_rule_between_its_own_sessions() -> None:
+def test_a_replay_picture_has_a_panel_per_rule_over_its_period() -> None:
     market = random_market(60)
     rules = [parse_rule("1d 8pp"), parse_rule("5d 15pp")]
     first, last = market.sessions[[10, 50]].tolist()
@@ -131,46 +133,54 @@ def test_a_replay_has_a_panel_for_each_rule_between_its_own_sessions() -> None:
         pytest.param(random_market(1_000), id="four-years"),
     ],
 )
-@pytest.mark.parametrize("scheme", Scheme)
-def test_anything_can_be_drawn_as_wide_as_three_times_a_phone(market: Aligned, scheme: Scheme) -> None:
-    picture = png(drawn(market, "1d 8pp", "5d 15pp"), scheme)
+@pytest.mark.parametrize("scheme", ColorScheme)
+def test_any_market_is_drawn_1080_pixels_wide(market: Aligned, scheme: ColorScheme) -> None:
+    picture = render_png(a_picture(market, "1d 8pp", "5d 15pp"), scheme)
     width, height = size(picture)
     assert 1_080 == width
     assert 1_000 < height < 2_000
-    assert shades(picture) > 10_000
+    assert drawn_bytes(picture) > 10_000
 
 
-def test_light_is_not_dark_and_simulated_is_stamped() -> None:
+def test_light_dark_and_simulated_pictures_differ() -> None:
     market = random_market(30)
-    plain, stamped = drawn(market), drawn(market, simulated=True)
-    assert 3 == len({png(plain, Scheme.LIGHT), png(plain, Scheme.DARK), png(stamped, Scheme.LIGHT)})
+    plain, stamped = a_picture(market), a_picture(market, simulated=True)
+    assert 3 == len(
+        {
+            render_png(plain, ColorScheme.LIGHT),
+            render_png(plain, ColorScheme.DARK),
+            render_png(stamped, ColorScheme.LIGHT),
+        }
+    )
 
 
-def test_the_same_content_is_the_same_drawing() -> None:
-    assert png(drawn(random_market(30)), Scheme.LIGHT) == png(drawn(random_market(30)), Scheme.LIGHT)
+def test_drawing_is_deterministic() -> None:
+    assert render_png(a_picture(random_market(30)), ColorScheme.LIGHT) == render_png(
+        a_picture(random_market(30)), ColorScheme.LIGHT
+    )
 
 
-def test_a_long_title_takes_more_room_and_not_more_width() -> None:
-    picture = drawn(random_market(30))
-    short, long = (png(replace(picture, title=title), Scheme.LIGHT) for title in ("WGMI", "WGMI " * 30))
+def test_a_long_title_adds_height_and_not_width() -> None:
+    picture = a_picture(random_market(30))
+    short, long = (render_png(replace(picture, title=title), ColorScheme.LIGHT) for title in ("WGMI", "WGMI " * 30))
     assert (1_080, True) == (size(long)[0], size(long)[1] > size(short)[1])
 
 
-def test_markup_in_a_title_is_only_text() -> None:
-    assert size(png(replace(drawn(random_market(5)), title="$\\frac{$ <b>"), Scheme.LIGHT))
+def test_markup_in_a_title_is_drawn_as_text() -> None:
+    assert size(render_png(replace(a_picture(random_market(5)), title="$\\frac{$ <b>"), ColorScheme.LIGHT))
 
 
-@pytest.mark.parametrize("scheme", Scheme)
-def test_lines_of_one_panel_differ_in_style_and_stand_out_from_the_ground(scheme: Scheme) -> None:
+@pytest.mark.parametrize("scheme", ColorScheme)
+def test_curves_differ_in_style_and_contrast_with_the_background(scheme: ColorScheme) -> None:
     theme = THEMES[scheme]
-    assert len({str(STYLES[role]) for role in (Role.ETF, Role.CRYPTO, Role.PROXY)}) == 3
-    for color in (*theme.lines.values(), theme.ink, theme.muted, theme.alarm):
-        assert contrast(color, theme.ground) >= (4.5 if color in {theme.ink, theme.muted} else 3)
+    assert len({str(LINE_STYLES[role]) for role in (ColorRole.ETF, ColorRole.CRYPTO, ColorRole.PROXY)}) == 3
+    for color in (*theme.curves.values(), theme.text, theme.muted, theme.threshold):
+        assert contrast(color, theme.background) >= (4.5 if color in {theme.text, theme.muted} else 3)
 
 
-def contrast(one: str, other: str) -> float:
+def contrast(rule_replay: str, other: str) -> float:
     """Source: WCAG 2.2, contrast ratio."""
-    darker, lighter = sorted(map(luminance, (one, other)))
+    darker, lighter = sorted(map(luminance, (rule_replay, other)))
     return (lighter + 0.05) / (darker + 0.05)
 
 
@@ -191,5 +201,5 @@ def luminance(color: str) -> float:
         pytest.param(600, ["2026", "2027"], id="years"),
     ],
 )
-def test_days_are_named_as_far_apart_as_there_is_room(sessions: int, labels: list[str]) -> None:
-    assert labels == [tick.label for tick in ticks(session_days("2025-03-03", sessions))]
+def test_ticks_fit_the_width(sessions: int, labels: list[str]) -> None:
+    assert labels == [tick.label for tick in axis_ticks(session_days("2025-03-03", sessions))]

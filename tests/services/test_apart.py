@@ -16,24 +16,24 @@ from services.alerting.ports import SettingChange, StoredNotice
 from services.alerting.records import AlertChange, ChannelRule, RuleAuditKind, RuleChange, StoredAlert, UnreadableRule
 from services.alerting.snooze import SnoozeUntil
 from services.channels.commands import ChannelCommands
-from services.channels.settings import Channels
+from services.channels.settings import SettingCommands
 from services.core.errors import ChannelSettingError, ConflictError, NotFoundError
 from services.core.identity import Channel
 from services.market.measure import Window
 from services.rules.grammar import parse_rule
 from services.rules.rule import Rule
 from services.storage import SqlStore, tables
-from services.storage.purge import SHARED
+from services.storage.purge import GLOBAL_TABLES
 from tests.fakes.alerts import an_entry, removal
-from tests.fakes.floor import DESK, OPEN, Floor, trading_floor
-from tests.fakes.furnished import DAY, Furnished, furnish
+from tests.fakes.harness import CHANNEL, OPEN, Harness, open_harness
+from tests.fakes.populated_channel import DAY, PopulatedChannel, populate_channel
 
-AWAY = Channel(team="T2", id=DESK.id)  # Slack's ids of channels may be the same in two workspaces
-ABOUT_PRICES = {"provenance", "trial", "view"}  # methods of the desk that take no channel: prices are nobody's
+AWAY = Channel(team="T2", id=CHANNEL.id)  # Slack's ids of channels may be the same in two workspaces
+ABOUT_PRICES = {"source_status", "preview", "view"}  # methods of the desk that take no channel: prices are nobody's
 OVER_ALL = {
     "aclose": "closes the database",
     "alerted_pairs": "the clockwork's: pairs, without whose they are",
-    "ended_alerts": "the clockwork's: alerts of all workspaces, each with its own channel",
+    "closed_alerts": "the clockwork's: alerts of all workspaces, each with its own channel",
     "backlog": "the health's: counts",
     "channels": "the clockwork's: each names its channel",
     "claim_tick": "the clockwork's: ticks are nobody's",
@@ -58,9 +58,9 @@ OVER_ALL = {
     "save_bars": "prices are nobody's",
     "save_closes": "prices are nobody's",
     "save_holdings": "holdings are nobody's",
-    "sights": "prices are nobody's",
-    "tried_since": "delivery's: of what is due",
-    "unposted": "the clockwork's: numbers, without whose they are",
+    "pair_statuses": "prices are nobody's",
+    "first_attempt_at": "delivery's: of what is due",
+    "unposted_alerts": "the clockwork's: numbers, without whose they are",
     "verdicts": "ticks are nobody's",
 }  # methods of the store that take no channel, and why they may
 
@@ -69,12 +69,12 @@ OVER_ALL = {
 class Theirs:
     """What the workspace T1 holds, and the services through which somebody in T2 reaches for it."""
 
-    floor: Floor
-    holds: Furnished
+    harness: Harness
+    holds: PopulatedChannel
 
     @property
     def watch(self) -> ChannelRule:
-        return self.holds.watch
+        return self.holds.rule
 
     @property
     def stored(self) -> StoredAlert:
@@ -90,18 +90,18 @@ class Theirs:
 
     @property
     def store(self) -> SqlStore:
-        return self.floor.store
+        return self.harness.store
 
     async def rows(self) -> list[str]:
         """Every row that is theirs, as it stands."""
-        owned = [table for table in tables.metadata.sorted_tables if table.name not in SHARED]
+        owned = [table for table in tables.metadata.sorted_tables if table.name not in GLOBAL_TABLES]
         async with self.store._database.read() as tx:  # noqa: SLF001 -- what no method tells
             found = [str(row) for table in owned for row in await tx.execute(select(table))]
         return [row for row in found if "'T2'" not in row]
 
 
 def _forged(kind: RuleAuditKind, watch: ChannelRule, rule: Rule | None = None) -> RuleChange:
-    return RuleChange(kind=kind, watch=replace(watch, channel=AWAY), by="U2", rule=rule)
+    return RuleChange(kind=kind, channel_rule=replace(watch, channel=AWAY), by="U2", rule=rule)
 
 
 def _taken_over(stored: StoredAlert) -> AlertChange:
@@ -115,16 +115,16 @@ def _taken_over_notice(stored: StoredNotice) -> StoredNotice:
 async def _change_channel(their: Theirs) -> None:
     """Set something, at the revision that theirs has."""
     after = replace(their.holds.settings, channel=AWAY)
-    await their.store.change_channel(after, SettingChange(by="U2", at=OPEN, what="thread ends"))
+    await their.store.change_channel(after, SettingChange(by="U2", at=OPEN, summary="thread ends"))
 
 
 async def _expect_silence(their: Theirs) -> None:
-    await their.store.expect_silence(replace(their.holds.settings, channel=AWAY, silent_from=None))
+    await their.store.schedule_silence(replace(their.holds.settings, channel=AWAY, silent_from=None))
 
 
 async def _end_silence(their: Theirs) -> None:
     """End a silence of ours, with a digest that claims to tell what is theirs."""
-    content = Digest(since=OPEN, until=OPEN, why="a mute")
+    content = Digest(since=OPEN, until=OPEN, reason="a mute")
     digest = Notice(id=0, channel=AWAY, name="digest", content=content, opened_at=OPEN, closed_at=OPEN)
     stored = await their.store.channel(AWAY)
     await their.store.end_silence(stored, digest, OPEN, alerts=[their.alert], notices=[their.notice.notice.id])
@@ -135,67 +135,67 @@ def _nobody(_name: str) -> None:
 
 
 BY_DESK: dict[str, Callable[[Theirs], Awaitable[object]]] = {
-    "acknowledge": lambda their: their.floor.desk.acknowledge(AWAY, their.alert, "U2"),
-    "add_rule": lambda their: their.floor.desk.add_rule(AWAY, "1d 8pp", "U2"),
-    "alert": lambda their: their.floor.desk.alert(AWAY, their.alert),
-    "board": lambda their: their.floor.desk.board(AWAY),
-    "brief": lambda their: their.floor.desk.brief(AWAY),
-    "come_back": lambda their: their.floor.desk.come_back(AWAY),
-    "check_editor": lambda their: their.floor.desk.check_editor(AWAY, "U2"),
-    "chart": lambda their: their.floor.desk.chart(AWAY, Window.D1),
-    "edit_rule": lambda their: their.floor.desk.edit_rule(AWAY, their.watch.id, "1d 9pp", "U2"),
-    "history": lambda their: their.floor.desk.history(AWAY),
-    "leave": lambda their: their.floor.desk.leave(AWAY, "U2"),
-    "listing": lambda their: their.floor.desk.listing(AWAY),
-    "open_alerts": lambda their: their.floor.desk.open_alerts(AWAY),
-    "overview": lambda their: their.floor.desk.overview(
+    "acknowledge": lambda their: their.harness.commands.acknowledge(AWAY, their.alert, "U2"),
+    "add_rule": lambda their: their.harness.commands.add_rule(AWAY, "1d 8pp", "U2"),
+    "alert": lambda their: their.harness.commands.alert(AWAY, their.alert),
+    "board": lambda their: their.harness.commands.board(AWAY),
+    "brief": lambda their: their.harness.commands.brief(AWAY),
+    "rejoin": lambda their: their.harness.commands.rejoin(AWAY),
+    "check_editor": lambda their: their.harness.commands.check_editor(AWAY, "U2"),
+    "chart": lambda their: their.harness.commands.chart(AWAY, Window.D1),
+    "edit_rule": lambda their: their.harness.commands.edit_rule(AWAY, their.watch.id, "1d 9pp", "U2"),
+    "history": lambda their: their.harness.commands.history(AWAY),
+    "leave": lambda their: their.harness.commands.leave(AWAY, "U2"),
+    "rule_list": lambda their: their.harness.commands.rule_list(AWAY),
+    "open_alerts": lambda their: their.harness.commands.open_alerts(AWAY),
+    "overview": lambda their: their.harness.commands.overview(
         AWAY.team, "U1"
     ),  # people may have one number in two workspaces
-    "pause_rule": lambda their: their.floor.desk.pause_rule(AWAY, their.watch.id, "U2"),
-    "proof": lambda their: their.floor.desk.proof(AWAY),
-    "receipt": lambda their: their.floor.desk.receipt(AWAY, their.alert),
-    "remove_rule": lambda their: their.floor.desk.remove_rule(AWAY, their.watch.id, "U2"),
-    "resolve": lambda their: their.floor.desk.resolve(AWAY, their.alert, "U2", ""),
-    "resume_rule": lambda their: their.floor.desk.resume_rule(AWAY, their.holds.paused.id, "U2"),
-    "rules": lambda their: their.floor.desk.rules(AWAY),
-    "snooze": lambda their: their.floor.desk.snooze(AWAY, their.alert, "U2", SnoozeUntil.HOUR),
-    "start": lambda their: their.floor.desk.start(AWAY, "U2"),
-    "unacknowledge": lambda their: their.floor.desk.unacknowledge(AWAY, their.alert, "U2"),
-    "vote": lambda their: their.floor.desk.vote(AWAY, their.alert, "U2", noise=True),
-    "votes": lambda their: their.floor.desk.votes(AWAY),
+    "pause_rule": lambda their: their.harness.commands.pause_rule(AWAY, their.watch.id, "U2"),
+    "coverage": lambda their: their.harness.commands.coverage(AWAY),
+    "audit": lambda their: their.harness.commands.audit(AWAY, their.alert),
+    "remove_rule": lambda their: their.harness.commands.remove_rule(AWAY, their.watch.id, "U2"),
+    "resolve": lambda their: their.harness.commands.resolve(AWAY, their.alert, "U2", ""),
+    "resume_rule": lambda their: their.harness.commands.resume_rule(AWAY, their.holds.paused.id, "U2"),
+    "rules": lambda their: their.harness.commands.rules(AWAY),
+    "snooze": lambda their: their.harness.commands.snooze(AWAY, their.alert, "U2", SnoozeUntil.HOUR),
+    "add_default_rules": lambda their: their.harness.commands.add_default_rules(AWAY, "U2"),
+    "unacknowledge": lambda their: their.harness.commands.unacknowledge(AWAY, their.alert, "U2"),
+    "vote": lambda their: their.harness.commands.vote(AWAY, their.alert, "U2", noise=True),
+    "votes": lambda their: their.harness.commands.votes(AWAY),
 }
 BY_SETTINGS: dict[str, Callable[[Theirs], Awaitable[object]]] = {
-    "mute": lambda their: their.floor.desk.channels.mute(AWAY, "off", "U2"),
-    "set": lambda their: their.floor.desk.channels.set(AWAY, "thread ends", "U2", _nobody),
-    "show": lambda their: their.floor.desk.channels.show(AWAY),
-    "silence": lambda their: their.floor.desk.channels.silence(AWAY),
+    "mute": lambda their: their.harness.commands.settings.mute(AWAY, "off", "U2"),
+    "set": lambda their: their.harness.commands.settings.set(AWAY, "thread ends", "U2", _nobody),
+    "show": lambda their: their.harness.commands.settings.show(AWAY),
+    "silence": lambda their: their.harness.commands.settings.silence(AWAY),
 }
 BY_STORE: dict[str, Callable[[Theirs], Awaitable[object]]] = {
-    "abandon": lambda their: their.store.abandon(AWAY, SettingChange(by="U2", at=OPEN, what="all off")),
-    "acts": lambda their: their.store.acts(AWAY, 10),
+    "disconnect_channel": lambda their: their.store.disconnect_channel(AWAY, SettingChange(by="U2", at=OPEN, summary="all off")),
+    "rule_audits": lambda their: their.store.rule_audits(AWAY, 10),
     "add_notices": lambda their: their.store.add_notices([replace(their.notice.notice, id=0, channel=AWAY)], OPEN),
     "add_rules": lambda their: their.store.add_rules(AWAY, [parse_rule("1d 8pp")], "U2", OPEN),
     "alert": lambda their: their.store.alert(AWAY, their.alert),
-    "amend_notice": lambda their: their.store.amend_notice(_taken_over_notice(their.notice), OPEN),
+    "update_notice": lambda their: their.store.update_notice(_taken_over_notice(their.notice), OPEN),
     "change_channel": _change_channel,
     "channel": lambda their: their.store.channel(AWAY),
     "channel_changes": lambda their: their.store.channel_changes(AWAY, 10),
     "channels_of": lambda their: their.store.channels_of(AWAY.team, "U1"),
     "end_silence": _end_silence,
-    "expect_silence": _expect_silence,
+    "schedule_silence": _expect_silence,
     "has_notice": lambda their: their.store.has_notice(AWAY, their.notice.notice.name),
     "history": lambda their: their.store.history(AWAY, 10),
-    "hold": lambda their: their.store.hold(AWAY, OPEN + DAY),
-    "kept_back": lambda their: their.store.kept_back(AWAY, OPEN - DAY),
-    "lost_rules": lambda their: their.store.lost_rules(AWAY),
+    "pause_channel": lambda their: their.store.pause_channel(AWAY, OPEN + DAY),
+    "withheld_messages": lambda their: their.store.withheld_messages(AWAY, OPEN - DAY),
+    "unreadable_rules": lambda their: their.store.unreadable_rules(AWAY),
     "open_alerts": lambda their: their.store.open_alerts(AWAY),
     "posted": lambda their: their.store.posted(AWAY, OPEN - DAY),
-    "receipt": lambda their: their.store.receipt(AWAY, None),
+    "alert_audit": lambda their: their.store.alert_audit(AWAY, None),
     "record": lambda their: their.store.record([], [_taken_over(their.stored)], OPEN),
-    "return_to": lambda their: their.store.return_to(AWAY, OPEN),
+    "reconnect_channel": lambda their: their.store.reconnect_channel(AWAY, OPEN),
     "rule": lambda their: their.store.rule(AWAY, their.watch.id),
     "rules": lambda their: their.store.rules(AWAY),
-    "troubles": lambda their: their.store.troubles(AWAY.team),
+    "delivery_problems": lambda their: their.store.delivery_problems(AWAY.team),
     "vote": lambda their: their.store.vote(AWAY, their.alert, "U2", OPEN, noise=True),
     "votes": lambda their: their.store.votes(AWAY),
 }
@@ -217,9 +217,9 @@ CROSSINGS = {
 async def floors() -> AsyncIterator[tuple[Theirs, Theirs]]:
     """A floor on which they hold everything that a channel can, and one on which they hold nothing of that."""
     async with AsyncExitStack() as stack:
-        full, bare = [await stack.enter_async_context(trading_floor(warm=False)) for _ in range(2)]
-        holds = await furnish(full.store, DESK, OPEN)
-        yield Theirs(floor=full, holds=holds), Theirs(floor=bare, holds=holds)
+        full, bare = [await stack.enter_async_context(open_harness(warm=False)) for _ in range(2)]
+        holds = await populate_channel(full.store, CHANNEL, OPEN)
+        yield Theirs(harness=full, holds=holds), Theirs(harness=bare, holds=holds)
 
 
 async def _seen(crossing: Callable[[Theirs], Awaitable[object]], theirs: Theirs) -> str:
@@ -260,7 +260,7 @@ async def test_alerts_are_not_escalated_into_another_workspace(floors: tuple[The
     theirs, _ = floors
 
     with pytest.raises(ChannelSettingError, match="in another workspace"):
-        await theirs.floor.desk.channels.set(AWAY, "escalate 30m C1", "U2", lambda _name: DESK)
+        await theirs.harness.commands.settings.set(AWAY, "escalate 30m C1", "U2", lambda _name: CHANNEL)
 
 
 def _public(kind: type) -> set[str]:
@@ -270,5 +270,5 @@ def _public(kind: type) -> set[str]:
 
 def test_every_method_is_tried() -> None:
     assert _public(ChannelCommands) == BY_DESK.keys() | ABOUT_PRICES
-    assert _public(Channels) == BY_SETTINGS.keys()
+    assert _public(SettingCommands) == BY_SETTINGS.keys()
     assert _public(SqlStore) == BY_STORE.keys() | OVER_ALL.keys()

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from services.core.prices import Symbol
-from services.market.consensus.corporate_actions import Action, Kind
+from services.market.consensus.corporate_actions import Action, ActionKind
 from services.market.feeds.equities import EquityFeed, EquityFeeds
 from services.storage import SqlStore
 from tests.fakes.clock import SetClock
@@ -32,7 +32,7 @@ def vendors() -> Vendors:
 
 
 def paid(on: date, amount: float) -> Action:
-    return Action(session=on, kind=Kind.DIVIDEND, value=amount)
+    return Action(session=on, kind=ActionKind.DIVIDEND, value=amount)
 
 
 async def read(feeds: EquityFeeds, now: datetime) -> EquityFeed:
@@ -113,7 +113,7 @@ async def test_a_rewritten_history_comes_with_the_split_that_explains_it(store: 
     after = await read(feeds, vendors.clock.advance(MINUTE))
 
     np.testing.assert_allclose(after.closes.prices, before.closes.prices / 10)
-    split = Action(session=TODAY, kind=Kind.SPLIT, value=10.0)
+    split = Action(session=TODAY, kind=ActionKind.SPLIT, value=10.0)
     assert (paid(LONG_AGO, 0.005 * 10), split) == actions(after) == await stored(store)
 
 

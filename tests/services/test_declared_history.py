@@ -8,7 +8,7 @@ import pytest
 from services.core.prices import WGMI_BTC, Closes, Symbol
 from services.core.trust import Verdict
 from services.market.measure import Measurement, Window
-from services.market.price_history import Leg, PriceHistory
+from services.market.price_history import LegHistory, PriceHistory
 from services.market.sources.vendors.yahoo import Yahoo
 from services.rules.market_service import MarketService, MarketView
 from services.storage import SqlStore
@@ -53,7 +53,7 @@ def a_history(vendors: Vendors, store: SqlStore) -> PriceHistory:
     return PriceHistory([vendors.yahoo(), vendors.nasdaq()], [vendors.coinbase(), vendors.bitstamp()], store)
 
 
-async def leg(history: PriceHistory, vendors: Vendors, at: datetime, last: float | None = None) -> Leg:
+async def leg(history: PriceHistory, vendors: Vendors, at: datetime, last: float | None = None) -> LegHistory:
     vendors.clock.at = at
     vendors.etf_last = (last, at) if last else vendors.etf_last
     return await history.leg(WGMI, at)
@@ -65,9 +65,9 @@ async def look(history: PriceHistory, vendors: Vendors, at: datetime, last: floa
     return await MarketService(history).view(WGMI_BTC, at)
 
 
-def closes(leg: Leg) -> dict[date, float]:
-    assert isinstance(leg.past.prices, Closes)
-    return dict(zip(leg.past.prices.sessions.tolist(), leg.past.prices.prices.tolist(), strict=True))
+def closes(leg: LegHistory) -> dict[date, float]:
+    assert isinstance(leg.history.prices, Closes)
+    return dict(zip(leg.history.prices.sessions.tolist(), leg.history.prices.prices.tolist(), strict=True))
 
 
 def moved(view: MarketView, window: Window = Window.D1) -> float:
@@ -110,10 +110,10 @@ async def test_on_an_ex_date_the_live_return_is_a_total_return_and_prices_are_as
 async def test_a_fall_by_the_dividend_of_the_day_is_no_jump_of_a_lone_source(
     history: PriceHistory, vendors: Vendors
 ) -> None:
-    jumped = (await leg(history, vendors, NOON, 17.6)).quoted.verdict
+    jumped = (await leg(history, vendors, NOON, 17.6)).quote_trust.verdict
 
     vendors.dividends[TODAY] = 1.9
-    paid = (await leg(history, vendors, NOON + MINUTE, 17.6)).quoted.verdict
+    paid = (await leg(history, vendors, NOON + MINUTE, 17.6)).quote_trust.verdict
 
     assert (Verdict.SUSPECT, Verdict.DEGRADED) == (jumped, paid)
 
@@ -167,11 +167,11 @@ async def declared_split(vendors: Vendors, ratio: tuple[float, float], *rewritte
     """Let Yahoo declare a split of today; those that have rewritten their history tell it in new shares."""
     scale = ratio[1] / ratio[0]
     vendors.splits[TODAY] = ratio
-    vendors.tilts = dict.fromkeys(rewritten, scale)
+    vendors.price_factors = dict.fromkeys(rewritten, scale)
     for vendor in {"yahoo", "nasdaq"} - {*rewritten}:
-        vendors.own[(vendor, TODAY)] = 20.0 * scale
+        vendors.close_overrides[(vendor, TODAY)] = 20.0 * scale
     for vendor in rewritten:
-        vendors.own[(vendor, TODAY)] = 20.0
+        vendors.close_overrides[(vendor, TODAY)] = 20.0
 
 
 @pytest.mark.parametrize("ratio", [pytest.param((2, 1), id="2 for 1"), pytest.param((1, 10), id="reverse, 1 for 10")])
@@ -209,7 +209,7 @@ async def test_a_history_rewritten_days_after_a_split_is_not_adjusted_twice(
     late = closes(await leg(history, vendors, EVENING))
 
     await declared_split(vendors, (2, 1), "yahoo", "nasdaq")
-    vendors.own.clear()
+    vendors.close_overrides.clear()
     vendors.etf_moves[TODAY] = 20.0
     rewritten = closes(await leg(history, vendors, NOON + timedelta(days=1), 10.0))
 
@@ -240,7 +240,7 @@ async def test_a_trade_as_after_a_split_is_suspect_though_two_sources_tell_it(
     history = two_with_trades(vendors, store)
     await leg(history, vendors, MORNING)
 
-    quoted = (await leg(history, vendors, NOON, 10.0)).quoted
+    quoted = (await leg(history, vendors, NOON, 10.0)).quote_trust
 
     reason = "moved by −50.0%, as a 2:1 split would make it, and no such split is declared; the next close will tell"
     assert (Verdict.SUSPECT, (reason,)) == (quoted.verdict, quoted.reasons)
@@ -251,7 +251,7 @@ async def test_a_crash_that_no_split_makes_is_believed_at_once(vendors: Vendors,
     history = two_with_trades(vendors, store)
     await leg(history, vendors, MORNING)
 
-    assert Verdict.OK is (await leg(history, vendors, NOON, price)).quoted.verdict
+    assert Verdict.OK is (await leg(history, vendors, NOON, price)).quote_trust.verdict
 
 
 async def test_a_declaration_lets_the_trade_go(vendors: Vendors, store: SqlStore) -> None:
@@ -260,7 +260,7 @@ async def test_a_declaration_lets_the_trade_go(vendors: Vendors, store: SqlStore
 
     vendors.splits[TODAY] = (2, 1)
 
-    assert Verdict.OK is (await leg(history, vendors, NOON + MINUTE, 10.0)).quoted.verdict
+    assert Verdict.OK is (await leg(history, vendors, NOON + MINUTE, 10.0)).quote_trust.verdict
 
 
 async def test_a_rewritten_history_lets_the_trade_go(vendors: Vendors, store: SqlStore) -> None:
@@ -269,7 +269,7 @@ async def test_a_rewritten_history_lets_the_trade_go(vendors: Vendors, store: Sq
 
     vendors.etf_scale = 0.5
 
-    assert Verdict.OK is (await leg(history, vendors, NOON + MINUTE, 10.0)).quoted.verdict
+    assert Verdict.OK is (await leg(history, vendors, NOON + MINUTE, 10.0)).quote_trust.verdict
 
 
 async def test_the_next_close_lets_the_trade_go_as_news(vendors: Vendors, store: SqlStore) -> None:

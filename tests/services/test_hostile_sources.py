@@ -1,4 +1,4 @@
-"""What a trader sees while a source fails: through real sockets, and every service from the wire to the alert."""
+"""What a trader sees while a source fails, from real sockets through all services to the alert."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ import stamina
 
 from services.core.prices import WGMI_BTC
 from services.core.trust import Verdict
-from services.rules.decide import Side, Status
+from services.rules.decide import RuleStatus, Side
 from services.rules.market_service import MarketView
 from tests.fakes.clock import SetClock
-from tests.fakes.floor import CLOSE, DESK, OPEN, TODAY, YESTERDAY
+from tests.fakes.harness import CHANNEL, CLOSE, OPEN, TODAY, YESTERDAY
 from tests.fakes.market import CALENDAR, crypto_bars
-from tests.fakes.street import (
+from tests.fakes.vendor_servers import (
     BTC,
     HOUR,
-    SEEDED,
+    SEEDED_DAYS,
     WGMI,
-    Counter,
     Fault,
-    Street,
+    VendorServer,
+    VendorServers,
     answering,
-    cut,
+    cut_connection,
     drip,
     hang,
-    open_street,
+    vendor_servers,
     web_page,
 )
 from tests.fakes.vendors import Vendors
@@ -44,39 +44,39 @@ RULE = "1d 8pp for 0s"
 
 
 @pytest.fixture(autouse=True)
-def _retries_do_not_wait() -> Iterator[None]:
+def _no_retry_delay() -> Iterator[None]:
     with stamina.set_testing(testing=True, attempts=10, cap=True):
         yield
 
 
 @pytest.fixture
-async def street() -> AsyncIterator[Street]:
-    async with open_street() as street:
-        await street.floor.desk.add_rule(DESK, RULE, "U1")
-        await street.floor.tick(BEGIN, 0.0)
-        yield street
+async def servers() -> AsyncIterator[VendorServers]:
+    async with vendor_servers() as servers:
+        await servers.harness.commands.add_rule(CHANNEL, RULE, "U1")
+        await servers.harness.tick(BEGIN, 0.0)
+        yield servers
 
 
-async def view(street: Street) -> MarketView:
-    return await street.floor.market.view(WGMI_BTC, street.floor.clock.at)
+async def view(servers: VendorServers) -> MarketView:
+    return await servers.harness.market.view(WGMI_BTC, servers.harness.clock.at)
 
 
-async def fired(street: Street) -> list[Side]:
-    return [alert.side for alert in await street.floor.open_alerts(DESK)]
+async def firing_sides(servers: VendorServers) -> list[Side]:
+    return [alert.side for alert in await servers.harness.open_alerts(CHANNEL)]
 
 
-async def status(street: Street) -> Status:
-    (watch,) = await street.floor.store.rules(DESK)
-    return watch.state.status(street.floor.clock.at)
+async def status(servers: VendorServers) -> RuleStatus:
+    (watch,) = await servers.harness.store.rules(CHANNEL)
+    return watch.state.status(servers.harness.clock.at)
 
 
-def lines(caplog: pytest.LogCaptureFixture, counter: Counter) -> list[str]:
-    """What was logged about one source, beside the good news of a start."""
-    return [f"{one.levelname} {one.message}" for one in caplog.records if one.message.startswith(f"{counter.name} on")]
+def log_lines(caplog: pytest.LogCaptureFixture, server: VendorServer) -> list[str]:
+    """Return the log lines about one source, without those of the startup."""
+    return [f"{one.levelname} {one.message}" for one in caplog.records if one.message.startswith(f"{server.name} on")]
 
 
 FAULTS = [
-    pytest.param(cut, "could not be reached", id="dies in the middle"),
+    pytest.param(cut_connection, "could not be reached", id="dies in the middle"),
     pytest.param(hang, "gave no answer in time", id="never answers"),
     pytest.param(drip, "gave no answer in time", id="drips"),
     pytest.param(web_page, "sent a web page instead of prices", id="a web page with 200"),
@@ -85,26 +85,26 @@ FAULTS = [
 ]
 
 
-@pytest.mark.parametrize(("fault", "words"), FAULTS)
-async def test_a_venue_that_fails_leaves_the_other_to_go_on(
-    street: Street, caplog: pytest.LogCaptureFixture, fault: Fault, words: str
+@pytest.mark.parametrize(("fault", "message"), FAULTS)
+async def test_a_failing_venue_does_not_affect_the_other(
+    servers: VendorServers, caplog: pytest.LogCaptureFixture, fault: Fault, message: str
 ) -> None:
     caplog.set_level("INFO")
-    begin, coinbase = BEGIN + 5 * MINUTE, street.coinbase
+    begin, coinbase = BEGIN + 5 * MINUTE, servers.coinbase
 
     coinbase.fail(fault)
-    await street.floor.tick(begin, 0.09)
-    failing, sides = await view(street), await fired(street)
-    await street.floor.tick(begin + MINUTE, 0.09)
-    if fault is cut:
-        await coinbase.shut()
-    await street.floor.tick(begin + 2 * MINUTE, 0.09)
-    await street.floor.tick(begin + 3 * MINUTE, 0.09)
-    if fault is cut:
+    await servers.harness.tick(begin, 0.09)
+    failing, sides = await view(servers), await firing_sides(servers)
+    await servers.harness.tick(begin + MINUTE, 0.09)
+    if fault is cut_connection:
+        await coinbase.close()
+    await servers.harness.tick(begin + 2 * MINUTE, 0.09)
+    await servers.harness.tick(begin + 3 * MINUTE, 0.09)
+    if fault is cut_connection:
         await coinbase.open()
     coinbase.fail(None)
-    await street.floor.tick(begin + 25 * MINUTE, 0.0)
-    mended = await view(street)
+    await servers.harness.tick(begin + 25 * MINUTE, 0.0)
+    recovered = await view(servers)
 
     assert failing.live is not None
     assert [Side.ABOVE] == sides
@@ -112,82 +112,84 @@ async def test_a_venue_that_fails_leaves_the_other_to_go_on(
     assert "BTC's last trade is from Bitstamp alone" in failing.live.trust.reasons
     assert failing.crypto is not None
     assert ("Bitstamp", begin) == (failing.crypto.source, failing.crypto.at)
-    assert ([], ()) == (await fired(street), mended.problems)
-    assert mended.crypto is not None
-    assert "Coinbase and Bitstamp" == mended.crypto.source
-    failure, recovery = lines(caplog, coinbase)
+    assert ([], ()) == (await firing_sides(servers), recovered.problems)
+    assert recovered.crypto is not None
+    assert "Coinbase and Bitstamp" == recovered.crypto.source
+    failure, recovery = log_lines(caplog, coinbase)
     assert failure.startswith("WARNING Coinbase on BTC: ")
     assert any(problem.startswith("Coinbase on BTC: ") for problem in failing.problems)
-    assert any(words in problem for problem in [failure, *failing.problems])
-    assert "INFO Coinbase on BTC: answers again" == recovery
+    assert any(message in problem for problem in [failure, *failing.problems])
+    assert "INFO Coinbase on BTC: recovered" == recovery
 
 
-@pytest.mark.parametrize(("fault", "words"), FAULTS)
-async def test_where_nobody_else_has_last_trades_nothing_fires_or_resolves(
-    street: Street, caplog: pytest.LogCaptureFixture, fault: Fault, words: str
+@pytest.mark.parametrize(("fault", "message"), FAULTS)
+async def test_without_another_source_of_last_trades_nothing_fires_or_resolves(
+    servers: VendorServers, caplog: pytest.LogCaptureFixture, fault: Fault, message: str
 ) -> None:
-    """WGMI's last trade is Yahoo's alone: an open alert stays open, and the rule says that it sees nothing."""
+    """Only Yahoo has WGMI's last trade: an open alert stays open, and the rule reports No data."""
     caplog.set_level("INFO")
-    await street.floor.tick(BEGIN + 4 * MINUTE, 0.09)
-    yahoo, begin = street.yahoo, BEGIN + 5 * MINUTE
+    await servers.harness.tick(BEGIN + 4 * MINUTE, 0.09)
+    yahoo, begin = servers.yahoo, BEGIN + 5 * MINUTE
 
     yahoo.fail(fault)
-    await street.floor.tick(begin, 0.0)
-    first, sides = await view(street), [await fired(street)]
+    await servers.harness.tick(begin, 0.0)
+    first, sides = await view(servers), [await firing_sides(servers)]
     for step in (21, 22, 53):
-        await street.floor.tick(begin + step * MINUTE, 0.0)
-        sides.append(await fired(street))
-    dark, state = await view(street), await status(street)
+        await servers.harness.tick(begin + step * MINUTE, 0.0)
+        sides.append(await firing_sides(servers))
+    nodata, state = await view(servers), await status(servers)
     yahoo.fail(None)
-    await street.floor.tick(begin + 75 * MINUTE, 0.0)
+    await servers.harness.tick(begin + 75 * MINUTE, 0.0)
 
     assert [[Side.ABOVE]] * 4 == sides
-    assert (None, Status.NODATA) == (dark.live, state)
-    assert "the last WGMI trade at Yahoo is 54 min old" == dark.live_reason
-    assert any(words.split(" at ", maxsplit=1)[0] in problem for problem in first.problems)
-    assert [] == await fired(street)
-    failure, recovery = lines(caplog, yahoo)
+    assert (None, RuleStatus.NODATA) == (nodata.live, state)
+    assert "the last WGMI trade at Yahoo is 54 min old" == nodata.live_reason
+    assert any(message.split(" at ", maxsplit=1)[0] in problem for problem in first.problems)
+    assert [] == await firing_sides(servers)
+    failure, recovery = log_lines(caplog, yahoo)
     assert failure.startswith("WARNING Yahoo on WGMI: ")
-    assert "INFO Yahoo on WGMI: answers again" == recovery
-
-
-@pytest.mark.parametrize(("wish", "asked_again"), [(None, 1), ("120", 2)], ids=["its own minute", "the named time"])
-async def test_a_throttled_venue_is_left_alone_for_as_long_as_is_due(
-    street: Street, wish: str | None, asked_again: int
-) -> None:
-    street.coinbase.fail(answering(429, Retry_After=wish) if wish else answering(429))
-    begin = BEGIN + 5 * MINUTE
-    await street.floor.tick(begin, 0.0)
-    street.coinbase.asked.clear()
-
-    for step in range(1, asked_again + 1):
-        assert [] == street.coinbase.asked
-        await street.floor.tick(begin + step * MINUTE, 0.0)
-
-    assert 1 == len(street.coinbase.asked)
-
-
-async def test_a_source_that_fails_every_other_call_is_asked_again_at_once(
-    street: Street, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level("INFO")
-    for counter in (street.yahoo, street.coinbase):
-        counter.flaps, counter.fault = True, answering(503)
-
-    seen = []
-    for step in range(5, 11):
-        await street.floor.tick(BEGIN + step * MINUTE, 0.09 if step < 10 else 0.0)
-        seen.append(await view(street))
-
-    assert {()} == {one.problems for one in seen}
-    assert {"Coinbase and Bitstamp"} == {one.crypto.source for one in seen if one.crypto}
-    assert ([], []) == (lines(caplog, street.yahoo), lines(caplog, street.coinbase))
-    assert [1] == [len(await street.floor.desk.history(DESK))]
-    assert [] == await fired(street)
+    assert "INFO Yahoo on WGMI: recovered" == recovery
 
 
 @pytest.mark.parametrize(
-    ("fault", "words"),
+    ("retry_after", "called_after"), [(None, 1), ("120", 2)], ids=["its own minute", "the named time"]
+)
+async def test_a_throttled_venue_is_not_called_during_its_backoff(
+    servers: VendorServers, retry_after: str | None, called_after: int
+) -> None:
+    servers.coinbase.fail(answering(429, Retry_After=retry_after) if retry_after else answering(429))
+    begin = BEGIN + 5 * MINUTE
+    await servers.harness.tick(begin, 0.0)
+    servers.coinbase.requests.clear()
+
+    for step in range(1, called_after + 1):
+        assert [] == servers.coinbase.requests
+        await servers.harness.tick(begin + step * MINUTE, 0.0)
+
+    assert 1 == len(servers.coinbase.requests)
+
+
+async def test_a_source_that_fails_every_other_call_is_retried_at_once(
+    servers: VendorServers, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    for server in (servers.yahoo, servers.coinbase):
+        server.alternate_failures, server.fault = True, answering(503)
+
+    seen = []
+    for step in range(5, 11):
+        await servers.harness.tick(BEGIN + step * MINUTE, 0.09 if step < 10 else 0.0)
+        seen.append(await view(servers))
+
+    assert {()} == {one.problems for one in seen}
+    assert {"Coinbase and Bitstamp"} == {one.crypto.source for one in seen if one.crypto}
+    assert ([], []) == (log_lines(caplog, servers.yahoo), log_lines(caplog, servers.coinbase))
+    assert [1] == [len(await servers.harness.commands.history(CHANNEL))]
+    assert [] == await firing_sides(servers)
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
     [
         pytest.param(answering(403), "answered 403 Forbidden; it turns this machine away", id="403"),
         pytest.param(answering(404), "check", id="404"),
@@ -195,49 +197,51 @@ async def test_a_source_that_fails_every_other_call_is_asked_again_at_once(
         pytest.param(answering(503, Retry_After="30"), "answered 503 Service Unavailable", id="503 with its time"),
     ],
 )
-async def test_sources_that_come_and_go_are_used_while_they_are_there(
-    street: Street, caplog: pytest.LogCaptureFixture, fault: Fault, words: str
+async def test_flapping_sources_are_used_while_available(
+    servers: VendorServers, caplog: pytest.LogCaptureFixture, fault: Fault, message: str
 ) -> None:
-    """Every other round fails as a whole: no alert, no pause, one line for each failure and one for each recovery."""
+    """Every other tick fails completely: no alert, no backoff, one log line per failure and one per recovery."""
     caplog.set_level("INFO")
-    seen, asked = [], []
+    seen, request_counts = [], []
     for step in range(1, 7):
-        for counter in (street.yahoo, street.coinbase):
-            counter.fail(fault if step % 2 else None)
-        await street.floor.tick(BEGIN + 5 * step * MINUTE, 0.0)
-        seen.append(await view(street))
-        street.yahoo.asked.clear()
-        street.coinbase.asked.clear()
-        street.floor.clock.advance(MINUTE / 3)  # sooner than the shortest pause would end
-        await view(street)
-        asked.append((len(street.yahoo.asked), len(street.coinbase.asked)))
+        for server in (servers.yahoo, servers.coinbase):
+            server.fail(fault if step % 2 else None)
+        await servers.harness.tick(BEGIN + 5 * step * MINUTE, 0.0)
+        seen.append(await view(servers))
+        servers.yahoo.requests.clear()
+        servers.coinbase.requests.clear()
+        servers.harness.clock.advance(MINUTE / 3)  # less than the shortest backoff
+        await view(servers)
+        request_counts.append((len(servers.yahoo.requests), len(servers.coinbase.requests)))
 
-    assert [Verdict.DEGRADED, Verdict.OK] * 3 == [one.quoted.verdict for one in seen]
+    assert [Verdict.DEGRADED, Verdict.OK] * 3 == [one.crypto_trust.verdict for one in seen]
     assert ["Bitstamp", "Coinbase and Bitstamp"] * 3 == [one.crypto.source for one in seen if one.crypto]
     assert [2, 0] * 3 == [len(one.problems) for one in seen]
     assert all(one.live is not None for one in seen)
-    assert [] == await street.floor.desk.history(DESK)
-    assert all(yahoo and coinbase for yahoo, coinbase in asked)
-    for counter in (street.yahoo, street.coinbase):
-        told = lines(caplog, counter)
-        assert ["WARNING", "INFO"] * 3 == [line.split(" ", maxsplit=1)[0] for line in told]
-        assert all(words in line for line in told[::2])
+    assert [] == await servers.harness.commands.history(CHANNEL)
+    assert all(yahoo and coinbase for yahoo, coinbase in request_counts)
+    for server in (servers.yahoo, servers.coinbase):
+        logged = log_lines(caplog, server)
+        assert ["WARNING", "INFO"] * 3 == [line.split(" ", maxsplit=1)[0] for line in logged]
+        assert all(message in line for line in logged[::2])
 
 
-async def test_a_round_waits_once_for_sources_that_hang(street: Street, caplog: pytest.LogCaptureFixture) -> None:
-    """At a full hour bars and the last trade are due: both are under way before either is given up."""
+async def test_a_tick_waits_once_for_sources_that_hang(
+    servers: VendorServers, caplog: pytest.LogCaptureFixture
+) -> None:
+    """On the hour, bars and the last trade are due; both requests run before either times out."""
     caplog.set_level("INFO")
-    yahoo, coinbase, hour = street.yahoo, street.coinbase, BEGIN + HOUR
-    await street.floor.tick(hour - MINUTE, 0.0)
-    for counter in (yahoo, coinbase):
-        counter.fail(hang)
-        counter.asked.clear()
+    yahoo, coinbase, hour = servers.yahoo, servers.coinbase, BEGIN + HOUR
+    await servers.harness.tick(hour - MINUTE, 0.0)
+    for server in (yahoo, coinbase):
+        server.fail(hang)
+        server.requests.clear()
 
-    await street.floor.tick(hour, 0.09)
-    seen, first = await view(street), [len(yahoo.asked), *sorted(path.split("?")[0] for path in coinbase.asked)]
-    street.floor.clock.advance(MINUTE / 3)
-    again = await view(street)
-    later = len(yahoo.asked), len(coinbase.asked)
+    await servers.harness.tick(hour, 0.09)
+    seen, first = await view(servers), [len(yahoo.requests), *sorted(path.split("?")[0] for path in coinbase.requests)]
+    servers.harness.clock.advance(MINUTE / 3)
+    again = await view(servers)
+    later = len(yahoo.requests), len(coinbase.requests)
 
     assert [1, "/products/BTC-USD/candles", "/products/BTC-USD/ticker"] == first
     assert (1, 2) == later
@@ -249,147 +253,149 @@ async def test_a_round_waits_once_for_sources_that_hang(street: Street, caplog: 
             f"{symbol}: gave no answer in time; check this machine's network and proxy"
             for symbol in ("Yahoo on WGMI", "Coinbase on BTC")
         ] == list(one.problems)
-    await street.floor.tick(hour + 2 * MINUTE)
-    aged = await view(street)
+    await servers.harness.tick(hour + 2 * MINUTE)
+    aged = await view(servers)
     assert aged.live is not None
     assert aged.crypto is not None
     assert (hour - MINUTE, "Bitstamp", hour + 2 * MINUTE) == (aged.live.at, aged.crypto.source, aged.crypto.at)
-    assert Verdict.DEGRADED is aged.quoted.verdict
-    assert [] == await fired(street)
-    assert [1, 1] == [len(lines(caplog, counter)) for counter in (yahoo, coinbase)]
+    assert Verdict.DEGRADED is aged.crypto_trust.verdict
+    assert [] == await firing_sides(servers)
+    assert [1, 1] == [len(log_lines(caplog, server)) for server in (yahoo, coinbase)]
 
 
-async def test_one_look_after_each_pause_tells_when_a_source_hangs_no_longer(street: Street) -> None:
-    yahoo, coinbase, hour = street.yahoo, street.coinbase, BEGIN + HOUR
-    for counter in (yahoo, coinbase):
-        counter.fail(hang)
-    asked = []
+async def test_one_probe_after_each_backoff_detects_recovery(servers: VendorServers) -> None:
+    yahoo, coinbase, hour = servers.yahoo, servers.coinbase, BEGIN + HOUR
+    for server in (yahoo, coinbase):
+        server.fail(hang)
+    request_counts = []
     for step in range(5):
-        yahoo.asked.clear()
-        coinbase.asked.clear()
-        await street.floor.tick(hour + step * MINUTE, 0.09)
-        asked.append((len(yahoo.asked), len(coinbase.asked)))
-    for counter in (yahoo, coinbase):
-        counter.fail(None)
+        yahoo.requests.clear()
+        coinbase.requests.clear()
+        await servers.harness.tick(hour + step * MINUTE, 0.09)
+        request_counts.append((len(yahoo.requests), len(coinbase.requests)))
+    for server in (yahoo, coinbase):
+        server.fail(None)
 
-    await street.floor.tick(hour + 10 * MINUTE, 0.09)
+    await servers.harness.tick(hour + 10 * MINUTE, 0.09)
 
-    assert [(1, 2), (1, 1), (1, 1), (0, 0), (1, 1)] == asked  # pauses of 30 s, 1 min, 2 min
-    assert () == (await view(street)).problems
-    assert [Side.ABOVE] == await fired(street)
+    assert [(1, 2), (1, 1), (1, 1), (0, 0), (1, 1)] == request_counts  # backoffs of 30 s, 1 min, 2 min
+    assert () == (await view(servers)).problems
+    assert [Side.ABOVE] == await firing_sides(servers)
 
 
-async def test_an_etf_answer_of_yesterday_under_todays_stamp_is_not_believed(
-    street: Street, caplog: pytest.LogCaptureFixture
+async def test_yesterdays_etf_prices_with_todays_timestamp_are_rejected(
+    servers: VendorServers, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
     begin = BEGIN + 5 * MINUTE
-    await street.floor.tick(begin, 0.09)
+    await servers.harness.tick(begin, 0.09)
 
-    street.yahoo.market = Vendors(SetClock(CLOSE - timedelta(days=1)), etf_moves={YESTERDAY: 20.0})
-    street.yahoo.restamp = _trade_of_now(street)
-    await street.floor.tick(begin + MINUTE)
-    young = await view(street)
-    await street.floor.tick(begin + 22 * MINUTE)
-    old, sides = await view(street), await fired(street)
-    street.yahoo.market, street.yahoo.restamp = street.floor.vendors, None
-    await street.floor.tick(begin + 23 * MINUTE, 0.0)
+    servers.yahoo.market = Vendors(SetClock(CLOSE - timedelta(days=1)), etf_moves={YESTERDAY: 20.0})
+    servers.yahoo.rewrite = _stamp_with_now(servers)
+    await servers.harness.tick(begin + MINUTE)
+    early = await view(servers)
+    await servers.harness.tick(begin + 22 * MINUTE)
+    later, sides = await view(servers), await firing_sides(servers)
+    servers.yahoo.market, servers.yahoo.rewrite = servers.harness.vendors, None
+    await servers.harness.tick(begin + 23 * MINUTE, 0.0)
 
     problem = "Yahoo on WGMI: tells a trade of today, but its newest bar is of 2026-03-03; it will be asked again"
-    assert (problem, problem) == (young.problems[0], old.problems[0])
-    assert young.etf is not None
-    assert 21.8 == pytest.approx(young.etf.price)
-    assert (None, "the last WGMI trade at Yahoo is 22 min old") == (old.live, old.live_reason)
-    assert ([Side.ABOVE], []) == (sides, await fired(street))
-    assert [f"WARNING {problem}", "INFO Yahoo on WGMI: answers again"] == lines(caplog, street.yahoo)
+    assert (problem, problem) == (early.problems[0], later.problems[0])
+    assert early.etf is not None
+    assert 21.8 == pytest.approx(early.etf.price)
+    assert (None, "the last WGMI trade at Yahoo is 22 min old") == (later.live, later.live_reason)
+    assert ([Side.ABOVE], []) == (sides, await firing_sides(servers))
+    assert [f"WARNING {problem}", "INFO Yahoo on WGMI: recovered"] == log_lines(caplog, servers.yahoo)
 
 
-async def test_a_bitcoin_price_of_yesterday_under_todays_stamp_is_disputed(street: Street) -> None:
-    street.coinbase.market = Vendors(SetClock(BEGIN), crypto_moves={datetime(2020, 1, 1, tzinfo=UTC): 55_000.0})
-    street.coinbase.restamp = lambda body: body.update(time=f"{street.floor.clock.at:%Y-%m-%dT%H:%M:%SZ}")
+async def test_yesterdays_bitcoin_price_with_todays_timestamp_is_disputed(servers: VendorServers) -> None:
+    servers.coinbase.market = Vendors(SetClock(BEGIN), crypto_moves={datetime(2020, 1, 1, tzinfo=UTC): 55_000.0})
+    servers.coinbase.rewrite = lambda body: body.update(time=f"{servers.harness.clock.at:%Y-%m-%dT%H:%M:%SZ}")
 
-    await street.floor.tick(BEGIN + 5 * MINUTE, 0.0)
-    seen = await view(street)
+    await servers.harness.tick(BEGIN + 5 * MINUTE, 0.0)
+    seen = await view(servers)
 
-    assert [] == await fired(street)
+    assert [] == await firing_sides(servers)
     assert seen.live is not None
     assert Verdict.SUSPECT is seen.live.trust.verdict
     assert "Bitstamp has 50,000 and Coinbase 55,000, 10.0% apart" in seen.live.trust.reasons
 
 
-async def test_a_jump_at_the_only_venue_that_is_left_fires_nothing_until_another_says_so(street: Street) -> None:
-    """Bitcoin falls by 30% within minutes, and nobody else can tell: a fat finger, or the news of the year."""
+async def test_a_jump_at_the_only_remaining_venue_fires_only_after_confirmation(servers: VendorServers) -> None:
+    """Bitcoin falls by 30% within minutes at a single venue: it may be a fat-finger trade or real news."""
     begin = BEGIN + 5 * MINUTE
-    street.bitstamp.fail(answering(404))
-    street.coinbase.restamp = _fallen_by(0.3)
-    await street.floor.tick(begin, 0.0)
-    alone, sides = await view(street), await fired(street)
-    street.floor.vendors.crypto_moves[begin] = 35_000.0
-    street.coinbase.restamp = None
-    street.bitstamp.fail(None)
+    servers.bitstamp.fail(answering(404))
+    servers.coinbase.rewrite = _price_lowered_by(0.3)
+    await servers.harness.tick(begin, 0.0)
+    alone, sides = await view(servers), await firing_sides(servers)
+    servers.harness.vendors.crypto_moves[begin] = 35_000.0
+    servers.coinbase.rewrite = None
+    servers.bitstamp.fail(None)
 
-    await street.floor.tick(begin + 5 * MINUTE, 0.0)
+    await servers.harness.tick(begin + 5 * MINUTE, 0.0)
 
     assert alone.live is not None
     assert Verdict.SUSPECT is alone.live.trust.verdict
     assert "BTC moved by −30.0%, far beyond its usual hour, and no second source says so" in alone.live.trust.reasons
-    assert ([], [Side.ABOVE]) == (sides, await fired(street))
+    assert ([], [Side.ABOVE]) == (sides, await firing_sides(servers))
 
 
-async def test_a_source_that_is_a_week_late_is_said_to_be(street: Street, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_source_that_is_a_week_late_is_reported(
+    servers: VendorServers, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level("INFO")
-    floor, week = street.floor, timedelta(days=7)
-    await floor.tick(BEGIN + 4 * MINUTE, 0.09)
-    past = SetClock(floor.clock.at - week)
-    street.yahoo.market = street.coinbase.market = Vendors(past, etf_moves={YESTERDAY: 20.0})
+    harness, week = servers.harness, timedelta(days=7)
+    await harness.tick(BEGIN + 4 * MINUTE, 0.09)
+    past = SetClock(harness.clock.at - week)
+    servers.yahoo.market = servers.coinbase.market = Vendors(past, etf_moves={YESTERDAY: 20.0})
 
-    await floor.tick(BEGIN + 5 * MINUTE)
-    young = await view(street)
-    await floor.tick(BEGIN + 40 * MINUTE)
-    old, sides = await view(street), await fired(street)
-    street.yahoo.market = street.coinbase.market = floor.vendors
-    await floor.tick(BEGIN + 41 * MINUTE, 0.0)
+    await harness.tick(BEGIN + 5 * MINUTE)
+    early = await view(servers)
+    await harness.tick(BEGIN + 40 * MINUTE)
+    later, sides = await view(servers), await firing_sides(servers)
+    servers.yahoo.market = servers.coinbase.market = harness.vendors
+    await harness.tick(BEGIN + 41 * MINUTE, 0.0)
 
     late = "Yahoo on WGMI: is late: its newest close is of 2026-02-24, 5 sessions before the last"
     coin = "Coinbase on BTC: is late: its last trade is of 2026-02-25 15:04 UTC"
-    assert [late, coin] == list(young.problems)
-    assert (None, "the last WGMI trade at Yahoo is 36 min old") == (old.live, old.live_reason)
-    assert old.crypto is not None
-    assert "Bitstamp" == old.crypto.source
-    assert (Verdict.OK, [Side.ABOVE], []) == (old.close.trust.verdict, sides, await fired(street))
-    assert [f"WARNING {late}", "INFO Yahoo on WGMI: its answers can be used again"] == lines(caplog, street.yahoo)
-    assert [f"WARNING {coin}", "INFO Coinbase on BTC: its answers can be used again"] == lines(caplog, street.coinbase)
+    assert [late, coin] == list(early.problems)
+    assert (None, "the last WGMI trade at Yahoo is 36 min old") == (later.live, later.live_reason)
+    assert later.crypto is not None
+    assert "Bitstamp" == later.crypto.source
+    assert (Verdict.OK, [Side.ABOVE], []) == (later.close.trust.verdict, sides, await firing_sides(servers))
+    assert [f"WARNING {late}", "INFO Yahoo on WGMI: answers are usable again"] == log_lines(caplog, servers.yahoo)
+    assert [f"WARNING {coin}", "INFO Coinbase on BTC: answers are usable again"] == log_lines(caplog, servers.coinbase)
 
 
-async def test_a_source_that_is_a_week_late_at_the_start_leaves_the_close_to_the_other() -> None:
-    async with open_street(seeded=False) as street:
-        street.floor.clock.at = CLOSE + 2 * HOUR
-        street.yahoo.market = Vendors(SetClock(CLOSE - timedelta(days=7)), etf_moves={YESTERDAY: 20.0})
+async def test_at_startup_a_late_source_leaves_the_close_to_the_other() -> None:
+    async with vendor_servers(seeded=False) as servers:
+        servers.harness.clock.at = CLOSE + 2 * HOUR
+        servers.yahoo.market = Vendors(SetClock(CLOSE - timedelta(days=7)), etf_moves={YESTERDAY: 20.0})
 
-        leg = await street.floor.market.history.leg(WGMI, street.floor.clock.at)
+        leg = await servers.harness.market.history.leg(WGMI, servers.harness.clock.at)
 
         assert (Verdict.DEGRADED, ("WGMI's close is from Nasdaq alone",)) == (
-            leg.past.trust(np.datetime64(YESTERDAY)).verdict,
-            leg.past.trust(np.datetime64(YESTERDAY)).reasons,
+            leg.history.trust(np.datetime64(YESTERDAY)).verdict,
+            leg.history.trust(np.datetime64(YESTERDAY)).reasons,
         )
         assert "is late" in leg.problems[0]
 
 
-async def test_prices_of_another_symbol_are_left_out_and_the_past_stays(
-    street: Street, caplog: pytest.LogCaptureFixture
+async def test_prices_of_another_symbol_are_dropped_and_the_history_is_kept(
+    servers: VendorServers, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Under the right name, as after a mix-up behind a cache; the past that is known must outlive it."""
+    """The symbol name is right, as after a mix-up behind a cache; the stored history must survive it."""
     caplog.set_level("INFO")
-    floor, begin = street.floor, BEGIN + 5 * MINUTE
-    before = (await floor.store.load_closes(WGMI, "Yahoo", YESTERDAY - timedelta(days=60))).prices.tolist()
-    street.yahoo.market = street.coinbase.market = _another_symbol(floor.clock, begin)
+    harness, begin = servers.harness, BEGIN + 5 * MINUTE
+    before = (await harness.store.load_closes(WGMI, "Yahoo", YESTERDAY - timedelta(days=60))).prices.tolist()
+    servers.yahoo.market = servers.coinbase.market = _another_symbol(harness.clock, begin)
 
-    await floor.tick(begin, 0.0)
-    seen = await view(street)
-    await floor.tick(begin + 10 * MINUTE)
-    alerts = await floor.desk.history(DESK)
-    street.yahoo.market = street.coinbase.market = floor.vendors
-    await floor.tick(begin + 11 * MINUTE, 0.0)
+    await harness.tick(begin, 0.0)
+    seen = await view(servers)
+    await harness.tick(begin + 10 * MINUTE)
+    alerts = await harness.commands.history(CHANNEL)
+    servers.yahoo.market = servers.coinbase.market = harness.vendors
+    await harness.tick(begin + 11 * MINUTE, 0.0)
 
     problem = (
         "Yahoo on WGMI: sent closes unlike those before, as of another symbol, and no split explains them; "
@@ -399,118 +405,118 @@ async def test_prices_of_another_symbol_are_left_out_and_the_past_stays(
     assert seen.live is not None
     assert Verdict.SUSPECT is seen.live.trust.verdict
     assert any("Coinbase has 3,000 and Bitstamp 50,000" in one for one in seen.live.trust.reasons)
-    assert ([], ()) == (alerts, (await view(street)).problems)
-    assert before == (await floor.store.load_closes(WGMI, "Yahoo", YESTERDAY - timedelta(days=60))).prices.tolist()
-    assert [f"WARNING {problem}", "INFO Yahoo on WGMI: its answers can be used again"] == lines(caplog, street.yahoo)
+    assert ([], ()) == (alerts, (await view(servers)).problems)
+    assert before == (await harness.store.load_closes(WGMI, "Yahoo", YESTERDAY - timedelta(days=60))).prices.tolist()
+    assert [f"WARNING {problem}", "INFO Yahoo on WGMI: answers are usable again"] == log_lines(caplog, servers.yahoo)
 
 
-async def test_another_past_that_stands_for_a_day_is_believed() -> None:
-    async with open_street() as street:
-        history, clock = street.history(alone=True), street.floor.clock
+async def test_a_different_history_is_accepted_after_a_day() -> None:
+    async with vendor_servers() as servers:
+        history, clock = servers.history(alone=True), servers.harness.clock
         await history.leg(WGMI, clock.at)
-        clock.at, street.yahoo.market = BEGIN, _another_symbol(clock, BEGIN)
+        clock.at, servers.yahoo.market = BEGIN, _another_symbol(clock, BEGIN)
 
         first = await history.leg(WGMI, BEGIN)
         clock.at = BEGIN + timedelta(days=1)
         second = await history.leg(WGMI, clock.at)
 
         assert (1, 0) == (len(first.problems), len(second.problems))
-        assert second.past.prices.sessions[-1] == np.datetime64(TODAY)  # type: ignore[union-attr]
-        assert second.past.agreed.prices[-1] > 50
+        assert second.history.prices.sessions[-1] == np.datetime64(TODAY)  # type: ignore[union-attr]
+        assert second.history.agreed.prices[-1] > 50
 
 
-async def test_an_answer_that_names_another_symbol_is_refused(street: Street, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_response_about_another_symbol_is_rejected(
+    servers: VendorServers, caplog: pytest.LogCaptureFixture
+) -> None:
     def rename(body: dict[str, Any]) -> None:
         body["chart"]["result"][0]["meta"]["symbol"] = "MARA"
 
     caplog.set_level("INFO")
-    street.yahoo.restamp = rename
-    await street.floor.tick(BEGIN + 5 * MINUTE, 0.09)
-    seen = await view(street)
-    street.yahoo.restamp = None
-    await street.floor.tick(BEGIN + 6 * MINUTE, 0.0)
+    servers.yahoo.rewrite = rename
+    await servers.harness.tick(BEGIN + 5 * MINUTE, 0.09)
+    seen = await view(servers)
+    servers.yahoo.rewrite = None
+    await servers.harness.tick(BEGIN + 6 * MINUTE, 0.0)
 
     assert ("Yahoo on WGMI: answered about MARA instead",) == seen.problems
-    assert [] == await street.floor.desk.history(DESK)
-    assert ["WARNING Yahoo on WGMI: answered about MARA instead", "INFO Yahoo on WGMI: answers again"] == lines(
-        caplog, street.yahoo
+    assert [] == await servers.harness.commands.history(CHANNEL)
+    assert ["WARNING Yahoo on WGMI: answered about MARA instead", "INFO Yahoo on WGMI: recovered"] == log_lines(
+        caplog, servers.yahoo
     )
 
 
-async def test_a_long_fetch_that_is_killed_goes_on_where_it_was(
-    caplog: pytest.LogCaptureFixture, tmp_path: Path
-) -> None:
-    """Of eight months, two slices of 75 days are in the store when the third is cut off after two of its pages."""
+async def test_a_cancelled_long_fetch_resumes(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
+    """Of eight months, two slices of 75 days are stored when the third is cut off after two pages."""
     caplog.set_level("INFO")
-    async with open_street(f"sqlite:///{tmp_path}/prices.db", seeded=False) as street:
-        floor, coinbase = street.floor, street.coinbase
+    async with vendor_servers(f"sqlite:///{tmp_path}/prices.db", seeded=False) as servers:
+        harness, coinbase = servers.harness, servers.coinbase
         for source in ("Coinbase", "Bitstamp"):
-            await floor.store.save_bars(crypto_bars({datetime(2025, 7, 1, tzinfo=UTC): 50_000.0}, source=source))
-        floor.clock.at, coinbase.let_through = BEGIN, 14
-        killed = asyncio.create_task(street.history().leg(BTC, BEGIN))
-        await coinbase.hung_up_on.wait()
+            await harness.store.save_bars(crypto_bars({datetime(2025, 7, 1, tzinfo=UTC): 50_000.0}, source=source))
+        harness.clock.at, coinbase.max_requests = BEGIN, 14
+        killed = asyncio.create_task(servers.history().leg(BTC, BEGIN))
+        await coinbase.limit_reached.wait()
         killed.cancel()
         with pytest.raises(asyncio.CancelledError):
             await killed
-        kept = await floor.store.load_bars(BTC, "Coinbase", HOUR, LONG_AGO)
-        coinbase.let_through = None
-        coinbase.asked.clear()
+        kept = await harness.store.load_bars(BTC, "Coinbase", HOUR, LONG_AGO)
+        coinbase.max_requests = None
+        coinbase.requests.clear()
 
-        await street.history().leg(BTC, BEGIN)
+        await servers.history().leg(BTC, BEGIN)
 
-        whole = await floor.store.load_bars(BTC, "Coinbase", HOUR, LONG_AGO)
-        pages = [unquote(path) for path in coinbase.asked if "candles" in path]
+        whole = await harness.store.load_bars(BTC, "Coinbase", HOUR, LONG_AGO)
+        pages = [unquote(path) for path in coinbase.requests if "candles" in path]
         assert 2 * 75 * 24 == len(kept)
         assert ["2025-11-27T21:00:00Z", "2025-12-10T09:00:00Z"] == [page.split("start=")[1][:20] for page in pages[:2]]
-        assert np.datetime64("2025-11-27T22:00") == kept.opened_at[-1]  # its hour and the one before are asked again
+        assert np.datetime64("2025-11-27T22:00") == kept.opened_at[-1]  # its hour and the one before are fetched again
         assert 8 == len(pages) == len(set(pages))
         assert np.datetime64("2026-03-04T15:00") == whole.ended_at[-1]
         assert {np.timedelta64(HOUR)} == set(np.diff(whole.opened_at).tolist())
         assert [
-            "INFO Coinbase on BTC: hours up to 2025-09-13 of 2026-03-04, 30% of what was missing",
-            "INFO Coinbase on BTC: hours up to 2025-11-27 of 2026-03-04, 61% of what was missing",
-            "INFO Coinbase on BTC: hours up to 2026-02-10 of 2026-03-04, 78% of what was missing",
-            "INFO Coinbase on BTC: hours up to 2026-03-04 of 2026-03-04, 100% of what was missing",
-        ] == lines(caplog, coinbase)
+            "INFO Coinbase on BTC: loaded hourly bars up to 2025-09-13 of 2026-03-04 (30% of the missing ones)",
+            "INFO Coinbase on BTC: loaded hourly bars up to 2025-11-27 of 2026-03-04 (61% of the missing ones)",
+            "INFO Coinbase on BTC: loaded hourly bars up to 2026-02-10 of 2026-03-04 (78% of the missing ones)",
+            "INFO Coinbase on BTC: loaded hourly bars up to 2026-03-04 of 2026-03-04 (100% of the missing ones)",
+        ] == log_lines(caplog, coinbase)
 
 
-async def test_the_first_closes_of_each_source_are_told(caplog: pytest.LogCaptureFixture) -> None:
+async def test_the_first_closes_of_each_source_are_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
-    async with open_street(seeded=False) as street:
-        await street.history().leg(WGMI, street.floor.clock.at)
+    async with vendor_servers(seeded=False) as servers:
+        await servers.history().leg(WGMI, servers.harness.clock.at)
 
-        told = ["637 closes from 2023-08-17 to 2026-03-03"]
-        assert [f"INFO {name} on WGMI: {one}" for name in ("Yahoo", "Nasdaq") for one in told] == [
-            *lines(caplog, street.yahoo),
-            *lines(caplog, street.nasdaq),
+        logged = ["637 closes from 2023-08-17 to 2026-03-03"]
+        assert [f"INFO {name} on WGMI: {one}" for name in ("Yahoo", "Nasdaq") for one in logged] == [
+            *log_lines(caplog, servers.yahoo),
+            *log_lines(caplog, servers.nasdaq),
         ]
 
 
 async def test_a_second_start_fetches_only_the_last_sessions_of_each_source() -> None:
-    async with open_street() as street:
-        street.floor.clock.at = BEGIN
-        await street.history().leg(WGMI, BEGIN)
-        await street.history().leg(BTC, BEGIN)
-        counters = (street.yahoo, street.nasdaq, street.coinbase, street.bitstamp)
-        for counter in counters:
-            counter.asked.clear()
+    async with vendor_servers() as servers:
+        servers.harness.clock.at = BEGIN
+        await servers.history().leg(WGMI, BEGIN)
+        await servers.history().leg(BTC, BEGIN)
+        all_servers = (servers.yahoo, servers.nasdaq, servers.coinbase, servers.bitstamp)
+        for server in all_servers:
+            server.requests.clear()
 
-        again = street.history()
+        again = servers.history()
         await asyncio.gather(again.leg(WGMI, BEGIN), again.leg(BTC, BEGIN))
 
-        assert [1, 1, 1, 1] == [len(counter.asked) for counter in counters]  # bars are whole: the last trade only
-        assert "fromdate=2026-02-24" in street.nasdaq.asked[0]
+        assert [1, 1, 1, 1] == [len(server.requests) for server in all_servers]  # bars: only the last trade
+        assert "fromdate=2026-02-24" in servers.nasdaq.requests[0]
 
 
-def _trade_of_now(street: Street) -> Any:  # noqa: ANN401 -- a vendor's document has any shape
+def _stamp_with_now(servers: VendorServers) -> Any:  # noqa: ANN401 -- a vendor's document has any shape
     def restamp(body: dict[str, Any]) -> None:
         meta = body["chart"]["result"][0]["meta"]
-        meta["regularMarketTime"] = int(street.floor.clock.at.timestamp())
+        meta["regularMarketTime"] = int(servers.harness.clock.at.timestamp())
 
     return restamp
 
 
-def _fallen_by(share: float) -> Any:  # noqa: ANN401 -- as above
+def _price_lowered_by(share: float) -> Any:  # noqa: ANN401 -- as above
     def restamp(body: Any) -> None:  # noqa: ANN401 -- as above
         if isinstance(body, dict):
             body["price"] = f"{float(body['price']) * (1 - share):.2f}"
@@ -520,6 +526,6 @@ def _fallen_by(share: float) -> Any:  # noqa: ANN401 -- as above
 
 def _another_symbol(clock: SetClock, at: datetime) -> Vendors:
     days = CALENDAR.days[CALENDAR.days < np.datetime64("2026-03-06")].tolist()
-    prices = {day: 55 * (1 + 0.05 * np.sin(day.toordinal())) for day in days[-SEEDED:]}
-    dear = {datetime(2020, 1, 1, tzinfo=UTC): 3_000.0}
-    return Vendors(clock, etf_moves=prices, etf_last=(55.0, at), crypto_moves=dear)
+    prices = {day: 55 * (1 + 0.05 * np.sin(day.toordinal())) for day in days[-SEEDED_DAYS:]}
+    high_prices = {datetime(2020, 1, 1, tzinfo=UTC): 3_000.0}
+    return Vendors(clock, etf_moves=prices, etf_last=(55.0, at), crypto_moves=high_prices)

@@ -13,11 +13,11 @@ from services.alerting.enrichment import TrackRecordEnricher
 from services.alerting.notice import Outage
 from services.core.trust import Verdict
 from services.research.preview import preview_rule
-from services.rules.decide import Side, Status
+from services.rules.decide import RuleStatus, Side
 from services.rules.grammar import parse_rule
 from tests.fakes.clock import SetClock
-from tests.fakes.floor import CLOSE, DESK, OPEN, OTHER_DESK, Floor, trading_floor
-from tests.fakes.pool import Pool
+from tests.fakes.harness import CHANNEL, CLOSE, OPEN, OTHER_CHANNEL, Harness, open_harness
+from tests.fakes.mempool import FakeMempool
 from tests.services.channels.test_maintenance import content_of, round_at
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -27,81 +27,81 @@ MONDAY_OPEN, MONDAY_CLOSE = OPEN + 5 * DAY - HOUR, CLOSE + 5 * DAY - HOUR  # the
 
 
 @pytest.fixture
-async def pool() -> Pool:
-    return Pool(SetClock(OPEN - 10 * MINUTE))
+async def pool() -> FakeMempool:
+    return FakeMempool(SetClock(OPEN - 10 * MINUTE))
 
 
 @pytest.fixture
-async def floor(pool: Pool) -> AsyncIterator[Floor]:
-    mining = pool.mining()
-    async with trading_floor(clock=pool.clock, mining=mining) as floor:
-        floor.monitor.records = TrackRecordEnricher(floor.market.history, mining)
-        yield floor
+async def harness(pool: FakeMempool) -> AsyncIterator[Harness]:
+    mining = pool.service()
+    async with open_harness(clock=pool.clock, network=mining) as harness:
+        harness.monitor.track_records = TrackRecordEnricher(harness.market.history, mining)
+        yield harness
 
 
-async def ticks(floor: Floor, begin: datetime, count: int = 3) -> None:
-    await floor.ticks(begin, [0.0] * count)
+async def ticks(harness: Harness, begin: datetime, count: int = 3) -> None:
+    await harness.ticks(begin, [0.0] * count)
 
 
 async def test_a_retarget_is_one_alert_of_its_own_with_both_ends_its_source_and_its_record(
-    floor: Floor, pool: Pool
+    harness: Harness, pool: FakeMempool
 ) -> None:
     pool.retargets[HARDER] = 106e12
     for text in ("1d difficulty 5%", "5d difficulty 5%", "1d hashprice 5%", "1d 8pp"):
-        await floor.desk.add_rule(DESK, text, "U1")
+        await harness.commands.add_rule(CHANNEL, text, "U1")
 
-    await ticks(floor, OPEN + 5 * MINUTE)
+    await ticks(harness, OPEN + 5 * MINUTE)
 
-    hard, earned = sorted(await floor.open_alerts(), key=lambda alert: alert.subject.value)
+    hard, earned = sorted(await harness.open_alerts(), key=lambda alert: alert.subject.value)
     assert [(Subject.DIFFICULTY, Side.ABOVE), (Subject.HASHPRICE, Side.BELOW)] == [
         (one.subject, one.side) for one in (hard, earned)
     ]
-    assert ["1d difficulty 5%", "5d difficulty 5%"] == [fact.rule for fact in hard.facts]
+    assert ["1d difficulty 5%", "5d difficulty 5%"] == [fact.rule for fact in hard.hits]
     assert (0.06, 1 / 1.06 - 1) == pytest.approx((hard.lead.value, earned.lead.value))
-    mined = hard.lead.measurement.mined
+    mined = hard.lead.measurement.mining
     assert mined is not None
     assert ("mempool.space", 106e12, 100e12) == (mined.source, mined.difficulty, mined.difficulty_before)
     assert Verdict.DEGRADED is hard.trust.verdict
     assert "the difficulty is mempool.space's alone, of 2026-03-04 14:40 UTC" in hard.trust.reasons
-    assert hard.lead.record is not None
-    assert 0 == hard.lead.record.episodes
+    assert hard.lead.track_record is not None
+    assert 0 == hard.lead.track_record.episodes
 
 
-async def test_a_fall_of_bitcoin_is_one_of_the_hashprice_and_resolves_with_it(floor: Floor) -> None:
-    await floor.desk.add_rule(DESK, "1d hashprice 10% below", "U1")
-    floor.vendors.crypto_moves[OPEN] = 44_000.0
-    await ticks(floor, OPEN + 5 * MINUTE)
-    (fallen,) = await floor.open_alerts()
-    floor.vendors.crypto_moves[OPEN + 30 * MINUTE] = 49_000.0
-    await ticks(floor, OPEN + 35 * MINUTE)
+async def test_a_fall_of_bitcoin_is_one_of_the_hashprice_and_resolves_with_it(harness: Harness) -> None:
+    await harness.commands.add_rule(CHANNEL, "1d hashprice 10% below", "U1")
+    harness.vendors.crypto_moves[OPEN] = 44_000.0
+    await ticks(harness, OPEN + 5 * MINUTE)
+    (fallen,) = await harness.open_alerts()
+    harness.vendors.crypto_moves[OPEN + 30 * MINUTE] = 49_000.0
+    await ticks(harness, OPEN + 35 * MINUTE)
 
     assert -0.12 == pytest.approx(fallen.lead.value)
-    assert [] == await floor.open_alerts()
+    assert [] == await harness.open_alerts()
 
 
 async def test_an_old_network_neither_fires_nor_resolves_and_is_told_once_with_all_else_going_on(
-    floor: Floor, pool: Pool
+    harness: Harness, pool: FakeMempool
 ) -> None:
     for channel, text in (
-        (DESK, "1d hashprice 10% below"),
-        (DESK, "1d difficulty 5%"),
-        (DESK, "1d 8pp below for 0s"),
-        (OTHER_DESK, "60d 90pp"),
+        (CHANNEL, "1d hashprice 10% below"),
+        (CHANNEL, "1d difficulty 5%"),
+        (CHANNEL, "1d 8pp below for 0s"),
+        (OTHER_CHANNEL, "60d 90pp"),
     ):
-        await floor.desk.add_rule(channel, text, "U1")
-    floor.vendors.crypto_moves[OPEN] = 44_000.0
-    await ticks(floor, OPEN + 5 * MINUTE)
-    pool.away = True
-    await ticks(floor, OPEN + 30 * MINUTE)
-    failing = await floor.open_alerts()
+        await harness.commands.add_rule(channel, text, "U1")
+    harness.vendors.crypto_moves[OPEN] = 44_000.0
+    await ticks(harness, OPEN + 5 * MINUTE)
+    pool.down = True
+    await ticks(harness, OPEN + 30 * MINUTE)
+    failing = await harness.open_alerts()
     at = OPEN + 6 * HOUR + 20 * MINUTE  # the last answer was of 14:45
-    floor.vendors.crypto_moves[at] = 50_000.0
-    told = [await round_at(floor, at + n * 3 * MINUTE, -0.09 if n else 0.0) for n in range(3)]
-    (waiting, other) = await floor.open_alerts()
-    told += [await round_at(floor, at + n * MINUTE) for n in (40, 55)]
-    (out,) = await content_of(floor, Outage)
-    pool.away = False
-    back = await round_at(floor, at + 70 * MINUTE)
+    harness.vendors.crypto_moves[at] = 50_000.0
+    told = [await round_at(harness, at + n * 3 * MINUTE, -0.09 if n else 0.0) for n in range(3)]
+    (waiting, other) = await harness.open_alerts()
+    told += [await round_at(harness, at + n * MINUTE) for n in (40, 55)]
+    (out,) = await content_of(harness, Outage)
+    pool.down = False
+    back = await round_at(harness, at + 70 * MINUTE)
 
     assert [Subject.HASHPRICE] == [one.subject for one in failing]
     assert [Subject.HASHPRICE, Subject.DIVERGENCE] == [waiting.subject, other.subject]
@@ -113,168 +113,174 @@ async def test_an_old_network_neither_fires_nor_resolves_and_is_told_once_with_a
     assert "edit outage in C1" in back
 
 
-async def test_a_rule_whose_window_is_too_long_for_the_history_is_no_outage(floor: Floor) -> None:
-    await floor.desk.add_rule(DESK, "252d hashprice 10%", "U1")
-    floor.vendors.etf_begins = (OPEN - 100 * DAY).date()
+async def test_a_rule_whose_window_is_too_long_for_the_history_is_no_outage(harness: Harness) -> None:
+    await harness.commands.add_rule(CHANNEL, "252d hashprice 10%", "U1")
+    harness.vendors.etf_since = (OPEN - 100 * DAY).date()
 
-    told = [await round_at(floor, OPEN + n * 20 * MINUTE, 0.0) for n in range(5)]
+    told = [await round_at(harness, OPEN + n * 20 * MINUTE, 0.0) for n in range(5)]
 
     assert [] == [post for posts in told for post in posts if "outage" in post]
 
 
-async def test_a_past_that_lags_behind_a_retarget_holds_rules_back_until_it_has_come(floor: Floor, pool: Pool) -> None:
-    await floor.desk.add_rule(DESK, "1d difficulty 5% for 0s", "U1")
-    await floor.tick(OPEN + 5 * MINUTE, 0.0)
+async def test_a_past_that_lags_behind_a_retarget_holds_rules_back_until_it_has_come(
+    harness: Harness, pool: FakeMempool
+) -> None:
+    await harness.commands.add_rule(CHANNEL, "1d difficulty 5% for 0s", "U1")
+    await harness.tick(OPEN + 5 * MINUTE, 0.0)
     pool.retargets[OPEN + 10 * MINUTE] = 107e12
-    pool.lags = True
-    await floor.ticks(OPEN + 15 * MINUTE, [0.0] * 3)
-    lagging, asked = await floor.open_alerts(), len([path for path in pool.asked if path.endswith("3y")])
-    pool.lags = False
-    await floor.ticks(OPEN + 30 * MINUTE, [0.0] * 2)
+    pool.stale_history = True
+    await harness.ticks(OPEN + 15 * MINUTE, [0.0] * 3)
+    lagging, asked = await harness.open_alerts(), len([path for path in pool.requests if path.endswith("3y")])
+    pool.stale_history = False
+    await harness.ticks(OPEN + 30 * MINUTE, [0.0] * 2)
 
     assert [] == lagging
     assert asked <= 4  # every five minutes, and not at every tick
-    assert [Subject.DIFFICULTY] == [one.subject for one in await floor.open_alerts()]
+    assert [Subject.DIFFICULTY] == [one.subject for one in await harness.open_alerts()]
 
 
 async def test_the_network_is_left_alone_where_no_rule_is_about_it_and_shared_where_many_are(
-    floor: Floor, pool: Pool
+    harness: Harness, pool: FakeMempool
 ) -> None:
-    await floor.desk.add_rule(DESK, "1d 8pp", "U1")
-    await ticks(floor, OPEN + 5 * MINUTE)
-    without = len(pool.asked)
-    for channel in (DESK, OTHER_DESK):
+    await harness.commands.add_rule(CHANNEL, "1d 8pp", "U1")
+    await ticks(harness, OPEN + 5 * MINUTE)
+    without = len(pool.requests)
+    for channel in (CHANNEL, OTHER_CHANNEL):
         for window in ("1d", "5d", "20d"):
-            await floor.desk.add_rule(channel, f"{window} hashprice 10%", "U1")
-    await floor.tick(OPEN + 20 * MINUTE, 0.0)
+            await harness.commands.add_rule(channel, f"{window} hashprice 10%", "U1")
+    await harness.tick(OPEN + 20 * MINUTE, 0.0)
 
     assert 0 == without
-    assert 5 == len(pool.asked)  # four pages of the present, and the past
+    assert 5 == len(pool.requests)  # four pages of the present, and the past
 
 
-async def test_without_any_source_of_the_network_its_rules_have_no_data(pool: Pool) -> None:
-    async with trading_floor(clock=pool.clock) as floor:
-        await floor.desk.add_rule(DESK, "1d difficulty 5%", "U1")
-        await floor.ticks(OPEN + 5 * MINUTE, [0.0] * 9)
-        (watch,) = await floor.desk.rules(DESK)
+async def test_without_any_source_of_the_network_its_rules_have_no_data(pool: FakeMempool) -> None:
+    async with open_harness(clock=pool.clock) as harness:
+        await harness.commands.add_rule(CHANNEL, "1d difficulty 5%", "U1")
+        await harness.ticks(OPEN + 5 * MINUTE, [0.0] * 9)
+        (watch,) = await harness.commands.rules(CHANNEL)
 
-    assert Status.NODATA is watch.state.status(pool.clock.at)
+    assert RuleStatus.NODATA is watch.state.status(pool.clock.at)
 
 
-async def test_a_rule_on_the_network_is_tried_on_the_past_before_it_is_added(floor: Floor, pool: Pool) -> None:
+async def test_a_rule_on_the_network_is_tried_on_the_past_before_it_is_added(
+    harness: Harness, pool: FakeMempool
+) -> None:
     pool.retargets = {OPEN - 30 * DAY: 108e12, OPEN - 20 * DAY: 109e12}
-    found = await preview_rule(floor.market, parse_rule("5d difficulty 5%"), floor.desk.pair, pool.clock.at)
-    tested = await floor.study.backtest(parse_rule("5d difficulty 5%"), pool.clock.at)
+    found = await preview_rule(harness.market, parse_rule("5d difficulty 5%"), harness.commands.pair, pool.clock.at)
+    tested = await harness.research.backtest(parse_rule("5d difficulty 5%"), pool.clock.at)
 
-    assert 1 == found.fired == len(tested.backtest.episodes)
+    assert 1 == found.firings == len(tested.backtest.episodes)
     assert CLOSE.date() > (found.until or CLOSE.date())
 
 
-async def test_a_retarget_on_a_saturday_is_told_then_and_not_again_on_monday(floor: Floor, pool: Pool) -> None:
+async def test_a_retarget_on_a_saturday_is_told_then_and_not_again_on_monday(
+    harness: Harness, pool: FakeMempool
+) -> None:
     for text in ("1d difficulty 5%", "1d 8pp"):
-        await floor.desk.add_rule(DESK, text, "U1")
+        await harness.commands.add_rule(CHANNEL, text, "U1")
     pool.retargets[SATURDAY] = 107e12
-    await floor.ticks(FRIDAY_CLOSE, [None] * 3)
-    before = await floor.desk.history(DESK)
-    await floor.ticks(SATURDAY, [None] * 2)
-    (alert,) = await floor.open_alerts()
-    told = await floor.told()
-    await floor.ticks(MONDAY_OPEN, [0.0] * 3)
-    (same,) = await floor.open_alerts()
+    await harness.ticks(FRIDAY_CLOSE, [None] * 3)
+    before = await harness.commands.history(CHANNEL)
+    await harness.ticks(SATURDAY, [None] * 2)
+    (alert,) = await harness.open_alerts()
+    told = await harness.deliver_all()
+    await harness.ticks(MONDAY_OPEN, [0.0] * 3)
+    (same,) = await harness.open_alerts()
 
     assert [] == before
     assert 0.07 == pytest.approx(alert.lead.value)
     assert FRIDAY_CLOSE.date() == alert.lead.measurement.anchor
     assert (FRIDAY_CLOSE, SATURDAY + 5 * MINUTE) == (alert.etf.at, alert.crypto.at)  # the ETF stands
     assert (alert.id, SATURDAY + 5 * MINUTE) == (same.id, same.opened_at)
-    assert [] == [*told, *await floor.told()]
+    assert [] == [*told, *await harness.deliver_all()]
 
 
 async def test_what_fires_between_closes_is_one_episode_of_the_backtest_at_the_next_close(
-    floor: Floor, pool: Pool
+    harness: Harness, pool: FakeMempool
 ) -> None:
     for text in ("1d difficulty 5%", "1d difficulty 5% at close"):
-        await floor.desk.add_rule(DESK, text, "U1")
+        await harness.commands.add_rule(CHANNEL, text, "U1")
     pool.retargets |= {SATURDAY: 107e12, MONDAY_CLOSE - MINUTE: 114e12}
-    await floor.ticks(SATURDAY, [None] * 2)
-    alone = (await floor.open_alerts())[0].facts
-    await floor.tick(MONDAY_CLOSE + MINUTE)
-    (both,) = await floor.open_alerts()
-    await floor.tick(MONDAY_CLOSE + 30 * MINUTE)
-    (left,) = await floor.open_alerts()
-    past = (await floor.study.backtest(parse_rule("1d difficulty 5%"), floor.clock.at)).backtest.episodes
+    await harness.ticks(SATURDAY, [None] * 2)
+    alone = (await harness.open_alerts())[0].hits
+    await harness.tick(MONDAY_CLOSE + MINUTE)
+    (both,) = await harness.open_alerts()
+    await harness.tick(MONDAY_CLOSE + 30 * MINUTE)
+    (left,) = await harness.open_alerts()
+    past = (await harness.research.backtest(parse_rule("1d difficulty 5%"), harness.clock.at)).backtest.episodes
 
     assert ["1d difficulty 5%"] == [fact.rule for fact in alone]
-    assert [0.14, 0.14] == pytest.approx([fact.value for fact in both.facts])
-    assert ["1d difficulty 5% at close"] == [fact.rule for fact in left.facts if fact.active]
-    assert [MONDAY_CLOSE.date()] == [one.fired for one in past]
+    assert [0.14, 0.14] == pytest.approx([fact.value for fact in both.hits])
+    assert ["1d difficulty 5% at close"] == [fact.rule for fact in left.hits if fact.active]
+    assert [MONDAY_CLOSE.date()] == [one.fired_on for one in past]
     assert [0.14] == pytest.approx([one.value for one in past])
 
 
 async def test_a_breach_just_before_the_close_is_decided_at_the_close_as_a_replay_does(
-    floor: Floor, pool: Pool
+    harness: Harness, pool: FakeMempool
 ) -> None:
-    await floor.desk.add_rule(DESK, "1d difficulty 5%", "U1")
+    await harness.commands.add_rule(CHANNEL, "1d difficulty 5%", "U1")
     pool.retargets[CLOSE - MINUTE] = 107e12
 
-    await floor.tick(CLOSE - MINUTE, 0.0)
-    before = await floor.open_alerts()
-    await floor.tick(CLOSE + MINUTE)
-    (alert,) = await floor.open_alerts()
+    await harness.tick(CLOSE - MINUTE, 0.0)
+    before = await harness.open_alerts()
+    await harness.tick(CLOSE + MINUTE)
+    (alert,) = await harness.open_alerts()
 
     assert [] == before
     assert ("7% is past 5% at the close", CLOSE) == (alert.reason, alert.as_of)
 
 
-async def test_rules_on_the_network_need_no_price_of_the_etf(floor: Floor, pool: Pool) -> None:
+async def test_rules_on_the_network_need_no_price_of_the_etf(harness: Harness, pool: FakeMempool) -> None:
     for text in ("1d difficulty 5%", "1d 8pp"):
-        await floor.desk.add_rule(DESK, text, "U1")
+        await harness.commands.add_rule(CHANNEL, text, "U1")
     pool.retargets[OPEN + HOUR] = 107e12
-    floor.vendors.etf_last = (20.0, OPEN + MINUTE)
+    harness.vendors.etf_last = (20.0, OPEN + MINUTE)
 
-    await floor.ticks(OPEN + HOUR, [None] * 9)
-    (alert,) = await floor.open_alerts()
-    states = {str(watch.rule): watch.state.status(floor.clock.at) for watch in await floor.desk.rules(DESK)}
+    await harness.ticks(OPEN + HOUR, [None] * 9)
+    (alert,) = await harness.open_alerts()
+    states = {str(watch.rule): watch.state.status(harness.clock.at) for watch in await harness.commands.rules(CHANNEL)}
 
     assert Subject.DIFFICULTY is alert.subject
-    assert {"1d difficulty 5%": Status.FIRING, "1d 8pp": Status.NODATA} == states
+    assert {"1d difficulty 5%": RuleStatus.FIRING, "1d 8pp": RuleStatus.NODATA} == states
 
 
 async def test_a_session_on_which_the_etf_was_not_traded_does_not_keep_the_network_waiting(
-    floor: Floor, pool: Pool
+    harness: Harness, pool: FakeMempool
 ) -> None:
-    await floor.desk.add_rule(DESK, "1d difficulty 5%", "U1")
-    floor.vendors.shut = {FRIDAY_CLOSE.date()}
+    await harness.commands.add_rule(CHANNEL, "1d difficulty 5%", "U1")
+    harness.vendors.no_trade_sessions = {FRIDAY_CLOSE.date()}
     pool.retargets[SATURDAY] = 107e12
 
-    await floor.ticks(SATURDAY, [None] * 2)
-    (alert,) = await floor.open_alerts()
+    await harness.ticks(SATURDAY, [None] * 2)
+    (alert,) = await harness.open_alerts()
 
     assert (Subject.DIFFICULTY, FRIDAY_CLOSE.date()) == (alert.subject, alert.lead.measurement.anchor)
 
 
 async def test_at_a_weekend_without_bitcoins_price_an_open_alert_waits_and_the_channel_is_told_why(
-    floor: Floor,
+    harness: Harness,
 ) -> None:
-    await floor.desk.add_rule(DESK, "1d hashprice 10% below", "U1")
-    floor.vendors.crypto_moves[SATURDAY] = 44_000.0
-    await floor.ticks(SATURDAY, [None] * 2)
-    floor.vendors.faults["coinbase"] = [httpx.Response(403)] * 99
-    await floor.ticks(SATURDAY + 25 * MINUTE, [None] * 9)
-    (waiting,) = await floor.open_alerts()
-    (watch,) = await floor.desk.rules(DESK)
-    told = [await round_at(floor, SATURDAY + n * MINUTE) for n in (90, 95)]
-    (out,) = await content_of(floor, Outage)
-    floor.vendors.faults["coinbase"] = []
-    floor.vendors.crypto_moves[SATURDAY + 2 * HOUR] = 50_000.0
-    await floor.ticks(SATURDAY + 2 * HOUR, [None] * 9)
-    back = await round_at(floor, SATURDAY + 3 * HOUR)
+    await harness.commands.add_rule(CHANNEL, "1d hashprice 10% below", "U1")
+    harness.vendors.crypto_moves[SATURDAY] = 44_000.0
+    await harness.ticks(SATURDAY, [None] * 2)
+    harness.vendors.faults["coinbase"] = [httpx.Response(403)] * 99
+    await harness.ticks(SATURDAY + 25 * MINUTE, [None] * 9)
+    (waiting,) = await harness.open_alerts()
+    (watch,) = await harness.commands.rules(CHANNEL)
+    told = [await round_at(harness, SATURDAY + n * MINUTE) for n in (90, 95)]
+    (out,) = await content_of(harness, Outage)
+    harness.vendors.faults["coinbase"] = []
+    harness.vendors.crypto_moves[SATURDAY + 2 * HOUR] = 50_000.0
+    await harness.ticks(SATURDAY + 2 * HOUR, [None] * 9)
+    back = await round_at(harness, SATURDAY + 3 * HOUR)
 
     assert SATURDAY + 5 * MINUTE == waiting.as_of
-    assert Status.NODATA is watch.state.status(SATURDAY + 65 * MINUTE)
+    assert RuleStatus.NODATA is watch.state.status(SATURDAY + 65 * MINUTE)
     assert [1, 0] == [posts.count("outage in C1") for posts in told]
     assert isinstance(out, Outage)
     assert out.network
     assert out.reason.startswith("the last BTC trade is of ")
     assert "edit outage in C1" in back
-    assert [] == await floor.open_alerts()
+    assert [] == await harness.open_alerts()

@@ -10,10 +10,10 @@ import pytest
 
 from services.core.prices import WGMI_BTC
 from services.market.measure import Measurement, NotMeasured, Window
-from services.rules.decide import Status
+from services.rules.decide import RuleStatus
 from services.rules.grammar import parse_rule
 from services.rules.market_service import MarketView
-from tests.fakes.floor import CLOSE, DESK, OPEN, TODAY, Floor, trading_floor
+from tests.fakes.harness import CHANNEL, CLOSE, OPEN, TODAY, Harness, open_harness
 
 WHY = "no WGMI trade from any source: New York may have been shut"
 EVENING = CLOSE + timedelta(hours=1)
@@ -22,22 +22,22 @@ NEXT_CLOSE = CLOSE + timedelta(days=1)
 
 
 @pytest.fixture(params=[pytest.param(False, id="one source"), pytest.param(True, id="two sources")])
-async def floor(request: pytest.FixtureRequest) -> AsyncIterator[Floor]:
-    async with trading_floor(witnessed=request.param) as floor:
-        floor.vendors.shut = {TODAY}
-        yield floor
+async def harness(request: pytest.FixtureRequest) -> AsyncIterator[Harness]:
+    async with open_harness(two_sources=request.param) as harness:
+        harness.vendors.no_trade_sessions = {TODAY}
+        yield harness
 
 
 @pytest.fixture
-async def witnessed() -> AsyncIterator[Floor]:
-    async with trading_floor(witnessed=True) as floor:
-        floor.vendors.shut = {TODAY}
-        yield floor
+async def witnessed() -> AsyncIterator[Harness]:
+    async with open_harness(two_sources=True) as harness:
+        harness.vendors.no_trade_sessions = {TODAY}
+        yield harness
 
 
-async def look(floor: Floor, at: datetime) -> MarketView:
-    floor.clock.at = at
-    return await floor.market.view(WGMI_BTC, at)
+async def look(harness: Harness, at: datetime) -> MarketView:
+    harness.clock.at = at
+    return await harness.market.view(WGMI_BTC, at)
 
 
 def why(view: MarketView, window: Window) -> str:
@@ -46,58 +46,58 @@ def why(view: MarketView, window: Window) -> str:
     return measured.reason
 
 
-async def test_after_its_close_it_is_told_that_new_york_may_have_been_shut(floor: Floor) -> None:
-    view = await look(floor, EVENING)
+async def test_after_its_close_it_is_told_that_new_york_may_have_been_shut(harness: Harness) -> None:
+    view = await look(harness, EVENING)
 
     assert {f"2026-03-04: {WHY}"} == {why(view, window) for window in Window}
     assert [(TODAY, WHY)] == [(out.session, out.reason) for out in view.left_out]
     assert (None, WHY, ()) == (view.live, view.live_reason, view.problems)
 
 
-async def test_it_is_told_from_the_very_close_on(floor: Floor) -> None:
-    assert f"2026-03-04: {WHY}" == why(await look(floor, CLOSE), Window.D1)
+async def test_it_is_told_from_the_very_close_on(harness: Harness) -> None:
+    assert f"2026-03-04: {WHY}" == why(await look(harness, CLOSE), Window.D1)
 
 
 @pytest.mark.parametrize("rule", ["1d 8pp at close", "5d 8pp", "drawdown 60%", "gap 5%"])
-async def test_rules_wait_over_its_close_as_on_a_holiday(floor: Floor, rule: str) -> None:
+async def test_rules_wait_over_its_close_as_on_a_holiday(harness: Harness, rule: str) -> None:
     for at in (CLOSE, EVENING, TOMORROW - timedelta(hours=1)):
-        seen = (await look(floor, at)).observe(parse_rule(rule))
+        seen = (await look(harness, at)).observe(parse_rule(rule))
 
-        assert (None, True, f"2026-03-04: {WHY}") == (seen.value, seen.waiting, seen.reason)
+        assert (None, True, f"2026-03-04: {WHY}") == (seen.value, seen.awaiting_trade, seen.reason)
 
 
-async def test_an_alert_that_was_open_stays_as_it_was(floor: Floor) -> None:
-    await floor.desk.add_rule(DESK, "5d 0.1pp at close", "U1")
-    await floor.tick(OPEN - timedelta(minutes=5))
-    before = await floor.open_alerts()
+async def test_an_alert_that_was_open_stays_as_it_was(harness: Harness) -> None:
+    await harness.commands.add_rule(CHANNEL, "5d 0.1pp at close", "U1")
+    await harness.tick(OPEN - timedelta(minutes=5))
+    before = await harness.open_alerts()
 
-    changed = [await floor.tick(at) for at in (CLOSE, EVENING, TOMORROW - timedelta(hours=1))]
-    (watch,) = await floor.desk.rules(DESK)
+    changed = [await harness.tick(at) for at in (CLOSE, EVENING, TOMORROW - timedelta(hours=1))]
+    (watch,) = await harness.commands.rules(CHANNEL)
 
     assert [0, 0, 0] == changed
     assert 1 == len(before)
-    assert before == await floor.open_alerts()
-    assert Status.FIRING is watch.state.status(TOMORROW - timedelta(hours=1))
+    assert before == await harness.open_alerts()
+    assert RuleStatus.FIRING is watch.state.status(TOMORROW - timedelta(hours=1))
 
 
-async def test_while_it_lasts_live_rules_have_no_data(floor: Floor) -> None:
-    seen = (await look(floor, OPEN + timedelta(hours=3))).observe(parse_rule("1d 8pp"))
+async def test_while_it_lasts_live_rules_have_no_data(harness: Harness) -> None:
+    seen = (await look(harness, OPEN + timedelta(hours=3))).observe(parse_rule("1d 8pp"))
 
-    assert (None, False) == (seen.value, seen.waiting)
+    assert (None, False) == (seen.value, seen.awaiting_trade)
     assert "no WGMI trade yet in the session of 2026-03-04" == seen.reason
 
 
-async def test_the_gap_on_the_board_goes_on_from_the_close_before_it(floor: Floor) -> None:
-    floor.vendors.crypto_moves[OPEN] = 53_000.0
+async def test_the_gap_on_the_board_goes_on_from_the_close_before_it(harness: Harness) -> None:
+    harness.vendors.crypto_moves[OPEN] = 53_000.0
 
-    gap = (await look(floor, EVENING)).gap
+    gap = (await look(harness, EVENING)).gap
 
     assert gap is not None
     assert CLOSE - timedelta(days=1) == gap.since
     assert 0.06 == pytest.approx(gap.move)
 
 
-async def test_the_next_session_goes_on_and_windows_from_that_one_say_why(witnessed: Floor) -> None:
+async def test_the_next_session_goes_on_and_windows_from_that_one_say_why(witnessed: Harness) -> None:
     witnessed.vendors.etf_last = (20.2, TOMORROW)
 
     view = await look(witnessed, TOMORROW)
@@ -105,49 +105,52 @@ async def test_the_next_session_goes_on_and_windows_from_that_one_say_why(witnes
     assert view.live is not None
     assert f"2026-03-04: {WHY}" == why(view, Window.D1)
     assert isinstance(view.current.measurements[Window.D5], Measurement)
-    assert (None, False) == (view.observe(parse_rule("1d 8pp")).value, view.observe(parse_rule("1d 8pp")).waiting)
-    assert view.observe(parse_rule("1d 8pp at close")).waiting
+    assert (None, False) == (
+        view.observe(parse_rule("1d 8pp")).value,
+        view.observe(parse_rule("1d 8pp")).awaiting_trade,
+    )
+    assert view.observe(parse_rule("1d 8pp at close")).awaiting_trade
     assert view.observe(parse_rule("5d 8pp")).value is not None
 
 
-async def test_after_the_next_close_every_other_window_is_measured_again(witnessed: Floor) -> None:
+async def test_after_the_next_close_every_other_window_is_measured_again(witnessed: Harness) -> None:
     view = await look(witnessed, NEXT_CLOSE + timedelta(minutes=16))
 
     assert f"2026-03-04: {WHY}" == why(view, Window.D1)
     assert {Window.D1} == {window for window, one in view.close.measurements.items() if isinstance(one, NotMeasured)}
-    assert not view.observe(parse_rule("5d 8pp at close")).waiting
+    assert not view.observe(parse_rule("5d 8pp at close")).awaiting_trade
 
 
 async def test_a_hole_at_the_only_source_is_told_as_its_own_once_it_trades_again() -> None:
-    async with trading_floor() as floor:
-        floor.vendors.shut = {TODAY}
-        view = await look(floor, NEXT_CLOSE + timedelta(minutes=16))
+    async with open_harness() as harness:
+        harness.vendors.no_trade_sessions = {TODAY}
+        view = await look(harness, NEXT_CLOSE + timedelta(minutes=16))
 
     assert "2026-03-04: Yahoo has no WGMI close for this session" == why(view, Window.D1)
 
 
-async def test_a_second_session_in_a_row_without_a_trade_is_no_data(floor: Floor) -> None:
-    floor.vendors.shut |= {TOMORROW.date()}
+async def test_a_second_session_in_a_row_without_a_trade_is_no_data(harness: Harness) -> None:
+    harness.vendors.no_trade_sessions |= {TOMORROW.date()}
 
-    seen = (await look(floor, NEXT_CLOSE + timedelta(hours=1))).observe(parse_rule("1d 8pp at close"))
+    seen = (await look(harness, NEXT_CLOSE + timedelta(hours=1))).observe(parse_rule("1d 8pp at close"))
 
-    assert (None, False, f"2026-03-05: {WHY}") == (seen.value, seen.waiting, seen.reason)
+    assert (None, False, f"2026-03-05: {WHY}") == (seen.value, seen.awaiting_trade, seen.reason)
 
 
-async def test_a_source_that_fails_does_not_tell_of_a_shut_new_york(witnessed: Floor) -> None:
+async def test_a_source_that_fails_does_not_tell_of_a_shut_new_york(witnessed: Harness) -> None:
     await look(witnessed, OPEN + timedelta(hours=1))
     witnessed.vendors.faults["nasdaq"] = [httpx.Response(404)] * 9
 
     view = await look(witnessed, EVENING)
 
     assert "no WGMI close for this session" in why(view, Window.D1)
-    assert not view.observe(parse_rule("1d 8pp at close")).waiting
+    assert not view.observe(parse_rule("1d 8pp at close")).awaiting_trade
 
 
-async def test_a_close_that_comes_after_all_takes_its_place(witnessed: Floor) -> None:
+async def test_a_close_that_comes_after_all_takes_its_place(witnessed: Harness) -> None:
     assert f"2026-03-04: {WHY}" == why(await look(witnessed, EVENING), Window.D1)
 
-    witnessed.vendors.shut.clear()
+    witnessed.vendors.no_trade_sessions.clear()
     view = await look(witnessed, EVENING + timedelta(minutes=20))
 
     assert isinstance(view.close.measurements[Window.D1], Measurement)

@@ -68,12 +68,14 @@ def told(etf: Closes, bars: Bars) -> Told:
     first, last = etf.sessions[[0, -1]].tolist()
     aligned = align(WGMI_BTC, etf, bars, sessions_between(first, last + np.timedelta64(7, "D").item()))
     return [
-        (str(one.rule), step.session, step.to, step.side) for one in replay(aligned, RULES).rules for step in one.steps
+        (str(one.rule), step.session, step.change, step.side)
+        for one in replay(aligned, RULES).rules
+        for step in one.steps
     ]
 
 
 def judged(venues: Sequence[Bars]) -> Bars:
-    prices = consensus_bars(BTC, venues, witnessed=True).prices
+    prices = consensus_bars(BTC, venues, requires_witness=True).prices
     assert isinstance(prices, Bars)
     return prices
 

@@ -7,7 +7,7 @@ import os
 import sys
 
 from tests.simulate.many import many, quieten
-from tests.simulate.world import run
+from tests.simulate.run import run
 
 
 def main() -> None:

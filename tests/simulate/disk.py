@@ -127,7 +127,7 @@ class Disk:
 
     async def clear(self) -> None:
         """Make the disk as a new database is."""
-        self.database._turn = asyncio.Lock()  # noqa: SLF001 -- as below
+        self.database._write_lock = asyncio.Lock()  # noqa: SLF001 -- as below
         with sqlite3.connect(":memory:") as nothing:
             nothing.backup(self._kept)
         nothing.close()
@@ -148,14 +148,14 @@ class Disk:
                     delivered=row.sent_version == row.version,
                     given_up=row.dead_at is not None,
                     problem=row.problem,
-                    told_in=row.told_in,
+                    told_in=row.superseded_by,
                 )
                 for row in await tx.execute(query)
             ]
 
     def restore(self, image: bytes) -> None:
         """Let the disk hold what `image` does, for an event loop that is to come."""
-        self.database._turn = asyncio.Lock()  # noqa: SLF001 -- one that was ever waited for belongs to its loop
+        self.database._write_lock = asyncio.Lock()  # noqa: SLF001 -- one that was ever waited for belongs to its loop
         with sqlite3.connect(":memory:") as known:
             known.deserialize(image)
             known.backup(self._kept)

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from itertools import count
 from random import Random
 from typing import Any
 
-from services.core.errors import StoreError
+from services.core.errors import DatabaseUnavailableError
 from services.storage import SqlStore
 from tests.simulate.log import Log
 from tests.simulate.plan import Plan
+from tests.simulate.silences import CALLER
 from tests.simulate.witness import Witness
 
-WRITES = frozenset({"record", "add_rules", "mark_attempting", "mark_sent", "mark_failed", "mark_dead", "hold"})
-OF_CHANNELS = frozenset({"change_channel", "expect_silence", "end_silence", "add_notices", "amend_notice"})
+WRITES = frozenset({"record", "add_rules", "mark_attempting", "mark_sent", "mark_failed", "mark_dead", "pause_channel"})
+OF_CHANNELS = frozenset({"change_channel", "schedule_silence", "end_silence", "add_notices", "update_notice"})
 CLAIMS = frozenset({"claim_tick", "finish_tick", "release_tick", "save_closes", "replace_closes", "save_bars"})
-CALLER: ContextVar[asyncio.Task[Any] | None] = ContextVar("CALLER")  # who called the store
 
 
 @dataclass(slots=True)
@@ -94,13 +93,13 @@ class GatedStore:
             bad = passages.plan.bad_commits and passages.bad() and passages.chance.random() < passages.plan.bad_commits
             if bad and passages.chance.random() < 0.5:
                 passages.log.add(self.gate.name, "database fails before", name)
-                raise StoreError("the simulated database could not be reached")
+                raise DatabaseUnavailableError("the simulated database could not be reached")
             CALLER.set(asyncio.current_task())
             result = await asyncio.shield(self._noted(name, call, asked, more))
             await self.gate.pass_by(f"after {name}")
             if bad:
                 passages.log.add(self.gate.name, "database fails after", name)
-                raise StoreError("the simulated database was lost as it answered")
+                raise DatabaseUnavailableError("the simulated database was lost as it answered")
             return result
 
         return gated

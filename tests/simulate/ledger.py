@@ -66,8 +66,8 @@ class Ledger:
 
     def _change(self, act: RuleChange, at: datetime) -> None:
         """Take over what a person did to a rule."""
-        known = self.rules.get(act.watch.id)
-        self.expect(known is not None and known == act.watch, "a rule is compared and set", act, known)
+        known = self.rules.get(act.channel_rule.id)
+        self.expect(known is not None and known == act.channel_rule, "a rule is compared and set", act, known)
         if known is None:
             return
         if act.kind is RuleAuditKind.REMOVED:
@@ -84,8 +84,8 @@ class Ledger:
             fact.rule_id
             for known, alert in changed
             if known is not None
-            for fact in alert.facts
-            if fact.retracted and any(old.active for old in known.facts if old.rule_id == fact.rule_id)
+            for fact in alert.hits
+            if fact.retracted and any(old.active for old in known.hits if old.rule_id == fact.rule_id)
         )
 
     def part(self, alerts: Sequence[AlertChange]) -> None:
@@ -94,7 +94,7 @@ class Ledger:
             alert = one.alert
             known = self.open.get(_key(alert))
             if alert.closed_at is not None and known is not None:
-                self.parted |= {fact.rule_id for fact in known.facts if fact.active}
+                self.parted |= {fact.rule_id for fact in known.hits if fact.active}
 
     def _take(self, alert: Alert) -> None:
         key = _key(alert)
@@ -114,7 +114,7 @@ class Ledger:
     def _amend(self, alert: Alert) -> None:
         """Take over what is known better of an alert that has ended."""
         ended = self.ended[alert.id]
-        as_it_was = ended.closed_at == alert.closed_at and not any(fact.active for fact in alert.facts)
+        as_it_was = ended.closed_at == alert.closed_at and not any(fact.active for fact in alert.hits)
         self.expect(as_it_was, "what has ended stays ended", alert.id, ended.closed_at, alert.closed_at)
         self.log.add("alert", alert.id, "is amended,", "retracted" if alert.retracted else "corrected")
         self.ended[alert.id] = alert
@@ -122,14 +122,14 @@ class Ledger:
     def _balance(self) -> None:
         """Compare both sides: rules that fire, and facts that are active."""
         firing = {
-            (rule.id, rule.channel, rule.state.firing, Subject.of(rule.rule.metric))
+            (rule.id, rule.channel, rule.state.firing, Subject.for_metric(rule.rule.metric))
             for rule in self.rules.values()
             if rule.state.firing is not None and rule.id not in self.parted
         }
         told = {
             (fact.rule_id, alert.channel, alert.side, alert.subject)
             for alert in self.open.values()
-            for fact in alert.facts
+            for fact in alert.hits
             if fact.active
         }
         self.expect(firing == told, "a rule fires exactly where an open episode says so", firing ^ told)

@@ -10,7 +10,7 @@ from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 
 from tests.simulate.ledger import VIOLATION
-from tests.simulate.world import Told, run
+from tests.simulate.run import Told, run
 
 LAST = 40
 CHUNK = 10

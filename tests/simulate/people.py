@@ -9,12 +9,13 @@ from random import Random
 from services.alerting.alert import EntryKind
 from services.alerting.records import ChannelRule
 from services.alerting.snooze import SnoozeUntil
-from services.channels.commands import ChannelCommands, Outcome
-from services.core.errors import ChannelSettingError, ConflictError, MarketShutError, NotFoundError, StoreError
+from services.channels.commands import AlertOutcome, ChannelCommands
+from services.core.errors import StorageError, UserInputError
 from services.core.identity import Channel, Mention
+from tests.fakes.slack import FakeSlack
 from tests.simulate.log import Log
 from tests.simulate.plan import CHANNELS, RULES, Act
-from tests.simulate.slack import Slack
+from tests.simulate.slack import delete_newest_alert
 
 TEAM = "T1"
 KINDS = {
@@ -52,7 +53,7 @@ class People:
     """Everyone in every channel; each act has a name of its own."""
 
     chance: Random
-    slack: Slack
+    slack: FakeSlack
     log: Log
     done: list[Done] = field(default_factory=list)
     _acts: int = 0
@@ -63,24 +64,24 @@ class People:
         channel, by = Channel(team=TEAM, id=channel_id), f"U{self._acts}"
         try:
             told = await self._act(desk, act, channel, by)
-        except (ConflictError, MarketShutError, NotFoundError, ChannelSettingError, StoreError) as error:
+        except (UserInputError, StorageError) as error:
             told = f"in vain: {error}"
         self.log.add("person", by, act.value, "in", channel_id, told)
 
     async def _act(self, desk: ChannelCommands, act: Act, channel: Channel, by: str) -> str:
         match act:
             case Act.DELETE:
-                self.slack.delete(channel.id)
+                delete_newest_alert(self.slack, channel.id, self.log)
                 return ""
             case Act.ADD:
                 added = await desk.add_rule(channel, self.chance.choice(RULES), by)
-                return f"{added.watch.id} {added.watch.rule}"
+                return f"{added.channel_rule.id} {added.channel_rule.rule}"
             case Act.REMOVE | Act.EDIT | Act.PAUSE | Act.RESUME:
                 rules = await desk.rules(channel)
                 return await self._change(desk, act, self.chance.choice(rules), by) if rules else "none there"
             case Act.MUTE | Act.HEAR:
                 text = "off" if act is Act.HEAR else self.chance.choice(MUTES)
-                await desk.channels.mute(channel, text, by)
+                await desk.settings.mute(channel, text, by)
                 return text
             case Act.QUIET | Act.CALL | Act.TELL:
                 return await self._set(desk, act, channel, by)
@@ -109,7 +110,7 @@ class People:
         )
         other = Channel(team=TEAM, id=next(name for name in CHANNELS if name != channel.id))
         for text in texts:
-            await desk.channels.set(channel, text, by, lambda name: OTHERS.get(name, other))
+            await desk.settings.set(channel, text, by, lambda name: OTHERS.get(name, other))
         return ", ".join(texts)
 
     async def _treat(self, desk: ChannelCommands, act: Act, channel: Channel, by: str) -> str:
@@ -123,7 +124,7 @@ class People:
             self.done.append(Done(channel=channel, alert_id=number, kind=KINDS[act], by=by))
         return f"alert {number}" if outcome.changed else f"alert {number}, nothing to do"
 
-    async def _outcome(self, desk: ChannelCommands, act: Act, channel: Channel, number: int, by: str) -> Outcome:
+    async def _outcome(self, desk: ChannelCommands, act: Act, channel: Channel, number: int, by: str) -> AlertOutcome:
         match act:
             case Act.ACKNOWLEDGE:
                 return await desk.acknowledge(channel, number, by)

@@ -9,8 +9,8 @@ from random import Random
 
 import numpy as np
 
-from handlers.find_message import SKEW
-from services.core.prices import moment
+from handlers.find_message import CLOCK_SKEW
+from services.core.prices import to_datetime
 from tests.fakes.market import CALENDAR
 
 PASSAGES = 1_200  # about as many as a busy run has
@@ -186,7 +186,7 @@ class Plan:
     @property
     def looks_up(self) -> bool:
         """Whether a lost answer can be cleared up: history may be read, and no clock is ahead of where it looks."""
-        return self.readable and self.agrees and all(jump.off <= SKEW for jump in self.jumps)
+        return self.readable and self.agrees and all(jump.off <= CLOCK_SKEW for jump in self.jumps)
 
     @property
     def agrees(self) -> bool:
@@ -213,8 +213,8 @@ def draw(seed: int) -> Plan:
     """Draw a plan; the same seed gives the same one for ever."""
     rng = Random(seed)  # noqa: S311 -- to be drawn again
     row = int(np.searchsorted(CALENDAR.days, np.datetime64(rng.choice(DAYS))))
-    opens, closes = moment(CALENDAR.opens_at[row]), moment(CALENDAR.closes_at[row])
-    opens_next, closes_next = moment(CALENDAR.opens_at[row + 1]), moment(CALENDAR.closes_at[row + 1])
+    opens, closes = to_datetime(CALENDAR.opens_at[row]), to_datetime(CALENDAR.closes_at[row])
+    opens_next, closes_next = to_datetime(CALENDAR.opens_at[row + 1]), to_datetime(CALENDAR.closes_at[row + 1])
     restless, calm = _looks(rng, opens, closes, opens_next, closes_next)
     machines = rng.choice((1, 1, 2))
     begin, calm_at = restless[0] - 10 * MINUTE, calm[0] - 2 * MINUTE

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from bot.scheduler import Ticker
+from bot.scheduler import TickScheduler
 from handlers.notifier import SlackNotifier
 from services.alerting.monitor import Monitor
 from services.alerting.rule_index import RuleIndex
@@ -25,7 +25,9 @@ from tests.simulate.plan import POOL
 from tests.simulate.slack import connect
 from tests.simulate.sources import Pool, Vendor, Venue
 from tests.simulate.witness import Witness
-from tests.simulate.world import World
+
+if TYPE_CHECKING:
+    from tests.simulate.world import World
 
 EVERY = timedelta(minutes=5)
 AGAIN_AFTER_S, AT_MOST = 61, 2
@@ -63,7 +65,7 @@ class Process:
     gate: Gate
     desk: ChannelCommands
     outbox: Outbox
-    ticker: Ticker
+    ticker: TickScheduler
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     def run(self, looks: Sequence[datetime]) -> None:
@@ -113,17 +115,17 @@ def start(name: str, world: World, clock: VirtualClock) -> Process:
     mining = NetworkService([Pool(POOL, world.tape, world.now)])
     market = WatchedMarket(history, mining, witness=seen)
     notifier = SlackNotifier(connect(world.slack, gate, clock.now), clock)
-    outbox = Outbox(store=outbox_store, notifier=notifier, clock=clock, idle=IDLE)
+    outbox = Outbox(store=outbox_store, notifier=notifier, clock=clock, max_sleep=IDLE)
     watchlist = RuleIndex(cast("Any", watched))
     monitor = Monitor(
         store=watched,
         market=market,
-        watchlist=watchlist,
+        rule_index=watchlist,
         pair=WGMI_BTC,
         nudge=world.nudge,
         every=EVERY,
     )
-    upkeep = Maintenance(store=upkeep_store, market=market, watchlist=watchlist, nudge=world.nudge)
+    upkeep = Maintenance(store=upkeep_store, market=market, rule_index=watchlist, nudge=world.nudge)
     return Process(
         name=name,
         world=world,
@@ -131,5 +133,5 @@ def start(name: str, world: World, clock: VirtualClock) -> Process:
         gate=gate,
         desk=ChannelCommands(store=desk_store, market=market, clock=clock, nudge=world.nudge),
         outbox=outbox,
-        ticker=Ticker(monitor=monitor, clock=clock, upkeep=upkeep),
+        ticker=TickScheduler(monitor=monitor, clock=clock, maintenance=upkeep),
     )

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from services.alerting.alert import Alert, Entry, EntryKind
-from services.alerting.channel_settings import ChannelSettings, Thread
+from services.alerting.alert import Alert, EntryKind, TimelineEntry
+from services.alerting.channel_settings import ChannelSettings, ThreadDetail
 from services.alerting.notice import Digest, Notice
 from services.alerting.ports import StoredChannel
 from services.alerting.records import AlertChange
 from services.core.identity import Channel
 from services.delivery.ports import AlertMessage, Delivery
-from tests.simulate.gate import CALLER
 
+CALLER: ContextVar[asyncio.Task[Any] | None] = ContextVar("CALLER")  # who called the store
 ACTS = frozenset({EntryKind.ACKNOWLEDGED, EntryKind.UNACKNOWLEDGED, EntryKind.SNOOZED, EntryKind.CHANGED})
 STEPS = frozenset(EntryKind) - ACTS
 ENDS = frozenset({EntryKind.RESOLVED, EntryKind.RETRACTED, EntryKind.REMINDED, EntryKind.ESCALATED})
-HEARS = {Thread.ALL: frozenset(EntryKind), Thread.STEPS: STEPS, Thread.ENDS: ENDS}
+HEARS = {ThreadDetail.ALL: frozenset(EntryKind), ThreadDetail.STEPS: STEPS, ThreadDetail.ENDS: ENDS}
 Named = tuple["Channel", str, str, str, "datetime"]
 Line = tuple["Channel", EntryKind, "datetime", str, str | None, bool]
 
@@ -30,7 +32,7 @@ def named(alert: Alert) -> Named:
     return alert.channel, str(alert.pair), alert.subject.value, alert.side.value, alert.opened_at
 
 
-def line(channel: Channel, entry: Entry, *, told: bool) -> Line:
+def line(channel: Channel, entry: TimelineEntry, *, told: bool) -> Line:
     """Name a line, and whether its thread hears it."""
     return channel, entry.kind, entry.at, entry.reason, entry.by, told
 
@@ -60,9 +62,9 @@ class Silences:
     def note(self, name: str, asked: tuple[Any, ...], more: dict[str, Any], result: Any) -> None:  # noqa: ANN401 -- whatever the store has
         """Take note of a call to the store that has been done."""
         match name:
-            case "change_channel" | "expect_silence":
+            case "change_channel" | "schedule_silence":
                 self._change(asked[0])
-            case "kept_back":
+            case "withheld_messages":
                 self._asked[CALLER.get(), asked[0]] = frozenset(self._opened[asked[0]])
             case "end_silence":
                 self._end(*asked[:3], alerts=frozenset(more.get("alerts", ())))
@@ -117,5 +119,5 @@ class Silences:
     def _attempt(self, delivery: Delivery, at: datetime) -> None:
         """Remember of an attempt whether it began in a silence: one that began before may still arrive in it."""
         self._in_silence[delivery.key] = delivery.message_id is None and self.of(delivery.channel).is_silent(at)
-        if isinstance(delivery.told, AlertMessage):  # by a clock that is behind it is not silent yet
-            self._opened[delivery.channel].discard(named(delivery.told.alert))
+        if isinstance(delivery.message, AlertMessage):  # by a clock that is behind it is not silent yet
+            self._opened[delivery.channel].discard(named(delivery.message.alert))

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.core.errors import SourceError
-from services.core.prices import Bars, Closes, Quote, Symbol, instant, moment
-from services.market.consensus.corporate_actions import Action, Kind
+from services.core.prices import Bars, Closes, Quote, Symbol, to_datetime, to_datetime64
+from services.market.consensus.corporate_actions import Action, ActionKind
 from services.market.network import BLOCK_S, HASHES, NETWORK, Network, Retarget, Reward
 from services.market.network_history import NetworkHistory
 from services.market.ports import EquityPrices
@@ -71,7 +71,7 @@ class Tape:
         prices = usual_closes()[first:last] * SHARES[symbol]
         begin = self._row(self.plan.begin)
         for row in range(max(first, begin), last):
-            prices[row - first] *= self._factor(moment(CALENDAR.closes_at[row]))[0] / self._new_shares(row)
+            prices[row - first] *= self._factor(to_datetime(CALENDAR.closes_at[row]))[0] / self._new_shares(row)
         if told_of_split and self.plan.split is not None:
             before = CALENDAR.days[first:last] < np.datetime64(self.plan.split.session)
             prices[before] /= self.plan.split.ratio
@@ -91,7 +91,7 @@ class Tape:
         return split.ratio if split is not None and CALENDAR.days[row] >= np.datetime64(split.session) else 1.0
 
     def _row(self, at: datetime) -> int:
-        return int(np.searchsorted(CALENDAR.opens_at, instant(at), side="right")) - 1
+        return int(np.searchsorted(CALENDAR.opens_at, to_datetime64(at), side="right")) - 1
 
 
 @dataclass(slots=True)
@@ -102,7 +102,7 @@ class _Source:
     tape: Tape
     now: Callable[[], datetime]
     simulated: bool = False
-    reach: timedelta | None = None
+    history_limit: timedelta | None = None
     _asked: int = field(default=0)
 
     async def _wrong(self, symbol: Symbol) -> set[object]:
@@ -139,7 +139,7 @@ class _Source:
 class Vendor(_Source):
     """A source of shares."""
 
-    spacing = timedelta(0)
+    min_interval = timedelta(0)
 
     async def prices(self, symbol: Symbol, since: date) -> EquityPrices:
         """Tell the closes, today's row included, the last trade and a split."""
@@ -147,13 +147,13 @@ class Vendor(_Source):
         if symbol not in SHARES:
             raise SourceError("unknown symbol", source=self.name, symbol=symbol, retryable=False)
         seen_at = self._seen_at(wrong)
-        state = CALENDAR.state(seen_at)
+        state = CALENDAR.state_at(seen_at)
         traded_at = min(seen_at, state.closes_at)
         quote = self._quote(symbol, self.tape.share(symbol, traded_at), traded_at, wrong)
         told = self._knows_split(self.now())
         closes = self._closes(symbol, since, seen_at, quote, wrong, told=told)
         split = self.tape.plan.split
-        actions = (Action(session=split.session, kind=Kind.SPLIT, value=split.ratio),) if split and told else ()
+        actions = (Action(session=split.session, kind=ActionKind.SPLIT, value=split.ratio),) if split and told else ()
         return EquityPrices(closes=closes, quote=None if Trouble.MISSING in wrong else quote, actions=actions)
 
     def _closes(
@@ -165,7 +165,7 @@ class Vendor(_Source):
         days, prices = CALENDAR.days[first:finished], self.tape.closes(symbol, first, finished, told_of_split=told)
         if Trouble.WRONG_CLOSE in wrong and len(prices):
             prices[-1] *= 1.03
-        if Trouble.MISSING not in wrong and CALENDAR.state(seen_at).is_open:
+        if Trouble.MISSING not in wrong and CALENDAR.state_at(seen_at).is_open:
             days, prices = np.append(days, CALENDAR.days[end]), np.append(prices, quote.price)
         return Closes(symbol=symbol, sessions=days, prices=prices, source=self.name)
 
@@ -173,7 +173,7 @@ class Vendor(_Source):
         split = self.tape.plan.split
         if split is None:
             return False
-        opens_at = moment(CALENDAR.opens_at[int(np.searchsorted(CALENDAR.days, np.datetime64(split.session)))])
+        opens_at = to_datetime(CALENDAR.opens_at[int(np.searchsorted(CALENDAR.days, np.datetime64(split.session)))])
         return now >= opens_at - timedelta(hours=1) + split.known_after[self.name] + timedelta(
             hours=bool(split.known_after[self.name])
         )
@@ -222,7 +222,7 @@ class Pool(_Source):
             reward=Reward(blocks=144, total=3.2, fees=0.075),
         )
 
-    async def past(self) -> NetworkHistory:
+    async def history(self) -> NetworkHistory:
         """Tell every retarget; where the newest is missing, the difficulty of now is of none."""
         wrong = await self._wrong(NETWORK)
         begun, hard = self.tape.difficulties(self._seen_at(wrong))
@@ -231,7 +231,7 @@ class Pool(_Source):
             source=self.name,
             days=np.empty(0, "datetime64[D]"),
             hashrates=np.empty(0),
-            retargets_at=np.array([instant(at) for at in begun[:known]]),
+            retargets_at=np.array([to_datetime64(at) for at in begun[:known]]),
             difficulties=np.array(hard[:known]),
             heights=840_672 + 2016 * np.arange(known),
         )

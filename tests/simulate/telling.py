@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime, timedelta
 from itertools import pairwise
 
-from services.alerting.alert import Alert, Entry, EntryKind
+from services.alerting.alert import Alert, EntryKind, TimelineEntry
 from services.alerting.notice import CoverageReport, Escalation, Notice, Outage
 from services.core.identity import Channel
 
@@ -16,7 +16,7 @@ OVER = frozenset({EntryKind.RESOLVED, EntryKind.RETRACTED})
 CALLS = frozenset({EntryKind.REMINDED, EntryKind.ESCALATED})
 
 
-def wrong_calls(entries: Sequence[Entry]) -> Iterator[str]:
+def wrong_calls(entries: Sequence[TimelineEntry]) -> Iterator[str]:
     """Tell what of a timeline should not be there: calls of those who were not to be called, or too often."""
     last: dict[EntryKind, datetime] = {}
     marked, snoozed_until = False, None
@@ -45,11 +45,11 @@ def wrong_calls(entries: Sequence[Entry]) -> Iterator[str]:
             last[entry.kind] = entry.at
 
 
-def _too_soon(last: dict[EntryKind, datetime], entry: Entry, every: timedelta) -> bool:
+def _too_soon(last: dict[EntryKind, datetime], entry: TimelineEntry, every: timedelta) -> bool:
     return entry.kind in last and entry.at - last[entry.kind] < every
 
 
-def waits_begun(entries: Iterable[Entry], ended: int) -> int:
+def waits_begun(entries: Iterable[TimelineEntry], ended: int) -> int:
     """Count how often a wait for a person may have begun: a mark taken off, a snooze or a silence begin it anew."""
     anew = {EntryKind.UNACKNOWLEDGED, EntryKind.SNOOZED}
     return 1 + sum(entry.kind in anew for entry in entries) + ended
@@ -64,8 +64,8 @@ def overlapping(notices: Iterable[Notice]) -> Iterator[str]:
     for outages in told.values():
         ordered = sorted(outages, key=lambda outage: outage.since)
         for first, second in pairwise(ordered):
-            if first.back_at is None or first.back_at > second.since:
-                yield f"{first.since} to {first.back_at}, and {second.since}"
+            if first.recovered_at is None or first.recovered_at > second.since:
+                yield f"{first.since} to {first.recovered_at}, and {second.since}"
 
 
 def dailies_told_twice(notices: Iterable[Notice]) -> list[tuple[str, date]]:

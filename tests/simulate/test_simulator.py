@@ -17,7 +17,7 @@ from services.market import price_history
 from services.rules.prefilter import RulePrefilter
 from services.storage import SqlStore, alert_writer, outbox, outbox_queries
 from tests.simulate.plan import CHANNELS, MINUTE, Act, Plan, Spell, Trouble, draw
-from tests.simulate.world import run
+from tests.simulate.run import run
 
 SEEDS = range(6)
 WITHIN = 20  # seeds in which each sabotage must have shown
@@ -66,7 +66,7 @@ def forget_the_new_wording(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def believe_anything(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(price_history, "spike", lambda _past, _price: None)
+    monkeypatch.setattr(price_history, "spike_reason", lambda _past, _price: None)
 
 
 def overlook_rules(monkeypatch: pytest.MonkeyPatch) -> None:

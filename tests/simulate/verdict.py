@@ -10,11 +10,11 @@ from handlers.render.notices import notice_message
 from services.alerting.notice import Notice
 from services.alerting.records import AlertAudit, Posting
 from services.core.identity import Channel
+from tests.fakes.slack import ChannelMessage
 from tests.simulate.disk import Noted
 from tests.simulate.people import ON_CALL, TEAM
 from tests.simulate.plan import CHANNELS, QUIET, Plan, Trouble
 from tests.simulate.silences import line
-from tests.simulate.slack import Message
 from tests.simulate.telling import dailies_told_twice, escalations_of, has_daily, overlapping, waits_begun, wrong_calls
 from tests.simulate.world import World
 
@@ -41,7 +41,7 @@ async def judge(world: World) -> None:
     ledger.expect(not world.slack.messages.get(QUIET), "nothing is posted where there are no rules")
     await _judge_states(world)
     receipts = [
-        await store.receipt(alert.channel, alert.id)
+        await store.alert_audit(alert.channel, alert.id)
         for name in CHANNELS
         for alert in await store.history(Channel(team=TEAM, id=name), MANY)
     ]
@@ -56,14 +56,14 @@ async def judge(world: World) -> None:
     _judge_notices(world, receipts, notices)
     ledger.expect(backlog.waiting == 0, "every message ends sent or given up", backlog)
     for done in world.people.done:
-        receipt = await store.receipt(done.channel, done.alert_id)
+        receipt = await store.alert_audit(done.channel, done.alert_id)
         kept = any(entry.kind is done.kind and entry.by == done.by for entry in receipt.entries)
         ledger.expect(kept, "what a person was told is done is kept", done)
 
 
 async def _judge_states(world: World) -> None:
     store, ledger = world.disk.store(), world.ledger
-    known = {watch.id: watch for watch in (await store.rulebook()).watches}
+    known = {watch.id: watch for watch in (await store.rulebook()).rules}
     ledger.expect(known == ledger.rules, "the store holds every rule and its state", known, ledger.rules)
     channels = {one.channel: one for one in await store.channels()}
     ledger.expect(channels == ledger.silences.channels, "the store holds what every channel has set", channels)
@@ -74,7 +74,7 @@ async def _judge_states(world: World) -> None:
         "the store holds every open episode",
     )
     for watch in ledger.rules.values() if not _may_stay_dark(world.plan) else ():
-        ledger.expect(watch.state.dark_at is None, "once all is well, rules see prices again", watch)
+        ledger.expect(watch.state.nodata_since is None, "once all is well, rules see prices again", watch)
 
 
 def _may_stay_dark(plan: Plan) -> bool:
@@ -131,14 +131,14 @@ def _judge_fate(world: World, fate: Fate) -> None:
         ledger.expect(len(mine) == 1, "what is noted as sent is in Slack", fate)
 
 
-def _stands(world: World, channel: Channel, message: Message) -> bool:
+def _stands(world: World, channel: Channel, message: ChannelMessage) -> bool:
     """Tell whether a message can be read where it belongs: a line is told again where its thread is gone."""
     messages = world.slack.messages[channel.id]
     above = next((one for one in messages if one.ts == message.thread_ts), None)
-    return message.standing and (above is None or above.standing)
+    return not message.deleted and (above is None or not above.deleted)
 
 
-def _shown(world: World, channel: Channel, key: str) -> list[Message]:
+def _shown(world: World, channel: Channel, key: str) -> list[ChannelMessage]:
     return [one for one in world.slack.messages.get(channel.id, []) if one.key == key]
 
 
@@ -148,16 +148,16 @@ def _judge_alert(world: World, receipt: AlertAudit) -> None:
     ledger.expect(told == len(receipt.postings) - 1, "every line that is to be told has a message", alert.id)
     own = receipt.postings[0]
     for message in _shown(world, alert.channel, own.key):
-        if own.delivered and message.standing and message.ts == own.message_id:
+        if own.delivered and not message.deleted and message.ts == own.message_id:
             called = ON_CALL if not message.edits else None
-            expected = {alert_message(alert, message.made_at, calls=calls).text for calls in (None, called)}
+            expected = {alert_message(alert, message.sent_at, mention=calls).text for calls in (None, called)}
             ledger.expect(message.text in expected, "Slack shows what the store says", own, message.text, expected)
     _judge_order(world, receipt, world.slack.messages.get(alert.channel.id, []))
     for wrong in wrong_calls(receipt.entries):
         ledger.expect(False, "nobody is called without need", alert.id, wrong)  # noqa: FBT003 -- it is one
 
 
-def _judge_order(world: World, receipt: AlertAudit, messages: list[Message]) -> None:
+def _judge_order(world: World, receipt: AlertAudit, messages: list[ChannelMessage]) -> None:
     """Lines stand in the order of what they tell, in each thread."""
     place = {posting.key: number for number, posting in enumerate(receipt.postings)}
     threads: dict[str, list[int]] = {}
@@ -188,7 +188,7 @@ def _judge_notices(world: World, receipts: list[AlertAudit], noted: list[Noted])
     ledger.expect(names == silences.notices.keys(), "the store holds every notice", names ^ silences.notices.keys())
     for one in noted:
         for message in _shown(world, one.notice.channel, one.key):
-            if one.delivered and message.standing and message.ts == one.message_id:
+            if one.delivered and not message.deleted and message.ts == one.message_id:
                 expected = notice_message(one.notice).text
                 ledger.expect(message.text == expected, "Slack shows what the store says", one, message.text)
     if not world.plan.jumps:  # by a clock that is wrong prices may be back before they went

@@ -97,7 +97,7 @@ class Witness:
             observation = self._observation(watch, self._at)
             if rule_id in retracted:
                 self._check_retraction(watch, observation)
-            state = watch.state.unfired() if rule_id in retracted else watch.state
+            state = watch.state.without_firing() if rule_id in retracted else watch.state
             decision = decide(state, observation, watch.rule, self._at)
             expected = recorded.get(rule_id, watch.state)
             self.ledger.expect(decision.state == expected, "live equals replay", watch, observation, expected)
@@ -115,7 +115,7 @@ class Witness:
 
     def _observation(self, watch: ChannelRule, at: datetime) -> Observation:
         if self._view is None:
-            return Observation(at=at, value=None, reason="nothing is known", unknown=True)
+            return Observation(at=at, value=None, reason="nothing is known", pair_unavailable=True)
         return self._view.observe(watch.rule)
 
     def _check_transitions(self, watch: ChannelRule, decision: Decision, observation: Observation) -> None:
@@ -123,19 +123,21 @@ class Witness:
             self.ledger.expect(not decision.transitions, "no transition without a price", watch)
             return
         self.ledger.transitions += len(decision.transitions)
-        fired = any(one.to is Change.FIRING for one in decision.transitions)
+        fired = any(one.change is Change.FIRING for one in decision.transitions)
         self.ledger.log.add(
             "rule", watch.id, watch.channel.id, watch.rule, "fires:" if fired else "ends:", decision.reason
         )
-        trusted = self._view.trust(watch.rule).verdict.usable
-        self.ledger.expect(trusted, "no transition on prices that are not trusted", watch, self._view.trust(watch.rule))
-        if observation.closing or watch.rule.metric is Metric.GAP:
+        trusted = self._view.trust_for(watch.rule).verdict.usable
+        self.ledger.expect(
+            trusted, "no transition on prices that are not trusted", watch, self._view.trust_for(watch.rule)
+        )
+        if observation.at_close or watch.rule.metric is Metric.GAP:
             return
         self.ledger.expect(
             self._view.now - observation.at <= FRESH, "no transition on stale prices", watch, observation
         )
-        seen = self._view.legs(watch.rule)
-        of_network = METRICS[watch.rule.metric].of_network  # which needs no price of the ETF
+        seen = self._view.measurement(watch.rule)
+        of_network = METRICS[watch.rule.metric].needs_network  # which needs no price of the ETF
         moved = [] if seen is None else [seen.crypto_return, *([] if of_network else [seen.etf_return])]
         believed = bool(moved) and max(map(abs, moved)) < TRUE_AT_MOST
         self.ledger.expect(believed, "no transition on a price that never was", watch, seen)

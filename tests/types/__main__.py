@@ -17,8 +17,8 @@ from slack_sdk.web.async_client import AsyncWebClient
 from handlers import listeners
 from handlers.notifier import SlackNotifier
 from services.delivery.outbox import Outbox
-from tests.fakes.floor import OPEN, trading_floor
-from tests.fakes.slack import RESPONSES, SECRET, TOKEN, Call, Person, serving
+from tests.fakes.harness import OPEN, open_harness
+from tests.fakes.slack import RESPONSES, SECRET, TOKEN, Call, Person, slack_server
 
 HERE = Path(__file__).parent
 GOLDEN = HERE.parent / "golden"
@@ -65,24 +65,26 @@ def recorded(calls: list[Call]) -> Iterator[str]:
 
 async def conversation() -> list[Call]:
     """Let a person type and press what there is, while an alert fires and ends."""
-    async with serving() as slack, trading_floor() as floor, aiohttp.ClientSession() as session:
+    async with slack_server() as slack, open_harness() as harness, aiohttp.ClientSession() as session:
         client = AsyncWebClient(token=TOKEN, base_url=f"{slack.url}api/", session=session)
         app = AsyncApp(client=client, signing_secret=SECRET, process_before_response=True)
-        person = Person(server=slack, app=app, tasks=listeners.register(app, floor.desk, floor.study, floor.clock))
-        outbox = Outbox(store=floor.store, notifier=SlackNotifier(client, floor.clock), clock=floor.clock)
+        person = Person(
+            server=slack, app=app, tasks=listeners.register(app, harness.commands, harness.research, harness.clock)
+        )
+        outbox = Outbox(store=harness.store, notifier=SlackNotifier(client, harness.clock), clock=harness.clock)
         await person.presses("start", "board")
-        at = await floor.ticks(OPEN + timedelta(minutes=5), [0.09, 0.10])
+        at = await harness.ticks(OPEN + timedelta(minutes=5), [0.09, 0.10])
         await outbox.deliver(at)
         for action, value in (("acknowledge", "1"), ("unacknowledge", "1"), ("resolve", "1")):
             await person.presses(action, value)
-            await outbox.deliver(floor.clock.now())
+            await outbox.deliver(harness.clock.now())
         await person.chooses("snooze", "1:1h")
         for text in TYPED:
             await person.types(text)
-        await outbox.deliver(floor.clock.now())
+        await outbox.deliver(harness.clock.now())
         if slack.malformed:
             raise AssertionError(slack.malformed)
-        return slack.taken
+        return slack.accepted
 
 
 def _literal(value: Any) -> str:  # noqa: ANN401 -- any JSON

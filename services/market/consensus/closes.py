@@ -1,4 +1,4 @@
-"""Judge: what several sources tell of one symbol's past, as one; what is held back, how far to trust the rest."""
+"""Consensus of several sources on one symbol's price history, its quarantined prices and its trust."""
 
 from __future__ import annotations
 
@@ -11,79 +11,92 @@ from numpy.typing import NDArray
 
 from services.core.prices import Bars, Closes, Symbol
 from services.core.sessions import Sessions
-from services.core.statistics import medians
-from services.core.trust import FULL, Trust, Verdict
+from services.core.statistics import row_medians
+from services.core.trust import TRUSTED, Trust, Verdict
 from services.market.consensus.corporate_actions import (
     Action,
-    Declared,
-    Kind,
-    Traded,
-    carry,
-    factors,
-    in_shares_of_today,
+    ActionKind,
+    DeclaredActions,
+    LastTrade,
+    dividend_factor_until,
+    dividend_factors,
+    split_adjusted,
 )
 from services.market.consensus.declared_actions import agree_dividends, agree_splits
-from services.market.consensus.quarantine import COIN as COIN_CAUTION
-from services.market.consensus.quarantine import held_back
-from services.market.consensus.quorum import CLOSES, COIN, Column, ConsensusPrices, Limits, consensus_price
+from services.market.consensus.quarantine import COIN_QUARANTINE, quarantined_rows
+from services.market.consensus.quorum import (
+    CLOSE_LIMITS,
+    COIN_LIMITS,
+    AgreementLimits,
+    ConsensusPrices,
+    SourcePrices,
+    consensus_prices,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ConsensusHistory:
-    """One symbol's past as its sources agree on it: session closes of a share, hourly bars of a coin.
+    """One symbol's price history as its sources agree on it: session closes of a share, or hourly bars of a coin.
 
-    `prices` of a share are adjusted for the dividends and splits in `actions`, so that its returns are total returns
-    and its last close is as traded; `agreed` and `columns` are adjusted for splits alone. `problems` tells which
-    declared actions are left out. `held` has what nobody, or nobody else, stands behind, with the reason, by session or
-    by the instant at which a bar ends. `witnessed` tells that a price ought to have a second source.
+    Attributes:
+        prices: the accepted prices. A share's are adjusted for the dividends and splits in `actions`: returns are total
+            returns, and the last close is as traded.
+        quarantined: the reason for each price that is not accepted, by session or by the instant at which a bar ends.
+        agreed, sources: adjusted for splits only.
+        requires_witness: a price needs a second source to be fully trusted.
+        problems: the declared actions that are not applied, as sentences.
     """
 
     symbol: Symbol
     prices: Closes | Bars
-    held: Mapping[np.datetime64, str]
+    quarantined: Mapping[np.datetime64, str]
     agreed: ConsensusPrices
-    columns: Sequence[Column]
-    limits: Limits
-    witnessed: bool
+    sources: Sequence[SourcePrices]
+    limits: AgreementLimits
+    requires_witness: bool
     actions: tuple[Action, ...] = ()
     problems: tuple[str, ...] = ()
 
     @property
     def last_close(self) -> float | None:
-        """The last close of a share that is believed; None where there is none, and of a coin."""
+        """A share's last accepted close; None if there is none, and for a coin."""
         closes = self.prices
         return float(closes.prices[-1]) if isinstance(closes, Closes) and len(closes) else None
 
-    def carry(self, session: date) -> float:
-        """Give the factor that makes the past fit to be held against a price of a session: dividends since are out."""
-        return carry(self.prices, self.actions, session) if isinstance(self.prices, Closes) else 1.0
+    def dividend_factor(self, session: date) -> float:
+        """Return the factor that removes the dividends from the last close to `session`."""
+        return dividend_factor_until(self.prices, self.actions, session) if isinstance(self.prices, Closes) else 1.0
 
-    def before(self, session: date) -> ConsensusPrices:
-        """Give what the sources agree on, fit to be held against a price of a later session."""
+    def rebased_to(self, session: date) -> ConsensusPrices:
+        """Return the consensus adjusted for dividends up to `session`, to compare with a price of it."""
         agreed = _without_dividends(self.symbol, self.agreed, self.actions)
-        return replace(agreed, prices=agreed.prices * self.carry(session))
+        return replace(agreed, prices=agreed.prices * self.dividend_factor(session))
 
-    def noted(self, session: date) -> Trust:
-        """Say where a session is the ex-date of a dividend, which nothing speaks against."""
-        paid = [one for one in self.actions if one.kind is Kind.DIVIDEND and one.session == session]
-        return Trust(reasons=tuple(_paid(self.symbol, one) for one in paid))
+    def dividend_note(self, session: date) -> Trust:
+        """Return a note if `session` is the ex-date of a dividend; the verdict stays OK."""
+        dividends = [
+            action for action in self.actions if action.kind is ActionKind.DIVIDEND and action.session == session
+        ]
+        return Trust(reasons=tuple(_dividend_text(self.symbol, action) for action in dividends))
 
     def trust(self, key: np.datetime64) -> Trust:
-        """Tell how far the close of a session can be trusted; of bars, that of the last one ended by an instant."""
+        """Return the trust of a session's close; for bars, that of the last bar that ended by the instant."""
         row = self._row(key)
-        if not self.witnessed or row is None:
-            return FULL
+        if not self.requires_witness or row is None:
+            return TRUSTED
         key = self.agreed.keys[row]
-        names = " and ".join(self.behind(key))
+        names = " and ".join(self.sources_of(key))
         if self.agreed.witnesses[row] == 1:
             return Trust(verdict=Verdict.DEGRADED, reasons=(f"{self.symbol}'s close is from {names} alone",))
-        apart = float(self.agreed.spread[row])
-        if apart > self.limits.warn:
-            return Trust(verdict=Verdict.DEGRADED, reasons=(f"{names} are {apart:.1%} apart on {self.symbol}'s close",))
-        return FULL
+        dispersion = float(self.agreed.dispersion[row])
+        if dispersion > self.limits.warn:
+            return Trust(
+                verdict=Verdict.DEGRADED, reasons=(f"{names} are {dispersion:.1%} apart on {self.symbol}'s close",)
+            )
+        return TRUSTED
 
     def _row(self, key: np.datetime64) -> int | None:
-        """Find the row that a session's price was read from; None where it has none."""
+        """Return the row of a session's price; None if it has none."""
         keys = self.agreed.keys
         if isinstance(self.prices, Bars):
             row = int(np.searchsorted(keys + np.timedelta64(self.prices.interval), key, side="right")) - 1
@@ -91,104 +104,113 @@ class ConsensusHistory:
         row = int(np.searchsorted(keys, key))
         return row if row < len(keys) and keys[row] == key else None
 
-    def behind(self, key: np.datetime64) -> list[str]:
-        """Name the sources that stand behind a price."""
+    def sources_of(self, key: np.datetime64) -> list[str]:
+        """Return the names of the sources that agree with the accepted price."""
         price = self.agreed.prices[np.searchsorted(self.agreed.keys, key)]
-        return [one.source for one in self.columns if abs(_price(one, key) / price - 1) <= self.limits.reject]
+        return [
+            prices.source for prices in self.sources if abs(_price_at(prices, key) / price - 1) <= self.limits.reject
+        ]
 
 
 def consensus_closes(
     symbol: Symbol,
-    told: Sequence[Closes],
+    closes_by_source: Sequence[Closes],
     sessions: Sessions,
     *,
-    witnessed: bool,
-    declared: Sequence[Declared] = (),
-    traded: Traded | None = None,
+    requires_witness: bool,
+    declared: Sequence[DeclaredActions] = (),
+    last_trade: LastTrade | None = None,
 ) -> ConsensusHistory:
-    """Hold the session closes of a share at several sources against each other, and those of one against its past.
+    """Compute the consensus of a share's session closes at several sources.
 
-    1. Bring each source's closes into the shares of today, by the splits that are declared; `traded`, the session and
-       price of a last trade, tells whether a split of that session is in them.
-    2. Let the sources agree on closes, and on dividends.
-    3. Hold back what one source has alone and neither a split nor a dividend explains, and adjust what is believed.
+    1. Adjust each source's closes for the declared splits. `last_trade`, its session and price, shows whether a split
+       of that session is already in them.
+    2. Find the prices that the sources agree on, and the dividends.
+    3. Quarantine single-source closes that look like errors and that no split or dividend explains. Adjust the rest.
 
-    What is held stays with its source; once a second one agrees, or declares the split, it is let go by itself.
+    Quarantined closes stay stored with their source. They are released once a second source agrees or declares the
+    split.
     """
     splits = agree_splits(symbol, declared)
-    shared = in_shares_of_today(told, splits.actions, traded)
-    columns = [Column(source=one.source, keys=one.sessions, prices=one.prices, volumes=one.volumes) for one in shared]
-    agreed = consensus_price(columns, CLOSES)
+    adjusted = split_adjusted(closes_by_source, splits.actions, last_trade)
+    sources = [
+        SourcePrices(source=closes.source, keys=closes.sessions, prices=closes.prices, volumes=closes.volumes)
+        for closes in adjusted
+    ]
+    agreed = consensus_prices(sources, CLOSE_LIMITS)
     dividends = agree_dividends(_closes(symbol, agreed, np.isfinite(agreed.prices)), declared, splits.actions)
     actions = splits.actions + dividends.actions
-    held = _disputed(agreed)
-    if witnessed:
-        paid = _without_dividends(symbol, agreed, actions)
-        lonely = held_back(paid, np.searchsorted(sessions.days, agreed.keys))
-        held |= {agreed.keys[row]: reason for row, reason in lonely.items()}
-    believed = _believed(agreed, held)
-    plain, inside = _closes(symbol, agreed, believed), agreed_inside(shared, agreed)[believed]
-    judged = ConsensusHistory(
+    quarantined = _disputes(agreed)
+    if requires_witness:
+        without_dividends = _without_dividends(symbol, agreed, actions)
+        suspicious = quarantined_rows(without_dividends, np.searchsorted(sessions.days, agreed.keys))
+        quarantined |= {agreed.keys[row]: reason for row, reason in suspicious.items()}
+    accepted = _accepted_rows(agreed, quarantined)
+    traded, open_to_close = _closes(symbol, agreed, accepted), consensus_open_to_close(adjusted, agreed)[accepted]
+    history = ConsensusHistory(
         symbol=symbol,
-        prices=replace(plain, prices=plain.prices * factors(plain, actions), inside=inside),
-        held=held,
+        prices=replace(traded, prices=traded.prices * dividend_factors(traded, actions), open_to_close=open_to_close),
+        quarantined=quarantined,
         agreed=agreed,
-        columns=columns,
-        limits=CLOSES,
-        witnessed=witnessed,
+        sources=sources,
+        limits=CLOSE_LIMITS,
+        requires_witness=requires_witness,
         actions=actions,
         problems=splits.problems + dividends.problems,
     )
-    return _named(judged)
+    return _with_source(history)
 
 
-def consensus_bars(symbol: Symbol, told: Sequence[Bars], *, witnessed: bool) -> ConsensusHistory:
-    """Hold the bars of a coin at several sources against each other, and those of one against its past.
+def consensus_bars(symbol: Symbol, bars_by_source: Sequence[Bars], *, requires_witness: bool) -> ConsensusHistory:
+    """Compute the consensus of a coin's bars at several sources; all bars have the same length.
 
-    All have one length. What one venue has alone and moves far beyond its usual hour is held until a second one agrees.
+    A single-venue bar that moves far beyond its usual hour is quarantined until a second venue agrees.
     """
-    columns = [Column(source=one.source, keys=one.opened_at, prices=one.closes) for one in told]
-    agreed = consensus_price(columns, COIN)
-    held, interval = _disputed(agreed), told[0].interval
-    if witnessed:
+    sources = [SourcePrices(source=bars.source, keys=bars.opened_at, prices=bars.closes) for bars in bars_by_source]
+    agreed = consensus_prices(sources, COIN_LIMITS)
+    quarantined, interval = _disputes(agreed), bars_by_source[0].interval
+    if requires_witness:
         positions = (agreed.keys - agreed.keys[:1]) // np.timedelta64(interval)
-        lonely = held_back(agreed, positions.astype(np.intp), COIN_CAUTION)
-        held |= {agreed.keys[row]: reason for row, reason in lonely.items()}
-    believed = _believed(agreed, held)
+        suspicious = quarantined_rows(agreed, positions.astype(np.intp), COIN_QUARANTINE)
+        quarantined |= {agreed.keys[row]: reason for row, reason in suspicious.items()}
+    accepted = _accepted_rows(agreed, quarantined)
     bars = Bars(
         symbol=symbol,
         interval=interval,
-        opened_at=agreed.keys[believed],
-        closes=agreed.prices[believed],
+        opened_at=agreed.keys[accepted],
+        closes=agreed.prices[accepted],
         source="",
     )
-    judged = ConsensusHistory(
+    history = ConsensusHistory(
         symbol=symbol,
         prices=bars,
-        held={opened_at + np.timedelta64(interval): reason for opened_at, reason in held.items()},
+        quarantined={opened_at + np.timedelta64(interval): reason for opened_at, reason in quarantined.items()},
         agreed=agreed,
-        columns=columns,
-        limits=COIN,
-        witnessed=witnessed,
+        sources=sources,
+        limits=COIN_LIMITS,
+        requires_witness=requires_witness,
     )
-    return _named(judged)
+    return _with_source(history)
 
 
-def corroborated(alone: Trust, prices: NDArray[np.float64], days: NDArray[np.datetime64], fund: Closes) -> Trust:
-    """Let a fund that holds a coin speak for the last close of that coin, which one venue alone has.
+def corroborate(trust: Trust, prices: NDArray[np.float64], days: NDArray[np.datetime64], fund: Closes) -> Trust:
+    """Check a coin's single-venue last close against a fund that holds the coin.
 
-    `prices` are the coin's at each session's close, `days` their sessions. The fund says nothing where either has no
-    price at one of the last two closes; else their moves of the last session agree, or the close is suspect.
+    `prices` are the coin's prices at each session's close, `days` their sessions. If either has no price at one of the
+    last two closes, `trust` is unchanged. Otherwise their moves of the last session must agree, or the close is
+    suspect.
     """
-    known = dict(zip(fund.sessions.tolist(), fund.prices.tolist(), strict=True))
-    held = [known.get(day, np.nan) for day in days[-2:].tolist()]
-    if len(held) < 2 or not np.isfinite([*held, *prices[-2:]]).all():  # noqa: PLR2004 -- a move has two ends
-        return alone
-    coin, share = float(prices[-1] / prices[-2] - 1), held[1] / held[0] - 1
-    if abs(coin - share) <= COIN.reject:
-        return FULL
-    apart = f"moved by {coin:+.1%} at one venue, while {fund.symbol}, which holds it, moved by {share:+.1%}"
-    return alone.also(Trust(verdict=Verdict.SUSPECT, reasons=(apart,)))
+    fund_closes = dict(zip(fund.sessions.tolist(), fund.prices.tolist(), strict=True))
+    closes = [fund_closes.get(day, np.nan) for day in days[-2:].tolist()]
+    if len(closes) < 2 or not np.isfinite([*closes, *prices[-2:]]).all():  # noqa: PLR2004 -- a move has two ends
+        return trust
+    coin_return, fund_return = float(prices[-1] / prices[-2] - 1), closes[1] / closes[0] - 1
+    if abs(coin_return - fund_return) <= COIN_LIMITS.reject:
+        return TRUSTED
+    reason = (
+        f"moved by {coin_return:+.1%} at one venue, while {fund.symbol}, which holds it, moved by {fund_return:+.1%}"
+    )
+    return trust.combined_with(Trust(verdict=Verdict.SUSPECT, reasons=(reason,)))
 
 
 def _closes(symbol: Symbol, agreed: ConsensusPrices, rows: NDArray[np.bool_]) -> Closes:
@@ -198,58 +220,58 @@ def _closes(symbol: Symbol, agreed: ConsensusPrices, rows: NDArray[np.bool_]) ->
 def _without_dividends(symbol: Symbol, agreed: ConsensusPrices, actions: Sequence[Action]) -> ConsensusPrices:
     known = np.isfinite(agreed.prices)
     prices = agreed.prices.copy()
-    prices[known] *= factors(_closes(symbol, agreed, known), actions)
+    prices[known] *= dividend_factors(_closes(symbol, agreed, known), actions)
     return replace(agreed, prices=prices)
 
 
-def _paid(symbol: Symbol, dividend: Action) -> str:
+def _dividend_text(symbol: Symbol, dividend: Action) -> str:
     amount = f"{dividend.value:.6g} USD a share"
     return f"{symbol} went ex-dividend on {dividend.session}: {amount}, included in its returns"
 
 
-def _disputed(agreed: ConsensusPrices) -> dict[np.datetime64, str]:
-    """Tell why nobody is believed, where that is so; a doubt beside a majority holds nothing back."""
-    nobody = set(agreed.keys[np.isnan(agreed.prices)].tolist())
-    return {doubt.key: doubt.reason for doubt in agreed.doubts if doubt.key.astype(object) in nobody}
+def _disputes(agreed: ConsensusPrices) -> dict[np.datetime64, str]:
+    """Return the reasons for keys without an accepted price; a price rejected by a majority is not a dispute."""
+    undecided = set(agreed.keys[np.isnan(agreed.prices)].tolist())
+    return {rejected.key: rejected.reason for rejected in agreed.rejected if rejected.key.astype(object) in undecided}
 
 
-def _believed(agreed: ConsensusPrices, held: Mapping[np.datetime64, str]) -> NDArray[np.bool_]:
-    left_out = np.array(list(held), dtype=agreed.keys.dtype)
-    return np.isfinite(agreed.prices) & ~np.isin(agreed.keys, left_out)
+def _accepted_rows(agreed: ConsensusPrices, quarantined: Mapping[np.datetime64, str]) -> NDArray[np.bool_]:
+    excluded = np.array(list(quarantined), dtype=agreed.keys.dtype)
+    return np.isfinite(agreed.prices) & ~np.isin(agreed.keys, excluded)
 
 
-def _named(judged: ConsensusHistory) -> ConsensusHistory:
-    """Name the sources of the last price; those before it may have others."""
-    keys = judged.prices.sessions if isinstance(judged.prices, Closes) else judged.prices.opened_at
-    source = " and ".join(judged.behind(keys[-1])) if len(keys) else ""
-    return replace(judged, prices=replace(judged.prices, source=source))
+def _with_source(history: ConsensusHistory) -> ConsensusHistory:
+    """Set the source to the sources of the last price; earlier prices may have others."""
+    keys = history.prices.sessions if isinstance(history.prices, Closes) else history.prices.opened_at
+    source = " and ".join(history.sources_of(keys[-1])) if len(keys) else ""
+    return replace(history, prices=replace(history.prices, source=source))
 
 
-def _price(column: Column, key: np.datetime64) -> float:
-    row = int(np.searchsorted(column.keys, key))
-    return float(column.prices[row]) if row < len(column.keys) and column.keys[row] == key else np.nan
+def _price_at(prices: SourcePrices, key: np.datetime64) -> float:
+    row = int(np.searchsorted(prices.keys, key))
+    return float(prices.prices[row]) if row < len(prices.keys) and prices.keys[row] == key else np.nan
 
 
-def since_opening(prices: NDArray[np.float64], openings: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Give each session's return from its opening to its close, in the shares of one day.
+def open_to_close_returns(prices: NDArray[np.float64], openings: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return each session's return from its opening to its close; both are in the same shares.
 
-    NaN where an opening is not a finite number above zero.
+    NaN if an opening is not a finite positive number.
     """
     returns: NDArray[np.float64] = prices / np.where(np.isfinite(openings) & (openings > 0), openings, np.nan) - 1
     return returns
 
 
-def agreed_inside(told: Sequence[Closes], agreed: ConsensusPrices) -> NDArray[np.float64]:
-    """Give for each key of `agreed` the return from that session's opening to its close.
+def consensus_open_to_close(closes_by_source: Sequence[Closes], agreed: ConsensusPrices) -> NDArray[np.float64]:
+    """Return the open-to-close return of each session in `agreed`.
 
-    It is the median of those sources that know the opening and whose close is believed; NaN where there is none, and
-    where they are further apart than closes may be. All closes are in the shares of one day.
+    It is the median of the sources that know the opening and whose close is accepted. It is NaN if there is none, or if
+    they differ by more than closes may. All closes are in the same shares.
     """
-    rows = np.full((len(agreed.keys), len(told)), np.nan)
-    for column, closes in enumerate(told):
+    rows = np.full((len(agreed.keys), len(closes_by_source)), np.nan)
+    for column, closes in enumerate(closes_by_source):
         at = np.searchsorted(agreed.keys, closes.sessions)
-        stands = np.abs(closes.prices / agreed.prices[at] - 1) <= CLOSES.reject
-        rows[at, column] = np.where(stands & (closes.known_volumes != 0), closes.known_inside, np.nan)
-    found = medians(rows)
-    told_apart = np.ptp(np.where(np.isfinite(rows), rows, found[:, np.newaxis]), axis=1)
-    return np.where(told_apart <= CLOSES.reject, found, np.nan)
+        agrees = np.abs(closes.prices / agreed.prices[at] - 1) <= CLOSE_LIMITS.reject
+        rows[at, column] = np.where(agrees & (closes.known_volumes != 0), closes.known_open_to_close, np.nan)
+    median = row_medians(rows)
+    dispersion = np.ptp(np.where(np.isfinite(rows), rows, median[:, np.newaxis]), axis=1)
+    return np.where(dispersion <= CLOSE_LIMITS.reject, median, np.nan)

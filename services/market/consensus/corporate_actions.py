@@ -1,4 +1,4 @@
-"""Actions: dividends and splits of a share, and session closes adjusted for them."""
+"""Corporate actions: dividends and splits of a share, and session closes adjusted for them."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 
 from services.core.prices import Closes
 
-LARGEST = 0.25  # of the price; a larger dividend is taken for a mistake
-LARGEST_SPLIT = 1_000
-TELLING = 0.15  # a finer split cannot be told from a day's move, so that closes are taken for adjusted to it
+MAX_DIVIDEND = 0.25  # of the price; a larger dividend is treated as an error
+MAX_SPLIT_RATIO = 1_000
+MIN_DETECTABLE_SPLIT = 0.15  # a finer split looks like a day's move: closes are assumed to be adjusted for it
 
-Traded = tuple[date, float]
+LastTrade = tuple[date, float]
 
 
-class Kind(Enum):
-    """What happens to a share."""
+class ActionKind(Enum):
+    """The kind of a corporate action."""
 
     DIVIDEND = "dividend"
     SPLIT = "split"
@@ -29,115 +29,122 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Action:
-    """One dividend or split, in force from the opening of `session`, its ex-date.
+    """One dividend or split, effective from the opening of `session`, its ex-date.
 
-    `value` is a dividend in US dollars a share, in the shares of that day, or the new shares for one old share, below 1
-    in a reverse split. It is as it was declared, and may be nonsense.
+    `value` is a dividend in US dollars per share, in the shares of that day, or a split's new shares per old share
+    (below 1 for a reverse split). It is as declared and may be invalid.
     """
 
     session: date
-    kind: Kind
+    kind: ActionKind
     value: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Declared:
-    """What one source declares of one share: all that it knows of from the day `since` on, oldest first."""
+class DeclaredActions:
+    """All actions that one source declares for one share from the day `since` on, oldest first."""
 
     source: str
     since: date
     actions: tuple[Action, ...] = ()
 
-    def updated(self, fresh: Declared) -> Declared:
-        """Let a newer answer stand for the days that it covers; what it does not declare any more is let go."""
-        kept = tuple(one for one in self.actions if one.session < fresh.since)
-        return replace(fresh, since=min(self.since, fresh.since), actions=kept + fresh.actions)
+    def updated(self, fresh: DeclaredActions) -> DeclaredActions:
+        """Replace the days that a newer answer covers; actions that it no longer declares are dropped."""
+        older = tuple(action for action in self.actions if action.session < fresh.since)
+        return replace(fresh, since=min(self.since, fresh.since), actions=older + fresh.actions)
 
 
 def is_ratio(value: float) -> bool:
-    """Tell whether a number can be a split's ratio."""
-    return isfinite(value) and 1 / LARGEST_SPLIT <= value <= LARGEST_SPLIT and value != 1
+    """Return whether a number can be a split ratio."""
+    return isfinite(value) and 1 / MAX_SPLIT_RATIO <= value <= MAX_SPLIT_RATIO and value != 1
 
 
-def adjusted(closes: Closes, actions: Sequence[Action]) -> Closes:
-    """Adjust closes for actions, so that the return over an ex-date is a total return.
+def dividend_factors(closes: Closes, actions: Sequence[Action]) -> NDArray[np.float64]:
+    """Return, for each split-adjusted close, the factor that removes the later dividends.
 
-    1. Bring those before a split into the shares of the last close, where their own jump tells that they are not yet.
-    2. Multiply those before a dividend by one less its share of the close before it, as if it were reinvested then.
-
-    The last close stays as traded, and what is in force after it changes nothing. Closes that somebody has adjusted for
-    splits come out as they would without; those adjusted for dividends must not come in.
+    Closes before a dividend are multiplied by one minus its fraction of the close before it, as if it were reinvested
+    then.
     Source: CRSP, factors to adjust prices; Yahoo's adjusted closes.
     """
-    splits = [one for one in actions if one.kind is Kind.SPLIT]
-    (shared,) = in_shares_of_today([closes], splits)
-    return replace(shared, prices=shared.prices * factors(shared, actions))
-
-
-def factors(closes: Closes, actions: Sequence[Action]) -> NDArray[np.float64]:
-    """Give for each close the factor that takes the later dividends out; the closes are in shares of today."""
     factor = np.ones(len(closes))
-    for one in actions:
-        ex = before(closes, one.session)
-        if one.kind is Kind.DIVIDEND and ex < len(closes):
-            factor[:ex] *= 1 - (plausible(closes, one, actions) or 0.0)
+    for action in actions:
+        ex_row = closes_before(closes, action.session)
+        if action.kind is ActionKind.DIVIDEND and ex_row < len(closes):
+            factor[:ex_row] *= 1 - (dividend_fraction(closes, action, actions) or 0.0)
     return factor
 
 
-def carry(closes: Closes, actions: Sequence[Action], until: date) -> float:
-    """Give the factor that makes the closes fit to be held against a price of the session `until`, after the last."""
-    new = (one for one in actions if one.kind is Kind.DIVIDEND and before(closes, one.session) == len(closes))
-    return prod(1 - (plausible(closes, one, actions) or 0.0) for one in new if one.session <= until)
+def dividend_factor_until(closes: Closes, actions: Sequence[Action], until: date) -> float:
+    """Return the factor for dividends after the last close, for comparison with a price of the session `until`."""
+    pending = (
+        action
+        for action in actions
+        if action.kind is ActionKind.DIVIDEND and closes_before(closes, action.session) == len(closes)
+    )
+    return prod(
+        1 - (dividend_fraction(closes, action, actions) or 0.0) for action in pending if action.session <= until
+    )
 
 
-def plausible(closes: Closes, dividend: Action, actions: Sequence[Action]) -> float | None:
-    """Take a dividend as a share of the close before it; None where there is none, or no such dividend can be.
+def dividend_fraction(closes: Closes, dividend: Action, actions: Sequence[Action]) -> float | None:
+    """Return a dividend as a fraction of the close before it; None if there is no such close, or if it is implausible.
 
-    The closes are in shares of today, so that the dividend is brought there by the splits after its day.
+    The closes are split-adjusted, so the dividend is divided by the splits after its day.
     """
-    ex = before(closes, dividend.session)
-    if not ex:
+    ex_row = closes_before(closes, dividend.session)
+    if not ex_row:
         return None
-    ratio = prod(one.value for one in actions if one.kind is Kind.SPLIT and one.session > dividend.session)
-    share = dividend.value / ratio / float(closes.prices[ex - 1])
-    return share if 0 < share <= LARGEST else None
+    ratio = prod(
+        action.value for action in actions if action.kind is ActionKind.SPLIT and action.session > dividend.session
+    )
+    fraction = dividend.value / ratio / float(closes.prices[ex_row - 1])
+    return fraction if 0 < fraction <= MAX_DIVIDEND else None
 
 
-def before(closes: Closes, session: date) -> int:
-    """Count the closes before a session."""
+def closes_before(closes: Closes, session: date) -> int:
+    """Return the number of closes before a session."""
     return int(np.searchsorted(closes.sessions, np.datetime64(session, "D")))
 
 
-def in_shares_of_today(told: Sequence[Closes], splits: Sequence[Action], traded: Traded | None = None) -> list[Closes]:
-    """Bring the closes of each source into the shares of today, where the source has not done so itself.
+def split_adjusted(
+    closes_by_source: Sequence[Closes], splits: Sequence[Action], last_trade: LastTrade | None = None
+) -> list[Closes]:
+    """Adjust each source's closes for splits, unless the source has already done so.
 
-    It has not where its close over the ex-date moves more like the split's ratio than like 1, by logarithms. Until that
-    close is there, a trade of that day or later tells it: `traded`, its session and price; and until there is one, the
-    other sources, if only some have done it. Closes that have been adjusted do not jump: nothing is adjusted twice.
+    A source has not if its close on the ex-date moved more like the split's ratio than like 1, in logarithms. Until
+    that close exists, `last_trade` (session and price) of that day or later decides. Until there is such a trade, the
+    other sources decide if only some are adjusted. Adjusted closes do not jump, so nothing is adjusted twice.
     """
-    shared = [*told]
-    for split in sorted(splits, key=lambda one: one.session, reverse=True):
-        if abs(split.value - 1) >= TELLING:
-            shared = _shared(shared, split, traded)
-    return shared
+    adjusted = [*closes_by_source]
+    for split in sorted(splits, key=lambda split: split.session, reverse=True):
+        if abs(split.value - 1) >= MIN_DETECTABLE_SPLIT:
+            adjusted = _adjust_for_split(adjusted, split, last_trade)
+    return adjusted
 
 
-def awaits_close(told: Sequence[Closes], declared: Sequence[Declared]) -> bool:
-    """Tell whether a split is declared for a day that some source has no close of yet, so that trades must tell."""
-    splits = [action.session for one in declared for action in one.actions if action.kind is Kind.SPLIT]
-    return any(len(closes) and before(closes, session) == len(closes) for closes in told for session in splits)
+def needs_trade_for_split(closes_by_source: Sequence[Closes], declared: Sequence[DeclaredActions]) -> bool:
+    """Return whether a split is declared for a day that some source has no close of yet."""
+    splits = [action.session for one in declared for action in one.actions if action.kind is ActionKind.SPLIT]
+    return any(
+        len(closes) and closes_before(closes, session) == len(closes)
+        for closes in closes_by_source
+        for session in splits
+    )
 
 
-def _shared(told: Sequence[Closes], split: Action, traded: Traded | None) -> list[Closes]:
-    rows = [before(closes, split.session) for closes in told]
-    known = [float(closes.prices[row - 1]) for closes, row in zip(told, rows, strict=True) if row]
+def _adjust_for_split(closes_by_source: Sequence[Closes], split: Action, last_trade: LastTrade | None) -> list[Closes]:
+    rows = [closes_before(closes, split.session) for closes in closes_by_source]
+    known = [float(closes.prices[row - 1]) for closes, row in zip(closes_by_source, rows, strict=True) if row]
     others = (min if split.value > 1 else max)(known, default=1.0)
-    after = traded[1] if traded and traded[0] >= split.session else others
-    return [_once(closes, row, split, after) for closes, row in zip(told, rows, strict=True)]
+    after = last_trade[1] if last_trade and last_trade[0] >= split.session else others
+    return [_adjust_if_raw(closes, row, split, after) for closes, row in zip(closes_by_source, rows, strict=True)]
 
 
-def _once(closes: Closes, row: int, split: Action, after: float) -> Closes:
-    """Divide the closes before `row` by the ratio, where the price of that row, else `after`, tells that nobody has."""
+def _adjust_if_raw(closes: Closes, row: int, split: Action, after: float) -> Closes:
+    """Divide the closes before `row` by the split's ratio, unless they are adjusted already.
+
+    They are not if the price falls or rises by about the ratio at `row`, or at `after` if `row` has no close yet.
+    """
     if not row:
         return closes
     jump = log(closes.prices[row - 1] / (closes.prices[row] if row < len(closes) else after))

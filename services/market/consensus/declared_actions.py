@@ -1,4 +1,4 @@
-"""Declared: the dividends and splits that several sources declare of a share, as those that are applied."""
+"""Consensus of several sources on the dividends and splits that they declare for a share."""
 
 from __future__ import annotations
 
@@ -9,16 +9,23 @@ from datetime import timedelta
 from statistics import median
 
 from services.core.prices import Closes, Symbol
-from services.market.consensus.corporate_actions import Action, Declared, Kind, before, is_ratio, plausible
+from services.market.consensus.corporate_actions import (
+    Action,
+    ActionKind,
+    DeclaredActions,
+    closes_before,
+    dividend_fraction,
+    is_ratio,
+)
 
-APART = 0.10  # sources further apart do not tell of the same amount
-SMALL = 0.10  # of the price; a larger dividend needs a second source
+MAX_APART = 0.10  # sources further apart do not agree
+MAX_SINGLE_SOURCE = 0.10  # of the price; a larger dividend needs a second source
 SAME_EVENT = timedelta(days=4)  # sources may be a session apart on a date, and a weekend between
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgreedActions:
-    """The actions to apply, oldest first, and in words those that are left out."""
+    """The actions to apply, oldest first, and a sentence for each action that is not applied."""
 
     actions: tuple[Action, ...] = ()
     problems: tuple[str, ...] = ()
@@ -26,96 +33,110 @@ class AgreedActions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Event:
-    """What is one and the same action at several sources; each is there once."""
+    """One action as several sources declare it; each source occurs once."""
 
-    voices: tuple[tuple[str, Action], ...]
+    declarations: tuple[tuple[str, Action], ...]
 
     @property
     def action(self) -> Action | None:
-        """The action on the day that most sources name, else the first; None where they do not agree.
+        """The consensus action; None if the sources do not agree.
 
-        They agree where a majority is within a tenth of each other; the amount is the median of these.
+        They agree if a majority is within a tenth of each other; the amount is the median of these. The day is the one
+        that most sources declare, else the first.
         """
-        days = Counter(one.session for _source, one in self.voices)
-        values = [one.value for _source, one in self.voices]
-        near = max(([one for one in values if low <= one <= (1 + APART) * low] for low in values), key=len)
-        if 2 * len(near) <= len(values):
+        days = Counter(action.session for _source, action in self.declarations)
+        values = [action.value for _source, action in self.declarations]
+        agreeing = max(
+            ([value for value in values if low <= value <= (1 + MAX_APART) * low] for low in values), key=len
+        )
+        if 2 * len(agreeing) <= len(values):
             return None
         session = min(days, key=lambda day: (-days[day], day))
-        return replace(self.voices[0][1], session=session, value=median(near))
+        return replace(self.declarations[0][1], session=session, value=median(agreeing))
 
-    def where(self, keep: Callable[[Action], bool]) -> _Event:
-        return replace(self, voices=tuple(voice for voice in self.voices if keep(voice[1])))
+    def where(self, predicate: Callable[[Action], bool]) -> _Event:
+        return _Event(declarations=tuple(one for one in self.declarations if predicate(one[1])))
 
-    def but(self, others: _Event) -> _Event:
-        return replace(self, voices=tuple(voice for voice in self.voices if voice not in others.voices))
+    def without(self, others: _Event) -> _Event:
+        return _Event(declarations=tuple(one for one in self.declarations if one not in others.declarations))
 
-    def told(self, symbol: Symbol) -> str:
-        (_source, one), *_others = self.voices
-        told = " and ".join(f"{_amount(action)} at {source}" for source, action in self.voices)
-        return f"the {one.kind.value} of {symbol} on {one.session} is {told}"
+    def description(self, symbol: Symbol) -> str:
+        (_source, action), *_others = self.declarations
+        amounts = " and ".join(f"{_amount(action)} at {source}" for source, action in self.declarations)
+        return f"the {action.kind.value} of {symbol} on {action.session} is {amounts}"
 
 
-def agree_splits(symbol: Symbol, declared: Sequence[Declared]) -> AgreedActions:
-    """Hold the splits that sources declare against each other.
+def agree_splits(symbol: Symbol, declared: Sequence[DeclaredActions]) -> AgreedActions:
+    """Return the splits that the declaring sources agree on.
 
-    One source is enough, as closes are adjusted only where their own jump agrees. Left out is what is no ratio, and
-    what sources put more than a tenth apart, without a majority.
+    One source is enough, because closes are adjusted only if their own jump agrees. A split is not applied if its ratio
+    is invalid, or if sources differ by more than a tenth without a majority.
     """
-    return _settled(symbol, _events(declared, Kind.SPLIT), lambda one: is_ratio(one.value), lambda _one: True)
+    return _agree(
+        symbol, _group_by_event(declared, ActionKind.SPLIT), lambda action: is_ratio(action.value), lambda _action: True
+    )
 
 
-def agree_dividends(closes: Closes, declared: Sequence[Declared], splits: Sequence[Action]) -> AgreedActions:
-    """Hold the dividends that sources declare against each other and against the close before; the median counts.
+def agree_dividends(closes: Closes, declared: Sequence[DeclaredActions], splits: Sequence[Action]) -> AgreedActions:
+    """Return the dividends that the declaring sources agree on; the amount is the median.
 
-    The closes are in shares of today. One source is enough up to a tenth of the price. Left out is what is negative, no
-    number or more than a quarter of the price, and what sources put more than a tenth apart, without a majority. What
-    goes ex before the second close changes no return, and is passed over.
+    The closes are split-adjusted. One source is enough up to a tenth of the price. A dividend is not applied if it is
+    negative, not a number or more than a quarter of the price, or if sources differ by more than a tenth without a
+    majority. A dividend with an ex-date before the second close changes no return and is ignored.
     """
 
-    def share(one: Action) -> float | None:
-        return plausible(closes, one, splits)
+    def fraction(action: Action) -> float | None:
+        return dividend_fraction(closes, action, splits)
 
-    events = [event for event in _events(declared, Kind.DIVIDEND) if before(closes, event.voices[0][1].session)]
-    return _settled(closes.symbol, events, lambda one: share(one) is not None, lambda one: (share(one) or 0.0) <= SMALL)
+    events = [
+        event
+        for event in _group_by_event(declared, ActionKind.DIVIDEND)
+        if closes_before(closes, event.declarations[0][1].session)
+    ]
+    return _agree(
+        closes.symbol,
+        events,
+        lambda action: fraction(action) is not None,
+        lambda action: (fraction(action) or 0.0) <= MAX_SINGLE_SOURCE,
+    )
 
 
-def _events(declared: Sequence[Declared], kind: Kind) -> list[_Event]:
-    """Put together what different sources declare for about the same day."""
-    told = [(one.source, action) for one in declared for action in one.actions if action.kind is kind]
+def _group_by_event(declared: Sequence[DeclaredActions], kind: ActionKind) -> list[_Event]:
+    """Group the actions that different sources declare for about the same day."""
+    declarations = [(one.source, action) for one in declared for action in one.actions if action.kind is kind]
     events = list[_Event]()
-    for source, action in sorted(told, key=lambda voice: voice[1].session):
-        if events and _is_same(events[-1], source, action):
-            events[-1] = _Event(voices=(*events[-1].voices, (source, action)))
+    for source, action in sorted(declarations, key=lambda declaration: declaration[1].session):
+        if events and _is_same_event(events[-1], source, action):
+            events[-1] = _Event(declarations=(*events[-1].declarations, (source, action)))
         else:
-            events.append(_Event(voices=((source, action),)))
+            events.append(_Event(declarations=((source, action),)))
     return events
 
 
-def _is_same(event: _Event, source: str, action: Action) -> bool:
-    near = action.session - event.voices[0][1].session <= SAME_EVENT
-    return near and all(source != known for known, _action in event.voices)
+def _is_same_event(event: _Event, source: str, action: Action) -> bool:
+    near = action.session - event.declarations[0][1].session <= SAME_EVENT
+    return near and all(source != known for known, _action in event.declarations)
 
 
-def _settled(
-    symbol: Symbol, events: Sequence[_Event], is_sane: Callable[[Action], bool], is_small: Callable[[Action], bool]
+def _agree(
+    symbol: Symbol, events: Sequence[_Event], is_valid: Callable[[Action], bool], is_small: Callable[[Action], bool]
 ) -> AgreedActions:
     actions, problems = list[Action](), list[str]()
     for event in events:
-        sane = event.where(is_sane)
-        if nonsense := event.but(sane).voices:
-            problems.append(f"{_Event(voices=nonsense).told(symbol)}, which cannot be; it is left out")
-        if not sane.voices:
+        valid = event.where(is_valid)
+        if invalid := event.without(valid).declarations:
+            problems.append(f"{_Event(declarations=invalid).description(symbol)}, which cannot be; it is left out")
+        if not valid.declarations:
             continue
-        action = sane.action
+        action = valid.action
         if action is None:
-            problems.append(f"{sane.told(symbol)}; it is left out until they agree")
-        elif len(sane.voices) == 1 and not is_small(action):
-            problems.append(f"{sane.told(symbol)} alone; it is left out until a second source declares it")
+            problems.append(f"{valid.description(symbol)}; it is left out until they agree")
+        elif len(valid.declarations) == 1 and not is_small(action):
+            problems.append(f"{valid.description(symbol)} alone; it is left out until a second source declares it")
         else:
             actions.append(action)
     return AgreedActions(actions=tuple(actions), problems=tuple(problems))
 
 
 def _amount(action: Action) -> str:
-    return f"{action.value:.6g} USD" if action.kind is Kind.DIVIDEND else f"{action.value:.6g} for 1"
+    return f"{action.value:.6g} USD" if action.kind is ActionKind.DIVIDEND else f"{action.value:.6g} for 1"

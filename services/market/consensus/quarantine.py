@@ -1,4 +1,4 @@
-"""Quarantine: hold back a price that only one source has and that looks like a fault, until a second one agrees."""
+"""Quarantine single-source prices that look like errors, until a second source agrees."""
 
 from __future__ import annotations
 
@@ -7,51 +7,55 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from services.core.statistics import before_each, robust_z
+from services.core.statistics import robust_z, trailing_windows
 from services.market.consensus.quorum import ConsensusPrices
 
-TOO_MANY_SIGMAS = 6.0  # flags no true day of WGMI's; Source: Hampel, 1974
-AT_LEAST = 60  # returns that must be known before one can be called unusual
-SPLIT_AT_LEAST = 0.15
-SPLIT_WITHIN = 0.015
-BEYOND_ANY_DAY = 5.0  # times, or a fifth: with its day's move a 10:1 split is at no round ratio, but still out there
-CONFIRMING = 2  # the sessions that must stand by a new level before a source that is alone may go on
+MAX_SIGMAS = 6.0  # flags none of WGMI's true days; Source: Hampel, 1974
+MIN_RETURNS = 60  # known returns that a spike test needs
+MIN_SPLIT_MOVE = 0.15
+SPLIT_TOLERANCE = 0.015
+EXTREME_RATIO = 5.0  # 5× or 1/5: a 10:1 split plus the day's move is not at a round ratio, but is still beyond this
+CONFIRMING_STEPS = 2  # sessions that must confirm a new level before a single source is accepted again
 
-# New shares for old ones. Finer ratios (4:3, 5:4) are not here: they are rarer than such days, as 2025-01-27 was, when
-# WGMI moved by -20.8% and IREN, HUT and CIFR by -24%.
+# New shares per old share. Finer ratios (4:3, 5:4) are excluded: they are rarer than true days of that size, such as
+# 2025-01-27, when WGMI moved by -20.8% and IREN, HUT and CIFR by -24%.
 _SPLITS = [(new, 1) for new in (2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 25, 30, 40, 50, 100)] + [(3, 2), (5, 2)]
 _SPLITS += [(old, new) for new, old in _SPLITS]
 _SPLIT_RATIOS = np.array([old / new for new, old in _SPLITS])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Caution:
-    """What makes a lone price suspicious: a spike of more than `spike_at_least` (a fraction) a step, or a split.
+class QuarantineLimits:
+    """The limits that make a single-source price suspicious.
 
-    A step is from one price to the next in its time: a session, or an `hour`.
+    Attributes:
+        min_spike: a larger move per step (a fraction) can be a spike.
+        splits: a move that looks like a split is suspicious.
+        step: the name of the time between two prices: "session" or "hour".
+        period: the name of the usual period in the reason.
     """
 
-    spike_at_least: float
+    min_spike: float
     splits: bool
     step: str
-    usual: str
+    period: str
 
 
-SHARE = Caution(spike_at_least=0.10, splits=True, step="session", usual="day")
-"""A shell that hardly moved must be able to begin, as CIFR did in 2021."""
-COIN = Caution(spike_at_least=0.05, splits=False, step="hour", usual="hour")
-"""Hours move with fatter tails than days: beyond 5% and six sigmas are 13 true ones of bitcoin from 2022 to 2026."""
+SHARE_QUARANTINE = QuarantineLimits(min_spike=0.10, splits=True, step="session", period="day")
+"""A shell company that hardly moved must be able to start moving, as CIFR did in 2021."""
+COIN_QUARANTINE = QuarantineLimits(min_spike=0.05, splits=False, step="hour", period="hour")
+"""Hours have fatter tails than days: 13 true hours of bitcoin from 2022 to 2026 are beyond 5% and six sigmas."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Path:
-    """The rows that have a price and are not held, in order; `alone` tells which of them have one witness."""
+class _PriceSeries:
+    """The rows that have a price and are not quarantined, in order; `single_source` marks those with one witness."""
 
-    caution: Caution
+    limits: QuarantineLimits
     rows: NDArray[np.intp]
     prices: NDArray[np.float64]
     positions: NDArray[np.intp]
-    alone: NDArray[np.bool_]
+    single_source: NDArray[np.bool_]
 
     @property
     def ratios(self) -> NDArray[np.float64]:
@@ -61,130 +65,141 @@ class _Path:
 
     @property
     def steps(self) -> NDArray[np.intp]:
-        """How many sessions or hours each return is over; 1 for the first, and after a price that was of no session."""
+        """The number of sessions or hours of each return; at least 1, also for two keys of one session."""
         return np.maximum(np.diff(self.positions, prepend=self.positions[:1] - 1), 1)
 
-    def without(self, index: int) -> _Path:
-        kept = np.arange(len(self.rows)) != index
-        return _Path(
-            caution=self.caution,
-            rows=self.rows[kept],
-            prices=self.prices[kept],
-            positions=self.positions[kept],
-            alone=self.alone[kept],
+    def without(self, index: int) -> _PriceSeries:
+        keep = np.arange(len(self.rows)) != index
+        return _PriceSeries(
+            limits=self.limits,
+            rows=self.rows[keep],
+            prices=self.prices[keep],
+            positions=self.positions[keep],
+            single_source=self.single_source[keep],
         )
 
 
-def held_back(agreed: ConsensusPrices, positions: NDArray[np.intp], caution: Caution = SHARE) -> dict[int, str]:
-    """Give the rows of `agreed` that are held until a second source agrees, each with its reason.
+def quarantined_rows(
+    agreed: ConsensusPrices, positions: NDArray[np.intp], limits: QuarantineLimits = SHARE_QUARANTINE
+) -> dict[int, str]:
+    """Return the rows of `agreed` to quarantine until a second source agrees, each with its reason.
 
-    `positions` is each key's index in the session calendar, or its hour: the return over a missing one is a longer
-    one. Only rows with one witness are ever held, where the return from the last accepted price
+    `positions` is each key's index in the session calendar, or its hour; a return across a gap has several steps. Only
+    rows with one witness are quarantined, if the return from the last accepted price
 
-    1. is further than 6 robust sigmas from the median of the up to 252 accepted returns before it (60 at least, all
-       scaled to one step by the square root of their length) and by more than 10% a session, or 5% an hour, or
-    2. is one of at least 15% that a split would explain, of a share.
+    1. is further than 6 robust sigmas from the median of the up to 252 accepted returns before it (at least 60, scaled
+       to one step by the square root of their length) and more than 10% per session, or 5% per hour, or
+    2. is at least 15% and looks like a split, for a share.
 
-    A spike (1) that no split explains is released where the two prices after it stand by the new level, as a source
-    that is alone must be able to go on; then all three are accepted.
+    A spike (1) that does not look like a split is released if the next two prices confirm the new level, so that a
+    single source can continue; then all three are accepted.
     """
     known = np.flatnonzero(np.isfinite(agreed.prices))
-    return _held(
-        _Path(
-            caution=caution,
+    return _quarantined(
+        _PriceSeries(
+            limits=limits,
             rows=known,
             prices=agreed.prices[known],
             positions=positions[known],
-            alone=agreed.witnesses[known] == 1,
+            single_source=agreed.witnesses[known] == 1,
         )
     )
 
 
-def spike(agreed: ConsensusPrices, price: float, caution: Caution = SHARE, *, steps: int = 1) -> str | None:
-    """Judge one newer price, which one source alone has, so many steps after the last row; None: nothing against it.
+def spike_reason(
+    agreed: ConsensusPrices, price: float, limits: QuarantineLimits = SHARE_QUARANTINE, *, steps: int = 1
+) -> str | None:
+    """Return why a single-source price, `steps` after the last row, is suspicious; None if it is not.
 
-    The rows are taken for consecutive, and those that are held do not count.
+    The rows count as consecutive, and quarantined rows are ignored.
     """
     rows = np.append(np.flatnonzero(np.isfinite(agreed.prices)), len(agreed.prices))
     positions = rows + np.append(np.zeros(len(rows) - 1, dtype=np.intp), steps - 1)
     prices, witnesses = np.append(agreed.prices, price), np.append(agreed.witnesses, 1)
-    alone = witnesses[rows] == 1
-    held = _held(_Path(caution=caution, rows=rows, prices=prices[rows], positions=positions, alone=alone))
-    return held.get(len(agreed.prices))
+    single_source = witnesses[rows] == 1
+    quarantined = _quarantined(
+        _PriceSeries(limits=limits, rows=rows, prices=prices[rows], positions=positions, single_source=single_source)
+    )
+    return quarantined.get(len(agreed.prices))
 
 
-def unexplained_split(before: float, price: float) -> str | None:
-    """Judge a price that several sources tell, after the last close `before`; None: nothing against it.
+def unexplained_split_reason(before: float, price: float) -> str | None:
+    """Return why a price that several sources report is suspicious after the last close `before`; None if it is not.
 
-    A move that a split would make and no declared one explains is nobody's fault, but the closes may be in old shares;
-    so they may where a share moved as it never does, by a split and its day's move together. News can make it too: the
-    next close tells, as do a declaration and a history that is rewritten.
+    If a move looks like an undeclared split, the closes may be in old shares. The same holds for a move beyond any
+    day's, which a split and the day's move can make together. News can cause it too. The next close, a declaration or a
+    rewritten history resolves it.
     """
     rows = np.arange(2)
-    path = _Path(caution=SHARE, rows=rows, prices=np.array([before, price]), positions=rows, alone=rows < 0)
-    if 1 / BEYOND_ANY_DAY < price / before < BEYOND_ANY_DAY and not _is_split(path, rows[1:])[0]:
+    series = _PriceSeries(
+        limits=SHARE_QUARANTINE, rows=rows, prices=np.array([before, price]), positions=rows, single_source=rows < 0
+    )
+    if 1 / EXTREME_RATIO < price / before < EXTREME_RATIO and not _is_split(series, rows[1:])[0]:
         return None
-    return f"{_moved(path, 1)}, and no such split is declared; the next close will tell"
+    return f"{_move_text(series, 1)}, and no such split is declared; the next close will tell"
 
 
-def _held(path: _Path) -> dict[int, str]:
-    held = dict[int, str]()
+def _quarantined(series: _PriceSeries) -> dict[int, str]:
+    quarantined = dict[int, str]()
     start = 0
-    while (index := _next_suspect(path, start)) is not None:
-        if _released(path, index):
+    while (index := _next_suspect(series, start)) is not None:
+        if _is_released(series, index):
             start = index + 1
             continue
-        held[int(path.rows[index])] = _reason(path, index)
-        path, start = path.without(index), index
-    return held
+        quarantined[int(series.rows[index])] = _reason(series, index)
+        series, start = series.without(index), index
+    return quarantined
 
 
-def _next_suspect(path: _Path, start: int) -> int | None:
-    """Find the first suspicious row from `start` on: few rows moved far enough, and those are looked at in turn."""
-    moved = np.abs(path.ratios - 1)
-    far = (moved >= SPLIT_AT_LEAST) | (moved > path.caution.spike_at_least * np.sqrt(path.steps))
-    candidates = np.flatnonzero(far & path.alone)
+def _next_suspect(series: _PriceSeries, start: int) -> int | None:
+    """Return the first suspicious row from `start` on.
+
+    Only rows that moved far enough are tested, in growing batches.
+    """
+    moves = np.abs(series.ratios - 1)
+    far = (moves >= MIN_SPLIT_MOVE) | (moves > series.limits.min_spike * np.sqrt(series.steps))
+    candidates = np.flatnonzero(far & series.single_source)
     candidates = candidates[candidates >= start]
-    begin, size = 0, 1
-    while begin < len(candidates):
-        some = candidates[begin : begin + size]
-        found = some[_is_spike(path, some) | _is_split(path, some)]
-        if len(found):
-            return int(found[0])
-        begin, size = begin + size, 4 * size  # soon found, or soon through
+    start_index, size = 0, 1
+    while start_index < len(candidates):
+        batch = candidates[start_index : start_index + size]
+        suspects = batch[_is_spike(series, batch) | _is_split(series, batch)]
+        if len(suspects):
+            return int(suspects[0])
+        start_index, size = start_index + size, 4 * size
     return None
 
 
-def _is_spike(path: _Path, at: NDArray[np.intp]) -> NDArray[np.bool_]:
-    usual = (path.ratios - 1) / np.sqrt(path.steps)
-    sigmas = robust_z(usual[at], before_each(usual)[at], at_least=AT_LEAST)
-    unusual: NDArray[np.bool_] = (np.abs(sigmas) > TOO_MANY_SIGMAS) & (np.abs(usual[at]) > path.caution.spike_at_least)
+def _is_spike(series: _PriceSeries, at: NDArray[np.intp]) -> NDArray[np.bool_]:
+    step_returns = (series.ratios - 1) / np.sqrt(series.steps)
+    sigmas = robust_z(step_returns[at], trailing_windows(step_returns)[at], min_count=MIN_RETURNS)
+    unusual: NDArray[np.bool_] = (np.abs(sigmas) > MAX_SIGMAS) & (np.abs(step_returns[at]) > series.limits.min_spike)
     return unusual
 
 
-def _is_split(path: _Path, at: NDArray[np.intp]) -> NDArray[np.bool_]:
-    ratios = path.ratios[at]
-    near = np.abs(ratios[:, None] / _SPLIT_RATIOS - 1) <= SPLIT_WITHIN
-    explained: NDArray[np.bool_] = near.any(axis=1) & (np.abs(ratios - 1) >= SPLIT_AT_LEAST)
-    return explained & path.caution.splits
+def _is_split(series: _PriceSeries, at: NDArray[np.intp]) -> NDArray[np.bool_]:
+    ratios = series.ratios[at]
+    near_ratio = np.abs(ratios[:, None] / _SPLIT_RATIOS - 1) <= SPLIT_TOLERANCE
+    is_split: NDArray[np.bool_] = near_ratio.any(axis=1) & (np.abs(ratios - 1) >= MIN_SPLIT_MOVE)
+    return is_split & series.limits.splits
 
 
-def _released(path: _Path, index: int) -> bool:
-    after = np.arange(index + 1, index + 1 + CONFIRMING)
-    if after[-1] >= len(path.rows) or _is_split(path, np.array([index]))[0]:
+def _is_released(series: _PriceSeries, index: int) -> bool:
+    confirming = np.arange(index + 1, index + 1 + CONFIRMING_STEPS)
+    if confirming[-1] >= len(series.rows) or _is_split(series, np.array([index]))[0]:
         return False
-    return not (_is_spike(path, after) | _is_split(path, after)).any()
+    return not (_is_spike(series, confirming) | _is_split(series, confirming)).any()
 
 
-def _reason(path: _Path, index: int) -> str:
-    return f"{_moved(path, index)}, and no second source says so"
+def _reason(series: _PriceSeries, index: int) -> str:
+    return f"{_move_text(series, index)}, and no second source says so"
 
 
-def _moved(path: _Path, index: int) -> str:
-    ratio, steps = float(path.ratios[index]), int(path.steps[index])
-    moved = f"moved by {ratio - 1:+,.1%}".replace("-", "−")
-    over = f" in {steps} {path.caution.step}s" if steps > 1 else ""
-    if _is_split(path, np.array([index]))[0]:
+def _move_text(series: _PriceSeries, index: int) -> str:
+    ratio, steps = float(series.ratios[index]), int(series.steps[index])
+    text = f"moved by {ratio - 1:+,.1%}".replace("-", "−")
+    duration = f" in {steps} {series.limits.step}s" if steps > 1 else ""
+    if _is_split(series, np.array([index]))[0]:
         new, old = _SPLITS[int(np.argmin(np.abs(ratio / _SPLIT_RATIOS - 1)))]
-        return f"{moved}{over}, as a {new}:{old} split would make it"
-    return f"{moved}{over}, far beyond its usual {path.caution.usual}"
+        return f"{text}{duration}, as a {new}:{old} split would make it"
+    return f"{text}{duration}, far beyond its usual {series.limits.period}"

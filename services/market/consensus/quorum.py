@@ -1,4 +1,4 @@
-"""Quorum: which of several sources' prices are believed, and the one price that they come to."""
+"""Quorum: which sources' prices are accepted, and the consensus price."""
 
 from __future__ import annotations
 
@@ -10,51 +10,54 @@ from math import isfinite
 import numpy as np
 from numpy.typing import NDArray
 
-from services.core.prices import Quote, check_columns
-from services.core.statistics import medians
+from services.core.prices import Quote, validate_columns
+from services.core.statistics import row_medians
 from services.core.trust import Trust, Verdict
 
-TOGETHER = timedelta(seconds=90)  # how far apart in time two last trades may be and still be compared
+MAX_TIME_APART = timedelta(seconds=90)  # between two last trades that are compared
 PAIR = 2
 CENTS_MATTER_BELOW = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """How far apart (fractions) honest sources may be.
+class AgreementLimits:
+    """The largest normal differences between sources, as fractions.
 
-    Beyond `warn` it is told; beyond `reject` nobody is believed without a majority.
+    Beyond `warn` the price is degraded; beyond `reject` it is accepted only with a majority.
     """
 
     warn: float
     reject: float
 
 
-COIN = Limits(warn=0.005, reject=0.015)
-"""Bitcoin: since 2022, venues' daily closes are 0.37% apart on the worst day in a hundred, 1.0% on the very worst."""
-CLOSES = Limits(warn=0.003, reject=0.010)
+COIN_LIMITS = AgreementLimits(warn=0.005, reject=0.015)
+"""Bitcoin. Since 2022, venues' daily closes were 0.37% apart on the worst 1% of days, and at most 1.0% apart."""
+CLOSE_LIMITS = AgreementLimits(warn=0.003, reject=0.010)
 """Final closes of an ETF or share.
 
-Two honest files of WGMI agree to the last digit on 440 sessions, so even `warn` is far from rounding. Adjusted and
-plain closes differ by its distributions, at most 0.55%, which is told but not rejected. A snapshot taken before the
-close (2026-08-03: 1.26% off) is rejected, and so is a feed of one venue only: it errs by more than 1% on 78%, 52%, 13%
-and 2% of the sessions of 2022, 2023, 2024 and 2025.
+Two honest files of WGMI agree to the last digit on 440 sessions, so `warn` is far above rounding. Adjusted and plain
+closes differ by distributions, at most 0.55%, which is degraded but not rejected. A snapshot taken before the close
+(2026-08-03: 1.26% off) is rejected. So is a single-venue feed: it is more than 1% off on 78%, 52%, 13% and 2% of the
+sessions of 2022, 2023, 2024 and 2025.
 """
-TRADES = Limits(warn=0.010, reject=0.025)
+TRADE_LIMITS = AgreementLimits(warn=0.010, reject=0.025)
 """Last trades of an ETF or share, up to 90 s apart.
 
-In that time a share as restless as WGMI moves by 0.14% at the median, 0.9% one time in a hundred and 1.6% on the very
-worst of 2,367 stretches (five minutes of SMH, scaled), and its last trades are 0.31% apart between bid and ask.
+In 90 s a share as volatile as WGMI moves by 0.14% at the median, 0.9% at the 99th percentile and 1.6% at most, in 2,367
+intervals (five minutes of SMH, scaled). Its last trades are 0.31% apart between bid and ask.
 """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Column:
+class SourcePrices:
     """One source's prices.
 
-    `keys` are strictly ascending: sessions (datetime64[D]) or bars' openings (datetime64[s]). `prices` are finite and
-    positive. `volumes` are NaN where unknown; where a volume is 0 nobody traded, and such a price is no price. Raises
-    ValueError where that does not hold.
+    Attributes:
+        keys: strictly ascending sessions (datetime64[D]) or bar openings (datetime64[s]).
+        prices: finite and positive.
+        volumes: NaN if unknown; a price with volume 0 is not a trade and is ignored.
+
+    Raises ValueError if `keys` or `prices` violate this, or if the lengths differ.
     """
 
     source: str
@@ -63,19 +66,19 @@ class Column:
     volumes: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
-        check_columns(self.keys, self.prices)
+        validate_columns(self.keys, self.prices)
         if self.volumes is not None and len(self.volumes) != len(self.keys):
             raise ValueError(f"{len(self.keys)} times but {len(self.volumes)} volumes")
 
     @property
-    def traded(self) -> NDArray[np.float64]:
-        """The prices, NaN where nobody traded."""
+    def traded_prices(self) -> NDArray[np.float64]:
+        """The prices, NaN if the volume is 0."""
         return self.prices if self.volumes is None else np.where(self.volumes == 0, np.nan, self.prices)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RejectedPrice:
-    """A price that is not believed, and why; it is never deleted, only left out."""
+    """A price that is not accepted, and the reason; it is ignored, never deleted."""
 
     key: np.datetime64
     source: str
@@ -85,24 +88,27 @@ class RejectedPrice:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ConsensusPrices:
-    """What the sources come to, one row for each key that any of them has.
+    """The sources' consensus, one row for each key of any source.
 
-    `prices` is NaN where nobody is believed; `witnesses` is how many sources stand behind each price; `spread` is
-    the highest over the lowest of the believed, less one: 0 where one or none is. `doubts` are ordered by key.
+    Attributes:
+        prices: NaN if no source is accepted.
+        witnesses: the number of accepted sources.
+        dispersion: the highest accepted price over the lowest, minus one; 0 for one or none.
+        rejected: ordered by key.
     """
 
     keys: NDArray[np.datetime64]
     prices: NDArray[np.float64]
     witnesses: NDArray[np.intp]
-    spread: NDArray[np.float64]
-    doubts: tuple[RejectedPrice, ...]
+    dispersion: NDArray[np.float64]
+    rejected: tuple[RejectedPrice, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsensusQuote:
-    """What the last trades of several sources come to; a quote that is not usable is there to be shown.
+    """The consensus of several sources' last trades; an unusable quote is for display only.
 
-    `witnesses` is how many fresh ones stand behind the quote.
+    `witnesses` is the number of fresh trades that agree with the quote.
     """
 
     quote: Quote | None
@@ -110,74 +116,80 @@ class ConsensusQuote:
     witnesses: int = 0
 
 
-def consensus_price(columns: Sequence[Column], limits: Limits) -> ConsensusPrices:
-    """Find, for each key, which sources are believed; the price is the median of theirs.
+def consensus_prices(sources: Sequence[SourcePrices], limits: AgreementLimits) -> ConsensusPrices:
+    """Find the accepted sources for each key; the consensus price is the median of theirs.
 
-    1. Leave out prices at which nobody traded.
-    2. Believe a source that is alone, and all of those that are within `limits.reject` of each other.
-    3. Of three or more that are not, believe those within `limits.reject` of the median if they are a majority.
+    1. Ignore prices with volume 0.
+    2. Accept a single source, and all sources that are within `limits.reject` of each other.
+    3. Of three or more that are not, accept those within `limits.reject` of the median if they are a majority.
 
-    The order of the columns does not matter.
+    The order of the sources does not matter.
     """
-    if not columns:
-        return _settled(np.array([], dtype="datetime64[s]"), np.empty((0, 1)), ())
-    keys = _union([column.keys for column in columns])
-    prices = np.full((len(keys), len(columns)), np.nan, order="F")  # the few columns are reduced far faster so
-    for number, column in enumerate(columns):
-        prices[np.searchsorted(keys, column.keys), number] = column.traded
-    idle = [doubt for column in columns for doubt in _idle(column)]
-    believed = _believed(prices, limits.reject)
-    agreed = np.where(believed, prices, np.nan)
-    doubted = _doubted(keys, prices, agreed, [column.source for column in columns])
-    return _settled(keys, agreed, tuple(sorted(idle + doubted, key=lambda doubt: (doubt.key, doubt.source))))
+    if not sources:
+        return _build_consensus(np.array([], dtype="datetime64[s]"), np.empty((0, 1)), ())
+    keys = _union([source.keys for source in sources])
+    prices = np.full((len(keys), len(sources)), np.nan, order="F")  # column-major: faster reductions
+    for column, source in enumerate(sources):
+        prices[np.searchsorted(keys, source.keys), column] = source.traded_prices
+    untraded = [rejected for source in sources for rejected in _untraded_prices(source)]
+    accepted = _accepted(prices, limits.reject)
+    accepted_prices = np.where(accepted, prices, np.nan)
+    outliers = _rejected_prices(keys, prices, accepted_prices, [source.source for source in sources])
+    return _build_consensus(
+        keys, accepted_prices, tuple(sorted(untraded + outliers, key=lambda rejected: (rejected.key, rejected.source)))
+    )
 
 
-def consensus_trade(quotes: Sequence[Quote], limits: Limits, now: datetime, *, at_most: timedelta) -> ConsensusQuote:
+def consensus_trade(
+    quotes: Sequence[Quote], limits: AgreementLimits, now: datetime, *, max_age: timedelta
+) -> ConsensusQuote:
     """Find the last trade that several sources agree on, as of the earliest of theirs.
 
-    Trades older than `at_most` at `now` are stale, and of the fresh ones only those at most 90 s older than the newest
-    are compared. A source that is alone is believed, and said to be alone.
+    Trades older than `max_age` at `now` are stale. Fresh trades are compared only if at most 90 s older than the
+    newest. A single source is accepted as DEGRADED.
     """
     if not quotes:
         return ConsensusQuote(quote=None, trust=Trust(verdict=Verdict.STALE, reasons=("no last trade",)))
     newest = max(quotes, key=lambda quote: quote.at)
-    if newest.age(now) > at_most:
-        return ConsensusQuote(quote=newest, trust=Trust(verdict=Verdict.STALE, reasons=(_old(newest, now),)))
-    compared = [q for q in quotes if q.age(now) <= at_most and newest.at - q.at <= TOGETHER]
+    if newest.age(now) > max_age:
+        return ConsensusQuote(quote=newest, trust=Trust(verdict=Verdict.STALE, reasons=(_stale_text(newest, now),)))
+    compared = [quote for quote in quotes if quote.age(now) <= max_age and newest.at - quote.at <= MAX_TIME_APART]
     if len(compared) == 1:
-        lonely = f"{newest.symbol}'s last trade is from {newest.source} alone"
-        return ConsensusQuote(quote=newest, trust=Trust(verdict=Verdict.DEGRADED, reasons=(lonely,)), witnesses=1)
-    return _compared(compared, newest, limits)
+        reason = f"{newest.symbol}'s last trade is from {newest.source} alone"
+        return ConsensusQuote(quote=newest, trust=Trust(verdict=Verdict.DEGRADED, reasons=(reason,)), witnesses=1)
+    return _compare_trades(compared, newest, limits)
 
 
-def _compared(quotes: list[Quote], newest: Quote, limits: Limits) -> ConsensusQuote:
+def _compare_trades(quotes: list[Quote], newest: Quote, limits: AgreementLimits) -> ConsensusQuote:
     prices = np.array([[quote.price for quote in quotes]])
-    believed = _believed(prices, limits.reject)
-    agreed = np.where(believed, prices, np.nan)
-    doubts = _doubted(np.array([0], dtype="datetime64[s]"), prices, agreed, [quote.source for quote in quotes])
-    reasons = tuple(dict.fromkeys(doubt.reason for doubt in doubts))
-    voices = [quote for quote, yes in zip(quotes, believed[0].tolist(), strict=True) if yes]
-    if not voices:
+    accepted = _accepted(prices, limits.reject)
+    accepted_prices = np.where(accepted, prices, np.nan)
+    rejected = _rejected_prices(
+        np.array([0], dtype="datetime64[s]"), prices, accepted_prices, [quote.source for quote in quotes]
+    )
+    reasons = tuple(dict.fromkeys(price.reason for price in rejected))
+    accepted_quotes = [quote for quote, is_accepted in zip(quotes, accepted[0].tolist(), strict=True) if is_accepted]
+    if not accepted_quotes:
         return ConsensusQuote(quote=newest, trust=Trust(verdict=Verdict.SUSPECT, reasons=reasons))
     quote = Quote(
         symbol=newest.symbol,
-        price=float(medians(agreed)[0]),
-        at=min(voice.at for voice in voices),
-        source=" and ".join(voice.source for voice in voices),
+        price=float(row_medians(accepted_prices)[0]),
+        at=min(quote.at for quote in accepted_quotes),
+        source=" and ".join(quote.source for quote in accepted_quotes),
     )
-    trust = _spread_trust(voices, limits).also(Trust(reasons=reasons))
-    return ConsensusQuote(quote=quote, trust=trust, witnesses=len(voices))
+    trust = _dispersion_trust(accepted_quotes, limits).combined_with(Trust(reasons=reasons))
+    return ConsensusQuote(quote=quote, trust=trust, witnesses=len(accepted_quotes))
 
 
-def _spread_trust(voices: list[Quote], limits: Limits) -> Trust:
-    low, *_, high = sorted(voices, key=lambda quote: (quote.price, quote.source))
-    apart = high.price / low.price - 1
-    if apart <= limits.warn:
+def _dispersion_trust(quotes: list[Quote], limits: AgreementLimits) -> Trust:
+    low, *_, high = sorted(quotes, key=lambda quote: (quote.price, quote.source))
+    dispersion = high.price / low.price - 1
+    if dispersion <= limits.warn:
         return Trust()
-    return Trust(verdict=Verdict.DEGRADED, reasons=(f"{low.source} and {high.source} are {apart:.1%} apart",))
+    return Trust(verdict=Verdict.DEGRADED, reasons=(f"{low.source} and {high.source} are {dispersion:.1%} apart",))
 
 
-def _old(quote: Quote, now: datetime) -> str:
+def _stale_text(quote: Quote, now: datetime) -> str:
     minutes = int(quote.age(now).total_seconds() // 60)
     return f"the last {quote.symbol} trade at {quote.source} is {minutes} min old"
 
@@ -185,90 +197,90 @@ def _old(quote: Quote, now: datetime) -> str:
 def _union(keys: list[NDArray[np.datetime64]]) -> NDArray[np.datetime64]:
     if len(keys) == 1:
         return keys[0]
-    every = np.sort(np.concatenate(keys), kind="stable")  # which merges what is in order already
+    every = np.sort(np.concatenate(keys), kind="stable")  # fast on runs that are already in order
     repeated = np.flatnonzero(every[1:] == every[:-1])
     union: NDArray[np.datetime64] = np.delete(every, repeated)
     return union
 
 
-def _believed(prices: NDArray[np.float64], reject: float) -> NDArray[np.bool_]:
-    """Tell who is believed: `prices` has a row for each key and a column for each source, NaN where it has none."""
+def _accepted(prices: NDArray[np.float64], reject: float) -> NDArray[np.bool_]:
+    """Return which prices are accepted: a row for each key, a column for each source, NaN if a source has none."""
     known: NDArray[np.bool_] = np.isfinite(prices)
-    parted = np.flatnonzero(_apart(prices) > reject)
-    known[parted] = _near_the_median(prices[parted], reject)
+    disputed = np.flatnonzero(_dispersion(prices) > reject)
+    known[disputed] = _near_median(prices[disputed], reject)
     return known
 
 
-def _near_the_median(prices: NDArray[np.float64], reject: float) -> NDArray[np.bool_]:
-    near = np.abs(prices / medians(prices)[:, None] - 1) <= reject
+def _near_median(prices: NDArray[np.float64], reject: float) -> NDArray[np.bool_]:
+    is_near = np.abs(prices / row_medians(prices)[:, None] - 1) <= reject
     known = np.isfinite(prices).sum(axis=1)
-    majority = (known > PAIR) & (2 * near.sum(axis=1) > known)
-    believed: NDArray[np.bool_] = near & majority[:, None]
-    return believed
+    majority = (known > PAIR) & (2 * is_near.sum(axis=1) > known)
+    accepted: NDArray[np.bool_] = is_near & majority[:, None]
+    return accepted
 
 
-def _apart(prices: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Take each row's highest price over its lowest, less one; NaN where it has none."""
-    apart: NDArray[np.float64] = np.fmax.reduce(prices, axis=1) / np.fmin.reduce(prices, axis=1) - 1
-    return apart
+def _dispersion(prices: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return each row's highest price over its lowest, minus one; NaN if it has none."""
+    dispersion: NDArray[np.float64] = np.fmax.reduce(prices, axis=1) / np.fmin.reduce(prices, axis=1) - 1
+    return dispersion
 
 
-def _settled(
-    keys: NDArray[np.datetime64], agreed: NDArray[np.float64], doubts: tuple[RejectedPrice, ...]
+def _build_consensus(
+    keys: NDArray[np.datetime64], agreed: NDArray[np.float64], rejected: tuple[RejectedPrice, ...]
 ) -> ConsensusPrices:
     return ConsensusPrices(
         keys=keys,
-        prices=medians(agreed) if agreed.shape[1] > 1 else agreed[:, 0],
+        prices=row_medians(agreed) if agreed.shape[1] > 1 else agreed[:, 0],
         witnesses=np.isfinite(agreed).sum(axis=1),
-        spread=np.nan_to_num(_apart(agreed), nan=0.0),
-        doubts=doubts,
+        dispersion=np.nan_to_num(_dispersion(agreed), nan=0.0),
+        rejected=rejected,
     )
 
 
-def _idle(column: Column) -> list[RejectedPrice]:
+def _untraded_prices(source: SourcePrices) -> list[RejectedPrice]:
     return [
         RejectedPrice(
-            key=column.keys[row],
-            source=column.source,
-            price=float(column.prices[row]),
+            key=source.keys[row],
+            source=source.source,
+            price=float(source.prices[row]),
             reason="no volume: nobody traded",
         )
-        for row in np.flatnonzero(np.isnan(column.traded)).tolist()
+        for row in np.flatnonzero(np.isnan(source.traded_prices)).tolist()
     ]
 
 
-def _doubted(
+def _rejected_prices(
     keys: NDArray[np.datetime64], prices: NDArray[np.float64], agreed: NDArray[np.float64], sources: Sequence[str]
 ) -> list[RejectedPrice]:
-    left_out = np.isfinite(prices) & np.isnan(agreed)
-    rows = np.flatnonzero(left_out.any(axis=1))
-    columns = (keys[rows], prices[rows].tolist(), left_out[rows].tolist(), medians(agreed[rows]).tolist())
+    excluded = np.isfinite(prices) & np.isnan(agreed)
+    rows = np.flatnonzero(excluded.any(axis=1))
+    columns = (keys[rows], prices[rows].tolist(), excluded[rows].tolist(), row_medians(agreed[rows]).tolist())
     return [
-        doubt
-        for key, row, out, settled in zip(*columns, strict=True)
-        for doubt in _row_doubts(key, list(zip(sources, row, out, strict=True)), settled)
+        rejected
+        for key, row, is_rejected, consensus in zip(*columns, strict=True)
+        for rejected in _rejected_in_row(key, list(zip(sources, row, is_rejected, strict=True)), consensus)
     ]
 
 
-def _row_doubts(key: np.datetime64, row: list[tuple[str, float, bool]], settled: float) -> list[RejectedPrice]:
-    told = [(price, source) for source, price, _out in row if isfinite(price)]
-    dispute = "" if isfinite(settled) else _dispute(sorted(told))
+def _rejected_in_row(key: np.datetime64, row: list[tuple[str, float, bool]], consensus: float) -> list[RejectedPrice]:
+    known = [(price, source) for source, price, _is_rejected in row if isfinite(price)]
+    dispute = "" if isfinite(consensus) else _dispute_text(sorted(known))
     return [
-        RejectedPrice(key=key, source=source, price=price, reason=dispute or _off(source, price, settled))
-        for source, price, out in row
-        if out
+        RejectedPrice(key=key, source=source, price=price, reason=dispute or _outlier_text(source, price, consensus))
+        for source, price, is_rejected in row
+        if is_rejected
     ]
 
 
-def _off(source: str, price: float, settled: float) -> str:
-    return f"{source} has {_dollars(price)}, {abs(price / settled - 1):.1%} off the others"
+def _outlier_text(source: str, price: float, consensus: float) -> str:
+    return f"{source} has {_dollars(price)}, {abs(price / consensus - 1):.1%} off the others"
 
 
-def _dispute(told: list[tuple[float, str]]) -> str:
-    (low, lowest), *between, (high, highest) = told
+def _dispute_text(prices: list[tuple[float, str]]) -> str:
+    (low, low_source), *between, (high, high_source) = prices
     middle = "".join(f", {source} {_dollars(price)}" for price, source in between)
     return (
-        f"{lowest} has {_dollars(low)}{middle} and {highest} {_dollars(high)}, "
+        f"{low_source} has {_dollars(low)}{middle} and {high_source} {_dollars(high)}, "
         f"{'up to ' if between else ''}{high / low - 1:.1%} apart"
     )
 

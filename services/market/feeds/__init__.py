@@ -1,1 +1,1 @@
-"""Feeds: what one source tells of each symbol, in memory and in the store, brought up to date on demand."""
+"""Feeds: each source's latest data of each symbol, in memory and in the store, updated on demand."""

@@ -1,4 +1,4 @@
-"""Closes of an answer: which are final, which are new, and whether they are of the past that is known."""
+"""Checks of a source's closes: which are final, which changed, and whether they fit the known history."""
 
 from __future__ import annotations
 
@@ -7,101 +7,104 @@ from datetime import date, datetime, timedelta
 
 import numpy as np
 
-from services.core.prices import Closes, Quote, moment
+from services.core.prices import Closes, Quote, to_datetime
 from services.core.sessions import Sessions
 from services.market.ports import EquityPrices
 
-SETTLED_AFTER = timedelta(minutes=15)
-LAST_TRADE = timedelta(minutes=20)  # before the close: an older last trade does not tell the close yet
-WAITED_ENOUGH = timedelta(hours=2)
-REBASED = 0.2  # no close is corrected by a fifth; a split rewrites every close before it
-SAME_RATIO, SPLIT_AT_LEAST, SPLIT_SESSIONS = 0.001, 0.01, 3
-LATE_SESSIONS = 3  # the last close may not be out yet, and New York may have been shut on the day before
+SETTLE_AFTER = timedelta(minutes=15)
+LAST_TRADE_WINDOW = timedelta(minutes=20)  # before the close; an older last trade does not confirm the close
+MAX_SETTLE_WAIT = timedelta(hours=2)
+MIN_REBASE = 0.2  # no correction reaches a fifth; a split rewrites every close before it
+RATIO_TOLERANCE, MIN_SPLIT, MIN_SPLIT_SESSIONS = 0.001, 0.01, 3
+MAX_MISSING_SESSIONS = 3  # the last close may not be published yet, and New York may have been closed the day before
 
 
 def final_closes(answer: EquityPrices, sessions: Sessions, now: datetime) -> Closes:
-    """Keep the closes that will not move any more, of the last session only once the vendor's clock tells so."""
+    """Return the closes that will not change; the last session's only once the vendor's clock confirms it."""
     last = sessions.last_closed(now)
-    limit = sessions.days[last if _settled(answer.quote, moment(sessions.closes_at[last]), now) else last - 1]
-    return answer.closes.where(answer.closes.sessions <= limit)
+    limit = sessions.days[last if _is_settled(answer.quote, to_datetime(sessions.closes_at[last]), now) else last - 1]
+    return answer.closes.select(answer.closes.sessions <= limit)
 
 
-def _settled(quote: Quote | None, closes_at: datetime, now: datetime) -> bool:
-    """Tell whether a last trade makes the price of a session that has ended its close.
+def _is_settled(quote: Quote | None, closes_at: datetime, now: datetime) -> bool:
+    """Return whether a last trade confirms the close of a session that has ended.
 
-    It does at or after the close; a quarter of an hour later also where it is one of the last minutes, as in a thin
-    ETF. A frozen quote does not, until nothing newer can be hoped for.
+    A trade at or after the close does. From 15 minutes after the close, so does a trade of the last minutes, as in a
+    thin ETF, or a source without last trades. An older, frozen quote does not until the maximum wait is over.
     """
     if quote is not None and quote.at >= closes_at:
         return True
     waited = now - closes_at
-    fresh = quote is None or quote.at >= closes_at - LAST_TRADE
-    return waited >= (SETTLED_AFTER if fresh else WAITED_ENOUGH)
+    fresh = quote is None or quote.at >= closes_at - LAST_TRADE_WINDOW
+    return waited >= (SETTLE_AFTER if fresh else MAX_SETTLE_WAIT)
 
 
-def late_by(closes: Closes, sessions: Sessions, now: datetime) -> str | None:
-    """Say where the last three closes are missing: one may not be out yet, and New York may have been shut before."""
+def late_problem(closes: Closes, sessions: Sessions, now: datetime) -> str | None:
+    """Return the problem if the last three closes are missing.
+
+    A single missing close is not a problem: it may not be published yet, and New York may have been closed before.
+    """
     last = sessions.last_closed(now)
-    if not len(closes) or closes.sessions[-1] > sessions.days[last - LATE_SESSIONS]:
+    if not len(closes) or closes.sessions[-1] > sessions.days[last - MAX_MISSING_SESSIONS]:
         return None
     behind = last - int(np.searchsorted(sessions.days, closes.sessions[-1]))
     return f"is late: its newest close is of {closes.sessions[-1]}, {behind} sessions before the last"
 
 
-def news_of(known: Closes, fresh: Closes) -> Closes:
-    """Keep the closes that are not known or not with this price, or of which it is new where they opened or who traded.
+def changed_closes(known: Closes, fresh: Closes) -> Closes:
+    """Return the closes that are new, or whose price, opening or trading status changed.
 
-    Of trade it is news only whether there was any.
+    Of a volume, only a change between zero and non-zero counts.
     """
     same = np.isin(fresh.sessions, known.sessions)
     rows = np.searchsorted(known.sessions, fresh.sessions[same])
-    volumes, before = fresh.known_volumes[same], known.known_volumes[rows]
-    turned = np.isfinite(volumes) & ((volumes == 0) != (before == 0))
-    inside, opened = fresh.known_inside[same], known.known_inside[rows]
-    moved = np.isfinite(inside) & (inside != opened)
-    same[same] = (known.prices[rows] == fresh.prices[same]) & ~turned & ~moved
-    return fresh.where(~same)
+    volumes, known_volumes = fresh.known_volumes[same], known.known_volumes[rows]
+    trading_changed = np.isfinite(volumes) & ((volumes == 0) != (known_volumes == 0))
+    fresh_returns, known_returns = fresh.known_open_to_close[same], known.known_open_to_close[rows]
+    opening_changed = np.isfinite(fresh_returns) & (fresh_returns != known_returns)
+    same[same] = (known.prices[rows] == fresh.prices[same]) & ~trading_changed & ~opening_changed
+    return fresh.select(~same)
 
 
-def has_hole(known: Closes, sessions: Sessions, since: date) -> bool:
-    """Tell whether a session between the first and the last known close is missing, from a day on."""
+def has_missing_session(known: Closes, sessions: Sessions, since: date) -> bool:
+    """Return whether a session since `since` is missing between the first and the last known close."""
     first, last = (max(day, np.datetime64(since, "D")) for day in known.sessions[[0, -1]])
-    inside = sessions.days[(sessions.days >= first) & (sessions.days <= last)]
-    return not bool(np.isin(inside, known.sessions).all())
+    expected = sessions.days[(sessions.days >= first) & (sessions.days <= last)]
+    return not bool(np.isin(expected, known.sessions).all())
 
 
 def lacks_openings(known: Closes, since: date) -> bool:
-    """Tell whether no session from a day on is known with its opening, as those kept by earlier releases."""
-    return not np.isfinite(known.known_inside[known.sessions >= np.datetime64(since, "D")]).any()
+    """Return whether no session since `since` has a known opening, as in data that earlier releases stored."""
+    return not np.isfinite(known.known_open_to_close[known.sessions >= np.datetime64(since, "D")]).any()
 
 
 def is_rebased(known: Closes, fresh: Closes) -> bool:
-    """Tell whether a split has rewritten the past: one ratio throughout, or one that no correction has."""
-    shared, mine, theirs = np.intersect1d(known.sessions, fresh.sessions, return_indices=True)
-    if not len(shared):
+    """Return whether a split has rewritten the history: one common ratio, or one too large for a correction."""
+    common, known_rows, fresh_rows = np.intersect1d(known.sessions, fresh.sessions, return_indices=True)
+    if not len(common):
         return False
-    ratios = fresh.prices[theirs] / known.prices[mine]
-    even = bool(np.ptp(ratios) < SAME_RATIO) and len(shared) >= SPLIT_SESSIONS
-    return bool(np.any(np.abs(ratios - 1) > REBASED)) or (even and bool(abs(ratios[0] - 1) > SPLIT_AT_LEAST))
+    ratios = fresh.prices[fresh_rows] / known.prices[known_rows]
+    is_uniform = bool(np.ptp(ratios) < RATIO_TOLERANCE) and len(common) >= MIN_SPLIT_SESSIONS
+    return bool(np.any(np.abs(ratios - 1) > MIN_REBASE)) or (is_uniform and bool(abs(ratios[0] - 1) > MIN_SPLIT))
 
 
-def is_foreign(known: Closes, fresh: Closes) -> bool:
-    """Tell whether closes are of another past altogether: moved on several sessions, and by no common ratio."""
-    _, mine, theirs = np.intersect1d(known.sessions, fresh.sessions, return_indices=True)
-    ratios = fresh.prices[theirs] / known.prices[mine]
-    moved = ratios[np.abs(ratios - 1) > SPLIT_AT_LEAST]
-    return len(moved) >= SPLIT_SESSIONS and bool(moved.max() / moved.min() - 1 > SPLIT_AT_LEAST)
+def is_unrelated(known: Closes, fresh: Closes) -> bool:
+    """Return whether the closes belong to another price series: several sessions differ, by no common ratio."""
+    _, known_rows, fresh_rows = np.intersect1d(known.sessions, fresh.sessions, return_indices=True)
+    ratios = fresh.prices[fresh_rows] / known.prices[known_rows]
+    moved = ratios[np.abs(ratios - 1) > MIN_SPLIT]
+    return len(moved) >= MIN_SPLIT_SESSIONS and bool(moved.max() / moved.min() - 1 > MIN_SPLIT)
 
 
-def merged(known: Closes, fresh: Closes) -> Closes:
-    """Put fresh closes among the known ones, in the place of those of the same sessions."""
-    kept = known.where(~np.isin(known.sessions, fresh.sessions))
-    sessions = np.concatenate([kept.sessions, fresh.sessions])
+def merge_closes(known: Closes, fresh: Closes) -> Closes:
+    """Merge fresh closes into the known ones; a fresh close replaces the known one of its session."""
+    unchanged = known.select(~np.isin(known.sessions, fresh.sessions))
+    sessions = np.concatenate([unchanged.sessions, fresh.sessions])
     order = np.argsort(sessions)
     return replace(
         fresh,
         sessions=sessions[order],
-        prices=np.concatenate([kept.prices, fresh.prices])[order],
-        volumes=np.concatenate([kept.known_volumes, fresh.known_volumes])[order],
-        inside=np.concatenate([kept.known_inside, fresh.known_inside])[order],
+        prices=np.concatenate([unchanged.prices, fresh.prices])[order],
+        volumes=np.concatenate([unchanged.known_volumes, fresh.known_volumes])[order],
+        open_to_close=np.concatenate([unchanged.known_open_to_close, fresh.known_open_to_close])[order],
     )

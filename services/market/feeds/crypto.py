@@ -1,4 +1,4 @@
-"""Coins: the hourly bars and the last trade of cryptocurrencies, as one source tells them."""
+"""Crypto feeds: hourly bars and the last trade of cryptocurrencies at one source."""
 
 from __future__ import annotations
 
@@ -12,18 +12,25 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from services.core.errors import SourceError
-from services.core.prices import Bars, Quote, Symbol, moment
-from services.market.feeds.freshness import BEGINNING, LIVE_AT_MOST, SHARED_FOR, Faults, newer, oldest_needed
+from services.core.prices import Bars, Quote, Symbol, to_datetime
+from services.market.feeds.freshness import (
+    ANSWER_TTL,
+    HISTORY_START,
+    MAX_LIVE_AGE,
+    FaultLog,
+    latest_quote,
+    lookback_start,
+)
 from services.market.ports import CryptoSource, HistoryStore
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-SLICE = timedelta(days=75)  # six pages of the slowest vendor
+FETCH_SPAN = timedelta(days=75)  # six pages of the slowest vendor
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoinFeed:
-    """What one source told of a cryptocurrency: hourly bars, the last trade, and why the last fetch failed."""
+    """One source's data of a cryptocurrency: hourly bars, the last trade, and the problem of the last fetch."""
 
     bars: Bars
     quote: Quote | None = None
@@ -33,110 +40,112 @@ class CoinFeed:
 
 @dataclass(slots=True)
 class CoinFeeds:
-    """One source's cryptocurrencies; nothing of them is let go either."""
+    """One source's cryptocurrencies. Stored bars are never dropped, so that an all-time high stays known."""
 
     source: CryptoSource
     store: HistoryStore
     _known: dict[Symbol, CoinFeed] = field(default_factory=dict)
-    _faults: Faults = field(default_factory=Faults)
+    _faults: FaultLog = field(default_factory=FaultLog)
     _locks: WeakValueDictionary[Symbol, asyncio.Lock] = field(default_factory=WeakValueDictionary)
 
     async def read(self, symbol: Symbol, now: datetime) -> CoinFeed:
-        """Bring one cryptocurrency up to date: the missing hourly bars, and the last trade; either may fail alone."""
+        """Update one cryptocurrency: the missing hourly bars and the last trade; either can fail alone."""
         async with self._locks.setdefault(symbol, asyncio.Lock()):
             known = self._known.get(symbol)
             if known is None:
-                kept = await self.store.load_bars(symbol, self.source.name, HOUR, _midnight(BEGINNING))
-                known = CoinFeed(bars=kept)
-            if known.asked_at is None or abs(now - known.asked_at) >= SHARED_FOR:
+                stored = await self.store.load_bars(symbol, self.source.name, HOUR, _midnight(HISTORY_START))
+                known = CoinFeed(bars=stored)
+            if known.asked_at is None or abs(now - known.asked_at) >= ANSWER_TTL:
                 known = await self._fetch(symbol, known, now)
             if len(known.bars):
                 self._known[symbol] = known
             return known
 
-    def told(self, symbol: Symbol) -> CoinFeed | None:
-        """Give what is known of a cryptocurrency, without asking; None before anything was."""
+    def latest(self, symbol: Symbol) -> CoinFeed | None:
+        """Return the latest data of a cryptocurrency without a request; None if there is none."""
         return self._known.get(symbol)
 
     async def _fetch(self, symbol: Symbol, known: CoinFeed, now: datetime) -> CoinFeed:
-        """Ask for bars and the last trade side by side; a source that failed, for bars once its last trade has come."""
+        """Fetch bars and the last trade concurrently; after a failure, fetch bars only after the last trade."""
         if known.problem is None:
-            (bars, late), (quote, problem) = await asyncio.gather(
+            (bars, bars_problem), (quote, quote_problem) = await asyncio.gather(
                 self._fetch_bars(symbol, known, now), self._fetch_quote(symbol, known.quote, now)
             )
         else:
-            quote, problem = await self._fetch_quote(symbol, known.quote, now)
-            bars, late = await self._fetch_bars(symbol, known, now)
-        return CoinFeed(bars=bars, quote=quote, problem=late or problem, asked_at=now)
+            quote, quote_problem = await self._fetch_quote(symbol, known.quote, now)
+            bars, bars_problem = await self._fetch_bars(symbol, known, now)
+        return CoinFeed(bars=bars, quote=quote, problem=bars_problem or quote_problem, asked_at=now)
 
     async def _fetch_quote(self, symbol: Symbol, known: Quote | None, now: datetime) -> tuple[Quote | None, str | None]:
-        """Fetch the last trade. Gives the later of it and the known one, and what the source failed at."""
+        """Fetch the last trade; return the later of it and the known one, and the source's problem."""
         try:
             fresh = await self.source.quote(symbol)
         except SourceError as error:
             return known, str(error)
-        quote, early = newer(known, fresh, now)
-        return quote, self._faults.note(self.source.name, symbol, early or _old(fresh, now))
+        quote, skew_problem = latest_quote(known, fresh, now)
+        return quote, self._faults.record(self.source.name, symbol, skew_problem or _late_problem(fresh, now))
 
     async def _fetch_bars(self, symbol: Symbol, known: CoinFeed, now: datetime) -> tuple[Bars, str | None]:
-        """Fetch what is missing up to the last whole hour, slice by slice, so that nothing fetched is lost.
+        """Fetch the missing bars up to the last whole hour, and save each range, so that a failure loses nothing.
 
-        At a start that is also what is missing in between. Gives the bars, and what the source failed at.
+        After a start, also fill gaps in between. Returns the bars, and the source's problem.
         """
         bars, whole_hour = known.bars, now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-        oldest, start = self._oldest(whole_hour), self._first_missing(bars, whole_hour)
-        holes = [] if known.asked_at else [hole for hole in _holes(bars) if hole[0] >= oldest]
-        for begin, end in (piece for stretch in [(start, whole_hour), *holes] for piece in _slices(*stretch)):
+        oldest, start = self._oldest_fetchable(whole_hour), self._first_missing(bars, whole_hour)
+        gaps = [] if known.asked_at else [gap for gap in _gaps(bars) if gap[0] >= oldest]
+        for begin, end in (
+            fetch_range for gap_range in [(start, whole_hour), *gaps] for fetch_range in _fetch_ranges(*gap_range)
+        ):
             try:
                 fresh = await self.source.bars(symbol, HOUR, begin, end)
             except SourceError as error:
                 return bars, str(error)
             await self.store.save_bars(fresh)
             bars = _merge_bars(bars, fresh)
-            if whole_hour - start > SLICE and end > start:
+            if whole_hour - start > FETCH_SPAN and end > start:
                 done = (end - start) / (whole_hour - start)
-                told = "%s on %s: hours up to %s of %s, %.0f%% of what was missing"
-                log.info(told, self.source.name, symbol, end.date(), whole_hour.date(), 100 * done)
+                message = "%s on %s: loaded hourly bars up to %s of %s (%.0f%% of the missing ones)"
+                log.info(message, self.source.name, symbol, end.date(), whole_hour.date(), 100 * done)
         return bars, None
 
     def _first_missing(self, known: Bars, whole_hour: datetime) -> datetime:
-        """Tell from when on bars are missing, as far back as the source reaches."""
+        """Return when the missing bars begin, limited by the source's history."""
         if not len(known):
-            return self._oldest(whole_hour)
-        last = moment(known.ended_at[-1])
-        return whole_hour if last >= whole_hour else max(last - 2 * HOUR, self._reach(whole_hour))
+            return self._oldest_fetchable(whole_hour)
+        last = to_datetime(known.ended_at[-1])
+        return whole_hour if last >= whole_hour else max(last - 2 * HOUR, self._source_start(whole_hour))
 
-    def _oldest(self, whole_hour: datetime) -> datetime:
-        return max(_midnight(oldest_needed(whole_hour)), self._reach(whole_hour))
+    def _oldest_fetchable(self, whole_hour: datetime) -> datetime:
+        return max(_midnight(lookback_start(whole_hour)), self._source_start(whole_hour))
 
-    def _reach(self, whole_hour: datetime) -> datetime:
-        return _midnight(BEGINNING) if self.source.reach is None else whole_hour - self.source.reach
+    def _source_start(self, whole_hour: datetime) -> datetime:
+        return _midnight(HISTORY_START) if self.source.history_limit is None else whole_hour - self.source.history_limit
 
 
-def _slices(begin: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:
+def _fetch_ranges(begin: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:
     while begin < end:
-        yield begin, min(begin + SLICE, end)
-        begin += SLICE
+        yield begin, min(begin + FETCH_SPAN, end)
+        begin += FETCH_SPAN
 
 
-def _holes(bars: Bars) -> list[tuple[datetime, datetime]]:
-    """Find where no bar is for longer than a day, as where a page came back empty: a coin trades every day."""
+def _gaps(bars: Bars) -> list[tuple[datetime, datetime]]:
+    """Return the gaps of more than a day, such as an empty page; a coin trades every day."""
     rows = np.flatnonzero(np.diff(bars.opened_at) > np.timedelta64(DAY))
-    return [(moment(bars.ended_at[row]), moment(bars.opened_at[row + 1])) for row in rows]
+    return [(to_datetime(bars.ended_at[row]), to_datetime(bars.opened_at[row + 1])) for row in rows]
 
 
-def _old(quote: Quote | None, now: datetime) -> str | None:
-    """Say where a coin, which always trades, has no live price."""
-    if quote is None or quote.age(now) <= LIVE_AT_MOST:
+def _late_problem(quote: Quote | None, now: datetime) -> str | None:
+    """Return the problem if a coin, which always trades, has no live price."""
+    if quote is None or quote.age(now) <= MAX_LIVE_AGE:
         return None
     return f"is late: its last trade is of {quote.at:%Y-%m-%d %H:%M} UTC"
 
 
 def _merge_bars(known: Bars, fresh: Bars) -> Bars:
-    kept = ~np.isin(known.opened_at, fresh.opened_at)
-    opened_at = np.concatenate([known.opened_at[kept], fresh.opened_at])
+    keep = ~np.isin(known.opened_at, fresh.opened_at)
+    opened_at = np.concatenate([known.opened_at[keep], fresh.opened_at])
     order = np.argsort(opened_at)
-    return replace(fresh, opened_at=opened_at[order], closes=np.concatenate([known.closes[kept], fresh.closes])[order])
+    return replace(fresh, opened_at=opened_at[order], closes=np.concatenate([known.closes[keep], fresh.closes])[order])
 
 
 def _midnight(day: date) -> datetime:

@@ -1,4 +1,4 @@
-"""What every answer of a source is held against: the clock, the trade known before, and what was wrong last time."""
+"""Rules that apply to every answer of a source: history depth, age limits, clock skew, and logging of faults."""
 
 from __future__ import annotations
 
@@ -8,42 +8,45 @@ from datetime import UTC, date, datetime, timedelta
 
 from services.core.prices import Quote, Symbol
 
-BEGINNING = date(2015, 1, 1)  # nothing older is read; the calendar reaches back to it
-NEEDED = timedelta(days=930)  # the pivot gauge's two years and the half before; percentiles need 504 sessions
-AHEAD = timedelta(minutes=1)  # by which a vendor's clock may be before ours
-SHARED_FOR = timedelta(seconds=10)  # how long one answer serves everyone who asks
-LIVE_AT_MOST = timedelta(minutes=20)  # a trade older than this is no live price
+HISTORY_START = date(2015, 1, 1)  # no older prices are read; the calendar starts here
+LOOKBACK = timedelta(days=930)  # two and a half years for the pivot gauge; percentiles need 504 sessions
+MAX_CLOCK_SKEW = timedelta(minutes=1)  # a vendor's clock may be ahead of ours
+ANSWER_TTL = timedelta(seconds=10)  # all callers share one answer for this long
+MAX_LIVE_AGE = timedelta(minutes=20)  # an older trade is not a live price
 log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
-class Faults:
-    """What is wrong with the content of answers that came; the first of a symbol is logged, and the end of it."""
+class FaultLog:
+    """Content faults of a source's answers; logs the first fault of a symbol, and its recovery."""
 
     _open: set[Symbol] = field(default_factory=set)
 
-    def note(self, source: str, symbol: Symbol, problem: str | None) -> str | None:
-        """Give the problem in the source's name."""
+    def record(self, source: str, symbol: Symbol, problem: str | None) -> str | None:
+        """Return the problem prefixed with the source and symbol; None if there is none."""
         if problem is None:
             if symbol in self._open:
-                log.info("%s on %s: its answers can be used again", source, symbol)
+                log.info("%s on %s: answers are usable again", source, symbol)
                 self._open.discard(symbol)
             return None
-        told = f"{source} on {symbol}: {problem}"
+        text = f"{source} on {symbol}: {problem}"
         if symbol not in self._open:
-            log.warning("%s", told)
+            log.warning("%s", text)
             self._open.add(symbol)
-        return told
+        return text
 
 
-def newer(known: Quote | None, fresh: Quote | None, now: datetime) -> tuple[Quote | None, str | None]:
-    """Choose the later trade, as a vendor's cache must not turn the clock back; and say where one is of the future."""
-    if fresh is not None and fresh.at > now + AHEAD:
+def latest_quote(known: Quote | None, fresh: Quote | None, now: datetime) -> tuple[Quote | None, str | None]:
+    """Return the later trade, and the problem if `fresh` is in the future.
+
+    A vendor's cache can answer with a trade older than the known one.
+    """
+    if fresh is not None and fresh.at > now + MAX_CLOCK_SKEW:
         return known, f"its last trade is of {fresh.at:%H:%M:%S} UTC, ahead of our clock"
     quotes = [quote for quote in (fresh, known) if quote is not None]
     return max(quotes, key=lambda quote: quote.at, default=None), None
 
 
-def oldest_needed(now: datetime) -> date:
-    """Tell from which day on every window and every look-back has what it needs."""
-    return (now.astimezone(UTC) - NEEDED).date()
+def lookback_start(now: datetime) -> date:
+    """Return the first day that all windows and lookbacks need."""
+    return (now.astimezone(UTC) - LOOKBACK).date()

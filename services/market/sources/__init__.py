@@ -1,1 +1,1 @@
-"""Fetch: where prices come from. `catalogue` has the vendors, one row each; `files` reads price files."""
+"""Price and network data sources: vendors (one catalogue row each), price files and the simulated market."""

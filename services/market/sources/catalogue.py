@@ -1,4 +1,4 @@
-"""Fetch: the vendors of prices, one row each; a new vendor is one file beside this one and one row here."""
+"""The catalogue of data sources: one row per vendor. To add a vendor, add one file in `vendors` and one row here."""
 
 from __future__ import annotations
 
@@ -6,27 +6,14 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from services.core.clock import Clock
-from services.core.errors import ConfigurationError
+from services.core.errors import InvalidSettingsError
 from services.market.ports import CryptoSource, EquitySource, NetworkSource
 from services.market.sources.http.client import HttpClient
-from services.market.sources.simulated.market import SEED, Simulated
+from services.market.sources.simulated.market import SEED, SimulatedMarket
 from services.market.sources.simulated.network import SimulatedNetwork
-from services.market.sources.vendors import (
-    alpaca,
-    binance,
-    bitstamp,
-    blockchain_info,
-    coinbase,
-    kraken,
-    mempool,
-    nasdaq,
-    tiingo,
-    twelvedata,
-    yahoo,
-)
 from services.market.sources.vendors.alpaca import Alpaca
 from services.market.sources.vendors.binance import Binance
 from services.market.sources.vendors.bitstamp import Bitstamp
@@ -41,27 +28,43 @@ from services.market.sources.vendors.yahoo import Yahoo
 
 T = TypeVar("T")
 
-UNREAD = "read and accept them before a desk relies on it"
+ACCEPT_TERMS = "read and accept them before a desk relies on it"
 NO_KEYS: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wiring:
-    """What a source is made from: `keys` by the names that its row gives them, `seed` for a simulated one."""
+class SourceConfig:
+    """What a source is built from.
+
+    Attributes:
+        base_url: Base URL of the vendor's API; None for its own.
+        seed: Seed of the simulated market; vendors ignore it.
+        keys: API keys in the order of `Source.keys`.
+    """
 
     client: HttpClient
     clock: Clock
-    url: str
+    base_url: str | None
     seed: int
-    keys: Mapping[str, str]
+    keys: tuple[str, ...]
+
+
+Factory = Callable[[SourceConfig], T]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """A vendor: the word that settings know it by, how it is made, and what people must know before they rely on it.
+    """One data source: how it is built, and what its users must know first.
 
-    `base_url` and `terms_url` are empty where nothing is fetched. `keys` are the settings, if any, that hold its
-    keys. A vendor that does not serve a leg has None for it.
+    Attributes:
+        name: The name used in settings.
+        title: The name shown to people.
+        about: What it serves.
+        keys: Names of the settings that hold its API keys.
+        delay: How old its prices are.
+        limits: Its rate limits, and those that we apply.
+        terms, terms_url, base_url: The URLs are empty if the source makes no network calls.
+        equity, crypto, network: Factory for each leg; None if the source doesn't serve that leg.
     """
 
     name: str
@@ -73,24 +76,44 @@ class Source:
     terms: str
     terms_url: str = ""
     base_url: str = ""
-    equity: Callable[[Wiring], EquitySource] | None = None
-    crypto: Callable[[Wiring], CryptoSource] | None = None
-    network: Callable[[Wiring], NetworkSource] | None = None
+    equity: Factory[EquitySource] | None = None
+    crypto: Factory[CryptoSource] | None = None
+    network: Factory[NetworkSource] | None = None
 
     @property
     def legs(self) -> tuple[str, ...]:
-        """What it serves: equity, crypto, network."""
-        makers = {"equity": self.equity, "crypto": self.crypto, "network": self.network}
-        return tuple(leg for leg, make in makers.items() if make)
+        """The legs that it serves, of equity, crypto and network."""
+        return tuple(kind.leg for kind in KINDS if kind.factory(self))
 
     @property
     def serves(self) -> str:
-        """What it serves, in words."""
-        *first, last = (LEGS[leg] for leg in self.legs)
+        """The legs that it serves, in words."""
+        *first, last = (kind.label for kind in KINDS if kind.factory(self))
         return f"{', '.join(first)} and {last}" if first else last
 
 
-LEGS = {"equity": "ETF", "crypto": "bitcoin", "network": "network"}
+@dataclass(frozen=True, slots=True)
+class SourceKind(Generic[T]):
+    """A kind of source: the leg that it serves, its label and description, and its factory in a row of SOURCES."""
+
+    leg: str
+    label: str
+    description: str
+    factory: Callable[[Source], Factory[T] | None]
+
+
+EQUITY: SourceKind[EquitySource] = SourceKind("equity", "ETF", "an ETF source", lambda row: row.equity)
+CRYPTO: SourceKind[CryptoSource] = SourceKind("crypto", "bitcoin", "a bitcoin source", lambda row: row.crypto)
+NETWORK: SourceKind[NetworkSource] = SourceKind(
+    "network", "network", "a source of the bitcoin network", lambda row: row.network
+)
+KINDS = (EQUITY, CRYPTO, NETWORK)
+
+
+def _vendor(source: Callable[..., T]) -> Factory[T]:
+    """Return the factory of a VendorSource."""
+    return lambda config: source(config.client, config.clock, *config.keys, base_url=config.base_url)
+
 
 SOURCES = (
     Source(
@@ -101,9 +124,9 @@ SOURCES = (
         limits="Not published; after a 429 it is left alone for 15 minutes, or as long as it asks",
         terms="Unofficial and undocumented. Yahoo's terms are understood to allow personal use only: read and accept "
         "them before a desk relies on it",
-        base_url=yahoo.BASE_URL,
+        base_url=Yahoo.base_url,
         terms_url="https://legal.yahoo.com/us/en/yahoo/terms/otos/index.html",
-        equity=lambda made: Yahoo(made.client, made.clock, base_url=made.url),
+        equity=_vendor(Yahoo),
     ),
     Source(
         name="nasdaq",
@@ -112,10 +135,10 @@ SOURCES = (
         "without their day",
         delay="At the end of the day",
         limits="Not published; ten calls a minute are kept to",
-        terms=f"Unofficial and undocumented. Nasdaq's terms apply: {UNREAD}",
+        terms=f"Unofficial and undocumented. Nasdaq's terms apply: {ACCEPT_TERMS}",
         terms_url="https://www.nasdaq.com/legal",
-        base_url=nasdaq.BASE_URL,
-        equity=lambda made: Nasdaq(made.client, made.clock, base_url=made.url),
+        base_url=Nasdaq.base_url,
+        equity=_vendor(Nasdaq),
     ),
     Source(
         name="alpaca",
@@ -126,11 +149,11 @@ SOURCES = (
         delay="ETFs 15 minutes, coins none; each quote carries its own time",
         limits="About 200 calls a minute on the free plan; 180 are kept to. A watchlist shares its calls, up to 100 "
         "ETFs and shares each",
-        terms=f"Official. Alpaca's terms apply: {UNREAD}",
+        terms=f"Official. Alpaca's terms apply: {ACCEPT_TERMS}",
         terms_url="https://alpaca.markets/disclosures",
-        base_url=alpaca.BASE_URL,
-        equity=lambda made: Alpaca(made.client, made.clock, *made.keys.values(), base_url=made.url),
-        crypto=lambda made: Alpaca(made.client, made.clock, *made.keys.values(), base_url=made.url),
+        base_url=Alpaca.base_url,
+        equity=_vendor(Alpaca),
+        crypto=_vendor(Alpaca),
     ),
     Source(
         name="tiingo",
@@ -141,10 +164,10 @@ SOURCES = (
         delay="Closes from 17:30 New York; IEX in real time, each quote with its own time",
         limits="About 50 calls an hour and 1,000 a day on the free plan; both are kept to. One share is asked for "
         "every three minutes, of two in an hour each every six, and so on",
-        terms=f"Official. Tiingo's terms apply: {UNREAD}",
+        terms=f"Official. Tiingo's terms apply: {ACCEPT_TERMS}",
         terms_url="https://www.tiingo.com/about/terms",
-        base_url=tiingo.BASE_URL,
-        equity=lambda made: Tiingo(made.client, made.clock, *made.keys.values(), base_url=made.url),
+        base_url=Tiingo.base_url,
+        equity=_vendor(Tiingo),
     ),
     Source(
         name="twelvedata",
@@ -153,10 +176,10 @@ SOURCES = (
         keys=("twelvedata_key",),
         delay="At the end of the day",
         limits="8 calls a minute and 800 a day on the free plan; both are kept to",
-        terms=f"Official. Twelve Data's terms apply: {UNREAD}",
+        terms=f"Official. Twelve Data's terms apply: {ACCEPT_TERMS}",
         terms_url="https://twelvedata.com/terms",
-        base_url=twelvedata.BASE_URL,
-        equity=lambda made: TwelveData(made.client, made.clock, *made.keys.values(), base_url=made.url),
+        base_url=TwelveData.base_url,
+        equity=_vendor(TwelveData),
     ),
     Source(
         name="coinbase",
@@ -166,9 +189,9 @@ SOURCES = (
         limits="10 calls a second for each address and 300 bars a call; both are kept to",
         terms="Official and public. Coinbase's market-data terms apply: read and accept them before a desk relies "
         "on it",
-        base_url=coinbase.BASE_URL,
+        base_url=Coinbase.base_url,
         terms_url="https://www.coinbase.com/legal/market_data",
-        crypto=lambda made: Coinbase(made.client, made.clock, base_url=made.url),
+        crypto=_vendor(Coinbase),
     ),
     Source(
         name="kraken",
@@ -176,10 +199,10 @@ SOURCES = (
         about="Bars and the last trade of any coin that Kraken lists against the US dollar; the newest 720 bars only",
         delay="Real time; each quote carries its own time",
         limits="About one call a second for each address, which is kept to",
-        terms=f"Official and public. Kraken's terms apply: {UNREAD}",
+        terms=f"Official and public. Kraken's terms apply: {ACCEPT_TERMS}",
         terms_url="https://www.kraken.com/legal",
-        base_url=kraken.BASE_URL,
-        crypto=lambda made: Kraken(made.client, made.clock, base_url=made.url),
+        base_url=Kraken.base_url,
+        crypto=_vendor(Kraken),
     ),
     Source(
         name="bitstamp",
@@ -187,10 +210,10 @@ SOURCES = (
         about="Bars and the last trade of any coin that Bitstamp lists against the US dollar",
         delay="Real time; each quote carries its own time",
         limits="1,000 bars a call; five calls a second are kept to",
-        terms=f"Official and public. Bitstamp's terms apply: {UNREAD}",
+        terms=f"Official and public. Bitstamp's terms apply: {ACCEPT_TERMS}",
         terms_url="https://www.bitstamp.net/terms-of-use/",
-        base_url=bitstamp.BASE_URL,
-        crypto=lambda made: Bitstamp(made.client, made.clock, base_url=made.url),
+        base_url=Bitstamp.base_url,
+        crypto=_vendor(Bitstamp),
     ),
     Source(
         name="binance",
@@ -198,10 +221,10 @@ SOURCES = (
         about="Bars and the last trade of any coin against Tether, which is not quite the US dollar",
         delay="Real time; each quote carries its own time",
         limits="1,000 bars a call; two calls a second are kept to",
-        terms=f"Official and public, from the host for public data alone. Binance's terms apply: {UNREAD}",
+        terms=f"Official and public, from the host for public data alone. Binance's terms apply: {ACCEPT_TERMS}",
         terms_url="https://www.binance.com/en/terms",
-        base_url=binance.BASE_URL,
-        crypto=lambda made: Binance(made.client, made.clock, base_url=made.url),
+        base_url=Binance.base_url,
+        crypto=_vendor(Binance),
     ),
     Source(
         name="mempool",
@@ -209,10 +232,10 @@ SOURCES = (
         about="Difficulty, hash rate, next retarget, rewards and fees of the bitcoin network",
         delay="Real time",
         limits="Not published; ten calls a minute are kept to",
-        terms=f"Official and public. Its terms apply: {UNREAD}",
+        terms=f"Official and public. Its terms apply: {ACCEPT_TERMS}",
         terms_url="https://mempool.space/terms-of-service",
-        base_url=mempool.BASE_URL,
-        network=lambda made: Mempool(made.client, made.clock, base_url=made.url),
+        base_url=Mempool.base_url,
+        network=_vendor(Mempool),
     ),
     Source(
         name="blockchain",
@@ -220,10 +243,10 @@ SOURCES = (
         about="Hash rate of the bitcoin network, averaged by the day",
         delay="About a day",
         limits="Not published; six calls a minute are kept to",
-        terms=f"Official and public. Its terms apply: {UNREAD}",
+        terms=f"Official and public. Its terms apply: {ACCEPT_TERMS}",
         terms_url="https://www.blockchain.com/legal/terms",
-        base_url=blockchain_info.BASE_URL,
-        network=lambda made: BlockchainInfo(made.client, made.clock, base_url=made.url),
+        base_url=BlockchainInfo.base_url,
+        network=_vendor(BlockchainInfo),
     ),
     Source(
         name="simulated",
@@ -232,14 +255,15 @@ SOURCES = (
         delay="None; prices change every minute",
         limits="None",
         terms="None; the prices are invented",
-        equity=lambda made: Simulated(made.clock, seed=made.seed),
-        crypto=lambda made: Simulated(made.clock, seed=made.seed),
-        network=lambda made: SimulatedNetwork(made.clock, seed=made.seed),
+        equity=lambda config: SimulatedMarket(config.clock, seed=config.seed),
+        crypto=lambda config: SimulatedMarket(config.clock, seed=config.seed),
+        network=lambda config: SimulatedNetwork(config.clock, seed=config.seed),
     ),
 )
 
 
-def build_equity(
+def build_source(
+    kind: SourceKind[T],
     name: str,
     client: HttpClient,
     clock: Clock,
@@ -247,49 +271,29 @@ def build_equity(
     base_url: str | None = None,
     seed: int = SEED,
     keys: Mapping[str, str] = NO_KEYS,
-) -> EquitySource:
-    """Make the ETF source of that name. Raises ConfigurationError, naming the choice or missing key."""
-    row, make = _choose("an ETF source", name, {row.name: (row, row.equity) for row in SOURCES if row.equity})
-    return make(Wiring(client=client, clock=clock, url=base_url or row.base_url, seed=seed, keys=_usable(row, keys)))
+) -> T:
+    """Build the source `name`; `keys` are API keys by the names in `Source.keys`.
+
+    Raises ConfigurationError, which names the valid choices or the missing key.
+    """
+    factories = {row.name: (row, factory) for row in SOURCES if (factory := kind.factory(row))}
+    if name not in factories:
+        raise InvalidSettingsError(f"“{name}” is not {kind.description}; choose {' or '.join(factories)}.")
+    row, factory = factories[name]
+    return factory(SourceConfig(client=client, clock=clock, base_url=base_url, seed=seed, keys=_clean_keys(row, keys)))
 
 
-def build_crypto(
-    name: str,
-    client: HttpClient,
-    clock: Clock,
-    *,
-    base_url: str | None = None,
-    seed: int = SEED,
-    keys: Mapping[str, str] = NO_KEYS,
-) -> CryptoSource:
-    """Make the bitcoin source of that name. Raises ConfigurationError, naming the choice or missing key."""
-    row, make = _choose("a bitcoin source", name, {row.name: (row, row.crypto) for row in SOURCES if row.crypto})
-    return make(Wiring(client=client, clock=clock, url=base_url or row.base_url, seed=seed, keys=_usable(row, keys)))
+def _clean_keys(row: Source, keys: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the keys that a source needs, stripped. Raises ConfigurationError.
 
-
-def build_network(
-    name: str, client: HttpClient, clock: Clock, *, base_url: str | None = None, seed: int = SEED
-) -> NetworkSource:
-    """Make the witness of the bitcoin network of that name. Raises ConfigurationError, which names the choice."""
-    rows = {row.name: (row, row.network) for row in SOURCES if row.network}
-    row, make = _choose("a source of the bitcoin network", name, rows)
-    return make(Wiring(client=client, clock=clock, url=base_url or row.base_url, seed=seed, keys=NO_KEYS))
-
-
-def _usable(row: Source, keys: Mapping[str, str]) -> Mapping[str, str]:
-    """Take the keys that a row names, checked here because a header's own complaint would quote them."""
-    usable = {name: keys.get(name, "").strip() for name in row.keys}
-    for name, key in usable.items():
+    They are checked here because httpx would quote an invalid key in its own error.
+    """
+    cleaned = {name: keys.get(name, "").strip() for name in row.keys}
+    for name, key in cleaned.items():
         if not key:
-            raise ConfigurationError(f"{row.title} wants a key: set {name}, or choose another source.")
+            raise InvalidSettingsError(f"{row.title} wants a key: set {name}, or choose another source.")
         if not re.fullmatch(r"[!-~]+", key):
-            raise ConfigurationError(
+            raise InvalidSettingsError(
                 f"{name} does not look like a key of {row.title}: copy it again, with nothing around it."
             )
-    return usable
-
-
-def _choose(kind: str, name: str, choice: Mapping[str, T]) -> T:
-    if name not in choice:
-        raise ConfigurationError(f"“{name}” is not {kind}; choose {' or '.join(choice)}.")
-    return choice[name]
+    return tuple(cleaned.values())

@@ -1,4 +1,4 @@
-"""The front on a real socket, with a Bolt app behind it that notes what reaches it."""
+"""The HTTP server on a real socket, with a Bolt app that records what it receives."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ import pytest
 from slack_bolt.async_app import AsyncAck
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.health import Report
+from bot.health import HealthReport
 from bot.http.app import SLACK_PATH, build_web
 from bot.http.server import Server
-from bot.http.slack_requests import SlackRequests, signed
+from bot.http.slack_requests import SlackRequests, sign
 from bot.slack import build_bolt
 from tests.fakes.slack import SECRET, TOKEN
 
@@ -27,8 +27,8 @@ COMMAND = urlencode({"command": "/note", "team_id": "T1", "channel_id": "C1", "u
 
 
 @dataclass(slots=True, kw_only=True)
-class Answer:
-    """What came back over the socket, as it came."""
+class RawResponse:
+    """An HTTP response as received."""
 
     raw: bytes
 
@@ -42,80 +42,82 @@ class Answer:
 
 
 @dataclass(slots=True, kw_only=True)
-class Front:
-    """The front at a port; `reached` are the commands and events that the listeners got."""
+class RunningServer:
+    """The server at a port; `received` lists the commands and events that reached a listener."""
 
     port: int
-    reached: list[str] = field(default_factory=list)
+    received: list[str] = field(default_factory=list)
     failing: bool = False
     server: Server | None = None
 
-    async def send(self, raw: bytes) -> Answer:
+    async def send(self, raw: bytes) -> RawResponse:
         """Send bytes and read until the connection is closed."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         writer.write(raw)
         await writer.drain()
         async with asyncio.timeout(10):
-            answer = await reader.read()
+            response = await reader.read()
         writer.close()
-        return Answer(raw=answer)
+        return RawResponse(raw=response)
 
-    async def post(self, body: bytes, headers: dict[str, str], path: str = SLACK_PATH) -> Answer:
-        """Post a body; the length is told unless the headers do."""
-        return await self.send(written("POST", path, {"Content-Length": str(len(body)), **headers}) + body)
+    async def post(self, body: bytes, headers: dict[str, str], path: str = SLACK_PATH) -> RawResponse:
+        """Post a body, with its length unless the headers have one."""
+        return await self.send(http_head("POST", path, {"Content-Length": str(len(body)), **headers}) + body)
 
-    async def slack(self, body: bytes, *, content_type: str = FORM, at: str | None = None, **more: str) -> Answer:
-        """Post a body as Slack does, signed."""
-        return await self.post(body, {**as_slack(body, at), "Content-Type": content_type, **more})
+    async def slack(
+        self, body: bytes, *, content_type: str = FORM, timestamp: str | None = None, **extra: str
+    ) -> RawResponse:
+        """Post a signed body, as Slack does."""
+        return await self.post(body, {**signed_headers(body, timestamp), "Content-Type": content_type, **extra})
 
-    async def event(self, event_id: str, kind: str = "noted") -> Answer:
-        """Send an event; each time anew, with a time of its own, as Slack's retries have."""
+    async def event(self, event_id: str, event_type: str = "noted") -> RawResponse:
+        """Send an event with a unique body, as Slack's retries have."""
         self._sent += 1
-        document = {"type": "event_callback", "team_id": "T1", "event_id": event_id, "event": {"type": kind}}
+        document = {"type": "event_callback", "team_id": "T1", "event_id": event_id, "event": {"type": event_type}}
         body = json.dumps({**document, "try": self._sent}).encode()
         return await self.slack(body, content_type="application/json")
 
     _sent: int = 0
 
 
-def as_slack(body: bytes, at: str | None = None) -> dict[str, str]:
-    """The headers that Slack signs a body with, now or at another time."""
-    stamp = str(int(time.time())) if at is None else at
-    return {"X-Slack-Request-Timestamp": stamp, "X-Slack-Signature": signed(SECRET, stamp, body).decode()}
+def signed_headers(body: bytes, timestamp: str | None = None) -> dict[str, str]:
+    """Return Slack's signature headers for a body, now or at another time."""
+    now = str(int(time.time())) if timestamp is None else timestamp
+    return {"X-Slack-Request-Timestamp": now, "X-Slack-Signature": sign(SECRET, now, body).decode()}
 
 
-def written(method: str, path: str, headers: dict[str, str]) -> bytes:
+def http_head(method: str, path: str, headers: dict[str, str]) -> bytes:
     lines = [f"{method} {path} HTTP/1.1", "Host: here", "Connection: close"]
     return "\r\n".join([*lines, *(f"{name}: {value}" for name, value in headers.items()), "", ""]).encode("latin-1")
 
 
 @pytest.fixture
-async def front() -> AsyncIterator[Front]:
+async def server() -> AsyncIterator[RunningServer]:
     bolt = build_bolt(AsyncWebClient(token=TOKEN), SECRET)
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        front = Front(port=listener.getsockname()[1])
+        server = RunningServer(port=listener.getsockname()[1])
 
-        def note(what: str) -> None:
-            front.reached.append(what)
-            if front.failing:
+        def record(name: str) -> None:
+            server.received.append(name)
+            if server.failing:
                 raise RuntimeError("a secret of the program")
 
         @bolt.command("/note")
         async def on_command(ack: AsyncAck) -> None:
             await ack("noted")
-            note("command")
+            record("command")
 
         @bolt.event("noted")
         async def on_event(body: dict[str, Any]) -> None:
-            note(str(body["event_id"]))
+            record(str(body["event_id"]))
 
         server = Server(build_web(SlackRequests(bolt=bolt, signing_secret=SECRET), healthy))
-        front.server = server
+        server.server = server
         task = asyncio.create_task(server.serve(sockets=[listener]))
-        yield front
+        yield server
         server.stop()
         await task
 
 
-async def healthy() -> Report:
-    return Report(troubles=(), backlog=None)
+async def healthy() -> HealthReport:
+    return HealthReport(problems=(), backlog=None)

@@ -3,23 +3,23 @@ from __future__ import annotations
 from bot.http.replay_guard import ReplayGuard
 
 
-def test_a_key_is_new_once_and_again_after_its_time() -> None:
-    seen = ReplayGuard(keep_s=10)
+def test_a_key_is_new_once_until_it_expires() -> None:
+    guard = ReplayGuard(ttl_s=10)
 
-    assert [True, False, False, True] == [seen.first("a", at) for at in (0, 1, 9.9, 10)]
+    assert [True, False, False, True] == [guard.add("a", at) for at in (0, 1, 9.9, 10)]
 
 
-def test_what_is_remembered_has_a_bound_and_the_oldest_goes_first() -> None:
-    seen = ReplayGuard(keep_s=10, most=3)
+def test_at_capacity_the_oldest_key_is_evicted() -> None:
+    guard = ReplayGuard(ttl_s=10, capacity=3)
     for key in "abcd":
-        seen.first(key, 0)
+        guard.add(key, 0)
 
-    assert (3, False, True) == (len(seen), seen.first("d", 0), seen.first("a", 0))
+    assert (3, False, True) == (len(guard), guard.add("d", 0), guard.add("a", 0))
 
 
-def test_a_key_that_is_forgotten_is_new() -> None:
-    seen = ReplayGuard(keep_s=10)
-    seen.first("a", 0)
-    seen.forget("a")
+def test_a_discarded_key_is_new() -> None:
+    guard = ReplayGuard(ttl_s=10)
+    guard.add("a", 0)
+    guard.discard("a")
 
-    assert seen.first("a", 1)
+    assert guard.add("a", 1)

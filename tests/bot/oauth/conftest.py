@@ -1,4 +1,4 @@
-"""An app that many workspaces install: wired whole, before a Slack that grants tokens."""
+"""A fully wired distributed app, with a fake Slack that grants tokens."""
 
 from __future__ import annotations
 
@@ -15,103 +15,115 @@ import pytest
 from pydantic import SecretStr
 
 from bot.app import App, build
-from bot.health import Report
+from bot.health import HealthReport
 from bot.http.app import SLACK_PATH, build_web
-from bot.http.slack_requests import SlackRequests, signed
+from bot.http.slack_requests import SlackRequests, sign
 from bot.oauth.build import OAuthParts
-from bot.oauth.flow import COOKIE, INSTALL_PATH, REDIRECT_PATH
+from bot.oauth.flow import INSTALL_PATH, REDIRECT_PATH, STATE_COOKIE
 from bot.settings import Settings
-from services.storage import new_key
+from services.storage import generate_key
 from tests.fakes.clock import SetClock
-from tests.fakes.oauth import CLIENT_ID, CLIENT_SECRET, Grants, granting
-from tests.fakes.slack import SECRET
+from tests.fakes.slack import CLIENT_ID, CLIENT_SECRET, SECRET, FakeSlack, slack_server
 
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
 
 
 @dataclass(slots=True, kw_only=True)
-class Office:
-    """The app, a browser, and Slack on both sides of it."""
+class OAuthHarness:
+    """The app, a browser and the fake Slack."""
 
     app: App
-    installing: OAuthParts
+    oauth: OAuthParts
     clock: SetClock
-    grants: Grants
+    slack: FakeSlack
     web: httpx.AsyncClient
 
-    async def set_out(self) -> str:
-        """Ask for the install page, and give the state that the browser is sent on with."""
-        answer = await self.web.get(INSTALL_PATH)
-        (state,) = parse_qs(urlsplit(answer.headers["location"]).query)["state"]
+    async def start_install(self) -> str:
+        """Open the install page; return the state of the redirect."""
+        response = await self.web.get(INSTALL_PATH)
+        (state,) = parse_qs(urlsplit(response.headers["location"]).query)["state"]
         return state
 
-    async def come_back(self, state: str, cookie: str | None = None, **more: str) -> httpx.Response:
-        """Come back from Slack with a state, and the cookie of it or another one."""
-        held = state if cookie is None else cookie
-        query = urlencode({"state": state, **more})
-        return await self.web.get(f"{REDIRECT_PATH}?{query}", headers={b"Cookie": f"{COOKIE}={held}".encode()})
+    async def return_from_slack(self, state: str, cookie: str | None = None, **extra: str) -> httpx.Response:
+        """Open the redirect URL with a state, and with its cookie or another one."""
+        cookie_state = state if cookie is None else cookie
+        query = urlencode({"state": state, **extra})
+        return await self.web.get(
+            f"{REDIRECT_PATH}?{query}", headers={b"Cookie": f"{STATE_COOKIE}={cookie_state}".encode()}
+        )
 
     async def install(self, **granted: Any) -> None:  # noqa: ANN401 -- any part of Slack's answer
-        """Go the whole way."""
-        self.grants.offer("c", **granted)
-        answer = await self.come_back(await self.set_out(), code="c")
-        assert 200 == answer.status_code
+        """Run the whole OAuth flow."""
+        self.slack.offer("c", **granted)
+        response = await self.return_from_slack(await self.start_install(), code="c")
+        assert 200 == response.status_code
 
-    async def types(self, text: str, *, team: str = "T1", **more: str) -> httpx.Response:
-        """Type a command in a workspace."""
-        form = {"command": "/minerpulse", "text": text, "team_id": team, "channel_id": "C1", "user_id": "U1", **more}
-        body = urlencode({**form, "trigger_id": time.monotonic_ns()})  # no two are the same
-        return await self._sends(body, "application/x-www-form-urlencoded")
+    async def send_command(self, text: str, *, team: str = "T1", **extra: str) -> httpx.Response:
+        """Send a slash command from a workspace."""
+        form = {"command": "/minerpulse", "text": text, "team_id": team, "channel_id": "C1", "user_id": "U1", **extra}
+        body = urlencode({**form, "trigger_id": time.monotonic_ns()})  # makes each request unique
+        return await self._post(body, "application/x-www-form-urlencoded")
 
-    async def tells(self, kind: str, *, team: str | None = "T1", at: datetime | None = None, **more: Any) -> int:  # noqa: ANN401 -- of the event
-        """Let Slack tell an event; the status that it gets."""
-        told_at = int((at or self.clock.at).timestamp())
-        enterprise = {"enterprise_id": more.pop("enterprise")} if "enterprise" in more else {}
-        event_id = more.pop("event_id", f"Ev{time.monotonic_ns()}")
+    async def send_event(
+        self,
+        event_type: str,
+        *,
+        team: str | None = "T1",
+        at: datetime | None = None,
+        **extra: Any,  # noqa: ANN401 -- of the event
+    ) -> int:
+        """Send an event as Slack; return the response status."""
+        event_time = int((at or self.clock.at).timestamp())
+        enterprise = {"enterprise_id": extra.pop("enterprise")} if "enterprise" in extra else {}
+        event_id = extra.pop("event_id", f"Ev{time.monotonic_ns()}")
         document = {"type": "event_callback", "team_id": team, "event_id": event_id, **enterprise}
-        told = {"event_time": told_at, "event": {"type": kind, **more}, "no_two_are_the_same": time.monotonic_ns()}
-        body = json.dumps({**document, **told})
-        return (await self._sends(body, "application/json")).status_code
+        payload = {
+            "event_time": event_time,
+            "event": {"type": event_type, **extra},
+            "no_two_are_the_same": time.monotonic_ns(),
+        }
+        body = json.dumps({**document, **payload})
+        return (await self._post(body, "application/json")).status_code
 
-    async def looks(self) -> httpx.Response:
-        """Let Slack look whether the address of events is ours."""
-        return await self._sends(json.dumps({"type": "url_verification", "challenge": "3eZb"}), "application/json")
+    async def verify_url(self) -> httpx.Response:
+        """Send Slack's URL verification."""
+        return await self._post(json.dumps({"type": "url_verification", "challenge": "3eZb"}), "application/json")
 
-    async def _sends(self, body: str, content_type: str) -> httpx.Response:
-        stamp = str(int(time.time()))
+    async def _post(self, body: str, content_type: str) -> httpx.Response:
+        timestamp = str(int(time.time()))
         headers = {
             "Content-Type": content_type,
-            "X-Slack-Request-Timestamp": stamp,
-            "X-Slack-Signature": signed(SECRET, stamp, body.encode()).decode(),
+            "X-Slack-Request-Timestamp": timestamp,
+            "X-Slack-Signature": sign(SECRET, timestamp, body.encode()).decode(),
         }
-        answer = await self.web.post(SLACK_PATH, content=body, headers=headers)
-        await self.app.errands.drain()
-        return answer
+        response = await self.web.post(SLACK_PATH, content=body, headers=headers)
+        await self.app.background.drain()
+        return response
 
 
 @pytest.fixture
-async def office(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Office]:
+async def harness(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[OAuthHarness]:
     for name in PROXIES:
         monkeypatch.delenv(name, raising=False)
     clock = SetClock(datetime(2026, 11, 17, 15, 40, tzinfo=UTC))
-    async with granting() as grants:
+    async with slack_server() as slack:
         settings = Settings(
             slack_client_id=CLIENT_ID,
             slack_client_secret=SecretStr(CLIENT_SECRET),
             slack_signing_secret=SecretStr(SECRET),
-            token_keys=(SecretStr(new_key()),),
-            slack_api_url=f"{grants.url}api/",
+            token_keys=(SecretStr(generate_key()),),
+            slack_api_url=f"{slack.url}api/",
             database_url="sqlite://",
             etf_sources=("simulated",),
             crypto_sources=("simulated",),
         )
         async with build(settings, clock=clock) as app:
-            assert app.installing is not None
-            web = build_web(SlackRequests(bolt=app.bolt, signing_secret=SECRET), healthy, app.installing.flow.routes())
+            assert app.oauth is not None
+            web = build_web(SlackRequests(bolt=app.bolt, signing_secret=SECRET), healthy, app.oauth.flow.routes())
             transport = httpx.ASGITransport(web, raise_app_exceptions=False)
             async with httpx.AsyncClient(transport=transport, base_url="https://minerpulse") as browser:
-                yield Office(app=app, installing=app.installing, clock=clock, grants=grants, web=browser)
+                yield OAuthHarness(app=app, oauth=app.oauth, clock=clock, slack=slack, web=browser)
 
 
-async def healthy() -> Report:
-    return Report(troubles=(), backlog=None)
+async def healthy() -> HealthReport:
+    return HealthReport(problems=(), backlog=None)

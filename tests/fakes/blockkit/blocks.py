@@ -1,4 +1,4 @@
-"""The blocks, and the surfaces on which each may stand."""
+"""Checks of blocks, and the surfaces on which each is allowed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import Enum
 from typing import Any
 
 from tests.fakes.blockkit.elements import ID, IMAGE, IN_ACTIONS, IN_CONTEXT, IN_INPUT, IN_SECTION
-from tests.fakes.blockkit.shapes import Check, Shape, by_type, flag, list_of, markdown, number, one_of, plain, words
+from tests.fakes.blockkit.shapes import Check, Shape, by_type, flag, list_of, markdown, number, one_of, plain, text
 
 HEADER, SECTION, CONTEXT_ELEMENTS, ACTION_ELEMENTS, FIELDS, FIELD = 150, 3_000, 10, 25, 10, 2_000
 ROWS, COLUMNS, DATA_ROWS = 100, 20, 201
@@ -24,13 +24,13 @@ class Surface(Enum):
 
 
 def _block(kind: str, needed: dict[str, Check], allowed: dict[str, Check] | None = None, *either: str) -> Check:
-    return Shape({"type": one_of(kind), **needed}, {"block_id": words(ID), **(allowed or {})}, either)
+    return Shape({"type": one_of(kind), **needed}, {"block_id": text(ID), **(allowed or {})}, either)
 
 
 _CELL = by_type(
     {
-        "raw_text": Shape({"type": one_of("raw_text"), "text": words(SECTION)}),
-        "raw_number": Shape({"type": one_of("raw_number"), "value": number, "text": words(SECTION)}),
+        "raw_text": Shape({"type": one_of("raw_text"), "text": text(SECTION)}),
+        "raw_number": Shape({"type": one_of("raw_number"), "value": number, "text": text(SECTION)}),
     },
     "cell",
 )
@@ -40,21 +40,21 @@ _TABLE = _block(
 )
 _DATA_TABLE = _block(
     "data_table",
-    {"caption": words(SECTION), "rows": list_of(list_of(_CELL, COLUMNS), DATA_ROWS, least=2)},
+    {"caption": text(SECTION), "rows": list_of(list_of(_CELL, COLUMNS), DATA_ROWS, minimum=2)},
     {"page_size": one_of(*range(1, 101)), "row_header_column_index": one_of(*range(COLUMNS))},
 )
-_SERIES = Shape({"name": words(NAME), "data": list_of(Shape({"label": words(NAME), "value": number}), POINTS)})
+_SERIES = Shape({"name": text(NAME), "data": list_of(Shape({"label": text(NAME), "value": number}), POINTS)})
 _CHART = _block(
     "data_visualization",
     {
-        "title": words(CHART_TITLE),
+        "title": text(CHART_TITLE),
         "chart": Shape(
             {
                 "type": one_of("line", "bar", "area"),
                 "series": list_of(_SERIES, SERIES),
                 "axis_config": Shape(
-                    {"categories": list_of(words(NAME), POINTS)},
-                    {"x_label": words(AXIS_LABEL), "y_label": words(AXIS_LABEL)},
+                    {"categories": list_of(text(NAME), POINTS)},
+                    {"x_label": text(AXIS_LABEL), "y_label": text(AXIS_LABEL)},
                 ),
             }
         ),
@@ -63,7 +63,7 @@ _CHART = _block(
 
 
 def _even(shape: Check) -> Check:
-    """A table whose rows are all equally long, and that has no settings for columns it has not."""
+    """Check that all rows of a table have equal length, and that it has no settings for missing columns."""
 
     def check(value: object, at: str) -> Iterator[str]:
         broken = list(shape(value, at))
@@ -81,7 +81,7 @@ def _too_many(table: dict[str, Any], columns: int) -> bool:
 
 
 def _matching(value: object, at: str) -> Iterator[str]:
-    """A chart whose series are each named once, and have the categories as they stand."""
+    """Check that a chart's series have unique names and exactly its categories."""
     broken = list(_CHART(value, at))
     yield from broken
     if broken or not isinstance(value, dict):
@@ -94,7 +94,7 @@ def _matching(value: object, at: str) -> Iterator[str]:
 
 
 def _section(value: object, at: str) -> Iterator[str]:
-    """A section has a text or fields, or both."""
+    """Check that a section has text, fields or both."""
     yield from _block(
         "section",
         {},
@@ -115,7 +115,7 @@ _EVERYWHERE: dict[str, Check] = {
     "context": _block("context", {"elements": list_of(IN_CONTEXT, CONTEXT_ELEMENTS)}),
     "actions": _block("actions", {"elements": list_of(IN_ACTIONS, ACTION_ELEMENTS)}),
     "divider": _block("divider", {}),
-    "image": Shape(IMAGE.needed, {**IMAGE.allowed, "title": plain(2_000), "block_id": words(ID)}, IMAGE.either),
+    "image": Shape(IMAGE.required, {**IMAGE.optional, "title": plain(2_000), "block_id": text(ID)}, IMAGE.exactly_one),
 }
 _INPUT = _block(
     "input",
@@ -128,7 +128,7 @@ _MESSAGE: dict[str, Check] = {
     "table": _even(_TABLE),
     "data_table": _even(_DATA_TABLE),
     "data_visualization": _matching,
-    "markdown": _block("markdown", {"text": words(MARKDOWN)}),
+    "markdown": _block("markdown", {"text": text(MARKDOWN)}),
     "container": _block(
         "container",
         {"title": plain(HEADER), "child_blocks": list_of(_IN_CONTAINER, CHILDREN)},

@@ -1,13 +1,13 @@
-"""What can be pressed, chosen and entered."""
+"""Checks of interactive elements: buttons, menus and inputs."""
 
 from __future__ import annotations
 
-from tests.fakes.blockkit.shapes import Check, Shape, by_type, flag, list_of, markdown, number, one_of, plain, words
+from tests.fakes.blockkit.shapes import Check, Shape, by_type, flag, list_of, markdown, number, one_of, plain, text
 
 ID, BUTTON_TEXT, BUTTON_VALUE, URL, LABEL = 255, 75, 2_000, 3_000, 75
 OPTION_TEXT, OPTION_VALUE, OPTIONS, GROUPS, PLACEHOLDER, OVERFLOW, CHOICES = 75, 150, 100, 100, 150, 5, 10
 
-OPTION = Shape({"text": plain(OPTION_TEXT), "value": words(OPTION_VALUE)}, {"description": plain(OPTION_TEXT)})
+OPTION = Shape({"text": plain(OPTION_TEXT), "value": text(OPTION_VALUE)}, {"description": plain(OPTION_TEXT)})
 GROUP = Shape({"label": plain(OPTION_TEXT), "options": list_of(OPTION, OPTIONS)})
 CONFIRM = Shape(
     {"title": plain(100), "text": plain(300), "confirm": plain(30), "deny": plain(30)},
@@ -18,7 +18,7 @@ _ENTRY: dict[str, Check] = {"placeholder": plain(PLACEHOLDER), "focus_on_load": 
 
 
 def _shape(kind: str, needed: dict[str, Check], allowed: dict[str, Check], either: tuple[str, ...] = ()) -> Check:
-    return Shape({"type": one_of(kind), "action_id": words(ID), **needed}, allowed, either)
+    return Shape({"type": one_of(kind), "action_id": text(ID), **needed}, allowed, either)
 
 
 PRESSED: dict[str, Check] = {
@@ -26,10 +26,10 @@ PRESSED: dict[str, Check] = {
         "button",
         {"text": plain(BUTTON_TEXT)},
         {
-            "value": words(BUTTON_VALUE),
-            "url": words(URL),
+            "value": text(BUTTON_VALUE),
+            "url": text(URL),
             "style": one_of("primary", "danger"),
-            "accessibility_label": words(LABEL),
+            "accessibility_label": text(LABEL),
             "confirm": CONFIRM,
         },
     ),
@@ -47,10 +47,10 @@ CHOSEN: dict[str, Check] = {
         },
         ("options", "option_groups"),
     ),
-    "conversations_select": _shape("conversations_select", {}, {"initial_conversation": words(ID), **_SELECT}),
-    "users_select": _shape("users_select", {}, {"initial_user": words(ID), **_SELECT}),
-    "timepicker": _shape("timepicker", {}, {"initial_time": words(5), "timezone": words(ID), **_SELECT}),
-    "datepicker": _shape("datepicker", {}, {"initial_date": words(10), **_SELECT}),
+    "conversations_select": _shape("conversations_select", {}, {"initial_conversation": text(ID), **_SELECT}),
+    "users_select": _shape("users_select", {}, {"initial_user": text(ID), **_SELECT}),
+    "timepicker": _shape("timepicker", {}, {"initial_time": text(5), "timezone": text(ID), **_SELECT}),
+    "datepicker": _shape("datepicker", {}, {"initial_date": text(10), **_SELECT}),
     "radio_buttons": _shape(
         "radio_buttons", {"options": list_of(OPTION, CHOICES)}, {"initial_option": OPTION, "confirm": CONFIRM}
     ),
@@ -65,7 +65,7 @@ ENTERED: dict[str, Check] = {
         "plain_text_input",
         {},
         {
-            "initial_value": words(3_000),
+            "initial_value": text(3_000),
             "multiline": flag,
             "min_length": number,
             "max_length": number,
@@ -76,12 +76,12 @@ ENTERED: dict[str, Check] = {
         },
     ),
     "number_input": _shape(
-        "number_input", {"is_decimal_allowed": flag}, {"initial_value": words(50), "min_value": words(50), **_ENTRY}
+        "number_input", {"is_decimal_allowed": flag}, {"initial_value": text(50), "min_value": text(50), **_ENTRY}
     ),
 }
 IMAGE = Shape(
-    {"type": one_of("image"), "alt_text": words(2_000)},
-    {"image_url": words(URL), "slack_file": Shape({}, {"id": words(ID), "url": words(URL)}, ("id", "url"))},
+    {"type": one_of("image"), "alt_text": text(2_000)},
+    {"image_url": text(URL), "slack_file": Shape({}, {"id": text(ID), "url": text(URL)}, ("id", "url"))},
     ("image_url", "slack_file"),
 )
 IN_ACTIONS = by_type({**PRESSED, **CHOSEN}, "element")

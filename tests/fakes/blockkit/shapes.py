@@ -1,4 +1,4 @@
-"""The small checks that all others are made of: each yields a sentence for everything that is wrong."""
+"""Basic checks that all others are built from; each yields a sentence per problem."""
 
 from __future__ import annotations
 
@@ -15,35 +15,35 @@ _ENTITY = re.compile(r"&(amp|lt|gt);")
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """The keys that an object must have and may have, each with its check; of `either`, exactly one."""
+    """Required and optional keys of an object, each with its check, and keys of which exactly one must be present."""
 
-    needed: dict[str, Check]
-    allowed: dict[str, Check] = field(default_factory=dict)
-    either: tuple[str, ...] = ()
+    required: dict[str, Check]
+    optional: dict[str, Check] = field(default_factory=dict)
+    exactly_one: tuple[str, ...] = ()
 
     def __call__(self, value: object, at: str) -> Iterator[str]:
         if not isinstance(value, dict):
             yield f"{at}: is no object"
             return
-        yield from (f"{at}.{key}: is missing" for key in self.needed.keys() - value.keys())
-        if self.either and sum(key in value for key in self.either) != 1:
-            yield f"{at}: has not one of {' and '.join(self.either)}"
-        known = {**self.allowed, **self.needed}
+        yield from (f"{at}.{key}: is missing" for key in self.required.keys() - value.keys())
+        if self.exactly_one and sum(key in value for key in self.exactly_one) != 1:
+            yield f"{at}: has not one of {' and '.join(self.exactly_one)}"
+        known = {**self.optional, **self.required}
         for key, inner in value.items():
             yield from known[key](inner, f"{at}.{key}") if key in known else [f"{at}.{key}: is unknown"]
 
 
 def anything(_value: object, _at: str) -> Iterator[str]:
-    """What is checked elsewhere."""
+    """Accept a value that is checked elsewhere."""
     return iter(())
 
 
-def words(most: int) -> Check:
+def text(limit: int) -> Check:
     def check(value: object, at: str) -> Iterator[str]:
         if not isinstance(value, str) or not value.strip():
             yield f"{at}: is no text, or empty"
-        elif len(value) > most:
-            yield f"{at}: {len(value)} characters are more than {most}"
+        elif len(value) > limit:
+            yield f"{at}: {len(value)} characters are more than {limit}"
 
     return check
 
@@ -66,37 +66,37 @@ def number(value: object, at: str) -> Iterator[str]:
         yield f"{at}: is no number"
 
 
-def list_of(inner: Check, most: int, least: int = 1) -> Check:
+def list_of(inner: Check, limit: int, minimum: int = 1) -> Check:
     def check(value: object, at: str) -> Iterator[str]:
         if not isinstance(value, list) or not value:
             yield f"{at}: is no list, or empty"
             return
-        if len(value) > most:
-            yield f"{at}: {len(value)} are more than {most}"
-        if len(value) < least:
-            yield f"{at}: {len(value)} are fewer than {least}"
+        if len(value) > limit:
+            yield f"{at}: {len(value)} are more than {limit}"
+        if len(value) < minimum:
+            yield f"{at}: {len(value)} are fewer than {minimum}"
         for index, one in enumerate(value):
             yield from inner(one, f"{at}[{index}]")
 
     return check
 
 
-def by_type(kinds: dict[str, Check], what: str) -> Check:
+def by_type(checks: dict[str, Check], noun: str) -> Check:
     def check(value: object, at: str) -> Iterator[str]:
         kind = value.get("type") if isinstance(value, dict) else None
         yield from (
-            kinds[kind](value, at) if isinstance(kind, str) and kind in kinds else [f"{at}: unknown {what} {kind}"]
+            checks[kind](value, at) if isinstance(kind, str) and kind in checks else [f"{at}: unknown {noun} {kind}"]
         )
 
     return check
 
 
-def plain(most: int) -> Check:
-    return Shape({"type": one_of("plain_text"), "text": words(most)}, {"emoji": flag})
+def plain(limit: int) -> Check:
+    return Shape({"type": one_of("plain_text"), "text": text(limit)}, {"emoji": flag})
 
 
-def markdown(most: int) -> Check:
-    shape = Shape({"type": one_of("mrkdwn"), "text": words(most)}, {"verbatim": flag})
+def markdown(limit: int) -> Check:
+    shape = Shape({"type": one_of("mrkdwn"), "text": text(limit)}, {"verbatim": flag})
 
     def check(value: object, at: str) -> Iterator[str]:
         yield from shape(value, at)

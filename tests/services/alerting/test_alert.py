@@ -17,43 +17,43 @@ from services.alerting.rule_hit import RuleHit, is_corrected
 from services.market.measure import Measurement, Metric, Window, measure
 from services.rules.decide import Side
 from services.rules.history_lookup import HistoryLookup
-from tests.fakes.alerts import a_fact, a_measurement, an_alert
+from tests.fakes.alerts import a_measurement, a_rule_hit, an_alert
 from tests.fakes.market import random_market
 
 NOW = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)
 
 
-def of_window(window: Window, rule_id: int, value: float = 0.1) -> RuleHit:
-    return a_fact(rule_id=rule_id, measurement=a_measurement(window=window), value=value)
+def hit_of_window(window: Window, rule_id: int, value: float = 0.1) -> RuleHit:
+    return a_rule_hit(rule_id=rule_id, measurement=a_measurement(window=window), value=value)
 
 
-def test_the_tightest_window_leads_and_the_year_comes_last() -> None:
-    alert = an_alert(facts=[of_window(Window.YTD, 1), of_window(Window.D20, 2)])
+def test_the_shortest_window_leads_and_ytd_comes_last() -> None:
+    alert = an_alert(hits=[hit_of_window(Window.YTD, 1), hit_of_window(Window.D20, 2)])
 
-    joined = with_rule(alert, of_window(Window.D1, 3))
+    joined = with_rule(alert, hit_of_window(Window.D1, 3))
 
-    assert [3, 2, 1] == [fact.rule_id for fact in joined.facts]
+    assert [3, 2, 1] == [hit.rule_id for hit in joined.hits]
     assert 3 == joined.lead.rule_id
 
 
 def test_a_rule_that_left_no_longer_leads() -> None:
-    alert = an_alert(facts=[of_window(Window.D1, 1), of_window(Window.D5, 2)])
+    alert = an_alert(hits=[hit_of_window(Window.D1, 1), hit_of_window(Window.D5, 2)])
 
     assert 2 == without_rule(alert, 1).lead.rule_id
-    assert 1 == without_rule(without_rule(alert, 1), 2).lead.rule_id  # all have left: the tightest of all
+    assert 1 == without_rule(without_rule(alert, 1), 2).lead.rule_id  # no active rule
 
 
-def test_a_rule_that_comes_back_is_there_once() -> None:
-    alert = without_rule(an_alert(facts=[of_window(Window.D1, 1), of_window(Window.D5, 2)]), 1)
+def test_a_rule_that_rejoins_is_listed_once() -> None:
+    alert = without_rule(an_alert(hits=[hit_of_window(Window.D1, 1), hit_of_window(Window.D5, 2)]), 1)
 
-    again = with_rule(alert, of_window(Window.D1, 1, value=0.2))
+    again = with_rule(alert, hit_of_window(Window.D1, 1, value=0.2))
 
-    assert [(1, 0.2, True), (2, 0.1, True)] == [(fact.rule_id, fact.value, fact.active) for fact in again.facts]
+    assert [(1, 0.2, True), (2, 0.1, True)] == [(hit.rule_id, hit.value, hit.active) for hit in again.hits]
 
 
 @pytest.mark.parametrize(
-    ("side", "seen", "expected"),
+    ("side", "value", "expected"),
     [
         pytest.param(Side.ABOVE, 0.15, 0.15, id="above: a larger one"),
         pytest.param(Side.ABOVE, 0.05, 0.10, id="above: a smaller one"),
@@ -61,31 +61,31 @@ def test_a_rule_that_comes_back_is_there_once() -> None:
         pytest.param(Side.BELOW, 0.05, -0.10, id="below: a higher one"),
     ],
 )
-def test_the_peak_is_the_furthest_on_the_side_of_the_episode(side: Side, seen: float, expected: float) -> None:
+def test_the_peak_is_the_largest_value_on_the_alerts_side(side: Side, value: float, expected: float) -> None:
     start = 0.1 * side.sign
-    alert = an_alert(side=side, facts=[a_fact(value=start), of_window(Window.D5, 2)])
+    alert = an_alert(side=side, hits=[a_rule_hit(value=start), hit_of_window(Window.D5, 2)])
 
-    fact = with_observation(alert, 1, seen, LATER, a_measurement(as_of=LATER)).facts[0]
+    hit = with_observation(alert, 1, value, LATER, a_measurement(as_of=LATER)).hits[0]
 
-    assert seen == fact.value
-    assert expected == pytest.approx(fact.peak)
+    assert value == hit.value
+    assert expected == pytest.approx(hit.peak)
 
 
 CLOSED = a_measurement(as_of=NOW, live=False)
 
 
 def test_a_corrected_peak_falls_back_to_the_largest_value_before_it() -> None:
-    alert = an_alert(facts=[a_fact(value=0.12, measurement=a_measurement(as_of=NOW - timedelta(hours=1)))])
+    alert = an_alert(hits=[a_rule_hit(value=0.12, measurement=a_measurement(as_of=NOW - timedelta(hours=1)))])
     peaked = with_observation(alert, 1, 0.15, NOW, CLOSED)
 
     corrected = [with_observation(peaked, 1, value, NOW, CLOSED).lead for value in (0.11, 0.13, 0.16)]
 
-    assert [0.12, 0.13, 0.16] == [fact.peak for fact in corrected]
-    assert [0.15] * 3 == [fact.corrected_from for fact in corrected]
+    assert [0.12, 0.13, 0.16] == [hit.peak for hit in corrected]
+    assert [0.15] * 3 == [hit.corrected_from for hit in corrected]
 
 
-def test_a_correction_is_told_until_a_newer_price_takes_its_place() -> None:
-    corrected = with_observation(an_alert(facts=[a_fact(value=0.12, measurement=CLOSED)]), 1, 0.11, NOW, CLOSED)
+def test_a_correction_is_shown_until_a_newer_price_replaces_it() -> None:
+    corrected = with_observation(an_alert(hits=[a_rule_hit(value=0.12, measurement=CLOSED)]), 1, 0.11, NOW, CLOSED)
 
     same, newer = (
         with_observation(corrected, 1, 0.11, NOW, CLOSED),
@@ -97,42 +97,43 @@ def test_a_correction_is_told_until_a_newer_price_takes_its_place() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fact", "value", "at", "measurement", "expected"),
+    ("hit", "value", "at", "measurement", "expected"),
     [
-        pytest.param(a_fact(value=0.1, measurement=CLOSED), 0.09, NOW, CLOSED, True, id="a close"),
-        pytest.param(a_fact(value=0.1, measurement=CLOSED), 0.1 + 1e-9, NOW, CLOSED, False, id="noise"),
+        pytest.param(a_rule_hit(value=0.1, measurement=CLOSED), 0.09, NOW, CLOSED, True, id="a close"),
+        pytest.param(a_rule_hit(value=0.1, measurement=CLOSED), 0.1 + 1e-9, NOW, CLOSED, False, id="noise"),
         pytest.param(
-            a_fact(value=0.1, measurement=a_measurement(as_of=NOW)), 0.09, NOW, CLOSED, False, id="a live price settles"
+            a_rule_hit(value=0.1, measurement=a_measurement(as_of=NOW)), 0.09, NOW, CLOSED, False,
+            id="a live price settles",
         ),
         pytest.param(
-            a_fact(value=0.1, measurement=CLOSED), 0.09, LATER, a_measurement(as_of=LATER, live=False), False,
+            a_rule_hit(value=0.1, measurement=CLOSED), 0.09, LATER, a_measurement(as_of=LATER, live=False), False,
             id="the next close",
         ),
         pytest.param(
-            replace(a_fact(rule="gap 5%", value=0.1, measurement=CLOSED), at=LATER), 0.09, LATER, CLOSED, False,
+            replace(a_rule_hit(rule="gap 5%", value=0.1, measurement=CLOSED), at=LATER), 0.09, LATER, CLOSED, False,
             id="a gap, which moves on after the close",
         ),
     ],
 )  # fmt: skip
-def test_only_a_close_that_was_told_is_corrected(
-    fact: RuleHit, value: float, at: datetime, measurement: Measurement, *, expected: bool
+def test_only_a_close_that_is_shown_is_corrected(
+    hit: RuleHit, value: float, at: datetime, measurement: Measurement, *, expected: bool
 ) -> None:
-    assert expected is is_corrected(fact, value, at, measurement)
+    assert expected is is_corrected(hit, value, at, measurement)
 
 
 def test_a_closed_alert_has_no_active_rule() -> None:
-    alert = close(an_alert(facts=[of_window(Window.D1, 1), of_window(Window.D5, 2)]), NOW, "all clear")
+    alert = close(an_alert(hits=[hit_of_window(Window.D1, 1), hit_of_window(Window.D5, 2)]), NOW, "all clear")
 
-    assert (NOW, "all clear", [False, False]) == (alert.closed_at, alert.reason, [one.active for one in alert.facts])
+    assert (NOW, "all clear", [False, False]) == (alert.closed_at, alert.reason, [one.active for one in alert.hits])
 
 
-def test_an_alert_is_retracted_once_it_is_over_and_none_of_its_rules_would_have_fired() -> None:
-    gone = replace(of_window(Window.D1, 1), retracted=True, active=False)
-    alert = with_hit(an_alert(facts=[of_window(Window.D1, 1), of_window(Window.D5, 2)]), gone)
+def test_a_closed_alert_is_retracted_if_none_of_its_rules_would_have_fired() -> None:
+    retracted = replace(hit_of_window(Window.D1, 1), retracted=True, active=False)
+    alert = with_hit(an_alert(hits=[hit_of_window(Window.D1, 1), hit_of_window(Window.D5, 2)]), retracted)
 
-    both = with_hit(alert, replace(of_window(Window.D5, 2), retracted=True))
+    both = with_hit(alert, replace(hit_of_window(Window.D5, 2), retracted=True))
 
-    assert [gone.retracted, False] == [fact.retracted for fact in alert.facts]
+    assert [retracted.retracted, False] == [hit.retracted for hit in alert.hits]
     assert [False, False, True] == [
         one.retracted for one in (both, close(alert, NOW, "cleared"), close(both, NOW, "corrected"))
     ]
@@ -146,11 +147,11 @@ def test_a_snooze_ends_by_itself() -> None:
     assert not an_alert().is_snoozed(NOW)
 
 
-def test_a_closed_alert_is_led_by_the_rule_that_went_furthest() -> None:
-    small = a_fact(rule_id=1, rule="1d 8pp", value=0.115)
-    large = a_fact(rule_id=2, rule="20d 30pp", measurement=a_measurement(window=Window.D20), value=0.6)
+def test_a_closed_alert_is_led_by_the_largest_breach_ratio() -> None:
+    small = a_rule_hit(rule_id=1, rule="1d 8pp", value=0.115)
+    large = a_rule_hit(rule_id=2, rule="20d 30pp", measurement=a_measurement(window=Window.D20), value=0.6)
 
-    alert = an_alert(facts=[small, large])
+    alert = an_alert(hits=[small, large])
 
     assert 1 == alert.lead.rule_id
     assert 2 == close(alert, NOW, "all clear").lead.rule_id
@@ -167,23 +168,23 @@ def test_a_closed_alert_is_led_by_the_rule_that_went_furthest() -> None:
     ],
 )
 def test_each_metric_has_its_subject(metric: Metric, expected: Subject) -> None:
-    assert expected is Subject.of(metric)
+    assert expected is Subject.for_metric(metric)
 
 
 @pytest.mark.parametrize(
-    ("subject", "shown"),
+    ("subject", "expected"),
     [
-        pytest.param(Subject.DIVERGENCE, Window.D5, id="how far the legs part: its lead's window"),
-        pytest.param(Subject.GAP, None, id="a gap is yet to come"),
-        pytest.param(Subject.HASHPRICE, None, id="the hashprice is neither leg"),
+        pytest.param(Subject.DIVERGENCE, Window.D5, id="divergence: the window of the lead"),
+        pytest.param(Subject.GAP, None, id="gap"),
+        pytest.param(Subject.HASHPRICE, None, id="hashprice"),
     ],
 )
-def test_both_legs_are_drawn_where_the_alert_is_about_how_far_they_part(subject: Subject, shown: Window | None) -> None:
+def test_only_divergence_alerts_have_a_chart_of_both_legs(subject: Subject, expected: Window | None) -> None:
     market = random_market(60)
-    seen = measure(market, Window.D5)
-    assert isinstance(seen, Measurement)
-    alert = replace(an_alert(facts=[a_fact(measurement=seen, rule="5d 15pp")]), subject=subject)
+    measurement = measure(market, Window.D5)
+    assert isinstance(measurement, Measurement)
+    alert = replace(an_alert(hits=[a_rule_hit(measurement=measurement, rule="5d 15pp")]), subject=subject)
 
-    course = with_chart(alert, HistoryLookup(market)).course
+    chart = with_chart(alert, HistoryLookup(market)).chart
 
-    assert shown is (course and course.window)
+    assert expected is (chart and chart.window)

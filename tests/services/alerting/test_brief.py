@@ -4,9 +4,18 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from services.alerting.brief import Brief, DayAhead, DayKind, Occasion, days_ahead, due, told_since, windows
+from services.alerting.brief import (
+    Brief,
+    DayKind,
+    Occasion,
+    SpecialDay,
+    alerts_since,
+    brief_windows,
+    due_briefs,
+    special_days,
+)
 from services.core.prices import WGMI_BTC
-from services.core.trust import FULL
+from services.core.trust import TRUSTED
 from services.market.measure import Window
 from tests.fakes.alerts import a_measurement
 from tests.fakes.market import CALENDAR
@@ -34,8 +43,8 @@ FRIDAY_CLOSE = datetime(2026, 11, 27, 18, 0, tzinfo=UTC)
         ),
     ],
 )
-def test_each_brief_is_due_in_its_time(now: datetime, names: list[str]) -> None:
-    assert names == [one.name for one in due(CALENDAR, now)]
+def test_each_brief_is_due_at_its_time(now: datetime, names: list[str]) -> None:
+    assert names == [one.name for one in due_briefs(CALENDAR, now)]
 
 
 @pytest.mark.parametrize(
@@ -48,30 +57,28 @@ def test_each_brief_is_due_in_its_time(now: datetime, names: list[str]) -> None:
         pytest.param(Occasion.WEEKLY, FRIDAY_CLOSE, datetime(2026, 11, 20, 21, 0, tzinfo=UTC), id="of the week"),
     ],
 )
-def test_alerts_are_told_since_the_close_that_a_brief_begins_at(
-    occasion: Occasion, now: datetime, since: datetime
-) -> None:
-    assert since == told_since(occasion, CALENDAR, now)
+def test_a_brief_lists_alerts_since_its_starting_close(occasion: Occasion, now: datetime, since: datetime) -> None:
+    assert since == alerts_since(occasion, CALENDAR, now)
 
 
-def test_holidays_and_half_days_ahead_are_named() -> None:
-    shut = DayAhead(day=date(2026, 11, 26), kind=DayKind.SHUT)
-    half = DayAhead(day=date(2026, 11, 27), kind=DayKind.HALF, closes_at=FRIDAY_CLOSE)
+def test_special_days_are_the_holidays_and_half_days_ahead() -> None:
+    shut = SpecialDay(day=date(2026, 11, 26), kind=DayKind.SHUT)
+    half = SpecialDay(day=date(2026, 11, 27), kind=DayKind.HALF, closes_at=FRIDAY_CLOSE)
 
-    assert (shut, half) == days_ahead(CALENDAR, Occasion.CLOSE, WEDNESDAY_CLOSE)
-    assert (half,) == days_ahead(CALENDAR, Occasion.NOW, FRIDAY_OPEN)
-    assert (shut, half) == days_ahead(CALENDAR, Occasion.WEEKLY, datetime(2026, 11, 20, 21, 0, tzinfo=UTC))
-    assert () == days_ahead(CALENDAR, Occasion.CLOSE, datetime(2026, 11, 20, 21, 0, tzinfo=UTC))
+    assert (shut, half) == special_days(CALENDAR, Occasion.CLOSE, WEDNESDAY_CLOSE)
+    assert (half,) == special_days(CALENDAR, Occasion.NOW, FRIDAY_OPEN)
+    assert (shut, half) == special_days(CALENDAR, Occasion.WEEKLY, datetime(2026, 11, 20, 21, 0, tzinfo=UTC))
+    assert () == special_days(CALENDAR, Occasion.CLOSE, datetime(2026, 11, 20, 21, 0, tzinfo=UTC))
 
 
-def test_a_day_that_has_passed_is_not_ahead_and_today_is_until_its_close() -> None:
-    shut = DayAhead(day=date(2026, 11, 26), kind=DayKind.SHUT)
-    half = DayAhead(day=date(2026, 11, 27), kind=DayKind.HALF, closes_at=FRIDAY_CLOSE)
+def test_special_days_include_today_until_its_close_and_no_past_day() -> None:
+    shut = SpecialDay(day=date(2026, 11, 26), kind=DayKind.SHUT)
+    half = SpecialDay(day=date(2026, 11, 27), kind=DayKind.HALF, closes_at=FRIDAY_CLOSE)
     holiday_evening = datetime(2026, 11, 27, 2, 0, tzinfo=UTC)  # 21:00 in New York, on the day before
 
-    assert (half,) == days_ahead(CALENDAR, Occasion.OPEN, FRIDAY_OPEN - 30 * MINUTE)
-    assert (shut, half) == days_ahead(CALENDAR, Occasion.NOW, holiday_evening)
-    assert () == days_ahead(CALENDAR, Occasion.CLOSE, FRIDAY_CLOSE + MINUTE)
+    assert (half,) == special_days(CALENDAR, Occasion.OPEN, FRIDAY_OPEN - 30 * MINUTE)
+    assert (shut, half) == special_days(CALENDAR, Occasion.NOW, holiday_evening)
+    assert () == special_days(CALENDAR, Occasion.CLOSE, FRIDAY_CLOSE + MINUTE)
 
 
 @pytest.mark.parametrize(
@@ -83,8 +90,8 @@ def test_a_day_that_has_passed_is_not_ahead_and_today_is_until_its_close() -> No
         pytest.param(Occasion.WEEKLY, Window.D5, Window.YTD, id="of the week"),
     ],
 )
-def test_each_brief_looks_back_as_far_as_it_is_for(occasion: Occasion, first: Window, last: Window) -> None:
-    chosen = windows(occasion)
+def test_each_kind_of_brief_has_its_windows(occasion: Occasion, first: Window, last: Window) -> None:
+    chosen = brief_windows(occasion)
     assert (first, last) == (chosen[0], chosen[-1])
 
 
@@ -92,21 +99,21 @@ def test_each_brief_looks_back_as_far_as_it_is_for(occasion: Occasion, first: Wi
     ("percentile", "unusual"),
     [(None, False), (94.9, False), (95.0, True), (5.0, True), (5.1, False)],
 )
-def test_a_spread_is_unusual_beyond_nine_tenths_of_the_year_before(percentile: float | None, unusual: bool) -> None:
-    told = Brief(
+def test_a_spread_is_unusual_outside_nine_tenths_of_the_year_before(percentile: float | None, unusual: bool) -> None:
+    brief = Brief(
         occasion=Occasion.NOW,
         at=FRIDAY_CLOSE,
         session=date(2026, 11, 27),
         since=WEDNESDAY_CLOSE,
         pair=WGMI_BTC,
-        measured=(a_measurement(percentile=percentile),),
+        measurements=(a_measurement(percentile=percentile),),
         gap=None,
         etf=None,
         crypto=None,
-        trust=FULL,
+        trust=TRUSTED,
         alerts=(),
         retarget=None,
         network="",
-        ahead=(),
+        special_days=(),
     )
-    assert unusual is bool(told.unusual)
+    assert unusual is bool(brief.unusual)

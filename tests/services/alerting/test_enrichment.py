@@ -1,4 +1,4 @@
-"""Alerts that begin tell what the ETF's move came with, as far as the AI proxy is there in time."""
+"""Alerts get the return attribution of the move when they open, if the AI proxy's prices arrive in time."""
 
 from __future__ import annotations
 
@@ -16,49 +16,49 @@ from services.market.price_history import PriceHistory
 from services.market.sources.http.client import HttpClient
 from services.market.sources.vendors.yahoo import Yahoo
 from services.rules.grammar import parse_rule
-from tests.fakes.floor import DESK, OPEN, Floor, trading_floor
+from tests.fakes.harness import CHANNEL, OPEN, Harness, open_harness
 from tests.fakes.vendors import no_wait
 
 BEGIN = OPEN + timedelta(minutes=10)
 
 
 @pytest.fixture
-async def floor() -> AsyncIterator[Floor]:
-    async with trading_floor() as floor:
-        floor.monitor.parter = AttributionEnricher(floor.market.history)
-        yield floor
+async def harness() -> AsyncIterator[Harness]:
+    async with open_harness() as harness:
+        harness.monitor.attributions = AttributionEnricher(harness.market.history)
+        yield harness
 
 
-def asked_for_smh(floor: Floor) -> int:
-    return len(floor.vendors.calls("SMH"))
+def proxy_requests(harness: Harness) -> int:
+    return len(harness.vendors.calls("SMH"))
 
 
-async def test_an_alert_carries_the_parts_of_the_move_that_it_fired_on_to_its_end(floor: Floor) -> None:
-    await floor.desk.add_rule(DESK, "1d 8pp", "U1")
-    await floor.ticks(BEGIN, [0.05, 0.07])
-    before = asked_for_smh(floor)
-    await floor.ticks(BEGIN + timedelta(minutes=10), [0.09, 0.10])
-    (alert,) = await floor.open_alerts(DESK)
-    await floor.ticks(BEGIN + timedelta(minutes=20), [0.12, 0.01])
-    (closed,) = await floor.desk.history(DESK)
+async def test_an_alert_keeps_the_attribution_of_the_move_that_it_fired_on(harness: Harness) -> None:
+    await harness.commands.add_rule(CHANNEL, "1d 8pp", "U1")
+    await harness.ticks(BEGIN, [0.05, 0.07])
+    before = proxy_requests(harness)
+    await harness.ticks(BEGIN + timedelta(minutes=10), [0.09, 0.10])
+    (alert,) = await harness.open_alerts(CHANNEL)
+    await harness.ticks(BEGIN + timedelta(minutes=20), [0.12, 0.01])
+    (closed,) = await harness.commands.history(CHANNEL)
 
-    found = alert.lead.parted
+    found = alert.lead.attribution
     assert found is not None
     assert 0 == before
     assert alert.lead.measurement.etf_return == pytest.approx(found.etf_return)
-    assert found.etf_return == pytest.approx(found.crypto.amount + found.ai.amount + found.rest.amount, abs=1e-9)
+    assert found.etf_return == pytest.approx(found.crypto.amount + found.ai.amount + found.residual.amount, abs=1e-9)
     assert (Symbol("SMH"), "Yahoo") == (found.proxy, found.source)
-    assert found == closed.lead.parted
+    assert found == closed.lead.attribution
 
 
-async def test_a_rule_at_the_close_is_parted_by_the_closes(floor: Floor) -> None:
-    await floor.desk.add_rule(DESK, "1d 8pp at close", "U1")
-    floor.vendors.etf_moves[OPEN.date()] = 22.0
-    await floor.ticks(OPEN + timedelta(hours=7), [None, None])
-    (alert,) = await floor.open_alerts(DESK)
+async def test_a_rule_at_close_is_attributed_from_closes(harness: Harness) -> None:
+    await harness.commands.add_rule(CHANNEL, "1d 8pp at close", "U1")
+    harness.vendors.etf_moves[OPEN.date()] = 22.0
+    await harness.ticks(OPEN + timedelta(hours=7), [None, None])
+    (alert,) = await harness.open_alerts(CHANNEL)
 
-    assert alert.lead.parted is not None
-    assert alert.lead.measurement.etf_return == pytest.approx(alert.lead.parted.etf_return)
+    assert alert.lead.attribution is not None
+    assert alert.lead.measurement.etf_return == pytest.approx(alert.lead.attribution.etf_return)
 
 
 @pytest.mark.parametrize(
@@ -69,31 +69,31 @@ async def test_a_rule_at_the_close_is_parted_by_the_closes(floor: Floor) -> None
         pytest.param("1d 8pp on WGMI/SMH", id="no coin"),
     ],
 )
-async def test_what_has_no_parts_asks_for_nothing(floor: Floor, rule: str) -> None:
-    read = parse_rule(rule)
-    view = await floor.market.view(read.pair, BEGIN)
-    before = asked_for_smh(floor)
-    assert {} == await AttributionEnricher(floor.market.history).of([read], view, BEGIN)
-    assert before == asked_for_smh(floor)
+async def test_a_rule_without_attribution_requests_no_proxy_prices(harness: Harness, rule: str) -> None:
+    parsed = parse_rule(rule)
+    view = await harness.market.view(parsed.pair, BEGIN)
+    before = proxy_requests(harness)
+    assert {} == await AttributionEnricher(harness.market.history).for_rules([parsed], view, BEGIN)
+    assert before == proxy_requests(harness)
 
 
-async def test_a_proxy_that_nobody_knows_leaves_the_alert_without_parts(floor: Floor) -> None:
-    await floor.desk.add_rule(DESK, "1d 8pp", "U1")
-    floor.vendors.faults["yahoo SMH"] = [httpx.Response(404, json={})] * 20
-    await floor.ticks(BEGIN, [0.09, 0.10])
-    (alert,) = await floor.open_alerts(DESK)
-    assert alert.lead.parted is None
+async def test_an_unknown_proxy_leaves_the_alert_without_attribution(harness: Harness) -> None:
+    await harness.commands.add_rule(CHANNEL, "1d 8pp", "U1")
+    harness.vendors.faults["yahoo SMH"] = [httpx.Response(404, json={})] * 20
+    await harness.ticks(BEGIN, [0.09, 0.10])
+    (alert,) = await harness.open_alerts(CHANNEL)
+    assert alert.lead.attribution is None
 
 
-async def test_a_proxy_without_a_trade_of_these_minutes_leaves_a_live_alert_without_parts(floor: Floor) -> None:
-    read = parse_rule("1d 8pp")
-    await floor.tick(BEGIN, 0.09)
-    view = await floor.market.view(read.pair, BEGIN)
-    floor.vendors.etf_last = (21.8, BEGIN - timedelta(minutes=6))
-    assert {} == await AttributionEnricher(floor.market.history).of([read], view, BEGIN)
+async def test_a_proxy_without_a_recent_trade_leaves_a_live_alert_without_attribution(harness: Harness) -> None:
+    parsed = parse_rule("1d 8pp")
+    await harness.tick(BEGIN, 0.09)
+    view = await harness.market.view(parsed.pair, BEGIN)
+    harness.vendors.etf_last = (21.8, BEGIN - timedelta(minutes=6))
+    assert {} == await AttributionEnricher(harness.market.history).for_rules([parsed], view, BEGIN)
 
 
-async def test_a_proxy_that_hangs_delays_an_alert_no_longer_than_is_patient(floor: Floor) -> None:
+async def test_a_proxy_that_hangs_delays_an_alert_until_the_timeout(harness: Harness) -> None:
     never = asyncio.Event()
 
     async def hang(_request: httpx.Request) -> httpx.Response:
@@ -101,11 +101,11 @@ async def test_a_proxy_that_hangs_delays_an_alert_no_longer_than_is_patient(floo
         raise AssertionError("it hangs for ever")
 
     client = HttpClient(transport=httpx.MockTransport(hang), sleep=no_wait)
-    history = floor.market.history
-    hanging = PriceHistory([Yahoo(client, floor.clock)], history.cryptos, history.store, witnessed=False)
-    floor.monitor.parter = replace(AttributionEnricher(hanging), patience_s=0.01)
-    await floor.desk.add_rule(DESK, "1d 8pp", "U1")
-    await floor.ticks(BEGIN, [0.09, 0.10])
-    (alert,) = await floor.open_alerts(DESK)
+    history = harness.market.history
+    hanging = PriceHistory([Yahoo(client, harness.clock)], history.cryptos, history.store, requires_witness=False)
+    harness.monitor.attributions = replace(AttributionEnricher(hanging), timeout_s=0.01)
+    await harness.commands.add_rule(CHANNEL, "1d 8pp", "U1")
+    await harness.ticks(BEGIN, [0.09, 0.10])
+    (alert,) = await harness.open_alerts(CHANNEL)
 
-    assert alert.lead.parted is None
+    assert alert.lead.attribution is None

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from services.alerting.alert import ActorStamp, Alert, close
-from services.alerting.feedback import NO_VOTES, Noise, Votes, is_noise, noise_of
+from services.alerting.feedback import NO_VOTES, NoiseRate, Votes, is_noise, noise_rate
 from services.rules.grammar import parse_rule
-from tests.fakes.alerts import AT, a_fact, an_alert
+from tests.fakes.alerts import AT, a_rule_hit, an_alert
 
 SEEN = ActorStamp(by="U1", at=AT)
 RULE = parse_rule("1d 8pp")
@@ -29,29 +29,27 @@ def ended(number: int = 1, **changes: ActorStamp) -> Alert:
         pytest.param(ended(snoozed=SEEN), Votes(useful=1, noise=1), True, id="as many for it as against it"),
     ],
 )
-def test_votes_decide_and_where_there_are_none_what_people_did(
-    alert: Alert, votes: Votes, expected: bool | None
-) -> None:
+def test_votes_decide_before_actions(alert: Alert, votes: Votes, expected: bool | None) -> None:
     assert expected is is_noise(alert, votes)
 
 
-def test_only_ended_alerts_of_the_rule_as_it_reads_now_count_and_none_that_was_retracted() -> None:
-    other = close(an_alert(id=3, facts=[a_fact(rule_id=2)]), AT, "over")
-    before = close(an_alert(id=4, facts=[a_fact(rule="1d 9pp")]), AT, "over")
-    wrong = close(an_alert(id=5, facts=[replace(a_fact(), retracted=True)]), AT, "corrected")
+def test_only_closed_unretracted_alerts_of_the_current_rule_count() -> None:
+    other = close(an_alert(id=3, hits=[a_rule_hit(rule_id=2)]), AT, "over")
+    before = close(an_alert(id=4, hits=[a_rule_hit(rule="1d 9pp")]), AT, "over")
+    wrong = close(an_alert(id=5, hits=[replace(a_rule_hit(), retracted=True)]), AT, "corrected")
     alerts = [an_alert(id=1), ended(2), other, before, wrong, ended(6), ended(7)]
     votes = {number: Votes(noise=1) for number in (1, 2, 3, 4, 5)} | {6: Votes(useful=1)}
 
-    assert Noise(noise=1, judged=2) == noise_of(1, RULE, alerts, votes)
+    assert NoiseRate(noise=1, judged=2) == noise_rate(1, RULE, alerts, votes)
 
 
 @pytest.mark.parametrize(
     ("found", "much"),
     [
-        pytest.param(Noise(noise=3, judged=3), False, id="too few to say"),
-        pytest.param(Noise(noise=2, judged=4), False, id="half"),
-        pytest.param(Noise(noise=3, judged=4), True, id="more than half"),
+        pytest.param(NoiseRate(noise=3, judged=3), False, id="too few to say"),
+        pytest.param(NoiseRate(noise=2, judged=4), False, id="half"),
+        pytest.param(NoiseRate(noise=3, judged=4), True, id="more than half"),
     ],
 )
-def test_a_rule_is_noisy_where_most_of_enough_alerts_were(found: Noise, much: bool) -> None:
-    assert much is found.is_much
+def test_the_noise_rate_is_high_if_most_of_enough_alerts_were_noise(found: NoiseRate, much: bool) -> None:
+    assert much is found.is_high

@@ -4,8 +4,8 @@ from datetime import UTC, date, datetime, time, timedelta
 
 import pytest
 
-from services.alerting.channel_settings import ChannelSettings, QuietHours, While
-from services.alerting.quiet_hours import Cause, next_silence_at, silence_at
+from services.alerting.channel_settings import ChannelSettings, MuteWhile, QuietHours
+from services.alerting.quiet_hours import SilenceCause, next_silence_at, silence_at
 from services.core.sessions import Sessions
 
 SESSIONS = Sessions(date(2026, 1, 1), date(2027, 12, 31))
@@ -29,13 +29,13 @@ def utc(text: str) -> datetime:
         pytest.param("2026-10-24 21:30", "2026-10-25 07:00", id="the night that is an hour longer"),
     ],
 )
-def test_quiet_hours_follow_the_clock_of_the_channels_zone(at: str, until: str | None) -> None:
+def test_quiet_hours_follow_the_channels_time_zone(at: str, until: str | None) -> None:
     silence = silence_at(NIGHT, utc(at), SESSIONS)
 
     assert (until and utc(until)) == (silence and silence.until)
 
 
-def test_an_hour_that_the_clock_shows_twice_is_quiet_both_times() -> None:
+def test_an_hour_that_occurs_twice_is_quiet_both_times() -> None:
     early = ChannelSettings(quiet=QuietHours(begin=time(0), end=time(1, 30)), zone="America/New_York")
 
     silence = silence_at(early, utc("2026-11-01 05:45"), SESSIONS)  # the first 01:45 in New York
@@ -51,34 +51,34 @@ def test_an_hour_that_the_clock_shows_twice_is_quiet_both_times() -> None:
             ChannelSettings(muted_until=utc("2026-11-17 18:00")),
             "2026-11-17 15:00",
             "2026-11-17 18:00",
-            (Cause.MUTE,),
+            (SilenceCause.MUTE,),
             id="until an instant",
         ),
         pytest.param(
-            ChannelSettings(muted_while=While.OPEN),
+            ChannelSettings(muted_while=MuteWhile.OPEN),
             "2026-11-27 15:00",
             "2026-11-27 18:00",
-            (Cause.OPEN,),
+            (SilenceCause.OPEN,),
             id="while open, on a half-day",
         ),
         pytest.param(
-            ChannelSettings(muted_while=While.SHUT),
+            ChannelSettings(muted_while=MuteWhile.SHUT),
             "2026-11-25 21:00",
             "2026-11-27 14:30",
-            (Cause.SHUT,),
+            (SilenceCause.SHUT,),
             id="while shut, over Thanksgiving",
         ),
         pytest.param(
             ChannelSettings(quiet=QuietHours(begin=time(22), end=time(7)), muted_until=utc("2026-11-18 03:30")),
             "2026-11-18 02:00",
             "2026-11-18 12:00",
-            (Cause.MUTE, Cause.QUIET),
+            (SilenceCause.MUTE, SilenceCause.QUIET),
             id="a mute that runs into quiet hours",
         ),
     ],
 )
-def test_a_silence_lasts_until_nothing_makes_it_silent(
-    settings: ChannelSettings, at: str, until: str, causes: tuple[Cause, ...]
+def test_a_quiet_period_lasts_until_no_cause_applies(
+    settings: ChannelSettings, at: str, until: str, causes: tuple[SilenceCause, ...]
 ) -> None:
     silence = silence_at(settings, utc(at), SESSIONS)
 
@@ -86,15 +86,15 @@ def test_a_silence_lasts_until_nothing_makes_it_silent(
     assert (utc(until), causes) == (silence.until, silence.causes)
 
 
-def test_what_makes_a_channel_silent_is_said_in_words() -> None:
-    silence = silence_at(ChannelSettings(muted_while=While.SHUT), utc("2026-11-17 22:00"), SESSIONS)
+def test_a_quiet_period_has_its_causes_in_words() -> None:
+    silence = silence_at(ChannelSettings(muted_while=MuteWhile.SHUT), utc("2026-11-17 22:00"), SESSIONS)
 
     assert silence is not None
-    assert "muted while the market is shut" == silence.why
+    assert "muted while the market is shut" == silence.reason
 
 
-def test_a_silence_without_an_end_is_told_as_far_as_it_is_known() -> None:
-    ever = ChannelSettings(quiet=QuietHours(begin=time(9), end=time(17)), muted_while=While.SHUT)
+def test_an_endless_quiet_period_is_computed_up_to_a_limit() -> None:
+    ever = ChannelSettings(quiet=QuietHours(begin=time(9), end=time(17)), muted_while=MuteWhile.SHUT)
 
     silence = silence_at(ever, utc("2026-11-17 15:00"), SESSIONS)
 
@@ -110,10 +110,12 @@ def test_a_silence_without_an_end_is_told_as_far_as_it_is_known() -> None:
         pytest.param(LUNCH, "2026-11-17 13:00", "2026-11-18 12:00", id="tomorrow"),
         pytest.param(NIGHT, "2026-11-17 23:00", "2026-11-17 23:00", id="now"),
         pytest.param(
-            ChannelSettings(muted_while=While.SHUT), "2026-11-27 15:00", "2026-11-27 18:00", id="at the close"
+            ChannelSettings(muted_while=MuteWhile.SHUT), "2026-11-27 15:00", "2026-11-27 18:00", id="at the close"
         ),
-        pytest.param(ChannelSettings(muted_while=While.OPEN), "2026-11-27 19:00", "2026-11-30 14:30", id="at the open"),
+        pytest.param(
+            ChannelSettings(muted_while=MuteWhile.OPEN), "2026-11-27 19:00", "2026-11-30 14:30", id="at the open"
+        ),
     ],
 )
-def test_the_next_silence_is_known_beforehand(settings: ChannelSettings, at: str, begins: str | None) -> None:
+def test_the_next_quiet_period_is_computed(settings: ChannelSettings, at: str, begins: str | None) -> None:
     assert (begins and utc(begins)) == next_silence_at(settings, utc(at), SESSIONS)

@@ -7,37 +7,37 @@ import httpx
 
 from services.alerting.enrichment import TrackRecordEnricher
 from services.core.prices import WGMI_BTC
-from services.research.track_record import record
+from services.research.track_record import compute_track_record
 from services.rules.grammar import parse_rule
 from services.rules.market_service import align_legs
-from tests.fakes.floor import CLOSE, OPEN, YESTERDAY, trading_floor
+from tests.fakes.harness import CLOSE, OPEN, YESTERDAY, open_harness
 
 RULE = parse_rule("1d 8pp")
 
 
-async def test_a_record_is_found_once_for_each_session() -> None:
-    async with trading_floor() as floor:
-        floor.vendors.etf_moves[YESTERDAY - timedelta(days=1)] = 30.0  # a tenth up and back
-        keeper = TrackRecordEnricher(floor.market.history)
+async def test_a_track_record_is_computed_once_per_session() -> None:
+    async with open_harness() as harness:
+        harness.vendors.etf_moves[YESTERDAY - timedelta(days=1)] = 30.0  # a tenth up and back
+        enricher = TrackRecordEnricher(harness.market.history)
         held = replace(RULE, hold=timedelta(minutes=10))
-        first = await keeper.of([RULE, held], OPEN)
-        asked = len(floor.vendors.requests)
-        again = await keeper.of([held], CLOSE - timedelta(minutes=1))
-        history = floor.market.history
+        first = await enricher.for_rules([RULE, held], OPEN)
+        requests = len(harness.vendors.requests)
+        again = await enricher.for_rules([held], CLOSE - timedelta(minutes=1))
+        history = harness.market.history
         etf, crypto = [await history.leg(symbol, OPEN) for symbol in (WGMI_BTC.etf, WGMI_BTC.crypto)]
-        expected = record(align_legs(WGMI_BTC, etf, crypto, history.sessions(OPEN), OPEN), RULE)
+        expected = compute_track_record(align_legs(WGMI_BTC, etf, crypto, history.sessions(OPEN), OPEN), RULE)
     assert expected is not None
     assert {RULE: expected, held: expected} == first
-    assert ({held: expected}, asked) == (again, len(floor.vendors.requests))
+    assert ({held: expected}, requests) == (again, len(harness.vendors.requests))
 
 
-async def test_a_rule_without_a_record_is_left_out() -> None:
-    async with trading_floor(warm=False) as floor:
-        floor.vendors.faults["yahoo"] = [httpx.Response(404, json={})] * 20
-        keeper = TrackRecordEnricher(floor.market.history)
-        unknown = await keeper.of([RULE], OPEN)
-    async with trading_floor() as floor:
-        keeper = TrackRecordEnricher(floor.market.history)
-        of_closes = await keeper.of([RULE, parse_rule("gap 5%")], OPEN)
+async def test_a_rule_without_a_track_record_is_left_out() -> None:
+    async with open_harness(warm=False) as harness:
+        harness.vendors.faults["yahoo"] = [httpx.Response(404, json={})] * 20
+        enricher = TrackRecordEnricher(harness.market.history)
+        unknown = await enricher.for_rules([RULE], OPEN)
+    async with open_harness() as harness:
+        enricher = TrackRecordEnricher(harness.market.history)
+        found = await enricher.for_rules([RULE, parse_rule("gap 5%")], OPEN)
     assert {} == unknown
-    assert [RULE] == [*of_closes]
+    assert [RULE] == [*found]

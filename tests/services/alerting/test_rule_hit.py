@@ -1,17 +1,24 @@
-"""What a rule of an episode has seen, what was corrected of that, and what of it is told."""
+"""Values of a rule, their corrections, and what the thread reports of them."""
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from services.alerting.alert_news import corrected, is_recovering, repeated, report_changes, retracted, worsened
-from services.alerting.rule_hit import CLOSES_KEPT, Correction, LastReported, RuleHit, open_hit, recheck, seen
+from services.alerting.alert_news import (
+    correction_text,
+    is_recovering,
+    mark_reported,
+    repeat_text,
+    retraction_text,
+    worsening_text,
+)
+from services.alerting.rule_hit import MAX_CLOSES, Correction, LastReported, RuleHit, open_hit, recheck, with_value
 from services.market.measure import METRICS, Measurement, Metric, Window
 from services.rules.decide import Side
 from services.rules.grammar import parse_rule
 from services.rules.history_lookup import HistoryLookup, PastReading
-from tests.fakes.alerts import a_fact, a_measurement
+from tests.fakes.alerts import a_measurement, a_rule_hit
 from tests.fakes.market import aligned_market, random_market
 
 AT = datetime(2026, 3, 4, 21, 0, tzinfo=UTC)
@@ -23,46 +30,46 @@ def at_close(days: int) -> Measurement:
     return a_measurement(as_of=at, session=at.date(), live=False)
 
 
-def closes_of(*values: float) -> RuleHit:
-    """What a rule saw at one close after another."""
+def hit_of_closes(*values: float) -> RuleHit:
+    """Build the hit of a rule at one close after another."""
     rule = parse_rule("1d 8pp at close")
-    fact = open_hit(1, rule, values[0], at=AT, measurement=at_close(0), now=AT)
+    hit = open_hit(1, rule, values[0], at=AT, measurement=at_close(0), now=AT)
     for days, value in enumerate(values[1:], 1):
-        fact = seen(fact, Side.ABOVE, value, AT + days * DAY, at_close(days))
-    return fact
+        hit = with_value(hit, Side.ABOVE, value, AT + days * DAY, at_close(days))
+    return hit
 
 
-def known_now(fact: RuleHit, *values: float | None) -> tuple[RuleHit, tuple[Correction, ...]]:
-    """Hold a fact against what its closes are by now; None for one that cannot be measured any more."""
+def rechecked(hit: RuleHit, *values: float | None) -> tuple[RuleHit, tuple[Correction, ...]]:
+    """Recheck a hit against the current values of its closes; None for one that can't be recalled."""
 
     def recall(session: date) -> PastReading | None:
         days = (session - AT.date()).days
         value = values[days]
         return None if value is None else PastReading(value=value, measurement=at_close(days))
 
-    return recheck(fact, Side.ABOVE, recall)
+    return recheck(hit, Side.ABOVE, recall)
 
 
-def test_the_peak_outlives_the_closes_that_are_too_old_to_be_corrected() -> None:
-    fact = closes_of(0.2, *[0.09] * CLOSES_KEPT)
+def test_the_peak_includes_closes_too_old_to_be_corrected() -> None:
+    hit = hit_of_closes(0.2, *[0.09] * MAX_CLOSES)
 
-    assert (CLOSES_KEPT, 0.2, 0.2) == (len(fact.closes), fact.peak_before, fact.peak)
+    assert (MAX_CLOSES, 0.2, 0.2) == (len(hit.closes), hit.peak_before, hit.peak)
 
 
-def test_a_live_peak_outlives_every_correction_of_a_close() -> None:
+def test_a_live_peak_survives_the_correction_of_a_close() -> None:
     live = open_hit(1, parse_rule("1d 8pp"), 0.12, at=AT - HOUR, measurement=a_measurement(as_of=AT - HOUR), now=AT)
-    closed = seen(live, Side.ABOVE, 0.15, AT, at_close(0))
+    closed = with_value(live, Side.ABOVE, 0.15, AT, at_close(0))
 
-    fact, _ = known_now(closed, 0.05)
+    hit, _ = rechecked(closed, 0.05)
 
-    assert (0.05, 0.12, 0.15) == (fact.value, fact.peak, fact.corrected_from)
+    assert (0.05, 0.12, 0.15) == (hit.value, hit.peak, hit.corrected_from)
 
 
 @pytest.mark.parametrize(
-    ("known", "peak", "told", "why"),
+    ("current", "peak", "correction", "retraction"),
     [
         pytest.param([0.084, 0.05], 0.084, None, None, id="nothing is corrected"),
-        pytest.param([None, None], 0.084, None, None, id="nothing is known any more"),
+        pytest.param([None, None], 0.084, None, None, id="nothing can be recalled"),
         pytest.param([0.084, 0.06], 0.084, "1d 8pp at close: from 5pp to 6pp", None, id="the newest"),
         pytest.param(
             [0.082, 0.05],
@@ -88,91 +95,91 @@ def test_a_live_peak_outlives_every_correction_of_a_close() -> None:
         ),
     ],
 )
-def test_what_is_corrected_is_told_and_retracts_where_nothing_is_past_the_threshold(
-    known: list[float | None], peak: float, told: str | None, why: str | None
+def test_a_correction_is_reported_and_retracts_a_rule_that_no_longer_breaches(
+    current: list[float | None], peak: float, correction: str | None, retraction: str | None
 ) -> None:
-    before = closes_of(0.084, 0.05)
+    before = hit_of_closes(0.084, 0.05)
 
-    after, changed = known_now(before, *known)
+    after, changed = rechecked(before, *current)
 
     assert peak == after.peak
-    assert told == corrected(before, after, Side.ABOVE, changed)
-    assert why == retracted(before, after, Side.ABOVE, changed, None)
+    assert correction == correction_text(before, after, Side.ABOVE, changed)
+    assert retraction == retraction_text(before, after, Side.ABOVE, changed, None)
 
 
-def test_what_is_past_its_threshold_now_is_not_retracted() -> None:
-    before = closes_of(0.084)
-    after, changed = known_now(before, 0.07)
+def test_a_rule_that_breaches_now_is_not_retracted() -> None:
+    before = hit_of_closes(0.084)
+    after, changed = rechecked(before, 0.07)
 
-    assert retracted(before, after, Side.ABOVE, changed, 0.079)
-    assert retracted(before, after, Side.ABOVE, changed, 0.08) is None
+    assert retraction_text(before, after, Side.ABOVE, changed, 0.079)
+    assert retraction_text(before, after, Side.ABOVE, changed, 0.08) is None
 
 
-def test_a_close_that_moves_without_the_peak_is_followed_and_not_told() -> None:
-    before = closes_of(0.2, 0.1, 0.09)
-    after, changed = known_now(before, 0.2, 0.11, 0.09)
+def test_a_corrected_close_that_does_not_move_the_peak_is_not_reported() -> None:
+    before = hit_of_closes(0.2, 0.1, 0.09)
+    after, changed = rechecked(before, 0.2, 0.11, 0.09)
 
     assert (0.11, 0.2) == (after.closes[1].value, after.peak)
-    assert corrected(before, after, Side.ABOVE, changed) is None
+    assert correction_text(before, after, Side.ABOVE, changed) is None
 
 
-def fact_of(rule: str, value: float, peak: float, told_peak: float, at: datetime = AT) -> RuleHit:
-    told = LastReported(at=AT - HOUR, of=AT - HOUR, peak=told_peak)
-    return replace(a_fact(rule=rule, value=value, peak=peak), at=at, told=told)
+def hit_of(rule: str, value: float, peak: float, reported_peak: float, at: datetime = AT) -> RuleHit:
+    last_reported = LastReported(at=AT - HOUR, prices_at=AT - HOUR, peak=reported_peak)
+    return replace(a_rule_hit(rule=rule, value=value, peak=peak), at=at, last_reported=last_reported)
 
 
 @pytest.mark.parametrize(
-    ("fact", "side", "expected"),
+    ("hit", "side", "expected"),
     [
-        pytest.param(fact_of("1d 8pp", 0.12, 0.122, 0.082), Side.ABOVE, "by 4pp to 12.2pp (1d 8pp)", id="by half"),
-        pytest.param(fact_of("1d 8pp", 0.12, 0.1219, 0.082), Side.ABOVE, None, id="by less"),
-        pytest.param(fact_of("1d 8pp", -0.13, -0.13, -0.08), Side.BELOW, "by 5pp to -13pp (1d 8pp)", id="below"),
-        pytest.param(a_fact(rule="1d 8pp", value=0.3), Side.ABOVE, None, id="of an older version"),
+        pytest.param(hit_of("1d 8pp", 0.12, 0.122, 0.082), Side.ABOVE, "by 4pp to 12.2pp (1d 8pp)", id="by half"),
+        pytest.param(hit_of("1d 8pp", 0.12, 0.1219, 0.082), Side.ABOVE, None, id="by less"),
+        pytest.param(hit_of("1d 8pp", -0.13, -0.13, -0.08), Side.BELOW, "by 5pp to -13pp (1d 8pp)", id="below"),
+        pytest.param(a_rule_hit(rule="1d 8pp", value=0.3), Side.ABOVE, None, id="of an older version"),
     ],
 )
-def test_a_peak_is_told_once_it_has_grown_by_half_of_the_threshold(
-    fact: RuleHit, side: Side, expected: str | None
+def test_a_peak_is_reported_after_growing_by_half_of_the_threshold(
+    hit: RuleHit, side: Side, expected: str | None
 ) -> None:
-    assert expected == worsened(fact, side)
-    assert worsened(report_changes(fact, AT), side) is None
+    assert expected == worsening_text(hit, side)
+    assert worsening_text(mark_reported(hit, AT), side) is None
 
 
 @pytest.mark.parametrize(
-    ("fact", "expected"),
+    ("hit", "expected"),
     [
-        pytest.param(fact_of("1d 8pp repeat 1h", 0.09, 0.1, 0.1), "1d 8pp repeat 1h at 9pp, peak 10pp", id="due"),
-        pytest.param(fact_of("1d 8pp", 0.09, 0.1, 0.1), None, id="not to be repeated"),
-        pytest.param(fact_of("1d 8pp repeat 2h", 0.09, 0.1, 0.1), None, id="not yet"),
-        pytest.param(fact_of("1d 8pp repeat 1h", 0.09, 0.1, 0.1, AT - HOUR), None, id="no newer price"),
-        pytest.param(fact_of("1d 8pp keep 5m repeat 1h", 0.04, 0.1, 0.1), None, id="recovering"),
+        pytest.param(hit_of("1d 8pp repeat 1h", 0.09, 0.1, 0.1), "1d 8pp repeat 1h at 9pp, peak 10pp", id="due"),
+        pytest.param(hit_of("1d 8pp", 0.09, 0.1, 0.1), None, id="not to be repeated"),
+        pytest.param(hit_of("1d 8pp repeat 2h", 0.09, 0.1, 0.1), None, id="not yet"),
+        pytest.param(hit_of("1d 8pp repeat 1h", 0.09, 0.1, 0.1, AT - HOUR), None, id="no newer price"),
+        pytest.param(hit_of("1d 8pp keep 5m repeat 1h", 0.04, 0.1, 0.1), None, id="recovering"),
     ],
 )
-def test_a_rule_is_repeated_when_it_is_due_and_prices_are_newer(fact: RuleHit, expected: str | None) -> None:
-    assert expected == repeated(fact, Side.ABOVE, AT)
+def test_a_rule_is_repeated_when_it_is_due_and_prices_are_newer(hit: RuleHit, expected: str | None) -> None:
+    assert expected == repeat_text(hit, Side.ABOVE, AT)
 
 
-def test_only_a_rule_that_still_fires_recovers() -> None:
-    fact = a_fact(value=0.04)
+def test_only_an_active_rule_is_recovering() -> None:
+    hit = a_rule_hit(value=0.04)
 
-    assert [True, False] == [is_recovering(one, Side.ABOVE) for one in (fact, replace(fact, active=False))]
+    assert [True, False] == [is_recovering(one, Side.ABOVE) for one in (hit, replace(hit, active=False))]
 
 
 @pytest.mark.parametrize(
     "text", ["1d 8pp", "5d residual 8pp", "20d z3", "ytd 8pp", "drawdown 60%"], ids=lambda text: text.replace(" ", "-")
 )
-def test_a_past_close_is_recalled_as_it_was_measured(text: str) -> None:
+def test_a_past_close_is_recalled_as_measured(text: str) -> None:
     market, rule = random_market(400), parse_rule(text)
     series = METRICS[rule.metric].series
     assert series is not None
     session = market.sessions[350].astype(object)
 
-    back = HistoryLookup(market)
-    known = back.recall(rule, session)
+    lookup = HistoryLookup(market)
+    reading = lookup.reading_at(rule, session)
 
-    assert known is not None
-    assert series(market, rule.window or Window.D1)[350] == pytest.approx(known.value)
-    assert session == known.measurement.session
-    assert known is back.recall(rule, session)
+    assert reading is not None
+    assert series(market, rule.window or Window.D1)[350] == pytest.approx(reading.value)
+    assert session == reading.measurement.session
+    assert reading is lookup.reading_at(rule, session)
 
 
 @pytest.mark.parametrize(
@@ -185,11 +192,11 @@ def test_a_past_close_is_recalled_as_it_was_measured(text: str) -> None:
         pytest.param("1d z3", date(2024, 1, 5), id="too little history"),
     ],
 )
-def test_what_was_not_measured_is_not_recalled(text: str, session: date) -> None:
+def test_an_unmeasured_close_is_not_recalled(text: str, session: date) -> None:
     market = aligned_market([20.0, None, 21.0, 22.0], [100.0, 101.0, 102.0, 103.0])
 
-    assert HistoryLookup(market).recall(parse_rule(text), session) is None
+    assert HistoryLookup(market).reading_at(parse_rule(text), session) is None
 
 
-def test_every_metric_can_be_recalled_or_is_the_gap() -> None:
+def test_every_metric_except_the_gap_can_be_recalled() -> None:
     assert {Metric.GAP} == {metric for metric, row in METRICS.items() if row.series is None}

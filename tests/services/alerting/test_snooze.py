@@ -2,9 +2,9 @@ from datetime import timedelta
 
 import pytest
 
-from services.alerting.snooze import SnoozeUntil, end_of, parse_span
-from services.core.errors import MarketShutError
-from tests.fakes.floor import CLOSE, OPEN
+from services.alerting.snooze import SnoozeUntil, parse_snooze, snooze_end
+from services.core.errors import MarketClosedError
+from tests.fakes.harness import CLOSE, OPEN
 from tests.fakes.market import CALENDAR
 
 MINUTE = timedelta(minutes=1)
@@ -21,18 +21,18 @@ NEXT_OPEN = OPEN + timedelta(days=1)
         pytest.param(SnoozeUntil.OPEN, NEXT_OPEN, id="the next open"),
     ],
 )
-def test_a_snooze_that_begins_a_minute_before_the_close_ends(span: SnoozeUntil, expected: object) -> None:
+def test_a_snooze_from_a_minute_before_the_close_ends_at_its_time(span: SnoozeUntil, expected: object) -> None:
     now = CLOSE - MINUTE
 
-    assert expected == end_of(span, CALENDAR.state(now), now)
+    assert expected == snooze_end(span, CALENDAR.state_at(now), now)
 
 
-def test_after_the_close_there_is_none_to_wait_for_but_the_next_open() -> None:
-    with pytest.raises(MarketShutError, match="no close to wait for") as refused:
-        end_of(SnoozeUntil.CLOSE, CALENDAR.state(CLOSE), CLOSE)
+def test_after_the_close_only_a_snooze_until_the_open_is_possible() -> None:
+    with pytest.raises(MarketClosedError, match="no close to wait for") as refused:
+        snooze_end(SnoozeUntil.CLOSE, CALENDAR.state_at(CLOSE), CLOSE)
 
     assert NEXT_OPEN == refused.value.next_open_at
-    assert NEXT_OPEN == end_of(SnoozeUntil.OPEN, CALENDAR.state(CLOSE), CLOSE)
+    assert NEXT_OPEN == snooze_end(SnoozeUntil.OPEN, CALENDAR.state_at(CLOSE), CLOSE)
 
 
 @pytest.mark.parametrize(
@@ -52,14 +52,14 @@ def test_after_the_close_there_is_none_to_wait_for_but_the_next_open() -> None:
         pytest.param("0m", None, id="no time at all"),
         pytest.param("31d", None, id="too long"),
         pytest.param("-5m", None, id="backwards"),
-        pytest.param("soon", None, id="no length"),
+        pytest.param("soon", None, id="no duration"),
         pytest.param("5", None, id="no unit"),
-        pytest.param("99999999999d", None, id="larger than any length"),
+        pytest.param("99999999999d", None, id="too large for a timedelta"),
     ],
 )
-def test_a_length_is_read_as_people_type_it(text: str, expected: object) -> None:
-    assert expected == parse_span(text)
+def test_a_duration_is_parsed_as_people_type_it(text: str, expected: object) -> None:
+    assert expected == parse_snooze(text)
 
 
-def test_a_length_that_was_typed_ends_after_it() -> None:
-    assert OPEN + 45 * MINUTE == end_of(45 * MINUTE, CALENDAR.state(OPEN), OPEN)
+def test_a_typed_duration_ends_after_that_time() -> None:
+    assert OPEN + 45 * MINUTE == snooze_end(45 * MINUTE, CALENDAR.state_at(OPEN), OPEN)

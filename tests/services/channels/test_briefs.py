@@ -1,4 +1,4 @@
-"""Briefs are told once each to the channels that asked for them, and keep quiet hours."""
+"""Briefs are posted once to each subscribed channel, and wait for quiet hours to end."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from services.channels.maintenance import Maintenance
 from services.delivery.ports import NoticeMessage
 from services.market.measure import Window
 from tests.fakes.clock import SetClock
-from tests.fakes.floor import CLOSE, DESK, OPEN, TODAY, YESTERDAY, Floor, trading_floor
-from tests.fakes.pool import Pool
+from tests.fakes.harness import CHANNEL, CLOSE, OPEN, TODAY, YESTERDAY, Harness, open_harness
+from tests.fakes.mempool import FakeMempool
 from tests.fakes.postgresql import empty_database
-from tests.services.channels.test_maintenance import round_at, setting
+from tests.services.channels.test_maintenance import apply_settings, round_at
 
 MINUTE = timedelta(minutes=1)
 NEXT_OPEN = datetime(2026, 3, 5, 14, 30, tzinfo=UTC)
@@ -25,33 +25,36 @@ FRIDAY_CLOSE = datetime(2026, 3, 6, 21, 0, tzinfo=UTC)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-async def floor(request: pytest.FixtureRequest) -> AsyncIterator[Floor]:
-    pool = Pool(SetClock(OPEN - 60 * MINUTE))
+async def harness(request: pytest.FixtureRequest) -> AsyncIterator[Harness]:
+    pool = FakeMempool(SetClock(OPEN - 60 * MINUTE))
     url = "sqlite://" if request.param == "sqlite" else empty_database()
-    async with trading_floor(url, pool.clock, mining=pool.mining()) as floor:
-        await floor.desk.add_rule(DESK, "1d 8pp for 0s", "U1")
-        yield floor
+    async with open_harness(url, pool.clock, network=pool.service()) as harness:
+        await harness.commands.add_rule(CHANNEL, "1d 8pp for 0s", "U1")
+        yield harness
 
 
-async def brief_at(floor: Floor, at: datetime) -> Brief:
-    """Do a round, deliver everything, and give the brief that was told."""
-    await floor.tick(at)
-    await floor.upkeep.tick(at)
+async def brief_at(harness: Harness, at: datetime) -> Brief:
+    """Run one round, deliver everything, and return the posted brief."""
+    await harness.tick(at)
+    await harness.maintenance.tick(at)
     contents = list[Content]()
-    while due := await floor.store.due(at):
-        contents += [one.told.notice.content for one in due if isinstance(one.told, NoticeMessage)]
-        for one in due:
-            await floor.store.mark_sent(one, one.message_id or f"{one.id}", at)
-    (told,) = [one for one in contents if isinstance(one, Brief)]
-    return told
+    while due := await harness.store.due(at):
+        contents += [delivery.message.notice.content for delivery in due if isinstance(delivery.message, NoticeMessage)]
+        for delivery in due:
+            await harness.store.mark_sent(delivery, delivery.message_id or f"{delivery.id}", at)
+    (brief,) = [delivery for delivery in contents if isinstance(delivery, Brief)]
+    return brief
 
 
-async def test_each_brief_is_told_once_in_its_time_whoever_looks(floor: Floor) -> None:
-    await setting(floor, "brief open close weekly")
+async def test_each_brief_is_posted_once_when_due(harness: Harness) -> None:
+    await apply_settings(harness, "brief open close weekly")
     other = Maintenance(
-        store=floor.store, market=floor.market, watchlist=floor.upkeep.watchlist, nudge=floor.upkeep.nudge
+        store=harness.store,
+        market=harness.market,
+        rule_index=harness.maintenance.rule_index,
+        nudge=harness.maintenance.nudge,
     )
-    told = {}
+    posts_by_time = {}
     for at in (
         *(OPEN + n * MINUTE for n in (-40, -30, -29, 0, 60, 360)),
         *(CLOSE + n * MINUTE for n in (0, 1, 31, 60)),
@@ -59,68 +62,72 @@ async def test_each_brief_is_told_once_in_its_time_whoever_looks(floor: Floor) -
         *(FRIDAY_CLOSE + n * MINUTE for n in (31, 32)),
     ):
         if at == CLOSE + MINUTE:
-            floor.vendors.etf_last = None  # the last trade is the close
-        posts = await round_at(floor, at, 0.01 if OPEN <= at < CLOSE else None)
-        told[at] = [post for post in posts if "brief" in post]
+            harness.vendors.etf_last = None  # the last trade is the close
+        posts = await round_at(harness, at, 0.01 if OPEN <= at < CLOSE else None)
+        posts_by_time[at] = [post for post in posts if "brief" in post]
         await other.tick(at + timedelta(seconds=30))
-    posted = {at: posts for at, posts in told.items() if posts}
+    posts_at = {at: posts for at, posts in posts_by_time.items() if posts}
 
     assert {
         OPEN - 30 * MINUTE: ["brief in C1"],
         CLOSE + MINUTE: ["brief in C1"],
         NEXT_OPEN - 29 * MINUTE: ["brief in C1"],
         FRIDAY_CLOSE + 31 * MINUTE: ["brief in C1", "brief in C1"],
-    } == posted
+    } == posts_at
 
 
-async def test_a_channel_that_asked_for_one_gets_that_alone_and_none_that_was_due_before(floor: Floor) -> None:
-    await round_at(floor, OPEN - 30 * MINUTE)
-    floor.clock.at = OPEN - 25 * MINUTE
-    await setting(floor, "brief open")
-    told = [await round_at(floor, OPEN - 20 * MINUTE), await round_at(floor, CLOSE), await round_at(floor, NEXT_OPEN)]
-    await setting(floor, "brief off")
+async def test_a_channel_gets_only_its_briefs_and_only_after_subscribing(harness: Harness) -> None:
+    await round_at(harness, OPEN - 30 * MINUTE)
+    harness.clock.at = OPEN - 25 * MINUTE
+    await apply_settings(harness, "brief open")
+    rounds = [
+        await round_at(harness, OPEN - 20 * MINUTE),
+        await round_at(harness, CLOSE),
+        await round_at(harness, NEXT_OPEN),
+    ]
+    await apply_settings(harness, "brief off")
 
-    assert [[], [], ["brief in C1"]] == told
-    assert [] == await round_at(floor, FRIDAY_CLOSE + 31 * MINUTE)
-
-
-async def test_the_brief_at_the_close_tells_moves_alerts_and_what_to_watch(floor: Floor) -> None:
-    await setting(floor, "brief close")
-    await round_at(floor, OPEN + 30 * MINUTE, 0.09)
-    await round_at(floor, OPEN + 60 * MINUTE, 0.01)
-    floor.vendors.etf_moves[TODAY], floor.vendors.etf_last = 21.8, None
-    told = await brief_at(floor, CLOSE + MINUTE)
-
-    assert (Occasion.CLOSE, TODAY) == (told.occasion, told.session)
-    assert [Window.D1, Window.D5, Window.D20, Window.YTD] == [one.window for one in told.measured]
-    assert pytest.approx(0.09) == told.measured[0].spread
-    assert Window.D1 in [one.window for one in told.unusual]
-    assert [True, False] == [one.closed_at is None for one in told.alerts]
-    assert told.retarget is not None
-    assert ("mempool.space", 0.01) == (told.network, told.retarget.change)
-    assert YESTERDAY < told.since.date() + timedelta(days=1)
+    assert [[], [], ["brief in C1"]] == rounds
+    assert [] == await round_at(harness, FRIDAY_CLOSE + 31 * MINUTE)
 
 
-async def test_before_the_open_the_night_is_told_and_without_prices_why_there_are_none(floor: Floor) -> None:
-    await setting(floor, "brief open")
-    floor.vendors.crypto_moves[OPEN - 50 * MINUTE] = 52_000.0
-    night = await brief_at(floor, OPEN - 30 * MINUTE)
-    async with trading_floor(warm=False) as bare:
-        bare.vendors.faults["yahoo"] = [httpx.Response(404, json={})] * 50
-        nothing = await bare.desk.brief(DESK)
+async def test_the_closing_brief_has_moves_alerts_and_the_next_retarget(harness: Harness) -> None:
+    await apply_settings(harness, "brief close")
+    await round_at(harness, OPEN + 30 * MINUTE, 0.09)
+    await round_at(harness, OPEN + 60 * MINUTE, 0.01)
+    harness.vendors.etf_moves[TODAY], harness.vendors.etf_last = 21.8, None
+    brief = await brief_at(harness, CLOSE + MINUTE)
 
-    assert TODAY == night.session
-    assert night.gap is not None
-    assert 0.04 == pytest.approx(night.gap.move)
-    assert ((), None, None) == (nothing.measured, nothing.etf, nothing.retarget)
-    assert "No WGMI prices yet" in nothing.problems[0]
-    assert date(2026, 3, 3) == nothing.session
+    assert (Occasion.CLOSE, TODAY) == (brief.occasion, brief.session)
+    assert [Window.D1, Window.D5, Window.D20, Window.YTD] == [item.window for item in brief.measurements]
+    assert pytest.approx(0.09) == brief.measurements[0].spread
+    assert Window.D1 in [item.window for item in brief.unusual]
+    assert [True, False] == [item.closed_at is None for item in brief.alerts]
+    assert brief.retarget is not None
+    assert ("mempool.space", 0.01) == (brief.network, brief.retarget.change)
+    assert YESTERDAY < brief.since.date() + timedelta(days=1)
 
 
-async def test_quiet_hours_hold_a_brief_back_until_they_end(floor: Floor) -> None:
-    await setting(floor, "brief close", "quiet 15:30-17:00")
-    silent = [await round_at(floor, CLOSE + n * MINUTE) for n in (-10, 0, 40)]
-    later = await round_at(floor, CLOSE + 61 * MINUTE)
+async def test_the_opening_brief_has_the_gap_or_the_reason_without_prices(harness: Harness) -> None:
+    await apply_settings(harness, "brief open")
+    harness.vendors.crypto_moves[OPEN - 50 * MINUTE] = 52_000.0
+    overnight = await brief_at(harness, OPEN - 30 * MINUTE)
+    async with open_harness(warm=False) as cold:
+        cold.vendors.faults["yahoo"] = [httpx.Response(404, json={})] * 50
+        empty = await cold.commands.brief(CHANNEL)
+
+    assert TODAY == overnight.session
+    assert overnight.gap is not None
+    assert 0.04 == pytest.approx(overnight.gap.move)
+    assert ((), None, None) == (empty.measurements, empty.etf, empty.retarget)
+    assert "No WGMI prices yet" in empty.problems[0]
+    assert date(2026, 3, 3) == empty.session
+
+
+async def test_quiet_hours_delay_a_brief(harness: Harness) -> None:
+    await apply_settings(harness, "brief close", "quiet 15:30-17:00")
+    silent = [await round_at(harness, CLOSE + n * MINUTE) for n in (-10, 0, 40)]
+    later = await round_at(harness, CLOSE + 61 * MINUTE)
 
     assert [[], [], []] == silent
     assert "brief in C1" in later

@@ -7,15 +7,15 @@ from datetime import datetime, timedelta
 import httpx
 import pytest
 
-from handlers.mentions import read_addressee
+from handlers.mentions import parse_addressee
 from services.alerting.alert import EntryKind
 from services.alerting.notice import Content, CoverageReport, Digest, Escalation, Outage
 from services.alerting.setting_syntax import Addressee
 from services.channels.maintenance import Maintenance
-from services.delivery.ports import AlertMessage, Delivery, MessageRef, NoticeMessage, ThreadMessage
-from services.rules.decide import GRACE
-from services.storage.codec import kind_of
-from tests.fakes.floor import CLOSE, DESK, OPEN, OTHER_DESK, TODAY, Floor, trading_floor
+from services.delivery.ports import AlertMessage, Delivery, NoticeMessage, OutboxMessage, ThreadMessage
+from services.rules.decide import NODATA_GRACE
+from services.storage.codec import notice_kind
+from tests.fakes.harness import CHANNEL, CLOSE, OPEN, OTHER_CHANNEL, TODAY, Harness, open_harness
 from tests.fakes.postgresql import empty_database
 
 MINUTE = timedelta(minutes=1)
@@ -24,170 +24,170 @@ ONCALL, BOSS_ROOM = "<!subteam^S1|@oncall>", "<#C2|boss-room>"
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-async def floor(request: pytest.FixtureRequest) -> AsyncIterator[Floor]:
-    async with trading_floor("sqlite://" if request.param == "sqlite" else empty_database()) as floor:
-        await floor.desk.add_rule(DESK, "1d 8pp for 0s", "U1")
-        yield floor
+async def harness(request: pytest.FixtureRequest) -> AsyncIterator[Harness]:
+    async with open_harness("sqlite://" if request.param == "sqlite" else empty_database()) as harness:
+        await harness.commands.add_rule(CHANNEL, "1d 8pp for 0s", "U1")
+        yield harness
 
 
 @pytest.fixture
-async def plain_floor() -> AsyncIterator[Floor]:
-    async with trading_floor() as floor:
-        yield floor
+async def empty_harness() -> AsyncIterator[Harness]:
+    async with open_harness() as harness:
+        yield harness
 
 
-async def setting(floor: Floor, *texts: str) -> None:
-    def who(text: str) -> Addressee | None:
-        return read_addressee(text, DESK.team)
+async def apply_settings(harness: Harness, *texts: str) -> None:
+    def resolve_name(text: str) -> Addressee | None:
+        return parse_addressee(text, CHANNEL.team)
 
     for text in texts:
-        await floor.desk.channels.set(DESK, text, "U1", who)
+        await harness.commands.settings.set(CHANNEL, text, "U1", resolve_name)
 
 
-async def round_at(floor: Floor, at: datetime, spread: float | None = None) -> list[str]:
-    """Tick, do the upkeep and deliver; give what was posted or edited."""
-    await floor.tick(at, spread)
-    await floor.upkeep.tick(at)
-    return await delivered(floor)
+async def round_at(harness: Harness, at: datetime, spread: float | None = None) -> list[str]:
+    """Run a tick, maintenance and delivery; return what was posted or edited."""
+    await harness.tick(at, spread)
+    await harness.maintenance.tick(at)
+    return await delivered(harness)
 
 
-async def delivered(floor: Floor) -> list[str]:
-    done: list[str] = []
-    while due := await floor.store.due(floor.clock.at):
-        for one in due:
-            await floor.store.mark_attempting(one, floor.clock.at)
-            await floor.store.mark_sent(one, one.message_id or f"{one.id}", floor.clock.at)
-            done.append(named(one))
-    return done
+async def delivered(harness: Harness) -> list[str]:
+    posts: list[str] = []
+    while due := await harness.store.due(harness.clock.at):
+        for delivery in due:
+            await harness.store.mark_attempting(delivery, harness.clock.at)
+            await harness.store.mark_sent(delivery, delivery.message_id or f"{delivery.id}", harness.clock.at)
+            posts.append(named(delivery))
+    return posts
 
 
-def named(one: Delivery) -> str:
-    what = "edit " if one.message_id else ""
-    return f"{what}{kind(one.told)} in {one.channel.id}"
+def named(delivery: Delivery) -> str:
+    prefix = "edit " if delivery.message_id else ""
+    return f"{prefix}{kind(delivery.message)} in {delivery.channel.id}"
 
 
-def kind(told: MessageRef) -> str:
-    match told:
+def kind(message: OutboxMessage) -> str:
+    match message:
         case AlertMessage():
-            return told.name
+            return message.log_name
         case ThreadMessage():
-            return told.entry.kind.value
+            return message.entry.kind.value
         case NoticeMessage():
-            return kind_of(told.notice.content)
+            return notice_kind(message.notice.content)
 
 
-async def digest_of(floor: Floor) -> Digest:
-    """What the digest says that is due first."""
-    told = (await floor.store.due(floor.clock.at))[0].told
-    assert isinstance(told, NoticeMessage)
-    assert isinstance(told.notice.content, Digest)
-    return told.notice.content
+async def digest_of(harness: Harness) -> Digest:
+    """Return the digest that is due first."""
+    message = (await harness.store.due(harness.clock.at))[0].message
+    assert isinstance(message, NoticeMessage)
+    assert isinstance(message.notice.content, Digest)
+    return message.notice.content
 
 
-async def content_of(floor: Floor, kind: type[Content]) -> list[Content]:
-    return [stored.notice.content for stored in await floor.store.open_notices(kind)]
+async def content_of(harness: Harness, kind: type[Content]) -> list[Content]:
+    return [stored.notice.content for stored in await harness.store.open_notices(kind)]
 
 
-async def test_a_silence_keeps_back_what_is_new_and_ends_with_one_digest(floor: Floor) -> None:
-    await round_at(floor, BEGIN, 0.09)
-    await floor.desk.channels.mute(DESK, "1h", "U1")
-    ended = await round_at(floor, BEGIN + 5 * MINUTE, 0.01)
-    came_and_went = [
-        await round_at(floor, BEGIN + 10 * MINUTE, -0.09),
-        await round_at(floor, BEGIN + 15 * MINUTE, 0.01),
+async def test_a_silence_withholds_new_alerts_and_ends_with_one_digest(harness: Harness) -> None:
+    await round_at(harness, BEGIN, 0.09)
+    await harness.commands.settings.mute(CHANNEL, "1h", "U1")
+    ended = await round_at(harness, BEGIN + 5 * MINUTE, 0.01)
+    opened_and_closed = [
+        await round_at(harness, BEGIN + 10 * MINUTE, -0.09),
+        await round_at(harness, BEGIN + 15 * MINUTE, 0.01),
     ]
-    still_open = await round_at(floor, BEGIN + 50 * MINUTE, 0.12)
+    still_open = await round_at(harness, BEGIN + 50 * MINUTE, 0.12)
 
-    await floor.tick(BEGIN + 60 * MINUTE, 0.12)
-    before = await delivered(floor)
-    await floor.upkeep.tick(BEGIN + 60 * MINUTE)
-    digest = await digest_of(floor)
-    after = await delivered(floor)
+    await harness.tick(BEGIN + 60 * MINUTE, 0.12)
+    before = await delivered(harness)
+    await harness.maintenance.tick(BEGIN + 60 * MINUTE)
+    digest = await digest_of(harness)
+    after = await delivered(harness)
 
-    assert (["edit alert 1 in C1"], [[], []], [], []) == (ended, came_and_went, still_open, before)
+    assert (["edit alert 1 in C1"], [[], []], [], []) == (ended, opened_and_closed, still_open, before)
     assert ["digest in C1", "resolved in C1", "alert 3 in C1"] == after
-    assert [(1, False), (2, False), (3, True)] == [(one.id, one.closed_at is None) for one in digest.alerts]
-    assert "muted" == digest.why
-    receipt = await floor.desk.receipt(DESK, 2)
-    assert {BEGIN + 60 * MINUTE} == {posting.digest_at for posting in receipt.postings}
-    assert [] == await round_at(floor, BEGIN + 61 * MINUTE)
+    assert [(1, False), (2, False), (3, True)] == [(alert.id, alert.closed_at is None) for alert in digest.alerts]
+    assert "muted" == digest.reason
+    audit = await harness.commands.audit(CHANNEL, 2)
+    assert {BEGIN + 60 * MINUTE} == {posting.digest_at for posting in audit.postings}
+    assert [] == await round_at(harness, BEGIN + 61 * MINUTE)
 
 
-async def test_what_a_digest_has_told_is_corrected_in_history_and_leaves_nothing_waiting(plain_floor: Floor) -> None:
-    floor, day = plain_floor, timedelta(days=1)
-    floor.vendors.etf_moves |= {TODAY: 21.68, TODAY + day: 21.7}
-    await floor.desk.add_rule(DESK, "1d 8pp at close", "U1")
-    await floor.desk.channels.mute(DESK, "48h", "U1")
-    await floor.tick(CLOSE + 20 * MINUTE)
-    await floor.tick(CLOSE + day + 20 * MINUTE)
-    await floor.desk.channels.mute(DESK, "off", "U1")
-    told = await delivered(floor)
+async def test_an_alert_in_a_digest_is_corrected_without_a_new_message(empty_harness: Harness) -> None:
+    harness, day = empty_harness, timedelta(days=1)
+    harness.vendors.etf_moves |= {TODAY: 21.68, TODAY + day: 21.7}
+    await harness.commands.add_rule(CHANNEL, "1d 8pp at close", "U1")
+    await harness.commands.settings.mute(CHANNEL, "48h", "U1")
+    await harness.tick(CLOSE + 20 * MINUTE)
+    await harness.tick(CLOSE + day + 20 * MINUTE)
+    await harness.commands.settings.mute(CHANNEL, "off", "U1")
+    posted = await delivered(harness)
 
-    floor.vendors.etf_moves[TODAY] = 21.42
-    floor.vendors.etf_last = (21.7, OPEN + 2 * day + MINUTE)
-    corrected = await round_at(floor, OPEN + 2 * day + 2 * MINUTE)
+    harness.vendors.etf_moves[TODAY] = 21.42
+    harness.vendors.etf_last = (21.7, OPEN + 2 * day + MINUTE)
+    corrected = await round_at(harness, OPEN + 2 * day + 2 * MINUTE)
 
-    receipt = await floor.desk.receipt(DESK, 1)
-    assert (["digest in C1"], []) == (told, corrected)
-    assert (EntryKind.RETRACTED, True) == (receipt.entries[-1].kind, receipt.entries[-1].silent)
-    assert 0 == (await floor.store.backlog(floor.clock.at)).waiting
-
-
-async def test_a_silence_begins_at_its_instant_though_nobody_has_looked_yet(floor: Floor) -> None:
-    await setting(floor, "zone UTC", "quiet 15:00-15:30")
-    await floor.upkeep.tick(BEGIN - 5 * MINUTE)
-
-    await floor.tick(BEGIN + MINUTE, 0.09)
-    kept = await delivered(floor)
-
-    assert [] == kept
-    assert ["digest in C1", "alert 1 in C1"] == await round_at(floor, BEGIN + 30 * MINUTE)
+    audit = await harness.commands.audit(CHANNEL, 1)
+    assert (["digest in C1"], []) == (posted, corrected)
+    assert (EntryKind.RETRACTED, True) == (audit.entries[-1].kind, audit.entries[-1].silent)
+    assert 0 == (await harness.store.backlog(harness.clock.at)).waiting
 
 
-async def test_a_mute_that_is_ended_early_releases_at_once(floor: Floor) -> None:
-    await floor.desk.channels.mute(DESK, "2h", "U1")
-    await floor.tick(BEGIN, 0.09)
+async def test_a_silence_starts_on_time_without_a_maintenance_round(harness: Harness) -> None:
+    await apply_settings(harness, "zone UTC", "quiet 15:00-15:30")
+    await harness.maintenance.tick(BEGIN - 5 * MINUTE)
 
-    await floor.desk.channels.mute(DESK, "off", "U2")
+    await harness.tick(BEGIN + MINUTE, 0.09)
+    posted = await delivered(harness)
 
-    assert ["digest in C1", "alert 1 in C1"] == await delivered(floor)
+    assert [] == posted
+    assert ["digest in C1", "alert 1 in C1"] == await round_at(harness, BEGIN + 30 * MINUTE)
+
+
+async def test_ending_a_mute_early_releases_messages_at_once(harness: Harness) -> None:
+    await harness.commands.settings.mute(CHANNEL, "2h", "U1")
+    await harness.tick(BEGIN, 0.09)
+
+    await harness.commands.settings.mute(CHANNEL, "off", "U2")
+
+    assert ["digest in C1", "alert 1 in C1"] == await delivered(harness)
     assert [("U2", "mute off"), ("U1", "mute 2h")] == [
-        (one.by, one.what) for one in (await floor.desk.channels.show(DESK)).changes
+        (change.by, change.summary) for change in (await harness.commands.settings.show(CHANNEL)).changes
     ]
 
 
-async def test_a_silence_in_which_nothing_happened_ends_without_a_word(floor: Floor) -> None:
-    await floor.desk.channels.mute(DESK, "1h", "U1")
+async def test_a_silence_without_events_has_no_digest(harness: Harness) -> None:
+    await harness.commands.settings.mute(CHANNEL, "1h", "U1")
 
-    assert [] == await round_at(floor, BEGIN + 60 * MINUTE, 0.01)
+    assert [] == await round_at(harness, BEGIN + 60 * MINUTE, 0.01)
 
 
-async def test_a_message_that_may_stand_already_is_looked_up_after_the_silence(floor: Floor) -> None:
-    await floor.tick(BEGIN, 0.09)
-    (post,) = await floor.store.due(BEGIN)
-    await floor.store.mark_attempting(post, BEGIN)
-    await floor.desk.channels.mute(DESK, "1h", "U1")
-    await floor.tick(BEGIN + 5 * MINUTE, 0.01)
-    await floor.upkeep.tick(BEGIN + 60 * MINUTE)
-    floor.clock.at = BEGIN + 60 * MINUTE
+async def test_an_interrupted_post_is_completed_after_the_silence(harness: Harness) -> None:
+    await harness.tick(BEGIN, 0.09)
+    (post,) = await harness.store.due(BEGIN)
+    await harness.store.mark_attempting(post, BEGIN)
+    await harness.commands.settings.mute(CHANNEL, "1h", "U1")
+    await harness.tick(BEGIN + 5 * MINUTE, 0.01)
+    await harness.maintenance.tick(BEGIN + 60 * MINUTE)
+    harness.clock.at = BEGIN + 60 * MINUTE
 
-    waiting = await delivered(floor)
+    waiting = await delivered(harness)
 
     assert ["digest in C1", "alert 1 in C1", "resolved in C1"] == waiting
 
 
-async def test_reminders_and_escalation_come_once_each_in_their_time_whoever_makes_them(floor: Floor) -> None:
-    await setting(floor, f"mention {ONCALL}", "remind 15m", f"escalate 30m {BOSS_ROOM}")
-    posted = await round_at(floor, BEGIN, 0.09)
-    told = []
+async def test_reminders_and_escalations_are_sent_once_when_due(harness: Harness) -> None:
+    await apply_settings(harness, f"mention {ONCALL}", "remind 15m", f"escalate 30m {BOSS_ROOM}")
+    posted = await round_at(harness, BEGIN, 0.09)
+    rounds = []
     for minutes in (14, 15, 16, 29, 30, 31):
-        floor.upkeep = replace(floor.upkeep)
-        told.append(await round_at(floor, BEGIN + minutes * MINUTE, 0.09))
-    await floor.desk.acknowledge(DESK, 1, "U3")
-    acknowledged = await round_at(floor, BEGIN + 60 * MINUTE, 0.09)
-    ended = await round_at(floor, BEGIN + 70 * MINUTE, 0.01)
+        harness.maintenance = replace(harness.maintenance)
+        rounds.append(await round_at(harness, BEGIN + minutes * MINUTE, 0.09))
+    await harness.commands.acknowledge(CHANNEL, 1, "U3")
+    acknowledged = await round_at(harness, BEGIN + 60 * MINUTE, 0.09)
+    ended = await round_at(harness, BEGIN + 70 * MINUTE, 0.01)
 
-    lines = [[one for one in round_ if not one.startswith("edit")] for round_ in told]
+    new_posts = [[post for post in posts if not post.startswith("edit")] for posts in rounds]
     assert ["alert 1 in C1"] == posted
     assert [
         [],
@@ -196,127 +196,130 @@ async def test_reminders_and_escalation_come_once_each_in_their_time_whoever_mak
         [],
         ["escalation in C2", "escalated in C1", "reminded in C1"],
         [],
-    ] == lines
+    ] == new_posts
     assert "edit escalation in C2" in acknowledged
     assert "acknowledged in C1" in acknowledged
-    assert not any("reminded" in one for one in acknowledged)
+    assert not any("reminded" in post for post in acknowledged)
     assert "edit escalation in C2" in ended
-    assert [] == await content_of(floor, Escalation)
+    assert [] == await content_of(harness, Escalation)
 
 
-async def test_the_first_post_calls_the_mention_and_an_edit_does_not(floor: Floor) -> None:
-    await setting(floor, f"mention {ONCALL}")
-    await floor.tick(BEGIN, 0.09)
-    (post,) = await floor.store.due(BEGIN)
+async def test_the_first_post_mentions_people_and_an_edit_does_not(harness: Harness) -> None:
+    await apply_settings(harness, f"mention {ONCALL}")
+    await harness.tick(BEGIN, 0.09)
+    (post,) = await harness.store.due(BEGIN)
 
-    assert isinstance(post.told, AlertMessage)
-    assert post.told.calls is not None
-    assert "<!subteam^S1>" == post.told.calls.text
-    await floor.desk.acknowledge(DESK, 1, "U1")
-    (seen,) = await floor.store.due(BEGIN)
-    assert isinstance(seen.told, AlertMessage)
-    assert seen.told.calls is None
+    assert isinstance(post.message, AlertMessage)
+    assert post.message.mention is not None
+    assert "<!subteam^S1>" == post.message.mention.text
+    await harness.commands.acknowledge(CHANNEL, 1, "U1")
+    (edit,) = await harness.store.due(BEGIN)
+    assert isinstance(edit.message, AlertMessage)
+    assert edit.message.mention is None
 
 
-async def test_reminders_do_not_pile_up_while_slack_takes_nothing(floor: Floor) -> None:
-    await setting(floor, f"mention {ONCALL}", "remind 15m")
-    await floor.tick(BEGIN, 0.09)
+async def test_reminders_do_not_pile_up_while_slack_is_down(harness: Harness) -> None:
+    await apply_settings(harness, f"mention {ONCALL}", "remind 15m")
+    await harness.tick(BEGIN, 0.09)
 
     for minutes in (15, 30, 45):
-        await floor.tick(BEGIN + minutes * MINUTE, 0.09)
-        await floor.upkeep.tick(BEGIN + minutes * MINUTE)
+        await harness.tick(BEGIN + minutes * MINUTE, 0.09)
+        await harness.maintenance.tick(BEGIN + minutes * MINUTE)
 
-    assert ["alert 1 in C1"] == await delivered(floor)
+    assert ["alert 1 in C1"] == await delivered(harness)
     assert ["reminded in C1"] == [
-        one for one in await round_at(floor, BEGIN + 46 * MINUTE, 0.09) if not one.startswith("edit")
+        post for post in await round_at(harness, BEGIN + 46 * MINUTE, 0.09) if not post.startswith("edit")
     ]
 
 
-async def test_a_silent_channel_is_neither_reminded_nor_escalated(floor: Floor) -> None:
-    await setting(floor, f"mention {ONCALL}", "remind 15m", f"escalate 30m {ONCALL}")
-    await round_at(floor, BEGIN, 0.09)
-    await floor.desk.channels.mute(DESK, "2h", "U1")
+async def test_a_silent_channel_is_neither_reminded_nor_escalated(harness: Harness) -> None:
+    await apply_settings(harness, f"mention {ONCALL}", "remind 15m", f"escalate 30m {ONCALL}")
+    await round_at(harness, BEGIN, 0.09)
+    await harness.commands.settings.mute(CHANNEL, "2h", "U1")
 
-    told = [await round_at(floor, BEGIN + hour * 60 * MINUTE, 0.09) for hour in (1, 2)]
-    later = await round_at(floor, BEGIN + 135 * MINUTE, 0.09)
+    rounds = [await round_at(harness, BEGIN + hour * 60 * MINUTE, 0.09) for hour in (1, 2)]
+    later = await round_at(harness, BEGIN + 135 * MINUTE, 0.09)
 
-    entries = (await floor.desk.receipt(DESK, 1)).entries
-    assert [False, False] == [any("reminded" in one for one in round_) for round_ in told]
+    entries = (await harness.commands.audit(CHANNEL, 1)).entries
+    assert [False, False] == [any("reminded" in one for one in posts) for posts in rounds]
     assert "reminded in C1" in later
     assert [EntryKind.FIRED, EntryKind.REMINDED] == [one.kind for one in entries]
 
 
-async def test_an_outage_is_told_once_for_all_rules_after_the_grace_and_edited_at_its_end(floor: Floor) -> None:
-    await floor.desk.add_rule(DESK, "5d 15pp", "U1")
-    await floor.desk.add_rule(OTHER_DESK, "1d 9pp", "U1")
-    await round_at(floor, BEGIN, 0.01)
-    floor.vendors.faults["coinbase"] = [httpx.Response(404, json={"message": "NotFound"})] * 100
-    dark = BEGIN + 25 * MINUTE  # the last price is too old from then on
+async def test_an_outage_is_posted_once_per_channel_and_edited_at_its_end(harness: Harness) -> None:
+    await harness.commands.add_rule(CHANNEL, "5d 15pp", "U1")
+    await harness.commands.add_rule(OTHER_CHANNEL, "1d 9pp", "U1")
+    await round_at(harness, BEGIN, 0.01)
+    harness.vendors.faults["coinbase"] = [httpx.Response(404, json={"message": "NotFound"})] * 100
+    nodata_at = BEGIN + 25 * MINUTE  # the last price is too old from then on
 
-    rounds = [await round_at(floor, dark + n * MINUTE, 0.01) for n in range(0, 45, 5)]
-    (told, _) = await content_of(floor, Outage)
-    floor.vendors.faults["coinbase"] = []
-    back = await round_at(floor, dark + 60 * MINUTE, 0.01)
+    rounds = [await round_at(harness, nodata_at + n * MINUTE, 0.01) for n in range(0, 45, 5)]
+    (outage, _) = await content_of(harness, Outage)
+    harness.vendors.faults["coinbase"] = []
+    edits = await round_at(harness, nodata_at + 60 * MINUTE, 0.01)
 
     both = ["outage in C1", "outage in C2"]
-    begun = [n for n, posts in enumerate(rounds) if posts]
-    assert [both] == [rounds[n] for n in begun]
-    assert begun[0] * 5 * MINUTE > GRACE
-    assert isinstance(told, Outage)
-    assert ["Yahoo", "Coinbase"] == [stamp.source for stamp in told.prices]
-    assert [f"edit {one}" for one in both] == back
-    assert [] == await round_at(floor, dark + 65 * MINUTE, 0.01)
+    posting_rounds = [n for n, posts in enumerate(rounds) if posts]
+    assert [both] == [rounds[n] for n in posting_rounds]
+    assert posting_rounds[0] * 5 * MINUTE > NODATA_GRACE
+    assert isinstance(outage, Outage)
+    assert ["Yahoo", "Coinbase"] == [stamp.source for stamp in outage.prices]
+    assert [f"edit {post}" for post in both] == edits
+    assert [] == await round_at(harness, nodata_at + 65 * MINUTE, 0.01)
 
 
-async def test_a_break_of_the_session_is_no_outage(plain_floor: Floor) -> None:
-    await plain_floor.desk.add_rule(DESK, "1d 8pp", "U1")
-    await round_at(plain_floor, CLOSE - 5 * MINUTE, 0.01)
+async def test_a_closed_market_is_not_an_outage(empty_harness: Harness) -> None:
+    await empty_harness.commands.add_rule(CHANNEL, "1d 8pp", "U1")
+    await round_at(empty_harness, CLOSE - 5 * MINUTE, 0.01)
 
-    told = [await round_at(plain_floor, CLOSE + hour * 60 * MINUTE) for hour in range(1, 16)]
+    rounds = [await round_at(empty_harness, CLOSE + hour * 60 * MINUTE) for hour in range(1, 16)]
 
-    assert [[]] * 15 == told
+    assert [[]] * 15 == rounds
 
 
-async def test_each_close_is_told_once_to_those_who_asked(floor: Floor) -> None:
-    await floor.desk.add_rule(OTHER_DESK, "1d 9pp", "U1")
-    await setting(floor, "daily on")
+async def test_each_coverage_report_is_sent_once_to_subscribers(harness: Harness) -> None:
+    await harness.commands.add_rule(OTHER_CHANNEL, "1d 9pp", "U1")
+    await apply_settings(harness, "daily on")
     for minute in range(0, 390, 30):
-        await round_at(floor, OPEN + minute * MINUTE, 0.07 if minute == 120 else 0.01)
-    before = await floor.desk.proof(DESK)
+        await round_at(harness, OPEN + minute * MINUTE, 0.07 if minute == 120 else 0.01)
+    before = await harness.commands.coverage(CHANNEL)
 
-    told = [await round_at(floor, CLOSE + n * MINUTE) for n in (0, 1, 300)]
+    rounds = [await round_at(harness, CLOSE + n * MINUTE) for n in (0, 1, 300)]
 
-    assert [["daily in C1"], [], []] == told
+    assert [["daily in C1"], [], []] == rounds
     assert (False, 0, 1) == (before.final, before.alerts, before.rules)
-    day = await floor.desk.proof(DESK)
-    assert isinstance(day, CoverageReport)
-    (pair,) = day.pairs
-    assert day.final
+    report = await harness.commands.coverage(CHANNEL)
+    assert isinstance(report, CoverageReport)
+    (pair,) = report.pairs
+    assert report.final
     assert (390, 13) == (pair.expected, pair.done)
-    assert day.miss is not None
-    assert ("1d 8pp for 0s", OPEN + 120 * MINUTE) == (day.miss.rule, day.miss.at)
-    assert pytest.approx(0.875) == day.miss.share
+    assert report.nearest_miss is not None
+    assert ("1d 8pp for 0s", OPEN + 120 * MINUTE) == (report.nearest_miss.rule, report.nearest_miss.at)
+    assert pytest.approx(0.875) == report.nearest_miss.share
 
 
-async def test_a_rule_whose_alert_still_stands_from_the_day_before_is_no_near_miss(floor: Floor) -> None:
-    floor.vendors.etf_moves[TODAY] = 21.8
-    await round_at(floor, CLOSE - MINUTE, 0.09)
-    floor.vendors.etf_last = (23.8, OPEN + timedelta(days=1, hours=1))
-    await round_at(floor, OPEN + timedelta(days=1, hours=1))
+async def test_a_rule_with_an_open_alert_is_not_a_near_miss(harness: Harness) -> None:
+    harness.vendors.etf_moves[TODAY] = 21.8
+    await round_at(harness, CLOSE - MINUTE, 0.09)
+    harness.vendors.etf_last = (23.8, OPEN + timedelta(days=1, hours=1))
+    await round_at(harness, OPEN + timedelta(days=1, hours=1))
 
-    day = await floor.desk.proof(DESK)
+    report = await harness.commands.coverage(CHANNEL)
 
-    assert 1 == len(await floor.open_alerts(DESK))
-    assert (0, None) == (day.alerts, day.miss)
+    assert 1 == len(await harness.open_alerts(CHANNEL))
+    assert (0, None) == (report.alerts, report.nearest_miss)
 
 
-async def test_two_processes_do_each_round_once(floor: Floor) -> None:
-    await setting(floor, f"mention {ONCALL}", "remind 15m")
-    await round_at(floor, BEGIN, 0.09)
+async def test_two_processes_run_each_round_once(harness: Harness) -> None:
+    await apply_settings(harness, f"mention {ONCALL}", "remind 15m")
+    await round_at(harness, BEGIN, 0.09)
     other = Maintenance(
-        store=floor.store, market=floor.market, watchlist=floor.upkeep.watchlist, nudge=floor.upkeep.nudge
+        store=harness.store,
+        market=harness.market,
+        rule_index=harness.maintenance.rule_index,
+        nudge=harness.maintenance.nudge,
     )
 
-    done = [await one.tick(BEGIN + 15 * MINUTE) for one in (floor.upkeep, other)]
+    changes = [await maintenance.tick(BEGIN + 15 * MINUTE) for maintenance in (harness.maintenance, other)]
 
-    assert [1, 0] == done
+    assert [1, 0] == changes

@@ -8,52 +8,62 @@ from services.core.errors import ChannelSettingError, NotAllowedError
 from services.core.identity import Mention
 
 
-def naming(*people: str) -> ChannelSettings:
-    return ChannelSettings(editors=tuple(Mention(text=f"<@{one}>", name=one, person=one) for one in people))
+def settings_with_editors(*people: str) -> ChannelSettings:
+    return ChannelSettings(editors=tuple(Mention(text=f"<@{person}>", name=person, person=person) for person in people))
 
 
 OPERATOR, ANN, BOB = "U9", "U1", "U2"
-OPERATED = RulePermissions(people=(OPERATOR,))
+WITH_OPERATOR = RulePermissions(people=(OPERATOR,))
 
 
 @pytest.mark.parametrize(
-    ("editors", "settings", "may"),
+    ("editors", "settings", "allowed"),
     [
-        pytest.param(EVERYONE, naming(), (), id="everyone"),
-        pytest.param(EVERYONE, naming(ANN, BOB), (ANN, BOB), id="those whom the channel names"),
-        pytest.param(OPERATED, naming(), (OPERATOR,), id="those of every channel"),
-        pytest.param(OPERATED, naming(ANN, OPERATOR), (ANN, OPERATOR), id="both, each once"),
+        pytest.param(EVERYONE, settings_with_editors(), (), id="everyone"),
+        pytest.param(EVERYONE, settings_with_editors(ANN, BOB), (ANN, BOB), id="editors of the channel"),
+        pytest.param(WITH_OPERATOR, settings_with_editors(), (OPERATOR,), id="editors of every channel"),
+        pytest.param(
+            WITH_OPERATOR, settings_with_editors(ANN, OPERATOR), (ANN, OPERATOR), id="both without duplicates"
+        ),
     ],
 )
-def test_who_may_change_rules(editors: RulePermissions, settings: ChannelSettings, may: tuple[str, ...]) -> None:
-    assert may == editors.of(settings)
-    for one in may:
-        editors.check(settings, one)
-    if may:
-        with pytest.raises(NotAllowedError) as refused:
+def test_editors_may_change_rules(
+    editors: RulePermissions, settings: ChannelSettings, allowed: tuple[str, ...]
+) -> None:
+    assert allowed == editors.editors_of(settings)
+    for person in allowed:
+        editors.check(settings, person)
+    if allowed:
+        with pytest.raises(NotAllowedError) as raised:
             editors.check(settings, "U5")
-        assert may == refused.value.people
+        assert allowed == raised.value.editors
 
 
 @pytest.mark.parametrize(
     ("editors", "before", "after", "by"),
     [
-        pytest.param(EVERYONE, naming(), naming(ANN, BOB), ANN, id="a first list"),
-        pytest.param(EVERYONE, naming(ANN), naming(), ANN, id="everyone again"),
-        pytest.param(OPERATED, naming(ANN), naming(BOB), OPERATOR, id="others, by one who may everywhere"),
+        pytest.param(EVERYONE, settings_with_editors(), settings_with_editors(ANN, BOB), ANN, id="first list"),
+        pytest.param(EVERYONE, settings_with_editors(ANN), settings_with_editors(), ANN, id="everyone again"),
+        pytest.param(
+            WITH_OPERATOR,
+            settings_with_editors(ANN),
+            settings_with_editors(BOB),
+            OPERATOR,
+            id="other editors, by an editor of every channel",
+        ),
     ],
 )
-def test_who_may_change_rules_may_change_the_list(
+def test_editors_may_change_the_list(
     editors: RulePermissions, before: ChannelSettings, after: ChannelSettings, by: str
 ) -> None:
     editors.check_list(before, after, by)
 
 
-def test_nobody_takes_over_the_list_of_others() -> None:
+def test_others_may_not_change_the_list() -> None:
     with pytest.raises(NotAllowedError, match="by U1 only; ask one of them"):
-        EVERYONE.check_list(naming(ANN), naming(ANN, BOB), BOB)
+        EVERYONE.check_list(settings_with_editors(ANN), settings_with_editors(ANN, BOB), BOB)
 
 
-def test_nobody_locks_themselves_out() -> None:
+def test_an_editor_cannot_remove_themselves() -> None:
     with pytest.raises(ChannelSettingError, match="name yourself, too"):
-        EVERYONE.check_list(naming(), naming(BOB), ANN)
+        EVERYONE.check_list(settings_with_editors(), settings_with_editors(BOB), ANN)

@@ -5,41 +5,41 @@ from datetime import date, timedelta
 import httpx
 
 from services.core.trust import Verdict
-from tests.fakes.floor import OPEN, trading_floor
+from tests.fakes.harness import OPEN, open_harness
 
 LATER = OPEN + timedelta(minutes=30)
 
 
-async def test_each_source_tells_what_it_told_last() -> None:
-    async with trading_floor(witnessed=True) as floor:
-        floor.clock.at, floor.vendors.etf_last = LATER, (21.7, LATER)
-        told = await floor.desk.provenance()
+async def test_each_source_has_its_last_quote_and_close() -> None:
+    async with open_harness(two_sources=True) as harness:
+        harness.clock.at, harness.vendors.etf_last = LATER, (21.7, LATER)
+        status = await harness.commands.source_status()
 
-    etf, crypto = told.legs
-    yahoo, nasdaq = etf.asked
-    assert ["Yahoo", "Nasdaq"] == [one.name for one in etf.asked]
-    assert ["Coinbase", "Bitstamp"] == [one.name for one in crypto.asked]
+    etf, crypto = status.legs
+    yahoo, nasdaq = etf.queried
+    assert ["Yahoo", "Nasdaq"] == [source.name for source in etf.queried]
+    assert ["Coinbase", "Bitstamp"] == [source.name for source in crypto.queried]
     assert yahoo.quote is not None
     assert (21.7, date(2026, 3, 3)) == (yahoo.quote.price, yahoo.newest)
-    assert (None, None) == (nasdaq.quote, nasdaq.rests_until)
+    assert (None, None) == (nasdaq.quote, nasdaq.backoff_until)
     assert "Tiingo" in {*etf.unused} & etf.keyed
     assert "Nasdaq" not in set(etf.unused)
 
 
-async def test_sources_are_told_also_where_there_are_no_prices_at_all() -> None:
-    async with trading_floor(warm=False) as floor:
-        floor.vendors.faults["yahoo"] = [httpx.Response(503) for _ in range(9)]
-        told = await floor.desk.provenance()
+async def test_source_status_works_without_prices() -> None:
+    async with open_harness(warm=False) as harness:
+        harness.vendors.faults["yahoo"] = [httpx.Response(503) for _ in range(9)]
+        status = await harness.commands.source_status()
 
-    assert told.trust is None
-    assert told.problem.startswith("No WGMI prices yet.")
-    assert [None] == [one.newest for one in told.legs[0].asked]
+    assert status.trust is None
+    assert status.problem.startswith("No WGMI prices yet.")
+    assert [None] == [source.newest for source in status.legs[0].queried]
 
 
-async def test_a_source_alone_is_told_with_its_verdict() -> None:
-    async with trading_floor(witnessed=True) as floor:
-        floor.clock.at, floor.vendors.etf_last = LATER, (21.7, LATER)
-        told = await floor.desk.provenance()
+async def test_a_single_source_is_degraded() -> None:
+    async with open_harness(two_sources=True) as harness:
+        harness.clock.at, harness.vendors.etf_last = LATER, (21.7, LATER)
+        status = await harness.commands.source_status()
 
-    assert told.trust is not None
-    assert told.trust.verdict is Verdict.DEGRADED
+    assert status.trust is not None
+    assert status.trust.verdict is Verdict.DEGRADED

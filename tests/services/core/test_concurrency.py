@@ -7,7 +7,7 @@ import pytest
 from services.core.concurrency import gather_all
 
 
-async def test_what_each_gives_comes_in_its_order() -> None:
+async def test_results_come_in_argument_order() -> None:
     async def slow() -> int:
         await asyncio.sleep(0)
         return 1
@@ -18,7 +18,7 @@ async def test_what_each_gives_comes_in_its_order() -> None:
     assert (1, "b", 1) == await gather_all(slow(), fast(), slow())
 
 
-async def test_a_failure_is_raised_once_the_others_have_come_to_their_end() -> None:
+async def test_a_failure_is_raised_after_the_others_finish() -> None:
     ended = asyncio.Event()
 
     async def fail() -> None:

@@ -1,23 +1,35 @@
+import itertools
+import pkgutil
 from datetime import timedelta
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
+import bot
+import handlers
+import services
 from services.core.errors import (
-    AccessError,
-    DeniedError,
+    AppPermissionError,
+    ConfigurationError,
+    DataError,
+    DeliveryError,
     MessageGoneError,
     MessageNotEditableError,
+    MinerPulseError,
     NotAllowedError,
     PriceFileError,
     RuleError,
     SendDeadlineError,
     SourceError,
+    StorageError,
+    TokenExchangeError,
+    UserInputError,
 )
 from services.rules.grammar import parse_rule
 
 
-def test_a_rule_that_cannot_be_read_points_at_the_word_in_the_way() -> None:
+def test_a_rule_error_points_at_the_wrong_word() -> None:
     with pytest.raises(RuleError) as caught:
         parse_rule("1d 8quux above")
 
@@ -25,38 +37,109 @@ def test_a_rule_that_cannot_be_read_points_at_the_word_in_the_way() -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "message"),
     [(None, "prices.csv: no header. Add one."), (3, "prices.csv, line 3: no header. Add one.")],
 )
-def test_a_file_that_cannot_be_read_is_named_with_the_line_and_the_remedy(line: int | None, told: str) -> None:
-    assert told == str(PriceFileError(Path("prices.csv"), "no header", remedy="Add one", line=line))
+def test_a_price_file_error_names_path_line_and_remedy(line: int | None, message: str) -> None:
+    assert message == str(PriceFileError(Path("prices.csv"), "no header", remedy="Add one", line=line))
 
 
-def test_who_may_not_change_rules_learns_who_may() -> None:
+def test_a_not_allowed_error_lists_who_may_change_rules() -> None:
     refused = NotAllowedError(["U1", "U2"])
 
-    assert ("U1", "U2") == refused.people
+    assert ("U1", "U2") == refused.editors
     assert "Rules are changed here by U1, U2 only; ask one of them." == str(refused)
 
 
-def test_a_failed_batch_is_told_of_each_symbol_with_what_may_help() -> None:
+def test_a_source_error_can_be_repeated_for_another_symbol() -> None:
     wait = timedelta(seconds=30)
     failed = SourceError("HTTP 429", source="Alpaca", symbol="WGMI", retryable=True, retry_after=wait)
 
-    of_another = failed.on("SMH")
+    of_another = failed.for_symbol("SMH")
 
     assert ("Alpaca on SMH: HTTP 429", True, wait) == (str(of_another), of_another.retryable, of_another.retry_after)
 
 
-def test_only_a_message_that_is_gone_may_be_posted_anew_at_once() -> None:
-    gone, sealed, denied = MessageGoneError("Gone."), MessageNotEditableError("Sealed."), DeniedError("Denied.")
+def test_only_a_gone_or_late_message_is_no_permanent_failure() -> None:
+    gone, not_editable, no_permission = (
+        MessageGoneError("Gone."),
+        MessageNotEditableError("Sealed."),
+        AppPermissionError("Denied."),
+    )
     late = SendDeadlineError()
 
-    assert (False, True, True, False) == (gone.permanent, sealed.permanent, denied.permanent, late.permanent)
-    assert all(error.surely_not_posted for error in (gone, sealed, denied, late))
+    assert (False, True, True, False) == (
+        gone.permanent,
+        not_editable.permanent,
+        no_permission.permanent,
+        late.permanent,
+    )
+    assert all(error.surely_not_posted for error in (gone, not_editable, no_permission, late))
 
 
-def test_a_refused_token_is_told_apart_from_one_that_nobody_answered_for() -> None:
-    refusal, silence = AccessError("It is refused.", refused=True), AccessError("No answer.", refused=False)
+def test_a_token_exchange_error_distinguishes_refusal_from_no_answer() -> None:
+    refusal, no_answer = (
+        TokenExchangeError("It is refused.", refused=True),
+        TokenExchangeError("No answer.", refused=False),
+    )
 
-    assert ("It is refused.", True, False) == (str(refusal), refusal.refused, silence.refused)
+    assert ("It is refused.", True, False) == (str(refusal), refusal.refused, no_answer.refused)
+
+
+BRANCHES = {UserInputError, DataError, StorageError, DeliveryError, ConfigurationError}
+
+
+def is_one_letter_apart(one: str, other: str) -> bool:
+    """Return whether a single insertion, deletion or replacement turns one name into the other."""
+    shorter, longer = sorted((one, other), key=len)
+    if one == other or len(longer) - len(shorter) > 1:
+        return False
+    start = next((at for at, pair in enumerate(zip(shorter, longer, strict=False)) if pair[0] != pair[1]), len(shorter))
+    return shorter[start + (len(shorter) == len(longer)) :] == longer[start + 1 :]
+
+
+@pytest.fixture(scope="module")
+def error_classes() -> list[type[Exception]]:
+    """Every public exception class whose name ends in Error, in bot, handlers and services."""
+    classes: set[type[Exception]] = set()
+    for package in (bot, handlers, services):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if module.name.endswith("__main__") or ".migrations." in module.name:
+                continue  # these run on import
+            members = vars(import_module(module.name)).values()
+            classes |= {one for one in members if isinstance(one, type) and issubclass(one, Exception)}
+    ours = {"bot", "handlers", "services"}
+    own = [one for one in classes if one.__module__.partition(".")[0] in ours]
+    public = [one for one in own if one.__name__.endswith("Error") and not one.__name__.startswith("_")]
+    return sorted(public, key=lambda one: one.__name__)
+
+
+def test_the_tree_has_five_branches() -> None:
+    assert BRANCHES == set(MinerPulseError.__subclasses__())
+
+
+def test_every_error_belongs_to_exactly_one_branch(error_classes: list[type[Exception]]) -> None:
+    branches = {error: [one for one in BRANCHES if issubclass(error, one)] for error in error_classes}
+
+    assert {MinerPulseError: []} == {error: found for error, found in branches.items() if len(found) != 1}
+    assert {*BRANCHES, RuleError, SourceError} < branches.keys()
+
+
+def test_no_two_error_names_differ_by_one_letter(error_classes: list[type[Exception]]) -> None:
+    names = [error.__name__ for error in error_classes]
+
+    assert len(names) == len(set(names))
+    assert [] == [pair for pair in itertools.combinations(names, 2) if is_one_letter_apart(*pair)]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        pytest.param("SettingError", "SettingsError", True, id="an insertion"),
+        pytest.param("MessageError", "MassageError", True, id="a replacement"),
+        pytest.param("StoreError", "StorageError", False, id="two letters"),
+        pytest.param("StoreError", "StoreError", False, id="none"),
+    ],
+)
+def test_the_distance_of_names_is_measured_in_letters(one: str, other: str, *, expected: bool) -> None:
+    assert expected is is_one_letter_apart(one, other)

@@ -17,5 +17,5 @@ ACME = Installation(
 )
 
 
-def test_its_tokens_are_in_no_log() -> None:
+def test_the_repr_of_an_installation_has_no_tokens() -> None:
     assert "hush" not in repr(ACME)

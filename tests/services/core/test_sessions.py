@@ -8,15 +8,15 @@ from services.core.sessions import sessions_around, sessions_between
 from tests.fakes.market import CALENDAR
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # inside the oracle
-def test_every_close_agrees_with_an_independent_calendar() -> None:
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # raised inside the reference library
+def test_each_close_agrees_with_an_independent_calendar() -> None:
     first, last = date(2022, 2, 8), date(2026, 12, 31)
-    theirs = pandas_market_calendars.get_calendar("NYSE").schedule(first, last)
-    ours = sessions_between(first, last)
+    reference = pandas_market_calendars.get_calendar("NYSE").schedule(first, last)
+    sessions = sessions_between(first, last)
 
-    assert theirs.index.to_numpy().astype("datetime64[D]").tolist() == ours.days.tolist()
-    assert theirs["market_close"].dt.tz_convert(None).to_numpy().astype("datetime64[s]").tolist() == (
-        ours.closes_at.tolist()
+    assert reference.index.to_numpy().astype("datetime64[D]").tolist() == sessions.days.tolist()
+    assert reference["market_close"].dt.tz_convert(None).to_numpy().astype("datetime64[s]").tolist() == (
+        sessions.closes_at.tolist()
     )
 
 
@@ -70,10 +70,10 @@ def test_every_close_agrees_with_an_independent_calendar() -> None:
         ),
     ],
 )
-def test_the_market_state_knows_the_session_and_the_next_open(
+def test_the_market_state_has_the_session_and_the_next_open(
     at: datetime, is_open: bool, session: date, closes_at: datetime, half_day: bool, next_open_at: datetime
 ) -> None:
-    state = CALENDAR.state(at)
+    state = CALENDAR.state_at(at)
 
     assert (is_open, session, closes_at, half_day, next_open_at) == (
         state.is_open,
@@ -84,16 +84,16 @@ def test_the_market_state_knows_the_session_and_the_next_open(
     )
 
 
-def test_the_mourning_day_of_january_2025_is_no_session() -> None:
-    assert CALENDAR.position(np.datetime64("2025-01-09")) is None
-    assert CALENDAR.position(np.datetime64("2025-01-10")) is not None
+def test_the_mourning_day_of_january_2025_has_no_session() -> None:
+    assert CALENDAR.index_of(np.datetime64("2025-01-09")) is None
+    assert CALENDAR.index_of(np.datetime64("2025-01-10")) is not None
 
 
-def test_a_date_past_the_last_session_has_no_position() -> None:
-    assert CALENDAR.position(np.datetime64("2031-01-02")) is None
+def test_a_date_after_the_last_session_has_no_index() -> None:
+    assert CALENDAR.index_of(np.datetime64("2031-01-02")) is None
 
 
-def test_the_calendar_reaches_a_year_ahead_of_any_day_and_is_built_once_a_year() -> None:
+def test_the_calendar_extends_a_year_ahead_and_is_built_once_a_year() -> None:
     new_years_eve, new_year = date(2026, 12, 31), date(2027, 1, 1)
     since = date(2024, 10, 22)
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.core.text import unquoted
+from services.core.text import strip_quotes
 
 
 @pytest.mark.parametrize(
@@ -14,5 +14,5 @@ from services.core.text import unquoted
         pytest.param(" Ann said “no” ", "Ann said “no”", id="quotes around a part"),
     ],
 )
-def test_quotes_around_a_text_go_and_those_in_it_stay(text: str, expected: str) -> None:
-    assert expected == unquoted(text)
+def test_outer_quotes_are_removed_and_inner_quotes_remain(text: str, expected: str) -> None:
+    assert expected == strip_quotes(text)

@@ -7,7 +7,7 @@ import pytest
 from services.core.errors import NoHistoryError
 from services.core.prices import WGMI_BTC, Bars, Closes, Symbol
 from services.core.sessions import sessions_between
-from services.market.align import Aligned, Leg, Past, Quarantined, align
+from services.market.align import Aligned, Leg, PriorHigh, Quarantined, align
 from services.market.measure import METRICS, Metric, Window, drawdown
 from services.market.sources.files.prices import read_crypto_csv, read_etf_csv
 from tests.fakes.market import CALENDAR, crypto_bars, etf_closes
@@ -35,16 +35,16 @@ def aligned(etf: dict[date, float], crypto: Bars, until: datetime | None = None)
         pytest.param(date(2026, 11, 2), at("2026-11-02T21:00"), id="the first session of winter time"),
     ],
 )
-def test_bitcoin_is_read_at_the_very_close_of_the_session(session: date, close: datetime) -> None:
+def test_bitcoin_is_priced_at_the_session_close(session: date, close: datetime) -> None:
     hours = {close + timedelta(hours=n): 100.0 + n for n in range(-30, 30)}
 
     rows = aligned({session: 20.0}, crypto_bars(hours))
 
-    assert rows.crypto.tolist() == [99.0]  # the bar that opened an hour before the close has just ended
-    assert rows.left_out == ()
+    assert rows.crypto.tolist() == [99.0]  # the bar that ends at the close
+    assert rows.exclusions == ()
 
 
-def test_a_gap_of_two_hours_is_bridged_by_the_last_bar_and_a_longer_one_is_not() -> None:
+def test_the_last_bar_fills_a_gap_of_two_hours_but_not_a_longer_one() -> None:
     close = at("2025-12-01T21:00")
 
     bridged = aligned({FULL_DAY: 20.0}, crypto_bars({close - timedelta(hours=3): 100.0}))
@@ -52,39 +52,39 @@ def test_a_gap_of_two_hours_is_bridged_by_the_last_bar_and_a_longer_one_is_not()
 
     assert bridged.crypto.tolist() == [100.0]
     assert np.isnan(broken.crypto).tolist() == [True]
-    assert [(FULL_DAY, Leg.CRYPTO)] == [(out.session, out.leg) for out in broken.left_out]
-    assert broken.left_out[0].reason == (
+    assert [(FULL_DAY, Leg.CRYPTO)] == [(exclusion.session, exclusion.leg) for exclusion in broken.exclusions]
+    assert broken.exclusions[0].reason == (
         "no BTC bar ended in the 2 h up to the close; the last one before it ended 2025-12-01 18:59 UTC"
     )
 
 
-def test_a_bar_that_ends_after_the_close_is_the_future() -> None:
+def test_a_bar_that_ends_after_the_close_is_not_used() -> None:
     rows = aligned({FULL_DAY: 20.0}, crypto_bars({at("2025-12-01T20:30"): 100.0}))
 
-    assert rows.left_out[0].reason == "no BTC bar ended in the 2 h up to the close; the bars begin later"
+    assert rows.exclusions[0].reason == "no BTC bar ended in the 2 h up to the close; the bars begin later"
 
 
-def test_a_session_without_an_etf_close_stays_a_row_with_its_reason() -> None:
+def test_a_session_without_an_etf_close_keeps_its_row_with_a_reason() -> None:
     hours = {at("2025-11-26T00:00") + timedelta(hours=n): 100.0 for n in range(200)}
 
     rows = aligned({date(2025, 11, 26): 20.0, FULL_DAY: 21.0}, crypto_bars(hours))
 
-    assert rows.sessions.tolist() == [date(2025, 11, 26), HALF_DAY, FULL_DAY]  # Thanksgiving is no session
+    assert rows.sessions.tolist() == [date(2025, 11, 26), HALF_DAY, FULL_DAY]  # Thanksgiving is not a session
     assert rows.complete.tolist() == [True, False, True]
-    assert [out.reason for out in rows.left_out] == ["hand has no WGMI close for this session"]
+    assert [exclusion.reason for exclusion in rows.exclusions] == ["hand has no WGMI close for this session"]
 
 
-def test_an_etf_close_on_a_holiday_is_left_out_with_its_reason() -> None:
+def test_an_etf_close_on_a_holiday_is_excluded_with_a_reason() -> None:
     hours = {at("2025-11-26T00:00") + timedelta(hours=n): 100.0 for n in range(200)}
 
     rows = aligned({date(2025, 11, 26): 20.0, date(2025, 11, 27): 20.5, HALF_DAY: 21.0}, crypto_bars(hours))
 
     assert [(date(2025, 11, 27), Leg.ETF, "hand has a close on 2025-11-27, which is no XNYS session")] == [
-        (out.session, out.leg, out.reason) for out in rows.left_out
+        (exclusion.session, exclusion.leg, exclusion.reason) for exclusion in rows.exclusions
     ]
 
 
-def test_a_session_that_has_not_closed_yet_is_not_there() -> None:
+def test_a_session_that_has_not_closed_has_no_row() -> None:
     hours = {at("2025-11-26T00:00") + timedelta(hours=n): 100.0 for n in range(200)}
     prices = {HALF_DAY: 20.0, FULL_DAY: 21.0}
 
@@ -106,33 +106,33 @@ def test_a_session_whose_close_is_late_is_a_row_without_an_etf_price() -> None:
 @pytest.mark.parametrize(
     ("last_ended", "expected"),
     [
-        pytest.param("2025-12-01T20:00", [100.0, None], id="the bar that ends at the close is still to come"),
-        pytest.param("2025-12-01T21:00", [100.0, 100.0], id="it has come"),
-        pytest.param("2025-12-01T22:00", [100.0, 100.0], id="it will never come: a later one has"),
+        pytest.param("2025-12-01T20:00", [100.0, None], id="the bar that ends at the close is not fetched yet"),
+        pytest.param("2025-12-01T21:00", [100.0, 100.0], id="it is fetched"),
+        pytest.param("2025-12-01T22:00", [100.0, 100.0], id="it is missing: a later bar is fetched"),
     ],
 )
-def test_a_bar_still_to_be_fetched_is_waited_for(last_ended: str, expected: list[float | None]) -> None:
+def test_the_last_session_is_excluded_until_its_bar_is_fetched(last_ended: str, expected: list[float | None]) -> None:
     hours = {at("2025-11-26T00:00") + timedelta(hours=n): 100.0 for n in range(200)}
-    come = {opened: price for opened, price in hours.items() if opened + timedelta(hours=1) <= at(last_ended)}
+    fetched = {opened: price for opened, price in hours.items() if opened + timedelta(hours=1) <= at(last_ended)}
     if last_ended.endswith("22:00"):
-        del come[at("2025-12-01T20:00")]
+        del fetched[at("2025-12-01T20:00")]
 
-    rows = aligned({HALF_DAY: 20.0, FULL_DAY: 21.0}, crypto_bars(come), until=at("2025-12-02T04:00"))
+    rows = aligned({HALF_DAY: 20.0, FULL_DAY: 21.0}, crypto_bars(fetched), until=at("2025-12-02T04:00"))
 
     assert expected == [None if np.isnan(price) else price for price in rows.crypto.tolist()]
-    assert (None in expected) is ("has not come yet" in "".join(out.reason for out in rows.left_out))
+    assert (None in expected) is ("has not come yet" in "".join(exclusion.reason for exclusion in rows.exclusions))
 
 
-def test_daily_bitcoin_takes_the_day_of_the_same_date() -> None:
+def test_daily_bitcoin_bars_are_matched_by_date() -> None:
     days = {at("2025-11-28"): 100.0, at("2025-11-29"): 101.0}
 
     rows = aligned({HALF_DAY: 20.0, FULL_DAY: 21.0}, crypto_bars(days, interval=timedelta(days=1)))
 
     assert rows.crypto[0] == 100.0
-    assert [out.reason for out in rows.left_out] == ["hand has no BTC bar for this day"]
+    assert [exclusion.reason for exclusion in rows.exclusions] == ["hand has no BTC bar for this day"]
 
 
-def test_a_cut_knows_nothing_of_what_came_after() -> None:
+def test_a_truncated_history_has_no_later_rows() -> None:
     hours = {at("2025-11-26T00:00") + timedelta(hours=n): 100.0 + n for n in range(200)}
     rows = aligned({HALF_DAY: 20.0, FULL_DAY: 21.0}, crypto_bars(hours))
 
@@ -140,7 +140,7 @@ def test_a_cut_knows_nothing_of_what_came_after() -> None:
     assert rows.before(FULL_DAY).etf.tolist() == [20.0]
 
 
-def test_a_live_row_carries_its_own_instant() -> None:
+def test_a_live_row_has_its_own_instant() -> None:
     hours = {at("2025-11-26T00:00") + timedelta(hours=n): 100.0 for n in range(60)}
     rows = aligned({HALF_DAY: 20.0}, crypto_bars(hours))
 
@@ -151,26 +151,26 @@ def test_a_live_row_carries_its_own_instant() -> None:
     assert (live.etf[-1], live.crypto[-1]) == (21.0, 110.0)
 
 
-def test_a_past_can_be_made_fit_for_a_later_price() -> None:
+def test_rebasing_scales_all_prices_and_the_prior_high() -> None:
     hours = {at("2025-11-20T00:00") + timedelta(hours=n): 100.0 for n in range(300)}
     rows = aligned({HALF_DAY: 20.0, FULL_DAY: 21.0}, crypto_bars(hours))
 
-    carried = rows.carried(etf=0.9, crypto=0.5)
+    rebased = rows.rebased(etf=0.9, crypto=0.5)
 
-    assert [18.0, 18.9] == pytest.approx(carried.etf.tolist())
-    assert [50.0, 50.0] == carried.crypto.tolist()
-    assert carried.crypto_past is not None
-    assert 50.0 == carried.crypto_past.high
+    assert [18.0, 18.9] == pytest.approx(rebased.etf.tolist())
+    assert [50.0, 50.0] == rebased.crypto.tolist()
+    assert rebased.crypto_prior_high is not None
+    assert 50.0 == rebased.crypto_prior_high.high
 
 
-def test_a_past_without_earlier_sessions_is_carried_too() -> None:
+def test_rebasing_works_without_a_prior_high() -> None:
     close = at("2025-12-01T21:00")
     rows = aligned({FULL_DAY: 20.0}, crypto_bars({close - timedelta(hours=1): 100.0}))
 
-    assert rows.carried(etf=1.0, crypto=0.5).crypto_past is None
+    assert rows.rebased(etf=1.0, crypto=0.5).crypto_prior_high is None
 
 
-def test_no_closes_at_all_say_so() -> None:
+def test_a_leg_without_closes_raises() -> None:
     nothing = Closes(
         symbol=Symbol("WGMI"), sessions=np.array([], dtype="datetime64[D]"), prices=np.array([]), source="hand"
     )
@@ -180,14 +180,14 @@ def test_no_closes_at_all_say_so() -> None:
         aligned({FULL_DAY: 20.0}, crypto_bars({at("2025-11-26"): 1.0}), until=at("2025-11-30"))
 
 
-def test_bitcoins_high_before_the_etf_was_listed_is_not_forgotten() -> None:
+def test_bitcoins_high_before_the_etf_was_listed_counts() -> None:
     hours = {at("2025-11-25T00:00") + timedelta(hours=n): 100.0 for n in range(200)}
     hours |= {at("2025-11-26T20:00"): 400.0}
 
     rows = aligned({HALF_DAY: 20.0, FULL_DAY: 21.0}, crypto_bars(hours))
 
-    assert rows.crypto_past == Past(high=400.0, high_on=date(2025, 11, 26), since=date(2025, 11, 25))
-    depth = drawdown(rows, rows.crypto, rows.crypto_past)
+    assert rows.crypto_prior_high == PriorHigh(high=400.0, high_on=date(2025, 11, 26), since=date(2025, 11, 25))
+    depth = drawdown(rows, rows.crypto, rows.crypto_prior_high)
     assert depth is not None
     assert (0.75, 400.0, date(2025, 11, 26), date(2025, 11, 25)) == (
         depth.depth,
@@ -200,7 +200,7 @@ def test_bitcoins_high_before_the_etf_was_listed_is_not_forgotten() -> None:
     assert [0.75, 0.75] == series(rows, Window.D1).tolist()
 
 
-def test_a_price_of_long_ago_meets_no_bitcoin() -> None:
+def test_a_price_before_bitcoin_existed_is_incomplete() -> None:
     bars = Bars(
         symbol=Symbol("BTC"),
         interval=timedelta(hours=1),
@@ -216,7 +216,7 @@ def test_a_price_of_long_ago_meets_no_bitcoin() -> None:
 
 
 @pytest.mark.skipif(not DATA.exists(), reason="the vendor price files in ../shared/data are not here")
-def test_four_years_of_real_prices_align_but_for_the_days_past_the_bitcoin_file() -> None:
+def test_four_years_of_real_prices_align_up_to_the_end_of_the_bitcoin_file() -> None:
     rows = align(
         WGMI_BTC,
         read_etf_csv(DATA / "equities/WGMI.csv", Symbol("WGMI")),
@@ -225,45 +225,49 @@ def test_four_years_of_real_prices_align_but_for_the_days_past_the_bitcoin_file(
     )
 
     assert int(rows.complete.sum()) == 1047
-    assert {out.leg for out in rows.left_out} == {Leg.CRYPTO}
-    assert [rows.left_out[0].session, len(rows.left_out)] == [date(2026, 4, 14), 77]
+    assert {exclusion.leg for exclusion in rows.exclusions} == {Leg.CRYPTO}
+    assert [rows.exclusions[0].session, len(rows.exclusions)] == [date(2026, 4, 14), 77]
 
 
-HELD = "Coinbase has 100 and Kraken 104, 4.0% apart"
+DISPUTED = "Coinbase has 100 and Kraken 104, 4.0% apart"
 
 
 @pytest.mark.parametrize(
     ("end", "expected"),
     [
-        pytest.param("2025-12-01T21:00", [100.0, None], id="the bar of the close: an older one does not stand in"),
-        pytest.param("2025-12-01T20:00", [100.0, 100.0], id="an older bar, which is not needed"),
+        pytest.param("2025-12-01T21:00", [100.0, None], id="the bar of the close: an older one is not used"),
+        pytest.param("2025-12-01T20:00", [100.0, 100.0], id="an older bar that is not needed"),
         pytest.param("2025-12-01T23:00", [100.0, 100.0], id="a bar after the last close"),
         pytest.param("2025-11-27T12:00", [100.0, 100.0], id="a bar of a holiday"),
     ],
 )
-def test_a_bar_that_nobody_stands_behind_is_left_out(end: str, expected: list[float | None]) -> None:
+def test_a_quarantined_bar_is_excluded(end: str, expected: list[float | None]) -> None:
     hours = {at("2025-11-26T00:00") + timedelta(hours=n): 100.0 for n in range(200)}
     ended = at(end)
     del hours[ended - timedelta(hours=1)]
-    held: Quarantined = ({}, {np.datetime64(ended.replace(tzinfo=None), "s"): HELD})
+    quarantined: Quarantined = ({}, {np.datetime64(ended.replace(tzinfo=None), "s"): DISPUTED})
 
-    rows = align(WGMI_BTC, etf_closes({HALF_DAY: 20.0, FULL_DAY: 21.0}), crypto_bars(hours), CALENDAR, held=held)
+    rows = align(
+        WGMI_BTC, etf_closes({HALF_DAY: 20.0, FULL_DAY: 21.0}), crypto_bars(hours), CALENDAR, quarantined=quarantined
+    )
 
     assert expected == [None if np.isnan(price) else price for price in rows.crypto.tolist()]
-    assert [HELD] * expected.count(None) == [out.reason for out in rows.left_out]
+    assert [DISPUTED] * expected.count(None) == [exclusion.reason for exclusion in rows.exclusions]
 
 
-def test_a_close_that_nobody_stands_behind_is_left_out_with_its_reason() -> None:
+def test_a_quarantined_close_is_excluded_with_its_reason() -> None:
     hours = {at("2025-11-26T00:00") + timedelta(hours=n): 100.0 for n in range(200)}
     prices = {date(2025, 11, 26): 19.0, FULL_DAY: 21.0}
 
-    held: Quarantined = ({np.datetime64(HALF_DAY): "moved"}, {})
-    rows = align(WGMI_BTC, etf_closes(prices), crypto_bars(hours), CALENDAR, held=held)
+    quarantined: Quarantined = ({np.datetime64(HALF_DAY): "moved"}, {})
+    rows = align(WGMI_BTC, etf_closes(prices), crypto_bars(hours), CALENDAR, quarantined=quarantined)
 
-    assert [(HALF_DAY, Leg.ETF, "moved")] == [(out.session, out.leg, out.reason) for out in rows.left_out]
+    assert [(HALF_DAY, Leg.ETF, "moved")] == [
+        (exclusion.session, exclusion.leg, exclusion.reason) for exclusion in rows.exclusions
+    ]
 
 
-def test_bars_on_both_sides_are_read_at_each_close() -> None:
+def test_bars_of_both_legs_are_read_at_each_close() -> None:
     hours = {at("2025-11-26T00:00") + timedelta(hours=n): 100.0 + n for n in range(200)}
     bars = crypto_bars(hours)
 
@@ -273,16 +277,16 @@ def test_bars_on_both_sides_are_read_at_each_close() -> None:
     assert [date(2025, 11, 26), HALF_DAY, FULL_DAY, date(2025, 12, 2), date(2025, 12, 3)] == rows.sessions.tolist()
 
 
-def test_a_calendar_that_begins_with_the_leg_has_no_past() -> None:
+def test_a_calendar_that_begins_with_the_leg_gives_no_prior_high() -> None:
     hours = {at("2025-11-26T00:00") + timedelta(hours=n): 100.0 for n in range(200)}
     calendar = sessions_between(HALF_DAY, date(2025, 12, 31))
 
     rows = align(WGMI_BTC, etf_closes({HALF_DAY: 20.0, FULL_DAY: 21.0}), crypto_bars(hours), calendar)
 
-    assert rows.crypto_past is None
+    assert rows.crypto_prior_high is None
 
 
-def test_bitcoin_without_a_price_at_any_earlier_close_has_no_past() -> None:
+def test_bitcoin_without_a_price_at_any_earlier_close_has_no_prior_high() -> None:
     hours = {at("2025-11-25T00:00"): 500.0} | {at("2025-11-28T00:00") + timedelta(hours=n): 100.0 for n in range(120)}
 
-    assert aligned({HALF_DAY: 20.0, FULL_DAY: 21.0}, crypto_bars(hours)).crypto_past is None
+    assert aligned({HALF_DAY: 20.0, FULL_DAY: 21.0}, crypto_bars(hours)).crypto_prior_high is None

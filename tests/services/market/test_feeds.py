@@ -10,9 +10,9 @@ import pytest
 from services.core.prices import Symbol
 from services.market.feeds.crypto import CoinFeed, CoinFeeds
 from services.market.feeds.equities import EquityFeed, EquityFeeds
-from services.market.feeds.freshness import BEGINNING, oldest_needed
+from services.market.feeds.freshness import HISTORY_START, lookback_start
 from services.market.ports import CryptoSource, EquityPrices, EquitySource
-from services.market.sources.simulated.market import Simulated
+from services.market.sources.simulated.market import SimulatedMarket
 from services.storage import SqlStore
 from tests.fakes.clock import SetClock
 from tests.fakes.market import CALENDAR
@@ -34,7 +34,7 @@ async def store() -> AsyncIterator[SqlStore]:
 
 
 class Feeds:
-    """One source of shares and one of coins."""
+    """One share source and one coin source."""
 
     def __init__(self, equity: EquitySource, crypto: CryptoSource, store: SqlStore) -> None:
         self.shares, self.coins = EquityFeeds(equity, store), CoinFeeds(crypto, store)
@@ -46,10 +46,10 @@ class Feeds:
         return await self.coins.read(symbol, now)
 
 
-class Unhurried:
-    """Yahoo as a source that allows a call every three minutes, and that knows the volumes of its closes."""
+class RateLimitedYahoo:
+    """Yahoo with a minimum interval of three minutes between requests, and with volumes in its closes."""
 
-    name, simulated, spacing = "Yahoo", False, timedelta(minutes=3)
+    name, simulated, min_interval = "Yahoo", False, timedelta(minutes=3)
 
     def __init__(self, yahoo: EquitySource, volume: float) -> None:
         self.yahoo, self.volume = yahoo, volume
@@ -57,19 +57,19 @@ class Unhurried:
 
     async def prices(self, symbol: Symbol, since: date) -> EquityPrices:
         self.asked.append(symbol)
-        told = await self.yahoo.prices(symbol, since)
-        return replace(told, closes=replace(told.closes, volumes=np.full(len(told.closes), self.volume)))
+        answer = await self.yahoo.prices(symbol, since)
+        return replace(answer, closes=replace(answer.closes, volumes=np.full(len(answer.closes), self.volume)))
 
 
-def the_feeds(vendors: Vendors, store: SqlStore) -> Feeds:
+def make_feeds(vendors: Vendors, store: SqlStore) -> Feeds:
     return Feeds(vendors.yahoo(), vendors.coinbase(), store)
 
 
-async def test_the_first_start_fetches_all_that_the_windows_need_and_keeps_it(store: SqlStore) -> None:
+async def test_the_first_start_fetches_and_stores_the_whole_lookback(store: SqlStore) -> None:
     vendors = Vendors(SetClock(IN_SESSION))
 
-    etf = await the_feeds(vendors, store).etf(WGMI, IN_SESSION)
-    coin = await the_feeds(vendors, store).coin(BTC, IN_SESSION)
+    etf = await make_feeds(vendors, store).etf(WGMI, IN_SESSION)
+    coin = await make_feeds(vendors, store).coin(BTC, IN_SESSION)
 
     assert len(etf.closes) > 2 * 252
     assert np.datetime64("2026-03-04T16:00") == coin.bars.ended_at[-1]
@@ -81,13 +81,13 @@ async def test_the_first_start_fetches_all_that_the_windows_need_and_keeps_it(st
 
 async def test_a_restart_fetches_only_the_last_sessions(store: SqlStore) -> None:
     vendors = Vendors(SetClock(IN_SESSION))
-    first = the_feeds(vendors, store)
+    first = make_feeds(vendors, store)
     await first.etf(WGMI, IN_SESSION)
     await first.coin(BTC, IN_SESSION)
     vendors.requests.clear()
 
     later = vendors.clock.advance(timedelta(hours=1))
-    again = the_feeds(vendors, store)
+    again = make_feeds(vendors, store)
     etf, coin = await again.etf(WGMI, later), await again.coin(BTC, later)
 
     assert len(etf.closes) > 2 * 252
@@ -98,30 +98,30 @@ async def test_a_restart_fetches_only_the_last_sessions(store: SqlStore) -> None
     assert "2026-03-04T14:00:00Z" == candles.url.params["start"]
 
 
-async def test_what_a_first_start_was_not_given_a_later_one_asks_for_again(store: SqlStore) -> None:
-    """A page of bars comes back empty, and a chart without one of its closes; neither is an error."""
-    vendors = Vendors(SetClock(IN_SESSION), shut={date(2026, 1, 20)})
+async def test_a_restart_fetches_what_an_earlier_answer_left_out(store: SqlStore) -> None:
+    """One page of bars is empty, and one close is missing from a chart; neither is an error."""
+    vendors = Vendors(SetClock(IN_SESSION), no_trade_sessions={date(2026, 1, 20)})
     vendors.faults["coinbase candles"] = [*[None] * 40, httpx.Response(200, json=[])]
-    first = the_feeds(vendors, store)
+    first = make_feeds(vendors, store)
     await first.etf(WGMI, IN_SESSION)
-    torn = (await first.coin(BTC, IN_SESSION)).bars
-    vendors.shut.clear()
+    incomplete = (await first.coin(BTC, IN_SESSION)).bars
+    vendors.no_trade_sessions.clear()
     vendors.requests.clear()
 
     later = vendors.clock.advance(timedelta(hours=1))
-    again = the_feeds(vendors, store)
+    again = make_feeds(vendors, store)
     closes, bars = (await again.etf(WGMI, later)).closes, (await again.coin(BTC, later)).bars
 
-    assert np.timedelta64(301, "h") == np.diff(torn.opened_at).max()
+    assert np.timedelta64(301, "h") == np.diff(incomplete.opened_at).max()
     assert {np.timedelta64(1, "h")} == set(np.diff(bars.opened_at).tolist())
     assert np.datetime64("2026-01-20") in closes.sessions
     assert (1, 2) == (len(vendors.calls("chart")), len(vendors.calls("candles")))
 
 
-async def test_the_price_of_the_open_session_is_a_quote_and_no_close(store: SqlStore) -> None:
+async def test_the_price_of_the_open_session_is_a_quote_and_not_a_close(store: SqlStore) -> None:
     vendors = Vendors(SetClock(IN_SESSION), etf_last=(25.0, IN_SESSION))
 
-    etf = await the_feeds(vendors, store).etf(WGMI, IN_SESSION)
+    etf = await make_feeds(vendors, store).etf(WGMI, IN_SESSION)
 
     assert date(2026, 3, 3) == etf.closes.sessions[-1].astype(object)
     assert etf.quote is not None
@@ -134,23 +134,28 @@ async def test_the_price_of_the_open_session_is_a_quote_and_no_close(store: SqlS
         pytest.param(timedelta(minutes=1), timedelta(minutes=-2), date(2026, 3, 3), id="the last trade is still older"),
         pytest.param(timedelta(minutes=1), timedelta(0), TODAY, id="the vendor's clock has passed the close"),
         pytest.param(timedelta(minutes=15), timedelta(minutes=-20), TODAY, id="a thin close has settled"),
-        pytest.param(timedelta(minutes=16), timedelta(minutes=-21), date(2026, 3, 3), id="a frozen trade is no close"),
-        pytest.param(timedelta(minutes=120), timedelta(minutes=-21), TODAY, id="nothing newer can be hoped for"),
+        pytest.param(
+            timedelta(minutes=16),
+            timedelta(minutes=-21),
+            date(2026, 3, 3),
+            id="a frozen trade does not confirm the close",
+        ),
+        pytest.param(timedelta(minutes=120), timedelta(minutes=-21), TODAY, id="the maximum wait is over"),
     ],
 )
-async def test_a_close_is_final_once_the_vendor_has_passed_it(
+async def test_a_close_is_final_once_the_vendors_clock_has_passed_it(
     store: SqlStore, after: timedelta, last_trade: timedelta, expected: date
 ) -> None:
     vendors = Vendors(SetClock(CLOSE + after), etf_last=(25.0, CLOSE + last_trade))
 
-    etf = await the_feeds(vendors, store).etf(WGMI, CLOSE + after)
+    etf = await make_feeds(vendors, store).etf(WGMI, CLOSE + after)
 
     assert expected == etf.closes.sessions[-1].astype(object)
 
 
-async def test_out_of_hours_the_etf_is_asked_once(store: SqlStore) -> None:
+async def test_out_of_hours_the_etf_is_fetched_once(store: SqlStore) -> None:
     vendors = Vendors(SetClock(CLOSE + timedelta(hours=1)))
-    feeds = the_feeds(vendors, store)
+    feeds = make_feeds(vendors, store)
 
     for _ in range(3):
         await feeds.etf(WGMI, vendors.clock.advance(MINUTE))
@@ -158,9 +163,9 @@ async def test_out_of_hours_the_etf_is_asked_once(store: SqlStore) -> None:
     assert 1 == len(vendors.calls("chart"))
 
 
-async def test_an_hour_after_the_close_it_is_confirmed_once(store: SqlStore) -> None:
+async def test_an_hour_after_the_close_it_is_fetched_again_once(store: SqlStore) -> None:
     vendors = Vendors(SetClock(CLOSE + timedelta(minutes=20)))
-    feeds = the_feeds(vendors, store)
+    feeds = make_feeds(vendors, store)
     await feeds.etf(WGMI, vendors.clock.at)
     vendors.etf_moves[TODAY] = 23.0
     vendors.requests.clear()
@@ -173,7 +178,7 @@ async def test_an_hour_after_the_close_it_is_confirmed_once(store: SqlStore) -> 
 
 async def test_an_older_trade_from_a_cache_does_not_replace_a_newer_one(store: SqlStore) -> None:
     vendors = Vendors(SetClock(IN_SESSION), etf_last=(25.0, IN_SESSION))
-    feeds = the_feeds(vendors, store)
+    feeds = make_feeds(vendors, store)
     await feeds.etf(WGMI, IN_SESSION)
 
     vendors.etf_last = (20.0, IN_SESSION - timedelta(days=1))
@@ -183,28 +188,28 @@ async def test_an_older_trade_from_a_cache_does_not_replace_a_newer_one(store: S
     assert (25.0, IN_SESSION) == (etf.quote.price, etf.quote.at)
 
 
-async def test_a_trade_of_the_future_is_not_believed(store: SqlStore) -> None:
+async def test_a_trade_in_the_future_is_rejected(store: SqlStore) -> None:
     vendors = Vendors(SetClock(IN_SESSION), etf_last=(25.0, IN_SESSION + timedelta(minutes=2)))
 
-    etf = await the_feeds(vendors, store).etf(WGMI, IN_SESSION)
+    etf = await make_feeds(vendors, store).etf(WGMI, IN_SESSION)
 
     assert (None, "Yahoo on WGMI: its last trade is of 16:02:00 UTC, ahead of our clock") == (etf.quote, etf.problem)
 
 
-async def test_a_source_that_knows_no_last_trade_gives_closes_that_settle(store: SqlStore) -> None:
+async def test_closes_of_a_source_without_last_trades_settle_by_the_clock(store: SqlStore) -> None:
     vendors = Vendors(SetClock(CLOSE + timedelta(minutes=1)), last_trade_known=False)
-    feeds = the_feeds(vendors, store)
+    feeds = make_feeds(vendors, store)
 
     early = await feeds.etf(WGMI, vendors.clock.at)
     late = await feeds.etf(WGMI, vendors.clock.advance(timedelta(minutes=14)))
 
-    assert [date(2026, 3, 3), TODAY] == [one.closes.sessions[-1].astype(object) for one in (early, late)]
+    assert [date(2026, 3, 3), TODAY] == [feed.closes.sessions[-1].astype(object) for feed in (early, late)]
     assert (None, None) == (early.quote, late.quote)
 
 
-async def test_a_last_trade_that_an_answer_leaves_out_is_kept(store: SqlStore) -> None:
+async def test_an_answer_without_a_last_trade_keeps_the_known_one(store: SqlStore) -> None:
     vendors = Vendors(SetClock(IN_SESSION), etf_last=(25.0, IN_SESSION))
-    feeds = the_feeds(vendors, store)
+    feeds = make_feeds(vendors, store)
     before = await feeds.etf(WGMI, IN_SESSION)
 
     vendors.last_trade_known = False
@@ -213,9 +218,9 @@ async def test_a_last_trade_that_an_answer_leaves_out_is_kept(store: SqlStore) -
     assert before.quote == after.quote is not None
 
 
-async def test_nothing_is_kept_of_a_symbol_that_nobody_knows(store: SqlStore) -> None:
+async def test_an_unknown_symbol_uses_no_memory(store: SqlStore) -> None:
     vendors = Vendors(SetClock(IN_SESSION))
-    feeds = the_feeds(vendors, store)
+    feeds = make_feeds(vendors, store)
     vendors.faults["yahoo"] = [httpx.Response(404)] * 50
 
     for number in range(50):
@@ -226,7 +231,7 @@ async def test_nothing_is_kept_of_a_symbol_that_nobody_knows(store: SqlStore) ->
 
 async def test_each_simulated_market_has_its_own_prices(store: SqlStore) -> None:
     clock = SetClock(IN_SESSION)
-    markets = [Simulated(clock, seed=seed) for seed in (1, 7, 1)]
+    markets = [SimulatedMarket(clock, seed=seed) for seed in (1, 7, 1)]
 
     first, other, again = [
         (await Feeds(market, market, store).etf(WGMI, IN_SESSION)).closes.prices.tolist() for market in markets
@@ -235,21 +240,21 @@ async def test_each_simulated_market_has_its_own_prices(store: SqlStore) -> None
     assert first == again != other
 
 
-async def test_a_split_leaves_none_of_the_old_prices_behind(store: SqlStore) -> None:
+async def test_a_split_replaces_all_old_prices(store: SqlStore) -> None:
     vendors = Vendors(SetClock(IN_SESSION))
-    feeds = the_feeds(vendors, store)
+    feeds = make_feeds(vendors, store)
     before = (await feeds.etf(WGMI, IN_SESSION)).closes
 
-    vendors.etf_scale, vendors.etf_begins = 0.1, before.sessions[9].astype(object)
+    vendors.etf_scale, vendors.etf_since = 0.1, before.sessions[9].astype(object)
     after = (await feeds.etf(WGMI, vendors.clock.advance(MINUTE))).closes
 
     assert after.prices.max() < 3
     assert after.prices.tolist() == (await store.load_closes(WGMI, "Yahoo", date(2000, 1, 1))).prices.tolist()
 
 
-async def test_bitcoin_bars_are_asked_for_once_an_hour_and_the_last_trade_each_time(store: SqlStore) -> None:
+async def test_bitcoin_bars_are_fetched_hourly_and_the_last_trade_on_every_read(store: SqlStore) -> None:
     vendors = Vendors(SetClock(IN_SESSION))
-    feeds = the_feeds(vendors, store)
+    feeds = make_feeds(vendors, store)
     await feeds.coin(BTC, IN_SESSION)
     vendors.requests.clear()
 
@@ -259,9 +264,9 @@ async def test_bitcoin_bars_are_asked_for_once_an_hour_and_the_last_trade_each_t
     assert (1, 61) == (len(vendors.calls("candles")), len(vendors.calls("ticker")))
 
 
-async def test_a_close_that_the_vendor_corrects_is_corrected_here_too(store: SqlStore) -> None:
+async def test_a_close_that_the_vendor_corrects_is_corrected_in_the_store(store: SqlStore) -> None:
     vendors = Vendors(SetClock(IN_SESSION))
-    feeds = the_feeds(vendors, store)
+    feeds = make_feeds(vendors, store)
     await feeds.etf(WGMI, IN_SESSION)
 
     vendors.etf_moves[date(2026, 3, 2)] = 20.5
@@ -273,9 +278,9 @@ async def test_a_close_that_the_vendor_corrects_is_corrected_here_too(store: Sql
 
 
 @pytest.mark.parametrize("scale", [pytest.param(0.1, id="10 for 1"), pytest.param(10 / 11, id="11 for 10")])
-async def test_a_split_makes_the_whole_past_be_fetched_anew(store: SqlStore, scale: float) -> None:
+async def test_a_split_refetches_the_whole_history(store: SqlStore, scale: float) -> None:
     vendors = Vendors(SetClock(IN_SESSION))
-    feeds = the_feeds(vendors, store)
+    feeds = make_feeds(vendors, store)
     before = (await feeds.etf(WGMI, IN_SESSION)).closes.prices.copy()
 
     vendors.etf_scale = scale
@@ -286,52 +291,54 @@ async def test_a_split_makes_the_whole_past_be_fetched_anew(store: SqlStore, sca
     np.testing.assert_allclose(stored.prices, before * scale)
 
 
-async def test_a_vendor_that_fails_leaves_what_is_known_and_says_why(store: SqlStore) -> None:
+async def test_a_failing_vendor_keeps_its_known_data_and_a_problem(store: SqlStore) -> None:
     vendors = Vendors(SetClock(IN_SESSION))
-    feeds = the_feeds(vendors, store)
+    feeds = make_feeds(vendors, store)
     known = len((await feeds.etf(WGMI, IN_SESSION)).closes)
     vendors.faults["yahoo"] = [httpx.Response(429, text="Too Many Requests\r\n")]
 
     failed = await feeds.etf(WGMI, vendors.clock.advance(MINUTE))
 
     assert (known, "Yahoo on WGMI: throttled") == (len(failed.closes), (failed.problem or "")[:24])
-    mended = await feeds.etf(WGMI, vendors.clock.advance(timedelta(minutes=16)))
-    assert mended.problem is None
+    recovered = await feeds.etf(WGMI, vendors.clock.advance(timedelta(minutes=16)))
+    assert recovered.problem is None
 
 
-async def test_a_long_first_fetch_that_breaks_off_goes_on_where_it_was(store: SqlStore) -> None:
+async def test_an_interrupted_first_fetch_resumes(store: SqlStore) -> None:
     vendors = Vendors(SetClock(IN_SESSION))
     vendors.faults["coinbase"] = [None] * 8 + [httpx.Response(404, json={"message": "NotFound"})]
-    feeds = the_feeds(vendors, store)
+    feeds = make_feeds(vendors, store)
 
     problem = (await feeds.coin(BTC, IN_SESSION)).problem
     vendors.requests.clear()
     whole = await feeds.coin(BTC, vendors.clock.advance(MINUTE))
 
     assert "check the symbol" in (problem or "")
-    assert "2023-10-30T22:00:00Z" == vendors.calls("candles")[0].url.params["start"]  # two hours before the break
+    assert (
+        "2023-10-30T22:00:00Z" == vendors.calls("candles")[0].url.params["start"]
+    )  # two hours before the interruption
     assert (None, True) == (whole.problem, len(whole.bars) > 21_000)
 
 
-async def test_simulated_prices_never_lie_among_the_real(store: SqlStore) -> None:
+async def test_simulated_and_real_prices_are_never_mixed(store: SqlStore) -> None:
     vendors = Vendors(SetClock(IN_SESSION))
-    simulated = Feeds(Simulated(vendors.clock), Simulated(vendors.clock), store)
-    made_up = (await simulated.etf(WGMI, IN_SESSION)).closes
+    simulated = Feeds(SimulatedMarket(vendors.clock), SimulatedMarket(vendors.clock), store)
+    simulated_closes = (await simulated.etf(WGMI, IN_SESSION)).closes
     await simulated.coin(BTC, IN_SESSION)
 
-    real = the_feeds(vendors, store)
+    real = make_feeds(vendors, store)
     etf, coin = await real.etf(WGMI, IN_SESSION), await real.coin(BTC, IN_SESSION)
 
-    assert ("SIMULATED", "Yahoo", "Coinbase") == (made_up.source, etf.closes.source, coin.bars.source)
+    assert ("SIMULATED", "Yahoo", "Coinbase") == (simulated_closes.source, etf.closes.source, coin.bars.source)
     assert etf.closes.prices.max() < 21
     assert coin.bars.closes.max() < 51_000
-    again = Feeds(Simulated(vendors.clock), Simulated(vendors.clock), store)
-    assert made_up.prices.tolist() == (await again.etf(WGMI, IN_SESSION)).closes.prices.tolist()
+    again = Feeds(SimulatedMarket(vendors.clock), SimulatedMarket(vendors.clock), store)
+    assert simulated_closes.prices.tolist() == (await again.etf(WGMI, IN_SESSION)).closes.prices.tolist()
 
 
-async def test_what_has_not_changed_is_not_written_again(store: SqlStore) -> None:
+async def test_unchanged_closes_are_not_saved_again(store: SqlStore) -> None:
     vendors = Vendors(SetClock(IN_SESSION))
-    feeds = the_feeds(vendors, store)
+    feeds = make_feeds(vendors, store)
     before = (await feeds.etf(WGMI, IN_SESSION)).closes
 
     after = (await feeds.etf(WGMI, vendors.clock.advance(MINUTE))).closes
@@ -339,37 +346,37 @@ async def test_what_has_not_changed_is_not_written_again(store: SqlStore) -> Non
     assert before is after
 
 
-async def test_a_close_whose_volume_comes_later_was_traded_after_all(store: SqlStore) -> None:
+async def test_a_volume_that_arrives_later_updates_the_close(store: SqlStore) -> None:
     vendors = Vendors(SetClock(CLOSE + timedelta(hours=1)))
-    feeds = EquityFeeds(Unhurried(vendors.yahoo(), 0.0), store)
+    feeds = EquityFeeds(RateLimitedYahoo(vendors.yahoo(), 0.0), store)
     before = await feeds.read(WGMI, vendors.clock.at, CALENDAR)
 
-    feeds.source = Unhurried(vendors.yahoo(), 500.0)
+    feeds.source = RateLimitedYahoo(vendors.yahoo(), 500.0)
     after = await feeds.read(WGMI, vendors.clock.advance(timedelta(days=1)), CALENDAR)
-    kept = await store.load_closes(WGMI, "Yahoo", TODAY)
+    stored = await store.load_closes(WGMI, "Yahoo", TODAY)
 
     assert 0.0 == before.closes.known_volumes[-1]
     assert TODAY == after.closes.sessions[-2].astype(object)
-    assert 500.0 == after.closes.known_volumes[-2] == kept.known_volumes[0]
+    assert 500.0 == after.closes.known_volumes[-2] == stored.known_volumes[0]
 
 
-async def test_a_history_that_was_kept_without_openings_is_fetched_anew_with_them(store: SqlStore) -> None:
+async def test_a_stored_history_without_openings_is_fetched_again(store: SqlStore) -> None:
     vendors = Vendors(SetClock(CLOSE + timedelta(hours=1)))
-    told = await vendors.yahoo().prices(WGMI, oldest_needed(vendors.clock.at))
-    await store.save_closes(replace(told.closes, inside=None), vendors.clock.at)
+    answer = await vendors.yahoo().prices(WGMI, lookback_start(vendors.clock.at))
+    await store.save_closes(replace(answer.closes, open_to_close=None), vendors.clock.at)
 
     read = await EquityFeeds(vendors.yahoo(), store).read(WGMI, vendors.clock.at, CALENDAR)
-    kept = await store.load_closes(WGMI, "Yahoo", BEGINNING)
+    stored = await store.load_closes(WGMI, "Yahoo", HISTORY_START)
 
-    for closes in (read.closes, kept):
-        np.testing.assert_allclose(closes.known_inside, np.full(len(told.closes), 0.01), rtol=1e-9)
+    for closes in (read.closes, stored):
+        np.testing.assert_allclose(closes.known_open_to_close, np.full(len(answer.closes), 0.01), rtol=1e-9)
     assert [] == await store.revisions(WGMI, 1)
 
 
-async def test_a_source_that_allows_few_calls_is_asked_so_seldom_that_they_last(store: SqlStore) -> None:
-    """Two shares through a whole session, at every minute: none fails for want of calls, and none is asked for more."""
+async def test_requests_to_a_source_with_a_small_quota_are_spaced(store: SqlStore) -> None:
+    """Read two shares every minute of a whole session; no request exceeds the quota."""
     vendors = Vendors(SetClock(OPEN), etf_last=(20.0, OPEN))
-    source = Unhurried(vendors.yahoo(), 500.0)
+    source = RateLimitedYahoo(vendors.yahoo(), 500.0)
     feeds = EquityFeeds(source, store)
     for symbol in (WGMI, IBIT):
         await feeds.read(symbol, OPEN, CALENDAR)
@@ -378,16 +385,16 @@ async def test_a_source_that_allows_few_calls_is_asked_so_seldom_that_they_last(
     for minute in range(1, 391):
         now = vendors.clock.at = OPEN + minute * MINUTE
         vendors.etf_last = (20.0, now)
-        seen = [await feeds.read(symbol, now, CALENDAR) for symbol in (WGMI, IBIT)]
-        assert [None, None] == [one.problem for one in seen]
-        assert all(one.quote is not None and one.quote.age(now) < timedelta(minutes=6) for one in seen)
+        feeds_read = [await feeds.read(symbol, now, CALENDAR) for symbol in (WGMI, IBIT)]
+        assert [None, None] == [feed.problem for feed in feeds_read]
+        assert all(feed.quote is not None and feed.quote.age(now) < timedelta(minutes=6) for feed in feeds_read)
 
     assert {WGMI: 65, IBIT: 65} == {symbol: source.asked.count(symbol) for symbol in (WGMI, IBIT)}
 
 
-async def test_a_share_that_was_asked_for_once_leaves_the_others_their_calls_after_an_hour(store: SqlStore) -> None:
+async def test_a_share_requested_once_frees_its_quota_after_an_hour(store: SqlStore) -> None:
     vendors = Vendors(SetClock(OPEN), etf_last=(20.0, OPEN))
-    source = Unhurried(vendors.yahoo(), 500.0)
+    source = RateLimitedYahoo(vendors.yahoo(), 500.0)
     feeds = EquityFeeds(source, store)
     for symbol in (WGMI, IBIT):
         await feeds.read(symbol, OPEN, CALENDAR)
@@ -403,9 +410,9 @@ async def test_a_share_that_was_asked_for_once_leaves_the_others_their_calls_aft
     assert (9, 20) == (asked[58], asked[118] - asked[58])
 
 
-async def test_the_last_trade_is_asked_for_even_where_bars_cannot_be_had(store: SqlStore) -> None:
+async def test_the_last_trade_is_fetched_even_if_the_bars_fail(store: SqlStore) -> None:
     vendors = Vendors(SetClock(IN_SESSION))
-    feeds = the_feeds(vendors, store)
+    feeds = make_feeds(vendors, store)
     await feeds.coin(BTC, IN_SESSION)
     vendors.faults["coinbase candles"] = [httpx.Response(404, json={"message": "NotFound"})]
 
@@ -416,23 +423,23 @@ async def test_the_last_trade_is_asked_for_even_where_bars_cannot_be_had(store: 
     assert "Coinbase on BTC" in (coin.problem or "")
 
 
-async def test_what_has_been_kept_never_rolls_off(store: SqlStore) -> None:
+async def test_stored_history_is_never_dropped(store: SqlStore) -> None:
     vendors = Vendors(SetClock(IN_SESSION))
-    feeds = the_feeds(vendors, store)
+    feeds = make_feeds(vendors, store)
     first, before = (await feeds.etf(WGMI, IN_SESSION)).closes, (await feeds.coin(BTC, IN_SESSION)).bars
 
     later = vendors.clock.advance(timedelta(days=500))
     await feeds.etf(WGMI, later)
     await feeds.coin(BTC, later)
-    again = the_feeds(vendors, store)
+    again = make_feeds(vendors, store)
     etf, coin = await again.etf(WGMI, later), await again.coin(BTC, later)
 
     assert (first.sessions[0], before.opened_at[0]) == (etf.closes.sessions[0], coin.bars.opened_at[0])
 
 
-async def test_many_who_ask_at_once_fetch_once(store: SqlStore) -> None:
+async def test_concurrent_reads_share_one_fetch(store: SqlStore) -> None:
     vendors = Vendors(SetClock(CLOSE + timedelta(hours=1)))
-    feeds = the_feeds(vendors, store)
+    feeds = make_feeds(vendors, store)
 
     await asyncio.gather(*(feeds.etf(WGMI, vendors.clock.at) for _ in range(5)))
     bars = await asyncio.gather(*(feeds.coin(BTC, vendors.clock.at) for _ in range(5)))
@@ -440,14 +447,14 @@ async def test_many_who_ask_at_once_fetch_once(store: SqlStore) -> None:
     assert 1 == len(vendors.calls("chart"))
     pages = [request.url.params["start"] for request in vendors.calls("candles")]
     assert len(pages) == len(set(pages))
-    assert len({id(one) for one in bars}) == 1
+    assert len({id(feed) for feed in bars}) == 1
 
 
-async def test_after_a_restart_in_the_night_the_last_trade_is_asked_for(store: SqlStore) -> None:
+async def test_after_a_restart_at_night_the_last_trade_is_fetched(store: SqlStore) -> None:
     vendors = Vendors(SetClock(CLOSE + timedelta(hours=1)))
-    await the_feeds(vendors, store).etf(WGMI, vendors.clock.at)
+    await make_feeds(vendors, store).etf(WGMI, vendors.clock.at)
 
-    again = await the_feeds(vendors, store).etf(WGMI, vendors.clock.at)
+    again = await make_feeds(vendors, store).etf(WGMI, vendors.clock.at)
 
     assert again.quote is not None
 
@@ -455,9 +462,9 @@ async def test_after_a_restart_in_the_night_the_last_trade_is_asked_for(store: S
 @pytest.mark.parametrize(
     "day", [pytest.param(date(2026, 2, 24), id="oldest"), pytest.param(date(2026, 3, 2), id="newer")]
 )
-async def test_a_close_that_is_corrected_by_a_tenth_is_no_split(store: SqlStore, day: date) -> None:
+async def test_a_correction_of_a_tenth_is_not_a_split(store: SqlStore, day: date) -> None:
     vendors = Vendors(SetClock(IN_SESSION))
-    feeds = the_feeds(vendors, store)
+    feeds = make_feeds(vendors, store)
     await feeds.etf(WGMI, IN_SESSION)
     vendors.requests.clear()
 

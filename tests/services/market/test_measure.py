@@ -19,8 +19,8 @@ from services.market.measure import (
     drawdown,
     drawdown_series,
     measure,
+    metric_value,
     percentile_series,
-    reading,
     residual_series,
     spread_series,
     z_series,
@@ -70,9 +70,9 @@ def test_the_year_to_date_starts_at_the_last_close_of_the_prior_year() -> None:
 def test_returns_over_252_sessions_agree_with_pandas() -> None:
     etf, crypto = pd.Series(MARKET.etf), pd.Series(MARKET.crypto)
 
-    theirs = etf.pct_change(252) - crypto.pct_change(252)
+    expected = etf.pct_change(252) - crypto.pct_change(252)
 
-    np.testing.assert_allclose(spread_series(MARKET, Window.D252), theirs, rtol=1e-12)
+    np.testing.assert_allclose(spread_series(MARKET, Window.D252), expected, rtol=1e-12)
 
 
 def test_beta_agrees_with_ordinary_least_squares_on_the_sixty_sessions() -> None:
@@ -86,7 +86,7 @@ def test_beta_agrees_with_ordinary_least_squares_on_the_sixty_sessions() -> None
         assert beta[row] == pytest.approx(fit.params[1], rel=1e-9)
 
 
-def test_beta_survives_a_few_missing_sessions_and_not_many() -> None:
+def test_beta_allows_a_few_missing_sessions_but_not_many() -> None:
     rng = np.random.default_rng(1)
     crypto = (100 * np.exp(np.cumsum(rng.normal(0, 0.03, 90)))).tolist()
     few = [None if row % 20 == 7 else price for row, price in enumerate(crypto)]
@@ -96,7 +96,7 @@ def test_beta_survives_a_few_missing_sessions_and_not_many() -> None:
     assert np.isnan(beta_series(aligned_market(many, crypto))[-1])
 
 
-def test_beta_never_sees_the_window_that_it_measures() -> None:
+def test_beta_excludes_the_measured_window() -> None:
     calm = measured(MARKET, Window.D5)
     etf = MARKET.etf.copy()
     etf[-5:] *= 1.5
@@ -113,7 +113,7 @@ def test_the_residual_is_what_beta_does_not_explain() -> None:
     assert day.residual == pytest.approx(day.etf_return - day.beta * day.crypto_return)
 
 
-def test_the_robust_z_and_percentile_agree_with_a_plain_reading_of_their_definition() -> None:
+def test_the_robust_z_and_percentile_match_their_definitions() -> None:
     spread = spread_series(MARKET, Window.D5)
     before, now = spread[-253:-1], spread[-1]
     mad = np.median(np.abs(before - np.median(before)))
@@ -132,13 +132,13 @@ def test_a_market_that_never_moves_has_no_z() -> None:
     assert (day.spread, day.z, day.percentile, day.beta, day.residual) == (0.0, None, 50.0, None, None)
 
 
-def test_a_short_history_says_nothing_about_the_unusual() -> None:
+def test_a_short_history_has_no_z_and_no_percentile() -> None:
     day = measured(MARKET.head(150), Window.D1)
 
     assert (day.z, day.percentile) == (None, None)
 
 
-def test_nothing_before_a_row_changes_when_the_future_does() -> None:
+def test_later_prices_do_not_change_earlier_rows() -> None:
     etf = MARKET.etf.copy()
     etf[600:] *= 3
     other = aligned_market(etf.tolist(), MARKET.crypto.tolist(), first="2022-02-08")
@@ -151,17 +151,17 @@ def test_nothing_before_a_row_changes_when_the_future_does() -> None:
 
 @pytest.mark.parametrize("metric", [Metric.SPREAD, Metric.RESIDUAL, Metric.Z], ids=lambda m: m.value)
 @pytest.mark.parametrize("window", list(Window), ids=lambda w: w.value)
-def test_what_is_measured_last_is_the_last_of_the_series(window: Window, metric: Metric) -> None:
+def test_a_measurement_equals_the_last_value_of_its_series(window: Window, metric: Metric) -> None:
     series = METRICS[metric].series
     assert series is not None
     for rows in (253, 400, 700):
         market = MARKET.head(rows)
-        assert reading(measured(market, window), metric) == pytest.approx(series(market, window)[-1], nan_ok=True) or (
-            reading(measured(market, window), metric) is None and np.isnan(series(market, window)[-1])
-        )
+        assert metric_value(measured(market, window), metric) == pytest.approx(
+            series(market, window)[-1], nan_ok=True
+        ) or (metric_value(measured(market, window), metric) is None and np.isnan(series(market, window)[-1]))
 
 
-def test_a_missing_price_at_either_end_means_no_measurement_and_says_which() -> None:
+def test_a_missing_price_at_either_end_gives_a_reason_instead_of_a_measurement() -> None:
     market = aligned_market([20.0, None, 21.0], [100.0, 101.0, 102.0])
 
     assert measure(market, Window.D1) == NotMeasured(
@@ -184,11 +184,11 @@ def test_a_window_with_a_gap_in_its_middle_is_measured() -> None:
 def test_the_drawdown_agrees_with_quantstats() -> None:
     import quantstats.stats  # noqa: PLC0415 -- seconds to import, and only here
 
-    theirs = quantstats.stats.to_drawdown_series(  # type: ignore[no-untyped-call]
+    expected = quantstats.stats.to_drawdown_series(  # type: ignore[no-untyped-call]
         pd.Series(MARKET.crypto, index=pd.DatetimeIndex(MARKET.sessions))
     )
 
-    np.testing.assert_allclose(drawdown_series(MARKET.crypto), -theirs.to_numpy(), atol=1e-12)
+    np.testing.assert_allclose(drawdown_series(MARKET.crypto), -expected.to_numpy(), atol=1e-12)
 
 
 def test_a_drawdown_names_its_high_and_its_basis() -> None:
@@ -209,10 +209,10 @@ def test_the_unit_of_a_price_does_not_matter(etf_scale: float, crypto_scale: flo
     )
 
     for window in (Window.D1, Window.D60):
-        mine, theirs = measured(market, window), measured(scaled, window)
-        assert mine.spread == pytest.approx(theirs.spread, abs=1e-9)
-        assert mine.residual == pytest.approx(theirs.residual, abs=1e-9)
-        assert mine.z == pytest.approx(theirs.z, abs=1e-6)
+        original, rescaled = measured(market, window), measured(scaled, window)
+        assert original.spread == pytest.approx(rescaled.spread, abs=1e-9)
+        assert original.residual == pytest.approx(rescaled.residual, abs=1e-9)
+        assert original.z == pytest.approx(rescaled.z, abs=1e-6)
 
 
 def test_swapping_the_legs_mirrors_the_spread_and_its_rank() -> None:
@@ -225,7 +225,7 @@ def test_swapping_the_legs_mirrors_the_spread_and_its_rank() -> None:
     )
 
 
-def test_the_residual_series_begins_where_beta_is_known() -> None:
+def test_the_residual_series_begins_when_beta_is_known() -> None:
     residual = residual_series(MARKET, Window.D1)
 
     assert np.isnan(residual[:45]).all()

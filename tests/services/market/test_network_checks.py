@@ -9,10 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.core.trust import FULL, Trust, Verdict
+from services.core.trust import TRUSTED, Trust, Verdict
 from services.market.network import Network, Retarget
-from services.market.network_checks import FRESH, CheckedNetwork, Report, check_network_sources, for_rules
-from services.market.network_history import NOTHING, NetworkHistory
+from services.market.network_checks import (
+    MAX_AGE,
+    CheckedNetwork,
+    NetworkAnswer,
+    check_network_sources,
+    trust_for_rules,
+)
+from services.market.network_history import EMPTY_HISTORY, NetworkHistory
 
 NOW = datetime(2026, 11, 20, 18, 0, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -26,10 +32,10 @@ MAIN = Network(
 WITNESS = Network(at=NOW - 1.75 * DAY, source="Blockchain.com", hashrate=0.98e21, lag=3 * DAY)
 
 
-def judged(*networks: Network, now: datetime = NOW) -> CheckedNetwork:
-    found = check_network_sources([Report(network=network) for network in networks], now)
-    assert found is not None
-    return found
+def checked(*networks: Network, now: datetime = NOW) -> CheckedNetwork:
+    result = check_network_sources([NetworkAnswer(network=network) for network in networks], now)
+    assert result is not None
+    return result
 
 
 def test_the_difficulty_implies_the_hash_rate_that_finds_a_block_in_ten_minutes() -> None:
@@ -37,13 +43,13 @@ def test_the_difficulty_implies_the_hash_rate_that_finds_a_block_in_ten_minutes(
     assert WITNESS.implied_hashrate is None
 
 
-def test_two_sources_that_agree_can_be_trusted_and_the_one_with_the_difficulty_speaks() -> None:
-    assert CheckedNetwork(network=MAIN, trust=FULL) == judged(MAIN, WITNESS) == judged(WITNESS, MAIN)
+def test_two_agreeing_sources_are_trusted_and_the_one_with_the_difficulty_is_main() -> None:
+    assert CheckedNetwork(network=MAIN, trust=TRUSTED) == checked(MAIN, WITNESS) == checked(WITNESS, MAIN)
 
 
 DAYS = np.array(["2026-11-01", "2026-11-15"], dtype="datetime64[s]")
-REMEMBERED = replace(
-    NOTHING,
+HISTORY = replace(
+    EMPTY_HISTORY,
     source="mempool.space",
     retargets_at=DAYS,
     difficulties=np.array([120e12, 140e12]),
@@ -56,47 +62,51 @@ REMEMBERED = replace(
     [
         pytest.param(
             MAIN,
-            REMEMBERED,
+            HISTORY,
             Verdict.DEGRADED,
             "the difficulty is mempool.space's alone, of 2026-11-20 18:00 UTC",
             id="ok",
         ),
         pytest.param(
             replace(MAIN, difficulty=None),
-            REMEMBERED,
+            HISTORY,
             Verdict.STALE,
             "mempool.space does not know the difficulty",
             id="none",
         ),
-        pytest.param(MAIN, None, Verdict.STALE, "no source remembers the difficulties before", id="no past"),
-        pytest.param(MAIN, NOTHING, Verdict.STALE, "no source remembers the difficulties before", id="an empty past"),
+        pytest.param(MAIN, None, Verdict.STALE, "no source remembers the difficulties before", id="no history"),
+        pytest.param(
+            MAIN, EMPTY_HISTORY, Verdict.STALE, "no source remembers the difficulties before", id="an empty history"
+        ),
         pytest.param(
             replace(MAIN, difficulty=141e12),
-            REMEMBERED,
+            HISTORY,
             Verdict.STALE,
             "mempool.space does not know since when the difficulty is what it is",
-            id="a retarget that the past does not know yet",
+            id="a retarget that the history does not have yet",
         ),
         pytest.param(
             replace(MAIN, retarget=Retarget(change=0.01, height=2, at=NOW - 2 * HOUR)),
-            REMEMBERED,
+            HISTORY,
             Verdict.STALE,
             "was due to change at 2026-11-20 16:00 UTC",
-            id="a retarget that nobody has told yet",
+            id="an overdue retarget",
         ),
     ],
 )
-def test_rules_rest_on_a_difficulty_of_one_source_and_on_its_past_up_to_now(
+def test_trust_for_rules_needs_a_difficulty_that_matches_the_history(
     main: Network, past: NetworkHistory | None, verdict: Verdict, reason: str
 ) -> None:
-    trust = for_rules(judged(main, WITNESS), past)
+    trust = trust_for_rules(checked(main, WITNESS), past)
 
     assert verdict is trust.verdict
     assert reason in "; ".join(trust.reasons)
 
 
-def test_without_an_answer_there_is_no_network() -> None:
-    assert check_network_sources([Report(problem="mempool.space on network: away"), Report()], NOW) is None
+def test_without_an_answer_there_is_no_checked_network() -> None:
+    assert (
+        check_network_sources([NetworkAnswer(problem="mempool.space on network: away"), NetworkAnswer()], NOW) is None
+    )
 
 
 @pytest.mark.parametrize(
@@ -139,14 +149,14 @@ def test_without_an_answer_there_is_no_network() -> None:
             id="a difficulty of another network",
         ),
         pytest.param(
-            {"hashrate": 0.6e21}, {"hashrate": 0.6e21}, Verdict.OK, None, id="half the miners gone, as in 2021, is news"
+            {"hashrate": 0.6e21}, {"hashrate": 0.6e21}, Verdict.OK, None, id="half the miners gone, as in 2021"
         ),
         pytest.param(
             {"hashrate": None},
             {},
             Verdict.DEGRADED,
             "mempool.space does not know the hash rate",
-            id="a hash rate that is unknown",
+            id="an unknown hash rate",
         ),
         pytest.param(
             {"hashrate": None},
@@ -163,21 +173,21 @@ def test_without_an_answer_there_is_no_network() -> None:
             id="a node that is down",
         ),
         pytest.param(
-            {"at": NOW - FRESH - timedelta(seconds=1)},
+            {"at": NOW - MAX_AGE - timedelta(seconds=1)},
             {},
             Verdict.STALE,
             "the last figures of mempool.space are of 2026-11-20 11:59 UTC",
-            id="figures of this morning",
+            id="figures that are too old",
         ),
-        pytest.param({"at": NOW - FRESH}, {}, Verdict.OK, None, id="figures of some hours ago"),
+        pytest.param({"at": NOW - MAX_AGE}, {}, Verdict.OK, None, id="figures at the age limit"),
         pytest.param(
             {"at": NOW + timedelta(minutes=6)},
             {},
             Verdict.SUSPECT,
             "the figures of mempool.space are of 2026-11-20 18:06 UTC, ahead of our clock",
-            id="figures of the future",
+            id="figures in the future",
         ),
-        pytest.param({"at": NOW + timedelta(minutes=5)}, {}, Verdict.OK, None, id="an answer after the question"),
+        pytest.param({"at": NOW + timedelta(minutes=5)}, {}, Verdict.OK, None, id="an answer slightly newer than now"),
         pytest.param(
             {"retarget": Retarget(change=0.05, height=977760, at=NOW - timedelta(minutes=61))},
             {},
@@ -189,44 +199,44 @@ def test_without_an_answer_there_is_no_network() -> None:
             {"retarget": Retarget(change=0.05, height=977760, at=NOW - HOUR)}, {}, Verdict.OK, None, id="a late block"
         ),
         pytest.param({"retarget": None}, {}, Verdict.OK, None, id="no retarget known"),
-        pytest.param({}, {"at": NOW - 3 * DAY - FRESH}, Verdict.OK, None, id="a witness that is as late as it ever is"),
+        pytest.param({}, {"at": NOW - 3 * DAY - MAX_AGE}, Verdict.OK, None, id="a witness at its normal age"),
         pytest.param(
             {},
             {"at": NOW - 3 * DAY - 7 * HOUR},
             Verdict.DEGRADED,
             "mempool.space has no witness",
-            id="a witness that is too old to be one",
+            id="a witness that is too old",
         ),
         pytest.param(
-            {}, {"hashrate": None}, Verdict.DEGRADED, "mempool.space has no witness", id="a witness that knows nothing"
+            {}, {"hashrate": None}, Verdict.DEGRADED, "mempool.space has no witness", id="a witness without figures"
         ),
     ],
 )
-def test_figures_are_trusted_as_far_as_the_clock_and_the_witness_let_them(
+def test_figures_are_checked_against_the_clock_and_the_witness(
     main: dict[str, object], witness: dict[str, object], verdict: Verdict, reason: str | None
 ) -> None:
-    trust = judged(replace(MAIN, **main), replace(WITNESS, **witness)).trust  # type: ignore[arg-type]
+    trust = checked(replace(MAIN, **main), replace(WITNESS, **witness)).trust  # type: ignore[arg-type]
 
     assert verdict is trust.verdict
     assert (reason in trust.reasons) if reason else () == trust.reasons
 
 
-def test_the_hash_rate_of_a_day_alone_is_the_network_as_far_as_it_is_known() -> None:
+def test_a_source_with_only_a_hash_rate_is_degraded() -> None:
     assert CheckedNetwork(
         network=WITNESS,
         trust=Trust(
             verdict=Verdict.DEGRADED,
             reasons=("Blockchain.com does not know the difficulty", "Blockchain.com has no witness"),
         ),
-    ) == judged(WITNESS)
+    ) == checked(WITNESS)
 
 
-def test_a_source_that_fails_is_named_beside_what_it_told_before() -> None:
-    reports = [Report(network=MAIN, problem="mempool.space on network: away"), Report(network=WITNESS)]
-    young, old = check_network_sources(reports, NOW), check_network_sources(reports, NOW + 7 * HOUR)
+def test_a_failing_source_is_named_and_its_old_answer_ages() -> None:
+    answers = [NetworkAnswer(network=MAIN, problem="mempool.space on network: away"), NetworkAnswer(network=WITNESS)]
+    fresh, old = check_network_sources(answers, NOW), check_network_sources(answers, NOW + 7 * HOUR)
 
-    assert young is not None
-    assert Trust(verdict=Verdict.DEGRADED, reasons=("mempool.space on network: away",)) == young.trust
+    assert fresh is not None
+    assert Trust(verdict=Verdict.DEGRADED, reasons=("mempool.space on network: away",)) == fresh.trust
     assert old is not None
     assert Verdict.STALE is old.trust.verdict
     assert (
@@ -235,16 +245,18 @@ def test_a_source_that_fails_is_named_beside_what_it_told_before() -> None:
     ) == old.trust.reasons
 
 
-def test_a_witness_that_has_never_answered_is_named_with_its_failure() -> None:
-    found = check_network_sources([Report(network=MAIN), Report(problem="Blockchain.com on network: away")], NOW)
+def test_a_witness_that_never_answered_is_named_with_its_failure() -> None:
+    result = check_network_sources(
+        [NetworkAnswer(network=MAIN), NetworkAnswer(problem="Blockchain.com on network: away")], NOW
+    )
 
-    assert found is not None
-    assert ("mempool.space has no witness", "Blockchain.com on network: away") == found.trust.reasons
+    assert result is not None
+    assert ("mempool.space has no witness", "Blockchain.com on network: away") == result.trust.reasons
 
 
 @given(st.floats(min_value=1e-300, max_value=1e40), st.floats(min_value=1e-300, max_value=1e40))
-def test_whatever_the_figures_there_is_a_verdict_in_short_words(mine: float, theirs: float) -> None:
-    trust = judged(replace(MAIN, hashrate=mine), replace(WITNESS, hashrate=theirs)).trust
+def test_any_figures_give_a_verdict_with_short_reasons(main_rate: float, witness_rate: float) -> None:
+    trust = checked(replace(MAIN, hashrate=main_rate), replace(WITNESS, hashrate=witness_rate)).trust
 
     assert all(len(reason) < 200 for reason in trust.reasons)
-    assert trust.verdict is Verdict.SUSPECT or abs(math.log(mine / theirs)) <= math.log(2.5)
+    assert trust.verdict is Verdict.SUSPECT or abs(math.log(main_rate / witness_rate)) <= math.log(2.5)

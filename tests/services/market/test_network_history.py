@@ -20,8 +20,8 @@ VALUES = np.array([4.0, 1.0, np.nan, 3.0])
         pytest.param(3.0, 50.0, False, False, id="a tie counts half"),
     ],
 )
-def test_a_figure_is_placed_among_its_past(now: float, rank: float, highest: bool, lowest: bool) -> None:
-    found = percentile_rank(now, DAYS, VALUES)
+def test_a_value_is_ranked_among_its_history(now: float, rank: float, highest: bool, lowest: bool) -> None:
+    result = percentile_rank(now, DAYS, VALUES)
     expected = PercentileRank(
         rank=rank,
         count=3,
@@ -31,9 +31,9 @@ def test_a_figure_is_placed_among_its_past(now: float, rank: float, highest: boo
         low=1.0,
         low_on=date(2026, 11, 3),
     )
-    assert expected == found
+    assert expected == result
     assert (highest, lowest) == (expected.is_highest, expected.is_lowest)
 
 
-def test_a_figure_without_a_past_has_no_place() -> None:
+def test_a_value_without_history_has_no_rank() -> None:
     assert percentile_rank(1.0, DAYS[:1], np.array([np.nan])) is None

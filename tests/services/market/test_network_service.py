@@ -1,4 +1,4 @@
-"""The network is asked for once in minutes, and what its sources fail at stands in its verdict."""
+"""Tests of the network service: caching, retries, and failures in its trust."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from services.core.errors import NoHistoryError
-from services.core.trust import FULL, Trust, Verdict
+from services.core.trust import TRUSTED, Trust, Verdict
 from services.market.network_service import NetworkService
 from services.market.sources.http.client import HttpClient
 from services.market.sources.vendors.blockchain_info import BlockchainInfo
@@ -29,11 +29,16 @@ PAGES = {
 }
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
-AWAY = "answered 403 Forbidden; it turns this machine away: choose another source, or try another network"
+FORBIDDEN = "answered 403 Forbidden; it turns this machine away: choose another source, or try another network"
 
 
-class Wires:
-    """Both vendors behind one transport; `away` are the hosts that refuse, `changes` what pages say instead."""
+class NetworkVendors:
+    """Both vendors behind one transport.
+
+    Attributes:
+        away: hosts that refuse requests.
+        changes: values that replace those of the recorded responses.
+    """
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -41,11 +46,11 @@ class Wires:
         self.changes: dict[str, object] = {}
         self.clock = SetClock(NOON)
         client = HttpClient(transport=httpx.MockTransport(self.answer), sleep=no_wait)
-        self.mining = NetworkService([Mempool(client, self.clock), BlockchainInfo(client, self.clock)])
+        self.service = NetworkService([Mempool(client, self.clock), BlockchainInfo(client, self.clock)])
 
     async def answer(self, request: httpx.Request) -> httpx.Response:
         self.asked.append(request.url.host)
-        await asyncio.sleep(0)  # others have their turn meanwhile, as on a real line
+        await asyncio.sleep(0)  # other tasks run meanwhile, as on a real connection
         if request.url.host in self.away:
             return httpx.Response(403)
         name = next(name for part, name in PAGES.items() if part in request.url.path)
@@ -54,127 +59,133 @@ class Wires:
 
     async def trust(self, after: timedelta = timedelta(0)) -> Trust:
         self.clock.at = NOON + after
-        return (await self.mining.network(self.clock.at)).trust
+        return (await self.service.network(self.clock.at)).trust
 
 
 @pytest.fixture
-def wires() -> Wires:
-    return Wires()
+def vendors() -> NetworkVendors:
+    return NetworkVendors()
 
 
-async def test_both_sources_make_one_network(wires: Wires) -> None:
-    judged = await wires.mining.network(NOON)
+async def test_both_sources_form_one_network(vendors: NetworkVendors) -> None:
+    checked = await vendors.service.network(NOON)
 
     assert ("mempool.space", 150000000000000.5, 1.0123456789012345e21) == (
-        judged.network.source,
-        judged.network.difficulty,
-        judged.network.hashrate,
+        checked.network.source,
+        checked.network.difficulty,
+        checked.network.hashrate,
     )
-    assert FULL == judged.trust
+    assert TRUSTED == checked.trust
 
 
-async def test_everyone_who_asks_within_five_minutes_shares_one_answer(wires: Wires) -> None:
-    await asyncio.gather(*(wires.mining.network(NOON) for _ in range(5)))
-    await wires.trust(after=4 * MINUTE)
-    assert 5 == len(wires.asked)
+async def test_requests_within_five_minutes_share_one_answer(vendors: NetworkVendors) -> None:
+    await asyncio.gather(*(vendors.service.network(NOON) for _ in range(5)))
+    await vendors.trust(after=4 * MINUTE)
+    assert 5 == len(vendors.asked)
 
-    await wires.trust(after=5 * MINUTE)
-    assert 10 == len(wires.asked)
+    await vendors.trust(after=5 * MINUTE)
+    assert 10 == len(vendors.asked)
 
 
-async def test_a_hash_rate_in_another_unit_is_suspect(wires: Wires) -> None:
-    wires.changes = {"currentHashrate": 1.0123456789012345e18}
+async def test_a_hash_rate_in_another_unit_is_suspect(vendors: NetworkVendors) -> None:
+    vendors.changes = {"currentHashrate": 1.0123456789012345e18}
 
-    trust = await wires.trust()
+    trust = await vendors.trust()
 
     assert Verdict.SUSPECT is trust.verdict
     assert "1,060.6 times" in trust.reasons[0]
 
 
-async def test_zeros_of_a_node_that_is_down_are_no_figures(wires: Wires) -> None:
-    wires.changes = {"currentHashrate": 0, "currentDifficulty": 0}
+async def test_zeros_of_a_node_that_is_down_are_missing_figures(vendors: NetworkVendors) -> None:
+    vendors.changes = {"currentHashrate": 0, "currentDifficulty": 0}
 
-    trust = await wires.trust()
+    trust = await vendors.trust()
 
     assert Verdict.DEGRADED is trust.verdict
     assert "mempool.space does not know the difficulty and the hash rate" == trust.reasons[0]
 
 
-async def test_an_old_answer_goes_on_ageing_until_its_source_is_back(wires: Wires) -> None:
-    await wires.trust()
-    wires.away = {"mempool.space"}
+async def test_an_old_answer_ages_until_its_source_recovers(vendors: NetworkVendors) -> None:
+    await vendors.trust()
+    vendors.away = {"mempool.space"}
 
-    failing, old = await wires.trust(after=HOUR), await wires.trust(after=7 * HOUR)
+    failing, old = await vendors.trust(after=HOUR), await vendors.trust(after=7 * HOUR)
 
-    problem = f"mempool.space on network: {AWAY}"
+    problem = f"mempool.space on network: {FORBIDDEN}"
     assert Trust(verdict=Verdict.DEGRADED, reasons=(problem,)) == failing
     assert (Verdict.STALE, problem) == (old.verdict, old.reasons[0])
 
-    wires.away = set()
-    assert FULL == await wires.trust(after=7 * HOUR + MINUTE)
+    vendors.away = set()
+    assert TRUSTED == await vendors.trust(after=7 * HOUR + MINUTE)
 
 
-async def test_a_failure_is_looked_at_again_after_a_minute(wires: Wires) -> None:
-    wires.away = {"api.blockchain.info"}
+async def test_a_failed_source_is_retried_after_a_minute(vendors: NetworkVendors) -> None:
+    vendors.away = {"api.blockchain.info"}
     for seconds in (0, 59, 60):
-        await wires.trust(after=timedelta(seconds=seconds))
+        await vendors.trust(after=timedelta(seconds=seconds))
 
-    assert 2 == wires.asked.count("api.blockchain.info")
+    assert 2 == vendors.asked.count("api.blockchain.info")
 
 
-async def test_one_source_alone_is_told_with_what_the_other_fails_at(wires: Wires) -> None:
-    wires.away = {"api.blockchain.info"}
+async def test_a_single_source_is_degraded_and_the_failure_of_the_other_named(vendors: NetworkVendors) -> None:
+    vendors.away = {"api.blockchain.info"}
 
-    trust = await wires.trust()
+    trust = await vendors.trust()
 
-    expected = ("mempool.space has no witness", f"Blockchain.com on network: {AWAY}")
+    expected = ("mempool.space has no witness", f"Blockchain.com on network: {FORBIDDEN}")
     assert Trust(verdict=Verdict.DEGRADED, reasons=expected) == trust
 
 
-async def test_a_network_that_has_no_witness_to_be_had_is_trusted_as_it_is(wires: Wires) -> None:
-    """As a simulated one: but what is stale stays stale."""
-    mining = NetworkService([wires.mining.feeds[0].source], witnessed=False)
-    assert FULL == (await mining.network(NOON)).trust
-    wires.away = {"mempool.space"}
-    assert Verdict.STALE is (await mining.network(NOON + 7 * HOUR)).trust.verdict
+async def test_a_network_that_requires_no_witness_is_trusted(vendors: NetworkVendors) -> None:
+    """As for a simulated network; stale figures stay stale."""
+    service = NetworkService([vendors.service.feeds[0].source], requires_witness=False)
+    assert TRUSTED == (await service.network(NOON)).trust
+    vendors.away = {"mempool.space"}
+    assert Verdict.STALE is (await service.network(NOON + 7 * HOUR)).trust.verdict
 
 
-async def test_where_no_source_has_ever_answered_all_are_named(wires: Wires) -> None:
-    wires.away = {"mempool.space", "api.blockchain.info"}
+async def test_all_sources_are_named_if_none_has_ever_answered(vendors: NetworkVendors) -> None:
+    vendors.away = {"mempool.space", "api.blockchain.info"}
 
-    with pytest.raises(NoHistoryError) as nothing:
-        await wires.mining.network(NOON)
+    with pytest.raises(NoHistoryError) as error:
+        await vendors.service.network(NOON)
 
     assert (
-        f"Nothing is known of the bitcoin network yet. mempool.space on network: {AWAY}; "
-        f"Blockchain.com on network: {AWAY}." == str(nothing.value)
+        f"Nothing is known of the bitcoin network yet. mempool.space on network: {FORBIDDEN}; "
+        f"Blockchain.com on network: {FORBIDDEN}." == str(error.value)
     )
 
 
-async def test_an_outage_and_its_end_are_logged_once(wires: Wires, caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_outage_and_its_recovery_are_logged_once(
+    vendors: NetworkVendors, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level("INFO", logger="services")
-    wires.away = {"mempool.space"}
+    vendors.away = {"mempool.space"}
     for minutes in range(3):
-        await wires.trust(after=minutes * MINUTE)
-    wires.away = set()
+        await vendors.trust(after=minutes * MINUTE)
+    vendors.away = set()
     for minutes in range(3, 20):
-        await wires.trust(after=minutes * MINUTE)
+        await vendors.trust(after=minutes * MINUTE)
 
     assert ["WARNING", "INFO"] == [record.levelname for record in caplog.records]
 
 
-async def test_the_past_is_asked_for_every_few_hours_and_outlives_a_failure(wires: Wires) -> None:
-    first = await wires.mining.past(NOON)
-    again = await wires.mining.past(NOON + HOUR)
-    asked = len(wires.asked)
-    wires.away.add("mempool.space")
-    later = await wires.mining.past(NOON + 7 * HOUR)
+async def test_the_history_is_fetched_every_few_hours_and_survives_a_failure(vendors: NetworkVendors) -> None:
+    first = await vendors.service.history(NOON)
+    again = await vendors.service.history(NOON + HOUR)
+    asked = len(vendors.asked)
+    vendors.away.add("mempool.space")
+    later = await vendors.service.history(NOON + 7 * HOUR)
     assert first == again
     assert 1 == asked
-    assert first.past is not None
-    assert (first.past, None, f"mempool.space on network: {AWAY}") == (later.past, first.problem, later.problem)
+    assert first.history is not None
+    assert (first.history, None, f"mempool.space on network: {FORBIDDEN}") == (
+        later.history,
+        first.problem,
+        later.problem,
+    )
 
 
-async def test_sources_that_remember_nothing_have_no_past(wires: Wires) -> None:
-    mining = NetworkService([feed.source for feed in wires.mining.feeds[1:]])
-    assert (None, None) == await mining.past(NOON)
+async def test_sources_without_history_return_none(vendors: NetworkVendors) -> None:
+    service = NetworkService([feed.source for feed in vendors.service.feeds[1:]])
+    assert (None, None) == await service.history(NOON)

@@ -7,47 +7,50 @@ import httpx
 import pytest
 
 from services.core.errors import NoHistoryError, RuleError
-from tests.fakes.floor import Floor, trading_floor
+from tests.fakes.harness import Harness, open_harness
 
 
 @pytest.fixture
-async def floor() -> AsyncIterator[Floor]:
-    async with trading_floor() as floor:
-        yield floor
+async def harness() -> AsyncIterator[Harness]:
+    async with open_harness() as harness:
+        yield harness
 
 
-async def test_a_rule_is_tried_on_the_last_two_years_of_closes(floor: Floor) -> None:
-    low, high = await floor.desk.trial("1d 1pp"), await floor.desk.trial("1d 50pp")
+async def test_a_preview_replays_the_last_two_years_of_closes(harness: Harness) -> None:
+    low, high = await harness.commands.preview("1d 1pp"), await harness.commands.preview("1d 50pp")
 
     assert (date(2024, 3, 4), date(2026, 3, 3)) == (low.since, low.until)
-    assert low.fired > 100
-    assert low.last is not None
-    assert abs(low.last.value) >= 0.01
-    assert (0, None) == (high.fired, high.last)
+    assert low.firings > 100
+    assert low.last_firing is not None
+    assert abs(low.last_firing.value) >= 0.01
+    assert (0, None) == (high.firings, high.last_firing)
 
 
-async def test_what_history_cannot_tell_says_why(floor: Floor) -> None:
-    gap, unknown = await floor.desk.trial("gap 5%"), await floor.desk.trial("1d 8pp on MARA/BTC")
+async def test_an_impossible_preview_has_a_reason(harness: Harness) -> None:
+    gap, unknown = (
+        await harness.commands.preview("gap 5%"),
+        await harness.commands.preview("1d 8pp on MARA/BTC"),
+    )
 
     assert (None, None) == (gap.since, unknown.since)
     assert gap.reason.startswith("a gap is there only while New York is shut")
     assert "the prices of MARA/BTC are fetched once the rule is added" == unknown.reason
 
 
-async def test_a_trial_asks_no_vendor_for_what_is_in_memory(floor: Floor) -> None:
-    asked = len(floor.vendors.requests)
-    await floor.desk.trial("1d 8pp")
+async def test_a_preview_sends_no_request_for_prices_in_memory(harness: Harness) -> None:
+    asked = len(harness.vendors.requests)
+    await harness.commands.preview("1d 8pp")
 
-    assert asked == len(floor.vendors.requests)
+    assert asked == len(harness.vendors.requests)
 
 
-async def test_what_is_no_rule_is_not_tried(floor: Floor) -> None:
+async def test_an_invalid_rule_raises(harness: Harness) -> None:
     with pytest.raises(RuleError):
-        await floor.desk.trial("1d 8")
+        await harness.commands.preview("1d 8")
 
 
-async def test_without_any_prices_nothing_can_be_tried() -> None:
-    async with trading_floor(warm=False) as floor:
-        floor.vendors.faults["yahoo"] = [httpx.Response(404, json={}) for _ in range(5)]
+async def test_a_preview_without_prices_raises() -> None:
+    async with open_harness(warm=False) as harness:
+        harness.vendors.faults["yahoo"] = [httpx.Response(404, json={}) for _ in range(5)]
         with pytest.raises(NoHistoryError):
-            await floor.desk.trial("1d 8pp")
+            await harness.commands.preview("1d 8pp")

@@ -11,9 +11,9 @@ from services.core.errors import NoHistoryError
 from services.core.prices import WGMI_BTC
 from services.market.align import Aligned, align
 from services.market.measure import Window
-from services.research.attribution import attribute
+from services.research.attribution import attribute_return
 from services.research.explain import Explanation
-from services.research.report import WINDOWS, Material, report
+from services.research.report import ATTRIBUTION_WINDOWS, ReportInput, build_report
 from services.research.track_record import backtest
 from services.rules.grammar import parse_rule
 from tests.fakes.legs import proxy_closes, random_legs
@@ -25,38 +25,44 @@ RULES = [parse_rule("1d 8pp"), parse_rule("5d 15pp")]
 DAYS = MARKET.sessions.tolist()
 
 
-def material(market: Aligned = MARKET, *, proxy: bool = True) -> Material:
-    return Material(
+def report_input(market: Aligned = MARKET, *, proxy: bool = True) -> ReportInput:
+    return ReportInput(
         aligned=market,
         etf=proxy_closes(MARKET.sessions, MARKET.etf),
         crypto=proxy_closes(MARKET.sessions, MARKET.crypto),
         sessions=CALENDAR,
         proxy=proxy_closes(MARKET.sessions, LEGS.proxy_prices) if proxy else None,
-        missing="No closes of SMH.",
+        proxy_missing="No closes of SMH.",
     )
 
 
-def test_a_report_of_everything_is_what_a_backtest_and_an_explanation_find() -> None:
-    told = report(material(), RULES)
-    assert tuple(backtest(MARKET, rule) for rule in RULES) == told.tested
-    assert tuple(attribute(LEGS, window) for window in WINDOWS) == told.parted
-    assert isinstance(told.explanation, Explanation)
-    assert attribute(LEGS, Window.YTD) == told.explanation.attribution
-    assert (500, 500, 2) == (told.sessions, told.of, len(told.curve.traces))
+def test_a_full_report_equals_backtest_and_explanation() -> None:
+    result = build_report(report_input(), RULES)
+    assert tuple(backtest(MARKET, rule) for rule in RULES) == result.backtests
+    assert tuple(attribute_return(LEGS, window) for window in ATTRIBUTION_WINDOWS) == result.attributions
+    assert isinstance(result.explanation, Explanation)
+    assert attribute_return(LEGS, Window.YTD) == result.explanation.attribution
+    assert (500, 500, 2) == (result.sessions, result.requested, len(result.curve.series))
 
 
-def test_a_report_ends_where_it_is_told_to_whatever_came_later() -> None:
-    shaken = replace(MARKET, etf=np.append(MARKET.etf[:400], MARKET.etf[400:] * 3))
+def test_a_report_ignores_prices_after_its_end() -> None:
+    changed = replace(MARKET, etf=np.append(MARKET.etf[:400], MARKET.etf[400:] * 3))
     last = DAYS[399]
-    assert repr(report(material(), RULES, last=last)) == repr(report(material(shaken), RULES, last=last))  # NaN is none
+    assert repr(build_report(report_input(), RULES, last=last)) == repr(
+        build_report(report_input(changed), RULES, last=last)
+    )  # repr, because NaN != NaN
 
 
-def test_a_report_begins_where_it_is_told_to_and_still_knows_what_was_before() -> None:
-    told = report(material(), RULES, DAYS[300], DAYS[399])
-    assert (DAYS[300], DAYS[399], 100) == (told.curve.points[0].session, told.curve.points[-1].session, told.of)
-    assert told.curve.traces[1].values[0] == pytest.approx(backtest_value(300))
-    assert max(MARKET.etf[:400]) == pytest.approx(told.depths[0].now.high)
-    assert [len(leg) for leg in told.below] == [100, 100]
+def test_a_report_uses_prices_before_its_start() -> None:
+    result = build_report(report_input(), RULES, DAYS[300], DAYS[399])
+    assert (DAYS[300], DAYS[399], 100) == (
+        result.curve.points[0].session,
+        result.curve.points[-1].session,
+        result.requested,
+    )
+    assert result.curve.series[1].values[0] == pytest.approx(backtest_value(300))
+    assert max(MARKET.etf[:400]) == pytest.approx(result.drawdowns[0].current.high)
+    assert [len(leg) for leg in result.drawdown_paths] == [100, 100]
 
 
 def backtest_value(row: int) -> float:
@@ -64,34 +70,38 @@ def backtest_value(row: int) -> float:
     return float(etf - crypto)
 
 
-def test_what_is_missing_is_counted_and_told_and_no_line_goes_through_it() -> None:
+def test_missing_prices_are_counted_and_leave_a_gap() -> None:
     market = aligned_market([20.0, None, 22.0, 21.0], [100.0] * 4)
-    told = report(material(market), RULES)
-    assert (3, 4) == (told.sessions, told.of)
-    assert [market.sessions[1].item()] == [out.session for out in told.left_out]
-    assert [0.0, nan, 0.0, 1 / 22] == pytest.approx(list(told.below[0]), nan_ok=True)
+    result = build_report(report_input(market), RULES)
+    assert (3, 4) == (result.sessions, result.requested)
+    assert [market.sessions[1].item()] == [out.session for out in result.left_out]
+    assert [0.0, nan, 0.0, 1 / 22] == pytest.approx(list(result.drawdown_paths[0]), nan_ok=True)
 
 
-def test_sessions_before_the_first_and_after_the_last_with_both_prices_are_told_too() -> None:
+def test_incomplete_sessions_at_both_ends_are_listed() -> None:
     day = session_days("2024-01-02", 5)
     bars = bars_at_closes(day[1:3], [100.0, 100.0])
     market = align(WGMI_BTC, etf_closes(dict.fromkeys(day, 20.0)), bars, CALENDAR)
-    told = report(material(market), [])
-    assert (2, 5, day[1], day[2]) == (told.sessions, told.of, *(told.curve.points[at].session for at in (0, -1)))
-    assert [day[0], day[3], day[4]] == [out.session for out in told.left_out]
-    cut = report(material(market), [], day[1], day[3])
-    assert (2, 3, [day[3]]) == (cut.sessions, cut.of, [out.session for out in cut.left_out])
-
-
-def test_without_a_proxy_or_with_too_short_a_history_nothing_is_parted_and_the_reason_is_told() -> None:
-    assert ("No closes of SMH.", ()) == (
-        report(material(proxy=False), []).explanation,
-        report(material(proxy=False), []).parted,
+    result = build_report(report_input(market), [])
+    assert (2, 5, day[1], day[2]) == (
+        result.sessions,
+        result.requested,
+        *(result.curve.points[at].session for at in (0, -1)),
     )
-    short = report(material(MARKET.head(20)), [])
-    assert ("ytd cannot be explained: the history begins on 2022-02-08.", ()) == (short.explanation, short.parted)
+    assert [day[0], day[3], day[4]] == [out.session for out in result.left_out]
+    cut = build_report(report_input(market), [], day[1], day[3])
+    assert (2, 3, [day[3]]) == (cut.sessions, cut.requested, [out.session for out in cut.left_out])
 
 
-def test_a_range_without_a_session_is_refused() -> None:
+def test_a_report_without_attribution_has_a_reason() -> None:
+    assert ("No closes of SMH.", ()) == (
+        build_report(report_input(proxy=False), []).explanation,
+        build_report(report_input(proxy=False), []).attributions,
+    )
+    short = build_report(report_input(MARKET.head(20)), [])
+    assert ("ytd cannot be explained: the history begins on 2022-02-08.", ()) == (short.explanation, short.attributions)
+
+
+def test_a_range_without_a_session_raises() -> None:
     with pytest.raises(NoHistoryError, match="have no session in common from"):
-        report(material(), RULES, DAYS[-1] + timedelta(days=30))
+        build_report(report_input(), RULES, DAYS[-1] + timedelta(days=30))

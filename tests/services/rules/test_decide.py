@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.rules.decide import Change, Decision, Observation, RuleState, Side, Status, decide
+from services.rules.decide import Change, Decision, Observation, RuleState, RuleStatus, Side, decide
 from services.rules.grammar import parse_rule
 from services.rules.rule import Direction, Rule
 
@@ -18,140 +18,140 @@ OK = RuleState()
 ABOVE = RuleState(firing=Side.ABOVE, fired_at=LONG_AGO)
 BELOW = RuleState(firing=Side.BELOW, fired_at=LONG_AGO)
 HELD = RuleState(breach=Side.ABOVE, breach_at=EARLIER, breach_seen_at=EARLIER)
-BEGUN = replace(HELD, breach_at=NOW - timedelta(minutes=4, seconds=59))
-TURNING = replace(ABOVE, breach=Side.BELOW, breach_at=EARLIER, breach_seen_at=EARLIER)
-DARK = RuleState(firing=Side.ABOVE, fired_at=LONG_AGO, dark_at=LONG_AGO)
-LOST = replace(DARK, error_at=LONG_AGO)
-CALMER = replace(ABOVE, clear_at=EARLIER, clear_seen_at=EARLIER)
+JUST_STARTED = replace(HELD, breach_at=NOW - timedelta(minutes=4, seconds=59))
+FLIPPING = replace(ABOVE, breach=Side.BELOW, breach_at=EARLIER, breach_seen_at=EARLIER)
+NODATA = RuleState(firing=Side.ABOVE, fired_at=LONG_AGO, nodata_since=LONG_AGO)
+ERROR = replace(NODATA, error_since=LONG_AGO)
+RECOVERING = replace(ABOVE, clear_at=EARLIER, clear_seen_at=EARLIER)
 
-row = pytest.param
+case = pytest.param
 FIRE_ABOVE, FIRE_BELOW = (Change.FIRING, Side.ABOVE), (Change.FIRING, Side.BELOW)
 END_ABOVE, END_BELOW = (Change.RESOLVED, Side.ABOVE), (Change.RESOLVED, Side.BELOW)
 
 
-def look(state: RuleState, value: float | None, rule: str, *, closing: bool = False) -> Decision:
-    return decide(state, Observation(at=NOW, value=value, reason="no quote", closing=closing), parse_rule(rule), NOW)
+def evaluate(state: RuleState, value: float | None, rule: str, *, closing: bool = False) -> Decision:
+    return decide(state, Observation(at=NOW, value=value, reason="no quote", at_close=closing), parse_rule(rule), NOW)
 
 
 @pytest.mark.parametrize(
     ("rule", "state", "value", "changes", "status", "reason"),
     [
-        row("1d 8pp", OK, 0.0799, [], Status.OK, "7.99pp is within 8pp", id="under the threshold"),
-        row("1d 8pp", OK, 0.08, [], Status.PENDING, "8pp is past 8pp, held for 0s of 5m", id="at it: held first"),
-        row("1d 8pp", BEGUN, 0.09, [], Status.PENDING, "held for 4m 59s of 5m", id="a second too early"),
-        row("1d 8pp", HELD, 0.09, [FIRE_ABOVE], Status.FIRING, "9pp is past 8pp, held for 5m", id="held"),
-        row("1d 8pp", HELD, 0.07, [], Status.OK, "7pp is within 8pp", id="the breach did not last"),
-        row("1d 8pp", HELD, -0.09, [], Status.PENDING, "held for 0s of 5m", id="the breach changed sides"),
-        row("1d 8pp for 0s", OK, -0.09, [FIRE_BELOW], Status.FIRING, "-9pp is past 8pp", id="no hold"),
-        row("1d 8pp", ABOVE, 0.2, [], Status.FIRING, "20pp keeps it firing: clear is 4.8pp", id="still past it"),
-        row("1d 8pp", ABOVE, 0.048, [], Status.FIRING, "4.8pp keeps it firing", id="at the clear level"),
-        row("1d 8pp", ABOVE, 0.0479, [END_ABOVE], Status.OK, "back inside the clear level of 4.8pp", id="cleared"),
-        row("1d 8pp keep 5m", ABOVE, 0.04, [], Status.RECOVERING, "for 0s of 5m", id="cleared: kept there first"),
-        row("1d 8pp keep 6m", CALMER, 0.04, [], Status.RECOVERING, "for 5m of 6m", id="a minute too early"),
-        row("1d 8pp keep 5m", CALMER, 0.04, [END_ABOVE], Status.OK, "of 4.8pp, for 5m", id="cleared and kept"),
-        row("1d 8pp keep 5m", CALMER, 0.05, [], Status.FIRING, "5pp keeps it firing", id="the recovery did not last"),
-        row("1d 8pp keep 5m", CALMER, 0.09, [], Status.FIRING, "9pp keeps it firing", id="past the threshold again"),
-        row("1d 8pp keep 5m", CALMER, -0.09, [], Status.FIRING, "held for 0s of 5m", id="through to the other side"),
-        row("1d 8pp keep 5m", CALMER, None, [], Status.FIRING, "nothing decided", id="what nobody saw was not kept"),
-        row("1d 8pp", LOST, None, [], Status.NODATA, "nothing decided: no quote", id="something is known again"),
-        row("1d 8pp", LOST, 0.06, [], Status.FIRING, "keeps it firing", id="prices are back"),
-        row("1d 8pp", ABOVE, -0.06, [], Status.FIRING, "keeps it firing", id="the band of the other side"),
-        row("1d 8pp", ABOVE, -0.09, [], Status.FIRING, "-9pp is past 8pp, held for 0s", id="a flip is held first"),
-        row("1d 8pp", TURNING, -0.09, [END_ABOVE, FIRE_BELOW], Status.FIRING, "held for 5m", id="a flip that lasted"),
-        row("1d 8pp", TURNING, 0.06, [], Status.FIRING, "keeps it firing", id="a flip that did not"),
-        row("1d 8pp above for 0s", OK, -0.2, [], Status.OK, "-20pp is within 8pp", id="the side not watched"),
-        row("1d 8pp above", ABOVE, -0.06, [END_ABOVE], Status.OK, "back inside", id="one-sided: the other side clears"),
-        row("1d 8pp below for 0s", OK, -0.08, [FIRE_BELOW], Status.FIRING, "", id="below fires below"),
-        row("1d 8pp below", BELOW, -0.05, [], Status.FIRING, "keeps it firing", id="below holds in its band"),
-        row("1d 8pp below", BELOW, 0.3, [END_BELOW], Status.OK, "back inside", id="below clears upwards"),
-        row("1d z3.5 for 0s", OK, 3.6, [FIRE_ABOVE], Status.FIRING, "z3.6 is past z3.5", id="in robust z"),
-        row("1d 8pp", ABOVE, None, [], Status.FIRING, "nothing decided: no quote", id="no data resolves nothing"),
-        row("1d 8pp", HELD, None, [], Status.OK, "nothing decided: no quote", id="what nobody saw was not held"),
-        row("1d 8pp", DARK, None, [], Status.NODATA, "nothing decided", id="no data past the grace period"),
-        row("1d 8pp", DARK, 0.06, [], Status.FIRING, "keeps it firing", id="data again: the episode goes on"),
+        case("1d 8pp", OK, 0.0799, [], RuleStatus.OK, "7.99pp is within 8pp", id="under the threshold"),
+        case("1d 8pp", OK, 0.08, [], RuleStatus.PENDING, "8pp is past 8pp, held for 0s of 5m", id="at it: held first"),
+        case("1d 8pp", JUST_STARTED, 0.09, [], RuleStatus.PENDING, "held for 4m 59s of 5m", id="a second too early"),
+        case("1d 8pp", HELD, 0.09, [FIRE_ABOVE], RuleStatus.FIRING, "9pp is past 8pp, held for 5m", id="held"),
+        case("1d 8pp", HELD, 0.07, [], RuleStatus.OK, "7pp is within 8pp", id="the breach did not last"),
+        case("1d 8pp", HELD, -0.09, [], RuleStatus.PENDING, "held for 0s of 5m", id="the breach changed sides"),
+        case("1d 8pp for 0s", OK, -0.09, [FIRE_BELOW], RuleStatus.FIRING, "-9pp is past 8pp", id="no hold"),
+        case("1d 8pp", ABOVE, 0.2, [], RuleStatus.FIRING, "20pp keeps it firing: clear is 4.8pp", id="still past it"),
+        case("1d 8pp", ABOVE, 0.048, [], RuleStatus.FIRING, "4.8pp keeps it firing", id="at the clear level"),
+        case("1d 8pp", ABOVE, 0.0479, [END_ABOVE], RuleStatus.OK, "back inside the clear level of 4.8pp", id="cleared"),
+        case("1d 8pp keep 5m", ABOVE, 0.04, [], RuleStatus.RECOVERING, "for 0s of 5m", id="cleared: keep time first"),
+        case("1d 8pp keep 6m", RECOVERING, 0.04, [], RuleStatus.RECOVERING, "for 5m of 6m", id="a minute too early"),
+        case("1d 8pp keep 5m", RECOVERING, 0.04, [END_ABOVE], RuleStatus.OK, "of 4.8pp, for 5m", id="cleared and kept"),
+        case("1d 8pp keep 5m", RECOVERING, 0.05, [], RuleStatus.FIRING, "5pp keeps it firing", id="recovery ended"),
+        case("1d 8pp keep 5m", RECOVERING, 0.09, [], RuleStatus.FIRING, "9pp keeps it firing", id="breached again"),
+        case("1d 8pp keep 5m", RECOVERING, -0.09, [], RuleStatus.FIRING, "held for 0s of 5m", id="other side breached"),
+        case("1d 8pp keep 5m", RECOVERING, None, [], RuleStatus.FIRING, "nothing decided", id="no data restarts keep"),
+        case("1d 8pp", ERROR, None, [], RuleStatus.NODATA, "nothing decided: no quote", id="error ends, no data left"),
+        case("1d 8pp", ERROR, 0.06, [], RuleStatus.FIRING, "keeps it firing", id="prices are back"),
+        case("1d 8pp", ABOVE, -0.06, [], RuleStatus.FIRING, "keeps it firing", id="the band of the other side"),
+        case("1d 8pp", ABOVE, -0.09, [], RuleStatus.FIRING, "-9pp is past 8pp, held for 0s", id="a flip is held first"),
+        case("1d 8pp", FLIPPING, -0.09, [END_ABOVE, FIRE_BELOW], RuleStatus.FIRING, "held for 5m", id="a held flip"),
+        case("1d 8pp", FLIPPING, 0.06, [], RuleStatus.FIRING, "keeps it firing", id="a flip that did not"),
+        case("1d 8pp above for 0s", OK, -0.2, [], RuleStatus.OK, "-20pp is within 8pp", id="the side not watched"),
+        case("1d 8pp above", ABOVE, -0.06, [END_ABOVE], RuleStatus.OK, "back inside", id="one-sided: clears below"),
+        case("1d 8pp below for 0s", OK, -0.08, [FIRE_BELOW], RuleStatus.FIRING, "", id="below fires below"),
+        case("1d 8pp below", BELOW, -0.05, [], RuleStatus.FIRING, "keeps it firing", id="below holds in its band"),
+        case("1d 8pp below", BELOW, 0.3, [END_BELOW], RuleStatus.OK, "back inside", id="below clears upwards"),
+        case("1d z3.5 for 0s", OK, 3.6, [FIRE_ABOVE], RuleStatus.FIRING, "z3.6 is past z3.5", id="in robust z"),
+        case("1d 8pp", ABOVE, None, [], RuleStatus.FIRING, "nothing decided: no quote", id="no data resolves nothing"),
+        case("1d 8pp", HELD, None, [], RuleStatus.OK, "nothing decided: no quote", id="no data restarts hold"),
+        case("1d 8pp", NODATA, None, [], RuleStatus.NODATA, "nothing decided", id="no data past the grace period"),
+        case("1d 8pp", NODATA, 0.06, [], RuleStatus.FIRING, "keeps it firing", id="data again: the episode goes on"),
     ],
 )  # fmt: skip
 def test_the_decision_table(
-    rule: str, state: RuleState, value: float | None, changes: list[object], status: Status, reason: str
+    rule: str, state: RuleState, value: float | None, changes: list[object], status: RuleStatus, reason: str
 ) -> None:
-    decision = look(state, value, rule)
+    decision = evaluate(state, value, rule)
 
-    assert changes == [(transition.to, transition.side) for transition in decision.transitions]
+    assert changes == [(transition.change, transition.side) for transition in decision.transitions]
     assert status is decision.state.status(NOW)
     assert reason in decision.reason
 
 
-def test_a_close_needs_nothing_to_be_kept() -> None:
-    decision = look(ABOVE, 0.04, "1d 8pp keep 1h", closing=True)
+def test_a_close_resolves_without_keep_time() -> None:
+    decision = evaluate(ABOVE, 0.04, "1d 8pp keep 1h", closing=True)
 
-    assert [END_ABOVE] == [(transition.to, transition.side) for transition in decision.transitions]
+    assert [END_ABOVE] == [(transition.change, transition.side) for transition in decision.transitions]
 
 
-def test_a_pair_of_which_nothing_is_known_is_an_error_after_the_grace_period() -> None:
-    unknown = Observation(at=NOW, value=None, reason="no WGMI prices yet", unknown=True)
+def test_an_unavailable_pair_is_an_error_after_the_grace_period() -> None:
+    unknown = Observation(at=NOW, value=None, reason="no WGMI prices yet", pair_unavailable=True)
 
     first = decide(ABOVE, unknown, parse_rule("1d 8pp"), NOW).state
     later = NOW + timedelta(minutes=31)
 
-    assert [Status.FIRING, Status.ERROR] == [first.status(at) for at in (NOW + timedelta(minutes=30), later)]
+    assert [RuleStatus.FIRING, RuleStatus.ERROR] == [first.status(at) for at in (NOW + timedelta(minutes=30), later)]
     assert first == decide(first, unknown, parse_rule("1d 8pp"), later).state
 
 
-def test_a_recovery_that_nobody_watched_begins_anew() -> None:
+def test_a_recovery_restarts_after_an_outage() -> None:
     later = NOW + timedelta(hours=1)
 
-    decision = decide(CALMER, Observation(at=later, value=0.04), parse_rule("1d 8pp keep 5m"), later)
+    decision = decide(RECOVERING, Observation(at=later, value=0.04), parse_rule("1d 8pp keep 5m"), later)
 
     assert ((later, later), ()) == ((decision.state.clear_at, decision.state.clear_seen_at), decision.transitions)
 
 
-def test_what_is_taken_back_has_never_fired() -> None:
-    assert (OK, RuleState(dark_at=LONG_AGO)) == (CALMER.unfired(), DARK.unfired())
+def test_a_state_without_firing_has_never_fired() -> None:
+    assert (OK, RuleState(nodata_since=LONG_AGO)) == (RECOVERING.without_firing(), NODATA.without_firing())
 
 
-def test_a_close_needs_no_hold() -> None:
-    decision = look(OK, 0.09, "1d 8pp for 1h", closing=True)
+def test_a_close_fires_without_hold_time() -> None:
+    decision = evaluate(OK, 0.09, "1d 8pp for 1h", closing=True)
 
-    assert [FIRE_ABOVE] == [(transition.to, transition.side) for transition in decision.transitions]
+    assert [FIRE_ABOVE] == [(transition.change, transition.side) for transition in decision.transitions]
     assert "9pp is past 8pp at the close" == decision.reason
 
 
-def test_the_hold_counts_between_prices_and_not_between_looks() -> None:
-    """A price that is looked at twice has not been held for the time between the looks."""
+def test_the_hold_counts_between_prices_and_not_between_reads() -> None:
+    """A price that is read twice has not been held for the time between the reads."""
     rule, seen = parse_rule("1d 8pp"), Observation(at=NOW, value=0.09)
-    begun = decide(OK, seen, rule, NOW)
+    started = decide(OK, seen, rule, NOW)
 
-    again = decide(begun.state, seen, rule, NOW + timedelta(hours=1))
+    again = decide(started.state, seen, rule, NOW + timedelta(hours=1))
 
-    assert (begun.state, ()) == (again.state, again.transitions)
+    assert (started.state, ()) == (again.state, again.transitions)
 
 
-def test_what_went_dark_first_is_remembered() -> None:
-    first = look(OK, None, "1d 8pp").state
+def test_nodata_since_is_the_first_missing_observation() -> None:
+    first = evaluate(OK, None, "1d 8pp").state
 
     later = decide(first, Observation(at=NOW, value=None), parse_rule("1d 8pp"), NOW + timedelta(minutes=31))
 
-    assert (NOW, Status.OK) == (later.state.dark_at, later.state.status(NOW + timedelta(minutes=30)))
-    assert Status.NODATA is later.state.status(NOW + timedelta(minutes=31))
+    assert (NOW, RuleStatus.OK) == (later.state.nodata_since, later.state.status(NOW + timedelta(minutes=30)))
+    assert RuleStatus.NODATA is later.state.status(NOW + timedelta(minutes=31))
 
 
-def test_a_rule_fires_as_of_the_instant_of_the_prices() -> None:
+def test_a_rule_fires_at_the_time_of_the_prices() -> None:
     decision = decide(HELD, Observation(at=NOW, value=0.09), parse_rule("1d 8pp"), NOW + timedelta(minutes=2))
 
     assert (Side.ABOVE, NOW) == (decision.state.firing, decision.state.fired_at)
 
 
-def test_a_breach_in_the_dark_begins_anew() -> None:
+def test_a_breach_restarts_after_missing_data() -> None:
     rule = parse_rule("1d 8pp")
-    dark = decide(HELD, Observation(at=NOW, value=None, reason="no quote"), rule, NOW).state
+    no_data = decide(HELD, Observation(at=NOW, value=None, reason="no quote"), rule, NOW).state
 
-    again = decide(dark, Observation(at=NOW + MINUTE, value=0.09), rule, NOW + MINUTE)
+    again = decide(no_data, Observation(at=NOW + MINUTE, value=0.09), rule, NOW + MINUTE)
 
     assert ("9pp is past 8pp, held for 0s of 5m", ()) == (again.reason, again.transitions)
 
 
 @pytest.mark.parametrize(
-    ("unseen", "reason"),
+    ("without_prices", "reason"),
     [
         pytest.param(
             timedelta(minutes=35), "9pp is past 8pp, held for 36m", id="a slow tick and a price as old as may be"
@@ -160,23 +160,23 @@ def test_a_breach_in_the_dark_begins_anew() -> None:
         pytest.param(timedelta(hours=18), "held for 0s of 5m", id="a night"),
     ],
 )
-def test_a_hold_does_not_count_the_time_in_which_nobody_looked(unseen: timedelta, reason: str) -> None:
+def test_a_hold_does_not_count_the_time_without_prices(without_prices: timedelta, reason: str) -> None:
     rule = parse_rule("1d 8pp")
-    begun = decide(OK, Observation(at=NOW, value=0.09), rule, NOW).state
-    seen = decide(begun, Observation(at=NOW + MINUTE, value=0.09), rule, NOW + MINUTE).state
+    started = decide(OK, Observation(at=NOW, value=0.09), rule, NOW).state
+    seen = decide(started, Observation(at=NOW + MINUTE, value=0.09), rule, NOW + MINUTE).state
 
-    later = NOW + MINUTE + unseen
+    later = NOW + MINUTE + without_prices
 
     assert reason in decide(seen, Observation(at=later, value=0.09), rule, later).reason
 
 
-def test_a_price_that_is_older_than_the_last_adds_nothing_to_the_hold() -> None:
+def test_a_price_older_than_the_last_adds_nothing_to_the_hold() -> None:
     older = NOW - timedelta(minutes=6)
-    rule, begun = parse_rule("1d 8pp for 7m"), replace(HELD, breach_seen_at=NOW - MINUTE)
+    rule, started = parse_rule("1d 8pp for 7m"), replace(HELD, breach_seen_at=NOW - MINUTE)
 
-    decision = decide(begun, Observation(at=older, value=0.09), rule, NOW)
+    decision = decide(started, Observation(at=older, value=0.09), rule, NOW)
 
-    assert (begun, "9pp is past 8pp, held for 4m of 7m") == (decision.state, decision.reason)
+    assert (started, "9pp is past 8pp, held for 4m of 7m") == (decision.state, decision.reason)
 
 
 @pytest.mark.parametrize(
@@ -190,10 +190,10 @@ def test_a_price_that_is_older_than_the_last_adds_nothing_to_the_hold() -> None:
         pytest.param("1d z3.5", OK, -3.4999, "z-3.4999 is within z3.5", id="in robust z"),
     ],
 )
-def test_a_value_is_written_on_its_own_side_of_the_level(
+def test_a_value_is_formatted_on_its_own_side_of_the_level(
     rule: str, state: RuleState, value: float, reason: str
 ) -> None:
-    assert reason == look(state, value, rule).reason
+    assert reason == evaluate(state, value, rule).reason
 
 
 @pytest.mark.parametrize(
@@ -205,20 +205,20 @@ def test_a_value_is_written_on_its_own_side_of_the_level(
         pytest.param(timedelta(hours=2), "2h", id="whole hours"),
     ],
 )
-def test_a_hold_is_told_as_people_say_it(held: timedelta, expected: str) -> None:
+def test_a_hold_is_formatted_in_its_two_largest_units(held: timedelta, expected: str) -> None:
     state = RuleState(breach=Side.ABOVE, breach_at=NOW - held, breach_seen_at=NOW - timedelta(seconds=1))
 
-    assert f"10pp is past 8pp, held for {expected} of 6h" == look(state, 0.1, "1d 8pp for 6h").reason
+    assert f"10pp is past 8pp, held for {expected} of 6h" == evaluate(state, 0.1, "1d 8pp for 6h").reason
 
 
-# Laws, over any path of a spread.
+# Properties for any path of a spread.
 
 THRESHOLD, CLEAR = 0.08, 0.048
 paths = st.lists(st.floats(-0.3, 0.3, allow_nan=False), max_size=60)
-usable = st.one_of(st.none(), st.floats(-0.3, 0.3, allow_nan=False))
+optional_values = st.one_of(st.none(), st.floats(-0.3, 0.3, allow_nan=False))
 
 
-def walk(path: list[float | None], rule: Rule, minutes: int = 3) -> list[Decision]:
+def decisions_along(path: list[float | None], rule: Rule, minutes: int = 3) -> list[Decision]:
     state, decisions = RuleState(), []
     for step, value in enumerate(path):
         at = NOW + timedelta(minutes=minutes * step)
@@ -227,8 +227,8 @@ def walk(path: list[float | None], rule: Rule, minutes: int = 3) -> list[Decisio
     return decisions
 
 
-def changes_of(decisions: list[Decision]) -> list[tuple[int, Change, Side]]:
-    return [(step, one.to, one.side) for step, made in enumerate(decisions) for one in made.transitions]
+def transitions_of(decisions: list[Decision]) -> list[tuple[int, Change, Side]]:
+    return [(step, one.change, one.side) for step, decision in enumerate(decisions) for one in decision.transitions]
 
 
 @given(paths)
@@ -236,17 +236,17 @@ def test_a_mirrored_market_gives_mirrored_decisions(path: list[float]) -> None:
     rule = parse_rule("1d 8pp")
     other = {Side.ABOVE: Side.BELOW, Side.BELOW: Side.ABOVE}
 
-    mirrored = changes_of(walk([-value for value in path], rule))
+    mirrored = transitions_of(decisions_along([-value for value in path], rule))
 
-    assert [(step, to, other[side]) for step, to, side in changes_of(walk(list(path), rule))] == mirrored
+    assert [(step, to, other[side]) for step, to, side in transitions_of(decisions_along(list(path), rule))] == mirrored
 
 
 @given(paths)
 def test_a_one_sided_rule_mirrors_into_the_other_side(path: list[float]) -> None:
     other = {Side.ABOVE: Side.BELOW, Side.BELOW: Side.ABOVE}
 
-    above = changes_of(walk(list(path), parse_rule("1d 8pp above")))
-    below = changes_of(walk([-value for value in path], parse_rule("1d 8pp below")))
+    above = transitions_of(decisions_along(list(path), parse_rule("1d 8pp above")))
+    below = transitions_of(decisions_along([-value for value in path], parse_rule("1d 8pp below")))
 
     assert [(step, to, other[side]) for step, to, side in above] == below
 
@@ -256,51 +256,55 @@ def test_the_scale_of_rule_and_market_does_not_matter(path: list[float], factor:
     rule = parse_rule("1d 8pp")
     scaled = replace(rule, threshold=rule.threshold * factor, clear=rule.clear * factor)
 
-    assert changes_of(walk(list(path), rule)) == changes_of(walk([value * factor for value in path], scaled))
+    assert transitions_of(decisions_along(list(path), rule)) == transitions_of(
+        decisions_along([value * factor for value in path], scaled)
+    )
 
 
 @given(st.sampled_from([OK, ABOVE, BELOW]), st.floats(CLEAR, THRESHOLD, exclude_max=True), st.sampled_from([1, -1]))
 def test_nothing_changes_inside_the_band(state: RuleState, size: float, sign: int) -> None:
-    decision = look(state, size * sign, "1d 8pp for 0s")
+    decision = evaluate(state, size * sign, "1d 8pp for 0s")
 
     assert (state, ()) == (decision.state, decision.transitions)
 
 
-@given(st.lists(usable, max_size=60), st.sampled_from(list(Direction)), st.integers(0, 10))
-def test_there_is_at_most_one_open_episode_and_it_opens_and_ends_in_turn(
+@given(st.lists(optional_values, max_size=60), st.sampled_from(list(Direction)), st.integers(0, 10))
+def test_at_most_one_episode_is_open_and_firing_and_resolved_alternate(
     path: list[float | None], direction: Direction, hold_minutes: int
 ) -> None:
     rule = replace(parse_rule("1d 8pp"), direction=direction, hold=timedelta(minutes=hold_minutes))
     opened: Side | None = None
 
-    for _, to, side in changes_of(walk(path, rule)):
+    for _, to, side in transitions_of(decisions_along(path, rule)):
         assert opened is (None if to is Change.FIRING else side)
         opened = side if to is Change.FIRING else None
 
 
-@given(st.lists(usable, max_size=60))
+@given(st.lists(optional_values, max_size=60))
 def test_missing_data_never_fires_and_never_resolves(path: list[float | None]) -> None:
-    for value, decision in zip(path, walk(path, parse_rule("1d 8pp for 0s")), strict=True):
+    for value, decision in zip(path, decisions_along(path, parse_rule("1d 8pp for 0s")), strict=True):
         assert value is not None or decision.transitions == ()
 
 
 @given(paths)
-def test_looking_twice_at_a_close_decides_once(path: list[float]) -> None:
+def test_evaluating_a_close_twice_changes_nothing(path: list[float]) -> None:
     rule, state = parse_rule("1d 8pp"), RuleState()
     for value in path:
-        seen = Observation(at=NOW, value=value, closing=True)
+        seen = Observation(at=NOW, value=value, at_close=True)
         state = decide(state, seen, rule, NOW).state
         assert (state, ()) == (decide(state, seen, rule, NOW).state, decide(state, seen, rule, NOW).transitions)
 
 
-@given(st.lists(usable, max_size=40))
+@given(st.lists(optional_values, max_size=40))
 def test_every_decision_has_a_reason(path: list[float | None]) -> None:
-    assert all(decision.reason for decision in walk(path, parse_rule("1d 8pp")))
+    assert all(decision.reason for decision in decisions_along(path, parse_rule("1d 8pp")))
 
 
-@pytest.mark.parametrize("state", [RuleState(), RuleState(firing=Side.ABOVE, fired_at=NOW), RuleState(dark_at=NOW)])
-def test_while_a_first_trade_is_awaited_nothing_changes(state: RuleState) -> None:
-    waiting = Observation(at=NOW, value=None, reason="no trade yet", waiting=True)
+@pytest.mark.parametrize(
+    "state", [RuleState(), RuleState(firing=Side.ABOVE, fired_at=NOW), RuleState(nodata_since=NOW)]
+)
+def test_nothing_changes_while_the_first_trade_is_awaited(state: RuleState) -> None:
+    waiting = Observation(at=NOW, value=None, reason="no trade yet", awaiting_trade=True)
 
     decision = decide(state, waiting, parse_rule("1d 8pp"), NOW)
 

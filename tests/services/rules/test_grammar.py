@@ -80,7 +80,7 @@ from services.rules.rule import DEFAULT_HOLD, DEFAULT_RULES, Direction, Rule, de
         ),
     ],
 )
-def test_a_rule_is_read_as_it_is_meant(text: str, expected: Rule) -> None:
+def test_a_rule_is_parsed(text: str, expected: Rule) -> None:
     assert expected == parse_rule(text)
 
 
@@ -101,7 +101,7 @@ def test_a_rule_is_read_as_it_is_meant(text: str, expected: Rule) -> None:
         pytest.param("20d residual –10pp for 10m", "20d residual 10pp below for 10m", id="an en dash"),
     ],
 )
-def test_what_phones_and_copying_make_of_a_rule_is_understood(text: str, expected: str) -> None:
+def test_characters_from_phones_and_pasted_text_are_accepted(text: str, expected: str) -> None:
     assert expected == str(parse_rule(text))
 
 
@@ -172,7 +172,7 @@ def test_an_error_points_at_the_word_and_says_what_was_expected(text: str, word:
     with pytest.raises(RuleError) as caught:
         parse_rule(text)
 
-    assert (word, at) == (caught.value.word, caught.value.at)
+    assert (word, at) == (caught.value.word, caught.value.offset)
     assert expected in caught.value.expected
     assert caught.value.pointer.splitlines()[-1].index("^") == at
 
@@ -194,7 +194,7 @@ def rules(draw: st.DrawFn) -> Rule:
     clear = draw(st.one_of(st.none(), values.filter(lambda value: value <= threshold)))
     at_close = draw(st.booleans())
     exact = float(threshold / scale)
-    coins = st.just(WGMI_BTC.crypto) if METRICS[metric].of_network else symbols
+    cryptos = st.just(WGMI_BTC.crypto) if METRICS[metric].needs_network else symbols
     directions = [Direction.ABOVE, Direction.EITHER] if metric is Metric.DRAWDOWN else list(Direction)
     return Rule(
         window=draw(st.sampled_from(Window)) if METRICS[metric].windowed else None,
@@ -206,22 +206,22 @@ def rules(draw: st.DrawFn) -> Rule:
         keep=timedelta(0) if at_close else draw(holds),
         repeat=draw(st.none() | st.integers(15, 24 * 60).map(lambda minutes: timedelta(minutes=minutes))),
         at_close=at_close,
-        pair=draw(st.one_of(st.just(WGMI_BTC), st.builds(lambda a, b: Pair(etf=a, crypto=b), symbols, coins))),
+        pair=draw(st.one_of(st.just(WGMI_BTC), st.builds(lambda a, b: Pair(etf=a, crypto=b), symbols, cryptos))),
     )
 
 
 @given(rules())
-def test_a_printed_rule_reads_back_the_same(rule: Rule) -> None:
+def test_a_printed_rule_parses_to_an_equal_rule(rule: Rule) -> None:
     assert rule == parse_rule(print_rule(rule))
 
 
 @given(rules())
-def test_printing_what_was_read_changes_nothing_more(rule: Rule) -> None:
+def test_printing_a_parsed_rule_is_idempotent(rule: Rule) -> None:
     assert str(rule) == str(parse_rule(str(rule)))
 
 
 @given(st.text(alphabet="1258dztpreskh 0.,-+%abovlwcfinma/GMI", max_size=40))
-def test_whatever_is_typed_is_read_or_pointed_at(text: str) -> None:
+def test_any_text_is_parsed_or_raises_a_rule_error(text: str) -> None:
     rule, error = None, None
     try:
         rule = parse_rule(text)
@@ -233,14 +233,14 @@ def test_whatever_is_typed_is_read_or_pointed_at(text: str) -> None:
     assert error is None or (error.pointer.startswith(text) and str(error).endswith("."))
 
 
-def test_a_rule_that_names_no_pair_is_about_the_one_that_is_given() -> None:
+def test_a_rule_without_a_pair_gets_the_default_pair() -> None:
     iren = Pair(etf=Symbol("IREN"), crypto=Symbol("BTC"))
 
     assert "1d 8pp on IREN/BTC" == str(parse_rule("1d 8pp", iren))
     assert "1d 8pp" == str(parse_rule("1d 8pp on WGMI/BTC", iren))
 
 
-def test_the_defaults_print_as_they_are_written() -> None:
+def test_the_default_rules_print_unchanged() -> None:
     assert list(DEFAULT_RULES) == [str(parse_rule(text)) for text in DEFAULT_RULES]
 
 
@@ -253,5 +253,5 @@ def test_the_defaults_print_as_they_are_written() -> None:
         pytest.param(7200, "2h", id="hours"),
     ],
 )
-def test_a_duration_is_written_in_its_largest_whole_unit(seconds: int, expected: str) -> None:
+def test_a_duration_is_printed_in_its_largest_whole_unit(seconds: int, expected: str) -> None:
     assert expected == print_duration(timedelta(seconds=seconds))

@@ -8,7 +8,7 @@ import pytest
 
 from services.core.errors import NoHistoryError
 from services.core.prices import WGMI_BTC, Pair, Symbol
-from services.core.trust import FULL, Trust, Verdict
+from services.core.trust import TRUSTED, Trust, Verdict
 from services.market.measure import Measurement, NotMeasured, Window
 from services.market.price_history import PriceHistory
 from services.rules.grammar import parse_rule
@@ -31,22 +31,22 @@ async def vendors() -> Vendors:
 @pytest.fixture
 async def market(vendors: Vendors) -> AsyncIterator[MarketService]:
     store = await SqlStore.open("sqlite://")
-    yield MarketService(PriceHistory([vendors.yahoo()], [vendors.coinbase()], store, witnessed=False))
+    yield MarketService(PriceHistory([vendors.yahoo()], [vendors.coinbase()], store, requires_witness=False))
     await store.aclose()
 
 
-async def look(market: MarketService, vendors: Vendors, at: datetime) -> MarketView:
+async def view_at(market: MarketService, vendors: Vendors, at: datetime) -> MarketView:
     vendors.clock.at = at
     return await market.view(WGMI_BTC, at)
 
 
-def one_day(view: MarketView) -> Measurement:
+def one_session(view: MarketView) -> Measurement:
     measured = view.current.measurements[Window.D1]
     assert isinstance(measured, Measurement)
     return measured
 
 
-async def test_in_a_session_both_legs_are_read_as_of_the_earlier_quote(market: MarketService, vendors: Vendors) -> None:
+async def test_in_a_session_both_legs_are_read_at_the_earlier_quote(market: MarketService, vendors: Vendors) -> None:
     traded = NOON - timedelta(minutes=4)
     vendors.etf_moves[date(2026, 3, 3)] = 20.0
     vendors.etf_last = (22.0, traded)
@@ -56,147 +56,158 @@ async def test_in_a_session_both_legs_are_read_as_of_the_earlier_quote(market: M
         NOON - timedelta(minutes=2): 60_000.0,
     }
 
-    view = await look(market, vendors, NOON)
+    view = await view_at(market, vendors, NOON)
 
     assert view.live is not None
     assert traded == view.live.at
-    assert [0.10, -0.10] == pytest.approx([one_day(view).etf_return, one_day(view).crypto_return])
-    assert date(2026, 3, 3) == one_day(view).anchor
+    assert [0.10, -0.10] == pytest.approx([one_session(view).etf_return, one_session(view).crypto_return])
+    assert date(2026, 3, 3) == one_session(view).anchor
     assert view.live.crypto is not None
     assert ("Coinbase", 45_000.0, traded) == (view.live.crypto.source, view.live.crypto.price, view.live.crypto.at)
 
 
-async def test_a_live_window_runs_from_the_close_that_many_sessions_ago(
+async def test_a_live_window_starts_at_the_close_that_many_sessions_ago(
     market: MarketService, vendors: Vendors
 ) -> None:
     vendors.etf_last = (22.0, NOON)
 
-    view = await look(market, vendors, NOON)
+    view = await view_at(market, vendors, NOON)
     week = view.current.measurements[Window.D5]
 
     assert isinstance(week, Measurement)
     assert (date(2026, 3, 4), date(2026, 2, 25), True) == (week.session, week.anchor, week.live)
 
 
-async def test_before_the_first_trade_of_the_day_live_rules_wait(market: MarketService, vendors: Vendors) -> None:
+async def test_live_rules_wait_for_the_first_trade_of_the_session(market: MarketService, vendors: Vendors) -> None:
     vendors.etf_moves[date(2026, 3, 3)] = 25.0
 
-    view = await look(market, vendors, OPEN + timedelta(minutes=2))
+    view = await view_at(market, vendors, OPEN + timedelta(minutes=2))
     seen, closed = view.observe(parse_rule("1d 8pp")), view.observe(parse_rule("1d 8pp at close"))
 
     assert (None, "no WGMI trade yet in the session of 2026-03-04") == (view.live, view.live_reason)
-    assert (None, view.live_reason, True) == (seen.value, seen.reason, seen.waiting)
-    assert (YESTERDAY, True, False) == (closed.at, closed.closing, closed.waiting)
+    assert (None, view.live_reason, True) == (seen.value, seen.reason, seen.awaiting_trade)
+    assert (YESTERDAY, True, False) == (closed.at, closed.at_close, closed.awaiting_trade)
     assert closed.value is not None
     assert closed.value > 0.2
 
 
-async def test_a_source_that_fails_in_the_session_is_no_reason_to_look_at_yesterday(
+async def test_live_rules_do_not_use_yesterdays_close_if_the_source_fails(
     market: MarketService, vendors: Vendors
 ) -> None:
-    await look(market, vendors, YESTERDAY + timedelta(hours=1))
+    await view_at(market, vendors, YESTERDAY + timedelta(hours=1))
     vendors.faults["yahoo"] = [httpx.Response(404)] * 9
 
-    seen = (await look(market, vendors, OPEN + timedelta(minutes=2))).observe(parse_rule("1d 8pp"))
-    gap = (await look(market, vendors, OPEN + timedelta(minutes=3))).observe(parse_rule("gap 5%"))
+    seen = (await view_at(market, vendors, OPEN + timedelta(minutes=2))).observe(parse_rule("1d 8pp"))
+    gap = (await view_at(market, vendors, OPEN + timedelta(minutes=3))).observe(parse_rule("gap 5%"))
 
-    assert (None, "no WGMI trade yet in the session of 2026-03-04", False) == (seen.value, seen.reason, seen.waiting)
+    assert (None, "no WGMI trade yet in the session of 2026-03-04", False) == (
+        seen.value,
+        seen.reason,
+        seen.awaiting_trade,
+    )
     assert (None, "no WGMI trade yet in the session of 2026-03-04") == (gap.value, gap.reason)
 
 
-async def test_a_source_without_last_trades_is_no_reason_to_look_at_yesterday(
+async def test_live_rules_do_not_use_yesterdays_close_without_last_trades(
     market: MarketService, vendors: Vendors
 ) -> None:
     vendors.last_trade_known = False
 
-    view = await look(market, vendors, OPEN + timedelta(minutes=2))
+    view = await view_at(market, vendors, OPEN + timedelta(minutes=2))
 
-    assert (None, False) == (view.observe(parse_rule("1d 8pp")).value, view.observe(parse_rule("1d 8pp")).waiting)
+    assert (None, False) == (
+        view.observe(parse_rule("1d 8pp")).value,
+        view.observe(parse_rule("1d 8pp")).awaiting_trade,
+    )
 
 
 async def test_half_an_hour_without_a_first_trade_is_no_data(market: MarketService, vendors: Vendors) -> None:
-    view = await look(market, vendors, OPEN + timedelta(minutes=30))
+    view = await view_at(market, vendors, OPEN + timedelta(minutes=30))
 
     seen = view.observe(parse_rule("1d 8pp"))
 
-    assert (None, "no WGMI trade yet in the session of 2026-03-04", False) == (seen.value, seen.reason, seen.waiting)
-    assert view.legs(parse_rule("1d 8pp")) is None
+    assert (None, "no WGMI trade yet in the session of 2026-03-04", False) == (
+        seen.value,
+        seen.reason,
+        seen.awaiting_trade,
+    )
+    assert view.measurement(parse_rule("1d 8pp")) is None
     with pytest.raises(ValueError, match="nothing to look at"):
-        view.stamps(parse_rule("1d 8pp"))
+        view.price_stamps(parse_rule("1d 8pp"))
 
 
-async def test_an_etf_trade_of_twenty_minutes_ago_is_not_live(market: MarketService, vendors: Vendors) -> None:
+async def test_an_etf_trade_older_than_20_minutes_is_not_live(market: MarketService, vendors: Vendors) -> None:
     vendors.etf_last = (22.0, NOON - timedelta(minutes=21))
 
-    view = await look(market, vendors, NOON)
+    view = await view_at(market, vendors, NOON)
 
     assert "the last WGMI trade at Yahoo is 21 min old" == view.live_reason
     assert view.observe(parse_rule("1d 8pp")).value is None
 
 
-async def test_a_rule_at_close_looks_at_the_last_close_all_day(market: MarketService, vendors: Vendors) -> None:
+async def test_an_at_close_rule_observes_the_last_close_all_day(market: MarketService, vendors: Vendors) -> None:
     vendors.etf_last = (22.0, NOON)
 
-    view = await look(market, vendors, NOON)
+    view = await view_at(market, vendors, NOON)
 
     assert YESTERDAY == view.observe(parse_rule("1d 8pp at close")).at
     assert NOON == view.observe(parse_rule("1d 8pp")).at
 
 
-async def test_bitcoin_that_is_older_than_the_etf_is_not_compared(market: MarketService, vendors: Vendors) -> None:
+async def test_a_bitcoin_quote_older_than_the_etf_quote_is_not_compared(
+    market: MarketService, vendors: Vendors
+) -> None:
     vendors.etf_last = (22.0, NOON)
     vendors.faults["coinbase"] = [None] * 80
-    await look(market, vendors, NOON - timedelta(minutes=3))
+    await view_at(market, vendors, NOON - timedelta(minutes=3))
     vendors.faults["coinbase"] = [httpx.Response(404, json={"message": "NotFound"})]
 
-    view = await look(market, vendors, NOON)
+    view = await view_at(market, vendors, NOON)
 
     assert "the BTC quote is 180 s older than WGMI's" == view.live_reason
     assert "Coinbase on BTC" in view.problems[0]
 
 
-async def test_minute_bars_that_cannot_be_had_are_a_reason_and_a_problem(
-    market: MarketService, vendors: Vendors
-) -> None:
-    await look(market, vendors, NOON - timedelta(minutes=5))
+async def test_missing_minute_bars_are_a_reason_and_a_problem(market: MarketService, vendors: Vendors) -> None:
+    await view_at(market, vendors, NOON - timedelta(minutes=5))
     vendors.etf_last = (22.0, NOON - timedelta(minutes=4))
     vendors.faults["coinbase"] = [None, httpx.Response(404, json={"message": "NotFound"})]
 
-    view = await look(market, vendors, NOON)
+    view = await view_at(market, vendors, NOON)
 
     assert view.live is None
     assert (view.live_reason,) == view.problems
 
 
-async def test_a_minute_that_nobody_traded_is_no_price(market: MarketService, vendors: Vendors) -> None:
-    await look(market, vendors, NOON - timedelta(minutes=5))
+async def test_a_minute_without_trades_has_no_price(market: MarketService, vendors: Vendors) -> None:
+    await view_at(market, vendors, NOON - timedelta(minutes=5))
     vendors.etf_last = (22.0, NOON - timedelta(minutes=4))
     vendors.faults["coinbase"] = [None, httpx.Response(200, json=[])]
 
-    view = await look(market, vendors, NOON)
+    view = await view_at(market, vendors, NOON)
 
     assert "no BTC price at 16:26 UTC, when WGMI last traded" == view.live_reason
 
 
-async def test_after_the_close_the_last_trades_stand_in_until_the_close_is_final(
+async def test_after_the_close_the_last_trades_are_used_until_the_close_is_final(
     market: MarketService, vendors: Vendors
 ) -> None:
     vendors.etf_last = (22.0, CLOSE - timedelta(minutes=1))
 
-    waiting = await look(market, vendors, CLOSE + timedelta(minutes=2))
-    final = await look(market, vendors, CLOSE + timedelta(minutes=16))
+    waiting = await view_at(market, vendors, CLOSE + timedelta(minutes=2))
+    final = await view_at(market, vendors, CLOSE + timedelta(minutes=16))
 
     assert waiting.live is not None
     assert CLOSE - timedelta(minutes=1) == waiting.live.at
     assert (None, CLOSE) == (final.live, final.current.at)
 
 
-async def test_a_close_that_never_comes_is_told_with_its_reason(market: MarketService, vendors: Vendors) -> None:
+async def test_a_missing_close_has_its_reason(market: MarketService, vendors: Vendors) -> None:
     vendors.etf_last = (20.0, YESTERDAY)
-    await look(market, vendors, YESTERDAY + timedelta(hours=1))
+    await view_at(market, vendors, YESTERDAY + timedelta(hours=1))
     vendors.faults["yahoo"] = [httpx.Response(404)] * 9
 
-    view = await look(market, vendors, CLOSE + timedelta(minutes=31))
+    view = await view_at(market, vendors, CLOSE + timedelta(minutes=31))
     measured = view.current.measurements[Window.D1]
 
     assert isinstance(measured, NotMeasured)
@@ -205,72 +216,72 @@ async def test_a_close_that_never_comes_is_told_with_its_reason(market: MarketSe
     assert measured.reason == view.observe(parse_rule("1d 8pp")).reason
 
 
-async def test_out_of_hours_bitcoins_move_implies_a_gap_and_no_divergence(
+async def test_outside_the_session_bitcoins_move_implies_a_gap_and_no_divergence(
     market: MarketService, vendors: Vendors
 ) -> None:
-    calm = await look(market, vendors, CLOSE + timedelta(hours=1))
+    quiet_market = await view_at(market, vendors, CLOSE + timedelta(hours=1))
     vendors.crypto_moves = {CLOSE + timedelta(hours=2): 40_000.0}
 
-    view = await look(market, vendors, CLOSE + timedelta(hours=3))
+    view = await view_at(market, vendors, CLOSE + timedelta(hours=3))
     gap = view.gap
 
     assert view.live is None
-    assert one_day(calm).spread == one_day(view).spread
+    assert one_session(quiet_market).spread == one_session(view).spread
     assert gap is not None
     assert gap.beta is not None
     assert gap.move == pytest.approx(-0.2, abs=0.02)
     assert gap.beta * gap.move == gap.implied
     assert (gap.implied, view.now) == (view.observe(parse_rule("gap 5%")).value, gap.at)
-    assert 40_000.0 == view.stamps(parse_rule("gap 5%"))[1].price
+    assert 40_000.0 == view.price_stamps(parse_rule("gap 5%"))[1].price
 
 
-async def test_the_gap_is_over_when_the_etf_trades_again(market: MarketService, vendors: Vendors) -> None:
+async def test_the_gap_is_zero_when_the_etf_trades_again(market: MarketService, vendors: Vendors) -> None:
     vendors.etf_last = (20.0, NOON)
 
-    view = await look(market, vendors, NOON)
+    view = await view_at(market, vendors, NOON)
 
     assert (None, 0.0) == (view.gap, view.observe(parse_rule("gap 5%")).value)
 
 
 async def test_without_a_bitcoin_quote_there_is_no_gap(market: MarketService, vendors: Vendors) -> None:
     vendors.faults["coinbase ticker"] = [httpx.Response(404, json={"message": "NotFound"})] * 9
-    view = await look(market, vendors, CLOSE + timedelta(hours=1))
+    view = await view_at(market, vendors, CLOSE + timedelta(hours=1))
 
     assert view.observe(parse_rule("gap 5%")).reason == "no bitcoin price since the close, or no beta"
 
 
-async def test_the_drawdown_rule_reads_bitcoins_depth(market: MarketService, vendors: Vendors) -> None:
+async def test_a_drawdown_rule_observes_bitcoins_depth(market: MarketService, vendors: Vendors) -> None:
     vendors.crypto_moves = {CLOSE - timedelta(hours=2): 20_000.0}
 
-    view = await look(market, vendors, CLOSE + timedelta(hours=1))
+    view = await view_at(market, vendors, CLOSE + timedelta(hours=1))
 
     assert 0.6 == pytest.approx(view.observe(parse_rule("drawdown 60%")).value, abs=0.01)
 
 
-async def test_a_metric_without_enough_history_says_so(market: MarketService, vendors: Vendors) -> None:
+async def test_a_metric_without_enough_history_has_a_reason(market: MarketService, vendors: Vendors) -> None:
     vendors.crypto_moves = {datetime(2020, 1, 1, tzinfo=UTC): 50_000.0}
 
-    view = await look(market, vendors, CLOSE + timedelta(hours=1))
+    view = await view_at(market, vendors, CLOSE + timedelta(hours=1))
 
     assert "too little history for residual" == view.observe(parse_rule("1d residual 5pp")).reason
 
 
 async def test_a_view_is_shared_for_a_few_seconds_and_fetched_once(market: MarketService, vendors: Vendors) -> None:
-    first = await look(market, vendors, NOON)
+    first = await view_at(market, vendors, NOON)
     calls = len(vendors.requests)
 
-    again = await look(market, vendors, NOON + timedelta(seconds=9))
-    later = await look(market, vendors, NOON + timedelta(seconds=10))
+    again = await view_at(market, vendors, NOON + timedelta(seconds=9))
+    later = await view_at(market, vendors, NOON + timedelta(seconds=10))
 
     assert first is again is not later
-    assert len(vendors.requests) == calls + 2  # one chart, one ticker
+    assert len(vendors.requests) == calls + 2  # one chart call, one ticker call
 
 
-async def test_no_prices_at_all_say_what_the_source_said(market: MarketService, vendors: Vendors) -> None:
+async def test_no_prices_at_all_raise_with_the_sources_problem(market: MarketService, vendors: Vendors) -> None:
     vendors.faults["yahoo"] = [httpx.Response(404)]
 
     with pytest.raises(NoHistoryError, match=r"No WGMI prices yet\. Yahoo on WGMI: knows no symbol"):
-        await look(market, vendors, NOON)
+        await view_at(market, vendors, NOON)
 
 
 @pytest.mark.parametrize(
@@ -285,7 +296,7 @@ async def test_live_follows_the_calendar(
 ) -> None:
     vendors.etf_last = (22.0, at)
 
-    view = await look(market, vendors, at)
+    view = await view_at(market, vendors, at)
 
     assert view.live is not None
     assert (session, half_day) == (view.live.session, view.market.half_day)
@@ -294,22 +305,25 @@ async def test_live_follows_the_calendar(
 async def test_a_close_waits_for_the_bitcoin_bar_that_ends_with_it(market: MarketService, vendors: Vendors) -> None:
     vendors.etf_moves[date(2026, 3, 4)] = 22.0
     vendors.etf_last = (22.0, CLOSE)
-    await look(market, vendors, CLOSE - timedelta(minutes=1))
+    await view_at(market, vendors, CLOSE - timedelta(minutes=1))
     vendors.crypto_moves = {CLOSE - timedelta(minutes=30): 60_000.0}
     down = httpx.Response(404, json={"message": "NotFound"})
 
     vendors.faults["coinbase candles"] = [down]
-    waiting = await look(market, vendors, CLOSE + timedelta(seconds=20))
+    waiting = await view_at(market, vendors, CLOSE + timedelta(seconds=20))
     vendors.faults["coinbase candles"] = [down]
-    dark = await look(market, vendors, CLOSE + timedelta(minutes=31))
-    final = await look(market, vendors, CLOSE + timedelta(minutes=32))
+    no_data = await view_at(market, vendors, CLOSE + timedelta(minutes=31))
+    final = await view_at(market, vendors, CLOSE + timedelta(minutes=32))
 
     assert waiting.live is not None
-    assert (60_000.0, False) == (waiting.live.crypto and waiting.live.crypto.price, one_day(waiting).crypto_return < 0)
+    assert (60_000.0, False) == (
+        waiting.live.crypto and waiting.live.crypto.price,
+        one_session(waiting).crypto_return < 0,
+    )
     reason = "2026-03-04: the BTC bar that ends at the close has not come yet; the last one before it ended 2026-03-04"
     assert (None, f"{reason} 20:00 UTC") == (
-        dark.observe(parse_rule("1d 8pp")).value,
-        dark.observe(parse_rule("1d 8pp at close")).reason,
+        no_data.observe(parse_rule("1d 8pp")).value,
+        no_data.observe(parse_rule("1d 8pp at close")).reason,
     )
     assert (None, CLOSE) == (final.live, final.current.at)
     assert 60_000.0 == (final.current.crypto and final.current.crypto.price)
@@ -318,11 +332,11 @@ async def test_a_close_waits_for_the_bitcoin_bar_that_ends_with_it(market: Marke
 async def test_after_the_close_an_older_bitcoin_price_is_not_paired_with_the_last_trade(
     market: MarketService, vendors: Vendors
 ) -> None:
-    await look(market, vendors, CLOSE - timedelta(minutes=3))
+    await view_at(market, vendors, CLOSE - timedelta(minutes=3))
     vendors.etf_last = (22.0, CLOSE + timedelta(seconds=1))
     vendors.faults["coinbase"] = [httpx.Response(404, json={"message": "NotFound"})] * 9
 
-    view = await look(market, vendors, CLOSE + timedelta(seconds=30))
+    view = await view_at(market, vendors, CLOSE + timedelta(seconds=30))
 
     assert (None, "the BTC quote is 180 s older than WGMI's") == (view.live, view.live_reason)
 
@@ -331,24 +345,24 @@ async def test_after_the_close_an_older_bitcoin_price_is_not_paired_with_the_las
     ("older", "expected"),
     [pytest.param(timedelta(minutes=1), True, id="a minute"), pytest.param(timedelta(seconds=61), False, id="more")],
 )
-async def test_two_quotes_are_of_one_instant_within_a_minute(
+async def test_quotes_within_a_minute_count_as_simultaneous(
     market: MarketService, vendors: Vendors, older: timedelta, expected: bool
 ) -> None:
-    await look(market, vendors, NOON - older)
+    await view_at(market, vendors, NOON - older)
     vendors.etf_last = (22.0, NOON)
     vendors.faults["coinbase"] = [httpx.Response(404, json={"message": "NotFound"})]
 
-    view = await look(market, vendors, NOON)
+    view = await view_at(market, vendors, NOON)
 
     assert expected is (view.live is not None)
 
 
-async def test_trades_after_the_close_are_not_read_beyond_it(market: MarketService, vendors: Vendors) -> None:
+async def test_trades_after_the_close_are_not_used(market: MarketService, vendors: Vendors) -> None:
     vendors.etf_last = (22.0, CLOSE - timedelta(seconds=30))
-    await look(market, vendors, CLOSE - timedelta(minutes=1))
+    await view_at(market, vendors, CLOSE - timedelta(minutes=1))
     vendors.crypto_moves = {CLOSE + timedelta(minutes=3): 70_000.0}
 
-    view = await look(market, vendors, CLOSE + timedelta(minutes=5))
+    view = await view_at(market, vendors, CLOSE + timedelta(minutes=5))
 
     assert view.live is not None
     assert view.live.crypto is not None
@@ -356,58 +370,58 @@ async def test_trades_after_the_close_are_not_read_beyond_it(market: MarketServi
     assert CLOSE - timedelta(seconds=30) == view.live.at
 
 
-async def test_the_last_trades_stand_in_for_half_an_hour_and_no_longer(market: MarketService, vendors: Vendors) -> None:
+async def test_the_last_trades_are_used_for_at_most_half_an_hour(market: MarketService, vendors: Vendors) -> None:
     vendors.etf_last = (22.0, CLOSE - timedelta(minutes=1))
-    await look(market, vendors, CLOSE - timedelta(seconds=30))
+    await view_at(market, vendors, CLOSE - timedelta(seconds=30))
     vendors.faults["yahoo"] = [httpx.Response(404)] * 9
 
-    waiting = await look(market, vendors, CLOSE + timedelta(minutes=10))
-    over = await look(market, vendors, CLOSE + timedelta(minutes=31))
+    waiting = await view_at(market, vendors, CLOSE + timedelta(minutes=10))
+    over = await view_at(market, vendors, CLOSE + timedelta(minutes=31))
 
     assert waiting.live is not None
     assert over.live is None
 
 
 async def test_an_old_bitcoin_quote_implies_no_gap(market: MarketService, vendors: Vendors) -> None:
-    await look(market, vendors, CLOSE + timedelta(hours=1))
+    await view_at(market, vendors, CLOSE + timedelta(hours=1))
     vendors.faults["coinbase"] = [httpx.Response(404, json={"message": "NotFound"})] * 99
 
-    fresh = await look(market, vendors, CLOSE + timedelta(hours=1, minutes=20))
-    old = await look(market, vendors, CLOSE + timedelta(hours=1, minutes=21))
+    fresh = await view_at(market, vendors, CLOSE + timedelta(hours=1, minutes=20))
+    old = await view_at(market, vendors, CLOSE + timedelta(hours=1, minutes=21))
 
     assert fresh.gap is not None
     assert old.gap is None
 
 
-async def test_a_gap_from_a_close_without_a_bitcoin_price_is_none(market: MarketService, vendors: Vendors) -> None:
-    await look(market, vendors, CLOSE - timedelta(minutes=1))
+async def test_a_close_without_a_bitcoin_price_has_no_gap(market: MarketService, vendors: Vendors) -> None:
+    await view_at(market, vendors, CLOSE - timedelta(minutes=1))
     vendors.faults["coinbase"] = [httpx.Response(404, json={"message": "NotFound"})]
 
-    view = await look(market, vendors, CLOSE + timedelta(minutes=1))
+    view = await view_at(market, vendors, CLOSE + timedelta(minutes=1))
 
     assert view.crypto is not None
     assert view.gap is None
 
 
-async def test_the_gap_goes_on_until_the_etf_has_traded(market: MarketService, vendors: Vendors) -> None:
+async def test_the_gap_continues_until_the_etf_trades(market: MarketService, vendors: Vendors) -> None:
     vendors.etf_last = (20.0, YESTERDAY)
-    untraded = await look(market, vendors, OPEN + timedelta(minutes=1))
+    untraded = await view_at(market, vendors, OPEN + timedelta(minutes=1))
     vendors.etf_last = (20.0, OPEN + timedelta(minutes=2))
-    traded = await look(market, vendors, OPEN + timedelta(minutes=3))
+    traded = await view_at(market, vendors, OPEN + timedelta(minutes=3))
 
     assert [None, 0.0] == [view.observe(parse_rule("gap 5%")).value for view in (untraded, traded)]
 
 
-async def test_a_bitcoin_quote_from_before_the_close_implies_no_gap(market: MarketService, vendors: Vendors) -> None:
-    await look(market, vendors, CLOSE - timedelta(minutes=5))
+async def test_a_bitcoin_quote_before_the_close_implies_no_gap(market: MarketService, vendors: Vendors) -> None:
+    await view_at(market, vendors, CLOSE - timedelta(minutes=5))
     vendors.faults["coinbase"] = [None, httpx.Response(404, json={"message": "NotFound"})]
 
-    view = await look(market, vendors, CLOSE + timedelta(minutes=20))
+    view = await view_at(market, vendors, CLOSE + timedelta(minutes=20))
 
     assert view.gap is None
 
 
-async def test_many_who_ask_at_once_cause_one_fetch(market: MarketService, vendors: Vendors) -> None:
+async def test_concurrent_calls_share_one_fetch(market: MarketService, vendors: Vendors) -> None:
     vendors.clock.at = NOON
     views = await asyncio.gather(*(market.view(WGMI_BTC, NOON) for _ in range(20)))
 
@@ -415,17 +429,17 @@ async def test_many_who_ask_at_once_cause_one_fetch(market: MarketService, vendo
     assert (1, 1) == (len(vendors.calls("chart")), len(vendors.calls("ticker")))
 
 
-async def test_one_who_asked_long_ago_does_not_turn_the_clock_back(market: MarketService, vendors: Vendors) -> None:
-    later = await look(market, vendors, NOON)
+async def test_a_call_with_an_older_time_does_not_replace_the_view(market: MarketService, vendors: Vendors) -> None:
+    later = await view_at(market, vendors, NOON)
 
-    earlier = await look(market, vendors, NOON - timedelta(minutes=5))
-    again = await look(market, vendors, NOON + timedelta(seconds=5))
+    earlier = await view_at(market, vendors, NOON - timedelta(minutes=5))
+    again = await view_at(market, vendors, NOON + timedelta(seconds=5))
 
     assert earlier is not later
     assert later is again
 
 
-async def test_pairs_that_share_bitcoin_ask_for_it_once(market: MarketService, vendors: Vendors) -> None:
+async def test_pairs_with_bitcoin_share_one_quote_request(market: MarketService, vendors: Vendors) -> None:
     vendors.clock.at = NOON
 
     await asyncio.gather(*(market.view(Pair(etf=Symbol(etf), crypto=Symbol("BTC")), NOON) for etf in ("WGMI", "MARA")))
@@ -433,25 +447,25 @@ async def test_pairs_that_share_bitcoin_ask_for_it_once(market: MarketService, v
     assert (2, 1) == (len(vendors.calls("chart")), len(vendors.calls("ticker")))
 
 
-async def test_a_missing_price_at_a_close_is_observed_as_of_that_close(market: MarketService, vendors: Vendors) -> None:
+async def test_a_missing_price_at_a_close_is_observed_at_that_close(market: MarketService, vendors: Vendors) -> None:
     vendors.etf_last = (20.0, YESTERDAY)
-    await look(market, vendors, YESTERDAY + timedelta(hours=1))
+    await view_at(market, vendors, YESTERDAY + timedelta(hours=1))
     vendors.faults["yahoo"] = [httpx.Response(404)] * 9
 
-    seen = (await look(market, vendors, CLOSE + timedelta(minutes=31))).observe(parse_rule("1d 8pp"))
+    seen = (await view_at(market, vendors, CLOSE + timedelta(minutes=31))).observe(parse_rule("1d 8pp"))
 
-    assert (CLOSE, True) == (seen.at, seen.closing)
+    assert (CLOSE, True) == (seen.at, seen.at_close)
 
 
 SEMIS = Pair(etf=Symbol("WGMI"), crypto=Symbol("SMH"))
 
 
-async def test_a_share_can_be_held_against_another(market: MarketService, vendors: Vendors) -> None:
+async def test_two_shares_can_be_compared(market: MarketService, vendors: Vendors) -> None:
     vendors.clock.at = CLOSE + timedelta(hours=1)
 
     view = await market.view(SEMIS, vendors.clock.at)
 
-    assert 0.0 == one_day(view).spread
+    assert 0.0 == one_session(view).spread
     assert (CLOSE, "Yahoo", "Yahoo") == (
         view.current.at,
         view.current.etf and view.current.etf.source,
@@ -461,7 +475,7 @@ async def test_a_share_can_be_held_against_another(market: MarketService, vendor
     assert [] == vendors.calls("ticker")
 
 
-async def test_two_shares_are_live_together_though_one_trades_seldom(market: MarketService, vendors: Vendors) -> None:
+async def test_two_shares_are_live_if_one_trades_rarely(market: MarketService, vendors: Vendors) -> None:
     vendors.clock.at = NOON
     vendors.etf_last = (22.0, NOON - timedelta(minutes=5))
     await market.history.leg(SEMIS.etf, NOON)
@@ -473,9 +487,7 @@ async def test_two_shares_are_live_together_though_one_trades_seldom(market: Mar
     assert (NOON - timedelta(minutes=5), 22.0) == (view.live.at, view.live.etf and view.live.etf.price)
 
 
-async def test_a_share_that_last_traded_much_earlier_is_not_held_against_another(
-    market: MarketService, vendors: Vendors
-) -> None:
+async def test_a_share_that_last_traded_much_earlier_is_not_compared(market: MarketService, vendors: Vendors) -> None:
     vendors.clock.at = NOON
     vendors.etf_last = (22.0, NOON - timedelta(minutes=6))
     await market.history.leg(SEMIS.etf, NOON)
@@ -486,32 +498,34 @@ async def test_a_share_that_last_traded_much_earlier_is_not_held_against_another
     assert "the WGMI quote is 360 s older than SMH's" == view.live_reason
 
 
-async def test_two_coins_can_be_held_against_each_other(market: MarketService, vendors: Vendors) -> None:
+async def test_two_coins_can_be_compared(market: MarketService, vendors: Vendors) -> None:
     vendors.clock.at = NOON
 
     view = await market.view(Pair(etf=Symbol("ETH"), crypto=Symbol("BTC")), NOON)
 
     assert view.live is not None
-    assert (NOON, 0.0) == (view.live.at, one_day(view).spread)
+    assert (NOON, 0.0) == (view.live.at, one_session(view).spread)
     assert [] == vendors.calls("chart")
 
 
 async def test_in_session_without_a_bitcoin_quote_nothing_is_live(market: MarketService, vendors: Vendors) -> None:
-    await look(market, vendors, YESTERDAY + timedelta(hours=1))
+    await view_at(market, vendors, YESTERDAY + timedelta(hours=1))
     vendors.etf_last = (22.0, NOON)
-    again = MarketService(PriceHistory([vendors.yahoo()], [vendors.coinbase()], market.history.store, witnessed=False))
+    again = MarketService(
+        PriceHistory([vendors.yahoo()], [vendors.coinbase()], market.history.store, requires_witness=False)
+    )
     vendors.faults["coinbase"] = [httpx.Response(404, json={"message": "NotFound"})] * 99
 
-    view = await look(again, vendors, NOON)
+    view = await view_at(again, vendors, NOON)
 
     assert (None, "no BTC quote") == (view.live, view.live_reason)
 
 
-async def test_each_window_is_trusted_as_far_as_the_closes_that_it_begins_at(vendors: Vendors) -> None:
-    """Nasdaq begins lately: it seconds the closes of the last days, and nobody those before."""
+async def test_each_window_is_trusted_as_far_as_its_first_close(vendors: Vendors) -> None:
+    """Nasdaq has recent sessions only: it corroborates the closes of the last days, and none before."""
     store = await SqlStore.open("sqlite://")
     vendors.clock.at = CLOSE + timedelta(days=1, hours=3)
-    vendors.faults["nasdaq"] = [httpx.Response(200, content=_lately(vendors, 4))]
+    vendors.faults["nasdaq"] = [httpx.Response(200, content=_recent_sessions_only(vendors, 4))]
     history = PriceHistory([vendors.yahoo(), vendors.nasdaq()], [vendors.coinbase(), vendors.bitstamp()], store)
 
     view = await MarketService(history).view(WGMI_BTC, vendors.clock.at)
@@ -519,30 +533,34 @@ async def test_each_window_is_trusted_as_far_as_the_closes_that_it_begins_at(ven
 
     assert Verdict.OK is view.close.trust.verdict
     alone = Trust(verdict=Verdict.DEGRADED, reasons=("5d begins where WGMI's close is from Yahoo alone",))
-    assert [FULL, alone, FULL] == [view.trust(parse_rule(rule)) for rule in ("1d 8pp", "5d 8pp", "drawdown 60%")]
-    assert {*Window} - {Window.D1} == view.close.origins.keys()
+    assert [TRUSTED, alone, TRUSTED] == [
+        view.trust_for(parse_rule(rule)) for rule in ("1d 8pp", "5d 8pp", "drawdown 60%")
+    ]
+    assert {*Window} - {Window.D1} == view.close.anchor_trust.keys()
 
 
-def _lately(vendors: Vendors, sessions: int) -> bytes:
-    """What Nasdaq answers where it knows the last sessions only."""
-    asked = httpx.Request("GET", "https://api.nasdaq.com/api/quote/WGMI/historical?fromdate=2020-01-01")
-    body = vendors.answer(asked).json()
+def _recent_sessions_only(vendors: Vendors, sessions: int) -> bytes:
+    """Return Nasdaq's answer, cut to the last sessions."""
+    request = httpx.Request("GET", "https://api.nasdaq.com/api/quote/WGMI/historical?fromdate=2020-01-01")
+    body = vendors.handle(request).json()
     table = body["data"]["tradesTable"]
     table["rows"] = table["rows"][:sessions]
     body["data"]["totalRecords"] = sessions
     return json.dumps(body).encode()
 
 
-async def test_bitcoin_at_one_venue_alone_is_held_against_a_fund_of_it(vendors: Vendors, market: MarketService) -> None:
-    """The made-up fund moves as every made-up share does: hardly."""
+async def test_bitcoin_from_a_single_venue_is_checked_against_a_bitcoin_etf(
+    vendors: Vendors, market: MarketService
+) -> None:
+    """The fake fund hardly moves, like every fake share."""
     vendors.clock.at = CLOSE + timedelta(hours=1)
-    calm = MarketService(PriceHistory([vendors.yahoo()], [vendors.coinbase()], market.history.store))
-    trusted = await calm.view(WGMI_BTC, vendors.clock.at)
-    hours = enumerate([51_500.0, 53_500.0, 55_500.0, 57_700.0, 60_000.0])  # none of them is a jump
+    quiet_market = MarketService(PriceHistory([vendors.yahoo()], [vendors.coinbase()], market.history.store))
+    trusted = await quiet_market.view(WGMI_BTC, vendors.clock.at)
+    hours = enumerate([51_500.0, 53_500.0, 55_500.0, 57_700.0, 60_000.0])  # none of these hourly moves counts as a jump
     vendors.crypto_moves = {CLOSE - timedelta(hours=4.5 - hour): price for hour, price in hours}
     other = await SqlStore.open("sqlite://")
-    wild = MarketService(PriceHistory([vendors.yahoo()], [vendors.coinbase()], other))
-    doubted = await wild.view(WGMI_BTC, vendors.clock.at)
+    volatile_market = MarketService(PriceHistory([vendors.yahoo()], [vendors.coinbase()], other))
+    doubted = await volatile_market.view(WGMI_BTC, vendors.clock.at)
     await other.aclose()
 
     assert ("WGMI's close is from Yahoo alone",) == trusted.close.trust.reasons

@@ -20,7 +20,7 @@ RULES = [
         "1d 8pp at close",
     )
 ]
-moments = st.sampled_from([NOW - timedelta(minutes=minutes) for minutes in (0, 3, 5, 60)])
+times = st.sampled_from([NOW - timedelta(minutes=minutes) for minutes in (0, 3, 5, 60)])
 
 
 @st.composite
@@ -28,17 +28,17 @@ def states(draw: st.DrawFn) -> RuleState:
     firing = draw(st.sampled_from([None, Side.ABOVE, Side.BELOW]))
     breach = draw(st.sampled_from([None, *(side for side in Side if side is not firing)]))
     recovering = firing is not None and breach is None and draw(st.booleans())
-    dark_at = draw(st.one_of(st.none(), moments))
+    nodata_since = draw(st.one_of(st.none(), times))
     return RuleState(
         firing=firing,
-        fired_at=draw(moments) if firing else None,
+        fired_at=draw(times) if firing else None,
         breach=breach,
-        breach_at=draw(moments) if breach else None,
-        breach_seen_at=draw(moments) if breach else None,
-        clear_at=draw(moments) if recovering else None,
-        clear_seen_at=draw(moments) if recovering else None,
-        dark_at=dark_at,
-        error_at=dark_at and draw(st.one_of(st.none(), moments)),
+        breach_at=draw(times) if breach else None,
+        breach_seen_at=draw(times) if breach else None,
+        clear_at=draw(times) if recovering else None,
+        clear_seen_at=draw(times) if recovering else None,
+        nodata_since=nodata_since,
+        error_since=nodata_since and draw(st.one_of(st.none(), times)),
     )
 
 
@@ -48,47 +48,45 @@ def states(draw: st.DrawFn) -> RuleState:
     st.booleans(),
     st.booleans(),
 )
-def test_a_rule_that_is_screened_out_would_not_have_changed(
-    watched: list[tuple[int, RuleState]], value: float | None, closing: bool, unknown: bool
+def test_a_rule_that_is_filtered_out_would_not_have_changed(
+    rules_and_states: list[tuple[int, RuleState]], value: float | None, closing: bool, unknown: bool
 ) -> None:
-    rules, known = [RULES[index] for index, _ in watched], [state for _, state in watched]
-    screen = RulePrefilter.of(rules, known, [0] * len(rules))
+    rules, rule_states = [RULES[index] for index, _ in rules_and_states], [state for _, state in rules_and_states]
+    prefilter = RulePrefilter.from_rules(rules, rule_states, [0] * len(rules))
 
-    seen = Observation(at=NOW, value=value, closing=closing, unknown=unknown and value is None)
+    observation = Observation(at=NOW, value=value, at_close=closing, pair_unavailable=unknown and value is None)
     values = np.array([np.nan if value is None else value])
-    may_change = set(screen.may_change(values, unknown=seen.unknown).tolist())
+    may_change = set(prefilter.may_change(values, pair_unavailable=observation.pair_unavailable).tolist())
 
-    for index, (rule, state) in enumerate(zip(rules, known, strict=True)):
-        decision = decide(state, seen, rule, NOW)
+    for index, (rule, state) in enumerate(zip(rules, rule_states, strict=True)):
+        decision = decide(state, observation, rule, NOW)
         assert index in may_change or decision.state == state
 
 
-def test_quiet_rules_are_all_screened_out() -> None:
-    screen = RulePrefilter.of(RULES, [RuleState()] * len(RULES), [0] * len(RULES))
+def test_ok_rules_are_all_filtered_out() -> None:
+    prefilter = RulePrefilter.from_rules(RULES, [RuleState()] * len(RULES), [0] * len(RULES))
 
-    assert [] == screen.may_change(np.array([0.01])).tolist()
+    assert [] == prefilter.may_change(np.array([0.01])).tolist()
 
 
-def test_each_rule_looks_at_its_own_column() -> None:
-    screen = RulePrefilter.of(RULES[:2], [RuleState()] * 2, [0, 1])
+def test_each_rule_uses_its_own_column() -> None:
+    prefilter = RulePrefilter.from_rules(RULES[:2], [RuleState()] * 2, [0, 1])
 
-    assert [1] == screen.may_change(np.array([0.01, 0.09])).tolist()
+    assert [1] == prefilter.may_change(np.array([0.01, 0.09])).tolist()
 
 
 @given(st.sampled_from(range(len(RULES))), states(), states())
-def test_a_state_that_is_taken_over_is_screened_like_one_from_the_start(
-    index: int, before: RuleState, after: RuleState
-) -> None:
+def test_an_updated_state_is_filtered_like_an_initial_one(index: int, before: RuleState, after: RuleState) -> None:
     rule, values = RULES[index], [-0.2, -0.1, -0.08, -0.03, 0.0, 0.03, 0.08, 0.1, 0.2, np.nan]
-    screen = RulePrefilter.of([rule], [before], [0])
+    prefilter = RulePrefilter.from_rules([rule], [before], [0])
 
-    screen.put(0, rule, after)
+    prefilter.update(0, rule, after)
 
-    fresh = RulePrefilter.of([rule], [after], [0])
+    fresh = RulePrefilter.from_rules([rule], [after], [0])
     assert [fresh.may_change(np.array([value])).tolist() for value in values] == [
-        screen.may_change(np.array([value])).tolist() for value in values
+        prefilter.may_change(np.array([value])).tolist() for value in values
     ]
 
 
-def test_no_rules_need_no_decision() -> None:
-    assert [] == RulePrefilter.of([], [], []).may_change(np.array([])).tolist()
+def test_an_empty_prefilter_selects_nothing() -> None:
+    assert [] == RulePrefilter.from_rules([], [], []).may_change(np.array([])).tolist()

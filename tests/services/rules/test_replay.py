@@ -17,10 +17,10 @@ DATA = Path("../shared/data")
 MARKET = aligned_market([100.0, 110.0, 116.6, 116.6, 106.106, 105.04494], [100.0] * 6)
 
 
-def test_each_change_carries_its_session_legs_and_reason() -> None:
+def test_each_step_has_its_session_legs_and_reason() -> None:
     run = replay(MARKET, [parse_rule("1d 8pp")])
 
-    steps = [(step.session.day, step.to, step.side, round(step.spread, 6)) for step in run.rules[0].steps]
+    steps = [(step.session.day, step.change, step.side, round(step.spread, 6)) for step in run.rules[0].steps]
     assert [
         (3, Change.FIRING, Side.ABOVE, 0.1),
         (5, Change.RESOLVED, Side.ABOVE, 0.0),
@@ -28,73 +28,77 @@ def test_each_change_carries_its_session_legs_and_reason() -> None:
         (9, Change.RESOLVED, Side.BELOW, -0.01),
     ] == steps
     assert "10pp is past 8pp at the close" == run.rules[0].steps[0].reason
-    assert ((2, 1), 2, 1.5) == (run.rules[0].lengths, run.rules[0].episodes, run.rules[0].median_length)
+    assert ((2, 1), 2, 1.5) == (run.rules[0].episode_lengths, run.rules[0].episodes, run.rules[0].median_length)
 
 
 def test_an_episode_that_is_open_at_the_end_counts() -> None:
     run = replay(MARKET, [parse_rule("1d 8pp")], last=date(2024, 1, 8))
 
-    assert (2, (2, 1)) == (run.rules[0].episodes, run.rules[0].lengths)
+    assert (2, (2, 1)) == (run.rules[0].episodes, run.rules[0].episode_lengths)
 
 
-def test_alerts_a_year_are_scaled_by_the_sessions_that_could_be_decided() -> None:
+def test_episodes_a_year_are_scaled_by_measured_sessions() -> None:
     run = replay(MARKET, [parse_rule("1d 8pp"), parse_rule("1d 50pp")])
 
     assert [2 * 252 / 5, 0.0] == [one.per_year for one in run.rules]
     assert run.rules[1].median_length is None
 
 
-def test_a_rule_is_counted_from_the_session_on_that_it_can_be_measured_at() -> None:
+def test_a_rule_counts_from_its_first_measurable_session() -> None:
     market = random_market(400)
 
     run = replay(market, [parse_rule("1d z2.5"), parse_rule("252d 8pp"), parse_rule("1d 8pp")])
     short = replay(market, [parse_rule("1d z2.5")], last=market.sessions[100].astype(object))
 
     days = market.sessions.tolist()
-    assert [(days[190], days[399]), (days[252], days[399]), (days[1], days[399])] == [one.measured for one in run.rules]
+    assert [(days[190], days[399]), (days[252], days[399]), (days[1], days[399])] == [
+        one.measured_range for one in run.rules
+    ]
     assert [210, 148, 399] == pytest.approx([252 * one.episodes / one.per_year for one in run.rules if one.per_year])
-    assert (None, 0.0) == (short.rules[0].measured, short.rules[0].per_year)
-    assert all(abs(step.value) >= 2.5 for step in run.rules[0].steps if step.to is Change.FIRING)
+    assert (None, 0.0) == (short.rules[0].measured_range, short.rules[0].per_year)
+    assert all(abs(step.value) >= 2.5 for step in run.rules[0].steps if step.change is Change.FIRING)
 
 
-def test_a_period_begins_quiet_but_looks_back_past_its_start() -> None:
+def test_a_period_starts_ok_and_looks_back_before_its_start() -> None:
     run = replay(MARKET, [parse_rule("1d 8pp")], first=date(2024, 1, 4))
 
     assert (date(2024, 1, 4), date(2024, 1, 9), 4) == (run.first, run.last, run.sessions)
-    assert [(date(2024, 1, 8), Change.FIRING)] == [(step.session, step.to) for step in run.rules[0].steps[:1]]
+    assert [(date(2024, 1, 8), Change.FIRING)] == [(step.session, step.change) for step in run.rules[0].steps[:1]]
 
 
-def test_a_session_without_a_price_decides_nothing_and_is_listed() -> None:
+def test_a_session_without_a_price_changes_nothing_and_is_listed() -> None:
     market = aligned_market([100.0, 110.0, None, 110.0, 110.0], [100.0] * 5)
 
     run = replay(market, [parse_rule("1d 8pp")])
 
     assert [4] == [out.session.day for out in run.left_out]
-    assert [3, 8] == [step.session.day for step in run.rules[0].steps]  # the 5th has no session to compare with
+    assert [3, 8] == [
+        step.session.day for step in run.rules[0].steps
+    ]  # the 5th has no previous session to compare with
     assert 4 == run.sessions
 
 
-def test_a_period_without_sessions_says_which_there_are() -> None:
+def test_a_period_without_sessions_names_the_available_range() -> None:
     with pytest.raises(ReplayError, match="the prices run from 2024-01-02 to 2024-01-09"):
         replay(MARKET, [parse_rule("1d 8pp")], first=date(2025, 1, 1))
 
 
-def test_prices_that_never_meet_say_why() -> None:
+def test_a_period_without_common_prices_gives_the_reason() -> None:
     market = aligned_market([100.0, None, 100.0], [1.0, 1.0, 1.0])
 
     with pytest.raises(ReplayError, match="has both prices: 2024-01-03: hand has no WGMI close"):
         replay(market, [parse_rule("1d 8pp")], first=date(2024, 1, 3), last=date(2024, 1, 3))
 
 
-def test_a_rule_about_another_pair_is_refused() -> None:
+def test_a_rule_on_another_pair_is_rejected() -> None:
     with pytest.raises(ReplayError, match="names MARA/ETH, but the prices are of WGMI/BTC"):
         replay(MARKET, [parse_rule("1d 8pp on MARA/ETH")])
 
 
-def test_an_episode_does_not_grow_where_nothing_could_be_decided() -> None:
+def test_an_episode_does_not_grow_without_prices() -> None:
     market = aligned_market([100.0, 110.0, 116.6, None, None, None], [100.0] * 6)
 
-    assert (2,) == replay(market, [parse_rule("1d 8pp")]).rules[0].lengths
+    assert (2,) == replay(market, [parse_rule("1d 8pp")]).rules[0].episode_lengths
 
 
 def test_the_gap_rule_cannot_be_replayed_at_closes() -> None:
@@ -102,12 +106,12 @@ def test_the_gap_rule_cannot_be_replayed_at_closes() -> None:
         replay(MARKET, [parse_rule("gap 5%")])
 
 
-def test_a_drawdown_rule_shows_the_day_that_crossed_it() -> None:
+def test_a_drawdown_rule_fires_on_the_session_that_crossed_it() -> None:
     market = aligned_market([20.0, 20.0, 20.0], [100.0, 80.0, 40.0])
 
     run = replay(market, [parse_rule("drawdown 60%")])
 
-    assert [(Change.FIRING, Side.ABOVE, 0.5)] == [(step.to, step.side, step.spread) for step in run.rules[0].steps]
+    assert [(Change.FIRING, Side.ABOVE, 0.5)] == [(step.change, step.side, step.spread) for step in run.rules[0].steps]
 
 
 def test_the_future_does_not_change_the_past() -> None:
@@ -122,7 +126,7 @@ def test_the_future_does_not_change_the_past() -> None:
 
 
 @pytest.mark.skipif(not DATA.exists(), reason="the vendor price files in ../shared/data are not here")
-def test_eight_points_in_a_day_fired_44_times_on_real_prices() -> None:
+def test_the_default_rules_fire_44_36_and_16_times_on_real_prices() -> None:
     aligned = align(
         WGMI_BTC,
         read_etf_csv(DATA / "equities/WGMI.csv", Symbol("WGMI")),

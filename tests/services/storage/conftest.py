@@ -1,4 +1,4 @@
-"""Stores to test on. One suite serves every database: another engine is one more row in each of the two tables."""
+"""Stores to test on. One suite runs on every database: another engine is one more row in each of the two tables."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from tests.fakes.postgresql import empty_database
 
 
 class Start(Protocol):
-    """How a test starts one more process on the same database."""
+    """A function that starts one more process on the same database."""
 
     async def __call__(self) -> SqlStore: ...
 
 
-async def standing(store: MonitorStore) -> list[ChannelRule]:
-    """Every rule that stands, of all channels."""
-    return list((await store.rulebook()).watches)
+async def active_rules(store: MonitorStore) -> list[ChannelRule]:
+    """Return the active rules of all channels."""
+    return list((await store.rulebook()).rules)
 
 
 def sqlite_file(folder: Path) -> str:

@@ -5,17 +5,17 @@ from datetime import timedelta
 
 import pytest
 
-from services.alerting.alert import Entry, EntryKind
+from services.alerting.alert import EntryKind, TimelineEntry
 from services.alerting.records import AlertChange, Attempt
 from services.core.errors import NotFoundError
 from services.rules.decide import Side
 from services.storage import SqlStore
-from tests.fakes.alerts import AT, DESK, an_alert
-from tests.fakes.floor import OTHER_DESK
+from tests.fakes.alerts import AT, CHANNEL, an_alert
+from tests.fakes.harness import OTHER_CHANNEL
 
 MINUTE = timedelta(minutes=1)
-FIRED = Entry(kind=EntryKind.FIRED, at=AT, reason="past 8 pp", silent=True)
-JOINED = Entry(kind=EntryKind.JOINED, at=AT, reason="past 15 pp")
+FIRED = TimelineEntry(kind=EntryKind.FIRED, at=AT, reason="past 8 pp", silent=True)
+JOINED = TimelineEntry(kind=EntryKind.JOINED, at=AT, reason="past 15 pp")
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ async def store(durable_url: str) -> AsyncIterator[SqlStore]:
     await store.aclose()
 
 
-async def test_a_receipt_has_every_entry_and_every_attempt_of_each_message(store: SqlStore) -> None:
+async def test_an_audit_has_every_entry_and_every_attempt_of_each_message(store: SqlStore) -> None:
     (own,) = await store.due(AT)
     await store.mark_attempting(own, AT)
     await store.mark_failed(own, "429", AT + MINUTE)
@@ -34,29 +34,29 @@ async def test_a_receipt_has_every_entry_and_every_attempt_of_each_message(store
     await store.mark_attempting(own, AT + MINUTE)
     await store.mark_sent(own, "1700.1", AT + MINUTE)
 
-    receipt = await store.receipt(DESK, 1)
+    audit = await store.alert_audit(CHANNEL, 1)
 
-    message, line = receipt.postings
-    assert (1, (FIRED, JOINED)) == (receipt.alert.id, receipt.entries)
+    message, reply = audit.postings
+    assert (1, (FIRED, JOINED)) == (audit.alert.id, audit.entries)
     assert (None, "1700.1", True) == (message.entry, message.message_id, message.delivered)
     assert (
         Attempt(at=AT, version=1, outcome="failed", problem="429"),
         Attempt(at=AT + MINUTE, version=1, outcome="sent", problem=None),
     ) == message.attempts
-    assert (JOINED, None, False, ()) == (line.entry, line.message_id, line.delivered, line.attempts)
+    assert (JOINED, None, False, ()) == (reply.entry, reply.message_id, reply.delivered, reply.attempts)
 
 
-async def test_without_a_number_it_is_the_newest_of_the_channel(store: SqlStore) -> None:
+async def test_an_audit_without_a_number_is_of_the_newest_alert(store: SqlStore) -> None:
     await store.record([], [AlertChange(alert=an_alert(side=Side.BELOW), revision=0)], AT)
-    await store.record([], [AlertChange(alert=an_alert(channel=OTHER_DESK), revision=0)], AT)
+    await store.record([], [AlertChange(alert=an_alert(channel=OTHER_CHANNEL), revision=0)], AT)
 
-    assert [2, 3, 3] == [(await store.receipt(where, None)).alert.id for where in (DESK, OTHER_DESK, None)]
+    assert [2, 3, 3] == [(await store.alert_audit(where, None)).alert.id for where in (CHANNEL, OTHER_CHANNEL, None)]
 
 
-async def test_another_channels_alert_is_not_there(store: SqlStore) -> None:
+async def test_an_alert_of_another_channel_is_not_found(store: SqlStore) -> None:
     with pytest.raises(NotFoundError, match=r"No alert 1 in this channel\."):
-        await store.receipt(OTHER_DESK, 1)
+        await store.alert_audit(OTHER_CHANNEL, 1)
     with pytest.raises(NotFoundError, match=r"No alert in this channel so far\."):
-        await store.receipt(OTHER_DESK, None)
+        await store.alert_audit(OTHER_CHANNEL, None)
     with pytest.raises(NotFoundError, match=r"No alert 9 in this database\."):
-        await store.receipt(None, 9)
+        await store.alert_audit(None, 9)

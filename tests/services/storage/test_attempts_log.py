@@ -25,7 +25,7 @@ async def store(durable_url: str) -> AsyncIterator[SqlStore]:
 
 @pytest.fixture
 async def database(durable_url: str, store: SqlStore) -> AsyncIterator[Database]:
-    del store  # it makes the tables
+    del store  # it creates the tables
     database = Database(durable_url)
     yield database
     await database.close()
@@ -51,7 +51,7 @@ async def test_every_attempt_is_logged_with_its_outcome(store: SqlStore, databas
     assert [(AT, 1, "failed", "429"), (AT + MINUTE, 1, "sent", None)] == await log(database)
 
 
-async def test_a_lost_message_and_a_hopeless_one_are_told_apart(store: SqlStore, database: Database) -> None:
+async def test_a_gone_message_and_a_dead_one_have_different_outcomes(store: SqlStore, database: Database) -> None:
     await store.mark_failed(await begin(store, AT), "message_not_found", AT, gone=True)
     await store.mark_dead(await begin(store, AT), "channel_not_found", AT)
 
@@ -65,13 +65,13 @@ async def test_an_attempt_that_a_crash_cut_short_has_no_outcome(store: SqlStore,
     assert [(AT, 1, None, None), (AT + MINUTE, 1, "sent", None)] == await log(database)
 
 
-async def test_a_message_found_after_a_crash_concludes_the_attempt(store: SqlStore, database: Database) -> None:
+async def test_a_message_found_after_a_crash_closes_the_attempt(store: SqlStore, database: Database) -> None:
     await store.mark_sent(await begin(store, AT), "1700.1", AT + MINUTE)
 
     assert [(AT, 1, "sent", None)] == await log(database)
 
 
-async def test_an_outcome_once_logged_is_not_rewritten(store: SqlStore, database: Database) -> None:
+async def test_a_logged_outcome_is_not_overwritten(store: SqlStore, database: Database) -> None:
     delivery = await begin(store, AT)
     await store.mark_failed(delivery, "429", AT)
     await store.mark_dead(delivery, "channel_not_found", AT)

@@ -1,4 +1,4 @@
-"""A task that is cancelled in the middle of a write leaves the database as it was, and to others."""
+"""A task that is cancelled during a write leaves the database unchanged, and unlocked for others."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from services.storage.engine import Database
 ROWS = [{"n": n} for n in range(20_000)]  # more than are written before the task is cancelled
 
 
-async def test_a_write_that_is_cut_off_keeps_nobody_waiting(tmp_path: Path) -> None:
+async def test_a_cancelled_write_releases_its_lock(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path}/store.db?timeout=0")
     async with database.write() as tx:
         await tx.execute(text("CREATE TABLE numbers (n INTEGER)"))
-    loop, begun = asyncio.get_running_loop(), asyncio.Event()
+    loop, started = asyncio.get_running_loop(), asyncio.Event()
 
-    def tell(number: int) -> int:
-        loop.call_soon_threadsafe(begun.set)
+    def signal_start(number: int) -> int:
+        loop.call_soon_threadsafe(started.set)
         return number
 
     async def write() -> None:
         async with database.write() as tx:
             sqlite = (await tx.get_raw_connection()).driver_connection
             assert sqlite is not None
-            await sqlite.create_function("tell", 1, tell)
-            await tx.execute(text("INSERT INTO numbers VALUES (tell(:n))"), ROWS)
+            await sqlite.create_function("signal_start", 1, signal_start)
+            await tx.execute(text("INSERT INTO numbers VALUES (signal_start(:n))"), ROWS)
 
-    cut = asyncio.create_task(write())
-    await begun.wait()
-    cut.cancel()
-    with pytest.raises(asyncio.CancelledError) as kept:  # as a log keeps it, with all that its frames hold
-        await cut
+    writing = asyncio.create_task(write())
+    await started.wait()
+    writing.cancel()
+    with pytest.raises(asyncio.CancelledError) as cancelled:  # referenced with all its frames, as by a log record
+        await writing
     async with database.write() as tx:
         await tx.execute(text("INSERT INTO numbers VALUES (-1)"))
         found = (await tx.execute(text("SELECT n FROM numbers"))).scalars().all()
     await database.close()
 
-    assert ([-1], True) == (found, kept.value is not None)
+    assert ([-1], True) == (found, cancelled.value is not None)

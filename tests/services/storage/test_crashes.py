@@ -8,21 +8,20 @@ from datetime import date
 
 import pytest
 
-from services.market.consensus.corporate_actions import Action, Declared, Kind
+from services.market.consensus.corporate_actions import Action, ActionKind, DeclaredActions
 from services.rules.decide import RuleState
 from services.rules.grammar import parse_rule
-from tests.fakes.alerts import AT, DESK
-from tests.services.storage.conftest import Start, standing
+from tests.fakes.alerts import AT, CHANNEL
+from tests.services.storage.conftest import Start, active_rules
 from tests.services.storage.test_price_history import EVER, WGMI, closes
 
 EX = date(2026, 11, 18)
 CLOSES_BEFORE, CLOSES_AFTER = (closes({"2026-11-17": price}, source="yahoo") for price in (40.0, 4.0))
-BEFORE = Declared(source="yahoo", since=date(2026, 1, 2))
-AFTER = replace(BEFORE, actions=(Action(session=EX, kind=Kind.SPLIT, value=10.0),))
+BEFORE = DeclaredActions(source="yahoo", since=date(2026, 1, 2))
+AFTER = replace(BEFORE, actions=(Action(session=EX, kind=ActionKind.SPLIT, value=10.0),))
 
-# Records an alert with a rule's state and a line of its thread, and dies as the transaction is about to be committed,
-# or right after.
-DYING = """
+# Saves an alert with a rule's state and a thread reply, and dies right before or after the commit.
+RECORD_AND_DIE = """
 import asyncio, os, signal, sys
 from sqlalchemy import Engine, event
 from services.rules.decide import RuleState, Side
@@ -37,8 +36,8 @@ async def main(url, moment):
     store = await SqlStore.open(url)
     if moment == "before":
         event.listen(Engine, "commit", die)
-    move = StateChange(rule_id=1, before=RuleState(), after=RuleState(firing=Side.ABOVE, fired_at=AT))
-    await store.record([move], [AlertChange(alert=an_alert(), revision=0, entries=(an_entry(),))], AT)
+    change = StateChange(rule_id=1, before=RuleState(), after=RuleState(firing=Side.ABOVE, fired_at=AT))
+    await store.record([change], [AlertChange(alert=an_alert(), revision=0, entries=(an_entry(),))], AT)
     die()
 
 asyncio.run(main(*sys.argv[1:]))
@@ -52,21 +51,21 @@ asyncio.run(main(*sys.argv[1:]))
         pytest.param("after", 1, id="after the commit everything is there"),
     ],
 )
-async def test_a_killed_process_leaves_all_of_a_record_or_nothing(
+async def test_a_killed_process_saves_all_of_a_record_or_nothing(
     start: Start, durable_url: str, moment: str, alerts: int
 ) -> None:
     store = await start()
-    await store.add_rules(DESK, [parse_rule("1d 8pp")], "U1", AT)
+    await store.add_rules(CHANNEL, [parse_rule("1d 8pp")], "U1", AT)
 
-    dying = await asyncio.create_subprocess_exec(sys.executable, "-c", DYING, durable_url, moment)
-    assert -signal.SIGKILL == await dying.wait()
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", RECORD_AND_DIE, durable_url, moment)
+    assert -signal.SIGKILL == await process.wait()
 
-    moved = [watch.state != RuleState() for watch in await standing(store)]
-    assert ([bool(alerts)], alerts, alerts) == (moved, len(await store.open_alerts()), len(await store.due(AT)))
+    changed = [rule.state != RuleState() for rule in await active_rules(store)]
+    assert ([bool(alerts)], alerts, alerts) == (changed, len(await store.open_alerts()), len(await store.due(AT)))
 
 
-# Replaces a history together with what was declared, and dies as that is about to be committed, or right after.
-SPLITTING = """
+# Replaces a history with its corporate actions, and dies right before or after the commit.
+REPLACE_AND_DIE = """
 import asyncio, os, signal, sys
 from sqlalchemy import Engine, event
 from services.storage import SqlStore
@@ -93,14 +92,14 @@ asyncio.run(main(*sys.argv[1:]))
         pytest.param("after", [4.0], AFTER, id="after the commit the new one is there, with it"),
     ],
 )
-async def test_a_killed_process_leaves_a_history_that_fits_what_was_declared(
-    start: Start, durable_url: str, moment: str, prices: list[float], declared: Declared
+async def test_a_killed_process_saves_closes_and_their_actions_together(
+    start: Start, durable_url: str, moment: str, prices: list[float], declared: DeclaredActions
 ) -> None:
     store = await start()
     await store.save_closes(CLOSES_BEFORE, AT, BEFORE)
 
-    dying = await asyncio.create_subprocess_exec(sys.executable, "-c", SPLITTING, durable_url, moment)
-    assert -signal.SIGKILL == await dying.wait()
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", REPLACE_AND_DIE, durable_url, moment)
+    assert -signal.SIGKILL == await process.wait()
 
     assert prices == (await store.load_closes(WGMI, "yahoo", EVER)).prices.tolist()
     assert declared == await store.load_declared(WGMI, "yahoo")

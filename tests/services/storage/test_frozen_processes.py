@@ -1,4 +1,4 @@
-"""A process that is frozen in the middle of its work, and goes on after another has taken that over."""
+"""A process is frozen during its work, and continues after another process has taken that over."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from services.delivery.ports import Delivery
 from services.rules.decide import RuleState, Side
 from services.rules.grammar import parse_rule
 from services.storage.outbox import LEASE
-from tests.fakes.alerts import AT, DESK, an_alert, an_entry
-from tests.services.storage.conftest import standing
+from tests.fakes.alerts import AT, CHANNEL, an_alert, an_entry
+from tests.services.storage.conftest import active_rules
 
 HOUR = timedelta(hours=1)
 MINE = Tick(job=WGMI_BTC, boundary=AT, claimed_at=AT)
@@ -31,11 +31,11 @@ async def lease(store: Store, at: timedelta) -> Delivery:
 
 
 @pytest.mark.parametrize("late", ["sent", "failed", "gone", "dead"])
-async def test_what_it_notes_of_a_message_does_not_undo_what_the_other_has_noted(store: Store, late: str) -> None:
+async def test_it_does_not_overwrite_an_outcome_of_the_new_owner(store: Store, late: str) -> None:
     await store.record([], [AlertChange(alert=an_alert(), revision=0, entries=(an_entry(),))], AT)
     frozen = await lease(store, timedelta(0))
     await store.mark_sent(await lease(store, LEASE), "the other's", AT + LEASE)
-    before = await store.receipt(DESK, 1)
+    before = await store.alert_audit(CHANNEL, 1)
 
     match late:
         case "sent":
@@ -45,10 +45,10 @@ async def test_what_it_notes_of_a_message_does_not_undo_what_the_other_has_noted
         case _:
             await store.mark_dead(frozen, "msg_too_long", AT + 2 * LEASE)
 
-    assert before == await store.receipt(DESK, 1)
+    assert before == await store.alert_audit(CHANNEL, 1)
 
 
-async def test_it_does_not_end_the_attempt_of_the_other(store: Store) -> None:
+async def test_it_does_not_end_the_attempt_of_the_new_owner(store: Store) -> None:
     await store.record([], [AlertChange(alert=an_alert(), revision=0)], AT)
     frozen = await lease(store, timedelta(0))
     other = await lease(store, LEASE)
@@ -60,7 +60,7 @@ async def test_it_does_not_end_the_attempt_of_the_other(store: Store) -> None:
     assert ([], []) == (meanwhile, await store.due(AT + HOUR))
 
 
-async def test_it_does_not_finish_the_tick_of_the_other(store: Store) -> None:
+async def test_it_does_not_finish_the_tick_of_the_new_owner(store: Store) -> None:
     await store.claim_tick(WGMI_BTC, AT, AT)
     await store.claim_tick(WGMI_BTC, AT, AT + LEASE)
 
@@ -70,16 +70,16 @@ async def test_it_does_not_finish_the_tick_of_the_other(store: Store) -> None:
 
 
 @pytest.mark.parametrize("boundary", [AT, AT + LEASE], ids=["the same tick", "a later one"])
-async def test_it_records_nothing_once_the_other_has_begun_a_tick(store: Store, boundary: datetime) -> None:
-    await store.add_rules(DESK, [parse_rule("1d 8pp")], "U1", AT)
+async def test_it_saves_nothing_after_the_new_owner_claimed_a_tick(store: Store, boundary: datetime) -> None:
+    await store.add_rules(CHANNEL, [parse_rule("1d 8pp")], "U1", AT)
     await store.claim_tick(WGMI_BTC, AT, AT)
     await store.claim_tick(WGMI_BTC, boundary, AT + LEASE)
-    move = StateChange(rule_id=1, before=RuleState(), after=RuleState(firing=Side.ABOVE, fired_at=AT))
+    change = StateChange(rule_id=1, before=RuleState(), after=RuleState(firing=Side.ABOVE, fired_at=AT))
 
     with pytest.raises(LeaseLostError, match="The tick of 15:40:00 UTC on WGMI/BTC came too late"):
-        await store.record([move], [AlertChange(alert=an_alert(), revision=0)], AT, tick=MINE)
-    left = [watch.state for watch in await standing(store)], await store.open_alerts()
-    await store.record([move], [], AT, tick=replace(MINE, boundary=boundary, claimed_at=AT + LEASE))
+        await store.record([change], [AlertChange(alert=an_alert(), revision=0)], AT, tick=MINE)
+    saved = [rule.state for rule in await active_rules(store)], await store.open_alerts()
+    await store.record([change], [], AT, tick=replace(MINE, boundary=boundary, claimed_at=AT + LEASE))
 
-    assert ([RuleState()], []) == left
-    assert [move.after] == [watch.state for watch in await standing(store)]
+    assert ([RuleState()], []) == saved
+    assert [change.after] == [rule.state for rule in await active_rules(store)]

@@ -22,14 +22,14 @@ def of(day: date, *positions: Holding, fund: Symbol = WGMI, source: str = "july.
     return Holdings(fund=fund, as_of=day, source=source, positions=positions)
 
 
-async def test_holdings_come_back_as_they_were_saved_in_their_order(store: Store) -> None:
+async def test_holdings_are_loaded_as_they_were_saved_in_their_order(store: Store) -> None:
     saved = of(TUESDAY, SWAP, IREN, HUT, CASH)
 
     assert [] == await store.save_holdings([saved])
     assert [saved] == await store.load_holdings(WGMI)
 
 
-async def test_every_day_is_kept_oldest_first(store: Store) -> None:
+async def test_every_day_is_loaded_oldest_first(store: Store) -> None:
     await store.save_holdings([of(TUESDAY, IREN)])
     await store.save_holdings([of(MONDAY, HUT), of(date(1969, 12, 31), CASH)])
 
@@ -38,7 +38,7 @@ async def test_every_day_is_kept_oldest_first(store: Store) -> None:
     assert [date(1969, 12, 31), MONDAY, TUESDAY] == days
 
 
-async def test_a_day_saved_again_is_replaced_as_a_whole_and_told(store: Store) -> None:
+async def test_a_day_saved_again_is_replaced_as_a_whole_and_returned(store: Store) -> None:
     await store.save_holdings([of(MONDAY, IREN), of(TUESDAY, IREN, HUT, CASH)])
     corrected = of(TUESDAY, HUT, source="corrected.csv")
 
@@ -46,7 +46,7 @@ async def test_a_day_saved_again_is_replaced_as_a_whole_and_told(store: Store) -
     assert [of(MONDAY, IREN), corrected] == await store.load_holdings(WGMI)
 
 
-async def test_funds_are_kept_apart(store: Store) -> None:
+async def test_funds_are_separate(store: Store) -> None:
     await store.save_holdings([of(TUESDAY, IREN)])
 
     assert [] == await store.save_holdings([of(TUESDAY, HUT, fund=BITQ)])
@@ -57,19 +57,19 @@ async def test_a_fund_that_was_never_saved_has_none(store: Store) -> None:
     assert [] == await store.load_holdings(WGMI)
 
 
-async def test_what_cannot_all_be_saved_leaves_what_was_there(store: Store) -> None:
+async def test_a_failed_save_leaves_the_stored_holdings_unchanged(store: Store) -> None:
     before = of(MONDAY, IREN)
     await store.save_holdings([before])
-    spoilt = of(TUESDAY, HUT)
-    object.__setattr__(spoilt, "source", None)
+    invalid = of(TUESDAY, HUT)
+    object.__setattr__(invalid, "source", None)
 
     with pytest.raises(IntegrityError):
-        await store.save_holdings([of(MONDAY, HUT), spoilt])
+        await store.save_holdings([of(MONDAY, HUT), invalid])
 
     assert [before] == await store.load_holdings(WGMI)
 
 
-async def test_holdings_are_there_after_a_restart(start: Start) -> None:
+async def test_holdings_survive_a_restart(start: Start) -> None:
     await (await start()).save_holdings([of(TUESDAY, IREN)])
 
     assert [of(TUESDAY, IREN)] == await (await start()).load_holdings(WGMI)

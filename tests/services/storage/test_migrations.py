@@ -10,7 +10,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
 
 from services.alerting.records import AlertChange, StateChange
-from services.core.errors import StoreError
+from services.core.errors import DatabaseUnavailableError
 from services.delivery.ports import Delivery, ThreadMessage
 from services.rules.decide import RuleState, Side
 from services.rules.grammar import parse_rule
@@ -19,10 +19,10 @@ from services.storage.codec import write_alert, write_entry
 from services.storage.engine import Database
 from services.storage.schema import MIGRATIONS
 from services.storage.tables import metadata
-from tests.fakes.alerts import AT, DESK, an_alert, an_entry
-from tests.services.storage.conftest import standing
+from tests.fakes.alerts import AT, CHANNEL, an_alert, an_entry
+from tests.services.storage.conftest import active_rules
 
-# An alert that was delivered, and a line of its thread that waits, as schema 0002 keeps them.
+# A delivered alert and a waiting thread reply in schema 0002.
 EARLIER = """
 INSERT INTO alerts (team, channel, pair, subject, side, revision, alert)
 VALUES ('T1', 'C1', 'WGMI/BTC', 'divergence', 'above', 1, :alert);
@@ -54,8 +54,8 @@ async def run(url: str, statement: str) -> None:
     await database.close()
 
 
-async def to(url: str, revision: str) -> None:
-    """Bring an empty database to an earlier schema."""
+async def create_schema(url: str, revision: str) -> None:
+    """Upgrade an empty database to an earlier schema."""
 
     def upgrade(connection: Connection) -> None:
         config = Config(attributes={"connection": connection})
@@ -68,7 +68,7 @@ async def to(url: str, revision: str) -> None:
     await database.close()
 
 
-async def test_the_migrations_make_the_tables_that_the_program_uses(durable_url: str) -> None:
+async def test_the_migrations_create_the_tables_that_the_program_uses(durable_url: str) -> None:
     await migrate(durable_url)
 
     assert [] == await compare(durable_url)
@@ -77,22 +77,22 @@ async def test_the_migrations_make_the_tables_that_the_program_uses(durable_url:
 @pytest.mark.parametrize(
     "statement",
     [
-        pytest.param("ALTER TABLE rules DROP COLUMN dark_at", id="a column"),
+        pytest.param("ALTER TABLE rules DROP COLUMN nodata_since", id="a column"),
         pytest.param("DROP INDEX uq_alerts_open", id="an index"),
         pytest.param("DROP TABLE ticks", id="a table"),
     ],
 )
-async def test_what_a_migration_forgot_would_be_noticed(durable_url: str, statement: str) -> None:
+async def test_a_forgotten_migration_would_be_noticed(durable_url: str, statement: str) -> None:
     await migrate(durable_url)
     await run(durable_url, statement)
 
     assert len(await compare(durable_url)) == 1
 
 
-async def test_an_empty_database_is_made_ready_when_it_is_opened(url: str) -> None:
+async def test_opening_an_empty_database_creates_the_schema(url: str) -> None:
     store = await SqlStore.open(url)
 
-    assert [] == await store.rules(DESK)
+    assert [] == await store.rules(CHANNEL)
     await store.aclose()
 
 
@@ -103,19 +103,19 @@ async def test_only_a_migrated_database_is_current(durable_url: str) -> None:
     assert (False, True) == (before, await schema_is_current(durable_url))
 
 
-async def test_migrating_again_keeps_what_is_there(durable_url: str) -> None:
+async def test_migrating_again_changes_nothing(durable_url: str) -> None:
     store = await SqlStore.open(durable_url)
-    added = await store.add_rules(DESK, [parse_rule("1d 8pp")], "U1", AT)
+    added = await store.add_rules(CHANNEL, [parse_rule("1d 8pp")], "U1", AT)
 
     await migrate(durable_url)
 
-    assert added == await standing(store)
+    assert added == await active_rules(store)
     await store.aclose()
 
 
-@pytest.mark.parametrize("revision", ["0001", "0002", "0003", "0004", "0005"])
-async def test_rules_and_alerts_of_every_earlier_schema_go_on(durable_url: str, revision: str) -> None:
-    await to(durable_url, revision)
+@pytest.mark.parametrize("revision", ["0001", "0002", "0003", "0004", "0005", "0006", "0007"])
+async def test_rules_of_every_earlier_schema_can_be_used(durable_url: str, revision: str) -> None:
+    await create_schema(durable_url, revision)
     await run(
         durable_url,
         "INSERT INTO rules (id, team, channel, rule, created_by, created_at, revision, firing) "
@@ -124,15 +124,15 @@ async def test_rules_and_alerts_of_every_earlier_schema_go_on(durable_url: str, 
 
     await migrate(durable_url)
     store = await SqlStore.open(durable_url)
-    (watch,) = await store.rules(DESK)
-    await store.record([StateChange(rule_id=1, before=watch.state, after=RuleState())], [], AT)
+    (rule,) = await store.rules(CHANNEL)
+    await store.record([StateChange(rule_id=1, before=rule.state, after=RuleState())], [], AT)
 
-    assert ("1d 8pp", Side.ABOVE, None, 0) == (str(watch.rule), watch.state.firing, watch.paused_at, watch.edition)
+    assert ("1d 8pp", Side.ABOVE, None, 0) == (str(rule.rule), rule.state.firing, rule.paused_at, rule.edition)
     assert [] == await compare(durable_url)
     await store.aclose()
 
 
-async def test_migrating_many_times_at_once_does_no_harm(durable_url: str) -> None:
+async def test_concurrent_migrations_are_safe(durable_url: str) -> None:
     await asyncio.gather(*(migrate(durable_url) for _ in range(4)))
 
     assert await schema_is_current(durable_url)
@@ -142,17 +142,17 @@ async def test_migrating_many_times_at_once_does_no_harm(durable_url: str) -> No
 async def test_opening_an_older_database_asks_to_migrate(durable_url: str) -> None:
     await run(durable_url, "CREATE TABLE rules (id INTEGER PRIMARY KEY)")
 
-    with pytest.raises(StoreError, match="run `minerpulse migrate`"):
+    with pytest.raises(DatabaseUnavailableError, match="run `minerpulse migrate`"):
         await SqlStore.open(durable_url)
 
 
-async def test_a_newer_database_is_refused_and_left_alone(durable_url: str) -> None:
+async def test_a_newer_database_is_refused_and_unchanged(durable_url: str) -> None:
     await migrate(durable_url)
     await run(durable_url, "UPDATE alembic_version SET version_num = '9999'")
 
-    with pytest.raises(StoreError, match="newer than this program"):
+    with pytest.raises(DatabaseUnavailableError, match="newer than this program"):
         await SqlStore.open(durable_url)
-    with pytest.raises(StoreError, match="newer than this program"):
+    with pytest.raises(DatabaseUnavailableError, match="newer than this program"):
         await migrate(durable_url)
     assert not await schema_is_current(durable_url)
 
@@ -163,7 +163,7 @@ def upgrade_to(connection: Connection, revision: str) -> None:
     command.upgrade(config, revision)
 
 
-async def test_alerts_lines_and_attempts_of_an_earlier_schema_are_carried_over(durable_url: str) -> None:
+async def test_alerts_entries_and_attempts_of_an_earlier_schema_are_migrated(durable_url: str) -> None:
     alert, line = write_alert(an_alert(id=1)), write_entry(an_entry())
     database = Database(durable_url)
     async with database.write() as tx:
@@ -177,21 +177,21 @@ async def test_alerts_lines_and_attempts_of_an_earlier_schema_are_carried_over(d
     assert [] == await compare(durable_url)
     store = await SqlStore.open(durable_url)
     (waiting,) = await store.due(AT)
-    assert (DESK, "line", "1700.1") == (waiting.channel, waiting.key, waiting.thread_id)
-    assert isinstance(waiting.told, ThreadMessage)
-    receipt = await store.receipt(DESK, 1)
+    assert (CHANNEL, "line", "1700.1") == (waiting.channel, waiting.key, waiting.thread_id)
+    assert isinstance(waiting.message, ThreadMessage)
+    audit = await store.alert_audit(CHANNEL, 1)
     assert [("sent", "1700.1"), (None, None)] == [
-        (one.attempts[0].outcome if one.attempts else None, one.message_id) for one in receipt.postings
+        (one.attempts[0].outcome if one.attempts else None, one.message_id) for one in audit.postings
     ]
     await store.record([], [AlertChange(alert=an_alert(side=Side.BELOW), revision=0)], AT)
-    assert ["line", "alert:2"] == [one.key[:7].rstrip(":") for one in await every(store)]
+    assert ["line", "alert:2"] == [one.key[:7].rstrip(":") for one in await deliver_all(store)]
     await store.aclose()
 
 
-async def every(store: SqlStore) -> list[Delivery]:
-    """Take all that is due, one after another."""
-    taken = []
+async def deliver_all(store: SqlStore) -> list[Delivery]:
+    """Deliver all that is due, one after another."""
+    delivered = []
     while due := await store.due(AT):
-        taken += due
+        delivered += due
         await store.mark_sent(due[0], "1700.9", AT)
-    return taken
+    return delivered

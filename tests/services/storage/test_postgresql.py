@@ -1,4 +1,4 @@
-"""What only a database server does: it is away, comes back, and has a password that nobody may read."""
+"""Behavior of a database server: outages, reconnects, and passwords that must not be shown."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from sqlalchemy import text
 
 from services.alerting.records import AlertChange
 from services.alerting.tick_log import Claim
-from services.core.errors import StoreError
+from services.core.errors import DatabaseUnavailableError
 from services.core.prices import WGMI_BTC
 from services.storage import SqlStore
-from services.storage.engine import FROZEN_S, Database
+from services.storage.engine import IDLE_TIMEOUT_S, Database
 from tests.fakes import postgresql
 from tests.fakes.alerts import AT, an_alert
 
@@ -27,14 +27,16 @@ async def store() -> AsyncIterator[SqlStore]:
     await store.aclose()
 
 
-async def test_a_restart_of_the_server_is_survived_and_loses_nothing(store: SqlStore) -> None:
+async def test_a_server_restart_loses_nothing(store: SqlStore) -> None:
     await store.record([], [AlertChange(alert=an_alert(), revision=0)], AT)
     (delivery,) = await store.due(AT)
     await store.mark_attempting(delivery, AT)
 
     postgresql.stop()
     try:
-        with pytest.raises(StoreError, match=r"Cannot use the database postgresql.*Check that its URL is right"):
+        with pytest.raises(
+            DatabaseUnavailableError, match=r"Cannot use the database postgresql.*Check that its URL is right"
+        ):
             await store.mark_sent(delivery, "1.2", AT)
     finally:
         postgresql.start()
@@ -43,8 +45,8 @@ async def test_a_restart_of_the_server_is_survived_and_loses_nothing(store: SqlS
     assert [] == await store.due(AT + timedelta(hours=1))
 
 
-async def test_a_connection_that_breaks_in_the_midst_of_many_rows_leaves_nothing_open() -> None:
-    """psycopg warns of a cursor that nobody has closed as soon as it is collected."""
+async def test_a_connection_that_breaks_while_reading_leaves_no_cursor_open() -> None:
+    """psycopg warns about an unclosed cursor when it is collected."""
     url = postgresql.empty_database()
     database, other = Database(url), Database(url)
 
@@ -55,23 +57,23 @@ async def test_a_connection_that_breaks_in_the_midst_of_many_rows_leaves_nothing
                 await killer.execute(text("SELECT pg_terminate_backend(:backend, 5000)"), {"backend": backend})
             await tx.stream(text("SELECT 1"))
 
-    with pytest.raises(StoreError):
+    with pytest.raises(DatabaseUnavailableError):
         await read_on()
     gc.collect()
     for one in (database, other):
         await one.close()
 
 
-async def test_a_process_that_is_frozen_in_a_transaction_keeps_nobody_waiting_for_long() -> None:
+async def test_the_transaction_of_a_frozen_process_times_out() -> None:
     database = Database(postgresql.empty_database())
     async with database.write() as tx:
         ends = (await tx.execute(text("SHOW idle_in_transaction_session_timeout"))).scalar_one()
     await database.close()
 
-    assert f"{FROZEN_S}s" == ends
+    assert f"{IDLE_TIMEOUT_S}s" == ends
 
 
-async def test_of_many_that_work_on_one_database_one_gets_each_tick_and_each_message() -> None:
+async def test_one_of_many_processes_gets_each_tick_and_each_message() -> None:
     url = postgresql.empty_database()
     stores = [await SqlStore.open(url) for _ in range(6)]
     await stores[0].record([], [AlertChange(alert=an_alert(), revision=0)], AT)
@@ -86,13 +88,15 @@ async def test_of_many_that_work_on_one_database_one_gets_each_tick_and_each_mes
         await store.aclose()
 
 
-async def test_a_server_that_is_away_is_named_without_its_password() -> None:
-    with pytest.raises(StoreError, match=r"Cannot use the database postgres.*Check that its URL is right") as refused:
+async def test_an_unreachable_server_is_named_without_its_password() -> None:
+    with pytest.raises(
+        DatabaseUnavailableError, match=r"Cannot use the database postgres.*Check that its URL is right"
+    ) as refused:
         await SqlStore.open("postgres://desk:hush-hush@127.0.0.1:1/minerpulse")
 
     assert "hush-hush" not in str(refused.value)
 
 
-async def test_another_kind_of_database_is_refused_with_what_to_write() -> None:
-    with pytest.raises(StoreError, match=r"write sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME"):
+async def test_another_kind_of_database_is_refused_with_the_supported_urls() -> None:
+    with pytest.raises(DatabaseUnavailableError, match=r"write sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME"):
         await SqlStore.open("mysql://desk@127.0.0.1/minerpulse")

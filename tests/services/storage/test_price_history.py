@@ -45,7 +45,7 @@ def table(closes: Closes) -> dict[str, float]:
     return dict(zip(map(str, closes.sessions), closes.prices.tolist(), strict=True))
 
 
-async def test_closes_come_back_as_they_were_saved(store: Store) -> None:
+async def test_closes_are_loaded_as_they_were_saved(store: Store) -> None:
     saved = closes({"2026-11-16": 40.1, "2026-11-17": 0.1 + 0.2})
 
     await store.save_closes(saved, AT)
@@ -55,7 +55,7 @@ async def test_closes_come_back_as_they_were_saved(store: Store) -> None:
     assert table(saved) == table(loaded)
 
 
-async def test_closes_are_loaded_from_a_session_on_whatever_order_they_were_saved_in(store: Store) -> None:
+async def test_closes_are_loaded_in_order_from_a_session_on(store: Store) -> None:
     await store.save_closes(closes({"2026-11-17": 3.0, "2026-11-18": 4.0}), AT)
     await store.save_closes(closes({"2026-11-13": 1.0, "2026-11-16": 2.0}), AT)
 
@@ -64,17 +64,17 @@ async def test_closes_are_loaded_from_a_session_on_whatever_order_they_were_save
     assert {"2026-11-16": 2.0, "2026-11-17": 3.0, "2026-11-18": 4.0} == table(loaded)
 
 
-async def test_what_a_session_did_from_its_opening_on_comes_back_where_it_is_known(store: Store) -> None:
-    saved = replace(closes({"2026-11-16": 40.0, "2026-11-17": 41.0}), inside=np.array([0.1 + 0.2, np.nan]))
+async def test_known_intraday_returns_are_loaded_as_they_were_saved(store: Store) -> None:
+    saved = replace(closes({"2026-11-16": 40.0, "2026-11-17": 41.0}), open_to_close=np.array([0.1 + 0.2, np.nan]))
     await store.save_closes(saved, AT)
     await store.replace_closes(replace(saved, source="yahoo"), AT)
 
     for source in ("nasdaq", "yahoo"):
         loaded = await store.load_closes(WGMI, source, EVER)
-        np.testing.assert_array_equal([0.1 + 0.2, np.nan], loaded.known_inside)
+        np.testing.assert_array_equal([0.1 + 0.2, np.nan], loaded.known_open_to_close)
 
 
-async def test_volumes_come_back_where_they_are_known(store: Store) -> None:
+async def test_known_volumes_are_loaded_as_they_were_saved(store: Store) -> None:
     await store.save_closes(closes({"2026-11-16": 40.0, "2026-11-17": 41.0}, volumes=[1_000.0, np.nan]), AT)
     await store.save_closes(closes({"2026-11-18": 42.0}), AT)
 
@@ -83,23 +83,23 @@ async def test_volumes_come_back_where_they_are_known(store: Store) -> None:
     np.testing.assert_array_equal([1_000.0, np.nan, np.nan], loaded.known_volumes)
 
 
-async def test_a_corrected_close_takes_the_place_of_the_first_one_and_is_noted(store: Store) -> None:
+async def test_a_corrected_close_replaces_the_first_one_and_is_recorded(store: Store) -> None:
     await store.save_closes(closes({"2026-11-16": 40.0, "2026-11-17": 41.0}), AT)
     await store.save_closes(closes({"2026-11-16": 40.0, "2026-11-17": 4.1, "2026-11-18": 43.0}), AT + HOUR)
     await store.save_closes(closes({"2026-11-16": 39.0}), AT + 2 * HOUR)
 
-    noted = await store.revisions(WGMI, 10)
+    recorded = await store.revisions(WGMI, 10)
 
     assert {"2026-11-16": 39.0, "2026-11-17": 4.1, "2026-11-18": 43.0} == table(
         await store.load_closes(WGMI, "nasdaq", EVER)
     )
     assert [("2026-11-16", 40.0, 39.0, AT + 2 * HOUR), ("2026-11-17", 41.0, 4.1, AT + HOUR)] == [
-        (f"{one.session}", one.old, one.new, one.at) for one in noted
+        (f"{one.session}", one.old, one.new, one.at) for one in recorded
     ]
     assert [("nasdaq", WGMI)] == [(one.source, one.symbol) for one in await store.revisions(WGMI, 1)]
 
 
-async def test_sources_are_kept_apart(store: Store) -> None:
+async def test_sources_are_separate(store: Store) -> None:
     await store.save_closes(closes({"2026-11-17": 41.0}), AT)
     await store.save_closes(closes({"2026-11-17": 41.1}, source="yahoo"), AT)
 
@@ -109,7 +109,7 @@ async def test_sources_are_kept_apart(store: Store) -> None:
     assert [] == await store.revisions(WGMI, 10)
 
 
-async def test_closes_are_replaced_as_a_whole_and_those_of_another_source_are_not(store: Store) -> None:
+async def test_closes_are_replaced_as_a_whole_but_not_those_of_another_source(store: Store) -> None:
     await store.save_closes(closes({"2026-11-16": 40.0, "2026-11-17": 41.0}), AT)
     await store.save_closes(closes({"2026-11-17": 41.1}, source="yahoo"), AT)
 
@@ -120,14 +120,14 @@ async def test_closes_are_replaced_as_a_whole_and_those_of_another_source_are_no
     ]
 
 
-async def test_symbols_are_kept_apart(store: Store) -> None:
+async def test_symbols_are_separate(store: Store) -> None:
     await store.save_closes(closes({"2026-11-17": 41.0}), AT)
     await store.save_closes(closes({"2026-11-17": 600.0}, symbol=Symbol("SPY")), AT)
 
     assert {"2026-11-17": 41.0} == table(await store.load_closes(WGMI, "nasdaq", EVER))
 
 
-async def test_what_was_never_saved_is_empty(store: Store) -> None:
+async def test_a_history_that_was_never_saved_is_empty(store: Store) -> None:
     no_closes = await store.load_closes(WGMI, "nasdaq", EVER)
     no_bars = await store.load_bars(BTC, "coinbase", HOUR, SINCE_EVER)
 
@@ -143,7 +143,7 @@ async def test_saving_nothing_changes_nothing(store: Store) -> None:
     assert {"2026-11-17": 41.0} == table(await store.load_closes(WGMI, "nasdaq", EVER))
 
 
-async def test_bars_come_back_as_they_were_saved(store: Store) -> None:
+async def test_bars_are_loaded_as_they_were_saved(store: Store) -> None:
     await store.save_bars(bars(87_000.5, 87_100.25))
 
     loaded = await store.load_bars(BTC, "coinbase", HOUR, SINCE_EVER)
@@ -172,14 +172,14 @@ async def test_bars_are_loaded_from_their_opening_time_on(store: Store, since: d
     assert expected == (await store.load_bars(BTC, "coinbase", HOUR, since)).closes.tolist()
 
 
-async def test_bars_of_different_lengths_are_kept_apart(store: Store) -> None:
+async def test_bars_of_different_intervals_are_separate(store: Store) -> None:
     await store.save_bars(bars(1.0, 2.0))
     await store.save_bars(bars(9.0, interval=timedelta(minutes=1)))
 
     assert [1.0, 2.0] == (await store.load_bars(BTC, "coinbase", HOUR, SINCE_EVER)).closes.tolist()
 
 
-async def test_a_bar_saved_again_is_overwritten_and_those_of_another_source_are_not(store: Store) -> None:
+async def test_a_bar_saved_again_is_overwritten_but_not_that_of_another_source(store: Store) -> None:
     await store.save_bars(bars(1.0, 2.0, 3.0))
     await store.save_bars(bars(2.5, opens="2026-11-17T01"))
     await store.save_bars(bars(9.0, opens="2026-11-17T01", source="kraken"))
@@ -198,17 +198,17 @@ async def test_more_bars_than_one_statement_takes_are_all_saved(store: Store) ->
     assert np.array_equal(many.closes, loaded.closes)
 
 
-async def test_history_is_there_after_a_restart(start: Start) -> None:
+async def test_history_survives_a_restart(start: Start) -> None:
     await (await start()).save_closes(closes({"2026-11-17": 41.0}), AT)
 
     assert {"2026-11-17": 41.0} == table(await (await start()).load_closes(WGMI, "nasdaq", EVER))
 
 
-async def test_bars_that_cannot_all_be_saved_are_not_saved_at_all(store: Store) -> None:
-    spoilt = bars(*[1.0] * 6_000)
-    object.__setattr__(spoilt, "closes", np.array([*spoilt.closes[1:], None]))  # past its own check
+async def test_bars_are_saved_all_or_none(store: Store) -> None:
+    invalid = bars(*[1.0] * 6_000)
+    object.__setattr__(invalid, "closes", np.array([*invalid.closes[1:], None]))  # bypasses its own check
 
     with pytest.raises(IntegrityError):
-        await store.save_bars(spoilt)
+        await store.save_bars(invalid)
 
     assert len(await store.load_bars(BTC, "coinbase", HOUR, SINCE_EVER)) == 0

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from services.alerting.alert import ActorStamp, Alert, Entry, EntryKind
+from services.alerting.alert import ActorStamp, Alert, EntryKind, TimelineEntry
 from services.alerting.records import AlertChange, StateChange, StoredAlert
 from services.channels.ports import Store
 from services.core.errors import ConflictError, NotFoundError
@@ -14,17 +14,17 @@ from services.core.prices import Pair, Symbol
 from services.market.measure import Window
 from services.rules.decide import RuleState, Side
 from services.rules.grammar import parse_rule
-from tests.fakes.alerts import AT, DESK, a_fact, a_measurement, an_alert, an_entry, removal
-from tests.services.storage.conftest import Start, standing
+from tests.fakes.alerts import AT, CHANNEL, a_measurement, a_rule_hit, an_alert, an_entry, removal
+from tests.services.storage.conftest import Start, active_rules
 
-ELSEWHERE = [
+OTHER_CHANNELS = [
     pytest.param(Channel(team="T1", id="C2"), id="another channel"),
     pytest.param(Channel(team="T2", id="C1"), id="the same channel id in another team"),
 ]
 FIRING = RuleState(firing=Side.ABOVE, fired_at=AT)
 
 
-async def open_alert(store: Store, alert: Alert | None = None, *entries: Entry) -> StoredAlert:
+async def open_alert(store: Store, alert: Alert | None = None, *entries: TimelineEntry) -> StoredAlert:
     await store.record([], [AlertChange(alert=alert or an_alert(), revision=0, entries=entries)], AT)
     return (await store.open_alerts())[-1]
 
@@ -34,11 +34,11 @@ async def close(store: Store, known: StoredAlert) -> None:
     await store.record([], [AlertChange(alert=closed, revision=known.revision)], AT)
 
 
-async def test_an_alert_gets_its_number_and_comes_back_whole(store: Store) -> None:
+async def test_an_alert_gets_its_number_and_is_loaded_as_it_was_saved(store: Store) -> None:
     alert = an_alert(
-        facts=[
-            a_fact(rule_id=7, rule="1d 8pp", peak=0.1 + 0.2),
-            a_fact(rule_id=8, rule="ytd 30pp", measurement=a_measurement(window=Window.YTD, beta=None, z=None)),
+        hits=[
+            a_rule_hit(rule_id=7, rule="1d 8pp", peak=0.1 + 0.2),
+            a_rule_hit(rule_id=8, rule="ytd 30pp", measurement=a_measurement(window=Window.YTD, beta=None, z=None)),
         ],
         acknowledged=ActorStamp(by="U1", at=AT),
         snoozed=ActorStamp(by="U2", at=AT, until=AT + timedelta(hours=1)),
@@ -48,10 +48,10 @@ async def test_an_alert_gets_its_number_and_comes_back_whole(store: Store) -> No
 
     assert stored.alert.id > 0
     assert replace(alert, id=stored.alert.id) == stored.alert
-    assert stored == await store.alert(DESK, stored.alert.id)
+    assert stored == await store.alert(CHANNEL, stored.alert.id)
 
 
-async def test_open_alerts_are_those_not_closed_oldest_first(store: Store) -> None:
+async def test_open_alerts_are_loaded_oldest_first(store: Store) -> None:
     first = await open_alert(store, an_alert(side=Side.ABOVE))
     second = await open_alert(store, an_alert(side=Side.BELOW))
     third = await open_alert(store, an_alert(pair=Pair(etf=Symbol("MNRS"), crypto=Symbol("BTC"))))
@@ -60,7 +60,7 @@ async def test_open_alerts_are_those_not_closed_oldest_first(store: Store) -> No
     assert [first, third] == await store.open_alerts()
 
 
-async def test_a_pair_has_its_own_open_alerts_and_is_named_while_it_has_any(store: Store) -> None:
+async def test_open_alerts_can_be_loaded_by_pair(store: Store) -> None:
     other = Pair(etf=Symbol("MNRS"), crypto=Symbol("ETH"))
     first = await open_alert(store, an_alert(side=Side.ABOVE))
     second = await open_alert(store, an_alert(pair=other, side=Side.ABOVE))
@@ -72,49 +72,49 @@ async def test_a_pair_has_its_own_open_alerts_and_is_named_while_it_has_any(stor
     assert [other] == await store.alerted_pairs()
 
 
-@pytest.mark.parametrize("elsewhere", ELSEWHERE)
-async def test_channels_do_not_see_each_others_alerts(store: Store, elsewhere: Channel) -> None:
+@pytest.mark.parametrize("other_channel", OTHER_CHANNELS)
+async def test_channels_do_not_see_each_others_alerts(store: Store, other_channel: Channel) -> None:
     here = await open_alert(store)
-    there = await open_alert(store, an_alert(channel=elsewhere))
+    there = await open_alert(store, an_alert(channel=other_channel))
 
-    assert [here] == await store.open_alerts(DESK)
-    assert [there] == await store.open_alerts(elsewhere)
+    assert [here] == await store.open_alerts(CHANNEL)
+    assert [there] == await store.open_alerts(other_channel)
     assert [here, there] == await store.open_alerts()
-    assert [here.alert] == await store.history(DESK, 10)
+    assert [here.alert] == await store.history(CHANNEL, 10)
     with pytest.raises(NotFoundError, match=f"No alert {there.alert.id} in this channel."):
-        await store.alert(DESK, there.alert.id)
+        await store.alert(CHANNEL, there.alert.id)
 
 
-async def test_history_is_newest_first_and_holds_closed_alerts(store: Store) -> None:
+async def test_history_is_newest_first_and_has_closed_alerts(store: Store) -> None:
     numbers = []
     for _ in range(3):
         opened = await open_alert(store)
         await close(store, opened)
         numbers.append(opened.alert.id)
 
-    assert numbers[::-1] == [alert.id for alert in await store.history(DESK, 10)]
-    assert numbers[:0:-1] == [alert.id for alert in await store.history(DESK, 2)]
+    assert numbers[::-1] == [alert.id for alert in await store.history(CHANNEL, 10)]
+    assert numbers[:0:-1] == [alert.id for alert in await store.history(CHANNEL, 2)]
 
 
 async def test_a_closed_alert_can_still_be_read(store: Store) -> None:
     opened = await open_alert(store)
     await close(store, opened)
 
-    assert AT + timedelta(hours=1) == (await store.alert(DESK, opened.alert.id)).alert.closed_at
+    assert AT + timedelta(hours=1) == (await store.alert(CHANNEL, opened.alert.id)).alert.closed_at
 
 
-async def test_every_change_moves_the_revision_that_the_next_must_name(store: Store) -> None:
+async def test_every_change_increments_the_revision(store: Store) -> None:
     opened = await open_alert(store)
-    amended = replace(opened.alert, reason="worsened")
+    changed = replace(opened.alert, reason="worsened")
 
-    await store.record([], [AlertChange(alert=amended, revision=opened.revision)], AT)
+    await store.record([], [AlertChange(alert=changed, revision=opened.revision)], AT)
 
     (stored,) = await store.open_alerts()
-    assert amended == stored.alert
+    assert changed == stored.alert
     assert opened.revision < stored.revision
 
 
-async def test_an_alert_that_has_changed_since_it_was_read_is_not_overwritten(store: Store) -> None:
+async def test_an_alert_that_changed_since_it_was_read_is_not_overwritten(store: Store) -> None:
     read = await open_alert(store)
     await store.record([], [AlertChange(alert=replace(read.alert, reason="by one"), revision=read.revision)], AT)
 
@@ -124,7 +124,7 @@ async def test_an_alert_that_has_changed_since_it_was_read_is_not_overwritten(st
     assert ["by one"] == [stored.alert.reason for stored in await store.open_alerts()]
 
 
-async def test_a_second_alert_of_the_same_pair_and_side_is_a_conflict_while_the_first_is_open(store: Store) -> None:
+async def test_a_second_open_alert_of_the_same_pair_and_side_is_a_conflict(store: Store) -> None:
     first = await open_alert(store)
 
     with pytest.raises(ConflictError, match="open already"):
@@ -135,17 +135,17 @@ async def test_a_second_alert_of_the_same_pair_and_side_is_a_conflict_while_the_
     assert [second] == await store.open_alerts()
 
 
-async def test_one_record_may_close_an_alert_and_open_its_successor_in_any_order(store: Store) -> None:
+async def test_an_alert_can_be_closed_and_reopened_in_one_transaction(store: Store) -> None:
     first = await open_alert(store)
-    successor = AlertChange(alert=an_alert(reason="opened anew"), revision=0)
+    successor = AlertChange(alert=an_alert(reason="reopened"), revision=0)
     closed = AlertChange(alert=replace(first.alert, closed_at=AT), revision=first.revision)
 
     await store.record([], [successor, closed], AT)
 
-    assert ["opened anew"] == [stored.alert.reason for stored in await store.open_alerts()]
+    assert ["reopened"] == [stored.alert.reason for stored in await store.open_alerts()]
 
 
-async def test_a_closed_alert_does_not_reopen_beside_another(store: Store) -> None:
+async def test_a_closed_alert_cannot_reopen_while_another_is_open(store: Store) -> None:
     first = await open_alert(store)
     await close(store, first)
     await open_alert(store)
@@ -154,58 +154,58 @@ async def test_a_closed_alert_does_not_reopen_beside_another(store: Store) -> No
         await store.record([], [AlertChange(alert=first.alert, revision=first.revision + 1)], AT)
 
 
-async def test_a_conflict_on_an_alert_leaves_states_messages_and_timeline_as_they_were(store: Store) -> None:
-    (watch,) = await store.add_rules(DESK, [parse_rule("1d 8pp")], "U1", AT)
+async def test_a_conflict_on_an_alert_rolls_back_states_messages_and_entries(store: Store) -> None:
+    (rule,) = await store.add_rules(CHANNEL, [parse_rule("1d 8pp")], "U1", AT)
     read = await open_alert(store)
     revision, due = (await store.rulebook()).revision, await store.due(AT)
-    move = StateChange(rule_id=watch.id, before=RuleState(), after=FIRING)
+    change = StateChange(rule_id=rule.id, before=RuleState(), after=FIRING)
     fresh = AlertChange(alert=replace(read.alert, reason="new"), revision=read.revision, entries=(an_entry(),))
     stale = AlertChange(alert=replace(read.alert, reason="old"), revision=read.revision)
 
     with pytest.raises(ConflictError):
-        await store.record([move], [fresh, stale], AT)
+        await store.record([change], [fresh, stale], AT)
 
-    assert [watch] == await standing(store)
+    assert [rule] == await active_rules(store)
     assert [read] == await store.open_alerts()
     assert (revision, due) == ((await store.rulebook()).revision, await store.due(AT))
 
 
-async def test_a_conflict_on_a_state_leaves_no_alert(store: Store) -> None:
-    (watch,) = await store.add_rules(DESK, [parse_rule("1d 8pp")], "U1", AT)
-    move = StateChange(rule_id=watch.id, before=FIRING, after=RuleState())
+async def test_a_conflict_on_a_state_rolls_back_the_alert(store: Store) -> None:
+    (rule,) = await store.add_rules(CHANNEL, [parse_rule("1d 8pp")], "U1", AT)
+    change = StateChange(rule_id=rule.id, before=FIRING, after=RuleState())
 
     with pytest.raises(ConflictError):
-        await store.record([move], [AlertChange(alert=an_alert(), revision=0)], AT)
+        await store.record([change], [AlertChange(alert=an_alert(), revision=0)], AT)
 
     assert [] == await store.open_alerts()
     assert [] == await store.due(AT)
 
 
-async def test_a_removed_rule_is_still_named_by_its_open_alert(store: Store) -> None:
-    (watch,) = await store.add_rules(DESK, [parse_rule("1d 8pp")], "U1", AT)
-    opened = await open_alert(store, an_alert(facts=[a_fact(rule_id=watch.id)]))
+async def test_an_open_alert_still_names_a_removed_rule(store: Store) -> None:
+    (rule,) = await store.add_rules(CHANNEL, [parse_rule("1d 8pp")], "U1", AT)
+    opened = await open_alert(store, an_alert(hits=[a_rule_hit(rule_id=rule.id)]))
 
-    await store.record([], [], AT, rules=[removal(watch)])
+    await store.record([], [], AT, rules=[removal(rule)])
 
-    assert [opened] == await store.open_alerts(DESK)
-    assert [watch.id] == [fact.rule_id for fact in opened.alert.facts]
+    assert [opened] == await store.open_alerts(CHANNEL)
+    assert [rule.id] == [fact.rule_id for fact in opened.alert.hits]
 
 
-async def test_everything_recorded_is_there_after_a_restart(start: Start) -> None:
+async def test_a_record_survives_a_restart(start: Start) -> None:
     first = await start()
-    (watch,) = await first.add_rules(DESK, [parse_rule("1d 8pp")], "U1", AT)
-    move = StateChange(rule_id=watch.id, before=RuleState(), after=FIRING)
+    (rule,) = await first.add_rules(CHANNEL, [parse_rule("1d 8pp")], "U1", AT)
+    change = StateChange(rule_id=rule.id, before=RuleState(), after=FIRING)
     entries = (an_entry(), an_entry(kind=EntryKind.JOINED, silent=True))
-    await first.record([move], [AlertChange(alert=an_alert(), revision=0, entries=entries)], AT)
+    await first.record([change], [AlertChange(alert=an_alert(), revision=0, entries=entries)], AT)
 
     second = await start()
 
-    assert [replace(watch, state=FIRING)] == await standing(second)
+    assert [replace(rule, state=FIRING)] == await active_rules(second)
     assert await first.open_alerts() == await second.open_alerts()
     assert await first.due(AT) == await second.due(AT)
 
 
-async def test_two_processes_cannot_both_open_an_episode(start: Start) -> None:
+async def test_two_processes_cannot_both_open_an_alert(start: Start) -> None:
     one, other = await start(), await start()
 
     await open_alert(one)

@@ -17,7 +17,7 @@ from services.rules.decide import Side
 from services.storage import SqlStore, schema_is_current
 from services.storage.engine import Database
 from services.storage.schema import MIGRATIONS
-from tests.fakes.alerts import AT, DESK
+from tests.fakes.alerts import AT, CHANNEL
 from tests.services.storage.test_migrations import compare
 from tests.services.storage.test_price_history import EVER, WGMI
 
@@ -25,7 +25,7 @@ HELD = (Path(__file__).parent / "released.sql").read_text().partition("\n")[2]
 RELEASED = ("0001", "0002")
 
 
-async def make(url: str, revision: str) -> None:
+async def create_released_database(url: str, revision: str) -> None:
     """Make a database as that release left it behind."""
 
     def build(connection: Connection) -> None:
@@ -43,7 +43,7 @@ async def make(url: str, revision: str) -> None:
     await database.close()
 
 
-async def migrating(url: str) -> int:
+async def run_migrate(url: str) -> int:
     """Run the release step of the Procfile in a process of its own; its exit code."""
     environment = {**os.environ, "MINERPULSE_DATABASE_URL": url}
     process = await asyncio.create_subprocess_exec(
@@ -53,26 +53,27 @@ async def migrating(url: str) -> int:
 
 
 @pytest.mark.parametrize("revision", RELEASED)
-async def test_two_processes_bring_an_older_database_here_with_all_that_it_holds(
-    durable_url: str, revision: str
-) -> None:
-    await make(durable_url, revision)
+async def test_two_processes_migrate_an_older_database_with_all_its_data(durable_url: str, revision: str) -> None:
+    await create_released_database(durable_url, revision)
 
-    assert [0, 0] == list(await asyncio.gather(migrating(durable_url), migrating(durable_url)))
+    assert [0, 0] == list(await asyncio.gather(run_migrate(durable_url), run_migrate(durable_url)))
 
     store = await SqlStore.open(durable_url)
-    (rule,), (stored,), (line,) = await store.rules(DESK), await store.open_alerts(), await store.due(AT)
+    (rule,), (stored,), (line,) = await store.rules(CHANNEL), await store.open_alerts(), await store.due(AT)
     closes = await store.load_closes(WGMI, "yahoo", EVER)
     await store.aclose()
     assert ("1d 8pp", Side.ABOVE, AT) == (str(rule.rule), rule.state.firing, rule.state.fired_at)
     assert "8.3pp is past 8pp, held for 5m" == stored.alert.reason
-    assert ("5d joins", "1700.1") == (isinstance(line.told, ThreadMessage) and line.told.entry.reason, line.thread_id)
+    assert ("5d joins", "1700.1") == (
+        isinstance(line.message, ThreadMessage) and line.message.entry.reason,
+        line.thread_id,
+    )
     assert [41.2] == closes.prices.tolist()
     assert [] == await compare(durable_url)
 
 
-async def test_processes_that_make_a_new_database_at_once_do_no_harm(durable_url: str) -> None:
-    assert [0] * 3 == await asyncio.gather(*(migrating(durable_url) for _ in range(3)))
+async def test_processes_can_create_a_new_database_concurrently(durable_url: str) -> None:
+    assert [0] * 3 == await asyncio.gather(*(run_migrate(durable_url) for _ in range(3)))
 
     assert await schema_is_current(durable_url)
     assert [] == await compare(durable_url)

@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy.exc import StatementError
 
-from services.alerting.alert import Alert, Entry
+from services.alerting.alert import Alert, TimelineEntry
 from services.alerting.tick_log import Claim
 from services.channels.ports import Store
 from services.core.prices import WGMI_BTC
 from services.storage import codec
 from services.storage.codec import read_alert, read_entry, write_alert, write_entry
-from tests.fakes.alerts import AT, a_fact, an_alert
+from tests.fakes.alerts import AT, a_rule_hit, an_alert
 
 moments = st.datetimes(timezones=st.just(UTC))
 numbers = st.floats(allow_nan=False, allow_infinity=False)
@@ -24,13 +24,13 @@ numbers = st.floats(allow_nan=False, allow_infinity=False)
 
 @given(value=numbers, peak=numbers, as_of=moments, reason=st.text())
 def test_an_alert_is_read_as_it_was_written(value: float, peak: float, as_of: datetime, reason: str) -> None:
-    alert = an_alert(facts=[a_fact(value=value, peak=peak)], as_of=as_of, reason=reason)
+    alert = an_alert(hits=[a_rule_hit(value=value, peak=peak)], as_of=as_of, reason=reason)
 
     assert alert == read_alert(write_alert(alert))
 
 
-@given(st.builds(Entry, at=moments, until=st.none() | moments))
-def test_an_entry_is_read_as_it_was_written(entry: Entry) -> None:
+@given(st.builds(TimelineEntry, at=moments, until=st.none() | moments))
+def test_an_entry_is_read_as_it_was_written(entry: TimelineEntry) -> None:
     assert entry == read_entry(write_entry(entry))
 
 
@@ -42,20 +42,20 @@ def test_times_are_read_aware_utc() -> None:
     assert [timedelta(0)] * 4 == aware(read_alert(write_alert(an_alert())))
 
 
-async def test_an_instant_of_another_zone_is_the_same_instant(store: Store) -> None:
+async def test_times_are_equal_across_time_zones(store: Store) -> None:
     new_york = timezone(timedelta(hours=-5))
     await store.claim_tick(WGMI_BTC, AT, AT)
 
     assert Claim.TAKEN is await store.claim_tick(WGMI_BTC, AT.astimezone(new_york), AT)
 
 
-async def test_a_time_without_a_zone_is_a_mistake(store: Store) -> None:
+async def test_a_naive_time_is_an_error(store: Store) -> None:
     with pytest.raises(StatementError, match="has no time zone"):
         await store.claim_tick(WGMI_BTC, AT.replace(tzinfo=None), AT)
 
 
 def fields_of(schema: dict[str, Any], defs: dict[str, Any], path: str, seen: tuple[str, ...] = ()) -> set[str]:
-    """List every path of field names in a JSON schema, without the names of classes."""
+    """Return every path of field names in a JSON schema, without the names of classes."""
     found: set[str] = set()
     if (ref := schema.get("$ref")) and ref not in seen:
         found |= fields_of(defs[ref.rpartition("/")[2]], defs, path, (*seen, ref))
@@ -70,7 +70,7 @@ def fields_of(schema: dict[str, Any], defs: dict[str, Any], path: str, seen: tup
     return found | {f"{path}={value}" for value in schema.get("enum", [])}
 
 
-def test_what_is_stored_keeps_its_kinds_and_its_field_names() -> None:
+def test_stored_kinds_and_field_names_do_not_change() -> None:
     stored = set()
     for kind, adapter in codec.STORED.items():
         schema = adapter.json_schema()

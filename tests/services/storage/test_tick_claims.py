@@ -18,14 +18,14 @@ async def test_a_tick_is_claimed_once(store: Store) -> None:
     assert Claim.TAKEN is await store.claim_tick(WGMI_BTC, AT, AT + MINUTE / 2)
 
 
-async def test_other_pairs_and_boundaries_are_other_ticks(store: Store) -> None:
+async def test_ticks_of_other_pairs_and_boundaries_are_separate(store: Store) -> None:
     await store.claim_tick(WGMI_BTC, AT, AT)
 
     assert Claim.OURS is await store.claim_tick(OTHER, AT, AT)
     assert Claim.OURS is await store.claim_tick(WGMI_BTC, AT + MINUTE, AT)
 
 
-async def test_a_tick_that_is_done_is_never_claimed_again(store: Store) -> None:
+async def test_a_finished_tick_is_never_claimed_again(store: Store) -> None:
     await store.claim_tick(WGMI_BTC, AT, AT)
     await store.finish_tick(Tick(job=WGMI_BTC, boundary=AT, claimed_at=AT))
     await store.release_tick(WGMI_BTC, AT, AT)
@@ -34,7 +34,7 @@ async def test_a_tick_that_is_done_is_never_claimed_again(store: Store) -> None:
     assert Claim.DONE is await store.claim_tick(WGMI_BTC, AT, AT + 10 * MINUTE)
 
 
-async def test_a_tick_that_its_claimant_never_did_is_taken_over_after_a_minute_by_one(start: Start) -> None:
+async def test_an_unfinished_tick_is_taken_over_once_after_a_minute(start: Start) -> None:
     dead, *others = [await start() for _ in range(3)]
     await dead.claim_tick(WGMI_BTC, AT, AT)
 
@@ -44,7 +44,7 @@ async def test_a_tick_that_its_claimant_never_did_is_taken_over_after_a_minute_b
     assert ([Claim.TAKEN, Claim.TAKEN], [Claim.OURS, Claim.TAKEN]) == (early, late)
 
 
-async def test_a_tick_that_was_given_back_can_be_claimed_at_once(store: Store) -> None:
+async def test_a_released_tick_can_be_claimed_at_once(store: Store) -> None:
     await store.claim_tick(WGMI_BTC, AT, AT)
 
     await store.release_tick(WGMI_BTC, AT, AT)
@@ -52,7 +52,7 @@ async def test_a_tick_that_was_given_back_can_be_claimed_at_once(store: Store) -
     assert Claim.OURS is await store.claim_tick(WGMI_BTC, AT, AT)
 
 
-async def test_a_claim_that_another_has_taken_over_cannot_be_given_back(store: Store) -> None:
+async def test_a_claim_that_was_taken_over_cannot_be_released(store: Store) -> None:
     await store.claim_tick(WGMI_BTC, AT, AT)
     await store.claim_tick(WGMI_BTC, AT, AT + MINUTE)
 
@@ -61,13 +61,13 @@ async def test_a_claim_that_another_has_taken_over_cannot_be_given_back(store: S
     assert Claim.TAKEN is await store.claim_tick(WGMI_BTC, AT, AT + MINUTE)
 
 
-async def test_many_at_once_make_one_claim(store: Store) -> None:
+async def test_only_one_of_many_concurrent_claims_succeeds(store: Store) -> None:
     claims = await asyncio.gather(*(store.claim_tick(WGMI_BTC, AT, AT) for _ in range(8)))
 
     assert 1 == claims.count(Claim.OURS)
 
 
-async def test_two_processes_make_one_claim_for_each_tick(start: Start) -> None:
+async def test_only_one_of_two_processes_claims_each_tick(start: Start) -> None:
     processes = [await start(), await start()]
     boundaries = [AT + MINUTE * number for number in range(25)]
 
@@ -76,13 +76,13 @@ async def test_two_processes_make_one_claim_for_each_tick(start: Start) -> None:
     assert [{Claim.OURS, Claim.TAKEN}] * 25 == [set(both) for both in zip(claims[::2], claims[1::2], strict=True)]
 
 
-async def test_a_claim_outlives_a_restart(start: Start) -> None:
+async def test_a_claim_survives_a_restart(start: Start) -> None:
     await (await start()).claim_tick(WGMI_BTC, AT, AT)
 
     assert Claim.TAKEN is await (await start()).claim_tick(WGMI_BTC, AT, AT)
 
 
-async def test_a_pairs_ticks_are_forgotten_after_thirty_days(store: Store) -> None:
+async def test_a_pair_s_ticks_are_deleted_after_thirty_days(store: Store) -> None:
     for pair, at in [(WGMI_BTC, AT), (WGMI_BTC, AT + MINUTE), (OTHER, AT)]:
         await store.claim_tick(pair, at, at)
 

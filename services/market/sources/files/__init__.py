@@ -1,1 +1,1 @@
-"""Prices, holdings and cohorts from CSV files."""
+"""Readers of price, holdings and cohort files (CSV)."""

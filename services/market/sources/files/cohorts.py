@@ -1,4 +1,4 @@
-"""The file of cohorts, which people edit: a share a line, with its cohort, the day of that judgement and its source."""
+"""The user-editable cohort file: one share per line, with its cohort, the classification date and the source."""
 
 from __future__ import annotations
 
@@ -7,41 +7,40 @@ from pathlib import Path
 
 from services.core.errors import PriceFileError
 from services.market.holdings import Cohort, Membership
-from services.market.sources.files.csv_table import Fault, read_table
+from services.market.sources.files.csv_table import CsvRow, CsvTable, read_table
 
-SHIPPED = Path(__file__).with_name("cohorts.csv")
+DEFAULT_PATH = Path(__file__).with_name("cohorts.csv")
 COLUMNS = ("ticker", "cohort", "asof", "source")
 
 
-def read_cohorts(path: Path = SHIPPED) -> dict[str, Membership]:
-    """Read the columns `Ticker`, `Cohort`, `AsOf` and `Source`. Raises PriceFileError at the first line at fault."""
+def read_cohorts(path: Path = DEFAULT_PATH) -> dict[str, Membership]:
+    """Read the columns `Ticker`, `Cohort`, `AsOf` and `Source`. Raises PriceFileError for the first bad line."""
     table = read_table(path)
     if not table.has(*COLUMNS):
         raise PriceFileError(
             path, "lacks a column", remedy="Name them Ticker, Cohort, AsOf and Source, as in the file that ships"
         )
-    found: dict[str, Membership] = {}
-    rows = zip(*(table.column(name) for name in COLUMNS), strict=True)
-    for row, (ticker, cohort, as_of, source) in enumerate(rows):
-        member = _member(row, ticker.strip().upper(), cohort.strip(), as_of.strip(), source.strip())
-        if isinstance(member, Membership) and member.ticker in found:
-            member = Fault(row=row, problem=f"{ticker} is listed twice", remedy="Keep one line for each share")
-        if isinstance(member, Fault):
-            table.check(member)
-        else:
-            found[member.ticker] = member
-    table.check()
-    return found
+    table.check_unique(*COLUMNS)
+    memberships: dict[str, Membership] = {}
+    for row in table.rows:
+        membership = _parse_membership(table, row)
+        if membership.ticker in memberships:
+            problem = f"{row.cells[table.columns['ticker']]} is listed twice"
+            raise table.error(row, problem, "Keep one line for each share")
+        memberships[membership.ticker] = membership
+    table.raise_first_fault()
+    return memberships
 
 
-def _member(row: int, ticker: str, cohort: str, as_of: str, source: str) -> Membership | Fault:
+def _parse_membership(table: CsvTable, row: CsvRow) -> Membership:
+    ticker, cohort, as_of, source = (table.cell(row, name) for name in COLUMNS)
     names = [one.value for one in Cohort]
     if not ticker or not source:
-        return Fault(row=row, problem="a ticker or a source is missing", remedy="Say which share, and who says so")
+        raise table.error(row, "a ticker or a source is missing", "Say which share, and who says so")
     if cohort not in names:
-        return Fault(row=row, problem=f"“{cohort}” is no cohort", remedy=f"Choose one of: {', '.join(names)}")
+        raise table.error(row, f"“{cohort}” is no cohort", f"Choose one of: {', '.join(names)}")
     try:
         day = date.fromisoformat(as_of)
-    except ValueError:
-        return Fault(row=row, problem=f"“{as_of}” is not a date", remedy="Write it as in 2026-03-31")
-    return Membership(ticker=ticker, cohort=Cohort(cohort), as_of=day, source=source)
+    except ValueError as error:
+        raise table.error(row, f"“{as_of}” is not a date", "Write it as in 2026-03-31") from error
+    return Membership(ticker=ticker.upper(), cohort=Cohort(cohort), as_of=day, source=source)

@@ -1,94 +1,134 @@
-"""A CSV file as columns of text, where every fault has a line and the first line at fault is the one that is told."""
+"""CSV files as a header and rows with line numbers; errors name the first bad line of the file."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from services.core.errors import PriceFileError
 
-FIRST_ROW = 2  # the line of row 0, as line 1 names the columns
-UTF8 = "Save it as CSV in UTF-8"
-QUOTES = "Close every quote on its own line, or remove the quotes"
+FIRST_ROW = 2  # line number of the first row below a header in line 1
+UTF8_REMEDY = "Save it as CSV in UTF-8"
+QUOTES_REMEDY = "Close every quote on its own line, or remove the quotes"
+
+
+class CsvRow(NamedTuple):
+    """One row, with its line number in the file."""
+
+    line: int
+    cells: list[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """What is wrong in one row, and what to do about it; rows count from 0."""
+    """The problem of one line and how to fix it."""
 
-    row: int
+    line: int
     problem: str
     remedy: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Table:
-    """The rows of a CSV file up to the first that cannot be split into columns; `broken` is that row's fault."""
+class CsvTable:
+    """A header and the rows below it.
+
+    Attributes:
+        header: Column names.
+        rows: The rows up to the first that can't be split into columns; each has a cell for every column.
+        columns: Index of each column by the name that the code knows it by.
+        skipped: Rows that hold no data, such as titles, notes and totals.
+        parse_fault: The fault of the first line that can't be split, if any.
+    """
 
     path: Path
-    header: tuple[str, ...]
-    rows: list[list[str]]
-    broken: Fault | None
+    header: Sequence[str]
+    rows: Sequence[CsvRow]
+    columns: Mapping[str, int]
+    skipped: Sequence[CsvRow] = ()
+    parse_fault: Fault | None = None
 
     def has(self, *names: str) -> bool:
-        """Tell whether the file has all these columns."""
-        return set(names) <= set(self.header)
+        """Return whether the file has all these columns."""
+        return self.columns.keys() >= set(names)
+
+    def check_unique(self, *names: str) -> None:
+        """Raise PriceFileError if two columns share one of these names."""
+        for name in names:
+            if self.header.count(name) > 1:
+                problem = f"two columns are named “{name}”"
+                raise PriceFileError(self.path, problem, remedy="Keep the one that is meant", line=1)
 
     def column(self, name: str) -> list[str]:
-        """Take the cells of one column. Raises PriceFileError where two columns have that name."""
-        if self.header.count(name) > 1:
-            raise PriceFileError(
-                self.path, f"two columns are named “{name}”", remedy="Keep the one that is meant", line=1
-            )
-        index = self.header.index(name)
-        return [row[index] for row in self.rows]
+        """Return the cells of one column. Raises PriceFileError if two columns share the name."""
+        self.check_unique(name)
+        index = self.columns[name]
+        return [row.cells[index] for row in self.rows]
 
-    def check(self, *faults: Fault | None) -> None:
-        """Raise PriceFileError for the first row at fault, where there is one."""
-        found = [fault for fault in (*faults, self.broken) if fault is not None]
+    def cell(self, row: CsvRow, name: str) -> str:
+        """Return the cell of a column, stripped; empty if the file has no such column."""
+        return row.cells[self.columns[name]].strip() if name in self.columns else ""
+
+    def error(self, row: CsvRow, problem: str, remedy: str) -> PriceFileError:
+        """Build the error of a row."""
+        return PriceFileError(self.path, problem, remedy=remedy, line=row.line)
+
+    def raise_first_fault(self, *faults: Fault | None) -> None:
+        """Raise PriceFileError for the first bad line, if any."""
+        found = [fault for fault in (*faults, self.parse_fault) if fault is not None]
         if found:
-            first = min(found, key=attrgetter("row"))
-            raise PriceFileError(self.path, first.problem, remedy=first.remedy, line=first.row + FIRST_ROW)
+            raise_fault(self.path, min(found, key=attrgetter("line")))
 
 
-def first_fault(wrong: NDArray[np.bool_], problem: Callable[[int], str], remedy: str) -> Fault | None:
-    """Describe the first row of a mask; None where no row is wrong."""
-    if not wrong.any():
+def raise_fault(path: Path, fault: Fault) -> None:
+    """Raise PriceFileError for a fault."""
+    raise PriceFileError(path, fault.problem, remedy=fault.remedy, line=fault.line)
+
+
+def first_fault(invalid: NDArray[np.bool_], problem: Callable[[int], str], remedy: str) -> Fault | None:
+    """Return the fault of the first True row of a mask, which counts rows from 0; None if all rows are valid."""
+    if not invalid.any():
         return None
-    row = int(np.argmax(wrong))
-    return Fault(row=row, problem=problem(row), remedy=remedy)
+    row = int(np.argmax(invalid))
+    return Fault(line=row + FIRST_ROW, problem=problem(row), remedy=remedy)
 
 
-def read_table(path: Path) -> Table:
-    """Read a CSV file with its column names in lower case; blank lines at its end do not count.
+def read_table(path: Path) -> CsvTable:
+    """Read a CSV file with its header in line 1. Column names become lower case; blank lines at the end are ignored.
 
-    Raises PriceFileError where it cannot be read, is not UTF-8 (with or without a mark) or has no rows.
+    Raises PriceFileError if it can't be read, isn't UTF-8 (with or without BOM) or has no rows.
     """
-    records, broken = read_records(read_text(path))
-    while len(records) > 1 and not any(cell.strip() for cell in records[-1]):
-        records.pop()
-    if not records and broken is not None:
-        raise PriceFileError(path, broken.problem, remedy=broken.remedy, line=1)
-    if not records or not records[0]:
+    rows, fault = split_rows(read_text(path))
+    while len(rows) > 1 and not any(cell.strip() for cell in rows[-1].cells):
+        rows.pop()
+    if not rows and fault is not None:
+        raise_fault(path, fault)
+    if not rows or not rows[0].cells:
         raise PriceFileError(path, "is empty", remedy="Give a file whose first line names its columns", line=1)
-    header, rows = tuple(name.strip().lower() for name in records[0]), records[1:]
-    if not rows and broken is None:
+    header, rows = [name.strip().lower() for name in rows[0].cells], rows[1:]
+    if not rows and fault is None:
         raise PriceFileError(path, "has column names but no prices", remedy="Give a file with at least one row")
-    ragged = _ragged(rows, len(header))
+    ragged = next((index for index, row in enumerate(rows) if len(row.cells) != len(header)), None)
     if ragged is not None:
-        rows, broken = rows[: ragged.row], ragged
-    return Table(path=path, header=header, rows=rows, broken=broken)
+        rows, fault = rows[:ragged], _ragged_fault(rows[ragged], len(header))
+    columns = {name: index for index, name in reversed([*enumerate(header)])}  # the first of equal names
+    return CsvTable(path=path, header=header, rows=rows, columns=columns, parse_fault=fault)
+
+
+def _ragged_fault(row: CsvRow, width: int) -> Fault:
+    problem = f"has {len(row.cells)} columns, but the first line names {width}" if row.cells else "is blank"
+    return Fault(line=row.line, problem=problem, remedy="Mend or delete the line")
 
 
 def read_text(path: Path) -> str:
-    """Read a file of UTF-8, with or without a mark. Raises PriceFileError where it cannot be read or is not UTF-8."""
+    """Read a UTF-8 file, with or without BOM. Raises PriceFileError if it can't be read or isn't UTF-8."""
     try:
         content = path.read_bytes()
     except FileNotFoundError as error:
@@ -102,37 +142,21 @@ def read_text(path: Path) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise PriceFileError(path, "is not UTF-8 text", remedy=UTF8, line=line) from error
+        raise PriceFileError(path, "is not UTF-8 text", remedy=UTF8_REMEDY, line=line) from error
 
 
-def read_records(text: str, delimiter: str = ",") -> tuple[list[list[str]], Fault | None]:
-    """Split into records of one line each, up to the first that is not."""
+def split_rows(text: str, delimiter: str = ",") -> tuple[list[CsvRow], Fault | None]:
+    """Split a text into one-line rows, up to the first malformed or multi-line one."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True, skipinitialspace=True)
+    rows: list[CsvRow] = []
     try:
-        records = list(reader)
-    except csv.Error:
-        return _records_before_the_fault(text, delimiter)
-    if reader.line_num != len(records):
-        return _records_before_the_fault(text, delimiter)
-    return records, None
-
-
-def _records_before_the_fault(text: str, delimiter: str) -> tuple[list[list[str]], Fault]:
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True, skipinitialspace=True)
-    records: list[list[str]] = []
-    try:
-        for record in reader:
-            if reader.line_num > len(records) + 1:
+        for line, cells in enumerate(reader, 1):
+            if reader.line_num > line:
                 break
-            records.append(record)
+            rows.append(CsvRow(line, cells))
+        else:
+            return rows, None
     except csv.Error:
         pass
-    return records, Fault(row=len(records) - 1, problem="a quote is not closed, or has text after it", remedy=QUOTES)
-
-
-def _ragged(rows: Sequence[Sequence[str]], width: int) -> Fault | None:
-    if set(map(len, rows)) <= {width}:
-        return None
-    row = next(index for index, cells in enumerate(rows) if len(cells) != width)
-    found = f"has {len(rows[row])} columns, but the first line names {width}" if rows[row] else "is blank"
-    return Fault(row=row, problem=found, remedy="Mend or delete the line")
+    problem = "a quote is not closed, or has text after it"
+    return rows, Fault(line=len(rows) + 1, problem=problem, remedy=QUOTES_REMEDY)

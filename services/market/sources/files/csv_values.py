@@ -1,4 +1,4 @@
-"""Cells of text as dates, instants and prices; what cannot be read is a fault, and never mended."""
+"""Parse CSV cells as dates, instants and prices. Bad cells become faults and are never corrected."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from services.market.sources.files.csv_table import Fault, first_fault
 
-RUN = 12  # equal spacings in a row
+MIN_RUN = 12  # equal spacings in a row that count as longer bars instead of gaps
 
 _ISO = re.compile(
     r"\d{4}-\d{2}-\d{2}"
@@ -20,31 +20,33 @@ _ISO = re.compile(
     re.ASCII,
 )
 _EPOCH = re.compile(r"\d{10}(?:\d{3}){0,2}", re.ASCII)  # seconds, milliseconds or microseconds
-_DATES = "Write dates as in 2026-06-01"
-_TIMES = "Write opening times in UTC, as in 2026-06-01 14:00, or as seconds since 1970"
-_NUMBERS = "Write prices as plain numbers above zero, without currency signs or thousands separators"
-_ORDER = "Sort the rows by time, oldest first, and keep each time once"
-_LENGTH = "Keep bars of one length in the file; leave gaps as they are"
+_DATE_REMEDY = "Write dates as in 2026-06-01"
+_TIME_REMEDY = "Write opening times in UTC, as in 2026-06-01 14:00, or as seconds since 1970"
+_NUMBER_REMEDY = "Write prices as plain numbers above zero, without currency signs or thousands separators"
+_ORDER_REMEDY = "Sort the rows by time, oldest first, and keep each time once"
+_LENGTH_REMEDY = "Keep bars of one length in the file; leave gaps as they are"
 
 
-EARLIEST, LATEST = np.datetime64("1990-01-01"), np.datetime64("2199-12-31")  # beyond, a year is mistyped
+EARLIEST, LATEST = np.datetime64("1990-01-01"), np.datetime64("2199-12-31")  # outside, the year is a typing error
 
 
 def read_dates(cells: list[str]) -> tuple[NDArray[np.datetime64], Fault | None]:
-    """Read the dates of ISO dates or times, as they are written; NaT at faults."""
+    """Parse ISO dates or times as dates, without time zone conversion; NaT for bad cells."""
     texts = [cell[:10] if _ISO.fullmatch(cell) else "" for cell in cells]
     days = pd.to_datetime(texts, format="%Y-%m-%d", errors="coerce").to_numpy().astype("datetime64[D]")
     days[(days < EARLIEST) | (days > LATEST)] = np.datetime64("NaT", "D")
-    return days, first_fault(np.isnat(days), lambda row: f"“{cells[row]}” is not a date of these times", _DATES)
+    return days, first_fault(np.isnat(days), lambda row: f"“{cells[row]}” is not a date of these times", _DATE_REMEDY)
 
 
 def read_instants(cells: list[str]) -> tuple[NDArray[np.datetime64], Fault | None]:
-    """Read times in whole seconds, all of them ISO or all of them epochs as the first one is; NaT at faults.
+    """Parse times in whole seconds: all ISO or all epochs, as the first cell is. NaT for bad cells.
 
     ISO times without an offset are UTC.
     """
     times = _epochs(cells) if cells and _EPOCH.fullmatch(cells[0]) else _iso_times(cells)
-    return times, first_fault(np.isnat(times), lambda row: f"“{cells[row]}” is not a time in whole seconds", _TIMES)
+    return times, first_fault(
+        np.isnat(times), lambda row: f"“{cells[row]}” is not a time in whole seconds", _TIME_REMEDY
+    )
 
 
 def _iso_times(cells: list[str]) -> NDArray[np.datetime64]:
@@ -58,16 +60,16 @@ def _epochs(cells: list[str]) -> NDArray[np.datetime64]:
 
 
 def _epoch(cell: str) -> np.datetime64:
-    """Read an epoch by its length: 10 digits are seconds, 13 milliseconds, 16 microseconds."""
-    whole = _EPOCH.fullmatch(cell) and not cell[10:].strip("0")
-    return np.datetime64(int(cell[:10]) if whole else "NaT", "s")
+    """Parse an epoch by its length: 10 digits are seconds, 13 milliseconds, 16 microseconds."""
+    is_whole = _EPOCH.fullmatch(cell) and not cell[10:].strip("0")
+    return np.datetime64(int(cell[:10]) if is_whole else "NaT", "s")
 
 
 def read_prices(cells: list[str]) -> tuple[NDArray[np.float64], Fault | None]:
-    """Read plain numbers, which must be finite and above zero."""
+    """Parse plain numbers, which must be finite and above zero."""
     prices = pd.to_numeric(pd.Series(cells, dtype=object), errors="coerce").to_numpy(dtype=np.float64)
-    wrong = ~(np.isfinite(prices) & (prices > 0))
-    return prices, first_fault(wrong, lambda row: _price_problem(cells[row], prices[row]), _NUMBERS)
+    invalid = ~(np.isfinite(prices) & (prices > 0))
+    return prices, first_fault(invalid, lambda row: _price_problem(cells[row], prices[row]), _NUMBER_REMEDY)
 
 
 def _price_problem(cell: str, price: float) -> str:
@@ -76,28 +78,28 @@ def _price_problem(cell: str, price: float) -> str:
     return f"the close {cell} is not above zero" if price <= 0 else f"the close “{cell}” is not a number"
 
 
-def disorder(times: NDArray[np.datetime64], cells: list[str]) -> Fault | None:
-    """Find the first row that is not later than the row before it."""
+def first_out_of_order(times: NDArray[np.datetime64], cells: list[str]) -> Fault | None:
+    """Return the fault of the first row that isn't later than the row before it."""
 
     def problem(row: int) -> str:
         verb = "repeats" if times[row] == times[row - 1] else "comes before"
         return f"“{cells[row]}” {verb} “{cells[row - 1]}” of the line above"
 
-    return first_fault(np.append(False, times[1:] <= times[:-1]), problem, _ORDER)
+    return first_fault(np.append(False, times[1:] <= times[:-1]), problem, _ORDER_REMEDY)
 
 
-def irregularity(opened_at: NDArray[np.datetime64], interval: timedelta, cells: list[str]) -> Fault | None:
-    """Find the first bar that opens off the grid of bars, or that begins a run of longer bars.
+def first_irregular_spacing(opened_at: NDArray[np.datetime64], interval: timedelta, cells: list[str]) -> Fault | None:
+    """Return the fault of the first bar that is off the grid, or that starts a run of longer bars.
 
-    A longer bar looks like a gap, but gaps are seldom of one length many times in a row.
+    One longer spacing is a gap, but gaps rarely have the same length many times in a row.
     """
     step, spacings = np.timedelta64(interval), np.diff(opened_at)
-    wrong = spacings % step != np.timedelta64(0, "s")
-    runs = sliding_window_view(spacings, min(RUN, len(spacings)))
-    alike = (runs == runs[:, :1]).all(axis=1) & (runs[:, 0] != step)
-    wrong[: len(alike)] |= alike
+    invalid = spacings % step != np.timedelta64(0, "s")
+    runs = sliding_window_view(spacings, min(MIN_RUN, len(spacings)))
+    uniform = (runs == runs[:, :1]).all(axis=1) & (runs[:, 0] != step)
+    invalid[: len(uniform)] |= uniform
     return first_fault(
-        np.append(False, wrong),
+        np.append(False, invalid),
         lambda row: f"“{cells[row]}” is not one bar ({interval}) after “{cells[row - 1]}”, and no mere gap",
-        _LENGTH,
+        _LENGTH_REMEDY,
     )

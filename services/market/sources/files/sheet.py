@@ -1,18 +1,17 @@
-"""A CSV of holdings as its header and its lines of data, with what stands above, between and below them set apart."""
+"""Read the header and data lines of a holdings CSV, apart from titles, notes and totals around them."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from services.core.errors import PriceFileError
-from services.market.sources.files.csv_table import FIRST_ROW, read_records, read_text
-from services.market.sources.files.sheet_values import is_empty, read_day, read_number, read_weight
+from services.market.sources.files.csv_table import CsvRow, CsvTable, raise_fault, read_text, split_rows
+from services.market.sources.files.sheet_values import is_empty, parse_day, parse_number, parse_weight
 
 DELIMITERS = ",;\t"
-NAMES: dict[str, tuple[str, ...]] = {
+COLUMN_NAMES: dict[str, tuple[str, ...]] = {
     "ticker": ("ticker", "stockticker", "symbol", "tickersymbol", "holdingticker", "securityticker"),
     "weight": (
         *("weight", "weights", "weighting", "weightings", "weightpercentage", "weightpercent", "weightpct"),
@@ -25,139 +24,110 @@ NAMES: dict[str, tuple[str, ...]] = {
     "cusip": ("cusip",),
     "date": ("date", "asof", "asofdate", "effectivedate", "holdingsdate", "holdingdate", "reportdate", "tradedate"),
 }
-LAYOUT = (
+LAYOUT_REMEDY = (
     "Give a CSV whose first line names a Ticker and a Weight column, and may name Name, Shares, MarketValue and Date; "
     "or one with a date in its first column and a column of weights for each ticker"
 )
-_MEANINGS = {spelling: meaning for meaning, spellings in NAMES.items() for spelling in spellings}
+_FIELDS = {spelling: field for field, spellings in COLUMN_NAMES.items() for spelling in spellings}
 _TOTAL = re.compile(r"((grand|fund|portfolio) )?totals?( (fund|portfolio|holdings|net assets))?:?|sum", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
-    """One line of data, with its number in the file; there is a cell for every column."""
+def read_sheet(path: Path) -> CsvTable:
+    """Read a file separated by commas, semicolons or tabs; other text may precede its header.
 
-    number: int
-    cells: list[str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sheet:
-    """The lines of a file; `left_out` tells the others, in their order.
-
-    `columns` is where each meaning of NAMES stands; it is empty where each column but the first is a ticker's.
+    The table's columns are the fields of COLUMN_NAMES; there are none if every column but the first is a ticker.
+    Raises PriceFileError if it can't be read, has no such header, or has a line that doesn't match it.
     """
-
-    path: Path
-    header: list[str]
-    columns: Mapping[str, int]
-    lines: list[Line]
-    left_out: tuple[str, ...]
-
-    def cell(self, line: Line, meaning: str) -> str:
-        """Take the cell with this meaning; empty where the file has no such column."""
-        return line.cells[self.columns[meaning]].strip() if meaning in self.columns else ""
-
-
-def read_sheet(path: Path) -> Sheet:
-    """Read a file separated by commas, semicolons or tabs; its header may stand below lines of other text.
-
-    Raises PriceFileError where it cannot be read, has no such header, or has a line that does not fit it.
-    """
-    records, at = _records(path)
-    header = [name.strip() for name in records[at]]
-    columns = _columns(path, header, at + 1) if _is_list(header) else {}
-    lines, left_out = list[Line](), [_told(*above) for above in _filled(records[:at], 0, len(header))]
-    for number, cells in _filled(records, at + 1, len(header)):
-        if _is_note(cells, len(header)) or _is_total(cells):
-            left_out.append(_told(number, cells))
-        elif len(cells) != len(header):
-            problem = f"has {len(cells)} columns, but line {at + 1} names {len(header)}"
-            raise PriceFileError(path, problem, remedy="Mend it; numbers with commas need quotes", line=number)
+    records, at = _find_header(path)
+    header = [name.strip() for name in records[at].cells]
+    rows, skipped = list[CsvRow](), list(_nonblank_rows(records[:at], len(header)))
+    columns = _columns(path, header, records[at].line) if _is_list_header(header) else {}
+    for row in _nonblank_rows(records[at + 1 :], len(header)):
+        if _is_note(row.cells, len(header)) or _is_total_line(row.cells):
+            skipped.append(row)
+        elif len(row.cells) != len(header):
+            problem = f"has {len(row.cells)} columns, but line {records[at].line} names {len(header)}"
+            raise PriceFileError(path, problem, remedy="Mend it; numbers with commas need quotes", line=row.line)
         else:
-            lines.append(Line(number=number, cells=cells))
-    if not lines:
+            rows.append(row)
+    if not rows:
         raise PriceFileError(path, "has column names but no holdings", remedy="Give a file with at least one row")
-    return Sheet(path=path, header=header, columns=columns, lines=lines, left_out=tuple(left_out))
+    return CsvTable(path=path, header=header, rows=rows, columns=columns, skipped=skipped)
 
 
-def _records(path: Path) -> tuple[list[list[str]], int]:
-    """Split a file by the delimiter that gives it a header; tell where that is."""
+def _find_header(path: Path) -> tuple[list[CsvRow], int]:
+    """Split a file by the delimiter that yields a header; return the rows and the header's index."""
     text = read_text(path)
-    ways = [read_records(text, delimiter) for delimiter in DELIMITERS]
-    for is_header in (_is_list, _is_grid):
-        for records, broken in ways:
-            at = next((index for index, record in enumerate(records) if is_header(record)), None)
+    candidates = [split_rows(text, delimiter) for delimiter in DELIMITERS]
+    for is_header in (_is_list_header, _is_grid_header):
+        for rows, fault in candidates:
+            at = next((index for index, row in enumerate(rows) if is_header(row.cells)), None)
             if at is None:
                 continue
-            if broken is not None:
-                raise PriceFileError(path, broken.problem, remedy=broken.remedy, line=broken.row + FIRST_ROW)
-            return records, at
-    raise PriceFileError(path, "names no columns of tickers and weights", remedy=LAYOUT, line=1)
+            if fault is not None:
+                raise_fault(path, fault)
+            return rows, at
+    raise PriceFileError(path, "names no columns of tickers and weights", remedy=LAYOUT_REMEDY, line=1)
 
 
-def _meaning(name: str) -> str | None:
-    return _MEANINGS.get(re.sub(r"[^a-z%]", "", name.lower()))
+def _field_of(name: str) -> str | None:
+    return _FIELDS.get(re.sub(r"[^a-z%]", "", name.lower()))
 
 
-def _is_list(record: Sequence[str]) -> bool:
-    """Tell the header of a file with a line for each holding."""
-    return {"ticker", "weight"} <= set(map(_meaning, record))
+def _is_list_header(record: Sequence[str]) -> bool:
+    """Return whether this is the header of a file with one line per holding."""
+    return {"ticker", "weight"} <= set(map(_field_of, record))
 
 
-def _is_grid(record: Sequence[str]) -> bool:
-    """Tell the header of a file with a line for each day: a date, then nothing but tickers."""
+def _is_grid_header(record: Sequence[str]) -> bool:
+    """Return whether this is the header of a file with one line per day: a date, then only tickers."""
     first, *others = record or [""]
-    dated = not first.strip() or _meaning(first) == "date"
-    return dated and bool(others) and all(_could_be_a_ticker(name) for name in others)
+    is_dated = not first.strip() or _field_of(first) == "date"
+    return is_dated and bool(others) and all(_may_be_ticker(name) for name in others)
 
 
-def _could_be_a_ticker(name: str) -> bool:
-    known = _meaning(name) is not None or read_number(name) is not None or read_day(name) is not None
-    return bool(name.strip()) and not known
+def _may_be_ticker(name: str) -> bool:
+    is_other = _field_of(name) is not None or parse_number(name) is not None or parse_day(name) is not None
+    return bool(name.strip()) and not is_other
 
 
 def _columns(path: Path, header: Sequence[str], line: int) -> dict[str, int]:
-    """Find where each meaning stands; two columns with one meaning could differ, and are refused."""
+    """Return the index of each field. Rejects two columns for one field, because they could differ."""
     columns: dict[str, int] = {}
     for index, name in enumerate(header):
-        meaning = _meaning(name)
-        if meaning is None:
+        field = _field_of(name)
+        if field is None:
             continue
-        if meaning in columns:
-            both = f"“{header[columns[meaning]]}” and “{name}” both tell the {meaning}"
-            raise PriceFileError(path, both, remedy="Keep the one that is meant", line=line)
-        columns[meaning] = index
+        if field in columns:
+            problem = f"“{header[columns[field]]}” and “{name}” both tell the {field}"
+            raise PriceFileError(path, problem, remedy="Keep the one that is meant", line=line)
+        columns[field] = index
     return columns
 
 
-def _filled(records: Sequence[list[str]], start: int, width: int) -> Iterator[tuple[int, list[str]]]:
-    """Go through the lines below the header that are not blank; empty cells beyond its last column do not count."""
-    for number, record in enumerate(records[start:], start + 1):
-        cells = list(record)
+def _nonblank_rows(rows: Sequence[CsvRow], width: int) -> Iterator[CsvRow]:
+    """Iterate over the non-blank rows; empty cells after the last column are removed."""
+    for row in rows:
+        cells = list(row.cells)
         while len(cells) > width and not cells[-1].strip():
             cells.pop()
         if any(cell.strip() for cell in cells):
-            yield number, cells
-
-
-def _told(number: int, cells: Sequence[str]) -> str:
-    return f"line {number}: {' '.join(cell.strip() for cell in cells if cell.strip())}"
+            yield CsvRow(row.line, cells)
 
 
 def _is_note(cells: Sequence[str], width: int) -> bool:
-    """Tell text that is no data: several words in the first cell, no number in any, not a cell for each column."""
-    filled = [cell for cell in cells if cell.strip()]
-    wordy = " " in filled[0].strip() and not any(read_weight(cell) or read_day(cell) for cell in filled)
-    return wordy and (len(cells) != width or len(filled) == 1)
+    """Return whether a line is a note: words in the first cell, no numbers, and not a cell for each column."""
+    nonblank = [cell for cell in cells if cell.strip()]
+    is_text = " " in nonblank[0].strip() and not any(parse_weight(cell) or parse_day(cell) for cell in nonblank)
+    return is_text and (len(cells) != width or len(nonblank) == 1)
 
 
-def _is_total(cells: Sequence[str]) -> bool:
-    """Tell a line that adds up the others: nothing but numbers follows its name."""
+def _is_total_line(cells: Sequence[str]) -> bool:
+    """Return whether a line is a total: a total's label followed only by numbers."""
     first, *others = [cell.strip() for cell in cells if cell.strip()]
-    return is_sum(first) and all(is_empty(one) or read_weight(one) for one in others)
+    return is_total_label(first) and all(is_empty(cell) or parse_weight(cell) for cell in others)
 
 
-def is_sum(name: str) -> bool:
-    """Tell a name for what adds up the others."""
+def is_total_label(name: str) -> bool:
+    """Return whether a name labels a total."""
     return _TOTAL.fullmatch(name) is not None

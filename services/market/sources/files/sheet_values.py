@@ -1,4 +1,4 @@
-"""Cells of a sheet as numbers, weights and days, as people and spreadsheets write them."""
+"""Parse spreadsheet cells as numbers, weights and dates, in the formats that people and spreadsheets use."""
 
 from __future__ import annotations
 
@@ -9,51 +9,51 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 EMPTY = frozenset({"", "-", "--", "–", "—", "n/a", "na", "nan", "null", "none"})
-EARLIEST, LATEST = date(1990, 1, 1), date(2199, 12, 31)  # beyond, a year is mistyped
+EARLIEST, LATEST = date(1990, 1, 1), date(2199, 12, 31)  # outside, the year is a typing error
 
-_DAYS = ("%Y-%m-%d", "%Y/%m/%d", "%m/%d/%Y", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S")
+_DATE_FORMATS = ("%Y-%m-%d", "%Y/%m/%d", "%m/%d/%Y", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S")
 _NUMBER = re.compile(r"[-−+]?(?:\d{1,3}(?:,\d{3})+(?:\.\d*)?|\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d{1,3})?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weight:
-    """A weight as it is written: a number, and whether a % stands behind it."""
+    """A weight as written: the number, and whether it has a % sign."""
 
     number: float
     percent: bool
 
 
 def is_empty(cell: str) -> bool:
-    """Tell a cell that says nothing, such as n/a."""
+    """Return whether a cell is blank or a placeholder such as n/a."""
     return cell.strip().lower() in EMPTY
 
 
-def read_number(cell: str) -> float | None:
-    """Read a number with or without $, thousands separators and brackets for below zero; None where it is none."""
+def parse_number(cell: str) -> float | None:
+    """Parse a number with optional $, thousands separators and parentheses for negatives; None if it isn't one."""
     text = cell.strip()
     bracketed = text.startswith("(") and text.endswith(")")
     text = "".join(text.strip("()").split()) if bracketed else "".join(text.split())
-    found = _NUMBER.fullmatch(text.replace("$", "", 1))
-    if found is None:
+    match = _NUMBER.fullmatch(text.replace("$", "", 1))
+    if match is None:
         return None
-    number = float(found[0].replace(",", "").replace("−", "-"))
+    number = float(match[0].replace(",", "").replace("−", "-"))
     if not math.isfinite(number):
         return None
     return -number if bracketed else number
 
 
-def read_weight(cell: str) -> Weight | None:
-    """Read a weight with or without %; None where it is none."""
+def parse_weight(cell: str) -> Weight | None:
+    """Parse a weight with or without %; None if it isn't one."""
     text = cell.strip()
     percent = "%" in text
-    number = read_number(text.replace("%", "", 1))
+    number = parse_number(text.replace("%", "", 1))
     return None if number is None else Weight(number=number, percent=percent)
 
 
-def read_day(cell: str) -> date | None:
-    """Read a day as in 2026-07-07, 2026/07/07 or, month first, 07/07/2026; None where it is none."""
-    for form in _DAYS:
+def parse_day(cell: str) -> date | None:
+    """Parse a date as in 2026-07-07, 2026/07/07 or, month first, 07/07/2026; None if it isn't one."""
+    for date_format in _DATE_FORMATS:
         with suppress(ValueError):
-            day = datetime.strptime(cell.strip(), form).replace(tzinfo=UTC).date()
+            day = datetime.strptime(cell.strip(), date_format).replace(tzinfo=UTC).date()
             return day if EARLIEST <= day <= LATEST else None
     return None

@@ -1,1 +1,1 @@
-"""The HTTP client and what vendor modules share."""
+"""The HTTP client and code shared by the vendor modules."""

@@ -1,4 +1,4 @@
-"""Gather: symbols that are asked for together go out in one call, and each caller has its own answer or failure."""
+"""Request batching: concurrent requests for single symbols share one vendor call."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 from services.core.errors import SourceError
 from services.core.prices import Symbol
 
-Fetch = Callable[[Sequence[Symbol], date], Awaitable[Mapping[Symbol, "T"]]]
+FetchBatch = Callable[[Sequence[Symbol], date], Awaitable[Mapping[Symbol, "T"]]]
 
 
 T = TypeVar("T")
@@ -19,60 +19,63 @@ T = TypeVar("T")
 
 @dataclass(slots=True, eq=False)
 class _Batch(Generic[T]):
-    """What one call is to ask for, by symbol from when on, and how many still wait for it."""
+    """The symbols of one call, each with the first day wanted, and the number of callers that await it."""
 
-    wanted: dict[Symbol, date]
+    since_by_symbol: dict[Symbol, date]
     call: asyncio.Task[Mapping[Symbol, T]]
     callers: int = 0
 
 
 class RequestBatcher(Generic[T]):
-    """Makes one call of those that are made in the same turn of the event loop, or while another is under way.
+    """Batches requests made in the same turn of the event loop, or while another call is in flight.
 
-    `fetch` is given at most `most` symbols, and the earliest day that any of them is wanted from. It may leave out
-    symbols that spoil the answer for the others; these are asked for alone, where it must answer or raise.
+    `fetch` gets at most `max_symbols` symbols and the earliest day wanted for any of them. It may omit symbols that
+    make the whole call fail. Each omitted symbol is fetched alone, and then `fetch` must answer or raise.
     """
 
-    def __init__(self, fetch: Fetch[T], *, most: int) -> None:
-        self._fetch, self._most = fetch, most
-        self._open: _Batch[T] | None = None
-        self._line = asyncio.Lock()
+    def __init__(self, fetch: FetchBatch[T], *, max_symbols: int) -> None:
+        self._fetch, self._max_symbols = fetch, max_symbols
+        self._open_batch: _Batch[T] | None = None
+        self._lock = asyncio.Lock()
 
-    async def ask(self, symbol: Symbol, since: date) -> T:
-        """Wait for the answer on one symbol, which may begin before `since`. Raises SourceError in its name."""
+    async def request(self, symbol: Symbol, since: date) -> T:
+        """Return the result for one symbol, which may start before `since`. Raises SourceError for that symbol."""
         try:
-            answers = await self._shared(self._join(symbol, since))
+            results = await self._wait_for(self._join(symbol, since))
         except SourceError as error:
-            raise error.on(symbol) from error.__cause__
-        if symbol not in answers:
-            answers = await self._fetch([symbol], since)
-        return answers[symbol]
+            raise error.for_symbol(symbol) from error.__cause__
+        if symbol not in results:
+            results = await self._fetch([symbol], since)
+        return results[symbol]
 
     def _join(self, symbol: Symbol, since: date) -> _Batch[T]:
-        batch = self._open
-        if batch is None or len(batch.wanted.keys() | {symbol}) > self._most:
-            wanted: dict[Symbol, date] = {}
-            batch = self._open = _Batch(wanted, asyncio.create_task(self._send(wanted)))
-        batch.wanted[symbol] = min(since, batch.wanted.get(symbol, since))
+        batch = self._open_batch
+        if batch is None or len(batch.since_by_symbol.keys() | {symbol}) > self._max_symbols:
+            since_by_symbol: dict[Symbol, date] = {}
+            batch = self._open_batch = _Batch(since_by_symbol, asyncio.create_task(self._send(since_by_symbol)))
+        batch.since_by_symbol[symbol] = min(since, batch.since_by_symbol.get(symbol, since))
         return batch
 
-    async def _shared(self, batch: _Batch[T]) -> Mapping[Symbol, T]:
-        """Wait with the others; who leaves early takes nothing from them, and the last to leave ends the call."""
+    async def _wait_for(self, batch: _Batch[T]) -> Mapping[Symbol, T]:
+        """Await the shared call.
+
+        A cancelled caller doesn't affect the others; if all are cancelled, so is the call.
+        """
         batch.callers += 1
         try:
             return await asyncio.shield(batch.call)
         finally:
             batch.callers -= 1
             if not batch.callers:
-                self._close(batch.wanted)
+                self._close(batch.since_by_symbol)
                 batch.call.cancel()
 
-    async def _send(self, wanted: dict[Symbol, date]) -> Mapping[Symbol, T]:
-        async with self._line:
-            self._close(wanted)
-            return await self._fetch(list(wanted), min(wanted.values()))
+    async def _send(self, since_by_symbol: dict[Symbol, date]) -> Mapping[Symbol, T]:
+        async with self._lock:
+            self._close(since_by_symbol)
+            return await self._fetch(list(since_by_symbol), min(since_by_symbol.values()))
 
-    def _close(self, wanted: dict[Symbol, date]) -> None:
-        """Let nobody join any more."""
-        if self._open is not None and self._open.wanted is wanted:
-            self._open = None
+    def _close(self, since_by_symbol: dict[Symbol, date]) -> None:
+        """Accept no more symbols into this batch."""
+        if self._open_batch is not None and self._open_batch.since_by_symbol is since_by_symbol:
+            self._open_batch = None

@@ -1,4 +1,4 @@
-"""Bodies that a server may confirm with a 304 instead of sending them again, bounded in number and bytes."""
+"""Cache responses by ETag and Last-Modified, bounded by number and size; parse HTTP dates and Retry-After."""
 
 from __future__ import annotations
 
@@ -9,86 +9,95 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
-MOST_BODIES = 64
-MOST_BYTES = 4 * 1024 * 1024
-SURELY_OLDER = timedelta(seconds=1)  # a body that changes twice within a second keeps its Last-Modified
+MAX_BODIES = 64
+MAX_BYTES = 4 * 1024 * 1024
+MIN_VALIDATOR_AGE = timedelta(
+    seconds=1
+)  # RFC 9110: Last-Modified has a resolution of one second, so a younger one may miss a second change
 _ETAG = re.compile(r'(?:W/)?"[!#-~]{0,200}"', re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CachedBody:
-    """A body, and the headers that ask its server whether it still stands."""
+    """A response body, and the request headers that revalidate it."""
 
     body: bytes
-    conditions: Mapping[str, str]
+    conditional_headers: Mapping[str, str]
 
 
 class RevalidationCache:
-    """Keeps bodies by what was asked for; the one that was not used for longest goes first."""
+    """LRU cache of response bodies, bounded by number and total bytes."""
 
-    def __init__(self, *, most_bodies: int = MOST_BODIES, most_bytes: int = MOST_BYTES) -> None:
-        self._most_bodies, self._most_bytes = most_bodies, most_bytes
-        self._kept: OrderedDict[Hashable, CachedBody] = OrderedDict()
+    def __init__(self, *, max_bodies: int = MAX_BODIES, max_bytes: int = MAX_BYTES) -> None:
+        self._max_bodies, self._max_bytes = max_bodies, max_bytes
+        self._bodies: OrderedDict[Hashable, CachedBody] = OrderedDict()
         self._bytes = 0
 
     def get(self, key: Hashable) -> CachedBody | None:
-        """Take a look at what is kept."""
-        kept = self._kept.get(key)
-        if kept is not None:
-            self._kept.move_to_end(key)
-        return kept
+        """Return the cached body and mark it as used."""
+        cached = self._bodies.get(key)
+        if cached is not None:
+            self._bodies.move_to_end(key)
+        return cached
 
     def put(self, key: Hashable, body: bytes, headers: Mapping[str, str]) -> None:
-        """Keep a body in place of the one before, where its headers, named in any case, allow that and it fits."""
+        """Replace the cached body. Only drops the old one if the new one is too large or its headers forbid caching.
+
+        Header lookup must be case-insensitive.
+        """
         self.drop(key)
-        conditions = conditions_of(headers)
-        if not conditions or len(body) > self._most_bytes:
+        headers_to_send = conditional_headers(headers)
+        if not headers_to_send or len(body) > self._max_bytes:
             return
-        self._kept[key] = CachedBody(body=body, conditions=conditions)
+        self._bodies[key] = CachedBody(body=body, conditional_headers=headers_to_send)
         self._bytes += len(body)
-        while len(self._kept) > self._most_bodies or self._bytes > self._most_bytes:
-            self.drop(next(iter(self._kept)))
+        while len(self._bodies) > self._max_bodies or self._bytes > self._max_bytes:
+            self.drop(next(iter(self._bodies)))
 
     def drop(self, key: Hashable) -> None:
-        """Let go of a body."""
-        kept = self._kept.pop(key, None)
-        self._bytes -= len(kept.body) if kept else 0
+        """Remove a body from the cache."""
+        cached = self._bodies.pop(key, None)
+        self._bytes -= len(cached.body) if cached else 0
 
 
-def conditions_of(headers: Mapping[str, str]) -> Mapping[str, str]:
-    """Give what asks whether a body still stands; nothing where it may not be kept, or cannot be asked about safely."""
+def conditional_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the request headers that revalidate a body.
+
+    Empty if the response forbids caching, or has no validator that can be relied on.
+    """
     if not is_cacheable(headers):
         return {}
     etag, modified = headers.get("ETag", ""), headers.get("Last-Modified", "")
     if etag:
         return {"If-None-Match": etag} if _ETAG.fullmatch(etag) else {}
-    changed_at, sent_at = http_date(modified), http_date(headers.get("Date", ""))
-    sure = changed_at and sent_at and sent_at - changed_at > SURELY_OLDER and modified.isprintable()
-    return {"If-Modified-Since": modified} if sure else {}
+    modified_at, sent_at = parse_http_date(modified), parse_http_date(headers.get("Date", ""))
+    is_reliable = modified_at and sent_at and sent_at - modified_at > MIN_VALIDATOR_AGE and modified.isprintable()
+    return {"If-Modified-Since": modified} if is_reliable else {}
 
 
 def is_cacheable(headers: Mapping[str, str]) -> bool:
-    """Tell whether a body may be kept at all: `no-store` and `Vary: *` forbid it."""
-    wishes = {wish.partition("=")[0].strip().lower() for wish in headers.get("Cache-Control", "").split(",")}
-    return "no-store" not in wishes and "*" not in headers.get("Vary", "")
+    """Return whether a body may be cached: `no-store` and `Vary: *` forbid it."""
+    directives = headers.get("Cache-Control", "").split(",")
+    names = {directive.partition("=")[0].strip().lower() for directive in directives}
+    return "no-store" not in names and "*" not in headers.get("Vary", "")
 
 
-LONGEST_WAIT = timedelta(hours=24)
+MAX_RETRY_AFTER = timedelta(hours=24)
 
 
-def retry_after(header: str | None, now: datetime) -> timedelta | None:
-    """Read a Retry-After header, in seconds or as a date; None where it names no time to come. At most 24 h."""
+def parse_retry_after(header: str | None, now: datetime) -> timedelta | None:
+    """Parse a Retry-After header (seconds or a date). Return at most 24 h, or None if it isn't in the future."""
     if header is None:
         return None
     if re.fullmatch(r"\d{1,9}", header.strip(), re.ASCII):
-        wish = timedelta(seconds=int(header))
+        wait = timedelta(seconds=int(header))
     else:
-        wish = (http_date(header) or now) - now
-    return min(wish, LONGEST_WAIT) if wish > timedelta(0) else None
+        wait = (parse_http_date(header) or now) - now
+    return min(wait, MAX_RETRY_AFTER) if wait > timedelta(0) else None
 
 
-def http_date(text: str) -> datetime | None:
-    """Read a date as HTTP writes it; None where it is none."""
+def parse_http_date(text: str) -> datetime | None:
+    """Parse an HTTP date; return None if it isn't one."""
     try:
         at = parsedate_to_datetime(text)
     except (ValueError, OverflowError):

@@ -1,4 +1,4 @@
-"""New York's days: the closes of finished sessions out of daily rows, and trades that were made within a session."""
+"""New York daily bars: final session closes from vendor rows, and a check for trades in regular hours."""
 
 from __future__ import annotations
 
@@ -13,70 +13,87 @@ from numpy.typing import NDArray
 
 from services.core.prices import Closes, Symbol
 from services.core.sessions import sessions_around
-from services.market.consensus.closes import since_opening
-from services.market.sources.http.payload import CHEAPEST, DEAREST
+from services.market.consensus.closes import open_to_close_returns
+from services.market.sources.http.payload import MAX_PRICE, MIN_PRICE
 
 NEW_YORK = ZoneInfo("America/New_York")
-NOT_NEW_YORK = "is not traded in US dollars in New York, so it has no New York close; choose a US listing"
-EVENING = time(17)  # an hour after the close, a daily row is no live price any more
+NOT_US_LISTED = "is not traded in US dollars in New York, so it has no New York close; choose a US listing"
+FINAL_AFTER = time(17)  # an hour after the close, today's row is final
 RECENT = timedelta(days=7)
-MOST = 1e15  # shares
-_DOLLARS = re.compile(r"\$?([0-9]{1,12}|[0-9]{1,3}(,[0-9]{3}){1,3})(\.[0-9]{1,12})?", re.ASCII)
-_WRITTEN = re.compile(r"[0-9]{1,15}|[0-9]{1,3}(,[0-9]{3}){1,5}", re.ASCII)
+MAX_VOLUME = 1e15  # shares
+_DOLLAR_AMOUNT = re.compile(r"\$?([0-9]{1,12}|[0-9]{1,3}(,[0-9]{3}){1,3})(\.[0-9]{1,12})?", re.ASCII)
+_GROUPED_INTEGER = re.compile(r"[0-9]{1,15}|[0-9]{1,3}(,[0-9]{3}){1,5}", re.ASCII)
 
 
-class Day(NamedTuple):
-    """One daily row: its close, and where they are known how many shares were traded, and its opening price."""
+class DailyBar(NamedTuple):
+    """One daily row of a vendor. Volume is in shares; volume and opening price are None if unknown."""
 
     close: float
     volume: float | None = None
     opening: float | None = None
 
 
-def read_volume(told: object) -> float | None:
-    """Read a volume, a number or `58,414,460`. It only hints at a fault, so what cannot be read is not known."""
-    if isinstance(told, str):
-        return float(told.replace(",", "")) if _WRITTEN.fullmatch(told) else None
-    return float(told) if isinstance(told, int | float) and not isinstance(told, bool) and 0 <= told < MOST else None
+def parse_volume(value: object) -> float | None:
+    """Parse a volume: a number, or a string as in `58,414,460`. Return None if it can't be parsed.
+
+    Volume only hints at bad data, so an unusable one doesn't fail the row.
+    """
+    if isinstance(value, str):
+        return float(value.replace(",", "")) if _GROUPED_INTEGER.fullmatch(value) else None
+    return (
+        float(value)
+        if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < MAX_VOLUME
+        else None
+    )
 
 
-def read_opening(told: object) -> float | None:
-    """Read an opening price, a number or `$1,185.92`. No rule rests on it, so what cannot be read is not known."""
-    if isinstance(told, str):
-        told = float(told.replace("$", "").replace(",", "")) if _DOLLARS.fullmatch(told) else None
-    if isinstance(told, bool) or not isinstance(told, int | float):
+def parse_opening(value: object) -> float | None:
+    """Parse an opening price: a number, or a string as in `$1,185.92`. Return None if it can't be parsed.
+
+    No rule depends on opening prices, so an unusable one doesn't fail the row.
+    """
+    if isinstance(value, str):
+        value = float(value.replace("$", "").replace(",", "")) if _DOLLAR_AMOUNT.fullmatch(value) else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(told) if CHEAPEST <= told < DEAREST else None
+    return float(value) if MIN_PRICE <= value < MAX_PRICE else None
 
 
-def telling(prices: NDArray[np.float64], volumes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Take a volume of zero as that only where the close is the last one again; else the vendor does not know it."""
+def known_volumes(prices: NDArray[np.float64], volumes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the volumes with unreliable zeros as NaN.
+
+    A zero counts as no trading only if the close repeats the previous one; otherwise the vendor lacks the volume.
+    """
     repeated = np.diff(prices, prepend=np.nan) == 0
     known: NDArray[np.float64] = np.where((volumes > 0) | (repeated & (volumes == 0)), volumes, np.nan)
     return known
 
 
-def final_closes(symbol: Symbol, source: str, rows: Mapping[date, Day], since: date, now: datetime) -> Closes:
-    """Make columns of the rows from `since` on; today's is left out until the evening, as nothing tells its time."""
+def final_closes(symbol: Symbol, source: str, rows: Mapping[date, DailyBar], since: date, now: datetime) -> Closes:
+    """Return the closes from `since` on, without today's until 17:00 New York: rows have no time, so it may be live."""
     local = now.astimezone(NEW_YORK)
-    last = local.date() if local.time() >= EVENING else local.date() - timedelta(days=1)
-    days = sorted(day for day in rows if since <= day <= last)
-    prices = np.array([rows[day].close for day in days], dtype=np.float64)
-    volumes = np.array([rows[day].volume for day in days], dtype=np.float64)  # None becomes NaN
-    openings = np.array([rows[day].opening for day in days], dtype=np.float64)
+    last = local.date() if local.time() >= FINAL_AFTER else local.date() - timedelta(days=1)
+    return closes_of(symbol, source, {day: rows[day] for day in sorted(rows) if since <= day <= last})
+
+
+def closes_of(symbol: Symbol, source: str, rows: Mapping[date, DailyBar]) -> Closes:
+    """Return the closes, known volumes and open-to-close returns of rows that are in the order of time."""
+    prices = np.array([row.close for row in rows.values()], dtype=np.float64)
+    volumes = np.array([row.volume for row in rows.values()], dtype=np.float64)  # None becomes NaN
+    openings = np.array([row.opening for row in rows.values()], dtype=np.float64)
     return Closes(
         symbol=symbol,
-        sessions=np.array(days, dtype="datetime64[D]"),
+        sessions=np.array(list(rows), dtype="datetime64[D]"),
         prices=prices,
         source=source,
-        volumes=telling(prices, volumes),
-        inside=since_opening(prices, openings),
+        volumes=known_volumes(prices, volumes),
+        open_to_close=open_to_close_returns(prices, openings),
     )
 
 
 def in_session(at: datetime, now: datetime) -> bool:
-    """Tell whether a trade of the last days was made in New York's regular hours; before and after, few trade."""
+    """Return whether a trade of the last 7 days was made in regular hours; few trade before and after them."""
     if not now - RECENT <= at <= now + RECENT:
         return False
-    state = sessions_around(now.date(), since=(now - 2 * RECENT).date()).state(at)
+    state = sessions_around(now.date(), since=(now - 2 * RECENT).date()).state_at(at)
     return state.is_open or at == state.closes_at

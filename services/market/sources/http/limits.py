@@ -1,4 +1,4 @@
-"""Leave a vendor alone that keeps failing or that hangs: pauses that grow, and one call at the end of each to see."""
+"""Circuit breaker and sliding-window rate limiter for one vendor."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=30), timedelta(minutes=5)
+INITIAL_BACKOFF, MAX_BACKOFF = timedelta(seconds=30), timedelta(minutes=5)
 
-FAILURES = 5  # in a row, before the vendor is left alone
+FAILURE_THRESHOLD = 5  # in a row, before the circuit opens
 NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 class CircuitBreaker:
-    """Counts failures in a row; from the fifth on it is open, and lets one call through after each pause.
+    """Circuit breaker: opens after 5 failures in a row or one timeout, then probes half-open after each backoff.
 
-    A call that hangs opens it at once: everyone who asks would wait as long, while a refusal costs nothing.
+    A timeout opens it at once, because every caller would wait as long; a refusal costs nothing.
     """
 
     def __init__(self) -> None:
@@ -24,57 +24,61 @@ class CircuitBreaker:
 
     @property
     def open_until(self) -> datetime:
-        """When the pause ends that was begun last; in the past where there is none."""
+        """End of the latest backoff; in the past if the circuit is closed."""
         return self._open_until
 
     def wait(self, now: datetime) -> timedelta | None:
-        """Give what is left of the pause; None lets this call through, and while open keeps the others waiting."""
+        """Return the rest of the backoff, or None to allow this call.
+
+        A call that is allowed while the circuit is half-open starts the next backoff, so that it is the only probe.
+        """
         if now < self._open_until:
             return self._open_until - now
-        self._pause(now)
+        self._back_off(now)
         return None
 
-    def failed(self, began_at: datetime, now: datetime, *, hung: bool = False) -> None:
-        """Count a failure; one of a call that was under way when the pause began is no news."""
-        if began_at <= self._opened_at:
+    def record_failure(self, started_at: datetime, now: datetime, *, timed_out: bool = False) -> None:
+        """Count a failure. Failures of calls that started before the circuit opened are ignored."""
+        if started_at <= self._opened_at:
             return
-        self._failures = max(self._failures + 1, FAILURES if hung else 0)
-        self._opened_at = now if self._failures >= FAILURES else NEVER
-        self._pause(now)
+        self._failures = max(self._failures + 1, FAILURE_THRESHOLD if timed_out else 0)
+        self._opened_at = now if self._failures >= FAILURE_THRESHOLD else NEVER
+        self._back_off(now)
 
-    def answered(self) -> None:
-        """Forget the failures: the vendor works."""
+    def record_success(self) -> None:
+        """Close the circuit."""
         self._failures, self._opened_at, self._open_until = 0, NEVER, NEVER
 
-    def _pause(self, now: datetime) -> None:
-        if self._failures >= FAILURES:
-            doublings = min(self._failures - FAILURES, 10)
-            self._open_until = now + min(FIRST_PAUSE * 2**doublings, LONGEST_PAUSE)
+    def _back_off(self, now: datetime) -> None:
+        if self._failures >= FAILURE_THRESHOLD:
+            doublings = min(self._failures - FAILURE_THRESHOLD, 10)
+            self._open_until = now + min(INITIAL_BACKOFF * 2**doublings, MAX_BACKOFF)
 
 
-PATIENCE = timedelta(seconds=10)  # a longer wait is told to the caller
+MAX_WAIT = timedelta(seconds=10)  # a longer wait is raised as an error instead
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
-    """At most `calls` calls in any stretch of `per`; they may come all at once."""
+    """At most `calls` calls in any window of `per`; bursts are allowed."""
 
     calls: int
     per: timedelta
 
 
 class SlidingWindow:
-    """Turns for calls within every limit at once, given in the order of asking."""
+    """Sliding-window rate limiter over several limits; slots are granted in order of request."""
 
     def __init__(self, limits: Iterable[Limit] = ()) -> None:
         self._windows: list[tuple[timedelta, deque[datetime]]] = [
             (limit.per, deque(maxlen=limit.calls)) for limit in limits
         ]
 
-    def book(self, now: datetime) -> timedelta:
-        """Give the wait until the next free turn, and take that turn; one beyond PATIENCE is left to others."""
-        turn = max([now, *(begun[0] + per for per, begun in self._windows if len(begun) == begun.maxlen)])
-        if turn - now <= PATIENCE:
-            for _, begun in self._windows:
-                begun.append(turn)
-        return turn - now
+    def reserve(self, now: datetime) -> timedelta:
+        """Return the wait until the next free slot, and reserve it unless the wait exceeds MAX_WAIT."""
+        free_at = [calls[0] + per for per, calls in self._windows if len(calls) == calls.maxlen]
+        starts_at = max([now, *free_at])
+        if starts_at - now <= MAX_WAIT:
+            for _, calls in self._windows:
+                calls.append(starts_at)
+        return starts_at - now

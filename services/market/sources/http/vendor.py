@@ -1,58 +1,61 @@
-"""One vendor's line: its limits, its rests, its failures in words, and one log line for each outage."""
+"""Client for one vendor: rate limits, backoff, circuit breaker, error texts, and one log line per outage."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from functools import partial
 from types import MappingProxyType
 from typing import TypeVar
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from services.core.clock import Clock
-from services.core.errors import SourceError
-from services.core.prices import Symbol
-from services.market.sources.http.cache import retry_after
+from services.core.errors import DataError, SourceError
+from services.core.prices import Quote, Symbol
+from services.market.sources.http.cache import parse_retry_after
 from services.market.sources.http.client import (
-    SERVER_FAULT,
+    SERVER_ERROR,
     ConnectionFailedError,
     HttpClient,
     HttpStatusError,
     RequestTimeoutError,
 )
-from services.market.sources.http.limits import PATIENCE, CircuitBreaker, Limit, SlidingWindow
+from services.market.sources.http.limits import MAX_WAIT, CircuitBreaker, Limit, SlidingWindow
 
 Explain = Callable[[HttpStatusError], str | None]
-
-
 T = TypeVar("T")
 
-THROTTLED = 429
-TURNED_AWAY = {401, 403, 451}
-DETOURS = range(300, 400)
-LONGEST_PROBLEM = 300  # characters; some vendors answer with whole pages
+NOT_FOUND = 404
+TOO_MANY_REQUESTS = 429
+ACCESS_DENIED = {401, 403, 451}
+REDIRECTS = range(300, 400)
+MAX_PROBLEM_LENGTH = 300  # characters; some vendors answer with whole pages
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+_ERROR_BODY = TypeAdapter(dict[str, object])
 
 logger = logging.getLogger(__name__)
 
 
-class ThrottledError(Exception):
-    """What `read` raises where an answer of 200 says that there were too many calls."""
+class ThrottledError(DataError):
+    """Raised by a `parse` callback when a response with status 200 reports too many calls."""
 
 
 class VendorClient:
-    """What stands between a vendor's file and the network.
+    """Client for one vendor's API, between the vendor module and HttpClient.
 
-    `rest` is how long the vendor is left alone after it was asked too often and names no time of its own. `limits`
-    are kept to before each call: a short wait is waited, a long one is a SourceError. `throttles` are the statuses
-    that mean "too often". `headers` go with each call, and `secrets`, which some of them hold, into no message.
+    Circuit breaker: opens after five retryable failures in a row or one timeout, for 30 seconds. Then one call probes
+    the vendor, and each failed probe doubles the backoff, up to 5 minutes. Any other response closes the circuit.
 
-    After five failures in a row that a later call may mend, or one call without an answer in time, the vendor is left
-    alone for half a minute; then one call goes through, and where it fails too the pause doubles, up to five minutes.
-    Any other answer ends this.
+    Args:
+        backoff: Pause after a throttled call whose response has no Retry-After.
+        limits: Rate limits, applied before each call. Short waits are slept; longer ones raise SourceError.
+        throttle_statuses: Status codes that mean too many calls.
+        headers: Sent with each call.
+        secrets: Values, such as API keys in `headers`, that are redacted from all messages.
     """
 
     def __init__(
@@ -62,19 +65,19 @@ class VendorClient:
         *,
         source: str,
         base_url: str,
-        rest: timedelta,
+        backoff: timedelta,
         limits: Iterable[Limit] = (),
-        throttles: frozenset[int] = frozenset({THROTTLED}),
+        throttle_statuses: frozenset[int] = frozenset({TOO_MANY_REQUESTS}),
         headers: Mapping[str, str] = NO_HEADERS,
         secrets: Iterable[str] = (),
     ) -> None:
         self.source = source
         self._client, self._clock, self._base_url = client, clock, base_url.rstrip("/")
-        self._pace, self._throttles, self._headers = SlidingWindow(limits), throttles, headers
+        self._rate_limit, self._throttle_statuses, self._headers = SlidingWindow(limits), throttle_statuses, headers
         self._secrets = tuple(filter(None, secrets))
-        self._rest, self._rests_until, self._throttled_by = rest, datetime.min.replace(tzinfo=UTC), ""
+        self._backoff, self._backoff_until, self._throttle_reason = backoff, datetime.min.replace(tzinfo=UTC), ""
         self._breaker, self._last_problem = CircuitBreaker(), ""
-        self._failing: dict[Symbol, str] = {}  # symbol: the problem as it was first met
+        self._failing: dict[Symbol, str] = {}  # by symbol, the first problem of its outage
 
     async def get(
         self,
@@ -82,99 +85,104 @@ class VendorClient:
         params: Mapping[str, str | int],
         *,
         symbol: Symbol,
-        neighbours: Iterable[Symbol] = (),
-        read: Callable[[bytes], T],
-        explain: Explain = lambda _refusal: None,
+        other_symbols: Iterable[Symbol] = (),
+        parse: Callable[[bytes], T],
+        explain: Explain = lambda _error: None,
     ) -> T:
-        """GET a document and read it. Raises SourceError; the first failure and the recovery are logged.
+        """GET a document and parse it. Raises SourceError for `symbol`; logs the first failure and the recovery.
 
-        `neighbours` are what else the call is for; an error names `symbol` alone. `read` turns the body into an answer,
-        and may raise ValidationError, SourceError and ThrottledError. `explain` puts a refusal into this vendor's
-        words; where it gives None, the status speaks.
+        Args:
+            other_symbols: Further symbols that the call serves.
+            parse: Parses the body; may raise ValidationError, SourceError and ThrottledError.
+            explain: Describes an error status in this vendor's terms; None falls back to the status.
         """
-        url, turn = self._base_url + path, partial(self._turn, symbol)
-        with self._noted(symbol, *neighbours), self._counted(symbol):
+        url, before_attempt = self._base_url + path, partial(self._wait_for_slot, symbol)
+        with self._log_outage(symbol, *other_symbols), self._circuit(symbol):
             try:
-                return self._read(await self._client.get(url, params, self._headers, turn), url, params, read)
+                body = await self._client.get(url, params, self._headers, before_attempt)
+                return self._parse(body, url, params, parse)
             except ConnectionFailedError as error:
                 raise self.error(symbol, str(error), retryable=True) from error
-            except HttpStatusError as refusal:
-                raise self._refused(symbol, refusal, explain) from refusal
+            except HttpStatusError as error:
+                raise self._status_error(symbol, error, explain) from error
             except ThrottledError as error:
-                raise self._throttled(symbol, "says that it was asked too often", None) from error
+                raise self._start_backoff(symbol, "says that it was asked too often", None) from error
             except ValidationError as error:
-                raise self.error(symbol, _unreadable(error), retryable=True) from error
+                raise self.error(symbol, _parse_problem(error), retryable=True) from error
 
-    def rests_until(self, now: datetime) -> datetime | None:
-        """Tell until when the vendor is left alone; None where it would be asked now."""
-        until = max(self._rests_until, self._breaker.open_until)
+    def backoff_until(self, now: datetime) -> datetime | None:
+        """Return when the vendor may be called again; None if it may be called now."""
+        until = max(self._backoff_until, self._breaker.open_until)
         return until if until > now else None
 
     def error(
         self, symbol: Symbol, problem: str, *, retryable: bool, retry_after: timedelta | None = None
     ) -> SourceError:
-        """Make an error in this vendor's name."""
+        """Build a SourceError of this vendor, with secrets redacted and a long text truncated."""
         for secret in self._secrets:
             problem = problem.replace(secret, "…")
-        problem = problem if len(problem) <= LONGEST_PROBLEM else f"{problem[:LONGEST_PROBLEM]}…"
+        problem = problem if len(problem) <= MAX_PROBLEM_LENGTH else f"{problem[:MAX_PROBLEM_LENGTH]}…"
         return SourceError(problem, source=self.source, symbol=symbol, retryable=retryable, retry_after=retry_after)
 
-    def _read(self, body: bytes, url: str, params: Mapping[str, str | int], read: Callable[[bytes], T]) -> T:
-        """Read a body; one that is of no use is not kept."""
+    def _parse(self, body: bytes, url: str, params: Mapping[str, str | int], parse: Callable[[bytes], T]) -> T:
+        """Parse a body; if that fails, drop it from the cache."""
         try:
-            return read(body)
+            return parse(body)
         except Exception:
-            self._client.forget(url, params, self._headers)
+            self._client.invalidate(url, params, self._headers)
             raise
 
-    async def _turn(self, symbol: Symbol) -> None:
-        """Wait for a turn within the vendor's limits."""
+    async def _wait_for_slot(self, symbol: Symbol) -> None:
+        """Wait for a slot within the rate limits. Raises SourceError if the wait exceeds MAX_WAIT."""
         now = self._clock.now()
-        wait = self._pace.book(now)
-        if wait > PATIENCE:
+        wait = self._rate_limit.reserve(now)
+        if wait > MAX_WAIT:
             problem = f"was asked as often as it allows; it will be asked again at {now + wait:%H:%M:%S} UTC"
             raise self.error(symbol, problem, retryable=True, retry_after=wait)
         if wait > timedelta(0):
             await self._client.sleep(wait.total_seconds())
 
-    def _refused(self, symbol: Symbol, refusal: HttpStatusError, explain: Explain) -> SourceError:
-        wish = retry_after(refusal.retry_after, self._clock.now())
-        if refusal.status in self._throttles:
-            return self._throttled(symbol, f"answered {refusal.answer}", wish)
-        problem = explain(refusal) or f"answered {refusal.answer}; {_meaning(refusal.status)}"
-        return self.error(symbol, problem, retryable=refusal.status >= SERVER_FAULT, retry_after=wish)
+    def _status_error(self, symbol: Symbol, error: HttpStatusError, explain: Explain) -> SourceError:
+        wait = parse_retry_after(error.retry_after, self._clock.now())
+        if error.status in self._throttle_statuses:
+            return self._start_backoff(symbol, f"answered {error.status_line}", wait)
+        problem = explain(error) or f"answered {error.status_line}; {_status_hint(error.status)}"
+        return self.error(symbol, problem, retryable=error.status >= SERVER_ERROR, retry_after=wait)
 
-    def _throttled(self, symbol: Symbol, words: str, wish: timedelta | None) -> SourceError:
-        self._rests_until, self._throttled_by = self._clock.now() + (wish or self._rest), words
-        return self._resting(symbol)
+    def _start_backoff(self, symbol: Symbol, reason: str, wait: timedelta | None) -> SourceError:
+        self._backoff_until, self._throttle_reason = self._clock.now() + (wait or self._backoff), reason
+        return self._backoff_error(symbol)
 
-    def _resting(self, symbol: Symbol) -> SourceError:
-        problem = f"throttled: {self._throttled_by}; it will be asked again at {self._rests_until:%H:%M:%S} UTC"
-        return self.error(symbol, problem, retryable=True, retry_after=self._rests_until - self._clock.now())
+    def _backoff_error(self, symbol: Symbol) -> SourceError:
+        problem = f"throttled: {self._throttle_reason}; it will be asked again at {self._backoff_until:%H:%M:%S} UTC"
+        return self.error(symbol, problem, retryable=True, retry_after=self._backoff_until - self._clock.now())
 
     @contextmanager
-    def _counted(self, symbol: Symbol) -> Iterator[None]:
-        """Let a call through unless the vendor is left alone; count its failure unless that names its own time."""
+    def _circuit(self, symbol: Symbol) -> Iterator[None]:
+        """Apply backoff and circuit breaker to a call, and record its result.
+
+        A failure that names its own retry time isn't counted.
+        """
         now = self._clock.now()
-        if now < self._rests_until:
-            raise self._resting(symbol)
+        if now < self._backoff_until:
+            raise self._backoff_error(symbol)
         if wait := self._breaker.wait(now):
             raise self.error(symbol, self._last_problem, retryable=True, retry_after=wait)
         try:
             yield
         except SourceError as error:
             if not error.retryable:
-                self._breaker.answered()
+                self._breaker.record_success()
             elif error.retry_after is None:
                 self._last_problem = error.problem
-                hung = isinstance(error.__cause__, RequestTimeoutError)
-                self._breaker.failed(now, self._clock.now(), hung=hung)
+                timed_out = isinstance(error.__cause__, RequestTimeoutError)
+                self._breaker.record_failure(now, self._clock.now(), timed_out=timed_out)
             raise
-        self._breaker.answered()
+        self._breaker.record_success()
 
     @contextmanager
-    def _noted(self, *symbols: Symbol) -> Iterator[None]:
-        """Log a failure where none of these symbols and not this problem has been told, and the end of a problem."""
+    def _log_outage(self, *symbols: Symbol) -> Iterator[None]:
+        """Log an outage and its recovery once each, across symbols that fail together or with the same problem."""
         try:
             yield
         except SourceError as error:
@@ -185,33 +193,114 @@ class VendorClient:
         for symbol in symbols:
             problem = self._failing.pop(symbol, None)
             if problem is not None and problem not in self._failing.values():
-                logger.info("%s on %s: answers again", self.source, symbol)
+                logger.info("%s on %s: recovered", self.source, symbol)
 
 
 class VendorSource:
-    """A source that asks one vendor, and can tell until when that is left alone."""
+    """Base of a source backed by one vendor; its class attributes declare how the vendor is called.
 
-    _vendor: VendorClient
+    Attributes:
+        name: The vendor's name, shown to people.
+        base_url: URL of the API, unless the constructor gets another one.
+        backoff, limits, throttle_statuses: See VendorClient.
+        headers: Sent with each call; `{0}` and `{1}` stand for the API keys.
+        unknown_symbol_statuses: Status codes that mean an unknown symbol.
+        unknown_symbol: The problem that an unknown symbol is reported with.
+        message_field: The field of an error body that holds the vendor's message; empty if there is none.
+        min_interval: See EquitySource.
+    """
 
-    def rests_until(self, now: datetime) -> datetime | None:
-        """Tell until when the vendor is left alone; None where it would be asked now."""
-        return self._vendor.rests_until(now)
+    name: str
+    simulated = False
+    base_url: str
+    backoff: timedelta
+    limits: tuple[Limit, ...] = ()
+    throttle_statuses = frozenset({TOO_MANY_REQUESTS})
+    headers: Mapping[str, str] = NO_HEADERS
+    unknown_symbol_statuses: Collection[int] = ()
+    unknown_symbol = "knows no symbol {symbol}; check its spelling, and whether it was renamed"
+    message_field = ""
+    min_interval = timedelta(0)
+
+    def __init__(self, client: HttpClient, clock: Clock, *keys: str, base_url: str | None = None) -> None:
+        self._clock = clock
+        self._vendor = VendorClient(
+            client,
+            clock,
+            source=self.name,
+            base_url=base_url or self.base_url,
+            backoff=self.backoff,
+            limits=self.limits,
+            throttle_statuses=self.throttle_statuses,
+            headers={name: value.format(*keys) for name, value in self.headers.items()},
+            secrets=keys,
+        )
+
+    def backoff_until(self, now: datetime) -> datetime | None:
+        """Return when the vendor may be called again; None if it may be called now."""
+        return self._vendor.backoff_until(now)
+
+    async def _get(
+        self,
+        path: str,
+        params: Mapping[str, str | int],
+        symbol: Symbol,
+        parse: Callable[[bytes], T],
+        other_symbols: Iterable[Symbol] = (),
+    ) -> T:
+        """GET a document and parse it. Raises SourceError, in this vendor's terms."""
+        explain = partial(self._explain, symbol)
+        return await self._vendor.get(
+            path, params, symbol=symbol, other_symbols=other_symbols, parse=parse, explain=explain
+        )
+
+    def _explain(self, symbol: Symbol, error: HttpStatusError) -> str | None:
+        """Describe an error status in this vendor's terms; None if it has none."""
+        if error.status in self.unknown_symbol_statuses:
+            return self.unknown_symbol.format(symbol=symbol)
+        message = error_message(error.body, self.message_field) if self.message_field else None
+        return None if message is None else refusal(message)
+
+    def _unknown_symbol(self, symbol: Symbol) -> SourceError:
+        return self._vendor.error(symbol, self.unknown_symbol.format(symbol=symbol), retryable=False)
+
+    def _check_symbol(self, symbol: Symbol, answered: str) -> None:
+        """Raise SourceError if a response is about another symbol."""
+        if answered.upper() != symbol.upper():
+            raise self._vendor.error(symbol, f"answered about {answered[:20]} instead", retryable=True)
+
+    def _last_trade(self, symbol: Symbol, price: float | Decimal, at: datetime) -> Quote:
+        return Quote(symbol=symbol, price=float(price), at=at.astimezone(UTC), source=self.name)
 
 
-def _meaning(status: int) -> str:
-    if status >= SERVER_FAULT:
+def error_message(body: bytes, field: str) -> str | None:
+    """Return a vendor's message from a field of an error body; None if the body has no such text."""
+    try:
+        message = _ERROR_BODY.validate_json(body).get(field)
+    except ValidationError:
+        return None
+    return message if isinstance(message, str) else None
+
+
+def refusal(message: str) -> str:
+    """Return the problem of a refused request, with the vendor's own message."""
+    return f"refused the request: “{message[:200]}”"
+
+
+def _status_hint(status: int) -> str:
+    if status >= SERVER_ERROR:
         return "the fault is on its side, and it will be asked again"
-    if status in TURNED_AWAY or status in DETOURS:
+    if status in ACCESS_DENIED or status in REDIRECTS:
         return "it turns this machine away: choose another source, or try another network"
     return "it does not understand the request: update MinerPulse, or choose another source"
 
 
-def _unreadable(error: ValidationError) -> str:
-    """Say what is wrong with an answer, without quoting it."""
-    fault = error.errors(include_url=False)[0]
-    if fault["type"] != "json_invalid":
-        where = ".".join(str(step) for step in fault["loc"])
-        return f"sent an unusable answer ({where}: {fault['msg']}); it will be asked again"
-    if bytes(fault["input"]).lstrip().startswith(b"<"):
+def _parse_problem(error: ValidationError) -> str:
+    """Describe why a response can't be parsed, without quoting it."""
+    first = error.errors(include_url=False)[0]
+    if first["type"] != "json_invalid":
+        where = ".".join(str(part) for part in first["loc"])
+        return f"sent an unusable answer ({where}: {first['msg']}); it will be asked again"
+    if bytes(first["input"]).lstrip().startswith(b"<"):
         return "sent a web page instead of prices, as when it is down or wants a consent; it will be asked again"
     return "sent something that is not JSON; it will be asked again"

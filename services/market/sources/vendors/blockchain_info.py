@@ -1,61 +1,50 @@
-"""Blockchain.com's charts: the network's hash rate by day, as a second witness. Official, and without a key."""
+"""Blockchain.com charts: daily hash rate of the network, to corroborate other sources. Official API; no key."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Annotated
 
 from pydantic import FailFast, Field
 
-from services.core.clock import Clock
 from services.market.network import NETWORK, Network
-from services.market.sources.http.client import HttpClient
 from services.market.sources.http.limits import Limit
-from services.market.sources.http.payload import Epoch, Wire, seconds
-from services.market.sources.http.vendor import VendorClient
+from services.market.sources.http.payload import Epoch, Payload, epoch_time
+from services.market.sources.http.vendor import VendorSource
 
-BASE_URL = "https://api.blockchain.info"
-REST = timedelta(minutes=15)
-LIMITS = (Limit(calls=6, per=timedelta(minutes=1)),)
-TERA = 1e12
-LAG = timedelta(days=3)  # the day itself, the day that its point is late by, and the day until the next one
+HASHES_PER_TERAHASH = 1e12
+LAG = timedelta(days=3)  # the day itself, one day of publication delay, and one day until the next point
 
 
-class _Point(Wire):
+class _BlockchainPoint(Payload):
     x: Epoch
     y: Annotated[float, Field(gt=0, lt=1e18, allow_inf_nan=False)]
 
 
-class _Chart(Wire):
+class _BlockchainChart(Payload):
     unit: str
-    values: Annotated[list[_Point], FailFast()]
+    values: Annotated[list[_BlockchainPoint], FailFast()]
 
 
-class BlockchainInfo:
-    """A NetworkSource over the hash-rate chart of Blockchain.com, which knows nothing else of the network here.
+class BlockchainInfo(VendorSource):
+    """A NetworkSource over Blockchain.com's hash-rate chart, its only network data used here.
 
-    A point is a day's average and about a day late; averages by the day scatter by a tenth around the truth. Limits
-    are not published, and six calls a minute are kept to. Terms: blockchain.com/legal/terms.
+    Each point is a daily average, about a day late; daily averages scatter by about 10% around the true hash rate.
+    Rate limits are not published; we stay at six calls a minute. Terms: blockchain.com/legal/terms.
     """
 
     name = "Blockchain.com"
-    simulated = False
-
-    def __init__(self, client: HttpClient, clock: Clock, *, base_url: str = BASE_URL) -> None:
-        self._vendor = VendorClient(client, clock, source=self.name, base_url=base_url, rest=REST, limits=LIMITS)
+    base_url = "https://api.blockchain.info"
+    backoff = timedelta(minutes=15)
+    limits = (Limit(calls=6, per=timedelta(minutes=1)),)
 
     async def network(self) -> Network:
-        """Fetch the hash rate of the last day on the chart, with that day's time."""
-        chart = await self._vendor.get(
-            "/charts/hash-rate",
-            {"timespan": "10days", "format": "json", "sampled": "false"},
-            symbol=NETWORK,
-            read=_Chart.model_validate_json,
-        )
+        """Fetch the hash rate of the chart's last day, stamped with that day."""
+        params = {"timespan": "10days", "format": "json", "sampled": "false"}
+        chart = await self._get("/charts/hash-rate", params, NETWORK, _BlockchainChart.model_validate_json)
         if "TH/s" not in chart.unit:
             raise self._vendor.error(NETWORK, f"counts in “{chart.unit[:30]}” and not in TH/s", retryable=True)
         if not chart.values:
             raise self._vendor.error(NETWORK, "sent a chart without a point; it will be asked again", retryable=True)
-        last = max(chart.values, key=lambda point: seconds(point.x))
-        at = datetime.fromtimestamp(seconds(last.x), UTC)
-        return Network(at=at, source=self.name, hashrate=last.y * TERA, lag=LAG)
+        last = max(chart.values, key=lambda point: epoch_time(point.x))
+        return Network(at=epoch_time(last.x), source=self.name, hashrate=last.y * HASHES_PER_TERAHASH, lag=LAG)

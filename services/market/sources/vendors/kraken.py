@@ -1,126 +1,114 @@
-"""Kraken: bitcoin bars and the last trade, in US dollars. Official, and without a key."""
+"""Kraken: bars and last trade of a coin in US dollars. Official API; no key."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from operator import itemgetter
 from typing import Annotated, Generic, TypeVar
 
 from pydantic import ConfigDict, FailFast
 
-from services.core.clock import Clock
-from services.core.prices import Bars, Quote, Symbol
-from services.market.sources.http.bar_pages import Span, missing
-from services.market.sources.http.client import HttpClient
+from services.core.prices import Quote, Symbol
+from services.market.sources.http.bar_vendor import BarRange, BarVendor
 from services.market.sources.http.limits import Limit
-from services.market.sources.http.payload import EpochSeconds, PreciseSeconds, Wire, WrittenPrice
-from services.market.sources.http.vendor import ThrottledError, VendorClient, VendorSource
+from services.market.sources.http.payload import DecimalPrice, EpochFloatSeconds, EpochSeconds, Payload
+from services.market.sources.http.vendor import ThrottledError
 
-BASE_URL = "https://api.kraken.com"
-REST = timedelta(minutes=1)
-LIMITS = (Limit(calls=1, per=timedelta(seconds=1)),)
-KEPT = 720
-REACH = KEPT - 2  # the newest bar is still open, and Kraken's clock may be a bar ahead of ours
-INTERVALS = (60, 300, 900, 1800, 3600, 14400, 86400)
-NAMES = {"BTC": "XBT", "DOGE": "XDG"}
-THROTTLES = ("EAPI:Rate limit exceeded", "EService:Throttled", "EGeneral:Too many requests")
-PASSING = ("EService:", "EGeneral:Internal error", "EGeneral:Temporary lockout")
+MAX_BARS = 720
+USABLE_BARS = MAX_BARS - 2  # the newest bar is still open, and Kraken's clock may be one bar ahead of ours
+KRAKEN_SYMBOLS = {"BTC": "XBT", "DOGE": "XDG"}
+THROTTLE_ERRORS = ("EAPI:Rate limit exceeded", "EService:Throttled", "EGeneral:Too many requests")
+TRANSIENT_ERRORS = ("EService:", "EGeneral:Internal error", "EGeneral:Temporary lockout")
 
-# opened at, open, high, low, close, weighted average, volume, number of trades
-_Bar = tuple[EpochSeconds, object, object, object, WrittenPrice, object, object, int]
-# price, volume, time, side, kind, nothing, number
-_Trade = tuple[WrittenPrice, object, PreciseSeconds, object, object, object, object]
-_Row = TypeVar("_Row", _Bar, _Trade)
+# open time, open, high, low, close, volume-weighted average, volume, number of trades
+_KrakenBar = tuple[EpochSeconds, object, object, object, DecimalPrice, object, object, int]
+# price, volume, time, side, order type, unused, trade id
+_KrakenTrade = tuple[DecimalPrice, object, EpochFloatSeconds, object, object, object, object]
+_KrakenRow = TypeVar("_KrakenRow", _KrakenBar, _KrakenTrade)
 
 
-class _Faults(Wire):
+class _KrakenErrors(Payload):
     error: Annotated[tuple[str, ...], FailFast()]
 
 
-class _Result(Wire, Generic[_Row]):
-    """The rows stand under Kraken's own name of the pair, beside `last`."""
+class _KrakenResult(Payload, Generic[_KrakenRow]):
+    """`last`, and the rows under Kraken's own name of the pair."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="allow")
-    __pydantic_extra__: dict[str, Annotated[list[_Row], FailFast()]]
+    __pydantic_extra__: dict[str, Annotated[list[_KrakenRow], FailFast()]]
     last: object
 
 
-class _Answer(Wire, Generic[_Row]):
-    result: _Result[_Row]
+class _KrakenResponse(Payload, Generic[_KrakenRow]):
+    result: _KrakenResult[_KrakenRow]
 
 
-class Kraken(VendorSource):
-    """A CryptoSource over Kraken's OHLC and trades, for coins against the US dollar. Real time, without a key.
+class Kraken(BarVendor):
+    """A CryptoSource over Kraken's OHLC and trades, for coins in US dollars. Real time, no key.
 
-    Only the newest 720 bars of each length can be had (30 days of hours, 12 hours of minutes), so it seconds another
-    source and does not replace one. About one call a second for each address. Errors come with status 200. Terms:
-    kraken.com/legal.
+    Kraken serves only the newest 720 bars of each length (30 days of hourly bars, 12 hours of minute bars), so it
+    corroborates another source and can't replace one. About one call per second per IP address. Errors are returned
+    with status 200. Terms: kraken.com/legal.
     """
 
     name = "Kraken"
-    simulated = False
-    reach: timedelta | None = timedelta(hours=REACH - 2)
-
-    def __init__(self, client: HttpClient, clock: Clock, *, base_url: str = BASE_URL) -> None:
-        self._vendor = VendorClient(client, clock, source=self.name, base_url=base_url, rest=REST, limits=LIMITS)
-        self._clock = clock
-
-    async def bars(self, symbol: Symbol, interval: timedelta, start: datetime, end: datetime) -> Bars:
-        """Fetch bars in one call; a bar without a trade is a gap, and the bar that is still open is left out.
-
-        Raises SourceError where the span begins before what Kraken keeps: what is missing would look like a gap.
-        """
-        if interval.total_seconds() not in INTERVALS:
-            raise self._vendor.error(symbol, missing(INTERVALS), retryable=False)
-        now = self._clock.now()
-        span = Span.between(start, min(end, now), interval)
-        if span.first < Span.between(now, now, interval).stop - REACH * span.step:
-            problem = f"keeps only its newest {KEPT} bars; ask for a later start or longer bars"
-            raise self._vendor.error(symbol, problem, retryable=False)
-        return await span.fetch(symbol, self.name, KEPT, partial(self._page, symbol))
+    base_url = "https://api.kraken.com"
+    backoff = timedelta(minutes=1)
+    limits = (Limit(calls=1, per=timedelta(seconds=1)),)
+    history_limit = timedelta(hours=USABLE_BARS - 2)
+    intervals = (60, 300, 900, 1800, 3600, 14400, 86400)
+    page_size = MAX_BARS
 
     async def quote(self, symbol: Symbol) -> Quote | None:
-        """Fetch the last trade, with its time, which the ticker does not have."""
-        trades = await self._get("Trades", {"count": 1}, symbol, _Answer[_Trade])
+        """Fetch the last trade from the trades endpoint; the ticker has no time."""
+        trades = await self._get_rows("Trades", {"count": 1}, symbol, _KrakenResponse[_KrakenTrade])
         if not trades:
             return None
         price, _, at, *_ = max(trades, key=itemgetter(2))
-        return Quote(symbol=symbol, price=float(price), at=datetime.fromtimestamp(at, UTC), source=self.name)
+        return self._last_trade(symbol, price, datetime.fromtimestamp(at, UTC))
 
-    async def _page(self, symbol: Symbol, span: Span) -> dict[int, float]:
-        """Fetch one page; the newest row of any answer is the bar that is still open."""
-        params = {"interval": span.step // 60, "since": span.first - 1}
-        rows = sorted(await self._get("OHLC", params, symbol, _Answer[_Bar]), key=itemgetter(0))
+    def _check_range(self, symbol: Symbol, bar_range: BarRange) -> None:
+        """Raise SourceError if the range starts before Kraken's oldest bar: missing bars would look like gaps."""
+        newest_stop = math.floor(self._clock.now().timestamp() / bar_range.step) * bar_range.step
+        if bar_range.first < newest_stop - USABLE_BARS * bar_range.step:
+            problem = f"keeps only its newest {MAX_BARS} bars; ask for a later start or longer bars"
+            raise self._vendor.error(symbol, problem, retryable=False)
+
+    async def _fetch_page(self, symbol: Symbol, page: BarRange) -> Mapping[int, float]:
+        """Fetch one page; the newest row of every response is the bar that is still open."""
+        params = {"interval": page.step // 60, "since": page.first - 1}
+        rows = sorted(await self._get_rows("OHLC", params, symbol, _KrakenResponse[_KrakenBar]), key=itemgetter(0))
         return {row[0]: float(row[4]) for row in rows[:-1] if row[7] > 0}
 
-    async def _get(
-        self, what: str, params: Mapping[str, int], symbol: Symbol, shape: type[_Answer[_Row]]
-    ) -> list[_Row]:
-        pair = f"{NAMES.get(symbol, symbol)}USD"
-        return await self._vendor.get(
-            f"/0/public/{what}",
+    async def _get_rows(
+        self, endpoint: str, params: Mapping[str, int], symbol: Symbol, model: type[_KrakenResponse[_KrakenRow]]
+    ) -> list[_KrakenRow]:
+        pair = f"{KRAKEN_SYMBOLS.get(symbol, symbol)}USD"
+        return await self._get(
+            f"/0/public/{endpoint}",
             {"pair": pair, **params},
-            symbol=symbol,
-            read=lambda body: self._read(body, symbol, pair, shape),
+            symbol,
+            lambda body: self._parse(body, symbol, pair, model),
         )
 
-    def _read(self, body: bytes, symbol: Symbol, pair: str, shape: type[_Answer[_Row]]) -> list[_Row]:
-        """Take the rows of the pair that was asked for, which Kraken may call `XXBTZUSD` where it was `XBTUSD`."""
-        self._check(_Faults.model_validate_json(body).error, symbol)
-        found = shape.model_validate_json(body).result.__pydantic_extra__
-        if found.keys() - {pair, f"X{pair.removesuffix('USD')}ZUSD"} or len(found) != 1:
+    def _parse(
+        self, body: bytes, symbol: Symbol, pair: str, model: type[_KrakenResponse[_KrakenRow]]
+    ) -> list[_KrakenRow]:
+        """Return the rows of the requested pair, which Kraken may call `XXBTZUSD` for `XBTUSD`."""
+        self._raise_first(_KrakenErrors.model_validate_json(body).error, symbol)
+        pairs = model.model_validate_json(body).result.__pydantic_extra__
+        if pairs.keys() - {pair, f"X{pair.removesuffix('USD')}ZUSD"} or len(pairs) != 1:
             raise self._vendor.error(symbol, "answered about another pair; it will be asked again", retryable=True)
-        return next(iter(found.values()))
+        return next(iter(pairs.values()))
 
-    def _check(self, faults: tuple[str, ...], symbol: Symbol) -> None:
-        """Raise what stands in `error`; an entry that begins with W is a mere warning."""
-        for fault in faults:
-            if fault.startswith(THROTTLES):
+    def _raise_first(self, errors: tuple[str, ...], symbol: Symbol) -> None:
+        """Raise the first entry of `error`; entries that start with W are warnings."""
+        for error in errors:
+            if error.startswith(THROTTLE_ERRORS):
                 raise ThrottledError
-            if fault.startswith("EQuery:Unknown asset pair"):
-                problem = f"trades no {symbol} against the US dollar; check the symbol's spelling"
-                raise self._vendor.error(symbol, problem, retryable=False)
-            if not fault.startswith("W"):
-                raise self._vendor.error(symbol, f"answered “{fault}”", retryable=fault.startswith(PASSING))
+            if error.startswith("EQuery:Unknown asset pair"):
+                raise self._unknown_symbol(symbol)
+            if not error.startswith("W"):
+                raise self._vendor.error(symbol, f"answered “{error}”", retryable=error.startswith(TRANSIENT_ERRORS))

@@ -1,32 +1,24 @@
-"""Yahoo's chart: one GET gives an ETF's session closes and its last trade. Unofficial, and without a key."""
+"""Yahoo chart API: session closes and last trade of an ETF in one GET. Unofficial API; no key."""
 
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
 from math import prod
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Annotated, Self
 from urllib.parse import quote
 
-import numpy as np
 from pydantic import Field, model_validator
 
-from services.core.clock import Clock
-from services.core.prices import Closes, Quote, Symbol
-from services.market.consensus.closes import since_opening
-from services.market.consensus.corporate_actions import Action, Kind
+from services.core.prices import Quote, Symbol
+from services.market.consensus.corporate_actions import Action, ActionKind
 from services.market.ports import EquityPrices
-from services.market.sources.http.client import HttpClient
-from services.market.sources.http.daily_bars import NEW_YORK, NOT_NEW_YORK, Day, read_opening, telling
-from services.market.sources.http.payload import CHEAPEST, DEAREST, EpochSeconds, Price, Wire
-from services.market.sources.http.vendor import VendorClient, VendorSource
-
-BASE_URL = "https://query2.finance.yahoo.com"
-REST = timedelta(minutes=15)
-NO_SUCH_SYMBOL = {400, 404, 422}
+from services.market.sources.http.daily_bars import NEW_YORK, NOT_US_LISTED, DailyBar, closes_of, parse_opening
+from services.market.sources.http.payload import MAX_PRICE, MIN_PRICE, EpochSeconds, Payload, Price
+from services.market.sources.http.vendor import VendorSource
 
 
-class _Meta(Wire):
+class _YahooMeta(Payload):
     symbol: str
     currency: str | None = None
     exchange_timezone_name: str
@@ -34,53 +26,52 @@ class _Meta(Wire):
     regular_market_time: EpochSeconds | None = None
 
 
-class _Columns(Wire):
+class _YahooColumns(Payload):
     open: Annotated[tuple[object, ...], Field(fail_fast=True)] = ()
     close: Annotated[tuple[float | None, ...], Field(fail_fast=True)] = ()
     volume: Annotated[tuple[float | None, ...], Field(fail_fast=True)] = ()
 
 
-class _Indicators(Wire):
-    quote: tuple[_Columns]
+class _YahooIndicators(Payload):
+    quote: tuple[_YahooColumns]
 
 
-class _Result(Wire):
-    meta: _Meta
+class _YahooResult(Payload):
+    meta: _YahooMeta
     timestamp: Annotated[
         tuple[EpochSeconds, ...], Field(fail_fast=True)
-    ] = ()  # the key is missing where the window is empty
-    indicators: _Indicators
-    events: Events | None = None
+    ] = ()  # Yahoo omits the key if there are no bars
+    indicators: _YahooIndicators
+    events: YahooEvents | None = None
 
 
-class _Fault(Wire):
+class _YahooError(Payload):
     code: str
 
 
-class _Chart(Wire):
-    result: tuple[_Result] | None
-    error: _Fault | None
+class _YahooChart(Payload):
+    result: tuple[_YahooResult] | None
+    error: _YahooError | None
 
 
-class _Body(Wire):
-    chart: _Chart
+class _YahooBody(Payload):
+    chart: _YahooChart
 
 
 class Yahoo(VendorSource):
-    """An EquitySource over Yahoo's chart v8, the one endpoint that wants neither cookie nor crumb."""
+    """An EquitySource over Yahoo's chart v8, the one endpoint that needs neither a cookie nor a crumb."""
 
     name = "Yahoo"
-    simulated = False
-    spacing = timedelta(0)
-
-    def __init__(self, client: HttpClient, clock: Clock, *, base_url: str = BASE_URL) -> None:
-        self._vendor = VendorClient(client, clock, source=self.name, base_url=base_url, rest=REST)
-        self._clock = clock
+    base_url = "https://query2.finance.yahoo.com"
+    backoff = timedelta(minutes=15)
+    unknown_symbol_statuses = (400, 404, 422)
+    unknown_symbol = "knows no symbol {symbol}, or has no prices of it; check its spelling, and whether it was renamed"
 
     async def prices(self, symbol: Symbol, since: date) -> EquityPrices:
-        """Fetch closes from `since` on, what was declared since, and the last trade; the open session's close is live.
+        """Fetch closes, dividends and splits from `since` on, and the last trade.
 
-        Closes are adjusted for splits, not for dividends: `adjclose` would rewrite history at each dividend.
+        The close of an open session is live. Closes are adjusted for splits but not dividends: `adjclose` would rewrite
+        history at each dividend.
         """
         params: dict[str, str | int] = {
             "interval": "1d",
@@ -89,49 +80,33 @@ class Yahoo(VendorSource):
             "events": "div,splits",
             "includePrePost": "false",
         }
-        return await self._vendor.get(
-            f"/v8/finance/chart/{quote(symbol, safe='')}",
-            params,
-            symbol=symbol,
-            read=lambda body: self._read(body, symbol, since),
-            explain=lambda refusal: _unknown(symbol) if refusal.status in NO_SUCH_SYMBOL else None,
-        )
+        path = f"/v8/finance/chart/{quote(symbol, safe='')}"
+        return await self._get(path, params, symbol, lambda body: self._parse(body, symbol, since))
 
-    def _read(self, body: bytes, symbol: Symbol, since: date) -> EquityPrices:
-        result = self._result(_Body.model_validate_json(body).chart, symbol)
-        self._check_day(result, symbol)
-        rows = {day: row for day, row in self._by_day(result, symbol).items() if day >= since}
-        prices = np.array([day.close for day in rows.values()], dtype=np.float64)
-        volumes = np.array([day.volume for day in rows.values()], dtype=np.float64)  # None becomes NaN
-        openings = np.array([day.opening for day in rows.values()], dtype=np.float64)
+    def _parse(self, body: bytes, symbol: Symbol, since: date) -> EquityPrices:
+        result = self._result(_YahooBody.model_validate_json(body).chart, symbol)
+        self._check_newest_bar(result, symbol)
+        rows = {day: row for day, row in self._daily_bars(result, symbol).items() if day >= since}
         return EquityPrices(
-            closes=Closes(
-                symbol=symbol,
-                sessions=np.array(list(rows), dtype="datetime64[D]"),
-                prices=prices,
-                source=self.name,
-                volumes=telling(prices, volumes),
-                inside=since_opening(prices, openings),
-            ),
+            closes=closes_of(symbol, self.name, rows),
             quote=self._quote(result.meta, symbol),
             actions=result.events.actions(since) if result.events else (),
         )
 
-    def _result(self, chart: _Chart, symbol: Symbol) -> _Result:
-        """Take the one result, which must be of this symbol, in US dollars and in New York's hours."""
+    def _result(self, chart: _YahooChart, symbol: Symbol) -> _YahooResult:
+        """Return the single result. Raises SourceError unless it is of this symbol, in US dollars and New York time."""
         if chart.error is not None and chart.error.code != "Not Found":
             raise self._vendor.error(symbol, "answered with an error; it will be asked again", retryable=True)
         if chart.error is not None or chart.result is None:
-            raise self._vendor.error(symbol, _unknown(symbol), retryable=False)
+            raise self._unknown_symbol(symbol)
         meta = chart.result[0].meta
-        if meta.symbol.upper() != symbol.upper():
-            raise self._vendor.error(symbol, f"answered about {meta.symbol[:20]} instead", retryable=True)
+        self._check_symbol(symbol, meta.symbol)
         if (meta.currency, meta.exchange_timezone_name) != ("USD", NEW_YORK.key):
-            raise self._vendor.error(symbol, NOT_NEW_YORK, retryable=False)
+            raise self._vendor.error(symbol, NOT_US_LISTED, retryable=False)
         return chart.result[0]
 
-    def _check_day(self, result: _Result, symbol: Symbol) -> None:
-        """Refuse a trade of today without a bar of today: an old answer under a new stamp."""
+    def _check_newest_bar(self, result: _YahooResult, symbol: Symbol) -> None:
+        """Raise SourceError for a trade of today without a bar of today: an old response with a new timestamp."""
         at, today = result.meta.regular_market_time, self._clock.now().astimezone(NEW_YORK).date()
         if at is None or not result.timestamp or datetime.fromtimestamp(at, NEW_YORK).date() != today:
             return
@@ -140,86 +115,83 @@ class Yahoo(VendorSource):
             problem = f"tells a trade of today, but its newest bar is of {newest}; it will be asked again"
             raise self._vendor.error(symbol, problem, retryable=True)
 
-    def _by_day(self, result: _Result, symbol: Symbol) -> dict[date, Day]:
-        """Key rows by New York's date, oldest first; a bar without a usable price is left out.
+    def _daily_bars(self, result: _YahooResult, symbol: Symbol) -> dict[date, DailyBar]:
+        """Return the bars by New York date, oldest first; bars without a usable price are dropped.
 
-        A finished bar is stamped with its opening, the newest one with its last trade, and the last two may share a
-        day: the later one counts.
+        A finished bar is stamped with its opening, the newest one with its last trade. The last two may share a date;
+        then the later one wins.
         """
         stamps, columns = result.timestamp, result.indicators.quote[0]
         if len(stamps) != len(columns.close):
             problem = f"sent {len(stamps)} times but {len(columns.close)} closes; it will be asked again"
             raise self._vendor.error(symbol, problem, retryable=True)
-        unknown = (None,) * len(stamps)
-        volumes = columns.volume if len(columns.volume) == len(stamps) else unknown
-        openings = columns.open if len(columns.open) == len(stamps) else unknown
+        missing = (None,) * len(stamps)
+        volumes = columns.volume if len(columns.volume) == len(stamps) else missing
+        openings = columns.open if len(columns.open) == len(stamps) else missing
         bars = sorted(zip(stamps, columns.close, volumes, openings, strict=True), key=itemgetter(0))
         return {
-            datetime.fromtimestamp(stamp, NEW_YORK).date(): Day(close, volume, read_opening(opening))
+            datetime.fromtimestamp(stamp, NEW_YORK).date(): DailyBar(close, volume, parse_opening(opening))
             for stamp, close, volume, opening in bars
-            if close is not None and CHEAPEST <= close < DEAREST
+            if close is not None and MIN_PRICE <= close < MAX_PRICE
         }
 
-    def _quote(self, meta: _Meta, symbol: Symbol) -> Quote | None:
+    def _quote(self, meta: _YahooMeta, symbol: Symbol) -> Quote | None:
         price, at = meta.regular_market_price, meta.regular_market_time
         if price is None or at is None:
             return None
-        return Quote(symbol=symbol, price=price, at=datetime.fromtimestamp(at, UTC), source=self.name)
+        return self._last_trade(symbol, price, datetime.fromtimestamp(at, UTC))
 
 
-def _unknown(symbol: Symbol) -> str:
-    return f"knows no symbol {symbol}, or has no prices of it; check its spelling, and whether it was renamed"
-
-
-BIGGEST_SPLIT = 1e12  # of all splits together
+MAX_SPLIT_PRODUCT = 1e12  # product of all split ratios
 
 Amount = Annotated[float, Field(gt=-1e9, lt=1e9, allow_inf_nan=False)]
 Shares = Annotated[float, Field(gt=0, lt=1e6, allow_inf_nan=False)]
 
 
-class _Dividend(Wire):
+class _YahooDividend(Payload):
     date: EpochSeconds
     amount: Amount
 
 
-class _Split(Wire):
+class _YahooSplit(Payload):
     date: EpochSeconds
     numerator: Shares
     denominator: Shares
 
     @property
     def ratio(self) -> float:
-        """New shares for one old share."""
+        """New shares per old share."""
         return self.numerator / self.denominator
 
 
-class Events(Wire):
-    """The events of a chart, by their instant; a key is missing where there are none."""
+class YahooEvents(Payload):
+    """The events of a chart by timestamp; Yahoo omits a key without events."""
 
-    dividends: dict[str, _Dividend] = Field(default_factory=dict)
-    splits: dict[str, _Split] = Field(default_factory=dict)
+    dividends: dict[str, _YahooDividend] = Field(default_factory=dict)
+    splits: dict[str, _YahooSplit] = Field(default_factory=dict)
 
     @model_validator(mode="after")
-    def _is_measurable(self) -> Self:
-        """Refuse splits so large or small, one by one or together, that no amount could be brought over them."""
-        if not prod(max(one.ratio, one.denominator / one.numerator) for one in self.splits.values()) < BIGGEST_SPLIT:
+    def _check_splits(self) -> Self:
+        """Reject extreme splits, alone or combined, that would make dividend conversion meaningless."""
+        ratios = [max(split.ratio, split.denominator / split.numerator) for split in self.splits.values()]
+        if not prod(ratios) < MAX_SPLIT_PRODUCT:
             raise ValueError("splits beyond all measure")
         return self
 
     def actions(self, since: date) -> tuple[Action, ...]:
-        """Give what is declared from `since` on, oldest first.
+        """Return the dividends and splits from `since` on, oldest first.
 
-        Yahoo tells dividends in shares of today, as its closes; here they are in the shares of their day. An event is
-        stamped with the opening of its session.
+        Yahoo sends dividends per share of today, like its closes; they are converted to shares of their own day. Events
+        are stamped with the opening of their session.
         """
-        splits = {_day(one.date): one.ratio for one in self.splits.values()}
-        paid = {_day(one.date): one.amount for one in self.dividends.values()}
-        told = [Action(session=day, kind=Kind.SPLIT, value=ratio) for day, ratio in splits.items()]
-        for day, amount in paid.items():
+        splits = {_new_york_date(split.date): split.ratio for split in self.splits.values()}
+        dividends = {_new_york_date(dividend.date): dividend.amount for dividend in self.dividends.values()}
+        actions = [Action(session=day, kind=ActionKind.SPLIT, value=ratio) for day, ratio in splits.items()]
+        for day, amount in dividends.items():
             later = prod(ratio for at, ratio in splits.items() if at > day)
-            told.append(Action(session=day, kind=Kind.DIVIDEND, value=amount * later))
-        return tuple(sorted((one for one in told if one.session >= since), key=lambda one: one.session))
+            actions.append(Action(session=day, kind=ActionKind.DIVIDEND, value=amount * later))
+        return tuple(sorted((action for action in actions if action.session >= since), key=attrgetter("session")))
 
 
-def _day(stamp: int) -> date:
+def _new_york_date(stamp: int) -> date:
     return datetime.fromtimestamp(stamp, NEW_YORK).date()

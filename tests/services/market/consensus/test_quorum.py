@@ -14,21 +14,21 @@ from hypothesis import strategies as st
 from services.core.prices import Quote, Symbol
 from services.core.trust import Trust, Verdict
 from services.market.consensus.quorum import (
-    CLOSES,
-    COIN,
-    TRADES,
-    Column,
+    CLOSE_LIMITS,
+    COIN_LIMITS,
+    TRADE_LIMITS,
+    AgreementLimits,
     ConsensusPrices,
     ConsensusQuote,
-    Limits,
-    consensus_price,
+    SourcePrices,
+    consensus_prices,
     consensus_trade,
 )
-from tests.fakes.feeds import DATA, bad_feed, bitcoin, closes, needs_data
+from tests.fakes.price_files import DATA, bad_feed, bitcoin, closes, needs_data
 
 DAY = np.datetime64("2026-03-02", "D")
 NOW = datetime(2026, 3, 2, 16, 0, tzinfo=UTC)
-HALF = Limits(warn=0.25, reject=0.5)  # exact in binary
+HALF = AgreementLimits(warn=0.25, reject=0.5)  # exact in binary
 FRESH = timedelta(minutes=15)
 NAMES = ("Yahoo", "Nasdaq", "Stooq", "Tiingo", "Kraken")
 
@@ -37,9 +37,9 @@ def after(days: int) -> np.datetime64:
     return DAY + np.timedelta64(days, "D")
 
 
-def column(prices: dict[int, float], source: str = "Yahoo", volumes: list[float] | None = None) -> Column:
-    """Prices by the day after 2026-03-02."""
-    return Column(
+def source_prices(prices: dict[int, float], source: str = "Yahoo", volumes: list[float] | None = None) -> SourcePrices:
+    """Build source prices from prices keyed by days after 2026-03-02."""
+    return SourcePrices(
         source=source,
         keys=np.array([after(day) for day in prices], dtype="datetime64[D]"),
         prices=np.array(list(prices.values()), dtype=float),
@@ -47,102 +47,106 @@ def column(prices: dict[int, float], source: str = "Yahoo", volumes: list[float]
     )
 
 
-def columns(*told: dict[int, float]) -> list[Column]:
-    return [column(prices, source) for source, prices in zip(NAMES, told, strict=False)]
+def sources_of(*prices_by_source: dict[int, float]) -> list[SourcePrices]:
+    return [source_prices(prices, source) for source, prices in zip(NAMES, prices_by_source, strict=False)]
 
 
-def one_key(*prices: float, limits: Limits = HALF) -> ConsensusPrices:
-    return consensus_price(columns(*({0: price} for price in prices)), limits)
+def one_key(*prices: float, limits: AgreementLimits = HALF) -> ConsensusPrices:
+    return consensus_prices(sources_of(*({0: price} for price in prices)), limits)
 
 
 def reasons(agreed: ConsensusPrices) -> list[str]:
-    return [doubt.reason for doubt in agreed.doubts]
+    return [rejection.reason for rejection in agreed.rejected]
 
 
 @pytest.mark.parametrize(
-    ("prices", "price", "witnesses", "spread", "doubted"),
+    ("prices", "price", "witnesses", "spread", "rejected"),
     [
-        pytest.param([20.0], 20.0, 1, 0.0, [], id="one is believed"),
-        pytest.param([20.0, 30.0], 25.0, 2, 0.5, [], id="two at the limit are believed"),
+        pytest.param([20.0], 20.0, 1, 0.0, [], id="one is accepted"),
+        pytest.param([20.0, 30.0], 25.0, 2, 0.5, [], id="two at the limit are accepted"),
         pytest.param([20.0, 30.01], nan, 0, 0.0, [20.0, 30.01], id="two beyond it are not"),
         pytest.param([20.0, 21.0, 50.0], 20.5, 2, 0.05, [50.0], id="two outvote a third"),
         pytest.param([20.0, 9.9, 21.0], 20.5, 2, 0.05, [9.9], id="two outvote a third that is below"),
         pytest.param([16.0, 10.0, 24.0], 16.0, 3, 1.4, [], id="three within the limit of the median"),
-        pytest.param([10.0, 20.0, 40.0], 15.0, 2, 1.0, [40.0], id="the median itself has one on its side"),
+        pytest.param([10.0, 20.0, 40.0], 15.0, 2, 1.0, [40.0], id="the median and one other"),
         pytest.param([8.0, 20.0, 40.0], nan, 0, 0.0, [8.0, 20.0, 40.0], id="three that all differ"),
         pytest.param([10.0, 10.0, 90.0, 90.0], nan, 0, 0.0, [10.0, 10.0, 90.0, 90.0], id="two against two"),
         pytest.param([10.0, 10.0, 11.0, 90.0], 10.0, 3, 0.1, [90.0], id="three against one"),
         pytest.param([10.0, 10.0, 11.0, 90.0, 1.0], 10.0, 3, 0.1, [90.0, 1.0], id="three against two that differ"),
     ],
 )
-def test_who_is_believed(
-    prices: list[float], price: float, witnesses: int, spread: float, doubted: list[float]
+def test_which_sources_are_accepted(
+    prices: list[float], price: float, witnesses: int, spread: float, rejected: list[float]
 ) -> None:
     agreed = one_key(*prices)
 
     np.testing.assert_equal(agreed.prices, [price])
     assert [witnesses] == agreed.witnesses.tolist()
-    assert spread == pytest.approx(agreed.spread[0])
-    assert sorted(doubted) == sorted(doubt.price for doubt in agreed.doubts)
+    assert spread == pytest.approx(agreed.dispersion[0])
+    assert sorted(rejected) == sorted(rejection.price for rejection in agreed.rejected)
 
 
-def test_two_that_differ_are_both_named_with_their_prices_the_lower_first() -> None:
+def test_two_disputing_sources_are_named_with_their_prices_the_lower_first() -> None:
     expected = "Yahoo has 20.31 and Nasdaq 21.05, 3.6% apart"
 
-    assert [expected] * 2 == reasons(one_key(20.31, 21.05, limits=CLOSES))
-    assert ["Nasdaq has 20.31 and Yahoo 21.05, 3.6% apart"] * 2 == reasons(one_key(21.05, 20.31, limits=CLOSES))
+    assert [expected] * 2 == reasons(one_key(20.31, 21.05, limits=CLOSE_LIMITS))
+    assert ["Nasdaq has 20.31 and Yahoo 21.05, 3.6% apart"] * 2 == reasons(one_key(21.05, 20.31, limits=CLOSE_LIMITS))
 
 
 def test_an_outlier_is_named_with_its_distance() -> None:
-    assert ["Stooq has 61,020, 2.1% off the others"] == reasons(one_key(62_300.0, 62_310.0, 61_020.0, limits=COIN))
+    assert ["Stooq has 61,020, 2.1% off the others"] == reasons(
+        one_key(62_300.0, 62_310.0, 61_020.0, limits=COIN_LIMITS)
+    )
 
 
-def test_three_that_differ_are_all_named() -> None:
-    agreed = one_key(21.05, 20.31, 22.1, limits=CLOSES)
+def test_three_disputing_sources_are_all_named() -> None:
+    agreed = one_key(21.05, 20.31, 22.1, limits=CLOSE_LIMITS)
 
     assert ["Nasdaq has 20.31, Yahoo 21.05 and Stooq 22.10, up to 8.8% apart"] * 3 == reasons(agreed)
-    assert ["Nasdaq", "Stooq", "Yahoo"] == [doubt.source for doubt in agreed.doubts]
+    assert ["Nasdaq", "Stooq", "Yahoo"] == [rejection.source for rejection in agreed.rejected]
 
 
-def test_a_price_at_which_nobody_traded_is_no_price() -> None:
-    idle = column({0: 20.0, 1: 20.0, 2: 20.0, 3: 20.0}, "Alpaca", [0.0, 100.0, 0.0, nan])
+def test_a_price_without_volume_is_ignored() -> None:
+    idle = source_prices({0: 20.0, 1: 20.0, 2: 20.0, 3: 20.0}, "Alpaca", [0.0, 100.0, 0.0, nan])
 
-    agreed = consensus_price([idle, column({0: 21.0, 1: 20.0, 3: 20.0})], CLOSES)
+    agreed = consensus_prices([idle, source_prices({0: 21.0, 1: 20.0, 3: 20.0})], CLOSE_LIMITS)
 
     np.testing.assert_equal(agreed.prices, [21.0, 20.0, nan, 20.0])
     assert [1, 2, 0, 2] == agreed.witnesses.tolist()
-    assert [(DAY, "Alpaca", 20.0), (after(2), "Alpaca", 20.0)] == [(d.key, d.source, d.price) for d in agreed.doubts]
+    assert [(DAY, "Alpaca", 20.0), (after(2), "Alpaca", 20.0)] == [(d.key, d.source, d.price) for d in agreed.rejected]
     assert {"no volume: nobody traded"} == set(reasons(agreed))
 
 
-def test_each_key_is_judged_by_those_who_have_it() -> None:
-    agreed = consensus_price(columns({0: 20.0, 1: 20.0, 3: 20.0}, {1: 20.02, 2: 20.0, 3: 30.0}), CLOSES)
+def test_the_consensus_of_each_key_uses_the_sources_that_have_it() -> None:
+    agreed = consensus_prices(sources_of({0: 20.0, 1: 20.0, 3: 20.0}, {1: 20.02, 2: 20.0, 3: 30.0}), CLOSE_LIMITS)
 
     assert [DAY, after(1), after(2), after(3)] == list(agreed.keys)
     np.testing.assert_allclose(agreed.prices, [20.0, 20.01, 20.0, nan])
     assert [1, 2, 1, 0] == agreed.witnesses.tolist()
-    assert [after(3)] * 2 == [doubt.key for doubt in agreed.doubts]
+    assert [after(3)] * 2 == [rejection.key for rejection in agreed.rejected]
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])
-def test_nothing_told_is_nothing_agreed(count: int) -> None:
-    agreed = consensus_price([column({})] * count, CLOSES)
+def test_sources_without_prices_give_an_empty_consensus(count: int) -> None:
+    agreed = consensus_prices([source_prices({})] * count, CLOSE_LIMITS)
 
-    assert [0, 0, 0, 0] == [len(part) for part in (agreed.keys, agreed.prices, agreed.witnesses, agreed.spread)]
-    assert () == agreed.doubts
+    assert [0, 0, 0, 0] == [len(part) for part in (agreed.keys, agreed.prices, agreed.witnesses, agreed.dispersion)]
+    assert () == agreed.rejected
 
 
 @pytest.mark.parametrize(
-    ("made", "complaint"),
+    ("make", "message"),
     [
-        pytest.param(partial(column, {1: 20.0, 0: 20.0}), "not strictly ascending", id="unsorted"),
-        pytest.param(partial(column, {0: 0.0}), "not a positive number", id="zero"),
-        pytest.param(partial(column, {0: 20.0}, volumes=[1.0, 2.0]), "1 times but 2 volumes", id="lengths differ"),
+        pytest.param(partial(source_prices, {1: 20.0, 0: 20.0}), "not strictly ascending", id="unsorted"),
+        pytest.param(partial(source_prices, {0: 0.0}), "not a positive number", id="zero"),
+        pytest.param(
+            partial(source_prices, {0: 20.0}, volumes=[1.0, 2.0]), "1 times but 2 volumes", id="lengths differ"
+        ),
     ],
 )
-def test_columns_that_are_no_prices_are_refused(made: Callable[[], Column], complaint: str) -> None:
-    with pytest.raises(ValueError, match=complaint):
-        made()
+def test_invalid_source_prices_raise(make: Callable[[], SourcePrices], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make()
 
 
 markets = st.lists(
@@ -152,48 +156,48 @@ markets = st.lists(
     min_size=1,
     max_size=5,
 )
-limits = st.sampled_from([CLOSES, COIN, TRADES, Limits(warn=0.02, reject=0.08)])
+limits = st.sampled_from([CLOSE_LIMITS, COIN_LIMITS, TRADE_LIMITS, AgreementLimits(warn=0.02, reject=0.08)])
 
 
-def told(agreed: ConsensusPrices) -> object:
-    rows = zip(agreed.keys.tolist(), agreed.prices.tolist(), agreed.witnesses.tolist(), agreed.spread, strict=True)
-    return [(key, repr(price), witnesses, spread) for key, price, witnesses, spread in rows], agreed.doubts
+def comparable(agreed: ConsensusPrices) -> object:
+    rows = zip(agreed.keys.tolist(), agreed.prices.tolist(), agreed.witnesses.tolist(), agreed.dispersion, strict=True)
+    return [(key, repr(price), witnesses, spread) for key, price, witnesses, spread in rows], agreed.rejected
 
 
 @given(markets, limits, st.permutations(range(5)))
 def test_the_order_of_the_sources_does_not_matter(
-    market: list[dict[int, float]], limits: Limits, order: list[int]
+    market: list[dict[int, float]], limits: AgreementLimits, order: list[int]
 ) -> None:
-    sources = columns(*market)
+    sources = sources_of(*market)
     shuffled = [sources[number] for number in order if number < len(sources)]
 
-    assert told(consensus_price(sources, limits)) == told(consensus_price(shuffled, limits))
+    assert comparable(consensus_prices(sources, limits)) == comparable(consensus_prices(shuffled, limits))
 
 
 @given(markets, limits)
-def test_every_price_is_believed_or_doubted_and_none_is_lost(market: list[dict[int, float]], limits: Limits) -> None:
-    agreed = consensus_price(columns(*market), limits)
+def test_every_price_is_accepted_or_rejected(market: list[dict[int, float]], limits: AgreementLimits) -> None:
+    agreed = consensus_prices(sources_of(*market), limits)
 
-    assert sum(map(len, market)) == int(agreed.witnesses.sum()) + len(agreed.doubts)
+    assert sum(map(len, market)) == int(agreed.witnesses.sum()) + len(agreed.rejected)
     assert list(agreed.keys) == sorted(after(day) for day in set().union(*market))
-    assert [doubt.key for doubt in agreed.doubts] == sorted(doubt.key for doubt in agreed.doubts)
+    assert [rejection.key for rejection in agreed.rejected] == sorted(rejection.key for rejection in agreed.rejected)
     assert np.isnan(agreed.prices).tolist() == (agreed.witnesses == 0).tolist()
-    assert (agreed.spread <= 2 * limits.reject / (1 - limits.reject) + 1e-12).all()
+    assert (agreed.dispersion <= 2 * limits.reject / (1 - limits.reject) + 1e-12).all()
 
 
 @given(markets, limits)
-def test_it_agrees_with_a_plain_reading_of_the_definition(market: list[dict[int, float]], limits: Limits) -> None:
-    agreed = consensus_price(columns(*market), limits)
+def test_the_consensus_matches_its_definition(market: list[dict[int, float]], limits: AgreementLimits) -> None:
+    agreed = consensus_prices(sources_of(*market), limits)
 
     for row, day in enumerate(sorted(set().union(*market))):
         prices = [source[day] for source in market if day in source]
-        expected = plainly(prices, limits.reject)
+        expected = expected_accepted(prices, limits.reject)
         assert len(expected) == agreed.witnesses[row]
         if expected:
-            assert (median(expected), max(expected) / min(expected) - 1) == (agreed.prices[row], agreed.spread[row])
+            assert (median(expected), max(expected) / min(expected) - 1) == (agreed.prices[row], agreed.dispersion[row])
 
 
-def plainly(prices: list[float], reject: float) -> list[float]:
+def expected_accepted(prices: list[float], reject: float) -> list[float]:
     if max(prices) / min(prices) - 1 <= reject:
         return prices
     near = [price for price in prices if abs(price / median(prices) - 1) <= reject]
@@ -201,12 +205,14 @@ def plainly(prices: list[float], reject: float) -> list[float]:
 
 
 @given(markets, limits, st.integers(-8, 8))
-def test_the_unit_of_the_prices_does_not_matter(market: list[dict[int, float]], limits: Limits, power: int) -> None:
+def test_the_unit_of_the_prices_does_not_matter(
+    market: list[dict[int, float]], limits: AgreementLimits, power: int
+) -> None:
     scale = 2.0**power
 
-    mine = consensus_price(columns(*market), limits)
-    theirs = consensus_price(
-        columns(*({day: price * scale for day, price in source.items()} for source in market)), limits
+    mine = consensus_prices(sources_of(*market), limits)
+    theirs = consensus_prices(
+        sources_of(*({day: price * scale for day, price in source.items()} for source in market)), limits
     )
 
     np.testing.assert_array_equal(mine.prices * scale, theirs.prices)
@@ -214,22 +220,22 @@ def test_the_unit_of_the_prices_does_not_matter(market: list[dict[int, float]], 
 
 
 @given(st.lists(st.floats(99.9, 100.1), min_size=2, max_size=4), st.one_of(st.floats(1, 98), st.floats(102, 10_000)))
-def test_one_liar_never_moves_the_price_from_what_the_honest_said(honest: list[float], lie: float) -> None:
-    agreed = one_key(*honest, lie, limits=CLOSES)
+def test_one_wrong_source_never_moves_the_consensus_of_the_others(honest: list[float], lie: float) -> None:
+    agreed = one_key(*honest, lie, limits=CLOSE_LIMITS)
 
     assert median(honest) == agreed.prices[0]
-    assert [lie] == [doubt.price for doubt in agreed.doubts]
+    assert [lie] == [rejection.price for rejection in agreed.rejected]
 
 
 def quote(price: float, source: str = "Yahoo", ago: float = 5) -> Quote:
     return Quote(symbol=Symbol("WGMI"), price=price, at=NOW - timedelta(seconds=ago), source=source)
 
 
-def trades(*quotes: Quote, limits: Limits = TRADES) -> ConsensusQuote:
-    return consensus_trade(quotes, limits, NOW, at_most=FRESH)
+def trades(*quotes: Quote, limits: AgreementLimits = TRADE_LIMITS) -> ConsensusQuote:
+    return consensus_trade(quotes, limits, NOW, max_age=FRESH)
 
 
-def test_without_a_quote_there_is_nothing_to_believe() -> None:
+def test_without_quotes_the_consensus_is_stale() -> None:
     assert ConsensusQuote(quote=None, trust=Trust(verdict=Verdict.STALE, reasons=("no last trade",))) == trades()
 
 
@@ -239,7 +245,7 @@ ALONE = "WGMI's last trade is from Yahoo alone"
 @pytest.mark.parametrize(
     ("quotes", "price", "verdict", "expected"),
     [
-        pytest.param([quote(20)], 20, Verdict.DEGRADED, [ALONE], id="one is alone"),
+        pytest.param([quote(20)], 20, Verdict.DEGRADED, [ALONE], id="a single source"),
         pytest.param([quote(20, ago=900)], 20, Verdict.DEGRADED, [ALONE], id="15 min are fresh"),
         pytest.param(
             [quote(19, "Nasdaq", 2_000), quote(20, ago=1_300)],
@@ -257,7 +263,7 @@ ALONE = "WGMI's last trade is from Yahoo alone"
             20.15,
             Verdict.DEGRADED,
             ["Nasdaq and Yahoo are 1.5% apart"],
-            id="two a little apart",
+            id="two that differ slightly",
         ),
         pytest.param(
             [quote(20, ago=9), quote(21, "Nasdaq")],
@@ -271,14 +277,14 @@ ALONE = "WGMI's last trade is from Yahoo alone"
             20.05,
             Verdict.OK,
             ["Nasdaq has 21.00, 4.7% off the others"],
-            id="a majority beside an outlier",
+            id="a majority and an outlier",
         ),
         pytest.param(
             [quote(20), quote(30, "Nasdaq"), quote(20.4, "Stooq")],
             20.2,
             Verdict.DEGRADED,
             ["Yahoo and Stooq are 2.0% apart", "Nasdaq has 30.00, 48.5% off the others"],
-            id="a majority that is a little apart",
+            id="a majority that differs slightly",
         ),
         pytest.param(
             [quote(20), quote(21, "Nasdaq"), quote(22, "Stooq")],
@@ -289,24 +295,24 @@ ALONE = "WGMI's last trade is from Yahoo alone"
         ),
     ],
 )
-def test_what_the_last_trades_come_to(quotes: list[Quote], price: float, verdict: Verdict, expected: list[str]) -> None:
-    told = trades(*quotes)
+def test_the_consensus_of_last_trades(quotes: list[Quote], price: float, verdict: Verdict, expected: list[str]) -> None:
+    consensus = trades(*quotes)
 
-    assert told.quote is not None
-    assert price == pytest.approx(told.quote.price)
-    assert Trust(verdict=verdict, reasons=tuple(expected)) == told.trust
+    assert consensus.quote is not None
+    assert price == pytest.approx(consensus.quote.price)
+    assert Trust(verdict=verdict, reasons=tuple(expected)) == consensus.trust
 
 
-def test_an_agreed_trade_is_as_old_as_the_oldest_of_its_witnesses_and_names_them() -> None:
-    told = trades(quote(20.1, "Nasdaq", 5), quote(25, "Stooq", 80), quote(20, "Yahoo", 60))
+def test_a_consensus_trade_has_the_age_of_its_oldest_witness_and_names_them() -> None:
+    consensus = trades(quote(20.1, "Nasdaq", 5), quote(25, "Stooq", 80), quote(20, "Yahoo", 60))
 
-    assert quote(told.quote.price if told.quote else nan, "Nasdaq and Yahoo", 60) == told.quote
+    assert quote(consensus.quote.price if consensus.quote else nan, "Nasdaq and Yahoo", 60) == consensus.quote
 
 
 @given(
     st.lists(st.tuples(st.integers(190, 210), st.integers(0, 1_200)), min_size=1, max_size=4, unique_by=lambda q: q[1])
 )
-def test_the_order_of_the_trades_changes_their_names_only(given_trades: list[tuple[int, int]]) -> None:
+def test_the_order_of_the_trades_changes_only_the_source_names(given_trades: list[tuple[int, int]]) -> None:
     quotes = [quote(price / 10, name, ago) for (price, ago), name in zip(given_trades, NAMES, strict=False)]
 
     mine, theirs = trades(*quotes), trades(*reversed(quotes))
@@ -320,40 +326,43 @@ def test_the_order_of_the_trades_changes_their_names_only(given_trades: list[tup
 
 @needs_data
 def test_two_honest_files_of_closes_agree_to_the_last_digit() -> None:
-    agreed = consensus_price([closes(name) for name in ("WGMI.csv", "WGMI_ohlcv_adj_2023-12_2025-09.csv")], CLOSES)
+    agreed = consensus_prices(
+        [closes(name) for name in ("WGMI.csv", "WGMI_ohlcv_adj_2023-12_2025-09.csv")], CLOSE_LIMITS
+    )
 
     both = agreed.witnesses == 2
-    assert (440, 0.0, ()) == (int(both.sum()), agreed.spread[both].max(), agreed.doubts)
+    assert (440, 0.0, ()) == (int(both.sum()), agreed.dispersion[both].max(), agreed.rejected)
 
 
 @needs_data
-def test_a_snapshot_taken_before_the_close_is_not_believed() -> None:
-    agreed = consensus_price([closes("WGMI.csv"), closes("WGMI_ohlcv_2026-07_2026-10.csv")], CLOSES)
+def test_a_snapshot_taken_before_the_close_is_rejected() -> None:
+    agreed = consensus_prices([closes("WGMI.csv"), closes("WGMI_ohlcv_2026-07_2026-10.csv")], CLOSE_LIMITS)
 
     assert [("2026-08-03", reason) for reason in ["WGMI.csv has 54.06 and other 54.75, 1.3% apart"] * 2] == [
-        (str(doubt.key), doubt.reason.replace("WGMI_ohlcv_2026-07_2026-10.csv", "other")) for doubt in agreed.doubts
+        (str(rejection.key), rejection.reason.replace("WGMI_ohlcv_2026-07_2026-10.csv", "other"))
+        for rejection in agreed.rejected
     ]
-    assert float(agreed.spread.max()) < 1e-7
+    assert float(agreed.dispersion.max()) < 1e-7
 
 
-def test_a_difference_by_distributions_is_told_but_believed() -> None:
-    adjusted, plain = 20.0 / 1.0055, 20.0  # the most that WGMI's two come to
+def test_a_difference_by_distributions_is_accepted_with_a_warning() -> None:
+    adjusted, plain = 20.0 / 1.0055, 20.0  # the largest difference for WGMI
 
-    agreed = one_key(adjusted, plain, limits=CLOSES)
+    agreed = one_key(adjusted, plain, limits=CLOSE_LIMITS)
 
     assert [2] == agreed.witnesses.tolist()
-    assert CLOSES.warn < agreed.spread[0] < CLOSES.reject
+    assert CLOSE_LIMITS.warn < agreed.dispersion[0] < CLOSE_LIMITS.reject
 
 
 @needs_data
-def test_a_feed_of_one_venue_is_beyond_the_limit_on_most_days_of_a_thin_etf() -> None:
+def test_a_single_venue_feed_of_a_thin_etf_is_rejected_on_many_days() -> None:
     feed, true = bad_feed(), closes("WGMI.csv")
-    agreed = consensus_price([feed, true], CLOSES)
-    rejected = {doubt.key for doubt in agreed.doubts if "apart" in doubt.reason}
+    agreed = consensus_prices([feed, true], CLOSE_LIMITS)
+    rejected = {rejection.key for rejection in agreed.rejected if "apart" in rejection.reason}
 
     known = true.prices[np.searchsorted(true.keys, feed.keys)]
     years = feed.keys.astype("datetime64[Y]")
-    wrong = np.abs(feed.prices / known - 1) > CLOSES.reject
+    wrong = np.abs(feed.prices / known - 1) > CLOSE_LIMITS.reject
 
     assert [0.78, 0.52, 0.13, 0.02] == [round(float(wrong[years == year].mean()), 2) for year in np.unique(years)]
     assert 135 == len(rejected)
@@ -361,31 +370,31 @@ def test_a_feed_of_one_venue_is_beyond_the_limit_on_most_days_of_a_thin_etf() ->
 
 @needs_data
 def test_two_venues_of_bitcoin_agree_within_their_limits() -> None:
-    agreed = consensus_price(
-        [bitcoin(f"{name}_daily.csv", "2022-01-01") for name in ("btc_usd_yahoo", "btcusdt_binance")], COIN
+    agreed = consensus_prices(
+        [bitcoin(f"{name}_daily.csv", "2022-01-01") for name in ("btc_usd_yahoo", "btcusdt_binance")], COIN_LIMITS
     )
 
-    spread = agreed.spread[agreed.witnesses == 2]
-    worst = agreed.keys[np.argmax(agreed.spread)].astype("datetime64[D]")
+    spread = agreed.dispersion[agreed.witnesses == 2]
+    worst = agreed.keys[np.argmax(agreed.dispersion)].astype("datetime64[D]")
     assert (1617, 0.0004, 0.0037) == (len(spread), *np.percentile(spread, [50, 99]).round(4))
-    assert ("2026-03-27", 0.0104, ()) == (str(worst), round(float(spread.max()), 4), agreed.doubts)
+    assert ("2026-03-27", 0.0104, ()) == (str(worst), round(float(spread.max()), 4), agreed.rejected)
 
 
 @needs_data
 def test_honest_last_trades_are_within_their_limits() -> None:
-    """Five minutes of SMH, whose days are known too, tell what WGMI, with its wilder days, does in 90 seconds."""
+    """Five-minute moves of SMH, scaled by daily volatility, approximate the moves of WGMI in 90 seconds."""
     wgmi, smh = (np.diff(np.log(closes(name).prices)) for name in ("WGMI.csv", "SMH.csv"))
     scale = wgmi.std() / smh[-251:].std() * np.sqrt(90 / 300)
 
     moves = np.concatenate([five_minutes(path) for path in sorted((DATA / "intraday_5m").glob("SMH_*.json"))]) * scale
 
     assert (2367, 0.0014, 0.0089, 0.0164) == (len(moves), *np.quantile(moves, [0.5, 0.99, 1.0]).round(4))
-    assert np.quantile(moves, 0.99) < TRADES.warn
-    assert moves.max() + 0.0031 < TRADES.reject
+    assert np.quantile(moves, 0.99) < TRADE_LIMITS.warn
+    assert moves.max() + 0.0031 < TRADE_LIMITS.reject
 
 
 def five_minutes(path: Path) -> np.typing.NDArray[np.float64]:
-    """The size of each move of one day from bar to bar."""
+    """Return the absolute log returns between the five-minute bars of one day."""
     bars = json.loads(path.read_text(encoding="utf-8"))["day"]
     at, prices = (np.array([bar[name] for bar in bars], dtype=float) for name in ("time", "close"))
     moves: np.typing.NDArray[np.float64] = np.abs(np.diff(np.log(prices)))[np.diff(at) == 300]

@@ -1,4 +1,4 @@
-"""A vendor's side of the line, the recorded answers of real vendors, and retries that do not wait."""
+"""A fake vendor server, recorded vendor responses, and retries without delay."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SHARED = ROOT.parent / "shared"
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One answer of a server."""
+    """One response of a server."""
 
     status: int
     body: bytes = b""
@@ -32,13 +32,13 @@ class Reply:
 
 
 @dataclass(slots=True)
-class Line:
-    """Answers each request with the next reply or failure, the last one for ever, and remembers what was asked."""
+class FakeServer:
+    """Answers each request with the next reply or exception, repeating the last one, and records the requests."""
 
     replies: list[Reply | Exception] = field(default_factory=list)
     requests: list[httpx.Request] = field(default_factory=list)
 
-    def answers(self, *replies: Reply | Exception) -> None:
+    def respond_with(self, *replies: Reply | Exception) -> None:
         self.replies = list(replies)
 
     def respond(self, request: httpx.Request) -> httpx.Response:
@@ -54,14 +54,14 @@ class Line:
 
 
 async def no_wait(_seconds: float) -> None:
-    """Let a vendor's limits pass at once."""
+    """Return at once instead of waiting for a rate limit."""
 
 
-async def until(at: float) -> None:
-    """Let everyone else go on until an instant of the event loop's clock, and once at least."""
-    turns = asyncio.get_running_loop()
+async def run_until(at: float) -> None:
+    """Run other tasks until a time of the event loop's clock, and at least once."""
+    loop = asyncio.get_running_loop()
     await asyncio.sleep(0)
-    while turns.time() < at:  # noqa: ASYNC110 -- there is no event: time itself is waited for
+    while loop.time() < at:  # noqa: ASYNC110 -- there is no event: time itself is waited for
         await asyncio.sleep(0)
 
 
@@ -73,14 +73,14 @@ def by_day(closes: Closes) -> dict[str, float]:
     return dict(zip(closes.sessions.astype(str).tolist(), closes.prices.tolist(), strict=True))
 
 
-class Wire(Protocol):
-    """Reads the body that a real vendor once sent."""
+class ReadRecording(Protocol):
+    """Returns a recorded response body by file name."""
 
     def __call__(self, name: str) -> bytes: ...
 
 
 @pytest.fixture(autouse=True)
-def _retries_do_not_wait() -> Iterator[None]:
+def _no_retry_delay() -> Iterator[None]:
     with stamina.set_testing(testing=True, attempts=10, cap=True):
         yield
 
@@ -91,17 +91,17 @@ def clock() -> SetClock:
 
 
 @pytest.fixture
-def line() -> Line:
-    return Line()
+def server() -> FakeServer:
+    return FakeServer()
 
 
 @pytest.fixture
-def client(line: Line) -> HttpClient:
-    return HttpClient(transport=line.transport, sleep=no_wait)
+def client(server: FakeServer) -> HttpClient:
+    return HttpClient(transport=server.transport, sleep=no_wait)
 
 
 @pytest.fixture
-def wire() -> Wire:
+def recording() -> ReadRecording:
     def read(name: str) -> bytes:
         path = SHARED / "wire" / name
         if not path.exists():

@@ -12,14 +12,14 @@ from services.market.sources.files.cohorts import read_cohorts
 HEAD = "Ticker,Cohort,AsOf,Source\n"
 
 
-def test_the_file_that_ships_has_a_day_and_a_source_for_every_share() -> None:
+def test_the_default_file_has_a_date_and_a_source_for_every_share() -> None:
     found = read_cohorts()
     assert {Cohort.CONTRACTED, Cohort.TRANSITION, Cohort.PURE} == {one.cohort for one in found.values()}
     assert all(one.source and one.as_of < date(2026, 11, 1) for one in found.values())
     assert Cohort.CONTRACTED is found["IREN"].cohort
 
 
-def test_a_file_of_ones_own_takes_its_place(tmp_path: Path) -> None:
+def test_a_custom_file_replaces_it(tmp_path: Path) -> None:
     path = tmp_path / "mine.csv"
     path.write_text(f"{HEAD}mara,pure play,2026-10-01,our desk\n", encoding="utf-8")
     expected = Membership(ticker="MARA", cohort=Cohort.PURE, as_of=date(2026, 10, 1), source="our desk")
@@ -27,7 +27,7 @@ def test_a_file_of_ones_own_takes_its_place(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         pytest.param("Ticker,Cohort\nMARA,pure play\n", "lacks a column. Name them Ticker, Cohort, AsOf", id="column"),
         pytest.param(f"{HEAD}MARA,AI,2026-10-01,us\n", "line 2: “AI” is no cohort. Choose one of: ", id="cohort"),
@@ -37,9 +37,9 @@ def test_a_file_of_ones_own_takes_its_place(tmp_path: Path) -> None:
         pytest.param(f'{HEAD}A,other,2026-10-01,us\nB,other,"2026', "line 3: ", id="broken"),
     ],
 )
-def test_a_line_at_fault_is_named(tmp_path: Path, text: str, told: str) -> None:
+def test_a_bad_line_is_reported(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "mine.csv"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(PriceFileError) as refused:
         read_cohorts(path)
-    assert told in str(refused.value)
+    assert message in str(refused.value)

@@ -15,9 +15,9 @@ def save(folder: Path, content: str | bytes) -> Path:
     return path
 
 
-def complaint(path: Path) -> PriceFileError:
+def read_error(path: Path) -> PriceFileError:
     with pytest.raises(PriceFileError) as caught:
-        read_table(path).check()
+        read_table(path).raise_first_fault()
     return caught.value
 
 
@@ -36,7 +36,7 @@ def complaint(path: Path) -> PriceFileError:
 )
 def test_columns_are_read_by_name(tmp_path: Path, content: str) -> None:
     table = read_table(save(tmp_path, content))
-    table.check()
+    table.raise_first_fault()
 
     assert (["2026-01-02"], ["5"]) == (table.column("date"), table.column("close"))
     assert table.has("date", "close")
@@ -44,7 +44,7 @@ def test_columns_are_read_by_name(tmp_path: Path, content: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "line", "words"),
+    ("content", "line", "message"),
     [
         pytest.param("", 1, "is empty", id="empty"),
         pytest.param("\ufeff", 1, "is empty", id="only-a-mark"),
@@ -62,50 +62,50 @@ def test_columns_are_read_by_name(tmp_path: Path, content: str) -> None:
         pytest.param("Date,Close\n2026-01-02,5\n".encode("utf-16"), 1, "is not UTF-8 text", id="utf-16"),
     ],
 )
-def test_a_broken_file_names_the_line(tmp_path: Path, content: str | bytes, line: int | None, words: str) -> None:
+def test_a_broken_file_reports_the_line(tmp_path: Path, content: str | bytes, line: int | None, message: str) -> None:
     path = save(tmp_path, content)
 
-    error = complaint(path)
+    error = read_error(path)
 
     assert line == error.line
-    assert words in str(error)
+    assert message in str(error)
     assert str(error).startswith(f"{path}, line {line}: " if line else f"{path}: ")
 
 
-def test_a_missing_file_is_told(tmp_path: Path) -> None:
-    assert "nowhere.csv: does not exist. Check the path." in str(complaint(tmp_path / "nowhere.csv"))
+def test_a_missing_file_is_reported(tmp_path: Path) -> None:
+    assert "nowhere.csv: does not exist. Check the path." in str(read_error(tmp_path / "nowhere.csv"))
 
 
-def test_a_directory_is_told(tmp_path: Path) -> None:
-    assert "is a directory. Name one CSV file in it." in str(complaint(tmp_path))
+def test_a_directory_is_reported(tmp_path: Path) -> None:
+    assert "is a directory. Name one CSV file in it." in str(read_error(tmp_path))
 
 
-def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_reported(tmp_path: Path) -> None:
     loop = tmp_path / "loop.csv"
     loop.symlink_to(loop)
 
-    assert "cannot be read (Too many levels of symbolic links). Check its permissions." in str(complaint(loop))
+    assert "cannot be read (Too many levels of symbolic links). Check its permissions." in str(read_error(loop))
 
 
-def test_a_column_that_is_there_twice_is_told(tmp_path: Path) -> None:
+def test_a_duplicate_column_is_reported(tmp_path: Path) -> None:
     table = read_table(save(tmp_path, "date,close,Close\n2026-01-02,5,6\n"))
 
     with pytest.raises(PriceFileError, match="line 1: two columns are named “close”"):
         table.column("close")
 
 
-def test_the_first_line_at_fault_is_told_whatever_the_fault(tmp_path: Path) -> None:
+def test_the_first_bad_line_is_reported_whatever_its_fault(tmp_path: Path) -> None:
     table = read_table(save(tmp_path, "date,close\n1,1\n2,2\n3,3\n4\n"))
-    late = Fault(row=2, problem="late", remedy="Wait")
-    early = Fault(row=1, problem="early", remedy="Hurry")
+    late = Fault(line=4, problem="late", remedy="Wait")
+    early = Fault(line=3, problem="early", remedy="Hurry")
 
     with pytest.raises(PriceFileError, match=r"line 3: early\. Hurry\."):
-        table.check(late, None, early)
+        table.raise_first_fault(late, None, early)
 
 
-def test_a_mask_without_faults_has_none() -> None:
+def test_a_false_mask_has_no_fault() -> None:
     assert first_fault(np.array([False, False]), str, "") is None
 
 
-def test_a_masks_first_row_is_its_fault() -> None:
-    assert Fault(row=1, problem="1", remedy="Mend") == first_fault(np.array([False, True, True]), str, "Mend")
+def test_the_first_true_row_of_a_mask_is_its_fault() -> None:
+    assert Fault(line=3, problem="1", remedy="Mend") == first_fault(np.array([False, True, True]), str, "Mend")

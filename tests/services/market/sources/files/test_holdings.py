@@ -42,7 +42,7 @@ def weights(holdings: Holdings) -> dict[str, float]:
     return {f"{held.ticker} {held.exchange}".strip(): held.weight for held in holdings.positions}
 
 
-def test_a_file_of_the_issuer_is_read_whole(tmp_path: Path) -> None:
+def test_an_issuers_file_is_read(tmp_path: Path) -> None:
     holdings = one(tmp_path, *ISSUER, as_of=None)
 
     assert (WGMI, JULY, "wgmi.csv") == (holdings.fund, holdings.as_of, holdings.source)
@@ -72,19 +72,19 @@ def test_a_file_of_the_issuer_is_read_whole(tmp_path: Path) -> None:
         pytest.param(["Ticker,Weight", "IREN,15.5%", "HUT,8%", "Subject to change, at any time, so"], id="a footnote"),
     ],
 )
-def test_weights_are_read_by_ticker_however_the_file_is_laid_out(tmp_path: Path, lines: list[str]) -> None:
+def test_weights_are_read_by_ticker_in_any_layout(tmp_path: Path, lines: list[str]) -> None:
     assert {"IREN": 0.155, "HUT": 0.08} == weights(one(tmp_path, *lines))
 
 
-def test_lines_that_list_no_holding_are_told(tmp_path: Path) -> None:
+def test_skipped_lines_are_reported(tmp_path: Path) -> None:
     found = read(
         tmp_path, "WGMI holdings", "Ticker,Weight", "IREN,15%", "Total,15%", "", "May change, soon, or not", as_of=JULY
     )
 
-    assert ("line 1: WGMI holdings", "line 4: Total 15%", "line 6: May change soon or not") == found.left_out
+    assert ("line 1: WGMI holdings", "line 4: Total 15%", "line 6: May change soon or not") == found.skipped_lines
 
 
-def test_a_share_whose_ticker_is_sum_is_no_total(tmp_path: Path) -> None:
+def test_a_share_with_the_ticker_sum_is_not_a_total(tmp_path: Path) -> None:
     assert {"SUM": 0.15} == weights(one(tmp_path, "Ticker,Name,Weight", "SUM,Summit Materials,15%"))
 
 
@@ -101,7 +101,7 @@ def test_a_share_whose_ticker_is_sum_is_no_total(tmp_path: Path) -> None:
         pytest.param("--", None, id="dashes"),
     ],
 )
-def test_shares_are_read_as_spreadsheets_write_them(tmp_path: Path, cell: str, expected: float | None) -> None:
+def test_share_counts_are_parsed_in_spreadsheet_formats(tmp_path: Path, cell: str, expected: float | None) -> None:
     assert [expected] == [held.shares for held in one(tmp_path, "Ticker,Weight,Shares", f"IREN,15%,{cell}").positions]
 
 
@@ -122,7 +122,7 @@ def test_shares_are_read_as_spreadsheets_write_them(tmp_path: Path, cell: str, e
         pytest.param("Q5782R109SWAP", ("Q5782R109SWAP", "", OTHER), id="some other number"),
     ],
 )
-def test_a_ticker_is_parted_from_its_exchange(
+def test_a_ticker_is_split_from_its_exchange(
     tmp_path: Path, written: str, expected: tuple[str, str, HoldingKind]
 ) -> None:
     (held,) = one(tmp_path, "Ticker,Weight", f"{written},15%").positions
@@ -140,7 +140,9 @@ def test_a_ticker_is_parted_from_its_exchange(
         pytest.param("n/a", "Receivable", OTHER, id="something without a ticker"),
     ],
 )
-def test_what_is_no_share_is_told_by_its_name(tmp_path: Path, ticker: str, name: str, expected: HoldingKind) -> None:
+def test_holdings_are_classified_by_ticker_and_name(
+    tmp_path: Path, ticker: str, name: str, expected: HoldingKind
+) -> None:
     (held,) = one(tmp_path, "Ticker,Name,Weight", f"{ticker},{name},15%").positions
 
     assert (name, expected) == (held.name, held.kind)
@@ -157,18 +159,18 @@ def test_what_is_no_share_is_told_by_its_name(tmp_path: Path, ticker: str, name:
         pytest.param(["60%", "38%", "0"], [0.6, 0.38, 0.0], id="nothing needs no sign"),
     ],
 )
-def test_the_unit_of_weights_is_certain(tmp_path: Path, cells: list[str], expected: list[float]) -> None:
+def test_the_weight_unit_is_detected(tmp_path: Path, cells: list[str], expected: list[float]) -> None:
     rows = [f"T{index},{cell}" for index, cell in enumerate(cells)]
 
     assert expected == [held.weight for held in one(tmp_path, "Ticker,Weight", *rows).positions]
 
 
 @pytest.mark.parametrize("written", ["2026-07-07", "2026/07/07", "07/07/2026", "7/7/2026", "2026-07-07T00:00:00"])
-def test_the_day_is_the_files_own(tmp_path: Path, written: str) -> None:
+def test_the_date_in_the_file_is_used(tmp_path: Path, written: str) -> None:
     assert JULY == one(tmp_path, "Effective Date,Ticker,Weight", f"{written},IREN,15%", as_of=None).as_of
 
 
-def test_a_file_of_several_days_gives_each_of_them_oldest_first(tmp_path: Path) -> None:
+def test_a_file_of_several_days_is_read_oldest_first(tmp_path: Path) -> None:
     found = read(tmp_path, "Date,Ticker,Weight", "07/08/2026,IREN,16%", "07/07/2026,IREN,15%", "07/07/2026,HUT,8%")
 
     assert [(JULY, {"IREN": 0.15, "HUT": 0.08}), (date(2026, 7, 8), {"IREN": 0.16})] == [
@@ -176,13 +178,13 @@ def test_a_file_of_several_days_gives_each_of_them_oldest_first(tmp_path: Path) 
     ]
 
 
-def test_several_lines_of_cash_are_all_kept(tmp_path: Path) -> None:
+def test_several_cash_lines_are_kept(tmp_path: Path) -> None:
     holdings = one(tmp_path, "Ticker,Name,Weight", "IREN,,98%", "USD,Cash,1%", "USD,Cash,0.5%")
 
     assert pytest.approx(0.015) == holdings.cash
 
 
-def test_a_share_on_two_exchanges_is_held_twice(tmp_path: Path) -> None:
+def test_a_share_on_two_exchanges_is_two_holdings(tmp_path: Path) -> None:
     assert {"HUT": 0.08, "HUT CN": 0.02} == weights(one(tmp_path, "Ticker,Weight", "HUT,8%", "HUT CN,2%"))
 
 
@@ -190,7 +192,7 @@ LIST = "Ticker,Weight,Shares,Date"
 
 
 @pytest.mark.parametrize(
-    ("lines", "line", "words"),
+    ("lines", "line", "message"),
     [
         pytest.param(["Name,Price", "IREN,60"], 1, "names no columns of tickers and weights. Give a CSV", id="columns"),
         pytest.param([""], 1, "names no columns", id="empty"),
@@ -248,23 +250,21 @@ LIST = "Ticker,Weight,Shares,Date"
         ),
     ],
 )
-def test_a_file_that_is_not_certain_names_its_line(
-    tmp_path: Path, lines: list[str], line: int | None, words: str
-) -> None:
+def test_an_ambiguous_file_reports_its_line(tmp_path: Path, lines: list[str], line: int | None, message: str) -> None:
     with pytest.raises(PriceFileError) as caught:
         read(tmp_path, *lines)
 
     where = f"{tmp_path / 'wgmi.csv'}, line {line}: " if line else f"{tmp_path / 'wgmi.csv'}: "
     assert str(caught.value).startswith(where)
-    assert words in str(caught.value)
+    assert message in str(caught.value)
 
 
-def test_a_day_other_than_the_files_own_is_refused(tmp_path: Path) -> None:
+def test_an_as_of_date_that_contradicts_the_file_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(PriceFileError, match=r"line 2: is of 2026-07-07, but --as-of says 2026-07-08\. Leave"):
         read(tmp_path, *ISSUER, as_of=date(2026, 7, 8))
 
 
-def test_a_file_with_a_column_for_each_ticker_gives_each_day(tmp_path: Path) -> None:
+def test_a_grid_file_gives_each_day(tmp_path: Path) -> None:
     found = read(
         tmp_path, "Date,IREN,HUT.TO,Cash,n/a,SUM", "02/28/2022,60,38,1.5,0.5,100", "03/03/2022,99.5,0.0,,,99.5"
     )

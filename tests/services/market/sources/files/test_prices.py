@@ -49,7 +49,7 @@ def january(day: int, hour: int = 0, minute: int = 0) -> datetime:
         ),
     ],
 )
-def test_etf_closes_are_read_from_close(tmp_path: Path, lines: list[str]) -> None:
+def test_etf_closes_are_read(tmp_path: Path, lines: list[str]) -> None:
     closes = read_etf_csv(save(tmp_path, *lines), WGMI)
 
     assert ["2026-01-02", "2026-01-05"] == closes.sessions.astype(str).tolist()
@@ -57,27 +57,27 @@ def test_etf_closes_are_read_from_close(tmp_path: Path, lines: list[str]) -> Non
     assert (WGMI, "prices.csv") == (closes.symbol, closes.source)
 
 
-def test_openings_are_read_where_there_are_any(tmp_path: Path) -> None:
+def test_openings_are_read_if_present(tmp_path: Path) -> None:
     days = ["05,20,21", "06,,21", "07,n/a,21", "08,0,21", "09,-20,21", "12,inf,21", "13,25,20"]
     closes = read_etf_csv(save(tmp_path, "Date,Open,Close", *(f"2026-01-{day}" for day in days)), WGMI)
 
-    np.testing.assert_allclose(closes.known_inside, [0.05, *[np.nan] * 5, -0.2], rtol=1e-12)
+    np.testing.assert_allclose(closes.known_open_to_close, [0.05, *[np.nan] * 5, -0.2], rtol=1e-12)
 
 
-async def test_a_file_tells_its_openings_as_a_source(tmp_path: Path) -> None:
+async def test_a_file_source_has_open_to_close_returns(tmp_path: Path) -> None:
     path = save(tmp_path, "Date,Open,Close", "2026-01-05,20,21", "2026-01-06,25,20")
-    told = await FileEquity(path, WGMI).prices(WGMI, date(2026, 1, 6))
+    prices = await FileEquity(path, WGMI).prices(WGMI, date(2026, 1, 6))
 
-    np.testing.assert_allclose(told.closes.known_inside, [-0.2])
+    np.testing.assert_allclose(prices.closes.known_open_to_close, [-0.2])
 
 
-def test_a_date_counts_as_it_is_written(tmp_path: Path) -> None:
+def test_a_date_is_used_as_written(tmp_path: Path) -> None:
     closes = read_etf_csv(save(tmp_path, "Date,Close", "2026-01-02T00:00:00.000Z,38.5"), WGMI)
 
     assert ["2026-01-02"] == closes.sessions.astype(str).tolist()
 
 
-def test_dates_to_come_are_fine(tmp_path: Path) -> None:
+def test_future_dates_are_allowed(tmp_path: Path) -> None:
     assert 1 == len(read_etf_csv(save(tmp_path, "Date,Close", "2126-01-02,38.5"), WGMI))
 
 
@@ -98,25 +98,25 @@ BAD_PRICES = [
 ]
 
 
-@pytest.mark.parametrize(("cell", "words"), BAD_PRICES)
-def test_an_etf_price_that_is_none_names_its_line(tmp_path: Path, cell: str, words: str) -> None:
+@pytest.mark.parametrize(("cell", "message"), BAD_PRICES)
+def test_an_invalid_etf_price_reports_its_line(tmp_path: Path, cell: str, message: str) -> None:
     path = save(tmp_path, "Date,Close", "2026-01-02,38.5", f"2026-01-05,{cell}", "2026-01-06,oops")
 
     with pytest.raises(PriceFileError) as caught:
         read_etf_csv(path, WGMI)
 
     assert 3 == caught.value.line
-    assert f"line 3: {words}. Write prices as plain numbers above zero" in str(caught.value)
+    assert f"line 3: {message}. Write prices as plain numbers above zero" in str(caught.value)
 
 
-@pytest.mark.parametrize(("cell", "words"), BAD_PRICES)
-def test_a_bitcoin_price_that_is_none_names_its_line(tmp_path: Path, cell: str, words: str) -> None:
+@pytest.mark.parametrize(("cell", "message"), BAD_PRICES)
+def test_an_invalid_bitcoin_price_reports_its_line(tmp_path: Path, cell: str, message: str) -> None:
     path = save(tmp_path, "date,close", "2026-01-02 00:00,9", f"2026-01-02 01:00,{cell}", "2026-01-02 02:00,oops")
 
     with pytest.raises(PriceFileError, match="line 3") as caught:
         read_crypto_csv(path, BTC)
 
-    assert words in str(caught.value)
+    assert message in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_a_bitcoin_price_that_is_none_names_its_line(tmp_path: Path, cell: str, 
         "1926-02-08",
     ],
 )
-def test_a_date_that_is_none_names_its_line(tmp_path: Path, cell: str) -> None:
+def test_an_invalid_date_reports_its_line(tmp_path: Path, cell: str) -> None:
     path = save(tmp_path, "Date,Close", "2026-01-02,38.5", f"{cell},40")
 
     with pytest.raises(PriceFileError) as caught:
@@ -147,23 +147,23 @@ def test_a_date_that_is_none_names_its_line(tmp_path: Path, cell: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("second", "words"),
+    ("second", "message"),
     [
         pytest.param("2026-01-05", "“2026-01-05” repeats “2026-01-05” of the line above", id="duplicate"),
         pytest.param("2026-01-02", "“2026-01-02” comes before “2026-01-05” of the line above", id="newest-first"),
     ],
 )
-def test_rows_out_of_order_name_the_line(tmp_path: Path, second: str, words: str) -> None:
+def test_unordered_rows_report_the_line(tmp_path: Path, second: str, message: str) -> None:
     path = save(tmp_path, "Date,Close", "2026-01-05,38.5", f"{second},40")
 
     with pytest.raises(PriceFileError) as caught:
         read_etf_csv(path, WGMI)
 
     assert 3 == caught.value.line
-    assert f"{words}. Sort the rows by time, oldest first" in str(caught.value)
+    assert f"{message}. Sort the rows by time, oldest first" in str(caught.value)
 
 
-def test_the_first_of_several_faults_is_told(tmp_path: Path) -> None:
+def test_the_first_of_several_faults_is_reported(tmp_path: Path) -> None:
     path = save(tmp_path, "Date,Close", "2026-01-02,1", "2026-01-05,0", "soon,1", "2026-01-05,1,1")
 
     with pytest.raises(PriceFileError, match="line 3"):
@@ -171,20 +171,20 @@ def test_the_first_of_several_faults_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("read", [read_etf_csv, read_crypto_csv])
-def test_a_first_row_without_all_columns_is_told(tmp_path: Path, read: Callable[[Path, Symbol], Closes | Bars]) -> None:
+def test_a_short_first_row_is_reported(tmp_path: Path, read: Callable[[Path, Symbol], Closes | Bars]) -> None:
     with pytest.raises(PriceFileError, match="line 2: has 1 columns, but the first line names 2"):
         read(save(tmp_path, "date,close", "2026-01-02"), WGMI)
 
 
 @pytest.mark.parametrize(
-    ("header", "words"),
+    ("header", "message"),
     [
         pytest.param("Date,Adj Close", "has no close column; its first line reads “date, adj close”", id="adjusted"),
         pytest.param("Day,Close", "has no date column; its first line reads “day, close”", id="no-date"),
         pytest.param("Date;Close", "has no date column; its first line reads “date;close”", id="semicolons"),
     ],
 )
-def test_missing_columns_are_told_with_those_that_are_there(tmp_path: Path, header: str, words: str) -> None:
+def test_missing_columns_are_reported_with_the_existing_ones(tmp_path: Path, header: str, message: str) -> None:
     row = ",".join("1" for _ in header.split(","))
     path = save(tmp_path, header, row)
 
@@ -192,7 +192,7 @@ def test_missing_columns_are_told_with_those_that_are_there(tmp_path: Path, head
         read_etf_csv(path, WGMI)
 
     assert 1 == caught.value.line
-    assert f"{words}. Name the columns date and close in the first line" in str(caught.value)
+    assert f"{message}. Name the columns date and close in the first line" in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -207,11 +207,11 @@ def test_missing_columns_are_told_with_those_that_are_there(tmp_path: Path, head
         pytest.param(["open_time,close", "1767276000000000,1", "1767279600000000,2"], id="epoch-microseconds"),
         pytest.param(["Date,Time,Close", "2026-01-01,14:00:00,1", "2026-01-01,15:00:00,2"], id="date-and-time"),
         pytest.param(
-            ["date,open_time,close", "later,1767276000,1", "later,1767279600,2"], id="the-most-telling-column"
+            ["date,open_time,close", "later,1767276000,1", "later,1767279600,2"], id="the-most-specific-column"
         ),
     ],
 )
-def test_bars_are_read_with_their_opening_in_utc(tmp_path: Path, lines: list[str]) -> None:
+def test_bars_are_read_with_utc_opening_times(tmp_path: Path, lines: list[str]) -> None:
     bars = read_crypto_csv(save(tmp_path, *lines), BTC)
 
     assert ["2026-01-01T14:00:00", "2026-01-01T15:00:00"] == bars.opened_at.astype(str).tolist()
@@ -233,7 +233,7 @@ def test_bars_are_read_with_their_opening_in_utc(tmp_path: Path, lines: list[str
         pytest.param("2026-01-01 14:00", "", id="empty"),
     ],
 )
-def test_a_time_that_is_none_names_its_line(tmp_path: Path, first: str, second: str) -> None:
+def test_an_invalid_time_reports_its_line(tmp_path: Path, first: str, second: str) -> None:
     path = save(tmp_path, "date,close", f"{first},1", f"{second},2")
 
     with pytest.raises(PriceFileError) as caught:
@@ -243,7 +243,7 @@ def test_a_time_that_is_none_names_its_line(tmp_path: Path, first: str, second: 
     assert f"“{second}” is not a time in whole seconds. Write opening times in UTC" in str(caught.value)
 
 
-def test_bars_out_of_order_name_the_line(tmp_path: Path) -> None:
+def test_unordered_bars_report_the_line(tmp_path: Path) -> None:
     path = save(tmp_path, "date,close", "2026-01-01 14:00,1", "2026-01-01 15:00,2", "2026-01-01 14:00,3")
 
     with pytest.raises(PriceFileError, match="line 4: “2026-01-01 14:00” comes before “2026-01-01 15:00”"):
@@ -260,7 +260,7 @@ def test_bars_out_of_order_name_the_line(tmp_path: Path) -> None:
         pytest.param([0, 24, 96], DAY, id="daily-with-a-gap"),
     ],
 )
-def test_the_commonest_spacing_is_the_length_of_a_bar(tmp_path: Path, hours: list[float], interval: timedelta) -> None:
+def test_the_most_common_spacing_is_the_bar_length(tmp_path: Path, hours: list[float], interval: timedelta) -> None:
     rows = [f"{january(1) + hour * HOUR:%Y-%m-%d %H:%M},1" for hour in hours]
 
     bars = read_crypto_csv(save(tmp_path, "date,close", *rows), BTC)
@@ -276,7 +276,7 @@ def test_the_commonest_spacing_is_the_length_of_a_bar(tmp_path: Path, hours: lis
         pytest.param([*range(0, 20 * 60, 60), *range(20 * 60, 24 * 60, 5)], 3, id="longer-bars-before-the-usual-ones"),
     ],
 )
-def test_bars_of_mixed_lengths_name_the_line(tmp_path: Path, minutes: list[int], line: int) -> None:
+def test_mixed_bar_lengths_report_the_line(tmp_path: Path, minutes: list[int], line: int) -> None:
     rows = [f"{january(1) + minute * MINUTE:%Y-%m-%d %H:%M},1" for minute in minutes]
 
     with pytest.raises(PriceFileError, match=r"and no mere gap\. Keep bars of one length in the file") as caught:
@@ -285,7 +285,7 @@ def test_bars_of_mixed_lengths_name_the_line(tmp_path: Path, minutes: list[int],
     assert line == caught.value.line
 
 
-def test_repeated_gaps_are_no_mixed_lengths(tmp_path: Path) -> None:
+def test_repeated_gaps_are_not_mixed_lengths(tmp_path: Path) -> None:
     hours = [hour for day in range(30) for hour in range(24 * day, 24 * day + 20)]
     rows = [f"{january(1) + hour * HOUR:%Y-%m-%d %H:%M},1" for hour in hours]
 
@@ -293,19 +293,19 @@ def test_repeated_gaps_are_no_mixed_lengths(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "words"),
+    ("rows", "message"),
     [
         pytest.param(["2026-01-01 00:00,1"], "has one bar only, so its length is unknown", id="one-bar"),
         pytest.param(["2026-01-01 00:00,1", "2026-01-01 04:00,1"], "has bars of 4:00:00", id="four-hours"),
         pytest.param(["2026-01-01,1", "2026-01-08,1"], "has bars of 7 days", id="weekly"),
     ],
 )
-def test_bars_that_cannot_meet_a_close_are_refused(tmp_path: Path, rows: list[str], words: str) -> None:
-    with pytest.raises(PriceFileError, match=words):
+def test_bars_too_coarse_for_a_close_are_rejected(tmp_path: Path, rows: list[str], message: str) -> None:
+    with pytest.raises(PriceFileError, match=message):
         read_crypto_csv(save(tmp_path, "date,close", *rows), BTC)
 
 
-def test_daily_bitcoin_calls_for_a_warning_with_its_measured_cost(tmp_path: Path) -> None:
+def test_daily_bitcoin_bars_give_a_warning_with_its_measured_cost(tmp_path: Path) -> None:
     bars = read_crypto_csv(save(tmp_path, "date,close", "2026-01-01,1", "2026-01-02,2"), BTC)
 
     warning = daily_warning(bars)
@@ -315,7 +315,7 @@ def test_daily_bitcoin_calls_for_a_warning_with_its_measured_cost(tmp_path: Path
     assert "18%" in DAILY_BITCOIN_WARNING
 
 
-def test_hourly_bitcoin_calls_for_no_warning(tmp_path: Path) -> None:
+def test_hourly_bitcoin_bars_give_no_warning(tmp_path: Path) -> None:
     assert daily_warning(read_crypto_csv(save(tmp_path, "time,close", "1767276000,1", "1767279600,2"), BTC)) is None
 
 
@@ -329,7 +329,7 @@ async def test_a_file_of_closes_is_an_equity_source(tmp_path: Path) -> None:
     assert prices.quote is None
 
 
-async def test_a_file_of_closes_knows_its_own_symbol_only(tmp_path: Path) -> None:
+async def test_a_file_of_closes_serves_only_its_own_symbol(tmp_path: Path) -> None:
     source = FileEquity(save(tmp_path, "Date,Close", "2026-01-02,1"), WGMI)
 
     with pytest.raises(SourceError, match=r"prices.csv on MARA: holds prices of WGMI only"):
@@ -353,14 +353,14 @@ async def test_a_file_of_bars_is_a_crypto_source(quarters: FileCrypto) -> None:
     assert await source.quote(BTC) is None
 
 
-async def test_a_file_of_bars_knows_its_own_symbol_only(quarters: FileCrypto) -> None:
+async def test_a_file_of_bars_serves_only_its_own_symbol(quarters: FileCrypto) -> None:
     with pytest.raises(SourceError, match="holds prices of BTC only"):
         await quarters.bars(Symbol("ETH"), HOUR, january(1), january(2))
     with pytest.raises(SourceError, match="holds prices of BTC only"):
         await quarters.quote(Symbol("ETH"))
 
 
-async def test_finer_bars_are_joined_and_the_unfinished_last_one_is_dropped(quarters: FileCrypto) -> None:
+async def test_finer_bars_are_resampled_without_the_unfinished_one(quarters: FileCrypto) -> None:
     bars = await quarters.bars(BTC, HOUR, january(1), january(2))
 
     assert HOUR == bars.interval
@@ -369,13 +369,13 @@ async def test_finer_bars_are_joined_and_the_unfinished_last_one_is_dropped(quar
     }
 
 
-async def test_joined_bars_do_not_look_past_the_end(quarters: FileCrypto) -> None:
+async def test_resampled_bars_do_not_look_past_the_end(quarters: FileCrypto) -> None:
     bars = await quarters.bars(BTC, HOUR, january(1), january(1, 2, 59))
 
     assert [4.0, 5.0] == bars.closes.tolist()
 
 
-async def test_coarser_bars_stay_as_the_file_has_them(tmp_path: Path) -> None:
+async def test_coarser_bars_are_unchanged(tmp_path: Path) -> None:
     daily = FileCrypto(save(tmp_path, "date,close", "2026-01-01,1", "2026-01-02,2"), BTC)
 
     bars = await daily.bars(BTC, HOUR, january(1), january(3))

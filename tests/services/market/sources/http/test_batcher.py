@@ -17,13 +17,13 @@ MAY, JUNE = date(2026, 5, 1), date(2026, 6, 1)
 
 
 @dataclass(slots=True)
-class Desk:
-    """Answers a symbol with itself, once the gate is open; leaves out in company what is `shy`."""
+class FakeFetch:
+    """Returns each symbol in lower case once the gate is open; symbols in `omitted` are left out of shared calls."""
 
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     calls: list[tuple[str, date]] = field(default_factory=list)
     ended: list[str] = field(default_factory=list)
-    shy: str = ""
+    omitted: str = ""
     failure: Exception | None = None
 
     async def fetch(self, symbols: Sequence[Symbol], since: date) -> Mapping[Symbol, str]:
@@ -34,116 +34,116 @@ class Desk:
             self.ended.append("".join(symbols))
         if self.failure:
             raise self.failure
-        return {symbol: symbol.lower() for symbol in symbols if symbol not in self.shy or len(symbols) == 1}
+        return {symbol: symbol.lower() for symbol in symbols if symbol not in self.omitted or len(symbols) == 1}
 
 
 @pytest.fixture
-def desk() -> Desk:
-    desk = Desk()
-    desk.gate.set()
-    return desk
+def fake() -> FakeFetch:
+    fake = FakeFetch()
+    fake.gate.set()
+    return fake
 
 
 @pytest.fixture
-def gather(desk: Desk) -> RequestBatcher[str]:
-    return RequestBatcher(desk.fetch, most=3)
+def batcher(fake: FakeFetch) -> RequestBatcher[str]:
+    return RequestBatcher(fake.fetch, max_symbols=3)
 
 
-def ask(gather: RequestBatcher[str], symbol: Symbol, since: date = MAY) -> asyncio.Task[str]:
-    return asyncio.create_task(gather.ask(symbol, since))
+def request(batcher: RequestBatcher[str], symbol: Symbol, since: date = MAY) -> asyncio.Task[str]:
+    return asyncio.create_task(batcher.request(symbol, since))
 
 
-async def turns() -> None:
-    """Let everybody come as far as they can while the gate is shut."""
+async def run_pending() -> None:
+    """Run all tasks as far as they get while the gate is closed."""
     for _ in range(10):
         await asyncio.sleep(0)
 
 
-async def test_what_is_asked_side_by_side_is_one_call_from_the_earliest_day_on(
-    desk: Desk, gather: RequestBatcher[str]
+async def test_concurrent_requests_share_one_call_from_the_earliest_day(
+    fake: FakeFetch, batcher: RequestBatcher[str]
 ) -> None:
-    answers = await asyncio.gather(*[ask(gather, A, JUNE), ask(gather, B, MAY), ask(gather, A, JUNE)])
+    answers = await asyncio.gather(*[request(batcher, A, JUNE), request(batcher, B, MAY), request(batcher, A, JUNE)])
 
     assert ["a", "b", "a"] == answers
-    assert [("AB", MAY)] == desk.calls
+    assert [("AB", MAY)] == fake.calls
 
 
-async def test_what_is_asked_during_a_call_goes_out_together_after_it(desk: Desk, gather: RequestBatcher[str]) -> None:
-    desk.gate.clear()
-    asked = [ask(gather, A)]
-    await turns()
+async def test_requests_made_during_a_call_share_the_next_one(fake: FakeFetch, batcher: RequestBatcher[str]) -> None:
+    fake.gate.clear()
+    requests = [request(batcher, A)]
+    await run_pending()
     for symbol in (B, A, C):
-        asked.append(ask(gather, symbol, JUNE))
-        await turns()
-    assert [("A", MAY)] == desk.calls
-    desk.gate.set()
+        requests.append(request(batcher, symbol, JUNE))
+        await run_pending()
+    assert [("A", MAY)] == fake.calls
+    fake.gate.set()
 
-    assert ["a", "b", "a", "c"] == await asyncio.gather(*asked)
-    assert [("A", MAY), ("BAC", JUNE)] == desk.calls
+    assert ["a", "b", "a", "c"] == await asyncio.gather(*requests)
+    assert [("A", MAY), ("BAC", JUNE)] == fake.calls
 
 
-async def test_a_call_has_no_more_symbols_than_it_may(desk: Desk, gather: RequestBatcher[str]) -> None:
-    answers = await asyncio.gather(*(ask(gather, symbol) for symbol in (A, B, C, A, D)))
+async def test_a_call_has_at_most_max_symbols(fake: FakeFetch, batcher: RequestBatcher[str]) -> None:
+    answers = await asyncio.gather(*(request(batcher, symbol) for symbol in (A, B, C, A, D)))
 
     assert ["a", "b", "c", "a", "d"] == answers
-    assert [("ABC", MAY), ("D", MAY)] == desk.calls
+    assert [("ABC", MAY), ("D", MAY)] == fake.calls
 
 
-async def test_what_spoils_the_answer_for_others_is_asked_for_alone(desk: Desk, gather: RequestBatcher[str]) -> None:
-    desk.shy = "B"
+async def test_an_omitted_symbol_is_fetched_alone(fake: FakeFetch, batcher: RequestBatcher[str]) -> None:
+    fake.omitted = "B"
 
-    assert ["a", "b"] == await asyncio.gather(*[ask(gather, A, MAY), ask(gather, B, JUNE)])
-    assert [("AB", MAY), ("B", JUNE)] == desk.calls
+    assert ["a", "b"] == await asyncio.gather(*[request(batcher, A, MAY), request(batcher, B, JUNE)])
+    assert [("AB", MAY), ("B", JUNE)] == fake.calls
 
 
-async def test_a_failure_reaches_all_in_their_own_names_and_is_over_with_the_next_call(
-    desk: Desk, gather: RequestBatcher[str]
+async def test_an_error_is_raised_for_each_symbol_and_does_not_persist(
+    fake: FakeFetch, batcher: RequestBatcher[str]
 ) -> None:
-    desk.failure = SourceError("is away", source="Acme", symbol=A, retryable=True)
-    failures = await asyncio.gather(ask(gather, A), ask(gather, B), return_exceptions=True)
+    fake.failure = SourceError("is away", source="Acme", symbol=A, retryable=True)
+    failures = await asyncio.gather(request(batcher, A), request(batcher, B), return_exceptions=True)
     assert ["Acme on A: is away", "Acme on B: is away"] == [str(one) for one in failures]
 
-    desk.failure = None
-    assert "a" == await ask(gather, A)
+    fake.failure = None
+    assert "a" == await request(batcher, A)
 
 
-async def test_a_mistake_reaches_all(desk: Desk, gather: RequestBatcher[str]) -> None:
-    desk.failure = RuntimeError("a mistake")
+async def test_an_unexpected_exception_reaches_all_callers(fake: FakeFetch, batcher: RequestBatcher[str]) -> None:
+    fake.failure = RuntimeError("a mistake")
 
-    failures = await asyncio.gather(ask(gather, A), ask(gather, B), return_exceptions=True)
+    failures = await asyncio.gather(request(batcher, A), request(batcher, B), return_exceptions=True)
 
     assert ["a mistake", "a mistake"] == [str(one) for one in failures]
 
 
-async def test_who_leaves_early_takes_nothing_from_the_others(desk: Desk, gather: RequestBatcher[str]) -> None:
-    desk.gate.clear()
-    left, stays = ask(gather, A), ask(gather, B)
-    await turns()
-    left.cancel()
-    await turns()
-    desk.gate.set()
+async def test_a_cancelled_caller_does_not_affect_the_others(fake: FakeFetch, batcher: RequestBatcher[str]) -> None:
+    fake.gate.clear()
+    cancelled, remaining = request(batcher, A), request(batcher, B)
+    await run_pending()
+    cancelled.cancel()
+    await run_pending()
+    fake.gate.set()
 
-    assert "b" == await stays
-    assert left.cancelled()
-    assert [("AB", MAY)] == desk.calls
+    assert "b" == await remaining
+    assert cancelled.cancelled()
+    assert [("AB", MAY)] == fake.calls
 
 
 @pytest.mark.parametrize("queued", [pytest.param(False, id="under-way"), pytest.param(True, id="queued")])
-async def test_a_call_that_nobody_waits_for_ends_and_the_next_is_made(
-    desk: Desk, gather: RequestBatcher[str], *, queued: bool
+async def test_a_call_without_callers_is_cancelled_and_the_next_is_made(
+    fake: FakeFetch, batcher: RequestBatcher[str], *, queued: bool
 ) -> None:
-    desk.gate.clear()
-    first = ask(gather, C) if queued else None
-    await turns()
-    left = ask(gather, A)
-    await turns()
-    left.cancel()
+    fake.gate.clear()
+    first = request(batcher, C) if queued else None
+    await run_pending()
+    cancelled = request(batcher, A)
+    await run_pending()
+    cancelled.cancel()
     with suppress(asyncio.CancelledError):
-        await left
-    late = ask(gather, B)
-    await turns()
-    desk.gate.set()
+        await cancelled
+    late = request(batcher, B)
+    await run_pending()
+    fake.gate.set()
 
     assert "b" == await late
     assert first is None or "c" == await first
-    assert (["C", "B"] if queued else ["A", "B"]) == desk.ended
+    assert (["C", "B"] if queued else ["A", "B"]) == fake.ended

@@ -3,7 +3,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from services.market.sources.http.cache import RevalidationCache, conditions_of
+from services.market.sources.http.cache import RevalidationCache, conditional_headers
 
 TAG = {"ETag": '"1"'}
 SENT = "Fri, 20 Nov 2026 18:00:00 GMT"
@@ -31,33 +31,35 @@ MODIFIED = "Fri, 20 Nov 2026 17:59:00 GMT"
         pytest.param({"Vary": "Accept-Encoding", **TAG}, {"If-None-Match": '"1"'}, id="it varies by what is the same"),
     ],
 )
-def test_a_body_is_kept_only_where_it_can_be_asked_about(headers: dict[str, str], expected: dict[str, str]) -> None:
-    assert expected == conditions_of(httpx.Headers({name.encode(): value.encode() for name, value in headers.items()}))
+def test_only_bodies_that_can_be_revalidated_are_cached(headers: dict[str, str], expected: dict[str, str]) -> None:
+    assert expected == conditional_headers(
+        httpx.Headers({name.encode(): value.encode() for name, value in headers.items()})
+    )
 
 
-def test_the_body_that_was_not_used_for_longest_goes_first() -> None:
-    shelf = RevalidationCache(most_bodies=2)
+def test_the_least_recently_used_body_is_evicted_first() -> None:
+    cache = RevalidationCache(max_bodies=2)
     for key in ("a", "b"):
-        shelf.put(key, b"body", httpx.Headers(TAG))
-    shelf.get("a")
+        cache.put(key, b"body", httpx.Headers(TAG))
+    cache.get("a")
 
-    shelf.put("c", b"body", httpx.Headers(TAG))
+    cache.put("c", b"body", httpx.Headers(TAG))
 
-    assert ["a", "c"] == [key for key in ("a", "b", "c") if shelf.get(key)]
+    assert ["a", "c"] == [key for key in ("a", "b", "c") if cache.get(key)]
 
 
-def test_all_bodies_together_stay_within_their_bytes() -> None:
-    shelf = RevalidationCache(most_bytes=10)
+def test_the_total_size_is_bounded() -> None:
+    cache = RevalidationCache(max_bytes=10)
     for key, size in (("a", 4), ("b", 4), ("a", 6), ("c", 11), ("d", 5)):
-        shelf.put(key, b"x" * size, httpx.Headers(TAG))
+        cache.put(key, b"x" * size, httpx.Headers(TAG))
 
-    assert ["d"] == [key for key in ("a", "b", "c", "d") if shelf.get(key)]
+    assert ["d"] == [key for key in ("a", "b", "c", "d") if cache.get(key)]
 
 
-def test_a_body_that_may_not_be_kept_takes_the_one_before_with_it() -> None:
-    shelf = RevalidationCache()
-    shelf.put("a", b"old", httpx.Headers(TAG))
+def test_an_uncacheable_body_evicts_the_previous_one() -> None:
+    cache = RevalidationCache()
+    cache.put("a", b"old", httpx.Headers(TAG))
 
-    shelf.put("a", b"new", httpx.Headers({**TAG, "Cache-Control": "no-store"}))
+    cache.put("a", b"new", httpx.Headers({**TAG, "Cache-Control": "no-store"}))
 
-    assert shelf.get("a") is None
+    assert cache.get("a") is None

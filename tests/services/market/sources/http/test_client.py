@@ -9,19 +9,19 @@ import httpx
 import pytest
 
 from services.market.sources.http.client import ConnectionFailedError, HttpClient, HttpStatusError, RequestTimeoutError
-from tests.services.market.sources.conftest import Line, Reply, until
+from tests.services.market.sources.conftest import FakeServer, Reply, run_until
 
 URL = "https://vendor.test/prices"
 
 
-async def test_a_body_comes_back_as_it_was_sent(line: Line) -> None:
-    line.answers(Reply(200, b'{"price": 1}'))
+async def test_the_body_is_returned_unchanged(server: FakeServer) -> None:
+    server.respond_with(Reply(200, b'{"price": 1}'))
 
-    body = await HttpClient(transport=line.transport, user_agent="MinerPulse/9").get(URL, {"symbol": "WGMI"})
+    body = await HttpClient(transport=server.transport, user_agent="MinerPulse/9").get(URL, {"symbol": "WGMI"})
 
     assert body == b'{"price": 1}'
-    assert str(line.requests[0].url) == f"{URL}?symbol=WGMI"
-    assert line.requests[0].headers["User-Agent"] == "MinerPulse/9"
+    assert str(server.requests[0].url) == f"{URL}?symbol=WGMI"
+    assert server.requests[0].headers["User-Agent"] == "MinerPulse/9"
 
 
 @pytest.mark.parametrize(
@@ -35,21 +35,21 @@ async def test_a_body_comes_back_as_it_was_sent(line: Line) -> None:
         pytest.param(Reply(503), id="503"),
     ],
 )
-async def test_a_passing_failure_is_tried_again(line: Line, failure: Reply | Exception) -> None:
-    line.answers(failure, failure, Reply(200, b"{}"))
+async def test_a_transient_failure_is_retried(server: FakeServer, failure: Reply | Exception) -> None:
+    server.respond_with(failure, failure, Reply(200, b"{}"))
 
-    assert await HttpClient(transport=line.transport).get(URL, {}) == b"{}"
-    assert len(line.requests) == 3
+    assert await HttpClient(transport=server.transport).get(URL, {}) == b"{}"
+    assert len(server.requests) == 3
 
 
-async def test_the_third_failure_is_the_last(line: Line) -> None:
-    line.answers(Reply(502))
+async def test_there_are_at_most_three_attempts(server: FakeServer) -> None:
+    server.respond_with(Reply(502))
 
     with pytest.raises(HttpStatusError) as caught:
-        await HttpClient(transport=line.transport).get(URL, {})
+        await HttpClient(transport=server.transport).get(URL, {})
 
-    assert caught.value.answer == "502 Bad Gateway"
-    assert len(line.requests) == 3
+    assert caught.value.status_line == "502 Bad Gateway"
+    assert len(server.requests) == 3
 
 
 @pytest.mark.parametrize(
@@ -62,17 +62,17 @@ async def test_the_third_failure_is_the_last(line: Line) -> None:
         pytest.param(Reply(503, headers={"Retry-After": "120"}), id="503-that-names-its-time"),
     ],
 )
-async def test_a_refusal_is_not_tried_again(line: Line, reply: Reply) -> None:
-    line.answers(reply)
+async def test_a_client_error_is_not_retried(server: FakeServer, reply: Reply) -> None:
+    server.respond_with(reply)
 
     with pytest.raises(HttpStatusError) as caught:
-        await HttpClient(transport=line.transport).get(URL, {})
+        await HttpClient(transport=server.transport).get(URL, {})
 
     assert (reply.status, reply.headers.get("Retry-After")) == (caught.value.status, caught.value.retry_after)
-    assert len(line.requests) == 1
+    assert len(server.requests) == 1
 
 
-async def test_no_answer_within_the_deadline_is_given_up() -> None:
+async def test_no_response_within_the_deadline_times_out() -> None:
     async def never(_request: httpx.Request) -> httpx.Response:
         await asyncio.Event().wait()
         raise AssertionError
@@ -83,7 +83,7 @@ async def test_no_answer_within_the_deadline_is_given_up() -> None:
         await client.get(URL, {})
 
 
-async def test_a_server_that_sends_byte_by_byte_is_given_up_at_the_deadline_too() -> None:
+async def test_a_dripping_response_times_out_at_the_deadline() -> None:
     class Drip(httpx.AsyncByteStream):
         async def __aiter__(self) -> AsyncIterator[bytes]:
             while True:
@@ -97,13 +97,13 @@ async def test_a_server_that_sends_byte_by_byte_is_given_up_at_the_deadline_too(
         await client.get(URL, {})
 
 
-async def test_a_body_that_comes_slowly_is_read_to_its_end() -> None:
+async def test_a_slow_body_is_read_to_its_end() -> None:
     loop, deadline = asyncio.get_running_loop(), timedelta(seconds=0.5)
 
     class Slow(httpx.AsyncByteStream):
         async def __aiter__(self) -> AsyncIterator[bytes]:
-            yield b" " * 64 * 1024  # worth two seconds more
-            await until(begin + 0.6)
+            yield b" " * 64 * 1024  # extends the deadline by two seconds
+            await run_until(begin + 0.6)
             yield b"{}"
 
     transport = httpx.MockTransport(lambda _request: httpx.Response(200, stream=Slow()))
@@ -113,29 +113,31 @@ async def test_a_body_that_comes_slowly_is_read_to_its_end() -> None:
     assert b"{}" == (await client.get(URL, {})).strip()
 
 
-async def test_the_wait_for_a_turn_is_not_laid_at_the_servers_door(line: Line) -> None:
+async def test_the_rate_limit_wait_does_not_count_towards_the_deadline(server: FakeServer) -> None:
     begin = asyncio.get_running_loop().time()
 
-    async def turn() -> None:
-        await until(begin + 0.02)
+    async def before_attempt() -> None:
+        await run_until(begin + 0.02)
         raise LookupError
 
     with pytest.raises(LookupError):
-        await HttpClient(transport=line.transport, deadline=timedelta(milliseconds=5)).get(URL, {}, turn=turn)
+        await HttpClient(transport=server.transport, deadline=timedelta(milliseconds=5)).get(
+            URL, {}, before_attempt=before_attempt
+        )
 
 
 TAGGED = Reply(200, b"[1]", {"ETag": '"v1"'})
 UNCHANGED = Reply(304)
 
 
-async def test_what_still_stands_is_not_sent_again(line: Line) -> None:
-    line.answers(TAGGED, UNCHANGED, Reply(200, b"[2]", {"ETag": '"v2"'}), UNCHANGED)
-    client = HttpClient(transport=line.transport)
+async def test_an_unchanged_body_is_not_sent_again(server: FakeServer) -> None:
+    server.respond_with(TAGGED, UNCHANGED, Reply(200, b"[2]", {"ETag": '"v2"'}), UNCHANGED)
+    client = HttpClient(transport=server.transport)
 
     bodies = [await client.get(URL, {"symbol": "WGMI"}) for _call in range(4)]
 
     assert [b"[1]", b"[1]", b"[2]", b"[2]"] == bodies
-    assert [None, '"v1"', '"v1"', '"v2"'] == [one.headers.get("If-None-Match") for one in line.requests]
+    assert [None, '"v1"', '"v1"', '"v2"'] == [one.headers.get("If-None-Match") for one in server.requests]
 
 
 @pytest.mark.parametrize(
@@ -146,29 +148,29 @@ async def test_what_still_stands_is_not_sent_again(line: Line) -> None:
         pytest.param(URL, {"symbol": "WGMI"}, {"Authorization": "Token b"}, id="another key"),
     ],
 )
-async def test_a_kept_body_answers_only_what_was_asked(
-    line: Line, url: str, params: dict[str, str], headers: dict[str, str]
+async def test_a_cached_body_is_used_only_for_the_same_request(
+    server: FakeServer, url: str, params: dict[str, str], headers: dict[str, str]
 ) -> None:
-    line.answers(TAGGED)
-    client = HttpClient(transport=line.transport)
+    server.respond_with(TAGGED)
+    client = HttpClient(transport=server.transport)
     await client.get(URL, {"symbol": "WGMI"}, {"Authorization": "Token a"})
 
     await client.get(url, params, headers)
 
-    assert "If-None-Match" not in line.requests[-1].headers
+    assert "If-None-Match" not in server.requests[-1].headers
 
 
-async def test_a_304_that_nobody_asked_for_is_refused(line: Line) -> None:
-    line.answers(UNCHANGED)
+async def test_an_unexpected_304_is_an_error(server: FakeServer) -> None:
+    server.respond_with(UNCHANGED)
 
     with pytest.raises(HttpStatusError, match="304 Not Modified"):
-        await HttpClient(transport=line.transport).get(URL, {})
+        await HttpClient(transport=server.transport).get(URL, {})
 
 
 @pytest.mark.parametrize("status", [404, 500])
-async def test_a_failure_in_between_leaves_what_is_kept(line: Line, status: int) -> None:
-    line.answers(TAGGED, *[Reply(status)] * (3 if status == 500 else 1), UNCHANGED)
-    client = HttpClient(transport=line.transport)
+async def test_a_failure_keeps_the_cached_body(server: FakeServer, status: int) -> None:
+    server.respond_with(TAGGED, *[Reply(status)] * (3 if status == 500 else 1), UNCHANGED)
+    client = HttpClient(transport=server.transport)
     await client.get(URL, {})
     with pytest.raises(HttpStatusError):
         await client.get(URL, {})
@@ -176,67 +178,67 @@ async def test_a_failure_in_between_leaves_what_is_kept(line: Line, status: int)
     assert b"[1]" == await client.get(URL, {})
 
 
-async def test_a_server_may_ask_that_a_body_be_kept_no_longer(line: Line) -> None:
-    line.answers(TAGGED, Reply(304, headers={"Cache-Control": "no-store"}), TAGGED)
-    client = HttpClient(transport=line.transport)
+async def test_no_store_on_a_304_evicts_the_body(server: FakeServer) -> None:
+    server.respond_with(TAGGED, Reply(304, headers={"Cache-Control": "no-store"}), TAGGED)
+    client = HttpClient(transport=server.transport)
 
     bodies = [await client.get(URL, {}) for _call in range(3)]
 
     assert [b"[1]"] * 3 == bodies
-    assert [None, '"v1"', None] == [one.headers.get("If-None-Match") for one in line.requests]
+    assert [None, '"v1"', None] == [one.headers.get("If-None-Match") for one in server.requests]
 
 
-async def test_a_packed_body_is_unpacked_and_measured_unpacked(line: Line) -> None:
-    line.answers(Reply(200, gzip.compress(b"x" * 1000), {"Content-Encoding": "gzip"}))
+async def test_a_gzip_body_is_decompressed_and_limited_by_its_decompressed_size(server: FakeServer) -> None:
+    server.respond_with(Reply(200, gzip.compress(b"x" * 1000), {"Content-Encoding": "gzip"}))
 
-    assert len(await HttpClient(transport=line.transport, largest_body=1000).get(URL, {})) == 1000
-    assert line.requests[0].headers["Accept-Encoding"] == "gzip"
+    assert len(await HttpClient(transport=server.transport, max_body_bytes=1000).get(URL, {})) == 1000
+    assert server.requests[0].headers["Accept-Encoding"] == "gzip"
     with pytest.raises(ConnectionFailedError, match="more than 999 bytes"):
-        await HttpClient(transport=line.transport, largest_body=999).get(URL, {})
+        await HttpClient(transport=server.transport, max_body_bytes=999).get(URL, {})
 
 
 @pytest.mark.parametrize(
-    ("packing", "body", "words"),
+    ("packing", "body", "message"),
     [
         pytest.param("gzip, gzip", gzip.compress(gzip.compress(b"{}")), "packed as nobody asked", id="twice"),
         pytest.param("br", b"{}", "packed as nobody asked", id="otherwise"),
         pytest.param("gzip", b"{}", "cannot be unpacked", id="not-at-all"),
     ],
 )
-async def test_a_body_that_is_packed_wrongly_is_refused(packing: str, body: bytes, words: str) -> None:
+async def test_an_unsupported_content_encoding_is_rejected(packing: str, body: bytes, message: str) -> None:
     transport = httpx.MockTransport(
         lambda _request: httpx.Response(200, stream=httpx.ByteStream(body), headers={"Content-Encoding": packing})
     )
 
-    with pytest.raises(ConnectionFailedError, match=words):
+    with pytest.raises(ConnectionFailedError, match=message):
         await HttpClient(transport=transport).get(URL, {})
 
 
-async def test_every_try_waits_for_its_turn(line: Line) -> None:
-    line.answers(Reply(500), Reply(500), Reply(200, b"{}"))
-    turns: list[int] = []
+async def test_every_attempt_waits_for_its_slot(server: FakeServer) -> None:
+    server.respond_with(Reply(500), Reply(500), Reply(200, b"{}"))
+    request_counts: list[int] = []
 
-    async def turn() -> None:
-        turns.append(len(line.requests))
+    async def before_attempt() -> None:
+        request_counts.append(len(server.requests))
 
-    await HttpClient(transport=line.transport).get(URL, {}, turn=turn)
+    await HttpClient(transport=server.transport).get(URL, {}, before_attempt=before_attempt)
 
-    assert turns == [0, 1, 2]
+    assert request_counts == [0, 1, 2]
 
 
-async def test_a_body_beyond_all_measure_is_not_read_to_its_end(line: Line) -> None:
-    line.answers(Reply(200, b"x" * 1001))
+async def test_an_oversized_body_is_not_read_to_its_end(server: FakeServer) -> None:
+    server.respond_with(Reply(200, b"x" * 1001))
 
     with pytest.raises(ConnectionFailedError, match="more than 1,000 bytes"):
-        await HttpClient(transport=line.transport, largest_body=1000).get(URL, {})
+        await HttpClient(transport=server.transport, max_body_bytes=1000).get(URL, {})
 
-    assert len(line.requests) == 1
+    assert len(server.requests) == 1
 
 
-async def test_a_body_that_just_fits_is_read(line: Line) -> None:
-    line.answers(Reply(200, b"x" * 1000))
+async def test_a_body_of_exactly_the_limit_is_read(server: FakeServer) -> None:
+    server.respond_with(Reply(200, b"x" * 1000))
 
-    assert len(await HttpClient(transport=line.transport, largest_body=1000).get(URL, {})) == 1000
+    assert len(await HttpClient(transport=server.transport, max_body_bytes=1000).get(URL, {})) == 1000
 
 
 @pytest.mark.parametrize(
@@ -247,7 +249,7 @@ async def test_a_body_that_just_fits_is_read(line: Line) -> None:
         pytest.param("ftp://vendor.test/", id="not-http"),
     ],
 )
-async def test_an_address_that_cannot_be_right_is_told(url: str) -> None:
+async def test_an_invalid_url_is_reported(url: str) -> None:
     client = HttpClient()
 
     with pytest.raises(ConnectionFailedError, match="check its address"):
@@ -277,7 +279,7 @@ async def test_connections_are_reused_until_the_client_is_closed() -> None:
     assert len(connections) == 1
 
 
-async def test_a_port_where_nobody_listens_is_told() -> None:
+async def test_a_refused_connection_is_reported() -> None:
     async with await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", 0) as server:
         host, port = server.sockets[0].getsockname()
     client = HttpClient()

@@ -4,40 +4,40 @@ import asyncio
 
 import pytest
 
-from services.market.sources.http.client import MOST_EXTRA, SLOWEST, Deadline
-from tests.services.market.sources.conftest import until
+from services.market.sources.http.client import MAX_EXTENSION, MIN_BYTES_PER_S, Deadline
+from tests.services.market.sources.conftest import run_until
 
 
-async def test_bytes_that_come_earn_the_time_that_they_take_on_a_slow_line() -> None:
+async def test_received_bytes_extend_the_deadline() -> None:
     async with asyncio.timeout_at(begin := asyncio.get_running_loop().time() + 5) as timeout:
         deadline = Deadline(timeout, begin)
 
-        deadline.came(SLOWEST // 2)
-        deadline.came(SLOWEST)
-        await until(0)
+        deadline.extend(MIN_BYTES_PER_S // 2)
+        deadline.extend(MIN_BYTES_PER_S)
+        await run_until(0)
 
         assert begin + 1.5 == timeout.when()
 
 
-async def test_however_much_comes_there_is_an_end() -> None:
+async def test_the_extension_is_bounded() -> None:
     async with asyncio.timeout_at(begin := asyncio.get_running_loop().time() + 5) as timeout:
         deadline = Deadline(timeout, begin)
 
         for _chunk in range(100):
-            deadline.came(SLOWEST)
-        await until(0)
+            deadline.extend(MIN_BYTES_PER_S)
+        await run_until(0)
 
-        assert begin + MOST_EXTRA.total_seconds() == pytest.approx(timeout.when())
+        assert begin + MAX_EXTENSION.total_seconds() == pytest.approx(timeout.when())
 
 
-async def test_time_stands_still_during_the_wait_for_a_turn() -> None:
+async def test_the_deadline_is_paused_during_a_rate_limit_wait() -> None:
     loop = asyncio.get_running_loop()
     async with asyncio.timeout_at(begin := loop.time() + 5) as timeout:
         deadline = Deadline(timeout, begin)
 
-        with deadline.standing_still():
+        with deadline.paused():
             waited_for = timeout.when()
-            await until(begin - 4.99)
+            await run_until(begin - 4.99)
 
         assert waited_for is None
         assert (timeout.when() or 0) > begin + 0.009

@@ -14,42 +14,42 @@ from services.market.sources.http.client import HttpClient
 from services.market.sources.http.limits import Limit
 from services.market.sources.http.vendor import ThrottledError, VendorClient
 from tests.fakes.clock import SetClock
-from tests.services.market.sources.conftest import Line, Reply
+from tests.services.market.sources.conftest import FakeServer, Reply
 
 WGMI, MARA = Symbol("WGMI"), Symbol("MARA")
-REST = timedelta(minutes=15)
+BACKOFF = timedelta(minutes=15)
 NUMBERS: TypeAdapter[list[int]] = TypeAdapter(list[int])
 GOOD = Reply(200, b"[1, 2]")
 NOW = datetime(2026, 11, 20, 18, 0, tzinfo=UTC)
 
 
 @pytest.fixture
-def vendor(line: Line, clock: SetClock) -> VendorClient:
-    client = HttpClient(transport=line.transport)
-    return VendorClient(client, clock, source="Acme", base_url="https://acme.test/", rest=REST)
+def vendor(server: FakeServer, clock: SetClock) -> VendorClient:
+    client = HttpClient(transport=server.transport)
+    return VendorClient(client, clock, source="Acme", base_url="https://acme.test/", backoff=BACKOFF)
 
 
-async def ask(vendor: VendorClient, symbol: Symbol = WGMI) -> list[int]:
+async def fetch(vendor: VendorClient, symbol: Symbol = WGMI) -> list[int]:
     return await vendor.get(
-        f"/v1/{symbol}", {}, symbol=symbol, read=NUMBERS.validate_json, explain=lambda _refusal: None
+        f"/v1/{symbol}", {}, symbol=symbol, parse=NUMBERS.validate_json, explain=lambda _refusal: None
     )
 
 
 async def failure(vendor: VendorClient, symbol: Symbol = WGMI) -> SourceError:
     with pytest.raises(SourceError) as caught:
-        await ask(vendor, symbol)
+        await fetch(vendor, symbol)
     return caught.value
 
 
-async def test_an_answer_is_read(vendor: VendorClient, line: Line) -> None:
-    line.answers(GOOD)
+async def test_a_response_is_parsed(vendor: VendorClient, server: FakeServer) -> None:
+    server.respond_with(GOOD)
 
-    assert await ask(vendor) == [1, 2]
-    assert str(line.requests[0].url) == "https://acme.test/v1/WGMI"
+    assert await fetch(vendor) == [1, 2]
+    assert str(server.requests[0].url) == "https://acme.test/v1/WGMI"
 
 
 @pytest.mark.parametrize(
-    ("reply", "words", "retryable"),
+    ("reply", "message", "retryable"),
     [
         pytest.param(Reply(302), "answered 302 Found; it turns this machine away", False, id="redirect"),
         pytest.param(Reply(401), "answered 401 Unauthorized; it turns this machine away", False, id="401"),
@@ -66,74 +66,76 @@ async def test_an_answer_is_read(vendor: VendorClient, line: Line) -> None:
         pytest.param(Reply(200, b'[1, "secret"]'), "sent an unusable answer (1: Input should", True, id="shape"),
     ],
 )
-async def test_a_failure_is_put_into_words(
-    vendor: VendorClient, line: Line, reply: Reply | Exception, words: str, *, retryable: bool
+async def test_a_failure_is_described(
+    vendor: VendorClient, server: FakeServer, reply: Reply | Exception, message: str, *, retryable: bool
 ) -> None:
-    line.answers(reply)
+    server.respond_with(reply)
 
     error = await failure(vendor)
 
-    assert str(error).startswith(f"Acme on WGMI: {words}")
+    assert str(error).startswith(f"Acme on WGMI: {message}")
     assert ("Acme", "WGMI", retryable) == (error.source, error.symbol, error.retryable)
     assert "secret" not in str(error)
 
 
-async def test_a_vendor_can_put_a_refusal_into_its_own_words(vendor: VendorClient, line: Line) -> None:
-    line.answers(Reply(404, b"gone"))
+async def test_a_vendor_can_explain_an_error_status(vendor: VendorClient, server: FakeServer) -> None:
+    server.respond_with(Reply(404, b"gone"))
 
     with pytest.raises(SourceError, match="Acme on WGMI: 404 gone"):
         await vendor.get(
             "/",
             {},
             symbol=WGMI,
-            read=NUMBERS.validate_json,
+            parse=NUMBERS.validate_json,
             explain=lambda refusal: f"{refusal.status} {refusal.body.decode()}",
         )
 
 
 @pytest.mark.parametrize(
-    ("headers", "rest"),
+    ("headers", "backoff"),
     [
-        pytest.param({}, REST, id="no-wish"),
+        pytest.param({}, BACKOFF, id="no-header"),
         pytest.param({"Retry-After": "90"}, timedelta(seconds=90), id="seconds"),
         pytest.param({"Retry-After": "Fri, 20 Nov 2026 18:02:00 GMT"}, timedelta(minutes=2), id="date"),
     ],
 )
-async def test_after_a_429_the_vendor_rests(
-    vendor: VendorClient, line: Line, clock: SetClock, headers: dict[str, str], rest: timedelta
+async def test_a_429_starts_a_backoff(
+    vendor: VendorClient, server: FakeServer, clock: SetClock, headers: dict[str, str], backoff: timedelta
 ) -> None:
-    line.answers(Reply(429, b"Too Many Requests\r\n", headers), GOOD)
+    server.respond_with(Reply(429, b"Too Many Requests\r\n", headers), GOOD)
 
     first = await failure(vendor)
-    clock.advance(rest - timedelta(seconds=1))
+    clock.advance(backoff - timedelta(seconds=1))
     second = await failure(vendor, MARA)
 
-    assert (True, rest) == (first.retryable, first.retry_after)
+    assert (True, backoff) == (first.retryable, first.retry_after)
     assert (first.problem, timedelta(seconds=1)) == (second.problem, second.retry_after)
-    assert f"throttled: answered 429 Too Many Requests; it will be asked again at {NOW + rest:%H:%M:%S} UTC" == (
+    assert f"throttled: answered 429 Too Many Requests; it will be asked again at {NOW + backoff:%H:%M:%S} UTC" == (
         first.problem
     )
-    assert len(line.requests) == 1
+    assert len(server.requests) == 1
 
 
-async def test_a_rested_vendor_is_asked_again(vendor: VendorClient, line: Line, clock: SetClock) -> None:
-    line.answers(Reply(429), GOOD)
+async def test_the_vendor_is_called_again_after_the_backoff(
+    vendor: VendorClient, server: FakeServer, clock: SetClock
+) -> None:
+    server.respond_with(Reply(429), GOOD)
     await failure(vendor)
 
-    clock.advance(REST)
+    clock.advance(BACKOFF)
 
-    assert await ask(vendor) == [1, 2]
+    assert await fetch(vendor) == [1, 2]
 
 
-async def test_a_503_passes_its_wish_on_but_does_not_make_the_vendor_rest(vendor: VendorClient, line: Line) -> None:
-    line.answers(Reply(503, headers={"Retry-After": "30"}), GOOD)
+async def test_a_503_reports_retry_after_without_a_backoff(vendor: VendorClient, server: FakeServer) -> None:
+    server.respond_with(Reply(503, headers={"Retry-After": "30"}), GOOD)
 
     assert (await failure(vendor)).retry_after == timedelta(seconds=30)
-    assert await ask(vendor) == [1, 2]
+    assert await fetch(vendor) == [1, 2]
 
 
-class Sleeper:
-    """Sleeps by moving the clock."""
+class ClockSleeper:
+    """Sleeps by advancing the clock."""
 
     def __init__(self, clock: SetClock) -> None:
         self.clock = clock
@@ -144,70 +146,72 @@ class Sleeper:
         self.clock.advance(timedelta(seconds=seconds))
 
 
-def paced(line: Line, clock: SetClock, sleeper: Sleeper, *limits: Limit) -> VendorClient:
-    client = HttpClient(transport=line.transport, sleep=sleeper)
-    return VendorClient(client, clock, source="Acme", base_url="https://acme.test", rest=REST, limits=limits)
+def limited(server: FakeServer, clock: SetClock, sleeper: ClockSleeper, *limits: Limit) -> VendorClient:
+    client = HttpClient(transport=server.transport, sleep=sleeper)
+    return VendorClient(client, clock, source="Acme", base_url="https://acme.test", backoff=BACKOFF, limits=limits)
 
 
-async def test_calls_beyond_a_burst_wait_for_their_turn(line: Line, clock: SetClock) -> None:
-    line.answers(GOOD)
-    sleeper = Sleeper(clock)
-    vendor = paced(line, clock, sleeper, Limit(calls=3, per=timedelta(seconds=2)))
+async def test_calls_beyond_a_burst_wait_for_a_slot(server: FakeServer, clock: SetClock) -> None:
+    server.respond_with(GOOD)
+    sleeper = ClockSleeper(clock)
+    vendor = limited(server, clock, sleeper, Limit(calls=3, per=timedelta(seconds=2)))
 
     for _call in range(7):
-        await ask(vendor)
+        await fetch(vendor)
 
     assert [2.0, 2.0] == sleeper.slept
-    assert len(line.requests) == 7
+    assert len(server.requests) == 7
 
 
-async def test_calls_at_the_same_time_get_turns_of_their_own(line: Line, clock: SetClock) -> None:
-    line.answers(GOOD)
+async def test_concurrent_calls_get_separate_slots(server: FakeServer, clock: SetClock) -> None:
+    server.respond_with(GOOD)
     slept: list[float] = []
 
     async def sleep(seconds: float) -> None:
         slept.append(seconds)
 
-    client = HttpClient(transport=line.transport, sleep=sleep)
+    client = HttpClient(transport=server.transport, sleep=sleep)
     limits = (Limit(calls=1, per=timedelta(seconds=1)),)
-    vendor = VendorClient(client, clock, source="Acme", base_url="https://a.test", rest=REST, limits=limits)
+    vendor = VendorClient(client, clock, source="Acme", base_url="https://a.test", backoff=BACKOFF, limits=limits)
 
-    await asyncio.gather(*(ask(vendor) for _call in range(4)))
+    await asyncio.gather(*(fetch(vendor) for _call in range(4)))
 
     assert [1.0, 2.0, 3.0] == sorted(slept)
 
 
-async def test_a_retry_takes_a_turn_too(line: Line, clock: SetClock) -> None:
-    line.answers(Reply(500), GOOD)
-    sleeper = Sleeper(clock)
+async def test_a_retry_needs_a_slot_too(server: FakeServer, clock: SetClock) -> None:
+    server.respond_with(Reply(500), GOOD)
+    sleeper = ClockSleeper(clock)
 
-    await ask(paced(line, clock, sleeper, Limit(calls=1, per=timedelta(seconds=2))))
+    await fetch(limited(server, clock, sleeper, Limit(calls=1, per=timedelta(seconds=2))))
 
     assert [2.0] == sleeper.slept
 
 
-async def test_a_spent_day_is_told_with_its_end_and_nothing_is_asked(line: Line, clock: SetClock) -> None:
-    line.answers(GOOD)
+async def test_an_exhausted_daily_limit_is_reported_with_its_end_and_makes_no_call(
+    server: FakeServer, clock: SetClock
+) -> None:
+    server.respond_with(GOOD)
     quota = Limit(calls=2, per=timedelta(days=1))
-    vendor = paced(line, clock, Sleeper(clock), Limit(calls=1, per=timedelta(seconds=1)), quota)
+    vendor = limited(server, clock, ClockSleeper(clock), Limit(calls=1, per=timedelta(seconds=1)), quota)
     for _call in range(2):
-        await ask(vendor)
+        await fetch(vendor)
 
     error = await failure(vendor)
 
     assert "was asked as often as it allows; it will be asked again at 18:00:00 UTC" == error.problem
     assert (True, timedelta(days=1) - timedelta(seconds=1)) == (error.retryable, error.retry_after)
-    assert len(line.requests) == 2
+    assert len(server.requests) == 2
     clock.advance(timedelta(days=1))
-    assert await ask(vendor) == [1, 2]
+    assert await fetch(vendor) == [1, 2]
 
 
-async def test_a_spent_day_ends_a_day_after_its_first_call_and_not_at_midnight(line: Line, clock: SetClock) -> None:
-    line.answers(GOOD)
-    vendor = paced(line, clock, Sleeper(clock), Limit(calls=2, per=timedelta(days=1)))
+async def test_the_daily_limit_is_a_sliding_window(server: FakeServer, clock: SetClock) -> None:
+    server.respond_with(GOOD)
+    vendor = limited(server, clock, ClockSleeper(clock), Limit(calls=2, per=timedelta(days=1)))
     clock.at = datetime(2026, 11, 20, 23, 50, tzinfo=UTC)
     for _call in range(2):
-        await ask(vendor)
+        await fetch(vendor)
         clock.advance(timedelta(minutes=5))
 
     waits = []
@@ -217,89 +221,89 @@ async def test_a_spent_day_ends_a_day_after_its_first_call_and_not_at_midnight(l
     clock.at = datetime(2026, 11, 21, 23, 50, tzinfo=UTC)
 
     assert [timedelta(hours=23, minutes=45), timedelta(minutes=11)] == waits
-    assert [1, 2] == await ask(vendor)
+    assert [1, 2] == await fetch(vendor)
     assert timedelta(minutes=5) == (await failure(vendor)).retry_after
 
 
-async def test_a_vendor_that_hangs_is_left_alone_at_once(vendor: VendorClient, line: Line, clock: SetClock) -> None:
-    line.answers(httpx.ReadTimeout("no"))
+async def test_a_timeout_opens_the_circuit_at_once(vendor: VendorClient, server: FakeServer, clock: SetClock) -> None:
+    server.respond_with(httpx.ReadTimeout("no"))
     first = await failure(vendor)
-    asked = len(line.requests)
+    asked = len(server.requests)
 
     second = await failure(vendor, MARA)
 
     assert (None, timedelta(seconds=30)) == (first.retry_after, second.retry_after)
     assert first.problem == second.problem
-    assert asked == len(line.requests)
+    assert asked == len(server.requests)
     clock.advance(timedelta(seconds=30))
-    line.answers(GOOD)
-    assert [[1, 2]] * 2 == [await ask(vendor), await ask(vendor, MARA)]
+    server.respond_with(GOOD)
+    assert [[1, 2]] * 2 == [await fetch(vendor), await fetch(vendor, MARA)]
 
 
-async def test_calls_that_hang_side_by_side_are_one_outage(line: Line, clock: SetClock) -> None:
+async def test_concurrent_timeouts_count_as_one_outage(server: FakeServer, clock: SetClock) -> None:
     async def respond(request: httpx.Request) -> httpx.Response:
         await asyncio.sleep(0)
-        return line.respond(request)
+        return server.respond(request)
 
     client = HttpClient(transport=httpx.MockTransport(respond))
-    vendor = VendorClient(client, clock, source="Acme", base_url="https://acme.test", rest=REST)
-    line.answers(httpx.ReadTimeout("no"))
+    vendor = VendorClient(client, clock, source="Acme", base_url="https://acme.test", backoff=BACKOFF)
+    server.respond_with(httpx.ReadTimeout("no"))
 
     await asyncio.gather(*(failure(vendor) for _call in range(4)))
 
-    assert 4 * 3 == len(line.requests)
+    assert 4 * 3 == len(server.requests)
     assert timedelta(seconds=30) == (await failure(vendor)).retry_after
     clock.advance(timedelta(seconds=30))
     await failure(vendor)
     assert timedelta(seconds=60) == (await failure(vendor)).retry_after
 
 
-async def test_a_body_that_cannot_be_used_is_not_kept(vendor: VendorClient, line: Line) -> None:
-    line.answers(Reply(200, b"[1,", {"ETag": '"v1"'}), Reply(200, b"[1, 2]", {"ETag": '"v1"'}), Reply(304))
+async def test_an_unparsable_body_is_not_cached(vendor: VendorClient, server: FakeServer) -> None:
+    server.respond_with(Reply(200, b"[1,", {"ETag": '"v1"'}), Reply(200, b"[1, 2]", {"ETag": '"v1"'}), Reply(304))
 
     await failure(vendor)
-    answers = [await ask(vendor), await ask(vendor)]
+    answers = [await fetch(vendor), await fetch(vendor)]
 
     assert [[1, 2]] * 2 == answers
-    assert [None, None, '"v1"'] == [one.headers.get("If-None-Match") for one in line.requests]
+    assert [None, None, '"v1"'] == [one.headers.get("If-None-Match") for one in server.requests]
 
 
-async def test_a_kept_body_is_read_anew_and_let_go_where_it_can_be_used_no_more(
-    vendor: VendorClient, line: Line
+async def test_a_cached_body_is_parsed_again_and_evicted_if_that_fails(
+    vendor: VendorClient, server: FakeServer
 ) -> None:
-    line.answers(Reply(200, b"[1]", {"ETag": '"v1"'}), Reply(304), Reply(200, b"[2]"))
-    await ask(vendor)
+    server.respond_with(Reply(200, b"[1]", {"ETag": '"v1"'}), Reply(304), Reply(200, b"[2]"))
+    await fetch(vendor)
 
     with pytest.raises(SourceError, match="is of yesterday"):
-        await vendor.get("/v1/WGMI", {}, symbol=WGMI, read=lambda _body: _of_yesterday(vendor))
+        await vendor.get("/v1/WGMI", {}, symbol=WGMI, parse=lambda _body: _reject_as_outdated(vendor))
 
-    assert [2] == await ask(vendor)
-    assert "If-None-Match" not in line.requests[-1].headers
+    assert [2] == await fetch(vendor)
+    assert "If-None-Match" not in server.requests[-1].headers
 
 
-def _of_yesterday(vendor: VendorClient) -> list[int]:
+def _reject_as_outdated(vendor: VendorClient) -> list[int]:
     raise vendor.error(WGMI, "is of yesterday", retryable=True)
 
 
-async def test_a_vendor_that_keeps_failing_is_left_alone(vendor: VendorClient, line: Line, clock: SetClock) -> None:
-    line.answers(Reply(200, b"<html>"))
+async def test_five_failures_open_the_circuit(vendor: VendorClient, server: FakeServer, clock: SetClock) -> None:
+    server.respond_with(Reply(200, b"<html>"))
     for _call in range(5):
         await failure(vendor)
 
     error = await failure(vendor, MARA)
 
-    assert len(line.requests) == 5
+    assert len(server.requests) == 5
     assert error.problem.startswith("sent a web page instead of prices")
     assert (True, timedelta(seconds=30)) == (error.retryable, error.retry_after)
     clock.advance(timedelta(seconds=29))
     await failure(vendor)
-    assert len(line.requests) == 5
+    assert len(server.requests) == 5
 
 
-async def test_the_pause_doubles_with_each_failed_look_up_to_five_minutes(
-    vendor: VendorClient, line: Line, clock: SetClock
+async def test_the_backoff_doubles_with_each_failed_probe_up_to_five_minutes(
+    vendor: VendorClient, server: FakeServer, clock: SetClock
 ) -> None:
-    line.answers(Reply(200, b"<html>"))
+    server.respond_with(Reply(200, b"<html>"))
     for _call in range(5):
         await failure(vendor)
 
@@ -312,51 +316,51 @@ async def test_the_pause_doubles_with_each_failed_look_up_to_five_minutes(
         await failure(vendor)
 
     assert [30.0, 60.0, 120.0, 240.0, 300.0, 300.0] == pauses
-    assert len(line.requests) == 5 + 6
+    assert len(server.requests) == 5 + 6
 
 
-async def test_one_call_looks_whether_a_vendor_is_back(line: Line, clock: SetClock) -> None:
+async def test_only_one_call_probes_a_half_open_circuit(server: FakeServer, clock: SetClock) -> None:
     async def respond(request: httpx.Request) -> httpx.Response:
         await asyncio.sleep(0)
-        return line.respond(request)
+        return server.respond(request)
 
     client = HttpClient(transport=httpx.MockTransport(respond))
-    vendor = VendorClient(client, clock, source="Acme", base_url="https://acme.test", rest=REST)
-    line.answers(*[Reply(200, b"<html>")] * 5, GOOD)
+    vendor = VendorClient(client, clock, source="Acme", base_url="https://acme.test", backoff=BACKOFF)
+    server.respond_with(*[Reply(200, b"<html>")] * 5, GOOD)
     for _call in range(5):
         await failure(vendor)
     clock.advance(timedelta(seconds=30))
 
-    answers = await asyncio.gather(*(ask(vendor) for _call in range(3)), return_exceptions=True)
+    answers = await asyncio.gather(*(fetch(vendor) for _call in range(3)), return_exceptions=True)
 
     assert [[1, 2], SourceError, SourceError] == [one if isinstance(one, list) else type(one) for one in answers]
-    assert [[1, 2]] * 3 == await asyncio.gather(*(ask(vendor) for _call in range(3)))
+    assert [[1, 2]] * 3 == await asyncio.gather(*(fetch(vendor) for _call in range(3)))
 
 
-async def test_an_answer_about_one_symbol_shows_that_the_vendor_works(vendor: VendorClient, line: Line) -> None:
-    line.answers(*[Reply(200, b"<html>")] * 4, Reply(404), Reply(200, b"<html>"), GOOD)
+async def test_a_non_retryable_error_closes_the_circuit(vendor: VendorClient, server: FakeServer) -> None:
+    server.respond_with(*[Reply(200, b"<html>")] * 4, Reply(404), Reply(200, b"<html>"), GOOD)
     for _call in range(6):
         await failure(vendor)
 
-    assert await ask(vendor) == [1, 2]
+    assert await fetch(vendor) == [1, 2]
 
 
-async def test_a_throttle_in_an_answer_of_200_makes_the_vendor_rest(
-    vendor: VendorClient, line: Line, clock: SetClock
+async def test_a_throttle_with_status_200_starts_the_backoff(
+    vendor: VendorClient, server: FakeServer, clock: SetClock
 ) -> None:
-    line.answers(GOOD)
+    server.respond_with(GOOD)
 
     def read(_body: bytes) -> int:
         raise ThrottledError
 
     with pytest.raises(SourceError, match="throttled: says that it was asked too often; it will be asked") as caught:
-        await vendor.get("/", {}, symbol=WGMI, read=read)
+        await vendor.get("/", {}, symbol=WGMI, parse=read)
 
-    assert REST == caught.value.retry_after
-    assert REST == (await failure(vendor, MARA)).retry_after
-    assert len(line.requests) == 1
-    clock.advance(REST)
-    assert await ask(vendor) == [1, 2]
+    assert BACKOFF == caught.value.retry_after
+    assert BACKOFF == (await failure(vendor, MARA)).retry_after
+    assert len(server.requests) == 1
+    clock.advance(BACKOFF)
+    assert await fetch(vendor) == [1, 2]
 
 
 SECRET = "sk-4242-hush"
@@ -373,99 +377,99 @@ SECRET = "sk-4242-hush"
         pytest.param(httpx.ConnectError("no"), id="unreachable"),
     ],
 )
-async def test_a_key_is_sent_and_never_told(
-    line: Line, clock: SetClock, caplog: pytest.LogCaptureFixture, reply: Reply | Exception
+async def test_a_key_is_sent_and_never_shown(
+    server: FakeServer, clock: SetClock, caplog: pytest.LogCaptureFixture, reply: Reply | Exception
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    line.answers(reply)
+    server.respond_with(reply)
     vendor = VendorClient(
-        HttpClient(transport=line.transport),
+        HttpClient(transport=server.transport),
         clock,
         source="Acme",
         base_url="https://acme.test",
-        rest=REST,
+        backoff=BACKOFF,
         headers={"Authorization": f"Token {SECRET}"},
         secrets=[SECRET],
     )
 
     with pytest.raises(SourceError) as caught:
         await vendor.get(
-            "/", {}, symbol=WGMI, read=NUMBERS.validate_json, explain=lambda refusal: refusal.body.decode() or None
+            "/", {}, symbol=WGMI, parse=NUMBERS.validate_json, explain=lambda refusal: refusal.body.decode() or None
         )
 
-    assert f"Token {SECRET}" == line.requests[0].headers["Authorization"]
-    assert SECRET not in str(line.requests[0].url)
+    assert f"Token {SECRET}" == server.requests[0].headers["Authorization"]
+    assert SECRET not in str(server.requests[0].url)
     assert SECRET not in str(caught.value)
     assert SECRET not in f"{[(record.getMessage(), record.args, record.exc_info) for record in caplog.records]}"
     assert 1 == len(caplog.records)
 
 
-async def test_a_long_complaint_is_cut(vendor: VendorClient, line: Line) -> None:
-    line.answers(Reply(400, b"x" * 10_000))
+async def test_a_long_message_is_truncated(vendor: VendorClient, server: FakeServer) -> None:
+    server.respond_with(Reply(400, b"x" * 10_000))
 
     with pytest.raises(SourceError) as caught:
         await vendor.get(
-            "/", {}, symbol=WGMI, read=NUMBERS.validate_json, explain=lambda refusal: refusal.body.decode()
+            "/", {}, symbol=WGMI, parse=NUMBERS.validate_json, explain=lambda refusal: refusal.body.decode()
         )
 
     assert len(str(caught.value)) < 400
 
 
-def told(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
+def logged(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
     return [(record.levelname, record.getMessage()) for record in caplog.records]
 
 
-async def test_an_outage_is_logged_once_and_so_is_its_end(
-    vendor: VendorClient, line: Line, caplog: pytest.LogCaptureFixture
+async def test_an_outage_and_its_recovery_are_logged_once(
+    vendor: VendorClient, server: FakeServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    line.answers(Reply(403), Reply(403), Reply(403), Reply(500), Reply(500), Reply(500), GOOD)
+    server.respond_with(Reply(403), Reply(403), Reply(403), Reply(500), Reply(500), Reply(500), GOOD)
 
     for symbol in (WGMI, WGMI, MARA, MARA):
         await failure(vendor, symbol)
     for symbol in (WGMI, MARA, MARA):
-        await ask(vendor, symbol)
+        await fetch(vendor, symbol)
 
-    assert [("WARNING", "Acme on WGMI: answered 403 Forbidden"), ("INFO", "Acme on MARA: answers again")] == [
-        (level, message.split(";")[0]) for level, message in told(caplog)
+    assert [("WARNING", "Acme on WGMI: answered 403 Forbidden"), ("INFO", "Acme on MARA: recovered")] == [
+        (level, message.split(";")[0]) for level, message in logged(caplog)
     ]
 
 
-async def test_one_bad_symbol_does_not_log_at_every_tick(
-    vendor: VendorClient, line: Line, caplog: pytest.LogCaptureFixture
+async def test_one_bad_symbol_does_not_log_on_every_tick(
+    vendor: VendorClient, server: FakeServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    line.answers(Reply(404), GOOD, Reply(404), GOOD)
+    server.respond_with(Reply(404), GOOD, Reply(404), GOOD)
 
     for _tick in range(2):
         await failure(vendor, MARA)
-        await ask(vendor, WGMI)
+        await fetch(vendor, WGMI)
 
-    assert len(told(caplog)) == 1
+    assert len(logged(caplog)) == 1
 
 
 async def test_neither_retries_nor_urls_are_logged(
-    vendor: VendorClient, line: Line, caplog: pytest.LogCaptureFixture
+    vendor: VendorClient, server: FakeServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    line.answers(Reply(500), GOOD)
+    server.respond_with(Reply(500), GOOD)
 
-    await ask(vendor)
+    await fetch(vendor)
 
-    assert [] == told(caplog)
+    assert [] == logged(caplog)
 
 
-async def test_an_outage_and_its_end_are_told_once_for_all_that_a_call_is_for(
-    vendor: VendorClient, line: Line, caplog: pytest.LogCaptureFixture
+async def test_an_outage_and_its_recovery_are_logged_once_for_all_symbols_of_a_call(
+    vendor: VendorClient, server: FakeServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    line.answers(Reply(404), Reply(404), GOOD, GOOD)
+    server.respond_with(Reply(404), Reply(404), GOOD, GOOD)
 
     with pytest.raises(SourceError, match="Acme on WGMI: "):
-        await vendor.get("/", {}, symbol=WGMI, neighbours=[MARA], read=NUMBERS.validate_json)
+        await vendor.get("/", {}, symbol=WGMI, other_symbols=[MARA], parse=NUMBERS.validate_json)
     await failure(vendor, MARA)
-    await vendor.get("/", {}, symbol=MARA, neighbours=[WGMI], read=NUMBERS.validate_json)
-    await ask(vendor, MARA)
+    await vendor.get("/", {}, symbol=MARA, other_symbols=[WGMI], parse=NUMBERS.validate_json)
+    await fetch(vendor, MARA)
 
     assert ["WARNING", "INFO"] == [record.levelname for record in caplog.records]
-    assert "Acme on WGMI: answers again" == caplog.messages[-1]
+    assert "Acme on WGMI: recovered" == caplog.messages[-1]

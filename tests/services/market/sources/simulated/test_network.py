@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from services.core.errors import SourceError
-from services.core.prices import instant
+from services.core.prices import to_datetime64
 from services.market.feeds.network import NetworkFeed
 from services.market.network import BLOCK_S, HASHES
 from services.market.network_checks import check_network_sources
-from services.market.sources.simulated.network import BLOCKS, EPOCH, SimulatedNetwork
+from services.market.sources.simulated.network import BLOCKS_PER_RETARGET, REWARD_BLOCKS, SimulatedNetwork
 from tests.fakes.clock import SetClock
 
 NOW = datetime(2026, 6, 18, 15, 0, tzinfo=UTC)
@@ -22,18 +22,18 @@ def at(now: datetime = NOW, seed: int = 1) -> SimulatedNetwork:
 
 
 async def test_blocks_come_about_every_ten_minutes_and_a_retarget_keeps_it_so() -> None:
-    past = await at().past()
-    spans = np.diff(past.retargets_at).astype(np.float64) / EPOCH
+    past = await at().history()
+    spans = np.diff(past.retargets_at).astype(np.float64) / BLOCKS_PER_RETARGET
     changes = past.difficulties[1:] / past.difficulties[:-1]
 
-    assert {EPOCH} == set(np.diff(past.heights).tolist())
+    assert {BLOCKS_PER_RETARGET} == set(np.diff(past.heights).tolist())
     assert spans.mean() == pytest.approx(BLOCK_S, rel=0.02)
     np.testing.assert_allclose(changes, BLOCK_S / spans, rtol=1e-4)
     assert abs(np.log(changes)).max() < 0.2
 
 
-async def test_the_difficulty_is_what_the_hash_rate_asks_for() -> None:
-    past = await at().past()
+async def test_the_difficulty_follows_the_hash_rate() -> None:
+    past = await at().history()
     implied = past.difficulties_at(past.days.astype("datetime64[s]")) * HASHES / BLOCK_S
     apart = past.hashrates / implied
     assert np.nanmedian(apart) == pytest.approx(1.0, abs=0.02)
@@ -42,32 +42,32 @@ async def test_the_difficulty_is_what_the_hash_rate_asks_for() -> None:
 
 @pytest.mark.parametrize("year", range(2022, 2041, 2))
 async def test_in_even_years_mining_is_harder_than_ever(year: int) -> None:
-    past = await at(datetime(year, 12, 1, tzinfo=UTC)).past()
+    past = await at(datetime(year, 12, 1, tzinfo=UTC)).history()
     hardest = past.retargets_at[np.argmax(past.difficulties)]
     assert year == hardest.astype(datetime).year
 
 
-async def test_a_retarget_comes_true_as_it_was_estimated() -> None:
+async def test_a_retarget_happens_as_estimated() -> None:
     before = await at().network()
     assert before.retarget is not None
     assert before.difficulty is not None
 
     after = await at(before.retarget.at).network()
-    past = await at(before.retarget.at).past()
+    past = await at(before.retarget.at).history()
 
     assert after.difficulty == pytest.approx(before.difficulty * (1 + before.retarget.change))
-    assert (before.retarget.height, instant(before.retarget.at)) == (past.heights[-1], past.retargets_at[-1])
+    assert (before.retarget.height, to_datetime64(before.retarget.at)) == (past.heights[-1], past.retargets_at[-1])
     assert past.difficulties[-1] == after.difficulty
 
 
-async def test_nothing_later_than_the_clock_is_remembered() -> None:
-    past, later = await at().past(), await at(NOW + 40 * DAY).past()
-    assert past.retargets_at[-1] <= instant(NOW)
-    assert past.days[-1] < instant(NOW).astype("datetime64[D]")
+async def test_the_history_ends_at_the_clock() -> None:
+    past, later = await at().history(), await at(NOW + 40 * DAY).history()
+    assert past.retargets_at[-1] <= to_datetime64(NOW)
+    assert past.days[-1] < to_datetime64(NOW).astype("datetime64[D]")
     np.testing.assert_array_equal(past.hashrates[40:], later.hashrates[: len(past.days) - 40])
 
 
-async def test_a_halving_halves_what_a_block_pays_without_fees() -> None:
+async def test_a_halving_halves_the_block_subsidy() -> None:
     before = await at(datetime(2024, 1, 1, tzinfo=UTC)).network()
     after = await at(datetime(2025, 1, 1, tzinfo=UTC)).network()
     assert before.reward is not None
@@ -75,12 +75,12 @@ async def test_a_halving_halves_what_a_block_pays_without_fees() -> None:
     assert (6.25, 3.125) == pytest.approx(
         (before.reward.total - before.reward.fees, after.reward.total - after.reward.fees)
     )
-    assert BLOCKS == before.reward.blocks
+    assert REWARD_BLOCKS == before.reward.blocks
     assert after.fee_rate is not None
     assert after.fee_rate >= 1
 
 
-async def test_it_is_fit_to_be_judged_at_every_day_of_a_year() -> None:
+async def test_its_data_passes_the_checks_on_every_day_of_a_year() -> None:
     for days in range(0, 365, 7):
         now = datetime(2026, 1, 1, 3, tzinfo=UTC) + days * DAY
         judged = check_network_sources([await NetworkFeed(at(now)).read(now)], now)
@@ -88,7 +88,7 @@ async def test_it_is_fit_to_be_judged_at_every_day_of_a_year() -> None:
         assert ("SIMULATED has no witness",) == judged.trust.reasons
 
 
-async def test_another_seed_is_another_network_with_a_name_of_its_own() -> None:
+async def test_each_seed_has_its_own_network_and_name() -> None:
     one, same, other = at(), at(), at(seed=7)
     assert await one.network() == await same.network()
     assert (await one.network()).difficulty != (await other.network()).difficulty
@@ -96,9 +96,9 @@ async def test_another_seed_is_another_network_with_a_name_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("year", [2020, 2041])
-async def test_beyond_its_years_it_says_so(year: int) -> None:
+async def test_a_time_outside_its_years_is_an_error(year: int) -> None:
     source = at(datetime(year, 6, 1, tzinfo=UTC))
     with pytest.raises(SourceError, match="from 2021 to 2040"):
         await source.network()
     with pytest.raises(SourceError, match="from 2021 to 2040"):
-        await source.past()
+        await source.history()

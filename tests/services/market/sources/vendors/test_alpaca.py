@@ -13,7 +13,7 @@ from services.market.ports import EquityPrices
 from services.market.sources.http.client import HttpClient
 from services.market.sources.vendors.alpaca import Alpaca
 from tests.fakes.clock import SetClock
-from tests.services.market.sources.conftest import RESPONSES, Line, Reply, Wire, by_day, by_opening
+from tests.services.market.sources.conftest import RESPONSES, FakeServer, ReadRecording, Reply, by_day, by_opening
 
 WGMI, BTC = Symbol("WGMI"), Symbol("BTC")
 LONG_AGO = date(2000, 1, 1)
@@ -26,8 +26,8 @@ STOCK_BARS, STOCK_TRADES, CRYPTO_BARS, CRYPTO_TRADES = (
 
 
 @pytest.fixture
-def alpaca(line: Line, clock: SetClock, client: HttpClient) -> Alpaca:
-    line.answers(Reply(200, STOCK_BARS), Reply(200, STOCK_TRADES))
+def alpaca(server: FakeServer, clock: SetClock, client: HttpClient) -> Alpaca:
+    server.respond_with(Reply(200, STOCK_BARS), Reply(200, STOCK_TRADES))
     return Alpaca(client, clock, "hush-id", "hush-secret")
 
 
@@ -46,12 +46,10 @@ async def test_closes_and_the_last_trade_are_read(alpaca: Alpaca) -> None:
     assert ("Alpaca", "Alpaca") == (prices.closes.source, prices.quote.source)
 
 
-async def test_nothing_of_the_last_quarter_of_an_hour_and_nothing_of_iex_is_asked_for(
-    alpaca: Alpaca, line: Line
-) -> None:
+async def test_requests_exclude_the_last_15_minutes_and_iex(alpaca: Alpaca, server: FakeServer) -> None:
     await alpaca.prices(WGMI, date(2026, 10, 1))
 
-    bars, last = line.requests
+    bars, last = server.requests
     assert "https://data.alpaca.markets/v2/stocks/bars" == str(bars.url.copy_with(query=None))
     assert {
         "symbols": "WGMI",
@@ -66,10 +64,10 @@ async def test_nothing_of_the_last_quarter_of_an_hour_and_nothing_of_iex_is_aske
     assert {"symbols": "WGMI", "feed": "delayed_sip"} == dict(last.url.params)
 
 
-async def test_the_keys_are_in_headers_alone(alpaca: Alpaca, line: Line) -> None:
+async def test_the_keys_are_sent_only_in_headers(alpaca: Alpaca, server: FakeServer) -> None:
     await alpaca.prices(WGMI, LONG_AGO)
 
-    for request in line.requests:
+    for request in server.requests:
         assert ("hush-id", "hush-secret") == (
             request.headers["APCA-API-KEY-ID"],
             request.headers["APCA-API-SECRET-KEY"],
@@ -77,33 +75,33 @@ async def test_the_keys_are_in_headers_alone(alpaca: Alpaca, line: Line) -> None
         assert "hush" not in str(request.url)
 
 
-async def test_a_bar_stamped_with_new_yorks_midnight_is_of_that_day(alpaca: Alpaca, line: Line) -> None:
-    line.answers(Reply(200, STOCK_BARS.replace(b"2026-10-30T04", b"2026-11-19T05")), Reply(200, STOCK_TRADES))
+async def test_a_bar_stamped_at_new_york_midnight_is_of_that_day(alpaca: Alpaca, server: FakeServer) -> None:
+    server.respond_with(Reply(200, STOCK_BARS.replace(b"2026-10-30T04", b"2026-11-19T05")), Reply(200, STOCK_TRADES))
 
     assert "2026-11-19" in by_day((await alpaca.prices(WGMI, LONG_AGO)).closes)
 
 
-async def test_todays_bar_is_left_out_until_the_evening(alpaca: Alpaca, line: Line, clock: SetClock) -> None:
+async def test_todays_bar_is_dropped_until_the_evening(alpaca: Alpaca, server: FakeServer, clock: SetClock) -> None:
     body = STOCK_BARS.replace(b"2026-10-30T04", b"2026-11-20T05")
     for hour, known in ((21, False), (22, True)):
         clock.at = clock.at.replace(hour=hour)
-        line.answers(Reply(200, body), Reply(200, STOCK_TRADES))
+        server.respond_with(Reply(200, body), Reply(200, STOCK_TRADES))
         assert known == ("2026-11-20" in by_day((await alpaca.prices(WGMI, LONG_AGO)).closes))
 
 
-async def test_page_after_page_is_fetched_until_none_is_named(alpaca: Alpaca, line: Line) -> None:
+async def test_pages_are_fetched_until_there_is_no_next_token(alpaca: Alpaca, server: FakeServer) -> None:
     first = json.loads(STOCK_BARS) | {"next_page_token": "two"}
     second = STOCK_BARS.replace(b"2026-10", b"2026-09")
-    line.answers(Reply(200, json.dumps(first).encode()), Reply(200, second), Reply(200, STOCK_TRADES))
+    server.respond_with(Reply(200, json.dumps(first).encode()), Reply(200, second), Reply(200, STOCK_TRADES))
 
     prices = await alpaca.prices(WGMI, LONG_AGO)
 
-    assert [None, "two", None] == [request.url.params.get("page_token") for request in line.requests]
+    assert [None, "two", None] == [request.url.params.get("page_token") for request in server.requests]
     assert 6 == len(prices.closes)
 
 
-async def test_pages_without_end_are_given_up(alpaca: Alpaca, line: Line) -> None:
-    line.answers(Reply(200, json.dumps(json.loads(STOCK_BARS) | {"next_page_token": "on"}).encode()))
+async def test_endless_pages_are_an_error(alpaca: Alpaca, server: FakeServer) -> None:
+    server.respond_with(Reply(200, json.dumps(json.loads(STOCK_BARS) | {"next_page_token": "on"}).encode()))
 
     assert "did not come to an end in 20 pages" == (await failure(alpaca)).problem
 
@@ -116,8 +114,8 @@ async def test_pages_without_end_are_given_up(alpaca: Alpaca, line: Line) -> Non
         pytest.param("2026-11-01T15:00:00Z", id="long-ago"),
     ],
 )
-async def test_a_trade_outside_the_regular_hours_is_no_quote(alpaca: Alpaca, line: Line, at: str) -> None:
-    line.answers(
+async def test_a_trade_outside_regular_hours_is_not_a_quote(alpaca: Alpaca, server: FakeServer, at: str) -> None:
+    server.respond_with(
         Reply(200, STOCK_BARS), Reply(200, STOCK_TRADES.replace(b"2026-11-20T17:45:01.123456789Z", at.encode()))
     )
 
@@ -125,8 +123,8 @@ async def test_a_trade_outside_the_regular_hours_is_no_quote(alpaca: Alpaca, lin
 
 
 @pytest.mark.parametrize("body", [b'{"bars":{},"next_page_token":null}', b'{"bars":null,"next_page_token":null}'])
-async def test_a_window_without_bars_has_no_closes(alpaca: Alpaca, line: Line, body: bytes) -> None:
-    line.answers(Reply(200, body), Reply(200, b'{"trades":{}}'))
+async def test_a_window_without_bars_has_no_closes(alpaca: Alpaca, server: FakeServer, body: bytes) -> None:
+    server.respond_with(Reply(200, body), Reply(200, b'{"trades":{}}'))
 
     prices = await alpaca.prices(WGMI, LONG_AGO)
 
@@ -134,13 +132,13 @@ async def test_a_window_without_bars_has_no_closes(alpaca: Alpaca, line: Line, b
 
 
 @pytest.fixture
-def coins(alpaca: Alpaca, line: Line, clock: SetClock) -> Alpaca:
+def coins(alpaca: Alpaca, server: FakeServer, clock: SetClock) -> Alpaca:
     clock.at = NOON + 5 * HOUR + 20 * MINUTE
-    line.answers(Reply(200, CRYPTO_BARS))
+    server.respond_with(Reply(200, CRYPTO_BARS))
     return alpaca
 
 
-async def test_bars_come_without_the_open_one_and_those_that_nobody_traded_in(coins: Alpaca, line: Line) -> None:
+async def test_open_and_untraded_bars_are_dropped(coins: Alpaca, server: FakeServer) -> None:
     bars = await coins.bars(BTC, HOUR, NOON, NOON + 6 * HOUR)
 
     assert {
@@ -149,18 +147,18 @@ async def test_bars_come_without_the_open_one_and_those_that_nobody_traded_in(co
         "2026-10-30T14:00:00": 70200.25,
         "2026-10-30T16:00:00": 70400.75,
     } == by_opening(bars)
-    assert "/v1beta3/crypto/us/bars" == line.requests[0].url.path
+    assert "/v1beta3/crypto/us/bars" == server.requests[0].url.path
     assert {
         "symbols": "BTC/USD",
         "timeframe": "1Hour",
         "start": "2026-10-30T12:00:00Z",
         "end": "2026-10-30T16:00:00Z",
         "limit": "10000",
-    } == dict(line.requests[0].url.params)
+    } == dict(server.requests[0].url.params)
 
 
-async def test_the_last_trade_of_a_coin_has_its_time(coins: Alpaca, line: Line) -> None:
-    line.answers(Reply(200, CRYPTO_TRADES))
+async def test_the_last_trade_of_a_coin_has_its_time(coins: Alpaca, server: FakeServer) -> None:
+    server.respond_with(Reply(200, CRYPTO_TRADES))
 
     quote = await coins.quote(BTC)
 
@@ -168,11 +166,11 @@ async def test_the_last_trade_of_a_coin_has_its_time(coins: Alpaca, line: Line) 
     assert (70401.5, "2026-10-30 17:20:41.270099+00:00") == (quote.price, str(quote.at))
 
 
-async def test_a_bar_length_that_alpaca_does_not_have_is_refused_here(coins: Alpaca, line: Line) -> None:
+async def test_an_unsupported_interval_is_rejected_without_a_call(coins: Alpaca, server: FakeServer) -> None:
     with pytest.raises(SourceError, match="has bars of 1, 5, 15, 30, 60, 240 minutes only"):
         await coins.bars(BTC, 7 * MINUTE, NOON, NOON + 6 * HOUR)
 
-    assert [] == line.requests
+    assert [] == server.requests
 
 
 def bar(**changes: object) -> Reply:
@@ -196,33 +194,35 @@ def bar(**changes: object) -> Reply:
         pytest.param(Reply(200, b"<html>"), id="html"),
     ],
 )
-async def test_an_answer_that_cannot_be_trusted_is_refused_whole(alpaca: Alpaca, line: Line, reply: Reply) -> None:
-    line.answers(reply)
+async def test_a_malformed_response_is_rejected(alpaca: Alpaca, server: FakeServer, reply: Reply) -> None:
+    server.respond_with(reply)
 
     assert (await failure(alpaca)).retryable
 
 
 @pytest.mark.parametrize(
-    ("reply", "words"),
+    ("reply", "message"),
     [
         pytest.param(Reply(400, b'{"message":"invalid symbol: WGMI"}'), "refused the request: “invalid", id="400"),
         pytest.param(Reply(403, b'{"message":"hush-secret"}'), "refused the request: “…”", id="403"),
         pytest.param(Reply(401, b"<html>"), "turns this machine away", id="401"),
     ],
 )
-async def test_a_refusal_says_what_is_wrong(alpaca: Alpaca, line: Line, reply: Reply, words: str) -> None:
-    line.answers(reply)
+async def test_an_error_response_explains_the_problem(
+    alpaca: Alpaca, server: FakeServer, reply: Reply, message: str
+) -> None:
+    server.respond_with(reply)
 
     error = await failure(alpaca)
 
-    assert words in error.problem
+    assert message in error.problem
     assert not error.retryable
 
 
-async def test_recorded_bars_are_read(alpaca: Alpaca, line: Line, wire: Wire) -> None:
-    last = json.loads(wire("alpaca_stock_bars_1Day.json")) | {"bars": {}, "next_page_token": None}
-    line.answers(
-        Reply(200, wire("alpaca_stock_bars_1Day.json")),
+async def test_recorded_bars_are_read(alpaca: Alpaca, server: FakeServer, recording: ReadRecording) -> None:
+    last = json.loads(recording("alpaca_stock_bars_1Day.json")) | {"bars": {}, "next_page_token": None}
+    server.respond_with(
+        Reply(200, recording("alpaca_stock_bars_1Day.json")),
         Reply(200, json.dumps(last).encode()),
         Reply(200, b'{"trades":{}}'),
     )
@@ -230,18 +230,20 @@ async def test_recorded_bars_are_read(alpaca: Alpaca, line: Line, wire: Wire) ->
     prices = await alpaca.prices(Symbol("AAPL"), LONG_AGO)
 
     assert {"2022-02-01": 174.61, "2022-02-02": 175.84} == by_day(prices.closes)
-    assert "QUFQTHxEfDIwMjItMDItMDJUMDU6MDA6MDAuMDAwMDAwMDAwWg==" == line.requests[1].url.params["page_token"]
+    assert "QUFQTHxEfDIwMjItMDItMDJUMDU6MDA6MDAuMDAwMDAwMDAwWg==" == server.requests[1].url.params["page_token"]
 
 
-async def test_recorded_bars_of_a_coin_are_read(coins: Alpaca, line: Line, wire: Wire) -> None:
-    line.answers(Reply(200, wire("alpaca_crypto_bars.json")))
+async def test_recorded_bars_of_a_coin_are_read(coins: Alpaca, server: FakeServer, recording: ReadRecording) -> None:
+    server.respond_with(Reply(200, recording("alpaca_crypto_bars.json")))
     start = datetime(2022, 3, 9, 5, tzinfo=UTC)
 
     assert {"2022-03-09T05:00:00": 162.95} == by_opening(await coins.bars(BTC, HOUR, start, start + HOUR))
 
 
-async def test_a_recorded_refusal_of_recent_prices_is_told(alpaca: Alpaca, line: Line, wire: Wire) -> None:
-    line.answers(Reply(403, wire("alpaca_error_403_sip.json")))
+async def test_a_recorded_refusal_of_recent_prices_is_reported(
+    alpaca: Alpaca, server: FakeServer, recording: ReadRecording
+) -> None:
+    server.respond_with(Reply(403, recording("alpaca_error_403_sip.json")))
 
     error = await failure(alpaca)
 
@@ -253,9 +255,9 @@ MINERS = [Symbol(f"M{number:02}") for number in range(16)]
 BARS, TRADES = "/v2/stocks/bars", "/v2/stocks/trades/latest"
 
 
-def miners_bars(*miners: Symbol, token: str | None = None, **spoilt: float) -> Reply:
+def miners_bars(*miners: Symbol, token: str | None = None, **overrides: float) -> Reply:
     rows = {
-        miner: [{"t": "2026-10-29T04:00:00Z", "c": spoilt.get(miner, 29 + int(miner[1:]) / 100), "n": 1}]
+        miner: [{"t": "2026-10-29T04:00:00Z", "c": overrides.get(miner, 29 + int(miner[1:]) / 100), "n": 1}]
         for miner in miners
     }
     return Reply(200, json.dumps({"bars": rows, "next_page_token": token}).encode())
@@ -266,11 +268,11 @@ def miners_trades(*miners: Symbol) -> Reply:
     return Reply(200, json.dumps({"trades": trades}).encode())
 
 
-async def side_by_side(alpaca: Alpaca, *miners: Symbol) -> list[EquityPrices | BaseException]:
+async def fetch_together(alpaca: Alpaca, *miners: Symbol) -> list[EquityPrices | BaseException]:
     return await asyncio.gather(*(alpaca.prices(miner, LONG_AGO) for miner in miners), return_exceptions=True)
 
 
-def told(*answers: EquityPrices | BaseException) -> list[tuple[str, float, float | None] | str]:
+def summarize(*answers: EquityPrices | BaseException) -> list[tuple[str, float, float | None] | str]:
     return [
         str(one)
         if isinstance(one, BaseException)
@@ -279,91 +281,93 @@ def told(*answers: EquityPrices | BaseException) -> list[tuple[str, float, float
     ]
 
 
-def asked(line: Line) -> list[tuple[str, str]]:
-    return [(request.url.path, request.url.params["symbols"]) for request in line.requests]
+def calls_of(server: FakeServer) -> list[tuple[str, str]]:
+    return [(request.url.path, request.url.params["symbols"]) for request in server.requests]
 
 
-async def test_sixteen_miners_side_by_side_are_two_calls(alpaca: Alpaca, line: Line) -> None:
-    line.answers(miners_bars(*reversed(MINERS)), miners_trades(*MINERS))
+async def test_16_concurrent_requests_make_two_calls(alpaca: Alpaca, server: FakeServer) -> None:
+    server.respond_with(miners_bars(*reversed(MINERS)), miners_trades(*MINERS))
 
-    answers = await side_by_side(alpaca, *MINERS)
+    answers = await fetch_together(alpaca, *MINERS)
 
     together = ",".join(MINERS)
-    assert [(BARS, together), (TRADES, together)] == asked(line)
-    assert [(miner, 29 + number / 100, 50.0 + number) for number, miner in enumerate(MINERS)] == told(*answers)
+    assert [(BARS, together), (TRADES, together)] == calls_of(server)
+    assert [(miner, 29 + number / 100, 50.0 + number) for number, miner in enumerate(MINERS)] == summarize(*answers)
 
 
-async def test_the_earliest_day_serves_all_and_each_has_its_own_rows(alpaca: Alpaca, line: Line) -> None:
+async def test_a_batch_starts_at_the_earliest_day_and_each_symbol_gets_its_rows(
+    alpaca: Alpaca, server: FakeServer
+) -> None:
     rows = [{"t": f"2026-10-{day}T04:00:00Z", "c": 41.5, "n": 1} for day in (28, 29, 30)]
     body = {"bars": {"WGMI": rows, "M00": rows}, "next_page_token": None}
-    line.answers(Reply(200, json.dumps(body).encode()), Reply(200, STOCK_TRADES))
+    server.respond_with(Reply(200, json.dumps(body).encode()), Reply(200, STOCK_TRADES))
 
     late, early = await asyncio.gather(
         alpaca.prices(WGMI, date(2026, 10, 30)), alpaca.prices(MINERS[0], date(2026, 10, 28))
     )
 
-    assert "2026-10-28" == line.requests[0].url.params["start"]
+    assert "2026-10-28" == server.requests[0].url.params["start"]
     assert (["2026-10-30"], 3) == (list(by_day(late.closes)), len(early.closes))
 
 
-async def test_a_share_may_go_on_in_the_next_page(alpaca: Alpaca, line: Line) -> None:
+async def test_the_bars_of_a_share_may_continue_on_the_next_page(alpaca: Alpaca, server: FakeServer) -> None:
     one, two, three = MINERS[:3]
     second = json.loads(miners_bars(two, three).body)
     second["bars"][two][0]["t"] = "2026-10-30T04:00:00Z"
-    line.answers(
+    server.respond_with(
         miners_bars(one, two, token="on"), Reply(200, json.dumps(second).encode()), miners_trades(one, two, three)
     )
 
-    answers = await side_by_side(alpaca, one, two, three)
+    answers = await fetch_together(alpaca, one, two, three)
 
     assert [1, 2, 1] == [len(answer.closes) for answer in answers if not isinstance(answer, BaseException)]
-    assert ["on", f"{one},{two},{three}"] == [line.requests[1].url.params[name] for name in ("page_token", "symbols")]
+    assert ["on", f"{one},{two},{three}"] == [server.requests[1].url.params[name] for name in ("page_token", "symbols")]
 
 
-async def test_a_share_that_alpaca_leaves_out_has_no_prices_alone(alpaca: Alpaca, line: Line) -> None:
+async def test_a_share_missing_from_the_response_has_no_prices(alpaca: Alpaca, server: FakeServer) -> None:
     one, unknown = MINERS[:2]
-    line.answers(miners_bars(one), miners_trades(one))
+    server.respond_with(miners_bars(one), miners_trades(one))
 
-    known, empty = await side_by_side(alpaca, one, unknown)
+    known, empty = await fetch_together(alpaca, one, unknown)
 
-    assert [(one, 29.0, 50.0)] == told(known)
+    assert [(one, 29.0, 50.0)] == summarize(known)
     assert not isinstance(empty, BaseException)
     assert ({}, None) == (by_day(empty.closes), empty.quote)
 
 
-async def test_a_share_that_alpaca_refuses_fails_alone(alpaca: Alpaca, line: Line) -> None:
+async def test_a_rejected_share_fails_alone(alpaca: Alpaca, server: FakeServer) -> None:
     one, refused, three = MINERS[:3]
     refusal = Reply(400, b'{"message":"invalid symbol: M01"}')
-    line.answers(refusal, miners_bars(one, three), miners_trades(one, three), refusal)
+    server.respond_with(refusal, miners_bars(one, three), miners_trades(one, three), refusal)
 
-    answers = await side_by_side(alpaca, one, refused, three)
+    answers = await fetch_together(alpaca, one, refused, three)
 
     problem = "Alpaca on M01: refused the request: “invalid symbol: M01”"
-    assert [(one, 29.0, 50.0), problem, (three, 29.02, 52.0)] == told(*answers)
-    assert [(BARS, "M00,M01,M02"), (BARS, "M00,M02"), (TRADES, "M00,M02"), (BARS, "M01")] == asked(line)
+    assert [(one, 29.0, 50.0), problem, (three, 29.02, 52.0)] == summarize(*answers)
+    assert [(BARS, "M00,M01,M02"), (BARS, "M00,M02"), (TRADES, "M00,M02"), (BARS, "M01")] == calls_of(server)
 
 
-async def test_a_share_whose_rows_cannot_be_trusted_fails_alone(alpaca: Alpaca, line: Line) -> None:
-    one, spoilt, three = MINERS[:3]
-    line.answers(
-        miners_bars(one, spoilt, three, M01=-1.0),
+async def test_a_share_with_malformed_rows_fails_alone(alpaca: Alpaca, server: FakeServer) -> None:
+    one, overrides, three = MINERS[:3]
+    server.respond_with(
+        miners_bars(one, overrides, three, M01=-1.0),
         miners_bars(one, three),
         miners_trades(one, three),
-        miners_bars(spoilt, M01=-1.0),
+        miners_bars(overrides, M01=-1.0),
     )
 
-    first, second, third = told(*await side_by_side(alpaca, one, spoilt, three))
+    first, second, third = summarize(*await fetch_together(alpaca, one, overrides, three))
 
     assert [(one, 29.0, 50.0), (three, 29.02, 52.0)] == [first, third]
     assert str(second).startswith("Alpaca on M01: sent an unusable answer (bars.M01.0.c: ")
 
 
-async def test_shares_that_are_all_refused_fail_each_for_its_own_reason(alpaca: Alpaca, line: Line) -> None:
-    line.answers(
+async def test_rejected_shares_each_fail_with_their_own_reason(alpaca: Alpaca, server: FakeServer) -> None:
+    server.respond_with(
         *(Reply(400, f'{{"message":"invalid symbol: {named}"}}'.encode()) for named in ("M00, M01", "M00", "M01"))
     )
 
-    answers = told(*await side_by_side(alpaca, *MINERS[:2]))
+    answers = summarize(*await fetch_together(alpaca, *MINERS[:2]))
 
     assert [f"Alpaca on {one}: refused the request: “invalid symbol: {one}”" for one in MINERS[:2]] == answers
 
@@ -383,30 +387,30 @@ async def test_shares_that_are_all_refused_fail_each_for_its_own_reason(alpaca: 
         ),
     ],
 )
-async def test_a_failure_of_the_whole_call_reaches_all_in_their_own_names(
+async def test_a_failed_call_raises_an_error_for_each_symbol(
     alpaca: Alpaca,
-    line: Line,
+    server: FakeServer,
     caplog: pytest.LogCaptureFixture,
     reply: Reply | Exception,
     problem: str,
     *,
     retryable: bool,
 ) -> None:
-    line.answers(reply)
+    server.respond_with(reply)
 
-    answers = await side_by_side(alpaca, *MINERS)
+    answers = await fetch_together(alpaca, *MINERS)
 
-    assert [f"Alpaca on {miner}: {problem}" for miner in MINERS] == told(*answers)
+    assert [f"Alpaca on {miner}: {problem}" for miner in MINERS] == summarize(*answers)
     assert {retryable} == {answer.retryable for answer in answers if isinstance(answer, SourceError)}
-    assert {",".join(MINERS)} == {symbols for _, symbols in asked(line)}
+    assert {",".join(MINERS)} == {symbols for _, symbols in calls_of(server)}
     assert [f"Alpaca on M00: {problem}"] == caplog.messages
 
 
-async def test_a_watchlist_that_is_asked_for_later_is_asked_for_anew(alpaca: Alpaca, line: Line) -> None:
+async def test_a_later_request_makes_a_new_call(alpaca: Alpaca, server: FakeServer) -> None:
     one, two = MINERS[:2]
-    line.answers(miners_bars(one), miners_trades(one), miners_bars(two), miners_trades(two))
+    server.respond_with(miners_bars(one), miners_trades(one), miners_bars(two), miners_trades(two))
 
-    answers = [*await side_by_side(alpaca, one), *await side_by_side(alpaca, two)]
+    answers = [*await fetch_together(alpaca, one), *await fetch_together(alpaca, two)]
 
-    assert [(one, 29.0, 50.0), (two, 29.01, 51.0)] == told(*answers)
-    assert [(BARS, one), (TRADES, one), (BARS, two), (TRADES, two)] == asked(line)
+    assert [(one, 29.0, 50.0), (two, 29.01, 51.0)] == summarize(*answers)
+    assert [(BARS, one), (TRADES, one), (BARS, two), (TRADES, two)] == calls_of(server)

@@ -10,7 +10,7 @@ from services.core.prices import Symbol
 from services.market.sources.http.client import HttpClient
 from services.market.sources.vendors.binance import Binance
 from tests.fakes.clock import SetClock
-from tests.services.market.sources.conftest import RESPONSES, Line, Reply, Wire, by_opening
+from tests.services.market.sources.conftest import RESPONSES, FakeServer, ReadRecording, Reply, by_opening
 
 BTC = Symbol("BTC")
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
@@ -26,9 +26,9 @@ HOURS = {
 
 
 @pytest.fixture
-def binance(line: Line, clock: SetClock, client: HttpClient) -> Binance:
+def binance(server: FakeServer, clock: SetClock, client: HttpClient) -> Binance:
     clock.at = NOON + 5 * HOUR + 20 * MINUTE
-    line.answers(Reply(200, KLINES))
+    server.respond_with(Reply(200, KLINES))
     return Binance(client, clock)
 
 
@@ -38,12 +38,12 @@ async def failure(binance: Binance) -> SourceError:
     return caught.value
 
 
-async def test_bars_come_without_the_open_one_and_those_that_nobody_traded_in(binance: Binance, line: Line) -> None:
+async def test_open_and_untraded_bars_are_dropped(binance: Binance, server: FakeServer) -> None:
     bars = await binance.bars(BTC, HOUR, NOON, NOON + 6 * HOUR)
 
     assert by_opening(bars) == HOURS
     assert "Binance (USDT)" == bars.source
-    assert "https://data-api.binance.vision/api/v3/klines" == str(line.requests[0].url.copy_with(query=None))
+    assert "https://data-api.binance.vision/api/v3/klines" == str(server.requests[0].url.copy_with(query=None))
     first = int(NOON.timestamp()) * 1000
     assert {
         "symbol": "BTCUSDT",
@@ -51,47 +51,47 @@ async def test_bars_come_without_the_open_one_and_those_that_nobody_traded_in(bi
         "startTime": str(first),
         "endTime": str(first + 5 * 3_600_000 - 1),
         "limit": "1000",
-    } == dict(line.requests[0].url.params)
+    } == dict(server.requests[0].url.params)
 
 
-async def test_times_in_microseconds_are_the_same_times(binance: Binance, line: Line) -> None:
+async def test_microsecond_times_are_parsed(binance: Binance, server: FakeServer) -> None:
     rows = [[row[0] * 1000, *row[1:]] for row in json.loads(KLINES)]
-    line.answers(Reply(200, json.dumps(rows).encode()))
+    server.respond_with(Reply(200, json.dumps(rows).encode()))
 
     assert by_opening(await binance.bars(BTC, HOUR, NOON, NOON + 6 * HOUR)) == HOURS
 
 
-async def test_the_quote_is_the_last_trade_with_its_time(binance: Binance, line: Line) -> None:
-    line.answers(Reply(200, TRADES))
+async def test_the_quote_is_the_last_trade_with_its_time(binance: Binance, server: FakeServer) -> None:
+    server.respond_with(Reply(200, TRADES))
 
     quote = await binance.quote(BTC)
 
     assert quote is not None
     assert (70401.5, "2026-10-30 17:20:41.270000+00:00") == (quote.price, str(quote.at))
-    assert {"symbol": "BTCUSDT", "limit": "1"} == dict(line.requests[0].url.params)
+    assert {"symbol": "BTCUSDT", "limit": "1"} == dict(server.requests[0].url.params)
 
 
-async def test_a_coin_without_trades_has_no_quote(binance: Binance, line: Line) -> None:
-    line.answers(Reply(200, b"[]"))
+async def test_a_coin_without_trades_has_no_quote(binance: Binance, server: FakeServer) -> None:
+    server.respond_with(Reply(200, b"[]"))
 
     assert await binance.quote(BTC) is None
 
 
 @pytest.mark.parametrize("status", [429, 418])
-async def test_both_a_warning_and_a_ban_make_binance_rest(
-    binance: Binance, line: Line, clock: SetClock, status: int
+async def test_429_and_418_both_start_the_backoff(
+    binance: Binance, server: FakeServer, clock: SetClock, status: int
 ) -> None:
-    line.answers(Reply(status, headers={"Retry-After": "300"}), Reply(200, KLINES))
+    server.respond_with(Reply(status, headers={"Retry-After": "300"}), Reply(200, KLINES))
 
     assert timedelta(seconds=300) == (await failure(binance)).retry_after
     clock.advance(timedelta(seconds=299))
     await failure(binance)
 
-    assert 1 == len(line.requests)
+    assert 1 == len(server.requests)
 
 
-async def test_a_refusal_says_what_is_wrong(binance: Binance, line: Line) -> None:
-    line.answers(Reply(400, b'{"code":-1121,"msg":"Invalid symbol."}'), Reply(400, b"[]"))
+async def test_an_error_response_explains_the_problem(binance: Binance, server: FakeServer) -> None:
+    server.respond_with(Reply(400, b'{"code":-1121,"msg":"Invalid symbol."}'), Reply(400, b"[]"))
 
     assert "refused the request: “Invalid symbol.”" == (await failure(binance)).problem
     assert "answered 400 Bad Request" in (await failure(binance)).problem
@@ -116,21 +116,21 @@ def row(time: str = "1793361600000", close: str = '"70000.5"') -> Reply:
         pytest.param(Reply(200, b"{}"), id="an-object"),
     ],
 )
-async def test_an_answer_that_cannot_be_trusted_is_refused_whole(binance: Binance, line: Line, reply: Reply) -> None:
-    line.answers(reply)
+async def test_a_malformed_response_is_rejected(binance: Binance, server: FakeServer, reply: Reply) -> None:
+    server.respond_with(reply)
 
     assert (await failure(binance)).retryable
 
 
-async def test_a_bar_length_that_binance_does_not_have_is_refused_here(binance: Binance, line: Line) -> None:
+async def test_an_unsupported_interval_is_rejected_without_a_call(binance: Binance, server: FakeServer) -> None:
     with pytest.raises(SourceError, match="choose one of them"):
         await binance.bars(BTC, 7 * MINUTE, NOON, NOON + 6 * HOUR)
 
-    assert [] == line.requests
+    assert [] == server.requests
 
 
-async def test_documented_bars_are_read(binance: Binance, line: Line, wire: Wire) -> None:
-    line.answers(Reply(200, wire("binance_klines.json")))
+async def test_documented_bars_are_read(binance: Binance, server: FakeServer, recording: ReadRecording) -> None:
+    server.respond_with(Reply(200, recording("binance_klines.json")))
     start = datetime(2017, 7, 3, tzinfo=UTC)
 
     bars = await binance.bars(BTC, timedelta(days=1), start, start + timedelta(days=1))

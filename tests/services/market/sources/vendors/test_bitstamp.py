@@ -11,7 +11,7 @@ from services.core.prices import Symbol
 from services.market.sources.http.client import HttpClient
 from services.market.sources.vendors.bitstamp import Bitstamp
 from tests.fakes.clock import SetClock
-from tests.services.market.sources.conftest import RESPONSES, Line, Reply, Wire, by_opening, no_wait
+from tests.services.market.sources.conftest import RESPONSES, FakeServer, ReadRecording, Reply, by_opening, no_wait
 
 BTC = Symbol("BTC")
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
@@ -21,9 +21,9 @@ NOON = datetime(2026, 10, 30, 12, tzinfo=UTC)
 
 
 @pytest.fixture
-def bitstamp(line: Line, clock: SetClock, client: HttpClient) -> Bitstamp:
+def bitstamp(server: FakeServer, clock: SetClock, client: HttpClient) -> Bitstamp:
     clock.at = NOON + 5 * HOUR + 20 * MINUTE
-    line.answers(Reply(200, OHLC))
+    server.respond_with(Reply(200, OHLC))
     return Bitstamp(client, clock)
 
 
@@ -33,7 +33,7 @@ async def failure(bitstamp: Bitstamp, symbol: Symbol = BTC) -> SourceError:
     return caught.value
 
 
-async def test_bars_come_without_the_open_one_and_those_that_nobody_traded_in(bitstamp: Bitstamp, line: Line) -> None:
+async def test_open_and_untraded_bars_are_dropped(bitstamp: Bitstamp, server: FakeServer) -> None:
     bars = await bitstamp.bars(BTC, HOUR, NOON, NOON + 6 * HOUR)
 
     assert {
@@ -42,14 +42,14 @@ async def test_bars_come_without_the_open_one_and_those_that_nobody_traded_in(bi
         "2026-10-30T14:00:00": 70200.25,
         "2026-10-30T16:00:00": 70400.75,
     } == by_opening(bars)
-    assert "https://www.bitstamp.net/api/v2/ohlc/btcusd/" == str(line.requests[0].url.copy_with(query=None))
+    assert "https://www.bitstamp.net/api/v2/ohlc/btcusd/" == str(server.requests[0].url.copy_with(query=None))
     first = int(NOON.timestamp())
     assert {"step": "3600", "limit": "1000", "start": str(first), "end": str(first + 4 * 3600)} == dict(
-        line.requests[0].url.params
+        server.requests[0].url.params
     )
 
 
-async def test_a_long_span_is_fetched_in_pages(clock: SetClock) -> None:
+async def test_a_long_range_is_fetched_in_pages(clock: SetClock) -> None:
     counts: list[int] = []
 
     def respond(request: httpx.Request) -> httpx.Response:
@@ -68,13 +68,13 @@ async def test_a_long_span_is_fetched_in_pages(clock: SetClock) -> None:
     assert len(bars) == 2100
 
 
-async def test_the_quote_is_the_last_trade_with_its_time(bitstamp: Bitstamp, line: Line) -> None:
-    line.answers(Reply(200, TICKER))
+async def test_the_quote_is_the_last_trade_with_its_time(bitstamp: Bitstamp, server: FakeServer) -> None:
+    server.respond_with(Reply(200, TICKER))
 
     quote = await bitstamp.quote(BTC)
 
     assert (70401.5, datetime(2026, 10, 30, 17, 20, 41, tzinfo=UTC)) == (quote.price, quote.at)
-    assert "/api/v2/ticker/btcusd/" == line.requests[0].url.path
+    assert "/api/v2/ticker/btcusd/" == server.requests[0].url.path
 
 
 def candle(**changes: object) -> Reply:
@@ -98,50 +98,52 @@ def candle(**changes: object) -> Reply:
         pytest.param(Reply(200, b"[]"), id="a-list"),
     ],
 )
-async def test_an_answer_that_cannot_be_trusted_is_refused_whole(bitstamp: Bitstamp, line: Line, reply: Reply) -> None:
-    line.answers(reply)
+async def test_a_malformed_response_is_rejected(bitstamp: Bitstamp, server: FakeServer, reply: Reply) -> None:
+    server.respond_with(reply)
 
     assert (await failure(bitstamp)).retryable
 
 
 @pytest.mark.parametrize(
-    ("reply", "words"),
+    ("reply", "message"),
     [
         pytest.param(Reply(404, b"<html>"), "trades no DOGGO against the US dollar", id="404"),
         pytest.param(Reply(400, b'{"reason": "bad step"}'), "refused the request: “bad step”", id="400"),
         pytest.param(Reply(400, b"<html>"), "answered 400 Bad Request", id="400-without-words"),
     ],
 )
-async def test_a_refusal_says_what_is_wrong(bitstamp: Bitstamp, line: Line, reply: Reply, words: str) -> None:
-    line.answers(reply)
+async def test_an_error_response_explains_the_problem(
+    bitstamp: Bitstamp, server: FakeServer, reply: Reply, message: str
+) -> None:
+    server.respond_with(reply)
 
     error = await failure(bitstamp, Symbol("DOGGO"))
 
-    assert words in error.problem
+    assert message in error.problem
     assert not error.retryable
 
 
-async def test_a_bar_length_that_bitstamp_does_not_have_is_refused_here(bitstamp: Bitstamp, line: Line) -> None:
+async def test_an_unsupported_interval_is_rejected_without_a_call(bitstamp: Bitstamp, server: FakeServer) -> None:
     with pytest.raises(SourceError, match="choose one of them"):
         await bitstamp.bars(BTC, 7 * MINUTE, NOON, NOON + 6 * HOUR)
 
-    assert [] == line.requests
+    assert [] == server.requests
 
 
 async def test_recorded_bars_against_tether_are_refused_and_against_the_dollar_read(
-    bitstamp: Bitstamp, line: Line, wire: Wire
+    bitstamp: Bitstamp, server: FakeServer, recording: ReadRecording
 ) -> None:
-    body = wire("bitstamp_ohlc_1h.json")
+    body = recording("bitstamp_ohlc_1h.json")
     start = datetime(2024, 3, 13, 11, tzinfo=UTC)
-    line.answers(Reply(200, body), Reply(200, body.replace(b"BTC/USDT", b"BTC/USD")))
+    server.respond_with(Reply(200, body), Reply(200, body.replace(b"BTC/USDT", b"BTC/USD")))
 
     with pytest.raises(SourceError, match="answered about BTC/USDT instead"):
         await bitstamp.bars(BTC, HOUR, start, start + HOUR)
     assert {"2024-03-13T11:00:00": 73285.0} == by_opening(await bitstamp.bars(BTC, HOUR, start, start + HOUR))
 
 
-async def test_a_recorded_ticker_is_read(bitstamp: Bitstamp, line: Line, wire: Wire) -> None:
-    line.answers(Reply(200, wire("bitstamp_ticker.json")))
+async def test_a_recorded_ticker_is_read(bitstamp: Bitstamp, server: FakeServer, recording: ReadRecording) -> None:
+    server.respond_with(Reply(200, recording("bitstamp_ticker.json")))
 
     quote = await bitstamp.quote(BTC)
 

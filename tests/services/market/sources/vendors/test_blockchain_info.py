@@ -10,18 +10,18 @@ from services.market.network import Network
 from services.market.sources.http.client import HttpClient
 from services.market.sources.vendors.blockchain_info import BlockchainInfo
 from tests.fakes.clock import SetClock
-from tests.services.market.sources.conftest import RESPONSES, Line, Reply, Wire
+from tests.services.market.sources.conftest import RESPONSES, FakeServer, ReadRecording, Reply
 
 CHART = (RESPONSES / "blockchain_hashrate.json").read_bytes()
 
 
 @pytest.fixture
-def blockchain(line: Line, clock: SetClock, client: HttpClient) -> BlockchainInfo:
-    line.answers(Reply(200, CHART))
+def blockchain(server: FakeServer, clock: SetClock, client: HttpClient) -> BlockchainInfo:
+    server.respond_with(Reply(200, CHART))
     return BlockchainInfo(client, clock)
 
 
-async def test_the_last_days_hash_rate_is_read_in_hashes_a_second(blockchain: BlockchainInfo, line: Line) -> None:
+async def test_the_last_days_hash_rate_is_in_hashes_per_second(blockchain: BlockchainInfo, server: FakeServer) -> None:
     assert (
         Network(
             at=datetime(2026, 11, 19, tzinfo=UTC),
@@ -32,12 +32,12 @@ async def test_the_last_days_hash_rate_is_read_in_hashes_a_second(blockchain: Bl
         == await blockchain.network()
     )
     assert "https://api.blockchain.info/charts/hash-rate?timespan=10days&format=json&sampled=false" == str(
-        line.requests[0].url
+        server.requests[0].url
     )
 
 
-async def test_a_time_in_milliseconds_is_the_same_time(blockchain: BlockchainInfo, line: Line) -> None:
-    line.answers(Reply(200, CHART.replace(b"1795046400", b"1795046400000")))
+async def test_millisecond_times_are_parsed(blockchain: BlockchainInfo, server: FakeServer) -> None:
+    server.respond_with(Reply(200, CHART.replace(b"1795046400", b"1795046400000")))
 
     assert datetime(2026, 11, 19, tzinfo=UTC) == (await blockchain.network()).at
 
@@ -62,10 +62,8 @@ def chart(**changes: object) -> Reply:
         pytest.param(Reply(200, b"<html>"), id="html"),
     ],
 )
-async def test_an_answer_that_cannot_be_trusted_is_refused_whole(
-    blockchain: BlockchainInfo, line: Line, reply: Reply
-) -> None:
-    line.answers(reply)
+async def test_a_malformed_response_is_rejected(blockchain: BlockchainInfo, server: FakeServer, reply: Reply) -> None:
+    server.respond_with(reply)
 
     with pytest.raises(SourceError) as caught:
         await blockchain.network()
@@ -73,8 +71,10 @@ async def test_an_answer_that_cannot_be_trusted_is_refused_whole(
     assert caught.value.retryable
 
 
-async def test_a_documented_chart_is_read(blockchain: BlockchainInfo, line: Line, wire: Wire) -> None:
-    line.answers(Reply(200, wire("DOC_blockchain_info_chart_hash-rate.json")))
+async def test_a_documented_chart_is_read(
+    blockchain: BlockchainInfo, server: FakeServer, recording: ReadRecording
+) -> None:
+    server.respond_with(Reply(200, recording("DOC_blockchain_info_chart_hash-rate.json")))
 
     network = await blockchain.network()
 

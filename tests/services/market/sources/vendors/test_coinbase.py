@@ -11,7 +11,7 @@ from services.core.prices import Bars, Symbol
 from services.market.sources.http.client import HttpClient
 from services.market.sources.vendors.coinbase import Coinbase
 from tests.fakes.clock import SetClock
-from tests.services.market.sources.conftest import RESPONSES, Line, Reply, Wire, by_opening
+from tests.services.market.sources.conftest import RESPONSES, FakeServer, ReadRecording, Reply, by_opening
 
 BTC = Symbol("BTC")
 HOUR = timedelta(hours=1)
@@ -24,9 +24,9 @@ def october(day: int, hour: int = 0, minute: int = 0) -> datetime:
 
 
 @pytest.fixture
-def coinbase(line: Line, clock: SetClock) -> Coinbase:
-    line.answers(Reply(200, CANDLES))
-    return Coinbase(HttpClient(transport=line.transport), clock, spacing=timedelta(0))
+def coinbase(server: FakeServer, clock: SetClock) -> Coinbase:
+    server.respond_with(Reply(200, CANDLES))
+    return Coinbase(HttpClient(transport=server.transport), clock)
 
 
 async def fetch(coinbase: Coinbase, start: datetime, end: datetime, interval: timedelta = HOUR) -> Bars:
@@ -39,7 +39,7 @@ async def failure(coinbase: Coinbase, symbol: str = "BTC") -> SourceError:
     return caught.value
 
 
-async def test_bars_come_oldest_first_and_gaps_stay_gaps(coinbase: Coinbase) -> None:
+async def test_bars_are_oldest_first_and_gaps_stay_gaps(coinbase: Coinbase) -> None:
     bars = await fetch(coinbase, october(30), october(31))
 
     assert {
@@ -62,7 +62,7 @@ async def test_bars_come_oldest_first_and_gaps_stay_gaps(coinbase: Coinbase) -> 
         pytest.param(october(30, 15), october(30, 13), [], id="an-end-before-the-start"),
     ],
 )
-async def test_only_whole_bars_between_start_and_end_are_given(
+async def test_only_complete_bars_between_start_and_end_are_returned(
     coinbase: Coinbase, start: datetime, end: datetime, hours: list[int]
 ) -> None:
     bars = await fetch(coinbase, start, end)
@@ -70,15 +70,13 @@ async def test_only_whole_bars_between_start_and_end_are_given(
     assert [f"2026-10-30T{hour}:00:00" for hour in hours] == list(by_opening(bars))
 
 
-async def test_a_bar_that_opens_between_the_hours_is_left_out(coinbase: Coinbase, line: Line) -> None:
-    line.answers(Reply(200, b"[[1793365620, 1, 1, 1, 5.0, 1], [1793365200, 1, 1, 1, 70100.0, 1]]"))
+async def test_a_bar_off_the_grid_is_dropped(coinbase: Coinbase, server: FakeServer) -> None:
+    server.respond_with(Reply(200, b"[[1793365620, 1, 1, 1, 5.0, 1], [1793365200, 1, 1, 1, 70100.0, 1]]"))
 
     assert {"2026-10-30T13:00:00": 70100.0} == by_opening(await fetch(coinbase, october(30), october(31)))
 
 
-async def test_the_bar_that_is_still_open_is_left_out_whatever_end_is_asked_for(
-    coinbase: Coinbase, clock: SetClock
-) -> None:
+async def test_the_open_bar_is_dropped_whatever_the_end(coinbase: Coinbase, clock: SetClock) -> None:
     clock.at = october(30, 16, 59)
 
     bars = await fetch(coinbase, october(30), october(31))
@@ -86,24 +84,24 @@ async def test_the_bar_that_is_still_open_is_left_out_whatever_end_is_asked_for(
     assert "2026-10-30T16:00:00" not in by_opening(bars)
 
 
-async def test_an_empty_span_asks_for_nothing(coinbase: Coinbase, line: Line) -> None:
+async def test_an_empty_range_makes_no_call(coinbase: Coinbase, server: FakeServer) -> None:
     await fetch(coinbase, october(30, 13), october(30, 13, 59))
 
-    assert [] == line.requests
+    assert [] == server.requests
 
 
-async def test_a_call_names_product_granularity_and_span(coinbase: Coinbase, line: Line) -> None:
+async def test_a_call_has_product_granularity_and_range(coinbase: Coinbase, server: FakeServer) -> None:
     await fetch(coinbase, october(30, 12, 30), october(30, 17, 10))
 
-    [request] = line.requests
+    [request] = server.requests
     assert "https://api.exchange.coinbase.com/products/BTC-USD/candles" == str(request.url.copy_with(query=None))
     assert {"granularity": "3600", "start": "2026-10-30T13:00:00Z", "end": "2026-10-30T16:59:59Z"} == dict(
         request.url.params
     )
 
 
-class Exchange:
-    """Answers as Coinbase does: newest first, some rows from before the start, and never more than 300."""
+class FakeCoinbase:
+    """Answers like Coinbase: newest first, with some rows before the start, and at most 300."""
 
     def __init__(self) -> None:
         self.counts: list[int] = []
@@ -128,11 +126,9 @@ class Exchange:
         pytest.param(700, [300, 300, 100], id="three-pages"),
     ],
 )
-async def test_a_long_span_is_fetched_in_pages_that_coinbase_accepts(
-    clock: SetClock, hours: int, counts: list[int]
-) -> None:
-    exchange = Exchange()
-    coinbase = Coinbase(HttpClient(transport=httpx.MockTransport(exchange)), clock, spacing=timedelta(0))
+async def test_a_long_range_is_fetched_in_pages_of_at_most_300(clock: SetClock, hours: int, counts: list[int]) -> None:
+    exchange = FakeCoinbase()
+    coinbase = Coinbase(HttpClient(transport=httpx.MockTransport(exchange)), clock)
     start = october(1)
 
     bars = await fetch(coinbase, start, start + hours * HOUR)
@@ -141,29 +137,29 @@ async def test_a_long_span_is_fetched_in_pages_that_coinbase_accepts(
     assert [start.timestamp() + 3600 * hour for hour in range(hours)] == bars.closes.tolist()
 
 
-async def test_a_page_that_fails_fails_the_whole_span(coinbase: Coinbase, line: Line) -> None:
-    line.answers(Reply(200, CANDLES), Reply(429))
+async def test_a_failed_page_fails_the_range(coinbase: Coinbase, server: FakeServer) -> None:
+    server.respond_with(Reply(200, CANDLES), Reply(429))
 
     with pytest.raises(SourceError, match="throttled"):
         await fetch(coinbase, october(1), october(31))
 
 
-async def test_a_bar_length_that_coinbase_does_not_have_is_refused_here(coinbase: Coinbase, line: Line) -> None:
+async def test_an_unsupported_interval_is_rejected_without_a_call(coinbase: Coinbase, server: FakeServer) -> None:
     with pytest.raises(SourceError, match="has bars of 1, 5, 15, 60, 360, 1440 minutes only") as caught:
         await fetch(coinbase, october(1), october(2), timedelta(minutes=30))
 
     assert not caught.value.retryable
-    assert [] == line.requests
+    assert [] == server.requests
 
 
-async def test_the_quote_is_the_last_trade_with_its_time(coinbase: Coinbase, line: Line) -> None:
-    line.answers(Reply(200, TICKER))
+async def test_the_quote_is_the_last_trade_with_its_time(coinbase: Coinbase, server: FakeServer) -> None:
+    server.respond_with(Reply(200, TICKER))
 
     quote = await coinbase.quote(BTC)
 
     assert (BTC, 70401.01, "Coinbase") == (quote.symbol, quote.price, quote.source)
     assert datetime(2026, 10, 30, 17, 20, 41, 270099, tzinfo=UTC) == quote.at
-    assert "/products/BTC-USD/ticker" == line.requests[0].url.path
+    assert "/products/BTC-USD/ticker" == server.requests[0].url.path
 
 
 def ticker(**changes: object) -> Reply:
@@ -191,8 +187,8 @@ def ticker(**changes: object) -> Reply:
         pytest.param(Reply(200, b"<html></html>"), id="html"),
     ],
 )
-async def test_a_ticker_that_cannot_be_trusted_is_refused(coinbase: Coinbase, line: Line, reply: Reply) -> None:
-    line.answers(reply)
+async def test_a_malformed_ticker_is_rejected(coinbase: Coinbase, server: FakeServer, reply: Reply) -> None:
+    server.respond_with(reply)
 
     with pytest.raises(SourceError) as caught:
         await coinbase.quote(BTC)
@@ -201,8 +197,8 @@ async def test_a_ticker_that_cannot_be_trusted_is_refused(coinbase: Coinbase, li
 
 
 @pytest.mark.parametrize("close", ['"70000.5"', "null", "NaN", "Infinity", "1e999", "0", "-1", "true", "1e12"])
-async def test_a_candle_whose_close_is_no_price_is_refused(coinbase: Coinbase, line: Line, close: str) -> None:
-    line.answers(Reply(200, f"[[1793361600, 1, 1, 1, {close}, 1]]".encode()))
+async def test_a_candle_with_an_invalid_close_is_rejected(coinbase: Coinbase, server: FakeServer, close: str) -> None:
+    server.respond_with(Reply(200, f"[[1793361600, 1, 1, 1, {close}, 1]]".encode()))
 
     assert (await failure(coinbase)).retryable
 
@@ -218,31 +214,33 @@ async def test_a_candle_whose_close_is_no_price_is_refused(coinbase: Coinbase, l
         pytest.param("{}", id="an-object"),
     ],
 )
-async def test_a_candle_of_another_shape_is_refused(coinbase: Coinbase, line: Line, row: str) -> None:
-    line.answers(Reply(200, f"[{row}]".encode()))
+async def test_a_candle_of_another_shape_is_rejected(coinbase: Coinbase, server: FakeServer, row: str) -> None:
+    server.respond_with(Reply(200, f"[{row}]".encode()))
 
     assert "sent an unusable answer" in (await failure(coinbase)).problem
 
 
 @pytest.mark.parametrize(
-    ("reply", "words"),
+    ("reply", "message"),
     [
         pytest.param(Reply(404, b'{"message":"NotFound"}'), "trades no DOGGO against the US dollar", id="404"),
         pytest.param(Reply(400, b'{"message":"no such thing"}'), "refused the request: “no such thing”", id="400"),
         pytest.param(Reply(400, b"<html>"), "answered 400 Bad Request", id="400-without-words"),
     ],
 )
-async def test_a_refusal_says_what_is_wrong(coinbase: Coinbase, line: Line, reply: Reply, words: str) -> None:
-    line.answers(reply)
+async def test_an_error_response_explains_the_problem(
+    coinbase: Coinbase, server: FakeServer, reply: Reply, message: str
+) -> None:
+    server.respond_with(reply)
 
     error = await failure(coinbase, "DOGGO")
 
-    assert words in str(error)
+    assert message in str(error)
     assert not error.retryable
 
 
-async def test_a_throttled_coinbase_is_left_alone_for_a_minute(coinbase: Coinbase, line: Line, clock: SetClock) -> None:
-    line.answers(Reply(429), Reply(200, CANDLES))
+async def test_a_429_starts_a_one_minute_backoff(coinbase: Coinbase, server: FakeServer, clock: SetClock) -> None:
+    server.respond_with(Reply(429), Reply(200, CANDLES))
 
     assert (await failure(coinbase)).retry_after == timedelta(minutes=1)
     clock.advance(timedelta(minutes=1))
@@ -250,8 +248,8 @@ async def test_a_throttled_coinbase_is_left_alone_for_a_minute(coinbase: Coinbas
     assert await fetch(coinbase, october(30), october(31))
 
 
-async def test_recorded_candles_are_read(coinbase: Coinbase, line: Line, wire: Wire) -> None:
-    line.answers(Reply(200, wire("coinbase_candles_1h_one_row.json")))
+async def test_recorded_candles_are_read(coinbase: Coinbase, server: FakeServer, recording: ReadRecording) -> None:
+    server.respond_with(Reply(200, recording("coinbase_candles_1h_one_row.json")))
     start = datetime(2024, 3, 13, tzinfo=UTC)
 
     bars = await fetch(coinbase, start, start + timedelta(days=1))
@@ -260,9 +258,9 @@ async def test_recorded_candles_are_read(coinbase: Coinbase, line: Line, wire: W
 
 
 async def test_the_hour_missing_before_a_half_days_close_stays_missing(
-    coinbase: Coinbase, line: Line, wire: Wire
+    coinbase: Coinbase, server: FakeServer, recording: ReadRecording
 ) -> None:
-    line.answers(Reply(200, wire("SYNTH_coinbase_candles_1h_newest_first_gap.json")))
+    server.respond_with(Reply(200, recording("SYNTH_coinbase_candles_1h_newest_first_gap.json")))
     start = datetime(2025, 11, 28, tzinfo=UTC)
 
     bars = await fetch(coinbase, start, start + timedelta(days=1))
@@ -272,8 +270,8 @@ async def test_the_hour_missing_before_a_half_days_close_stays_missing(
     assert 90936.23 == by_opening(bars)["2025-11-28T16:00:00"]
 
 
-async def test_a_recorded_ticker_is_read(coinbase: Coinbase, line: Line, wire: Wire) -> None:
-    line.answers(Reply(200, wire("coinbase_ticker.json")))
+async def test_a_recorded_ticker_is_read(coinbase: Coinbase, server: FakeServer, recording: ReadRecording) -> None:
+    server.respond_with(Reply(200, recording("coinbase_ticker.json")))
 
     quote = await coinbase.quote(BTC)
 
@@ -281,18 +279,18 @@ async def test_a_recorded_ticker_is_read(coinbase: Coinbase, line: Line, wire: W
 
 
 @pytest.mark.parametrize(
-    ("name", "status", "words"),
+    ("name", "status", "message"),
     [
         pytest.param("coinbase_error_400_too_many.json", 400, "requested exceeds 300”", id="400"),
         pytest.param("coinbase_error_404.json", 404, "trades no BTC against the US dollar", id="404"),
     ],
 )
-async def test_recorded_refusals_are_told(
-    coinbase: Coinbase, line: Line, wire: Wire, name: str, status: int, words: str
+async def test_recorded_errors_are_reported(
+    coinbase: Coinbase, server: FakeServer, recording: ReadRecording, name: str, status: int, message: str
 ) -> None:
-    line.answers(Reply(status, wire(name)))
+    server.respond_with(Reply(status, recording(name)))
 
     error = await failure(coinbase)
 
-    assert words in error.problem
+    assert message in error.problem
     assert not error.retryable

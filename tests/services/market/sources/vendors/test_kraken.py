@@ -10,7 +10,7 @@ from services.core.prices import Symbol
 from services.market.sources.http.client import HttpClient
 from services.market.sources.vendors.kraken import Kraken
 from tests.fakes.clock import SetClock
-from tests.services.market.sources.conftest import RESPONSES, Line, Reply, Wire, by_opening
+from tests.services.market.sources.conftest import RESPONSES, FakeServer, ReadRecording, Reply, by_opening
 
 BTC = Symbol("BTC")
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
@@ -20,9 +20,9 @@ NOON = datetime(2026, 10, 30, 12, tzinfo=UTC)
 
 
 @pytest.fixture
-def kraken(line: Line, clock: SetClock, client: HttpClient) -> Kraken:
+def kraken(server: FakeServer, clock: SetClock, client: HttpClient) -> Kraken:
     clock.at = NOON + 5 * HOUR + 20 * MINUTE
-    line.answers(Reply(200, OHLC))
+    server.respond_with(Reply(200, OHLC))
     return Kraken(client, clock)
 
 
@@ -32,7 +32,7 @@ async def failure(kraken: Kraken, symbol: Symbol = BTC) -> SourceError:
     return caught.value
 
 
-async def test_bars_come_without_those_that_nobody_traded_in(kraken: Kraken) -> None:
+async def test_untraded_bars_are_dropped(kraken: Kraken) -> None:
     bars = await kraken.bars(BTC, HOUR, NOON, NOON + 6 * HOUR)
 
     assert {
@@ -44,7 +44,7 @@ async def test_bars_come_without_those_that_nobody_traded_in(kraken: Kraken) -> 
     assert (BTC, HOUR, "Kraken") == (bars.symbol, bars.interval, bars.source)
 
 
-async def test_the_newest_row_is_left_out_even_where_the_clocks_differ(kraken: Kraken, clock: SetClock) -> None:
+async def test_the_newest_row_is_dropped_even_if_clocks_differ(kraken: Kraken, clock: SetClock) -> None:
     clock.at = NOON + 7 * HOUR
 
     bars = await kraken.bars(BTC, HOUR, NOON, NOON + 7 * HOUR)
@@ -52,12 +52,12 @@ async def test_the_newest_row_is_left_out_even_where_the_clocks_differ(kraken: K
     assert "2026-10-30T17:00:00" not in by_opening(bars)
 
 
-async def test_a_call_names_pair_length_and_start(kraken: Kraken, line: Line) -> None:
+async def test_a_call_has_pair_interval_and_start(kraken: Kraken, server: FakeServer) -> None:
     await kraken.bars(BTC, HOUR, NOON - 30 * MINUTE, NOON + HOUR)
 
-    assert "https://api.kraken.com/0/public/OHLC" == str(line.requests[0].url.copy_with(query=None))
+    assert "https://api.kraken.com/0/public/OHLC" == str(server.requests[0].url.copy_with(query=None))
     assert {"pair": "XBTUSD", "interval": "60", "since": str(int(NOON.timestamp()) - 1)} == dict(
-        line.requests[0].url.params
+        server.requests[0].url.params
     )
 
 
@@ -69,8 +69,8 @@ async def test_a_call_names_pair_length_and_start(kraken: Kraken, line: Line) ->
         pytest.param(timedelta(days=700), False, id="long-ago"),
     ],
 )
-async def test_a_span_that_kraken_does_not_reach_back_to_is_refused_unasked(
-    kraken: Kraken, line: Line, clock: SetClock, age: timedelta, *, reaches: bool
+async def test_a_range_before_krakens_history_is_rejected_without_a_call(
+    kraken: Kraken, server: FakeServer, clock: SetClock, age: timedelta, *, reaches: bool
 ) -> None:
     start = clock.at.replace(minute=0) - age
 
@@ -81,29 +81,29 @@ async def test_a_span_that_kraken_does_not_reach_back_to_is_refused_unasked(
             await kraken.bars(BTC, HOUR, start, clock.at)
         assert not caught.value.retryable
 
-    assert reaches == bool(line.requests)
+    assert reaches == bool(server.requests)
 
 
-async def test_a_bar_length_that_kraken_does_not_have_is_refused_here(kraken: Kraken, line: Line) -> None:
+async def test_an_unsupported_interval_is_rejected_without_a_call(kraken: Kraken, server: FakeServer) -> None:
     with pytest.raises(SourceError, match="has bars of 1, 5, 15, 30, 60, 240, 1440 minutes only"):
         await kraken.bars(BTC, 2 * HOUR, NOON, NOON + 6 * HOUR)
 
-    assert [] == line.requests
+    assert [] == server.requests
 
 
-async def test_the_quote_is_the_last_trade_with_its_time(kraken: Kraken, line: Line) -> None:
-    line.answers(Reply(200, TRADES))
+async def test_the_quote_is_the_last_trade_with_its_time(kraken: Kraken, server: FakeServer) -> None:
+    server.respond_with(Reply(200, TRADES))
 
     quote = await kraken.quote(BTC)
 
     assert quote is not None
     assert (70401.5, "Kraken") == (quote.price, quote.source)
     assert datetime(2026, 10, 30, 17, 20, 41, 270099, tzinfo=UTC) == quote.at
-    assert {"pair": "XBTUSD", "count": "1"} == dict(line.requests[0].url.params)
+    assert {"pair": "XBTUSD", "count": "1"} == dict(server.requests[0].url.params)
 
 
-async def test_a_coin_without_trades_has_no_quote(kraken: Kraken, line: Line) -> None:
-    line.answers(Reply(200, b'{"error":[],"result":{"SOLUSD":[],"last":"0"}}'))
+async def test_a_coin_without_trades_has_no_quote(kraken: Kraken, server: FakeServer) -> None:
+    server.respond_with(Reply(200, b'{"error":[],"result":{"SOLUSD":[],"last":"0"}}'))
 
     assert await kraken.quote(Symbol("SOL")) is None
 
@@ -128,38 +128,42 @@ def ohlc(key: str = "XXBTZUSD", close: str = '"70000.5"', time: str = "179336160
         pytest.param(Reply(200, b'{"error":["EService:Unavailable"]}'), id="down"),
     ],
 )
-async def test_an_answer_that_cannot_be_trusted_is_refused_whole(kraken: Kraken, line: Line, reply: Reply) -> None:
-    line.answers(reply)
+async def test_a_malformed_response_is_rejected(kraken: Kraken, server: FakeServer, reply: Reply) -> None:
+    server.respond_with(reply)
 
     assert (await failure(kraken)).retryable
 
 
 @pytest.mark.parametrize(
-    ("fault", "words"),
+    ("error_code", "message"),
     [
         pytest.param("EQuery:Unknown asset pair", "trades no BTC against the US dollar", id="unknown"),
         pytest.param("EGeneral:Invalid arguments", "answered “EGeneral:Invalid arguments”", id="arguments"),
     ],
 )
-async def test_an_error_that_stays_is_told_as_such(kraken: Kraken, line: Line, fault: str, words: str) -> None:
-    line.answers(Reply(200, json.dumps({"error": [fault]}).encode()))
+async def test_a_permanent_error_is_not_retryable(
+    kraken: Kraken, server: FakeServer, error_code: str, message: str
+) -> None:
+    server.respond_with(Reply(200, json.dumps({"error": [error_code]}).encode()))
 
     error = await failure(kraken)
 
-    assert words in error.problem
+    assert message in error.problem
     assert not error.retryable
 
 
-async def test_a_warning_does_no_harm(kraken: Kraken, line: Line) -> None:
-    line.answers(Reply(200, OHLC.replace(b'"error": []', b'"error": ["WGeneral:Old"]')))
+async def test_warnings_are_ignored(kraken: Kraken, server: FakeServer) -> None:
+    server.respond_with(Reply(200, OHLC.replace(b'"error": []', b'"error": ["WGeneral:Old"]')))
 
     assert len(await kraken.bars(BTC, HOUR, NOON, NOON + 6 * HOUR))
 
 
-async def test_recorded_bars_are_read(kraken: Kraken, line: Line, clock: SetClock, wire: Wire) -> None:
+async def test_recorded_bars_are_read(
+    kraken: Kraken, server: FakeServer, clock: SetClock, recording: ReadRecording
+) -> None:
     start = datetime(2026, 9, 3, 6, tzinfo=UTC)
     clock.at = start + 4 * MINUTE
-    line.answers(Reply(200, wire("kraken_ohlc_1m_XBTUSD.json")))
+    server.respond_with(Reply(200, recording("kraken_ohlc_1m_XBTUSD.json")))
 
     bars = await kraken.bars(BTC, MINUTE, start, start + 4 * MINUTE)
 
@@ -171,7 +175,7 @@ async def test_recorded_bars_are_read(kraken: Kraken, line: Line, clock: SetCloc
 
 
 @pytest.mark.parametrize(
-    ("name", "words"),
+    ("name", "message"),
     [
         pytest.param("kraken_error_unknown_pair.json", "trades no BTC", id="unknown-pair"),
         pytest.param("kraken_error_invalid_args.json", "Invalid arguments", id="invalid-arguments"),
@@ -181,11 +185,11 @@ async def test_recorded_bars_are_read(kraken: Kraken, line: Line, clock: SetCloc
         pytest.param("kraken_ticker_XBTUSD.json", "unusable answer", id="a-ticker-which-has-no-time"),
     ],
 )
-async def test_recorded_answers_that_are_no_bars_are_told(
-    kraken: Kraken, line: Line, wire: Wire, name: str, words: str
+async def test_recorded_error_responses_are_reported(
+    kraken: Kraken, server: FakeServer, recording: ReadRecording, name: str, message: str
 ) -> None:
-    line.answers(Reply(200, wire(name)))
+    server.respond_with(Reply(200, recording(name)))
 
-    assert words in (await failure(kraken)).problem
+    assert message in (await failure(kraken)).problem
     with pytest.raises(SourceError):
         await kraken.quote(BTC)

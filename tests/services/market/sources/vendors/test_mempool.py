@@ -10,7 +10,7 @@ from services.market.network import Network, Retarget, Reward
 from services.market.sources.http.client import HttpClient
 from services.market.sources.vendors.mempool import Mempool
 from tests.fakes.clock import SetClock
-from tests.services.market.sources.conftest import RESPONSES, Line, Reply, Wire
+from tests.services.market.sources.conftest import RESPONSES, FakeServer, ReadRecording, Reply
 
 MINING, ADJUSTMENT, REWARDS, FEES = (
     json.loads((RESPONSES / f"mempool_{name}.json").read_bytes())
@@ -19,18 +19,18 @@ MINING, ADJUSTMENT, REWARDS, FEES = (
 
 
 @pytest.fixture
-def mempool(line: Line, clock: SetClock, client: HttpClient) -> Mempool:
-    answer(line)
+def mempool(server: FakeServer, clock: SetClock, client: HttpClient) -> Mempool:
+    respond_with_pages(server)
     return Mempool(client, clock)
 
 
-def answer(line: Line, **changes: object) -> None:
-    """Let each of the four pages answer, with these values changed wherever they stand."""
+def respond_with_pages(server: FakeServer, **changes: object) -> None:
+    """Serve the four endpoints, with these values replaced wherever they occur."""
     pages = [
         page | {key: value for key, value in changes.items() if key in page}
         for page in (MINING, ADJUSTMENT, REWARDS, FEES)
     ]
-    line.answers(*(Reply(200, json.dumps(page).encode()) for page in pages))
+    server.respond_with(*(Reply(200, json.dumps(page).encode()) for page in pages))
 
 
 async def failure(mempool: Mempool) -> SourceError:
@@ -39,7 +39,7 @@ async def failure(mempool: Mempool) -> SourceError:
     return caught.value
 
 
-async def test_the_network_is_read_from_four_pages(mempool: Mempool, line: Line, clock: SetClock) -> None:
+async def test_the_network_is_read_from_four_endpoints(mempool: Mempool, server: FakeServer, clock: SetClock) -> None:
     assert (
         Network(
             at=clock.at,
@@ -57,11 +57,11 @@ async def test_the_network_is_read_from_four_pages(mempool: Mempool, line: Line,
         "https://mempool.space/api/v1/difficulty-adjustment",
         "https://mempool.space/api/v1/mining/reward-stats/144",
         "https://mempool.space/api/v1/fees/recommended",
-    ] == [str(request.url) for request in line.requests]
+    ] == [str(request.url) for request in server.requests]
 
 
-async def test_zero_stands_for_unknown(mempool: Mempool, line: Line) -> None:
-    answer(line, currentHashrate=0, currentDifficulty=0)
+async def test_zero_means_unknown(mempool: Mempool, server: FakeServer) -> None:
+    respond_with_pages(server, currentHashrate=0, currentDifficulty=0)
 
     network = await mempool.network()
 
@@ -69,8 +69,8 @@ async def test_zero_stands_for_unknown(mempool: Mempool, line: Line) -> None:
     assert network.retarget is not None
 
 
-async def test_a_retarget_in_seconds_is_the_same_time(mempool: Mempool, line: Line) -> None:
-    answer(line, estimatedRetargetDate=1795737600)
+async def test_a_retarget_time_in_seconds_is_parsed(mempool: Mempool, server: FakeServer) -> None:
+    respond_with_pages(server, estimatedRetargetDate=1795737600)
 
     network = await mempool.network()
 
@@ -98,19 +98,19 @@ async def test_a_retarget_in_seconds_is_the_same_time(mempool: Mempool, line: Li
         pytest.param({"nextRetargetHeight": -1}, id="height"),
     ],
 )
-async def test_an_answer_that_cannot_be_trusted_is_refused_whole(
-    mempool: Mempool, line: Line, changes: dict[str, object]
+async def test_a_malformed_response_is_rejected(
+    mempool: Mempool, server: FakeServer, changes: dict[str, object]
 ) -> None:
-    answer(line, **changes)
+    respond_with_pages(server, **changes)
 
     error = await failure(mempool)
 
     assert ("network", True) == (error.symbol, error.retryable)
 
 
-async def test_documented_pages_are_read(mempool: Mempool, line: Line, wire: Wire) -> None:
+async def test_documented_pages_are_read(mempool: Mempool, server: FakeServer, recording: ReadRecording) -> None:
     names = ("hashrate_3d", "difficulty_adjustment", "reward_stats_100", "fees_recommended")
-    line.answers(*(Reply(200, wire(f"mempool_{name}.json")) for name in names))
+    server.respond_with(*(Reply(200, recording(f"mempool_{name}.json")) for name in names))
 
     network = await mempool.network()
 
@@ -130,16 +130,18 @@ async def test_documented_pages_are_read(mempool: Mempool, line: Line, wire: Wir
     "name",
     ["difficulty_adjustments_1m", "blocks_fees_1w", "prices", "historical_price", "error_500", "fees_recommended"],
 )
-async def test_documented_pages_of_another_kind_are_refused(
-    mempool: Mempool, line: Line, wire: Wire, name: str
+async def test_responses_of_other_endpoints_are_rejected(
+    mempool: Mempool, server: FakeServer, recording: ReadRecording, name: str
 ) -> None:
-    line.answers(Reply(200, wire(f"mempool_{name}.json")))
+    server.respond_with(Reply(200, recording(f"mempool_{name}.json")))
 
     assert "sent an unusable answer" in (await failure(mempool)).problem
 
 
-async def test_a_recorded_failure_is_told_in_its_own_words(mempool: Mempool, line: Line, wire: Wire) -> None:
-    line.answers(Reply(500, wire("mempool_error_500.json")))
+async def test_a_recorded_error_message_is_reported(
+    mempool: Mempool, server: FakeServer, recording: ReadRecording
+) -> None:
+    server.respond_with(Reply(500, recording("mempool_error_500.json")))
 
     error = await failure(mempool)
 
@@ -147,25 +149,25 @@ async def test_a_recorded_failure_is_told_in_its_own_words(mempool: Mempool, lin
     assert error.retryable
 
 
-async def test_a_failure_without_words_is_told_by_its_status(mempool: Mempool, line: Line) -> None:
-    line.answers(Reply(502, b"<html>"))
+async def test_an_error_without_a_message_is_reported_by_its_status(mempool: Mempool, server: FakeServer) -> None:
+    server.respond_with(Reply(502, b"<html>"))
 
     assert (await failure(mempool)).problem.startswith("answered 502 Bad Gateway; the fault is on its side")
 
 
-async def test_the_past_is_read_from_one_page(mempool: Mempool, line: Line) -> None:
-    line.answers(Reply(200, json.dumps(MINING).encode()))
+async def test_the_history_is_read_from_one_endpoint(mempool: Mempool, server: FakeServer) -> None:
+    server.respond_with(Reply(200, json.dumps(MINING).encode()))
 
-    past = await mempool.past()
+    past = await mempool.history()
 
-    assert ["https://mempool.space/api/v1/mining/hashrate/3y"] == [str(request.url) for request in line.requests]
+    assert ["https://mempool.space/api/v1/mining/hashrate/3y"] == [str(request.url) for request in server.requests]
     assert (["2026-11-19"], [1e21]) == (past.days.astype(str).tolist(), past.hashrates.tolist())
     assert ["2026-11-18T11:06:40"] == past.retargets_at.astype(str).tolist()
     assert ([150000000000000.5], [976000]) == (past.difficulties.tolist(), past.heights.tolist())
 
 
-async def test_a_past_out_of_order_is_refused(mempool: Mempool, line: Line) -> None:
-    line.answers(Reply(200, json.dumps(MINING | {"difficulty": MINING["difficulty"] * 2}).encode()))
+async def test_an_unordered_history_is_rejected(mempool: Mempool, server: FakeServer) -> None:
+    server.respond_with(Reply(200, json.dumps(MINING | {"difficulty": MINING["difficulty"] * 2}).encode()))
 
     with pytest.raises(SourceError, match=r"mempool\.space on network"):
-        await mempool.past()
+        await mempool.history()

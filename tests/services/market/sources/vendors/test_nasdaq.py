@@ -10,7 +10,7 @@ from services.core.prices import Symbol
 from services.market.sources.http.client import HttpClient
 from services.market.sources.vendors.nasdaq import Nasdaq
 from tests.fakes.clock import SetClock
-from tests.services.market.sources.conftest import RESPONSES, Line, Reply, Wire, by_day
+from tests.services.market.sources.conftest import RESPONSES, FakeServer, ReadRecording, Reply, by_day
 
 WGMI = Symbol("WGMI")
 LONG_AGO = date(2000, 1, 1)
@@ -19,8 +19,8 @@ UNKNOWN = (RESPONSES / "nasdaq_unknown.json").read_bytes()
 
 
 @pytest.fixture
-def nasdaq(line: Line, clock: SetClock, client: HttpClient) -> Nasdaq:
-    line.answers(Reply(200, HISTORY))
+def nasdaq(server: FakeServer, clock: SetClock, client: HttpClient) -> Nasdaq:
+    server.respond_with(Reply(200, HISTORY))
     return Nasdaq(client, clock)
 
 
@@ -37,7 +37,7 @@ async def test_closes_are_read_with_and_without_dollar_signs_and_commas(nasdaq: 
     assert (WGMI, "Nasdaq", None) == (prices.closes.symbol, prices.closes.source, prices.quote)
 
 
-async def test_closes_before_the_day_asked_for_are_left_out(nasdaq: Nasdaq) -> None:
+async def test_closes_before_the_requested_day_are_dropped(nasdaq: Nasdaq) -> None:
     assert ["2026-10-30"] == list(by_day((await nasdaq.prices(WGMI, date(2026, 10, 30))).closes))
 
 
@@ -50,16 +50,18 @@ async def test_closes_before_the_day_asked_for_are_left_out(nasdaq: Nasdaq) -> N
         pytest.param(datetime(2026, 10, 31, 1, tzinfo=UTC), "2026-10-30", id="after-midnight-in-utc"),
     ],
 )
-async def test_todays_row_counts_from_the_evening_on(nasdaq: Nasdaq, clock: SetClock, now: datetime, last: str) -> None:
+async def test_todays_row_is_final_from_the_evening_on(
+    nasdaq: Nasdaq, clock: SetClock, now: datetime, last: str
+) -> None:
     clock.at = now
 
     assert last == list(by_day((await nasdaq.prices(WGMI, LONG_AGO)).closes))[-1]
 
 
-async def test_a_call_looks_like_a_browsers(nasdaq: Nasdaq, line: Line) -> None:
+async def test_a_request_looks_like_a_browsers(nasdaq: Nasdaq, server: FakeServer) -> None:
     await nasdaq.prices(WGMI, date(2026, 10, 1))
 
-    [request] = line.requests
+    [request] = server.requests
     assert "https://api.nasdaq.com/api/quote/WGMI/historical" == str(request.url.copy_with(query=None))
     assert {"assetclass": "etf", "fromdate": "2026-10-01", "todate": "2026-11-20", "limit": "9999"} == dict(
         request.url.params
@@ -68,17 +70,19 @@ async def test_a_call_looks_like_a_browsers(nasdaq: Nasdaq, line: Line) -> None:
     assert "application/json" == request.headers["Accept"]
 
 
-async def test_a_share_is_found_after_the_etfs_and_remembered(nasdaq: Nasdaq, line: Line) -> None:
-    line.answers(Reply(200, UNKNOWN), Reply(200, HISTORY))
+async def test_a_share_is_found_after_etfs_and_its_asset_class_is_remembered(
+    nasdaq: Nasdaq, server: FakeServer
+) -> None:
+    server.respond_with(Reply(200, UNKNOWN), Reply(200, HISTORY))
 
     for _time in range(2):
         await nasdaq.prices(WGMI, LONG_AGO)
 
-    assert ["etf", "stocks", "stocks"] == [request.url.params["assetclass"] for request in line.requests]
+    assert ["etf", "stocks", "stocks"] == [request.url.params["assetclass"] for request in server.requests]
 
 
-async def test_an_unknown_symbol_is_told_as_such(nasdaq: Nasdaq, line: Line) -> None:
-    line.answers(Reply(200, UNKNOWN))
+async def test_an_unknown_symbol_is_reported(nasdaq: Nasdaq, server: FakeServer) -> None:
+    server.respond_with(Reply(200, UNKNOWN))
 
     error = await failure(nasdaq)
 
@@ -86,8 +90,8 @@ async def test_an_unknown_symbol_is_told_as_such(nasdaq: Nasdaq, line: Line) -> 
     assert not error.retryable
 
 
-async def test_a_window_without_sessions_has_no_closes(nasdaq: Nasdaq, line: Line) -> None:
-    line.answers(history(totalRecords=0, tradesTable=None))
+async def test_a_window_without_sessions_has_no_closes(nasdaq: Nasdaq, server: FakeServer) -> None:
+    server.respond_with(history(totalRecords=0, tradesTable=None))
 
     assert {} == by_day((await nasdaq.prices(WGMI, LONG_AGO)).closes)
 
@@ -102,14 +106,14 @@ def one_row(**changes: object) -> Reply:
     return history(totalRecords=1, tradesTable={"rows": [{"date": "10/30/2026", "close": "$41.50", **changes}]})
 
 
-async def test_a_part_of_an_answer_is_not_kept_for_the_whole(nasdaq: Nasdaq, line: Line) -> None:
+async def test_a_truncated_response_is_rejected(nasdaq: Nasdaq, server: FakeServer) -> None:
     part = history(totalRecords=5)
-    line.answers(Reply(200, part.body, {"ETag": '"1"'}), Reply(200, HISTORY))
+    server.respond_with(Reply(200, part.body, {"ETag": '"1"'}), Reply(200, HISTORY))
 
     await failure(nasdaq)
     await nasdaq.prices(WGMI, LONG_AGO)
 
-    assert "If-None-Match" not in line.requests[-1].headers
+    assert "If-None-Match" not in server.requests[-1].headers
 
 
 @pytest.mark.parametrize(
@@ -130,37 +134,41 @@ async def test_a_part_of_an_answer_is_not_kept_for_the_whole(nasdaq: Nasdaq, lin
         pytest.param(Reply(200, b"<html>"), id="html"),
     ],
 )
-async def test_an_answer_that_cannot_be_trusted_is_refused_whole(nasdaq: Nasdaq, line: Line, reply: Reply) -> None:
-    line.answers(reply)
+async def test_a_malformed_response_is_rejected(nasdaq: Nasdaq, server: FakeServer, reply: Reply) -> None:
+    server.respond_with(reply)
 
     assert (await failure(nasdaq)).retryable
 
 
-async def test_an_error_in_an_answer_of_200_is_told(nasdaq: Nasdaq, line: Line) -> None:
-    line.answers(Reply(200, b'{"data":null,"status":{"rCode":400,"bCodeMessage":[{"errorMessage":"Bad dates."}]}}'))
+async def test_an_error_with_status_200_is_reported(nasdaq: Nasdaq, server: FakeServer) -> None:
+    server.respond_with(
+        Reply(200, b'{"data":null,"status":{"rCode":400,"bCodeMessage":[{"errorMessage":"Bad dates."}]}}')
+    )
 
     error = await failure(nasdaq)
 
     assert ("refused the request: “Bad dates.”", False) == (error.problem, error.retryable)
 
 
-async def test_eleven_calls_are_too_many_for_a_minute(nasdaq: Nasdaq, line: Line) -> None:
+async def test_an_eleventh_call_in_a_minute_is_too_many(nasdaq: Nasdaq, server: FakeServer) -> None:
     for _call in range(10):
         await nasdaq.prices(WGMI, LONG_AGO)
 
     assert timedelta(minutes=1) == (await failure(nasdaq)).retry_after
-    assert 10 == len(line.requests)
+    assert 10 == len(server.requests)
 
 
-async def test_a_recorded_history_is_read(nasdaq: Nasdaq, line: Line, wire: Wire) -> None:
-    line.answers(Reply(200, wire("nasdaq_historical.json")))
+async def test_a_recorded_history_is_read(nasdaq: Nasdaq, server: FakeServer, recording: ReadRecording) -> None:
+    server.respond_with(Reply(200, recording("nasdaq_historical.json")))
 
     assert {"2024-01-10": 185.92} == by_day((await nasdaq.prices(Symbol("AAPL"), LONG_AGO)).closes)
 
 
 @pytest.mark.parametrize("name", ["SYNTH_stooq_pow_interstitial.html", "stooq_daily.csv"])
-async def test_a_page_that_asks_for_work_is_no_price(nasdaq: Nasdaq, line: Line, wire: Wire, name: str) -> None:
-    line.answers(Reply(200, wire(name)))
+async def test_an_interstitial_page_is_not_a_price(
+    nasdaq: Nasdaq, server: FakeServer, recording: ReadRecording, name: str
+) -> None:
+    server.respond_with(Reply(200, recording(name)))
 
     error = await failure(nasdaq)
 

@@ -12,7 +12,7 @@ from services.market.holdings import Holding, HoldingKind, Holdings
 from services.market.sources.http.client import HttpClient
 from services.market.sources.vendors.nasdaq_holdings import NasdaqHoldings
 from tests.fakes.clock import SetClock
-from tests.services.market.sources.conftest import RESPONSES, Line, Reply
+from tests.services.market.sources.conftest import RESPONSES, FakeServer, Reply
 
 WGMI = Symbol("WGMI")
 GOOD = json.loads((RESPONSES / "nasdaq_holdings.json").read_bytes())
@@ -21,7 +21,7 @@ ROW: dict[str, object] = {"symbol": "IREN", "companyname": "IREN Limited", "weig
 
 
 def body(*, data: dict[str, object] | None = None, **table: object) -> bytes:
-    """The good answer, with other values in its data and in its table."""
+    """The valid response with changed data and table fields."""
     changed: dict[str, Any] = json.loads(json.dumps(GOOD))
     changed["data"]["holdings"] |= table
     changed["data"] |= data or {}
@@ -29,8 +29,8 @@ def body(*, data: dict[str, object] | None = None, **table: object) -> bytes:
 
 
 @pytest.fixture
-def nasdaq(line: Line, clock: SetClock, client: HttpClient) -> NasdaqHoldings:
-    line.answers(Reply(200, body()))
+def nasdaq(server: FakeServer, clock: SetClock, client: HttpClient) -> NasdaqHoldings:
+    server.respond_with(Reply(200, body()))
     return NasdaqHoldings(client, clock)
 
 
@@ -40,9 +40,7 @@ async def failure(nasdaq: NasdaqHoldings) -> SourceError:
     return caught.value
 
 
-async def test_the_largest_holdings_are_read_and_say_that_they_are_not_the_whole(
-    nasdaq: NasdaqHoldings, line: Line
-) -> None:
+async def test_the_top_ten_holdings_are_read_and_marked_as_partial(nasdaq: NasdaqHoldings, server: FakeServer) -> None:
     found = await nasdaq.top_ten(WGMI)
 
     assert (
@@ -58,9 +56,9 @@ async def test_the_largest_holdings_are_read_and_say_that_they_are_not_the_whole
         )
         == found
     )
-    assert not found.whole
-    assert "https://api.nasdaq.com/api/company/wgmi/holdings?assetclass=etf" == str(line.requests[0].url)
-    assert "Mozilla" in line.requests[0].headers["user-agent"]
+    assert not found.is_complete
+    assert "https://api.nasdaq.com/api/company/wgmi/holdings?assetclass=etf" == str(server.requests[0].url)
+    assert "Mozilla" in server.requests[0].headers["user-agent"]
 
 
 @pytest.mark.parametrize(
@@ -71,25 +69,27 @@ async def test_the_largest_holdings_are_read_and_say_that_they_are_not_the_whole
         pytest.param("2026-11-21T00:00:00", date(2026, 11, 21), id="tomorrow, as it is somewhere"),
     ],
 )
-async def test_a_day_that_is_named_is_theirs(nasdaq: NasdaqHoldings, line: Line, text: str, expected: date) -> None:
-    line.answers(Reply(200, body(asOf=text)))
+async def test_the_date_in_the_response_is_used(
+    nasdaq: NasdaqHoldings, server: FakeServer, text: str, expected: date
+) -> None:
+    server.respond_with(Reply(200, body(asOf=text)))
 
     found = await nasdaq.top_ten(WGMI)
 
     assert (expected, "Nasdaq (top 10 only)") == (found.as_of, found.source)
 
 
-async def test_holdings_without_a_day_are_of_the_day_in_new_york(
-    nasdaq: NasdaqHoldings, line: Line, clock: SetClock
+async def test_holdings_without_a_date_get_todays_new_york_date(
+    nasdaq: NasdaqHoldings, server: FakeServer, clock: SetClock
 ) -> None:
     clock.at = datetime(2026, 11, 21, 4, 59, tzinfo=UTC)
-    line.answers(Reply(200, body(asOf="N/A")))
+    server.respond_with(Reply(200, body(asOf="N/A")))
 
     assert date(2026, 11, 20) == (await nasdaq.top_ten(WGMI)).as_of
 
 
-async def test_what_is_not_needed_may_be_missing(nasdaq: NasdaqHoldings, line: Line) -> None:
-    line.answers(Reply(200, json.dumps({"data": {"holdings": {"rows": [{"weighting": "5.5%"}]}}}).encode()))
+async def test_optional_fields_may_be_missing(nasdaq: NasdaqHoldings, server: FakeServer) -> None:
+    server.respond_with(Reply(200, json.dumps({"data": {"holdings": {"rows": [{"weighting": "5.5%"}]}}}).encode()))
 
     assert (Holding(ticker="", weight=0.055, kind=HoldingKind.OTHER),) == (await nasdaq.top_ten(WGMI)).positions
 
@@ -112,10 +112,10 @@ async def test_what_is_not_needed_may_be_missing(nasdaq: NasdaqHoldings, line: L
         pytest.param(b"<html>", "sent a web page instead", id="a web page"),
     ],
 )
-async def test_what_cannot_be_weights_is_refused_whole(
-    nasdaq: NasdaqHoldings, line: Line, changed: bytes, problem: str
+async def test_impossible_weights_are_rejected(
+    nasdaq: NasdaqHoldings, server: FakeServer, changed: bytes, problem: str
 ) -> None:
-    line.answers(Reply(200, changed))
+    server.respond_with(Reply(200, changed))
 
     error = await failure(nasdaq)
 
@@ -146,10 +146,10 @@ async def test_what_cannot_be_weights_is_refused_whole(
         ),
     ],
 )
-async def test_where_there_are_no_holdings_of_this_fund_asking_again_does_not_help(
-    nasdaq: NasdaqHoldings, line: Line, changed: bytes, problem: str
+async def test_missing_holdings_are_not_retryable(
+    nasdaq: NasdaqHoldings, server: FakeServer, changed: bytes, problem: str
 ) -> None:
-    line.answers(Reply(200, changed))
+    server.respond_with(Reply(200, changed))
 
     error = await failure(nasdaq)
 
@@ -157,7 +157,7 @@ async def test_where_there_are_no_holdings_of_this_fund_asking_again_does_not_he
     assert not error.retryable
 
 
-async def test_a_fault_on_its_side_may_pass(nasdaq: NasdaqHoldings, line: Line) -> None:
-    line.answers(Reply(200, b'{"data": null, "status": {"rCode": 500}}'))
+async def test_a_server_error_is_retryable(nasdaq: NasdaqHoldings, server: FakeServer) -> None:
+    server.respond_with(Reply(200, b'{"data": null, "status": {"rCode": 500}}'))
 
     assert (await failure(nasdaq)).retryable

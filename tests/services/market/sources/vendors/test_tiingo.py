@@ -8,11 +8,11 @@ import pytest
 
 from services.core.errors import SourceError
 from services.core.prices import Symbol
-from services.market.consensus.corporate_actions import Kind
+from services.market.consensus.corporate_actions import ActionKind
 from services.market.sources.http.client import HttpClient
 from services.market.sources.vendors.tiingo import Tiingo
 from tests.fakes.clock import SetClock
-from tests.services.market.sources.conftest import RESPONSES, Line, Reply, Wire, by_day, no_wait
+from tests.services.market.sources.conftest import RESPONSES, FakeServer, ReadRecording, Reply, by_day, no_wait
 
 WGMI = Symbol("WGMI")
 LONG_AGO = date(2000, 1, 1)
@@ -22,8 +22,8 @@ SPENT = (RESPONSES / "tiingo_spent.json").read_bytes()
 
 
 @pytest.fixture
-def tiingo(line: Line, clock: SetClock, client: HttpClient) -> Tiingo:
-    line.answers(Reply(200, DAILY), Reply(200, IEX))
+def tiingo(server: FakeServer, clock: SetClock, client: HttpClient) -> Tiingo:
+    server.respond_with(Reply(200, DAILY), Reply(200, IEX))
     return Tiingo(client, clock, "secret")
 
 
@@ -33,7 +33,7 @@ async def failure(tiingo: Tiingo, symbol: Symbol = WGMI) -> SourceError:
     return caught.value
 
 
-async def test_closes_are_adjusted_for_the_splits_after_them_and_for_nothing_else(tiingo: Tiingo) -> None:
+async def test_closes_are_adjusted_for_later_splits_only(tiingo: Tiingo) -> None:
     prices = await tiingo.prices(WGMI, LONG_AGO)
 
     assert {
@@ -46,24 +46,24 @@ async def test_closes_are_adjusted_for_the_splits_after_them_and_for_nothing_els
     assert "Tiingo" == prices.closes.source
 
 
-async def test_dividends_and_splits_stand_on_their_ex_dates(tiingo: Tiingo, line: Line) -> None:
+async def test_dividends_and_splits_have_their_ex_dates(tiingo: Tiingo, server: FakeServer) -> None:
     rows = [
         {"date": "2026-10-28T00:00:00.000Z", "close": 41.0, "divCash": 0.0, "splitFactor": 1.0},
         {"date": "2026-10-30T00:00:00.000Z", "close": 41.5, "divCash": 0.11, "splitFactor": 2.0},
         {"date": "2026-10-29T00:00:00.000Z", "close": 80.0, "divCash": 0.3},
     ]
-    line.answers(Reply(200, json.dumps(rows).encode()), Reply(200, IEX))
+    server.respond_with(Reply(200, json.dumps(rows).encode()), Reply(200, IEX))
 
     actions = (await tiingo.prices(WGMI, date(2026, 10, 28))).actions
 
     assert [
-        ("2026-10-29", Kind.DIVIDEND, 0.3),
-        ("2026-10-30", Kind.DIVIDEND, 0.11),
-        ("2026-10-30", Kind.SPLIT, 2.0),
+        ("2026-10-29", ActionKind.DIVIDEND, 0.3),
+        ("2026-10-30", ActionKind.DIVIDEND, 0.11),
+        ("2026-10-30", ActionKind.SPLIT, 2.0),
     ] == [(f"{one.session}", one.kind, one.value) for one in actions]
 
 
-async def test_the_quote_is_iexs_last_trade_and_says_so(tiingo: Tiingo) -> None:
+async def test_the_quote_is_the_last_trade_at_iex(tiingo: Tiingo) -> None:
     quote = (await tiingo.prices(WGMI, LONG_AGO)).quote
 
     assert quote is not None
@@ -71,14 +71,14 @@ async def test_the_quote_is_iexs_last_trade_and_says_so(tiingo: Tiingo) -> None:
     assert datetime(2026, 11, 20, 17, 58, 3, 500_000, tzinfo=UTC) == quote.at
 
 
-async def test_both_calls_carry_the_key_in_a_header_alone(tiingo: Tiingo, line: Line) -> None:
+async def test_both_calls_send_the_key_only_in_a_header(tiingo: Tiingo, server: FakeServer) -> None:
     await tiingo.prices(WGMI, date(2026, 10, 1))
 
     assert [
         "https://api.tiingo.com/tiingo/daily/wgmi/prices?startDate=2026-10-01",
         "https://api.tiingo.com/iex/wgmi",
-    ] == [str(request.url) for request in line.requests]
-    assert {"Token secret"} == {request.headers["Authorization"] for request in line.requests}
+    ] == [str(request.url) for request in server.requests]
+    assert {"Token secret"} == {request.headers["Authorization"] for request in server.requests}
 
 
 def last(**changes: object) -> Reply:
@@ -98,8 +98,8 @@ def last(**changes: object) -> Reply:
         pytest.param(Reply(200, b"[]"), id="unknown-to-iex"),
     ],
 )
-async def test_a_trade_that_is_none_of_the_session_is_no_quote(tiingo: Tiingo, line: Line, reply: Reply) -> None:
-    line.answers(Reply(200, DAILY), reply)
+async def test_a_trade_outside_the_session_is_not_a_quote(tiingo: Tiingo, server: FakeServer, reply: Reply) -> None:
+    server.respond_with(Reply(200, DAILY), reply)
 
     prices = await tiingo.prices(WGMI, LONG_AGO)
 
@@ -133,44 +133,46 @@ def day(**changes: object) -> Reply:
         pytest.param(Reply(200, b"<html>"), id="html"),
     ],
 )
-async def test_an_answer_that_cannot_be_trusted_is_refused_whole(tiingo: Tiingo, line: Line, reply: Reply) -> None:
-    line.answers(reply, Reply(200, IEX))
+async def test_a_malformed_response_is_rejected(tiingo: Tiingo, server: FakeServer, reply: Reply) -> None:
+    server.respond_with(reply, Reply(200, IEX))
 
     assert (await failure(tiingo)).retryable
 
 
 @pytest.mark.parametrize("status", [200, 429])
-async def test_a_spent_allocation_makes_tiingo_rest_whatever_its_status(
-    tiingo: Tiingo, line: Line, status: int
+async def test_an_exhausted_allocation_starts_the_backoff_for_any_status(
+    tiingo: Tiingo, server: FakeServer, status: int
 ) -> None:
-    line.answers(Reply(status, SPENT))
+    server.respond_with(Reply(status, SPENT))
 
     assert timedelta(minutes=15) == (await failure(tiingo)).retry_after
     await failure(tiingo)
 
-    assert 1 == len(line.requests)
+    assert 1 == len(server.requests)
 
 
 @pytest.mark.parametrize(
-    ("reply", "words"),
+    ("reply", "message"),
     [
         pytest.param(Reply(404, b'{"detail":"Not found."}'), "knows no symbol WGMI", id="unknown"),
         pytest.param(Reply(403, b'{"detail":"Bad token"}'), "turns this machine away", id="forbidden"),
         pytest.param(Reply(200, b'{"detail":"secret is bad"}'), "refused the request: “… is bad”", id="with-200"),
     ],
 )
-async def test_a_refusal_says_what_is_wrong(tiingo: Tiingo, line: Line, reply: Reply, words: str) -> None:
-    line.answers(reply)
+async def test_an_error_response_explains_the_problem(
+    tiingo: Tiingo, server: FakeServer, reply: Reply, message: str
+) -> None:
+    server.respond_with(reply)
 
     error = await failure(tiingo)
 
-    assert words in error.problem
+    assert message in error.problem
     assert not error.retryable
 
 
-async def test_a_free_plans_hour_is_kept_to(line: Line, clock: SetClock) -> None:
+async def test_the_hourly_limit_of_the_free_plan_is_respected(server: FakeServer, clock: SetClock) -> None:
     def respond(request: httpx.Request) -> httpx.Response:
-        line.requests.append(request)
+        server.requests.append(request)
         return httpx.Response(200, content=IEX if "iex" in request.url.path else DAILY)
 
     tiingo = Tiingo(HttpClient(transport=httpx.MockTransport(respond), sleep=no_wait), clock, "secret")
@@ -178,11 +180,11 @@ async def test_a_free_plans_hour_is_kept_to(line: Line, clock: SetClock) -> None
         await tiingo.prices(WGMI, LONG_AGO)
 
     assert timedelta(hours=1) == (await failure(tiingo)).retry_after
-    assert 50 == len(line.requests)
+    assert 50 == len(server.requests)
 
 
-async def test_recorded_days_are_read(tiingo: Tiingo, line: Line, wire: Wire) -> None:
-    line.answers(Reply(200, wire("tiingo_eod_GOOGL.json")), Reply(200, b"[]"))
+async def test_recorded_days_are_read(tiingo: Tiingo, server: FakeServer, recording: ReadRecording) -> None:
+    server.respond_with(Reply(200, recording("tiingo_eod_GOOGL.json")), Reply(200, b"[]"))
 
     prices = await tiingo.prices(Symbol("GOOGL"), LONG_AGO)
 
@@ -190,7 +192,7 @@ async def test_recorded_days_are_read(tiingo: Tiingo, line: Line, wire: Wire) ->
 
 
 @pytest.mark.parametrize(
-    ("name", "status", "words"),
+    ("name", "status", "message"),
     [
         pytest.param("tiingo_error_429.json", 429, "throttled", id="429"),
         pytest.param("tiingo_error_429.json", 200, "throttled", id="429-with-200"),
@@ -198,15 +200,17 @@ async def test_recorded_days_are_read(tiingo: Tiingo, line: Line, wire: Wire) ->
         pytest.param("tiingo_crypto_top_btcusd.json", 200, "unusable answer", id="books-of-coins"),
     ],
 )
-async def test_recorded_answers_that_are_no_days_are_told(
-    tiingo: Tiingo, line: Line, wire: Wire, name: str, status: int, words: str
+async def test_recorded_error_responses_are_reported(
+    tiingo: Tiingo, server: FakeServer, recording: ReadRecording, name: str, status: int, message: str
 ) -> None:
-    line.answers(Reply(status, wire(name)))
+    server.respond_with(Reply(status, recording(name)))
 
-    assert words in (await failure(tiingo)).problem
+    assert message in (await failure(tiingo)).problem
 
 
-async def test_recorded_half_hours_are_no_last_trade(tiingo: Tiingo, line: Line, wire: Wire) -> None:
-    line.answers(Reply(200, DAILY), Reply(200, wire("tiingo_iex_30min_GOOGL.json")))
+async def test_recorded_half_hour_bars_are_not_a_last_trade(
+    tiingo: Tiingo, server: FakeServer, recording: ReadRecording
+) -> None:
+    server.respond_with(Reply(200, DAILY), Reply(200, recording("tiingo_iex_30min_GOOGL.json")))
 
     assert "unusable answer" in (await failure(tiingo)).problem

@@ -14,7 +14,7 @@ from services.market.ports import EquityPrices
 from services.market.sources.http.client import HttpClient
 from services.market.sources.vendors.yahoo import Yahoo
 from tests.fakes.clock import SetClock
-from tests.services.market.sources.conftest import RESPONSES, Line, Reply, Wire, by_day
+from tests.services.market.sources.conftest import RESPONSES, FakeServer, ReadRecording, Reply, by_day
 
 WGMI = Symbol("WGMI")
 LONG_AGO = date(2000, 1, 1)
@@ -22,9 +22,9 @@ CHART = (RESPONSES / "yahoo_chart.json").read_bytes()
 
 
 @pytest.fixture
-def yahoo(line: Line, clock: SetClock) -> Yahoo:
-    line.answers(Reply(200, CHART))
-    return Yahoo(HttpClient(transport=line.transport), clock)
+def yahoo(server: FakeServer, clock: SetClock) -> Yahoo:
+    server.respond_with(Reply(200, CHART))
+    return Yahoo(HttpClient(transport=server.transport), clock)
 
 
 async def fetch(yahoo: Yahoo, symbol: str = "WGMI", since: date = LONG_AGO) -> EquityPrices:
@@ -37,11 +37,13 @@ async def failure(yahoo: Yahoo, symbol: str = "WGMI") -> SourceError:
     return caught.value
 
 
-def one_bar(close: str = "41.5", stamp: str = "1793367000", meta: Mapping[str, object] = MappingProxyType({})) -> Reply:
-    """A chart with one bar, 2026-10-30 13:30 UTC, whose numbers stand in the body as they are written here."""
+def one_bar(
+    close: str = "41.5", timestamp: str = "1793367000", meta: Mapping[str, object] = MappingProxyType({})
+) -> Reply:
+    """A chart with one bar, 2026-10-30 13:30 UTC; its numbers are inserted into the body as written."""
     usual = {"symbol": "WGMI", "currency": "USD", "exchangeTimezoneName": "America/New_York"}
     body = (
-        f'{{"chart": {{"result": [{{"meta": {json.dumps({**usual, **meta})}, "timestamp": [{stamp}], '
+        f'{{"chart": {{"result": [{{"meta": {json.dumps({**usual, **meta})}, "timestamp": [{timestamp}], '
         f'"indicators": {{"quote": [{{"close": [{close}]}}]}}}}], "error": null}}}}'
     )
     return Reply(200, body.encode())
@@ -66,16 +68,16 @@ async def test_the_quote_is_the_last_trade_with_its_time(yahoo: Yahoo) -> None:
     )
 
 
-async def test_closes_before_the_day_asked_for_are_left_out(yahoo: Yahoo) -> None:
+async def test_closes_before_the_requested_day_are_dropped(yahoo: Yahoo) -> None:
     prices = await fetch(yahoo, since=date(2026, 10, 29))
 
     assert ["2026-10-29", "2026-10-30"] == list(by_day(prices.closes))
 
 
-async def test_one_call_asks_for_everything_since_that_day(yahoo: Yahoo, line: Line) -> None:
+async def test_one_call_requests_everything_since_the_day(yahoo: Yahoo, server: FakeServer) -> None:
     await fetch(yahoo, since=date(2026, 1, 2))
 
-    [request] = line.requests
+    [request] = server.requests
     assert ("query2.finance.yahoo.com", "/v8/finance/chart/WGMI") == (request.url.host, request.url.path)
     assert {
         "interval": "1d",
@@ -86,22 +88,22 @@ async def test_one_call_asks_for_everything_since_that_day(yahoo: Yahoo, line: L
     } == dict(request.url.params)
 
 
-async def test_another_address_can_stand_in(line: Line, clock: SetClock) -> None:
-    line.answers(Reply(200, CHART))
+async def test_the_base_url_can_be_replaced(server: FakeServer, clock: SetClock) -> None:
+    server.respond_with(Reply(200, CHART))
 
-    await fetch(Yahoo(HttpClient(transport=line.transport), clock, base_url="http://127.0.0.1:8080/"))
+    await fetch(Yahoo(HttpClient(transport=server.transport), clock, base_url="http://127.0.0.1:8080/"))
 
-    assert str(line.requests[0].url).startswith("http://127.0.0.1:8080/v8/finance/chart/WGMI?")
+    assert str(server.requests[0].url).startswith("http://127.0.0.1:8080/v8/finance/chart/WGMI?")
 
 
-async def test_a_symbol_cannot_lead_to_another_endpoint(yahoo: Yahoo, line: Line) -> None:
+async def test_a_symbol_cannot_change_the_endpoint(yahoo: Yahoo, server: FakeServer) -> None:
     await failure(yahoo, "../../v7/finance/quote?x=")
 
-    assert line.requests[0].url.raw_path.startswith(b"/v8/finance/chart/..%2F..%2Fv7%2Ffinance%2Fquote%3Fx%3D?")
+    assert server.requests[0].url.raw_path.startswith(b"/v8/finance/chart/..%2F..%2Fv7%2Ffinance%2Fquote%3Fx%3D?")
 
 
 @pytest.mark.parametrize(
-    ("stamp", "day"),
+    ("timestamp", "day"),
     [
         pytest.param("2026-07-31 13:30", "2026-07-31", id="opening-in-summer"),
         pytest.param("2026-11-20 14:30", "2026-11-20", id="opening-in-winter"),
@@ -109,15 +111,17 @@ async def test_a_symbol_cannot_lead_to_another_endpoint(yahoo: Yahoo, line: Line
         pytest.param("2026-11-21 00:59", "2026-11-20", id="evening-in-new-york-is-the-next-day-in-utc"),
     ],
 )
-async def test_a_stamp_belongs_to_new_yorks_day(yahoo: Yahoo, line: Line, stamp: str, day: str) -> None:
-    at = datetime.fromisoformat(f"{stamp}+00:00")
-    line.answers(one_bar(stamp=str(int(at.timestamp()))))
+async def test_a_timestamp_maps_to_its_new_york_date(
+    yahoo: Yahoo, server: FakeServer, timestamp: str, day: str
+) -> None:
+    at = datetime.fromisoformat(f"{timestamp}+00:00")
+    server.respond_with(one_bar(timestamp=str(int(at.timestamp()))))
 
     assert [day] == list(by_day((await fetch(yahoo)).closes))
 
 
-async def test_an_empty_window_has_no_closes_but_a_quote(yahoo: Yahoo, line: Line) -> None:
-    line.answers(Reply(200, (RESPONSES / "yahoo_chart_empty_window.json").read_bytes()))
+async def test_an_empty_window_has_a_quote_but_no_closes(yahoo: Yahoo, server: FakeServer) -> None:
+    server.respond_with(Reply(200, (RESPONSES / "yahoo_chart_empty_window.json").read_bytes()))
 
     prices = await fetch(yahoo)
 
@@ -125,15 +129,15 @@ async def test_an_empty_window_has_no_closes_but_a_quote(yahoo: Yahoo, line: Lin
     assert prices.quote is not None
 
 
-async def test_a_body_without_a_last_trade_has_no_quote(yahoo: Yahoo, line: Line) -> None:
-    line.answers(one_bar(meta={"regularMarketPrice": 41.5}))
+async def test_a_body_without_a_last_trade_has_no_quote(yahoo: Yahoo, server: FakeServer) -> None:
+    server.respond_with(one_bar(meta={"regularMarketPrice": 41.5}))
 
     assert (await fetch(yahoo)).quote is None
 
 
 @pytest.mark.parametrize("close", ["null", "NaN", "Infinity", "-Infinity", "1e999", "0", "0.0", "-41.5", "1e12"])
-async def test_a_bar_without_a_usable_price_is_left_out(yahoo: Yahoo, line: Line, close: str) -> None:
-    line.answers(one_bar(close=close))
+async def test_a_bar_without_a_usable_price_is_dropped(yahoo: Yahoo, server: FakeServer, close: str) -> None:
+    server.respond_with(one_bar(close=close))
 
     assert {} == by_day((await fetch(yahoo)).closes)
 
@@ -144,10 +148,10 @@ async def test_a_bar_without_a_usable_price_is_left_out(yahoo: Yahoo, line: Line
         pytest.param(one_bar(close='"41.5"'), id="close-as-text"),
         pytest.param(one_bar(close="true"), id="close-as-truth"),
         pytest.param(one_bar(close="[41.5]"), id="close-as-list"),
-        pytest.param(one_bar(stamp='"1793367000"'), id="time-as-text"),
-        pytest.param(one_bar(stamp="1793367000000"), id="time-in-milliseconds"),
-        pytest.param(one_bar(stamp="-1"), id="time-before-time"),
-        pytest.param(one_bar(stamp="null"), id="no-time"),
+        pytest.param(one_bar(timestamp='"1793367000"'), id="time-as-text"),
+        pytest.param(one_bar(timestamp="1793367000000"), id="time-in-milliseconds"),
+        pytest.param(one_bar(timestamp="-1"), id="time-before-time"),
+        pytest.param(one_bar(timestamp="null"), id="no-time"),
         pytest.param(one_bar(close="41.5, 41.75"), id="more-closes-than-times"),
         pytest.param(one_bar(meta={"regularMarketTime": 1793367000, "regularMarketPrice": "41.5"}), id="quote-as-text"),
         pytest.param(
@@ -173,8 +177,8 @@ async def test_a_bar_without_a_usable_price_is_left_out(yahoo: Yahoo, line: Line
         ),
     ],
 )
-async def test_a_body_that_cannot_be_trusted_is_refused_whole(yahoo: Yahoo, line: Line, reply: Reply) -> None:
-    line.answers(reply)
+async def test_a_malformed_response_is_rejected(yahoo: Yahoo, server: FakeServer, reply: Reply) -> None:
+    server.respond_with(reply)
 
     error = await failure(yahoo)
 
@@ -182,8 +186,8 @@ async def test_a_body_that_cannot_be_trusted_is_refused_whole(yahoo: Yahoo, line
 
 
 @pytest.mark.parametrize("status", [200, 400, 404, 422])
-async def test_an_unknown_symbol_is_told_as_such(yahoo: Yahoo, line: Line, status: int) -> None:
-    line.answers(Reply(status, (RESPONSES / "yahoo_not_found.json").read_bytes()))
+async def test_an_unknown_symbol_is_reported(yahoo: Yahoo, server: FakeServer, status: int) -> None:
+    server.respond_with(Reply(status, (RESPONSES / "yahoo_not_found.json").read_bytes()))
 
     error = await failure(yahoo, "WGMIX")
 
@@ -200,9 +204,9 @@ async def test_an_unknown_symbol_is_told_as_such(yahoo: Yahoo, line: Line, statu
     ],
 )
 async def test_only_new_york_listings_in_dollars_have_a_new_york_close(
-    yahoo: Yahoo, line: Line, meta: dict[str, object]
+    yahoo: Yahoo, server: FakeServer, meta: dict[str, object]
 ) -> None:
-    line.answers(one_bar(meta=meta))
+    server.respond_with(one_bar(meta=meta))
 
     error = await failure(yahoo)
 
@@ -211,10 +215,8 @@ async def test_only_new_york_listings_in_dollars_have_a_new_york_close(
 
 
 @pytest.mark.parametrize("body", [b"Too Many Requests\r\n", b"Edge: Too Many Requests"])
-async def test_a_throttled_yahoo_is_left_alone_for_a_quarter_of_an_hour(
-    yahoo: Yahoo, line: Line, clock: SetClock, body: bytes
-) -> None:
-    line.answers(Reply(429, body), Reply(200, CHART))
+async def test_a_429_starts_a_15_minute_backoff(yahoo: Yahoo, server: FakeServer, clock: SetClock, body: bytes) -> None:
+    server.respond_with(Reply(429, body), Reply(200, CHART))
 
     assert (await failure(yahoo)).retry_after == timedelta(minutes=15)
     clock.advance(timedelta(minutes=14, seconds=59))
@@ -222,7 +224,7 @@ async def test_a_throttled_yahoo_is_left_alone_for_a_quarter_of_an_hour(
     clock.advance(timedelta(seconds=1))
     await fetch(yahoo)
 
-    assert len(line.requests) == 2
+    assert len(server.requests) == 2
 
 
 @pytest.mark.parametrize(
@@ -277,8 +279,8 @@ async def test_a_throttled_yahoo_is_left_alone_for_a_quarter_of_an_hour(
 )
 async def test_recorded_charts_are_read(
     yahoo: Yahoo,
-    line: Line,
-    wire: Wire,
+    server: FakeServer,
+    recording: ReadRecording,
     name: str,
     symbol: str,
     count: int,
@@ -286,9 +288,9 @@ async def test_recorded_charts_are_read(
     last: tuple[str, float],
     quoted_at: str,
 ) -> None:
-    headers = json.loads(wire("yahoo_chart_headers.json"))
+    headers = json.loads(recording("yahoo_chart_headers.json"))
     del headers["content-length"]
-    line.answers(Reply(200, wire(name), headers))
+    server.respond_with(Reply(200, recording(name), headers))
 
     prices = await fetch(yahoo, symbol)
 
@@ -298,8 +300,10 @@ async def test_recorded_charts_are_read(
     assert quoted_at == str(prices.quote.at)
 
 
-async def test_a_recorded_empty_window_has_no_closes(yahoo: Yahoo, line: Line, wire: Wire) -> None:
-    line.answers(Reply(200, wire("yahoo_chart_1m_empty_no_timestamp.json")))
+async def test_a_recorded_empty_window_has_no_closes(
+    yahoo: Yahoo, server: FakeServer, recording: ReadRecording
+) -> None:
+    server.respond_with(Reply(200, recording("yahoo_chart_1m_empty_no_timestamp.json")))
 
     prices = await fetch(yahoo, "AAPL")
 
@@ -308,7 +312,7 @@ async def test_a_recorded_empty_window_has_no_closes(yahoo: Yahoo, line: Line, w
 
 
 @pytest.mark.parametrize(
-    ("name", "status", "symbol", "words", "retryable"),
+    ("name", "status", "symbol", "message", "retryable"),
     [
         pytest.param("yahoo_error_404.json", 404, "WGMI", "knows no symbol WGMI", False, id="404"),
         pytest.param("yahoo_error_404.json", 200, "WGMI", "knows no symbol WGMI", False, id="404-with-200"),
@@ -322,29 +326,37 @@ async def test_a_recorded_empty_window_has_no_closes(yahoo: Yahoo, line: Line, w
         ),
     ],
 )
-async def test_recorded_refusals_are_told(
-    yahoo: Yahoo, line: Line, wire: Wire, name: str, status: int, symbol: str, words: str, *, retryable: bool
+async def test_recorded_errors_are_reported(
+    yahoo: Yahoo,
+    server: FakeServer,
+    recording: ReadRecording,
+    name: str,
+    status: int,
+    symbol: str,
+    message: str,
+    *,
+    retryable: bool,
 ) -> None:
-    line.answers(Reply(status, wire(name)))
+    server.respond_with(Reply(status, recording(name)))
 
     error = await failure(yahoo, symbol)
 
-    assert words in error.problem
+    assert message in error.problem
     assert retryable == error.retryable
 
 
-async def test_a_close_that_is_repeated_without_volume_is_known_to_be_no_trade(yahoo: Yahoo, line: Line) -> None:
-    """A volume of zero beside a new price is a gap in Yahoo's volumes, and no word on its prices."""
+async def test_zero_volume_counts_as_no_trading_only_with_a_repeated_close(yahoo: Yahoo, server: FakeServer) -> None:
+    """Zero volume with a new price is a gap in Yahoo's volumes and says nothing about its prices."""
     chart = json.loads(CHART)
     days = [1793106600 + 86_400 * day for day in range(4)]
     chart["chart"]["result"][0]["timestamp"] = days
     chart["chart"]["result"][0]["indicators"]["quote"] = [
         {"close": [40.0, 41.0, 41.0, 42.0], "volume": [900, 1_000, 0, 0]}
     ]
-    line.answers(Reply(200, json.dumps(chart).encode()))
+    server.respond_with(Reply(200, json.dumps(chart).encode()))
     read = (await yahoo.prices(WGMI, date(2026, 10, 1))).closes
     del chart["chart"]["result"][0]["indicators"]["quote"][0]["volume"]
-    line.answers(Reply(200, json.dumps(chart).encode()))
+    server.respond_with(Reply(200, json.dumps(chart).encode()))
     unknown = (await yahoo.prices(WGMI, date(2026, 10, 1))).closes
 
     np.testing.assert_array_equal([900.0, 1_000.0, 0.0, np.nan], read.known_volumes)

@@ -1,0 +1,134 @@
+"""Uninstalling deletes a workspace's data and no other's."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from services.alerting.records import AlertChange
+from services.core.errors import DatabaseUnavailableError
+from services.core.identity import Channel
+from services.rules.grammar import parse_rule
+from tests.bot.oauth.conftest import OAuthHarness
+from tests.fakes.alerts import an_alert
+
+FIRST, SECOND = Channel(team="T1", id="C1"), Channel(team="T2", id="C1")
+
+
+async def install_with_data(harness: OAuthHarness, channel: Channel, **granted: Any) -> None:  # noqa: ANN401 -- of Slack's answer
+    await harness.install(team={"id": channel.team, "name": channel.team}, **granted)
+    await harness.app.store.add_rules(channel, [parse_rule("1d 8pp")], "U1", harness.clock.at)
+    alert = an_alert(channel=channel, closed_at=harness.clock.at)
+    await harness.app.store.record([], [AlertChange(alert=alert, revision=0)], harness.clock.at)
+
+
+async def remaining(harness: OAuthHarness, channel: Channel) -> tuple[bool, int, int]:
+    """Return whether the app is installed, and the number of rules and alerts."""
+    store = harness.app.store
+    installed = await harness.oauth.installation_cache.get(channel.team) is not None
+    return installed, len(await store.rules(channel)), len(await store.history(channel, 10))
+
+
+UNINSTALLED: tuple[str, dict[str, Any]] = ("app_uninstalled", {})
+REVOKED: tuple[str, dict[str, Any]] = ("tokens_revoked", {"tokens": {"oauth": ["U1"], "bot": ["UBOT"]}})
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        pytest.param(UNINSTALLED, REVOKED, id="uninstalled, then revoked"),
+        pytest.param(REVOKED, UNINSTALLED, id="revoked, then uninstalled"),
+    ],
+)
+async def test_uninstalling_deletes_the_workspaces_data(
+    harness: OAuthHarness, first: tuple[str, dict[str, Any]], second: tuple[str, dict[str, Any]]
+) -> None:
+    for channel in (FIRST, SECOND):
+        await install_with_data(harness, channel)
+    await remaining(harness, FIRST)  # caches the installation
+
+    status = await harness.send_event(first[0], **first[1])
+
+    assert 200 == status
+    assert (False, 0, 0) == await remaining(harness, FIRST)
+    assert (True, 1, 1) == await remaining(harness, SECOND)
+    assert 200 == await harness.send_event(second[0], **second[1])  # the second event of the same removal
+
+
+@pytest.mark.parametrize("event", [pytest.param(REVOKED, id="revoked"), pytest.param(UNINSTALLED, id="uninstalled")])
+async def test_a_late_uninstall_event_spares_a_reinstallation(
+    harness: OAuthHarness, event: tuple[str, dict[str, Any]]
+) -> None:
+    await install_with_data(harness, FIRST)
+    ended_at = harness.clock.at
+    await harness.send_event("app_uninstalled")
+    harness.clock.advance(timedelta(minutes=1))
+    await harness.install(access_token="xoxb-again")
+
+    await harness.send_event(event[0], at=ended_at, **event[1])
+
+    assert (True, 0, 0) == await remaining(harness, FIRST)
+    assert "xoxb-again" == (await harness.oauth.clients.of("T1")).token
+
+
+async def test_an_organization_can_revoke_access_to_one_workspace(harness: OAuthHarness) -> None:
+    await harness.install(team=None, enterprise={"id": "E1", "name": "Holding"}, is_enterprise_install=True)
+    for channel in (FIRST, SECOND):
+        await harness.send_command("help", team=channel.team, enterprise_id="E1")
+        await harness.app.store.add_rules(channel, [parse_rule("1d 8pp")], "U1", harness.clock.at)
+
+    status = await harness.send_event("team_access_revoked", team=None, enterprise="E1", team_ids=["T1"])
+
+    assert 200 == status
+    assert ((False, 0, 0), (True, 1, 0)) == (await remaining(harness, FIRST), await remaining(harness, SECOND))
+
+
+async def test_a_revoked_user_token_deletes_nothing(harness: OAuthHarness) -> None:
+    await install_with_data(harness, FIRST)
+
+    await harness.send_event("tokens_revoked", tokens={"oauth": ["U1"]})
+
+    assert (True, 1, 1) == await remaining(harness, FIRST)
+
+
+async def test_an_uninstall_event_from_before_the_installation_is_ignored(harness: OAuthHarness) -> None:
+    ended_at: datetime = harness.clock.at
+    harness.clock.advance(timedelta(minutes=5))
+    await install_with_data(harness, FIRST)
+
+    await harness.send_event("app_uninstalled", at=ended_at)
+
+    assert (True, 1, 1) == await remaining(harness, FIRST)
+
+
+@pytest.mark.parametrize("failing_method", ["leave", "find"])
+async def test_a_failed_uninstall_is_retried_by_slack(
+    harness: OAuthHarness, monkeypatch: pytest.MonkeyPatch, failing_method: str
+) -> None:
+    await install_with_data(harness, FIRST)
+
+    async def fail(*_arguments: object) -> list[str]:
+        raise DatabaseUnavailableError("the database is away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(harness.oauth.store), failing_method, fail)
+        status = await harness.send_event("app_uninstalled", event_id="Ev1")
+    retry = await harness.send_event("app_uninstalled", event_id="Ev1")
+
+    assert (500, 200) == (status, retry)
+    assert (False, 0, 0) == await remaining(harness, FIRST)
+
+
+async def test_each_workspace_gets_messages_with_its_own_token(harness: OAuthHarness) -> None:
+    await install_with_data(harness, FIRST)
+    await install_with_data(harness, SECOND, access_token="xoxb-away")
+    await harness.app.outbox.deliver(harness.clock.at)
+    await harness.send_event("app_uninstalled")
+    before = len(harness.slack.posted)
+    await harness.app.store.record([], [AlertChange(alert=an_alert(channel=FIRST), revision=0)], harness.clock.at)
+    await harness.app.outbox.deliver(harness.clock.at)
+
+    assert [("xoxb-acme", "C1"), ("xoxb-away", "C1")] == sorted(harness.slack.posted[:before])
+    assert before == len(harness.slack.posted)

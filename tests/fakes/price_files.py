@@ -1,0 +1,41 @@
+"""Real prices from ../shared/data, if available, as columns."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from services.core.prices import Symbol
+from services.market.consensus.quorum import SourcePrices
+from services.market.sources.files.prices import read_crypto_csv, read_etf_csv
+
+DATA = Path("../shared/data")
+needs_data = pytest.mark.skipif(not DATA.exists(), reason="the vendor price files in ../shared/data are not here")
+
+
+def closes(name: str, source: str = "") -> SourcePrices:
+    """Return the closes of one file in equities/."""
+    read = read_etf_csv(DATA / "equities" / name, Symbol(name.split("_", maxsplit=1)[0].removesuffix(".csv")))
+    return SourcePrices(source=source or read.source, keys=read.sessions, prices=read.prices)
+
+
+def bitcoin(name: str, since: str) -> SourcePrices:
+    """Return the closes of one file in btc/, from a day on."""
+    bars = read_crypto_csv(DATA / "btc" / name, Symbol("BTC"))
+    recent = bars.opened_at >= np.datetime64(since)
+    return SourcePrices(source=name, keys=bars.opened_at[recent], prices=bars.closes[recent])
+
+
+def bad_feed(*, volumes: bool = True) -> SourcePrices:
+    """Return a single-venue feed that repeats its last trade on days without one."""
+    with (DATA / "badfeed/WGMI_alpaca_iex_daily_stale.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return SourcePrices(
+        source="Alpaca",
+        keys=np.array([row["Date"][:10] for row in rows], dtype="datetime64[D]"),
+        prices=np.array([float(row["Close"]) for row in rows]),
+        volumes=np.array([float(row["Volume"]) for row in rows]) if volumes else None,
+    )

@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+from handlers.render import fmt, markup
+from services.core.prices import WGMI_BTC, Pair, Symbol
+from services.market.measure import Unit, Window
+
+
+@pytest.mark.parametrize(
+    ("fraction", "expected"),
+    [
+        pytest.param(0.084, "+8.4 pp", id="above"),
+        pytest.param(-0.084, "−8.4 pp", id="below, with a real minus sign"),
+        pytest.param(0.0004, "0.0 pp", id="rounds to nothing"),
+        pytest.param(-0.0004, "0.0 pp", id="rounds to nothing from below"),
+        pytest.param(12.3456, "+1,234.6 pp", id="thousands"),
+    ],
+)
+def test_percentage_points_have_a_sign(fraction: float, expected: str) -> None:
+    assert expected == fmt.pp(fraction)
+
+
+def test_percents_have_a_sign() -> None:
+    assert ["+3.1%", "−0.6%", "0.0%"] == [fmt.percent(value) for value in (0.031, -0.006, 0.0)]
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "metric_value", "threshold"),
+    [
+        pytest.param(0.0831, Unit.PP, "+8.3 pp", "8.31 pp", id="points"),
+        pytest.param(0.6, Unit.PERCENT, "+60.0%", "60%", id="percent"),
+        pytest.param(3.5, Unit.SIGMA, "z +3.5", "z 3.5", id="z"),
+    ],
+)
+def test_a_metric_is_formatted_in_its_unit(value: float, unit: Unit, metric_value: str, threshold: str) -> None:
+    assert (metric_value, threshold) == (fmt.metric_value(value, unit), fmt.threshold(value, unit))
+
+
+@pytest.mark.parametrize(
+    ("dollars", "expected"),
+    [
+        pytest.param(67_310.4, "$67,310", id="bitcoin"),
+        pytest.param(41.2, "$41.20", id="an ETF"),
+        pytest.param(0.083412, "$0.08341", id="a coin of cents"),
+    ],
+)
+def test_prices_have_as_many_digits_as_they_need(dollars: float, expected: str) -> None:
+    assert expected == fmt.price(dollars)
+
+
+def test_network_figures_have_their_units_or_are_unknown() -> None:
+    assert ["1,012 EH/s", "unknown"] == [fmt.hashrate(1.0123e21), fmt.hashrate(None)]
+    assert ["150.25 T", "unknown"] == [fmt.difficulty(150.25e12), fmt.difficulty(None)]
+
+
+def test_bitcoin_has_a_name_and_other_legs_their_symbol() -> None:
+    assert ["bitcoin", "Bitcoin", "ETH"] == [
+        fmt.name(Symbol("BTC")),
+        fmt.title(Symbol("BTC")),
+        fmt.name(Symbol("ETH")),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("spread", "expected"),
+    [
+        pytest.param(0.084, "8.4 pp above bitcoin", id="above"),
+        pytest.param(-0.084, "8.4 pp below bitcoin", id="below"),
+        pytest.param(-0.0004, "level with bitcoin", id="level"),
+    ],
+)
+def test_a_spread_is_above_below_or_level(spread: float, expected: str) -> None:
+    assert expected == fmt.spread_phrase(WGMI_BTC, spread)
+
+
+def test_another_pair_is_compared_with_its_own_coin() -> None:
+    pair = Pair(etf=Symbol("IREN"), crypto=Symbol("ETH"))
+    assert "1.0 pp above ETH" == fmt.spread_phrase(pair, 0.01)
+
+
+@pytest.mark.parametrize(
+    ("percentile", "above", "expected"),
+    [
+        pytest.param(97.4, True, "larger than 97% of the last 252 sessions", id="large"),
+        pytest.param(99.8, True, "larger than 99% of the last 252 sessions", id="never rounded up to all"),
+        pytest.param(100.0, True, "larger than all of the last 252 sessions", id="largest"),
+        pytest.param(0.0, True, "larger than none of the last 252 sessions", id="smallest"),
+        pytest.param(0.2, True, "larger than 1% of the last 252 sessions", id="nearly the smallest"),
+        pytest.param(2.6, False, "lower than 97% of the last 252 sessions", id="low"),
+        pytest.param(0.0, False, "lower than all of the last 252 sessions", id="lowest"),
+        pytest.param(100.0, False, "lower than none of the last 252 sessions", id="highest, seen from below"),
+    ],
+)
+def test_a_percentile_is_counted_from_the_side_of_the_spread(percentile: float, above: bool, expected: str) -> None:
+    assert expected == fmt.percentile_phrase(percentile, above=above)
+
+
+@pytest.mark.parametrize(
+    ("percentile", "expected"),
+    [
+        pytest.param(100.0, "highest", id="beyond all"),
+        pytest.param(99.9, "99th", id="nearly beyond all"),
+        pytest.param(0.0, "lowest", id="below all"),
+        pytest.param(0.3, "1st", id="nearly below all"),
+        pytest.param(52.0, "52nd", id="second"),
+        pytest.param(93.0, "93rd", id="third"),
+        pytest.param(11.0, "11th", id="eleventh"),
+        pytest.param(12.0, "12th", id="twelfth"),
+    ],
+)
+def test_a_percentile_cell_is_an_ordinal_below_100(percentile: float, expected: str) -> None:
+    assert expected == fmt.percentile_cell(percentile)
+
+
+def test_windows_are_formatted_as_adjectives_and_as_periods() -> None:
+    assert ["1-day", "20-day", "year-to-date"] == [fmt.window(span) for span in (Window.D1, Window.D20, Window.YTD)]
+    assert ["over 1 day", "over 20 days", "this year"] == [
+        fmt.over_window(span) for span in (Window.D1, Window.D20, Window.YTD)
+    ]
+
+
+def test_a_year_to_date_that_has_ended_shows_its_year() -> None:
+    """On 1 January, or with old prices, "this year" would be wrong."""
+    assert ["over 20 days", "in 2025"] == [
+        fmt.over_window(span, date(2025, 12, 31)) for span in (Window.D20, Window.YTD)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("span", "expected"),
+    [
+        pytest.param(timedelta(seconds=-3), "0 s", id="a clock that is a little behind"),
+        pytest.param(timedelta(seconds=45), "45 s", id="seconds"),
+        pytest.param(timedelta(minutes=3, seconds=59), "3 min", id="minutes"),
+        pytest.param(timedelta(hours=2), "2 h", id="hours"),
+        pytest.param(timedelta(hours=2, minutes=10), "2 h 10 min", id="hours and minutes"),
+        pytest.param(timedelta(hours=47, minutes=59), "47 h 59 min", id="almost two days"),
+        pytest.param(timedelta(days=3, hours=5), "3 days", id="days"),
+    ],
+)
+def test_durations(span: timedelta, expected: str) -> None:
+    assert expected == fmt.duration(span)
+
+
+@pytest.mark.parametrize(
+    ("at", "expected"),
+    [
+        pytest.param(
+            datetime(2026, 11, 20, 20, 42, tzinfo=UTC), "Fri 20 Nov 15:42 New York (20:42 UTC)", id="winter time"
+        ),
+        pytest.param(
+            datetime(2026, 7, 7, 13, 30, tzinfo=UTC), "Tue 7 Jul 09:30 New York (13:30 UTC)", id="summer time"
+        ),
+        pytest.param(
+            datetime(2026, 11, 17, 1, 30, tzinfo=UTC), "Mon 16 Nov 20:30 New York (01:30 UTC)", id="another day in UTC"
+        ),
+    ],
+)
+def test_times_are_new_york_times_with_utc(at: datetime, expected: str) -> None:
+    assert expected == fmt.moment_utc(at)
+    assert expected.endswith(fmt.time_utc(at))
+
+
+def test_a_date_of_another_year_has_its_year() -> None:
+    assert "8 Feb 2022" == fmt.full_day(date(2022, 2, 8))
+
+
+def test_external_text_is_escaped() -> None:
+    assert "&lt;!here&gt; &amp; co" == markup.escape("<!here> & co")
+    assert "`1d &lt;8pp`" == markup.code("1d `<8pp")
+    assert "```    &lt;```" == markup.code_block("``` <")
+
+
+def test_reasons_get_true_minus_signs_but_dates_keep_their_hyphens() -> None:
+    assert "−8.5pp is past 8pp since 2026-11-17" == markup.reason("-8.5pp is past 8pp since 2026-11-17.")

@@ -1,0 +1,137 @@
+"""Channels with very many rules and alerts: nothing is rejected, no line is cut, and omitted lines are counted."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from handlers.render.alert import alert_message
+from handlers.render.board import board_message
+from handlers.render.history import audit_message, history_message
+from handlers.render.home import home_view
+from handlers.render.message import Message
+from handlers.render.notices import notice_message
+from handlers.render.rules import rules_message
+from services.alerting.alert import ActorStamp, EntryKind
+from services.alerting.notice import Digest, Notice
+from services.alerting.records import AlertAudit, RuleAudit, RuleAuditKind
+from services.channels.commands import Overview
+from services.channels.home import ChannelSummary
+from services.channels.rule_commands import RuleList
+from services.core.prices import Pair, Symbol
+from tests.fakes.alerts import AT, CHANNEL, a_measurement, a_rule_hit, an_alert, an_entry
+from tests.fakes.blockkit import checked, view_problems
+from tests.handlers.boards import OPEN_AT, a_board, a_channel_rule, open_view
+
+PAIRS = [Pair(etf=Symbol(f"E{n:02}ABCDEFG"), crypto=Symbol(f"C{n:02}ABCDEFG")) for n in range(60)]
+LONG_RULE = "252d residual {}.5pp above clear 7.25pp for 350m keep 350m repeat 23h on {}"
+RULES = [a_channel_rule(LONG_RULE.format(300 + n, PAIRS[n % 60]), id=1_000 + n) for n in range(200)]
+ALERTS = [
+    an_alert(
+        id=100 + n,
+        pair=pair,
+        hits=[a_rule_hit(rule_id=n, measurement=a_measurement(pair=pair), rule=f"1d 8pp on {pair}")],
+        acknowledged=ActorStamp(by="U0123456789", at=AT),
+    )
+    for n, pair in enumerate(PAIRS)
+]
+HITS = [a_rule_hit(rule_id=rule.id, rule=str(rule.rule)) for rule in RULES[:60]]
+AUDITS = [
+    RuleAudit(
+        kind=RuleAuditKind.EDITED,
+        rule_id=n,
+        by="U1",
+        at=AT,
+        before=str(RULES[n].rule),
+        after=str(RULES[n + 1].rule),
+    )
+    for n in range(3)
+]
+RULES_MESSAGE = rules_message(RuleList(rules=tuple(RULES), audits=tuple(AUDITS)), AT)
+BOARD_MESSAGE = board_message(a_board(open_view(problems=["p" * 800] * 9), alerts=ALERTS, rules=RULES), OPEN_AT)
+
+
+def section_texts(blocks: list[dict[str, Any]]) -> list[str]:
+    return [block["text"]["text"] for block in blocks if block["type"] == "section"]
+
+
+LONG_MESSAGES = [
+    pytest.param(RULES_MESSAGE, ["… and ", " more\nAdd one with", "edited by <@U1>"], id="rules"),
+    pytest.param(
+        BOARD_MESSAGE, [" more open alerts, which began before\nOpen alert: E", "Rules here: `252d"], id="board"
+    ),
+    pytest.param(
+        alert_message(an_alert(id=9, hits=HITS), AT),
+        [" more rules\nOpen since", "Prices of", "Data ok."],
+        id="alert",
+    ),
+    pytest.param(
+        history_message([replace(an_alert(id=n, hits=HITS), closed_at=AT) for n in range(10)], {}),
+        ["#0 WGMI above its beta", "#9 WGMI above its beta", "… and 59 more"],
+        id="history",
+    ),
+    pytest.param(
+        notice_message(
+            Notice(
+                id=1,
+                channel=CHANNEL,
+                name="digest",
+                content=Digest(since=AT, until=AT + timedelta(hours=8), reason="quiet hours", alerts=tuple(ALERTS)),
+                opened_at=AT,
+            )
+        ),
+        ["Silent from", "(alert 100).", "… and "],
+        id="digest",
+    ),
+    pytest.param(
+        audit_message(
+            AlertAudit(
+                alert=an_alert(id=9, hits=HITS),
+                entries=tuple(an_entry(kind=EntryKind.CHANGED, by="U1", reason="r " * 200) for _ in range(20)),
+                postings=(),
+            ),
+            AT,
+        ),
+        ["8 earlier decisions."],
+        id="audit",
+    ),
+]
+
+
+@pytest.mark.parametrize(("message", "expected"), LONG_MESSAGES)
+def test_a_long_list_is_valid_and_counts_the_lines_left_out(message: Message, expected: list[str]) -> None:
+    checked({"text": message.text, "blocks": message.blocks})
+    assert [] == [part for part in expected if part not in message.text]
+
+
+@pytest.mark.parametrize(("message", "expected"), LONG_MESSAGES)
+def test_no_line_of_a_long_list_is_cut(message: Message, expected: list[str]) -> None:
+    assert expected
+    assert [] == [text for text in section_texts(message.blocks) if text.endswith("…")]
+
+
+def test_a_menu_omits_options_that_slack_rejects() -> None:
+    rules = [a_channel_rule(f"1d 0.{'0' * 200}1pp"), a_channel_rule("1d 9pp", id=2)]
+    message = rules_message(RuleList(rules=tuple(rules)), AT)
+    checked({"text": message.text, "blocks": message.blocks})
+    (row,) = [block for block in message.blocks if block["type"] == "actions"]
+    assert ["2:1d 9pp"] == [option["value"] for option in row["elements"][1]["options"]]
+
+
+def test_a_menu_without_options_is_omitted() -> None:
+    rules = [a_channel_rule(f"1d 0.{'0' * (200 + n)}1pp", id=n) for n in range(2)]
+    (row,) = [block for block in rules_message(RuleList(rules=tuple(rules)), AT).blocks if block["type"] == "actions"]
+    assert ["add_rule"] == [element["action_id"] for element in row["elements"]]
+
+
+def test_the_home_tab_fits_ten_busy_channels() -> None:
+    summary = ChannelSummary(channel=CHANNEL, alerts=tuple(ALERTS), rules=tuple(RULES))
+    view = home_view(Overview(view=open_view(), problem="", channels=(summary,) * 10), OPEN_AT)
+    assert [] == view_problems(view)
+    last = view["blocks"][-1]["text"]["text"]
+    assert " more open alerts, which began before\nOpen alert 157" in last
+    assert "Open alert 159" in last
+    assert last.endswith(" more.")

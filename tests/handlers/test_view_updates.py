@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from slack_sdk.web.async_client import AsyncWebClient
+
+from handlers.render.message import text_message
+from handlers.render.rule_form import result_modal
+from handlers.view_updates import MAX_OPEN_VIEWS, ViewUpdates
+from tests.fakes.slack import TOKEN, FakeSlack
+
+
+def view(text: str) -> dict[str, Any]:
+    return result_modal(text_message(text))
+
+
+async def make_view(text: str, event: asyncio.Event | None = None) -> dict[str, Any]:
+    """Return a view, at once or after an event."""
+    if event is not None:
+        await event.wait()
+    return view(text)
+
+
+async def test_an_outdated_result_is_not_shown(slack: FakeSlack) -> None:
+    client, view_updates, ready = (
+        AsyncWebClient(token=TOKEN, base_url=f"{slack.url}api/"),
+        ViewUpdates(),
+        asyncio.Event(),
+    )
+    old = asyncio.create_task(view_updates.update(client, "V1", "h", make_view("old", ready)))
+    await asyncio.wait({old}, timeout=0)
+    await view_updates.update(client, "V1", "h", make_view("new"))
+    ready.set()
+    await old
+    assert [view("new")] == slack.views()
+
+
+async def test_views_do_not_block_each_other(slack: FakeSlack) -> None:
+    client, view_updates, ready = (
+        AsyncWebClient(token=TOKEN, base_url=f"{slack.url}api/"),
+        ViewUpdates(),
+        asyncio.Event(),
+    )
+    waiting = asyncio.create_task(view_updates.update(client, "V1", "h", make_view("mine", ready)))
+    await view_updates.update(client, "V2", "h", make_view("yours"))
+    ready.set()
+    await waiting
+    assert [view("yours"), view("mine")] == slack.views()
+
+
+async def test_the_least_recently_used_views_are_dropped(slack: FakeSlack) -> None:
+    client, view_updates = AsyncWebClient(token=TOKEN, base_url=f"{slack.url}api/"), ViewUpdates()
+    for number in range(MAX_OPEN_VIEWS + 5):
+        view_updates._view(f"V{number}")  # noqa: SLF001 -- what a day of typing leaves behind
+    await view_updates.update(client, "V0", "h", make_view("still shown"))
+    assert MAX_OPEN_VIEWS == len(view_updates._views)  # noqa: SLF001
+    assert [view("still shown")] == slack.views()
