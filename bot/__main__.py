@@ -1,7 +1,5 @@
 """Entry point of `python -m bot`, which is the `minerpulse` command."""
 
-from __future__ import annotations
-
 from bot.cli import main
 
 if __name__ == "__main__":

@@ -1,7 +1,5 @@
 """The composition root: wires all services and closes them in reverse order."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -11,19 +9,18 @@ from pydantic import SecretStr
 from slack_bolt.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.bolt_app import build_bolt
 from bot.clock import SystemClock
 from bot.manifest import ALL_SCOPES
 from bot.oauth.build import OAuthParts, build_oauth
 from bot.scopes import TokenGrants, WorkspaceGrants
 from bot.settings import Settings
-from bot.slack import build_bolt
 from handlers import listeners
 from handlers.background import BackgroundTasks
-from handlers.chart_support import ChartSupport
 from handlers.image_cache import ImageCache
 from handlers.image_upload import ImageUploader
-from handlers.notifier import SlackNotifier, WorkspaceNotifier
 from handlers.send_deadline import DeadlineConnector
+from handlers.slack_notifier import ChartSupport, SlackNotifier, WorkspaceNotifier
 from handlers.uninstall import register_uninstall
 from services.alerting.enrichment import AttributionEnricher, TrackRecordEnricher
 from services.alerting.monitor import Monitor

@@ -1,7 +1,5 @@
 """The `minerpulse` command line: a table of lazily imported commands, and error handling."""
 
-from __future__ import annotations
-
 import difflib
 import logging
 import sys
@@ -95,4 +93,7 @@ def run_cli(arguments: Sequence[str] | None = None) -> int:
 
 
 def _error_text(error: MinerPulseError) -> str:
-    return f"{error}\n{error.pointer}" if isinstance(error, RuleError) else str(error)
+    if isinstance(error, RuleError):
+        return f"{error}\n{error.pointer}"
+    reasons = import_module("handlers.render.reasons")  # imports NumPy, which `--help` does not need
+    return str(reasons.error_text(error))

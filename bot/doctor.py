@@ -1,7 +1,5 @@
 """Diagnostics: check each dependency once, and suggest a fix for each failure."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -22,6 +20,7 @@ from bot.oauth.rotation import overdue_tokens
 from bot.scopes import granted_scopes
 from bot.settings import Settings
 from handlers.render import fmt
+from handlers.render.reasons import error_text, sentences
 from services.core.clock import Clock
 from services.core.errors import DatabaseUnavailableError, NoHistoryError, SourceError
 from services.core.prices import Quote
@@ -116,7 +115,7 @@ async def check_etf(app: App, source: EquitySource) -> Finding:
         since = (app.clock.now() - PRICE_LOOKBACK).date()
         history, elapsed_s = await _timed(source.prices(symbol, since))
     except SourceError as error:
-        return _fail(check, str(error), _source_hint("MINERPULSE_ETF_SOURCES", error))
+        return _fail(check, error_text(error), _source_hint("MINERPULSE_ETF_SOURCES", error))
     if history.quote is None and not len(history.closes):
         return _fail(check, f"{source.name} has no recent {symbol} price", "Check MINERPULSE_ETF.")
     price = (
@@ -133,7 +132,7 @@ async def check_crypto(app: App, source: CryptoSource) -> Finding:
     try:
         quote, elapsed_s = await _timed(source.quote(symbol))
     except SourceError as error:
-        return _fail(check, str(error), _source_hint("MINERPULSE_CRYPTO_SOURCES", error))
+        return _fail(check, error_text(error), _source_hint("MINERPULSE_CRYPTO_SOURCES", error))
     if quote is None:
         return _fail(check, f"{source.name} has no {symbol} price", "Check MINERPULSE_CRYPTO.")
     return _ok(check, f"{symbol} {_format_quote(quote, app.clock.now())}; answered in {elapsed_s:.2f} s")
@@ -167,7 +166,7 @@ def check_network_data(checked: CheckedNetwork) -> Finding:
     figures = [f"difficulty {fmt.difficulty(network.difficulty)}", f"hash rate {fmt.hashrate(network.hashrate)}"]
     if network.retarget is not None:
         figures.append(f"next retarget {fmt.percent(network.retarget.change)} on {fmt.moment(network.retarget.at)}")
-    reasons = f": {'; '.join(trust.reasons)}" if trust.reasons else ""
+    reasons = f": {'; '.join(sentences(trust.reasons))}" if trust.reasons else ""
     found = f"{', '.join(figures)}; {trust.verdict.value}{reasons}"
     return (
         _ok("bitcoin network", found) if trust.verdict.usable else _fail("bitcoin network", found, SUSPECT_NETWORK_HINT)

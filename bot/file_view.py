@@ -1,7 +1,5 @@
 """Build a market view from two price files."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

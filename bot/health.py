@@ -1,7 +1,5 @@
 """Health checks for /readyz, and the heartbeat to an external watchdog."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -11,6 +9,7 @@ import aiohttp
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.scheduler import TickScheduler
+from handlers.render.reasons import sentence
 from handlers.slack_errors import translate_slack_error
 from services.core.errors import DatabaseUnavailableError, DeliveryError
 from services.delivery.ports import Backlog, DeliveryProblem, OutboxStore
@@ -37,7 +36,7 @@ class HealthReport:
 
     @property
     def ready(self) -> bool:
-        """Whether there are no problems. A backlog alone is none: another process would deliver no more."""
+        """Whether there are no problems. A backlog alone is not a problem: another process could not deliver more."""
         return not self.problems
 
 
@@ -134,7 +133,7 @@ class Health:
 def describe_delivery_problem(problem: DeliveryProblem) -> str:
     """Return a sentence with the channel, the number of messages and the problem."""
     what = "given up" if problem.dead_lettered else "waiting"
-    return f"channel {problem.channel.id}: {problem.messages} {what}: {problem.problem}"
+    return f"channel {problem.channel.id}: {problem.messages} {what}: {sentence(problem.problem)}"
 
 
 def _tick_problem(scheduler: TickScheduler, now: datetime) -> str | None:
@@ -150,7 +149,7 @@ def _price_problem(scheduler: TickScheduler, now: datetime) -> str | None:
     """Return the first pair without usable prices for longer than the grace period, or since the start."""
     for pair, status in scheduler.monitor.feed_statuses.items():
         if status.reason is not None and (status.last_at is None or now - status.last_at > NODATA_GRACE):
-            return f"no usable prices of {pair} {_since(status.last_at)}: {status.reason}"
+            return f"no usable prices of {pair} {_since(status.last_at)}: {sentence(status.reason)}"
     return None
 
 

@@ -1,7 +1,5 @@
 """Logging: text or JSON lines with a request ID, and without tokens."""
 
-from __future__ import annotations
-
 import json
 import logging
 import re

@@ -1,7 +1,5 @@
 """The Slack app manifest, for one workspace or for distribution."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

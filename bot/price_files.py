@@ -1,7 +1,5 @@
 """Read and align a pair of price files."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Run ticks and maintenance in this process on UTC triggers, one at a time."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
@@ -29,7 +27,7 @@ class FailureLog:
     _logged: set[tuple[type[Exception], str]] = field(default_factory=set)
 
     def log_failure(self, error: Exception, retry_every: timedelta) -> None:
-        """Log the failures that have not been logged yet, so that a lasting one does not hide another."""
+        """Log each failure that has not been logged yet, even while another one lasts."""
         for failure in _flatten(error):
             kind = type(failure), str(failure)
             if kind not in self._logged:

@@ -1,7 +1,5 @@
 """The scopes that each workspace has granted: of the one bot token, or of the installation."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 

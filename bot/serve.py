@@ -1,7 +1,5 @@
 """Start the app, serve requests until a signal, and shut down in order."""
 
-from __future__ import annotations
-
 import asyncio
 import gc
 import logging

@@ -1,6 +1,4 @@
-"""The types of setting values. Each validates its value and says how to fix it."""
-
-from __future__ import annotations
+"""The types of setting values. Each validates its value; its error explains the fix."""
 
 import re
 from typing import Annotated, Literal

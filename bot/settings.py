@@ -1,7 +1,5 @@
 """Settings: the environment and .env, read once into a frozen object."""
 
-from __future__ import annotations
-
 import difflib
 import os
 from collections.abc import Iterator

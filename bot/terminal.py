@@ -1,7 +1,5 @@
 """Render Slack messages in a terminal: Block Kit and mrkdwn with rich, at any width."""
 
-from __future__ import annotations
-
 import html
 import re
 from collections.abc import Callable, Sequence
@@ -12,7 +10,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from handlers.render.gauges import sparkline
+from handlers.render.fmt import sparkline
 from handlers.render.message import Message
 
 Block = dict[str, Any]

@@ -1,7 +1,5 @@
 """Background tasks that run after the Slack acknowledgement and send their reply."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
@@ -10,23 +8,44 @@ from dataclasses import replace
 from slack_sdk.webhook import WebhookResponse
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
-from handlers.ephemeral import post_ephemeral
 from handlers.image_upload import ImageUploader
-from handlers.render.fallbacks import fallback_forms, monospaced, with_picture
+from handlers.render.fallbacks import fallback_forms, monospaced, text_only, with_picture
+from handlers.render.form_fields import result_modal
 from handlers.render.message import Message, text_message
 from handlers.render.responses import error_message
 from handlers.request import Audience, Reply, Request
-from handlers.slack_errors import BLOCKS_REFUSED
+from handlers.slack_errors import BLOCKS_REFUSED, BlocksRefusedError, translate_slack_error
 from services.core.errors import MinerPulseError
 
 Fallback = Callable[[Request, Message], Awaitable[None]]
-
 
 INTERNAL_ERROR = "Something went wrong; it has been logged. Try again in a minute."
 NOT_SHARED = "Slack did not show this to the channel. Type /minerpulse and press Share there."
 HTTP_OK = 200
 DRAIN_TIMEOUT_S = 25.0  # hosts send SIGKILL 30 s after SIGTERM
 log = logging.getLogger(__name__)
+
+
+async def post_ephemeral(request: Request, message: Message) -> None:
+    """Post a message that only this person sees. Raises DeliveryError, for example if the app isn't in the channel."""
+    try:
+        await _post_ephemeral(request, message)
+    except BlocksRefusedError:
+        log.warning("Slack rejected the blocks of an ephemeral message; sending plain text")
+        await _post_ephemeral(request, text_only(message))
+
+
+async def _post_ephemeral(request: Request, message: Message) -> None:
+    with translate_slack_error():
+        await request.client.chat_postEphemeral(
+            channel=request.channel.id, user=request.user_id, text=message.text, blocks=message.blocks
+        )
+
+
+async def open_message_modal(request: Request, message: Message) -> None:
+    """Show a message in a modal, for surfaces without a channel such as the Home tab. Raises DeliveryError."""
+    with translate_slack_error():
+        await request.client.views_open(trigger_id=request.trigger_id, view=result_modal(message))
 
 
 class BackgroundTasks:

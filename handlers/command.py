@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from handlers.render.help import usage_message
 from handlers.render.message import Message
 from handlers.request import Reply, Request
 
@@ -63,3 +64,8 @@ class Command:
     def usage(self) -> str:
         """The full command line."""
         return f"{SLASH} {self.syntax}"
+
+
+def usage(commands: Sequence[Command], names: Collection[str], opening: str) -> Message:
+    """Return the usage of the commands with these names, in the order of the table, after an opening line."""
+    return usage_message([command for command in commands if command.name in names], opening)

@@ -1,7 +1,5 @@
 """Find a posted message in Slack by the key in its metadata."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Any

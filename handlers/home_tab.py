@@ -1,15 +1,12 @@
 """The Home tab and the board shortcut: what one person sees outside any channel."""
 
-from __future__ import annotations
-
 import logging
 from typing import Any
 
-from handlers.ephemeral import send_direct_message
+from handlers.render.form_fields import result_modal
 from handlers.render.home import home_notice_view, home_view, loading_view, market_modal
 from handlers.render.message import text_message
 from handlers.render.responses import error_message
-from handlers.render.rule_form import result_modal
 from handlers.request import Request
 from handlers.slack_errors import translate_slack_error
 from services.core.errors import DeliveryError, MessageRefusedError, MinerPulseError
@@ -54,7 +51,9 @@ async def open_board(request: Request) -> None:
         await _open_board(request)
     except DeliveryError as error:
         log.warning("the board shortcut did not open: %s", error)
-        await send_direct_message(request, error_message(error))
+        message = error_message(error)
+        with translate_slack_error():
+            await request.client.chat_postMessage(channel=request.user_id, text=message.text, blocks=message.blocks)
 
 
 async def _open_board(request: Request) -> None:

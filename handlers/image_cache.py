@@ -1,15 +1,15 @@
 """Cache of rendered images, drawn one at a time off the event loop."""
 
-from __future__ import annotations
-
 import asyncio
 import hashlib
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from importlib import import_module
 from typing import Generic, TypeVar
+
+from cachetools import LRUCache
 
 from handlers.render.picture import ColorScheme, Picture
 
@@ -56,15 +56,12 @@ class SingleFlight(Generic[Value]):
     """Single-flight LRU cache, bounded by the total size of its values. Failures are not cached."""
 
     def __init__(self, capacity: int, size_of: Callable[[Value], int]) -> None:
-        self.capacity, self.size = capacity, 0
-        self._size_of = size_of
-        self._values: OrderedDict[str, Value] = OrderedDict()
+        self._values: LRUCache[str, Value] = LRUCache(capacity, size_of)
         self._pending: dict[str, asyncio.Task[Value]] = {}
 
     async def get(self, key: str, make: Callable[[], Awaitable[Value]]) -> Value:
         """Return the cached value, or create it; a cancelled caller doesn't cancel it for the others."""
         if key in self._values:
-            self._values.move_to_end(key)
             return self._values[key]
         if key not in self._pending:
             self._pending[key] = asyncio.create_task(self._create(key, make))
@@ -72,16 +69,13 @@ class SingleFlight(Generic[Value]):
 
     def discard(self, key: str) -> None:
         """Remove a value, so that the next call creates it again."""
-        if key in self._values:
-            self.size -= self._size_of(self._values.pop(key))
+        self._values.pop(key, None)
 
     async def _create(self, key: str, make: Callable[[], Awaitable[Value]]) -> Value:
         try:
             value = await make()
         finally:
             del self._pending[key]
-        self._values[key] = value
-        self.size += self._size_of(value)
-        while self.size > self.capacity:
-            self.size -= self._size_of(self._values.popitem(last=False)[1])
+        with suppress(ValueError):  # larger than the whole cache
+            self._values[key] = value
         return value

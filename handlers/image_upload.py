@@ -1,6 +1,4 @@
-"""Images in Slack: drawn and uploaded if the workspace granted files:write, else left out."""
-
-from __future__ import annotations
+"""Images in Slack: drawn and uploaded if the workspace granted files:write, otherwise omitted."""
 
 import asyncio
 import logging
@@ -70,7 +68,7 @@ class ImageUploader:
         return None
 
     def discard(self, request: Request, picture: Picture) -> None:
-        """Forget a file that Slack doesn't show, so that the next request uploads the picture again."""
+        """Drop a file that Slack doesn't show, so that the next request uploads the picture again."""
         self._files.discard(_key(request, picture))
 
     async def _upload(self, client: AsyncWebClient, picture: Picture) -> str:

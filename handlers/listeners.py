@@ -1,9 +1,7 @@
 """Bolt listeners: translate Slack payloads into requests and send the replies."""
 
-from __future__ import annotations
-
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,19 +9,16 @@ from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncBoltContext
 from slack_sdk.web.async_client import AsyncWebClient
 
 from handlers.actions import ACTIONS
-from handlers.background import BackgroundTasks, run_and_log
-from handlers.channel_locks import ChannelLocks
+from handlers.background import BackgroundTasks, open_message_modal, post_ephemeral, run_and_log
 from handlers.command import SLASH
 from handlers.commands import COMMANDS
 from handlers.commands.parse import parse_command
-from handlers.ephemeral import open_message_modal, post_ephemeral
 from handlers.events import EVENTS
-from handlers.form import Form, field_values
 from handlers.home_tab import open_board
 from handlers.image_upload import ImageUploader
-from handlers.modals import MODALS, Modal
 from handlers.render.form_fields import FIELD_PREFIX
-from handlers.request import Reply, Request
+from handlers.request import ChannelLocks, Form, Reply, Request
+from handlers.rule_changes import submit_editor, update_editor, validate_editor
 from handlers.rule_form import FormContext
 from handlers.view_updates import ViewUpdates
 from services.channels.commands import ChannelCommands
@@ -32,6 +27,18 @@ from services.core.identity import Channel
 from services.research.service import ResearchService
 
 Listener = Callable[..., Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Modal:
+    """A form: `validate` returns field errors without I/O; `update` and `submit` may be slow."""
+
+    validate: Callable[[Form], dict[str, str]]
+    update: Callable[[Form], Awaitable[None]]
+    submit: Callable[[Form], Awaitable[Reply]]
+
+
+MODALS = {"rule_editor": Modal(validate=validate_editor, update=update_editor, submit=submit_editor)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -188,6 +195,32 @@ def _form(
         request=deps.build_request(context, client, "", body, form_context.channel),
         view_id=str(view["id"]),
         hash=str(view.get("hash", "")),
-        values=field_values(view),
+        values=_field_values(view),
         context=form_context,
     )
+
+
+def _field_values(view: Mapping[str, Any]) -> dict[str, str]:
+    """Return the values of a view's fields by block id, without the empty ones.
+
+    An untouched choice has its initial option, even if Slack returns it as null.
+    """
+    state = (view.get("state") or {}).get("values") or {}
+    initial = {
+        block.get("block_id"): block.get("element", {}).get("initial_option") for block in view.get("blocks") or ()
+    }
+    values = {
+        block_id: _field_value(next(iter(fields.values())), initial.get(block_id))
+        for block_id, fields in state.items()
+        if fields
+    }
+    return {block_id: value for block_id, value in values.items() if value}
+
+
+def _field_value(field: Mapping[str, Any], initial: Mapping[str, Any] | None) -> str:
+    """Return the value of one field, whether typed, selected or checked."""
+    if "selected_option" in field:
+        option = field["selected_option"] or initial or {}
+    else:
+        option = next(iter(field.get("selected_options") or ()), None) or field
+    return str(option.get("value") or "")

@@ -1,21 +1,36 @@
-"""Request and reply: the form shared by commands, actions and events."""
+"""Request and reply: the form shared by commands, actions, events and modals."""
 
-from __future__ import annotations
-
+import asyncio
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
+from weakref import WeakValueDictionary
 
 from slack_sdk.web.async_client import AsyncWebClient
 
-from handlers.channel_locks import ChannelLocks
 from handlers.render.message import Message
 from handlers.render.picture import Picture
+from handlers.rule_form import FormContext
+from handlers.slack_errors import translate_slack_error
 from handlers.view_updates import ViewUpdates
 from services.channels.commands import ChannelCommands
 from services.core.clock import Clock
 from services.core.identity import Channel
 from services.research.service import ResearchService
+
+
+@dataclass(slots=True)
+class ChannelLocks:
+    """A lock per channel, so that concurrent starts are announced once; dropped when unused.
+
+    Locks are not shared between processes.
+    """
+
+    _locks: WeakValueDictionary[Channel, asyncio.Lock] = field(default_factory=WeakValueDictionary)
+
+    def of(self, channel: Channel) -> asyncio.Lock:
+        """Return the lock of a channel."""
+        return self._locks.setdefault(channel, asyncio.Lock())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -48,6 +63,24 @@ class Request:
     def now(self) -> datetime:
         """The current time, aware UTC."""
         return self.clock.now()
+
+    async def post(self, message: Message) -> None:
+        """Post a message for everyone in the channel. Raises DeliveryError."""
+        with translate_slack_error():
+            await self.client.chat_postMessage(
+                channel=self.channel.id, text=message.text, blocks=message.blocks, unfurl_links=False
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Form:
+    """A submitted or edited form; `request` is in the channel that it was opened from."""
+
+    request: Request
+    view_id: str
+    hash: str
+    values: dict[str, str]
+    context: FormContext
 
 
 class Audience(Enum):

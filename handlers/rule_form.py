@@ -11,7 +11,8 @@ from typing import Any
 from services.core.errors import RuleError
 from services.core.prices import Pair
 from services.core.text import normalize
-from services.market.measure import METRICS, Metric, Unit, Window
+from services.market.measure import Window
+from services.market.metrics import METRICS, SPREAD, Unit
 from services.rules.grammar import parse_rule
 from services.rules.rule import DEFAULT_HOLD, Direction, Rule, default_clear, print_duration, print_value
 
@@ -27,7 +28,7 @@ class RuleForm:
     """The fields as typed or selected; `more` holds any other part of the grammar."""
 
     window: str = Window.D1.value
-    metric: str = Metric.SPREAD.value
+    metric: str = SPREAD.name
     threshold: str = ""
     direction: str = Direction.EITHER.value
     clear: str = ""
@@ -42,7 +43,7 @@ class RuleForm:
         _, *options = str(rule).split(print_value(rule.threshold, rule.unit), maxsplit=1)
         return cls(
             window=(rule.window or Window.D1).value,
-            metric=rule.metric.value,
+            metric=rule.metric.name,
             threshold=print_value(rule.threshold, rule.unit),
             direction=rule.direction.value,
             clear="" if rule.clear == default_clear(rule.threshold) else print_value(rule.clear, rule.unit),
@@ -82,10 +83,10 @@ class RuleForm:
 
     def _parts(self) -> Iterator[tuple[str, str]]:
         """Yield each field and its text, in the order of the grammar."""
-        metric = Metric(self.metric)
-        window = self.window if METRICS[metric].windowed else ""
-        metric_name = "" if metric in {Metric.SPREAD, Metric.Z} else metric.value
-        unit = METRICS[metric].unit
+        metric = METRICS[self.metric]
+        window = self.window if metric.windowed else ""
+        metric_name = metric.name if metric.named else ""
+        unit = metric.unit
         yield "threshold", " ".join(filter(None, [window, metric_name, _with_unit(self.threshold, unit)]))
         yield "direction", "" if self.direction == Direction.EITHER.value else self.direction
         yield "clear", f"clear {_with_unit(self.clear, unit)}" if self.clear else ""
@@ -126,6 +127,4 @@ def default_form() -> RuleForm:
 
 def _with_unit(value: str, unit: Unit) -> str:
     """Add the metric's unit to a bare number: 8 next to a spread means 8pp."""
-    if not _BARE.fullmatch(value):
-        return value
-    return f"z{value}" if unit is Unit.SIGMA else f"{value}{unit.value}"
+    return unit.affix(value) if _BARE.fullmatch(value) else value

@@ -1,10 +1,8 @@
 """Send deadline, checked right before a request's first byte; a late request is not sent.
 
-Rendering, name resolution and connecting lie between a message's lease and its first byte, and the process can
-stall in each. After the connection exists, nothing waits any more.
+Rendering, name resolution and connecting happen between a message's lease and its first byte, and the process can
+stall in each. Once the connection exists, nothing waits.
 """
-
-from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,7 +21,7 @@ _deadline: ContextVar[datetime | None] = ContextVar("send_deadline", default=Non
 
 @contextmanager
 def send_before(deadline: datetime | None) -> Iterator[None]:
-    """Require every request of a session with this connector to begin by the deadline; None means no limit."""
+    """Require every request of a session with this connector to start by the deadline; None means no limit."""
     token = _deadline.set(deadline)
     try:
         yield

@@ -7,8 +7,6 @@ A deleted message is posted again. A message whose edit window has closed is not
 again. It stays as it is, its thread reports the changes, and only its end is posted again.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta

@@ -1,7 +1,5 @@
 """Uninstall events: a workspace removes the app or revokes its token, and all of its data is deleted."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol

@@ -1,14 +1,12 @@
 """Ordered updates of open views: the newest input wins, whichever result is ready first."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
-from collections import OrderedDict
 from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from typing import Any
 
+from cachetools import LRUCache
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
@@ -30,7 +28,7 @@ class ViewUpdates:
     """The open views that this process updates."""
 
     def __init__(self) -> None:
-        self._views: OrderedDict[str, _OpenView] = OrderedDict()
+        self._views: LRUCache[str, _OpenView] = LRUCache(MAX_OPEN_VIEWS)
 
     async def update(
         self, client: AsyncWebClient, view_id: str, view_hash: str, work: Awaitable[dict[str, Any]]
@@ -38,10 +36,9 @@ class ViewUpdates:
         """Update a view with the result of `work`, unless a newer update was requested meanwhile.
 
         `view_hash` is the hash of the view that the person saw. Slack rejects an update of any other, so the hashes of
-        this
-        process's own updates are followed from there. Raises DeliveryError.
+        this process's own updates are followed from there. Raises DeliveryError.
         """
-        open_view = self._view(view_id)
+        open_view = self._views.setdefault(view_id, _OpenView())
         open_view.newest += 1
         sequence = open_view.newest
         view = await work
@@ -52,13 +49,6 @@ class ViewUpdates:
                 view_hash = open_view.next_hash[view_hash]
             if new_hash := await _update(client, view_id, view_hash, view):
                 open_view.next_hash[view_hash] = new_hash
-
-    def _view(self, view_id: str) -> _OpenView:
-        open_view = self._views.setdefault(view_id, _OpenView())
-        self._views.move_to_end(view_id)
-        if len(self._views) > MAX_OPEN_VIEWS:
-            self._views.popitem(last=False)
-        return open_view
 
 
 async def _update(client: AsyncWebClient, view_id: str, view_hash: str, view: dict[str, Any]) -> str | None:

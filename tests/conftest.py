@@ -1,6 +1,30 @@
-"""What holds for all tests: an example may take as long as it takes, on a machine that is busy too."""
+"""Settings and fixtures of all tests."""
 
+from collections.abc import AsyncIterator
+
+import pytest
+import stamina
 from hypothesis import settings
 
-settings.register_profile("unhurried", settings.get_profile(settings.get_current_profile_name()), deadline=None)
-settings.load_profile("unhurried")
+from bot.settings import PROXY_VARIABLES
+from tests.fakes.slack import FakeSlack, slack_server
+
+# examples have no deadline, because the machine may be busy
+settings.register_profile("no-deadline", settings.get_profile(settings.get_current_profile_name()), deadline=None)
+settings.load_profile("no-deadline")
+stamina.set_testing(testing=True, attempts=10, cap=True)  # no wait before a retry, as many of them as in production
+
+
+@pytest.fixture(autouse=True)
+def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unset proxies, which would be used for fake servers on 127.0.0.1 too."""
+    for name in PROXY_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+async def slack() -> AsyncIterator[FakeSlack]:
+    """A fake Slack; the test fails if it receives a malformed message."""
+    async with slack_server() as server:
+        yield server
+    assert [] == server.malformed

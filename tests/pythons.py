@@ -3,8 +3,6 @@
 Looks on the PATH and among pyenv's versions, and makes a `.venv-3.N` for each minor version that it finds.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import subprocess

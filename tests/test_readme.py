@@ -1,6 +1,4 @@
-"""README.md and the code say the same; `README=write pytest tests/test_readme.py` brings its tables up to date."""
-
-from __future__ import annotations
+"""README.md matches the code; `README=write pytest tests/test_readme.py` updates its tables."""
 
 import os
 import re
@@ -36,19 +34,19 @@ def sources_table() -> str:
         pytest.param("sources", sources_table(), id="sources"),
     ],
 )
-def test_a_table_in_the_readme_is_that_of_the_code(name: str, table: str) -> None:
+def test_a_table_in_the_readme_matches_the_code(name: str, table: str) -> None:
     text = README.read_text(encoding="utf-8")
-    part = re.compile(rf"(<!-- {name}:[^\n]*-->\n).*?\n?(<!-- /{name} -->)", re.DOTALL)
+    section = re.compile(rf"(<!-- {name}:[^\n]*-->\n).*?\n?(<!-- /{name} -->)", re.DOTALL)
     if os.environ.get("README") == "write":
-        README.write_text(part.sub(lambda found: f"{found[1]}\n{table}\n\n{found[2]}", text), encoding="utf-8")
+        README.write_text(section.sub(lambda match: f"{match[1]}\n{table}\n\n{match[2]}", text), encoding="utf-8")
 
-    found = part.search(README.read_text(encoding="utf-8"))
+    found = section.search(README.read_text(encoding="utf-8"))
 
     assert found is not None
     assert table in found[0]
 
 
-def test_every_rule_in_the_readme_can_be_typed() -> None:
+def test_every_rule_in_the_readme_is_valid_and_canonical() -> None:
     text = README.read_text(encoding="utf-8")
     examples = re.search(r"^Examples: (.*)$", text, re.MULTILINE)
     assert examples is not None
@@ -57,7 +55,7 @@ def test_every_rule_in_the_readme_can_be_typed() -> None:
         assert rule == str(parse_rule(rule))
 
 
-def test_every_file_that_the_readme_links_is_there() -> None:
+def test_every_file_linked_in_the_readme_exists() -> None:
     links = re.findall(r"\]\((?!https?:)([^)#]+)\)", README.read_text(encoding="utf-8"))
 
     assert links

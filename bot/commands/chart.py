@@ -1,7 +1,5 @@
 """`minerpulse chart`: draw both legs and a rule's spread as a PNG, from price files or live."""
 
-from __future__ import annotations
-
 import asyncio
 from pathlib import Path
 

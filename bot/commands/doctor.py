@@ -1,7 +1,5 @@
 """`minerpulse doctor`: print the result of all checks."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 

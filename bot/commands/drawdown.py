@@ -1,7 +1,5 @@
 """`minerpulse drawdown`: show the drawdown of both legs."""
 
-from __future__ import annotations
-
 import asyncio
 
 import click

@@ -1,16 +1,13 @@
 """`minerpulse explain`: attribute the ETF's return, from price files or live."""
 
-from __future__ import annotations
-
 import asyncio
-import json
 from pathlib import Path
 
 import click
 
 from bot.commands.explain_report import explain_document
 from bot.commands.live import query_live
-from bot.commands.options import AI_HELP, FILE, btc_option, etf_option, json_option, window_argument
+from bot.commands.options import AI_HELP, FILE, btc_option, etf_option, json_option, print_document, window_argument
 from bot.price_files import PriceFiles, align_files, build_calendar, read_price_files
 from bot.settings import load_settings
 from bot.terminal import print_message
@@ -44,7 +41,7 @@ def command(*, window: str, etf: Path | None, btc: Path | None, ai: Path | None,
     else:
         result = asyncio.run(query_live(settings, lambda app: app.research.explain(Window(window), app.clock.now())))
     if as_json:
-        click.echo(json.dumps(explain_document(result), ensure_ascii=False))
+        print_document(explain_document(result))
     else:
         print_message(explain_message(result))
 

@@ -1,9 +1,8 @@
 """Explanations as JSON: fractions, dates, and standard errors beside every estimate."""
 
-from __future__ import annotations
-
 from typing import Any
 
+from handlers.render.reasons import sentences
 from services.core.trust import Trust
 from services.research.attribution import Attribution, IntradayAttribution, Part
 from services.research.explain import (
@@ -118,4 +117,4 @@ def _provenance(provenance: Provenance) -> dict[str, Any]:
 
 
 def _trust(trust: Trust) -> dict[str, Any]:
-    return {"verdict": trust.verdict.value, "reasons": list(trust.reasons)}
+    return {"verdict": trust.verdict.value, "reasons": sentences(trust.reasons)}

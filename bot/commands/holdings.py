@@ -1,9 +1,6 @@
 """`minerpulse holdings`: import, fetch and list the fund's holdings."""
 
-from __future__ import annotations
-
 import asyncio
-import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import date, timedelta
@@ -13,13 +10,12 @@ import click
 
 from bot.clock import SystemClock
 from bot.commands.holdings_report import describe_fetch, describe_import, holdings_document, print_holdings
-from bot.commands.options import FILE, DayOption, json_option
+from bot.commands.options import FILE, DayOption, json_option, print_document
 from bot.setting_types import parse_symbol
 from bot.settings import Settings, load_settings
 from services.core.errors import NoHistoryError, PriceFileError
 from services.core.prices import Symbol
 from services.market.holdings import Holdings, holdings_on, reject_partial_overwrite
-from services.market.ports import HoldingsStore
 from services.market.sources.files.holdings import read_holdings_csv
 from services.market.sources.http.client import HttpClient
 from services.market.sources.vendors.nasdaq_holdings import NasdaqHoldings
@@ -89,7 +85,7 @@ def list_holdings(*, fund: Symbol | None, as_of: date | None, as_json: bool) -> 
     if holdings is None:
         raise NoHistoryError(_no_holdings_message(chosen, as_of, history))
     if as_json:
-        click.echo(json.dumps(holdings_document(holdings), ensure_ascii=False))
+        print_document(holdings_document(holdings))
     else:
         print_holdings(holdings)
 
@@ -129,7 +125,7 @@ async def _load(url: str, fund: Symbol) -> list[Holdings]:
 
 
 @asynccontextmanager
-async def _store(url: str) -> AsyncIterator[HoldingsStore]:
+async def _store(url: str) -> AsyncIterator[SqlStore]:
     store = await SqlStore.open(url)
     try:
         yield store

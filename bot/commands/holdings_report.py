@@ -1,7 +1,5 @@
 """A fund's holdings as JSON, as a table and as a summary."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from rich.console import Console

@@ -1,7 +1,5 @@
 """`minerpulse keys new` and `keys rotate`: the encryption keys of workspace tokens."""
 
-from __future__ import annotations
-
 import asyncio
 
 import click

@@ -1,7 +1,5 @@
 """Run one query on the wired services from the terminal."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 

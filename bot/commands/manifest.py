@@ -1,7 +1,5 @@
 """`minerpulse manifest`: print the Slack app manifest."""
 
-from __future__ import annotations
-
 import re
 
 import click

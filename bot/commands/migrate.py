@@ -1,7 +1,5 @@
 """`minerpulse migrate`: migrate the database to this version's schema."""
 
-from __future__ import annotations
-
 import asyncio
 
 import click

@@ -1,7 +1,5 @@
 """`minerpulse miners`: show each holding's contribution to the fund's return."""
 
-from __future__ import annotations
-
 import asyncio
 
 import click

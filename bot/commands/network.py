@@ -1,7 +1,5 @@
 """`minerpulse network`: show the bitcoin network and the hashprice."""
 
-from __future__ import annotations
-
 import asyncio
 from datetime import datetime
 

@@ -1,7 +1,5 @@
 """Options shared by several commands, and their types."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from datetime import UTC, date, datetime
@@ -10,7 +8,9 @@ from typing import Any, TypeVar
 
 import click
 
+from handlers.render.reasons import sentence
 from services.core.prices import AI_PROXY
+from services.core.reason import Reason
 from services.market.measure import Window
 
 Command = TypeVar("Command", bound="Callable[..., Any] | click.Command")
@@ -53,8 +53,12 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 
 
 def print_document(document: object) -> None:
-    """Print one JSON document on stdout, with times and dates in ISO 8601."""
-    click.echo(json.dumps(document, ensure_ascii=False, default=lambda at: at.isoformat()))
+    """Print one JSON document on stdout, with times and dates in ISO 8601, and reasons as sentences."""
+    click.echo(json.dumps(document, ensure_ascii=False, default=_printed))
+
+
+def _printed(value: date | Reason) -> str:
+    return sentence(value) if isinstance(value, Reason) else value.isoformat()
 
 
 def require_both_files(etf: Path | None, btc: Path | None) -> tuple[Path, Path] | None:

@@ -1,9 +1,6 @@
 """`minerpulse pulse`: show the board in the terminal, from price files or live."""
 
-from __future__ import annotations
-
 import asyncio
-import json
 from pathlib import Path
 
 import click
@@ -11,7 +8,7 @@ from rich.console import Console
 
 from bot.app import App
 from bot.commands.live import query_live
-from bot.commands.options import btc_option, etf_option, json_option, require_both_files
+from bot.commands.options import btc_option, etf_option, json_option, print_document, require_both_files
 from bot.commands.pulse_report import build_board, view_document
 from bot.file_view import view_files
 from bot.settings import load_settings
@@ -29,7 +26,7 @@ def command(*, etf: Path | None, btc: Path | None, as_json: bool) -> None:
     settings = load_settings()
     view = asyncio.run(view_files(*files, settings.pair) if files else query_live(settings, _view))
     if as_json:
-        click.echo(json.dumps(view_document(view), ensure_ascii=False, default=lambda at: at.isoformat()))
+        print_document(view_document(view))
     else:
         message = build_board(view, None if files else view.now)
         Console(highlight=False).print(render_message(message.text, message.blocks))

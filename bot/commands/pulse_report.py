@@ -1,15 +1,13 @@
-"""The board for the terminal, without a channel's part, and as JSON."""
-
-from __future__ import annotations
+"""The board for the terminal, without a channel's alerts and rules, and as JSON."""
 
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 from handlers.render import fmt
-from handlers.render.board import PERCENTILE_NOTE, unmeasured_lines, windows_table, windows_text
 from handlers.render.limits import PROBLEMS_SHOWN
 from handlers.render.market import (
+    PERCENTILE_NOTE,
     data_quality_line,
     drawdown_lines,
     headline,
@@ -17,9 +15,13 @@ from handlers.render.market import (
     market_line,
     price_lines,
     problem_lines,
+    unmeasured_lines,
+    windows_table,
+    windows_text,
 )
 from handlers.render.markup import mark_simulated
 from handlers.render.message import Message, compose, context, header, section
+from handlers.render.reasons import sentences
 from services.core.prices import PriceStamp
 from services.market.gap import Gap
 from services.market.measure import Drawdown, Measurement, NotMeasured
@@ -58,7 +60,7 @@ def view_document(view: MarketView) -> dict[str, Any]:
         "live_reason": view.live_reason,
         "market": asdict(view.market),
         "verdict": snapshot.trust.verdict.value,
-        "reasons": list(snapshot.trust.reasons),
+        "reasons": sentences(snapshot.trust.reasons),
         "prices": {"etf": _price_fields(snapshot.etf, view.now), "btc": _price_fields(snapshot.crypto, view.now)},
         "windows": [_window_fields(measurement, snapshot) for measurement in snapshot.measurements.values()],
         "drawdowns": {"etf": _fields(snapshot.etf_drawdown), "btc": _fields(snapshot.crypto_drawdown)},
@@ -91,7 +93,7 @@ def _window_fields(measurement: Measurement | NotMeasured, snapshot: Snapshot) -
         "z": measurement.z,
         "percentile": measurement.percentile,
         "verdict": trust.verdict.value,
-        "reasons": list(trust.reasons),
+        "reasons": sentences(trust.reasons),
     }
 
 

@@ -1,7 +1,5 @@
 """`minerpulse rehearse`: play a channel in the terminal or a browser, on an accelerated clock."""
 
-from __future__ import annotations
-
 import asyncio
 import signal
 import sys
@@ -16,9 +14,8 @@ from bot.commands.options import DayOption, btc_option, etf_option, require_both
 from bot.playground.package import fetch_emulator, is_available
 from bot.playground.server import run_emulator
 from bot.playground.stage import open_playground
-from bot.rehearsal.converse import play_with_prompt
 from bot.rehearsal.play import Pace, play
-from bot.rehearsal.prompt import ClockPrompt, Prompt
+from bot.rehearsal.prompt import ClockPrompt, Prompt, play_with_prompt
 from bot.rehearsal.screen import Screen
 from bot.rehearsal.script import Script, script_from_files, simulated_script
 from bot.rehearsal.stage import open_rehearsal

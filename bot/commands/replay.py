@@ -1,15 +1,12 @@
 """`minerpulse replay`: replay rules over price files, as JSON or as tables of episodes."""
 
-from __future__ import annotations
-
-import json
 from datetime import date, timedelta
 from pathlib import Path
 
 import click
 
 from bot.atomic_write import write_atomically
-from bot.commands.options import BTC_HELP, ETF_HELP, FILE, DayOption, json_option
+from bot.commands.options import BTC_HELP, ETF_HELP, FILE, DayOption, json_option, print_document
 from bot.commands.replay_report import print_replay, replay_document
 from bot.price_files import align_files, read_price_files
 from handlers.image_cache import draw_png
@@ -53,7 +50,7 @@ def command(
     aligned = align_files(files)
     result = replay(aligned, rules, first=first, last=last)
     if as_json:
-        click.echo(json.dumps(replay_document(result), ensure_ascii=False))
+        print_document(replay_document(result))
     else:
         print_replay(
             result, [build_backtest(_until(aligned, result.last), rule_result) for rule_result in result.rules]

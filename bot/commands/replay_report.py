@@ -1,22 +1,20 @@
 """A replay's result as JSON, and as tables with a summary."""
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, assert_never
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from handlers.render.backtest import findings
-from handlers.render.footers import left_out_lines
-from handlers.render.gauges import sparkline
-from services.market.measure import Metric, Unit
+from handlers.render.fmt import sparkline
+from handlers.render.market import left_out_lines
+from services.market.metrics import SPREAD, Unit
 from services.research.track_record import Backtest
 from services.rules.decide import Change
 from services.rules.replay import Replay, RuleReplay, Step
@@ -112,7 +110,7 @@ def _table(rule_result: RuleReplay) -> Table:
     for heading in ("Fired", "Resolved", "Side"):
         table.add_column(heading, no_wrap=True)
     metric = rule_result.rule.metric
-    metric_column = [] if metric is Metric.SPREAD else [metric.value.capitalize()]
+    metric_column = [] if metric is SPREAD else [metric.name.capitalize()]
     for heading in (*metric_column, "Spread", "ETF", "Bitcoin", "Length"):
         table.add_column(heading, justify="right", no_wrap=True)
     for episode in episodes(rule_result):
@@ -131,16 +129,12 @@ def _table(rule_result: RuleReplay) -> Table:
 
 
 def _format_rule_value(value: float, unit: Unit) -> str:
-    """Return the value that the rule fired on."""
-    match unit:
-        case Unit.PP:
-            return _format_hundredths(value, " pp")
-        case Unit.PERCENT:
-            return f"{100 * value:.1f}%"
-        case Unit.SIGMA:
-            return _format_hundredths(value / 100, "")
-        case _:
-            assert_never(unit)
+    """Return the value that the rule fired on; zero after rounding has no sign."""
+    number = round(unit.scale * value, 1)
+    if not number:
+        return unit.cell.format(0.0).removeprefix("+")
+    text = unit.cell.format(number)
+    return text.replace("-", "−") if "+" in unit.cell else text
 
 
 def _format_hundredths(value: float, unit: str) -> str:

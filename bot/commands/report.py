@@ -1,7 +1,5 @@
 """`minerpulse report`: write an HTML report about the pair, from price files or live."""
 
-from __future__ import annotations
-
 import asyncio
 from datetime import date
 from pathlib import Path

@@ -1,14 +1,11 @@
 """`minerpulse run`: connect to Slack, or rehearse without tokens."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 
 import click
 from rich.console import Console
 
-from bot.commands import rehearse
 from bot.logs import configure_logging
 from bot.serve import Role, serve
 from bot.settings import load_settings
@@ -32,6 +29,8 @@ def command(context: click.Context, role: str) -> None:
     """Connect to Slack where tokens are set, else rehearse a simulated market here."""
     settings = load_settings()
     if not settings.has_slack:
+        from bot.commands import rehearse  # noqa: PLC0415 -- a connected process needs no prompt
+
         Console(highlight=False).print(NOT_CONNECTED)  # wraps at word boundaries
         context.invoke(rehearse.command, web=rehearse.is_browser_usable())
         return

@@ -1,12 +1,11 @@
 """Drawdowns, holdings and the network as JSON: fractions, US dollars and UTC, with sources, ages and verdicts."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
+from handlers.render.reasons import sentences
 from services.core.prices import Quote
 from services.market.holdings import Cohort, Membership
 from services.market.network import Network
@@ -81,7 +80,7 @@ def miners_document(result: HoldingsReport) -> dict[str, Any]:
         "warnings": list(result.warnings),
         "sources": list(result.sources),
         "verdict": result.trust.verdict.value,
-        "reasons": list(result.trust.reasons),
+        "reasons": sentences(result.trust.reasons),
         "problems": list(result.problems),
         "simulated": result.simulated,
     }
@@ -130,7 +129,7 @@ def _cohort_fields(effect: CohortEffect) -> dict[str, Any]:
 def _provenance_fields(provenance: Provenance) -> dict[str, Any]:
     return {
         "verdict": provenance.trust.verdict.value,
-        "reasons": list(provenance.trust.reasons),
+        "reasons": sentences(provenance.trust.reasons),
         "problems": list(provenance.problems),
         "simulated": provenance.simulated,
     }

@@ -1,9 +1,6 @@
 """`minerpulse tune`: find the rule with a target rate of alerts, from price files or live."""
 
-from __future__ import annotations
-
 import asyncio
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +8,7 @@ from typing import Any
 import click
 
 from bot.commands.live import query_live
-from bot.commands.options import btc_option, etf_option, json_option, require_both_files
+from bot.commands.options import btc_option, etf_option, json_option, print_document, require_both_files
 from bot.price_files import PriceFiles, align_files, read_price_files
 from bot.settings import load_settings
 from bot.terminal import print_message
@@ -45,7 +42,7 @@ def command(
     else:
         result = asyncio.run(query_live(settings, lambda app: app.research.tune(target, rules, app.clock.now())))
     if as_json:
-        click.echo(json.dumps(_document(result), ensure_ascii=False))
+        print_document(_document(result))
     else:
         print_message(tune_message(result))
 

@@ -1,19 +1,17 @@
 """`minerpulse why ALERT`: show an alert's audit log from the database."""
 
-from __future__ import annotations
-
 import asyncio
-import json
 
 import click
 from pydantic import TypeAdapter
 from rich.console import Console
 
 from bot.clock import SystemClock
-from bot.commands.options import json_option
+from bot.commands.options import json_option, print_document
 from bot.settings import Settings, load_settings
 from bot.terminal import render_message
 from handlers.render.history import audit_message
+from handlers.render.reasons import rendered
 from services.alerting.records import AlertAudit
 from services.storage import SqlStore
 
@@ -42,7 +40,7 @@ def command(*, alert: int | None, as_json: bool) -> None:
     audit = asyncio.run(_load_audit(load_settings(), alert))
     if as_json:
         document = TypeAdapter(AlertAudit).dump_python(audit, mode="json")
-        click.echo(json.dumps(_with_published_keys(document), ensure_ascii=False))
+        print_document(_with_published_keys(rendered(document)))
     else:
         message = audit_message(audit, SystemClock().now())
         Console(highlight=False).print(render_message(message.text, message.blocks))

@@ -1,7 +1,5 @@
 """HTTP server of the fake Slack, on a free port of the loopback address."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import socket

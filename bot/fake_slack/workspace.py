@@ -1,7 +1,5 @@
 """A Slack workspace in memory: channels, messages and the Web API's responses."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace

@@ -1,7 +1,5 @@
 """Access log: one line per request, with its request ID."""
 
-from __future__ import annotations
-
 import logging
 import time
 from http import HTTPStatus

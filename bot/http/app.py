@@ -1,7 +1,5 @@
 """The web app: Slack's requests, OAuth routes, liveness and readiness."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable, Sequence
 
 from starlette.applications import Starlette

@@ -1,7 +1,5 @@
 """An HTTP protocol with a header timeout and without Nagle's delay."""
 
-from __future__ import annotations
-
 import asyncio
 import socket
 

@@ -1,7 +1,5 @@
 """Detects repeated requests."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 CAPACITY = 20_000  # a few megabytes; Slack sends an app at most 30,000 events an hour

@@ -1,7 +1,5 @@
 """A uvicorn server on our own socket that leaves signal handling to the program."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 

@@ -1,7 +1,5 @@
 """Verifies Slack's HTTP requests: size, timestamp and signature; handles each request once."""
 
-from __future__ import annotations
-
 import asyncio
 import hashlib
 import hmac

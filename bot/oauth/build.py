@@ -1,7 +1,5 @@
 """Wiring for an app that many workspaces install."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass

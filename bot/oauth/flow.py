@@ -1,7 +1,5 @@
 """The OAuth flow: from /slack/install over Slack's consent page to /slack/oauth_redirect."""
 
-from __future__ import annotations
-
 import logging
 import secrets
 from collections.abc import Sequence

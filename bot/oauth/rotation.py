@@ -1,7 +1,5 @@
 """Token rotation: renew expiring tokens in time, each by one process at a time."""
 
-from __future__ import annotations
-
 import logging
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta

@@ -1,7 +1,5 @@
 """Exchange a code or a refresh token for a bot token."""
 
-from __future__ import annotations
-
 import base64
 from collections.abc import Awaitable
 from dataclasses import dataclass, replace

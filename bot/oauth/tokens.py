@@ -1,6 +1,4 @@
-"""Installations of workspaces, cached in memory, and what uses their tokens."""
-
-from __future__ import annotations
+"""Installations of workspaces, cached in memory, and the clients and authorization that use their tokens."""
 
 import asyncio
 import copy
@@ -50,7 +48,7 @@ class InstallationCache:
         return await asyncio.shield(self._pending[key])
 
     async def _load(self, key: WorkspaceKey) -> Installation | None:
-        """Read from the store; do not cache an installation that was invalidated meanwhile."""
+        """Read from the store; do not cache an installation that was invalidated during the read."""
         now, task = self.clock.now(), asyncio.current_task()
         try:
             installation = await self.store.find(*key)

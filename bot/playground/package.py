@@ -1,7 +1,5 @@
 """The npm package of the Slack emulator, fetched on first use and cached."""
 
-from __future__ import annotations
-
 import asyncio
 import platform
 import shutil

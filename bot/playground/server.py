@@ -1,7 +1,5 @@
 """Run the Slack emulator with one workspace, one app and one channel."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import socket

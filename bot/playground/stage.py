@@ -1,7 +1,5 @@
 """The playground: real services and listeners, with a browser as the client and a virtual clock."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -14,7 +12,7 @@ from bot.rehearsal.script import Script
 from bot.rehearsal.stage import Stage
 from bot.serve import socket_mode
 from bot.settings import Settings, SlackMode, without_proxies
-from handlers.actions import start
+from handlers.actions.board import start
 from handlers.request import Request
 from services.core.identity import Channel
 from services.core.prices import WGMI_BTC
@@ -39,7 +37,7 @@ class Playground(Stage):
             clock=app.clock,
             client=app.client,
         )
-        await start.run(request)
+        await start(request)
 
 
 @asynccontextmanager

@@ -1,7 +1,5 @@
 """A Slack user: sends commands and clicks as signed requests to the real listeners."""
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Sequence

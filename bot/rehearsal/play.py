@@ -1,7 +1,5 @@
 """Play a script from its first session to its last."""
 
-from __future__ import annotations
-
 import asyncio
 from dataclasses import dataclass, field
 from datetime import datetime

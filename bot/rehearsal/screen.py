@@ -1,6 +1,4 @@
-"""A channel in the terminal: prints messages, edits and replies under their New York time."""
-
-from __future__ import annotations
+"""A channel in the terminal: prints messages, edits and replies with their New York time."""
 
 from dataclasses import dataclass, field
 from datetime import datetime

@@ -1,7 +1,5 @@
 """Rehearsal scripts: two price files or the simulated market, with the times of each session's ticks."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass

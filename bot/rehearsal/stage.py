@@ -1,7 +1,5 @@
 """The rehearsal: real services and listeners, with a fake Slack and a virtual clock."""
 
-from __future__ import annotations
-
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager

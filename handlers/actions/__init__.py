@@ -1,42 +1,26 @@
-"""Buttons and menus by action_id; a new one is a file and a row here."""
-
-from __future__ import annotations
+"""Buttons and menus by action_id; a new one is a function and a row here."""
 
 from collections.abc import Awaitable, Callable
 
-from handlers.actions import (
-    acknowledge,
-    begin,
-    chart,
-    edit_rule,
-    refresh,
-    refresh_home,
-    resolve,
-    share,
-    snooze,
-    start,
-    unacknowledge,
-    use_rule,
-    vote,
-    why,
-)
+from handlers.actions import alerts, board, rules
+from handlers.home_tab import publish_home
 from handlers.request import Reply, Request
 
 ACTIONS: dict[str, Callable[[Request], Awaitable[Reply | None]]] = {
-    "acknowledge": acknowledge.run,
-    "add_rule": edit_rule.add_rule,
-    "begin": begin.run,
-    "chart": chart.run,
-    "edit_rule": edit_rule.run,
-    "noise": vote.noise,
-    "refresh": refresh.run,
-    "refresh_home": refresh_home.run,
-    "resolve": resolve.run,
-    "share": share.run,
-    "snooze": snooze.run,
-    "start": start.run,
-    "unacknowledge": unacknowledge.run,
-    "use_rule": use_rule.run,
-    "useful": vote.useful,
-    "why": why.run,
+    "acknowledge": alerts.acknowledge,
+    "add_rule": rules.open_empty_editor,
+    "begin": rules.begin,
+    "chart": alerts.show_chart,
+    "edit_rule": rules.edit_rule,
+    "noise": alerts.vote_noise,
+    "refresh": board.refresh,
+    "refresh_home": publish_home,
+    "resolve": alerts.resolve,
+    "share": board.share,
+    "snooze": alerts.snooze,
+    "start": board.start,
+    "unacknowledge": alerts.unacknowledge,
+    "use_rule": rules.use_rule,
+    "useful": alerts.vote_useful,
+    "why": alerts.show_audit,
 }

@@ -1,7 +1,5 @@
 """Button values: an alert id, an alert id and snooze choice, a rule id and text, or a tuning offer."""
 
-from __future__ import annotations
-
 import re
 
 from services.alerting.snooze import SnoozeUntil

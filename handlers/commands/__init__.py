@@ -1,63 +1,38 @@
-"""The subcommands of /minerpulse; a new one is a file and a row here."""
-
-from __future__ import annotations
+"""The subcommands of /minerpulse; a new one is a function and a row here."""
 
 from handlers.command import Command, Topic
-from handlers.commands import (
-    alert_actions,
-    arguments,
-    backtest,
-    board,
-    brief,
-    channel,
-    chart,
-    digest,
-    drawdown,
-    explain,
-    help,  # noqa: A004 -- the command's name
-    history,
-    miners,
-    network,
-    rule_add,
-    rule_edit,
-    rule_pause,
-    rule_remove,
-    rules,
-    sources,
-    status,
-    tune,
-    why,
-)
+from handlers.commands import alerts, channel, market, research, rules
+from handlers.commands.parse import show_help
 
 COMMANDS = (
     Command(
         words=("board",),
         summary="the market now, with buttons; /minerpulse alone does the same",
         example="/minerpulse",
-        run=board.run,
+        run=market.show_board,
     ),
     Command(
         words=("status",),
         arguments="[WINDOW]",
         summary="the same, or one window of it in full: 1d, 5d, 20d, 60d, 252d, ytd",
         example="/minerpulse status 5d",
-        validate=arguments.validate_window,
-        run=status.run,
+        validate=market.validate_window,
+        run=market.show_status,
     ),
     Command(
         words=("chart",),
         arguments="[WINDOW]",
         summary="both legs drawn over a window, 20d without one",
         example="/minerpulse chart 60d",
-        validate=arguments.validate_window,
-        run=chart.run,
+        validate=market.validate_window,
+        run=market.show_chart,
     ),
     Command(
         words=("rules",),
         summary="what is watched in this channel",
         example="/minerpulse rules",
         topic=Topic.RULES,
-        run=rules.run,
+        run=rules.list_rules,
     ),
     Command(
         words=("rule", "add"),
@@ -65,8 +40,8 @@ COMMANDS = (
         summary="watch one thing more in this channel; without a rule, in an editor that tries it on the past",
         example="/minerpulse rule add 5d 15pp above",
         topic=Topic.RULES,
-        validate=rule_add.validate,
-        run=rule_add.run,
+        validate=rules.validate_add,
+        run=rules.add,
     ),
     Command(
         words=("rule", "edit"),
@@ -74,8 +49,8 @@ COMMANDS = (
         summary="let a rule read otherwise; its open alert goes on where it is about the same still",
         example="/minerpulse rule edit 3 5d 12pp above",
         topic=Topic.RULES,
-        validate=rule_edit.validate,
-        run=rule_edit.run,
+        validate=rules.validate_edit,
+        run=rules.edit,
     ),
     Command(
         words=("rule", "pause"),
@@ -83,8 +58,8 @@ COMMANDS = (
         summary="stop watching it for a while; an alert that it alone keeps open ends",
         example="/minerpulse rule pause 3",
         topic=Topic.RULES,
-        validate=rule_pause.validate,
-        run=rule_pause.pause,
+        validate=rules.validate_pause,
+        run=rules.pause,
     ),
     Command(
         words=("rule", "resume"),
@@ -92,8 +67,8 @@ COMMANDS = (
         summary="watch it again",
         example="/minerpulse rule resume 3",
         topic=Topic.RULES,
-        validate=rule_pause.validate,
-        run=rule_pause.resume,
+        validate=rules.validate_pause,
+        run=rules.resume,
     ),
     Command(
         words=("rule", "remove"),
@@ -101,8 +76,8 @@ COMMANDS = (
         summary="stop watching it; the numbers are in the list of rules",
         example="/minerpulse rule remove 3",
         topic=Topic.RULES,
-        validate=rule_remove.validate,
-        run=rule_remove.run,
+        validate=rules.validate_remove,
+        run=rules.remove,
     ),
     Command(
         words=("ack",),
@@ -110,8 +85,8 @@ COMMANDS = (
         summary="say that you see to an alert; without a number, to the only one that is open",
         example="/minerpulse ack",
         topic=Topic.ALERTS,
-        validate=alert_actions.validate_number,
-        run=alert_actions.acknowledge,
+        validate=alerts.validate_number,
+        run=alerts.acknowledge,
     ),
     Command(
         words=("unack",),
@@ -119,8 +94,8 @@ COMMANDS = (
         summary="take that back",
         example="/minerpulse unack 12",
         topic=Topic.ALERTS,
-        validate=alert_actions.validate_number,
-        run=alert_actions.unacknowledge,
+        validate=alerts.validate_number,
+        run=alerts.unacknowledge,
     ),
     Command(
         words=("snooze",),
@@ -128,8 +103,8 @@ COMMANDS = (
         summary="keep an alert's thread silent for a while: 45m, 2h30m, 1d, until close, until open",
         example="/minerpulse snooze 2h",
         topic=Topic.ALERTS,
-        validate=alert_actions.validate_snooze,
-        run=alert_actions.snooze,
+        validate=alerts.validate_snooze,
+        run=alerts.snooze,
     ),
     Command(
         words=("resolve",),
@@ -137,14 +112,14 @@ COMMANDS = (
         summary="end an alert by hand; its rules fire again once they have cleared",
         example="/minerpulse resolve 12 earnings, not AI",
         topic=Topic.ALERTS,
-        run=alert_actions.resolve,
+        run=alerts.resolve,
     ),
     Command(
         words=("history",),
         summary="the last alerts of this channel",
         example="/minerpulse history",
         topic=Topic.ALERTS,
-        run=history.run,
+        run=alerts.show_history,
     ),
     Command(
         words=("why",),
@@ -152,8 +127,8 @@ COMMANDS = (
         summary="what an alert rests on, what was decided, and how each message went; the newest without a number",
         example="/minerpulse why 12",
         topic=Topic.ALERTS,
-        validate=why.validate,
-        run=why.run,
+        validate=alerts.validate_audit,
+        run=alerts.show_audit,
     ),
     Command(
         words=("channel",),
@@ -161,7 +136,7 @@ COMMANDS = (
         summary="whom alerts call here, quiet hours, threads, briefs and the daily line; with a setting, change it",
         example="/minerpulse channel quiet 22:00-07:00",
         topic=Topic.ALERTS,
-        run=channel.run,
+        run=channel.show_or_set,
     ),
     Command(
         words=("mute",),
@@ -177,21 +152,21 @@ COMMANDS = (
         summary="what was looked at in this session, how near it came, and what was delivered",
         example="/minerpulse digest",
         topic=Topic.ALERTS,
-        run=digest.run,
+        run=channel.show_digest,
     ),
     Command(
         words=("brief",),
         summary="what moved, what is unusual, the alerts and their fate, and what to watch",
         example="/minerpulse brief",
-        run=brief.run,
+        run=market.show_brief,
     ),
     Command(
         words=("explain",),
         arguments="[WINDOW]",
         summary="what came with bitcoin, what with AI, and what with neither; this year without a window",
         example="/minerpulse explain 60d",
-        validate=explain.validate,
-        run=explain.run,
+        validate=research.validate_explain,
+        run=research.explain,
     ),
     Command(
         words=("backtest",),
@@ -199,8 +174,8 @@ COMMANDS = (
         summary="what a rule would have done: how often, how long, false starts, what followed",
         example="/minerpulse backtest 5d 15pp",
         topic=Topic.RULES,
-        validate=backtest.validate,
-        run=backtest.run,
+        validate=research.validate_backtest,
+        run=research.backtest,
     ),
     Command(
         words=("tune",),
@@ -208,35 +183,35 @@ COMMANDS = (
         summary="the threshold for as many alerts as you want, checked on prices it has not seen; a button uses it",
         example="/minerpulse tune 5d 2/month",
         topic=Topic.RULES,
-        validate=tune.validate,
-        run=tune.run,
+        validate=research.validate_tune,
+        run=research.tune,
     ),
     Command(
         words=("drawdown",),
         summary="how far bitcoin and the ETF are below their highs, for how long, and how rare that is",
         example="/minerpulse drawdown",
-        run=drawdown.run,
+        run=research.drawdown,
     ),
     Command(
         words=("miners",),
         arguments="[WINDOW]",
         summary="what each holding and each cohort added, and what nothing explains; this year without a window",
         example="/minerpulse miners 20d",
-        validate=miners.validate,
-        run=miners.run,
+        validate=research.validate_miners,
+        run=research.miners,
     ),
     Command(
         words=("network",),
         summary="how hard bitcoin is to mine, the next retarget, fees, and what a petahash earns a day",
         example="/minerpulse network",
-        run=network.run,
+        run=research.network,
     ),
     Command(
         words=("sources",),
         summary="which sources stand behind the prices, and how each of them does",
         example="/minerpulse sources",
         topic=Topic.SOURCES,
-        run=sources.run,
+        run=market.show_sources,
     ),
     Command(
         words=("help",),
@@ -244,7 +219,7 @@ COMMANDS = (
         summary="this list, or more on market, rules, alerts, sources or one command",
         example="/minerpulse help rules",
         topic=Topic.HELP,
-        validate=help.show_help,
+        validate=show_help,
     ),
 )
 

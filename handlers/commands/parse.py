@@ -1,15 +1,14 @@
-"""Parse the text after /minerpulse into a command and its argument."""
-
-from __future__ import annotations
+"""Parse the text after /minerpulse into a command and its argument, and answer what needs no I/O: help and typos."""
 
 import difflib
 import html
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
-from handlers.command import SLASH, Command
-from handlers.render.help import help_message, usage_message
+from handlers.command import SLASH, Command, Topic
+from handlers.render.help import help_message, topic_help_message, unknown_topic_message, usage_message
 from handlers.render.limits import clip
 from handlers.render.markup import code, escape
 from handlers.render.message import Message, stack, text_message
@@ -18,10 +17,12 @@ from services.core.text import normalize, strip_quotes
 MAX_ECHO = 40
 MAX_SUGGESTION = 200
 MIN_SIMILARITY = 0.55
+MIN_TOPIC_SIMILARITY = 0.6
 MIN_PREFIX = 3  # shortest prefix of a command that is recognized
 _ADDRESSED = re.compile(rf"(?:<@[UW][A-Z0-9]+(?:\|[^>]*)?>|@minerpulse\b|{SLASH}\b)[\s,:]*", re.ASCII | re.IGNORECASE)
 _REPEATED = re.compile(rf"(?:@minerpulse\b|{SLASH}\b)[\s,:]*", re.ASCII | re.IGNORECASE)
 _LINK = re.compile(r"<(?:https?|mailto):[^<>|]*\|([^<>]+)>")
+_TOPICS = {topic.value: topic for topic in Topic}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,3 +108,29 @@ def _similarity(words: list[str], command: Command) -> float:
     if sorted(text) == sorted(command.words):  # as in `add rule 5d 15pp`
         return 1.0
     return difflib.SequenceMatcher(None, " ".join(text), command.name).ratio()
+
+
+def show_help(argument: str, commands: Sequence[Command]) -> Message:
+    """Return help on the topic or command that matches best; all commands if the argument is empty."""
+    typed = argument.lower()
+    if not typed:
+        return _full_help(commands)
+    by_name = {row.name: row for row in commands}
+    matches = difflib.get_close_matches(typed, [*_TOPICS, *by_name], n=1, cutoff=MIN_TOPIC_SIMILARITY)
+    if not matches:
+        return unknown_topic_message(typed, list(_TOPICS))
+    if matches[0] in _TOPICS:
+        return _topic_help(_TOPICS[matches[0]], commands)
+    return usage_message([by_name[matches[0]]], "You can type:")
+
+
+@cache
+def _full_help(commands: Sequence[Command]) -> Message:
+    """Return help on all commands; cached because the table doesn't change."""
+    return help_message(commands)
+
+
+@cache
+def _topic_help(topic: Topic, commands: Sequence[Command]) -> Message:
+    rows = [row for row in commands if row.topic is topic]
+    return topic_help_message(topic.value, rows)

@@ -1,13 +1,24 @@
-"""/minerpulse rules: the channel's rules."""
+"""/minerpulse rules, and rule add, edit, pause, resume and remove."""
 
-from __future__ import annotations
+from collections.abc import Sequence
 
-from handlers.render.rules import Proposal, rules_message
+from handlers.command import Command, usage
+from handlers.commands.arguments import rule_error, split_number
+from handlers.render.message import Message
+from handlers.render.rules import (
+    Proposal,
+    rule_edited_message,
+    rule_paused_message,
+    rule_removed_message,
+    rule_resumed_message,
+    rules_message,
+)
 from handlers.request import Reply, Request
+from handlers.rule_changes import add_rule, open_editor
 from services.channels.rule_commands import RuleList
 
 
-async def run(request: Request) -> Reply:
+async def list_rules(request: Request) -> Reply:
     """List the channel's rules, with a proposal for the noisiest one."""
     rule_list = await request.commands.rule_list(request.channel)
     return Reply(message=rules_message(rule_list, request.now, await _proposal(request, rule_list)))
@@ -23,3 +34,72 @@ async def _proposal(request: Request, rule_list: RuleList) -> Proposal | None:
     rule = max(noisy, key=lambda candidate: noise[candidate.id].noise / noise[candidate.id].judged)
     gentler = await request.research.half_rate_rule(rule.rule, request.now)
     return None if gentler is None else Proposal(rule=rule, looser=gentler)
+
+
+def validate_add(argument: str, _commands: Sequence[Command]) -> Message | None:
+    """Return the parse error if the argument is not a rule."""
+    return rule_error(argument) if argument else None
+
+
+async def add(request: Request) -> Reply | None:
+    """Add the rule, or open the editor if none was typed."""
+    if not request.value:
+        return await open_editor(request)
+    return Reply(message=await add_rule(request, request.value))
+
+
+def validate_edit(argument: str, commands: Sequence[Command]) -> Message | None:
+    """Return the usage or the parse error if the argument is not an id and a rule."""
+    parsed = split_number(argument)
+    if parsed.number is None or not parsed.rest:
+        opening = "Which rule, and how is it to read? Give its number, as in the list of rules:"
+        return usage(commands, {"rule edit", "rules"}, opening)
+    return rule_error(parsed.rest)
+
+
+async def edit(request: Request) -> Reply:
+    """Edit the rule; its open alert stays open."""
+    text = split_number(request.value).rest
+    edited = await request.commands.edit_rule(request.channel, _rule_id(request), text, request.user_id)
+    return Reply(message=rule_edited_message(edited))
+
+
+def validate_pause(argument: str, commands: Sequence[Command]) -> Message | None:
+    """Return the usage of `rule pause` and `rule resume` if the argument is not a rule id."""
+    return _validate_id(argument, commands, {"rule pause", "rule resume", "rules"})
+
+
+def validate_remove(argument: str, commands: Sequence[Command]) -> Message | None:
+    """Return the usage of `rule remove` if the argument is not a rule id."""
+    return _validate_id(argument, commands, {"rule remove", "rules"})
+
+
+def _validate_id(argument: str, commands: Sequence[Command], names: set[str]) -> Message | None:
+    parsed = split_number(argument)
+    if parsed.number is not None and not parsed.rest:
+        return None
+    return usage(commands, names, "Which rule? Give its number, as in the list of rules:")
+
+
+async def pause(request: Request) -> Reply:
+    """Pause the rule."""
+    paused = await request.commands.pause_rule(request.channel, _rule_id(request), request.user_id)
+    return Reply(message=rule_paused_message(paused))
+
+
+async def resume(request: Request) -> Reply:
+    """Resume the rule."""
+    resumed = await request.commands.resume_rule(request.channel, _rule_id(request), request.user_id)
+    return Reply(message=rule_resumed_message(resumed))
+
+
+async def remove(request: Request) -> Reply:
+    """Delete the rule."""
+    removed = await request.commands.remove_rule(request.channel, _rule_id(request), request.user_id)
+    return Reply(message=rule_removed_message(removed))
+
+
+def _rule_id(request: Request) -> int:
+    number = split_number(request.value).number
+    assert number is not None, "validated before"  # noqa: S101
+    return number

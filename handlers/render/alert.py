@@ -1,25 +1,20 @@
 """The Slack message of one alert, open or closed."""
 
-from __future__ import annotations
-
 from datetime import datetime
 
 from handlers.render import fmt
-from handlers.render.alert_text import alert_subject, heading, peak_with_window, threshold_line
+from handlers.render.alert_text import attribution_lines, ended_heading, heading, threshold_line, track_record_lines
 from handlers.render.chart import native_chart, widest_spread
+from handlers.render.form_fields import edit_button
 from handlers.render.limits import SHORT_LIST_TEXT, fit_lines
 from handlers.render.market import data_quality_line
-from handlers.render.markup import code, escape, mark_simulated, reason, user_mention, user_reason
+from handlers.render.markup import escape, mark_simulated, reason, user_mention, user_reason
 from handlers.render.message import Block, Message, actions, button, compose, context, header, section, select_menu
-from handlers.render.rule_form import edit_button
 from services.alerting.alert import Alert
 from services.alerting.snooze import DURATIONS, SnoozeUntil
 from services.core.identity import Mention
-from services.core.prices import Pair, PriceStamp, Symbol
-from services.market.measure import METRICS, Measurement, Metric
+from services.core.prices import PriceStamp, Symbol
 from services.market.mining_economics import MiningEconomics
-from services.research.attribution import Part
-from services.research.track_record import RECORD_SESSIONS, TrackRecord
 from services.rules.chart_series import AlertChart, IndexedReturns
 from services.rules.grammar import parse_rule
 
@@ -61,10 +56,7 @@ def alert_message(alert: Alert, now: datetime, *, mention: Mention | None = None
 def _title(alert: Alert) -> str:
     if alert.closed_at is None:
         return heading(alert.lead)
-    lasted = fmt.duration(alert.closed_at - alert.opened_at)
-    if alert.retracted:
-        return f"Retracted after {lasted}: {alert_subject(alert)}, which the corrected close would not have fired"
-    return f"Resolved after {lasted}: {alert_subject(alert)}, peak {peak_with_window(alert.lead)}"
+    return ended_heading(alert, alert.closed_at, retracted=alert.retracted)
 
 
 def _leg_lines(alert: Alert) -> list[str]:
@@ -82,7 +74,7 @@ def _leg_lines(alert: Alert) -> list[str]:
 
 
 def _is_network_alert(alert: Alert) -> bool:
-    return METRICS[parse_rule(alert.lead.rule).metric].needs_network
+    return parse_rule(alert.lead.rule).metric.needs_network
 
 
 def _mining_lines(economics: MiningEconomics) -> list[str]:
@@ -101,25 +93,14 @@ def _leg(symbol: Symbol, change: float, stamp: PriceStamp) -> str:
 
 
 def _percentile_line(alert: Alert) -> str:
-    measurement = alert.lead.measurement
-    if _is_network_alert(alert) and measurement.mining:
-        return _mining_percentile_line(measurement, measurement.mining, parse_rule(alert.lead.rule).metric)
-    spread = f"The {fmt.window(measurement.window)} spread"
-    if measurement.percentile is None:
-        return f"How unusual that is cannot be told yet: {spread.lower()} has too little history."
-    rank = fmt.percentile_phrase(measurement.percentile, above=measurement.spread >= 0)
-    z = "" if measurement.z is None else f", robust z {fmt.signed(measurement.z)}"
-    return f"{spread} is {rank}{z}."
-
-
-def _mining_percentile_line(measurement: Measurement, economics: MiningEconomics, metric: Metric) -> str:
-    is_hashprice = metric is Metric.HASHPRICE
-    percentile = economics.hashprice_percentile if is_hashprice else economics.difficulty_percentile
-    change = f"The {fmt.window(measurement.window)} change of {metric.value}"
-    if percentile is None:
-        return f"How unusual that is cannot be told yet: {change.lower()} has too little history."
-    is_up = (economics.hashprice_change if is_hashprice else economics.difficulty_change) >= 0
-    return f"{change} is {fmt.percentile_phrase(percentile, above=is_up)}."
+    measurement, rank = alert.lead.measurement, parse_rule(alert.lead.rule).metric.rank
+    ranked = f"The {fmt.window(measurement.window)} {rank.noun}"
+    value, percentile = rank.value(measurement), rank.percentile(measurement)
+    if percentile is None or value is None:
+        return f"How unusual that is cannot be told yet: {ranked.lower()} has too little history."
+    z = rank.z(measurement)
+    z_note = "" if z is None else f", robust z {fmt.signed(z)}"
+    return f"{ranked} is {fmt.percentile_phrase(percentile, above=value >= 0)}{z_note}."
 
 
 def _timing_lines(alert: Alert) -> list[str]:
@@ -180,57 +161,6 @@ def _snooze_label(until: SnoozeUntil) -> str:
     if until in DURATIONS:
         return fmt.duration(DURATIONS[until])
     return "until the close" if until is SnoozeUntil.CLOSE else "until the next open"
-
-
-def track_record_lines(alert: Alert) -> list[str]:
-    """Return the track record of the rule that leads the alert; nothing if there is none."""
-    record = alert.lead.track_record
-    if record is None:
-        return []
-    rule, span = code(alert.lead.rule), _history_length(record)
-    opposite = record.open_side is not None and record.open_side is not alert.side
-    number = record.episodes + opposite + 1
-    position = f"The {'first' if number == 1 else fmt.ordinal(number)} episode of {rule} in {span}, decided at closes."
-    if record.median_length is None:
-        return [position]
-    ended_note, single = " that had ended" if opposite else "", record.episodes == 1
-    previous = (
-        f"one before{ended_note} lasted" if single else f"{record.episodes} before{ended_note} had a median length of"
-    )
-    lasted = f"The {previous} {fmt.sessions(record.median_length)}"
-    return [position, f"{lasted}: {closing_summary(alert.pair, record.closings)}." if record.closings else f"{lasted}."]
-
-
-def closing_summary(pair: Pair, closings: tuple[int, int, int]) -> str:
-    """Return how many episodes each leg closed, and how many aged out of the window."""
-    crypto, etf, expired = closings
-    return (
-        f"{fmt.name(pair.crypto)} caught up in {crypto}, {fmt.title(pair.etf)} came back in {etf}, "
-        f"in {expired} neither: the move left the window"
-    )
-
-
-def _history_length(record: TrackRecord) -> str:
-    return "2 years" if record.sessions >= RECORD_SESSIONS else fmt.sessions(record.sessions)
-
-
-def attribution_lines(alert: Alert) -> list[str]:
-    """Return the attribution of the ETF's return at the time the leading rule fired; nothing if unknown."""
-    attribution = alert.lead.attribution
-    if attribution is None:
-        return []
-    period = fmt.over_window(attribution.window, attribution.session)
-    move = f"{fmt.title(alert.pair.etf)}'s {fmt.percent(attribution.etf_return)} {period}"
-    parts = [
-        f"{fmt.name(alert.pair.crypto)} {_part(attribution.crypto)}",
-        f"AI {_part(attribution.ai)} by {escape(attribution.proxy)} from {escape(attribution.source)}",
-        f"the rest {_part(attribution.residual)}",
-    ]
-    return [f"Of {move} when it fired: {', '.join(parts)}."]
-
-
-def _part(part: Part) -> str:
-    return fmt.pp_with_error(part.amount, part.error)
 
 
 def chart_block(alert: Alert) -> Block | None:

@@ -1,16 +1,28 @@
-"""Titles, threshold lines and thread replies of alerts."""
+"""Texts on alerts that several messages share: titles, thresholds, track record, attribution, and thread replies."""
 
-from __future__ import annotations
-
+from datetime import datetime
 from typing import assert_never
 
 from handlers.render import fmt
-from handlers.render.markup import channel_link, code, escape_typed, mark_simulated, reason, user_mention, user_reason
+from handlers.render.markup import (
+    channel_link,
+    code,
+    escape,
+    escape_typed,
+    mark_simulated,
+    reason,
+    user_mention,
+    user_reason,
+)
 from handlers.render.message import Message, text_message
+from handlers.render.reasons import sentence
 from services.alerting.alert import Alert, EntryKind, TimelineEntry
 from services.alerting.alert_news import is_recovering
 from services.alerting.rule_hit import RuleHit
-from services.market.measure import METRICS, Measurement, Metric
+from services.core.prices import Pair
+from services.market.measure import Measurement
+from services.research.attribution import Part
+from services.research.track_record import RECORD_SESSIONS, TrackRecord
 from services.rules.decide import Side
 from services.rules.grammar import parse_rule
 from services.rules.rule import Direction, Rule, print_duration
@@ -18,25 +30,16 @@ from services.rules.rule import Direction, Rule, print_duration
 
 def heading(hit: RuleHit) -> str:
     """Return what the rule measured: `WGMI 8.4 pp above bitcoin over 1 day`, or `WGMI closed …` with the date."""
-    measurement, value = hit.measurement, hit.value
-    pair, rule = measurement.pair, parse_rule(hit.rule)
-    match rule.metric:
-        case Metric.SPREAD | Metric.Z:
-            spread = fmt.spread_phrase(pair, measurement.spread)
-            return f"{_etf_phrase(measurement)} {spread} {_window_phrase(measurement)}"
-        case Metric.RESIDUAL:
-            side = "above" if value >= 0 else "below"
-            text = f"{fmt.unsigned(100 * value)} pp {side} its beta to {fmt.name(pair.crypto)}"
-            return f"{_etf_phrase(measurement)} {text} {_window_phrase(measurement)}"
-        case Metric.GAP:
-            return f"{fmt.title(pair.crypto)} implies {pair.etf} {fmt.percent(value)} at the open"
-        case Metric.DRAWDOWN:
-            return f"{fmt.title(pair.crypto)} {fmt.unsigned(100 * value)}% below its highest session close"
-        case Metric.HASHPRICE | Metric.DIFFICULTY:
-            move = f"{'up' if value >= 0 else 'down'} {fmt.unsigned(100 * value)}%"
-            return f"{rule.metric.value.capitalize()} {move} {_window_phrase(measurement)}"
-        case _:
-            assert_never(rule.metric)
+    measurement, metric = hit.measurement, parse_rule(hit.rule).metric
+    return metric.headline.format(
+        **_pair_fields(measurement.pair),
+        **_side_fields(Side.ABOVE if hit.value >= 0 else Side.BELOW),
+        etf_state=_etf_phrase(measurement),
+        spread=fmt.spread_phrase(measurement.pair, measurement.spread),
+        value=fmt.unsigned_value(hit.value, metric.unit),
+        signed=fmt.metric_value(hit.value, metric.unit),
+        window=_window_phrase(measurement),
+    )
 
 
 def _etf_phrase(measurement: Measurement) -> str:
@@ -50,31 +53,34 @@ def _window_phrase(measurement: Measurement) -> str:
 
 def alert_subject(alert: Alert) -> str:
     """Return what an alert is about, independent of current prices: `WGMI above bitcoin`."""
-    etf, crypto = alert.pair.etf, fmt.name(alert.pair.crypto)
-    metric = parse_rule(alert.lead.rule).metric
-    match metric:
-        case Metric.SPREAD | Metric.Z:
-            return f"{etf} {alert.side.value} {crypto}"
-        case Metric.RESIDUAL:
-            return f"{etf} {alert.side.value} its beta to {crypto}"
-        case Metric.GAP:
-            return f"{crypto} implies {etf} {'up' if alert.side is Side.ABOVE else 'down'} at the open"
-        case Metric.DRAWDOWN:
-            return f"{crypto} below its highest session close"
-        case Metric.HASHPRICE | Metric.DIFFICULTY:
-            return f"{metric.value} {'up' if alert.side is Side.ABOVE else 'down'}"
-        case _:
-            assert_never(metric)
+    phrase = parse_rule(alert.lead.rule).metric.phrase
+    return phrase.format(**_pair_fields(alert.pair), **_side_fields(alert.side))
+
+
+def _pair_fields(pair: Pair) -> dict[str, str]:
+    return {"etf": pair.etf, "crypto": fmt.name(pair.crypto), "Crypto": fmt.title(pair.crypto)}
+
+
+def _side_fields(side: Side) -> dict[str, str]:
+    return {"side": side.value, "move": "up" if side is Side.ABOVE else "down"}
+
+
+def ended_heading(alert: Alert, ended_at: datetime, *, retracted: bool) -> str:
+    """Return how long an alert lasted, and its peak or, if it was retracted, why."""
+    lasted = fmt.duration(ended_at - alert.opened_at)
+    if retracted:
+        return f"Retracted after {lasted}: {alert_subject(alert)}, which the corrected close would not have fired"
+    return f"Resolved after {lasted}: {alert_subject(alert)}, peak {peak_with_window(alert.lead)}"
 
 
 def peak_value(hit: RuleHit) -> str:
     """Return the largest value that the rule has measured."""
-    return fmt.metric_value(hit.peak, METRICS[parse_rule(hit.rule).metric].unit)
+    return fmt.metric_value(hit.peak, parse_rule(hit.rule).metric.unit)
 
 
 def peak_with_window(hit: RuleHit) -> str:
     """Return the peak, with its window if the rule has one."""
-    windowed = METRICS[parse_rule(hit.rule).metric].windowed
+    windowed = parse_rule(hit.rule).metric.windowed
     window = f" {fmt.over_window(hit.measurement.window, hit.measurement.session)}" if windowed else ""
     return f"{peak_value(hit)}{window}"
 
@@ -107,12 +113,63 @@ def describe_rule(rule: Rule) -> str:
     """Return when a rule fires and when it clears."""
     sides = {Direction.EITHER: "on either side", Direction.ABOVE: "above", Direction.BELOW: "below"}
     firing = f"fires at {fmt.threshold(rule.threshold, rule.unit)}"
-    if rule.metric is not Metric.DRAWDOWN:
+    if rule.metric.signed:
         firing = f"{firing} {sides[rule.direction]}"
     hold = "decided at each close" if rule.at_close else f"held {print_duration(rule.hold)}"
     keep = f" for {print_duration(rule.keep)}" if rule.keep else ""
     repeat = f", told again every {print_duration(rule.repeat)} until acknowledged" if rule.repeat else ""
     return f"{firing}, {hold}, clears below {fmt.threshold(rule.clear, rule.unit)}{keep}{repeat}"
+
+
+def track_record_lines(alert: Alert) -> list[str]:
+    """Return the track record of the rule that leads the alert; nothing if there is none."""
+    record = alert.lead.track_record
+    if record is None:
+        return []
+    rule, span = code(alert.lead.rule), _history_length(record)
+    opposite = record.open_side is not None and record.open_side is not alert.side
+    number = record.episodes + opposite + 1
+    position = f"The {'first' if number == 1 else fmt.ordinal(number)} episode of {rule} in {span}, decided at closes."
+    if record.median_length is None:
+        return [position]
+    ended_note, single = " that had ended" if opposite else "", record.episodes == 1
+    previous = (
+        f"one before{ended_note} lasted" if single else f"{record.episodes} before{ended_note} had a median length of"
+    )
+    lasted = f"The {previous} {fmt.sessions(record.median_length)}"
+    return [position, f"{lasted}: {closing_summary(alert.pair, record.closings)}." if record.closings else f"{lasted}."]
+
+
+def closing_summary(pair: Pair, closings: tuple[int, int, int]) -> str:
+    """Return how many episodes each leg closed, and how many aged out of the window."""
+    crypto, etf, expired = closings
+    return (
+        f"{fmt.name(pair.crypto)} caught up in {crypto}, {fmt.title(pair.etf)} came back in {etf}, "
+        f"in {expired} neither: the move left the window"
+    )
+
+
+def _history_length(record: TrackRecord) -> str:
+    return "2 years" if record.sessions >= RECORD_SESSIONS else fmt.sessions(record.sessions)
+
+
+def attribution_lines(alert: Alert) -> list[str]:
+    """Return the attribution of the ETF's return at the time the leading rule fired; nothing if unknown."""
+    attribution = alert.lead.attribution
+    if attribution is None:
+        return []
+    period = fmt.over_window(attribution.window, attribution.session)
+    move = f"{fmt.title(alert.pair.etf)}'s {fmt.percent(attribution.etf_return)} {period}"
+    parts = [
+        f"{fmt.name(alert.pair.crypto)} {_part(attribution.crypto)}",
+        f"AI {_part(attribution.ai)} by {escape(attribution.proxy)} from {escape(attribution.source)}",
+        f"the rest {_part(attribution.residual)}",
+    ]
+    return [f"Of {move} when it fired: {', '.join(parts)}."]
+
+
+def _part(part: Part) -> str:
+    return fmt.pp_with_error(part.amount, part.error)
 
 
 OPENING_SENTENCES = {
@@ -141,9 +198,10 @@ def _entry_text(entry: TimelineEntry, alert: Alert) -> str:
         case EntryKind.REMINDED | EntryKind.ESCALATED:
             return _mention_text(entry, alert)
         case EntryKind.CHANGED:
-            return f"Changed in this channel: {escape_typed(entry.reason)}{who}."
+            return f"Changed in this channel: {escape_typed(sentence(entry.reason))}{who}."
         case EntryKind.RESOLVED | EntryKind.RETRACTED:
-            return f"{_end_text(entry, alert)}. {why}"
+            end = ended_heading(alert, alert.closed_at or entry.at, retracted=entry.kind is EntryKind.RETRACTED)
+            return f"{end}. {why}"
         case (
             EntryKind.FIRED
             | EntryKind.JOINED
@@ -173,17 +231,10 @@ def _update_text(entry: TimelineEntry, alert: Alert) -> str:
     return f"Still open after {lasted}: {reason(entry.reason)}. Nobody has acknowledged it yet."
 
 
-def _end_text(entry: TimelineEntry, alert: Alert) -> str:
-    lasted = fmt.duration((alert.closed_at or entry.at) - alert.opened_at)
-    if entry.kind is EntryKind.RETRACTED:
-        return f"Retracted after {lasted}: {alert_subject(alert)}, which the corrected close would not have fired"
-    return f"Resolved after {lasted}: {alert_subject(alert)}, peak {peak_with_window(alert.lead)}"
-
-
 def _mention_text(entry: TimelineEntry, alert: Alert) -> str:
     """Return a reminder or an escalation, readable without the rest of the thread.
 
-    It mentions nobody if the alert is closed or acknowledged by now.
+    It mentions nobody if the alert has been closed or acknowledged.
     """
     is_open = alert.closed_at is None and alert.acknowledged is None
     mention = f"{entry.mention.text}: " if entry.mention and is_open else ""

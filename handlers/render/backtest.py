@@ -1,22 +1,18 @@
 """A rule's backtest: how often it fired, how long episodes lasted, how they ended, and forward returns."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from datetime import date
 from statistics import median, quantiles
 
 from handlers.render import fmt
-from handlers.render.alert import closing_summary
+from handlers.render.alert_text import closing_summary
 from handlers.render.chart import curve_picture
-from handlers.render.footers import provenance_lines
-from handlers.render.gauges import sparkline
+from handlers.render.market import provenance_lines
 from handlers.render.markup import mark_simulated
 from handlers.render.message import Message, compose, context, header, section, table
 from handlers.render.picture import Picture
 from services.core.prices import Pair
-from services.market.measure import DIVERGENCES, METRICS
 from services.research.results import BacktestResult
 from services.research.track_record import (
     FALSE_ALARM_SESSIONS,
@@ -43,7 +39,7 @@ def backtest_message(result: BacktestResult) -> Message:
     backtest = result.backtest
     title = _title(result)
     lines = [_period(backtest), *findings(backtest)] if backtest.episodes else [_period(backtest)]
-    extra = [ROUND_THE_CLOCK_NOTE] if METRICS[backtest.replay.rule.metric].needs_network else []
+    extra = [ROUND_THE_CLOCK_NOTE] if backtest.replay.rule.metric.needs_network else []
     notes = [METHOD, *extra, *provenance_lines(result.provenance)]
     newest = backtest.episodes[-EPISODES_SHOWN:][::-1]
     return compose(
@@ -109,7 +105,7 @@ def _quarterly_bars(backtest: Backtest, first: date, last: date) -> str:
     if not backtest.episodes:
         return ""
     fired = Counter(_quarter(episode.fired_on) for episode in backtest.episodes)
-    bars = sparkline([0, *(fired[quarter] for quarter in range(_quarter(first), _quarter(last) + 1))])[1:]
+    bars = fmt.sparkline([0, *(fired[quarter] for quarter in range(_quarter(first), _quarter(last) + 1))])[1:]
     return f", by quarter {bars}, at most {max(fired.values())}"
 
 
@@ -122,7 +118,7 @@ def _forward_line(backtest: Backtest, horizon: int) -> str | None:
     forwards = backtest.forward_returns(horizon)
     if not forwards:
         return None
-    if backtest.replay.rule.metric not in DIVERGENCES:
+    if not backtest.replay.rule.metric.is_divergence:
         return _leg_moves_line(backtest.replay.rule.pair, horizon, [forward for _, forward in forwards])
     gaps = [forward.spread_change(side) for side, forward in forwards]
     grew = sum(gap > 0 for gap in gaps)
@@ -172,7 +168,7 @@ def _forward_cell(episode: PastEpisode, backtest: Backtest) -> str:
     forward = episode.forward_returns[0]
     return (
         fmt.pp(forward.spread_change(episode.side))
-        if backtest.replay.rule.metric in DIVERGENCES
+        if backtest.replay.rule.metric.is_divergence
         else fmt.percent(forward.etf)
     )
 

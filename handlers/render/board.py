@@ -1,35 +1,24 @@
 """The board: the market, open alerts and rules of one channel."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import datetime
 
-from handlers.render import fmt
+from handlers.render import fmt, market
 from handlers.render.alert_text import heading
-from handlers.render.channel import delivery_problem_lines
 from handlers.render.limits import PROBLEMS_SHOWN, SHORT_LIST_TEXT, fit_lines, fit_newest_lines
-from handlers.render.market import (
-    data_quality_line,
-    drawdown_lines,
-    headline,
-    live_line,
-    market_line,
-    price_lines,
-    problem_lines,
-)
-from handlers.render.markup import code, mark_simulated, reason, user_mention
-from handlers.render.message import Block, Message, actions, button, compose, context, header, section, table
+from handlers.render.markup import channel_link, code, mark_simulated, reason, user_mention
+from handlers.render.message import Block, Message, actions, button, compose, context, header, section
+from handlers.render.reasons import sentence
 from services.alerting.alert import Alert
 from services.alerting.records import ChannelRule
 from services.channels.commands import Board
 from services.core.prices import Pair
-from services.core.statistics import LOOKBACK_SESSIONS
+from services.delivery.ports import DeliveryProblem
 from services.market.measure import BETA_SESSIONS, Measurement, NotMeasured, Window
 from services.rules.decide import RuleStatus
-from services.rules.market_service import Snapshot
 from services.rules.rule import DEFAULT_RULES
 
+DELIVERY_PROBLEMS_SHOWN = 5
 STATUS_NOTES = {
     RuleStatus.OK: "",
     RuleStatus.PENDING: " (past it, not yet held)",
@@ -43,11 +32,14 @@ STATUS_NOTES = {
 def board_message(board: Board, now: datetime, *, shared_by: str | None = None) -> Message:
     """Return the board; if it is shared, it names who shared it and has no buttons."""
     view = board.view
-    title = mark_simulated(headline(view), when=view.simulated)
-    state = [market_line(view.market), live_line(view)]
-    caveats, drawdowns = [*unmeasured_lines(view.current), *origin_warnings(view.current)], drawdown_lines(view)
-    prices = [*price_lines(view, now), data_quality_line(view.current.trust)]
-    problems = problem_lines(view, PROBLEMS_SHOWN)
+    title = mark_simulated(market.headline(view), when=view.simulated)
+    state = [market.market_line(view.market), market.live_line(view)]
+    caveats, drawdowns = (
+        [*market.unmeasured_lines(view.current), *market.origin_warnings(view.current)],
+        market.drawdown_lines(view),
+    )
+    prices = [*market.price_lines(view, now), market.data_quality_line(view.current.trust)]
+    problems = market.problem_lines(view, PROBLEMS_SHOWN)
     channel_lines = [*_alert_lines(board.alerts), _rules_line(board.rules, now), *_quiet_lines(board)]
     delivery_problems = delivery_problem_lines(board.delivery_problems)
     shared_note = [f"Shared by {user_mention(shared_by)}, {fmt.moment(now)}."] if shared_by else []
@@ -55,8 +47,8 @@ def board_message(board: Board, now: datetime, *, shared_by: str | None = None) 
         [
             header(title),
             section(*state),
-            windows_table(view.current, view.pair),
-            context(PERCENTILE_NOTE, *caveats),
+            market.windows_table(view.current, view.pair),
+            context(market.PERCENTILE_NOTE, *caveats),
             section(*drawdowns),
             context(*prices, *problems),
             section(*channel_lines),
@@ -66,7 +58,7 @@ def board_message(board: Board, now: datetime, *, shared_by: str | None = None) 
         [
             title,
             *state,
-            *windows_text(view.current, view.pair),
+            *market.windows_text(view.current, view.pair),
             *caveats,
             *drawdowns,
             *prices,
@@ -81,7 +73,9 @@ def board_message(board: Board, now: datetime, *, shared_by: str | None = None) 
 def _quiet_lines(board: Board) -> list[str]:
     if board.silence is None:
         return []
-    return [f"Silent until {fmt.moment_utc(board.silence.until)}: {board.silence.reason}. A digest follows then."]
+    return [
+        f"Silent until {fmt.moment_utc(board.silence.until)}: {sentence(board.silence.reason)}. A digest follows then."
+    ]
 
 
 def _alert_lines(alerts: Sequence[Alert]) -> list[str]:
@@ -115,16 +109,34 @@ def _buttons(rules: Sequence[ChannelRule]) -> Block:
     return actions(button("start", "Start alerts here", "board", primary=True), *common)
 
 
+def delivery_problem_lines(problems: Sequence[DeliveryProblem]) -> list[str]:
+    """Return one line per channel with undelivered messages; nothing if all is delivered."""
+    lines = [_delivery_problem_line(problem) for problem in problems[:DELIVERY_PROBLEMS_SHOWN]]
+    hidden = len(problems) - DELIVERY_PROBLEMS_SHOWN
+    return [*lines, *([f"{hidden} more like these: `minerpulse doctor` lists them."] if hidden > 0 else [])]
+
+
+def _delivery_problem_line(problem: DeliveryProblem) -> str:
+    count = f"{problem.messages} message{'' if problem.messages == 1 else 's'}"
+    state = "given up" if problem.dead_lettered else "waiting to be delivered"
+    channel, since = channel_link(problem.channel.id), fmt.moment_utc(problem.since)
+    return f"*Not delivered* in {channel}: {count} {state} since {since}. {reason(problem.problem)}."
+
+
 def status_message(board: Board, window: Window, now: datetime) -> Message:
     """Return everything measured over one window, and this channel's rules on it."""
     view = board.view
     measurement = view.current.measurements[window]
     title = mark_simulated(_title(view.pair, window, measurement), when=view.simulated)
-    state = [market_line(view.market), live_line(view)]
+    state = [market.market_line(view.market), market.live_line(view)]
     lines = [] if isinstance(measurement, NotMeasured) else [*_move_lines(measurement), *_percentile_lines(measurement)]
     rules_here = [code(str(channel_rule.rule)) for channel_rule in board.rules if channel_rule.rule.window is window]
     rules = f"Rules here over this window: {', '.join(fit_lines(rules_here, SHORT_LIST_TEXT)) or 'none'}."
-    prices = [*price_lines(view, now), data_quality_line(view.current.trust), *problem_lines(view, PROBLEMS_SHOWN)]
+    prices = [
+        *market.price_lines(view, now),
+        market.data_quality_line(view.current.trust),
+        *market.problem_lines(view, PROBLEMS_SHOWN),
+    ]
     return compose(
         [header(title), section(*lines), section(rules), section(*state), context(*prices)],
         [title, *lines, rules, *state, *prices],
@@ -159,61 +171,3 @@ def _percentile_lines(measurement: Measurement) -> list[str]:
         return ["How unusual that is cannot be told yet: too little history."]
     z = "" if measurement.z is None else f", robust z {fmt.signed(measurement.z)}"
     return [f"The spread is {fmt.percentile_phrase(measurement.percentile, above=measurement.spread >= 0)}{z}."]
-
-
-PERCENTILE_NOTE = f"Percentile: the spread among those of the {LOOKBACK_SESSIONS} sessions before."
-
-
-def windows_table(snapshot: Snapshot, pair: Pair) -> Block:
-    """Return a table with a row per window: both legs, the spread and its percentile."""
-    head = ["Window", fmt.title(pair.etf), fmt.title(pair.crypto), "Spread", "Percentile"]
-    return table([head, *(_row(measurement) for measurement in snapshot.measurements.values())])
-
-
-def windows_text(snapshot: Snapshot, pair: Pair) -> list[str]:
-    """Return one line per measured window."""
-    return [
-        _line(measurement, pair)
-        for measurement in snapshot.measurements.values()
-        if not isinstance(measurement, NotMeasured)
-    ]
-
-
-def unmeasured_lines(snapshot: Snapshot) -> list[str]:
-    """Return why windows lack numbers, grouped by reason."""
-    reasons: dict[str, list[str]] = {}
-    for measurement in snapshot.measurements.values():
-        if isinstance(measurement, NotMeasured):
-            reasons.setdefault(reason(measurement.reason), []).append(measurement.window.value)
-        elif measurement.percentile is None:
-            text = "too little history for a percentile"
-            reasons.setdefault(text, []).append(measurement.window.value)
-    return [f"{', '.join(spans)}: {text}." for text, spans in reasons.items()]
-
-
-def origin_warnings(snapshot: Snapshot) -> list[str]:
-    """Return the data-quality reasons of the closes at which measured windows start."""
-    known = [
-        window for window, measurement in snapshot.measurements.items() if not isinstance(measurement, NotMeasured)
-    ]
-    reasons = [
-        text for window in known if window in snapshot.anchor_trust for text in snapshot.anchor_trust[window].reasons
-    ]
-    return [f"{reason(text)}." for text in reasons]
-
-
-def _row(measurement: Measurement | NotMeasured) -> list[str]:
-    if isinstance(measurement, NotMeasured):
-        return [measurement.window.value, *[fmt.NO_VALUE] * 4]
-    percentile = fmt.NO_VALUE if measurement.percentile is None else fmt.percentile_cell(measurement.percentile)
-    legs = fmt.percent(measurement.etf_return), fmt.percent(measurement.crypto_return)
-    return [measurement.window.value, *legs, fmt.pp(measurement.spread), percentile]
-
-
-def _line(measurement: Measurement, pair: Pair) -> str:
-    etf = f"{fmt.title(pair.etf)} {fmt.percent(measurement.etf_return)}"
-    crypto = f"{fmt.name(pair.crypto)} {fmt.percent(measurement.crypto_return)}"
-    line = f"{measurement.window.value}: {etf}, {crypto}, spread {fmt.pp(measurement.spread)}"
-    if measurement.percentile is None:
-        return f"{line}."
-    return f"{line}, {fmt.percentile_phrase(measurement.percentile, above=measurement.spread >= 0)}."

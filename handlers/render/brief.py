@@ -1,7 +1,5 @@
 """A market brief: what moved, what is unusual, alerts and upcoming events."""
 
-from __future__ import annotations
-
 from typing import assert_never
 
 from handlers.render import fmt

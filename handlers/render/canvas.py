@@ -1,7 +1,5 @@
 """The canvas of a picture, in pixels: 1,080 wide, so that a phone shows body text at 11 points."""
 
-from __future__ import annotations
-
 import textwrap
 from typing import NamedTuple
 

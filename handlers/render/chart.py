@@ -1,7 +1,5 @@
 """A chart of both legs since a window's start, and the same as text and alt text."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,7 +13,8 @@ from handlers.render.message import Block, Message, compose, context, header, li
 from handlers.render.picture import ColorRole, Curve, Level, Marker, Panel, Picture, alt_text
 from services.channels.charts import ChartResult
 from services.market.align import Aligned
-from services.market.measure import METRICS, Metric, NotMeasured, Unit
+from services.market.measure import NotMeasured
+from services.market.metrics import Metric
 from services.rules.chart_series import (
     IndexedReturns,
     Point,
@@ -202,17 +201,14 @@ def _rule_panel(curve: IndexedReturns, series: RuleSeries) -> Panel:
 
 
 def _scale(series: RuleSeries) -> float:
-    return 1.0 if METRICS[series.metric].unit is Unit.SIGMA else 100.0
+    return series.metric.unit.scale
 
 
 def _series_name(curve: IndexedReturns, series: RuleSeries) -> str:
-    match series.metric:
-        case Metric.DRAWDOWN:
-            return f"{fmt.title(curve.pair.crypto)} below its high, %"
-        case Metric.Z:
-            return f"{_window_label(series)} spread, robust z"
-        case metric:
-            return f"{_window_label(series)} {metric.value}, {METRICS[metric].unit.value}"
+    metric = series.metric
+    return metric.chart.format(
+        window=_window_label(series), Crypto=fmt.title(curve.pair.crypto), name=metric.name, unit=metric.unit.name
+    ).strip()
 
 
 def _window_label(series: RuleSeries) -> str:
@@ -225,8 +221,8 @@ def _last_value(series: RuleSeries) -> str:
 
 def _value_text(value: float, metric: Metric) -> str:
     """Return a metric's value; a drawdown is a depth and has no sign."""
-    text = fmt.metric_value(value, METRICS[metric].unit)
-    return text.removeprefix("+") if metric is Metric.DRAWDOWN else text
+    text = fmt.metric_value(value, metric.unit)
+    return text if metric.signed else text.removeprefix("+")
 
 
 def _levels_text(rules: Sequence[Rule]) -> str:
@@ -241,11 +237,11 @@ def _levels_text(rules: Sequence[Rule]) -> str:
 
 
 def _sign(rule: Rule) -> str:
-    return "" if rule.metric is Metric.DRAWDOWN else DIRECTION_SIGNS[rule.direction]
+    return DIRECTION_SIGNS[rule.direction] if rule.metric.signed else ""
 
 
 def _levels_of(rule: Rule, scale: float) -> list[Level]:
-    sides = (1,) if rule.metric is Metric.DRAWDOWN else DIRECTION_SIDES[rule.direction]
+    sides = DIRECTION_SIDES[rule.direction] if rule.metric.signed else (1,)
     return [Level(fires=sign * scale * rule.threshold, clears=sign * scale * rule.clear) for sign in sides]
 
 

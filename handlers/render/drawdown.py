@@ -1,14 +1,19 @@
-"""The drawdown of both legs from their highs, with its basis."""
+"""The drawdown of both legs from their highs: the current one as a message, and its history as a picture."""
 
-from __future__ import annotations
+import math
+from collections.abc import Sequence
 
 from handlers.render import fmt
-from handlers.render.footers import provenance_lines
+from handlers.render.market import provenance_lines
 from handlers.render.markup import mark_simulated
 from handlers.render.message import Message, compose, context, header, section
+from handlers.render.picture import ColorRole, Curve, Panel, Picture, alt_text
 from services.research.drawdown import DrawdownSummary
+from services.research.report import Report
 from services.research.results import DrawdownResult
 
+CLOSES_NOTE = "Session closes; bitcoin at the ETF's own close."
+HIGHS_NOTE = "Highs count from the first session on record, also before this report begins."
 METHOD = (
     "Basis: session closes, bitcoin's at the very instant; a high within a day may have been higher. The high of a "
     "share counts its dividends, and is below what was traded then."
@@ -47,3 +52,30 @@ def _leg_lines(leg: DrawdownSummary) -> list[str]:
         f"*{name} {depth}%* below {high}, its highest session close since {since}; {ago} ago.",
         f"Deeper than on {frequency}; the deepest: {deepest}.",
     ]
+
+
+def drawdown_picture(report: Report, *, simulated: bool) -> Picture:
+    """Return both drawdowns, downwards from the high."""
+    etf, crypto = fmt.title(report.curve.pair.etf), fmt.title(report.curve.pair.crypto)
+    legs = (
+        _drawdown_curve(ColorRole.ETF, etf, report.drawdown_paths[0]),
+        _drawdown_curve(ColorRole.CRYPTO, crypto, report.drawdown_paths[1]),
+    )
+    title = f"{etf} and {fmt.name(report.curve.pair.crypto)} below their highs"
+    return Picture(
+        title=title,
+        days=tuple(point.session for point in report.curve.points),
+        panels=(Panel(title="Below the high, %", subtitle="0 is the highest close so far", baseline=0.0, curves=legs),),
+        footer=f"{CLOSES_NOTE} {HIGHS_NOTE}",
+        alt=alt_text(f"{title}.", *map(_drawdown_alt_text, legs)),
+        simulated=simulated,
+    )
+
+
+def _drawdown_curve(role: ColorRole, name: str, depths: Sequence[float]) -> Curve:
+    return Curve(role=role, values=tuple(-100 * depth for depth in depths), label=f"{name}\n{fmt.percent(-depths[-1])}")
+
+
+def _drawdown_alt_text(curve: Curve) -> str:
+    deepest = min(value for value in curve.values if math.isfinite(value))
+    return f"{' '.join(curve.label.split())} at the end, {fmt.percent(deepest / 100)} at the deepest."

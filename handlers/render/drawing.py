@@ -4,14 +4,15 @@ Import this module only to draw: matplotlib takes half a second to import, and m
 Only one thread may draw at a time.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
+from datetime import date, timedelta
 from io import BytesIO
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.dates import DAILY, MONTHLY, YEARLY, AutoDateFormatter, AutoDateLocator, date2num, num2date
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from handlers.render.canvas import BODY, FOOTER_GAP, HEADING, HEADING_GAP, TICKS_GAP, TITLE, AxesSpan, Canvas, points
@@ -21,19 +22,20 @@ from handlers.render.picture import (
     LINE_STYLES,
     LINE_WIDTHS,
     THEMES,
-    AxisTick,
     ColorScheme,
     Curve,
     Panel,
     Picture,
     Theme,
-    axis_ticks,
 )
 from services.rules.decide import Change
 
 Y_PADDING = 0.08  # share of the value range, above and below
 FLAT_Y_PADDING = 1.0  # if the value range is empty
 MAX_Y_TICKS = 5
+MIN_X_TICKS = 3
+MAX_X_TICKS = {YEARLY: 5, MONTHLY: 5, DAILY: 5}  # what fits a phone's width
+MONTHS_BETWEEN_TICKS = [1, 2, 3, 4, 6, 12]
 SCIENTIFIC_FROM = 1e5
 MANY_MARKERS = 24  # above this, markers are smaller
 MANY_SESSIONS = 400  # above this, curves are thinner
@@ -60,7 +62,7 @@ def render_png(picture: Picture, scheme: ColorScheme) -> bytes:
     canvas.y += TICKS_GAP + FOOTER_GAP
     canvas.write(picture.footer, BODY, theme.muted)
     buffer = BytesIO()
-    agg.print_png(buffer, pil_kwargs={"compress_level": COMPRESSION_LEVEL})  # type: ignore[no-untyped-call]
+    agg.print_png(buffer, pil_kwargs={"compress_level": COMPRESSION_LEVEL})
     return buffer.getvalue()
 
 
@@ -155,8 +157,20 @@ def _draw_markers(axes: Axes, panel: Panel, theme: Theme) -> None:
             )
 
 
-def _draw_x_ticks(axes: Axes, ticks: Sequence[AxisTick], theme: Theme, *, labelled: bool) -> None:
-    axes.set_xticks([tick.position for tick in ticks], [tick.label if labelled else "" for tick in ticks])
+def axis_ticks(days: Sequence[date]) -> dict[int, str]:
+    """Return labels by position: round dates, each at the first session on or after it."""
+    locator = AutoDateLocator(minticks=MIN_X_TICKS, maxticks=MAX_X_TICKS)
+    locator.intervald[MONTHLY] = MONTHS_BETWEEN_TICKS
+    label = AutoDateFormatter(locator)
+    label.scaled = {365.0: "%Y", 30.0: "%b '%y", 1.0: "%-d %b"}
+    first, last = num2date(date2num([days[0], max(days[-1], days[0] + timedelta(days=1))]))
+    numbers = date2num(days)
+    positions = np.searchsorted(numbers, np.asarray(locator.tick_values(first, last)))
+    return {int(at): label(numbers[at]) for at in positions if at < len(days)}
+
+
+def _draw_x_ticks(axes: Axes, ticks: dict[int, str], theme: Theme, *, labelled: bool) -> None:
+    axes.set_xticks(list(ticks), list(ticks.values()) if labelled else [""] * len(ticks))
     axes.grid(axis="x", color=theme.grid, linewidth=points(2))
 
 

@@ -1,14 +1,11 @@
 """Attribution of the ETF's return: contributions with standard errors, rolling betas, and sensitivity."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from datetime import timedelta
 from statistics import NormalDist
 
 from handlers.render import fmt
-from handlers.render.footers import provenance_lines
-from handlers.render.gauges import sparkline
+from handlers.render.market import provenance_lines
 from handlers.render.markup import escape, mark_simulated, reason
 from handlers.render.message import Message, compose, context, header, section, table
 from services.core.prices import AI_PROXY
@@ -221,7 +218,7 @@ def _beta_text(beta: Beta) -> str:
 def _beta_bars(betas: Iterable[Beta]) -> str:
     """Return betas as a sparkline, with the lowest and the highest value."""
     values = [beta.value for beta in betas]
-    return f"{sparkline(values)} {fmt.ratio(min(values))} to {fmt.ratio(max(values))}"
+    return f"{fmt.sparkline(values)} {fmt.ratio(min(values))} to {fmt.ratio(max(values))}"
 
 
 def _sensitivity_lines(explanation: Explanation) -> list[str]:

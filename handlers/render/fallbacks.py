@@ -1,7 +1,5 @@
 """Fallback forms of a message, for clients and workspaces that reject newer blocks."""
 
-from __future__ import annotations
-
 from handlers.render.markup import code_block
 from handlers.render.message import CHART, Block, Message, compose, section, table
 

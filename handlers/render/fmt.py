@@ -1,19 +1,19 @@
 """Formatting of numbers, times and names; nothing else in the app formats them."""
 
-from __future__ import annotations
-
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
-from typing import assert_never
 from zoneinfo import ZoneInfo
 
 from handlers.render.markup import MINUS, escape
 from services.core.prices import Pair, Symbol
 from services.core.statistics import LOOKBACK_SESSIONS
-from services.market.measure import Unit, Window
+from services.market.measure import Window
+from services.market.metrics import Unit
 
 NEW_YORK = ZoneInfo("America/New_York")
 
 NO_VALUE = "–"  # in an empty table cell
+BLOCK_BARS, NO_BAR = "▁▂▃▄▅▆▇█", "·"
 PERCENT_MAX = 100.0
 WHOLE_DOLLARS = 1_000
 MILLION, TERA, EXA = 1e6, 1e12, 1e18
@@ -62,28 +62,17 @@ def unsigned(number: float) -> str:
 
 def metric_value(value: float, unit: Unit) -> str:
     """Return a metric's value in its unit."""
-    match unit:
-        case Unit.PP:
-            return pp(value)
-        case Unit.PERCENT:
-            return percent(value)
-        case Unit.SIGMA:
-            return f"z {signed(value)}"
-        case _:
-            assert_never(unit)
+    return unit.written.format(signed(unit.scale * value))
+
+
+def unsigned_value(value: float, unit: Unit) -> str:
+    """Return a metric's value in its unit, without its sign."""
+    return unit.written.format(unsigned(unit.scale * value))
 
 
 def threshold(value: float, unit: Unit) -> str:
     """Return a threshold in its unit, with no more digits than were typed: 0.08 is `8 pp`."""
-    match unit:
-        case Unit.PP:
-            return f"{100 * value:.6g} pp"
-        case Unit.PERCENT:
-            return f"{100 * value:.6g}%"
-        case Unit.SIGMA:
-            return f"z {value:.6g}"
-        case _:
-            assert_never(unit)
+    return unit.written.format(f"{unit.scale * value:.6g}")
 
 
 def price(dollars: float) -> str:
@@ -224,3 +213,17 @@ def index_level(level: float) -> str:
     if abs(level) >= MILLION:
         return f"{level:.1e}"
     return f"{level:,.1f}" if abs(level) < WHOLE_DOLLARS else f"{level:,.0f}"
+
+
+def sparkline(values: Sequence[float | None]) -> str:
+    """Return one bar per value, scaled between the smallest and the largest, and a dot for None.
+
+    If all values are equal, every bar is the lowest.
+    """
+    known = [value for value in values if value is not None]
+    low, high = min(known, default=0.0), max(known, default=0.0)
+    span = high - low or 1.0
+    return "".join(
+        NO_BAR if value is None else BLOCK_BARS[int((value - low) / span * (len(BLOCK_BARS) - 1) + 0.5)]
+        for value in values
+    )

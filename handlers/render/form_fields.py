@@ -1,13 +1,12 @@
-"""Slack modals and their input fields; every field dispatches its changes."""
+"""Slack modals, their input fields, which dispatch every change, and the buttons that open the rule editor."""
 
-from __future__ import annotations
-
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from handlers.render.limits import FORM_TITLE, clip
-from handlers.render.message import Block
+from handlers.render.limits import FORM_TITLE, OPTION_TEXT, OPTION_VALUE, OPTIONS, OPTIONS_TEXT, clip
+from handlers.render.message import Block, Message, button, select_menu
 
+ADD_LABEL, EDIT_LABEL = "Add a rule", "Edit rule"
 FIELD_PREFIX = "draft_"  # prefix of every field's action_id
 
 
@@ -31,6 +30,11 @@ def modal(
     if submit:
         view["submit"] = _plain_text(submit)
     return {**view, "private_metadata": private_metadata} if private_metadata else view
+
+
+def result_modal(message: Message) -> dict[str, Any]:
+    """Return a read-only modal with a message, for example in place of a finished editor."""
+    return modal("outcome", "MinerPulse", message.blocks, close="Close")
 
 
 def text_field(
@@ -86,3 +90,33 @@ def _option(value: str, text: str) -> Block:
 
 def _plain_text(text: str) -> Block:
     return {"type": "plain_text", "text": text}
+
+
+def add_button() -> Block:
+    """Return the button that opens an editor for a new rule."""
+    return button("add_rule", ADD_LABEL, "rule")
+
+
+def edit_button(rules: Mapping[int, str]) -> Block | None:
+    """Return a button for one rule, a menu for several, or None for none.
+
+    `rules` has the rule text by id; each value carries both.
+    """
+    labels = {f"{number}:{text}": clip(f"{number}: {text}", OPTION_TEXT) for number, text in rules.items()}
+    match list(labels):
+        case []:
+            return None
+        case [only]:
+            return button("edit_rule", EDIT_LABEL, only)
+        case values:
+            options = dict(_options_within_limits(values, labels))
+            return select_menu("edit_rule", EDIT_LABEL, options) if options else None
+
+
+def _options_within_limits(values: list[str], labels: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield the options that Slack accepts in one menu; other rules are edited by their id."""
+    remaining = OPTIONS_TEXT
+    for value in values[:OPTIONS]:
+        remaining -= len(value) + len(labels[value])
+        if remaining >= 0 and len(value) <= OPTION_VALUE:
+            yield value, labels[value]

@@ -1,34 +1,27 @@
 """Help on commands, from the rows of the command table."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
+from typing import Protocol
 
-from handlers.command import Command
 from handlers.render.limits import clip
 from handlers.render.markup import code, escape
 from handlers.render.message import Message, compose, context, header, section, text_message
+from services.market.metrics import METRICS
 
-GRAMMAR = (
-    "A rule is a window, a threshold and, if you like, more: `1d 8pp`, `5d 15pp above clear 10pp`, `1d z3.5`, "
-    "`20d residual 10pp for 10m`, `gap 5%`, `drawdown 60%`, `20d hashprice 15% below`, "
-    "`5d difficulty 5%`, `1d 8pp at close`."
-)
+AT_CLOSE_EXAMPLE = "1d 8pp at close"
 LONGEST_ECHO = 40
 TOPIC_NOTES = {
     "market": """\
 Windows count New York sessions: `1d 5d 20d 60d 252d`; `ytd` starts at the last close of the prior year.
 The spread is the ETF's return less bitcoin's, both read at the same instant. While New York is shut no divergence is \
 claimed: you see bitcoin's move since the close, and the gap that it implies.""",
-    "rules": f"""\
-{GRAMMAR}
+    "rules": """\
+{grammar}
 `8pp` is 8 percentage points of spread; `8%`, `800bp` and `8 pp` are read as the same, `−8pp` as `8pp below`. Write \
 decimals with a point.
 An alert begins once the threshold is passed for 5 minutes (`for 10m` sets another time) and ends below 60% of it \
 (`clear 5pp` sets another level).
-`hashprice` and `difficulty` are changes over the window, in percent: `above` where they rose, `below` where they \
-fell. Hashprice is without fees, of which no past is known. They are watched at night and at weekends too; \
-the time after a close counts to the next session.
+{metrics}
 `noise 6 of 9` beside a rule: of nine alerts of it, as it reads now, that somebody judged, six were noise. Votes \
 decide, Useful or Noise below an alert that has ended; without any, an alert that was acknowledged was useful, one \
 that was only snoozed was noise, and others do not count. The last 200 alerts of the channel are looked at.""",
@@ -43,18 +36,39 @@ Rules fire and resolve on `ok` and `degraded` prices, and wait on the others."""
 }
 
 
-def help_message(commands: Sequence[Command]) -> Message:
+class CommandHelp(Protocol):
+    """What help shows of a command."""
+
+    @property
+    def usage(self) -> str:
+        """The full command line."""
+        ...
+
+    @property
+    def summary(self) -> str:
+        """What the command does."""
+        ...
+
+    @property
+    def example(self) -> str:
+        """A command line that works."""
+        ...
+
+
+def help_message(commands: Sequence[CommandHelp]) -> Message:
     """Return one line per command, and the grammar of rules."""
     title = "MinerPulse: when bitcoin miners stop moving with bitcoin"
     lines = [_command_line(command) for command in commands]
-    return compose([header(title), section(*lines), context(GRAMMAR)], [title, *lines, GRAMMAR])
+    grammar = _grammar()
+    return compose([header(title), section(*lines), context(grammar)], [title, *lines, grammar])
 
 
-def topic_help_message(topic: str, commands: Sequence[Command]) -> Message:
+def topic_help_message(topic: str, commands: Sequence[CommandHelp]) -> Message:
     """Return the commands of one topic with examples, and notes on it."""
     title = f"MinerPulse: {topic}"
     lines = [f"{_command_line(command)}. As in {code(command.example)}" for command in commands]
-    about = TOPIC_NOTES[topic].splitlines()
+    metric_notes = "\n".join(metric.note for metric in METRICS.values() if metric.note)
+    about = TOPIC_NOTES[topic].format(grammar=_grammar(), metrics=metric_notes).splitlines()
     return compose([header(title), section(*lines), section(*about)], [title, *lines, *about])
 
 
@@ -66,10 +80,18 @@ def unknown_topic_message(query: str, topics: Sequence[str]) -> Message:
     )
 
 
-def usage_message(commands: Sequence[Command], *opening: str) -> Message:
+def usage_message(commands: Sequence[CommandHelp], *opening: str) -> Message:
     """Return the usage of one or more commands, after the `opening` lines."""
     return text_message(*opening, *(f"{_command_line(command)}. As in {code(command.example)}" for command in commands))
 
 
-def _command_line(command: Command) -> str:
+def _grammar() -> str:
+    """Return examples of rules; those whose metric needs no name come first."""
+    by_name = sorted(METRICS.values(), key=lambda metric: metric.named)
+    examples = [example for metric in by_name for example in metric.examples]
+    listed = ", ".join(map(code, [*examples, AT_CLOSE_EXAMPLE]))
+    return f"A rule is a window, a threshold and, if you like, more: {listed}."
+
+
+def _command_line(command: CommandHelp) -> str:
     return f"{code(command.usage)}: {command.summary}"

@@ -1,14 +1,11 @@
 """The latest alerts of a channel, and the audit log of one alert."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
 
 from handlers.render import fmt
-from handlers.render.alert import attribution_lines
-from handlers.render.alert_text import alert_subject, peak_with_window, threshold_line
+from handlers.render.alert_text import alert_subject, attribution_lines, peak_with_window, threshold_line
 from handlers.render.limits import LIST_FALLBACK, SHORT_LIST_TEXT, fit_lines
 from handlers.render.market import data_quality_line
 from handlers.render.markup import code, escape, mark_simulated, reason, user_mention, user_reason
@@ -115,7 +112,7 @@ def _attempts_text(attempts: list[Attempt]) -> str:
     last = attempts[-1]
     outcome = OUTCOME_TEXTS.get(last.outcome or "", last.outcome) if last.outcome else "its answer was never learned"
     times = f" {len(attempts)} times, last" if len(attempts) > 1 else ""
-    problem = f" ({reason(last.problem.rstrip('.'))})" if last.problem else ""
+    problem = f" ({reason(last.problem)})" if last.problem else ""
     return f"{outcome}{times} {fmt.moment_utc(last.at)}{problem}"
 
 

@@ -1,25 +1,13 @@
 """The Home tab, the board as a modal, and the welcome message."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from handlers.render import fmt
+from handlers.render import fmt, market
 from handlers.render.alert_text import heading
-from handlers.render.board import origin_warnings, unmeasured_lines, windows_text
 from handlers.render.form_fields import modal
 from handlers.render.limits import LIST_TEXT, PROBLEMS_SHOWN, fit_lines, fit_newest_lines
-from handlers.render.market import (
-    data_quality_line,
-    drawdown_lines,
-    headline,
-    live_line,
-    market_line,
-    price_lines,
-    problem_lines,
-)
 from handlers.render.markup import channel_link, code, mark_simulated, reason, user_mention
 from handlers.render.message import Block, Message, actions, button, compose, context, header, section, text_message
 from services.alerting.alert import Alert
@@ -41,7 +29,7 @@ FIRST_STEPS = (
 
 def home_view(overview: Overview, now: datetime) -> dict[str, Any]:
     """Return a user's Home tab: the market, and open alerts and rules per channel."""
-    market = (
+    market_blocks = (
         [header("MinerPulse"), section(reason(overview.problem))]
         if overview.view is None
         else _market_blocks(overview.view, now)
@@ -54,7 +42,7 @@ def home_view(overview: Overview, now: datetime) -> dict[str, Any]:
             context(f"… and {more} more channels: `/minerpulse rules` and `/minerpulse` tell of each in it.")
         )
     channels = [header("Your channels"), *channel_blocks] if channel_blocks else [section(*FIRST_STEPS)]
-    blocks: list[Block | None] = [*market, actions(button("refresh_home", "Refresh", "home")), *channels]
+    blocks: list[Block | None] = [*market_blocks, actions(button("refresh_home", "Refresh", "home")), *channels]
     return {"type": "home", "blocks": [block for block in blocks if block is not None]}
 
 
@@ -80,13 +68,14 @@ def loading_view() -> dict[str, Any]:
 def _market_blocks(view: MarketView, now: datetime) -> list[Block | None]:
     """Return the market as text lines, because the Home tab and modals have no tables."""
     snapshot = view.current
+    prices = [*market.price_lines(view, now), market.data_quality_line(snapshot.trust)]
     return [
-        header(mark_simulated(headline(view), when=view.simulated)),
-        section(market_line(view.market), live_line(view)),
-        section(*windows_text(snapshot, view.pair)),
-        context(*unmeasured_lines(snapshot), *origin_warnings(snapshot)),
-        section(*drawdown_lines(view)),
-        context(*price_lines(view, now), data_quality_line(snapshot.trust), *problem_lines(view, PROBLEMS_SHOWN)),
+        header(mark_simulated(market.headline(view), when=view.simulated)),
+        section(market.market_line(view.market), market.live_line(view)),
+        section(*market.windows_text(snapshot, view.pair)),
+        context(*market.unmeasured_lines(snapshot), *market.origin_warnings(snapshot)),
+        section(*market.drawdown_lines(view)),
+        context(*prices, *market.problem_lines(view, PROBLEMS_SHOWN)),
     ]
 
 

@@ -1,7 +1,5 @@
 """A self-contained HTML page of message blocks and pictures, without external resources."""
 
-from __future__ import annotations
-
 import base64
 import html
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Slack's limits and the app's text budgets, mostly in characters, and helpers that apply them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 FALLBACK_TEXT = 4_000

@@ -1,18 +1,26 @@
-"""Market lines: state, spread, price sources and ages, data quality."""
+"""Lines on the market and the data behind a result: state, spread, prices with sources and ages, data quality."""
 
-from __future__ import annotations
-
+import re
 from datetime import datetime
+from itertools import groupby
 
 from handlers.render import fmt
-from handlers.render.limits import PROBLEM_TEXT, clip
+from handlers.render.limits import PROBLEM_TEXT, PROBLEMS_SHOWN, clip
 from handlers.render.markup import escape, reason
+from handlers.render.message import Block, table
+from handlers.render.reasons import sentence, sentences
 from services.core.prices import Pair, PriceStamp, Symbol
 from services.core.sessions import MarketState
+from services.core.statistics import LOOKBACK_SESSIONS
 from services.core.trust import Trust, Verdict
+from services.market.align import Exclusion
 from services.market.gap import Gap
-from services.market.measure import Drawdown, NotMeasured, Window
-from services.rules.market_service import MarketView
+from services.market.measure import Drawdown, Measurement, NotMeasured, Window
+from services.research.results import Provenance
+from services.rules.market_service import MarketView, Snapshot
+
+PERCENTILE_NOTE = f"Percentile: the spread among those of the {LOOKBACK_SESSIONS} sessions before."
+_VARYING = re.compile(r";.*|\d{4}-\d\d-\d\d")  # differs between sessions with the same reason
 
 
 def headline(view: MarketView) -> str:
@@ -53,10 +61,85 @@ def price_lines(view: MarketView, now: datetime | None) -> list[str]:
     return [price_line(symbol, stamp, now, live=snapshot.live) for symbol, stamp in legs]
 
 
+def windows_table(snapshot: Snapshot, pair: Pair) -> Block:
+    """Return a table with a row per window: both legs, the spread and its percentile."""
+    head = ["Window", fmt.title(pair.etf), fmt.title(pair.crypto), "Spread", "Percentile"]
+    return table([head, *(_window_row(measurement) for measurement in snapshot.measurements.values())])
+
+
+def windows_text(snapshot: Snapshot, pair: Pair) -> list[str]:
+    """Return one line per measured window."""
+    return [
+        _window_line(measurement, pair)
+        for measurement in snapshot.measurements.values()
+        if not isinstance(measurement, NotMeasured)
+    ]
+
+
+def unmeasured_lines(snapshot: Snapshot) -> list[str]:
+    """Return why windows lack numbers, grouped by reason."""
+    reasons: dict[str, list[str]] = {}
+    for measurement in snapshot.measurements.values():
+        if isinstance(measurement, NotMeasured):
+            reasons.setdefault(reason(measurement.reason), []).append(measurement.window.value)
+        elif measurement.percentile is None:
+            text = "too little history for a percentile"
+            reasons.setdefault(text, []).append(measurement.window.value)
+    return [f"{', '.join(spans)}: {text}." for text, spans in reasons.items()]
+
+
+def origin_warnings(snapshot: Snapshot) -> list[str]:
+    """Return the data-quality reasons of the closes at which measured windows start."""
+    known = [
+        window for window, measurement in snapshot.measurements.items() if not isinstance(measurement, NotMeasured)
+    ]
+    reasons = [
+        why for window in known if window in snapshot.anchor_trust for why in snapshot.anchor_trust[window].reasons
+    ]
+    return [f"{reason(why)}." for why in reasons]
+
+
+def _window_row(measurement: Measurement | NotMeasured) -> list[str]:
+    if isinstance(measurement, NotMeasured):
+        return [measurement.window.value, *[fmt.NO_VALUE] * 4]
+    percentile = fmt.NO_VALUE if measurement.percentile is None else fmt.percentile_cell(measurement.percentile)
+    legs = fmt.percent(measurement.etf_return), fmt.percent(measurement.crypto_return)
+    return [measurement.window.value, *legs, fmt.pp(measurement.spread), percentile]
+
+
+def _window_line(measurement: Measurement, pair: Pair) -> str:
+    etf = f"{fmt.title(pair.etf)} {fmt.percent(measurement.etf_return)}"
+    crypto = f"{fmt.name(pair.crypto)} {fmt.percent(measurement.crypto_return)}"
+    line = f"{measurement.window.value}: {etf}, {crypto}, spread {fmt.pp(measurement.spread)}"
+    if measurement.percentile is None:
+        return f"{line}."
+    return f"{line}, {fmt.percentile_phrase(measurement.percentile, above=measurement.spread >= 0)}."
+
+
 def data_quality_line(trust: Trust) -> str:
     """Return the verdict on the prices, with its reasons."""
-    why = "; ".join(reason(detail) for detail in trust.reasons)
+    why = "; ".join(map(reason, sentences(trust.reasons)))
     return f"Data {trust.verdict.value}{': ' if why else ''}{why}."
+
+
+def provenance_lines(provenance: Provenance, *sources: str) -> list[str]:
+    """Return the sources, the quality of the last prices, and the sources' problems."""
+    failed = [f"Problem: {reason(problem)}." for problem in provenance.problems[:PROBLEMS_SHOWN]]
+    return [*sources, data_quality_line(provenance.trust), *failed]
+
+
+def left_out_lines(left_out: tuple[Exclusion, ...]) -> list[str]:
+    """Return the omitted sessions grouped by leg and reason, with their number and period."""
+
+    def key(omitted: Exclusion) -> tuple[str, str]:
+        return omitted.leg.value, _VARYING.sub("…", sentence(omitted.reason)).removesuffix("…")
+
+    lines = []
+    for (leg, why), group in groupby(sorted(left_out, key=key), key=key):
+        days = sorted(omitted.session for omitted in group)
+        span = f"{days[0]}" if len(days) == 1 else f"{days[0]} to {days[-1]}"
+        lines.append(f"Left out, {leg}: {len(days)} session{'' if len(days) == 1 else 's'}, {span}: {why}")
+    return lines
 
 
 def drawdown_lines(view: MarketView) -> list[str]:
@@ -79,7 +162,7 @@ def drawdown_lines(view: MarketView) -> list[str]:
 
 def problem_lines(view: MarketView, limit: int) -> list[str]:
     """Return the sources' problems, and how many sessions have no usable price."""
-    lines = [f"Problem: {reason(clip(problem, PROBLEM_TEXT))}." for problem in view.problems[:limit]]
+    lines = [f"Problem: {reason(clip(sentence(problem), PROBLEM_TEXT))}." for problem in view.problems[:limit]]
     if view.left_out:
         last, count = view.left_out[-1], len(view.left_out)
         count_text = "1 price" if count == 1 else f"{count} prices"
@@ -90,7 +173,7 @@ def problem_lines(view: MarketView, limit: int) -> list[str]:
 def _gap_text(view: MarketView) -> str:
     gap, pair = view.gap, view.pair
     if view.crypto_trust.verdict is Verdict.SUSPECT:
-        return f"No gap is implied: {'; '.join(map(reason, view.crypto_trust.reasons))}."
+        return f"No gap is implied: {'; '.join(map(reason, sentences(view.crypto_trust.reasons)))}."
     if gap is None or view.crypto is None:
         return f"No {fmt.name(pair.crypto)} price since {pair.etf}'s close."
     move, implied = gap_lines(gap, pair, f", {fmt.price(view.crypto.price)} at {fmt.time_utc(gap.at)}")

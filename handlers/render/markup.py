@@ -1,8 +1,8 @@
 """Slack's mrkdwn: mentions, code, and escaping of external text."""
 
-from __future__ import annotations
-
 import re
+
+from handlers.render.reasons import Text, sentence
 
 SIMULATED = "SIMULATED"
 MINUS = "−"
@@ -52,14 +52,14 @@ def _mention_without_ping(match: re.Match[str]) -> str:
     return escape(f"@{(match['label'] or match['id'].partition('^')[0]).removeprefix('@')}")
 
 
-def reason(text: str) -> str:
-    """Return a reason without its final period, escaped and with true minus signs."""
-    return escape(_sentence_end(text))
+def reason(why: Text) -> str:
+    """Return a reason's sentence without its final period, escaped and with true minus signs."""
+    return escape(_sentence_end(sentence(why)))
 
 
-def user_reason(text: str) -> str:
-    """Return a reason that a user wrote in whole or in part, escaped by `escape_typed`."""
-    return escape_typed(_sentence_end(text))
+def user_reason(why: Text) -> str:
+    """Return the sentence of a reason that a user wrote in whole or in part, escaped by `escape_typed`."""
+    return escape_typed(_sentence_end(sentence(why)))
 
 
 def _sentence_end(text: str) -> str:

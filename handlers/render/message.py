@@ -1,7 +1,5 @@
 """Slack messages: Block Kit blocks, and a fallback text with the same content for notifications and screen readers."""
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 from handlers.render.limits import CHART_LABEL, CONTEXT_TEXT, FALLBACK_TEXT, HEADER_TEXT, SECTION_TEXT, clip

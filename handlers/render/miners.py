@@ -1,7 +1,5 @@
 """A fund's holdings: contribution of each, effects per cohort, and the residual."""
 
-from __future__ import annotations
-
 from handlers.render import fmt
 from handlers.render.limits import PROBLEMS_SHOWN
 from handlers.render.market import data_quality_line

@@ -1,12 +1,10 @@
 """The bitcoin network: difficulty, hash rate, retarget, fees and hashprice, each ranked in its own history."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from datetime import datetime
 
 from handlers.render import fmt
-from handlers.render.footers import provenance_lines
+from handlers.render.market import provenance_lines
 from handlers.render.markup import escape, mark_simulated
 from handlers.render.message import Message, compose, context, header, section
 from services.market.network import Network, Retarget, Reward

@@ -1,12 +1,10 @@
-"""Messages to a channel that belong to none of its own alerts."""
-
-from __future__ import annotations
+"""Channel messages that don't belong to one of the channel's alerts."""
 
 from datetime import timedelta
 from typing import assert_never
 
 from handlers.render import fmt
-from handlers.render.alert_text import alert_subject, heading, peak_with_window
+from handlers.render.alert_text import alert_subject, ended_heading, heading, peak_with_window
 from handlers.render.brief import brief_message
 from handlers.render.limits import LIST_FALLBACK, LIST_TEXT, fit_lines
 from handlers.render.markup import channel_link, code, escape, mark_simulated, reason, user_mention
@@ -122,8 +120,7 @@ def _escalation_message(escalation: Escalation) -> Message:
     alert = escalation.alert
     waited, source = fmt.duration(escalation.after), channel_link(alert.channel.id)
     if alert.closed_at is not None:
-        lasted = fmt.duration(alert.closed_at - alert.opened_at)
-        title = f"Resolved after {lasted}: {alert_subject(alert)}, peak {peak_with_window(alert.lead)}"
+        title = ended_heading(alert, alert.closed_at, retracted=False)
         lines = [f"It came from {source}, where nobody had acknowledged it for {waited}. Nothing is left to do."]
     elif alert.acknowledged is not None:
         title = f"Acknowledged: {heading(alert.lead)}"

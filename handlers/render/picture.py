@@ -1,19 +1,12 @@
 """A picture as a value: everything drawn and written, in displayed units, and its alt text."""
 
-from __future__ import annotations
-
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from enum import Enum
-from itertools import pairwise
-from typing import NamedTuple
 
 from handlers.render.limits import ALT_TEXT, clip
 from services.rules.decide import Change
-
-MAX_TICKS, MAX_MONTH_TICKS = 5, 4  # what fits a phone's width; month labels are wider
 
 SOLID, DASHED, DOTTED = "solid", (0, (5, 1.8)), (0, (1.2, 1.6))
 
@@ -87,52 +80,6 @@ class Picture:
 def alt_text(*sentences: str) -> str:
     """Return the non-empty sentences as one alt text within Slack's limit."""
     return clip(" ".join(sentence for sentence in sentences if sentence), ALT_TEXT)
-
-
-MONTH_STEPS = (1, 2, 3, 4, 6)  # between ticks
-YEAR_STEPS = (1, 2, 5, 10)
-DAY_TICKS_UP_TO = timedelta(days=66)  # up to this period, ticks are days
-
-
-class AxisTick(NamedTuple):
-    """A label, and the position of its day."""
-
-    position: int
-    label: str
-
-
-def axis_ticks(days: Sequence[date]) -> list[AxisTick]:
-    """Return ticks on days for a few weeks, else on the first session of months or years."""
-    if days[-1] - days[0] <= DAY_TICKS_UP_TO:
-        return _even_ticks(days)
-    for step in MONTH_STEPS:
-        ticks = [AxisTick(index, f"{day:%b} {day.year}") for index, day in _period_starts(days, step)]
-        if len(ticks) <= MAX_MONTH_TICKS:
-            return ticks or _even_ticks(days)
-    for step in YEAR_STEPS:
-        ticks = [AxisTick(index, f"{day.year}") for index, day in _period_starts(days, 12 * step)]
-        if len(ticks) <= MAX_TICKS:
-            return ticks
-    return _even_ticks(days)
-
-
-def _even_ticks(days: Sequence[date]) -> list[AxisTick]:
-    last = len(days) - 1
-    indexes = sorted({round(last * step / (MAX_TICKS - 1)) for step in range(MAX_TICKS)})
-    return [AxisTick(index, f"{days[index].day} {days[index]:%b}") for index in indexes]
-
-
-def _period_starts(days: Sequence[date], months: int) -> list[tuple[int, date]]:
-    """Return the sessions that start a period of so many months, except the first day."""
-    return [
-        (index, current)
-        for index, (previous, current) in enumerate(pairwise(days), 1)
-        if _period_number(current, months) != _period_number(previous, months)
-    ]
-
-
-def _period_number(day: date, months: int) -> int:
-    return (12 * day.year + day.month - 1) // months
 
 
 LINE_STYLES = {ColorRole.ETF: SOLID, ColorRole.CRYPTO: DASHED, ColorRole.PROXY: DOTTED, ColorRole.METRIC: SOLID}

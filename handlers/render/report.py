@@ -1,33 +1,21 @@
 """A report as pictures and an HTML page, with the same texts as the Slack results."""
 
-from __future__ import annotations
-
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from handlers.render import fmt
+from handlers.render import html_page as page
 from handlers.render.backtest import METHOD, episode_header, episode_row, findings, frequency
 from handlers.render.chart import curve_picture
-from handlers.render.drawdown import drawdown_message
+from handlers.render.drawdown import CLOSES_NOTE, drawdown_message, drawdown_picture
 from handlers.render.explain import explain_message
-from handlers.render.footers import left_out_lines, provenance_lines
-from handlers.render.gauges import CLOSES_NOTE, betas_picture, drawdown_picture
-from handlers.render.html_page import (
-    CollapsedTable,
-    Heading,
-    HtmlTable,
-    Page,
-    PagePart,
-    PagePicture,
-    Paragraph,
-    Section,
-    page_parts,
-    strip_markup,
-)
+from handlers.render.market import left_out_lines, provenance_lines
 from handlers.render.markup import mark_simulated
-from handlers.render.picture import Picture
+from handlers.render.picture import ColorRole, Curve, Panel, Picture, alt_text
+from handlers.render.reasons import sentence
 from services.market.measure import NotMeasured
-from services.research.attribution import Attribution, Part
+from services.research.attribution import LOOKBACK, Attribution, Part
+from services.research.explain import Explanation, RollingBetas
 from services.research.results import DrawdownResult, ExplainResult, ReportResult
 from services.research.track_record import Backtest
 
@@ -48,24 +36,57 @@ def report_pictures(result: ReportResult) -> dict[str, Picture]:
     """Return the curve with the rules' series, the betas if known, and both drawdowns, by name."""
     report, simulated = result.report, result.provenance.simulated
     pictures = {SPREAD: curve_picture(report.curve, _title(result), [CLOSES_NOTE], simulated=simulated)}
-    if not isinstance(report.explanation, str) and report.explanation.betas:
-        pictures[BETAS] = betas_picture(report.explanation, report.explanation.betas, simulated=simulated)
+    if isinstance(report.explanation, Explanation) and report.explanation.betas:
+        pictures[BETAS] = _betas_picture(report.explanation, report.explanation.betas, simulated=simulated)
     return {**pictures, DRAWDOWNS: drawdown_picture(report, simulated=simulated)}
 
 
-def report_page(result: ReportResult, figures: Mapping[str, PagePicture], now: datetime) -> Page:
+def _betas_picture(explanation: Explanation, betas: RollingBetas, *, simulated: bool) -> Picture:
+    """Return the betas to bitcoin and to the AI proxy over two years."""
+    crypto, path = fmt.title(explanation.pair.crypto), betas.path
+    curves = (
+        _beta_curve(ColorRole.CRYPTO, crypto, [reading.crypto.value for reading in path]),
+        _beta_curve(ColorRole.PROXY, explanation.proxy, [reading.proxy.value for reading in path]),
+    )
+    title = f"{explanation.pair.etf}'s betas to {fmt.name(explanation.pair.crypto)} and {explanation.proxy}"
+    span = f"on {fmt.full_day(betas.first.session)} and {fmt.full_day(betas.last.session)}"
+    changes = [
+        f"{name}: {fmt.ratio(curve.values[0])} and {fmt.ratio(curve.values[-1])} {span}."
+        for name, curve in zip((crypto, explanation.proxy), curves, strict=True)
+    ]
+    return Picture(
+        title=title,
+        days=tuple(reading.session for reading in path),
+        panels=(
+            Panel(title="Beta", subtitle=f"from the {LOOKBACK} sessions up to each day", baseline=0.0, curves=curves),
+        ),
+        footer=CLOSES_NOTE,
+        alt=alt_text(f"{title}.", *changes),
+        simulated=simulated,
+    )
+
+
+def _beta_curve(role: ColorRole, name: str, values: Sequence[float]) -> Curve:
+    return Curve(role=role, values=tuple(values), label=f"{name}\n{fmt.ratio(values[-1])}")
+
+
+def report_page(result: ReportResult, figures: Mapping[str, page.PagePicture], now: datetime) -> page.Page:
     """Return the page of the report, as of `now`."""
     report = result.report
     sections = [
-        Section(title="Spread", parts=[figures[SPREAD]]),
-        Section(title="Episodes", parts=[part for backtest in report.backtests for part in _backtest_parts(backtest)]),
-        Section(title="Why they parted", parts=_attribution_parts(result)),
-        Section(title="Below their highs", parts=[figures[DRAWDOWNS], *_drawdown_parts(result)]),
-        Section(title="Data", parts=_data_parts(result)),
+        page.Section(title="Spread", parts=[figures[SPREAD]]),
+        page.Section(
+            title="Episodes", parts=[part for backtest in report.backtests for part in _backtest_parts(backtest)]
+        ),
+        page.Section(title="Why they parted", parts=_attribution_parts(result)),
+        page.Section(title="Below their highs", parts=[figures[DRAWDOWNS], *_drawdown_parts(result)]),
+        page.Section(title="Data", parts=_data_parts(result)),
     ]
     if BETAS in figures:
-        sections.insert(3, Section(title="Betas", parts=[figures[BETAS]]))
-    return Page(title=_title(result), lead=_lead(result, now), simulated=result.provenance.simulated, sections=sections)
+        sections.insert(3, page.Section(title="Betas", parts=[figures[BETAS]]))
+    return page.Page(
+        title=_title(result), lead=_lead(result, now), simulated=result.provenance.simulated, sections=sections
+    )
 
 
 def _title(result: ReportResult) -> str:
@@ -87,37 +108,37 @@ def _lead(result: ReportResult, now: datetime) -> list[str]:
     ]
 
 
-def _backtest_parts(backtest: Backtest) -> list[PagePart]:
-    title = Heading(text=f"{backtest.replay.rule}: {frequency(backtest)}")
+def _backtest_parts(backtest: Backtest) -> list[page.PagePart]:
+    title = page.Heading(text=f"{backtest.replay.rule}: {frequency(backtest)}")
     if not backtest.episodes:
         return [title]
     rows = [episode_row(episode, backtest) for episode in reversed(backtest.episodes)]
-    summary = Paragraph(lines=[strip_markup(line) for line in findings(backtest)])
-    newest = HtmlTable(
+    summary = page.Paragraph(lines=[page.strip_markup(line) for line in findings(backtest)])
+    newest = page.HtmlTable(
         caption=f"Episodes of {backtest.replay.rule}, the newest first",
         header=episode_header(),
         rows=rows[:EPISODES_SHOWN],
     )
     if len(rows) <= EPISODES_SHOWN:
         return [title, summary, newest]
-    older = HtmlTable(
+    older = page.HtmlTable(
         caption=f"{len(rows) - EPISODES_SHOWN} before them", header=episode_header(), rows=rows[EPISODES_SHOWN:]
     )
-    return [title, summary, newest, CollapsedTable(table=older)]
+    return [title, summary, newest, page.CollapsedTable(table=older)]
 
 
-def _attribution_parts(result: ReportResult) -> list[PagePart]:
+def _attribution_parts(result: ReportResult) -> list[page.PagePart]:
     report = result.report
-    if isinstance(report.explanation, str):
-        return [Paragraph(lines=[report.explanation])]
+    if not isinstance(report.explanation, Explanation):
+        return [page.Paragraph(lines=[sentence(report.explanation)])]
     message = explain_message(ExplainResult(explanation=report.explanation, provenance=result.provenance))
     etf, crypto, proxy = report.curve.pair.etf, fmt.title(report.curve.pair.crypto), report.explanation.proxy
-    table = HtmlTable(
+    table = page.HtmlTable(
         caption=f"{etf}'s return in parts, to the last close; ± is one standard error",
         header=["Window", str(etf), crypto, f"AI ({proxy})", "The rest"],
         rows=[_attribution_row(row) for row in report.attributions],
     )
-    return [table, *page_parts(message, "Parts of the year's return")]
+    return [table, *page.page_parts(message, "Parts of the year's return")]
 
 
 def _attribution_row(attribution: Attribution | NotMeasured) -> list[str]:
@@ -131,33 +152,35 @@ def _share(part: Part) -> str:
     return fmt.pp_with_error(part.amount, part.error)
 
 
-def _drawdown_parts(result: ReportResult) -> list[PagePart]:
+def _drawdown_parts(result: ReportResult) -> list[page.PagePart]:
     report = result.report
     if not report.drawdowns:
         return []
     end = report.curve.points[-1].session
-    return page_parts(
+    return page.page_parts(
         drawdown_message(DrawdownResult(session=end, legs=report.drawdowns, provenance=result.provenance)), ""
     )
 
 
-def _data_parts(result: ReportResult) -> list[PagePart]:
+def _data_parts(result: ReportResult) -> list[page.PagePart]:
     report = result.report
     etf, crypto = report.sources
     legs = f"{fmt.title(report.curve.pair.etf)} from {etf}, {fmt.name(report.curve.pair.crypto)} from {crypto}."
-    verdict = [strip_markup(line) for line in provenance_lines(result.provenance, legs)]
-    numbers = HtmlTable(
+    verdict = [page.strip_markup(line) for line in provenance_lines(result.provenance, legs)]
+    numbers = page.HtmlTable(
         caption="What each number is",
         header=["Number", "How it comes about"],
         rows=[*DEFINITIONS.items()],
         text_cells=True,
     )
     if not report.left_out:
-        return [Paragraph(lines=[*verdict, "No session is left out."]), numbers]
-    rows = [[f"{omitted.session}", omitted.leg.value.upper(), omitted.reason] for omitted in report.left_out]
+        return [page.Paragraph(lines=[*verdict, "No session is left out."]), numbers]
+    rows = [[f"{omitted.session}", omitted.leg.value.upper(), sentence(omitted.reason)] for omitted in report.left_out]
     caption = f"Every price that is left out ({len(rows):,})"
     return [
-        Paragraph(lines=[*verdict, *left_out_lines(report.left_out)]),
-        CollapsedTable(table=HtmlTable(caption=caption, header=["Session", "Leg", "Why"], rows=rows, text_cells=True)),
+        page.Paragraph(lines=[*verdict, *left_out_lines(report.left_out)]),
+        page.CollapsedTable(
+            table=page.HtmlTable(caption=caption, header=["Session", "Leg", "Why"], rows=rows, text_cells=True)
+        ),
         numbers,
     ]

@@ -1,30 +1,68 @@
 """Replies to the user who ran a command or pressed a button."""
 
-from __future__ import annotations
-
 from datetime import datetime
 
-from handlers.error_messages import user_message
 from handlers.render import fmt
 from handlers.render.alert_text import alert_subject
 from handlers.render.markup import code_block, escape, user_mention
 from handlers.render.message import Message, text_message
+from handlers.render.reasons import error_text
 from services.alerting.alert import Alert
 from services.alerting.feedback import Votes
-from services.core.errors import MinerPulseError, NotAllowedError, RuleError
+from services.core import errors
 
 LONGEST_POINTER = 200
 
 
-def error_message(error: MinerPulseError) -> Message:
+def error_message(error: errors.MinerPulseError) -> Message:
     """Return an error as one sentence; if a rule cannot be read, point at the offending word."""
-    if isinstance(error, NotAllowedError):
+    if isinstance(error, errors.NotAllowedError):
         people = ", ".join(map(user_mention, error.editors))
         return text_message(f"Nothing was changed: rules are changed here by {people} only; ask one of them.")
     text = escape(user_message(error))
-    if isinstance(error, RuleError) and 0 < len(error.text) <= LONGEST_POINTER:
+    if isinstance(error, errors.RuleError) and 0 < len(error.text) <= LONGEST_POINTER:
         return text_message(code_block(error.pointer), text)
     return text_message(text)
+
+
+def user_message(error: errors.MinerPulseError) -> str:
+    """Return what went wrong and what to do; details that only an operator can fix stay in the log."""
+    match error:
+        case errors.UserInputError() | errors.ReplayError():
+            text = error_text(error)
+        case errors.SourceError() | errors.NoHistoryError():
+            text = _data_message(error)
+        case errors.ConflictError():
+            text = "Someone else, or a new price, changed this at the same moment. Nothing was changed; try again."
+        case errors.DatabaseUnavailableError():
+            text = "The database cannot be reached, so nothing was changed. Try again in a minute."
+        case errors.DeliveryError():
+            text = _delivery_message(error)
+        case errors.InvalidSettingsError() | errors.PriceFileError():
+            text = "MinerPulse is not set up correctly; whoever runs it finds the reason in its log."
+        case _:
+            text = error_text(error)
+    return text
+
+
+def _data_message(error: errors.SourceError | errors.NoHistoryError) -> str:
+    match error:
+        case errors.NoHistoryError():
+            return f"{error_text(error)} {error.remedy}".strip()
+        case errors.SourceError(retryable=True):
+            return f"The price source did not answer ({error}). Try again in a minute."
+        case _:
+            return f"The price source has no usable answer ({error}). Check the symbols."
+
+
+def _delivery_message(error: errors.DeliveryError) -> str:
+    match error:
+        case errors.MessageGoneError():
+            return "That message is gone from Slack, so it cannot be changed any more."
+        case errors.DeliveryError(permanent=True):
+            return str(error)
+        case _:
+            return f"{error} Try again in a minute."
 
 
 def unchanged_message(alert: Alert) -> Message:

@@ -1,23 +1,19 @@
 """The rule editor as a modal, with a preview of what the rule would have done."""
 
-from __future__ import annotations
-
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from handlers.render import fmt
 from handlers.render.alert_text import describe_rule
 from handlers.render.form_fields import checkbox_field, modal, select_field, text_field
-from handlers.render.limits import OPTION_TEXT, OPTION_VALUE, OPTIONS, OPTIONS_TEXT, clip
 from handlers.render.markup import channel_link, code, mark_simulated, reason
-from handlers.render.message import Block, Message, button, context, select_menu, text_message
+from handlers.render.message import Block, Message, context, text_message
 from handlers.rule_form import FormContext, RuleForm
 from services.core.prices import Pair
-from services.market.measure import METRICS, Metric, Window
+from services.market.measure import Window
+from services.market.metrics import METRICS, Unit
 from services.research.preview import RulePreview
 from services.rules.rule import Direction
-
-ADD_LABEL, EDIT_LABEL = "Add a rule", "Edit rule"
 
 WINDOW_LABELS = {
     Window.D1.value: "1d: since the prior close",
@@ -26,15 +22,6 @@ WINDOW_LABELS = {
     Window.D60.value: "60d: 60 sessions",
     Window.D252.value: "252d: 252 sessions",
     Window.YTD.value: "ytd: since the last close of the prior year",
-}
-METRIC_LABELS = {
-    Metric.SPREAD.value: "spread: the ETF's return less bitcoin's",
-    Metric.RESIDUAL.value: "residual: less beta times bitcoin's",
-    Metric.Z.value: "z: the spread in robust standard deviations",
-    Metric.GAP.value: "gap: implied for the next open",
-    Metric.DRAWDOWN.value: "drawdown: bitcoin below its highest close",
-    Metric.HASHPRICE.value: "hashprice: its change, without fees",
-    Metric.DIFFICULTY.value: "difficulty: its change",
 }
 DIRECTION_LABELS = {
     Direction.EITHER.value: "either side",
@@ -68,11 +55,6 @@ def editor_modal(form: RuleForm, form_context: FormContext, pair: Pair, preview:
     )
 
 
-def result_modal(message: Message) -> dict[str, Any]:
-    """Return the read-only modal that replaces a finished editor."""
-    return modal("outcome", "MinerPulse", message.blocks, close="Close")
-
-
 def preview_pending_message() -> Message:
     """Return that the preview is being computed."""
     return text_message("Trying it on the last two years …")
@@ -99,17 +81,15 @@ def _track_record(preview: RulePreview) -> str:
     text = f"Would have fired *{times}* {span}, at session closes"
     if preview.last_firing is None:
         return f"{text}."
-    value = fmt.metric_value(preview.last_firing.value, METRICS[preview.rule.metric].unit)
+    value = fmt.metric_value(preview.last_firing.value, preview.rule.metric.unit)
     return f"{text}; last on {fmt.full_day(preview.last_firing.session)}, at {value}."
 
 
 def _fields(form: RuleForm, pair: Pair) -> list[Block]:
     return [
-        select_field("window", "Window", WINDOW_LABELS, form.window, hint="Gap and drawdown have none."),
-        select_field("metric", "Metric", METRIC_LABELS, form.metric),
-        text_field(
-            "threshold", "Threshold", form.threshold, hint="8pp for spread and residual, 3.5 for z, 5% for the others."
-        ),
+        select_field("window", "Window", WINDOW_LABELS, form.window, hint=_window_hint()),
+        select_field("metric", "Metric", {one.name: one.label for one in METRICS.values()}, form.metric),
+        text_field("threshold", "Threshold", form.threshold, hint=_threshold_hint()),
         select_field("direction", "Direction", DIRECTION_LABELS, form.direction),
         text_field("clear", "Ends below", form.clear, optional=True, hint="60% of the threshold where it is empty."),
         text_field("hold", "Held for", form.hold, optional=True, hint="As in 90s, 10m or 1h; 5m where it is empty."),
@@ -128,31 +108,21 @@ def _fields(form: RuleForm, pair: Pair) -> list[Block]:
     ]
 
 
-def add_button() -> Block:
-    """Return the button that opens an editor for a new rule."""
-    return button("add_rule", ADD_LABEL, "rule")
+def _window_hint() -> str:
+    names = _and([metric.name for metric in METRICS.values() if not metric.windowed])
+    return f"{names[:1].upper()}{names[1:]} have none."
 
 
-def edit_button(rules: Mapping[int, str]) -> Block | None:
-    """Return a button for one rule, a menu for several, or None for none.
-
-    `rules` has the rule text by id; each value carries both.
-    """
-    labels = {f"{number}:{text}": clip(f"{number}: {text}", OPTION_TEXT) for number, text in rules.items()}
-    match list(labels):
-        case []:
-            return None
-        case [only]:
-            return button("edit_rule", EDIT_LABEL, only)
-        case values:
-            options = dict(_options_within_limits(values, labels))
-            return select_menu("edit_rule", EDIT_LABEL, options) if options else None
+def _threshold_hint() -> str:
+    """Return what to type in each unit, as in `8pp for spread and residual, 5% for the others`."""
+    by_unit: dict[Unit, list[str]] = {}
+    for metric in METRICS.values():
+        by_unit.setdefault(metric.unit, []).append(metric.name)
+    *first, last = by_unit
+    parts = [f"{unit.example} for {_and(by_unit[unit])}" for unit in first]
+    return ", ".join([*parts, f"{last.example} for the others."])
 
 
-def _options_within_limits(values: list[str], labels: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Yield the options that Slack accepts in one menu; other rules are edited by their id."""
-    remaining = OPTIONS_TEXT
-    for value in values[:OPTIONS]:
-        remaining -= len(value) + len(labels[value])
-        if remaining >= 0 and len(value) <= OPTION_VALUE:
-            yield value, labels[value]
+def _and(names: Sequence[str]) -> str:
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last

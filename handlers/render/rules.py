@@ -1,17 +1,15 @@
 """A channel's rules: the list, and the replies to changes."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from handlers.render import fmt
 from handlers.render.alert_text import describe_rule
+from handlers.render.form_fields import add_button, edit_button
 from handlers.render.limits import LIST_FALLBACK, LIST_TEXT, fit_lines
 from handlers.render.markup import code, mark_simulated, user_mention
 from handlers.render.message import Message, actions, compose, context, header, section, sections, text_message
-from handlers.render.rule_form import add_button, edit_button
 from services.alerting.feedback import NoiseRate
 from services.alerting.records import ChannelRule, RuleAudit, RuleAuditKind, UnreadableRule
 from services.channels.rule_commands import AddResult, EditResult, PauseResult, RuleList
@@ -163,7 +161,8 @@ def _status_text(channel_rule: ChannelRule, now: datetime) -> str:
         case RuleStatus.RECOVERING if state.clear_at:
             return f"firing, but inside its clear level since {fmt.moment(state.clear_at)}"
         case RuleStatus.ERROR if state.error_since:
-            return f"cannot be evaluated: nothing is known of {channel_rule.rule.pair} since {fmt.moment(state.error_since)}"
+            since = fmt.moment(state.error_since)
+            return f"cannot be evaluated: nothing is known of {channel_rule.rule.pair} since {since}"
         case RuleStatus.NODATA if state.nodata_since:
             return f"no usable prices since {fmt.moment(state.nodata_since)}"
         case _:

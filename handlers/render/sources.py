@@ -1,6 +1,4 @@
-"""The sources of a pair: last price, age, and whether each is asked."""
-
-from __future__ import annotations
+"""The sources of a pair: last price, age, and whether each is queried."""
 
 from datetime import datetime
 

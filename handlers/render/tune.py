@@ -1,13 +1,11 @@
 """A rule tuned to a target rate of alerts: the result, its out-of-sample check, and what it would change."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
 from handlers.render import fmt
-from handlers.render.footers import provenance_lines
+from handlers.render.market import provenance_lines
 from handlers.render.markup import code, mark_simulated
 from handlers.render.message import Block, Message, actions, button, compose, context, header, section, text_message
 from services.alerting.records import ChannelRule

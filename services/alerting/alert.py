@@ -1,7 +1,5 @@
 """Alerts: one open alert per channel, pair, subject and direction, which rules join and leave."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -16,26 +14,13 @@ from services.core.prices import (
     Pair,
     PriceStamp,
 )
+from services.core.reason import Reason
 from services.core.trust import TRUSTED, Trust
-from services.market.measure import DIVERGENCES, Measurement, Metric, Window
+from services.market.measure import Measurement, Window
+from services.market.metrics import DIVERGENCE, METRICS, Subject
 from services.rules.chart_series import AlertChart
 from services.rules.decide import Side
 from services.rules.history_lookup import HistoryLookup
-
-
-class Subject(Enum):
-    """Subject of an alert. Each has its own alert, so that a long drawdown doesn't absorb a divergence."""
-
-    DIVERGENCE = "divergence"
-    GAP = "gap"
-    DRAWDOWN = "drawdown"
-    HASHPRICE = "hashprice"
-    DIFFICULTY = "difficulty"
-
-    @classmethod
-    def for_metric(cls, metric: Metric) -> Subject:
-        """Return the subject of a rule on this metric."""
-        return cls.DIVERGENCE if metric in DIVERGENCES else cls(metric.value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +34,7 @@ class ActorStamp:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
-    """One alert, as its message shows it.
+    """One alert, as its message shows it. Raises ValueError for a subject that no metric has, as of a damaged row.
 
     Attributes:
         id: 0 until the alert is saved.
@@ -73,9 +58,9 @@ class Alert:
     etf: PriceStamp
     crypto: PriceStamp
     simulated: bool
-    reason: str
+    reason: Reason | str
     trust: Trust = TRUSTED
-    subject: Subject = Subject.DIVERGENCE
+    subject: Subject = DIVERGENCE
     closed_at: datetime | None = None
     acknowledged: ActorStamp | None = None
     snoozed: ActorStamp | None = None
@@ -83,6 +68,10 @@ class Alert:
     reminded_at: datetime | None = None
     escalated_at: datetime | None = None
     chart: AlertChart | None = None
+
+    def __post_init__(self) -> None:
+        if self.subject not in {metric.subject for metric in METRICS.values()}:
+            raise ValueError(f"no metric has the subject {self.subject!r}")
 
     @property
     def retracted(self) -> bool:
@@ -135,7 +124,7 @@ class TimelineEntry:
 
     kind: EntryKind
     at: datetime
-    reason: str
+    reason: Reason | str
     by: str | None = None
     until: datetime | None = None
     silent: bool = False
@@ -179,12 +168,12 @@ def with_hit(alert: Alert, hit: RuleHit) -> Alert:
 
 def with_chart(alert: Alert, history: HistoryLookup) -> Alert:
     """Return the alert with a chart up to its lead's measurement; unchanged if its subject isn't a divergence."""
-    if alert.subject is not Subject.DIVERGENCE:
+    if alert.subject != DIVERGENCE:
         return alert
     return replace(alert, chart=history.chart(alert.lead.measurement))
 
 
-def close(alert: Alert, at: datetime, reason: str) -> Alert:
+def close(alert: Alert, at: datetime, reason: Reason | str) -> Alert:
     """Return the alert as closed, with its last values."""
     return replace(
         alert,

@@ -1,15 +1,14 @@
-"""Decide which developments of an open alert's rules its thread reports, and word them."""
-
-from __future__ import annotations
+"""Decide which developments of an open alert's rules its thread reports."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from services.alerting.rule_hit import Correction, LastReported, RuleHit, is_breach
-from services.rules.decide import Side, format_against, format_value, is_cleared
+from services.core.reason import Code, Reason
+from services.rules.decide import Side, is_cleared, round_as_shown
 from services.rules.grammar import parse_rule
-from services.rules.rule import print_value
+from services.rules.rule import Rule
 
 WORSENING_STEP = 0.5  # fraction of the threshold by which a peak must grow to be reported again
 ROUNDING = 9  # decimals, far more than are significant in a return
@@ -25,31 +24,33 @@ def is_recovering(hit: RuleHit, side: Side) -> bool:
     return hit.active and is_cleared(hit.value, parse_rule(hit.rule), side)
 
 
-def worsening_text(hit: RuleHit, side: Side) -> str | None:
+def worsening(hit: RuleHit, side: Side) -> Reason | None:
     """Return by how much the peak has grown since the last report; None if by less than half the threshold."""
     rule = parse_rule(hit.rule)
     growth = 0.0 if hit.last_reported is None else (hit.peak - hit.last_reported.peak) * side.sign
     if round(growth - WORSENING_STEP * rule.threshold, ROUNDING) < 0:
         return None
-    return f"by {format_value(abs(growth), rule)} to {format_value(hit.peak, rule)} ({rule})"
+    return Reason.of(Code.RULE_WORSENED, rule=rule, growth=abs(growth), peak=hit.peak, unit=rule.unit.name)
 
 
-def repeat_text(hit: RuleHit, side: Side, now: datetime) -> str | None:
+def due_repeat(hit: RuleHit, side: Side, now: datetime) -> Reason | None:
     """Return the repeat of a firing rule; None if it isn't due, has no newer prices, or is recovering."""
     rule, last = parse_rule(hit.rule), hit.last_reported
     if rule.repeat is None or last is None or now - last.at < rule.repeat or hit.at <= last.prices_at:
         return None
     if is_recovering(hit, side):
         return None
-    return f"{rule} at {format_value(hit.value, rule)}, peak {format_value(hit.peak, rule)}"
+    return Reason.of(Code.RULE_REPEATED, rule=rule, value=hit.value, peak=hit.peak, unit=rule.unit.name)
 
 
-def correction_text(before: RuleHit, after: RuleHit, side: Side, corrections: Sequence[Correction]) -> str | None:
-    """Return what was corrected of what the message says; None if nothing was.
+def visible_correction(before: RuleHit, after: RuleHit, side: Side, corrections: Sequence[Correction]) -> Reason | None:
+    """Return the visible correction of an alert's message; None if there is none.
 
-    That is the close that it shows. Of the closes before it, it is those that moved the peak or crossed the threshold.
+    That is a correction of the close that it shows, or of an earlier close that moved the peak or crossed the
+    threshold.
     """
-    moved = format_value(before.peak, parse_rule(after.rule)) != format_value(after.peak, parse_rule(after.rule))
+    rule = parse_rule(after.rule)
+    moved = round_as_shown(before.peak, rule.unit) != round_as_shown(after.peak, rule.unit)
     reported = [
         correction
         for correction in corrections
@@ -59,18 +60,18 @@ def correction_text(before: RuleHit, after: RuleHit, side: Side, corrections: Se
     ]
     if not reported:
         return None
-    rule = parse_rule(after.rule)
-    peak = (
-        f", peak now {format_value(after.peak, rule)}"
-        if moved and not all(correction.shown for correction in reported)
-        else ""
+    return Reason.of(
+        Code.RULE_CORRECTED,
+        rule=rule,
+        corrections=_corrections(reported, rule),
+        peak=after.peak if moved and not all(correction.shown for correction in reported) else None,
+        unit=rule.unit.name,
     )
-    return f"{rule}: {_corrections_text(reported, after)}{peak}"
 
 
-def retraction_text(
+def retraction(
     before: RuleHit, after: RuleHit, side: Side, corrections: Sequence[Correction], value: float | None
-) -> str | None:
+) -> Reason | None:
     """Return why a rule would not have fired on the corrected closes; None if it would have, or if it breaches now.
 
     `value` is the rule's current value, None if unknown.
@@ -80,18 +81,26 @@ def retraction_text(
     if value is not None and is_breach(value, after, side):
         return None
     rule = parse_rule(after.rule)
-    text = _corrections_text(corrections, after)
-    return f"{rule}: corrected {text}, not past {print_value(rule.threshold, rule.unit)} any more"
+    return Reason.of(
+        Code.RULE_RETRACTED,
+        rule=rule,
+        corrections=_corrections(corrections, rule),
+        threshold=rule.threshold,
+        unit=rule.unit.name,
+    )
 
 
-def _corrections_text(corrections: Sequence[Correction], hit: RuleHit) -> str:
+def _corrections(corrections: Sequence[Correction], rule: Rule) -> list[Reason]:
     """Return each correction with the session of its close. A single one that the message shows needs no session."""
     single = len(corrections) == 1 and corrections[0].shown
-    return "; ".join(_correction_with_session(correction, hit, dated=not single) for correction in corrections)
-
-
-def _correction_with_session(correction: Correction, hit: RuleHit, *, dated: bool) -> str:
-    rule = parse_rule(hit.rule)
-    values = [format_against(value, rule.threshold, rule) for value in (correction.old, correction.new)]
-    when = f"at the close of {correction.session:%a} {correction.session.day} {correction.session:%b} " if dated else ""
-    return f"{when}from {values[0]} to {values[1]}"
+    return [
+        Reason.of(
+            Code.CORRECTION,
+            session=None if single else correction.session,
+            old=correction.old,
+            new=correction.new,
+            threshold=rule.threshold,
+            unit=rule.unit.name,
+        )
+        for correction in corrections
+    ]

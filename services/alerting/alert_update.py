@@ -1,7 +1,5 @@
 """One open alert on its way to its next revision, with the timeline entries that it gains."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -19,15 +17,16 @@ from services.alerting.alert import (
     without_rule,
 )
 from services.alerting.alert_news import (
-    correction_text,
+    due_repeat,
     is_recovering,
     mark_reported,
-    repeat_text,
-    retraction_text,
-    worsening_text,
+    retraction,
+    visible_correction,
+    worsening,
 )
 from services.alerting.records import AlertChange
 from services.alerting.rule_hit import RuleHit, open_hit, recheck
+from services.core.reason import Code, Reason, each_of
 from services.rules.decide import Observation
 from services.rules.grammar import parse_rule
 from services.rules.history_lookup import HistoryLookup
@@ -52,7 +51,7 @@ class AlertUpdate:
     published: Alert | None
     at: datetime
     entries: list[TimelineEntry] = field(default_factory=list)
-    retractions: list[str] = field(default_factory=list)
+    retractions: list[Reason] = field(default_factory=list)
 
     @property
     def active(self) -> list[RuleHit]:
@@ -68,20 +67,21 @@ class AlertUpdate:
         """Return what to save; None if nothing justifies an edit of the message.
 
         These justify an edit: an entry, a new peak, a close that replaces a live price, a changed rule, a rule that
-        starts
-        or stops recovering, simulated prices that replace real ones, and prices 15 minutes newer than the message's.
-        The chart is drawn from `history` for such an edit and never causes one. Without a history it stays as it is.
+        starts or
+        stops recovering, simulated prices that replace real ones, and prices 15 minutes newer than the message's. The
+        chart is
+        drawn from `history` for such an edit and never causes one. Without a history it does not change.
         """
         if self.published is not None and not self.entries and not _needs_edit(self.published, self.alert):
             return None
         alert = self.alert if history is None else with_chart(self.alert, history)
         return AlertChange(alert=alert, revision=self.revision, entries=tuple(self.entries))
 
-    def note_fired(self, reason: str) -> None:
+    def note_fired(self, reason: Reason) -> None:
         """Add the opening to the timeline only, as the alert's own message shows it."""
         self._note(EntryKind.FIRED, reason, silent=True)
 
-    def join(self, hit: RuleHit, reason: str) -> None:
+    def join(self, hit: RuleHit, reason: Reason) -> None:
         """Add a rule to the alert. Rules that fire with the alert are part of its first message."""
         self.alert = replace(with_rule(self.alert, hit), reason=reason)
         self._note(EntryKind.JOINED, reason, silent=self.published is None or self.is_snoozed)
@@ -89,7 +89,7 @@ class AlertUpdate:
     def leave(
         self,
         rule_id: int,
-        reason: str,
+        reason: Reason,
         *,
         at: datetime | None = None,
         by: str | None = None,
@@ -99,7 +99,7 @@ class AlertUpdate:
         self.alert = without_rule(self.alert, rule_id)
         self._close_or_note(reason, at=at or self.at, by=by, kind=kind)
 
-    def resolve(self, rule: Rule, rule_id: int, observation: Observation, view: MarketView, reason: str) -> None:
+    def resolve(self, rule: Rule, rule_id: int, observation: Observation, view: MarketView, reason: Reason) -> None:
         """Remove a rule that has cleared, with its last value."""
         self._observe(rule, rule_id, observation, view)
         self.leave(rule_id, reason, at=max(observation.at, self.alert.opened_at))
@@ -115,7 +115,7 @@ class AlertUpdate:
     def apply_edited_rule(self, hit: RuleHit, rule: Rule, view: MarketView) -> None:
         """Apply an edited rule once it can be measured.
 
-        If its metric and window are the same, its values stay; otherwise it starts afresh.
+        If its metric and window are the same, its values stay; otherwise they are reset.
         """
         observation, measurement = view.observe(rule), view.measurement(rule)
         if _measure_the_same(parse_rule(hit.rule), rule):
@@ -131,36 +131,37 @@ class AlertUpdate:
         if _measure_the_same(before, after):
             hits = [hit for hit in self.alert.hits if hit.rule_id == rule_id]
             self.alert = with_hit(self.alert, replace(hits[0], rule=str(after)))
-        self._note(EntryKind.EDITED, f"{before} is now {after}", by=by, silent=self.is_snoozed)
+        edited = Reason.of(Code.RULE_EDITED, before=before, after=after)
+        self._note(EntryKind.EDITED, edited, by=by, silent=self.is_snoozed)
 
-    def note_channel_change(self, change: str, by: str) -> None:
+    def note_channel_change(self, change: Reason, by: str) -> None:
         """Add a person's change in the channel that concerns no rule of this alert."""
         self._note(EntryKind.CHANGED, change, by=by, silent=self.is_snoozed)
 
     def correct(self, view: MarketView) -> list[int]:
         """Report corrected closes; return the ids of the rules that would not have fired."""
-        texts, retracted, side = [], [], self.alert.side
+        corrected, retracted, side = [], [], self.alert.side
         for hit in self.active:
             rule = parse_rule(hit.rule)
             after, corrections = recheck(hit, side, partial(view.reading_at, rule))
             observation = view.observe(rule)
-            if reason := retraction_text(hit, after, side, corrections, observation.value):
+            if reason := retraction(hit, after, side, corrections, observation.value):
                 after = replace(after, active=False, retracted=True)
                 self.alert = _restamp(self.alert, rule, observation, view)
                 self.retractions.append(reason)
                 retracted.append(hit.rule_id)
-            elif text := correction_text(hit, after, side, corrections):
+            elif reason := visible_correction(hit, after, side, corrections):
                 after = mark_reported(after, self.at)
-                texts.append(text)
+                corrected.append(reason)
             self.alert = with_hit(self.alert, after)
-        if texts:
-            self._note(EntryKind.CORRECTED, ", ".join(texts), silent=self.is_snoozed)
+        if corrected:
+            self._note(EntryKind.CORRECTED, each_of(corrected), silent=self.is_snoozed)
         return retracted
 
     def apply_retractions(self) -> None:
         """Report the rules that would not have fired, after other rules have joined."""
         if self.retractions:
-            self._close_or_note(", ".join(self.retractions), at=self.at, closing_kind=EntryKind.RETRACTED)
+            self._close_or_note(each_of(self.retractions), at=self.at, closing_kind=EntryKind.RETRACTED)
 
     def report_progress(self) -> None:
         """Report a worsening, or a repeat that is due. While snoozed, nothing; it is reported after the snooze."""
@@ -175,17 +176,17 @@ class AlertUpdate:
 
         Peaks saved by an older version without a report count as reported now.
         """
-        texts = {hit.rule_id: worsening_text(hit, self.alert.side) for hit in self.active}
-        self._mark_reported(hit for hit in self.active if texts[hit.rule_id] is not None or hit.last_reported is None)
-        if news := [text for text in texts.values() if text is not None]:
+        worsened = {hit.rule_id: worsening(hit, self.alert.side) for hit in self.active}
+        self._mark_reported(hit for hit in self.active if worsened[hit.rule_id] or hit.last_reported is None)
+        if news := [reason for reason in worsened.values() if reason is not None]:
             joined = any(entry.kind is EntryKind.JOINED for entry in self.entries)
-            self._note(EntryKind.WORSENED, ", ".join(news), silent=joined)
+            self._note(EntryKind.WORSENED, each_of(news), silent=joined)
 
     def _report_repeats(self) -> None:
-        due = {hit.rule_id: repeat_text(hit, self.alert.side, self.at) for hit in self.active}
+        due = {hit.rule_id: due_repeat(hit, self.alert.side, self.at) for hit in self.active}
         self._mark_reported(hit for hit in self.active if due[hit.rule_id] is not None)
-        if texts := [text for text in due.values() if text is not None]:
-            self._note(EntryKind.REPEATED, ", ".join(texts))
+        if repeats := [reason for reason in due.values() if reason is not None]:
+            self._note(EntryKind.REPEATED, each_of(repeats))
 
     def _mark_reported(self, hits: Iterator[RuleHit]) -> None:
         for hit in list(hits):
@@ -199,7 +200,7 @@ class AlertUpdate:
 
     def _close_or_note(
         self,
-        reason: str,
+        reason: Reason | str,
         *,
         at: datetime,
         by: str | None = None,
@@ -213,7 +214,7 @@ class AlertUpdate:
             self.alert = close(self.alert, at, reason)
             self._note(closing_kind, reason, by=by)
 
-    def _note(self, kind: EntryKind, reason: str, *, by: str | None = None, silent: bool = False) -> None:
+    def _note(self, kind: EntryKind, reason: Reason | str, *, by: str | None = None, silent: bool = False) -> None:
         self.entries.append(TimelineEntry(kind=kind, at=self.at, reason=reason, by=by, silent=silent))
 
 

@@ -1,7 +1,5 @@
 """Briefs: summaries before the open, at the close and at the end of the week, and when each is due."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import Enum
@@ -16,6 +14,7 @@ from services.core.prices import (
     PriceStamp,
     to_datetime,
 )
+from services.core.reason import Reason
 from services.core.sessions import Sessions
 from services.core.trust import Trust
 from services.market.gap import Gap
@@ -102,7 +101,7 @@ class Brief:
     retarget: Retarget | None
     network: str
     special_days: tuple[SpecialDay, ...]
-    problems: tuple[str, ...] = ()
+    problems: tuple[Reason | str, ...] = ()
     simulated: bool = False
 
     @property

@@ -1,7 +1,5 @@
 """Channel settings: whom alerts mention and when, how much is posted to their threads, and quiet hours."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from enum import Enum

@@ -1,18 +1,17 @@
 """Correct closed alerts if a close that they used has changed since."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 
 from services.alerting.alert import Alert, EntryKind, TimelineEntry, with_chart, with_hit
-from services.alerting.alert_news import correction_text, retraction_text
+from services.alerting.alert_news import retraction, visible_correction
 from services.alerting.ports import MonitorStore
 from services.alerting.records import AlertChange, StoredAlert
 from services.alerting.rule_hit import MAX_CLOSES, RuleHit, is_breach, recheck
 from services.alerting.tick_log import Tick
 from services.core.prices import Pair, to_datetime
+from services.core.reason import Reason, each_of
 from services.rules.decide import Side
 from services.rules.grammar import parse_rule
 from services.rules.market_service import MarketView
@@ -48,29 +47,29 @@ class ClosedAlertCorrector:
 
 def correct_alert(stored: StoredAlert, view: MarketView, now: datetime) -> AlertChange | None:
     """Return the correction of a closed alert; None if everything it shows is right."""
-    alert, texts = stored.alert, list[str]()
+    alert, reasons = stored.alert, list[Reason]()
     for hit in stored.alert.hits:
-        after, text = _correct_hit(hit, alert.side, view)
-        if text is not None:
+        after, reason = _correct_hit(hit, alert.side, view)
+        if reason is not None:
             alert = with_hit(_with_current_prices(alert, after, view), after)
-            texts.append(text)
-    if not texts:
+            reasons.append(reason)
+    if not reasons:
         return None
     kind = EntryKind.RETRACTED if alert.retracted and not stored.alert.retracted else EntryKind.CORRECTED
-    entry = TimelineEntry(kind=kind, at=now, reason=", ".join(texts))
+    entry = TimelineEntry(kind=kind, at=now, reason=each_of(reasons))
     return AlertChange(alert=with_chart(alert, view.history), revision=stored.revision, entries=(entry,))
 
 
-def _correct_hit(hit: RuleHit, side: Side, view: MarketView) -> tuple[RuleHit, str | None]:
-    """Return the corrected hit and its text.
+def _correct_hit(hit: RuleHit, side: Side, view: MarketView) -> tuple[RuleHit, Reason | None]:
+    """Return the corrected hit and the reason.
 
     It is retracted if the rule would not have fired, and no longer retracted if it would have.
     """
     after, corrections = recheck(hit, side, partial(view.reading_at, parse_rule(hit.rule)))
-    if reason := retraction_text(hit, after, side, corrections, None):
+    if reason := retraction(hit, after, side, corrections, None):
         return replace(after, retracted=True), reason
     retracted = hit.retracted and not is_breach(after.peak, after, side)
-    return replace(after, retracted=retracted), correction_text(hit, after, side, corrections)
+    return replace(after, retracted=retracted), visible_correction(hit, after, side, corrections)
 
 
 def _with_current_prices(alert: Alert, hit: RuleHit, view: MarketView) -> Alert:

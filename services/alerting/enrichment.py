@@ -1,7 +1,5 @@
 """Add the return attribution and the track record of a rule to an alert when it fires."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections.abc import Iterable
@@ -15,7 +13,7 @@ from services.core.errors import DataError
 from services.core.prices import AI_PROXY, Closes, Pair, Symbol
 from services.market.align import Aligned
 from services.market.live_pair import trade_near
-from services.market.measure import DIVERGENCES, Window
+from services.market.measure import Window
 from services.market.network_service import NetworkService
 from services.market.price_history import COINS, LegHistory, PriceHistory
 from services.research.attribution import AlertAttribution, attribute_alert
@@ -40,7 +38,7 @@ class AttributionEnricher:
 
     async def for_rules(self, rules: Iterable[Rule], view: MarketView, now: datetime) -> dict[Rule, AlertAttribution]:
         """Return the attribution by rule. A rule without prices is left out; if the proxy is late, all are."""
-        eligible = [rule for rule in rules if rule.metric in DIVERGENCES]
+        eligible = [rule for rule in rules if rule.metric.is_divergence]
         if not eligible or view.pair.etf == self.proxy or view.pair.crypto not in COINS:
             return {}
         try:

@@ -1,6 +1,4 @@
-"""False-alarm rate: how many of a rule's alerts were noise, by votes and by what people did."""
-
-from __future__ import annotations
+"""False-alarm rate: how many of a rule's alerts were noise, by votes and by people's actions."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

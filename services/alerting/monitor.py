@@ -1,7 +1,5 @@
 """One tick of the monitor: view the market, decide the rules, save the alerts."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections.abc import Callable, Collection
@@ -16,8 +14,10 @@ from services.alerting.records import ChannelRule, StateChange
 from services.alerting.rule_index import RuleIndex
 from services.alerting.tick_log import Claim, Tick, TickResult, summarize_tick
 from services.core.clock import last_boundary
+from services.core.concurrency import retry_on_conflict
 from services.core.errors import ConflictError, LeaseLostError, NoHistoryError
 from services.core.prices import Pair
+from services.core.reason import Reason
 from services.rules.decide import Change, Decision, Observation, decide
 from services.rules.market_service import MarketService, MarketView
 from services.rules.rule import Rule
@@ -45,7 +45,7 @@ class FeedStatus:
     """
 
     last_at: datetime | None
-    reason: str | None
+    reason: Reason | str | None
 
 
 @dataclass(slots=True)
@@ -121,12 +121,11 @@ class Monitor:
 
     async def _tick_pair(self, tick: Tick, pair: Pair, view: MarketView | NoHistoryError, now: datetime) -> int:
         """Decide and save; on a conflict with a person or another process, decide again on the new state."""
-        for _ in range(MAX_ATTEMPTS - 1):
-            try:
-                return await self._decide_and_record(tick, pair, view, now)
-            except ConflictError as error:
-                log.info("%s: deciding again after a conflict: %s", pair, error)
-        return await self._decide_and_record(tick, pair, view, now)
+        return await retry_on_conflict(
+            lambda: self._decide_and_record(tick, pair, view, now),
+            max_tries=MAX_ATTEMPTS,
+            on_conflict=lambda error: log.info("%s: deciding again after a conflict: %s", pair, error),
+        )
 
     async def _correct_closed_alerts(
         self, tick: Tick, pair: Pair, view: MarketView | NoHistoryError, now: datetime
@@ -158,7 +157,9 @@ class Monitor:
         open_alerts = OpenAlerts.from_stored(await self.store.open_alerts(pair=pair), now)
         pair_rules = await self.rule_index.for_pair(pair)
         if isinstance(view, NoHistoryError):
-            decided = _decide_all(pair_rules.observe_no_data(now, str(view)), now)  # nothing is known at all: an error
+            decided = _decide_all(
+                pair_rules.observe_no_data(now, view.reason), now
+            )  # nothing is known at all: an error
             open_alerts.prune(pair_rules.exists)
         else:
             open_alerts.apply_edited_rules(pair_rules.rule, view)

@@ -1,7 +1,5 @@
 """Notices: messages in a channel that belong to none of its alerts."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import TypeAlias
@@ -13,6 +11,7 @@ from services.core.prices import (
     Pair,
     PriceStamp,
 )
+from services.core.reason import Reason
 from services.core.trust import Verdict
 
 
@@ -28,7 +27,7 @@ class Outage:
 
     pair: Pair
     since: datetime
-    reason: str
+    reason: Reason | str
     prices: tuple[PriceStamp, ...] = ()
     simulated: bool = False
     recovered_at: datetime | None = None
@@ -41,7 +40,7 @@ class Digest:
 
     since: datetime
     until: datetime
-    reason: str
+    reason: Reason | str
     alerts: tuple[Alert, ...] = ()
     outages: tuple[Outage, ...] = ()
 
@@ -73,8 +72,8 @@ class PairCoverage:
     done: int
     verdicts: tuple[tuple[str, int], ...]
     sources: tuple[str, ...] = ()
-    unusable_reason: str | None = None
-    problems: tuple[str, ...] = ()
+    unusable_reason: Reason | str | None = None
+    problems: tuple[Reason | str, ...] = ()
 
     @property
     def usable(self) -> int:
@@ -124,7 +123,7 @@ class Notice:
 
     Attributes:
         id: 0 until the notice is saved.
-        name: Unique in its channel for ever; adding a second notice with the same name changes nothing.
+        name: Unique in its channel forever; adding a second notice with the same name changes nothing.
         closed_at: When it became final, None while it may change. A notice of a single fact is final from the start.
     """
 

@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from services.alerting.alert import Alert, EntryKind, Subject
+from services.alerting.alert import Alert, EntryKind
 from services.alerting.alert_update import AlertUpdate
 from services.alerting.records import AlertChange, ChannelRule, StoredAlert
 from services.alerting.rule_hit import RuleHit, open_hit
 from services.core.identity import Channel
 from services.core.prices import Pair
+from services.core.reason import Code, Reason
+from services.market.metrics import Subject
 from services.research.attribution import AlertAttribution
 from services.research.track_record import TrackRecord
 from services.rules.decide import Observation, Side
@@ -46,25 +48,26 @@ class OpenAlerts:
         return cls(at, {_key_of(update.alert): update for update in updates})
 
     def fire(
-        self, channel_rule: ChannelRule, side: Side, observation: Observation, view: MarketView, reason: str
+        self, channel_rule: ChannelRule, side: Side, observation: Observation, view: MarketView, reason: Reason
     ) -> None:
         """Open an alert for a rule that fires, or add the rule to the open one."""
         hit = self._new_hit(channel_rule, observation, view)
         update = self._updates.get(_key(channel_rule, side))
         if update is not None:
-            update.join(hit, f"{channel_rule.rule}: {reason}")
+            update.join(hit, Reason.of(Code.OF_RULE, rule=channel_rule.rule, reason=reason))
             return
         alert = self._new_alert(channel_rule, side, hit, view, reason)
         update = self._updates[_key(channel_rule, side)] = AlertUpdate(alert, 0, None, self.at)
         update.note_fired(reason)
 
     def resolve(
-        self, channel_rule: ChannelRule, side: Side, observation: Observation, view: MarketView, reason: str
+        self, channel_rule: ChannelRule, side: Side, observation: Observation, view: MarketView, reason: Reason
     ) -> None:
         """Remove a rule from its alert, and close the alert after the last one."""
         update = self._updates.get(_key(channel_rule, side))
         if update is not None:
-            update.resolve(channel_rule.rule, channel_rule.id, observation, view, f"{channel_rule.rule}: {reason}")
+            of_rule = Reason.of(Code.OF_RULE, rule=channel_rule.rule, reason=reason)
+            update.resolve(channel_rule.rule, channel_rule.id, observation, view, of_rule)
 
     def apply_edited_rules(self, rule_of: Callable[[int], Rule | None], view: MarketView) -> None:
         """Apply rules that people have edited, once they can be measured."""
@@ -103,20 +106,20 @@ class OpenAlerts:
         self,
         rule_id: int,
         by: str | None,
-        reason: str = "the rule was removed",
+        reason: Reason | None = None,
         *,
         kind: EntryKind = EntryKind.LEFT,
     ) -> None:
         """Remove a rule from every open alert; if other rules keep an alert open, add an entry of this `kind`."""
         for update in self._updates_with_rule(rule_id):
-            update.leave(rule_id, reason, by=by, kind=kind)
+            update.leave(rule_id, reason or Reason.of(Code.RULE_GONE), by=by, kind=kind)
 
     def edit_rule(self, rule_id: int, before: Rule, after: Rule, by: str) -> None:
-        """Keep an edited rule in its alert; `apply_edited_rules` measures it later."""
+        """Update an edited rule in its alert; `apply_edited_rules` measures it later."""
         for update in self._updates_with_rule(rule_id):
             update.note_edit(rule_id, before, after, by)
 
-    def note_channel_change(self, change: str, by: str) -> None:
+    def note_channel_change(self, change: Reason, by: str) -> None:
         """Add a person's change to the newest alert, unless an alert of the channel already has an entry for it.
 
         A snoozed alert is used only if there is no other.
@@ -139,7 +142,7 @@ class OpenAlerts:
         """Return the first hit of a rule that fires. Raises ValueError if the rule has no value."""
         measurement = view.measurement(channel_rule.rule)
         if measurement is None or observation.value is None:
-            raise ValueError(f"rule {channel_rule.id} fired on nothing: {observation.reason}")
+            raise ValueError(f"rule {channel_rule.id} fired on nothing: {observation.reason!s}")
         return open_hit(
             channel_rule.id,
             channel_rule.rule,
@@ -151,13 +154,15 @@ class OpenAlerts:
             attribution=self.attributions.get(channel_rule.rule),
         )
 
-    def _new_alert(self, channel_rule: ChannelRule, side: Side, hit: RuleHit, view: MarketView, reason: str) -> Alert:
+    def _new_alert(
+        self, channel_rule: ChannelRule, side: Side, hit: RuleHit, view: MarketView, reason: Reason
+    ) -> Alert:
         etf, crypto = view.price_stamps(channel_rule.rule)
         return Alert(
             id=0,
             channel=channel_rule.channel,
             pair=channel_rule.rule.pair,
-            subject=Subject.for_metric(channel_rule.rule.metric),
+            subject=channel_rule.rule.metric.subject,
             side=side,
             opened_at=hit.at,
             as_of=hit.at,
@@ -172,7 +177,7 @@ class OpenAlerts:
 
 
 def _key(channel_rule: ChannelRule, side: Side) -> AlertKey:
-    return channel_rule.channel, channel_rule.rule.pair, Subject.for_metric(channel_rule.rule.metric), side
+    return channel_rule.channel, channel_rule.rule.pair, channel_rule.rule.metric.subject, side
 
 
 def _key_of(alert: Alert) -> AlertKey:

@@ -1,13 +1,12 @@
 """Quiet periods: whether a channel is silent at an instant, until when and why."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from enum import Enum
 from zoneinfo import ZoneInfo
 
 from services.alerting.channel_settings import ChannelSettings, MuteWhile, QuietHours
+from services.core.reason import Code, Reason
 from services.core.sessions import Sessions
 
 DAY = timedelta(days=1)
@@ -17,10 +16,10 @@ MAX_CHAINED = 16  # quiet periods without a gap that count as one; later ones st
 class SilenceCause(Enum):
     """What makes a channel silent."""
 
-    MUTE = "muted"
-    QUIET = "quiet hours"
-    SHUT = "muted while the market is shut"
-    OPEN = "muted while the market is open"
+    MUTE = "mute"
+    QUIET = "quiet_hours"
+    SHUT = "market_closed"
+    OPEN = "market_open"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,9 +30,9 @@ class Silence:
     causes: tuple[SilenceCause, ...]
 
     @property
-    def reason(self) -> str:
-        """The causes in words."""
-        return ", ".join(dict.fromkeys(cause.value for cause in self.causes))
+    def reason(self) -> Reason:
+        """The distinct causes."""
+        return Reason.of(Code.SILENT, causes=[*dict.fromkeys(self.causes)])
 
 
 def silence_at(settings: ChannelSettings, at: datetime, sessions: Sessions) -> Silence | None:

@@ -1,7 +1,5 @@
 """Stored rules and alerts, their changes, and their audit logs."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
@@ -12,6 +10,7 @@ from services.alerting.alert import (
 )
 from services.alerting.feedback import NO_VOTES, Votes
 from services.core.identity import Channel
+from services.core.reason import Reason
 from services.rules.decide import RuleState
 from services.rules.rule import Rule
 
@@ -87,7 +86,7 @@ class RuleChange:
     Attributes:
         channel_rule: The rule as it was read; the change is saved only if the store still has it.
         rule: The new rule; ignored for a removal.
-        state: The new state; ignored for a removal. A rule whose row cannot be read starts afresh.
+        state: The new state; ignored for a removal. An unreadable rule starts from the initial state.
     """
 
     kind: RuleAuditKind
@@ -142,7 +141,7 @@ class Attempt:
     at: datetime
     version: int
     outcome: str | None
-    problem: str | None
+    problem: Reason | str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,7 +167,7 @@ class Posting:
     attempts: tuple[Attempt, ...]
     digest_at: datetime | None = None
     silent_from: datetime | None = None
-    blocked_by: str | None = None
+    blocked_by: Reason | str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,5 @@
 """Rule hits: the values of one rule of an alert, their peak, and corrections of them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import date, datetime
@@ -9,10 +7,11 @@ from datetime import date, datetime
 from services.market.measure import Measurement
 from services.research.attribution import AlertAttribution
 from services.research.track_record import TrackRecord
-from services.rules.decide import Side, format_value
+from services.rules.decide import Side, round_as_shown
 from services.rules.grammar import parse_rule
 from services.rules.history_lookup import PastReading
 from services.rules.rule import Rule
+from services.rules.threshold import levels_of
 
 MAX_CLOSES = 5  # sessions back that are checked for corrections
 
@@ -164,7 +163,8 @@ def recheck(
 
 def is_breach(value: float, hit: RuleHit, side: Side) -> bool:
     """Return whether a value is at or past the threshold of the hit's rule on a side."""
-    return value * side.sign >= parse_rule(hit.rule).threshold
+    levels = levels_of(parse_rule(hit.rule))
+    return bool(levels.is_above(value) if side is Side.ABOVE else levels.is_below(value))
 
 
 def _closes_with_current(hit: RuleHit) -> tuple[ObservedClose, ...]:
@@ -195,4 +195,4 @@ def _extreme(values: Iterable[float | None], side: Side) -> float | None:
 
 def _differ(one: float, other: float, hit: RuleHit) -> bool:
     rule = parse_rule(hit.rule)
-    return format_value(one, rule) != format_value(other, rule)
+    return round_as_shown(one, rule.unit) != round_as_shown(other, rule.unit)

@@ -1,7 +1,5 @@
 """All rules of all channels in memory, indexed so that a tick evaluates only those that may change."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
@@ -12,7 +10,9 @@ import numpy as np
 from services.alerting.ports import MonitorStore
 from services.alerting.records import ChannelRule
 from services.core.prices import Pair
-from services.market.measure import METRICS, Metric, Window
+from services.core.reason import Reason
+from services.market.measure import Window
+from services.market.metrics import Metric
 from services.rules.decide import Observation
 from services.rules.market_service import MarketView
 from services.rules.prefilter import RulePrefilter
@@ -53,7 +53,7 @@ class PairRules:
             }.values()
         )
 
-    def observe_no_data(self, now: datetime, reason: str) -> list[tuple[ChannelRule, Observation]]:
+    def observe_no_data(self, now: datetime, reason: Reason | str) -> list[tuple[ChannelRule, Observation]]:
         """Return the rules whose state changes because there is no data."""
         no_data = Observation(at=now, value=None, reason=reason, pair_unavailable=True)
         rows = self.prefilter.may_change(np.full(len(self.distinct_rules), np.nan), pair_unavailable=True)
@@ -62,7 +62,7 @@ class PairRules:
     @property
     def uses_network(self) -> bool:
         """Whether any of the rules uses the bitcoin network."""
-        return any(METRICS[rule.metric].needs_network for rule in self.distinct_rules)
+        return any(rule.metric.needs_network for rule in self.distinct_rules)
 
     def exists(self, rule_id: int) -> bool:
         """Return whether a rule with this id exists, including rules that cannot be read."""

@@ -1,11 +1,13 @@
-"""Text form of channel settings, `KEY VALUE`: parser and formatter, which round-trip."""
+"""Channel settings, one row each: its word, its parser and formatter, which round-trip, and what it means.
 
-from __future__ import annotations
+To add a setting, add a row to SETTINGS, and a field with a default to `ChannelSettings` if it stores something new.
+"""
 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
+from enum import Enum
 from typing import TypeAlias
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -49,28 +51,48 @@ class SettingInput:
         return self.text.lower() == OFF
 
 
+class SettingPermission(Enum):
+    """Who may change a setting: everyone in the channel, or the people who may change its rules."""
+
+    EVERYONE = "everyone"
+    EDITORS = "editors"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """One channel setting: its key, its value syntax, its parser and its formatter."""
+    """One channel setting.
 
-    key: str
+    Attributes:
+        word: What to type before the value.
+        syntax: The forms of the value.
+        meaning: What the setting does, after its value in the list of settings.
+        permission: Who may change it.
+    """
+
+    word: str
     syntax: str
+    meaning: str
+    permission: SettingPermission = SettingPermission.EVERYONE
     parse: Callable[[SettingInput, ChannelSettings], ChannelSettings]
     format: Callable[[ChannelSettings, Callable[[Addressee], str]], str]
 
     @property
     def usage(self) -> str:
         """What to type after `/minerpulse channel`."""
-        return f"{self.key} {self.syntax}"
+        return f"{self.word} {self.syntax}"
+
+    @property
+    def default(self) -> str:
+        """The value in a channel that has set nothing."""
+        return self.format(ChannelSettings(), str)
 
 
 def parse_setting(value: SettingInput, settings: ChannelSettings) -> tuple[Setting, ChannelSettings]:
     """Parse one setting with its value; return the setting and the changed settings. Raises ChannelSettingError."""
-    key, _, rest = value.text.strip().partition(" ")
-    setting = next((one for one in SETTINGS if one.key == key.lower()), None)
+    word, _, rest = value.text.strip().partition(" ")
+    setting = SETTINGS.get(word.lower())
     if setting is None:
-        keys = ", ".join(one.key for one in SETTINGS)
-        raise ChannelSettingError(f"There is no setting “{key}”; there are {keys}.")
+        raise ChannelSettingError(f"There is no setting “{word}”; there are {', '.join(SETTINGS)}.")
     if not strip_quotes(rest):
         raise ChannelSettingError(f"Say what: {setting.usage}.")
     return setting, setting.parse(replace(value, text=strip_quotes(rest)), settings)
@@ -78,7 +100,7 @@ def parse_setting(value: SettingInput, settings: ChannelSettings) -> tuple[Setti
 
 def format_settings(settings: ChannelSettings, name: Callable[[Addressee], str]) -> tuple[str, ...]:
     """Format every setting as it is typed; `name` formats people, groups and channels."""
-    return tuple(f"{setting.key} {setting.format(settings, name)}" for setting in SETTINGS)
+    return tuple(f"{setting.word} {setting.format(settings, name)}" for setting in SETTINGS.values())
 
 
 def parse_mute(text: str, settings: ChannelSettings, market: MarketState, now: datetime) -> ChannelSettings:
@@ -278,15 +300,77 @@ def _parse_duration(text: str, minimum: timedelta, example: str) -> timedelta:
     return duration
 
 
-SETTINGS = (
-    Setting(key="mention", syntax="@WHO | off", parse=_parse_mention, format=_format_mention),
-    Setting(key="remind", syntax="15m | off", parse=_parse_remind, format=_format_remind),
-    Setting(key="escalate", syntax="30m @WHO | 30m #CHANNEL | off", parse=_parse_escalate, format=_format_escalate),
-    Setting(key="quiet", syntax="22:00-07:00 | off", parse=_parse_quiet, format=_format_quiet),
-    Setting(key="zone", syntax="Europe/London", parse=_parse_zone, format=_format_zone),
-    Setting(key="thread", syntax="all | steps | ends", parse=_parse_thread, format=_format_thread),
-    Setting(key="broadcast", syntax="on | off", parse=_parse_broadcast, format=_format_broadcast),
-    Setting(key="daily", syntax="on | off", parse=_parse_daily, format=_format_daily),
-    Setting(key=EDITORS, syntax="@WHO @WHO | everyone", parse=_parse_editors, format=_format_editors),
-    Setting(key="brief", syntax="open close weekly | off", parse=_parse_brief, format=_format_brief),
+_ROWS = (
+    Setting(
+        word="mention",
+        syntax="@WHO | off",
+        parse=_parse_mention,
+        format=_format_mention,
+        meaning="called once by each new alert",
+    ),
+    Setting(
+        word="remind",
+        syntax="15m | off",
+        parse=_parse_remind,
+        format=_format_remind,
+        meaning="calls it again, in the thread, while nobody has acknowledged",
+    ),
+    Setting(
+        word="escalate",
+        syntax="30m @WHO | 30m #CHANNEL | off",
+        parse=_parse_escalate,
+        format=_format_escalate,
+        meaning="calls someone else, once, after that time without an acknowledgement",
+    ),
+    Setting(
+        word="quiet",
+        syntax="22:00-07:00 | off",
+        parse=_parse_quiet,
+        format=_format_quiet,
+        meaning="no new message in these hours; a digest follows",
+    ),
+    Setting(
+        word="zone",
+        syntax="Europe/London",
+        parse=_parse_zone,
+        format=_format_zone,
+        meaning="whose clock the quiet hours follow",
+    ),
+    Setting(
+        word="thread",
+        syntax="all | steps | ends",
+        parse=_parse_thread,
+        format=_format_thread,
+        meaning="how much the thread of an alert tells",
+    ),
+    Setting(
+        word="broadcast",
+        syntax="on | off",
+        parse=_parse_broadcast,
+        format=_format_broadcast,
+        meaning="lines that tell of worsening appear in the channel too",
+    ),
+    Setting(
+        word="daily",
+        syntax="on | off",
+        parse=_parse_daily,
+        format=_format_daily,
+        meaning="proof at each close that MinerPulse watched",
+    ),
+    Setting(
+        word=EDITORS,
+        syntax="@WHO @WHO | everyone",
+        parse=_parse_editors,
+        format=_format_editors,
+        meaning="who may change the rules here, and this list",
+        permission=SettingPermission.EDITORS,
+    ),
+    Setting(
+        word="brief",
+        syntax="open close weekly | off",
+        parse=_parse_brief,
+        format=_format_brief,
+        meaning="what moved, what is unusual and what to watch, half an hour before the open, at the close, each week",
+    ),
 )
+SETTINGS: dict[str, Setting] = {setting.word: setting for setting in _ROWS}

@@ -1,7 +1,5 @@
 """Snooze: parse its duration and compute its end."""
 
-from __future__ import annotations
-
 import re
 from datetime import datetime, timedelta
 from enum import Enum

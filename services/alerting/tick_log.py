@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import Enum
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
 from services.core.errors import NoHistoryError
 from services.core.prices import Pair, PriceStamp
+from services.core.reason import Reason
 from services.core.trust import Verdict
 from services.rules.grammar import parse_rule
 from services.rules.market_service import MarketView
@@ -25,7 +26,7 @@ PROBE_RULE = DEFAULT_RULES[0]  # measurable whenever any rule is
 def summarize_tick(pair: Pair, view: MarketView | NoHistoryError, rules: Iterable[Rule], now: datetime) -> TickResult:
     """Return how far a pair's prices can be used, and the value of each distinct metric of the rules."""
     if isinstance(view, NoHistoryError):
-        return TickResult(pair=pair, at=now, verdict=MISSING, reason=str(view))
+        return TickResult(pair=pair, at=now, verdict=MISSING, reason=view.reason)
     rule = parse_rule(PROBE_RULE, pair)
     observation, trust = view.observe(rule), view.trust_for(rule)
     usable = observation.value is not None
@@ -45,7 +46,7 @@ def summarize_tick(pair: Pair, view: MarketView | NoHistoryError, rules: Iterabl
 def metric_key(rule: Rule) -> str:
     """Return the key of a rule's metric and window; rules with the same key have the same value."""
     window = "" if rule.window is None else f"{rule.window.value} "
-    return f"{window}{rule.metric.value}{' at close' if rule.at_close else ''}"
+    return f"{window}{rule.metric.name}{' at close' if rule.at_close else ''}"
 
 
 def _metric_values(view: MarketView, rules: Iterable[Rule]) -> Iterable[MetricValue]:
@@ -97,7 +98,7 @@ class TickResult:
     pair: Pair
     at: datetime
     verdict: str
-    reason: str | None
+    reason: Reason | str | None
     waiting: bool = False
     prices: tuple[PriceStamp, ...] = ()
     metric_values: tuple[MetricValue, ...] = ()
@@ -121,7 +122,7 @@ class PairStatus:
 
     pair: Pair
     at: datetime
-    reason: str | None
+    reason: Reason | str | None
     usable_at: datetime | None
     nodata_since: datetime | None
     prices: tuple[PriceStamp, ...]
@@ -136,19 +137,3 @@ class Extreme:
     high_at: datetime
     low: float
     low_at: datetime
-
-
-class TickResultStore(Protocol):
-    """Stores tick results."""
-
-    async def pair_statuses(self) -> list[PairStatus]:
-        """Load the status of each pair."""
-        ...
-
-    async def verdicts(self, pair: Pair, begin: datetime, end: datetime) -> dict[str, int]:
-        """Count the ticks of a pair done from `begin` until before `end`, by verdict."""
-        ...
-
-    async def extremes(self, pair: Pair, session: date) -> dict[str, Extreme]:
-        """Load the extremes of each metric key of a pair in a session."""
-        ...

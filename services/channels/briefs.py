@@ -1,7 +1,5 @@
 """Build briefs on request, and send due briefs once to each subscribed channel."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,10 +17,11 @@ from services.alerting.brief import (
 )
 from services.alerting.notice import Notice
 from services.alerting.ports import StoredChannel
-from services.channels.ports import CoverageStore, MaintenanceStore
+from services.channels.ports import ChannelStore
 from services.core.errors import NoHistoryError
 from services.core.identity import Channel
 from services.core.prices import Pair
+from services.core.reason import Reason
 from services.core.trust import TRUSTED
 from services.market.measure import Measurement, Window
 from services.market.network import Retarget
@@ -35,7 +34,7 @@ MAX_ALERTS = 1_000  # of one channel in one week
 class BriefBuilder:
     """Builds briefs from a pair's market and the stored alerts."""
 
-    store: CoverageStore
+    store: ChannelStore
     market: MarketService
     pair: Pair
 
@@ -76,11 +75,11 @@ class BriefBuilder:
         )
         return has_close or now - closes_at >= BRIEF_GRACE
 
-    async def _view(self, now: datetime) -> tuple[MarketView | None, str]:
+    async def _view(self, now: datetime) -> tuple[MarketView | None, Reason | str]:
         try:
             return await self.market.view(self.pair, now), ""
         except NoHistoryError as error:
-            return None, str(error)
+            return None, error.reason
 
     async def _retarget(self, now: datetime) -> tuple[Retarget | None, str]:
         """Return the next retarget and its source; None if the network's figures cannot be used."""
@@ -98,7 +97,7 @@ class BriefBuilder:
 
 
 async def send_due_briefs(
-    store: MaintenanceStore, market: MarketService, pair: Pair, channels: Iterable[StoredChannel], now: datetime
+    store: ChannelStore, market: MarketService, pair: Pair, channels: Iterable[StoredChannel], now: datetime
 ) -> int:
     """Send each due brief once to the channels that subscribed to it; return the number sent."""
     builder, sent = BriefBuilder(store, market, pair), 0

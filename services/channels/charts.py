@@ -1,7 +1,5 @@
 """Build charts: both legs over a window, the metric of the channel's rules below, and their alerts."""
 
-from __future__ import annotations
-
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,10 +8,11 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from services.alerting.alert import Alert
-from services.channels.ports import CommandStore
+from services.channels.ports import ChannelStore
 from services.core.identity import Channel
 from services.core.prices import Pair
-from services.market.measure import METRICS, Metric, NotMeasured, Window, metric_value
+from services.market.measure import NotMeasured, Window
+from services.market.metrics import SPREAD, Metric
 from services.rules.chart_series import (
     IndexedReturns,
     RuleEvent,
@@ -53,7 +52,7 @@ class ChartRequest(NamedTuple):
 
 
 async def build_chart(
-    market: MarketService, store: CommandStore, channel: Channel, request: ChartRequest, now: datetime
+    market: MarketService, store: ChannelStore, channel: Channel, request: ChartRequest, now: datetime
 ) -> ChartResult:
     """Chart both legs up to now, with the channel's own alerts as markers. Raises NoHistoryError."""
     view = await market.view(request.pair, now)
@@ -85,7 +84,7 @@ def _chart(
     return ChartResult(view=view, curve=indexed_returns(closes, measurement, [panel]))
 
 
-async def _rules(store: CommandStore, channel: Channel, request: ChartRequest) -> list[Rule]:
+async def _rules(store: ChannelStore, channel: Channel, request: ChartRequest) -> list[Rule]:
     """Return the requested rule, or the channel's active rules on the pair."""
     if request.rule:
         return [request.rule]
@@ -95,9 +94,9 @@ async def _rules(store: CommandStore, channel: Channel, request: ChartRequest) -
 
 def _watched(request: ChartRequest) -> MetricWindow:
     """Return the metric and window of the lower panel: the rule's, or the spread if that has no closes."""
-    if request.rule and METRICS[request.rule.metric].series is not None:
+    if request.rule and request.rule.metric.series is not None:
         return metric_and_window(request.rule)
-    return Metric.SPREAD, request.window
+    return SPREAD, request.window
 
 
 def _has_rule_on(alert: Alert, watched: MetricWindow) -> bool:
@@ -108,12 +107,8 @@ def _has_rule_on(alert: Alert, watched: MetricWindow) -> bool:
 def _last_value(view: MarketView, watched: MetricWindow) -> float:
     """Return the watched value at the last point; NaN if it is unknown."""
     metric, window = watched
-    current = view.current
-    if window is None:
-        return current.crypto_drawdown.depth if current.crypto_drawdown else float("nan")
-    measurement = current.measurements[window]
-    value = None if isinstance(measurement, NotMeasured) else metric_value(measurement, metric)
-    return float("nan") if value is None else value
+    series = metric.series
+    return float("nan") if series is None else float(series(view.current.aligned, window or Window.D1)[-1])
 
 
 def alert_events(alerts: Iterable[Alert], sessions: Sequence[date]) -> list[RuleEvent]:

@@ -1,7 +1,5 @@
 """Commands on one channel: board, acknowledgements, snoozes, history, briefs and charts."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -17,11 +15,13 @@ from services.channels.briefs import BriefBuilder
 from services.channels.charts import ChartRequest, ChartResult, build_chart
 from services.channels.coverage import build_coverage
 from services.channels.home import ChannelSummary, channels_of_user
-from services.channels.rule_commands import RuleCommands, retry_on_conflict
+from services.channels.rule_commands import RuleCommands
 from services.channels.settings import SettingCommands
 from services.channels.source_status import SourceStatus, source_status
+from services.core.concurrency import retry_on_conflict
 from services.core.errors import NoHistoryError
 from services.core.identity import Channel
+from services.core.reason import Code, Reason
 from services.delivery.ports import DeliveryProblem
 from services.market.measure import Window
 from services.research.preview import RulePreview, preview_rule
@@ -30,7 +30,6 @@ from services.rules.market_service import MarketView
 from services.rules.rule import Rule
 
 HISTORY_LENGTH = 10
-MANUAL_REASON = "ended by hand"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -56,7 +55,7 @@ class Overview:
     """The market and one person's channels; `view` is None, with the `problem`, if there are no prices yet."""
 
     view: MarketView | None
-    problem: str
+    problem: Reason | str
     channels: tuple[ChannelSummary, ...]
 
 
@@ -114,11 +113,12 @@ class ChannelCommands(RuleCommands):
 
     async def overview(self, team: str, person: str) -> Overview:
         """Build a person's overview across channels; without prices it has the reason instead of a view."""
-        view, problem = None, ""
+        view: MarketView | None = None
+        problem: Reason | str = ""
         try:
             view = await self.view()
         except NoHistoryError as error:
-            problem = str(error)
+            problem = error.reason
         return Overview(view=view, problem=problem, channels=await channels_of_user(self.store, team, person))
 
     async def source_status(self) -> SourceStatus:
@@ -144,7 +144,7 @@ class ChannelCommands(RuleCommands):
         def change(alert: Alert) -> tuple[Alert, TimelineEntry] | None:
             if alert.closed_at or alert.acknowledged:
                 return None
-            entry = TimelineEntry(kind=EntryKind.ACKNOWLEDGED, at=now, by=by, reason="a person has seen it")
+            entry = TimelineEntry(kind=EntryKind.ACKNOWLEDGED, at=now, by=by, reason=Reason.of(Code.SEEN))
             return replace(alert, acknowledged=ActorStamp(by=by, at=now)), entry
 
         return await self._change_alert(channel, alert_id, change, now)
@@ -156,7 +156,7 @@ class ChannelCommands(RuleCommands):
         def change(alert: Alert) -> tuple[Alert, TimelineEntry] | None:
             if alert.closed_at or not alert.acknowledged:
                 return None
-            entry = TimelineEntry(kind=EntryKind.UNACKNOWLEDGED, at=now, by=by, reason="nobody sees to it")
+            entry = TimelineEntry(kind=EntryKind.UNACKNOWLEDGED, at=now, by=by, reason=Reason.of(Code.UNSEEN))
             return replace(alert, acknowledged=None, unacknowledged_since=now, escalated_at=None), entry
 
         return await self._change_alert(channel, alert_id, change, now)
@@ -167,15 +167,12 @@ class ChannelCommands(RuleCommands):
         Its rules stay past their thresholds: each fires again only after it has cleared.
         """
         now = self.clock.now()
-        base_reason = f"{MANUAL_REASON}: {reason}" if reason else MANUAL_REASON
+        ended = Reason.of(Code.ENDED_BY_HAND, note=reason)
 
         def change(alert: Alert) -> tuple[Alert, TimelineEntry] | None:
             if alert.closed_at:
                 return None
-            full_reason = f"{base_reason}; a rule of it fires again once it has cleared"
-            return close(alert, now, full_reason), TimelineEntry(
-                kind=EntryKind.RESOLVED, at=now, by=by, reason=full_reason
-            )
+            return close(alert, now, ended), TimelineEntry(kind=EntryKind.RESOLVED, at=now, by=by, reason=ended)
 
         return await self._change_alert(channel, alert_id, change, now)
 
@@ -190,9 +187,7 @@ class ChannelCommands(RuleCommands):
         def change(alert: Alert) -> tuple[Alert, TimelineEntry] | None:
             if alert.closed_at:
                 return None
-            entry = TimelineEntry(
-                kind=EntryKind.SNOOZED, at=now, by=by, until=until, reason="a person asked for silence"
-            )
+            entry = TimelineEntry(kind=EntryKind.SNOOZED, at=now, by=by, until=until, reason=Reason.of(Code.SNOOZED))
             return replace(alert, snoozed=ActorStamp(by=by, at=now, until=until)), entry
 
         return await self._change_alert(channel, alert_id, change, now)

@@ -1,7 +1,5 @@
 """Coverage reports: which checks ran in a session, the nearest miss, and the delivery status."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
@@ -10,7 +8,7 @@ from services.alerting.notice import CoverageReport, NearestMiss, Notice, PairCo
 from services.alerting.ports import StoredChannel
 from services.alerting.records import ChannelRule
 from services.alerting.tick_log import Extreme, metric_key
-from services.channels.ports import CoverageStore, MaintenanceStore
+from services.channels.ports import ChannelStore
 from services.core.clock import count_boundaries
 from services.core.errors import NoHistoryError
 from services.core.identity import Channel
@@ -23,7 +21,7 @@ MAX_ALERTS = 1_000  # of one channel in one session
 
 
 async def build_coverage(
-    store: CoverageStore, market: MarketService, channel: Channel, now: datetime, interval: timedelta
+    store: ChannelStore, market: MarketService, channel: Channel, now: datetime, interval: timedelta
 ) -> CoverageReport:
     """Build the coverage report of the open session, or of the last one; rules are checked every `interval`."""
     rules = await store.rules(channel)
@@ -48,7 +46,7 @@ async def build_coverage(
 
 
 async def send_daily_coverage(
-    store: MaintenanceStore,
+    store: ChannelStore,
     market: MarketService,
     channels: Iterable[StoredChannel],
     now: datetime,
@@ -79,7 +77,7 @@ def _is_subscribed(channel: StoredChannel, state: MarketState) -> bool:
 
 
 async def _pair_day(
-    store: CoverageStore, market: MarketService, pair: Pair, state: MarketState, now: datetime, *, interval: timedelta
+    store: ChannelStore, market: MarketService, pair: Pair, state: MarketState, now: datetime, *, interval: timedelta
 ) -> PairCoverage:
     end = min(now, state.closes_at)
     verdicts = await store.verdicts(pair, state.opens_at, end)
@@ -87,7 +85,7 @@ async def _pair_day(
     try:
         problems = (await market.view(pair, now)).problems
     except NoHistoryError as error:
-        problems = (str(error),)
+        problems = (error.reason,)
     return PairCoverage(
         pair=pair,
         expected=count_boundaries(state.opens_at, end, interval),
@@ -100,7 +98,7 @@ async def _pair_day(
 
 
 async def _nearest_miss(
-    store: CoverageStore, rules: Sequence[ChannelRule], alerts: Sequence[Alert], state: MarketState
+    store: ChannelStore, rules: Sequence[ChannelRule], alerts: Sequence[Alert], state: MarketState
 ) -> NearestMiss | None:
     """Return the nearest miss among the rules that had no open alert since the previous close."""
     fired = {hit.rule_id for alert in alerts for hit in alert.hits}

@@ -1,7 +1,5 @@
 """Reminders and escalations of unacknowledged alerts."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,16 +10,16 @@ from services.alerting.channel_settings import ChannelSettings, actionable_since
 from services.alerting.notice import Escalation, Notice
 from services.alerting.ports import StoredChannel, StoredNotice
 from services.alerting.records import AlertChange, StoredAlert
-from services.channels.ports import MaintenanceStore
+from services.channels.ports import ChannelStore
 from services.core.errors import ConflictError, NotFoundError
 from services.core.identity import Channel, Mention
-from services.rules.rule import print_duration
+from services.core.reason import Code, Reason
 
 MINUTE = timedelta(minutes=1)
 log = logging.getLogger(__name__)
 
 
-async def remind_and_escalate(store: MaintenanceStore, channels: Mapping[Channel, StoredChannel], now: datetime) -> int:
+async def remind_and_escalate(store: ChannelStore, channels: Mapping[Channel, StoredChannel], now: datetime) -> int:
     """Send due reminders and escalations; return their number. Silent channels get none.
 
     An alert that changes meanwhile is checked again in the next round.
@@ -42,7 +40,7 @@ async def remind_and_escalate(store: MaintenanceStore, channels: Mapping[Channel
 
 
 async def _notify(
-    store: MaintenanceStore, stored: StoredAlert, channel: StoredChannel, now: datetime, *, has_unposted: bool
+    store: ChannelStore, stored: StoredAlert, channel: StoredChannel, now: datetime, *, has_unposted: bool
 ) -> int:
     """Record the due reminder and escalation of one alert, both in one transaction.
 
@@ -70,7 +68,7 @@ async def _notify(
     return len(entries)
 
 
-async def update_escalations(store: MaintenanceStore, now: datetime) -> int:
+async def update_escalations(store: ChannelStore, now: datetime) -> int:
     """Update the escalation notices in other channels from their alerts; return the number of changed notices."""
     changed = 0
     for stored in await store.open_notices(Escalation):
@@ -85,7 +83,7 @@ async def update_escalations(store: MaintenanceStore, now: datetime) -> int:
     return changed
 
 
-async def _update_notice(store: MaintenanceStore, stored: StoredNotice, content: Escalation, now: datetime) -> int:
+async def _update_notice(store: ChannelStore, stored: StoredNotice, content: Escalation, now: datetime) -> int:
     notice = replace(stored.notice, content=content, closed_at=content.alert.closed_at)
     try:
         await store.update_notice(replace(stored, notice=notice), now)
@@ -109,10 +107,9 @@ def _escalated_entry(settings: ChannelSettings, waited: timedelta, now: datetime
 def _entry(
     kind: EntryKind, waited: timedelta, now: datetime, *, mention: Mention | None = None, to: Channel | None = None
 ) -> TimelineEntry:
-    minutes = waited - waited % MINUTE
-    return TimelineEntry(
-        kind=kind, at=now, reason=f"nobody has acknowledged it for {print_duration(minutes)}", mention=mention, to=to
-    )
+    whole_minutes = waited - waited % MINUTE
+    reason = Reason.of(Code.UNACKNOWLEDGED, waited_s=int(whole_minutes.total_seconds()))
+    return TimelineEntry(kind=kind, at=now, reason=reason, mention=mention, to=to)
 
 
 def _escalation_notice(alert: Alert, to: Channel, since: datetime, now: datetime) -> Notice:

@@ -1,12 +1,10 @@
 """Channels of one person, for the app's home tab."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from services.alerting.alert import Alert
 from services.alerting.records import ChannelRule
-from services.channels.ports import CommandStore
+from services.channels.ports import ChannelStore
 from services.core.identity import Channel
 
 
@@ -19,7 +17,7 @@ class ChannelSummary:
     rules: tuple[ChannelRule, ...]
 
 
-async def channels_of_user(store: CommandStore, team: str, person: str) -> tuple[ChannelSummary, ...]:
+async def channels_of_user(store: ChannelStore, team: str, person: str) -> tuple[ChannelSummary, ...]:
     """Return the channels in which this person has added a rule or acted on an alert.
 
     Channels with open alerts come first; channels with neither alerts nor rules are left out. No other channel is
@@ -30,6 +28,6 @@ async def channels_of_user(store: CommandStore, team: str, person: str) -> tuple
     return tuple(sorted(active, key=lambda summary: not summary.alerts))
 
 
-async def _summary(store: CommandStore, channel: Channel) -> ChannelSummary:
+async def _summary(store: ChannelStore, channel: Channel) -> ChannelSummary:
     alerts = tuple(stored.alert for stored in await store.open_alerts(channel))
     return ChannelSummary(channel=channel, alerts=alerts, rules=tuple(await store.rules(channel)))

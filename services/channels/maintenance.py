@@ -1,7 +1,5 @@
 """Maintenance: time-driven work such as quiet hours, reminders, outages, briefs and coverage reports."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -14,7 +12,7 @@ from services.channels.briefs import send_due_briefs
 from services.channels.coverage import send_daily_coverage
 from services.channels.escalation import remind_and_escalate, update_escalations
 from services.channels.outages import sync_outage_notices
-from services.channels.ports import MaintenanceStore
+from services.channels.ports import ChannelStore
 from services.channels.quiet_hours import apply_silence
 from services.core.clock import last_boundary
 from services.core.errors import ConflictError
@@ -34,7 +32,7 @@ class Maintenance:
     at once do no harm. The claim only saves work across several processes.
     """
 
-    store: MaintenanceStore
+    store: ChannelStore
     market: MarketService
     rule_index: RuleIndex
     nudge: Callable[[], None]

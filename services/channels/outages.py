@@ -1,30 +1,26 @@
 """Outage notices: pairs without usable prices, and the bitcoin network, once per channel that watches them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
 from services.alerting.notice import Notice, Outage
-from services.alerting.ports import NoticeStore, StoredNotice
+from services.alerting.ports import StoredNotice
 from services.alerting.rule_index import RuleIndex
 from services.alerting.tick_log import PairStatus
-from services.channels.ports import MaintenanceStore
+from services.channels.ports import ChannelStore
 from services.core.errors import ConflictError, NoHistoryError
 from services.core.identity import Channel
 from services.core.prices import Pair
+from services.core.reason import Reason, all_of
 from services.core.trust import TRUSTED, Trust, Verdict
-from services.market.measure import METRICS
 from services.rules.decide import NODATA_GRACE
 from services.rules.market_service import MarketService
 
 ChannelPair = tuple["Channel", "Pair"]
 
 
-async def sync_outage_notices(
-    store: MaintenanceStore, rule_index: RuleIndex, market: MarketService, now: datetime
-) -> int:
+async def sync_outage_notices(store: ChannelStore, rule_index: RuleIndex, market: MarketService, now: datetime) -> int:
     """Post notices of long outages and close those that are over; return the number of changes.
 
     An outage is long after the grace period. Its start identifies it, so a repeat posts nothing new.
@@ -60,7 +56,7 @@ async def _network_nodata(rule_index: RuleIndex, statuses: Mapping[Pair, PairSta
         if pair not in statuses or statuses[pair].nodata_since is not None:
             continue
         for channel_rule in pair_rules.rules:
-            if METRICS[channel_rule.rule.metric].needs_network and channel_rule.state.nodata_since is not None:
+            if channel_rule.rule.metric.needs_network and channel_rule.state.nodata_since is not None:
                 key = channel_rule.channel, pair
                 nodata_since[key] = min(
                     channel_rule.state.nodata_since, nodata_since.get(key, channel_rule.state.nodata_since)
@@ -69,15 +65,15 @@ async def _network_nodata(rule_index: RuleIndex, statuses: Mapping[Pair, PairSta
 
 
 async def _sync_network_notices(
-    store: NoticeStore,
+    store: ChannelStore,
     nodata_since: Mapping[ChannelPair, datetime],
     open_notices: Mapping[ChannelPair, StoredNotice],
     market: MarketService,
     now: datetime,
 ) -> int:
-    """Post one notice when the network becomes unusable, however rules change meanwhile, and close it on recovery.
+    """Post one notice when the network becomes unusable, even if rules change later, and close it on recovery.
 
-    The network is checked only if rules have no data from it; some may merely have too little history.
+    The network is checked only if rules have no data from it; some rules may just have too little history.
     """
     due = {key: since for key, since in nodata_since.items() if now - since > NODATA_GRACE and key not in open_notices}
     trust = {
@@ -85,7 +81,7 @@ async def _sync_network_notices(
     }
     recovered = [stored for (_channel, pair), stored in open_notices.items() if trust[pair].verdict.usable]
     notices = [
-        _network_outage(key, since, "; ".join(trust[key[1]].reasons))
+        _network_outage(key, since, all_of(trust[key[1]].reasons))
         for key, since in due.items()
         if not trust[key[1]].verdict.usable
     ]
@@ -98,11 +94,11 @@ async def _network_trust(market: MarketService, pair: Pair, now: datetime) -> Tr
     try:
         network = (await market.view_with_network(pair, now)).network
     except NoHistoryError as error:
-        return Trust(verdict=Verdict.STALE, reasons=(str(error).rstrip("."),))
+        return Trust(verdict=Verdict.STALE, reasons=(error.reason,))
     return network.worst_trust if network else TRUSTED
 
 
-def _network_outage(key: ChannelPair, since: datetime, reason: str) -> Notice:
+def _network_outage(key: ChannelPair, since: datetime, reason: Reason | str) -> Notice:
     channel, pair = key
     content = Outage(pair=pair, since=since, reason=reason, network=True)
     name = f"outage:network:{pair}:{since.isoformat()}"
@@ -124,9 +120,9 @@ def _outage_of(stored: StoredNotice) -> Outage:
 
 
 async def _close_if_recovered(
-    store: NoticeStore, stored: StoredNotice, statuses: dict[Pair, PairStatus], now: datetime
+    store: ChannelStore, stored: StoredNotice, statuses: dict[Pair, PairStatus], now: datetime
 ) -> int:
-    """Close an outage notice if its prices are back, even if another outage has begun since."""
+    """Close an outage notice if its prices are back, even if another outage has started since."""
     content = _outage_of(stored)
     status = statuses.get(content.pair)
     if status is None or status.usable_at is None or status.usable_at <= content.since:
@@ -134,7 +130,7 @@ async def _close_if_recovered(
     return await _close_notice(store, stored, status.usable_at, now)
 
 
-async def _close_notice(store: NoticeStore, stored: StoredNotice, recovered_at: datetime, now: datetime) -> int:
+async def _close_notice(store: ChannelStore, stored: StoredNotice, recovered_at: datetime, now: datetime) -> int:
     outage = replace(_outage_of(stored), recovered_at=recovered_at)
     try:
         await store.update_notice(

@@ -1,7 +1,5 @@
 """Permissions: who may change a channel's rules and its list of editors; everyone, unless a list is set."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from services.alerting.channel_settings import ChannelSettings

@@ -1,15 +1,13 @@
-"""Storage protocols of the channel services."""
+"""Storage of the channel services."""
 
-from __future__ import annotations
-
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Collection, Sequence
+from datetime import date, datetime
 from typing import Protocol
 
 from services.alerting.alert import Alert
 from services.alerting.feedback import Votes
-from services.alerting.notice import MessageCounts
-from services.alerting.ports import ChannelStore, MonitorStore, NoticeStore
+from services.alerting.notice import Content, MessageCounts, Notice
+from services.alerting.ports import MonitorStore, SettingChange, StoredChannel, StoredNotice, WithheldMessages
 from services.alerting.records import (
     AlertAudit,
     AlertChange,
@@ -20,38 +18,101 @@ from services.alerting.records import (
     StoredAlert,
     UnreadableRule,
 )
-from services.alerting.tick_log import Tick, TickResultStore
+from services.alerting.tick_log import Extreme, PairStatus, Tick
 from services.core.identity import Channel
 from services.core.prices import Pair
-from services.delivery.ports import DeliveryProblem, OutboxStore
-from services.market.ports import HistoryStore, HoldingsStore
+from services.delivery.ports import DeliveryProblem
 from services.rules.rule import Rule
 
 
-class CoverageStore(TickResultStore, Protocol):
-    """Storage that coverage reports read."""
+class ChannelStore(MonitorStore, Protocol):
+    """What people's commands and the maintenance job read and write.
+
+    That is: channels, notices, rules, alerts, their delivery, and the results of ticks.
+    """
+
+    async def channel(self, channel: Channel) -> StoredChannel:
+        """Load a channel's settings; if it has set nothing, the defaults at revision 0."""
+        ...
+
+    async def channels(self) -> list[StoredChannel]:
+        """Load every channel that has set something."""
+        ...
+
+    async def change_channel(
+        self, after: StoredChannel, change: SettingChange, alerts: Sequence[AlertChange] = ()
+    ) -> None:
+        """Save a person's change, with who and when, and the alerts that report it under the settings until then.
+
+        Raises ConflictError, with nothing written.
+        """
+        ...
+
+    async def disconnect_channel(self, channel: Channel, change: SettingChange) -> None:
+        """Stop all messages in a channel that the app was removed from, until something is set there again.
+
+        Resets the settings that cause messages, records `change` if there were any, and drops waiting messages.
+        """
+        ...
+
+    async def reconnect_channel(self, channel: Channel, at: datetime) -> None:
+        """Update the messages that were in a channel when the app was removed from it."""
+        ...
+
+    async def channel_changes(self, channel: Channel, limit: int) -> list[SettingChange]:
+        """Load a channel's setting changes, newest first."""
+        ...
+
+    async def schedule_silence(self, after: StoredChannel) -> None:
+        """Save when a channel's next quiet period starts. Raises ConflictError."""
+        ...
+
+    async def withheld_messages(self, channel: Channel, since: datetime) -> WithheldMessages:
+        """Load what happened in a channel since its quiet period started, and what was withheld."""
+        ...
+
+    async def end_silence(
+        self,
+        after: StoredChannel,
+        digest: Notice | None,
+        at: datetime,
+        *,
+        alerts: Collection[int] = (),
+        notices: Collection[int] = (),
+    ) -> None:
+        """End a channel's quiet period in one transaction: withheld messages become due, after the digest.
+
+        The messages of `alerts` and `notices`, by id, are replaced by the digest. Raises ConflictError, with nothing
+        written, if the channel has changed since it was read.
+        """
+        ...
+
+    async def open_notices(self, kind: type[Content]) -> list[StoredNotice]:
+        """Load the notices of one kind that may still change, oldest first."""
+        ...
+
+    async def add_notices(self, notices: Sequence[Notice], at: datetime) -> int:
+        """Save new notices in one transaction; return how many did not exist yet."""
+        ...
+
+    async def has_notice(self, channel: Channel, name: str) -> bool:
+        """Return whether a channel has a notice with that name."""
+        ...
+
+    async def update_notice(self, stored: StoredNotice, at: datetime) -> None:
+        """Save a changed notice. Raises ConflictError if it has changed since it was read."""
+        ...
 
     async def rules(self, channel: Channel) -> list[ChannelRule]:
         """Return a channel's rules by id; unreadable ones are left out."""
         ...
 
-    async def history(self, channel: Channel, limit: int) -> list[Alert]:
-        """Return a channel's last alerts, newest first."""
+    async def rule(self, channel: Channel, rule_id: int) -> ChannelRule | UnreadableRule:
+        """Return one rule of this channel. Raises NotFoundError."""
         ...
 
-    async def posted(self, channel: Channel, since: datetime) -> MessageCounts:
-        """Count a channel's messages: delivered since `since`, waiting, and dead-lettered."""
-        ...
-
-
-class CommandStore(CoverageStore, ChannelStore, Protocol):
-    """Storage of people's commands."""
-
-    async def delivery_problems(self, team: str | None = None) -> list[DeliveryProblem]:
-        """Return the problems that only a person can fix, of one workspace or of all.
-
-        Paused channels come first, then dead letters.
-        """
+    async def unreadable_rules(self, channel: Channel) -> list[UnreadableRule]:
+        """Return the stored rules of a channel that cannot be parsed."""
         ...
 
     async def add_rules(
@@ -63,24 +124,27 @@ class CommandStore(CoverageStore, ChannelStore, Protocol):
         """
         ...
 
-    async def rule(self, channel: Channel, rule_id: int) -> ChannelRule | UnreadableRule:
-        """Return one rule of this channel. Raises NotFoundError."""
+    async def rule_audits(self, channel: Channel, limit: int) -> list[RuleAudit]:
+        """Return the last changes to a channel's rules, newest first."""
         ...
 
     async def channels_of(self, team: str, person: str) -> list[Channel]:
         """Return the channels of a workspace in which a person has changed a rule or acted on an alert."""
         ...
 
-    async def unreadable_rules(self, channel: Channel) -> list[UnreadableRule]:
-        """Return the stored rules of a channel that cannot be parsed."""
-        ...
-
-    async def rule_audits(self, channel: Channel, limit: int) -> list[RuleAudit]:
-        """Return the last changes to a channel's rules, newest first."""
-        ...
-
     async def alert(self, channel: Channel, alert_id: int) -> StoredAlert:
         """Return one alert of this channel, open or closed. Raises NotFoundError."""
+        ...
+
+    async def history(self, channel: Channel, limit: int) -> list[Alert]:
+        """Return a channel's last alerts, newest first."""
+        ...
+
+    async def alert_audit(self, channel: Channel | None, alert_id: int | None) -> AlertAudit:
+        """Return the audit log of an alert, of this channel or of any; without an id, of the newest alert.
+
+        Raises NotFoundError, and DatabaseUnavailableError if its rows cannot be read.
+        """
         ...
 
     async def vote(self, channel: Channel, alert_id: int, by: str, at: datetime, *, noise: bool) -> Votes:
@@ -94,47 +158,32 @@ class CommandStore(CoverageStore, ChannelStore, Protocol):
         """Return the votes on each alert of a channel that has any, by alert id."""
         ...
 
-    async def alert_audit(self, channel: Channel | None, alert_id: int | None) -> AlertAudit:
-        """Return the audit log of an alert, of this channel or of any; without an id, of the newest alert.
-
-        Raises NotFoundError, and DatabaseUnavailableError if its rows cannot be read.
-        """
-        ...
-
-    async def open_alerts(self, channel: Channel | None = None, *, pair: Pair | None = None) -> list[StoredAlert]:
-        """Return the open alerts, of one channel or all, on one pair or all, oldest first."""
-        ...
-
-    async def record(
-        self,
-        states: Sequence[StateChange],
-        alerts: Sequence[AlertChange],
-        at: datetime,
-        *,
-        rules: Sequence[RuleChange] = (),
-    ) -> None:
-        """Record changes in one transaction, as MonitorStore does, together with a person's rule changes.
-
-        Also raises ConflictError if a rule has changed since it was read, or if the new rule already exists in the
-        channel.
-        """
-        ...
-
-
-class MaintenanceStore(CoverageStore, ChannelStore, NoticeStore, MonitorStore, Protocol):
-    """Storage of the maintenance job."""
-
-    async def alert(self, channel: Channel, alert_id: int) -> StoredAlert:
-        """Return one alert of this channel, open or closed. Raises NotFoundError."""
+    async def posted(self, channel: Channel, since: datetime) -> MessageCounts:
+        """Count a channel's messages: delivered since `since`, waiting, and dead-lettered."""
         ...
 
     async def unposted_alerts(self) -> frozenset[int]:
         """Return the ids of alerts with a message that waits to be posted; edits do not count."""
         ...
 
+    async def delivery_problems(self, team: str | None = None) -> list[DeliveryProblem]:
+        """Return the problems that only a person can fix, of one workspace or of all.
 
-class Store(HistoryStore, HoldingsStore, CommandStore, MaintenanceStore, OutboxStore, Protocol):
-    """The whole storage interface; one transaction per method."""
+        Paused channels come first, then dead letters.
+        """
+        ...
+
+    async def pair_statuses(self) -> list[PairStatus]:
+        """Load the status of each pair."""
+        ...
+
+    async def verdicts(self, pair: Pair, begin: datetime, end: datetime) -> dict[str, int]:
+        """Count the ticks of a pair done from `begin` until before `end`, by verdict."""
+        ...
+
+    async def extremes(self, pair: Pair, session: date) -> dict[str, Extreme]:
+        """Load the extremes of each metric key of a pair in a session."""
+        ...
 
     async def record(
         self,
@@ -145,5 +194,9 @@ class Store(HistoryStore, HoldingsStore, CommandStore, MaintenanceStore, OutboxS
         rules: Sequence[RuleChange] = (),
         tick: Tick | None = None,
     ) -> None:
-        """Record a tick or a person's action; see MonitorStore and CommandStore."""
+        """Record changes in one transaction, as MonitorStore does, together with a person's rule changes.
+
+        Also raises ConflictError if a rule has changed since it was read, or if the new rule already exists in the
+        channel.
+        """
         ...

@@ -1,14 +1,14 @@
 """Start and end a channel's silence: quiet hours and mutes, and the digest after them."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from datetime import datetime
 
 from services.alerting.notice import Digest, Notice, Outage
-from services.alerting.ports import ChannelStore, StoredChannel, WithheldMessages
+from services.alerting.ports import StoredChannel, WithheldMessages
 from services.alerting.quiet_hours import next_silence_at, silence_at
+from services.channels.ports import ChannelStore
 from services.core.identity import Channel
+from services.core.reason import Code, Reason
 from services.core.sessions import Sessions
 
 
@@ -38,7 +38,7 @@ async def _release(
         notice for notice in withheld.notices if isinstance(notice.content, Outage) and notice.closed_at is not None
     ]
     silence = silence_at(stored.settings, since, sessions)
-    reason = silence.reason if silence else "a mute that was ended early"
+    reason = silence.reason if silence else Reason.of(Code.MUTE_ENDED)
     digest = _digest(stored.channel, withheld, closed_outages, since, now, reason=reason)
     dropped = [alert.id for alert in withheld.alerts if alert.closed_at is not None and alert.id in withheld.unposted]
     after = replace(stored, silent_from=next_silence_at(stored.settings, now, sessions), released_at=now)
@@ -52,7 +52,7 @@ def _digest(
     since: datetime,
     now: datetime,
     *,
-    reason: str,
+    reason: Reason,
 ) -> Notice | None:
     """Build the digest; None if nothing happened."""
     outages = tuple(notice.content for notice in closed_outages if isinstance(notice.content, Outage))

@@ -1,31 +1,29 @@
 """Commands that change a channel's rules; each change is audited and noted in the thread of open alerts."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
 
-from services.alerting.alert import EntryKind, Subject
+from services.alerting.alert import EntryKind
 from services.alerting.feedback import NoiseRate, noise_rate
 from services.alerting.open_alerts import OpenAlerts
 from services.alerting.ports import SettingChange
 from services.alerting.records import ChannelRule, RuleAudit, RuleAuditKind, RuleChange, UnreadableRule
 from services.channels.permissions import EVERYONE, RulePermissions
-from services.channels.ports import CommandStore
+from services.channels.ports import ChannelStore
 from services.core.clock import Clock
-from services.core.errors import ConflictError, NoHistoryError, NotFoundError
+from services.core.concurrency import retry_on_conflict
+from services.core.errors import NoHistoryError, NotFoundError
 from services.core.identity import Channel
 from services.core.prices import WGMI_BTC, Pair
+from services.core.reason import Code, Reason
 from services.rules.decide import RuleState, Side
 from services.rules.grammar import parse_rule
 from services.rules.market_service import MarketService
 from services.rules.rule import DEFAULT_RULES, Direction, Rule
 
-MAX_TRIES = 5
 AUDITS_SHOWN = 3
-LEFT_SETTINGS = "all but zone, thread and editors was taken back, as MinerPulse was taken out of the channel"
 Result = TypeVar("Result")
 
 
@@ -75,7 +73,7 @@ class RuleList:
 class RuleCommands:
     """Commands that change rules; each change is stored before the answer, then delivered."""
 
-    store: CommandStore
+    store: ChannelStore
     market: MarketService
     clock: Clock
     nudge: Callable[[], None]
@@ -116,7 +114,7 @@ class RuleCommands:
             if rule in existing:
                 return AddResult(channel_rule=existing[rule], created=False)
             open_alerts = OpenAlerts.from_stored(await self.store.open_alerts(channel), now)
-            open_alerts.note_channel_change(f"{rule} was added", by)
+            open_alerts.note_channel_change(Reason.of(Code.RULE_ADDED, rule=rule), by)
             alerts = open_alerts.changes()
             added = await self.store.add_rules(channel, [rule], by, now, alerts=alerts)
             if alerts:
@@ -126,7 +124,7 @@ class RuleCommands:
         return await retry_on_conflict(add)
 
     async def edit_rule(self, channel: Channel, rule_id: int, text: str, by: str) -> EditResult:
-        """Replace a rule by the given text; the next tick decides it anew.
+        """Replace a rule by the given text; the next tick evaluates it.
 
         Its open alert stays open if pair, subject and side don't change; otherwise the rule leaves it.
         Raises RuleError, NoHistoryError or NotFoundError.
@@ -141,7 +139,7 @@ class RuleCommands:
                 return EditResult(rule_id=duplicates[0], before=str(current.rule), rule=rule, changed=False)
             open_alerts = OpenAlerts.from_stored(await self.store.open_alerts(channel), now)
             state = _update_alerts(open_alerts, current, rule, by)
-            open_alerts.note_channel_change(f"{current.rule} is now {rule}", by)
+            open_alerts.note_channel_change(Reason.of(Code.RULE_EDITED, before=current.rule, after=rule), by)
             change = RuleChange(kind=RuleAuditKind.EDITED, channel_rule=current, by=by, rule=rule, state=state)
             await self.store.record([], open_alerts.changes(), now, rules=[change])
             return EditResult(rule_id=rule_id, before=str(current.rule), rule=rule, changed=True)
@@ -158,8 +156,9 @@ class RuleCommands:
             if channel_rule.paused_at is not None:
                 return PauseResult(channel_rule=channel_rule, changed=False)
             open_alerts = OpenAlerts.from_stored(await self.store.open_alerts(channel), now)
-            open_alerts.remove_rule(rule_id, by, f"{channel_rule.rule} was paused", kind=EntryKind.PAUSED)
-            open_alerts.note_channel_change(f"{channel_rule.rule} was paused", by)
+            paused = Reason.of(Code.RULE_PAUSED, rule=channel_rule.rule)
+            open_alerts.remove_rule(rule_id, by, paused, kind=EntryKind.PAUSED)
+            open_alerts.note_channel_change(paused, by)
             change = RuleChange(kind=RuleAuditKind.PAUSED, channel_rule=channel_rule, by=by)
             await self.store.record([], open_alerts.changes(), now, rules=[change])
             return PauseResult(channel_rule=channel_rule, changed=True)
@@ -176,7 +175,7 @@ class RuleCommands:
             if channel_rule.paused_at is None:
                 return PauseResult(channel_rule=channel_rule, changed=False)
             open_alerts = OpenAlerts.from_stored(await self.store.open_alerts(channel), now)
-            open_alerts.note_channel_change(f"{channel_rule.rule} was resumed", by)
+            open_alerts.note_channel_change(Reason.of(Code.RULE_RESUMED, rule=channel_rule.rule), by)
             change = RuleChange(kind=RuleAuditKind.RESUMED, channel_rule=channel_rule, by=by)
             await self.store.record([], open_alerts.changes(), now, rules=[change])
             return PauseResult(channel_rule=channel_rule, changed=True)
@@ -192,7 +191,7 @@ class RuleCommands:
             channel_rule = await self.store.rule(channel, rule_id)
             open_alerts = OpenAlerts.from_stored(await self.store.open_alerts(channel), now)
             open_alerts.remove_rule(rule_id, by)
-            open_alerts.note_channel_change(f"{channel_rule.rule} was removed", by)
+            open_alerts.note_channel_change(Reason.of(Code.RULE_REMOVED, rule=channel_rule.rule), by)
             change = RuleChange(kind=RuleAuditKind.REMOVED, channel_rule=channel_rule, by=by)
             await self.store.record([], open_alerts.changes(), now, rules=[change])
             return channel_rule
@@ -211,12 +210,13 @@ class RuleCommands:
             removed += await self.store.unreadable_rules(channel)
             open_alerts = OpenAlerts.from_stored(await self.store.open_alerts(channel), now)
             for channel_rule in removed:
-                open_alerts.remove_rule(channel_rule.id, by, "MinerPulse was taken out of the channel")
+                open_alerts.remove_rule(channel_rule.id, by, Reason.of(Code.APP_REMOVED))
             changes = [
                 RuleChange(kind=RuleAuditKind.REMOVED, channel_rule=channel_rule, by=by) for channel_rule in removed
             ]
             await self.store.record([], open_alerts.changes(), now, rules=changes)
-            await self.store.disconnect_channel(channel, SettingChange(by=by, at=now, summary=LEFT_SETTINGS))
+            reset = SettingChange(by=by, at=now, summary=Reason.of(Code.SETTINGS_RESET))
+            await self.store.disconnect_channel(channel, reset)
             return removed
 
         return await self._run(leave)
@@ -235,7 +235,7 @@ class RuleCommands:
     async def _check_prices(self, pair: Pair, now: datetime) -> None:
         view = await self.market.view(pair, now)
         if view.current.etf is None and view.current.crypto is None:
-            raise NoHistoryError(f"No prices for {pair}: {'; '.join(view.problems)}")
+            raise NoHistoryError(Reason.of(Code.NO_PAIR_PRICES, pair=pair, problems=view.problems))
 
     async def _run(self, action: Callable[[], Awaitable[Result]]) -> Result:
         result = await retry_on_conflict(action)
@@ -243,20 +243,10 @@ class RuleCommands:
         return result
 
 
-async def retry_on_conflict(action: Callable[[], Awaitable[Result]]) -> Result:
-    """Run an action that reads and then records; repeat it if a tick or another person changed the data in between."""
-    for _ in range(MAX_TRIES - 1):
-        try:
-            return await action()
-        except ConflictError:
-            continue
-    return await action()
-
-
 def _update_alerts(
     open_alerts: OpenAlerts, channel_rule: ChannelRule | UnreadableRule, rule: Rule, by: str
 ) -> RuleState:
-    """Keep an edited rule in its alert or remove it, and return the rule's new state."""
+    """Update or remove an edited rule in its alert, and return the rule's new state."""
     if (
         isinstance(channel_rule, ChannelRule)
         and channel_rule.state.firing
@@ -264,14 +254,15 @@ def _update_alerts(
     ):
         open_alerts.edit_rule(channel_rule.id, channel_rule.rule, rule, by)
         return RuleState(firing=channel_rule.state.firing, fired_at=channel_rule.state.fired_at)
-    open_alerts.remove_rule(channel_rule.id, by, f"{channel_rule.rule} is now {rule}", kind=EntryKind.EDITED)
+    edited = Reason.of(Code.RULE_EDITED, before=channel_rule.rule, after=rule)
+    open_alerts.remove_rule(channel_rule.id, by, edited, kind=EntryKind.EDITED)
     return RuleState()
 
 
 def _has_same_subject(rule: Rule, before: Rule, side: Side) -> bool:
     """Return whether an edited rule still has the same pair and subject, and watches this side."""
     watched = rule.direction is Direction.EITHER or rule.direction.value == side.value
-    return watched and rule.pair == before.pair and Subject.for_metric(rule.metric) is Subject.for_metric(before.metric)
+    return watched and rule.pair == before.pair and rule.metric.subject == before.metric.subject
 
 
 def _readable(channel_rule: ChannelRule | UnreadableRule) -> ChannelRule:
@@ -283,7 +274,7 @@ def _readable(channel_rule: ChannelRule | UnreadableRule) -> ChannelRule:
 ALERTS_JUDGED = 200  # newest alerts of a channel
 
 
-async def noise_rates(store: CommandStore, channel: Channel, rules: Sequence[ChannelRule]) -> dict[int, NoiseRate]:
+async def noise_rates(store: ChannelStore, channel: Channel, rules: Sequence[ChannelRule]) -> dict[int, NoiseRate]:
     """Return noise votes by rule id; rules without a judged alert are left out."""
     alerts, votes = await store.history(channel, ALERTS_JUDGED), await store.votes(channel)
     rates = {channel_rule.id: noise_rate(channel_rule.id, channel_rule.rule, alerts, votes) for channel_rule in rules}

@@ -1,7 +1,5 @@
 """Decide where a tuned rule goes in a channel: in place of an existing rule, or as a new one."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

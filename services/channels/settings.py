@@ -1,7 +1,5 @@
 """Commands that show and change a channel's settings."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -11,17 +9,18 @@ from services.alerting.open_alerts import OpenAlerts
 from services.alerting.ports import SettingChange, StoredChannel
 from services.alerting.quiet_hours import Silence, next_silence_at, silence_at
 from services.alerting.records import AlertChange
-from services.alerting.setting_syntax import EDITORS, Addressee, SettingInput, parse_mute, parse_setting
+from services.alerting.setting_syntax import Addressee, SettingInput, SettingPermission, parse_mute, parse_setting
 from services.channels.permissions import EVERYONE, RulePermissions
-from services.channels.ports import CommandStore
+from services.channels.ports import ChannelStore
 from services.channels.quiet_hours import apply_silence
 from services.core.clock import Clock
-from services.core.errors import ChannelSettingError, ConflictError
+from services.core.concurrency import retry_on_conflict
+from services.core.errors import ChannelSettingError
 from services.core.identity import Channel
+from services.core.reason import Code, Reason
 from services.market.price_history import PriceHistory
 
 CHANGES_SHOWN = 5
-MAX_TRIES = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +45,7 @@ class SettingCommands:
     Open alerts note it in their thread. A mute is the exception: the digest reports it instead.
     """
 
-    store: CommandStore
+    store: ChannelStore
     history: PriceHistory
     clock: Clock
     nudge: Callable[[], None]
@@ -79,7 +78,7 @@ class SettingCommands:
 
         def change(settings: ChannelSettings) -> ChannelSettings:
             setting, changed = parse_setting(SettingInput(text=text, resolve=resolve_name, now=now), settings)
-            if setting.key == EDITORS:
+            if setting.permission is SettingPermission.EDITORS:
                 self.permissions.check_list(settings, changed, by)
             if changed.escalate_to == channel:
                 raise ChannelSettingError("Alerts are told here already; escalate to another channel, or to a person.")
@@ -89,8 +88,9 @@ class SettingCommands:
                 )
             return changed
 
-        entry = SettingChange(by=by, at=now, summary=" ".join(text.split()))
-        return await self._change(channel, change, entry, note=f"{entry.summary} was set")
+        setting = " ".join(text.split())
+        entry = SettingChange(by=by, at=now, summary=setting)
+        return await self._change(channel, change, entry, note=Reason.of(Code.SETTING_CHANGED, setting=setting))
 
     async def mute(self, channel: Channel, text: str, by: str) -> ChannelView:
         """Mute a channel as typed, or end a mute, which releases the withheld messages at once.
@@ -112,25 +112,23 @@ class SettingCommands:
         channel: Channel,
         change: Callable[[ChannelSettings], ChannelSettings],
         entry: SettingChange,
-        note: str = "",
+        note: Reason | None = None,
     ) -> ChannelView:
         """Change the settings; on a conflict, apply the change to the newer settings."""
-        for tries_left in reversed(range(MAX_TRIES)):
+
+        async def save() -> None:
             stored = await self.store.channel(channel)
             changed = change(stored.settings)
-            try:
-                if changed != stored.settings:
-                    alerts = await self._timeline_changes(channel, entry, note) if note else []
-                    await self.store.change_channel(self._with_settings(stored, changed, entry.at), entry, alerts)
-                await self._release(channel, entry.at)
-                break
-            except ConflictError:
-                if not tries_left:
-                    raise
+            if changed != stored.settings:
+                alerts = await self._timeline_changes(channel, entry, note) if note else []
+                await self.store.change_channel(self._with_settings(stored, changed, entry.at), entry, alerts)
+            await self._release(channel, entry.at)
+
+        await retry_on_conflict(save)
         self.nudge()
         return await self.show(channel)
 
-    async def _timeline_changes(self, channel: Channel, entry: SettingChange, note: str) -> list[AlertChange]:
+    async def _timeline_changes(self, channel: Channel, entry: SettingChange, note: Reason) -> list[AlertChange]:
         open_alerts = OpenAlerts.from_stored(await self.store.open_alerts(channel), entry.at)
         open_alerts.note_channel_change(note, entry.by)
         return open_alerts.changes()

@@ -1,12 +1,11 @@
 """Status of the price sources of a pair."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import datetime
 
 from services.core.errors import NoHistoryError
 from services.core.prices import Pair, Symbol
+from services.core.reason import Reason
 from services.core.trust import Trust
 from services.market.feeds.report import SourceHealth
 from services.market.price_history import COINS
@@ -36,18 +35,19 @@ class SourceStatus:
 
     pair: Pair
     trust: Trust | None
-    problem: str
+    problem: Reason | str
     legs: tuple[LegSources, LegSources]
     simulated: bool
 
 
 async def source_status(market: MarketService, pair: Pair, now: datetime) -> SourceStatus:
     """Refresh a pair's prices, and return the status of each source."""
-    trust, problem = None, ""
+    trust: Trust | None = None
+    problem: Reason | str = ""
     try:
         trust = (await market.view(pair, now)).current.trust
     except NoHistoryError as error:
-        problem = str(error)
+        problem = error.reason
     legs = (_leg(market, pair.etf, now), _leg(market, pair.crypto, now))
     return SourceStatus(pair=pair, trust=trust, problem=problem, legs=legs, simulated=market.history.simulated)
 

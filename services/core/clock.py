@@ -1,7 +1,5 @@
 """The clock protocol, and interval boundaries counted from the epoch."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 

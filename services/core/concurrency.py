@@ -1,15 +1,17 @@
-"""Concurrent awaits that leave no task running after a failure."""
-
-from __future__ import annotations
+"""Concurrent awaits that leave no task running after a failure, and retries of conflicting changes."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar, overload
+
+from services.core.errors import ConflictError
 
 A = TypeVar("A")
 B = TypeVar("B")
 C = TypeVar("C")
 D = TypeVar("D")
+
+MAX_TRIES = 5
 
 
 @overload
@@ -21,11 +23,31 @@ async def gather_all(a: Awaitable[A], b: Awaitable[B], c: Awaitable[C], d: Await
 async def gather_all(*awaitables: Awaitable[object]) -> tuple[object, ...]:
     """Await all concurrently, wait until each has finished, and return the results in order.
 
-    Raises the first failure only then. `asyncio.gather` would let the others go on: they would read a store that may be
-    closed by that time.
+    Raises the first failure only then. `asyncio.gather` would leave the others running, and they would read a store
+    that
+    may be closed by that time.
     """
     results = await asyncio.gather(*awaitables, return_exceptions=True)
     for result in results:
         if isinstance(result, BaseException):
             raise result
     return tuple(results)
+
+
+async def retry_on_conflict(
+    action: Callable[[], Awaitable[A]],
+    *,
+    max_tries: int = MAX_TRIES,
+    on_conflict: Callable[[ConflictError], None] | None = None,
+) -> A:
+    """Run an action that reads and then saves; repeat it if the data changed in between.
+
+    Raises ConflictError of the last try; `on_conflict` gets that of each earlier one.
+    """
+    for _ in range(max_tries - 1):
+        try:
+            return await action()
+        except ConflictError as error:
+            if on_conflict is not None:
+                on_conflict(error)
+    return await action()

@@ -38,6 +38,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from services.core.reason import Reason
+
 MAX_ECHO = 100  # characters of a typed word; a longer one would hide what is expected
 
 
@@ -50,7 +52,11 @@ class UserInputError(MinerPulseError):
 
 
 class DataError(MinerPulseError):
-    """Data is missing, unreadable or insufficient."""
+    """Data is missing, unreadable or insufficient; the cause may be a reason, whose sentence is the text."""
+
+    def __init__(self, cause: Reason | str) -> None:
+        self.reason = cause
+        super().__init__(cause)
 
 
 class StorageError(MinerPulseError):
@@ -169,9 +175,9 @@ class NoHistoryError(DataError):
     `remedy` is what a trader can do; empty if the text says it or nothing helps.
     """
 
-    def __init__(self, text: str, *, remedy: str = "Try again in a minute, or check the symbols.") -> None:
+    def __init__(self, cause: Reason | str, *, remedy: str = "Try again in a minute, or check the symbols.") -> None:
         self.remedy = remedy
-        super().__init__(text)
+        super().__init__(cause)
 
 
 class PriceFileError(DataError):

@@ -1,7 +1,5 @@
 """Identifiers of people, groups and channels."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 

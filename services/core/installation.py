@@ -1,7 +1,5 @@
 """An installation of the app in a workspace or an organization, and the store of installations."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta

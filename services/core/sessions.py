@@ -1,7 +1,5 @@
 """The New York session calendar, with half-days, holidays and both clock changes."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import lru_cache

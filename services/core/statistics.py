@@ -1,6 +1,4 @@
-"""Robust z-scores, percentile ranks and rolling regressions."""
-
-from __future__ import annotations
+"""Robust z-scores, percentile ranks and least squares."""
 
 from dataclasses import dataclass
 
@@ -103,11 +101,28 @@ def rolling_ols(y: NDArray[np.float64], factors: NDArray[np.float64], window: in
     Rows with a missing number are left out. There is no fit (NaN) with fewer than `min_rows` rows or with collinear
     factors. Source: Greene, Econometric Analysis, least squares.
     """
-    known = np.isfinite(y) & np.isfinite(factors).all(axis=1)
-    columns = np.where(known, np.vstack([np.ones(len(y)), factors.T]), 0.0)
+    columns, values = _complete_rows(y, factors)
     design = np.ascontiguousarray(_windows(columns, window).transpose(1, 0, 2))
-    y_windows = _windows(np.where(known, y, 0.0), window)
-    counts, width = design[:, 0].sum(axis=1), len(columns)
+    return _fit(design, _windows(values, window), min_rows)
+
+
+def ols(y: NDArray[np.float64], factors: NDArray[np.float64], *, min_rows: float) -> RollingFits:
+    """Regress `y` on an intercept and `factors` over all rows, as `rolling_ols` does; one fit."""
+    columns, values = _complete_rows(y, factors)
+    return _fit(columns[None], values[None], min_rows)
+
+
+def _complete_rows(
+    y: NDArray[np.float64], factors: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return X' and y, with rows that miss a number set to zero, the intercept's included."""
+    known = np.isfinite(y) & np.isfinite(factors).all(axis=1)
+    return np.where(known, np.vstack([np.ones(len(y)), factors.T]), 0.0), np.where(known, y, 0.0)
+
+
+def _fit(design: NDArray[np.float64], y_windows: NDArray[np.float64], min_rows: float) -> RollingFits:
+    """Fit each row of `y_windows`, shape (fits, window), on X' in `design`, shape (fits, 1 + factors, window)."""
+    counts, width = design[:, 0].sum(axis=1), design.shape[1]
     moments = design @ design.transpose(0, 2, 1)
     usable = (counts >= max(min_rows, width + 1)) & _independent(moments)
     inverse = np.linalg.inv(np.where(usable[:, None, None], moments, np.eye(width)))

@@ -1,7 +1,5 @@
 """Normalization of typed or pasted text: one minus sign, one kind of space, no invisible characters."""
 
-from __future__ import annotations
-
 MINUS_SIGNS = "−‐‑‒–—﹣－"  # noqa: RUF001 -- what phones and copied tables make of a minus
 SPACES = "\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
 QUOTES = " \t\r\n`'\"“”„‘’«»"  # noqa: RUF001 -- what phones make of quotes

@@ -1,9 +1,11 @@
-"""Data quality: what a price or a measurement may be used for, and why not."""
+"""Data quality: how far a price or a measurement can be used, and why."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+
+from services.core.reason import Reason
 
 
 class Verdict(Enum):
@@ -25,10 +27,10 @@ _SEVERITY = {verdict: rank for rank, verdict in enumerate(Verdict)}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trust:
-    """A verdict with its reasons: short sentences for traders, the first cause first."""
+    """A verdict with its reasons, the first cause first; a vendor's problem and a stored reason may be words."""
 
     verdict: Verdict = Verdict.OK
-    reasons: tuple[str, ...] = ()
+    reasons: tuple[Reason | str, ...] = ()
 
     def combined_with(self, other: Trust) -> Trust:
         """Return the worse verdict, with the reasons of both without duplicates."""

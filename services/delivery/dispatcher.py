@@ -1,7 +1,5 @@
 """One attempt to deliver one message, and the handling of its outcome."""
 
-from __future__ import annotations
-
 import logging
 import zlib
 from collections import Counter
@@ -23,7 +21,7 @@ from services.delivery.ports import AlertMessage, Delivery, NoticeMessage, Notif
 
 MIN_BACKOFF = timedelta(seconds=2)
 MAX_BACKOFF = timedelta(minutes=5)
-SETTLE_TIME = timedelta(seconds=15)  # after a lost response, the request has reached Slack by then or never will
+SETTLE_TIME = timedelta(seconds=15)  # after a lost response: by then, the request has reached Slack or never will
 SEND_BUDGET = timedelta(seconds=35)  # longer than the three calls that sending one message can need
 # About an hour: temporary refusals pass within it, and a fixed version can be installed.
 MAX_ATTEMPTS = 20

@@ -1,7 +1,5 @@
 """Outbox: the loop that delivers due messages, and its schedule."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections.abc import Collection

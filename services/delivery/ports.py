@@ -1,7 +1,5 @@
 """Messages to deliver, and what delivery needs from storage and from Slack."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol, TypeAlias
@@ -9,6 +7,7 @@ from typing import Protocol, TypeAlias
 from services.alerting.alert import Alert, TimelineEntry
 from services.alerting.notice import Notice
 from services.core.identity import Channel, Mention
+from services.core.reason import Reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +24,7 @@ class AlertMessage:
 
     @property
     def is_final(self) -> bool:
-        """Whether the message will not change any more."""
+        """Whether the message will not change again."""
         return self.alert.closed_at is not None
 
 
@@ -44,7 +43,7 @@ class ThreadMessage:
 
     @property
     def is_final(self) -> bool:
-        """Whether the message will not change any more."""
+        """Whether the message will not change again."""
         return True
 
 
@@ -61,7 +60,7 @@ class NoticeMessage:
 
     @property
     def is_final(self) -> bool:
-        """Whether the message will not change any more."""
+        """Whether the message will not change again."""
         return self.notice.closed_at is not None
 
 
@@ -118,7 +117,7 @@ class DeliveryProblem:
     """Messages of a channel that a person must unblock. They wait, or were `dead_lettered`."""
 
     channel: Channel
-    problem: str
+    problem: Reason | str
     messages: int
     since: datetime
     dead_lettered: bool
@@ -135,10 +134,8 @@ class OutboxStore(Protocol):
         """Load the first outdated message of each channel whose time has come, oldest first.
 
         A thread reply is due only once its alert's message is posted, and nothing is due while its channel is paused.
-        In a
-        silent channel only posted messages are due. A message whose attempt was cut off is due again a minute after
-        that
-        attempt started, in any process. A message that can't be read is dead-lettered.
+        In a silent channel only posted messages are due. A message whose attempt was cut off is due again a minute
+        after that attempt started, in any process. A message that can't be read is dead-lettered.
         """
         ...
 
@@ -146,8 +143,7 @@ class OutboxStore(Protocol):
         """Record, before the call, that a message is being sent, and lease it for a minute.
 
         Returns the message with its lease. Returns None, with nothing recorded, if the message has changed since it was
-        read,
-        another process is sending it, or its channel has become silent and it isn't posted yet.
+        read, another process is sending it, or its channel has become silent and it isn't posted yet.
         """
         ...
 
@@ -172,15 +168,13 @@ class OutboxStore(Protocol):
         """Record a failure that a later attempt may fix; `unsure` if the message may have been posted nevertheless.
 
         With `gone` the message of an alert or a notice is posted again; for a thread reply, its alert's message is
-        edited
-        once more, which shows whether it still exists. A failure that doesn't count, such as a rate limit, leaves
-        `attempts`
-        as it is.
+        edited once more, which shows whether it still exists. A failure that doesn't count, such as a rate limit,
+        leaves `attempts` as it is.
         """
         ...
 
     async def mark_dead(self, delivery: Delivery, problem: str, at: datetime, *, unsure: bool = False) -> None:
-        """Dead-letter a message that only a person can fix; it is not tried again until it changes."""
+        """Dead-letter a message that only a person can fix; it is not retried until it changes."""
         ...
 
     async def pause_channel(self, channel: Channel, until: datetime, problem: str | None = None) -> None:
@@ -195,7 +189,7 @@ class OutboxStore(Protocol):
         ...
 
     async def backlog(self, now: datetime) -> Backlog:
-        """Count what is not delivered."""
+        """Count undelivered messages."""
         ...
 
     async def delivery_problems(self, team: str | None = None) -> list[DeliveryProblem]:
@@ -207,8 +201,7 @@ class Notifier(Protocol):
     """Posts and edits messages.
 
     Every method raises DeliveryError; an edit of a deleted message raises MessageGoneError. A message that can't be
-    sent
-    before `send_by` is not sent at all: SendDeadlineError.
+    sent before `send_by` is not sent at all: SendDeadlineError.
     """
 
     async def post(

@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 
 from services.core.errors import NoHistoryError
 from services.core.prices import Bars, Closes, Pair, to_datetime, to_datetime64
+from services.core.reason import Code, Reason
 from services.core.sessions import Sessions
 from services.market.network_history import NetworkHistory
 
 MAX_BAR_AGE = timedelta(hours=2)
 DAY = timedelta(days=1)
-Quarantined = tuple["Mapping[np.datetime64, str]", "Mapping[np.datetime64, str]"]
+Quarantined = tuple["Mapping[np.datetime64, Reason]", "Mapping[np.datetime64, Reason]"]
 NO_QUARANTINE: Quarantined = (MappingProxyType({}), MappingProxyType({}))
 
 
@@ -36,7 +37,7 @@ class Exclusion:
 
     session: date
     leg: Leg
-    reason: str
+    reason: Reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,7 +190,7 @@ def _session_range(prices: Closes | Bars, sessions: Sessions) -> tuple[int, int]
 
 
 def _read_leg(
-    leg: Leg, prices: Closes | Bars, rows: _Rows, until: datetime | None, quarantined: Mapping[np.datetime64, str]
+    leg: Leg, prices: Closes | Bars, rows: _Rows, until: datetime | None, quarantined: Mapping[np.datetime64, Reason]
 ) -> tuple[NDArray[np.float64], list[Exclusion]]:
     """Return one leg's price at each close, NaN if it has no usable price, and the exclusions."""
     if isinstance(prices, Closes):
@@ -222,22 +223,22 @@ def _prior_high(prices: Closes | Bars, sessions: Sessions, first: int) -> PriorH
 
 
 def _read_closes(
-    leg: Leg, closes: Closes, days: NDArray[np.datetime64], quarantined: Mapping[np.datetime64, str]
+    leg: Leg, closes: Closes, days: NDArray[np.datetime64], quarantined: Mapping[np.datetime64, Reason]
 ) -> tuple[NDArray[np.float64], list[Exclusion]]:
     prices = np.full(len(days), np.nan)
     known = np.isin(closes.sessions, days)
     prices[np.searchsorted(days, closes.sessions[known])] = closes.prices[known]
     in_range = (closes.sessions <= days[-1]) & (closes.sessions >= days[0])
     strays = [
-        Exclusion(session=day, leg=leg, reason=f"{closes.source} has a close on {day}, which is no XNYS session")
+        Exclusion(session=day, leg=leg, reason=Reason.of(Code.CLOSE_WITHOUT_SESSION, source=closes.source, session=day))
         for day in closes.sessions[~known & in_range].tolist()
     ]
-    have = "have" if " and " in closes.source else "has"
+    no_close = Reason.of(Code.NO_CLOSE, source=closes.source, symbol=closes.symbol)
     missing = [
         Exclusion(
             session=day.astype(object),
             leg=leg,
-            reason=quarantined.get(day, f"{closes.source} {have} no {closes.symbol} close for this session"),
+            reason=quarantined.get(day, no_close),
         )
         for day in days[np.isnan(prices)]
     ]
@@ -245,7 +246,7 @@ def _read_closes(
 
 
 def _read_bars(
-    leg: Leg, bars: Bars, rows: _Rows, quarantined: Mapping[np.datetime64, str]
+    leg: Leg, bars: Bars, rows: _Rows, quarantined: Mapping[np.datetime64, Reason]
 ) -> tuple[NDArray[np.float64], list[Exclusion]]:
     days, closes_at = rows
     ends = bars.ended_at
@@ -253,7 +254,9 @@ def _read_bars(
     index = np.searchsorted(ended_at, closes_at, side="right") - 1
     fresh = closes_at - ended_at[index] <= np.timedelta64(MAX_BAR_AGE)
     reasons = {
-        int(row): f"no {bars.symbol} bar ended in the 2 h up to the close; {_last_bar_text(ends, index[row] - 1)}"
+        int(row): Reason.of(
+            Code.NO_BAR_BEFORE_CLOSE, symbol=bars.symbol, last_at=_ended_at_or_none(ends, index[row] - 1)
+        )
         for row in np.flatnonzero(~fresh)
     }
     for end, reason in quarantined.items():  # an older bar must not replace a quarantined one
@@ -271,11 +274,8 @@ def _read_daily_bars(leg: Leg, bars: Bars, days: NDArray[np.datetime64]) -> tupl
     known = np.isin(days, bars.opened_at.astype("datetime64[D]"))
     prices = np.full(len(days), np.nan)
     prices[known] = bars.closes[np.searchsorted(bars.opened_at.astype("datetime64[D]"), days[known])]
-    exclusions = [
-        Exclusion(session=day, leg=leg, reason=f"{bars.source} has no {bars.symbol} bar for this day")
-        for day in days[~known].tolist()
-    ]
-    return prices, exclusions
+    no_bar = Reason.of(Code.NO_BAR_THAT_DAY, source=bars.source, symbol=bars.symbol)
+    return prices, [Exclusion(session=day, leg=leg, reason=no_bar) for day in days[~known].tolist()]
 
 
 def _covers(bars: Bars, at: np.datetime64) -> bool:
@@ -284,13 +284,9 @@ def _covers(bars: Bars, at: np.datetime64) -> bool:
 
 
 def _pending_bar(leg: Leg, bars: Bars, session: date) -> Exclusion:
-    reason = (
-        f"the {bars.symbol} bar that ends at the close has not come yet; {_last_bar_text(bars.ended_at, len(bars) - 1)}"
-    )
-    return Exclusion(session=session, leg=leg, reason=reason)
+    last_at = _ended_at_or_none(bars.ended_at, len(bars) - 1)
+    return Exclusion(session=session, leg=leg, reason=Reason.of(Code.BAR_PENDING, symbol=bars.symbol, last_at=last_at))
 
 
-def _last_bar_text(ended_at: NDArray[np.datetime64], index: int) -> str:
-    if index < 0:
-        return "the bars begin later"
-    return f"the last one before it ended {to_datetime(ended_at[index]):%Y-%m-%d %H:%M} UTC"
+def _ended_at_or_none(ended_at: NDArray[np.datetime64], index: int) -> datetime | None:
+    return None if index < 0 else to_datetime(ended_at[index])

@@ -1,7 +1,5 @@
 """The ETF's expected opening gap: bitcoin's move while the ETF is closed, times beta, with a prediction interval."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import datetime
 from math import sqrt
@@ -10,9 +8,9 @@ from statistics import NormalDist
 import numpy as np
 
 from services.core.prices import to_datetime
-from services.core.statistics import MIN_COVERAGE
+from services.core.statistics import ols
 from services.market.align import Aligned
-from services.market.measure import BETA_SESSIONS, returns
+from services.market.measure import BETA_SESSIONS, MIN_BETA_SESSIONS, session_returns
 
 CONFIDENCE = 0.90
 
@@ -83,20 +81,16 @@ def predict_gap(closes: Aligned, price: float, at: datetime) -> Gap:
 
 def fit_beta(closes: Aligned) -> BetaFit | None:
     """Fit the 60 sessions that end with the last row, like `beta_series`; None if fewer than 45 have returns."""
-    last = closes.etf[-BETA_SESSIONS - 1 :], closes.crypto[-BETA_SESSIONS - 1 :]
-    y, x = (returns(prices, np.arange(len(prices)) - 1) for prices in last)
-    valid = np.isfinite(x) & np.isfinite(y)
-    x, y = x[valid], y[valid]
-    if len(x) < MIN_COVERAGE * BETA_SESSIONS or not np.ptp(x):
+    etf, crypto = session_returns(closes)
+    y, x = etf[-BETA_SESSIONS:], crypto[-BETA_SESSIONS:]
+    fit = ols(y, x[:, None], min_rows=MIN_BETA_SESSIONS)
+    if not fit.fitted[0]:
         return None
-    x, y = x - x.mean(), y - y.mean()
-    beta, degrees_of_freedom = float(x @ y / (x @ x)), len(x) - 2
-    noise = float(np.linalg.norm(y - beta * x)) / sqrt(degrees_of_freedom)
     return BetaFit(
-        beta=beta,
-        beta_error=noise / float(np.linalg.norm(x)),
-        residual_std=noise,
-        degrees_of_freedom=degrees_of_freedom,
+        beta=float(fit.coefficients[0, 1]),
+        beta_error=float(fit.standard_errors[0, 1]),
+        residual_std=float(fit.residual_std[0]),
+        degrees_of_freedom=int((np.isfinite(x) & np.isfinite(y)).sum()) - 2,
     )
 
 

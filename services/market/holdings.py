@@ -1,7 +1,5 @@
 """A fund's holdings as of a day: shares, cash and other positions with their weights."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -1,15 +1,15 @@
 """Live prices of both legs of a pair at one instant of a session that is open or has just ended."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from services.core.prices import Quote
+from services.core.reason import Code, Reason
 from services.core.sessions import MarketState
 from services.core.trust import Trust
 from services.market.align import Aligned
+from services.market.consensus.quorum import age_reason
 from services.market.feeds.freshness import MAX_LIVE_AGE
 from services.market.price_history import LegHistory, PriceHistory
 
@@ -50,7 +50,7 @@ class LivePair:
     etf: LegHistory
     crypto: LegHistory
 
-    async def read(self, history: PriceHistory, now: datetime) -> tuple[LivePrices | None, str]:
+    async def read(self, history: PriceHistory, now: datetime) -> tuple[LivePrices | None, Reason | str]:
         """Read both legs as of the earlier of their two last trades, or return the reason why that is not possible.
 
         A coin that has traded since is read from its minute bars in `history`. Raises SourceError if these are needed
@@ -58,14 +58,13 @@ class LivePair:
         """
         etf, crypto, market = self.etf, self.crypto, self.market
         if etf.quote is None or etf.quote.at < market.opens_at:
-            return None, f"no {self.closes.pair.etf} trade yet in the session of {market.session}"
+            return None, Reason.of(Code.NO_TRADE_IN_SESSION, symbol=self.closes.pair.etf, session=market.session)
         if crypto.quote is None:
-            return None, f"no {self.closes.pair.crypto} quote"
+            return None, Reason.of(Code.NO_QUOTE, symbol=self.closes.pair.crypto)
         as_of = min(etf.quote.at, crypto.quote.at, market.closes_at)
         if now - as_of > MAX_LIVE_AGE:
             older = etf.quote if etf.quote.at <= crypto.quote.at else crypto.quote
-            minutes = int((now - older.at).total_seconds() // 60)
-            return None, f"the last {older.symbol} trade at {older.source} is {minutes} min old"
+            return None, age_reason(older, now)
         latest = as_of + (MAX_SHARE_SKEW if etf.is_share and crypto.is_share else MAX_CRYPTO_SKEW)
         left, right = [
             Trade(quote, leg.quote_trust)
@@ -97,12 +96,12 @@ class LivePair:
         """Return the instant that a trade prices; a share's trade after the close counts as the close."""
         return min(quote.at, self.market.closes_at) if leg.is_share else quote.at
 
-    def _mismatch_reason(self, leg: LegHistory, quote: Quote, other: Quote, as_of: datetime) -> str:
+    def _mismatch_reason(self, leg: LegHistory, quote: Quote, other: Quote, as_of: datetime) -> Reason:
         """Return why a leg has no price at the other leg's instant."""
         if not leg.is_share:
-            return f"no {quote.symbol} price at {as_of:%H:%M} UTC, when {other.symbol} last traded"
+            return Reason.of(Code.NO_PRICE_AT, symbol=quote.symbol, at=as_of, other=other.symbol)
         lag_s = int((self._price_time(leg, quote) - as_of).total_seconds())
-        return f"the {other.symbol} quote is {lag_s} s older than {quote.symbol}'s"
+        return Reason.of(Code.QUOTE_LAGS, symbol=other.symbol, other=quote.symbol, lag_s=lag_s)
 
 
 async def _minute_trade(history: PriceHistory, quote: Quote, as_of: datetime) -> Trade | None:

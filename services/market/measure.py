@@ -1,29 +1,29 @@
 """Measure aligned prices: returns, spread, beta, residual and drawdown, and how unusual they are."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import Enum
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from services.core.prices import Pair, to_datetime
+from services.core.reason import Code, Reason
 from services.core.statistics import (
     MIN_COVERAGE,
     finite_or_none,
     last_percentile,
+    ols,
     percentiles,
     robust_z,
+    rolling_ols,
     trailing_windows,
 )
 from services.market.align import Aligned, PriorHigh
 from services.market.mining_economics import MiningEconomics, difficulties, hashprices
 
 BETA_SESSIONS = 60
+MIN_BETA_SESSIONS = MIN_COVERAGE * BETA_SESSIONS
 
 
 class Window(Enum):
@@ -35,42 +35,6 @@ class Window(Enum):
     D60 = "60d"
     D252 = "252d"
     YTD = "ytd"
-
-
-class Metric(Enum):
-    """The metrics that a rule can watch; METRICS has the unit and the function of each."""
-
-    SPREAD = "spread"
-    RESIDUAL = "residual"
-    Z = "z"
-    GAP = "gap"
-    DRAWDOWN = "drawdown"
-    HASHPRICE = "hashprice"
-    DIFFICULTY = "difficulty"
-
-
-class Unit(Enum):
-    """The unit of a value: percentage points, percent, or robust standard deviations."""
-
-    PP = "pp"
-    PERCENT = "%"
-    SIGMA = "z"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MetricRow:
-    """One metric: its unit, whether it needs a window, and its series.
-
-    Attributes:
-        series: returns a float64 value for each row of `Aligned`, NaN if it cannot be measured; None for a metric that
-            exists only while the ETF is closed.
-        needs_network: the metric needs the bitcoin network's history and a bitcoin pair.
-    """
-
-    unit: Unit
-    windowed: bool
-    series: Callable[[Aligned, Window], NDArray[np.float64]] | None
-    needs_network: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +72,7 @@ class NotMeasured:
     """The reason why a window has no measurement."""
 
     window: Window
-    reason: str
+    reason: Reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +116,8 @@ def beta_series(aligned: Aligned) -> NDArray[np.float64]:
     Ordinary least squares with an intercept. Sessions without both returns are dropped; fewer than 45 of 60 give NaN. A
     measurement must use the beta at its anchor, so that the estimate excludes the window itself.
     """
-    return _betas(aligned.etf, aligned.crypto)
+    etf, crypto = session_returns(aligned)
+    return rolling_ols(etf, crypto[:, None], BETA_SESSIONS, min_rows=MIN_BETA_SESSIONS).coefficients[:, 1]
 
 
 def residual_series(aligned: Aligned, window: Window) -> NDArray[np.float64]:
@@ -191,36 +156,19 @@ def difficulty_series(aligned: Aligned, window: Window) -> NDArray[np.float64]:
     return returns(difficulties(aligned), anchors(aligned, window))
 
 
-METRICS: dict[Metric, MetricRow] = {
-    Metric.SPREAD: MetricRow(unit=Unit.PP, windowed=True, series=spread_series),
-    Metric.RESIDUAL: MetricRow(unit=Unit.PP, windowed=True, series=residual_series),
-    Metric.Z: MetricRow(unit=Unit.SIGMA, windowed=True, series=z_series),
-    Metric.GAP: MetricRow(unit=Unit.PERCENT, windowed=False, series=None),
-    Metric.DRAWDOWN: MetricRow(
-        unit=Unit.PERCENT,
-        windowed=False,
-        series=lambda aligned, _window: drawdown_series(aligned.crypto, aligned.crypto_prior_high),
-    ),
-    Metric.HASHPRICE: MetricRow(unit=Unit.PERCENT, windowed=True, series=hashprice_series, needs_network=True),
-    Metric.DIFFICULTY: MetricRow(unit=Unit.PERCENT, windowed=True, series=difficulty_series, needs_network=True),
-}
-DIVERGENCES = frozenset({Metric.SPREAD, Metric.RESIDUAL, Metric.Z})  # metrics of the divergence of the two legs
-
-
 def measure(aligned: Aligned, window: Window) -> Measurement | NotMeasured:
     """Measure the last row of `aligned` over one window, or return the reason why it cannot be measured."""
     last = len(aligned) - 1
     start = int(anchors(aligned, window)[last])
     if start < 0:
-        needed = "after the last close of the prior year" if window is Window.YTD else f"less than {window.value} ago"
-        return NotMeasured(window=window, reason=f"the history begins on {aligned.sessions[0]}, {needed}")
+        begins = Reason.of(Code.WINDOW_BEFORE_HISTORY, session=aligned.sessions[0].item(), window=window)
+        return NotMeasured(window=window, reason=begins)
     for row in (last, start):
         if not aligned.complete[row]:
             return NotMeasured(window=window, reason=missing_price_reason(aligned, row))
     etf = float(aligned.etf[last] / aligned.etf[start] - 1)
     crypto = float(aligned.crypto[last] / aligned.crypto[start] - 1)
-    before = slice(max(0, start - BETA_SESSIONS), start + 1)
-    beta = finite_or_none(_betas(aligned.etf[before], aligned.crypto[before])[-1])
+    beta = _beta_at(aligned, start)
     spread = spread_series(aligned, window)
     return Measurement(
         pair=aligned.pair,
@@ -241,18 +189,6 @@ def measure(aligned: Aligned, window: Window) -> Measurement | NotMeasured:
     )
 
 
-def metric_value(measurement: Measurement, metric: Metric) -> float | None:
-    """Return the value of a windowed metric in a measurement; it equals the last value of the metric's series."""
-    mining = measurement.mining
-    return {
-        Metric.SPREAD: measurement.spread,
-        Metric.RESIDUAL: measurement.residual,
-        Metric.Z: measurement.z,
-        Metric.HASHPRICE: mining.hashprice_change if mining else None,
-        Metric.DIFFICULTY: mining.difficulty_change if mining else None,
-    }[metric]
-
-
 def drawdown(aligned: Aligned, prices: NDArray[np.float64], prior: PriorHigh | None = None) -> Drawdown | None:
     """Return the last row's drawdown of one leg of `aligned`; None if its last price is missing."""
     if not np.isfinite(prices[-1]):
@@ -269,11 +205,18 @@ def drawdown(aligned: Aligned, prices: NDArray[np.float64], prior: PriorHigh | N
     )
 
 
-def missing_price_reason(aligned: Aligned, row: int) -> str:
-    """Return a sentence that names the legs of a row without a price, and the reasons."""
+def missing_price_reason(aligned: Aligned, row: int) -> Reason:
+    """Return why the legs of a row lack a price."""
     session = aligned.sessions[row].astype(object)
     reasons = [exclusion.reason for exclusion in aligned.exclusions if exclusion.session == session]
-    return f"{session}: {'; '.join(reasons) or 'no price'}"
+    return Reason.of(Code.MISSING_PRICE, session=session, reasons=reasons)
+
+
+def _beta_at(aligned: Aligned, row: int) -> float | None:
+    """Return the beta of one row of `beta_series`."""
+    etf, crypto = session_returns(aligned.head(row + 1))
+    fit = ols(etf[-BETA_SESSIONS:], crypto[-BETA_SESSIONS:, None], min_rows=MIN_BETA_SESSIONS)
+    return finite_or_none(fit.coefficients[0, 1])
 
 
 def _mining_economics(aligned: Aligned, window: Window, start: int) -> MiningEconomics | None:
@@ -294,18 +237,7 @@ def _mining_economics(aligned: Aligned, window: Window, start: int) -> MiningEco
     )
 
 
-def _betas(etf: NDArray[np.float64], crypto: NDArray[np.float64]) -> NDArray[np.float64]:
-    start = np.arange(len(etf)) - 1
-    x, y = returns(crypto, start), returns(etf, start)
-    both = np.isfinite(x) & np.isfinite(y)
-    x, y = np.where(both, x, 0.0), np.where(both, y, 0.0)
-    n, sx, sy, sxy, sxx = (_rolling_sum(column, BETA_SESSIONS) for column in (both.astype(float), x, y, x * y, x * x))
-    enough = n >= MIN_COVERAGE * BETA_SESSIONS
-    with np.errstate(invalid="ignore", divide="ignore"):
-        covariance, variance = sxy - sx * sy / n, sxx - sx * sx / n
-        return np.where(enough & (variance > 0), covariance / variance, np.nan)
-
-
-def _rolling_sum(column: NDArray[np.float64], size: int) -> NDArray[np.float64]:
-    total: NDArray[np.float64] = sliding_window_view(np.concatenate([np.zeros(size - 1), column]), size).sum(axis=1)
-    return total
+def session_returns(aligned: Aligned) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the 1-session returns of the ETF and of bitcoin, for every session."""
+    start = np.arange(len(aligned)) - 1
+    return returns(aligned.etf, start), returns(aligned.crypto, start)

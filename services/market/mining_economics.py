@@ -1,7 +1,5 @@
 """Mining economics: the hashprice, which is the revenue of one petahash per second per day in US dollars."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The bitcoin network's current state: difficulty, hash rate and block rewards."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 

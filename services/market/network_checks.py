@@ -1,11 +1,10 @@
 """Cross-checks of the bitcoin network's figures against the clock, their own difficulty, and a second source."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from services.core.reason import Code, Reason
 from services.core.trust import TRUSTED, Trust, Verdict
 from services.market.network import Network
 from services.market.network_history import NetworkHistory
@@ -16,7 +15,6 @@ WARN, REJECT = 1.3, 2.5
 MAX_AGE = timedelta(hours=6)  # a quarter of the day that rewards are averaged over, and short for any hash rate
 MAX_CLOCK_SKEW = timedelta(minutes=5)  # a vendor's clock may be ahead of ours, and an answer may be newer than `now`
 RETARGET_TOLERANCE = timedelta(hours=1)  # error of a retarget's estimated time, six hours before it
-MAX_PRINTED_RATIO = 1e6
 DIFFICULTY_TOLERANCE = 1e-6  # sources round a difficulty differently; a retarget changes it by at least 0.1%
 
 
@@ -66,14 +64,14 @@ def trust_for_rules(checked: CheckedNetwork, history: NetworkHistory | None) -> 
     """
     network = checked.network
     if network.difficulty is None:
-        return checked.trust.combined_with(_stale(f"{network.source} does not know the difficulty"))
+        return checked.trust.combined_with(_stale(Reason.of(Code.DIFFICULTY_UNKNOWN, source=network.source)))
     if history is None or not len(history.difficulties):
-        return checked.trust.combined_with(_stale("no source remembers the difficulties before"))
+        return checked.trust.combined_with(_stale(Reason.of(Code.NO_PAST_DIFFICULTIES)))
     if abs(network.difficulty / history.difficulties[-1] - 1) > DIFFICULTY_TOLERANCE:
-        return checked.trust.combined_with(
-            _stale(f"{history.source} does not know since when the difficulty is what it is")
-        )
-    return checked.trust.combined_with(_degraded(f"the difficulty is {network.source}'s alone, of {_utc(network.at)}"))
+        return checked.trust.combined_with(_stale(Reason.of(Code.DIFFICULTY_START_UNKNOWN, source=history.source)))
+    return checked.trust.combined_with(
+        _degraded(Reason.of(Code.DIFFICULTY_FROM_ONE_SOURCE, source=network.source, at=network.at))
+    )
 
 
 def _failure_trust(answer: NetworkAnswer) -> Trust:
@@ -83,23 +81,24 @@ def _failure_trust(answer: NetworkAnswer) -> Trust:
 def _age_trust(network: Network, now: datetime) -> Trust:
     """Check the figures' age and the retarget's due time."""
     if network.age(now) < -MAX_CLOCK_SKEW:
-        return _suspect(f"the figures of {network.source} are of {_utc(network.at)}, ahead of our clock")
+        return _suspect(Reason.of(Code.FIGURES_AHEAD_OF_CLOCK, source=network.source, at=network.at))
     if network.age(now) > network.lag + MAX_AGE:
-        return _stale(f"the last figures of {network.source} are of {_utc(network.at)}")
+        return _stale(Reason.of(Code.FIGURES_TOO_OLD, source=network.source, at=network.at))
     if network.retarget is not None and now - network.retarget.at > RETARGET_TOLERANCE:
-        return _stale(f"the difficulty of {network.source} was due to change at {_utc(network.retarget.at)}")
+        return _stale(Reason.of(Code.RETARGET_OVERDUE, source=network.source, due_at=network.retarget.at))
     return TRUSTED
 
 
 def _completeness_trust(network: Network) -> Trust:
     """Return DEGRADED with the names of missing figures; a source whose node is down knows neither."""
-    known = {"difficulty": network.difficulty, "hash rate": network.hashrate}
+    known = {"difficulty": network.difficulty, "hashrate": network.hashrate}
     missing = [name for name, figure in known.items() if figure is None]
-    return _degraded(f"{network.source} does not know the {' and the '.join(missing)}") if missing else TRUSTED
+    unknown = Reason.of(Code.FIGURES_UNKNOWN, source=network.source, figures=missing)
+    return _degraded(unknown) if missing else TRUSTED
 
 
 def _consistency_trust(network: Network) -> Trust:
-    """Compare a hash rate with what the difficulty implies; a difference that is not impossible is news."""
+    """Compare a hash rate with the one that the difficulty implies; only an impossible difference is suspect."""
     if network.hashrate is None or network.implied_hashrate is None:
         return TRUSTED
     trust = _comparison_trust(
@@ -121,38 +120,36 @@ def _witness_trust(main: Network, others: Sequence[NetworkAnswer], now: datetime
         has_witness = True
     if has_witness:
         return trust
-    return _degraded(f"{main.source} has no witness", *(other.problem for other in others if other.problem))
+    no_witness = Reason.of(Code.NO_WITNESS, source=main.source)
+    return _degraded(no_witness, *(other.problem for other in others if other.problem))
 
 
-def _comparison_trust(rates: dict[str, float]) -> Trust:
+def _comparison_trust(rates: dict[Reason, float]) -> Trust:
     """Compare two hash rates, keyed by their names in the reason."""
     (low_name, low_rate), (high_name, high_rate) = sorted(rates.items(), key=lambda rate: rate[1])
     ratio = high_rate / low_rate
     if ratio > REJECT:
-        size = f"{ratio:,.1f}" if ratio < MAX_PRINTED_RATIO else "over a million"
-        return _suspect(f"{high_name} is {size} times {low_name}")
-    return _degraded(f"{high_name} is {ratio - 1:.0%} above {low_name}") if ratio > WARN else TRUSTED
+        return _suspect(Reason.of(Code.HASHRATES_IMPOSSIBLE, high=high_name, low=low_name, ratio=ratio))
+    if ratio > WARN:
+        return _degraded(Reason.of(Code.HASHRATES_APART, high=high_name, low=low_name, ratio=ratio))
+    return TRUSTED
 
 
-def _hashrate_name(network: Network) -> str:
-    return f"the hash rate of {network.source}"
+def _hashrate_name(network: Network) -> Reason:
+    return Reason.of(Code.HASHRATE_OF, source=network.source)
 
 
-def _implied_name(network: Network) -> str:
-    return f"what the difficulty of {network.source} implies"
+def _implied_name(network: Network) -> Reason:
+    return Reason.of(Code.IMPLIED_HASHRATE_OF, source=network.source)
 
 
-def _utc(at: datetime) -> str:
-    return f"{at:%Y-%m-%d %H:%M} UTC"
-
-
-def _degraded(*reasons: str) -> Trust:
+def _degraded(*reasons: Reason | str) -> Trust:
     return Trust(verdict=Verdict.DEGRADED, reasons=reasons)
 
 
-def _stale(reason: str) -> Trust:
+def _stale(reason: Reason) -> Trust:
     return Trust(verdict=Verdict.STALE, reasons=(reason,))
 
 
-def _suspect(reason: str) -> Trust:
+def _suspect(reason: Reason) -> Trust:
     return Trust(verdict=Verdict.SUSPECT, reasons=(reason,))

@@ -1,7 +1,5 @@
 """History of the bitcoin network's difficulty and hash rate, and the percentile rank of a value in it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import date
 

@@ -1,7 +1,5 @@
 """The bitcoin network as its sources report it, shared by all callers."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -12,7 +10,7 @@ from services.core.errors import NoHistoryError, SourceError
 from services.core.trust import TRUSTED, Trust, Verdict
 from services.market.align import Aligned
 from services.market.feeds.network import NetworkFeed
-from services.market.measure import METRICS, Metric
+from services.market.metrics import Metric
 from services.market.network_checks import CheckedNetwork, check_network_sources, trust_for_rules
 from services.market.network_history import EMPTY_HISTORY, NetworkHistory
 from services.market.ports import NetworkHistorySource, NetworkSource
@@ -95,7 +93,7 @@ class NetworkService:
 
     async def with_network_history(self, aligned: Aligned, metric: Metric, now: datetime) -> Aligned:
         """Return the aligned closes with the network's history attached, if the metric needs it."""
-        if not METRICS[metric].needs_network:
+        if not metric.needs_network:
             return aligned
         return replace(aligned, network=(await self.history(now)).history)
 

@@ -1,15 +1,11 @@
 """Protocols of the price, network and holdings sources, and of the stores of their history."""
 
-from __future__ import annotations
-
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Protocol, runtime_checkable
 
 from services.core.prices import Bars, Closes, Quote, Symbol
 from services.market.consensus.corporate_actions import Action, DeclaredActions
-from services.market.holdings import Holdings
 from services.market.network import Network
 from services.market.network_history import NetworkHistory
 
@@ -139,19 +135,4 @@ class HistoryStore(Protocol):
 
     async def load_bars(self, symbol: Symbol, source: str, interval: timedelta, since: datetime) -> Bars:
         """Load one source's bars that open at or after `since`; empty if there are none."""
-        ...
-
-
-class HoldingsStore(Protocol):
-    """Storage of funds' daily holdings."""
-
-    async def save_holdings(self, snapshots: Sequence[Holdings]) -> list[date]:
-        """Save holdings in one transaction; each snapshot replaces all holdings of its fund and day.
-
-        Returns the days on which something was replaced.
-        """
-        ...
-
-    async def load_holdings(self, fund: Symbol) -> list[Holdings]:
-        """Load the holdings of a fund for every day, oldest first."""
         ...

@@ -1,7 +1,5 @@
 """Price history of each leg: the consensus of all its sources, and how far it can be trusted."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
@@ -11,6 +9,7 @@ from math import ceil
 
 from services.core.errors import SourceError
 from services.core.prices import Bars, Quote, Symbol, to_datetime
+from services.core.reason import Code, Reason
 from services.core.sessions import Sessions, sessions_around
 from services.core.trust import TRUSTED, Trust, Verdict
 from services.market.consensus.closes import ConsensusHistory, consensus_bars, consensus_closes
@@ -43,7 +42,7 @@ class LegHistory:
     quote: Quote | None
     quote_trust: Trust
     answering: bool
-    problems: tuple[str, ...]
+    problems: tuple[Reason | str, ...]
 
     @property
     def is_share(self) -> bool:
@@ -194,7 +193,10 @@ class PriceHistory:
             return TRUSTED
         hours = max(1, ceil((consensus.quote.at - to_datetime(bars.ended_at[-1])) / bars.interval))
         reason = spike_reason(history.agreed, consensus.quote.price, COIN_QUARANTINE, steps=hours)
-        return TRUSTED if reason is None else Trust(verdict=Verdict.SUSPECT, reasons=(f"{history.symbol} {reason}",))
+        if reason is None:
+            return TRUSTED
+        of_symbol = Reason.of(Code.OF_SYMBOL, symbol=history.symbol, reason=reason)
+        return Trust(verdict=Verdict.SUSPECT, reasons=(of_symbol,))
 
     def _cached_consensus(
         self, symbol: Symbol, inputs: Sequence[object], compute: Callable[[], ConsensusHistory]

@@ -1,7 +1,5 @@
 """Snapshots: all measurements of a pair at one instant, with the prices that they use."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
@@ -11,6 +9,7 @@ from typing import TypeAlias
 import numpy as np
 
 from services.core.prices import PriceStamp, Quote, to_datetime
+from services.core.reason import Code, Reason
 from services.core.trust import TRUSTED, Trust
 from services.market.align import Aligned
 from services.market.measure import Drawdown, Measurement, NotMeasured, Window, anchors, drawdown, measure
@@ -101,7 +100,12 @@ def anchor_trust(aligned: Aligned, *legs: LegHistory) -> dict[Window, Trust]:
     known = {window: row for window, row in starts.items() if row >= 0 and aligned.complete[row]}
     trusts = {window: _combined(trust_at(leg, aligned, row) for leg in legs) for window, row in known.items()}
     return {
-        window: replace(trust, reasons=tuple(f"{window.value} begins where {reason}" for reason in trust.reasons))
+        window: replace(
+            trust,
+            reasons=tuple(
+                Reason.of(Code.WINDOW_BEGINS_WHERE, window=window, reason=reason) for reason in trust.reasons
+            ),
+        )
         for window, trust in trusts.items()
         if trust != TRUSTED
     }

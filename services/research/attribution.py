@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.core.prices import Closes, Symbol
+from services.core.reason import Code, Reason
 from services.core.statistics import MIN_COVERAGE, RollingFits, rolling_ols
 from services.market.align import Aligned
 from services.market.measure import (
@@ -132,7 +133,8 @@ def attribute_return(
     """
     start, last = int(anchors(legs.aligned, window)[-1]), len(legs.aligned) - 1
     if start < 0:
-        return NotMeasured(window=window, reason=f"the history begins on {legs.aligned.sessions[0]}")
+        begins = Reason.of(Code.HISTORY_BEGINS, session=legs.aligned.sessions[0].item())
+        return NotMeasured(window=window, reason=begins)
     for row in (last, start):
         if not legs.complete[row]:
             return NotMeasured(window=window, reason=_missing_price_reason(legs, row))
@@ -187,20 +189,25 @@ def _shocks(
     return shocks
 
 
-def _no_betas_reason(legs: Legs, fits: RollingFits, lookback: int, row: int) -> str:
+def _no_betas_reason(legs: Legs, fits: RollingFits, lookback: int, row: int) -> Reason:
     """Return why a row has no betas: too few prices, or collinear factors."""
-    span = f"the {lookback} sessions up to {legs.aligned.sessions[row]}"
-    if fits.design[row, 0].sum() < MIN_COVERAGE * lookback:
-        return f"fewer than {MIN_COVERAGE * lookback:.0f} of {span} have all three prices"
-    return (
-        f"{legs.aligned.pair.crypto} and {legs.proxy} moved alike in {span}, so that their parts cannot be told apart"
+    session, needed = legs.aligned.sessions[row].item(), MIN_COVERAGE * lookback
+    if fits.design[row, 0].sum() < needed:
+        return Reason.of(Code.TOO_FEW_PRICES_FOR_BETAS, needed=needed, lookback=lookback, session=session)
+    return Reason.of(
+        Code.FACTORS_MOVED_ALIKE,
+        crypto=legs.aligned.pair.crypto,
+        proxy=legs.proxy,
+        lookback=lookback,
+        session=session,
     )
 
 
-def _missing_price_reason(legs: Legs, row: int) -> str:
+def _missing_price_reason(legs: Legs, row: int) -> Reason:
     if not legs.aligned.complete[row]:
         return missing_price_reason(legs.aligned, row)
-    return f"{legs.aligned.sessions[row]}: {legs.proxy_source} has no {legs.proxy} close for this session"
+    session = legs.aligned.sessions[row].item()
+    return Reason.of(Code.NO_PROXY_CLOSE, session=session, source=legs.proxy_source, symbol=legs.proxy)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,5 @@
 """Summarize a leg's drawdown from its high: depth, duration and rank in its history."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import date
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from services.core.errors import NoHistoryError
 from services.core.prices import Bars, Closes, Pair, Symbol
+from services.core.reason import Code, Reason
 from services.core.sessions import Sessions
 from services.core.statistics import MIN_COVERAGE, RollingFits
 from services.market.align import MAX_BAR_AGE, Aligned
@@ -66,7 +67,7 @@ def explain(legs: Legs, window: Window, etf: Bars | Closes, crypto: Bars | Close
     fits = fit_betas(known, LOOKBACK)
     attribution = attribute_return(known, window, lookback=LOOKBACK, fits=fits)
     if isinstance(attribution, NotMeasured):
-        raise NoHistoryError(f"{window.value} cannot be explained: {attribution.reason}.", remedy="")
+        raise NoHistoryError(Reason.of(Code.CANNOT_EXPLAIN, window=window, reason=attribution.reason), remedy="")
     short_lookback = attribute_return(known, window, lookback=BETA_SESSIONS)
     return Explanation(
         pair=legs.aligned.pair,

@@ -9,6 +9,7 @@ from datetime import date
 import numpy as np
 from numpy.typing import NDArray
 
+from services.core.reason import Code, Reason
 from services.market.align import Aligned
 from services.market.holdings import Cohort, HoldingKind, Holdings
 from services.market.measure import NotMeasured, Window, anchors, missing_price_reason
@@ -123,7 +124,8 @@ def attribute_to_holdings(
     """
     start, last = int(anchors(aligned, window)[-1]), len(aligned) - 1
     if start < 0:
-        return NotMeasured(window=window, reason=f"the history begins on {aligned.sessions[0]}")
+        begins = Reason.of(Code.HISTORY_BEGINS, session=aligned.sessions[0].item())
+        return NotMeasured(window=window, reason=begins)
     for row in (last, start):
         if not np.isfinite(aligned.etf[row]):
             return NotMeasured(window=window, reason=missing_price_reason(aligned, row))

@@ -1,23 +1,22 @@
 """Report the fund's return by holding and by cohort, from the known weights."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import reduce
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from services.core.errors import NoHistoryError
 from services.core.prices import Closes, Pair, Symbol
+from services.core.reason import Code, Reason
 from services.core.trust import TRUSTED, Trust
 from services.market.align import Aligned, align
 from services.market.holdings import HoldingKind, Holdings, Membership
 from services.market.measure import NotMeasured, Window
-from services.market.ports import HoldingsStore
 from services.market.price_history import LegHistory, PriceHistory
 from services.market.snapshot import trust_at
 from services.research.holdings_effects import CohortEffect, HoldingsAttribution, attribute_to_holdings, brinson_effects
@@ -26,6 +25,14 @@ from services.rules.market_service import leg_problems
 WEIGHTS_STALE_AFTER = timedelta(days=35)  # the fund is actively managed and publishes weights daily
 WEIGHT_TOLERANCE = 0.02  # of the fund: rounded weights, or a little unlisted cash
 MAX_NAMES = 40  # largest holdings only: each one costs a vendor call
+
+
+class HoldingsStore(Protocol):
+    """Stored holdings of funds."""
+
+    async def load_holdings(self, fund: Symbol) -> list[Holdings]:
+        """Load the holdings of a fund for every day, oldest first."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,11 +50,11 @@ class HoldingsReport:
     attribution: HoldingsAttribution
     cohort_effects: tuple[CohortEffect, ...]
     cohorts: Mapping[str, Membership]
-    warnings: tuple[str, ...]
+    warnings: tuple[Reason, ...]
     simulated: bool
     sources: tuple[str, ...] = ()
     trust: Trust = TRUSTED
-    problems: tuple[str, ...] = ()
+    problems: tuple[Reason | str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -79,7 +86,7 @@ class HoldingsReporter:
             rows, window, held, {name: membership for name, membership in prices.items() if membership is not None}
         )
         if isinstance(attribution, NotMeasured):
-            raise NoHistoryError(f"{window.value} cannot be parted: {attribution.reason}.", remedy="")
+            raise NoHistoryError(Reason.of(Code.CANNOT_ATTRIBUTE, window=window, reason=attribution.reason), remedy="")
         cohorts = {ticker: membership.cohort for ticker, membership in self.cohorts.items()}
         return HoldingsReport(
             fund=self.fund,
@@ -97,8 +104,7 @@ class HoldingsReporter:
         """Align the fund's closes up to the last known one; the fund is both legs of the pair."""
         closes = fund.history.prices
         if not len(closes):
-            reasons = "; ".join(leg_problems(fund)) or "The source has none"
-            raise NoHistoryError(f"No {self.fund} prices yet. {reasons}.")
+            raise NoHistoryError(Reason.of(Code.NO_PRICES_YET, symbol=self.fund, problems=leg_problems(fund)))
         rows = align(Pair(etf=self.fund, crypto=self.fund), closes, closes, self.history.sessions(now), until=now)
         return rows.head(int(np.flatnonzero(np.isfinite(rows.etf))[-1]) + 1)
 
@@ -134,29 +140,29 @@ def _trust(rows: Aligned, fund: LegHistory, legs: Sequence[LegHistory]) -> Trust
     if not degraded:
         return trust_at(fund, rows)
     worst = reduce(Trust.combined_with, degraded).verdict
-    reason = f"of {len(trusts)} holdings, the last closes of {len(degraded)} are {worst.value} at worst"
+    reason = Reason.of(Code.HOLDINGS_CLOSES_DEGRADED, holdings=len(trusts), degraded=len(degraded), worst=worst)
     return trust_at(fund, rows).combined_with(Trust(verdict=worst, reasons=(reason,)))
 
 
-def _warnings(attribution: HoldingsAttribution, held: Sequence[Holdings]) -> list[str]:
+def _warnings(attribution: HoldingsAttribution, held: Sequence[Holdings]) -> list[Reason]:
     """Return what the weights lack: age, coverage of the window's start, small names, prices."""
     used = [holdings for holdings in held if holdings.as_of in attribution.weight_dates]
     newest = used[-1]
     warnings = []
     if attribution.session - newest.as_of > WEIGHTS_STALE_AFTER:
-        warnings.append(
-            f"the newest weights are of {newest.as_of}, {(attribution.session - newest.as_of).days} days old"
-        )
+        age_days = (attribution.session - newest.as_of).days
+        warnings.append(Reason.of(Code.WEIGHTS_TOO_OLD, as_of=newest.as_of, age_days=age_days))
     if attribution.backfilled:
-        warnings.append(f"no weights are known before {attribution.weight_dates[0]}; those are carried back by prices")
+        warnings.append(Reason.of(Code.WEIGHTS_BACKFILLED, first=attribution.weight_dates[0]))
     if not all(holdings.is_complete for holdings in used):
-        warnings.append("only the ten largest holdings are known")
+        warnings.append(Reason.of(Code.HOLDINGS_PARTIAL))
     incomplete_totals = [
         holdings for holdings in used if holdings.is_complete and abs(holdings.total - 1) > WEIGHT_TOLERANCE
     ]
     if incomplete_totals:
-        warnings.append(f"the weights of {incomplete_totals[-1].as_of} add up to {incomplete_totals[-1].total:.0%}")
+        last = incomplete_totals[-1]
+        warnings.append(Reason.of(Code.WEIGHTS_INCOMPLETE, as_of=last.as_of, total=last.total))
     missing = [holding.ticker for holding in attribution.holdings if holding.own_return is None]
     if missing:
-        warnings.append(f"without prices: {', '.join(missing)}")
+        warnings.append(Reason.of(Code.HOLDINGS_WITHOUT_PRICES, tickers=missing))
     return warnings

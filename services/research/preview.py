@@ -1,15 +1,13 @@
 """Preview a rule: how often it would have fired in the last two years."""
 
-from __future__ import annotations
-
 import asyncio
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from services.core.errors import ReplayError
 from services.core.prices import Pair
+from services.core.reason import Code, Reason
 from services.market.align import Aligned
-from services.market.measure import METRICS
 from services.rules.decide import Change
 from services.rules.market_service import MarketService
 from services.rules.replay import RuleReplay, Step, replay
@@ -30,22 +28,23 @@ class RulePreview:
     until: date | None = None
     firings: int = 0
     last_firing: Step | None = None
-    reason: str = ""
+    reason: Reason | str = ""
     simulated: bool = False
 
 
 async def preview_rule(market: MarketService, rule: Rule, default_pair: Pair, now: datetime) -> RulePreview:
     """Replay a rule over the last two years, in a worker thread. Raises NoHistoryError.
 
-    Hold times count as zero, because only closes are known. No prices are fetched for a pair that is neither watched
-    yet nor the default pair, because a person passes many symbols while typing.
+    Hold times count as zero, because only closes are known. A person types many symbols before the right one, so prices
+    are fetched only for watched pairs and the default pair.
     """
-    if METRICS[rule.metric].series is None:
+    if rule.metric.series is None:
         return RulePreview(
-            rule=rule, reason="a gap is there only while New York is shut, and the past is kept by its closes"
+            rule=rule,
+            reason=Reason.of(Code.GAP_HAS_NO_PAST, metric=rule.metric.name),
         )
     if not market.has_history(rule.pair) and rule.pair != default_pair:
-        return RulePreview(rule=rule, reason=f"the prices of {rule.pair} are fetched once the rule is added")
+        return RulePreview(rule=rule, reason=Reason.of(Code.PRICES_NOT_FETCHED, pair=rule.pair))
     closes = await market.mining.with_network_history(await market.closes(rule.pair, now), rule.metric, now)
     return await asyncio.to_thread(_preview, closes, rule, (now - LOOKBACK).date(), simulated=market.history.simulated)
 
@@ -54,10 +53,10 @@ def _preview(closes: Aligned, rule: Rule, first: date, *, simulated: bool) -> Ru
     try:
         (replayed,) = replay(closes, [rule], first=first).rules
     except ReplayError as error:
-        return RulePreview(rule=rule, reason=str(error).rstrip("."), simulated=simulated)
+        return RulePreview(rule=rule, reason=error.reason, simulated=simulated)
     if replayed.measured_range is None:
         return RulePreview(
-            rule=rule, reason=f"there is too little history for {rule.metric.value}", simulated=simulated
+            rule=rule, reason=Reason.of(Code.NO_HISTORY_FOR_METRIC, metric=rule.metric.name), simulated=simulated
         )
     since, until = replayed.measured_range
     return RulePreview(

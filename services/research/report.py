@@ -1,7 +1,5 @@
 """Build a report on a range of sessions: returns, backtests, attribution and drawdowns."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -11,6 +9,7 @@ from numpy.typing import NDArray
 
 from services.core.errors import NoHistoryError
 from services.core.prices import Bars, Closes
+from services.core.reason import Reason
 from services.core.sessions import Sessions
 from services.market.align import Aligned, Exclusion
 from services.market.measure import NotMeasured, Window, drawdown_series
@@ -41,7 +40,7 @@ class ReportInput:
     crypto: Bars | Closes
     sessions: Sessions
     proxy: Closes | None
-    proxy_missing: str = ""
+    proxy_missing: Reason | str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +62,7 @@ class Report:
     sessions: int
     requested: int
     backtests: tuple[Backtest, ...]
-    explanation: Explanation | str
+    explanation: Explanation | Reason | str
     attributions: tuple[Attribution | NotMeasured, ...]
     drawdowns: tuple[DrawdownSummary, ...]
     drawdown_paths: tuple[tuple[float, ...], tuple[float, ...]]
@@ -106,14 +105,16 @@ def _requested_sessions(aligned: Aligned, first: date | None, last: date | None)
     return days[(days >= np.datetime64(first or days[0])) & (days <= np.datetime64(last or days[-1]))]
 
 
-def _explain(prices: ReportInput, rows: int) -> tuple[Explanation | str, tuple[Attribution | NotMeasured, ...]]:
+def _explain(
+    prices: ReportInput, rows: int
+) -> tuple[Explanation | Reason | str, tuple[Attribution | NotMeasured, ...]]:
     if prices.proxy is None:
         return prices.proxy_missing, ()
     legs = Legs.of(prices.aligned.head(rows), prices.proxy).until_complete()
     try:
         explanation = explain(legs, EXPLAINED_WINDOW, prices.etf, prices.crypto, prices.sessions)
     except NoHistoryError as error:
-        return str(error), ()
+        return error.reason, ()
     fits = fit_betas(legs, LOOKBACK)
     return explanation, tuple(attribute_return(legs, window, fits=fits) for window in ATTRIBUTION_WINDOWS)
 

@@ -1,11 +1,10 @@
 """Results of the research service, each with the provenance of its prices."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import date
 
 from services.core.prices import Quote
+from services.core.reason import Reason
 from services.core.trust import TRUSTED, Trust
 from services.market.network_checks import CheckedNetwork
 from services.market.network_history import PercentileRank
@@ -23,7 +22,7 @@ class Provenance:
     """Data quality of a result: trust in the last prices, and source failures."""
 
     trust: Trust = TRUSTED
-    problems: tuple[str, ...] = ()
+    problems: tuple[Reason | str, ...] = ()
     simulated: bool = False
 
 
@@ -39,7 +38,7 @@ class ExplainResult:
     explanation: Explanation
     provenance: Provenance
     intraday: IntradayAttribution | None = None
-    no_intraday_reason: str = ""
+    no_intraday_reason: Reason | str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,5 @@
 """Research service: load history, run the calculations, and attach the provenance."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +13,7 @@ from numpy.typing import NDArray
 from services.core.concurrency import gather_all
 from services.core.errors import DataError, NoHistoryError, SourceError
 from services.core.prices import AI_PROXY, WGMI_BTC, Closes, Pair, Symbol, to_datetime
+from services.core.reason import Code, Reason, all_of
 from services.core.trust import TRUSTED
 from services.market.align import Aligned
 from services.market.live_pair import LivePair, trade_near
@@ -70,7 +69,7 @@ class ResearchService:
         pair, proxy = await gather_all(self._pair_history(self.pair, now), self.history.leg(self.proxy, now))
         closes = proxy.history.prices
         if not isinstance(closes, Closes) or not len(closes):
-            raise NoHistoryError(self._no_proxy_message(proxy))
+            raise NoHistoryError(self._no_proxy_closes(proxy))
         legs = Legs.of(pair.aligned, closes)
         prices = pair.etf.history.prices, pair.crypto.history.prices
         explanation = explain(legs, window, *prices, self.history.sessions(now))
@@ -100,7 +99,7 @@ class ResearchService:
             crypto=pair.crypto.history.prices,
             sessions=self.history.sessions(now),
             proxy=closes if isinstance(closes, Closes) and len(closes) else None,
-            proxy_missing=self._no_proxy_message(proxy),
+            proxy_missing=self._no_proxy_closes(proxy),
         )
         result = await asyncio.to_thread(build_report, prices, rules, first, last)
         known = pair.aligned.head(common_rows(pair.aligned, first, last).stop)
@@ -180,7 +179,7 @@ class ResearchService:
 
     async def _intraday(
         self, pair: PairHistory, legs: Legs, proxy: LegHistory, now: datetime
-    ) -> tuple[IntradayAttribution | None, str]:
+    ) -> tuple[IntradayAttribution | None, Reason | str]:
         """Attribute the open session if all three prices can be read at one instant; otherwise return the reason."""
         market = self.history.sessions(now).state_at(now)
         if not market.is_open:
@@ -194,24 +193,20 @@ class ResearchService:
             return None, reason
         trust = read.etf.trust.combined_with(read.crypto.trust).combined_with(proxy.quote_trust)
         if not trust.verdict.usable:
-            return None, "; ".join(trust.reasons)
+            return None, all_of(trust.reasons)
         at = to_datetime(read.aligned.at[-1])
         quote = trade_near(proxy, market, at)
         if quote is None:
-            return None, f"{self.proxy} has no trade within five minutes of {at:%H:%M} UTC"
+            return None, Reason.of(Code.NO_TRADE_NEAR, symbol=self.proxy, at=at)
         last_close = float(legs.proxy_prices[-1]) * proxy.history.dividend_factor(market.session)
         leg_returns = [float(prices[-1] / prices[-2] - 1) for prices in (read.aligned.etf, read.aligned.crypto)]
         attribution = attribute_intraday(
             legs, at, etf=leg_returns[0], crypto=leg_returns[1], proxy=quote.price / last_close - 1
         )
-        return (
-            attribution,
-            "" if attribution else "the close before lacks a price, or the history is too short for betas",
-        )
+        return attribution, "" if attribution else Reason.of(Code.NO_INTRADAY_BETAS)
 
-    def _no_proxy_message(self, leg: LegHistory) -> str:
-        reasons = "; ".join(leg_problems(leg)) or "It is not a share that the sources know"
-        return f"No closes of {self.proxy}, the AI proxy. {reasons}."
+    def _no_proxy_closes(self, leg: LegHistory) -> Reason:
+        return Reason.of(Code.NO_PROXY_CLOSES, symbol=self.proxy, problems=leg_problems(leg))
 
     async def _pair_history(self, pair: Pair, now: datetime) -> PairHistory:
         etf, crypto = await gather_all(self.history.leg(pair.etf, now), self.history.leg(pair.crypto, now))

@@ -1,7 +1,5 @@
 """Past episodes of a rule from a replay: duration, how they closed, and forward returns."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.market.align import Aligned
-from services.market.measure import DIVERGENCES, METRICS, Metric, Window, anchors, beta_series
+from services.market.measure import Window, anchors
 from services.rules.decide import Change, Side
 from services.rules.replay import RuleReplay, Step, replay
 from services.rules.rule import Rule
@@ -171,13 +169,14 @@ def _past_episodes(aligned: Aligned, replayed: RuleReplay) -> list[PastEpisode]:
     resolved = [step for step in replayed.steps if step.change is Change.RESOLVED]
     ends: list[Step | None] = [*resolved, *[None] * (len(fired) - len(resolved))]
     window = replayed.rule.window or Window.D1
-    start, series = anchors(aligned, window), METRICS[replayed.rule.metric].series
+    start, series = anchors(aligned, window), replayed.rule.metric.series
     values = series(aligned, window) if series else np.full(len(aligned), np.nan)
-    betas = beta_series(aligned) if replayed.rule.metric is Metric.RESIDUAL else np.ones(len(aligned))
+    weight_of = replayed.rule.metric.crypto_weight
+    weights = weight_of(aligned) if weight_of else np.full(len(aligned), np.nan)
     episodes, blocked_until, is_divergence = (
         list[PastEpisode](),
         dict.fromkeys((0, *HORIZONS), -1),
-        replayed.rule.metric in DIVERGENCES,
+        replayed.rule.metric.is_divergence,
     )
     for step, end, length in zip(fired, ends, replayed.episode_lengths, strict=True):
         row, last = _row(aligned, step), _row(aligned, end) if end else len(aligned) - 1
@@ -198,7 +197,7 @@ def _past_episodes(aligned: Aligned, replayed: RuleReplay) -> list[PastEpisode]:
                 length=length,
                 closed_by=_closed_by(aligned, start, step.side, peak, last) if end and is_divergence else None,
                 false_alarm=_is_false_alarm(
-                    aligned, replayed.rule, row, step.side, (int(start[row]), float(betas[start[row]]))
+                    aligned, replayed.rule, row, step.side, (int(start[row]), float(weights[start[row]]))
                 ),
                 forward_returns=tuple(
                     ForwardReturn(sessions=horizon, etf=etf, crypto=crypto, non_overlapping=non_overlapping[horizon])
@@ -235,7 +234,7 @@ def _is_false_alarm(aligned: Aligned, rule: Rule, row: int, side: Side, window_s
     `since` is the first row of the window, and the beta with which bitcoin's return counts from there.
     """
     later, (anchor, beta) = row + FALSE_ALARM_SESSIONS, window_start
-    if rule.metric not in {Metric.SPREAD, Metric.RESIDUAL} or later >= len(aligned) or not aligned.complete[later]:
+    if rule.metric.crypto_weight is None or later >= len(aligned) or not aligned.complete[later]:
         return None
     etf, crypto = (prices[later] / prices[anchor] - 1 for prices in (aligned.etf, aligned.crypto))
     return bool(side.sign * (etf - beta * crypto) < rule.clear)

@@ -1,7 +1,5 @@
 """Tune a rule: find the threshold for a target alert rate, and check it out of sample."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,13 +13,13 @@ from services.core.errors import ReplayError
 from services.core.prices import Pair
 from services.core.statistics import LOOKBACK_SESSIONS
 from services.market.align import Aligned
-from services.market.measure import METRICS, Metric, Unit, Window
+from services.market.measure import Window
+from services.market.metrics import Metric
 from services.research.rate_target import RateTarget
 from services.rules.replay import check_network
 from services.rules.rule import Direction, Rule, default_clear
+from services.rules.threshold import levels_of
 
-STEP = {Unit.PP: 0.001, Unit.PERCENT: 0.01, Unit.SIGMA: 0.1}  # between two thresholds: 0.1 pp, 1%, z 0.1
-MAX_STEPS = {Unit.PP: 10_000, Unit.PERCENT: 100, Unit.SIGMA: 1_000}  # the largest that the grammar allows
 SEARCH_RADIUS = 10  # steps around the bisected threshold: the count is not strictly monotonic in it
 
 
@@ -158,7 +156,7 @@ def _unmatched(ours: NDArray[np.intp], theirs: NDArray[np.intp]) -> list[int]:
 
 def _series(aligned: Aligned, rule: Rule) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
     """Return the known values of a rule's metric, and their rows. Raises ReplayError for a gap rule."""
-    series = METRICS[rule.metric].series
+    series = rule.metric.series
     if series is None:
         raise ReplayError(f"“{rule}” is measured only while the ETF is shut; a replay decides at session closes.")
     check_network(aligned, rule)
@@ -193,25 +191,25 @@ def _nearest(values: NDArray[np.float64], target: RateTarget) -> Rule:
     max_count = target.per_year * _years(values)
     if max_count < 1:
         raise ReplayError(f"{_years(values):.1f} years of history are too short for {target.per_year:g} alerts a year.")
-    low, high = 0, MAX_STEPS[target.rule.unit]
+    low, high = 0, target.rule.unit.max_steps
     while high - low > 1:
         middle = (low + high) // 2
         if count_firings(values, _with_threshold(target.rule, middle)) <= max_count:
             high = middle
         else:
             low = middle
-    near = range(max(1, high - SEARCH_RADIUS), min(MAX_STEPS[target.rule.unit], high + SEARCH_RADIUS) + 1)
+    near = range(max(1, high - SEARCH_RADIUS), min(target.rule.unit.max_steps, high + SEARCH_RADIUS) + 1)
     return min(
         (_with_threshold(target.rule, step) for step in near),
         key=lambda rule: (
             abs(count_firings(values, rule) - max_count),
-            abs(rule.threshold - high * STEP[rule.unit]),
+            abs(rule.threshold - rule.unit.threshold_at(high)),
         ),
     )
 
 
 def _with_threshold(rule: Rule, step: int) -> Rule:
-    threshold = round(step * STEP[rule.unit], 3)
+    threshold = rule.unit.threshold_at(step)
     return replace(rule, threshold=threshold, clear=default_clear(threshold))
 
 
@@ -242,11 +240,8 @@ def sides(values: NDArray[np.float64], rule: Rule) -> NDArray[np.intp]:
 
     The last threshold or clear level that was crossed decides it.
     """
-    above, below, cleared = values >= rule.threshold, values <= -rule.threshold, np.abs(values) < rule.clear
-    if rule.direction is Direction.ABOVE:
-        below, cleared = np.zeros_like(below), values < rule.clear
-    if rule.direction is Direction.BELOW:
-        above, cleared = np.zeros_like(above), values > -rule.clear
+    above, below = levels_of(rule).is_above(values), levels_of(rule).is_below(values)
+    cleared = levels_of(rule, -1 if rule.direction is Direction.BELOW else 1).is_cleared(values)
     last = np.maximum.accumulate(np.where(above | below | cleared, np.arange(len(values)), -1))
     side = np.where(above, 1, np.where(below, -1, 0))
     return np.where(last >= 0, side[last], 0)

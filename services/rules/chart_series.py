@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from services.core.errors import NoHistoryError
 from services.core.prices import Pair, to_datetime
 from services.market.align import Aligned
-from services.market.measure import METRICS, Measurement, Metric, Window
+from services.market.measure import Measurement, Window
+from services.market.metrics import Metric
 from services.rules.decide import Change
 from services.rules.replay import RuleReplay, Step
 from services.rules.rule import Rule
@@ -220,7 +221,7 @@ def rule_series(
 ) -> RuleSeries:
     """Measure a metric at some rows and append `live_values`. The metric must exist at closes."""
     metric, window = metric_window
-    series = METRICS[metric].series
+    series = metric.series
     column = series(closes, window or Window.D1) if series else np.full(len(closes), np.nan)
     values = (*column[rows.start : rows.stop].tolist(), *live_values)
     return RuleSeries(metric=metric, window=window, values=values, rules=tuple(rules), events=tuple(events))

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
-from itertools import count
 
-from services.market.measure import Unit
-from services.rules.rule import Direction, Rule, print_value
+from services.core.reason import Code, Reason
+from services.market.metrics import Unit
+from services.rules.rule import Rule
+from services.rules.threshold import levels_of
 
 NODATA_GRACE = timedelta(minutes=30)
 MAX_PRICE_GAP = timedelta(minutes=35)  # the slowest tick is 15 minutes, and its price up to 20 minutes old
-MINUTE_S, HOUR_S = 60, 3600
 
 
 class Side(Enum):
@@ -50,7 +50,7 @@ class Observation:
 
     at: datetime
     value: float | None
-    reason: str = ""
+    reason: Reason | str = ""
     at_close: bool = False
     awaiting_trade: bool = False
     pair_unavailable: bool = False
@@ -113,11 +113,11 @@ class Transition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """The state after an observation, the transitions (at most a resolve, then a fire), and the reason in words."""
+    """The state after an observation, the transitions (at most a resolve, then a fire), and the reason."""
 
     state: RuleState
     transitions: tuple[Transition, ...] = ()
-    reason: str
+    reason: Reason
 
 
 def decide(state: RuleState, observation: Observation, rule: Rule, now: datetime) -> Decision:
@@ -131,7 +131,7 @@ def decide(state: RuleState, observation: Observation, rule: Rule, now: datetime
     4. Between the two nothing changes, except that hold and keep times restart.
     """
     if observation.awaiting_trade:
-        return Decision(state=state, reason=f"nothing decided yet: {observation.reason}")
+        return Decision(state=state, reason=Reason.of(Code.RULE_AWAITS_TRADE, reason=observation.reason))
     if observation.value is None:
         return Decision(
             state=replace(
@@ -139,66 +139,83 @@ def decide(state: RuleState, observation: Observation, rule: Rule, now: datetime
                 nodata_since=state.nodata_since or now,
                 error_since=(state.error_since or now) if observation.pair_unavailable else None,
             ),
-            reason=f"nothing decided: {observation.reason}",
+            reason=Reason.of(Code.RULE_HAS_NO_DATA, reason=observation.reason),
         )
     state = replace(state, nodata_since=None, error_since=None)
-    side = breached_side(observation.value, rule)
-    if side is not None and side is not state.firing:
-        return _hold_or_fire(state, observation, rule, side)
+    levels = levels_of(rule, state.firing.sign if state.firing else 0)
+    is_above = levels.is_above(observation.value)
+    if is_above or levels.is_below(observation.value):
+        return _hold_or_fire(state, observation, rule, Side.ABOVE if is_above else Side.BELOW)
     if state.firing is None:
-        threshold = print_value(rule.threshold, rule.unit)
-        text = f"{format_against(observation.value, rule.threshold, rule)} is within {threshold}"
-        return Decision(state=_reset(state), reason=text)
-    if side is None and is_cleared(observation.value, rule, state.firing):
+        within = Reason.of(
+            Code.RULE_WITHIN_THRESHOLD, value=observation.value, threshold=rule.threshold, unit=rule.unit.name
+        )
+        return Decision(state=_reset(state), reason=within)
+    if levels.is_cleared(observation.value):
         return _keep_or_resolve(state, observation, rule, state.firing)
-    value, clear = format_against(observation.value, rule.clear, rule), print_value(rule.clear, rule.unit)
-    return Decision(state=_reset(state), reason=f"{value} keeps it firing: clear is {clear}")
-
-
-def format_value(value: float, rule: Rule) -> str:
-    """Format a value in the rule's unit with two decimals; a value that rounds to zero has no sign."""
-    return print_value(round(value, _decimals(rule)) + 0.0, rule.unit)
+    keeps = Reason.of(Code.RULE_KEEPS_FIRING, value=observation.value, clear=rule.clear, unit=rule.unit.name)
+    return Decision(state=_reset(state), reason=keeps)
 
 
 def _hold_or_fire(state: RuleState, observation: Observation, rule: Rule, side: Side) -> Decision:
     started = (state.breach_at, state.breach_seen_at) if state.breach is side else (None, None)
     since, seen = _last_seen(started, observation.at)
     held = seen - since
-    value, threshold = observation.value or 0.0, print_value(rule.threshold, rule.unit)
-    breach_text = f"{format_against(value, rule.threshold, rule)} is past {threshold}"
+    value = observation.value or 0.0
     if held < rule.hold and not observation.at_close:
         return Decision(
             state=replace(_reset(state), breach=side, breach_at=since, breach_seen_at=seen),
-            reason=f"{breach_text}, held for {_format_duration(held)} of {_format_duration(rule.hold)}",
+            reason=Reason.of(
+                Code.RULE_PENDING,
+                value=value,
+                threshold=rule.threshold,
+                unit=rule.unit.name,
+                held_s=held.total_seconds(),
+                hold_s=rule.hold.total_seconds(),
+            ),
         )
     resolved = (Transition(change=Change.RESOLVED, side=state.firing),) if state.firing else ()
     return Decision(
         state=RuleState(firing=side, fired_at=observation.at),
         transitions=(*resolved, Transition(change=Change.FIRING, side=side)),
-        reason=breach_text
-        + (" at the close" if observation.at_close else f", held for {_format_duration(held)}" if held else ""),
+        reason=Reason.of(
+            Code.RULE_PAST_THRESHOLD,
+            value=value,
+            threshold=rule.threshold,
+            unit=rule.unit.name,
+            held_s=held.total_seconds(),
+            at_close=observation.at_close,
+        ),
     )
 
 
 def _keep_or_resolve(state: RuleState, observation: Observation, rule: Rule, firing: Side) -> Decision:
     since, seen = _last_seen((state.clear_at, state.clear_seen_at), observation.at)
     kept = seen - since
-    value, clear = format_against(observation.value or 0.0, rule.clear, rule), print_value(rule.clear, rule.unit)
-    clear_text = f"{value} is back inside the clear level of {clear}"
+    value = observation.value or 0.0
     if kept < rule.keep and not observation.at_close:
         return Decision(
             state=replace(_reset(state), clear_at=since, clear_seen_at=seen),
-            reason=f"{clear_text}, for {_format_duration(kept)} of {_format_duration(rule.keep)}",
+            reason=Reason.of(
+                Code.RULE_RECOVERING,
+                value=value,
+                clear=rule.clear,
+                unit=rule.unit.name,
+                kept_s=kept.total_seconds(),
+                keep_s=rule.keep.total_seconds(),
+            ),
         )
     return Decision(
         state=state.without_firing(),
         transitions=(Transition(change=Change.RESOLVED, side=firing),),
-        reason=clear_text + (f", for {_format_duration(kept)}" if kept else ""),
+        reason=Reason.of(
+            Code.RULE_CLEARED, value=value, clear=rule.clear, unit=rule.unit.name, kept_s=kept.total_seconds()
+        ),
     )
 
 
 def _last_seen(started: tuple[datetime | None, datetime | None], at: datetime) -> tuple[datetime, datetime]:
-    """Return since when a condition lasts and when it was last seen; it restarts after a gap between prices.
+    """Return when a condition started and when it was last seen; it restarts after a gap between prices.
 
     A price that is not newer than the last one adds no time.
     """
@@ -213,40 +230,11 @@ def _reset(state: RuleState) -> RuleState:
     return replace(state, breach=None, breach_at=None, breach_seen_at=None, clear_at=None, clear_seen_at=None)
 
 
-def breached_side(value: float, rule: Rule) -> Side | None:
-    """Return the watched side on which a value is past the threshold, or None."""
-    if value >= rule.threshold and rule.direction is not Direction.BELOW:
-        return Side.ABOVE
-    if value <= -rule.threshold and rule.direction is not Direction.ABOVE:
-        return Side.BELOW
-    return None
-
-
 def is_cleared(value: float, rule: Rule, side: Side) -> bool:
-    """Return whether a value is inside the clear level of a rule that fires on `side`.
-
-    An `either` rule compares the distance from zero, a one-sided rule the signed value on its side.
-    """
-    distance = abs(value) if rule.direction is Direction.EITHER else value * side.sign
-    return distance < rule.clear
+    """Return whether a value is inside the clear level of a rule that fires on `side`."""
+    return bool(levels_of(rule, side.sign).is_cleared(value))
 
 
-def format_against(value: float, level: float, rule: Rule) -> str:
-    """Format a value with as many decimals as it takes to appear on the correct side of a level."""
-    inside = abs(value) < level
-    rounded = (round(value, decimals) + 0.0 for decimals in count(_decimals(rule)))
-    return print_value(next(number for number in rounded if (abs(number) < level) is inside), rule.unit)
-
-
-def _decimals(rule: Rule) -> int:
-    return 2 if rule.unit is Unit.SIGMA else 4
-
-
-def _format_duration(duration: timedelta) -> str:
-    """Format a duration in its two largest units: `45s`, `4m 59s`, `1h 30m`."""
-    seconds = int(duration.total_seconds())
-    if seconds < HOUR_S:
-        parts = {"m": seconds // MINUTE_S, "s": seconds % MINUTE_S}
-    else:
-        parts = {"h": seconds // HOUR_S, "m": seconds % HOUR_S // MINUTE_S}
-    return " ".join(f"{number}{unit}" for unit, number in parts.items() if number) or "0s"
+def round_as_shown(value: float, unit: Unit) -> float:
+    """Return a value rounded to the decimals that people see; a value that rounds to zero has no sign."""
+    return round(value, unit.decimals + 2) + 0.0

@@ -7,10 +7,9 @@
 `20d hashprice 15% below` · `5d difficulty 5%`
 """
 
-from __future__ import annotations
-
 import difflib
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -19,9 +18,9 @@ from functools import lru_cache
 from services.core.errors import RuleError
 from services.core.prices import WGMI_BTC, Pair, Symbol
 from services.core.text import normalize
-from services.market.measure import METRICS, Metric, Unit, Window
+from services.market.measure import Window
+from services.market.metrics import METRICS, SPREAD, Metric, Unit
 from services.rules.rule import (
-    DECIMAL_PLACES,
     EXAMPLE,
     MAX_HOLD,
     REPEAT_RANGE,
@@ -32,14 +31,7 @@ from services.rules.rule import (
     print_value,
 )
 
-_MAX_VALUES = {Unit.PP: 10.0, Unit.PERCENT: 1.0, Unit.SIGMA: 100.0}
-_VALUE_SYNTAX = {
-    Unit.PP: "percentage points, as in 8pp",
-    Unit.PERCENT: "a percentage, as in 5%",
-    Unit.SIGMA: "a robust z, as in z3.5",
-}
 _WINDOWS = " ".join(window.value for window in Window)
-_METRICS = "spread, residual, z, hashprice or difficulty"
 _OPTIONS = {
     "above": "direction",
     "below": "direction",
@@ -53,10 +45,7 @@ _OPTIONS = {
 }
 _ANY_OPTION = "above, below, either, clear, for, keep, repeat, at close or on"
 _HOLD_RANGE = timedelta(0), MAX_HOLD
-_WORD = re.compile(r"[-+]?[\d.,]+\s+(?:pp|%|bps?|[dsmh])(?!\S)|\S+", re.ASCII | re.IGNORECASE)  # `8 pp` is one word
-_VALUE = re.compile(r"(?P<z>z)?(?P<number>\d+(?:\.\d+)?|\.\d+)(?P<unit>pp|%|bps?)?", re.ASCII)
-_SIGNED = re.compile(r"(?P<z>z?)(?P<sign>[-+])(?P<size>.+)", re.ASCII | re.IGNORECASE)
-_BASIS_POINTS = {"bp": 2, "bps": 2}  # decimal places between a basis point and a hundredth
+_VALUE = re.compile(r"(?P<prefix>[a-z]*)(?P<number>\d+(?:\.\d+)?|\.\d+)(?P<suffix>[a-z%]*)", re.ASCII)
 _DURATION = re.compile(r"(?P<count>\d{1,4})(?P<unit>[smh])", re.ASCII)
 _PAIR = re.compile(r"(?P<etf>[A-Z][A-Z0-9.]{0,9})/(?P<crypto>[A-Z][A-Z0-9]{0,9})", re.ASCII)
 
@@ -76,15 +65,15 @@ class _Parser:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.words = [(match.group(), match.start()) for match in _WORD.finditer(text)]
+        self.words = [(match.group(), match.start()) for match in _find_words(text)]
         self.next = 0
 
     def rule(self, pair: Pair) -> Rule:
         """Parse the window, the metric and the threshold, then the options in any order, each at most once."""
         window = self.window()
-        metric = self.metric(windowed=window is not None)
+        metric = self.metric(window)
         direction = self.sign(metric)
-        threshold = self.value(METRICS[metric].unit)
+        threshold = self.value(metric.unit)
         rule = Rule(window=window, metric=metric, threshold=threshold, clear=default_clear(threshold), pair=pair)
         seen: set[str] = set()
         if direction is not None:
@@ -98,7 +87,7 @@ class _Parser:
 
     def check_network(self, rule: Rule) -> None:
         """Raise RuleError at the metric's name if it needs the bitcoin network and the pair has no bitcoin."""
-        if METRICS[rule.metric].needs_network and rule.pair.crypto != WGMI_BTC.crypto:
+        if rule.metric.needs_network and rule.pair.crypto != WGMI_BTC.crypto:
             self.next = 1
             raise self.error(f"a pair with {WGMI_BTC.crypto}, whose network it is, as in “on {WGMI_BTC}”")
 
@@ -107,48 +96,51 @@ class _Parser:
         if word in {window.value for window in Window}:
             self.next += 1
             return Window(word)
-        if word in {metric.value for metric, row in METRICS.items() if not row.windowed}:
-            return None
-        if word in {metric.value for metric in METRICS}:
-            raise self.error(f"a window before it ({_WINDOWS}), as in “{_example_rule(word)}”")
-        raise self.error(f"a window ({_WINDOWS}), gap or drawdown, as in “{EXAMPLE}”")
+        metric = METRICS.get(word)
+        if metric is None:
+            raise self.error(f"a window ({_WINDOWS}), {_metric_names(windowed=False)}, as in “{EXAMPLE}”")
+        if metric.windowed:
+            raise self.error(f"a window before it ({_WINDOWS}), as in “{_example(metric)}”")
+        return None
 
-    def metric(self, *, windowed: bool) -> Metric:
+    def metric(self, window: Window | None) -> Metric:
+        """Parse a metric's name; without one, the prefix of the threshold selects the metric."""
         word = self.peek()
-        if re.match(r"[-+]?z[-+]?[\d.]", word):
-            return Metric.Z
-        metrics = {metric.value: metric for metric, row in METRICS.items() if row.windowed is windowed}
-        if word in metrics:
+        metric = METRICS.get(word)
+        if metric is not None and metric.windowed is (window is not None):
             self.next += 1
-            return metrics[word]
-        if re.match(r"[a-z]", word):
-            raise self.error(f"a threshold, as in 8pp or z3.5, or a metric: {_METRICS}")
-        return Metric.SPREAD
+        else:
+            metric = _unnamed_metric(word)
+        if metric is None:
+            raise self.error(f"a threshold, as in 8pp or z3.5, or a metric: {_metric_names(windowed=True)}")
+        if window is not None and window not in metric.windows:
+            self.next = 0
+            raise self.error(f"a window of {metric.name} ({' '.join(one.value for one in metric.windows)})")
+        return metric
 
     def sign(self, metric: Metric) -> Direction | None:
         """Remove the sign from a threshold: minus means below, plus above; None without one."""
-        match = _SIGNED.fullmatch(self.peek())
+        prefixes = "|".join({re.escape(one.unit.prefix) for one in METRICS.values()})
+        match = re.fullmatch(rf"(?P<prefix>{prefixes})(?P<sign>[-+])(?P<size>.+)", self.peek())
         if match is None:
             return None
-        if metric is Metric.DRAWDOWN:
-            raise self.error("no sign: a drawdown is a depth, as in 60%")
-        self.words[self.next] = (match["z"] + match["size"], self.words[self.next][1])
+        if metric.magnitude:
+            raise self.error(f"no sign: a {metric.name} is a {metric.magnitude.noun}, as in {metric.example}")
+        self.words[self.next] = (match["prefix"] + match["size"], self.words[self.next][1])
         return Direction.BELOW if match["sign"] == "-" else Direction.ABOVE
 
     def value(self, unit: Unit, *, max_value: float | None = None) -> float:
         """Parse a value in its unit. `z 3.5` may be two words, and % counts as pp for a spread."""
         word = self.peek()
         if re.fullmatch(r"z?[\d.,]*,[\d.,]+\D*", word):
-            raise self.error(f"{_VALUE_SYNTAX[unit]}, with a point for decimals and no comma")
+            raise self.error(f"{unit.syntax}, with a point for decimals and no comma")
         match = _VALUE.fullmatch(word)
         if match is None or not _has_unit(match, unit):
-            raise self.error(_VALUE_SYNTAX[unit])
-        places = DECIMAL_PLACES[unit] + _BASIS_POINTS.get(match["unit"], 0)
-        value = float(Decimal(match["number"]).scaleb(-places))
-        if not 0 < value <= (max_value or _MAX_VALUES[unit]):
-            raise self.error(
-                f"{_VALUE_SYNTAX[unit]}, above 0 and at most {print_value(max_value or _MAX_VALUES[unit], unit)}"
-            )
+            raise self.error(unit.syntax)
+        places = unit.decimals + unit.suffixes[match["suffix"]]
+        value, largest = float(Decimal(match["number"]).scaleb(-places)), max_value or unit.max_value
+        if not 0 < value <= largest:
+            raise self.error(f"{unit.syntax}, above 0 and at most {print_value(largest, unit)}")
         self.next += 1
         return value
 
@@ -164,8 +156,11 @@ class _Parser:
         for other, name in (("hold", "for"), ("keep", "keep")):
             if {field} | seen >= {other, "at_close"}:
                 raise self.error(f"either “{name}” or “at close”: a close is decided once, with nothing to wait for")
-        if word == "below" and rule.metric is Metric.DRAWDOWN:
-            raise self.error("no “below”: a drawdown is a depth, and fires when it is deeper")
+        if word == "below" and (magnitude := rule.metric.magnitude):
+            name = rule.metric.name
+            raise self.error(
+                f"no “below”: a {name} is a {magnitude.noun}, and fires when it is {magnitude.comparative}"
+            )
         self.next += 1
         return field, self.setting(field, word, rule)
 
@@ -215,11 +210,33 @@ class _Parser:
         return RuleError(self.text, word=word, offset=offset, expected=expected)
 
 
-def _example_rule(metric: str) -> str:
-    return {"z": "20d z3.5"}.get(metric, f"20d {metric} {'10%' if METRICS[Metric(metric)].needs_network else '10pp'}")
+def _find_words(text: str) -> Iterator[re.Match[str]]:
+    """Return the words of a rule; a number and its unit, as in `8 pp`, are one word."""
+    suffixes = {re.escape(suffix) for metric in METRICS.values() for suffix in metric.unit.suffixes if suffix}
+    pattern = rf"[-+]?[\d.,]+\s+(?:{'|'.join(sorted(suffixes))}|[dsmh])(?!\S)|\S+"
+    return re.finditer(pattern, text, re.ASCII | re.IGNORECASE)
+
+
+def _unnamed_metric(word: str) -> Metric | None:
+    """Return the metric of a threshold without a name; None if the word is no threshold."""
+    prefixed = [metric for metric in METRICS.values() if metric.unit.prefix and not metric.named]
+    for metric in prefixed:
+        if re.match(rf"[-+]?{re.escape(metric.unit.prefix)}[-+]?[\d.]", word):
+            return metric
+    return None if re.match(r"[a-z]", word) else SPREAD
+
+
+def _metric_names(*, windowed: bool) -> str:
+    *names, last = (metric.name for metric in METRICS.values() if metric.windowed is windowed)
+    return f"{', '.join(names)} or {last}" if names else last
+
+
+def _example(metric: Metric) -> str:
+    """Return a rule on a metric, with its name unless the prefix of the threshold selects it."""
+    window = Window.D20 if Window.D20 in metric.windows else metric.windows[0]
+    name = f"{metric.name} " if metric.named or not metric.unit.prefix else ""
+    return f"{window.value} {name}{metric.example}"
 
 
 def _has_unit(match: re.Match[str], unit: Unit) -> bool:
-    if unit is Unit.SIGMA:
-        return match["unit"] is None
-    return match["z"] is None and match["unit"] in {"%", *_BASIS_POINTS, *(["pp"] if unit is Unit.PP else [])}
+    return match["prefix"] in {"", unit.prefix} and match["suffix"] in unit.suffixes

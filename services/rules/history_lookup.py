@@ -1,14 +1,13 @@
 """A rule's metric at past closes, measured from the prices known now."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from datetime import date
 
 import numpy as np
 
 from services.market.align import Aligned
-from services.market.measure import Measurement, Metric, Window, drawdown, measure, metric_value
+from services.market.measure import Measurement, Window, measure
+from services.market.metrics import Metric
 from services.rules.chart_series import AlertChart, alert_chart
 from services.rules.rule import Rule
 
@@ -53,16 +52,5 @@ def _measure_at(closes: Aligned, metric: Metric, window: Window, session: date) 
     measurement = measure(closes_until, window)
     if not isinstance(measurement, Measurement):
         return None
-    value = _value(closes_until, measurement, metric)
+    value = metric.value(closes_until, measurement)
     return None if value is None else PastReading(value=value, measurement=measurement)
-
-
-def _value(closes_until: Aligned, measurement: Measurement, metric: Metric) -> float | None:
-    match metric:
-        case Metric.GAP:
-            return None
-        case Metric.DRAWDOWN:
-            depth = drawdown(closes_until, closes_until.crypto, closes_until.crypto_prior_high)
-            return depth.depth if depth else None
-        case _:
-            return metric_value(measurement, metric)

@@ -1,7 +1,5 @@
 """Fetch, align and measure a pair once for all callers."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -13,6 +11,7 @@ import numpy as np
 from services.core.concurrency import gather_all
 from services.core.errors import NoHistoryError, SourceError
 from services.core.prices import WGMI_BTC, Closes, Pair, Quote, Symbol, to_datetime
+from services.core.reason import Code, Reason
 from services.core.sessions import Sessions
 from services.core.trust import Trust, Verdict
 from services.market.align import Aligned, align
@@ -97,7 +96,7 @@ class MarketService:
         last = aligned.sessions[-1]
         live_pair = LivePair(closes=aligned, market=market, etf=etf, crypto=crypto)
         live = None
-        live_reason = untraded_sessions.get(last, f"the market is shut; the last session was {market.session}")
+        live_reason: Reason | str = untraded_sessions.get(last, Reason.of(Code.MARKET_CLOSED, session=market.session))
         if market.is_open or not (aligned.complete[-1] or last in untraded_sessions):
             try:
                 live, live_reason = await self._live(live_pair, now)
@@ -150,7 +149,7 @@ class MarketService:
             return trust
         return corroborate(trust, closes.crypto, closes.sessions, etf_closes)
 
-    async def _live(self, live_pair: LivePair, now: datetime) -> tuple[Snapshot | None, str]:
+    async def _live(self, live_pair: LivePair, now: datetime) -> tuple[Snapshot | None, Reason | str]:
         """Measure the open session if both legs have a price at one instant; else return None and the reason."""
         read, reason = await live_pair.read(self.history, now)
         if read is None:
@@ -167,25 +166,24 @@ def align_legs(pair: Pair, etf: LegHistory, crypto: LegHistory, sessions: Sessio
     """Align both legs up to the last session closed at `now`. Raises NoHistoryError if one is empty."""
     if not len(etf.history.prices) or not len(crypto.history.prices):
         missing = pair.crypto if len(etf.history.prices) else pair.etf
-        problems = "; ".join(leg_problems(etf, crypto))
-        raise NoHistoryError(f"No {missing} prices yet. {problems or 'The source has none'}.")
+        raise NoHistoryError(Reason.of(Code.NO_PRICES_YET, symbol=missing, problems=leg_problems(etf, crypto)))
     left, right = ({**leg.history.quarantined, **_untraded(leg, sessions, now)} for leg in (etf, crypto))
     return align(pair, etf.history.prices, crypto.history.prices, sessions, until=now, quarantined=(left, right))
 
 
-def leg_problems(*legs: LegHistory) -> list[str]:
+def leg_problems(*legs: LegHistory) -> list[Reason | str]:
     """Return the source failures of some legs, and what is excluded from their histories."""
     return [problem for leg in legs for problem in (*leg.problems, *leg.history.problems)]
 
 
-def _untraded(leg: LegHistory, sessions: Sessions, now: datetime) -> dict[np.datetime64, str]:
+def _untraded(leg: LegHistory, sessions: Sessions, now: datetime) -> dict[np.datetime64, Reason]:
     """Return the sessions in which a share had no trade; empty for a coin."""
     if not leg.is_share:
         return {}
     return no_trade_sessions(leg.history, leg.quote, sessions, now, answering=leg.answering and not leg.problems)
 
 
-def _last_traded(aligned: Aligned, untraded_sessions: Mapping[np.datetime64, str]) -> Aligned:
+def _last_traded(aligned: Aligned, untraded_sessions: Mapping[np.datetime64, Reason]) -> Aligned:
     """Drop the sessions without a trade at the end: the gap starts from the close before them."""
     traded = ~np.isin(aligned.sessions, np.array([*untraded_sessions], dtype="datetime64[D]"))
     return aligned.head(int(np.flatnonzero(traded)[-1]) + 1)

@@ -1,7 +1,6 @@
 """One pair at one moment, and what each rule observes of it."""
 
-from __future__ import annotations
-
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import partial
@@ -9,18 +8,19 @@ from functools import partial
 import numpy as np
 
 from services.core.prices import Pair, PriceStamp, Quote
+from services.core.reason import Code, Reason, all_of
 from services.core.sessions import MarketState
 from services.core.trust import TRUSTED, Trust, Verdict
 from services.market.align import Exclusion
 from services.market.gap import Gap
-from services.market.measure import METRICS, Measurement, Metric, NotMeasured, Window, metric_value
+from services.market.measure import Measurement, NotMeasured, Window
 from services.market.snapshot import Snapshot, close_stamps, stamp_of
 from services.rules.decide import Observation
 from services.rules.history_lookup import HistoryLookup, PastReading
 from services.rules.network_view import NetworkView
 from services.rules.rule import Rule
 
-NETWORK_NOT_READ = Trust(verdict=Verdict.STALE, reasons=("the bitcoin network was not looked at",))
+NETWORK_NOT_READ = Trust(verdict=Verdict.STALE, reasons=(Reason.of(Code.NETWORK_NOT_READ),))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -45,7 +45,7 @@ class MarketView:
     close: Snapshot
     history: HistoryLookup
     live: Snapshot | None
-    live_reason: str
+    live_reason: Reason | str
     awaits_trade: bool = False
     last_session_untraded: bool = False
     crypto_trust: Trust = TRUSTED
@@ -54,7 +54,7 @@ class MarketView:
     gap: Gap | None
     network: NetworkView | None = None
     left_out: tuple[Exclusion, ...]
-    problems: tuple[str, ...]
+    problems: tuple[Reason | str, ...]
     simulated: bool
 
     @property
@@ -68,7 +68,7 @@ class MarketView:
         An at-close rule always observes the last close. Other rules observe live prices, and the last close outside the
         session. Rules on the network observe the close for half an hour, then live prices.
         """
-        if METRICS[rule.metric].needs_network:
+        if rule.metric.needs_network:
             return self.network.snapshot_for(rule) if self.network else None
         if rule.at_close or (self.live is None and not self.market.is_open):
             return self.close
@@ -78,9 +78,9 @@ class MarketView:
         """Return the trust in the prices that a rule observes."""
         snapshot = self.snapshot_for(rule)
         trust = snapshot.trust_over(rule.window) if snapshot else TRUSTED
-        if METRICS[rule.metric].needs_network:
+        if rule.metric.needs_network:
             return trust.combined_with(self.network.trust if self.network else NETWORK_NOT_READ)
-        return trust.combined_with(self.crypto_trust) if rule.metric is Metric.GAP else trust
+        return trust.combined_with(self.crypto_trust) if rule.metric.implied else trust
 
     def observe(self, rule: Rule) -> Observation:
         """Measure a rule's metric, or return the reason why it cannot be measured.
@@ -90,14 +90,14 @@ class MarketView:
         live rules have no data. The same holds for a second such session in a row, at its close. For the same reason
         rules on the gap wait too, though the board shows it.
         """
-        if METRICS[rule.metric].needs_network:
+        if rule.metric.needs_network:
             return self._observe_network(rule)
         snapshot = self.snapshot_for(rule)
         if snapshot is None:
             return Observation(at=self.now, value=None, reason=self.live_reason, awaiting_trade=self.awaits_trade)
         if not snapshot.trust.verdict.usable:
             return Observation(
-                at=snapshot.at, value=None, reason="; ".join(snapshot.trust.reasons), at_close=not snapshot.live
+                at=snapshot.at, value=None, reason=all_of(snapshot.trust.reasons), at_close=not snapshot.live
             )
         measured = snapshot.measurements[rule.window or Window.D1]
         if isinstance(measured, NotMeasured):
@@ -105,14 +105,10 @@ class MarketView:
             return Observation(
                 at=snapshot.at, value=None, reason=measured.reason, at_close=not snapshot.live, awaiting_trade=untraded
             )
-        match rule.metric:
-            case Metric.GAP:
-                return self._observe_gap()
-            case Metric.DRAWDOWN:
-                value = snapshot.crypto_drawdown.depth if snapshot.crypto_drawdown else None
-            case metric:
-                value = metric_value(measured, metric)
-        reason = "" if value is not None else f"too little history for {rule.metric.value}"
+        if rule.metric.implied:
+            return self._observe_gap(rule.metric.implied)
+        value = rule.metric.value(snapshot.aligned, measured)
+        reason = "" if value is not None else Reason.of(Code.TOO_LITTLE_HISTORY, metric=rule.metric.name)
         return Observation(at=snapshot.at, value=value, reason=reason, at_close=not snapshot.live)
 
     def reading_at(self, rule: Rule, session: date) -> PastReading | None:
@@ -132,7 +128,7 @@ class MarketView:
         snapshot = self.snapshot_for(rule)
         if snapshot is None or snapshot.etf is None or snapshot.crypto is None:
             raise ValueError(f"{rule} has nothing to look at")
-        if rule.metric is Metric.GAP and self.crypto is not None:
+        if rule.metric.implied and self.crypto is not None:
             return snapshot.etf, stamp_of(self.crypto)
         return snapshot.etf, snapshot.crypto
 
@@ -149,26 +145,27 @@ class MarketView:
         """Measure a network metric, independent of ETF trading."""
         snapshot, trust = self.snapshot_for(rule), self.trust_for(rule)
         if self.network is None or snapshot is None:
-            reason = self.network.reason if self.network else "; ".join(NETWORK_NOT_READ.reasons)
+            reason = self.network.reason if self.network else NETWORK_NOT_READ.reasons[0]
             return Observation(at=self.now, value=None, reason=reason)
         observation = partial(Observation, at=snapshot.at, at_close=not snapshot.live)
         measured = snapshot.measurements[rule.window or Window.D1]
         if not trust.verdict.usable:
-            return observation(value=None, reason="; ".join(trust.reasons))
+            return observation(value=None, reason=all_of(trust.reasons))
         if isinstance(measured, NotMeasured):
             return observation(value=None, reason=measured.reason)
-        value = metric_value(measured, rule.metric)
+        value = rule.metric.value(snapshot.aligned, measured)
         return observation(
-            value=value, reason="" if value is not None else f"too little history for {rule.metric.value}"
+            value=value, reason="" if value is not None else Reason.of(Code.TOO_LITTLE_HISTORY, metric=rule.metric.name)
         )
 
-    def _observe_gap(self) -> Observation:
-        """Observe the implied gap; it is 0 once the ETF trades, so that an open gap alert resolves."""
+    def _observe_gap(self, implied: Callable[[Gap], float | None]) -> Observation:
+        """Observe a value of the gap; it is 0 once the ETF trades, so that an open gap alert resolves."""
         if self.market.is_open:
             traded = self.etf is not None and self.etf.at >= self.market.opens_at
             return Observation(at=self.now, value=0.0 if traded else None, reason="" if traded else self.live_reason)
         if self.crypto_trust.verdict is Verdict.SUSPECT:
-            return Observation(at=self.now, value=None, reason="; ".join(self.crypto_trust.reasons))
-        if self.gap is None or self.gap.implied is None:
-            return Observation(at=self.now, value=None, reason="no bitcoin price since the close, or no beta")
-        return Observation(at=self.gap.at, value=self.gap.implied)
+            return Observation(at=self.now, value=None, reason=all_of(self.crypto_trust.reasons))
+        value = None if self.gap is None else implied(self.gap)
+        if self.gap is None or value is None:
+            return Observation(at=self.now, value=None, reason=Reason.of(Code.GAP_UNKNOWN))
+        return Observation(at=self.gap.at, value=value)

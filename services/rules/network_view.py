@@ -1,6 +1,4 @@
-"""The market for rules on the bitcoin network, which go on while the ETF is closed or has no price."""
-
-from __future__ import annotations
+"""The market for rules on the bitcoin network, which are evaluated even if the ETF is closed or has no price."""
 
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
@@ -9,6 +7,7 @@ from math import nan
 import numpy as np
 
 from services.core.prices import PriceStamp, Quote, to_datetime
+from services.core.reason import Code, Reason
 from services.core.sessions import MarketState
 from services.core.trust import Trust, Verdict
 from services.market.align import Aligned
@@ -32,7 +31,7 @@ class NetworkView:
 
     close: Snapshot
     now: Snapshot | None
-    reason: str
+    reason: Reason | str
     trust: Trust
 
     @property
@@ -68,7 +67,11 @@ class NetworkViewBuilder:
             return NetworkView(close=close, now=close, reason="", trust=reading.trust)
         quote, coin = self.crypto.quote, self.closes.pair.crypto
         if quote is None or now - quote.at > MAX_LIVE_AGE:
-            reason = f"the last {coin} trade is of {quote.at:%Y-%m-%d %H:%M} UTC" if quote else f"no {coin} quote"
+            reason = (
+                Reason.of(Code.LAST_TRADE_AT, symbol=coin, at=quote.at)
+                if quote
+                else Reason.of(Code.NO_QUOTE, symbol=coin)
+            )
             return NetworkView(close=close, now=None, reason=reason, trust=reading.trust)
         return NetworkView(close=close, now=self._at(quote), reason="", trust=reading.trust)
 

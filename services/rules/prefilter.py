@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from services.rules.decide import RuleState, Side
-from services.rules.rule import Direction, Rule
+from services.rules.decide import RuleState
+from services.rules.rule import Rule
+from services.rules.threshold import Levels, levels_of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -18,19 +21,14 @@ class RulePrefilter:
 
     Attributes:
         column: Index of the observation that the rule uses.
-        fires_above: At or above this value the rule may fire.
-        fires_below: At or below this value the rule may fire.
-        clears_above: Strictly between this value and `clears_below` the rule may resolve.
+        levels: The values from which the rule may fire or resolve.
         pending: The rule has a hold or keep time running.
         nodata: The last observation had no usable value.
         error: No source had any data on the pair.
     """
 
     column: NDArray[np.intp]
-    fires_above: NDArray[np.float64]
-    fires_below: NDArray[np.float64]
-    clears_above: NDArray[np.float64]
-    clears_below: NDArray[np.float64]
+    levels: Levels
     pending: NDArray[np.bool_]
     nodata: NDArray[np.bool_]
     error: NDArray[np.bool_]
@@ -38,14 +36,11 @@ class RulePrefilter:
     @classmethod
     def from_rules(cls, rules: Sequence[Rule], states: Sequence[RuleState], columns: Sequence[int]) -> RulePrefilter:
         """Build the columns from rules and their states; `columns` is the index of each rule's observation."""
-        fires = np.array([_fires(rule, state) for rule, state in zip(rules, states, strict=True)]).reshape(-1, 2)
-        clears = np.array([_clears(rule, state) for rule, state in zip(rules, states, strict=True)]).reshape(-1, 2)
+        levels = chain.from_iterable(_levels(rule, state) for rule, state in zip(rules, states, strict=True))
+        table = np.fromiter(levels, dtype=np.float64).reshape(-1, len(Levels._fields))
         return cls(
             column=np.array(columns, dtype=np.intp),
-            fires_above=fires[:, 0],
-            fires_below=fires[:, 1],
-            clears_above=clears[:, 0],
-            clears_below=clears[:, 1],
+            levels=Levels(*table.T.copy()),
             pending=np.array([_is_pending(state) for state in states], dtype=bool),
             nodata=np.array([state.nodata_since is not None for state in states], dtype=bool),
             error=np.array([state.error_since is not None for state in states], dtype=bool),
@@ -53,8 +48,8 @@ class RulePrefilter:
 
     def update(self, row: int, rule: Rule, state: RuleState) -> None:
         """Replace a rule's state in place."""
-        self.fires_above[row], self.fires_below[row] = _fires(rule, state)
-        self.clears_above[row], self.clears_below[row] = _clears(rule, state)
+        for column, level in zip(self.levels, _levels(rule, state), strict=True):
+            cast("NDArray[np.float64]", column)[row] = level
         self.pending[row], self.nodata[row] = _is_pending(state), state.nodata_since is not None
         self.error[row] = state.error_since is not None
 
@@ -65,8 +60,8 @@ class RulePrefilter:
         """
         observed = values[self.column]
         missing = np.isnan(observed)
-        moved = (observed >= self.fires_above) | (observed <= self.fires_below)
-        cleared = (observed > self.clears_above) & (observed < self.clears_below)
+        moved = self.levels.is_above(observed) | self.levels.is_below(observed)
+        cleared = self.levels.is_cleared(observed)
         status_changes = ~self.nodata | (~self.error if pair_unavailable else self.error)
         may_change = moved | cleared | self.pending | self.nodata | self.error
         return np.flatnonzero(np.where(missing, self.pending | status_changes, may_change))
@@ -76,17 +71,5 @@ def _is_pending(state: RuleState) -> bool:
     return state.breach is not None or state.clear_at is not None
 
 
-def _fires(rule: Rule, state: RuleState) -> tuple[float, float]:
-    """Return the two values from which a rule fires; infinite on a side that is not watched or already firing."""
-    above = rule.direction is not Direction.BELOW and state.firing is not Side.ABOVE
-    below = rule.direction is not Direction.ABOVE and state.firing is not Side.BELOW
-    return (rule.threshold if above else np.inf, -rule.threshold if below else -np.inf)
-
-
-def _clears(rule: Rule, state: RuleState) -> tuple[float, float]:
-    """Return the open interval in which a firing rule resolves; empty for one that is not firing."""
-    if state.firing is None:
-        return (np.inf, -np.inf)
-    if rule.direction is Direction.EITHER:
-        return (-rule.clear, rule.clear)
-    return (-np.inf, rule.clear) if state.firing is Side.ABOVE else (-rule.clear, np.inf)
+def _levels(rule: Rule, state: RuleState) -> Levels:
+    return levels_of(rule, state.firing.sign if state.firing else 0)

@@ -1,7 +1,5 @@
 """Replay: evaluate rules over history, once per session close, with the same `decide` as the live tick."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -11,11 +9,13 @@ import numpy as np
 
 from services.core.errors import ReplayError
 from services.core.prices import to_datetime
+from services.core.reason import Code, Reason
 from services.core.statistics import LOOKBACK_SESSIONS
 from services.market.align import Aligned, Exclusion
-from services.market.measure import METRICS, Window, anchors, missing_price_reason, returns
+from services.market.measure import Window, anchors, missing_price_reason, returns
 from services.rules.decide import Change, Observation, RuleState, Side, decide
 from services.rules.rule import Rule
+from services.rules.threshold import levels_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +32,7 @@ class Step:
     spread: float
     etf_return: float
     crypto_return: float
-    reason: str
+    reason: Reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +93,12 @@ def replay(aligned: Aligned, rules: Sequence[Rule], *, first: date | None = None
     sessions = int(aligned.complete[begin:end].sum())
     if not sessions:
         raise ReplayError(
-            f"No session from {days[0]} to {days[-1]} has both prices: {missing_price_reason(aligned, begin)}."
+            Reason.of(
+                Code.NO_COMPLETE_SESSION,
+                first=days[0].item(),
+                last=days[-1].item(),
+                reason=missing_price_reason(aligned, begin),
+            )
         )
     return Replay(
         first=days[0].astype(object),
@@ -106,19 +111,20 @@ def replay(aligned: Aligned, rules: Sequence[Rule], *, first: date | None = None
 
 def check_network(aligned: Aligned, rule: Rule) -> None:
     """Raise ReplayError if a rule needs the bitcoin network and its history is missing."""
-    if METRICS[rule.metric].needs_network and aligned.network is None:
+    if rule.metric.needs_network and aligned.network is None:
         raise ReplayError(f"“{rule}” needs the past of the bitcoin network, which no source here tells.")
 
 
 def _replay_rule(aligned: Aligned, rule: Rule, begin: int, end: int) -> RuleReplay:
     window = rule.window or Window.D1
-    series = METRICS[rule.metric].series
+    series = rule.metric.series
     if series is None:
         raise ReplayError(f"“{rule}” is measured only while the ETF is shut; a replay decides at session closes.")
     check_network(aligned, rule)
-    column = series(aligned, window)
+    column, levels = series(aligned, window), levels_of(rule)
     measured = begin + np.flatnonzero(np.isfinite(column[begin:end]))
     values = column.tolist()
+    breached = (~np.isfinite(column) | levels.is_above(column) | levels.is_below(column)).tolist()
     start = anchors(aligned, window)
     etf, crypto = returns(aligned.etf, start), returns(aligned.crypto, start)
     measurable = np.cumsum(aligned.complete)  # lengths count the sessions that could be evaluated
@@ -126,11 +132,11 @@ def _replay_rule(aligned: Aligned, rule: Rule, begin: int, end: int) -> RuleRepl
     steps, lengths, opened_row = list[Step](), list[int](), begin
     for row in range(begin, end):
         value = values[row]
-        if state == ok_state and abs(value) < rule.threshold:
+        if state == ok_state and not breached[row]:
             continue  # `decide` would not change it
         at = to_datetime(aligned.at[row])
         if value != value:  # noqa: PLR0124 -- NaN, the only number that differs from itself
-            observation = Observation(at=at, value=None, reason="no price", at_close=True)
+            observation = Observation(at=at, value=None, reason=Reason.of(Code.NO_PRICE), at_close=True)
         else:
             observation = Observation(at=at, value=value, at_close=True)
         decision = decide(state, observation, rule, at)

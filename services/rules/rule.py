@@ -1,14 +1,13 @@
 """Rules: a threshold on one metric of one pair, and its text form, which `grammar` parses."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from enum import Enum
 
 from services.core.prices import WGMI_BTC, Pair
-from services.market.measure import METRICS, Metric, Unit, Window
+from services.market.measure import Window
+from services.market.metrics import SPREAD, Metric, Unit
 
 DEFAULT_HOLD = timedelta(minutes=5)
 DEFAULT_CLEAR_RATIO = Decimal("0.6")
@@ -17,7 +16,6 @@ EXAMPLE = "1d 8pp"
 MAX_HOLD = timedelta(hours=6)  # a full session; also the longest keep time
 REPEAT_RANGE = timedelta(minutes=15), timedelta(hours=24)  # minimum and maximum
 
-DECIMAL_PLACES = {Unit.PP: 2, Unit.PERCENT: 2, Unit.SIGMA: 0}  # decimal places between a fraction and its text form
 SECONDS_PER_UNIT = {"s": 1, "m": 60, "h": 3600}
 
 
@@ -44,7 +42,7 @@ class Rule:
     """
 
     window: Window | None
-    metric: Metric = Metric.SPREAD
+    metric: Metric = SPREAD
     threshold: float
     direction: Direction = Direction.EITHER
     clear: float
@@ -57,7 +55,7 @@ class Rule:
     @property
     def unit(self) -> Unit:
         """The unit of the rule's values."""
-        return METRICS[self.metric].unit
+        return self.metric.unit
 
     def __str__(self) -> str:
         return print_rule(self)
@@ -66,8 +64,8 @@ class Rule:
 def print_rule(rule: Rule) -> str:
     """Format a rule in its shortest form; `parse_rule` returns an equal rule."""
     words = [rule.window.value] if rule.window else []
-    if rule.metric not in (Metric.SPREAD, Metric.Z):
-        words.append(rule.metric.value)
+    if rule.metric.named:
+        words.append(rule.metric.name)
     words.append(print_value(rule.threshold, rule.unit))
     if rule.direction is not Direction.EITHER:
         words.append(rule.direction.value)
@@ -88,8 +86,7 @@ def print_rule(rule: Rule) -> str:
 
 def print_value(value: float, unit: Unit) -> str:
     """Format a threshold in its unit, exactly: 0.081 in pp is `8.1pp`, 3.5 in z is `z3.5`."""
-    number = f"{Decimal(repr(value)).scaleb(DECIMAL_PLACES[unit]).normalize():f}"
-    return f"z{number}" if unit is Unit.SIGMA else f"{number}{unit.value}"
+    return unit.affix(f"{Decimal(repr(value)).scaleb(unit.decimals).normalize():f}")
 
 
 def print_duration(duration: timedelta) -> str:

@@ -1,52 +1,40 @@
 """Persistence on SQLite or PostgreSQL; the only package that imports SQLAlchemy."""
 
-from __future__ import annotations
-
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import Self
 
 from services.storage import schema
-from services.storage.alert_audit import AlertAuditRepository
 from services.storage.alerts import AlertRepository
-from services.storage.channels import ChannelRepository, UserActivityRepository
-from services.storage.delivery_status import DeliveryStatusRepository
+from services.storage.channels import ChannelRepository
 from services.storage.engine import Database
-from services.storage.history import PriceHistoryRepository
-from services.storage.holdings import HoldingsRepository
-from services.storage.installations import InstallationRepository
+from services.storage.installations import InstallationRepository, TokenCipher, generate_key
+from services.storage.market_data import HistoryRepository
 from services.storage.notices import NoticeRepository
 from services.storage.outbox import OutboxRepository
-from services.storage.rule_audit import RuleAuditRepository
+from services.storage.outbox_queries import OutboxQueries
 from services.storage.rules import RuleRepository
-from services.storage.tick_log import TickLogRepository
 from services.storage.ticks import TickRepository
-from services.storage.token_encryption import TokenCipher, generate_key
-from services.storage.votes import VoteRepository
 
 __all__ = ["SqlStore", "generate_key", "migrate", "schema_is_current"]
 
 
 class SqlStore(
-    PriceHistoryRepository,
-    HoldingsRepository,
+    HistoryRepository,
     RuleRepository,
-    RuleAuditRepository,
     AlertRepository,
-    VoteRepository,
-    AlertAuditRepository,
-    OutboxRepository,
-    UserActivityRepository,
     TickRepository,
     ChannelRepository,
     NoticeRepository,
-    TickLogRepository,
-    DeliveryStatusRepository,
+    OutboxRepository,
+    OutboxQueries,
 ):
-    """The `Store` implementation on one database; create it with `open`.
+    """The implementation of every store protocol on one database; create it with `open`.
 
     A URL is `sqlite:///relative.db`, `sqlite:////absolute.db`, `sqlite://` for an in-memory database that ends with the
     store, or a PostgreSQL URL. Every method raises DatabaseUnavailableError if the database cannot be reached or used.
-    That includes a database that another release has migrated since it was opened.
+    That includes a database that another release has migrated since it was opened: ticks stop at once, and other writes
+    within a minute.
     """
 
     @property
@@ -55,12 +43,12 @@ class SqlStore(
         return self._database.name
 
     @classmethod
-    async def open(cls, url: str) -> Self:
+    async def open(cls, url: str, *, monotonic: Callable[[], float] = time.monotonic) -> Self:
         """Open the store; create the schema in an empty database.
 
         Raises DatabaseUnavailableError if the schema is of another release.
         """
-        database = Database(url)
+        database = Database(url, monotonic)
         try:
             async with database.write() as tx:
                 revision = await tx.run_sync(schema.check)

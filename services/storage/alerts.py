@@ -1,33 +1,54 @@
-"""Alerts: saved in one transaction with rule states, timeline entries and the messages to deliver."""
-
-from __future__ import annotations
+"""Alerts with their timelines, votes and audit log."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, exc, select
+from sqlalchemy import ColumnElement, Row, func, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.alerting.alert import Alert
-from services.alerting.records import AlertChange, RuleChange, StateChange, StoredAlert
-from services.alerting.tick_log import Tick
-from services.core.errors import ConflictError, NotFoundError
+from services.alerting.alert import Alert, TimelineEntry
+from services.alerting.channel_settings import ChannelSettings, is_posted_to_thread
+from services.alerting.feedback import NO_VOTES, Votes
+from services.alerting.records import AlertAudit, AlertChange, Attempt, Posting, StoredAlert
+from services.core.errors import ConflictError, DatabaseUnavailableError, NotFoundError
 from services.core.identity import Channel
 from services.core.prices import Pair
 from services.storage import tables
-from services.storage.alert_writer import read_alert_or_none, record_alert
-from services.storage.codec import read_pair, read_stored_alert
+from services.storage.codec import (
+    read_entry,
+    read_optional_reason,
+    read_pair,
+    read_settings,
+    read_stored_alert,
+    write_alert,
+    write_entry,
+)
 from services.storage.engine import Database
-from services.storage.repository import Repository, in_channel
-from services.storage.rules import apply_rule_changes, update_states
-from services.storage.ticks import lock_tick
+from services.storage.outbox import bump_version, enqueue, has_root_message
+from services.storage.outbox_queries import same_channel
+from services.storage.repository import Repository, in_channel, insert_row, upsert
 
 log = logging.getLogger(__name__)
 
+_alerts, _entries, _votes = tables.alerts.c, tables.timeline_entries.c, tables.votes.c
+_deliveries, _attempts = tables.deliveries.c, tables.attempts.c
+_DELIVERY_QUERY = select(
+    tables.deliveries,
+    tables.notices.c.opened_at.label("digest_at"),
+    tables.channels.c.quiet_from,
+    tables.channel_backoff.c.problem.label("stuck"),
+).select_from(
+    tables.deliveries.outerjoin(tables.notices, tables.notices.c.id == _deliveries.superseded_by)
+    .outerjoin(tables.channels, same_channel(tables.channels))
+    .outerjoin(tables.channel_backoff, same_channel(tables.channel_backoff))
+)
+
 
 class AlertRepository(Repository):
-    """The alert methods of MonitorStore and CommandStore.
+    """The alert methods of MonitorStore and ChannelStore.
 
     Lists leave out alerts that cannot be read, so that one damaged row does not block the others.
     """
@@ -73,41 +94,181 @@ class AlertRepository(Repository):
         async with self._database.read() as tx:
             return [stored.alert for stored in self._readable(await tx.execute(query))]
 
-    async def record(
-        self,
-        states: Sequence[StateChange],
-        alerts: Sequence[AlertChange],
-        at: datetime,
-        *,
-        rules: Sequence[RuleChange] = (),
-        tick: Tick | None = None,
-    ) -> None:
-        """Save a tick or a person's change in one transaction; see MonitorStore and CommandStore.
+    async def alert_audit(self, channel: Channel | None, alert_id: int | None) -> AlertAudit:
+        """Load the complete audit log of an alert; see ChannelStore."""
+        here = in_channel(tables.alerts, channel) if channel else ()
+        which = () if alert_id is None else (tables.alerts.c.id == alert_id,)
+        newest = select(tables.alerts).where(*here, *which).order_by(tables.alerts.c.id.desc()).limit(1)
+        async with self._database.read() as tx:
+            row = (await tx.execute(newest)).one_or_none()
+            if row is None:
+                raise NotFoundError(_missing(channel, alert_id))
+            of_alert = _entries.alert_id == row.id
+            entry_rows = (await tx.execute(select(tables.timeline_entries).where(of_alert).order_by(_entries.id))).all()
+            own = _deliveries.alert_id == row.id
+            deliveries = (await tx.execute(_DELIVERY_QUERY.where(own).order_by(_deliveries.id))).all()
+            of_deliveries = _attempts.delivery_id.in_(select(_deliveries.id).where(own))
+            votes = await _count_votes(tx, Channel(team=row.team, id=row.channel), row.id)
+            attempts = (await tx.execute(select(tables.attempts).where(of_deliveries).order_by(_attempts.id))).all()
+        try:
+            entries = {entry.id: read_entry(entry.entry) for entry in entry_rows}
+            alert = read_stored_alert(row).alert
+        except ValueError as error:
+            raise DatabaseUnavailableError(f"Alert {row.id} cannot be read; restore its rows from a backup.") from error
+        root_dead_at = next(
+            (delivery.dead_at for delivery in deliveries if delivery.entry_id is None and delivery.message_id is None),
+            None,
+        )
+        postings = tuple(_posting(delivery, entries, attempts, root_dead_at) for delivery in deliveries)
+        return AlertAudit(
+            alert=alert, entries=tuple(entries.values()), postings=postings, votes=votes.get(row.id, NO_VOTES)
+        )
 
-        1. Check that a tick's lease is still this process's.
-        2. Save the rules' new states, and apply people's changes to them.
-        3. Save the alerts, known ones first: a closed alert makes room for a new one.
-        4. Add the timeline entries, and enqueue or update their messages.
-        """
+    async def vote(self, channel: Channel, alert_id: int, by: str, at: datetime, *, noise: bool) -> Votes:
+        """Save a person's vote on an alert, which replaces their previous one; see ChannelStore."""
+        here = select(_alerts.id).where(_alerts.id == alert_id, *in_channel(tables.alerts, channel))
+        row = {"alert_id": alert_id, "person": by, "team": channel.team, "noise": noise, "at": at}
         async with self._database.write() as tx:
-            if tick is not None:
-                await lock_tick(tx, tick)
-            await update_states(tx, states)
-            await apply_rule_changes(tx, rules, at)
-            try:
-                for change in sorted(alerts, key=lambda change: change.alert.id == 0):
-                    await record_alert(tx, change, at)
-            except exc.IntegrityError as error:
-                raise ConflictError("An alert on that is open already; read the alerts again.") from error
+            if await tx.scalar(here) is None:
+                raise NotFoundError(f"No alert {alert_id} in this channel.")
+            await upsert(tx, tables.votes, [row])
+            return (await _count_votes(tx, channel, alert_id))[alert_id]
+
+    async def votes(self, channel: Channel) -> dict[int, Votes]:
+        """Count the votes on each alert of a channel that has any."""
+        async with self._database.read() as tx:
+            return await _count_votes(tx, channel)
 
     def _readable(self, rows: Iterable[Row[Any]]) -> list[StoredAlert]:
         """Return the alerts that can be read; log each of the others once."""
-        read = {row.id: read_alert_or_none(row) for row in rows}
+        read = {row.id: _read_or_none(row) for row in rows}
         unreadable = {alert_id for alert_id, stored in read.items() if stored is None}
         for alert_id in sorted(unreadable - self._logged_alerts):
             log.error("alert %d cannot be read and is skipped; restore its row from a backup", alert_id)
         self._logged_alerts |= unreadable
         return [stored for stored in read.values() if stored is not None]
+
+
+async def record_alert(tx: AsyncConnection, change: AlertChange, at: datetime) -> None:
+    """Save an alert with its new timeline entries, and enqueue their messages. Raises ConflictError."""
+    alert_id, channel = change.alert.id, change.alert.channel
+    if alert_id:
+        await _update_alert(tx, change)
+        await bump_version(tx, at, alert_id=alert_id)
+        has_thread = await has_root_message(tx, alert_id)
+    else:
+        await _close_unreadable(tx, change.alert, at)
+        alert_id = await _insert_alert(tx, change.alert)
+        await enqueue(tx, channel, at, alert_id=alert_id)
+        has_thread = True
+    settings = await _load_settings(tx, channel) if change.entries else ChannelSettings()
+    for entry in change.entries:
+        visible = has_thread and not entry.silent and is_posted_to_thread(entry.kind, settings)
+        entry_id = await _append_entry(tx, alert_id, replace(entry, silent=not visible))
+        if visible:
+            await enqueue(tx, channel, at, alert_id=alert_id, entry_id=entry_id)
+
+
+async def _close_unreadable(tx: AsyncConnection, alert: Alert, at: datetime) -> None:
+    """Close an unreadable alert that blocks a new one; no rule or person can close it."""
+    columns = tables.alerts.c
+    same = (columns.pair == str(alert.pair), columns.subject == alert.subject, columns.side == alert.side.value)
+    for row in (
+        await tx.execute(select(tables.alerts).where(tables.OPEN, *in_channel(tables.alerts, alert.channel), *same))
+    ).all():
+        if _read_or_none(row) is None:
+            await tx.execute(update(tables.alerts).where(columns.id == row.id).values(closed_at=at))
+
+
+async def _insert_alert(tx: AsyncConnection, alert: Alert) -> int:
+    row = {
+        "team": alert.channel.team,
+        "channel": alert.channel.id,
+        "pair": str(alert.pair),
+        "subject": alert.subject,
+        "side": alert.side.value,
+        "closed_at": alert.closed_at,
+        "revision": 1,
+        "alert": "",  # replaced below: the JSON contains the id
+    }
+    alert_id = await insert_row(tx, tables.alerts, row)
+    numbered = write_alert(replace(alert, id=alert_id))
+    await tx.execute(update(tables.alerts).where(tables.alerts.c.id == alert_id).values(alert=numbered))
+    return alert_id
+
+
+async def _update_alert(tx: AsyncConnection, change: AlertChange) -> None:
+    columns, alert = tables.alerts.c, change.alert
+    updated = await tx.execute(
+        update(tables.alerts)
+        .where(columns.id == alert.id, columns.revision == change.revision, *in_channel(tables.alerts, alert.channel))
+        .values(alert=write_alert(alert), closed_at=alert.closed_at, revision=change.revision + 1)
+    )
+    if updated.rowcount != 1:
+        raise ConflictError(f"Alert {alert.id} has changed since it was read; read it again.")
+
+
+async def _append_entry(tx: AsyncConnection, alert_id: int, entry: TimelineEntry) -> int:
+    return await insert_row(tx, tables.timeline_entries, {"alert_id": alert_id, "entry": write_entry(entry)})
+
+
+def _read_or_none(row: Row[Any]) -> StoredAlert | None:
+    """Return the alert of a row; None if the row is damaged."""
+    try:
+        return read_stored_alert(row)
+    except ValueError:
+        return None
+
+
+async def _load_settings(tx: AsyncConnection, channel: Channel) -> ChannelSettings:
+    """Load a channel's settings; the defaults if it has none."""
+    query = select(tables.channels.c.settings).where(*in_channel(tables.channels, channel))
+    text = (await tx.execute(query)).scalar()
+    return ChannelSettings() if text is None else read_settings(text)
+
+
+def _posting(
+    delivery: Row[Any], entries: dict[int, TimelineEntry], attempts: Iterable[Row[Any]], root_dead_at: datetime | None
+) -> Posting:
+    """Build the record of a message; a thread reply fails with the alert's own message, at `root_dead_at`."""
+    made = [
+        Attempt(at=one.at, version=one.version, outcome=one.outcome, problem=read_optional_reason(one.problem))
+        for one in attempts
+        if one.delivery_id == delivery.id
+    ]
+    return Posting(
+        key=delivery.key,
+        entry=entries.get(delivery.entry_id),
+        message_id=delivery.message_id,
+        delivered=delivery.sent_version == delivery.version,
+        given_up_at=delivery.dead_at or (root_dead_at if delivery.sent_version < delivery.version else None),
+        next_at=delivery.next_at,
+        attempts=tuple(made),
+        digest_at=delivery.digest_at,
+        silent_from=delivery.quiet_from,
+        blocked_by=read_optional_reason(delivery.stuck),
+    )
+
+
+def _missing(channel: Channel | None, alert_id: int | None) -> str:
+    where = "in this channel" if channel else "in this database"
+    return f"No alert {where} so far." if alert_id is None else f"No alert {alert_id} {where}."
+
+
+async def _count_votes(tx: AsyncConnection, channel: Channel, alert_id: int | None = None) -> dict[int, Votes]:
+    """Count the votes on the alerts of a channel, or on one of them."""
+    one = () if alert_id is None else (_votes.alert_id == alert_id,)
+    query = (
+        select(_votes.alert_id, _votes.noise, func.count().label("number"))
+        .join(tables.alerts, _alerts.id == _votes.alert_id)
+        .where(*in_channel(tables.alerts, channel), *one)
+        .group_by(_votes.alert_id, _votes.noise)
+    )
+    counts = {(row.alert_id, row.noise): row.number for row in await tx.execute(query)}
+    return {
+        voted_id: Votes(useful=counts.get((voted_id, False), 0), noise=counts.get((voted_id, True), 0))
+        for voted_id, _ in counts
+    }
 
 
 def _alerts_in(channel: Channel) -> tuple[ColumnElement[bool], ColumnElement[bool]]:

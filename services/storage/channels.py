@@ -1,13 +1,11 @@
-"""Channel settings and quiet periods, each change with its author, and the channels a person is active in."""
-
-from __future__ import annotations
+"""Channel settings and quiet periods, each change with its author."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, and_, or_, select, union, update
+from sqlalchemy import ColumnElement, Row, and_, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.alerting.channel_settings import ChannelSettings, after_leaving
@@ -16,21 +14,30 @@ from services.alerting.ports import SettingChange, StoredChannel, WithheldMessag
 from services.alerting.records import AlertChange
 from services.core.errors import ConflictError
 from services.core.identity import Channel
+from services.core.reason import Code, Reason
 from services.storage import tables
-from services.storage.alert_writer import record_alert
-from services.storage.codec import read_notice, read_settings, read_stored_alert, write_settings
+from services.storage.alerts import record_alert
+from services.storage.codec import (
+    read_notice,
+    read_reason,
+    read_settings,
+    read_stored_alert,
+    write_reason,
+    write_settings,
+)
 from services.storage.notices import add_notice
 from services.storage.outbox_queries import OUTSTANDING
 from services.storage.repository import Repository, in_channel, insert, insert_row
 
-LEFT_CHANNEL = "MinerPulse was taken out of the channel."
+LEFT_CHANNEL = write_reason(Reason.of(Code.CHANNEL_LEFT))
+LEFT_CHANNEL_TEXT = "MinerPulse was taken out of the channel."  # as earlier releases stored it
 CHANGED = "The channel's settings have changed since they were read; read them again."
 _columns = tables.channels.c
 _deliveries = tables.deliveries.c
 
 
 class ChannelRepository(Repository):
-    """The `ChannelStore` implementation."""
+    """The methods of ChannelStore on settings and quiet periods."""
 
     async def channel(self, channel: Channel) -> StoredChannel:
         """Load a channel's settings; the defaults, at revision 0, if it has none."""
@@ -72,7 +79,7 @@ class ChannelRepository(Repository):
         """Update the messages that were posted in a channel before the app was removed from it."""
         posted = (
             *in_channel(tables.deliveries, channel),
-            _deliveries.problem == LEFT_CHANNEL,
+            _deliveries.problem.in_([LEFT_CHANNEL, LEFT_CHANNEL_TEXT]),
             _deliveries.message_id.is_not(None),
         )
         next_version = {"version": _deliveries.version + 1, "next_at": at, "since": at, "attempts": 0, "problem": None}
@@ -84,7 +91,9 @@ class ChannelRepository(Repository):
         table = tables.channel_changes
         query = select(table).where(*in_channel(table, channel)).order_by(table.c.id.desc()).limit(limit)
         async with self._database.read() as tx:
-            return [SettingChange(by=row.by, at=row.at, summary=row.what) for row in await tx.execute(query)]
+            return [
+                SettingChange(by=row.by, at=row.at, summary=read_reason(row.what)) for row in await tx.execute(query)
+            ]
 
     async def schedule_silence(self, after: StoredChannel) -> None:
         """Save when a channel's next quiet period starts. Raises ConflictError."""
@@ -138,7 +147,13 @@ async def _reset_settings(tx: AsyncConnection, stored: StoredChannel, change: Se
 
 
 async def _record_change(tx: AsyncConnection, channel: Channel, change: SettingChange) -> None:
-    row = {"team": channel.team, "channel": channel.id, "by": change.by, "at": change.at, "what": change.summary}
+    row = {
+        "team": channel.team,
+        "channel": channel.id,
+        "by": change.by,
+        "at": change.at,
+        "what": write_reason(change.summary),
+    }
     await insert_row(tx, tables.channel_changes, row)
 
 
@@ -180,37 +195,4 @@ def _read(row: Row[Any]) -> StoredChannel:
         revision=row.revision,
         silent_from=row.quiet_from,
         released_at=row.quiet_ended_at,
-    )
-
-
-class UserActivityRepository(Repository):
-    """The methods of CommandStore on people's activity."""
-
-    async def channels_of(self, team: str, person: str) -> list[Channel]:
-        """Return the channels of a workspace in which a person changed a rule or acted on an alert, by id."""
-        query = union(
-            _with_added_rule(team, person), _with_changed_rule(team, person), _with_alert_action(team, person)
-        ).order_by("channel")
-        async with self._database.read() as tx:
-            return [Channel(team=team, id=row.channel) for row in await tx.execute(query)]
-
-
-def _with_added_rule(team: str, person: str) -> Select[tuple[str]]:
-    rules = tables.rules.c
-    return select(rules.channel).where(rules.team == team, rules.created_by == person)
-
-
-def _with_changed_rule(team: str, person: str) -> Select[tuple[str]]:
-    audit = tables.rule_audit.c
-    return select(audit.channel).where(audit.team == team, audit.by == person)
-
-
-def _with_alert_action(team: str, person: str) -> Select[tuple[str]]:
-    """Search the timelines, which are JSON: few entries name a person, and only a Home tab asks."""
-    alerts, entries = tables.alerts.c, tables.timeline_entries.c
-    by_person = entries.entry.contains(f'"by":"{person}"', autoescape=True)
-    return (
-        select(alerts.channel)
-        .join(tables.timeline_entries, entries.alert_id == alerts.id)
-        .where(alerts.team == team, by_person)
     )

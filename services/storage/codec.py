@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from datetime import date
 from functools import lru_cache
 from typing import Any
 
-from pydantic import TypeAdapter
+import numpy as np
+from pydantic import GetCoreSchemaHandler, TypeAdapter
+from pydantic_core import CoreSchema, core_schema
 from sqlalchemy import Row
 
 from services.alerting.alert import Alert, TimelineEntry
@@ -15,8 +19,53 @@ from services.alerting.notice import Content, CoverageReport, Digest, Escalation
 from services.alerting.records import ChannelRule, RuleAudit, RuleAuditKind, StoredAlert
 from services.core.identity import Channel
 from services.core.prices import Pair, PriceStamp, Symbol
+from services.core.reason import Reason
 from services.rules.decide import RuleState, Side
 from services.rules.grammar import parse_rule
+
+
+def write_reason(reason: Reason | str) -> str:
+    """Return a reason as JSON; words are returned as they are."""
+    return reason if isinstance(reason, str) else json.dumps(reason.to_json(), ensure_ascii=False)
+
+
+def read_reason(text: str) -> Reason | str:
+    """Parse a reason from JSON; text, and a reason that this release does not know, are returned unchanged."""
+    if not text.startswith("{"):
+        return text
+    try:
+        return Reason.from_json(json.loads(text))
+    except ValueError:
+        return text
+
+
+def read_optional_reason(text: str | None) -> Reason | str | None:
+    """Parse the reason in a column that may be null."""
+    return None if text is None else read_reason(text)
+
+
+def _validate_reason(value: object) -> Reason | str:
+    if isinstance(value, str):
+        return value
+    if not isinstance(value, dict):
+        raise ValueError("not a reason")  # noqa: TRY004 -- pydantic expects it
+    try:
+        return Reason.from_json(value)
+    except ValueError:  # of a later release
+        return json.dumps(value, ensure_ascii=False)
+
+
+def _serialize_reason(reason: Reason | str) -> object:
+    return reason if isinstance(reason, str) else reason.to_json()
+
+
+def _reason_schema(_source: object, _handler: GetCoreSchemaHandler) -> CoreSchema:
+    return core_schema.no_info_plain_validator_function(
+        _validate_reason, serialization=core_schema.plain_serializer_function_ser_schema(_serialize_reason)
+    )
+
+
+Reason.__get_pydantic_core_schema__ = _reason_schema  # type: ignore[attr-defined] # core does not know pydantic
 
 _ALERT = TypeAdapter(Alert)
 _ENTRY = TypeAdapter(TimelineEntry)
@@ -152,6 +201,17 @@ def read_pair(text: str) -> Pair:
     """Parse a pair such as WGMI/BTC."""
     etf, _, crypto = text.partition("/")
     return Pair(etf=Symbol(etf), crypto=Symbol(crypto))
+
+
+def days_since_1970(day: date) -> int:
+    """Return a date as the stored day number."""
+    return int(np.datetime64(day, "D").astype(np.int64))
+
+
+def day_of(number: int) -> date:
+    """Return the date of a stored day number."""
+    day: date = np.datetime64(number, "D").astype(object)
+    return day
 
 
 def read_stored_alert(row: Row[Any]) -> StoredAlert:

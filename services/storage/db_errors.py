@@ -1,6 +1,4 @@
-"""Translation of database errors into sentences that say what to do."""
-
-from __future__ import annotations
+"""Translation of database errors into sentences that explain the fix."""
 
 import sqlite3
 from collections.abc import Iterator

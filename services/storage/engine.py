@@ -1,12 +1,12 @@
 """The database engine: connections from a URL, and read and write transactions."""
 
-from __future__ import annotations
-
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing, nullcontext, suppress
 from itertools import count
+from math import inf
 from typing import Any
 
 from sqlalchemy import URL, Connection, event, exc, make_url
@@ -23,6 +23,7 @@ MIGRATION_LOCK = 0x6D696E65  # any number that nothing else in the database lock
 IDLE_TIMEOUT_S = 15  # none of our transactions idles that long between two statements
 IDLE_TIMEOUT = f"SET LOCAL idle_in_transaction_session_timeout = '{IDLE_TIMEOUT_S}s'"
 LOCK_SCHEMA = f"SELECT pg_advisory_xact_lock_shared({MIGRATION_LOCK})"  # until the transaction ends
+CHECK_INTERVAL_S = 60.0  # how long a process may write without comparing the schema's revision
 REVISION = "SELECT version_num FROM alembic_version"
 MIGRATED = "The database {} was migrated by another release of MinerPulse; this process must be updated or restarted."
 SNAPSHOT_READ: dict[str, Any] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
@@ -38,9 +39,11 @@ class Database:
     Every error that keeps it from being reached or used is raised as DatabaseUnavailableError.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._memory: sqlite3.Connection | None = None
+        self._monotonic = monotonic
         self._revision: str | None = None
+        self._next_check_at = inf  # on the monotonic clock
         self._write_lock: asyncio.Lock | nullcontext[None] = nullcontext()
         try:
             parsed = make_url(url)
@@ -71,26 +74,30 @@ class Database:
                 yield connection
 
     @asynccontextmanager
-    async def write(self) -> AsyncIterator[AsyncConnection]:
+    async def write(self, *, check_revision: bool = False) -> AsyncIterator[AsyncConnection]:
         """Open a transaction that commits at the end and rolls back on any error; SQLite runs one at a time.
 
-        PostgreSQL ends the transaction of a process that is frozen or gone: its locks would block everyone else. After
-        `require_revision`, a database that another release has migrated is refused. No migration can start before the
-        transaction ends: SQLite has one writer, and on PostgreSQL migrations wait for a lock.
+        PostgreSQL ends the transaction of a process that is frozen or gone: its locks would block everyone else.
+
+        After `require_revision`, a database that another release has migrated is refused, by the first write of each
+        minute and with `check_revision`. The latter also waits for a migration that has started, and no migration can
+        start before it ends: SQLite has one writer, and on PostgreSQL both take a lock.
         """
         with translate_db_errors(self.name):
             async with self._explain_missing(), self._write_lock, self._writer.begin() as connection:
-                if connection.dialect.name == "postgresql":
+                is_postgresql = connection.dialect.name == "postgresql"
+                if is_postgresql:
                     await connection.exec_driver_sql(IDLE_TIMEOUT)
-                    if self._revision is not None:
-                        await connection.exec_driver_sql(LOCK_SCHEMA)
-                if self._revision is not None:
+                if is_postgresql and check_revision:
+                    await connection.exec_driver_sql(LOCK_SCHEMA)
+                if check_revision or self._monotonic() >= self._next_check_at:
                     await self._check_revision(connection)
                 yield connection
 
     def require_revision(self, revision: str) -> None:
         """Refuse to write from now on if the schema's revision is not this one."""
         self._revision = revision
+        self._next_check_at = self._monotonic() + CHECK_INTERVAL_S
 
     async def close(self) -> None:
         """Close every connection."""
@@ -100,8 +107,13 @@ class Database:
 
     async def _check_revision(self, connection: AsyncConnection) -> None:
         """Raise DatabaseUnavailableError if another release has migrated the database since it was opened."""
-        if (await connection.exec_driver_sql(REVISION)).scalar() != self._revision:
+        if self._revision is None:
+            return
+        revision = (await connection.exec_driver_sql(REVISION)).scalar()
+        if revision != self._revision:
+            self._next_check_at = -inf  # every write is refused until the database is restored
             raise DatabaseUnavailableError(MIGRATED.format(self.name))
+        self._next_check_at = self._monotonic() + CHECK_INTERVAL_S
 
     @asynccontextmanager
     async def _explain_missing(self) -> AsyncIterator[None]:

@@ -1,4 +1,4 @@
-"""App installations with encrypted tokens, and OAuth states of installations in progress."""
+"""App installations: their encrypted tokens, OAuth states, and the deletion of a workspace's data."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, delete, or_, select, update
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from sqlalchemy import ColumnElement, Row, Table, delete, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.core.errors import DatabaseUnavailableError
 from services.core.installation import Installation
 from services.storage import tables
 from services.storage.engine import Database
-from services.storage.purge import purge
 from services.storage.repository import Repository, insert, insert_row, upsert
-from services.storage.token_encryption import TokenCipher
+from services.storage.rules import next_revision
 
 LEASE = timedelta(minutes=1)  # longer than Slack's token renewal can take
 CLOCK_SKEW = timedelta(seconds=10)  # how far Slack's clock may be behind ours
@@ -23,6 +24,27 @@ CLOCK_SKEW = timedelta(seconds=10)  # how far Slack's clock may be behind ours
 _columns = tables.installations.c
 _states = tables.oauth_states.c
 _org_teams = tables.org_teams.c
+
+NO_MATCHING_KEY = (
+    "A stored token opens with none of the keys in MINERPULSE_TOKEN_KEYS; put back the key that it was sealed with."
+)
+
+GLOBAL_TABLES = frozenset(
+    {
+        "closes",
+        "bars",
+        "corporate_actions",
+        "action_coverage",
+        "revisions",
+        "holdings",
+        "ticks",
+        "feed_status",
+        "metric_extremes",
+        "rules_revision",
+    }
+)
+INSTALLATION_TABLES = frozenset({"installations", "org_teams", "oauth_states"})
+ERASED = ""
 
 
 class InstallationRepository(Repository):
@@ -81,7 +103,7 @@ class InstallationRepository(Repository):
                 return []
             await tx.execute(delete(tables.installations).where(_columns.home == home))
             if home != enterprise:
-                await purge(tx, home, at)
+                await _purge(tx, home, at)
                 return [home]
             return await _purge_workspaces(tx, _org_teams.enterprise == home, at)
 
@@ -159,10 +181,59 @@ async def _purge_workspaces(tx: AsyncConnection, which: ColumnElement[bool], at:
     members -= set(await tx.scalars(select(_columns.home).where(_columns.home.in_(members))))
     await tx.execute(delete(tables.org_teams).where(which))
     for team in members:
-        await purge(tx, team, at)
+        await _purge(tx, team, at)
     return sorted(members)
 
 
 def _digest(state: str) -> str:
     """Hash a state: a reader of the table must not be able to use it."""
     return hashlib.sha256(state.encode()).hexdigest()
+
+
+async def _purge(tx: AsyncConnection, team: str, at: datetime) -> None:
+    """Delete all rows of a workspace, in the order of their foreign keys.
+
+    Its rules' ids stay, without their owner, so that processes which evaluate these rules see that they were removed.
+    """
+    for table in reversed(tables.metadata.sorted_tables):
+        if table is not tables.rules and table.name not in GLOBAL_TABLES | INSTALLATION_TABLES:
+            await tx.execute(delete(table).where(_owned_by(table, team)))
+    erased = {"team": ERASED, "channel": ERASED, "created_by": ERASED, "removed_at": at}
+    await tx.execute(
+        update(tables.rules).where(tables.rules.c.team == team).values(**erased, revision=await next_revision(tx))
+    )
+
+
+def _owned_by(table: Table, team: str) -> ColumnElement[bool]:
+    """Select the rows of a workspace: by their own column, or by that of the rows they reference."""
+    if "team" in table.c:
+        return table.c.team == team
+    (key, parent), *_ = [(key.parent, key.column) for column in table.c for key in column.foreign_keys]
+    return key.in_(select(parent).where(_owned_by(parent.table, team)))
+
+
+class TokenCipher:
+    """Encrypts with the first of its keys and decrypts with any. Keys are Fernet keys: 32 bytes in base64."""
+
+    def __init__(self, keys: Sequence[str]) -> None:
+        self._keys = MultiFernet([Fernet(key) for key in keys])
+
+    def encrypt(self, text: str) -> str:
+        """Return a text encrypted."""
+        return self._keys.encrypt(text.encode()).decode()
+
+    def decrypt(self, encrypted: str) -> str:
+        """Return a text decrypted. Raises DatabaseUnavailableError if no key matches."""
+        try:
+            return self._keys.decrypt(encrypted).decode()
+        except InvalidToken as error:
+            raise DatabaseUnavailableError(NO_MATCHING_KEY) from error
+
+    def reencrypt(self, encrypted: str) -> str:
+        """Encrypt with the first key what any of them decrypts. Raises DatabaseUnavailableError."""
+        return self.encrypt(self.decrypt(encrypted))
+
+
+def generate_key() -> str:
+    """Return a new random key."""
+    return Fernet.generate_key().decode()

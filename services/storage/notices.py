@@ -1,7 +1,5 @@
 """Notices: recorded once per name and channel, and edited in place like an alert."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -14,14 +12,14 @@ from services.core.errors import ConflictError
 from services.core.identity import Channel
 from services.storage import tables
 from services.storage.codec import notice_kind, read_notice, write_content
-from services.storage.outbox_enqueue import bump_version, enqueue
+from services.storage.outbox import bump_version, enqueue
 from services.storage.repository import Repository, in_channel, insert
 
 _columns = tables.notices.c
 
 
 class NoticeRepository(Repository):
-    """The `NoticeStore` implementation."""
+    """The methods of ChannelStore on notices."""
 
     async def open_notices(self, kind: type[Content]) -> list[StoredNotice]:
         """Load the notices of one kind that may still change, oldest first."""

@@ -1,35 +1,23 @@
 """The outbox: versions of messages that Slack must show, their leases and delivery attempts."""
 
-from __future__ import annotations
-
 import logging
-from collections.abc import Collection
+import secrets
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, and_, case, func, literal, or_, select, update
+from sqlalchemy import ColumnElement, case, func, literal, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.core.identity import Channel
-from services.delivery.ports import Backlog, Delivery, ThreadMessage
+from services.delivery.ports import Delivery, ThreadMessage
 from services.storage import tables
-from services.storage.outbox_enqueue import bump_version
 from services.storage.outbox_queries import (
-    FIRST_OF_EACH_CHANNEL,
-    NEXT_DUE_AT,
-    OUTSTANDING,
-    ROOT_IS_DEAD,
-    WITHHELD,
-    read_delivery,
     same_channel,
-    with_root,
 )
 from services.storage.repository import Repository, in_channel, insert, insert_row
 from services.storage.types import UtcDateTime
 
 LEASE = timedelta(minutes=1)  # of one attempt; longer than three calls to Slack can take
-SETTLED = ("sent", "gone")  # outcomes that tell whether the message is posted
-UNREADABLE = "its row cannot be read"
 log = logging.getLogger(__name__)
 
 _columns = tables.deliveries.c
@@ -38,40 +26,8 @@ _channels = tables.channels.c
 _attempts = tables.attempts
 
 
-_DEAD = or_(_columns.dead_at.is_not(None), ROOT_IS_DEAD)
-_WAITING = and_(~_DEAD, or_(_channels.quiet_from.is_(None), ~WITHHELD))
-_BACKLOG = (
-    select(
-        func.count().filter(_WAITING),
-        func.count().filter(_DEAD),
-        func.min(_columns.since).filter(_WAITING),
-        func.count().filter(~_DEAD, WITHHELD),
-    )
-    .select_from(with_root(tables.deliveries).outerjoin(tables.channels, same_channel(tables.channels)))
-    .where(OUTSTANDING)
-)
-
-
 class OutboxRepository(Repository):
-    """The `OutboxStore` implementation."""
-
-    async def due(self, now: datetime, limit: int = 100) -> list[Delivery]:
-        """Load the first outdated message of each channel that is due, oldest first.
-
-        An entry is due only after its alert's message is posted and if no earlier entry waits, so that threads read in
-        order. A message whose attempt was cut off is due again when its lease ends, also in the same process after a
-        restart. One that cannot be read is dead-lettered.
-        """
-        parameters = {"now": now, "limit": limit}
-        while True:
-            async with self._database.read() as tx:
-                deliveries = {
-                    row.id: read_delivery(row, now) for row in await tx.execute(FIRST_OF_EACH_CHANNEL, parameters)
-                }
-            unreadable = [delivery_id for delivery_id, delivery in deliveries.items() if delivery is None]
-            if not unreadable:
-                return [delivery for delivery in deliveries.values() if delivery is not None]
-            await self._dead_letter(unreadable, now)
+    """The methods of OutboxStore that write the outbox."""
 
     async def pause_channel(self, channel: Channel, until: datetime, problem: str | None = None) -> None:
         """Pause a channel at least until then, and record the problem that a person must fix; see OutboxStore."""
@@ -86,27 +42,11 @@ class OutboxRepository(Repository):
                 )
             )
 
-    async def next_due_at(self, now: datetime) -> datetime | None:
-        """Return when the next undelivered message may be tried; None if all wait for the end of quiet hours."""
-        async with self._database.read() as tx:
-            earliest: datetime | None = (await tx.execute(NEXT_DUE_AT, {"now": now})).scalar_one()
-        return earliest
-
-    async def backlog(self, now: datetime) -> Backlog:
-        """Count undelivered messages; those that quiet hours withhold neither wait nor age.
-
-        A thread reply counts as dead if its alert's own message is dead; both are retried if that one is revived.
-        """
-        async with self._database.read() as tx:
-            waiting, dead, since, withheld = (await tx.execute(_BACKLOG, {"now": now})).one()
-        return Backlog(waiting=waiting, dead_lettered=dead, oldest_age=since and now - since, withheld=withheld)
-
     async def mark_attempting(self, delivery: Delivery, at: datetime) -> Delivery | None:
         """Lease a message before the call to Slack; only one process gets it until the lease ends.
 
         The lease is stored in `next_at`: to other processes the message is no longer due, and a previous owner sees
-        that
-        it lost the lease. Quiet hours that started meanwhile withhold a new message.
+        that it lost the lease. Quiet hours that started meanwhile withhold a new message.
         """
         as_read = (
             _columns.id == delivery.id,
@@ -135,15 +75,6 @@ class OutboxRepository(Repository):
                 fixed = (*in_channel(tables.channel_backoff, delivery.channel), _backoff.problem.is_not(None))
                 await tx.execute(update(tables.channel_backoff).where(*fixed).values(problem=None))
 
-    async def first_attempt_at(self, delivery: Delivery) -> datetime:
-        """Return the start of the first attempt since the message was last known to be posted, or gone."""
-        own = _attempts.c.delivery_id == delivery.id
-        settled = select(func.max(_attempts.c.id)).where(own, _attempts.c.outcome.in_(SETTLED)).scalar_subquery()
-        query = select(func.min(_attempts.c.at)).where(own, _attempts.c.id > func.coalesce(settled, 0))
-        async with self._database.read() as tx:
-            since: datetime = (await tx.execute(query)).scalar_one()
-        return since
-
     async def mark_failed(
         self,
         delivery: Delivery,
@@ -169,7 +100,7 @@ class OutboxRepository(Repository):
     async def mark_dead(self, delivery: Delivery, problem: str, at: datetime, *, unsure: bool = False) -> None:
         """Dead-letter a message that only a person can fix; it is not retried until its content changes.
 
-        If the content changed during the attempt, the new version is tried, as often as any other.
+        If the content changed during the attempt, the new version is retried like any other.
         """
         unchanged = _columns.version == delivery.version
         end = {
@@ -180,12 +111,55 @@ class OutboxRepository(Repository):
             if await _update_leased(tx, delivery, attempting=unsure, next_at=at, problem=problem, **end):
                 await _close_attempt(tx, delivery, "dead", problem)
 
-    async def _dead_letter(self, delivery_ids: Collection[int], at: datetime) -> None:
-        """Dead-letter messages that cannot be read: otherwise each poll would return them first again."""
-        log.error("messages %s cannot be read and are dead-lettered; restore their rows from a backup", [*delivery_ids])
-        unreadable = update(tables.deliveries).where(_columns.id.in_(delivery_ids))
-        async with self._database.write() as tx:
-            await tx.execute(unreadable.values(dead_at=at, problem=UNREADABLE))
+
+async def enqueue(tx: AsyncConnection, channel: Channel, at: datetime, **subject: int | None) -> None:
+    """Enqueue a message: `alert_id` for an alert's own, with `entry_id` for its thread reply, or `notice_id`.
+
+    The key ends in a random part, so that a message of another database is never mistaken for this one.
+    """
+    name = ":".join(f"{kind.removesuffix('_id')}:{number}" for kind, number in subject.items())
+    row = {
+        "key": f"{name}:{secrets.token_hex(4)}",
+        "team": channel.team,
+        "channel": channel.id,
+        **subject,
+        "version": 1,
+        "sent_version": 0,
+        "attempts": 0,
+        "attempting": False,
+        "next_at": at,
+        "since": at,
+    }
+    await insert_row(tx, tables.deliveries, row)
+
+
+async def bump_version(
+    tx: AsyncConnection, at: datetime, *, alert_id: int | None = None, notice_id: int | None = None
+) -> None:
+    """Increment the version of the message of an alert or a notice.
+
+    A retry keeps its time, a dead message is revived; one that a digest replaced does not change.
+    """
+    own = _columns.alert_id == alert_id if notice_id is None else _columns.notice_id == notice_id
+    dead = _columns.dead_at.is_not(None)
+    delivered = _columns.sent_version == _columns.version
+    await tx.execute(
+        update(tables.deliveries)
+        .where(own, _columns.entry_id.is_(None), _columns.superseded_by.is_(None))
+        .values(
+            version=_columns.version + 1,
+            next_at=case((or_(dead, delivered), literal(at, UtcDateTime)), else_=_columns.next_at),
+            since=case((delivered, literal(at, UtcDateTime)), else_=_columns.since),
+            attempts=case((dead, 0), else_=_columns.attempts),
+            dead_at=None,
+        )
+    )
+
+
+async def has_root_message(tx: AsyncConnection, alert_id: int) -> bool:
+    """Return whether an alert has or gets a message of its own; False if a digest replaced it."""
+    own = (_columns.alert_id == alert_id, _columns.entry_id.is_(None), _columns.superseded_by.is_not(None))
+    return (await tx.execute(select(_columns.id).where(*own))).first() is None
 
 
 def _is_quiet(at: datetime) -> ColumnElement[bool]:

@@ -1,7 +1,7 @@
-"""Queries for undelivered messages, and the conversion of their rows."""
+"""Queries of the outbox: messages that are due, the backlog, and problems that a person must fix."""
 
-from __future__ import annotations
-
+import logging
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -19,16 +19,33 @@ from sqlalchemy import (
     func,
     or_,
     select,
+    update,
 )
 
 from services.alerting.channel_settings import ChannelSettings, is_broadcast, needs_acknowledgement
+from services.alerting.notice import MessageCounts
 from services.core.identity import Channel
-from services.delivery.ports import AlertMessage, Delivery, NoticeMessage, OutboxMessage, ThreadMessage
+from services.core.reason import Code, Reason
+from services.delivery.ports import (
+    AlertMessage,
+    Backlog,
+    Delivery,
+    DeliveryProblem,
+    NoticeMessage,
+    OutboxMessage,
+    ThreadMessage,
+)
 from services.storage import tables
-from services.storage.codec import read_alert, read_entry, read_notice, read_settings
+from services.storage.codec import read_alert, read_entry, read_notice, read_reason, read_settings, write_reason
+from services.storage.repository import Repository, in_channel
 from services.storage.types import UtcDateTime
 
+SETTLED = ("sent", "gone")  # outcomes that show whether the message is posted
+UNREADABLE = write_reason(Reason.of(Code.MESSAGE_UNREADABLE))
+log = logging.getLogger(__name__)
+
 _columns = tables.deliveries.c
+_attempts = tables.attempts.c
 _backoff = tables.channel_backoff.c
 _channels = tables.channels.c
 _root = tables.deliveries.alias("root")  # the message of the alert that an entry belongs to
@@ -100,9 +117,128 @@ def first_of_each_channel(waiting: Select[Any]) -> Select[Any]:
 # Built once, as building the queries of a poll takes longer than running them. Parameters: `now` and `limit`.
 NEXT_DUE_AT = next_due_at(WAITING.where(~WITHHELD))
 FIRST_OF_EACH_CHANNEL = first_of_each_channel(WAITING.where(~WITHHELD))
+_DEAD = or_(_columns.dead_at.is_not(None), ROOT_IS_DEAD)
+_WAITING = and_(~_DEAD, or_(_channels.quiet_from.is_(None), ~WITHHELD))
+_BACKLOG = (
+    select(
+        func.count().filter(_WAITING),
+        func.count().filter(_DEAD),
+        func.min(_columns.since).filter(_WAITING),
+        func.count().filter(~_DEAD, WITHHELD),
+    )
+    .select_from(with_root(tables.deliveries).outerjoin(tables.channels, same_channel(tables.channels)))
+    .where(OUTSTANDING)
+)
 
 
-def read_delivery(row: Row[Any], now: datetime) -> Delivery | None:
+class OutboxQueries(Repository):
+    """The methods of OutboxStore and ChannelStore that read the outbox."""
+
+    async def due(self, now: datetime, limit: int = 100) -> list[Delivery]:
+        """Load the first outdated message of each channel that is due, oldest first.
+
+        An entry is due only after its alert's message is posted and if no earlier entry waits, so that threads read in
+        order. A message whose attempt was cut off is due again when its lease ends, also in the same process after a
+        restart. One that cannot be read is dead-lettered.
+        """
+        parameters = {"now": now, "limit": limit}
+        while True:
+            async with self._database.read() as tx:
+                deliveries = {
+                    row.id: _read_delivery(row, now) for row in await tx.execute(FIRST_OF_EACH_CHANNEL, parameters)
+                }
+            unreadable = [delivery_id for delivery_id, delivery in deliveries.items() if delivery is None]
+            if not unreadable:
+                return [delivery for delivery in deliveries.values() if delivery is not None]
+            await self._dead_letter(unreadable, now)
+
+    async def next_due_at(self, now: datetime) -> datetime | None:
+        """Return when the next undelivered message may be tried; None if all wait for the end of quiet hours."""
+        async with self._database.read() as tx:
+            earliest: datetime | None = (await tx.execute(NEXT_DUE_AT, {"now": now})).scalar_one()
+        return earliest
+
+    async def backlog(self, now: datetime) -> Backlog:
+        """Count undelivered messages; those that quiet hours withhold neither wait nor age.
+
+        A thread reply counts as dead if its alert's own message is dead; both are retried if that one is revived.
+        """
+        async with self._database.read() as tx:
+            waiting, dead, since, withheld = (await tx.execute(_BACKLOG, {"now": now})).one()
+        return Backlog(waiting=waiting, dead_lettered=dead, oldest_age=since and now - since, withheld=withheld)
+
+    async def first_attempt_at(self, delivery: Delivery) -> datetime:
+        """Return the start of the first attempt since the message was last known to be posted, or gone."""
+        own = _attempts.delivery_id == delivery.id
+        settled = select(func.max(_attempts.id)).where(own, _attempts.outcome.in_(SETTLED)).scalar_subquery()
+        query = select(func.min(_attempts.at)).where(own, _attempts.id > func.coalesce(settled, 0))
+        async with self._database.read() as tx:
+            since: datetime = (await tx.execute(query)).scalar_one()
+        return since
+
+    async def delivery_problems(self, team: str | None = None) -> list[DeliveryProblem]:
+        """Return the problems that a person must fix, of one workspace or of all.
+
+        Paused channels come first, then dead letters.
+        """
+        waiting = and_(OUTSTANDING, _columns.dead_at.is_(None))
+        paused = (
+            select(_backoff.team, _backoff.channel, _backoff.problem, func.count(), func.min(_columns.since))
+            .select_from(tables.channel_backoff.join(tables.deliveries, same_channel(tables.channel_backoff)))
+            .where(_backoff.problem.is_not(None), waiting)
+            .group_by(_backoff.team, _backoff.channel, _backoff.problem)
+        )
+        dead = (
+            select(_columns.team, _columns.channel, _columns.problem, func.count(), func.min(_columns.dead_at))
+            .where(OUTSTANDING, _columns.dead_at.is_not(None))
+            .group_by(_columns.team, _columns.channel, _columns.problem)
+        )
+        async with self._database.read() as tx:
+            rows = [
+                (is_dead, row) for is_dead, query in ((False, paused), (True, dead)) for row in await tx.execute(query)
+            ]
+        return [
+            DeliveryProblem(
+                channel=Channel(team=row_team, id=channel),
+                problem=read_reason(problem or ""),
+                messages=count,
+                since=since,
+                dead_lettered=is_dead,
+            )
+            for is_dead, (row_team, channel, problem, count, since) in rows
+            if team in {None, row_team}
+        ]
+
+    async def unposted_alerts(self) -> frozenset[int]:
+        """Return the ids of the alerts that have a message to post; edits do not count."""
+        waiting = (OUTSTANDING, _columns.dead_at.is_(None), _columns.message_id.is_(None))
+        query = select(_columns.alert_id).where(*waiting, _columns.alert_id.is_not(None))
+        async with self._database.read() as tx:
+            return frozenset(await tx.scalars(query))
+
+    async def posted(self, channel: Channel, since: datetime) -> MessageCounts:
+        """Count a channel's messages: delivered since then, waiting, and dead-lettered."""
+        here = in_channel(tables.deliveries, channel)
+        sent = (
+            select(func.count(_columns.id.distinct()))
+            .select_from(tables.deliveries.join(tables.attempts, _attempts.delivery_id == _columns.id))
+            .where(*here, _attempts.outcome == "sent", _attempts.at >= since)
+        )
+        undelivered = select(func.count(), func.count(_columns.dead_at)).where(*here, OUTSTANDING)
+        async with self._database.read() as tx:
+            delivered: int = (await tx.execute(sent)).scalar_one()
+            outstanding, dead = (await tx.execute(undelivered)).one()
+        return MessageCounts(delivered=delivered, waiting=outstanding - dead, dead_lettered=dead)
+
+    async def _dead_letter(self, delivery_ids: Collection[int], at: datetime) -> None:
+        """Dead-letter messages that cannot be read: otherwise each poll would return them first again."""
+        log.error("messages %s cannot be read and are dead-lettered; restore their rows from a backup", [*delivery_ids])
+        unreadable = update(tables.deliveries).where(_columns.id.in_(delivery_ids))
+        async with self._database.write() as tx:
+            await tx.execute(unreadable.values(dead_at=at, problem=UNREADABLE))
+
+
+def _read_delivery(row: Row[Any], now: datetime) -> Delivery | None:
     """Build a delivery from a row; None if its content cannot be read."""
     try:
         message = _message(row, now)

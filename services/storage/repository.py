@@ -1,7 +1,5 @@
 """Base class and helpers of the repositories: inserts, upserts, and the rows of a channel."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any

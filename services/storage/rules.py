@@ -1,6 +1,4 @@
-"""Rules and their states; each change of either increments the revision, in the same transaction."""
-
-from __future__ import annotations
+"""Rules with their states and their audit log; each change increments the revision, in the same transaction."""
 
 import logging
 from collections import defaultdict
@@ -8,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, assert_never
 
-from sqlalchemy import ColumnElement, Row, Select, exc, select, update
+from sqlalchemy import ColumnElement, Row, Select, exc, select, union, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.alerting.records import (
@@ -26,18 +24,17 @@ from services.core.identity import Channel
 from services.rules.decide import RuleState
 from services.rules.rule import Rule
 from services.storage import tables
-from services.storage.alert_writer import record_alert
-from services.storage.codec import read_rule, write_state
+from services.storage.alerts import record_alert
+from services.storage.codec import read_rule, read_rule_audit, write_state
 from services.storage.engine import Database
 from services.storage.repository import Repository, in_channel, insert
-from services.storage.rule_audit import record_rule_audits, rule_audit_of
 
 BATCH_SIZE = 1_000  # rules per statement or page
 log = logging.getLogger(__name__)
 
 
 class RuleRepository(Repository):
-    """The rule methods of MonitorStore and CommandStore.
+    """The rule methods of MonitorStore and ChannelStore.
 
     Lists leave out rules that cannot be read, so that one damaged row does not block the others.
     """
@@ -85,7 +82,7 @@ class RuleRepository(Repository):
             if new := [text for text in dict.fromkeys(texts) if text not in known]:
                 await _insert_rules(tx, channel, new, by, at)
                 known = await self._by_text(tx, channel)
-                await record_rule_audits(tx, channel, [_addition(known[text], by, at) for text in new])
+                await _record_audits(tx, channel, [_addition(known[text], by, at) for text in new])
                 for alert in alerts:
                     await record_alert(tx, alert, at)
         return [known[text] for text in texts]
@@ -102,6 +99,24 @@ class RuleRepository(Repository):
         """Load the active rules of a channel that cannot be read."""
         async with self._database.read() as tx:
             return [rule for rule in await _load_rules(tx, *_rules_in(channel)) if isinstance(rule, UnreadableRule)]
+
+    async def rule_audits(self, channel: Channel, limit: int) -> list[RuleAudit]:
+        """Load the last changes of a channel's rules, newest first."""
+        newest = (
+            select(tables.rule_audit)
+            .where(*in_channel(tables.rule_audit, channel))
+            .order_by(tables.rule_audit.c.id.desc())
+        )
+        async with self._database.read() as tx:
+            return [read_rule_audit(row) for row in await tx.execute(newest.limit(limit))]
+
+    async def channels_of(self, team: str, person: str) -> list[Channel]:
+        """Return the channels of a workspace in which a person changed a rule or acted on an alert, by id."""
+        query = union(
+            _with_added_rule(team, person), _with_changed_rule(team, person), _with_alert_action(team, person)
+        ).order_by("channel")
+        async with self._database.read() as tx:
+            return [Channel(team=team, id=row.channel) for row in await tx.execute(query)]
 
     async def _by_text(self, tx: AsyncConnection, channel: Channel) -> dict[str, ChannelRule]:
         return {str(known.rule): known for known in self._readable_rules(await _load_rules(tx, *_rules_in(channel)))}
@@ -152,7 +167,7 @@ async def apply_rule_changes(tx: AsyncConnection, changes: Sequence[RuleChange],
             await _update_unchanged(tx, [before.id], expected, values, *_rules_in(before.channel))
         except exc.IntegrityError as error:
             raise ConflictError("That rule stands in the channel already; read the rules again.") from error
-        await record_rule_audits(tx, before.channel, [rule_audit_of(change, at)])
+        await _record_audits(tx, before.channel, [_audit_of(change, at)])
 
 
 def _changed_columns(change: RuleChange, at: datetime) -> dict[str, Any]:
@@ -222,6 +237,52 @@ async def next_revision(tx: AsyncConnection) -> int:
     updated = await tx.execute(update(tables.rules_revision).values({revision: revision + 1}).returning(revision))
     value: int = updated.scalar_one()
     return value
+
+
+async def _record_audits(tx: AsyncConnection, channel: Channel, audits: Sequence[RuleAudit]) -> None:
+    """Save audit records of rules of a channel."""
+    rows = [
+        {
+            "team": channel.team,
+            "channel": channel.id,
+            "rule_id": audit.rule_id,
+            "kind": audit.kind.value,
+            "by": audit.by,
+            "at": audit.at,
+            "before": audit.before,
+            "after": audit.after,
+        }
+        for audit in audits
+    ]
+    await tx.execute(tables.rule_audit.insert(), rows)
+
+
+def _audit_of(change: RuleChange, at: datetime) -> RuleAudit:
+    """Return the audit record of a change."""
+    before = str(change.channel_rule.rule)
+    after = {RuleAuditKind.REMOVED: None, RuleAuditKind.EDITED: str(change.rule)}.get(change.kind, before)
+    return RuleAudit(kind=change.kind, rule_id=change.channel_rule.id, by=change.by, at=at, before=before, after=after)
+
+
+def _with_added_rule(team: str, person: str) -> Select[tuple[str]]:
+    rules = tables.rules.c
+    return select(rules.channel).where(rules.team == team, rules.created_by == person)
+
+
+def _with_changed_rule(team: str, person: str) -> Select[tuple[str]]:
+    audit = tables.rule_audit.c
+    return select(audit.channel).where(audit.team == team, audit.by == person)
+
+
+def _with_alert_action(team: str, person: str) -> Select[tuple[str]]:
+    """Search the timelines, which are JSON: few entries name a person, and only a Home tab asks."""
+    alerts, entries = tables.alerts.c, tables.timeline_entries.c
+    by_person = entries.entry.contains(f'"by":"{person}"', autoescape=True)
+    return (
+        select(alerts.channel)
+        .join(tables.timeline_entries, entries.alert_id == alerts.id)
+        .where(alerts.team == team, by_person)
+    )
 
 
 def _rules_in(channel: Channel) -> tuple[ColumnElement[bool], ColumnElement[bool]]:

@@ -1,7 +1,5 @@
 """Schema versions: compare a database with this program, and upgrade it."""
 
-from __future__ import annotations
-
 from enum import Enum
 from pathlib import Path
 
@@ -62,8 +60,8 @@ def check(connection: Connection) -> str:
 def upgrade(connection: Connection) -> None:
     """Upgrade the schema to this program's version, within the caller's write transaction.
 
-    SQLite's write transaction excludes concurrent migrations; on PostgreSQL an advisory lock does, which excludes open
-    stores' writes too. Raises DatabaseUnavailableError if the schema is newer than this program.
+    SQLite's write transaction excludes concurrent migrations; on PostgreSQL an advisory lock does, which excludes
+    claims of ticks too. Raises DatabaseUnavailableError if the schema is newer than this program.
     """
     if connection.dialect.name == "postgresql":
         connection.execute(select(func.pg_advisory_xact_lock(MIGRATION_LOCK)))

@@ -21,8 +21,6 @@ org_teams                             the workspaces of an organization that ins
 oauth_states                          installations in progress
 """
 
-from __future__ import annotations
-
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -267,7 +265,7 @@ channel_backoff = Table(
     Column("team", String, primary_key=True),
     Column("channel", String, primary_key=True),
     Column("until", UtcDateTime, nullable=False),
-    Column("problem", String),  # null if nobody has to fix anything
+    Column("problem", String),  # null if nothing needs a fix
 )
 
 channels = Table(

@@ -1,7 +1,5 @@
 """The column type of timestamps."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 
 from sqlalchemy import DateTime, TypeDecorator

@@ -1,6 +1,4 @@
-"""Delivery of very many messages at once, to a Slack in a process of its own; on PostgreSQL by several workers."""
-
-from __future__ import annotations
+"""Delivery of many messages at once to a Slack in another process; on PostgreSQL by several workers."""
 
 import asyncio
 import tempfile
@@ -16,32 +14,32 @@ from services.alerting.records import AlertChange
 from services.core.identity import Channel
 from services.storage import SqlStore
 from tests.bench.measurement import Measurement
-from tests.chaos.crew import Process, slack
+from tests.chaos.processes import Process, slack
 from tests.chaos.worker import settings
 from tests.fakes.alerts import an_alert
 from tests.fakes.postgresql import cluster, empty_database
 from tests.fakes.slack import TOKEN
 
 CHANNELS = 500
-AT_ONCE = 100  # as many as one round of the outbox
+AT_ONCE = 100  # the outbox sends as many in one round
 WORKERS = (1, 2, 4)
-SOON_S = 3.0
+START_AFTER_S = 3.0
 RUNS = 3
 
 
 async def bench() -> list[Measurement]:
-    """One alert in each of 500 channels, out of SQLite, beside a bare loop that posts the same messages."""
+    """Measure one alert in each of 500 channels from SQLite, compared with a bare loop that posts the same messages."""
     ours, bare = [], []
     for _ in range(RUNS):
         with tempfile.TemporaryDirectory() as folder:
-            async with slack("fair", 1) as url:
+            async with slack("none", 1) as url:
                 bare.append(await _bare(url))
                 ours.append(await _ours(f"sqlite:///{folder}/bench.db", url))
-    took = min(ours)
+    taken = min(ours)
     return [
         Measurement(
-            name=f"{CHANNELS} channels told, {CHANNELS / took:,.0f} messages/s",
-            measured=took,
+            name=f"{CHANNELS} alerts posted, {CHANNELS / taken:,.0f} messages/s",
+            measured=taken,
             baseline=min(bare),
             baseline_name="a bare aiohttp loop",
             unit="s",
@@ -52,32 +50,32 @@ async def bench() -> list[Measurement]:
 
 
 async def bench_workers() -> list[Measurement]:
-    """The same out of PostgreSQL, by one, two and four processes; nothing where there is no PostgreSQL."""
+    """Measure the same from PostgreSQL by one, two and four processes; nothing if PostgreSQL isn't installed."""
     if cluster() is None:
         return []
-    spans = {}
+    seconds = {}
     for workers in WORKERS:
-        async with slack("fair", 1) as url:
-            spans[workers] = await _shared(empty_database(), url, workers)
+        async with slack("none", 1) as url:
+            seconds[workers] = await _shared(empty_database(), url, workers)
     return [
         Measurement(
-            name=f"on PostgreSQL by {workers}, {CHANNELS / span:,.0f} messages/s",
-            measured=span,
-            baseline=spans[1],
-            baseline_name="by one worker",
+            name=f"on PostgreSQL with {workers} workers, {CHANNELS / taken:,.0f} messages/s",
+            measured=taken,
+            baseline=seconds[1],
+            baseline_name="with one worker",
             unit="s",
             budget=1.5,
             budget_is_ratio=True,
         )
-        for workers, span in spans.items()
+        for workers, taken in seconds.items()
     ]
 
 
-async def work(database: str, url: str, begin: str) -> None:
-    """Be one of the workers: wait for the moment to begin, deliver until nothing waits, and say when that was."""
+async def work(database: str, url: str, start: str) -> None:
+    """Run one worker: wait until `start`, deliver until nothing is left, and print when that was."""
     async with build(settings(database, url)) as app:
-        print("ready", flush=True)  # noqa: T201 -- whoever began it waits for that
-        await asyncio.sleep(max(0.0, float(begin) - time.time()))
+        print("ready", flush=True)  # noqa: T201 -- the parent process waits for it
+        await asyncio.sleep(max(0.0, float(start) - time.time()))
         while (await app.store.backlog(datetime.now(UTC))).waiting:
             await app.outbox.deliver(datetime.now(UTC))
         print(f"done {time.time()}", flush=True)  # noqa: T201 -- as above
@@ -86,26 +84,26 @@ async def work(database: str, url: str, begin: str) -> None:
 async def _ours(database: str, url: str) -> float:
     await _fill(database)
     async with build(settings(database, url)) as app:
-        began = time.perf_counter()
+        start = time.perf_counter()
         sent = await app.outbox.deliver(datetime.now(UTC))
-        took = time.perf_counter() - began
+        taken = time.perf_counter() - start
     if sent != CHANNELS:
         raise AssertionError(f"{sent} messages were sent")
-    return took
+    return taken
 
 
 async def _shared(database: str, url: str, workers: int) -> float:
     await _fill(database)
-    begin = time.time() + SOON_S
-    crew = [await Process.begin(work, database, url, f"{begin}") for _ in range(workers)]
-    ended = [float((await one.word("done")).split()[1]) for one in crew]
-    for one in crew:
-        await one.kill()
-    return max(ended) - begin
+    start = time.time() + START_AFTER_S
+    processes = [await Process.start(work, database, url, f"{start}") for _ in range(workers)]
+    ended = [float((await process.line("done")).split()[1]) for process in processes]
+    for process in processes:
+        await process.kill()
+    return max(ended) - start
 
 
 async def _fill(database: str) -> None:
-    """Record an alert in every channel."""
+    """Store an alert in every channel."""
     store = await SqlStore.open(database)
     now = datetime.now(UTC)
     for number in range(CHANNELS):
@@ -115,7 +113,7 @@ async def _fill(database: str) -> None:
 
 
 async def _bare(url: str) -> float:
-    """Post the same messages, as many at a time, and remember nothing."""
+    """Post the same messages, as many at once, without a store."""
     message = alert_message(an_alert(), datetime.now(UTC))
     async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {TOKEN}"}) as session:
         began = time.perf_counter()
@@ -126,8 +124,8 @@ async def _bare(url: str) -> float:
 
 
 def _body(channel: str, text: str, blocks: list[dict[str, Any]]) -> dict[str, Any]:
-    key = {"event_type": "bench", "event_payload": {"key": channel}}
-    return {"channel": channel, "text": text, "blocks": blocks, "metadata": key}
+    metadata = {"event_type": "bench", "event_payload": {"key": channel}}
+    return {"channel": channel, "text": text, "blocks": blocks, "metadata": metadata}
 
 
 async def _post(session: aiohttp.ClientSession, url: str, body: dict[str, Any]) -> None:

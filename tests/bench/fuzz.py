@@ -1,6 +1,4 @@
-"""Garble vendors' answers until one slips through: `python -m tests.bench.fuzz --cases 200000`, by hand."""
-
-from __future__ import annotations
+"""Corrupt vendor responses until a wrong price gets through: `python -m tests.bench.fuzz --cases 200000`."""
 
 import argparse
 import asyncio
@@ -26,14 +24,15 @@ from services.market.ports import EquityPrices
 from services.market.sources.catalogue import CRYPTO, EQUITY, NETWORK, SOURCES, build_source
 from services.market.sources.http.client import HttpClient
 from services.market.sources.vendors.nasdaq_holdings import NasdaqHoldings
-from tests.bench.fuzz_checks import believed
+from tests.bench.fuzz_checks import wrongly_trusted
 from tests.fakes.clock import SetClock
 from tests.fakes.corrupt import corrupt
+from tests.fakes.vendors import no_wait
 
 ROOT = Path(__file__).parents[2]
 HERE, SHARED = ROOT / "tests" / "responses", ROOT.parent / "shared" / "wire"
-KEYS = {name: "k" for row in SOURCES for name in row.keys}
-LONG_AGO = date(2000, 1, 1)
+API_KEYS = {name: "k" for row in SOURCES for name in row.keys}
+SINCE = date(2000, 1, 1)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 ODD_HEADERS = (
     "",
@@ -48,8 +47,11 @@ AUTUMN = datetime(2026, 10, 30, 17, 20, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """A vendor's good answer: the part of the path that it belongs to, and what must be asked for to get it."""
+class RecordedResponse:
+    """A vendor's valid response.
+
+    `page` is a part of the path of its requests; `symbol`, `at` and `interval` are what to fetch to get it.
+    """
 
     vendor: str
     page: str
@@ -64,23 +66,22 @@ class Answer:
 
     @property
     def body(self) -> bytes:
-        """What the vendor sends."""
         return (self.folder / self.file).read_bytes()
 
 
-def coin(vendor: str, page: str, file: str, at: datetime = AUTUMN, interval: timedelta = HOUR) -> Answer:
-    return Answer(vendor=vendor, page=page, file=file, symbol="BTC", at=at, interval=interval)
+def coin(vendor: str, page: str, file: str, at: datetime = AUTUMN, interval: timedelta = HOUR) -> RecordedResponse:
+    return RecordedResponse(vendor=vendor, page=page, file=file, symbol="BTC", at=at, interval=interval)
 
 
-def network(vendor: str, page: str, file: str) -> Answer:
-    return Answer(vendor=vendor, page=page, file=file, symbol="network")
+def network(vendor: str, page: str, file: str) -> RecordedResponse:
+    return RecordedResponse(vendor=vendor, page=page, file=file, symbol="network")
 
 
-def etf(vendor: str, page: str, file: str, symbol: str = "WGMI") -> Answer:
-    return Answer(vendor=vendor, page=page, file=file, symbol=symbol)
+def etf(vendor: str, page: str, file: str, symbol: str = "WGMI") -> RecordedResponse:
+    return RecordedResponse(vendor=vendor, page=page, file=file, symbol=symbol)
 
 
-OWN = (
+OWN_RESPONSES = (
     etf("yahoo", "chart", "yahoo_chart.json"),
     etf("yahoo", "chart", "yahoo_chart_empty_window.json"),
     etf("yahoo", "chart", "yahoo_not_found.json"),
@@ -110,7 +111,7 @@ OWN = (
     network("mempool", "fees", "mempool_fees.json"),
     network("blockchain", "charts", "blockchain_hashrate.json"),
 )
-RECORDED = (
+SHARED_RESPONSES = (
     etf("yahoo", "chart", "yahoo_chart_1d_AAPL_dividend.json", "AAPL"),
     etf("yahoo", "chart", "yahoo_chart_range6mo_AAPL.json", "AAPL"),
     etf("yahoo", "chart", "yahoo_chart_1d_NVDA_split.json", "NVDA"),
@@ -154,96 +155,100 @@ RECORDED = (
     network("mempool", "hashrate", "mempool_error_500.json"),
     network("blockchain", "charts", "DOC_blockchain_info_chart_hash-rate.json"),
 )
-TRUE: dict[Answer, list[object]] = {}
-ANSWERS = OWN + tuple(replace(answer, folder=SHARED) for answer in RECORDED if SHARED.exists())
+TRUE_RESULTS: dict[RecordedResponse, list[object]] = {}
+RECORDED_RESPONSES = OWN_RESPONSES + tuple(
+    replace(recorded, folder=SHARED) for recorded in SHARED_RESPONSES if SHARED.exists()
+)
 
 
-class WrongError(Exception):
-    """Something came of an answer that nobody may be told."""
+class WrongResultError(Exception):
+    """A corrupted response led to a result that must not be used."""
 
 
-async def examine(answer: Answer, seed: int) -> int:
-    """Garble one answer, and ask for all that its vendor has; count what was given in spite of it.
+async def fuzz(recorded: RecordedResponse, seed: int) -> int:
+    """Corrupt one response, fetch everything from its vendor, and return the number of prices that got through.
 
-    Raises WrongError where that is not as promised, or is marked ok although it is not what the answer says; any
-    exception but SourceError comes through.
+    Raises WrongResultError if a result is invalid, or is trusted although it differs from the valid response. Any
+    exception except SourceError propagates.
     """
-    random = Random(seed)  # noqa: S311 -- to garble, not to hide
-    garbled = corrupt(answer.body, random)
+    random = Random(seed)  # noqa: S311 -- not a secret
+    corrupted = corrupt(recorded.body, random)
     status = random.choice([200, 200, 200, 200, 200, 400, 404, 429, 500, 503])
     headers = {"Retry-After": random.choice(ODD_HEADERS)} if random.random() < 0.3 else {}
-    good = {other.page: other.body for other in reversed(OWN) if other.vendor == answer.vendor}
+    good = {other.page: other.body for other in reversed(OWN_RESPONSES) if other.vendor == recorded.vendor}
 
     def respond(request: httpx.Request) -> httpx.Response:
-        if answer.page in request.url.path:
-            return httpx.Response(status, content=garbled, headers=headers)
+        if recorded.page in request.url.path:
+            return httpx.Response(status, content=corrupted, headers=headers)
         return httpx.Response(200, content=next(body for page, body in good.items() if page in request.url.path))
 
-    client = HttpClient(transport=httpx.MockTransport(respond), sleep=_at_once)
-    given = 0
-    for asked, true in zip(ask(answer, client), await truth(answer), strict=True):
+    client = HttpClient(transport=httpx.MockTransport(respond), sleep=no_wait)
+    prices = 0
+    for fetch, true in zip(fetch_all(recorded, client), await true_results(recorded), strict=True):
         try:
-            found = await asked
-            given += check(found)
-            if wrong := believed(found, true):
-                raise WrongError("; ".join(wrong))
+            found = await fetch
+            prices += check_result(found)
+            if wrong := wrongly_trusted(found, true):
+                raise WrongResultError("; ".join(wrong))
         except SourceError as error:
             if len(str(error)) > 1000:
-                raise WrongError(f"{len(str(error))} letters of complaint") from error
-    return given
+                raise WrongResultError(f"{len(str(error))} characters in an error message") from error
+    return prices
 
 
-async def truth(answer: Answer) -> list[object]:
-    """Ask for all that a vendor has while nothing is garbled; None where that is refused."""
-    if answer not in TRUE:
-        good = {other.page: other.body for other in (*reversed(OWN), answer) if other.vendor == answer.vendor}
+async def true_results(recorded: RecordedResponse) -> list[object]:
+    """Fetch everything from a vendor without corruption; None for what raises SourceError."""
+    if recorded not in TRUE_RESULTS:
+        good = {
+            other.page: other.body for other in (*reversed(OWN_RESPONSES), recorded) if other.vendor == recorded.vendor
+        }
 
         def respond(request: httpx.Request) -> httpx.Response:
             return httpx.Response(200, content=next(body for page, body in good.items() if page in request.url.path))
 
-        client = HttpClient(transport=httpx.MockTransport(respond), sleep=_at_once)
-        TRUE[answer] = [await _or_none(asked) for asked in ask(answer, client)]
-    return TRUE[answer]
+        client = HttpClient(transport=httpx.MockTransport(respond), sleep=no_wait)
+        TRUE_RESULTS[recorded] = [await _or_none(fetch) for fetch in fetch_all(recorded, client)]
+    return TRUE_RESULTS[recorded]
 
 
-async def _or_none(asked: Awaitable[object]) -> object:
+async def _or_none(fetch: Awaitable[object]) -> object:
     try:
-        return await asked
+        return await fetch
     except SourceError:
         return None
 
 
-def ask(answer: Answer, client: HttpClient) -> Iterator[Awaitable[object]]:
-    """Ask a vendor for all that it has, one thing after the other."""
-    clock, symbol = SetClock(answer.at), Symbol(answer.symbol)
-    row = next(row for row in SOURCES if row.name == answer.vendor)
-    if answer.page == "company":
+def fetch_all(recorded: RecordedResponse, client: HttpClient) -> Iterator[Awaitable[object]]:
+    """Yield a fetch of each kind of data from a vendor."""
+    clock, symbol = SetClock(recorded.at), Symbol(recorded.symbol)
+    row = next(row for row in SOURCES if row.name == recorded.vendor)
+    if recorded.page == "company":
         yield NasdaqHoldings(client, clock).top_ten(symbol)
-    elif answer.symbol == "network":
+    elif recorded.symbol == "network":
         yield build_source(NETWORK, row.name, client, clock).network()
-    elif answer.symbol == "BTC":
-        crypto = build_source(CRYPTO, row.name, client, clock, keys=KEYS)
-        yield crypto.bars(symbol, answer.interval, answer.at - 24 * answer.interval, answer.at)
+    elif recorded.symbol == "BTC":
+        crypto = build_source(CRYPTO, row.name, client, clock, keys=API_KEYS)
+        yield crypto.bars(symbol, recorded.interval, recorded.at - 24 * recorded.interval, recorded.at)
         yield crypto.quote(symbol)
     else:
-        yield build_source(EQUITY, row.name, client, clock, keys=KEYS).prices(symbol, LONG_AGO)
+        yield build_source(EQUITY, row.name, client, clock, keys=API_KEYS).prices(symbol, SINCE)
 
 
-def check(found: object) -> int:
-    """See that every number is a finite one above zero, and every column ascends; count the prices."""
+def check_result(found: object) -> int:
+    """Return the number of prices. Raises WrongResultError if one isn't finite and positive, or keys don't ascend."""
     match found:
         case EquityPrices(closes=closes, quote=quote, actions=actions):
             if not all(math.isfinite(one.value) for one in actions):
-                raise WrongError(f"{found}")
-            return check(closes) + check(quote)
+                raise WrongResultError(f"{found}")
+            return check_result(closes) + check_result(quote)
         case Closes(sessions=keys, prices=prices) | Bars(opened_at=keys, closes=prices):
             if not (np.all(np.isfinite(prices) & (prices > 0)) and np.all(keys[1:] > keys[:-1])):
-                raise WrongError(f"{found}")
+                raise WrongResultError(f"{found}")
             return len(prices)
         case Quote(price=price, at=at):
             _positive(price)
             if at.utcoffset() != timedelta(0):
-                raise WrongError(f"{found}")
+                raise WrongResultError(f"{found}")
         case Holdings():
             _positive(found.total)
         case Network():
@@ -255,44 +260,40 @@ def _check_network(found: Network) -> None:
     for number in (found.hashrate, found.difficulty):
         _positive(1.0 if number is None else number)
     if found.reward is not None and not 0 <= found.reward.fees <= found.reward.total < math.inf:
-        raise WrongError(f"{found}")
+        raise WrongResultError(f"{found}")
     if found.retarget is not None and not -1 < found.retarget.change < math.inf:
-        raise WrongError(f"{found}")
+        raise WrongResultError(f"{found}")
 
 
 def _positive(number: float) -> None:
     if not 0 < number < math.inf:
-        raise WrongError(f"{number}")
-
-
-async def _at_once(_seconds: float) -> None:
-    """Let a vendor's limits pass."""
+        raise WrongResultError(f"{number}")
 
 
 async def _run(cases: int, seed: int) -> Mapping[str, int]:
-    given = dict.fromkeys(map(str, ANSWERS), 0)
+    prices = dict.fromkeys(map(str, RECORDED_RESPONSES), 0)
     for case in range(cases):
-        answer = ANSWERS[case % len(ANSWERS)]
+        recorded = RECORDED_RESPONSES[case % len(RECORDED_RESPONSES)]
         try:
-            given[str(answer)] += await examine(answer, seed + case)
+            prices[str(recorded)] += await fuzz(recorded, seed + case)
         except Exception:
-            print(f"{answer}, seed {seed + case}:", file=sys.stderr)  # noqa: T201 -- a script
+            print(f"{recorded}, seed {seed + case}:", file=sys.stderr)  # noqa: T201 -- a script
             raise
-    return given
+    return prices
 
 
 def main() -> None:
-    """Run the cases, and tell how many prices came of each answer and how much memory it took."""
+    """Run the cases; print the number of prices per response and the peak memory."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cases", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=0)
-    chosen = parser.parse_args()
+    options = parser.parse_args()
     logging.disable(logging.WARNING)
     with stamina.set_testing(testing=True, attempts=1):
-        given = asyncio.run(_run(chosen.cases, chosen.seed))
-    for name, count in given.items():
+        prices = asyncio.run(_run(options.cases, options.seed))
+    for name, count in prices.items():
         print(f"{count:>9,} prices of {name}")  # noqa: T201 -- a script
-    print(f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MB at most")  # noqa: T201 -- a script
+    print(f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MB peak memory")  # noqa: T201 -- a script
 
 
 if __name__ == "__main__":

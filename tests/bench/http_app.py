@@ -1,9 +1,7 @@
-"""A process of its own that serves /minerpulse over HTTP: the whole front, or a bare Bolt app, on the same uvicorn.
+"""A process that serves /minerpulse over HTTP on uvicorn: the whole web app, or a bare Bolt app.
 
 `python -m tests.bench.http_app ours|bare` prints its port, and serves until its standard input ends.
 """
-
-from __future__ import annotations
 
 import asyncio
 import socket
@@ -21,12 +19,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from bot.bolt_app import build_bolt
 from bot.health import HealthReport
 from bot.http.app import SLACK_PATH, build_web
 from bot.http.server import Server
 from bot.http.slack_requests import SlackRequests
 from bot.logs import LogFormat, configure_logging
-from bot.slack import build_bolt
 from handlers import listeners
 from tests.fakes.harness import CHANNEL, open_harness
 from tests.fakes.slack import SECRET, TOKEN
@@ -36,19 +34,19 @@ RULES = ("1d 8pp", "5d 15pp", "20d 30pp")
 
 @asynccontextmanager
 async def ours() -> AsyncIterator[Starlette]:
-    """The whole front before the real services, over a store in memory and prices that are known."""
+    """Build the whole web app on the real services, with a store in memory and prices loaded."""
     async with open_harness() as harness, aiohttp.ClientSession() as session:
         for rule in RULES:
             await harness.commands.add_rule(CHANNEL, rule, "U1")
         bolt = build_bolt(AsyncWebClient(token=TOKEN, session=session), SECRET)
-        errands = listeners.register(bolt, harness.commands, harness.research, harness.clock)
-        yield build_web(SlackRequests(bolt=bolt, signing_secret=SECRET), _well)
-        await errands.drain()
+        background = listeners.register(bolt, harness.commands, harness.research, harness.clock)
+        yield build_web(SlackRequests(bolt=bolt, signing_secret=SECRET), _healthy)
+        await background.drain()
 
 
 @asynccontextmanager
 async def bare() -> AsyncIterator[Starlette]:
-    """Bolt as it comes, in the same mode: `help` is answered in the acknowledgement, all else by its response_url."""
+    """Build a bare Bolt app in the same mode: `help` is acknowledged with text, the rest uses the response_url."""
     app, tasks = AsyncApp(signing_secret=SECRET, authorize=_authorize, process_before_response=True), set()
 
     async def listen(ack: AsyncAck, respond: AsyncRespond, command: dict[str, str]) -> None:
@@ -63,30 +61,30 @@ async def bare() -> AsyncIterator[Starlette]:
     app.command("/minerpulse")(listen)
     handler = AsyncSlackRequestHandler(app)
 
-    async def answer(request: Request) -> Response:
+    async def handle(request: Request) -> Response:
         return await handler.handle(request)
 
-    yield Starlette(routes=[Route(SLACK_PATH, answer, methods=["POST"])])
+    yield Starlette(routes=[Route(SLACK_PATH, handle, methods=["POST"])])
 
 
 async def _authorize(**_request: object) -> AuthorizeResult:
     return AuthorizeResult(enterprise_id=None, team_id="T1", bot_token=TOKEN)
 
 
-async def _well() -> HealthReport:
+async def _healthy() -> HealthReport:
     return HealthReport(problems=(), backlog=None)
 
 
 async def serve(which: str) -> None:
-    """Serve one of the two until nobody is there any more."""
+    """Serve one of the two until standard input ends."""
     async with {"ours": ours, "bare": bare}[which]() as web:
-        listening = socket.create_server(("127.0.0.1", 0))
+        listener = socket.create_server(("127.0.0.1", 0))
         server = Server(web)
-        serving = asyncio.create_task(server.serve(sockets=[listening]))
-        print(listening.getsockname()[1], flush=True)  # noqa: T201 -- for whoever has started it
+        task = asyncio.create_task(server.serve(sockets=[listener]))
+        print(listener.getsockname()[1], flush=True)  # noqa: T201 -- read by the parent process
         await asyncio.to_thread(sys.stdin.read)
         server.stop()
-        await serving
+        await task
 
 
 if __name__ == "__main__":

@@ -1,14 +1,13 @@
-"""How soon /minerpulse is acknowledged and answered over real HTTP, by one person and by 32 at once, beside bare Bolt.
+"""Time until /minerpulse is acknowledged and answered over real HTTP, compared with bare Bolt.
 
-The process that runs the bench types the commands and takes the answers; each of the two apps is in a process of its
-own. All of them share the machine, so that the ratios tell more than the milliseconds.
+One person, or 32 at once. This process sends the commands and receives the responses; each app has its own process.
+All share the machine, so the ratios say more than the milliseconds.
 """
-
-from __future__ import annotations
 
 import asyncio
 import sys
 import time
+from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -17,157 +16,135 @@ from statistics import median, quantiles
 from urllib.parse import urlencode
 
 import aiohttp
-from aiohttp import web
 
 from bot.http.app import SLACK_PATH
-from bot.http.slack_requests import SIGNATURE_HEADER, TIMESTAMP_HEADER, sign
 from tests.bench.measurement import Measurement
-from tests.fakes.slack import SECRET
+from tests.fakes.slack import Call, FakeSlack, command_form, signed_headers, slack_server
 
 ACKS, BOARDS = 1_500, 480  # of each app, at each number of people
 CROWDS = (1, 32)
 ROUNDS = 3  # the apps take turns
-MOST_TIMES = 3.0  # of an acknowledgement, the typical one
-SLACK_WAITS_MS = 3_000.0
+MAX_RATIO = 3.0  # of the median acknowledgement
+SLACK_TIMEOUT_MS = 3_000.0
 
 
 @dataclass(slots=True)
-class Spans:
-    """Seconds from a command to its acknowledgement, and to its answer."""
+class Times:
+    """Seconds from a command to its acknowledgement, and to its response."""
 
     ack: list[float] = field(default_factory=list)
-    answer: list[float] = field(default_factory=list)
+    response: list[float] = field(default_factory=list)
 
 
 @dataclass(slots=True)
-class Desk:
-    """Types commands at an app, and takes what comes to their response_urls."""
+class Sender:
+    """Sends commands to an app, and receives what it posts to their response_urls."""
 
     session: aiohttp.ClientSession
-    port: int
-    awaited: dict[str, asyncio.Future[float]] = field(default_factory=dict)
+    slack: FakeSlack
+    pending: dict[str, asyncio.Future[float]] = field(default_factory=dict)
     numbers: Iterator[int] = field(default_factory=count)
 
-    async def take(self, request: web.Request) -> web.Response:
-        """Take an answer."""
-        await request.read()
-        self.awaited.pop(request.match_info["key"]).set_result(time.perf_counter())
-        return web.Response(text="ok")
+    def record_response(self, call: Call, _outcome: str) -> None:
+        self.pending.pop(call.key).set_result(time.perf_counter())
 
-    async def types(self, app: int, text: str, spans: Spans) -> None:
-        """Type one command at the app on this port, and note how long it took."""
+    async def send(self, port: int, text: str, times: Times) -> None:
+        """Send one command to the app on this port, and record the times."""
         number = str(next(self.numbers))
-        body = _command(text, f"http://127.0.0.1:{self.port}/{number}")
+        body = urlencode(command_form(text, response_url=f"{self.slack.url}responses/{number}"))
+        headers, url = signed_headers(body), f"http://127.0.0.1:{port}{SLACK_PATH}"
         if text != "help":
-            self.awaited[number] = asyncio.get_running_loop().create_future()
-        answered = self.awaited.get(number)
-        began = time.perf_counter()
-        async with self.session.post(
-            f"http://127.0.0.1:{app}{SLACK_PATH}", data=body, headers=_headers(body)
-        ) as response:
+            self.pending[number] = asyncio.get_running_loop().create_future()
+        responded = self.pending.get(number)
+        start = time.perf_counter()
+        async with self.session.post(url, data=body, headers=headers) as response:
             if response.status != 200:
                 raise AssertionError(await response.text())
             await response.read()
-        spans.ack.append(time.perf_counter() - began)
-        if answered is not None:
-            spans.answer.append(await answered - began)
+        times.ack.append(time.perf_counter() - start)
+        if responded is not None:
+            times.response.append(await responded - start)
 
-    async def crowd(self, app: int, text: str, people: int, commands: int, spans: Spans) -> None:
-        """Let people type at once, each the next command once the last is answered."""
+    async def send_all(self, port: int, text: str, people: int, commands: int, times: Times) -> None:
+        """Send commands from several people at once, each after the response to the last."""
         left = iter(range(commands))
 
-        async def one() -> None:
+        async def person() -> None:
             for _ in left:
-                await self.types(app, text, spans)
+                await self.send(port, text, times)
 
-        await asyncio.gather(*(one() for _ in range(people)))
+        await asyncio.gather(*(person() for _ in range(people)))
 
 
 async def bench() -> list[Measurement]:
-    """The acknowledgement that answers (`help`), and the board that comes after it."""
+    """Measure `help`, which is answered in the acknowledgement, and the board, which is sent after it."""
     measurements = []
-    async with _desk() as desk, _served("ours") as ours, _served("bare") as bare:
+    async with _sender() as sender, _app("ours") as ours, _app("bare") as bare:
         for text, commands in (("help", ACKS), ("", BOARDS)):
             for people in CROWDS:
-                measured, beside = Spans(), Spans()
-                await desk.crowd(ours, text, people, 2 * people, Spans())
+                measured, baseline = Times(), Times()
+                await sender.send_all(ours, text, people, 2 * people, Times())
                 for _ in range(ROUNDS):
-                    await desk.crowd(ours, text, people, commands // ROUNDS, measured)
-                    await desk.crowd(bare, text, people, commands // ROUNDS, beside)
-                measurements += _measurements(text, people, measured, beside)
+                    await sender.send_all(ours, text, people, commands // ROUNDS, measured)
+                    await sender.send_all(bare, text, people, commands // ROUNDS, baseline)
+                measurements += _measurements(text, people, measured, baseline)
     return measurements
 
 
-def _measurements(text: str, people: int, ours: Spans, bare: Spans) -> list[Measurement]:
+def _measurements(text: str, people: int, ours: Times, bare: Times) -> list[Measurement]:
     at_once = f"{people} at once" if people > 1 else "one by one"
     if text == "help":
-        return _both(f"ack of /minerpulse help over HTTP, {at_once}", ours.ack, bare.ack, typical=MOST_TIMES)
+        return _percentiles(f"ack of /minerpulse help over HTTP, {at_once}", ours.ack, bare.ack, max_ratio=MAX_RATIO)
     return [
-        *_both(f"ack of the board, {at_once}", ours.ack, bare.ack),
-        *_both(f"the board at its response_url, {at_once}", ours.answer, bare.answer),
+        *_percentiles(f"ack of the board, {at_once}", ours.ack, bare.ack),
+        *_percentiles(f"the board at its response_url, {at_once}", ours.response, bare.response),
     ]
 
 
-def _both(what: str, ours: list[float], bare: list[float], typical: float | None = None) -> list[Measurement]:
-    """Give the median, held to a multiple where one is `typical`, and the 99th percentile, held to what Slack waits."""
+def _percentiles(name: str, ours: list[float], bare: list[float], max_ratio: float | None = None) -> list[Measurement]:
+    """Return the median, limited by `max_ratio` if given, and the 99th percentile, limited by Slack's timeout."""
     return [
         Measurement(
-            name=f"p50: {what}",
+            name=f"p50: {name}",
             measured=1000 * median(ours),
             baseline=1000 * median(bare),
             baseline_name="bare Bolt",
             unit="ms",
-            budget=typical or SLACK_WAITS_MS,
-            budget_is_ratio=typical is not None,
+            budget=max_ratio or SLACK_TIMEOUT_MS,
+            budget_is_ratio=max_ratio is not None,
         ),
         Measurement(
-            name=f"p99: {what}",
+            name=f"p99: {name}",
             measured=_p99_ms(ours),
             baseline=_p99_ms(bare),
             baseline_name="bare Bolt",
             unit="ms",
-            budget=SLACK_WAITS_MS,
+            budget=SLACK_TIMEOUT_MS,
         ),
     ]
 
 
-def _p99_ms(spans: list[float]) -> float:
-    return 1000 * quantiles(spans, n=100)[98]
-
-
-def _command(text: str, response_url: str) -> bytes:
-    form = {"command": "/minerpulse", "text": text, "team_id": "T1", "channel_id": "C1", "user_id": "U1"}
-    return urlencode({**form, "response_url": response_url}).encode()
-
-
-def _headers(body: bytes) -> dict[str, str]:
-    at = str(int(time.time()))
-    return {
-        "content-type": "application/x-www-form-urlencoded",
-        TIMESTAMP_HEADER: at,
-        SIGNATURE_HEADER: sign(SECRET, at, body).decode(),
-    }
+def _p99_ms(times: list[float]) -> float:
+    return 1000 * quantiles(times, n=100)[98]
 
 
 @asynccontextmanager
-async def _desk() -> AsyncIterator[Desk]:
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
-        desk, app = Desk(session=session, port=0), web.Application()
-        app.router.add_post("/{key}", desk.take)
-        runner = web.AppRunner(app, shutdown_timeout=0.1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        desk.port = runner.addresses[0][1]
-        yield desk
-        await runner.cleanup()
+async def _sender() -> AsyncIterator[Sender]:
+    connector = aiohttp.TCPConnector(limit=0)
+    async with (
+        slack_server(FakeSlack(checks_blocks=False)) as slack,
+        aiohttp.ClientSession(connector=connector) as session,
+    ):
+        sender = Sender(session=session, slack=slack)
+        slack.on_outcome = sender.record_response
+        yield sender
 
 
 @asynccontextmanager
-async def _served(which: str) -> AsyncIterator[int]:
-    """Run one of the apps in a process of its own; give its port."""
-    pipe, nowhere = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
-    program = (sys.executable, "-m", "tests.bench.http_app", which)
-    process = await asyncio.create_subprocess_exec(*program, stdin=pipe, stdout=pipe, stderr=nowhere)
+async def _app(name: str) -> AsyncIterator[int]:
+    """Run one of the apps in its own process; yield its port."""
+    program = (sys.executable, "-m", "tests.bench.http_app", name)
+    process = await asyncio.create_subprocess_exec(*program, stdin=PIPE, stdout=PIPE, stderr=DEVNULL)
     assert process.stdin is not None
     assert process.stdout is not None
     try:

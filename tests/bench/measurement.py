@@ -1,6 +1,4 @@
-"""One measured figure, the thing it is held against in the same run, and its budget."""
-
-from __future__ import annotations
+"""A measurement, its baseline from the same run, and its budget."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -10,58 +8,56 @@ from statistics import median
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
-    """`measured` and `beside` in `unit`; the budget is an upper limit of `measured`, or of the ratio of the two."""
+    """`measured` and `baseline` in `unit`; the budget limits `measured`, or the ratio if `budget_is_ratio`."""
 
-    what: str
+    name: str
     measured: float
-    beside: float
-    beside_what: str
+    baseline: float
+    baseline_name: str
     unit: str
     budget: float
-    of_ratio: bool = False
+    budget_is_ratio: bool = False
 
     @property
     def ratio(self) -> float:
-        """How many times what stands beside it."""
-        return self.measured / self.beside
+        return self.measured / self.baseline
 
     @property
-    def holds(self) -> bool:
-        """Whether the budget holds."""
-        return (self.ratio if self.of_ratio else self.measured) <= self.budget
+    def within_budget(self) -> bool:
+        return (self.ratio if self.budget_is_ratio else self.measured) <= self.budget
 
     def cells(self) -> tuple[str, ...]:
-        """Write the figure as a row of the table."""
-        budget = f"≤ {self.budget:g} ×" if self.of_ratio else f"≤ {self.budget:g} {self.unit}"
+        """Return the measurement as a row of the table."""
+        budget = f"≤ {self.budget:g} ×" if self.budget_is_ratio else f"≤ {self.budget:g} {self.unit}"
         return (
-            self.what,
+            self.name,
             f"{self.measured:.3g} {self.unit}",
-            f"{self.beside:.3g} {self.unit} {self.beside_what}",
+            f"{self.baseline:.3g} {self.unit} {self.baseline_name}",
             f"{self.ratio:.3g}",
             budget,
-            "yes" if self.holds else "NO",
+            "yes" if self.within_budget else "NO",
         )
 
 
 def median_ms(work: Callable[[], object], runs: int) -> float:
-    """Time a function, after one run that does not count; the median in milliseconds."""
+    """Return a function's median time in milliseconds, after one warm-up run."""
     work()
-    spans = []
+    times = []
     for _ in range(runs):
-        began = time.perf_counter()
+        start = time.perf_counter()
         work()
-        spans.append(time.perf_counter() - began)
-    return 1000 * median(spans)
+        times.append(time.perf_counter() - start)
+    return 1000 * median(times)
 
 
 async def paired_ms(
-    ours: Callable[[], Awaitable[object]], theirs: Callable[[], Awaitable[object]], runs: int
+    ours: Callable[[], Awaitable[object]], baseline: Callable[[], Awaitable[object]], runs: int
 ) -> tuple[float, float]:
-    """Time two coroutines in turn, so that both see the same machine; the medians in milliseconds."""
-    spans: tuple[list[float], list[float]] = ([], [])
+    """Return the median times of two coroutines in milliseconds; they take turns, under the same load."""
+    times: tuple[list[float], list[float]] = ([], [])
     for _ in range(runs):
-        for work, kept in ((ours, spans[0]), (theirs, spans[1])):
-            began = time.perf_counter()
+        for work, recorded in ((ours, times[0]), (baseline, times[1])):
+            start = time.perf_counter()
             await work()
-            kept.append(time.perf_counter() - began)
-    return 1000 * median(spans[0][5:]), 1000 * median(spans[1][5:])
+            recorded.append(time.perf_counter() - start)
+    return 1000 * median(times[0][5:]), 1000 * median(times[1][5:])

@@ -1,6 +1,4 @@
-"""Loading what the store keeps: what a start waits for before its first tick."""
-
-from __future__ import annotations
+"""Loading prices from the store, which delays the first tick after a start."""
 
 import asyncio
 import tempfile
@@ -23,7 +21,7 @@ RUNS = 15
 
 
 async def bench() -> list[Measurement]:
-    """Five years of sessions and hourly bars of one source out of SQLite, beside the same arrays out of a file."""
+    """Measure five years of sessions and hourly bars of one source from SQLite, compared with a NumPy file."""
     with tempfile.TemporaryDirectory() as folder:
         closes, bars = _history()
         path = Path(folder) / "prices.npz"
@@ -31,13 +29,13 @@ async def bench() -> list[Measurement]:
         store = await SqlStore.open(f"sqlite:///{folder}/prices.db")
         await store.save_closes(closes, BEGIN)
         await store.save_bars(bars)
-        ours, theirs = await paired_ms(lambda: _load(store), lambda: asyncio.to_thread(_read, path), RUNS)
+        ours, baseline = await paired_ms(lambda: _load(store), lambda: asyncio.to_thread(_read, path), RUNS)
         await store.aclose()
     return [
         Measurement(
             name=f"{YEARS} years of sessions and hourly bars load from SQLite",
             measured=ours,
-            baseline=theirs,
+            baseline=baseline,
             baseline_name="the same arrays from .npz",
             unit="ms",
             budget=500,

@@ -1,6 +1,4 @@
-"""Replay: four years of sessions in process, and the command as a whole process."""
-
-from __future__ import annotations
+"""Replay of four years of sessions, in this process and as a command."""
 
 import csv
 import subprocess
@@ -24,7 +22,7 @@ RUNS = 5
 
 
 async def bench() -> list[Measurement]:
-    """One rule over four years, beside two pct_change calls of pandas and a loop over the spread."""
+    """Measure one rule over four years, compared with pct_change in pandas and a loop over the spread."""
     market, rules = random_market(SESSIONS), [parse_rule("1d 8pp")]
     return [
         Measurement(
@@ -39,7 +37,7 @@ async def bench() -> list[Measurement]:
 
 
 async def bench_process() -> list[Measurement]:
-    """`minerpulse replay` from a cold start on four years of hourly bitcoin, beside importing pandas alone."""
+    """Measure a cold `minerpulse replay` on four years of hourly bitcoin, compared with importing pandas."""
     with tempfile.TemporaryDirectory() as folder:
         etf, btc = _write_files(Path(folder))
         command: list[str | Path] = [
@@ -52,12 +50,12 @@ async def bench_process() -> list[Measurement]:
             "--rule",
             "1d 8pp",
         ]
-        ours, theirs = _paired_processes(command, [sys.executable, "-c", "import pandas"])
+        ours, baseline = _paired_processes(command, [sys.executable, "-c", "import pandas"])
     return [
         Measurement(
             name="minerpulse replay, whole process",
             measured=ours,
-            baseline=theirs,
+            baseline=baseline,
             baseline_name="python -c 'import pandas'",
             unit="s",
             budget=2.5,
@@ -94,11 +92,11 @@ def _write_files(folder: Path) -> tuple[Path, Path]:
     return etf, btc
 
 
-def _paired_processes(ours: list[str | Path], theirs: list[str | Path]) -> tuple[float, float]:
-    spans: tuple[list[float], list[float]] = ([], [])
+def _paired_processes(ours: list[str | Path], baseline: list[str | Path]) -> tuple[float, float]:
+    times: tuple[list[float], list[float]] = ([], [])
     for _ in range(RUNS + 1):
-        for command, kept in ((ours, spans[0]), (theirs, spans[1])):
-            began = time.perf_counter()
+        for command, recorded in ((ours, times[0]), (baseline, times[1])):
+            start = time.perf_counter()
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 -- our own program
-            kept.append(time.perf_counter() - began)
-    return median(spans[0][1:]), median(spans[1][1:])
+            recorded.append(time.perf_counter() - start)
+    return median(times[0][1:]), median(times[1][1:])

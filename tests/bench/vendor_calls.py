@@ -1,6 +1,4 @@
-"""Calls to the vendors per tick, with few rules and with many in many channels."""
-
-from __future__ import annotations
+"""Vendor calls per tick, with one rule and with many."""
 
 from datetime import timedelta
 
@@ -13,11 +11,11 @@ TICKS = 20
 
 
 async def bench() -> list[Measurement]:
-    """One channel with one rule, beside 200 channels with 5 rules each."""
+    """Compare 200 channels with 5 rules each with one channel with one rule."""
     many, few = await _calls(channels=200, rules=5), await _calls(channels=1, rules=1)
     return [
         Measurement(
-            name="vendor calls a tick, 1,000 rules in 200 channels",
+            name="vendor calls per tick, 1,000 rules in 200 channels",
             measured=many,
             baseline=few,
             baseline_name="with one rule",

@@ -1,13 +1,15 @@
-from __future__ import annotations
-
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import stamina
+from sqlalchemy import Connection
 
 from bot.cli import run_cli
+from services.storage import schema
+from tests.fakes.store_snapshots import schema_statements
 
 ROOT = Path(__file__).parents[2]
 MINERPULSE = str(Path(sys.executable).with_name("minerpulse"))
@@ -30,6 +32,27 @@ class CliResult(tuple[int, str, str]):
     @property
     def err(self) -> str:
         return self[2]
+
+
+@pytest.fixture(autouse=True)
+def _one_attempt() -> Iterator[None]:
+    """Call each vendor once; a second attempt would wait for the vendor's rate limit."""
+    with stamina.set_testing(testing=True, attempts=1):
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _quick_schema(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Create the schema of an empty database at once; the migrations are tested in tests/services/storage."""
+    check = schema.check
+
+    def create_and_check(connection: Connection) -> str:
+        if connection.dialect.name == "sqlite" and schema.schema_status(connection) is schema.SchemaStatus.EMPTY:
+            for statement in schema_statements():
+                connection.exec_driver_sql(statement)
+        return check(connection)
+
+    monkeypatch.setattr(schema, "check", create_and_check)
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """Small price files on real sessions of the calendar."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import UTC, date, timedelta
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The command line: help, input errors, exit codes and interruption."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """The doctor checks everything once and suggests a fix for each failure."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import re

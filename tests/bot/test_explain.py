@@ -1,7 +1,5 @@
 """`minerpulse explain` on price files and the simulated market, as text and JSON."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from pathlib import Path

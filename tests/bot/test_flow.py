@@ -1,7 +1,5 @@
 """The whole app at the HTTP boundary: signed requests in, Slack's Web API out, faked vendors."""
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import AsyncIterator
@@ -14,7 +12,6 @@ from urllib.parse import urlencode
 import httpx
 import pytest
 from pydantic import SecretStr
-from slack_sdk.signature import SignatureVerifier
 
 from bot.app import App, build
 from bot.health import Health
@@ -28,11 +25,10 @@ from services.rules.decide import Side
 from tests.fakes.alerts import an_alert
 from tests.fakes.clock import SetClock
 from tests.fakes.harness import CHANNEL, OPEN, YESTERDAY
-from tests.fakes.slack import SECRET, TOKEN, FakeSlack, error_response, slack_server
+from tests.fakes.slack import SECRET, TOKEN, FakeSlack, error_response, signed_headers, slack_server
 from tests.fakes.vendors import Vendors
 
 START = OPEN + timedelta(minutes=30)
-PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
 
 
 @dataclass(slots=True)
@@ -66,13 +62,7 @@ class FlowHarness:
 
     async def send(self, form: dict[str, str], secret: str = SECRET) -> httpx.Response:
         body = urlencode({"team_id": "T1", "response_url": f"{self.slack.url}responses/1", **form, **unique_fields()})
-        stamp = str(int(time.time()))
-        headers = {
-            "content-type": "application/x-www-form-urlencoded",
-            "x-slack-request-timestamp": stamp,
-            "x-slack-signature": str(SignatureVerifier(secret).generate_signature(timestamp=stamp, body=body)),
-        }
-        response = await self.web.post(SLACK_PATH, content=body, headers=headers)
+        response = await self.web.post(SLACK_PATH, content=body, headers=signed_headers(body, secret=secret))
         await self.app.background.drain()
         await self.app.outbox.deliver(self.clock.now())
         return response
@@ -112,9 +102,7 @@ async def open_flow() -> AsyncIterator[FlowHarness]:
 
 
 @pytest.fixture
-async def flow(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FlowHarness]:
-    for name in PROXIES:
-        monkeypatch.delenv(name, raising=False)
+async def flow() -> AsyncIterator[FlowHarness]:
     async with open_flow() as flow:
         yield flow
 

@@ -1,7 +1,5 @@
 """Real prices through the real services: the posted alerts match a replay."""
 
-from __future__ import annotations
-
 from datetime import date
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Health, with Slack, the vendors and the watchdog faked at the HTTP boundary."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -88,9 +86,7 @@ async def open_health() -> AsyncIterator[HealthHarness]:
 
 
 @pytest.fixture
-async def harness(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[HealthHarness]:
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
-        monkeypatch.delenv(name, raising=False)
+async def harness() -> AsyncIterator[HealthHarness]:
     async with open_health() as harness:
         yield harness
 
@@ -128,7 +124,7 @@ async def test_a_slack_failure_stops_the_heartbeat_until_recovery(
     assert 1 == len(harness.watchdog.requests)
 
 
-async def test_a_slack_rate_limit_is_no_problem(harness: HealthHarness) -> None:
+async def test_a_slack_rate_limit_is_not_a_problem(harness: HealthHarness) -> None:
     harness.slack.fail("auth.test", Fault(status=429, headers={"Retry-After": "30"}))
 
     assert () == await harness.run_after()
@@ -213,6 +209,7 @@ class Failing:
     """A job that fails until it is fixed."""
 
     every: timedelta = MINUTE
+    interval: timedelta = MINUTE
     fixed: bool = False
     runs: int = 0
 

@@ -1,7 +1,5 @@
 """`minerpulse holdings` imports, fetches and lists holdings by day, with the missing weight."""
 
-from __future__ import annotations
-
 import json
 import threading
 from collections.abc import Callable, Iterator

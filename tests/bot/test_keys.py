@@ -1,7 +1,5 @@
 """`minerpulse keys` generates keys, and re-encrypts stored tokens with the newest."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 

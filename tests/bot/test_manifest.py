@@ -1,7 +1,5 @@
 """The manifest is valid, and manifest.json matches the command."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -11,9 +9,9 @@ import jsonschema
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.bolt_app import build_bolt
 from bot.http.app import SLACK_PATH
 from bot.manifest import EVENTS_PATH
-from bot.slack import build_bolt
 from handlers.commands import usage_hint
 from handlers.events import EVENTS
 from handlers.uninstall import EVENTS as UNINSTALL_EVENTS

@@ -1,7 +1,5 @@
 """`minerpulse migrate` updates a database's schema and can be repeated."""
 
-from __future__ import annotations
-
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing

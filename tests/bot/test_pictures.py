@@ -1,7 +1,5 @@
 """`minerpulse chart`, `replay --chart` and `report` write files from price files or the simulated market."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The playground fetches the Slack emulator once, starts and stops it, and reports failures."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +12,7 @@ from services.core.errors import PlaygroundError
 
 NPM = f"""#!{sys.executable}
 import pathlib, sys
-print("npm was asked", file=open({{told!r}}, "a"))
+print("npm was asked", file=open({{log!r}}, "a"))
 folder = pathlib.Path(sys.argv[sys.argv.index("--prefix") + 1])
 name = sys.argv[-1].rpartition("@")[0]
 program = folder / "node_modules" / name / "bin" / "local-slack"
@@ -47,10 +45,10 @@ def npm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path
     """Installs a fake npm on the path; returns the log file that it writes."""
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     (tmp_path / "bin").mkdir()
-    log = tmp_path / "told"
+    log = tmp_path / "npm.log"
 
     def install(text: str) -> Path:
-        script(tmp_path / "bin" / "npm", text.format(told=str(log)))
+        script(tmp_path / "bin" / "npm", text.format(log=str(log)))
         return log
 
     return install

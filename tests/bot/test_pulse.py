@@ -1,7 +1,5 @@
 """`minerpulse pulse` shows the board from files or live, and every number as JSON."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from datetime import date

@@ -1,7 +1,5 @@
 """`minerpulse replay` from files to tables and JSON."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from datetime import date

@@ -1,7 +1,5 @@
 """`minerpulse run` connects to Slack, or rehearses until it is interrupted."""
 
-from __future__ import annotations
-
 import asyncio
 import signal
 import subprocess

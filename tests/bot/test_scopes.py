@@ -1,7 +1,4 @@
-from __future__ import annotations
-
 import json
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,19 +7,13 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.scopes import CACHE_TTL, TokenGrants
 from services.core.errors import DeliveryError
 from tests.fakes.clock import SetClock
-from tests.fakes.slack import TOKEN, FakeSlack, Fault, error_response, slack_server
+from tests.fakes.slack import TOKEN, FakeSlack, Fault, error_response
 
 AUTH = "auth.test"
 
 
 def auth_response(scopes: str) -> Fault:
     return Fault(body=json.dumps({"ok": True}), headers={"x-oauth-scopes": scopes})
-
-
-@pytest.fixture
-async def slack() -> AsyncIterator[FakeSlack]:
-    async with slack_server() as server:
-        yield server
 
 
 @pytest.fixture

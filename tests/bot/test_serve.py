@@ -1,7 +1,5 @@
 """The real server in this process, over HTTP and Socket Mode: start, requests, shutdown."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import logging
@@ -19,7 +17,6 @@ import httpx
 import pytest
 from aiohttp import WSMsgType, web
 from pydantic import SecretStr
-from slack_sdk.signature import SignatureVerifier
 
 from bot.http.slack_requests import sign
 from bot.scheduler import TickScheduler, retry_interval
@@ -36,18 +33,8 @@ from services.market.sources.vendors.yahoo import Yahoo
 from services.storage import SqlStore
 from tests.fakes.alerts import AT, an_alert
 from tests.fakes.harness import CHANNEL, OPEN, open_harness
-from tests.fakes.slack import SECRET, TOKEN, FakeSlack, Fault, error_response, slack_server
+from tests.fakes.slack import SECRET, TOKEN, FakeSlack, Fault, error_response, signed_headers
 from tests.fakes.vendors import Vendors
-
-PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
-
-
-@pytest.fixture
-async def slack(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeSlack]:
-    for name in PROXIES:
-        monkeypatch.delenv(name, raising=False)
-    async with slack_server() as server:
-        yield server
 
 
 def free_port() -> int:
@@ -144,16 +131,10 @@ async def test_a_rejected_token_stops_the_start(slack: FakeSlack, tmp_path: Path
 async def test_with_slack_down_the_server_starts_and_acknowledges_commands(slack: FakeSlack, tmp_path: Path) -> None:
     slack.fail("auth.test", *[Fault(status=503, body="down", content_type="text/plain")] * 9)
     body = "command=%2Fminerpulse&text=help&team_id=T1&channel_id=C1&user_id=U1&response_url=http%3A%2F%2F127.0.0.1"
-    stamp = str(int(time.time()))
-    headers = {
-        "content-type": "application/x-www-form-urlencoded",
-        "x-slack-request-timestamp": stamp,
-        "x-slack-signature": str(SignatureVerifier(SECRET).generate_signature(timestamp=stamp, body=body)),
-    }
 
-    async with running(settings_for(slack, tmp_path), begun="/healthz") as client:
+    async with running(settings_for(slack, tmp_path), ready_path="/healthz") as client:
         await eventually(lambda: readyz_reports(client, "why", "Slack does not answer"))
-        response = await client.post("/slack/events", content=body, headers=headers)
+        response = await client.post("/slack/events", content=body, headers=signed_headers(body))
 
     assert 200 == response.status_code
     assert "/minerpulse rule add" in response.json()["text"]
@@ -280,9 +261,7 @@ def envelope(envelope_id: str, content: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.fixture
-async def socket_server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[SocketServer]:
-    for name in PROXIES:
-        monkeypatch.delenv(name, raising=False)
+async def socket_server() -> AsyncIterator[SocketServer]:
     server, app = SocketServer(), web.Application()
     app.router.add_post("/api/apps.connections.open", server.open)
     app.router.add_post("/api/auth.test", server.auth_test)
@@ -309,18 +288,15 @@ async def test_in_socket_mode_commands_use_only_the_socket(
 ) -> None:
     async with running(settings_for(slack, tmp_path, **socket_settings(socket_server))) as client:
         await eventually(lambda: socket_server.received)
-        forged = await client.post("/slack/events", content="", headers=signed_headers(""))
+        timestamp = str(int(time.time()))
+        signature = sign("", timestamp, b"").decode()  # with an empty secret, as none is set
+        headers = {"x-slack-request-timestamp": timestamp, "x-slack-signature": signature}
+        forged = await client.post("/slack/events", content="", headers=headers)
 
     (response,) = socket_server.received
     assert "e1" == response["envelope_id"]
     assert "/minerpulse rule add" in response["payload"]["text"]
     assert 404 == forged.status_code
-
-
-def signed_headers(secret: str) -> dict[str, str]:
-    """Return the signature headers of an empty body."""
-    stamp = str(int(time.time()))
-    return {"x-slack-request-timestamp": stamp, "x-slack-signature": sign(secret, stamp, b"").decode()}
 
 
 async def test_a_broken_socket_reconnects_without_lost_or_repeated_events(
@@ -331,7 +307,7 @@ async def test_a_broken_socket_reconnects_without_lost_or_repeated_events(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr("bot.serve.PING_INTERVAL_S", 0.1)
-    caplog.set_level(logging.INFO, logger="bot.slack")
+    caplog.set_level(logging.INFO, logger="bot.bolt_app")
     lost = envelope("e1", event("Ev1"))
     socket_server.connections = [[lost], [lost, envelope("e2", command("help"))]]  # e1 was not acknowledged
     socket_server.dropped_connections = 1
@@ -382,11 +358,11 @@ async def test_failing_ticks_and_their_recovery_are_logged_once(caplog: pytest.L
         ticker = TickScheduler(monitor=harness.monitor, clock=harness.clock)
         await harness.commands.add_rule(CHANNEL, "1d 8pp", "U1")
         await ticker.tick()
-        watchlist, harness.monitor.rule_index = harness.monitor.rule_index, None  # type: ignore[assignment]  # breaks ticks
+        rule_index, harness.monitor.rule_index = harness.monitor.rule_index, None  # type: ignore[assignment]  # breaks ticks
         for _ in range(6):
             harness.clock.advance(timedelta(minutes=1))
             await ticker.tick()
-        harness.monitor.rule_index = watchlist
+        harness.monitor.rule_index = rule_index
         await ticker.tick()
 
     messages = [record.message for record in caplog.records]
@@ -399,9 +375,9 @@ async def test_a_second_failure_is_logged_while_the_first_lasts(caplog: pytest.L
     mara, wgmi = DatabaseUnavailableError("MARA/BTC fails"), DatabaseUnavailableError("WGMI/BTC fails")
     failures = [mara, mara, ExceptionGroup("several pairs failed", [mara, wgmi]), wgmi, mara, None, mara]
     async with open_harness() as harness:
-        harness.monitor.rule_index = watchlist = FailingRuleIndex(harness.store)
+        harness.monitor.rule_index = rule_index = FailingRuleIndex(harness.store)
         ticker = TickScheduler(monitor=harness.monitor, clock=harness.clock)
-        for watchlist.error in failures:
+        for rule_index.error in failures:
             await ticker.tick()
             harness.clock.advance(timedelta(minutes=1))
 
@@ -440,9 +416,9 @@ async def test_a_failed_tick_is_retried_within_a_minute() -> None:
         harness.monitor.every = timedelta(minutes=15)
         await harness.commands.add_rule(CHANNEL, "1d 8pp", "U1")
         ticker = TickScheduler(monitor=harness.monitor, clock=harness.clock)
-        watchlist, harness.monitor.rule_index = harness.monitor.rule_index, None  # type: ignore[assignment]  # breaks ticks
+        rule_index, harness.monitor.rule_index = harness.monitor.rule_index, None  # type: ignore[assignment]  # breaks ticks
         await ticker.tick()
-        harness.monitor.rule_index = watchlist
+        harness.monitor.rule_index = rule_index
         harness.clock.advance(timedelta(minutes=1))
         await ticker.tick()
 

@@ -1,7 +1,5 @@
 """Settings are validated with helpful messages and never reveal a secret."""
 
-from __future__ import annotations
-
 import os
 from enum import Enum
 from pathlib import Path

@@ -1,7 +1,5 @@
 """`minerpulse drawdown`, `miners` and `network` in the terminal, live or simulated."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
@@ -11,6 +9,7 @@ import pytest
 
 from bot.commands.study_report import miners_document, network_document
 from services.core.prices import Symbol
+from services.core.reason import Code, Reason
 from services.market.holdings import Cohort, Membership
 from services.market.measure import Window
 from services.market.network import Network, Retarget, Reward
@@ -120,7 +119,7 @@ def test_the_miners_document_adds_up() -> None:
         ),
         cohort_effects=brinson_effects(holdings, {"IREN": Cohort.CONTRACTED}),
         cohorts={"IREN": member},
-        warnings=("the weights are 50 days old",),
+        warnings=(Reason.of(Code.WEIGHTS_TOO_OLD, as_of=date(2026, 10, 1), age_days=50),),
         simulated=False,
         sources=("Yahoo",),
     )

@@ -1,7 +1,5 @@
 """Slack messages rendered in the terminal at any width."""
 
-from __future__ import annotations
-
 import json
 from io import StringIO
 from pathlib import Path
@@ -11,7 +9,7 @@ import pytest
 from rich.console import Console, RenderableType
 
 from bot.terminal import render_block, render_message, render_mrkdwn
-from handlers.render.gauges import sparkline
+from handlers.render.fmt import sparkline
 
 GOLDEN = {path.stem: json.loads(path.read_text("utf-8")) for path in (Path(__file__).parents[1] / "golden").iterdir()}
 MESSAGES = {name: expected for name, expected in sorted(GOLDEN.items()) if "text" in expected}  # the others are views

@@ -1,7 +1,5 @@
 """`minerpulse tune` on price files, as text and JSON."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """`minerpulse why` on a database that another process wrote."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from pathlib import Path

@@ -1,6 +1,4 @@
-"""`python -m tests.chaos kill|share|freeze|restart|faults`: the proofs of delivery, each with what it counts."""
-
-from __future__ import annotations
+"""Delivery tests with failing processes: `python -m tests.chaos kill|share|freeze|restart|faults`."""
 
 import asyncio
 import sys
@@ -11,17 +9,17 @@ from pathlib import Path
 
 import click
 
-from tests.chaos import faults as faulty
-from tests.chaos.play import Disturb, freezing, killing, play, restarting
-from tests.chaos.scene import Scene
+from tests.chaos import fault_table
+from tests.chaos.runner import Disturb, freezing, killing, restarting, run_scenario
+from tests.chaos.scenario import Scenario
 from tests.fakes import postgresql
 
-seeded = click.option("--seed", default=1, show_default=True, help="Of Slack's faults and the moments of trouble.")
+seeded = click.option("--seed", default=1, show_default=True, help="Seed of Slack's faults and the times of failures.")
 
 
 @click.group()
 def main() -> None:
-    """Disturb MinerPulse's processes, and count what was lost and repeated."""
+    """Disturb MinerPulse's processes, and count lost and repeated messages."""
 
 
 @main.command()
@@ -30,9 +28,9 @@ def main() -> None:
 @click.option("--cycles", default=5, show_default=True)
 @seeded
 def kill(on: str, kills: int, cycles: int, seed: int) -> None:
-    """Kill the process at random moments, over 200 alerts a cycle, against a Slack that fails in four ways."""
-    make = partial(Scene.now, speed=15, channels=200, cycles=cycles)
-    _report(on, make, seed=seed, disturb=killing(kills, 5.0, click.echo))
+    """Kill the process at random times during 200 alerts per cycle, with a Slack that fails in four ways."""
+    build = partial(Scenario.start, speed=15, channels=200, cycles=cycles)
+    _report(on, build, seed=seed, disturb=killing(kills, 5.0, click.echo))
 
 
 @main.command()
@@ -40,9 +38,9 @@ def kill(on: str, kills: int, cycles: int, seed: int) -> None:
 @click.option("--cycles", default=3, show_default=True)
 @seeded
 def share(workers: int, cycles: int, seed: int) -> None:
-    """Let several workers share one PostgreSQL."""
-    make = partial(Scene.now, speed=5, channels=100, cycles=cycles)
-    _report("postgresql", make, seed=seed, workers=workers)
+    """Run several workers on one PostgreSQL."""
+    build = partial(Scenario.start, speed=5, channels=100, cycles=cycles)
+    _report("postgresql", build, seed=seed, workers=workers)
 
 
 @main.command()
@@ -51,9 +49,9 @@ def share(workers: int, cycles: int, seed: int) -> None:
 @click.option("--workers", default=2, show_default=True)
 @seeded
 def freeze(freezes: int, cycles: int, workers: int, seed: int) -> None:
-    """Freeze one of several workers in the middle of its work, for longer than its lease of 12 s."""
-    make = partial(Scene.now, speed=5, channels=100, cycles=cycles)
-    _report("postgresql", make, seed=seed, workers=workers, disturb=freezing(freezes, 15, click.echo))
+    """Freeze one of several workers for longer than its lease of 12 s."""
+    build = partial(Scenario.start, speed=5, channels=100, cycles=cycles)
+    _report("postgresql", build, seed=seed, workers=workers, disturb=freezing(freezes, 15, click.echo))
 
 
 @main.command()
@@ -62,22 +60,22 @@ def freeze(freezes: int, cycles: int, workers: int, seed: int) -> None:
 @click.option("--workers", default=2, show_default=True)
 @seeded
 def restart(restarts: int, cycles: int, workers: int, seed: int) -> None:
-    """Stop PostgreSQL in full flight, with `pg_ctl -m immediate`, and start it again."""
-    make = partial(Scene.now, speed=5, channels=100, cycles=cycles)
+    """Stop PostgreSQL under load with `pg_ctl -m immediate`, and start it again."""
+    build = partial(Scenario.start, speed=5, channels=100, cycles=cycles)
     safe = partial(postgresql.start, postgresql.SAFE)
     disturb = restarting(restarts, 10, postgresql.stop, safe, click.echo)
-    _report("postgresql", make, seed=seed, workers=workers, disturb=disturb, safe=True)
+    _report("postgresql", build, seed=seed, workers=workers, disturb=disturb, safe=True)
 
 
 @main.command()
 def faults() -> None:
-    """Run the table of faults that docs/delivery.md shows."""
-    click.echo(asyncio.run(faulty.table()))
+    """Print the table of faults in docs/delivery.md."""
+    click.echo(asyncio.run(fault_table.table()))
 
 
 def _report(
     on: str,
-    make: Callable[[Path], Scene],
+    build: Callable[[Path], Scenario],
     *,
     seed: int,
     workers: int = 1,
@@ -85,15 +83,15 @@ def _report(
     safe: bool = False,
 ) -> None:
     folder = Path(tempfile.mkdtemp(prefix="minerpulse-chaos-"))
-    click.echo(f"{on}, seed {seed}; what the processes log is in {folder}/log")
+    click.echo(f"{on}, seed {seed}; the processes log to {folder}/log")
     if safe:
         postgresql.cluster()
         postgresql.stop()
         postgresql.start(postgresql.SAFE)
     database = f"sqlite:///{folder}/chaos.db" if on == "sqlite" else postgresql.empty_database()
-    tally = asyncio.run(play(make, database, folder, workers=workers, seed=seed, disturb=disturb))
-    click.echo(f"{tally}; {make(folder).alerts} alerts were expected")
-    sys.exit(not (tally.is_clean and tally.alerts == make(folder).alerts))
+    counts = asyncio.run(run_scenario(build, database, folder, workers=workers, seed=seed, disturb=disturb))
+    click.echo(f"{counts}; expected {build(folder).alerts} alerts")
+    sys.exit(not (counts.is_clean and counts.alerts == build(folder).alerts))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,7 @@
-"""The process under test: everything as `bot.app.build` wires it, with the clockwork and the delivery running.
+"""The process under test: the app of `bot.app.build`, with ticks and delivery running.
 
-It says `ready`, then `claim BOUNDARY` and `lease KEY` as it gets them, and `tick` after each.
+It prints `ready`, then `claim BOUNDARY` and `lease KEY` when it gets them, and `tick` after each tick.
 """
-
-from __future__ import annotations
 
 import asyncio
 import logging
@@ -21,15 +19,15 @@ from services.core.clock import last_boundary
 from services.core.prices import Pair
 from services.delivery.ports import Delivery
 from services.storage import SqlStore
-from tests.chaos.scene import TICK_S, Scene, Seesaw
+from tests.chaos.scenario import TICK_S, Scenario, SpreadSource
 from tests.fakes.slack import SECRET, TOKEN
 
-LOOKS = timedelta(seconds=0.05)  # by the wall: the outbox sleeps in the wall's time
+MAX_SLEEP = timedelta(seconds=0.05)  # the outbox sleeps in real time
 
 
 @dataclass(slots=True)
-class Telling:
-    """The real store, which says aloud what work it gives to this process."""
+class PrintingStore:
+    """The real store; it prints the work that this process gets."""
 
     store: SqlStore
 
@@ -39,33 +37,33 @@ class Telling:
     async def claim_tick(self, pair: Pair, since: datetime, at: datetime) -> Claim:
         claim = await self.store.claim_tick(pair, since, at)
         if claim is Claim.OURS:
-            _say(f"claim {since.isoformat()}")
+            _print(f"claim {since.isoformat()}")
         return claim
 
     async def mark_attempting(self, delivery: Delivery, at: datetime) -> Delivery | None:
         leased = await self.store.mark_attempting(delivery, at)
         if leased is not None:
-            _say(f"lease {leased.key}")
+            _print(f"lease {leased.key}")
         return leased
 
 
-async def run(played: str, database: str, slack: str, log: str) -> None:
-    """Tick and deliver until the process is ended."""
+async def run(scenario_text: str, database: str, slack: str, log: str) -> None:
+    """Tick and deliver until the process is killed."""
     logging.basicConfig(
         filename=log, level="WARNING", format="%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s"
     )
-    scene = Scene.read(played)
-    clock = scene.clock
-    market = Seesaw(scene, clock)
+    scenario = Scenario.read(scenario_text)
+    clock = scenario.clock
+    market = SpreadSource(scenario, clock)
     async with build(settings(database, slack), clock=clock, equity=market, crypto=market) as app:
-        store: Any = Telling(app.store)
-        monitor, outbox = replace(app.monitor, store=store), replace(app.outbox, store=store, max_sleep=LOOKS)
-        _say("ready")
-        await asyncio.gather(outbox.run(), _tick_on(TickScheduler(monitor=monitor, clock=clock), scene))
+        store: Any = PrintingStore(app.store)
+        monitor, outbox = replace(app.monitor, store=store), replace(app.outbox, store=store, max_sleep=MAX_SLEEP)
+        _print("ready")
+        await asyncio.gather(outbox.run(), _run_ticks(TickScheduler(monitor=monitor, clock=clock), scenario))
 
 
 def settings(database: str, slack: str) -> Settings:
-    """The settings of a whole app on this Slack; ticks are as close as can be."""
+    """Return the settings of a whole app on this Slack, with the shortest tick interval."""
     return Settings(
         slack_bot_token=SecretStr(TOKEN),
         slack_signing_secret=SecretStr(SECRET),
@@ -77,15 +75,15 @@ def settings(database: str, slack: str) -> Settings:
     )
 
 
-async def _tick_on(ticker: TickScheduler, scene: Scene) -> None:
-    """Tick at each boundary of the scene's time, as the scheduler does by the wall's."""
+async def _run_ticks(ticker: TickScheduler, scenario: Scenario) -> None:
+    """Tick at each boundary of the scenario's time, like the scheduler in real time."""
     every = timedelta(seconds=TICK_S)
     while True:
         await ticker.tick()
-        _say("tick")
+        _print("tick")
         now = ticker.clock.now()
-        await asyncio.sleep((last_boundary(now, every) + every - now).total_seconds() / scene.speed)
+        await asyncio.sleep((last_boundary(now, every) + every - now).total_seconds() / scenario.speed)
 
 
-def _say(word: str) -> None:
-    print(word, flush=True)  # noqa: T201 -- whoever began it waits for that
+def _print(line: str) -> None:
+    print(line, flush=True)  # noqa: T201 -- the parent process waits for it

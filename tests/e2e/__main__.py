@@ -1,7 +1,5 @@
 """A trader's day in a browser: `python -m tests.e2e http|socket PROGRAM FOLDER`, in its own network namespace."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

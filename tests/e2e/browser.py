@@ -1,7 +1,5 @@
 """A trader in a browser who uses the Slack emulator."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager

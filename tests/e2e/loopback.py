@@ -1,7 +1,5 @@
 """A separate network namespace: the emulator listens on every address, and here only loopback exists."""
 
-from __future__ import annotations
-
 import fcntl
 import shutil
 import socket

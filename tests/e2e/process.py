@@ -1,7 +1,5 @@
 """The processes of an end-to-end run: the Slack emulator and MinerPulse."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import signal

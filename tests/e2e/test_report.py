@@ -1,7 +1,5 @@
 """A report in a real browser: no errors, no external requests, no horizontal scrolling on a phone."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,8 +26,10 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture
-def report(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report that the command line has written; no test changes it."""
+    tmp_path = tmp_path_factory.mktemp("report")
     etf, crypto = LEGS.aligned.etf.tolist(), LEGS.aligned.crypto.tolist()
     etf[100] = None
     smh = etf_file(tmp_path, LEGS.proxy_prices.tolist(), FIRST).rename(tmp_path / "smh.csv")

@@ -1,7 +1,5 @@
 """Alerts for tests: each builder returns a consistent value and takes by keyword what the test is about."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 
@@ -10,6 +8,7 @@ from services.alerting.records import ChannelRule, RuleAuditKind, RuleChange, Un
 from services.alerting.rule_hit import RuleHit
 from services.core.identity import Channel
 from services.core.prices import WGMI_BTC, Pair, PriceStamp
+from services.core.reason import Reason
 from services.market.measure import Measurement, Window
 from services.research.attribution import AlertAttribution
 from services.research.track_record import TrackRecord
@@ -119,7 +118,7 @@ def an_alert(
     etf: PriceStamp | None = None,
     crypto: PriceStamp | None = None,
     simulated: bool = False,
-    reason: str = "8.3pp is past 8pp, held for 5m",
+    reason: Reason | str = "8.3pp is past 8pp, held for 5m",
     closed_at: datetime | None = None,
     acknowledged: ActorStamp | None = None,
     snoozed: ActorStamp | None = None,
@@ -155,7 +154,7 @@ def an_entry(
     *,
     kind: EntryKind = EntryKind.FIRED,
     at: datetime = AT,
-    reason: str = "8.3pp is past 8pp, held for 5m",
+    reason: Reason | str = "8.3pp is past 8pp, held for 5m",
     by: str | None = None,
     until: datetime | None = None,
     silent: bool = False,

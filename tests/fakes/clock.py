@@ -1,7 +1,5 @@
 """A clock set by tests."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 

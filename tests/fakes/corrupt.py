@@ -1,7 +1,5 @@
 """Corrupted vendor responses: JSON with values lost, doubled, retyped or out of range, and broken bytes."""
 
-from __future__ import annotations
-
 import json
 from copy import deepcopy
 from random import Random

@@ -1,7 +1,5 @@
 """Both legs and the AI proxy, from a seed with known betas or from real prices."""
 
-from __future__ import annotations
-
 from datetime import date, timedelta
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Aligned markets with given or random prices, on real sessions of the calendar."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 

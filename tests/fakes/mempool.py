@@ -1,7 +1,5 @@
 """mempool.space behind an httpx transport, with retargets, staleness and faults set by tests."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 

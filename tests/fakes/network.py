@@ -1,7 +1,5 @@
 """Network history of three retargets around the halving of April 2024."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from services.market.network_history import NetworkHistory

@@ -1,7 +1,5 @@
 """A channel with rows in every table that a workspace can have rows in."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 

@@ -1,7 +1,5 @@
 """A real PostgreSQL for tests: a scratch cluster per test process, on a socket in a temporary folder."""
 
-from __future__ import annotations
-
 import atexit
 import os
 import pwd
@@ -15,6 +13,9 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from sqlalchemy import NullPool, create_engine, make_url
+
+from services.storage import schema
 
 DEBIAN = Path("/usr/lib/postgresql")
 SAFE = ("max_connections=200", "listen_addresses=")
@@ -26,12 +27,31 @@ _numbers = count(1)
 
 def empty_database() -> str:
     """Return the URL of a new, empty database; skip the test if PostgreSQL isn't installed."""
+    return _create("template1")
+
+
+def migrated_database() -> str:
+    """Return the URL of a new database with the current schema; skip the test if PostgreSQL isn't installed."""
+    return _create(_migrated_template())
+
+
+@cache
+def _migrated_template() -> str:
+    """Create a database with the current schema, of which others are copies, and return its name."""
+    url = make_url(empty_database())
+    engine = create_engine(url.set(drivername="postgresql+psycopg"), poolclass=NullPool)
+    with engine.begin() as connection:
+        schema.upgrade(connection)
+    return str(url.database)
+
+
+def _create(template: str) -> str:
     folder = cluster()
     if folder is None:
         pytest.skip(MISSING)
     name = f"test_{next(_numbers)}"
     with psycopg.connect(host=str(folder), user=USER, dbname="postgres", autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
     return f"postgresql://{USER}@/{name}?host={folder}"
 
 

@@ -1,7 +1,5 @@
 """Real prices from ../shared/data, if available, as columns."""
 
-from __future__ import annotations
-
 import csv
 from pathlib import Path
 

@@ -3,8 +3,6 @@
 `FakeSlack` has no transport: `slack_server` serves it over HTTP on 127.0.0.1, and the simulator calls it in memory.
 """
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import json
@@ -168,6 +166,7 @@ class FakeSlack:
     on_outcome: Callable[[Call, str], None] = lambda _call, _outcome: None
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
     _late: set[asyncio.Task[None]] = field(default_factory=set)
+    _arrived: asyncio.Event = field(default_factory=asyncio.Event)
 
     def now(self) -> float:
         """Return Slack's time in seconds since 1970."""
@@ -175,6 +174,12 @@ class FakeSlack:
 
     def fail(self, method: str, *faults: Fault) -> None:
         self.faults.setdefault(method, []).extend(faults)
+
+    async def received(self, count: int) -> None:
+        """Wait until so many calls have arrived, whether they were answered or not."""
+        while len(self.calls) < count:
+            self._arrived.clear()
+            await self._arrived.wait()
 
     def arguments_of(self, method: str) -> list[dict[str, Any]]:
         """Return the arguments of a method's accepted calls."""
@@ -221,6 +226,7 @@ class FakeSlack:
     async def receive(self, call: Call) -> dict[str, Any] | Fault:
         """Return the body of the response to a call, or the fault to respond with."""
         self.calls.append(call)
+        self._arrived.set()
         queued = self.faults.get(call.method)
         fault = queued.pop(0) if queued else self.fault_policy(call)
         await self._wait(call)
@@ -403,13 +409,13 @@ def command_form(text: str, **more: str) -> dict[str, str]:
     return {**form, **more}
 
 
-def signed_headers(body: str, content_type: str = FORM) -> dict[str, str]:
+def signed_headers(body: str, content_type: str = FORM, secret: str = SECRET) -> dict[str, str]:
     """Return the headers with which Slack sends a body now."""
     timestamp = str(int(time.time()))
     return {
         "content-type": content_type,
         "x-slack-request-timestamp": timestamp,
-        "x-slack-signature": str(SignatureVerifier(SECRET).generate_signature(timestamp=timestamp, body=body)),
+        "x-slack-signature": str(SignatureVerifier(secret).generate_signature(timestamp=timestamp, body=body)),
     }
 
 

@@ -1,22 +1,29 @@
 """Snapshots of in-memory stores, because a schema and prices are costly to create."""
 
-from __future__ import annotations
-
 import sqlite3
 from collections.abc import Hashable
+from functools import cache
 
-from services.storage import SqlStore
+from sqlalchemy import create_engine
+
+from services.storage import SqlStore, schema
 from services.storage.engine import Database
 
 MEMORY = "sqlite://"
+SCHEMA = "schema"  # key of the snapshot of an empty store
 _images: dict[Hashable, sqlite3.Connection] = {}
 
 
-async def open_snapshot(key: Hashable) -> SqlStore:
-    """Open a store with the snapshot of this key, or an empty one if there is none."""
-    image = _images.get(key)
+async def open_snapshot(key: Hashable = SCHEMA) -> SqlStore:
+    """Open a store with the snapshot of this key, or an empty one if there is none.
+
+    Only the first empty store of a process runs the migrations.
+    """
+    image = _images.get(key) or _images.get(SCHEMA)
     if image is None:
-        return await SqlStore.open(MEMORY)
+        store = await SqlStore.open(MEMORY)
+        save_snapshot(SCHEMA, store)
+        return store
     database = Database(MEMORY)
     image.backup(_memory(database))
     return SqlStore(database)
@@ -32,3 +39,15 @@ def save_snapshot(key: Hashable, store: SqlStore) -> None:
 def _memory(database: Database) -> sqlite3.Connection:
     assert database._memory is not None  # noqa: SLF001 -- as above
     return database._memory  # noqa: SLF001 -- as above
+
+
+@cache
+def schema_statements() -> tuple[str, ...]:
+    """Return the statements that create the current schema in an empty SQLite database."""
+    engine = create_engine("sqlite://")
+    with engine.begin() as connection:
+        schema.upgrade(connection)
+        memory: sqlite3.Connection = connection.connection.dbapi_connection  # type: ignore[assignment]
+        image = tuple(memory.iterdump())[1:-1]  # without BEGIN and COMMIT
+    engine.dispose()
+    return image

@@ -1,7 +1,5 @@
 """Vendors behind one httpx transport, with prices and faults set by tests."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -35,7 +33,7 @@ async def no_wait(_seconds: float) -> None:
 
 
 class UnlimitedCoinbase(Coinbase):
-    """Coinbase without its rate limit, which on a clock that stands still would never free a slot."""
+    """Coinbase without its rate limit, which never frees a slot if the clock does not move."""
 
     limits = ()
 
@@ -48,6 +46,7 @@ class Vendors:
         etf_moves: Closes by session that override the calm ones.
         etf_last: The last trade of an open session.
         crypto_moves: Bitcoin's price from an instant on.
+        crypto_since: The first hour of Coinbase and Bitstamp; a short history loads faster.
         faults: Responses of a vendor, or of one page such as `coinbase ticker`, in turn; None lets one request pass.
         dividends: Yahoo's dividends by ex-date, in USD per present share.
         splits: Yahoo's splits by ex-date, as new and old shares.
@@ -64,6 +63,7 @@ class Vendors:
     no_trade_sessions: set[date] = field(default_factory=set)
     last_trade_known: bool = True
     crypto_moves: dict[datetime, float] = field(default_factory=dict)
+    crypto_since: datetime = datetime(2000, 1, 1, tzinfo=UTC)
     faults: dict[str, list[httpx.Response | None]] = field(default_factory=dict)
     price_factors: dict[str, float] = field(default_factory=dict)
     close_overrides: dict[tuple[str, date], float] = field(default_factory=dict)
@@ -198,6 +198,7 @@ class Vendors:
         bars = [
             {"timestamp": f"{at}", "close": f"{tilt * self._close_of(at, step):.2f}", "volume": "1"}
             for at in range(first, last + 1, step)
+            if at >= self.crypto_since.timestamp()
         ]
         return {"data": {"pair": "BTC/USD", "ohlc": bars}}
 
@@ -214,6 +215,7 @@ class Vendors:
         params = request.url.params
         step = int(params["granularity"])
         start, end = (datetime.fromisoformat(params[name]).timestamp() for name in ("start", "end"))
+        start = max(start, self.crypto_since.timestamp())
         end = min(end, self.clock.at.timestamp() - step)  # like the source, leave out the open bar
         opened = range(math.ceil(start / step) * step, math.floor(end / step) * step + 1, step)
         tilt = self.price_factors.get("coinbase", 1.0)

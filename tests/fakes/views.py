@@ -1,7 +1,5 @@
 """A market view of an aligned market, without any source."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 
 from services.market.align import Aligned

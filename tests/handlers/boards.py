@@ -1,7 +1,5 @@
 """Boards to render: real sessions up to Tuesday 17 November 2026, 10:40 in New York."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import AsyncIterator, Callable
@@ -17,27 +15,16 @@ from handlers.render.message import Message
 from tests.fakes.blockkit import checked, view_problems
 from tests.fakes.clock import SetClock
 from tests.fakes.harness import Harness, open_harness
-from tests.fakes.slack import SECRET, TOKEN, FakeSlack, Person, slack_server
+from tests.fakes.slack import SECRET, TOKEN, FakeSlack, Person
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 REGENERATE = "GOLDEN"  # set to `write` to regenerate the golden files
-PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
 
 
 @pytest.fixture
 def clock() -> SetClock:
     """10:40 in New York, in an open session."""
     return SetClock(datetime(2026, 11, 17, 15, 40, tzinfo=UTC))
-
-
-@pytest.fixture
-async def slack(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeSlack]:
-    """A fake Slack; the test fails if it received a malformed message."""
-    for name in PROXIES:
-        monkeypatch.delenv(name, raising=False)
-    async with slack_server() as server:
-        yield server
-    assert server.malformed == []
 
 
 @pytest.fixture

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -8,8 +6,8 @@ from typing import Any
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
-from handlers.notifier import SlackNotifier
 from handlers.render.limits import FALLBACK_TEXT
+from handlers.slack_notifier import SlackNotifier
 from services.alerting.alert import Alert
 from services.channels.permissions import RulePermissions
 from services.delivery.outbox import Outbox
@@ -17,7 +15,7 @@ from tests.fakes.harness import CHANNEL, CLOSE, OPEN, Harness
 from tests.fakes.slack import TOKEN, FakeSlack, Person, error_response
 
 POST, UPDATE = "chat.postMessage", "chat.update"
-ENDED_BUTTONS = ["chart", "why", "edit_rule"]  # buttons that an ended alert keeps
+ENDED_BUTTONS = ["chart", "why", "edit_rule"]  # buttons of a closed alert
 VOTE_BUTTONS = ["useful", "noise"]
 LATER = OPEN + timedelta(minutes=30)
 NEXT_OPEN = datetime(2026, 3, 5, 14, 30, tzinfo=UTC)
@@ -151,7 +149,7 @@ async def test_a_second_acknowledgement_names_the_first_person(person: Person, s
     assert ["Already acknowledged by <@U1>, Wed 4 Mar 10:05 New York."] == [one["text"] for one in slack.responses]
 
 
-async def test_an_ended_alert_cannot_be_acknowledged_or_snoozed(
+async def test_a_closed_alert_cannot_be_acknowledged_or_snoozed(
     person: Person, slack: FakeSlack, harness: Harness, alert: Alert
 ) -> None:
     await person.presses("acknowledge", str(alert.id))
@@ -305,7 +303,7 @@ async def test_why_shows_the_audit_log_only_to_the_person(person: Person, slack:
     assert answer["text"].startswith(f"Why alert {alert.id}: WGMI above bitcoin")
 
 
-async def test_an_ended_alert_still_has_why_and_chart(
+async def test_a_closed_alert_still_has_why_and_chart(
     person: Person, slack: FakeSlack, harness: Harness, alert: Alert
 ) -> None:
     await harness.tick(LATER + timedelta(minutes=10), 0.01)

@@ -1,7 +1,5 @@
 """The Block Kit checker of the tests reports what Slack rejects."""
 
-from __future__ import annotations
-
 import copy
 import json
 from collections.abc import Iterator

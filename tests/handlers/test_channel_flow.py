@@ -1,12 +1,10 @@
-from __future__ import annotations
-
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
-from handlers.notifier import SlackNotifier
+from handlers.slack_notifier import SlackNotifier
 from services.channels.permissions import RulePermissions
 from services.delivery.outbox import Outbox
 from tests.fakes.harness import CHANNEL, OPEN, Harness

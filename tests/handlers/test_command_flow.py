@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 from datetime import timedelta
@@ -12,9 +10,11 @@ from slack_bolt.async_app import AsyncBoltRequest
 
 from handlers.background import INTERNAL_ERROR
 from services.alerting.records import AlertChange
+from services.core.reason import Code
 from services.rules.decide import Side
 from tests.fakes.alerts import an_alert
 from tests.fakes.harness import CHANNEL, OPEN, Harness
+from tests.fakes.reasons import reason
 from tests.fakes.slack import RESPONSES, FakeSlack, Fault, Person, error_response
 
 POST = "chat.postMessage"
@@ -319,7 +319,7 @@ async def test_alert_commands_default_to_the_only_open_alert(
     ] == [answer["text"] for answer in slack.responses]
     assert alert.snoozed is not None
     assert LATER + timedelta(hours=2, minutes=30) == alert.snoozed.until
-    assert "ended by hand: <!here> earnings; a rule of it fires again once it has cleared" == alert.reason
+    assert reason(Code.ENDED_BY_HAND, note="<!here> earnings") == alert.reason
 
 
 async def test_alert_commands_need_an_id_unless_one_alert_is_open(

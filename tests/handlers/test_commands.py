@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import pytest
 
 from handlers.commands import COMMANDS, readme_table, usage_hint

@@ -1,11 +1,8 @@
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest
 
-from handlers.error_messages import user_message
-from handlers.render.responses import error_message
+from handlers.render.responses import error_message, user_message
 from services.core import errors
 from services.core.errors import (
     AppPermissionError,

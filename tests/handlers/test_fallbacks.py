@@ -1,7 +1,5 @@
 """Fallback forms of a message keep its numbers."""
 
-from __future__ import annotations
-
 import re
 
 from handlers.render.board import board_message

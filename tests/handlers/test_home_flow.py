@@ -1,7 +1,5 @@
 """The Home tab, the board shortcut, and channels that the app is added to or removed from."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Charts as images: when files may be uploaded, and the fallbacks."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any

@@ -1,8 +1,6 @@
-from __future__ import annotations
-
 import pytest
 
-from handlers.mentions import parse_addressee
+from handlers.commands.channel import parse_addressee
 from services.core.identity import Channel, Mention
 
 

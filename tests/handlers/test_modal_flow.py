@@ -1,7 +1,5 @@
 """The rule editor: opened, edited and submitted, with Slack's payloads."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Requests that only the person sees: one window, a chart, the sources."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 
 import httpx
@@ -75,7 +73,7 @@ async def test_sources_show_their_prices_and_ages(person: Person, slack: FakeSla
     assert "Not asked for WGMI: Nasdaq, Alpaca (needs a key), Tiingo (needs a key), Twelve Data (needs a key)." in lines
 
 
-async def test_a_source_that_keeps_failing_is_shown_as_left_alone(
+async def test_a_source_that_keeps_failing_is_shown_in_backoff(
     person: Person, slack: FakeSlack, harness: Harness
 ) -> None:
     harness.vendors.faults["yahoo"] = [httpx.Response(503) for _ in range(50)]

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, timedelta
@@ -10,10 +8,11 @@ import pytest
 from handlers.render.alert import alert_message
 from handlers.render.alert_text import thread_reply
 from handlers.render.message import Message
-from services.alerting.alert import ActorStamp, Alert, EntryKind, Subject, TimelineEntry, close
+from services.alerting.alert import ActorStamp, Alert, EntryKind, TimelineEntry, close
 from services.core.prices import Symbol
 from services.core.trust import Trust, Verdict
 from services.market.measure import Window
+from services.market.metrics import HASHPRICE
 from services.market.mining_economics import MiningEconomics
 from services.research.attribution import AlertAttribution, Part
 from services.research.track_record import TrackRecord
@@ -135,7 +134,7 @@ def test_a_hashprice_alert_shows_mining_figures_and_no_spread(golden: Golden) ->
     hit = a_rule_hit(rule="20d hashprice 15% below", value=MINING.hashprice_change, measurement=NETWORK_MEASUREMENT)
     alert = replace(
         an_alert(id=12, side=Side.BELOW, hits=[hit], reason="-18.15% is past 15%, held for 5m"),
-        subject=Subject.HASHPRICE,
+        subject=HASHPRICE.subject,
         trust=Trust(
             verdict=Verdict.DEGRADED,
             reasons=("the difficulty is mempool.space's alone, of 2026-11-17 15:38 UTC",),

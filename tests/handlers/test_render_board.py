@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -12,6 +10,7 @@ from handlers.render.message import Block, Message
 from services.alerting.alert import ActorStamp
 from services.channels.commands import Board
 from services.core.prices import WGMI_BTC
+from services.core.reason import Code, Reason
 from services.core.trust import Trust, Verdict
 from services.market.align import Exclusion, Leg
 from services.market.measure import Window
@@ -43,7 +42,11 @@ def test_the_board_with_a_short_history_and_failing_sources(golden: Golden) -> N
         market=closes(25),
         problems=["yahoo on WGMI: HTTP 429 <too many requests>"],
         left_out=[
-            Exclusion(session=date(2026, 11, 10), leg=Leg.CRYPTO, reason="no BTC bar ended in the 2 h up to the close")
+            Exclusion(
+                session=date(2026, 11, 10),
+                leg=Leg.CRYPTO,
+                reason=Reason.of(Code.OF_SYMBOL, symbol="no BTC bar", reason="ended in the 2 h up to the close"),
+            )
         ],
     )
     golden("board_with_gaps", board_message(a_board(view, rules=[a_channel_rule()]), OPEN_AT))

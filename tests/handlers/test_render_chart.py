@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -8,6 +6,7 @@ from handlers.render.chart import chart_message, chart_picture
 from handlers.render.fallbacks import with_picture
 from handlers.render.message import Message
 from services.channels.charts import ChartResult
+from services.core.reason import Code, Reason
 from services.market.measure import Measurement, NotMeasured, Window
 from services.rules.chart_series import indexed_returns
 from services.rules.market_service import MarketView
@@ -53,7 +52,8 @@ def test_a_simulated_chart_says_so_in_its_title_and_in_its_picture() -> None:
 
 
 def test_a_chart_that_cannot_be_drawn_says_why() -> None:
-    not_measured = NotMeasured(window=Window.D252, reason="the history begins on 2026-01-02, less than 252d ago")
+    begins = Reason.of(Code.WINDOW_BEFORE_HISTORY, session="2026-01-02", window="252d")
+    not_measured = NotMeasured(window=Window.D252, reason=begins)
     not_drawn = ChartResult(view=open_view(), curve=not_measured)
     message = chart_message(not_drawn, OPEN_AT)
     assert chart_picture(not_drawn) is None
@@ -62,7 +62,9 @@ def test_a_chart_that_cannot_be_drawn_says_why() -> None:
 
 def test_the_status_of_an_unmeasured_window_says_why() -> None:
     view = open_view()
-    not_measured = NotMeasured(window=Window.D5, reason="2026-11-10: no WGMI close")
+    not_measured = NotMeasured(
+        window=Window.D5, reason=Reason.of(Code.MISSING_PRICE, session="2026-11-10", reasons=["no WGMI close"])
+    )
     live = view.live and replace(view.live, measurements={**view.live.measurements, Window.D5: not_measured})
     message = status_message(a_board(replace(view, live=live)), Window.D5, OPEN_AT)
     assert "No spread of WGMI over 5 days: 2026-11-10: no WGMI close" == message.text.splitlines()[0]

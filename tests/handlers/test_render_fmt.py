@@ -1,12 +1,11 @@
-from __future__ import annotations
-
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
 from handlers.render import fmt, markup
 from services.core.prices import WGMI_BTC, Pair, Symbol
-from services.market.measure import Unit, Window
+from services.market.measure import Window
+from services.market.metrics import PERCENT, PP, SIGMA, Unit
 
 
 @pytest.mark.parametrize(
@@ -30,9 +29,9 @@ def test_percents_have_a_sign() -> None:
 @pytest.mark.parametrize(
     ("value", "unit", "metric_value", "threshold"),
     [
-        pytest.param(0.0831, Unit.PP, "+8.3 pp", "8.31 pp", id="points"),
-        pytest.param(0.6, Unit.PERCENT, "+60.0%", "60%", id="percent"),
-        pytest.param(3.5, Unit.SIGMA, "z +3.5", "z 3.5", id="z"),
+        pytest.param(0.0831, PP, "+8.3 pp", "8.31 pp", id="points"),
+        pytest.param(0.6, PERCENT, "+60.0%", "60%", id="percent"),
+        pytest.param(3.5, SIGMA, "z +3.5", "z 3.5", id="z"),
     ],
 )
 def test_a_metric_is_formatted_in_its_unit(value: float, unit: Unit, metric_value: str, threshold: str) -> None:

@@ -1,7 +1,5 @@
 """Channels with very many rules and alerts: nothing is rejected, no line is cut, and omitted lines are counted."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any

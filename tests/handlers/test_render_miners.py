@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
@@ -7,6 +5,7 @@ from datetime import date
 from handlers.render.message import Message
 from handlers.render.miners import miners_message
 from services.core.prices import Symbol
+from services.core.reason import Code, Reason
 from services.core.trust import Trust, Verdict
 from services.market.measure import Window
 from services.market.sources.files.cohorts import read_cohorts
@@ -40,7 +39,10 @@ REPORT = HoldingsReport(
     attribution=ATTRIBUTION,
     cohort_effects=brinson_effects(HOLDINGS, {ticker: member.cohort for ticker, member in COHORTS.items()}),
     cohorts=COHORTS,
-    warnings=("no weights are known before 2026-07-07; those are carried back by prices", "without prices: ZZZZ"),
+    warnings=(
+        Reason.of(Code.WEIGHTS_BACKFILLED, first="2026-07-07"),
+        Reason.of(Code.HOLDINGS_WITHOUT_PRICES, tickers=["ZZZZ"]),
+    ),
     simulated=False,
     sources=("Yahoo",),
     trust=Trust(verdict=Verdict.DEGRADED, reasons=("WGMI's close is from Yahoo alone",)),

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, timedelta
@@ -8,7 +6,7 @@ import pytest
 
 from handlers.render.alert import alert_message
 from handlers.render.alert_text import thread_reply
-from handlers.render.channel import delivery_problem_lines
+from handlers.render.board import delivery_problem_lines
 from handlers.render.message import Message
 from handlers.render.notices import notice_message
 from services.alerting.alert import ActorStamp, EntryKind

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import re
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -9,6 +7,7 @@ import pytest
 
 from handlers.render.html_page import PagePicture, render_html
 from handlers.render.report import report_page, report_pictures
+from services.core.reason import Code, Reason
 from services.market.align import Aligned, Exclusion, Leg
 from services.research.report import ReportInput, build_report
 from services.research.results import Provenance, ReportResult
@@ -107,13 +106,14 @@ def test_omitted_prices_are_summarized_and_listed() -> None:
     market = replace(LEGS.aligned, etf=etf, exclusions=(an_omission(),))
     words = Outline(html(a_result(market))).words
     assert "399 of 400 sessions have both prices." in words
-    assert "Left out, etf: 1 session, 2022-07-05: the exchange was closed" in words
+    assert "Left out, etf: 1 session, 2022-07-05: no WGMI trade from any source: New York may have been shut" in words
     assert "Every price that is left out (1)" in words
 
 
 def an_omission() -> Exclusion:
 
-    return Exclusion(session=LEGS.aligned.sessions[100].item(), leg=Leg.ETF, reason="the exchange was closed")
+    no_trade = Reason.of(Code.NO_TRADE_ANYWHERE, symbol="WGMI")
+    return Exclusion(session=LEGS.aligned.sessions[100].item(), leg=Leg.ETF, reason=no_trade)
 
 
 def test_without_the_proxy_a_page_says_so_and_has_no_betas() -> None:

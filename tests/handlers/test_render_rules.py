@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from handlers.render.message import text_message
 from handlers.render.rules import rules_message
 from services.channels.rule_commands import RuleList

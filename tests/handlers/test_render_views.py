@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from collections.abc import Callable
 from datetime import date
 from typing import Any
@@ -11,6 +9,7 @@ from handlers.rule_form import FormContext, RuleForm, default_form
 from services.channels.commands import Overview
 from services.channels.home import ChannelSummary
 from services.core.prices import WGMI_BTC
+from services.core.reason import Code, Reason
 from services.research.preview import RulePreview
 from services.rules.decide import Change, Side
 from services.rules.grammar import parse_rule
@@ -30,7 +29,7 @@ LAST = Step(
     spread=0.091,
     etf_return=0.08,
     crypto_return=-0.011,
-    reason="9.1pp is past 8pp",
+    reason=Reason.of(Code.RULE_PAST_THRESHOLD, value=0.091, threshold=0.08, unit="pp", held_s=0.0, at_close=False),
 )
 PREVIEW = RulePreview(
     rule=parse_rule("1d 8pp"),

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import pytest
 
 from handlers.rule_form import RuleForm, default_form

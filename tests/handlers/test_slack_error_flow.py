@@ -1,7 +1,5 @@
 """What a person sees if Slack refuses, limits or loses a message."""
 
-from __future__ import annotations
-
 import json
 import re
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """*Use this rule* applies a tuned rule as previewed, once or not at all."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 from typing import Any
 
@@ -92,9 +90,7 @@ async def test_an_outdated_preview_is_shown_again(person: Person, slack: FakeSla
     assert ["1d 4pp"] != await rules(harness)
 
 
-async def test_a_person_without_permission_learns_whom_to_ask(
-    person: Person, slack: FakeSlack, harness: Harness
-) -> None:
+async def test_a_person_without_permission_sees_whom_to_ask(person: Person, slack: FakeSlack, harness: Harness) -> None:
     await harness.commands.add_rule(CHANNEL, "1d 8pp", "U1")
     button = await preview_button(person, slack)
     harness.commands.permissions = RulePermissions(people=("U7",))

@@ -1,12 +1,10 @@
-from __future__ import annotations
-
 import asyncio
 from typing import Any
 
 from slack_sdk.web.async_client import AsyncWebClient
 
+from handlers.render.form_fields import result_modal
 from handlers.render.message import text_message
-from handlers.render.rule_form import result_modal
 from handlers.view_updates import MAX_OPEN_VIEWS, ViewUpdates
 from tests.fakes.slack import TOKEN, FakeSlack
 
@@ -51,8 +49,14 @@ async def test_views_do_not_block_each_other(slack: FakeSlack) -> None:
 
 async def test_the_least_recently_used_views_are_dropped(slack: FakeSlack) -> None:
     client, view_updates = AsyncWebClient(token=TOKEN, base_url=f"{slack.url}api/"), ViewUpdates()
-    for number in range(MAX_OPEN_VIEWS + 5):
-        view_updates._view(f"V{number}")  # noqa: SLF001 -- what a day of typing leaves behind
-    await view_updates.update(client, "V0", "h", make_view("still shown"))
+    ready = asyncio.Event()
+    pending = [
+        asyncio.create_task(view_updates.update(client, f"V{number}", "h", make_view("abandoned", ready)))
+        for number in range(MAX_OPEN_VIEWS + 5)
+    ]
+    await asyncio.wait(pending, timeout=0)
     assert MAX_OPEN_VIEWS == len(view_updates._views)  # noqa: SLF001
+    await view_updates.update(client, "V0", "h", make_view("still shown"))
     assert [view("still shown")] == slack.views()
+    for task in pending:
+        task.cancel()

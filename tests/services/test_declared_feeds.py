@@ -10,18 +10,19 @@ from services.market.feeds.equities import EquityFeed, EquityFeeds
 from services.storage import SqlStore
 from tests.fakes.clock import SetClock
 from tests.fakes.market import CALENDAR
+from tests.fakes.store_snapshots import open_snapshot
 from tests.fakes.vendors import Vendors
 
 WGMI = Symbol("WGMI")
 IN_SESSION = datetime(2026, 3, 4, 16, 0, tzinfo=UTC)
 EVENING = datetime(2026, 3, 5, 0, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
-LONG_AGO, LATELY, TODAY = date(2024, 12, 24), date(2026, 3, 2), date(2026, 3, 4)
+LONG_AGO, RECENT, TODAY = date(2024, 12, 24), date(2026, 3, 2), date(2026, 3, 4)
 
 
 @pytest.fixture
 async def store() -> AsyncIterator[SqlStore]:
-    store = await SqlStore.open("sqlite://")
+    store = await open_snapshot()
     yield store
     await store.aclose()
 
@@ -31,7 +32,7 @@ def vendors() -> Vendors:
     return Vendors(SetClock(IN_SESSION), dividends={LONG_AGO: 0.05})
 
 
-def paid(on: date, amount: float) -> Action:
+def dividend(on: date, amount: float) -> Action:
     return Action(session=on, kind=ActionKind.DIVIDEND, value=amount)
 
 
@@ -40,9 +41,9 @@ async def read(feeds: EquityFeeds, now: datetime) -> EquityFeed:
 
 
 async def stored(store: SqlStore) -> tuple[Action, ...]:
-    told = await store.load_declared(WGMI, "Yahoo")
-    assert told is not None
-    return told.actions
+    fetched = await store.load_declared(WGMI, "Yahoo")
+    assert fetched is not None
+    return fetched.actions
 
 
 def actions(feed: EquityFeed) -> tuple[Action, ...]:
@@ -50,40 +51,38 @@ def actions(feed: EquityFeed) -> tuple[Action, ...]:
     return feed.declared.actions
 
 
-async def test_the_first_fetch_learns_all_that_was_declared_and_keeps_it(store: SqlStore, vendors: Vendors) -> None:
+async def test_the_first_fetch_saves_all_declared_actions(store: SqlStore, vendors: Vendors) -> None:
     feed = await read(EquityFeeds(vendors.yahoo(), store), IN_SESSION)
 
-    assert (paid(LONG_AGO, 0.05),) == actions(feed) == await stored(store)
+    assert (dividend(LONG_AGO, 0.05),) == actions(feed) == await stored(store)
 
 
-async def test_after_a_restart_the_last_sessions_tell_the_rest(store: SqlStore, vendors: Vendors) -> None:
+async def test_after_a_restart_the_last_sessions_add_newer_actions(store: SqlStore, vendors: Vendors) -> None:
     await read(EquityFeeds(vendors.yahoo(), store), IN_SESSION)
-    vendors.dividends = {LATELY: 0.1}  # the answer does not reach back to the older one
+    vendors.dividends = {RECENT: 0.1}  # the response starts after the older one
     vendors.requests.clear()
 
     feed = await read(EquityFeeds(vendors.yahoo(), store), vendors.clock.advance(MINUTE))
 
-    assert (paid(LONG_AGO, 0.05), paid(LATELY, 0.1)) == actions(feed) == await stored(store)
+    assert (dividend(LONG_AGO, 0.05), dividend(RECENT, 0.1)) == actions(feed) == await stored(store)
     (chart,) = vendors.calls("chart")
     assert timedelta(days=9) > vendors.clock.at - datetime.fromtimestamp(int(chart.url.params["period1"]), UTC)
 
 
-async def test_closes_of_the_first_release_get_what_was_declared_since_they_begin(
+async def test_closes_of_the_first_release_get_the_actions_since_their_first_session(
     store: SqlStore, vendors: Vendors
 ) -> None:
     known = (await vendors.yahoo().prices(WGMI, date(2024, 6, 3))).closes
-    await store.save_closes(known, IN_SESSION)  # without anything declared
-    vendors.etf_moves[date(2025, 1, 2)] = 18.0  # what is known so long stands
+    await store.save_closes(known, IN_SESSION)  # without actions
+    vendors.etf_moves[date(2025, 1, 2)] = 18.0  # a close this old is not fetched again
 
     feed = await read(EquityFeeds(vendors.yahoo(), store), vendors.clock.advance(MINUTE))
 
-    assert (paid(LONG_AGO, 0.05),) == actions(feed) == await stored(store)
+    assert (dividend(LONG_AGO, 0.05),) == actions(feed) == await stored(store)
     assert known.prices.tolist() == feed.closes.prices.tolist()
 
 
-async def test_a_dividend_that_is_declared_on_its_day_is_kept_before_the_close_is_there(
-    store: SqlStore, vendors: Vendors
-) -> None:
+async def test_a_dividend_declared_on_its_ex_date_is_saved_before_the_close(store: SqlStore, vendors: Vendors) -> None:
     feeds = EquityFeeds(vendors.yahoo(), store)
     before = await read(feeds, IN_SESSION)
 
@@ -91,21 +90,21 @@ async def test_a_dividend_that_is_declared_on_its_day_is_kept_before_the_close_i
     after = await read(feeds, vendors.clock.advance(MINUTE))
 
     assert before.closes is after.closes
-    assert (paid(LONG_AGO, 0.05), paid(TODAY, 0.11)) == actions(after) == await stored(store)
+    assert (dividend(LONG_AGO, 0.05), dividend(TODAY, 0.11)) == actions(after) == await stored(store)
 
 
-async def test_what_is_declared_no_more_is_let_go(store: SqlStore, vendors: Vendors) -> None:
-    vendors.dividends[LATELY] = 9.0
+async def test_an_action_that_is_no_longer_declared_is_deleted(store: SqlStore, vendors: Vendors) -> None:
+    vendors.dividends[RECENT] = 9.0
     feeds = EquityFeeds(vendors.yahoo(), store)
     await read(feeds, IN_SESSION)
 
-    del vendors.dividends[LATELY]
+    del vendors.dividends[RECENT]
     after = await read(feeds, vendors.clock.advance(MINUTE))
 
-    assert (paid(LONG_AGO, 0.05),) == actions(after) == await stored(store)
+    assert (dividend(LONG_AGO, 0.05),) == actions(after) == await stored(store)
 
 
-async def test_a_rewritten_history_comes_with_the_split_that_explains_it(store: SqlStore, vendors: Vendors) -> None:
+async def test_a_rewritten_history_is_saved_with_its_split(store: SqlStore, vendors: Vendors) -> None:
     feeds = EquityFeeds(vendors.yahoo(), store)
     before = await read(feeds, IN_SESSION)
 
@@ -114,17 +113,17 @@ async def test_a_rewritten_history_comes_with_the_split_that_explains_it(store: 
 
     np.testing.assert_allclose(after.closes.prices, before.closes.prices / 10)
     split = Action(session=TODAY, kind=ActionKind.SPLIT, value=10.0)
-    assert (paid(LONG_AGO, 0.005 * 10), split) == actions(after) == await stored(store)
+    assert (dividend(LONG_AGO, 0.005 * 10), split) == actions(after) == await stored(store)
 
 
-async def test_a_process_takes_over_what_another_has_been_told(store: SqlStore, vendors: Vendors) -> None:
+async def test_a_process_uses_what_another_process_has_saved(store: SqlStore, vendors: Vendors) -> None:
     vendors.clock.at = EVENING
     one, other = EquityFeeds(vendors.yahoo(), store), EquityFeeds(vendors.yahoo(), store)
     await read(one, EVENING)
 
     vendors.etf_scale, vendors.splits = 0.1, {TODAY: (10, 1)}
-    told = await read(other, vendors.clock.advance(MINUTE))
-    taken = await read(one, vendors.clock.advance(MINUTE))
+    fetched = await read(other, vendors.clock.advance(MINUTE))
+    reread = await read(one, vendors.clock.advance(MINUTE))
 
-    assert told.declared == taken.declared
-    assert told.closes.prices.tolist() == taken.closes.prices.tolist()
+    assert fetched.declared == reread.declared
+    assert fetched.closes.prices.tolist() == reread.closes.prices.tolist()

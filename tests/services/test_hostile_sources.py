@@ -1,7 +1,5 @@
 """What a trader sees while a source fails, from real sockets through all services to the alert."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
@@ -13,6 +11,7 @@ import numpy as np
 import pytest
 import stamina
 
+from handlers.render.reasons import sentence, sentences
 from services.core.prices import WGMI_BTC
 from services.core.trust import Verdict
 from services.rules.decide import RuleStatus, Side
@@ -109,7 +108,7 @@ async def test_a_failing_venue_does_not_affect_the_other(
     assert failing.live is not None
     assert [Side.ABOVE] == sides
     assert Verdict.DEGRADED is failing.live.trust.verdict
-    assert "BTC's last trade is from Bitstamp alone" in failing.live.trust.reasons
+    assert "BTC's last trade is from Bitstamp alone" in sentences(failing.live.trust.reasons)
     assert failing.crypto is not None
     assert ("Bitstamp", begin) == (failing.crypto.source, failing.crypto.at)
     assert ([], ()) == (await firing_sides(servers), recovered.problems)
@@ -117,8 +116,8 @@ async def test_a_failing_venue_does_not_affect_the_other(
     assert "Coinbase and Bitstamp" == recovered.crypto.source
     failure, recovery = log_lines(caplog, coinbase)
     assert failure.startswith("WARNING Coinbase on BTC: ")
-    assert any(problem.startswith("Coinbase on BTC: ") for problem in failing.problems)
-    assert any(message in problem for problem in [failure, *failing.problems])
+    assert any(problem.startswith("Coinbase on BTC: ") for problem in sentences(failing.problems))
+    assert any(message in problem for problem in [failure, *sentences(failing.problems)])
     assert "INFO Coinbase on BTC: recovered" == recovery
 
 
@@ -143,8 +142,8 @@ async def test_without_another_source_of_last_trades_nothing_fires_or_resolves(
 
     assert [[Side.ABOVE]] * 4 == sides
     assert (None, RuleStatus.NODATA) == (nodata.live, state)
-    assert "the last WGMI trade at Yahoo is 54 min old" == nodata.live_reason
-    assert any(message.split(" at ", maxsplit=1)[0] in problem for problem in first.problems)
+    assert "the last WGMI trade at Yahoo is 54 min old" == sentence(nodata.live_reason)
+    assert any(message.split(" at ", maxsplit=1)[0] in problem for problem in sentences(first.problems))
     assert [] == await firing_sides(servers)
     failure, recovery = log_lines(caplog, yahoo)
     assert failure.startswith("WARNING Yahoo on WGMI: ")
@@ -252,7 +251,7 @@ async def test_a_tick_waits_once_for_sources_that_hang(
         assert [
             f"{symbol}: gave no answer in time; check this machine's network and proxy"
             for symbol in ("Yahoo on WGMI", "Coinbase on BTC")
-        ] == list(one.problems)
+        ] == sentences(one.problems)
     await servers.harness.tick(hour + 2 * MINUTE)
     aged = await view(servers)
     assert aged.live is not None
@@ -300,10 +299,10 @@ async def test_yesterdays_etf_prices_with_todays_timestamp_are_rejected(
     await servers.harness.tick(begin + 23 * MINUTE, 0.0)
 
     problem = "Yahoo on WGMI: tells a trade of today, but its newest bar is of 2026-03-03; it will be asked again"
-    assert (problem, problem) == (early.problems[0], later.problems[0])
+    assert (problem, problem) == (sentence(early.problems[0]), sentence(later.problems[0]))
     assert early.etf is not None
     assert 21.8 == pytest.approx(early.etf.price)
-    assert (None, "the last WGMI trade at Yahoo is 22 min old") == (later.live, later.live_reason)
+    assert (None, "the last WGMI trade at Yahoo is 22 min old") == (later.live, sentence(later.live_reason))
     assert ([Side.ABOVE], []) == (sides, await firing_sides(servers))
     assert [f"WARNING {problem}", "INFO Yahoo on WGMI: recovered"] == log_lines(caplog, servers.yahoo)
 
@@ -318,7 +317,7 @@ async def test_yesterdays_bitcoin_price_with_todays_timestamp_is_disputed(server
     assert [] == await firing_sides(servers)
     assert seen.live is not None
     assert Verdict.SUSPECT is seen.live.trust.verdict
-    assert "Bitstamp has 50,000 and Coinbase 55,000, 10.0% apart" in seen.live.trust.reasons
+    assert "Bitstamp has 50,000 and Coinbase 55,000, 10.0% apart" in sentences(seen.live.trust.reasons)
 
 
 async def test_a_jump_at_the_only_remaining_venue_fires_only_after_confirmation(servers: VendorServers) -> None:
@@ -336,7 +335,9 @@ async def test_a_jump_at_the_only_remaining_venue_fires_only_after_confirmation(
 
     assert alone.live is not None
     assert Verdict.SUSPECT is alone.live.trust.verdict
-    assert "BTC moved by −30.0%, far beyond its usual hour, and no second source says so" in alone.live.trust.reasons
+    assert "BTC moved by −30.0%, far beyond its usual hour, and no second source says so" in sentences(
+        alone.live.trust.reasons
+    )
     assert ([], [Side.ABOVE]) == (sides, await firing_sides(servers))
 
 
@@ -358,13 +359,19 @@ async def test_a_source_that_is_a_week_late_is_reported(
 
     late = "Yahoo on WGMI: is late: its newest close is of 2026-02-24, 5 sessions before the last"
     coin = "Coinbase on BTC: is late: its last trade is of 2026-02-25 15:04 UTC"
-    assert [late, coin] == list(early.problems)
-    assert (None, "the last WGMI trade at Yahoo is 36 min old") == (later.live, later.live_reason)
+    assert [late, coin] == sentences(early.problems)
+    assert (None, "the last WGMI trade at Yahoo is 36 min old") == (later.live, sentence(later.live_reason))
     assert later.crypto is not None
     assert "Bitstamp" == later.crypto.source
     assert (Verdict.OK, [Side.ABOVE], []) == (later.close.trust.verdict, sides, await firing_sides(servers))
-    assert [f"WARNING {late}", "INFO Yahoo on WGMI: answers are usable again"] == log_lines(caplog, servers.yahoo)
-    assert [f"WARNING {coin}", "INFO Coinbase on BTC: answers are usable again"] == log_lines(caplog, servers.coinbase)
+    assert [
+        "WARNING Yahoo on WGMI: closes_late(behind_sessions=5, newest=2026-02-24)",
+        "INFO Yahoo on WGMI: answers are usable again",
+    ] == log_lines(caplog, servers.yahoo)
+    assert [
+        "WARNING Coinbase on BTC: trade_late(at=2026-02-25T15:04:00+00:00)",
+        "INFO Coinbase on BTC: answers are usable again",
+    ] == log_lines(caplog, servers.coinbase)
 
 
 async def test_at_startup_a_late_source_leaves_the_close_to_the_other() -> None:
@@ -374,11 +381,11 @@ async def test_at_startup_a_late_source_leaves_the_close_to_the_other() -> None:
 
         leg = await servers.harness.market.history.leg(WGMI, servers.harness.clock.at)
 
-        assert (Verdict.DEGRADED, ("WGMI's close is from Nasdaq alone",)) == (
+        assert (Verdict.DEGRADED, ["WGMI's close is from Nasdaq alone"]) == (
             leg.history.trust(np.datetime64(YESTERDAY)).verdict,
-            leg.history.trust(np.datetime64(YESTERDAY)).reasons,
+            sentences(leg.history.trust(np.datetime64(YESTERDAY)).reasons),
         )
-        assert "is late" in leg.problems[0]
+        assert "is late" in sentence(leg.problems[0])
 
 
 async def test_prices_of_another_symbol_are_dropped_and_the_history_is_kept(
@@ -401,13 +408,15 @@ async def test_prices_of_another_symbol_are_dropped_and_the_history_is_kept(
         "Yahoo on WGMI: sent closes unlike those before, as of another symbol, and no split explains them; "
         "they are left out"
     )
-    assert (problem,) == seen.problems
+    assert [problem] == sentences(seen.problems)
     assert seen.live is not None
     assert Verdict.SUSPECT is seen.live.trust.verdict
-    assert any("Coinbase has 3,000 and Bitstamp 50,000" in one for one in seen.live.trust.reasons)
+    assert any("Coinbase has 3,000 and Bitstamp 50,000" in one for one in sentences(seen.live.trust.reasons))
     assert ([], ()) == (alerts, (await view(servers)).problems)
     assert before == (await harness.store.load_closes(WGMI, "Yahoo", YESTERDAY - timedelta(days=60))).prices.tolist()
-    assert [f"WARNING {problem}", "INFO Yahoo on WGMI: answers are usable again"] == log_lines(caplog, servers.yahoo)
+    assert ["WARNING Yahoo on WGMI: closes_unrelated", "INFO Yahoo on WGMI: answers are usable again"] == log_lines(
+        caplog, servers.yahoo
+    )
 
 
 async def test_a_different_history_is_accepted_after_a_day() -> None:
@@ -438,7 +447,7 @@ async def test_a_response_about_another_symbol_is_rejected(
     servers.yahoo.rewrite = None
     await servers.harness.tick(BEGIN + 6 * MINUTE, 0.0)
 
-    assert ("Yahoo on WGMI: answered about MARA instead",) == seen.problems
+    assert ["Yahoo on WGMI: answered about MARA instead"] == sentences(seen.problems)
     assert [] == await servers.harness.commands.history(CHANNEL)
     assert ["WARNING Yahoo on WGMI: answered about MARA instead", "INFO Yahoo on WGMI: recovered"] == log_lines(
         caplog, servers.yahoo

@@ -1,10 +1,11 @@
-"""An open alert over its life: corrected closes, worsening, repeats, and rules that people change."""
+"""An open alert over its lifetime: corrected closes, widening, repeats, and rules that people change."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
 
+from handlers.render.reasons import sentence
 from services.alerting.alert import EntryKind
 from services.alerting.records import RuleAuditKind, StateChange
 from services.alerting.snooze import SnoozeUntil
@@ -24,11 +25,11 @@ async def harness() -> AsyncIterator[Harness]:
 
 
 async def timeline(harness: Harness) -> list[tuple[EntryKind, str]]:
-    return [(entry.kind, entry.reason) for entry in await harness.deliver_all()]
+    return [(entry.kind, sentence(entry.reason)) for entry in await harness.deliver_all()]
 
 
 async def next_open(harness: Harness, close: float, last: float) -> None:
-    """Today's close as its vendor tells it by the next morning."""
+    """Tick after the next opening, when the vendor serves today's final close."""
     harness.vendors.etf_moves[TODAY] = close
     harness.vendors.etf_last = (last, OPEN + DAY + MINUTE)
     await harness.tick(OPEN + DAY + 2 * MINUTE)
@@ -71,7 +72,7 @@ async def test_a_close_before_the_last_one_retracts_the_alert_that_it_opened(har
     assert "corrected at the close of Wed 4 Mar from" in reason
 
 
-async def test_an_alert_that_a_later_close_would_have_opened_stands_corrected(harness: Harness) -> None:
+async def test_an_alert_that_a_later_close_would_have_opened_is_corrected(harness: Harness) -> None:
     harness.vendors.etf_moves |= {TODAY: 21.7, TOMORROW: 24.0}
     await harness.commands.add_rule(CHANNEL, "1d 8pp at close", "U1")
     await harness.tick(CLOSE + timedelta(minutes=20))
@@ -90,7 +91,7 @@ async def test_an_alert_that_a_later_close_would_have_opened_stands_corrected(ha
     assert pytest.approx(24 / 21 - 1) == alert.lead.peak
 
 
-async def test_an_alert_that_has_ended_is_retracted_by_a_later_correction(harness: Harness) -> None:
+async def test_a_closed_alert_is_retracted_by_a_later_correction(harness: Harness) -> None:
     harness.vendors.etf_moves |= {TODAY: 21.68, TOMORROW: 21.7}
     await harness.commands.add_rule(CHANNEL, "1d 8pp at close", "U1")
     await harness.tick(CLOSE + timedelta(minutes=20))
@@ -116,7 +117,7 @@ async def test_an_alert_that_has_ended_is_retracted_by_a_later_correction(harnes
     ] == await timeline(harness)
 
 
-async def test_the_close_that_ended_an_alert_is_corrected_in_its_message(harness: Harness) -> None:
+async def test_the_close_that_resolved_an_alert_is_corrected_in_its_message(harness: Harness) -> None:
     harness.vendors.etf_moves |= {TODAY: 21.68, TOMORROW: 21.7}
     await harness.commands.add_rule(CHANNEL, "1d 8pp at close", "U1")
     await harness.tick(CLOSE + timedelta(minutes=20))
@@ -148,7 +149,7 @@ async def test_a_retracted_rule_leaves_an_alert_that_another_keeps_open(harness:
     assert {EntryKind.LEFT, EntryKind.CORRECTED} == {kind for kind, _ in await timeline(harness)}
 
 
-async def test_an_alert_that_worsens_is_told_at_every_half_of_its_threshold(harness: Harness) -> None:
+async def test_a_widening_is_posted_at_every_half_of_the_threshold(harness: Harness) -> None:
     await harness.commands.add_rule(CHANNEL, "1d 8pp for 0s", "U1")
     await harness.tick(BEGIN, 0.082)
     (alert,) = await harness.open_alerts()
@@ -163,7 +164,7 @@ async def test_an_alert_that_worsens_is_told_at_every_half_of_its_threshold(harn
     ] == await timeline(harness)
 
 
-async def test_what_worsens_while_snoozed_is_told_once_the_snooze_is_over(harness: Harness) -> None:
+async def test_a_widening_during_a_snooze_is_posted_after_it(harness: Harness) -> None:
     await harness.commands.add_rule(CHANNEL, "1d 8pp for 0s repeat 15m", "U1")
     await harness.tick(BEGIN, 0.09)
     (alert,) = await harness.open_alerts()
@@ -178,22 +179,22 @@ async def test_what_worsens_while_snoozed_is_told_once_the_snooze_is_over(harnes
     assert [(EntryKind.WORSENED, "by 9pp to 18pp (1d 8pp for 0s repeat 15m)")] == await timeline(harness)
 
 
-async def test_a_repeated_alert_is_told_again_on_newer_prices_until_someone_acknowledges_it(harness: Harness) -> None:
+async def test_an_alert_repeats_on_newer_prices_until_it_is_acknowledged(harness: Harness) -> None:
     await harness.commands.add_rule(CHANNEL, "1d 8pp for 0s repeat 15m", "U1")
     await harness.ticks(BEGIN, [0.10, 0.09, 0.09, 0.09])
-    told = await timeline(harness)
-    await harness.tick(BEGIN + 31 * MINUTE)  # on the same price
+    posted = await timeline(harness)
+    await harness.tick(BEGIN + 31 * MINUTE)  # with the same price
     same = await harness.deliver_all()
     (alert,) = await harness.open_alerts()
     await harness.commands.acknowledge(CHANNEL, alert.id, "U1")
     await harness.deliver_all()
     await harness.tick(BEGIN + 50 * MINUTE, 0.09)
 
-    assert [(EntryKind.REPEATED, "1d 8pp for 0s repeat 15m at 9pp, peak 10pp")] == told
+    assert [(EntryKind.REPEATED, "1d 8pp for 0s repeat 15m at 9pp, peak 10pp")] == posted
     assert ([], []) == (same, await harness.deliver_all())
 
 
-async def test_a_rule_that_recovers_ends_its_alert_only_when_it_has_lasted(harness: Harness) -> None:
+async def test_a_recovering_rule_resolves_its_alert_after_the_keep_time(harness: Harness) -> None:
     await harness.commands.add_rule(CHANNEL, "1d 8pp for 0s keep 10m", "U1")
     await harness.ticks(BEGIN, [0.10, 0.04, 0.04])
     (watch,) = await harness.commands.rules(CHANNEL)
@@ -205,20 +206,20 @@ async def test_a_rule_that_recovers_ends_its_alert_only_when_it_has_lasted(harne
     assert [] == await harness.open_alerts()
 
 
-async def test_an_edited_rule_keeps_its_alert_and_is_decided_anew(harness: Harness) -> None:
+async def test_an_edited_rule_stays_in_its_alert_and_is_evaluated_again(harness: Harness) -> None:
     added = await harness.commands.add_rule(CHANNEL, "1d 8pp for 0s", "U1")
     await harness.tick(BEGIN, 0.10)
     (before,) = await harness.open_alerts()
 
     edited = await harness.commands.edit_rule(CHANNEL, added.channel_rule.id, "1d 20pp for 0s", "U7")
     (kept,) = await harness.open_alerts()
-    told = await harness.deliver_all()
+    posted = await harness.deliver_all()
     await harness.tick(BEGIN + 5 * MINUTE, 0.10)
 
     assert (True, "1d 8pp for 0s", "1d 20pp for 0s") == (edited.changed, edited.before, str(edited.rule))
     assert (before.id, "1d 20pp for 0s") == (kept.id, kept.lead.rule)
     assert [(EntryKind.EDITED, "1d 8pp for 0s is now 1d 20pp for 0s", "U7")] == [
-        (entry.kind, entry.reason, entry.by) for entry in told
+        (entry.kind, sentence(entry.reason), entry.by) for entry in posted
     ]
     assert [(EntryKind.RESOLVED, "1d 20pp for 0s: 10pp is back inside the clear level of 12pp")] == await timeline(
         harness
@@ -246,7 +247,7 @@ async def test_an_edit_to_another_metric_is_measured_by_the_next_tick(harness: H
         pytest.param("1d 8pp below for 0s", id="the other side alone"),
     ],
 )
-async def test_a_rule_that_is_about_something_else_now_leaves_its_alert(harness: Harness, text: str) -> None:
+async def test_a_rule_edited_to_another_subject_leaves_its_alert(harness: Harness, text: str) -> None:
     added = await harness.commands.add_rule(CHANNEL, "1d 8pp for 0s", "U1")
     await harness.tick(BEGIN, 0.10)
 
@@ -257,7 +258,7 @@ async def test_a_rule_that_is_about_something_else_now_leaves_its_alert(harness:
     assert (text, RuleState()) == (str(watch.rule), watch.state)
 
 
-async def test_a_tick_on_the_rule_as_it_was_records_nothing_after_an_edit(harness: Harness) -> None:
+async def test_a_tick_on_the_old_rule_records_nothing_after_an_edit(harness: Harness) -> None:
     watch = (await harness.commands.add_rule(CHANNEL, "1d 8pp", "U1")).channel_rule
     await harness.commands.edit_rule(CHANNEL, watch.id, "1d 20pp", "U7")
     fired = RuleState(firing=Side.ABOVE, fired_at=BEGIN)
@@ -266,7 +267,7 @@ async def test_a_tick_on_the_rule_as_it_was_records_nothing_after_an_edit(harnes
         await harness.store.record([StateChange(rule_id=watch.id, before=watch.state, after=fired)], [], BEGIN)
 
 
-async def test_a_rule_cannot_be_edited_into_one_that_stands(harness: Harness) -> None:
+async def test_a_rule_cannot_be_edited_into_an_existing_one(harness: Harness) -> None:
     first = await harness.commands.add_rule(CHANNEL, "1d 8pp", "U1")
     second = await harness.commands.add_rule(CHANNEL, "1d 9pp", "U1")
 
@@ -278,23 +279,23 @@ async def test_a_rule_cannot_be_edited_into_one_that_stands(harness: Harness) ->
         await harness.commands.edit_rule(OTHER_CHANNEL, second.channel_rule.id, "1d 7pp", "U1")
 
 
-async def test_a_paused_rule_leaves_its_alert_and_is_not_watched_until_it_is_resumed(harness: Harness) -> None:
+async def test_a_paused_rule_leaves_its_alert_and_is_not_evaluated_until_resumed(harness: Harness) -> None:
     watch = (await harness.commands.add_rule(CHANNEL, "1d 8pp for 0s", "U1")).channel_rule
     await harness.tick(BEGIN, 0.10)
 
     paused = [(await harness.commands.pause_rule(CHANNEL, watch.id, "U7")).changed for _ in range(2)]
-    told = await timeline(harness)
+    posted = await timeline(harness)
     await harness.tick(BEGIN + 5 * MINUTE, 0.12)
     quiet = await harness.open_alerts()
     resumed = [(await harness.commands.resume_rule(CHANNEL, watch.id, "U7")).changed for _ in range(2)]
     await harness.tick(BEGIN + 10 * MINUTE, 0.12)
 
     assert ([True, False], [True, False]) == (paused, resumed)
-    assert [(EntryKind.RESOLVED, "1d 8pp for 0s was paused")] == told
+    assert [(EntryKind.RESOLVED, "1d 8pp for 0s was paused")] == posted
     assert ([], 1) == (quiet, len(await harness.open_alerts()))
 
 
-async def test_a_rule_that_is_paused_beside_another_is_told_as_such(harness: Harness) -> None:
+async def test_a_rule_paused_in_a_shared_alert_is_posted_to_its_thread(harness: Harness) -> None:
     watch = (await harness.commands.add_rule(CHANNEL, "1d 8pp for 0s", "U1")).channel_rule
     await harness.commands.add_rule(CHANNEL, "1d 9pp for 0s", "U1")
     await harness.tick(BEGIN, 0.10)
@@ -304,7 +305,7 @@ async def test_a_rule_that_is_paused_beside_another_is_told_as_such(harness: Har
     assert [(EntryKind.PAUSED, "1d 8pp for 0s was paused")] == await timeline(harness)
 
 
-async def test_who_changed_which_rule_is_kept(harness: Harness) -> None:
+async def test_rule_changes_are_saved_with_their_author(harness: Harness) -> None:
     watch = (await harness.commands.add_rule(CHANNEL, "1d 8pp", "U1")).channel_rule
     await harness.commands.edit_rule(CHANNEL, watch.id, "1d 9pp", "U2")
     await harness.commands.pause_rule(CHANNEL, watch.id, "U3")
@@ -321,9 +322,9 @@ async def test_who_changed_which_rule_is_kept(harness: Harness) -> None:
     assert [] == await harness.store.rule_audits(OTHER_CHANNEL, 9)
 
 
-async def test_a_rule_that_cannot_be_read_is_listed_and_mended_by_an_edit(harness: Harness) -> None:
+async def test_an_unreadable_rule_is_listed_and_fixed_by_an_edit(harness: Harness) -> None:
     watch = (await harness.commands.add_rule(CHANNEL, "1d 8pp", "U1")).channel_rule
-    async with harness.store._database.write() as tx:  # noqa: SLF001 -- as a bad disk may write
+    async with harness.store._database.write() as tx:  # noqa: SLF001 -- a damaged row
         await tx.exec_driver_sql("UPDATE rules SET rule = '1d 8 furlongs'")
 
     listing = await harness.commands.rule_list(CHANNEL)
@@ -335,8 +336,8 @@ async def test_a_rule_that_cannot_be_read_is_listed_and_mended_by_an_edit(harnes
     assert ["1d 9pp"] == [str(one.rule) for one in await harness.commands.rules(CHANNEL)]
 
 
-async def test_each_change_of_a_rule_is_told_once_where_an_alert_is_open(harness: Harness) -> None:
-    touched = (await harness.commands.add_rule(CHANNEL, "1d 8pp for 0s", "U1")).channel_rule
+async def test_each_rule_change_is_posted_once_in_the_open_alert(harness: Harness) -> None:
+    fired_rule = (await harness.commands.add_rule(CHANNEL, "1d 8pp for 0s", "U1")).channel_rule
     await harness.tick(BEGIN, 0.10)
     await harness.deliver_all()
 
@@ -346,7 +347,7 @@ async def test_each_change_of_a_rule_is_told_once_where_an_alert_is_open(harness
     await harness.commands.pause_rule(CHANNEL, other.id, "U4")
     await harness.commands.resume_rule(CHANNEL, other.id, "U5")
     await harness.commands.remove_rule(CHANNEL, other.id, "U6")
-    await harness.commands.edit_rule(CHANNEL, touched.id, "1d 9pp for 0s", "U7")
+    await harness.commands.edit_rule(CHANNEL, fired_rule.id, "1d 9pp for 0s", "U7")
     await harness.commands.add_rule(OTHER_CHANNEL, "5d 30pp", "U8")
 
     assert [
@@ -356,10 +357,10 @@ async def test_each_change_of_a_rule_is_told_once_where_an_alert_is_open(harness
         (EntryKind.CHANGED, "U5", "5d 40pp was resumed"),
         (EntryKind.CHANGED, "U6", "5d 40pp was removed"),
         (EntryKind.EDITED, "U7", "1d 8pp for 0s is now 1d 9pp for 0s"),
-    ] == [(entry.kind, entry.by, entry.reason) for entry in await harness.deliver_all()]
+    ] == [(entry.kind, entry.by, sentence(entry.reason)) for entry in await harness.deliver_all()]
 
 
-async def test_a_change_is_told_in_the_newest_alert_that_is_not_put_off(harness: Harness) -> None:
+async def test_a_change_is_posted_in_the_newest_alert_that_is_not_snoozed(harness: Harness) -> None:
     await harness.commands.add_rule(CHANNEL, "1d 8pp for 0s", "U1")
     await harness.commands.add_rule(CHANNEL, "drawdown 1% for 0s", "U1")
     harness.vendors.crypto_moves[BEGIN - timedelta(hours=1)] = 45_000.0
@@ -372,10 +373,10 @@ async def test_a_change_is_told_in_the_newest_alert_that_is_not_put_off(harness:
     await harness.commands.snooze(CHANNEL, first.id, "U1", timedelta(hours=1))
     await harness.commands.add_rule(CHANNEL, "5d 50pp", "U2")
 
-    told = {one.id: (await harness.store.alert_audit(CHANNEL, one.id)).entries for one in (first, second)}
+    posted = {one.id: (await harness.store.alert_audit(CHANNEL, one.id)).entries for one in (first, second)}
     changes = {
-        number: [(entry.reason, entry.silent) for entry in entries if entry.kind is EntryKind.CHANGED]
-        for number, entries in told.items()
+        number: [(sentence(entry.reason), entry.silent) for entry in entries if entry.kind is EntryKind.CHANGED]
+        for number, entries in posted.items()
     }
     assert {
         first.id: [("5d 40pp was added", False)],

@@ -1,6 +1,4 @@
-"""Rules on hashprice and difficulty go the way of all others, on a network that can be old, away or unknown."""
-
-from __future__ import annotations
+"""Rules on hashprice and difficulty behave like all others when the network's data is stale, unavailable or unknown."""
 
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
@@ -8,10 +6,11 @@ from datetime import datetime, timedelta
 import httpx
 import pytest
 
-from services.alerting.alert import Subject
+from handlers.render.reasons import sentence, sentences
 from services.alerting.enrichment import TrackRecordEnricher
 from services.alerting.notice import Outage
 from services.core.trust import Verdict
+from services.market.metrics import DIFFICULTY, DIVERGENCE, HASHPRICE
 from services.research.preview import preview_rule
 from services.rules.decide import RuleStatus, Side
 from services.rules.grammar import parse_rule
@@ -21,7 +20,7 @@ from tests.fakes.mempool import FakeMempool
 from tests.services.channels.test_maintenance import content_of, round_at
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
-HARDER = OPEN - 12 * HOUR  # in the night before the session
+HARDER = OPEN - 12 * HOUR  # the night before the session
 FRIDAY_CLOSE, SATURDAY = CLOSE + 2 * DAY, CLOSE + 2 * DAY + 18 * HOUR
 MONDAY_OPEN, MONDAY_CLOSE = OPEN + 5 * DAY - HOUR, CLOSE + 5 * DAY - HOUR  # the clocks change on Sunday
 
@@ -43,7 +42,7 @@ async def ticks(harness: Harness, begin: datetime, count: int = 3) -> None:
     await harness.ticks(begin, [0.0] * count)
 
 
-async def test_a_retarget_is_one_alert_of_its_own_with_both_ends_its_source_and_its_record(
+async def test_a_retarget_opens_one_alert_with_both_values_source_and_track_record(
     harness: Harness, pool: FakeMempool
 ) -> None:
     pool.retargets[HARDER] = 106e12
@@ -52,8 +51,8 @@ async def test_a_retarget_is_one_alert_of_its_own_with_both_ends_its_source_and_
 
     await ticks(harness, OPEN + 5 * MINUTE)
 
-    hard, earned = sorted(await harness.open_alerts(), key=lambda alert: alert.subject.value)
-    assert [(Subject.DIFFICULTY, Side.ABOVE), (Subject.HASHPRICE, Side.BELOW)] == [
+    hard, earned = sorted(await harness.open_alerts(), key=lambda alert: alert.subject)
+    assert [(DIFFICULTY.subject, Side.ABOVE), (HASHPRICE.subject, Side.BELOW)] == [
         (one.subject, one.side) for one in (hard, earned)
     ]
     assert ["1d difficulty 5%", "5d difficulty 5%"] == [fact.rule for fact in hard.hits]
@@ -62,12 +61,12 @@ async def test_a_retarget_is_one_alert_of_its_own_with_both_ends_its_source_and_
     assert mined is not None
     assert ("mempool.space", 106e12, 100e12) == (mined.source, mined.difficulty, mined.difficulty_before)
     assert Verdict.DEGRADED is hard.trust.verdict
-    assert "the difficulty is mempool.space's alone, of 2026-03-04 14:40 UTC" in hard.trust.reasons
+    assert "the difficulty is mempool.space's alone, of 2026-03-04 14:40 UTC" in sentences(hard.trust.reasons)
     assert hard.lead.track_record is not None
     assert 0 == hard.lead.track_record.episodes
 
 
-async def test_a_fall_of_bitcoin_is_one_of_the_hashprice_and_resolves_with_it(harness: Harness) -> None:
+async def test_a_fall_of_bitcoin_lowers_the_hashprice_and_resolves_with_it(harness: Harness) -> None:
     await harness.commands.add_rule(CHANNEL, "1d hashprice 10% below", "U1")
     harness.vendors.crypto_moves[OPEN] = 44_000.0
     await ticks(harness, OPEN + 5 * MINUTE)
@@ -79,7 +78,7 @@ async def test_a_fall_of_bitcoin_is_one_of_the_hashprice_and_resolves_with_it(ha
     assert [] == await harness.open_alerts()
 
 
-async def test_an_old_network_neither_fires_nor_resolves_and_is_told_once_with_all_else_going_on(
+async def test_a_stale_network_neither_fires_nor_resolves_and_is_reported_once(
     harness: Harness, pool: FakeMempool
 ) -> None:
     for channel, text in (
@@ -94,37 +93,35 @@ async def test_an_old_network_neither_fires_nor_resolves_and_is_told_once_with_a
     pool.down = True
     await ticks(harness, OPEN + 30 * MINUTE)
     failing = await harness.open_alerts()
-    at = OPEN + 6 * HOUR + 20 * MINUTE  # the last answer was of 14:45
+    at = OPEN + 6 * HOUR + 20 * MINUTE  # the last response is from 14:45
     harness.vendors.crypto_moves[at] = 50_000.0
-    told = [await round_at(harness, at + n * 3 * MINUTE, -0.09 if n else 0.0) for n in range(3)]
+    rounds = [await round_at(harness, at + n * 3 * MINUTE, -0.09 if n else 0.0) for n in range(3)]
     (waiting, other) = await harness.open_alerts()
-    told += [await round_at(harness, at + n * MINUTE) for n in (40, 55)]
+    rounds += [await round_at(harness, at + n * MINUTE) for n in (40, 55)]
     (out,) = await content_of(harness, Outage)
     pool.down = False
     back = await round_at(harness, at + 70 * MINUTE)
 
-    assert [Subject.HASHPRICE] == [one.subject for one in failing]
-    assert [Subject.HASHPRICE, Subject.DIVERGENCE] == [waiting.subject, other.subject]
-    assert 1 == [post for posts in told for post in posts].count("outage in C1")
-    assert "outage in C2" not in [post for posts in told for post in posts]
+    assert [HASHPRICE.subject] == [one.subject for one in failing]
+    assert [HASHPRICE.subject, DIVERGENCE] == [waiting.subject, other.subject]
+    assert 1 == [post for posts in rounds for post in posts].count("outage in C1")
+    assert "outage in C2" not in [post for posts in rounds for post in posts]
     assert isinstance(out, Outage)
     assert out.network
-    assert "the last figures of mempool.space are of 2026-03-04" in out.reason
+    assert "the last figures of mempool.space are of 2026-03-04" in sentence(out.reason)
     assert "edit outage in C1" in back
 
 
-async def test_a_rule_whose_window_is_too_long_for_the_history_is_no_outage(harness: Harness) -> None:
+async def test_a_window_too_long_for_the_history_is_not_an_outage(harness: Harness) -> None:
     await harness.commands.add_rule(CHANNEL, "252d hashprice 10%", "U1")
     harness.vendors.etf_since = (OPEN - 100 * DAY).date()
 
-    told = [await round_at(harness, OPEN + n * 20 * MINUTE, 0.0) for n in range(5)]
+    rounds = [await round_at(harness, OPEN + n * 20 * MINUTE, 0.0) for n in range(5)]
 
-    assert [] == [post for posts in told for post in posts if "outage" in post]
+    assert [] == [post for posts in rounds for post in posts if "outage" in post]
 
 
-async def test_a_past_that_lags_behind_a_retarget_holds_rules_back_until_it_has_come(
-    harness: Harness, pool: FakeMempool
-) -> None:
+async def test_rules_wait_until_the_history_includes_a_retarget(harness: Harness, pool: FakeMempool) -> None:
     await harness.commands.add_rule(CHANNEL, "1d difficulty 5% for 0s", "U1")
     await harness.tick(OPEN + 5 * MINUTE, 0.0)
     pool.retargets[OPEN + 10 * MINUTE] = 107e12
@@ -135,13 +132,11 @@ async def test_a_past_that_lags_behind_a_retarget_holds_rules_back_until_it_has_
     await harness.ticks(OPEN + 30 * MINUTE, [0.0] * 2)
 
     assert [] == lagging
-    assert asked <= 4  # every five minutes, and not at every tick
-    assert [Subject.DIFFICULTY] == [one.subject for one in await harness.open_alerts()]
+    assert asked <= 4  # every five minutes, not at every tick
+    assert [DIFFICULTY.subject] == [one.subject for one in await harness.open_alerts()]
 
 
-async def test_the_network_is_left_alone_where_no_rule_is_about_it_and_shared_where_many_are(
-    harness: Harness, pool: FakeMempool
-) -> None:
+async def test_the_network_is_fetched_only_for_its_rules_and_once_for_all(harness: Harness, pool: FakeMempool) -> None:
     await harness.commands.add_rule(CHANNEL, "1d 8pp", "U1")
     await ticks(harness, OPEN + 5 * MINUTE)
     without = len(pool.requests)
@@ -151,10 +146,10 @@ async def test_the_network_is_left_alone_where_no_rule_is_about_it_and_shared_wh
     await harness.tick(OPEN + 20 * MINUTE, 0.0)
 
     assert 0 == without
-    assert 5 == len(pool.requests)  # four pages of the present, and the past
+    assert 5 == len(pool.requests)  # four endpoints for the current state, one for the history
 
 
-async def test_without_any_source_of_the_network_its_rules_have_no_data(pool: FakeMempool) -> None:
+async def test_without_a_network_source_its_rules_have_no_data(pool: FakeMempool) -> None:
     async with open_harness(clock=pool.clock) as harness:
         await harness.commands.add_rule(CHANNEL, "1d difficulty 5%", "U1")
         await harness.ticks(OPEN + 5 * MINUTE, [0.0] * 9)
@@ -163,9 +158,7 @@ async def test_without_any_source_of_the_network_its_rules_have_no_data(pool: Fa
     assert RuleStatus.NODATA is watch.state.status(pool.clock.at)
 
 
-async def test_a_rule_on_the_network_is_tried_on_the_past_before_it_is_added(
-    harness: Harness, pool: FakeMempool
-) -> None:
+async def test_a_network_rule_is_previewed_and_backtested_on_history(harness: Harness, pool: FakeMempool) -> None:
     pool.retargets = {OPEN - 30 * DAY: 108e12, OPEN - 20 * DAY: 109e12}
     found = await preview_rule(harness.market, parse_rule("5d difficulty 5%"), harness.commands.pair, pool.clock.at)
     tested = await harness.research.backtest(parse_rule("5d difficulty 5%"), pool.clock.at)
@@ -174,9 +167,7 @@ async def test_a_rule_on_the_network_is_tried_on_the_past_before_it_is_added(
     assert CLOSE.date() > (found.until or CLOSE.date())
 
 
-async def test_a_retarget_on_a_saturday_is_told_then_and_not_again_on_monday(
-    harness: Harness, pool: FakeMempool
-) -> None:
+async def test_a_saturday_retarget_fires_then_and_not_again_on_monday(harness: Harness, pool: FakeMempool) -> None:
     for text in ("1d difficulty 5%", "1d 8pp"):
         await harness.commands.add_rule(CHANNEL, text, "U1")
     pool.retargets[SATURDAY] = 107e12
@@ -184,19 +175,22 @@ async def test_a_retarget_on_a_saturday_is_told_then_and_not_again_on_monday(
     before = await harness.commands.history(CHANNEL)
     await harness.ticks(SATURDAY, [None] * 2)
     (alert,) = await harness.open_alerts()
-    told = await harness.deliver_all()
+    rounds = await harness.deliver_all()
     await harness.ticks(MONDAY_OPEN, [0.0] * 3)
     (same,) = await harness.open_alerts()
 
     assert [] == before
     assert 0.07 == pytest.approx(alert.lead.value)
     assert FRIDAY_CLOSE.date() == alert.lead.measurement.anchor
-    assert (FRIDAY_CLOSE, SATURDAY + 5 * MINUTE) == (alert.etf.at, alert.crypto.at)  # the ETF stands
+    assert (FRIDAY_CLOSE, SATURDAY + 5 * MINUTE) == (
+        alert.etf.at,
+        alert.crypto.at,
+    )  # the ETF's price is still Friday's close
     assert (alert.id, SATURDAY + 5 * MINUTE) == (same.id, same.opened_at)
-    assert [] == [*told, *await harness.deliver_all()]
+    assert [] == [*rounds, *await harness.deliver_all()]
 
 
-async def test_what_fires_between_closes_is_one_episode_of_the_backtest_at_the_next_close(
+async def test_a_firing_between_closes_is_one_backtest_episode_at_the_next_close(
     harness: Harness, pool: FakeMempool
 ) -> None:
     for text in ("1d difficulty 5%", "1d difficulty 5% at close"):
@@ -229,10 +223,10 @@ async def test_a_breach_just_before_the_close_is_decided_at_the_close_as_a_repla
     (alert,) = await harness.open_alerts()
 
     assert [] == before
-    assert ("7% is past 5% at the close", CLOSE) == (alert.reason, alert.as_of)
+    assert ("7% is past 5% at the close", CLOSE) == (sentence(alert.reason), alert.as_of)
 
 
-async def test_rules_on_the_network_need_no_price_of_the_etf(harness: Harness, pool: FakeMempool) -> None:
+async def test_network_rules_need_no_etf_price(harness: Harness, pool: FakeMempool) -> None:
     for text in ("1d difficulty 5%", "1d 8pp"):
         await harness.commands.add_rule(CHANNEL, text, "U1")
     pool.retargets[OPEN + HOUR] = 107e12
@@ -242,13 +236,11 @@ async def test_rules_on_the_network_need_no_price_of_the_etf(harness: Harness, p
     (alert,) = await harness.open_alerts()
     states = {str(watch.rule): watch.state.status(harness.clock.at) for watch in await harness.commands.rules(CHANNEL)}
 
-    assert Subject.DIFFICULTY is alert.subject
+    assert DIFFICULTY.subject == alert.subject
     assert {"1d difficulty 5%": RuleStatus.FIRING, "1d 8pp": RuleStatus.NODATA} == states
 
 
-async def test_a_session_on_which_the_etf_was_not_traded_does_not_keep_the_network_waiting(
-    harness: Harness, pool: FakeMempool
-) -> None:
+async def test_a_session_without_etf_trades_does_not_delay_network_rules(harness: Harness, pool: FakeMempool) -> None:
     await harness.commands.add_rule(CHANNEL, "1d difficulty 5%", "U1")
     harness.vendors.no_trade_sessions = {FRIDAY_CLOSE.date()}
     pool.retargets[SATURDAY] = 107e12
@@ -256,10 +248,10 @@ async def test_a_session_on_which_the_etf_was_not_traded_does_not_keep_the_netwo
     await harness.ticks(SATURDAY, [None] * 2)
     (alert,) = await harness.open_alerts()
 
-    assert (Subject.DIFFICULTY, FRIDAY_CLOSE.date()) == (alert.subject, alert.lead.measurement.anchor)
+    assert (DIFFICULTY.subject, FRIDAY_CLOSE.date()) == (alert.subject, alert.lead.measurement.anchor)
 
 
-async def test_at_a_weekend_without_bitcoins_price_an_open_alert_waits_and_the_channel_is_told_why(
+async def test_on_a_weekend_without_a_bitcoin_price_an_alert_stays_open_with_a_notice(
     harness: Harness,
 ) -> None:
     await harness.commands.add_rule(CHANNEL, "1d hashprice 10% below", "U1")
@@ -269,7 +261,7 @@ async def test_at_a_weekend_without_bitcoins_price_an_open_alert_waits_and_the_c
     await harness.ticks(SATURDAY + 25 * MINUTE, [None] * 9)
     (waiting,) = await harness.open_alerts()
     (watch,) = await harness.commands.rules(CHANNEL)
-    told = [await round_at(harness, SATURDAY + n * MINUTE) for n in (90, 95)]
+    rounds = [await round_at(harness, SATURDAY + n * MINUTE) for n in (90, 95)]
     (out,) = await content_of(harness, Outage)
     harness.vendors.faults["coinbase"] = []
     harness.vendors.crypto_moves[SATURDAY + 2 * HOUR] = 50_000.0
@@ -278,9 +270,9 @@ async def test_at_a_weekend_without_bitcoins_price_an_open_alert_waits_and_the_c
 
     assert SATURDAY + 5 * MINUTE == waiting.as_of
     assert RuleStatus.NODATA is watch.state.status(SATURDAY + 65 * MINUTE)
-    assert [1, 0] == [posts.count("outage in C1") for posts in told]
+    assert [1, 0] == [posts.count("outage in C1") for posts in rounds]
     assert isinstance(out, Outage)
     assert out.network
-    assert out.reason.startswith("the last BTC trade is of ")
+    assert sentence(out.reason).startswith("the last BTC trade is of ")
     assert "edit outage in C1" in back
     assert [] == await harness.open_alerts()

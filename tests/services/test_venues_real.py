@@ -1,6 +1,4 @@
-"""Real prices with the noise of real venues: whichever honest source is first, the default rules tell the same."""
-
-from __future__ import annotations
+"""Real prices with the noise of real venues: the default rules fire the same with any honest source first."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -22,15 +20,15 @@ from services.rules.grammar import parse_rule
 from services.rules.replay import replay
 from services.rules.rule import DEFAULT_RULES
 
-Told = list[tuple[str, date, Change, Side]]
+ReplayedChanges = list[tuple[str, date, Change, Side]]
 
 
 DATA = Path(__file__).parents[3] / "shared/data"
 ETF, BTC_HOURS = DATA / "equities/WGMI.csv", DATA / "btc/btcusdt_binance_1h.csv"
 BTC = Symbol("BTC")
-MEDIAN, ONE_IN_A_HUNDRED = 0.0003, 0.0037  # how far venues are from each other
-NORMAL_MEDIAN = 0.674490  # of a standard normal's absolute values
-EARLY, LATE = ("20d 30pp", "2025-07-17"), ("20d 30pp", "2025-07-22")  # one episode: 29.995pp on the first of them
+MEDIAN, P99 = 0.0003, 0.0037  # relative differences between venues
+NORMAL_MEDIAN = 0.674490  # the median of |z| for a standard normal
+EARLY, LATE = ("20d 30pp", "2025-07-17"), ("20d 30pp", "2025-07-22")  # one episode: 29.995pp on the first date
 RULES = [parse_rule(text) for text in DEFAULT_RULES]
 
 pytestmark = pytest.mark.skipif(not BTC_HOURS.exists(), reason="needs the vendors' real prices beside this repository")
@@ -48,7 +46,7 @@ def market() -> Bars:
 
 @pytest.fixture(scope="module")
 def venues(market: Bars) -> list[Bars]:
-    """Three venues around one market; any two of them are as far apart as two real ones."""
+    """Return three venues around one market; any two of them differ as much as two real ones."""
     rng = np.random.default_rng(20260304)
     return [
         replace(market, source=name, closes=market.closes * (1 + _noise(rng, len(market)))) for name in ("A", "B", "C")
@@ -56,15 +54,15 @@ def venues(market: Bars) -> list[Bars]:
 
 
 def _noise(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
-    """Draw what a venue is off the market; a few hours in a hundred are wild, as no normal has so fat a tail."""
+    """Return a venue's deviation from the market: normal, with a wider spread in 6% of the hours for a fat tail."""
     wild = rng.random(count) < 0.06
     calm_sigma = MEDIAN / NORMAL_MEDIAN / np.sqrt(2) * 0.9
-    wild_sigma = ONE_IN_A_HUNDRED / 1.24 / np.sqrt(2)
+    wild_sigma = P99 / 1.24 / np.sqrt(2)
     off: NDArray[np.float64] = rng.normal(0, np.where(wild, wild_sigma, calm_sigma))
     return off
 
 
-def told(etf: Closes, bars: Bars) -> Told:
+def replayed_changes(etf: Closes, bars: Bars) -> ReplayedChanges:
     first, last = etf.sessions[[0, -1]].tolist()
     aligned = align(WGMI_BTC, etf, bars, sessions_between(first, last + np.timedelta64(7, "D").item()))
     return [
@@ -74,7 +72,7 @@ def told(etf: Closes, bars: Bars) -> Told:
     ]
 
 
-def judged(venues: Sequence[Bars]) -> Bars:
+def consensus(venues: Sequence[Bars]) -> Bars:
     prices = consensus_bars(BTC, venues, requires_witness=True).prices
     assert isinstance(prices, Bars)
     return prices
@@ -83,25 +81,23 @@ def judged(venues: Sequence[Bars]) -> Bars:
 def test_the_noise_is_that_of_real_venues(venues: list[Bars]) -> None:
     apart = np.abs(venues[0].closes / venues[1].closes - 1)
 
-    assert [MEDIAN, ONE_IN_A_HUNDRED] == pytest.approx(np.quantile(apart, [0.5, 0.99]).tolist(), rel=0.03)
+    assert [MEDIAN, P99] == pytest.approx(np.quantile(apart, [0.5, 0.99]).tolist(), rel=0.03)
 
 
-def test_whichever_venue_is_first_the_alerts_are_the_same(etf: Closes, venues: list[Bars]) -> None:
-    pairs = [judged(order) for order in permutations(venues[:2])]
-    threes = [judged(order) for order in permutations(venues)]
+def test_the_order_of_venues_does_not_change_the_alerts(etf: Closes, venues: list[Bars]) -> None:
+    pairs = [consensus(order) for order in permutations(venues[:2])]
+    threes = [consensus(order) for order in permutations(venues)]
 
     assert pairs[0].closes.tolist() == pairs[1].closes.tolist()
     assert 6 == sum(bars.closes.tolist() == threes[0].closes.tolist() for bars in threes)
-    assert 1 == len({tuple(told(etf, bars)) for bars in pairs})
-    assert 1 == len({tuple(told(etf, bars)) for bars in threes})
+    assert 1 == len({tuple(replayed_changes(etf, bars)) for bars in pairs})
+    assert 1 == len({tuple(replayed_changes(etf, bars)) for bars in threes})
 
 
-def test_what_venues_tell_otherwise_than_the_market_are_a_few_close_calls(
-    etf: Closes, market: Bars, venues: list[Bars]
-) -> None:
-    """Of 96 episodes: first those told by the venues only, then those of the market only."""
+def test_venues_differ_from_the_market_only_in_a_few_close_calls(etf: Closes, market: Bars, venues: list[Bars]) -> None:
+    """Of 96 episodes: first those that only the venues have, then those that only the market has."""
     first, second, third = venues
-    of_market = _fired(told(etf, market))
+    of_market = _fired(replayed_changes(etf, market))
 
     assert {
         "A": ({("1d 8pp", "2025-05-16"), EARLY}, {("1d 8pp", "2023-11-02"), LATE}),
@@ -113,13 +109,13 @@ def test_what_venues_tell_otherwise_than_the_market_are_a_few_close_calls(
         for name, bars in {
             "A": first,
             "B": second,
-            "A and B": judged([first, second]),
-            "all three": judged([first, second, third]),
+            "A and B": consensus([first, second]),
+            "all three": consensus([first, second, third]),
         }.items()
-        for seen in [_fired(told(etf, bars))]
+        for seen in [_fired(replayed_changes(etf, bars))]
     }
     assert 96 == len(of_market)
 
 
-def _fired(steps: Told) -> set[tuple[str, str]]:
+def _fired(steps: ReplayedChanges) -> set[tuple[str, str]]:
     return {(rule, f"{session}") for rule, session, to, _side in steps if to is Change.FIRING}

@@ -1,6 +1,4 @@
-"""The disk: one SQLite file that outlives every process, worked on without a thread."""
-
-from __future__ import annotations
+"""The simulated disk: one SQLite file that outlives every process, used without threads."""
 
 import asyncio
 import atexit
@@ -23,12 +21,12 @@ from services.storage.codec import read_notice
 from services.storage.engine import Database
 
 NAME = "minerpulse-simulate"
-WAL_MARKS = slice(18, 20)  # of the file's header
-IN_MEMORY = Path("/dev/shm")  # noqa: S108 -- a folder of our own is made in it
+WAL_MARKS = slice(18, 20)  # in the file's header
+IN_MEMORY = Path("/dev/shm")  # noqa: S108 -- a private folder is created in it
 
 
 class _Cursor:
-    """A cursor that answers at once to those who await it."""
+    """A cursor whose coroutines complete immediately."""
 
     def __init__(self, cursor: sqlite3.Cursor) -> None:
         self._cursor = cursor
@@ -36,14 +34,14 @@ class _Cursor:
     async def __aenter__(self) -> Self:
         return self
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 -- what sqlite3 has, as it has it
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 -- sqlite3's type
         return getattr(self._cursor, name)
 
-    async def execute(self, *asked: Any) -> None:  # noqa: ANN401 -- as above
-        self._cursor.execute(*asked)
+    async def execute(self, *arguments: Any) -> None:  # noqa: ANN401 -- as above
+        self._cursor.execute(*arguments)
 
-    async def executemany(self, *asked: Any) -> None:  # noqa: ANN401 -- as above
-        self._cursor.executemany(*asked)
+    async def executemany(self, *arguments: Any) -> None:  # noqa: ANN401 -- as above
+        self._cursor.executemany(*arguments)
 
     async def fetchone(self) -> object:
         return self._cursor.fetchone()
@@ -59,7 +57,7 @@ class _Cursor:
 
 
 class _Connection:
-    """What aiosqlite gives, without its thread: it costs most of a transaction's time, and its order is chance."""
+    """An aiosqlite connection without its thread, which would be slow and not deterministic."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = self._conn = connection
@@ -67,8 +65,8 @@ class _Connection:
     def cursor(self) -> _Cursor:
         return _Cursor(self._conn.cursor())
 
-    async def create_function(self, *asked: Any, **more: Any) -> None:  # noqa: ANN401 -- as above
-        self._conn.create_function(*asked, **more)
+    async def create_function(self, *arguments: Any, **keywords: Any) -> None:  # noqa: ANN401 -- as above
+        self._conn.create_function(*arguments, **keywords)
 
     async def commit(self) -> None:
         self._conn.commit()
@@ -84,98 +82,98 @@ class _Connection:
 
 
 def _connect(
-    dialect: Dialect, _entry: ConnectionPoolEntry, where: tuple[str], options: dict[str, Any]
+    dialect: Dialect, _entry: ConnectionPoolEntry, arguments: tuple[str, ...], options: dict[str, Any]
 ) -> DBAPIConnection | None:
-    if NAME not in where[0]:
-        return None  # a database of another test
-    connection = sqlite3.connect(*where, **{**options, "check_same_thread": False})
+    if not arguments or NAME not in arguments[0]:  # PostgreSQL's are keywords
+        return None  # another test's database
+    connection = sqlite3.connect(arguments[0], **{**options, "check_same_thread": False})
     adapted = AsyncAdapt_aiosqlite_connection(cast("Any", dialect).dbapi, cast("Any", _Connection(connection)))
     return cast("DBAPIConnection", adapted)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Noted:
-    """A notice as the store has it, and what became of its message; `told_in` is the digest that has told it."""
+class NoticeRow:
+    """A notice with the state of its message; `digest_id` is the digest that replaced the message."""
 
     notice: Notice
     key: str
     message_id: str | None
     delivered: bool
-    given_up: bool
+    dead: bool
     problem: str | None
-    told_in: int | None
+    digest_id: int | None
 
 
 @dataclass(slots=True)
 class Disk:
-    """What every process of a run keeps its store on; `restore` makes it as it was for the next run.
+    """The database file that every process of a run uses; `restore` resets it for the next run.
 
-    A transaction is one step here: nobody else runs in the middle of it, and it is there as a whole or not at all.
+    A transaction is one step: nothing else runs during it, and it is atomic.
     """
 
     path: Path
     database: Database = field(init=False)
-    _kept: sqlite3.Connection = field(init=False)
+    _connection: sqlite3.Connection = field(init=False)
 
     def __post_init__(self) -> None:
         self.database = Database(f"sqlite:///{self.path}")
-        self._kept = sqlite3.connect(self.path)
+        self._connection = sqlite3.connect(self.path)
 
     def store(self) -> SqlStore:
-        """Open the store as a process does that has just started."""
+        """Open the store as a new process does."""
         return SqlStore(self.database)
 
     async def clear(self) -> None:
-        """Make the disk as a new database is."""
-        self.database._write_lock = asyncio.Lock()  # noqa: SLF001 -- as below
-        with sqlite3.connect(":memory:") as nothing:
-            nothing.backup(self._kept)
-        nothing.close()
+        """Reset the file to an empty database."""
+        self.database._write_lock = asyncio.Lock()  # noqa: SLF001 -- a used lock belongs to its event loop
+        with sqlite3.connect(":memory:") as empty:
+            empty.backup(self._connection)
+        empty.close()
         async with self.database.write() as tx:
             await tx.run_sync(schema.check)
 
-    async def notices(self) -> list[Noted]:
-        """Read every notice with its message."""
-        told = [tables.notices.c[name] for name in ("name", "kind", "content", "opened_at", "closed_at")]
+    async def notices(self) -> list[NoticeRow]:
+        """Return every notice with its message."""
+        columns = [tables.notices.c[name] for name in ("name", "kind", "content", "opened_at", "closed_at")]
         of_notice = tables.notices.c.id == tables.deliveries.c.notice_id
-        query = select(tables.deliveries, *told).join(tables.notices, of_notice).order_by(tables.notices.c.id)
+        query = select(tables.deliveries, *columns).join(tables.notices, of_notice).order_by(tables.notices.c.id)
         async with self.database.read() as tx:
             return [
-                Noted(
+                NoticeRow(
                     notice=read_notice(row, row.notice_id),
                     key=row.key,
                     message_id=row.message_id,
                     delivered=row.sent_version == row.version,
-                    given_up=row.dead_at is not None,
+                    dead=row.dead_at is not None,
                     problem=row.problem,
-                    told_in=row.superseded_by,
+                    digest_id=row.superseded_by,
                 )
                 for row in await tx.execute(query)
             ]
 
     def restore(self, image: bytes) -> None:
-        """Let the disk hold what `image` does, for an event loop that is to come."""
-        self.database._write_lock = asyncio.Lock()  # noqa: SLF001 -- one that was ever waited for belongs to its loop
-        with sqlite3.connect(":memory:") as known:
-            known.deserialize(image)
-            known.backup(self._kept)
-        known.close()
+        """Restore an image, for a new event loop."""
+        self.database._write_lock = asyncio.Lock()  # noqa: SLF001 -- a used lock belongs to its event loop
+        with sqlite3.connect(":memory:") as source:
+            source.deserialize(image)
+            source.backup(self._connection)
+        source.close()
 
     def image(self) -> bytes:
-        """Take a picture of all that the disk holds."""
+        """Return an image of the file."""
         with sqlite3.connect(":memory:") as copy:
-            self._kept.backup(copy)
-            taken = bytearray(copy.serialize())
+            self._connection.backup(copy)
+            image = bytearray(copy.serialize())
         copy.close()
-        taken[WAL_MARKS] = b"\x01\x01"  # a copy in memory has no WAL
-        return bytes(taken)
+        image[WAL_MARKS] = b"\x01\x01"  # in-memory databases have no WAL
+        return bytes(image)
 
 
 @lru_cache(maxsize=1)
-def the_disk() -> Disk:
-    """Give the one disk there is; compiled statements, which cost more than running them, are kept with it.
+def simulated_disk() -> Disk:
+    """Return the only disk; it keeps compiled statements, which cost more than running them.
 
-    Only a file has a WAL: without one, whoever has not quite closed a reading keeps others from writing.
+    It is a file because only a file has a WAL. Without one, an unclosed read blocks writers.
     """
     event.listen(Engine, "do_connect", _connect)
     folder = tempfile.mkdtemp(prefix=NAME, dir=IN_MEMORY if IN_MEMORY.is_dir() else None)

@@ -1,4 +1,4 @@
-"""A process: the services as `bot.app` wires them, behind one gate, on a disk and a Slack that outlive it."""
+"""A process: the services as `bot.app` wires them, with injected faults, on a disk and a Slack that outlive it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 from bot.scheduler import TickScheduler
-from handlers.notifier import SlackNotifier
+from handlers.slack_notifier import SlackNotifier
 from services.alerting.monitor import Monitor
 from services.alerting.rule_index import RuleIndex
 from services.channels.commands import ChannelCommands
@@ -19,119 +19,119 @@ from services.delivery.outbox import Outbox
 from services.market.network_service import NetworkService
 from services.market.price_history import PriceHistory
 from services.rules.market_service import MarketService, MarketView
-from tests.simulate.gate import Gate, GatedStore
-from tests.simulate.loop import VirtualClock
-from tests.simulate.plan import POOL
+from tests.simulate.fault_injection import FaultInjector, FaultyStore
+from tests.simulate.plan import NETWORK_SOURCE
 from tests.simulate.slack import connect
-from tests.simulate.sources import Pool, Vendor, Venue
-from tests.simulate.witness import Witness
+from tests.simulate.sources import SimulatedCrypto, SimulatedEquity, SimulatedNetwork
+from tests.simulate.virtual_time import VirtualClock
+from tests.simulate.write_checks import WriteChecker
 
 if TYPE_CHECKING:
     from tests.simulate.world import World
 
-EVERY = timedelta(minutes=5)
-AGAIN_AFTER_S, AT_MOST = 61, 2
-IDLE = timedelta(hours=1)  # a process that polls would spend the run on that; see `World.nudge`
+TICK_INTERVAL = timedelta(minutes=5)
+RETRY_AFTER_S, MAX_TRIES = 61, 2
+MAX_SLEEP = timedelta(hours=1)  # polling would take most of the run; see `World.nudge`
 
 
 @dataclass(slots=True)
 class WatchedMarket(MarketService):
-    """The market, which shows the witness what it shows the monitor."""
+    """The market service; it passes every view to the checker."""
 
-    witness: Witness = field(kw_only=True)
+    checker: WriteChecker = field(kw_only=True)
 
     async def view(self, pair: Pair, now: datetime) -> MarketView:
         """Fetch, align and measure a pair."""
-        self.witness.look(None)
-        seen = await super(WatchedMarket, self).view(pair, now)
-        self.witness.look(seen)
-        return seen
+        self.checker.observe_view(None)
+        view = await super(WatchedMarket, self).view(pair, now)
+        self.checker.observe_view(view)
+        return view
 
     async def view_with_network(self, pair: Pair, now: datetime) -> MarketView:
-        """Do the same, and look at the bitcoin network too."""
-        self.witness.look(None)
-        seen = await super(WatchedMarket, self).view_with_network(pair, now)
-        self.witness.look(seen)
-        return seen
+        """Fetch, align and measure a pair and the bitcoin network."""
+        self.checker.observe_view(None)
+        view = await super(WatchedMarket, self).view_with_network(pair, now)
+        self.checker.observe_view(view)
+        return view
 
 
 @dataclass(slots=True)
 class Process:
-    """One life of a process on one machine, from its start to its death or the end of the run."""
+    """One process on a machine, from its start to its crash or the end of the run."""
 
     name: str
     world: World
     clock: VirtualClock
-    gate: Gate
-    desk: ChannelCommands
+    injector: FaultInjector
+    commands: ChannelCommands
     outbox: Outbox
     ticker: TickScheduler
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
-    def run(self, looks: Sequence[datetime]) -> None:
-        """Deliver, and tick at once and then at each of these true instants."""
-        self.tasks = [asyncio.ensure_future(self.outbox.run()), asyncio.ensure_future(self._tick(looks))]
+    def run(self, tick_times: Sequence[datetime]) -> None:
+        """Start delivery, and tick now and at each of these true times."""
+        self.tasks = [asyncio.ensure_future(self.outbox.run()), asyncio.ensure_future(self._tick(tick_times))]
 
     async def end(self) -> None:
-        """Let nothing of it go on."""
-        self.gate.dead = True
+        """Cancel all tasks."""
+        self.injector.crashed = True
         for task in self.tasks:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
 
-    async def _tick(self, looks: Sequence[datetime]) -> None:
-        await self._tick_until_done()
-        for at in looks:
+    async def _tick(self, tick_times: Sequence[datetime]) -> None:
+        await self._tick_with_retry()
+        for at in tick_times:
             wait = (at - self.world.now()).total_seconds()
             if wait > 0:
                 await asyncio.sleep(wait)
-                await self._tick_until_done()
+                await self._tick_with_retry()
 
-    async def _tick_until_done(self) -> None:
-        """Tick, and where that failed once more a minute later, as the scheduler does between long rounds."""
-        for _ in range(AT_MOST):
+    async def _tick_with_retry(self) -> None:
+        """Tick, and retry once after a minute if it failed, like the scheduler between long rounds."""
+        for _ in range(MAX_TRIES):
             before = self.clock.now()
             await self.ticker.tick()
             if self.ticker.last_good_at is not None and self.ticker.last_good_at >= before:
                 return
-            await asyncio.sleep(AGAIN_AFTER_S)
+            await asyncio.sleep(RETRY_AFTER_S)
 
 
 def start(name: str, world: World, clock: VirtualClock) -> Process:
-    """Wire a process anew from nothing but the disk."""
-    gate = Gate(name, world.passages, lambda: world.bury(name))
+    """Build a process from the disk alone."""
+    injector = FaultInjector(name, world.fault_points, lambda: world.restart_later(name))
 
-    def store(witness: Witness) -> Any:  # noqa: ANN401 -- stands in for each of the store's ports
-        return GatedStore(world.disk.store(), gate, witness)
+    def store(checker: WriteChecker) -> Any:  # noqa: ANN401 -- implements every port
+        return FaultyStore(world.disk.store(), injector, checker)
 
-    seen = Witness(world.ledger, ticks=True)
-    watched = store(seen)
-    desk_store, outbox_store, upkeep_store = (store(Witness(world.ledger)) for _ in range(3))
+    checker = WriteChecker(world.model, ticks=True)
+    tick_store = store(checker)
+    commands_store, outbox_store, maintenance_store = (store(WriteChecker(world.model)) for _ in range(3))
     history = PriceHistory(
-        [Vendor(one, world.tape, world.now) for one in ("Alpha", "Beta")],
-        [Venue(one, world.tape, world.now) for one in ("Gamma", "Delta")],
-        watched,
+        [SimulatedEquity(one, world.market, world.now) for one in ("Alpha", "Beta")],
+        [SimulatedCrypto(one, world.market, world.now) for one in ("Gamma", "Delta")],
+        tick_store,
     )
-    mining = NetworkService([Pool(POOL, world.tape, world.now)])
-    market = WatchedMarket(history, mining, witness=seen)
-    notifier = SlackNotifier(connect(world.slack, gate, clock.now), clock)
-    outbox = Outbox(store=outbox_store, notifier=notifier, clock=clock, max_sleep=IDLE)
-    watchlist = RuleIndex(cast("Any", watched))
+    network = NetworkService([SimulatedNetwork(NETWORK_SOURCE, world.market, world.now)])
+    market = WatchedMarket(history, network, checker=checker)
+    notifier = SlackNotifier(connect(world.slack, injector, clock.now), clock)
+    outbox = Outbox(store=outbox_store, notifier=notifier, clock=clock, max_sleep=MAX_SLEEP)
+    rule_index = RuleIndex(cast("Any", tick_store))
     monitor = Monitor(
-        store=watched,
+        store=tick_store,
         market=market,
-        rule_index=watchlist,
+        rule_index=rule_index,
         pair=WGMI_BTC,
         nudge=world.nudge,
-        every=EVERY,
+        every=TICK_INTERVAL,
     )
-    upkeep = Maintenance(store=upkeep_store, market=market, rule_index=watchlist, nudge=world.nudge)
+    maintenance = Maintenance(store=maintenance_store, market=market, rule_index=rule_index, nudge=world.nudge)
     return Process(
         name=name,
         world=world,
         clock=clock,
-        gate=gate,
-        desk=ChannelCommands(store=desk_store, market=market, clock=clock, nudge=world.nudge),
+        injector=injector,
+        commands=ChannelCommands(store=commands_store, market=market, clock=clock, nudge=world.nudge),
         outbox=outbox,
-        ticker=TickScheduler(monitor=monitor, clock=clock, maintenance=upkeep),
+        ticker=TickScheduler(monitor=monitor, clock=clock, maintenance=maintenance),
     )

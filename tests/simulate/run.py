@@ -1,7 +1,5 @@
 """One run of a seed, from an image of the store to the final checks."""
 
-from __future__ import annotations
-
 import asyncio
 import secrets
 from collections.abc import Iterator
@@ -18,94 +16,94 @@ from services.core.prices import Bars, Closes, Symbol
 from services.market.consensus.corporate_actions import DeclaredActions
 from services.rules.grammar import parse_rule
 from tests.fakes.market import CALENDAR
-from tests.simulate.disk import Disk, the_disk
-from tests.simulate.gate import Passages
-from tests.simulate.ledger import Ledger
-from tests.simulate.log import Log
-from tests.simulate.loop import VirtualClock, VirtualLoop
+from tests.simulate.disk import Disk, simulated_disk
+from tests.simulate.event_log import EventLog
+from tests.simulate.fault_injection import FaultPoints
+from tests.simulate.final_checks import check_final_state
 from tests.simulate.people import TEAM, People
-from tests.simulate.plan import MINUTE, VENDORS, VENUES, Plan, draw
+from tests.simulate.plan import CRYPTO_SOURCES, ETF_SOURCES, MINUTE, Plan, draw_plan
+from tests.simulate.reference_model import ReferenceModel
 from tests.simulate.slack import simulated_slack
-from tests.simulate.sources import SHARES, Tape, usual_closes, usual_coin
-from tests.simulate.verdict import judge
+from tests.simulate.sources import RELATIVE_PRICES, TrueMarket, base_closes, base_crypto
+from tests.simulate.virtual_time import VirtualClock, VirtualLoop
 from tests.simulate.world import World
 
-KNOWN_SESSIONS = 75
+STORED_SESSIONS = 75
 HOUR_S = 3_600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
-    """What a run came to: the promises that were broken, and how much there was to keep them in."""
+class RunResult:
+    """The violations of a run, and how much happened in it."""
 
     seed: int
-    broken: tuple[str, ...]
-    log: Log
+    violations: tuple[str, ...]
+    log: EventLog
     digest: str
     transitions: int
     messages: int
     steps: int
 
 
-def run(seed: int, plan: Plan | None = None) -> Told:
-    """Run a seed from its beginning to its verdict."""
-    plan = plan or draw(seed)
-    disk = the_disk()
+def run(seed: int, plan: Plan | None = None) -> RunResult:
+    """Run a seed, including the final checks."""
+    plan = plan or draw_plan(seed)
+    disk = simulated_disk()
     disk.restore(_image(plan.begin.replace(second=0, microsecond=0)))
     loop = VirtualLoop()
     asyncio.set_event_loop(loop)
     world = _world(plan, loop, disk)
     try:
-        with _all_chance_from(world.chance):
+        with _seeded_keys(world.random):
             loop.run_until_complete(_run(world))
     finally:
         asyncio.set_event_loop(None)
         loop.close()
-    return Told(
+    return RunResult(
         seed=seed,
-        broken=tuple(world.ledger.broken),
+        violations=tuple(world.model.violations),
         log=world.log,
         digest=world.log.digest,
-        transitions=world.ledger.transitions,
+        transitions=world.model.transitions,
         messages=sum(map(len, world.slack.messages.values())),
-        steps=world.passages.next(),
+        steps=world.fault_points.next(),
     )
 
 
 async def _run(world: World) -> None:
     store = world.disk.store()
-    for channel, text in (*world.plan.rules, *world.plan.network.rules):
-        where = Channel(team=TEAM, id=channel)
-        watches = await store.add_rules(where, [parse_rule(text)], "U0", world.plan.begin)
-        world.ledger.rules |= {watch.id: watch for watch in watches}
-    await world.go()
-    await judge(world)
+    for name, text in (*world.plan.rules, *world.plan.network.rules):
+        channel = Channel(team=TEAM, id=name)
+        rules = await store.add_rules(channel, [parse_rule(text)], "U0", world.plan.begin)
+        world.model.rules |= {rule.id: rule for rule in rules}
+    await world.run()
+    await check_final_state(world)
 
 
 def _world(plan: Plan, loop: VirtualLoop, disk: Disk) -> World:
     clock = VirtualClock(loop, plan.begin)
-    log, chance = Log(clock.now), Random(f"{plan.seed} at work")  # noqa: S311 -- to be drawn again
-    ledger = Ledger(log)
-    slack = simulated_slack(plan, clock.now, chance, log, ledger.silences.posted)
+    log, random = EventLog(clock.now), Random(f"{plan.seed} at work")  # noqa: S311 -- reproducible
+    model = ReferenceModel(log)
+    slack = simulated_slack(plan, clock.now, random, log, model.channel_model.check_post)
     return World(
         plan=plan,
         loop=loop,
         disk=disk,
         log=log,
-        chance=chance,
-        tape=Tape(plan),
-        ledger=ledger,
+        random=random,
+        market=TrueMarket(plan),
+        model=model,
         slack=slack,
-        people=People(chance, slack, log),
-        passages=Passages(plan, chance, log, lambda: clock.now() < plan.calm_at),
+        people=People(random, slack, log),
+        fault_points=FaultPoints(plan, random, log, lambda: clock.now() < plan.faults_end_at),
     )
 
 
 @contextmanager
-def _all_chance_from(chance: Random) -> Iterator[None]:
-    """Let the keys of messages come out of the seed too: they decide how long a retry waits."""
+def _seeded_keys(random: Random) -> Iterator[None]:
+    """Derive message keys from the seed too, because they decide the delay of retries."""
     real = secrets.token_hex
-    secrets.token_hex = lambda nbytes=None: chance.randbytes(nbytes or 32).hex()
+    secrets.token_hex = lambda nbytes=None: random.randbytes(nbytes or 32).hex()
     try:
         yield
     finally:
@@ -114,8 +112,8 @@ def _all_chance_from(chance: Random) -> Iterator[None]:
 
 @lru_cache(maxsize=8)
 def _image(begin: datetime) -> bytes:
-    """Give a disk on which each source has told the sessions before."""
-    disk, loop = the_disk(), VirtualLoop()
+    """Return a disk image with the previous sessions of each source."""
+    disk, loop = simulated_disk(), VirtualLoop()
     asyncio.set_event_loop(loop)
     try:
         loop.run_until_complete(_seed(disk, begin))
@@ -128,21 +126,21 @@ def _image(begin: datetime) -> bytes:
 async def _seed(disk: Disk, begin: datetime) -> None:
     await disk.clear()
     store, last = disk.store(), CALENDAR.last_closed(begin) + 1
-    first = last - KNOWN_SESSIONS
-    days, closes = CALENDAR.days[first:last], usual_closes()[first:last]
-    for source in VENDORS:
-        for symbol, scale in SHARES.items():
-            told = Closes(symbol=symbol, sessions=days, prices=closes * scale, source=source)
-            await store.save_closes(told, begin, DeclaredActions(source=source, since=days[0].astype(object)))
+    first = last - STORED_SESSIONS
+    days, closes = CALENDAR.days[first:last], base_closes()[first:last]
+    for source in ETF_SOURCES:
+        for symbol, scale in RELATIVE_PRICES.items():
+            record = Closes(symbol=symbol, sessions=days, prices=closes * scale, source=source)
+            await store.save_closes(record, begin, DeclaredActions(source=source, since=days[0].astype(object)))
     opened_s = np.arange(
         int(CALENDAR.opens_at[first].astype(np.int64)) // HOUR_S * HOUR_S, begin.timestamp() - HOUR_S, HOUR_S
     )
-    for source in VENUES:
+    for source in CRYPTO_SOURCES:
         bars = Bars(
             symbol=Symbol("BTC"),
             interval=60 * MINUTE,
             opened_at=opened_s.astype(np.int64).astype("datetime64[s]"),
-            closes=usual_coin(opened_s + HOUR_S),
+            closes=base_crypto(opened_s + HOUR_S),
             source=source,
         )
         await store.save_bars(bars)

@@ -1,7 +1,5 @@
 """Slack in a simulation: the faults of the plan, and a client without sockets for each process."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
@@ -15,35 +13,42 @@ import aiohttp
 from slack_sdk.web.async_client import AsyncWebClient
 
 from tests.fakes.slack import POST, UPDATE, Call, FakeSlack, Fault, error_response
-from tests.simulate.gate import Gate
-from tests.simulate.log import Log
-from tests.simulate.plan import Plan, Weather
+from tests.simulate.event_log import EventLog
+from tests.simulate.fault_injection import FaultInjector
+from tests.simulate.plan import Plan, SlackFault
 
 TIMEOUT_S = 10
 PAGE = 3
-RANDOM_FAULTS = (Weather.LIMITED, Weather.TAKEN, Weather.LOST, Weather.CUT, Weather.SLOW, Weather.REFUSING)
+RANDOM_FAULTS = (
+    SlackFault.LIMITED,
+    SlackFault.ACCEPTED,
+    SlackFault.LOST,
+    SlackFault.CUT,
+    SlackFault.SLOW,
+    SlackFault.REFUSING,
+)
 REJECTIONS = {
-    Weather.ARCHIVED: "is_archived",
-    Weather.REVOKED: "token_revoked",
-    Weather.TOO_LONG: "msg_too_long",
-    Weather.STRANGE: "never_heard_of_it",
-    Weather.BLOCKS: "invalid_blocks",
+    SlackFault.ARCHIVED: "is_archived",
+    SlackFault.REVOKED: "token_revoked",
+    SlackFault.TOO_LONG: "msg_too_long",
+    SlackFault.UNKNOWN: "never_heard_of_it",
+    SlackFault.BLOCKS: "invalid_blocks",
 }
 FAULTS = {
-    Weather.LIMITED: error_response("ratelimited", status=429),
-    Weather.DOWN: error_response("service_unavailable", status=503),
-    Weather.TAKEN: replace(error_response("internal_error", status=500), accepted=True),
-    Weather.LOST: Fault(hang=True, accepted=True),
-    Weather.CUT: Fault(drop=True),
-    Weather.SLOW: Fault(drop=True),
-    Weather.REFUSING: Fault(refuse=True),
+    SlackFault.LIMITED: error_response("ratelimited", status=429),
+    SlackFault.DOWN: error_response("service_unavailable", status=503),
+    SlackFault.ACCEPTED: replace(error_response("internal_error", status=500), accepted=True),
+    SlackFault.LOST: Fault(hang=True, accepted=True),
+    SlackFault.CUT: Fault(drop=True),
+    SlackFault.SLOW: Fault(drop=True),
+    SlackFault.REFUSING: Fault(refuse=True),
     **{what: error_response(error) for what, error in REJECTIONS.items()},
 }
-REJECTED_CONTENT = frozenset({Weather.TOO_LONG, Weather.STRANGE, Weather.BLOCKS})
+REJECTED_CONTENT = frozenset({SlackFault.TOO_LONG, SlackFault.UNKNOWN, SlackFault.BLOCKS})
 
 
 def simulated_slack(
-    plan: Plan, now: Callable[[], datetime], random: Random, log: Log, on_post: Callable[[str], None]
+    plan: Plan, now: Callable[[], datetime], random: Random, log: EventLog, on_post: Callable[[str], None]
 ) -> FakeSlack:
     """Build a Slack with the plan's faults; `on_post` is called with the key of each message."""
 
@@ -64,7 +69,7 @@ def simulated_slack(
 
 @dataclass(frozen=True, slots=True)
 class SlackFaults:
-    """Draws the fault of each call: those of the plan's periods, and random ones until all is calm."""
+    """Draws the fault of each call: those of the plan's periods, and random ones until faults end."""
 
     plan: Plan
     now: Callable[[], datetime]
@@ -72,34 +77,36 @@ class SlackFaults:
 
     def draw(self, call: Call) -> Fault | None:
         what = self._draw(call.arguments["channel"])
-        if call.method != POST and what is Weather.SLOW:
-            what = Weather.CUT
+        if call.method != POST and what is SlackFault.SLOW:
+            what = SlackFault.CUT
         if what is None or (call.method not in {POST, UPDATE} and what in REJECTED_CONTENT):
             return None
         return replace(self._fault(what), name=what.value)
 
-    def _draw(self, channel: str) -> Weather | None:
+    def _draw(self, channel: str) -> SlackFault | None:
         now = self.now()
-        for what in sorted((w for w in self.plan.wrong(channel, now) if isinstance(w, Weather)), key=lambda w: w.value):
+        for what in sorted(
+            (w for w in self.plan.faults_at(channel, now) if isinstance(w, SlackFault)), key=lambda w: w.value
+        ):
             if what in REJECTIONS or self.random.random() < 0.7:
                 return what
-        if now < self.plan.calm_at and self.random.random() < self.plan.slack_faults:
+        if now < self.plan.faults_end_at and self.random.random() < self.plan.slack_fault_rate:
             return self.random.choice(RANDOM_FAULTS)
         return None
 
-    def _fault(self, what: Weather) -> Fault:
+    def _fault(self, what: SlackFault) -> Fault:
         match what:
-            case Weather.LIMITED:
+            case SlackFault.LIMITED:
                 return replace(FAULTS[what], headers={"Retry-After": str(self.random.choice((1, 5, 30)))})
-            case Weather.CUT:
+            case SlackFault.CUT:
                 return replace(FAULTS[what], accepted=self.random.random() < 0.5)
-            case Weather.SLOW:
+            case SlackFault.SLOW:
                 return replace(FAULTS[what], accepted_after_s=self.random.uniform(1, 11))
             case _:
                 return FAULTS[what]
 
 
-def delete_newest_alert(slack: FakeSlack, channel: str, log: Log) -> None:
+def delete_newest_alert(slack: FakeSlack, channel: str, log: EventLog) -> None:
     """Delete the newest alert of a channel, as a person does."""
     for message in reversed(slack.messages.get(channel, [])):
         if not message.deleted and message.thread_ts is None:
@@ -123,20 +130,20 @@ class _Response:
 
 @dataclass(slots=True)
 class _Session:
-    """The part of aiohttp.ClientSession that Slack's client uses; each call passes the gate of its process."""
+    """The part of aiohttp.ClientSession that Slack's client uses; each call is a step of its process."""
 
     slack: FakeSlack
-    gate: Gate
+    injector: FaultInjector
     now: Callable[[], datetime]
     closed: bool = False
 
     @asynccontextmanager
-    async def request(self, _verb: str, url: str, **sent: Any) -> AsyncIterator[_Response]:  # noqa: ANN401 -- as aiohttp has it
+    async def request(self, _verb: str, url: str, **sent: Any) -> AsyncIterator[_Response]:  # noqa: ANN401 -- aiohttp's type
         arguments = {**(sent.get("params") or {}), **(sent.get("data") or {}), **(sent.get("json") or {})}
         call = Call(method=url.rsplit("/", 1)[-1], arguments=arguments, sent_at=self.now())
-        await self.gate.pass_by(f"before {call.method}", stops=False)
+        await self.injector.step(f"before {call.method}", can_pause=False)
         response = await _respond(await self.slack.receive(call))
-        await self.gate.pass_by(f"after {call.method}")
+        await self.injector.step(f"after {call.method}")
         yield response
 
 
@@ -153,7 +160,7 @@ async def _respond(answer: dict[str, Any] | Fault) -> _Response:
     return _Response(answer.status, json.loads(answer.body), answer.headers)
 
 
-def connect(slack: FakeSlack, gate: Gate, now: Callable[[], datetime]) -> AsyncWebClient:
+def connect(slack: FakeSlack, injector: FaultInjector, now: Callable[[], datetime]) -> AsyncWebClient:
     """Return the client of one process."""
-    session = cast("aiohttp.ClientSession", _Session(slack, gate, now))
+    session = cast("aiohttp.ClientSession", _Session(slack, injector, now))
     return AsyncWebClient(token="xoxb-simulated", base_url="http://slack.invalid/api/", session=session)

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
@@ -15,35 +13,43 @@ from services.delivery.dispatcher import Dispatcher
 from services.delivery.ports import Delivery
 from services.market import price_history
 from services.rules.prefilter import RulePrefilter
-from services.storage import SqlStore, alert_writer, outbox, outbox_queries
-from tests.simulate.plan import CHANNELS, MINUTE, Act, Plan, Spell, Trouble, draw
+from services.storage import SqlStore, alerts, outbox, outbox_queries
+from tests.simulate.fault_injection import CHANNEL_WRITES, CLAIMS, WRITES
+from tests.simulate.plan import CHANNELS, MINUTE, Action, FaultPeriod, Plan, SourceFault, draw_plan
 from tests.simulate.run import run
+from tests.simulate.write_checks import OBSERVED
 
 SEEDS = range(6)
-WITHIN = 20  # seeds in which each sabotage must have shown
+MAX_SEEDS = 20  # a sabotage must cause a violation within so many seeds
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_every_promise_is_kept(seed: int) -> None:
-    told = run(seed)
+def test_no_invariant_is_violated(seed: int) -> None:
+    result = run(seed)
 
-    assert () == told.broken, "\n".join(told.log.lines(40))
+    assert () == result.violations, "\n".join(result.log.lines(40))
 
 
-def test_a_seed_gives_the_same_events_each_time() -> None:
+def test_a_seed_always_has_the_same_events() -> None:
     first, again = run(7), run(7)
 
     assert first.log.lines() == again.log.lines()
 
 
-def post_blindly(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def look_up(_courier: Dispatcher, _delivery: Delivery) -> tuple[str | None, bool]:
+def test_every_method_with_faults_or_checks_is_a_method_of_the_store() -> None:
+    names = WRITES | CHANNEL_WRITES | CLAIMS | OBSERVED
+
+    assert [] == [name for name in sorted(names) if not hasattr(SqlStore, name)]
+
+
+def skip_lookup(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def look_up(_dispatcher: Dispatcher, _delivery: Delivery) -> tuple[str | None, bool]:
         return None, False
 
     monkeypatch.setattr(Dispatcher, "_look_up", look_up)
 
 
-def forget_what_was_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+def forget_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
     real = SqlStore.due
 
     async def due(store: SqlStore, now: datetime, limit: int = 100) -> list[Delivery]:
@@ -58,71 +64,78 @@ def forget_what_was_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(SqlStore, "mark_attempting", mark)
 
 
-def forget_the_new_wording(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def tell_nothing(_tx: object, _at: datetime, **_what: int | None) -> None:
+def forget_new_versions(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def do_nothing(_tx: object, _at: datetime, **_what: int | None) -> None:
         pass
 
-    monkeypatch.setattr(alert_writer, "bump_version", tell_nothing)
+    monkeypatch.setattr(alerts, "bump_version", do_nothing)
 
 
-def believe_anything(monkeypatch: pytest.MonkeyPatch) -> None:
+def accept_spikes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(price_history, "spike_reason", lambda _past, _price: None)
 
 
-def overlook_rules(monkeypatch: pytest.MonkeyPatch) -> None:
-    def may_change(screen: RulePrefilter, values: np.typing.NDArray[np.float64]) -> np.typing.NDArray[np.intp]:
-        return np.flatnonzero(values[screen.column] >= screen.fires_above)
+def miss_rules(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = RulePrefilter.may_change
+
+    def may_change(*arguments: Any, **keywords: Any) -> np.typing.NDArray[np.intp]:  # noqa: ANN401 -- any arguments
+        return real(*arguments, **keywords)[1:]
 
     monkeypatch.setattr(RulePrefilter, "may_change", may_change)
 
 
-def speak_into_silence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outbox, "NEXT_DUE_AT", outbox_queries.next_due_at(outbox_queries.WAITING))
-    monkeypatch.setattr(outbox, "FIRST_OF_EACH_CHANNEL", outbox_queries.first_of_each_channel(outbox_queries.WAITING))
-    monkeypatch.setattr(outbox, "_is_silent", lambda _at: false())
+def post_in_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = outbox_queries.first_of_each_channel(outbox_queries.WAITING)
+    monkeypatch.setattr(outbox_queries, "NEXT_DUE_AT", outbox_queries.next_due_at(outbox_queries.WAITING))
+    monkeypatch.setattr(outbox_queries, "FIRST_OF_EACH_CHANNEL", first)
+    monkeypatch.setattr(outbox, "_is_quiet", lambda _at: false())
 
 
-def forget_an_alert(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = quiet_hours._digest  # noqa: SLF001 -- a sabotage reaches in
+def drop_an_alert_from_digests(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = quiet_hours._digest  # noqa: SLF001 -- a sabotage
 
-    def digest(*asked: Any, **more: Any) -> Notice | None:  # noqa: ANN401 -- whatever it takes
-        told = real(*asked, **more)
-        if told is None or not isinstance(told.content, Digest):
-            return told
-        return replace(told, content=replace(told.content, alerts=told.content.alerts[1:]))
+    def digest(*arguments: Any, **keywords: Any) -> Notice | None:  # noqa: ANN401 -- any arguments
+        result = real(*arguments, **keywords)
+        if result is None or not isinstance(result.content, Digest):
+            return result
+        return replace(result, content=replace(result.content, alerts=result.content.alerts[1:]))
 
     monkeypatch.setattr(quiet_hours, "_digest", digest)
 
 
-def provoked(seed: int) -> Plan:
-    """Take a seed's plan with more of what a sabotage shows in: deaths, lost answers, a lone liar, and silences."""
-    plan = draw(seed)
-    lies = [
-        Spell(what=what, who=who, begin=plan.begin + 12 * MINUTE, end=plan.begin + 25 * MINUTE)
-        for what, who in ((Trouble.TENFOLD, "Alpha"), (Trouble.OUT, "Beta"))
+def harder_plan(seed: int) -> Plan:
+    """Return a seed's plan with more crashes, lost responses, a wrong single source, and quiet periods."""
+    plan = draw_plan(seed)
+    periods = [
+        FaultPeriod(what=what, who=who, begin=plan.begin + 12 * MINUTE, end=plan.begin + 25 * MINUTE)
+        for what, who in ((SourceFault.TENFOLD, "Alpha"), (SourceFault.OUT, "Beta"))
     ]
-    mutes = tuple((plan.looks[1] + MINUTE, Act.MUTE, channel) for channel in CHANNELS)
-    plan = replace(plan, acts=tuple(sorted((*plan.acts, *mutes), key=lambda act: act[0])), hears=True)
-    return replace(plan, spells=tuple(lies), deaths=frozenset(range(40, 800, 30)), slack_faults=0.3, readable=True)
+    mutes = tuple((plan.tick_times[1] + MINUTE, Action.MUTE, channel) for channel in CHANNELS)
+    plan = replace(plan, actions=tuple(sorted((*plan.actions, *mutes), key=lambda act: act[0])), unmutes=True)
+    return replace(
+        plan, fault_periods=tuple(periods), crashes=frozenset(range(40, 800, 30)), slack_fault_rate=0.3, readable=True
+    )
 
 
 @pytest.mark.parametrize(
-    ("sabotage", "promise"),
+    ("sabotage", "violation"),
     [
-        pytest.param(post_blindly, "one post for each key", id="a lost answer is not looked up"),
-        pytest.param(forget_what_was_tried, "one post for each key", id="an attempt that was cut off is forgotten"),
-        pytest.param(forget_the_new_wording, "Slack shows what the store says", id="a new wording is forgotten"),
-        pytest.param(believe_anything, "no transition on a price that never was", id="a lone spike is believed"),
-        pytest.param(speak_into_silence, "nothing new is posted into a silent channel", id="a mute keeps nothing back"),
-        pytest.param(forget_an_alert, "a digest names every alert of its silence", id="a digest forgets an alert"),
-        pytest.param(overlook_rules, "live equals replay", id="the screen overlooks rules"),
+        pytest.param(skip_lookup, "one post per key", id="a lost response is not looked up"),
+        pytest.param(forget_attempts, "one post per key", id="an interrupted attempt is forgotten"),
+        pytest.param(forget_new_versions, "Slack shows what the store has", id="a new version is forgotten"),
+        pytest.param(accept_spikes, "no transition on a wrong price", id="a single-source spike is accepted"),
+        pytest.param(post_in_silence, "no new message is posted in a quiet period", id="a mute is ignored"),
+        pytest.param(
+            drop_an_alert_from_digests, "a digest names every alert of its quiet period", id="a digest forgets an alert"
+        ),
+        pytest.param(miss_rules, "live equals replay", id="the prefilter misses rules"),
     ],
 )
-def test_a_core_that_breaks_a_promise_is_caught(
-    monkeypatch: pytest.MonkeyPatch, sabotage: Callable[[pytest.MonkeyPatch], None], promise: str
+def test_a_sabotage_is_detected(
+    monkeypatch: pytest.MonkeyPatch, sabotage: Callable[[pytest.MonkeyPatch], None], violation: str
 ) -> None:
     sabotage(monkeypatch)
 
-    broken = (one for seed in range(WITHIN) for one in run(seed, provoked(seed)).broken)
+    violations = (one for seed in range(MAX_SEEDS) for one in run(seed, harder_plan(seed)).violations)
 
-    assert any(one.startswith(promise) for one in broken)
+    assert any(one.startswith(violation) for one in violations)

@@ -1,4 +1,4 @@
-// The gate is tried itself: each of these is wrong, and `tsc` fails where it does not see that.
+// A test of the check itself: `tsc` fails if it accepts one of these.
 import type { AnyBlock } from "@slack/types";
 import type { ChatPostMessageArguments } from "@slack/web-api";
 
@@ -6,11 +6,11 @@ import type { ChatPostMessageArguments } from "@slack/web-api";
 export const unknownBlock: AnyBlock = { type: "headline", text: { type: "plain_text", text: "a" } };
 // @ts-expect-error -- markdown in a header
 export const markdownHeader: AnyBlock = { type: "header", text: { type: "mrkdwn", text: "a" } };
-// @ts-expect-error -- a key that is misspelt
+// @ts-expect-error -- a misspelled key
 export const misspelt: AnyBlock = { type: "section", txt: { type: "mrkdwn", text: "a" } };
-// @ts-expect-error -- a button of a style that there is not
+// @ts-expect-error -- an unknown button style
 export const style: AnyBlock = { type: "actions", elements: [{ type: "button", text: { type: "plain_text", text: "a" }, style: "warning" }] };
 // @ts-expect-error -- a broadcast without a thread
 export const broadcast: ChatPostMessageArguments = { channel: "C1", text: "a", reply_broadcast: true };
-// @ts-expect-error -- a message to nobody
+// @ts-expect-error -- a message without a channel
 export const nowhere: ChatPostMessageArguments = { text: "a" };

@@ -1,6 +1,4 @@
-"""`make validate-live`: asks Slack itself, by `blocks.validate`, about every golden message; needs the network."""
-
-from __future__ import annotations
+"""Validate every golden message with Slack's `blocks.validate`: `make validate-live`; needs the network."""
 
 import json
 import sys
@@ -13,25 +11,25 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 URL = "https://slack.com/api/blocks.validate"
 
 
-def findings(client: httpx.Client) -> Iterator[str]:
-    """Give what Slack finds wrong, a line for each; one for a message that it does not judge."""
+def validation_errors(client: httpx.Client) -> Iterator[str]:
+    """Yield a line for each error that Slack finds, and for each message that it doesn't validate."""
     for path in sorted(GOLDEN.glob("*.json")):
-        answer = client.post(URL, json={"blocks": json.loads(path.read_text(encoding="utf-8"))["blocks"]}).json()
-        for error in answer.get("errors") or []:
+        response = client.post(URL, json={"blocks": json.loads(path.read_text(encoding="utf-8"))["blocks"]}).json()
+        for error in response.get("errors") or []:
             yield f"{path.stem}: {error.get('pointer', '')} {error.get('code', '')} {error.get('message', '')}"
-        if not answer.get("ok") and not answer.get("errors"):
-            yield f"{path.stem}: Slack does not judge it ({answer.get('error', 'no reason given')})"
+        if not response.get("ok") and not response.get("errors"):
+            yield f"{path.stem}: Slack didn't validate it ({response.get('error', 'no reason given')})"
 
 
 def main() -> None:
-    """Print what is wrong; exit with 1 where anything is."""
+    """Print the errors; exit with 1 if there are any."""
     with httpx.Client(timeout=10) as client:
         try:
-            found = list(findings(client))
+            lines = list(validation_errors(client))
         except httpx.HTTPError as error:
-            sys.exit(f"Slack cannot be asked ({type(error).__name__}); nothing is validated.")
-    print("\n".join(found) or "Slack finds nothing wrong.")  # noqa: T201 -- a script
-    sys.exit(1 if found else 0)
+            sys.exit(f"Slack isn't reachable ({type(error).__name__}). Nothing was validated.")
+    print("\n".join(lines) or "Slack found no errors.")  # noqa: T201 -- a script
+    sys.exit(1 if lines else 0)
 
 
 if __name__ == "__main__":

@@ -1,33 +1,29 @@
-from __future__ import annotations
-
 import httpx
 import pytest
 
-from tests.types.live import GOLDEN, URL, findings
+from tests.types.live import GOLDEN, URL, validation_errors
 
 ERROR = {"pointer": "/blocks/0/text", "code": "too_long", "message": "at most 150", "constraint": 150}
 
 
 @pytest.mark.parametrize(
-    ("answer", "expected"),
+    ("response", "expected"),
     [
-        pytest.param({"ok": True, "errors": []}, None, id="good"),
-        pytest.param({"ok": False, "errors": [ERROR]}, "/blocks/0/text too_long at most 150", id="bad"),
-        pytest.param({"ok": False, "error": "ratelimited"}, "Slack does not judge it (ratelimited)", id="not judged"),
+        pytest.param({"ok": True, "errors": []}, None, id="valid"),
+        pytest.param({"ok": False, "errors": [ERROR]}, "/blocks/0/text too_long at most 150", id="invalid"),
+        pytest.param({"ok": False, "error": "ratelimited"}, "Slack didn't validate it (ratelimited)", id="limited"),
     ],
 )
-def test_every_golden_message_is_shown_to_slack_and_its_verdict_told(
-    answer: dict[str, object], expected: str | None
-) -> None:
-    asked: list[str] = []
+def test_every_golden_message_is_validated_by_slack(response: dict[str, object], expected: str | None) -> None:
+    urls: list[str] = []
 
     def validate(request: httpx.Request) -> httpx.Response:
-        asked.append(str(request.url))
-        return httpx.Response(200, json=answer)
+        urls.append(str(request.url))
+        return httpx.Response(200, json=response)
 
     with httpx.Client(transport=httpx.MockTransport(validate)) as client:
-        found = list(findings(client))
+        errors = list(validation_errors(client))
 
     stems = [path.stem for path in sorted(GOLDEN.glob("*.json"))]
-    assert [URL] * len(stems) == asked
-    assert ([] if expected is None else [f"{stem}: {expected}" for stem in stems]) == found
+    assert [URL] * len(stems) == urls
+    assert ([] if expected is None else [f"{stem}: {expected}" for stem in stems]) == errors

@@ -1,7 +1,5 @@
 """Consensus of several sources on one symbol's price history, its quarantined prices and its trust."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -10,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.core.prices import Bars, Closes, Symbol
+from services.core.reason import Code, Reason
 from services.core.sessions import Sessions
 from services.core.statistics import row_medians
 from services.core.trust import TRUSTED, Trust, Verdict
@@ -44,18 +43,18 @@ class ConsensusHistory:
         quarantined: the reason for each price that is not accepted, by session or by the instant at which a bar ends.
         agreed, sources: adjusted for splits only.
         requires_witness: a price needs a second source to be fully trusted.
-        problems: the declared actions that are not applied, as sentences.
+        problems: the declared actions that are not applied.
     """
 
     symbol: Symbol
     prices: Closes | Bars
-    quarantined: Mapping[np.datetime64, str]
+    quarantined: Mapping[np.datetime64, Reason]
     agreed: ConsensusPrices
     sources: Sequence[SourcePrices]
     limits: AgreementLimits
     requires_witness: bool
     actions: tuple[Action, ...] = ()
-    problems: tuple[str, ...] = ()
+    problems: tuple[Reason, ...] = ()
 
     @property
     def last_close(self) -> float | None:
@@ -77,7 +76,7 @@ class ConsensusHistory:
         dividends = [
             action for action in self.actions if action.kind is ActionKind.DIVIDEND and action.session == session
         ]
-        return Trust(reasons=tuple(_dividend_text(self.symbol, action) for action in dividends))
+        return Trust(reasons=tuple(_dividend_reason(self.symbol, action) for action in dividends))
 
     def trust(self, key: np.datetime64) -> Trust:
         """Return the trust of a session's close; for bars, that of the last bar that ended by the instant."""
@@ -85,14 +84,14 @@ class ConsensusHistory:
         if not self.requires_witness or row is None:
             return TRUSTED
         key = self.agreed.keys[row]
-        names = " and ".join(self.sources_of(key))
+        sources = self.sources_of(key)
         if self.agreed.witnesses[row] == 1:
-            return Trust(verdict=Verdict.DEGRADED, reasons=(f"{self.symbol}'s close is from {names} alone",))
+            reason = Reason.of(Code.CLOSE_FROM_ONE_SOURCE, symbol=self.symbol, sources=sources)
+            return Trust(verdict=Verdict.DEGRADED, reasons=(reason,))
         dispersion = float(self.agreed.dispersion[row])
         if dispersion > self.limits.warn:
-            return Trust(
-                verdict=Verdict.DEGRADED, reasons=(f"{names} are {dispersion:.1%} apart on {self.symbol}'s close",)
-            )
+            reason = Reason.of(Code.CLOSES_APART, symbol=self.symbol, sources=sources, apart=dispersion)
+            return Trust(verdict=Verdict.DEGRADED, reasons=(reason,))
         return TRUSTED
 
     def _row(self, key: np.datetime64) -> int | None:
@@ -207,9 +206,7 @@ def corroborate(trust: Trust, prices: NDArray[np.float64], days: NDArray[np.date
     coin_return, fund_return = float(prices[-1] / prices[-2] - 1), closes[1] / closes[0] - 1
     if abs(coin_return - fund_return) <= COIN_LIMITS.reject:
         return TRUSTED
-    reason = (
-        f"moved by {coin_return:+.1%} at one venue, while {fund.symbol}, which holds it, moved by {fund_return:+.1%}"
-    )
+    reason = Reason.of(Code.MOVED_UNLIKE_FUND, moved=coin_return, fund=fund.symbol, fund_moved=fund_return)
     return trust.combined_with(Trust(verdict=Verdict.SUSPECT, reasons=(reason,)))
 
 
@@ -224,18 +221,17 @@ def _without_dividends(symbol: Symbol, agreed: ConsensusPrices, actions: Sequenc
     return replace(agreed, prices=prices)
 
 
-def _dividend_text(symbol: Symbol, dividend: Action) -> str:
-    amount = f"{dividend.value:.6g} USD a share"
-    return f"{symbol} went ex-dividend on {dividend.session}: {amount}, included in its returns"
+def _dividend_reason(symbol: Symbol, dividend: Action) -> Reason:
+    return Reason.of(Code.EX_DIVIDEND, symbol=symbol, session=dividend.session, amount_usd=dividend.value)
 
 
-def _disputes(agreed: ConsensusPrices) -> dict[np.datetime64, str]:
+def _disputes(agreed: ConsensusPrices) -> dict[np.datetime64, Reason]:
     """Return the reasons for keys without an accepted price; a price rejected by a majority is not a dispute."""
     undecided = set(agreed.keys[np.isnan(agreed.prices)].tolist())
     return {rejected.key: rejected.reason for rejected in agreed.rejected if rejected.key.astype(object) in undecided}
 
 
-def _accepted_rows(agreed: ConsensusPrices, quarantined: Mapping[np.datetime64, str]) -> NDArray[np.bool_]:
+def _accepted_rows(agreed: ConsensusPrices, quarantined: Mapping[np.datetime64, Reason]) -> NDArray[np.bool_]:
     excluded = np.array(list(quarantined), dtype=agreed.keys.dtype)
     return np.isfinite(agreed.prices) & ~np.isin(agreed.keys, excluded)
 

@@ -9,6 +9,7 @@ from datetime import timedelta
 from statistics import median
 
 from services.core.prices import Closes, Symbol
+from services.core.reason import Code, Reason
 from services.market.consensus.corporate_actions import (
     Action,
     ActionKind,
@@ -25,10 +26,10 @@ SAME_EVENT = timedelta(days=4)  # sources may be a session apart on a date, and 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgreedActions:
-    """The actions to apply, oldest first, and a sentence for each action that is not applied."""
+    """The actions to apply, oldest first, and why the others are not applied."""
 
     actions: tuple[Action, ...] = ()
-    problems: tuple[str, ...] = ()
+    problems: tuple[Reason, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,10 +61,14 @@ class _Event:
     def without(self, others: _Event) -> _Event:
         return _Event(declarations=tuple(one for one in self.declarations if one not in others.declarations))
 
-    def description(self, symbol: Symbol) -> str:
-        (_source, action), *_others = self.declarations
-        amounts = " and ".join(f"{_amount(action)} at {source}" for source, action in self.declarations)
-        return f"the {action.kind.value} of {symbol} on {action.session} is {amounts}"
+    @property
+    def first(self) -> Action:
+        return self.declarations[0][1]
+
+    @property
+    def amounts(self) -> list[tuple[str, float]]:
+        """The amount that each source declares."""
+        return [(source, action.value) for source, action in self.declarations]
 
 
 def agree_splits(symbol: Symbol, declared: Sequence[DeclaredActions]) -> AgreedActions:
@@ -121,22 +126,43 @@ def _is_same_event(event: _Event, source: str, action: Action) -> bool:
 def _agree(
     symbol: Symbol, events: Sequence[_Event], is_valid: Callable[[Action], bool], is_small: Callable[[Action], bool]
 ) -> AgreedActions:
-    actions, problems = list[Action](), list[str]()
+    actions, problems = list[Action](), list[Reason]()
     for event in events:
         valid = event.where(is_valid)
-        if invalid := event.without(valid).declarations:
-            problems.append(f"{_Event(declarations=invalid).description(symbol)}, which cannot be; it is left out")
+        invalid = event.without(valid)
+        if invalid.declarations:
+            problems.append(
+                Reason.of(
+                    Code.ACTION_INVALID,
+                    symbol=symbol,
+                    session=invalid.first.session,
+                    kind=invalid.first.kind,
+                    declared=invalid.amounts,
+                )
+            )
         if not valid.declarations:
             continue
         action = valid.action
         if action is None:
-            problems.append(f"{valid.description(symbol)}; it is left out until they agree")
+            problems.append(
+                Reason.of(
+                    Code.ACTION_DISPUTED,
+                    symbol=symbol,
+                    session=valid.first.session,
+                    kind=valid.first.kind,
+                    declared=valid.amounts,
+                )
+            )
         elif len(valid.declarations) == 1 and not is_small(action):
-            problems.append(f"{valid.description(symbol)} alone; it is left out until a second source declares it")
+            problems.append(
+                Reason.of(
+                    Code.ACTION_UNCONFIRMED,
+                    symbol=symbol,
+                    session=valid.first.session,
+                    kind=valid.first.kind,
+                    declared=valid.amounts,
+                )
+            )
         else:
             actions.append(action)
     return AgreedActions(actions=tuple(actions), problems=tuple(problems))
-
-
-def _amount(action: Action) -> str:
-    return f"{action.value:.6g} USD" if action.kind is ActionKind.DIVIDEND else f"{action.value:.6g} for 1"

@@ -1,12 +1,11 @@
-"""Calendar sessions without any trade, such as a day of mourning that the calendar does not know yet."""
-
-from __future__ import annotations
+"""Calendar sessions without any trade, such as a day of mourning that isn't in the calendar yet."""
 
 from datetime import datetime, timedelta
 
 import numpy as np
 
 from services.core.prices import Quote, to_datetime
+from services.core.reason import Code, Reason
 from services.core.sessions import Sessions
 from services.market.consensus.closes import ConsensusHistory
 from services.market.consensus.quorum import SourcePrices
@@ -17,7 +16,7 @@ MIN_WITNESSES = 2
 
 def no_trade_sessions(
     history: ConsensusHistory, last: Quote | None, sessions: Sessions, now: datetime, *, answering: bool
-) -> dict[np.datetime64, str]:
+) -> dict[np.datetime64, Reason]:
     """Return the finished sessions on which no source has a trade in a share, each with the reason.
 
     1. Sessions since the `last` trade, if every source is `answering`.
@@ -29,7 +28,7 @@ def no_trade_sessions(
     first, end = int(np.searchsorted(sessions.days, keys[0])), sessions.last_closed(now) + 1
     accepted = keys[np.isfinite(history.agreed.prices)]
     rows = [first + row for row in np.flatnonzero(~np.isin(sessions.days[first:end], accepted)).tolist()]
-    reason = f"no {history.symbol} trade from any source: New York may have been shut"
+    reason = Reason.of(Code.NO_TRADE_ANYWHERE, symbol=history.symbol)
     found = {}
     for row in rows:
         day, since = sessions.days[row], now - to_datetime(sessions.closes_at[row])

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from services.core.reason import Code, Reason
 from services.core.statistics import robust_z, trailing_windows
 from services.market.consensus.quorum import ConsensusPrices
 
@@ -32,7 +33,7 @@ class QuarantineLimits:
         min_spike: a larger move per step (a fraction) can be a spike.
         splits: a move that looks like a split is suspicious.
         step: the name of the time between two prices: "session" or "hour".
-        period: the name of the usual period in the reason.
+        period: the name of the usual period, in the reason.
     """
 
     min_spike: float
@@ -81,7 +82,7 @@ class _PriceSeries:
 
 def quarantined_rows(
     agreed: ConsensusPrices, positions: NDArray[np.intp], limits: QuarantineLimits = SHARE_QUARANTINE
-) -> dict[int, str]:
+) -> dict[int, Reason]:
     """Return the rows of `agreed` to quarantine until a second source agrees, each with its reason.
 
     `positions` is each key's index in the session calendar, or its hour; a return across a gap has several steps. Only
@@ -108,7 +109,7 @@ def quarantined_rows(
 
 def spike_reason(
     agreed: ConsensusPrices, price: float, limits: QuarantineLimits = SHARE_QUARANTINE, *, steps: int = 1
-) -> str | None:
+) -> Reason | None:
     """Return why a single-source price, `steps` after the last row, is suspicious; None if it is not.
 
     The rows count as consecutive, and quarantined rows are ignored.
@@ -123,7 +124,7 @@ def spike_reason(
     return quarantined.get(len(agreed.prices))
 
 
-def unexplained_split_reason(before: float, price: float) -> str | None:
+def unexplained_split_reason(before: float, price: float) -> Reason | None:
     """Return why a price that several sources report is suspicious after the last close `before`; None if it is not.
 
     If a move looks like an undeclared split, the closes may be in old shares. The same holds for a move beyond any
@@ -136,17 +137,17 @@ def unexplained_split_reason(before: float, price: float) -> str | None:
     )
     if 1 / EXTREME_RATIO < price / before < EXTREME_RATIO and not _is_split(series, rows[1:])[0]:
         return None
-    return f"{_move_text(series, 1)}, and no such split is declared; the next close will tell"
+    return Reason.of(Code.SPLIT_UNDECLARED, move=_move(series, 1))
 
 
-def _quarantined(series: _PriceSeries) -> dict[int, str]:
-    quarantined = dict[int, str]()
+def _quarantined(series: _PriceSeries) -> dict[int, Reason]:
+    quarantined = dict[int, Reason]()
     start = 0
     while (index := _next_suspect(series, start)) is not None:
         if _is_released(series, index):
             start = index + 1
             continue
-        quarantined[int(series.rows[index])] = _reason(series, index)
+        quarantined[int(series.rows[index])] = Reason.of(Code.MOVE_UNCONFIRMED, move=_move(series, index))
         series, start = series.without(index), index
     return quarantined
 
@@ -191,15 +192,12 @@ def _is_released(series: _PriceSeries, index: int) -> bool:
     return not (_is_spike(series, confirming) | _is_split(series, confirming)).any()
 
 
-def _reason(series: _PriceSeries, index: int) -> str:
-    return f"{_move_text(series, index)}, and no second source says so"
-
-
-def _move_text(series: _PriceSeries, index: int) -> str:
+def _move(series: _PriceSeries, index: int) -> Reason:
+    """Return the move to a row, as that of a split or as one far beyond the usual."""
     ratio, steps = float(series.ratios[index]), int(series.steps[index])
-    text = f"moved by {ratio - 1:+,.1%}".replace("-", "−")
-    duration = f" in {steps} {series.limits.step}s" if steps > 1 else ""
-    if _is_split(series, np.array([index]))[0]:
-        new, old = _SPLITS[int(np.argmin(np.abs(ratio / _SPLIT_RATIOS - 1)))]
-        return f"{text}{duration}, as a {new}:{old} split would make it"
-    return f"{text}{duration}, far beyond its usual {series.limits.period}"
+    if not _is_split(series, np.array([index]))[0]:
+        return Reason.of(
+            Code.MOVED_FAR, moved=ratio - 1, steps=steps, step=series.limits.step, period=series.limits.period
+        )
+    new, old = _SPLITS[int(np.argmin(np.abs(ratio / _SPLIT_RATIOS - 1)))]
+    return Reason.of(Code.MOVED_LIKE_SPLIT, moved=ratio - 1, steps=steps, step=series.limits.step, new=new, old=old)

@@ -1,7 +1,5 @@
 """Quorum: which sources' prices are accepted, and the consensus price."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.core.prices import Quote, validate_columns
+from services.core.reason import Code, Reason
 from services.core.statistics import row_medians
 from services.core.trust import Trust, Verdict
 
 MAX_TIME_APART = timedelta(seconds=90)  # between two last trades that are compared
 PAIR = 2
-CENTS_MATTER_BELOW = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +81,7 @@ class RejectedPrice:
     key: np.datetime64
     source: str
     price: float
-    reason: str
+    reason: Reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -149,13 +147,13 @@ def consensus_trade(
     newest. A single source is accepted as DEGRADED.
     """
     if not quotes:
-        return ConsensusQuote(quote=None, trust=Trust(verdict=Verdict.STALE, reasons=("no last trade",)))
+        return ConsensusQuote(quote=None, trust=Trust(verdict=Verdict.STALE, reasons=(Reason.of(Code.NO_LAST_TRADE),)))
     newest = max(quotes, key=lambda quote: quote.at)
     if newest.age(now) > max_age:
-        return ConsensusQuote(quote=newest, trust=Trust(verdict=Verdict.STALE, reasons=(_stale_text(newest, now),)))
+        return ConsensusQuote(quote=newest, trust=Trust(verdict=Verdict.STALE, reasons=(age_reason(newest, now),)))
     compared = [quote for quote in quotes if quote.age(now) <= max_age and newest.at - quote.at <= MAX_TIME_APART]
     if len(compared) == 1:
-        reason = f"{newest.symbol}'s last trade is from {newest.source} alone"
+        reason = Reason.of(Code.TRADE_FROM_ONE_SOURCE, symbol=newest.symbol, source=newest.source)
         return ConsensusQuote(quote=newest, trust=Trust(verdict=Verdict.DEGRADED, reasons=(reason,)), witnesses=1)
     return _compare_trades(compared, newest, limits)
 
@@ -186,12 +184,14 @@ def _dispersion_trust(quotes: list[Quote], limits: AgreementLimits) -> Trust:
     dispersion = high.price / low.price - 1
     if dispersion <= limits.warn:
         return Trust()
-    return Trust(verdict=Verdict.DEGRADED, reasons=(f"{low.source} and {high.source} are {dispersion:.1%} apart",))
+    reason = Reason.of(Code.TRADES_APART, low_source=low.source, high_source=high.source, apart=dispersion)
+    return Trust(verdict=Verdict.DEGRADED, reasons=(reason,))
 
 
-def _stale_text(quote: Quote, now: datetime) -> str:
-    minutes = int(quote.age(now).total_seconds() // 60)
-    return f"the last {quote.symbol} trade at {quote.source} is {minutes} min old"
+def age_reason(quote: Quote, now: datetime) -> Reason:
+    """Return that a trade is too old, with its age."""
+    age_min = int(quote.age(now).total_seconds() // 60)
+    return Reason.of(Code.TRADE_TOO_OLD, symbol=quote.symbol, source=quote.source, age_min=age_min)
 
 
 def _union(keys: list[NDArray[np.datetime64]]) -> NDArray[np.datetime64]:
@@ -243,7 +243,7 @@ def _untraded_prices(source: SourcePrices) -> list[RejectedPrice]:
             key=source.keys[row],
             source=source.source,
             price=float(source.prices[row]),
-            reason="no volume: nobody traded",
+            reason=Reason.of(Code.NO_VOLUME),
         )
         for row in np.flatnonzero(np.isnan(source.traded_prices)).tolist()
     ]
@@ -263,27 +263,19 @@ def _rejected_prices(
 
 
 def _rejected_in_row(key: np.datetime64, row: list[tuple[str, float, bool]], consensus: float) -> list[RejectedPrice]:
-    known = [(price, source) for source, price, _is_rejected in row if isfinite(price)]
-    dispute = "" if isfinite(consensus) else _dispute_text(sorted(known))
+    known = sorted((price, source) for source, price, _is_rejected in row if isfinite(price))
+    dispute = Reason.of(Code.PRICES_DISPUTED, prices=[(source, price) for price, source in known])
     return [
-        RejectedPrice(key=key, source=source, price=price, reason=dispute or _outlier_text(source, price, consensus))
+        RejectedPrice(
+            key=key,
+            source=source,
+            price=price,
+            reason=_outlier(source, price, consensus) if isfinite(consensus) else dispute,
+        )
         for source, price, is_rejected in row
         if is_rejected
     ]
 
 
-def _outlier_text(source: str, price: float, consensus: float) -> str:
-    return f"{source} has {_dollars(price)}, {abs(price / consensus - 1):.1%} off the others"
-
-
-def _dispute_text(prices: list[tuple[float, str]]) -> str:
-    (low, low_source), *between, (high, high_source) = prices
-    middle = "".join(f", {source} {_dollars(price)}" for price, source in between)
-    return (
-        f"{low_source} has {_dollars(low)}{middle} and {high_source} {_dollars(high)}, "
-        f"{'up to ' if between else ''}{high / low - 1:.1%} apart"
-    )
-
-
-def _dollars(price: float) -> str:
-    return f"{price:,.0f}" if price >= CENTS_MATTER_BELOW else f"{price:,.2f}"
+def _outlier(source: str, price: float, consensus: float) -> Reason:
+    return Reason.of(Code.PRICE_OUTLIER, source=source, price=price, off=abs(price / consensus - 1))

@@ -1,13 +1,12 @@
 """Checks of a source's closes: which are final, which changed, and whether they fit the known history."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 
 import numpy as np
 
 from services.core.prices import Closes, Quote, to_datetime
+from services.core.reason import Code, Reason
 from services.core.sessions import Sessions
 from services.market.ports import EquityPrices
 
@@ -39,16 +38,16 @@ def _is_settled(quote: Quote | None, closes_at: datetime, now: datetime) -> bool
     return waited >= (SETTLE_AFTER if fresh else MAX_SETTLE_WAIT)
 
 
-def late_problem(closes: Closes, sessions: Sessions, now: datetime) -> str | None:
+def late_problem(closes: Closes, sessions: Sessions, now: datetime) -> Reason | None:
     """Return the problem if the last three closes are missing.
 
-    A single missing close is not a problem: it may not be published yet, and New York may have been closed before.
+    A single missing close is not a problem: it may not be published yet, or New York may have been closed.
     """
     last = sessions.last_closed(now)
     if not len(closes) or closes.sessions[-1] > sessions.days[last - MAX_MISSING_SESSIONS]:
         return None
     behind = last - int(np.searchsorted(sessions.days, closes.sessions[-1]))
-    return f"is late: its newest close is of {closes.sessions[-1]}, {behind} sessions before the last"
+    return Reason.of(Code.CLOSES_LATE, newest=closes.sessions[-1].item(), behind_sessions=behind)
 
 
 def changed_closes(known: Closes, fresh: Closes) -> Closes:

@@ -1,7 +1,5 @@
 """Crypto feeds: hourly bars and the last trade of cryptocurrencies at one source."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections.abc import Iterator
@@ -13,6 +11,7 @@ import numpy as np
 
 from services.core.errors import SourceError
 from services.core.prices import Bars, Quote, Symbol, to_datetime
+from services.core.reason import Code, Reason
 from services.market.feeds.freshness import (
     ANSWER_TTL,
     HISTORY_START,
@@ -34,7 +33,7 @@ class CoinFeed:
 
     bars: Bars
     quote: Quote | None = None
-    problem: str | None = None
+    problem: Reason | str | None = None
     asked_at: datetime | None = None
 
 
@@ -76,7 +75,9 @@ class CoinFeeds:
             bars, bars_problem = await self._fetch_bars(symbol, known, now)
         return CoinFeed(bars=bars, quote=quote, problem=bars_problem or quote_problem, asked_at=now)
 
-    async def _fetch_quote(self, symbol: Symbol, known: Quote | None, now: datetime) -> tuple[Quote | None, str | None]:
+    async def _fetch_quote(
+        self, symbol: Symbol, known: Quote | None, now: datetime
+    ) -> tuple[Quote | None, Reason | str | None]:
         """Fetch the last trade; return the later of it and the known one, and the source's problem."""
         try:
             fresh = await self.source.quote(symbol)
@@ -134,11 +135,11 @@ def _gaps(bars: Bars) -> list[tuple[datetime, datetime]]:
     return [(to_datetime(bars.ended_at[row]), to_datetime(bars.opened_at[row + 1])) for row in rows]
 
 
-def _late_problem(quote: Quote | None, now: datetime) -> str | None:
+def _late_problem(quote: Quote | None, now: datetime) -> Reason | None:
     """Return the problem if a coin, which always trades, has no live price."""
     if quote is None or quote.age(now) <= MAX_LIVE_AGE:
         return None
-    return f"is late: its last trade is of {quote.at:%Y-%m-%d %H:%M} UTC"
+    return Reason.of(Code.TRADE_LATE, at=quote.at)
 
 
 def _merge_bars(known: Bars, fresh: Bars) -> Bars:

@@ -1,7 +1,5 @@
 """Equity feeds: session closes and the last trade of ETFs and shares at one source."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from dataclasses import dataclass, field, replace
@@ -12,6 +10,7 @@ import numpy as np
 
 from services.core.errors import SourceError
 from services.core.prices import Closes, Quote, Symbol, to_datetime
+from services.core.reason import Code, Reason
 from services.core.sessions import Sessions
 from services.market.consensus.corporate_actions import DeclaredActions
 from services.market.feeds.closes import (
@@ -31,9 +30,6 @@ REVISION_WINDOW = timedelta(days=7)  # vendors correct recent sessions overnight
 CLOSE_RETRY = timedelta(minutes=10)  # for a close that a source without last trades has not published
 RATE_WINDOW = timedelta(hours=1)  # vendors count calls per hour
 CONFIRM_AFTER = timedelta(hours=1)
-UNRELATED_CLOSES = (
-    "sent closes unlike those before, as of another symbol, and no split explains them; they are left out"
-)
 ACCEPT_UNRELATED_AFTER = timedelta(days=1)  # unrelated closes are accepted if the source keeps sending them this long
 log = logging.getLogger(__name__)
 
@@ -51,7 +47,7 @@ class EquityFeed:
     closes: Closes
     declared: DeclaredActions | None = None
     quote: Quote | None = None
-    problem: str | None = None
+    problem: Reason | str | None = None
     asked_at: datetime | None = None
     answered_at: datetime | None = None
     unrelated_since: datetime | None = None
@@ -122,7 +118,7 @@ class EquityFeeds:
             answer = _drop_closes_before(await self.source.prices(symbol, since), first)
             unrelated = is_unrelated(known.closes, answer.closes)
             if unrelated and now - (known.unrelated_since or now) < ACCEPT_UNRELATED_AFTER:
-                problem = self._faults.record(self.source.name, symbol, UNRELATED_CLOSES)
+                problem = self._faults.record(self.source.name, symbol, Reason.of(Code.CLOSES_UNRELATED))
                 return replace(known, problem=problem, unrelated_since=known.unrelated_since or now)
             rebased = unrelated or is_rebased(known.closes, answer.closes)
             if rebased:

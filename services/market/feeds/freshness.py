@@ -1,12 +1,11 @@
 """Rules that apply to every answer of a source: history depth, age limits, clock skew, and logging of faults."""
 
-from __future__ import annotations
-
 import logging
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
 from services.core.prices import Quote, Symbol
+from services.core.reason import Code, Reason
 
 HISTORY_START = date(2015, 1, 1)  # no older prices are read; the calendar starts here
 LOOKBACK = timedelta(days=930)  # two and a half years for the pivot gauge; percentiles need 504 sessions
@@ -22,27 +21,26 @@ class FaultLog:
 
     _open: set[Symbol] = field(default_factory=set)
 
-    def record(self, source: str, symbol: Symbol, problem: str | None) -> str | None:
-        """Return the problem prefixed with the source and symbol; None if there is none."""
-        if problem is None:
+    def record(self, source: str, symbol: Symbol, fault: Reason | None) -> Reason | None:
+        """Return the fault with its source and symbol; None if there is none."""
+        if fault is None:
             if symbol in self._open:
                 log.info("%s on %s: answers are usable again", source, symbol)
                 self._open.discard(symbol)
             return None
-        text = f"{source} on {symbol}: {problem}"
         if symbol not in self._open:
-            log.warning("%s", text)
+            log.warning("%s on %s: %s", source, symbol, fault)
             self._open.add(symbol)
-        return text
+        return Reason.of(Code.SOURCE_FAULT, source=source, symbol=symbol, fault=fault)
 
 
-def latest_quote(known: Quote | None, fresh: Quote | None, now: datetime) -> tuple[Quote | None, str | None]:
+def latest_quote(known: Quote | None, fresh: Quote | None, now: datetime) -> tuple[Quote | None, Reason | None]:
     """Return the later trade, and the problem if `fresh` is in the future.
 
     A vendor's cache can answer with a trade older than the known one.
     """
     if fresh is not None and fresh.at > now + MAX_CLOCK_SKEW:
-        return known, f"its last trade is of {fresh.at:%H:%M:%S} UTC, ahead of our clock"
+        return known, Reason.of(Code.TRADE_AHEAD_OF_CLOCK, at=fresh.at)
     quotes = [quote for quote in (fresh, known) if quote is not None]
     return max(quotes, key=lambda quote: quote.at, default=None), None
 

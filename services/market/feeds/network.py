@@ -1,7 +1,5 @@
 """Network feed: one source's state of the bitcoin network, cached for minutes; an old answer remains until the next."""
 
-from __future__ import annotations
-
 import asyncio
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta

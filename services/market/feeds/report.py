@@ -1,11 +1,10 @@
 """Health of a source: its latest prices, its current problem, and whether it is in backoff."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import date, datetime
 
 from services.core.prices import Quote, to_datetime
+from services.core.reason import Reason
 from services.market.feeds.crypto import CoinFeed
 from services.market.feeds.equities import EquityFeed
 from services.market.ports import CryptoSource, EquitySource, HasBackoff
@@ -27,7 +26,7 @@ class SourceHealth:
     simulated: bool
     quote: Quote | None
     newest: date | datetime | None
-    problem: str | None
+    problem: Reason | str | None
     backoff_until: datetime | None
 
 

@@ -1,6 +1,4 @@
-"""The catalogue of data sources: one row per vendor. To add a vendor, add one file in `vendors` and one row here."""
-
-from __future__ import annotations
+"""The catalogue of data sources: one row per vendor. To add a vendor, see CONTRIBUTING.md."""
 
 import re
 from collections.abc import Callable, Mapping

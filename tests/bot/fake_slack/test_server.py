@@ -1,7 +1,5 @@
 """The fake Slack responds like Slack."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime

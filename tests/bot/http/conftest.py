@@ -1,7 +1,5 @@
 """The HTTP server on a real socket, with a Bolt app that records what it receives."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import socket
@@ -15,11 +13,11 @@ import pytest
 from slack_bolt.async_app import AsyncAck
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.bolt_app import build_bolt
 from bot.health import HealthReport
 from bot.http.app import SLACK_PATH, build_web
 from bot.http.server import Server
 from bot.http.slack_requests import SlackRequests, sign
-from bot.slack import build_bolt
 from tests.fakes.slack import SECRET, TOKEN
 
 FORM = "application/x-www-form-urlencoded"
@@ -68,7 +66,7 @@ class RunningServer:
         self, body: bytes, *, content_type: str = FORM, timestamp: str | None = None, **extra: str
     ) -> RawResponse:
         """Post a signed body, as Slack does."""
-        return await self.post(body, {**signed_headers(body, timestamp), "Content-Type": content_type, **extra})
+        return await self.post(body, {**signature_headers(body, timestamp), "Content-Type": content_type, **extra})
 
     async def event(self, event_id: str, event_type: str = "noted") -> RawResponse:
         """Send an event with a unique body, as Slack's retries have."""
@@ -80,7 +78,7 @@ class RunningServer:
     _sent: int = 0
 
 
-def signed_headers(body: bytes, timestamp: str | None = None) -> dict[str, str]:
+def signature_headers(body: bytes, timestamp: str | None = None) -> dict[str, str]:
     """Return Slack's signature headers for a body, now or at another time."""
     now = str(int(time.time())) if timestamp is None else timestamp
     return {"X-Slack-Request-Timestamp": now, "X-Slack-Signature": sign(SECRET, now, body).decode()}
@@ -95,11 +93,11 @@ def http_head(method: str, path: str, headers: dict[str, str]) -> bytes:
 async def server() -> AsyncIterator[RunningServer]:
     bolt = build_bolt(AsyncWebClient(token=TOKEN), SECRET)
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = RunningServer(port=listener.getsockname()[1])
+        running = RunningServer(port=listener.getsockname()[1])
 
         def record(name: str) -> None:
-            server.received.append(name)
-            if server.failing:
+            running.received.append(name)
+            if running.failing:
                 raise RuntimeError("a secret of the program")
 
         @bolt.command("/note")
@@ -112,9 +110,9 @@ async def server() -> AsyncIterator[RunningServer]:
             record(str(body["event_id"]))
 
         server = Server(build_web(SlackRequests(bolt=bolt, signing_secret=SECRET), healthy))
-        server.server = server
+        running.server = server
         task = asyncio.create_task(server.serve(sockets=[listener]))
-        yield server
+        yield running
         server.stop()
         await task
 

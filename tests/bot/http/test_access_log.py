@@ -1,7 +1,5 @@
 """Each request logs one line with its request ID and no secrets."""
 
-from __future__ import annotations
-
 import json
 import logging
 import re
@@ -61,12 +59,12 @@ async def test_background_tasks_log_the_request_id(lines: list[str]) -> None:
     tasks = BackgroundTasks()
 
     async def work() -> None:
-        logging.getLogger("bot.errand").info("done")
+        logging.getLogger("bot.task").info("done")
 
     with request_id_scope() as request_id:
-        tasks.start(work(), "an errand")
+        tasks.start(work(), "a task")
     await tasks.drain()
-    logging.getLogger("bot.errand").info("of no request")
+    logging.getLogger("bot.task").info("of no request")
 
     inside, outside = [json.loads(line) for line in lines]
     assert request_id == inside["request"]

@@ -1,7 +1,5 @@
 """Verification of Slack's requests through real sockets."""
 
-from __future__ import annotations
-
 import asyncio
 import socket
 import time
@@ -10,7 +8,7 @@ import pytest
 
 from bot.http.app import SLACK_PATH
 from bot.http.slack_requests import MAX_BODY_BYTES
-from tests.bot.http.conftest import COMMAND, FORM, RunningServer, http_head, signed_headers
+from tests.bot.http.conftest import COMMAND, FORM, RunningServer, http_head, signature_headers
 
 
 async def test_a_signed_request_reaches_its_listener(server: RunningServer) -> None:
@@ -23,13 +21,13 @@ async def test_a_signed_request_reaches_its_listener(server: RunningServer) -> N
     "headers",
     [
         pytest.param({}, id="unsigned"),
-        pytest.param(signed_headers(b"another body"), id="another body"),
-        pytest.param({**signed_headers(COMMAND), "X-Slack-Signature": "v0=\xe9"}, id="a signature beyond ASCII"),
-        pytest.param(signed_headers(COMMAND, "soon"), id="a time that is no number"),
-        pytest.param(signed_headers(COMMAND, "1.7e9"), id="a time that is no whole number"),
-        pytest.param(signed_headers(COMMAND, "1_700_000_000"), id="a time that only Python can read"),
-        pytest.param(signed_headers(COMMAND, "9" * 400), id="a time beyond all numbers"),
-        pytest.param(signed_headers(COMMAND, ""), id="no time"),
+        pytest.param(signature_headers(b"another body"), id="another body"),
+        pytest.param({**signature_headers(COMMAND), "X-Slack-Signature": "v0=\xe9"}, id="a signature beyond ASCII"),
+        pytest.param(signature_headers(COMMAND, "soon"), id="a time that is no number"),
+        pytest.param(signature_headers(COMMAND, "1.7e9"), id="a time that is no whole number"),
+        pytest.param(signature_headers(COMMAND, "1_700_000_000"), id="a time that only Python can read"),
+        pytest.param(signature_headers(COMMAND, "9" * 400), id="a time beyond all numbers"),
+        pytest.param(signature_headers(COMMAND, ""), id="no time"),
     ],
 )
 async def test_an_unsigned_request_is_rejected(server: RunningServer, headers: dict[str, str]) -> None:

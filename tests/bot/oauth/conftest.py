@@ -1,7 +1,5 @@
 """A fully wired distributed app, with a fake Slack that grants tokens."""
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import AsyncIterator
@@ -17,15 +15,13 @@ from pydantic import SecretStr
 from bot.app import App, build
 from bot.health import HealthReport
 from bot.http.app import SLACK_PATH, build_web
-from bot.http.slack_requests import SlackRequests, sign
+from bot.http.slack_requests import SlackRequests
 from bot.oauth.build import OAuthParts
 from bot.oauth.flow import INSTALL_PATH, REDIRECT_PATH, STATE_COOKIE
 from bot.settings import Settings
 from services.storage import generate_key
 from tests.fakes.clock import SetClock
-from tests.fakes.slack import CLIENT_ID, CLIENT_SECRET, SECRET, FakeSlack, slack_server
-
-PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
+from tests.fakes.slack import CLIENT_ID, CLIENT_SECRET, SECRET, FakeSlack, signed_headers, slack_server
 
 
 @dataclass(slots=True, kw_only=True)
@@ -90,21 +86,13 @@ class OAuthHarness:
         return await self._post(json.dumps({"type": "url_verification", "challenge": "3eZb"}), "application/json")
 
     async def _post(self, body: str, content_type: str) -> httpx.Response:
-        timestamp = str(int(time.time()))
-        headers = {
-            "Content-Type": content_type,
-            "X-Slack-Request-Timestamp": timestamp,
-            "X-Slack-Signature": sign(SECRET, timestamp, body.encode()).decode(),
-        }
-        response = await self.web.post(SLACK_PATH, content=body, headers=headers)
+        response = await self.web.post(SLACK_PATH, content=body, headers=signed_headers(body, content_type))
         await self.app.background.drain()
         return response
 
 
 @pytest.fixture
-async def harness(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[OAuthHarness]:
-    for name in PROXIES:
-        monkeypatch.delenv(name, raising=False)
+async def harness() -> AsyncIterator[OAuthHarness]:
     clock = SetClock(datetime(2026, 11, 17, 15, 40, tzinfo=UTC))
     async with slack_server() as slack:
         settings = Settings(

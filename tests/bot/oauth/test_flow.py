@@ -1,7 +1,5 @@
 """Installation in a workspace: from the install page over Slack's to the first command."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
 

@@ -1,7 +1,5 @@
 """Expiring tokens are renewed in time and once; a failure is logged once."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from datetime import timedelta

@@ -1,7 +1,5 @@
 """The cache of installations: TTL, capacity and single-flight reads."""
 
-from __future__ import annotations
-
 import asyncio
 from datetime import timedelta
 
@@ -96,9 +94,7 @@ async def test_concurrent_misses_share_one_read(store: CountingStore, cache: Ins
     )
 
 
-async def test_a_read_that_was_invalidated_meanwhile_is_not_cached(
-    store: CountingStore, cache: InstallationCache
-) -> None:
+async def test_a_read_that_was_invalidated_is_not_cached(store: CountingStore, cache: InstallationCache) -> None:
     store.release.clear()
     reading = asyncio.create_task(cache.get("T1"))
     await store.started.wait()

@@ -1,7 +1,5 @@
 """Uninstalling deletes a workspace's data and no other's."""
 
-from __future__ import annotations
-
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -103,7 +101,7 @@ async def test_an_uninstall_event_from_before_the_installation_is_ignored(harnes
     assert (True, 1, 1) == await remaining(harness, FIRST)
 
 
-@pytest.mark.parametrize("failing_method", ["leave", "find"])
+@pytest.mark.parametrize("failing_method", ["uninstall", "find"])
 async def test_a_failed_uninstall_is_retried_by_slack(
     harness: OAuthHarness, monkeypatch: pytest.MonkeyPatch, failing_method: str
 ) -> None:

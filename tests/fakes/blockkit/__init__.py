@@ -4,8 +4,6 @@ Slack's own checker needs the network, and no library knows every rule: one tabl
 no ragged or empty cells, which block is allowed where, the total number of characters, and a text beside the blocks.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from tests.fakes.blockkit.blocks import BLOCKS, Surface

@@ -1,7 +1,5 @@
 """Checks of blocks, and the surfaces on which each is allowed."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from enum import Enum
 from typing import Any

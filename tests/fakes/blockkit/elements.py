@@ -1,7 +1,5 @@
 """Checks of interactive elements: buttons, menus and inputs."""
 
-from __future__ import annotations
-
 from tests.fakes.blockkit.shapes import Check, Shape, by_type, flag, list_of, markdown, number, one_of, plain, text
 
 ID, BUTTON_TEXT, BUTTON_VALUE, URL, LABEL = 255, 75, 2_000, 3_000, 75

@@ -1,7 +1,5 @@
 """Checks across all blocks of a message."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any

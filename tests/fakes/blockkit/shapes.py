@@ -1,7 +1,5 @@
 """Basic checks that all others are built from; each yields a sentence per problem."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field

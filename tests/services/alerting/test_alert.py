@@ -5,7 +5,6 @@ import pytest
 
 from services.alerting.alert import (
     ActorStamp,
-    Subject,
     close,
     with_chart,
     with_hit,
@@ -14,7 +13,8 @@ from services.alerting.alert import (
     without_rule,
 )
 from services.alerting.rule_hit import RuleHit, is_corrected
-from services.market.measure import Measurement, Metric, Window, measure
+from services.market.measure import Measurement, Window, measure
+from services.market.metrics import DIVERGENCE, DRAWDOWN, GAP, HASHPRICE, RESIDUAL, SPREAD, Metric, Subject, Z
 from services.rules.decide import Side
 from services.rules.history_lookup import HistoryLookup
 from tests.fakes.alerts import a_measurement, a_rule_hit, an_alert
@@ -139,7 +139,7 @@ def test_a_closed_alert_is_retracted_if_none_of_its_rules_would_have_fired() -> 
     ]
 
 
-def test_a_snooze_ends_by_itself() -> None:
+def test_a_snooze_expires() -> None:
     until = NOW + timedelta(hours=1)
     alert = an_alert(snoozed=ActorStamp(by="U1", at=NOW, until=until))
 
@@ -160,23 +160,23 @@ def test_a_closed_alert_is_led_by_the_largest_breach_ratio() -> None:
 @pytest.mark.parametrize(
     ("metric", "expected"),
     [
-        pytest.param(Metric.SPREAD, Subject.DIVERGENCE, id="spread"),
-        pytest.param(Metric.RESIDUAL, Subject.DIVERGENCE, id="residual"),
-        pytest.param(Metric.Z, Subject.DIVERGENCE, id="z"),
-        pytest.param(Metric.GAP, Subject.GAP, id="gap"),
-        pytest.param(Metric.DRAWDOWN, Subject.DRAWDOWN, id="drawdown"),
+        pytest.param(SPREAD, DIVERGENCE, id="spread"),
+        pytest.param(RESIDUAL, DIVERGENCE, id="residual"),
+        pytest.param(Z, DIVERGENCE, id="z"),
+        pytest.param(GAP, GAP.subject, id="gap"),
+        pytest.param(DRAWDOWN, DRAWDOWN.subject, id="drawdown"),
     ],
 )
 def test_each_metric_has_its_subject(metric: Metric, expected: Subject) -> None:
-    assert expected is Subject.for_metric(metric)
+    assert expected == metric.subject
 
 
 @pytest.mark.parametrize(
     ("subject", "expected"),
     [
-        pytest.param(Subject.DIVERGENCE, Window.D5, id="divergence: the window of the lead"),
-        pytest.param(Subject.GAP, None, id="gap"),
-        pytest.param(Subject.HASHPRICE, None, id="hashprice"),
+        pytest.param(DIVERGENCE, Window.D5, id="divergence: the window of the lead"),
+        pytest.param(GAP.subject, None, id="gap"),
+        pytest.param(HASHPRICE.subject, None, id="hashprice"),
     ],
 )
 def test_only_divergence_alerts_have_a_chart_of_both_legs(subject: Subject, expected: Window | None) -> None:
@@ -188,3 +188,8 @@ def test_only_divergence_alerts_have_a_chart_of_both_legs(subject: Subject, expe
     chart = with_chart(alert, HistoryLookup(market)).chart
 
     assert expected is (chart and chart.window)
+
+
+def test_an_alert_needs_the_subject_of_a_metric() -> None:
+    with pytest.raises(ValueError, match="no metric has the subject 'volume'"):
+        replace(an_alert(), subject=Subject("volume"))

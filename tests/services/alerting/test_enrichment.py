@@ -1,7 +1,5 @@
 """Alerts get the return attribution of the move when they open, if the AI proxy's prices arrive in time."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace

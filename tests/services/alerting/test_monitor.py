@@ -8,7 +8,7 @@ import httpx
 import numpy as np
 import pytest
 
-from services.alerting.alert import EntryKind, Subject, TimelineEntry
+from services.alerting.alert import EntryKind, TimelineEntry
 from services.alerting.enrichment import TrackRecordEnricher
 from services.alerting.records import AlertChange, RuleChange, StateChange, StoredAlert
 from services.alerting.rule_index import RuleIndex
@@ -17,13 +17,16 @@ from services.alerting.tick_log import Tick
 from services.core.errors import ConflictError, DatabaseUnavailableError, NotFoundError
 from services.core.identity import Channel
 from services.core.prices import WGMI_BTC, Closes, Pair, Symbol
+from services.core.reason import Code, Reason
 from services.core.trust import Verdict
 from services.market.feeds.equities import EquityFeed
+from services.market.metrics import DIVERGENCE, DRAWDOWN
 from services.rules.decide import RuleStatus, Side
 from services.rules.grammar import parse_rule
 from services.storage import SqlStore
 from tests.fakes.alerts import removal
 from tests.fakes.harness import CHANNEL, CLOSE, OPEN, OTHER_CHANNEL, TODAY, YESTERDAY, Harness, open_harness
+from tests.fakes.reasons import reason, reason_with
 
 BEGIN = OPEN + timedelta(minutes=30)
 MINUTE = timedelta(minutes=1)
@@ -35,7 +38,7 @@ async def harness() -> AsyncIterator[Harness]:
         yield harness
 
 
-async def timeline(harness: Harness) -> list[tuple[EntryKind, str]]:
+async def timeline(harness: Harness) -> list[tuple[EntryKind, Reason | str]]:
     return [(entry.kind, entry.reason) for entry in await harness.deliver_all()]
 
 
@@ -50,14 +53,26 @@ async def test_a_held_breach_opens_one_alert_and_clearing_closes_it(harness: Har
     (closed,) = await harness.commands.history(CHANNEL)
 
     assert (Side.ABOVE, fired_at, None) == (alert.side, alert.opened_at, alert.closed_at)
-    assert "10pp is past 8pp, held for 5m" == alert.reason
+    assert (
+        reason(Code.RULE_PAST_THRESHOLD, at_close=False, held_s=300.0, threshold=0.08, unit="pp", value=0.1)
+        == alert.reason
+    )
     assert pytest.approx(0.10) == alert.lead.measurement.spread
     assert [20.0 * 1.1, 50_000.0] == pytest.approx([alert.etf.price, alert.crypto.price])
     assert ("Yahoo", "Coinbase", False) == (alert.etf.source, alert.crypto.source, alert.simulated)
     assert [] == await harness.open_alerts()
     assert (resolved_at, alert.id) == (closed.closed_at, closed.id)
     assert pytest.approx(0.10) == closed.hits[0].peak
-    assert [(EntryKind.RESOLVED, "1d 8pp: 4.7pp is back inside the clear level of 4.8pp")] == await timeline(harness)
+    assert [
+        (
+            EntryKind.RESOLVED,
+            reason(
+                Code.OF_RULE,
+                reason=reason(Code.RULE_CLEARED, clear=0.048, kept_s=0.0, unit="pp", value=0.047),
+                rule="1d 8pp",
+            ),
+        )
+    ] == await timeline(harness)
 
 
 async def test_an_alert_keeps_the_track_record_of_its_rule(harness: Harness) -> None:
@@ -109,7 +124,9 @@ async def test_a_hold_does_not_count_an_outage_of_the_app(harness: Harness) -> N
     await harness.tick(BEGIN + timedelta(hours=1, minutes=5), 0.10)
 
     assert [] == nothing
-    assert ["10pp is past 8pp, held for 5m"] == [alert.reason for alert in await harness.open_alerts()]
+    assert [reason(Code.RULE_PAST_THRESHOLD, at_close=False, held_s=300.0, threshold=0.08, unit="pp", value=0.1)] == [
+        alert.reason for alert in await harness.open_alerts()
+    ]
 
 
 async def test_a_breach_in_every_slow_tick_fires_on_older_and_newer_prices(harness: Harness) -> None:
@@ -121,7 +138,9 @@ async def test_a_breach_in_every_slow_tick_fires_on_older_and_newer_prices(harne
         harness.vendors.etf_last = (22.0, at - age * MINUTE)
         await harness.tick(at)
 
-    assert ["10pp is past 8pp, held for 30m"] == [alert.reason for alert in await harness.open_alerts()]
+    assert [reason(Code.RULE_PAST_THRESHOLD, at_close=False, held_s=1800.0, threshold=0.08, unit="pp", value=0.1)] == [
+        alert.reason for alert in await harness.open_alerts()
+    ]
 
 
 async def test_a_hold_does_not_count_an_outage_of_the_vendor(harness: Harness) -> None:
@@ -146,11 +165,41 @@ async def test_rules_that_breach_together_share_an_alert_per_channel(harness: Ha
     (other,) = await harness.commands.history(OTHER_CHANNEL)
     assert (2, 1) == (len(closed.hits), len(other.hits))
     assert [
-        (EntryKind.JOINED, "1d 12pp for 0s: 13pp is past 12pp"),
-        (EntryKind.LEFT, "1d 12pp for 0s: 7pp is back inside the clear level of 7.2pp"),
-        (EntryKind.WORSENED, "by 4pp to 13pp (1d 8pp for 0s)"),
-        (EntryKind.RESOLVED, "1d 8pp for 0s: 1pp is back inside the clear level of 4.8pp"),
-        (EntryKind.RESOLVED, "1d 8pp for 0s: 1pp is back inside the clear level of 4.8pp"),
+        (
+            EntryKind.JOINED,
+            reason(
+                Code.OF_RULE,
+                reason=reason(
+                    Code.RULE_PAST_THRESHOLD, at_close=False, held_s=0.0, threshold=0.12, unit="pp", value=0.13
+                ),
+                rule="1d 12pp for 0s",
+            ),
+        ),
+        (
+            EntryKind.LEFT,
+            reason(
+                Code.OF_RULE,
+                reason=reason(Code.RULE_CLEARED, clear=0.072, kept_s=0.0, unit="pp", value=0.07),
+                rule="1d 12pp for 0s",
+            ),
+        ),
+        (EntryKind.WORSENED, reason(Code.RULE_WORSENED, growth=0.04, peak=0.13, rule="1d 8pp for 0s", unit="pp")),
+        (
+            EntryKind.RESOLVED,
+            reason(
+                Code.OF_RULE,
+                reason=reason(Code.RULE_CLEARED, clear=0.048, kept_s=0.0, unit="pp", value=0.01),
+                rule="1d 8pp for 0s",
+            ),
+        ),
+        (
+            EntryKind.RESOLVED,
+            reason(
+                Code.OF_RULE,
+                reason=reason(Code.RULE_CLEARED, clear=0.048, kept_s=0.0, unit="pp", value=0.01),
+                rule="1d 8pp for 0s",
+            ),
+        ),
     ] == sorted(await timeline(harness), key=lambda entry: list(EntryKind).index(entry[0]))
 
 
@@ -188,7 +237,10 @@ async def test_at_the_close_no_hold_is_needed_and_nothing_changes_overnight(harn
     (alert,) = await harness.open_alerts()
     night = [await harness.tick(CLOSE + timedelta(hours=hour)) for hour in range(1, 12)]
 
-    assert (CLOSE, "10pp is past 8pp at the close") == (alert.opened_at, alert.reason)
+    assert (
+        CLOSE,
+        reason(Code.RULE_PAST_THRESHOLD, at_close=True, held_s=0.0, threshold=0.08, unit="pp", value=0.09997),
+    ) == (alert.opened_at, alert.reason)
     assert [0] * 11 == night
     assert [alert] == await harness.open_alerts()
 
@@ -225,9 +277,17 @@ async def test_a_corrected_close_corrects_the_message_and_its_thread(harness: Ha
     await harness.tick(OPEN + timedelta(days=1, minutes=3))
     (alert,) = await harness.open_alerts()
 
-    assert [
-        (EntryKind.CORRECTED, "1d 8pp at close: from 10pp to 9.2pp, 1d 9pp at close: from 10pp to 9.2pp")
-    ] == await timeline(harness)
+    corrected = tuple(
+        reason(
+            Code.RULE_CORRECTED,
+            rule=rule,
+            corrections=(reason_with(Code.CORRECTION, session=None, old=0.1, new=0.092, threshold=threshold),),
+            peak=None,
+            unit="pp",
+        )
+        for rule, threshold in (("1d 8pp at close", 0.08), ("1d 9pp at close", 0.09))
+    )
+    assert [(EntryKind.CORRECTED, reason(Code.EACH_OF, reasons=corrected))] == await timeline(harness)
     assert [0.092, 0.092, 0.10] == pytest.approx([alert.lead.value, alert.lead.peak, alert.lead.corrected_from])
     assert (21.84, CLOSE) == (alert.etf.price, alert.as_of)
     assert 1 == len(harness.wake_ups)
@@ -245,7 +305,16 @@ async def test_a_corrected_close_retracts_an_alert_that_would_not_have_opened(ha
     assert 0.005 == pytest.approx(closed.hits[0].peak)
     assert closed.retracted
     assert [
-        (EntryKind.RETRACTED, "1d 8pp at close: corrected from 10pp to 0.5pp, not past 8pp any more"),
+        (
+            EntryKind.RETRACTED,
+            reason(
+                Code.RULE_RETRACTED,
+                corrections=(reason(Code.CORRECTION, new=0.005, old=0.1, session=None, threshold=0.08, unit="pp"),),
+                rule="1d 8pp at close",
+                threshold=0.08,
+                unit="pp",
+            ),
+        ),
     ] == await timeline(harness)
 
 
@@ -332,7 +401,7 @@ async def test_a_rule_removed_by_another_process_leaves_at_the_next_tick(harness
     await harness.tick(BEGIN + 5 * MINUTE, 0.10)
 
     (closed,) = await harness.commands.history(CHANNEL)
-    assert ("the rule was removed", []) == (closed.reason, await harness.open_alerts())
+    assert (reason(Code.RULE_GONE), []) == (closed.reason, await harness.open_alerts())
 
 
 async def test_a_tick_is_done_once_per_boundary(harness: Harness) -> None:
@@ -447,7 +516,7 @@ async def test_a_drawdown_alert_does_not_absorb_a_divergence(harness: Harness) -
     await harness.tick(BEGIN, 0.03)
     await harness.tick(BEGIN + 5 * MINUTE, 0.10)
 
-    assert [Subject.DRAWDOWN, Subject.DIVERGENCE] == [alert.subject for alert in await harness.open_alerts()]
+    assert [DRAWDOWN.subject, DIVERGENCE] == [alert.subject for alert in await harness.open_alerts()]
 
 
 async def test_an_alert_opens_and_closes_at_the_time_of_its_prices(harness: Harness) -> None:
@@ -532,7 +601,7 @@ async def test_alerts_on_two_pairs_each_have_their_own_prices(harness: Harness) 
 async def test_the_default_pair_is_measured_without_any_rule(harness: Harness) -> None:
     await harness.tick(BEGIN, 0.01)
 
-    assert ["/v8/finance/chart/WGMI"] * 2 == [request.url.path for request in harness.vendors.calls("chart")]
+    assert ["/v8/finance/chart/WGMI"] == [request.url.path for request in harness.vendors.calls("chart")]
 
 
 class InterferingStore(SqlStore):
@@ -694,7 +763,7 @@ async def test_an_unreadable_rule_affects_no_other_and_keeps_its_alert_until_rem
 
     assert ([OTHER_CHANNEL, CHANNEL], []) == (opened, listed)
     assert (1, "1d 8 furlongs") == (removed.id, removed.rule)
-    assert "the rule was removed" == closed.reason
+    assert reason(Code.RULE_GONE) == closed.reason
     assert [CHANNEL] == [alert.channel for alert in await harness.open_alerts()]
 
 
@@ -713,7 +782,7 @@ async def test_an_alert_without_rules_is_closed_by_the_next_tick(harness: Harnes
     await harness.tick(BEGIN + MINUTE)
 
     (closed,) = await harness.commands.history(CHANNEL)
-    assert ("the rule was removed", []) == (closed.reason, await harness.open_alerts())
+    assert (reason(Code.RULE_GONE), []) == (closed.reason, await harness.open_alerts())
 
 
 async def test_a_pending_breach_does_not_wake_delivery(harness: Harness) -> None:
@@ -775,7 +844,12 @@ async def test_the_timeline_starts_with_the_firing_reason_but_the_thread_does_no
     harness.monitor.store = RecordingStore(harness.store._database)  # noqa: SLF001
     await harness.tick(BEGIN, 0.10)
 
-    fired = TimelineEntry(kind=EntryKind.FIRED, at=BEGIN, reason="10pp is past 8pp", silent=True)
+    fired = TimelineEntry(
+        kind=EntryKind.FIRED,
+        at=BEGIN,
+        reason=reason(Code.RULE_PAST_THRESHOLD, at_close=False, held_s=0.0, threshold=0.08, unit="pp", value=0.1),
+        silent=True,
+    )
     assert [(fired,)] == [change.entries for change in recorded]
     assert [] == await timeline(harness)
 
@@ -805,7 +879,10 @@ async def test_an_alert_on_a_single_source_is_degraded() -> None:
         await harness.tick(BEGIN, 0.09)
         (alert,) = await harness.open_alerts()
 
-    assert (Verdict.DEGRADED, ("WGMI's last trade is from Yahoo alone",)) == (alert.trust.verdict, alert.trust.reasons)
+    assert (Verdict.DEGRADED, (reason(Code.TRADE_FROM_ONE_SOURCE, source="Yahoo", symbol="WGMI"),)) == (
+        alert.trust.verdict,
+        alert.trust.reasons,
+    )
     assert "Coinbase and Bitstamp" == alert.crypto.source
 
 
@@ -848,4 +925,4 @@ async def test_a_gap_alert_has_the_trust_of_bitcoins_last_price() -> None:
         (alert,) = await harness.open_alerts()
 
     assert Verdict.DEGRADED is alert.trust.verdict
-    assert "BTC's last trade is from Coinbase alone" in alert.trust.reasons
+    assert reason(Code.TRADE_FROM_ONE_SOURCE, source="Coinbase", symbol="BTC") in alert.trust.reasons

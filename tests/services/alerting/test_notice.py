@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from services.alerting.notice import PairCoverage
 from services.core.prices import WGMI_BTC
 

@@ -1,12 +1,12 @@
-from __future__ import annotations
-
 from datetime import UTC, date, datetime, time, timedelta
 
 import pytest
 
 from services.alerting.channel_settings import ChannelSettings, MuteWhile, QuietHours
 from services.alerting.quiet_hours import SilenceCause, next_silence_at, silence_at
+from services.core.reason import Code
 from services.core.sessions import Sessions
+from tests.fakes.reasons import reason
 
 SESSIONS = Sessions(date(2026, 1, 1), date(2027, 12, 31))
 NIGHT = ChannelSettings(quiet=QuietHours(begin=time(22), end=time(7)), zone="Europe/London")
@@ -90,7 +90,7 @@ def test_a_quiet_period_has_its_causes_in_words() -> None:
     silence = silence_at(ChannelSettings(muted_while=MuteWhile.SHUT), utc("2026-11-17 22:00"), SESSIONS)
 
     assert silence is not None
-    assert "muted while the market is shut" == silence.reason
+    assert reason(Code.SILENT, causes=("market_closed",)) == silence.reason
 
 
 def test_an_endless_quiet_period_is_computed_up_to_a_limit() -> None:

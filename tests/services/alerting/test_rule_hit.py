@@ -5,16 +5,19 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
+from handlers.render.reasons import sentence
 from services.alerting.alert_news import (
-    correction_text,
+    due_repeat,
     is_recovering,
     mark_reported,
-    repeat_text,
-    retraction_text,
-    worsening_text,
+    retraction,
+    visible_correction,
+    worsening,
 )
 from services.alerting.rule_hit import MAX_CLOSES, Correction, LastReported, RuleHit, open_hit, recheck, with_value
-from services.market.measure import METRICS, Measurement, Metric, Window
+from services.core.reason import Reason
+from services.market.measure import Measurement, Window
+from services.market.metrics import GAP, METRICS
 from services.rules.decide import Side
 from services.rules.grammar import parse_rule
 from services.rules.history_lookup import HistoryLookup, PastReading
@@ -66,7 +69,7 @@ def test_a_live_peak_survives_the_correction_of_a_close() -> None:
 
 
 @pytest.mark.parametrize(
-    ("current", "peak", "correction", "retraction"),
+    ("current", "peak", "correction", "expected_retraction"),
     [
         pytest.param([0.084, 0.05], 0.084, None, None, id="nothing is corrected"),
         pytest.param([None, None], 0.084, None, None, id="nothing can be recalled"),
@@ -96,23 +99,23 @@ def test_a_live_peak_survives_the_correction_of_a_close() -> None:
     ],
 )
 def test_a_correction_is_reported_and_retracts_a_rule_that_no_longer_breaches(
-    current: list[float | None], peak: float, correction: str | None, retraction: str | None
+    current: list[float | None], peak: float, correction: str | None, expected_retraction: str | None
 ) -> None:
     before = hit_of_closes(0.084, 0.05)
 
     after, changed = rechecked(before, *current)
 
     assert peak == after.peak
-    assert correction == correction_text(before, after, Side.ABOVE, changed)
-    assert retraction == retraction_text(before, after, Side.ABOVE, changed, None)
+    assert correction == said(visible_correction(before, after, Side.ABOVE, changed))
+    assert expected_retraction == said(retraction(before, after, Side.ABOVE, changed, None))
 
 
 def test_a_rule_that_breaches_now_is_not_retracted() -> None:
     before = hit_of_closes(0.084)
     after, changed = rechecked(before, 0.07)
 
-    assert retraction_text(before, after, Side.ABOVE, changed, 0.079)
-    assert retraction_text(before, after, Side.ABOVE, changed, 0.08) is None
+    assert retraction(before, after, Side.ABOVE, changed, 0.079)
+    assert retraction(before, after, Side.ABOVE, changed, 0.08) is None
 
 
 def test_a_corrected_close_that_does_not_move_the_peak_is_not_reported() -> None:
@@ -120,7 +123,11 @@ def test_a_corrected_close_that_does_not_move_the_peak_is_not_reported() -> None
     after, changed = rechecked(before, 0.2, 0.11, 0.09)
 
     assert (0.11, 0.2) == (after.closes[1].value, after.peak)
-    assert correction_text(before, after, Side.ABOVE, changed) is None
+    assert visible_correction(before, after, Side.ABOVE, changed) is None
+
+
+def said(reason: Reason | None) -> str | None:
+    return None if reason is None else sentence(reason)
 
 
 def hit_of(rule: str, value: float, peak: float, reported_peak: float, at: datetime = AT) -> RuleHit:
@@ -140,8 +147,8 @@ def hit_of(rule: str, value: float, peak: float, reported_peak: float, at: datet
 def test_a_peak_is_reported_after_growing_by_half_of_the_threshold(
     hit: RuleHit, side: Side, expected: str | None
 ) -> None:
-    assert expected == worsening_text(hit, side)
-    assert worsening_text(mark_reported(hit, AT), side) is None
+    assert expected == said(worsening(hit, side))
+    assert worsening(mark_reported(hit, AT), side) is None
 
 
 @pytest.mark.parametrize(
@@ -155,7 +162,7 @@ def test_a_peak_is_reported_after_growing_by_half_of_the_threshold(
     ],
 )
 def test_a_rule_is_repeated_when_it_is_due_and_prices_are_newer(hit: RuleHit, expected: str | None) -> None:
-    assert expected == repeat_text(hit, Side.ABOVE, AT)
+    assert expected == said(due_repeat(hit, Side.ABOVE, AT))
 
 
 def test_only_an_active_rule_is_recovering() -> None:
@@ -169,7 +176,7 @@ def test_only_an_active_rule_is_recovering() -> None:
 )
 def test_a_past_close_is_recalled_as_measured(text: str) -> None:
     market, rule = random_market(400), parse_rule(text)
-    series = METRICS[rule.metric].series
+    series = rule.metric.series
     assert series is not None
     session = market.sessions[350].astype(object)
 
@@ -199,4 +206,4 @@ def test_an_unmeasured_close_is_not_recalled(text: str, session: date) -> None:
 
 
 def test_every_metric_except_the_gap_can_be_recalled() -> None:
-    assert {Metric.GAP} == {metric for metric, row in METRICS.items() if row.series is None}
+    assert {GAP} == {metric for metric in METRICS.values() if metric.series is None}

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
 
@@ -9,6 +7,7 @@ from services.alerting.channel_settings import ChannelSettings, MuteWhile
 from services.alerting.setting_syntax import (
     SETTINGS,
     Addressee,
+    Setting,
     SettingInput,
     format_settings,
     parse_mute,
@@ -144,8 +143,13 @@ def test_the_number_of_editors_is_limited() -> None:
         parse_setting(SettingInput(text=f"editors {many}", resolve=who, now=AT), ChannelSettings())
 
 
+@pytest.mark.parametrize("setting", SETTINGS.values(), ids=lambda setting: setting.word)
+def test_every_default_is_a_value_of_its_setting(setting: Setting) -> None:
+    assert f"{setting.word} {setting.default}" in formatted(parsed(f"{setting.word} {setting.default}"))
+
+
 def test_every_setting_has_its_own_usage() -> None:
-    assert len(SETTINGS) == len({setting.usage for setting in SETTINGS})
+    assert len(SETTINGS) == len({setting.usage for setting in SETTINGS.values()})
 
 
 @pytest.mark.parametrize(

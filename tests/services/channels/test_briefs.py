@@ -1,7 +1,5 @@
 """Briefs are posted once to each subscribed channel, and wait for quiet hours to end."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
 
@@ -11,12 +9,13 @@ import pytest
 from services.alerting.brief import Brief, Occasion
 from services.alerting.notice import Content
 from services.channels.maintenance import Maintenance
+from services.core.reason import Code
 from services.delivery.ports import NoticeMessage
 from services.market.measure import Window
 from tests.fakes.clock import SetClock
 from tests.fakes.harness import CHANNEL, CLOSE, OPEN, TODAY, YESTERDAY, Harness, open_harness
 from tests.fakes.mempool import FakeMempool
-from tests.fakes.postgresql import empty_database
+from tests.fakes.reasons import reason_with
 from tests.services.channels.test_maintenance import apply_settings, round_at
 
 MINUTE = timedelta(minutes=1)
@@ -24,11 +23,10 @@ NEXT_OPEN = datetime(2026, 3, 5, 14, 30, tzinfo=UTC)
 FRIDAY_CLOSE = datetime(2026, 3, 6, 21, 0, tzinfo=UTC)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-async def harness(request: pytest.FixtureRequest) -> AsyncIterator[Harness]:
+@pytest.fixture
+async def harness() -> AsyncIterator[Harness]:
     pool = FakeMempool(SetClock(OPEN - 60 * MINUTE))
-    url = "sqlite://" if request.param == "sqlite" else empty_database()
-    async with open_harness(url, pool.clock, network=pool.service()) as harness:
+    async with open_harness(clock=pool.clock, network=pool.service()) as harness:
         await harness.commands.add_rule(CHANNEL, "1d 8pp for 0s", "U1")
         yield harness
 
@@ -120,7 +118,7 @@ async def test_the_opening_brief_has_the_gap_or_the_reason_without_prices(harnes
     assert overnight.gap is not None
     assert 0.04 == pytest.approx(overnight.gap.move)
     assert ((), None, None) == (empty.measurements, empty.etf, empty.retarget)
-    assert "No WGMI prices yet" in empty.problems[0]
+    assert reason_with(Code.NO_PRICES_YET, symbol="WGMI") == empty.problems[0]
     assert date(2026, 3, 3) == empty.session
 
 

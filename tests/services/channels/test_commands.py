@@ -13,8 +13,10 @@ from services.alerting.tick_log import Tick
 from services.core.errors import ConflictError, DatabaseUnavailableError, NoHistoryError, NotFoundError, RuleError
 from services.core.identity import Channel
 from services.core.prices import Pair, Symbol
+from services.core.reason import Code
 from services.storage import SqlStore
 from tests.fakes.harness import CHANNEL, OPEN, OTHER_CHANNEL, Harness, open_harness
+from tests.fakes.reasons import reason, reason_with
 
 IREN = Pair(etf=Symbol("IREN"), crypto=Symbol("BTC"))
 
@@ -52,8 +54,9 @@ async def test_an_existing_rule_is_not_added_again(harness: Harness) -> None:
 async def test_a_pair_without_prices_raises_the_reason(harness: Harness) -> None:
     harness.vendors.faults["yahoo"] = [httpx.Response(404)]
 
-    with pytest.raises(NoHistoryError, match="No WGMX prices yet"):
+    with pytest.raises(NoHistoryError) as error:
         await harness.commands.add_rule(CHANNEL, "1d 8pp on WGMX/BTC", "U1")
+    assert reason_with(Code.NO_PRICES_YET, symbol="WGMX") == error.value.reason
     assert [] == await harness.commands.rules(CHANNEL)
 
 
@@ -145,7 +148,7 @@ async def test_a_removal_that_conflicts_with_a_tick_is_retried_and_closes_the_al
     await harness.commands.remove_rule(CHANNEL, added.channel_rule.id, "U7")
 
     (closed,) = await harness.commands.history(CHANNEL)
-    assert ("the rule was removed", []) == (closed.reason, await harness.open_alerts())
+    assert (reason(Code.RULE_GONE), []) == (closed.reason, await harness.open_alerts())
 
 
 async def test_a_failed_removal_removes_nothing(harness: Harness) -> None:
@@ -181,7 +184,7 @@ async def test_the_thread_names_who_removed_a_rule(harness: Harness) -> None:
 
     await harness.commands.remove_rule(CHANNEL, added.channel_rule.id, "U7")
 
-    assert [(EntryKind.RESOLVED, "the rule was removed", "U7")] == [
+    assert [(EntryKind.RESOLVED, reason(Code.RULE_GONE), "U7")] == [
         (entry.kind, entry.reason, entry.by) for entry in await harness.deliver_all()
     ]
 
@@ -194,7 +197,7 @@ async def test_removing_a_cleared_rule_adds_only_a_note_to_the_thread(harness: H
 
     await harness.commands.remove_rule(CHANNEL, added.channel_rule.id, "U7")
 
-    assert [(EntryKind.CHANGED, "1d 12pp for 0s was removed")] == [
+    assert [(EntryKind.CHANGED, reason(Code.RULE_REMOVED, rule="1d 12pp for 0s"))] == [
         (entry.kind, entry.reason) for entry in await harness.deliver_all()
     ]
     assert 1 == len(await harness.open_alerts())
@@ -206,6 +209,7 @@ async def test_a_pair_with_only_outdated_prices_raises_the_reason(harness: Harne
     harness.clock.advance(timedelta(days=3))
     harness.vendors.faults = {"yahoo": [httpx.Response(404)], "coinbase": [httpx.Response(404)] * 9}
 
-    with pytest.raises(NoHistoryError, match="No prices for IREN/BTC: Yahoo on IREN: knows no symbol"):
+    with pytest.raises(NoHistoryError, match="Yahoo on IREN: knows no symbol") as error:
         await harness.commands.add_rule(CHANNEL, "1d 8pp on IREN/BTC", "U1")
+    assert reason_with(Code.NO_PAIR_PRICES, pair="IREN/BTC") == error.value.reason
     assert [] == await harness.commands.rules(CHANNEL)

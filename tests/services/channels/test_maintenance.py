@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -7,25 +5,32 @@ from datetime import datetime, timedelta
 import httpx
 import pytest
 
-from handlers.mentions import parse_addressee
+from handlers.commands.channel import parse_addressee
 from services.alerting.alert import EntryKind
 from services.alerting.notice import Content, CoverageReport, Digest, Escalation, Outage
 from services.alerting.setting_syntax import Addressee
 from services.channels.maintenance import Maintenance
+from services.core.reason import Code
 from services.delivery.ports import AlertMessage, Delivery, NoticeMessage, OutboxMessage, ThreadMessage
 from services.rules.decide import NODATA_GRACE
 from services.storage.codec import notice_kind
 from tests.fakes.harness import CHANNEL, CLOSE, OPEN, OTHER_CHANNEL, TODAY, Harness, open_harness
-from tests.fakes.postgresql import empty_database
+from tests.fakes.postgresql import migrated_database
+from tests.fakes.reasons import reason
+from tests.fakes.store_snapshots import MEMORY
 
+# Two processes on the same rows depend on the database; its other SQL is tested in tests/services/storage.
+on_each_database = pytest.mark.parametrize("harness", ["sqlite", "postgresql"], indirect=True)
 MINUTE = timedelta(minutes=1)
 BEGIN = OPEN + 30 * MINUTE
 ONCALL, BOSS_ROOM = "<!subteam^S1|@oncall>", "<#C2|boss-room>"
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture
 async def harness(request: pytest.FixtureRequest) -> AsyncIterator[Harness]:
-    async with open_harness("sqlite://" if request.param == "sqlite" else empty_database()) as harness:
+    """A harness with one rule, on SQLite or on the database of `on_each_database`."""
+    on_postgresql = getattr(request, "param", None) == "postgresql"
+    async with open_harness(migrated_database() if on_postgresql else MEMORY) as harness:
         await harness.commands.add_rule(CHANNEL, "1d 8pp for 0s", "U1")
         yield harness
 
@@ -107,7 +112,7 @@ async def test_a_silence_withholds_new_alerts_and_ends_with_one_digest(harness: 
     assert (["edit alert 1 in C1"], [[], []], [], []) == (ended, opened_and_closed, still_open, before)
     assert ["digest in C1", "resolved in C1", "alert 3 in C1"] == after
     assert [(1, False), (2, False), (3, True)] == [(alert.id, alert.closed_at is None) for alert in digest.alerts]
-    assert "muted" == digest.reason
+    assert reason(Code.SILENT, causes=("mute",)) == digest.reason
     audit = await harness.commands.audit(CHANNEL, 2)
     assert {BEGIN + 60 * MINUTE} == {posting.digest_at for posting in audit.postings}
     assert [] == await round_at(harness, BEGIN + 61 * MINUTE)
@@ -310,6 +315,7 @@ async def test_a_rule_with_an_open_alert_is_not_a_near_miss(harness: Harness) ->
     assert (0, None) == (report.alerts, report.nearest_miss)
 
 
+@on_each_database
 async def test_two_processes_run_each_round_once(harness: Harness) -> None:
     await apply_settings(harness, f"mention {ONCALL}", "remind 15m")
     await round_at(harness, BEGIN, 0.09)

@@ -1,11 +1,11 @@
-from __future__ import annotations
-
 from datetime import date, timedelta
 
 import httpx
 
+from services.core.reason import Code
 from services.core.trust import Verdict
 from tests.fakes.harness import OPEN, open_harness
+from tests.fakes.reasons import reason_with
 
 LATER = OPEN + timedelta(minutes=30)
 
@@ -32,7 +32,7 @@ async def test_source_status_works_without_prices() -> None:
         status = await harness.commands.source_status()
 
     assert status.trust is None
-    assert status.problem.startswith("No WGMI prices yet.")
+    assert reason_with(Code.NO_PRICES_YET, symbol="WGMI") == status.problem
     assert [None] == [source.newest for source in status.legs[0].queried]
 
 

@@ -1,10 +1,9 @@
-from __future__ import annotations
-
 import asyncio
 
 import pytest
 
-from services.core.concurrency import gather_all
+from services.core.concurrency import MAX_TRIES, gather_all, retry_on_conflict
+from services.core.errors import ConflictError
 
 
 async def test_results_come_in_argument_order() -> None:
@@ -32,3 +31,28 @@ async def test_a_failure_is_raised_after_the_others_finish() -> None:
     with pytest.raises(ValueError, match="no"):
         await gather_all(fail(), end())
     assert ended.is_set()
+
+
+@pytest.mark.parametrize("conflicts", [0, 1, MAX_TRIES - 1])
+async def test_an_action_is_repeated_until_there_is_no_conflict(conflicts: int) -> None:
+    tries: list[ConflictError] = []
+
+    async def action() -> str:
+        if len(tries) < conflicts:
+            raise ConflictError(f"conflict {len(tries)}")
+        return "saved"
+
+    assert "saved" == await retry_on_conflict(action, on_conflict=tries.append)
+    assert [f"conflict {number}" for number in range(conflicts)] == [str(error) for error in tries]
+
+
+async def test_the_conflict_of_the_last_try_is_raised() -> None:
+    tries = 0
+
+    async def action() -> None:
+        nonlocal tries
+        tries += 1
+        raise ConflictError(f"conflict {tries}")
+
+    with pytest.raises(ConflictError, match="conflict 3"):
+        await retry_on_conflict(action, max_tries=3)

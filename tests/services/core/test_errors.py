@@ -15,6 +15,7 @@ from services.core.errors import (
     DataError,
     DeliveryError,
     MessageGoneError,
+    MessageLookupDeniedError,
     MessageNotEditableError,
     MinerPulseError,
     NotAllowedError,
@@ -60,7 +61,7 @@ def test_a_source_error_can_be_repeated_for_another_symbol() -> None:
     assert ("Alpaca on SMH: HTTP 429", True, wait) == (str(of_another), of_another.retryable, of_another.retry_after)
 
 
-def test_only_a_gone_or_late_message_is_no_permanent_failure() -> None:
+def test_all_but_gone_and_late_messages_are_permanent_failures() -> None:
     gone, not_editable, no_permission = (
         MessageGoneError("Gone."),
         MessageNotEditableError("Sealed."),
@@ -143,3 +144,9 @@ def test_no_two_error_names_differ_by_one_letter(error_classes: list[type[Except
 )
 def test_the_distance_of_names_is_measured_in_letters(one: str, other: str, *, expected: bool) -> None:
     assert expected is is_one_letter_apart(one, other)
+
+
+def test_a_denied_lookup_leaves_open_whether_the_message_was_posted() -> None:
+    denied = MessageLookupDeniedError("missing_scope")
+
+    assert (True, False) == (denied.permanent, denied.surely_not_posted)

@@ -6,11 +6,14 @@ import pytest
 
 from services.core.errors import NoHistoryError
 from services.core.prices import WGMI_BTC, Bars, Closes, Symbol
+from services.core.reason import Code, Reason
 from services.core.sessions import sessions_between
 from services.market.align import Aligned, Leg, PriorHigh, Quarantined, align
-from services.market.measure import METRICS, Metric, Window, drawdown
+from services.market.measure import Window, drawdown
+from services.market.metrics import DRAWDOWN
 from services.market.sources.files.prices import read_crypto_csv, read_etf_csv
 from tests.fakes.market import CALENDAR, crypto_bars, etf_closes
+from tests.fakes.reasons import reason
 
 DATA = Path("../shared/data")
 HALF_DAY, FULL_DAY = date(2025, 11, 28), date(2025, 12, 1)
@@ -54,14 +57,14 @@ def test_the_last_bar_fills_a_gap_of_two_hours_but_not_a_longer_one() -> None:
     assert np.isnan(broken.crypto).tolist() == [True]
     assert [(FULL_DAY, Leg.CRYPTO)] == [(exclusion.session, exclusion.leg) for exclusion in broken.exclusions]
     assert broken.exclusions[0].reason == (
-        "no BTC bar ended in the 2 h up to the close; the last one before it ended 2025-12-01 18:59 UTC"
+        reason(Code.NO_BAR_BEFORE_CLOSE, last_at="2025-12-01T18:59:59+00:00", symbol="BTC")
     )
 
 
 def test_a_bar_that_ends_after_the_close_is_not_used() -> None:
     rows = aligned({FULL_DAY: 20.0}, crypto_bars({at("2025-12-01T20:30"): 100.0}))
 
-    assert rows.exclusions[0].reason == "no BTC bar ended in the 2 h up to the close; the bars begin later"
+    assert rows.exclusions[0].reason == reason(Code.NO_BAR_BEFORE_CLOSE, last_at=None, symbol="BTC")
 
 
 def test_a_session_without_an_etf_close_keeps_its_row_with_a_reason() -> None:
@@ -71,7 +74,7 @@ def test_a_session_without_an_etf_close_keeps_its_row_with_a_reason() -> None:
 
     assert rows.sessions.tolist() == [date(2025, 11, 26), HALF_DAY, FULL_DAY]  # Thanksgiving is not a session
     assert rows.complete.tolist() == [True, False, True]
-    assert [exclusion.reason for exclusion in rows.exclusions] == ["hand has no WGMI close for this session"]
+    assert [exclusion.reason for exclusion in rows.exclusions] == [reason(Code.NO_CLOSE, source="hand", symbol="WGMI")]
 
 
 def test_an_etf_close_on_a_holiday_is_excluded_with_a_reason() -> None:
@@ -79,7 +82,7 @@ def test_an_etf_close_on_a_holiday_is_excluded_with_a_reason() -> None:
 
     rows = aligned({date(2025, 11, 26): 20.0, date(2025, 11, 27): 20.5, HALF_DAY: 21.0}, crypto_bars(hours))
 
-    assert [(date(2025, 11, 27), Leg.ETF, "hand has a close on 2025-11-27, which is no XNYS session")] == [
+    assert [(date(2025, 11, 27), Leg.ETF, reason(Code.CLOSE_WITHOUT_SESSION, session="2025-11-27", source="hand"))] == [
         (exclusion.session, exclusion.leg, exclusion.reason) for exclusion in rows.exclusions
     ]
 
@@ -120,7 +123,7 @@ def test_the_last_session_is_excluded_until_its_bar_is_fetched(last_ended: str, 
     rows = aligned({HALF_DAY: 20.0, FULL_DAY: 21.0}, crypto_bars(fetched), until=at("2025-12-02T04:00"))
 
     assert expected == [None if np.isnan(price) else price for price in rows.crypto.tolist()]
-    assert (None in expected) is ("has not come yet" in "".join(exclusion.reason for exclusion in rows.exclusions))
+    assert (None in expected) is (Code.BAR_PENDING in {exclusion.reason.code for exclusion in rows.exclusions})
 
 
 def test_daily_bitcoin_bars_are_matched_by_date() -> None:
@@ -129,7 +132,9 @@ def test_daily_bitcoin_bars_are_matched_by_date() -> None:
     rows = aligned({HALF_DAY: 20.0, FULL_DAY: 21.0}, crypto_bars(days, interval=timedelta(days=1)))
 
     assert rows.crypto[0] == 100.0
-    assert [exclusion.reason for exclusion in rows.exclusions] == ["hand has no BTC bar for this day"]
+    assert [exclusion.reason for exclusion in rows.exclusions] == [
+        reason(Code.NO_BAR_THAT_DAY, source="hand", symbol="BTC")
+    ]
 
 
 def test_a_truncated_history_has_no_later_rows() -> None:
@@ -195,7 +200,7 @@ def test_bitcoins_high_before_the_etf_was_listed_counts() -> None:
         depth.high_on,
         depth.since,
     )
-    series = METRICS[Metric.DRAWDOWN].series
+    series = DRAWDOWN.series
     assert series is not None
     assert [0.75, 0.75] == series(rows, Window.D1).tolist()
 
@@ -229,7 +234,8 @@ def test_four_years_of_real_prices_align_up_to_the_end_of_the_bitcoin_file() -> 
     assert [rows.exclusions[0].session, len(rows.exclusions)] == [date(2026, 4, 14), 77]
 
 
-DISPUTED = "Coinbase has 100 and Kraken 104, 4.0% apart"
+DISPUTED = Reason.of(Code.PRICES_DISPUTED, prices=[("A", 100.0), ("B", 110.0)])
+MOVED = Reason.of(Code.MOVED_FAR, moved=0.3, steps=1, step="session", period="day")
 
 
 @pytest.mark.parametrize(
@@ -259,10 +265,10 @@ def test_a_quarantined_close_is_excluded_with_its_reason() -> None:
     hours = {at("2025-11-26T00:00") + timedelta(hours=n): 100.0 for n in range(200)}
     prices = {date(2025, 11, 26): 19.0, FULL_DAY: 21.0}
 
-    quarantined: Quarantined = ({np.datetime64(HALF_DAY): "moved"}, {})
+    quarantined: Quarantined = ({np.datetime64(HALF_DAY): MOVED}, {})
     rows = align(WGMI_BTC, etf_closes(prices), crypto_bars(hours), CALENDAR, quarantined=quarantined)
 
-    assert [(HALF_DAY, Leg.ETF, "moved")] == [
+    assert [(HALF_DAY, Leg.ETF, MOVED)] == [
         (exclusion.session, exclusion.leg, exclusion.reason) for exclusion in rows.exclusions
     ]
 

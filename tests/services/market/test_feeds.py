@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from services.core.prices import Symbol
+from services.core.reason import Code
 from services.market.feeds.crypto import CoinFeed, CoinFeeds
 from services.market.feeds.equities import EquityFeed, EquityFeeds
 from services.market.feeds.freshness import HISTORY_START, lookback_start
@@ -16,6 +17,7 @@ from services.market.sources.simulated.market import SimulatedMarket
 from services.storage import SqlStore
 from tests.fakes.clock import SetClock
 from tests.fakes.market import CALENDAR
+from tests.fakes.reasons import reason
 from tests.fakes.vendors import Vendors
 
 WGMI, IBIT, BTC = Symbol("WGMI"), Symbol("IBIT"), Symbol("BTC")
@@ -193,7 +195,15 @@ async def test_a_trade_in_the_future_is_rejected(store: SqlStore) -> None:
 
     etf = await make_feeds(vendors, store).etf(WGMI, IN_SESSION)
 
-    assert (None, "Yahoo on WGMI: its last trade is of 16:02:00 UTC, ahead of our clock") == (etf.quote, etf.problem)
+    assert (
+        None,
+        reason(
+            Code.SOURCE_FAULT,
+            fault=reason(Code.TRADE_AHEAD_OF_CLOCK, at="2026-03-04T16:02:00+00:00"),
+            source="Yahoo",
+            symbol="WGMI",
+        ),
+    ) == (etf.quote, etf.problem)
 
 
 async def test_closes_of_a_source_without_last_trades_settle_by_the_clock(store: SqlStore) -> None:
@@ -299,7 +309,7 @@ async def test_a_failing_vendor_keeps_its_known_data_and_a_problem(store: SqlSto
 
     failed = await feeds.etf(WGMI, vendors.clock.advance(MINUTE))
 
-    assert (known, "Yahoo on WGMI: throttled") == (len(failed.closes), (failed.problem or "")[:24])
+    assert (known, "Yahoo on WGMI: throttled") == (len(failed.closes), str(failed.problem)[:24])
     recovered = await feeds.etf(WGMI, vendors.clock.advance(timedelta(minutes=16)))
     assert recovered.problem is None
 
@@ -313,7 +323,7 @@ async def test_an_interrupted_first_fetch_resumes(store: SqlStore) -> None:
     vendors.requests.clear()
     whole = await feeds.coin(BTC, vendors.clock.advance(MINUTE))
 
-    assert "check the symbol" in (problem or "")
+    assert "check the symbol" in str(problem)
     assert (
         "2023-10-30T22:00:00Z" == vendors.calls("candles")[0].url.params["start"]
     )  # two hours before the interruption
@@ -420,7 +430,7 @@ async def test_the_last_trade_is_fetched_even_if_the_bars_fail(store: SqlStore) 
 
     assert coin.quote is not None
     assert vendors.clock.at == coin.quote.at
-    assert "Coinbase on BTC" in (coin.problem or "")
+    assert "Coinbase on BTC" in str(coin.problem)
 
 
 async def test_stored_history_is_never_dropped(store: SqlStore) -> None:

@@ -7,11 +7,10 @@ import statsmodels.api as sm
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.core.reason import Code
 from services.market.align import Aligned
 from services.market.measure import (
-    METRICS,
     Measurement,
-    Metric,
     NotMeasured,
     Window,
     anchors,
@@ -19,13 +18,14 @@ from services.market.measure import (
     drawdown,
     drawdown_series,
     measure,
-    metric_value,
     percentile_series,
     residual_series,
     spread_series,
     z_series,
 )
+from services.market.metrics import DRAWDOWN, RESIDUAL, SPREAD, Metric, Z
 from tests.fakes.market import aligned_market, random_market
+from tests.fakes.reasons import reason
 
 MARKET = random_market(700)
 
@@ -143,35 +143,41 @@ def test_later_prices_do_not_change_earlier_rows() -> None:
     etf[600:] *= 3
     other = aligned_market(etf.tolist(), MARKET.crypto.tolist(), first="2022-02-08")
 
-    for metric in (Metric.SPREAD, Metric.RESIDUAL, Metric.Z, Metric.DRAWDOWN):
-        series = METRICS[metric].series
+    for metric in (SPREAD, RESIDUAL, Z, DRAWDOWN):
+        series = metric.series
         assert series is not None
         np.testing.assert_array_equal(series(MARKET, Window.D20)[:600], series(other, Window.D20)[:600])
 
 
-@pytest.mark.parametrize("metric", [Metric.SPREAD, Metric.RESIDUAL, Metric.Z], ids=lambda m: m.value)
+@pytest.mark.parametrize("metric", [SPREAD, RESIDUAL, Z], ids=lambda m: m.value)
 @pytest.mark.parametrize("window", list(Window), ids=lambda w: w.value)
 def test_a_measurement_equals_the_last_value_of_its_series(window: Window, metric: Metric) -> None:
-    series = METRICS[metric].series
+    series = metric.series
     assert series is not None
     for rows in (253, 400, 700):
         market = MARKET.head(rows)
-        assert metric_value(measured(market, window), metric) == pytest.approx(
+        assert metric.value(market, measured(market, window)) == pytest.approx(
             series(market, window)[-1], nan_ok=True
-        ) or (metric_value(measured(market, window), metric) is None and np.isnan(series(market, window)[-1]))
+        ) or (metric.value(market, measured(market, window)) is None and np.isnan(series(market, window)[-1]))
 
 
 def test_a_missing_price_at_either_end_gives_a_reason_instead_of_a_measurement() -> None:
     market = aligned_market([20.0, None, 21.0], [100.0, 101.0, 102.0])
 
     assert measure(market, Window.D1) == NotMeasured(
-        window=Window.D1, reason="2024-01-03: hand has no WGMI close for this session"
+        window=Window.D1,
+        reason=reason(
+            Code.MISSING_PRICE, reasons=(reason(Code.NO_CLOSE, source="hand", symbol="WGMI"),), session="2024-01-03"
+        ),
     )
     assert measure(market.head(2), Window.D1) == NotMeasured(
-        window=Window.D1, reason="2024-01-03: hand has no WGMI close for this session"
+        window=Window.D1,
+        reason=reason(
+            Code.MISSING_PRICE, reasons=(reason(Code.NO_CLOSE, source="hand", symbol="WGMI"),), session="2024-01-03"
+        ),
     )
     assert measure(market, Window.D20) == NotMeasured(
-        window=Window.D20, reason="the history begins on 2024-01-02, less than 20d ago"
+        window=Window.D20, reason=reason(Code.WINDOW_BEFORE_HISTORY, session="2024-01-02", window="20d")
     )
 
 

@@ -1,12 +1,11 @@
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from services.core.errors import ReplayError
-from services.market.measure import METRICS, Measurement, Metric, Window, measure, metric_value
+from services.market.measure import Measurement, Window, measure
+from services.market.metrics import DIFFICULTY, HASHPRICE, Metric
 from services.market.mining_economics import difficulties, forward_fill_etf, hashprices
 from services.market.network_history import EMPTY_HISTORY
 from services.research.rate_target import parse_target
@@ -56,15 +55,15 @@ def test_mining_economics_are_missing_without_network_history() -> None:
         assert isinstance(measurement, Measurement)
         assert (None, None, None) == (
             measurement.mining,
-            metric_value(measurement, Metric.HASHPRICE),
-            metric_value(measurement, Metric.DIFFICULTY),
+            HASHPRICE.value(aligned, measurement),
+            DIFFICULTY.value(aligned, measurement),
         )
 
 
-@pytest.mark.parametrize("metric", [Metric.HASHPRICE, Metric.DIFFICULTY], ids=lambda metric: metric.value)
+@pytest.mark.parametrize("metric", [HASHPRICE, DIFFICULTY], ids=lambda metric: metric.name)
 @pytest.mark.parametrize("window", list(Window), ids=lambda window: window.value)
 def test_a_mining_measurement_equals_the_last_value_of_its_series(window: Window, metric: Metric) -> None:
-    series = METRICS[metric].series
+    series = metric.series
     assert series is not None
     whole = series(MINING, window)
     for rows in (300, 500, 700):
@@ -80,14 +79,14 @@ def test_a_mining_measurement_equals_the_last_value_of_its_series(window: Window
         )
         measurement = measure(until, window)
         assert isinstance(measurement, Measurement)
-        assert metric_value(measurement, metric) == pytest.approx(whole[rows - 1], abs=1e-12)
+        assert metric.value(until, measurement) == pytest.approx(whole[rows - 1], abs=1e-12)
 
 
 def test_a_hashprice_change_is_ranked_among_the_year_before() -> None:
     measurement = measure(MINING, Window.D20)
     assert isinstance(measurement, Measurement)
     assert measurement.mining is not None
-    series = METRICS[Metric.HASHPRICE].series
+    series = HASHPRICE.series
     assert series is not None
     values = series(MINING, Window.D20)
     assert 100 * (values[-253:-1] < values[-1]).mean() == pytest.approx(measurement.mining.hashprice_percentile)

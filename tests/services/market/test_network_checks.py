@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -9,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.core.reason import Code, Reason
 from services.core.trust import TRUSTED, Trust, Verdict
 from services.market.network import Network, Retarget
 from services.market.network_checks import (
@@ -19,6 +18,7 @@ from services.market.network_checks import (
     trust_for_rules,
 )
 from services.market.network_history import EMPTY_HISTORY, NetworkHistory
+from tests.fakes.reasons import reason
 
 NOW = datetime(2026, 11, 20, 18, 0, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -64,43 +64,41 @@ HISTORY = replace(
             MAIN,
             HISTORY,
             Verdict.DEGRADED,
-            "the difficulty is mempool.space's alone, of 2026-11-20 18:00 UTC",
+            reason(Code.DIFFICULTY_FROM_ONE_SOURCE, at="2026-11-20T18:00:00+00:00", source="mempool.space"),
             id="ok",
         ),
         pytest.param(
             replace(MAIN, difficulty=None),
             HISTORY,
             Verdict.STALE,
-            "mempool.space does not know the difficulty",
+            reason(Code.DIFFICULTY_UNKNOWN, source="mempool.space"),
             id="none",
         ),
-        pytest.param(MAIN, None, Verdict.STALE, "no source remembers the difficulties before", id="no history"),
-        pytest.param(
-            MAIN, EMPTY_HISTORY, Verdict.STALE, "no source remembers the difficulties before", id="an empty history"
-        ),
+        pytest.param(MAIN, None, Verdict.STALE, reason(Code.NO_PAST_DIFFICULTIES), id="no history"),
+        pytest.param(MAIN, EMPTY_HISTORY, Verdict.STALE, reason(Code.NO_PAST_DIFFICULTIES), id="an empty history"),
         pytest.param(
             replace(MAIN, difficulty=141e12),
             HISTORY,
             Verdict.STALE,
-            "mempool.space does not know since when the difficulty is what it is",
+            reason(Code.DIFFICULTY_START_UNKNOWN, source="mempool.space"),
             id="a retarget that the history does not have yet",
         ),
         pytest.param(
             replace(MAIN, retarget=Retarget(change=0.01, height=2, at=NOW - 2 * HOUR)),
             HISTORY,
             Verdict.STALE,
-            "was due to change at 2026-11-20 16:00 UTC",
+            reason(Code.RETARGET_OVERDUE, due_at="2026-11-20T16:00:00+00:00", source="mempool.space"),
             id="an overdue retarget",
         ),
     ],
 )
 def test_trust_for_rules_needs_a_difficulty_that_matches_the_history(
-    main: Network, past: NetworkHistory | None, verdict: Verdict, reason: str
+    main: Network, past: NetworkHistory | None, verdict: Verdict, reason: Reason
 ) -> None:
     trust = trust_for_rules(checked(main, WITNESS), past)
 
     assert verdict is trust.verdict
-    assert reason in "; ".join(trust.reasons)
+    assert reason in trust.reasons
 
 
 def test_without_an_answer_there_is_no_checked_network() -> None:
@@ -117,35 +115,60 @@ def test_without_an_answer_there_is_no_checked_network() -> None:
             {},
             {"hashrate": 1.4e21},
             Verdict.DEGRADED,
-            "the hash rate of Blockchain.com is 40% above the hash rate of mempool.space",
+            reason(
+                Code.HASHRATES_APART,
+                high=reason(Code.HASHRATE_OF, source="Blockchain.com"),
+                low=reason(Code.HASHRATE_OF, source="mempool.space"),
+                ratio=1.4,
+            ),
             id="a witness beyond it",
         ),
         pytest.param(
             {},
             {"hashrate": 0.5e21},
             Verdict.DEGRADED,
-            "the hash rate of mempool.space is 100% above the hash rate of Blockchain.com",
+            reason(
+                Code.HASHRATES_APART,
+                high=reason(Code.HASHRATE_OF, source="mempool.space"),
+                low=reason(Code.HASHRATE_OF, source="Blockchain.com"),
+                ratio=2.0,
+            ),
             id="a witness beyond it on the other side",
         ),
         pytest.param(
             {},
             {"hashrate": 1e24},
             Verdict.SUSPECT,
-            "the hash rate of Blockchain.com is 1,000.0 times the hash rate of mempool.space",
+            reason(
+                Code.HASHRATES_IMPOSSIBLE,
+                high=reason(Code.HASHRATE_OF, source="Blockchain.com"),
+                low=reason(Code.HASHRATE_OF, source="mempool.space"),
+                ratio=1000.0,
+            ),
             id="a witness in another unit",
         ),
         pytest.param(
             {"hashrate": 1e18},
             {},
             Verdict.SUSPECT,
-            "what the difficulty of mempool.space implies is 1,002.2 times the hash rate of mempool.space",
+            reason(
+                Code.HASHRATES_IMPOSSIBLE,
+                high=reason(Code.IMPLIED_HASHRATE_OF, source="mempool.space"),
+                low=reason(Code.HASHRATE_OF, source="mempool.space"),
+                ratio=1002.0,
+            ),
             id="a hash rate in another unit than its difficulty",
         ),
         pytest.param(
             {"difficulty": 1.0},
             {},
             Verdict.SUSPECT,
-            "the hash rate of mempool.space is over a million times what the difficulty of mempool.space implies",
+            reason(
+                Code.HASHRATES_IMPOSSIBLE,
+                high=reason(Code.HASHRATE_OF, source="mempool.space"),
+                low=reason(Code.IMPLIED_HASHRATE_OF, source="mempool.space"),
+                ratio=139700000000000.0,
+            ),
             id="a difficulty of another network",
         ),
         pytest.param(
@@ -155,28 +178,33 @@ def test_without_an_answer_there_is_no_checked_network() -> None:
             {"hashrate": None},
             {},
             Verdict.DEGRADED,
-            "mempool.space does not know the hash rate",
+            reason(Code.FIGURES_UNKNOWN, figures=("hashrate",), source="mempool.space"),
             id="an unknown hash rate",
         ),
         pytest.param(
             {"hashrate": None},
             {"hashrate": 1e24},
             Verdict.SUSPECT,
-            "the hash rate of Blockchain.com is 997.8 times what the difficulty of mempool.space implies",
+            reason(
+                Code.HASHRATES_IMPOSSIBLE,
+                high=reason(Code.HASHRATE_OF, source="Blockchain.com"),
+                low=reason(Code.IMPLIED_HASHRATE_OF, source="mempool.space"),
+                ratio=997.8,
+            ),
             id="a witness against the difficulty alone",
         ),
         pytest.param(
             {"hashrate": None, "difficulty": None},
             {},
             Verdict.DEGRADED,
-            "mempool.space does not know the difficulty and the hash rate",
+            reason(Code.FIGURES_UNKNOWN, figures=("difficulty", "hashrate"), source="mempool.space"),
             id="a node that is down",
         ),
         pytest.param(
             {"at": NOW - MAX_AGE - timedelta(seconds=1)},
             {},
             Verdict.STALE,
-            "the last figures of mempool.space are of 2026-11-20 11:59 UTC",
+            reason(Code.FIGURES_TOO_OLD, at="2026-11-20T11:59:59+00:00", source="mempool.space"),
             id="figures that are too old",
         ),
         pytest.param({"at": NOW - MAX_AGE}, {}, Verdict.OK, None, id="figures at the age limit"),
@@ -184,7 +212,7 @@ def test_without_an_answer_there_is_no_checked_network() -> None:
             {"at": NOW + timedelta(minutes=6)},
             {},
             Verdict.SUSPECT,
-            "the figures of mempool.space are of 2026-11-20 18:06 UTC, ahead of our clock",
+            reason(Code.FIGURES_AHEAD_OF_CLOCK, at="2026-11-20T18:06:00+00:00", source="mempool.space"),
             id="figures in the future",
         ),
         pytest.param({"at": NOW + timedelta(minutes=5)}, {}, Verdict.OK, None, id="an answer slightly newer than now"),
@@ -192,7 +220,7 @@ def test_without_an_answer_there_is_no_checked_network() -> None:
             {"retarget": Retarget(change=0.05, height=977760, at=NOW - timedelta(minutes=61))},
             {},
             Verdict.STALE,
-            "the difficulty of mempool.space was due to change at 2026-11-20 16:59 UTC",
+            reason(Code.RETARGET_OVERDUE, due_at="2026-11-20T16:59:00+00:00", source="mempool.space"),
             id="a difficulty from before its change",
         ),
         pytest.param(
@@ -204,16 +232,20 @@ def test_without_an_answer_there_is_no_checked_network() -> None:
             {},
             {"at": NOW - 3 * DAY - 7 * HOUR},
             Verdict.DEGRADED,
-            "mempool.space has no witness",
+            reason(Code.NO_WITNESS, source="mempool.space"),
             id="a witness that is too old",
         ),
         pytest.param(
-            {}, {"hashrate": None}, Verdict.DEGRADED, "mempool.space has no witness", id="a witness without figures"
+            {},
+            {"hashrate": None},
+            Verdict.DEGRADED,
+            reason(Code.NO_WITNESS, source="mempool.space"),
+            id="a witness without figures",
         ),
     ],
 )
 def test_figures_are_checked_against_the_clock_and_the_witness(
-    main: dict[str, object], witness: dict[str, object], verdict: Verdict, reason: str | None
+    main: dict[str, object], witness: dict[str, object], verdict: Verdict, reason: Reason | None
 ) -> None:
     trust = checked(replace(MAIN, **main), replace(WITNESS, **witness)).trust  # type: ignore[arg-type]
 
@@ -226,7 +258,10 @@ def test_a_source_with_only_a_hash_rate_is_degraded() -> None:
         network=WITNESS,
         trust=Trust(
             verdict=Verdict.DEGRADED,
-            reasons=("Blockchain.com does not know the difficulty", "Blockchain.com has no witness"),
+            reasons=(
+                reason(Code.FIGURES_UNKNOWN, figures=("difficulty",), source="Blockchain.com"),
+                reason(Code.NO_WITNESS, source="Blockchain.com"),
+            ),
         ),
     ) == checked(WITNESS)
 
@@ -241,7 +276,7 @@ def test_a_failing_source_is_named_and_its_old_answer_ages() -> None:
     assert Verdict.STALE is old.trust.verdict
     assert (
         "mempool.space on network: away",
-        "the last figures of mempool.space are of 2026-11-20 18:00 UTC",
+        reason(Code.FIGURES_TOO_OLD, at="2026-11-20T18:00:00+00:00", source="mempool.space"),
     ) == old.trust.reasons
 
 
@@ -251,12 +286,12 @@ def test_a_witness_that_never_answered_is_named_with_its_failure() -> None:
     )
 
     assert result is not None
-    assert ("mempool.space has no witness", "Blockchain.com on network: away") == result.trust.reasons
+    assert (reason(Code.NO_WITNESS, source="mempool.space"), "Blockchain.com on network: away") == result.trust.reasons
 
 
 @given(st.floats(min_value=1e-300, max_value=1e40), st.floats(min_value=1e-300, max_value=1e40))
 def test_any_figures_give_a_verdict_with_short_reasons(main_rate: float, witness_rate: float) -> None:
     trust = checked(replace(MAIN, hashrate=main_rate), replace(WITNESS, hashrate=witness_rate)).trust
 
-    assert all(len(reason) < 200 for reason in trust.reasons)
+    assert all(len(str(reason)) < 400 for reason in trust.reasons)
     assert trust.verdict is Verdict.SUSPECT or abs(math.log(main_rate / witness_rate)) <= math.log(2.5)

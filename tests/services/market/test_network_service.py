@@ -1,7 +1,5 @@
 """Tests of the network service: caching, retries, and failures in its trust."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from datetime import UTC, datetime, timedelta
@@ -11,12 +9,14 @@ import httpx
 import pytest
 
 from services.core.errors import NoHistoryError
+from services.core.reason import Code
 from services.core.trust import TRUSTED, Trust, Verdict
 from services.market.network_service import NetworkService
 from services.market.sources.http.client import HttpClient
 from services.market.sources.vendors.blockchain_info import BlockchainInfo
 from services.market.sources.vendors.mempool import Mempool
 from tests.fakes.clock import SetClock
+from tests.fakes.reasons import reason, reason_with
 from tests.fakes.vendors import no_wait
 
 RESPONSES = Path(__file__).parents[2] / "responses"
@@ -93,7 +93,7 @@ async def test_a_hash_rate_in_another_unit_is_suspect(vendors: NetworkVendors) -
     trust = await vendors.trust()
 
     assert Verdict.SUSPECT is trust.verdict
-    assert "1,060.6 times" in trust.reasons[0]
+    assert reason_with(Code.HASHRATES_IMPOSSIBLE, ratio=1060.6) == trust.reasons[0]
 
 
 async def test_zeros_of_a_node_that_is_down_are_missing_figures(vendors: NetworkVendors) -> None:
@@ -102,7 +102,7 @@ async def test_zeros_of_a_node_that_is_down_are_missing_figures(vendors: Network
     trust = await vendors.trust()
 
     assert Verdict.DEGRADED is trust.verdict
-    assert "mempool.space does not know the difficulty and the hash rate" == trust.reasons[0]
+    assert reason(Code.FIGURES_UNKNOWN, figures=("difficulty", "hashrate"), source="mempool.space") == trust.reasons[0]
 
 
 async def test_an_old_answer_ages_until_its_source_recovers(vendors: NetworkVendors) -> None:
@@ -132,7 +132,7 @@ async def test_a_single_source_is_degraded_and_the_failure_of_the_other_named(ve
 
     trust = await vendors.trust()
 
-    expected = ("mempool.space has no witness", f"Blockchain.com on network: {FORBIDDEN}")
+    expected = (reason(Code.NO_WITNESS, source="mempool.space"), f"Blockchain.com on network: {FORBIDDEN}")
     assert Trust(verdict=Verdict.DEGRADED, reasons=expected) == trust
 
 

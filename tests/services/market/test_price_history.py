@@ -9,12 +9,14 @@ import pytest
 
 from services.core.errors import SourceError
 from services.core.prices import Bars, Closes, Symbol
+from services.core.reason import Code
 from services.core.trust import Verdict
 from services.market.ports import CryptoSource, EquitySource
 from services.market.price_history import LegHistory, PriceHistory
 from services.market.sources.simulated.market import SimulatedMarket
 from services.storage import SqlStore
 from tests.fakes.clock import SetClock
+from tests.fakes.reasons import reason, reason_with
 from tests.fakes.vendors import Vendors
 
 WGMI, BTC = Symbol("WGMI"), Symbol("BTC")
@@ -81,9 +83,12 @@ async def test_a_close_of_a_single_source_is_degraded(history: PriceHistory, ven
     leg = await history.leg(WGMI, EVENING)
     trust = leg.history.trust(LAST)
 
-    assert (Verdict.DEGRADED, ("WGMI's close is from Yahoo alone",)) == (trust.verdict, trust.reasons)
+    assert (Verdict.DEGRADED, (reason(Code.CLOSE_FROM_ONE_SOURCE, sources=("Yahoo",), symbol="WGMI"),)) == (
+        trust.verdict,
+        trust.reasons,
+    )
     assert "Yahoo" == leg.history.prices.source
-    assert "Nasdaq" in leg.problems[0]
+    assert "Nasdaq" in str(leg.problems[0])
 
 
 async def test_sources_that_differ_slightly_are_degraded(history: PriceHistory, vendors: Vendors) -> None:
@@ -91,7 +96,10 @@ async def test_sources_that_differ_slightly_are_degraded(history: PriceHistory, 
 
     trust = (await history.leg(WGMI, EVENING)).history.trust(LAST)
 
-    assert (Verdict.DEGRADED, ("Yahoo and Nasdaq are 0.5% apart on WGMI's close",)) == (trust.verdict, trust.reasons)
+    assert (
+        Verdict.DEGRADED,
+        (reason(Code.CLOSES_APART, apart=0.005001, sources=("Yahoo", "Nasdaq"), symbol="WGMI"),),
+    ) == (trust.verdict, trust.reasons)
 
 
 async def test_a_disputed_close_is_quarantined_until_its_sources_agree(history: PriceHistory, vendors: Vendors) -> None:
@@ -105,7 +113,7 @@ async def test_a_disputed_close_is_quarantined_until_its_sources_agree(history: 
     agreed = await again.leg(WGMI, vendors.clock.at)
 
     assert TODAY not in closes(disputed)
-    assert "5.0% apart" in disputed.history.quarantined[LAST]
+    assert Code.PRICES_DISPUTED is disputed.history.quarantined[LAST].code
     assert TODAY in closes(agreed)
     assert {} == agreed.history.quarantined
 
@@ -121,7 +129,7 @@ async def test_a_jump_at_a_single_source_is_quarantined_until_a_witness_agrees(
     witnessed = await history.leg(WGMI, vendors.clock.advance(timedelta(minutes=10)))
 
     assert TODAY not in closes(alone)
-    assert "no second source says so" in alone.history.quarantined[LAST]
+    assert Code.MOVE_UNCONFIRMED is alone.history.quarantined[LAST].code
     assert 32.0 == closes(witnessed)[TODAY]
     assert Verdict.OK is witnessed.history.trust(LAST).verdict
     assert "1 price of WGMI quarantined: sources disagree, or only one source has it" in caplog.messages
@@ -139,7 +147,7 @@ async def test_quarantine_and_release_are_logged(
     await history.leg(WGMI, vendors.clock.advance(timedelta(hours=2)))
 
     quarantined, released = [message for message in caplog.messages if "quarantine" in message]
-    assert "price of WGMI at 2026-03-04 quarantined: moved by +6" in quarantined
+    assert "price of WGMI at 2026-03-04 quarantined: move_unconfirmed(move=moved_far(moved=0.6" in quarantined
     assert "price of WGMI at 2026-03-04 released from quarantine" == released
 
 
@@ -165,7 +173,7 @@ async def test_an_outlier_venue_is_outvoted(history: PriceHistory, vendors: Vend
     assert leg.quote is not None
     assert pytest.approx(vendors.crypto_at(EVENING), abs=0.01) == leg.quote.price
     assert ("Coinbase and Bitstamp", Verdict.OK) == (leg.quote.source, leg.quote_trust.verdict)
-    assert "Kraken" in leg.quote_trust.reasons[0]
+    assert reason_with(Code.PRICE_OUTLIER, source="Kraken") == leg.quote_trust.reasons[0]
     assert pytest.approx(vendors.crypto_at(CLOSE), abs=0.01) == bars(leg).last_complete(CLOSE)[0]  # type: ignore[index]
     assert {} == leg.history.quarantined
 
@@ -194,7 +202,7 @@ async def test_an_hour_that_venues_dispute_has_no_price(vendors: Vendors, store:
     asked_again = [np.datetime64(f"2026-03-04T{hour}:00") for hour in (19, 20, 21)]
     assert asked_again == list(leg.history.quarantined)
     assert np.datetime64("2026-03-04T18:00") == bars(leg).ended_at[-1]
-    assert (Verdict.SUSPECT, True) == (leg.quote_trust.verdict, "4.0% apart" in leg.quote_trust.reasons[0])
+    assert (Verdict.SUSPECT, (reason_with(Code.PRICES_DISPUTED),)) == (leg.quote_trust.verdict, leg.quote_trust.reasons)
 
 
 async def test_the_other_venues_replace_one_that_is_down(history: PriceHistory, vendors: Vendors) -> None:
@@ -204,7 +212,7 @@ async def test_the_other_venues_replace_one_that_is_down(history: PriceHistory, 
 
     assert ("Kraken and Bitstamp", Verdict.OK) == (leg.history.prices.source, leg.quote_trust.verdict)
     assert len(bars(leg)) > 18_000
-    assert "Coinbase" in leg.problems[0]
+    assert "Coinbase" in str(leg.problems[0])
 
 
 async def test_a_source_without_last_trades_is_asked_every_ten_minutes(history: PriceHistory, vendors: Vendors) -> None:
@@ -247,7 +255,14 @@ async def test_a_bitcoin_jump_at_a_single_venue_is_suspect(history: PriceHistory
     assert minute is not None
     for trust in (last, minute.trust):
         assert Verdict.SUSPECT is trust.verdict
-        assert "far beyond its usual hour, and no second source says so" in trust.reasons[-1]
+        assert (
+            reason(
+                Code.OF_SYMBOL,
+                symbol="BTC",
+                reason=reason(Code.MOVE_UNCONFIRMED, move=reason_with(Code.MOVED_FAR, period="hour")),
+            )
+            == trust.reasons[-1]
+        )
     assert Verdict.OK is witnessed.quote_trust.verdict
 
 

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from dataclasses import replace
 from datetime import date
 
@@ -8,11 +6,13 @@ import pytest
 import statsmodels.api as sm
 
 from services.core.prices import Symbol
+from services.core.reason import Code, Reason
 from services.market.measure import NotMeasured, Window, returns
 from services.market.sources.files.prices import read_etf_csv
 from services.research.attribution import Attribution, Legs, attribute_return
 from tests.fakes.legs import DATA, legs_of, proxy_closes, random_legs, real_legs
 from tests.fakes.market import aligned_market
+from tests.fakes.reasons import reason
 
 LEGS = random_legs(500)
 DAILY = np.arange(500) - 1
@@ -112,24 +112,34 @@ def test_a_session_does_not_enter_its_own_betas() -> None:
 @pytest.mark.parametrize(
     ("legs", "window", "reason"),
     [
-        pytest.param(LEGS.head(5), Window.D5, "the history begins on 2022-02-08", id="short"),
+        pytest.param(LEGS.head(5), Window.D5, reason(Code.HISTORY_BEGINS, session="2022-02-08"), id="short"),
         pytest.param(
             LEGS.head(120),
             Window.D60,
-            "fewer than 94 of the 126 sessions up to 2022-05-04 have all three prices",
+            reason(Code.TOO_FEW_PRICES_FOR_BETAS, lookback=126, needed=94.5, session="2022-05-04"),
             id="too short for betas",
         ),
         pytest.param(
             replace(LEGS, proxy_prices=2 * LEGS.aligned.crypto),
             Window.D1,
-            "BTC and SMH moved alike in the 126 sessions up to 2024-02-02, so that their parts cannot be told apart",
+            reason(Code.FACTORS_MOVED_ALIKE, crypto="BTC", lookback=126, proxy="SMH", session="2024-02-02"),
             id="collinear factors",
         ),
-        pytest.param(without(LEGS, 499), Window.D1, "2024-02-05: hand has no SMH close for this session", id="proxy"),
-        pytest.param(without(LEGS, 498), Window.D1, "2024-02-02: hand has no SMH close for this session", id="anchor"),
+        pytest.param(
+            without(LEGS, 499),
+            Window.D1,
+            reason(Code.NO_PROXY_CLOSE, session="2024-02-05", source="hand", symbol="SMH"),
+            id="proxy",
+        ),
+        pytest.param(
+            without(LEGS, 498),
+            Window.D1,
+            reason(Code.NO_PROXY_CLOSE, session="2024-02-02", source="hand", symbol="SMH"),
+            id="anchor",
+        ),
     ],
 )
-def test_an_impossible_attribution_has_a_reason(legs: Legs, window: Window, reason: str) -> None:
+def test_an_impossible_attribution_has_a_reason(legs: Legs, window: Window, reason: Reason) -> None:
     assert NotMeasured(window=window, reason=reason) == attribute_return(legs, window)
 
 
@@ -137,7 +147,10 @@ def test_a_missing_price_of_the_pair_is_named() -> None:
     market = aligned_market([1.0, None, 1.0], [1.0] * 3)
     result = attribute_return(Legs.of(market, proxy_closes(market.sessions, np.ones(3))), Window.D1)
     assert isinstance(result, NotMeasured)
-    assert "2024-01-03: hand has no WGMI close for this session" == result.reason
+    assert (
+        reason(Code.MISSING_PRICE, reasons=(reason(Code.NO_CLOSE, source="hand", symbol="WGMI"),), session="2024-01-03")
+        == result.reason
+    )
 
 
 def test_legs_end_with_the_last_complete_session() -> None:

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np
@@ -7,11 +5,13 @@ import pytest
 
 from services.core.errors import NoHistoryError
 from services.core.prices import Symbol
+from services.core.reason import Code
 from services.market.measure import Window
 from services.research.attribution import attribute_return
 from services.research.explain import LaterSessions, explain, rolling_betas
 from tests.fakes.legs import proxy_closes, random_legs
 from tests.fakes.market import CALENDAR
+from tests.fakes.reasons import reason
 
 LEGS = random_legs(500)
 CLOSES = proxy_closes(LEGS.aligned.sessions, LEGS.aligned.crypto)
@@ -47,7 +47,9 @@ def test_a_short_lookback_without_enough_prices_is_left_out() -> None:
 
 
 def test_an_impossible_explanation_raises_the_reason() -> None:
-    with pytest.raises(NoHistoryError, match="5d cannot be explained: the history begins on 2022-02-08"):
+    with pytest.raises(NoHistoryError) as error:
         explain(LEGS.head(4), Window.D5, CLOSES, CLOSES, CALENDAR)
+    begins = reason(Code.HISTORY_BEGINS, session="2022-02-08")
+    assert reason(Code.CANNOT_EXPLAIN, window="5d", reason=begins) == error.value.reason
     with pytest.raises(NoHistoryError, match="WGMI/BTC and SMH have no session in common"):
         explain(replace(LEGS, proxy_prices=np.full(500, np.nan)), Window.D5, CLOSES, CLOSES, CALENDAR)

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from datetime import date
 from pathlib import Path
 
@@ -7,6 +5,7 @@ import numpy as np
 import pytest
 
 from services.core.prices import WGMI_BTC, Symbol
+from services.core.reason import Code, Reason
 from services.market.align import align
 from services.market.holdings import Holding, HoldingKind, Holdings
 from services.market.measure import NotMeasured, Window
@@ -14,6 +13,7 @@ from services.market.sources.files.holdings import read_holdings_csv
 from services.market.sources.files.prices import read_etf_csv
 from services.research.holdings_effects import HoldingContribution, HoldingsAttribution, attribute_to_holdings
 from tests.fakes.market import CALENDAR, aligned_market, random_market
+from tests.fakes.reasons import reason, reason_with
 
 DATA = Path("../shared/data")
 MARKET = random_market(300)
@@ -120,17 +120,21 @@ def test_a_price_before_the_window_is_not_its_start() -> None:
 
 
 @pytest.mark.parametrize(
-    ("market", "reason"),
+    ("market", "window", "expected"),
     [
-        pytest.param(MARKET.head(20), "the history begins on 2022-02-08", id="short"),
-        pytest.param(aligned_market([1.0, None, 1.0], [1.0] * 3), "2024-01-03: hand has no WGMI close", id="missing"),
+        pytest.param(MARKET.head(20), Window.D60, reason(Code.HISTORY_BEGINS, session="2022-02-08"), id="short"),
+        pytest.param(
+            aligned_market([1.0, None, 1.0], [1.0] * 3),
+            Window.D1,
+            reason_with(Code.MISSING_PRICE, session="2024-01-03"),
+            id="missing",
+        ),
     ],
 )
-def test_an_impossible_attribution_has_a_reason(market: object, reason: str) -> None:
-    window = Window.D1 if reason[:4] == "2024" else Window.D60
+def test_an_impossible_attribution_has_a_reason(market: object, window: Window, expected: Reason) -> None:
     result = attribute_to_holdings(market, window, [holdings(date(2022, 3, 1), A=1.0)], {})  # type: ignore[arg-type]
     assert isinstance(result, NotMeasured)
-    assert result.reason.startswith(reason)
+    assert expected == result.reason
 
 
 @pytest.mark.skipif(not DATA.exists(), reason="the vendor price files in ../shared/data are not here")

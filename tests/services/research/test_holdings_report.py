@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, timedelta
@@ -9,6 +7,7 @@ import pytest
 
 from services.core.errors import NoHistoryError
 from services.core.prices import WGMI_BTC
+from services.core.reason import Code, Reason
 from services.core.trust import TRUSTED, Verdict
 from services.market.holdings import TOP_TEN, Holding, Holdings
 from services.market.measure import Window
@@ -16,9 +15,10 @@ from services.market.price_history import PriceHistory
 from services.market.sources.files.cohorts import read_cohorts
 from services.market.sources.simulated.market import SimulatedMarket
 from services.research.holdings_report import HoldingsReporter
-from services.storage import SqlStore
 from tests.fakes.clock import SetClock
 from tests.fakes.harness import open_harness
+from tests.fakes.reasons import reason, reason_with
+from tests.fakes.store_snapshots import open_snapshot
 
 NOON = datetime(2026, 6, 19, 17, 0, tzinfo=UTC)  # a holiday, between two sessions
 
@@ -32,7 +32,7 @@ def holdings(as_of: date, source: str = "hand", **weights: float) -> Holdings:
 async def simulated_reporter(*held: Holdings) -> AsyncIterator[HoldingsReporter]:
     """Open a reporter on the simulated market, in which any share trades."""
     market = SimulatedMarket(SetClock(NOON))
-    store = await SqlStore.open("sqlite://")
+    store = await open_snapshot()
     await store.save_holdings(held)
     history = PriceHistory([market], [market], store, requires_witness=False)
     yield HoldingsReporter(history, store, WGMI_BTC.etf, read_cohorts())
@@ -50,27 +50,30 @@ async def test_the_funds_return_is_attributed_to_holdings_and_cohorts() -> None:
     assert ["contracted AI", "in transition", "pure play", "other"] == [
         item.cohort.value for item in report.cohort_effects
     ]
-    assert (("the newest weights are of 2025-12-31, 169 days old",), True) == (report.warnings, report.simulated)
+    assert ((reason(Code.WEIGHTS_TOO_OLD, age_days=169, as_of="2025-12-31"),), True) == (
+        report.warnings,
+        report.simulated,
+    )
 
 
 async def test_incomplete_weights_give_warnings() -> None:
     async with simulated_reporter(holdings(date(2026, 6, 17), f"Nasdaq, {TOP_TEN}", IREN=0.5)) as reporter:
         report = await reporter.report(Window.D20, NOON)
     assert (
-        "no weights are known before 2026-06-17; those are carried back by prices",
-        "only the ten largest holdings are known",
+        reason(Code.WEIGHTS_BACKFILLED, first="2026-06-17"),
+        reason(Code.HOLDINGS_PARTIAL),
     ) == report.warnings
 
 
 @pytest.mark.parametrize(
     ("mara", "report"),
     [
-        pytest.param(0.55, ("the weights of 2026-05-20 add up to 125%",), id="too much"),
-        pytest.param(0.1, ("the weights of 2026-05-20 add up to 80%",), id="too little"),
+        pytest.param(0.55, (reason(Code.WEIGHTS_INCOMPLETE, as_of="2026-05-20", total=1.25),), id="too much"),
+        pytest.param(0.1, (reason(Code.WEIGHTS_INCOMPLETE, as_of="2026-05-20", total=0.8),), id="too little"),
         pytest.param(0.29, (), id="nearly all"),
     ],
 )
-async def test_weights_that_do_not_add_up_give_a_warning(mara: float, report: tuple[str, ...]) -> None:
+async def test_weights_that_do_not_add_up_give_a_warning(mara: float, report: tuple[Reason, ...]) -> None:
     async with simulated_reporter(holdings(date(2026, 5, 20), IREN=0.7, MARA=mara)) as reporter:
         attribution = await reporter.report(Window.D20, NOON)
     assert report == attribution.warnings
@@ -87,7 +90,9 @@ async def test_closes_from_a_single_source_are_degraded() -> None:
         one_source = await harness.research.holdings.report(Window.D1, harness.clock.at)
     assert (TRUSTED, ()) == (two_sources.trust, two_sources.problems)
     assert Verdict.DEGRADED is one_source.trust.verdict
-    assert ("of 2 holdings, the last closes of 2 are degraded at worst",) == one_source.trust.reasons
+    assert (
+        reason(Code.HOLDINGS_CLOSES_DEGRADED, degraded=2, holdings=2, worst="degraded"),
+    ) == one_source.trust.reasons
     assert "Yahoo" in one_source.sources
 
 
@@ -101,5 +106,6 @@ async def test_a_fund_without_prices_raises_the_reason() -> None:
     async with open_harness(warm=False) as harness:
         harness.vendors.faults["yahoo"] = [httpx.Response(404, json={})] * 20
         await harness.store.save_holdings([holdings(date(2026, 3, 2), IREN=0.5)])
-        with pytest.raises(NoHistoryError, match=r"No WGMI prices yet\. Yahoo on WGMI: knows no symbol"):
+        with pytest.raises(NoHistoryError, match="Yahoo on WGMI: knows no symbol") as error:
             await harness.research.holdings.report(Window.D1, harness.clock.at)
+    assert reason_with(Code.NO_PRICES_YET, symbol="WGMI") == error.value.reason

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from collections.abc import AsyncIterator
 from datetime import date
 
@@ -7,7 +5,9 @@ import httpx
 import pytest
 
 from services.core.errors import NoHistoryError, RuleError
+from services.core.reason import Code
 from tests.fakes.harness import Harness, open_harness
+from tests.fakes.reasons import reason
 
 
 @pytest.fixture
@@ -33,8 +33,8 @@ async def test_an_impossible_preview_has_a_reason(harness: Harness) -> None:
     )
 
     assert (None, None) == (gap.since, unknown.since)
-    assert gap.reason.startswith("a gap is there only while New York is shut")
-    assert "the prices of MARA/BTC are fetched once the rule is added" == unknown.reason
+    assert reason(Code.GAP_HAS_NO_PAST, metric="gap") == gap.reason
+    assert reason(Code.PRICES_NOT_FETCHED, pair="MARA/BTC") == unknown.reason
 
 
 async def test_a_preview_sends_no_request_for_prices_in_memory(harness: Harness) -> None:

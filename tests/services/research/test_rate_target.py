@@ -1,9 +1,8 @@
-from __future__ import annotations
-
 import pytest
 
 from services.core.errors import RuleError
-from services.market.measure import Metric, Window
+from services.market.measure import Window
+from services.market.metrics import DRAWDOWN, RESIDUAL, SPREAD, Metric, Z
 from services.research.rate_target import parse_target, print_target
 from services.rules.grammar import parse_rule
 from services.rules.rule import Direction
@@ -14,11 +13,11 @@ TEMPLATE = parse_rule("1d 8pp on MARA/BTC")
 @pytest.mark.parametrize(
     ("text", "window", "metric", "direction", "per_year"),
     [
-        pytest.param("5d 2/month", Window.D5, Metric.SPREAD, Direction.EITHER, 24, id="a window and a rate"),
-        pytest.param("20D Residual below 1/quarter", Window.D20, Metric.RESIDUAL, Direction.BELOW, 4, id="all"),
-        pytest.param("0.5/week 1d z", Window.D1, Metric.Z, Direction.EITHER, 26, id="in any order"),
-        pytest.param("drawdown 1/year", None, Metric.DRAWDOWN, Direction.EITHER, 1, id="no window"),
-        pytest.param("5d drawdown 1/year", None, Metric.DRAWDOWN, Direction.EITHER, 1, id="an unused window"),
+        pytest.param("5d 2/month", Window.D5, SPREAD, Direction.EITHER, 24, id="a window and a rate"),
+        pytest.param("20D Residual below 1/quarter", Window.D20, RESIDUAL, Direction.BELOW, 4, id="all"),
+        pytest.param("0.5/week 1d z", Window.D1, Z, Direction.EITHER, 26, id="in any order"),
+        pytest.param("drawdown 1/year", None, DRAWDOWN, Direction.EITHER, 1, id="no window"),
+        pytest.param("5d drawdown 1/year", None, DRAWDOWN, Direction.EITHER, 1, id="an unused window"),
     ],
 )
 def test_a_target_is_parsed(text: str, window: Window, metric: Metric, direction: Direction, per_year: float) -> None:

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from dataclasses import replace
 from datetime import timedelta
 from math import nan
@@ -9,6 +7,7 @@ import pytest
 
 from services.core.errors import NoHistoryError
 from services.core.prices import WGMI_BTC
+from services.core.reason import Code
 from services.market.align import Aligned, align
 from services.market.measure import Window
 from services.research.attribution import attribute_return
@@ -18,6 +17,7 @@ from services.research.track_record import backtest
 from services.rules.grammar import parse_rule
 from tests.fakes.legs import proxy_closes, random_legs
 from tests.fakes.market import CALENDAR, aligned_market, bars_at_closes, etf_closes, session_days
+from tests.fakes.reasons import reason
 
 LEGS = random_legs(500)
 MARKET = LEGS.aligned
@@ -99,7 +99,10 @@ def test_a_report_without_attribution_has_a_reason() -> None:
         build_report(report_input(proxy=False), []).attributions,
     )
     short = build_report(report_input(MARKET.head(20)), [])
-    assert ("ytd cannot be explained: the history begins on 2022-02-08.", ()) == (short.explanation, short.attributions)
+    assert (
+        reason(Code.CANNOT_EXPLAIN, reason=reason(Code.HISTORY_BEGINS, session="2022-02-08"), window="ytd"),
+        (),
+    ) == (short.explanation, short.attributions)
 
 
 def test_a_range_without_a_session_raises() -> None:

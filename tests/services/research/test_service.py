@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,6 +9,7 @@ import pytest
 
 from services.core.errors import NoHistoryError, ReplayError
 from services.core.prices import WGMI_BTC, Pair, Symbol
+from services.core.reason import Code
 from services.core.trust import Verdict
 from services.market.measure import Window
 from services.market.network_service import NetworkService
@@ -20,9 +19,10 @@ from services.market.sources.simulated.market import SimulatedMarket
 from services.research.holdings_report import HoldingsReporter
 from services.research.service import ResearchService
 from services.rules.grammar import parse_rule
-from services.storage import SqlStore
 from tests.fakes.clock import SetClock
 from tests.fakes.harness import OPEN, open_harness
+from tests.fakes.reasons import reason, reason_with
+from tests.fakes.store_snapshots import open_snapshot
 from tests.services.market.test_network_service import NetworkVendors
 
 NOON = datetime(2026, 6, 19, 17, 0, tzinfo=UTC)  # a holiday, between two sessions
@@ -31,7 +31,7 @@ NOON = datetime(2026, 6, 19, 17, 0, tzinfo=UTC)  # a holiday, between two sessio
 @asynccontextmanager
 async def simulated(proxy: str = "SMH") -> AsyncIterator[ResearchService]:
     market = SimulatedMarket(SetClock(NOON))
-    store = await SqlStore.open("sqlite://")
+    store = await open_snapshot()
     history = PriceHistory([market], [market], store, requires_witness=False)
     yield ResearchService(
         history, NetworkService([]), HoldingsReporter(history, store, WGMI_BTC.etf, read_cohorts()), proxy=Symbol(proxy)
@@ -53,15 +53,17 @@ async def test_year_to_date_is_explained_up_to_the_last_close() -> None:
 
 async def test_a_coin_as_proxy_raises() -> None:
     async with simulated("ETH") as research:
-        with pytest.raises(NoHistoryError, match=r"No closes of ETH, the AI proxy\. It is not a share"):
+        with pytest.raises(NoHistoryError) as error:
             await research.explain(Window.YTD, NOON)
+    assert reason(Code.NO_PROXY_CLOSES, symbol="ETH", problems=()) == error.value.reason
 
 
 async def test_a_proxy_without_a_source_raises_the_reason() -> None:
     async with open_harness() as harness:
         harness.vendors.faults["yahoo"] = [httpx.Response(404, json={})] * 20
-        with pytest.raises(NoHistoryError, match=r"No closes of SMH, the AI proxy\. Yahoo on SMH: knows no symbol SMH"):
+        with pytest.raises(NoHistoryError, match="Yahoo on SMH: knows no symbol SMH") as error:
             await harness.research.explain(Window.YTD, harness.clock.at)
+    assert reason_with(Code.NO_PROXY_CLOSES, symbol="SMH") == error.value.reason
 
 
 async def test_prices_from_a_single_source_are_degraded() -> None:
@@ -69,7 +71,7 @@ async def test_prices_from_a_single_source_are_degraded() -> None:
         harness.vendors.faults["nasdaq"] = [httpx.Response(500)] * 50
         result = await harness.research.explain(Window.D5, harness.clock.at)
     assert Verdict.DEGRADED is result.provenance.trust.verdict
-    assert "SMH's close is from Yahoo alone" in result.provenance.trust.reasons
+    assert reason(Code.CLOSE_FROM_ONE_SOURCE, sources=("Yahoo",), symbol="SMH") in result.provenance.trust.reasons
 
 
 async def test_a_report_includes_the_trust_in_the_proxys_prices() -> None:
@@ -77,7 +79,7 @@ async def test_a_report_includes_the_trust_in_the_proxys_prices() -> None:
         harness.vendors.faults["nasdaq"] = [httpx.Response(500)] * 50
         result = await harness.research.report([parse_rule("5d 15pp")], None, None, harness.clock.at)
     assert Verdict.DEGRADED is result.provenance.trust.verdict
-    assert ("SMH's close is from Yahoo alone",) == result.provenance.trust.reasons
+    assert (reason(Code.CLOSE_FROM_ONE_SOURCE, sources=("Yahoo",), symbol="SMH"),) == result.provenance.trust.reasons
 
 
 async def test_a_backtest_uses_the_prices_of_alerts() -> None:
@@ -180,4 +182,4 @@ async def test_an_open_session_without_a_live_price_has_a_reason() -> None:
         harness.vendors.etf_last = (21.0, OPEN + timedelta(minutes=20))
         result = await harness.research.explain(Window.D5, harness.clock.at)
     assert result.intraday is None
-    assert "trade at Yahoo is 30 min old" in result.no_intraday_reason
+    assert reason_with(Code.TRADE_TOO_OLD, source="Yahoo", age_min=30) == result.no_intraday_reason

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from services.core.errors import RuleError
 from services.core.prices import WGMI_BTC, Pair, Symbol
-from services.market.measure import METRICS, Metric, Unit, Window
+from services.market.measure import Window
+from services.market.metrics import DIFFICULTY, DRAWDOWN, GAP, HASHPRICE, METRICS, RESIDUAL, SIGMA, Z
 from services.rules.grammar import parse_rule
 from services.rules.rule import DEFAULT_HOLD, DEFAULT_RULES, Direction, Rule, default_clear, print_duration, print_rule
 
@@ -21,11 +22,11 @@ from services.rules.rule import DEFAULT_HOLD, DEFAULT_RULES, Direction, Rule, de
             Rule(window=Window.D5, threshold=0.15, direction=Direction.ABOVE, clear=0.10),
             id="one side, its own clear level",
         ),
-        pytest.param("1d z3.5", Rule(window=Window.D1, metric=Metric.Z, threshold=3.5, clear=2.1), id="robust z"),
-        pytest.param("1d z 3.5", Rule(window=Window.D1, metric=Metric.Z, threshold=3.5, clear=2.1), id="z apart"),
+        pytest.param("1d z3.5", Rule(window=Window.D1, metric=Z, threshold=3.5, clear=2.1), id="robust z"),
+        pytest.param("1d z 3.5", Rule(window=Window.D1, metric=Z, threshold=3.5, clear=2.1), id="z apart"),
         pytest.param(
             "20d residual 10pp for 10m",
-            Rule(window=Window.D20, metric=Metric.RESIDUAL, threshold=0.1, clear=0.06, hold=timedelta(minutes=10)),
+            Rule(window=Window.D20, metric=RESIDUAL, threshold=0.1, clear=0.06, hold=timedelta(minutes=10)),
             id="residual, held",
         ),
         pytest.param(
@@ -41,20 +42,18 @@ from services.rules.rule import DEFAULT_HOLD, DEFAULT_RULES, Direction, Rule, de
             id="kept before it resolves, and repeated",
         ),
         pytest.param("1d 8pp keep 0s", Rule(window=Window.D1, threshold=0.08, clear=0.048), id="not kept"),
-        pytest.param("gap 5%", Rule(window=None, metric=Metric.GAP, threshold=0.05, clear=0.03), id="gap"),
-        pytest.param(
-            "drawdown 60%", Rule(window=None, metric=Metric.DRAWDOWN, threshold=0.6, clear=0.36), id="drawdown"
-        ),
+        pytest.param("gap 5%", Rule(window=None, metric=GAP, threshold=0.05, clear=0.03), id="gap"),
+        pytest.param("drawdown 60%", Rule(window=None, metric=DRAWDOWN, threshold=0.6, clear=0.36), id="drawdown"),
         pytest.param(
             "20d hashprice 15% below",
-            Rule(window=Window.D20, metric=Metric.HASHPRICE, threshold=0.15, direction=Direction.BELOW, clear=0.09),
+            Rule(window=Window.D20, metric=HASHPRICE, threshold=0.15, direction=Direction.BELOW, clear=0.09),
             id="hashprice",
         ),
         pytest.param(
             "5d difficulty 5% on MARA/BTC",
             Rule(
                 window=Window.D5,
-                metric=Metric.DIFFICULTY,
+                metric=DIFFICULTY,
                 threshold=0.05,
                 clear=0.03,
                 pair=Pair(etf=Symbol("MARA"), crypto=Symbol("BTC")),
@@ -188,16 +187,16 @@ symbols = st.from_regex(r"\A[A-Z][A-Z0-9]{0,5}\Z").map(Symbol)
 
 @st.composite
 def rules(draw: st.DrawFn) -> Rule:
-    metric = draw(st.sampled_from(Metric))
-    scale = 1 if METRICS[metric].unit is Unit.SIGMA else 100
+    metric = draw(st.sampled_from(list(METRICS.values())))
+    scale = 1 if metric.unit is SIGMA else 100
     threshold = draw(values)
     clear = draw(st.one_of(st.none(), values.filter(lambda value: value <= threshold)))
     at_close = draw(st.booleans())
     exact = float(threshold / scale)
-    cryptos = st.just(WGMI_BTC.crypto) if METRICS[metric].needs_network else symbols
-    directions = [Direction.ABOVE, Direction.EITHER] if metric is Metric.DRAWDOWN else list(Direction)
+    cryptos = st.just(WGMI_BTC.crypto) if metric.needs_network else symbols
+    directions = [Direction.ABOVE, Direction.EITHER] if metric is DRAWDOWN else list(Direction)
     return Rule(
-        window=draw(st.sampled_from(Window)) if METRICS[metric].windowed else None,
+        window=draw(st.sampled_from(Window)) if metric.windowed else None,
         metric=metric,
         threshold=exact,
         direction=draw(st.sampled_from(directions)),

@@ -8,13 +8,15 @@ import pytest
 
 from services.core.errors import NoHistoryError
 from services.core.prices import WGMI_BTC, Pair, Symbol
+from services.core.reason import Code
 from services.core.trust import TRUSTED, Trust, Verdict
 from services.market.measure import Measurement, NotMeasured, Window
 from services.market.price_history import PriceHistory
 from services.rules.grammar import parse_rule
 from services.rules.market_service import MarketService, MarketView
-from services.storage import SqlStore
 from tests.fakes.clock import SetClock
+from tests.fakes.reasons import reason, reason_with
+from tests.fakes.store_snapshots import open_snapshot
 from tests.fakes.vendors import Vendors
 
 NOON = datetime(2026, 3, 4, 16, 30, tzinfo=UTC)
@@ -25,12 +27,12 @@ YESTERDAY = datetime(2026, 3, 3, 21, 0, tzinfo=UTC)
 
 @pytest.fixture
 async def vendors() -> Vendors:
-    return Vendors(SetClock(NOON))
+    return Vendors(SetClock(NOON), crypto_since=datetime(2025, 1, 1, tzinfo=UTC))
 
 
 @pytest.fixture
 async def market(vendors: Vendors) -> AsyncIterator[MarketService]:
-    store = await SqlStore.open("sqlite://")
+    store = await open_snapshot()
     yield MarketService(PriceHistory([vendors.yahoo()], [vendors.coinbase()], store, requires_witness=False))
     await store.aclose()
 
@@ -84,7 +86,10 @@ async def test_live_rules_wait_for_the_first_trade_of_the_session(market: Market
     view = await view_at(market, vendors, OPEN + timedelta(minutes=2))
     seen, closed = view.observe(parse_rule("1d 8pp")), view.observe(parse_rule("1d 8pp at close"))
 
-    assert (None, "no WGMI trade yet in the session of 2026-03-04") == (view.live, view.live_reason)
+    assert (None, reason(Code.NO_TRADE_IN_SESSION, session="2026-03-04", symbol="WGMI")) == (
+        view.live,
+        view.live_reason,
+    )
     assert (None, view.live_reason, True) == (seen.value, seen.reason, seen.awaiting_trade)
     assert (YESTERDAY, True, False) == (closed.at, closed.at_close, closed.awaiting_trade)
     assert closed.value is not None
@@ -100,12 +105,12 @@ async def test_live_rules_do_not_use_yesterdays_close_if_the_source_fails(
     seen = (await view_at(market, vendors, OPEN + timedelta(minutes=2))).observe(parse_rule("1d 8pp"))
     gap = (await view_at(market, vendors, OPEN + timedelta(minutes=3))).observe(parse_rule("gap 5%"))
 
-    assert (None, "no WGMI trade yet in the session of 2026-03-04", False) == (
+    assert (None, reason(Code.NO_TRADE_IN_SESSION, session="2026-03-04", symbol="WGMI"), False) == (
         seen.value,
         seen.reason,
         seen.awaiting_trade,
     )
-    assert (None, "no WGMI trade yet in the session of 2026-03-04") == (gap.value, gap.reason)
+    assert (None, reason(Code.NO_TRADE_IN_SESSION, session="2026-03-04", symbol="WGMI")) == (gap.value, gap.reason)
 
 
 async def test_live_rules_do_not_use_yesterdays_close_without_last_trades(
@@ -126,7 +131,7 @@ async def test_half_an_hour_without_a_first_trade_is_no_data(market: MarketServi
 
     seen = view.observe(parse_rule("1d 8pp"))
 
-    assert (None, "no WGMI trade yet in the session of 2026-03-04", False) == (
+    assert (None, reason(Code.NO_TRADE_IN_SESSION, session="2026-03-04", symbol="WGMI"), False) == (
         seen.value,
         seen.reason,
         seen.awaiting_trade,
@@ -141,7 +146,7 @@ async def test_an_etf_trade_older_than_20_minutes_is_not_live(market: MarketServ
 
     view = await view_at(market, vendors, NOON)
 
-    assert "the last WGMI trade at Yahoo is 21 min old" == view.live_reason
+    assert reason(Code.TRADE_TOO_OLD, age_min=21, source="Yahoo", symbol="WGMI") == view.live_reason
     assert view.observe(parse_rule("1d 8pp")).value is None
 
 
@@ -164,8 +169,8 @@ async def test_a_bitcoin_quote_older_than_the_etf_quote_is_not_compared(
 
     view = await view_at(market, vendors, NOON)
 
-    assert "the BTC quote is 180 s older than WGMI's" == view.live_reason
-    assert "Coinbase on BTC" in view.problems[0]
+    assert reason(Code.QUOTE_LAGS, lag_s=180, other="WGMI", symbol="BTC") == view.live_reason
+    assert "Coinbase on BTC" in str(view.problems[0])
 
 
 async def test_missing_minute_bars_are_a_reason_and_a_problem(market: MarketService, vendors: Vendors) -> None:
@@ -186,7 +191,7 @@ async def test_a_minute_without_trades_has_no_price(market: MarketService, vendo
 
     view = await view_at(market, vendors, NOON)
 
-    assert "no BTC price at 16:26 UTC, when WGMI last traded" == view.live_reason
+    assert reason(Code.NO_PRICE_AT, at="2026-03-04T16:26:00+00:00", other="WGMI", symbol="BTC") == view.live_reason
 
 
 async def test_after_the_close_the_last_trades_are_used_until_the_close_is_final(
@@ -211,7 +216,12 @@ async def test_a_missing_close_has_its_reason(market: MarketService, vendors: Ve
     measured = view.current.measurements[Window.D1]
 
     assert isinstance(measured, NotMeasured)
-    assert "2026-03-04: Yahoo has no WGMI close for this session" == measured.reason
+    assert (
+        reason(
+            Code.MISSING_PRICE, reasons=(reason(Code.NO_CLOSE, source="Yahoo", symbol="WGMI"),), session="2026-03-04"
+        )
+        == measured.reason
+    )
     assert view.current.etf is None
     assert measured.reason == view.observe(parse_rule("1d 8pp")).reason
 
@@ -247,7 +257,7 @@ async def test_without_a_bitcoin_quote_there_is_no_gap(market: MarketService, ve
     vendors.faults["coinbase ticker"] = [httpx.Response(404, json={"message": "NotFound"})] * 9
     view = await view_at(market, vendors, CLOSE + timedelta(hours=1))
 
-    assert view.observe(parse_rule("gap 5%")).reason == "no bitcoin price since the close, or no beta"
+    assert view.observe(parse_rule("gap 5%")).reason == reason(Code.GAP_UNKNOWN)
 
 
 async def test_a_drawdown_rule_observes_bitcoins_depth(market: MarketService, vendors: Vendors) -> None:
@@ -263,7 +273,7 @@ async def test_a_metric_without_enough_history_has_a_reason(market: MarketServic
 
     view = await view_at(market, vendors, CLOSE + timedelta(hours=1))
 
-    assert "too little history for residual" == view.observe(parse_rule("1d residual 5pp")).reason
+    assert reason(Code.TOO_LITTLE_HISTORY, metric="residual") == view.observe(parse_rule("1d residual 5pp")).reason
 
 
 async def test_a_view_is_shared_for_a_few_seconds_and_fetched_once(market: MarketService, vendors: Vendors) -> None:
@@ -280,8 +290,10 @@ async def test_a_view_is_shared_for_a_few_seconds_and_fetched_once(market: Marke
 async def test_no_prices_at_all_raise_with_the_sources_problem(market: MarketService, vendors: Vendors) -> None:
     vendors.faults["yahoo"] = [httpx.Response(404)]
 
-    with pytest.raises(NoHistoryError, match=r"No WGMI prices yet\. Yahoo on WGMI: knows no symbol"):
+    with pytest.raises(NoHistoryError) as error:
         await view_at(market, vendors, NOON)
+    assert reason_with(Code.NO_PRICES_YET, symbol="WGMI") == error.value.reason
+    assert "Yahoo on WGMI: knows no symbol" in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -320,8 +332,8 @@ async def test_a_close_waits_for_the_bitcoin_bar_that_ends_with_it(market: Marke
         waiting.live.crypto and waiting.live.crypto.price,
         one_session(waiting).crypto_return < 0,
     )
-    reason = "2026-03-04: the BTC bar that ends at the close has not come yet; the last one before it ended 2026-03-04"
-    assert (None, f"{reason} 20:00 UTC") == (
+    pending = reason(Code.BAR_PENDING, symbol="BTC", last_at="2026-03-04T20:00:00+00:00")
+    assert (None, reason(Code.MISSING_PRICE, session="2026-03-04", reasons=(pending,))) == (
         no_data.observe(parse_rule("1d 8pp")).value,
         no_data.observe(parse_rule("1d 8pp at close")).reason,
     )
@@ -338,7 +350,7 @@ async def test_after_the_close_an_older_bitcoin_price_is_not_paired_with_the_las
 
     view = await view_at(market, vendors, CLOSE + timedelta(seconds=30))
 
-    assert (None, "the BTC quote is 180 s older than WGMI's") == (view.live, view.live_reason)
+    assert (None, reason(Code.QUOTE_LAGS, lag_s=180, other="WGMI", symbol="BTC")) == (view.live, view.live_reason)
 
 
 @pytest.mark.parametrize(
@@ -495,7 +507,7 @@ async def test_a_share_that_last_traded_much_earlier_is_not_compared(market: Mar
 
     view = await market.view(SEMIS, NOON + timedelta(seconds=5))
 
-    assert "the WGMI quote is 360 s older than SMH's" == view.live_reason
+    assert reason(Code.QUOTE_LAGS, lag_s=360, other="SMH", symbol="WGMI") == view.live_reason
 
 
 async def test_two_coins_can_be_compared(market: MarketService, vendors: Vendors) -> None:
@@ -518,12 +530,12 @@ async def test_in_session_without_a_bitcoin_quote_nothing_is_live(market: Market
 
     view = await view_at(again, vendors, NOON)
 
-    assert (None, "no BTC quote") == (view.live, view.live_reason)
+    assert (None, reason(Code.NO_QUOTE, symbol="BTC")) == (view.live, view.live_reason)
 
 
 async def test_each_window_is_trusted_as_far_as_its_first_close(vendors: Vendors) -> None:
     """Nasdaq has recent sessions only: it corroborates the closes of the last days, and none before."""
-    store = await SqlStore.open("sqlite://")
+    store = await open_snapshot()
     vendors.clock.at = CLOSE + timedelta(days=1, hours=3)
     vendors.faults["nasdaq"] = [httpx.Response(200, content=_recent_sessions_only(vendors, 4))]
     history = PriceHistory([vendors.yahoo(), vendors.nasdaq()], [vendors.coinbase(), vendors.bitstamp()], store)
@@ -532,7 +544,16 @@ async def test_each_window_is_trusted_as_far_as_its_first_close(vendors: Vendors
     await store.aclose()
 
     assert Verdict.OK is view.close.trust.verdict
-    alone = Trust(verdict=Verdict.DEGRADED, reasons=("5d begins where WGMI's close is from Yahoo alone",))
+    alone = Trust(
+        verdict=Verdict.DEGRADED,
+        reasons=(
+            reason(
+                Code.WINDOW_BEGINS_WHERE,
+                reason=reason(Code.CLOSE_FROM_ONE_SOURCE, sources=("Yahoo",), symbol="WGMI"),
+                window="5d",
+            ),
+        ),
+    )
     assert [TRUSTED, alone, TRUSTED] == [
         view.trust_for(parse_rule(rule)) for rule in ("1d 8pp", "5d 8pp", "drawdown 60%")
     ]
@@ -558,12 +579,12 @@ async def test_bitcoin_from_a_single_venue_is_checked_against_a_bitcoin_etf(
     trusted = await quiet_market.view(WGMI_BTC, vendors.clock.at)
     hours = enumerate([51_500.0, 53_500.0, 55_500.0, 57_700.0, 60_000.0])  # none of these hourly moves counts as a jump
     vendors.crypto_moves = {CLOSE - timedelta(hours=4.5 - hour): price for hour, price in hours}
-    other = await SqlStore.open("sqlite://")
+    other = await open_snapshot()
     volatile_market = MarketService(PriceHistory([vendors.yahoo()], [vendors.coinbase()], other))
     doubted = await volatile_market.view(WGMI_BTC, vendors.clock.at)
     await other.aclose()
 
-    assert ("WGMI's close is from Yahoo alone",) == trusted.close.trust.reasons
+    assert (reason(Code.CLOSE_FROM_ONE_SOURCE, sources=("Yahoo",), symbol="WGMI"),) == trusted.close.trust.reasons
     assert Verdict.SUSPECT is doubted.close.trust.verdict
-    assert "while IBIT, which holds it, moved by" in doubted.close.trust.reasons[-1]
+    assert reason_with(Code.MOVED_UNLIKE_FUND, fund="IBIT") == doubted.close.trust.reasons[-1]
     assert doubted.observe(parse_rule("1d 8pp")).value is None

@@ -5,12 +5,14 @@ import pytest
 
 from services.core.errors import ReplayError
 from services.core.prices import WGMI_BTC, Symbol
+from services.core.reason import Code
 from services.market.align import align
 from services.market.sources.files.prices import read_crypto_csv, read_etf_csv
 from services.rules.decide import Change, Side
 from services.rules.grammar import parse_rule
 from services.rules.replay import replay
 from tests.fakes.market import CALENDAR, aligned_market, random_market
+from tests.fakes.reasons import reason
 
 DATA = Path("../shared/data")
 # Spreads of +10, +6, 0, −9, and −1 pp on five consecutive sessions.
@@ -27,7 +29,10 @@ def test_each_step_has_its_session_legs_and_reason() -> None:
         (8, Change.FIRING, Side.BELOW, -0.09),
         (9, Change.RESOLVED, Side.BELOW, -0.01),
     ] == steps
-    assert "10pp is past 8pp at the close" == run.rules[0].steps[0].reason
+    assert (
+        reason(Code.RULE_PAST_THRESHOLD, at_close=True, held_s=0.0, threshold=0.08, unit="pp", value=0.09997)
+        == run.rules[0].steps[0].reason
+    )
     assert ((2, 1), 2, 1.5) == (run.rules[0].episode_lengths, run.rules[0].episodes, run.rules[0].median_length)
 
 
@@ -86,8 +91,13 @@ def test_a_period_without_sessions_names_the_available_range() -> None:
 def test_a_period_without_common_prices_gives_the_reason() -> None:
     market = aligned_market([100.0, None, 100.0], [1.0, 1.0, 1.0])
 
-    with pytest.raises(ReplayError, match="has both prices: 2024-01-03: hand has no WGMI close"):
+    with pytest.raises(ReplayError) as error:
         replay(market, [parse_rule("1d 8pp")], first=date(2024, 1, 3), last=date(2024, 1, 3))
+
+    no_close = reason(Code.NO_CLOSE, source="hand", symbol="WGMI")
+    missing = reason(Code.MISSING_PRICE, session="2024-01-03", reasons=(no_close,))
+    expected = reason(Code.NO_COMPLETE_SESSION, first="2024-01-03", last="2024-01-03", reason=missing)
+    assert expected == error.value.reason
 
 
 def test_a_rule_on_another_pair_is_rejected() -> None:

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from math import nan
@@ -7,7 +5,8 @@ from math import nan
 import pytest
 
 from services.channels.charts import alert_events
-from services.market.measure import Metric, Window
+from services.market.measure import Window
+from services.market.metrics import GAP, SPREAD
 from services.rules.chart_series import RuleEvent, common_rows, metric_and_window, replay_events, rule_series
 from services.rules.decide import Change
 from services.rules.grammar import parse_rule
@@ -24,7 +23,7 @@ def test_a_series_has_a_value_per_session_and_nan_without_a_price() -> None:
     series = rule_series(MARKET, common_rows(MARKET), metric_and_window(RULE), rules=[RULE])
 
     assert [nan, 0.1, nan, nan, 0.0] == pytest.approx(list(series.values), nan_ok=True)
-    assert (Metric.SPREAD, Window.D1, (RULE,)) == (series.metric, series.window, series.rules)
+    assert (SPREAD, Window.D1, (RULE,)) == (series.metric, series.window, series.rules)
 
 
 def test_a_live_value_follows_the_closes() -> None:
@@ -33,7 +32,7 @@ def test_a_live_value_follows_the_closes() -> None:
 
 
 def test_a_metric_without_closes_has_no_values() -> None:
-    assert all(value != value for value in rule_series(MARKET, range(5), (Metric.GAP, None)).values)  # noqa: PLR0124 -- NaN
+    assert all(value != value for value in rule_series(MARKET, range(5), (GAP, None)).values)  # noqa: PLR0124 -- NaN
 
 
 def test_a_replay_has_events_where_it_fired_and_resolved() -> None:

@@ -1,19 +1,20 @@
-"""Stores to test on. One suite runs on every database: another engine is one more row in each of the two tables."""
+"""Stores to test on. One suite runs on every database: another engine is one more row in each table of databases."""
 
-from __future__ import annotations
-
+import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
+from functools import cache
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 import pytest
+from sqlalchemy import create_engine
 
 from services.alerting.ports import MonitorStore
 from services.alerting.records import ChannelRule
-from services.channels.ports import Store
-from services.storage import SqlStore
-from tests.fakes.postgresql import empty_database
+from services.storage import SqlStore, schema
+from tests.fakes.postgresql import empty_database, migrated_database
+from tests.fakes.store_snapshots import open_snapshot
 
 
 class Start(Protocol):
@@ -39,8 +40,30 @@ def postgresql(_folder: Path) -> str:
     return empty_database()
 
 
+@cache
+def migrated_image() -> bytes:
+    """Return a SQLite file with the current schema."""
+    engine = create_engine("sqlite://")
+    with engine.begin() as connection:
+        schema.upgrade(connection)
+        memory = cast("sqlite3.Connection", connection.connection.dbapi_connection)
+        image = memory.serialize()
+    engine.dispose()
+    return image
+
+
+def migrated_sqlite_file(folder: Path) -> str:
+    (folder / "store.db").write_bytes(migrated_image())
+    return sqlite_file(folder)
+
+
+def migrated_postgresql(_folder: Path) -> str:
+    return migrated_database()
+
+
 DURABLE = [pytest.param(sqlite_file, id="sqlite-file"), pytest.param(postgresql, id="postgresql")]
 DATABASES = [*DURABLE, pytest.param(sqlite_memory, id="sqlite-memory")]
+MIGRATED = [pytest.param(migrated_sqlite_file, id="sqlite-file"), pytest.param(migrated_postgresql, id="postgresql")]
 
 
 @pytest.fixture(params=DATABASES)
@@ -55,20 +78,28 @@ def durable_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return database(tmp_path)
 
 
-@pytest.fixture
-async def store(url: str) -> AsyncIterator[Store]:
-    store = await SqlStore.open(url)
+@pytest.fixture(params=MIGRATED)
+def migrated_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database with the current schema and no data."""
+    database: Callable[[Path], str] = request.param
+    return database(tmp_path)
+
+
+@pytest.fixture(params=[*MIGRATED, pytest.param(sqlite_memory, id="sqlite-memory")])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[SqlStore]:
+    database: Callable[[Path], str] = request.param
+    store = await (open_snapshot() if database is sqlite_memory else SqlStore.open(database(tmp_path)))
     yield store
     await store.aclose()
 
 
 @pytest.fixture
-async def start(durable_url: str) -> AsyncIterator[Start]:
+async def start(migrated_url: str) -> AsyncIterator[Start]:
     """Start processes on one database; none is closed before the test ends, as a crash closes nothing."""
     async with AsyncExitStack() as stack:
 
         async def one_more() -> SqlStore:
-            store = await SqlStore.open(durable_url)
+            store = await SqlStore.open(migrated_url)
             stack.push_async_callback(store.aclose)
             return store
 

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
@@ -19,8 +17,8 @@ JOINED = TimelineEntry(kind=EntryKind.JOINED, at=AT, reason="past 15 pp")
 
 
 @pytest.fixture
-async def store(durable_url: str) -> AsyncIterator[SqlStore]:
-    store = await SqlStore.open(durable_url)
+async def store(migrated_url: str) -> AsyncIterator[SqlStore]:
+    store = await SqlStore.open(migrated_url)
     await store.record([], [AlertChange(alert=an_alert(), revision=0, entries=(FIRED, JOINED))], AT)
     yield store
     await store.aclose()

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 
@@ -16,17 +14,17 @@ MINUTE = timedelta(minutes=1)
 
 
 @pytest.fixture
-async def store(durable_url: str) -> AsyncIterator[SqlStore]:
-    store = await SqlStore.open(durable_url)
+async def store(migrated_url: str) -> AsyncIterator[SqlStore]:
+    store = await SqlStore.open(migrated_url)
     await store.record([], [AlertChange(alert=an_alert(), revision=0)], AT)
     yield store
     await store.aclose()
 
 
 @pytest.fixture
-async def database(durable_url: str, store: SqlStore) -> AsyncIterator[Database]:
+async def database(migrated_url: str, store: SqlStore) -> AsyncIterator[Database]:
     del store  # it creates the tables
-    database = Database(durable_url)
+    database = Database(migrated_url)
     yield database
     await database.close()
 

@@ -1,7 +1,5 @@
 """A task that is cancelled during a write leaves the database unchanged, and unlocked for others."""
 
-from __future__ import annotations
-
 import asyncio
 from pathlib import Path
 

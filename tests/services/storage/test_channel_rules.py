@@ -1,16 +1,14 @@
-from __future__ import annotations
-
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from services.alerting.records import AlertChange, ChannelRule, Rulebook, StateChange
-from services.channels.ports import Store
 from services.core.errors import ConflictError, NotFoundError
 from services.core.identity import Channel
 from services.rules.decide import RuleState, Side
 from services.rules.grammar import parse_rule
+from services.storage import SqlStore
 from tests.fakes.alerts import AT, CHANNEL, an_alert, removal
 from tests.services.storage.conftest import Start, active_rules
 
@@ -22,11 +20,11 @@ PENDING = RuleState(breach=Side.BELOW, breach_at=AT, breach_seen_at=AT + timedel
 FIRING = RuleState(firing=Side.ABOVE, fired_at=AT, nodata_since=AT + timedelta(microseconds=1))
 
 
-async def add(store: Store, *texts: str, channel: Channel = CHANNEL) -> list[ChannelRule]:
+async def add(store: SqlStore, *texts: str, channel: Channel = CHANNEL) -> list[ChannelRule]:
     return await store.add_rules(channel, [parse_rule(text) for text in texts], "U1", AT)
 
 
-async def test_added_rules_start_in_a_clean_state(store: Store) -> None:
+async def test_added_rules_start_in_a_clean_state(store: SqlStore) -> None:
     added = await add(store, "1d 8pp", "5d 15pp above clear 10pp for 10m")
 
     assert ["1d 8pp", "5d 15pp above clear 10pp for 10m"] == [str(rule.rule) for rule in added]
@@ -37,7 +35,7 @@ async def test_added_rules_start_in_a_clean_state(store: Store) -> None:
     assert added == await active_rules(store)
 
 
-async def test_a_rule_that_exists_already_is_returned_unchanged(store: Store) -> None:
+async def test_a_rule_that_exists_already_is_returned_unchanged(store: SqlStore) -> None:
     (first,) = await add(store, "1d 8pp")
 
     again = await store.add_rules(
@@ -49,7 +47,7 @@ async def test_a_rule_that_exists_already_is_returned_unchanged(store: Store) ->
     assert len(await store.rules(CHANNEL)) == 2
 
 
-async def test_the_same_rule_given_twice_is_one_rule(store: Store) -> None:
+async def test_the_same_rule_given_twice_is_one_rule(store: SqlStore) -> None:
     first, second = await add(store, "1d 8pp", "1d 8pp")
 
     assert first == second
@@ -57,7 +55,7 @@ async def test_the_same_rule_given_twice_is_one_rule(store: Store) -> None:
 
 
 @pytest.mark.parametrize("other_channel", OTHER_CHANNELS)
-async def test_channels_do_not_see_each_others_rules(store: Store, other_channel: Channel) -> None:
+async def test_channels_do_not_see_each_others_rules(store: SqlStore, other_channel: Channel) -> None:
     (here,) = await add(store, "1d 8pp")
     (there,) = await add(store, "1d 8pp", channel=other_channel)
 
@@ -67,7 +65,7 @@ async def test_channels_do_not_see_each_others_rules(store: Store, other_channel
 
 
 @pytest.mark.parametrize("other_channel", OTHER_CHANNELS)
-async def test_a_rule_of_another_channel_is_not_found(store: Store, other_channel: Channel) -> None:
+async def test_a_rule_of_another_channel_is_not_found(store: SqlStore, other_channel: Channel) -> None:
     (here,) = await add(store, "1d 8pp")
 
     with pytest.raises(NotFoundError, match=f"No rule {here.id} in this channel."):
@@ -76,7 +74,7 @@ async def test_a_rule_of_another_channel_is_not_found(store: Store, other_channe
     assert here == await store.rule(CHANNEL, here.id)
 
 
-async def test_a_removed_rule_is_no_longer_loaded(store: Store) -> None:
+async def test_a_removed_rule_is_no_longer_loaded(store: SqlStore) -> None:
     first, second = await add(store, "1d 8pp", "5d 15pp")
 
     await store.record([], [], AT, rules=[removal(first)])
@@ -89,7 +87,7 @@ async def test_a_removed_rule_is_no_longer_loaded(store: Store) -> None:
         await store.record([], [], AT, rules=[removal(first)])
 
 
-async def test_a_rule_that_changed_since_it_was_read_is_not_removed_and_nothing_else_is_saved(store: Store) -> None:
+async def test_a_rule_that_changed_since_it_was_read_is_not_removed_and_nothing_else_is_saved(store: SqlStore) -> None:
     (read,) = await add(store, "1d 8pp")
     await store.record([StateChange(rule_id=read.id, before=RuleState(), after=FIRING)], [], AT)
 
@@ -99,7 +97,7 @@ async def test_a_rule_that_changed_since_it_was_read_is_not_removed_and_nothing_
     assert ([replace(read, state=FIRING)], []) == (await store.rules(CHANNEL), await store.open_alerts())
 
 
-async def test_a_removed_rule_can_be_added_again_with_a_new_number(store: Store) -> None:
+async def test_a_removed_rule_can_be_added_again_with_a_new_number(store: SqlStore) -> None:
     (first,) = await add(store, "1d 8pp")
     await store.record([StateChange(rule_id=first.id, before=RuleState(), after=FIRING)], [], AT)
     await store.record([], [], AT, rules=[removal(one) for one in await store.rules(CHANNEL)])
@@ -111,7 +109,7 @@ async def test_a_removed_rule_can_be_added_again_with_a_new_number(store: Store)
 
 
 @pytest.mark.parametrize("state", [pytest.param(PENDING, id="pending"), pytest.param(FIRING, id="firing and dark")])
-async def test_a_state_is_loaded_as_it_was_saved(store: Store, state: RuleState) -> None:
+async def test_a_state_is_loaded_as_it_was_saved(store: SqlStore, state: RuleState) -> None:
     (rule,) = await add(store, "1d 8pp")
 
     await store.record([StateChange(rule_id=rule.id, before=RuleState(), after=state)], [], AT)
@@ -128,7 +126,7 @@ async def test_a_state_is_loaded_as_it_was_saved(store: Store, state: RuleState)
         pytest.param(replace(PENDING, nodata_since=AT), id="something where nothing is"),
     ],
 )
-async def test_a_state_that_changed_since_it_was_read_is_not_overwritten(store: Store, before: RuleState) -> None:
+async def test_a_state_that_changed_since_it_was_read_is_not_overwritten(store: SqlStore, before: RuleState) -> None:
     first, second = await add(store, "1d 8pp", "5d 15pp")
     await store.record([StateChange(rule_id=first.id, before=RuleState(), after=PENDING)], [], AT)
     read = await active_rules(store)
@@ -143,7 +141,7 @@ async def test_a_state_that_changed_since_it_was_read_is_not_overwritten(store: 
     assert read == await active_rules(store)
 
 
-async def test_the_state_of_a_removed_rule_cannot_be_saved(store: Store) -> None:
+async def test_the_state_of_a_removed_rule_cannot_be_saved(store: SqlStore) -> None:
     (rule,) = await add(store, "1d 8pp")
     await store.record([], [], AT, rules=[removal(one) for one in await store.rules(CHANNEL)])
 
@@ -151,7 +149,7 @@ async def test_the_state_of_a_removed_rule_cannot_be_saved(store: Store) -> None
         await store.record([StateChange(rule_id=rule.id, before=RuleState(), after=PENDING)], [], AT)
 
 
-async def test_thousands_of_rules_change_state_together(store: Store) -> None:
+async def test_thousands_of_rules_change_state_together(store: SqlStore) -> None:
     texts = [f"1d {tenth / 10}pp" for tenth in range(10, 2_110)]
     rules = await add(store, *texts)
     dark = RuleState(nodata_since=AT)
@@ -161,7 +159,7 @@ async def test_thousands_of_rules_change_state_together(store: Store) -> None:
     assert {dark} == {rule.state for rule in await active_rules(store)}
 
 
-async def test_the_revision_grows_with_each_change_of_a_rule_or_state_and_only_then(store: Store) -> None:
+async def test_the_revision_grows_with_each_change_of_a_rule_or_state_and_only_then(store: SqlStore) -> None:
     seen = [(await store.rulebook()).revision]
 
     (rule,) = await add(store, "1d 8pp")
@@ -202,7 +200,7 @@ async def test_a_change_by_one_process_is_seen_by_another(start: Start) -> None:
     assert before < (await other.rulebook()).revision
 
 
-async def test_only_rules_that_changed_after_a_revision_are_loaded(store: Store) -> None:
+async def test_only_rules_that_changed_after_a_revision_are_loaded(store: SqlStore) -> None:
     unchanged, moved, removed = await add(store, "1d 8pp", "5d 15pp", "20d 30pp")
     since = (await store.rulebook()).revision
 
@@ -216,7 +214,7 @@ async def test_only_rules_that_changed_after_a_revision_are_loaded(store: Store)
     assert [unchanged, replace(moved, state=PENDING), new] == await active_rules(store)
 
 
-async def test_a_change_that_a_conflict_rolled_back_is_not_reported(store: Store) -> None:
+async def test_a_change_that_a_conflict_rolled_back_is_not_reported(store: SqlStore) -> None:
     first, second = await add(store, "1d 8pp", "5d 15pp")
     since = (await store.rulebook()).revision
     changes = [StateChange(rule_id=first.id, before=RuleState(), after=PENDING)]

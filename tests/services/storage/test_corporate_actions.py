@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -9,7 +7,6 @@ from alembic.config import Config
 from sqlalchemy import Connection, select, text
 from sqlalchemy.exc import IntegrityError
 
-from services.channels.ports import Store
 from services.core.prices import Symbol
 from services.market.consensus.corporate_actions import Action, ActionKind, DeclaredActions
 from services.storage import SqlStore, migrate
@@ -29,7 +26,7 @@ BOTH = DeclaredActions(source="yahoo", since=SINCE, actions=(SPLIT, DIVIDEND))
 CLOSES = closes({"2026-12-17": 40.0, "2026-12-18": 41.0}, source="yahoo")
 
 
-async def test_no_answer_and_an_answer_without_actions_are_different(store: Store) -> None:
+async def test_no_answer_and_an_answer_without_actions_are_different(store: SqlStore) -> None:
     nothing = DeclaredActions(source="yahoo", since=SINCE)
 
     assert await store.load_declared(WGMI, "yahoo") is None
@@ -37,13 +34,13 @@ async def test_no_answer_and_an_answer_without_actions_are_different(store: Stor
     assert nothing == await store.load_declared(WGMI, "yahoo")
 
 
-async def test_actions_are_loaded_as_they_were_saved(store: Store) -> None:
+async def test_actions_are_loaded_as_they_were_saved(store: SqlStore) -> None:
     await store.save_closes(CLOSES, AT, BOTH)
 
     assert BOTH == await store.load_declared(WGMI, "yahoo")
 
 
-async def test_a_dividend_and_a_split_can_be_on_one_day(store: Store) -> None:
+async def test_a_dividend_and_a_split_can_be_on_one_day(store: SqlStore) -> None:
     declared = replace(BOTH, actions=(DIVIDEND, replace(SPLIT, session=DIVIDEND.session)))
 
     await store.save_closes(CLOSES, AT, declared)
@@ -51,7 +48,7 @@ async def test_a_dividend_and_a_split_can_be_on_one_day(store: Store) -> None:
     assert declared == await store.load_declared(WGMI, "yahoo")
 
 
-async def test_closes_saved_without_actions_leave_the_actions_unchanged(store: Store) -> None:
+async def test_closes_saved_without_actions_leave_the_actions_unchanged(store: SqlStore) -> None:
     await store.save_closes(CLOSES, AT, BOTH)
     await store.save_closes(CLOSES, AT)
     await store.replace_closes(CLOSES, AT)
@@ -68,7 +65,7 @@ async def test_closes_saved_without_actions_leave_the_actions_unchanged(store: S
     ],
 )
 async def test_an_answer_replaces_the_actions_of_the_days_it_covers(
-    store: Store, since: date, expected: tuple[Action, ...]
+    store: SqlStore, since: date, expected: tuple[Action, ...]
 ) -> None:
     await store.save_closes(CLOSES, AT, BOTH)
     await store.save_closes(CLOSES, AT, DeclaredActions(source="yahoo", since=since))
@@ -76,7 +73,7 @@ async def test_an_answer_replaces_the_actions_of_the_days_it_covers(
     assert replace(BOTH, actions=expected) == await store.load_declared(WGMI, "yahoo")
 
 
-async def test_a_replaced_history_replaces_its_actions(store: Store) -> None:
+async def test_a_replaced_history_replaces_its_actions(store: SqlStore) -> None:
     await store.save_closes(CLOSES, AT, BOTH)
 
     fewer = DeclaredActions(source="yahoo", since=date(2025, 1, 2), actions=(DIVIDEND,))
@@ -86,7 +83,7 @@ async def test_a_replaced_history_replaces_its_actions(store: Store) -> None:
     assert {"2026-12-18": 4.1} == table(await store.load_closes(WGMI, "yahoo", EVER))
 
 
-async def test_sources_and_symbols_are_separate(store: Store) -> None:
+async def test_sources_and_symbols_are_separate(store: SqlStore) -> None:
     await store.save_closes(CLOSES, AT, BOTH)
     await store.save_closes(closes({}, symbol=Symbol("IBIT"), source="yahoo"), AT, replace(BOTH, actions=()))
     await store.save_closes(closes({}, source="tiingo"), AT, replace(BOTH, source="tiingo", actions=(DIVIDEND,)))
@@ -98,13 +95,13 @@ async def test_sources_and_symbols_are_separate(store: Store) -> None:
     ]
 
 
-async def test_an_action_keeps_its_recorded_at_until_its_amount_changes(durable_url: str) -> None:
-    store = await SqlStore.open(durable_url)
+async def test_an_action_keeps_its_recorded_at_until_its_amount_changes(migrated_url: str) -> None:
+    store = await SqlStore.open(migrated_url)
     await store.save_closes(CLOSES, AT, BOTH)
     await store.save_closes(CLOSES, AT + HOUR, replace(BOTH, actions=(SPLIT, replace(DIVIDEND, value=0.12))))
     await store.aclose()
 
-    database = Database(durable_url)
+    database = Database(migrated_url)
     async with database.read() as tx:
         recorded = (await tx.execute(select(corporate_actions.c.kind, corporate_actions.c.recorded_at))).all()
     await database.close()
@@ -112,7 +109,7 @@ async def test_an_action_keeps_its_recorded_at_until_its_amount_changes(durable_
     assert {"split": AT, "dividend": AT + HOUR} == {row.kind: row.recorded_at for row in recorded}
 
 
-async def test_closes_are_not_saved_if_their_actions_cannot_be(store: Store) -> None:
+async def test_closes_are_not_saved_if_their_actions_cannot_be(store: SqlStore) -> None:
     invalid = replace(BOTH, actions=(replace(DIVIDEND, value=None),))  # type: ignore[arg-type]
 
     with pytest.raises(IntegrityError):

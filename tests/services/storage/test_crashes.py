@@ -1,17 +1,20 @@
-from __future__ import annotations
-
 import asyncio
+import multiprocessing
+import os
 import signal
-import sys
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import date
 
 import pytest
+from sqlalchemy import Engine, event
 
+from services.alerting.records import AlertChange, StateChange
 from services.market.consensus.corporate_actions import Action, ActionKind, DeclaredActions
-from services.rules.decide import RuleState
+from services.rules.decide import RuleState, Side
 from services.rules.grammar import parse_rule
-from tests.fakes.alerts import AT, CHANNEL
+from services.storage import SqlStore
+from tests.fakes.alerts import AT, CHANNEL, an_alert, an_entry
 from tests.services.storage.conftest import Start, active_rules
 from tests.services.storage.test_price_history import EVER, WGMI, closes
 
@@ -20,28 +23,43 @@ CLOSES_BEFORE, CLOSES_AFTER = (closes({"2026-11-17": price}, source="yahoo") for
 BEFORE = DeclaredActions(source="yahoo", since=date(2026, 1, 2))
 AFTER = replace(BEFORE, actions=(Action(session=EX, kind=ActionKind.SPLIT, value=10.0),))
 
-# Saves an alert with a rule's state and a thread reply, and dies right before or after the commit.
-RECORD_AND_DIE = """
-import asyncio, os, signal, sys
-from sqlalchemy import Engine, event
-from services.rules.decide import RuleState, Side
-from services.alerting.records import AlertChange, StateChange
-from services.storage import SqlStore
-from tests.fakes.alerts import AT, an_alert, an_entry
 
-def die(*_):
+def die(*_: object) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
-async def main(url, moment):
-    store = await SqlStore.open(url)
-    if moment == "before":
-        event.listen(Engine, "commit", die)
+
+def write_and_die(url: str, moment: str, write: Callable[[SqlStore], Awaitable[None]]) -> None:
+    """Write to the store, and die right before or after the commit."""
+
+    async def main() -> None:
+        store = await SqlStore.open(url)
+        if moment == "before":
+            event.listen(Engine, "commit", die)
+        await write(store)
+        die()
+
+    asyncio.run(main())
+
+
+async def record(store: SqlStore) -> None:
+    """Save an alert with a rule's state and a thread reply."""
     change = StateChange(rule_id=1, before=RuleState(), after=RuleState(firing=Side.ABOVE, fired_at=AT))
     await store.record([change], [AlertChange(alert=an_alert(), revision=0, entries=(an_entry(),))], AT)
-    die()
 
-asyncio.run(main(*sys.argv[1:]))
-"""
+
+async def replace_history(store: SqlStore) -> None:
+    """Replace a history with its corporate actions."""
+    await store.replace_closes(CLOSES_AFTER, AT, AFTER)
+
+
+async def run_until_killed(url: str, moment: str, write: Callable[[SqlStore], Awaitable[None]]) -> None:
+    """Run `write_and_die` in a process, forked from a server that has imported this module."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    process = context.Process(target=write_and_die, args=(url, moment, write))
+    process.start()
+    await asyncio.to_thread(process.join)
+    assert -signal.SIGKILL == process.exitcode
 
 
 @pytest.mark.parametrize(
@@ -52,37 +70,15 @@ asyncio.run(main(*sys.argv[1:]))
     ],
 )
 async def test_a_killed_process_saves_all_of_a_record_or_nothing(
-    start: Start, durable_url: str, moment: str, alerts: int
+    start: Start, migrated_url: str, moment: str, alerts: int
 ) -> None:
     store = await start()
     await store.add_rules(CHANNEL, [parse_rule("1d 8pp")], "U1", AT)
 
-    process = await asyncio.create_subprocess_exec(sys.executable, "-c", RECORD_AND_DIE, durable_url, moment)
-    assert -signal.SIGKILL == await process.wait()
+    await run_until_killed(migrated_url, moment, record)
 
     changed = [rule.state != RuleState() for rule in await active_rules(store)]
     assert ([bool(alerts)], alerts, alerts) == (changed, len(await store.open_alerts()), len(await store.due(AT)))
-
-
-# Replaces a history with its corporate actions, and dies right before or after the commit.
-REPLACE_AND_DIE = """
-import asyncio, os, signal, sys
-from sqlalchemy import Engine, event
-from services.storage import SqlStore
-from tests.services.storage.test_crashes import AFTER, AT, CLOSES_AFTER
-
-def die(*_):
-    os.kill(os.getpid(), signal.SIGKILL)
-
-async def main(url, moment):
-    store = await SqlStore.open(url)
-    if moment == "before":
-        event.listen(Engine, "commit", die)
-    await store.replace_closes(CLOSES_AFTER, AT, AFTER)
-    die()
-
-asyncio.run(main(*sys.argv[1:]))
-"""
 
 
 @pytest.mark.parametrize(
@@ -93,13 +89,12 @@ asyncio.run(main(*sys.argv[1:]))
     ],
 )
 async def test_a_killed_process_saves_closes_and_their_actions_together(
-    start: Start, durable_url: str, moment: str, prices: list[float], declared: DeclaredActions
+    start: Start, migrated_url: str, moment: str, prices: list[float], declared: DeclaredActions
 ) -> None:
     store = await start()
     await store.save_closes(CLOSES_BEFORE, AT, BEFORE)
 
-    process = await asyncio.create_subprocess_exec(sys.executable, "-c", REPLACE_AND_DIE, durable_url, moment)
-    assert -signal.SIGKILL == await process.wait()
+    await run_until_killed(migrated_url, moment, replace_history)
 
     assert prices == (await store.load_closes(WGMI, "yahoo", EVER)).prices.tolist()
     assert declared == await store.load_declared(WGMI, "yahoo")

@@ -1,6 +1,4 @@
-"""A process is frozen during its work, and continues after another process has taken that over."""
-
-from __future__ import annotations
+"""A process freezes during its work, and resumes after another process has taken over."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -9,12 +7,12 @@ import pytest
 
 from services.alerting.records import AlertChange, StateChange
 from services.alerting.tick_log import Claim, Tick
-from services.channels.ports import Store
 from services.core.errors import LeaseLostError
 from services.core.prices import WGMI_BTC
 from services.delivery.ports import Delivery
 from services.rules.decide import RuleState, Side
 from services.rules.grammar import parse_rule
+from services.storage import SqlStore
 from services.storage.outbox import LEASE
 from tests.fakes.alerts import AT, CHANNEL, an_alert, an_entry
 from tests.services.storage.conftest import active_rules
@@ -23,7 +21,7 @@ HOUR = timedelta(hours=1)
 MINE = Tick(job=WGMI_BTC, boundary=AT, claimed_at=AT)
 
 
-async def lease(store: Store, at: timedelta) -> Delivery:
+async def lease(store: SqlStore, at: timedelta) -> Delivery:
     (delivery,) = await store.due(AT + at)
     leased = await store.mark_attempting(delivery, AT + at)
     assert leased is not None
@@ -31,7 +29,7 @@ async def lease(store: Store, at: timedelta) -> Delivery:
 
 
 @pytest.mark.parametrize("late", ["sent", "failed", "gone", "dead"])
-async def test_it_does_not_overwrite_an_outcome_of_the_new_owner(store: Store, late: str) -> None:
+async def test_it_does_not_overwrite_an_outcome_of_the_new_owner(store: SqlStore, late: str) -> None:
     await store.record([], [AlertChange(alert=an_alert(), revision=0, entries=(an_entry(),))], AT)
     frozen = await lease(store, timedelta(0))
     await store.mark_sent(await lease(store, LEASE), "the other's", AT + LEASE)
@@ -48,7 +46,7 @@ async def test_it_does_not_overwrite_an_outcome_of_the_new_owner(store: Store, l
     assert before == await store.alert_audit(CHANNEL, 1)
 
 
-async def test_it_does_not_end_the_attempt_of_the_new_owner(store: Store) -> None:
+async def test_it_does_not_end_the_attempt_of_the_new_owner(store: SqlStore) -> None:
     await store.record([], [AlertChange(alert=an_alert(), revision=0)], AT)
     frozen = await lease(store, timedelta(0))
     other = await lease(store, LEASE)
@@ -60,7 +58,7 @@ async def test_it_does_not_end_the_attempt_of_the_new_owner(store: Store) -> Non
     assert ([], []) == (meanwhile, await store.due(AT + HOUR))
 
 
-async def test_it_does_not_finish_the_tick_of_the_new_owner(store: Store) -> None:
+async def test_it_does_not_finish_the_tick_of_the_new_owner(store: SqlStore) -> None:
     await store.claim_tick(WGMI_BTC, AT, AT)
     await store.claim_tick(WGMI_BTC, AT, AT + LEASE)
 
@@ -70,7 +68,7 @@ async def test_it_does_not_finish_the_tick_of_the_new_owner(store: Store) -> Non
 
 
 @pytest.mark.parametrize("boundary", [AT, AT + LEASE], ids=["the same tick", "a later one"])
-async def test_it_saves_nothing_after_the_new_owner_claimed_a_tick(store: Store, boundary: datetime) -> None:
+async def test_it_saves_nothing_after_the_new_owner_claimed_a_tick(store: SqlStore, boundary: datetime) -> None:
     await store.add_rules(CHANNEL, [parse_rule("1d 8pp")], "U1", AT)
     await store.claim_tick(WGMI_BTC, AT, AT)
     await store.claim_tick(WGMI_BTC, boundary, AT + LEASE)

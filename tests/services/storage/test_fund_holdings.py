@@ -1,13 +1,11 @@
-from __future__ import annotations
-
 from datetime import date
 
 import pytest
 from sqlalchemy.exc import IntegrityError
 
-from services.channels.ports import Store
 from services.core.prices import Symbol
 from services.market.holdings import Holding, HoldingKind, Holdings
+from services.storage import SqlStore
 from tests.services.storage.conftest import Start
 
 WGMI, BITQ = Symbol("WGMI"), Symbol("BITQ")
@@ -22,14 +20,14 @@ def of(day: date, *positions: Holding, fund: Symbol = WGMI, source: str = "july.
     return Holdings(fund=fund, as_of=day, source=source, positions=positions)
 
 
-async def test_holdings_are_loaded_as_they_were_saved_in_their_order(store: Store) -> None:
+async def test_holdings_are_loaded_as_they_were_saved_in_their_order(store: SqlStore) -> None:
     saved = of(TUESDAY, SWAP, IREN, HUT, CASH)
 
     assert [] == await store.save_holdings([saved])
     assert [saved] == await store.load_holdings(WGMI)
 
 
-async def test_every_day_is_loaded_oldest_first(store: Store) -> None:
+async def test_every_day_is_loaded_oldest_first(store: SqlStore) -> None:
     await store.save_holdings([of(TUESDAY, IREN)])
     await store.save_holdings([of(MONDAY, HUT), of(date(1969, 12, 31), CASH)])
 
@@ -38,7 +36,7 @@ async def test_every_day_is_loaded_oldest_first(store: Store) -> None:
     assert [date(1969, 12, 31), MONDAY, TUESDAY] == days
 
 
-async def test_a_day_saved_again_is_replaced_as_a_whole_and_returned(store: Store) -> None:
+async def test_a_day_saved_again_is_replaced_as_a_whole_and_returned(store: SqlStore) -> None:
     await store.save_holdings([of(MONDAY, IREN), of(TUESDAY, IREN, HUT, CASH)])
     corrected = of(TUESDAY, HUT, source="corrected.csv")
 
@@ -46,18 +44,18 @@ async def test_a_day_saved_again_is_replaced_as_a_whole_and_returned(store: Stor
     assert [of(MONDAY, IREN), corrected] == await store.load_holdings(WGMI)
 
 
-async def test_funds_are_separate(store: Store) -> None:
+async def test_funds_are_separate(store: SqlStore) -> None:
     await store.save_holdings([of(TUESDAY, IREN)])
 
     assert [] == await store.save_holdings([of(TUESDAY, HUT, fund=BITQ)])
     assert [of(TUESDAY, IREN)] == await store.load_holdings(WGMI)
 
 
-async def test_a_fund_that_was_never_saved_has_none(store: Store) -> None:
+async def test_a_fund_that_was_never_saved_has_none(store: SqlStore) -> None:
     assert [] == await store.load_holdings(WGMI)
 
 
-async def test_a_failed_save_leaves_the_stored_holdings_unchanged(store: Store) -> None:
+async def test_a_failed_save_leaves_the_stored_holdings_unchanged(store: SqlStore) -> None:
     before = of(MONDAY, IREN)
     await store.save_holdings([before])
     invalid = of(TUESDAY, HUT)

@@ -1,7 +1,5 @@
 """App installations: loaded, encrypted, renewed by one process at a time, and deleted with all their data."""
 
-from __future__ import annotations
-
 import asyncio
 import re
 from dataclasses import replace
@@ -16,9 +14,7 @@ from services.core.identity import Channel
 from services.core.installation import Installation
 from services.storage import SqlStore, tables
 from services.storage.engine import Database
-from services.storage.installations import InstallationRepository
-from services.storage.purge import GLOBAL_TABLES, INSTALLATION_TABLES
-from services.storage.token_encryption import generate_key
+from services.storage.installations import GLOBAL_TABLES, INSTALLATION_TABLES, InstallationRepository, generate_key
 from tests.fakes.alerts import AT, CHANNEL
 from tests.fakes.populated_channel import populate_channel
 from tests.services.storage.conftest import Start
@@ -55,11 +51,11 @@ async def test_an_installation_is_loaded_as_it_was_saved(
     assert (one, None) == (await installations.find("T1"), await installations.find("T2"))
 
 
-async def test_tokens_are_never_stored_in_plain_text(durable_url: str) -> None:
-    store = await SqlStore.open(durable_url)
+async def test_tokens_are_never_stored_in_plain_text(migrated_url: str) -> None:
+    store = await SqlStore.open(migrated_url)
     await store.installations([KEY]).save(ROTATING)
     await store.aclose()
-    database = Database(durable_url)
+    database = Database(migrated_url)
     async with database.read() as tx:
         (row,) = (await tx.execute(text("SELECT * FROM installations"))).all()
     await database.close()
@@ -134,18 +130,18 @@ async def rows(url: str) -> dict[str, list[str]]:
     return found
 
 
-async def test_an_uninstall_deletes_the_workspace_s_data_only(start: Start, durable_url: str) -> None:
+async def test_an_uninstall_deletes_the_workspace_s_data_only(start: Start, migrated_url: str) -> None:
     store = await start()
     installations, rule_index = store.installations([KEY]), RuleIndex(store)
     for channel in (CHANNEL, OTHER_WORKSPACE):
         await installations.save(replace(ACME, home=channel.team))
         await populate_channel(store, channel, AT)
-    before = await rows(durable_url)
+    before = await rows(migrated_url)
     watched = sum(len(one.rules) for one in (await rule_index.pairs()).values())
 
     workspaces = await installations.uninstall("T1", None, AT + HOUR)
 
-    after = await rows(durable_url)
+    after = await rows(migrated_url)
     owned = before.keys() - INSTALLATION_TABLES
     assert ["T1"] == workspaces
     assert all(before[name] for name in owned)

@@ -82,7 +82,7 @@ async def test_the_migrations_create_the_tables_that_the_program_uses(durable_ur
         pytest.param("DROP TABLE ticks", id="a table"),
     ],
 )
-async def test_a_forgotten_migration_would_be_noticed(durable_url: str, statement: str) -> None:
+async def test_a_missing_migration_is_detected(durable_url: str, statement: str) -> None:
     await migrate(durable_url)
     await run(durable_url, statement)
 

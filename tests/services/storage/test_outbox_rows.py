@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -7,7 +5,6 @@ import pytest
 
 from services.alerting.alert import Alert, EntryKind, TimelineEntry
 from services.alerting.records import AlertChange
-from services.channels.ports import Store
 from services.core.identity import Channel
 from services.delivery.ports import AlertMessage, Backlog, Delivery, NoticeMessage, ThreadMessage
 from services.rules.decide import Side
@@ -24,11 +21,11 @@ JOINED = an_entry(kind=EntryKind.JOINED, reason="5d joins")
 ACKNOWLEDGED = an_entry(kind=EntryKind.ACKNOWLEDGED, reason="", by="U1")
 
 
-async def open_alert(store: Store, *entries: TimelineEntry, alert: Alert | None = None, at: datetime = AT) -> None:
+async def open_alert(store: SqlStore, *entries: TimelineEntry, alert: Alert | None = None, at: datetime = AT) -> None:
     await store.record([], [AlertChange(alert=alert or an_alert(), revision=0, entries=entries)], at)
 
 
-async def amend(store: Store, reason: str, *entries: TimelineEntry, at: datetime = AT) -> None:
+async def amend(store: SqlStore, reason: str, *entries: TimelineEntry, at: datetime = AT) -> None:
     (stored,) = await store.open_alerts(CHANNEL)
     amended = replace(stored.alert, reason=reason)
     await store.record([], [AlertChange(alert=amended, revision=stored.revision, entries=entries)], at)
@@ -43,19 +40,19 @@ def entry_of(delivery: Delivery) -> TimelineEntry | None:
     return delivery.message.entry if isinstance(delivery.message, ThreadMessage) else None
 
 
-async def only(store: Store, at: datetime = AT) -> Delivery:
+async def only(store: SqlStore, at: datetime = AT) -> Delivery:
     (delivery,) = await store.due(at)
     return delivery
 
 
-async def send(store: Store, message_id: str = "1700.1", at: datetime = AT) -> Delivery:
+async def send(store: SqlStore, message_id: str = "1700.1", at: datetime = AT) -> Delivery:
     delivery = await only(store, at)
     await store.mark_attempting(delivery, at)
     await store.mark_sent(delivery, message_id, at)
     return delivery
 
 
-async def test_a_new_alert_is_due_at_once(store: Store) -> None:
+async def test_a_new_alert_is_due_at_once(store: SqlStore) -> None:
     await open_alert(store)
 
     delivery = await only(store)
@@ -72,7 +69,7 @@ async def test_a_new_alert_is_due_at_once(store: Store) -> None:
     )
 
 
-async def test_nothing_is_due_before_its_time(store: Store) -> None:
+async def test_nothing_is_due_before_its_time(store: SqlStore) -> None:
     await open_alert(store, at=LATER)
 
     assert [] == await store.due(LATER - MINUTE)
@@ -80,7 +77,7 @@ async def test_nothing_is_due_before_its_time(store: Store) -> None:
     assert len(await store.due(LATER)) == 1
 
 
-async def test_a_delivered_message_is_not_due(store: Store) -> None:
+async def test_a_delivered_message_is_not_due(store: SqlStore) -> None:
     await open_alert(store)
     await send(store)
 
@@ -88,7 +85,7 @@ async def test_a_delivered_message_is_not_due(store: Store) -> None:
     assert await store.next_due_at(AT) is None
 
 
-async def test_a_change_makes_the_same_message_due_again_with_its_newest_version(store: Store) -> None:
+async def test_a_change_makes_the_same_message_due_again_with_its_newest_version(store: SqlStore) -> None:
     await open_alert(store)
     sent = await send(store, "1700.1")
 
@@ -100,7 +97,7 @@ async def test_a_change_makes_the_same_message_due_again_with_its_newest_version
     assert [] == await store.due(LATER - MINUTE)
 
 
-async def test_several_changes_before_a_delivery_are_one_message(store: Store) -> None:
+async def test_several_changes_before_a_delivery_are_one_message(store: SqlStore) -> None:
     await open_alert(store)
     for reason in ("worse", "worse still", "worst"):
         await amend(store, reason)
@@ -111,7 +108,7 @@ async def test_several_changes_before_a_delivery_are_one_message(store: Store) -
     assert [] == await store.due(LATER)
 
 
-async def test_a_change_during_an_attempt_stays_due_after_it(store: Store) -> None:
+async def test_a_change_during_an_attempt_stays_due_after_it(store: SqlStore) -> None:
     await open_alert(store)
     delivery = await only(store)
     await store.mark_attempting(delivery, AT)
@@ -128,7 +125,7 @@ async def test_a_change_during_an_attempt_stays_due_after_it(store: Store) -> No
     assert not edit.attempting
 
 
-async def test_an_entry_waits_for_its_alerts_own_message(store: Store) -> None:
+async def test_an_entry_waits_for_its_alerts_own_message(store: SqlStore) -> None:
     await open_alert(store, FIRED)
 
     assert [AlertMessage] == [type(delivery.message) for delivery in await store.due(LATER)]
@@ -138,7 +135,7 @@ async def test_an_entry_waits_for_its_alerts_own_message(store: Store) -> None:
     assert (FIRED, "1700.1", None, 1) == (entry_of(entry), entry.thread_id, entry.message_id, entry.version)
 
 
-async def test_a_thread_is_posted_in_order(store: Store) -> None:
+async def test_a_thread_is_posted_in_order(store: SqlStore) -> None:
     await open_alert(store, FIRED, JOINED)
     await amend(store, "acknowledged", ACKNOWLEDGED)
     await send(store)
@@ -149,7 +146,7 @@ async def test_a_thread_is_posted_in_order(store: Store) -> None:
     assert [] == await store.due(LATER)
 
 
-async def test_a_reply_that_must_be_retried_delays_those_after_it(store: Store) -> None:
+async def test_a_reply_that_must_be_retried_delays_those_after_it(store: SqlStore) -> None:
     await open_alert(store, FIRED, JOINED)
     await send(store)
     await store.mark_failed(await only(store), "429", LATER)
@@ -159,7 +156,7 @@ async def test_a_reply_that_must_be_retried_delays_those_after_it(store: Store) 
     assert FIRED == entry_of(await only(store, LATER))
 
 
-async def test_a_dead_reply_does_not_delay_those_after_it(store: Store) -> None:
+async def test_a_dead_reply_does_not_delay_those_after_it(store: SqlStore) -> None:
     await open_alert(store, FIRED, JOINED)
     await send(store)
     await store.mark_dead(await only(store), "msg_too_long", AT)
@@ -167,7 +164,7 @@ async def test_a_dead_reply_does_not_delay_those_after_it(store: Store) -> None:
     assert JOINED == entry_of(await only(store))
 
 
-async def test_threads_do_not_delay_each_other(store: Store) -> None:
+async def test_threads_do_not_delay_each_other(store: SqlStore) -> None:
     await open_alert(store, FIRED)
     await send(store)
     await store.mark_failed(await only(store), "429", LATER)
@@ -179,7 +176,7 @@ async def test_threads_do_not_delay_each_other(store: Store) -> None:
     assert (JOINED, "1800.1") == (entry_of(entry), entry.thread_id)
 
 
-async def test_a_silent_entry_is_not_posted(store: Store) -> None:
+async def test_a_silent_entry_is_not_posted(store: SqlStore) -> None:
     await open_alert(store, replace(FIRED, silent=True), JOINED)
     await send(store)
 
@@ -187,7 +184,7 @@ async def test_a_silent_entry_is_not_posted(store: Store) -> None:
     assert [] == await store.due(LATER)
 
 
-async def test_every_message_has_its_own_key(store: Store) -> None:
+async def test_every_message_has_its_own_key(store: SqlStore) -> None:
     await open_alert(store, FIRED, JOINED)
 
     keys = [(await send(store, f"1700.{number}")).key for number in range(3)]
@@ -196,7 +193,7 @@ async def test_every_message_has_its_own_key(store: Store) -> None:
     assert ["alert", "alert", "alert"] == [key.split(":")[0] for key in keys]
 
 
-async def test_keys_of_two_databases_differ(store: Store) -> None:
+async def test_keys_of_two_databases_differ(store: SqlStore) -> None:
     other = await SqlStore.open("sqlite://")
     await open_alert(store)
     await open_alert(other)
@@ -208,7 +205,7 @@ async def test_keys_of_two_databases_differ(store: Store) -> None:
     assert mine.key != theirs.key
 
 
-async def test_the_oldest_are_due_first_and_no_more_than_asked_for(store: Store) -> None:
+async def test_the_oldest_are_due_first_up_to_the_limit(store: SqlStore) -> None:
     await open_alert(store, at=AT + MINUTE)
     await open_alert(store, alert=an_alert(channel=OTHER_CHANNEL), at=AT)
 
@@ -216,7 +213,7 @@ async def test_the_oldest_are_due_first_and_no_more_than_asked_for(store: Store)
     assert [OTHER_CHANNEL] == [delivery.channel for delivery in await store.due(LATER, limit=1)]
 
 
-async def test_only_the_first_message_of_each_channel_is_due(store: Store) -> None:
+async def test_only_the_first_message_of_each_channel_is_due(store: SqlStore) -> None:
     await open_alert(store, at=AT + MINUTE)
     await open_alert(store, alert=an_alert(side=Side.BELOW), at=AT)
     await open_alert(store, alert=an_alert(channel=OTHER_CHANNEL), at=AT + 2 * MINUTE)
@@ -233,7 +230,7 @@ async def test_only_the_first_message_of_each_channel_is_due(store: Store) -> No
     ]
 
 
-async def test_a_failed_message_waits_for_its_retry_and_is_counted(store: Store) -> None:
+async def test_a_failed_message_waits_for_its_retry_and_is_counted(store: SqlStore) -> None:
     await open_alert(store)
     for number in range(2):
         delivery = await only(store, AT + MINUTE * number)
@@ -246,7 +243,7 @@ async def test_a_failed_message_waits_for_its_retry_and_is_counted(store: Store)
     assert (2, False, None) == (retried.attempts, retried.attempting, retried.message_id)
 
 
-async def test_a_success_resets_the_count_of_failures(store: Store) -> None:
+async def test_a_success_resets_the_count_of_failures(store: SqlStore) -> None:
     await open_alert(store)
     await store.mark_failed(await only(store), "429", AT)
     await send(store)
@@ -255,7 +252,7 @@ async def test_a_success_resets_the_count_of_failures(store: Store) -> None:
     assert 0 == (await only(store)).attempts
 
 
-async def test_a_change_does_not_shorten_the_wait_for_a_retry(store: Store) -> None:
+async def test_a_change_does_not_shorten_the_wait_for_a_retry(store: SqlStore) -> None:
     await open_alert(store)
     await store.mark_failed(await only(store), "429", LATER)
 
@@ -266,7 +263,7 @@ async def test_a_change_does_not_shorten_the_wait_for_a_retry(store: Store) -> N
     assert ("worsened", 1) == (alert_of(retried).reason, retried.attempts)
 
 
-async def test_a_message_that_is_gone_is_reposted_before_its_thread_continues(store: Store) -> None:
+async def test_a_message_that_is_gone_is_reposted_before_its_thread_continues(store: SqlStore) -> None:
     await open_alert(store)
     await send(store, "1700.1")
     await amend(store, "worsened", JOINED)
@@ -279,7 +276,7 @@ async def test_a_message_that_is_gone_is_reposted_before_its_thread_continues(st
     assert "1900.1" == (await only(store)).thread_id
 
 
-async def test_a_paused_channel_delays_all_its_undelivered_messages(store: Store) -> None:
+async def test_a_paused_channel_delays_all_its_undelivered_messages(store: SqlStore) -> None:
     await open_alert(store, FIRED)
     await send(store)
     await open_alert(store, alert=an_alert(side=Side.BELOW))
@@ -292,7 +289,7 @@ async def test_a_paused_channel_delays_all_its_undelivered_messages(store: Store
     assert [(FIRED, 0, False), (None, 0, False)] == [(entry_of(one), one.attempts, one.attempting) for one in held]
 
 
-async def test_a_pause_does_not_shorten_a_longer_wait(store: Store) -> None:
+async def test_a_pause_does_not_shorten_a_longer_wait(store: SqlStore) -> None:
     await open_alert(store)
     await store.mark_failed(await only(store), "429", LATER)
 
@@ -301,7 +298,7 @@ async def test_a_pause_does_not_shorten_a_longer_wait(store: Store) -> None:
     assert LATER == await store.next_due_at(AT)
 
 
-async def test_a_pause_does_not_affect_other_channels(store: Store) -> None:
+async def test_a_pause_does_not_affect_other_channels(store: SqlStore) -> None:
     await open_alert(store)
     await send(store)
     await open_alert(store, alert=an_alert(channel=OTHER_CHANNEL))
@@ -314,7 +311,7 @@ async def test_a_pause_does_not_affect_other_channels(store: Store) -> None:
     assert [CHANNEL] == [delivery.channel for delivery in await store.due(LATER)]
 
 
-async def test_a_message_that_is_enqueued_during_a_pause_waits_too(store: Store) -> None:
+async def test_a_message_that_is_enqueued_during_a_pause_waits_too(store: SqlStore) -> None:
     await store.pause_channel(CHANNEL, LATER)
 
     await open_alert(store)
@@ -324,7 +321,7 @@ async def test_a_message_that_is_enqueued_during_a_pause_waits_too(store: Store)
     assert len(await store.due(LATER)) == 1
 
 
-async def test_a_pause_can_be_extended_but_not_shortened(store: Store) -> None:
+async def test_a_pause_can_be_extended_but_not_shortened(store: SqlStore) -> None:
     await open_alert(store)
 
     for until in (AT + MINUTE, LATER, AT + 2 * MINUTE):
@@ -333,7 +330,7 @@ async def test_a_pause_can_be_extended_but_not_shortened(store: Store) -> None:
     assert LATER == await store.next_due_at(AT)
 
 
-async def test_a_dead_message_is_not_tried_again(store: Store) -> None:
+async def test_a_dead_message_is_not_tried_again(store: SqlStore) -> None:
     await open_alert(store, FIRED)
     delivery = await only(store)
     await store.mark_attempting(delivery, AT)
@@ -343,7 +340,7 @@ async def test_a_dead_message_is_not_tried_again(store: Store) -> None:
     assert await store.next_due_at(AT) is None
 
 
-async def test_a_new_version_revives_a_dead_message(store: Store) -> None:
+async def test_a_new_version_revives_a_dead_message(store: SqlStore) -> None:
     await open_alert(store)
     await store.mark_failed(await only(store), "500", AT)
     await store.mark_dead(await only(store), "channel_not_found", AT)
@@ -355,7 +352,7 @@ async def test_a_new_version_revives_a_dead_message(store: Store) -> None:
     assert ("worsened", 0, False) == (alert_of(revived).reason, revived.attempts, revived.attempting)
 
 
-async def test_a_version_that_changed_during_a_fatal_attempt_is_tried(store: Store) -> None:
+async def test_a_version_that_changed_during_a_fatal_attempt_is_tried(store: SqlStore) -> None:
     await open_alert(store)
     await store.mark_failed(await only(store), "msg_too_long", AT)
     delivery = await only(store)
@@ -408,7 +405,7 @@ async def test_only_one_of_two_processes_takes_over_an_expired_lease(start: Star
 
 
 @pytest.mark.parametrize("became", ["tried", "sent", "failed", "asked to wait", "dead", "a new version"])
-async def test_a_message_that_changed_since_it_was_read_is_not_leased(store: Store, became: str) -> None:
+async def test_a_message_that_changed_since_it_was_read_is_not_leased(store: SqlStore, became: str) -> None:
     await open_alert(store)
     read = await only(store)
     match became:
@@ -428,7 +425,7 @@ async def test_a_message_that_changed_since_it_was_read_is_not_leased(store: Sto
     assert not await store.mark_attempting(read, AT + LEASE)
 
 
-async def test_a_version_saved_during_an_attempt_is_due_after_it_without_waiting_for_the_lease(store: Store) -> None:
+async def test_a_version_saved_during_an_attempt_is_due_after_it_without_waiting_for_the_lease(store: SqlStore) -> None:
     await open_alert(store)
     first = await only(store)
     await store.mark_attempting(first, AT)
@@ -438,7 +435,7 @@ async def test_a_version_saved_during_an_attempt_is_due_after_it_without_waiting
     assert AT == await store.next_due_at(AT)
 
 
-async def test_a_reply_whose_thread_is_gone_waits_for_an_edit_of_the_root_message(store: Store) -> None:
+async def test_a_reply_whose_thread_is_gone_waits_for_an_edit_of_the_root_message(store: SqlStore) -> None:
     await open_alert(store, FIRED)
     await send(store, "1700.1")
     await store.mark_failed(await only(store), "thread_not_found", AT + MINUTE, gone=True)
@@ -448,7 +445,7 @@ async def test_a_reply_whose_thread_is_gone_waits_for_an_edit_of_the_root_messag
     assert (None, "1700.1", FIRED) == (entry_of(edited), edited.message_id, entry_of(reply))
 
 
-async def test_the_backlog_counts_waiting_and_dead_messages(store: Store) -> None:
+async def test_the_backlog_counts_waiting_and_dead_messages(store: SqlStore) -> None:
     empty = await store.backlog(AT)
     await open_alert(store, FIRED)
     await store.mark_failed(await only(store), "500", LATER)
@@ -459,7 +456,7 @@ async def test_the_backlog_counts_waiting_and_dead_messages(store: Store) -> Non
     assert Backlog(waiting=2, dead_lettered=1, oldest_age=timedelta(hours=1)) == await store.backlog(LATER)
 
 
-async def test_dead_messages_do_not_count_for_the_oldest_waiting_one(store: Store) -> None:
+async def test_dead_messages_do_not_count_for_the_oldest_waiting_one(store: SqlStore) -> None:
     await open_alert(store)
     await store.mark_dead(await only(store), "msg_too_long", AT)
     only_dead = await store.backlog(LATER)
@@ -469,7 +466,7 @@ async def test_dead_messages_do_not_count_for_the_oldest_waiting_one(store: Stor
     assert Backlog(waiting=1, dead_lettered=1, oldest_age=timedelta(minutes=59)) == await store.backlog(LATER)
 
 
-async def test_a_reply_is_dead_and_revived_with_its_root_message(store: Store) -> None:
+async def test_a_reply_is_dead_and_revived_with_its_root_message(store: SqlStore) -> None:
     await open_alert(store, FIRED)
     await store.mark_dead(await only(store), "msg_too_long", AT)
     dead, audit = await store.backlog(LATER), await store.alert_audit(CHANNEL, None)
@@ -482,7 +479,7 @@ async def test_a_reply_is_dead_and_revived_with_its_root_message(store: Store) -
     assert (2, 0) == (revived.waiting, revived.dead_lettered)
 
 
-async def test_a_delivered_message_is_no_backlog_and_a_change_starts_a_new_wait(store: Store) -> None:
+async def test_a_delivered_message_leaves_the_backlog_and_a_change_starts_a_new_wait(store: SqlStore) -> None:
     await open_alert(store)
     await send(store)
     delivered = await store.backlog(LATER)

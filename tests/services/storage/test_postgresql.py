@@ -1,7 +1,5 @@
 """Behavior of a database server: outages, reconnects, and passwords that must not be shown."""
 
-from __future__ import annotations
-
 import asyncio
 import gc
 from collections.abc import AsyncIterator

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from dataclasses import replace
 from datetime import timedelta
 
@@ -7,13 +5,13 @@ import pytest
 
 from services.alerting.alert import ActorStamp, Alert, EntryKind, TimelineEntry
 from services.alerting.records import AlertChange, StateChange, StoredAlert
-from services.channels.ports import Store
 from services.core.errors import ConflictError, NotFoundError
 from services.core.identity import Channel
 from services.core.prices import Pair, Symbol
 from services.market.measure import Window
 from services.rules.decide import RuleState, Side
 from services.rules.grammar import parse_rule
+from services.storage import SqlStore
 from tests.fakes.alerts import AT, CHANNEL, a_measurement, a_rule_hit, an_alert, an_entry, removal
 from tests.services.storage.conftest import Start, active_rules
 
@@ -24,17 +22,17 @@ OTHER_CHANNELS = [
 FIRING = RuleState(firing=Side.ABOVE, fired_at=AT)
 
 
-async def open_alert(store: Store, alert: Alert | None = None, *entries: TimelineEntry) -> StoredAlert:
+async def open_alert(store: SqlStore, alert: Alert | None = None, *entries: TimelineEntry) -> StoredAlert:
     await store.record([], [AlertChange(alert=alert or an_alert(), revision=0, entries=entries)], AT)
     return (await store.open_alerts())[-1]
 
 
-async def close(store: Store, known: StoredAlert) -> None:
+async def close(store: SqlStore, known: StoredAlert) -> None:
     closed = replace(known.alert, closed_at=AT + timedelta(hours=1))
     await store.record([], [AlertChange(alert=closed, revision=known.revision)], AT)
 
 
-async def test_an_alert_gets_its_number_and_is_loaded_as_it_was_saved(store: Store) -> None:
+async def test_an_alert_gets_its_number_and_is_loaded_as_it_was_saved(store: SqlStore) -> None:
     alert = an_alert(
         hits=[
             a_rule_hit(rule_id=7, rule="1d 8pp", peak=0.1 + 0.2),
@@ -51,7 +49,7 @@ async def test_an_alert_gets_its_number_and_is_loaded_as_it_was_saved(store: Sto
     assert stored == await store.alert(CHANNEL, stored.alert.id)
 
 
-async def test_open_alerts_are_loaded_oldest_first(store: Store) -> None:
+async def test_open_alerts_are_loaded_oldest_first(store: SqlStore) -> None:
     first = await open_alert(store, an_alert(side=Side.ABOVE))
     second = await open_alert(store, an_alert(side=Side.BELOW))
     third = await open_alert(store, an_alert(pair=Pair(etf=Symbol("MNRS"), crypto=Symbol("BTC"))))
@@ -60,7 +58,7 @@ async def test_open_alerts_are_loaded_oldest_first(store: Store) -> None:
     assert [first, third] == await store.open_alerts()
 
 
-async def test_open_alerts_can_be_loaded_by_pair(store: Store) -> None:
+async def test_open_alerts_can_be_loaded_by_pair(store: SqlStore) -> None:
     other = Pair(etf=Symbol("MNRS"), crypto=Symbol("ETH"))
     first = await open_alert(store, an_alert(side=Side.ABOVE))
     second = await open_alert(store, an_alert(pair=other, side=Side.ABOVE))
@@ -73,7 +71,7 @@ async def test_open_alerts_can_be_loaded_by_pair(store: Store) -> None:
 
 
 @pytest.mark.parametrize("other_channel", OTHER_CHANNELS)
-async def test_channels_do_not_see_each_others_alerts(store: Store, other_channel: Channel) -> None:
+async def test_channels_do_not_see_each_others_alerts(store: SqlStore, other_channel: Channel) -> None:
     here = await open_alert(store)
     there = await open_alert(store, an_alert(channel=other_channel))
 
@@ -85,7 +83,7 @@ async def test_channels_do_not_see_each_others_alerts(store: Store, other_channe
         await store.alert(CHANNEL, there.alert.id)
 
 
-async def test_history_is_newest_first_and_has_closed_alerts(store: Store) -> None:
+async def test_history_is_newest_first_and_has_closed_alerts(store: SqlStore) -> None:
     numbers = []
     for _ in range(3):
         opened = await open_alert(store)
@@ -96,14 +94,14 @@ async def test_history_is_newest_first_and_has_closed_alerts(store: Store) -> No
     assert numbers[:0:-1] == [alert.id for alert in await store.history(CHANNEL, 2)]
 
 
-async def test_a_closed_alert_can_still_be_read(store: Store) -> None:
+async def test_a_closed_alert_can_still_be_read(store: SqlStore) -> None:
     opened = await open_alert(store)
     await close(store, opened)
 
     assert AT + timedelta(hours=1) == (await store.alert(CHANNEL, opened.alert.id)).alert.closed_at
 
 
-async def test_every_change_increments_the_revision(store: Store) -> None:
+async def test_every_change_increments_the_revision(store: SqlStore) -> None:
     opened = await open_alert(store)
     changed = replace(opened.alert, reason="worsened")
 
@@ -114,7 +112,7 @@ async def test_every_change_increments_the_revision(store: Store) -> None:
     assert opened.revision < stored.revision
 
 
-async def test_an_alert_that_changed_since_it_was_read_is_not_overwritten(store: Store) -> None:
+async def test_an_alert_that_changed_since_it_was_read_is_not_overwritten(store: SqlStore) -> None:
     read = await open_alert(store)
     await store.record([], [AlertChange(alert=replace(read.alert, reason="by one"), revision=read.revision)], AT)
 
@@ -124,7 +122,7 @@ async def test_an_alert_that_changed_since_it_was_read_is_not_overwritten(store:
     assert ["by one"] == [stored.alert.reason for stored in await store.open_alerts()]
 
 
-async def test_a_second_open_alert_of_the_same_pair_and_side_is_a_conflict(store: Store) -> None:
+async def test_a_second_open_alert_of_the_same_pair_and_side_is_a_conflict(store: SqlStore) -> None:
     first = await open_alert(store)
 
     with pytest.raises(ConflictError, match="open already"):
@@ -135,7 +133,7 @@ async def test_a_second_open_alert_of_the_same_pair_and_side_is_a_conflict(store
     assert [second] == await store.open_alerts()
 
 
-async def test_an_alert_can_be_closed_and_reopened_in_one_transaction(store: Store) -> None:
+async def test_an_alert_can_be_closed_and_reopened_in_one_transaction(store: SqlStore) -> None:
     first = await open_alert(store)
     successor = AlertChange(alert=an_alert(reason="reopened"), revision=0)
     closed = AlertChange(alert=replace(first.alert, closed_at=AT), revision=first.revision)
@@ -145,7 +143,7 @@ async def test_an_alert_can_be_closed_and_reopened_in_one_transaction(store: Sto
     assert ["reopened"] == [stored.alert.reason for stored in await store.open_alerts()]
 
 
-async def test_a_closed_alert_cannot_reopen_while_another_is_open(store: Store) -> None:
+async def test_a_closed_alert_cannot_reopen_while_another_is_open(store: SqlStore) -> None:
     first = await open_alert(store)
     await close(store, first)
     await open_alert(store)
@@ -154,7 +152,7 @@ async def test_a_closed_alert_cannot_reopen_while_another_is_open(store: Store) 
         await store.record([], [AlertChange(alert=first.alert, revision=first.revision + 1)], AT)
 
 
-async def test_a_conflict_on_an_alert_rolls_back_states_messages_and_entries(store: Store) -> None:
+async def test_a_conflict_on_an_alert_rolls_back_states_messages_and_entries(store: SqlStore) -> None:
     (rule,) = await store.add_rules(CHANNEL, [parse_rule("1d 8pp")], "U1", AT)
     read = await open_alert(store)
     revision, due = (await store.rulebook()).revision, await store.due(AT)
@@ -170,7 +168,7 @@ async def test_a_conflict_on_an_alert_rolls_back_states_messages_and_entries(sto
     assert (revision, due) == ((await store.rulebook()).revision, await store.due(AT))
 
 
-async def test_a_conflict_on_a_state_rolls_back_the_alert(store: Store) -> None:
+async def test_a_conflict_on_a_state_rolls_back_the_alert(store: SqlStore) -> None:
     (rule,) = await store.add_rules(CHANNEL, [parse_rule("1d 8pp")], "U1", AT)
     change = StateChange(rule_id=rule.id, before=FIRING, after=RuleState())
 
@@ -181,7 +179,7 @@ async def test_a_conflict_on_a_state_rolls_back_the_alert(store: Store) -> None:
     assert [] == await store.due(AT)
 
 
-async def test_an_open_alert_still_names_a_removed_rule(store: Store) -> None:
+async def test_an_open_alert_still_names_a_removed_rule(store: SqlStore) -> None:
     (rule,) = await store.add_rules(CHANNEL, [parse_rule("1d 8pp")], "U1", AT)
     opened = await open_alert(store, an_alert(hits=[a_rule_hit(rule_id=rule.id)]))
 

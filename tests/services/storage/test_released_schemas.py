@@ -1,6 +1,4 @@
-"""Databases of every released schema, with data in them, on their way to this program's."""
-
-from __future__ import annotations
+"""Databases of every released schema, with data, are migrated to the current one."""
 
 import asyncio
 import os
@@ -26,7 +24,7 @@ RELEASED = ("0001", "0002")
 
 
 async def create_released_database(url: str, revision: str) -> None:
-    """Make a database as that release left it behind."""
+    """Create a database with the schema and data of a release."""
 
     def build(connection: Connection) -> None:
         config = Config(attributes={"connection": connection})
@@ -44,7 +42,7 @@ async def create_released_database(url: str, revision: str) -> None:
 
 
 async def run_migrate(url: str) -> int:
-    """Run the release step of the Procfile in a process of its own; its exit code."""
+    """Run the Procfile's release step in its own process, and return its exit code."""
     environment = {**os.environ, "MINERPULSE_DATABASE_URL": url}
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "bot", "migrate", stdout=asyncio.subprocess.DEVNULL, env=environment

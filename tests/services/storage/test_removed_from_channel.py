@@ -1,7 +1,5 @@
 """Channels that the app was removed from: nothing waits for them, and posted messages are updated on return."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from datetime import timedelta
 
@@ -11,10 +9,10 @@ from services.alerting.brief import Occasion
 from services.alerting.channel_settings import BriefSubscription, ChannelSettings
 from services.alerting.ports import SettingChange, StoredChannel
 from services.alerting.records import AlertChange
-from services.channels.ports import Store
 from services.core.errors import ConflictError
 from services.core.identity import Channel
 from services.delivery.ports import AlertMessage
+from services.storage import SqlStore
 from tests.fakes.alerts import AT, CHANNEL, an_alert, an_entry
 
 LATER = AT + timedelta(hours=1)
@@ -23,7 +21,7 @@ LEFT = SettingChange(by="U1", at=AT, summary="all off")
 BRIEFED = ChannelSettings(zone="Europe/London", briefs=(BriefSubscription(occasion=Occasion.CLOSE, since=AT),))
 
 
-async def post_and_edit(store: Store, channel: Channel) -> None:
+async def post_and_edit(store: SqlStore, channel: Channel) -> None:
     """Post an alert in a channel, and leave a thread reply and a new version waiting."""
     await store.record([], [AlertChange(alert=an_alert(channel=channel), revision=0, entries=(an_entry(),))], AT)
     (delivery,) = await store.due(AT)
@@ -33,7 +31,7 @@ async def post_and_edit(store: Store, channel: Channel) -> None:
     await store.record([], [AlertChange(alert=replace(stored.alert, reason="worse"), revision=1, entries=())], AT)
 
 
-async def test_nothing_waits_for_a_channel_that_the_app_was_removed_from(store: Store) -> None:
+async def test_nothing_waits_for_a_channel_that_the_app_was_removed_from(store: SqlStore) -> None:
     await post_and_edit(store, CHANNEL)
     await store.pause_channel(CHANNEL, AT, "type /invite")
     await store.disconnect_channel(CHANNEL, LEFT)
@@ -43,7 +41,7 @@ async def test_nothing_waits_for_a_channel_that_the_app_was_removed_from(store: 
     assert [] == await store.delivery_problems("T1")
 
 
-async def test_posted_messages_are_updated_once_on_return(store: Store) -> None:
+async def test_posted_messages_are_updated_once_on_return(store: SqlStore) -> None:
     await post_and_edit(store, CHANNEL)
     await store.disconnect_channel(CHANNEL, LEFT)
     await store.reconnect_channel(ELSEWHERE, LATER)
@@ -60,7 +58,7 @@ async def test_posted_messages_are_updated_once_on_return(store: Store) -> None:
     assert [] == await store.due(LATER)
 
 
-async def test_settings_that_post_messages_are_reset_once_with_their_author(store: Store) -> None:
+async def test_settings_that_post_messages_are_reset_once_with_their_author(store: SqlStore) -> None:
     set_up = StoredChannel(channel=CHANNEL, settings=BRIEFED, revision=0, silent_from=AT)
     await store.change_channel(set_up, SettingChange(by="U1", at=AT, summary="brief close"))
     await store.disconnect_channel(CHANNEL, LEFT)

@@ -1,7 +1,5 @@
 """Migration 0008: data of schema 0007 arrives unchanged under the new names."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -114,13 +112,11 @@ def names(connection: Connection) -> set[str]:
     return result
 
 
-async def test_indexes_keys_and_sequences_have_the_new_names(durable_url: str) -> None:
-    await migrate(durable_url)
-
-    found = await run(durable_url, names)
+async def test_indexes_keys_and_sequences_have_the_new_names(migrated_url: str) -> None:
+    found = await run(migrated_url, names)
 
     expected = {str(index.name) for table in tables.metadata.sorted_tables for index in table.indexes}
-    if durable_url.startswith("postgres"):
+    if migrated_url.startswith("postgres"):
         expected |= {str(key.name) for table in tables.metadata.sorted_tables for key in table.constraints}
         expected |= {f"{m0008.TABLES[name]}_id_seq" for name in m0008.NUMBERED}
     assert set() == expected - found
@@ -168,9 +164,7 @@ JSON_COLUMNS = {
 
 @pytest.mark.usefixtures("stored_keys")
 @pytest.mark.parametrize("count", [0, 1, 3, 7], ids=["no rows", "one row", "one batch", "several batches"])
-async def test_keys_of_stored_json_are_renamed_in_every_table(durable_url: str, count: int) -> None:
-    await migrate(durable_url)
-
+async def test_keys_of_stored_json_are_renamed_in_every_table(migrated_url: str, count: int) -> None:
     def store_json(connection: Connection) -> None:
         for name, column in JSON_COLUMNS.items():
             for number in range(1, count + 1):
@@ -180,10 +174,10 @@ async def test_keys_of_stored_json_are_renamed_in_every_table(durable_url: str, 
                     values["kind"] = "outage"
                 connection.execute(insert(tables.metadata.tables[name]).values(values))
 
-    await run(durable_url, store_json)
-    before = await run(durable_url, contents)
-    await run(durable_url, rename_stored_keys)
-    after = await run(durable_url, contents)
+    await run(migrated_url, store_json)
+    before = await run(migrated_url, contents)
+    await run(migrated_url, rename_stored_keys)
+    after = await run(migrated_url, contents)
 
     for name, column in JSON_COLUMNS.items():
         assert [{**row, column: NEW_JSON} for row in before[name]] == after[name]
@@ -206,27 +200,28 @@ async def test_keys_of_stored_json_are_renamed_in_every_table(durable_url: str, 
         pytest.param("outage", '{"told":null}', '{"last_reported":null}', id="null"),
     ],
 )
-async def test_only_the_listed_keys_of_a_kind_are_renamed(durable_url: str, kind: str, before: str, after: str) -> None:
-    await migrate(durable_url)
+async def test_only_the_listed_keys_of_a_kind_are_renamed(
+    migrated_url: str, kind: str, before: str, after: str
+) -> None:
     row = {"team": "T1", "channel": "C1", "name": "one", "kind": kind, "opened_at": AT, "revision": 1}
 
-    await run(durable_url, lambda tx: tx.execute(insert(tables.notices).values(**row, content=before)))
-    await run(durable_url, rename_stored_keys)
+    await run(migrated_url, lambda tx: tx.execute(insert(tables.notices).values(**row, content=before)))
+    await run(migrated_url, rename_stored_keys)
 
-    assert [after] == [notice["content"] for notice in (await run(durable_url, contents))["notices"]]
+    assert [after] == [notice["content"] for notice in (await run(migrated_url, contents))["notices"]]
 
 
 async def test_a_person_s_entries_are_still_found_after_their_keys_were_renamed(
-    durable_url: str, monkeypatch: pytest.MonkeyPatch
+    migrated_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The store searches entries as text, so that they must be written without spaces."""
     monkeypatch.setattr(m0008, "STORED_KEYS", {("entry", "reason"): "why"})
-    store = await SqlStore.open(durable_url)
+    store = await SqlStore.open(migrated_url)
     entry = an_entry(kind=EntryKind.ACKNOWLEDGED, by="U1")
     await store.record([], [AlertChange(alert=an_alert(), revision=0, entries=(entry,))], AT)
 
-    await run(durable_url, rename_stored_keys)
+    await run(migrated_url, rename_stored_keys)
 
     assert [CHANNEL] == await store.channels_of("T1", "U1")
-    assert "why" in (await run(durable_url, contents))["timeline_entries"][0]["entry"]
+    assert "why" in (await run(migrated_url, contents))["timeline_entries"][0]["entry"]
     await store.aclose()

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import json
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -12,9 +10,8 @@ from sqlalchemy.exc import StatementError
 
 from services.alerting.alert import Alert, TimelineEntry
 from services.alerting.tick_log import Claim
-from services.channels.ports import Store
 from services.core.prices import WGMI_BTC
-from services.storage import codec
+from services.storage import SqlStore, codec
 from services.storage.codec import read_alert, read_entry, write_alert, write_entry
 from tests.fakes.alerts import AT, a_rule_hit, an_alert
 
@@ -29,7 +26,7 @@ def test_an_alert_is_read_as_it_was_written(value: float, peak: float, as_of: da
     assert alert == read_alert(write_alert(alert))
 
 
-@given(st.builds(TimelineEntry, at=moments, until=st.none() | moments))
+@given(st.builds(TimelineEntry, at=moments, until=st.none() | moments, reason=st.text()))
 def test_an_entry_is_read_as_it_was_written(entry: TimelineEntry) -> None:
     assert entry == read_entry(write_entry(entry))
 
@@ -42,14 +39,14 @@ def test_times_are_read_aware_utc() -> None:
     assert [timedelta(0)] * 4 == aware(read_alert(write_alert(an_alert())))
 
 
-async def test_times_are_equal_across_time_zones(store: Store) -> None:
+async def test_times_are_equal_across_time_zones(store: SqlStore) -> None:
     new_york = timezone(timedelta(hours=-5))
     await store.claim_tick(WGMI_BTC, AT, AT)
 
     assert Claim.TAKEN is await store.claim_tick(WGMI_BTC, AT.astimezone(new_york), AT)
 
 
-async def test_a_naive_time_is_an_error(store: Store) -> None:
+async def test_a_naive_time_is_an_error(store: SqlStore) -> None:
     with pytest.raises(StatementError, match="has no time zone"):
         await store.claim_tick(WGMI_BTC, AT.replace(tzinfo=None), AT)
 

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import logging
 from collections.abc import AsyncIterator
 
@@ -22,9 +20,9 @@ BREAK_ENTRY = "UPDATE timeline_entries SET entry = '{}' WHERE id = 1"
 
 
 @pytest.fixture
-async def store(durable_url: str) -> AsyncIterator[SqlStore]:
+async def store(migrated_url: str) -> AsyncIterator[SqlStore]:
     """Two alerts, each with a thread reply; each test breaks a row."""
-    store = await SqlStore.open(durable_url)
+    store = await SqlStore.open(migrated_url)
     for side in (Side.ABOVE, Side.BELOW):
         await store.record([], [AlertChange(alert=an_alert(side=side), revision=0, entries=(ENTRY,))], AT)
     yield store
@@ -39,10 +37,10 @@ async def run(url: str, statement: str) -> None:
 
 
 async def test_an_unreadable_alert_does_not_block_the_others(
-    store: SqlStore, durable_url: str, caplog: pytest.LogCaptureFixture
+    store: SqlStore, migrated_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.ERROR, logger="services.storage")
-    await run(durable_url, BREAK_ALERT)
+    await run(migrated_url, BREAK_ALERT)
 
     opened = [[stored.alert.id for stored in await store.open_alerts()] for _ in range(2)]
     listed = [[alert.id for alert in await store.history(CHANNEL, 10)] for _ in range(2)]
@@ -51,12 +49,18 @@ async def test_an_unreadable_alert_does_not_block_the_others(
     assert ["alert 1 cannot be read and is skipped; restore its row from a backup"] == caplog.messages
 
 
+async def test_an_alert_with_an_unknown_subject_is_unreadable(store: SqlStore, migrated_url: str) -> None:
+    await run(migrated_url, """UPDATE alerts SET alert = replace(alert, '"divergence"', '"volume"') WHERE id = 1""")
+
+    assert [2] == [stored.alert.id for stored in await store.open_alerts()]
+
+
 async def test_an_unreadable_rule_does_not_block_the_others(
-    store: SqlStore, durable_url: str, caplog: pytest.LogCaptureFixture
+    store: SqlStore, migrated_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.ERROR, logger="services.storage")
     first, second = await store.add_rules(CHANNEL, [parse_rule("1d 8pp"), parse_rule("5d 15pp")], "U1", AT)
-    await run(durable_url, "UPDATE rules SET rule = '1d 8 furlongs' WHERE id = 1")
+    await run(migrated_url, "UPDATE rules SET rule = '1d 8 furlongs' WHERE id = 1")
 
     listed = [await store.rules(CHANNEL) for _ in range(2)]
     book = await store.rulebook()
@@ -70,9 +74,9 @@ async def test_an_unreadable_rule_does_not_block_the_others(
     ] == caplog.messages
 
 
-async def test_an_unreadable_rule_can_be_removed(store: SqlStore, durable_url: str) -> None:
+async def test_an_unreadable_rule_can_be_removed(store: SqlStore, migrated_url: str) -> None:
     await store.add_rules(CHANNEL, [parse_rule("1d 8pp")], "U1", AT)
-    await run(durable_url, "UPDATE rules SET rule = '1d 8 furlongs' WHERE id = 1")
+    await run(migrated_url, "UPDATE rules SET rule = '1d 8 furlongs' WHERE id = 1")
     since = (await store.rulebook()).revision
 
     unreadable = await store.rule(CHANNEL, 1)
@@ -84,9 +88,9 @@ async def test_an_unreadable_rule_can_be_removed(store: SqlStore, durable_url: s
 
 
 async def test_an_unreadable_message_is_dead_lettered_and_the_others_are_due(
-    store: SqlStore, durable_url: str, caplog: pytest.LogCaptureFixture
+    store: SqlStore, migrated_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await run(durable_url, BREAK_ALERT)
+    await run(migrated_url, BREAK_ALERT)
 
     due = [[delivery.message.log_name for delivery in await store.due(AT)] for _ in range(2)]
 
@@ -96,8 +100,8 @@ async def test_an_unreadable_message_is_dead_lettered_and_the_others_are_due(
     assert Backlog(waiting=2, dead_lettered=2, oldest_age=AT - AT) == await store.backlog(AT)
 
 
-async def test_an_unreadable_entry_is_skipped_in_its_thread(store: SqlStore, durable_url: str) -> None:
-    await run(durable_url, BREAK_ENTRY)
+async def test_an_unreadable_entry_is_skipped_in_its_thread(store: SqlStore, migrated_url: str) -> None:
+    await run(migrated_url, BREAK_ENTRY)
     posted = []
     while due := await store.due(AT):
         posted += [
@@ -108,8 +112,8 @@ async def test_an_unreadable_entry_is_skipped_in_its_thread(store: SqlStore, dur
     assert [("alert 1", None), ("alert 2", None), ("alert 2", ENTRY)] == posted
 
 
-async def test_a_new_alert_replaces_an_unreadable_open_one(store: SqlStore, durable_url: str) -> None:
-    await run(durable_url, BREAK_ALERT)
+async def test_a_new_alert_replaces_an_unreadable_open_one(store: SqlStore, migrated_url: str) -> None:
+    await run(migrated_url, BREAK_ALERT)
 
     await store.record([], [AlertChange(alert=an_alert(side=Side.ABOVE), revision=0)], AT)
 

@@ -1,23 +1,21 @@
-from __future__ import annotations
-
 import pytest
 
 from services.alerting.feedback import Votes
 from services.alerting.records import AlertChange
-from services.channels.ports import Store
 from services.core.errors import NotFoundError
 from services.core.identity import Channel
+from services.storage import SqlStore
 from tests.fakes.alerts import AT, CHANNEL, an_alert
 
 OTHER = Channel(team="T1", id="C2")
 
 
-async def opened(store: Store, channel: Channel = CHANNEL) -> int:
+async def opened(store: SqlStore, channel: Channel = CHANNEL) -> int:
     await store.record([], [AlertChange(alert=an_alert(channel=channel), revision=0)], AT)
     return (await store.history(channel, 1))[0].id
 
 
-async def test_each_person_has_one_vote_per_alert_and_the_last_one_counts(store: Store) -> None:
+async def test_each_person_has_one_vote_per_alert_and_the_last_one_counts(store: SqlStore) -> None:
     alert, other = await opened(store), await opened(store, OTHER)
     for by in ("U1", "U2", "U1"):
         await store.vote(CHANNEL, alert, by, AT, noise=True)
@@ -30,7 +28,7 @@ async def test_each_person_has_one_vote_per_alert_and_the_last_one_counts(store:
     assert Votes(noise=1) == (await store.alert_audit(None, other)).votes
 
 
-async def test_an_alert_of_another_channel_cannot_be_voted_on(store: Store) -> None:
+async def test_an_alert_of_another_channel_cannot_be_voted_on(store: SqlStore) -> None:
     alert = await opened(store)
     for nowhere in (alert, alert + 1):
         with pytest.raises(NotFoundError, match=f"No alert {nowhere} in this channel"):

@@ -1,7 +1,5 @@
 """The user-editable cohort file: one share per line, with its cohort, the classification date and the source."""
 
-from __future__ import annotations
-
 from datetime import date
 from pathlib import Path
 

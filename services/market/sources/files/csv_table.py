@@ -1,7 +1,5 @@
 """CSV files as a header and rows with line numbers; errors name the first bad line of the file."""
 
-from __future__ import annotations
-
 import csv
 import io
 from collections.abc import Callable, Mapping, Sequence

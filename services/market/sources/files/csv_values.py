@@ -1,7 +1,5 @@
 """Parse CSV cells as dates, instants and prices. Bad cells become faults and are never corrected."""
 
-from __future__ import annotations
-
 import re
 from datetime import timedelta
 

@@ -1,7 +1,5 @@
 """Price files: session closes of an ETF and bars of bitcoin from CSV. Bad data is never corrected silently."""
 
-from __future__ import annotations
-
 from datetime import date, datetime, timedelta
 from pathlib import Path
 

@@ -1,6 +1,4 @@
-"""Read the header and data lines of a holdings CSV, apart from titles, notes and totals around them."""
-
-from __future__ import annotations
+"""Read the header and data lines of a holdings CSV; skip titles, notes and totals around them."""
 
 import re
 from collections.abc import Iterator, Sequence

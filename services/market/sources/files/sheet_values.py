@@ -1,7 +1,5 @@
 """Parse spreadsheet cells as numbers, weights and dates, in the formats that people and spreadsheets use."""
 
-from __future__ import annotations
-
 import math
 import re
 from contextlib import suppress

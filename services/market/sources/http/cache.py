@@ -1,7 +1,5 @@
 """Cache responses by ETag and Last-Modified, bounded by number and size; parse HTTP dates and Retry-After."""
 
-from __future__ import annotations
-
 import re
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping

@@ -4,8 +4,6 @@ Cacheable responses are revalidated and reused after a 304. A library's HTTP cac
 body before its parser has accepted it, and doesn't bound its memory.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Hashable, Iterator, Mapping

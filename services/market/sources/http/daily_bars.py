@@ -1,7 +1,5 @@
 """New York daily bars: final session closes from vendor rows, and a check for trades in regular hours."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta

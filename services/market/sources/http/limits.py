@@ -1,7 +1,5 @@
 """Circuit breaker and sliding-window rate limiter for one vendor."""
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass

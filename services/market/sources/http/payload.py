@@ -1,7 +1,5 @@
 """Strict pydantic types for vendor payloads."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated

@@ -1,7 +1,5 @@
 """Client for one vendor: rate limits, backoff, circuit breaker, error texts, and one log line per outage."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -42,6 +40,9 @@ logger = logging.getLogger(__name__)
 
 class ThrottledError(DataError):
     """Raised by a `parse` callback when a response with status 200 reports too many calls."""
+
+    def __init__(self) -> None:
+        super().__init__("too many calls")
 
 
 class VendorClient:

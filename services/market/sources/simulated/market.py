@@ -1,7 +1,5 @@
 """A simulated market: both legs at any minute from 2021 to 2040, a pure function of seed, symbol and time."""
 
-from __future__ import annotations
-
 import math
 from datetime import UTC, date, datetime, timedelta
 

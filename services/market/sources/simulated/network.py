@@ -1,7 +1,5 @@
 """A simulated bitcoin network for the simulated market: mining becomes harder while bitcoin falls."""
 
-from __future__ import annotations
-
 import math
 from datetime import UTC, date, datetime
 from typing import NamedTuple
@@ -39,11 +37,12 @@ class _Retargets(NamedTuple):
 
 
 class SimulatedNetwork:
-    """A NetworkSource and a NetworkPastSource for 2021 to 2040, a pure function of seed and time.
+    """A NetworkSource and a NetworkHistorySource for 2021 to 2040, a pure function of seed and time.
 
-    In even years the hash rate grows by half until October, whatever bitcoin does, so that mining is harder than ever.
-    Then miners leave, and two years together are almost flat. The difficulty follows block by block, and subsidies
-    halve at the same heights as on the real network. Returns nothing later than the clock.
+    In even years the hash rate grows by half until October regardless of bitcoin's price, so mining reaches a new
+    record
+    difficulty. Then miners leave, and two years together are almost flat. The difficulty follows block by block, and
+    subsidies halve at the same heights as on the real network. Returns nothing later than the clock.
     """
 
     simulated = True

@@ -1,11 +1,9 @@
 """The scenario of the simulated market: what each leg does from close to close, year by year.
 
 In even years bitcoin makes a high and falls to 60% below it, while the ETF ends 90% higher because miners turn
-to AI. In odd years bitcoin recovers; the ETF moves with it from day to day but gives its gain back. So two years
-together are flat, and prices stay in their range for ever.
+to AI. In odd years bitcoin recovers; the ETF moves with it from day to day but loses its gain. So two years
+together are flat, and prices always stay in their range.
 """
-
-from __future__ import annotations
 
 import math
 import zlib
@@ -76,7 +74,7 @@ def proxy_path(
 ) -> NDArray[np.float64]:
     """Return the log price at each session's close of the chip-maker ETF, the proxy for AI.
 
-    It shares the miners' moves that aren't bitcoin's, and more of them each year as more miners turn to AI.
+    It shares the miners' moves that don't come from bitcoin, and more of them each year as more miners turn to AI.
     """
     moves = np.diff(crypto)
     betas = np.concatenate([_betas(year, int(np.sum(years == year))) for year in YEARS])

@@ -1,7 +1,5 @@
 """Alpaca: ETF session closes and last trades (15 minutes late), and bitcoin bars. Official API; needs two keys."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Binance public data: bars and last trade of a coin in Tether (USDT). Official API; no key."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from datetime import timedelta
 from operator import attrgetter

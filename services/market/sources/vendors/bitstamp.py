@@ -1,7 +1,5 @@
 """Bitstamp: bars and last trade of a coin in US dollars. Official API; no key."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated

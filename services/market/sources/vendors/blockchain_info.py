@@ -1,7 +1,5 @@
 """Blockchain.com charts: daily hash rate of the network, to corroborate other sources. Official API; no key."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """Coinbase Exchange: bars and last trade of a coin in US dollars. Official API; no key."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated
@@ -31,7 +29,9 @@ class Coinbase(BarVendor):
     name = "Coinbase"
     base_url = "https://api.exchange.coinbase.com"
     backoff = timedelta(minutes=1)
-    limits = (Limit(calls=1, per=timedelta(seconds=0.125)),)  # documented: 10 calls per second and IP address
+    limits: tuple[Limit, ...] = (
+        Limit(calls=1, per=timedelta(seconds=0.125)),
+    )  # documented: 10 calls per second and IP address
     unknown_symbol_statuses = (NOT_FOUND,)
     message_field = "message"
     intervals = (60, 300, 900, 3600, 21600, 86400)

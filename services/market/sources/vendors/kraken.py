@@ -1,7 +1,5 @@
 """Kraken: bars and last trade of a coin in US dollars. Official API; no key."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -57,7 +55,7 @@ class Kraken(BarVendor):
     base_url = "https://api.kraken.com"
     backoff = timedelta(minutes=1)
     limits = (Limit(calls=1, per=timedelta(seconds=1)),)
-    history_limit = timedelta(hours=USABLE_BARS - 2)
+    history_limit: timedelta | None = timedelta(hours=USABLE_BARS - 2)
     intervals = (60, 300, 900, 1800, 3600, 14400, 86400)
     page_size = MAX_BARS
 

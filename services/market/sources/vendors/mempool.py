@@ -1,7 +1,5 @@
 """mempool.space: difficulty, hash rate, next retarget and fees of the bitcoin network. Official API; no key."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 from typing import Annotated, Self, TypeVar
 

@@ -1,7 +1,5 @@
 """Nasdaq.com price history: session closes of an ETF, available after the close. Unofficial API; no key."""
 
-from __future__ import annotations
-
 from datetime import date, datetime, timedelta
 from typing import Annotated
 from urllib.parse import quote

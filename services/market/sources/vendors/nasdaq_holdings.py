@@ -1,7 +1,5 @@
 """Nasdaq.com: the ten largest holdings of an ETF. Unofficial API; no key."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta

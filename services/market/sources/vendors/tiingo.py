@@ -1,7 +1,5 @@
 """Tiingo: session closes after the end of the day, and the last trade at IEX. Official API; needs a key."""
 
-from __future__ import annotations
-
 from datetime import UTC, date, timedelta
 from functools import partial
 from operator import attrgetter

@@ -1,7 +1,5 @@
 """Twelve Data: session closes of an ETF, available after the close. Official API; needs a key."""
 
-from __future__ import annotations
-
 from datetime import date, timedelta
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""Add what a rule keeps while it recovers, errors, pauses and editions, and what people did to rules.
+"""Add the state of recovering, failing, paused and edited rules, and the audit log of rules.
 
 Revision ID: 0003
 """

@@ -1,4 +1,4 @@
-"""Add what channels set, and notices; let a message go to a channel of its own.
+"""Add channel settings and notices, and a channel for each delivery.
 
 Revision ID: 0004
 """
@@ -64,7 +64,7 @@ def extend_deliveries() -> None:
 
 
 def put_attempts_aside() -> None:
-    """Make room for deliveries to be made anew, as SQLite must: rows that refer to it would not let the old one go."""
+    """Move the attempts to a temporary table: SQLite cannot recreate `deliveries` while rows refer to it."""
     op.execute("CREATE TABLE kept_attempts AS SELECT id, delivery_id, version, at, outcome, problem FROM attempts")
     op.drop_table("attempts")
 

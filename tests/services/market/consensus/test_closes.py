@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from services.core.prices import Bars, Closes, Symbol
+from services.core.reason import Code, Reason
 from services.core.trust import TRUSTED, Trust, Verdict
 from services.market.consensus.closes import ConsensusHistory, consensus_bars, consensus_closes, corroborate
 from services.market.consensus.corporate_actions import Action, ActionKind, DeclaredActions, LastTrade
 from tests.fakes.market import CALENDAR, session_days
+from tests.fakes.reasons import reason, reason_with
 
 DAYS = session_days("2025-11-24", 4)
 HOURS = np.datetime64("2025-11-28T15:00", "s") + np.arange(4) * np.timedelta64(3600, "s")
@@ -43,11 +45,16 @@ def share_consensus(*closes_by_source: Closes, requires_witness: bool = True) ->
     ("closes_by_source", "verdict", "reason"),
     [
         pytest.param([closes("A", 20.0), closes("B", 20.0)], Verdict.OK, "", id="two agree"),
-        pytest.param([closes("A", 20.0)], Verdict.DEGRADED, "WGMI's close is from A alone", id="a single source"),
+        pytest.param(
+            [closes("A", 20.0)],
+            Verdict.DEGRADED,
+            reason(Code.CLOSE_FROM_ONE_SOURCE, sources=("A",), symbol="WGMI"),
+            id="a single source",
+        ),
         pytest.param(
             [closes("A", 20.0), closes("B", 20.1)],
             Verdict.DEGRADED,
-            "A and B are 0.5% apart on WGMI's close",
+            reason(Code.CLOSES_APART, apart=0.005, sources=("A", "B"), symbol="WGMI"),
             id="a slight difference",
         ),
         pytest.param(
@@ -67,7 +74,9 @@ def test_only_a_disputed_close_is_quarantined() -> None:
     history = share_consensus(closes("A", 20.0, 21.0, 22.0), closes("B", 20.0, 23.0, 22.0))
 
     assert [DAYS[0], DAYS[2]] == history.prices.sessions.tolist()  # type: ignore[union-attr]
-    assert {np.datetime64(DAYS[1]): "A has 21.00 and B 23.00, 9.5% apart"} == history.quarantined
+    assert {
+        np.datetime64(DAYS[1]): reason(Code.PRICES_DISPUTED, prices=(("A", 21.0), ("B", 23.0)))
+    } == history.quarantined
     assert "A and B" == history.prices.source
 
 
@@ -76,7 +85,7 @@ def test_a_close_without_volume_is_quarantined_unless_another_source_has_one() -
 
     alone, with_other = share_consensus(idle), share_consensus(idle, closes("B", 20.0, 21.0))
 
-    assert {np.datetime64(DAYS[1]): "no volume: nobody traded"} == alone.quarantined
+    assert {np.datetime64(DAYS[1]): reason(Code.NO_VOLUME)} == alone.quarantined
     assert ({}, 21.0) == (with_other.quarantined, with_other.prices.prices[-1])  # type: ignore[union-attr]
 
 
@@ -150,7 +159,7 @@ def test_a_coin_has_no_dividend_factor() -> None:
 def test_only_an_ex_date_has_a_dividend_note() -> None:
     history = consensus_with_actions(declares("A", 1, 0.11), closes_by_source=[closes("A", 20.0, 20.0)])
 
-    note = "WGMI went ex-dividend on 2025-11-25: 0.11 USD a share, included in its returns"
+    note = reason(Code.EX_DIVIDEND, amount_usd=0.11, session="2025-11-25", symbol="WGMI")
     assert (Trust(reasons=(note,)), TRUSTED) == (history.dividend_note(DAYS[1]), history.dividend_note(DAYS[2]))
 
 
@@ -246,7 +255,7 @@ def test_the_trust_of_a_coin_is_that_of_the_last_bar_that_ended(at: str, verdict
     assert verdict is history.trust(np.datetime64(at, "s")).verdict
 
 
-ALONE = Trust(verdict=Verdict.DEGRADED, reasons=("BTC's close is from A alone",))
+ALONE = Trust(verdict=Verdict.DEGRADED, reasons=(Reason.of(Code.CLOSE_FROM_ONE_SOURCE, sources=("A",), symbol="BTC"),))
 
 
 @pytest.mark.parametrize(
@@ -267,4 +276,4 @@ def test_a_fund_of_the_coin_corroborates_a_single_venue_close(
     trust = corroborate(ALONE, np.array(coin), days, closes("Yahoo", *fund))
 
     assert verdict is trust.verdict
-    assert (verdict is Verdict.SUSPECT) is any("at one venue" in one for one in trust.reasons)
+    assert (verdict is Verdict.SUSPECT) is (reason_with(Code.MOVED_UNLIKE_FUND) in trust.reasons)

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from services.core.prices import Closes, Symbol
+from services.core.reason import Code, Reason
 from services.market.consensus.corporate_actions import Action, ActionKind, DeclaredActions
 from services.market.consensus.declared_actions import agree_dividends, agree_splits
 from tests.fakes.market import session_days
+from tests.fakes.reasons import reason
 
 WGMI = Symbol("WGMI")
 DAYS = session_days("2026-02-02", 8)
@@ -46,38 +48,51 @@ def test_an_agreed_dividend_is_applied(declared: list[DeclaredActions], expected
     [
         pytest.param(
             [declared_by("A", 0.10), declared_by("B", 0.12)],
-            "the dividend of WGMI on 2026-02-06 is 0.1 USD at A and 0.12 USD at B; it is left out until they agree",
+            reason(
+                Code.ACTION_DISPUTED,
+                declared=(("A", 0.1), ("B", 0.12)),
+                kind="dividend",
+                session="2026-02-06",
+                symbol="WGMI",
+            ),
             id="more than a tenth apart",
         ),
         pytest.param(
             [declared_by("A", 0.10), declared_by("B", 0.12), declared_by("C", 0.14)],
-            "the dividend of WGMI on 2026-02-06 is 0.1 USD at A and 0.12 USD at B and 0.14 USD at C; "
-            "it is left out until they agree",
+            reason(
+                Code.ACTION_DISPUTED,
+                declared=(("A", 0.1), ("B", 0.12), ("C", 0.14)),
+                kind="dividend",
+                session="2026-02-06",
+                symbol="WGMI",
+            ),
             id="three that do not agree",
         ),
         pytest.param(
             [declared_by("A", 3.0)],
-            "the dividend of WGMI on 2026-02-06 is 3 USD at A alone; it is left out until a second source declares it",
+            reason(
+                Code.ACTION_UNCONFIRMED, declared=(("A", 3.0),), kind="dividend", session="2026-02-06", symbol="WGMI"
+            ),
             id="a large one of a single source",
         ),
         pytest.param(
             [declared_by("A", 5.5)],
-            "the dividend of WGMI on 2026-02-06 is 5.5 USD at A, which cannot be; it is left out",
+            reason(Code.ACTION_INVALID, declared=(("A", 5.5),), kind="dividend", session="2026-02-06", symbol="WGMI"),
             id="more than a quarter of the price",
         ),
         pytest.param(
             [declared_by("A", -0.1)],
-            "the dividend of WGMI on 2026-02-06 is -0.1 USD at A, which cannot be; it is left out",
+            reason(Code.ACTION_INVALID, declared=(("A", -0.1),), kind="dividend", session="2026-02-06", symbol="WGMI"),
             id="a negative one",
         ),
         pytest.param(
             [declared_by("A", NAN)],
-            "the dividend of WGMI on 2026-02-06 is nan USD at A, which cannot be; it is left out",
+            reason(Code.ACTION_INVALID, declared=(("A", "nan"),), kind="dividend", session="2026-02-06", symbol="WGMI"),
             id="not a number",
         ),
     ],
 )
-def test_a_disputed_dividend_is_not_applied_and_is_a_problem(declared: list[DeclaredActions], problem: str) -> None:
+def test_a_disputed_dividend_is_not_applied_and_is_a_problem(declared: list[DeclaredActions], problem: Reason) -> None:
     agreed = agree_dividends(CLOSES, declared, [])
 
     assert ((), (problem,)) == (agreed.actions, agreed.problems)
@@ -142,5 +157,7 @@ def test_a_disputed_split_is_a_problem_with_both_ratios() -> None:
     agreed = agree_splits(WGMI, [declared_by("A", 2.0, ActionKind.SPLIT), declared_by("B", 3.0, ActionKind.SPLIT)])
 
     assert (
-        "the split of WGMI on 2026-02-06 is 2 for 1 at A and 3 for 1 at B; it is left out until they agree",
+        reason(
+            Code.ACTION_DISPUTED, declared=(("A", 2.0), ("B", 3.0)), kind="split", session="2026-02-06", symbol="WGMI"
+        ),
     ) == agreed.problems

@@ -4,22 +4,24 @@ from datetime import UTC, date, datetime
 import numpy as np
 
 from services.core.prices import Closes, Symbol
+from services.core.reason import Code, Reason
 from services.market.consensus.closes import consensus_closes
 from services.market.consensus.no_trade_sessions import no_trade_sessions
 from tests.fakes.market import CALENDAR, etf_closes, session_days
+from tests.fakes.reasons import reason
 
 WGMI = Symbol("WGMI")
 DAYS = session_days("2026-01-05", 30)
 GAP = DAYS[10]
 NOW = datetime(2026, 2, 18, 0, tzinfo=UTC)
-REASON = "no WGMI trade from any source: New York may have been shut"
+REASON = reason(Code.NO_TRADE_ANYWHERE, symbol="WGMI")
 
 
 def closes(source: str, without: date | None = None) -> Closes:
     return etf_closes({day: 20.0 for day in DAYS if day != without}, source)
 
 
-def found_sessions(*closes_by_source: Closes) -> dict[np.datetime64, str]:
+def found_sessions(*closes_by_source: Closes) -> dict[np.datetime64, Reason]:
     return no_trade_sessions(
         consensus_closes(WGMI, closes_by_source, CALENDAR, requires_witness=True), None, CALENDAR, NOW, answering=False
     )

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.core.prices import WGMI_BTC, Closes, Symbol
+from services.core.reason import Code, Reason
 from services.core.sessions import sessions_between
 from services.market.align import align
 from services.market.consensus.quarantine import (
@@ -20,15 +21,21 @@ from services.rules.decide import Change
 from services.rules.grammar import parse_rule
 from services.rules.replay import replay
 from tests.fakes.price_files import DATA, bad_feed, bitcoin, closes, needs_data
+from tests.fakes.reasons import reason, reason_with
 
 DAILY = np.tile([0.02, -0.02, 0.01, -0.01], 80)  # a robust sigma of 2.2%: six are 13.3%
 HISTORY = 20 * np.cumprod(np.append(1.0, 1 + DAILY))
-NO_SECOND = "and no second source says so"
+
+
+def unconfirmed(code: Code, **move: object) -> Reason:
+    """Return the reason of a move that no second source confirms."""
+    expected: Reason = reason(Code.MOVE_UNCONFIRMED, move=reason_with(code, **move))
+    return expected
 
 
 def quarantine_moves(
     *moves: float, witnesses: int = 1, past: int = len(HISTORY)
-) -> tuple[ConsensusPrices, dict[int, str]]:
+) -> tuple[ConsensusPrices, dict[int, Reason]]:
     """Append moves to a history of small ones; return the consensus and the reasons by the index of the move."""
     prices = HISTORY[-past:][-1] * np.cumprod(1 + np.array(moves))
     agreed = consensus_of(np.append(HISTORY[-past:], prices), [1] * past + [witnesses] * len(moves))
@@ -82,15 +89,15 @@ def test_a_price_of_two_sources_is_accepted(move: float) -> None:
 @pytest.mark.parametrize(
     ("move", "reason"),
     [
-        pytest.param(0.30, f"moved by +30.0%, far beyond its usual day, {NO_SECOND}", id="a spike"),
-        pytest.param(9.0, f"moved by +900.0%, as a 1:10 split would make it, {NO_SECOND}", id="a reverse split"),
-        pytest.param(-0.9, f"moved by −90.0%, as a 10:1 split would make it, {NO_SECOND}", id="a split"),
-        pytest.param(-0.33, f"moved by −33.0%, as a 3:2 split would make it, {NO_SECOND}", id="three for two"),
-        pytest.param(0.985, f"moved by +98.5%, as a 1:2 split would make it, {NO_SECOND}", id="0.75% off a split"),
-        pytest.param(0.96, f"moved by +96.0%, far beyond its usual day, {NO_SECOND}", id="2% off a split"),
+        pytest.param(0.30, unconfirmed(Code.MOVED_FAR, moved=0.3, period="day"), id="a spike"),
+        pytest.param(9.0, unconfirmed(Code.MOVED_LIKE_SPLIT, moved=9.0, new=1, old=10), id="a reverse split"),
+        pytest.param(-0.9, unconfirmed(Code.MOVED_LIKE_SPLIT, moved=-0.9, new=10, old=1), id="a split"),
+        pytest.param(-0.33, unconfirmed(Code.MOVED_LIKE_SPLIT, moved=-0.33, new=3, old=2), id="three for two"),
+        pytest.param(0.985, unconfirmed(Code.MOVED_LIKE_SPLIT, moved=0.985, new=1, old=2), id="0.75% off a split"),
+        pytest.param(0.96, unconfirmed(Code.MOVED_FAR, moved=0.96, period="day"), id="2% off a split"),
     ],
 )
-def test_the_reason_names_a_spike_or_a_split(move: float, reason: str) -> None:
+def test_the_reason_names_a_spike_or_a_split(move: float, reason: Reason) -> None:
     agreed, quarantined = quarantine_moves(move)
 
     assert {0: reason} == quarantined
@@ -105,17 +112,17 @@ HOURS = 50_000 * np.cumprod(np.append(1.0, 1 + HOURLY))
     ("moves", "reasons"),
     [
         pytest.param([0.049], {}, id="an hour within the limit"),
-        pytest.param([0.051], {0: f"moved by +5.1%, far beyond its usual hour, {NO_SECOND}"}, id="a jump"),
-        pytest.param([-0.3], {0: f"moved by −30.0%, far beyond its usual hour, {NO_SECOND}"}, id="a flash crash"),
+        pytest.param([0.051], {0: unconfirmed(Code.MOVED_FAR, moved=0.051, period="hour")}, id="a jump"),
+        pytest.param([-0.3], {0: unconfirmed(Code.MOVED_FAR, moved=-0.3, period="hour")}, id="a flash crash"),
         pytest.param(
             [1.0],
-            {0: f"moved by +100.0%, far beyond its usual hour, {NO_SECOND}"},
+            {0: unconfirmed(Code.MOVED_FAR, moved=1.0, period="hour")},
             id="a split ratio, which coins do not have",
         ),
         pytest.param([-0.3, 0.01, -0.01], {}, id="a level that two hours confirm"),
     ],
 )
-def test_a_jump_of_a_coin_at_a_single_venue_is_quarantined(moves: list[float], reasons: dict[int, str]) -> None:
+def test_a_jump_of_a_coin_at_a_single_venue_is_quarantined(moves: list[float], reasons: dict[int, Reason]) -> None:
     prices = np.append(HOURS, HOURS[-1] * np.cumprod(1 + np.array(moves)))
     rows = len(HOURS)
 
@@ -130,7 +137,7 @@ def test_a_coin_may_move_further_over_several_hours() -> None:
     past = consensus_of(HOURS, [1] * len(HOURS))
 
     assert spike_reason(past, HOURS[-1] * 1.09, COIN_QUARANTINE, steps=4) is None
-    assert f"moved by +11.0% in 4 hours, far beyond its usual hour, {NO_SECOND}" == spike_reason(
+    assert unconfirmed(Code.MOVED_FAR, moved=0.11, period="hour", step="hour", steps=4) == spike_reason(
         past, HOURS[-1] * 1.11, COIN_QUARANTINE, steps=4
     )
 
@@ -159,13 +166,11 @@ def test_a_return_over_missing_sessions_may_be_larger() -> None:
     positions = np.arange(len(agreed.keys))
     later = positions + np.where(positions == len(HISTORY), 3, 0)  # three sessions are missing: twice the sigma
 
-    assert (
-        f"moved by +25.0%, far beyond its usual day, {NO_SECOND}" == quarantined_rows(agreed, positions)[len(HISTORY)]
-    )
+    assert unconfirmed(Code.MOVED_FAR, moved=0.25, period="day") == quarantined_rows(agreed, positions)[len(HISTORY)]
     assert {} == quarantined_rows(agreed, later)
     agreed.prices[-1] = HISTORY[-1] * 1.27
     assert (
-        f"moved by +27.0% in 4 sessions, far beyond its usual day, {NO_SECOND}"
+        unconfirmed(Code.MOVED_FAR, moved=0.27, period="day", step="session", steps=4)
         == quarantined_rows(agreed, later)[len(HISTORY)]
     )
 
@@ -223,12 +228,18 @@ random_walks = st.lists(
 
 
 @pytest.mark.parametrize(
-    ("price", "reason"),
+    ("price", "move"),
     [
-        pytest.param(10.0, "moved by −50.0%, as a 2:1 split would make it", id="2:1"),
-        pytest.param(200.0, "moved by +900.0%, as a 1:10 split would make it", id="1:10"),
-        pytest.param(1.84, "moved by −90.8%, far beyond its usual day", id="10:1 on a day of -8%"),
-        pytest.param(184.0, "moved by +820.0%, far beyond its usual day", id="1:10 on a day of -8%"),
+        pytest.param(10.0, reason(Code.MOVED_LIKE_SPLIT, moved=-0.5, new=2, old=1, step="session", steps=1), id="2:1"),
+        pytest.param(
+            200.0, reason(Code.MOVED_LIKE_SPLIT, moved=9.0, new=1, old=10, step="session", steps=1), id="1:10"
+        ),
+        pytest.param(
+            1.84, reason(Code.MOVED_FAR, moved=-0.908, period="day", step="session", steps=1), id="10:1 on a day of -8%"
+        ),
+        pytest.param(
+            184.0, reason(Code.MOVED_FAR, moved=8.2, period="day", step="session", steps=1), id="1:10 on a day of -8%"
+        ),
         pytest.param(15.9, None, id="a crash of a fifth"),
         pytest.param(9.5, None, id="a crash of more than a half"),
         pytest.param(26.0, None, id="news"),
@@ -236,9 +247,9 @@ random_walks = st.lists(
     ],
 )
 def test_a_trade_of_several_sources_is_suspicious_only_if_it_looks_like_a_split(
-    price: float, reason: str | None
+    price: float, move: Reason | None
 ) -> None:
-    expected = reason and f"{reason}, and no such split is declared; the next close will tell"
+    expected = move and reason(Code.SPLIT_UNDECLARED, move=move)
 
     assert expected == unexplained_split_reason(20.0, price)
 
@@ -260,7 +271,7 @@ def test_only_a_price_with_one_witness_is_quarantined(steps: list[tuple[float, i
 
     assert {1} >= {int(agreed.witnesses[row]) for row in quarantined}
     assert sorted(quarantined) == list(quarantined)
-    assert all(row >= len(HISTORY) and NO_SECOND in reason for row, reason in quarantined.items())
+    assert all(row >= len(HISTORY) and reason.code is Code.MOVE_UNCONFIRMED for row, reason in quarantined.items())
 
 
 @given(random_walks)
@@ -295,7 +306,7 @@ def test_a_last_trade_is_tested_like_a_close(steps: list[tuple[float, int, int]]
 CALENDAR = sessions_between(date(1994, 1, 1), date(2027, 12, 31))
 
 
-def quarantined_days(*columns: SourcePrices) -> dict[str, str]:
+def quarantined_days(*columns: SourcePrices) -> dict[str, Reason]:
     agreed = consensus_prices(columns, CLOSE_LIMITS)
     quarantined = quarantined_rows(agreed, np.searchsorted(CALENDAR.days, agreed.keys))
     return {str(agreed.keys[row]): reason for row, reason in quarantined.items()}
@@ -316,11 +327,11 @@ def test_no_true_day_since_the_etf_was_listed_is_quarantined(symbol: str) -> Non
 @pytest.mark.parametrize(
     ("symbol", "day", "reason"),
     [
-        ("WULF", "2025-08-14", f"moved by +59.5%, far beyond its usual day, {NO_SECOND}"),
-        ("APLD", "2025-06-02", f"moved by +48.5%, as a 2:3 split would make it, {NO_SECOND}"),
+        ("WULF", "2025-08-14", unconfirmed(Code.MOVED_FAR, moved=0.595, period="day")),
+        ("APLD", "2025-06-02", unconfirmed(Code.MOVED_LIKE_SPLIT, moved=0.485, new=2, old=3)),
     ],
 )
-def test_true_news_is_quarantined_until_a_second_source_has_it(symbol: str, day: str, reason: str) -> None:
+def test_true_news_is_quarantined_until_a_second_source_has_it(symbol: str, day: str, reason: Reason) -> None:
     alone = window(closes(f"{symbol}.csv"), "2023-01-01", day)
     witness = window(closes(f"{symbol}.csv", "another"), day, day)
 

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.core.prices import Quote, Symbol
+from services.core.reason import Code, Reason
 from services.core.trust import Trust, Verdict
 from services.market.consensus.quorum import (
     CLOSE_LIMITS,
@@ -25,6 +26,7 @@ from services.market.consensus.quorum import (
     consensus_trade,
 )
 from tests.fakes.price_files import DATA, bad_feed, bitcoin, closes, needs_data
+from tests.fakes.reasons import reason
 
 DAY = np.datetime64("2026-03-02", "D")
 NOW = datetime(2026, 3, 2, 16, 0, tzinfo=UTC)
@@ -55,7 +57,7 @@ def one_key(*prices: float, limits: AgreementLimits = HALF) -> ConsensusPrices:
     return consensus_prices(sources_of(*({0: price} for price in prices)), limits)
 
 
-def reasons(agreed: ConsensusPrices) -> list[str]:
+def reasons(agreed: ConsensusPrices) -> list[Reason]:
     return [rejection.reason for rejection in agreed.rejected]
 
 
@@ -87,14 +89,15 @@ def test_which_sources_are_accepted(
 
 
 def test_two_disputing_sources_are_named_with_their_prices_the_lower_first() -> None:
-    expected = "Yahoo has 20.31 and Nasdaq 21.05, 3.6% apart"
+    expected = reason(Code.PRICES_DISPUTED, prices=(("Yahoo", 20.31), ("Nasdaq", 21.05)))
 
     assert [expected] * 2 == reasons(one_key(20.31, 21.05, limits=CLOSE_LIMITS))
-    assert ["Nasdaq has 20.31 and Yahoo 21.05, 3.6% apart"] * 2 == reasons(one_key(21.05, 20.31, limits=CLOSE_LIMITS))
+    swapped = reason(Code.PRICES_DISPUTED, prices=(("Nasdaq", 20.31), ("Yahoo", 21.05)))
+    assert [swapped] * 2 == reasons(one_key(21.05, 20.31, limits=CLOSE_LIMITS))
 
 
 def test_an_outlier_is_named_with_its_distance() -> None:
-    assert ["Stooq has 61,020, 2.1% off the others"] == reasons(
+    assert [reason(Code.PRICE_OUTLIER, off=0.02062, price=61020.0, source="Stooq")] == reasons(
         one_key(62_300.0, 62_310.0, 61_020.0, limits=COIN_LIMITS)
     )
 
@@ -102,7 +105,9 @@ def test_an_outlier_is_named_with_its_distance() -> None:
 def test_three_disputing_sources_are_all_named() -> None:
     agreed = one_key(21.05, 20.31, 22.1, limits=CLOSE_LIMITS)
 
-    assert ["Nasdaq has 20.31, Yahoo 21.05 and Stooq 22.10, up to 8.8% apart"] * 3 == reasons(agreed)
+    assert [reason(Code.PRICES_DISPUTED, prices=(("Nasdaq", 20.31), ("Yahoo", 21.05), ("Stooq", 22.1)))] * 3 == reasons(
+        agreed
+    )
     assert ["Nasdaq", "Stooq", "Yahoo"] == [rejection.source for rejection in agreed.rejected]
 
 
@@ -114,7 +119,7 @@ def test_a_price_without_volume_is_ignored() -> None:
     np.testing.assert_equal(agreed.prices, [21.0, 20.0, nan, 20.0])
     assert [1, 2, 0, 2] == agreed.witnesses.tolist()
     assert [(DAY, "Alpaca", 20.0), (after(2), "Alpaca", 20.0)] == [(d.key, d.source, d.price) for d in agreed.rejected]
-    assert {"no volume: nobody traded"} == set(reasons(agreed))
+    assert [reason(Code.NO_VOLUME)] * 2 == reasons(agreed)
 
 
 def test_the_consensus_of_each_key_uses_the_sources_that_have_it() -> None:
@@ -236,10 +241,13 @@ def trades(*quotes: Quote, limits: AgreementLimits = TRADE_LIMITS) -> ConsensusQ
 
 
 def test_without_quotes_the_consensus_is_stale() -> None:
-    assert ConsensusQuote(quote=None, trust=Trust(verdict=Verdict.STALE, reasons=("no last trade",))) == trades()
+    assert (
+        ConsensusQuote(quote=None, trust=Trust(verdict=Verdict.STALE, reasons=(reason(Code.NO_LAST_TRADE),)))
+        == trades()
+    )
 
 
-ALONE = "WGMI's last trade is from Yahoo alone"
+ALONE = reason(Code.TRADE_FROM_ONE_SOURCE, source="Yahoo", symbol="WGMI")
 
 
 @pytest.mark.parametrize(
@@ -251,7 +259,7 @@ ALONE = "WGMI's last trade is from Yahoo alone"
             [quote(19, "Nasdaq", 2_000), quote(20, ago=1_300)],
             20,
             Verdict.STALE,
-            ["the last WGMI trade at Yahoo is 21 min old"],
+            [reason(Code.TRADE_TOO_OLD, age_min=21, source="Yahoo", symbol="WGMI")],
             id="none is fresh",
         ),
         pytest.param([quote(20), quote(30, "Nasdaq", 901)], 20, Verdict.DEGRADED, [ALONE], id="the other is stale"),
@@ -262,35 +270,38 @@ ALONE = "WGMI's last trade is from Yahoo alone"
             [quote(20.3), quote(20, "Nasdaq")],
             20.15,
             Verdict.DEGRADED,
-            ["Nasdaq and Yahoo are 1.5% apart"],
+            [reason(Code.TRADES_APART, apart=0.015, high_source="Yahoo", low_source="Nasdaq")],
             id="two that differ slightly",
         ),
         pytest.param(
             [quote(20, ago=9), quote(21, "Nasdaq")],
             21,
             Verdict.SUSPECT,
-            ["Yahoo has 20.00 and Nasdaq 21.00, 5.0% apart"],
+            [reason(Code.PRICES_DISPUTED, prices=(("Yahoo", 20), ("Nasdaq", 21)))],
             id="two far apart: the newest is shown",
         ),
         pytest.param(
             [quote(20), quote(21, "Nasdaq"), quote(20.1, "Stooq")],
             20.05,
             Verdict.OK,
-            ["Nasdaq has 21.00, 4.7% off the others"],
+            [reason(Code.PRICE_OUTLIER, off=0.04738, price=21.0, source="Nasdaq")],
             id="a majority and an outlier",
         ),
         pytest.param(
             [quote(20), quote(30, "Nasdaq"), quote(20.4, "Stooq")],
             20.2,
             Verdict.DEGRADED,
-            ["Yahoo and Stooq are 2.0% apart", "Nasdaq has 30.00, 48.5% off the others"],
+            [
+                reason(Code.TRADES_APART, apart=0.02, high_source="Stooq", low_source="Yahoo"),
+                reason(Code.PRICE_OUTLIER, off=0.4851, price=30.0, source="Nasdaq"),
+            ],
             id="a majority that differs slightly",
         ),
         pytest.param(
             [quote(20), quote(21, "Nasdaq"), quote(22, "Stooq")],
             20,
             Verdict.SUSPECT,
-            ["Yahoo has 20.00, Nasdaq 21.00 and Stooq 22.00, up to 10.0% apart"],
+            [reason(Code.PRICES_DISPUTED, prices=(("Yahoo", 20), ("Nasdaq", 21), ("Stooq", 22)))],
             id="three that all differ",
         ),
     ],
@@ -338,10 +349,8 @@ def test_two_honest_files_of_closes_agree_to_the_last_digit() -> None:
 def test_a_snapshot_taken_before_the_close_is_rejected() -> None:
     agreed = consensus_prices([closes("WGMI.csv"), closes("WGMI_ohlcv_2026-07_2026-10.csv")], CLOSE_LIMITS)
 
-    assert [("2026-08-03", reason) for reason in ["WGMI.csv has 54.06 and other 54.75, 1.3% apart"] * 2] == [
-        (str(rejection.key), rejection.reason.replace("WGMI_ohlcv_2026-07_2026-10.csv", "other"))
-        for rejection in agreed.rejected
-    ]
+    disputed = reason(Code.PRICES_DISPUTED, prices=(("WGMI.csv", 54.06), ("WGMI_ohlcv_2026-07_2026-10.csv", 54.75)))
+    assert [("2026-08-03", disputed)] * 2 == [(str(rejection.key), rejection.reason) for rejection in agreed.rejected]
     assert float(agreed.dispersion.max()) < 1e-7
 
 
@@ -358,7 +367,7 @@ def test_a_difference_by_distributions_is_accepted_with_a_warning() -> None:
 def test_a_single_venue_feed_of_a_thin_etf_is_rejected_on_many_days() -> None:
     feed, true = bad_feed(), closes("WGMI.csv")
     agreed = consensus_prices([feed, true], CLOSE_LIMITS)
-    rejected = {rejection.key for rejection in agreed.rejected if "apart" in rejection.reason}
+    rejected = {rejection.key for rejection in agreed.rejected if rejection.reason.code is Code.PRICES_DISPUTED}
 
     known = true.prices[np.searchsorted(true.keys, feed.keys)]
     years = feed.keys.astype("datetime64[Y]")

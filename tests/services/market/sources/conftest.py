@@ -1,7 +1,5 @@
 """A fake vendor server, recorded vendor responses, and retries without delay."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field

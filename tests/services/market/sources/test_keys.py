@@ -1,7 +1,5 @@
 """API keys are sent in headers and appear nowhere else, at any log level."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -1,7 +1,5 @@
 """Every recorded body, served by every vendor in turn, gives prices or a SourceError, and never a crash."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 
 import httpx
@@ -10,7 +8,7 @@ import pytest
 from services.core.errors import SourceError
 from services.market.sources.catalogue import SOURCES
 from services.market.sources.http.client import HttpClient
-from tests.bench.fuzz import AUTUMN, Answer, ask, check
+from tests.bench.fuzz import AUTUMN, RecordedResponse, check_result, fetch_all
 from tests.services.market.sources.conftest import SHARED, no_wait
 
 RECORDINGS = SHARED / "wire"
@@ -32,10 +30,12 @@ async def test_any_recorded_body_gives_prices_or_a_source_error(name: str, statu
         client = HttpClient(
             transport=httpx.MockTransport(lambda _request: httpx.Response(status, content=body)), sleep=no_wait
         )
-        answer = Answer(vendor=vendor, page="", file=name, symbol=symbol, at=AUTUMN, interval=timedelta(hours=1))
-        for pending in ask(answer, client):
+        answer = RecordedResponse(
+            vendor=vendor, page="", file=name, symbol=symbol, at=AUTUMN, interval=timedelta(hours=1)
+        )
+        for pending in fetch_all(answer, client):
             try:
-                check(await pending)
+                check_result(await pending)
             except SourceError as error:
                 messages.append(str(error))
 

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np
@@ -94,7 +92,7 @@ def test_a_duplicate_column_is_reported(tmp_path: Path) -> None:
         table.column("close")
 
 
-def test_the_first_bad_line_is_reported_whatever_its_fault(tmp_path: Path) -> None:
+def test_the_first_bad_line_is_reported_for_any_fault(tmp_path: Path) -> None:
     table = read_table(save(tmp_path, "date,close\n1,1\n2,2\n3,3\n4\n"))
     late = Fault(line=4, problem="late", remedy="Wait")
     early = Fault(line=3, problem="early", remedy="Hurry")

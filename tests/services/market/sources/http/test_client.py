@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import asyncio
 import gzip
 from collections.abc import AsyncIterator
@@ -8,7 +6,15 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from services.market.sources.http.client import ConnectionFailedError, HttpClient, HttpStatusError, RequestTimeoutError
+from services.market.sources.http.client import (
+    MAX_EXTENSION,
+    MIN_BYTES_PER_S,
+    ConnectionFailedError,
+    Deadline,
+    HttpClient,
+    HttpStatusError,
+    RequestTimeoutError,
+)
 from tests.services.market.sources.conftest import FakeServer, Reply, run_until
 
 URL = "https://vendor.test/prices"
@@ -97,20 +103,25 @@ async def test_a_dripping_response_times_out_at_the_deadline() -> None:
         await client.get(URL, {})
 
 
-async def test_a_slow_body_is_read_to_its_end() -> None:
-    loop, deadline = asyncio.get_running_loop(), timedelta(seconds=0.5)
+async def test_a_slow_body_extends_the_deadline() -> None:
+    timeouts: list[asyncio.Timeout] = []
+    extensions: list[float] = []
+
+    def start(seconds: float) -> asyncio.Timeout:
+        timeouts.append(asyncio.timeout(seconds))
+        return timeouts[0]
 
     class Slow(httpx.AsyncByteStream):
         async def __aiter__(self) -> AsyncIterator[bytes]:
-            yield b" " * 64 * 1024  # extends the deadline by two seconds
-            await run_until(begin + 0.6)
+            before = timeouts[0].when() or 0
+            yield b" " * 2 * MIN_BYTES_PER_S
+            extensions.append((timeouts[0].when() or 0) - before)
             yield b"{}"
 
     transport = httpx.MockTransport(lambda _request: httpx.Response(200, stream=Slow()))
-    client = HttpClient(transport=transport, deadline=deadline)
 
-    begin = loop.time()
-    assert b"{}" == (await client.get(URL, {})).strip()
+    assert b"{}" == (await HttpClient(transport=transport, timeout=start).get(URL, {})).strip()
+    assert [2.0] == pytest.approx(extensions)
 
 
 async def test_the_rate_limit_wait_does_not_count_towards_the_deadline(server: FakeServer) -> None:
@@ -288,3 +299,38 @@ async def test_a_refused_connection_is_reported() -> None:
         await client.get(f"http://{host}:{port}/", {})
 
     await client.aclose()
+
+
+async def test_received_bytes_extend_the_deadline() -> None:
+    async with asyncio.timeout_at(begin := asyncio.get_running_loop().time() + 5) as timeout:
+        deadline = Deadline(timeout, begin)
+
+        deadline.extend(MIN_BYTES_PER_S // 2)
+        deadline.extend(MIN_BYTES_PER_S)
+        await run_until(0)
+
+        assert begin + 1.5 == timeout.when()
+
+
+async def test_the_extension_is_bounded() -> None:
+    async with asyncio.timeout_at(begin := asyncio.get_running_loop().time() + 5) as timeout:
+        deadline = Deadline(timeout, begin)
+
+        for _chunk in range(100):
+            deadline.extend(MIN_BYTES_PER_S)
+        await run_until(0)
+
+        assert begin + MAX_EXTENSION.total_seconds() == pytest.approx(timeout.when())
+
+
+async def test_the_deadline_is_paused_during_a_rate_limit_wait() -> None:
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout_at(begin := loop.time() + 5) as timeout:
+        deadline = Deadline(timeout, begin)
+
+        with deadline.paused():
+            waited_for = timeout.when()
+            await run_until(begin - 4.99)
+
+        assert waited_for is None
+        assert (timeout.when() or 0) > begin + 0.009

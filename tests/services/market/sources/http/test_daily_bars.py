@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -69,7 +67,9 @@ async def test_zero_volume_counts_as_no_trading_only_with_a_repeated_close(
     """Zero volume with a new price is a gap in the volumes and says nothing about the prices."""
     server.respond_with(*(Reply(200, json.dumps(one).encode()) for one in answers))
 
-    closes = (await build_source(EQUITY, name, client, clock, keys=KEYS).prices(Symbol("WGMI"), date(2026, 10, 1))).closes
+    closes = (
+        await build_source(EQUITY, name, client, clock, keys=KEYS).prices(Symbol("WGMI"), date(2026, 10, 1))
+    ).closes
 
     assert CLOSES == closes.prices.tolist()
     np.testing.assert_array_equal([900.0, 1_000.0, 0.0, np.nan], closes.known_volumes)
@@ -120,7 +120,9 @@ async def test_the_open_to_close_return_is_computed_from_openings(
 ) -> None:
     server.respond_with(*(Reply(200, json.dumps(one).encode()) for one in answers))
 
-    closes = (await build_source(EQUITY, name, client, clock, keys=KEYS).prices(Symbol("WGMI"), date(2026, 10, 1))).closes
+    closes = (
+        await build_source(EQUITY, name, client, clock, keys=KEYS).prices(Symbol("WGMI"), date(2026, 10, 1))
+    ).closes
 
     assert CLOSES == closes.prices.tolist()
     np.testing.assert_allclose(closes.known_open_to_close, [40 / 50 - 1, 41 / 40 - 1, np.nan, np.nan], rtol=1e-12)
@@ -149,7 +151,9 @@ async def test_recorded_openings_are_read(
 ) -> None:
     server.respond_with(*(Reply(200, recording(body) if body else b"[]") for body in bodies))
 
-    closes = (await build_source(EQUITY, name, client, clock, keys=KEYS).prices(Symbol(symbol), date(2000, 1, 1))).closes
+    closes = (
+        await build_source(EQUITY, name, client, clock, keys=KEYS).prices(Symbol(symbol), date(2000, 1, 1))
+    ).closes
 
     assert first == pytest.approx(closes.known_open_to_close[0], abs=1e-6)
 

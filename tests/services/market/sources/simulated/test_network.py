@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -7,6 +5,7 @@ import pytest
 
 from services.core.errors import SourceError
 from services.core.prices import to_datetime64
+from services.core.reason import Code, Reason
 from services.market.feeds.network import NetworkFeed
 from services.market.network import BLOCK_S, HASHES
 from services.market.network_checks import check_network_sources
@@ -21,7 +20,7 @@ def at(now: datetime = NOW, seed: int = 1) -> SimulatedNetwork:
     return SimulatedNetwork(SetClock(now), seed=seed)
 
 
-async def test_blocks_come_about_every_ten_minutes_and_a_retarget_keeps_it_so() -> None:
+async def test_blocks_arrive_about_every_ten_minutes_even_after_a_retarget() -> None:
     past = await at().history()
     spans = np.diff(past.retargets_at).astype(np.float64) / BLOCKS_PER_RETARGET
     changes = past.difficulties[1:] / past.difficulties[:-1]
@@ -85,7 +84,7 @@ async def test_its_data_passes_the_checks_on_every_day_of_a_year() -> None:
         now = datetime(2026, 1, 1, 3, tzinfo=UTC) + days * DAY
         judged = check_network_sources([await NetworkFeed(at(now)).read(now)], now)
         assert judged is not None
-        assert ("SIMULATED has no witness",) == judged.trust.reasons
+        assert (Reason.of(Code.NO_WITNESS, source="SIMULATED"),) == judged.trust.reasons
 
 
 async def test_each_seed_has_its_own_network_and_name() -> None:

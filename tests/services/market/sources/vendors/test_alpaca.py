@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import asyncio
 import json
 from datetime import UTC, date, datetime, timedelta
@@ -13,7 +11,7 @@ from services.market.ports import EquityPrices
 from services.market.sources.http.client import HttpClient
 from services.market.sources.vendors.alpaca import Alpaca
 from tests.fakes.clock import SetClock
-from tests.services.market.sources.conftest import RESPONSES, FakeServer, ReadRecording, Reply, by_day, by_opening
+from tests.services.market.sources.conftest import RESPONSES, FakeServer, ReadRecording, Reply, by_day
 
 WGMI, BTC = Symbol("WGMI"), Symbol("BTC")
 LONG_AGO = date(2000, 1, 1)
@@ -37,56 +35,10 @@ async def failure(alpaca: Alpaca) -> SourceError:
     return caught.value
 
 
-async def test_closes_and_the_last_trade_are_read(alpaca: Alpaca) -> None:
-    prices = await alpaca.prices(WGMI, LONG_AGO)
-
-    assert {"2026-10-28": 42.0, "2026-10-29": 40.75, "2026-10-30": 41.5} == by_day(prices.closes)
-    assert prices.quote is not None
-    assert (42.25, "2026-11-20 17:45:01.123456+00:00") == (prices.quote.price, str(prices.quote.at))
-    assert ("Alpaca", "Alpaca") == (prices.closes.source, prices.quote.source)
-
-
-async def test_requests_exclude_the_last_15_minutes_and_iex(alpaca: Alpaca, server: FakeServer) -> None:
-    await alpaca.prices(WGMI, date(2026, 10, 1))
-
-    bars, last = server.requests
-    assert "https://data.alpaca.markets/v2/stocks/bars" == str(bars.url.copy_with(query=None))
-    assert {
-        "symbols": "WGMI",
-        "timeframe": "1Day",
-        "start": "2026-10-01",
-        "end": "2026-11-20T17:44:00Z",
-        "adjustment": "split",
-        "feed": "sip",
-        "limit": "10000",
-    } == dict(bars.url.params)
-    assert "/v2/stocks/trades/latest" == last.url.path
-    assert {"symbols": "WGMI", "feed": "delayed_sip"} == dict(last.url.params)
-
-
-async def test_the_keys_are_sent_only_in_headers(alpaca: Alpaca, server: FakeServer) -> None:
-    await alpaca.prices(WGMI, LONG_AGO)
-
-    for request in server.requests:
-        assert ("hush-id", "hush-secret") == (
-            request.headers["APCA-API-KEY-ID"],
-            request.headers["APCA-API-SECRET-KEY"],
-        )
-        assert "hush" not in str(request.url)
-
-
 async def test_a_bar_stamped_at_new_york_midnight_is_of_that_day(alpaca: Alpaca, server: FakeServer) -> None:
     server.respond_with(Reply(200, STOCK_BARS.replace(b"2026-10-30T04", b"2026-11-19T05")), Reply(200, STOCK_TRADES))
 
     assert "2026-11-19" in by_day((await alpaca.prices(WGMI, LONG_AGO)).closes)
-
-
-async def test_todays_bar_is_dropped_until_the_evening(alpaca: Alpaca, server: FakeServer, clock: SetClock) -> None:
-    body = STOCK_BARS.replace(b"2026-10-30T04", b"2026-11-20T05")
-    for hour, known in ((21, False), (22, True)):
-        clock.at = clock.at.replace(hour=hour)
-        server.respond_with(Reply(200, body), Reply(200, STOCK_TRADES))
-        assert known == ("2026-11-20" in by_day((await alpaca.prices(WGMI, LONG_AGO)).closes))
 
 
 async def test_pages_are_fetched_until_there_is_no_next_token(alpaca: Alpaca, server: FakeServer) -> None:
@@ -131,94 +83,6 @@ async def test_a_window_without_bars_has_no_closes(alpaca: Alpaca, server: FakeS
     assert ({}, None) == (by_day(prices.closes), prices.quote)
 
 
-@pytest.fixture
-def coins(alpaca: Alpaca, server: FakeServer, clock: SetClock) -> Alpaca:
-    clock.at = NOON + 5 * HOUR + 20 * MINUTE
-    server.respond_with(Reply(200, CRYPTO_BARS))
-    return alpaca
-
-
-async def test_open_and_untraded_bars_are_dropped(coins: Alpaca, server: FakeServer) -> None:
-    bars = await coins.bars(BTC, HOUR, NOON, NOON + 6 * HOUR)
-
-    assert {
-        "2026-10-30T12:00:00": 70000.5,
-        "2026-10-30T13:00:00": 70100.0,
-        "2026-10-30T14:00:00": 70200.25,
-        "2026-10-30T16:00:00": 70400.75,
-    } == by_opening(bars)
-    assert "/v1beta3/crypto/us/bars" == server.requests[0].url.path
-    assert {
-        "symbols": "BTC/USD",
-        "timeframe": "1Hour",
-        "start": "2026-10-30T12:00:00Z",
-        "end": "2026-10-30T16:00:00Z",
-        "limit": "10000",
-    } == dict(server.requests[0].url.params)
-
-
-async def test_the_last_trade_of_a_coin_has_its_time(coins: Alpaca, server: FakeServer) -> None:
-    server.respond_with(Reply(200, CRYPTO_TRADES))
-
-    quote = await coins.quote(BTC)
-
-    assert quote is not None
-    assert (70401.5, "2026-10-30 17:20:41.270099+00:00") == (quote.price, str(quote.at))
-
-
-async def test_an_unsupported_interval_is_rejected_without_a_call(coins: Alpaca, server: FakeServer) -> None:
-    with pytest.raises(SourceError, match="has bars of 1, 5, 15, 30, 60, 240 minutes only"):
-        await coins.bars(BTC, 7 * MINUTE, NOON, NOON + 6 * HOUR)
-
-    assert [] == server.requests
-
-
-def bar(**changes: object) -> Reply:
-    row = {"t": "2026-10-30T04:00:00Z", "c": 41.5, "n": 1, **changes}
-    return Reply(200, json.dumps({"bars": {"WGMI": [row]}, "next_page_token": None}).encode())
-
-
-@pytest.mark.parametrize(
-    "reply",
-    [
-        *[
-            pytest.param(bar(c=close), id=f"close-{close}")
-            for close in ("41.5", None, True, 0, -1, float("nan"), float("inf"), 1e12, 10**400)
-        ],
-        *[
-            pytest.param(bar(t=at), id=f"time-{at}")
-            for at in (1793361600, "2026-10-30", None, "9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+12:00")
-        ],
-        pytest.param(bar(n=-1), id="trades-below-zero"),
-        pytest.param(Reply(200, b"{}"), id="nothing"),
-        pytest.param(Reply(200, b"<html>"), id="html"),
-    ],
-)
-async def test_a_malformed_response_is_rejected(alpaca: Alpaca, server: FakeServer, reply: Reply) -> None:
-    server.respond_with(reply)
-
-    assert (await failure(alpaca)).retryable
-
-
-@pytest.mark.parametrize(
-    ("reply", "message"),
-    [
-        pytest.param(Reply(400, b'{"message":"invalid symbol: WGMI"}'), "refused the request: “invalid", id="400"),
-        pytest.param(Reply(403, b'{"message":"hush-secret"}'), "refused the request: “…”", id="403"),
-        pytest.param(Reply(401, b"<html>"), "turns this machine away", id="401"),
-    ],
-)
-async def test_an_error_response_explains_the_problem(
-    alpaca: Alpaca, server: FakeServer, reply: Reply, message: str
-) -> None:
-    server.respond_with(reply)
-
-    error = await failure(alpaca)
-
-    assert message in error.problem
-    assert not error.retryable
-
-
 async def test_recorded_bars_are_read(alpaca: Alpaca, server: FakeServer, recording: ReadRecording) -> None:
     last = json.loads(recording("alpaca_stock_bars_1Day.json")) | {"bars": {}, "next_page_token": None}
     server.respond_with(
@@ -231,24 +95,6 @@ async def test_recorded_bars_are_read(alpaca: Alpaca, server: FakeServer, record
 
     assert {"2022-02-01": 174.61, "2022-02-02": 175.84} == by_day(prices.closes)
     assert "QUFQTHxEfDIwMjItMDItMDJUMDU6MDA6MDAuMDAwMDAwMDAwWg==" == server.requests[1].url.params["page_token"]
-
-
-async def test_recorded_bars_of_a_coin_are_read(coins: Alpaca, server: FakeServer, recording: ReadRecording) -> None:
-    server.respond_with(Reply(200, recording("alpaca_crypto_bars.json")))
-    start = datetime(2022, 3, 9, 5, tzinfo=UTC)
-
-    assert {"2022-03-09T05:00:00": 162.95} == by_opening(await coins.bars(BTC, HOUR, start, start + HOUR))
-
-
-async def test_a_recorded_refusal_of_recent_prices_is_reported(
-    alpaca: Alpaca, server: FakeServer, recording: ReadRecording
-) -> None:
-    server.respond_with(Reply(403, recording("alpaca_error_403_sip.json")))
-
-    error = await failure(alpaca)
-
-    assert "“subscription does not permit querying recent SIP data”" in error.problem
-    assert not error.retryable
 
 
 MINERS = [Symbol(f"M{number:02}") for number in range(16)]

@@ -1,12 +1,10 @@
-from __future__ import annotations
-
 import json
 from datetime import UTC, datetime
 
 import pytest
 
 from services.core.errors import SourceError
-from services.market.network import Network, Retarget, Reward
+from services.market.network import Retarget, Reward
 from services.market.sources.http.client import HttpClient
 from services.market.sources.vendors.mempool import Mempool
 from tests.fakes.clock import SetClock
@@ -37,27 +35,6 @@ async def failure(mempool: Mempool) -> SourceError:
     with pytest.raises(SourceError) as caught:
         await mempool.network()
     return caught.value
-
-
-async def test_the_network_is_read_from_four_endpoints(mempool: Mempool, server: FakeServer, clock: SetClock) -> None:
-    assert (
-        Network(
-            at=clock.at,
-            source="mempool.space",
-            hashrate=1.0123456789012345e21,
-            difficulty=150000000000000.5,
-            retarget=Retarget(change=-0.025, height=977760, at=datetime(2026, 11, 27, tzinfo=UTC)),
-            reward=Reward(blocks=144, total=3.225, fees=0.1),
-            fee_rate=3.0,
-        )
-        == await mempool.network()
-    )
-    assert [
-        "https://mempool.space/api/v1/mining/hashrate/3d",
-        "https://mempool.space/api/v1/difficulty-adjustment",
-        "https://mempool.space/api/v1/mining/reward-stats/144",
-        "https://mempool.space/api/v1/fees/recommended",
-    ] == [str(request.url) for request in server.requests]
 
 
 async def test_zero_means_unknown(mempool: Mempool, server: FakeServer) -> None:
@@ -124,35 +101,6 @@ async def test_documented_pages_are_read(mempool: Mempool, server: FakeServer, r
         == network.retarget
     )
     assert Reward(blocks=100, total=6.3811748254, fees=0.1311748254) == network.reward
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["difficulty_adjustments_1m", "blocks_fees_1w", "prices", "historical_price", "error_500", "fees_recommended"],
-)
-async def test_responses_of_other_endpoints_are_rejected(
-    mempool: Mempool, server: FakeServer, recording: ReadRecording, name: str
-) -> None:
-    server.respond_with(Reply(200, recording(f"mempool_{name}.json")))
-
-    assert "sent an unusable answer" in (await failure(mempool)).problem
-
-
-async def test_a_recorded_error_message_is_reported(
-    mempool: Mempool, server: FakeServer, recording: ReadRecording
-) -> None:
-    server.respond_with(Reply(500, recording("mempool_error_500.json")))
-
-    error = await failure(mempool)
-
-    assert "answered 500 Internal Server Error: “Failed to get historical hashrate”" == error.problem
-    assert error.retryable
-
-
-async def test_an_error_without_a_message_is_reported_by_its_status(mempool: Mempool, server: FakeServer) -> None:
-    server.respond_with(Reply(502, b"<html>"))
-
-    assert (await failure(mempool)).problem.startswith("answered 502 Bad Gateway; the fault is on its side")
 
 
 async def test_the_history_is_read_from_one_endpoint(mempool: Mempool, server: FakeServer) -> None:

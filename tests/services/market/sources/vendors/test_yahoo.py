@@ -1,8 +1,6 @@
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from types import MappingProxyType
 
 import numpy as np
@@ -10,6 +8,7 @@ import pytest
 
 from services.core.errors import SourceError
 from services.core.prices import Symbol
+from services.market.consensus.corporate_actions import Action, ActionKind
 from services.market.ports import EquityPrices
 from services.market.sources.http.client import HttpClient
 from services.market.sources.vendors.yahoo import Yahoo
@@ -49,57 +48,10 @@ def one_bar(
     return Reply(200, body.encode())
 
 
-async def test_closes_are_keyed_by_new_yorks_date(yahoo: Yahoo) -> None:
-    prices = await fetch(yahoo)
-
-    assert {"2026-10-26": 39.25, "2026-10-27": 40.0, "2026-10-29": 40.75, "2026-10-30": 41.5} == by_day(prices.closes)
-    assert (WGMI, "Yahoo") == (prices.closes.symbol, prices.closes.source)
-
-
-async def test_the_quote_is_the_last_trade_with_its_time(yahoo: Yahoo) -> None:
-    quote = (await fetch(yahoo)).quote
-
-    assert quote is not None
-    assert (WGMI, 41.5, datetime(2026, 10, 30, 20, 0, 3, tzinfo=UTC), "Yahoo") == (
-        quote.symbol,
-        quote.price,
-        quote.at,
-        quote.source,
-    )
-
-
 async def test_closes_before_the_requested_day_are_dropped(yahoo: Yahoo) -> None:
     prices = await fetch(yahoo, since=date(2026, 10, 29))
 
     assert ["2026-10-29", "2026-10-30"] == list(by_day(prices.closes))
-
-
-async def test_one_call_requests_everything_since_the_day(yahoo: Yahoo, server: FakeServer) -> None:
-    await fetch(yahoo, since=date(2026, 1, 2))
-
-    [request] = server.requests
-    assert ("query2.finance.yahoo.com", "/v8/finance/chart/WGMI") == (request.url.host, request.url.path)
-    assert {
-        "interval": "1d",
-        "period1": str(int(datetime(2026, 1, 2, 5, tzinfo=UTC).timestamp())),
-        "period2": str(int(datetime(2026, 11, 21, 18, tzinfo=UTC).timestamp())),
-        "events": "div,splits",
-        "includePrePost": "false",
-    } == dict(request.url.params)
-
-
-async def test_the_base_url_can_be_replaced(server: FakeServer, clock: SetClock) -> None:
-    server.respond_with(Reply(200, CHART))
-
-    await fetch(Yahoo(HttpClient(transport=server.transport), clock, base_url="http://127.0.0.1:8080/"))
-
-    assert str(server.requests[0].url).startswith("http://127.0.0.1:8080/v8/finance/chart/WGMI?")
-
-
-async def test_a_symbol_cannot_change_the_endpoint(yahoo: Yahoo, server: FakeServer) -> None:
-    await failure(yahoo, "../../v7/finance/quote?x=")
-
-    assert server.requests[0].url.raw_path.startswith(b"/v8/finance/chart/..%2F..%2Fv7%2Ffinance%2Fquote%3Fx%3D?")
 
 
 @pytest.mark.parametrize(
@@ -148,10 +100,6 @@ async def test_a_bar_without_a_usable_price_is_dropped(yahoo: Yahoo, server: Fak
         pytest.param(one_bar(close='"41.5"'), id="close-as-text"),
         pytest.param(one_bar(close="true"), id="close-as-truth"),
         pytest.param(one_bar(close="[41.5]"), id="close-as-list"),
-        pytest.param(one_bar(timestamp='"1793367000"'), id="time-as-text"),
-        pytest.param(one_bar(timestamp="1793367000000"), id="time-in-milliseconds"),
-        pytest.param(one_bar(timestamp="-1"), id="time-before-time"),
-        pytest.param(one_bar(timestamp="null"), id="no-time"),
         pytest.param(one_bar(close="41.5, 41.75"), id="more-closes-than-times"),
         pytest.param(one_bar(meta={"regularMarketTime": 1793367000, "regularMarketPrice": "41.5"}), id="quote-as-text"),
         pytest.param(
@@ -165,12 +113,7 @@ async def test_a_bar_without_a_usable_price_is_dropped(yahoo: Yahoo, server: Fak
         pytest.param(
             one_bar(meta={"regularMarketTime": 1e20, "regularMarketPrice": 41.5}), id="quote-time-beyond-time"
         ),
-        pytest.param(one_bar(meta={"symbol": "MARA"}), id="another-symbol"),
-        pytest.param(Reply(200, b"{}"), id="nothing"),
-        pytest.param(Reply(200, b"[]"), id="a-list"),
         pytest.param(Reply(200, b'{"chart": {"result": [], "error": null}}'), id="no-result"),
-        pytest.param(Reply(200, b"<html><body>Will be right back...</body></html>"), id="right-back"),
-        pytest.param(Reply(200, b"<!DOCTYPE html><form action='/consent'>"), id="consent"),
         pytest.param(
             Reply(200, b'{"chart": {"result": null, "error": {"code": "internal-error", "description": ""}}}'),
             id="its-own-failure",
@@ -183,48 +126,6 @@ async def test_a_malformed_response_is_rejected(yahoo: Yahoo, server: FakeServer
     error = await failure(yahoo)
 
     assert ("Yahoo", "WGMI", True) == (error.source, error.symbol, error.retryable)
-
-
-@pytest.mark.parametrize("status", [200, 400, 404, 422])
-async def test_an_unknown_symbol_is_reported(yahoo: Yahoo, server: FakeServer, status: int) -> None:
-    server.respond_with(Reply(status, (RESPONSES / "yahoo_not_found.json").read_bytes()))
-
-    error = await failure(yahoo, "WGMIX")
-
-    assert "Yahoo on WGMIX: knows no symbol WGMIX, or has no prices of it; check its spelling" in str(error)
-    assert not error.retryable
-
-
-@pytest.mark.parametrize(
-    "meta",
-    [
-        pytest.param({"currency": "GBp"}, id="in-pence"),
-        pytest.param({"currency": None}, id="in-no-currency"),
-        pytest.param({"exchangeTimezoneName": "Europe/London"}, id="in-london"),
-    ],
-)
-async def test_only_new_york_listings_in_dollars_have_a_new_york_close(
-    yahoo: Yahoo, server: FakeServer, meta: dict[str, object]
-) -> None:
-    server.respond_with(one_bar(meta=meta))
-
-    error = await failure(yahoo)
-
-    assert "choose a US listing" in error.problem
-    assert not error.retryable
-
-
-@pytest.mark.parametrize("body", [b"Too Many Requests\r\n", b"Edge: Too Many Requests"])
-async def test_a_429_starts_a_15_minute_backoff(yahoo: Yahoo, server: FakeServer, clock: SetClock, body: bytes) -> None:
-    server.respond_with(Reply(429, body), Reply(200, CHART))
-
-    assert (await failure(yahoo)).retry_after == timedelta(minutes=15)
-    clock.advance(timedelta(minutes=14, seconds=59))
-    await failure(yahoo)
-    clock.advance(timedelta(seconds=1))
-    await fetch(yahoo)
-
-    assert len(server.requests) == 2
 
 
 @pytest.mark.parametrize(
@@ -311,40 +212,6 @@ async def test_a_recorded_empty_window_has_no_closes(
     assert prices.quote is not None
 
 
-@pytest.mark.parametrize(
-    ("name", "status", "symbol", "message", "retryable"),
-    [
-        pytest.param("yahoo_error_404.json", 404, "WGMI", "knows no symbol WGMI", False, id="404"),
-        pytest.param("yahoo_error_404.json", 200, "WGMI", "knows no symbol WGMI", False, id="404-with-200"),
-        pytest.param("yahoo_error_401_crumb.json", 401, "WGMI", "turns this machine away", False, id="401"),
-        pytest.param("yahoo_error_401_crumb.json", 200, "WGMI", "unusable answer", True, id="401-with-200"),
-        pytest.param("yahoo_429.txt", 429, "WGMI", "throttled", True, id="429"),
-        pytest.param("yahoo_429_edge.txt", 429, "WGMI", "throttled", True, id="429-at-the-edge"),
-        pytest.param("yahoo_429.txt", 200, "WGMI", "not JSON", True, id="429-with-200"),
-        pytest.param(
-            "yahoo_chart_1d_BTC-USD.json", 200, "BTC-USD", "not traded in US dollars in New York", False, id="btc"
-        ),
-    ],
-)
-async def test_recorded_errors_are_reported(
-    yahoo: Yahoo,
-    server: FakeServer,
-    recording: ReadRecording,
-    name: str,
-    status: int,
-    symbol: str,
-    message: str,
-    *,
-    retryable: bool,
-) -> None:
-    server.respond_with(Reply(status, recording(name)))
-
-    error = await failure(yahoo, symbol)
-
-    assert message in error.problem
-    assert retryable == error.retryable
-
-
 async def test_zero_volume_counts_as_no_trading_only_with_a_repeated_close(yahoo: Yahoo, server: FakeServer) -> None:
     """Zero volume with a new price is a gap in Yahoo's volumes and says nothing about its prices."""
     chart = json.loads(CHART)
@@ -361,3 +228,96 @@ async def test_zero_volume_counts_as_no_trading_only_with_a_repeated_close(yahoo
 
     np.testing.assert_array_equal([900.0, 1_000.0, 0.0, np.nan], read.known_volumes)
     np.testing.assert_array_equal([np.nan] * 4, unknown.known_volumes)
+
+
+def timestamp(day: str) -> int:
+    """The opening of a session in winter, in epoch seconds."""
+    return int(datetime.fromisoformat(f"{day}T14:30:00").replace(tzinfo=UTC).timestamp())
+
+
+def dividends_of(**amounts: object) -> dict[str, object]:
+    days = {day.removeprefix("on_").replace("_", "-"): amount for day, amount in amounts.items()}
+    return {
+        "dividends": {f"{timestamp(day)}": {"amount": amount, "date": timestamp(day)} for day, amount in days.items()}
+    }
+
+
+def split_of(day: str, new: object, old: object) -> dict[str, object]:
+    ratio = {"date": timestamp(day), "numerator": new, "denominator": old, "splitRatio": f"{new}:{old}"}
+    return {"splits": {f"{timestamp(day)}": ratio}}
+
+
+async def declared(
+    yahoo: Yahoo, server: FakeServer, events: object, since: date = LONG_AGO
+) -> list[tuple[str, ActionKind, float]]:
+    chart = json.loads(CHART)
+    chart["chart"]["result"][0]["events"] = events
+    server.respond_with(Reply(200, json.dumps(chart).encode()))
+    actions = (await fetch(yahoo, since=since)).actions
+    return [(f"{one.session}", one.kind, one.value) for one in actions]
+
+
+async def test_dividends_and_splits_have_their_ex_dates(yahoo: Yahoo, server: FakeServer) -> None:
+    events = dividends_of(on_2025_12_19=0.11, on_2024_12_24=0.05) | split_of("2025-01-06", 1, 10)
+
+    assert [
+        ("2024-12-24", ActionKind.DIVIDEND, pytest.approx(0.005)),
+        ("2025-01-06", ActionKind.SPLIT, 0.1),
+        ("2025-12-19", ActionKind.DIVIDEND, 0.11),
+    ] == await declared(yahoo, server, events)
+
+
+async def test_a_dividend_is_per_share_of_its_day(yahoo: Yahoo, server: FakeServer) -> None:
+    events = dividends_of(on_2025_01_03=0.01, on_2025_01_06=0.02) | split_of("2025-01-06", 10, 1)
+
+    assert {"2025-01-03": pytest.approx(0.1), "2025-01-06": 0.02} == {
+        day: value for day, kind, value in await declared(yahoo, server, events) if kind is ActionKind.DIVIDEND
+    }
+
+
+async def test_events_before_the_requested_day_are_dropped(yahoo: Yahoo, server: FakeServer) -> None:
+    events = dividends_of(on_2025_12_18=0.1, on_2025_12_19=0.2)
+
+    assert [("2025-12-19", ActionKind.DIVIDEND, 0.2)] == await declared(yahoo, server, events, since=date(2025, 12, 19))
+
+
+@pytest.mark.parametrize("events", [None, {}, {"dividends": {}}], ids=["none", "nothing in them", "no dividend"])
+async def test_a_chart_may_have_no_events(yahoo: Yahoo, server: FakeServer, events: object) -> None:
+    assert [] == await declared(yahoo, server, events)
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        *[
+            pytest.param(dividends_of(on_2025_12_19=amount), id=f"amount-{amount}")
+            for amount in ("0.1", None, float("nan"))
+        ],
+        *[pytest.param(split_of("2025-01-06", new, 1), id=f"split-{new}") for new in (0, -2, "2", None, float("inf"))],
+        pytest.param(split_of("2025-01-06", 1, 0), id="by-nothing"),
+        pytest.param(split_of("2025-01-06", 4, 5e-324), id="by-next-to-nothing"),
+        pytest.param(split_of("2025-01-06", 5e-324, 1), id="next-to-nothing"),
+        pytest.param(dividends_of(on_2025_12_19=1e308), id="amount-beyond-all-measure"),
+        pytest.param([], id="a list"),
+    ],
+)
+async def test_a_response_with_malformed_events_is_rejected(yahoo: Yahoo, server: FakeServer, events: object) -> None:
+    with pytest.raises(SourceError, match="Yahoo on WGMI"):
+        await declared(yahoo, server, events)
+
+
+async def test_a_negative_dividend_is_kept(yahoo: Yahoo, server: FakeServer) -> None:
+    assert [("2025-12-19", ActionKind.DIVIDEND, -0.1)] == await declared(
+        yahoo, server, dividends_of(on_2025_12_19=-0.1)
+    )
+
+
+async def test_the_recorded_events_are_read(yahoo: Yahoo, server: FakeServer, recording: ReadRecording) -> None:
+    server.respond_with(Reply(200, recording("yahoo_chart_1d_AAPL_dividend.json")))
+
+    actions = (await fetch(yahoo, "AAPL")).actions
+
+    assert (
+        Action(session=date(2020, 8, 31), kind=ActionKind.SPLIT, value=4.0),
+        Action(session=date(2020, 11, 6), kind=ActionKind.DIVIDEND, value=0.205),
+    ) == actions

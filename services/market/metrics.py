@@ -1,0 +1,366 @@
+"""Metrics that a rule can watch: one row per metric and one per unit.
+
+Grammar, editor, help, alerts, charts and tuning derive from the rows. To add a metric, add a row to METRICS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import NamedTuple, NewType, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.core.statistics import finite_or_none
+from services.market.align import Aligned
+from services.market.gap import Gap
+from services.market.measure import (
+    Measurement,
+    Window,
+    beta_series,
+    difficulty_series,
+    drawdown,
+    drawdown_series,
+    hashprice_series,
+    residual_series,
+    spread_series,
+    z_series,
+)
+
+Subject = NewType("Subject", str)  # stored with each alert
+Series: TypeAlias = Callable[[Aligned, Window], NDArray[np.float64]]
+
+DIVERGENCE = Subject("divergence")
+WINDOWS = tuple(Window)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Unit:
+    """The unit of a metric's values.
+
+    Attributes:
+        name: On the axis of a chart.
+        prefix, suffix: Around a number in the text of a rule.
+        suffixes: Suffixes that the grammar reads, each with the number of decimal places below `suffix`.
+        decimals: Decimal places between a value in code and its text: 0.08 is `8pp`.
+        max_value: Largest threshold.
+        step: Distance between two thresholds in tuning.
+        written: Template of a value in a message.
+        cell: Template of a value in a terminal's table.
+        syntax: What the grammar expects.
+        example: What to type in the editor.
+    """
+
+    name: str
+    prefix: str = ""
+    suffix: str = ""
+    suffixes: Mapping[str, int]
+    decimals: int
+    max_value: float
+    step: float
+    written: str
+    cell: str
+    syntax: str
+    example: str
+
+    @property
+    def scale(self) -> float:
+        """The factor from a value in code to the number that people read."""
+        return 10.0**self.decimals
+
+    @property
+    def max_steps(self) -> int:
+        """How many steps the largest threshold has."""
+        return round(self.max_value / self.step)
+
+    def threshold_at(self, step: int) -> float:
+        """Return the threshold at a step of tuning, exact in decimal."""
+        return float(Decimal(repr(self.step)) * step)
+
+    def affix(self, number: str) -> str:
+        """Return a number as it is typed in a rule: `8pp`, `z3.5`."""
+        return f"{self.prefix}{number}{self.suffix}"
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+_BASIS_POINTS = {"bp": 2, "bps": 2}
+
+PP = Unit(
+    name="pp",
+    suffix="pp",
+    suffixes={"pp": 0, "%": 0, **_BASIS_POINTS},
+    decimals=2,
+    max_value=10.0,
+    step=0.001,
+    written="{} pp",
+    cell="{:+.1f} pp",
+    syntax="percentage points, as in 8pp",
+    example="8pp",
+)
+PERCENT = Unit(
+    name="%",
+    suffix="%",
+    suffixes={"%": 0, **_BASIS_POINTS},
+    decimals=2,
+    max_value=1.0,
+    step=0.01,
+    written="{}%",
+    cell="{:.1f}%",
+    syntax="a percentage, as in 5%",
+    example="5%",
+)
+SIGMA = Unit(
+    name="z",
+    prefix="z",
+    suffixes={"": 0},
+    decimals=0,
+    max_value=100.0,
+    step=0.1,
+    written="z {}",
+    cell="{:+.1f}",
+    syntax="a robust z, as in z3.5",
+    example="3.5",
+)
+
+
+class Magnitude(NamedTuple):
+    """An unsigned value: its noun (`depth`), and the comparative for more of it (`deeper`)."""
+
+    noun: str
+    comparative: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rank:
+    """How unusual a measurement is among the 252 sessions before it.
+
+    Attributes:
+        noun: What is ranked, after `the 5-day`.
+        value: The ranked value; its sign gives the side.
+        percentile: 0 to 100; None if the history is too short.
+        z: Its robust z; None if it has none.
+    """
+
+    noun: str
+    value: Callable[[Measurement], float | None]
+    percentile: Callable[[Measurement], float | None]
+    z: Callable[[Measurement], float | None] = lambda _measurement: None
+
+
+SPREAD_RANK = Rank(
+    noun="spread",
+    value=lambda measurement: measurement.spread,
+    percentile=lambda measurement: measurement.percentile,
+    z=lambda measurement: measurement.z,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Metric:
+    """A metric that a rule can watch. There is one object per name; metrics are compared by identity.
+
+    A metric with `implied` exists only while the ETF is closed, and has neither `series` nor `live`.
+
+    Attributes:
+        name: In the text of a rule. Rules are stored as text, so a name doesn't change.
+        named: The text of a rule has the name; if not, the metric is the default or its unit's prefix selects it.
+        windows: Windows that a rule can have; none if it has no window.
+        magnitude: None if the value has a sign, and thus two sides.
+        subject: Metrics with the same subject share an alert.
+        needs_network: The metric needs the bitcoin network's history and a bitcoin pair.
+        series: A float64 value for each row, NaN if it cannot be measured.
+        live: The value of the last row, None if it cannot be measured. Without it, the end of `series` is used.
+        implied: The value from the gap that bitcoin implies.
+        crypto_weight: For an ETF return minus a multiple of bitcoin's: that multiple, for each row.
+        rank: How unusual an alert's measurement is.
+        label: In the editor.
+        headline: Template of an alert's title. Fields: `etf` (`WGMI`), `etf_state` (`WGMI` or `WGMI closed`), `crypto`
+            (`bitcoin`), `Crypto` (`Bitcoin`), `spread` (`8.4 pp above bitcoin`), `value` (without its sign), `signed`
+            (with its sign), `side` (`above` or `below`), `move` (`up` or `down`), `window` (`over 5 days`).
+        phrase: Template of an alert's topic, without numbers. Fields: `etf`, `crypto`, `Crypto`, `side`, `move`.
+        chart: Template of a chart's title. Fields: `window` (`5-day`), `Crypto`, `name`, `unit`.
+        example: A threshold in the text of a rule.
+        examples: Rules in the help.
+        note: A line of the help on rules.
+    """
+
+    name: str
+    unit: Unit
+    named: bool = True
+    windows: tuple[Window, ...] = WINDOWS
+    magnitude: Magnitude | None = None
+    subject: Subject
+    needs_network: bool = False
+    series: Series | None = None
+    live: Callable[[Aligned, Measurement], float | None] | None = None
+    implied: Callable[[Gap], float | None] | None = None
+    crypto_weight: Callable[[Aligned], NDArray[np.float64]] | None = None
+    rank: Rank = SPREAD_RANK
+    label: str
+    headline: str
+    phrase: str
+    chart: str = "{window} {name}, {unit}"
+    example: str
+    examples: tuple[str, ...] = field(default=())
+    note: str = ""
+
+    @property
+    def windowed(self) -> bool:
+        """Whether a rule on this metric has a window."""
+        return bool(self.windows)
+
+    @property
+    def signed(self) -> bool:
+        """Whether the value has a sign, and thus two sides."""
+        return self.magnitude is None
+
+    @property
+    def is_divergence(self) -> bool:
+        """Whether the metric measures how far the legs diverge."""
+        return self.subject == DIVERGENCE
+
+    def value(self, aligned: Aligned, measurement: Measurement) -> float | None:
+        """Return the value at the last row of `aligned`, which `measurement` measures; None if there is none."""
+        if self.live is not None:
+            return self.live(aligned, measurement)
+        return None if self.series is None else finite_or_none(self.series(aligned, measurement.window)[-1])
+
+    def __repr__(self) -> str:
+        return self.name
+
+    def __reduce__(self) -> tuple[Callable[[str], Metric], tuple[str]]:
+        return metric_named, (self.name,)  # a copy is the same object
+
+
+def _bitcoin_depth(aligned: Aligned, _measurement: Measurement) -> float | None:
+    depth = drawdown(aligned, aligned.crypto, aligned.crypto_prior_high)
+    return None if depth is None else depth.depth
+
+
+SPREAD = Metric(
+    name="spread",
+    named=False,
+    unit=PP,
+    subject=DIVERGENCE,
+    series=spread_series,
+    live=lambda _aligned, measurement: measurement.spread,
+    crypto_weight=lambda aligned: np.ones(len(aligned)),
+    label="spread: the ETF's return less bitcoin's",
+    headline="{etf_state} {spread} {window}",
+    phrase="{etf} {side} {crypto}",
+    example="10pp",
+    examples=("1d 8pp", "5d 15pp above clear 10pp"),
+)
+RESIDUAL = Metric(
+    name="residual",
+    unit=PP,
+    subject=DIVERGENCE,
+    series=residual_series,
+    live=lambda _aligned, measurement: measurement.residual,
+    crypto_weight=beta_series,
+    label="residual: less beta times bitcoin's",
+    headline="{etf_state} {value} {side} its beta to {crypto} {window}",
+    phrase="{etf} {side} its beta to {crypto}",
+    example="10pp",
+    examples=("20d residual 10pp for 10m",),
+)
+Z = Metric(
+    name="z",
+    named=False,
+    unit=SIGMA,
+    subject=DIVERGENCE,
+    series=z_series,
+    live=lambda _aligned, measurement: measurement.z,
+    label="z: the spread in robust standard deviations",
+    headline="{etf_state} {spread} {window}",
+    phrase="{etf} {side} {crypto}",
+    chart="{window} spread, robust z",
+    example="z3.5",
+    examples=("1d z3.5",),
+)
+GAP = Metric(
+    name="gap",
+    unit=PERCENT,
+    windows=(),
+    subject=Subject("gap"),
+    implied=lambda gap: gap.implied,
+    label="gap: implied for the next open",
+    headline="{Crypto} implies {etf} {signed} at the open",
+    phrase="{crypto} implies {etf} {move} at the open",
+    example="5%",
+    examples=("gap 5%",),
+)
+DRAWDOWN = Metric(
+    name="drawdown",
+    unit=PERCENT,
+    windows=(),
+    magnitude=Magnitude(noun="depth", comparative="deeper"),
+    subject=Subject("drawdown"),
+    series=lambda aligned, _window: drawdown_series(aligned.crypto, aligned.crypto_prior_high),
+    live=_bitcoin_depth,
+    label="drawdown: bitcoin below its highest close",
+    headline="{Crypto} {value} below its highest session close",
+    phrase="{crypto} below its highest session close",
+    chart="{Crypto} below its high, %",
+    example="60%",
+    examples=("drawdown 60%",),
+)
+HASHPRICE = Metric(
+    name="hashprice",
+    unit=PERCENT,
+    subject=Subject("hashprice"),
+    needs_network=True,
+    series=hashprice_series,
+    live=lambda _aligned, measurement: measurement.mining.hashprice_change if measurement.mining else None,
+    rank=Rank(
+        noun="change of hashprice",
+        value=lambda measurement: measurement.mining.hashprice_change if measurement.mining else None,
+        percentile=lambda measurement: measurement.mining.hashprice_percentile if measurement.mining else None,
+    ),
+    label="hashprice: its change, without fees",
+    headline="Hashprice {move} {value} {window}",
+    phrase="hashprice {move}",
+    example="10%",
+    examples=("20d hashprice 15% below",),
+    note=(
+        "`hashprice` and `difficulty` are changes over the window, in percent: `above` where they rose, `below` where "
+        "they fell. Hashprice is without fees, of which no past is known. They are watched at night and at weekends "
+        "too; the time after a close counts to the next session."
+    ),
+)
+DIFFICULTY = Metric(
+    name="difficulty",
+    unit=PERCENT,
+    subject=Subject("difficulty"),
+    needs_network=True,
+    series=difficulty_series,
+    live=lambda _aligned, measurement: measurement.mining.difficulty_change if measurement.mining else None,
+    rank=Rank(
+        noun="change of difficulty",
+        value=lambda measurement: measurement.mining.difficulty_change if measurement.mining else None,
+        percentile=lambda measurement: measurement.mining.difficulty_percentile if measurement.mining else None,
+    ),
+    label="difficulty: its change",
+    headline="Difficulty {move} {value} {window}",
+    phrase="difficulty {move}",
+    example="10%",
+    examples=("5d difficulty 5%",),
+)
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric for metric in (SPREAD, RESIDUAL, Z, GAP, DRAWDOWN, HASHPRICE, DIFFICULTY)
+}
+
+
+def unit_named(name: str) -> Unit:
+    """Return the unit of a stored value. Raises KeyError for an unknown name."""
+    return {metric.unit.name: metric.unit for metric in METRICS.values()}[name]
+
+
+def metric_named(name: str) -> Metric:
+    """Return a metric. Raises KeyError for an unknown name."""
+    return METRICS[name]

@@ -1,0 +1,431 @@
+"""Every reason has one sentence, and every use of a reason has the parameters that its sentence needs."""
+
+import ast
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from handlers.render.reasons import SENTENCES, rendered, sentence, sentences
+from services.core.reason import Code, Reason
+
+ROOT = Path(__file__).parents[2]
+of = Reason.of
+
+AT = "2026-03-02T15:04:05+00:00"
+PAST = of(Code.RULE_PAST_THRESHOLD, value=0.083, threshold=0.08, unit="pp", held_s=300.0, at_close=False)
+NO_QUOTE = of(Code.NO_QUOTE, symbol="BTC")
+MOVE = of(Code.MOVED_LIKE_SPLIT, moved=-0.5, steps=2, step="session", new=2, old=1)
+CORRECTION = of(Code.CORRECTION, session="2026-03-02", old=0.084, new=0.0799999, threshold=0.08, unit="pp")
+EXAMPLES: list[tuple[Reason, str]] = [
+    (of(Code.ALL_OF, reasons=[NO_QUOTE, "away", NO_QUOTE]), "no BTC quote; away"),
+    (of(Code.EACH_OF, reasons=[NO_QUOTE, "away"]), "no BTC quote, away"),
+    (of(Code.OF_RULE, rule="1d 8pp", reason=PAST), "1d 8pp: 8.3pp is past 8pp, held for 5m"),
+    (of(Code.RULE_AWAITS_TRADE, reason=NO_QUOTE), "nothing decided yet: no BTC quote"),
+    (of(Code.RULE_HAS_NO_DATA, reason=NO_QUOTE), "nothing decided: no BTC quote"),
+    (of(Code.RULE_WITHIN_THRESHOLD, value=0.0799999, threshold=0.08, unit="pp"), "7.99999pp is within 8pp"),
+    (of(Code.RULE_WITHIN_THRESHOLD, value=-3.4999, threshold=3.5, unit="z"), "z-3.4999 is within z3.5"),
+    (of(Code.RULE_KEEPS_FIRING, value=0.048, clear=0.048, unit="pp"), "4.8pp keeps it firing: clear is 4.8pp"),
+    (
+        of(Code.RULE_PENDING, value=-0.09, threshold=0.08, unit="pp", held_s=299.0, hold_s=5400.0),
+        "-9pp is past 8pp, held for 4m 59s of 1h 30m",
+    ),
+    (
+        of(Code.RULE_PENDING, value=0.1, threshold=0.08, unit="pp", held_s=45.0, hold_s=7200.0),
+        "10pp is past 8pp, held for 45s of 2h",
+    ),
+    (PAST, "8.3pp is past 8pp, held for 5m"),
+    (
+        of(Code.RULE_PAST_THRESHOLD, value=0.0812314, threshold=0.081231, unit="%", held_s=0.0, at_close=True),
+        "8.1231% is past 8.1231% at the close",
+    ),
+    (of(Code.RULE_PAST_THRESHOLD, value=3.6, threshold=3.5, unit="z", held_s=0.0, at_close=False), "z3.6 is past z3.5"),
+    (
+        of(Code.RULE_RECOVERING, value=-0.00001, clear=0.048, unit="pp", kept_s=0.0, keep_s=300.0),
+        "0pp is back inside the clear level of 4.8pp, for 0s of 5m",
+    ),
+    (
+        of(Code.RULE_CLEARED, value=0.0479999, clear=0.048, unit="pp", kept_s=0.0),
+        "4.79999pp is back inside the clear level of 4.8pp",
+    ),
+    (
+        of(Code.RULE_CLEARED, value=0.04, clear=0.048, unit="pp", kept_s=3660.0),
+        "4pp is back inside the clear level of 4.8pp, for 1h 1m",
+    ),
+    (of(Code.TOO_LITTLE_HISTORY, metric="residual"), "too little history for residual"),
+    (of(Code.NETWORK_NOT_READ), "the bitcoin network was not looked at"),
+    (of(Code.GAP_UNKNOWN), "no bitcoin price since the close, or no beta"),
+    (of(Code.MARKET_CLOSED, session="2026-03-02"), "the market is shut; the last session was 2026-03-02"),
+    (of(Code.LAST_TRADE_AT, symbol="BTC", at=AT), "the last BTC trade is of 2026-03-02 15:04 UTC"),
+    (NO_QUOTE, "no BTC quote"),
+    (
+        of(Code.NO_TRADE_IN_SESSION, symbol="WGMI", session="2026-03-02"),
+        "no WGMI trade yet in the session of 2026-03-02",
+    ),
+    (of(Code.TRADE_TOO_OLD, symbol="WGMI", source="Yahoo", age_min=21), "the last WGMI trade at Yahoo is 21 min old"),
+    (of(Code.NO_PRICE_AT, symbol="BTC", at=AT, other="WGMI"), "no BTC price at 15:04 UTC, when WGMI last traded"),
+    (of(Code.QUOTE_LAGS, symbol="BTC", other="WGMI", lag_s=180), "the BTC quote is 180 s older than WGMI's"),
+    (of(Code.NO_PRICE), "no price"),
+    (of(Code.MISSING_PRICE, session="2026-03-02", reasons=[]), "2026-03-02: no price"),
+    (
+        of(Code.MISSING_PRICE, session="2026-03-02", reasons=[of(Code.NO_CLOSE, source="A", symbol="WGMI"), "lost"]),
+        "2026-03-02: A has no WGMI close for this session; lost",
+    ),
+    (of(Code.HISTORY_BEGINS, session="2026-03-02"), "the history begins on 2026-03-02"),
+    (
+        of(Code.WINDOW_BEFORE_HISTORY, session="2026-03-02", window="20d"),
+        "the history begins on 2026-03-02, less than 20d ago",
+    ),
+    (
+        of(Code.WINDOW_BEFORE_HISTORY, session="2026-03-02", window="ytd"),
+        "the history begins on 2026-03-02, after the last close of the prior year",
+    ),
+    (
+        of(Code.CLOSE_WITHOUT_SESSION, source="Yahoo", session="2026-03-01"),
+        "Yahoo has a close on 2026-03-01, which is no XNYS session",
+    ),
+    (of(Code.NO_CLOSE, source="Yahoo", symbol="WGMI"), "Yahoo has no WGMI close for this session"),
+    (
+        of(Code.NO_CLOSE, source="Yahoo and Nasdaq", symbol="WGMI"),
+        "Yahoo and Nasdaq have no WGMI close for this session",
+    ),
+    (
+        of(Code.NO_PROXY_CLOSE, session="2026-03-02", source="Yahoo and Nasdaq", symbol="SMH"),
+        "2026-03-02: Yahoo and Nasdaq has no SMH close for this session",
+    ),
+    (
+        of(Code.NO_BAR_BEFORE_CLOSE, symbol="BTC", last_at=AT),
+        "no BTC bar ended in the 2 h up to the close; the last one before it ended 2026-03-02 15:04 UTC",
+    ),
+    (
+        of(Code.NO_BAR_BEFORE_CLOSE, symbol="BTC", last_at=None),
+        "no BTC bar ended in the 2 h up to the close; the bars begin later",
+    ),
+    (of(Code.NO_BAR_THAT_DAY, source="Kraken", symbol="BTC"), "Kraken has no BTC bar for this day"),
+    (
+        of(Code.BAR_PENDING, symbol="BTC", last_at=AT),
+        "the BTC bar that ends at the close has not come yet; the last one before it ended 2026-03-02 15:04 UTC",
+    ),
+    (
+        of(
+            Code.WINDOW_BEGINS_WHERE,
+            window="5d",
+            reason=of(Code.CLOSE_FROM_ONE_SOURCE, symbol="WGMI", sources=["Yahoo"]),
+        ),
+        "5d begins where WGMI's close is from Yahoo alone",
+    ),
+    (of(Code.CLOSE_FROM_ONE_SOURCE, symbol="WGMI", sources=["Yahoo"]), "WGMI's close is from Yahoo alone"),
+    (
+        of(Code.CLOSES_APART, symbol="WGMI", sources=["Yahoo", "Nasdaq"], apart=0.00512),
+        "Yahoo and Nasdaq are 0.5% apart on WGMI's close",
+    ),
+    (
+        of(Code.MOVED_UNLIKE_FUND, moved=-0.052, fund="IBIT", fund_moved=0.001),
+        "moved by -5.2% at one venue, while IBIT, which holds it, moved by +0.1%",
+    ),
+    (
+        of(Code.EX_DIVIDEND, symbol="WGMI", session="2026-03-02", amount_usd=0.125),
+        "WGMI went ex-dividend on 2026-03-02: 0.125 USD a share, included in its returns",
+    ),
+    (
+        of(
+            Code.ACTION_INVALID,
+            symbol="WGMI",
+            session="2026-03-02",
+            kind="dividend",
+            declared=[("Yahoo", float("nan"))],
+        ),
+        "the dividend of WGMI on 2026-03-02 is nan USD at Yahoo, which cannot be; it is left out",
+    ),
+    (
+        of(
+            Code.ACTION_DISPUTED,
+            symbol="WGMI",
+            session="2026-03-02",
+            kind="split",
+            declared=[("Yahoo", 2.0), ("Nasdaq", 0.25)],
+        ),
+        "the split of WGMI on 2026-03-02 is 2 for 1 at Yahoo and 0.25 for 1 at Nasdaq; it is left out until they agree",
+    ),
+    (
+        of(Code.ACTION_UNCONFIRMED, symbol="WGMI", session="2026-03-02", kind="dividend", declared=[("Yahoo", 12.5)]),
+        (
+            "the dividend of WGMI on 2026-03-02 is 12.5 USD at Yahoo alone; it is left out until a second source "
+            "declares it"
+        ),
+    ),
+    (of(Code.NO_TRADE_ANYWHERE, symbol="WGMI"), "no WGMI trade from any source: New York may have been shut"),
+    (
+        of(Code.OF_SYMBOL, symbol="BTC", reason=of(Code.MOVE_UNCONFIRMED, move=MOVE)),
+        "BTC moved by −50.0% in 2 sessions, as a 2:1 split would make it, and no second source says so",
+    ),
+    (
+        of(Code.MOVE_UNCONFIRMED, move=MOVE),
+        "moved by −50.0% in 2 sessions, as a 2:1 split would make it, and no second source says so",
+    ),
+    (
+        of(Code.SPLIT_UNDECLARED, move=MOVE),
+        (
+            "moved by −50.0% in 2 sessions, as a 2:1 split would make it, and no such split is declared; the "
+            "next close will tell"
+        ),
+    ),
+    (MOVE, "moved by −50.0% in 2 sessions, as a 2:1 split would make it"),
+    (
+        of(Code.MOVED_FAR, moved=12.5, steps=1, step="hour", period="hour"),
+        "moved by +1,250.0%, far beyond its usual hour",
+    ),
+    (of(Code.NO_LAST_TRADE), "no last trade"),
+    (of(Code.TRADE_FROM_ONE_SOURCE, symbol="WGMI", source="Yahoo"), "WGMI's last trade is from Yahoo alone"),
+    (of(Code.TRADES_APART, low_source="Yahoo", high_source="IEX", apart=0.0149), "Yahoo and IEX are 1.5% apart"),
+    (of(Code.NO_VOLUME), "no volume: nobody traded"),
+    (of(Code.PRICE_OUTLIER, source="Yahoo", price=12.5, off=0.031), "Yahoo has 12.50, 3.1% off the others"),
+    (
+        of(Code.PRICES_DISPUTED, prices=[("Kraken", 50_000.0), ("Coinbase", 55_000.0)]),
+        "Kraken has 50,000 and Coinbase 55,000, 10.0% apart",
+    ),
+    (
+        of(Code.PRICES_DISPUTED, prices=[("Kraken", 999.5), ("Bitstamp", 1_000.0), ("Coinbase", 1_100.0)]),
+        "Kraken has 999.50, Bitstamp 1,000 and Coinbase 1,100, up to 10.1% apart",
+    ),
+    (
+        of(Code.HOLDINGS_CLOSES_DEGRADED, holdings=20, degraded=2, worst="stale"),
+        "of 20 holdings, the last closes of 2 are stale at worst",
+    ),
+    (
+        of(Code.SOURCE_FAULT, source="Yahoo", symbol="WGMI", fault=of(Code.CLOSES_UNRELATED)),
+        (
+            "Yahoo on WGMI: sent closes unlike those before, as of another symbol, and no split explains them; "
+            "they are left out"
+        ),
+    ),
+    (
+        of(Code.CLOSES_LATE, newest="2026-03-02", behind_sessions=3),
+        "is late: its newest close is of 2026-03-02, 3 sessions before the last",
+    ),
+    (of(Code.TRADE_LATE, at=AT), "is late: its last trade is of 2026-03-02 15:04 UTC"),
+    (of(Code.TRADE_AHEAD_OF_CLOCK, at=AT), "its last trade is of 15:04:05 UTC, ahead of our clock"),
+    (
+        of(Code.CLOSES_UNRELATED),
+        "sent closes unlike those before, as of another symbol, and no split explains them; they are left out",
+    ),
+    (of(Code.DIFFICULTY_UNKNOWN, source="mempool.space"), "mempool.space does not know the difficulty"),
+    (of(Code.NO_PAST_DIFFICULTIES), "no source remembers the difficulties before"),
+    (
+        of(Code.DIFFICULTY_START_UNKNOWN, source="mempool.space"),
+        "mempool.space does not know since when the difficulty is what it is",
+    ),
+    (
+        of(Code.DIFFICULTY_FROM_ONE_SOURCE, source="mempool.space", at=AT),
+        "the difficulty is mempool.space's alone, of 2026-03-02 15:04 UTC",
+    ),
+    (
+        of(Code.FIGURES_AHEAD_OF_CLOCK, source="mempool.space", at=AT),
+        "the figures of mempool.space are of 2026-03-02 15:04 UTC, ahead of our clock",
+    ),
+    (
+        of(Code.FIGURES_TOO_OLD, source="mempool.space", at=AT),
+        "the last figures of mempool.space are of 2026-03-02 15:04 UTC",
+    ),
+    (
+        of(Code.RETARGET_OVERDUE, source="mempool.space", due_at=AT),
+        "the difficulty of mempool.space was due to change at 2026-03-02 15:04 UTC",
+    ),
+    (
+        of(Code.FIGURES_UNKNOWN, source="mempool.space", figures=["difficulty", "hashrate"]),
+        "mempool.space does not know the difficulty and the hash rate",
+    ),
+    (of(Code.NO_WITNESS, source="mempool.space"), "mempool.space has no witness"),
+    (
+        of(
+            Code.HASHRATES_IMPOSSIBLE,
+            high=of(Code.HASHRATE_OF, source="A"),
+            low=of(Code.HASHRATE_OF, source="B"),
+            ratio=1060.6,
+        ),
+        "the hash rate of A is 1,060.6 times the hash rate of B",
+    ),
+    (
+        of(
+            Code.HASHRATES_IMPOSSIBLE,
+            high=of(Code.HASHRATE_OF, source="A"),
+            low=of(Code.HASHRATE_OF, source="B"),
+            ratio=1e7,
+        ),
+        "the hash rate of A is over a million times the hash rate of B",
+    ),
+    (
+        of(
+            Code.HASHRATES_APART,
+            high=of(Code.HASHRATE_OF, source="A"),
+            low=of(Code.HASHRATE_OF, source="B"),
+            ratio=1.41,
+        ),
+        "the hash rate of A is 41% above the hash rate of B",
+    ),
+    (of(Code.HASHRATE_OF, source="A"), "the hash rate of A"),
+    (of(Code.IMPLIED_HASHRATE_OF, source="A"), "what the difficulty of A implies"),
+    (of(Code.RULE_WORSENED, rule="1d 8pp", growth=0.042, peak=0.124, unit="pp"), "by 4.2pp to 12.4pp (1d 8pp)"),
+    (
+        of(Code.RULE_REPEATED, rule="1d 8pp repeat 1h", value=0.09, peak=-0.124, unit="pp"),
+        "1d 8pp repeat 1h at 9pp, peak -12.4pp",
+    ),
+    (
+        of(Code.RULE_CORRECTED, rule="1d 8pp", corrections=[CORRECTION, CORRECTION], peak=0.084, unit="pp"),
+        (
+            "1d 8pp: at the close of Mon 2 Mar from 8.4pp to 7.99999pp; at the close of Mon 2 Mar from 8.4pp to "
+            "7.99999pp, peak now 8.4pp"
+        ),
+    ),
+    (
+        of(Code.RULE_CORRECTED, rule="1d 8pp", corrections=[CORRECTION], peak=None, unit="pp"),
+        "1d 8pp: at the close of Mon 2 Mar from 8.4pp to 7.99999pp",
+    ),
+    (
+        of(Code.RULE_RETRACTED, rule="1d 8pp", corrections=[CORRECTION], threshold=0.08, unit="pp"),
+        "1d 8pp: corrected at the close of Mon 2 Mar from 8.4pp to 7.99999pp, not past 8pp any more",
+    ),
+    (CORRECTION, "at the close of Mon 2 Mar from 8.4pp to 7.99999pp"),
+    (of(Code.CORRECTION, session=None, old=0.084, new=-0.081, threshold=0.08, unit="pp"), "from 8.4pp to -8.1pp"),
+    (of(Code.RULE_GONE), "the rule was removed"),
+    (of(Code.RULE_ADDED, rule="1d 8pp"), "1d 8pp was added"),
+    (of(Code.RULE_EDITED, before="1d 8pp", after="1d 10pp"), "1d 8pp is now 1d 10pp"),
+    (of(Code.RULE_PAUSED, rule="1d 8pp"), "1d 8pp was paused"),
+    (of(Code.RULE_RESUMED, rule="1d 8pp"), "1d 8pp was resumed"),
+    (of(Code.RULE_REMOVED, rule="1d 8pp"), "1d 8pp was removed"),
+    (of(Code.SETTING_CHANGED, setting="remind 15m"), "remind 15m was set"),
+    (of(Code.SEEN), "a person has seen it"),
+    (of(Code.UNSEEN), "nobody sees to it"),
+    (of(Code.SNOOZED), "a person asked for silence"),
+    (of(Code.ENDED_BY_HAND, note=""), "ended by hand; a rule of it fires again once it has cleared"),
+    (of(Code.ENDED_BY_HAND, note="earnings"), "ended by hand: earnings; a rule of it fires again once it has cleared"),
+    (of(Code.UNACKNOWLEDGED, waited_s=5400), "nobody has acknowledged it for 90m"),
+    (of(Code.APP_REMOVED), "MinerPulse was taken out of the channel"),
+    (
+        of(Code.SETTINGS_RESET),
+        "all but zone, thread and editors was taken back, as MinerPulse was taken out of the channel",
+    ),
+    (
+        of(Code.SILENT, causes=["mute", "quiet_hours", "market_closed", "market_open"]),
+        "muted, quiet hours, muted while the market is shut, muted while the market is open",
+    ),
+    (of(Code.MUTE_ENDED), "a mute that was ended early"),
+    (
+        of(Code.TOO_FEW_PRICES_FOR_BETAS, needed=94.5, lookback=126, session="2026-03-02"),
+        "fewer than 94 of the 126 sessions up to 2026-03-02 have all three prices",
+    ),
+    (
+        of(Code.FACTORS_MOVED_ALIKE, crypto="BTC", proxy="SMH", lookback=126, session="2026-03-02"),
+        "BTC and SMH moved alike in the 126 sessions up to 2026-03-02, so that their parts cannot be told apart",
+    ),
+    (of(Code.NO_TRADE_NEAR, symbol="SMH", at=AT), "SMH has no trade within five minutes of 15:04 UTC"),
+    (of(Code.NO_INTRADAY_BETAS), "the close before lacks a price, or the history is too short for betas"),
+    (of(Code.WEIGHTS_TOO_OLD, as_of="2026-01-02", age_days=59), "the newest weights are of 2026-01-02, 59 days old"),
+    (
+        of(Code.WEIGHTS_BACKFILLED, first="2026-01-02"),
+        "no weights are known before 2026-01-02; those are carried back by prices",
+    ),
+    (of(Code.HOLDINGS_PARTIAL), "only the ten largest holdings are known"),
+    (of(Code.WEIGHTS_INCOMPLETE, as_of="2026-01-02", total=0.876), "the weights of 2026-01-02 add up to 88%"),
+    (of(Code.HOLDINGS_WITHOUT_PRICES, tickers=["IREN", "CIFR"]), "without prices: IREN, CIFR"),
+    (
+        of(Code.GAP_HAS_NO_PAST, metric="gap"),
+        "a gap is there only while New York is shut, and the past is kept by its closes",
+    ),
+    (of(Code.PRICES_NOT_FETCHED, pair="MARA/BTC"), "the prices of MARA/BTC are fetched once the rule is added"),
+    (of(Code.NO_HISTORY_FOR_METRIC, metric="hashprice"), "there is too little history for hashprice"),
+    (of(Code.NO_PRICES_YET, symbol="BTC", problems=[]), "No BTC prices yet. The source has none."),
+    (
+        of(Code.NO_PRICES_YET, symbol="BTC", problems=["Kraken on BTC: away", NO_QUOTE]),
+        "No BTC prices yet. Kraken on BTC: away; no BTC quote.",
+    ),
+    (
+        of(Code.NO_PAIR_PRICES, pair="MARA/BTC", problems=["Yahoo on MARA: away", NO_QUOTE]),
+        "No prices for MARA/BTC: Yahoo on MARA: away; no BTC quote",
+    ),
+    (
+        of(Code.NO_PROXY_CLOSES, symbol="SMH", problems=[]),
+        "No closes of SMH, the AI proxy. It is not a share that the sources know.",
+    ),
+    (
+        of(Code.NO_PROXY_CLOSES, symbol="SMH", problems=["Yahoo on SMH: away"]),
+        "No closes of SMH, the AI proxy. Yahoo on SMH: away.",
+    ),
+    (
+        of(Code.NO_COMPLETE_SESSION, first="2026-03-02", last="2026-03-06", reason=NO_QUOTE),
+        "No session from 2026-03-02 to 2026-03-06 has both prices: no BTC quote.",
+    ),
+    (of(Code.CANNOT_EXPLAIN, window="5d", reason=NO_QUOTE), "5d cannot be explained: no BTC quote."),
+    (of(Code.CANNOT_ATTRIBUTE, window="5d", reason=NO_QUOTE), "5d cannot be parted: no BTC quote."),
+    (of(Code.CHANNEL_LEFT), "MinerPulse was taken out of the channel."),
+    (of(Code.MESSAGE_UNREADABLE), "its row cannot be read"),
+]
+
+
+def uses() -> Iterator[tuple[str, str, set[str]]]:
+    """Return where the program builds a reason, with the code's name and the names of the parameters."""
+    for path in sorted(path for package in ("services", "handlers", "bot") for path in (ROOT / package).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "Reason.of":
+                code = ast.unparse(node.args[0]).removeprefix("Code.")
+                where = f"{path.relative_to(ROOT)}:{node.lineno}"
+                yield where, code, {keyword.arg or "**" for keyword in node.keywords}
+
+
+def parameters_of(code: Code) -> set[str]:
+    parameters = inspect.signature(SENTENCES[code]).parameters.values()
+    assert {parameter.kind for parameter in parameters} <= {inspect.Parameter.KEYWORD_ONLY}
+    return {parameter.name for parameter in parameters}
+
+
+@pytest.mark.parametrize(("reason", "expected"), EXAMPLES, ids=[reason.code.value for reason, _expected in EXAMPLES])
+def test_a_reason_has_its_sentence(reason: Reason, expected: str) -> None:
+    assert expected == sentence(reason)
+    assert expected == sentence(Reason.from_json(reason.to_json()))
+
+
+def test_every_code_has_one_sentence_and_an_example() -> None:
+    assert set(Code) == set(SENTENCES) == {reason.code for reason, _expected in EXAMPLES}
+    assert len(set(SENTENCES.values())) == len(SENTENCES)
+
+
+def test_every_use_of_a_code_has_the_parameters_of_its_sentence() -> None:
+    expected = {(where, code): parameters_of(Code[code]) for where, code, _given in uses()}
+
+    assert expected == {(where, code): given for where, code, given in uses()}
+
+
+def test_every_code_is_used() -> None:
+    lists = {Code.ALL_OF.name, Code.EACH_OF.name}  # of `all_of` and `each_of`
+
+    assert {code.name for code in Code} == {code for _where, code, _given in uses()} | lists
+
+
+def test_words_are_shown_as_they_are() -> None:
+    assert ("8.3pp is past 8pp", ["away", "no BTC quote"]) == (
+        sentence("8.3pp is past 8pp"),
+        sentences(["away", NO_QUOTE, "away"]),
+    )
+
+
+def test_reasons_in_a_document_become_sentences() -> None:
+    document = {"trust": {"reasons": (NO_QUOTE, "away")}, "reason": NO_QUOTE.to_json(), "code": "A1"}
+
+    assert {"trust": {"reasons": ["no BTC quote", "away"]}, "reason": "no BTC quote", "code": "A1"} == rendered(
+        document
+    )
+
+
+def test_a_reason_with_unknown_parameters_is_shown_by_its_code() -> None:
+    assert "no_quote" == sentence(Reason(Code.NO_QUOTE))
+
+
+def test_reasons_that_read_alike_are_listed_once_in_documents() -> None:
+    apart = [
+        Reason.of(Code.TRADES_APART, low_source="Yahoo", high_source="Alpaca", apart=apart)
+        for apart in (0.0072, 0.00724)
+    ]
+
+    assert 1 == len(sentences(apart))
+    assert {"reasons": sentences(apart)} == rendered({"reasons": [reason.to_json() for reason in apart]})
