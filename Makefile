@@ -7,8 +7,8 @@ BIN    := $(VENV)/bin
 PURE := services/core/*,services/market/*.py,services/market/consensus/*,services/rules/*,services/research/*,services/alerting/*
 ORCHESTRATION := */ports.py,*/core/clock.py,*/core/concurrency.py,*/market/live_pair.py,*/market/network_service.py,\
 */market/price_history.py,*/market/snapshot.py,*/rules/market_service.py,*/rules/market_view.py,*/rules/network_view.py,\
-*/research/holdings_report.py,*/research/preview.py,*/research/results.py,*/research/service.py,*/alerting/alert_update.py,\
-*/alerting/corrections.py,*/alerting/enrichment.py,*/alerting/monitor.py,*/alerting/open_alerts.py,*/alerting/records.py,\
+*/research/holdings_report.py,*/research/service.py,*/alerting/alert_update.py,\
+*/alerting/corrections.py,*/alerting/enrichment.py,*/alerting/monitor.py,*/alerting/open_alerts.py,\
 */alerting/rule_index.py,*/alerting/tick_log.py
 PURE_TESTS := tests/services/core tests/services/market tests/services/rules tests/services/research tests/services/alerting
 

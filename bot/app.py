@@ -13,15 +13,13 @@ from bot.bolt_app import build_bolt
 from bot.clock import SystemClock
 from bot.manifest import ALL_SCOPES
 from bot.oauth.build import OAuthParts, build_oauth
-from bot.scopes import TokenGrants, WorkspaceGrants
+from bot.oauth.tokens import TokenGrants, WorkspaceGrants
 from bot.settings import Settings
 from handlers import listeners
 from handlers.background import BackgroundTasks
-from handlers.image_cache import ImageCache
-from handlers.image_upload import ImageUploader
-from handlers.send_deadline import DeadlineConnector
-from handlers.slack_notifier import ChartSupport, SlackNotifier, WorkspaceNotifier
-from handlers.uninstall import register_uninstall
+from handlers.events import register_uninstall
+from handlers.images import ImageCache, ImageUploader
+from handlers.slack_notifier import ChartSupport, DeadlineConnector, SlackNotifier
 from services.alerting.enrichment import AttributionEnricher, TrackRecordEnricher
 from services.alerting.monitor import Monitor
 from services.alerting.rule_index import RuleIndex
@@ -102,7 +100,7 @@ async def build(
         market = MarketService(history=history, mining=network)
         oauth = _build_oauth(settings, store, client, clock)
         charts = ChartSupport()
-        notifier = WorkspaceNotifier(oauth.clients, clock, charts) if oauth else SlackNotifier(client, clock, charts)
+        notifier = SlackNotifier(oauth.clients if oauth else client, clock, charts)
         outbox = Outbox(store=store, notifier=notifier, clock=clock)
         commands = _build_commands(settings, store, market, clock, outbox)
         research = _build_research(settings, store, history, network)

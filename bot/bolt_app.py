@@ -12,7 +12,7 @@ from slack_bolt.authorization import AuthorizeResult
 from slack_bolt.authorization.async_authorize import AsyncAuthorize
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.http.replay_guard import ReplayGuard
+from bot.http.slack_requests import ReplayGuard
 from bot.logs import request_id_scope
 from bot.oauth.tokens import InstallationCache, MultiWorkspaceAuthorize
 
@@ -47,19 +47,16 @@ class SlackApp(AsyncApp):
         """
         with request_id_scope():
             event_id = str(req.body.get("event_id", ""))
-            if event_id and not self._replay_guard.add(event_id, time.monotonic()):
-                log.info("ignored a repeated event")
-                return BoltResponse(status=HTTPStatus.OK)
-            try:
-                response = await self._dispatch_if_installed(req)
-            except BaseException:
-                self._replay_guard.discard(event_id)
-                raise
-            if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-                self._replay_guard.discard(event_id)
-            return (
-                BoltResponse(status=HTTPStatus.OK) if event_id and response.status == HTTPStatus.NOT_FOUND else response
+            if not event_id:
+                return await self._dispatch_if_installed(req)
+            response = await self._replay_guard.handle_once(
+                event_id, time.monotonic(), lambda: self._dispatch_if_installed(req)
             )
+            if response is None:
+                log.info("ignored a repeated event")
+            elif response.status != HTTPStatus.NOT_FOUND:
+                return response
+            return BoltResponse(status=HTTPStatus.OK)
 
     async def _dispatch_if_installed(self, req: AsyncBoltRequest) -> BoltResponse:
         return await super().async_dispatch(req) if await self._is_installed(req) else _not_installed_response(req)

@@ -29,13 +29,17 @@ COMMANDS = {
     "keys": "Draw a key that seals tokens, or seal them anew.",
     "manifest": "Print the manifest to create the Slack app from.",
 }
+MODULES = {  # of commands that share a module; any other is in the module of its name
+    **dict.fromkeys(("miners", "drawdown", "network"), "studies"),
+    **dict.fromkeys(("migrate", "keys", "manifest"), "setup"),
+}
 EXIT_INTERRUPTED = 130
 EXIT_USAGE = 2
 EXIT_FAILURE = 1
 
 
 class Commands(click.Group):
-    """A command group over COMMANDS. Each command is `command` in the module of its name under bot/commands."""
+    """A command group over COMMANDS. Each command is `NAME_command` in a module under bot/commands."""
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
         """Return the names in the table's order."""
@@ -45,7 +49,8 @@ class Commands(click.Group):
         """Import and return a command."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"bot.commands.{cmd_name}").command
+        module = import_module(f"bot.commands.{MODULES.get(cmd_name, cmd_name)}")
+        command: click.Command = getattr(module, f"{cmd_name}_command")
         return command
 
     def resolve_command(

@@ -6,8 +6,7 @@ from typing import Any
 from bot.oauth.flow import REDIRECT_PATH
 from handlers.command import SLASH
 from handlers.commands import usage_hint
-from handlers.events import EVENTS
-from handlers.uninstall import EVENTS as LEAVING
+from handlers.events import EVENTS, UNINSTALL_EVENTS
 
 REQUIRED = {
     "commands": "`/minerpulse`, and its answers",
@@ -47,7 +46,7 @@ def build_manifest(address: str | None, *, distributed: bool = False) -> dict[st
     request = {} if url is None else {"url": url}
     interactivity = {} if url is None else {"request_url": url}
     redirect_urls = {"redirect_urls": [f"{address}{REDIRECT_PATH}"]} if distributed else {}
-    events = (*EVENTS, *LEAVING) if distributed else EVENTS
+    events = (*EVENTS, *UNINSTALL_EVENTS) if distributed else EVENTS
     return {
         "display_information": {"name": APP_NAME, "description": DESCRIPTION, "background_color": "#1d2b3a"},
         "features": {

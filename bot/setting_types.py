@@ -1,10 +1,14 @@
 """The types of setting values. Each validates its value; its error explains the fix."""
 
 import re
-from typing import Annotated, Literal
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
+from pydantic_core import PydanticCustomError
 from pydantic_settings import NoDecode
+
+from services.market.sources.catalogue import CRYPTO, EQUITY, NETWORK, SOURCES, SourceKind
 
 SIMULATED = "simulated"
 _KEY = re.compile(r"[\w-]{43}=", re.ASCII)  # 32 bytes in base64
@@ -32,9 +36,13 @@ def _check_fernet_keys(keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
     return keys
 
 
-def _split_secrets(text: object) -> object:
-    """Split a list of secrets, in order; a tuple is returned as is."""
-    return tuple(item for item in re.split(r"[,\s]+", text) if item) if isinstance(text, str) else text
+def _split(change: Callable[[str], str] = str) -> BeforeValidator:
+    """Split text at commas and spaces, in order, and change each item; another value is kept as is."""
+
+    def split(text: object) -> object:
+        return tuple(change(item) for item in re.split(r"[,\s]+", text) if item) if isinstance(text, str) else text
+
+    return BeforeValidator(split)
 
 
 def parse_symbol(text: str) -> str:
@@ -64,19 +72,26 @@ def _check_database_url(text: str) -> str:
     return text
 
 
-def _split_names(text: object) -> object:
-    """Split a list of names, in order; a tuple is returned as is."""
-    return tuple(item.lower() for item in re.split(r"[,\s]+", text) if item) if isinstance(text, str) else text
+def vendor_names(kind: SourceKind[Any]) -> tuple[str, ...]:
+    """Return the names of the vendors of one kind, in the catalogue's order."""
+    return tuple(row.name for row in SOURCES if kind.factory(row) and row.name != SIMULATED)
 
 
-def _check_sources(names: tuple[str, ...]) -> tuple[str, ...]:
-    if not names:
-        raise ValueError("it names no source")
-    if len(set(names)) < len(names):
-        raise ValueError("it names a source twice")
-    if SIMULATED in names and len(names) > 1:
-        raise ValueError("simulated prices stand alone; name it by itself, or only vendors")
-    return names
+def _require_sources(*choices: str) -> AfterValidator:
+    *first, last = (f"'{name}'" for name in choices)
+
+    def check(names: tuple[str, ...]) -> tuple[str, ...]:
+        if not set(names) <= set(choices):
+            raise PydanticCustomError("unknown_source", f"it should be {', '.join(first)} or {last}")
+        if not names:
+            raise ValueError("it names no source")
+        if len(set(names)) < len(names):
+            raise ValueError("it names a source twice")
+        if SIMULATED in names and len(names) > 1:
+            raise ValueError("simulated prices stand alone; name it by itself, or only vendors")
+        return names
+
+    return AfterValidator(check)
 
 
 def _parse_source_urls(text: object) -> object:
@@ -87,11 +102,6 @@ def _parse_source_urls(text: object) -> object:
     if any(not (name and separator and address) for name, separator, address in pairs):
         raise ValueError("it is no list of addresses; write it as in yahoo=http://127.0.0.1:8080")
     return {name.lower(): _check_url(address) for name, _separator, address in pairs}
-
-
-def _split_member_ids(text: object) -> object:
-    """Split a list of Slack member IDs, in order; a tuple is returned as is."""
-    return tuple(item.upper() for item in re.split(r"[,\s]+", text) if item) if isinstance(text, str) else text
 
 
 def _check_member_ids(member_ids: tuple[str, ...]) -> tuple[str, ...]:
@@ -108,32 +118,16 @@ def _uppercase(text: object) -> object:
 BotToken = Annotated[SecretStr, _require_prefix("xoxb-", "Bot User OAuth Token from OAuth & Permissions")]
 AppToken = Annotated[SecretStr, _require_prefix("xapp-", "App-Level Token from Basic Information")]
 SigningSecret = Annotated[SecretStr, AfterValidator(_check_signing_secret)]
-TokenKeys = Annotated[
-    tuple[SecretStr, ...], NoDecode, BeforeValidator(_split_secrets), AfterValidator(_check_fernet_keys)
-]
+TokenKeys = Annotated[tuple[SecretStr, ...], NoDecode, _split(), AfterValidator(_check_fernet_keys)]
 Ticker = Annotated[str, AfterValidator(parse_symbol)]
 Url = Annotated[str, AfterValidator(_check_url)]
 HeartbeatUrl = Annotated[SecretStr, AfterValidator(_check_secret_url)]
 FolderUrl = Annotated[str, AfterValidator(_check_folder_url)]
 DatabaseUrl = Annotated[str, AfterValidator(_check_database_url)]
-EtfSources = Annotated[
-    tuple[Literal["yahoo", "nasdaq", "alpaca", "tiingo", "twelvedata", "simulated"], ...],
-    NoDecode,
-    BeforeValidator(_split_names),
-    AfterValidator(_check_sources),
-]
-CryptoSources = Annotated[
-    tuple[Literal["coinbase", "kraken", "bitstamp", "binance", "alpaca", "simulated"], ...],
-    NoDecode,
-    BeforeValidator(_split_names),
-    AfterValidator(_check_sources),
-]
-NetworkSources = Annotated[
-    tuple[Literal["mempool", "blockchain"], ...],
-    NoDecode,
-    BeforeValidator(_split_names),
-    AfterValidator(_check_sources),
-]
-MemberIds = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_member_ids), AfterValidator(_check_member_ids)]
+SourceNames = Annotated[tuple[str, ...], NoDecode, _split(str.lower)]
+EtfSources = Annotated[SourceNames, _require_sources(*vendor_names(EQUITY), SIMULATED)]
+CryptoSources = Annotated[SourceNames, _require_sources(*vendor_names(CRYPTO), SIMULATED)]
+NetworkSources = Annotated[SourceNames, _require_sources(*vendor_names(NETWORK))]
+MemberIds = Annotated[tuple[str, ...], NoDecode, _split(str.upper), AfterValidator(_check_member_ids)]
 SourceUrls = Annotated[dict[str, str], NoDecode, BeforeValidator(_parse_source_urls)]
 LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_uppercase)]

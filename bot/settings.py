@@ -31,10 +31,11 @@ from bot.setting_types import (
     SourceUrls,
     Ticker,
     TokenKeys,
+    vendor_names,
 )
 from services.core.errors import InvalidSettingsError
 from services.core.prices import Pair, Symbol
-from services.market.sources.catalogue import SOURCES
+from services.market.sources.catalogue import CRYPTO, EQUITY, NETWORK, SOURCES
 
 ENV_FILE = Path(".env")
 PREFIX = "MINERPULSE_"
@@ -116,15 +117,16 @@ class Settings(BaseSettings):
     )
     etf_sources: EtfSources = Field(
         default=("yahoo", "nasdaq"),
-        description="Where ETF prices come from, in order: of yahoo, nasdaq, alpaca, tiingo, twelvedata; or simulated.",
+        description=f"Where ETF prices come from, in order: of {', '.join(vendor_names(EQUITY))}; or simulated.",
     )
     crypto_sources: CryptoSources = Field(
         default=("coinbase", "kraken", "bitstamp"),
-        description="Where bitcoin's prices come from: of coinbase, kraken, bitstamp, binance, alpaca; or simulated.",
+        description=f"Where bitcoin's prices come from: of {', '.join(vendor_names(CRYPTO))}; or simulated.",
     )
     network_sources: NetworkSources = Field(
         default=("mempool", "blockchain"),
-        description="Where difficulty and hash rate come from: of mempool, blockchain; made up where prices are.",
+        description="Where difficulty and hash rate come from: "
+        f"of {', '.join(vendor_names(NETWORK))}; made up where prices are.",
     )
     alpaca_key_id: SecretStr | None = Field(default=None, description="Alpaca's key ID, where alpaca is a source.")
     alpaca_secret_key: SecretStr | None = Field(default=None, description="Alpaca's secret key, beside its key ID.")

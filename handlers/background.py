@@ -8,10 +8,9 @@ from dataclasses import replace
 from slack_sdk.webhook import WebhookResponse
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
-from handlers.image_upload import ImageUploader
-from handlers.render.fallbacks import fallback_forms, monospaced, text_only, with_picture
+from handlers.images import ImageUploader
 from handlers.render.form_fields import result_modal
-from handlers.render.message import Message, text_message
+from handlers.render.message import Message, fallback_forms, monospaced, text_message, text_only, with_picture
 from handlers.render.responses import error_message
 from handlers.request import Audience, Reply, Request
 from handlers.slack_errors import BLOCKS_REFUSED, BlocksRefusedError, translate_slack_error

@@ -1,16 +1,24 @@
-"""A subcommand of /minerpulse: one row of the command table."""
+"""A subcommand of /minerpulse: one row of the command table, and the parsers of its argument."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+import re
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple, TypeAlias
 
-from handlers.render.help import usage_message
 from handlers.render.message import Message
+from handlers.render.responses import error_message
 from handlers.request import Reply, Request
+from services.core.errors import RuleError
+from services.core.text import strip_quotes
+from services.market.measure import Window
+from services.rules.grammar import parse_rule
 
 SLASH = "/minerpulse"
+WINDOWS = {window.value: window for window in Window}
+_NUMBERED = re.compile(r"(?:#?(?P<number>\d{1,9})(?!\S)\s*)?(?P<rest>.*)", re.ASCII | re.DOTALL)
 
 
 class Topic(Enum):
@@ -26,6 +34,9 @@ class Topic(Enum):
 def accept_any(_argument: str, _commands: Sequence[Command]) -> Message | None:
     """Accept any argument; the command's `run` replies."""
     return None
+
+
+Validate: TypeAlias = "Callable[[str, Sequence[Command]], Message | None]"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -47,7 +58,7 @@ class Command:
     summary: str
     example: str
     topic: Topic = Topic.MARKET
-    validate: Callable[[str, Sequence[Command]], Message | None] = accept_any
+    validate: Validate = accept_any
     run: Callable[[Request], Awaitable[Reply | None]] | None = None
 
     @property
@@ -66,6 +77,34 @@ class Command:
         return f"{SLASH} {self.syntax}"
 
 
-def usage(commands: Sequence[Command], names: Collection[str], opening: str) -> Message:
-    """Return the usage of the commands with these names, in the order of the table, after an opening line."""
-    return usage_message([command for command in commands if command.name in names], opening)
+def parse_window(argument: str) -> Window | None:
+    """Return the window; None if the argument is empty or not a window."""
+    return WINDOWS.get("".join(argument.lower().split()))
+
+
+def is_optional_window(argument: str) -> bool:
+    """Return whether an argument is empty or a window."""
+    return not argument or parse_window(argument) is not None
+
+
+class NumberedArgument(NamedTuple):
+    """The leading number of an argument, None if there is none, and the rest."""
+
+    number: int | None
+    rest: str
+
+
+def split_number(argument: str) -> NumberedArgument:
+    """Split the number off an argument, and unquote the rest, as in `3 “5d 12pp”`."""
+    match = _NUMBERED.fullmatch(argument)
+    number = match["number"] if match else None
+    return NumberedArgument(None if number is None else int(number), strip_quotes(match["rest"] if match else argument))
+
+
+def rule_error(text: str) -> Message | None:
+    """Return why a text is not a rule; None if it is one."""
+    try:
+        parse_rule(text)
+    except RuleError as error:
+        return error_message(error)
+    return None

@@ -1,13 +1,17 @@
-"""Slack events by type; a new one is a function and a row of EVENTS."""
+"""Slack events by type; a new one is a function and a row of EVENTS. Those that end an installation delete its data."""
 
 import logging
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from slack_bolt.async_app import AsyncApp, AsyncBoltContext
 
 from handlers.home_tab import publish_home
 from handlers.render.home import welcome_message
 from handlers.request import Request
 
+UNINSTALL_EVENTS = ("app_uninstalled", "team_access_revoked", "tokens_revoked")
 log = logging.getLogger(__name__)
 
 
@@ -53,3 +57,39 @@ EVENTS: dict[str, Callable[[Request, dict[str, Any]], Awaitable[None]]] = {
     "group_left": on_left,
     "member_joined_channel": on_joined,
 }
+
+
+class InstallationRemover(Protocol):
+    """Deletes installations; each method deletes all data of the workspaces."""
+
+    async def uninstall(self, team: str | None, enterprise: str | None, at: datetime) -> None:
+        """Delete a workspace, or an organization with all of its workspaces, that uninstalled the app `at`."""
+        ...
+
+    async def revoke(self, teams: Sequence[str], at: datetime) -> None:
+        """Delete workspaces whose organization revoked the app's access `at`."""
+        ...
+
+
+def register_uninstall(app: AsyncApp, remover: InstallationRemover) -> None:
+    """Register listeners for the events that end an installation.
+
+    They are acknowledged after everything is deleted: if that fails, Slack sends the event again.
+    """
+
+    async def on_uninstalled(body: dict[str, Any], context: AsyncBoltContext) -> None:
+        await remover.uninstall(context.team_id, context.enterprise_id, _event_time(body))
+
+    async def on_access_revoked(event: dict[str, Any], body: dict[str, Any]) -> None:
+        await remover.revoke([str(team) for team in event["team_ids"]], _event_time(body))
+
+    async def on_tokens_revoked(event: dict[str, Any], body: dict[str, Any], context: AsyncBoltContext) -> None:
+        if (event.get("tokens") or {}).get("bot"):  # a user's token is not ours
+            await on_uninstalled(body, context)
+
+    for name, listener in zip(UNINSTALL_EVENTS, (on_uninstalled, on_access_revoked, on_tokens_revoked), strict=True):
+        app.event(name)(listener)
+
+
+def _event_time(body: dict[str, Any]) -> datetime:
+    return datetime.fromtimestamp(int(body["event_time"]), UTC)

@@ -57,7 +57,6 @@ async def open_board(request: Request) -> None:
 
 
 async def _open_board(request: Request) -> None:
-    """Open a loading view at once, then update it with prices."""
     with translate_slack_error():
         opened = await request.client.views_open(trigger_id=request.trigger_id, view=loading_view())
         view: dict[str, Any] = opened.get("view") or {}

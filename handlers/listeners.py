@@ -15,7 +15,7 @@ from handlers.commands import COMMANDS
 from handlers.commands.parse import parse_command
 from handlers.events import EVENTS
 from handlers.home_tab import open_board
-from handlers.image_upload import ImageUploader
+from handlers.images import ImageUploader
 from handlers.render.form_fields import FIELD_PREFIX
 from handlers.request import ChannelLocks, Form, Reply, Request
 from handlers.rule_changes import submit_editor, update_editor, validate_editor
@@ -145,8 +145,6 @@ def _on_shortcut(deps: Dependencies) -> Listener:
 
 
 def _on_event(deps: Dependencies, handle: Callable[[Request, dict[str, Any]], Awaitable[None]]) -> Listener:
-    """Handle an event after Slack's acknowledgement."""
-
     async def listen(body: dict[str, Any], context: AsyncBoltContext, client: AsyncWebClient) -> None:
         event: dict[str, Any] = body["event"]
         request = deps.build_request(context, client, "", body, str(event.get("channel") or ""))
@@ -218,7 +216,6 @@ def _field_values(view: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _field_value(field: Mapping[str, Any], initial: Mapping[str, Any] | None) -> str:
-    """Return the value of one field, whether typed, selected or checked."""
     if "selected_option" in field:
         option = field["selected_option"] or initial or {}
     else:

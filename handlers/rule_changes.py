@@ -18,7 +18,7 @@ from handlers.slack_errors import translate_slack_error
 from services.channels.rule_placement import find_placement
 from services.core.errors import DataError, DeliveryError, MinerPulseError, NotAllowedError, UserInputError
 from services.core.prices import Pair
-from services.research.rate_target import parse_target
+from services.research.tune import parse_target
 from services.rules.grammar import parse_rule
 from services.rules.rule import EXAMPLE
 
@@ -121,7 +121,6 @@ async def _save(form: Form, text: str) -> Message:
 
 
 def _command_hint(text: str, rule_id: int | None) -> Message:
-    """Return the command that does the same without the form."""
     line = f"rule add {EDITOR_EXAMPLE}" if rule_id is None else f"rule edit {rule_id} {text}"
     return text_message(f"Without the form: type {code(f'/minerpulse {line}')}, changed as you want it.")
 

@@ -1,31 +1,50 @@
-"""Slack as a Notifier: one call per message. Only the outbox retries."""
+"""Slack as a Notifier: one call per message. Only the outbox retries.
+
+A late request is not sent: the deadline is checked right before its first byte. Rendering, name resolution and
+connecting happen between a message's lease and its first byte, and the process can stall in each. Once the connection
+exists, nothing waits.
+"""
 
 import copy
 import logging
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import datetime, timedelta
 from typing import Any, Protocol, assert_never
 
+import aiohttp
+from aiohttp.connector import Connection
+from aiohttp.tracing import Trace
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
-from handlers.find_message import EVENT_TYPE, find_message
 from handlers.render.alert import alert_message
 from handlers.render.alert_text import thread_reply
-from handlers.render.fallbacks import text_only, without_charts
-from handlers.render.message import Message
+from handlers.render.message import Message, text_only, without_charts
 from handlers.render.notices import notice_message
-from handlers.send_deadline import send_before
 from handlers.slack_errors import BlocksRefusedError, translate_slack_error
 from services.core.clock import Clock
+from services.core.errors import (
+    AppPermissionError,
+    MessageGoneError,
+    MessageLookupDeniedError,
+    MessageRefusedError,
+    SendDeadlineError,
+)
 from services.core.identity import Channel
 from services.delivery.ports import AlertMessage, NoticeMessage, OutboxMessage, ThreadMessage
 
 SendCall = Callable[[Message], Awaitable[AsyncSlackResponse]]
 
+EVENT_TYPE = "minerpulse_alert"
+PAGE_SIZE = 200
+MAX_PAGES = 10
+CLOCK_SKEW = timedelta(minutes=5)  # how far Slack's clock may lag ours; earlier, another message may have used the key
+SCOPES_HINT = "with the scopes channels:history and groups:history it looks up what has arrived"
 CHARTS_RETRY_AFTER = timedelta(days=1)  # Slack rolls new blocks out workspace by workspace
 log = logging.getLogger(__name__)
+_deadline: ContextVar[datetime | None] = ContextVar("send_deadline", default=None)
 
 
 class ChartSupport:
@@ -48,17 +67,30 @@ class ChartSupport:
         self._refused[team] = now
 
 
+class WorkspaceClients(Protocol):
+    """Slack clients by workspace."""
+
+    async def of(self, team: str) -> AsyncWebClient:
+        """Return the client for a workspace. Raises DeliveryError if the app is no longer installed there."""
+        ...
+
+
 class SlackNotifier:
     """Posts and edits alerts and notices in Slack; each message has its key in its metadata.
 
-    `charts` is shared by all notifiers of the same workspaces.
+    `client` is that of the only workspace, or the clients of many.
     """
 
-    def __init__(self, client: AsyncWebClient, clock: Clock, charts: ChartSupport | None = None) -> None:
-        self._client = copy.copy(client)
-        self._client.retry_handlers = []  # slack_sdk's own handlers would post again after a lost response
-        self._clock = clock
-        self._charts = charts or ChartSupport()
+    def __init__(
+        self, client: AsyncWebClient | WorkspaceClients, clock: Clock, charts: ChartSupport | None = None
+    ) -> None:
+        self._client, self._clock, self._charts = client, clock, charts or ChartSupport()
+
+    async def _client_of(self, channel: Channel) -> AsyncWebClient:
+        shared = self._client if isinstance(self._client, AsyncWebClient) else await self._client.of(channel.team)
+        client = copy.copy(shared)
+        client.retry_handlers = []  # slack_sdk's own handlers would post again after a lost response
+        return client
 
     async def post(
         self,
@@ -70,6 +102,7 @@ class SlackNotifier:
         send_by: datetime | None = None,
     ) -> str:
         """Post a message in a channel, or a reply in a thread, and return its `ts`. Raises DeliveryError."""
+        client = await self._client_of(channel)
         options: dict[str, Any] = {} if thread_id is None else {"thread_ts": thread_id}
         if isinstance(message, ThreadMessage) and message.broadcast:
             options["reply_broadcast"] = True
@@ -77,36 +110,34 @@ class SlackNotifier:
             return await self._deliver(
                 channel,
                 _render(message, self._clock.now(), new=True),
-                lambda rendered: self._post(channel, rendered, key, **options),
+                lambda rendered: client.chat_postMessage(
+                    channel=channel.id,
+                    text=rendered.text,
+                    blocks=rendered.blocks,
+                    metadata={"event_type": EVENT_TYPE, "event_payload": {"key": key}},
+                    unfurl_links=False,
+                    unfurl_media=False,
+                    **options,
+                ),
             )
 
     async def edit(
         self, channel: Channel, message: OutboxMessage, message_id: str, *, send_by: datetime | None = None
     ) -> None:
         """Update a posted message. Raises DeliveryError, or MessageGoneError if the message was deleted."""
+        client = await self._client_of(channel)
         with send_before(send_by):
             await self._deliver(
                 channel,
                 _render(message, self._clock.now(), new=False),
-                lambda rendered: self._client.chat_update(
+                lambda rendered: client.chat_update(
                     channel=channel.id, ts=message_id, text=rendered.text, blocks=rendered.blocks
                 ),
             )
 
     async def find(self, channel: Channel, key: str, since: datetime, thread_id: str | None) -> str | None:
         """Find a message by its key; see `find_message`."""
-        return await find_message(self._client, channel.id, key, since, thread_id)
-
-    async def _post(self, channel: Channel, message: Message, key: str, **options: Any) -> AsyncSlackResponse:  # noqa: ANN401 -- Slack's own arguments
-        return await self._client.chat_postMessage(
-            channel=channel.id,
-            text=message.text,
-            blocks=message.blocks,
-            metadata={"event_type": EVENT_TYPE, "event_payload": {"key": key}},
-            unfurl_links=False,
-            unfurl_media=False,
-            **options,
-        )
+        return await find_message(await self._client_of(channel), channel.id, key, since, thread_id)
 
     async def _deliver(self, channel: Channel, message: Message, send: SendCall) -> str:
         """Send a message. If Slack rejects its blocks, retry without its chart, then as plain text.
@@ -151,43 +182,80 @@ def _render(message: OutboxMessage, now: datetime, *, new: bool) -> Message:
             assert_never(message)
 
 
-class WorkspaceClients(Protocol):
-    """Slack clients by workspace."""
+async def find_message(
+    client: AsyncWebClient, channel: str, key: str, since: datetime, thread_ts: str | None = None
+) -> str | None:
+    """Return the `ts` of the message with this key, posted since then in the channel or thread; None if there is none.
 
-    async def of(self, team: str) -> AsyncWebClient:
-        """Return the client for a workspace. Raises DeliveryError if the app is no longer installed there."""
-        ...
+    Raises DeliveryError if Slack can't answer now, or if the channel or token is unusable for posting too. Raises
+    MessageLookupDeniedError if Slack won't answer.
+    """
+    arguments: dict[str, Any] = {
+        "channel": channel,
+        "oldest": f"{(since - CLOCK_SKEW).timestamp():.6f}",
+        "include_all_metadata": True,
+        "limit": PAGE_SIZE,
+    }
+    method: Callable[..., Awaitable[AsyncSlackResponse]] = client.conversations_history
+    if thread_ts is not None:
+        method, arguments["ts"] = client.conversations_replies, thread_ts
+    for _ in range(MAX_PAGES):
+        page = await _page(method, arguments)
+        for message in page.get("messages") or ():
+            if _key(message) == key:
+                return str(message["ts"])
+        arguments["cursor"] = (page.get("response_metadata") or {}).get("next_cursor")
+        if not arguments["cursor"]:
+            return None
+    raise MessageLookupDeniedError(f"more than {PAGE_SIZE * MAX_PAGES:,} messages have been posted there since.")
 
 
-@dataclass(frozen=True, slots=True)
-class WorkspaceNotifier:
-    """Notifier for many workspaces; uses a SlackNotifier for each."""
+async def _page(method: Callable[..., Awaitable[AsyncSlackResponse]], arguments: dict[str, Any]) -> dict[str, Any]:
+    try:
+        with translate_slack_error():
+            response = await method(**arguments)
+    except MessageGoneError:
+        return {}  # no such thread, so no reply in it
+    except (AppPermissionError, MessageRefusedError) as error:
+        raise MessageLookupDeniedError(f"MinerPulse may not read what was posted there; {SCOPES_HINT}.") from error
+    return dict(response.data) if isinstance(response.data, dict) else {}
 
-    clients: WorkspaceClients
-    clock: Clock
-    charts: ChartSupport = field(default_factory=ChartSupport)
 
-    async def post(
+def _key(message: dict[str, Any]) -> str | None:
+    metadata = message.get("metadata") or {}
+    if metadata.get("event_type") != EVENT_TYPE:
+        return None
+    value = (metadata.get("event_payload") or {}).get("key")
+    return None if value is None else str(value)
+
+
+@contextmanager
+def send_before(deadline: datetime | None) -> Iterator[None]:
+    """Require every request of a session with this connector to start by the deadline; None means no limit."""
+    token = _deadline.set(deadline)
+    try:
+        yield
+    finally:
+        _deadline.reset(token)
+
+
+class DeadlineConnector(aiohttp.TCPConnector):
+    """Connector that raises SendDeadlineError for a request past its deadline."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        self._clock = clock
+
+    async def connect(
         self,
-        channel: Channel,
-        message: OutboxMessage,
-        *,
-        key: str,
-        thread_id: str | None = None,
-        send_by: datetime | None = None,
-    ) -> str:
-        """Post a message in a channel, or a reply in a thread, and return its `ts`. Raises DeliveryError."""
-        return await (await self._of(channel)).post(channel, message, key=key, thread_id=thread_id, send_by=send_by)
-
-    async def edit(
-        self, channel: Channel, message: OutboxMessage, message_id: str, *, send_by: datetime | None = None
-    ) -> None:
-        """Update a posted message. Raises DeliveryError, or MessageGoneError if the message was deleted."""
-        await (await self._of(channel)).edit(channel, message, message_id, send_by=send_by)
-
-    async def find(self, channel: Channel, key: str, since: datetime, thread_id: str | None) -> str | None:
-        """Find a message by its key; see `find_message`."""
-        return await (await self._of(channel)).find(channel, key, since, thread_id)
-
-    async def _of(self, channel: Channel) -> SlackNotifier:
-        return SlackNotifier(await self.clients.of(channel.team), self.clock, self.charts)
+        req: aiohttp.ClientRequest,
+        traces: list[Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 -- as aiohttp has it
+    ) -> Connection:
+        """Return a pooled or new connection on which nothing has been sent yet."""
+        connection = await super().connect(req, traces, timeout)
+        deadline = _deadline.get()
+        if deadline is not None and self._clock.now() > deadline:
+            connection.release()
+            raise SendDeadlineError
+        return connection

@@ -6,10 +6,8 @@ from pathlib import Path
 import click
 
 from bot.app import App
-from bot.atomic_write import write_atomically
-from bot.commands.live import query_live
-from bot.commands.options import btc_option, etf_option, output_option, require_both_files
-from bot.file_view import view_files
+from bot.commands.live import query_live, view_files
+from bot.commands.options import btc_option, etf_option, output_option, require_both_files, write_atomically
 from bot.settings import load_settings
 from handlers.render.chart import chart_message, chart_picture
 from handlers.render.drawing import render_png
@@ -18,7 +16,7 @@ from services.channels.charts import build_replay_chart
 from services.core.errors import NoHistoryError
 from services.market.measure import Window
 from services.rules.grammar import parse_rule
-from services.rules.market_service import MarketView
+from services.rules.market_view import MarketView
 from services.rules.rule import DEFAULT_RULES, Rule
 
 DEFAULT_RULE_TEXTS = {parse_rule(text).window: text for text in DEFAULT_RULES}
@@ -32,7 +30,7 @@ ONE_SESSION, ONE_SESSION_CHART = Window.D1, Window.D20  # one session has only t
 @click.option("--rule", "text", help="A rule to draw beneath, as in “5d 15pp”.  [default: a new channel's, or 5d 15pp]")
 @etf_option
 @btc_option
-def command(*, window: str, path: Path, dark: bool, text: str | None, etf: Path | None, btc: Path | None) -> None:
+def chart_command(*, window: str, path: Path, dark: bool, text: str | None, etf: Path | None, btc: Path | None) -> None:
     """Draw the ETF and bitcoin over a WINDOW, and beneath them what a rule watches, where it fires and where it did.
 
     WINDOW is 1d, 5d, 20d, 60d, 252d or ytd; without one, 20d. The picture is described on the terminal, too.

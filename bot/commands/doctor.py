@@ -1,17 +1,273 @@
-"""`minerpulse doctor`: print the result of all checks."""
+"""`minerpulse doctor`: check each dependency once, and suggest a fix for each failure."""
 
 import asyncio
 import json
+from collections.abc import Awaitable
+from contextlib import aclosing
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
+from enum import Enum
+from time import perf_counter
+from typing import TypeVar
 
+import aiohttp
 import click
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
+from bot.app import App, build
+from bot.clock import SystemClock
 from bot.commands.options import json_option
-from bot.doctor import CheckResult, Finding, run_checks
-from bot.settings import load_settings
-from services.core.errors import InvalidSettingsError
+from bot.health import describe_delivery_problem
+from bot.manifest import LOOKUP_SCOPES, REQUIRED_SCOPES, UPLOAD
+from bot.oauth.rotation import overdue_tokens
+from bot.oauth.tokens import granted_scopes
+from bot.settings import Settings, load_settings
+from handlers.render import fmt
+from handlers.render.reasons import error_text, sentences
+from services.core.clock import Clock
+from services.core.errors import DatabaseUnavailableError, InvalidSettingsError, NoHistoryError, SourceError
+from services.core.prices import Quote
+from services.delivery.ports import DeliveryProblem
+from services.market.feeds.network import NetworkFeed
+from services.market.network_checks import CheckedNetwork
+from services.market.ports import CryptoSource, EquitySource
+from services.storage import SqlStore
+
+T = TypeVar("T")
+
+PRICE_LOOKBACK = timedelta(days=10)  # contains a session, whatever the holidays
+MAX_CLOCK_SKEW = timedelta(minutes=2)  # Slack rejects a difference of more than five
+CONNECT_HINT = "Create the app from `minerpulse manifest` and set its tokens as .env.example shows."
+REINSTALL_HINT = "Add the scopes under OAuth & Permissions, and install the app again."
+NETWORK_RETRY_HINT = "Try again in a minute; then check the network, or leave it out of MINERPULSE_NETWORK_SOURCES."
+SUSPECT_NETWORK_HINT = "Do not rely on these figures; look again in an hour, and compare them with a block explorer."
+RENEWAL_HINT = "Its people open /slack/install; the log says what Slack answers."
+PER_WORKSPACE = "each workspace that installs the app has its own"
+CLOCK_HINT = "Set this machine's clock, best by NTP: Slack's requests are refused at five minutes."
+
+
+class CheckResult(Enum):
+    """The result of a check."""
+
+    OK = "OK"
+    FAIL = "FAIL"
+    SKIP = "SKIP"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One check with its result.
+
+    Attributes:
+        check: The name of what was checked.
+        found: What the check found.
+        next_step: What to do about it; empty if nothing.
+    """
+
+    check: str
+    result: CheckResult
+    found: str
+    next_step: str = ""
+
+
+async def run_checks(settings: Settings) -> list[Finding]:
+    """Run all checks. Nothing is stored, but an empty database gets its schema."""
+    database, messages = await check_database(settings)
+    async with build(settings.model_copy(update={"database_url": "sqlite://"})) as app:
+        sources = [await check_etf(app, source) for source in app.history.equities]
+        sources += [await check_crypto(app, source) for source in app.history.cryptos]
+        sources += await check_network(app)
+        return [_ok("settings", "complete"), database, *messages, *sources, *await check_slack(app)]
+
+
+def _ok(check: str, found: str) -> Finding:
+    return Finding(check=check, result=CheckResult.OK, found=found)
+
+
+async def check_database(settings: Settings) -> tuple[Finding, list[Finding]]:
+    """Open the database and compare its schema; find delivery problems and overdue tokens."""
+    try:
+        store = await SqlStore.open(settings.database_url)
+    except DatabaseUnavailableError as error:
+        remedy = "Check MINERPULSE_DATABASE_URL; an older database needs `minerpulse migrate`."
+        return _fail("database", str(error), remedy), []
+    async with aclosing(store):
+        messages = [_delivery_finding(problem) for problem in await store.delivery_problems()]
+        if settings.distributed:
+            installations = store.installations([key.get_secret_value() for key in settings.token_keys])
+            overdue = await overdue_tokens(installations, SystemClock().now())
+            messages += [_fail("tokens", problem, RENEWAL_HINT) for problem in overdue]
+    return _ok("database", f"{store.name}: reachable, with this version's schema"), messages
+
+
+def _delivery_finding(problem: DeliveryProblem) -> Finding:
+    remedy = (
+        "It is tried again once its alert changes."
+        if problem.dead_lettered
+        else "What waits is told once that is done."
+    )
+    return _fail("messages", describe_delivery_problem(problem), remedy)
+
+
+async def check_etf(app: App, source: EquitySource) -> Finding:
+    """Query an ETF price source once."""
+    check, symbol = f"ETF source {source.name}", app.settings.pair.etf
+    try:
+        since = (app.clock.now() - PRICE_LOOKBACK).date()
+        history, elapsed_s = await _timed(source.prices(symbol, since))
+    except SourceError as error:
+        return _fail(check, error_text(error), _source_hint("MINERPULSE_ETF_SOURCES", error))
+    if history.quote is None and not len(history.closes):
+        return _fail(check, f"{source.name} has no recent {symbol} price", "Check MINERPULSE_ETF.")
+    price = (
+        _format_quote(history.quote, app.clock.now())
+        if history.quote
+        else f"closed at {history.closes.prices[-1]:,.2f}"
+    )
+    return _ok(check, f"{symbol} {price}; answered in {elapsed_s:.2f} s")
+
+
+async def check_crypto(app: App, source: CryptoSource) -> Finding:
+    """Query a cryptocurrency price source once."""
+    check, symbol = f"crypto source {source.name}", app.settings.pair.crypto
+    try:
+        quote, elapsed_s = await _timed(source.quote(symbol))
+    except SourceError as error:
+        return _fail(check, error_text(error), _source_hint("MINERPULSE_CRYPTO_SOURCES", error))
+    if quote is None:
+        return _fail(check, f"{source.name} has no {symbol} price", "Check MINERPULSE_CRYPTO.")
+    return _ok(check, f"{symbol} {_format_quote(quote, app.clock.now())}; answered in {elapsed_s:.2f} s")
+
+
+async def check_network(app: App) -> list[Finding]:
+    """Query each bitcoin network source once, and check the combined figures."""
+    if app.settings.simulated:
+        return [_skip("bitcoin network", "not asked, as prices are simulated")]
+    sources = [await check_network_source(app, feed) for feed in app.network.feeds]
+    try:
+        checked = await app.network.network(app.clock.now())
+    except NoHistoryError:
+        return [*sources, _skip("bitcoin network", "needs a source that answers")]
+    return [*sources, check_network_data(checked)]
+
+
+async def check_network_source(app: App, feed: NetworkFeed) -> Finding:
+    """Query a bitcoin network source once."""
+    check = f"network source {feed.source.name}"
+    report, elapsed_s = await _timed(feed.read(app.clock.now()))
+    if report.network is None:
+        return _fail(check, report.problem or "", NETWORK_RETRY_HINT)
+    age = fmt.duration(report.network.age(app.clock.now()))
+    return _ok(check, f"hash rate {fmt.hashrate(report.network.hashrate)}, {age} old; answered in {elapsed_s:.2f} s")
+
+
+def check_network_data(checked: CheckedNetwork) -> Finding:
+    """Report the network's figures; unusable ones are a failure."""
+    network, trust = checked.network, checked.trust
+    figures = [f"difficulty {fmt.difficulty(network.difficulty)}", f"hash rate {fmt.hashrate(network.hashrate)}"]
+    if network.retarget is not None:
+        figures.append(f"next retarget {fmt.percent(network.retarget.change)} on {fmt.moment(network.retarget.at)}")
+    reasons = f": {'; '.join(sentences(trust.reasons))}" if trust.reasons else ""
+    found = f"{', '.join(figures)}; {trust.verdict.value}{reasons}"
+    return (
+        _ok("bitcoin network", found) if trust.verdict.usable else _fail("bitcoin network", found, SUSPECT_NETWORK_HINT)
+    )
+
+
+async def check_slack(app: App) -> list[Finding]:
+    """Call Slack to check the token, its scopes and the clock."""
+    names = ("Slack token", "Slack scopes", "Slack requests", "clock")
+    if not app.settings.has_slack:
+        return [_skip(name, "not connected to Slack", CONNECT_HINT if name == names[0] else "") for name in names]
+    distributed = app.settings.distributed
+    try:
+        response = await (app.client.api_test() if distributed else app.client.auth_test())
+    except SlackApiError as error:
+        token = _fail(
+            names[0],
+            f"Slack answers “{error.response['error']}”",
+            "Copy the Bot User OAuth Token from OAuth & Permissions.",
+        )
+    except (aiohttp.ClientError, TimeoutError) as error:
+        token = _fail(names[0], f"Slack cannot be reached ({type(error).__name__})", "Check this machine's network.")
+    else:
+        token = (
+            _skip(names[0], PER_WORKSPACE)
+            if distributed
+            else _ok(names[0], f"{response['team']}, as {response['user']}")
+        )
+        return [
+            token,
+            _skip(names[1], PER_WORKSPACE) if distributed else check_scopes(response),
+            check_requests(app.settings),
+            check_clock(response.headers.get("date"), app.clock),
+        ]
+    return [token, *(_skip(name, "needs the token") for name in names[1:])]
+
+
+def check_scopes(response: AsyncSlackResponse) -> Finding:
+    """Compare the token's scopes with the required ones. The lookup scopes are optional."""
+    granted = granted_scopes(response)
+    missing = [scope for scope in REQUIRED_SCOPES if scope not in granted]
+    if missing:
+        return _fail("Slack scopes", f"missing: {', '.join(missing)}", REINSTALL_HINT)
+    missing_lookup = [scope for scope in LOOKUP_SCOPES if scope not in granted]
+    risk = (
+        f"; without {' and '.join(missing_lookup)} an alert whose answer is lost may appear twice"
+        if missing_lookup
+        else ""
+    )
+    return _ok(
+        "Slack scopes",
+        ", ".join(scope for scope in (*REQUIRED_SCOPES, *LOOKUP_SCOPES, *UPLOAD) if scope in granted) + risk,
+    )
+
+
+def check_requests(settings: Settings) -> Finding:
+    """Report how Slack's requests arrive. Incomplete settings have been rejected earlier."""
+    if settings.socket_mode:
+        return _ok("Slack requests", "over Socket Mode, with the app token")
+    return _ok("Slack requests", "over HTTP, checked with the signing secret")
+
+
+def check_clock(date: str | None, clock: Clock) -> Finding:
+    """Compare this machine's clock with the Date header of Slack's response."""
+    if date is None:
+        return _skip("clock", "Slack's answer has no date")
+    skew = abs(clock.now() - parsedate_to_datetime(date))
+    if skew > MAX_CLOCK_SKEW:
+        return _fail("clock", f"{skew.total_seconds():,.0f} s apart from Slack's", CLOCK_HINT)
+    return _ok("clock", "agrees with Slack's")
+
+
+def _format_quote(quote: Quote, now: datetime) -> str:
+    return f"at {quote.price:,.2f}, {fmt.duration(quote.age(now))} old"
+
+
+def _fail(check: str, found: str, next_step: str) -> Finding:
+    return Finding(check=check, result=CheckResult.FAIL, found=found, next_step=next_step)
+
+
+def _skip(check: str, found: str, next_step: str = "") -> Finding:
+    return Finding(check=check, result=CheckResult.SKIP, found=found, next_step=next_step)
+
+
+def _source_hint(setting: str, error: SourceError) -> str:
+    if error.retryable:
+        return f"Try again in a minute; then check the network, or leave it out of {setting}."
+    return f"Check the symbols, or leave it out of {setting}."
+
+
+async def _timed(call: Awaitable[T]) -> tuple[T, float]:
+    """Await a call; return its result and its duration in seconds."""
+    started = perf_counter()
+    return await call, perf_counter() - started
+
 
 STYLES = {CheckResult.OK: "green", CheckResult.FAIL: "bold red", CheckResult.SKIP: "yellow"}
 SETTINGS_HINT = "Set it right in the environment or .env; .env.example explains every setting."
@@ -19,7 +275,7 @@ SETTINGS_HINT = "Set it right in the environment or .env; .env.example explains 
 
 @click.command()
 @json_option
-def command(*, as_json: bool) -> int:
+def doctor_command(*, as_json: bool) -> int:
     """Check the settings, the database, all sources, Slack and the clock; say what to do about each failure.
 
     The exit code is 0 where nothing failed; Slack without tokens is left out, and is no failure.
@@ -27,7 +283,14 @@ def command(*, as_json: bool) -> int:
     findings = _run_checks()
     has_failed = any(finding.result is CheckResult.FAIL for finding in findings)
     if as_json:
-        click.echo(json.dumps({"ok": not has_failed, "checks": [_row(finding) for finding in findings]}))
+        click.echo(
+            json.dumps(
+                {
+                    "ok": not has_failed,
+                    "checks": [{**asdict(finding), "result": finding.result.value} for finding in findings],
+                }
+            )
+        )
     else:
         Console(highlight=False).print(_table(findings))
     return int(has_failed)
@@ -43,15 +306,6 @@ def _run_checks() -> list[Finding]:
             for problem in problems
         ]
     return asyncio.run(run_checks(settings))
-
-
-def _row(finding: Finding) -> dict[str, str]:
-    return {
-        "check": finding.check,
-        "result": finding.result.value,
-        "found": finding.found,
-        "next_step": finding.next_step,
-    }
 
 
 def _table(findings: list[Finding]) -> Table:

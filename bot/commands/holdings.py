@@ -1,24 +1,27 @@
-"""`minerpulse holdings`: import, fetch and list the fund's holdings."""
+"""`minerpulse holdings`: import, fetch and list the fund's holdings, as a table or as JSON."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
+from contextlib import aclosing
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from bot.clock import SystemClock
-from bot.commands.holdings_report import describe_fetch, describe_import, holdings_document, print_holdings
 from bot.commands.options import FILE, DayOption, json_option, print_document
 from bot.setting_types import parse_symbol
 from bot.settings import Settings, load_settings
 from services.core.errors import NoHistoryError, PriceFileError
 from services.core.prices import Symbol
-from services.market.holdings import Holdings, holdings_on, reject_partial_overwrite
+from services.market.holdings import Holding, Holdings, holdings_on, reject_partial_overwrite
 from services.market.sources.files.holdings import read_holdings_csv
 from services.market.sources.http.client import HttpClient
-from services.market.sources.vendors.nasdaq_holdings import NasdaqHoldings
+from services.market.sources.vendors.nasdaq import Nasdaq
 from services.storage import SqlStore
 
 DAY = timedelta(days=1)  # it is already tomorrow in some time zones
@@ -40,12 +43,12 @@ class TickerOption(click.ParamType[Symbol]):
 fund_argument = click.argument("fund", type=TickerOption(), required=False)
 
 
-@click.group(name="holdings")
-def command() -> None:
+@click.group()
+def holdings_command() -> None:
     """Import, fetch and list what the fund holds; MINERPULSE_ETF names the fund."""
 
 
-@command.command(name="import")
+@holdings_command.command(name="import")
 @click.argument("file", type=FILE)
 @click.option("--as-of", type=DayOption(), help="The day that the weights are of, where the file does not say.")
 def import_file(*, file: Path, as_of: date | None) -> None:
@@ -60,7 +63,7 @@ def import_file(*, file: Path, as_of: date | None) -> None:
         click.echo(describe_import(holdings, replaced=holdings.as_of in replaced))
 
 
-@command.command(name="fetch")
+@holdings_command.command(name="fetch")
 @fund_argument
 def fetch_holdings(*, fund: Symbol | None) -> None:
     """Fetch the ten largest holdings of an ETF from Nasdaq; FUND is MINERPULSE_ETF unless another is named.
@@ -72,7 +75,7 @@ def fetch_holdings(*, fund: Symbol | None) -> None:
     click.echo(describe_fetch(holdings, replaced=replaced))
 
 
-@command.command(name="list")
+@holdings_command.command(name="list")
 @fund_argument
 @click.option("--as-of", type=DayOption(), help="List what was held on this day.  [default: the newest]")
 @json_option
@@ -102,32 +105,99 @@ def _reject_future(path: Path, last: date) -> None:
 
 
 async def _save(url: str, snapshots: Sequence[Holdings]) -> list[date]:
-    async with _store(url) as store:
+    async with aclosing(await SqlStore.open(url)) as store:
         return await store.save_holdings(snapshots)
 
 
 async def _fetch(settings: Settings, fund: Symbol) -> tuple[Holdings, bool]:
     """Fetch and save the ten largest holdings; return them, and whether they replaced others of that day."""
-    client = HttpClient()
-    try:
-        nasdaq = NasdaqHoldings(client, SystemClock(), base_url=settings.source_urls.get("nasdaq"))
+    async with aclosing(HttpClient()) as client:
+        nasdaq = Nasdaq(client, SystemClock(), base_url=settings.source_urls.get("nasdaq"))
         holdings = await nasdaq.top_ten(fund)
-    finally:
-        await client.aclose()
-    async with _store(settings.database_url) as store:
+    async with aclosing(await SqlStore.open(settings.database_url)) as store:
         reject_partial_overwrite(await store.load_holdings(fund), holdings)
         return holdings, bool(await store.save_holdings([holdings]))
 
 
 async def _load(url: str, fund: Symbol) -> list[Holdings]:
-    async with _store(url) as store:
+    async with aclosing(await SqlStore.open(url)) as store:
         return await store.load_holdings(fund)
 
 
-@asynccontextmanager
-async def _store(url: str) -> AsyncIterator[SqlStore]:
-    store = await SqlStore.open(url)
-    try:
-        yield store
-    finally:
-        await store.aclose()
+def holdings_document(holdings: Holdings) -> dict[str, Any]:
+    """Return holdings as JSON-ready values: weights as fractions of net assets, market values in US dollars."""
+    return {
+        "fund": holdings.fund,
+        "as_of": f"{holdings.as_of}",
+        "source": holdings.source,
+        "whole": holdings.is_complete,
+        "total": holdings.total,
+        "cash": holdings.cash,
+        "unexplained": holdings.unexplained,
+        "holdings": [_row(holding) for holding in holdings.positions],
+    }
+
+
+def _row(holding: Holding) -> dict[str, Any]:
+    return {
+        "ticker": holding.ticker,
+        "exchange": holding.exchange,
+        "name": holding.name,
+        "kind": holding.kind.value,
+        "weight": holding.weight,
+        "shares": holding.shares,
+        "market_value": holding.market_value,
+    }
+
+
+def print_holdings(holdings: Holdings) -> None:
+    """Print a table of holdings, and the total of their weights."""
+    console = Console(highlight=False)
+    console.print(Text(f"{holdings.fund} holdings as of {holdings.as_of}, from {holdings.source}\n", style="bold"))
+    table = Table("Ticker", "Name", box=None, pad_edge=False)
+    table.add_column("Weight", justify="right", no_wrap=True)
+    table.add_column("Shares", justify="right", no_wrap=True)
+    for holding in holdings.positions:
+        ticker = f"{holding.ticker} {holding.exchange}".strip() or holding.kind.value
+        table.add_row(Text(ticker), Text(holding.name), format_percent(holding.weight), _format_shares(holding.shares))
+    console.print(table)
+    console.print(Text(f"\n{describe_weights(holdings)}", style="bold"))
+
+
+def describe_import(holdings: Holdings, *, replaced: bool) -> str:
+    """Return a sentence about imported holdings."""
+    count = len(holdings.positions)
+    holdings_text = f"{count} holding{'' if count == 1 else 's'}"
+    replaced_text = " They replace those that were there for that day." if replaced else ""
+    return f"{holdings.fund} as of {holdings.as_of}: {holdings_text}. {describe_weights(holdings)}{replaced_text}"
+
+
+def describe_fetch(holdings: Holdings, *, replaced: bool) -> str:
+    """Return a sentence about fetched holdings."""
+    replaced_text = " They replace those that were fetched before." if replaced else ""
+    return (
+        f"{holdings.fund} as of {holdings.as_of}, from {holdings.source}. {describe_weights(holdings)}{replaced_text}"
+    )
+
+
+def describe_weights(holdings: Holdings) -> str:
+    """Return the total of the weights, cash included, and its difference from 100%."""
+    if not holdings.is_complete:
+        count = len(holdings.positions)
+        return f"The {count} largest add up to {format_percent(holdings.total)} and are not the whole fund."
+    total = f"The weights add up to {format_percent(holdings.total)}, {format_percent(holdings.cash)} of it cash"
+    missing = round(100 * holdings.unexplained, 2)
+    if not missing:
+        return f"{total}; nothing is missing to 100%."
+    return f"{total}; {missing:.2f}% is missing to 100%." if missing > 0 else f"{total}; {-missing:.2f}% above 100%."
+
+
+def format_percent(fraction: float) -> str:
+    """Return a fraction in percent. A value that rounds to zero has no sign."""
+    return f"{round(100 * fraction, 2) + 0.0:.2f}%".replace("-", "−")
+
+
+def _format_shares(shares: float | None) -> str:
+    if shares is None:
+        return "–"
+    return f"{shares:,.0f}" if shares == round(shares) else f"{shares:,.2f}"

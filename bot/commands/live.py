@@ -1,13 +1,23 @@
-"""Run one query on the wired services from the terminal."""
+"""Answers to one query in the terminal: on the wired services, or on two price files."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import replace
+from pathlib import Path
 from typing import TypeVar
 
 import click
 
 from bot.app import App, build
+from bot.price_files import align_files, final_at, read_price_files
 from bot.settings import Settings
-from services.core.errors import DatabaseUnavailableError
+from services.core.errors import DatabaseUnavailableError, NoHistoryError
+from services.core.prices import Pair, to_datetime
+from services.market.price_history import PriceHistory
+from services.market.sources.files.prices import FileCrypto, FileEquity
+from services.rules.market_service import MarketService
+from services.rules.market_view import MarketView
+from services.storage import SqlStore
 
 IN_MEMORY = "sqlite://"
 Result = TypeVar("Result")
@@ -29,3 +39,17 @@ async def query_live(settings: Settings, query: Callable[[App], Awaitable[Result
 async def _query(settings: Settings, query: Callable[[App], Awaitable[Result]]) -> Result:
     async with build(settings) as app:
         return await query(app)
+
+
+async def view_files(etf: Path, btc: Path, pair: Pair) -> MarketView:
+    """Return the view at the last close that both files have. Raises PriceFileError, NoHistoryError."""
+    files = read_price_files(etf, btc, pair)
+    rows = align_files(files)
+    if not rows.complete.any():
+        raise NoHistoryError(f"{etf.name} and {btc.name} have no session in common; check their dates.")
+    as_of = final_at(to_datetime(rows.at[rows.complete][-1]), files.bars)
+    async with aclosing(await SqlStore.open(IN_MEMORY)) as store:
+        equities, cryptos = [FileEquity(etf, pair.etf)], [FileCrypto(btc, pair.crypto)]
+        market = MarketService(history=PriceHistory(equities, cryptos, store, requires_witness=False))
+        view = await market.view(pair, as_of)
+    return replace(view, problems=(*files.warnings, *view.problems))

@@ -1,6 +1,8 @@
-"""Options shared by several commands, and their types."""
+"""Options shared by several commands with their types, and the writing of documents and files."""
 
 import json
+import os
+import tempfile
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -68,3 +70,28 @@ def require_both_files(etf: Path | None, btc: Path | None) -> tuple[Path, Path] 
     if etf or btc:
         raise click.UsageError(f"{'--btc' if etf else '--etf'} is missing: both legs come from files, or neither.")
     return None
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write to a temporary file in the same folder, then rename it to `path`. Raises ClickException."""
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as temporary:
+            try:
+                temporary.write(content)
+                temporary.flush()
+                os.fsync(temporary.fileno())
+                Path(temporary.name).chmod(0o666 & ~_umask())
+                Path(temporary.name).replace(path)
+            except BaseException:
+                Path(temporary.name).unlink(missing_ok=True)
+                raise
+    except OSError as error:
+        raise click.ClickException(f"Cannot write {path}: {error.strerror}. Choose another place with -o.") from error
+    click.echo(f"{path}: {len(content):,} bytes.", err=True)
+
+
+def _umask() -> int:
+    """Return the process's umask. It can only be read by setting it."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -11,14 +11,12 @@ import click
 from rich.console import Console
 
 from bot.commands.options import DayOption, btc_option, etf_option, require_both_files
-from bot.playground.package import fetch_emulator, is_available
-from bot.playground.server import run_emulator
+from bot.playground.emulator import fetch_emulator, is_available, run_emulator
 from bot.playground.stage import open_playground
-from bot.rehearsal.play import Pace, play
 from bot.rehearsal.prompt import ClockPrompt, Prompt, play_with_prompt
 from bot.rehearsal.screen import Screen
 from bot.rehearsal.script import Script, script_from_files, simulated_script
-from bot.rehearsal.stage import open_rehearsal
+from bot.rehearsal.stage import Pace, open_rehearsal, play
 from bot.settings import Settings, load_settings
 
 TERMINAL_SPEED = 2.0  # sessions a second
@@ -45,7 +43,7 @@ LISTEN_WARNING = (
     "--web/--no-web", help="In a browser, on a stand-in for Slack that npm fetches once; else in the terminal."
 )
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Where the browser finds it.  [default: any]")
-def command(
+def rehearse_command(
     *,
     etf: Path | None,
     btc: Path | None,

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import click
 
-from bot.atomic_write import write_atomically
 from bot.clock import SystemClock
 from bot.commands.live import query_live
-from bot.commands.options import AI_HELP, FILE, DayOption, btc_option, etf_option, output_option
+from bot.commands.options import AI_HELP, FILE, DayOption, btc_option, etf_option, output_option, write_atomically
 from bot.price_files import align_files, build_calendar, read_price_files
 from bot.settings import Settings, load_settings
 from handlers.render.drawing import render_png
@@ -19,7 +18,7 @@ from handlers.render.report import report_page, report_pictures
 from services.core.prices import Symbol
 from services.market.sources.files.prices import read_etf_csv
 from services.research.report import ReportInput, build_report
-from services.research.results import Provenance, ReportResult
+from services.research.service import Provenance, ReportResult
 from services.rules.grammar import parse_rule
 from services.rules.rule import DEFAULT_RULES
 
@@ -35,7 +34,7 @@ DEFAULTS = ", ".join(DEFAULT_RULES)
 @etf_option
 @btc_option
 @click.option("--ai", type=FILE, help=AI_HELP)
-def command(
+def report_command(
     *,
     path: Path,
     first: date | None,

@@ -25,14 +25,14 @@ NOT_CONNECTED = (
     help="web answers Slack, worker ticks and delivers; several processes need one database.",
 )
 @click.pass_context
-def command(context: click.Context, role: str) -> None:
+def run_command(context: click.Context, role: str) -> None:
     """Connect to Slack where tokens are set, else rehearse a simulated market here."""
     settings = load_settings()
     if not settings.has_slack:
         from bot.commands import rehearse  # noqa: PLC0415 -- a connected process needs no prompt
 
         Console(highlight=False).print(NOT_CONNECTED)  # wraps at word boundaries
-        context.invoke(rehearse.command, web=rehearse.is_browser_usable())
+        context.invoke(rehearse.rehearse_command, web=rehearse.is_browser_usable())
         return
     configure_logging(settings.log_level, settings.log_format)
     _silence_bolt()

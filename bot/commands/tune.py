@@ -13,9 +13,8 @@ from bot.price_files import PriceFiles, align_files, read_price_files
 from bot.settings import load_settings
 from bot.terminal import print_message
 from handlers.render.tune import tune_message
-from services.research.rate_target import RateTarget, parse_target
-from services.research.results import Provenance, TuneResult
-from services.research.tune import tune_with_diffs
+from services.research.service import Provenance, TuneResult
+from services.research.tune import RateTarget, parse_target, tune_with_diffs
 from services.rules.grammar import parse_rule
 from services.rules.rule import DEFAULT_RULES, EXAMPLE, Rule
 
@@ -26,7 +25,7 @@ from services.rules.rule import DEFAULT_RULES, EXAMPLE, Rule
 @btc_option
 @click.option("--against", multiple=True, help="A rule to compare with; may be repeated.  [default: a new channel's]")
 @json_option
-def command(
+def tune_command(
     *, wish: tuple[str, ...], etf: Path | None, btc: Path | None, against: tuple[str, ...], as_json: bool
 ) -> None:
     """Find the threshold for as many alerts as you want; WISH is a window and a rate, as in “5d 2/month”.

@@ -1,18 +1,18 @@
 """`minerpulse why ALERT`: show an alert's audit log from the database."""
 
 import asyncio
+from contextlib import aclosing
 
 import click
 from pydantic import TypeAdapter
-from rich.console import Console
 
 from bot.clock import SystemClock
 from bot.commands.options import json_option, print_document
 from bot.settings import Settings, load_settings
-from bot.terminal import render_message
+from bot.terminal import print_message
 from handlers.render.history import audit_message
 from handlers.render.reasons import rendered
-from services.alerting.records import AlertAudit
+from services.alerting.ports import AlertAudit
 from services.storage import SqlStore
 
 # Published keys of the JSON document, by field (or by parent and field) where the field has another name.
@@ -35,23 +35,19 @@ _KEYS = {
 @click.command()
 @click.argument("alert", type=click.IntRange(min=1), required=False)
 @json_option
-def command(*, alert: int | None, as_json: bool) -> None:
+def why_command(*, alert: int | None, as_json: bool) -> None:
     """Tell what an alert rests on, what was decided and why, and what became of each message; the newest by itself."""
     audit = asyncio.run(_load_audit(load_settings(), alert))
     if as_json:
         document = TypeAdapter(AlertAudit).dump_python(audit, mode="json")
         print_document(_with_published_keys(rendered(document)))
     else:
-        message = audit_message(audit, SystemClock().now())
-        Console(highlight=False).print(render_message(message.text, message.blocks))
+        print_message(audit_message(audit, SystemClock().now()))
 
 
 async def _load_audit(settings: Settings, alert: int | None) -> AlertAudit:
-    store = await SqlStore.open(settings.database_url)
-    try:
+    async with aclosing(await SqlStore.open(settings.database_url)) as store:
         return await store.alert_audit(None, alert)
-    finally:
-        await store.aclose()
 
 
 def _with_published_keys(value: object, parent: str = "") -> object:

@@ -1,18 +1,27 @@
-"""The web app: Slack's requests, OAuth routes, liveness and readiness."""
+"""The web app: Slack's requests, OAuth routes, liveness, readiness and the access log."""
 
+import logging
+import time
 from collections.abc import Awaitable, Callable, Sequence
+from http import HTTPStatus
 
 from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bot.health import HealthReport
-from bot.http.access_log import AccessLog
 from bot.http.slack_requests import SlackRequests
+from bot.logs import request_id_scope
 
 SLACK_PATH = "/slack/events"
+PROBES = frozenset({"/healthz", "/readyz"})  # polled every few seconds
+RETRY = b"x-slack-retry-num"
+REQUEST_ID = "x-request-id"
+log = logging.getLogger("bot.http.access_log")
 
 
 def build_web(
@@ -54,3 +63,36 @@ def _undelivered(health: HealthReport) -> dict[str, int | list[str] | None] | No
         "oldest_s": oldest_s,
         "needs_a_person": list(health.action_needed),
     }
+
+
+class AccessLog:
+    """ASGI middleware. Request bodies and query strings are never logged."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Set the request ID, run the app and log the request."""
+        started, status = time.perf_counter(), int(HTTPStatus.INTERNAL_SERVER_ERROR)
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)[REQUEST_ID] = request_id
+            await send(message)
+
+        with request_id_scope() as request_id:
+            try:
+                await self.app(scope, receive, send_with_id)
+            finally:
+                _log_request(scope, status, 1_000 * (time.perf_counter() - started))
+
+
+def _log_request(scope: Scope, status: int, duration_ms: float) -> None:
+    fields = {"method": scope["method"], "path": scope["path"], "status": status, "ms": round(duration_ms, 1)}
+    outcome = scope.get("state", {}).get("outcome")
+    retries = [value.decode("latin-1") for name, value in scope["headers"] if name == RETRY]
+    optional = {"outcome": outcome, "retry": retries[0] if retries else None}
+    fields |= {name: value for name, value in optional.items() if value is not None}
+    log.log(logging.DEBUG if scope["path"] in PROBES else logging.INFO, "request", extra={"fields": fields})

@@ -5,16 +5,15 @@ import hashlib
 import hmac
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
+from slack_bolt import BoltResponse
 from slack_bolt.adapter.starlette.async_handler import to_async_bolt_request, to_starlette_response
 from slack_bolt.async_app import AsyncApp
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
-
-from bot.http.replay_guard import ReplayGuard
 
 MAX_BODY_BYTES = 1_000_000  # ten times Slack's largest request, a click on a message of 50 blocks
 BODY_TIMEOUT_S = 3.0  # Slack's own timeout for the whole response
@@ -23,6 +22,57 @@ TIMESTAMP_HEADER = "x-slack-request-timestamp"
 SIGNATURE_HEADER = "x-slack-signature"
 SSL_CHECK = b"ssl_check=1"
 _SECONDS = re.compile(r"[0-9]{1,12}", re.ASCII)
+CAPACITY = 20_000  # a few megabytes; Slack sends an app at most 30,000 events an hour
+
+
+@dataclass(slots=True)
+class ReplayGuard:
+    """Keys with their expiry times, in seconds of one clock.
+
+    At capacity, the oldest keys are evicted. Keys are local to this process.
+    """
+
+    ttl_s: float
+    capacity: int = CAPACITY
+    _expires_at: dict[str, float] = field(default_factory=dict)
+
+    def add(self, key: str, now_s: float) -> bool:
+        """Add a key; return whether it is new."""
+        self._evict(now_s)
+        if key in self._expires_at:
+            return False
+        self._expires_at[key] = now_s + self.ttl_s
+        return True
+
+    def discard(self, key: str) -> None:
+        """Remove a key, because its request was not handled and may be repeated."""
+        self._expires_at.pop(key, None)
+
+    async def handle_once(
+        self, key: str, now_s: float, handle: Callable[[], Awaitable[BoltResponse]]
+    ) -> BoltResponse | None:
+        """Return the response of `handle`; None for a repeat. After a failure the request may be repeated."""
+        if not self.add(key, now_s):
+            return None
+        try:
+            response = await handle()
+        except BaseException:
+            self.discard(key)
+            raise
+        if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            self.discard(key)
+        return response
+
+    def __len__(self) -> int:
+        return len(self._expires_at)
+
+    def _evict(self, now_s: float) -> None:
+        """Remove expired and excess keys. All have the same TTL, so the first are the oldest."""
+        while self._expires_at:
+            oldest = next(iter(self._expires_at))
+            if self._expires_at[oldest] > now_s and len(self._expires_at) < self.capacity:
+                return
+            del self._expires_at[oldest]
 
 
 class RequestRejected(Exception):  # noqa: N818 -- a response, not an error of ours
@@ -79,18 +129,13 @@ class SlackRequests:
             bolt_request = to_async_bolt_request(request, body)
         except ValueError as error:
             raise RequestRejected(HTTPStatus.BAD_REQUEST, "malformed body") from error
-        key = request.headers[SIGNATURE_HEADER]
-        if not self._replay_guard.add(key, self.now_s()):
+        response = await self._replay_guard.handle_once(
+            request.headers[SIGNATURE_HEADER], self.now_s(), lambda: self.bolt.async_dispatch(bolt_request)
+        )
+        if response is None:
             request.state.outcome = "repeated request"
             return Response()
-        try:
-            response = to_starlette_response(await self.bolt.async_dispatch(bolt_request))
-        except BaseException:
-            self._replay_guard.discard(key)
-            raise
-        if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            self._replay_guard.discard(key)
-        return response
+        return to_starlette_response(response)
 
 
 def sign(secret: str, timestamp: str, body: bytes) -> bytes:

@@ -8,8 +8,7 @@ from datetime import datetime
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.oauth.flow import OAuthFlow
-from bot.oauth.rotation import Rotation, overdue_tokens
-from bot.oauth.token_exchange import TokenExchange
+from bot.oauth.rotation import Rotation, TokenExchange, overdue_tokens
 from bot.oauth.tokens import InstallationCache, TeamClients
 from services.core.clock import Clock
 from services.core.installation import InstallationStore

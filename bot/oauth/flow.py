@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from bot.oauth.token_exchange import TokenExchange
+from bot.oauth.rotation import TokenExchange
 from bot.oauth.tokens import InstallationCache
 from services.core.clock import Clock
 from services.core.errors import TokenExchangeError

@@ -1,4 +1,4 @@
-"""Installations of workspaces, cached in memory, and the clients and authorization that use their tokens."""
+"""Installations of workspaces, cached in memory, and the clients, authorization and scopes that come from them."""
 
 import asyncio
 import copy
@@ -10,7 +10,9 @@ from typing import TypeAlias
 from slack_bolt.authorization import AuthorizeResult
 from slack_bolt.authorization.async_authorize import AsyncAuthorize
 from slack_sdk.web.async_client import AsyncWebClient
+from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
+from handlers.slack_errors import translate_slack_error
 from services.core.clock import Clock
 from services.core.errors import DeliveryError
 from services.core.installation import Installation, InstallationStore
@@ -19,6 +21,7 @@ WorkspaceKey: TypeAlias = tuple[str | None, str | None]  # workspace and organiz
 
 
 CACHE_TTL = timedelta(minutes=1)  # how long another process may use a token after its renewal
+SCOPES_TTL = timedelta(minutes=10)  # scopes can be added to an existing token
 CAPACITY = 1_000  # workspaces
 NOT_INSTALLED = "MinerPulse is not installed in this workspace any more: install it again."
 
@@ -119,3 +122,37 @@ class TeamClients:
         client = copy.copy(self.client)
         client.token = installation.bot_token
         return client
+
+
+def granted_scopes(response: AsyncSlackResponse) -> frozenset[str]:
+    """Return the token's scopes from a Slack response."""
+    return frozenset(str(response.headers.get("x-oauth-scopes", "")).replace(" ", "").split(","))
+
+
+@dataclass(slots=True)
+class TokenGrants:
+    """The scopes of the one bot token, fetched on demand and cached for ten minutes."""
+
+    client: AsyncWebClient
+    clock: Clock
+    _cached: tuple[datetime, frozenset[str]] | None = field(default=None)
+
+    async def scopes(self, _team: str) -> frozenset[str]:
+        """Return the token's scopes. Raises DeliveryError."""
+        now = self.clock.now()
+        if self._cached is None or now - self._cached[0] > SCOPES_TTL:
+            with translate_slack_error():
+                self._cached = now, granted_scopes(await self.client.auth_test())
+        return self._cached[1]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkspaceGrants:
+    """The scopes that each workspace has granted."""
+
+    installation_cache: InstallationCache
+
+    async def scopes(self, team: str) -> tuple[str, ...]:
+        """Return a workspace's scopes; empty if the app is not installed there."""
+        installation = await self.installation_cache.get(team)
+        return installation.scopes if installation else ()

@@ -1,21 +1,19 @@
 """The playground: real services and listeners, with a browser as the client and a virtual clock."""
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from pydantic import SecretStr
 
-from bot.app import build
-from bot.playground.server import CHANNEL, TEAM, USERS, SlackEmulator
+from bot.playground.emulator import CHANNEL, TEAM, USERS, SlackEmulator
 from bot.rehearsal.script import Script
-from bot.rehearsal.stage import Stage
+from bot.rehearsal.stage import Stage, build_offline
 from bot.serve import socket_mode
-from bot.settings import Settings, SlackMode, without_proxies
-from handlers.actions.board import start
+from bot.settings import Settings, SlackMode
+from handlers.actions import start
 from handlers.request import Request
 from services.core.identity import Channel
-from services.core.prices import WGMI_BTC
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,28 +41,15 @@ class Playground(Stage):
 @asynccontextmanager
 async def open_playground(settings: Settings, script: Script, emulator: SlackEmulator) -> AsyncIterator[Playground]:
     """Connect the app to the emulator over Socket Mode, with a database in memory."""
-    overrides = {
-        "slack_bot_token": SecretStr(emulator.credentials.bot_token),
-        "slack_app_token": SecretStr(emulator.credentials.app_token),
-        "slack_signing_secret": None,
-        "slack_mode": SlackMode.SOCKET,
-        "slack_api_url": emulator.api_url,
-        "database_url": "sqlite://",
-        "etf": WGMI_BTC.etf,
-        "crypto": WGMI_BTC.crypto,
-    }
-    offline = settings.model_copy(update=overrides)
-    async with AsyncExitStack() as stack:
-        stack.enter_context(without_proxies())
-        app = await stack.enter_async_context(
-            build(
-                offline,
-                clock=script.clock,
-                equity=script.equity,
-                crypto=script.crypto,
-                network_sources=script.network_sources,
-            )
-        )
+    async with build_offline(
+        settings,
+        script,
+        slack_bot_token=SecretStr(emulator.credentials.bot_token),
+        slack_app_token=SecretStr(emulator.credentials.app_token),
+        slack_signing_secret=None,
+        slack_mode=SlackMode.SOCKET,
+        slack_api_url=emulator.api_url,
+    ) as app:
         app.background.allow_new_blocks = app.charts.enabled = False  # the emulator supports neither tables nor charts
-        await stack.enter_async_context(socket_mode(app))
-        yield Playground(app=app, clock=script.clock)
+        async with socket_mode(app):
+            yield Playground(app=app, clock=script.clock)

@@ -13,10 +13,9 @@ from prompt_toolkit.completion import WordCompleter
 from prompt_toolkit.patch_stdout import patch_stdout
 
 from bot.fake_slack.workspace import PostedMessage
-from bot.rehearsal.play import Pace, Playable, play
 from bot.rehearsal.screen import Screen, find_control, open_alert_id
 from bot.rehearsal.script import Script
-from bot.rehearsal.stage import Rehearsal
+from bot.rehearsal.stage import Pace, Rehearsal, Stage, play
 
 SLASH = "/minerpulse"
 QUIT = "quit"
@@ -159,7 +158,7 @@ COMMANDS = {
 }
 
 
-async def play_with_prompt(stage: Playable, script: Script, prompt: ClockPrompt) -> None:
+async def play_with_prompt(stage: Stage, script: Script, prompt: ClockPrompt) -> None:
     """Play until the person quits; after the script the channel still answers."""
     with patch_stdout(raw=True):
         await prompt.help([])
@@ -174,7 +173,7 @@ async def play_with_prompt(stage: Playable, script: Script, prompt: ClockPrompt)
             task.result()
 
 
-async def _play(stage: Playable, script: Script, prompt: ClockPrompt) -> None:
+async def _play(stage: Stage, script: Script, prompt: ClockPrompt) -> None:
     prompt.screen.print_line(await play(stage, script, prompt.pace), style="bold")
     prompt.screen.print_line(f"The script is over; the channel still answers, and “{QUIT}” leaves.")
 

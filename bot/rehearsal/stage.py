@@ -1,8 +1,10 @@
-"""The rehearsal: real services and listeners, with a fake Slack and a virtual clock."""
+"""The rehearsal: real services and listeners, with a fake Slack and a virtual clock, played at a pace."""
 
+import asyncio
 import secrets
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -22,12 +24,16 @@ START_BUTTON = {"type": "button", "action_id": "start", "value": "board"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
+class Stage(ABC):
     """A channel of the app, played session by session."""
 
     app: App
     clock: VirtualClock
     channel: Channel
+
+    @abstractmethod
+    async def start(self) -> None:
+        """Add the default rules to the channel."""
 
     async def step(self, at: datetime) -> None:
         """Advance the clock, tick once and deliver everything due."""
@@ -40,6 +46,46 @@ class Stage:
         """Return how many alerts were posted, and how many of them are resolved."""
         alerts = await self.app.store.history(self.channel, limit=1_000_000)
         return len(alerts), sum(alert.closed_at is not None for alert in alerts)
+
+
+@dataclass(slots=True)
+class Pace:
+    """Sessions per second, None for unlimited, and a pause switch."""
+
+    speed: float | None
+    _running: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self._running.set()
+
+    def pause(self) -> None:
+        """Pause before the next step."""
+        self._running.clear()
+
+    def resume(self) -> None:
+        """Resume playing."""
+        self._running.set()
+
+    async def wait(self, steps: int) -> None:
+        """Wait until the next of a session's `steps` is due."""
+        await asyncio.sleep(1 / (self.speed * steps) if self.speed else 0)
+        await self._running.wait()
+
+
+async def play(stage: Stage, script: Script, pace: Pace) -> str:
+    """Play all sessions, and return the result in one line."""
+    stage.clock.at = script.sessions[0][0]
+    await stage.start()
+    for instants in script.sessions:
+        for at in instants:
+            await pace.wait(len(instants))
+            await stage.step(at)
+    posted, resolved = await stage.alert_counts()
+    sessions = len(script.sessions)
+    return (
+        f"{script.title}: {sessions} session{'' if sessions == 1 else 's'}, "
+        f"{posted} alert{'' if posted == 1 else 's'} posted, {resolved} resolved."
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,30 +118,34 @@ async def open_rehearsal(
 ) -> AsyncIterator[Rehearsal]:
     """Start the fake Slack and the app, with a database in memory; close both on exit."""
     workspace = Workspace(now=script.clock.now, channels=(CHANNEL,), on_event=on_event)
-    async with AsyncExitStack() as stack:
-        stack.enter_context(without_proxies())
-        await stack.enter_async_context(serve_workspace(workspace))
-        secret = secrets.token_hex(16)
-        overrides = {
-            "slack_bot_token": SecretStr(workspace.token),
-            "slack_signing_secret": SecretStr(secret),
-            "slack_app_token": None,
-            "slack_client_id": None,
-            "slack_mode": SlackMode.HTTP,
-            "slack_api_url": workspace.url,
-            "database_url": "sqlite://",
-            "etf": WGMI_BTC.etf,
-            "crypto": WGMI_BTC.crypto,
-        }
-        offline = settings.model_copy(update=overrides)
-        app = await stack.enter_async_context(
-            build(
-                offline,
-                clock=script.clock,
-                equity=script.equity,
-                crypto=script.crypto,
-                network_sources=script.network_sources,
-            )
-        )
+    secret = secrets.token_hex(16)
+    async with (
+        serve_workspace(workspace),
+        build_offline(
+            settings,
+            script,
+            slack_bot_token=SecretStr(workspace.token),
+            slack_signing_secret=SecretStr(secret),
+            slack_app_token=None,
+            slack_client_id=None,
+            slack_mode=SlackMode.HTTP,
+            slack_api_url=workspace.url,
+        ) as app,
+    ):
         person = Person(id=USER, channel=CHANNEL, signing_secret=secret, bolt=app.bolt, workspace=workspace)
         yield Rehearsal(app=app, clock=script.clock, workspace=workspace, person=person)
+
+
+@asynccontextmanager
+async def build_offline(settings: Settings, script: Script, **slack: object) -> AsyncIterator[App]:
+    """Build the app on a script's market with a database in memory, and these settings for Slack."""
+    overrides = {"database_url": "sqlite://", "etf": WGMI_BTC.etf, "crypto": WGMI_BTC.crypto, **slack}
+    with without_proxies():
+        async with build(
+            settings.model_copy(update=overrides),
+            clock=script.clock,
+            equity=script.equity,
+            crypto=script.crypto,
+            network_sources=script.network_sources,
+        ) as app:
+            yield app

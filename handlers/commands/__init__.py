@@ -1,7 +1,7 @@
 """The subcommands of /minerpulse; a new one is a function and a row here."""
 
 from handlers.command import Command, Topic
-from handlers.commands import alerts, channel, market, research, rules
+from handlers.commands import alerts, channel, market, rules
 from handlers.commands.parse import show_help
 
 COMMANDS = (
@@ -165,8 +165,8 @@ COMMANDS = (
         arguments="[WINDOW]",
         summary="what came with bitcoin, what with AI, and what with neither; this year without a window",
         example="/minerpulse explain 60d",
-        validate=research.validate_explain,
-        run=research.explain,
+        validate=market.validate_explain,
+        run=market.explain,
     ),
     Command(
         words=("backtest",),
@@ -174,8 +174,8 @@ COMMANDS = (
         summary="what a rule would have done: how often, how long, false starts, what followed",
         example="/minerpulse backtest 5d 15pp",
         topic=Topic.RULES,
-        validate=research.validate_backtest,
-        run=research.backtest,
+        validate=market.validate_backtest,
+        run=market.backtest,
     ),
     Command(
         words=("tune",),
@@ -183,28 +183,28 @@ COMMANDS = (
         summary="the threshold for as many alerts as you want, checked on prices it has not seen; a button uses it",
         example="/minerpulse tune 5d 2/month",
         topic=Topic.RULES,
-        validate=research.validate_tune,
-        run=research.tune,
+        validate=market.validate_tune,
+        run=market.tune,
     ),
     Command(
         words=("drawdown",),
         summary="how far bitcoin and the ETF are below their highs, for how long, and how rare that is",
         example="/minerpulse drawdown",
-        run=research.drawdown,
+        run=market.drawdown,
     ),
     Command(
         words=("miners",),
         arguments="[WINDOW]",
         summary="what each holding and each cohort added, and what nothing explains; this year without a window",
         example="/minerpulse miners 20d",
-        validate=research.validate_miners,
-        run=research.miners,
+        validate=market.validate_miners,
+        run=market.miners,
     ),
     Command(
         words=("network",),
         summary="how hard bitcoin is to mine, the next retarget, fees, and what a petahash earns a day",
         example="/minerpulse network",
-        run=research.network,
+        run=market.network,
     ),
     Command(
         words=("sources",),

@@ -1,15 +1,13 @@
 """/minerpulse ack, unack, snooze, resolve, history and why: a channel's alerts."""
 
-from collections.abc import Sequence
 from datetime import timedelta
 from typing import NamedTuple
 
-from handlers.command import Command, usage
-from handlers.commands.arguments import split_number
+from handlers.command import split_number
 from handlers.render.alert_text import alert_subject
+from handlers.render.help import expects
 from handlers.render.history import audit_message, history_message
-from handlers.render.limits import REASON_TEXT, clip
-from handlers.render.message import Message
+from handlers.render.message import REASON_TEXT, clip
 from handlers.render.responses import done_message, no_close_message, snoozed_message, unchanged_message
 from handlers.request import Reply, Request
 from services.alerting.snooze import SnoozeUntil, parse_snooze
@@ -17,19 +15,14 @@ from services.channels.commands import AlertOutcome
 from services.core.errors import MarketClosedError, NotFoundError
 
 
-def validate_number(argument: str, commands: Sequence[Command]) -> Message | None:
-    """Return the usage if the argument isn't an alert id."""
-    if not split_number(argument).rest:
-        return None
-    return usage(commands, {"ack", "unack"}, "Which alert? Give its number, or none where one alone is open:")
+def _is_optional_id(argument: str) -> bool:
+    return not split_number(argument).rest
 
 
-def validate_snooze(argument: str, commands: Sequence[Command]) -> Message | None:
-    """Return the usage if the argument has no duration."""
-    if _parse_snooze(argument) is not None:
-        return None
-    opening = "For how long? As in 30m, 4h, 2h30m, 1d, until close or until open; 30 days at most:"
-    return usage(commands, {"snooze"}, opening)
+validate_number = expects(
+    _is_optional_id, "Which alert? Give its number, or none where one alone is open:", "ack", "unack"
+)
+validate_audit = expects(_is_optional_id, "Which alert? Give its number, or none for the newest one:", "why", "history")
 
 
 async def acknowledge(request: Request) -> Reply:
@@ -50,7 +43,7 @@ async def unacknowledge(request: Request) -> Reply:
 async def snooze(request: Request) -> Reply:
     """Mute an alert's thread for a while."""
     parsed = _parse_snooze(request.value)
-    assert parsed is not None, "validated by validate_snooze"  # noqa: S101
+    assert parsed is not None, "validated before"  # noqa: S101
     alert_id = await _resolve_alert_id(request, parsed.alert_id)
     try:
         outcome = await request.commands.snooze(request.channel, alert_id, request.user_id, parsed.span)
@@ -83,6 +76,11 @@ def _parse_snooze(argument: str) -> _SnoozeArgument | None:
     return None if span is None else _SnoozeArgument(None, span)
 
 
+validate_snooze = expects(
+    _parse_snooze, "For how long? As in 30m, 4h, 2h30m, 1d, until close or until open; 30 days at most:", "snooze"
+)
+
+
 def _reply(outcome: AlertOutcome, verb: str) -> Reply:
     return Reply(message=done_message(verb, outcome.alert) if outcome.changed else unchanged_message(outcome.alert))
 
@@ -108,13 +106,6 @@ async def show_history(request: Request) -> Reply:
     """List the channel's recent alerts."""
     alerts, votes = await request.commands.history(request.channel), await request.commands.votes(request.channel)
     return Reply(message=history_message(alerts, votes))
-
-
-def validate_audit(argument: str, commands: Sequence[Command]) -> Message | None:
-    """Return the usage of `why` if the argument isn't an alert id."""
-    if not split_number(argument).rest:
-        return None
-    return usage(commands, {"why", "history"}, "Which alert? Give its number, or none for the newest one:")
 
 
 async def show_audit(request: Request) -> Reply:

@@ -1,12 +1,10 @@
 """/minerpulse channel, mute and digest: a channel's settings, and its monitoring report."""
 
 import re
-from collections.abc import Sequence
 from dataclasses import replace
 
-from handlers.command import Command, usage
 from handlers.render.channel import channel_message
-from handlers.render.message import Message
+from handlers.render.help import expects
 from handlers.render.notices import coverage_message
 from handlers.render.responses import no_close_message
 from handlers.request import Reply, Request
@@ -57,11 +55,9 @@ def _mention(match: re.Match[str], template: str) -> Mention:
     return Mention(text=text, name=f"@{name.removeprefix('@')}" if name else text)
 
 
-def validate_mute(argument: str, commands: Sequence[Command]) -> Message | None:
-    """Return the usage if no duration was typed."""
-    if argument:
-        return None
-    return usage(commands, {"mute"}, "For how long? As in 2h, until open, until close, while shut, while open, or off:")
+validate_mute = expects(
+    bool, "For how long? As in 2h, until open, until close, while shut, while open, or off:", "mute"
+)
 
 
 async def mute(request: Request) -> Reply:

@@ -9,9 +9,8 @@ from functools import cache
 
 from handlers.command import SLASH, Command, Topic
 from handlers.render.help import help_message, topic_help_message, unknown_topic_message, usage_message
-from handlers.render.limits import clip
 from handlers.render.markup import code, escape
-from handlers.render.message import Message, stack, text_message
+from handlers.render.message import Message, clip, stack, text_message
 from services.core.text import normalize, strip_quotes
 
 MAX_ECHO = 40
@@ -95,7 +94,6 @@ def _with_last_word(word: str, commands: Sequence[Command]) -> list[Command]:
 
 
 def _suggestion(words: list[str], command: Command) -> str:
-    """Return “Did you mean …?” with the command and the rest of the text."""
     length = max(
         range(1, min(len(words), len(command.words)) + 1), key=lambda count: _similarity(words[:count], command)
     )

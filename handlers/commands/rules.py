@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from handlers.command import Command, usage
-from handlers.commands.arguments import rule_error, split_number
+from handlers.command import Command, rule_error, split_number
+from handlers.render.help import expects, usage
 from handlers.render.message import Message
 from handlers.render.rules import (
     Proposal,
@@ -64,21 +64,14 @@ async def edit(request: Request) -> Reply:
     return Reply(message=rule_edited_message(edited))
 
 
-def validate_pause(argument: str, commands: Sequence[Command]) -> Message | None:
-    """Return the usage of `rule pause` and `rule resume` if the argument is not a rule id."""
-    return _validate_id(argument, commands, {"rule pause", "rule resume", "rules"})
-
-
-def validate_remove(argument: str, commands: Sequence[Command]) -> Message | None:
-    """Return the usage of `rule remove` if the argument is not a rule id."""
-    return _validate_id(argument, commands, {"rule remove", "rules"})
-
-
-def _validate_id(argument: str, commands: Sequence[Command], names: set[str]) -> Message | None:
+def _is_id(argument: str) -> bool:
     parsed = split_number(argument)
-    if parsed.number is not None and not parsed.rest:
-        return None
-    return usage(commands, names, "Which rule? Give its number, as in the list of rules:")
+    return parsed.number is not None and not parsed.rest
+
+
+WHICH_RULE = "Which rule? Give its number, as in the list of rules:"
+validate_pause = expects(_is_id, WHICH_RULE, "rule pause", "rule resume", "rules")
+validate_remove = expects(_is_id, WHICH_RULE, "rule remove", "rules")
 
 
 async def pause(request: Request) -> Reply:

@@ -6,16 +6,28 @@ from handlers.render import fmt
 from handlers.render.alert_text import attribution_lines, ended_heading, heading, threshold_line, track_record_lines
 from handlers.render.chart import native_chart, widest_spread
 from handlers.render.form_fields import edit_button
-from handlers.render.limits import SHORT_LIST_TEXT, fit_lines
 from handlers.render.market import data_quality_line
 from handlers.render.markup import escape, mark_simulated, reason, user_mention, user_reason
-from handlers.render.message import Block, Message, actions, button, compose, context, header, section, select_menu
+from handlers.render.message import (
+    SHORT_LIST_TEXT,
+    Block,
+    Message,
+    actions,
+    button,
+    compose,
+    context,
+    fit_lines,
+    header,
+    section,
+    select_menu,
+)
 from services.alerting.alert import Alert
 from services.alerting.snooze import DURATIONS, SnoozeUntil
 from services.core.identity import Mention
 from services.core.prices import PriceStamp, Symbol
+from services.market.chart_points import AlertChart
 from services.market.mining_economics import MiningEconomics
-from services.rules.chart_series import AlertChart, IndexedReturns
+from services.rules.chart_series import IndexedReturns
 from services.rules.grammar import parse_rule
 
 RESOLVE_CONFIRMATION = "This ends the alert for everyone. A rule of it fires again only once it has cleared."

@@ -16,9 +16,8 @@ from handlers.render.markup import (
 )
 from handlers.render.message import Message, text_message
 from handlers.render.reasons import sentence
-from services.alerting.alert import Alert, EntryKind, TimelineEntry
+from services.alerting.alert import Alert, EntryKind, RuleHit, TimelineEntry
 from services.alerting.alert_news import is_recovering
-from services.alerting.rule_hit import RuleHit
 from services.core.prices import Pair
 from services.market.measure import Measurement
 from services.research.attribution import Part

@@ -13,7 +13,7 @@ from handlers.render.markup import mark_simulated
 from handlers.render.message import Message, compose, context, header, section, table
 from handlers.render.picture import Picture
 from services.core.prices import Pair
-from services.research.results import BacktestResult
+from services.research.service import BacktestResult
 from services.research.track_record import (
     FALSE_ALARM_SESSIONS,
     HORIZONS,
@@ -174,7 +174,6 @@ def _forward_cell(episode: PastEpisode, backtest: Backtest) -> str:
 
 
 def _ended_by_cell(episode: PastEpisode, pair: Pair) -> str:
-    """Return what ended an episode, as a table cell."""
     if episode.ended_on is None:
         return "lasts"
     names = {ClosedBy.CRYPTO: fmt.name(pair.crypto), ClosedBy.ETF: fmt.title(pair.etf), ClosedBy.ROLLED_OFF: "window"}

@@ -5,12 +5,24 @@ from datetime import datetime
 
 from handlers.render import fmt, market
 from handlers.render.alert_text import heading
-from handlers.render.limits import PROBLEMS_SHOWN, SHORT_LIST_TEXT, fit_lines, fit_newest_lines
 from handlers.render.markup import channel_link, code, mark_simulated, reason, user_mention
-from handlers.render.message import Block, Message, actions, button, compose, context, header, section
+from handlers.render.message import (
+    PROBLEMS_SHOWN,
+    SHORT_LIST_TEXT,
+    Block,
+    Message,
+    actions,
+    button,
+    compose,
+    context,
+    fit_lines,
+    fit_newest_lines,
+    header,
+    section,
+)
 from handlers.render.reasons import sentence
 from services.alerting.alert import Alert
-from services.alerting.records import ChannelRule
+from services.alerting.ports import ChannelRule
 from services.channels.commands import Board
 from services.core.prices import Pair
 from services.delivery.ports import DeliveryProblem
@@ -153,13 +165,8 @@ def _title(pair: Pair, window: Window, measurement: Measurement | NotMeasured) -
 
 
 def _move_lines(measurement: Measurement) -> list[str]:
-    etf, crypto = fmt.title(measurement.pair.etf), fmt.title(measurement.pair.crypto)
-    lines = [
-        f"Since the close of {fmt.full_day(measurement.anchor)}:",
-        f"{etf} *{fmt.percent(measurement.etf_return)}*",
-        f"{crypto} *{fmt.percent(measurement.crypto_return)}*",
-        f"Spread *{fmt.pp(measurement.spread)}*",
-    ]
+    returns = measurement.etf_return, measurement.crypto_return, measurement.spread
+    lines = market.move_lines(measurement.pair, measurement.anchor, *returns)
     if measurement.beta is None or measurement.residual is None:
         return [*lines, "Beta: too little history."]
     beta = f"Beta {fmt.decimal(measurement.beta)}, from the {BETA_SESSIONS} sessions before"

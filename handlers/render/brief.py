@@ -8,7 +8,8 @@ from handlers.render.market import data_quality_line, gap_lines, price_line
 from handlers.render.markup import escape, mark_simulated, reason, user_mention
 from handlers.render.message import Message, compose, context, header, section
 from services.alerting.alert import Alert
-from services.alerting.brief import UNUSUAL_PERCENTILE, Brief, DayKind, Occasion, SpecialDay
+from services.alerting.channel_settings import Occasion
+from services.alerting.notice import UNUSUAL_PERCENTILE, Brief, DayKind, SpecialDay
 from services.market.measure import Measurement
 
 ALERTS_SHOWN = 10

@@ -6,25 +6,28 @@ from dataclasses import replace
 from datetime import date, datetime
 
 from handlers.render import fmt
-from handlers.render.limits import CHART_POINTS, CHART_TITLE, clip
-from handlers.render.market import data_quality_line
+from handlers.render.market import data_quality_line, move_lines
 from handlers.render.markup import mark_simulated, reason
-from handlers.render.message import Block, Message, compose, context, header, line_chart, section, text_message
+from handlers.render.message import (
+    CHART_POINTS,
+    CHART_TITLE,
+    Block,
+    Message,
+    clip,
+    compose,
+    context,
+    header,
+    line_chart,
+    section,
+    text_message,
+)
 from handlers.render.picture import ColorRole, Curve, Level, Marker, Panel, Picture, alt_text
 from services.channels.charts import ChartResult
 from services.market.align import Aligned
+from services.market.chart_points import Point, common_rows, downsample
 from services.market.measure import NotMeasured
 from services.market.metrics import Metric
-from services.rules.chart_series import (
-    IndexedReturns,
-    Point,
-    RuleEvent,
-    RuleSeries,
-    common_rows,
-    downsample,
-    indexed_returns_over,
-    replayed_series,
-)
+from services.rules.chart_series import IndexedReturns, RuleEvent, RuleSeries, indexed_returns_over, replayed_series
 from services.rules.decide import Change
 from services.rules.replay import Replay
 from services.rules.rule import Direction, Rule
@@ -38,7 +41,7 @@ def chart_message(result: ChartResult, now: datetime) -> Message:
         return text_message(mark_simulated(text, when=view.simulated))
     end = curve.points[-1]
     title = mark_simulated(_title(curve, end), when=view.simulated)
-    moves = _move_lines(curve, end)
+    moves = move_lines(curve.pair, curve.points[0].session, end.etf, end.crypto, end.etf - end.crypto)
     widest = f"Furthest apart here: {widest_spread(curve)}."
     prices = [_as_of(end, now), data_quality_line(view.current.trust)]
     return compose(
@@ -90,15 +93,6 @@ def _title(curve: IndexedReturns, end: Point) -> str:
 def _span(curve: IndexedReturns) -> str:
     first, end = curve.points[0].session, curve.points[-1].session
     return fmt.over_window(curve.window, end) if curve.window else f"since {fmt.full_day(first)}"
-
-
-def _move_lines(curve: IndexedReturns, end: Point) -> list[str]:
-    return [
-        f"Since the close of {fmt.full_day(curve.points[0].session)}:",
-        f"{fmt.title(curve.pair.etf)} *{fmt.percent(end.etf)}*",
-        f"{fmt.title(curve.pair.crypto)} *{fmt.percent(end.crypto)}*",
-        f"Spread *{fmt.pp(end.etf - end.crypto)}*",
-    ]
 
 
 def widest_spread(curve: IndexedReturns) -> str:
@@ -156,7 +150,6 @@ def replay_picture(closes: Aligned, outcome: Replay) -> Picture:
 
 
 def _with_events_on(series: RuleSeries, days: frozenset[date]) -> RuleSeries:
-    """Return the series without events on other days."""
     return replace(series, events=tuple(event for event in series.events if event.session in days))
 
 
@@ -226,7 +219,6 @@ def _value_text(value: float, metric: Metric) -> str:
 
 
 def _levels_text(rules: Sequence[Rule]) -> str:
-    """Return where rules fire and clear: `fires at ±30 pp, clears at ±18 pp`."""
     parts = [
         f"fires at {_sign(rule)}{fmt.threshold(rule.threshold, rule.unit)}, "
         f"clears at {_sign(rule)}{fmt.threshold(rule.clear, rule.unit)}"
@@ -264,7 +256,6 @@ def _moves_alt_text(curve: IndexedReturns) -> str:
 
 
 def _series_alt_text(curve: IndexedReturns, series: RuleSeries) -> str:
-    """Return the alt text of one rule series."""
     known = [value for value in series.values if math.isfinite(value)]
     name = _series_name(curve, series).partition(",")[0]
     if not known:

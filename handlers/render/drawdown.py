@@ -8,9 +8,8 @@ from handlers.render.market import provenance_lines
 from handlers.render.markup import mark_simulated
 from handlers.render.message import Message, compose, context, header, section
 from handlers.render.picture import ColorRole, Curve, Panel, Picture, alt_text
-from services.research.drawdown import DrawdownSummary
-from services.research.report import Report
-from services.research.results import DrawdownResult
+from services.research.report import DrawdownSummary, Report
+from services.research.service import DrawdownResult
 
 CLOSES_NOTE = "Session closes; bitcoin at the ETF's own close."
 HIGHS_NOTE = "Highs count from the first session on record, also before this report begins."

@@ -5,17 +5,20 @@ Only one thread may draw at a time.
 """
 
 import math
+import textwrap
 from collections.abc import Sequence
 from datetime import date, timedelta
 from io import BytesIO
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.dates import DAILY, MONTHLY, YEARLY, AutoDateFormatter, AutoDateLocator, date2num, num2date
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from handlers.render.canvas import BODY, FOOTER_GAP, HEADING, HEADING_GAP, TICKS_GAP, TITLE, AxesSpan, Canvas, points
 from handlers.render.markup import MINUS, SIMULATED
 from handlers.render.picture import (
     DOTTED,
@@ -30,6 +33,13 @@ from handlers.render.picture import (
 )
 from services.rules.decide import Change
 
+WIDTH = 1_080  # pixels, so that a phone shows body text at 11 points
+LEFT_MARGIN, RIGHT_MARGIN, MARGIN = 118, 236, 28  # the right margin holds the curve labels
+DPI = 100
+LINE_HEIGHT, LABEL_LINE_HEIGHT = 1.3, 1.1  # times the font size
+LABEL_SPACING = 1.2
+FIRST_PANEL_HEIGHT, PANEL_HEIGHT = 420, 330
+HEADING_GAP, AXES_GAP, TICKS_GAP, FOOTER_GAP, LABEL_GAP = 22, 14, 64, 24, 14
 Y_PADDING = 0.08  # share of the value range, above and below
 FLAT_Y_PADDING = 1.0  # if the value range is empty
 MAX_Y_TICKS = 5
@@ -39,9 +49,62 @@ MONTHS_BETWEEN_TICKS = [1, 2, 3, 4, 6, 12]
 SCIENTIFIC_FROM = 1e5
 MANY_MARKERS = 24  # above this, markers are smaller
 MANY_SESSIONS = 400  # above this, curves are thinner
-LABEL_LINE_HEIGHT = 1.2  # times the font size
 COMPRESSION_LEVEL = 3  # of 9: half the time of the default level, for a sixth more bytes
 X_PADDING = 0.5  # in sessions, left and right
+
+
+class TextStyle(NamedTuple):
+    """A font size in pixels, the number of characters per line, and a weight."""
+
+    size: int
+    chars: int
+    weight: str
+
+
+TITLE, HEADING, BODY = TextStyle(46, 36, "bold"), TextStyle(38, 42, "bold"), TextStyle(33, 60, "normal")
+
+
+class AxesSpan(NamedTuple):
+    """The vertical position of a set of axes, in pixels from the top."""
+
+    top: float
+    height: float
+
+
+class Canvas:
+    """A figure that is filled from top to bottom with text and axes; `y` is the current position."""
+
+    def __init__(self, picture: Picture, color: str) -> None:
+        self.height = _height(picture)
+        self.y: float = MARGIN
+        self.figure = Figure(figsize=(WIDTH / DPI, self.height / DPI), dpi=DPI, facecolor=color)
+
+    def write(self, text: str, style: TextStyle, color: str) -> None:
+        """Write wrapped lines at the current position and advance below them."""
+        for line in _wrap(text, style):
+            self._draw_text(MARGIN, self.y, line, style).set(color=color, va="top")
+            self.y += style.size * LINE_HEIGHT
+
+    def axes(self, index: int) -> tuple[Axes, AxesSpan]:
+        """Add the axes of the panel with this index and advance below them."""
+        span = AxesSpan(self.y + AXES_GAP, _panel_height(index))
+        self.y = span.top + span.height
+        box = (
+            LEFT_MARGIN / WIDTH,
+            1 - self.y / self.height,
+            (WIDTH - LEFT_MARGIN - RIGHT_MARGIN) / WIDTH,
+            span.height / self.height,
+        )
+        return self.figure.add_axes(box), span
+
+    def label(self, text: str, middle: float, color: str) -> None:
+        """Write a label to the right of the axes, vertically centred on `middle`."""
+        artist = self._draw_text(WIDTH - RIGHT_MARGIN + LABEL_GAP, middle, text, BODY)
+        artist.set(color=color, va="center", weight="bold", linespacing=LABEL_LINE_HEIGHT)
+
+    def _draw_text(self, x: float, y: float, text: str, style: TextStyle) -> Text:
+        position = x / WIDTH, 1 - y / self.height
+        return self.figure.text(*position, text, fontsize=points(style.size), weight=style.weight, parse_math=False)
 
 
 def render_png(picture: Picture, scheme: ColorScheme) -> bytes:
@@ -179,7 +242,7 @@ def _draw_curve_labels(canvas: Canvas, span: AxesSpan, panel: Panel, theme: Them
     low, high = _y_limits(panel)
     curves = sorted(panel.curves, key=_last_value, reverse=True)
     preferred = [span.top + span.height * (high - _last_value(curve)) / (high - low) for curve in curves]
-    heights = [BODY.size * LABEL_LINE_HEIGHT * (curve.label.count("\n") + 1) for curve in curves]
+    heights = [BODY.size * LABEL_SPACING * (curve.label.count("\n") + 1) for curve in curves]
     for curve, middle in zip(curves, _spread_labels(preferred, heights, span), strict=True):
         canvas.label(curve.label, middle, theme.curves[curve.role])
 
@@ -199,3 +262,33 @@ def _spread_labels(preferred: Sequence[float], heights: Sequence[float], span: A
         placed[index] = min(placed[index], floor - heights[index] / 2)
         floor = placed[index] - heights[index] / 2
     return placed
+
+
+def points(pixels: float) -> float:
+    """Convert pixels to points, matplotlib's unit."""
+    return pixels * 72 / DPI
+
+
+def _height(picture: Picture) -> float:
+    height = MARGIN + _text_height(picture.title, TITLE)
+    for index, panel in enumerate(picture.panels):
+        height += (
+            HEADING_GAP
+            + _text_height(panel.title, HEADING)
+            + _text_height(panel.subtitle, BODY)
+            + AXES_GAP
+            + _panel_height(index)
+        )
+    return height + TICKS_GAP + FOOTER_GAP + _text_height(picture.footer, BODY) + MARGIN
+
+
+def _panel_height(index: int) -> int:
+    return FIRST_PANEL_HEIGHT if index == 0 else PANEL_HEIGHT
+
+
+def _wrap(text: str, style: TextStyle) -> list[str]:
+    return textwrap.wrap(text, style.chars)
+
+
+def _text_height(text: str, style: TextStyle) -> float:
+    return len(_wrap(text, style)) * style.size * LINE_HEIGHT

@@ -12,7 +12,7 @@ from services.core.prices import AI_PROXY
 from services.market.measure import BETA_SESSIONS
 from services.research.attribution import LOOKBACK, Attribution, Part
 from services.research.explain import Beta, Explanation, FactorBetas, RollingBetas
-from services.research.results import ExplainResult
+from services.research.service import ExplainResult
 from services.research.tune import CONFIDENCE
 
 MINUTE = timedelta(minutes=1)
@@ -136,7 +136,6 @@ def _part_lines(explanation: Explanation) -> list[str]:
 
 
 def _unexplained_sessions(explanation: Explanation) -> list[str]:
-    """Return which later sessions the attribution doesn't cover."""
     later = explanation.later_sessions
     if later is None:
         return []

@@ -3,8 +3,19 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from handlers.render.limits import FORM_TITLE, OPTION_TEXT, OPTION_VALUE, OPTIONS, OPTIONS_TEXT, clip
-from handlers.render.message import Block, Message, button, select_menu
+from handlers.render.message import (
+    FORM_TITLE,
+    OPTION_TEXT,
+    OPTION_VALUE,
+    OPTIONS,
+    OPTIONS_TEXT,
+    Block,
+    Message,
+    button,
+    clip,
+    plain_text,
+    select_menu,
+)
 
 ADD_LABEL, EDIT_LABEL = "Add a rule", "Edit rule"
 FIELD_PREFIX = "draft_"  # prefix of every field's action_id
@@ -23,12 +34,12 @@ def modal(
     view: dict[str, Any] = {
         "type": "modal",
         "callback_id": callback_id,
-        "title": _plain_text(clip(title, FORM_TITLE)),
-        "close": _plain_text(close),
+        "title": plain_text(clip(title, FORM_TITLE)),
+        "close": plain_text(close),
         "blocks": list(blocks),
     }
     if submit:
-        view["submit"] = _plain_text(submit)
+        view["submit"] = plain_text(submit)
     return {**view, "private_metadata": private_metadata} if private_metadata else view
 
 
@@ -76,20 +87,16 @@ def _input(name: str, label: str, element: Block, *, hint: str = "", optional: b
     block: Block = {
         "type": "input",
         "block_id": name,
-        "label": _plain_text(label),
+        "label": plain_text(label),
         "element": element,
         "optional": optional,
         "dispatch_action": True,
     }
-    return {**block, "hint": _plain_text(hint)} if hint else block
+    return {**block, "hint": plain_text(hint)} if hint else block
 
 
 def _option(value: str, text: str) -> Block:
-    return {"text": _plain_text(text), "value": value}
-
-
-def _plain_text(text: str) -> Block:
-    return {"type": "plain_text", "text": text}
+    return {"text": plain_text(text), "value": value}
 
 
 def add_button() -> Block:

@@ -1,11 +1,10 @@
 """Help on commands, from the rows of the command table."""
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Collection, Sequence
 
-from handlers.render.limits import clip
+from handlers.command import Command, Validate
 from handlers.render.markup import code, escape
-from handlers.render.message import Message, compose, context, header, section, text_message
+from handlers.render.message import Message, clip, compose, context, header, section, text_message
 from services.market.metrics import METRICS
 
 AT_CLOSE_EXAMPLE = "1d 8pp at close"
@@ -36,26 +35,7 @@ Rules fire and resolve on `ok` and `degraded` prices, and wait on the others."""
 }
 
 
-class CommandHelp(Protocol):
-    """What help shows of a command."""
-
-    @property
-    def usage(self) -> str:
-        """The full command line."""
-        ...
-
-    @property
-    def summary(self) -> str:
-        """What the command does."""
-        ...
-
-    @property
-    def example(self) -> str:
-        """A command line that works."""
-        ...
-
-
-def help_message(commands: Sequence[CommandHelp]) -> Message:
+def help_message(commands: Sequence[Command]) -> Message:
     """Return one line per command, and the grammar of rules."""
     title = "MinerPulse: when bitcoin miners stop moving with bitcoin"
     lines = [_command_line(command) for command in commands]
@@ -63,7 +43,7 @@ def help_message(commands: Sequence[CommandHelp]) -> Message:
     return compose([header(title), section(*lines), context(grammar)], [title, *lines, grammar])
 
 
-def topic_help_message(topic: str, commands: Sequence[CommandHelp]) -> Message:
+def topic_help_message(topic: str, commands: Sequence[Command]) -> Message:
     """Return the commands of one topic with examples, and notes on it."""
     title = f"MinerPulse: {topic}"
     lines = [f"{_command_line(command)}. As in {code(command.example)}" for command in commands]
@@ -80,9 +60,19 @@ def unknown_topic_message(query: str, topics: Sequence[str]) -> Message:
     )
 
 
-def usage_message(commands: Sequence[CommandHelp], *opening: str) -> Message:
+def usage_message(commands: Sequence[Command], *opening: str) -> Message:
     """Return the usage of one or more commands, after the `opening` lines."""
     return text_message(*opening, *(f"{_command_line(command)}. As in {code(command.example)}" for command in commands))
+
+
+def expects(accepts: Callable[[str], object], opening: str, *names: str) -> Validate:
+    """Return a `validate` that replies to an argument that isn't accepted with the usage of these commands."""
+    return lambda argument, commands: None if accepts(argument) else usage(commands, names, opening)
+
+
+def usage(commands: Sequence[Command], names: Collection[str], opening: str) -> Message:
+    """Return the usage of the commands with these names, in the order of the table, after an opening line."""
+    return usage_message([command for command in commands if command.name in names], opening)
 
 
 def _grammar() -> str:
@@ -93,5 +83,5 @@ def _grammar() -> str:
     return f"A rule is a window, a threshold and, if you like, more: {listed}."
 
 
-def _command_line(command: CommandHelp) -> str:
+def _command_line(command: Command) -> str:
     return f"{code(command.usage)}: {command.summary}"

@@ -6,14 +6,23 @@ from itertools import groupby
 
 from handlers.render import fmt
 from handlers.render.alert_text import alert_subject, attribution_lines, peak_with_window, threshold_line
-from handlers.render.limits import LIST_FALLBACK, SHORT_LIST_TEXT, fit_lines
 from handlers.render.market import data_quality_line
 from handlers.render.markup import code, escape, mark_simulated, reason, user_mention, user_reason
-from handlers.render.message import Message, compose, context, header, section, sections, text_message
+from handlers.render.message import (
+    LIST_FALLBACK,
+    SHORT_LIST_TEXT,
+    Message,
+    compose,
+    context,
+    fit_lines,
+    header,
+    section,
+    sections,
+    text_message,
+)
 from handlers.render.responses import vote_counts
-from services.alerting.alert import Alert, TimelineEntry
-from services.alerting.feedback import NO_VOTES, Votes
-from services.alerting.records import AlertAudit, Attempt, Posting
+from services.alerting.alert import NO_VOTES, Alert, TimelineEntry, Votes
+from services.alerting.ports import AlertAudit, Attempt, Posting
 from services.core.prices import PriceStamp, Symbol
 
 RULES_TEXT = 120  # characters per alert

@@ -7,14 +7,27 @@ from typing import Any
 from handlers.render import fmt, market
 from handlers.render.alert_text import heading
 from handlers.render.form_fields import modal
-from handlers.render.limits import LIST_TEXT, PROBLEMS_SHOWN, fit_lines, fit_newest_lines
 from handlers.render.markup import channel_link, code, mark_simulated, reason, user_mention
-from handlers.render.message import Block, Message, actions, button, compose, context, header, section, text_message
+from handlers.render.message import (
+    LIST_TEXT,
+    PROBLEMS_SHOWN,
+    Block,
+    Message,
+    actions,
+    button,
+    compose,
+    context,
+    fit_lines,
+    fit_newest_lines,
+    header,
+    section,
+    text_message,
+)
 from services.alerting.alert import Alert
 from services.channels.commands import Overview
 from services.channels.home import ChannelSummary
 from services.core.prices import Pair
-from services.rules.market_service import MarketView
+from services.rules.market_view import MarketView
 from services.rules.rule import DEFAULT_RULES
 
 CHANNELS_SHOWN = 10

@@ -1,23 +1,22 @@
 """Lines on the market and the data behind a result: state, spread, prices with sources and ages, data quality."""
 
 import re
-from datetime import datetime
+from datetime import date, datetime
 from itertools import groupby
 
 from handlers.render import fmt
-from handlers.render.limits import PROBLEM_TEXT, PROBLEMS_SHOWN, clip
 from handlers.render.markup import escape, reason
-from handlers.render.message import Block, table
+from handlers.render.message import PROBLEM_TEXT, PROBLEMS_SHOWN, Block, clip, table
 from handlers.render.reasons import sentence, sentences
 from services.core.prices import Pair, PriceStamp, Symbol
 from services.core.sessions import MarketState
 from services.core.statistics import LOOKBACK_SESSIONS
 from services.core.trust import Trust, Verdict
 from services.market.align import Exclusion
-from services.market.gap import Gap
-from services.market.measure import Drawdown, Measurement, NotMeasured, Window
-from services.research.results import Provenance
-from services.rules.market_service import MarketView, Snapshot
+from services.market.measure import Drawdown, Gap, Measurement, NotMeasured, Window
+from services.market.snapshot import Snapshot
+from services.research.service import Provenance
+from services.rules.market_view import MarketView
 
 PERCENTILE_NOTE = f"Percentile: the spread among those of the {LOOKBACK_SESSIONS} sessions before."
 _VARYING = re.compile(r";.*|\d{4}-\d\d-\d\d")  # differs between sessions with the same reason
@@ -114,6 +113,16 @@ def _window_line(measurement: Measurement, pair: Pair) -> str:
     if measurement.percentile is None:
         return f"{line}."
     return f"{line}, {fmt.percentile_phrase(measurement.percentile, above=measurement.spread >= 0)}."
+
+
+def move_lines(pair: Pair, anchor: date, etf_return: float, crypto_return: float, spread: float) -> list[str]:
+    """Return the returns of both legs since the close of `anchor`, and the spread."""
+    return [
+        f"Since the close of {fmt.full_day(anchor)}:",
+        f"{fmt.title(pair.etf)} *{fmt.percent(etf_return)}*",
+        f"{fmt.title(pair.crypto)} *{fmt.percent(crypto_return)}*",
+        f"Spread *{fmt.pp(spread)}*",
+    ]
 
 
 def data_quality_line(trust: Trust) -> str:

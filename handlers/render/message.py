@@ -1,12 +1,37 @@
-"""Slack messages: Block Kit blocks, and a fallback text with the same content for notifications and screen readers."""
+"""Slack messages: Block Kit blocks within Slack's limits, and a fallback text with the same content.
 
+Notifications and screen readers use the text. Clients and workspaces that reject newer blocks get a fallback form.
+"""
+
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from handlers.render.limits import CHART_LABEL, CONTEXT_TEXT, FALLBACK_TEXT, HEADER_TEXT, SECTION_TEXT, clip
+from handlers.render.markup import code_block
 
 Block = dict[str, Any]
 
 CHART = "data_visualization"
+
+# Slack's limits and the app's text budgets, mostly in characters
+FALLBACK_TEXT = 4_000
+HEADER_TEXT = 150
+SECTION_TEXT = 3_000
+CONTEXT_TEXT = 2_000
+LIST_TEXT = 6_000  # of a long list; keeps its message well below Slack's 12,000 for all blocks
+LIST_FALLBACK = 2_800  # of the same list in the fallback text, which also holds other lines
+SHORT_LIST_TEXT = 1_200  # of one of several lists in a message
+OPTIONS = 60  # of a select menu; Slack allows 100
+OPTIONS_TEXT = 4_000  # of all its options together
+OPTION_VALUE = 150
+CHART_TITLE = 50
+CHART_LABEL = 20  # of a point or a series
+CHART_POINTS = 20
+ALT_TEXT = 2_000
+FORM_TITLE = 24
+OPTION_TEXT = 75
+PROBLEMS_SHOWN = 4
+PROBLEM_TEXT = 300  # of a source's error
+REASON_TEXT = 500  # of a user's reason, so that the alert's message keeps room for the rest
 
 
 class Message(NamedTuple):
@@ -34,7 +59,7 @@ def stack(first: Message, second: Message) -> Message:
 
 def header(text: str) -> Block:
     """Return a header block."""
-    return {"type": "header", "text": _plain_text(clip(text, HEADER_TEXT))}
+    return {"type": "header", "text": plain_text(clip(text, HEADER_TEXT))}
 
 
 def section(*lines: str) -> Block | None:
@@ -94,10 +119,10 @@ def actions(*elements: Block | None) -> Block:
 
 def button(action_id: str, label: str, value: str, *, primary: bool = False, confirm: str = "") -> Block:
     """Return a button that sends `value`; with a `confirm` text, only after a confirmation dialog."""
-    element: Block = {"type": "button", "action_id": action_id, "text": _plain_text(label), "value": value}
+    element: Block = {"type": "button", "action_id": action_id, "text": plain_text(label), "value": value}
     if confirm:
         dialog = {"title": f"{label}?", "text": confirm, "confirm": label, "deny": "No"}
-        element["confirm"] = {part: _plain_text(text) for part, text in dialog.items()}
+        element["confirm"] = {part: plain_text(text) for part, text in dialog.items()}
     return {**element, "style": "primary"} if primary else element
 
 
@@ -106,8 +131,8 @@ def select_menu(action_id: str, label: str, options: dict[str, str]) -> Block:
     return {
         "type": "static_select",
         "action_id": action_id,
-        "placeholder": _plain_text(label),
-        "options": [{"text": _plain_text(text), "value": value} for value, text in options.items()],
+        "placeholder": plain_text(label),
+        "options": [{"text": plain_text(text), "value": value} for value, text in options.items()],
     }
 
 
@@ -115,9 +140,94 @@ def _data_points(names: list[str], values: list[float]) -> list[Block]:
     return [{"label": name, "value": value} for name, value in zip(names, values, strict=True)]
 
 
-def _plain_text(text: str) -> Block:
+def plain_text(text: str) -> Block:
+    """Return a text object without markup."""
     return {"type": "plain_text", "text": text}
 
 
 def _mrkdwn(text: str) -> Block:
     return {"type": "mrkdwn", "text": text}
+
+
+def clip(text: str, limit: int) -> str:
+    """Return the text, shortened to `limit` characters with an ellipsis if it is longer."""
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def fit_lines(lines: Sequence[str], max_chars: int, noun: str = "") -> list[str]:
+    """Return the first lines that fit into `max_chars`, then how many more `noun` there are."""
+    used = 0
+    for index, line in enumerate(lines):
+        used += len(line) + 1
+        if used > max_chars:
+            return [*lines[:index], f"… and {len(lines) - index} more{noun}"]
+    return list(lines)
+
+
+def fit_newest_lines(lines: Sequence[str], max_chars: int, noun: str) -> list[str]:
+    """Return the last lines that fit, in their order, after how many earlier `noun` there are."""
+    return fit_lines(lines[::-1], max_chars, noun)[::-1]
+
+
+def with_picture(message: Message, file_id: str, alt: str) -> Message:
+    """Return the message with an uploaded image in place of its chart, or below its first section."""
+    image: Block = {"type": "image", "slack_file": {"id": file_id}, "alt_text": alt}
+    kinds = [block["type"] for block in message.blocks]
+    index = kinds.index(CHART) if CHART in kinds else kinds.index("section") + 1
+    after = message.blocks[index + (CHART in kinds) :]
+    return Message(blocks=[*message.blocks[:index], image, *after], text=message.text)
+
+
+def text_only(message: Message) -> Message:
+    """Return the message as its fallback text and its buttons, in Slack's oldest blocks."""
+    buttons = [block for block in message.blocks if block["type"] == "actions"]
+    return compose([section(message.text), *buttons], [message.text])
+
+
+def without_charts(message: Message) -> Message:
+    """Return the message without its charts; its text still says what they show."""
+    return Message(blocks=[block for block in message.blocks if block["type"] != CHART], text=message.text)
+
+
+def monospaced(message: Message) -> Message:
+    """Return the message with charts and tables as monospaced text."""
+    return Message(blocks=[_monospaced_table(block) for block in _charts_as_tables(message.blocks)], text=message.text)
+
+
+def fallback_forms(message: Message) -> list[Message]:
+    """Return the forms to try, richest first, if Slack rejects the message."""
+    as_tables = _charts_as_tables(message.blocks)
+    tables_only = [Message(blocks=as_tables, text=message.text)] if as_tables != message.blocks else []
+    return [
+        *tables_only,
+        *([monospaced(message)] if any(block["type"] == "table" for block in as_tables) else []),
+        text_only(message),
+    ]
+
+
+def _charts_as_tables(blocks: list[Block]) -> list[Block]:
+    return [_chart_as_table(block) if block["type"] == CHART else block for block in blocks]
+
+
+def _chart_as_table(chart: Block) -> Block:
+    series, axis = chart["chart"]["series"], chart["chart"]["axis_config"]
+    head = [axis["x_label"], *(f"{line['name']} {axis['y_label']}" for line in series)]
+    rows = [
+        [label, *(f"{line['data'][index]['value']:.1f}" for line in series)]
+        for index, label in enumerate(axis["categories"])
+    ]
+    return table([head, *rows])
+
+
+def _monospaced_table(block: Block) -> Block:
+    if block["type"] != "table":
+        return block
+    rows = [[cell["text"] for cell in row] for row in block["rows"]]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(
+            [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+        )
+        for row in rows
+    ]
+    return section(code_block("\n".join(line.rstrip() for line in lines))) or block

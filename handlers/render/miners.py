@@ -1,10 +1,9 @@
 """A fund's holdings: contribution of each, effects per cohort, and the residual."""
 
 from handlers.render import fmt
-from handlers.render.limits import PROBLEMS_SHOWN
 from handlers.render.market import data_quality_line
 from handlers.render.markup import escape, mark_simulated, reason
-from handlers.render.message import Message, compose, context, header, section, table
+from handlers.render.message import PROBLEMS_SHOWN, Message, compose, context, header, section, table
 from services.market.holdings import Cohort
 from services.research.holdings_effects import CohortEffect, HoldingContribution
 from services.research.holdings_report import HoldingsReport
@@ -51,7 +50,6 @@ def _residual_line(report: HoldingsReport) -> str:
 
 
 def _total_rows(report: HoldingsReport) -> list[list[str]]:
-    """Return the rows below the holdings: the residual and the total."""
     attribution, blank = report.attribution, fmt.NO_VALUE
     total = [
         fmt.title(report.fund),
@@ -120,7 +118,6 @@ def _weights_note(report: HoldingsReport) -> str:
 
 
 def _closes_notes(report: HoldingsReport) -> list[str]:
-    """Return the sources of the closes, the data quality and the problems."""
     failed = [f"Problem: {reason(problem)}." for problem in report.problems[:PROBLEMS_SHOWN]]
     return [f"Session closes from {', '.join(map(escape, report.sources))}.", data_quality_line(report.trust), *failed]
 

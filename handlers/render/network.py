@@ -9,7 +9,7 @@ from handlers.render.markup import escape, mark_simulated
 from handlers.render.message import Message, compose, context, header, section
 from services.market.network import Network, Retarget, Reward
 from services.market.network_history import PercentileRank
-from services.research.results import NetworkResult
+from services.research.service import NetworkResult
 
 FORMULA = (
     "Hashprice: 86,400 s × 10^15 hashes a second, over the 2^32 × difficulty hashes that a block takes, × what a block "

@@ -6,12 +6,11 @@ from typing import assert_never
 from handlers.render import fmt
 from handlers.render.alert_text import alert_subject, ended_heading, heading, peak_with_window
 from handlers.render.brief import brief_message
-from handlers.render.limits import LIST_FALLBACK, LIST_TEXT, fit_lines
 from handlers.render.markup import channel_link, code, escape, mark_simulated, reason, user_mention
-from handlers.render.message import Message, compose, header, section, sections
+from handlers.render.message import LIST_FALLBACK, LIST_TEXT, Message, compose, fit_lines, header, section, sections
 from services.alerting.alert import Alert
-from services.alerting.brief import Brief
 from services.alerting.notice import (
+    Brief,
     CoverageReport,
     Digest,
     Escalation,

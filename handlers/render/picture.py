@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 from enum import Enum
 
-from handlers.render.limits import ALT_TEXT, clip
+from handlers.render.message import ALT_TEXT, clip
 from services.rules.decide import Change
 
 SOLID, DASHED, DOTTED = "solid", (0, (5, 1.8)), (0, (1.2, 1.6))

@@ -16,7 +16,7 @@ from handlers.render.reasons import sentence
 from services.market.measure import NotMeasured
 from services.research.attribution import LOOKBACK, Attribution, Part
 from services.research.explain import Explanation, RollingBetas
-from services.research.results import DrawdownResult, ExplainResult, ReportResult
+from services.research.service import DrawdownResult, ExplainResult, ReportResult
 from services.research.track_record import Backtest
 
 SPREAD, BETAS, DRAWDOWNS = "spread", "betas", "below"

@@ -7,8 +7,7 @@ from handlers.render.alert_text import alert_subject
 from handlers.render.markup import code_block, escape, user_mention
 from handlers.render.message import Message, text_message
 from handlers.render.reasons import error_text
-from services.alerting.alert import Alert
-from services.alerting.feedback import Votes
+from services.alerting.alert import Alert, Votes
 from services.core import errors
 
 LONGEST_POINTER = 200

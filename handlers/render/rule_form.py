@@ -12,7 +12,7 @@ from handlers.rule_form import FormContext, RuleForm
 from services.core.prices import Pair
 from services.market.measure import Window
 from services.market.metrics import METRICS, Unit
-from services.research.preview import RulePreview
+from services.research.service import RulePreview
 from services.rules.rule import Direction
 
 WINDOW_LABELS = {

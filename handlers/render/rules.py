@@ -7,15 +7,25 @@ from datetime import datetime
 from handlers.render import fmt
 from handlers.render.alert_text import describe_rule
 from handlers.render.form_fields import add_button, edit_button
-from handlers.render.limits import LIST_FALLBACK, LIST_TEXT, fit_lines
 from handlers.render.markup import code, mark_simulated, user_mention
-from handlers.render.message import Message, actions, compose, context, header, section, sections, text_message
+from handlers.render.message import (
+    LIST_FALLBACK,
+    LIST_TEXT,
+    Message,
+    actions,
+    compose,
+    context,
+    fit_lines,
+    header,
+    section,
+    sections,
+    text_message,
+)
 from services.alerting.feedback import NoiseRate
-from services.alerting.records import ChannelRule, RuleAudit, RuleAuditKind, UnreadableRule
+from services.alerting.ports import ChannelRule, RuleAudit, RuleAuditKind, UnreadableRule
 from services.channels.rule_commands import AddResult, EditResult, PauseResult, RuleList
 from services.core.prices import Pair
-from services.research.rate_target import print_target
-from services.research.tune import HalfRateRule
+from services.research.tune import HalfRateRule, print_target
 from services.rules.decide import RuleStatus
 
 ADD_HINT = "Add one with `/minerpulse rule add 1d 8pp`."

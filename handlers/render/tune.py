@@ -8,9 +8,9 @@ from handlers.render import fmt
 from handlers.render.market import provenance_lines
 from handlers.render.markup import code, mark_simulated
 from handlers.render.message import Block, Message, actions, button, compose, context, header, section, text_message
-from services.alerting.records import ChannelRule
+from services.alerting.ports import ChannelRule
 from services.channels.rule_placement import Placement
-from services.research.results import TuneResult
+from services.research.service import TuneResult
 from services.research.tune import CONFIDENCE, OutOfSampleCheck, RuleDiff, TunedRule
 from services.rules.rule import Rule, print_duration
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from services.alerting.rule_hit import Correction, LastReported, RuleHit, is_breach
+from services.alerting.alert import Correction, LastReported, RuleHit, is_breach
 from services.core.reason import Code, Reason
 from services.rules.decide import Side, is_cleared, round_as_shown
 from services.rules.grammar import parse_rule

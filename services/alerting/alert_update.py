@@ -8,8 +8,11 @@ from functools import partial
 from services.alerting.alert import (
     Alert,
     EntryKind,
+    RuleHit,
     TimelineEntry,
     close,
+    open_hit,
+    recheck,
     with_chart,
     with_hit,
     with_observation,
@@ -24,13 +27,12 @@ from services.alerting.alert_news import (
     visible_correction,
     worsening,
 )
-from services.alerting.records import AlertChange
-from services.alerting.rule_hit import RuleHit, open_hit, recheck
+from services.alerting.ports import AlertChange
 from services.core.reason import Code, Reason, each_of
 from services.rules.decide import Observation
 from services.rules.grammar import parse_rule
 from services.rules.history_lookup import HistoryLookup
-from services.rules.market_service import MarketView
+from services.rules.market_view import MarketView
 from services.rules.rule import Rule
 
 REFRESH_EVERY = timedelta(minutes=15)

@@ -1,42 +1,23 @@
-"""Briefs: summaries before the open, at the close and at the end of the week, and when each is due."""
+"""When each brief is due, and what it covers."""
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from enum import Enum
 from typing import assert_never
 from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from services.alerting.alert import Alert
+from services.alerting.channel_settings import Occasion
+from services.alerting.notice import DayKind, SpecialDay
 from services.core.prices import (
-    Pair,
-    PriceStamp,
     to_datetime,
 )
-from services.core.reason import Reason
 from services.core.sessions import Sessions
-from services.core.trust import Trust
-from services.market.gap import Gap
-from services.market.measure import Measurement, Window
-from services.market.network import Retarget
+from services.market.measure import Window
 
 NEW_YORK = ZoneInfo("America/New_York")
 OPEN_LEAD = timedelta(minutes=30)
 BRIEF_GRACE = timedelta(minutes=30)  # after the open, if the app was down before; after the close, to await its price
-UNUSUAL_PERCENTILE = 95.0  # at or above this percentile, or at or below 100 minus it, a spread is unusual
-
-
-class Occasion(Enum):
-    """When a brief is posted; `now` is one that a person asked for."""
-
-    OPEN = "open"
-    CLOSE = "close"
-    WEEKLY = "weekly"
-    NOW = "now"
-
-
-SCHEDULED = (Occasion.OPEN, Occasion.CLOSE, Occasion.WEEKLY)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,58 +37,6 @@ class DueBrief:
     def name(self) -> str:
         """Name of the notice, unique in its channel."""
         return f"brief:{self.occasion.value}:{self.session}"
-
-
-class DayKind(Enum):
-    """How a weekday differs from a regular session."""
-
-    HALF = "half-day"
-    SHUT = "shut"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SpecialDay:
-    """A weekday on which New York is closed, or closes early at `closes_at`."""
-
-    day: date
-    kind: DayKind
-    closes_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Brief:
-    """The content of a brief.
-
-    Attributes:
-        since: Alerts from then on are listed.
-        measurements: One per window that could be measured.
-        gap: Gap implied by the overnight move, None while the ETF trades.
-        retarget: Next difficulty adjustment as estimated by `network`, None if unknown.
-        special_days: Holidays and half-days ahead.
-        problems: What limits the data.
-    """
-
-    occasion: Occasion
-    at: datetime
-    session: date
-    since: datetime
-    pair: Pair
-    measurements: tuple[Measurement, ...]
-    gap: Gap | None
-    etf: PriceStamp | None
-    crypto: PriceStamp | None
-    trust: Trust
-    alerts: tuple[Alert, ...]
-    retarget: Retarget | None
-    network: str
-    special_days: tuple[SpecialDay, ...]
-    problems: tuple[Reason | str, ...] = ()
-    simulated: bool = False
-
-    @property
-    def unusual(self) -> tuple[Measurement, ...]:
-        """The windows whose spread is outside nine tenths of the year before, on either side."""
-        return tuple(one for one in self.measurements if one.percentile is not None and not _is_usual(one.percentile))
 
 
 def brief_windows(occasion: Occasion) -> tuple[Window, ...]:
@@ -182,7 +111,3 @@ def _special_day(sessions: Sessions, day: np.datetime64) -> SpecialDay | None:
 
 def _opening_brief(session: date, opens_at: datetime) -> DueBrief:
     return DueBrief(occasion=Occasion.OPEN, session=session, since=opens_at - OPEN_LEAD)
-
-
-def _is_usual(percentile: float) -> bool:
-    return 100 - UNUSUAL_PERCENTILE < percentile < UNUSUAL_PERCENTILE

@@ -6,12 +6,22 @@ from enum import Enum
 from typing import assert_never
 
 from services.alerting.alert import Alert, EntryKind
-from services.alerting.brief import Occasion
 from services.core.identity import (
     Channel,
     Mention,
 )
 
+
+class Occasion(Enum):
+    """When a brief is posted; `now` is one that a person asked for."""
+
+    OPEN = "open"
+    CLOSE = "close"
+    WEEKLY = "weekly"
+    NOW = "now"
+
+
+SCHEDULED = (Occasion.OPEN, Occasion.CLOSE, Occasion.WEEKLY)
 NEW_YORK = "America/New_York"
 USER_ACTIONS = frozenset({EntryKind.ACKNOWLEDGED, EntryKind.UNACKNOWLEDGED, EntryKind.SNOOZED, EntryKind.CHANGED})
 MENTIONING = frozenset({EntryKind.REMINDED, EntryKind.ESCALATED})

@@ -4,17 +4,25 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 
-from services.alerting.alert import Alert, EntryKind, TimelineEntry, with_chart, with_hit
+from services.alerting.alert import (
+    MAX_CLOSES,
+    Alert,
+    EntryKind,
+    RuleHit,
+    TimelineEntry,
+    is_breach,
+    recheck,
+    with_chart,
+    with_hit,
+)
 from services.alerting.alert_news import retraction, visible_correction
-from services.alerting.ports import MonitorStore
-from services.alerting.records import AlertChange, StoredAlert
-from services.alerting.rule_hit import MAX_CLOSES, RuleHit, is_breach, recheck
+from services.alerting.ports import AlertChange, MonitorStore, StoredAlert
 from services.alerting.tick_log import Tick
 from services.core.prices import Pair, to_datetime
 from services.core.reason import Reason, each_of
 from services.rules.decide import Side
 from services.rules.grammar import parse_rule
-from services.rules.market_service import MarketView
+from services.rules.market_view import MarketView
 
 
 @dataclass(slots=True)

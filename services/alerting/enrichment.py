@@ -12,13 +12,15 @@ from services.core.concurrency import gather_all
 from services.core.errors import DataError
 from services.core.prices import AI_PROXY, Closes, Pair, Symbol
 from services.market.align import Aligned
+from services.market.consensus.closes import COINS, LegHistory
 from services.market.live_pair import trade_near
 from services.market.measure import Window
 from services.market.network_service import NetworkService
-from services.market.price_history import COINS, LegHistory, PriceHistory
+from services.market.price_history import PriceHistory
 from services.research.attribution import AlertAttribution, attribute_alert
 from services.research.track_record import TrackRecord, compute_track_record
-from services.rules.market_service import MarketView, align_legs
+from services.rules.market_service import align_legs
+from services.rules.market_view import MarketView
 from services.rules.rule import Rule
 
 TIMEOUT_S = 3.0  # an alert without its attribution is better than a late one

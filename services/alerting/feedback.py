@@ -3,18 +3,10 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from services.alerting.alert import Alert
+from services.alerting.alert import NO_VOTES, Alert, Votes
 from services.rules.rule import Rule
 
 MIN_JUDGED = 4  # judged alerts needed before a change is proposed
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Votes:
-    """Votes on an alert, one per person."""
-
-    useful: int = 0
-    noise: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,9 +20,6 @@ class NoiseRate:
     def is_high(self) -> bool:
         """Whether enough alerts were judged, and more than half of them as noise."""
         return self.judged >= MIN_JUDGED and self.noise * 2 > self.judged
-
-
-NO_VOTES = Votes()
 
 
 def is_noise(alert: Alert, votes: Votes = NO_VOTES) -> bool | None:

@@ -9,8 +9,7 @@ from datetime import datetime, timedelta
 from services.alerting.corrections import ClosedAlertCorrector
 from services.alerting.enrichment import AttributionEnricher, TrackRecordEnricher
 from services.alerting.open_alerts import OpenAlerts
-from services.alerting.ports import MonitorStore
-from services.alerting.records import ChannelRule, StateChange
+from services.alerting.ports import ChannelRule, MonitorStore, StateChange
 from services.alerting.rule_index import RuleIndex
 from services.alerting.tick_log import Claim, Tick, TickResult, summarize_tick
 from services.core.clock import last_boundary
@@ -19,7 +18,8 @@ from services.core.errors import ConflictError, LeaseLostError, NoHistoryError
 from services.core.prices import Pair
 from services.core.reason import Reason
 from services.rules.decide import Change, Decision, Observation, decide
-from services.rules.market_service import MarketService, MarketView
+from services.rules.market_service import MarketService
+from services.rules.market_view import MarketView
 from services.rules.rule import Rule
 
 MAX_ATTEMPTS = 3

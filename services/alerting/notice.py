@@ -1,18 +1,23 @@
-"""Notices: messages in a channel that belong to none of its alerts."""
+"""Notices: messages in a channel that belong to none of its alerts, such as briefs, digests and outages."""
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from enum import Enum
 from typing import TypeAlias
 
 from services.alerting.alert import Alert
-from services.alerting.brief import Brief
+from services.alerting.channel_settings import Occasion
 from services.core.identity import Channel
 from services.core.prices import (
     Pair,
     PriceStamp,
 )
 from services.core.reason import Reason
-from services.core.trust import Verdict
+from services.core.trust import Trust, Verdict
+from services.market.measure import Gap, Measurement
+from services.market.network import Retarget
+
+UNUSUAL_PERCENTILE = 95.0  # at or above this percentile, or at or below 100 minus it, a spread is unusual
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +117,62 @@ class Escalation:
 
     alert: Alert
     after: timedelta
+
+
+class DayKind(Enum):
+    """How a weekday differs from a regular session."""
+
+    HALF = "half-day"
+    SHUT = "shut"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpecialDay:
+    """A weekday on which New York is closed, or closes early at `closes_at`."""
+
+    day: date
+    kind: DayKind
+    closes_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Brief:
+    """The content of a brief.
+
+    Attributes:
+        since: Alerts from then on are listed.
+        measurements: One per window that could be measured.
+        gap: Gap implied by the overnight move, None while the ETF trades.
+        retarget: Next difficulty adjustment as estimated by `network`, None if unknown.
+        special_days: Holidays and half-days ahead.
+        problems: What limits the data.
+    """
+
+    occasion: Occasion
+    at: datetime
+    session: date
+    since: datetime
+    pair: Pair
+    measurements: tuple[Measurement, ...]
+    gap: Gap | None
+    etf: PriceStamp | None
+    crypto: PriceStamp | None
+    trust: Trust
+    alerts: tuple[Alert, ...]
+    retarget: Retarget | None
+    network: str
+    special_days: tuple[SpecialDay, ...]
+    problems: tuple[Reason | str, ...] = ()
+    simulated: bool = False
+
+    @property
+    def unusual(self) -> tuple[Measurement, ...]:
+        """The windows whose spread is outside nine tenths of the year before, on either side."""
+        return tuple(one for one in self.measurements if one.percentile is not None and not _is_usual(one.percentile))
+
+
+def _is_usual(percentile: float) -> bool:
+    return 100 - UNUSUAL_PERCENTILE < percentile < UNUSUAL_PERCENTILE
 
 
 Content: TypeAlias = Outage | Digest | CoverageReport | Escalation | Brief

@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from services.alerting.alert import Alert, EntryKind
+from services.alerting.alert import Alert, EntryKind, RuleHit, open_hit
 from services.alerting.alert_update import AlertUpdate
-from services.alerting.records import AlertChange, ChannelRule, StoredAlert
-from services.alerting.rule_hit import RuleHit, open_hit
+from services.alerting.ports import AlertChange, ChannelRule, StoredAlert
 from services.core.identity import Channel
 from services.core.prices import Pair
 from services.core.reason import Code, Reason
@@ -18,7 +17,7 @@ from services.research.attribution import AlertAttribution
 from services.research.track_record import TrackRecord
 from services.rules.decide import Observation, Side
 from services.rules.history_lookup import HistoryLookup
-from services.rules.market_service import MarketView
+from services.rules.market_view import MarketView
 from services.rules.rule import Rule
 
 AlertKey = tuple[Channel, Pair, Subject, Side]

@@ -7,14 +7,13 @@ from datetime import datetime
 
 import numpy as np
 
-from services.alerting.ports import MonitorStore
-from services.alerting.records import ChannelRule
+from services.alerting.ports import ChannelRule, MonitorStore
 from services.core.prices import Pair
 from services.core.reason import Reason
 from services.market.measure import Window
 from services.market.metrics import Metric
 from services.rules.decide import Observation
-from services.rules.market_service import MarketView
+from services.rules.market_view import MarketView
 from services.rules.prefilter import RulePrefilter
 from services.rules.rule import Rule
 

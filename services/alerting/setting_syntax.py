@@ -11,8 +11,14 @@ from enum import Enum
 from typing import TypeAlias
 from zoneinfo import ZoneInfo, available_timezones
 
-from services.alerting.brief import SCHEDULED
-from services.alerting.channel_settings import BriefSubscription, ChannelSettings, MuteWhile, QuietHours, ThreadDetail
+from services.alerting.channel_settings import (
+    SCHEDULED,
+    BriefSubscription,
+    ChannelSettings,
+    MuteWhile,
+    QuietHours,
+    ThreadDetail,
+)
 from services.alerting.snooze import parse_snooze, snooze_end
 from services.core.errors import ChannelSettingError
 from services.core.identity import Channel, Mention

@@ -13,7 +13,7 @@ from services.core.prices import Pair, PriceStamp
 from services.core.reason import Reason
 from services.core.trust import Verdict
 from services.rules.grammar import parse_rule
-from services.rules.market_service import MarketView
+from services.rules.market_view import MarketView
 from services.rules.rule import DEFAULT_RULES, Rule
 
 MISSING, WAITING = "missing", "waiting"

@@ -5,17 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from services.alerting.alert import Alert
-from services.alerting.brief import (
-    BRIEF_GRACE,
-    Brief,
-    DueBrief,
-    Occasion,
-    alerts_since,
-    brief_windows,
-    due_briefs,
-    special_days,
-)
-from services.alerting.notice import Notice
+from services.alerting.brief import BRIEF_GRACE, DueBrief, alerts_since, brief_windows, due_briefs, special_days
+from services.alerting.channel_settings import Occasion
+from services.alerting.notice import Brief, Notice
 from services.alerting.ports import StoredChannel
 from services.channels.ports import ChannelStore
 from services.core.errors import NoHistoryError
@@ -25,7 +17,8 @@ from services.core.reason import Reason
 from services.core.trust import TRUSTED
 from services.market.measure import Measurement, Window
 from services.market.network import Retarget
-from services.rules.market_service import MarketService, MarketView
+from services.rules.market_service import MarketService
+from services.rules.market_view import MarketView
 
 MAX_ALERTS = 1_000  # of one channel in one week
 

@@ -11,20 +11,21 @@ from services.alerting.alert import Alert
 from services.channels.ports import ChannelStore
 from services.core.identity import Channel
 from services.core.prices import Pair
+from services.market.chart_points import measured_rows
 from services.market.measure import NotMeasured, Window
 from services.market.metrics import SPREAD, Metric
 from services.rules.chart_series import (
     IndexedReturns,
     RuleEvent,
     indexed_returns,
-    measured_rows,
     metric_and_window,
     replay_events,
     rule_series,
 )
 from services.rules.decide import Change
 from services.rules.grammar import parse_rule
-from services.rules.market_service import MarketService, MarketView
+from services.rules.market_service import MarketService
+from services.rules.market_view import MarketView
 from services.rules.replay import replay
 from services.rules.rule import Rule
 

@@ -4,12 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from services.alerting.alert import ActorStamp, Alert, EntryKind, TimelineEntry, close
-from services.alerting.brief import Brief, Occasion
-from services.alerting.feedback import Votes
-from services.alerting.notice import CoverageReport
+from services.alerting.alert import ActorStamp, Alert, EntryKind, TimelineEntry, Votes, close
+from services.alerting.channel_settings import Occasion
+from services.alerting.notice import Brief, CoverageReport
+from services.alerting.ports import AlertAudit, AlertChange, ChannelRule
 from services.alerting.quiet_hours import Silence
-from services.alerting.records import AlertAudit, AlertChange, ChannelRule
 from services.alerting.snooze import SnoozeUntil, snooze_end
 from services.channels.briefs import BriefBuilder
 from services.channels.charts import ChartRequest, ChartResult, build_chart
@@ -24,9 +23,9 @@ from services.core.identity import Channel
 from services.core.reason import Code, Reason
 from services.delivery.ports import DeliveryProblem
 from services.market.measure import Window
-from services.research.preview import RulePreview, preview_rule
+from services.research.service import RulePreview, preview_rule
 from services.rules.grammar import parse_rule
-from services.rules.market_service import MarketView
+from services.rules.market_view import MarketView
 from services.rules.rule import Rule
 
 HISTORY_LENGTH = 10

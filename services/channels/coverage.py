@@ -5,8 +5,7 @@ from datetime import datetime, timedelta
 
 from services.alerting.alert import Alert
 from services.alerting.notice import CoverageReport, NearestMiss, Notice, PairCoverage
-from services.alerting.ports import StoredChannel
-from services.alerting.records import ChannelRule
+from services.alerting.ports import ChannelRule, StoredChannel
 from services.alerting.tick_log import Extreme, metric_key
 from services.channels.ports import ChannelStore
 from services.core.clock import count_boundaries

@@ -8,8 +8,7 @@ from datetime import datetime, timedelta
 from services.alerting.alert import Alert, EntryKind, TimelineEntry
 from services.alerting.channel_settings import ChannelSettings, actionable_since, escalation_due, reminder_due
 from services.alerting.notice import Escalation, Notice
-from services.alerting.ports import StoredChannel, StoredNotice
-from services.alerting.records import AlertChange, StoredAlert
+from services.alerting.ports import AlertChange, StoredAlert, StoredChannel, StoredNotice
 from services.channels.ports import ChannelStore
 from services.core.errors import ConflictError, NotFoundError
 from services.core.identity import Channel, Mention

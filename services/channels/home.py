@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from services.alerting.alert import Alert
-from services.alerting.records import ChannelRule
+from services.alerting.ports import ChannelRule
 from services.channels.ports import ChannelStore
 from services.core.identity import Channel
 

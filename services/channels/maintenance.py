@@ -13,7 +13,7 @@ from services.channels.coverage import send_daily_coverage
 from services.channels.escalation import remind_and_escalate, update_escalations
 from services.channels.outages import sync_outage_notices
 from services.channels.ports import ChannelStore
-from services.channels.quiet_hours import apply_silence
+from services.channels.settings import apply_silence
 from services.core.clock import last_boundary
 from services.core.errors import ConflictError
 from services.core.prices import WGMI_BTC, Pair

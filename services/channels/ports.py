@@ -4,19 +4,22 @@ from collections.abc import Collection, Sequence
 from datetime import date, datetime
 from typing import Protocol
 
-from services.alerting.alert import Alert
-from services.alerting.feedback import Votes
+from services.alerting.alert import Alert, Votes
 from services.alerting.notice import Content, MessageCounts, Notice
-from services.alerting.ports import MonitorStore, SettingChange, StoredChannel, StoredNotice, WithheldMessages
-from services.alerting.records import (
+from services.alerting.ports import (
     AlertAudit,
     AlertChange,
     ChannelRule,
+    MonitorStore,
     RuleAudit,
     RuleChange,
+    SettingChange,
     StateChange,
     StoredAlert,
+    StoredChannel,
+    StoredNotice,
     UnreadableRule,
+    WithheldMessages,
 )
 from services.alerting.tick_log import Extreme, PairStatus, Tick
 from services.core.identity import Channel

@@ -8,8 +8,7 @@ from typing import TypeVar
 from services.alerting.alert import EntryKind
 from services.alerting.feedback import NoiseRate, noise_rate
 from services.alerting.open_alerts import OpenAlerts
-from services.alerting.ports import SettingChange
-from services.alerting.records import ChannelRule, RuleAudit, RuleAuditKind, RuleChange, UnreadableRule
+from services.alerting.ports import ChannelRule, RuleAudit, RuleAuditKind, RuleChange, SettingChange, UnreadableRule
 from services.channels.permissions import EVERYONE, RulePermissions
 from services.channels.ports import ChannelStore
 from services.core.clock import Clock

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from services.alerting.records import ChannelRule
+from services.alerting.ports import ChannelRule
 from services.rules.rule import Rule
 
 VERSION_LENGTH = 12  # hex digits

@@ -1,23 +1,23 @@
-"""Commands that show and change a channel's settings."""
+"""Commands that show and change a channel's settings; quiet hours and mutes, and the digest after them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from services.alerting.channel_settings import ChannelSettings
+from services.alerting.notice import Digest, Notice, Outage
 from services.alerting.open_alerts import OpenAlerts
-from services.alerting.ports import SettingChange, StoredChannel
+from services.alerting.ports import AlertChange, SettingChange, StoredChannel, WithheldMessages
 from services.alerting.quiet_hours import Silence, next_silence_at, silence_at
-from services.alerting.records import AlertChange
 from services.alerting.setting_syntax import Addressee, SettingInput, SettingPermission, parse_mute, parse_setting
 from services.channels.permissions import EVERYONE, RulePermissions
 from services.channels.ports import ChannelStore
-from services.channels.quiet_hours import apply_silence
 from services.core.clock import Clock
 from services.core.concurrency import retry_on_conflict
 from services.core.errors import ChannelSettingError
 from services.core.identity import Channel
 from services.core.reason import Code, Reason
+from services.core.sessions import Sessions
 from services.market.price_history import PriceHistory
 
 CHANGES_SHOWN = 5
@@ -144,3 +144,54 @@ class SettingCommands:
         stored = await self.store.channel(channel)
         if stored.is_silent(now):
             await apply_silence(self.store, stored, self.history.sessions(now), now)
+
+
+async def apply_silence(store: ChannelStore, stored: StoredChannel, sessions: Sessions, now: datetime) -> bool:
+    """End a channel's silence if it is over, else schedule the next one; return whether messages were released.
+
+    A silence starts by itself at its scheduled instant, so no message slips through before the next round. It lasts
+    until this function ends it, so no message is posted before the digest. Raises ConflictError.
+    """
+    if stored.silent_from is not None and stored.silent_from <= now:
+        if silence_at(stored.settings, now, sessions) is not None:
+            return False
+        await _release(store, stored, stored.silent_from, sessions, now)
+        return True
+    next_at = next_silence_at(stored.settings, now, sessions)
+    if next_at != stored.silent_from:
+        await store.schedule_silence(replace(stored, silent_from=next_at))
+    return False
+
+
+async def _release(
+    store: ChannelStore, stored: StoredChannel, since: datetime, sessions: Sessions, now: datetime
+) -> None:
+    """Post the digest: alerts that opened and closed are only in it; open alerts are also posted by themselves."""
+    withheld = await store.withheld_messages(stored.channel, since)
+    closed_outages = [
+        notice for notice in withheld.notices if isinstance(notice.content, Outage) and notice.closed_at is not None
+    ]
+    silence = silence_at(stored.settings, since, sessions)
+    reason = silence.reason if silence else Reason.of(Code.MUTE_ENDED)
+    digest = _digest(stored.channel, withheld, closed_outages, since, now, reason=reason)
+    dropped = [alert.id for alert in withheld.alerts if alert.closed_at is not None and alert.id in withheld.unposted]
+    after = replace(stored, silent_from=next_silence_at(stored.settings, now, sessions), released_at=now)
+    await store.end_silence(after, digest, now, alerts=dropped, notices=[notice.id for notice in closed_outages])
+
+
+def _digest(
+    channel: Channel,
+    withheld: WithheldMessages,
+    closed_outages: list[Notice],
+    since: datetime,
+    now: datetime,
+    *,
+    reason: Reason,
+) -> Notice | None:
+    """Build the digest; None if nothing happened."""
+    outages = tuple(notice.content for notice in closed_outages if isinstance(notice.content, Outage))
+    if not withheld.alerts and not outages:
+        return None
+    content = Digest(since=since, until=now, reason=reason, alerts=withheld.alerts, outages=outages)
+    name = f"digest:{since.isoformat()}"
+    return Notice(id=0, channel=channel, name=name, content=content, opened_at=now, closed_at=now)

@@ -7,8 +7,8 @@ from services.core.errors import NoHistoryError
 from services.core.prices import Pair, Symbol
 from services.core.reason import Reason
 from services.core.trust import Trust
+from services.market.consensus.closes import COINS
 from services.market.feeds.report import SourceHealth
-from services.market.price_history import COINS
 from services.market.sources.catalogue import SOURCES
 from services.rules.market_service import MarketService
 

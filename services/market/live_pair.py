@@ -9,9 +9,10 @@ from services.core.reason import Code, Reason
 from services.core.sessions import MarketState
 from services.core.trust import Trust
 from services.market.align import Aligned
+from services.market.consensus.closes import LegHistory
 from services.market.consensus.quorum import age_reason
 from services.market.feeds.freshness import MAX_LIVE_AGE
-from services.market.price_history import LegHistory, PriceHistory
+from services.market.price_history import PriceHistory
 
 MAX_CRYPTO_SKEW = timedelta(minutes=1)
 MAX_SHARE_SKEW = timedelta(minutes=5)  # between two shares, one of which may trade rarely

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from services.core.statistics import finite_or_none
 from services.market.align import Aligned
-from services.market.gap import Gap
 from services.market.measure import (
+    Gap,
     Measurement,
     Window,
     beta_series,

@@ -1,11 +1,10 @@
 """Mining economics: the hashprice, which is the revenue of one petahash per second per day in US dollars."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from services.market.align import Aligned
 from services.market.network import BLOCK_S, HASHES
 from services.market.network_history import NetworkHistory
 
@@ -70,24 +69,3 @@ class MiningEconomics:
     def hashprice_change(self) -> float:
         """The change of the hashprice over the window."""
         return self.hashprice / self.hashprice_before - 1
-
-
-def difficulties(aligned: Aligned) -> NDArray[np.float64]:
-    """Return the difficulty at each row's instant; NaN before the first known one, or without network history."""
-    if aligned.network is None:
-        return np.full(len(aligned), np.nan)
-    return aligned.network.difficulties_at(aligned.at)
-
-
-def hashprices(aligned: Aligned) -> NDArray[np.float64]:
-    """Return the hashprice without fees at each row's instant and coin price; NaN if an input is missing."""
-    if aligned.network is None:
-        return np.full(len(aligned), np.nan)
-    return historical_hashprices(aligned.network, aligned.at, aligned.crypto)
-
-
-def forward_fill_etf(aligned: Aligned) -> Aligned:
-    """Fill missing ETF prices with the last known one; network metrics do not depend on the ETF."""
-    known = np.where(np.isfinite(aligned.etf), np.arange(len(aligned)), -1)
-    last = np.maximum.accumulate(known)
-    return replace(aligned, etf=np.append(aligned.etf, np.nan)[last])

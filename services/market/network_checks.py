@@ -153,3 +153,11 @@ def _stale(reason: Reason) -> Trust:
 
 def _suspect(reason: Reason) -> Trust:
     return Trust(verdict=Verdict.SUSPECT, reasons=(reason,))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TrustedHistory:
+    """The network's history up to now for rules, and how far it can be trusted."""
+
+    history: NetworkHistory
+    trust: Trust

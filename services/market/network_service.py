@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ from services.core.trust import TRUSTED, Trust, Verdict
 from services.market.align import Aligned
 from services.market.feeds.network import NetworkFeed
 from services.market.metrics import Metric
-from services.market.network_checks import CheckedNetwork, check_network_sources, trust_for_rules
+from services.market.network_checks import CheckedNetwork, TrustedHistory, check_network_sources, trust_for_rules
 from services.market.network_history import EMPTY_HISTORY, NetworkHistory
 from services.market.ports import NetworkHistorySource, NetworkSource
 
@@ -24,14 +24,6 @@ class HistoryAnswer(NamedTuple):
 
     history: NetworkHistory | None = None
     problem: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class TrustedHistory:
-    """The network's history up to now for rules, and how far it can be trusted."""
-
-    history: NetworkHistory
-    trust: Trust
 
 
 class NetworkService:

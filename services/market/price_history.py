@@ -12,7 +12,7 @@ from services.core.prices import Bars, Quote, Symbol, to_datetime
 from services.core.reason import Code, Reason
 from services.core.sessions import Sessions, sessions_around
 from services.core.trust import TRUSTED, Trust, Verdict
-from services.market.consensus.closes import ConsensusHistory, consensus_bars, consensus_closes
+from services.market.consensus.closes import COINS, ConsensusHistory, LegHistory, consensus_bars, consensus_closes
 from services.market.consensus.corporate_actions import LastTrade, needs_trade_for_split
 from services.market.consensus.quarantine import COIN_QUARANTINE, spike_reason, unexplained_split_reason
 from services.market.consensus.quorum import COIN_LIMITS, TRADE_LIMITS, AgreementLimits, ConsensusQuote, consensus_trade
@@ -24,30 +24,7 @@ from services.market.ports import CryptoSource, EquitySource, HistoryStore
 
 MINUTE = timedelta(minutes=1)
 MAX_MINUTE_BAR_AGE = timedelta(minutes=2)  # minute bars end on the whole minute
-COINS = frozenset(map(Symbol, ("BTC", "ETH", "LTC", "BCH", "XRP", "SOL", "DOGE")))  # any other symbol is a share
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class LegHistory:
-    """The consensus of one symbol's sources: its price history and its last trade.
-
-    Attributes:
-        quote_trust: how far the last trade can be trusted.
-        answering: at least one source that provides last trades answered the latest request.
-        problems: the current problem of each failing source.
-    """
-
-    history: ConsensusHistory
-    quote: Quote | None
-    quote_trust: Trust
-    answering: bool
-    problems: tuple[Reason | str, ...]
-
-    @property
-    def is_share(self) -> bool:
-        """Whether this is an ETF or a share, which trades only in New York sessions."""
-        return self.history.symbol not in COINS
 
 
 @dataclass(slots=True)

@@ -12,8 +12,8 @@ from services.core.prices import PriceStamp, Quote, to_datetime
 from services.core.reason import Code, Reason
 from services.core.trust import TRUSTED, Trust
 from services.market.align import Aligned
+from services.market.consensus.closes import LegHistory
 from services.market.measure import Drawdown, Measurement, NotMeasured, Window, anchors, drawdown, measure
-from services.market.price_history import LegHistory
 
 Stamps: TypeAlias = tuple[PriceStamp | None, PriceStamp | None]
 

@@ -25,6 +25,12 @@ CRYPTO, PROXY = 1, 2  # columns of the fitted coefficients; column 0 is the inte
 LOOKBACK = 126  # sessions (half a year) per beta estimate
 
 
+def prices_on(closes: Closes, sessions: NDArray[np.datetime64]) -> NDArray[np.float64]:
+    """Return the close of each session; NaN if it is unknown. `closes` must not be empty."""
+    rows = np.searchsorted(closes.sessions, sessions).clip(max=len(closes) - 1)
+    return np.where(closes.sessions[rows] == sessions, closes.prices[rows], np.nan)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Legs:
     """Prices of the ETF, bitcoin and the AI proxy on the sessions of one pair.
@@ -42,9 +48,7 @@ class Legs:
     @classmethod
     def of(cls, aligned: Aligned, proxy: Closes) -> Legs:
         """Build legs by placing the proxy's closes on the sessions of a pair."""
-        rows = np.searchsorted(proxy.sessions, aligned.sessions).clip(max=len(proxy) - 1)
-        known = proxy.sessions[rows] == aligned.sessions
-        prices = np.where(known, proxy.prices[rows], np.nan)
+        prices = prices_on(proxy, aligned.sessions)
         return cls(aligned=aligned, proxy=proxy.symbol, proxy_prices=prices, proxy_source=proxy.source)
 
     @property
@@ -59,12 +63,7 @@ class Legs:
 
     def head(self, rows: int) -> Legs:
         """Return the first `rows` rows only, without any later data."""
-        return Legs(
-            aligned=self.aligned.head(rows),
-            proxy=self.proxy,
-            proxy_prices=self.proxy_prices[:rows],
-            proxy_source=self.proxy_source,
-        )
+        return replace(self, aligned=self.aligned.head(rows), proxy_prices=self.proxy_prices[:rows])
 
     def until_complete(self) -> Legs:
         """Return the rows up to the last one that has all three prices."""

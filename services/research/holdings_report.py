@@ -15,10 +15,12 @@ from services.core.prices import Closes, Pair, Symbol
 from services.core.reason import Code, Reason
 from services.core.trust import TRUSTED, Trust
 from services.market.align import Aligned, align
+from services.market.consensus.closes import LegHistory
 from services.market.holdings import HoldingKind, Holdings, Membership
 from services.market.measure import NotMeasured, Window
-from services.market.price_history import LegHistory, PriceHistory
+from services.market.price_history import PriceHistory
 from services.market.snapshot import trust_at
+from services.research.attribution import prices_on
 from services.research.holdings_effects import CohortEffect, HoldingsAttribution, attribute_to_holdings, brinson_effects
 from services.rules.market_service import leg_problems
 
@@ -81,10 +83,12 @@ class HoldingsReporter:
         names = _largest_holdings(held)
         fund, *legs = await asyncio.gather(*(self.history.leg(symbol, now) for symbol in (self.fund, *names)))
         rows = self._rows(fund, now)
-        prices = {name: _closes_on(rows, leg) for name, leg in zip(names, legs, strict=True)}
-        attribution = attribute_to_holdings(
-            rows, window, held, {name: membership for name, membership in prices.items() if membership is not None}
-        )
+        prices: dict[str, NDArray[np.float64]] = {
+            name: prices_on(leg.history.prices, rows.sessions)
+            for name, leg in zip(names, legs, strict=True)
+            if isinstance(leg.history.prices, Closes) and len(leg.history.prices)
+        }
+        attribution = attribute_to_holdings(rows, window, held, prices)
         if isinstance(attribution, NotMeasured):
             raise NoHistoryError(Reason.of(Code.CANNOT_ATTRIBUTE, window=window, reason=attribution.reason), remedy="")
         cohorts = {ticker: membership.cohort for ticker, membership in self.cohorts.items()}
@@ -117,15 +121,6 @@ def _largest_holdings(held: Sequence[Holdings]) -> list[Symbol]:
     ):
         weights[position.ticker] = max(position.weight, weights.get(position.ticker, 0.0))
     return [Symbol(ticker) for ticker in sorted(weights, key=lambda ticker: -weights[ticker])[:MAX_NAMES]]
-
-
-def _closes_on(rows: Aligned, leg: LegHistory) -> NDArray[np.float64] | None:
-    """Return a share's closes on the fund's sessions; None if it has none."""
-    closes = leg.history.prices
-    if not isinstance(closes, Closes) or not len(closes):
-        return None
-    index = np.searchsorted(closes.sessions, rows.sessions).clip(max=len(closes) - 1)
-    return np.where(closes.sessions[index] == rows.sessions, closes.prices[index], np.nan)
 
 
 def _sources(*legs: LegHistory) -> tuple[str, ...]:

@@ -8,16 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.core.errors import NoHistoryError
-from services.core.prices import Bars, Closes
+from services.core.prices import Bars, Closes, Symbol
 from services.core.reason import Reason
 from services.core.sessions import Sessions
-from services.market.align import Aligned, Exclusion
-from services.market.measure import NotMeasured, Window, drawdown_series
+from services.market.align import Aligned, Exclusion, PriorHigh
+from services.market.chart_points import common_rows
+from services.market.measure import Drawdown, NotMeasured, Window, drawdown, drawdown_series
 from services.research.attribution import LOOKBACK, Attribution, Legs, attribute_return, fit_betas
-from services.research.drawdown import DrawdownSummary, summarize_drawdown
 from services.research.explain import Explanation, explain
 from services.research.track_record import Backtest, build_backtest
-from services.rules.chart_series import IndexedReturns, common_rows, indexed_returns_over, replayed_series
+from services.rules.chart_series import IndexedReturns, indexed_returns_over, replayed_series
 from services.rules.replay import replay
 from services.rules.rule import Rule
 
@@ -41,6 +41,27 @@ class ReportInput:
     sessions: Sessions
     proxy: Closes | None
     proxy_missing: Reason | str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrawdownSummary:
+    """Drawdown of one leg at a session's close.
+
+    Attributes:
+        current: Drawdown at the last row.
+        max_depth: Deepest drawdown so far, as a fraction, on `max_depth_on`.
+        first_session: First session with a price.
+        sessions_since_high: Sessions after the high, at most those since `first_session`.
+        percentile: Share of the sessions since `first_session` that were less deep, 0 to 100; ties count half.
+    """
+
+    symbol: Symbol
+    current: Drawdown
+    max_depth: float
+    max_depth_on: date
+    first_session: date
+    sessions_since_high: int
+    percentile: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +111,7 @@ def build_report(
         backtests=tuple(build_backtest(known, replayed) for replayed in outcome.rules),
         explanation=explanation,
         attributions=attributions,
-        drawdowns=_drawdowns(known),
+        drawdowns=summarize_drawdowns(known),
         drawdown_paths=_drawdown_paths(known, rows),
         left_out=tuple(
             exclusion for exclusion in prices.aligned.exclusions if np.datetime64(exclusion.session) in requested
@@ -119,12 +140,35 @@ def _explain(
     return explanation, tuple(attribute_return(legs, window, fits=fits) for window in ATTRIBUTION_WINDOWS)
 
 
-def _drawdowns(known: Aligned) -> tuple[DrawdownSummary, ...]:
+def summarize_drawdowns(aligned: Aligned) -> tuple[DrawdownSummary, ...]:
+    """Summarize the drawdowns of both legs at the last row, without a leg that has no price there."""
     legs = (
-        summarize_drawdown(known, known.pair.etf, known.etf),
-        summarize_drawdown(known, known.pair.crypto, known.crypto, known.crypto_prior_high),
+        summarize_drawdown(aligned, aligned.pair.etf, aligned.etf),
+        summarize_drawdown(aligned, aligned.pair.crypto, aligned.crypto, aligned.crypto_prior_high),
     )
     return tuple(leg for leg in legs if leg)
+
+
+def summarize_drawdown(
+    aligned: Aligned, symbol: Symbol, prices: NDArray[np.float64], prior_high: PriorHigh | None = None
+) -> DrawdownSummary | None:
+    """Summarize the drawdown of one leg of `aligned` at its last row; return None if that row has no price."""
+    current = drawdown(aligned, prices, prior_high)
+    if current is None:
+        return None
+    depths = drawdown_series(prices, prior_high)
+    known = depths[np.isfinite(depths)]
+    deepest = int(np.nanargmax(depths))
+    less_deep, equal = (known < depths[-1]).sum(), (known == depths[-1]).sum()
+    return DrawdownSummary(
+        symbol=symbol,
+        current=current,
+        max_depth=float(depths[deepest]),
+        max_depth_on=aligned.sessions[deepest].astype(object),
+        first_session=aligned.sessions[int(np.argmax(np.isfinite(depths)))].astype(object),
+        sessions_since_high=int((aligned.sessions > np.datetime64(current.high_on)).sum()),
+        percentile=float(100 * (less_deep + 0.5 * equal) / len(known)),
+    )
 
 
 def _drawdown_paths(known: Aligned, rows: range) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -1,9 +1,9 @@
-"""Research service: load history, run the calculations, and attach the provenance."""
+"""Research service: load history, run the calculations, and return results with the provenance of their prices."""
 
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from math import isclose
 from typing import NamedTuple
 
@@ -11,39 +11,113 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.core.concurrency import gather_all
-from services.core.errors import DataError, NoHistoryError, SourceError
-from services.core.prices import AI_PROXY, WGMI_BTC, Closes, Pair, Symbol, to_datetime
+from services.core.errors import DataError, NoHistoryError, ReplayError, SourceError
+from services.core.prices import AI_PROXY, WGMI_BTC, Closes, Pair, Quote, Symbol, to_datetime
 from services.core.reason import Code, Reason, all_of
-from services.core.trust import TRUSTED
+from services.core.trust import TRUSTED, Trust
 from services.market.align import Aligned
+from services.market.chart_points import common_rows
+from services.market.consensus.closes import LegHistory
 from services.market.live_pair import LivePair, trade_near
 from services.market.measure import Window
 from services.market.mining_economics import hashprice, historical_hashprices
-from services.market.network_checks import DIFFICULTY_TOLERANCE
+from services.market.network_checks import DIFFICULTY_TOLERANCE, CheckedNetwork
 from services.market.network_history import EMPTY_HISTORY, NetworkHistory, PercentileRank, percentile_rank
 from services.market.network_service import NetworkService
-from services.market.price_history import LegHistory, PriceHistory
+from services.market.price_history import PriceHistory
 from services.market.snapshot import trust_at
 from services.research.attribution import IntradayAttribution, Legs, attribute_intraday
-from services.research.drawdown import summarize_drawdown
-from services.research.explain import explain
+from services.research.explain import Explanation, explain
 from services.research.holdings_report import HoldingsReporter
-from services.research.rate_target import RateTarget
-from services.research.report import ReportInput, build_report
-from services.research.results import (
-    BacktestResult,
-    DrawdownResult,
-    ExplainResult,
-    NetworkResult,
-    Provenance,
-    ReportResult,
-    TuneResult,
-)
+from services.research.report import DrawdownSummary, Report, ReportInput, build_report, summarize_drawdowns
 from services.research.track_record import Backtest, backtest
-from services.research.tune import HalfRateRule, half_rate_rule, tune_with_diffs
-from services.rules.chart_series import IndexedReturns, common_rows, indexed_returns_over, replayed_series
-from services.rules.market_service import align_legs, leg_problems
+from services.research.tune import HalfRateRule, RateTarget, RuleDiff, TunedRule, half_rate_rule, tune_with_diffs
+from services.rules.chart_series import IndexedReturns, indexed_returns_over, replayed_series
+from services.rules.decide import Change
+from services.rules.market_service import MarketService, align_legs, leg_problems
+from services.rules.replay import Step, replay
 from services.rules.rule import Rule
+
+PREVIEW_LOOKBACK = timedelta(days=731)  # two years
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """Data quality of a result: trust in the last prices, and source failures."""
+
+    trust: Trust = TRUSTED
+    problems: tuple[Reason | str, ...] = ()
+    simulated: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExplainResult:
+    """An explanation of the spread over a window.
+
+    Attributes:
+        intraday: Attribution of the open session, not part of the window.
+        no_intraday_reason: Why an open session has no attribution; empty while the market is closed.
+    """
+
+    explanation: Explanation
+    provenance: Provenance
+    intraday: IntradayAttribution | None = None
+    no_intraday_reason: Reason | str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BacktestResult:
+    """A backtest of one rule, with the curve to draw."""
+
+    backtest: Backtest
+    curve: IndexedReturns
+    provenance: Provenance
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportResult:
+    """A report on a range of sessions."""
+
+    report: Report
+    provenance: Provenance
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TuneResult:
+    """A rule tuned to a target rate, with its differences from existing rules."""
+
+    tuned: TunedRule
+    diffs: tuple[RuleDiff, ...]
+    provenance: Provenance
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrawdownResult:
+    """Drawdowns of both legs at a session's close; a leg without a price there is left out."""
+
+    session: date
+    legs: tuple[DrawdownSummary, ...]
+    provenance: Provenance
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkResult:
+    """The bitcoin network now, with the rank of each figure in its own history; None means unknown.
+
+    Attributes:
+        price: Last bitcoin price.
+        hashprice, hashprice_without_fees: US dollars per PH/s per day.
+        hashprice_rank: Rank of the hashprice without fees.
+    """
+
+    checked: CheckedNetwork
+    price: Quote | None
+    hashprice: float | None
+    hashprice_without_fees: float | None
+    difficulty_rank: PercentileRank | None
+    hashrate_rank: PercentileRank | None
+    hashprice_rank: PercentileRank | None
+    provenance: Provenance
 
 
 class PairHistory(NamedTuple):
@@ -134,13 +208,9 @@ class ResearchService:
         if not len(known):
             raise NoHistoryError(f"{self.pair} have no session in common.")
         rows = pair.aligned.head(int(known[-1]) + 1)
-        legs = (
-            summarize_drawdown(rows, self.pair.etf, rows.etf),
-            summarize_drawdown(rows, self.pair.crypto, rows.crypto, rows.crypto_prior_high),
-        )
         return DrawdownResult(
             session=rows.sessions[-1].astype(object),
-            legs=tuple(leg for leg in legs if leg),
+            legs=summarize_drawdowns(rows),
             provenance=self._provenance(rows, pair.etf, pair.crypto),
         )
 
@@ -223,6 +293,61 @@ def backtest_with_curve(aligned: Aligned, rule: Rule) -> tuple[Backtest, Indexed
     """Backtest a rule on all history, and build the curve to draw. Raises ReplayError and NoHistoryError."""
     result, rows = backtest(aligned, rule), common_rows(aligned)
     return result, indexed_returns_over(aligned, rows, [replayed_series(aligned, rows, result.replay)])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RulePreview:
+    """Firings of a rule at session closes from `since` to `until`, and the last of them.
+
+    `since` is None, with a `reason`, if the rule cannot be replayed.
+    """
+
+    rule: Rule
+    since: date | None = None
+    until: date | None = None
+    firings: int = 0
+    last_firing: Step | None = None
+    reason: Reason | str = ""
+    simulated: bool = False
+
+
+async def preview_rule(market: MarketService, rule: Rule, default_pair: Pair, now: datetime) -> RulePreview:
+    """Replay a rule over the last two years, in a worker thread. Raises NoHistoryError.
+
+    Hold times count as zero, because only closes are known. A person types many symbols before the right one, so prices
+    are fetched only for watched pairs and the default pair.
+    """
+    if rule.metric.series is None:
+        return RulePreview(
+            rule=rule,
+            reason=Reason.of(Code.GAP_HAS_NO_PAST, metric=rule.metric.name),
+        )
+    if not market.has_history(rule.pair) and rule.pair != default_pair:
+        return RulePreview(rule=rule, reason=Reason.of(Code.PRICES_NOT_FETCHED, pair=rule.pair))
+    closes = await market.mining.with_network_history(await market.closes(rule.pair, now), rule.metric, now)
+    return await asyncio.to_thread(
+        _preview, closes, rule, (now - PREVIEW_LOOKBACK).date(), simulated=market.history.simulated
+    )
+
+
+def _preview(closes: Aligned, rule: Rule, first: date, *, simulated: bool) -> RulePreview:
+    try:
+        (replayed,) = replay(closes, [rule], first=first).rules
+    except ReplayError as error:
+        return RulePreview(rule=rule, reason=error.reason, simulated=simulated)
+    if replayed.measured_range is None:
+        return RulePreview(
+            rule=rule, reason=Reason.of(Code.NO_HISTORY_FOR_METRIC, metric=rule.metric.name), simulated=simulated
+        )
+    since, until = replayed.measured_range
+    return RulePreview(
+        rule=rule,
+        since=since,
+        until=until,
+        firings=replayed.episodes,
+        last_firing=next((step for step in reversed(replayed.steps) if step.change is Change.FIRING), None),
+        simulated=simulated,
+    )
 
 
 def _difficulty_rank(current: float | None, history: NetworkHistory) -> PercentileRank | None:

@@ -173,11 +173,8 @@ def _past_episodes(aligned: Aligned, replayed: RuleReplay) -> list[PastEpisode]:
     values = series(aligned, window) if series else np.full(len(aligned), np.nan)
     weight_of = replayed.rule.metric.crypto_weight
     weights = weight_of(aligned) if weight_of else np.full(len(aligned), np.nan)
-    episodes, blocked_until, is_divergence = (
-        list[PastEpisode](),
-        dict.fromkeys((0, *HORIZONS), -1),
-        replayed.rule.metric.is_divergence,
-    )
+    episodes, blocked_until = list[PastEpisode](), dict.fromkeys((0, *HORIZONS), -1)
+    is_divergence = replayed.rule.metric.is_divergence
     for step, end, length in zip(fired, ends, replayed.episode_lengths, strict=True):
         row, last = _row(aligned, step), _row(aligned, end) if end else len(aligned) - 1
         forward = {
@@ -197,7 +194,7 @@ def _past_episodes(aligned: Aligned, replayed: RuleReplay) -> list[PastEpisode]:
                 length=length,
                 closed_by=_closed_by(aligned, start, step.side, peak, last) if end and is_divergence else None,
                 false_alarm=_is_false_alarm(
-                    aligned, replayed.rule, row, step.side, (int(start[row]), float(weights[start[row]]))
+                    aligned, replayed.rule, row, step.side, anchor=int(start[row]), beta=float(weights[start[row]])
                 ),
                 forward_returns=tuple(
                     ForwardReturn(sessions=horizon, etf=etf, crypto=crypto, non_overlapping=non_overlapping[horizon])
@@ -228,12 +225,12 @@ def _closed_by(aligned: Aligned, start: NDArray[np.intp], side: Side, peak: int,
     return max(narrowing, key=narrowing.__getitem__)
 
 
-def _is_false_alarm(aligned: Aligned, rule: Rule, row: int, side: Side, window_start: tuple[int, float]) -> bool | None:
+def _is_false_alarm(aligned: Aligned, rule: Rule, row: int, side: Side, *, anchor: int, beta: float) -> bool | None:
     """Return whether the gap was below the clear level 5 sessions later; None if that is unknown.
 
-    `since` is the first row of the window, and the beta with which bitcoin's return counts from there.
+    Bitcoin's return from `anchor`, the first row of the window, counts with `beta`.
     """
-    later, (anchor, beta) = row + FALSE_ALARM_SESSIONS, window_start
+    later = row + FALSE_ALARM_SESSIONS
     if rule.metric.crypto_weight is None or later >= len(aligned) or not aligned.complete[later]:
         return None
     etf, crypto = (prices[later] / prices[anchor] - 1 for prices in (aligned.etf, aligned.crypto))

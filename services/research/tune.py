@@ -1,6 +1,7 @@
-"""Tune a rule: find the threshold for a target alert rate, and check it out of sample."""
+"""Tune a rule: find the threshold for a target alert rate such as `5d 2/month`, and check it out of sample."""
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -9,18 +10,76 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from services.core.errors import ReplayError
+from services.core.errors import ReplayError, RuleError
 from services.core.prices import Pair
 from services.core.statistics import LOOKBACK_SESSIONS
 from services.market.align import Aligned
 from services.market.measure import Window
-from services.market.metrics import Metric
-from services.research.rate_target import RateTarget
+from services.market.metrics import METRICS, SPREAD, Metric
 from services.rules.replay import check_network
-from services.rules.rule import Direction, Rule, default_clear
-from services.rules.threshold import levels_of
+from services.rules.rule import Direction, Rule, default_clear, levels_of
 
+CONFIDENCE = 0.90
 SEARCH_RADIUS = 10  # steps around the bisected threshold: the count is not strictly monotonic in it
+PER_YEAR = {"day": 252, "week": 52, "month": 12, "quarter": 4, "year": 1}
+EXAMPLE = "5d 2/month"
+_RATE = re.compile(r"(?P<count>\d{1,4}(?:\.\d{1,2})?)/(?P<span>day|week|month|quarter|year)", re.ASCII)
+_WINDOWS = {member.value: member for member in Window}
+_DIRECTIONS = {member.value: member for member in Direction}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateTarget:
+    """A rule with an open threshold, and the wanted number of alerts a year."""
+
+    rule: Rule
+    per_year: float
+
+
+def parse_target(text: str, template: Rule) -> RateTarget:
+    """Parse `WINDOW [METRIC] [above|below|either] COUNT/SPAN`, such as `5d 2/month`. Raises RuleError.
+
+    `template` gives the pair and everything that the text does not set.
+    """
+    rule, per_year = replace(template, window=None, metric=SPREAD, direction=Direction.EITHER), None
+    for match in re.finditer(r"\S+", text):
+        word = match.group().lower()
+        rate = _RATE.fullmatch(word)
+        if word in _WINDOWS:
+            rule = replace(rule, window=_WINDOWS[word])
+        elif (metric := METRICS.get(word)) is not None and metric.series:
+            rule = replace(rule, metric=metric)
+        elif word in _DIRECTIONS:
+            rule = replace(rule, direction=_DIRECTIONS[word])
+        elif rate and float(rate["count"]):
+            per_year = float(rate["count"]) * PER_YEAR[rate["span"]]
+        else:
+            expected = f"a window, a metric or a rate, as in “{EXAMPLE}”"
+            raise RuleError(text, word=match.group(), offset=match.start(), expected=expected)
+    if per_year is None:
+        raise _incomplete(text, f"how many alerts, as in “{EXAMPLE}” or 10/year")
+    if rule.metric.windowed and rule.window is None:
+        raise _incomplete(text, f"a window ({' '.join(_WINDOWS)}), as in “{EXAMPLE}”")
+    if not rule.metric.windowed:
+        rule = replace(rule, window=None)
+    elif rule.window not in rule.metric.windows:
+        raise _incomplete(
+            text, f"a window of {rule.metric.name} ({' '.join(one.value for one in rule.metric.windows)})"
+        )
+    return RateTarget(rule=rule, per_year=per_year)
+
+
+def print_target(target: RateTarget) -> str:
+    """Return the shortest text of a target, with a yearly rate; `parse_target` round-trips it for the same pair."""
+    rule = target.rule
+    words = [rule.window.value] if rule.window else []
+    words += [rule.metric.name] if rule.metric is not SPREAD else []
+    words += [rule.direction.value] if rule.direction is not Direction.EITHER else []
+    return " ".join([*words, f"{target.per_year:.6g}/year"])
+
+
+def _incomplete(text: str, expected: str) -> RuleError:
+    return RuleError(text, word="", offset=len(text.rstrip()) + 1 if text.strip() else 0, expected=expected)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +206,7 @@ def _metric_key(rule: Rule) -> tuple[Pair, Metric, Window | None]:
 
 def _unmatched(ours: NDArray[np.intp], theirs: NDArray[np.intp]) -> list[int]:
     """Return the first rows of the episodes during which the other rule never fires on the same side."""
-    starts = np.flatnonzero((ours != 0) & (ours != np.append(0, ours[:-1])))
+    starts = _episode_starts(ours)
     number = np.cumsum(np.isin(np.arange(len(ours)), starts)) * (ours != 0)  # number of the episode, from 1
     shared = np.unique(number[(ours == theirs) & (ours != 0)])
     unmatched: list[int] = starts[~np.isin(np.arange(1, len(starts) + 1), shared)].tolist()
@@ -221,9 +280,6 @@ def _per_year(episodes: int, values: NDArray[np.float64]) -> float:
     return episodes / _years(values)
 
 
-CONFIDENCE = 0.90
-
-
 def count_firings(values: NDArray[np.float64], rule: Rule) -> int:
     """Count a rule's episodes in a series of its metric without NaN; equals the count of a replay."""
     return len(firings(values, rule))
@@ -231,8 +287,11 @@ def count_firings(values: NDArray[np.float64], rule: Rule) -> int:
 
 def firings(values: NDArray[np.float64], rule: Rule) -> NDArray[np.intp]:
     """Return the indices at which a rule fires."""
-    side = sides(values, rule)
-    return np.flatnonzero((side != 0) & (side != np.append(0, side[:-1])))
+    return _episode_starts(sides(values, rule))
+
+
+def _episode_starts(sides: NDArray[np.intp]) -> NDArray[np.intp]:
+    return np.flatnonzero((sides != 0) & (sides != np.append(0, sides[:-1])))
 
 
 def sides(values: NDArray[np.float64], rule: Rule) -> NDArray[np.intp]:

@@ -8,8 +8,7 @@ from enum import Enum
 
 from services.core.reason import Code, Reason
 from services.market.metrics import Unit
-from services.rules.rule import Rule
-from services.rules.threshold import levels_of
+from services.rules.rule import Rule, levels_of
 
 NODATA_GRACE = timedelta(minutes=30)
 MAX_PRICE_GAP = timedelta(minutes=35)  # the slowest tick is 15 minutes, and its price up to 20 minutes old

@@ -6,9 +6,9 @@ from datetime import date
 import numpy as np
 
 from services.market.align import Aligned
+from services.market.chart_points import AlertChart, alert_chart
 from services.market.measure import Measurement, Window, measure
 from services.market.metrics import Metric
-from services.rules.chart_series import AlertChart, alert_chart
 from services.rules.rule import Rule
 
 

@@ -15,19 +15,17 @@ from services.core.reason import Code, Reason
 from services.core.sessions import Sessions
 from services.core.trust import Trust, Verdict
 from services.market.align import Aligned, align
-from services.market.consensus.closes import corroborate
-from services.market.consensus.no_trade_sessions import no_trade_sessions
+from services.market.consensus.closes import LegHistory, corroborate, no_trade_sessions
 from services.market.feeds.freshness import ANSWER_TTL, MAX_LIVE_AGE
-from services.market.gap import Gap, predict_gap
 from services.market.live_pair import LivePair
-from services.market.network_service import NetworkService, TrustedHistory
-from services.market.price_history import LegHistory, PriceHistory
+from services.market.measure import Gap, predict_gap
+from services.market.network_checks import TrustedHistory
+from services.market.network_service import NetworkService
+from services.market.price_history import PriceHistory
 from services.market.snapshot import Snapshot, anchor_trust, snapshot, stamp_of, trust_at
 from services.rules.history_lookup import HistoryLookup
 from services.rules.market_view import MarketView
 from services.rules.network_view import NetworkViewBuilder
-
-__all__ = ["MarketService", "MarketView", "Snapshot", "implied_gap"]
 
 BITCOIN, BITCOIN_ETF = WGMI_BTC.crypto, Symbol("IBIT")  # close-to-close returns differ by at most 0.64 pp
 

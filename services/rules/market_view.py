@@ -12,8 +12,7 @@ from services.core.reason import Code, Reason, all_of
 from services.core.sessions import MarketState
 from services.core.trust import TRUSTED, Trust, Verdict
 from services.market.align import Exclusion
-from services.market.gap import Gap
-from services.market.measure import Measurement, NotMeasured, Window
+from services.market.measure import Gap, Measurement, NotMeasured, Window
 from services.market.snapshot import Snapshot, close_stamps, stamp_of
 from services.rules.decide import Observation
 from services.rules.history_lookup import HistoryLookup, PastReading

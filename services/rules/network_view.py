@@ -11,10 +11,9 @@ from services.core.reason import Code, Reason
 from services.core.sessions import MarketState
 from services.core.trust import Trust, Verdict
 from services.market.align import Aligned
+from services.market.consensus.closes import LegHistory
 from services.market.feeds.freshness import MAX_LIVE_AGE
-from services.market.mining_economics import forward_fill_etf
-from services.market.network_service import TrustedHistory
-from services.market.price_history import LegHistory
+from services.market.network_checks import TrustedHistory
 from services.market.snapshot import Snapshot, anchor_trust, close_stamps, snapshot, stamp_of
 from services.rules.rule import Rule
 
@@ -108,3 +107,10 @@ class NetworkViewBuilder:
         known = np.flatnonzero(np.isfinite(self.closes.etf[: len(rows)]))
         etf = close_stamps(rows)[0]
         return etf and replace(etf, at=to_datetime(rows.at[known[-1]]))
+
+
+def forward_fill_etf(aligned: Aligned) -> Aligned:
+    """Fill missing ETF prices with the last known one; network metrics do not depend on the ETF."""
+    known = np.where(np.isfinite(aligned.etf), np.arange(len(aligned)), -1)
+    last = np.maximum.accumulate(known)
+    return replace(aligned, etf=np.append(aligned.etf, np.nan)[last])

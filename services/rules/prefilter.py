@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.rules.decide import RuleState
-from services.rules.rule import Rule
-from services.rules.threshold import Levels, levels_of
+from services.rules.rule import Levels, Rule, levels_of
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -14,8 +14,7 @@ from services.core.statistics import LOOKBACK_SESSIONS
 from services.market.align import Aligned, Exclusion
 from services.market.measure import Window, anchors, missing_price_reason, returns
 from services.rules.decide import Change, Observation, RuleState, Side, decide
-from services.rules.rule import Rule
-from services.rules.threshold import levels_of
+from services.rules.rule import Rule, levels_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

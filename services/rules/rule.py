@@ -1,21 +1,27 @@
-"""Rules: a threshold on one metric of one pair, and its text form, which `grammar` parses."""
+"""Rules: a threshold on one metric of one pair, the levels where it fires and clears, and its text form."""
 
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from enum import Enum
+from math import inf
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
 
 from services.core.prices import WGMI_BTC, Pair
 from services.market.measure import Window
 from services.market.metrics import SPREAD, Metric, Unit
 
+Values: TypeAlias = "float | NDArray[np.float64]"
+Flags: TypeAlias = "bool | NDArray[np.bool_]"
 DEFAULT_HOLD = timedelta(minutes=5)
 DEFAULT_CLEAR_RATIO = Decimal("0.6")
 DEFAULT_RULES = ("1d 8pp", "5d 15pp", "20d 30pp")
 EXAMPLE = "1d 8pp"
 MAX_HOLD = timedelta(hours=6)  # a full session; also the longest keep time
 REPEAT_RANGE = timedelta(minutes=15), timedelta(hours=24)  # minimum and maximum
-
 SECONDS_PER_UNIT = {"s": 1, "m": 60, "h": 3600}
 
 
@@ -101,3 +107,44 @@ def print_duration(duration: timedelta) -> str:
 def default_clear(threshold: float) -> float:
     """Return 60% of a threshold, in decimal, so that 8 pp clears at exactly 4.8 pp."""
     return float(Decimal(repr(threshold)) * DEFAULT_CLEAR_RATIO)
+
+
+class Levels(NamedTuple):
+    """The values at which a rule changes; arrays have one element per rule. NaN is past none of them.
+
+    Attributes:
+        fires_above: At or above this value the rule fires above; infinite if it doesn't watch that side, or fires
+            there.
+        fires_below: At or below this value the rule fires below.
+        clears_above: Strictly between this value and `clears_below` the rule clears; empty if it isn't firing.
+    """
+
+    fires_above: Values
+    fires_below: Values
+    clears_above: Values
+    clears_below: Values
+
+    def is_above(self, value: Values) -> Flags:
+        """Return whether a value is past the threshold above."""
+        return value >= self.fires_above
+
+    def is_below(self, value: Values) -> Flags:
+        """Return whether a value is past the threshold below."""
+        return value <= self.fires_below
+
+    def is_cleared(self, value: Values) -> Flags:
+        """Return whether a value is inside the clear level."""
+        return (value > self.clears_above) & (value < self.clears_below)
+
+
+def levels_of(rule: Rule, firing: int = 0) -> Levels:
+    """Return the levels of a rule that fires above (1), below (-1), or not at all (0).
+
+    An `either` rule clears by its distance from zero, a one-sided rule by the signed value on its side.
+    """
+    above = rule.direction is not Direction.BELOW and firing <= 0
+    below = rule.direction is not Direction.ABOVE and firing >= 0
+    low, high = (-rule.clear, rule.clear) if firing else (inf, -inf)
+    if firing and rule.direction is not Direction.EITHER:
+        low, high = (-inf, high) if firing > 0 else (low, inf)
+    return Levels(rule.threshold if above else inf, -rule.threshold if below else -inf, low, high)

@@ -10,7 +10,6 @@ from services.storage.channels import ChannelRepository
 from services.storage.engine import Database
 from services.storage.installations import InstallationRepository, TokenCipher, generate_key
 from services.storage.market_data import HistoryRepository
-from services.storage.notices import NoticeRepository
 from services.storage.outbox import OutboxRepository
 from services.storage.outbox_queries import OutboxQueries
 from services.storage.rules import RuleRepository
@@ -25,7 +24,6 @@ class SqlStore(
     AlertRepository,
     TickRepository,
     ChannelRepository,
-    NoticeRepository,
     OutboxRepository,
     OutboxQueries,
 ):

@@ -6,13 +6,12 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, func, select, update
+from sqlalchemy import Row, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.alerting.alert import Alert, TimelineEntry
+from services.alerting.alert import NO_VOTES, Alert, TimelineEntry, Votes
 from services.alerting.channel_settings import ChannelSettings, is_posted_to_thread
-from services.alerting.feedback import NO_VOTES, Votes
-from services.alerting.records import AlertAudit, AlertChange, Attempt, Posting, StoredAlert
+from services.alerting.ports import AlertAudit, AlertChange, Attempt, Posting, StoredAlert
 from services.core.errors import ConflictError, DatabaseUnavailableError, NotFoundError
 from services.core.identity import Channel
 from services.core.prices import Pair
@@ -26,10 +25,9 @@ from services.storage.codec import (
     write_alert,
     write_entry,
 )
-from services.storage.engine import Database
 from services.storage.outbox import bump_version, enqueue, has_root_message
 from services.storage.outbox_queries import same_channel
-from services.storage.repository import Repository, in_channel, insert_row, upsert
+from services.storage.repository import Repository, channel_columns, in_channel, insert_row, upsert
 
 log = logging.getLogger(__name__)
 
@@ -53,34 +51,30 @@ class AlertRepository(Repository):
     Lists leave out alerts that cannot be read, so that one damaged row does not block the others.
     """
 
-    def __init__(self, database: Database) -> None:
-        super().__init__(database)
-        self._logged_alerts: set[int] = set()
-
     async def open_alerts(self, channel: Channel | None = None, *, pair: Pair | None = None) -> list[StoredAlert]:
         """Load the open alerts, of one channel or of all, on one pair or on all, oldest first."""
-        here = _alerts_in(channel) if channel else ()
-        on_pair = (tables.alerts.c.pair == str(pair),) if pair else ()
-        query = select(tables.alerts).where(tables.OPEN, *here, *on_pair).order_by(tables.alerts.c.id)
+        here = in_channel(tables.alerts, channel) if channel else ()
+        on_pair = (_alerts.pair == str(pair),) if pair else ()
+        query = select(tables.alerts).where(tables.OPEN, *here, *on_pair).order_by(_alerts.id)
         async with self._database.read() as tx:
             return self._readable(await tx.execute(query))
 
     async def closed_alerts(self, pair: Pair, since: datetime) -> list[StoredAlert]:
         """Load the alerts on a pair that were closed since then, oldest first."""
-        ended = (tables.alerts.c.pair == str(pair), tables.alerts.c.closed_at >= since)
-        query = select(tables.alerts).where(*ended).order_by(tables.alerts.c.id)
+        ended = (_alerts.pair == str(pair), _alerts.closed_at >= since)
+        query = select(tables.alerts).where(*ended).order_by(_alerts.id)
         async with self._database.read() as tx:
             return self._readable(await tx.execute(query))
 
     async def alerted_pairs(self) -> list[Pair]:
         """Return the pairs that have open alerts."""
-        query = select(tables.alerts.c.pair).where(tables.OPEN).distinct()
+        query = select(_alerts.pair).where(tables.OPEN).distinct()
         async with self._database.read() as tx:
             return [read_pair(text) for text in await tx.scalars(query)]
 
     async def alert(self, channel: Channel, alert_id: int) -> StoredAlert:
         """Load one alert of this channel, open or closed. Raises NotFoundError."""
-        query = select(tables.alerts).where(tables.alerts.c.id == alert_id, *_alerts_in(channel))
+        query = select(tables.alerts).where(_alerts.id == alert_id, *in_channel(tables.alerts, channel))
         async with self._database.read() as tx:
             row = (await tx.execute(query)).one_or_none()
         if row is None:
@@ -89,16 +83,17 @@ class AlertRepository(Repository):
 
     async def history(self, channel: Channel, limit: int) -> list[Alert]:
         """Load a channel's last alerts, newest first."""
-        columns = tables.alerts.c
-        query = select(tables.alerts).where(*_alerts_in(channel)).order_by(columns.id.desc()).limit(limit)
+        query = (
+            select(tables.alerts).where(*in_channel(tables.alerts, channel)).order_by(_alerts.id.desc()).limit(limit)
+        )
         async with self._database.read() as tx:
             return [stored.alert for stored in self._readable(await tx.execute(query))]
 
     async def alert_audit(self, channel: Channel | None, alert_id: int | None) -> AlertAudit:
         """Load the complete audit log of an alert; see ChannelStore."""
         here = in_channel(tables.alerts, channel) if channel else ()
-        which = () if alert_id is None else (tables.alerts.c.id == alert_id,)
-        newest = select(tables.alerts).where(*here, *which).order_by(tables.alerts.c.id.desc()).limit(1)
+        which = () if alert_id is None else (_alerts.id == alert_id,)
+        newest = select(tables.alerts).where(*here, *which).order_by(_alerts.id.desc()).limit(1)
         async with self._database.read() as tx:
             row = (await tx.execute(newest)).one_or_none()
             if row is None:
@@ -142,10 +137,8 @@ class AlertRepository(Repository):
     def _readable(self, rows: Iterable[Row[Any]]) -> list[StoredAlert]:
         """Return the alerts that can be read; log each of the others once."""
         read = {row.id: _read_or_none(row) for row in rows}
-        unreadable = {alert_id for alert_id, stored in read.items() if stored is None}
-        for alert_id in sorted(unreadable - self._logged_alerts):
-            log.error("alert %d cannot be read and is skipped; restore its row from a backup", alert_id)
-        self._logged_alerts |= unreadable
+        unreadable = [alert_id for alert_id, stored in read.items() if stored is None]
+        self._log_once(log, "alert %d cannot be read and is skipped; restore its row from a backup", unreadable)
         return [stored for stored in read.values() if stored is not None]
 
 
@@ -164,26 +157,24 @@ async def record_alert(tx: AsyncConnection, change: AlertChange, at: datetime) -
     settings = await _load_settings(tx, channel) if change.entries else ChannelSettings()
     for entry in change.entries:
         visible = has_thread and not entry.silent and is_posted_to_thread(entry.kind, settings)
-        entry_id = await _append_entry(tx, alert_id, replace(entry, silent=not visible))
+        row = {"alert_id": alert_id, "entry": write_entry(replace(entry, silent=not visible))}
+        entry_id = await insert_row(tx, tables.timeline_entries, row)
         if visible:
             await enqueue(tx, channel, at, alert_id=alert_id, entry_id=entry_id)
 
 
 async def _close_unreadable(tx: AsyncConnection, alert: Alert, at: datetime) -> None:
     """Close an unreadable alert that blocks a new one; no rule or person can close it."""
-    columns = tables.alerts.c
-    same = (columns.pair == str(alert.pair), columns.subject == alert.subject, columns.side == alert.side.value)
-    for row in (
-        await tx.execute(select(tables.alerts).where(tables.OPEN, *in_channel(tables.alerts, alert.channel), *same))
-    ).all():
-        if _read_or_none(row) is None:
-            await tx.execute(update(tables.alerts).where(columns.id == row.id).values(closed_at=at))
+    same = (_alerts.pair == str(alert.pair), _alerts.subject == alert.subject, _alerts.side == alert.side.value)
+    query = select(tables.alerts).where(tables.OPEN, *in_channel(tables.alerts, alert.channel), *same)
+    unreadable = [row.id for row in await tx.execute(query) if _read_or_none(row) is None]
+    if unreadable:
+        await tx.execute(update(tables.alerts).where(_alerts.id.in_(unreadable)).values(closed_at=at))
 
 
 async def _insert_alert(tx: AsyncConnection, alert: Alert) -> int:
     row = {
-        "team": alert.channel.team,
-        "channel": alert.channel.id,
+        **channel_columns(alert.channel),
         "pair": str(alert.pair),
         "subject": alert.subject,
         "side": alert.side.value,
@@ -193,23 +184,19 @@ async def _insert_alert(tx: AsyncConnection, alert: Alert) -> int:
     }
     alert_id = await insert_row(tx, tables.alerts, row)
     numbered = write_alert(replace(alert, id=alert_id))
-    await tx.execute(update(tables.alerts).where(tables.alerts.c.id == alert_id).values(alert=numbered))
+    await tx.execute(update(tables.alerts).where(_alerts.id == alert_id).values(alert=numbered))
     return alert_id
 
 
 async def _update_alert(tx: AsyncConnection, change: AlertChange) -> None:
-    columns, alert = tables.alerts.c, change.alert
+    alert = change.alert
     updated = await tx.execute(
         update(tables.alerts)
-        .where(columns.id == alert.id, columns.revision == change.revision, *in_channel(tables.alerts, alert.channel))
+        .where(_alerts.id == alert.id, _alerts.revision == change.revision, *in_channel(tables.alerts, alert.channel))
         .values(alert=write_alert(alert), closed_at=alert.closed_at, revision=change.revision + 1)
     )
     if updated.rowcount != 1:
         raise ConflictError(f"Alert {alert.id} has changed since it was read; read it again.")
-
-
-async def _append_entry(tx: AsyncConnection, alert_id: int, entry: TimelineEntry) -> int:
-    return await insert_row(tx, tables.timeline_entries, {"alert_id": alert_id, "entry": write_entry(entry)})
 
 
 def _read_or_none(row: Row[Any]) -> StoredAlert | None:
@@ -269,7 +256,3 @@ async def _count_votes(tx: AsyncConnection, channel: Channel, alert_id: int | No
         voted_id: Votes(useful=counts.get((voted_id, False), 0), noise=counts.get((voted_id, True), 0))
         for voted_id, _ in counts
     }
-
-
-def _alerts_in(channel: Channel) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    return in_channel(tables.alerts, channel)

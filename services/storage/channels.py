@@ -1,4 +1,4 @@
-"""Channel settings and quiet periods, each change with its author."""
+"""Channel settings and quiet periods, each change with its author, and the notices of a channel."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
@@ -9,35 +9,39 @@ from sqlalchemy import ColumnElement, Row, and_, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.alerting.channel_settings import ChannelSettings, after_leaving
-from services.alerting.notice import Notice
-from services.alerting.ports import SettingChange, StoredChannel, WithheldMessages
-from services.alerting.records import AlertChange
+from services.alerting.notice import Content, Notice
+from services.alerting.ports import AlertChange, SettingChange, StoredChannel, StoredNotice, WithheldMessages
 from services.core.errors import ConflictError
 from services.core.identity import Channel
 from services.core.reason import Code, Reason
 from services.storage import tables
 from services.storage.alerts import record_alert
 from services.storage.codec import (
+    notice_kind,
     read_notice,
     read_reason,
     read_settings,
     read_stored_alert,
+    write_content,
     write_reason,
     write_settings,
 )
-from services.storage.notices import add_notice
+from services.storage.outbox import bump_version, enqueue
 from services.storage.outbox_queries import OUTSTANDING
-from services.storage.repository import Repository, in_channel, insert, insert_row
+from services.storage.repository import Repository, channel_columns, in_channel, insert, insert_row
 
 LEFT_CHANNEL = write_reason(Reason.of(Code.CHANNEL_LEFT))
 LEFT_CHANNEL_TEXT = "MinerPulse was taken out of the channel."  # as earlier releases stored it
 CHANGED = "The channel's settings have changed since they were read; read them again."
 _columns = tables.channels.c
-_deliveries = tables.deliveries.c
+_deliveries, _notices = tables.deliveries.c, tables.notices.c
 
 
 class ChannelRepository(Repository):
-    """The methods of ChannelStore on settings and quiet periods."""
+    """The methods of ChannelStore on settings, quiet periods and notices.
+
+    A notice is recorded once per name and channel, and edited in place like an alert.
+    """
 
     async def channel(self, channel: Channel) -> StoredChannel:
         """Load a channel's settings; the defaults, at revision 0, if it has none."""
@@ -134,9 +138,67 @@ class ChannelRepository(Repository):
             quiet_from = await _load_quiet_from(tx, after.channel)
             await _save(tx, after)
             await tx.execute(update(tables.deliveries).where(unsent).values(since=at))
-            if digest is not None and (notice_id := await add_notice(tx, digest, at, due_at=quiet_from)):
+            if digest is not None and (notice_id := await _add_notice(tx, digest, at, due_at=quiet_from)):
                 settled = {"sent_version": _deliveries.version, "superseded_by": notice_id}
                 await tx.execute(update(tables.deliveries).where(unsent, in_digest).values(settled))
+
+    async def open_notices(self, kind: type[Content]) -> list[StoredNotice]:
+        """Load the notices of one kind that may still change, oldest first."""
+        query = select(tables.notices).where(tables.OPEN, _notices.kind == notice_kind(kind)).order_by(_notices.id)
+        async with self._database.read() as tx:
+            return [
+                StoredNotice(notice=read_notice(row, row.id), revision=row.revision) for row in await tx.execute(query)
+            ]
+
+    async def add_notices(self, notices: Sequence[Notice], at: datetime) -> int:
+        """Save new notices in one transaction; return how many were not recorded yet."""
+        async with self._database.write() as tx:
+            added = [await _add_notice(tx, notice, at) for notice in notices]
+        return sum(notice_id is not None for notice_id in added)
+
+    async def has_notice(self, channel: Channel, name: str) -> bool:
+        """Return whether a channel has a notice of that name."""
+        query = select(_notices.id).where(*in_channel(tables.notices, channel), _notices.name == name)
+        async with self._database.read() as tx:
+            return (await tx.execute(query)).first() is not None
+
+    async def update_notice(self, stored: StoredNotice, at: datetime) -> None:
+        """Save a notice's new content. Raises ConflictError if it has changed since it was read."""
+        notice = stored.notice
+        values = {
+            "content": write_content(notice.content),
+            "closed_at": notice.closed_at,
+            "revision": stored.revision + 1,
+        }
+        here = in_channel(tables.notices, notice.channel)
+        as_read = (_notices.id == notice.id, _notices.revision == stored.revision, *here)
+        async with self._database.write() as tx:
+            if (await tx.execute(update(tables.notices).where(*as_read).values(values))).rowcount != 1:
+                raise ConflictError(f"Notice {notice.id} has changed since it was read; read it again.")
+            await bump_version(tx, at, notice_id=notice.id)
+
+
+async def _add_notice(
+    tx: AsyncConnection, notice: Notice, at: datetime, *, due_at: datetime | None = None
+) -> int | None:
+    """Save a notice and enqueue its message; return its id, None if its channel has one of that name already.
+
+    With `due_at` it is due as if it had waited since then, before messages that have waited for less long.
+    """
+    row = {
+        **channel_columns(notice.channel),
+        "name": notice.name,
+        "kind": notice_kind(notice.content),
+        "opened_at": notice.opened_at,
+        "closed_at": notice.closed_at,
+        "revision": 1,
+        "content": write_content(notice.content),
+    }
+    new = insert(tx, tables.notices).values(row).on_conflict_do_nothing()
+    notice_id: int | None = (await tx.execute(new.returning(_notices.id))).scalar()
+    if notice_id is not None:
+        await enqueue(tx, notice.channel, due_at or at, notice_id=notice_id)
+    return notice_id
 
 
 async def _reset_settings(tx: AsyncConnection, stored: StoredChannel, change: SettingChange) -> None:
@@ -148,8 +210,7 @@ async def _reset_settings(tx: AsyncConnection, stored: StoredChannel, change: Se
 
 async def _record_change(tx: AsyncConnection, channel: Channel, change: SettingChange) -> None:
     row = {
-        "team": channel.team,
-        "channel": channel.id,
+        **channel_columns(channel),
         "by": change.by,
         "at": change.at,
         "what": write_reason(change.summary),
@@ -173,7 +234,7 @@ async def _save(tx: AsyncConnection, after: StoredChannel) -> None:
         "quiet_ended_at": after.released_at,
     }
     if after.revision == 0:
-        new = insert(tx, tables.channels).values(team=after.channel.team, channel=after.channel.id, **values)
+        new = insert(tx, tables.channels).values(**channel_columns(after.channel), **values)
         saved = (await tx.execute(new.on_conflict_do_nothing().returning(_columns.revision))).first() is not None
     else:
         as_read = (*in_channel(tables.channels, after.channel), _columns.revision == after.revision)

@@ -13,10 +13,9 @@ from pydantic_core import CoreSchema, core_schema
 from sqlalchemy import Row
 
 from services.alerting.alert import Alert, TimelineEntry
-from services.alerting.brief import Brief
 from services.alerting.channel_settings import ChannelSettings
-from services.alerting.notice import Content, CoverageReport, Digest, Escalation, Notice, Outage
-from services.alerting.records import ChannelRule, RuleAudit, RuleAuditKind, StoredAlert
+from services.alerting.notice import Brief, Content, CoverageReport, Digest, Escalation, Notice, Outage
+from services.alerting.ports import ChannelRule, RuleAudit, RuleAuditKind, StoredAlert
 from services.core.identity import Channel
 from services.core.prices import Pair, PriceStamp, Symbol
 from services.core.reason import Reason

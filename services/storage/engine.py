@@ -9,7 +9,9 @@ from itertools import count
 from math import inf
 from typing import Any
 
+import aiosqlite
 from sqlalchemy import URL, Connection, event, exc, make_url
+from sqlalchemy.connectors.asyncio import AsyncAdapt_dbapi_connection
 from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -28,7 +30,9 @@ REVISION = "SELECT version_num FROM alembic_version"
 MIGRATED = "The database {} was migrated by another release of MinerPulse; this process must be updated or restarted."
 SNAPSHOT_READ: dict[str, Any] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 UNSUPPORTED = "MinerPulse keeps nothing in {}; write sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME."
-PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
+WAL = "PRAGMA journal_mode=WAL"
+WAL_RETRY_S = 0.1
+PRAGMAS = ("synchronous=FULL", "foreign_keys=ON")
 
 _memory_numbers = count(1)
 
@@ -172,11 +176,26 @@ def _probe(engine: AsyncEngine, url: URL) -> None:
         connection.execute("PRAGMA schema_version")
 
 
-def _set_pragmas(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+def _set_pragmas(connection: AsyncAdapt_dbapi_connection, _entry: ConnectionPoolEntry) -> None:
+    connection.run_async(_enter_wal)
     cursor = connection.cursor()
     for pragma in PRAGMAS:
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+async def _enter_wal(connection: aiosqlite.Connection) -> None:
+    """Switch the file to a write-ahead log; SQLite's own timeout does not wait here for another connection's write."""
+    for _ in range(round(BUSY_TIMEOUT_S / WAL_RETRY_S)):
+        try:
+            await connection.execute_fetchall(WAL)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                raise
+            await asyncio.sleep(WAL_RETRY_S)
+        else:
+            return
+    await connection.execute_fetchall(WAL)
 
 
 def _rollback(connection: DBAPIConnection, _entry: ConnectionPoolEntry, _error: BaseException | None) -> None:

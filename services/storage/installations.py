@@ -15,7 +15,7 @@ from services.core.errors import DatabaseUnavailableError
 from services.core.installation import Installation
 from services.storage import tables
 from services.storage.engine import Database
-from services.storage.repository import Repository, insert, insert_row, upsert
+from services.storage.repository import Repository, insert_row, upsert
 from services.storage.rules import next_revision
 
 LEASE = timedelta(minutes=1)  # longer than Slack's token renewal can take
@@ -138,7 +138,7 @@ class InstallationRepository(Repository):
     async def _record_member(self, team: str, enterprise: str) -> None:
         """Save the organization of a workspace, as later requests name the workspace alone."""
         async with self._database.write() as tx:
-            await _add_member(tx, team, enterprise)
+            await upsert(tx, tables.org_teams, [{"team": team, "enterprise": enterprise}])
 
     def _row_of(self, installation: Installation) -> dict[str, Any]:
         return {
@@ -168,11 +168,6 @@ class InstallationRepository(Repository):
             refresh_token=row.refresh_token and self._cipher.decrypt(row.refresh_token),
             expires_at=row.expires_at,
         )
-
-
-async def _add_member(tx: AsyncConnection, team: str, enterprise: str) -> None:
-    new = insert(tx, tables.org_teams).values(team=team, enterprise=enterprise)
-    await tx.execute(new.on_conflict_do_update(index_elements=["team"], set_={"enterprise": enterprise}))
 
 
 async def _purge_workspaces(tx: AsyncConnection, which: ColumnElement[bool], at: datetime) -> list[str]:

@@ -35,19 +35,20 @@ class HistoryRepository(Repository):
         async with self._database.write() as tx:
             await upsert(tx, tables.revisions, await _find_revisions(tx, closes, rows, at))
             await upsert(tx, tables.closes, rows)
-            await _save_declared(tx, closes, declared, at)
+            if declared is not None:
+                await _save_actions(tx, closes.symbol, declared, at)
 
     async def replace_closes(self, closes: Closes, at: datetime, declared: DeclaredActions | None = None) -> None:
         """Replace all session closes of their symbol and source, in one transaction.
 
         Actions that are `declared` are saved with them, as in `save_closes`.
         """
-        columns = tables.closes.c
-        ours = (columns.symbol == closes.symbol, columns.source == closes.source)
+        ours = _of_symbol(tables.closes, closes.symbol, closes.source)
         async with self._database.write() as tx:
             await tx.execute(delete(tables.closes).where(*ours))
             await upsert(tx, tables.closes, _rows_of_closes(closes))
-            await _save_declared(tx, closes, declared, at)
+            if declared is not None:
+                await _save_actions(tx, closes.symbol, declared, at)
 
     async def load_closes(self, symbol: Symbol, source: str, since: date) -> Closes:
         """Load one source's session closes from `since` on; empty if there are none."""
@@ -113,7 +114,7 @@ class HistoryRepository(Repository):
         replaced = []
         async with self._database.write() as tx:
             for one in snapshots:
-                same_day = _holdings.c.fund == one.fund, tables.holdings.c.as_of_day == days_since_1970(one.as_of)
+                same_day = _holdings.c.fund == one.fund, _holdings.c.as_of_day == days_since_1970(one.as_of)
                 if (await tx.execute(delete(_holdings).where(*same_day))).rowcount:
                     replaced.append(one.as_of)
                 await tx.execute(_holdings.insert(), _rows_of_holdings(one))
@@ -121,11 +122,7 @@ class HistoryRepository(Repository):
 
     async def load_holdings(self, fund: Symbol) -> list[Holdings]:
         """Load every day's holdings of a fund, oldest first."""
-        query = (
-            select(_holdings)
-            .where(_holdings.c.fund == fund)
-            .order_by(_holdings.c.as_of_day, tables.holdings.c.position)
-        )
+        query = select(_holdings).where(_holdings.c.fund == fund).order_by(_holdings.c.as_of_day, _holdings.c.position)
         async with self._database.read() as tx:
             rows = (await tx.execute(query)).all()
         return [_read_holdings(list(day)) for _, day in groupby(rows, key=lambda row: row.as_of_day)]
@@ -136,17 +133,12 @@ class HistoryRepository(Repository):
         return rows
 
 
-async def _save_declared(tx: AsyncConnection, closes: Closes, declared: DeclaredActions | None, at: datetime) -> None:
-    if declared is not None:
-        await _save_actions(tx, closes.symbol, declared, at)
-
-
 async def _find_revisions(
     tx: AsyncConnection, closes: Closes, rows: Sequence[dict[str, Any]], at: datetime
 ) -> list[dict[str, Any]]:
     """Return revisions for the closes that are stored with another price."""
     table = tables.closes.c
-    here = (table.symbol == closes.symbol, table.source == closes.source)
+    here = _of_symbol(tables.closes, closes.symbol, closes.source)
     since = min((row["session_day"] for row in rows), default=0)
     query = select(table.session_day, table.price).where(*here, table.session_day >= since)
     stored = {row.session_day: row.price for row in await tx.execute(query)}

@@ -14,8 +14,8 @@ from services.storage import tables
 from services.storage.outbox_queries import (
     same_channel,
 )
-from services.storage.repository import Repository, in_channel, insert, insert_row
-from services.storage.types import UtcDateTime
+from services.storage.repository import Repository, channel_columns, in_channel, insert, insert_row
+from services.storage.tables import UtcDateTime
 
 LEASE = timedelta(minutes=1)  # of one attempt; longer than three calls to Slack can take
 log = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ class OutboxRepository(Repository):
 
     async def pause_channel(self, channel: Channel, until: datetime, problem: str | None = None) -> None:
         """Pause a channel at least until then, and record the problem that a person must fix; see OutboxStore."""
-        backoff = {"team": channel.team, "channel": channel.id, "until": until, "problem": problem}
+        backoff = {**channel_columns(channel), "until": until, "problem": problem}
         async with self._database.write() as tx:
             new = insert(tx, tables.channel_backoff).values(backoff)
             await tx.execute(
@@ -120,8 +120,7 @@ async def enqueue(tx: AsyncConnection, channel: Channel, at: datetime, **subject
     name = ":".join(f"{kind.removesuffix('_id')}:{number}" for kind, number in subject.items())
     row = {
         "key": f"{name}:{secrets.token_hex(4)}",
-        "team": channel.team,
-        "channel": channel.id,
+        **channel_columns(channel),
         **subject,
         "version": 1,
         "sent_version": 0,

@@ -38,7 +38,7 @@ from services.delivery.ports import (
 from services.storage import tables
 from services.storage.codec import read_alert, read_entry, read_notice, read_reason, read_settings, write_reason
 from services.storage.repository import Repository, in_channel
-from services.storage.types import UtcDateTime
+from services.storage.tables import UtcDateTime
 
 SETTLED = ("sent", "gone")  # outcomes that show whether the message is posted
 UNREADABLE = write_reason(Reason.of(Code.MESSAGE_UNREADABLE))

@@ -1,6 +1,7 @@
 """Base class and helpers of the repositories: inserts, upserts, and the rows of a channel."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -19,6 +20,14 @@ class Repository:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._logged: set[tuple[str, int]] = set()
+
+    def _log_once(self, log: logging.Logger, message: str, row_ids: Iterable[int]) -> None:
+        """Log a message about each of these rows, unless it was logged before."""
+        new = {(message, row_id) for row_id in row_ids} - self._logged
+        for _, row_id in sorted(new):
+            log.error(message, row_id)
+        self._logged |= new
 
 
 def insert(tx: AsyncConnection, table: Table) -> sqlite.Insert | postgresql.Insert:
@@ -36,6 +45,11 @@ async def upsert(tx: AsyncConnection, table: Table, rows: Sequence[dict[str, Any
 def in_channel(table: Table, channel: Channel) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
     """Return conditions that select the rows of one channel."""
     return table.c.team == channel.team, table.c.channel == channel.id
+
+
+def channel_columns(channel: Channel) -> dict[str, str]:
+    """Return the columns that name a channel, with their values."""
+    return {"team": channel.team, "channel": channel.id}
 
 
 async def insert_row(tx: AsyncConnection, table: Table, row: dict[str, Any]) -> int:

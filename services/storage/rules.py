@@ -9,7 +9,7 @@ from typing import Any, assert_never
 from sqlalchemy import ColumnElement, Row, Select, exc, select, union, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.alerting.records import (
+from services.alerting.ports import (
     AlertChange,
     ChannelRule,
     RuleAudit,
@@ -26,8 +26,7 @@ from services.rules.rule import Rule
 from services.storage import tables
 from services.storage.alerts import record_alert
 from services.storage.codec import read_rule, read_rule_audit, write_state
-from services.storage.engine import Database
-from services.storage.repository import Repository, in_channel, insert
+from services.storage.repository import Repository, channel_columns, in_channel, insert
 
 BATCH_SIZE = 1_000  # rules per statement or page
 log = logging.getLogger(__name__)
@@ -38,10 +37,6 @@ class RuleRepository(Repository):
 
     Lists leave out rules that cannot be read, so that one damaged row does not block the others.
     """
-
-    def __init__(self, database: Database) -> None:
-        super().__init__(database)
-        self._logged_rules: set[int] = set()
 
     async def rulebook(self, since: int = 0) -> Rulebook:
         """Load the rules of every channel that changed after a revision; every active one for revision 0.
@@ -67,7 +62,7 @@ class RuleRepository(Repository):
     async def rules(self, channel: Channel) -> list[ChannelRule]:
         """Load a channel's rules by id."""
         async with self._database.read() as tx:
-            return self._readable_rules(await _load_rules(tx, *_rules_in(channel)))
+            return self._readable_rules(await _load_rules(tx, *in_channel(tables.rules, channel)))
 
     async def add_rules(
         self, channel: Channel, rules: Sequence[Rule], by: str, at: datetime, *, alerts: Sequence[AlertChange] = ()
@@ -90,7 +85,7 @@ class RuleRepository(Repository):
     async def rule(self, channel: Channel, rule_id: int) -> ChannelRule | UnreadableRule:
         """Load one rule of this channel, readable or not. Raises NotFoundError if there is none, or it was removed."""
         async with self._database.read() as tx:
-            found = await _load_rules(tx, *_rules_in(channel), tables.rules.c.id == rule_id)
+            found = await _load_rules(tx, *in_channel(tables.rules, channel), tables.rules.c.id == rule_id)
         if not found:
             raise NotFoundError(f"No rule {rule_id} in this channel.")
         return found[0]
@@ -98,7 +93,11 @@ class RuleRepository(Repository):
     async def unreadable_rules(self, channel: Channel) -> list[UnreadableRule]:
         """Load the active rules of a channel that cannot be read."""
         async with self._database.read() as tx:
-            return [rule for rule in await _load_rules(tx, *_rules_in(channel)) if isinstance(rule, UnreadableRule)]
+            return [
+                rule
+                for rule in await _load_rules(tx, *in_channel(tables.rules, channel))
+                if isinstance(rule, UnreadableRule)
+            ]
 
     async def rule_audits(self, channel: Channel, limit: int) -> list[RuleAudit]:
         """Load the last changes of a channel's rules, newest first."""
@@ -119,17 +118,17 @@ class RuleRepository(Repository):
             return [Channel(team=team, id=row.channel) for row in await tx.execute(query)]
 
     async def _by_text(self, tx: AsyncConnection, channel: Channel) -> dict[str, ChannelRule]:
-        return {str(known.rule): known for known in self._readable_rules(await _load_rules(tx, *_rules_in(channel)))}
+        return {
+            str(known.rule): known
+            for known in self._readable_rules(await _load_rules(tx, *in_channel(tables.rules, channel)))
+        }
 
     def _readable_rules(self, rules: Iterable[ChannelRule | UnreadableRule]) -> list[ChannelRule]:
         """Return the rules that can be read; log each of the others once."""
         read = list(rules)
-        unreadable = {rule.id for rule in read if isinstance(rule, UnreadableRule)}
-        for rule_id in sorted(unreadable - self._logged_rules):
-            log.error(
-                "rule %d cannot be read and is not evaluated; restore its row from a backup, or remove it", rule_id
-            )
-        self._logged_rules |= unreadable
+        unreadable = [rule.id for rule in read if isinstance(rule, UnreadableRule)]
+        message = "rule %d cannot be read and is not evaluated; restore its row from a backup, or remove it"
+        self._log_once(log, message, unreadable)
         return [rule for rule in read if isinstance(rule, ChannelRule)]
 
 
@@ -164,7 +163,7 @@ async def apply_rule_changes(tx: AsyncConnection, changes: Sequence[RuleChange],
         edit_count = tables.rules.c.edit_count + 1
         values = {**_changed_columns(change, at), "edit_count": edit_count, "revision": revision}
         try:
-            await _update_unchanged(tx, [before.id], expected, values, *_rules_in(before.channel))
+            await _update_unchanged(tx, [before.id], expected, values, *in_channel(tables.rules, before.channel))
         except exc.IntegrityError as error:
             raise ConflictError("That rule stands in the channel already; read the rules again.") from error
         await _record_audits(tx, before.channel, [_audit_of(change, at)])
@@ -206,7 +205,7 @@ async def _update_unchanged(
 
 async def _insert_rules(tx: AsyncConnection, channel: Channel, texts: Sequence[str], by: str, at: datetime) -> None:
     revision = await next_revision(tx)
-    same = {"team": channel.team, "channel": channel.id, "created_by": by, "created_at": at, "revision": revision}
+    same = {**channel_columns(channel), "created_by": by, "created_at": at, "revision": revision}
     new = insert(tx, tables.rules)
     insert_missing = new.on_conflict_do_nothing(index_elements=["team", "channel", "rule"], index_where=tables.ACTIVE)
     await tx.execute(insert_missing, [{**same, "rule": text} for text in texts])
@@ -243,8 +242,7 @@ async def _record_audits(tx: AsyncConnection, channel: Channel, audits: Sequence
     """Save audit records of rules of a channel."""
     rows = [
         {
-            "team": channel.team,
-            "channel": channel.id,
+            **channel_columns(channel),
             "rule_id": audit.rule_id,
             "kind": audit.kind.value,
             "by": audit.by,
@@ -283,7 +281,3 @@ def _with_alert_action(team: str, person: str) -> Select[tuple[str]]:
         .join(tables.timeline_entries, entries.alert_id == alerts.id)
         .where(alerts.team == team, by_person)
     )
-
-
-def _rules_in(channel: Channel) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    return in_channel(tables.rules, channel)

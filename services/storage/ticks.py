@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, case, delete, exc, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.alerting.records import AlertChange, RuleChange, StateChange
+from services.alerting.ports import AlertChange, RuleChange, StateChange
 from services.alerting.tick_log import Claim, Extreme, Job, PairStatus, Tick, TickResult
 from services.core.errors import ConflictError, LeaseLostError
 from services.core.prices import Pair

@@ -17,7 +17,6 @@ from tests.bench import (
     replay,
     research,
     tick,
-    vendor_calls,
 )
 
 BENCHES = (
@@ -31,7 +30,7 @@ BENCHES = (
     replay.bench_process,
     research.bench,
     price_loading.bench,
-    vendor_calls.bench,
+    tick.bench_vendor_calls,
     delivery.bench,
     delivery.bench_workers,
     charts.bench,

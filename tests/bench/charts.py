@@ -4,7 +4,7 @@ import time
 from statistics import median, quantiles
 
 from bot.serve import freeze_gc
-from handlers.image_cache import ImageCache, draw_png
+from handlers.images import ImageCache, draw_png
 from handlers.render.chart import curve_picture
 from handlers.render.picture import ColorScheme, Picture
 from services.research.service import backtest_with_curve

@@ -10,7 +10,7 @@ import aiohttp
 
 from bot.app import build
 from handlers.render.alert import alert_message
-from services.alerting.records import AlertChange
+from services.alerting.ports import AlertChange
 from services.core.identity import Channel
 from services.storage import SqlStore
 from tests.bench.measurement import Measurement

@@ -23,7 +23,7 @@ from services.market.network import Network
 from services.market.ports import EquityPrices
 from services.market.sources.catalogue import CRYPTO, EQUITY, NETWORK, SOURCES, build_source
 from services.market.sources.http.client import HttpClient
-from services.market.sources.vendors.nasdaq_holdings import NasdaqHoldings
+from services.market.sources.vendors.nasdaq import Nasdaq
 from tests.bench.fuzz_checks import wrongly_trusted
 from tests.fakes.clock import SetClock
 from tests.fakes.corrupt import corrupt
@@ -223,7 +223,7 @@ def fetch_all(recorded: RecordedResponse, client: HttpClient) -> Iterator[Awaita
     clock, symbol = SetClock(recorded.at), Symbol(recorded.symbol)
     row = next(row for row in SOURCES if row.name == recorded.vendor)
     if recorded.page == "company":
-        yield NasdaqHoldings(client, clock).top_ten(symbol)
+        yield Nasdaq(client, clock).top_ten(symbol)
     elif recorded.symbol == "network":
         yield build_source(NETWORK, row.name, client, clock).network()
     elif recorded.symbol == "BTC":

@@ -10,9 +10,8 @@ from services.market.holdings import Holding, Holdings
 from services.market.measure import Window
 from services.research.explain import explain
 from services.research.holdings_effects import attribute_to_holdings
-from services.research.rate_target import parse_target
 from services.research.track_record import backtest
-from services.research.tune import tune
+from services.research.tune import parse_target, tune
 from services.rules.grammar import parse_rule
 from services.rules.replay import replay
 from tests.bench.measurement import Measurement, median_ms

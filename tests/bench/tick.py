@@ -1,21 +1,20 @@
-"""One tick with many rules, of which none or a few change."""
+"""One tick with many rules, of which none or a few change, and its vendor calls."""
 
 import time
 from datetime import UTC, datetime, timedelta
 from statistics import median
 
-from services.alerting.records import ChannelRule, StateChange
+from services.alerting.ports import ChannelRule, StateChange
 from services.alerting.rule_index import RuleIndex, build_index
 from services.core.identity import Channel
 from services.core.prices import WGMI_BTC
 from services.rules.decide import RuleState, Side, decide
 from services.rules.grammar import parse_rule
-from services.rules.market_service import MarketView
+from services.rules.market_view import MarketView
 from services.storage import SqlStore
 from tests.bench.measurement import Measurement, median_ms
 from tests.fakes.harness import OPEN, open_harness
-from tests.fakes.market import random_market
-from tests.fakes.views import a_view
+from tests.fakes.market import a_view, random_market
 
 RULES = 100_000
 CHANNELS = 500
@@ -26,6 +25,7 @@ RUNS = 50
 WHOLE = {1_000: (60, 60), 10_000: (60, 60), 100_000: (100, 200)}  # budgets in ms: no rule changes, and 1% change
 IN_EVERY = 100
 WHOLE_RUNS = 20
+CALL_TICKS = 20
 
 
 async def bench() -> list[Measurement]:
@@ -109,6 +109,34 @@ async def _whole_ms(rules: int) -> tuple[float, float]:
                 await harness.tick(at, spread)
                 recorded.append(1000 * (time.perf_counter() - tick_start))
         return median(spans[0]), median(spans[1])
+
+
+async def bench_vendor_calls() -> list[Measurement]:
+    """Compare 200 channels with 5 rules each with one channel with one rule."""
+    many, few = await _calls(channels=200, rules=5), await _calls(channels=1, rules=1)
+    return [
+        Measurement(
+            name="vendor calls per tick, 1,000 rules in 200 channels",
+            measured=many,
+            baseline=few,
+            baseline_name="with one rule",
+            unit="calls",
+            budget=1.0,
+            budget_is_ratio=True,
+        )
+    ]
+
+
+async def _calls(*, channels: int, rules: int) -> float:
+    async with open_harness() as harness:
+        for number in range(channels):
+            texts = [f"1d {30 + step}pp" for step in range(rules)]
+            channel = Channel(team="T1", id=f"C{number}")
+            await harness.store.add_rules(channel, [parse_rule(text) for text in texts], "U1", OPEN)
+        harness.vendors.requests.clear()
+        for step in range(CALL_TICKS):
+            await harness.tick(OPEN + timedelta(minutes=30 + step), 0.01)
+        return len(harness.vendors.requests) / CALL_TICKS
 
 
 def _rule(number: int) -> ChannelRule:

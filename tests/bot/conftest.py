@@ -2,6 +2,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple, TypeAlias
 
 import pytest
 import stamina
@@ -16,22 +17,15 @@ MINERPULSE = str(Path(sys.executable).with_name("minerpulse"))
 SETTING_PREFIXES = ("MINERPULSE_", "SLACK_")
 
 
-class CliResult(tuple[int, str, str]):
+class CliResult(NamedTuple):
     """The exit code, stdout and stderr of a command line."""
 
-    __slots__ = ()
+    code: int
+    out: str
+    err: str
 
-    @property
-    def code(self) -> int:
-        return self[0]
 
-    @property
-    def out(self) -> str:
-        return self[1]
-
-    @property
-    def err(self) -> str:
-        return self[2]
+RunCli: TypeAlias = Callable[..., CliResult]
 
 
 @pytest.fixture(autouse=True)
@@ -67,12 +61,19 @@ def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def minerpulse(clean: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., CliResult]:  # noqa: ARG001 -- for its effect
+def minerpulse(clean: Path, capsys: pytest.CaptureFixture[str]) -> RunCli:  # noqa: ARG001 -- for its effect
     """Runs the command line in this process."""
 
     def run(*arguments: str | Path) -> CliResult:
         capsys.readouterr()
         code = run_cli([str(argument) for argument in arguments])
-        return CliResult((code, *capsys.readouterr()))
+        return CliResult(code, *capsys.readouterr())
 
     return run
+
+
+@pytest.fixture
+def simulated(clean: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001 -- clean comes first
+    """Prices from the simulated market."""
+    monkeypatch.setenv("MINERPULSE_ETF_SOURCES", "simulated")
+    monkeypatch.setenv("MINERPULSE_CRYPTO_SOURCES", "simulated")

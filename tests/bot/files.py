@@ -28,6 +28,13 @@ def btc_file(folder: Path, prices: Sequence[float | None], first: str = FIRST) -
     return _write_csv(folder / "btc.csv", "open_time,close", rows)
 
 
+def price_options(
+    folder: Path, etf: Sequence[float | None], btc: Sequence[float | None], first: str = FIRST
+) -> list[str | Path]:
+    """Write both files, and return the options that name them."""
+    return ["--etf", etf_file(folder, etf, first), "--btc", btc_file(folder, btc, first)]
+
+
 def daily_btc_file(folder: Path, prices: Sequence[float], first: date) -> Path:
     """Write one bar per calendar day from `first` on."""
     rows = [f"{first + timedelta(days=count)},{price}" for count, price in enumerate(prices)]

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
@@ -12,26 +11,26 @@ import pytest
 from bot import cli
 from bot.cli import COMMANDS
 from services.core.errors import InvalidSettingsError, MinerPulseError, RuleError, SourceError
-from tests.bot.conftest import MINERPULSE, ROOT, CliResult
+from tests.bot.conftest import MINERPULSE, ROOT, RunCli
 from tests.bot.files import btc_file, etf_file
 
 HEAVY = ("pydantic", "sqlalchemy", "slack_bolt", "starlette", "prompt_toolkit")
 
 
-def test_help_lists_every_command_in_the_order_of_the_table(minerpulse: Callable[..., CliResult]) -> None:
+def test_help_lists_every_command_in_the_order_of_the_table(minerpulse: RunCli) -> None:
     result = minerpulse("--help")
     listed = [line.split()[0] for line in result.out.partition("Commands:")[2].strip().splitlines()]
     assert (result.code, listed) == (0, list(COMMANDS))
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_has_help(minerpulse: Callable[..., CliResult], name: str) -> None:
+def test_every_command_has_help(minerpulse: RunCli, name: str) -> None:
     result = minerpulse(name, "--help")
     assert result.code == 0
     assert result.out.startswith(f"Usage: minerpulse {name}")
 
 
-def test_the_version_is_that_of_the_package(minerpulse: Callable[..., CliResult]) -> None:
+def test_the_version_is_that_of_the_package(minerpulse: RunCli) -> None:
     assert minerpulse("--version") == (0, f"minerpulse, version {version('minerpulse')}\n", "")
 
 
@@ -42,7 +41,7 @@ def test_the_version_is_that_of_the_package(minerpulse: Callable[..., CliResult]
         pytest.param("dance", "No such command 'dance'", id="nothing-like-it"),
     ],
 )
-def test_an_unknown_command_names_the_nearest(minerpulse: Callable[..., CliResult], typed: str, expected: str) -> None:
+def test_an_unknown_command_names_the_nearest(minerpulse: RunCli, typed: str, expected: str) -> None:
     result = minerpulse(typed)
     assert (result.code, result.out) == (2, "")
     assert expected in result.err
@@ -66,7 +65,7 @@ def test_an_unknown_command_names_the_nearest(minerpulse: Callable[..., CliResul
     ],
 )
 def test_errors_print_one_sentence_and_set_the_exit_code(
-    minerpulse: Callable[..., CliResult],
+    minerpulse: RunCli,
     monkeypatch: pytest.MonkeyPatch,
     error: MinerPulseError | click.Abort | KeyboardInterrupt,
     code: int,
@@ -83,7 +82,7 @@ def test_errors_print_one_sentence_and_set_the_exit_code(
 @pytest.mark.parametrize("command", ["pulse", "rehearse"])
 @pytest.mark.parametrize(("given", "missing"), [("--etf", "--btc"), ("--btc", "--etf")])
 def test_a_single_price_file_is_rejected(
-    minerpulse: Callable[..., CliResult], clean: Path, command: str, given: str, missing: str
+    minerpulse: RunCli, clean: Path, command: str, given: str, missing: str
 ) -> None:
     result = minerpulse(command, given, etf_file(clean, [20.0]))
     assert result.code == 2

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 from pydantic import SecretStr
 
-from bot.doctor import CheckResult, Finding, check_clock, check_network_data, run_checks
+from bot.commands.doctor import CheckResult, Finding, check_clock, check_network_data, run_checks
 from bot.fake_slack.server import serve_workspace
 from bot.fake_slack.workspace import Workspace
 from bot.settings import Settings
@@ -21,7 +21,7 @@ from services.core.installation import Installation
 from services.market.network import Network
 from services.market.network_checks import NetworkAnswer, check_network_sources
 from services.storage import SqlStore, generate_key
-from tests.bot.conftest import MINERPULSE, CliResult
+from tests.bot.conftest import MINERPULSE, RunCli
 from tests.fakes.clock import SetClock
 
 NOWHERE = "http://127.0.0.1:9"  # nothing listens at the discard port
@@ -283,7 +283,7 @@ def test_without_slacks_date_the_clock_check_is_skipped() -> None:
 
 
 def test_without_tokens_the_slack_checks_are_skipped_with_a_hint(
-    minerpulse: Callable[..., CliResult], monkeypatch: pytest.MonkeyPatch
+    minerpulse: RunCli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MINERPULSE_ETF_SOURCES", "simulated")
     monkeypatch.setenv("MINERPULSE_CRYPTO_SOURCES", "simulated")
@@ -293,9 +293,7 @@ def test_without_tokens_the_slack_checks_are_skipped_with_a_hint(
     assert "Create the app from `minerpulse manifest`" in result.out
 
 
-def test_each_invalid_setting_is_a_finding(
-    minerpulse: Callable[..., CliResult], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_each_invalid_setting_is_a_finding(minerpulse: RunCli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PORT", "x")
     monkeypatch.setenv("MINERPULSE_TICK_SECONDS", "1")
     result = minerpulse("doctor", "--json")

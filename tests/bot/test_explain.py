@@ -1,13 +1,12 @@
 """`minerpulse explain` on price files and the simulated market, as text and JSON."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.bot.conftest import CliResult
-from tests.bot.files import btc_file, etf_file
+from tests.bot.conftest import RunCli
+from tests.bot.files import etf_file, price_options
 from tests.fakes.legs import random_legs
 
 LEGS = random_legs(300)  # up to 19 April 2023
@@ -19,13 +18,10 @@ def files(clean: Path) -> list[str | Path]:
     """The options for the three files."""
     market = LEGS.aligned
     smh = etf_file(clean, LEGS.proxy_prices.tolist(), FIRST).rename(clean / "smh.csv")
-    etf, btc = etf_file(clean, market.etf.tolist(), FIRST), btc_file(clean, market.crypto.tolist(), FIRST)
-    return ["--etf", etf, "--btc", btc, "--ai", smh]
+    return [*price_options(clean, market.etf.tolist(), market.crypto.tolist(), FIRST), "--ai", smh]
 
 
-def test_the_document_has_every_part_with_its_standard_error(
-    minerpulse: Callable[..., CliResult], files: list[str | Path]
-) -> None:
+def test_the_document_has_every_part_with_its_standard_error(minerpulse: RunCli, files: list[str | Path]) -> None:
     result = minerpulse("explain", "60D", *files, "--json")
     assert (result.code, result.err) == (0, "")
     explanation = json.loads(result.out)["explanation"]
@@ -37,7 +33,7 @@ def test_the_document_has_every_part_with_its_standard_error(
     assert "2023-04-19" == explanation["gauge"]["now"]["session"]
 
 
-def test_files_are_explained_as_in_slack(minerpulse: Callable[..., CliResult], files: list[str | Path]) -> None:
+def test_files_are_explained_as_in_slack(minerpulse: RunCli, files: list[str | Path]) -> None:
     result = minerpulse("explain", "20d", *files)
     assert result.code == 0
     assert result.out.startswith("WGMI ")
@@ -46,7 +42,7 @@ def test_files_are_explained_as_in_slack(minerpulse: Callable[..., CliResult], f
 
 
 def test_files_use_the_configured_pair_and_proxy(
-    minerpulse: Callable[..., CliResult], files: list[str | Path], monkeypatch: pytest.MonkeyPatch
+    minerpulse: RunCli, files: list[str | Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MINERPULSE_ETF", "MARA")
     monkeypatch.setenv("MINERPULSE_AI_PROXY", "QQQ")
@@ -58,15 +54,13 @@ def test_files_use_the_configured_pair_and_proxy(
     assert "on MARA/BTC: " in minerpulse("tune", "5d", "1/month", *files[:4]).out
 
 
-def test_all_three_files_are_required(minerpulse: Callable[..., CliResult], files: list[str | Path]) -> None:
+def test_all_three_files_are_required(minerpulse: RunCli, files: list[str | Path]) -> None:
     result = minerpulse("explain", *files[:4])
     assert result.code == 2
     assert "--etf, --btc and --ai go together: all three come from files, or none." in result.err
 
 
-def test_a_history_too_short_for_betas_is_an_error(
-    minerpulse: Callable[..., CliResult], files: list[str | Path]
-) -> None:
+def test_a_history_too_short_for_betas_is_an_error(minerpulse: RunCli, files: list[str | Path]) -> None:
     result = minerpulse("explain", "252d", *files)
     assert result.code == 1
     assert result.err == (
@@ -74,9 +68,6 @@ def test_a_history_too_short_for_betas_is_an_error(
     )
 
 
-def test_a_simulated_market_is_explained_and_labelled(
-    minerpulse: Callable[..., CliResult], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("MINERPULSE_ETF_SOURCES", "simulated")
-    monkeypatch.setenv("MINERPULSE_CRYPTO_SOURCES", "simulated")
+@pytest.mark.usefixtures("simulated")
+def test_a_simulated_market_is_explained_and_labelled(minerpulse: RunCli) -> None:
     assert minerpulse("explain", "5d").out.startswith("SIMULATED: WGMI ")

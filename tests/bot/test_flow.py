@@ -19,7 +19,7 @@ from bot.http.app import SLACK_PATH, build_web
 from bot.http.slack_requests import SlackRequests
 from bot.scheduler import TickScheduler
 from bot.settings import Settings
-from services.alerting.records import AlertChange
+from services.alerting.ports import AlertChange
 from services.delivery.dispatcher import MAX_ATTEMPTS
 from services.rules.decide import Side
 from tests.fakes.alerts import an_alert

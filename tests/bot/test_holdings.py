@@ -2,13 +2,13 @@
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 
-from tests.bot.conftest import CliResult
+from tests.bot.conftest import RunCli
 
 HEADER = "Ticker,Name,Weight,Shares,Market Value"
 IREN, HUT = 'IREN US,IREN Ltd,60%,"1,000",$60', "HUT CN,Hut 8 Corp,38.5%,10.25,"
@@ -52,9 +52,7 @@ def save(folder: Path, *rows: str, header: str = HEADER) -> Path:
     return path
 
 
-def test_imported_holdings_are_listed_with_the_missing_weight(
-    minerpulse: Callable[..., CliResult], clean: Path
-) -> None:
+def test_imported_holdings_are_listed_with_the_missing_weight(minerpulse: RunCli, clean: Path) -> None:
     file = save(clean, IREN, HUT, CASH, "Total,,98%,,")
     assert minerpulse("holdings", "import", file, "--as-of", "2026-07-07") == (
         0,
@@ -74,7 +72,7 @@ def test_imported_holdings_are_listed_with_the_missing_weight(
     ]
 
 
-def test_the_document_has_every_number(minerpulse: Callable[..., CliResult], clean: Path) -> None:
+def test_the_document_has_every_number(minerpulse: RunCli, clean: Path) -> None:
     minerpulse("holdings", "import", save(clean, IREN), "--as-of", "2026-07-07")
     result = minerpulse("holdings", "list", "--json")
     assert (result.code, result.err) == (0, "")
@@ -108,15 +106,13 @@ def test_the_document_has_every_number(minerpulse: Callable[..., CliResult], cle
         pytest.param(["--as-of", "2026-09-01"], "2026-07-08", id="a later day"),
     ],
 )
-def test_each_day_is_stored(
-    minerpulse: Callable[..., CliResult], clean: Path, options: list[str], expected: str
-) -> None:
+def test_each_day_is_stored(minerpulse: RunCli, clean: Path, options: list[str], expected: str) -> None:
     minerpulse("holdings", "import", save(clean, IREN), "--as-of", "2026-07-08")
     minerpulse("holdings", "import", save(clean, HUT), "--as-of", "2026-07-07")
     assert json.loads(minerpulse("holdings", "list", "--json", *options).out)["as_of"] == expected
 
 
-def test_importing_a_day_again_replaces_it(minerpulse: Callable[..., CliResult], clean: Path) -> None:
+def test_importing_a_day_again_replaces_it(minerpulse: RunCli, clean: Path) -> None:
     minerpulse("holdings", "import", save(clean, IREN, HUT), "--as-of", "2026-07-07")
     result = minerpulse("holdings", "import", save(clean, HUT), "--as-of", "2026-07-07")
     assert result.out.endswith(" They replace those that were there for that day.\n")
@@ -124,7 +120,7 @@ def test_importing_a_day_again_replaces_it(minerpulse: Callable[..., CliResult],
     assert [row["ticker"] for row in document["holdings"]] == ["HUT"]
 
 
-def test_weights_at_and_above_100_percent_are_reported(minerpulse: Callable[..., CliResult], clean: Path) -> None:
+def test_weights_at_and_above_100_percent_are_reported(minerpulse: RunCli, clean: Path) -> None:
     file = save(clean, "2022-02-28,60,40", "2022-03-03,60.02,40", header=",IREN,HUT")
     first, second = minerpulse("holdings", "import", file).out.splitlines()
     assert first.endswith("add up to 100.00%, 0.00% of it cash; nothing is missing to 100%.")
@@ -146,18 +142,14 @@ def test_weights_at_and_above_100_percent_are_reported(minerpulse: Callable[...,
         ),
     ],
 )
-def test_an_invalid_file_changes_nothing(
-    minerpulse: Callable[..., CliResult], clean: Path, arguments: list[str], expected: str
-) -> None:
+def test_an_invalid_file_changes_nothing(minerpulse: RunCli, clean: Path, arguments: list[str], expected: str) -> None:
     result = minerpulse("holdings", "import", save(clean, IREN), *arguments)
     assert (result.code, result.out) == (1, "")
     assert result.err.endswith(expected)
     assert minerpulse("holdings", "list").err.startswith("No holdings of WGMI are known. ")
 
 
-def test_the_fund_comes_from_the_settings(
-    minerpulse: Callable[..., CliResult], clean: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_fund_comes_from_the_settings(minerpulse: RunCli, clean: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     minerpulse("holdings", "import", save(clean, IREN), "--as-of", "2026-07-07")
     monkeypatch.setenv("MINERPULSE_ETF", "BITQ")
     assert minerpulse("holdings", "list") == (
@@ -167,7 +159,7 @@ def test_the_fund_comes_from_the_settings(
     )
 
 
-def test_a_day_before_the_first_holdings_is_an_error(minerpulse: Callable[..., CliResult], clean: Path) -> None:
+def test_a_day_before_the_first_holdings_is_an_error(minerpulse: RunCli, clean: Path) -> None:
     minerpulse("holdings", "import", save(clean, IREN), "--as-of", "2026-07-07")
     assert minerpulse("holdings", "list", "--as-of", "2026-07-06") == (
         1,
@@ -182,7 +174,7 @@ FETCHED = (
 
 
 @pytest.mark.usefixtures("_nasdaq")
-def test_the_largest_holdings_are_fetched_and_labelled_as_incomplete(minerpulse: Callable[..., CliResult]) -> None:
+def test_the_largest_holdings_are_fetched_and_labelled_as_incomplete(minerpulse: RunCli) -> None:
     assert (0, f"{FETCHED.format(fund='WGMI')}\n", "") == minerpulse("holdings", "fetch")
     result = minerpulse("holdings", "list")
     assert [line.rstrip() for line in result.out.splitlines()] == [
@@ -199,16 +191,14 @@ def test_the_largest_holdings_are_fetched_and_labelled_as_incomplete(minerpulse:
 
 
 @pytest.mark.usefixtures("_nasdaq")
-def test_another_fund_is_fetched_and_listed_by_its_name(minerpulse: Callable[..., CliResult]) -> None:
+def test_another_fund_is_fetched_and_listed_by_its_name(minerpulse: RunCli) -> None:
     assert f"{FETCHED.format(fund='BITQ')}\n" == minerpulse("holdings", "fetch", "bitq").out
     assert minerpulse("holdings", "list").err.startswith("No holdings of WGMI are known. ")
     assert json.loads(minerpulse("holdings", "list", "BITQ", "--json").out)["fund"] == "BITQ"
 
 
 @pytest.mark.usefixtures("_nasdaq")
-def test_a_complete_import_replaces_fetched_holdings_and_is_never_overwritten(
-    minerpulse: Callable[..., CliResult], clean: Path
-) -> None:
+def test_a_complete_import_replaces_fetched_holdings_and_is_never_overwritten(minerpulse: RunCli, clean: Path) -> None:
     minerpulse("holdings", "fetch")
     again = minerpulse("holdings", "fetch")
     assert again.out.endswith(" They replace those that were fetched before.\n")
@@ -226,7 +216,7 @@ def test_a_complete_import_replaces_fetched_holdings_and_is_never_overwritten(
 
 
 @pytest.mark.usefixtures("_nasdaq")
-def test_a_failed_fetch_is_an_error_with_a_next_step(minerpulse: Callable[..., CliResult]) -> None:
+def test_a_failed_fetch_is_an_error_with_a_next_step(minerpulse: RunCli) -> None:
     result = minerpulse("holdings", "fetch", "XYZ")
     assert (result.code, result.out) == (1, "")
     assert "Nasdaq on XYZ: answered 404 Not Found" in result.err

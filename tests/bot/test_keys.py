@@ -1,14 +1,14 @@
 """`minerpulse keys` generates keys, and re-encrypts stored tokens with the newest."""
 
 import asyncio
-from collections.abc import Callable
+from contextlib import aclosing
 
 import pytest
 
 from services.core.errors import DatabaseUnavailableError
 from services.core.installation import Installation
 from services.storage import SqlStore, generate_key
-from tests.bot.conftest import CliResult
+from tests.bot.conftest import RunCli
 from tests.fakes.alerts import AT
 
 URL = "sqlite:///minerpulse.db"
@@ -25,20 +25,16 @@ ACME = Installation(
 
 
 async def save(key: str) -> None:
-    store = await SqlStore.open(URL)
-    await store.installations([key]).save(ACME)
-    await store.aclose()
+    async with aclosing(await SqlStore.open(URL)) as store:
+        await store.installations([key]).save(ACME)
 
 
 async def find(key: str) -> Installation | None:
-    store = await SqlStore.open(URL)
-    try:
+    async with aclosing(await SqlStore.open(URL)) as store:
         return await store.installations([key]).find("T1")
-    finally:
-        await store.aclose()
 
 
-def test_each_new_key_is_valid_and_unique(minerpulse: Callable[..., CliResult]) -> None:
+def test_each_new_key_is_valid_and_unique(minerpulse: RunCli) -> None:
     first, second = [minerpulse("keys", "new").out.strip() for _ in range(2)]
     asyncio.run(save(first))
 
@@ -46,9 +42,7 @@ def test_each_new_key_is_valid_and_unique(minerpulse: Callable[..., CliResult]) 
     assert first != second
 
 
-def test_after_a_rotation_only_the_new_key_decrypts(
-    minerpulse: Callable[..., CliResult], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_after_a_rotation_only_the_new_key_decrypts(minerpulse: RunCli, monkeypatch: pytest.MonkeyPatch) -> None:
     old, new = generate_key(), generate_key()
     asyncio.run(save(old))
     for name, value in (("SLACK_CLIENT_ID", "1.2"), ("SLACK_CLIENT_SECRET", "a"), ("SLACK_SIGNING_SECRET", "b")):
@@ -63,7 +57,7 @@ def test_after_a_rotation_only_the_new_key_decrypts(
         asyncio.run(find(old))
 
 
-def test_rotating_without_keys_is_an_error(minerpulse: Callable[..., CliResult]) -> None:
+def test_rotating_without_keys_is_an_error(minerpulse: RunCli) -> None:
     result = minerpulse("keys", "rotate")
     assert (2, "") == (result.code, result.out)
     assert "MINERPULSE_TOKEN_KEYS is not set; put a new key before the old one" in result.err

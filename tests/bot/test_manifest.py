@@ -1,7 +1,7 @@
 """The manifest is valid, and manifest.json matches the command."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -13,23 +13,21 @@ from bot.bolt_app import build_bolt
 from bot.http.app import SLACK_PATH
 from bot.manifest import EVENTS_PATH
 from handlers.commands import usage_hint
-from handlers.events import EVENTS
-from handlers.uninstall import EVENTS as UNINSTALL_EVENTS
-from handlers.uninstall import register_uninstall
-from tests.bot.conftest import ROOT, CliResult
+from handlers.events import EVENTS, UNINSTALL_EVENTS, register_uninstall
+from tests.bot.conftest import ROOT, RunCli
 from tests.fakes.slack import SECRET, TOKEN
 
 SCHEMA = ROOT.parent / "shared" / "reference" / "slack-manifest.schema.2.0.0.json"
 
 
-def read_manifest(minerpulse: Callable[..., CliResult], *options: str) -> dict[str, Any]:
+def read_manifest(minerpulse: RunCli, *options: str) -> dict[str, Any]:
     result = minerpulse("manifest", *options)
     assert result.code == 0
     document: dict[str, Any] = json.loads(result.out)
     return document
 
 
-def test_manifest_json_matches_the_command(minerpulse: Callable[..., CliResult]) -> None:
+def test_manifest_json_matches_the_command(minerpulse: RunCli) -> None:
     result = minerpulse("manifest")
     assert result.out == (ROOT / "manifest.json").read_text(encoding="utf-8")
     assert result.err == "https://minerpulse.example.com stands for this app's address; give --url, or --socket.\n"
@@ -43,7 +41,7 @@ def test_manifest_json_matches_the_command(minerpulse: Callable[..., CliResult])
         pytest.param("https://desk.example.com/slack/events", id="whole"),
     ],
 )
-def test_all_urls_point_to_the_events_endpoint(minerpulse: Callable[..., CliResult], url: str) -> None:
+def test_all_urls_point_to_the_events_endpoint(minerpulse: RunCli, url: str) -> None:
     document = read_manifest(minerpulse, "--url", url)
     [command] = document["features"]["slash_commands"]
     assert command["url"] == f"https://desk.example.com{SLACK_PATH}"
@@ -55,14 +53,14 @@ def test_the_events_path_matches_the_web_app() -> None:
     assert EVENTS_PATH == SLACK_PATH
 
 
-def test_socket_mode_needs_no_url(minerpulse: Callable[..., CliResult]) -> None:
+def test_socket_mode_needs_no_url(minerpulse: RunCli) -> None:
     document = read_manifest(minerpulse, "--socket")
     assert "url" not in document["features"]["slash_commands"][0]
     assert document["settings"]["interactivity"] == {"is_enabled": True}
     assert document["settings"]["socket_mode_enabled"] is True
 
 
-def test_only_the_required_scopes_are_requested(minerpulse: Callable[..., CliResult]) -> None:
+def test_only_the_required_scopes_are_requested(minerpulse: RunCli) -> None:
     document = read_manifest(minerpulse, "--socket")
     assert document["oauth_config"]["scopes"] == {
         "bot": [
@@ -83,7 +81,7 @@ EXPECTED_UNINSTALL_EVENTS = {
 
 
 def test_a_distributed_app_has_a_redirect_url_and_uninstall_events(
-    minerpulse: Callable[..., CliResult],
+    minerpulse: RunCli,
 ) -> None:
     document = read_manifest(minerpulse, *DISTRIBUTED)
     settings, oauth = document["settings"], document["oauth_config"]
@@ -96,7 +94,7 @@ def test_a_distributed_app_has_a_redirect_url_and_uninstall_events(
     assert oauth["scopes"] == read_manifest(minerpulse)["oauth_config"]["scopes"]
 
 
-def test_a_single_workspace_app_has_no_oauth(minerpulse: Callable[..., CliResult]) -> None:
+def test_a_single_workspace_app_has_no_oauth(minerpulse: RunCli) -> None:
     document = read_manifest(minerpulse)
     assert not EXPECTED_UNINSTALL_EVENTS & set(document["settings"]["event_subscriptions"]["bot_events"])
     assert "redirect_urls" not in document["oauth_config"]
@@ -127,9 +125,7 @@ class NoRemover:
         pytest.param(("--distributed", "--socket"), "--socket serves one workspace", id="many over a socket"),
     ],
 )
-def test_invalid_urls_and_options_are_rejected(
-    minerpulse: Callable[..., CliResult], options: tuple[str, ...], expected: str
-) -> None:
+def test_invalid_urls_and_options_are_rejected(minerpulse: RunCli, options: tuple[str, ...], expected: str) -> None:
     result = minerpulse("manifest", *options)
     assert (result.code, result.out) == (2, "")
     assert expected in result.err
@@ -144,11 +140,11 @@ def test_invalid_urls_and_options_are_rejected(
         pytest.param(DISTRIBUTED, id="many workspaces"),
     ],
 )
-def test_slacks_own_schema_accepts_it(minerpulse: Callable[..., CliResult], options: tuple[str, ...]) -> None:
+def test_slacks_own_schema_accepts_it(minerpulse: RunCli, options: tuple[str, ...]) -> None:
     jsonschema.validate(read_manifest(minerpulse, *options), json.loads(SCHEMA.read_text(encoding="utf-8")))
 
 
-def test_the_events_match_the_listeners(minerpulse: Callable[..., CliResult]) -> None:
+def test_the_events_match_the_listeners(minerpulse: RunCli) -> None:
     document = read_manifest(minerpulse, "--url", "https://desk.example.com")
     assert sorted(EVENTS) == document["settings"]["event_subscriptions"]["bot_events"]
     assert ["board"] == [shortcut["callback_id"] for shortcut in document["features"]["shortcuts"]]

@@ -1,12 +1,11 @@
 """`minerpulse chart`, `replay --chart` and `report` write files from price files or the simulated market."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.bot.conftest import CliResult
-from tests.bot.files import btc_file, etf_file
+from tests.bot.conftest import RunCli
+from tests.bot.files import etf_file, price_options
 from tests.fakes.legs import random_legs
 
 LEGS = random_legs(300)  # up to 19 April 2023
@@ -18,23 +17,10 @@ PNG = b"\x89PNG\r\n\x1a\n"
 def files(clean: Path) -> list[str | Path]:
     """The options for the two files."""
     market = LEGS.aligned
-    return [
-        "--etf",
-        etf_file(clean, market.etf.tolist(), FIRST),
-        "--btc",
-        btc_file(clean, market.crypto.tolist(), FIRST),
-    ]
+    return price_options(clean, market.etf.tolist(), market.crypto.tolist(), FIRST)
 
 
-@pytest.fixture
-def simulated(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MINERPULSE_ETF_SOURCES", "simulated")
-    monkeypatch.setenv("MINERPULSE_CRYPTO_SOURCES", "simulated")
-
-
-def test_a_chart_is_written_and_described(
-    minerpulse: Callable[..., CliResult], files: list[str | Path], clean: Path
-) -> None:
+def test_a_chart_is_written_and_described(minerpulse: RunCli, files: list[str | Path], clean: Path) -> None:
     result = minerpulse("chart", "60D", *files, "--rule", "5d 12pp above")
     assert (result.code, result.err) == (0, f"spread.png: {(clean / 'spread.png').stat().st_size:,} bytes.\n")
     assert (clean / "spread.png").read_bytes().startswith(PNG)
@@ -42,16 +28,14 @@ def test_a_chart_is_written_and_described(
     assert "A rule fires at +12 pp, clears at +7.2 pp." in result.out
 
 
-def test_a_dark_chart_differs_from_a_light_one(
-    minerpulse: Callable[..., CliResult], files: list[str | Path], clean: Path
-) -> None:
+def test_a_dark_chart_differs_from_a_light_one(minerpulse: RunCli, files: list[str | Path], clean: Path) -> None:
     for name, options in (("light.png", []), ("dark.png", ["--dark"])):
         assert minerpulse("chart", *files, "-o", name, *options).code == 0
     assert (clean / "light.png").read_bytes() != (clean / "dark.png").read_bytes()
 
 
 def test_one_session_is_charted_over_twenty_with_the_one_session_rule(
-    minerpulse: Callable[..., CliResult], files: list[str | Path]
+    minerpulse: RunCli, files: list[str | Path]
 ) -> None:
     output = minerpulse("chart", "1d", *files).out
     assert "over 20 days" in output
@@ -59,12 +43,12 @@ def test_one_session_is_charted_over_twenty_with_the_one_session_rule(
     assert "A rule fires at ±8 pp" in output
 
 
-def test_a_simulated_chart_is_labelled(minerpulse: Callable[..., CliResult], simulated: None) -> None:  # noqa: ARG001 -- for its effect
+def test_a_simulated_chart_is_labelled(minerpulse: RunCli, simulated: None) -> None:  # noqa: ARG001 -- for its effect
     assert minerpulse("chart").out.startswith("SIMULATED: WGMI ")
 
 
-def test_a_window_longer_than_the_history_writes_nothing(minerpulse: Callable[..., CliResult], clean: Path) -> None:
-    result = minerpulse("chart", "60d", "--etf", etf_file(clean, [20.0] * 5), "--btc", btc_file(clean, [50_000.0] * 5))
+def test_a_window_longer_than_the_history_writes_nothing(minerpulse: RunCli, clean: Path) -> None:
+    result = minerpulse("chart", "60d", *price_options(clean, [20.0] * 5, [50_000.0] * 5))
     assert (result.code, result.err) == (
         1,
         "No chart of WGMI over 60 days: the history begins on 2026-03-02, less than 60d ago.\n",
@@ -72,9 +56,7 @@ def test_a_window_longer_than_the_history_writes_nothing(minerpulse: Callable[..
     assert not (clean / "spread.png").exists()
 
 
-def test_a_rule_that_needs_live_prices_is_rejected(
-    minerpulse: Callable[..., CliResult], files: list[str | Path]
-) -> None:
+def test_a_rule_that_needs_live_prices_is_rejected(minerpulse: RunCli, files: list[str | Path]) -> None:
     result = minerpulse("chart", *files, "--rule", "gap 5%")
     assert result.code == 1
     assert "“gap 5%” is measured only while the ETF is shut" in result.err
@@ -82,7 +64,7 @@ def test_a_rule_that_needs_live_prices_is_rejected(
 
 @pytest.mark.parametrize("command", ["chart", "report"])
 def test_an_unwritable_path_is_an_error_and_existing_files_stay(
-    minerpulse: Callable[..., CliResult], files: list[str | Path], clean: Path, command: str
+    minerpulse: RunCli, files: list[str | Path], clean: Path, command: str
 ) -> None:
     result = minerpulse(command, *files, "-o", "nowhere/out")
     assert (result.code, result.err) == (
@@ -92,18 +74,14 @@ def test_an_unwritable_path_is_an_error_and_existing_files_stay(
     assert ["btc.csv", "etf.csv"] == sorted(path.name for path in clean.iterdir())
 
 
-def test_a_replay_can_draw_its_result(
-    minerpulse: Callable[..., CliResult], files: list[str | Path], clean: Path
-) -> None:
+def test_a_replay_can_draw_its_result(minerpulse: RunCli, files: list[str | Path], clean: Path) -> None:
     result = minerpulse("replay", *files, "--rule", "1d 8pp", "--chart", "out.png")
     assert result.code == 0
     assert "1d 8pp: " in result.out
     assert (clean / "out.png").read_bytes().startswith(PNG)
 
 
-def test_a_report_of_files_is_one_page(
-    minerpulse: Callable[..., CliResult], files: list[str | Path], clean: Path
-) -> None:
+def test_a_report_of_files_is_one_page(minerpulse: RunCli, files: list[str | Path], clean: Path) -> None:
     smh = etf_file(clean / "..", LEGS.proxy_prices.tolist(), FIRST).rename(clean / "smh.csv")
     result = minerpulse("report", *files, "--ai", smh, "--from", "2022-06-01", "--to", "2023-03-31", "--rule", "1d 5pp")
     page = (clean / "report.html").read_text(encoding="utf-8")
@@ -114,23 +92,20 @@ def test_a_report_of_files_is_one_page(
 
 
 def test_a_report_without_the_proxy_explains_how_to_add_it(
-    minerpulse: Callable[..., CliResult], files: list[str | Path], clean: Path
+    minerpulse: RunCli, files: list[str | Path], clean: Path
 ) -> None:
     assert minerpulse("report", *files).code == 0
     assert "with --ai." in (clean / "report.html").read_text(encoding="utf-8")
 
 
-def test_a_simulated_report_is_labelled(
-    minerpulse: Callable[..., CliResult],
-    clean: Path,
-    simulated: None,  # noqa: ARG001 -- for its effect
-) -> None:
+@pytest.mark.usefixtures("simulated")
+def test_a_simulated_report_is_labelled(minerpulse: RunCli, clean: Path) -> None:
     assert minerpulse("report").code == 0
     assert "SIMULATED: these prices are made up." in (clean / "report.html").read_text(encoding="utf-8")
 
 
 def test_charts_and_reports_use_the_configured_pair(
-    minerpulse: Callable[..., CliResult], files: list[str | Path], clean: Path, monkeypatch: pytest.MonkeyPatch
+    minerpulse: RunCli, files: list[str | Path], clean: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MINERPULSE_ETF", "MARA")
     assert minerpulse("chart", "60d", *files).out.startswith("MARA ")
@@ -138,11 +113,9 @@ def test_charts_and_reports_use_the_configured_pair(
     assert "<h1>MARA " in (clean / "report.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.usefixtures("simulated")
 def test_simulated_charts_and_reports_use_the_configured_pair(
-    minerpulse: Callable[..., CliResult],
-    simulated: None,  # noqa: ARG001 -- for its effect
-    clean: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    minerpulse: RunCli, clean: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MINERPULSE_ETF", "MARA")
     assert minerpulse("chart").out.startswith("SIMULATED: MARA ")
@@ -150,7 +123,7 @@ def test_simulated_charts_and_reports_use_the_configured_pair(
     assert "SIMULATED: MARA " in (clean / "report.html").read_text(encoding="utf-8")
 
 
-def test_a_report_needs_both_price_files(minerpulse: Callable[..., CliResult], files: list[str | Path]) -> None:
+def test_a_report_needs_both_price_files(minerpulse: RunCli, files: list[str | Path]) -> None:
     result = minerpulse("report", *files[:2])
     assert result.code == 2
     assert "--etf and --btc go together" in result.err

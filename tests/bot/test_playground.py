@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.playground.package import VERSION, fetch_emulator, package_name
-from bot.playground.server import Credentials, run_emulator, workspace_config
+from bot.playground.emulator import VERSION, Credentials, fetch_emulator, package_name, run_emulator, workspace_config
 from services.core.errors import PlaygroundError
 
 NPM = f"""#!{sys.executable}

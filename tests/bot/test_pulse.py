@@ -1,15 +1,14 @@
 """`minerpulse pulse` shows the board from files or live, and every number as JSON."""
 
 import json
-from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
 import pytest
 
-from bot.commands.pulse_report import view_document
-from tests.bot.conftest import CliResult
-from tests.bot.files import btc_file, daily_btc_file, etf_file
+from bot.commands.pulse import view_document
+from tests.bot.conftest import RunCli
+from tests.bot.files import btc_file, daily_btc_file, etf_file, price_options
 from tests.handlers.boards import shut_view
 
 ETF = [20.0, 20.0, 21.0, 22.0, 22.0, 24.2]  # of 2 to 9 March 2026
@@ -22,8 +21,8 @@ NOWHERE = "http://127.0.0.1:9"  # nothing listens at the discard port
 CLOSE = "2026-03-09T20:00:00+00:00"
 
 
-def test_the_document_has_every_number_with_source_and_age(minerpulse: Callable[..., CliResult], clean: Path) -> None:
-    result = minerpulse("pulse", "--etf", etf_file(clean, ETF), "--btc", btc_file(clean, BTC), "--json")
+def test_the_document_has_every_number_with_source_and_age(minerpulse: RunCli, clean: Path) -> None:
+    result = minerpulse("pulse", *price_options(clean, ETF, BTC), "--json")
     assert (result.code, result.err) == (0, "")
     document = json.loads(result.out)
     windows = {row.pop("window"): row for row in document.pop("windows")}
@@ -79,14 +78,14 @@ def test_the_document_has_the_implied_gap_with_its_interval() -> None:
     assert gap["low"] < gap["implied"] < gap["high"]
 
 
-def test_files_are_measured_at_their_last_common_close(minerpulse: Callable[..., CliResult], clean: Path) -> None:
-    etf, btc = etf_file(clean, ETF), btc_file(clean, [*BTC[:4], None, None])
-    document = json.loads(minerpulse("pulse", "--etf", etf, "--btc", btc, "--json").out)
+def test_files_are_measured_at_their_last_common_close(minerpulse: RunCli, clean: Path) -> None:
+    files = price_options(clean, ETF, [*BTC[:4], None, None])
+    document = json.loads(minerpulse("pulse", *files, "--json").out)
     assert (document["session"], document["as_of"]) == ("2026-03-05", "2026-03-05T21:00:00+00:00")
 
 
-def test_the_board_is_shown_as_in_slack(minerpulse: Callable[..., CliResult], clean: Path) -> None:
-    result = minerpulse("pulse", "--etf", etf_file(clean, ETF), "--btc", btc_file(clean, BTC))
+def test_the_board_is_shown_as_in_slack(minerpulse: RunCli, clean: Path) -> None:
+    result = minerpulse("pulse", *price_options(clean, ETF, BTC))
     shown = [line.rstrip() for line in result.out.splitlines()]
     assert shown[:2] == [
         "WGMI closed 8.0 pp above bitcoin on Mon 9 Mar",
@@ -96,7 +95,7 @@ def test_the_board_is_shown_as_in_slack(minerpulse: Callable[..., CliResult], cl
     assert "WGMI at the close: $24.20 from etf.csv, Mon 9 Mar 16:00 New York." in shown
 
 
-def test_daily_bitcoin_bars_cause_a_warning(minerpulse: Callable[..., CliResult], clean: Path) -> None:
+def test_daily_bitcoin_bars_cause_a_warning(minerpulse: RunCli, clean: Path) -> None:
     btc = daily_btc_file(clean, [50_000.0] * 8 + [51_000.0, 52_000.0], date(2026, 3, 1))
     result = minerpulse("pulse", "--etf", etf_file(clean, ETF), "--btc", btc, "--json")
     document = json.loads(result.out)
@@ -106,7 +105,7 @@ def test_daily_bitcoin_bars_cause_a_warning(minerpulse: Callable[..., CliResult]
     assert document["windows"][0]["btc_return"] == pytest.approx(0.02)
 
 
-def test_a_file_with_future_dates_is_rejected(minerpulse: Callable[..., CliResult], clean: Path) -> None:
+def test_a_file_with_future_dates_is_rejected(minerpulse: RunCli, clean: Path) -> None:
     etf, btc = etf_file(clean, ETF, "2027-03-01"), btc_file(clean, BTC)
     future = date.today() < date(2027, 1, 1)  # noqa: DTZ011 -- as the file's dates, of no zone
     result = minerpulse("pulse", "--etf", etf, "--btc", btc)
@@ -114,18 +113,15 @@ def test_a_file_with_future_dates_is_rejected(minerpulse: Callable[..., CliResul
     assert (" in the future. Correct its dates." in result.err) is future
 
 
-def test_files_without_a_common_session_are_rejected(minerpulse: Callable[..., CliResult], clean: Path) -> None:
+def test_files_without_a_common_session_are_rejected(minerpulse: RunCli, clean: Path) -> None:
     etf, btc = etf_file(clean, ETF), btc_file(clean, BTC, "2025-03-03")
     result = minerpulse("pulse", "--etf", etf, "--btc", btc)
     assert (result.code, result.out) == (1, "")
     assert result.err == "etf.csv and btc.csv have no session in common; check their dates.\n"
 
 
-def test_a_simulated_market_is_labelled_and_not_stored(
-    minerpulse: Callable[..., CliResult], clean: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("MINERPULSE_ETF_SOURCES", "simulated")
-    monkeypatch.setenv("MINERPULSE_CRYPTO_SOURCES", "simulated")
+@pytest.mark.usefixtures("simulated")
+def test_a_simulated_market_is_labelled_and_not_stored(minerpulse: RunCli, clean: Path) -> None:
     assert minerpulse("pulse").out.startswith("SIMULATED: WGMI ")
     document = json.loads(minerpulse("pulse", "--json").out)
     assert document["simulated"] is True
@@ -145,7 +141,7 @@ def test_a_simulated_market_is_labelled_and_not_stored(
     ],
 )
 def test_live_prices_are_stored_if_the_database_is_usable(
-    minerpulse: Callable[..., CliResult],
+    minerpulse: RunCli,
     clean: Path,
     monkeypatch: pytest.MonkeyPatch,
     database: str,

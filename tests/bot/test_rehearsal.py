@@ -2,8 +2,8 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from io import StringIO
@@ -11,20 +11,19 @@ from pathlib import Path
 
 import pytest
 from prompt_toolkit.application import create_app_session
-from prompt_toolkit.input import create_pipe_input
+from prompt_toolkit.input import PipeInput, create_pipe_input
 from prompt_toolkit.output import DummyOutput
 from rich.console import Console
 
 from bot.fake_slack.workspace import EventKind, MessageEvent, PostedMessage
-from bot.rehearsal.play import Pace, play
 from bot.rehearsal.prompt import Prompt, play_with_prompt
 from bot.rehearsal.screen import Screen, find_control
 from bot.rehearsal.script import Script, VirtualClock, script_from_files, simulated_script
-from bot.rehearsal.stage import Rehearsal, open_rehearsal
+from bot.rehearsal.stage import Pace, Rehearsal, open_rehearsal, play
 from bot.settings import Settings
 from services.core.errors import ReplayError
-from tests.bot.conftest import CliResult
-from tests.bot.files import btc_file, daily_btc_file, etf_file
+from tests.bot.conftest import RunCli
+from tests.bot.files import btc_file, daily_btc_file, etf_file, price_options
 
 ETF = [20.0, 20.0, 22.0, 22.0]  # of 2 to 5 March 2026: a tenth up on the 4th
 BTC = [50_000.0] * 4
@@ -53,18 +52,24 @@ class RehearsalHarness:
 
 
 @asynccontextmanager
-async def open_channel(script: Script) -> AsyncIterator[RehearsalHarness]:
-    shown = StringIO()
+async def open_channel(
+    script: Script, shown: StringIO | None = None, pace: float | None = None
+) -> AsyncIterator[RehearsalHarness]:
+    shown = shown or StringIO()
     screen = Screen(console=Console(file=shown, width=200), clock=script.clock)
     async with open_rehearsal(Settings(), script, screen.print_event) as rehearsal:
-        prompt = Prompt(rehearsal=rehearsal, pace=Pace(None), screen=screen)
+        prompt = Prompt(rehearsal=rehearsal, pace=Pace(pace), screen=screen)
         yield RehearsalHarness(rehearsal=rehearsal, script=script, prompt=prompt, shown=shown)
 
 
 @pytest.fixture
-async def channel(clean: Path) -> AsyncIterator[RehearsalHarness]:
+def script(clean: Path) -> Script:
+    return script_from_files(etf_file(clean, ETF), btc_file(clean, BTC), None, None)
+
+
+@pytest.fixture
+async def channel(script: Script) -> AsyncIterator[RehearsalHarness]:
     """A channel with the default rules, on the evening of the day that an alert fires."""
-    script = script_from_files(etf_file(clean, ETF), btc_file(clean, BTC), None, None)
     async with open_channel(script) as channel:
         await channel.rehearsal.start()
         await channel.play_until(date(2026, 3, 4))
@@ -203,8 +208,7 @@ async def test_the_prompt_reports_invalid_input(channel: RehearsalHarness, line:
     assert expected in channel.read_screen()
 
 
-async def test_ack_without_an_open_alert_prints_a_note(clean: Path) -> None:
-    script = script_from_files(etf_file(clean, ETF), btc_file(clean, BTC), None, None)
+async def test_ack_without_an_open_alert_prints_a_note(script: Script) -> None:
     async with open_channel(script) as channel:
         await channel.prompt.handle("ack")
         assert channel.read_screen().strip() == "No alert is open."
@@ -233,15 +237,18 @@ async def test_a_paused_clock_waits_until_it_is_resumed() -> None:
     await waiting
 
 
-async def test_commands_are_handled_while_playing_until_quit(clean: Path) -> None:
-    script = script_from_files(etf_file(clean, ETF), btc_file(clean, BTC), None, None)
-    shown = StringIO()
-    screen = Screen(console=Console(file=shown, width=200), clock=script.clock)
+@contextmanager
+def typed_keys() -> Iterator[PipeInput]:
     with create_pipe_input() as keys, create_app_session(input=keys, output=DummyOutput()):
-        async with open_rehearsal(Settings(), script, screen.print_event) as rehearsal:
+        yield keys
+
+
+async def test_commands_are_handled_while_playing_until_quit(script: Script) -> None:
+    with typed_keys() as keys:
+        async with open_channel(script) as channel:
             keys.send_text("/minerpulse help\rquit\r")
-            await play_with_prompt(rehearsal, script, Prompt(pace=Pace(None), screen=screen, rehearsal=rehearsal))
-    assert "/minerpulse rule add [RULE]" in shown.getvalue()
+            await play_with_prompt(channel.rehearsal, script, channel.prompt)
+    assert "/minerpulse rule add [RULE]" in channel.shown.getvalue()
 
 
 class WatchedOutput(StringIO):
@@ -257,36 +264,31 @@ class WatchedOutput(StringIO):
         return super().write(text)
 
 
-async def test_after_the_script_the_channel_still_answers(clean: Path) -> None:
-    script = script_from_files(etf_file(clean, ETF), btc_file(clean, BTC), None, None)
-    with create_pipe_input() as keys, create_app_session(input=keys, output=DummyOutput()):
+async def test_after_the_script_the_channel_still_answers(script: Script) -> None:
+    with typed_keys() as keys:
         shown = WatchedOutput("The script is over", lambda: keys.send_text("/minerpulse history\rquit\r"))
-        screen = Screen(console=Console(file=shown, width=200), clock=script.clock)
-        async with open_rehearsal(Settings(), script, screen.print_event) as rehearsal:
-            await play_with_prompt(rehearsal, script, Prompt(pace=Pace(None), screen=screen, rehearsal=rehearsal))
+        async with open_channel(script, shown) as channel:
+            await play_with_prompt(channel.rehearsal, script, channel.prompt)
     text = shown.getvalue()
     assert "4 sessions, 1 alert posted, 1 resolved." in text
     assert text.index("only you see this", text.index("The script is over"))
 
 
-async def test_an_error_while_playing_ends_the_prompt(clean: Path) -> None:
-    script = script_from_files(etf_file(clean, ETF), btc_file(clean, BTC), None, None)
-    screen = Screen(console=Console(file=StringIO(), width=200), clock=script.clock)
-    with create_pipe_input() as keys, create_app_session(input=keys, output=DummyOutput()):
-        async with open_rehearsal(Settings(), script, screen.print_event) as rehearsal:
-            broken = replace(rehearsal, person=replace(rehearsal.person, signing_secret="other"))
+async def test_an_error_while_playing_ends_the_prompt(script: Script) -> None:
+    with typed_keys():
+        async with open_channel(script) as channel:
+            person = replace(channel.rehearsal.person, signing_secret="other")
+            broken = replace(channel.rehearsal, person=person)
             with pytest.raises(RuntimeError, match="the request was answered 401"):
-                await play_with_prompt(broken, script, Prompt(pace=Pace(None), screen=screen, rehearsal=broken))
+                await play_with_prompt(broken, script, replace(channel.prompt, rehearsal=broken))
 
 
 @pytest.mark.parametrize("key", [pytest.param("\x03", id="ctrl-c"), pytest.param("\x04", id="ctrl-d")])
-async def test_control_keys_quit_cleanly(clean: Path, key: str) -> None:
-    script = script_from_files(etf_file(clean, ETF), btc_file(clean, BTC), None, None)
-    screen = Screen(console=Console(file=StringIO(), width=200), clock=script.clock)
-    with create_pipe_input() as keys, create_app_session(input=keys, output=DummyOutput()):
-        async with open_rehearsal(Settings(), script, screen.print_event) as rehearsal:
+async def test_control_keys_quit_cleanly(script: Script, key: str) -> None:
+    with typed_keys() as keys:
+        async with open_channel(script, pace=1e-6) as channel:
             keys.send_text(key)
-            await play_with_prompt(rehearsal, script, Prompt(pace=Pace(1e-6), screen=screen, rehearsal=rehearsal))
+            await play_with_prompt(channel.rehearsal, script, channel.prompt)
 
 
 async def test_daily_bitcoin_bars_tick_after_the_utc_day(clean: Path) -> None:
@@ -357,7 +359,7 @@ def test_a_period_without_simulated_sessions_is_rejected(first: date, last: date
         simulated_script(1, first, last)
 
 
-def test_a_simulated_week_runs_to_its_end_without_a_prompt(minerpulse: Callable[..., CliResult]) -> None:
+def test_a_simulated_week_runs_to_its_end_without_a_prompt(minerpulse: RunCli) -> None:
     result = minerpulse("rehearse", "--until", "2026-01-08", "--no-prompt")
     assert (result.code, result.err) == (0, "")
     first, *_, last = result.out.splitlines()
@@ -366,7 +368,7 @@ def test_a_simulated_week_runs_to_its_end_without_a_prompt(minerpulse: Callable[
     assert "SIMULATED: MinerPulse alerts on WGMI against bitcoin come here from now on." in result.out
 
 
-def test_the_same_seed_plays_the_same_market(minerpulse: Callable[..., CliResult]) -> None:
+def test_the_same_seed_plays_the_same_market(minerpulse: RunCli) -> None:
     seven, again, eight = (
         minerpulse("rehearse", "--until", "2026-01-06", "--no-prompt", "--seed", seed).out for seed in ("7", "7", "8")
     )
@@ -374,16 +376,16 @@ def test_the_same_seed_plays_the_same_market(minerpulse: Callable[..., CliResult
     assert seven.replace("market 7", "market 8") != eight
 
 
-def test_files_are_played_to_their_end(minerpulse: Callable[..., CliResult], clean: Path) -> None:
-    result = minerpulse("rehearse", "--etf", etf_file(clean, ETF), "--btc", btc_file(clean, BTC), "--no-prompt")
+def test_files_are_played_to_their_end(minerpulse: RunCli, clean: Path) -> None:
+    result = minerpulse("rehearse", *price_options(clean, ETF, BTC), "--no-prompt")
     assert (result.code, result.err) == (0, "")
     assert result.out.splitlines()[-1] == "etf.csv and btc.csv: 4 sessions, 1 alert posted, 1 resolved."
     assert "SIMULATED" not in result.out
 
 
 def test_without_a_terminal_there_is_no_prompt_and_no_proxy_is_used(
-    minerpulse: Callable[..., CliResult], clean: Path, monkeypatch: pytest.MonkeyPatch
+    minerpulse: RunCli, clean: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
-    result = minerpulse("rehearse", "--etf", etf_file(clean, ETF), "--btc", btc_file(clean, BTC))
+    result = minerpulse("rehearse", *price_options(clean, ETF, BTC))
     assert result.out.splitlines()[-1] == "etf.csv and btc.csv: 4 sessions, 1 alert posted, 1 resolved."

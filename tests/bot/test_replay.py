@@ -1,24 +1,21 @@
 """`minerpulse replay` from files to tables and JSON."""
 
 import json
-from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
 import pytest
 
-from tests.bot.conftest import ROOT, CliResult
-from tests.bot.files import btc_file, daily_btc_file, etf_file
+from tests.bot.conftest import ROOT, RunCli
+from tests.bot.files import btc_file, daily_btc_file, etf_file, price_options
 
 SHARED = ROOT.parent / "shared" / "data"
 ETF = [20.0, 20.0, 22.0, 22.0, 22.0]  # of 2 to 6 March 2026: a tenth up on the 4th
 BTC = [50_000.0] * 5
 
 
-def test_the_document_has_only_sessions_and_transitions(minerpulse: Callable[..., CliResult], clean: Path) -> None:
-    result = minerpulse(
-        "replay", "--etf", etf_file(clean, ETF), "--btc", btc_file(clean, BTC), "--rule", "1D  8pp", "--json"
-    )
+def test_the_document_has_only_sessions_and_transitions(minerpulse: RunCli, clean: Path) -> None:
+    result = minerpulse("replay", *price_options(clean, ETF, BTC), "--rule", "1D  8pp", "--json")
     assert (result.code, result.err) == (0, "")
     document = json.loads(result.out)
     [fired, resolved] = document["rules"][0].pop("transitions")
@@ -45,9 +42,9 @@ def test_the_document_has_only_sessions_and_transitions(minerpulse: Callable[...
     }
 
 
-def test_a_leg_without_a_price_is_null(minerpulse: Callable[..., CliResult], clean: Path) -> None:
-    etf, btc = etf_file(clean, [20.0, None, 20.0]), btc_file(clean, [50_000.0, 10_000.0, 10_000.0])
-    result = minerpulse("replay", "--etf", etf, "--btc", btc, "--rule", "drawdown 60%", "--json")
+def test_a_leg_without_a_price_is_null(minerpulse: RunCli, clean: Path) -> None:
+    files = price_options(clean, [20.0, None, 20.0], [50_000.0, 10_000.0, 10_000.0])
+    result = minerpulse("replay", *files, "--rule", "drawdown 60%", "--json")
     document = json.loads(result.out, parse_constant=pytest.fail)
     [fired] = document["rules"][0]["transitions"]
     assert (fired["session"], fired["spread_pp"], fired["btc_return"]) == ("2026-03-03", None, pytest.approx(-0.8))
@@ -57,20 +54,20 @@ def test_a_leg_without_a_price_is_null(minerpulse: Callable[..., CliResult], cle
     ]
 
 
-def test_the_default_rules_are_replayed(minerpulse: Callable[..., CliResult], clean: Path) -> None:
-    result = minerpulse("replay", "--etf", etf_file(clean, ETF), "--btc", btc_file(clean, BTC), "--json")
+def test_the_default_rules_are_replayed(minerpulse: RunCli, clean: Path) -> None:
+    result = minerpulse("replay", *price_options(clean, ETF, BTC), "--json")
     assert [rule["rule"] for rule in json.loads(result.out)["rules"]] == ["1d 8pp", "5d 15pp", "20d 30pp"]
 
 
-def test_the_period_can_be_limited(minerpulse: Callable[..., CliResult], clean: Path) -> None:
-    files = "--etf", etf_file(clean, ETF), "--btc", btc_file(clean, BTC)
+def test_the_period_can_be_limited(minerpulse: RunCli, clean: Path) -> None:
+    files = price_options(clean, ETF, BTC)
     result = minerpulse("replay", *files, "--rule", "1d 8pp", "--from", "2026-03-05", "--to", "2026-03-06", "--json")
     document = json.loads(result.out)
     assert (document["sessions"], document["rules"][0]["episodes"]) == (2, 0)
 
 
-def test_the_terminal_shows_each_episode_and_a_summary(minerpulse: Callable[..., CliResult], clean: Path) -> None:
-    files = "--etf", etf_file(clean, [*ETF, 20.0, 20.0, 24.0]), "--btc", btc_file(clean, [50_000.0] * 8)
+def test_the_terminal_shows_each_episode_and_a_summary(minerpulse: RunCli, clean: Path) -> None:
+    files = price_options(clean, [*ETF, 20.0, 20.0, 24.0], [50_000.0] * 8)
     result = minerpulse("replay", *files, "--rule", "1d 8pp", "--rule", "20d 30pp")
     assert [line.rstrip() for line in result.out.splitlines()] == [
         "8 sessions with both prices, 2026-03-02 to 2026-03-11",
@@ -92,10 +89,9 @@ def test_the_terminal_shows_each_episode_and_a_summary(minerpulse: Callable[...,
     ]
 
 
-def test_a_rule_on_another_metric_shows_its_value(minerpulse: Callable[..., CliResult], clean: Path) -> None:
-    etf = etf_file(clean, [20.0] * 70, "2025-11-20")
-    btc = btc_file(clean, [50_000.0] * 69 + [20_000.0], "2025-11-20")
-    result = minerpulse("replay", "--etf", etf, "--btc", btc, "--rule", "drawdown 50%", "--rule", "60d residual 10pp")
+def test_a_rule_on_another_metric_shows_its_value(minerpulse: RunCli, clean: Path) -> None:
+    files = price_options(clean, [20.0] * 70, [50_000.0] * 69 + [20_000.0], "2025-11-20")
+    result = minerpulse("replay", *files, "--rule", "drawdown 50%", "--rule", "60d residual 10pp")
     shown = [" ".join(line.split()) for line in result.out.splitlines()]
     assert "Fired Resolved Side Drawdown Spread ETF Bitcoin Length" in shown
     assert "2026-03-04 still open above 60.0% +60.0 pp 0.0% −60.0% 1" in shown
@@ -103,24 +99,22 @@ def test_a_rule_on_another_metric_shows_its_value(minerpulse: Callable[..., CliR
     assert "2025 Q4 ▁█ 2026 Q1 by quarter" in shown
 
 
-def test_quarters_before_the_first_measurement_are_dots(minerpulse: Callable[..., CliResult], clean: Path) -> None:
-    etf = etf_file(clean, [20.0] * 70 + [30.0], "2025-11-20")
-    btc = btc_file(clean, [50_000.0] * 71, "2025-11-20")
-    result = minerpulse("replay", "--etf", etf, "--btc", btc, "--rule", "60d 10pp")
+def test_quarters_before_the_first_measurement_are_dots(minerpulse: RunCli, clean: Path) -> None:
+    files = price_options(clean, [20.0] * 70 + [30.0], [50_000.0] * 71, "2025-11-20")
+    result = minerpulse("replay", *files, "--rule", "60d 10pp")
     assert "2025 Q4 ·█ 2026 Q1 by quarter" in result.out
 
 
-def test_excluded_sessions_are_grouped_by_reason(minerpulse: Callable[..., CliResult], clean: Path) -> None:
-    etf = etf_file(clean, [20.0, None, 20.0, 20.0, 20.0])
-    btc = btc_file(clean, [50_000.0, 50_000.0, None, 50_000.0, None])
-    result = minerpulse("replay", "--etf", etf, "--btc", btc, "--rule", "1d 8pp")
+def test_excluded_sessions_are_grouped_by_reason(minerpulse: RunCli, clean: Path) -> None:
+    files = price_options(clean, [20.0, None, 20.0, 20.0, 20.0], [50_000.0, 50_000.0, None, 50_000.0, None])
+    result = minerpulse("replay", *files, "--rule", "1d 8pp")
     assert result.out.splitlines()[-2:] == [
         "Left out, btc: 2 sessions, 2026-03-04 to 2026-03-06: no BTC bar ended in the 2 h up to the close",
         "Left out, etf: 1 session, 2026-03-03: etf.csv has no WGMI close for this session",
     ]
 
 
-def test_daily_bitcoin_bars_cause_a_warning_on_stderr(minerpulse: Callable[..., CliResult], clean: Path) -> None:
+def test_daily_bitcoin_bars_cause_a_warning_on_stderr(minerpulse: RunCli, clean: Path) -> None:
     etf, btc = etf_file(clean, ETF), daily_btc_file(clean, [50_000.0] * 7, date(2026, 3, 1))
     result = minerpulse("replay", "--etf", etf, "--btc", btc, "--rule", "1d 8pp", "--json")
     assert result.err.startswith("WARNING: These bitcoin bars are daily")
@@ -139,14 +133,14 @@ def test_daily_bitcoin_bars_cause_a_warning_on_stderr(minerpulse: Callable[..., 
     ],
 )
 def test_invalid_input_is_an_error(
-    minerpulse: Callable[..., CliResult], clean: Path, options: tuple[str, str], code: int, expected: str
+    minerpulse: RunCli, clean: Path, options: tuple[str, str], code: int, expected: str
 ) -> None:
-    result = minerpulse("replay", "--etf", etf_file(clean, ETF), "--btc", btc_file(clean, BTC), *options)
+    result = minerpulse("replay", *price_options(clean, ETF, BTC), *options)
     assert (result.code, result.out) == (code, "")
     assert expected in result.err
 
 
-def test_a_parse_error_names_the_line(minerpulse: Callable[..., CliResult], clean: Path) -> None:
+def test_a_parse_error_names_the_line(minerpulse: RunCli, clean: Path) -> None:
     broken = clean / "broken.csv"
     broken.write_text("Date,Close\n2026-03-02,abc\n", encoding="utf-8")
     result = minerpulse("replay", "--etf", broken, "--btc", btc_file(clean, BTC))
@@ -155,7 +149,7 @@ def test_a_parse_error_names_the_line(minerpulse: Callable[..., CliResult], clea
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="needs the vendors' real prices beside this repository")
-def test_1d_8pp_fired_44_times_on_real_prices(minerpulse: Callable[..., CliResult]) -> None:
+def test_1d_8pp_fired_44_times_on_real_prices(minerpulse: RunCli) -> None:
     files = "--etf", SHARED / "equities" / "WGMI.csv", "--btc", SHARED / "btc" / "btcusdt_binance_1h.csv"
     document = json.loads(minerpulse("replay", *files, "--rule", "1d 8pp", "--json").out)
     assert (document["sessions"], document["rules"][0]["episodes"]) == (1047, 44)

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.scopes import CACHE_TTL, TokenGrants
+from bot.oauth.tokens import SCOPES_TTL, TokenGrants
 from services.core.errors import DeliveryError
 from tests.fakes.clock import SetClock
 from tests.fakes.slack import TOKEN, FakeSlack, Fault, error_response
@@ -37,7 +37,7 @@ async def test_an_added_scope_is_noticed_after_the_cache_expires(
 ) -> None:
     slack.fail(AUTH, auth_response("commands"), auth_response("commands,files:write"))
     assert "files:write" not in await grants.scopes("T1")
-    clock.advance(CACHE_TTL + timedelta(seconds=1))
+    clock.advance(SCOPES_TTL + timedelta(seconds=1))
     assert "files:write" in await grants.scopes("T1")
 
 

@@ -22,7 +22,7 @@ from bot.http.slack_requests import sign
 from bot.scheduler import TickScheduler, retry_interval
 from bot.serve import Role, serve
 from bot.settings import Settings, SlackMode
-from services.alerting.records import AlertChange
+from services.alerting.ports import AlertChange
 from services.alerting.rule_index import PairRules, RuleIndex
 from services.alerting.tick_log import Claim
 from services.core.errors import DatabaseUnavailableError, InvalidSettingsError

@@ -1,9 +1,7 @@
 """Settings are validated with helpful messages and never reveal a secret."""
 
-import os
 from enum import Enum
 from pathlib import Path
-from typing import get_args
 
 import pytest
 from pydantic import ValidationError
@@ -11,7 +9,7 @@ from pydantic import ValidationError
 from bot.settings import Settings, load_settings, variable_name
 from services.core.errors import InvalidSettingsError
 from services.core.prices import Pair, Symbol
-from services.market.sources.catalogue import SOURCES
+from services.market.sources.catalogue import CRYPTO, EQUITY, SOURCES, SourceKind
 from services.market.sources.simulated.market import SEED
 from services.storage import generate_key
 
@@ -20,12 +18,7 @@ HTTP = {"SLACK_BOT_TOKEN": "xoxb-made-up", "SLACK_SIGNING_SECRET": "0123456789ab
 SOCKET = {"SLACK_BOT_TOKEN": "xoxb-made-up", "SLACK_APP_TOKEN": "xapp-made-up"}
 
 
-@pytest.fixture(autouse=True)
-def _clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.chdir(tmp_path)
-    for name in os.environ:
-        if name.startswith(("MINERPULSE_", "SLACK_")) or name == "PORT":
-            monkeypatch.delenv(name)
+pytestmark = pytest.mark.usefixtures("clean")
 
 
 def set_variables(monkeypatch: pytest.MonkeyPatch, **variables: str) -> None:
@@ -228,14 +221,19 @@ def test_urls_are_normalized(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (settings.slack_api_url, settings.source_urls["yahoo"]) == ("http://127.0.0.1:3100/api/", "http://127.0.0.1")
 
 
-def test_the_source_choices_match_the_catalogue() -> None:
-    choice = {
-        name: set(get_args(get_args(Settings.model_fields[name].annotation)[0]))
-        for name in ("etf_sources", "crypto_sources", "network_sources")
-    }
-    assert {row.name for row in SOURCES if row.equity} == choice["etf_sources"]
-    assert {row.name for row in SOURCES if row.crypto} == choice["crypto_sources"]
-    assert {row.name for row in SOURCES if row.network} == choice["network_sources"] | {"simulated"}
+@pytest.mark.parametrize(
+    ("variable", "kind"),
+    [
+        pytest.param("MINERPULSE_ETF_SOURCES", EQUITY, id="ETF"),
+        pytest.param("MINERPULSE_CRYPTO_SOURCES", CRYPTO, id="bitcoin"),
+    ],
+)
+def test_an_unknown_source_gets_every_choice_of_the_catalogue(
+    monkeypatch: pytest.MonkeyPatch, variable: str, kind: SourceKind[object]
+) -> None:
+    names = [f"'{row.name}'" for row in SOURCES if kind.factory(row)]
+    error = settings_error(monkeypatch, **{variable: "google"})
+    assert error.startswith(f"{variable}: it should be {', '.join(names[:-1])} or 'simulated'. Where ")
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,11 @@
 """`minerpulse drawdown`, `miners` and `network` in the terminal, live or simulated."""
 
 import json
-from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
-from bot.commands.study_report import miners_document, network_document
+from bot.commands.studies import miners_document, network_document
 from services.core.prices import Symbol
 from services.core.reason import Code, Reason
 from services.market.holdings import Cohort, Membership
@@ -17,42 +15,38 @@ from services.market.network_checks import CheckedNetwork
 from services.market.sources.catalogue import SOURCES
 from services.research.holdings_effects import HoldingContribution, HoldingsAttribution, brinson_effects
 from services.research.holdings_report import HoldingsReport
-from services.research.results import NetworkResult, Provenance
-from tests.bot.conftest import CliResult
+from services.research.service import NetworkResult, Provenance
+from tests.bot.conftest import RunCli
+
+pytestmark = pytest.mark.usefixtures("simulated")
 
 
-@pytest.fixture(autouse=True)
-def _simulated(clean: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001 -- clean comes first
-    monkeypatch.setenv("MINERPULSE_ETF_SOURCES", "simulated")
-    monkeypatch.setenv("MINERPULSE_CRYPTO_SOURCES", "simulated")
-
-
-def test_both_drawdowns_are_shown(minerpulse: Callable[..., CliResult]) -> None:
+def test_both_drawdowns_are_shown(minerpulse: RunCli) -> None:
     result = minerpulse("drawdown")
     assert (result.code, result.out.startswith("SIMULATED: WGMI ")) == (0, True)
 
 
-def test_both_drawdowns_are_one_document(minerpulse: Callable[..., CliResult]) -> None:
+def test_both_drawdowns_are_one_document(minerpulse: RunCli) -> None:
     document = json.loads(minerpulse("drawdown", "--json").out)
     etf, crypto = document["legs"]
     assert ("WGMI", "BTC", True) == (etf["symbol"], crypto["symbol"], document["simulated"])
     assert {"depth", "high", "high_on", "since", "deepest", "deepest_on", "rank", "sessions", "first"} <= {*crypto}
 
 
-def test_a_fund_without_holdings_is_an_error_with_a_next_step(minerpulse: Callable[..., CliResult]) -> None:
+def test_a_fund_without_holdings_is_an_error_with_a_next_step(minerpulse: RunCli) -> None:
     result = minerpulse("miners", "20d")
     assert (result.code, result.out) == (1, "")
     assert "imports a file of them with `minerpulse holdings import FILE.csv`." in result.err
 
 
-def test_with_simulated_prices_the_network_is_simulated(minerpulse: Callable[..., CliResult]) -> None:
+def test_with_simulated_prices_the_network_is_simulated(minerpulse: RunCli) -> None:
     result = minerpulse("network")
     assert (result.code, result.out.startswith("SIMULATED: Mining earns $")) == (0, True)
     assert "Network from SIMULATED" in result.out
 
 
 def test_an_unreachable_network_is_an_error_with_the_reason(
-    minerpulse: Callable[..., CliResult], monkeypatch: pytest.MonkeyPatch
+    minerpulse: RunCli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("MINERPULSE_ETF_SOURCES", "MINERPULSE_CRYPTO_SOURCES"):
         monkeypatch.delenv(name)

@@ -1,15 +1,14 @@
 """`minerpulse tune` on price files, as text and JSON."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from services.rules.grammar import parse_rule
 from services.rules.replay import replay
-from tests.bot.conftest import CliResult
-from tests.bot.files import btc_file, etf_file
+from tests.bot.conftest import RunCli
+from tests.bot.files import price_options
 from tests.fakes.market import random_market
 
 MARKET, FIRST = random_market(400), "2022-02-08"
@@ -18,13 +17,10 @@ MARKET, FIRST = random_market(400), "2022-02-08"
 @pytest.fixture
 def files(clean: Path) -> list[str | Path]:
     """The options for both files."""
-    etf, btc = etf_file(clean, MARKET.etf.tolist(), FIRST), btc_file(clean, MARKET.crypto.tolist(), FIRST)
-    return ["--etf", etf, "--btc", btc]
+    return price_options(clean, MARKET.etf.tolist(), MARKET.crypto.tolist(), FIRST)
 
 
-def test_the_document_has_the_rule_its_rate_and_its_changes(
-    minerpulse: Callable[..., CliResult], files: list[str | Path]
-) -> None:
+def test_the_document_has_the_rule_its_rate_and_its_changes(minerpulse: RunCli, files: list[str | Path]) -> None:
     result = minerpulse("tune", "5d", "1/month", *files, "--against", "5d 15pp", "--against", "1d 8pp", "--json")
     assert (result.code, result.err) == (0, "")
     document = json.loads(result.out)
@@ -34,16 +30,14 @@ def test_the_document_has_the_rule_its_rate_and_its_changes(
     assert document["check"]["low"] < document["check"]["per_year"] < document["check"]["high"]
 
 
-def test_a_rule_is_found_as_in_slack(minerpulse: Callable[..., CliResult], files: list[str | Path]) -> None:
+def test_a_rule_is_found_as_in_slack(minerpulse: RunCli, files: list[str | Path]) -> None:
     result = minerpulse("tune", "5d 1/month", *files)
     assert result.code == 0
     assert result.out.splitlines()[0].endswith(" alerts a year, 12 wanted")
     assert "Against 5d 15pp: " in result.out
 
 
-def test_an_invalid_target_is_an_error_with_a_marked_word(
-    minerpulse: Callable[..., CliResult], files: list[str | Path]
-) -> None:
+def test_an_invalid_target_is_an_error_with_a_marked_word(minerpulse: RunCli, files: list[str | Path]) -> None:
     result = minerpulse("tune", "5d", "often", *files)
     assert result.code == 2
     assert "5d often\n   ^^^^^" in result.err

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from services.alerting.records import AlertAudit
+from services.alerting.ports import AlertAudit
 from services.core.errors import NotFoundError
 from services.storage import SqlStore
 from tests.chaos.slack import SlackRecord

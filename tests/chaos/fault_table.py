@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from bot.app import App, build
 from services.alerting.alert import EntryKind, close
-from services.alerting.records import AlertChange
+from services.alerting.ports import AlertChange
 from services.core.prices import Pair, Symbol
 from services.storage import migrate
 from tests.chaos.processes import read_record, slack

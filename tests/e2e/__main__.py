@@ -4,8 +4,7 @@ import sys
 from pathlib import Path
 
 from tests.e2e.browser import Trader, open_browser
-from tests.e2e.loopback import enable_loopback
-from tests.e2e.process import run_minerpulse, run_slack_emulator
+from tests.e2e.process import enable_loopback, run_minerpulse, run_slack_emulator
 
 RULE = "20d 0.1pp at close"  # fires at almost any close
 

@@ -1,8 +1,12 @@
-"""The processes of an end-to-end run: the Slack emulator and MinerPulse."""
+"""The processes of an end-to-end run: the Slack emulator and MinerPulse, in their own network namespace."""
 
 import asyncio
+import fcntl
 import os
+import shutil
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import time
@@ -11,8 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bot.playground import server
-from bot.playground.server import SlackEmulator
+from bot.playground.emulator import SlackEmulator, run_emulator
 
 MINERPULSE = str(Path(sys.executable).with_name("minerpulse"))
 PORT = 3001
@@ -24,7 +27,7 @@ START_TIMEOUT_S = 60
 def run_slack_emulator(program: Path, *, http: bool) -> Iterator[SlackEmulator]:
     """Run the emulator on an event loop of this thread."""
     loop = asyncio.new_event_loop()
-    running = server.run_emulator(program, request_url=EVENTS if http else None)
+    running = run_emulator(program, request_url=EVENTS if http else None)
     try:
         yield loop.run_until_complete(running.__aenter__())
     finally:
@@ -69,3 +72,25 @@ def _wait_until_alive(process: subprocess.Popen[bytes]) -> None:
         except OSError:
             time.sleep(0.2)
     raise RuntimeError("MinerPulse did not start; its log tells why")
+
+
+SIOCGIFFLAGS, SIOCSIFFLAGS = 0x8913, 0x8914
+IFF_UP = 0x1
+
+
+def network_namespace_command() -> list[str] | None:
+    """Return the command prefix that runs a program in its own network namespace; None if unsupported."""
+    unshare = shutil.which("unshare")
+    if unshare is None:
+        return None
+    command = [unshare, "--user", "--map-root-user", "--net", "--"]
+    result = subprocess.run([*command, "true"], check=False, capture_output=True)  # noqa: S603 -- util-linux
+    return command if result.returncode == 0 else None
+
+
+def enable_loopback() -> None:
+    """Enable the loopback interface of this network namespace."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+        flags = fcntl.ioctl(control, SIOCGIFFLAGS, struct.pack("16sh14x", b"lo", 0))
+        _, new_flags = struct.unpack("16sh14x", flags)
+        fcntl.ioctl(control, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", new_flags | IFF_UP))

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from bot.commands.rehearse import CACHE_DIR
-from bot.playground.package import fetch_emulator, is_available
+from bot.playground.emulator import fetch_emulator, is_available
 from services.core.errors import PlaygroundError
 from tests.e2e.browser import chromium
-from tests.e2e.loopback import network_namespace_command
+from tests.e2e.process import network_namespace_command
 
 ROOT = Path(__file__).parents[2]
 STEPS = ["board", "started", "alert", "acknowledged", "resolved", "editor", "refused", "saved", "home"]

@@ -3,16 +3,15 @@
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 
-from services.alerting.alert import ActorStamp, Alert, EntryKind, TimelineEntry, sort_hits
-from services.alerting.records import ChannelRule, RuleAuditKind, RuleChange, UnreadableRule
-from services.alerting.rule_hit import RuleHit
+from services.alerting.alert import ActorStamp, Alert, EntryKind, RuleHit, TimelineEntry, sort_hits
+from services.alerting.ports import ChannelRule, RuleAuditKind, RuleChange, UnreadableRule
 from services.core.identity import Channel
 from services.core.prices import WGMI_BTC, Pair, PriceStamp
 from services.core.reason import Reason
+from services.market.chart_points import AlertChart, alert_chart
 from services.market.measure import Measurement, Window
 from services.research.attribution import AlertAttribution
 from services.research.track_record import TrackRecord
-from services.rules.chart_series import AlertChart, alert_chart
 from services.rules.decide import Side
 from tests.fakes.market import aligned_market
 

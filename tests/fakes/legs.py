@@ -1,7 +1,6 @@
 """Both legs and the AI proxy, from a seed with known betas or from real prices."""
 
-from datetime import date, timedelta
-from pathlib import Path
+from datetime import date
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +10,7 @@ from services.market.align import align
 from services.market.sources.files.prices import read_etf_csv
 from services.research.attribution import Legs
 from tests.fakes.market import CALENDAR, aligned_market
-
-DATA = Path("../shared/data")
-WEEK = timedelta(days=7)
+from tests.fakes.price_files import DATA
 
 
 def proxy_closes(sessions: NDArray[np.datetime64], prices: NDArray[np.float64]) -> Closes:

@@ -1,4 +1,4 @@
-"""Aligned markets with given or random prices, on real sessions of the calendar."""
+"""Aligned markets with given or random prices on real sessions of the calendar, and their market view."""
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -8,6 +8,9 @@ import numpy as np
 from services.core.prices import WGMI_BTC, Bars, Closes, Symbol
 from services.core.sessions import Sessions, sessions_between
 from services.market.align import Aligned, align
+from services.market.snapshot import snapshot
+from services.rules.history_lookup import HistoryLookup
+from services.rules.market_view import MarketView
 
 CALENDAR: Sessions = sessions_between(date(2021, 6, 1), date(2027, 12, 31))
 HOUR = timedelta(hours=1)
@@ -60,4 +63,25 @@ def random_market(sessions: int, seed: int = 7, first: str = "2022-02-08") -> Al
     etf = crypto + rng.normal(0, 0.035, sessions)
     return aligned_market(
         (25 * np.exp(np.cumsum(etf))).tolist(), (40_000 * np.exp(np.cumsum(crypto))).tolist(), first=first
+    )
+
+
+def a_view(market: Aligned) -> MarketView:
+    """Return the market view one hour after the last close."""
+    close = snapshot(market)
+    now = close.at + timedelta(hours=1)
+    return MarketView(
+        pair=market.pair,
+        now=now,
+        market=CALENDAR.state_at(now),
+        close=close,
+        history=HistoryLookup(market),
+        live=None,
+        live_reason="the market is shut",
+        etf=None,
+        crypto=None,
+        gap=None,
+        left_out=market.exclusions,
+        problems=(),
+        simulated=False,
     )

@@ -4,8 +4,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import httpx
+import numpy as np
 
 from services.market.network import BLOCK_S, HASHES
+from services.market.network_history import NetworkHistory
 from services.market.network_service import NetworkService
 from services.market.sources.http.client import HttpClient
 from services.market.sources.vendors.mempool import Mempool
@@ -73,3 +75,13 @@ class FakeMempool:
 
 def _s(at: datetime) -> int:
     return int(at.timestamp())
+
+
+PAST = NetworkHistory(
+    source="mempool.space",
+    days=np.array(["2024-04-10", "2024-04-20", "2024-04-30"], dtype="datetime64[D]"),
+    hashrates=np.array([620e18, 640e18, 600e18]),
+    retargets_at=np.array(["2024-03-28T00:00:00", "2024-04-10T16:00:00", "2024-04-24T12:00:00"], dtype="datetime64[s]"),
+    difficulties=np.array([83.13e12, 86.39e12, 88.10e12]),
+    heights=np.array([836_640, 838_656, 840_672]),
+)

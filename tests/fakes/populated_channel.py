@@ -5,8 +5,16 @@ from datetime import datetime, timedelta
 
 from services.alerting.channel_settings import ChannelSettings
 from services.alerting.notice import Digest, Notice, Outage
-from services.alerting.ports import SettingChange, StoredChannel, StoredNotice
-from services.alerting.records import AlertChange, ChannelRule, RuleAuditKind, RuleChange, StoredAlert
+from services.alerting.ports import (
+    AlertChange,
+    ChannelRule,
+    RuleAuditKind,
+    RuleChange,
+    SettingChange,
+    StoredAlert,
+    StoredChannel,
+    StoredNotice,
+)
 from services.core.identity import Channel, Mention
 from services.core.prices import WGMI_BTC
 from services.rules.decide import Side

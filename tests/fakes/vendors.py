@@ -35,7 +35,7 @@ async def no_wait(_seconds: float) -> None:
 class UnlimitedCoinbase(Coinbase):
     """Coinbase without its rate limit, which never frees a slot if the clock does not move."""
 
-    limits = ()
+    limits = ()  # type: ignore[assignment]
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 
 from services.alerting.alert import Alert
-from services.alerting.records import ChannelRule
+from services.alerting.ports import ChannelRule
 from services.channels.commands import Board
 from services.core.identity import Channel
 from services.core.prices import PriceStamp, Quote, Symbol
@@ -17,7 +17,8 @@ from services.market.snapshot import snapshot
 from services.rules.decide import RuleState
 from services.rules.grammar import parse_rule
 from services.rules.history_lookup import HistoryLookup
-from services.rules.market_service import MarketView, implied_gap
+from services.rules.market_service import implied_gap
+from services.rules.market_view import MarketView
 from tests.fakes.market import CALENDAR, aligned_market
 
 OPEN_AT = datetime(2026, 11, 17, 15, 40, tzinfo=UTC)

@@ -12,10 +12,15 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from handlers import listeners
 from handlers.render.message import Message
+from handlers.slack_notifier import SlackNotifier
+from services.delivery.outbox import Outbox
 from tests.fakes.blockkit import checked, view_problems
 from tests.fakes.clock import SetClock
 from tests.fakes.harness import Harness, open_harness
 from tests.fakes.slack import SECRET, TOKEN, FakeSlack, Person
+
+Golden = Callable[[str, Message], None]
+GoldenView = Callable[[str, dict[str, Any]], None]
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 REGENERATE = "GOLDEN"  # set to `write` to regenerate the golden files
@@ -35,6 +40,22 @@ async def harness() -> AsyncIterator[Harness]:
 
 
 @pytest.fixture
+def client(slack: FakeSlack) -> AsyncWebClient:
+    return AsyncWebClient(token=TOKEN, base_url=f"{slack.url}api/")
+
+
+@pytest.fixture
+def outbox(client: AsyncWebClient, harness: Harness) -> Outbox:
+    return Outbox(store=harness.store, notifier=SlackNotifier(client, harness.clock), clock=harness.clock)
+
+
+async def reply_to(person: Person, text: str) -> str:
+    """Type /minerpulse and `text`; return the text of the last reply."""
+    await person.types(text)
+    return str(person.server.responses[-1]["text"])
+
+
+@pytest.fixture
 async def person(slack: FakeSlack, harness: Harness) -> AsyncIterator[Person]:
     """A person in the channel C1 of a running app, with one HTTP session as in production."""
     async with aiohttp.ClientSession() as session:
@@ -46,7 +67,7 @@ async def person(slack: FakeSlack, harness: Harness) -> AsyncIterator[Person]:
 
 
 @pytest.fixture
-def golden() -> Callable[[str, Message], None]:
+def golden() -> Golden:
     """Compare a message with its golden file."""
 
     def compare(name: str, message: Message) -> None:
@@ -56,7 +77,7 @@ def golden() -> Callable[[str, Message], None]:
 
 
 @pytest.fixture
-def golden_view() -> Callable[[str, dict[str, Any]], None]:
+def golden_view() -> GoldenView:
     """Compare a modal or a Home tab with its golden file."""
 
     def compare(name: str, view: dict[str, Any]) -> None:

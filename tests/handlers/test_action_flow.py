@@ -4,15 +4,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from slack_sdk.web.async_client import AsyncWebClient
 
-from handlers.render.limits import FALLBACK_TEXT
-from handlers.slack_notifier import SlackNotifier
+from handlers.render.message import FALLBACK_TEXT
 from services.alerting.alert import Alert
 from services.channels.permissions import RulePermissions
 from services.delivery.outbox import Outbox
 from tests.fakes.harness import CHANNEL, CLOSE, OPEN, Harness
-from tests.fakes.slack import TOKEN, FakeSlack, Person, error_response
+from tests.fakes.slack import FakeSlack, Person, error_response
+from tests.handlers.conftest import reply_to
 
 POST, UPDATE = "chat.postMessage", "chat.update"
 ENDED_BUTTONS = ["chart", "why", "edit_rule"]  # buttons of a closed alert
@@ -28,12 +27,6 @@ async def alert(harness: Harness) -> Alert:
     await harness.ticks(LATER, [0.09, 0.10])
     (alert,) = await harness.open_alerts(CHANNEL)
     return alert
-
-
-@pytest.fixture
-def outbox(slack: FakeSlack, harness: Harness) -> Outbox:
-    client = AsyncWebClient(token=TOKEN, base_url=f"{slack.url}api/")
-    return Outbox(store=harness.store, notifier=SlackNotifier(client, harness.clock), clock=harness.clock)
 
 
 async def test_refresh_replaces_the_board(person: Person, slack: FakeSlack, harness: Harness) -> None:
@@ -419,18 +412,15 @@ async def test_a_vote_counts_once_per_person_and_can_be_changed(
     assert "Votes: 1 useful, 1 noise." in text[4]
 
 
-async def test_rules_show_noise_rates_and_propose_a_looser_rule(
-    person: Person, slack: FakeSlack, harness: Harness
-) -> None:
+async def test_rules_show_noise_rates_and_propose_a_looser_rule(person: Person, harness: Harness) -> None:
     await harness.commands.add_rule(CHANNEL, "1d 1pp for 0s", "U1")
     await harness.commands.add_rule(CHANNEL, "20d 30pp", "U1")
     for n in range(5):
         await harness.ticks(LATER + n * timedelta(minutes=20), [0.02, 0.0])
     alerts = await harness.commands.history(CHANNEL)
-    for text in alerts[1:]:
-        await harness.commands.vote(CHANNEL, text.id, "U2", noise=text.id != alerts[-1].id)
-    await person.types("rules")
-    text = slack.responses[-1]["text"]
+    for alert in alerts[1:]:
+        await harness.commands.vote(CHANNEL, alert.id, "U2", noise=alert.id != alerts[-1].id)
+    text = await reply_to(person, "rules")
 
     assert 5 == len(alerts)
     assert "clears below 0.6 pp; noise 3 of 4" in text

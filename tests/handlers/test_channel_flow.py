@@ -2,18 +2,14 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from slack_sdk.web.async_client import AsyncWebClient
 
-from handlers.slack_notifier import SlackNotifier
+from handlers.commands.channel import parse_addressee
 from services.channels.permissions import RulePermissions
+from services.core.identity import Channel, Mention
 from services.delivery.outbox import Outbox
 from tests.fakes.harness import CHANNEL, OPEN, Harness
-from tests.fakes.slack import TOKEN, FakeSlack, Person
-
-
-async def reply_to(person: Person, text: str) -> str:
-    await person.types(text)
-    return str(person.server.responses[-1]["text"])
+from tests.fakes.slack import FakeSlack, Person
+from tests.handlers.conftest import reply_to
 
 
 async def test_channel_settings_are_shown_and_changed(person: Person, harness: Harness) -> None:
@@ -105,7 +101,7 @@ async def test_the_monitoring_report_is_available_to_everyone(person: Person, ha
 
 
 async def test_a_setting_change_is_posted_in_the_thread_without_mentioning_a_group(
-    person: Person, slack: FakeSlack, harness: Harness
+    person: Person, slack: FakeSlack, harness: Harness, outbox: Outbox
 ) -> None:
     await harness.commands.add_rule(CHANNEL, "1d 8pp for 0s", "U1")
     await harness.tick(OPEN + timedelta(minutes=30), 0.10)
@@ -121,9 +117,7 @@ async def test_a_setting_change_is_posted_in_the_thread_without_mentioning_a_gro
         "mute off",
     ):
         await person.types(typed)
-    client = AsyncWebClient(token=TOKEN, base_url=f"{slack.url}api/")
-    notifier = SlackNotifier(client, harness.clock)
-    await Outbox(store=harness.store, notifier=notifier, clock=harness.clock).deliver(harness.clock.now())
+    await outbox.deliver(harness.clock.now())
 
     assert [
         "Changed in this channel: editors <@U1> <@U2> was set by <@U1>.",
@@ -131,3 +125,34 @@ async def test_a_setting_change_is_posted_in_the_thread_without_mentioning_a_gro
         "Changed in this channel: escalate 30m <#C9> was set by <@U1>.",
         "Changed in this channel: thread ends was set by <@U1>.",
     ] == [post["text"] for post in slack.arguments_of("chat.postMessage") if "thread_ts" in post]
+
+
+@pytest.mark.parametrize(
+    ("text", "text_shown", "name", "person"),
+    [
+        pytest.param("<@U1|miner>", "<@U1>", "@miner", "U1", id="a person"),
+        pytest.param("<@W012AB>", "<@W012AB>", "<@W012AB>", "W012AB", id="a person without a name"),
+        pytest.param("U012AB3CD", "<@U012AB3CD>", "<@U012AB3CD>", "U012AB3CD", id="the ID of a person"),
+        pytest.param("<!subteam^S1|@oncall>", "<!subteam^S1>", "@oncall", None, id="a group"),
+        pytest.param("<!subteam^S1>", "<!subteam^S1>", "<!subteam^S1>", None, id="a group without a name"),
+        pytest.param("S012AB3CD", "<!subteam^S012AB3CD>", "<!subteam^S012AB3CD>", None, id="the ID of a group"),
+        pytest.param("<!here|here>", "<!here>", "@here", None, id="everyone here, escaped"),
+        pytest.param("<!channel>", "<!channel>", "@channel", None, id="the channel"),
+        pytest.param("@Here", "<!here>", "@here", None, id="everyone here, with a capital"),
+        pytest.param(" @here ", "<!here>", "@here", None, id="everyone here, as plain text"),
+    ],
+)
+def test_mentions_are_parsed(text: str, text_shown: str, name: str, person: str | None) -> None:
+    assert Mention(text=text_shown, name=name, person=person) == parse_addressee(text, "T1")
+
+
+@pytest.mark.parametrize("text", ["<#C1|general>", "<#C1>", "C1"])
+def test_a_channel_is_parsed_by_its_escaped_id(text: str) -> None:
+    expected = None if text == "C1" else Channel(team="T1", id="C1")
+
+    assert expected == parse_addressee(text, "T1")
+
+
+@pytest.mark.parametrize("text", ["@oncall", "#general", "oncall", "", "<@U1> and more", "<https://example.com>"])
+def test_plain_text_is_ambiguous(text: str) -> None:
+    assert parse_addressee(text, "T1") is None

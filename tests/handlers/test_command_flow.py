@@ -9,13 +9,14 @@ from slack_bolt import BoltResponse
 from slack_bolt.async_app import AsyncBoltRequest
 
 from handlers.background import INTERNAL_ERROR
-from services.alerting.records import AlertChange
+from services.alerting.ports import AlertChange
 from services.core.reason import Code
 from services.rules.decide import Side
 from tests.fakes.alerts import an_alert
 from tests.fakes.harness import CHANNEL, OPEN, Harness
 from tests.fakes.reasons import reason
 from tests.fakes.slack import RESPONSES, FakeSlack, Fault, Person, error_response
+from tests.handlers.conftest import reply_to
 
 POST = "chat.postMessage"
 LATER = OPEN + timedelta(minutes=30)
@@ -75,10 +76,9 @@ async def test_further_rules_are_confirmed_only_to_the_person(person: Person, sl
     assert "fires at 60%, held 5m, clears below 36%" in slack.responses[-1]["text"]
 
 
-async def test_adding_an_existing_rule_changes_nothing(person: Person, slack: FakeSlack, harness: Harness) -> None:
+async def test_adding_an_existing_rule_changes_nothing(person: Person, harness: Harness) -> None:
     await person.types("rule add 1d 8pp")
-    await person.types("rule add 1d 8pp")
-    assert "Rule 1 `1d 8pp` stands here already; nothing was changed." == slack.responses[-1]["text"]
+    assert "Rule 1 `1d 8pp` stands here already; nothing was changed." == await reply_to(person, "rule add 1d 8pp")
     assert 1 == len(await harness.commands.rules(CHANNEL))
 
 
@@ -90,16 +90,14 @@ async def test_adding_a_rule_where_the_app_cannot_post_says_what_to_do(person: P
     assert "type /invite @MinerPulse there" in answer["text"]
 
 
-async def test_a_rule_on_a_pair_without_prices_is_refused(person: Person, slack: FakeSlack, harness: Harness) -> None:
+async def test_a_rule_on_a_pair_without_prices_is_refused(person: Person, harness: Harness) -> None:
     harness.vendors.faults["yahoo"] = [httpx.Response(404, json={}) for _ in range(5)]
-    await person.types("rule add 1d 8pp on XXXX/BTC")
-    assert "No XXXX prices yet." in slack.responses[-1]["text"]
+    assert "No XXXX prices yet." in await reply_to(person, "rule add 1d 8pp on XXXX/BTC")
     assert [] == await harness.commands.rules(CHANNEL)
 
 
 async def test_rules_are_listed_with_their_state(person: Person, slack: FakeSlack, harness: Harness) -> None:
-    await person.types("rules")
-    assert "No rules in this channel yet." in slack.responses[-1]["text"]
+    assert "No rules in this channel yet." in await reply_to(person, "rules")
     await person.types("rule add 1d 8pp")
     await person.types("rule add 20d 30pp below for 10m")
     await harness.ticks(LATER, [0.09, 0.09])
@@ -113,17 +111,13 @@ async def test_rules_are_listed_with_their_state(person: Person, slack: FakeSlac
     assert lines[2].startswith("*2*  `20d 30pp below for 10m`: quiet; fires at 30 pp below, held 10m")
 
 
-async def test_pending_rules_and_rules_without_prices_are_listed(
-    person: Person, slack: FakeSlack, harness: Harness
-) -> None:
+async def test_pending_rules_and_rules_without_prices_are_listed(person: Person, harness: Harness) -> None:
     await person.types("rule add 1d 8pp")
     await harness.tick(LATER, 0.09)
-    await person.types("rules")
-    assert "past its threshold since Wed 4 Mar 10:00 New York, not yet held" in slack.responses[-1]["text"]
+    assert "past its threshold since Wed 4 Mar 10:00 New York, not yet held" in await reply_to(person, "rules")
     await harness.ticks(LATER + timedelta(hours=1), [None, None])
     harness.clock.advance(timedelta(hours=1))
-    await person.types("rules")
-    assert "no usable prices since Wed 4 Mar 11:00 New York" in slack.responses[-1]["text"]
+    assert "no usable prices since Wed 4 Mar 11:00 New York" in await reply_to(person, "rules")
 
 
 async def test_a_rule_is_edited_paused_and_resumed_and_the_list_shows_by_whom(
@@ -153,30 +147,30 @@ async def test_a_rule_is_edited_paused_and_resumed_and_the_list_shows_by_whom(
     assert ["1d 9pp repeat 1h"] == [str(rule.rule) for rule in await harness.commands.rules(CHANNEL)]
 
 
-async def test_a_rule_is_removed_by_its_number(person: Person, slack: FakeSlack, harness: Harness) -> None:
+async def test_a_rule_is_removed_by_its_number(person: Person, harness: Harness) -> None:
     await person.types("rule add 1d 8pp")
-    await person.types("rule remove #1")
-    assert "Rule 1 `1d 8pp` is removed; an alert that it alone kept open ends." == slack.responses[-1]["text"]
+    assert "Rule 1 `1d 8pp` is removed; an alert that it alone kept open ends." == await reply_to(
+        person, "rule remove #1"
+    )
     assert [] == await harness.commands.rules(CHANNEL)
 
 
-async def test_an_unreadable_rule_can_be_removed(person: Person, slack: FakeSlack, harness: Harness) -> None:
+async def test_an_unreadable_rule_can_be_removed(person: Person, harness: Harness) -> None:
     await person.types("rule add 1d 8pp")
     async with harness.store._database.write() as tx:  # noqa: SLF001 -- as a bad disk may write
         await tx.exec_driver_sql("UPDATE rules SET rule = '1d 8 furlongs'")
-    await person.types("rule remove 1")
-    assert "Rule 1 `1d 8 furlongs` is removed; an alert that it alone kept open ends." == slack.responses[-1]["text"]
+    assert "Rule 1 `1d 8 furlongs` is removed; an alert that it alone kept open ends." == await reply_to(
+        person, "rule remove 1"
+    )
 
 
 async def test_an_unknown_rule_cannot_be_removed(person: Person, slack: FakeSlack) -> None:
-    await person.types("rule remove 7")
-    assert "7" in slack.responses[-1]["text"]
+    assert "7" in await reply_to(person, "rule remove 7")
     assert INTERNAL_ERROR != slack.responses[-1]["text"]
 
 
 async def test_history_lists_open_and_closed_alerts(person: Person, slack: FakeSlack, harness: Harness) -> None:
-    await person.types("history")
-    assert "No alerts in this channel so far." in slack.responses[-1]["text"]
+    assert "No alerts in this channel so far." in await reply_to(person, "history")
     await person.types("rule add 1d 8pp")
     await harness.ticks(LATER, [0.09, 0.10, 0.01, -0.09, -0.09])
     (alert,) = await harness.open_alerts(CHANNEL)
@@ -201,8 +195,7 @@ async def test_channels_do_not_see_each_other(person: Person, slack: FakeSlack) 
 async def test_failing_sources_are_shown_on_the_board(person: Person, slack: FakeSlack, harness: Harness) -> None:
     harness.clock.at = LATER
     harness.vendors.faults["yahoo"] = [httpx.Response(404) for _ in range(9)]
-    await person.types("")
-    assert "Problem: " in slack.responses[-1]["text"]
+    assert "Problem: " in await reply_to(person, "")
     assert "No live spread: " in slack.responses[-1]["text"]
 
 
@@ -216,11 +209,10 @@ async def test_an_unexpected_error_is_logged_with_its_traceback(
 
 
 async def test_an_unavailable_database_is_reported_without_details(
-    person: Person, slack: FakeSlack, harness: Harness, caplog: pytest.LogCaptureFixture
+    person: Person, harness: Harness, caplog: pytest.LogCaptureFixture
 ) -> None:
     await harness.store.aclose()
-    await person.types("rules")
-    assert slack.responses[-1]["text"].startswith("The database cannot be reached")
+    assert (await reply_to(person, "rules")).startswith("The database cannot be reached")
     assert "request failed" in caplog.text
 
 
@@ -355,12 +347,13 @@ async def test_an_invalid_alert_command_is_answered_in_the_acknowledgement(
     assert [] == slack.responses
 
 
-async def test_snooze_until_close_is_refused_at_night(person: Person, slack: FakeSlack, harness: Harness) -> None:
+async def test_snooze_until_close_is_refused_at_night(person: Person, harness: Harness) -> None:
     await harness.commands.add_rule(CHANNEL, "1d 8pp for 0s", "U1")
     await harness.tick(LATER, 0.1)
     harness.clock.at = LATER + timedelta(hours=12)
-    await person.types("snooze until close")
-    assert slack.responses[-1]["text"].startswith("The market is shut, so there is no close to wait for.")
+    assert (await reply_to(person, "snooze until close")).startswith(
+        "The market is shut, so there is no close to wait for."
+    )
 
 
 async def test_explain_replies_only_to_the_person(person: Person, slack: FakeSlack) -> None:

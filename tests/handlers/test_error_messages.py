@@ -4,127 +4,111 @@ import pytest
 
 from handlers.render.responses import error_message, user_message
 from services.core import errors
-from services.core.errors import (
-    AppPermissionError,
-    ChannelSettingError,
-    ConflictError,
-    DatabaseUnavailableError,
-    DeliveryError,
-    HoldingsConflictError,
-    InvalidSettingsError,
-    LeaseLostError,
-    MarketClosedError,
-    MessageGoneError,
-    MessageLookupDeniedError,
-    MessageNotEditableError,
-    MessageRefusedError,
-    MinerPulseError,
-    NoHistoryError,
-    NotAllowedError,
-    NotFoundError,
-    PlaygroundError,
-    PriceFileError,
-    ReplayError,
-    RuleError,
-    SendDeadlineError,
-    SourceError,
-    TokenExchangeError,
-)
 from tests.fakes.alerts import AT
 from tests.fakes.blockkit import checked
 
 CASES = [
     pytest.param(
-        RuleError("1d 8xx", word="8xx", offset=3, expected="a threshold"),
+        errors.RuleError("1d 8xx", word="8xx", offset=3, expected="a threshold"),
         "Cannot read “8xx”: expected a threshold.",
         id="rule",
     ),
-    pytest.param(NotFoundError("There is no rule 7 here."), "There is no rule 7 here.", id="not found"),
+    pytest.param(errors.NotFoundError("There is no rule 7 here."), "There is no rule 7 here.", id="not found"),
     pytest.param(
-        SourceError("timed out", source="yahoo", symbol="WGMI", retryable=True),
+        errors.SourceError("timed out", source="yahoo", symbol="WGMI", retryable=True),
         "The price source did not answer (yahoo on WGMI: timed out). Try again in a minute.",
         id="source, may come back",
     ),
     pytest.param(
-        SourceError("unknown symbol", source="yahoo", symbol="XXXX", retryable=False),
+        errors.SourceError("unknown symbol", source="yahoo", symbol="XXXX", retryable=False),
         "The price source has no usable answer (yahoo on XXXX: unknown symbol). Check the symbols.",
         id="source, will not",
     ),
     pytest.param(
-        NoHistoryError("No prices for XXXX/BTC."),
+        errors.NoHistoryError("No prices for XXXX/BTC."),
         "No prices for XXXX/BTC. Try again in a minute, or check the symbols.",
         id="no history",
     ),
     pytest.param(
-        NoHistoryError("No holdings of WGMI are known. Import some.", remedy=""),
+        errors.NoHistoryError("No holdings of WGMI are known. Import some.", remedy=""),
         "No holdings of WGMI are known. Import some.",
         id="no history that a trader could wait for",
     ),
-    pytest.param(ChannelSettingError("There is no setting “colour”."), "There is no setting “colour”.", id="setting"),
     pytest.param(
-        ConflictError("revision 3"),
+        errors.ChannelSettingError("There is no setting “colour”."), "There is no setting “colour”.", id="setting"
+    ),
+    pytest.param(
+        errors.ConflictError("revision 3"),
         "Someone else, or a new price, changed this at the same moment. Nothing was changed; try again.",
         id="conflict",
     ),
     pytest.param(
-        DatabaseUnavailableError("postgresql://desk:secret@db is down"),
+        errors.DatabaseUnavailableError("postgresql://desk:secret@db is down"),
         "The database cannot be reached, so nothing was changed. Try again in a minute.",
         id="store, without its secrets",
     ),
     pytest.param(
-        DeliveryError("Invite it.", permanent=True, surely_not_posted=True), "Invite it.", id="delivery, for a person"
+        errors.DeliveryError("Invite it.", permanent=True, surely_not_posted=True),
+        "Invite it.",
+        id="delivery, for a person",
     ),
     pytest.param(
-        MessageRefusedError("Please report it.", permanent=True, surely_not_posted=True),
+        errors.MessageRefusedError("Please report it.", permanent=True, surely_not_posted=True),
         "Please report it.",
         id="one message",
     ),
     pytest.param(
-        SendDeadlineError(), "It took too long until it could be sent. Try again in a minute.", id="a late message"
+        errors.SendDeadlineError(),
+        "It took too long until it could be sent. Try again in a minute.",
+        id="a late message",
     ),
-    pytest.param(AppPermissionError("A scope is missing."), "A scope is missing.", id="a permission"),
-    pytest.param(MessageNotEditableError("Nobody may change it."), "Nobody may change it.", id="a sealed message"),
+    pytest.param(errors.AppPermissionError("A scope is missing."), "A scope is missing.", id="a permission"),
     pytest.param(
-        DeliveryError("Slack asks to wait.", permanent=False, surely_not_posted=True),
+        errors.MessageNotEditableError("Nobody may change it."), "Nobody may change it.", id="a sealed message"
+    ),
+    pytest.param(
+        errors.DeliveryError("Slack asks to wait.", permanent=False, surely_not_posted=True),
         "Slack asks to wait. Try again in a minute.",
         id="delivery, for later",
     ),
     pytest.param(
-        MessageGoneError("gone"),
+        errors.MessageGoneError("gone"),
         "That message is gone from Slack, so it cannot be changed any more.",
         id="message gone",
     ),
     pytest.param(
-        InvalidSettingsError("SLACK_BOT_TOKEN is missing"),
+        errors.InvalidSettingsError("SLACK_BOT_TOKEN is missing"),
         "MinerPulse is not set up correctly; whoever runs it finds the reason in its log.",
         id="settings",
     ),
     pytest.param(
-        HoldingsConflictError("The holdings of 2026-03-04 are known in full already."),
+        errors.HoldingsConflictError("The holdings of 2026-03-04 are known in full already."),
         "The holdings of 2026-03-04 are known in full already.",
         id="holdings that are known",
     ),
     pytest.param(
-        TokenExchangeError("Slack refuses it (invalid_code).", refused=True),
+        errors.TokenExchangeError("Slack refuses it (invalid_code).", refused=True),
         "Slack refuses it (invalid_code).",
         id="access",
     ),
-    pytest.param(MessageLookupDeniedError("It may not be read."), "It may not be read.", id="a closed history"),
+    pytest.param(errors.MessageLookupDeniedError("It may not be read."), "It may not be read.", id="a closed history"),
     pytest.param(
-        PriceFileError(Path("/prices.csv"), "no header", remedy="Add one"),
+        errors.PriceFileError(Path("/prices.csv"), "no header", remedy="Add one"),
         "MinerPulse is not set up correctly; whoever runs it finds the reason in its log.",
         id="price file",
     ),
-    pytest.param(LeaseLostError("Another process has it."), "Another process has it.", id="overtaken"),
-    pytest.param(PlaygroundError("Node.js is missing."), "Node.js is missing.", id="no stand-in"),
-    pytest.param(MarketClosedError(AT), "The market is shut, so there is no close to wait for.", id="market shut"),
-    pytest.param(ReplayError("No session is left."), "No session is left.", id="replay"),
-    pytest.param(MinerPulseError("Something else."), "Something else.", id="any other"),
+    pytest.param(errors.LeaseLostError("Another process has it."), "Another process has it.", id="overtaken"),
+    pytest.param(errors.PlaygroundError("Node.js is missing."), "Node.js is missing.", id="no stand-in"),
+    pytest.param(
+        errors.MarketClosedError(AT), "The market is shut, so there is no close to wait for.", id="market shut"
+    ),
+    pytest.param(errors.ReplayError("No session is left."), "No session is left.", id="replay"),
+    pytest.param(errors.MinerPulseError("Something else."), "Something else.", id="any other"),
 ]
 
 
 @pytest.mark.parametrize(("error", "expected"), CASES)
-def test_each_error_has_a_user_message(error: MinerPulseError, expected: str) -> None:
+def test_each_error_has_a_user_message(error: errors.MinerPulseError, expected: str) -> None:
     assert expected == user_message(error)
     message = error_message(error)
     checked({"text": message.text, "blocks": message.blocks})
@@ -135,21 +119,21 @@ def test_every_error_class_has_a_case() -> None:
     classes = {
         error_class
         for error_class in vars(errors).values()
-        if isinstance(error_class, type) and issubclass(error_class, MinerPulseError)
+        if isinstance(error_class, type) and issubclass(error_class, errors.MinerPulseError)
     }
     leaves = {error_class for error_class in classes if not error_class.__subclasses__()}
-    assert leaves <= {type(case.values[0]) for case in CASES} | {NotAllowedError}
+    assert leaves <= {type(case.values[0]) for case in CASES} | {errors.NotAllowedError}
 
 
 def test_a_permission_error_names_the_editors() -> None:
-    message = error_message(NotAllowedError(["U1", "U2"]))
+    message = error_message(errors.NotAllowedError(["U1", "U2"]))
 
     checked({"text": message.text, "blocks": message.blocks})
     assert "Nothing was changed: rules are changed here by <@U1>, <@U2> only; ask one of them." == message.text
 
 
 def test_quoted_input_cannot_mention_anyone() -> None:
-    error = RuleError("<!channel> ```", word="<!channel>", offset=0, expected="a window")
+    error = errors.RuleError("<!channel> ```", word="<!channel>", offset=0, expected="a window")
     message = error_message(error)
     checked({"text": message.text, "blocks": message.blocks})
     assert "<!channel>" not in message.text

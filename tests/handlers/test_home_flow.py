@@ -11,6 +11,7 @@ from services.core.prices import WGMI_BTC
 from services.delivery.ports import AlertMessage
 from tests.fakes.harness import CHANNEL, CLOSE, OPEN, Harness
 from tests.fakes.slack import FakeSlack, Person, error_response
+from tests.handlers.conftest import reply_to
 
 POST, PUBLISHED, OPENED = "chat.postMessage", "views.publish", "views.open"
 LATER = OPEN + timedelta(minutes=30)
@@ -190,13 +191,11 @@ async def test_pending_messages_of_a_channel_that_was_left_are_cancelled(
     await harness.maintenance.tick(harness.clock.at)
     assert [] == await harness.store.due(harness.clock.at)
     assert [] == await harness.store.delivery_problems("T1")
-    await person.types("channel")
-    assert "New messages are told here now." in slack.responses[-1]["text"]
+    assert "New messages are told here now." in await reply_to(person, "channel")
     assert "*brief off*" in slack.responses[-1]["text"]
     assert "*zone Europe/London*" in slack.responses[-1]["text"]
     assert "all but zone, thread and editors was taken back" in slack.responses[-1]["text"]
-    await person.types("why 1")
-    assert "The alert's message: never told, as MinerPulse was taken out" in slack.responses[-1]["text"]
+    assert "The alert's message: never told, as MinerPulse was taken out" in await reply_to(person, "why 1")
 
 
 async def test_an_alert_posted_before_the_app_left_is_updated_when_it_returns(person: Person, harness: Harness) -> None:

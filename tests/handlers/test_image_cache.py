@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 
-from handlers.image_cache import ImageCache
+from handlers.images import ImageCache
 from handlers.render.picture import ColorScheme, Picture
 
 

@@ -10,8 +10,7 @@ from slack_bolt.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
 from handlers import listeners
-from handlers.image_cache import ImageCache
-from handlers.image_upload import FILES_WRITE, ImageUploader
+from handlers.images import FILES_WRITE, ImageCache, ImageUploader
 from handlers.render.picture import ColorScheme, Picture
 from services.core.errors import DeliveryError
 from tests.fakes.harness import CHANNEL, OPEN, Harness

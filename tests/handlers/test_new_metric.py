@@ -7,29 +7,25 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
-from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.commands.replay_report import print_replay
+from bot.commands.replay import print_replay
 from handlers.commands import parse
 from handlers.render.chart import chart_picture
 from handlers.rule_form import RuleForm
-from handlers.slack_notifier import SlackNotifier
 from services.channels.charts import build_replay_chart
 from services.core.errors import RuleError
 from services.core.prices import WGMI_BTC
 from services.delivery.outbox import Outbox
 from services.market.measure import Window, anchors, returns
 from services.market.metrics import METRICS, Metric, Subject, Unit
-from services.research.rate_target import parse_target
 from services.research.track_record import backtest
-from services.research.tune import tune
+from services.research.tune import parse_target, tune
 from services.rules.grammar import parse_rule
 from services.rules.replay import replay
 from services.storage import codec
 from tests.fakes.harness import CHANNEL, OPEN, Harness
-from tests.fakes.market import random_market
-from tests.fakes.slack import TOKEN, FakeSlack, Person
-from tests.fakes.views import a_view
+from tests.fakes.market import a_view, random_market
+from tests.fakes.slack import FakeSlack, Person
 
 MARKET = random_market(700)
 TIMES = Unit(
@@ -143,7 +139,9 @@ async def test_the_editor_offers_and_previews_it(person: Person, slack: FakeSlac
     assert ["1d gain 0.05x above"] == [str(rule.rule) for rule in await harness.commands.rules(CHANNEL)]
 
 
-async def test_its_alert_fires_is_stored_and_posted(person: Person, slack: FakeSlack, harness: Harness) -> None:
+async def test_its_alert_fires_is_stored_and_posted(
+    person: Person, slack: FakeSlack, harness: Harness, outbox: Outbox
+) -> None:
     await person.types("rule add 1d gain 0.05x above clear 0.02x")
     await harness.ticks(OPEN + timedelta(minutes=5), [0.0, 0.08, 0.09])
     (alert,) = await harness.open_alerts()
@@ -152,9 +150,7 @@ async def test_its_alert_fires_is_stored_and_posted(person: Person, slack: FakeS
     assert alert == codec.read_alert(codec.write_alert(alert))
     assert GAIN is (await harness.store.rules(CHANNEL))[0].rule.metric
 
-    client = AsyncWebClient(token=TOKEN, base_url=f"{slack.url}api/")
-    notifier = SlackNotifier(client, harness.clock)
-    await Outbox(store=harness.store, notifier=notifier, clock=harness.clock).deliver(harness.clock.now())
+    await outbox.deliver(harness.clock.now())
     (posted,) = [one for one in slack.arguments_of("chat.postMessage") if one["text"].startswith("WGMI up by 0.1x")]
     assert "WGMI up by 0.1x its price over 1 day" == posted["text"].splitlines()[0]
     await harness.tick(OPEN + timedelta(minutes=20), 0.0)

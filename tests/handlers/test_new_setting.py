@@ -11,6 +11,7 @@ from services.core.errors import ChannelSettingError
 from services.storage import codec
 from tests.fakes.harness import CHANNEL, Harness
 from tests.fakes.slack import Person
+from tests.handlers.conftest import reply_to
 
 NIGHT_HOURS = QuietHours(begin=time(22), end=time(6))
 
@@ -33,11 +34,6 @@ NIGHT = Setting(
 @pytest.fixture(autouse=True)
 def _night(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(SETTINGS, NIGHT.word, NIGHT)
-
-
-async def reply_to(person: Person, text: str) -> str:
-    await person.types(text)
-    return str(person.server.responses[-1]["text"])
 
 
 async def test_it_is_listed_with_its_meaning(person: Person) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from tests.fakes.harness import OPEN, Harness
 from tests.fakes.slack import RESPONSES, FakeSlack, Fault, Person
+from tests.handlers.conftest import reply_to
 
 LATER = OPEN + timedelta(minutes=30)
 REFUSED = Fault(status=400, body="invalid_blocks", content_type="text/plain")
@@ -102,11 +103,8 @@ async def test_a_brief_covers_the_session_so_far(person: Person, slack: FakeSlac
         pytest.param("network", "No source of it is set. Whoever runs MinerPulse sets one.", id="the network"),
     ],
 )
-async def test_a_permanent_data_error_does_not_suggest_to_try_again(
-    person: Person, slack: FakeSlack, text: str, end: str
-) -> None:
-    await person.types(text)
-    assert slack.responses[-1]["text"].endswith(end)
+async def test_a_permanent_data_error_does_not_suggest_to_try_again(person: Person, text: str, end: str) -> None:
+    assert (await reply_to(person, text)).endswith(end)
 
 
 async def test_the_announcement_names_the_pair_of_the_first_rule(person: Person, slack: FakeSlack) -> None:

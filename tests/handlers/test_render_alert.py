@@ -1,4 +1,3 @@
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
@@ -7,7 +6,6 @@ import pytest
 
 from handlers.render.alert import alert_message
 from handlers.render.alert_text import thread_reply
-from handlers.render.message import Message
 from services.alerting.alert import ActorStamp, Alert, EntryKind, TimelineEntry, close
 from services.core.prices import Symbol
 from services.core.trust import Trust, Verdict
@@ -19,8 +17,7 @@ from services.research.track_record import TrackRecord
 from services.rules.decide import Side
 from tests.fakes.alerts import AT, a_measurement, a_rule_hit, a_stamp, an_alert, an_alert_chart, an_entry
 from tests.fakes.blockkit import checked
-
-Golden = Callable[[str, "Message"], None]
+from tests.handlers.conftest import Golden
 
 FIVE_DAYS = a_measurement(window=Window.D5, etf_return=0.12, crypto_return=-0.041, z=2.6, percentile=97.4)
 BELOW = a_measurement(etf_return=-0.091, crypto_return=-0.006, z=-3.9, percentile=0.4)
@@ -333,86 +330,47 @@ def test_a_rule_that_has_cleared_says_so() -> None:
 @pytest.mark.parametrize(
     ("name", "entry"),
     [
-        pytest.param("entry_fired", an_entry(), id="fired"),
-        pytest.param(
-            "entry_joined",
-            an_entry(kind=EntryKind.JOINED, reason="5d 15pp: 16.1pp is past 15pp, held for 5m"),
-            id="joined",
-        ),
-        pytest.param(
-            "entry_left",
-            an_entry(kind=EntryKind.LEFT, reason="1d 8pp: 4.1pp is back inside the clear level of 4.8pp"),
-            id="left",
-        ),
-        pytest.param(
-            "entry_corrected",
-            an_entry(kind=EntryKind.CORRECTED, reason="1d 8pp at close: from 8.4pp to -8.1pp"),
-            id="corrected",
-        ),
-        pytest.param(
-            "entry_worsened",
-            an_entry(kind=EntryKind.WORSENED, reason="by 4.2pp to 12.4pp (1d 8pp)"),
-            id="worsened",
-        ),
-        pytest.param(
+        ("entry_fired", an_entry()),
+        ("entry_joined", an_entry(kind=EntryKind.JOINED, reason="5d 15pp: 16.1pp is past 15pp, held for 5m")),
+        ("entry_left", an_entry(kind=EntryKind.LEFT, reason="1d 8pp: 4.1pp is back inside the clear level of 4.8pp")),
+        ("entry_corrected", an_entry(kind=EntryKind.CORRECTED, reason="1d 8pp at close: from 8.4pp to -8.1pp")),
+        ("entry_worsened", an_entry(kind=EntryKind.WORSENED, reason="by 4.2pp to 12.4pp (1d 8pp)")),
+        (
             "entry_repeated",
             an_entry(
-                kind=EntryKind.REPEATED,
-                at=AT + timedelta(hours=1),
-                reason="1d 8pp repeat 1h at 9pp, peak 12.4pp",
+                kind=EntryKind.REPEATED, at=AT + timedelta(hours=1), reason="1d 8pp repeat 1h at 9pp, peak 12.4pp"
             ),
-            id="repeated",
         ),
-        pytest.param(
-            "entry_edited",
-            an_entry(kind=EntryKind.EDITED, by="U1", reason="1d 8pp is now 1d 10pp"),
-            id="edited",
-        ),
-        pytest.param(
-            "entry_changed",
-            an_entry(kind=EntryKind.CHANGED, by="U1", reason="mention <!channel> was set"),
-            id="changed in the channel",
-        ),
-        pytest.param("entry_paused", an_entry(kind=EntryKind.PAUSED, by="U1", reason="1d 8pp was paused"), id="paused"),
-        pytest.param(
+        ("entry_edited", an_entry(kind=EntryKind.EDITED, by="U1", reason="1d 8pp is now 1d 10pp")),
+        ("entry_changed", an_entry(kind=EntryKind.CHANGED, by="U1", reason="mention <!channel> was set")),
+        ("entry_paused", an_entry(kind=EntryKind.PAUSED, by="U1", reason="1d 8pp was paused")),
+        (
             "entry_retracted",
             an_entry(
                 kind=EntryKind.RETRACTED,
                 at=AT + timedelta(hours=17),
                 reason="1d 8pp at close: corrected from 8.4pp to 7.1pp, not past 8pp any more",
             ),
-            id="retracted",
         ),
-        pytest.param(
-            "entry_acknowledged",
-            an_entry(kind=EntryKind.ACKNOWLEDGED, by="U2", reason="a person has seen it"),
-            id="acknowledged",
-        ),
-        pytest.param(
+        ("entry_acknowledged", an_entry(kind=EntryKind.ACKNOWLEDGED, by="U2", reason="a person has seen it")),
+        (
             "entry_snoozed",
             an_entry(
                 kind=EntryKind.SNOOZED, by="U3", until=AT + timedelta(hours=1), reason="a person asked for silence"
             ),
-            id="snoozed",
         ),
-        pytest.param(
-            "entry_unacknowledged",
-            an_entry(kind=EntryKind.UNACKNOWLEDGED, by="U3", reason="nobody sees to it"),
-            id="unacknowledged",
-        ),
-        pytest.param(
+        ("entry_unacknowledged", an_entry(kind=EntryKind.UNACKNOWLEDGED, by="U3", reason="nobody sees to it")),
+        (
             "entry_resolved",
             an_entry(
                 kind=EntryKind.RESOLVED,
                 at=AT + timedelta(hours=2, minutes=5),
                 reason="1d 8pp: 4.1pp is back inside the clear level of 4.8pp",
             ),
-            id="resolved",
         ),
-        pytest.param(
+        (
             "entry_rule_removed",
             an_entry(kind=EntryKind.RESOLVED, at=AT + timedelta(hours=26), by="U1", reason="the rule was removed"),
-            id="rule removed",
         ),
     ],
 )

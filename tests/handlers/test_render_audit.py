@@ -3,7 +3,7 @@ from datetime import timedelta
 
 from handlers.render.history import audit_message
 from services.alerting.alert import EntryKind, TimelineEntry
-from services.alerting.records import AlertAudit, Attempt, Posting
+from services.alerting.ports import AlertAudit, Attempt, Posting
 from tests.fakes.alerts import AT, an_alert
 from tests.fakes.blockkit import problems
 

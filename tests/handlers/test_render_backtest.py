@@ -1,4 +1,3 @@
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -7,14 +6,13 @@ from handlers.render.backtest import backtest_message
 from handlers.render.message import Message
 from services.core.prices import Pair, Symbol
 from services.market.align import Aligned
-from services.research.results import BacktestResult, Provenance
-from services.research.service import backtest_with_curve
+from services.research.service import BacktestResult, Provenance, backtest_with_curve
 from services.rules.grammar import parse_rule
 from tests.fakes.blockkit import problems
 from tests.fakes.market import aligned_market, random_market
-from tests.fakes.network import PAST
+from tests.fakes.mempool import PAST
+from tests.handlers.conftest import Golden
 
-Golden = Callable[[str, "Message"], None]
 MARKET = random_market(500)
 
 

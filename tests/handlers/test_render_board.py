@@ -1,4 +1,3 @@
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -18,8 +17,7 @@ from services.rules.decide import RuleState, Side
 from tests.fakes.alerts import an_alert
 from tests.fakes.harness import open_harness
 from tests.handlers.boards import HALF_DAY_AT, OPEN_AT, SHUT_AT, a_board, a_channel_rule, closes, open_view, shut_view
-
-Golden = Callable[[str, "Message"], None]
+from tests.handlers.conftest import Golden
 
 
 def test_the_board_of_an_open_market(golden: Golden) -> None:

@@ -1,24 +1,21 @@
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
 
 from handlers.render.brief import brief_message
-from handlers.render.message import Message
 from handlers.render.notices import notice_message
 from services.alerting.alert import ActorStamp, close
-from services.alerting.brief import Brief, DayKind, Occasion, SpecialDay
-from services.alerting.notice import Notice
+from services.alerting.channel_settings import Occasion
+from services.alerting.notice import Brief, DayKind, Notice, SpecialDay
 from services.core.prices import WGMI_BTC
 from services.core.trust import TRUSTED
-from services.market.gap import Gap
-from services.market.measure import Window
+from services.market.measure import Gap, Window
 from services.market.network import Retarget
 from tests.fakes.alerts import AT, CHANNEL, a_measurement, a_stamp, an_alert
 from tests.fakes.blockkit import problems
+from tests.handlers.conftest import Golden
 
-Golden = Callable[[str, "Message"], None]
 HOUR = timedelta(hours=1)
 DAY = a_measurement(live=False)
 CALM = a_measurement(window=Window.D5, etf_return=0.02, crypto_return=0.01, percentile=60.0, live=False)

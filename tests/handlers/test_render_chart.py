@@ -1,17 +1,16 @@
-from collections.abc import Callable
 from dataclasses import replace
 
 from handlers.render.board import status_message
 from handlers.render.chart import chart_message, chart_picture
-from handlers.render.fallbacks import with_picture
-from handlers.render.message import Message
+from handlers.render.message import with_picture
 from services.channels.charts import ChartResult
 from services.core.reason import Code, Reason
 from services.market.measure import Measurement, NotMeasured, Window
 from services.rules.chart_series import indexed_returns
-from services.rules.market_service import MarketView
+from services.rules.market_view import MarketView
 from tests.fakes.blockkit import checked
 from tests.handlers.boards import OPEN_AT, a_board, closes, open_view, shut_view
+from tests.handlers.conftest import Golden
 
 
 def a_chart(view: MarketView, window: Window) -> ChartResult:
@@ -20,11 +19,11 @@ def a_chart(view: MarketView, window: Window) -> ChartResult:
     return ChartResult(view=view, curve=indexed_returns(closes(), measured))
 
 
-def test_a_chart_while_the_market_is_open(golden: Callable[[str, Message], None]) -> None:
+def test_a_chart_while_the_market_is_open(golden: Golden) -> None:
     golden("chart_open", chart_message(a_chart(open_view(), Window.D20), OPEN_AT))
 
 
-def test_a_chart_with_its_picture(golden: Callable[[str, Message], None]) -> None:
+def test_a_chart_with_its_picture(golden: Golden) -> None:
     chart = a_chart(open_view(), Window.D20)
     picture = chart_picture(chart)
     assert picture is not None

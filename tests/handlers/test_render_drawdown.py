@@ -1,14 +1,11 @@
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 
 from handlers.render.drawdown import drawdown_message
-from handlers.render.message import Message
-from services.research.drawdown import summarize_drawdown
-from services.research.results import DrawdownResult, Provenance
+from services.research.report import summarize_drawdown
+from services.research.service import DrawdownResult, Provenance
 from tests.handlers.boards import LAST_CLOSE, closes
-
-Golden = Callable[[str, "Message"], None]
+from tests.handlers.conftest import Golden
 
 
 def a_result(*, simulated: bool = False) -> DrawdownResult:

@@ -1,11 +1,9 @@
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
 from handlers.render.explain import explain_message
-from handlers.render.message import Message
 from services.core.prices import WGMI_BTC, Symbol
 from services.core.trust import Trust, Verdict
 from services.market.measure import Window
@@ -19,9 +17,9 @@ from services.research.explain import (
     SessionSplit,
     SplitReturn,
 )
-from services.research.results import ExplainResult, Provenance
+from services.research.service import ExplainResult, Provenance
+from tests.handlers.conftest import Golden
 
-Golden = Callable[[str, "Message"], None]
 ATTRIBUTION = Attribution(
     window=Window.YTD,
     anchor=date(2025, 12, 31),

@@ -1,5 +1,6 @@
-"""Channels with very many rules and alerts: nothing is rejected, no line is cut, and omitted lines are counted."""
+"""Very long lists and simpler forms of messages: nothing is rejected, no line is cut, and no number is lost."""
 
+import re
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -10,16 +11,17 @@ from handlers.render.alert import alert_message
 from handlers.render.board import board_message
 from handlers.render.history import audit_message, history_message
 from handlers.render.home import home_view
-from handlers.render.message import Message
+from handlers.render.message import Message, fallback_forms, monospaced, text_message
 from handlers.render.notices import notice_message
 from handlers.render.rules import rules_message
 from services.alerting.alert import ActorStamp, EntryKind
 from services.alerting.notice import Digest, Notice
-from services.alerting.records import AlertAudit, RuleAudit, RuleAuditKind
+from services.alerting.ports import AlertAudit, RuleAudit, RuleAuditKind
 from services.channels.commands import Overview
 from services.channels.home import ChannelSummary
 from services.channels.rule_commands import RuleList
 from services.core.prices import Pair, Symbol
+from services.rules.decide import RuleState, Side
 from tests.fakes.alerts import AT, CHANNEL, a_measurement, a_rule_hit, an_alert, an_entry
 from tests.fakes.blockkit import checked, view_problems
 from tests.handlers.boards import OPEN_AT, a_board, a_channel_rule, open_view
@@ -133,3 +135,44 @@ def test_the_home_tab_fits_ten_busy_channels() -> None:
     assert " more open alerts, which began before\nOpen alert 157" in last
     assert "Open alert 159" in last
     assert last.endswith(" more.")
+
+
+def test_a_very_long_list_of_rules_is_cut_and_says_so() -> None:
+    fired = RuleState(firing=Side.ABOVE, fired_at=OPEN_AT)
+    rules = [a_channel_rule(f"1d {n}.55pp above clear 0.1pp for 10m", id=1000 + n, state=fired) for n in range(1, 80)]
+    message = rules_message(RuleList(rules=tuple(rules)), OPEN_AT)
+    checked({"text": message.text, "blocks": message.blocks})
+    assert "… and 37 more" == message.blocks[-3]["text"]["text"].splitlines()[-1]
+    assert "`remove 1001`" in message.blocks[-1]["elements"][0]["text"]
+
+
+def test_one_rule_is_singular() -> None:
+    assert rules_message(RuleList(rules=(a_channel_rule(),)), OPEN_AT).text.startswith("1 rule in this channel:")
+
+
+def test_a_text_over_slacks_section_limit_is_cut() -> None:
+    message = text_message("x" * 5_000)
+    checked({"text": message.text, "blocks": message.blocks})
+    assert message.blocks[0]["text"]["text"].endswith("…")
+
+
+def test_a_table_has_a_fixed_width_fallback() -> None:
+    board = board_message(a_board(open_view()), OPEN_AT)
+    (table,) = [block for block in board.blocks if block["type"] == "table"]
+    cells = [[cell["text"] for cell in row] for row in table["rows"]]
+
+    shown = checked(monospaced(board)._asdict())
+
+    (fixed,) = [block["text"]["text"] for block in shown["blocks"] if "```" in str(block)]
+    lines = fixed.strip("`").splitlines()
+    assert cells == [re.split(" {2,}", line) for line in lines]
+    assert len({len(line) for line in lines}) == 1
+    assert board.text == shown["text"]
+
+
+def test_a_board_has_two_fallback_forms() -> None:
+    board = board_message(a_board(open_view()), OPEN_AT)
+
+    forms = [{block["type"] for block in checked(form._asdict())["blocks"]} for form in fallback_forms(board)]
+
+    assert [{"header", "section", "context", "actions"}, {"section", "actions"}] == forms

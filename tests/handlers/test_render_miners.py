@@ -1,8 +1,6 @@
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 
-from handlers.render.message import Message
 from handlers.render.miners import miners_message
 from services.core.prices import Symbol
 from services.core.reason import Code, Reason
@@ -12,8 +10,8 @@ from services.market.sources.files.cohorts import read_cohorts
 from services.research.holdings_effects import HoldingContribution, HoldingsAttribution, brinson_effects
 from services.research.holdings_report import HoldingsReport
 from tests.fakes.blockkit import problems
+from tests.handlers.conftest import Golden
 
-Golden = Callable[[str, "Message"], None]
 COHORTS = read_cohorts()
 HOLDINGS = (
     HoldingContribution(ticker="IREN", weight=0.17, own_return=0.31, contribution=0.05),

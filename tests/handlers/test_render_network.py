@@ -1,17 +1,15 @@
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
-from handlers.render.message import Message
 from handlers.render.network import network_message
 from services.core.prices import Quote, Symbol
 from services.core.trust import TRUSTED
 from services.market.network import Network, Retarget, Reward
 from services.market.network_checks import CheckedNetwork
 from services.market.network_history import PercentileRank
-from services.research.results import NetworkResult, Provenance
+from services.research.service import NetworkResult, Provenance
+from tests.handlers.conftest import Golden
 
-Golden = Callable[[str, "Message"], None]
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 NETWORK = Network(
     at=NOW - timedelta(minutes=4),

@@ -1,4 +1,3 @@
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, timedelta
 
@@ -26,8 +25,8 @@ from services.core.prices import WGMI_BTC
 from services.delivery.ports import DeliveryProblem
 from services.rules.decide import Side
 from tests.fakes.alerts import AT, CHANNEL, a_measurement, a_rule_hit, a_stamp, an_alert, an_entry
+from tests.handlers.conftest import Golden
 
-Golden = Callable[[str, "Message"], None]
 HOUR = timedelta(hours=1)
 ON_CALL = Mention(text="<!subteam^S1>", name="@oncall")
 OUTAGE = Outage(

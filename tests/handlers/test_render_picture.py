@@ -10,12 +10,13 @@ from handlers.render.chart import curve_picture, replay_picture
 from handlers.render.drawing import axis_ticks, render_png
 from handlers.render.picture import LINE_STYLES, THEMES, ColorRole, ColorScheme, Level, Picture
 from services.market.align import Aligned
-from services.rules.chart_series import common_rows, indexed_returns_over, replayed_series
+from services.market.chart_points import common_rows
+from services.rules.chart_series import indexed_returns_over, replayed_series
 from services.rules.decide import Change
 from services.rules.grammar import parse_rule
 from services.rules.replay import replay
 from tests.fakes.market import aligned_market, random_market, session_days
-from tests.fakes.network import PAST
+from tests.fakes.mempool import PAST
 
 TITLE = "The spread of two legs"
 

@@ -10,7 +10,7 @@ from handlers.render.report import report_page, report_pictures
 from services.core.reason import Code, Reason
 from services.market.align import Aligned, Exclusion, Leg
 from services.research.report import ReportInput, build_report
-from services.research.results import Provenance, ReportResult
+from services.research.service import Provenance, ReportResult
 from services.rules.grammar import parse_rule
 from tests.fakes.legs import proxy_closes, random_legs
 from tests.fakes.market import CALENDAR

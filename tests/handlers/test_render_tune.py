@@ -1,21 +1,18 @@
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
-from handlers.render.message import Message
 from handlers.render.tune import TuneOffer, tune_message
-from services.alerting.records import ChannelRule
+from services.alerting.ports import ChannelRule
 from services.channels.rule_placement import find_placement
-from services.research.rate_target import parse_target
-from services.research.results import Provenance, TuneResult
-from services.research.tune import tune_with_diffs
+from services.research.service import Provenance, TuneResult
+from services.research.tune import parse_target, tune_with_diffs
 from services.rules.decide import RuleState
 from services.rules.grammar import parse_rule
 from tests.fakes.alerts import AT, CHANNEL
 from tests.fakes.market import random_market
+from tests.handlers.conftest import Golden
 
-Golden = Callable[[str, "Message"], None]
 MARKET = random_market(1000)
 RULES = [parse_rule(text) for text in ("5d 15pp", "1d 8pp", "5d 8pp")]
 

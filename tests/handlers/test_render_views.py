@@ -1,24 +1,19 @@
-from collections.abc import Callable
 from datetime import date
-from typing import Any
 
 from handlers.render.home import home_view, market_modal, welcome_message
-from handlers.render.message import Message
 from handlers.render.rule_form import editor_modal, preview_message, preview_pending_message
 from handlers.rule_form import FormContext, RuleForm, default_form
 from services.channels.commands import Overview
 from services.channels.home import ChannelSummary
 from services.core.prices import WGMI_BTC
 from services.core.reason import Code, Reason
-from services.research.preview import RulePreview
+from services.research.service import RulePreview
 from services.rules.decide import Change, Side
 from services.rules.grammar import parse_rule
 from services.rules.replay import Step
 from tests.fakes.alerts import AT, CHANNEL, an_alert
 from tests.handlers.boards import OPEN_AT, a_channel_rule, open_view
-
-GoldenView = Callable[[str, dict[str, Any]], None]
-
+from tests.handlers.conftest import Golden, GoldenView
 
 CONTEXT = FormContext(channel="C1", response_url="https://hooks.slack.com/commands/1", rule_id=None)
 LAST = Step(
@@ -81,7 +76,7 @@ def test_the_home_tab_without_prices_says_why_and_how_to_start(golden_view: Gold
     golden_view("home_first", view)
 
 
-def test_the_welcome_message(golden: Callable[[str, Message], None]) -> None:
+def test_the_welcome_message(golden: Golden) -> None:
     golden("welcome", welcome_message(WGMI_BTC, [], simulated=False))
 
 

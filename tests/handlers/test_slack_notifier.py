@@ -1,3 +1,4 @@
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
@@ -5,9 +6,15 @@ import aiohttp
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
-from handlers.slack_notifier import ChartSupport, SlackNotifier
+from handlers.slack_notifier import ChartSupport, DeadlineConnector, SlackNotifier, send_before
 from services.alerting.alert import EntryKind
-from services.core.errors import DeliveryError, MessageGoneError, MessageNotEditableError, MessageRefusedError
+from services.core.errors import (
+    DeliveryError,
+    MessageGoneError,
+    MessageNotEditableError,
+    MessageRefusedError,
+    SendDeadlineError,
+)
 from services.core.identity import Channel
 from services.delivery.ports import AlertMessage, ThreadMessage
 from tests.fakes.alerts import CHANNEL, an_alert, an_alert_chart, an_entry
@@ -15,11 +22,12 @@ from tests.fakes.clock import SetClock
 from tests.fakes.slack import TOKEN, FakeSlack, Fault, error_response
 
 POST, UPDATE = "chat.postMessage", "chat.update"
+SECOND = timedelta(seconds=1)
 
 
 @pytest.fixture
-def notifier(slack: FakeSlack, clock: SetClock) -> SlackNotifier:
-    return SlackNotifier(AsyncWebClient(token=TOKEN, base_url=f"{slack.url}api/"), clock)
+def notifier(client: AsyncWebClient, clock: SetClock) -> SlackNotifier:
+    return SlackNotifier(client, clock)
 
 
 async def test_a_post_carries_its_key_and_unfurls_nothing(notifier: SlackNotifier, slack: FakeSlack) -> None:
@@ -251,10 +259,12 @@ async def test_a_chart_is_not_blamed_if_the_message_is_rejected_without_it(
     assert is_charted(slack.accepted[1].arguments)
 
 
-async def test_no_chart_is_sent_if_charts_are_disabled(slack: FakeSlack, clock: SetClock) -> None:
+async def test_no_chart_is_sent_if_charts_are_disabled(
+    client: AsyncWebClient, slack: FakeSlack, clock: SetClock
+) -> None:
     charts = ChartSupport()
     charts.enabled = False
-    notifier = SlackNotifier(AsyncWebClient(token=TOKEN, base_url=f"{slack.url}api/"), clock, charts)
+    notifier = SlackNotifier(client, clock, charts)
 
     await notifier.post(CHANNEL, AlertMessage(alert=an_alert(id=12, chart=an_alert_chart())), key="alert-12")
 
@@ -273,10 +283,9 @@ async def test_a_plain_form_with_a_server_error_is_retried_later(notifier: Slack
     assert (False, False) == (error.permanent, error.surely_not_posted)
 
 
-async def test_the_shared_client_keeps_its_retry_handlers(slack: FakeSlack, clock: SetClock) -> None:
-    client = AsyncWebClient(token=TOKEN, base_url=f"{slack.url}api/")
+async def test_the_shared_client_keeps_its_retry_handlers(client: AsyncWebClient, notifier: SlackNotifier) -> None:
     before = list(client.retry_handlers)
-    SlackNotifier(client, clock)
+    await notifier.post(CHANNEL, AlertMessage(alert=an_alert(id=12)), key="alert-12")
     assert before == client.retry_handlers
 
 
@@ -288,3 +297,35 @@ async def failure(notifier: SlackNotifier) -> DeliveryError:
     with pytest.raises(DeliveryError) as caught:
         await notifier.post(CHANNEL, AlertMessage(alert=an_alert(id=12)), key="alert-12")
     return caught.value
+
+
+@pytest.fixture
+async def deadline_client(slack: FakeSlack, clock: SetClock) -> AsyncIterator[AsyncWebClient]:
+    async with aiohttp.ClientSession(connector=DeadlineConnector(clock)) as session:
+        yield AsyncWebClient(token=TOKEN, base_url=f"{slack.url}api/", session=session)
+
+
+@pytest.mark.parametrize("connected", [False, True], ids=["over a new connection", "over one that stands"])
+async def test_a_late_request_sends_no_byte(
+    deadline_client: AsyncWebClient, slack: FakeSlack, clock: SetClock, *, connected: bool
+) -> None:
+    if connected:
+        await deadline_client.auth_test()
+    before, deadline = len(slack.calls), clock.now()
+    clock.advance(SECOND)
+
+    with send_before(deadline), pytest.raises(SendDeadlineError):
+        await deadline_client.auth_test()
+
+    assert before == len(slack.calls)
+
+
+async def test_a_timely_request_is_sent_and_the_deadline_ends_with_it(
+    deadline_client: AsyncWebClient, slack: FakeSlack, clock: SetClock
+) -> None:
+    with send_before(clock.now()):
+        await deadline_client.auth_test()
+    clock.advance(SECOND)
+    await deadline_client.auth_test()
+
+    assert 2 == len(slack.calls)

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from services.alerting.records import RuleAuditKind
+from services.alerting.ports import RuleAuditKind
 from services.channels.permissions import RulePermissions
 from tests.fakes.harness import CHANNEL, OPEN, Harness
 from tests.fakes.slack import FakeSlack, Person

@@ -6,7 +6,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from handlers.render.form_fields import result_modal
 from handlers.render.message import text_message
 from handlers.view_updates import MAX_OPEN_VIEWS, ViewUpdates
-from tests.fakes.slack import TOKEN, FakeSlack
+from tests.fakes.slack import FakeSlack
 
 
 def view(text: str) -> dict[str, Any]:
@@ -20,12 +20,8 @@ async def make_view(text: str, event: asyncio.Event | None = None) -> dict[str, 
     return view(text)
 
 
-async def test_an_outdated_result_is_not_shown(slack: FakeSlack) -> None:
-    client, view_updates, ready = (
-        AsyncWebClient(token=TOKEN, base_url=f"{slack.url}api/"),
-        ViewUpdates(),
-        asyncio.Event(),
-    )
+async def test_an_outdated_result_is_not_shown(client: AsyncWebClient, slack: FakeSlack) -> None:
+    view_updates, ready = ViewUpdates(), asyncio.Event()
     old = asyncio.create_task(view_updates.update(client, "V1", "h", make_view("old", ready)))
     await asyncio.wait({old}, timeout=0)
     await view_updates.update(client, "V1", "h", make_view("new"))
@@ -34,12 +30,8 @@ async def test_an_outdated_result_is_not_shown(slack: FakeSlack) -> None:
     assert [view("new")] == slack.views()
 
 
-async def test_views_do_not_block_each_other(slack: FakeSlack) -> None:
-    client, view_updates, ready = (
-        AsyncWebClient(token=TOKEN, base_url=f"{slack.url}api/"),
-        ViewUpdates(),
-        asyncio.Event(),
-    )
+async def test_views_do_not_block_each_other(client: AsyncWebClient, slack: FakeSlack) -> None:
+    view_updates, ready = ViewUpdates(), asyncio.Event()
     waiting = asyncio.create_task(view_updates.update(client, "V1", "h", make_view("mine", ready)))
     await view_updates.update(client, "V2", "h", make_view("yours"))
     ready.set()
@@ -47,9 +39,8 @@ async def test_views_do_not_block_each_other(slack: FakeSlack) -> None:
     assert [view("yours"), view("mine")] == slack.views()
 
 
-async def test_the_least_recently_used_views_are_dropped(slack: FakeSlack) -> None:
-    client, view_updates = AsyncWebClient(token=TOKEN, base_url=f"{slack.url}api/"), ViewUpdates()
-    ready = asyncio.Event()
+async def test_the_least_recently_used_views_are_dropped(client: AsyncWebClient, slack: FakeSlack) -> None:
+    view_updates, ready = ViewUpdates(), asyncio.Event()
     pending = [
         asyncio.create_task(view_updates.update(client, f"V{number}", "h", make_view("abandoned", ready)))
         for number in range(MAX_OPEN_VIEWS + 5)

@@ -8,10 +8,12 @@ import pytest
 from handlers.render.reasons import sentences
 from services.core.prices import WGMI_BTC, Closes, Symbol
 from services.core.trust import Verdict
+from services.market.consensus.closes import LegHistory
 from services.market.measure import Measurement, Window
-from services.market.price_history import LegHistory, PriceHistory
+from services.market.price_history import PriceHistory
 from services.market.sources.vendors.yahoo import Yahoo
-from services.rules.market_service import MarketService, MarketView
+from services.rules.market_service import MarketService
+from services.rules.market_view import MarketView
 from services.storage import SqlStore
 from tests.fakes.clock import SetClock
 from tests.fakes.store_snapshots import open_snapshot
@@ -255,20 +257,21 @@ async def test_a_crash_unlike_a_split_is_trusted_at_once(vendors: Vendors, store
     assert Verdict.OK is (await leg(history, vendors, NOON, price)).quote_trust.verdict
 
 
-async def test_a_declaration_clears_the_suspect_trade(vendors: Vendors, store: SqlStore) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param({"splits": {TODAY: (2, 1)}}, id="a declaration"),
+        pytest.param({"etf_scale": 0.5}, id="a rewritten history"),
+    ],
+)
+async def test_news_of_a_split_clears_the_suspect_trade(
+    vendors: Vendors, store: SqlStore, change: dict[str, object]
+) -> None:
     history = two_sources_with_trades(vendors, store)
     await leg(history, vendors, NOON, 10.0)
 
-    vendors.splits[TODAY] = (2, 1)
-
-    assert Verdict.OK is (await leg(history, vendors, NOON + MINUTE, 10.0)).quote_trust.verdict
-
-
-async def test_a_rewritten_history_clears_the_suspect_trade(vendors: Vendors, store: SqlStore) -> None:
-    history = two_sources_with_trades(vendors, store)
-    await leg(history, vendors, NOON, 10.0)
-
-    vendors.etf_scale = 0.5
+    for name, value in change.items():
+        setattr(vendors, name, value)
 
     assert Verdict.OK is (await leg(history, vendors, NOON + MINUTE, 10.0)).quote_trust.verdict
 

@@ -15,7 +15,7 @@ from handlers.render.reasons import sentence, sentences
 from services.core.prices import WGMI_BTC
 from services.core.trust import Verdict
 from services.rules.decide import RuleStatus, Side
-from services.rules.market_service import MarketView
+from services.rules.market_view import MarketView
 from tests.fakes.clock import SetClock
 from tests.fakes.harness import CHANNEL, CLOSE, OPEN, TODAY, YESTERDAY
 from tests.fakes.market import CALENDAR, crypto_bars

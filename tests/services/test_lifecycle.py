@@ -1,27 +1,20 @@
 """An open alert over its lifetime: corrected closes, widening, repeats, and rules that people change."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
 
 from handlers.render.reasons import sentence
 from services.alerting.alert import EntryKind
-from services.alerting.records import RuleAuditKind, StateChange
+from services.alerting.ports import RuleAuditKind, StateChange
 from services.alerting.snooze import SnoozeUntil
 from services.core.errors import ConflictError, NotFoundError
 from services.rules.decide import RuleState, RuleStatus, Side
-from tests.fakes.harness import CHANNEL, CLOSE, OPEN, OTHER_CHANNEL, TODAY, Harness, open_harness
+from tests.fakes.harness import CHANNEL, CLOSE, OPEN, OTHER_CHANNEL, TODAY, Harness
 
 BEGIN = OPEN + timedelta(minutes=30)
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 TOMORROW = TODAY + DAY
-
-
-@pytest.fixture
-async def harness() -> AsyncIterator[Harness]:
-    async with open_harness() as harness:
-        yield harness
 
 
 async def timeline(harness: Harness) -> list[tuple[EntryKind, str]]:

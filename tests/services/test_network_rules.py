@@ -11,7 +11,7 @@ from services.alerting.enrichment import TrackRecordEnricher
 from services.alerting.notice import Outage
 from services.core.trust import Verdict
 from services.market.metrics import DIFFICULTY, DIVERGENCE, HASHPRICE
-from services.research.preview import preview_rule
+from services.research.service import preview_rule
 from services.rules.decide import RuleStatus, Side
 from services.rules.grammar import parse_rule
 from tests.fakes.clock import SetClock

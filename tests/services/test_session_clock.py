@@ -10,7 +10,7 @@ from services.core.prices import WGMI_BTC
 from services.market.measure import Measurement, NotMeasured, Window
 from services.rules.decide import RuleStatus
 from services.rules.grammar import parse_rule
-from services.rules.market_service import MarketView
+from services.rules.market_view import MarketView
 from tests.fakes.clock import SetClock
 from tests.fakes.harness import CHANNEL, Harness, open_harness
 

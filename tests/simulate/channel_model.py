@@ -11,8 +11,7 @@ from typing import Any
 from services.alerting.alert import Alert, EntryKind, TimelineEntry
 from services.alerting.channel_settings import ChannelSettings, ThreadDetail
 from services.alerting.notice import Digest, Notice
-from services.alerting.ports import StoredChannel
-from services.alerting.records import AlertChange
+from services.alerting.ports import AlertChange, StoredChannel
 from services.core.identity import Channel
 from services.delivery.ports import AlertMessage, Delivery
 

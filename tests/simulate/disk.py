@@ -1,10 +1,13 @@
 """The simulated disk: one SQLite file that outlives every process, used without threads."""
 
+from __future__ import annotations
+
 import asyncio
 import atexit
 import shutil
 import sqlite3
 import tempfile
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -25,60 +28,48 @@ WAL_MARKS = slice(18, 20)  # in the file's header
 IN_MEMORY = Path("/dev/shm")  # noqa: S108 -- a private folder is created in it
 
 
+def _at_once(name: str) -> Callable[..., Coroutine[Any, Any, Any]]:
+    """Return a coroutine method that calls sqlite3's method of this name without a thread."""
+
+    async def call(self: _Cursor | _Connection, *arguments: Any, **keywords: Any) -> Any:  # noqa: ANN401 -- sqlite3's type
+        return getattr(self.real, name)(*arguments, **keywords)
+
+    return call
+
+
 class _Cursor:
     """A cursor whose coroutines complete immediately."""
 
+    execute, executemany, close = _at_once("execute"), _at_once("executemany"), _at_once("close")
+    fetchone, fetchmany, fetchall = _at_once("fetchone"), _at_once("fetchmany"), _at_once("fetchall")
+
     def __init__(self, cursor: sqlite3.Cursor) -> None:
-        self._cursor = cursor
+        self.real = cursor
 
     async def __aenter__(self) -> Self:
         return self
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 -- sqlite3's type
-        return getattr(self._cursor, name)
-
-    async def execute(self, *arguments: Any) -> None:  # noqa: ANN401 -- as above
-        self._cursor.execute(*arguments)
-
-    async def executemany(self, *arguments: Any) -> None:  # noqa: ANN401 -- as above
-        self._cursor.executemany(*arguments)
-
-    async def fetchone(self) -> object:
-        return self._cursor.fetchone()
-
-    async def fetchmany(self, size: int) -> list[Any]:
-        return self._cursor.fetchmany(size)
-
-    async def fetchall(self) -> list[Any]:
-        return self._cursor.fetchall()
-
-    async def close(self) -> None:
-        self._cursor.close()
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 -- as above
+        return getattr(self.real, name)
 
 
 class _Connection:
     """An aiosqlite connection without its thread, which would be slow and not deterministic."""
 
+    create_function, commit = _at_once("create_function"), _at_once("commit")
+    rollback, close = _at_once("rollback"), _at_once("close")
+
     def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = self._conn = connection
+        self.real = self._connection = self._conn = connection
 
     def cursor(self) -> _Cursor:
-        return _Cursor(self._conn.cursor())
+        return _Cursor(self.real.cursor())
 
-    async def create_function(self, *arguments: Any, **keywords: Any) -> None:  # noqa: ANN401 -- as above
-        self._conn.create_function(*arguments, **keywords)
-
-    async def commit(self) -> None:
-        self._conn.commit()
-
-    async def rollback(self) -> None:
-        self._conn.rollback()
-
-    async def close(self) -> None:
-        self._conn.close()
+    async def execute_fetchall(self, statement: str) -> list[Any]:
+        return self.real.execute(statement).fetchall()
 
     def stop(self) -> None:
-        self._conn.close()
+        self.real.close()
 
 
 def _connect(

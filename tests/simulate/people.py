@@ -5,7 +5,7 @@ from datetime import timedelta
 from random import Random
 
 from services.alerting.alert import EntryKind
-from services.alerting.records import ChannelRule
+from services.alerting.ports import ChannelRule
 from services.alerting.snooze import SnoozeUntil
 from services.channels.commands import AlertOutcome, ChannelCommands
 from services.core.errors import StorageError, UserInputError

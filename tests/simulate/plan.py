@@ -7,7 +7,7 @@ from random import Random
 
 import numpy as np
 
-from handlers.find_message import CLOCK_SKEW
+from handlers.slack_notifier import CLOCK_SKEW
 from services.core.prices import to_datetime
 from tests.fakes.market import CALENDAR
 

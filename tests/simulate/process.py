@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
@@ -18,7 +18,8 @@ from services.core.prices import WGMI_BTC, Pair
 from services.delivery.outbox import Outbox
 from services.market.network_service import NetworkService
 from services.market.price_history import PriceHistory
-from services.rules.market_service import MarketService, MarketView
+from services.rules.market_service import MarketService
+from services.rules.market_view import MarketView
 from tests.simulate.fault_injection import FaultInjector, FaultyStore
 from tests.simulate.plan import NETWORK_SOURCE
 from tests.simulate.slack import connect
@@ -42,15 +43,15 @@ class WatchedMarket(MarketService):
 
     async def view(self, pair: Pair, now: datetime) -> MarketView:
         """Fetch, align and measure a pair."""
-        self.checker.observe_view(None)
-        view = await super(WatchedMarket, self).view(pair, now)
-        self.checker.observe_view(view)
-        return view
+        return await self._observed(super(WatchedMarket, self).view(pair, now))
 
     async def view_with_network(self, pair: Pair, now: datetime) -> MarketView:
         """Fetch, align and measure a pair and the bitcoin network."""
+        return await self._observed(super(WatchedMarket, self).view_with_network(pair, now))
+
+    async def _observed(self, fetch: Awaitable[MarketView]) -> MarketView:
         self.checker.observe_view(None)
-        view = await super(WatchedMarket, self).view_with_network(pair, now)
+        view = await fetch
         self.checker.observe_view(view)
         return view
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from services.alerting.alert import Alert
-from services.alerting.records import AlertChange, ChannelRule, RuleAuditKind, RuleChange, StateChange
+from services.alerting.ports import AlertChange, ChannelRule, RuleAuditKind, RuleChange, StateChange
 from services.core.identity import Channel
 from services.core.prices import Pair
 from services.market.metrics import Subject

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import false
 
 from services.alerting.notice import Digest, Notice
-from services.channels import quiet_hours
+from services.channels import settings as channel_settings
 from services.delivery.dispatcher import Dispatcher
 from services.delivery.ports import Delivery
 from services.market import price_history
@@ -92,7 +92,7 @@ def post_in_silence(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def drop_an_alert_from_digests(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = quiet_hours._digest  # noqa: SLF001 -- a sabotage
+    real = channel_settings._digest  # noqa: SLF001 -- a sabotage
 
     def digest(*arguments: Any, **keywords: Any) -> Notice | None:  # noqa: ANN401 -- any arguments
         result = real(*arguments, **keywords)
@@ -100,7 +100,7 @@ def drop_an_alert_from_digests(monkeypatch: pytest.MonkeyPatch) -> None:
             return result
         return replace(result, content=replace(result.content, alerts=result.content.alerts[1:]))
 
-    monkeypatch.setattr(quiet_hours, "_digest", digest)
+    monkeypatch.setattr(channel_settings, "_digest", digest)
 
 
 def harder_plan(seed: int) -> Plan:

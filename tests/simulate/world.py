@@ -19,8 +19,6 @@ from tests.simulate.virtual_time import VirtualClock, VirtualLoop
 
 RESTART_AFTER_S = (2, 45, 150)
 DELIVERY_TIMEOUT_S = 4 * 3_600
-KNOWN_SESSIONS = 75
-HOUR_S = 3_600
 
 
 @dataclass(slots=True)

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from services.alerting.records import AlertChange, ChannelRule, RuleChange, StateChange
+from services.alerting.ports import AlertChange, ChannelRule, RuleChange, StateChange
 from services.alerting.tick_log import Claim, Tick
 from services.market.metrics import GAP
 from services.rules.decide import Change, Decision, Observation, decide
-from services.rules.market_service import MarketView
+from services.rules.market_view import MarketView
 from tests.simulate.channel_model import ChannelModel
 from tests.simulate.reference_model import ReferenceModel
 

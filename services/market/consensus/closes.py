@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
 
-from services.core.prices import Bars, Closes, Symbol
+from services.core.prices import Bars, Closes, Quote, Symbol, to_datetime
 from services.core.reason import Code, Reason
 from services.core.sessions import Sessions
 from services.core.statistics import row_medians
@@ -17,11 +17,12 @@ from services.market.consensus.corporate_actions import (
     ActionKind,
     DeclaredActions,
     LastTrade,
+    agree_dividends,
+    agree_splits,
     dividend_factor_until,
     dividend_factors,
     split_adjusted,
 )
-from services.market.consensus.declared_actions import agree_dividends, agree_splits
 from services.market.consensus.quarantine import COIN_QUARANTINE, quarantined_rows
 from services.market.consensus.quorum import (
     CLOSE_LIMITS,
@@ -31,6 +32,8 @@ from services.market.consensus.quorum import (
     SourcePrices,
     consensus_prices,
 )
+
+COINS = frozenset(map(Symbol, ("BTC", "ETH", "LTC", "BCH", "XRP", "SOL", "DOGE")))  # any other symbol is a share
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -271,3 +274,68 @@ def consensus_open_to_close(closes_by_source: Sequence[Closes], agreed: Consensu
     median = row_medians(rows)
     dispersion = np.ptp(np.where(np.isfinite(rows), rows, median[:, np.newaxis]), axis=1)
     return np.where(dispersion <= CLOSE_LIMITS.reject, median, np.nan)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LegHistory:
+    """The consensus of one symbol's sources: its price history and its last trade.
+
+    Attributes:
+        quote_trust: how far the last trade can be trusted.
+        answering: at least one source that provides last trades answered the latest request.
+        problems: the current problem of each failing source.
+    """
+
+    history: ConsensusHistory
+    quote: Quote | None
+    quote_trust: Trust
+    answering: bool
+    problems: tuple[Reason | str, ...]
+
+    @property
+    def is_share(self) -> bool:
+        """Whether this is an ETF or a share, which trades only in New York sessions."""
+        return self.history.symbol not in COINS
+
+
+PUBLISHED_AFTER = timedelta(hours=12)  # after a close; every answering source has it by then
+MIN_WITNESSES = 2
+
+
+def no_trade_sessions(
+    history: ConsensusHistory, last: Quote | None, sessions: Sessions, now: datetime, *, answering: bool
+) -> dict[np.datetime64, Reason]:
+    """Return the finished sessions on which no source has a trade in a share, each with the reason.
+
+    1. Sessions since the `last` trade, if every source is `answering`.
+    2. Earlier sessions that two or more sources should have and do not. A gap at one source alone may be its own.
+
+    A volume of 0 is not a trade. The reason says only that New York may have been closed.
+    """
+    keys = history.agreed.keys
+    first, end = int(np.searchsorted(sessions.days, keys[0])), sessions.last_closed(now) + 1
+    accepted = keys[np.isfinite(history.agreed.prices)]
+    rows = [first + row for row in np.flatnonzero(~np.isin(sessions.days[first:end], accepted)).tolist()]
+    reason = Reason.of(Code.NO_TRADE_ANYWHERE, symbol=history.symbol)
+    found = {}
+    for row in rows:
+        day, since = sessions.days[row], now - to_datetime(sessions.closes_at[row])
+        untraded = last is not None and last.at < to_datetime(sessions.opens_at[row])
+        if any(_has_trade(column, day) for column in history.sources):
+            continue
+        if (answering and untraded) or _is_missing_at_witnesses(
+            history, day, answering=answering and since > PUBLISHED_AFTER
+        ):
+            found[day] = reason
+    return found
+
+
+def _has_trade(prices: SourcePrices, day: np.datetime64) -> bool:
+    """Return whether a source has a trade on a day."""
+    return bool(np.any(np.isfinite(prices.traded_prices[prices.keys == day])))
+
+
+def _is_missing_at_witnesses(history: ConsensusHistory, day: np.datetime64, *, answering: bool) -> bool:
+    """Return whether enough sources cover a session: they have a later close, or are `answering` long after it."""
+    covering = [prices for prices in history.sources if len(prices.keys) and prices.keys[0] < day]
+    return sum(answering or bool(prices.keys[-1] > day) for prices in covering) >= MIN_WITNESSES

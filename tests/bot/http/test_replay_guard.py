@@ -1,4 +1,4 @@
-from bot.http.replay_guard import ReplayGuard
+from bot.http.slack_requests import ReplayGuard
 
 
 def test_a_key_is_new_once_until_it_expires() -> None:

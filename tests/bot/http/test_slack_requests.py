@@ -168,7 +168,7 @@ async def _read_until_closed(reader: asyncio.StreamReader) -> bytes:
 
 
 async def test_a_connection_with_slow_headers_is_closed(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bot.http.header_timeout.HEADER_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("bot.http.server.HEADER_TIMEOUT_S", 0.2)
     idle, slow = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(2)]
 
     async def send_slowly() -> None:
@@ -189,7 +189,7 @@ async def test_a_connection_with_slow_headers_is_closed(server: RunningServer, m
 async def test_a_kept_alive_connection_serves_the_next_request(
     server: RunningServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.http.header_timeout.HEADER_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("bot.http.server.HEADER_TIMEOUT_S", 0.2)
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     statuses = []
     for _ in range(2):

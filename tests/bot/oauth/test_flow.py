@@ -7,7 +7,7 @@ import pytest
 
 from bot.manifest import ALL_SCOPES
 from bot.oauth.flow import INSTALL_PATH
-from services.alerting.records import AlertChange
+from services.alerting.ports import AlertChange
 from services.core.identity import Channel
 from tests.bot.oauth.conftest import OAuthHarness
 from tests.fakes.alerts import an_alert

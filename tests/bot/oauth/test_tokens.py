@@ -5,8 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from bot.oauth.tokens import InstallationCache
-from bot.scopes import WorkspaceGrants
+from bot.oauth.tokens import InstallationCache, WorkspaceGrants
 from services.core.errors import DeliveryError
 from services.core.installation import Installation
 from tests.bot.oauth.conftest import OAuthHarness

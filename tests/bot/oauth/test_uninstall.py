@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from services.alerting.records import AlertChange
+from services.alerting.ports import AlertChange
 from services.core.errors import DatabaseUnavailableError
 from services.core.identity import Channel
 from services.rules.grammar import parse_rule

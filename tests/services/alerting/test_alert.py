@@ -5,14 +5,15 @@ import pytest
 
 from services.alerting.alert import (
     ActorStamp,
+    RuleHit,
     close,
+    is_corrected,
     with_chart,
     with_hit,
     with_observation,
     with_rule,
     without_rule,
 )
-from services.alerting.rule_hit import RuleHit, is_corrected
 from services.market.measure import Measurement, Window, measure
 from services.market.metrics import DIVERGENCE, DRAWDOWN, GAP, HASHPRICE, RESIDUAL, SPREAD, Metric, Subject, Z
 from services.rules.decide import Side

@@ -2,16 +2,9 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from services.alerting.brief import (
-    Brief,
-    DayKind,
-    Occasion,
-    SpecialDay,
-    alerts_since,
-    brief_windows,
-    due_briefs,
-    special_days,
-)
+from services.alerting.brief import alerts_since, brief_windows, due_briefs, special_days
+from services.alerting.channel_settings import Occasion
+from services.alerting.notice import Brief, DayKind, SpecialDay
 from services.core.prices import WGMI_BTC
 from services.core.trust import TRUSTED
 from services.market.measure import Window

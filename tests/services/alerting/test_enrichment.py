@@ -1,4 +1,4 @@
-"""Alerts get the return attribution of the move when they open, if the AI proxy's prices arrive in time."""
+"""Alerts get the track record of their rules, and the attribution of the move if the AI proxy's prices arrive."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,16 +8,19 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from services.alerting.enrichment import AttributionEnricher
-from services.core.prices import Symbol
+from services.alerting.enrichment import AttributionEnricher, TrackRecordEnricher
+from services.core.prices import WGMI_BTC, Symbol
 from services.market.price_history import PriceHistory
 from services.market.sources.http.client import HttpClient
 from services.market.sources.vendors.yahoo import Yahoo
+from services.research.track_record import compute_track_record
 from services.rules.grammar import parse_rule
-from tests.fakes.harness import CHANNEL, OPEN, Harness, open_harness
+from services.rules.market_service import align_legs
+from tests.fakes.harness import CHANNEL, CLOSE, OPEN, YESTERDAY, Harness, open_harness
 from tests.fakes.vendors import no_wait
 
 BEGIN = OPEN + timedelta(minutes=10)
+RULE = parse_rule("1d 8pp")
 
 
 @pytest.fixture
@@ -84,11 +87,10 @@ async def test_an_unknown_proxy_leaves_the_alert_without_attribution(harness: Ha
 
 
 async def test_a_proxy_without_a_recent_trade_leaves_a_live_alert_without_attribution(harness: Harness) -> None:
-    parsed = parse_rule("1d 8pp")
     await harness.tick(BEGIN, 0.09)
-    view = await harness.market.view(parsed.pair, BEGIN)
+    view = await harness.market.view(RULE.pair, BEGIN)
     harness.vendors.etf_last = (21.8, BEGIN - timedelta(minutes=6))
-    assert {} == await AttributionEnricher(harness.market.history).for_rules([parsed], view, BEGIN)
+    assert {} == await AttributionEnricher(harness.market.history).for_rules([RULE], view, BEGIN)
 
 
 async def test_a_proxy_that_hangs_delays_an_alert_until_the_timeout(harness: Harness) -> None:
@@ -107,3 +109,31 @@ async def test_a_proxy_that_hangs_delays_an_alert_until_the_timeout(harness: Har
     (alert,) = await harness.open_alerts(CHANNEL)
 
     assert alert.lead.attribution is None
+
+
+async def test_a_track_record_is_computed_once_per_session() -> None:
+    async with open_harness() as harness:
+        harness.vendors.etf_moves[YESTERDAY - timedelta(days=1)] = 30.0  # a tenth up and back
+        enricher = TrackRecordEnricher(harness.market.history)
+        held = replace(RULE, hold=timedelta(minutes=10))
+        first = await enricher.for_rules([RULE, held], OPEN)
+        requests = len(harness.vendors.requests)
+        again = await enricher.for_rules([held], CLOSE - timedelta(minutes=1))
+        history = harness.market.history
+        etf, crypto = [await history.leg(symbol, OPEN) for symbol in (WGMI_BTC.etf, WGMI_BTC.crypto)]
+        expected = compute_track_record(align_legs(WGMI_BTC, etf, crypto, history.sessions(OPEN), OPEN), RULE)
+    assert expected is not None
+    assert {RULE: expected, held: expected} == first
+    assert ({held: expected}, requests) == (again, len(harness.vendors.requests))
+
+
+async def test_a_rule_without_a_track_record_is_left_out() -> None:
+    async with open_harness(warm=False) as harness:
+        harness.vendors.faults["yahoo"] = [httpx.Response(404, json={})] * 20
+        enricher = TrackRecordEnricher(harness.market.history)
+        unknown = await enricher.for_rules([RULE], OPEN)
+    async with open_harness() as harness:
+        enricher = TrackRecordEnricher(harness.market.history)
+        found = await enricher.for_rules([RULE, parse_rule("gap 5%")], OPEN)
+    assert {} == unknown
+    assert [RULE] == [*found]

@@ -2,8 +2,8 @@ from dataclasses import replace
 
 import pytest
 
-from services.alerting.alert import ActorStamp, Alert, close
-from services.alerting.feedback import NO_VOTES, NoiseRate, Votes, is_noise, noise_rate
+from services.alerting.alert import NO_VOTES, ActorStamp, Alert, Votes, close
+from services.alerting.feedback import NoiseRate, is_noise, noise_rate
 from services.rules.grammar import parse_rule
 from tests.fakes.alerts import AT, a_rule_hit, an_alert
 

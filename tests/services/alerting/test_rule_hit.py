@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from handlers.render.reasons import sentence
+from services.alerting.alert import MAX_CLOSES, Correction, LastReported, RuleHit, open_hit, recheck, with_value
 from services.alerting.alert_news import (
     due_repeat,
     is_recovering,
@@ -14,7 +15,6 @@ from services.alerting.alert_news import (
     visible_correction,
     worsening,
 )
-from services.alerting.rule_hit import MAX_CLOSES, Correction, LastReported, RuleHit, open_hit, recheck, with_value
 from services.core.reason import Reason
 from services.market.measure import Measurement, Window
 from services.market.metrics import GAP, METRICS

@@ -3,15 +3,14 @@ from datetime import timedelta
 
 import pytest
 
-from services.alerting.records import ChannelRule, Rulebook, StateChange
+from services.alerting.ports import ChannelRule, Rulebook, StateChange
 from services.alerting.rule_index import PairRules, RuleIndex
 from services.core.prices import WGMI_BTC, Pair, Symbol
 from services.rules.decide import RuleState, Side
 from services.rules.grammar import parse_rule
 from services.storage import SqlStore
 from tests.fakes.alerts import AT, CHANNEL, removal
-from tests.fakes.market import random_market
-from tests.fakes.views import a_view
+from tests.fakes.market import a_view, random_market
 
 MARA = Pair(etf=Symbol("MARA"), crypto=Symbol("BTC"))
 PENDING = RuleState(breach=Side.ABOVE, breach_at=AT, breach_seen_at=AT)

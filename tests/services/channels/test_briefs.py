@@ -6,8 +6,8 @@ from datetime import UTC, date, datetime, timedelta
 import httpx
 import pytest
 
-from services.alerting.brief import Brief, Occasion
-from services.alerting.notice import Content
+from services.alerting.channel_settings import Occasion
+from services.alerting.notice import Brief, Content
 from services.channels.maintenance import Maintenance
 from services.core.reason import Code
 from services.delivery.ports import NoticeMessage

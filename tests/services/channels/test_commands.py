@@ -1,30 +1,23 @@
 import asyncio
-from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
+from typing import Any
 
 import httpx
 import pytest
 
 from services.alerting.alert import EntryKind
-from services.alerting.records import AlertChange, RuleChange, StateChange, StoredAlert
+from services.alerting.ports import StoredAlert
 from services.alerting.snooze import SnoozeUntil
-from services.alerting.tick_log import Tick
 from services.core.errors import ConflictError, DatabaseUnavailableError, NoHistoryError, NotFoundError, RuleError
 from services.core.identity import Channel
 from services.core.prices import Pair, Symbol
 from services.core.reason import Code
 from services.storage import SqlStore
-from tests.fakes.harness import CHANNEL, OPEN, OTHER_CHANNEL, Harness, open_harness
+from tests.fakes.harness import CHANNEL, OPEN, OTHER_CHANNEL, Harness
 from tests.fakes.reasons import reason, reason_with
 
 IREN = Pair(etf=Symbol("IREN"), crypto=Symbol("BTC"))
-
-
-@pytest.fixture
-async def harness() -> AsyncIterator[Harness]:
-    async with open_harness() as harness:
-        yield harness
 
 
 async def test_a_new_channel_gets_the_default_rules_once(harness: Harness) -> None:
@@ -158,18 +151,10 @@ async def test_a_failed_removal_removes_nothing(harness: Harness) -> None:
     class Failing(SqlStore):
         """A store that fails to record alerts."""
 
-        async def record(
-            self,
-            states: Sequence[StateChange],
-            alerts: Sequence[AlertChange],
-            at: datetime,
-            *,
-            rules: Sequence[RuleChange] = (),
-            tick: Tick | None = None,
-        ) -> None:
+        async def record(self, states: Any, alerts: Any, *args: Any, **options: Any) -> None:  # noqa: ANN401 -- forwarded
             if alerts:
                 raise DatabaseUnavailableError("The disk is full.")
-            await super().record(states, alerts, at, rules=rules, tick=tick)
+            await super().record(states, alerts, *args, **options)
 
     harness.commands.store = Failing(harness.store._database)  # noqa: SLF001
     with pytest.raises(DatabaseUnavailableError):

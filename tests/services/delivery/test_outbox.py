@@ -10,12 +10,10 @@ import aiohttp
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
-from handlers.send_deadline import DeadlineConnector
-from handlers.slack_notifier import SlackNotifier
+from handlers.slack_notifier import DeadlineConnector, SlackNotifier
 from services.alerting.alert import EntryKind
 from services.alerting.channel_settings import ChannelSettings
-from services.alerting.ports import StoredChannel
-from services.alerting.records import AlertChange
+from services.alerting.ports import AlertChange, StoredChannel
 from services.core.errors import DatabaseUnavailableError
 from services.core.identity import Channel
 from services.delivery.dispatcher import MAX_ATTEMPTS, MAX_BACKOFF, SEND_BUDGET, SETTLE_TIME, Dispatcher, backoff
@@ -193,21 +191,10 @@ async def test_messages_are_delivered_after_a_person_fixes_the_channel(
     assert ["WARNING", "INFO"] == [record.levelname for record in caplog.records]
 
 
-@pytest.mark.parametrize("code", ["is_archived", "token_revoked"])
-async def test_a_channel_that_a_person_must_fix_is_retried_every_five_minutes(
-    harness: OutboxHarness, code: str
-) -> None:
+@pytest.mark.parametrize("code", ["is_archived", "token_revoked", "msg_too_long"])
+async def test_what_a_person_must_fix_is_retried_every_five_minutes(harness: OutboxHarness, code: str) -> None:
     await harness.open_alert()
     harness.slack.fail("chat.postMessage", error_response(code))
-
-    sent = [await harness.outbox.deliver(at) for at in (AT, AT + MAX_BACKOFF - SECOND, AT + MAX_BACKOFF)]
-
-    assert ([0, 0, 1], 2) == (sent, len(harness.slack.calls))
-
-
-async def test_a_refused_layout_is_retried_every_five_minutes(harness: OutboxHarness) -> None:
-    await harness.open_alert()
-    harness.slack.fail("chat.postMessage", error_response("msg_too_long"))
 
     sent = [await harness.outbox.deliver(at) for at in (AT, AT + MAX_BACKOFF - SECOND, AT + MAX_BACKOFF)]
 
@@ -536,25 +523,39 @@ async def test_a_reply_whose_response_was_lost_is_found_in_its_thread(harness: O
     assert ([1, 1, 0], 2) == (sent, len(harness.sent_messages()))
 
 
-async def test_a_post_that_is_not_found_is_posted_again(harness: OutboxHarness) -> None:
+@pytest.mark.parametrize(
+    ("faults", "expected"),
+    [
+        pytest.param({"chat.postMessage": [Fault(drop=True)]}, [0, 1, 0], id="not found: posted again"),
+        pytest.param(
+            {
+                "chat.postMessage": [Fault(drop=True, accepted=True)],
+                HISTORY: [Fault(status=429, headers={"Retry-After": "60"}), error_response("fatal_error")],
+            },
+            [0, 0, 0, 1, 0],
+            id="a failed look-up is repeated before anything is posted",
+        ),
+        pytest.param(
+            {
+                "chat.postMessage": [Fault(drop=True, accepted=True)],
+                "chat.update": [Fault(status=500, body="{}")],
+            },
+            [0, 0, 1, 0],
+            id="found, but its edit fails: found again",
+        ),
+    ],
+)
+async def test_a_post_without_a_response_is_looked_up_and_in_the_channel_once(
+    harness: OutboxHarness, faults: dict[str, list[Fault]], expected: list[int]
+) -> None:
     harness.slack.readable, harness.slack.epoch = True, int(AT.timestamp())
     await harness.open_alert()
-    harness.slack.fail("chat.postMessage", Fault(drop=True))
+    for method, responses in faults.items():
+        harness.slack.fail(method, *responses)
 
-    sent = await harness.deliver_hourly(AT, 3)
+    sent = await harness.deliver_hourly(AT, len(expected))
 
-    assert ([0, 1, 0], 1) == (sent, len(harness.sent_messages()))
-
-
-async def test_a_failed_look_up_is_repeated_before_anything_is_posted(harness: OutboxHarness) -> None:
-    harness.slack.readable, harness.slack.epoch = True, int(AT.timestamp())
-    await harness.open_alert()
-    harness.slack.fail("chat.postMessage", Fault(drop=True, accepted=True))
-    harness.slack.fail(HISTORY, Fault(status=429, headers={"Retry-After": "60"}), error_response("fatal_error"))
-
-    sent = await harness.deliver_hourly(AT, 5)
-
-    assert ([0, 0, 0, 1, 0], 1) == (sent, len(harness.sent_messages()))
+    assert (expected, 1) == (sent, len(harness.sent_messages()))
 
 
 @pytest.mark.parametrize("code", ["token_revoked", "is_archived", "not_in_channel"])
@@ -567,17 +568,6 @@ async def test_a_look_up_waits_for_the_same_fixes_as_a_post(harness: OutboxHarne
     sent = [await harness.outbox.deliver(AT + minutes * MAX_BACKOFF) for minutes in range(4)]
 
     assert ([0, 0, 0, 1], 1) == (sent, len(harness.sent_messages()))
-
-
-async def test_a_found_message_whose_edit_fails_is_found_again(harness: OutboxHarness) -> None:
-    harness.slack.readable, harness.slack.epoch = True, int(AT.timestamp())
-    await harness.open_alert()
-    harness.slack.fail("chat.postMessage", Fault(drop=True, accepted=True))
-    harness.slack.fail("chat.update", Fault(status=500, body="{}"))
-
-    sent = await harness.deliver_hourly(AT, 4)
-
-    assert ([0, 0, 1, 0], 1) == (sent, len(harness.sent_messages()))
 
 
 async def test_the_reposted_resolution_is_not_mistaken_for_the_first_message(harness: OutboxHarness) -> None:
@@ -660,12 +650,18 @@ async def test_an_internal_error_in_one_channel_does_not_stop_the_queues_of_othe
     assert ["C1", "C1"] == [message["channel"] for message in harness.sent_messages()]
 
 
-async def test_an_accepted_message_is_not_posted_again_if_recording_it_fails(harness: OutboxHarness) -> None:
+async def sent_but_not_recorded(harness: OutboxHarness) -> tuple[Outbox, SetClock]:
+    """Return the outbox that has posted an alert and could not record it."""
     clock = SetClock(AT)
     outbox = an_outbox(harness.slack, ForgetfulStore(harness.store), clock)
     await harness.open_alert()
     with pytest.raises(DatabaseUnavailableError):
         await outbox.deliver(clock.at)
+    return outbox, clock
+
+
+async def test_an_accepted_message_is_not_posted_again_if_recording_it_fails(harness: OutboxHarness) -> None:
+    outbox, clock = await sent_but_not_recorded(harness)
 
     sent = await outbox.deliver(clock.advance(LEASE))
 
@@ -674,11 +670,7 @@ async def test_an_accepted_message_is_not_posted_again_if_recording_it_fails(har
 
 
 async def test_an_accepted_unrecorded_message_is_edited_if_it_has_changed(harness: OutboxHarness) -> None:
-    clock = SetClock(AT)
-    outbox = an_outbox(harness.slack, ForgetfulStore(harness.store), clock)
-    await harness.open_alert()
-    with pytest.raises(DatabaseUnavailableError):
-        await outbox.deliver(clock.at)
+    outbox, clock = await sent_but_not_recorded(harness)
     await harness.change("it grew", EntryKind.JOINED)
 
     await outbox.deliver(clock.advance(LEASE))
@@ -692,11 +684,7 @@ async def test_an_accepted_unrecorded_message_is_edited_if_it_has_changed(harnes
 async def test_an_accepted_unrecorded_message_is_dropped_if_another_process_has_sent_it(
     harness: OutboxHarness,
 ) -> None:
-    clock = SetClock(AT)
-    outbox = an_outbox(harness.slack, ForgetfulStore(harness.store), clock)
-    await harness.open_alert()
-    with pytest.raises(DatabaseUnavailableError):
-        await outbox.deliver(clock.at)
+    outbox, clock = await sent_but_not_recorded(harness)
     await an_outbox(harness.slack, harness.store).deliver(AT + LEASE)
     await harness.change("it grew", at=AT + LEASE)
 
@@ -905,49 +893,59 @@ async def test_an_alert_that_cannot_be_rendered_blocks_no_other(harness: OutboxH
     assert {"C1", "C2"} == {message["channel"] for message in harness.sent_messages()}
 
 
-@dataclass(slots=True)
-class UnreachableStore:
+class IdleStore:
+    """A store with nothing due."""
+
+    async def due(self, now: object) -> list[object]:  # noqa: ARG002 -- a subclass uses it
+        return []
+
+    async def next_due_at(self, _now: object) -> None:
+        pass
+
+
+@dataclass
+class UnreachableStore(IdleStore):
     """A store that fails this many times."""
 
     failures: int
 
-    async def due(self, _now: object) -> list[object]:
+    async def due(self, now: object) -> list[object]:
         if self.failures:
             self.failures -= 1
             raise DatabaseUnavailableError("the database is gone")
-        return []
-
-    async def next_due_at(self, now: datetime) -> None:
-        del now
+        return await super().due(now)
 
 
-@dataclass(slots=True)
-class NudgedStore:
-    """A store that is nudged about while it is read, and has nothing due."""
+@dataclass
+class NudgedStore(IdleStore):
+    """A store that is nudged about while it is read."""
 
     count: int = 0
     nudge: Callable[[], None] = lambda: None
 
-    async def due(self, _now: object) -> list[object]:
+    async def due(self, now: object) -> list[object]:
         self.count += 1
         if self.count == 1:
             self.nudge()
-        return []
-
-    async def next_due_at(self, now: datetime) -> None:
-        del now
+        return await super().due(now)
 
 
 @dataclass(slots=True)
-class FailingStore:
-    """A store that cannot record attempts in one channel."""
+class WrappedStore:
+    """A store with one method changed by a subclass."""
 
     store: SqlStore
-    channel: Channel
-    failed: bool = False
 
     def __getattr__(self, name: str) -> object:
         return getattr(self.store, name)
+
+
+@dataclass(slots=True)
+class FailingStore(WrappedStore):
+    """A store that cannot record attempts in one channel."""
+
+    channel: Channel
+    failed: bool = False
 
     async def mark_attempting(self, delivery: Delivery, at: datetime) -> Delivery | None:
         if delivery.channel == self.channel:
@@ -957,14 +955,10 @@ class FailingStore:
 
 
 @dataclass(slots=True)
-class FreezingStore:
+class FreezingStore(WrappedStore):
     """A store whose process is frozen after it has recorded an attempt."""
 
-    store: SqlStore
     freeze: Callable[[], object]
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self.store, name)
 
     async def mark_attempting(self, delivery: Delivery, at: datetime) -> Delivery | None:
         leased = await self.store.mark_attempting(delivery, at)
@@ -973,14 +967,10 @@ class FreezingStore:
 
 
 @dataclass(slots=True)
-class CountingStore:
+class CountingStore(WrappedStore):
     """A store that counts the attempts to lease a message."""
 
-    store: SqlStore
     tries: int = 0
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self.store, name)
 
     async def mark_attempting(self, delivery: Delivery, at: datetime) -> Delivery | None:
         self.tries += 1
@@ -988,14 +978,10 @@ class CountingStore:
 
 
 @dataclass(slots=True)
-class ForgetfulStore:
+class ForgetfulStore(WrappedStore):
     """A store that fails to record the first message that was sent."""
 
-    store: SqlStore
     failed: bool = False
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self.store, name)
 
     async def mark_sent(self, delivery: Delivery, message_id: str, at: datetime) -> None:
         if not self.failed:

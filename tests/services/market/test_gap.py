@@ -6,8 +6,7 @@ import statsmodels.api as sm
 
 from services.core.prices import to_datetime
 from services.market.align import Aligned
-from services.market.gap import Gap, fit_beta, predict_gap, student_t_quantile
-from services.market.measure import beta_series
+from services.market.measure import Gap, beta_series, fit_beta, predict_gap, student_t_quantile
 from tests.fakes.market import aligned_market, random_market
 
 MARKET = random_market(300)

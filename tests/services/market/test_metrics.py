@@ -12,7 +12,7 @@ from services.core.errors import RuleError
 from services.market import metrics
 from services.market.measure import Measurement, Window, measure
 from services.market.metrics import METRICS, SPREAD, Metric, Unit, unit_named
-from services.research.rate_target import parse_target
+from services.research.tune import parse_target
 from services.rules.grammar import parse_rule
 from tests.fakes.market import random_market
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from services.market.mining_economics import hashprice, historical_hashprices
-from tests.fakes.network import PAST
+from tests.fakes.mempool import PAST
 
 
 def instants(*times: str) -> np.ndarray:

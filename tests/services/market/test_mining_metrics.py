@@ -4,17 +4,16 @@ import numpy as np
 import pytest
 
 from services.core.errors import ReplayError
-from services.market.measure import Measurement, Window, measure
+from services.market.measure import Measurement, Window, difficulties, hashprices, measure
 from services.market.metrics import DIFFICULTY, HASHPRICE, Metric
-from services.market.mining_economics import difficulties, forward_fill_etf, hashprices
 from services.market.network_history import EMPTY_HISTORY
-from services.research.rate_target import parse_target
 from services.research.track_record import backtest, compute_track_record
-from services.research.tune import tune
+from services.research.tune import parse_target, tune
 from services.rules.grammar import parse_rule
+from services.rules.network_view import forward_fill_etf
 from services.rules.replay import replay
 from tests.fakes.market import aligned_market, random_market
-from tests.fakes.network import PAST
+from tests.fakes.mempool import PAST
 
 # Three closes around the retarget of 10 April 2024, before the halving.
 APRIL = replace(aligned_market([20.0, 20.0, 21.0], [70_000.0, 70_000.0, 63_000.0], first="2024-04-08"), network=PAST)

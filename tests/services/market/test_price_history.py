@@ -11,8 +11,9 @@ from services.core.errors import SourceError
 from services.core.prices import Bars, Closes, Symbol
 from services.core.reason import Code
 from services.core.trust import Verdict
+from services.market.consensus.closes import LegHistory
 from services.market.ports import CryptoSource, EquitySource
-from services.market.price_history import LegHistory, PriceHistory
+from services.market.price_history import PriceHistory
 from services.market.sources.simulated.market import SimulatedMarket
 from services.storage import SqlStore
 from tests.fakes.clock import SetClock

@@ -5,13 +5,22 @@ import numpy as np
 import pytest
 import statsmodels.api as sm
 
-from services.core.prices import Symbol
+from services.core.prices import Symbol, to_datetime
 from services.core.reason import Code, Reason
 from services.market.measure import NotMeasured, Window, returns
 from services.market.sources.files.prices import read_etf_csv
-from services.research.attribution import Attribution, Legs, attribute_return
-from tests.fakes.legs import DATA, legs_of, proxy_closes, random_legs, real_legs
+from services.research.attribution import (
+    Attribution,
+    IntradayAttribution,
+    Legs,
+    attribute_alert,
+    attribute_intraday,
+    attribute_return,
+)
+from tests.fakes.alerts import AT
+from tests.fakes.legs import legs_of, proxy_closes, random_legs, real_legs
 from tests.fakes.market import aligned_market
+from tests.fakes.price_files import DATA, needs_data
 from tests.fakes.reasons import reason
 
 LEGS = random_legs(500)
@@ -158,7 +167,7 @@ def test_legs_end_with_the_last_complete_session() -> None:
     assert 0 == len(without(LEGS, *range(500)).until_complete().aligned)
 
 
-@pytest.mark.skipif(not DATA.exists(), reason="the vendor price files in ../shared/data are not here")
+@needs_data
 @pytest.mark.parametrize(
     ("last", "expected"),
     [
@@ -171,3 +180,80 @@ def test_real_prices_of_2026(last: date, expected: tuple[float, ...]) -> None:
     result = attributed(real_legs(read_etf_csv(DATA / "equities/IBIT.csv", Symbol("IBIT")), last), Window.YTD)
     parts = (result.etf_return, result.crypto.amount, result.proxy.amount, result.residual.amount)
     assert expected == pytest.approx([100 * part for part in parts], abs=0.05)
+
+
+UNTIL_YESTERDAY = LEGS.head(499)
+RETURNS = [float(prices[499] / prices[498] - 1) for prices in LEGS.columns]
+
+
+def intraday(etf: float = RETURNS[0]) -> IntradayAttribution:
+    result = attribute_intraday(UNTIL_YESTERDAY, AT, etf=etf, crypto=RETURNS[1], proxy=RETURNS[2])
+    assert result is not None
+    return result
+
+
+def test_an_open_session_is_attributed_like_its_close() -> None:
+    live, closed = intraday(), attribute_return(LEGS, Window.D1)
+    assert isinstance(closed, Attribution)
+    assert closed.anchor == live.anchor
+    for expected, actual in (
+        (live.crypto, closed.crypto),
+        (live.proxy, closed.proxy),
+        (live.residual, closed.residual),
+    ):
+        assert (actual.amount, actual.error) == pytest.approx((expected.amount, expected.error), rel=1e-9)
+
+
+def test_the_parts_add_up_and_their_errors_equal_statsmodels() -> None:
+    live = intraday(etf=0.123)
+    assert 0.123 == pytest.approx(live.crypto.amount + live.proxy.amount + live.residual.amount, abs=1e-12)
+    etf, crypto, proxy = (returns(prices, np.arange(500) - 1)[499 - 126 : 499] for prices in LEGS.columns)
+    reference = sm.OLS(etf, sm.add_constant(np.column_stack([crypto, proxy]))).fit()
+    residual_test = reference.t_test(np.array([0.0, RETURNS[1], RETURNS[2]]))
+    assert float(residual_test.sd.item()) == pytest.approx(live.residual.error, rel=1e-9)
+
+
+def test_a_missing_last_close_or_a_short_history_has_no_attribution() -> None:
+    prices = UNTIL_YESTERDAY.proxy_prices.copy()
+    prices[-1] = np.nan
+    for legs in (replace(UNTIL_YESTERDAY, proxy_prices=prices), LEGS.head(40), LEGS.head(0)):
+        assert attribute_intraday(legs, AT, etf=0.1, crypto=0.1, proxy=0.1) is None
+
+
+SHORT_LEGS = random_legs(300)
+PROXY = proxy_closes(SHORT_LEGS.aligned.sessions, SHORT_LEGS.proxy_prices)
+PAST = SHORT_LEGS.head(299)
+LIVE = PAST.aligned.with_live(
+    SHORT_LEGS.aligned.sessions[-1].item(),
+    to_datetime(SHORT_LEGS.aligned.at[-1]),
+    etf=float(SHORT_LEGS.aligned.etf[-1]),
+    crypto=float(SHORT_LEGS.aligned.crypto[-1]),
+)
+KNOWN = proxy_closes(PAST.aligned.sessions, PAST.proxy_prices)
+
+
+@pytest.mark.parametrize("window", [Window.D1, Window.D5, Window.D60])
+def test_the_parts_of_an_alert_equal_those_of_attribute_return_and_add_up(window: Window) -> None:
+    result, expected = attribute_alert(SHORT_LEGS.aligned, window, PROXY), attribute_return(SHORT_LEGS, window)
+    assert result is not None
+    assert isinstance(expected, Attribution)
+    assert (expected.crypto, expected.proxy, expected.residual) == (result.crypto, result.ai, result.residual)
+    assert result.etf_return == pytest.approx(
+        result.crypto.amount + result.ai.amount + result.residual.amount, abs=1e-9
+    )
+    assert (window, expected.session, "SMH", "hand") == (result.window, result.session, result.proxy, result.source)
+
+
+def test_a_live_row_is_attributed_like_a_close_at_the_same_prices() -> None:
+    assert attribute_alert(SHORT_LEGS.aligned, Window.D5, PROXY) == attribute_alert(
+        LIVE, Window.D5, KNOWN, float(SHORT_LEGS.proxy_prices[-1])
+    )
+
+
+def test_a_live_row_never_uses_a_close_of_the_proxy() -> None:
+    assert attribute_alert(LIVE, Window.D5, PROXY) is None
+
+
+def test_a_return_without_proxy_or_betas_has_no_attribution() -> None:
+    assert attribute_alert(SHORT_LEGS.aligned, Window.D5, proxy_closes(PROXY.sessions[:0], PROXY.prices[:0])) is None
+    assert attribute_alert(SHORT_LEGS.aligned.head(60), Window.D5, PROXY) is None

@@ -1,6 +1,4 @@
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 
 import httpx
 import pytest
@@ -11,16 +9,9 @@ from services.core.reason import Code, Reason
 from services.core.trust import TRUSTED, Verdict
 from services.market.holdings import TOP_TEN, Holding, Holdings
 from services.market.measure import Window
-from services.market.price_history import PriceHistory
-from services.market.sources.files.cohorts import read_cohorts
-from services.market.sources.simulated.market import SimulatedMarket
-from services.research.holdings_report import HoldingsReporter
-from tests.fakes.clock import SetClock
 from tests.fakes.harness import open_harness
 from tests.fakes.reasons import reason, reason_with
-from tests.fakes.store_snapshots import open_snapshot
-
-NOON = datetime(2026, 6, 19, 17, 0, tzinfo=UTC)  # a holiday, between two sessions
+from tests.services.research.test_service import NOON, simulated
 
 
 def holdings(as_of: date, source: str = "hand", **weights: float) -> Holdings:
@@ -28,20 +19,9 @@ def holdings(as_of: date, source: str = "hand", **weights: float) -> Holdings:
     return Holdings(fund=WGMI_BTC.etf, as_of=as_of, source=source, positions=shares)
 
 
-@asynccontextmanager
-async def simulated_reporter(*held: Holdings) -> AsyncIterator[HoldingsReporter]:
-    """Open a reporter on the simulated market, in which any share trades."""
-    market = SimulatedMarket(SetClock(NOON))
-    store = await open_snapshot()
-    await store.save_holdings(held)
-    history = PriceHistory([market], [market], store, requires_witness=False)
-    yield HoldingsReporter(history, store, WGMI_BTC.etf, read_cohorts())
-    await store.aclose()
-
-
 async def test_the_funds_return_is_attributed_to_holdings_and_cohorts() -> None:
-    async with simulated_reporter(holdings(date(2025, 12, 31), IREN=0.5, MARA=0.3, CANG=0.1, NVDA=0.1)) as reporter:
-        report = await reporter.report(Window.YTD, NOON)
+    async with simulated(holdings(date(2025, 12, 31), IREN=0.5, MARA=0.3, CANG=0.1, NVDA=0.1)) as research:
+        report = await research.holdings.report(Window.YTD, NOON)
     attribution = report.attribution
     assert ("2025-12-31", "2026-06-18") == (f"{attribution.anchor}", f"{attribution.session}")
     assert attribution.etf_return == pytest.approx(
@@ -57,8 +37,8 @@ async def test_the_funds_return_is_attributed_to_holdings_and_cohorts() -> None:
 
 
 async def test_incomplete_weights_give_warnings() -> None:
-    async with simulated_reporter(holdings(date(2026, 6, 17), f"Nasdaq, {TOP_TEN}", IREN=0.5)) as reporter:
-        report = await reporter.report(Window.D20, NOON)
+    async with simulated(holdings(date(2026, 6, 17), f"Nasdaq, {TOP_TEN}", IREN=0.5)) as research:
+        report = await research.holdings.report(Window.D20, NOON)
     assert (
         reason(Code.WEIGHTS_BACKFILLED, first="2026-06-17"),
         reason(Code.HOLDINGS_PARTIAL),
@@ -74,8 +54,8 @@ async def test_incomplete_weights_give_warnings() -> None:
     ],
 )
 async def test_weights_that_do_not_add_up_give_a_warning(mara: float, report: tuple[Reason, ...]) -> None:
-    async with simulated_reporter(holdings(date(2026, 5, 20), IREN=0.7, MARA=mara)) as reporter:
-        attribution = await reporter.report(Window.D20, NOON)
+    async with simulated(holdings(date(2026, 5, 20), IREN=0.7, MARA=mara)) as research:
+        attribution = await research.holdings.report(Window.D20, NOON)
     assert report == attribution.warnings
 
 
@@ -97,9 +77,9 @@ async def test_closes_from_a_single_source_are_degraded() -> None:
 
 
 async def test_a_fund_without_holdings_raises_with_instructions() -> None:
-    async with simulated_reporter() as reporter:
+    async with simulated() as research:
         with pytest.raises(NoHistoryError, match="minerpulse holdings import"):
-            await reporter.report(Window.D20, NOON)
+            await research.holdings.report(Window.D20, NOON)
 
 
 async def test_a_fund_without_prices_raises_the_reason() -> None:

@@ -2,15 +2,16 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import httpx
 import pytest
 
-from services.core.errors import NoHistoryError, ReplayError
+from services.core.errors import NoHistoryError, ReplayError, RuleError
 from services.core.prices import WGMI_BTC, Pair, Symbol
 from services.core.reason import Code
 from services.core.trust import Verdict
+from services.market.holdings import Holdings
 from services.market.measure import Window
 from services.market.network_service import NetworkService
 from services.market.price_history import PriceHistory
@@ -20,7 +21,7 @@ from services.research.holdings_report import HoldingsReporter
 from services.research.service import ResearchService
 from services.rules.grammar import parse_rule
 from tests.fakes.clock import SetClock
-from tests.fakes.harness import OPEN, open_harness
+from tests.fakes.harness import OPEN, Harness, open_harness
 from tests.fakes.reasons import reason, reason_with
 from tests.fakes.store_snapshots import open_snapshot
 from tests.services.market.test_network_service import NetworkVendors
@@ -29,9 +30,11 @@ NOON = datetime(2026, 6, 19, 17, 0, tzinfo=UTC)  # a holiday, between two sessio
 
 
 @asynccontextmanager
-async def simulated(proxy: str = "SMH") -> AsyncIterator[ResearchService]:
+async def simulated(*held: Holdings, proxy: str = "SMH") -> AsyncIterator[ResearchService]:
+    """Open a service on the simulated market, in which any share trades."""
     market = SimulatedMarket(SetClock(NOON))
     store = await open_snapshot()
+    await store.save_holdings(held)
     history = PriceHistory([market], [market], store, requires_witness=False)
     yield ResearchService(
         history, NetworkService([]), HoldingsReporter(history, store, WGMI_BTC.etf, read_cohorts()), proxy=Symbol(proxy)
@@ -52,7 +55,7 @@ async def test_year_to_date_is_explained_up_to_the_last_close() -> None:
 
 
 async def test_a_coin_as_proxy_raises() -> None:
-    async with simulated("ETH") as research:
+    async with simulated(proxy="ETH") as research:
         with pytest.raises(NoHistoryError) as error:
             await research.explain(Window.YTD, NOON)
     assert reason(Code.NO_PROXY_CLOSES, symbol="ETH", problems=()) == error.value.reason
@@ -183,3 +186,43 @@ async def test_an_open_session_without_a_live_price_has_a_reason() -> None:
         result = await harness.research.explain(Window.D5, harness.clock.at)
     assert result.intraday is None
     assert reason_with(Code.TRADE_TOO_OLD, source="Yahoo", age_min=30) == result.no_intraday_reason
+
+
+async def test_a_preview_replays_the_last_two_years_of_closes(harness: Harness) -> None:
+    low, high = await harness.commands.preview("1d 1pp"), await harness.commands.preview("1d 50pp")
+
+    assert (date(2024, 3, 4), date(2026, 3, 3)) == (low.since, low.until)
+    assert low.firings > 100
+    assert low.last_firing is not None
+    assert abs(low.last_firing.value) >= 0.01
+    assert (0, None) == (high.firings, high.last_firing)
+
+
+async def test_an_impossible_preview_has_a_reason(harness: Harness) -> None:
+    gap, unknown = (
+        await harness.commands.preview("gap 5%"),
+        await harness.commands.preview("1d 8pp on MARA/BTC"),
+    )
+
+    assert (None, None) == (gap.since, unknown.since)
+    assert reason(Code.GAP_HAS_NO_PAST, metric="gap") == gap.reason
+    assert reason(Code.PRICES_NOT_FETCHED, pair="MARA/BTC") == unknown.reason
+
+
+async def test_a_preview_sends_no_request_for_prices_in_memory(harness: Harness) -> None:
+    asked = len(harness.vendors.requests)
+    await harness.commands.preview("1d 8pp")
+
+    assert asked == len(harness.vendors.requests)
+
+
+async def test_an_invalid_rule_raises(harness: Harness) -> None:
+    with pytest.raises(RuleError):
+        await harness.commands.preview("1d 8")
+
+
+async def test_a_preview_without_prices_raises() -> None:
+    async with open_harness(warm=False) as harness:
+        harness.vendors.faults["yahoo"] = [httpx.Response(404, json={}) for _ in range(5)]
+        with pytest.raises(NoHistoryError):
+            await harness.commands.preview("1d 8pp")

@@ -1,6 +1,5 @@
 from dataclasses import replace
 from datetime import date
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,8 +10,8 @@ from services.research.track_record import ClosedBy, TrackRecord, backtest, comp
 from services.rules.decide import Side
 from services.rules.grammar import parse_rule
 from tests.fakes.market import aligned_market, random_market
+from tests.fakes.price_files import DATA, needs_data
 
-DATA = Path("../shared/data")
 FLAT = [100.0] * 9
 
 
@@ -148,7 +147,7 @@ def test_a_track_record_covers_the_last_two_years_only() -> None:
     assert result == compute_track_record(_changed_from(market, 700).head(700), parse_rule("1d 8pp"))
 
 
-@pytest.mark.skipif(not DATA.exists(), reason="the vendor price files in ../shared/data are not here")
+@needs_data
 def test_episodes_of_real_prices() -> None:
     market = align_files(read_price_files(DATA / "equities/WGMI.csv", DATA / "btc/btcusdt_binance_1h.csv"))
     result = backtest(market.head(1047), parse_rule("5d 15pp"))

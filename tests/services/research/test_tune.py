@@ -3,13 +3,28 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
+from scipy.stats import chi2
 
-from services.core.errors import ReplayError
-from services.research.rate_target import parse_target, print_target
+from services.core.errors import ReplayError, RuleError
+from services.market.measure import Window, spread_series
+from services.market.metrics import DRAWDOWN, RESIDUAL, SPREAD, Metric, Z
 from services.research.track_record import backtest
-from services.research.tune import TunedRule, diff_rules, half_rate_rule, tune, tune_with_diffs
+from services.research.tune import (
+    TunedRule,
+    count_firings,
+    diff_rules,
+    firings,
+    half_rate_rule,
+    parse_target,
+    print_target,
+    rate_interval,
+    tune,
+    tune_with_diffs,
+)
+from services.rules.decide import Change
 from services.rules.grammar import parse_rule
 from services.rules.replay import replay
+from services.rules.rule import Direction
 from tests.fakes.market import aligned_market, random_market
 
 MARKET = random_market(1000)
@@ -124,3 +139,70 @@ def test_the_half_rate_rule_has_a_larger_threshold() -> None:
 )
 def test_a_rule_without_a_half_rate_has_none(rule: str) -> None:
     assert half_rate_rule(MARKET, parse_rule(rule)) is None
+
+
+OTHER_PAIR = parse_rule("1d 8pp on MARA/BTC")
+
+
+@pytest.mark.parametrize(
+    ("text", "window", "metric", "direction", "per_year"),
+    [
+        pytest.param("5d 2/month", Window.D5, SPREAD, Direction.EITHER, 24, id="a window and a rate"),
+        pytest.param("20D Residual below 1/quarter", Window.D20, RESIDUAL, Direction.BELOW, 4, id="all"),
+        pytest.param("0.5/week 1d z", Window.D1, Z, Direction.EITHER, 26, id="in any order"),
+        pytest.param("drawdown 1/year", None, DRAWDOWN, Direction.EITHER, 1, id="no window"),
+        pytest.param("5d drawdown 1/year", None, DRAWDOWN, Direction.EITHER, 1, id="an unused window"),
+    ],
+)
+def test_a_target_is_parsed(text: str, window: Window, metric: Metric, direction: Direction, per_year: float) -> None:
+    target = parse_target(text, OTHER_PAIR)
+    rule = target.rule
+    assert (window, metric, direction, per_year) == (rule.window, rule.metric, rule.direction, target.per_year)
+    assert OTHER_PAIR.pair == rule.pair
+
+
+@pytest.mark.parametrize(
+    ("text", "word", "expected"),
+    [
+        pytest.param("5d 2/fortnight", "2/fortnight", "a window, a metric or a rate", id="invalid rate"),
+        pytest.param("5d 0/month", "0/month", "a window, a metric or a rate", id="zero rate"),
+        pytest.param("gap 2/month", "gap", "a window, a metric or a rate", id="metric without closes"),
+        pytest.param("5d", "", "how many alerts", id="rate missing"),
+        pytest.param("2/month", "", "a window (1d 5d 20d 60d 252d ytd)", id="window missing"),
+        pytest.param("", "", "how many alerts", id="empty text"),
+    ],
+)
+def test_an_invalid_target_names_the_word(text: str, word: str, expected: str) -> None:
+    with pytest.raises(RuleError) as raised:
+        parse_target(text, OTHER_PAIR)
+    assert word == raised.value.word
+    assert raised.value.expected.startswith(expected)
+
+
+@pytest.mark.parametrize("text", ["5d 9/year", "20d residual below 4/year", "drawdown above 1.5/year"])
+def test_a_target_prints_as_it_was_parsed(text: str) -> None:
+    assert text == print_target(parse_target(text, parse_rule("1d 8pp")))
+
+
+SHORT_MARKET = random_market(600)
+
+
+@pytest.mark.parametrize("direction", ["", " above", " below"], ids=["either", "above", "below"])
+@pytest.mark.parametrize("threshold", ["1pp", "4pp", "8pp", "8pp clear 8pp", "8pp clear 0.5pp", "20pp"])
+@pytest.mark.parametrize("window", ["1d", "5d", "20d"])
+def test_firings_equal_those_of_a_replay(window: str, threshold: str, direction: str) -> None:
+    words = threshold.split(" ", 1)
+    rule = parse_rule(f"{window} {words[0]}{direction} {' '.join(words[1:])}")
+    replayed = replay(SHORT_MARKET, [rule]).rules[0]
+    values = spread_series(SHORT_MARKET, Window(window))
+    known = np.flatnonzero(np.isfinite(values))
+    days = SHORT_MARKET.sessions[known[firings(values[known], rule)]].tolist()
+    assert [step.session for step in replayed.steps if step.change is Change.FIRING] == days
+    assert replayed.episodes == count_firings(values[known], rule)
+
+
+@pytest.mark.parametrize("events", [0, 1, 5, 30, 200])
+def test_the_interval_is_within_2_percent_of_the_exact_poisson_limits(events: int) -> None:
+    low, high = (4 * rate for rate in rate_interval(events, 4.0))
+    assert (chi2.ppf(0.05, 2 * events) / 2 if events else 0.0) == pytest.approx(low, rel=0.02, abs=0.02)
+    assert chi2.ppf(0.95, 2 * events + 2) / 2 == pytest.approx(high, rel=0.02)

@@ -13,7 +13,8 @@ from services.core.trust import TRUSTED, Trust, Verdict
 from services.market.measure import Measurement, NotMeasured, Window
 from services.market.price_history import PriceHistory
 from services.rules.grammar import parse_rule
-from services.rules.market_service import MarketService, MarketView
+from services.rules.market_service import MarketService
+from services.rules.market_view import MarketView
 from tests.fakes.clock import SetClock
 from tests.fakes.reasons import reason, reason_with
 from tests.fakes.store_snapshots import open_snapshot
@@ -487,27 +488,26 @@ async def test_two_shares_can_be_compared(market: MarketService, vendors: Vendor
     assert [] == vendors.calls("ticker")
 
 
-async def test_two_shares_are_live_if_one_trades_rarely(market: MarketService, vendors: Vendors) -> None:
+@pytest.mark.parametrize(
+    ("age_min", "price", "live_reason"),
+    [
+        pytest.param(5, 22.0, "", id="it trades rarely"),
+        pytest.param(6, None, reason(Code.QUOTE_LAGS, lag_s=360, other="SMH", symbol="WGMI"), id="much earlier"),
+    ],
+)
+async def test_two_shares_are_live_unless_one_traded_much_earlier(
+    market: MarketService, vendors: Vendors, age_min: int, price: float | None, live_reason: object
+) -> None:
     vendors.clock.at = NOON
-    vendors.etf_last = (22.0, NOON - timedelta(minutes=5))
+    traded_at = NOON - timedelta(minutes=age_min)
+    vendors.etf_last = (22.0, traded_at)
     await market.history.leg(SEMIS.etf, NOON)
     vendors.etf_last = (21.0, NOON)
 
     view = await market.view(SEMIS, NOON + timedelta(seconds=5))
 
-    assert view.live is not None
-    assert (NOON - timedelta(minutes=5), 22.0) == (view.live.at, view.live.etf and view.live.etf.price)
-
-
-async def test_a_share_that_last_traded_much_earlier_is_not_compared(market: MarketService, vendors: Vendors) -> None:
-    vendors.clock.at = NOON
-    vendors.etf_last = (22.0, NOON - timedelta(minutes=6))
-    await market.history.leg(SEMIS.etf, NOON)
-    vendors.etf_last = (21.0, NOON)
-
-    view = await market.view(SEMIS, NOON + timedelta(seconds=5))
-
-    assert reason(Code.QUOTE_LAGS, lag_s=360, other="SMH", symbol="WGMI") == view.live_reason
+    assert live_reason == view.live_reason
+    assert (price and (traded_at, price)) == (view.live and (view.live.at, view.live.etf and view.live.etf.price))
 
 
 async def test_two_coins_can_be_compared(market: MarketService, vendors: Vendors) -> None:

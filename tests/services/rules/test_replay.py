@@ -1,5 +1,4 @@
 from datetime import date
-from pathlib import Path
 
 import pytest
 
@@ -12,9 +11,9 @@ from services.rules.decide import Change, Side
 from services.rules.grammar import parse_rule
 from services.rules.replay import replay
 from tests.fakes.market import CALENDAR, aligned_market, random_market
+from tests.fakes.price_files import DATA, needs_data
 from tests.fakes.reasons import reason
 
-DATA = Path("../shared/data")
 # Spreads of +10, +6, 0, −9, and −1 pp on five consecutive sessions.
 MARKET = aligned_market([100.0, 110.0, 116.6, 116.6, 106.106, 105.04494], [100.0] * 6)
 
@@ -135,7 +134,7 @@ def test_the_future_does_not_change_the_past() -> None:
         assert mine.steps
 
 
-@pytest.mark.skipif(not DATA.exists(), reason="the vendor price files in ../shared/data are not here")
+@needs_data
 def test_the_default_rules_fire_44_36_and_16_times_on_real_prices() -> None:
     aligned = align(
         WGMI_BTC,

@@ -5,9 +5,10 @@ from math import nan
 import pytest
 
 from services.channels.charts import alert_events
+from services.market.chart_points import common_rows
 from services.market.measure import Window
 from services.market.metrics import GAP, SPREAD
-from services.rules.chart_series import RuleEvent, common_rows, metric_and_window, replay_events, rule_series
+from services.rules.chart_series import RuleEvent, metric_and_window, replay_events, rule_series
 from services.rules.decide import Change
 from services.rules.grammar import parse_rule
 from services.rules.replay import replay

@@ -1,15 +1,15 @@
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
 
 from services.alerting.alert import EntryKind, TimelineEntry
-from services.alerting.records import AlertChange, Attempt
+from services.alerting.ports import Attempt
 from services.core.errors import NotFoundError
 from services.rules.decide import Side
 from services.storage import SqlStore
 from tests.fakes.alerts import AT, CHANNEL, an_alert
 from tests.fakes.harness import OTHER_CHANNEL
+from tests.services.storage.conftest import post_alert
 
 MINUTE = timedelta(minutes=1)
 FIRED = TimelineEntry(kind=EntryKind.FIRED, at=AT, reason="past 8 pp", silent=True)
@@ -17,11 +17,9 @@ JOINED = TimelineEntry(kind=EntryKind.JOINED, at=AT, reason="past 15 pp")
 
 
 @pytest.fixture
-async def store(migrated_url: str) -> AsyncIterator[SqlStore]:
-    store = await SqlStore.open(migrated_url)
-    await store.record([], [AlertChange(alert=an_alert(), revision=0, entries=(FIRED, JOINED))], AT)
-    yield store
-    await store.aclose()
+async def store(shared_store: SqlStore) -> SqlStore:
+    await post_alert(shared_store, None, FIRED, JOINED)
+    return shared_store
 
 
 async def test_an_audit_has_every_entry_and_every_attempt_of_each_message(store: SqlStore) -> None:
@@ -45,8 +43,8 @@ async def test_an_audit_has_every_entry_and_every_attempt_of_each_message(store:
 
 
 async def test_an_audit_without_a_number_is_of_the_newest_alert(store: SqlStore) -> None:
-    await store.record([], [AlertChange(alert=an_alert(side=Side.BELOW), revision=0)], AT)
-    await store.record([], [AlertChange(alert=an_alert(channel=OTHER_CHANNEL), revision=0)], AT)
+    await post_alert(store, an_alert(side=Side.BELOW))
+    await post_alert(store, an_alert(channel=OTHER_CHANNEL))
 
     assert [2, 3, 3] == [(await store.alert_audit(where, None)).alert.id for where in (CHANNEL, OTHER_CHANNEL, None)]
 

@@ -3,7 +3,7 @@ from datetime import timedelta
 
 import pytest
 
-from services.alerting.records import AlertChange, ChannelRule, Rulebook, StateChange
+from services.alerting.ports import AlertChange, ChannelRule, Rulebook, StateChange
 from services.core.errors import ConflictError, NotFoundError
 from services.core.identity import Channel
 from services.rules.decide import RuleState, Side

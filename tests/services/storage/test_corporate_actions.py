@@ -2,18 +2,14 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import Connection, select, text
 from sqlalchemy.exc import IntegrityError
 
 from services.core.prices import Symbol
 from services.market.consensus.corporate_actions import Action, ActionKind, DeclaredActions
 from services.storage import SqlStore, migrate
-from services.storage.engine import Database
-from services.storage.schema import MIGRATIONS
 from services.storage.tables import corporate_actions
-from tests.services.storage.conftest import Start
+from tests.services.storage.conftest import Start, in_database, upgrade_to
 from tests.services.storage.test_price_history import EVER, closes, table
 
 WGMI = Symbol("WGMI")
@@ -101,10 +97,8 @@ async def test_an_action_keeps_its_recorded_at_until_its_amount_changes(migrated
     await store.save_closes(CLOSES, AT + HOUR, replace(BOTH, actions=(SPLIT, replace(DIVIDEND, value=0.12))))
     await store.aclose()
 
-    database = Database(migrated_url)
-    async with database.read() as tx:
-        recorded = (await tx.execute(select(corporate_actions.c.kind, corporate_actions.c.recorded_at))).all()
-    await database.close()
+    query = select(corporate_actions.c.kind, corporate_actions.c.recorded_at)
+    recorded = await in_database(migrated_url, lambda connection: connection.execute(query).all())
 
     assert {"split": AT, "dividend": AT + HOUR} == {row.kind: row.recorded_at for row in recorded}
 
@@ -127,20 +121,14 @@ async def test_actions_survive_a_restart(start: Start) -> None:
 
 def create_first_schema(connection: Connection) -> None:
     """Create the schema of the first release, with one close."""
-    config = Config(attributes={"connection": connection})
-    config.set_main_option("script_location", str(MIGRATIONS))
-    command.upgrade(config, "0001")
+    upgrade_to(connection, "0001")
     connection.execute(text("INSERT INTO closes VALUES ('WGMI', 'yahoo', 20804, 40.0, NULL)"))
 
 
 async def test_a_database_of_the_first_release_keeps_its_closes_and_has_no_actions(
     durable_url: str,
 ) -> None:
-    database = Database(durable_url)
-    async with database.write() as tx:
-        await tx.run_sync(create_first_schema)
-    await database.close()
-
+    await in_database(durable_url, create_first_schema)
     await migrate(durable_url)
     store = await SqlStore.open(durable_url)
 

@@ -9,7 +9,7 @@ from datetime import date
 import pytest
 from sqlalchemy import Engine, event
 
-from services.alerting.records import AlertChange, StateChange
+from services.alerting.ports import AlertChange, StateChange
 from services.market.consensus.corporate_actions import Action, ActionKind, DeclaredActions
 from services.rules.decide import RuleState, Side
 from services.rules.grammar import parse_rule

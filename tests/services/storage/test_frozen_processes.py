@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from services.alerting.records import AlertChange, StateChange
+from services.alerting.ports import AlertChange, StateChange
 from services.alerting.tick_log import Claim, Tick
 from services.core.errors import LeaseLostError
 from services.core.prices import WGMI_BTC
@@ -15,7 +15,7 @@ from services.rules.grammar import parse_rule
 from services.storage import SqlStore
 from services.storage.outbox import LEASE
 from tests.fakes.alerts import AT, CHANNEL, an_alert, an_entry
-from tests.services.storage.conftest import active_rules
+from tests.services.storage.conftest import active_rules, post_alert
 
 HOUR = timedelta(hours=1)
 MINE = Tick(job=WGMI_BTC, boundary=AT, claimed_at=AT)
@@ -30,7 +30,7 @@ async def lease(store: SqlStore, at: timedelta) -> Delivery:
 
 @pytest.mark.parametrize("late", ["sent", "failed", "gone", "dead"])
 async def test_it_does_not_overwrite_an_outcome_of_the_new_owner(store: SqlStore, late: str) -> None:
-    await store.record([], [AlertChange(alert=an_alert(), revision=0, entries=(an_entry(),))], AT)
+    await post_alert(store, an_alert(), an_entry())
     frozen = await lease(store, timedelta(0))
     await store.mark_sent(await lease(store, LEASE), "the other's", AT + LEASE)
     before = await store.alert_audit(CHANNEL, 1)
@@ -47,7 +47,7 @@ async def test_it_does_not_overwrite_an_outcome_of_the_new_owner(store: SqlStore
 
 
 async def test_it_does_not_end_the_attempt_of_the_new_owner(store: SqlStore) -> None:
-    await store.record([], [AlertChange(alert=an_alert(), revision=0)], AT)
+    await post_alert(store)
     frozen = await lease(store, timedelta(0))
     other = await lease(store, LEASE)
 

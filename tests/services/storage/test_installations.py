@@ -6,18 +6,17 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import Connection, select, text
 
 from services.alerting.rule_index import RuleIndex
 from services.core.errors import DatabaseUnavailableError
 from services.core.identity import Channel
 from services.core.installation import Installation
 from services.storage import SqlStore, tables
-from services.storage.engine import Database
 from services.storage.installations import GLOBAL_TABLES, INSTALLATION_TABLES, InstallationRepository, generate_key
 from tests.fakes.alerts import AT, CHANNEL
 from tests.fakes.populated_channel import populate_channel
-from tests.services.storage.conftest import Start
+from tests.services.storage.conftest import Start, in_database
 
 KEY, OTHER = generate_key(), generate_key()
 HOUR = timedelta(hours=1)
@@ -55,10 +54,8 @@ async def test_tokens_are_never_stored_in_plain_text(migrated_url: str) -> None:
     store = await SqlStore.open(migrated_url)
     await store.installations([KEY]).save(ROTATING)
     await store.aclose()
-    database = Database(migrated_url)
-    async with database.read() as tx:
-        (row,) = (await tx.execute(text("SELECT * FROM installations"))).all()
-    await database.close()
+    query = text("SELECT * FROM installations")
+    (row,) = await in_database(migrated_url, lambda connection: connection.execute(query).all())
 
     assert not [value for value in row if str(value).startswith("xox")]
     assert "xox" not in repr(ROTATING)
@@ -119,15 +116,12 @@ async def test_a_state_is_accepted_once_and_in_time(
 
 async def rows(url: str) -> dict[str, list[str]]:
     """Return every row of the tables that belong to workspaces, as text."""
-    database = Database(url)
-    async with database.read() as tx:
-        found = {
-            table.name: [str(row) for row in await tx.execute(select(table))]
-            for table in tables.metadata.sorted_tables
-            if table.name not in GLOBAL_TABLES
-        }
-    await database.close()
-    return found
+    owned = [table for table in tables.metadata.sorted_tables if table.name not in GLOBAL_TABLES]
+
+    def read(connection: Connection) -> dict[str, list[str]]:
+        return {table.name: [str(row) for row in connection.execute(select(table))] for table in owned}
+
+    return await in_database(url, read)
 
 
 async def test_an_uninstall_deletes_the_workspace_s_data_only(start: Start, migrated_url: str) -> None:

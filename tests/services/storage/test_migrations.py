@@ -1,26 +1,25 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 
 import pytest
-from alembic import command
 from alembic.autogenerate import compare_metadata
-from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
 
-from services.alerting.records import AlertChange, StateChange
+from services.alerting.ports import StateChange
 from services.core.errors import DatabaseUnavailableError
 from services.delivery.ports import Delivery, ThreadMessage
 from services.rules.decide import RuleState, Side
 from services.rules.grammar import parse_rule
 from services.storage import SqlStore, migrate, schema_is_current
 from services.storage.codec import write_alert, write_entry
-from services.storage.engine import Database
-from services.storage.schema import MIGRATIONS
 from services.storage.tables import metadata
 from tests.fakes.alerts import AT, CHANNEL, an_alert, an_entry
-from tests.services.storage.conftest import active_rules
+from tests.services.storage.conftest import active_rules, create_schema, execute, in_database, post_alert, upgrade_to
 
 # A delivered alert and a waiting thread reply in schema 0002.
 EARLIER = """
@@ -40,32 +39,7 @@ def differences(connection: Connection) -> list[object]:
 
 
 async def compare(url: str) -> list[object]:
-    database = Database(url)
-    async with database.read() as tx:
-        found = await tx.run_sync(differences)
-    await database.close()
-    return found
-
-
-async def run(url: str, statement: str) -> None:
-    database = Database(url)
-    async with database.write() as tx:
-        await tx.execute(text(statement))
-    await database.close()
-
-
-async def create_schema(url: str, revision: str) -> None:
-    """Upgrade an empty database to an earlier schema."""
-
-    def upgrade(connection: Connection) -> None:
-        config = Config(attributes={"connection": connection})
-        config.set_main_option("script_location", str(MIGRATIONS))
-        command.upgrade(config, revision)
-
-    database = Database(url)
-    async with database.write() as tx:
-        await tx.run_sync(upgrade)
-    await database.close()
+    return await in_database(url, differences)
 
 
 async def test_the_migrations_create_the_tables_that_the_program_uses(durable_url: str) -> None:
@@ -84,7 +58,7 @@ async def test_the_migrations_create_the_tables_that_the_program_uses(durable_ur
 )
 async def test_a_missing_migration_is_detected(durable_url: str, statement: str) -> None:
     await migrate(durable_url)
-    await run(durable_url, statement)
+    await execute(durable_url, statement)
 
     assert len(await compare(durable_url)) == 1
 
@@ -116,7 +90,7 @@ async def test_migrating_again_changes_nothing(durable_url: str) -> None:
 @pytest.mark.parametrize("revision", ["0001", "0002", "0003", "0004", "0005", "0006", "0007"])
 async def test_rules_of_every_earlier_schema_can_be_used(durable_url: str, revision: str) -> None:
     await create_schema(durable_url, revision)
-    await run(
+    await execute(
         durable_url,
         "INSERT INTO rules (id, team, channel, rule, created_by, created_at, revision, firing) "
         "VALUES (1, 'T1', 'C1', '1d 8pp', 'U1', '2026-11-17 15:40:00', 1, 'above')",
@@ -139,8 +113,23 @@ async def test_concurrent_migrations_are_safe(durable_url: str) -> None:
     assert [] == await compare(durable_url)
 
 
+async def test_a_migration_waits_for_a_writer_of_a_new_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "store.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+
+        async def end_write(_seconds: float) -> None:
+            if writer.in_transaction:
+                writer.execute("COMMIT")
+
+        monkeypatch.setattr(asyncio, "sleep", end_write)
+        await migrate(f"sqlite:///{path}")
+
+    assert await schema_is_current(f"sqlite:///{path}")
+
+
 async def test_opening_an_older_database_asks_to_migrate(durable_url: str) -> None:
-    await run(durable_url, "CREATE TABLE rules (id INTEGER PRIMARY KEY)")
+    await execute(durable_url, "CREATE TABLE rules (id INTEGER PRIMARY KEY)")
 
     with pytest.raises(DatabaseUnavailableError, match="run `minerpulse migrate`"):
         await SqlStore.open(durable_url)
@@ -148,7 +137,7 @@ async def test_opening_an_older_database_asks_to_migrate(durable_url: str) -> No
 
 async def test_a_newer_database_is_refused_and_unchanged(durable_url: str) -> None:
     await migrate(durable_url)
-    await run(durable_url, "UPDATE alembic_version SET version_num = '9999'")
+    await execute(durable_url, "UPDATE alembic_version SET version_num = '9999'")
 
     with pytest.raises(DatabaseUnavailableError, match="newer than this program"):
         await SqlStore.open(durable_url)
@@ -157,21 +146,16 @@ async def test_a_newer_database_is_refused_and_unchanged(durable_url: str) -> No
     assert not await schema_is_current(durable_url)
 
 
-def upgrade_to(connection: Connection, revision: str) -> None:
-    config = Config(attributes={"connection": connection})
-    config.set_main_option("script_location", str(MIGRATIONS))
-    command.upgrade(config, revision)
-
-
 async def test_alerts_entries_and_attempts_of_an_earlier_schema_are_migrated(durable_url: str) -> None:
     alert, line = write_alert(an_alert(id=1)), write_entry(an_entry())
-    database = Database(durable_url)
-    async with database.write() as tx:
-        await tx.run_sync(upgrade_to, "0002")
-        for statement in EARLIER.split(";"):
-            await tx.execute(text(statement), {"at": "2026-11-17 15:40:00+00:00", "alert": alert, "line": line})
-    await database.close()
+    values = {"at": "2026-11-17 15:40:00+00:00", "alert": alert, "line": line}
 
+    def fill(connection: Connection) -> None:
+        upgrade_to(connection, "0002")
+        for statement in EARLIER.split(";"):
+            connection.execute(text(statement), values)
+
+    await in_database(durable_url, fill)
     await migrate(durable_url)
 
     assert [] == await compare(durable_url)
@@ -183,7 +167,7 @@ async def test_alerts_entries_and_attempts_of_an_earlier_schema_are_migrated(dur
     assert [("sent", "1700.1"), (None, None)] == [
         (one.attempts[0].outcome if one.attempts else None, one.message_id) for one in audit.postings
     ]
-    await store.record([], [AlertChange(alert=an_alert(side=Side.BELOW), revision=0)], AT)
+    await post_alert(store, an_alert(side=Side.BELOW))
     assert ["line", "alert:2"] == [one.key[:7].rstrip(":") for one in await deliver_all(store)]
     await store.aclose()
 

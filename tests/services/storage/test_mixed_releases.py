@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 import pytest
 from sqlalchemy import Engine, event, text
 
-from services.alerting.records import AlertChange
+from services.alerting.ports import AlertChange
 from services.alerting.tick_log import Claim
 from services.core.errors import DatabaseUnavailableError
 from services.core.prices import WGMI_BTC
@@ -15,7 +15,7 @@ from services.storage import SqlStore, migrate
 from services.storage.engine import CHECK_INTERVAL_S, LOCK_SCHEMA, MIGRATION_LOCK, REVISION, Database
 from services.storage.installations import generate_key
 from tests.fakes.alerts import AT, CHANNEL, an_alert
-from tests.services.storage.test_migrations import run
+from tests.services.storage.conftest import execute
 
 MIGRATED = r"was migrated by another release of MinerPulse; this process must be updated or restarted\.$"
 NEXT_RELEASE = "UPDATE alembic_version SET version_num = '9999'"
@@ -65,7 +65,7 @@ def open_alert(store: SqlStore) -> Awaitable[None]:
 async def test_a_running_process_claims_no_tick_after_another_release_migrated(
     store: SqlStore, migrated_url: str
 ) -> None:
-    await run(migrated_url, NEXT_RELEASE)
+    await execute(migrated_url, NEXT_RELEASE)
 
     with pytest.raises(DatabaseUnavailableError, match=MIGRATED):
         await store.claim_tick(WGMI_BTC, AT, AT)
@@ -82,7 +82,7 @@ async def test_a_running_process_claims_no_tick_after_another_release_migrated(
 async def test_a_running_process_writes_nothing_a_minute_after_another_release_migrated(
     store: SqlStore, migrated_url: str, monotonic: Monotonic, write: Callable[[SqlStore], Awaitable[object]]
 ) -> None:
-    await run(migrated_url, NEXT_RELEASE)
+    await execute(migrated_url, NEXT_RELEASE)
     monotonic.now += CHECK_INTERVAL_S
 
     with pytest.raises(DatabaseUnavailableError, match=MIGRATED):
@@ -92,7 +92,7 @@ async def test_a_running_process_writes_nothing_a_minute_after_another_release_m
 
 
 async def test_a_refused_tick_stops_every_later_write(store: SqlStore, migrated_url: str) -> None:
-    await run(migrated_url, NEXT_RELEASE)
+    await execute(migrated_url, NEXT_RELEASE)
     with pytest.raises(DatabaseUnavailableError):
         await store.claim_tick(WGMI_BTC, AT, AT)
 
@@ -130,14 +130,14 @@ async def test_a_statement_that_fails_on_the_next_schema_names_the_cause(
     store: SqlStore, migrated_url: str, change: str
 ) -> None:
     for statement in (change, NEXT_RELEASE):
-        await run(migrated_url, statement)
+        await execute(migrated_url, statement)
 
     with pytest.raises(DatabaseUnavailableError, match=MIGRATED):
         await store.rules(CHANNEL)
 
 
 async def test_the_error_names_the_database_without_its_password(store: SqlStore, migrated_url: str) -> None:
-    await run(migrated_url, NEXT_RELEASE)
+    await execute(migrated_url, NEXT_RELEASE)
 
     with pytest.raises(DatabaseUnavailableError) as raised:
         await store.claim_tick(WGMI_BTC, AT, AT)
@@ -146,11 +146,11 @@ async def test_the_error_names_the_database_without_its_password(store: SqlStore
 
 
 async def test_a_process_writes_again_after_the_database_was_restored(store: SqlStore, migrated_url: str) -> None:
-    await run(migrated_url, "UPDATE alembic_version SET version_num = '9' || version_num")
+    await execute(migrated_url, "UPDATE alembic_version SET version_num = '9' || version_num")
     with pytest.raises(DatabaseUnavailableError):
         await store.claim_tick(WGMI_BTC, AT, AT)
 
-    await run(migrated_url, "UPDATE alembic_version SET version_num = substr(version_num, 2)")
+    await execute(migrated_url, "UPDATE alembic_version SET version_num = substr(version_num, 2)")
 
     assert Claim.OURS is await store.claim_tick(WGMI_BTC, AT, AT)
 

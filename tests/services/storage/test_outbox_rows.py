@@ -4,14 +4,14 @@ from datetime import datetime, timedelta
 import pytest
 
 from services.alerting.alert import Alert, EntryKind, TimelineEntry
-from services.alerting.records import AlertChange
+from services.alerting.ports import AlertChange
 from services.core.identity import Channel
 from services.delivery.ports import AlertMessage, Backlog, Delivery, NoticeMessage, ThreadMessage
 from services.rules.decide import Side
 from services.storage import SqlStore
 from services.storage.outbox import LEASE
 from tests.fakes.alerts import AT, CHANNEL, an_alert, an_entry
-from tests.services.storage.conftest import Start
+from tests.services.storage.conftest import Start, post_alert
 
 MINUTE = timedelta(minutes=1)
 LATER = AT + timedelta(hours=1)
@@ -19,10 +19,6 @@ OTHER_CHANNEL = Channel(team="T1", id="C2")
 FIRED = an_entry()
 JOINED = an_entry(kind=EntryKind.JOINED, reason="5d joins")
 ACKNOWLEDGED = an_entry(kind=EntryKind.ACKNOWLEDGED, reason="", by="U1")
-
-
-async def open_alert(store: SqlStore, *entries: TimelineEntry, alert: Alert | None = None, at: datetime = AT) -> None:
-    await store.record([], [AlertChange(alert=alert or an_alert(), revision=0, entries=entries)], at)
 
 
 async def amend(store: SqlStore, reason: str, *entries: TimelineEntry, at: datetime = AT) -> None:
@@ -53,7 +49,7 @@ async def send(store: SqlStore, message_id: str = "1700.1", at: datetime = AT) -
 
 
 async def test_a_new_alert_is_due_at_once(store: SqlStore) -> None:
-    await open_alert(store)
+    await post_alert(store)
 
     delivery = await only(store)
 
@@ -70,7 +66,7 @@ async def test_a_new_alert_is_due_at_once(store: SqlStore) -> None:
 
 
 async def test_nothing_is_due_before_its_time(store: SqlStore) -> None:
-    await open_alert(store, at=LATER)
+    await post_alert(store, at=LATER)
 
     assert [] == await store.due(LATER - MINUTE)
     assert LATER == await store.next_due_at(AT)
@@ -78,7 +74,7 @@ async def test_nothing_is_due_before_its_time(store: SqlStore) -> None:
 
 
 async def test_a_delivered_message_is_not_due(store: SqlStore) -> None:
-    await open_alert(store)
+    await post_alert(store)
     await send(store)
 
     assert [] == await store.due(LATER)
@@ -86,7 +82,7 @@ async def test_a_delivered_message_is_not_due(store: SqlStore) -> None:
 
 
 async def test_a_change_makes_the_same_message_due_again_with_its_newest_version(store: SqlStore) -> None:
-    await open_alert(store)
+    await post_alert(store)
     sent = await send(store, "1700.1")
 
     await amend(store, "worsened", at=LATER)
@@ -98,7 +94,7 @@ async def test_a_change_makes_the_same_message_due_again_with_its_newest_version
 
 
 async def test_several_changes_before_a_delivery_are_one_message(store: SqlStore) -> None:
-    await open_alert(store)
+    await post_alert(store)
     for reason in ("worse", "worse still", "worst"):
         await amend(store, reason)
 
@@ -109,7 +105,7 @@ async def test_several_changes_before_a_delivery_are_one_message(store: SqlStore
 
 
 async def test_a_change_during_an_attempt_stays_due_after_it(store: SqlStore) -> None:
-    await open_alert(store)
+    await post_alert(store)
     delivery = await only(store)
     await store.mark_attempting(delivery, AT)
     await amend(store, "worsened meanwhile")
@@ -126,7 +122,7 @@ async def test_a_change_during_an_attempt_stays_due_after_it(store: SqlStore) ->
 
 
 async def test_an_entry_waits_for_its_alerts_own_message(store: SqlStore) -> None:
-    await open_alert(store, FIRED)
+    await post_alert(store, None, FIRED)
 
     assert [AlertMessage] == [type(delivery.message) for delivery in await store.due(LATER)]
     await send(store, "1700.1")
@@ -136,7 +132,7 @@ async def test_an_entry_waits_for_its_alerts_own_message(store: SqlStore) -> Non
 
 
 async def test_a_thread_is_posted_in_order(store: SqlStore) -> None:
-    await open_alert(store, FIRED, JOINED)
+    await post_alert(store, None, FIRED, JOINED)
     await amend(store, "acknowledged", ACKNOWLEDGED)
     await send(store)
 
@@ -147,7 +143,7 @@ async def test_a_thread_is_posted_in_order(store: SqlStore) -> None:
 
 
 async def test_a_reply_that_must_be_retried_delays_those_after_it(store: SqlStore) -> None:
-    await open_alert(store, FIRED, JOINED)
+    await post_alert(store, None, FIRED, JOINED)
     await send(store)
     await store.mark_failed(await only(store), "429", LATER)
 
@@ -157,7 +153,7 @@ async def test_a_reply_that_must_be_retried_delays_those_after_it(store: SqlStor
 
 
 async def test_a_dead_reply_does_not_delay_those_after_it(store: SqlStore) -> None:
-    await open_alert(store, FIRED, JOINED)
+    await post_alert(store, None, FIRED, JOINED)
     await send(store)
     await store.mark_dead(await only(store), "msg_too_long", AT)
 
@@ -165,10 +161,10 @@ async def test_a_dead_reply_does_not_delay_those_after_it(store: SqlStore) -> No
 
 
 async def test_threads_do_not_delay_each_other(store: SqlStore) -> None:
-    await open_alert(store, FIRED)
+    await post_alert(store, None, FIRED)
     await send(store)
     await store.mark_failed(await only(store), "429", LATER)
-    await open_alert(store, JOINED, alert=an_alert(side=Side.BELOW))
+    await post_alert(store, an_alert(side=Side.BELOW), JOINED)
     await send(store, "1800.1")
 
     entry = await only(store)
@@ -177,7 +173,7 @@ async def test_threads_do_not_delay_each_other(store: SqlStore) -> None:
 
 
 async def test_a_silent_entry_is_not_posted(store: SqlStore) -> None:
-    await open_alert(store, replace(FIRED, silent=True), JOINED)
+    await post_alert(store, None, replace(FIRED, silent=True), JOINED)
     await send(store)
 
     assert JOINED == entry_of(await send(store, "1700.2"))
@@ -185,7 +181,7 @@ async def test_a_silent_entry_is_not_posted(store: SqlStore) -> None:
 
 
 async def test_every_message_has_its_own_key(store: SqlStore) -> None:
-    await open_alert(store, FIRED, JOINED)
+    await post_alert(store, None, FIRED, JOINED)
 
     keys = [(await send(store, f"1700.{number}")).key for number in range(3)]
 
@@ -195,8 +191,8 @@ async def test_every_message_has_its_own_key(store: SqlStore) -> None:
 
 async def test_keys_of_two_databases_differ(store: SqlStore) -> None:
     other = await SqlStore.open("sqlite://")
-    await open_alert(store)
-    await open_alert(other)
+    await post_alert(store)
+    await post_alert(other)
 
     mine, theirs = await only(store), await only(other)
     await other.aclose()
@@ -206,17 +202,17 @@ async def test_keys_of_two_databases_differ(store: SqlStore) -> None:
 
 
 async def test_the_oldest_are_due_first_up_to_the_limit(store: SqlStore) -> None:
-    await open_alert(store, at=AT + MINUTE)
-    await open_alert(store, alert=an_alert(channel=OTHER_CHANNEL), at=AT)
+    await post_alert(store, at=AT + MINUTE)
+    await post_alert(store, an_alert(channel=OTHER_CHANNEL), at=AT)
 
     assert [OTHER_CHANNEL, CHANNEL] == [delivery.channel for delivery in await store.due(LATER)]
     assert [OTHER_CHANNEL] == [delivery.channel for delivery in await store.due(LATER, limit=1)]
 
 
 async def test_only_the_first_message_of_each_channel_is_due(store: SqlStore) -> None:
-    await open_alert(store, at=AT + MINUTE)
-    await open_alert(store, alert=an_alert(side=Side.BELOW), at=AT)
-    await open_alert(store, alert=an_alert(channel=OTHER_CHANNEL), at=AT + 2 * MINUTE)
+    await post_alert(store, at=AT + MINUTE)
+    await post_alert(store, an_alert(side=Side.BELOW), at=AT)
+    await post_alert(store, an_alert(channel=OTHER_CHANNEL), at=AT + 2 * MINUTE)
 
     first = await store.due(LATER, limit=2)
     await store.mark_failed(first[0], "500", LATER + MINUTE)
@@ -231,7 +227,7 @@ async def test_only_the_first_message_of_each_channel_is_due(store: SqlStore) ->
 
 
 async def test_a_failed_message_waits_for_its_retry_and_is_counted(store: SqlStore) -> None:
-    await open_alert(store)
+    await post_alert(store)
     for number in range(2):
         delivery = await only(store, AT + MINUTE * number)
         await store.mark_attempting(delivery, AT)
@@ -244,7 +240,7 @@ async def test_a_failed_message_waits_for_its_retry_and_is_counted(store: SqlSto
 
 
 async def test_a_success_resets_the_count_of_failures(store: SqlStore) -> None:
-    await open_alert(store)
+    await post_alert(store)
     await store.mark_failed(await only(store), "429", AT)
     await send(store)
     await amend(store, "worsened")
@@ -253,7 +249,7 @@ async def test_a_success_resets_the_count_of_failures(store: SqlStore) -> None:
 
 
 async def test_a_change_does_not_shorten_the_wait_for_a_retry(store: SqlStore) -> None:
-    await open_alert(store)
+    await post_alert(store)
     await store.mark_failed(await only(store), "429", LATER)
 
     await amend(store, "worsened", at=AT + MINUTE)
@@ -264,7 +260,7 @@ async def test_a_change_does_not_shorten_the_wait_for_a_retry(store: SqlStore) -
 
 
 async def test_a_message_that_is_gone_is_reposted_before_its_thread_continues(store: SqlStore) -> None:
-    await open_alert(store)
+    await post_alert(store)
     await send(store, "1700.1")
     await amend(store, "worsened", JOINED)
     edit = next(delivery for delivery in await store.due(AT) if isinstance(delivery.message, AlertMessage))
@@ -277,9 +273,9 @@ async def test_a_message_that_is_gone_is_reposted_before_its_thread_continues(st
 
 
 async def test_a_paused_channel_delays_all_its_undelivered_messages(store: SqlStore) -> None:
-    await open_alert(store, FIRED)
+    await post_alert(store, None, FIRED)
     await send(store)
-    await open_alert(store, alert=an_alert(side=Side.BELOW))
+    await post_alert(store, an_alert(side=Side.BELOW))
 
     await store.pause_channel(CHANNEL, LATER)
 
@@ -290,7 +286,7 @@ async def test_a_paused_channel_delays_all_its_undelivered_messages(store: SqlSt
 
 
 async def test_a_pause_does_not_shorten_a_longer_wait(store: SqlStore) -> None:
-    await open_alert(store)
+    await post_alert(store)
     await store.mark_failed(await only(store), "429", LATER)
 
     await store.pause_channel(CHANNEL, AT + MINUTE)
@@ -299,9 +295,9 @@ async def test_a_pause_does_not_shorten_a_longer_wait(store: SqlStore) -> None:
 
 
 async def test_a_pause_does_not_affect_other_channels(store: SqlStore) -> None:
-    await open_alert(store)
+    await post_alert(store)
     await send(store)
-    await open_alert(store, alert=an_alert(channel=OTHER_CHANNEL))
+    await post_alert(store, an_alert(channel=OTHER_CHANNEL))
 
     await store.pause_channel(CHANNEL, LATER)
     await amend(store, "worsened")
@@ -314,7 +310,7 @@ async def test_a_pause_does_not_affect_other_channels(store: SqlStore) -> None:
 async def test_a_message_that_is_enqueued_during_a_pause_waits_too(store: SqlStore) -> None:
     await store.pause_channel(CHANNEL, LATER)
 
-    await open_alert(store)
+    await post_alert(store)
 
     assert [] == await store.due(LATER - MINUTE)
     assert LATER == await store.next_due_at(AT)
@@ -322,7 +318,7 @@ async def test_a_message_that_is_enqueued_during_a_pause_waits_too(store: SqlSto
 
 
 async def test_a_pause_can_be_extended_but_not_shortened(store: SqlStore) -> None:
-    await open_alert(store)
+    await post_alert(store)
 
     for until in (AT + MINUTE, LATER, AT + 2 * MINUTE):
         await store.pause_channel(CHANNEL, until)
@@ -331,7 +327,7 @@ async def test_a_pause_can_be_extended_but_not_shortened(store: SqlStore) -> Non
 
 
 async def test_a_dead_message_is_not_tried_again(store: SqlStore) -> None:
-    await open_alert(store, FIRED)
+    await post_alert(store, None, FIRED)
     delivery = await only(store)
     await store.mark_attempting(delivery, AT)
     await store.mark_dead(delivery, "channel_not_found", AT)
@@ -341,7 +337,7 @@ async def test_a_dead_message_is_not_tried_again(store: SqlStore) -> None:
 
 
 async def test_a_new_version_revives_a_dead_message(store: SqlStore) -> None:
-    await open_alert(store)
+    await post_alert(store)
     await store.mark_failed(await only(store), "500", AT)
     await store.mark_dead(await only(store), "channel_not_found", AT)
 
@@ -353,7 +349,7 @@ async def test_a_new_version_revives_a_dead_message(store: SqlStore) -> None:
 
 
 async def test_a_version_that_changed_during_a_fatal_attempt_is_tried(store: SqlStore) -> None:
-    await open_alert(store)
+    await post_alert(store)
     await store.mark_failed(await only(store), "msg_too_long", AT)
     delivery = await only(store)
     await store.mark_attempting(delivery, AT)
@@ -368,7 +364,7 @@ async def test_an_attempt_that_a_crash_cut_short_is_due_again_after_its_lease(
     start: Start,
 ) -> None:
     crashed = await start()
-    await open_alert(crashed)
+    await post_alert(crashed)
     delivery = await only(crashed)
     await crashed.mark_attempting(delivery, AT)
 
@@ -381,7 +377,7 @@ async def test_an_attempt_that_a_crash_cut_short_is_due_again_after_its_lease(
 
 async def test_only_one_of_two_processes_leases_a_message(start: Start) -> None:
     one, other = await start(), await start()
-    await open_alert(one)
+    await post_alert(one)
     read = [await only(one), await only(other)]
 
     tried = [await one.mark_attempting(read[0], AT), await other.mark_attempting(read[1], AT)]
@@ -391,7 +387,7 @@ async def test_only_one_of_two_processes_leases_a_message(start: Start) -> None:
 
 async def test_only_one_of_two_processes_takes_over_an_expired_lease(start: Start) -> None:
     crashed, one, other = [await start() for _ in range(3)]
-    await open_alert(crashed)
+    await post_alert(crashed)
     await crashed.mark_attempting(await only(crashed), AT)
     read = [await only(one, AT + LEASE), await only(other, AT + LEASE)]
 
@@ -406,7 +402,7 @@ async def test_only_one_of_two_processes_takes_over_an_expired_lease(start: Star
 
 @pytest.mark.parametrize("became", ["tried", "sent", "failed", "asked to wait", "dead", "a new version"])
 async def test_a_message_that_changed_since_it_was_read_is_not_leased(store: SqlStore, became: str) -> None:
-    await open_alert(store)
+    await post_alert(store)
     read = await only(store)
     match became:
         case "tried":
@@ -426,7 +422,7 @@ async def test_a_message_that_changed_since_it_was_read_is_not_leased(store: Sql
 
 
 async def test_a_version_saved_during_an_attempt_is_due_after_it_without_waiting_for_the_lease(store: SqlStore) -> None:
-    await open_alert(store)
+    await post_alert(store)
     first = await only(store)
     await store.mark_attempting(first, AT)
     await amend(store, "worsened")
@@ -436,7 +432,7 @@ async def test_a_version_saved_during_an_attempt_is_due_after_it_without_waiting
 
 
 async def test_a_reply_whose_thread_is_gone_waits_for_an_edit_of_the_root_message(store: SqlStore) -> None:
-    await open_alert(store, FIRED)
+    await post_alert(store, None, FIRED)
     await send(store, "1700.1")
     await store.mark_failed(await only(store), "thread_not_found", AT + MINUTE, gone=True)
 
@@ -447,9 +443,9 @@ async def test_a_reply_whose_thread_is_gone_waits_for_an_edit_of_the_root_messag
 
 async def test_the_backlog_counts_waiting_and_dead_messages(store: SqlStore) -> None:
     empty = await store.backlog(AT)
-    await open_alert(store, FIRED)
+    await post_alert(store, None, FIRED)
     await store.mark_failed(await only(store), "500", LATER)
-    await open_alert(store, alert=an_alert(side=Side.BELOW), at=AT + MINUTE)
+    await post_alert(store, an_alert(side=Side.BELOW), at=AT + MINUTE)
     await store.mark_dead(await only(store, AT + MINUTE), "msg_too_long", AT)
 
     assert Backlog(waiting=0, dead_lettered=0, oldest_age=None) == empty
@@ -457,17 +453,17 @@ async def test_the_backlog_counts_waiting_and_dead_messages(store: SqlStore) -> 
 
 
 async def test_dead_messages_do_not_count_for_the_oldest_waiting_one(store: SqlStore) -> None:
-    await open_alert(store)
+    await post_alert(store)
     await store.mark_dead(await only(store), "msg_too_long", AT)
     only_dead = await store.backlog(LATER)
-    await open_alert(store, alert=an_alert(side=Side.BELOW), at=AT + MINUTE)
+    await post_alert(store, an_alert(side=Side.BELOW), at=AT + MINUTE)
 
     assert Backlog(waiting=0, dead_lettered=1, oldest_age=None) == only_dead
     assert Backlog(waiting=1, dead_lettered=1, oldest_age=timedelta(minutes=59)) == await store.backlog(LATER)
 
 
 async def test_a_reply_is_dead_and_revived_with_its_root_message(store: SqlStore) -> None:
-    await open_alert(store, FIRED)
+    await post_alert(store, None, FIRED)
     await store.mark_dead(await only(store), "msg_too_long", AT)
     dead, audit = await store.backlog(LATER), await store.alert_audit(CHANNEL, None)
     await amend(store, "worsened", at=LATER)
@@ -480,7 +476,7 @@ async def test_a_reply_is_dead_and_revived_with_its_root_message(store: SqlStore
 
 
 async def test_a_delivered_message_leaves_the_backlog_and_a_change_starts_a_new_wait(store: SqlStore) -> None:
-    await open_alert(store)
+    await post_alert(store)
     await send(store)
     delivered = await store.backlog(LATER)
     await amend(store, "worsened", at=LATER)
@@ -492,7 +488,7 @@ async def test_a_delivered_message_leaves_the_backlog_and_a_change_starts_a_new_
 
 async def test_a_crash_before_the_attempt_leaves_the_message_untried(start: Start) -> None:
     crashed = await start()
-    await open_alert(crashed)
+    await post_alert(crashed)
     delivery = await only(crashed)
 
     assert delivery == await only(await start())
@@ -500,7 +496,7 @@ async def test_a_crash_before_the_attempt_leaves_the_message_untried(start: Star
 
 async def test_after_a_crash_following_delivery_only_the_thread_is_due(start: Start) -> None:
     crashed = await start()
-    await open_alert(crashed, FIRED)
+    await post_alert(crashed, None, FIRED)
     await send(crashed, "1700.1")
 
     entry = await only(await start())
@@ -511,7 +507,7 @@ async def test_after_a_crash_following_delivery_only_the_thread_is_due(start: St
 @pytest.mark.parametrize("state", ["failed", "dead"])
 async def test_the_outcome_of_an_attempt_survives_a_restart(start: Start, state: str) -> None:
     first = await start()
-    await open_alert(first)
+    await post_alert(first)
     delivery = await only(first)
     await first.mark_attempting(delivery, AT)
     if state == "failed":

@@ -8,14 +8,14 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
-from services.alerting.records import AlertChange
 from services.alerting.tick_log import Claim
 from services.core.errors import DatabaseUnavailableError
 from services.core.prices import WGMI_BTC
 from services.storage import SqlStore
 from services.storage.engine import IDLE_TIMEOUT_S, Database
 from tests.fakes import postgresql
-from tests.fakes.alerts import AT, an_alert
+from tests.fakes.alerts import AT
+from tests.services.storage.conftest import post_alert
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ async def store() -> AsyncIterator[SqlStore]:
 
 
 async def test_a_server_restart_loses_nothing(store: SqlStore) -> None:
-    await store.record([], [AlertChange(alert=an_alert(), revision=0)], AT)
+    await post_alert(store)
     (delivery,) = await store.due(AT)
     await store.mark_attempting(delivery, AT)
 
@@ -74,7 +74,7 @@ async def test_the_transaction_of_a_frozen_process_times_out() -> None:
 async def test_one_of_many_processes_gets_each_tick_and_each_message() -> None:
     url = postgresql.empty_database()
     stores = [await SqlStore.open(url) for _ in range(6)]
-    await stores[0].record([], [AlertChange(alert=an_alert(), revision=0)], AT)
+    await post_alert(stores[0])
     (delivery,) = await stores[0].due(AT)
 
     claims = await asyncio.gather(*(store.claim_tick(WGMI_BTC, AT, AT) for store in stores))

@@ -4,7 +4,7 @@ from datetime import timedelta
 import pytest
 
 from services.alerting.alert import ActorStamp, Alert, EntryKind, TimelineEntry
-from services.alerting.records import AlertChange, StateChange, StoredAlert
+from services.alerting.ports import AlertChange, StateChange, StoredAlert
 from services.core.errors import ConflictError, NotFoundError
 from services.core.identity import Channel
 from services.core.prices import Pair, Symbol

@@ -9,24 +9,23 @@ import json
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import Connection, Integer, inspect, text
 
 from services.alerting.alert import EntryKind
 from services.alerting.notice import Outage
-from services.alerting.records import AlertChange
+from services.alerting.ports import AlertChange
 from services.core.identity import Channel
 from services.core.prices import WGMI_BTC, Symbol
 from services.rules.decide import Side
 from services.storage import SqlStore, migrate
 from services.storage.codec import STORED
-from services.storage.engine import Database
 from services.storage.migrations.versions.m0008_standard_names import TABLES
 from services.storage.tables import metadata
 from tests.fakes.alerts import an_entry
-from tests.services.storage.test_migrations import compare, create_schema
+from tests.services.storage.conftest import create_schema, in_database
+from tests.services.storage.test_migrations import compare
 
 SQL = (Path(__file__).parent / "released_0007.sql").read_text("utf-8").partition("\n")[2].partition("\n")[2]
 KEY = base64.urlsafe_b64encode(b"0007" * 8).decode()
@@ -59,14 +58,6 @@ def fill(connection: Connection) -> None:
 def count_rows(connection: Connection) -> dict[str, int]:
     names = set(inspect(connection).get_table_names()) - {"alembic_version"}
     return {name: connection.execute(text(f"SELECT count(*) FROM {name}")).scalar_one() for name in names}  # noqa: S608 -- names of tables
-
-
-async def in_database(url: str, work: Any) -> Any:  # noqa: ANN401 -- whatever the work returns
-    database = Database(url)
-    async with database.write() as tx:
-        result = await tx.run_sync(work)
-    await database.close()
-    return result
 
 
 @pytest.fixture

@@ -6,16 +6,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import Connection
 
 from services.delivery.ports import ThreadMessage
 from services.rules.decide import Side
 from services.storage import SqlStore, schema_is_current
-from services.storage.engine import Database
-from services.storage.schema import MIGRATIONS
 from tests.fakes.alerts import AT, CHANNEL
+from tests.services.storage.conftest import in_database, upgrade_to
 from tests.services.storage.test_migrations import compare
 from tests.services.storage.test_price_history import EVER, WGMI
 
@@ -27,18 +24,13 @@ async def create_released_database(url: str, revision: str) -> None:
     """Create a database with the schema and data of a release."""
 
     def build(connection: Connection) -> None:
-        config = Config(attributes={"connection": connection})
-        config.set_main_option("script_location", str(MIGRATIONS))
-        command.upgrade(config, revision)
+        upgrade_to(connection, revision)
         if connection.dialect.name == "postgresql":
             connection.exec_driver_sql("SET LOCAL TIME ZONE 'UTC'")
         for statement in filter(str.strip, HELD.split(";\n")):
             connection.exec_driver_sql(statement)
 
-    database = Database(url)
-    async with database.write() as tx:
-        await tx.run_sync(build)
-    await database.close()
+    await in_database(url, build)
 
 
 async def run_migrate(url: str) -> int:

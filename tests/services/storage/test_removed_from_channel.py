@@ -5,15 +5,14 @@ from datetime import timedelta
 
 import pytest
 
-from services.alerting.brief import Occasion
-from services.alerting.channel_settings import BriefSubscription, ChannelSettings
-from services.alerting.ports import SettingChange, StoredChannel
-from services.alerting.records import AlertChange
+from services.alerting.channel_settings import BriefSubscription, ChannelSettings, Occasion
+from services.alerting.ports import AlertChange, SettingChange, StoredChannel
 from services.core.errors import ConflictError
 from services.core.identity import Channel
 from services.delivery.ports import AlertMessage
 from services.storage import SqlStore
 from tests.fakes.alerts import AT, CHANNEL, an_alert, an_entry
+from tests.services.storage.conftest import post_alert
 
 LATER = AT + timedelta(hours=1)
 ELSEWHERE = Channel(team="T1", id="C2")
@@ -23,7 +22,7 @@ BRIEFED = ChannelSettings(zone="Europe/London", briefs=(BriefSubscription(occasi
 
 async def post_and_edit(store: SqlStore, channel: Channel) -> None:
     """Post an alert in a channel, and leave a thread reply and a new version waiting."""
-    await store.record([], [AlertChange(alert=an_alert(channel=channel), revision=0, entries=(an_entry(),))], AT)
+    await post_alert(store, an_alert(channel=channel), an_entry())
     (delivery,) = await store.due(AT)
     await store.mark_attempting(delivery, AT)
     await store.mark_sent(delivery, f"{channel.id}.1", AT)

@@ -4,23 +4,21 @@ import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 from sqlalchemy import Boolean, Column, Connection, DateTime, Float, Integer, MetaData, insert, inspect, select
 from sqlalchemy.exc import IntegrityError
 
 from services.alerting.alert import EntryKind
-from services.alerting.records import AlertChange
 from services.storage import SqlStore, migrate, tables
-from services.storage.engine import Database
-from services.storage.types import UtcDateTime
-from tests.fakes.alerts import AT, CHANNEL, an_alert, an_entry
-from tests.services.storage.test_migrations import compare, create_schema
+from services.storage.tables import UtcDateTime
+from tests.fakes.alerts import AT, CHANNEL, an_entry
+from tests.services.storage.conftest import create_schema, in_database, post_alert
+from tests.services.storage.test_migrations import compare
 
 m0008: Any = import_module("services.storage.migrations.versions.m0008_standard_names")
 rename_stored_keys: Callable[[Connection], None] = m0008._rename_stored_keys  # noqa: SLF001 -- one step of the migration
-Result = TypeVar("Result")
 ROWS = 3  # in each table
 START = datetime(2026, 11, 17, 15, 40, 0, 123456, tzinfo=UTC)
 JSON = {"told": {"at": "2026-11-17T15:40:00Z", "of": 0.08299999999999999}, "by": "U1", "reason": "µ “8pp”"}
@@ -78,23 +76,14 @@ def renamed(old: Mapping[str, list[dict[str, Any]]]) -> dict[str, list[dict[str,
     }
 
 
-async def run(url: str, function: Callable[[Connection], Result]) -> Result:
-    database = Database(url)
-    try:
-        async with database.write() as tx:
-            return await tx.run_sync(function)
-    finally:
-        await database.close()
-
-
 async def test_all_data_of_schema_0007_is_there_under_the_new_names(durable_url: str) -> None:
     await create_schema(durable_url, "0007")
-    await run(durable_url, fill)
-    before = await run(durable_url, contents)
+    await in_database(durable_url, fill)
+    before = await in_database(durable_url, contents)
 
     await migrate(durable_url)
 
-    after = await run(durable_url, contents)
+    after = await in_database(durable_url, contents)
     assert after.keys() == tables.metadata.tables.keys()
     assert renamed(before) == after
     assert [] == await compare(durable_url)
@@ -113,7 +102,7 @@ def names(connection: Connection) -> set[str]:
 
 
 async def test_indexes_keys_and_sequences_have_the_new_names(migrated_url: str) -> None:
-    found = await run(migrated_url, names)
+    found = await in_database(migrated_url, names)
 
     expected = {str(index.name) for table in tables.metadata.sorted_tables for index in table.indexes}
     if migrated_url.startswith("postgres"):
@@ -139,7 +128,7 @@ async def test_new_rows_get_the_next_numbers_and_constraints_hold(durable_url: s
             connection.execute(insert(tables.rules).values(row))
         return int(connection.execute(select(tables.rules.c.edit_count)).scalar_one())
 
-    assert 0 == await run(durable_url, use)
+    assert 0 == await in_database(durable_url, use)
     store = await SqlStore.open(durable_url)
     assert [] == await store.rule_audits(CHANNEL, 5)
     await store.aclose()
@@ -174,10 +163,10 @@ async def test_keys_of_stored_json_are_renamed_in_every_table(migrated_url: str,
                     values["kind"] = "outage"
                 connection.execute(insert(tables.metadata.tables[name]).values(values))
 
-    await run(migrated_url, store_json)
-    before = await run(migrated_url, contents)
-    await run(migrated_url, rename_stored_keys)
-    after = await run(migrated_url, contents)
+    await in_database(migrated_url, store_json)
+    before = await in_database(migrated_url, contents)
+    await in_database(migrated_url, rename_stored_keys)
+    after = await in_database(migrated_url, contents)
 
     for name, column in JSON_COLUMNS.items():
         assert [{**row, column: NEW_JSON} for row in before[name]] == after[name]
@@ -205,10 +194,10 @@ async def test_only_the_listed_keys_of_a_kind_are_renamed(
 ) -> None:
     row = {"team": "T1", "channel": "C1", "name": "one", "kind": kind, "opened_at": AT, "revision": 1}
 
-    await run(migrated_url, lambda tx: tx.execute(insert(tables.notices).values(**row, content=before)))
-    await run(migrated_url, rename_stored_keys)
+    await in_database(migrated_url, lambda tx: tx.execute(insert(tables.notices).values(**row, content=before)))
+    await in_database(migrated_url, rename_stored_keys)
 
-    assert [after] == [notice["content"] for notice in (await run(migrated_url, contents))["notices"]]
+    assert [after] == [notice["content"] for notice in (await in_database(migrated_url, contents))["notices"]]
 
 
 async def test_a_person_s_entries_are_still_found_after_their_keys_were_renamed(
@@ -218,10 +207,10 @@ async def test_a_person_s_entries_are_still_found_after_their_keys_were_renamed(
     monkeypatch.setattr(m0008, "STORED_KEYS", {("entry", "reason"): "why"})
     store = await SqlStore.open(migrated_url)
     entry = an_entry(kind=EntryKind.ACKNOWLEDGED, by="U1")
-    await store.record([], [AlertChange(alert=an_alert(), revision=0, entries=(entry,))], AT)
+    await post_alert(store, None, entry)
 
-    await run(migrated_url, rename_stored_keys)
+    await in_database(migrated_url, rename_stored_keys)
 
     assert [CHANNEL] == await store.channels_of("T1", "U1")
-    assert "why" in (await run(migrated_url, contents))["timeline_entries"][0]["entry"]
+    assert "why" in (await in_database(migrated_url, contents))["timeline_entries"][0]["entry"]
     await store.aclose()

@@ -1,22 +1,19 @@
 import json
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import text
 
 from services.alerting.channel_settings import ChannelSettings
 from services.alerting.notice import Notice, Outage
-from services.alerting.ports import SettingChange, StoredChannel
-from services.alerting.records import AlertChange
+from services.alerting.ports import AlertChange, SettingChange, StoredChannel
 from services.alerting.tick_log import Tick, TickResult
 from services.core.prices import WGMI_BTC
 from services.core.reason import Code, Reason
 from services.core.trust import Trust, Verdict
 from services.storage import SqlStore
 from services.storage.codec import read_alert, read_entry, read_reason, write_alert, write_entry, write_reason
-from services.storage.engine import Database
 from tests.fakes.alerts import AT, CHANNEL, an_alert, an_entry
+from tests.services.storage.conftest import execute, post_alert
 
 PAST = Reason.of(Code.RULE_PAST_THRESHOLD, value=0.083, threshold=0.08, unit="pp", held_s=300.0, at_close=False)
 ALONE = Reason.of(Code.CLOSE_FROM_ONE_SOURCE, symbol="WGMI", sources=["Yahoo"])
@@ -60,17 +57,8 @@ def test_a_reason_of_a_later_release_is_shown_as_it_is_stored() -> None:
 
 
 @pytest.fixture
-async def store(migrated_url: str) -> AsyncIterator[SqlStore]:
-    store = await SqlStore.open(migrated_url)
-    yield store
-    await store.aclose()
-
-
-async def run(url: str, statement: str) -> None:
-    database = Database(url)
-    async with database.write() as tx:
-        await tx.execute(text(statement))
-    await database.close()
+def store(shared_store: SqlStore) -> SqlStore:
+    return shared_store
 
 
 async def test_alerts_notices_and_settings_keep_their_reasons(store: SqlStore) -> None:
@@ -97,7 +85,7 @@ async def test_the_status_of_prices_keeps_its_reason_and_the_text_of_an_earlier_
     await store.finish_tick(Tick(job=WGMI_BTC, boundary=AT, claimed_at=AT), result)
     (status,) = await store.pair_statuses()
 
-    await run(migrated_url, "UPDATE feed_status SET reason = 'no BTC quote'")
+    await execute(migrated_url, "UPDATE feed_status SET reason = 'no BTC quote'")
     (old_status,) = await store.pair_statuses()
 
     assert (PAST, "no BTC quote") == (status.reason, old_status.reason)
@@ -106,8 +94,8 @@ async def test_the_status_of_prices_keeps_its_reason_and_the_text_of_an_earlier_
 async def test_messages_of_a_channel_that_was_left_are_found_under_the_text_of_an_earlier_release(
     store: SqlStore, migrated_url: str
 ) -> None:
-    await store.record([], [AlertChange(alert=an_alert(), revision=0)], AT)
-    await run(
+    await post_alert(store)
+    await execute(
         migrated_url,
         "UPDATE deliveries SET message_id = '1.2', sent_version = version, "
         "problem = 'MinerPulse was taken out of the channel.'",

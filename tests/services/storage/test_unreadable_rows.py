@@ -1,18 +1,16 @@
 import logging
-from collections.abc import AsyncIterator
 
 import pytest
-from sqlalchemy import text
 
 from services.alerting.alert import EntryKind
-from services.alerting.records import AlertChange, UnreadableRule
+from services.alerting.ports import UnreadableRule
 from services.core.errors import ConflictError
 from services.delivery.ports import Backlog, ThreadMessage
 from services.rules.decide import Side
 from services.rules.grammar import parse_rule
 from services.storage import SqlStore
-from services.storage.engine import Database
 from tests.fakes.alerts import AT, CHANNEL, an_alert, an_entry, removal
+from tests.services.storage.conftest import execute, post_alert
 
 ENTRY = an_entry(kind=EntryKind.JOINED, reason="5d joins")
 BREAK_ALERT = "UPDATE alerts SET alert = '{\"id\": 1' WHERE id = 1"
@@ -20,27 +18,18 @@ BREAK_ENTRY = "UPDATE timeline_entries SET entry = '{}' WHERE id = 1"
 
 
 @pytest.fixture
-async def store(migrated_url: str) -> AsyncIterator[SqlStore]:
+async def store(shared_store: SqlStore) -> SqlStore:
     """Two alerts, each with a thread reply; each test breaks a row."""
-    store = await SqlStore.open(migrated_url)
     for side in (Side.ABOVE, Side.BELOW):
-        await store.record([], [AlertChange(alert=an_alert(side=side), revision=0, entries=(ENTRY,))], AT)
-    yield store
-    await store.aclose()
-
-
-async def run(url: str, statement: str) -> None:
-    database = Database(url)
-    async with database.write() as tx:
-        await tx.execute(text(statement))
-    await database.close()
+        await post_alert(shared_store, an_alert(side=side), ENTRY)
+    return shared_store
 
 
 async def test_an_unreadable_alert_does_not_block_the_others(
     store: SqlStore, migrated_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.ERROR, logger="services.storage")
-    await run(migrated_url, BREAK_ALERT)
+    await execute(migrated_url, BREAK_ALERT)
 
     opened = [[stored.alert.id for stored in await store.open_alerts()] for _ in range(2)]
     listed = [[alert.id for alert in await store.history(CHANNEL, 10)] for _ in range(2)]
@@ -50,7 +39,7 @@ async def test_an_unreadable_alert_does_not_block_the_others(
 
 
 async def test_an_alert_with_an_unknown_subject_is_unreadable(store: SqlStore, migrated_url: str) -> None:
-    await run(migrated_url, """UPDATE alerts SET alert = replace(alert, '"divergence"', '"volume"') WHERE id = 1""")
+    await execute(migrated_url, """UPDATE alerts SET alert = replace(alert, '"divergence"', '"volume"') WHERE id = 1""")
 
     assert [2] == [stored.alert.id for stored in await store.open_alerts()]
 
@@ -60,7 +49,7 @@ async def test_an_unreadable_rule_does_not_block_the_others(
 ) -> None:
     caplog.set_level(logging.ERROR, logger="services.storage")
     first, second = await store.add_rules(CHANNEL, [parse_rule("1d 8pp"), parse_rule("5d 15pp")], "U1", AT)
-    await run(migrated_url, "UPDATE rules SET rule = '1d 8 furlongs' WHERE id = 1")
+    await execute(migrated_url, "UPDATE rules SET rule = '1d 8 furlongs' WHERE id = 1")
 
     listed = [await store.rules(CHANNEL) for _ in range(2)]
     book = await store.rulebook()
@@ -76,7 +65,7 @@ async def test_an_unreadable_rule_does_not_block_the_others(
 
 async def test_an_unreadable_rule_can_be_removed(store: SqlStore, migrated_url: str) -> None:
     await store.add_rules(CHANNEL, [parse_rule("1d 8pp")], "U1", AT)
-    await run(migrated_url, "UPDATE rules SET rule = '1d 8 furlongs' WHERE id = 1")
+    await execute(migrated_url, "UPDATE rules SET rule = '1d 8 furlongs' WHERE id = 1")
     since = (await store.rulebook()).revision
 
     unreadable = await store.rule(CHANNEL, 1)
@@ -90,7 +79,7 @@ async def test_an_unreadable_rule_can_be_removed(store: SqlStore, migrated_url: 
 async def test_an_unreadable_message_is_dead_lettered_and_the_others_are_due(
     store: SqlStore, migrated_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await run(migrated_url, BREAK_ALERT)
+    await execute(migrated_url, BREAK_ALERT)
 
     due = [[delivery.message.log_name for delivery in await store.due(AT)] for _ in range(2)]
 
@@ -101,7 +90,7 @@ async def test_an_unreadable_message_is_dead_lettered_and_the_others_are_due(
 
 
 async def test_an_unreadable_entry_is_skipped_in_its_thread(store: SqlStore, migrated_url: str) -> None:
-    await run(migrated_url, BREAK_ENTRY)
+    await execute(migrated_url, BREAK_ENTRY)
     posted = []
     while due := await store.due(AT):
         posted += [
@@ -113,10 +102,10 @@ async def test_an_unreadable_entry_is_skipped_in_its_thread(store: SqlStore, mig
 
 
 async def test_a_new_alert_replaces_an_unreadable_open_one(store: SqlStore, migrated_url: str) -> None:
-    await run(migrated_url, BREAK_ALERT)
+    await execute(migrated_url, BREAK_ALERT)
 
-    await store.record([], [AlertChange(alert=an_alert(side=Side.ABOVE), revision=0)], AT)
+    await post_alert(store, an_alert(side=Side.ABOVE))
 
     assert [2, 3] == [stored.alert.id for stored in await store.open_alerts()]
     with pytest.raises(ConflictError):
-        await store.record([], [AlertChange(alert=an_alert(side=Side.ABOVE), revision=0)], AT)
+        await post_alert(store, an_alert(side=Side.ABOVE))

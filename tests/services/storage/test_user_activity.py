@@ -1,5 +1,5 @@
 from services.alerting.alert import EntryKind
-from services.alerting.records import AlertChange
+from services.alerting.ports import AlertChange
 from services.core.identity import Channel
 from services.rules.decide import Side
 from services.rules.grammar import parse_rule

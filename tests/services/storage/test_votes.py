@@ -1,17 +1,17 @@
 import pytest
 
-from services.alerting.feedback import Votes
-from services.alerting.records import AlertChange
+from services.alerting.alert import Votes
 from services.core.errors import NotFoundError
 from services.core.identity import Channel
 from services.storage import SqlStore
 from tests.fakes.alerts import AT, CHANNEL, an_alert
+from tests.services.storage.conftest import post_alert
 
 OTHER = Channel(team="T1", id="C2")
 
 
 async def opened(store: SqlStore, channel: Channel = CHANNEL) -> int:
-    await store.record([], [AlertChange(alert=an_alert(channel=channel), revision=0)], AT)
+    await post_alert(store, an_alert(channel=channel))
     return (await store.history(channel, 1))[0].id
 
 

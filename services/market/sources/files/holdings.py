@@ -15,8 +15,15 @@ from services.core.errors import PriceFileError
 from services.core.prices import Symbol
 from services.market.holdings import Holding, HoldingKind, Holdings
 from services.market.sources.files.csv_table import CsvRow, CsvTable
-from services.market.sources.files.sheet import is_total_label, read_sheet
-from services.market.sources.files.sheet_values import Weight, is_empty, parse_day, parse_number, parse_weight
+from services.market.sources.files.sheet import (
+    Weight,
+    is_empty,
+    is_total_label,
+    parse_day,
+    parse_number,
+    parse_weight,
+    read_sheet,
+)
 
 PERCENT, FRACTION = 100, 1  # total weight of a whole fund in each unit
 MIN_PERCENT_TOTAL = 2  # totals in percent are above this, totals of fractions below

@@ -21,6 +21,8 @@ logging.getLogger("httpx").setLevel(logging.WARNING)
 logging.getLogger("httpcore").setLevel(logging.WARNING)
 logging.getLogger("stamina").setLevel(logging.ERROR)
 
+Params = Mapping[str, str | int]
+
 DEFAULT_DEADLINE = timedelta(seconds=5)  # TCP resends a lost packet after 1 s, and again 2 s later
 MIN_BYTES_PER_S = 32 * 1024  # compressed; five years of daily bars of one share are 64 kB
 MAX_EXTENSION = timedelta(seconds=15)  # the largest vendor response is 500 kB compressed
@@ -118,15 +120,14 @@ class HttpClient:
     async def get(
         self,
         url: str,
-        params: Mapping[str, str | int],
+        params: Params,
         headers: Mapping[str, str] | None = None,
         before_attempt: Callable[[], Awaitable[None]] = no_limit,
     ) -> bytes:
         """GET a URL and return the body of a 200, or the cached body after a 304.
 
         Raises HttpStatusError and ConnectionFailedError, after retries. `before_attempt` is awaited before each try,
-        with
-        the deadline paused; an exception from it ends the call.
+        with the deadline paused; an exception from it ends the call.
         """
         seconds = self._deadline.total_seconds()
         try:
@@ -144,14 +145,14 @@ class HttpClient:
                 "could not be reached; check its address, and this machine's network and proxy"
             ) from error
 
-    def invalidate(self, url: str, params: Mapping[str, str | int], headers: Mapping[str, str] | None = None) -> None:
+    def invalidate(self, url: str, params: Params, headers: Mapping[str, str] | None = None) -> None:
         """Drop the cached body of this call, so that the next call fetches it again."""
         self._cache.drop(_cache_key(url, params, headers or {}))
 
     async def _attempt(
         self,
         url: str,
-        params: Mapping[str, str | int],
+        params: Params,
         headers: Mapping[str, str],
         before_attempt: Callable[[], Awaitable[None]],
         deadline: Deadline,
@@ -193,7 +194,7 @@ class HttpClient:
         return bytes(body)
 
 
-def _cache_key(url: str, params: Mapping[str, str | int], headers: Mapping[str, str]) -> Hashable:
+def _cache_key(url: str, params: Params, headers: Mapping[str, str]) -> Hashable:
     return url, tuple(sorted(params.items())), tuple(sorted(headers.items()))
 
 

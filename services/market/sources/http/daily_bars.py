@@ -3,7 +3,8 @@
 import re
 from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta
-from typing import NamedTuple
+from decimal import Decimal
+from typing import NamedTuple, Self
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -30,31 +31,31 @@ class DailyBar(NamedTuple):
     volume: float | None = None
     opening: float | None = None
 
+    @classmethod
+    def parse(cls, close: float | Decimal, volume: object, opening: object) -> Self:
+        """Return a bar whose volume and opening price are None if they can't be parsed.
+
+        Volume only hints at bad data, and no rule depends on opening prices, so neither fails the row.
+        """
+        return cls(float(close), parse_volume(volume), parse_opening(opening))
+
 
 def parse_volume(value: object) -> float | None:
-    """Parse a volume: a number, or a string as in `58,414,460`. Return None if it can't be parsed.
-
-    Volume only hints at bad data, so an unusable one doesn't fail the row.
-    """
-    if isinstance(value, str):
-        return float(value.replace(",", "")) if _GROUPED_INTEGER.fullmatch(value) else None
-    return (
-        float(value)
-        if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < MAX_VOLUME
-        else None
-    )
+    """Parse a volume: a number, or a string as in `58,414,460`. Return None if it can't be parsed."""
+    number = _number(value, _GROUPED_INTEGER)
+    return float(number) if number is not None and (isinstance(value, str) or 0 <= number < MAX_VOLUME) else None
 
 
 def parse_opening(value: object) -> float | None:
-    """Parse an opening price: a number, or a string as in `$1,185.92`. Return None if it can't be parsed.
+    """Parse an opening price: a number, or a string as in `$1,185.92`. Return None if it can't be parsed."""
+    number = _number(value, _DOLLAR_AMOUNT)
+    return float(number) if number is not None and MIN_PRICE <= number < MAX_PRICE else None
 
-    No rule depends on opening prices, so an unusable one doesn't fail the row.
-    """
+
+def _number(value: object, pattern: re.Pattern[str]) -> float | None:
     if isinstance(value, str):
-        value = float(value.replace("$", "").replace(",", "")) if _DOLLAR_AMOUNT.fullmatch(value) else None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return float(value) if MIN_PRICE <= value < MAX_PRICE else None
+        return float(value.replace("$", "").replace(",", "")) if pattern.fullmatch(value) else None
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def known_volumes(prices: NDArray[np.float64], volumes: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -2,10 +2,12 @@
 
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
+
+T = TypeVar("T")
 
 YEAR_2001, YEAR_2100 = 978_307_200, 4_102_444_800  # between them, the size of an epoch identifies its unit
 MIN_PRICE, MAX_PRICE = 1e-12, 10**12  # US dollars; anything outside is bad data
@@ -21,6 +23,7 @@ DecimalAmount = Annotated[Decimal, Field(ge=0, allow_inf_nan=False)]
 Timestamp = Annotated[AwareDatetime, Field(ge=datetime(1990, 1, 1, tzinfo=UTC), lt=datetime(2100, 1, 1, tzinfo=UTC))]
 EpochSecondsString = Annotated[str, Field(pattern=r"^[0-9]{1,10}$")]
 SatoshisString = Annotated[str, Field(pattern=r"^[0-9]{1,16}$")]
+Rows = Annotated[list[T], Field(fail_fast=True)]  # an unusable row ends the parsing: there may be thousands
 
 
 class Payload(BaseModel):

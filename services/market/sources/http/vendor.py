@@ -1,8 +1,10 @@
 """Client for one vendor: rate limits, backoff, circuit breaker, error texts, and one log line per outage."""
 
 import logging
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
@@ -20,9 +22,9 @@ from services.market.sources.http.client import (
     ConnectionFailedError,
     HttpClient,
     HttpStatusError,
+    Params,
     RequestTimeoutError,
 )
-from services.market.sources.http.limits import MAX_WAIT, CircuitBreaker, Limit, SlidingWindow
 
 Explain = Callable[[HttpStatusError], str | None]
 T = TypeVar("T")
@@ -32,10 +34,78 @@ TOO_MANY_REQUESTS = 429
 ACCESS_DENIED = {401, 403, 451}
 REDIRECTS = range(300, 400)
 MAX_PROBLEM_LENGTH = 300  # characters; some vendors answer with whole pages
+INITIAL_BACKOFF, MAX_BACKOFF = timedelta(seconds=30), timedelta(minutes=5)
+FAILURE_THRESHOLD = 5  # in a row, before the circuit opens
+MAX_WAIT = timedelta(seconds=10)  # a longer wait is raised as an error instead
+NEVER = datetime.min.replace(tzinfo=UTC)
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 _ERROR_BODY = TypeAdapter(dict[str, object])
 
 logger = logging.getLogger(__name__)
+
+
+class CircuitBreaker:
+    """Circuit breaker: opens after 5 failures in a row or one timeout, then probes half-open after each backoff.
+
+    A timeout opens it at once, because every caller would wait as long; a refusal costs nothing.
+    """
+
+    def __init__(self) -> None:
+        self._failures, self._opened_at = 0, NEVER
+        self.open_until = NEVER  # end of the latest backoff; in the past if the circuit is closed
+
+    def wait(self, now: datetime) -> timedelta | None:
+        """Return the rest of the backoff, or None to allow this call.
+
+        A call that is allowed while the circuit is half-open starts the next backoff, so that it is the only probe.
+        """
+        if now < self.open_until:
+            return self.open_until - now
+        self._back_off(now)
+        return None
+
+    def record_failure(self, started_at: datetime, now: datetime, *, timed_out: bool = False) -> None:
+        """Count a failure. Failures of calls that started before the circuit opened are ignored."""
+        if started_at <= self._opened_at:
+            return
+        self._failures = max(self._failures + 1, FAILURE_THRESHOLD if timed_out else 0)
+        self._opened_at = now if self._failures >= FAILURE_THRESHOLD else NEVER
+        self._back_off(now)
+
+    def record_success(self) -> None:
+        """Close the circuit."""
+        self._failures, self._opened_at, self.open_until = 0, NEVER, NEVER
+
+    def _back_off(self, now: datetime) -> None:
+        if self._failures >= FAILURE_THRESHOLD:
+            doublings = min(self._failures - FAILURE_THRESHOLD, 10)
+            self.open_until = now + min(INITIAL_BACKOFF * 2**doublings, MAX_BACKOFF)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """At most `calls` calls in any window of `per`; bursts are allowed."""
+
+    calls: int
+    per: timedelta
+
+
+class SlidingWindow:
+    """Sliding-window rate limiter over several limits; slots are granted in order of request."""
+
+    def __init__(self, limits: Iterable[Limit] = ()) -> None:
+        self._windows: list[tuple[timedelta, deque[datetime]]] = [
+            (limit.per, deque(maxlen=limit.calls)) for limit in limits
+        ]
+
+    def reserve(self, now: datetime) -> timedelta:
+        """Return the wait until the next free slot, and reserve it unless the wait exceeds MAX_WAIT."""
+        free_at = [calls[0] + per for per, calls in self._windows if len(calls) == calls.maxlen]
+        starts_at = max([now, *free_at])
+        if starts_at - now <= MAX_WAIT:
+            for _, calls in self._windows:
+                calls.append(starts_at)
+        return starts_at - now
 
 
 class ThrottledError(DataError):
@@ -76,14 +146,14 @@ class VendorClient:
         self._client, self._clock, self._base_url = client, clock, base_url.rstrip("/")
         self._rate_limit, self._throttle_statuses, self._headers = SlidingWindow(limits), throttle_statuses, headers
         self._secrets = tuple(filter(None, secrets))
-        self._backoff, self._backoff_until, self._throttle_reason = backoff, datetime.min.replace(tzinfo=UTC), ""
+        self._backoff, self._backoff_until, self._throttle_reason = backoff, NEVER, ""
         self._breaker, self._last_problem = CircuitBreaker(), ""
         self._failing: dict[Symbol, str] = {}  # by symbol, the first problem of its outage
 
     async def get(
         self,
         path: str,
-        params: Mapping[str, str | int],
+        params: Params,
         *,
         symbol: Symbol,
         other_symbols: Iterable[Symbol] = (),
@@ -125,7 +195,7 @@ class VendorClient:
         problem = problem if len(problem) <= MAX_PROBLEM_LENGTH else f"{problem[:MAX_PROBLEM_LENGTH]}…"
         return SourceError(problem, source=self.source, symbol=symbol, retryable=retryable, retry_after=retry_after)
 
-    def _parse(self, body: bytes, url: str, params: Mapping[str, str | int], parse: Callable[[bytes], T]) -> T:
+    def _parse(self, body: bytes, url: str, params: Params, parse: Callable[[bytes], T]) -> T:
         """Parse a body; if that fails, drop it from the cache."""
         try:
             return parse(body)
@@ -244,7 +314,7 @@ class VendorSource:
     async def _get(
         self,
         path: str,
-        params: Mapping[str, str | int],
+        params: Params,
         symbol: Symbol,
         parse: Callable[[bytes], T],
         other_symbols: Iterable[Symbol] = (),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Annotated, TypeVar
 
-from pydantic import FailFast, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from services.core.clock import Clock
 from services.core.errors import SourceError
@@ -14,17 +14,10 @@ from services.core.prices import Quote, Symbol
 from services.market.ports import EquityPrices
 from services.market.sources.http.bar_vendor import BarRange, BarVendor, iso_seconds
 from services.market.sources.http.batcher import RequestBatcher
-from services.market.sources.http.client import HttpClient
-from services.market.sources.http.daily_bars import (
-    NEW_YORK,
-    DailyBar,
-    final_closes,
-    in_session,
-    parse_opening,
-    parse_volume,
-)
-from services.market.sources.http.limits import Limit
-from services.market.sources.http.payload import Payload, Price, Timestamp
+from services.market.sources.http.client import HttpClient, Params
+from services.market.sources.http.daily_bars import NEW_YORK, DailyBar, final_closes, in_session
+from services.market.sources.http.payload import Payload, Price, Rows, Timestamp
+from services.market.sources.http.vendor import Limit
 
 T = TypeVar("T")
 
@@ -44,7 +37,7 @@ class _AlpacaBar(Payload):
 
 
 class _AlpacaPage(Payload):
-    bars: dict[str, Annotated[list[_AlpacaBar], FailFast()]] | None
+    bars: dict[str, Rows[_AlpacaBar]] | None
     next_page_token: str | None = Field(default=None, alias="next_page_token", max_length=1000)
 
 
@@ -94,7 +87,7 @@ class Alpaca(BarVendor):
         """
         now = self._clock.now()
         share = await self._batcher.request(symbol, since)
-        rows = {bar.t.astimezone(NEW_YORK).date(): _daily_bar(bar) for bar in share.bars}
+        rows = {bar.t.astimezone(NEW_YORK).date(): DailyBar.parse(bar.c, bar.v, bar.o) for bar in share.bars}
         last = share.last_trade if share.last_trade and in_session(share.last_trade.t, now) else None
         return EquityPrices(
             closes=final_closes(symbol, self.name, rows, since, now),
@@ -120,7 +113,7 @@ class Alpaca(BarVendor):
         return await self._fetch_batch(others, since) if others else {}
 
     async def _fetch_shares(self, tickers: Mapping[str, Symbol], since: date) -> Mapping[Symbol, _AlpacaShare]:
-        params: Mapping[str, str | int] = {
+        params: Params = {
             "timeframe": "1Day",
             "start": f"{since}",
             "end": iso_seconds(int((self._clock.now() - SIP_DELAY).timestamp())),
@@ -136,7 +129,7 @@ class Alpaca(BarVendor):
     async def _fetch_page(self, symbol: Symbol, page: BarRange) -> Mapping[int, float]:
         """Fetch one page; a bar without a trade holds bid/ask midpoints."""
         ticker = f"{symbol}/USD"
-        params: Mapping[str, str | int] = {
+        params: Params = {
             "timeframe": INTERVALS[page.step],
             "start": iso_seconds(page.first),
             "end": iso_seconds(page.stop - page.step),
@@ -145,7 +138,7 @@ class Alpaca(BarVendor):
         return {int(bar.t.timestamp()): bar.c for bar in bars if bar.n > 0 and not bar.t.microsecond}
 
     async def _fetch_bars(
-        self, path: str, tickers: Mapping[str, Symbol], params: Mapping[str, str | int]
+        self, path: str, tickers: Mapping[str, Symbol], params: Params
     ) -> Mapping[str, list[_AlpacaBar]]:
         """Fetch all pages; the bars of one ticker may continue on the next page."""
         bars: dict[str, list[_AlpacaBar]] = {}
@@ -163,20 +156,16 @@ class Alpaca(BarVendor):
         )
 
     async def _fetch_last_trades(
-        self, path: str, tickers: Mapping[str, Symbol], params: Mapping[str, str | int]
+        self, path: str, tickers: Mapping[str, Symbol], params: Params
     ) -> Mapping[str, _AlpacaTrade]:
         return (await self._get_for(path, tickers, params, _AlpacaTrades.model_validate_json)).trades or {}
 
     async def _get_for(
-        self, path: str, tickers: Mapping[str, Symbol], params: Mapping[str, str | int], parse: Callable[[bytes], T]
+        self, path: str, tickers: Mapping[str, Symbol], params: Params, parse: Callable[[bytes], T]
     ) -> T:
         first, *others = tickers.values()
         params = {**params, "symbols": ",".join(tickers)}
         return await self._get(path, params, first, parse, others)
-
-
-def _daily_bar(bar: _AlpacaBar) -> DailyBar:
-    return DailyBar(bar.c, parse_volume(bar.v), parse_opening(bar.o))
 
 
 def _rejected_symbols(error: SourceError) -> set[str]:

@@ -3,22 +3,21 @@
 from collections.abc import Mapping
 from datetime import timedelta
 from operator import attrgetter
-from typing import Annotated
 
-from pydantic import FailFast, TypeAdapter
+from pydantic import TypeAdapter
 
 from services.core.prices import Quote, Symbol
 from services.market.sources.http.bar_vendor import BarRange, BarVendor
-from services.market.sources.http.limits import Limit
 from services.market.sources.http.payload import (
     DecimalPrice,
     EpochMicroseconds,
     EpochMilliseconds,
     Payload,
+    Rows,
     epoch_seconds,
     epoch_time,
 )
-from services.market.sources.http.vendor import TOO_MANY_REQUESTS
+from services.market.sources.http.vendor import TOO_MANY_REQUESTS, Limit
 
 IP_BANNED = 418
 INTERVALS = {
@@ -39,7 +38,7 @@ INTERVALS = {
 _Epoch = EpochMilliseconds | EpochMicroseconds
 # open time, open, high, low, close, volume, close time, volume in USDT, number of trades, and three unused fields
 _BinanceBar = tuple[_Epoch, object, object, object, DecimalPrice, object, object, object, int, object, object, object]
-_CANDLES = TypeAdapter(Annotated[list[_BinanceBar], FailFast()])
+_CANDLES = TypeAdapter(Rows[_BinanceBar])
 
 
 class _BinanceTrade(Payload):
@@ -47,7 +46,7 @@ class _BinanceTrade(Payload):
     time: _Epoch
 
 
-_TRADES = TypeAdapter(Annotated[list[_BinanceTrade], FailFast()])
+_TRADES = TypeAdapter(Rows[_BinanceTrade])
 
 
 class Binance(BarVendor):

@@ -2,16 +2,12 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
 from urllib.parse import quote
-
-from pydantic import FailFast
 
 from services.core.prices import Quote, Symbol
 from services.market.sources.http.bar_vendor import BarRange, BarVendor
-from services.market.sources.http.limits import Limit
-from services.market.sources.http.payload import DecimalAmount, DecimalPrice, EpochSecondsString, Payload
-from services.market.sources.http.vendor import NOT_FOUND
+from services.market.sources.http.payload import DecimalAmount, DecimalPrice, EpochSecondsString, Payload, Rows
+from services.market.sources.http.vendor import NOT_FOUND, Limit
 
 
 class _BitstampCandle(Payload):
@@ -22,7 +18,7 @@ class _BitstampCandle(Payload):
 
 class _BitstampData(Payload):
     pair: str
-    ohlc: Annotated[list[_BitstampCandle], FailFast()]
+    ohlc: Rows[_BitstampCandle]
 
 
 class _BitstampCandles(Payload):

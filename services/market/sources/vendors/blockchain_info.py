@@ -3,12 +3,11 @@
 from datetime import timedelta
 from typing import Annotated
 
-from pydantic import FailFast, Field
+from pydantic import Field
 
 from services.market.network import NETWORK, Network
-from services.market.sources.http.limits import Limit
-from services.market.sources.http.payload import Epoch, Payload, epoch_time
-from services.market.sources.http.vendor import VendorSource
+from services.market.sources.http.payload import Epoch, Payload, Rows, epoch_time
+from services.market.sources.http.vendor import Limit, VendorSource
 
 HASHES_PER_TERAHASH = 1e12
 LAG = timedelta(days=3)  # the day itself, one day of publication delay, and one day until the next point
@@ -21,7 +20,7 @@ class _BlockchainPoint(Payload):
 
 class _BlockchainChart(Payload):
     unit: str
-    values: Annotated[list[_BlockchainPoint], FailFast()]
+    values: Rows[_BlockchainPoint]
 
 
 class BlockchainInfo(VendorSource):

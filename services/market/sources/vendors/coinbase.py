@@ -2,20 +2,18 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Annotated
 from urllib.parse import quote
 
-from pydantic import FailFast, TypeAdapter
+from pydantic import TypeAdapter
 
 from services.core.prices import Quote, Symbol
 from services.market.sources.http.bar_vendor import BarRange, BarVendor, iso_seconds
-from services.market.sources.http.limits import Limit
-from services.market.sources.http.payload import DecimalPrice, EpochSeconds, Payload, Price, Timestamp
-from services.market.sources.http.vendor import NOT_FOUND
+from services.market.sources.http.payload import DecimalPrice, EpochSeconds, Payload, Price, Rows, Timestamp
+from services.market.sources.http.vendor import NOT_FOUND, Limit
 
 # open time, low, high, open, close, volume
 _CoinbaseCandle = tuple[EpochSeconds, object, object, object, Price, object]
-_CANDLES = TypeAdapter(Annotated[list[_CoinbaseCandle], FailFast()])
+_CANDLES = TypeAdapter(Rows[_CoinbaseCandle])
 
 
 class _CoinbaseTicker(Payload):
@@ -29,9 +27,7 @@ class Coinbase(BarVendor):
     name = "Coinbase"
     base_url = "https://api.exchange.coinbase.com"
     backoff = timedelta(minutes=1)
-    limits: tuple[Limit, ...] = (
-        Limit(calls=1, per=timedelta(seconds=0.125)),
-    )  # documented: 10 calls per second and IP address
+    limits = (Limit(calls=1, per=timedelta(seconds=0.125)),)  # documented: 10 calls per second and IP address
     unknown_symbol_statuses = (NOT_FOUND,)
     message_field = "message"
     intervals = (60, 300, 900, 3600, 21600, 86400)

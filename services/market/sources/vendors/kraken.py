@@ -10,9 +10,8 @@ from pydantic import ConfigDict, FailFast
 
 from services.core.prices import Quote, Symbol
 from services.market.sources.http.bar_vendor import BarRange, BarVendor
-from services.market.sources.http.limits import Limit
-from services.market.sources.http.payload import DecimalPrice, EpochFloatSeconds, EpochSeconds, Payload
-from services.market.sources.http.vendor import ThrottledError
+from services.market.sources.http.payload import DecimalPrice, EpochFloatSeconds, EpochSeconds, Payload, Rows
+from services.market.sources.http.vendor import Limit, ThrottledError
 
 MAX_BARS = 720
 USABLE_BARS = MAX_BARS - 2  # the newest bar is still open, and Kraken's clock may be one bar ahead of ours
@@ -35,7 +34,7 @@ class _KrakenResult(Payload, Generic[_KrakenRow]):
     """`last`, and the rows under Kraken's own name of the pair."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="allow")
-    __pydantic_extra__: dict[str, Annotated[list[_KrakenRow], FailFast()]]
+    __pydantic_extra__: dict[str, Rows[_KrakenRow]]
     last: object
 
 

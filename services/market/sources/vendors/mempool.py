@@ -4,41 +4,43 @@ from datetime import timedelta
 from typing import Annotated, Self, TypeVar
 
 import numpy as np
-from pydantic import FailFast, Field, model_validator
+from pydantic import Field, model_validator
 
 from services.core.prices import Symbol
 from services.market.network import NETWORK, Network, Retarget, Reward
 from services.market.network_history import NetworkHistory
 from services.market.sources.http.client import HttpStatusError
-from services.market.sources.http.limits import Limit
-from services.market.sources.http.payload import Epoch, EpochSeconds, Payload, SatoshisString, epoch_time
-from services.market.sources.http.vendor import VendorSource, error_message
+from services.market.sources.http.payload import Epoch, EpochSeconds, Payload, Rows, SatoshisString, epoch_time
+from services.market.sources.http.vendor import Limit, VendorSource, error_message
 
 REWARD_BLOCKS = 144  # about a day
 SATOSHIS_PER_BTC = 100_000_000
 
+NonNegative = Annotated[float, Field(ge=0, lt=1e30, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, lt=1e30, allow_inf_nan=False)]
+Height = Annotated[int, Field(ge=0, lt=10**9)]
 Model = TypeVar("Model", bound=Payload)
 
 
 class _MempoolMining(Payload):
-    current_hashrate: Annotated[float, Field(ge=0, lt=1e30, allow_inf_nan=False)]
-    current_difficulty: Annotated[float, Field(ge=0, lt=1e30, allow_inf_nan=False)]
+    current_hashrate: NonNegative
+    current_difficulty: NonNegative
 
 
 class _MempoolHashrate(Payload):
     timestamp: EpochSeconds
-    avg_hashrate: Annotated[float, Field(gt=0, lt=1e30, allow_inf_nan=False)]
+    avg_hashrate: Positive
 
 
 class _MempoolRetarget(Payload):
     time: EpochSeconds
-    height: Annotated[int, Field(ge=0, lt=10**9)]
-    difficulty: Annotated[float, Field(gt=0, lt=1e30, allow_inf_nan=False)]
+    height: Height
+    difficulty: Positive
 
 
 class _MempoolHistory(Payload):
-    hashrates: Annotated[list[_MempoolHashrate], FailFast()]
-    difficulty: Annotated[list[_MempoolRetarget], FailFast()]
+    hashrates: Rows[_MempoolHashrate]
+    difficulty: Rows[_MempoolRetarget]
 
     @model_validator(mode="after")
     def _check_order(self) -> Self:
@@ -51,12 +53,12 @@ class _MempoolHistory(Payload):
 class _MempoolAdjustment(Payload):
     difficulty_change: Annotated[float, Field(gt=-100, lt=1000, allow_inf_nan=False)]  # percent
     estimated_retarget_date: Epoch
-    next_retarget_height: Annotated[int, Field(ge=0, lt=10**9)]
+    next_retarget_height: Height
 
 
 class _MempoolRewards(Payload):
-    start_block: Annotated[int, Field(ge=0, lt=10**9)]
-    end_block: Annotated[int, Field(ge=0, lt=10**9)]
+    start_block: Height
+    end_block: Height
     total_reward: SatoshisString
     total_fee: SatoshisString
 

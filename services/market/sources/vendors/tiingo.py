@@ -6,15 +6,14 @@ from operator import attrgetter
 from typing import Annotated, TypeVar
 from urllib.parse import quote
 
-from pydantic import FailFast, Field, TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from services.core.prices import Quote, Symbol
 from services.market.consensus.corporate_actions import Action, ActionKind
 from services.market.ports import EquityPrices
-from services.market.sources.http.daily_bars import DailyBar, final_closes, in_session, parse_opening, parse_volume
-from services.market.sources.http.limits import Limit
-from services.market.sources.http.payload import MAX_PRICE, MIN_PRICE, Payload, Price, Timestamp
-from services.market.sources.http.vendor import NOT_FOUND, ThrottledError, VendorSource, refusal
+from services.market.sources.http.daily_bars import DailyBar, final_closes, in_session
+from services.market.sources.http.payload import MAX_PRICE, MIN_PRICE, Payload, Price, Rows, Timestamp
+from services.market.sources.http.vendor import NOT_FOUND, Limit, ThrottledError, VendorSource, refusal
 
 HEADERS = {"Authorization": "Token {0}"}
 MAX_SPLIT_PRODUCT = 1e6  # product of all split ratios
@@ -41,8 +40,8 @@ class _TiingoError(Payload):
     detail: str
 
 
-_DAYS = TypeAdapter(Annotated[list[_TiingoDay], FailFast()])
-_LAST_TRADES = TypeAdapter(Annotated[list[_TiingoLastTrade], FailFast()])
+_DAYS = TypeAdapter(Rows[_TiingoDay])
+_LAST_TRADES = TypeAdapter(Rows[_TiingoLastTrade])
 
 
 class Tiingo(VendorSource):
@@ -93,12 +92,10 @@ class Tiingo(VendorSource):
         """Divide each price by all later splits; the row of a split's first day holds its factor."""
         closes, factor = {}, 1.0
         for day in sorted(days, key=attrgetter("date"), reverse=True):
-            price, opening = day.close / factor, parse_opening(day.open)
-            closes[day.date.astimezone(UTC).date()] = DailyBar(
-                price, parse_volume(day.volume), opening and opening / factor
-            )
+            bar = DailyBar.parse(day.close / factor, day.volume, day.open)
+            closes[day.date.astimezone(UTC).date()] = bar._replace(opening=bar.opening and bar.opening / factor)
             factor *= day.split_factor
-            if not (MIN_PRICE <= price < MAX_PRICE and 1 / MAX_SPLIT_PRODUCT < factor < MAX_SPLIT_PRODUCT):
+            if not (MIN_PRICE <= bar.close < MAX_PRICE and 1 / MAX_SPLIT_PRODUCT < factor < MAX_SPLIT_PRODUCT):
                 raise self._vendor.error(symbol, "sent splits beyond all measure", retryable=True)
         return closes
 

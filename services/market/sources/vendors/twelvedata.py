@@ -1,24 +1,15 @@
 """Twelve Data: session closes of an ETF, available after the close. Official API; needs a key."""
 
 from datetime import date, timedelta
-from typing import Annotated
 
-from pydantic import ConfigDict, FailFast, ValidationError
+from pydantic import ConfigDict, ValidationError
 
 from services.core.prices import Symbol
 from services.market.ports import EquityPrices
 from services.market.sources.http.client import SERVER_ERROR, HttpStatusError
-from services.market.sources.http.daily_bars import (
-    NEW_YORK,
-    NOT_US_LISTED,
-    DailyBar,
-    final_closes,
-    parse_opening,
-    parse_volume,
-)
-from services.market.sources.http.limits import Limit
-from services.market.sources.http.payload import DecimalPrice, Payload
-from services.market.sources.http.vendor import TOO_MANY_REQUESTS, ThrottledError, VendorSource, refusal
+from services.market.sources.http.daily_bars import NEW_YORK, NOT_US_LISTED, DailyBar, final_closes
+from services.market.sources.http.payload import DecimalPrice, Payload, Rows
+from services.market.sources.http.vendor import TOO_MANY_REQUESTS, Limit, ThrottledError, VendorSource, refusal
 
 HEADERS = {"Authorization": "apikey {0}"}
 MAX_ROWS = 5000
@@ -46,7 +37,7 @@ class _TwelveDataRow(Payload):
 
 class _TwelveDataSeries(Payload):
     meta: _TwelveDataMeta
-    values: Annotated[list[_TwelveDataRow], FailFast()]
+    values: Rows[_TwelveDataRow]
 
 
 class TwelveData(VendorSource):
@@ -73,7 +64,7 @@ class TwelveData(VendorSource):
             "adjust": "splits",
         }
         rows = await self._get("/time_series", params, symbol, lambda body: self._parse(body, symbol))
-        closes = {row.datetime: _daily_bar(row) for row in rows}
+        closes = {row.datetime: DailyBar.parse(row.close, row.volume, row.open) for row in rows}
         return EquityPrices(closes=final_closes(symbol, self.name, closes, since, self._clock.now()), quote=None)
 
     def _parse(self, body: bytes, symbol: Symbol) -> list[_TwelveDataRow]:
@@ -97,7 +88,3 @@ class TwelveData(VendorSource):
             return refusal(_TwelveDataStatus.model_validate_json(error.body).message)
         except ValidationError:
             return None
-
-
-def _daily_bar(row: _TwelveDataRow) -> DailyBar:
-    return DailyBar(float(row.close), parse_volume(row.volume), parse_opening(row.open))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from math import prod
 from operator import attrgetter, itemgetter
 from typing import Annotated, Self
@@ -14,7 +14,7 @@ from services.core.prices import Quote, Symbol
 from services.market.consensus.corporate_actions import Action, ActionKind
 from services.market.ports import EquityPrices
 from services.market.sources.http.daily_bars import NEW_YORK, NOT_US_LISTED, DailyBar, closes_of, parse_opening
-from services.market.sources.http.payload import MAX_PRICE, MIN_PRICE, EpochSeconds, Payload, Price
+from services.market.sources.http.payload import MAX_PRICE, MIN_PRICE, EpochSeconds, Payload, Price, epoch_time
 from services.market.sources.http.vendor import VendorSource
 
 
@@ -73,6 +73,7 @@ class Yahoo(VendorSource):
         The close of an open session is live. Closes are adjusted for splits but not dividends: `adjclose` would rewrite
         history at each dividend.
         """
+        path = f"/v8/finance/chart/{quote(symbol, safe='')}"
         params: dict[str, str | int] = {
             "interval": "1d",
             "period1": int(datetime.combine(since, time(), NEW_YORK).timestamp()),
@@ -80,7 +81,6 @@ class Yahoo(VendorSource):
             "events": "div,splits",
             "includePrePost": "false",
         }
-        path = f"/v8/finance/chart/{quote(symbol, safe='')}"
         return await self._get(path, params, symbol, lambda body: self._parse(body, symbol, since))
 
     def _parse(self, body: bytes, symbol: Symbol, since: date) -> EquityPrices:
@@ -108,9 +108,9 @@ class Yahoo(VendorSource):
     def _check_newest_bar(self, result: _YahooResult, symbol: Symbol) -> None:
         """Raise SourceError for a trade of today without a bar of today: an old response with a new timestamp."""
         at, today = result.meta.regular_market_time, self._clock.now().astimezone(NEW_YORK).date()
-        if at is None or not result.timestamp or datetime.fromtimestamp(at, NEW_YORK).date() != today:
+        if at is None or not result.timestamp or _new_york_date(at) != today:
             return
-        newest = datetime.fromtimestamp(max(result.timestamp), NEW_YORK).date()
+        newest = _new_york_date(max(result.timestamp))
         if newest < today:
             problem = f"tells a trade of today, but its newest bar is of {newest}; it will be asked again"
             raise self._vendor.error(symbol, problem, retryable=True)
@@ -130,7 +130,7 @@ class Yahoo(VendorSource):
         openings = columns.open if len(columns.open) == len(stamps) else missing
         bars = sorted(zip(stamps, columns.close, volumes, openings, strict=True), key=itemgetter(0))
         return {
-            datetime.fromtimestamp(stamp, NEW_YORK).date(): DailyBar(close, volume, parse_opening(opening))
+            _new_york_date(stamp): DailyBar(close, volume, parse_opening(opening))
             for stamp, close, volume, opening in bars
             if close is not None and MIN_PRICE <= close < MAX_PRICE
         }
@@ -139,7 +139,7 @@ class Yahoo(VendorSource):
         price, at = meta.regular_market_price, meta.regular_market_time
         if price is None or at is None:
             return None
-        return self._last_trade(symbol, price, datetime.fromtimestamp(at, UTC))
+        return self._last_trade(symbol, price, epoch_time(at))
 
 
 MAX_SPLIT_PRODUCT = 1e12  # product of all split ratios

@@ -1,6 +1,6 @@
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import pytest
@@ -8,18 +8,27 @@ import pytest
 from services.core.prices import Bars, Closes, Symbol
 from services.core.reason import Code, Reason
 from services.core.trust import TRUSTED, Trust, Verdict
-from services.market.consensus.closes import ConsensusHistory, consensus_bars, consensus_closes, corroborate
+from services.market.consensus.closes import (
+    ConsensusHistory,
+    consensus_bars,
+    consensus_closes,
+    consensus_open_to_close,
+    corroborate,
+    no_trade_sessions,
+)
 from services.market.consensus.corporate_actions import Action, ActionKind, DeclaredActions, LastTrade
-from tests.fakes.market import CALENDAR, session_days
+from services.market.consensus.quorum import CLOSE_LIMITS, SourcePrices, consensus_prices
+from tests.fakes.market import CALENDAR, etf_closes, session_days
 from tests.fakes.reasons import reason, reason_with
 
+WGMI = Symbol("WGMI")
 DAYS = session_days("2025-11-24", 4)
 HOURS = np.datetime64("2025-11-28T15:00", "s") + np.arange(4) * np.timedelta64(3600, "s")
 
 
 def closes(source: str, *prices: float, volumes: list[float] | None = None) -> Closes:
     return Closes(
-        symbol=Symbol("WGMI"),
+        symbol=WGMI,
         sessions=np.array(DAYS[: len(prices)], dtype="datetime64[D]"),
         prices=np.array(prices, dtype=np.float64),
         source=source,
@@ -38,7 +47,7 @@ def bars(source: str, *prices: float) -> Bars:
 
 
 def share_consensus(*closes_by_source: Closes, requires_witness: bool = True) -> ConsensusHistory:
-    return consensus_closes(Symbol("WGMI"), closes_by_source, CALENDAR, requires_witness=requires_witness)
+    return consensus_closes(WGMI, closes_by_source, CALENDAR, requires_witness=requires_witness)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +131,7 @@ def consensus_with_actions(
     *declared: DeclaredActions, closes_by_source: Sequence[Closes], traded: LastTrade | None = None
 ) -> ConsensusHistory:
     return consensus_closes(
-        Symbol("WGMI"), closes_by_source, CALENDAR, requires_witness=True, declared=declared, last_trade=traded
+        WGMI, closes_by_source, CALENDAR, requires_witness=True, declared=declared, last_trade=traded
     )
 
 
@@ -179,7 +188,7 @@ def test_a_declared_large_dividend_explains_a_fall_at_a_single_source() -> None:
     days = session_days("2025-06-02", 80)
     prices = [20.0 + row % 3 / 10 for row in range(79)] + [16.1]
     closes_by_source = Closes(
-        symbol=Symbol("WGMI"), sessions=np.array(days, "datetime64[D]"), prices=np.array(prices), source="A"
+        symbol=WGMI, sessions=np.array(days, "datetime64[D]"), prices=np.array(prices), source="A"
     )
     paid = Action(session=days[-1], kind=ActionKind.DIVIDEND, value=4.0)
     both = [DeclaredActions(source=source, since=days[0], actions=(paid,)) for source in "AB"]
@@ -277,3 +286,99 @@ def test_a_fund_of_the_coin_corroborates_a_single_venue_close(
 
     assert verdict is trust.verdict
     assert (verdict is Verdict.SUSPECT) is (reason_with(Code.MOVED_UNLIKE_FUND) in trust.reasons)
+
+
+JANUARY = session_days("2026-01-05", 30)
+GAP = JANUARY[10]
+NOW = datetime(2026, 2, 18, 0, tzinfo=UTC)
+NO_TRADE = reason(Code.NO_TRADE_ANYWHERE, symbol="WGMI")
+
+
+def january_closes(source: str, without: date | None = None) -> Closes:
+    return etf_closes({day: 20.0 for day in JANUARY if day != without}, source)
+
+
+def found_sessions(*closes_by_source: Closes) -> dict[np.datetime64, Reason]:
+    return no_trade_sessions(
+        consensus_closes(WGMI, closes_by_source, CALENDAR, requires_witness=True), None, CALENDAR, NOW, answering=False
+    )
+
+
+def test_a_gap_at_two_sources_is_a_session_without_a_trade() -> None:
+    assert {np.datetime64(GAP): NO_TRADE} == found_sessions(january_closes("Yahoo", GAP), january_closes("Nasdaq", GAP))
+
+
+def test_a_gap_at_one_source_is_not_a_session_without_a_trade() -> None:
+    short = etf_closes({day: 20.0 for day in JANUARY if day > GAP}, "Nasdaq")
+    empty = replace(short, sessions=short.sessions[:0], prices=short.prices[:0])
+
+    assert {} == found_sessions(january_closes("Yahoo", GAP))
+    assert {} == found_sessions(january_closes("Yahoo", GAP), january_closes("Nasdaq"))
+    assert {} == found_sessions(january_closes("Yahoo", GAP), short)
+    assert {} == found_sessions(january_closes("Yahoo", GAP), empty)
+
+
+def test_a_close_without_volume_is_not_a_trade() -> None:
+    whole = january_closes("Yahoo")
+    idle = replace(whole, volumes=np.where(whole.sessions == np.datetime64(GAP), 0.0, 1_000.0))
+
+    assert {np.datetime64(GAP): NO_TRADE} == found_sessions(idle, january_closes("Nasdaq", GAP))
+
+
+def test_disputed_closes_are_trades() -> None:
+    other = january_closes("Nasdaq")
+    other = replace(other, prices=np.where(other.sessions == np.datetime64(GAP), 25.0, 20.0))
+
+    assert {} == found_sessions(january_closes("Yahoo"), other)
+
+
+def session_close(source: str, price: float, inside: float, *, volume: float = 900.0) -> Closes:
+    return Closes(
+        symbol=WGMI,
+        sessions=np.array(DAYS[:1], dtype="datetime64[D]"),
+        prices=np.array([price]),
+        source=source,
+        volumes=np.array([volume]),
+        open_to_close=np.array([inside]),
+    )
+
+
+@pytest.mark.parametrize(
+    ("sources", "expected"),
+    [
+        pytest.param([session_close("A", 20.0, 0.03)], 0.03, id="a single source"),
+        pytest.param([session_close("A", 20.0, 0.03), session_close("B", 20.0, 0.032)], 0.031, id="two agree"),
+        pytest.param([session_close("A", 20.0, 0.03), session_close("B", 20.0, 0.05)], np.nan, id="two differ"),
+        pytest.param(
+            [session_close("A", 20.0, 0.03), session_close("B", 20.0, np.nan)], 0.03, id="one without an opening"
+        ),
+        pytest.param(
+            [session_close("A", 20.0, 0.03), session_close("B", 20.0, 0.03), session_close("C", 25.0, 0.3)],
+            0.03,
+            id="an outvoted close",
+        ),
+        pytest.param(
+            [session_close("A", 20.0, 0.03), session_close("B", 20.0, 0.5, volume=0.0)], 0.03, id="one without a trade"
+        ),
+        pytest.param([session_close("A", 20.0, 0.03), session_close("B", 25.0, 0.03)], np.nan, id="disputed closes"),
+        pytest.param([session_close("A", 20.0, np.nan)], np.nan, id="no opening"),
+    ],
+)
+def test_the_open_to_close_return_is_that_of_the_accepted_sources(sources: list[Closes], expected: float) -> None:
+    columns = [
+        SourcePrices(source=one.source, keys=one.sessions, prices=one.prices, volumes=one.volumes) for one in sources
+    ]
+    np.testing.assert_allclose(consensus_open_to_close(sources, consensus_prices(columns, CLOSE_LIMITS)), [expected])
+
+
+def test_splits_and_dividends_do_not_change_open_to_close_returns() -> None:
+    """A 4:1 split at the third session, and a dividend with the same ex-date."""
+    source = replace(closes("A", 80.0, 84.0, 20.0, 21.0), open_to_close=np.array([np.nan, 0.05, -0.02, 0.04]))
+    split, dividend = declares("A", 2, 4.0, ActionKind.SPLIT), declares("A", 2, 0.2)
+    declared = replace(split, actions=split.actions + dividend.actions)
+
+    prices = consensus_with_actions(declared, closes_by_source=[source, replace(source, source="B")]).prices
+
+    assert isinstance(prices, Closes)
+    assert [19.8, 20.79, 20.0, 21.0] == pytest.approx(prices.prices.tolist(), rel=1e-3)
+    np.testing.assert_array_equal([np.nan, 0.05, -0.02, 0.04], prices.known_open_to_close)

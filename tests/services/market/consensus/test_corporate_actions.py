@@ -8,18 +8,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.core.prices import Closes, Symbol
+from services.core.reason import Code, Reason
 from services.market.consensus.corporate_actions import (
     Action,
     ActionKind,
     DeclaredActions,
     LastTrade,
+    agree_dividends,
+    agree_splits,
     dividend_factor_until,
     dividend_factors,
     needs_trade_for_split,
     split_adjusted,
 )
 from tests.fakes.market import session_days
+from tests.fakes.reasons import reason
 
+WGMI = Symbol("WGMI")
 DAYS = session_days("2026-02-02", 8)
 AMOUNTS = st.floats(min_value=0.01, max_value=2.0)
 RATIOS = st.sampled_from([2.0, 3.0, 10.0, 1.5, 0.5, 0.1])
@@ -29,7 +34,7 @@ ROWS = st.integers(min_value=1, max_value=7)
 
 def closes(*prices: float, source: str = "A") -> Closes:
     return Closes(
-        symbol=Symbol("WGMI"),
+        symbol=WGMI,
         sessions=np.array(DAYS[: len(prices)], dtype="datetime64[D]"),
         prices=np.array(prices, dtype=np.float64),
         source=source,
@@ -176,7 +181,7 @@ def test_a_newer_answer_replaces_the_days_that_it_covers() -> None:
 
 
 def test_an_action_on_the_first_covered_day_can_be_withdrawn() -> None:
-    known = DeclaredActions(source="A", since=date(2026, 2, 2), actions=(dividend(2, 0.1),))
+    known = DeclaredActions(source="A", since=DAYS[0], actions=(dividend(2, 0.1),))
 
     assert () == known.updated(DeclaredActions(source="A", since=DAYS[2])).actions
 
@@ -192,3 +197,121 @@ def test_an_action_on_the_first_covered_day_can_be_withdrawn() -> None:
 )
 def test_a_split_needs_a_trade_until_it_has_a_close(series: Closes, action: Action, *, expected: bool) -> None:
     assert expected == needs_trade_for_split([series], [DeclaredActions(source="A", since=DAYS[0], actions=(action,))])
+
+
+EX = DAYS[4]
+CLOSES = closes(*[20.0] * 8)
+NAN = float("nan")
+
+
+def declared_by(source: str, value: float, kind: ActionKind = ActionKind.DIVIDEND, on: date = EX) -> DeclaredActions:
+    return DeclaredActions(source=source, since=DAYS[0], actions=(Action(session=on, kind=kind, value=value),))
+
+
+def declared_by_each(*values: float, kind: ActionKind = ActionKind.DIVIDEND) -> list[DeclaredActions]:
+    return [declared_by(source, value, kind) for source, value in zip("ABC", values, strict=False)]
+
+
+def problem(code: Code, kind: str, *amounts: float | str) -> Reason:
+    declared = tuple(zip("ABC", amounts, strict=False))
+    expected: Reason = reason(code, declared=declared, kind=kind, session="2026-02-06", symbol="WGMI")
+    return expected
+
+
+@pytest.mark.parametrize(
+    ("amounts", "expected"),
+    [
+        pytest.param([], [], id="none declared"),
+        pytest.param([0.11], [0.11], id="one source is enough for a small one"),
+        pytest.param([0.11, 0.11], [0.11], id="two sources are one dividend"),
+        pytest.param([0.10, 0.11], [0.105], id="the median of both"),
+        pytest.param([0.10, 0.2, 0.10], [0.10], id="a majority outvotes an outlier"),
+        pytest.param([4.0, 4.0], [4.0], id="two declare a large one"),
+        pytest.param([0.11, -3.0], [0.11], id="an invalid one and a valid one"),
+    ],
+)
+def test_an_agreed_dividend_is_applied(amounts: list[float], expected: list[float]) -> None:
+    agreed = agree_dividends(CLOSES, declared_by_each(*amounts), [])
+
+    assert expected == pytest.approx([one.value for one in agreed.actions])
+
+
+@pytest.mark.parametrize(
+    ("amounts", "code"),
+    [
+        pytest.param([0.10, 0.12], Code.ACTION_DISPUTED, id="more than a tenth apart"),
+        pytest.param([0.10, 0.12, 0.14], Code.ACTION_DISPUTED, id="three that do not agree"),
+        pytest.param([3.0], Code.ACTION_UNCONFIRMED, id="a large one of a single source"),
+        pytest.param([5.5], Code.ACTION_INVALID, id="more than a quarter of the price"),
+        pytest.param([-0.1], Code.ACTION_INVALID, id="a negative one"),
+    ],
+)
+def test_a_disputed_dividend_is_not_applied_and_is_a_problem(amounts: list[float], code: Code) -> None:
+    agreed = agree_dividends(CLOSES, declared_by_each(*amounts), [])
+
+    assert ((), (problem(code, "dividend", *amounts),)) == (agreed.actions, agreed.problems)
+
+
+def test_a_dividend_that_is_not_a_number_is_a_problem() -> None:
+    agreed = agree_dividends(CLOSES, [declared_by("A", NAN)], [])
+
+    assert ((), (problem(Code.ACTION_INVALID, "dividend", "nan"),)) == (agreed.actions, agreed.problems)
+
+
+@pytest.mark.parametrize(
+    ("days", "expected"),
+    [
+        pytest.param((DAYS[4], DAYS[5], DAYS[5]), [DAYS[5]], id="the day that most declare"),
+        pytest.param((DAYS[4], DAYS[5]), [DAYS[4]], id="else the first"),
+        pytest.param((DAYS[1], DAYS[7]), [DAYS[1], DAYS[7]], id="a week apart they are two"),
+    ],
+)
+def test_declarations_a_session_apart_are_one_dividend(days: tuple[date, ...], expected: list[date]) -> None:
+    declared = [declared_by(source, 0.1, on=day) for source, day in zip("ABC", days, strict=False)]
+
+    assert expected == [one.session for one in agree_dividends(CLOSES, declared, []).actions]
+
+
+def test_two_dividends_of_one_source_are_two() -> None:
+    both = DeclaredActions(
+        source="A", since=DAYS[0], actions=declared_by("A", 0.1).actions + declared_by("A", 0.1, on=DAYS[5]).actions
+    )
+
+    assert [EX, DAYS[5]] == [one.session for one in agree_dividends(CLOSES, [both], []).actions]
+
+
+def test_a_dividend_before_the_first_close_is_ignored() -> None:
+    agreed = agree_dividends(CLOSES, [declared_by("A", 99.0, on=date(2020, 1, 2))], [])
+
+    assert ((), ()) == (agreed.actions, agreed.problems)
+
+
+def test_a_dividend_is_checked_in_the_shares_of_its_day() -> None:
+    later = Action(session=DAYS[6], kind=ActionKind.SPLIT, value=10.0)
+
+    assert 1 == len(agree_dividends(CLOSES, [declared_by("A", 19.0)], [later]).actions)
+
+
+@pytest.mark.parametrize(
+    ("ratios", "expected"),
+    [
+        pytest.param([2.0], [2.0], id="one source is enough"),
+        pytest.param([0.3333, 1 / 3], [0.33331667], id="rounded by one"),
+        pytest.param([2.0, 3.0], [], id="they do not agree"),
+        pytest.param([0.0], [], id="zero"),
+        pytest.param([1.0], [], id="a ratio of one"),
+        pytest.param([NAN], [], id="not a number"),
+        pytest.param([1e6], [], id="too large"),
+    ],
+)
+def test_a_split_is_what_its_sources_agree_on(ratios: list[float], expected: list[float]) -> None:
+    agreed = agree_splits(WGMI, declared_by_each(*ratios, kind=ActionKind.SPLIT))
+
+    assert expected == pytest.approx([one.value for one in agreed.actions])
+    assert bool(agreed.problems) == (not expected)
+
+
+def test_a_disputed_split_is_a_problem_with_both_ratios() -> None:
+    agreed = agree_splits(WGMI, declared_by_each(2.0, 3.0, kind=ActionKind.SPLIT))
+
+    assert (problem(Code.ACTION_DISPUTED, "split", 2.0, 3.0),) == agreed.problems

@@ -1,7 +1,8 @@
 """A fake vendor server, recorded vendor responses, and retries without delay."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Awaitable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +12,7 @@ import httpx
 import pytest
 import stamina
 
+from services.core.errors import SourceError
 from services.core.prices import Bars, Closes
 from services.market.sources.http.client import HttpClient
 from tests.fakes.clock import SetClock
@@ -61,6 +63,16 @@ async def run_until(at: float) -> None:
     await asyncio.sleep(0)
     while loop.time() < at:  # noqa: ASYNC110 -- there is no event: time itself is waited for
         await asyncio.sleep(0)
+
+
+async def failure_of(call: Awaitable[object]) -> SourceError:
+    with pytest.raises(SourceError) as caught:
+        await call
+    return caught.value
+
+
+def json_reply(value: object) -> Reply:
+    return Reply(200, json.dumps(value).encode())
 
 
 def by_opening(bars: Bars) -> dict[str, float]:

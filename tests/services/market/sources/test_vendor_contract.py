@@ -25,6 +25,7 @@ from tests.services.market.sources.conftest import (
     Reply,
     by_day,
     by_opening,
+    failure_of,
     no_wait,
 )
 
@@ -435,9 +436,7 @@ EVERY_CALL = pytest.mark.parametrize("call", CALLS, ids=str)
 
 async def failure(call: Call, server: FakeServer, client: HttpClient, *replies: Reply) -> SourceError:
     server.respond_with(*replies)
-    with pytest.raises(SourceError) as caught:
-        await call.ask(call, client)
-    return caught.value
+    return await failure_of(call.ask(call, client))
 
 
 def serve(server: FakeServer, call: Call) -> None:

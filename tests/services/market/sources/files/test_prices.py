@@ -79,93 +79,65 @@ def test_future_dates_are_allowed(tmp_path: Path) -> None:
     assert 1 == len(read_etf_csv(save(tmp_path, "Date,Close", "2126-01-02,38.5"), WGMI))
 
 
-BAD_PRICES = [
-    pytest.param("", "the close is missing", id="missing"),
-    pytest.param("  ", "the close is missing", id="blank"),
-    pytest.param("0", "the close 0 is not above zero", id="zero"),
-    pytest.param("-1.5", "the close -1.5 is not above zero", id="negative"),
-    pytest.param("-inf", "the close -inf is not above zero", id="minus-infinity"),
-    pytest.param("n/a", "the close “n/a” is not a number", id="words"),
-    pytest.param("nan", "the close “nan” is not a number", id="nan"),
-    pytest.param("inf", "the close “inf” is not a number", id="infinity"),
-    pytest.param("1e999", "the close “1e999” is not a number", id="beyond-measure"),
-    pytest.param("$38.50", "the close “$38.50” is not a number", id="currency"),
-    pytest.param('"1,234.5"', "the close “1,234.5” is not a number", id="thousands"),
-    pytest.param("1_000", "the close “1_000” is not a number", id="underscore"),
-    pytest.param("True", "the close “True” is not a number", id="truth"),
-]
-
-
-@pytest.mark.parametrize(("cell", "message"), BAD_PRICES)
-def test_an_invalid_etf_price_reports_its_line(tmp_path: Path, cell: str, message: str) -> None:
-    path = save(tmp_path, "Date,Close", "2026-01-02,38.5", f"2026-01-05,{cell}", "2026-01-06,oops")
-
-    with pytest.raises(PriceFileError) as caught:
-        read_etf_csv(path, WGMI)
-
-    assert 3 == caught.value.line
-    assert f"line 3: {message}. Write prices as plain numbers above zero" in str(caught.value)
-
-
-@pytest.mark.parametrize(("cell", "message"), BAD_PRICES)
-def test_an_invalid_bitcoin_price_reports_its_line(tmp_path: Path, cell: str, message: str) -> None:
-    path = save(tmp_path, "date,close", "2026-01-02 00:00,9", f"2026-01-02 01:00,{cell}", "2026-01-02 02:00,oops")
-
-    with pytest.raises(PriceFileError, match="line 3") as caught:
-        read_crypto_csv(path, BTC)
-
-    assert message in str(caught.value)
+BAD_PRICES = {
+    "": "the close is missing",
+    "  ": "the close is missing",
+    "0": "the close 0 is not above zero",
+    "-1.5": "the close -1.5 is not above zero",
+    "-inf": "the close -inf is not above zero",
+    "n/a": "the close “n/a” is not a number",
+    "nan": "the close “nan” is not a number",
+    "inf": "the close “inf” is not a number",
+    "1e999": "the close “1e999” is not a number",
+    "$38.50": "the close “$38.50” is not a number",
+    '"1,234.5"': "the close “1,234.5” is not a number",
+    "1_000": "the close “1_000” is not a number",
+    "True": "the close “True” is not a number",
+}
+PRICE_REMEDY = "Write prices as plain numbers above zero"
+NOT_DATES = (
+    *("", "today", "2026", "2026-01", "20260105", "05/01/2026", "2026-1-5", "2026-02-30", "2026-01-05 25:00", "NaT"),
+    *("0202-02-08", "1926-02-08"),
+)
+FIRST, ORDER = "2026-01-02,38.5", "of the line above. Sort the rows by time, oldest first"
+COLUMNS = "Name the columns date and close in the first line"
 
 
 @pytest.mark.parametrize(
-    "cell",
+    ("lines", "line", "message"),
     [
-        "",
-        "today",
-        "2026",
-        "2026-01",
-        "20260105",
-        "05/01/2026",
-        "2026-1-5",
-        "2026-02-30",
-        "2026-01-05 25:00",
-        "NaT",
-        "0202-02-08",
-        "1926-02-08",
+        *(
+            pytest.param(
+                ["Date,Close", FIRST, f"2026-01-05,{cell}", "2026-01-06,oops"], 3, f"{message}. {PRICE_REMEDY}"
+            )
+            for cell, message in BAD_PRICES.items()
+        ),
+        *(
+            pytest.param(
+                ["Date,Close", FIRST, f"{cell},40"],
+                3,
+                f"“{cell}” is not a date of these times. Write dates as in 2026-06-01.",
+            )
+            for cell in NOT_DATES
+        ),
+        (["Date,Close", "2026-01-05,1", "2026-01-05,4"], 3, f"“2026-01-05” repeats “2026-01-05” {ORDER}"),
+        (["Date,Close", "2026-01-05,1", "2026-01-02,4"], 3, f"“2026-01-02” comes before “2026-01-05” {ORDER}"),
+        (["Date,Adj Close", "1,1"], 1, f"has no close column; its first line reads “date, adj close”. {COLUMNS}"),
+        (["Day,Close", "1,1"], 1, f"has no date column; its first line reads “day, close”. {COLUMNS}"),
+        (["Date;Close", "1"], 1, f"has no date column; its first line reads “date;close”. {COLUMNS}"),
+        pytest.param(
+            ["Date,Close", "2026-01-02,1", "2026-01-05,0", "soon,1", "2026-01-05,1,1"], 3, "", id="the first of several"
+        ),
     ],
 )
-def test_an_invalid_date_reports_its_line(tmp_path: Path, cell: str) -> None:
-    path = save(tmp_path, "Date,Close", "2026-01-02,38.5", f"{cell},40")
+def test_a_bad_etf_file_reports_its_line(tmp_path: Path, lines: list[str], line: int, message: str) -> None:
+    path = save(tmp_path, *lines)
 
     with pytest.raises(PriceFileError) as caught:
         read_etf_csv(path, WGMI)
 
-    assert 3 == caught.value.line
-    assert f"“{cell}” is not a date of these times. Write dates as in 2026-06-01." in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("second", "message"),
-    [
-        pytest.param("2026-01-05", "“2026-01-05” repeats “2026-01-05” of the line above", id="duplicate"),
-        pytest.param("2026-01-02", "“2026-01-02” comes before “2026-01-05” of the line above", id="newest-first"),
-    ],
-)
-def test_unordered_rows_report_the_line(tmp_path: Path, second: str, message: str) -> None:
-    path = save(tmp_path, "Date,Close", "2026-01-05,38.5", f"{second},40")
-
-    with pytest.raises(PriceFileError) as caught:
-        read_etf_csv(path, WGMI)
-
-    assert 3 == caught.value.line
-    assert f"{message}. Sort the rows by time, oldest first" in str(caught.value)
-
-
-def test_the_first_of_several_faults_is_reported(tmp_path: Path) -> None:
-    path = save(tmp_path, "Date,Close", "2026-01-02,1", "2026-01-05,0", "soon,1", "2026-01-05,1,1")
-
-    with pytest.raises(PriceFileError, match="line 3"):
-        read_etf_csv(path, WGMI)
+    assert line == caught.value.line
+    assert f"line {line}: {message}" in str(caught.value)
 
 
 @pytest.mark.parametrize("read", [read_etf_csv, read_crypto_csv])
@@ -218,34 +190,46 @@ def test_bars_are_read_with_utc_opening_times(tmp_path: Path, lines: list[str]) 
 
 
 @pytest.mark.parametrize(
-    ("first", "second"),
+    ("lines", "line", "message"),
     [
-        pytest.param("2026-01-01 14:00", "1767279600", id="iso-then-epoch"),
-        pytest.param("1767276000", "2026-01-01 15:00", id="epoch-then-iso"),
-        pytest.param("1767276000", "176727960", id="a-digit-short"),
-        pytest.param("1767276000000", "1767279600500", id="half-a-second"),
-        pytest.param("2026-01-01 14:00", "2026-01-01 15:00:00.5", id="half-a-second-in-iso"),
-        pytest.param("2026-01-01 14:00", "2026-01-01 24:00", id="no-such-hour"),
-        pytest.param("2026-01-01 14:00", "2026-13-01 15:00", id="no-such-month"),
-        pytest.param("2026-01-01 14:00", "now", id="now"),
-        pytest.param("2026-01-01 14:00", "", id="empty"),
+        *(
+            pytest.param(["2026-01-02 00:00,9", f"2026-01-02 01:00,{cell}", "2026-01-02 02:00,oops"], 3, message)
+            for cell, message in BAD_PRICES.items()
+        ),
+        *(
+            pytest.param(
+                [f"{first},1", f"{second},2"],
+                3,
+                f"“{second}” is not a time in whole seconds. Write opening times in UTC",
+                id=name,
+            )
+            for first, second, name in (
+                ("2026-01-01 14:00", "1767279600", "iso-then-epoch"),
+                ("1767276000", "2026-01-01 15:00", "epoch-then-iso"),
+                ("1767276000", "176727960", "a-digit-short"),
+                ("1767276000000", "1767279600500", "half-a-second"),
+                ("2026-01-01 14:00", "2026-01-01 15:00:00.5", "half-a-second-in-iso"),
+                ("2026-01-01 14:00", "2026-01-01 24:00", "no-such-hour"),
+                ("2026-01-01 14:00", "2026-13-01 15:00", "no-such-month"),
+                ("2026-01-01 14:00", "now", "now"),
+                ("2026-01-01 14:00", "", "empty"),
+            )
+        ),
+        (
+            ["2026-01-01 14:00,1", "2026-01-01 15:00,2", "2026-01-01 14:00,3"],
+            4,
+            "“2026-01-01 14:00” comes before “2026-01-01 15:00”",
+        ),
     ],
 )
-def test_an_invalid_time_reports_its_line(tmp_path: Path, first: str, second: str) -> None:
-    path = save(tmp_path, "date,close", f"{first},1", f"{second},2")
+def test_a_bad_bitcoin_file_reports_its_line(tmp_path: Path, lines: list[str], line: int, message: str) -> None:
+    path = save(tmp_path, "date,close", *lines)
 
     with pytest.raises(PriceFileError) as caught:
         read_crypto_csv(path, BTC)
 
-    assert 3 == caught.value.line
-    assert f"“{second}” is not a time in whole seconds. Write opening times in UTC" in str(caught.value)
-
-
-def test_unordered_bars_report_the_line(tmp_path: Path) -> None:
-    path = save(tmp_path, "date,close", "2026-01-01 14:00,1", "2026-01-01 15:00,2", "2026-01-01 14:00,3")
-
-    with pytest.raises(PriceFileError, match="line 4: “2026-01-01 14:00” comes before “2026-01-01 15:00”"):
-        read_crypto_csv(path, BTC)
+    assert line == caught.value.line
+    assert f"line {line}: {message}" in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,6 @@ from tests.services.market.sources.conftest import RESPONSES, FakeServer, ReadRe
 BTC = Symbol("BTC")
 HOUR = timedelta(hours=1)
 CANDLES = (RESPONSES / "coinbase_candles.json").read_bytes()
-TICKER = (RESPONSES / "coinbase_ticker.json").read_bytes()
 
 
 def october(day: int, hour: int = 0, minute: int = 0) -> datetime:

@@ -1,16 +1,15 @@
-import json
 from collections.abc import Mapping, Sequence
 from datetime import date
 
 import numpy as np
 import pytest
 
-from services.core.prices import Symbol
+from services.core.prices import Closes, Symbol
 from services.market.sources.catalogue import EQUITY, SOURCES, build_source
 from services.market.sources.http.client import HttpClient
 from services.market.sources.http.daily_bars import parse_opening, parse_volume
 from tests.fakes.clock import SetClock
-from tests.services.market.sources.conftest import FakeServer, ReadRecording, Reply
+from tests.services.market.sources.conftest import FakeServer, ReadRecording, Reply, json_reply
 
 KEYS = {name: "secret" for row in SOURCES for name in row.keys}
 DAYS = ["2026-10-26", "2026-10-27", "2026-10-28", "2026-10-29"]
@@ -48,6 +47,11 @@ def with_openings(rows: Sequence[Mapping[str, object]], name: str = "open") -> l
     return [{**row, name: opening} for row, opening in zip(rows, OPENINGS, strict=True)]
 
 
+async def fetch_closes(name: str, client: HttpClient, clock: SetClock, symbol: str = "WGMI") -> Closes:
+    source = build_source(EQUITY, name, client, clock, keys=KEYS)
+    return (await source.prices(Symbol(symbol), date(2000, 1, 1))).closes
+
+
 @pytest.mark.parametrize(
     ("name", "answers"),
     [
@@ -65,11 +69,9 @@ async def test_zero_volume_counts_as_no_trading_only_with_a_repeated_close(
     client: HttpClient, server: FakeServer, clock: SetClock, name: str, answers: list[object]
 ) -> None:
     """Zero volume with a new price is a gap in the volumes and says nothing about the prices."""
-    server.respond_with(*(Reply(200, json.dumps(one).encode()) for one in answers))
+    server.respond_with(*(json_reply(one) for one in answers))
 
-    closes = (
-        await build_source(EQUITY, name, client, clock, keys=KEYS).prices(Symbol("WGMI"), date(2026, 10, 1))
-    ).closes
+    closes = await fetch_closes(name, client, clock)
 
     assert CLOSES == closes.prices.tolist()
     np.testing.assert_array_equal([900.0, 1_000.0, 0.0, np.nan], closes.known_volumes)
@@ -118,11 +120,9 @@ async def test_zero_volume_counts_as_no_trading_only_with_a_repeated_close(
 async def test_the_open_to_close_return_is_computed_from_openings(
     client: HttpClient, server: FakeServer, clock: SetClock, name: str, answers: list[object]
 ) -> None:
-    server.respond_with(*(Reply(200, json.dumps(one).encode()) for one in answers))
+    server.respond_with(*(json_reply(one) for one in answers))
 
-    closes = (
-        await build_source(EQUITY, name, client, clock, keys=KEYS).prices(Symbol("WGMI"), date(2026, 10, 1))
-    ).closes
+    closes = await fetch_closes(name, client, clock)
 
     assert CLOSES == closes.prices.tolist()
     np.testing.assert_allclose(closes.known_open_to_close, [40 / 50 - 1, 41 / 40 - 1, np.nan, np.nan], rtol=1e-12)
@@ -151,9 +151,7 @@ async def test_recorded_openings_are_read(
 ) -> None:
     server.respond_with(*(Reply(200, recording(body) if body else b"[]") for body in bodies))
 
-    closes = (
-        await build_source(EQUITY, name, client, clock, keys=KEYS).prices(Symbol(symbol), date(2000, 1, 1))
-    ).closes
+    closes = await fetch_closes(name, client, clock, symbol)
 
     assert first == pytest.approx(closes.known_open_to_close[0], abs=1e-6)
 

@@ -9,8 +9,7 @@ from pydantic import TypeAdapter
 from services.core.errors import SourceError
 from services.core.prices import Symbol
 from services.market.sources.http.client import HttpClient
-from services.market.sources.http.limits import Limit
-from services.market.sources.http.vendor import ThrottledError, VendorClient
+from services.market.sources.http.vendor import Limit, ThrottledError, VendorClient
 from tests.fakes.clock import SetClock
 from tests.services.market.sources.conftest import FakeServer, Reply
 
@@ -21,16 +20,27 @@ GOOD = Reply(200, b"[1, 2]")
 NOW = datetime(2026, 11, 20, 18, 0, tzinfo=UTC)
 
 
+def acme(client: HttpClient, clock: SetClock, *limits: Limit) -> VendorClient:
+    return VendorClient(client, clock, source="Acme", base_url="https://acme.test/", backoff=BACKOFF, limits=limits)
+
+
 @pytest.fixture
 def vendor(server: FakeServer, clock: SetClock) -> VendorClient:
-    client = HttpClient(transport=server.transport)
-    return VendorClient(client, clock, source="Acme", base_url="https://acme.test/", backoff=BACKOFF)
+    return acme(HttpClient(transport=server.transport), clock)
+
+
+def yielding_client(server: FakeServer) -> HttpClient:
+    """A client whose requests are all sent before the first is answered."""
+
+    async def respond(request: httpx.Request) -> httpx.Response:
+        await asyncio.sleep(0)
+        return server.respond(request)
+
+    return HttpClient(transport=httpx.MockTransport(respond))
 
 
 async def fetch(vendor: VendorClient, symbol: Symbol = WGMI) -> list[int]:
-    return await vendor.get(
-        f"/v1/{symbol}", {}, symbol=symbol, parse=NUMBERS.validate_json, explain=lambda _refusal: None
-    )
+    return await vendor.get(f"/v1/{symbol}", {}, symbol=symbol, parse=NUMBERS.validate_json)
 
 
 async def failure(vendor: VendorClient, symbol: Symbol = WGMI) -> SourceError:
@@ -145,8 +155,7 @@ class ClockSleeper:
 
 
 def limited(server: FakeServer, clock: SetClock, sleeper: ClockSleeper, *limits: Limit) -> VendorClient:
-    client = HttpClient(transport=server.transport, sleep=sleeper)
-    return VendorClient(client, clock, source="Acme", base_url="https://acme.test", backoff=BACKOFF, limits=limits)
+    return acme(HttpClient(transport=server.transport, sleep=sleeper), clock, *limits)
 
 
 async def test_calls_beyond_a_burst_wait_for_a_slot(server: FakeServer, clock: SetClock) -> None:
@@ -169,8 +178,7 @@ async def test_concurrent_calls_get_separate_slots(server: FakeServer, clock: Se
         slept.append(seconds)
 
     client = HttpClient(transport=server.transport, sleep=sleep)
-    limits = (Limit(calls=1, per=timedelta(seconds=1)),)
-    vendor = VendorClient(client, clock, source="Acme", base_url="https://a.test", backoff=BACKOFF, limits=limits)
+    vendor = acme(client, clock, Limit(calls=1, per=timedelta(seconds=1)))
 
     await asyncio.gather(*(fetch(vendor) for _call in range(4)))
 
@@ -239,12 +247,7 @@ async def test_a_timeout_opens_the_circuit_at_once(vendor: VendorClient, server:
 
 
 async def test_concurrent_timeouts_count_as_one_outage(server: FakeServer, clock: SetClock) -> None:
-    async def respond(request: httpx.Request) -> httpx.Response:
-        await asyncio.sleep(0)
-        return server.respond(request)
-
-    client = HttpClient(transport=httpx.MockTransport(respond))
-    vendor = VendorClient(client, clock, source="Acme", base_url="https://acme.test", backoff=BACKOFF)
+    vendor = acme(yielding_client(server), clock)
     server.respond_with(httpx.ReadTimeout("no"))
 
     await asyncio.gather(*(failure(vendor) for _call in range(4)))
@@ -318,12 +321,7 @@ async def test_the_backoff_doubles_with_each_failed_probe_up_to_five_minutes(
 
 
 async def test_only_one_call_probes_a_half_open_circuit(server: FakeServer, clock: SetClock) -> None:
-    async def respond(request: httpx.Request) -> httpx.Response:
-        await asyncio.sleep(0)
-        return server.respond(request)
-
-    client = HttpClient(transport=httpx.MockTransport(respond))
-    vendor = VendorClient(client, clock, source="Acme", base_url="https://acme.test", backoff=BACKOFF)
+    vendor = acme(yielding_client(server), clock)
     server.respond_with(*[Reply(200, b"<html>")] * 5, GOOD)
     for _call in range(5):
         await failure(vendor)

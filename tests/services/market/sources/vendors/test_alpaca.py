@@ -1,6 +1,6 @@
 import asyncio
 import json
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 
 import httpx
 import pytest
@@ -11,28 +11,25 @@ from services.market.ports import EquityPrices
 from services.market.sources.http.client import HttpClient
 from services.market.sources.vendors.alpaca import Alpaca
 from tests.fakes.clock import SetClock
-from tests.services.market.sources.conftest import RESPONSES, FakeServer, ReadRecording, Reply, by_day
+from tests.services.market.sources.conftest import (
+    RESPONSES,
+    FakeServer,
+    ReadRecording,
+    Reply,
+    by_day,
+    failure_of,
+    json_reply,
+)
 
 WGMI, BTC = Symbol("WGMI"), Symbol("BTC")
 LONG_AGO = date(2000, 1, 1)
-HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
-NOON = datetime(2026, 10, 30, 12, tzinfo=UTC)
-STOCK_BARS, STOCK_TRADES, CRYPTO_BARS, CRYPTO_TRADES = (
-    (RESPONSES / f"alpaca_{name}.json").read_bytes()
-    for name in ("stock_bars", "stock_trades", "crypto_bars", "crypto_trades")
-)
+STOCK_BARS, STOCK_TRADES = ((RESPONSES / f"alpaca_stock_{name}.json").read_bytes() for name in ("bars", "trades"))
 
 
 @pytest.fixture
 def alpaca(server: FakeServer, clock: SetClock, client: HttpClient) -> Alpaca:
     server.respond_with(Reply(200, STOCK_BARS), Reply(200, STOCK_TRADES))
     return Alpaca(client, clock, "hush-id", "hush-secret")
-
-
-async def failure(alpaca: Alpaca) -> SourceError:
-    with pytest.raises(SourceError) as caught:
-        await alpaca.prices(WGMI, LONG_AGO)
-    return caught.value
 
 
 async def test_a_bar_stamped_at_new_york_midnight_is_of_that_day(alpaca: Alpaca, server: FakeServer) -> None:
@@ -44,7 +41,7 @@ async def test_a_bar_stamped_at_new_york_midnight_is_of_that_day(alpaca: Alpaca,
 async def test_pages_are_fetched_until_there_is_no_next_token(alpaca: Alpaca, server: FakeServer) -> None:
     first = json.loads(STOCK_BARS) | {"next_page_token": "two"}
     second = STOCK_BARS.replace(b"2026-10", b"2026-09")
-    server.respond_with(Reply(200, json.dumps(first).encode()), Reply(200, second), Reply(200, STOCK_TRADES))
+    server.respond_with(json_reply(first), Reply(200, second), Reply(200, STOCK_TRADES))
 
     prices = await alpaca.prices(WGMI, LONG_AGO)
 
@@ -53,9 +50,9 @@ async def test_pages_are_fetched_until_there_is_no_next_token(alpaca: Alpaca, se
 
 
 async def test_endless_pages_are_an_error(alpaca: Alpaca, server: FakeServer) -> None:
-    server.respond_with(Reply(200, json.dumps(json.loads(STOCK_BARS) | {"next_page_token": "on"}).encode()))
+    server.respond_with(json_reply(json.loads(STOCK_BARS) | {"next_page_token": "on"}))
 
-    assert "did not come to an end in 20 pages" == (await failure(alpaca)).problem
+    assert "did not come to an end in 20 pages" == (await failure_of(alpaca.prices(WGMI, LONG_AGO))).problem
 
 
 @pytest.mark.parametrize(
@@ -87,7 +84,7 @@ async def test_recorded_bars_are_read(alpaca: Alpaca, server: FakeServer, record
     last = json.loads(recording("alpaca_stock_bars_1Day.json")) | {"bars": {}, "next_page_token": None}
     server.respond_with(
         Reply(200, recording("alpaca_stock_bars_1Day.json")),
-        Reply(200, json.dumps(last).encode()),
+        json_reply(last),
         Reply(200, b'{"trades":{}}'),
     )
 
@@ -106,12 +103,12 @@ def miners_bars(*miners: Symbol, token: str | None = None, **overrides: float) -
         miner: [{"t": "2026-10-29T04:00:00Z", "c": overrides.get(miner, 29 + int(miner[1:]) / 100), "n": 1}]
         for miner in miners
     }
-    return Reply(200, json.dumps({"bars": rows, "next_page_token": token}).encode())
+    return json_reply({"bars": rows, "next_page_token": token})
 
 
 def miners_trades(*miners: Symbol) -> Reply:
     trades = {miner: {"t": "2026-11-20T17:45:01Z", "p": 50 + int(miner[1:])} for miner in miners}
-    return Reply(200, json.dumps({"trades": trades}).encode())
+    return json_reply({"trades": trades})
 
 
 async def fetch_together(alpaca: Alpaca, *miners: Symbol) -> list[EquityPrices | BaseException]:
@@ -146,7 +143,7 @@ async def test_a_batch_starts_at_the_earliest_day_and_each_symbol_gets_its_rows(
 ) -> None:
     rows = [{"t": f"2026-10-{day}T04:00:00Z", "c": 41.5, "n": 1} for day in (28, 29, 30)]
     body = {"bars": {"WGMI": rows, "M00": rows}, "next_page_token": None}
-    server.respond_with(Reply(200, json.dumps(body).encode()), Reply(200, STOCK_TRADES))
+    server.respond_with(json_reply(body), Reply(200, STOCK_TRADES))
 
     late, early = await asyncio.gather(
         alpaca.prices(WGMI, date(2026, 10, 30)), alpaca.prices(MINERS[0], date(2026, 10, 28))
@@ -160,9 +157,7 @@ async def test_the_bars_of_a_share_may_continue_on_the_next_page(alpaca: Alpaca,
     one, two, three = MINERS[:3]
     second = json.loads(miners_bars(two, three).body)
     second["bars"][two][0]["t"] = "2026-10-30T04:00:00Z"
-    server.respond_with(
-        miners_bars(one, two, token="on"), Reply(200, json.dumps(second).encode()), miners_trades(one, two, three)
-    )
+    server.respond_with(miners_bars(one, two, token="on"), json_reply(second), miners_trades(one, two, three))
 
     answers = await fetch_together(alpaca, one, two, three)
 

@@ -13,7 +13,6 @@ from tests.services.market.sources.conftest import RESPONSES, FakeServer, ReadRe
 BTC = Symbol("BTC")
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 OHLC = (RESPONSES / "bitstamp_ohlc.json").read_bytes()
-TICKER = (RESPONSES / "bitstamp_ticker.json").read_bytes()
 NOON = datetime(2026, 10, 30, 12, tzinfo=UTC)
 
 

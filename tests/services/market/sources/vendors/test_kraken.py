@@ -12,7 +12,6 @@ from tests.services.market.sources.conftest import RESPONSES, FakeServer, Reply,
 BTC = Symbol("BTC")
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 OHLC = (RESPONSES / "kraken_ohlc.json").read_bytes()
-TRADES = (RESPONSES / "kraken_trades.json").read_bytes()
 NOON = datetime(2026, 10, 30, 12, tzinfo=UTC)
 
 

@@ -8,7 +8,7 @@ from services.market.network import Retarget, Reward
 from services.market.sources.http.client import HttpClient
 from services.market.sources.vendors.mempool import Mempool
 from tests.fakes.clock import SetClock
-from tests.services.market.sources.conftest import RESPONSES, FakeServer, ReadRecording, Reply
+from tests.services.market.sources.conftest import RESPONSES, FakeServer, ReadRecording, Reply, json_reply
 
 MINING, ADJUSTMENT, REWARDS, FEES = (
     json.loads((RESPONSES / f"mempool_{name}.json").read_bytes())
@@ -28,7 +28,7 @@ def respond_with_pages(server: FakeServer, **changes: object) -> None:
         page | {key: value for key, value in changes.items() if key in page}
         for page in (MINING, ADJUSTMENT, REWARDS, FEES)
     ]
-    server.respond_with(*(Reply(200, json.dumps(page).encode()) for page in pages))
+    server.respond_with(*(json_reply(page) for page in pages))
 
 
 async def failure(mempool: Mempool) -> SourceError:
@@ -104,7 +104,7 @@ async def test_documented_pages_are_read(mempool: Mempool, server: FakeServer, r
 
 
 async def test_the_history_is_read_from_one_endpoint(mempool: Mempool, server: FakeServer) -> None:
-    server.respond_with(Reply(200, json.dumps(MINING).encode()))
+    server.respond_with(json_reply(MINING))
 
     past = await mempool.history()
 
@@ -115,7 +115,7 @@ async def test_the_history_is_read_from_one_endpoint(mempool: Mempool, server: F
 
 
 async def test_an_unordered_history_is_rejected(mempool: Mempool, server: FakeServer) -> None:
-    server.respond_with(Reply(200, json.dumps(MINING | {"difficulty": MINING["difficulty"] * 2}).encode()))
+    server.respond_with(json_reply(MINING | {"difficulty": MINING["difficulty"] * 2}))
 
     with pytest.raises(SourceError, match=r"mempool\.space on network"):
         await mempool.history()

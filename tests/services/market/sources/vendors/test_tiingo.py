@@ -3,19 +3,17 @@ from datetime import date
 
 import pytest
 
-from services.core.errors import SourceError
 from services.core.prices import Symbol
 from services.market.consensus.corporate_actions import ActionKind
 from services.market.sources.http.client import HttpClient
 from services.market.sources.vendors.tiingo import Tiingo
 from tests.fakes.clock import SetClock
-from tests.services.market.sources.conftest import RESPONSES, FakeServer, ReadRecording, Reply
+from tests.services.market.sources.conftest import RESPONSES, FakeServer, ReadRecording, Reply, failure_of, json_reply
 
 WGMI = Symbol("WGMI")
 LONG_AGO = date(2000, 1, 1)
 DAILY = (RESPONSES / "tiingo_daily.json").read_bytes()
 IEX = (RESPONSES / "tiingo_iex.json").read_bytes()
-SPENT = (RESPONSES / "tiingo_spent.json").read_bytes()
 
 
 @pytest.fixture
@@ -24,19 +22,13 @@ def tiingo(server: FakeServer, clock: SetClock, client: HttpClient) -> Tiingo:
     return Tiingo(client, clock, "secret")
 
 
-async def failure(tiingo: Tiingo, symbol: Symbol = WGMI) -> SourceError:
-    with pytest.raises(SourceError) as caught:
-        await tiingo.prices(symbol, LONG_AGO)
-    return caught.value
-
-
 async def test_dividends_and_splits_have_their_ex_dates(tiingo: Tiingo, server: FakeServer) -> None:
     rows = [
         {"date": "2026-10-28T00:00:00.000Z", "close": 41.0, "divCash": 0.0, "splitFactor": 1.0},
         {"date": "2026-10-30T00:00:00.000Z", "close": 41.5, "divCash": 0.11, "splitFactor": 2.0},
         {"date": "2026-10-29T00:00:00.000Z", "close": 80.0, "divCash": 0.3},
     ]
-    server.respond_with(Reply(200, json.dumps(rows).encode()), Reply(200, IEX))
+    server.respond_with(json_reply(rows), Reply(200, IEX))
 
     actions = (await tiingo.prices(WGMI, date(2026, 10, 28))).actions
 
@@ -48,7 +40,7 @@ async def test_dividends_and_splits_have_their_ex_dates(tiingo: Tiingo, server: 
 
 
 def last(**changes: object) -> Reply:
-    return Reply(200, json.dumps([json.loads(IEX)[0] | changes]).encode())
+    return json_reply([json.loads(IEX)[0] | changes])
 
 
 @pytest.mark.parametrize(
@@ -76,9 +68,9 @@ async def test_a_trade_outside_the_session_is_not_a_quote(tiingo: Tiingo, server
 @pytest.mark.parametrize("factor", [9999.0, 1e-5])
 async def test_extreme_splits_are_rejected(tiingo: Tiingo, server: FakeServer, factor: float) -> None:
     days = [json.loads(DAILY)[0] | {"splitFactor": factor}] * 100
-    server.respond_with(Reply(200, json.dumps(days).encode()), Reply(200, IEX))
+    server.respond_with(json_reply(days), Reply(200, IEX))
 
-    assert (await failure(tiingo)).retryable
+    assert (await failure_of(tiingo.prices(WGMI, LONG_AGO))).retryable
 
 
 async def test_recorded_half_hour_bars_are_not_a_last_trade(
@@ -86,4 +78,4 @@ async def test_recorded_half_hour_bars_are_not_a_last_trade(
 ) -> None:
     server.respond_with(Reply(200, DAILY), Reply(200, recording("tiingo_iex_30min_GOOGL.json")))
 
-    assert "unusable answer" in (await failure(tiingo)).problem
+    assert "unusable answer" in (await failure_of(tiingo.prices(WGMI, LONG_AGO))).problem

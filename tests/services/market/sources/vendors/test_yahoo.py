@@ -13,7 +13,15 @@ from services.market.ports import EquityPrices
 from services.market.sources.http.client import HttpClient
 from services.market.sources.vendors.yahoo import Yahoo
 from tests.fakes.clock import SetClock
-from tests.services.market.sources.conftest import RESPONSES, FakeServer, ReadRecording, Reply, by_day
+from tests.services.market.sources.conftest import (
+    RESPONSES,
+    FakeServer,
+    ReadRecording,
+    Reply,
+    by_day,
+    failure_of,
+    json_reply,
+)
 
 WGMI = Symbol("WGMI")
 LONG_AGO = date(2000, 1, 1)
@@ -28,12 +36,6 @@ def yahoo(server: FakeServer, clock: SetClock) -> Yahoo:
 
 async def fetch(yahoo: Yahoo, symbol: str = "WGMI", since: date = LONG_AGO) -> EquityPrices:
     return await yahoo.prices(Symbol(symbol), since)
-
-
-async def failure(yahoo: Yahoo, symbol: str = "WGMI") -> SourceError:
-    with pytest.raises(SourceError) as caught:
-        await fetch(yahoo, symbol)
-    return caught.value
 
 
 def one_bar(
@@ -123,7 +125,7 @@ async def test_a_bar_without_a_usable_price_is_dropped(yahoo: Yahoo, server: Fak
 async def test_a_malformed_response_is_rejected(yahoo: Yahoo, server: FakeServer, reply: Reply) -> None:
     server.respond_with(reply)
 
-    error = await failure(yahoo)
+    error = await failure_of(fetch(yahoo))
 
     assert ("Yahoo", "WGMI", True) == (error.source, error.symbol, error.retryable)
 
@@ -220,10 +222,10 @@ async def test_zero_volume_counts_as_no_trading_only_with_a_repeated_close(yahoo
     chart["chart"]["result"][0]["indicators"]["quote"] = [
         {"close": [40.0, 41.0, 41.0, 42.0], "volume": [900, 1_000, 0, 0]}
     ]
-    server.respond_with(Reply(200, json.dumps(chart).encode()))
+    server.respond_with(json_reply(chart))
     read = (await yahoo.prices(WGMI, date(2026, 10, 1))).closes
     del chart["chart"]["result"][0]["indicators"]["quote"][0]["volume"]
-    server.respond_with(Reply(200, json.dumps(chart).encode()))
+    server.respond_with(json_reply(chart))
     unknown = (await yahoo.prices(WGMI, date(2026, 10, 1))).closes
 
     np.testing.assert_array_equal([900.0, 1_000.0, 0.0, np.nan], read.known_volumes)
@@ -252,7 +254,7 @@ async def declared(
 ) -> list[tuple[str, ActionKind, float]]:
     chart = json.loads(CHART)
     chart["chart"]["result"][0]["events"] = events
-    server.respond_with(Reply(200, json.dumps(chart).encode()))
+    server.respond_with(json_reply(chart))
     actions = (await fetch(yahoo, since=since)).actions
     return [(f"{one.session}", one.kind, one.value) for one in actions]
 

@@ -1,0 +1,226 @@
+"""The Slack emulator: an npm package, fetched on first use and run with one workspace, one app and one channel."""
+
+import asyncio
+import json
+import platform
+import shutil
+import socket
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+import aiohttp
+
+from services.core.errors import PlaygroundError
+
+VERSION = "0.1.8"
+SIZE_MB = 95
+SYSTEMS = {"Linux": "linux", "Darwin": "darwin"}
+PROCESSORS = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64", "arm64": "arm64"}
+FETCH_TIMEOUT_S = 600
+PROGRESS_INTERVAL_S = 5
+TERMINAL_HINT = "`minerpulse rehearse --no-web` plays in the terminal."
+
+
+def package_name(system: str, processor: str) -> str:
+    """Return the package for a machine. Raises PlaygroundError if there is none."""
+    if system not in SYSTEMS or processor.lower() not in PROCESSORS:
+        raise PlaygroundError(f"The playground has no stand-in for {system} on {processor}; {TERMINAL_HINT}")
+    return f"local-slack-{SYSTEMS[system]}-{PROCESSORS[processor.lower()]}"
+
+
+def is_available() -> bool:
+    """Return whether this machine has npm and a package for its platform."""
+    try:
+        package_name(platform.system(), platform.machine())
+    except PlaygroundError:
+        return False
+    return shutil.which("npm") is not None
+
+
+async def fetch_emulator(cache: Path, report: Callable[[str], None]) -> Path:
+    """Return the path of the emulator's program; fetch it with npm if it is not cached.
+
+    `report` receives progress messages. Raises PlaygroundError with the next step.
+    """
+    name = package_name(platform.system(), platform.machine())
+    folder = cache / f"{name}-{VERSION}"
+    program = folder / "node_modules" / name / "bin" / "local-slack"
+    if not program.exists():
+        await _install(f"{name}@{VERSION}", folder, report)
+    if not program.exists():
+        raise PlaygroundError(
+            f"The package {name} {VERSION} holds no program; remove {folder} and try again. {TERMINAL_HINT}"
+        )
+    return program
+
+
+async def _install(package: str, folder: Path, report: Callable[[str], None]) -> None:
+    """Install the package into a temporary folder, then rename it, so that the folder is never partial."""
+    npm = shutil.which("npm")
+    if npm is None:
+        raise PlaygroundError(f"The playground needs Node.js with npm, which are not installed here; {TERMINAL_HINT}")
+    partial = folder.with_name(f"{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    report(f"Fetching {package} through npm, once (about {SIZE_MB} MB) …")
+    try:
+        await _run_npm(npm, partial, package, report)
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+async def _run_npm(npm: str, folder: Path, package: str, report: Callable[[str], None]) -> None:
+    options = ("--no-audit", "--no-fund", "--no-save", "--no-package-lock", "--ignore-scripts")
+    process = await asyncio.create_subprocess_exec(
+        npm,
+        "install",
+        *options,
+        "--prefix",
+        str(folder),
+        package,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    progress = asyncio.create_task(_report_progress(report))
+    try:
+        async with asyncio.timeout(FETCH_TIMEOUT_S):
+            _, stderr = await process.communicate()
+    except TimeoutError as error:
+        process.kill()
+        raise PlaygroundError(f"npm did not end within {FETCH_TIMEOUT_S} s; try again, or {TERMINAL_HINT}") from error
+    finally:
+        progress.cancel()
+    if process.returncode:
+        error_lines = stderr.decode(errors="replace").strip().splitlines()[:1] or ["it does not say why"]
+        raise PlaygroundError(
+            f"npm could not fetch {package} ({error_lines[0]}); mend that and try again, or {TERMINAL_HINT}"
+        )
+
+
+async def _report_progress(report: Callable[[str], None]) -> None:
+    for number in count(1):
+        await asyncio.sleep(PROGRESS_INTERVAL_S)
+        report(f"… {number * PROGRESS_INTERVAL_S} s")
+
+
+LOOPBACK = "127.0.0.1"
+START_TIMEOUT_S = 30
+POLL_INTERVAL_S = 0.1
+STOP_TIMEOUT_S = 5
+TEAM, CHANNEL, BOT, APP = "T1DESK", "C1DESK", "U1PULSE", "A1PULSE"
+USERS = {"U1ALEX": "Alex Trader", "U2SAM": "Sam Oncall"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """Credentials shared by the app and the emulator; valid nowhere else."""
+
+    bot_token: str = "xoxb-playground"  # noqa: S105 -- made up
+    app_token: str = "xapp-playground"  # noqa: S105 -- made up
+    signing_secret: str = "playground"  # noqa: S105 -- made up
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlackEmulator:
+    """A running emulator.
+
+    Attributes:
+        origin: The URL to open in a browser.
+    """
+
+    origin: str
+    credentials: Credentials
+
+    @property
+    def api_url(self) -> str:
+        """The base URL for a Slack client."""
+        return f"{self.origin}/api/"
+
+
+def workspace_config(credentials: Credentials, request_url: str | None) -> dict[str, object]:
+    """Return the emulator's configuration; requests use Socket Mode if `request_url` is None."""
+    delivery = {"mode": "socket"} if request_url is None else {"mode": "events", "requestUrl": request_url}
+    users = [{"id": user_id, "name": name.split()[0].lower(), "real_name": name} for user_id, name in USERS.items()]
+    return {
+        "workspace": {"name": "Playground", "domain": "playground", "teamId": TEAM},
+        "app": {
+            "appId": APP,
+            "botUserId": BOT,
+            "botName": "minerpulse",
+            "botToken": credentials.bot_token,
+            "appToken": credentials.app_token,
+            "signingSecret": credentials.signing_secret,
+            **delivery,
+        },
+        "users": users,
+        "channels": [{"id": CHANNEL, "name": "mining-desk", "members": [*USERS, BOT]}],
+    }
+
+
+@asynccontextmanager
+async def run_emulator(program: Path, *, port: int = 0, request_url: str | None = None) -> AsyncIterator[SlackEmulator]:
+    """Start the emulator; stop it and delete its files on exit. Raises PlaygroundError if it does not start."""
+    credentials = Credentials()
+    with tempfile.TemporaryDirectory(prefix="minerpulse-playground-") as folder:
+        config = Path(folder) / "workspace.json"
+        config.write_text(json.dumps(workspace_config(credentials, request_url)), encoding="utf-8")
+        origin = f"http://{LOOPBACK}:{port or _free_port()}"
+        process = await _start(program, config, origin)
+        try:
+            await _wait_until_ready(process, origin)
+            yield SlackEmulator(origin=origin, credentials=credentials)
+        finally:
+            await _stop(process)
+
+
+async def _start(program: Path, config: Path, origin: str) -> asyncio.subprocess.Process:
+    try:
+        return await asyncio.create_subprocess_exec(
+            str(program),
+            *("--config", str(config)),
+            *("--port", origin.rpartition(":")[2]),
+            *("--base-host", LOOPBACK),
+            *("--files-dir", str(config.parent / "files")),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+    except OSError as error:
+        raise PlaygroundError(f"The stand-in at {program} cannot be started: {error.strerror}.") from error
+
+
+async def _wait_until_ready(process: asyncio.subprocess.Process, origin: str) -> None:
+    async with aiohttp.ClientSession() as session:
+        for _ in range(int(START_TIMEOUT_S / POLL_INTERVAL_S)):
+            if process.returncode is not None:
+                break
+            with suppress(aiohttp.ClientError):
+                async with session.get(f"{origin}/_control/state") as response:
+                    if response.ok:
+                        return
+            await asyncio.sleep(POLL_INTERVAL_S)
+    raise PlaygroundError(f"The stand-in did not start at {origin}; `minerpulse rehearse --no-web` needs none.")
+
+
+async def _stop(process: asyncio.subprocess.Process) -> None:
+    with suppress(ProcessLookupError):
+        process.terminate()
+    try:
+        async with asyncio.timeout(STOP_TIMEOUT_S):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+
+
+def _free_port() -> int:
+    with socket.create_server((LOOPBACK, 0)) as listener:
+        port: int = listener.getsockname()[1]
+    return port
