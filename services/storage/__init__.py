@@ -12,6 +12,7 @@ from services.storage.installations import InstallationRepository, TokenCipher, 
 from services.storage.market_data import HistoryRepository
 from services.storage.outbox import OutboxRepository
 from services.storage.outbox_queries import OutboxQueries
+from services.storage.processed_keys import ProcessedKeyRepository
 from services.storage.rules import RuleRepository
 from services.storage.ticks import TickRepository
 
@@ -26,6 +27,7 @@ class SqlStore(
     ChannelRepository,
     OutboxRepository,
     OutboxQueries,
+    ProcessedKeyRepository,
 ):
     """The implementation of every store protocol on one database; create it with `open`.
 

@@ -19,6 +19,7 @@ metric_extremes                       the high and low of each metric in each se
 installations                         workspaces and organizations that installed the app, with encrypted tokens
 org_teams                             the workspaces of an organization that installed the app as a whole
 oauth_states                          installations in progress
+processed_keys                        requests, events and announcements that a process has taken, until they expire
 """
 
 from datetime import UTC, datetime
@@ -378,4 +379,11 @@ oauth_states = Table(
     metadata,
     Column("state", String, primary_key=True),  # its SHA-256
     Column("until", UtcDateTime, nullable=False),
+)
+
+processed_keys = Table(
+    "processed_keys",
+    metadata,
+    Column("key", String, primary_key=True),
+    Column("until", UtcDateTime, nullable=False, index=True),
 )
