@@ -13,13 +13,21 @@ ORCHESTRATION := */ports.py,*/core/clock.py,*/core/concurrency.py,*/market/live_
 PURE_TESTS := tests/services/core tests/services/market tests/services/rules tests/services/research tests/services/alerting
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-pythons check types validate-live cover bench chaos simulate picture setup lock clean
+.PHONY: help run doctor test test-pythons check types validate-live cover bench chaos simulate picture setup lock sbom audit clean
 
 help: ## list these commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(VENV)/.run ## connect to Slack if tokens are set, else rehearse a simulated market here
-	@$(BIN)/minerpulse run
+	@$(BIN)/minerpulse run --check; case $$? in \
+		0) exec $(BIN)/minerpulse run ;; \
+		3) echo "No Slack tokens are set: this is a rehearsal. README.md shows how to connect."; \
+			exec $(BIN)/minerpulse rehearse --try-web ;; \
+		*) exit 2 ;; \
+	esac
+
+doctor: $(VENV)/.run ## check the settings, the database, the sources and Slack
+	@$(BIN)/minerpulse doctor
 
 test: $(VENV)/.dev ## run the tests
 	@$(BIN)/pytest -n auto
@@ -58,6 +66,11 @@ chaos: $(VENV)/.dev ## kill, freeze and cut off processes; count lost and repeat
 	@$(BIN)/python -m tests.chaos share --workers 4
 	@$(BIN)/python -m tests.chaos freeze
 	@$(BIN)/python -m tests.chaos restart
+	@$(BIN)/python -m tests.chaos clock --on sqlite
+	@$(BIN)/python -m tests.chaos clock --on postgresql
+	@$(BIN)/python -m tests.chaos replace
+	@$(BIN)/python -m tests.chaos bomb
+	@$(BIN)/python -m tests.chaos rewrite
 	@$(BIN)/python -m tests.chaos faults
 
 simulate: $(VENV)/.dev ## run seeded failure simulations; SEED=123 shows one, RUNS=10000 runs more
@@ -74,9 +87,20 @@ lock: $(VENV)/.dev ## update the pinned requirements from pyproject.toml
 		--python-version 3.11 --upgrade pyproject.toml -o requirements.txt
 	@$(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-strip-extras \
 		--python-version 3.11 --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt
+	@$(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-strip-extras \
+		--python-version 3.11 --upgrade --group audit -o requirements-audit.txt
+
+sbom: $(VENV)-audit/.ready ## write dist/minerpulse.cdx.json, a CycloneDX list of everything MinerPulse runs on
+	@mkdir -p dist
+	@$(VENV)-audit/bin/python -W ignore::UserWarning -m cyclonedx_py requirements requirements.txt \
+		--pyproject pyproject.toml --mc-type application --sv 1.6 --output-reproducible --of JSON -o dist/minerpulse.cdx.json
+	@echo "dist/minerpulse.cdx.json"
+
+audit: $(VENV)-audit/.ready ## look up known advisories of everything MinerPulse runs on; needs PyPI
+	@$(VENV)-audit/bin/pip-audit --strict --disable-pip --require-hashes -r requirements.txt
 
 clean: ## remove .venv and every cache
-	@rm -rf $(VENV) $(VENV)-3.* tests/types/node_modules tests/types/build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage dist
+	@rm -rf $(VENV) $(VENV)-3.* $(VENV)-audit tests/types/node_modules tests/types/build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage dist
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -93,4 +117,10 @@ $(VENV)/.run: requirements.txt pyproject.toml | $(VENV)/bin/python
 $(VENV)/.dev: requirements-dev.txt $(VENV)/.run | $(VENV)/bin/python
 	@echo "Installing what the tests and checks need (once) …"
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@
+
+$(VENV)-audit/.ready: requirements-audit.txt
+	@echo "Installing what lists and audits the dependencies (once) …"
+	@$(PYTHON) -m venv $(VENV)-audit
+	@$(VENV)-audit/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-audit.txt
 	@touch $@

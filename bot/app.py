@@ -1,6 +1,6 @@
 """The composition root: wires all services and closes them in reverse order."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -14,18 +14,21 @@ from bot.clock import SystemClock
 from bot.manifest import ALL_SCOPES
 from bot.oauth.build import OAuthParts, build_oauth
 from bot.oauth.tokens import TokenGrants, WorkspaceGrants
+from bot.setting_types import SIMULATED
 from bot.settings import Settings
 from handlers import listeners
 from handlers.background import BackgroundTasks
-from handlers.events import register_uninstall
+from handlers.events import SingleWorkspaceRemover, register_uninstall
+from handlers.gate import Gate
 from handlers.images import ImageCache, ImageUploader
-from handlers.slack_notifier import ChartSupport, DeadlineConnector, SlackNotifier
+from handlers.slack_notifier import ChartSupport, SlackConnector, SlackNotifier
 from services.alerting.enrichment import AttributionEnricher, TrackRecordEnricher
 from services.alerting.monitor import Monitor
+from services.alerting.ports import RuleCaps
 from services.alerting.rule_index import RuleIndex
 from services.channels.commands import ChannelCommands
 from services.channels.maintenance import Maintenance
-from services.channels.permissions import RulePermissions
+from services.channels.permissions import Permissions
 from services.core.clock import Clock
 from services.core.prices import Symbol
 from services.delivery.outbox import Outbox
@@ -35,6 +38,7 @@ from services.market.price_history import PriceHistory
 from services.market.sources.catalogue import CRYPTO, EQUITY, NETWORK, build_source
 from services.market.sources.files.cohorts import DEFAULT_PATH, read_cohorts
 from services.market.sources.http.client import HttpClient
+from services.market.sources.http.environment import check_network_environment
 from services.research.holdings_report import HoldingsReporter
 from services.research.service import ResearchService
 from services.rules.market_service import MarketService
@@ -77,15 +81,19 @@ async def build(
     equity: EquitySource | None = None,
     crypto: CryptoSource | None = None,
     network_sources: Sequence[NetworkSource] | None = None,
+    create_database: bool = True,
 ) -> AsyncIterator[App]:
     """Wire all services for these settings, and close them in reverse order on exit.
 
     The clock and the sources can be injected, so that a rehearsal runs the same services.
-    Raises InvalidSettingsError and DatabaseUnavailableError.
+    Raises InvalidSettingsError and DatabaseUnavailableError; without `create_database`, DatabaseMissingError if there
+    is none.
     """
     clock = clock or SystemClock()
+    if needs_network(settings) and equity is None:
+        check_network_environment()
     async with AsyncExitStack() as stack:
-        store = await SqlStore.open(settings.database_url)
+        store = await SqlStore.open(settings.database_url, create=create_database)
         stack.push_async_callback(store.aclose)
         vendors = HttpClient()
         stack.push_async_callback(vendors.aclose)
@@ -98,7 +106,7 @@ async def build(
             requires_witness=history.requires_witness,
         )
         market = MarketService(history=history, mining=network)
-        oauth = _build_oauth(settings, store, client, clock)
+        oauth = _build_oauth(settings, store, client, clock, lambda: outbox.nudge())  # noqa: PLW0108 -- wired below
         charts = ChartSupport()
         notifier = SlackNotifier(oauth.clients if oauth else client, clock, charts)
         outbox = Outbox(store=store, notifier=notifier, clock=clock)
@@ -108,14 +116,19 @@ async def build(
         monitor = _build_monitor(settings, store, market, rule_index, outbox)
         maintenance = _build_maintenance(settings, store, market, rule_index, outbox)
         bolt = build_bolt(
-            client, secret_value(settings.slack_signing_secret), oauth.installation_cache if oauth else None
+            client,
+            secret_value(settings.slack_signing_secret),
+            oauth.installation_cache if oauth else None,
+            shared_keys=store,
+            clock=clock,
         )
         image_cache = ImageCache()
         stack.callback(image_cache.close)
         grants = WorkspaceGrants(oauth.installation_cache) if oauth else TokenGrants(client, clock)
-        background = listeners.register(bolt, commands, research, clock, ImageUploader(image_cache, grants))
-        if oauth:
-            register_uninstall(bolt, oauth)
+        gate = Gate(commands_per_minute=settings.commands_per_minute)
+        background = listeners.register(bolt, commands, research, clock, ImageUploader(image_cache, grants), gate=gate)
+        bolt.background = background
+        register_uninstall(bolt, oauth or SingleWorkspaceRemover(client, store))
         stack.push_async_callback(background.drain)
         yield App(
             settings=settings,
@@ -143,7 +156,8 @@ def _build_commands(
     commands = ChannelCommands(
         store=store, market=market, clock=clock, nudge=outbox.nudge, pair=settings.pair, interval=settings.tick_interval
     )
-    commands.permissions = RulePermissions(people=settings.editors)
+    commands.permissions = Permissions(people=settings.editors)
+    commands.caps = RuleCaps(channel=settings.max_rules_per_channel, workspace=settings.max_rules_per_workspace)
     return commands
 
 
@@ -185,6 +199,7 @@ def _build_maintenance(
         nudge=outbox.nudge,
         interval=settings.tick_interval,
         pair=settings.pair,
+        keep=settings.keep,
     )
 
 
@@ -192,7 +207,7 @@ def _build_maintenance(
 async def _open_slack_client(settings: Settings, clock: Clock) -> AsyncIterator[AsyncWebClient]:
     """Open one HTTP session for all calls to Slack; slack_sdk would open one per call."""
     timeout = aiohttp.ClientTimeout(total=SLACK_TIMEOUT_S)
-    async with aiohttp.ClientSession(timeout=timeout, connector=DeadlineConnector(clock)) as session:
+    async with aiohttp.ClientSession(timeout=timeout, connector=SlackConnector(clock)) as session:
         yield AsyncWebClient(
             token=secret_value(settings.slack_bot_token),
             base_url=settings.slack_api_url,
@@ -202,12 +217,23 @@ async def _open_slack_client(settings: Settings, clock: Clock) -> AsyncIterator[
         )
 
 
-def _build_oauth(settings: Settings, store: SqlStore, client: AsyncWebClient, clock: Clock) -> OAuthParts | None:
+def _build_oauth(
+    settings: Settings, store: SqlStore, client: AsyncWebClient, clock: Clock, nudge: Callable[[], None]
+) -> OAuthParts | None:
     if settings.slack_client_id is None:
         return None
     keys = [key.get_secret_value() for key in settings.token_keys]
     credentials = settings.slack_client_id, secret_value(settings.slack_client_secret)
-    return build_oauth(store.installations(keys), client, clock, credentials=credentials, scopes=ALL_SCOPES)
+    return build_oauth(
+        store.installations(keys),
+        client,
+        clock,
+        credentials=credentials,
+        scopes=ALL_SCOPES,
+        token_keys=keys,
+        processed_keys=store,
+        nudge=nudge,
+    )
 
 
 def _equity_sources(settings: Settings, vendors: HttpClient, clock: Clock) -> list[EquitySource]:
@@ -232,6 +258,11 @@ def _network_sources(settings: Settings, vendors: HttpClient, clock: Clock) -> l
         build_source(NETWORK, name, vendors, clock, base_url=urls.get(name), seed=settings.seed)
         for name in settings.network_source_names
     ]
+
+
+def needs_network(settings: Settings) -> bool:
+    """Return whether these settings lead to calls to vendors or to Slack."""
+    return settings.has_slack or any(name != SIMULATED for name in (*settings.etf_sources, *settings.crypto_sources))
 
 
 def secret_value(value: SecretStr | None) -> str:

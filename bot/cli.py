@@ -2,16 +2,21 @@
 
 import difflib
 import logging
+import os
+import shutil
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 
 import click
 
+from bot.streams import prepare_streams
 from services.core.errors import InvalidSettingsError, MinerPulseError, RuleError
+from services.core.text import escape_control
 
 COMMANDS = {
-    "run": "Connect to Slack where tokens are set, else rehearse here.",
+    "run": "Connect to Slack, with the tokens that are set.",
     "rehearse": "Play a channel in this terminal, on a clock that runs ahead.",
     "replay": "Tell what rules would have done over history.",
     "pulse": "Show the board: every window of the pair, as of now.",
@@ -25,13 +30,14 @@ COMMANDS = {
     "holdings": "Import, fetch and list what the fund holds.",
     "why": "Tell what an alert rests on and how its messages went.",
     "doctor": "Check settings, database, sources, Slack and clock.",
+    "forget": "Erase a person's data from the database.",
     "migrate": "Bring the database up to this version's schema.",
     "keys": "Draw a key that seals tokens, or seal them anew.",
     "manifest": "Print the manifest to create the Slack app from.",
 }
 MODULES = {  # of commands that share a module; any other is in the module of its name
     **dict.fromkeys(("miners", "drawdown", "network"), "studies"),
-    **dict.fromkeys(("migrate", "keys", "manifest"), "setup"),
+    **dict.fromkeys(("forget", "migrate", "keys", "manifest"), "setup"),
 }
 EXIT_INTERRUPTED = 130
 EXIT_USAGE = 2
@@ -77,6 +83,8 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit."""
+    prepare_streams()
+    _check_key_log()
     sys.exit(run_cli(arguments))
 
 
@@ -93,7 +101,7 @@ def run_cli(arguments: Sequence[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         return EXIT_INTERRUPTED
     except MinerPulseError as error:
-        click.echo(_error_text(error), err=True)
+        click.echo(escape_control(as_typed(_error_text(error))), err=True)
         return EXIT_USAGE if isinstance(error, RuleError | InvalidSettingsError) else EXIT_FAILURE
 
 
@@ -102,3 +110,28 @@ def _error_text(error: MinerPulseError) -> str:
         return f"{error}\n{error.pointer}"
     reasons = import_module("handlers.render.reasons")  # imports NumPy, which `--help` does not need
     return str(reasons.error_text(error))
+
+
+def as_typed(text: str) -> str:
+    """Return a text in which each `minerpulse …` runs as it is written, even if the command isn't on the PATH."""
+    if shutil.which("minerpulse"):
+        return text
+    program = Path(sys.executable).with_name("minerpulse")
+    if program.is_relative_to(Path.cwd()):
+        program = program.relative_to(Path.cwd())
+    typed = str(program) if program.exists() else f"{sys.executable} -m bot"
+    return text.replace("`minerpulse ", f"`{typed} ")
+
+
+def _check_key_log() -> None:
+    """Ignore an SSLKEYLOGFILE that cannot be written: Python would fail to open any TLS connection."""
+    path = os.environ.get("SSLKEYLOGFILE")
+    if path:
+        try:
+            with Path(path).open("ab"):
+                pass
+        except OSError as error:
+            del os.environ["SSLKEYLOGFILE"]
+            click.echo(
+                f"SSLKEYLOGFILE names {path}, which cannot be written ({error.strerror}); it is ignored.", err=True
+            )

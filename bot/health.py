@@ -1,9 +1,10 @@
 """Health checks for /readyz, and the heartbeat to an external watchdog."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import aiohttp
 from slack_sdk.web.async_client import AsyncWebClient
@@ -17,6 +18,7 @@ from services.rules.decide import NODATA_GRACE
 
 MAX_MISSED_TICKS = 5  # ticks
 HEARTBEAT_TIMEOUT_S = 5
+DATABASE_TIMEOUT_S = 1.5
 log = logging.getLogger(__name__)
 
 
@@ -26,6 +28,7 @@ class HealthReport:
 
     Attributes:
         problems: What is wrong, one sentence each; empty if the app is ready.
+        categories: What each problem is about: `ticks`, `prices`, `database` or `slack`.
         backlog: Undelivered messages; None if the database is unavailable.
         action_needed: Messages and tokens that need a person. They do not affect readiness.
     """
@@ -33,11 +36,21 @@ class HealthReport:
     problems: tuple[str, ...]
     backlog: Backlog | None
     action_needed: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
 
     @property
     def ready(self) -> bool:
         """Whether there are no problems. A backlog alone is not a problem: another process could not deliver more."""
         return not self.problems
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseAnswer:
+    """What the database answers to a health check, or the problem that it has."""
+
+    backlog: Backlog | None = None
+    action_needed: tuple[str, ...] = ()
+    problem: str | None = None
 
 
 @dataclass(slots=True)
@@ -76,6 +89,7 @@ class Health:
         runs_ticks: Whether this process ticks. If not, ticks and prices are not checked.
         overdue_tokens: Returns the workspaces whose tokens are overdue for renewal, if workspaces have their own.
         slack_problem: The result of the last Slack check. A client without a token checks the connection only.
+        socket_problem: Returns why Socket Mode is not connected, in processes that use it.
     """
 
     scheduler: TickScheduler
@@ -85,6 +99,9 @@ class Health:
     runs_ticks: bool = True
     overdue_tokens: Callable[[datetime], Awaitable[tuple[str, ...]]] | None = None
     slack_problem: str | None = None
+    socket_problem: Callable[[], str | None] | None = None
+    database_timeout_s: float = DATABASE_TIMEOUT_S
+    _question: asyncio.Task[DatabaseAnswer] | None = None
 
     async def run(self) -> None:
         """Tick if this process does, check Slack, and send the heartbeat if nothing is wrong."""
@@ -97,28 +114,41 @@ class Health:
     async def report(self) -> HealthReport:
         """Return the current health."""
         now = self.scheduler.clock.now()
-        backlog = await self._backlog(now)
-        checks = (
-            _tick_problem(self.scheduler, now) if self.runs_ticks else None,
-            _price_problem(self.scheduler, now) if self.runs_ticks else None,
-            "the database does not answer" if backlog is None else None,
-            self.slack_problem,
+        database = await self._ask_database(now)
+        checks = {
+            "ticks": _tick_problem(self.scheduler, now) if self.runs_ticks else None,
+            "prices": _price_problem(self.scheduler, now) if self.runs_ticks else None,
+            "database": database.problem,
+            "slack": (self.socket_problem and self.socket_problem()) or self.slack_problem,
+        }
+        problems = {category: problem for category, problem in checks.items() if problem is not None}
+        return HealthReport(
+            problems=tuple(problems.values()),
+            categories=tuple(problems),
+            backlog=database.backlog,
+            action_needed=database.action_needed,
         )
-        problems = tuple(problem for problem in checks if problem is not None)
-        return HealthReport(problems=problems, backlog=backlog, action_needed=await self._action_needed(now))
 
-    async def _action_needed(self, now: datetime) -> tuple[str, ...]:
+    async def _ask_database(self, now: datetime) -> DatabaseAnswer:
+        """Return what the database answers in time. A question that hangs is not asked again until it ends."""
+        if self._question is None or self._question.done():
+            self._question = asyncio.create_task(self._read_database(now), name="health")
+        done, _ = await asyncio.wait({self._question}, timeout=self.database_timeout_s)
+        if not done:
+            return DatabaseAnswer(problem=f"the database does not answer within {self.database_timeout_s:g} s")
+        return self._question.result()
+
+    async def _read_database(self, now: datetime) -> DatabaseAnswer:
         try:
+            backlog = await self.store.backlog(now)
             overdue = () if self.overdue_tokens is None else await self.overdue_tokens(now)
-            return (*overdue, *(describe_delivery_problem(problem) for problem in await self.store.delivery_problems()))
-        except DatabaseUnavailableError:
-            return ()
-
-    async def _backlog(self, now: datetime) -> Backlog | None:
-        try:
-            return await self.store.backlog(now)
-        except DatabaseUnavailableError:
-            return None
+            problems = tuple(describe_delivery_problem(problem) for problem in await self.store.delivery_problems())
+        except DatabaseUnavailableError as error:
+            return DatabaseAnswer(problem=str(error))
+        except Exception as error:
+            log.exception("the health check cannot read the database; please report it")
+            return DatabaseAnswer(problem=f"the database cannot be read ({type(error).__name__}); see the log")
+        return DatabaseAnswer(backlog=backlog, action_needed=(*overdue, *problems))
 
     async def _check_slack(self) -> str | None:
         try:
@@ -140,6 +170,11 @@ def _tick_problem(scheduler: TickScheduler, now: datetime) -> str | None:
     if scheduler.last_good_at is None:
         return "the first tick has not ended yet"
     age = now - scheduler.last_good_at
+    if age < timedelta(0):
+        return (
+            f"the last good tick is {-int(age.total_seconds())} s ahead of this machine's clock, which was set back; "
+            "it clears with the next tick"
+        )
     if age > MAX_MISSED_TICKS * scheduler.monitor.every:
         return f"the last good tick was {int(age.total_seconds())} s ago"
     return None

@@ -18,8 +18,9 @@ LOOKUP = {
     "groups:history": "the same in a private channel",
 }
 PRESENCE = {
-    "channels:read": "to be told when it is added to a public channel, and taken out of one",
-    "groups:read": "the same for a private channel",
+    "channels:read": "when it is added to a public channel or taken out of one; which ones a person is in, so that the "
+    "app's Home shows a channel to its members only",
+    "groups:read": "the same for private channels that the app is in",
 }
 UPLOAD = {"files:write": "charts as pictures, as files that it uploads itself; it reads none"}
 REQUIRED_SCOPES, LOOKUP_SCOPES, PRESENCE_SCOPES = tuple(REQUIRED), tuple(LOOKUP), tuple(PRESENCE)
@@ -39,14 +40,12 @@ DESCRIPTION = "Tells a trading desk when bitcoin miners stop moving with bitcoin
 def build_manifest(address: str | None, *, distributed: bool = False) -> dict[str, Any]:
     """Build the manifest for the app's base URL; None for Socket Mode, which needs no URL.
 
-    A `distributed` app is installed by many workspaces over HTTP. It has an OAuth redirect URL, expiring tokens and
-    uninstall events.
+    A `distributed` app is installed by many workspaces over HTTP. It has an OAuth redirect URL and expiring tokens.
     """
     url = None if address is None else f"{address}{EVENTS_PATH}"
     request = {} if url is None else {"url": url}
     interactivity = {} if url is None else {"request_url": url}
     redirect_urls = {"redirect_urls": [f"{address}{REDIRECT_PATH}"]} if distributed else {}
-    events = (*EVENTS, *UNINSTALL_EVENTS) if distributed else EVENTS
     return {
         "display_information": {"name": APP_NAME, "description": DESCRIPTION, "background_color": "#1d2b3a"},
         "features": {
@@ -69,7 +68,7 @@ def build_manifest(address: str | None, *, distributed: bool = False) -> dict[st
         },
         "oauth_config": {**redirect_urls, "scopes": {"bot": [*ALL_SCOPES]}},
         "settings": {
-            "event_subscriptions": {**interactivity, "bot_events": sorted(events)},
+            "event_subscriptions": {**interactivity, "bot_events": sorted((*EVENTS, *UNINSTALL_EVENTS))},
             "interactivity": {"is_enabled": True, **interactivity},
             "org_deploy_enabled": distributed,
             "socket_mode_enabled": url is None,

@@ -1,14 +1,17 @@
 """Read and align a pair of price files."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import click
+import numpy as np
+from numpy.typing import NDArray
 
 from bot.clock import SystemClock
 from services.core.errors import PriceFileError
-from services.core.prices import WGMI_BTC, Bars, Closes, Pair
+from services.core.prices import WGMI_BTC, Bars, Closes, Pair, Symbol
 from services.core.sessions import Sessions, sessions_between
 from services.market.align import Aligned, align
 from services.market.feeds.closes import SETTLE_AFTER
@@ -30,13 +33,42 @@ class PriceFiles:
 
 def read_price_files(etf: Path, btc: Path, pair: Pair = WGMI_BTC) -> PriceFiles:
     """Read both files; warn about daily bitcoin bars on stderr, too. Raises PriceFileError."""
-    closes, bars = read_etf_csv(etf, pair.etf), read_crypto_csv(btc, pair.crypto)
+    closes, bars = _read_etf(etf, btc, pair), read_crypto_csv(btc, pair.crypto)
+    if _has_weekends(closes.sessions) and not _has_weekends(bars.opened_at.astype("datetime64[D]")):
+        raise _swapped_error(etf, btc)
     _reject_future(etf, closes.sessions[-1].item())
     _reject_future(btc, bars.opened_at[-1].item().date())
     warning = daily_warning(bars)
     if warning:
         click.secho(f"WARNING: {warning}", err=True, fg="yellow", bold=True)
     return PriceFiles(pair=pair, closes=closes, bars=bars, warnings=(warning,) if warning else ())
+
+
+def _read_etf(etf: Path, btc: Path, pair: Pair) -> Closes:
+    """Read the ETF's file. If it holds bitcoin's bars and the other file closes, say that they are swapped."""
+    try:
+        return read_etf_csv(etf, pair.etf)
+    except PriceFileError as error:
+        if _is_readable(read_crypto_csv, etf, pair.crypto) and _is_readable(read_etf_csv, btc, pair.etf):
+            raise _swapped_error(etf, btc) from error
+        raise
+
+
+def _swapped_error(etf: Path, btc: Path) -> PriceFileError:
+    problem = f"has bitcoin's bars, and {btc.name} has closes of New York sessions"
+    return PriceFileError(etf, problem, remedy="Swap the files of --etf and --btc")
+
+
+def _has_weekends(days: NDArray[np.datetime64]) -> bool:
+    return not np.is_busday(days).all()
+
+
+def _is_readable(read: Callable[[Path, Symbol], object], path: Path, symbol: Symbol) -> bool:
+    try:
+        read(path, symbol)
+    except PriceFileError:
+        return False
+    return True
 
 
 def align_files(files: PriceFiles) -> Aligned:

@@ -1,20 +1,22 @@
-"""Run ticks and maintenance in this process on UTC triggers, one at a time."""
+"""Run ticks and maintenance in this process on UTC triggers, one at a time, also after the clock was set back."""
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import partial
 
+from apscheduler.job import Job
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
 from services.alerting.monitor import Monitor
 from services.channels.maintenance import Maintenance
 from services.core.clock import EPOCH, Clock
+from services.core.errors import DatabaseUnavailableError
 
 MAX_RETRY_INTERVAL = timedelta(minutes=1)
+EXECUTOR_LOG = logging.getLogger("apscheduler.executors.default")
 log = logging.getLogger(__name__)
 
 
@@ -29,6 +31,8 @@ class FailureLog:
     def log_failure(self, error: Exception, retry_every: timedelta) -> None:
         """Log each failure that has not been logged yet, even while another one lasts."""
         for failure in _flatten(error):
+            if isinstance(failure, DatabaseUnavailableError) and failure.is_logged:
+                continue
             kind = type(failure), str(failure)
             if kind not in self._logged:
                 log.error("%s; retrying every %s", self.failure_message, retry_every, exc_info=failure)
@@ -114,22 +118,61 @@ def retry_interval(every: timedelta) -> timedelta:
     return min(every, MAX_RETRY_INTERVAL)
 
 
-def schedule(job: Callable[[], Awaitable[None]], clock: Clock, interval: timedelta) -> Callable[[], None]:
+def schedule(
+    job: Callable[[], Awaitable[None]],
+    clock: Clock,
+    interval: timedelta,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> Callable[[], None]:
     """Run the job now and at each multiple of `interval`; missed runs are coalesced into one.
 
     With long intervals it runs each minute, too, because the last tick may be due for a retry. Returns a function that
     stops the schedule and cancels a running job.
-    """
-    step_s = int(retry_interval(interval).total_seconds())
 
+    APScheduler compares each run with the wall clock. A second task, which waits on the monotonic clock, moves a run
+    that is more than an interval away to now, so that a wall clock that was set back delays nothing.
+    """
+    step = retry_interval(interval)
     scheduler = AsyncIOScheduler(timezone=UTC)
-    scheduler.add_job(
+    scheduled = scheduler.add_job(
         job,
-        IntervalTrigger(seconds=step_s, start_date=EPOCH, timezone=UTC),
+        _Boundaries(seconds=int(step.total_seconds()), start_date=EPOCH, timezone=UTC),
         next_run_time=clock.now(),
-        misfire_grace_time=step_s,
-        coalesce=True,
+        misfire_grace_time=None,
         max_instances=1,
     )
     scheduler.start()
-    return partial(scheduler.shutdown, wait=False)
+    following = asyncio.create_task(_follow_clock(scheduled, clock, step, sleep), name="follow the clock")
+
+    def stop() -> None:
+        following.cancel()
+        EXECUTOR_LOG.addFilter(_is_no_cancellation)
+        scheduler.shutdown(wait=False)
+
+    return stop
+
+
+def _is_no_cancellation(record: logging.LogRecord) -> bool:
+    """Return whether a record is about anything but a job that a stop cancelled, which APScheduler calls an error."""
+    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
+
+
+class _Boundaries(IntervalTrigger):  # type: ignore[misc]
+    """The multiples of an interval; those that were missed are skipped, and not listed, as there can be millions."""
+
+    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime | None:
+        """Return the first boundary after `now`."""
+        del previous_fire_time
+        following: datetime | None = super().get_next_fire_time(None, now + timedelta(microseconds=1))
+        return following
+
+
+async def _follow_clock(
+    scheduled: Job, clock: Clock, step: timedelta, sleep: Callable[[float], Awaitable[None]]
+) -> None:
+    while True:
+        await sleep(step.total_seconds())
+        now = clock.now()
+        if scheduled.next_run_time > now + step:
+            log.warning("the clock was set back; the next tick runs now")
+            scheduled.modify(next_run_time=now)

@@ -5,14 +5,12 @@ import gc
 import logging
 import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from enum import Enum
 
 import aiohttp
-from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
-from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from bot.app import App, build, secret_value
@@ -22,13 +20,18 @@ from bot.http.server import Server
 from bot.http.slack_requests import SlackRequests
 from bot.scheduler import TickScheduler, schedule
 from bot.settings import Settings
+from bot.socket_mode import SocketMode
 from handlers.slack_errors import translate_slack_error
 from services.core.errors import DeliveryError, InvalidSettingsError
+from services.storage import database_lock
 
 POLL_INTERVAL = timedelta(seconds=1)  # of a worker: web processes record what people do
 ROTATION_INTERVAL = timedelta(minutes=1)
-PING_INTERVAL_S = 3  # a dead socket is detected within four of these
 SHUTDOWN_TIMEOUT_S = 22  # longer than two Slack calls that time out; refusals are immediate
+SHARED_FILE = (
+    "Another MinerPulse process uses %s. Processes on one SQLite file hold each other up: stop one of them, or use "
+    "PostgreSQL."
+)
 log = logging.getLogger(__name__)
 
 
@@ -45,8 +48,10 @@ async def serve(settings: Settings, role: Role = Role.ALL) -> None:
 
     Shutdown order: requests, ticks, delivery, connections. Raises InvalidSettingsError if Slack rejects a token.
     """
-    with _open_listener(settings) as listener:
+    with _open_listener(settings) as listener, database_lock(settings.database_url) as database:
         async with build(settings) as app:
+            if not database.is_ours:
+                log.warning(SHARED_FILE, database.file)
             freeze_gc()
             if role is Role.WORKER:
                 app.outbox.max_sleep = POLL_INTERVAL
@@ -76,28 +81,28 @@ async def _run(app: App, role: Role, listener: socket.socket) -> None:
         )
         delivery = asyncio.create_task(app.outbox.run() if is_worker else asyncio.sleep(0), name="delivery")
         cancel_ticks = schedule(health.run, app.clock, app.settings.tick_interval)
-        cancel_rotation = _schedule_rotation(app) if is_worker else None
+        cancel_rotation = _schedule_rotation(app) if is_worker else _do_nothing
         try:
             await _serve_requests(app, role, health, listener)
         finally:
             log.info("stopping: finishing running work")
             app.outbox.stop()
-            if cancel_rotation is not None:
-                cancel_rotation()
-            await asyncio.gather(_stop_ticks_and_delivery(scheduler, cancel_ticks, delivery), app.background.drain())
+            stopping = [delivery, asyncio.create_task(scheduler.stop(), name="tick")]
+            if app.oauth is not None:
+                stopping.append(asyncio.create_task(app.oauth.rotation.stop(), name="token renewal"))
+            await asyncio.gather(_stop_work(stopping, (cancel_ticks, cancel_rotation)), app.background.drain())
 
 
-async def _stop_ticks_and_delivery(
-    scheduler: TickScheduler, cancel_ticks: Callable[[], None], delivery: asyncio.Task[None]
-) -> None:
-    """Wait for the running tick and delivery attempts; cancel them before the host's kill timeout."""
-    tick = asyncio.create_task(scheduler.stop(), name="tick")
-    _, unfinished = await asyncio.wait({tick, delivery}, timeout=SHUTDOWN_TIMEOUT_S)
+async def _stop_work(stopping: Sequence[asyncio.Task[None]], cancel: Sequence[Callable[[], object]]) -> None:
+    """Wait for the running tick, deliveries and token renewal; cancel them before the host's kill timeout."""
+    _, unfinished = await asyncio.wait(stopping, timeout=SHUTDOWN_TIMEOUT_S)
     for task in unfinished:
         log.warning("%s did not finish within %d s and is cancelled", task.get_name(), SHUTDOWN_TIMEOUT_S)
-    cancel_ticks()
+    for cancel_job in cancel:
+        cancel_job()
+    delivery, *others = stopping
     delivery.cancel()
-    await asyncio.gather(tick, delivery, return_exceptions=True)
+    await asyncio.gather(delivery, *others, return_exceptions=True)
 
 
 @asynccontextmanager
@@ -115,13 +120,15 @@ async def _serve_requests(app: App, role: Role, health: Health, listener: socket
     """Serve HTTP until a signal. In Socket Mode, HTTP serves the health endpoints only."""
     settings = app.settings
     oauth_routes = app.oauth.flow.routes() if app.oauth and role is not Role.WORKER else []
-    server = Server(build_web(_build_slack_requests(app, role), health.report, oauth_routes))
+    server = Server(
+        build_web(_build_slack_requests(app, role), health.report, oauth_routes, secret_value(settings.status_token))
+    )
     for signal_number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(signal_number, server.stop)
     async with AsyncExitStack() as stack:
         if settings.socket_mode and role is not Role.WORKER:
-            await stack.enter_async_context(socket_mode(app))
-        log.info("listening at http://%s:%d", settings.host, settings.port)
+            health.socket_problem = (await stack.enter_async_context(socket_mode(app))).problem
+        log.info("listening at http://%s:%d", _url_host(settings.host), settings.port)
         await server.serve(sockets=[listener])
 
 
@@ -130,34 +137,44 @@ def _build_slack_requests(app: App, role: Role) -> SlackRequests | None:
     signing_secret = secret_value(app.settings.slack_signing_secret)
     if role is Role.WORKER or app.settings.socket_mode or not signing_secret:
         return None
-    return SlackRequests(bolt=app.bolt, signing_secret=signing_secret)
+    return SlackRequests(bolt=app.bolt, signing_secret=signing_secret, shared_keys=app.store, clock=app.clock)
 
 
 def _open_listener(settings: Settings) -> socket.socket:
     try:
-        return socket.create_server((settings.host, settings.port), reuse_port=False)
+        return _create_server(settings.host, settings.port)
     except OSError as error:
         raise InvalidSettingsError(
-            f"Cannot listen at {settings.host}:{settings.port} ({error.strerror}); set PORT or MINERPULSE_HOST anew."
+            f"Cannot listen at {_url_host(settings.host)}:{settings.port} ({error.strerror}); "
+            "set PORT or MINERPULSE_HOST anew."
         ) from error
 
 
+def _create_server(host: str, port: int) -> socket.socket:
+    """Listen at an address; at `::`, for IPv4 too, where the machine can."""
+    address = host.strip("[]")
+    if ":" not in address:
+        return socket.create_server((address, port), reuse_port=False)
+    both = address == "::" and socket.has_dualstack_ipv6()
+    return socket.create_server((address, port), family=socket.AF_INET6, dualstack_ipv6=both, reuse_port=False)
+
+
+def _url_host(host: str) -> str:
+    """Return a host as URLs have it: IPv6 addresses in brackets."""
+    address = host.strip("[]")
+    return f"[{address}]" if ":" in address else address
+
+
 @asynccontextmanager
-async def socket_mode(app: App) -> AsyncIterator[None]:
+async def socket_mode(app: App) -> AsyncIterator[SocketMode]:
     """Keep a Socket Mode connection open; it reconnects after every failure, including the first."""
-    handler = AsyncSocketModeHandler(
-        app.bolt,
-        secret_value(app.settings.slack_app_token),
-        web_client=AsyncWebClient(base_url=app.settings.slack_api_url),
-        ping_interval=PING_INTERVAL_S,
-    )
-    connecting = asyncio.create_task(handler.connect_async(), name="socket mode")  # type: ignore[no-untyped-call]
+    connection = SocketMode(bolt=app.bolt, client=app.client, app_token=secret_value(app.settings.slack_app_token))
+    running = asyncio.create_task(connection.run(), name="socket mode")
     try:
-        yield
+        yield connection
     finally:
-        connecting.cancel()
-        await asyncio.gather(connecting, return_exceptions=True)
-        await handler.close_async()  # type: ignore[no-untyped-call]
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
 
 
 async def _check_tokens(app: App) -> None:
@@ -184,6 +201,12 @@ async def _check_token(name: str, call: Awaitable[AsyncSlackResponse]) -> AsyncS
         return None
 
 
-def _schedule_rotation(app: App) -> Callable[[], None] | None:
-    """Renew expiring tokens each minute."""
-    return schedule(app.oauth.rotation.run, app.clock, ROTATION_INTERVAL) if app.oauth else None
+def _schedule_rotation(app: App) -> Callable[[], object]:
+    """Renew expiring tokens each minute; return a function that ends that."""
+    if app.oauth is None:
+        return _do_nothing
+    return schedule(app.oauth.rotation.run, app.clock, ROTATION_INTERVAL)
+
+
+def _do_nothing() -> None:
+    """End nothing."""

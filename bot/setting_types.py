@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Callable
+from ipaddress import ip_address
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 from pydantic_core import PydanticCustomError
@@ -11,12 +13,23 @@ from pydantic_settings import NoDecode
 from services.market.sources.catalogue import CRYPTO, EQUITY, NETWORK, SOURCES, SourceKind
 
 SIMULATED = "simulated"
+_SOURCE_NAMES = tuple(row.name for row in SOURCES if row.name != SIMULATED)
 _KEY = re.compile(r"[\w-]{43}=", re.ASCII)  # 32 bytes in base64
 _SYMBOL = re.compile(r"[A-Z][A-Z0-9.]{0,9}", re.ASCII)
 
 
+def _check_secret(secret: SecretStr) -> SecretStr:
+    text = secret.get_secret_value()
+    if text[:1] in {'"', "'"}:
+        raise ValueError("it begins with a quotation mark; remove the quotation marks")
+    if not re.fullmatch(r"[!-~]*", text):
+        raise ValueError("it contains a space or a character that no token has; copy it again")
+    return secret
+
+
 def _require_prefix(prefix: str, what: str) -> AfterValidator:
     def check(token: SecretStr) -> SecretStr:
+        _check_secret(token)
         if not token.get_secret_value().startswith(prefix):
             raise ValueError(f"it does not begin with {prefix}; copy the {what}")
         return token
@@ -25,6 +38,7 @@ def _require_prefix(prefix: str, what: str) -> AfterValidator:
 
 
 def _check_signing_secret(secret: SecretStr) -> SecretStr:
+    _check_secret(secret)
     if secret.get_secret_value().startswith("x"):
         raise ValueError("it is a token; copy the Signing Secret from Basic Information")
     return secret
@@ -53,9 +67,26 @@ def parse_symbol(text: str) -> str:
 
 
 def _check_url(text: str) -> str:
-    if not re.match(r"https?://[^/\s]+", text):
+    try:
+        parts = urlsplit(text)
+        is_usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_usable = False
+    if not is_usable or re.search(r"\s", text):
         raise ValueError("it is not a web address; it begins with https:// (or http:// on this machine)")
     return text.rstrip("/")
+
+
+def is_plain_http(address: str) -> bool:
+    """Return whether an address is http:// on another machine."""
+    parsed = urlsplit(address)
+    if parsed.scheme != "http":
+        return False
+    host = parsed.hostname or ""
+    try:
+        return not ip_address(host).is_loopback
+    except ValueError:
+        return host != "localhost" and not host.endswith(".localhost")
 
 
 def _check_secret_url(text: SecretStr) -> SecretStr:
@@ -101,6 +132,9 @@ def _parse_source_urls(text: object) -> object:
     pairs = [item.partition("=") for item in re.split(r"[,\s]+", text) if item]
     if any(not (name and separator and address) for name, separator, address in pairs):
         raise ValueError("it is no list of addresses; write it as in yahoo=http://127.0.0.1:8080")
+    unknown = next((name for name, _separator, _address in pairs if name.lower() not in _SOURCE_NAMES), None)
+    if unknown is not None:
+        raise ValueError(f"“{unknown}” is no source; name one of {', '.join(_SOURCE_NAMES)}")
     return {name.lower(): _check_url(address) for name, _separator, address in pairs}
 
 
@@ -115,6 +149,7 @@ def _uppercase(text: object) -> object:
     return text.upper() if isinstance(text, str) else text
 
 
+Secret = Annotated[SecretStr, AfterValidator(_check_secret)]
 BotToken = Annotated[SecretStr, _require_prefix("xoxb-", "Bot User OAuth Token from OAuth & Permissions")]
 AppToken = Annotated[SecretStr, _require_prefix("xapp-", "App-Level Token from Basic Information")]
 SigningSecret = Annotated[SecretStr, AfterValidator(_check_signing_secret)]

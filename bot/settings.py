@@ -1,15 +1,16 @@
 """Settings: the environment and .env, read once into a frozen object."""
 
 import difflib
+import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from enum import Enum
 from pathlib import Path
 from typing import Self
 
-from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -27,10 +28,12 @@ from bot.setting_types import (
     LogLevel,
     MemberIds,
     NetworkSources,
+    Secret,
     SigningSecret,
     SourceUrls,
     Ticker,
     TokenKeys,
+    is_plain_http,
     vendor_names,
 )
 from services.core.errors import InvalidSettingsError
@@ -38,9 +41,12 @@ from services.core.prices import Pair, Symbol
 from services.market.sources.catalogue import CRYPTO, EQUITY, NETWORK, SOURCES
 
 ENV_FILE = Path(".env")
+ENV_ENCODING = "utf-8-sig"  # Windows editors write a byte order mark, which would become a part of the first name
 PREFIX = "MINERPULSE_"
 SOURCE_KEYS = {row.name: row.keys for row in SOURCES}  # the settings that a source needs
-PROXY_VARIABLES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy")
+MIN_STATUS_TOKEN = 8  # characters
+MIN_SIMILARITY = 0.75  # of a name that is taken for a misspelled one: TYPO is no CRYPTO
+PROXY_VARIABLES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
 
 
 class SlackMode(Enum):
@@ -58,7 +64,7 @@ class Settings(BaseSettings):
         frozen=True,
         env_prefix=PREFIX,
         env_file=ENV_FILE,
-        env_file_encoding="utf-8",
+        env_file_encoding=ENV_ENCODING,
         env_ignore_empty=True,
         populate_by_name=True,
         extra="ignore",
@@ -85,7 +91,7 @@ class Settings(BaseSettings):
         validation_alias="SLACK_CLIENT_ID",
         description="Client ID, from Basic Information. Where many workspaces install the app; instead of a bot token.",
     )
-    slack_client_secret: SecretStr | None = Field(
+    slack_client_secret: Secret | None = Field(
         default=None,
         validation_alias="SLACK_CLIENT_SECRET",
         description="Client Secret, from Basic Information. Needed with SLACK_CLIENT_ID, and only for that.",
@@ -128,10 +134,10 @@ class Settings(BaseSettings):
         description="Where difficulty and hash rate come from: "
         f"of {', '.join(vendor_names(NETWORK))}; made up where prices are.",
     )
-    alpaca_key_id: SecretStr | None = Field(default=None, description="Alpaca's key ID, where alpaca is a source.")
-    alpaca_secret_key: SecretStr | None = Field(default=None, description="Alpaca's secret key, beside its key ID.")
-    tiingo_key: SecretStr | None = Field(default=None, description="Tiingo's API token, where tiingo is a source.")
-    twelvedata_key: SecretStr | None = Field(default=None, description="Twelve Data's key, where it is a source.")
+    alpaca_key_id: Secret | None = Field(default=None, description="Alpaca's key ID, where alpaca is a source.")
+    alpaca_secret_key: Secret | None = Field(default=None, description="Alpaca's secret key, beside its key ID.")
+    tiingo_key: Secret | None = Field(default=None, description="Tiingo's API token, where tiingo is a source.")
+    twelvedata_key: Secret | None = Field(default=None, description="Twelve Data's key, where it is a source.")
     seed: int = Field(default=1, ge=0, description="Which simulated market to draw; the same number, the same prices.")
     source_urls: SourceUrls = Field(
         default_factory=dict,
@@ -146,11 +152,34 @@ class Settings(BaseSettings):
     )
     editors: MemberIds = Field(
         default=(),
-        description="Who may change rules in every channel, as Slack member IDs (U012AB3CD,U045EF6GH); where it is "
-        "empty, everyone, unless the channel names people.",
+        description="Editors of every channel, as Slack member IDs (U012AB3CD,U045EF6GH); they also see undelivered "
+        "messages of all channels. If it is empty, everyone is an editor, unless the channel names some.",
     )
-    host: str = Field(default="127.0.0.1", description="The address to listen at; 0.0.0.0 for every one.")
+    max_rules_per_channel: int = Field(default=50, ge=1, description="How many rules a channel can have.")
+    max_rules_per_workspace: int = Field(default=10_000, ge=1, description="How many rules a workspace can have.")
+    commands_per_minute: int = Field(
+        default=30, ge=1, description="How many commands and buttons a person can use in a channel each minute."
+    )
+    keep_days: int | None = Field(
+        default=None,
+        ge=730,
+        description="After how many days closed alerts with their threads and votes, final notices and delivery "
+        "attempts are deleted; at least 730. If it is empty, all are kept.",
+    )
+    host: str = Field(
+        default="127.0.0.1", description="The address to listen at; 0.0.0.0 for every IPv4 address, :: for IPv6 too."
+    )
     port: int = Field(default=3000, ge=0, le=65535, validation_alias="PORT", description="The port to listen at.")
+    status_token: SecretStr | None = Field(
+        default=None,
+        min_length=MIN_STATUS_TOKEN,
+        description="A password of your choice that shows the details in /readyz, as `Authorization: Bearer TOKEN`. "
+        "Without it /readyz names categories only.",
+    )
+    allow_plain_http: bool = Field(
+        default=False,
+        description="true allows http:// addresses beyond this machine, which anyone on the way can read and change.",
+    )
     log_level: LogLevel = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR.")
     log_format: LogFormat = Field(default=LogFormat.TEXT, description="How log lines are written: text or json.")
 
@@ -174,6 +203,11 @@ class Settings(BaseSettings):
         """The vendors' keys that are set, by setting name."""
         keys = {name: getattr(self, name) for names in SOURCE_KEYS.values() for name in names}
         return {name: key.get_secret_value() for name, key in keys.items() if key}
+
+    @property
+    def keep(self) -> timedelta | None:
+        """How long closed alerts, final notices and delivery attempts are kept; None for always."""
+        return None if self.keep_days is None else timedelta(days=self.keep_days)
 
     @property
     def tick_interval(self) -> timedelta:
@@ -209,6 +243,23 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _check_plain_http(self) -> Self:
+        """Raise ValueError for an http:// address beyond this machine: prices and tokens could be read and changed."""
+        addresses = {
+            "slack_api_url": self.slack_api_url,
+            "heartbeat_url": self.heartbeat_url.get_secret_value() if self.heartbeat_url else "",
+            **{f"source_urls {name}": address for name, address in self.source_urls.items()},
+        }
+        plain = [name for name, address in addresses.items() if is_plain_http(address)]
+        if plain and not self.allow_plain_http:
+            setting, _, source = plain[0].partition(" ")
+            raise ValueError(
+                f"{variable_name(setting)}: {source or 'it'} has an http:// address beyond this machine, "
+                f"which is not encrypted. Use https://, or set {variable_name('allow_plain_http')}=true."
+            )
+        return self
+
+    @model_validator(mode="after")
     def _check_one_workspace_or_many(self) -> Self:
         if self.distributed and (self.slack_bot_token or self.slack_app_token):
             extra = "SLACK_BOT_TOKEN" if self.slack_bot_token else "SLACK_APP_TOKEN"
@@ -237,18 +288,21 @@ class Settings(BaseSettings):
         return missing
 
 
+MESSAGES = {  # by pydantic's type of error, where its own message is for programmers
+    "bool_parsing": "it should be true or false",
+    "int_parsing": "it should be a whole number",
+}
 INCOMPLETE_HINT = "Set it, or unset the others to run without Slack."
 
 
 def load_settings() -> Settings:
     """Read the environment and .env. Raises InvalidSettingsError with one line per problem, and no secret."""
-    problems = _unknown_variables()
+    lines, problems = _read_env_file()
+    problems += _unknown_variables(lines)
     try:
         settings = Settings()
     except ValidationError as error:
-        problems += [_describe_error(details) for details in error.errors(include_url=False, include_context=False)]
-    except UnicodeDecodeError as error:
-        raise InvalidSettingsError(f"{ENV_FILE} is not UTF-8 text; save it as UTF-8.") from error
+        problems += [_describe_error(one, lines) for one in error.errors(include_url=False, include_context=False)]
     else:
         if not problems:
             return settings
@@ -262,20 +316,61 @@ def variable_name(name: str) -> str:
 
 
 @contextmanager
-def without_proxies() -> Iterator[None]:
-    """Unset the proxy variables temporarily: slack_sdk sends even local calls through them."""
-    saved = {name: os.environ.pop(name) for name in PROXY_VARIABLES if name in os.environ}
+def without_variables(names: Sequence[str]) -> Iterator[None]:
+    """Unset environment variables temporarily, because a library would act on them."""
+    saved = {name: os.environ.pop(name) for name in names if name in os.environ}
     try:
         yield
     finally:
         os.environ.update(saved)
 
 
-def _unknown_variables() -> list[str]:
+def _read_env_file() -> tuple[dict[str, int], list[str]]:
+    """Return the line of each name in .env, in capitals, and a sentence for each line that cannot be read.
+
+    Raises InvalidSettingsError if all of it cannot be read; pydantic would ignore a folder without a word.
+    """
+    if not os.path.lexists(ENV_FILE):
+        return {}, []
+    if ENV_FILE.is_dir():
+        raise InvalidSettingsError(f"{ENV_FILE} is a folder. Rename it, and put the settings in a file of this name.")
+    if not ENV_FILE.is_file():
+        raise InvalidSettingsError(f"{ENV_FILE} is neither a file nor a link to one. Replace it with a text file.")
+    try:
+        text = ENV_FILE.read_text(encoding=ENV_ENCODING)
+    except UnicodeDecodeError as error:
+        raise InvalidSettingsError(f"{ENV_FILE} is not UTF-8 text; save it as UTF-8.") from error
+    except OSError as error:
+        raise InvalidSettingsError(
+            f"Cannot read {ENV_FILE}: {error.strerror}. Make it readable for this user."
+        ) from error
+    lines, problems = {}, []
+    for binding in parse_stream(io.StringIO(text)):
+        original = binding.original.string
+        blank = original[: len(original) - len(original.lstrip())]
+        line = binding.original.line + blank.count("\n")  # dotenv counts from the blank lines above
+        if binding.error:
+            quote = any(mark in original for mark in "\"'")
+            advice = ", and close each quotation mark" if quote else ", or begin a comment with #"
+            problems.append(f"Line {line} of {ENV_FILE} cannot be read. Write NAME=value{advice}.")
+        elif binding.key is not None and binding.value is None:
+            problems.append(f"Line {line} of {ENV_FILE} has no value. Write NAME=value, or begin a comment with #.")
+        elif binding.key is not None:
+            lines[binding.key.upper()] = line
+    return lines, problems
+
+
+def _unknown_variables(lines: Mapping[str, int]) -> list[str]:
     known = [variable_name(name) for name in Settings.model_fields]
-    given = {name.upper() for name in (*os.environ, *_env_file_names())}
+    given = {name.upper() for name in (*os.environ, *lines)}
     unknown = sorted(name for name in given - set(known) if name.startswith(PREFIX) or _resembles(name, known))
-    return [f"{name}: there is no such setting{_suggestion(name, known)}." for name in unknown]
+    return [f"{_located(name, lines)}: there is no such setting{_suggestion(name, known)}." for name in unknown]
+
+
+def _located(name: str, lines: Mapping[str, int]) -> str:
+    """Return a variable's name, with its line in .env if the environment doesn't set it."""
+    is_in_environment = any(one.upper() == name for one in os.environ)
+    return name if is_in_environment or name not in lines else f"{name} (line {lines[name]} of {ENV_FILE})"
 
 
 def _resembles(name: str, known: list[str]) -> bool:
@@ -283,22 +378,16 @@ def _resembles(name: str, known: list[str]) -> bool:
     return name.startswith("SLACK_") and bool(difflib.get_close_matches(name, known, n=1, cutoff=0.88))
 
 
-def _env_file_names() -> list[str]:
-    try:
-        return list(dotenv_values(ENV_FILE, encoding="utf-8", interpolate=False))
-    except UnicodeDecodeError:
-        return []  # Settings reports this
-
-
 def _suggestion(name: str, known: list[str]) -> str:
     candidates = {variable.removeprefix(PREFIX): variable for variable in known}
-    matches = difflib.get_close_matches(name.removeprefix(PREFIX), candidates, n=1)
+    matches = difflib.get_close_matches(name.removeprefix(PREFIX), candidates, n=1, cutoff=MIN_SIMILARITY)
     return f"; did you mean {candidates[matches[0]]}" if matches else "; .env.example lists all there are"
 
 
-def _describe_error(problem: ErrorDetails) -> str:
+def _describe_error(problem: ErrorDetails, lines: Mapping[str, int]) -> str:
     """Return one of pydantic's errors as a sentence: variable, problem, fix."""
-    message = problem["msg"].removeprefix("Value error, ").replace("Input should", "it should")
+    message = MESSAGES.get(problem["type"]) or problem["msg"].removeprefix("Value error, ")
+    message = message.replace("Input should", "it should")
     if not problem["loc"]:
         return message
     location = str(problem["loc"][0])
@@ -307,6 +396,7 @@ def _describe_error(problem: ErrorDetails) -> str:
         if location in Settings.model_fields
         else next(n for n in Settings.model_fields if variable_name(n) == location)
     )
+    variable = _located(variable_name(name), lines)
     if problem["type"] == "value_error":
-        return f"{variable_name(name)}: {message}."
-    return f"{variable_name(name)}: {message}. {Settings.model_fields[name].description}"
+        return f"{variable}: {message}."
+    return f"{variable}: {message}. {Settings.model_fields[name].description}"

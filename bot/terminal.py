@@ -2,16 +2,18 @@
 
 import html
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from rich.console import Console, Group, JustifyMethod, RenderableType
+from rich.console import Console, ConsoleOptions, Group, JustifyMethod, RenderableType
 from rich.rule import Rule
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
 from handlers.render.fmt import sparkline
 from handlers.render.message import Message
+from services.core.text import escape_control
 
 Block = dict[str, Any]
 
@@ -32,6 +34,18 @@ _TOKEN = re.compile(
 _SIGILS = {"@": "@", "#": "#", "!": "@"}
 
 
+class SafeConsole(Console):
+    """A console that escapes the control characters in what it prints; its own styles remain."""
+
+    def __init__(self) -> None:
+        super().__init__(highlight=False)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        """Yield the segments of a renderable."""
+        for text, style, control in super().render(renderable, options):
+            yield Segment(text if control else escape_control(text), style, control)
+
+
 def render_message(text: str, blocks: Sequence[Block]) -> RenderableType:
     """Render a message's blocks, or its text if it has none."""
     return Group(*(render_block(block) for block in blocks)) if blocks else render_mrkdwn(text)
@@ -39,7 +53,7 @@ def render_message(text: str, blocks: Sequence[Block]) -> RenderableType:
 
 def print_message(message: Message) -> None:
     """Print a message on stdout."""
-    Console(highlight=False).print(render_message(message.text, message.blocks))
+    SafeConsole().print(render_message(message.text, message.blocks))
 
 
 def render_block(block: Block) -> RenderableType:

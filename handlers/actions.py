@@ -1,25 +1,34 @@
 """Buttons and menus by action_id: of alerts, the board, the welcome, rules and tuned rules.
 
-A new one is a function and a row of ACTIONS. The outbox edits the message of an alert, so that its buttons reply only
-if they have no effect.
+A new one is a function and a row of ACTIONS, with the act that decides who may use it. The outbox edits the message of
+an alert, so that its buttons reply only if they have no effect.
 """
 
-import re
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from functools import partial
 
+from handlers.command import split_number
 from handlers.home_tab import publish_home
 from handlers.render.board import board_message
 from handlers.render.chart import chart_message, chart_picture
 from handlers.render.history import audit_message
 from handlers.render.message import Message, stack, text_message
 from handlers.render.responses import no_close_message, unchanged_message, vote_message
-from handlers.render.rules import alerts_started_message, rule_edited_message
+from handlers.render.rules import alerts_started_message
 from handlers.render.tune import rule_exists_message, stale_tune_message
 from handlers.request import Audience, Reply, Request
-from handlers.rule_changes import add_rule, announce_alerts, open_editor, preview_tuning
+from handlers.rule_changes import (
+    add_rule,
+    announce_alerts,
+    announce_outcome,
+    edit_rule_text,
+    open_editor,
+    preview_tuning,
+)
 from services.alerting.snooze import SnoozeUntil
 from services.channels.commands import AlertOutcome
+from services.channels.permissions import Act
 from services.channels.rule_placement import find_placement
 from services.core.errors import MarketClosedError, NotFoundError, RuleError
 from services.market.measure import Window
@@ -29,7 +38,6 @@ from services.rules.rule import DEFAULT_RULES
 SHORTEST = Window.D1  # two points are too few for a line
 DEFAULT_WINDOW = Window.D20
 STALE_BUTTON = "This button is no longer in use. Type /minerpulse to see what is open here."
-_NUMBER = re.compile(r"\d{1,9}", re.ASCII)
 _SNOOZE_CHOICES = {choice.value: choice for choice in SnoozeUntil}
 
 
@@ -52,15 +60,23 @@ async def snooze(request: Request) -> Reply | None:
         raise NotFoundError(STALE_BUTTON)
     span = _SNOOZE_CHOICES[choice]
     try:
-        return _reply(await request.commands.snooze(request.channel, _number(alert_id), request.user_id, span))
+        outcome = await request.commands.snooze(request.channel, _number(alert_id), request.user_id, span)
     except MarketClosedError as error:
         return Reply(message=no_close_message(error.next_open_at))
+    return await _reply_to_editor(request, outcome)
 
 
 async def resolve(request: Request) -> Reply | None:
     """Resolve the alert."""
     alert_id = _number(request.value)
-    return _reply(await request.commands.resolve(request.channel, alert_id, request.user_id, ""))
+    return await _reply_to_editor(
+        request, await request.commands.resolve(request.channel, alert_id, request.user_id, "")
+    )
+
+
+async def _reply_to_editor(request: Request, outcome: AlertOutcome) -> Reply | None:
+    await announce_outcome(request, outcome)
+    return _reply(outcome)
 
 
 def _reply(outcome: AlertOutcome) -> Reply | None:
@@ -90,7 +106,7 @@ async def show_chart(request: Request) -> Reply:
 
 async def refresh(request: Request) -> Reply:
     """Replace the board with the current one."""
-    message = board_message(await request.commands.board(request.channel), request.now)
+    message = board_message(await request.commands.board(request.channel, request.user_id), request.now)
     return Reply(message=message, audience=Audience.REPLACE_ORIGINAL)
 
 
@@ -103,13 +119,18 @@ async def share(request: Request) -> Reply:
 async def start(request: Request) -> Reply:
     """Start alerts in a channel without rules, and refresh the board.
 
-    Announces alerts first, which proves that the app can post; then adds the default rules.
+    Announces alerts first, which proves that the app can post; then adds the default rules. Of several processes that
+    handle a press at the same time, one does so.
     """
-    async with request.locks.of(request.channel):
-        if not await request.commands.rules(request.channel):
-            await request.commands.check_editor(request.channel, request.user_id)
-            await announce_alerts(request, DEFAULT_RULES, request.commands.pair)
-            await request.commands.add_default_rules(request.channel, request.user_id)
+    channel, commands = request.channel, request.commands
+    async with request.locks.of(channel):
+        if not await commands.rules(channel) and await commands.claim_announcement(channel):
+            try:
+                await announce_alerts(request, DEFAULT_RULES, commands.pair)
+                await commands.add_default_rules(channel, request.user_id)
+            except BaseException:
+                await commands.release_announcement(channel)
+                raise
     return await refresh(request)
 
 
@@ -152,32 +173,49 @@ async def _use_rule(request: Request) -> Message:
         return stack(stale_tune_message(), await preview_tuning(request, rate))
     if placement.target is None:
         return await add_rule(request, rule)
-    edited = await request.commands.edit_rule(request.channel, placement.target.id, rule, request.user_id)
-    return rule_edited_message(edited)
+    return await edit_rule_text(request, placement.target.id, rule)
 
 
 def _number(value: str) -> int:
     """Parse the id of an alert or a rule. Raises NotFoundError if the button is from an older version."""
-    if not _NUMBER.fullmatch(value):
+    number, rest = split_number(value)
+    if number is None or rest:
         raise NotFoundError(STALE_BUTTON)
-    return int(value)
+    return number
 
 
-ACTIONS: dict[str, Callable[[Request], Awaitable[Reply | None]]] = {
-    "acknowledge": acknowledge,
-    "add_rule": open_editor,
-    "begin": begin,
-    "chart": show_chart,
-    "edit_rule": edit_rule,
-    "noise": partial(vote, noise=True),
-    "refresh": refresh,
-    "refresh_home": publish_home,
-    "resolve": resolve,
-    "share": share,
-    "snooze": snooze,
-    "start": start,
-    "unacknowledge": unacknowledge,
-    "use_rule": use_rule,
-    "useful": partial(vote, noise=False),
-    "why": show_audit,
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """A button or menu.
+
+    Attributes:
+        act: What it does, which decides who may use it.
+        run: Does the work after the acknowledgement.
+        is_study: Whether it measures years of history; a person runs one of these at a time.
+    """
+
+    act: Act
+    run: Callable[[Request], Awaitable[Reply | None]]
+    is_study: bool = False
+
+
+ACTIONS: dict[str, Action] = {
+    "acknowledge": Action(act=Act.ACKNOWLEDGE, run=acknowledge),
+    "add_rule": Action(act=Act.CHANGE_RULES, run=open_editor),
+    "begin": Action(act=Act.CHANGE_RULES, run=begin),
+    "chart": Action(act=Act.READ, run=show_chart),
+    "edit_rule": Action(act=Act.CHANGE_RULES, run=edit_rule),
+    "noise": Action(act=Act.VOTE, run=partial(vote, noise=True)),
+    "refresh": Action(act=Act.READ, run=refresh),
+    "home_next": Action(act=Act.READ, run=publish_home),
+    "home_previous": Action(act=Act.READ, run=publish_home),
+    "refresh_home": Action(act=Act.READ, run=publish_home),
+    "resolve": Action(act=Act.RESOLVE, run=resolve),
+    "share": Action(act=Act.SHARE, run=share),
+    "snooze": Action(act=Act.SNOOZE, run=snooze),
+    "start": Action(act=Act.CHANGE_RULES, run=start),
+    "unacknowledge": Action(act=Act.ACKNOWLEDGE, run=unacknowledge),
+    "use_rule": Action(act=Act.CHANGE_RULES, run=use_rule, is_study=True),
+    "useful": Action(act=Act.VOTE, run=partial(vote, noise=False)),
+    "why": Action(act=Act.READ, run=show_audit),
 }

@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import replace
 
 from slack_sdk.webhook import WebhookResponse
@@ -11,18 +13,31 @@ from slack_sdk.webhook.async_client import AsyncWebhookClient
 from handlers.images import ImageUploader
 from handlers.render.form_fields import result_modal
 from handlers.render.message import Message, fallback_forms, monospaced, text_message, text_only, with_picture
-from handlers.render.responses import error_message
+from handlers.render.responses import BUSY, error_message
 from handlers.request import Audience, Reply, Request
 from handlers.slack_errors import BLOCKS_REFUSED, BlocksRefusedError, translate_slack_error
-from services.core.errors import MinerPulseError
+from services.core.errors import MinerPulseError, UserInputError
 
 Fallback = Callable[[Request, Message], Awaitable[None]]
+FirstTimeCheck = Callable[[], Awaitable[bool]]
 
 INTERNAL_ERROR = "Something went wrong; it has been logged. Try again in a minute."
 NOT_SHARED = "Slack did not show this to the channel. Type /minerpulse and press Share there."
 HTTP_OK = 200
+MAX_RUNNING = 200  # tasks at once: they share some database connections
 DRAIN_TIMEOUT_S = 25.0  # hosts send SIGKILL 30 s after SIGTERM
 log = logging.getLogger(__name__)
+_first_time_check: ContextVar[FirstTimeCheck | None] = ContextVar("first_time_check", default=None)
+
+
+@contextmanager
+def first_time_check(check: FirstTimeCheck | None) -> Iterator[None]:
+    """Set what the tasks started in this block await: whether no other process has received the same request."""
+    token = _first_time_check.set(check)
+    try:
+        yield
+    finally:
+        _first_time_check.reset(token)
 
 
 async def post_ephemeral(request: Request, message: Message) -> None:
@@ -59,6 +74,11 @@ class BackgroundTasks:
         self.allow_new_blocks, self.uploader = True, uploader
         self._running: set[asyncio.Task[None]] = set()
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether so many tasks are running that a new one would wait for too long."""
+        return len(self._running) >= MAX_RUNNING
+
     def start(self, work: Coroutine[None, None, None], name: str) -> None:
         """Run work as a task; the log identifies it by `name`."""
         task = asyncio.create_task(work, name=name)
@@ -68,7 +88,11 @@ class BackgroundTasks:
     def start_reply(
         self, request: Request, work: Awaitable[Reply | None], name: str, fallback: Fallback = post_ephemeral
     ) -> None:
-        """Start the work a person requested; see `run_and_reply`."""
+        """Start the work a person requested; see `run_and_reply`. When busy, the reply says so instead."""
+        if self.is_busy:
+            if isinstance(work, Coroutine):
+                work.close()
+            work = _reply_busy()
         uploader = self.uploader if self.allow_new_blocks else None
         self.start(run_and_reply(request, work, fallback, uploader, allow_new_blocks=self.allow_new_blocks), name)
 
@@ -83,10 +107,15 @@ class BackgroundTasks:
 
     async def _abandon(self) -> None:
         abandoned = list(self._running)
-        log.error("shutdown: abandoned unfinished tasks: %s", ", ".join(sorted(task.get_name() for task in abandoned)))
+        names = ", ".join(sorted(task.get_name() for task in abandoned))
+        log.warning("shutdown: abandoned unfinished tasks: %s", names)
         for task in abandoned:
             task.cancel()
         await asyncio.gather(*abandoned, return_exceptions=True)
+
+
+async def _reply_busy() -> Reply:
+    return Reply(message=text_message(BUSY))
 
 
 async def run_and_reply(
@@ -102,8 +131,13 @@ async def run_and_reply(
     A response_url accepts five messages within 30 minutes; if it refuses the reply, `fallback` sends it. A reply with a
     picture is sent as an image if Slack accepts it.
     """
+    if await _is_repeated(work):
+        return
     try:
         reply = await work
+    except UserInputError as error:  # its text quotes what was typed
+        log.info("request refused: %s", type(error).__name__)
+        reply = Reply(message=error_message(error))
     except MinerPulseError as error:
         log.warning("request failed: %s", error)
         reply = Reply(message=error_message(error))
@@ -120,12 +154,27 @@ async def run_and_reply(
 
 async def run_and_log(work: Awaitable[None]) -> None:
     """Await work that has no reply, for example a view update; log its errors."""
+    if await _is_repeated(work):
+        return
     try:
         await work
+    except UserInputError as error:  # its text quotes what was typed
+        log.info("background task refused: %s", type(error).__name__)
     except MinerPulseError as error:
         log.warning("background task failed: %s", error)
     except Exception:
         log.exception("background task failed unexpectedly")
+
+
+async def _is_repeated(work: Awaitable[object]) -> bool:
+    """Return whether another process received the same request first; then the work is dropped."""
+    check = _first_time_check.get()
+    if check is None or await check():
+        return False
+    log.info("ignored a request that another process handled")
+    if isinstance(work, Coroutine):
+        work.close()
+    return True
 
 
 async def _send_with_image(request: Request, reply: Reply, uploader: ImageUploader) -> bool:

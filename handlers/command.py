@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -11,14 +10,16 @@ from typing import NamedTuple, TypeAlias
 from handlers.render.message import Message
 from handlers.render.responses import error_message
 from handlers.request import Reply, Request
+from services.channels.permissions import Act
 from services.core.errors import RuleError
+from services.core.scan import DIGITS, Scanner
 from services.core.text import strip_quotes
 from services.market.measure import Window
 from services.rules.grammar import parse_rule
 
 SLASH = "/minerpulse"
 WINDOWS = {window.value: window for window in Window}
-_NUMBERED = re.compile(r"(?:#?(?P<number>\d{1,9})(?!\S)\s*)?(?P<rest>.*)", re.ASCII | re.DOTALL)
+MAX_NUMBER_DIGITS = 9  # of a rule or an alert
 
 
 class Topic(Enum):
@@ -46,6 +47,9 @@ class Command:
     Attributes:
         words: The words that name it.
         arguments: Placeholder of what follows the words.
+        act: What it does, which decides who may use it.
+        bare_act: What it does without an argument, if that is something else.
+        is_study: Whether it measures years of history; a person runs one of these at a time.
         validate: Returns the immediate answer to an argument, from the command table and without I/O; None if `run`
             must answer.
         run: Does the work after the acknowledgement; None if `validate` always answers.
@@ -57,7 +61,10 @@ class Command:
     arguments: str = ""
     summary: str
     example: str
+    act: Act
+    bare_act: Act | None = None
     topic: Topic = Topic.MARKET
+    is_study: bool = False
     validate: Validate = accept_any
     run: Callable[[Request], Awaitable[Reply | None]] | None = None
 
@@ -70,6 +77,10 @@ class Command:
     def syntax(self) -> str:
         """The words and arguments as typed after /minerpulse."""
         return " ".join([*self.words, self.arguments]).strip()
+
+    def act_of(self, argument: str) -> Act:
+        """Return what the command does with this argument."""
+        return self.bare_act if self.bare_act is not None and not argument else self.act
 
     @property
     def usage(self) -> str:
@@ -96,9 +107,12 @@ class NumberedArgument(NamedTuple):
 
 def split_number(argument: str) -> NumberedArgument:
     """Split the number off an argument, and unquote the rest, as in `3 “5d 12pp”`."""
-    match = _NUMBERED.fullmatch(argument)
-    number = match["number"] if match else None
-    return NumberedArgument(None if number is None else int(number), strip_quotes(match["rest"] if match else argument))
+    scanner = Scanner(argument)
+    scanner.skip("#")
+    number = scanner.run(DIGITS, MAX_NUMBER_DIGITS)
+    if not number or not (scanner.is_done or scanner.next.isspace()):
+        return NumberedArgument(None, strip_quotes(argument))
+    return NumberedArgument(int(number), strip_quotes(scanner.rest))
 
 
 def rule_error(text: str) -> Message | None:

@@ -2,15 +2,19 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from slack_bolt.async_app import AsyncApp, AsyncBoltContext
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
 
 from handlers.home_tab import publish_home
 from handlers.render.home import welcome_message
 from handlers.request import Request
 
+ENDED_TOKENS = frozenset({"account_inactive", "invalid_auth", "token_expired", "token_revoked"})
 UNINSTALL_EVENTS = ("app_uninstalled", "team_access_revoked", "tokens_revoked")
 log = logging.getLogger(__name__)
 
@@ -24,6 +28,8 @@ async def on_home_opened(request: Request, body: dict[str, Any]) -> None:
 async def on_joined(request: Request, body: dict[str, Any]) -> None:
     """Welcome a channel that the app was added to; alerts from before may still be open. Raises DeliveryError."""
     if body["event"].get("user") not in _bot_user_ids(body):
+        if request.memberships is not None:
+            request.memberships.forget(request.channel.team, request.user_id)
         return
     await request.commands.rejoin(request.channel)
     rules = [str(rule.rule) for rule in await request.commands.rules(request.channel)]
@@ -43,6 +49,14 @@ async def on_left(request: Request, body: dict[str, Any]) -> None:
         log.warning("%s: removed %d rules of channel %s: %s", event["type"], len(removed), request.channel.id, rules)
 
 
+async def on_member_left(request: Request, _body: dict[str, Any]) -> None:
+    """Remove a channel that a person has left from their Home tab, if it may be there. Raises DeliveryError."""
+    if request.memberships is not None:
+        request.memberships.forget(request.channel.team, request.user_id)
+    if await request.commands.has_acted_in(request.channel, request.user_id):
+        await publish_home(request)
+
+
 def _bot_user_ids(body: dict[str, Any]) -> set[str]:
     """Return the app's own user ids, from the event's authorizations."""
     authorizations = body.get("authorizations") or ()
@@ -56,6 +70,7 @@ EVENTS: dict[str, Callable[[Request, dict[str, Any]], Awaitable[None]]] = {
     "group_deleted": on_left,
     "group_left": on_left,
     "member_joined_channel": on_joined,
+    "member_left_channel": on_member_left,
 }
 
 
@@ -74,11 +89,13 @@ class InstallationRemover(Protocol):
 def register_uninstall(app: AsyncApp, remover: InstallationRemover) -> None:
     """Register listeners for the events that end an installation.
 
-    They are acknowledged after everything is deleted: if that fails, Slack sends the event again.
+    They are acknowledged after everything is deleted: if that fails, Slack sends the event again. An event that names a
+    workspace ends that workspace's own installation, never that of its organization.
     """
 
     async def on_uninstalled(body: dict[str, Any], context: AsyncBoltContext) -> None:
-        await remover.uninstall(context.team_id, context.enterprise_id, _event_time(body))
+        team = context.team_id if context.team_id != context.enterprise_id else None
+        await remover.uninstall(team, context.enterprise_id, _event_time(body))
 
     async def on_access_revoked(event: dict[str, Any], body: dict[str, Any]) -> None:
         await remover.revoke([str(team) for team in event["team_ids"]], _event_time(body))
@@ -89,6 +106,45 @@ def register_uninstall(app: AsyncApp, remover: InstallationRemover) -> None:
 
     for name, listener in zip(UNINSTALL_EVENTS, (on_uninstalled, on_access_revoked, on_tokens_revoked), strict=True):
         app.event(name)(listener)
+
+
+class WorkspaceData(Protocol):
+    """Deletes the data of a workspace."""
+
+    async def purge_workspace(self, team: str, at: datetime) -> None:
+        """Delete all rows of a workspace."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SingleWorkspaceRemover:
+    """Deletes the data of the one workspace that the bot token is for, once Slack refuses the token.
+
+    While the token works, an event that ends an installation is late: the app has been installed again since.
+    """
+
+    client: AsyncWebClient
+    data: WorkspaceData
+
+    async def uninstall(self, team: str | None, enterprise: str | None, at: datetime) -> None:
+        """Delete the data of a workspace that uninstalled the app. Raises SlackApiError if Slack cannot be asked."""
+        del enterprise
+        if team is None:
+            return
+        try:
+            await self.client.auth_test()
+        except SlackApiError as error:
+            if error.response.get("error") not in ENDED_TOKENS:
+                raise
+            await self.data.purge_workspace(team, at)
+            log.warning("the app was uninstalled; all data of workspace %s has been deleted", team)
+        else:
+            log.info("kept the data of workspace %s: the event is late, and the app is installed", team)
+
+    async def revoke(self, teams: Sequence[str], at: datetime) -> None:
+        """Delete the data of workspaces whose organization revoked the app's access."""
+        for team in teams:
+            await self.uninstall(team, None, at)
 
 
 def _event_time(body: dict[str, Any]) -> datetime:

@@ -1,6 +1,7 @@
 """The Home tab and the board shortcut: what one person sees outside any channel."""
 
 import logging
+import re
 from typing import Any
 
 from handlers.render.form_fields import result_modal
@@ -15,6 +16,7 @@ LAYOUT_REFUSED = (
     "Slack refuses this tab as it should look, which has been logged. In a channel, `/minerpulse` shows the market and "
     "`/minerpulse rules` what is watched there."
 )
+PAGE_NUMBER = re.compile(r"[0-9]{1,6}", re.ASCII)
 log = logging.getLogger(__name__)
 
 
@@ -31,10 +33,25 @@ async def publish_home(request: Request) -> None:
 
 async def _home_view(request: Request) -> dict[str, Any]:
     try:
-        return home_view(await request.commands.overview(request.channel.team, request.user_id), request.now)
+        overview = await request.commands.overview(
+            request.channel.team, request.user_id, await _channels_of(request), _page(request.value)
+        )
+        return home_view(overview, request.now)
     except MinerPulseError as error:
         log.warning("Home tab shows an error: %s", error)
         return home_notice_view(error_message(error))
+
+
+def _page(value: str) -> int:
+    """Return the page that a button names; the first one for anything else."""
+    return int(value) if PAGE_NUMBER.fullmatch(value) else 0
+
+
+async def _channels_of(request: Request) -> frozenset[str] | None:
+    """Return the ids of the channels that this person is a member of; None if that is unknown."""
+    if request.memberships is None:
+        return None
+    return await request.memberships.channels_of(request.client, request.channel.team, request.user_id)
 
 
 async def _publish_view(request: Request, view: dict[str, Any]) -> None:

@@ -28,7 +28,21 @@ TIMEOUT_S = 12.0  # longest wait for an image
 RETRY_PAUSES_S = (1.0, 2.0)  # Slack doesn't report when an upload can be shown
 FILE_NAME = "minerpulse.png"
 MAX_ALT_TEXT = 1_000  # Slack's limit for a file
+UNWRITABLE_HOME = (
+    "The font cache cannot be saved under HOME, so the first picture after each start takes longer. "
+    "Set MPLCONFIGDIR to a folder that can be written to."
+)
 log = logging.getLogger(__name__)
+
+
+def _explain_font_cache(record: logging.LogRecord) -> bool:
+    """Replace matplotlib's warnings about an unwritable HOME with one that says what to do."""
+    if "temporary cache directory" in str(record.msg):
+        record.msg, record.args = UNWRITABLE_HOME, ()
+    return "mkdir -p failed" not in str(record.msg)
+
+
+logging.getLogger("matplotlib").addFilter(_explain_font_cache)
 
 
 def picture_key(picture: Picture, scheme: ColorScheme) -> str:

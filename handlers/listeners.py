@@ -2,27 +2,34 @@
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncBoltContext
 from slack_sdk.web.async_client import AsyncWebClient
 
-from handlers.actions import ACTIONS
+from handlers.actions import ACTIONS, Action
 from handlers.background import BackgroundTasks, open_message_modal, post_ephemeral, run_and_log
 from handlers.command import SLASH
 from handlers.commands import COMMANDS
 from handlers.commands.parse import parse_command
 from handlers.events import EVENTS
+from handlers.gate import Gate
 from handlers.home_tab import open_board
 from handlers.images import ImageUploader
-from handlers.render.form_fields import FIELD_PREFIX
-from handlers.request import ChannelLocks, Form, Reply, Request
+from handlers.membership import Memberships
+from handlers.render.form_fields import FIELD_PREFIX, result_modal
+from handlers.render.responses import BUSY, error_message, untracked_message
+from handlers.request import Audience, ChannelLocks, Form, Reply, Request
 from handlers.rule_changes import submit_editor, update_editor, validate_editor
 from handlers.rule_form import FormContext
 from handlers.view_updates import ViewUpdates
 from services.channels.commands import ChannelCommands
+from services.channels.permissions import Act
 from services.core.clock import Clock
+from services.core.errors import AlertNotFoundError, NotFoundError
 from services.core.identity import Channel
 from services.research.service import ResearchService
 
@@ -31,14 +38,30 @@ Listener = Callable[..., Awaitable[None]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Modal:
-    """A form: `validate` returns field errors without I/O; `update` and `submit` may be slow."""
+    """A form: `validate` returns field errors without I/O; `update` and `submit` may be slow.
 
+    Attributes:
+        act: What its submission does, which decides who may submit it.
+    """
+
+    act: Act
     validate: Callable[[Form], dict[str, str]]
     update: Callable[[Form], Awaitable[None]]
     submit: Callable[[Form], Awaitable[Reply]]
 
 
-MODALS = {"rule_editor": Modal(validate=validate_editor, update=update_editor, submit=submit_editor)}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shortcut:
+    """A shortcut outside any channel: what it does, and how."""
+
+    act: Act
+    run: Callable[[Request], Awaitable[None]]
+
+
+MODALS = {
+    "rule_editor": Modal(act=Act.CHANGE_RULES, validate=validate_editor, update=update_editor, submit=submit_editor)
+}
+SHORTCUTS = {"board": Shortcut(act=Act.READ, run=open_board)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -51,6 +74,8 @@ class Dependencies:
     tasks: BackgroundTasks
     view_updates: ViewUpdates
     locks: ChannelLocks
+    memberships: Memberships
+    gate: Gate
 
     def build_request(
         self,
@@ -61,19 +86,38 @@ class Dependencies:
         channel: str | None = None,
     ) -> Request:
         """Build a Request from a Slack payload; for a form, in the `channel` that it was opened from."""
+        commands = self.commands
+        if is_outsider(body, context.team_id):
+            commands = replace(commands, permissions=replace(commands.permissions, is_outsider=True))
         return Request(
             channel=Channel(team=str(context.team_id), id=channel or context.channel_id or ""),
             user_id=str(context.user_id),
             value=value,
-            commands=self.commands,
+            commands=commands,
             research=self.research,
             clock=self.clock,
             client=client,
             view_updates=self.view_updates,
             locks=self.locks,
+            memberships=self.memberships,
             trigger_id=str(body.get("trigger_id") or ""),
             response_url=str(body.get("response_url") or ""),
         )
+
+
+def is_outsider(body: Mapping[str, Any], team: str | None) -> bool:
+    """Return whether a payload comes from a person of another organization, in a Slack Connect channel.
+
+    `team` is where the app is installed. A person of an Enterprise organization has its ID in place of a workspace's.
+    Commands carry no workspace of the person: Slack doesn't offer them to people of other organizations.
+    Source: https://docs.slack.dev/reference/interaction-payloads/block_actions-payload
+    """
+    user, workspace, organization = body.get("user"), body.get("team"), body.get("enterprise")
+    own = user.get("team_id") if isinstance(user, Mapping) else None
+    homes = {team, workspace.get("enterprise_id") if isinstance(workspace, Mapping) else None}
+    if body.get("is_enterprise_install") and isinstance(organization, Mapping):
+        homes.add(organization.get("id"))
+    return bool(own) and own not in homes
 
 
 def register(
@@ -82,11 +126,13 @@ def register(
     research: ResearchService,
     clock: Clock,
     uploader: ImageUploader | None = None,
+    *,
+    gate: Gate | None = None,
 ) -> BackgroundTasks:
     """Register listeners for the command and all actions, events and views; return the tasks to drain before shutdown.
 
     The app must process before the response: the acknowledgement is the HTTP response, and slow work follows it.
-    Without an `uploader`, charts are Slack's own blocks.
+    Without an `uploader`, charts are Slack's own blocks; without a `gate`, nothing limits how often people ask.
     """
     deps = Dependencies(
         commands=commands,
@@ -95,12 +141,15 @@ def register(
         tasks=BackgroundTasks(uploader),
         view_updates=ViewUpdates(),
         locks=ChannelLocks(),
+        memberships=Memberships(clock),
+        gate=gate or Gate(),
     )
     app.command(SLASH)(_on_command(deps))
-    for action_id, run in ACTIONS.items():
-        app.action(action_id)(_on_action(deps, run))
+    for action_id, row in ACTIONS.items():
+        app.action(action_id)(_on_action(deps, row))
     app.action(re.compile(f"^{FIELD_PREFIX}"))(_on_change(deps))
-    app.shortcut("board")(_on_shortcut(deps))
+    for callback_id, shortcut in SHORTCUTS.items():
+        app.shortcut(callback_id)(_on_shortcut(deps, shortcut))
     for kind, handle in EVENTS.items():
         app.event(kind)(_on_event(deps, handle))
     for callback_id, modal in MODALS.items():
@@ -116,30 +165,49 @@ def _on_command(deps: Dependencies) -> Listener:
         if parsed.response is not None:
             await ack(text=parsed.response.text, blocks=parsed.response.blocks)
             return
+        if deps.tasks.is_busy:
+            await ack(text=BUSY)
+            return
         await ack()
-        if parsed.command is not None and parsed.command.run is not None:
+        row = parsed.command
+        if row is not None and row.run is not None:
             request = deps.build_request(context, client, parsed.argument, command)
-            deps.tasks.start_reply(request, parsed.command.run(request), parsed.command.usage)
+            act, run = row.act_of(parsed.argument), partial(row.run, request)
+            deps.tasks.start_reply(request, deps.gate.run(request, act, run, is_study=row.is_study), row.usage)
 
     return listen
 
 
-def _on_action(deps: Dependencies, run: Callable[[Request], Awaitable[Reply | None]]) -> Listener:
+def _on_action(deps: Dependencies, row: Action) -> Listener:
     async def listen(ack: AsyncAck, body: dict[str, Any], context: AsyncBoltContext, client: AsyncWebClient) -> None:
         await ack()
         action = body["actions"][0]
         choice = action.get("selected_option") or action
         request = deps.build_request(context, client, str(choice.get("value", "")), body)
         fallback = post_ephemeral if context.channel_id else open_message_modal  # the Home tab has no channel
-        deps.tasks.start_reply(request, run(request), str(action["action_id"]), fallback)
+        work = partial(deps.gate.run, request, row.act, partial(row.run, request), is_study=row.is_study)
+        deps.tasks.start_reply(request, _mark_untracked(work, body), str(action["action_id"]), fallback)
 
     return listen
 
 
-def _on_shortcut(deps: Dependencies) -> Listener:
+async def _mark_untracked(work: Callable[[], Awaitable[Reply | None]], body: dict[str, Any]) -> Reply | None:
+    """Do the work and return its reply; for an alert that the healthy database does not have, replace its message."""
+    try:
+        return await work()
+    except AlertNotFoundError:
+        shown = body.get("message")
+        if not isinstance(shown, dict) or (body.get("container") or {}).get("is_ephemeral"):
+            raise
+        return Reply(message=untracked_message(shown), audience=Audience.REPLACE_ORIGINAL)
+
+
+def _on_shortcut(deps: Dependencies, row: Shortcut) -> Listener:
     async def listen(ack: AsyncAck, body: dict[str, Any], context: AsyncBoltContext, client: AsyncWebClient) -> None:
         await ack()
-        deps.tasks.start(run_and_log(open_board(deps.build_request(context, client, "", body))), "board shortcut")
+        request = deps.build_request(context, client, "", body)
+        work = deps.gate.run(request, row.act, partial(row.run, request))
+        deps.tasks.start(run_and_log(work), "shortcut")
 
     return listen
 
@@ -160,8 +228,11 @@ def _on_change(deps: Dependencies) -> Listener:
         await ack()
         view = body.get("view") or {}
         modal = MODALS.get(view.get("callback_id", ""))
-        if modal is not None:
-            deps.tasks.start(run_and_log(modal.update(_form(deps, view, body, context, client))), view["callback_id"])
+        if modal is None:
+            return
+        with suppress(NotFoundError):  # of an outdated form, whose submission says so
+            form = _form(deps, view, body, context, client)
+            deps.tasks.start(run_and_log(modal.update(form)), view["callback_id"])
 
     return listen
 
@@ -174,13 +245,18 @@ def _on_submit(deps: Dependencies, modal: Modal) -> Listener:
 
     async def listen(ack: AsyncAck, body: dict[str, Any], context: AsyncBoltContext, client: AsyncWebClient) -> None:
         view: dict[str, Any] = body["view"]
-        form = _form(deps, view, body, context, client)
+        try:
+            form = _form(deps, view, body, context, client)
+        except NotFoundError as error:
+            await ack(response_action="update", view=result_modal(error_message(error)))
+            return
         if errors := modal.validate(form):
             await ack(response_action="errors", errors=errors)
             return
         await ack()
         request = replace(form.request, response_url=form.context.response_url)  # a view payload has no response_url
-        deps.tasks.start_reply(request, modal.submit(form), view["callback_id"])
+        work = deps.gate.run(request, modal.act, partial(modal.submit, form))
+        deps.tasks.start_reply(request, work, view["callback_id"])
 
     return listen
 

@@ -8,6 +8,7 @@ from weakref import WeakValueDictionary
 
 from slack_sdk.web.async_client import AsyncWebClient
 
+from handlers.membership import Memberships
 from handlers.render.message import Message
 from handlers.render.picture import Picture
 from handlers.rule_form import FormContext
@@ -43,6 +44,7 @@ class Request:
         value: The command's argument, or the value of the pressed button.
         view_updates: Keeps the updates of open views in order.
         locks: Serialize work in one channel.
+        memberships: Which channels a person is in; None if nothing is known about that.
         trigger_id: Opens a modal; valid for three seconds.
         response_url: Accepts up to five replies within 30 minutes; empty if there is none.
     """
@@ -56,6 +58,7 @@ class Request:
     client: AsyncWebClient
     view_updates: ViewUpdates = field(default_factory=ViewUpdates)
     locks: ChannelLocks = field(default_factory=ChannelLocks)
+    memberships: Memberships | None = None
     trigger_id: str = ""
     response_url: str = ""
 

@@ -15,9 +15,12 @@ from handlers.render.tune import TuneOffer, tune_message
 from handlers.request import Form, Reply, Request
 from handlers.rule_form import FormContext, RuleForm, default_form
 from handlers.slack_errors import translate_slack_error
+from services.channels.commands import AlertOutcome
+from services.channels.permissions import Act
 from services.channels.rule_placement import find_placement
-from services.core.errors import DataError, DeliveryError, MinerPulseError, NotAllowedError, UserInputError
+from services.core.errors import DataError, DeliveryError, MinerPulseError, UserInputError
 from services.core.prices import Pair
+from services.core.reason import Code, Reason
 from services.research.tune import parse_target
 from services.rules.grammar import parse_rule
 from services.rules.rule import EXAMPLE
@@ -35,12 +38,40 @@ async def add_rule(request: Request, text: str) -> Message:
     """
     added = await request.commands.add_rule(request.channel, text, request.user_id)
     message = rule_added_message(added)
-    if added.created and len(await request.commands.rules(request.channel)) == 1:
-        try:
-            await announce_alerts(request, [str(added.channel_rule.rule)], added.channel_rule.rule.pair)
-        except DeliveryError as error:
-            return stack(message, _announcement_failed(error))
+    if not added.created:
+        return message
+    if len(await request.commands.rules(request.channel)) > 1:
+        await announce(request, Reason.of(Code.RULE_ADDED, rule=added.channel_rule.rule))
+        return message
+    try:
+        await announce_alerts(request, [str(added.channel_rule.rule)], added.channel_rule.rule.pair)
+    except DeliveryError as error:
+        return stack(message, _announcement_failed(error))
     return message
+
+
+async def edit_rule_text(request: Request, rule_id: int, text: str) -> Message:
+    """Replace a rule by the given text, announce it in the channel, and return the confirmation."""
+    edited = await request.commands.edit_rule(request.channel, rule_id, text, request.user_id)
+    if edited.changed:
+        await announce(request, Reason.of(Code.RULE_EDITED, before=edited.before, after=edited.rule))
+    return rule_edited_message(edited)
+
+
+async def announce(request: Request, change: Reason) -> None:
+    """Post one line in the channel that says what this person changed."""
+    await request.commands.announce(request.channel, request.user_id, change)
+
+
+async def announce_outcome(request: Request, outcome: AlertOutcome) -> None:
+    """Announce what only editors may do with an alert; its own message and thread show the rest."""
+    if not outcome.changed:
+        return
+    number, until = outcome.alert.id, outcome.alert.snoozed and outcome.alert.snoozed.until
+    if outcome.act is Act.SNOOZE_LONG:
+        await announce(request, Reason.of(Code.ALERT_SNOOZED_LONG, number=number, until=until))
+    if outcome.act is Act.RESOLVE_EARLY:
+        await announce(request, Reason.of(Code.ALERT_RESOLVED_EARLY, number=number))
 
 
 def _announcement_failed(error: DeliveryError) -> Message:
@@ -117,7 +148,7 @@ async def _save(form: Form, text: str) -> Message:
     request, rule_id = form.request, form.context.rule_id
     if rule_id is None:
         return await add_rule(request, text)
-    return rule_edited_message(await request.commands.edit_rule(request.channel, rule_id, text, request.user_id))
+    return await edit_rule_text(request, rule_id, text)
 
 
 def _command_hint(text: str, rule_id: int | None) -> Message:
@@ -126,11 +157,7 @@ def _command_hint(text: str, rule_id: int | None) -> Message:
 
 
 async def _initial_view(request: Request, rule_form: RuleForm, context: FormContext, text: str) -> dict[str, Any]:
-    """Check that this person may save the form before they fill it in."""
-    try:
-        await request.commands.check_editor(request.channel, request.user_id)
-    except NotAllowedError as error:
-        return result_modal(error_message(error))
+    """Return the form with a preview of its rule, if that rule still exists."""
     return await (
         _preview_view(request, rule_form, context)
         if context.rule_id is None

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from services.core.errors import RuleError
+from services.core.errors import NotFoundError, RuleError
 from services.core.prices import Pair
+from services.core.scan import DIGITS, Scanner
 from services.core.text import normalize
 from services.market.measure import Window
 from services.market.metrics import METRICS, SPREAD, Unit
@@ -17,10 +17,12 @@ from services.rules.grammar import parse_rule
 from services.rules.rule import DEFAULT_HOLD, Direction, Rule, default_clear, print_duration, print_value
 
 AT_CLOSE = "at close"
-_BARE = re.compile(r"[-+]?[\d.,]+", re.ASCII)
-_OWN_OPTIONS = re.compile(
-    r"\b(?:above|below|either|at close|(?:clear|for|on) \S+)(?!\S)"
-)  # options that have their own field
+OUTDATED_FORM = "This form is out of date. Close it, then type `/minerpulse rule add` to open a new one."
+_NUMERIC = DIGITS | set(".,")
+_OWN_OPTIONS = {  # options that have their own field, and how many words each has
+    **{direction.value: 1 for direction in Direction},
+    **dict.fromkeys(("at", "clear", "for", "on"), 2),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +51,7 @@ class RuleForm:
             clear="" if rule.clear == default_clear(rule.threshold) else print_value(rule.clear, rule.unit),
             hold="" if rule.at_close else print_duration(rule.hold),
             at_close=AT_CLOSE if rule.at_close else "",
-            more=" ".join(_OWN_OPTIONS.sub("", " ".join(options)).split()),
+            more=_other_options(" ".join(options)),
             pair="" if rule.pair == default_pair else str(rule.pair),
         )
 
@@ -83,7 +85,10 @@ class RuleForm:
 
     def _parts(self) -> Iterator[tuple[str, str]]:
         """Yield each field and its text, in the order of the grammar."""
-        metric = METRICS[self.metric]
+        metric = METRICS.get(self.metric)
+        if metric is None:  # the form is from another version; the parser names the metric
+            yield "threshold", f"{self.window} {self.metric} {self.threshold}"
+            return
         window = self.window if metric.windowed else ""
         metric_name = metric.name if metric.named else ""
         unit = metric.unit
@@ -114,10 +119,14 @@ class FormContext:
 
     @classmethod
     def from_view(cls, view: Mapping[str, Any]) -> FormContext:
-        """Parse the context of one of our views."""
-        metadata = json.loads(view["private_metadata"])
-        response_url = str(metadata["answers_to"])
-        return cls(channel=str(metadata["channel"]), response_url=response_url, rule_id=metadata["rule"])
+        """Parse the context of one of our views. Raises NotFoundError if the view is from another version."""
+        try:
+            match json.loads(view["private_metadata"]):
+                case {"channel": str(channel), "answers_to": str(response_url), "rule": int() | None as rule_id}:
+                    return cls(channel=channel, response_url=response_url, rule_id=rule_id)
+        except (KeyError, TypeError, ValueError) as error:
+            raise NotFoundError(OUTDATED_FORM) from error
+        raise NotFoundError(OUTDATED_FORM)
 
 
 def default_form() -> RuleForm:
@@ -125,6 +134,19 @@ def default_form() -> RuleForm:
     return replace(RuleForm(), threshold="8pp", hold=print_duration(DEFAULT_HOLD))
 
 
+def _other_options(options: str) -> str:
+    """Return the options of a rule that have no field of their own."""
+    remaining, others = options.split(), list[str]()
+    while remaining:
+        if length := _OWN_OPTIONS.get(remaining[0], 0):
+            del remaining[:length]
+        else:
+            others.append(remaining.pop(0))
+    return " ".join(others)
+
+
 def _with_unit(value: str, unit: Unit) -> str:
     """Add the metric's unit to a bare number: 8 next to a spread means 8pp."""
-    return unit.affix(value) if _BARE.fullmatch(value) else value
+    scanner = Scanner(value)
+    scanner.skip("-", "+")
+    return unit.affix(value) if scanner.run(_NUMERIC) and scanner.is_done else value

@@ -15,6 +15,7 @@ from typing import Any
 
 import aiohttp
 from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from services.core.errors import (
     AppPermissionError,
@@ -30,7 +31,7 @@ FORBIDDEN = "The workspace does not let MinerPulse post in this channel: ask a w
 LAYOUT = "Slack refuses the layout of this, even in its plain form; please report it."
 ARCHIVED = "The channel is archived: unarchive it, or start alerts in another one."
 TRIGGER_EXPIRED = "Slack opens a form within three seconds only, and they were over; do the same once more."
-NO_FORMS = "There are no forms here."
+NO_FORMS = "A rehearsal in the terminal cannot open forms; `minerpulse rehearse --web` can."
 NO_TAB = "The app cannot write to people: switch on its Messages Tab, under App Home of its settings at Slack."
 UNKNOWN = "Slack refuses this message with a code that MinerPulse does not know; look it up in Slack's documentation:"
 
@@ -97,6 +98,13 @@ class BlocksRefusedError(MessageRefusedError):
         super().__init__(LAYOUT, permanent=True, surely_not_posted=True)
 
 
+def response_body(response: AsyncSlackResponse) -> dict[str, Any]:
+    """Return the body of a response that slack_sdk accepted. Raises DeliveryError if it is no object."""
+    if not isinstance(response.data, dict):
+        raise unclear_answer("an answer that is no object")
+    return response.data
+
+
 @contextmanager
 def translate_slack_error() -> Iterator[None]:
     """Translate errors of slack_sdk and the network into DeliveryError."""
@@ -104,10 +112,14 @@ def translate_slack_error() -> Iterator[None]:
         yield
     except SlackApiError as error:
         raise _delivery_error(error.response) from error
+    except AttributeError as error:  # slack_sdk reads `ok` of any body, even of a list or a string
+        if error.name != "get" or not isinstance(error.obj, list | str | int | float):
+            raise
+        raise unclear_answer("an answer that is no object") from error
     except aiohttp.ClientConnectorError as error:
         raise DeliveryError("Slack cannot be reached.", permanent=False, surely_not_posted=True) from error
     except (aiohttp.ClientError, OSError) as error:
-        raise _outcome_unknown(f"no answer ({type(error).__name__})") from error
+        raise unclear_answer(f"no answer ({type(error).__name__})") from error
 
 
 def _delivery_error(response: Any) -> DeliveryError:  # noqa: ANN401 -- of slack_sdk or, where the body is no JSON, of aiohttp
@@ -118,7 +130,7 @@ def _delivery_error(response: Any) -> DeliveryError:  # noqa: ANN401 -- of slack
         wait = _parse_retry_after(response.headers.get("Retry-After", ""))
         return DeliveryError("Slack asks to wait.", permanent=False, surely_not_posted=True, retry_after=wait)
     if not code or code in SERVER_ERRORS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return _outcome_unknown(code or f"HTTP {status}")
+        return unclear_answer(code or f"HTTP {status}")
     return _error_for_code(code)
 
 
@@ -138,7 +150,8 @@ def _error_for_code(code: str) -> DeliveryError:
     return MessageRefusedError(f"{UNKNOWN} {code}.", permanent=False, surely_not_posted=False)
 
 
-def _outcome_unknown(reason: str) -> DeliveryError:
+def unclear_answer(reason: str) -> DeliveryError:
+    """Return the error of an answer that doesn't say whether Slack has the message, so it is looked up."""
     return DeliveryError(f"Slack may not have taken the message: {reason}.", permanent=False, surely_not_posted=False)
 
 

@@ -5,6 +5,7 @@ connecting happen between a message's lease and its first byte, and the process 
 exists, nothing waits.
 """
 
+import base64
 import copy
 import logging
 from collections.abc import Awaitable, Callable, Iterator
@@ -18,12 +19,13 @@ from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
+from yarl import URL
 
 from handlers.render.alert import alert_message
 from handlers.render.alert_text import thread_reply
 from handlers.render.message import Message, text_only, without_charts
 from handlers.render.notices import notice_message
-from handlers.slack_errors import BlocksRefusedError, translate_slack_error
+from handlers.slack_errors import BlocksRefusedError, response_body, translate_slack_error, unclear_answer
 from services.core.clock import Clock
 from services.core.errors import (
     AppPermissionError,
@@ -34,6 +36,7 @@ from services.core.errors import (
 )
 from services.core.identity import Channel
 from services.delivery.ports import AlertMessage, NoticeMessage, OutboxMessage, ThreadMessage
+from services.market.sources.http.environment import environment_proxy
 
 SendCall = Callable[[Message], Awaitable[AsyncSlackResponse]]
 
@@ -165,8 +168,13 @@ async def _try_send(message: Message, send: SendCall, retry_form: str) -> str | 
 
 
 async def _send(message: Message, send: SendCall) -> str:
+    """Send a message and return its `ts`. An answer without one leaves it unknown whether Slack has the message."""
     with translate_slack_error():
-        return str((await send(message))["ts"])
+        response = await send(message)
+    ts = response_body(response).get("ts")
+    if not isinstance(ts, str) or not ts:
+        raise unclear_answer("an answer without the message's ts")
+    return ts
 
 
 def _render(message: OutboxMessage, now: datetime, *, new: bool) -> Message:
@@ -202,7 +210,7 @@ async def find_message(
     for _ in range(MAX_PAGES):
         page = await _page(method, arguments)
         for message in page.get("messages") or ():
-            if _key(message) == key:
+            if isinstance(message, dict) and _key(message) == key and message.get("ts"):
                 return str(message["ts"])
         arguments["cursor"] = (page.get("response_metadata") or {}).get("next_cursor")
         if not arguments["cursor"]:
@@ -218,7 +226,10 @@ async def _page(method: Callable[..., Awaitable[AsyncSlackResponse]], arguments:
         return {}  # no such thread, so no reply in it
     except (AppPermissionError, MessageRefusedError) as error:
         raise MessageLookupDeniedError(f"MinerPulse may not read what was posted there; {SCOPES_HINT}.") from error
-    return dict(response.data) if isinstance(response.data, dict) else {}
+    page = response_body(response)
+    if not isinstance(page.get("messages"), list):
+        raise unclear_answer("an answer without messages")
+    return page
 
 
 def _key(message: dict[str, Any]) -> str | None:
@@ -239,8 +250,16 @@ def send_before(deadline: datetime | None) -> Iterator[None]:
         _deadline.reset(token)
 
 
-class DeadlineConnector(aiohttp.TCPConnector):
-    """Connector that raises SendDeadlineError for a request past its deadline."""
+def _proxy_authorization(proxy: URL) -> dict[str, str] | None:
+    """Return the header with the name and password in a proxy's URL; None if it has none."""
+    if proxy.user is None:
+        return None
+    credentials = base64.b64encode(f"{proxy.user}:{proxy.password or ''}".encode()).decode()
+    return {"Proxy-Authorization": f"Basic {credentials}"}
+
+
+class SlackConnector(aiohttp.TCPConnector):
+    """Connector that raises SendDeadlineError for a request past its deadline, and uses the environment's proxy."""
 
     def __init__(self, clock: Clock) -> None:
         super().__init__()
@@ -253,6 +272,9 @@ class DeadlineConnector(aiohttp.TCPConnector):
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 -- as aiohttp has it
     ) -> Connection:
         """Return a pooled or new connection on which nothing has been sent yet."""
+        address = environment_proxy(str(req.url))  # slack_sdk would ignore NO_PROXY
+        proxy = URL(address) if address else None
+        req.update_proxy(proxy and proxy.with_user(None), None, _proxy_authorization(proxy) if proxy else None)
         connection = await super().connect(req, traces, timeout)
         deadline = _deadline.get()
         if deadline is not None and self._clock.now() > deadline:

@@ -7,7 +7,15 @@ import click
 
 from bot.app import App
 from bot.commands.live import query_live, view_files
-from bot.commands.options import btc_option, etf_option, output_option, require_both_files, write_atomically
+from bot.commands.options import (
+    PNG_FILE,
+    STDOUT,
+    btc_option,
+    etf_option,
+    output_option,
+    require_both_files,
+    write_output,
+)
 from bot.settings import load_settings
 from handlers.render.chart import chart_message, chart_picture
 from handlers.render.drawing import render_png
@@ -25,7 +33,7 @@ ONE_SESSION, ONE_SESSION_CHART = Window.D1, Window.D20  # one session has only t
 
 @click.command()
 @click.argument("window", type=click.Choice([option.value for option in Window], case_sensitive=False), default="20d")
-@output_option("spread.png")
+@output_option("spread.png", PNG_FILE)
 @click.option("--dark", is_flag=True, help="Draw on a dark ground.")
 @click.option("--rule", "text", help="A rule to draw beneath, as in “5d 15pp”.  [default: a new channel's, or 5d 15pp]")
 @etf_option
@@ -46,8 +54,8 @@ def chart_command(*, window: str, path: Path, dark: bool, text: str | None, etf:
     picture = chart_picture(chart)
     if picture is None:
         raise NoHistoryError(chart_message(chart, view.now).text)
-    write_atomically(path, render_png(picture, ColorScheme.DARK if dark else ColorScheme.LIGHT))
-    click.echo(picture.alt)
+    write_output(path, render_png(picture, ColorScheme.DARK if dark else ColorScheme.LIGHT))
+    click.echo(picture.alt, err=path == STDOUT)
 
 
 async def _view(app: App, rule: Rule) -> MarketView:

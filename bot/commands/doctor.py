@@ -1,47 +1,64 @@
 """`minerpulse doctor`: check each dependency once, and suggest a fix for each failure."""
 
 import asyncio
+import glob
 import json
+import os
+import shlex
+import stat
 from collections.abc import Awaitable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from enum import Enum
+from pathlib import Path
 from time import perf_counter
 from typing import TypeVar
 
 import aiohttp
 import click
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
-from bot.app import App, build
+from bot.app import App, build, needs_network
+from bot.cli import as_typed
 from bot.clock import SystemClock
 from bot.commands.options import json_option
 from bot.health import describe_delivery_problem
 from bot.manifest import LOOKUP_SCOPES, REQUIRED_SCOPES, UPLOAD
 from bot.oauth.rotation import overdue_tokens
 from bot.oauth.tokens import granted_scopes
-from bot.settings import Settings, load_settings
+from bot.settings import ENV_FILE, Settings, load_settings
+from bot.terminal import SafeConsole
 from handlers.render import fmt
 from handlers.render.reasons import error_text, sentences
 from services.core.clock import Clock
-from services.core.errors import DatabaseUnavailableError, InvalidSettingsError, NoHistoryError, SourceError
+from services.core.errors import (
+    DatabaseUnavailableError,
+    InvalidSettingsError,
+    NoHistoryError,
+    SourceError,
+    SourceFault,
+)
 from services.core.prices import Quote
 from services.delivery.ports import DeliveryProblem
 from services.market.feeds.network import NetworkFeed
 from services.market.network_checks import CheckedNetwork
 from services.market.ports import CryptoSource, EquitySource
-from services.storage import SqlStore
+from services.market.sources.catalogue import SOURCES
+from services.market.sources.http.environment import check_network_environment, describe_proxies
+from services.storage import DatabaseMissingError, SqlStore, database_path
 
 T = TypeVar("T")
 
 PRICE_LOOKBACK = timedelta(days=10)  # contains a session, whatever the holidays
 MAX_CLOCK_SKEW = timedelta(minutes=2)  # Slack rejects a difference of more than five
+ENV_EXAMPLE = ".env.example"
+ENVIRONMENT = "proxies, certificates"
+NETWORK_HINT = "Sources and Slack are checked once this is changed."
 CONNECT_HINT = "Create the app from `minerpulse manifest` and set its tokens as .env.example shows."
 REINSTALL_HINT = "Add the scopes under OAuth & Permissions, and install the app again."
 NETWORK_RETRY_HINT = "Try again in a minute; then check the network, or leave it out of MINERPULSE_NETWORK_SOURCES."
@@ -55,6 +72,7 @@ class CheckResult(Enum):
     """The result of a check."""
 
     OK = "OK"
+    WARN = "WARN"
     FAIL = "FAIL"
     SKIP = "SKIP"
 
@@ -76,23 +94,41 @@ class Finding:
 
 
 async def run_checks(settings: Settings) -> list[Finding]:
-    """Run all checks. Nothing is stored, but an empty database gets its schema."""
+    """Run all checks; nothing is stored or created. Without a usable network environment, nothing is called."""
+    environment = check_environment(settings)
     database, messages = await check_database(settings)
+    messages += check_file_permissions(settings)
+    if environment.result is CheckResult.FAIL:
+        return [_ok("settings", "complete"), environment, database, *messages]
     async with build(settings.model_copy(update={"database_url": "sqlite://"})) as app:
         sources = [await check_etf(app, source) for source in app.history.equities]
         sources += [await check_crypto(app, source) for source in app.history.cryptos]
         sources += await check_network(app)
-        return [_ok("settings", "complete"), database, *messages, *sources, *await check_slack(app)]
+        slack = await check_slack(app)
+    return [_ok("settings", "complete"), environment, database, *messages, *sources, *slack]
 
 
 def _ok(check: str, found: str) -> Finding:
     return Finding(check=check, result=CheckResult.OK, found=found)
 
 
+def check_environment(settings: Settings) -> Finding:
+    """Check what the environment says about proxies and certificates."""
+    if not needs_network(settings):
+        return _skip(ENVIRONMENT, "not needed, as prices are simulated")
+    try:
+        check_network_environment()
+    except InvalidSettingsError as error:
+        return _fail(ENVIRONMENT, str(error), NETWORK_HINT)
+    return _ok(ENVIRONMENT, f"calls use {describe_proxies()}")
+
+
 async def check_database(settings: Settings) -> tuple[Finding, list[Finding]]:
     """Open the database and compare its schema; find delivery problems and overdue tokens."""
     try:
-        store = await SqlStore.open(settings.database_url)
+        store = await SqlStore.open(settings.database_url, create=False)
+    except DatabaseMissingError as error:
+        return _ok("database", str(error)), []
     except DatabaseUnavailableError as error:
         remedy = "Check MINERPULSE_DATABASE_URL; an older database needs `minerpulse migrate`."
         return _fail("database", str(error), remedy), []
@@ -103,6 +139,41 @@ async def check_database(settings: Settings) -> tuple[Finding, list[Finding]]:
             overdue = await overdue_tokens(installations, SystemClock().now())
             messages += [_fail("tokens", problem, RENEWAL_HINT) for problem in overdue]
     return _ok("database", f"{store.name}: reachable, with this version's schema"), messages
+
+
+def check_file_permissions(settings: Settings) -> list[Finding]:
+    """Find files with secrets that other users of this machine can read: .env, the database, and backups beside it."""
+    candidates = [path for path in Path().glob(f"{ENV_FILE}*") if path.name != ENV_EXAMPLE]
+    with suppress(DatabaseUnavailableError):  # of a URL that cannot be read, which has its own finding
+        candidates += _database_files(database_path(settings.database_url))
+    readable = sorted({str(path) for path in candidates if _others_can_read(path)})
+    if not readable:
+        return []
+    return [
+        Finding(
+            check="file permissions",
+            result=CheckResult.WARN,
+            found=f"Other users of this machine can read {', '.join(readable)}.",
+            next_step=f"Run `chmod 600 {shlex.join(readable)}`.",
+        )
+    ]
+
+
+def _database_files(database: Path | None) -> list[Path]:
+    """Return an SQLite file with its journals, and what looks like its backups."""
+    if database is None:
+        return []
+    name, stem = glob.escape(database.name), glob.escape(database.stem)
+    patterns = (f"{name}*", f"{stem}*{glob.escape(database.suffix)}", f"{stem}*.sql*", f"{stem}*.dump*", f"{stem}*.bak")
+    return [path for pattern in patterns for path in database.parent.glob(pattern)]
+
+
+def _others_can_read(path: Path) -> bool:
+    try:
+        status = path.stat()
+    except OSError:
+        return False
+    return stat.S_ISREG(status.st_mode) and bool(status.st_mode & (stat.S_IRGRP | stat.S_IROTH)) and os.name == "posix"
 
 
 def _delivery_finding(problem: DeliveryProblem) -> Finding:
@@ -258,6 +329,9 @@ def _skip(check: str, found: str, next_step: str = "") -> Finding:
 
 
 def _source_hint(setting: str, error: SourceError) -> str:
+    if error.fault is SourceFault.KEY_REFUSED:
+        variables = [name for row in SOURCES if row.title == error.source for name in row.key_variables]
+        return f"The API key is wrong or has expired: set a new one in {' and '.join(variables)}."
     if error.retryable:
         return f"Try again in a minute; then check the network, or leave it out of {setting}."
     return f"Check the symbols, or leave it out of {setting}."
@@ -269,7 +343,12 @@ async def _timed(call: Awaitable[T]) -> tuple[T, float]:
     return await call, perf_counter() - started
 
 
-STYLES = {CheckResult.OK: "green", CheckResult.FAIL: "bold red", CheckResult.SKIP: "yellow"}
+STYLES = {
+    CheckResult.OK: "green",
+    CheckResult.WARN: "bold yellow",
+    CheckResult.FAIL: "bold red",
+    CheckResult.SKIP: "yellow",
+}
 SETTINGS_HINT = "Set it right in the environment or .env; .env.example explains every setting."
 
 
@@ -292,7 +371,7 @@ def doctor_command(*, as_json: bool) -> int:
             )
         )
     else:
-        Console(highlight=False).print(_table(findings))
+        SafeConsole().print(_table(findings))
     return int(has_failed)
 
 
@@ -311,6 +390,6 @@ def _run_checks() -> list[Finding]:
 def _table(findings: list[Finding]) -> Table:
     table = Table("Check", "Result", "Found", box=None, pad_edge=False, title="MinerPulse", title_justify="left")
     for finding in findings:
-        found = f"{finding.found}\n→ {finding.next_step}" if finding.next_step else finding.found
+        found = as_typed(f"{finding.found}\n→ {finding.next_step}" if finding.next_step else finding.found)
         table.add_row(finding.check, f"[{STYLES[finding.result]}]{finding.result.value}[/]", escape(found))
     return table

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -16,13 +15,14 @@ from bot.clock import SystemClock
 from bot.commands.options import FILE, DayOption, json_option, print_document
 from bot.setting_types import parse_symbol
 from bot.settings import Settings, load_settings
+from bot.terminal import SafeConsole
 from services.core.errors import NoHistoryError, PriceFileError
 from services.core.prices import Symbol
 from services.market.holdings import Holding, Holdings, holdings_on, reject_partial_overwrite
 from services.market.sources.files.holdings import read_holdings_csv
 from services.market.sources.http.client import HttpClient
 from services.market.sources.vendors.nasdaq import Nasdaq
-from services.storage import SqlStore
+from services.storage import DatabaseMissingError, SqlStore
 
 DAY = timedelta(days=1)  # it is already tomorrow in some time zones
 
@@ -120,7 +120,11 @@ async def _fetch(settings: Settings, fund: Symbol) -> tuple[Holdings, bool]:
 
 
 async def _load(url: str, fund: Symbol) -> list[Holdings]:
-    async with aclosing(await SqlStore.open(url)) as store:
+    try:
+        store = await SqlStore.open(url, create=False)
+    except DatabaseMissingError:
+        return []
+    async with aclosing(store):
         return await store.load_holdings(fund)
 
 
@@ -152,7 +156,7 @@ def _row(holding: Holding) -> dict[str, Any]:
 
 def print_holdings(holdings: Holdings) -> None:
     """Print a table of holdings, and the total of their weights."""
-    console = Console(highlight=False)
+    console = SafeConsole()
     console.print(Text(f"{holdings.fund} holdings as of {holdings.as_of}, from {holdings.source}\n", style="bold"))
     table = Table("Ticker", "Name", box=None, pad_edge=False)
     table.add_column("Weight", justify="right", no_wrap=True)

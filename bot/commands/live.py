@@ -17,32 +17,39 @@ from services.market.price_history import PriceHistory
 from services.market.sources.files.prices import FileCrypto, FileEquity
 from services.rules.market_service import MarketService
 from services.rules.market_view import MarketView
-from services.storage import SqlStore
+from services.storage import DatabaseMissingError, SqlStore
 
 IN_MEMORY = "sqlite://"
 Result = TypeVar("Result")
 
 
 async def query_live(settings: Settings, query: Callable[[App], Awaitable[Result]]) -> Result:
-    """Run a query and store fetched prices in the database.
+    """Run a query and store fetched prices in the database if there is one; a query does not create it.
 
-    Simulated prices are not stored. If the database is unavailable, a database in memory is used.
+    Simulated prices are not stored. If the database is missing or unavailable, a database in memory is used.
     """
     if not settings.simulated:
         try:
-            return await _query(settings, query)
+            return await _query(settings, query, create_database=False)
+        except DatabaseMissingError:
+            pass
         except DatabaseUnavailableError as error:
-            click.echo(f"{error} The prices are not kept.", err=True)
+            click.echo(f"{error} The prices are not saved.", err=True)
     return await _query(settings.model_copy(update={"database_url": IN_MEMORY}), query)
 
 
-async def _query(settings: Settings, query: Callable[[App], Awaitable[Result]]) -> Result:
-    async with build(settings) as app:
+async def _query(
+    settings: Settings, query: Callable[[App], Awaitable[Result]], *, create_database: bool = True
+) -> Result:
+    async with build(settings, create_database=create_database) as app:
         return await query(app)
 
 
 async def view_files(etf: Path, btc: Path, pair: Pair) -> MarketView:
-    """Return the view at the last close that both files have. Raises PriceFileError, NoHistoryError."""
+    """Return the view at the last close that both files have; what it leaves out is all that the files lack.
+
+    Raises PriceFileError, NoHistoryError.
+    """
     files = read_price_files(etf, btc, pair)
     rows = align_files(files)
     if not rows.complete.any():
@@ -52,4 +59,4 @@ async def view_files(etf: Path, btc: Path, pair: Pair) -> MarketView:
         equities, cryptos = [FileEquity(etf, pair.etf)], [FileCrypto(btc, pair.crypto)]
         market = MarketService(history=PriceHistory(equities, cryptos, store, requires_witness=False))
         view = await market.view(pair, as_of)
-    return replace(view, problems=(*files.warnings, *view.problems))
+    return replace(view, problems=(*files.warnings, *view.problems), left_out=rows.exclusions)

@@ -2,8 +2,11 @@
 
 import json
 import os
+import shutil
+import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -43,11 +46,49 @@ window_argument = click.argument(
 )
 
 
-def output_option(default: str) -> Callable[[Command], Command]:
+STDOUT = Path("-")
+
+
+class OutputFile(click.ParamType[Path]):
+    """A file to write, whose suffix is that of a format that the command can write; a device or pipe needs none."""
+
+    name = "file"
+
+    def __init__(self, format_name: str, suffixes: Sequence[str], *, allow_stdout: bool = True) -> None:
+        self._format_name, self._suffixes, self._allow_stdout = format_name, suffixes, allow_stdout
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Return the path; `-` is stdout."""
+        path = Path(str(value))
+        if path == STDOUT and self._allow_stdout:
+            return path
+        if path.is_dir():
+            self.fail(f"“{path}” is a folder; name a file in it.", param, ctx)
+        if path.suffix.lower() not in self._suffixes and not _is_special(path):
+            dash = ", or - for the standard output" if self._allow_stdout else ""
+            self.fail(
+                f"“{path}” does not end in {self._suffixes[0]}; this is written as {self._format_name}. "
+                f"Name a file that ends in {self._suffixes[0]}{dash}.",
+                param,
+                ctx,
+            )
+        return path
+
+
+PNG_FILE = OutputFile("PNG", [".png"])
+HTML_FILE = OutputFile("HTML", [".html", ".htm"])
+
+
+def output_option(default: str, file_type: OutputFile) -> Callable[[Command], Command]:
     """Return the option for the output file."""
-    path_type = click.Path(dir_okay=False, path_type=Path)
     return click.option(
-        "-o", "--output", "path", type=path_type, default=default, show_default=True, help="The file to write."
+        "-o",
+        "--output",
+        "path",
+        type=file_type,
+        default=default,
+        show_default=True,
+        help="The file to write; - is the standard output.",
     )
 
 
@@ -56,7 +97,8 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 
 def print_document(document: object) -> None:
     """Print one JSON document on stdout, with times and dates in ISO 8601, and reasons as sentences."""
-    click.echo(json.dumps(document, ensure_ascii=False, default=_printed))
+    is_unicode = "utf" in (sys.stdout.encoding or "").lower()  # elsewhere a replaced character would change a value
+    click.echo(json.dumps(document, ensure_ascii=not is_unicode, default=_printed))
 
 
 def _printed(value: date | Reason) -> str:
@@ -72,22 +114,46 @@ def require_both_files(etf: Path | None, btc: Path | None) -> tuple[Path, Path] 
     return None
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write to a temporary file in the same folder, then rename it to `path`. Raises ClickException."""
+def write_output(path: Path, content: bytes) -> None:
+    """Write a file, through symbolic links and at once; a device or a pipe is written to. Raises ClickException."""
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as temporary:
-            try:
-                temporary.write(content)
-                temporary.flush()
-                os.fsync(temporary.fileno())
-                Path(temporary.name).chmod(0o666 & ~_umask())
-                Path(temporary.name).replace(path)
-            except BaseException:
-                Path(temporary.name).unlink(missing_ok=True)
-                raise
+        if path == STDOUT:
+            sys.stdout.flush()
+            sys.stdout.buffer.write(content)
+            sys.stdout.buffer.flush()
+            return
+        if _is_special(path):
+            path.write_bytes(content)
+        else:
+            _write_atomically(Path(os.path.realpath(path)), content)
+    except BrokenPipeError:
+        raise
     except OSError as error:
         raise click.ClickException(f"Cannot write {path}: {error.strerror}. Choose another place with -o.") from error
     click.echo(f"{path}: {len(content):,} bytes.", err=True)
+
+
+def _is_special(path: Path) -> bool:
+    """Return whether a path is a device, a pipe or a socket, or leads to an open file, as /dev/stdout does."""
+    return (path.exists() and not path.is_file()) or path.absolute().parts[1:2] in {("dev",), ("proc",)}
+
+
+def _write_atomically(path: Path, content: bytes) -> None:
+    """Write to a temporary file in the same folder, then rename it to `path`; mode and owner of a file there remain."""
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as temporary:
+        try:
+            temporary.write(content)
+            temporary.flush()
+            os.fsync(temporary.fileno())
+            Path(temporary.name).chmod(0o666 & ~_umask())
+            if path.exists():
+                with suppress(PermissionError):
+                    os.chown(temporary.name, path.stat().st_uid, path.stat().st_gid)
+                shutil.copymode(path, temporary.name)
+            Path(temporary.name).replace(path)
+        except BaseException:
+            Path(temporary.name).unlink(missing_ok=True)
+            raise
 
 
 def _umask() -> int:

@@ -8,7 +8,6 @@ from datetime import date
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from bot.commands.options import DayOption, btc_option, etf_option, require_both_files
 from bot.playground.emulator import fetch_emulator, is_available, run_emulator
@@ -18,10 +17,13 @@ from bot.rehearsal.screen import Screen
 from bot.rehearsal.script import Script, script_from_files, simulated_script
 from bot.rehearsal.stage import Pace, open_rehearsal, play
 from bot.settings import Settings, load_settings
+from bot.terminal import SafeConsole
+from handlers.render import fmt
+from services.core.errors import PlaygroundError
 
 TERMINAL_SPEED = 2.0  # sessions a second
 BROWSER_SPEED = 0.5  # a page is read, not watched
-CACHE_DIR = Path.home() / ".cache" / "minerpulse"
+CACHE_DIR = Path("~/.cache/minerpulse")
 LISTEN_WARNING = (
     "It is for this machine, but listens on every address of it: stop it where you do not trust the network."
 )
@@ -42,6 +44,7 @@ LISTEN_WARNING = (
 @click.option(
     "--web/--no-web", help="In a browser, on a stand-in for Slack that npm fetches once; else in the terminal."
 )
+@click.option("--try-web", is_flag=True, help="As --web if this machine has what it needs, else in the terminal.")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Where the browser finds it.  [default: any]")
 def rehearse_command(
     *,
@@ -53,6 +56,7 @@ def rehearse_command(
     no_prompt: bool,
     seed: int | None,
     web: bool,
+    try_web: bool,
     port: int,
 ) -> None:
     """Play a channel over price files or a simulated market, with its commands and buttons.
@@ -65,7 +69,7 @@ def rehearse_command(
     market_seed = settings.seed if seed is None else seed
     script = script_from_files(*files, first, last) if files else simulated_script(market_seed, first, last)
     has_prompt = not no_prompt and sys.stdin.isatty()
-    if web:
+    if web or (try_web and is_browser_usable()):
         with suppress(asyncio.CancelledError):  # SIGTERM
             asyncio.run(_play_in_browser(settings, script, Pace(speed or BROWSER_SPEED), port, has_prompt=has_prompt))
     else:
@@ -93,7 +97,7 @@ async def _play_in_browser(settings: Settings, script: Script, pace: Pace, port:
     _cancel_on_sigterm()
     async with AsyncExitStack() as stack:
         emulator = await stack.enter_async_context(
-            run_emulator(await fetch_emulator(CACHE_DIR, screen.print_line), port=port)
+            run_emulator(await fetch_emulator(_cache_dir(), screen.print_line), port=port)
         )
         stage = await stack.enter_async_context(open_playground(settings, script, emulator))
         screen.print_line(
@@ -107,6 +111,16 @@ async def _play_in_browser(settings: Settings, script: Script, pace: Pace, port:
             await asyncio.Event().wait()
 
 
+def _cache_dir() -> Path:
+    """Return the folder for downloads. Raises PlaygroundError if there is no home folder."""
+    try:
+        return CACHE_DIR.expanduser()
+    except RuntimeError as error:
+        raise PlaygroundError(
+            f"There is no home folder for {CACHE_DIR}. Set HOME to a folder that you can write to."
+        ) from error
+
+
 def _cancel_on_sigterm() -> None:
     """Cancel this task on SIGTERM, so that the emulator is stopped, too."""
     task = asyncio.current_task()
@@ -115,6 +129,6 @@ def _cancel_on_sigterm() -> None:
 
 
 def _screen(script: Script) -> Screen:
-    screen = Screen(console=Console(highlight=False), clock=script.clock)
-    screen.print_line(f"Rehearsing {script.title}: {len(script.sessions)} sessions.", style="bold")
+    screen = Screen(console=SafeConsole(), clock=script.clock)
+    screen.print_line(f"Rehearsing {script.title}: {fmt.sessions(len(script.sessions))}.", style="bold")
     return screen

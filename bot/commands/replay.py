@@ -9,12 +9,22 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bot.commands.options import BTC_HELP, ETF_HELP, FILE, DayOption, json_option, print_document, write_atomically
+from bot.commands.options import (
+    BTC_HELP,
+    ETF_HELP,
+    FILE,
+    DayOption,
+    OutputFile,
+    json_option,
+    print_document,
+    write_output,
+)
 from bot.price_files import align_files, read_price_files
+from bot.terminal import SafeConsole
+from handlers.render import fmt
 from handlers.render.backtest import findings
 from handlers.render.chart import replay_picture
 from handlers.render.fmt import sparkline
@@ -40,7 +50,7 @@ DEFAULTS = ", ".join(DEFAULT_RULES)
     "--from", "first", type=DayOption(), help="The first session to decide; earlier ones still feed look-backs."
 )
 @click.option("--to", "last", type=DayOption(), help="The last session to decide.")
-@click.option("--chart", type=click.Path(dir_okay=False, path_type=Path), help="Draw it, too, in this PNG.")
+@click.option("--chart", type=OutputFile("PNG", [".png"], allow_stdout=False), help="Draw it, too, in this PNG.")
 @click.option("--dark", is_flag=True, help="Draw on a dark ground.")
 @json_option
 def replay_command(
@@ -69,7 +79,7 @@ def replay_command(
         from handlers.render.drawing import render_png  # noqa: PLC0415 -- imports matplotlib, which tables do not need
 
         picture = replay_picture(aligned, result)
-        write_atomically(chart, render_png(picture, ColorScheme.DARK if dark else ColorScheme.LIGHT))
+        write_output(chart, render_png(picture, ColorScheme.DARK if dark else ColorScheme.LIGHT))
 
 
 def _until(aligned: Aligned, last: date) -> Aligned:
@@ -128,9 +138,9 @@ def _finite_or_none(value: float) -> float | None:
 
 def print_replay(result: Replay, backtests: Sequence[Backtest]) -> None:
     """Print a table of episodes and the backtest for each rule, and the excluded sessions."""
-    console = Console(highlight=False)
+    console = SafeConsole()
     span = f"{result.first} to {result.last}"
-    console.print(Text(f"{result.sessions:,} sessions with both prices, {span}", style="bold"))
+    console.print(Text(f"{fmt.sessions(result.sessions)} with both prices, {span}", style="bold"))
     for rule_result, backtest in zip(result.rules, backtests, strict=True):
         console.print()
         if rule_result.episodes:
@@ -140,7 +150,7 @@ def print_replay(result: Replay, backtests: Sequence[Backtest]) -> None:
             console.print(Text("\n".join(findings(backtest))))
     if result.left_out:
         console.print()
-        for line in left_out_lines(result.left_out):
+        for line in left_out_lines(result.left_out, backtests[0].replay.rule.pair):
             console.print(Text(line, style="dim"))
 
 

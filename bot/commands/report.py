@@ -8,7 +8,16 @@ import click
 
 from bot.clock import SystemClock
 from bot.commands.live import query_live
-from bot.commands.options import AI_HELP, FILE, DayOption, btc_option, etf_option, output_option, write_atomically
+from bot.commands.options import (
+    AI_HELP,
+    FILE,
+    HTML_FILE,
+    DayOption,
+    btc_option,
+    etf_option,
+    output_option,
+    write_output,
+)
 from bot.price_files import align_files, build_calendar, read_price_files
 from bot.settings import Settings, load_settings
 from handlers.render.drawing import render_png
@@ -27,7 +36,7 @@ DEFAULTS = ", ".join(DEFAULT_RULES)
 
 
 @click.command()
-@output_option("report.html")
+@output_option("report.html", HTML_FILE)
 @click.option("--from", "first", type=DayOption(), help="The first session; earlier ones still feed look-backs.")
 @click.option("--to", "last", type=DayOption(), help="The last session; what came later is not looked at.")
 @click.option("--rule", "texts", multiple=True, help=f"A rule, as in “1d 8pp”; may be repeated.  [default: {DEFAULTS}]")
@@ -58,7 +67,7 @@ def report_command(
     else:
         result = asyncio.run(query_live(settings, lambda app: app.research.report(rules, first, last, app.clock.now())))
     images = {name: _page_picture(picture) for name, picture in report_pictures(result).items()}
-    write_atomically(path, render_html(report_page(result, images, SystemClock().now())))
+    write_output(path, render_html(report_page(result, images, SystemClock().now())))
 
 
 def _read_input(etf: Path, btc: Path, ai: Path | None, settings: Settings) -> tuple[ReportInput, Provenance]:

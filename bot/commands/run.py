@@ -1,18 +1,19 @@
-"""`minerpulse run`: connect to Slack, or rehearse without tokens."""
+"""`minerpulse run`: connect to Slack."""
 
 import asyncio
-import logging
 
 import click
-from rich.console import Console
 
 from bot.logs import configure_logging
 from bot.serve import Role, serve
 from bot.settings import load_settings
+from services.core.errors import InvalidSettingsError
 
-NOT_CONNECTED = (
-    "No Slack tokens are set, so this is a rehearsal on a simulated market.\n"
-    "To connect: create the app from `minerpulse manifest`, put its tokens into .env as .env.example shows, run again."
+EXIT_NO_TOKENS = 3
+NO_TOKENS = (
+    "No Slack tokens are set. Create the app from `minerpulse manifest`, set SLACK_BOT_TOKEN and SLACK_SIGNING_SECRET "
+    "(or SLACK_APP_TOKEN for Socket Mode) in the environment or in .env, and run this again. "
+    "`minerpulse rehearse` needs no tokens."
 )
 
 
@@ -24,21 +25,14 @@ NOT_CONNECTED = (
     show_default=True,
     help="web answers Slack, worker ticks and delivers; several processes need one database.",
 )
-@click.pass_context
-def run_command(context: click.Context, role: str) -> None:
-    """Connect to Slack where tokens are set, else rehearse a simulated market here."""
+@click.option("--check", is_flag=True, help="Only read the settings: exit 0 if tokens are set, 3 if none are.")
+def run_command(*, role: str, check: bool) -> int:
+    """Connect to Slack, with the tokens that are set in the environment or in .env."""
     settings = load_settings()
+    if check:
+        return 0 if settings.has_slack else EXIT_NO_TOKENS
     if not settings.has_slack:
-        from bot.commands import rehearse  # noqa: PLC0415 -- a connected process needs no prompt
-
-        Console(highlight=False).print(NOT_CONNECTED)  # wraps at word boundaries
-        context.invoke(rehearse.rehearse_command, web=rehearse.is_browser_usable())
-        return
+        raise InvalidSettingsError(NO_TOKENS)
     configure_logging(settings.log_level, settings.log_format)
-    _silence_bolt()
     asyncio.run(serve(settings, Role(role)))
-
-
-def _silence_bolt() -> None:
-    """Filter Bolt's wrong warning that the `token` in the environment is unused or ignored."""
-    logging.getLogger("slack_bolt.AsyncApp").addFilter(lambda record: "`token`" not in record.getMessage())
+    return 0

@@ -1,4 +1,4 @@
-"""`minerpulse keys`, `manifest` and `migrate`: set up the app in Slack and its database."""
+"""`minerpulse keys`, `manifest`, `migrate` and `forget`: set up the app in Slack, and keep its database."""
 
 import asyncio
 import re
@@ -11,6 +11,7 @@ from bot.settings import load_settings
 from services.core.errors import InvalidSettingsError
 from services.storage import SqlStore, generate_key, migrate, schema_is_current
 
+MEMBER_ID = re.compile(r"[UW][A-Z0-9]{1,30}")
 NO_KEYS = "MINERPULSE_TOKEN_KEYS is not set; put a new key before the old one, separated by a comma."
 
 
@@ -37,7 +38,7 @@ def rotate() -> None:
 
 
 async def _reencrypt(url: str, keys: list[str]) -> int:
-    async with aclosing(await SqlStore.open(url)) as store:
+    async with aclosing(await SqlStore.open(url, create=False)) as store:
         return await store.installations(keys).reencrypt_tokens()
 
 
@@ -57,6 +58,32 @@ def manifest_command(*, url: str | None, socket: bool, distributed: bool) -> Non
         click.echo(f"{PLACEHOLDER} stands for this app's address; give --url, or --socket.", err=True)
     address = None if socket else base_url(url or PLACEHOLDER)
     click.echo(format_manifest(build_manifest(address, distributed=distributed)))
+
+
+@click.command()
+@click.argument("member_id", metavar="MEMBER_ID")
+def forget_command(*, member_id: str) -> None:
+    """Erase a person's data from the database: votes, names in alerts, rules and settings, and reasons that they typed.
+
+    MEMBER_ID is the person's Slack member ID, as in U0123ABCD; their Slack profile shows it.
+    """
+    if not MEMBER_ID.fullmatch(member_id):
+        raise click.BadParameter(
+            f"“{member_id}” isn't a member ID. Copy it from the person's Slack profile, as in U0123ABCD.",
+            param_hint="MEMBER_ID",
+        )
+    counts = asyncio.run(_erase_person(load_settings().database_url, member_id))
+    if not counts:
+        click.echo(f"The database has nothing about {member_id}.")
+        return
+    places = ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in counts.items())
+    click.echo(f"Erased {member_id} from the database (rows: {places}).")
+    click.echo("Messages that are in Slack already still have the name, and so have logs and backups.")
+
+
+async def _erase_person(url: str, member_id: str) -> dict[str, int]:
+    async with aclosing(await SqlStore.open(url, create=False)) as store:
+        return await store.erase_person(member_id)
 
 
 @click.command()

@@ -47,8 +47,10 @@ def tune_command(
 
 
 def _tune_files(files: PriceFiles, target: RateTarget, rules: Sequence[Rule]) -> TuneResult:
-    tuned, diffs = tune_with_diffs(align_files(files), target, rules)
-    return TuneResult(tuned=tuned, diffs=diffs, provenance=Provenance(problems=files.warnings))
+    closes = align_files(files)
+    tuned, diffs = tune_with_diffs(closes, target, rules)
+    provenance = Provenance(problems=files.warnings)
+    return TuneResult(tuned=tuned, diffs=diffs, provenance=provenance, left_out=closes.exclusions)
 
 
 def _document(result: TuneResult) -> dict[str, Any]:
@@ -72,6 +74,10 @@ def _document(result: TuneResult) -> dict[str, Any]:
         "against": [
             {"rule": str(diff.against), "gained": [*map(str, diff.added)], "lost": [*map(str, diff.removed)]}
             for diff in result.diffs
+        ],
+        "left_out": [
+            {"session": f"{excluded.session}", "leg": excluded.leg.value, "reason": excluded.reason}
+            for excluded in result.left_out
         ],
         "simulated": result.provenance.simulated,
         "problems": list(result.provenance.problems),

@@ -46,7 +46,7 @@ def why_command(*, alert: int | None, as_json: bool) -> None:
 
 
 async def _load_audit(settings: Settings, alert: int | None) -> AlertAudit:
-    async with aclosing(await SqlStore.open(settings.database_url)) as store:
+    async with aclosing(await SqlStore.open(settings.database_url, create=False)) as store:
         return await store.alert_audit(None, alert)
 
 

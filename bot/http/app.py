@@ -1,5 +1,7 @@
 """The web app: Slack's requests, OAuth routes, liveness, readiness and the access log."""
 
+import asyncio
+import hmac
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -21,6 +23,8 @@ SLACK_PATH = "/slack/events"
 PROBES = frozenset({"/healthz", "/readyz"})  # polled every few seconds
 RETRY = b"x-slack-retry-num"
 REQUEST_ID = "x-request-id"
+FORWARDED_PROTO = b"x-forwarded-proto"
+HSTS = "max-age=31536000"
 log = logging.getLogger("bot.http.access_log")
 
 
@@ -28,26 +32,50 @@ def build_web(
     slack_requests: SlackRequests | None,
     report: Callable[[], Awaitable[HealthReport]],
     oauth_routes: Sequence[Route] = (),
+    status_token: str = "",
 ) -> Starlette:
     """Build the ASGI app.
 
-    Without `slack_requests` it serves only health and OAuth routes. `report` returns the health for /readyz.
+    Without `slack_requests` it serves only health and OAuth routes. `report` returns the health for /readyz, which
+    shows its details to requests with the `status_token` only; requests at the same time share one report.
     """
+    running: asyncio.Future[HealthReport] | None = None
 
     async def alive(_request: Request) -> Response:
         return JSONResponse({"alive": True})
 
-    async def ready(_request: Request) -> Response:
-        health = await report()
-        reason = "; ".join(health.problems) or None
-        body = {"ready": health.ready, "why": reason, "undelivered": _undelivered(health)}
+    async def ready(request: Request) -> Response:
+        nonlocal running
+        if running is None or running.done():
+            running = asyncio.ensure_future(report())
+        health = await asyncio.shield(running)
+        body = _details(health) if _has_token(request, status_token) else _categories(health)
         return JSONResponse(body, status_code=200 if health.ready else 503)
 
-    slack = [] if slack_requests is None else [Route(SLACK_PATH, slack_requests.handle, methods=["POST"])]
+    slack = (
+        []
+        if slack_requests is None
+        else [Route(path, slack_requests.handle, methods=["POST"]) for path in (SLACK_PATH, f"{SLACK_PATH}/")]
+    )
     return Starlette(
         routes=[*slack, *oauth_routes, Route("/healthz", alive), Route("/readyz", ready)],
         middleware=[Middleware(AccessLog)],
     )
+
+
+def _has_token(request: Request, status_token: str) -> bool:
+    expected = f"Bearer {status_token}".encode()
+    return bool(status_token) and hmac.compare_digest(request.headers.get("authorization", "").encode(), expected)
+
+
+def _categories(health: HealthReport) -> dict[str, object]:
+    """Return what anyone may know: whether the app is ready, and which parts are not."""
+    return {"ready": health.ready, "why": ", ".join(health.categories) or None}
+
+
+def _details(health: HealthReport) -> dict[str, object]:
+    reason = "; ".join(health.problems) or None
+    return {"ready": health.ready, "why": reason, "undelivered": _undelivered(health)}
 
 
 def _undelivered(health: HealthReport) -> dict[str, int | list[str] | None] | None:
@@ -79,7 +107,10 @@ class AccessLog:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)[REQUEST_ID] = request_id
+                headers = MutableHeaders(scope=message)
+                headers[REQUEST_ID] = request_id
+                if _is_https(scope):
+                    headers["strict-transport-security"] = HSTS
             await send(message)
 
         with request_id_scope() as request_id:
@@ -87,6 +118,11 @@ class AccessLog:
                 await self.app(scope, receive, send_with_id)
             finally:
                 _log_request(scope, status, 1_000 * (time.perf_counter() - started))
+
+
+def _is_https(scope: Scope) -> bool:
+    """Return whether the browser used https, as a proxy in front says. A forged header affects its sender alone."""
+    return scope["scheme"] == "https" or (FORWARDED_PROTO, b"https") in scope["headers"]
 
 
 def _log_request(scope: Scope, status: int, duration_ms: float) -> None:

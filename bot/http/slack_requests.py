@@ -3,11 +3,15 @@
 import asyncio
 import hashlib
 import hmac
+import logging
 import re
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from http import HTTPStatus
+from typing import Protocol
 
 from slack_bolt import BoltResponse
 from slack_bolt.adapter.starlette.async_handler import to_async_bolt_request, to_starlette_response
@@ -15,25 +19,49 @@ from slack_bolt.async_app import AsyncApp
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 
+from bot.http.slack_bodies import RATE_LIMITED, read_body
+from handlers.background import FirstTimeCheck, first_time_check
+from services.core.clock import Clock
+from services.core.errors import StorageError
+
 MAX_BODY_BYTES = 1_000_000  # ten times Slack's largest request, a click on a message of 50 blocks
 BODY_TIMEOUT_S = 3.0  # Slack's own timeout for the whole response
 MAX_CLOCK_SKEW_S = 300  # either way
 TIMESTAMP_HEADER = "x-slack-request-timestamp"
 SIGNATURE_HEADER = "x-slack-signature"
+FORM = "application/x-www-form-urlencoded"  # of commands and presses; events are JSON
 SSL_CHECK = b"ssl_check=1"
 _SECONDS = re.compile(r"[0-9]{1,12}", re.ASCII)
+CLAIM_TIMEOUT_S = 1.0
+log = logging.getLogger(__name__)
 CAPACITY = 20_000  # a few megabytes; Slack sends an app at most 30,000 events an hour
+
+
+class ProcessedKeys(Protocol):
+    """Keys that all processes on one database claim once. Both methods raise DatabaseUnavailableError."""
+
+    async def claim_key(self, key: str, *, now: datetime, ttl: timedelta) -> bool:
+        """Claim a key; return whether no process had claimed it."""
+        ...
+
+    async def release_key(self, key: str) -> None:
+        """Release a key whose work failed."""
+        ...
 
 
 @dataclass(slots=True)
 class ReplayGuard:
     """Keys with their expiry times, in seconds of one clock.
 
-    At capacity, the oldest keys are evicted. Keys are local to this process.
+    At capacity, the oldest keys are evicted. With `shared` keys a repeat is also recognized by other processes and
+    after a restart. While the database does not answer within a second, only this process's own keys count: a request
+    must be acknowledged within three.
     """
 
     ttl_s: float
     capacity: int = CAPACITY
+    shared: ProcessedKeys | None = None
+    clock: Clock | None = None
     _expires_at: dict[str, float] = field(default_factory=dict)
 
     def add(self, key: str, now_s: float) -> bool:
@@ -52,16 +80,33 @@ class ReplayGuard:
         self, key: str, now_s: float, handle: Callable[[], Awaitable[BoltResponse]]
     ) -> BoltResponse | None:
         """Return the response of `handle`; None for a repeat. After a failure the request may be repeated."""
-        if not self.add(key, now_s):
+        if not self.add(key, now_s) or not await self.claim(key):
             return None
         try:
             response = await handle()
         except BaseException:
-            self.discard(key)
+            await self._release(key)
             raise
         if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            self.discard(key)
+            await self._release(key)
         return response
+
+    async def claim(self, key: str) -> bool:
+        """Claim a key among all processes; true if the database does not answer in time."""
+        if self.shared is None or self.clock is None:
+            return True
+        try:
+            async with asyncio.timeout(CLAIM_TIMEOUT_S):
+                return await self.shared.claim_key(key, now=self.clock.now(), ttl=timedelta(seconds=self.ttl_s))
+        except (StorageError, TimeoutError):
+            return True
+
+    async def _release(self, key: str) -> None:
+        self.discard(key)
+        if self.shared is not None:
+            with suppress(StorageError, TimeoutError):
+                async with asyncio.timeout(CLAIM_TIMEOUT_S):
+                    await self.shared.release_key(key)
 
     def __len__(self) -> int:
         return len(self._expires_at)
@@ -90,11 +135,16 @@ class SlackRequests:
     1. Read the body, within limits of size and time.
     2. Check the timestamp, the signature and the encoding.
     3. Dispatch it to Bolt. A repeated request gets an empty response, unless the first attempt failed.
+
+    Another process on the database of `shared_keys` may have received a repeated command or press first. As an
+    acknowledgement does no I/O, that is found out by the work after it, which then does nothing.
     """
 
     bolt: AsyncApp
     signing_secret: str
     now_s: Callable[[], float] = time.time
+    shared_keys: ProcessedKeys | None = None
+    clock: Clock | None = None
     _replay_guard: ReplayGuard = field(default_factory=lambda: ReplayGuard(ttl_s=2 * MAX_CLOCK_SKEW_S))
 
     async def handle(self, request: Request) -> Response:
@@ -126,16 +176,36 @@ class SlackRequests:
     async def _dispatch_once(self, request: Request, body: bytes) -> Response:
         """Dispatch a request unless it is a repeat. Only signed requests are remembered."""
         try:
-            bolt_request = to_async_bolt_request(request, body)
+            document = read_body(body, request.headers.get("content-type", ""))
         except ValueError as error:
             raise RequestRejected(HTTPStatus.BAD_REQUEST, "malformed body") from error
-        response = await self._replay_guard.handle_once(
-            request.headers[SIGNATURE_HEADER], self.now_s(), lambda: self.bolt.async_dispatch(bolt_request)
-        )
+        if document.get("type") == RATE_LIMITED:
+            log.warning("Slack holds back events of workspace %s: more than 30,000 in an hour", document.get("team_id"))
+            return Response()
+        bolt_request = to_async_bolt_request(request, body)
+        signature = request.headers[SIGNATURE_HEADER]
+        with first_time_check(self._first_time_check(request, signature)):
+            response = await self._replay_guard.handle_once(
+                signature, self.now_s(), lambda: self.bolt.async_dispatch(bolt_request)
+            )
         if response is None:
             request.state.outcome = "repeated request"
             return Response()
         return to_starlette_response(response)
+
+    def _first_time_check(self, request: Request, signature: str) -> FirstTimeCheck | None:
+        """Return the check for a command or a press; None for an event, whose ID is checked before it is handled."""
+        if self.shared_keys is None or not request.headers.get("content-type", "").startswith(FORM):
+            return None
+        guard = ReplayGuard(ttl_s=self._replay_guard.ttl_s, shared=self.shared_keys, clock=self.clock)
+        claiming: asyncio.Task[bool] | None = None
+
+        async def check() -> bool:
+            nonlocal claiming
+            claiming = claiming or asyncio.create_task(guard.claim(f"request:{signature}"))
+            return await claiming
+
+        return check
 
 
 def sign(secret: str, timestamp: str, body: bytes) -> bytes:

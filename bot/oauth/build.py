@@ -1,12 +1,14 @@
 """Wiring for an app that many workspaces install."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from cryptography.fernet import Fernet, MultiFernet
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.http.slack_requests import ProcessedKeys
 from bot.oauth.flow import OAuthFlow
 from bot.oauth.rotation import Rotation, TokenExchange, overdue_tokens
 from bot.oauth.tokens import InstallationCache, TeamClients
@@ -27,8 +29,11 @@ class OAuthParts:
     rotation: Rotation
 
     async def overdue_tokens(self, now: datetime) -> tuple[str, ...]:
-        """Return a sentence for each token that is overdue for renewal. Raises DatabaseUnavailableError."""
-        return await overdue_tokens(self.store, now)
+        """Return a sentence for each token that Slack refuses to renew, or that is overdue for renewal.
+
+        Raises DatabaseUnavailableError.
+        """
+        return await overdue_tokens(self.store, now, self.rotation.refused)
 
     async def uninstall(self, team: str | None, enterprise: str | None, at: datetime) -> None:
         """Delete a workspace, or an organization with all its workspaces, that uninstalled the app `at` this time."""
@@ -57,8 +62,14 @@ def build_oauth(
     *,
     credentials: tuple[str, str],
     scopes: Sequence[str],
+    token_keys: Sequence[str],
+    processed_keys: ProcessedKeys,
+    nudge: Callable[[], None] = lambda: None,
 ) -> OAuthParts:
-    """Wire the parts; `credentials` are the app's client ID and client secret."""
+    """Wire the parts; `credentials` are the app's client ID and client secret.
+
+    `nudge` is called after an installation, because messages may have waited for it.
+    """
     client_id, client_secret = credentials
     token_exchange = TokenExchange(client=client, client_id=client_id, client_secret=client_secret)
     cache = InstallationCache(store=store, clock=clock)
@@ -67,7 +78,14 @@ def build_oauth(
         installation_cache=cache,
         clients=TeamClients(client=client, installation_cache=cache),
         flow=OAuthFlow(
-            token_exchange=token_exchange, store=store, installation_cache=cache, clock=clock, scopes=scopes
+            token_exchange=token_exchange,
+            store=store,
+            installation_cache=cache,
+            clock=clock,
+            scopes=scopes,
+            state_cipher=MultiFernet([Fernet(key) for key in token_keys]),
+            processed_keys=processed_keys,
+            nudge=nudge,
         ),
         rotation=Rotation(store=store, token_exchange=token_exchange, installation_cache=cache, clock=clock),
     )

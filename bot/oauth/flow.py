@@ -1,18 +1,21 @@
 """The OAuth flow: from /slack/install over Slack's consent page to /slack/oauth_redirect."""
 
+import hashlib
 import logging
 import secrets
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 from html import escape
 from http import HTTPStatus
 from urllib.parse import urlencode
 
+from cryptography.fernet import InvalidToken, MultiFernet
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from bot.http.slack_requests import ProcessedKeys, ReplayGuard
 from bot.oauth.rotation import TokenExchange
 from bot.oauth.tokens import InstallationCache
 from services.core.clock import Clock
@@ -23,7 +26,10 @@ INSTALL_PATH = "/slack/install"
 REDIRECT_PATH = "/slack/oauth_redirect"
 AUTHORIZE_URL = "https://slack.com/oauth/v2/authorize"
 STATE_TTL = timedelta(minutes=10)
-STATE_COOKIE = "minerpulse_state"
+STATE_COOKIE = "__Host-minerpulse_state"  # browsers accept this prefix only over https and for this host alone
+STATE_PREFIX = b"install:"
+STATE_RANDOM_BYTES = 24  # with the prefix, encrypts to base64 without "=", which cookies would quote
+LINK_INVALID = "This link is too old, used, or another browser's."
 NOT_INSTALLED = "MinerPulse is not installed"
 RETRY_HINT = f"Begin again at {INSTALL_PATH}."
 PAGE_HEADERS = {
@@ -44,9 +50,11 @@ log = logging.getLogger(__name__)
 class OAuthFlow:
     """Installs the app in workspaces.
 
-    1. /slack/install stores a state in the database and in a cookie, and redirects the browser to Slack.
+    1. /slack/install redirects the browser to Slack, with an encrypted state in the URL and in a cookie. It stores
+       nothing, because anyone can open it as often as they want.
     2. Slack asks for consent, and redirects the browser back with the state and a code.
-    3. The state must match the cookie, be stored, unexpired and unused. Then the code is exchanged for a token.
+    3. The state must match the cookie, be ours, unexpired and unused. Then the code is exchanged for a token.
+    4. After the exchange, which needs a person's consent, the state is recorded as used for all processes.
     """
 
     token_exchange: TokenExchange
@@ -54,6 +62,10 @@ class OAuthFlow:
     installation_cache: InstallationCache
     clock: Clock
     scopes: Sequence[str]
+    state_cipher: MultiFernet
+    processed_keys: ProcessedKeys
+    nudge: Callable[[], None] = lambda: None
+    _used_states: ReplayGuard = field(default_factory=lambda: ReplayGuard(ttl_s=STATE_TTL.total_seconds()))
 
     def routes(self) -> list[Route]:
         """Return the two routes, which browsers open."""
@@ -64,8 +76,8 @@ class OAuthFlow:
 
     async def start(self, _request: Request) -> Response:
         """Redirect the browser to Slack."""
-        state, now = secrets.token_urlsafe(32), self.clock.now()
-        await self.store.save_oauth_state(state, now, now + STATE_TTL)
+        content = STATE_PREFIX + secrets.token_bytes(STATE_RANDOM_BYTES)
+        state = self.state_cipher.encrypt_at_time(content, int(self.clock.now().timestamp())).decode()
         parameters = {"client_id": self.token_exchange.client_id, "scope": ",".join(self.scopes), "state": state}
         response = RedirectResponse(
             f"{AUTHORIZE_URL}?{urlencode(parameters)}", status_code=HTTPStatus.FOUND, headers=PAGE_HEADERS
@@ -74,7 +86,7 @@ class OAuthFlow:
             STATE_COOKIE,
             state,
             max_age=int(STATE_TTL.total_seconds()),
-            path=REDIRECT_PATH,
+            path="/",
             secure=True,
             httponly=True,
             samesite="lax",
@@ -84,15 +96,14 @@ class OAuthFlow:
     async def finish(self, request: Request) -> Response:
         """Install the app if the person consented. Error pages show nothing from the request."""
         response = await self._install(request)
-        response.delete_cookie(STATE_COOKIE, path=REDIRECT_PATH, secure=True, httponly=True, samesite="lax")
+        response.delete_cookie(STATE_COOKIE, path="/", secure=True, httponly=True, samesite="lax")
         return response
 
     async def _install(self, request: Request) -> Response:
         query, now = request.query_params, self.clock.now()
-        if not await self._has_valid_state(request):
-            return render_page(
-                NOT_INSTALLED, f"This link is too old, used, or another browser's. {RETRY_HINT}", HTTPStatus.BAD_REQUEST
-            )
+        state = self._valid_state(request)
+        if state is None:
+            return render_page(NOT_INSTALLED, f"{LINK_INVALID} {RETRY_HINT}", HTTPStatus.BAD_REQUEST)
         if "error" in query:
             return render_page(
                 NOT_INSTALLED, f"Slack says that nobody agreed to it. {RETRY_HINT}", HTTPStatus.BAD_REQUEST
@@ -103,19 +114,29 @@ class OAuthFlow:
             log.warning("installation failed: %s", error)
             status = HTTPStatus.BAD_REQUEST if error.refused else HTTPStatus.BAD_GATEWAY
             return render_page(NOT_INSTALLED, f"{error} {RETRY_HINT}", status)
+        key = f"oauth-state:{hashlib.sha256(state.encode()).hexdigest()}"
+        if not await self.processed_keys.claim_key(key, now=now, ttl=STATE_TTL):
+            return render_page(NOT_INSTALLED, f"{LINK_INVALID} {RETRY_HINT}", HTTPStatus.BAD_REQUEST)
         await self.store.save(installation)
         self.installation_cache.invalidate(installation.home)
+        self.nudge()
         log.info("installed in %s by %s", installation.home, installation.installed_by)
         return render_page(
             "MinerPulse is installed",
             f"In the channel of {installation.name} that is to get alerts, type /invite @MinerPulse, then /minerpulse.",
         )
 
-    async def _has_valid_state(self, request: Request) -> bool:
-        """Return whether the state is this browser's and valid; a state can be used once."""
+    def _valid_state(self, request: Request) -> str | None:
+        """Return the state if it is this browser's, not expired, and not used in this process; then it is used."""
         state, cookie = request.query_params.get("state", ""), request.cookies.get(STATE_COOKIE, "")
-        matches = bool(state) and secrets.compare_digest(state.encode(), cookie.encode())
-        return matches and await self.store.consume_oauth_state(state, self.clock.now())
+        if not state or not secrets.compare_digest(state.encode(), cookie.encode()):
+            return None
+        now_s = int(self.clock.now().timestamp())
+        try:
+            content = self.state_cipher.decrypt_at_time(state, int(STATE_TTL.total_seconds()) - 1, now_s)
+        except InvalidToken:
+            return None
+        return state if content.startswith(STATE_PREFIX) and self._used_states.add(state, now_s) else None
 
 
 def render_page(title: str, text: str, status: HTTPStatus = HTTPStatus.OK) -> HTMLResponse:

@@ -37,15 +37,20 @@ class InstallationCache:
     _pending: dict[WorkspaceKey, asyncio.Task[Installation | None]] = field(default_factory=dict)
 
     async def get(self, team: str | None, enterprise: str | None = None) -> Installation | None:
-        """Return the installation that applies to a workspace; None if there is none. Raises DatabaseUnavailableError.
-
-        Concurrent misses share one read.
-        """
+        """Return the installation for a workspace; None if there is none. Raises DatabaseUnavailableError."""
         key = team, enterprise
         expires_at, cached = self._cached.get(key, (None, None))
         if expires_at is not None and self.clock.now() < expires_at:
             self._cached.move_to_end(key)
             return cached
+        return await self.read(team, enterprise)
+
+    async def read(self, team: str | None, enterprise: str | None = None) -> Installation | None:
+        """Read the installation that applies to a workspace, and cache it. Raises DatabaseUnavailableError.
+
+        Concurrent reads of one workspace share one query.
+        """
+        key = team, enterprise
         if key not in self._pending:
             self._pending[key] = asyncio.create_task(self._load(key))
         return await asyncio.shield(self._pending[key])
@@ -115,8 +120,11 @@ class TeamClients:
     installation_cache: InstallationCache
 
     async def of(self, team: str) -> AsyncWebClient:
-        """Return the client of a workspace. Raises DeliveryError if the app is no longer installed there."""
-        installation = await self.installation_cache.get(team)
+        """Return the client of a workspace. Raises DeliveryError if the app is no longer installed there.
+
+        Its token is read anew: another process may have renewed or replaced the cached one just now.
+        """
+        installation = await self.installation_cache.read(team)
         if installation is None:
             raise DeliveryError(NOT_INSTALLED, permanent=True, surely_not_posted=True)
         client = copy.copy(self.client)

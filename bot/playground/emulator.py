@@ -18,24 +18,43 @@ from services.core.errors import PlaygroundError
 
 VERSION = "0.1.8"
 SIZE_MB = 95
-SYSTEMS = {"Linux": "linux", "Darwin": "darwin"}
-PROCESSORS = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64", "arm64": "arm64"}
+PROCESSORS = {"amd64": "x86_64"}  # other names of a processor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Package:
+    """An npm package of the emulator, with the hash that npm must find."""
+
+    name: str
+    integrity: str
+
+
+# The program is run as it is downloaded, so a machine is supported only if its package was checked and has a hash here.
+PACKAGES = {
+    ("Linux", "x86_64"): Package(
+        name="local-slack-linux-x64",
+        integrity="sha512-2BCTKxKajjZNWCSCj66Jq5VDScUDNpGZ1lA3281I8RvpDE4/ULCwC26TlcW6/4sPbSTs02Q3KjTiltJp3ZBEvg==",
+    )
+}
+INTEGRITY_ERROR = "EINTEGRITY"
 FETCH_TIMEOUT_S = 600
 PROGRESS_INTERVAL_S = 5
 TERMINAL_HINT = "`minerpulse rehearse --no-web` plays in the terminal."
 
 
-def package_name(system: str, processor: str) -> str:
+def find_package(system: str, processor: str) -> Package:
     """Return the package for a machine. Raises PlaygroundError if there is none."""
-    if system not in SYSTEMS or processor.lower() not in PROCESSORS:
-        raise PlaygroundError(f"The playground has no stand-in for {system} on {processor}; {TERMINAL_HINT}")
-    return f"local-slack-{SYSTEMS[system]}-{PROCESSORS[processor.lower()]}"
+    processor = processor.lower()
+    package = PACKAGES.get((system, PROCESSORS.get(processor, processor)))
+    if package is None:
+        raise PlaygroundError(f"There is no verified Slack emulator for {system} on {processor}. {TERMINAL_HINT}")
+    return package
 
 
 def is_available() -> bool:
     """Return whether this machine has npm and a package for its platform."""
     try:
-        package_name(platform.system(), platform.machine())
+        find_package(platform.system(), platform.machine())
     except PlaygroundError:
         return False
     return shutil.which("npm") is not None
@@ -46,44 +65,72 @@ async def fetch_emulator(cache: Path, report: Callable[[str], None]) -> Path:
 
     `report` receives progress messages. Raises PlaygroundError with the next step.
     """
-    name = package_name(platform.system(), platform.machine())
-    folder = cache / f"{name}-{VERSION}"
-    program = folder / "node_modules" / name / "bin" / "local-slack"
+    package = find_package(platform.system(), platform.machine())
+    folder = cache / f"{package.name}-{VERSION}"
+    program = folder / "node_modules" / package.name / "bin" / "local-slack"
     if not program.exists():
-        await _install(f"{name}@{VERSION}", folder, report)
+        await _install(package, folder, report)
     if not program.exists():
         raise PlaygroundError(
-            f"The package {name} {VERSION} holds no program; remove {folder} and try again. {TERMINAL_HINT}"
+            f"The package {package.name} {VERSION} has no program in it. Delete {folder} and try again. {TERMINAL_HINT}"
         )
     return program
 
 
-async def _install(package: str, folder: Path, report: Callable[[str], None]) -> None:
-    """Install the package into a temporary folder, then rename it, so that the folder is never partial."""
+async def _install(package: Package, folder: Path, report: Callable[[str], None]) -> None:
+    """Install the package into a temporary folder, then rename it, so that the folder is never partial.
+
+    npm checks the download against the integrity hash in the lock file.
+    """
     npm = shutil.which("npm")
     if npm is None:
         raise PlaygroundError(f"The playground needs Node.js with npm, which are not installed here; {TERMINAL_HINT}")
     partial = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    report(f"Fetching {package} through npm, once (about {SIZE_MB} MB) …")
     try:
-        await _run_npm(npm, partial, package, report)
+        partial.mkdir(parents=True)
+    except OSError as error:
+        raise PlaygroundError(
+            f"Cannot write to {folder.parent} ({error.strerror}). Set HOME to a folder that you can write to, "
+            f"or {TERMINAL_HINT}"
+        ) from error
+    for name, document in _npm_project(package).items():
+        (partial / name).write_text(json.dumps(document), encoding="utf-8")
+    report(f"Fetching {package.name}@{VERSION} through npm, once (about {SIZE_MB} MB) …")
+    try:
+        await _run_npm(npm, partial, f"{package.name}@{VERSION}", report)
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
 
+def _npm_project(package: Package) -> dict[str, object]:
+    """Return the files of an npm project that depends on exactly this package."""
+    dependencies = {package.name: VERSION}
+    locked = {"version": VERSION, "integrity": package.integrity, "optional": False}
+    return {
+        "package.json": {"name": "playground", "version": "1.0.0", "private": True, "dependencies": dependencies},
+        "package-lock.json": {
+            "name": "playground",
+            "version": "1.0.0",
+            "lockfileVersion": 3,
+            "packages": {
+                "": {"name": "playground", "version": "1.0.0", "dependencies": dependencies},
+                f"node_modules/{package.name}": locked,
+            },
+        },
+    }
+
+
 async def _run_npm(npm: str, folder: Path, package: str, report: Callable[[str], None]) -> None:
-    options = ("--no-audit", "--no-fund", "--no-save", "--no-package-lock", "--ignore-scripts")
+    options = ("--no-audit", "--no-fund", "--ignore-scripts")
     process = await asyncio.create_subprocess_exec(
         npm,
-        "install",
+        "ci",
         *options,
         "--prefix",
         str(folder),
-        package,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
@@ -98,10 +145,13 @@ async def _run_npm(npm: str, folder: Path, package: str, report: Callable[[str],
     finally:
         progress.cancel()
     if process.returncode:
-        error_lines = stderr.decode(errors="replace").strip().splitlines()[:1] or ["it does not say why"]
-        raise PlaygroundError(
-            f"npm could not fetch {package} ({error_lines[0]}); mend that and try again, or {TERMINAL_HINT}"
-        )
+        errors = stderr.decode(errors="replace")
+        if INTEGRITY_ERROR in errors:
+            raise PlaygroundError(
+                f"{package} differs from the package that was checked, so it was deleted. Report it; {TERMINAL_HINT}"
+            )
+        first_line = next(iter(errors.strip().splitlines()), "it does not say why")
+        raise PlaygroundError(f"npm could not fetch {package} ({first_line}). Fix that and try again; {TERMINAL_HINT}")
 
 
 async def _report_progress(report: Callable[[str], None]) -> None:
@@ -171,7 +221,7 @@ async def run_emulator(program: Path, *, port: int = 0, request_url: str | None 
     with tempfile.TemporaryDirectory(prefix="minerpulse-playground-") as folder:
         config = Path(folder) / "workspace.json"
         config.write_text(json.dumps(workspace_config(credentials, request_url)), encoding="utf-8")
-        origin = f"http://{LOOPBACK}:{port or _free_port()}"
+        origin = f"http://{LOOPBACK}:{_free_port(port)}"
         process = await _start(program, config, origin)
         try:
             await _wait_until_ready(process, origin)
@@ -220,7 +270,14 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
         await process.wait()
 
 
-def _free_port() -> int:
-    with socket.create_server((LOOPBACK, 0)) as listener:
-        port: int = listener.getsockname()[1]
+def _free_port(wanted: int) -> int:
+    """Return the wanted port if nothing listens there, or any free one for 0. Raises PlaygroundError."""
+    try:
+        with socket.create_server((LOOPBACK, wanted)) as listener:
+            port: int = listener.getsockname()[1]
+    except OSError as error:
+        raise PlaygroundError(
+            f"Cannot listen at {LOOPBACK}:{wanted} ({error.strerror}). Choose another port with --port, or leave "
+            "--port out to use any free one."
+        ) from error
     return port

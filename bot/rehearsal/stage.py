@@ -15,7 +15,7 @@ from bot.fake_slack.server import serve_workspace
 from bot.fake_slack.workspace import MessageEvent, PostedMessage, Workspace
 from bot.rehearsal.person import Person
 from bot.rehearsal.script import Script, VirtualClock
-from bot.settings import Settings, SlackMode, without_proxies
+from bot.settings import PROXY_VARIABLES, Settings, SlackMode, without_variables
 from services.core.identity import Channel
 from services.core.prices import WGMI_BTC
 
@@ -140,7 +140,7 @@ async def open_rehearsal(
 async def build_offline(settings: Settings, script: Script, **slack: object) -> AsyncIterator[App]:
     """Build the app on a script's market with a database in memory, and these settings for Slack."""
     overrides = {"database_url": "sqlite://", "etf": WGMI_BTC.etf, "crypto": WGMI_BTC.crypto, **slack}
-    with without_proxies():
+    with without_variables(PROXY_VARIABLES):
         async with build(
             settings.model_copy(update=overrides),
             clock=script.clock,

@@ -1,18 +1,21 @@
-"""The subcommands of /minerpulse; a new one is a function and a row here."""
+"""The subcommands of /minerpulse; a new one is a function and a row here, with the act that decides who may use it."""
 
 from handlers.command import Command, Topic
 from handlers.commands import alerts, channel, market, rules
 from handlers.commands.parse import show_help
+from services.channels.permissions import Act
 
 COMMANDS = (
     Command(
         words=("board",),
+        act=Act.READ,
         summary="the market now, with buttons; /minerpulse alone does the same",
         example="/minerpulse",
         run=market.show_board,
     ),
     Command(
         words=("status",),
+        act=Act.READ,
         arguments="[WINDOW]",
         summary="the same, or one window of it in full: 1d, 5d, 20d, 60d, 252d, ytd",
         example="/minerpulse status 5d",
@@ -21,6 +24,7 @@ COMMANDS = (
     ),
     Command(
         words=("chart",),
+        act=Act.READ,
         arguments="[WINDOW]",
         summary="both legs drawn over a window, 20d without one",
         example="/minerpulse chart 60d",
@@ -29,6 +33,7 @@ COMMANDS = (
     ),
     Command(
         words=("rules",),
+        act=Act.READ,
         summary="what is watched in this channel",
         example="/minerpulse rules",
         topic=Topic.RULES,
@@ -36,6 +41,7 @@ COMMANDS = (
     ),
     Command(
         words=("rule", "add"),
+        act=Act.CHANGE_RULES,
         arguments="[RULE]",
         summary="watch one thing more in this channel; without a rule, in an editor that tries it on the past",
         example="/minerpulse rule add 5d 15pp above",
@@ -45,6 +51,7 @@ COMMANDS = (
     ),
     Command(
         words=("rule", "edit"),
+        act=Act.CHANGE_RULES,
         arguments="ID RULE",
         summary="let a rule read otherwise; its open alert goes on where it is about the same still",
         example="/minerpulse rule edit 3 5d 12pp above",
@@ -53,7 +60,18 @@ COMMANDS = (
         run=rules.edit,
     ),
     Command(
+        words=("rule", "move"),
+        act=Act.CHANGE_RULES,
+        arguments="OLD NEW",
+        summary="move the rules on a symbol to another, as after a rename; open alerts stay open",
+        example="/minerpulse rule move WGMI WGMX",
+        topic=Topic.RULES,
+        validate=rules.validate_move,
+        run=rules.move,
+    ),
+    Command(
         words=("rule", "pause"),
+        act=Act.CHANGE_RULES,
         arguments="ID",
         summary="stop watching it for a while; an alert that it alone keeps open ends",
         example="/minerpulse rule pause 3",
@@ -63,6 +81,7 @@ COMMANDS = (
     ),
     Command(
         words=("rule", "resume"),
+        act=Act.CHANGE_RULES,
         arguments="ID",
         summary="watch it again",
         example="/minerpulse rule resume 3",
@@ -72,6 +91,7 @@ COMMANDS = (
     ),
     Command(
         words=("rule", "remove"),
+        act=Act.CHANGE_RULES,
         arguments="ID",
         summary="stop watching it; the numbers are in the list of rules",
         example="/minerpulse rule remove 3",
@@ -81,6 +101,7 @@ COMMANDS = (
     ),
     Command(
         words=("ack",),
+        act=Act.ACKNOWLEDGE,
         arguments="[ID]",
         summary="say that you see to an alert; without a number, to the only one that is open",
         example="/minerpulse ack",
@@ -90,6 +111,7 @@ COMMANDS = (
     ),
     Command(
         words=("unack",),
+        act=Act.ACKNOWLEDGE,
         arguments="[ID]",
         summary="take that back",
         example="/minerpulse unack 12",
@@ -99,6 +121,7 @@ COMMANDS = (
     ),
     Command(
         words=("snooze",),
+        act=Act.SNOOZE,
         arguments="[ID] LENGTH",
         summary="keep an alert's thread silent for a while: 45m, 2h30m, 1d, until close, until open",
         example="/minerpulse snooze 2h",
@@ -108,6 +131,7 @@ COMMANDS = (
     ),
     Command(
         words=("resolve",),
+        act=Act.RESOLVE,
         arguments="[ID] [REASON]",
         summary="end an alert by hand; its rules fire again once they have cleared",
         example="/minerpulse resolve 12 earnings, not AI",
@@ -116,6 +140,7 @@ COMMANDS = (
     ),
     Command(
         words=("history",),
+        act=Act.READ,
         summary="the last alerts of this channel",
         example="/minerpulse history",
         topic=Topic.ALERTS,
@@ -123,6 +148,7 @@ COMMANDS = (
     ),
     Command(
         words=("why",),
+        act=Act.READ,
         arguments="[ID]",
         summary="what an alert rests on, what was decided, and how each message went; the newest without a number",
         example="/minerpulse why 12",
@@ -132,6 +158,8 @@ COMMANDS = (
     ),
     Command(
         words=("channel",),
+        act=Act.CHANGE_SETTINGS,
+        bare_act=Act.READ,
         arguments="[SETTING]",
         summary="whom alerts call here, quiet hours, threads, briefs and the daily line; with a setting, change it",
         example="/minerpulse channel quiet 22:00-07:00",
@@ -140,6 +168,7 @@ COMMANDS = (
     ),
     Command(
         words=("mute",),
+        act=Act.MUTE,
         arguments="LENGTH",
         summary="no new message here for 2h, until open, until close, while shut, while open; off ends it",
         example="/minerpulse mute while shut",
@@ -149,6 +178,7 @@ COMMANDS = (
     ),
     Command(
         words=("digest",),
+        act=Act.READ,
         summary="what was looked at in this session, how near it came, and what was delivered",
         example="/minerpulse digest",
         topic=Topic.ALERTS,
@@ -156,12 +186,15 @@ COMMANDS = (
     ),
     Command(
         words=("brief",),
+        act=Act.READ,
         summary="what moved, what is unusual, the alerts and their fate, and what to watch",
         example="/minerpulse brief",
         run=market.show_brief,
     ),
     Command(
         words=("explain",),
+        act=Act.READ,
+        is_study=True,
         arguments="[WINDOW]",
         summary="what came with bitcoin, what with AI, and what with neither; this year without a window",
         example="/minerpulse explain 60d",
@@ -170,6 +203,8 @@ COMMANDS = (
     ),
     Command(
         words=("backtest",),
+        act=Act.READ,
+        is_study=True,
         arguments="RULE",
         summary="what a rule would have done: how often, how long, false starts, what followed",
         example="/minerpulse backtest 5d 15pp",
@@ -179,6 +214,8 @@ COMMANDS = (
     ),
     Command(
         words=("tune",),
+        act=Act.READ,
+        is_study=True,
         arguments="WINDOW RATE",
         summary="the threshold for as many alerts as you want, checked on prices it has not seen; a button uses it",
         example="/minerpulse tune 5d 2/month",
@@ -188,12 +225,16 @@ COMMANDS = (
     ),
     Command(
         words=("drawdown",),
+        act=Act.READ,
+        is_study=True,
         summary="how far bitcoin and the ETF are below their highs, for how long, and how rare that is",
         example="/minerpulse drawdown",
         run=market.drawdown,
     ),
     Command(
         words=("miners",),
+        act=Act.READ,
+        is_study=True,
         arguments="[WINDOW]",
         summary="what each holding and each cohort added, and what nothing explains; this year without a window",
         example="/minerpulse miners 20d",
@@ -202,12 +243,14 @@ COMMANDS = (
     ),
     Command(
         words=("network",),
+        act=Act.READ,
         summary="how hard bitcoin is to mine, the next retarget, fees, and what a petahash earns a day",
         example="/minerpulse network",
         run=market.network,
     ),
     Command(
         words=("sources",),
+        act=Act.READ,
         summary="which sources stand behind the prices, and how each of them does",
         example="/minerpulse sources",
         topic=Topic.SOURCES,
@@ -215,6 +258,7 @@ COMMANDS = (
     ),
     Command(
         words=("help",),
+        act=Act.READ,
         arguments="[TOPIC]",
         summary="this list, or more on market, rules, alerts, sources or one command",
         example="/minerpulse help rules",

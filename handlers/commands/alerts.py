@@ -10,6 +10,7 @@ from handlers.render.history import audit_message, history_message
 from handlers.render.message import REASON_TEXT, clip
 from handlers.render.responses import done_message, no_close_message, snoozed_message, unchanged_message
 from handlers.request import Reply, Request
+from handlers.rule_changes import announce_outcome
 from services.alerting.snooze import SnoozeUntil, parse_snooze
 from services.channels.commands import AlertOutcome
 from services.core.errors import MarketClosedError, NotFoundError
@@ -49,6 +50,7 @@ async def snooze(request: Request) -> Reply:
         outcome = await request.commands.snooze(request.channel, alert_id, request.user_id, parsed.span)
     except MarketClosedError as error:
         return Reply(message=no_close_message(error.next_open_at))
+    await announce_outcome(request, outcome)
     return Reply(message=(snoozed_message if outcome.changed else unchanged_message)(outcome.alert))
 
 
@@ -56,10 +58,9 @@ async def resolve(request: Request) -> Reply:
     """Resolve an alert manually."""
     parsed = split_number(request.value)
     alert_id = await _resolve_alert_id(request, parsed.number)
-    return _reply(
-        await request.commands.resolve(request.channel, alert_id, request.user_id, clip(parsed.rest, REASON_TEXT)),
-        "Resolved",
-    )
+    outcome = await request.commands.resolve(request.channel, alert_id, request.user_id, clip(parsed.rest, REASON_TEXT))
+    await announce_outcome(request, outcome)
+    return _reply(outcome, "Resolved")
 
 
 class _SnoozeArgument(NamedTuple):

@@ -1,22 +1,25 @@
 """/minerpulse channel, mute and digest: a channel's settings, and its monitoring report."""
 
-import re
 from dataclasses import replace
 
 from handlers.render.channel import channel_message
 from handlers.render.help import expects
+from handlers.render.markup import Reference, parse_reference
 from handlers.render.notices import coverage_message
 from handlers.render.responses import no_close_message
 from handlers.request import Reply, Request
+from handlers.rule_changes import announce
 from services.alerting.setting_syntax import Addressee
+from services.channels.settings import ChannelView
 from services.core.errors import MarketClosedError
 from services.core.identity import Channel, Mention
+from services.core.reason import Code, Reason
+from services.core.scan import DIGITS, UPPERCASE, consists_of
 
 EVERYONE = ("here", "channel", "everyone")
-_PERSON = re.compile(r"<@(?P<id>[UW][A-Z0-9]+)(?:\|(?P<name>[^>]*))?>|(?P<bare>[UW][A-Z0-9]{7,})", re.ASCII)
-_GROUP = re.compile(r"<!subteam\^(?P<id>S[A-Z0-9]+)(?:\|(?P<name>[^>]*))?>|(?P<bare>S[A-Z0-9]{7,})", re.ASCII)
-_CHANNEL = re.compile(r"<#(?P<id>[CG][A-Z0-9]+)(?:\|[^>]*)?>|(?P<bare>[CG][A-Z0-9]{7,})", re.ASCII)
-_ALL = re.compile(rf"(?:<!|@)(?P<id>{'|'.join(EVERYONE)})(?:\|[^>]*)?>?", re.IGNORECASE)
+MIN_BARE_ID = 8  # characters of an ID without brackets, so that a word isn't taken for one
+_GROUP = "subteam^"
+_KINDS = {"U": "@", "W": "@", "S": f"!{_GROUP}", "C": "#", "G": "#"}  # of a reference, by the first letter of an ID
 
 
 async def show_or_set(request: Request) -> Reply:
@@ -28,7 +31,13 @@ async def show_or_set(request: Request) -> Reply:
         return parse_addressee(text, request.channel.team)
 
     view = await request.commands.settings.set(request.channel, request.value, request.user_id, parse)
-    return Reply(message=channel_message(view, just_set=True))
+    await _announce(request, view, request.value)
+    return Reply(message=channel_message(view, request.value))
+
+
+async def _announce(request: Request, view: ChannelView, typed: str) -> None:
+    if view.changed:
+        await announce(request, Reason.of(Code.SETTING_CHANGED, setting=" ".join(typed.split())))
 
 
 def parse_addressee(text: str, team: str) -> Addressee | None:
@@ -36,23 +45,37 @@ def parse_addressee(text: str, team: str) -> Addressee | None:
 
     Unescaped text is plain text and identifies nobody, except for `@here` and the like.
     """
-    text = text.strip()
-    if match := _PERSON.fullmatch(text):
-        return replace(_mention(match, "<@{}>"), person=match["id"] or match["bare"])
-    if match := _GROUP.fullmatch(text):
-        return _mention(match, "<!subteam^{}>")
-    if match := _ALL.fullmatch(text):
-        everyone = match["id"].lower()
-        return Mention(text=f"<!{everyone}>", name=f"@{everyone}")
-    if match := _CHANNEL.fullmatch(text):
-        return Channel(team=team, id=match["id"] or match["bare"])
+    reference = _reference(text.strip())
+    match reference:
+        case Reference(kind="@", id=person):
+            return replace(_mention(reference), person=person)
+        case Reference(kind="#", id=channel):
+            return Channel(team=team, id=channel)
+        case Reference(kind="!", id=name) if name.lower() in EVERYONE:
+            return Mention(text=f"<!{name.lower()}>", name=f"@{name.lower()}")
+        case Reference(kind="!", id=group) if group.startswith(_GROUP) and _is_id(group.removeprefix(_GROUP), "S"):
+            return _mention(reference)
     return None
 
 
-def _mention(match: re.Match[str], template: str) -> Mention:
-    text = template.format(match["id"] or match["bare"])
-    name = match["name"]
-    return Mention(text=text, name=f"@{name.removeprefix('@')}" if name else text)
+def _reference(text: str) -> Reference | None:
+    """Parse one reference: in brackets, as a bare ID, or `@here` and the like."""
+    if text.startswith("<") and text.endswith(">"):
+        return parse_reference(text[1:-1])
+    if text[:1] == "@" and text[1:].lower() in EVERYONE:
+        return Reference("!", text[1:])
+    if len(text) >= MIN_BARE_ID and text[0] in _KINDS and _is_id(text, text[0]):
+        return parse_reference(f"{_KINDS[text[0]]}{text}")
+    return None
+
+
+def _is_id(text: str, first: str) -> bool:
+    return text.startswith(first) and consists_of(text, UPPERCASE | DIGITS)
+
+
+def _mention(reference: Reference) -> Mention:
+    text, label = str(reference._replace(label="")), reference.label
+    return Mention(text=text, name=f"@{label.removeprefix('@')}" if label else text)
 
 
 validate_mute = expects(
@@ -66,7 +89,8 @@ async def mute(request: Request) -> Reply:
         view = await request.commands.settings.mute(request.channel, request.value, request.user_id)
     except MarketClosedError as error:
         return Reply(message=no_close_message(error.next_open_at))
-    return Reply(message=channel_message(view, just_set=True))
+    await _announce(request, view, f"mute {request.value}")
+    return Reply(message=channel_message(view, f"mute {request.value}"))
 
 
 async def show_digest(request: Request) -> Reply:

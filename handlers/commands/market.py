@@ -35,7 +35,7 @@ validate_miners = expects(is_optional_window, OVER_WHICH_WINDOW, "miners")
 
 async def show_board(request: Request) -> Reply:
     """Show the board of the channel."""
-    return Reply(message=board_message(await request.commands.board(request.channel), request.now))
+    return Reply(message=board_message(await request.commands.board(request.channel, request.user_id), request.now))
 
 
 async def show_status(request: Request) -> Reply:

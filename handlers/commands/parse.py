@@ -2,25 +2,32 @@
 
 import difflib
 import html
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
 from handlers.command import SLASH, Command, Topic
-from handlers.render.help import help_message, topic_help_message, unknown_topic_message, usage_message
-from handlers.render.markup import code, escape
+from handlers.render.help import (
+    help_message,
+    too_long_message,
+    topic_help_message,
+    unknown_topic_message,
+    usage_message,
+)
+from handlers.render.markup import Reference, code, escape, parse_reference, split_references
 from handlers.render.message import Message, clip, stack, text_message
-from services.core.text import normalize, strip_quotes
+from services.core.scan import WHITESPACE, WORD, Scanner
+from services.core.text import MAX_TYPED, QUOTES, normalize, strip_quotes
 
 MAX_ECHO = 40
+MAX_ESCAPED = 10 * MAX_TYPED  # characters, with Slack's escapes and labels
 MAX_SUGGESTION = 200
 MIN_SIMILARITY = 0.55
 MIN_TOPIC_SIMILARITY = 0.6
 MIN_PREFIX = 3  # shortest prefix of a command that is recognized
-_ADDRESSED = re.compile(rf"(?:<@[UW][A-Z0-9]+(?:\|[^>]*)?>|@minerpulse\b|{SLASH}\b)[\s,:]*", re.ASCII | re.IGNORECASE)
-_REPEATED = re.compile(rf"(?:@minerpulse\b|{SLASH}\b)[\s,:]*", re.ASCII | re.IGNORECASE)
-_LINK = re.compile(r"<(?:https?|mailto):[^<>|]*\|([^<>]+)>")
+_ADDRESSES = ("@minerpulse", SLASH)
+_SEPARATORS = WHITESPACE | {",", ":"}
+_QUOTES = frozenset(QUOTES)
 _TOPICS = {topic.value: topic for topic in Topic}
 
 
@@ -34,7 +41,13 @@ class ParsedCommand:
 
 
 def parse_command(text: str, commands: Sequence[Command]) -> ParsedCommand:
-    """Find the command, ignoring letter case; an empty text means the first row."""
+    """Find the command, ignoring letter case; an empty text means the first row.
+
+    A text that is too long is refused unread. Slack's labels of mentions are not typed, so they don't count.
+    """
+    length = len(text) if len(text) > MAX_ESCAPED else _typed_length(text)
+    if length > MAX_TYPED:
+        return ParsedCommand(response=too_long_message(length))
     text = clean_text(text)
     words = text.split()
     if not words:
@@ -43,21 +56,57 @@ def parse_command(text: str, commands: Sequence[Command]) -> ParsedCommand:
     for command in commands:
         count = len(command.words)
         if lowercase[:count] == command.words and (command.arguments or len(words) == count):
-            argument = clean_text(text.split(maxsplit=count)[count], _REPEATED) if len(words) > count else ""
+            argument = _after_addresses(text.split(maxsplit=count)[count]) if len(words) > count else ""
             return ParsedCommand(command=command, argument=argument, response=command.validate(argument, commands))
     return ParsedCommand(response=_unknown(words, commands))
 
 
-def clean_text(text: str, address: re.Pattern[str] = _ADDRESSED) -> str:
+def _typed_length(text: str) -> int:
+    parts = split_references(html.unescape(text))
+    return sum(len(part if isinstance(part, str) else part.id) for part in parts)
+
+
+def clean_text(text: str) -> str:
     """Remove what phones, copying and Slack add to a text.
 
     Removes surrounding quotes and backticks, Slack's escapes, the URL of an automatic link, typographic minus signs and
     spaces, and a leading command or mention of the app. Other mentions stay, including one right after a command, as in
     `resolve @ann sees to it`.
     """
-    text = strip_quotes(normalize(html.unescape(_LINK.sub(r"\1", text))))
-    prefix = address.match(text)
-    return clean_text(text[prefix.end() :], address) if prefix else text
+    typed = "".join(_link_label(part) for part in split_references(text))
+    return _after_addresses(normalize(html.unescape(typed)), mentions=True)
+
+
+def _link_label(part: str | Reference) -> str:
+    """Return the label of a link, or the part itself."""
+    return part.label if isinstance(part, Reference) and not part.kind and part.label else str(part)
+
+
+def _after_addresses(text: str, *, mentions: bool = False) -> str:
+    """Remove the commands and names of the app, and the mentions if wanted, before a text, and the quotes around it."""
+    scanner, start = Scanner(text), 0
+    while True:
+        scanner.run(_QUOTES)
+        if not _skip_address(scanner, mentions=mentions):
+            return strip_quotes(text[start:])
+        scanner.run(_SEPARATORS)
+        start = scanner.at
+
+
+def _skip_address(scanner: Scanner, *, mentions: bool) -> bool:
+    for address in _ADDRESSES:
+        end = scanner.at + len(address)
+        if scanner.text[scanner.at : end].lower() == address and scanner.text[end : end + 1] not in WORD:
+            scanner.at = end
+            return True
+    if not mentions or scanner.next != "<":
+        return False
+    end = scanner.text.find(">", scanner.at)
+    reference = parse_reference(scanner.text[scanner.at + 1 : end]) if end > 0 else None
+    if reference is None or reference.kind != "@":
+        return False
+    scanner.at = end + 1
+    return True
 
 
 def _unknown(words: list[str], commands: Sequence[Command]) -> Message:

@@ -7,15 +7,18 @@ from handlers.render.help import expects, usage
 from handlers.render.message import Message
 from handlers.render.rules import (
     Proposal,
-    rule_edited_message,
     rule_paused_message,
     rule_removed_message,
     rule_resumed_message,
     rules_message,
+    rules_moved_message,
 )
 from handlers.request import Reply, Request
-from handlers.rule_changes import add_rule, open_editor
+from handlers.rule_changes import add_rule, announce, edit_rule_text, open_editor
 from services.channels.rule_commands import RuleList
+from services.core.prices import Symbol
+from services.core.reason import Code, Reason
+from services.core.scan import is_symbol
 
 
 async def list_rules(request: Request) -> Reply:
@@ -60,8 +63,7 @@ def validate_edit(argument: str, commands: Sequence[Command]) -> Message | None:
 async def edit(request: Request) -> Reply:
     """Edit the rule; its open alert stays open."""
     text = split_number(request.value).rest
-    edited = await request.commands.edit_rule(request.channel, _rule_id(request), text, request.user_id)
-    return Reply(message=rule_edited_message(edited))
+    return Reply(message=await edit_rule_text(request, _rule_id(request), text))
 
 
 def _is_id(argument: str) -> bool:
@@ -69,26 +71,48 @@ def _is_id(argument: str) -> bool:
     return parsed.number is not None and not parsed.rest
 
 
+MOVED_SYMBOLS = 2
 WHICH_RULE = "Which rule? Give its number, as in the list of rules:"
 validate_pause = expects(_is_id, WHICH_RULE, "rule pause", "rule resume", "rules")
 validate_remove = expects(_is_id, WHICH_RULE, "rule remove", "rules")
 
 
+def validate_move(argument: str, commands: Sequence[Command]) -> Message | None:
+    """Return the usage if the argument is not two different symbols."""
+    symbols = argument.upper().split()
+    if len(set(symbols)) == len(symbols) == MOVED_SYMBOLS and all(is_symbol(one, extra=".") for one in symbols):
+        return None
+    return usage(commands, {"rule move", "rules"}, "Which symbol was renamed, and what is it now? Give both symbols:")
+
+
+async def move(request: Request) -> Reply:
+    """Move the rules on a symbol to another one; their open alerts stay open."""
+    before, after = (Symbol(word) for word in request.value.upper().split())
+    moved = await request.commands.move_rules(request.channel, before, after, request.user_id)
+    await announce(request, Reason.of(Code.RULES_MOVED, before=before, after=after))
+    return Reply(message=rules_moved_message(moved))
+
+
 async def pause(request: Request) -> Reply:
     """Pause the rule."""
     paused = await request.commands.pause_rule(request.channel, _rule_id(request), request.user_id)
+    if paused.changed:
+        await announce(request, Reason.of(Code.RULE_PAUSED, rule=paused.channel_rule.rule))
     return Reply(message=rule_paused_message(paused))
 
 
 async def resume(request: Request) -> Reply:
     """Resume the rule."""
     resumed = await request.commands.resume_rule(request.channel, _rule_id(request), request.user_id)
+    if resumed.changed:
+        await announce(request, Reason.of(Code.RULE_RESUMED, rule=resumed.channel_rule.rule))
     return Reply(message=rule_resumed_message(resumed))
 
 
 async def remove(request: Request) -> Reply:
     """Delete the rule."""
     removed = await request.commands.remove_rule(request.channel, _rule_id(request), request.user_id)
+    await announce(request, Reason.of(Code.RULE_REMOVED, rule=removed.rule))
     return Reply(message=rule_removed_message(removed))
 
 

@@ -3,11 +3,18 @@
 from datetime import datetime
 
 from handlers.render import fmt
-from handlers.render.alert_text import attribution_lines, ended_heading, heading, threshold_line, track_record_lines
+from handlers.render.alert_text import (
+    attribution_lines,
+    ended_heading,
+    heading,
+    threshold_line,
+    track_record_lines,
+    why_ended,
+)
 from handlers.render.chart import native_chart, widest_spread
 from handlers.render.form_fields import edit_button
 from handlers.render.market import data_quality_line
-from handlers.render.markup import escape, mark_simulated, reason, user_mention, user_reason
+from handlers.render.markup import escape, mark_simulated, reason, user_mention
 from handlers.render.message import (
     SHORT_LIST_TEXT,
     Block,
@@ -119,7 +126,10 @@ def _timing_lines(alert: Alert) -> list[str]:
     opened = fmt.moment_utc(alert.opened_at)
     if alert.closed_at is None:
         return [f"Open since {opened}.", f"Why: {reason(alert.reason)}."]
-    return [f"Open from {opened} to {fmt.moment_utc(alert.closed_at)}.", f"Why it ended: {user_reason(alert.reason)}."]
+    return [
+        f"Open from {opened} to {fmt.moment_utc(alert.closed_at)}.",
+        f"Why it ended: {why_ended(alert.reason, alert.closed_by)}.",
+    ]
 
 
 def _price_lines(alert: Alert, now: datetime) -> list[str]:

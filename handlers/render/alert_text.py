@@ -15,10 +15,11 @@ from handlers.render.markup import (
     user_reason,
 )
 from handlers.render.message import Message, text_message
-from handlers.render.reasons import sentence
+from handlers.render.reasons import Text, sentence
 from services.alerting.alert import Alert, EntryKind, RuleHit, TimelineEntry
 from services.alerting.alert_news import is_recovering
 from services.core.prices import Pair
+from services.core.reason import Code, Reason
 from services.market.measure import Measurement
 from services.research.attribution import Part
 from services.research.track_record import RECORD_SESSIONS, TrackRecord
@@ -69,19 +70,14 @@ def ended_heading(alert: Alert, ended_at: datetime, *, retracted: bool) -> str:
     lasted = fmt.duration(ended_at - alert.opened_at)
     if retracted:
         return f"Retracted after {lasted}: {alert_subject(alert)}, which the corrected close would not have fired"
-    return f"Resolved after {lasted}: {alert_subject(alert)}, peak {peak_with_window(alert.lead)}"
+    return f"Resolved after {lasted}: {alert_subject(alert)}, peak {alert_peak(alert)}"
 
 
-def peak_value(hit: RuleHit) -> str:
-    """Return the largest value that the rule has measured."""
-    return fmt.metric_value(hit.peak, parse_rule(hit.rule).metric.unit)
-
-
-def peak_with_window(hit: RuleHit) -> str:
-    """Return the peak, with its window if the rule has one."""
-    windowed = parse_rule(hit.rule).metric.windowed
-    window = f" {fmt.over_window(hit.measurement.window, hit.measurement.session)}" if windowed else ""
-    return f"{peak_value(hit)}{window}"
+def alert_peak(alert: Alert) -> str:
+    """Return the alert's peak in the unit and window that fired, with its window if the rule has one."""
+    peak, metric = alert.peak, parse_rule(alert.peak.rule).metric
+    window = f" {fmt.over_window(peak.window, peak.session)}" if metric.windowed else ""
+    return f"{fmt.metric_value(peak.value, metric.unit)}{window}"
 
 
 def threshold_line(hit: RuleHit, side: Side) -> str:
@@ -92,7 +88,7 @@ def threshold_line(hit: RuleHit, side: Side) -> str:
         f"{code(hit.rule)} at {fmt.metric_value(hit.value, rule.unit)}",
         *([] if original is None else [f"corrected from {fmt.metric_value(original, rule.unit)}"]),
         f"threshold {fmt.threshold(rule.threshold, rule.unit)}",
-        f"peak {peak_value(hit)}",
+        f"peak {fmt.metric_value(hit.peak, rule.unit)}",
     ]
     return ", ".join([*parts, *_hit_status(hit, rule, side)])
 
@@ -101,11 +97,29 @@ def _hit_status(hit: RuleHit, rule: Rule, side: Side) -> list[str]:
     if hit.retracted:
         return ["retracted"]
     if not hit.active:
-        return ["cleared"]
+        return [hit_end(hit)]
     if not is_recovering(hit, side):
         return []
     clear = fmt.threshold(rule.clear, rule.unit)
     return [f"recovering: clears once it has been inside {clear} for {print_duration(rule.keep)}"]
+
+
+def hit_end(hit: RuleHit) -> str:
+    """Return why a rule no longer keeps its alert open: `cleared`, or `paused by @ann`."""
+    if hit.ended is None:
+        return "ended"
+    return f"{hit.ended.value}{f' by {user_mention(hit.ended_by)}' if hit.ended_by else ''}"
+
+
+def why_ended(why: Text, by: str | None) -> str:
+    """Return the reason of an end or a change with who caused it, without a final period."""
+    if by is None:
+        return reason(why)
+    if isinstance(why, Reason) and why.code is Code.ENDED_BY_HAND:
+        note = dict(why.params).get("note")
+        note_text = f": {escape_typed(f'{note}').rstrip('.')}" if note else ""
+        return f"resolved by {user_mention(by)}{note_text}. Its rules fire again after they have cleared"
+    return f"{user_reason(why)} by {user_mention(by)}"
 
 
 def describe_rule(rule: Rule) -> str:
@@ -188,7 +202,7 @@ def thread_reply(entry: TimelineEntry, alert: Alert) -> Message:
 
 def _entry_text(entry: TimelineEntry, alert: Alert) -> str:
     who = f" by {user_mention(entry.by)}" if entry.by else ""
-    why = _sentence(f"{user_reason(entry.reason) if entry.by else reason(entry.reason)}{who}")
+    why = _sentence(why_ended(entry.reason, entry.by))
     match entry.kind:
         case EntryKind.WORSENED | EntryKind.REPEATED:
             return _update_text(entry, alert)
@@ -239,7 +253,7 @@ def _mention_text(entry: TimelineEntry, alert: Alert) -> str:
     mention = f"{entry.mention.text}: " if entry.mention and is_open else ""
     label = "Reminder" if entry.kind is EntryKind.REMINDED else "Escalated"
     channel_note = f" It is told in {channel_link(entry.to.id)} too." if entry.to else ""
-    state = f"{alert_subject(alert)}, peak {peak_with_window(alert.lead)}, {reason(entry.reason)}"
+    state = f"{alert_subject(alert)}, peak {alert_peak(alert)}, {reason(entry.reason)}"
     return f"{mention}{label}: {state}. Acknowledge it to end these calls.{channel_note}"
 
 

@@ -122,7 +122,7 @@ def _forward_line(backtest: Backtest, horizon: int) -> str | None:
         return _leg_moves_line(backtest.replay.rule.pair, horizon, [forward for _, forward in forwards])
     gaps = [forward.spread_change(side) for side, forward in forwards]
     grew = sum(gap > 0 for gap in gaps)
-    line = f"{horizon} sessions on: the gap grew in {grew} of {len(gaps)}; median change {fmt.pp(median(gaps))}"
+    line = f"{fmt.sessions(horizon)} on: the gap grew in {grew} of {len(gaps)}; median change {fmt.pp(median(gaps))}"
     if len(gaps) >= 2:  # noqa: PLR2004 -- quartiles need two
         low, _, high = quantiles(gaps, n=4, method="inclusive")
         line = f"{line}, half of them between {fmt.signed(100 * low)} and {fmt.pp(high)}"
@@ -139,7 +139,7 @@ def _leg_moves_line(pair: Pair, horizon: int, forwards: Sequence[ForwardReturn])
     """Return both legs' forward returns, for rules on something other than divergence."""
     etf, crypto = median(forward.etf for forward in forwards), median(forward.crypto for forward in forwards)
     moves = f"{fmt.title(pair.etf)} {fmt.percent(etf)}, {fmt.name(pair.crypto)} {fmt.percent(crypto)}"
-    return f"{horizon} sessions on: {moves} at the median of {len(forwards)}{_independent_cases(forwards)}."
+    return f"{fmt.sessions(horizon)} on: {moves} at the median of {len(forwards)}{_independent_cases(forwards)}."
 
 
 def episode_header() -> list[str]:

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from handlers.render import fmt, market
 from handlers.render.alert_text import heading
-from handlers.render.markup import channel_link, code, mark_simulated, reason, user_mention
+from handlers.render.markup import channel_link, code, escape, mark_simulated, reason, user_mention
 from handlers.render.message import (
     PROBLEMS_SHOWN,
     SHORT_LIST_TEXT,
@@ -23,7 +23,9 @@ from handlers.render.message import (
 from handlers.render.reasons import sentence
 from services.alerting.alert import Alert
 from services.alerting.ports import ChannelRule
+from services.alerting.quiet_hours import Mute
 from services.channels.commands import Board
+from services.channels.source_status import RefusedKey
 from services.core.prices import Pair
 from services.delivery.ports import DeliveryProblem
 from services.market.measure import BETA_SESSIONS, Measurement, NotMeasured, Window
@@ -53,7 +55,7 @@ def board_message(board: Board, now: datetime, *, shared_by: str | None = None) 
     prices = [*market.price_lines(view, now), market.data_quality_line(view.current.trust)]
     problems = market.problem_lines(view, PROBLEMS_SHOWN)
     channel_lines = [*_alert_lines(board.alerts), _rules_line(board.rules, now), *_quiet_lines(board)]
-    delivery_problems = delivery_problem_lines(board.delivery_problems)
+    delivery_problems = [*delivery_problem_lines(board.delivery_problems), *map(_refused_key_line, board.refused_keys)]
     shared_note = [f"Shared by {user_mention(shared_by)}, {fmt.moment(now)}."] if shared_by else []
     return compose(
         [
@@ -83,11 +85,22 @@ def board_message(board: Board, now: datetime, *, shared_by: str | None = None) 
 
 
 def _quiet_lines(board: Board) -> list[str]:
+    mute = [] if board.mute is None else [mute_line(board.mute)]
     if board.silence is None:
-        return []
+        return mute
     return [
-        f"Silent until {fmt.moment_utc(board.silence.until)}: {sentence(board.silence.reason)}. A digest follows then."
+        f"Silent until {fmt.moment_utc(board.silence.until)}: {sentence(board.silence.reason)}. A digest follows then.",
+        *mute,
     ]
+
+
+def mute_line(mute: Mute) -> str:
+    """Return who muted the channel, and until when."""
+    by = "" if mute.by is None else f" by {user_mention(mute.by)}"
+    until = "" if mute.until is None else f" until {fmt.moment_utc(mute.until)}"
+    state = "" if mute.state is None else f" while the market is {mute.state.value}"
+    both = " and" if until and state else ""
+    return f"Muted{by}{until}{both}{state}. `/minerpulse mute off` ends it."
 
 
 def _alert_lines(alerts: Sequence[Alert]) -> list[str]:
@@ -119,6 +132,14 @@ def _buttons(rules: Sequence[ChannelRule]) -> Block:
     if rules:
         return actions(*common)
     return actions(button("start", "Start alerts here", "board", primary=True), *common)
+
+
+def _refused_key_line(refused: RefusedKey) -> str:
+    variables = " and ".join(map(code, refused.variables))
+    return (
+        f"*Source*: {escape(refused.source)} refuses its API key; it may be wrong or expired. Whoever runs MinerPulse "
+        f"can set a new one in {variables}."
+    )
 
 
 def delivery_problem_lines(problems: Sequence[DeliveryProblem]) -> list[str]:
@@ -169,7 +190,7 @@ def _move_lines(measurement: Measurement) -> list[str]:
     lines = market.move_lines(measurement.pair, measurement.anchor, *returns)
     if measurement.beta is None or measurement.residual is None:
         return [*lines, "Beta: too little history."]
-    beta = f"Beta {fmt.decimal(measurement.beta)}, from the {BETA_SESSIONS} sessions before"
+    beta = f"Beta {fmt.ratio(measurement.beta)}, from the {BETA_SESSIONS} sessions before"
     return [*lines, f"{beta}; it leaves *{fmt.pp(measurement.residual)}* unexplained."]
 
 

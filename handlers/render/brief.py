@@ -3,7 +3,7 @@
 from typing import assert_never
 
 from handlers.render import fmt
-from handlers.render.alert_text import alert_subject, heading, peak_with_window
+from handlers.render.alert_text import alert_peak, alert_subject, heading
 from handlers.render.market import data_quality_line, gap_lines, price_line
 from handlers.render.markup import escape, mark_simulated, reason, user_mention
 from handlers.render.message import Message, compose, context, header, section
@@ -95,7 +95,7 @@ def _open_alert_line(alert: Alert) -> str:
     acknowledgement = (
         f"acknowledged by {user_mention(alert.acknowledged.by)}" if alert.acknowledged else "acknowledged by nobody"
     )
-    peak, since = peak_with_window(alert.lead), fmt.moment(alert.opened_at)
+    peak, since = alert_peak(alert), fmt.moment(alert.opened_at)
     return f"Open: {heading(alert.lead)}, peak {peak}, since {since}, {acknowledgement}."
 
 
@@ -103,7 +103,7 @@ def _ended_alert_line(alert: Alert) -> str:
     lasted = fmt.duration((alert.closed_at or alert.opened_at) - alert.opened_at)
     outcome = "retracted" if alert.retracted else "ended"
     acknowledgement = f", acknowledged by {user_mention(alert.acknowledged.by)}" if alert.acknowledged else ""
-    peak, since = peak_with_window(alert.lead), fmt.moment(alert.opened_at)
+    peak, since = alert_peak(alert), fmt.moment(alert.opened_at)
     result = f"{outcome.capitalize()} after {lasted}: {alert_subject(alert)}"
     return f"{result}, peak {peak}, from {since}{acknowledgement}."
 

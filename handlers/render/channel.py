@@ -1,12 +1,12 @@
 """The settings of a channel, each in the syntax in which it is typed."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import assert_never
 
 from handlers.render import fmt
-from handlers.render.markup import channel_link, escape, user_mention
+from handlers.render.board import mute_line
+from handlers.render.markup import channel_link, escape_typed, user_mention
 from handlers.render.message import Message, compose, context, section
 from handlers.render.reasons import Text, sentence
 from services.alerting.ports import SettingChange
@@ -14,13 +14,10 @@ from services.alerting.setting_syntax import SETTINGS, Addressee, format_setting
 from services.channels.settings import ChannelView
 from services.core.identity import Channel, Mention
 
-_MENTION = re.compile(r"<(@|#|!)[^<>\s]+>")
-_LABEL = re.compile(r"\|[^>]*>")
 
-
-def channel_message(view: ChannelView, *, just_set: bool = False) -> Message:
-    """Return a channel's settings; `just_set` puts the latest change first."""
-    first_line = _first_line(view, just_set=just_set)
+def channel_message(view: ChannelView, typed: str = "") -> Message:
+    """Return a channel's settings, after what the `typed` setting changed."""
+    first_line = _first_line(view, typed)
     settings = format_settings(replace(view.settings, editors=_editor_mentions(view.editors)), _addressee_link)
     lines = [f"• *{line}*: {row.meaning}" for row, line in zip(SETTINGS.values(), settings, strict=True)]
     mute_line, changes = _mute_line(view), [_change_line(change) for change in view.changes]
@@ -35,8 +32,13 @@ def _editor_mentions(editors: Sequence[str]) -> tuple[Mention, ...]:
     return tuple(Mention(text=user_mention(editor), name=editor, person=editor) for editor in editors)
 
 
-def _first_line(view: ChannelView, *, just_set: bool) -> str:
-    if just_set and view.changes:
+def _first_line(view: ChannelView, typed: str) -> str:
+    if typed and not view.changed:
+        word, _, rest = typed.partition(" ")
+        setting = SETTINGS.get(word.lower())
+        value = setting.format(view.settings, _addressee_link) if setting else escape_typed(rest)
+        return f"*{escape_typed(word.lower())}* is already {value}; nothing changed."
+    if typed and view.changes:
         last = view.changes[0]
         return (
             f"Set: *{_escaped_setting(sentence(last.summary))}*, by {user_mention(last.by)}, {fmt.moment_utc(last.at)}."
@@ -45,8 +47,7 @@ def _first_line(view: ChannelView, *, just_set: bool) -> str:
 
 
 def _mute_line(view: ChannelView) -> str:
-    muted = view.settings.muted_while
-    muted_note = f" It is muted while the market is {muted.value}." if muted else ""
+    muted_note = f" {mute_line(view.mute)}" if view.mute else ""
     if view.silence is None:
         return f"New messages are told here now.{muted_note}"
     until = fmt.moment_utc(view.silence.until)
@@ -60,8 +61,7 @@ def _change_line(change: SettingChange) -> str:
 
 def _escaped_setting(summary: Text) -> str:
     """Return typed text safe to show: links to users and channels without labels, the rest escaped."""
-    words = sentence(summary).split()
-    return " ".join(_LABEL.sub(">", word) if _MENTION.fullmatch(word) else escape(word) for word in words)
+    return escape_typed(sentence(summary))
 
 
 def _addressee_link(addressee: Addressee) -> str:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import date, datetime
 
 from handlers.render import fmt
-from handlers.render.market import data_quality_line, move_lines
+from handlers.render.market import data_quality_line, left_out_summary, move_lines
 from handlers.render.markup import mark_simulated, reason
 from handlers.render.message import (
     CHART_POINTS,
@@ -43,7 +43,7 @@ def chart_message(result: ChartResult, now: datetime) -> Message:
     title = mark_simulated(_title(curve, end), when=view.simulated)
     moves = move_lines(curve.pair, curve.points[0].session, end.etf, end.crypto, end.etf - end.crypto)
     widest = f"Furthest apart here: {widest_spread(curve)}."
-    prices = [_as_of(end, now), data_quality_line(view.current.trust)]
+    prices = [_as_of(end, now), data_quality_line(view.current.trust), *_left_out(result, curve)]
     return compose(
         [header(title), native_chart(curve, simulated=view.simulated), section(*moves, widest), context(*prices)],
         [title, *moves, widest, *prices],
@@ -59,10 +59,16 @@ def chart_picture(result: ChartResult) -> Picture | None:
     if isinstance(curve, NotMeasured):
         return None
     end = curve.points[-1]
-    footer = [_as_of(end), data_quality_line(view.current.trust)]
+    footer = [_as_of(end), data_quality_line(view.current.trust), *_left_out(result, curve)]
     return curve_picture(
         curve, mark_simulated(_title(curve, end), when=view.simulated), footer, simulated=view.simulated
     )
+
+
+def _left_out(result: ChartResult, curve: IndexedReturns) -> list[str]:
+    """Return the sessions from the chart's first one on that have no price."""
+    first, view = curve.points[0].session, result.view
+    return left_out_summary([omitted for omitted in view.left_out if omitted.session >= first], view.pair)
 
 
 def native_chart(curve: IndexedReturns, *, simulated: bool) -> Block:

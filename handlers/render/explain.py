@@ -80,9 +80,8 @@ def _hours_line(explanation: Explanation) -> str:
     etf, crypto, hours = fmt.title(explanation.pair.etf), fmt.name(explanation.pair.crypto), explanation.session_split
     if hours is None:
         return "When they moved within a day cannot be told: too few of their prices at openings are known."
-    unsplit = (
-        f"; {hours.excluded} of {explanation.attribution.steps} sessions could not be split" if hours.excluded else ""
-    )
+    steps = fmt.sessions(explanation.attribution.steps)
+    unsplit = f"; {hours.excluded} of {steps} could not be split" if hours.excluded else ""
     crypto_split = fmt.percent(hours.crypto.in_session), fmt.percent(hours.crypto.out_of_session)
     if hours.etf is None:
         inside, outside = crypto_split

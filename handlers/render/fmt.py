@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 from handlers.render.markup import MINUS, escape
 from services.core.prices import Pair, Symbol
 from services.core.statistics import LOOKBACK_SESSIONS
+from services.core.text import counted
 from services.market.measure import Window
 from services.market.metrics import Unit
 
@@ -18,7 +19,7 @@ PERCENT_MAX = 100.0
 WHOLE_DOLLARS = 1_000
 MILLION, TERA, EXA = 1e6, 1e12, 1e18
 MINUTE, HOUR, DAY = 60, 3_600, 86_400
-DAYS_FROM = 2 * DAY  # from here on, only days are shown
+DAYS_FROM = 2 * DAY  # from here on, days and hours are shown
 _ORDINALS = {1: "st", 2: "nd", 3: "rd"}
 
 
@@ -150,11 +151,11 @@ def ordinal(number: int) -> str:
 
 def sessions(count: float) -> str:
     """Return a number of sessions: `1 session`, `2.5 sessions`."""
-    return f"{count:,g} session{'' if count == 1 else 's'}"
+    return counted(count, "session")
 
 
 def duration(span: timedelta) -> str:
-    """Return a duration or an age: `45 s`, `3 min`, `2 h 10 min`, `3 days`."""
+    """Return a duration or an age: `45 s`, `3 min`, `2 h 10 min`, `3 days 4 h`."""
     seconds = int(span.total_seconds())
     if seconds < MINUTE:
         return f"{max(0, seconds)} s"
@@ -163,7 +164,8 @@ def duration(span: timedelta) -> str:
     if seconds < DAYS_FROM:
         minutes = seconds % HOUR // MINUTE
         return f"{seconds // HOUR} h {minutes} min" if minutes else f"{seconds // HOUR} h"
-    return f"{seconds // DAY} days"
+    hours = seconds % DAY // HOUR
+    return f"{seconds // DAY} days {hours} h" if hours else f"{seconds // DAY} days"
 
 
 def time_utc(at: datetime) -> str:

@@ -65,7 +65,8 @@ def text_field(
 
 
 def select_field(name: str, label: str, options: dict[str, str], selected: str, *, hint: str = "") -> Block:
-    """Return a select menu with labels by value."""
+    """Return a select menu with labels by value; the first option if the selected one does not exist any more."""
+    selected = selected if selected in options else next(iter(options))
     element = {
         "type": "static_select",
         "action_id": f"{FIELD_PREFIX}{name}",

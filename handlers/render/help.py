@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Sequence
 from handlers.command import Command, Validate
 from handlers.render.markup import code, escape
 from handlers.render.message import Message, clip, compose, context, header, section, text_message
+from services.core.text import MAX_TYPED
 from services.market.metrics import METRICS
 
 AT_CLOSE_EXAMPLE = "1d 8pp at close"
@@ -57,6 +58,13 @@ def unknown_topic_message(query: str, topics: Sequence[str]) -> Message:
     listed = ", ".join(code(f"help {topic}") for topic in topics)
     return text_message(
         f"There is no help on “{escape(clip(query, LONGEST_ECHO))}”. There is {listed}, and help on each command."
+    )
+
+
+def too_long_message(length: int) -> Message:
+    """Return that a command is too long to be read."""
+    return text_message(
+        f"That command has {length:,} characters, and at most {MAX_TYPED} are read. Shorten it and send it again."
     )
 
 

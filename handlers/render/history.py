@@ -5,7 +5,7 @@ from datetime import datetime
 from itertools import groupby
 
 from handlers.render import fmt
-from handlers.render.alert_text import alert_subject, attribution_lines, peak_with_window, threshold_line
+from handlers.render.alert_text import alert_peak, alert_subject, attribution_lines, threshold_line
 from handlers.render.market import data_quality_line
 from handlers.render.markup import code, escape, mark_simulated, reason, user_mention, user_reason
 from handlers.render.message import (
@@ -40,7 +40,7 @@ def history_message(alerts: Sequence[Alert], votes: Mapping[int, Votes]) -> Mess
 def _alert_line(alert: Alert, votes: Votes | None) -> str:
     parts = [
         f"*{fmt.moment(alert.opened_at)}*  #{alert.id} {alert_subject(alert)}",
-        f"peak {peak_with_window(alert.lead)}",
+        f"peak {alert_peak(alert)}",
         _duration_text(alert),
         " ".join(fit_lines([code(hit.rule) for hit in alert.hits], RULES_TEXT)),
     ]

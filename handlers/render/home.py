@@ -30,7 +30,10 @@ from services.core.prices import Pair
 from services.rules.market_view import MarketView
 from services.rules.rule import DEFAULT_RULES
 
-CHANNELS_SHOWN = 10
+CHANNELS_HIDDEN = (
+    "Your channels aren't shown, because Slack doesn't say which ones you are in. Press *Refresh* in a minute. If it "
+    "stays so, ask your MinerPulse administrator to reinstall the app with `channels:read` and `groups:read`."
+)
 FIRST_STEPS = (
     "*First steps*",
     "1. In the channel that is to get alerts, type `/invite @MinerPulse`.",
@@ -47,16 +50,27 @@ def home_view(overview: Overview, now: datetime) -> dict[str, Any]:
         if overview.view is None
         else _market_blocks(overview.view, now)
     )
-    shown = overview.channels[:CHANNELS_SHOWN]
+    shown = overview.channels or ()
     max_chars = LIST_TEXT // max(1, len(shown))
     channel_blocks = [block for summary in shown for block in _channel_blocks(summary, max_chars)]
-    if (more := len(overview.channels) - len(shown)) > 0:
-        channel_blocks.append(
-            context(f"… and {more} more channels: `/minerpulse rules` and `/minerpulse` tell of each in it.")
-        )
+    channel_blocks += _page_blocks(overview.page, overview.page_count)
+    if overview.channels is None:
+        channel_blocks = [section(CHANNELS_HIDDEN)]
     channels = [header("Your channels"), *channel_blocks] if channel_blocks else [section(*FIRST_STEPS)]
-    blocks: list[Block | None] = [*market_blocks, actions(button("refresh_home", "Refresh", "home")), *channels]
+    refresh = button("refresh_home", "Refresh", str(overview.page) if overview.page else "home")
+    blocks: list[Block | None] = [*market_blocks, actions(refresh), *channels]
     return {"type": "home", "blocks": [block for block in blocks if block is not None]}
+
+
+def _page_blocks(page: int, page_count: int) -> list[Block | None]:
+    """Return where the reader is in a list of several pages, and buttons for the pages before and after."""
+    if page_count == 1:
+        return []
+    buttons = [
+        *([button("home_previous", "Previous", str(page - 1))] if page > 0 else []),
+        *([button("home_next", "Next", str(page + 1))] if page + 1 < page_count else []),
+    ]
+    return [context(f"Page {page + 1} of {page_count}. Channels with open alerts come first."), actions(*buttons)]
 
 
 def home_notice_view(message: Message) -> dict[str, Any]:

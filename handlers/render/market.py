@@ -1,6 +1,7 @@
 """Lines on the market and the data behind a result: state, spread, prices with sources and ages, data quality."""
 
 import re
+from collections.abc import Sequence
 from datetime import date, datetime
 from itertools import groupby
 
@@ -12,13 +13,14 @@ from services.core.prices import Pair, PriceStamp, Symbol
 from services.core.sessions import MarketState
 from services.core.statistics import LOOKBACK_SESSIONS
 from services.core.trust import Trust, Verdict
-from services.market.align import Exclusion
+from services.market.align import Exclusion, Leg
 from services.market.measure import Drawdown, Gap, Measurement, NotMeasured, Window
 from services.market.snapshot import Snapshot
 from services.research.service import Provenance
 from services.rules.market_view import MarketView
 
 PERCENTILE_NOTE = f"Percentile: the spread among those of the {LOOKBACK_SESSIONS} sessions before."
+LEFT_OUT_SHOWN = 3  # reasons, each with its sessions
 _VARYING = re.compile(r";.*|\d{4}-\d\d-\d\d")  # differs between sessions with the same reason
 
 
@@ -137,8 +139,9 @@ def provenance_lines(provenance: Provenance, *sources: str) -> list[str]:
     return [*sources, data_quality_line(provenance.trust), *failed]
 
 
-def left_out_lines(left_out: tuple[Exclusion, ...]) -> list[str]:
+def left_out_lines(left_out: Sequence[Exclusion], pair: Pair) -> list[str]:
     """Return the omitted sessions grouped by leg and reason, with their number and period."""
+    names = {Leg.ETF: fmt.title(pair.etf), Leg.CRYPTO: fmt.name(pair.crypto)}
 
     def key(omitted: Exclusion) -> tuple[str, str]:
         return omitted.leg.value, _VARYING.sub("…", sentence(omitted.reason)).removesuffix("…")
@@ -147,8 +150,17 @@ def left_out_lines(left_out: tuple[Exclusion, ...]) -> list[str]:
     for (leg, why), group in groupby(sorted(left_out, key=key), key=key):
         days = sorted(omitted.session for omitted in group)
         span = f"{days[0]}" if len(days) == 1 else f"{days[0]} to {days[-1]}"
-        lines.append(f"Left out, {leg}: {len(days)} session{'' if len(days) == 1 else 's'}, {span}: {why}")
+        have = "1 session has" if len(days) == 1 else f"{len(days):,} sessions have"
+        lines.append(f"{have} no {names[Leg(leg)]} price, {span}: {why}")
     return lines
+
+
+def left_out_summary(left_out: Sequence[Exclusion], pair: Pair) -> list[str]:
+    """Return the sessions without a usable price as a few sentences; the rest is counted."""
+    lines = left_out_lines(left_out, pair)
+    more = len(lines) - LEFT_OUT_SHOWN
+    shown = [f"{escape(clip(line, PROBLEM_TEXT))}." for line in lines[:LEFT_OUT_SHOWN]]
+    return [*shown, f"{more} more reasons why sessions have no price."] if more > 0 else shown
 
 
 def drawdown_lines(view: MarketView) -> list[str]:
@@ -172,11 +184,7 @@ def drawdown_lines(view: MarketView) -> list[str]:
 def problem_lines(view: MarketView, limit: int) -> list[str]:
     """Return the sources' problems, and how many sessions have no usable price."""
     lines = [f"Problem: {reason(clip(sentence(problem), PROBLEM_TEXT))}." for problem in view.problems[:limit]]
-    if view.left_out:
-        last, count = view.left_out[-1], len(view.left_out)
-        count_text = "1 price" if count == 1 else f"{count} prices"
-        lines.append(f"Left out: {count_text}, the last for the session of {last.session}: {reason(last.reason)}.")
-    return lines
+    return [*lines, *left_out_summary(view.left_out, view.pair)]
 
 
 def _gap_text(view: MarketView) -> str:
@@ -200,7 +208,7 @@ def _implied_gap_line(gap: Gap, pair: Pair) -> str:
     if gap.implied is None or gap.beta is None or gap.beta_error is None or gap.low is None or gap.high is None:
         return "Too little history for a beta, so no gap is implied."
     interval = f"90% interval {fmt.signed(100 * gap.low)} to {fmt.percent(gap.high)}"
-    beta = f"{fmt.decimal(gap.beta)} ± {fmt.unsigned(gap.beta_error)}"
+    beta = f"{fmt.ratio(gap.beta)} ± {fmt.ratio(gap.beta_error)}"
     return f"Implied {pair.etf} gap *{fmt.percent(gap.implied)}*, {interval}, at a beta of {beta}."
 
 

@@ -146,7 +146,8 @@ def plain_text(text: str) -> Block:
 
 
 def _mrkdwn(text: str) -> Block:
-    return {"type": "mrkdwn", "text": text}
+    """Return a text object with markup; Slack doesn't turn a quoted name or `@channel` into a mention or a link."""
+    return {"type": "mrkdwn", "text": text, "verbatim": True}
 
 
 def clip(text: str, limit: int) -> str:

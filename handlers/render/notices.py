@@ -4,23 +4,46 @@ from datetime import timedelta
 from typing import assert_never
 
 from handlers.render import fmt
-from handlers.render.alert_text import alert_subject, ended_heading, heading, peak_with_window
+from handlers.render.alert_text import alert_peak, alert_subject, ended_heading, heading
 from handlers.render.brief import brief_message
-from handlers.render.markup import channel_link, code, escape, mark_simulated, reason, user_mention
-from handlers.render.message import LIST_FALLBACK, LIST_TEXT, Message, compose, fit_lines, header, section, sections
+from handlers.render.markup import (
+    channel_link,
+    code,
+    escape,
+    escape_typed,
+    mark_simulated,
+    reason,
+    user_mention,
+)
+from handlers.render.message import (
+    LIST_FALLBACK,
+    LIST_TEXT,
+    Message,
+    compose,
+    fit_lines,
+    header,
+    section,
+    sections,
+    text_message,
+)
+from handlers.render.reasons import sentence
 from services.alerting.alert import Alert
 from services.alerting.notice import (
     Brief,
+    ChannelChange,
     CoverageReport,
     Digest,
     Escalation,
+    EscalationSource,
     MessageCounts,
     NearestMiss,
     Notice,
     Outage,
     PairCoverage,
+    Untraded,
 )
 from services.core.prices import PriceStamp
+from services.core.text import counted
 
 RULES_WAIT = "The rules wait: none of them fires or resolves meanwhile, and open alerts stay as they are."
 NETWORK_FIGURES = "figures of the bitcoin network"
@@ -30,7 +53,7 @@ NETWORK_RULES_WAIT = (
 CHECK_HINT = "Whoever runs MinerPulse can look with `minerpulse doctor`; until then, watch {what} elsewhere."
 
 
-def notice_message(notice: Notice) -> Message:
+def notice_message(notice: Notice) -> Message:  # noqa: PLR0911 -- one per kind
     """Return the message of a notice."""
     content = notice.content
     match content:
@@ -42,10 +65,36 @@ def notice_message(notice: Notice) -> Message:
             return coverage_message(content)
         case Escalation():
             return _escalation_message(content)
+        case EscalationSource():
+            return _escalation_source_message(content)
+        case ChannelChange():
+            return text_message(_change_line(content))
         case Brief():
             return brief_message(content)
+        case Untraded():
+            return _untraded_message(content)
         case _:
             assert_never(content)
+
+
+def _untraded_message(untraded: Untraded) -> Message:
+    symbol, last, rules = escape(untraded.symbol), untraded.last, untraded.rules
+    title = f"{symbol} has not traded for {fmt.sessions(untraded.sessions)}"
+    unknown = untraded.unknown_at
+    gone = (
+        [f"{escape(' and '.join(unknown))} no longer {'know' if len(unknown) > 1 else 'knows'} it."] if unknown else []
+    )
+    numbers = ", ".join(map(str, rules))
+    wait = f"Rule {numbers} waits" if len(rules) == 1 else f"Rules {numbers} wait"
+    move = code(f"/minerpulse rule move {untraded.symbol} NEW")
+    lines = [
+        f"The last trade was {fmt.price(last.price)}, {fmt.moment_utc(last.at)}, from {escape(last.source)}.",
+        *gone,
+        "It may have been renamed, halted or delisted.",
+        f"{wait}; open alerts stay open.",
+        f"To move them to another symbol, with open alerts and noise votes, type {move}.",
+    ]
+    return compose([header(title), section(*lines)], [title, *lines])
 
 
 def _outage_message(outage: Outage) -> Message:
@@ -98,14 +147,14 @@ def _digest_message(digest: Digest) -> Message:
 
 def _open_alert_line(alert: Alert) -> str:
     acknowledgement = f", acknowledged by {user_mention(alert.acknowledged.by)}" if alert.acknowledged else ""
-    peak, since = peak_with_window(alert.lead), fmt.moment(alert.opened_at)
+    peak, since = alert_peak(alert), fmt.moment(alert.opened_at)
     return f"*Still open*: {heading(alert.lead)}, peak {peak}, since {since}{acknowledgement} (alert {alert.id})."
 
 
 def _ended_alert_line(alert: Alert) -> str:
     closed = alert.closed_at or alert.opened_at
     lasted = fmt.duration(closed - alert.opened_at)
-    opened_at, peak = fmt.moment(alert.opened_at), peak_with_window(alert.lead)
+    opened_at, peak = fmt.moment(alert.opened_at), alert_peak(alert)
     return f"Ended: {alert_subject(alert)}, peak {peak}, from {opened_at} for {lasted} (alert {alert.id})."
 
 
@@ -134,6 +183,18 @@ def _escalation_message(escalation: Escalation) -> Message:
             f"Open {source} and press Acknowledge, or type `/minerpulse ack {alert.id}` there.",
         ]
     return _list_message(mark_simulated(title, when=alert.simulated), lines)
+
+
+def _escalation_source_message(notice: EscalationSource) -> Message:
+    source = channel_link(notice.source.id)
+    return text_message(
+        f"{source} escalates alerts that nobody acknowledges to this channel. To stop that, type "
+        "`/minerpulse channel accept-escalations off` here. To keep it, type the same with `on`."
+    )
+
+
+def _change_line(notice: ChannelChange) -> str:
+    return f"Changed in this channel by {user_mention(notice.by)}: {escape_typed(sentence(notice.change))}."
 
 
 def _list_message(title: str, lines: list[str]) -> Message:
@@ -168,7 +229,8 @@ def _title(report: CoverageReport) -> str:
 def _pair_lines(day: PairCoverage) -> list[str]:
     verdicts = ", ".join(f"{number:,} {escape(verdict)}" for verdict, number in day.verdicts)
     split = f" ({verdicts})" if verdicts else ""
-    ticks = f"{day.pair}: {day.done:,} of {day.expected:,} ticks done, {day.usable:,} with usable prices{split}."
+    expected = counted(day.expected, "tick")
+    ticks = f"{day.pair}: {day.done:,} of {expected} done, {day.usable:,} with usable prices{split}."
     if day.unusable_reason is not None:
         health = f"Its prices cannot be used now: {reason(day.unusable_reason)}."
     elif day.problems:

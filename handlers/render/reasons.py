@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import count
 from string import Formatter
 from typing import Any
 
 from services.core.errors import DataError
 from services.core.reason import Code, Reason
+from services.core.text import counted
 from services.market.consensus.corporate_actions import ActionKind
 from services.market.measure import Window
 from services.market.metrics import unit_named
@@ -49,6 +51,10 @@ SENTENCES: dict[Code, str | Callable[..., str]] = {
         "moved by {moved:+.1%} at one venue, while {fund}, which holds it, moved by {fund_moved:+.1%}"
     ),
     Code.EX_DIVIDEND: "{symbol} went ex-dividend on {session}: {amount_usd:.6g} USD a share, included in its returns",
+    Code.ACTION_AMOUNT_UNKNOWN: "the amount of {symbol}'s {kind} on {session} is unknown",
+    Code.TRADE_OF_OUTVOTED_SOURCE: (
+        "{symbol}'s last trade is from {source} alone, whose closes differ from the other sources"
+    ),
     Code.NO_TRADE_ANYWHERE: "no {symbol} trade from any source: New York may have been shut",
     Code.OF_SYMBOL: "{symbol} {reason}",
     Code.MOVE_UNCONFIRMED: "{move}, and no second source says so",
@@ -58,15 +64,16 @@ SENTENCES: dict[Code, str | Callable[..., str]] = {
     Code.TRADES_APART: "{low_source} and {high_source} are {apart:.1%} apart",
     Code.NO_VOLUME: "no volume: nobody traded",
     Code.PRICE_OUTLIER: "{source} has {price:dollars}, {off:.1%} off the others",
-    Code.HOLDINGS_CLOSES_DEGRADED: "of {holdings} holdings, the last closes of {degraded} are {worst} at worst",
+    Code.HOLDINGS_CLOSES_DEGRADED: "of {holdings:holdings}, the last closes of {degraded} are {worst} at worst",
     # Faults of a source's answers
     Code.SOURCE_FAULT: "{source} on {symbol}: {fault}",
-    Code.CLOSES_LATE: "is late: its newest close is of {newest}, {behind_sessions} sessions before the last",
+    Code.CLOSES_LATE: "is late: its newest close is of {newest}, {behind_sessions:sessions} before the last",
     Code.TRADE_LATE: "is late: its last trade is of {at:%Y-%m-%d %H:%M} UTC",
     Code.TRADE_AHEAD_OF_CLOCK: "its last trade is of {at:%H:%M:%S} UTC, ahead of our clock",
     Code.CLOSES_UNRELATED: (
         "sent closes unlike those before, as of another symbol, and no split explains them; they are left out"
     ),
+    Code.VALUES_DROPPED: "{source} on {symbol}: ignored values that it sent in an unusable form: {values:commas}",
     # Trust in the bitcoin network
     Code.DIFFICULTY_UNKNOWN: "{source} does not know the difficulty",
     Code.NO_PAST_DIFFICULTIES: "no source remembers the difficulties before",
@@ -83,9 +90,16 @@ SENTENCES: dict[Code, str | Callable[..., str]] = {
     Code.RULE_ADDED: "{rule} was added",
     Code.RULE_EDITED: "{before} is now {after}",
     Code.RULE_PAUSED: "{rule} was paused",
+    Code.RULES_MOVED: "rules on {before} were moved to {after}",
     Code.RULE_RESUMED: "{rule} was resumed",
     Code.RULE_REMOVED: "{rule} was removed",
     Code.SETTING_CHANGED: "{setting} was set",
+    Code.ALERT_SNOOZED_LONG: "alert {number} was snoozed until {until:%Y-%m-%d %H:%M} UTC",
+    Code.ALERT_RESOLVED_EARLY: "alert {number} was resolved while past its clear level",
+    Code.ESCALATION_ENDED: (
+        "escalation to <#{channel}> was turned off, as that channel no longer accepts escalations; choose "
+        "another one with `/minerpulse channel escalate 30m @WHO`"
+    ),
     Code.SEEN: "a person has seen it",
     Code.UNSEEN: "nobody sees to it",
     Code.SNOOZED: "a person asked for silence",
@@ -102,7 +116,7 @@ SENTENCES: dict[Code, str | Callable[..., str]] = {
     ),
     Code.NO_TRADE_NEAR: "{symbol} has no trade within five minutes of {at:%H:%M} UTC",
     Code.NO_INTRADAY_BETAS: "the close before lacks a price, or the history is too short for betas",
-    Code.WEIGHTS_TOO_OLD: "the newest weights are of {as_of}, {age_days} days old",
+    Code.WEIGHTS_TOO_OLD: "the newest weights are of {as_of}, {age_days:days} old",
     Code.WEIGHTS_BACKFILLED: "no weights are known before {first}; those are carried back by prices",
     Code.HOLDINGS_PARTIAL: "only the ten largest holdings are known",
     Code.WEIGHTS_INCOMPLETE: "the weights of {as_of} add up to {total:.0%}",
@@ -259,6 +273,21 @@ def _action_unconfirmed(*, symbol: str, session: str, kind: str, declared: tuple
     return f"{_action(symbol, session, kind, declared)} alone; it is left out until a second source declares it"
 
 
+@_renders(Code.ACTION_UNUSABLE)
+def _action_unusable(*, symbol: str, session: str, kind: str, source: str) -> str:
+    return (
+        f"{source} declares a {kind} of {symbol} on {session} without a usable amount; returns across it are suspect "
+        "until a second source or a later answer has the amount"
+    )
+
+
+@_renders(Code.SOURCE_OUTVOTED)
+def _source_outvoted(*, source: str, symbol: str, sessions: int, witnesses: tuple[str, ...]) -> str:
+    others = " and ".join([*witnesses, "the closes that two sources confirmed before"])
+    count = "1 session" if sessions == 1 else f"{sessions} sessions"
+    return f"{source}'s {symbol} closes differ from {others} on {count}; they are ignored until a second source agrees"
+
+
 @_renders(Code.MOVED_LIKE_SPLIT)
 def _moved_like_split(*, moved: float, steps: int, step: str, new: int, old: int) -> str:
     return f"{_move(moved, steps, step)}, as a {new}:{old} split would make it"
@@ -375,6 +404,8 @@ def _past(value: float, threshold: float, unit: str) -> str:
 
 
 def _cleared(value: float, clear: float, unit: str) -> str:
+    if abs(value) >= clear:
+        return f"{_against(value, clear, unit)} is on the other side, past the clear level of {_level(clear, unit)}"
     return f"{_against(value, clear, unit)} is back inside the clear level of {_level(clear, unit)}"
 
 
@@ -422,6 +453,7 @@ def _amount(kind: str, amount: float) -> str:
 
 FORMATS: dict[str, Callable[[Any], str]] = {
     "and": " and ".join,
+    **{f"{noun}s": partial(counted, noun=noun) for noun in ("day", "holding", "session")},
     "commas": lambda reasons: ", ".join(map(sentence, reasons)),
     "distinct": lambda reasons: "; ".join(sentences(reasons)),
     "dollars": _dollars,

@@ -178,7 +178,7 @@ def _data_parts(result: ReportResult) -> list[page.PagePart]:
     rows = [[f"{omitted.session}", omitted.leg.value.upper(), sentence(omitted.reason)] for omitted in report.left_out]
     caption = f"Every price that is left out ({len(rows):,})"
     return [
-        page.Paragraph(lines=[*verdict, *left_out_lines(report.left_out)]),
+        page.Paragraph(lines=[*verdict, *left_out_lines(report.left_out, report.curve.pair)]),
         page.CollapsedTable(
             table=page.HtmlTable(caption=caption, header=["Session", "Leg", "Why"], rows=rows, text_cells=True)
         ),

@@ -1,23 +1,26 @@
 """Replies to the user who ran a command or pressed a button."""
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from handlers.render import fmt
 from handlers.render.alert_text import alert_subject
 from handlers.render.markup import code_block, escape, user_mention
-from handlers.render.message import Message, text_message
+from handlers.render.message import Message, compose, context, text_message
 from handlers.render.reasons import error_text
 from services.alerting.alert import Alert, Votes
 from services.core import errors
 
 LONGEST_POINTER = 200
+MAX_BLOCKS = 50  # of a message
+BUSY = "MinerPulse is busy, so nothing was changed. Try again in a minute."
 
 
 def error_message(error: errors.MinerPulseError) -> Message:
     """Return an error as one sentence; if a rule cannot be read, point at the offending word."""
     if isinstance(error, errors.NotAllowedError):
-        people = ", ".join(map(user_mention, error.editors))
-        return text_message(f"Nothing was changed: rules are changed here by {people} only; ask one of them.")
+        return text_message(error.describe(user_mention))
     text = escape(user_message(error))
     if isinstance(error, errors.RuleError) and 0 < len(error.text) <= LONGEST_POINTER:
         return text_message(code_block(error.pointer), text)
@@ -33,6 +36,8 @@ def user_message(error: errors.MinerPulseError) -> str:
             text = _data_message(error)
         case errors.ConflictError():
             text = "Someone else, or a new price, changed this at the same moment. Nothing was changed; try again."
+        case errors.DatabaseBusyError():
+            text = BUSY
         case errors.DatabaseUnavailableError():
             text = "The database cannot be reached, so nothing was changed. Try again in a minute."
         case errors.DeliveryError():
@@ -62,6 +67,13 @@ def _delivery_message(error: errors.DeliveryError) -> str:
             return str(error)
         case _:
             return f"{error} Try again in a minute."
+
+
+def untracked_message(shown: Mapping[str, Any]) -> Message:
+    """Return the message of an alert that the database does not have, as it is shown now but without its buttons."""
+    note = "No longer tracked: MinerPulse's database doesn't have this alert, so nothing here is updated."
+    blocks = [block for block in shown.get("blocks") or () if block.get("type") != "actions"]
+    return compose([*blocks[: MAX_BLOCKS - 1], context(note)], [str(shown.get("text") or ""), note])
 
 
 def unchanged_message(alert: Alert) -> Message:

@@ -7,7 +7,7 @@ from datetime import datetime
 from handlers.render import fmt
 from handlers.render.alert_text import describe_rule
 from handlers.render.form_fields import add_button, edit_button
-from handlers.render.markup import code, mark_simulated, user_mention
+from handlers.render.markup import code, escape, mark_simulated, user_mention
 from handlers.render.message import (
     LIST_FALLBACK,
     LIST_TEXT,
@@ -23,11 +23,12 @@ from handlers.render.message import (
 )
 from services.alerting.feedback import NoiseRate
 from services.alerting.ports import ChannelRule, RuleAudit, RuleAuditKind, UnreadableRule
-from services.channels.rule_commands import AddResult, EditResult, PauseResult, RuleList
+from services.channels.rule_commands import AddResult, EditResult, MoveResult, PauseResult, RuleList
 from services.core.prices import Pair
 from services.research.tune import HalfRateRule, print_target
 from services.rules.decide import RuleStatus
 
+OVERLAPS_SHOWN = 3
 ADD_HINT = "Add one with `/minerpulse rule add 1d 8pp`."
 
 
@@ -73,8 +74,19 @@ def rule_added_message(added: AddResult) -> Message:
     channel_rule = added.channel_rule
     if not added.created:
         return _already_exists(channel_rule.id, str(channel_rule.rule))
-    return text_message(
-        f"Rule {channel_rule.id} {code(str(channel_rule.rule))} is added: {describe_rule(channel_rule.rule)}."
+    line = f"Rule {channel_rule.id} {code(str(channel_rule.rule))} is added: {describe_rule(channel_rule.rule)}."
+    return text_message(*filter(None, [line, _overlap_line(added.overlaps)]))
+
+
+def _overlap_line(overlaps: Sequence[ChannelRule]) -> str:
+    """Return which rules overlap a new one, and how to remove them; empty without any."""
+    if not overlaps:
+        return ""
+    names = " and ".join(f"rule {one.id} {code(str(one.rule))}" for one in overlaps[:OVERLAPS_SHOWN])
+    more = f" and {len(overlaps) - OVERLAPS_SHOWN} more" if len(overlaps) > OVERLAPS_SHOWN else ""
+    return (
+        f"It overlaps {names}{more}: if they fire together, they share one alert. To keep only the new rule, type "
+        f"{code(f'/minerpulse rule remove {overlaps[0].id}')}."
     )
 
 
@@ -85,6 +97,24 @@ def rule_edited_message(edited: EditResult) -> Message:
         return _already_exists(edited.rule_id, rule)
     changed = f"Rule {edited.rule_id} is {code(rule)} now, and was {code(edited.before)}: {describe_rule(edited.rule)}."
     return text_message(changed, "It is decided anew at the next prices.")
+
+
+def rules_moved_message(result: MoveResult) -> Message:
+    """Return which rules were moved, and which were removed because the other symbol has them."""
+    lines = []
+    if result.moved:
+        word = "Rule" if len(result.moved) == 1 else "Rules"
+        watch = "watches" if len(result.moved) == 1 else "watch"
+        numbers = ", ".join(map(str, result.moved))
+        lines.append(
+            f"{word} {numbers} {watch} {escape(result.after)} now, and watched {escape(result.before)} before."
+        )
+        lines.append("Open alerts and noise votes are kept.")
+    lines += [
+        f"Rule {old} is removed: rule {same} is the same on {escape(result.after)}."
+        for old, same in result.duplicates.items()
+    ]
+    return text_message(*lines)
 
 
 def rule_paused_message(result: PauseResult) -> Message:

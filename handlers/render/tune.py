@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from datetime import date
 
 from handlers.render import fmt
-from handlers.render.market import provenance_lines
+from handlers.render.market import left_out_summary, provenance_lines
 from handlers.render.markup import code, mark_simulated
 from handlers.render.message import Block, Message, actions, button, compose, context, header, section, text_message
 from services.alerting.ports import ChannelRule
 from services.channels.rule_placement import Placement
+from services.core.text import counted
 from services.research.service import TuneResult
 from services.research.tune import CONFIDENCE, OutOfSampleCheck, RuleDiff, TunedRule
 from services.rules.rule import Rule, print_duration
@@ -43,7 +44,7 @@ def tune_message(result: TuneResult, offer: TuneOffer | None = None) -> Message:
         *(line for diff in result.diffs for line in _comparison_lines(diff)),
     ]
     next_step = _next_step(tuned.rule, offer)
-    notes = [METHOD, *provenance_lines(result.provenance)]
+    notes = [METHOD, *provenance_lines(result.provenance), *left_out_summary(result.left_out, tuned.rule.pair)]
     return compose(
         [header(title), section(*lines), section(next_step), _use_button(tuned.rule, offer), context(*notes)],
         [title, *lines, next_step, *notes],
@@ -93,8 +94,9 @@ def _threshold_line(tuned: TunedRule) -> str:
     rule = tuned.rule
     threshold, clear = fmt.threshold(rule.threshold, rule.unit), fmt.threshold(rule.clear, rule.unit)
     return (
-        f"Threshold *{threshold}*, clear *{clear}*: {tuned.episodes} episodes in {fmt.decimal(tuned.years)} years of "
-        f"closes. Hold {print_duration(rule.hold)}, as ever: closes do not tell what happens within a day."
+        f"Threshold *{threshold}*, clear *{clear}*: {counted(tuned.episodes, 'episode')} in "
+        f"{fmt.decimal(tuned.years)} years of closes. Hold {print_duration(rule.hold)}, as ever: closes do not tell "
+        "what happens within a day."
     )
 
 
@@ -103,7 +105,7 @@ def _out_of_sample_lines(tuned: TunedRule) -> list[str]:
     if check is None:
         return ["*Out of sample*: half of the history is too short for a check."]
     before = f"tuned on the closes before {fmt.full_day(check.since)} it would be {code(str(check.rule))}"
-    since = f"Since then that fired {check.episodes} times, {fmt.decimal(check.per_year)} a year"
+    since = f"Since then that fired {counted(check.episodes, 'time')}, {fmt.decimal(check.per_year)} a year"
     interval = f"{CONFIDENCE:.0%} interval {fmt.decimal(check.low)} to {fmt.decimal(check.high)}"
     return [f"*Out of sample*: {before}. {since}; {interval}.", _verdict(check, tuned.target.per_year)]
 

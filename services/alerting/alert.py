@@ -65,6 +65,37 @@ class LastReported:
     peak: float
 
 
+class HitEnd(Enum):
+    """Why a rule no longer keeps an alert open."""
+
+    CLEARED = "cleared"
+    RESOLVED = "resolved"
+    PAUSED = "paused"
+    EDITED = "edited"
+    MOVED = "moved"
+    REMOVED = "removed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertPeak:
+    """The largest value of the rule that opened an alert, in the unit and window that fired.
+
+    Attributes:
+        rule_id: The rule that opened the alert.
+        rule: Its text when it fired.
+        before: The peak until the rule cleared and fired again in the same alert, or was edited to measure something
+            else.
+        session: The session of the rule's last value, which a year-to-date window needs.
+    """
+
+    rule_id: int
+    rule: str
+    value: float
+    before: float | None = None
+    window: Window
+    session: date
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleHit:
     """The latest value of one rule of an alert.
@@ -77,7 +108,9 @@ class RuleHit:
         peak_before: The largest value before `at` that isn't among `closes`, None if there is none.
         closes: The newest closes that the rule has observed.
         corrected_from: The value of a close before its price was corrected.
-        active: False once the rule has cleared.
+        active: False once the rule no longer keeps the alert open.
+        ended: Why it no longer does; None while it does, and in alerts of older releases.
+        ended_by: Who ended it, None if it cleared.
         retracted: On the prices known now, the rule would not have fired.
         track_record: Earlier alerts of the rule, None if unknown.
         attribution: Return attribution when the rule fired, None if unknown.
@@ -94,6 +127,8 @@ class RuleHit:
     corrected_from: float | None = None
     last_reported: LastReported | None = None
     active: bool = True
+    ended: HitEnd | None = None
+    ended_by: str | None = None
     retracted: bool = False
     track_record: TrackRecord | None = None
     attribution: AlertAttribution | None = None
@@ -119,6 +154,8 @@ class Alert:
         hits: One per rule, shortest window first; the first active one leads. Closing doesn't remove any.
         trust: How far the prices could be relied on.
         closed_at: None while the alert is open.
+        closed_by: Who resolved it, or paused, edited or removed its last rule; None if it cleared.
+        opening: The peak that the alert is known by; None in alerts of older releases.
         unacknowledged_since: Start of the time that counts for reminders and the escalation.
         reminded_at: Time of the last reminder.
         escalated_at: Time of the escalation.
@@ -139,6 +176,8 @@ class Alert:
     trust: Trust = TRUSTED
     subject: Subject = DIVERGENCE
     closed_at: datetime | None = None
+    closed_by: str | None = None
+    opening: AlertPeak | None = None
     acknowledged: ActorStamp | None = None
     snoozed: ActorStamp | None = None
     unacknowledged_since: datetime | None = None
@@ -159,6 +198,11 @@ class Alert:
     def lead(self) -> RuleHit:
         """The hit that heads the message: the shortest active window, else the largest breach ratio."""
         return next((hit for hit in self.hits if hit.active), max(self.hits, key=lambda hit: hit.breach_ratio))
+
+    @property
+    def peak(self) -> AlertPeak:
+        """The one peak of the alert, that of the rule that opened it."""
+        return self.opening or _peak_of(self.lead)
 
     def is_snoozed(self, now: datetime) -> bool:
         """Return whether the alert is snoozed at `now`."""
@@ -215,32 +259,72 @@ def sort_hits(hits: Sequence[RuleHit]) -> tuple[RuleHit, ...]:
     return tuple(sorted(hits, key=lambda hit: (rank.index(hit.measurement.window), hit.rule_id)))
 
 
+def with_opening(alert: Alert) -> Alert:
+    """Return a new alert with the rule that leads its first message as the one that opened it."""
+    return replace(alert, opening=_peak_of(alert.lead))
+
+
 def with_rule(alert: Alert, hit: RuleHit) -> Alert:
     """Return the alert with one more rule. A rule that had left rejoins with its new peak."""
     others = [other for other in alert.hits if other.rule_id != hit.rule_id]
-    return replace(alert, hits=sort_hits([*others, hit]))
+    opening = alert.opening
+    if opening and opening.rule_id == hit.rule_id:
+        alert = replace(alert, opening=replace(opening, before=opening.value))
+    return _with_hits(alert, [*others, hit])
 
 
-def without_rule(alert: Alert, rule_id: int) -> Alert:
-    """Return the alert with a rule marked as cleared; the alert itself stays open."""
-    return replace(
-        alert,
-        hits=tuple(replace(hit, active=False) if hit.rule_id == rule_id else hit for hit in alert.hits),
-    )
+def without_rule(alert: Alert, rule_id: int, ended: HitEnd, by: str | None = None) -> Alert:
+    """Return the alert with a rule marked as ended; the alert itself stays open."""
+    hits = (_end(hit, ended, by) if hit.rule_id == rule_id else hit for hit in alert.hits)
+    return replace(alert, hits=tuple(hits))
 
 
 def with_observation(alert: Alert, rule_id: int, value: float, at: datetime, measurement: Measurement) -> Alert:
     """Return the alert with a rule's new value and peak. A value at the same instant replaces the last one."""
-    hits = tuple(
-        with_value(hit, alert.side, value, at, measurement) if hit.rule_id == rule_id else hit for hit in alert.hits
+    return _with_hits(
+        alert,
+        [with_value(hit, alert.side, value, at, measurement) if hit.rule_id == rule_id else hit for hit in alert.hits],
     )
-    return replace(alert, hits=hits)
 
 
 def with_hit(alert: Alert, hit: RuleHit) -> Alert:
     """Return the alert with the hit of one rule replaced."""
-    hits = [hit if other.rule_id == hit.rule_id else other for other in alert.hits]
-    return replace(alert, hits=sort_hits(hits))
+    return _with_hits(alert, [hit if other.rule_id == hit.rule_id else other for other in alert.hits])
+
+
+def _with_hits(alert: Alert, hits: Sequence[RuleHit]) -> Alert:
+    """Return the alert with these hits, and with its peak if the rule that opened it still measures the same."""
+    alert = replace(alert, hits=sort_hits(hits))
+    opening = alert.opening
+    if opening is None:
+        return alert
+    hit = next((hit for hit in alert.hits if hit.rule_id == opening.rule_id), None)
+    if hit is None or not _measures_the_same(hit, opening):
+        return replace(alert, opening=replace(opening, before=opening.value))
+    value = _extreme([opening.before, hit.peak], alert.side)
+    return replace(
+        alert, opening=replace(opening, value=hit.peak if value is None else value, session=hit.measurement.session)
+    )
+
+
+def _measures_the_same(hit: RuleHit, opening: AlertPeak) -> bool:
+    return parse_rule(hit.rule).metric == parse_rule(opening.rule).metric and hit.measurement.window is opening.window
+
+
+def _peak_of(hit: RuleHit) -> AlertPeak:
+    measurement = hit.measurement
+    return AlertPeak(
+        rule_id=hit.rule_id,
+        rule=hit.rule,
+        value=hit.peak,
+        window=measurement.window,
+        session=measurement.session,
+    )
+
+
+def _end(hit: RuleHit, ended: HitEnd, by: str | None) -> RuleHit:
+    """Return a hit that no longer keeps its alert open; one that had ended before stays as it was."""
+    return replace(hit, active=False, ended=ended, ended_by=by) if hit.active else hit
 
 
 def with_chart(alert: Alert, history: HistoryLookup) -> Alert:
@@ -250,13 +334,39 @@ def with_chart(alert: Alert, history: HistoryLookup) -> Alert:
     return replace(alert, chart=history.chart(alert.lead.measurement))
 
 
-def close(alert: Alert, at: datetime, reason: Reason | str) -> Alert:
-    """Return the alert as closed, with its last values."""
+def with_pair(alert: Alert, pair: Pair, at: datetime) -> Alert:
+    """Return the alert with its rules moved to another pair `at` a time: values and peaks stay.
+
+    Its closes are those of the old pair, so they are no longer compared with corrected ones.
+    """
+    hits = (
+        replace(
+            hit,
+            rule=_on_pair(hit.rule, pair),
+            at=at,
+            peak_before=hit.peak,
+            closes=(),
+            corrected_from=None,
+            measurement=replace(hit.measurement, pair=pair),
+        )
+        for hit in alert.hits
+    )
+    opening = alert.opening and replace(alert.opening, rule=_on_pair(alert.opening.rule, pair))
+    return replace(alert, pair=pair, hits=tuple(hits), opening=opening)
+
+
+def _on_pair(rule: str, pair: Pair) -> str:
+    return str(replace(parse_rule(rule), pair=pair))
+
+
+def close(alert: Alert, at: datetime, reason: Reason | str, by: str | None = None) -> Alert:
+    """Return the alert as closed, with its last values; rules that are still active are resolved `by` a person."""
     return replace(
         alert,
         closed_at=at,
+        closed_by=by,
         reason=reason,
-        hits=tuple(replace(hit, active=False) for hit in alert.hits),
+        hits=tuple(_end(hit, HitEnd.RESOLVED, by) for hit in alert.hits),
     )
 
 

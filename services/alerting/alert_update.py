@@ -8,6 +8,7 @@ from functools import partial
 from services.alerting.alert import (
     Alert,
     EntryKind,
+    HitEnd,
     RuleHit,
     TimelineEntry,
     close,
@@ -16,6 +17,8 @@ from services.alerting.alert import (
     with_chart,
     with_hit,
     with_observation,
+    with_opening,
+    with_pair,
     with_rule,
     without_rule,
 )
@@ -28,6 +31,7 @@ from services.alerting.alert_news import (
     worsening,
 )
 from services.alerting.ports import AlertChange
+from services.core.prices import Pair
 from services.core.reason import Code, Reason, each_of
 from services.rules.decide import Observation
 from services.rules.grammar import parse_rule
@@ -86,6 +90,8 @@ class AlertUpdate:
     def join(self, hit: RuleHit, reason: Reason) -> None:
         """Add a rule to the alert. Rules that fire with the alert are part of its first message."""
         self.alert = replace(with_rule(self.alert, hit), reason=reason)
+        if self.published is None:
+            self.alert = with_opening(self.alert)
         self._note(EntryKind.JOINED, reason, silent=self.published is None or self.is_snoozed)
 
     def leave(
@@ -96,15 +102,16 @@ class AlertUpdate:
         at: datetime | None = None,
         by: str | None = None,
         kind: EntryKind = EntryKind.LEFT,
+        ended: HitEnd,
     ) -> None:
         """Remove a rule, and close the alert after the last one as of `at`, the time of the prices."""
-        self.alert = without_rule(self.alert, rule_id)
+        self.alert = without_rule(self.alert, rule_id, ended, by)
         self._close_or_note(reason, at=at or self.at, by=by, kind=kind)
 
     def resolve(self, rule: Rule, rule_id: int, observation: Observation, view: MarketView, reason: Reason) -> None:
         """Remove a rule that has cleared, with its last value."""
         self._observe(rule, rule_id, observation, view)
-        self.leave(rule_id, reason, at=max(observation.at, self.alert.opened_at))
+        self.leave(rule_id, reason, at=max(observation.at, self.alert.opened_at), ended=HitEnd.CLEARED)
 
     def refresh(self, view: MarketView) -> None:
         """Update the values of the active rules."""
@@ -135,6 +142,11 @@ class AlertUpdate:
             self.alert = with_hit(self.alert, replace(hits[0], rule=str(after)))
         edited = Reason.of(Code.RULE_EDITED, before=before, after=after)
         self._note(EntryKind.EDITED, edited, by=by, silent=self.is_snoozed)
+
+    def move(self, pair: Pair, reason: Reason, by: str) -> None:
+        """Move the alert to another pair, as a person has moved its rules."""
+        self.alert = with_pair(self.alert, pair, self.at)
+        self._note(EntryKind.EDITED, reason, by=by, silent=self.is_snoozed)
 
     def note_channel_change(self, change: Reason, by: str) -> None:
         """Add a person's change in the channel that concerns no rule of this alert."""
@@ -213,7 +225,7 @@ class AlertUpdate:
         if self.active:
             self._note(kind, reason, by=by, silent=self.is_snoozed)
         else:
-            self.alert = close(self.alert, at, reason)
+            self.alert = close(self.alert, at, reason, by)
             self._note(closing_kind, reason, by=by)
 
     def _note(self, kind: EntryKind, reason: Reason | str, *, by: str | None = None, silent: bool = False) -> None:
@@ -230,7 +242,7 @@ def _restamp(alert: Alert, rule: Rule, observation: Observation, view: MarketVie
     An alert that has shown simulated prices stays marked as simulated.
     """
     alert = replace(alert, simulated=alert.simulated or view.simulated)
-    if observation.value is None or observation.at < alert.as_of:
+    if observation.value is None or observation.at < alert.as_of <= view.now:  # ahead of now: the clock was set back
         return alert
     etf, crypto = view.price_stamps(rule)
     return replace(alert, as_of=observation.at, etf=etf, crypto=crypto, trust=view.trust_for(rule))

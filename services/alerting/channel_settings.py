@@ -66,6 +66,8 @@ class ChannelSettings:
 
     Attributes:
         muted_until: End of a mute that a person set.
+        muted_by: Who set the last mute; None if it is unknown, or off.
+        accept_escalations: Whether other channels may be set to escalate to this one.
         daily_since: When the daily monitoring report was turned on.
         editors: People who may change the rules; if empty, everybody may. Never a group.
     """
@@ -83,6 +85,8 @@ class ChannelSettings:
     daily_since: datetime | None = None
     editors: tuple[Mention, ...] = ()
     briefs: tuple[BriefSubscription, ...] = ()
+    muted_by: str | None = None
+    accept_escalations: bool = False
 
 
 def after_leaving(settings: ChannelSettings) -> ChannelSettings:

@@ -1,9 +1,10 @@
 """False-alarm rate: how many of a rule's alerts were noise, by votes and by people's actions."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from services.alerting.alert import NO_VOTES, Alert, Votes
+from services.rules.grammar import parse_rule
 from services.rules.rule import Rule
 
 MIN_JUDGED = 4  # judged alerts needed before a change is proposed
@@ -36,7 +37,7 @@ def is_noise(alert: Alert, votes: Votes = NO_VOTES) -> bool | None:
 
 
 def noise_rate(rule_id: int, rule: Rule, alerts: Iterable[Alert], votes: Mapping[int, Votes]) -> NoiseRate:
-    """Return the rate over the closed alerts of the rule in its current form.
+    """Return the rate over the closed alerts of the rule in its current form, on any pair that it was moved from.
 
     Retracted alerts don't count, as their prices were wrong.
     """
@@ -46,4 +47,4 @@ def noise_rate(rule_id: int, rule: Rule, alerts: Iterable[Alert], votes: Mapping
 
 
 def _took_part(rule_id: int, rule: Rule, alert: Alert) -> bool:
-    return any(hit.rule_id == rule_id and hit.rule == str(rule) for hit in alert.hits)
+    return any(hit.rule_id == rule_id and replace(parse_rule(hit.rule), pair=rule.pair) == rule for hit in alert.hits)

@@ -69,6 +69,7 @@ class Monitor:
     track_records: TrackRecordEnricher | None = None
     attributions: AttributionEnricher | None = None
     feed_statuses: dict[Pair, FeedStatus] = field(default_factory=dict)
+    _last_tick_at: datetime | None = None
     corrector: ClosedAlertCorrector = field(init=False)
 
     def __post_init__(self) -> None:
@@ -88,8 +89,12 @@ class Monitor:
         others.
         The claim of a failed pair is released, so the same `now` can be retried, and its error is raised at the end.
         """
+        if self._last_tick_at is None or now < self._last_tick_at:  # the clock was set back, perhaps while stopped
+            await self.store.discard_ahead(now)
+        self._last_tick_at = now
         pairs = {self.pair: None, **await self.rule_index.pairs()}
         pairs |= dict.fromkeys(await self.store.alerted_pairs())
+        self.market.watch(pairs)
         done = await asyncio.gather(*(self._claim_and_tick(pair, now) for pair in pairs), return_exceptions=True)
         match [one for one in done if isinstance(one, BaseException)]:
             case [failure]:
@@ -224,8 +229,8 @@ def _apply(decided: list[RuleDecision], open_alerts: OpenAlerts, view: MarketVie
     moves = [(one, transition) for one in decided for transition in one.decision.transitions]
     for one, transition in moves:
         if transition.change is Change.FIRING:
-            open_alerts.fire(one.channel_rule, transition.side, one.observation, view, one.decision.reason)
+            open_alerts.fire(one.channel_rule, transition.side, one.observation, view, transition.reason)
     open_alerts.apply_retractions()
     for one, transition in moves:
         if transition.change is Change.RESOLVED:
-            open_alerts.resolve(one.channel_rule, transition.side, one.observation, view, one.decision.reason)
+            open_alerts.resolve(one.channel_rule, transition.side, one.observation, view, transition.reason)

@@ -119,6 +119,38 @@ class Escalation:
     after: timedelta
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelChange:
+    """What a person changed in the channel, posted at once, in quiet hours and mutes too."""
+
+    by: str
+    change: Reason | str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EscalationSource:
+    """A channel that escalates its alerts to this one, as set before channels were asked whether they accept that."""
+
+    source: Channel
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Untraded:
+    """A share without a trade in the last `sessions`: it may have been renamed, halted or delisted.
+
+    Attributes:
+        last: The last trade.
+        unknown_at: Names of the sources that don't know the symbol any more.
+        rules: Ids of the channel's rules on the symbol.
+    """
+
+    symbol: str
+    sessions: int
+    last: PriceStamp
+    unknown_at: tuple[str, ...] = ()
+    rules: tuple[int, ...] = ()
+
+
 class DayKind(Enum):
     """How a weekday differs from a regular session."""
 
@@ -175,7 +207,7 @@ def _is_usual(percentile: float) -> bool:
     return 100 - UNUSUAL_PERCENTILE < percentile < UNUSUAL_PERCENTILE
 
 
-Content: TypeAlias = Outage | Digest | CoverageReport | Escalation | Brief
+Content: TypeAlias = Outage | Digest | CoverageReport | Escalation | EscalationSource | ChannelChange | Brief | Untraded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

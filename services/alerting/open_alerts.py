@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from services.alerting.alert import Alert, EntryKind, RuleHit, open_hit
+from services.alerting.alert import Alert, EntryKind, HitEnd, RuleHit, open_hit, with_opening
 from services.alerting.alert_update import AlertUpdate
 from services.alerting.ports import AlertChange, ChannelRule, StoredAlert
 from services.core.identity import Channel
@@ -20,6 +20,7 @@ from services.rules.history_lookup import HistoryLookup
 from services.rules.market_view import MarketView
 from services.rules.rule import Rule
 
+ENDS = {EntryKind.PAUSED: HitEnd.PAUSED, EntryKind.EDITED: HitEnd.EDITED}  # how a rule that a person changes ends
 AlertKey = tuple[Channel, Pair, Subject, Side]
 
 
@@ -111,12 +112,32 @@ class OpenAlerts:
     ) -> None:
         """Remove a rule from every open alert; if other rules keep an alert open, add an entry of this `kind`."""
         for update in self._updates_with_rule(rule_id):
-            update.leave(rule_id, reason or Reason.of(Code.RULE_GONE), by=by, kind=kind)
+            update.leave(
+                rule_id,
+                reason or Reason.of(Code.RULE_GONE),
+                by=by,
+                kind=kind,
+                ended=ENDS.get(kind, HitEnd.REMOVED),
+            )
 
     def edit_rule(self, rule_id: int, before: Rule, after: Rule, by: str) -> None:
         """Update an edited rule in its alert; `apply_edited_rules` measures it later."""
         for update in self._updates_with_rule(rule_id):
             update.note_edit(rule_id, before, after, by)
+
+    def move(self, before: Pair, after: Pair, reason: Reason, by: str) -> None:
+        """Move the alerts on a pair to another one; where that has such an alert already, their rules leave them."""
+        for key, update in list(self._updates.items()):
+            channel, pair, subject, side = key
+            if pair != before or update.alert.closed_at is not None:
+                continue
+            moved_key = channel, after, subject, side
+            if moved_key not in self._updates:
+                update.move(after, reason, by)
+                self._updates[moved_key] = self._updates.pop(key)
+                continue
+            for hit in update.active:
+                update.leave(hit.rule_id, reason, by=by, kind=EntryKind.EDITED, ended=HitEnd.MOVED)
 
     def note_channel_change(self, change: Reason, by: str) -> None:
         """Add a person's change to the newest alert, unless an alert of the channel already has an entry for it.
@@ -157,7 +178,7 @@ class OpenAlerts:
         self, channel_rule: ChannelRule, side: Side, hit: RuleHit, view: MarketView, reason: Reason
     ) -> Alert:
         etf, crypto = view.price_stamps(channel_rule.rule)
-        return Alert(
+        alert = Alert(
             id=0,
             channel=channel_rule.channel,
             pair=channel_rule.rule.pair,
@@ -173,6 +194,7 @@ class OpenAlerts:
             reason=reason,
             unacknowledged_since=self.at,
         )
+        return with_opening(alert)
 
 
 def _key(channel_rule: ChannelRule, side: Side) -> AlertKey:

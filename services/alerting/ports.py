@@ -116,6 +116,28 @@ class ChannelRule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Deleted:
+    """How many rows one batch has deleted.
+
+    Attributes:
+        more: At least one kind had a full batch, so there may be more.
+    """
+
+    alerts: int
+    notices: int
+    attempts: int
+    more: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleCaps:
+    """How many rules a channel and a workspace may have."""
+
+    channel: int = 50
+    workspace: int = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rulebook:
     """Changes of the rules of all channels, up to a revision.
 
@@ -144,7 +166,11 @@ class MonitorStore(Protocol):
     """What one tick reads and writes."""
 
     async def claim_tick(self, job: Job, boundary: datetime, at: datetime) -> Claim:
-        """Claim one tick of a job; an unfinished claim is taken over after a minute."""
+        """Claim one tick of a job; an unfinished claim is taken over after a minute, and ticks ahead are discarded."""
+        ...
+
+    async def discard_ahead(self, at: datetime) -> None:
+        """Discard the ticks of all jobs that lie ahead of `at`, because the clock was set back since."""
         ...
 
     async def finish_tick(self, tick: Tick, result: TickResult | None = None) -> None:

@@ -1,7 +1,7 @@
 """Quiet periods: whether a channel is silent at an instant, until when and why."""
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import Enum
 from zoneinfo import ZoneInfo
 
@@ -9,7 +9,7 @@ from services.alerting.channel_settings import ChannelSettings, MuteWhile, Quiet
 from services.core.reason import Code, Reason
 from services.core.sessions import Sessions
 
-DAY = timedelta(days=1)
+DAY, SECOND = timedelta(days=1), timedelta(seconds=1)
 MAX_CHAINED = 16  # quiet periods without a gap that count as one; later ones start when they come
 
 
@@ -33,6 +33,29 @@ class Silence:
     def reason(self) -> Reason:
         """The distinct causes."""
         return Reason.of(Code.SILENT, causes=[*dict.fromkeys(self.causes)])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mute:
+    """A mute that a person set.
+
+    Attributes:
+        until: Its end; None without one.
+        state: It applies while the market is in this state; None if it doesn't depend on the market.
+        by: Who set it; None if that is unknown, as of a mute from an earlier release.
+    """
+
+    until: datetime | None
+    state: MuteWhile | None
+    by: str | None
+
+
+def mute_of(settings: ChannelSettings, now: datetime) -> Mute | None:
+    """Return the mute of a channel, in force now or later; None without one."""
+    until = settings.muted_until if settings.muted_until is not None and now < settings.muted_until else None
+    if until is None and settings.muted_while is None:
+        return None
+    return Mute(until=until, state=settings.muted_while, by=settings.muted_by)
 
 
 def silence_at(settings: ChannelSettings, at: datetime, sessions: Sessions) -> Silence | None:
@@ -73,22 +96,54 @@ def _active_causes(settings: ChannelSettings, at: datetime, sessions: Sessions) 
 
 
 def _active_quiet_hours(quiet: QuietHours, zone: str, at: datetime) -> list[tuple[datetime, SilenceCause]]:
-    today = at.astimezone(ZoneInfo(zone)).date()
-    windows = [_quiet_window(quiet, zone, day) for day in (today - DAY, today)]
-    return [(end, SilenceCause.QUIET) for begin, end in windows if begin <= at < end]
+    return (
+        [(_next_change(quiet, ZoneInfo(zone), at), SilenceCause.QUIET)] if _is_quiet(quiet, ZoneInfo(zone), at) else []
+    )
 
 
 def _next_quiet_start(quiet: QuietHours, zone: str, at: datetime) -> datetime:
-    today = at.astimezone(ZoneInfo(zone)).date()
-    return next(begin for day in (today, today + DAY) if (begin := _quiet_window(quiet, zone, day)[0]) > at)
+    """Return when quiet hours begin next; `at` is not in them."""
+    return _next_change(quiet, ZoneInfo(zone), at)
 
 
-def _quiet_window(quiet: QuietHours, zone: str, day: date) -> tuple[datetime, datetime]:
-    """Return the quiet hours that begin on a day, in UTC.
+def _is_quiet(quiet: QuietHours, zone: ZoneInfo, at: datetime) -> bool:
+    """Return whether the wall clock shows a time in the quiet hours. A time that occurs twice counts both times."""
+    shown = at.astimezone(zone).time()
+    if quiet.begin < quiet.end:
+        return quiet.begin <= shown < quiet.end
+    return shown >= quiet.begin or shown < quiet.end
 
-    An hour that occurs twice in autumn is quiet both times.
+
+def _next_change(quiet: QuietHours, zone: ZoneInfo, at: datetime) -> datetime:
+    """Return when quiet hours begin or end next, in UTC; a day later if they never do.
+
+    That is when the wall clock shows their begin or end, or skips it: then when the clock is changed.
     """
-    last = day if quiet.begin < quiet.end else day + DAY
-    begin = datetime.combine(day, quiet.begin, ZoneInfo(zone))
-    end = datetime.combine(last, quiet.end, ZoneInfo(zone)).replace(fold=1)
-    return begin.astimezone(UTC), end.astimezone(UTC)
+    today = at.astimezone(zone).date()
+    days = [today + number * DAY for number in range(-1, 4)]
+    shown = [
+        datetime.combine(day, boundary, zone).replace(fold=fold).astimezone(UTC)
+        for day in days
+        for boundary in (quiet.begin, quiet.end)
+        for fold in (0, 1)
+    ]
+    before = _is_quiet(quiet, zone, at)
+    candidates = sorted({*shown, *_clock_changes(zone, at, at + 3 * DAY)})
+    return next((one for one in candidates if one > at and _is_quiet(quiet, zone, one) != before), at + DAY)
+
+
+def _clock_changes(zone: ZoneInfo, begin: datetime, end: datetime) -> list[datetime]:
+    """Return when the zone's offset from UTC changes, at most once in each day from `begin`."""
+    changes, day_begin = list[datetime](), begin.replace(microsecond=0)
+    while day_begin < end:
+        low, high = day_begin, day_begin + DAY
+        if low.astimezone(zone).utcoffset() != high.astimezone(zone).utcoffset():
+            while high - low > SECOND:
+                middle = low + (high - low) // 2 // SECOND * SECOND
+                if middle.astimezone(zone).utcoffset() == low.astimezone(zone).utcoffset():
+                    low = middle
+                else:
+                    high = middle
+            changes.append(high)
+        day_begin += DAY
+    return changes

@@ -3,11 +3,9 @@
 To add a setting, add a row to SETTINGS, and a field with a default to `ChannelSettings` if it stores something new.
 """
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
-from enum import Enum
 from typing import TypeAlias
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -22,6 +20,7 @@ from services.alerting.channel_settings import (
 from services.alerting.snooze import parse_snooze, snooze_end
 from services.core.errors import ChannelSettingError
 from services.core.identity import Channel, Mention
+from services.core.scan import DIGITS, WHITESPACE, Scanner
 from services.core.sessions import MarketState
 from services.core.text import strip_quotes
 from services.rules.rule import print_duration
@@ -30,12 +29,11 @@ Addressee: TypeAlias = Mention | Channel
 
 
 OFF, ON = "off", "on"
-EDITORS, EVERYONE = "editors", "everyone"
+EDITORS, EVERYONE, ACCEPT_ESCALATIONS = "editors", "everyone", "accept-escalations"
 MAX_EDITORS = 20
 MIN_REMINDER, MIN_ESCALATION_DELAY, MAX_DURATION = timedelta(minutes=5), timedelta(minutes=1), timedelta(days=1)
 NAME_HINT = "let Slack complete the name while you type it, or paste its ID"
-_QUIET_HOURS = re.compile(r"(\d{1,2})(?::(\d\d))?\s*(?:-|–|to)\s*(\d{1,2})(?::(\d\d))?", re.IGNORECASE)
-_REVERSED = re.compile(r"GMT[+-]\d")  # Etc/GMT+1 is an hour behind Greenwich, the opposite of what people mean by it
+_REVERSED = "GMT+", "GMT-"  # Etc/GMT+1 is an hour behind Greenwich, the opposite of what people mean by it
 _LAST_HOUR, _LAST_MINUTE = 23, 59
 
 
@@ -57,28 +55,19 @@ class SettingInput:
         return self.text.lower() == OFF
 
 
-class SettingPermission(Enum):
-    """Who may change a setting: everyone in the channel, or the people who may change its rules."""
-
-    EVERYONE = "everyone"
-    EDITORS = "editors"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """One channel setting.
+    """One channel setting. Editors change all of them.
 
     Attributes:
         word: What to type before the value.
         syntax: The forms of the value.
         meaning: What the setting does, after its value in the list of settings.
-        permission: Who may change it.
     """
 
     word: str
     syntax: str
     meaning: str
-    permission: SettingPermission = SettingPermission.EVERYONE
     parse: Callable[[SettingInput, ChannelSettings], ChannelSettings]
     format: Callable[[ChannelSettings, Callable[[Addressee], str]], str]
 
@@ -180,18 +169,30 @@ def _format_escalate(settings: ChannelSettings, name: Callable[[Addressee], str]
 def _parse_quiet(value: SettingInput, settings: ChannelSettings) -> ChannelSettings:
     if value.is_off:
         return replace(settings, quiet=None)
-    match = _QUIET_HOURS.fullmatch(value.text)
-    hours = [int(number or 0) for number in match.groups()] if match else []
-    if not match or max(hours[0], hours[2]) > _LAST_HOUR or max(hours[1], hours[3]) > _LAST_MINUTE:
+    scanner = Scanner(value.text.lower())
+    begin = _parse_clock(scanner)
+    scanner.run(WHITESPACE)
+    dash = scanner.skip("-", "–", "to")
+    scanner.run(WHITESPACE)
+    end = _parse_clock(scanner)
+    if begin is None or end is None or not dash or not scanner.is_done:
         raise ChannelSettingError(
             f"Cannot read the hours “{value.text}”; write them as in 22:00-07:00, or type `quiet off`."
         )
-    begin, end = time(hours[0], hours[1]), time(hours[2], hours[3])
     if begin == end:
         raise ChannelSettingError(
             "Quiet hours must end at another time than they begin; to stay silent, mute the channel."
         )
     return replace(settings, quiet=QuietHours(begin=begin, end=end))
+
+
+def _parse_clock(scanner: Scanner) -> time | None:
+    """Take a time of day, such as `7` or `07:30`; return None if there is none."""
+    hour = scanner.run(DIGITS, 2)
+    minute = scanner.run(DIGITS, 2) if scanner.skip(":") else "00"
+    if not hour or len(minute) != len("00") or int(hour) > _LAST_HOUR or int(minute) > _LAST_MINUTE:
+        return None
+    return time(int(hour), int(minute))
 
 
 def _format_quiet(settings: ChannelSettings, _name: Callable[[Addressee], str]) -> str:
@@ -204,7 +205,7 @@ def _parse_zone(value: SettingInput, settings: ChannelSettings) -> ChannelSettin
     matches = [
         zone
         for zone in sorted(available_timezones())
-        if wanted in {zone.lower(), zone.lower().rpartition("/")[2]} and not _REVERSED.search(zone)
+        if wanted in {zone.lower(), zone.lower().rpartition("/")[2]} and not any(part in zone for part in _REVERSED)
     ]
     if not matches:
         raise ChannelSettingError(
@@ -291,6 +292,14 @@ def _format_brief(settings: ChannelSettings, _name: Callable[[Addressee], str]) 
     return " ".join(one.occasion.value for one in settings.briefs) or OFF
 
 
+def _parse_accept_escalations(value: SettingInput, settings: ChannelSettings) -> ChannelSettings:
+    return replace(settings, accept_escalations=_parse_switch(ACCEPT_ESCALATIONS, value))
+
+
+def _format_accept_escalations(settings: ChannelSettings, _name: Callable[[Addressee], str]) -> str:
+    return ON if settings.accept_escalations else OFF
+
+
 def _parse_switch(key: str, value: SettingInput) -> bool:
     if value.text.lower() not in {ON, OFF}:
         raise ChannelSettingError(f"“{key}” is `on` or `off`, not “{value.text}”.")
@@ -368,8 +377,14 @@ _ROWS = (
         syntax="@WHO @WHO | everyone",
         parse=_parse_editors,
         format=_format_editors,
-        meaning="who may change the rules here, and this list",
-        permission=SettingPermission.EDITORS,
+        meaning="who may change rules, settings and mutes here, and this list",
+    ),
+    Setting(
+        word=ACCEPT_ESCALATIONS,
+        syntax="on | off",
+        parse=_parse_accept_escalations,
+        format=_format_accept_escalations,
+        meaning="other channels may escalate their alerts to this one",
     ),
     Setting(
         word="brief",

@@ -1,19 +1,18 @@
 """Snooze: parse its duration and compute its end."""
 
-import re
 from datetime import datetime, timedelta
 from enum import Enum
 
 from services.core.errors import MarketClosedError
+from services.core.scan import DIGITS, LOWERCASE, Scanner
 from services.core.sessions import MarketState
 
 MIN_SNOOZE, MAX_SNOOZE = timedelta(minutes=1), timedelta(days=30)
-_DURATION = re.compile(
-    r"(?:(?P<days>\d{1,3})d(?:ays?)?)?"
-    r"(?:(?P<hours>\d{1,4})h(?:ours?|rs?)?)?"
-    r"(?:(?P<minutes>\d{1,5})m(?:in(?:ute)?s?)?)?",
-    re.ASCII,
-)
+_UNITS = {  # the longest first, each with its names and the digits that its number may have
+    "days": (("d", "day", "days"), 3),
+    "hours": (("h", "hr", "hrs", "hour", "hours"), 4),
+    "minutes": (("m", "min", "mins", "minute", "minutes"), 5),
+}
 
 
 class SnoozeUntil(Enum):
@@ -42,11 +41,21 @@ def parse_snooze(text: str) -> SnoozeUntil | timedelta | None:
     name = compact.removeprefix("until").removeprefix("the").removeprefix("next")
     if name in {SnoozeUntil.CLOSE.value, SnoozeUntil.OPEN.value}:
         return SnoozeUntil(name)
-    match = _DURATION.fullmatch(compact.removeprefix("for"))
-    if match is None:
-        return None
-    duration = timedelta(**{unit: int(number) for unit, number in match.groupdict(default="0").items()})
-    return duration if MIN_SNOOZE <= duration <= MAX_SNOOZE else None
+    duration = _parse_duration(compact.removeprefix("for"))
+    return duration if duration is not None and MIN_SNOOZE <= duration <= MAX_SNOOZE else None
+
+
+def _parse_duration(text: str) -> timedelta | None:
+    """Parse days, hours and minutes, in this order and each at most once, such as `1d2h30m`."""
+    scanner, counts = Scanner(text), dict[str, int]()
+    for unit, (names, max_digits) in _UNITS.items():
+        start = scanner.at
+        number, name = scanner.run(DIGITS), scanner.run(LOWERCASE)
+        if name in names and 0 < len(number) <= max_digits:
+            counts[unit] = int(number)
+        else:
+            scanner.at = start
+    return timedelta(**counts) if scanner.is_done else None
 
 
 def snooze_end(choice: SnoozeUntil | timedelta, market: MarketState, now: datetime) -> datetime:

@@ -1,6 +1,6 @@
 """Commands on one channel: board, acknowledgements, snoozes, history, briefs and charts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -8,15 +8,16 @@ from services.alerting.alert import ActorStamp, Alert, EntryKind, TimelineEntry,
 from services.alerting.channel_settings import Occasion
 from services.alerting.notice import Brief, CoverageReport
 from services.alerting.ports import AlertAudit, AlertChange, ChannelRule
-from services.alerting.quiet_hours import Silence
+from services.alerting.quiet_hours import Mute, Silence, mute_of
 from services.alerting.snooze import SnoozeUntil, snooze_end
 from services.channels.briefs import BriefBuilder
 from services.channels.charts import ChartRequest, ChartResult, build_chart
 from services.channels.coverage import build_coverage
 from services.channels.home import ChannelSummary, channels_of_user
+from services.channels.permissions import Act, act_of_resolve, act_of_snooze
 from services.channels.rule_commands import RuleCommands
 from services.channels.settings import SettingCommands
-from services.channels.source_status import SourceStatus, source_status
+from services.channels.source_status import RefusedKey, SourceStatus, refused_keys, source_status
 from services.core.concurrency import retry_on_conflict
 from services.core.errors import NoHistoryError
 from services.core.identity import Channel
@@ -30,6 +31,8 @@ from services.rules.rule import Rule
 
 HISTORY_LENGTH = 10
 
+ANNOUNCEMENT_TTL = timedelta(minutes=1)  # longer than a post and saving the rules take
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Board:
@@ -38,8 +41,11 @@ class Board:
     Attributes:
         alerts: Open alerts of the channel.
         rules: Rules of the channel.
-        delivery_problems: What stops messages of its workspace from arriving.
+        delivery_problems: What stops messages from arriving here; for editors of the whole installation, also in the
+            other channels of the workspace, which others don't learn about.
         silence: Why nothing new is posted in the channel now; None if it is not silent.
+        mute: The mute that a person set; None without one.
+        refused_keys: For editors, sources that refuse their API key.
     """
 
     view: MarketView
@@ -47,23 +53,41 @@ class Board:
     rules: tuple[ChannelRule, ...]
     delivery_problems: tuple[DeliveryProblem, ...] = ()
     silence: Silence | None = None
+    mute: Mute | None = None
+    refused_keys: tuple[RefusedKey, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Overview:
-    """The market and one person's channels; `view` is None, with the `problem`, if there are no prices yet."""
+    """The market and one person's channels; `view` is None, with the `problem`, if there are no prices yet.
+
+    Attributes:
+        channels: A page of the channels that the person is a member of; None if it is unknown which those are.
+        page: The number of the page, from 0 to `page_count` - 1.
+    """
 
     view: MarketView | None
     problem: Reason | str
-    channels: tuple[ChannelSummary, ...]
+    channels: tuple[ChannelSummary, ...] | None
+    page: int = 0
+    page_count: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertOutcome:
-    """An alert after a person's action; `changed` is False if there was nothing to do."""
+    """An alert after a person's action; `changed` is False if there was nothing to do.
+
+    Attributes:
+        act: What the person did, as permissions see it.
+    """
 
     alert: Alert
     changed: bool
+    act: Act | None = None
+
+
+def _announcement(channel: Channel) -> str:
+    return f"announcement:{channel.team}:{channel.id}"
 
 
 @dataclass(slots=True)
@@ -72,20 +96,35 @@ class ChannelCommands(RuleCommands):
 
     interval: timedelta = timedelta(minutes=1)
 
-    async def board(self, channel: Channel) -> Board:
+    async def board(self, channel: Channel, reader: str | None = None) -> Board:
         """Measure the market now, with the channel's open alerts and rules.
 
-        Raises NoHistoryError if there are no prices yet.
+        Without a `reader` everyone in the channel reads it. Raises NoHistoryError if there are no prices yet.
         """
-        view = await self.market.view(self.pair, self.clock.now())
+        now = self.clock.now()
+        view = await self.market.view(self.pair, now)
         stored_alerts = await self.store.open_alerts(channel)
+        sees_all = reader is not None and self.permissions.is_installation_editor(reader)
+        problems = await self.store.delivery_problems(channel.team)
+        settings = (await self.store.channel(channel)).settings
+        is_editor = reader is not None and self.permissions.allows(Act.CHANGE_SETTINGS, settings, reader)
         return Board(
             view=view,
             alerts=tuple(stored_alert.alert for stored_alert in stored_alerts),
             rules=tuple(await self.store.rules(channel)),
-            delivery_problems=tuple(await self.store.delivery_problems(channel.team)),
+            delivery_problems=tuple(problem for problem in problems if sees_all or problem.channel == channel),
             silence=await self.settings.silence(channel),
+            mute=mute_of(settings, now),
+            refused_keys=refused_keys(self.market, self.pair, now) if is_editor else (),
         )
+
+    async def claim_announcement(self, channel: Channel) -> bool:
+        """Return whether no process announces alerts in a channel; for a minute, it is this one that does."""
+        return await self.store.claim_key(_announcement(channel), now=self.clock.now(), ttl=ANNOUNCEMENT_TTL)
+
+    async def release_announcement(self, channel: Channel) -> None:
+        """Release the claim of an announcement that failed, so that the next attempt can claim it."""
+        await self.store.release_key(_announcement(channel))
 
     async def coverage(self, channel: Channel) -> CoverageReport:
         """Build the coverage report of the open session, or of the last one."""
@@ -110,15 +149,27 @@ class ChannelCommands(RuleCommands):
         """Measure the board's pair now. Raises NoHistoryError if there are no prices yet."""
         return await self.market.view(self.pair, self.clock.now())
 
-    async def overview(self, team: str, person: str) -> Overview:
-        """Build a person's overview across channels; without prices it has the reason instead of a view."""
+    async def overview(self, team: str, person: str, member_of: Collection[str] | None, page: int = 0) -> Overview:
+        """Build a person's overview of the channels that they are a member of, by id; None hides all channels.
+
+        Without prices it has the reason instead of a view.
+        """
         view: MarketView | None = None
         problem: Reason | str = ""
         try:
             view = await self.view()
         except NoHistoryError as error:
             problem = error.reason
-        return Overview(view=view, problem=problem, channels=await channels_of_user(self.store, team, person))
+        if member_of is None:
+            return Overview(view=view, problem=problem, channels=None)
+        found = await channels_of_user(self.store, team, person, member_of, page)
+        return Overview(
+            view=view, problem=problem, channels=found.channels, page=found.page, page_count=found.page_count
+        )
+
+    async def has_acted_in(self, channel: Channel, person: str) -> bool:
+        """Return whether a person has changed a rule or acted on an alert in a channel."""
+        return channel in await self.store.channels_of(channel.team, person)
 
     async def source_status(self) -> SourceStatus:
         """Return the status of each source of the board's pair."""
@@ -146,7 +197,7 @@ class ChannelCommands(RuleCommands):
             entry = TimelineEntry(kind=EntryKind.ACKNOWLEDGED, at=now, by=by, reason=Reason.of(Code.SEEN))
             return replace(alert, acknowledged=ActorStamp(by=by, at=now)), entry
 
-        return await self._change_alert(channel, alert_id, change, now)
+        return await self._change_alert(channel, alert_id, change, now, by=by, act_on=lambda _alert: Act.ACKNOWLEDGE)
 
     async def unacknowledge(self, channel: Channel, alert_id: int, by: str) -> AlertOutcome:
         """Remove the acknowledgement of an open alert, whoever set it. Raises NotFoundError."""
@@ -158,10 +209,10 @@ class ChannelCommands(RuleCommands):
             entry = TimelineEntry(kind=EntryKind.UNACKNOWLEDGED, at=now, by=by, reason=Reason.of(Code.UNSEEN))
             return replace(alert, acknowledged=None, unacknowledged_since=now, escalated_at=None), entry
 
-        return await self._change_alert(channel, alert_id, change, now)
+        return await self._change_alert(channel, alert_id, change, now, by=by, act_on=lambda _alert: Act.ACKNOWLEDGE)
 
     async def resolve(self, channel: Channel, alert_id: int, by: str, reason: str) -> AlertOutcome:
-        """Resolve an open alert by hand; the reason may be empty. Raises NotFoundError.
+        """Resolve an open alert by hand; the reason may be empty. Raises NotFoundError or NotAllowedError.
 
         Its rules stay past their thresholds: each fires again only after it has cleared.
         """
@@ -171,14 +222,14 @@ class ChannelCommands(RuleCommands):
         def change(alert: Alert) -> tuple[Alert, TimelineEntry] | None:
             if alert.closed_at:
                 return None
-            return close(alert, now, ended), TimelineEntry(kind=EntryKind.RESOLVED, at=now, by=by, reason=ended)
+            return close(alert, now, ended, by), TimelineEntry(kind=EntryKind.RESOLVED, at=now, by=by, reason=ended)
 
-        return await self._change_alert(channel, alert_id, change, now)
+        return await self._change_alert(channel, alert_id, change, now, by=by, act_on=act_of_resolve)
 
     async def snooze(self, channel: Channel, alert_id: int, by: str, span: SnoozeUntil | timedelta) -> AlertOutcome:
         """Snooze an open alert's thread; its resolution is still posted.
 
-        Raises NotFoundError, and MarketClosedError if there is no close to wait for.
+        Raises NotFoundError, NotAllowedError, and MarketClosedError if there is no close to wait for.
         """
         now = self.clock.now()
         until = snooze_end(span, self.market.history.sessions(now).state_at(now), now)
@@ -189,14 +240,20 @@ class ChannelCommands(RuleCommands):
             entry = TimelineEntry(kind=EntryKind.SNOOZED, at=now, by=by, until=until, reason=Reason.of(Code.SNOOZED))
             return replace(alert, snoozed=ActorStamp(by=by, at=now, until=until)), entry
 
-        return await self._change_alert(channel, alert_id, change, now)
+        return await self._change_alert(
+            channel, alert_id, change, now, by=by, act_on=lambda _alert: act_of_snooze(until - now)
+        )
 
     async def history(self, channel: Channel) -> list[Alert]:
         """Return a channel's last alerts, newest first."""
         return await self.store.history(channel, HISTORY_LENGTH)
 
     async def vote(self, channel: Channel, alert_id: int, by: str, *, noise: bool) -> Votes:
-        """Save a person's vote on an alert, noise or useful; the last vote counts. Raises NotFoundError."""
+        """Save a person's vote on an alert, noise or useful; the last vote counts.
+
+        Raises NotFoundError or NotAllowedError.
+        """
+        await self.authorize(channel, Act.VOTE, by)
         return await self.store.vote(channel, alert_id, by, self.clock.now(), noise=noise)
 
     async def votes(self, channel: Channel) -> dict[int, Votes]:
@@ -221,15 +278,22 @@ class ChannelCommands(RuleCommands):
         alert_id: int,
         change: Callable[[Alert], tuple[Alert, TimelineEntry] | None],
         now: datetime,
+        *,
+        by: str,
+        act_on: Callable[[Alert], Act],
     ) -> AlertOutcome:
+        """Change an alert if the person may. Raises NotFoundError or NotAllowedError."""
+
         async def amend() -> AlertOutcome:
             stored = await self.store.alert(channel, alert_id)
             changed = change(stored.alert)
             if changed is None:
                 return AlertOutcome(alert=stored.alert, changed=False)
+            act = act_on(stored.alert)
+            await self.authorize(channel, act, by)
             alert, entry = changed
             await self.store.record([], [AlertChange(alert=alert, revision=stored.revision, entries=(entry,))], now)
-            return AlertOutcome(alert=alert, changed=True)
+            return AlertOutcome(alert=alert, changed=True, act=act)
 
         outcome = await retry_on_conflict(amend)
         if outcome.changed:

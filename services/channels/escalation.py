@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from services.alerting.alert import Alert, EntryKind, TimelineEntry
 from services.alerting.channel_settings import ChannelSettings, actionable_since, escalation_due, reminder_due
-from services.alerting.notice import Escalation, Notice
+from services.alerting.notice import Escalation, EscalationSource, Notice
 from services.alerting.ports import AlertChange, StoredAlert, StoredChannel, StoredNotice
 from services.channels.ports import ChannelStore
 from services.core.errors import ConflictError, NotFoundError
@@ -65,6 +65,24 @@ async def _notify(
             log.info("alert %d changed during escalation; retrying in the next round: %s", alert.id, error)
             return 0
     return len(entries)
+
+
+async def announce_escalations(store: ChannelStore, channels: Mapping[Channel, StoredChannel], now: datetime) -> int:
+    """Post a notice in each channel that is escalated to without having opted in, once per source; return how many.
+
+    Such escalations are from earlier releases. They keep working until the channel turns them off.
+    """
+    count = 0
+    for source in channels.values():
+        target = source.settings.escalate_to
+        if not isinstance(target, Channel) or (target in channels and channels[target].settings.accept_escalations):
+            continue
+        name = f"escalations-from:{source.channel.id}"
+        if not await store.has_notice(target, name):
+            content = EscalationSource(source=source.channel)
+            notice = Notice(id=0, channel=target, name=name, content=content, opened_at=now, closed_at=now)
+            count += await store.add_notices([notice], now)
+    return count
 
 
 async def update_escalations(store: ChannelStore, now: datetime) -> int:

@@ -10,16 +10,18 @@ from services.alerting.rule_index import RuleIndex
 from services.alerting.tick_log import Claim, Tick
 from services.channels.briefs import send_due_briefs
 from services.channels.coverage import send_daily_coverage
-from services.channels.escalation import remind_and_escalate, update_escalations
+from services.channels.escalation import announce_escalations, remind_and_escalate, update_escalations
 from services.channels.outages import sync_outage_notices
 from services.channels.ports import ChannelStore
 from services.channels.settings import apply_silence
+from services.channels.untraded import send_untraded_notices
 from services.core.clock import last_boundary
 from services.core.errors import ConflictError
 from services.core.prices import WGMI_BTC, Pair
 from services.rules.market_service import MarketService
 
 JOB = "upkeep"
+DELETION_INTERVAL = timedelta(hours=1)
 log = logging.getLogger(__name__)
 
 
@@ -38,15 +40,20 @@ class Maintenance:
     nudge: Callable[[], None]
     interval: timedelta = timedelta(minutes=1)
     pair: Pair = WGMI_BTC
+    keep: timedelta | None = None
+    _next_deletion_at: datetime | None = None
 
     async def tick(self, now: datetime) -> int:
         """Run one round unless another process does; return the number of changes.
 
         1. End silences that are over, with their digests, and schedule the next ones.
-        2. Send reminders and escalations; update escalation notices in other channels.
+        2. Tell channels who escalates to them; send reminders and escalations; update escalation notices in other
+           channels.
         3. Post and close outage notices.
         4. After a close, send coverage reports to the subscribed channels.
         5. Send due briefs.
+        6. Post notices about shares that no longer trade.
+        7. Delete a batch of what is older than `keep`.
         """
         tick = Tick(job=JOB, boundary=last_boundary(now, self.interval), claimed_at=now)
         if await self.store.claim_tick(JOB, tick.boundary, now) is not Claim.OURS:
@@ -64,13 +71,33 @@ class Maintenance:
     async def _round(self, now: datetime) -> int:
         changes = await self._apply_silences(await self.store.channels(), now)
         channels = {stored.channel: stored for stored in await self.store.channels()}
+        changes += await announce_escalations(self.store, channels, now)
         changes += await remind_and_escalate(self.store, channels, now)
         changes += await update_escalations(self.store, now)
         changes += await sync_outage_notices(self.store, self.rule_index, self.market, now)
         daily = [stored for stored in channels.values() if stored.settings.daily_since is not None]
         changes += await send_daily_coverage(self.store, self.market, daily, now, self.interval)
         with_briefs = [stored for stored in channels.values() if stored.settings.briefs]
-        return changes + await send_due_briefs(self.store, self.market, self.pair, with_briefs, now)
+        changes += await send_due_briefs(self.store, self.market, self.pair, with_briefs, now)
+        changes += await send_untraded_notices(self.store, self.rule_index, self.market, now)
+        await self._delete_old(now)
+        return changes
+
+    async def _delete_old(self, now: datetime) -> None:
+        """Delete one batch per round while there is more, and look again after an hour."""
+        due_at = self._next_deletion_at
+        if self.keep is None or (due_at is not None and now < due_at <= now + DELETION_INTERVAL):
+            return
+        deleted = await self.store.delete_older(now - self.keep)
+        self._next_deletion_at = None if deleted.more else now + DELETION_INTERVAL
+        if deleted.alerts or deleted.notices or deleted.attempts:
+            log.info(
+                "deleted what is older than %d days: %d alerts, %d notices, %d delivery attempts",
+                self.keep.days,
+                deleted.alerts,
+                deleted.notices,
+                deleted.attempts,
+            )
 
     async def _apply_silences(self, channels: Iterable[StoredChannel], now: datetime) -> int:
         sessions = self.market.history.sessions(now)

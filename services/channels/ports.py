@@ -1,7 +1,7 @@
 """Storage of the channel services."""
 
 from collections.abc import Collection, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Protocol
 
 from services.alerting.alert import Alert, Votes
@@ -10,8 +10,10 @@ from services.alerting.ports import (
     AlertAudit,
     AlertChange,
     ChannelRule,
+    Deleted,
     MonitorStore,
     RuleAudit,
+    RuleCaps,
     RuleChange,
     SettingChange,
     StateChange,
@@ -42,10 +44,20 @@ class ChannelStore(MonitorStore, Protocol):
         """Load every channel that has set something."""
         ...
 
+    async def delete_older(self, before: datetime) -> Deleted:
+        """Delete a batch of closed alerts, final notices and delivery attempts from `before` a time."""
+        ...
+
     async def change_channel(
-        self, after: StoredChannel, change: SettingChange, alerts: Sequence[AlertChange] = ()
+        self,
+        after: StoredChannel,
+        change: SettingChange,
+        alerts: Sequence[AlertChange] = (),
+        notice: Notice | None = None,
     ) -> None:
-        """Save a person's change, with who and when, and the alerts that report it under the settings until then.
+        """Save a person's change, with who and when, and the alerts and the notice that report it.
+
+        The alerts are posted under the settings until then.
 
         Raises ConflictError, with nothing written.
         """
@@ -98,6 +110,14 @@ class ChannelStore(MonitorStore, Protocol):
         """Save new notices in one transaction; return how many did not exist yet."""
         ...
 
+    async def claim_key(self, key: str, *, now: datetime, ttl: timedelta) -> bool:
+        """Claim a key until `now` + `ttl`; return whether no process had claimed it."""
+        ...
+
+    async def release_key(self, key: str) -> None:
+        """Release a key whose work failed."""
+        ...
+
     async def has_notice(self, channel: Channel, name: str) -> bool:
         """Return whether a channel has a notice with that name."""
         ...
@@ -119,11 +139,19 @@ class ChannelStore(MonitorStore, Protocol):
         ...
 
     async def add_rules(
-        self, channel: Channel, rules: Sequence[Rule], by: str, at: datetime, *, alerts: Sequence[AlertChange] = ()
+        self,
+        channel: Channel,
+        rules: Sequence[Rule],
+        by: str,
+        at: datetime,
+        *,
+        alerts: Sequence[AlertChange] = (),
+        caps: RuleCaps | None = None,
     ) -> list[ChannelRule]:
         """Add rules to a channel in one transaction; return an existing rule unchanged.
 
-        If any rule is new, the `alerts` that mention it are recorded too. Raises ConflictError if one has changed.
+        If any rule is new, the `alerts` that mention it are recorded too. Raises ConflictError if one has changed, and
+        RuleLimitError if there were more rules than `caps` allows; then nothing is added.
         """
         ...
 
@@ -133,6 +161,10 @@ class ChannelStore(MonitorStore, Protocol):
 
     async def channels_of(self, team: str, person: str) -> list[Channel]:
         """Return the channels of a workspace in which a person has changed a rule or acted on an alert."""
+        ...
+
+    async def active_channels(self, team: str) -> dict[str, bool]:
+        """Return the channels of a workspace with rules or open alerts, each with whether it has open alerts."""
         ...
 
     async def alert(self, channel: Channel, alert_id: int) -> StoredAlert:

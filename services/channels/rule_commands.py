@@ -1,21 +1,31 @@
 """Commands that change a channel's rules; each change is audited and noted in the thread of open alerts."""
 
+import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeVar
 
 from services.alerting.alert import EntryKind
 from services.alerting.feedback import NoiseRate, noise_rate
+from services.alerting.notice import ChannelChange, Notice
 from services.alerting.open_alerts import OpenAlerts
-from services.alerting.ports import ChannelRule, RuleAudit, RuleAuditKind, RuleChange, SettingChange, UnreadableRule
-from services.channels.permissions import EVERYONE, RulePermissions
+from services.alerting.ports import (
+    ChannelRule,
+    RuleAudit,
+    RuleAuditKind,
+    RuleCaps,
+    RuleChange,
+    SettingChange,
+    UnreadableRule,
+)
+from services.channels.permissions import EVERYONE, Act, Permissions
 from services.channels.ports import ChannelStore
 from services.core.clock import Clock
 from services.core.concurrency import retry_on_conflict
 from services.core.errors import NoHistoryError, NotFoundError
 from services.core.identity import Channel
-from services.core.prices import WGMI_BTC, Pair
+from services.core.prices import WGMI_BTC, Pair, Symbol
 from services.core.reason import Code, Reason
 from services.rules.decide import RuleState, Side
 from services.rules.grammar import parse_rule
@@ -23,15 +33,22 @@ from services.rules.market_service import MarketService
 from services.rules.rule import DEFAULT_RULES, Direction, Rule
 
 AUDITS_SHOWN = 3
+DEFAULT_CAPS = RuleCaps()
+NAME_DIGITS = 12  # hex digits that tell two changes of the same instant apart
 Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddResult:
-    """A rule that exists in a channel now; `created` is False if it existed before."""
+    """A rule that exists in a channel now; `created` is False if it existed before.
+
+    Attributes:
+        overlaps: Rules of the channel that watch the same metric over the same window, on a common side.
+    """
 
     channel_rule: ChannelRule
     created: bool
+    overlaps: tuple[ChannelRule, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +67,21 @@ class PauseResult:
 
     channel_rule: ChannelRule
     changed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MoveResult:
+    """Rules that were moved from one symbol to another.
+
+    Attributes:
+        moved: Ids of the moved rules.
+        duplicates: By id, the rules that were removed, with the id of the same rule on the other symbol.
+    """
+
+    before: Symbol
+    after: Symbol
+    moved: tuple[int, ...]
+    duplicates: Mapping[int, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +109,8 @@ class RuleCommands:
     clock: Clock
     nudge: Callable[[], None]
     pair: Pair = WGMI_BTC
-    permissions: RulePermissions = EVERYONE
+    permissions: Permissions = EVERYONE
+    caps: RuleCaps = DEFAULT_CAPS
 
     async def rules(self, channel: Channel) -> list[ChannelRule]:
         """Return a channel's rules."""
@@ -93,32 +126,44 @@ class RuleCommands:
             audits=tuple(await self.store.rule_audits(channel, AUDITS_SHOWN)),
         )
 
-    async def check_editor(self, channel: Channel, by: str) -> None:
-        """Raise NotAllowedError, with the people who may, if this person may not change the channel's rules."""
-        self.permissions.check((await self.store.channel(channel)).settings, by)
+    async def authorize(self, channel: Channel, act: Act, by: str) -> None:
+        """Raise NotAllowedError, with the people who may, if this person may not do this in the channel."""
+        if self.permissions.needs_editors(act):
+            self.permissions.check(act, (await self.store.channel(channel)).settings, by)
+
+    async def announce(self, channel: Channel, by: str, change: Reason) -> None:
+        """Post one line that says who changed what in the channel, in quiet hours and mutes too."""
+        now = self.clock.now()
+        await self.store.add_notices([change_notice(channel, by, change, now)], now)
+        self.nudge()
 
     async def add_default_rules(self, channel: Channel, by: str) -> list[ChannelRule]:
-        """Add the default rules to a channel; existing rules do not change."""
-        await self.check_editor(channel, by)
+        """Add the default rules to a channel; existing rules do not change. Raises RuleLimitError."""
+        await self.authorize(channel, Act.CHANGE_RULES, by)
         rules = [parse_rule(text, self.pair) for text in DEFAULT_RULES]
-        return await self.store.add_rules(channel, rules, by, self.clock.now())
+        return await self.store.add_rules(channel, rules, by, self.clock.now(), caps=self.caps)
 
     async def add_rule(self, channel: Channel, text: str, by: str) -> AddResult:
-        """Add a rule from its text; without a pair it is on the board's pair. Raises RuleError or NoHistoryError."""
-        await self.check_editor(channel, by)
+        """Add a rule from its text; without a pair it is on the board's pair.
+
+        Raises RuleError, NoHistoryError or RuleLimitError.
+        """
+        await self.authorize(channel, Act.CHANGE_RULES, by)
         rule, now = await self._parse_rule(text), self.clock.now()
 
         async def add() -> AddResult:
-            existing = {channel_rule.rule: channel_rule for channel_rule in await self.store.rules(channel)}
+            rules = await self.store.rules(channel)
+            existing = {channel_rule.rule: channel_rule for channel_rule in rules}
             if rule in existing:
                 return AddResult(channel_rule=existing[rule], created=False)
+            overlaps = tuple(one for one in rules if one.paused_at is None and _overlap(one.rule, rule))
             open_alerts = OpenAlerts.from_stored(await self.store.open_alerts(channel), now)
             open_alerts.note_channel_change(Reason.of(Code.RULE_ADDED, rule=rule), by)
             alerts = open_alerts.changes()
-            added = await self.store.add_rules(channel, [rule], by, now, alerts=alerts)
+            added = await self.store.add_rules(channel, [rule], by, now, alerts=alerts, caps=self.caps)
             if alerts:
                 self.nudge()
-            return AddResult(channel_rule=added[0], created=True)
+            return AddResult(channel_rule=added[0], created=True, overlaps=overlaps)
 
         return await retry_on_conflict(add)
 
@@ -128,7 +173,7 @@ class RuleCommands:
         Its open alert stays open if pair, subject and side don't change; otherwise the rule leaves it.
         Raises RuleError, NoHistoryError or NotFoundError.
         """
-        await self.check_editor(channel, by)
+        await self.authorize(channel, Act.CHANGE_RULES, by)
         rule, now = await self._parse_rule(text), self.clock.now()
 
         async def edit() -> EditResult:
@@ -145,9 +190,51 @@ class RuleCommands:
 
         return await self._run(edit)
 
+    async def move_rules(self, channel: Channel, before: Symbol, after: Symbol, by: str) -> MoveResult:
+        """Move every rule on a symbol to another symbol, as after a rename; open alerts and noise rates are kept.
+
+        A rule that the channel already has on the other symbol is removed instead.
+        Raises NotFoundError if no rule watches `before`, and NoHistoryError if no source has prices of `after`.
+        """
+        await self.authorize(channel, Act.CHANGE_RULES, by)
+        now = self.clock.now()
+        for pair in {moved_pair(one.rule.pair, before, after) for one in await self.store.rules(channel)}:
+            if after in (pair.etf, pair.crypto):
+                await self._check_prices(pair, now)
+
+        async def move() -> MoveResult:
+            rules = await self.store.rules(channel)
+            existing = {one.rule: one.id for one in rules}
+            changes, kept = list[RuleChange](), dict[int, int]()
+            open_alerts = OpenAlerts.from_stored(await self.store.open_alerts(channel), now)
+            reason = Reason.of(Code.RULES_MOVED, before=before, after=after)
+            moved_pairs = {}
+            for one in rules:
+                rule = replace(one.rule, pair=moved_pair(one.rule.pair, before, after))
+                if rule == one.rule:
+                    continue
+                moved_pairs[one.rule.pair] = rule.pair
+                if rule in existing:
+                    kept[one.id] = existing[rule]
+                    open_alerts.remove_rule(one.id, by, reason, kind=EntryKind.EDITED)
+                    changes.append(RuleChange(kind=RuleAuditKind.REMOVED, channel_rule=one, by=by))
+                else:
+                    state = RuleState(firing=one.state.firing, fired_at=one.state.fired_at)
+                    edited = RuleChange(kind=RuleAuditKind.EDITED, channel_rule=one, by=by, rule=rule, state=state)
+                    changes.append(edited)
+            if not changes:
+                raise NotFoundError(f"No rule here watches {before}. `/minerpulse rules` lists the rules.")
+            for old, new in moved_pairs.items():
+                open_alerts.move(old, new, reason, by)
+            await self.store.record([], open_alerts.changes(), now, rules=changes)
+            moved = tuple(one.channel_rule.id for one in changes if one.kind is RuleAuditKind.EDITED)
+            return MoveResult(before=before, after=after, moved=moved, duplicates=kept)
+
+        return await self._run(move)
+
     async def pause_rule(self, channel: Channel, rule_id: int, by: str) -> PauseResult:
         """Pause a rule until it is resumed; it leaves its open alert. Raises NotFoundError."""
-        await self.check_editor(channel, by)
+        await self.authorize(channel, Act.CHANGE_RULES, by)
         now = self.clock.now()
 
         async def pause() -> PauseResult:
@@ -166,7 +253,7 @@ class RuleCommands:
 
     async def resume_rule(self, channel: Channel, rule_id: int, by: str) -> PauseResult:
         """Resume a paused rule, as if it were new. Raises NotFoundError."""
-        await self.check_editor(channel, by)
+        await self.authorize(channel, Act.CHANGE_RULES, by)
         now = self.clock.now()
 
         async def resume() -> PauseResult:
@@ -183,7 +270,7 @@ class RuleCommands:
 
     async def remove_rule(self, channel: Channel, rule_id: int, by: str) -> ChannelRule | UnreadableRule:
         """Remove a rule, and close the alert that it alone held open. Raises NotFoundError."""
-        await self.check_editor(channel, by)
+        await self.authorize(channel, Act.CHANGE_RULES, by)
         now = self.clock.now()
 
         async def remove() -> ChannelRule | UnreadableRule:
@@ -242,6 +329,18 @@ class RuleCommands:
         return result
 
 
+def moved_pair(pair: Pair, before: Symbol, after: Symbol) -> Pair:
+    """Return a pair with one symbol replaced by another."""
+    return Pair(etf=after if pair.etf == before else pair.etf, crypto=after if pair.crypto == before else pair.crypto)
+
+
+def change_notice(channel: Channel, by: str, change: Reason, now: datetime) -> Notice:
+    """Return the notice that says who changed what in a channel."""
+    name = f"change:{now.isoformat()}:{by}:{hashlib.sha256(repr(change).encode()).hexdigest()[:NAME_DIGITS]}"
+    content = ChannelChange(by=by, change=change)
+    return Notice(id=0, channel=channel, name=name, content=content, opened_at=now, closed_at=now)
+
+
 def _update_alerts(
     open_alerts: OpenAlerts, channel_rule: ChannelRule | UnreadableRule, rule: Rule, by: str
 ) -> RuleState:
@@ -256,6 +355,12 @@ def _update_alerts(
     edited = Reason.of(Code.RULE_EDITED, before=channel_rule.rule, after=rule)
     open_alerts.remove_rule(channel_rule.id, by, edited, kind=EntryKind.EDITED)
     return RuleState()
+
+
+def _overlap(rule: Rule, other: Rule) -> bool:
+    """Return whether two rules watch the same metric over the same window, on a common side."""
+    same_values = (rule.pair, rule.metric, rule.window) == (other.pair, other.metric, other.window)
+    return same_values and (rule.direction is other.direction or Direction.EITHER in (rule.direction, other.direction))
 
 
 def _has_same_subject(rule: Rule, before: Rule, side: Side) -> bool:

@@ -1,6 +1,6 @@
 """Commands that show and change a channel's settings; quiet hours and mutes, and the digest after them."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -8,10 +8,18 @@ from services.alerting.channel_settings import ChannelSettings
 from services.alerting.notice import Digest, Notice, Outage
 from services.alerting.open_alerts import OpenAlerts
 from services.alerting.ports import AlertChange, SettingChange, StoredChannel, WithheldMessages
-from services.alerting.quiet_hours import Silence, next_silence_at, silence_at
-from services.alerting.setting_syntax import Addressee, SettingInput, SettingPermission, parse_mute, parse_setting
-from services.channels.permissions import EVERYONE, RulePermissions
+from services.alerting.quiet_hours import Mute, Silence, mute_of, next_silence_at, silence_at
+from services.alerting.setting_syntax import (
+    ACCEPT_ESCALATIONS,
+    OFF,
+    Addressee,
+    SettingInput,
+    parse_mute,
+    parse_setting,
+)
+from services.channels.permissions import EVERYONE, Act, Permissions
 from services.channels.ports import ChannelStore
+from services.channels.rule_commands import change_notice
 from services.core.clock import Clock
 from services.core.concurrency import retry_on_conflict
 from services.core.errors import ChannelSettingError
@@ -28,19 +36,23 @@ class ChannelView:
     """A channel's settings, its current silence, and the last changes, newest first.
 
     Attributes:
-        editors: Everyone who may change rules here, including the editors of every channel; empty if everyone may.
+        mute: The mute that a person set; None without one.
+        changed: Whether the command changed anything.
+        editors: Everyone who is an editor here, including the editors of every channel; empty if everyone is.
     """
 
     channel: Channel
     settings: ChannelSettings
     silence: Silence | None
     changes: tuple[SettingChange, ...]
+    mute: Mute | None = None
     editors: tuple[str, ...] = ()
+    changed: bool = False
 
 
 @dataclass(slots=True)
 class SettingCommands:
-    """Commands on channel settings; each change is recorded with its author, or not at all.
+    """Commands on channel settings, for editors; each change is recorded with its author, or not at all.
 
     Open alerts note it in their thread. A mute is the exception: the digest reports it instead.
     """
@@ -49,7 +61,7 @@ class SettingCommands:
     history: PriceHistory
     clock: Clock
     nudge: Callable[[], None]
-    permissions: RulePermissions = EVERYONE
+    permissions: Permissions = EVERYONE
 
     async def show(self, channel: Channel) -> ChannelView:
         """Return a channel's settings."""
@@ -58,6 +70,7 @@ class SettingCommands:
             channel=channel,
             settings=stored.settings,
             silence=silence_at(stored.settings, now, self.history.sessions(now)),
+            mute=mute_of(stored.settings, now),
             changes=tuple(await self.store.channel_changes(channel, CHANGES_SHOWN)),
             editors=self.permissions.editors_of(stored.settings),
         )
@@ -76,57 +89,89 @@ class SettingCommands:
         """
         now = self.clock.now()
 
-        def change(settings: ChannelSettings) -> ChannelSettings:
-            setting, changed = parse_setting(SettingInput(text=text, resolve=resolve_name, now=now), settings)
-            if setting.permission is SettingPermission.EDITORS:
-                self.permissions.check_list(settings, changed, by)
+        async def change(settings: ChannelSettings) -> ChannelSettings:
+            self.permissions.check(Act.CHANGE_SETTINGS, settings, by)
+            changed = parse_setting(SettingInput(text=text, resolve=resolve_name, now=now), settings)[1]
+            self.permissions.check_list(settings, changed, by)
             if changed.escalate_to == channel:
                 raise ChannelSettingError("Alerts are told here already; escalate to another channel, or to a person.")
             if isinstance(changed.escalate_to, Channel) and changed.escalate_to.team != channel.team:
                 raise ChannelSettingError(
                     "That channel is in another workspace; escalate to one of this, or to a person."
                 )
+            if isinstance(changed.escalate_to, Channel) and changed.escalate_to != settings.escalate_to:
+                await self._check_accepts(changed.escalate_to)
             return changed
 
         setting = " ".join(text.split())
         entry = SettingChange(by=by, at=now, summary=setting)
-        return await self._change(channel, change, entry, note=Reason.of(Code.SETTING_CHANGED, setting=setting))
+        view = await self._change(channel, change, entry, note=Reason.of(Code.SETTING_CHANGED, setting=setting))
+        if setting.lower() == f"{ACCEPT_ESCALATIONS} {OFF}":
+            await self._end_escalations(channel, by)
+        return view
+
+    async def _check_accepts(self, target: Channel) -> None:
+        """Raise ChannelSettingError if a channel has not opted in to the escalations of others."""
+        if not (await self.store.channel(target)).settings.accept_escalations:
+            raise ChannelSettingError(
+                "That channel doesn't accept escalations. Ask an editor there to type "
+                "`/minerpulse channel accept-escalations on`, then try again."
+            )
+
+    async def _end_escalations(self, target: Channel, by: str) -> None:
+        """Turn off the escalations of other channels to one that no longer accepts them, and say so in each of them."""
+        ended = Reason.of(Code.ESCALATION_ENDED, channel=target.id)
+        entry = SettingChange(by=by, at=self.clock.now(), summary=ended)
+
+        async def change(settings: ChannelSettings) -> ChannelSettings:
+            is_target = settings.escalate_to == target
+            return replace(settings, escalate_after=None, escalate_to=None) if is_target else settings
+
+        for stored in await self.store.channels():
+            if stored.settings.escalate_to == target:
+                notice = change_notice(stored.channel, by, ended, entry.at)
+                await self._change(stored.channel, change, entry, note=ended, notice=notice)
 
     async def mute(self, channel: Channel, text: str, by: str) -> ChannelView:
         """Mute a channel as typed, or end a mute, which releases the withheld messages at once.
 
-        Raises ChannelSettingError, and MarketClosedError if there is no close to wait for.
+        Raises ChannelSettingError, NotAllowedError, and MarketClosedError if there is no close to wait for.
         """
         now = self.clock.now()
         market = self.history.sessions(now).state_at(now)
 
-        def change(settings: ChannelSettings) -> ChannelSettings:
-            return parse_mute(text, settings, market, now)
+        async def change(settings: ChannelSettings) -> ChannelSettings:
+            self.permissions.check(Act.MUTE, settings, by)
+            muted = parse_mute(text, settings, market, now)
+            is_off = muted.muted_until is None and muted.muted_while is None
+            return replace(muted, muted_by=None if is_off else by)
 
-        return await self._change(
-            channel, change, SettingChange(by=by, at=now, summary=f"mute {' '.join(text.split())}")
-        )
+        setting = f"mute {' '.join(text.split())}"
+        return await self._change(channel, change, SettingChange(by=by, at=now, summary=setting))
 
     async def _change(
         self,
         channel: Channel,
-        change: Callable[[ChannelSettings], ChannelSettings],
+        change: Callable[[ChannelSettings], Awaitable[ChannelSettings]],
         entry: SettingChange,
         note: Reason | None = None,
+        notice: Notice | None = None,
     ) -> ChannelView:
         """Change the settings; on a conflict, apply the change to the newer settings."""
 
-        async def save() -> None:
+        async def save() -> bool:
             stored = await self.store.channel(channel)
-            changed = change(stored.settings)
+            changed = await change(stored.settings)
             if changed != stored.settings:
                 alerts = await self._timeline_changes(channel, entry, note) if note else []
-                await self.store.change_channel(self._with_settings(stored, changed, entry.at), entry, alerts)
+                after = self._with_settings(stored, changed, entry.at)
+                await self.store.change_channel(after, entry, alerts, notice)
             await self._release(channel, entry.at)
+            return changed != stored.settings
 
-        await retry_on_conflict(save)
+        is_changed = await retry_on_conflict(save)
         self.nudge()
-        return await self.show(channel)
+        return replace(await self.show(channel), changed=is_changed)
 
     async def _timeline_changes(self, channel: Channel, entry: SettingChange, note: Reason) -> list[AlertChange]:
         open_alerts = OpenAlerts.from_stored(await self.store.open_alerts(channel), entry.at)

@@ -40,6 +40,21 @@ class SourceStatus:
     simulated: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefusedKey:
+    """A source that refuses its API key, and the environment variables that hold the key."""
+
+    source: str
+    variables: tuple[str, ...]
+
+
+def refused_keys(market: MarketService, pair: Pair, now: datetime) -> tuple[RefusedKey, ...]:
+    """Return the sources of a pair that refuse their API key, as of their last answers."""
+    health = [one for symbol in (pair.etf, pair.crypto) for one in market.history.source_health(symbol, now)]
+    refused = {one.name for one in health if one.key_refused}
+    return tuple(RefusedKey(source=row.title, variables=row.key_variables) for row in SOURCES if row.title in refused)
+
+
 async def source_status(market: MarketService, pair: Pair, now: datetime) -> SourceStatus:
     """Refresh a pair's prices, and return the status of each source."""
     trust: Trust | None = None

@@ -1,4 +1,4 @@
-"""The clock protocol, and interval boundaries counted from the epoch."""
+"""The clock protocol, a clock that never goes back, and interval boundaries counted from the epoch."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -10,6 +10,25 @@ class Clock(Protocol):
     def now(self) -> datetime:
         """Return the current time, aware UTC."""
         ...
+
+
+class SteadyClock:
+    """A clock for waits: it follows another one, but continues from where it is when that one is set back.
+
+    Attributes:
+        ahead: How far it is ahead of the other clock.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock, self._last = clock, datetime.min.replace(tzinfo=UTC)
+        self.ahead = timedelta(0)
+
+    def now(self) -> datetime:
+        """Return a time that is never before an earlier one, aware UTC."""
+        now = self._clock.now()
+        self.ahead += max(timedelta(0), self._last - now)
+        self._last = now
+        return now + self.ahead
 
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -5,7 +5,10 @@ MinerPulseError
 │   ├── RuleError                 a rule cannot be parsed; points at the wrong word
 │   ├── ChannelSettingError       a channel setting cannot be parsed
 │   ├── NotFoundError             no rule or alert with this number exists here
-│   ├── NotAllowedError           this person may not change rules; carries who may
+│   │   └── AlertNotFoundError    the database has no alert with this number in this channel
+│   ├── NotAllowedError           this person may not do this in this channel; carries who may
+│   ├── RuleLimitError            the channel or the workspace has as many rules as it may have
+│   ├── TooManyRequestsError      this person asks for more at once than one person may
 │   └── MarketClosedError         there is no close to wait for; carries the next open
 ├── DataError                     data is missing, unreadable or insufficient
 │   ├── SourceError               a data vendor gave no usable answer
@@ -15,6 +18,7 @@ MinerPulseError
 │   └── ReplayError               a replay cannot evaluate what was asked for
 ├── StorageError                  the database cannot be used, or a write lost a race
 │   ├── DatabaseUnavailableError  the database is unreachable, unreadable, or has another version's schema
+│   │   └── DatabaseBusyError     too many requests at once; the same request may succeed later
 │   ├── ConflictError             the row changed since it was read; read it again
 │   └── LeaseLostError            another process took over the tick, or finished a later one
 ├── DeliveryError                 Slack did not accept a request; raised as such if it holds for the whole channel
@@ -34,8 +38,9 @@ Modules may subclass a branch or a leaf for an error of their own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from enum import Enum
 from pathlib import Path
 
 from services.core.reason import Reason
@@ -122,12 +127,38 @@ class NotFoundError(UserInputError):
     """No rule or alert with this number exists in this channel."""
 
 
-class NotAllowedError(UserInputError):
-    """A person may not change the channel's rules; `editors` may."""
+class AlertNotFoundError(NotFoundError):
+    """The database has no alert with this number in this channel."""
 
-    def __init__(self, editors: Sequence[str]) -> None:
-        self.editors = tuple(editors)
-        super().__init__(f"Rules are changed here by {', '.join(editors)} only; ask one of them.")
+
+class NotAllowedError(UserInputError):
+    """A person may not do something in a channel.
+
+    Attributes:
+        act: What it is, as it reads after “can”.
+        editors: People who may; empty if the people of the workspace may.
+        is_outsider: Whether the person belongs to another organization.
+    """
+
+    def __init__(self, act: str, editors: Sequence[str], *, is_outsider: bool = False) -> None:
+        self.act, self.editors, self.is_outsider = act, tuple(editors), is_outsider
+        super().__init__(self.describe(str))
+
+    def describe(self, name: Callable[[str], str]) -> str:
+        """Return what was refused and whom to ask; `name` formats a person."""
+        people = ", ".join(map(name, self.editors))
+        if not self.is_outsider:
+            return f"Nothing was changed. Only {people} can {self.act} here; ask one of them."
+        refusal = f"Nothing was changed. People from another organization can't {self.act} here"
+        return f"{refusal} unless they are editors. Ask {people or 'someone from this workspace'}."
+
+
+class RuleLimitError(UserInputError):
+    """The channel or the workspace has as many rules as it may have; nothing was added."""
+
+
+class TooManyRequestsError(UserInputError):
+    """A person asks for more at once than one person may; nothing was done."""
 
 
 class MarketClosedError(UserInputError):
@@ -136,6 +167,14 @@ class MarketClosedError(UserInputError):
     def __init__(self, next_open_at: datetime) -> None:
         self.next_open_at = next_open_at
         super().__init__("The market is shut, so there is no close to wait for.")
+
+
+class SourceFault(Enum):
+    """What a failing source says, as far as a person can act on it."""
+
+    OTHER = "other"
+    UNKNOWN_SYMBOL = "unknown_symbol"
+    KEY_REFUSED = "key_refused"
 
 
 class SourceError(DataError):
@@ -147,6 +186,7 @@ class SourceError(DataError):
         symbol: The symbol of the request.
         retryable: Whether the same request may succeed later.
         retry_after: How long the vendor asks to wait.
+        fault: Whether the vendor doesn't know the symbol, or refuses the API key.
     """
 
     def __init__(
@@ -157,15 +197,21 @@ class SourceError(DataError):
         symbol: str,
         retryable: bool,
         retry_after: timedelta | None = None,
+        fault: SourceFault = SourceFault.OTHER,
     ) -> None:
         self.problem, self.source, self.symbol = problem, source, symbol
-        self.retryable, self.retry_after = retryable, retry_after
+        self.retryable, self.retry_after, self.fault = retryable, retry_after, fault
         super().__init__(f"{source} on {symbol}: {problem}")
 
     def for_symbol(self, symbol: str) -> SourceError:
         """Return the same error for another symbol of the same request."""
         return SourceError(
-            self.problem, source=self.source, symbol=symbol, retryable=self.retryable, retry_after=self.retry_after
+            self.problem,
+            source=self.source,
+            symbol=symbol,
+            retryable=self.retryable,
+            retry_after=self.retry_after,
+            fault=self.fault,
         )
 
 
@@ -198,7 +244,17 @@ class ReplayError(DataError):
 
 
 class DatabaseUnavailableError(StorageError):
-    """The database is unreachable, its schema is of another version, or something stored in it cannot be read."""
+    """The database is unreachable, its schema is of another version, or something stored in it cannot be read.
+
+    Attributes:
+        is_logged: Whether the storage has logged this outage, so that nobody else needs to.
+    """
+
+    is_logged = False
+
+
+class DatabaseBusyError(DatabaseUnavailableError):
+    """The database is used by too many requests at once, or locked; the same request may succeed later."""
 
 
 class ConflictError(StorageError):

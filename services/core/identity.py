@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+ERASED_PERSON = "erased"  # stands for people whose data was erased; no member ID looks like it
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mention:

@@ -33,7 +33,7 @@ class InstallationStore(Protocol):
     """Installations and their tokens. Every method raises DatabaseUnavailableError."""
 
     async def save(self, installation: Installation) -> None:
-        """Save an installation; it replaces the one with the same `home`."""
+        """Save an installation; it replaces the one with the same `home`. What waited for it is due at once."""
         ...
 
     async def find(self, team: str | None, enterprise: str | None = None) -> Installation | None:
@@ -45,27 +45,31 @@ class InstallationStore(Protocol):
         ...
 
     async def claim_renewal(self, home: str, at: datetime, *, before: datetime) -> Installation | None:
-        """Claim the renewal of a token that expires before `before`, for one minute.
+        """Claim the renewal of a token that expires before `before`, for five minutes.
 
         Returns None if another process has claimed it or already renewed the token.
         """
         ...
 
-    async def uninstall(self, team: str | None, enterprise: str | None, at: datetime) -> list[str]:
-        """Delete an installation that ended `at`, with all data of its workspaces.
+    async def release_renewal(self, claimed: Installation) -> None:
+        """End a claim without a new token, so that any process can try again."""
+        ...
 
-        Returns the workspaces; empty if the app was installed again since, or never.
+    async def save_renewal(self, claimed: Installation, renewed: Installation, at: datetime) -> bool:
+        """Save the new token of a claimed installation; return whether it still exists as it was claimed."""
+        ...
+
+    async def uninstall(self, team: str | None, enterprise: str | None, at: datetime) -> list[str]:
+        """Delete the installation that an event names and that ended `at`, with all data of its workspaces.
+
+        An event that names a workspace ends that workspace's own installation only; its organization's ends with an
+        event that names no workspace. Returns the workspaces; empty if the app was installed again since, or never.
         """
         ...
 
     async def revoke(self, teams: Sequence[str], at: datetime) -> list[str]:
-        """Delete workspaces to which their organization ended access, with all their data; return the deleted ones."""
-        ...
+        """Delete workspaces to which their organization ended access `at`, with all their data; return them.
 
-    async def save_oauth_state(self, state: str, at: datetime, until: datetime) -> None:
-        """Save the OAuth state of an installation in progress, valid until `until`; delete expired states."""
-        ...
-
-    async def consume_oauth_state(self, state: str, at: datetime) -> bool:
-        """Return whether this OAuth state is known and not expired; each state is valid once."""
+        Nothing is deleted if the organization installed the app again since.
+        """
         ...

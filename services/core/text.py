@@ -1,10 +1,17 @@
-"""Normalization of typed or pasted text: one minus sign, one kind of space, no invisible characters."""
+"""Normalization of typed or pasted text: one minus sign, one kind of space, no invisible or control characters."""
+
+import re
 
 MINUS_SIGNS = "−‐‑‒–—﹣－"  # noqa: RUF001 -- what phones and copied tables make of a minus
 SPACES = "\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
 QUOTES = " \t\r\n`'\"“”„‘’«»"  # noqa: RUF001 -- what phones make of quotes
-INVISIBLE = "\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
+MAX_PLAIN = 1e5  # from here on, `g` would write an exponent
+MAX_TYPED = 500  # characters of a command or a rule
+INVISIBLE = "\x00\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
 
+# What moves a cursor, colors a terminal, breaks a line or reverses the direction of text.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+_ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _PAIRED_QUOTES = frozenset('"“”„«»')
 _TRANSLATION = str.maketrans(
     dict.fromkeys(MINUS_SIGNS, "-") | dict.fromkeys(SPACES, " ") | dict.fromkeys(INVISIBLE, "")
@@ -20,3 +27,15 @@ def strip_quotes(text: str) -> str:
     """Remove the quotes around a text; quotes around a part of it remain, as in `he said “no”`."""
     inner = text.strip(QUOTES)
     return text.strip() if _PAIRED_QUOTES & set(inner) else inner
+
+
+def escape_control(text: str, keep: str = "\n\t") -> str:
+    """Return the text with each control character replaced by its escape sequence, except those in `keep`."""
+    return _CONTROL.sub(
+        lambda match: match[0] if match[0] in keep else _ESCAPES.get(match[0], f"\\u{ord(match[0]):04x}"), text
+    )
+
+
+def counted(count: float, noun: str) -> str:
+    """Return a number with its noun, which takes an s unless there is one: `1 session`, `1,200 sessions`."""
+    return f"{count:,g} {noun}{'' if count == 1 else 's'}" if count < MAX_PLAIN else f"{count:,.0f} {noun}s"

@@ -21,6 +21,8 @@ from services.delivery.ports import AlertMessage, Delivery, NoticeMessage, Notif
 
 MIN_BACKOFF = timedelta(seconds=2)
 MAX_BACKOFF = timedelta(minutes=5)
+PROBLEM_RETRY = timedelta(minutes=1)  # of a channel or token that a person must fix: they see the result soon
+LOOK_BACK = timedelta(days=1)  # of a look-up whose attempt lies ahead of the clock, which was set back
 SETTLE_TIME = timedelta(seconds=15)  # after a lost response: by then, the request has reached Slack or never will
 SEND_BUDGET = timedelta(seconds=35)  # longer than the three calls that sending one message can need
 # About an hour: temporary refusals pass within it, and a fixed version can be installed.
@@ -41,7 +43,7 @@ class Dispatcher:
     """Sends one message at a time and records the outcome, so that nothing is lost and little is repeated.
 
     - Slack can't be reached, or refuses the channel or the token: the channel is paused, as no other message would get
-      through. It is retried without limit, so nothing is lost once that is fixed.
+      through. It is retried without limit, about once a minute if a person must fix it, so nothing is lost.
     - Slack refuses this message, or it can't be rendered: only this message backs off, and it is dead-lettered after 20
       attempts. An alert or a notice is tried again when it changes; a thread that it has not opened waits until then.
     - The store can't record what Slack has accepted: that is recorded at the next attempt, without sending again.
@@ -76,7 +78,7 @@ class Dispatcher:
         posted_id, unsure = delivery.message_id, delivery.attempting and delivery.message_id is None
         try:
             if unsure:
-                posted_id, unsure = await self._look_up(delivery)
+                posted_id, unsure = await self._look_up(delivery, self._now(now))
             if not self._has_lease(delivery):
                 raise SendDeadlineError  # noqa: TRY301 -- handled like the notifier's own
             message_id = await self._send(delivery, posted_id)
@@ -95,9 +97,11 @@ class Dispatcher:
         await self._record_sent(Accepted(delivery=delivery, message_id=message_id), now)
         return True
 
-    async def _look_up(self, delivery: Delivery) -> tuple[str | None, bool]:
+    async def _look_up(self, delivery: Delivery, now: datetime) -> tuple[str | None, bool]:
         """Return the id of a message that may have been posted, and whether that remains unknown."""
         since = await self.store.first_attempt_at(delivery)
+        if since > now:
+            since = now - LOOK_BACK
         try:
             found = await self.notifier.find(delivery.channel, delivery.key, since, delivery.thread_id)
         except MessageLookupDeniedError as error:
@@ -151,7 +155,8 @@ class Dispatcher:
         wait = error.retry_after
         if wait is None:
             failures = self._failures[channel]
-            wait = MAX_BACKOFF if error.permanent else backoff(f"{channel.team}:{channel.id}", failures)
+            name = f"{channel.team}:{channel.id}"
+            wait = PROBLEM_RETRY * jitter(name, failures) if error.permanent else backoff(name, failures)
             if not failures:
                 log.warning("channel %s is paused: %s", channel.id, error)
             self._failures[channel] += 1
@@ -221,9 +226,13 @@ def _is_unchanged(earlier: Delivery, later: Delivery) -> bool:
 
 def backoff(key: str, failures: int) -> timedelta:
     """Return an exponential backoff of at most five minutes, with jitter by key so that retries spread out."""
-    spread = 0.75 + zlib.crc32(f"{key}:{failures}".encode()) / 2**33
     doubled: timedelta = MIN_BACKOFF * 2 ** min(failures, 10)
-    return min(doubled, MAX_BACKOFF) * spread
+    return min(doubled, MAX_BACKOFF) * jitter(key, failures)
+
+
+def jitter(key: str, failures: int) -> float:
+    """Return a factor from 0.75 to 1.25 that differs by key and attempt."""
+    return 0.75 + zlib.crc32(f"{key}:{failures}".encode()) / 2**33
 
 
 def _log_dead_letter(delivery: Delivery, problem: str) -> None:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from random import Random
 
 from services.core.clock import Clock
+from services.core.errors import DatabaseUnavailableError
 from services.core.identity import Channel
 from services.delivery.dispatcher import Dispatcher
 from services.delivery.ports import Delivery, Notifier, OutboxStore
@@ -58,10 +59,11 @@ class Outbox:
             try:
                 await self.deliver(self.clock.now())
                 wait = await self.time_until_due()
-            except Exception:
-                if not failing:
+            except Exception as error:
+                wait = self.max_sleep
+                if not failing and not (isinstance(error, DatabaseUnavailableError) and error.is_logged):
                     log.exception("delivery failed; retrying every %s", self.max_sleep)
-                failing, wait = True, self.max_sleep
+                    failing = True
             else:
                 if failing:
                     log.info("delivery has recovered")

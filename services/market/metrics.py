@@ -1,12 +1,12 @@
 """Metrics that a rule can watch: one row per metric and one per unit.
 
-Grammar, editor, help, alerts, charts and tuning derive from the rows. To add a metric, add a row to METRICS.
+Grammar, editor, help, alerts, charts and tuning derive from the rows. Every Metric of this module is a row of METRICS.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import NamedTuple, NewType, TypeAlias
 
@@ -351,16 +351,15 @@ DIFFICULTY = Metric(
     examples=("5d difficulty 5%",),
 )
 
-METRICS: dict[str, Metric] = {
-    metric.name: metric for metric in (SPREAD, RESIDUAL, Z, GAP, DRAWDOWN, HASHPRICE, DIFFICULTY)
-}
+METRICS: dict[str, Metric] = {row.name: row for row in [*globals().values()] if isinstance(row, Metric)}
 
 
 def unit_named(name: str) -> Unit:
-    """Return the unit of a stored value. Raises KeyError for an unknown name."""
-    return {metric.unit.name: metric.unit for metric in METRICS.values()}[name]
+    """Return the unit of a stored value; one that no metric has any more shows the value as it is stored."""
+    units = {metric.unit.name: metric.unit for metric in METRICS.values()}
+    return units.get(name) or replace(SIGMA, name=name, prefix="", suffix=f" {name}", written=f"{{}} {name}")
 
 
 def metric_named(name: str) -> Metric:
-    """Return a metric. Raises KeyError for an unknown name."""
+    """Return a metric of METRICS."""
     return METRICS[name]

@@ -59,11 +59,39 @@ class CryptoSource(Protocol):
 
 
 @runtime_checkable
+class HasKey(Protocol):
+    """A source that is asked with an API key."""
+
+    @property
+    def key_refused(self) -> bool:
+        """Whether the source refuses the key, or it has expired."""
+        ...
+
+
+@runtime_checkable
 class HasBackoff(Protocol):
     """A source that pauses its requests while its vendor fails or asks for fewer."""
 
     def backoff_until(self, now: datetime) -> datetime | None:
         """Return when requests resume; None if the source would send one now."""
+        ...
+
+
+@runtime_checkable
+class ReservesCalls(Protocol):
+    """A source that reserves most of its vendor's quota for the symbols that are watched."""
+
+    def reserve_calls_for(self, symbols: frozenset[Symbol]) -> None:
+        """Limit the calls about all other symbols to a quarter of each quota."""
+        ...
+
+
+@runtime_checkable
+class NamesDropped(Protocol):
+    """A source that drops unusable values from an answer instead of the answer, and names them."""
+
+    def dropped(self, symbol: Symbol) -> tuple[str, ...]:
+        """Return the places of the values that were dropped from the last answers about a symbol."""
         ...
 
 

@@ -2,28 +2,40 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from math import ceil
+from math import log as ln
 
 from services.core.errors import SourceError
-from services.core.prices import Bars, Quote, Symbol, to_datetime
+from services.core.prices import Bars, Closes, Quote, Symbol, to_datetime
 from services.core.reason import Code, Reason
 from services.core.sessions import Sessions, sessions_around
 from services.core.trust import TRUSTED, Trust, Verdict
 from services.market.consensus.closes import COINS, ConsensusHistory, LegHistory, consensus_bars, consensus_closes
 from services.market.consensus.corporate_actions import LastTrade, needs_trade_for_split
 from services.market.consensus.quarantine import COIN_QUARANTINE, spike_reason, unexplained_split_reason
-from services.market.consensus.quorum import COIN_LIMITS, TRADE_LIMITS, AgreementLimits, ConsensusQuote, consensus_trade
+from services.market.consensus.quorum import (
+    COIN_LIMITS,
+    CONFIRMED,
+    TRADE_LIMITS,
+    AgreementLimits,
+    ConsensusQuote,
+    consensus_trade,
+)
+from services.market.feeds.closes import changed_closes
 from services.market.feeds.crypto import CoinFeed, CoinFeeds
 from services.market.feeds.equities import EquityFeed, EquityFeeds
 from services.market.feeds.freshness import HISTORY_START, MAX_LIVE_AGE
 from services.market.feeds.report import SourceHealth, source_health
-from services.market.ports import CryptoSource, EquitySource, HistoryStore
+from services.market.ports import CryptoSource, EquitySource, HistoryStore, ReservesCalls
 
 MINUTE = timedelta(minutes=1)
 MAX_MINUTE_BAR_AGE = timedelta(minutes=2)  # minute bars end on the whole minute
+MAX_UNWATCHED = 64  # symbols
+MIN_DECISIVE_SCALE = ln(2)  # no day's move reaches it
 log = logging.getLogger(__name__)
 
 
@@ -43,6 +55,9 @@ class PriceHistory:
     _equity_feeds: list[EquityFeeds] = field(init=False)
     _crypto_feeds: list[CoinFeeds] = field(init=False)
     _consensus: dict[Symbol, tuple[list[object], ConsensusHistory]] = field(default_factory=dict)
+    _confirmed: dict[Symbol, Closes] = field(default_factory=dict)
+    _used: OrderedDict[Symbol, None] = field(default_factory=OrderedDict)
+    _watched: frozenset[Symbol] = frozenset()
 
     def __post_init__(self) -> None:
         self._equity_feeds = [EquityFeeds(source, self.store) for source in self.equities]
@@ -57,9 +72,37 @@ class PriceHistory:
         """Build the calendar that the history up to `now` needs."""
         return sessions_around(now.date(), since=HISTORY_START)
 
+    def watch(self, symbols: Collection[Symbol]) -> None:
+        """Reserve three quarters of each vendor's quota for these symbols, and keep them in memory."""
+        if self._watched == symbols:
+            return
+        self._watched = frozenset(symbols)
+        for feeds in self._equity_feeds:
+            feeds.watched = self._watched
+        for source in (*self.equities, *self.cryptos):
+            if isinstance(source, ReservesCalls):
+                source.reserve_calls_for(self._watched)
+
     async def leg(self, symbol: Symbol, now: datetime) -> LegHistory:
-        """Update one symbol at every source concurrently, and return the consensus."""
+        """Update one symbol at every source concurrently, and return the consensus.
+
+        Of the symbols that nothing watches, only the 64 used last stay in memory; the store has all.
+        """
+        self._used[symbol] = None
+        self._used.move_to_end(symbol)
+        for unused in [one for one in self._used if one not in self._watched][:-MAX_UNWATCHED]:
+            self._forget(unused)
         return await (self._crypto_leg(symbol, now) if symbol in COINS else self._equity_leg(symbol, now))
+
+    def _forget(self, symbol: Symbol) -> None:
+        """Drop a symbol's data from memory."""
+        del self._used[symbol]
+        self._consensus.pop(symbol, None)
+        self._confirmed.pop(symbol, None)
+        for equity_feeds in self._equity_feeds:
+            equity_feeds.forget(symbol)
+        for crypto_feeds in self._crypto_feeds:
+            crypto_feeds.forget(symbol)
 
     def source_health(self, symbol: Symbol, now: datetime) -> tuple[SourceHealth, ...]:
         """Return the health of each source of a symbol from its latest answer; makes no requests."""
@@ -97,6 +140,7 @@ class PriceHistory:
 
     async def _equity_leg(self, symbol: Symbol, now: datetime) -> LegHistory:
         sessions = self.sessions(now)
+        confirmed = await self._confirmed_closes(symbol, sessions, now)
         feeds = await asyncio.gather(*(feeds.read(symbol, now, sessions) for feeds in self._equity_feeds))
         closes = [feed.closes for feed in feeds]
         declared = [feed.declared for feed in feeds if feed.declared]
@@ -111,15 +155,76 @@ class PriceHistory:
                 requires_witness=self.requires_witness,
                 declared=declared,
                 last_trade=last_trade,
+                confirmed=confirmed,
             )
 
         history = self._cached_consensus(symbol, [*closes, *declared, last_trade], compute)
+        if confirmed is not None:
+            await self._save_confirmed(history.confirmed, now)
+        if history.agreed.outvoted:
+            consensus = self._without_outvoted_quotes(feeds, history, now)
         return _build_leg(
             history,
             replace(
                 consensus, trust=consensus.trust.combined_with(self._equity_trade_trust(history, consensus, sessions))
             ),
             feeds,
+        )
+
+    async def _confirmed_closes(self, symbol: Symbol, sessions: Sessions, now: datetime) -> Closes | None:
+        """Return the closes of a share that two sources confirmed before; None if no witness is needed.
+
+        They are loaded before any source is asked. If none were ever saved, the sources' stored closes have them.
+        """
+        if not self.requires_witness:
+            return None
+        known = self._confirmed.get(symbol)
+        if known is None:
+            known = await self.store.load_closes(symbol, CONFIRMED, HISTORY_START)
+            if not len(known):
+                known = await self._confirmed_in_store(symbol, sessions)
+                await self._save_confirmed(known, now)
+            self._confirmed[symbol] = known
+        return known
+
+    async def _confirmed_in_store(self, symbol: Symbol, sessions: Sessions) -> Closes:
+        stored = [await feeds.stored(symbol) for feeds in self._equity_feeds]
+        declared = [feed.declared for feed in stored if feed.declared]
+        return consensus_closes(
+            symbol, [feed.closes for feed in stored], sessions, requires_witness=True, declared=declared
+        ).confirmed
+
+    async def _save_confirmed(self, confirmed: Closes, now: datetime) -> None:
+        """Save the closes that two sources have confirmed since the last call."""
+        known = self._confirmed.get(confirmed.symbol)
+        changed = confirmed if known is None else changed_closes(known, confirmed)
+        if len(changed):
+            await self.store.save_closes(changed, now)
+        self._confirmed[confirmed.symbol] = confirmed
+
+    def _without_outvoted_quotes(
+        self, feeds: Sequence[EquityFeed], history: ConsensusHistory, now: datetime
+    ) -> ConsensusQuote:
+        """Return the consensus of the last trades that are not on the scale of outvoted closes.
+
+        If there is none, the trade is suspect: if the closes of its source are wrong by 1.1, nobody knows whether the
+        trade is.
+        """
+        quotes = [feed.quote for feed in feeds if feed.quote]
+        outvoted = history.agreed.outvoted
+        usable = [
+            feed.quote
+            for feed in feeds
+            if feed.quote and (feed.closes.source not in outvoted or _is_on_accepted_scale(feed, history))
+        ]
+        if usable or not quotes:
+            return self._consensus_quote(usable, TRADE_LIMITS, now)
+        consensus = self._consensus_quote(quotes, TRADE_LIMITS, now)
+        if consensus.quote is None:
+            return consensus
+        reason = Reason.of(Code.TRADE_OF_OUTVOTED_SOURCE, symbol=history.symbol, source=consensus.quote.source)
+        return replace(
+            consensus, trust=consensus.trust.combined_with(Trust(verdict=Verdict.SUSPECT, reasons=(reason,)))
         )
 
     async def _crypto_leg(self, symbol: Symbol, now: datetime) -> LegHistory:
@@ -188,6 +293,21 @@ class PriceHistory:
         return history
 
 
+def _is_on_accepted_scale(feed: EquityFeed, history: ConsensusHistory) -> bool:
+    """Return whether the last trade of an outvoted source is surely on the scale of the accepted closes.
+
+    It is if the scales are further apart than any day's move and the trade is nearer to the accepted one, or if it
+    differs from the source's own price of the same session.
+    """
+    quote, own = feed.quote, feed.closes
+    if quote is None or history.last_close is None or not len(own):
+        return False
+    if feed.quoted_close is not None and abs(quote.price / feed.quoted_close - 1) > TRADE_LIMITS.reject:
+        return True
+    scale = ln(own.prices[-1] / history.last_close)
+    return abs(scale) >= MIN_DECISIVE_SCALE and abs(ln(quote.price / history.last_close)) < abs(scale) / 2
+
+
 def _last_trade(consensus: ConsensusQuote, sessions: Sessions) -> LastTrade | None:
     """Return the session and the price of a usable last trade."""
     if consensus.quote is None or not consensus.trust.verdict.usable:
@@ -222,7 +342,7 @@ def _build_leg(
         quote=consensus.quote,
         quote_trust=consensus.trust,
         answering=any(feed.problem is None and feed.quote is not None for feed in feeds),
-        problems=tuple(feed.problem for feed in feeds if feed.problem),
+        problems=tuple(problem for feed in feeds for problem in (feed.problem, feed.dropped) if problem),
     )
 
 

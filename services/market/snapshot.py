@@ -95,19 +95,27 @@ def trust_at(leg: LegHistory, aligned: Aligned, row: int = -1) -> Trust:
 
 
 def anchor_trust(aligned: Aligned, *legs: LegHistory) -> dict[Window, Trust]:
-    """Return the trust of the closes that windows start from, for windows with both prices and a reservation."""
+    """Return the trust of the closes that windows start from, for windows with both prices and a reservation.
+
+    A window across a dividend or split without a known amount is suspect.
+    """
     starts = {window: int(anchors(aligned, window)[-1]) for window in Window}
     known = {window: row for window, row in starts.items() if row >= 0 and aligned.complete[row]}
     trusts = {window: _combined(trust_at(leg, aligned, row) for leg in legs) for window, row in known.items()}
+    last = aligned.sessions[-1].astype(object)
+    across = {
+        window: _combined(leg.history.trust_across(aligned.sessions[row].astype(object), last) for leg in legs)
+        for window, row in known.items()
+    }
     return {
         window: replace(
             trust,
             reasons=tuple(
                 Reason.of(Code.WINDOW_BEGINS_WHERE, window=window, reason=reason) for reason in trust.reasons
             ),
-        )
+        ).combined_with(across[window])
         for window, trust in trusts.items()
-        if trust != TRUSTED
+        if trust != TRUSTED or across[window] != TRUSTED
     }
 
 

@@ -15,7 +15,7 @@ from services.core.errors import DataError, NoHistoryError, ReplayError, SourceE
 from services.core.prices import AI_PROXY, WGMI_BTC, Closes, Pair, Quote, Symbol, to_datetime
 from services.core.reason import Code, Reason, all_of
 from services.core.trust import TRUSTED, Trust
-from services.market.align import Aligned
+from services.market.align import Aligned, Exclusion
 from services.market.chart_points import common_rows
 from services.market.consensus.closes import LegHistory
 from services.market.live_pair import LivePair, trade_near
@@ -84,11 +84,16 @@ class ReportResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TuneResult:
-    """A rule tuned to a target rate, with its differences from existing rules."""
+    """A rule tuned to a target rate, with its differences from existing rules.
+
+    Attributes:
+        left_out: Sessions without both prices, which are not counted.
+    """
 
     tuned: TunedRule
     diffs: tuple[RuleDiff, ...]
     provenance: Provenance
+    left_out: tuple[Exclusion, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,7 +194,8 @@ class ResearchService:
         pair = await self._pair_history(target.rule.pair, now)
         closes = await self.network_service.with_network_history(pair.aligned, target.rule.metric, now)
         tuned, diffs = await asyncio.to_thread(tune_with_diffs, closes, target, against)
-        return TuneResult(tuned=tuned, diffs=diffs, provenance=self._provenance(pair.aligned, pair.etf, pair.crypto))
+        provenance = self._provenance(pair.aligned, pair.etf, pair.crypto)
+        return TuneResult(tuned=tuned, diffs=diffs, provenance=provenance, left_out=closes.exclusions)
 
     async def half_rate_rule(self, rule: Rule, now: datetime) -> HalfRateRule | None:
         """Find the threshold that fires half as often, in a worker thread; return None if there is none."""

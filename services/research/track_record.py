@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from services.market.align import Aligned
 from services.market.measure import Window, anchors
-from services.rules.decide import Change, Side
+from services.rules.decide import Change, Side, is_cleared
 from services.rules.replay import RuleReplay, Step, replay
 from services.rules.rule import Rule
 
@@ -234,7 +234,7 @@ def _is_false_alarm(aligned: Aligned, rule: Rule, row: int, side: Side, *, ancho
     if rule.metric.crypto_weight is None or later >= len(aligned) or not aligned.complete[later]:
         return None
     etf, crypto = (prices[later] / prices[anchor] - 1 for prices in (aligned.etf, aligned.crypto))
-    return bool(side.sign * (etf - beta * crypto) < rule.clear)
+    return is_cleared(etf - beta * crypto, rule, side)
 
 
 def _forward_return(aligned: Aligned, row: int, horizon: int) -> tuple[float, float] | None:

@@ -1,7 +1,6 @@
 """Tune a rule: find the threshold for a target alert rate such as `5d 2/month`, and check it out of sample."""
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -12,18 +11,20 @@ from numpy.typing import NDArray
 
 from services.core.errors import ReplayError, RuleError
 from services.core.prices import Pair
+from services.core.scan import Scanner, words
 from services.core.statistics import LOOKBACK_SESSIONS
+from services.core.text import counted
 from services.market.align import Aligned
 from services.market.measure import Window
 from services.market.metrics import METRICS, SPREAD, Metric
 from services.rules.replay import check_network
-from services.rules.rule import Direction, Rule, default_clear, levels_of
+from services.rules.rule import Direction, Flags, Rule, default_clear, levels_of
 
 CONFIDENCE = 0.90
 SEARCH_RADIUS = 10  # steps around the bisected threshold: the count is not strictly monotonic in it
 PER_YEAR = {"day": 252, "week": 52, "month": 12, "quarter": 4, "year": 1}
 EXAMPLE = "5d 2/month"
-_RATE = re.compile(r"(?P<count>\d{1,4}(?:\.\d{1,2})?)/(?P<span>day|week|month|quarter|year)", re.ASCII)
+MAX_RATE_LENGTH = len("9999.99")
 _WINDOWS = {member.value: member for member in Window}
 _DIRECTIONS = {member.value: member for member in Direction}
 
@@ -42,20 +43,20 @@ def parse_target(text: str, template: Rule) -> RateTarget:
     `template` gives the pair and everything that the text does not set.
     """
     rule, per_year = replace(template, window=None, metric=SPREAD, direction=Direction.EITHER), None
-    for match in re.finditer(r"\S+", text):
-        word = match.group().lower()
-        rate = _RATE.fullmatch(word)
+    for typed, offset in words(text):
+        word = typed.lower()
+        rate = _parse_rate(word)
         if word in _WINDOWS:
             rule = replace(rule, window=_WINDOWS[word])
         elif (metric := METRICS.get(word)) is not None and metric.series:
             rule = replace(rule, metric=metric)
         elif word in _DIRECTIONS:
             rule = replace(rule, direction=_DIRECTIONS[word])
-        elif rate and float(rate["count"]):
-            per_year = float(rate["count"]) * PER_YEAR[rate["span"]]
+        elif rate:
+            per_year = rate
         else:
             expected = f"a window, a metric or a rate, as in “{EXAMPLE}”"
-            raise RuleError(text, word=match.group(), offset=match.start(), expected=expected)
+            raise RuleError(text, word=typed, offset=offset, expected=expected)
     if per_year is None:
         raise _incomplete(text, f"how many alerts, as in “{EXAMPLE}” or 10/year")
     if rule.metric.windowed and rule.window is None:
@@ -67,6 +68,15 @@ def parse_target(text: str, template: Rule) -> RateTarget:
             text, f"a window of {rule.metric.name} ({' '.join(one.value for one in rule.metric.windows)})"
         )
     return RateTarget(rule=rule, per_year=per_year)
+
+
+def _parse_rate(word: str) -> float | None:
+    """Return the yearly rate of a word such as `2/month` or `0.5/week`; None if it is no rate above zero."""
+    scanner = Scanner(word)
+    number, slash, span = scanner.number(), scanner.skip("/"), scanner.rest
+    if not slash or span not in PER_YEAR or not 0 < len(number) <= MAX_RATE_LENGTH:
+        return None
+    return float(number) * PER_YEAR[span] or None
 
 
 def print_target(target: RateTarget) -> str:
@@ -147,7 +157,8 @@ def tune(aligned: Aligned, target: RateTarget) -> TunedRule:
     if episodes < target.per_year * _years(values) / 2:
         nearest_rate = _per_year(episodes, values)
         raise ReplayError(
-            f"No threshold fires {target.per_year:g} times a year; the nearest, {rule}, fires {nearest_rate:.1f}."
+            f"No threshold fires {counted(target.per_year, 'time')} a year; the nearest, {rule}, fires "
+            f"{nearest_rate:.1f}."
         )
     return TunedRule(
         target=target,
@@ -249,7 +260,8 @@ def _nearest(values: NDArray[np.float64], target: RateTarget) -> Rule:
     """Bisect for the smallest threshold that fires no more often than the target, then search around it."""
     max_count = target.per_year * _years(values)
     if max_count < 1:
-        raise ReplayError(f"{_years(values):.1f} years of history are too short for {target.per_year:g} alerts a year.")
+        wanted = counted(target.per_year, "alert")
+        raise ReplayError(f"{_years(values):.1f} years of history are too short for {wanted} a year.")
     low, high = 0, target.rule.unit.max_steps
     while high - low > 1:
         middle = (low + high) // 2
@@ -297,13 +309,18 @@ def _episode_starts(sides: NDArray[np.intp]) -> NDArray[np.intp]:
 def sides(values: NDArray[np.float64], rule: Rule) -> NDArray[np.intp]:
     """Return the firing side at each element: 1 above, -1 below, 0 for neither.
 
-    The last threshold or clear level that was crossed decides it.
+    On each side, the last threshold or clear level that was crossed decides it.
     """
-    above, below = levels_of(rule).is_above(values), levels_of(rule).is_below(values)
-    cleared = levels_of(rule, -1 if rule.direction is Direction.BELOW else 1).is_cleared(values)
-    last = np.maximum.accumulate(np.where(above | below | cleared, np.arange(len(values)), -1))
-    side = np.where(above, 1, np.where(below, -1, 0))
-    return np.where(last >= 0, side[last], 0)
+    levels = levels_of(rule)
+    above = _is_latched(levels.is_above(values), levels_of(rule, 1).is_cleared(values))
+    below = _is_latched(levels.is_below(values), levels_of(rule, -1).is_cleared(values))
+    return above.astype(np.intp) - below.astype(np.intp)
+
+
+def _is_latched(breached: Flags, cleared: Flags) -> NDArray[np.bool_]:
+    """Return, for each element, whether the last breach is newer than the last clear value."""
+    rows = np.arange(np.size(breached))
+    return np.maximum.accumulate(np.where(breached, rows, -1)) > np.maximum.accumulate(np.where(cleared, rows, -1))
 
 
 def rate_interval(events: int, years: float) -> tuple[float, float]:

@@ -104,10 +104,11 @@ class Change(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transition:
-    """One change of a rule, on one side."""
+    """One change of a rule, on one side, and its reason."""
 
     change: Change
     side: Side
+    reason: Reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,11 +125,14 @@ def decide(state: RuleState, observation: Observation, rule: Rule, now: datetime
 
     1. While the session's first trade is awaited, nothing changes. Without a usable value nothing fires or resolves:
        `nodata_since` is set, and hold and keep times restart, as nobody saw the price meanwhile.
-    2. Past the threshold on a watched side, the breach must last for the hold time. Then the rule fires on that side;
-       if it was firing on the other side, it resolves first.
-    3. Inside the clear level, a firing rule resolves after the keep time.
+    2. Below the clear level on its own side, a firing rule resolves after the keep time.
+    3. Past the threshold on a watched side, the breach must last for the hold time. Then the rule fires on that side;
+       if it is still firing on the other side, it resolves first.
     4. Between the two nothing changes, except that hold and keep times restart.
+
+    Times ahead of `now`, from a clock that was set back, count as now: they would stop hold and keep times until then.
     """
+    state = _without_future(state, now)
     if observation.awaiting_trade:
         return Decision(state=state, reason=Reason.of(Code.RULE_AWAITS_TRADE, reason=observation.reason))
     if observation.value is None:
@@ -142,28 +146,37 @@ def decide(state: RuleState, observation: Observation, rule: Rule, now: datetime
         )
     state = replace(state, nodata_since=None, error_since=None)
     levels = levels_of(rule, state.firing.sign if state.firing else 0)
-    is_above = levels.is_above(observation.value)
-    if is_above or levels.is_below(observation.value):
-        return _hold_or_fire(state, observation, rule, Side.ABOVE if is_above else Side.BELOW)
-    if state.firing is None:
-        within = Reason.of(
-            Code.RULE_WITHIN_THRESHOLD, value=observation.value, threshold=rule.threshold, unit=rule.unit.name
+    if state.firing is not None and levels.is_cleared(observation.value):
+        decision = _keep_or_resolve(state, observation, rule, state.firing)
+    else:
+        decision = Decision(
+            state=replace(state, clear_at=None, clear_seen_at=None), reason=_unchanged(state, observation.value, rule)
         )
-        return Decision(state=_reset(state), reason=within)
-    if levels.is_cleared(observation.value):
-        return _keep_or_resolve(state, observation, rule, state.firing)
-    keeps = Reason.of(Code.RULE_KEEPS_FIRING, value=observation.value, clear=rule.clear, unit=rule.unit.name)
-    return Decision(state=_reset(state), reason=keeps)
+    if levels.is_above(observation.value):
+        return _hold_or_fire(decision, observation, rule, Side.ABOVE)
+    if levels.is_below(observation.value):
+        return _hold_or_fire(decision, observation, rule, Side.BELOW)
+    return replace(decision, state=_without_breach(decision.state))
 
 
-def _hold_or_fire(state: RuleState, observation: Observation, rule: Rule, side: Side) -> Decision:
+def _unchanged(state: RuleState, value: float, rule: Rule) -> Reason:
+    """Return why a rule neither fires nor recovers."""
+    if state.firing is None:
+        return Reason.of(Code.RULE_WITHIN_THRESHOLD, value=value, threshold=rule.threshold, unit=rule.unit.name)
+    return Reason.of(Code.RULE_KEEPS_FIRING, value=value, clear=rule.clear, unit=rule.unit.name)
+
+
+def _hold_or_fire(so_far: Decision, observation: Observation, rule: Rule, side: Side) -> Decision:
+    """Add a breach on `side` to the decision on the episode of the other side."""
+    state = so_far.state
     started = (state.breach_at, state.breach_seen_at) if state.breach is side else (None, None)
     since, seen = _last_seen(started, observation.at)
     held = seen - since
     value = observation.value or 0.0
     if held < rule.hold and not observation.at_close:
         return Decision(
-            state=replace(_reset(state), breach=side, breach_at=since, breach_seen_at=seen),
+            state=replace(state, breach=side, breach_at=since, breach_seen_at=seen),
+            transitions=so_far.transitions,
             reason=Reason.of(
                 Code.RULE_PENDING,
                 value=value,
@@ -173,44 +186,53 @@ def _hold_or_fire(state: RuleState, observation: Observation, rule: Rule, side: 
                 hold_s=rule.hold.total_seconds(),
             ),
         )
-    resolved = (Transition(change=Change.RESOLVED, side=state.firing),) if state.firing else ()
+    past = Reason.of(
+        Code.RULE_PAST_THRESHOLD,
+        value=value,
+        threshold=rule.threshold,
+        unit=rule.unit.name,
+        held_s=held.total_seconds(),
+        at_close=observation.at_close,
+    )
+    resolved = () if state.firing is None else (_resolved(state, observation, rule, state.firing),)
     return Decision(
         state=RuleState(firing=side, fired_at=observation.at),
-        transitions=(*resolved, Transition(change=Change.FIRING, side=side)),
-        reason=Reason.of(
-            Code.RULE_PAST_THRESHOLD,
-            value=value,
-            threshold=rule.threshold,
-            unit=rule.unit.name,
-            held_s=held.total_seconds(),
-            at_close=observation.at_close,
-        ),
+        transitions=(*so_far.transitions, *resolved, Transition(change=Change.FIRING, side=side, reason=past)),
+        reason=past,
     )
 
 
 def _keep_or_resolve(state: RuleState, observation: Observation, rule: Rule, firing: Side) -> Decision:
     since, seen = _last_seen((state.clear_at, state.clear_seen_at), observation.at)
     kept = seen - since
-    value = observation.value or 0.0
+    state = replace(state, clear_at=since, clear_seen_at=seen)
     if kept < rule.keep and not observation.at_close:
         return Decision(
-            state=replace(_reset(state), clear_at=since, clear_seen_at=seen),
+            state=state,
             reason=Reason.of(
                 Code.RULE_RECOVERING,
-                value=value,
+                value=observation.value or 0.0,
                 clear=rule.clear,
                 unit=rule.unit.name,
                 kept_s=kept.total_seconds(),
                 keep_s=rule.keep.total_seconds(),
             ),
         )
+    resolved = _resolved(state, observation, rule, firing)
     return Decision(
-        state=state.without_firing(),
-        transitions=(Transition(change=Change.RESOLVED, side=firing),),
-        reason=Reason.of(
-            Code.RULE_CLEARED, value=value, clear=rule.clear, unit=rule.unit.name, kept_s=kept.total_seconds()
-        ),
+        state=replace(state, firing=None, fired_at=None, clear_at=None, clear_seen_at=None),
+        transitions=(resolved,),
+        reason=resolved.reason,
     )
+
+
+def _resolved(state: RuleState, observation: Observation, rule: Rule, firing: Side) -> Transition:
+    """Return the end of an episode whose value is inside the clear level since `state.clear_at`."""
+    kept_s = (state.clear_seen_at - state.clear_at).total_seconds() if state.clear_at and state.clear_seen_at else 0.0
+    cleared = Reason.of(
+        Code.RULE_CLEARED, value=observation.value or 0.0, clear=rule.clear, unit=rule.unit.name, kept_s=kept_s
+    )
+    return Transition(change=Change.RESOLVED, side=firing, reason=cleared)
 
 
 def _last_seen(started: tuple[datetime | None, datetime | None], at: datetime) -> tuple[datetime, datetime]:
@@ -226,7 +248,26 @@ def _last_seen(started: tuple[datetime | None, datetime | None], at: datetime) -
 
 def _reset(state: RuleState) -> RuleState:
     """Return the state with hold and keep times reset."""
-    return replace(state, breach=None, breach_at=None, breach_seen_at=None, clear_at=None, clear_seen_at=None)
+    return replace(_without_breach(state), clear_at=None, clear_seen_at=None)
+
+
+def _without_breach(state: RuleState) -> RuleState:
+    return replace(state, breach=None, breach_at=None, breach_seen_at=None)
+
+
+def _without_future(state: RuleState, now: datetime) -> RuleState:
+    """Return the state without times ahead of `now`; hold and keep times that have such a time restart."""
+    seen = [at for at in (state.breach_seen_at, state.clear_seen_at) if at is not None]
+    missing = [at for at in (state.nodata_since, state.error_since) if at is not None]
+    if max([*seen, *missing], default=now) <= now:
+        return state
+    if max(seen, default=now) > now:
+        state = _reset(state)
+    return replace(
+        state,
+        nodata_since=state.nodata_since and min(state.nodata_since, now),
+        error_since=state.error_since and min(state.error_since, now),
+    )
 
 
 def is_cleared(value: float, rule: Rule, side: Side) -> bool:

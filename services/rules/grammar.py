@@ -8,8 +8,6 @@
 """
 
 import difflib
-import re
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -17,7 +15,8 @@ from functools import lru_cache
 
 from services.core.errors import RuleError
 from services.core.prices import WGMI_BTC, Pair, Symbol
-from services.core.text import normalize
+from services.core.scan import DIGITS, LOWERCASE, Scanner, Word, is_symbol, words
+from services.core.text import MAX_TYPED, normalize
 from services.market.measure import Window
 from services.market.metrics import METRICS, SPREAD, Metric, Unit
 from services.rules.rule import (
@@ -45,9 +44,9 @@ _OPTIONS = {
 }
 _ANY_OPTION = "above, below, either, clear, for, keep, repeat, at close or on"
 _HOLD_RANGE = timedelta(0), MAX_HOLD
-_VALUE = re.compile(r"(?P<prefix>[a-z]*)(?P<number>\d+(?:\.\d+)?|\.\d+)(?P<suffix>[a-z%]*)", re.ASCII)
-_DURATION = re.compile(r"(?P<count>\d{1,4})(?P<unit>[smh])", re.ASCII)
-_PAIR = re.compile(r"(?P<etf>[A-Z][A-Z0-9.]{0,9})/(?P<crypto>[A-Z][A-Z0-9]{0,9})", re.ASCII)
+_SIGNS = "-", "+"
+_NUMERIC = DIGITS | set(".,")
+_DURATION_DIGITS = 4
 
 
 @lru_cache(maxsize=2_048)
@@ -65,7 +64,9 @@ class _Parser:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.words = [(match.group(), match.start()) for match in _find_words(text)]
+        if len(text) > MAX_TYPED:
+            raise RuleError("", word=text, offset=0, expected=f"at most {MAX_TYPED} characters, not {len(text):,}")
+        self.words = _find_words(text)
         self.next = 0
 
     def rule(self, pair: Pair) -> Rule:
@@ -78,6 +79,7 @@ class _Parser:
         seen: set[str] = set()
         if direction is not None:
             rule, seen = replace(rule, direction=direction), {"direction"}
+            self.check_sign(direction)
         while self.next < len(self.words):
             field, value = self.option(rule, seen)
             seen.add(field)
@@ -120,25 +122,40 @@ class _Parser:
 
     def sign(self, metric: Metric) -> Direction | None:
         """Remove the sign from a threshold: minus means below, plus above; None without one."""
-        prefixes = "|".join({re.escape(one.unit.prefix) for one in METRICS.values()})
-        match = re.fullmatch(rf"(?P<prefix>{prefixes})(?P<sign>[-+])(?P<size>.+)", self.peek())
-        if match is None:
+        scanner = Scanner(self.peek())
+        prefix = scanner.skip(*{one.unit.prefix for one in METRICS.values() if one.unit.prefix})
+        sign = scanner.skip(*_SIGNS)
+        if not sign or scanner.is_done:
             return None
         if metric.magnitude:
             raise self.error(f"no sign: a {metric.name} is a {metric.magnitude.noun}, as in {metric.example}")
-        self.words[self.next] = (match["prefix"] + match["size"], self.words[self.next][1])
-        return Direction.BELOW if match["sign"] == "-" else Direction.ABOVE
+        self.words[self.next] = Word(prefix + scanner.rest, self.words[self.next].at)
+        return Direction.BELOW if sign == "-" else Direction.ABOVE
+
+    def check_sign(self, direction: Direction) -> None:
+        """Raise RuleError at a side that the words name beside a sign, which is one already."""
+        sign = "-" if direction is Direction.BELOW else "+"
+        for at in range(self.next, len(self.words)):
+            if self.words[at].text.lower() in {one.value for one in Direction}:
+                self.next = at
+                text = self.text[: self.words[at].at].rstrip()
+                name = "minus" if direction is Direction.BELOW else "plus"
+                raise self.error(
+                    f"no side, as the {name} sign means {direction.value} already. Keep one of them, as in "
+                    f"“{text.replace(sign, '', 1)} {direction.value}”"
+                )
 
     def value(self, unit: Unit, *, max_value: float | None = None) -> float:
         """Parse a value in its unit. `z 3.5` may be two words, and % counts as pp for a spread."""
         word = self.peek()
-        if re.fullmatch(r"z?[\d.,]*,[\d.,]+\D*", word):
+        if _has_comma(word):
             raise self.error(f"{unit.syntax}, with a point for decimals and no comma")
-        match = _VALUE.fullmatch(word)
-        if match is None or not _has_unit(match, unit):
+        scanner = Scanner(word)
+        prefix, number, suffix = scanner.run(LOWERCASE), scanner.number(), scanner.run(LOWERCASE | {"%"})
+        if not number or not scanner.is_done or prefix not in {"", unit.prefix} or suffix not in unit.suffixes:
             raise self.error(unit.syntax)
-        places = unit.decimals + unit.suffixes[match["suffix"]]
-        value, largest = float(Decimal(match["number"]).scaleb(-places)), max_value or unit.max_value
+        places = unit.decimals + unit.suffixes[suffix]
+        value, largest = float(Decimal(number).scaleb(-places)), max_value or unit.max_value
         if not 0 < value <= largest:
             raise self.error(f"{unit.syntax}, above 0 and at most {print_value(largest, unit)}")
         self.next += 1
@@ -181,8 +198,10 @@ class _Parser:
                 return self.pair()
 
     def duration(self, limits: tuple[timedelta, timedelta], expected: str) -> timedelta:
-        match = _DURATION.fullmatch(self.peek())
-        duration = timedelta(seconds=int(match["count"]) * SECONDS_PER_UNIT[match["unit"]]) if match else None
+        scanner = Scanner(self.peek())
+        count, unit = scanner.run(DIGITS, _DURATION_DIGITS), scanner.rest
+        is_duration = count and unit in SECONDS_PER_UNIT
+        duration = timedelta(seconds=int(count) * SECONDS_PER_UNIT[unit]) if is_duration else None
         if duration is None or not limits[0] <= duration <= limits[1]:
             raise self.error(expected)
         self.next += 1
@@ -195,35 +214,58 @@ class _Parser:
         return True
 
     def pair(self) -> Pair:
-        match = _PAIR.fullmatch(self.peek().upper())
-        if match is None:
+        etf, _, crypto = self.peek().upper().partition("/")
+        if not is_symbol(etf, extra=".") or not is_symbol(crypto):
             raise self.error(f"a pair of symbols, as in {WGMI_BTC}")
         self.next += 1
-        return Pair(etf=Symbol(match["etf"]), crypto=Symbol(match["crypto"]))
+        return Pair(etf=Symbol(etf), crypto=Symbol(crypto))
 
     def peek(self) -> str:
-        return "".join(self.words[self.next][0].lower().split()) if self.next < len(self.words) else ""
+        return "".join(self.words[self.next].text.lower().split()) if self.next < len(self.words) else ""
 
     def error(self, expected: str) -> RuleError:
         end = len(self.text.rstrip()) + 1 if self.words else 0
-        word, offset = self.words[self.next] if self.next < len(self.words) else ("", end)
+        word, offset = self.words[self.next] if self.next < len(self.words) else Word("", end)
         return RuleError(self.text, word=word, offset=offset, expected=expected)
 
 
-def _find_words(text: str) -> Iterator[re.Match[str]]:
+def _find_words(text: str) -> list[Word]:
     """Return the words of a rule; a number and its unit, as in `8 pp`, are one word."""
-    suffixes = {re.escape(suffix) for metric in METRICS.values() for suffix in metric.unit.suffixes if suffix}
-    pattern = rf"[-+]?[\d.,]+\s+(?:{'|'.join(sorted(suffixes))}|[dsmh])(?!\S)|\S+"
-    return re.finditer(pattern, text, re.ASCII | re.IGNORECASE)
+    suffixes = {suffix for metric in METRICS.values() for suffix in metric.unit.suffixes if suffix}
+    units = {*suffixes, *SECONDS_PER_UNIT, "d"}
+    found = list[Word]()
+    for word in words(text):
+        before = found[-1] if found else Word("", 0)
+        if word.text.lower() in units and _is_number(before.text):
+            found[-1] = Word(text[before.at : word.at + len(word.text)], before.at)
+        else:
+            found.append(word)
+    return found
+
+
+def _is_number(word: str) -> bool:
+    """Return whether a word looks like a number, with or without a sign."""
+    scanner = Scanner(word)
+    scanner.skip(*_SIGNS)
+    return bool(scanner.run(_NUMERIC)) and scanner.is_done
+
+
+def _has_comma(word: str) -> bool:
+    """Return whether a value has a decimal comma or separates its thousands."""
+    scanner = Scanner(word)
+    scanner.skip("z")
+    return "," in scanner.run(_NUMERIC)[:-1] and DIGITS.isdisjoint(scanner.rest)
 
 
 def _unnamed_metric(word: str) -> Metric | None:
     """Return the metric of a threshold without a name; None if the word is no threshold."""
     prefixed = [metric for metric in METRICS.values() if metric.unit.prefix and not metric.named]
     for metric in prefixed:
-        if re.match(rf"[-+]?{re.escape(metric.unit.prefix)}[-+]?[\d.]", word):
+        scanner = Scanner(word)
+        scanner.skip(*_SIGNS)
+        if scanner.skip(metric.unit.prefix) and (scanner.skip(*_SIGNS), scanner.next)[1] in DIGITS | {"."}:
             return metric
-    return None if re.match(r"[a-z]", word) else SPREAD
+    return None if word[:1] in LOWERCASE else SPREAD
 
 
 def _metric_names(*, windowed: bool) -> str:
@@ -236,7 +278,3 @@ def _example(metric: Metric) -> str:
     window = Window.D20 if Window.D20 in metric.windows else metric.windows[0]
     name = f"{metric.name} " if metric.named or not metric.unit.prefix else ""
     return f"{window.value} {name}{metric.example}"
-
-
-def _has_unit(match: re.Match[str], unit: Unit) -> bool:
-    return match["prefix"] in {"", unit.prefix} and match["suffix"] in unit.suffixes

@@ -1,7 +1,8 @@
 """Fetch, align and measure a pair once for all callers."""
 
 import asyncio
-from collections.abc import Mapping
+from collections import OrderedDict
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from weakref import WeakValueDictionary
@@ -16,7 +17,7 @@ from services.core.sessions import Sessions
 from services.core.trust import Trust, Verdict
 from services.market.align import Aligned, align
 from services.market.consensus.closes import LegHistory, corroborate, no_trade_sessions
-from services.market.feeds.freshness import ANSWER_TTL, MAX_LIVE_AGE
+from services.market.feeds.freshness import ANSWER_TTL, MAX_CLOCK_SKEW, MAX_LIVE_AGE
 from services.market.live_pair import LivePair
 from services.market.measure import Gap, predict_gap
 from services.market.network_checks import TrustedHistory
@@ -27,6 +28,7 @@ from services.rules.history_lookup import HistoryLookup
 from services.rules.market_view import MarketView
 from services.rules.network_view import NetworkViewBuilder
 
+MAX_UNWATCHED = 64  # pairs; each takes about 1 MB
 BITCOIN, BITCOIN_ETF = WGMI_BTC.crypto, Symbol("IBIT")  # close-to-close returns differ by at most 0.64 pp
 
 
@@ -34,14 +36,21 @@ BITCOIN, BITCOIN_ETF = WGMI_BTC.crypto, Symbol("IBIT")  # close-to-close returns
 class MarketService:
     """Views of all pairs; a view is shared for a few seconds, and one fetch per pair runs at a time.
 
-    The bitcoin network is read only on request, so that it is not called if no rule needs it.
+    Of the pairs that nothing watches, only the 64 used last stay in memory. The bitcoin network is read only on
+    request, so that it is not called if no rule needs it.
     """
 
     history: PriceHistory
     mining: NetworkService = field(default_factory=lambda: NetworkService([]))
-    _views: dict[Pair, MarketView] = field(default_factory=dict)
+    _views: OrderedDict[Pair, MarketView] = field(default_factory=OrderedDict)
     _closes: dict[Pair, Aligned] = field(default_factory=dict)
+    _watched: frozenset[Pair] = frozenset()
     _locks: WeakValueDictionary[Pair, asyncio.Lock] = field(default_factory=WeakValueDictionary)
+
+    def watch(self, pairs: Collection[Pair]) -> None:
+        """Reserve three quarters of each vendor's quota for these pairs, and keep them in memory."""
+        self._watched = frozenset(pairs)
+        self.history.watch({symbol for pair in pairs for symbol in (pair.etf, pair.crypto, BITCOIN_ETF)})
 
     async def view(self, pair: Pair, now: datetime) -> MarketView:
         """Fetch, align and measure a pair.
@@ -58,12 +67,22 @@ class MarketService:
     async def _view(self, pair: Pair, now: datetime, *, network: bool) -> MarketView:
         async with self._locks.setdefault(pair, asyncio.Lock()):
             known = self._views.get(pair)
+            if known is not None:
+                self._views.move_to_end(pair)
             if known is not None and abs(now - known.now) < ANSWER_TTL and (known.network or not network):
                 return known
             built = await self._build(pair, now, network=network)
-            if known is None or known.now < now:  # a late call with an older `now` must not replace a newer view
+            # A late call with an older `now` must not replace a newer view, unless the clock was set back.
+            if known is None or known.now < now or known.now > now + MAX_CLOCK_SKEW:
                 self._views[pair] = built
+                self._forget_unused()
             return built
+
+    def _forget_unused(self) -> None:
+        unwatched = [pair for pair in self._views if pair not in self._watched]
+        for pair in unwatched[:-MAX_UNWATCHED]:
+            del self._views[pair]
+            self._closes.pop(pair, None)
 
     def has_history(self, pair: Pair) -> bool:
         """Return whether the history of a pair is in memory."""

@@ -154,7 +154,7 @@ def _replay_rule(aligned: Aligned, rule: Rule, begin: int, end: int) -> RuleRepl
                     spread=float(etf[row] - crypto[row]),
                     etf_return=float(etf[row]),
                     crypto_return=float(crypto[row]),
-                    reason=decision.reason,
+                    reason=transition.reason,
                 )
             )
     if state.firing is not None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from enum import Enum
-from math import inf
+from math import inf, isfinite
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -22,6 +22,7 @@ DEFAULT_RULES = ("1d 8pp", "5d 15pp", "20d 30pp")
 EXAMPLE = "1d 8pp"
 MAX_HOLD = timedelta(hours=6)  # a full session; also the longest keep time
 REPEAT_RANGE = timedelta(minutes=15), timedelta(hours=24)  # minimum and maximum
+TIE_SCALE = 1e6  # of a fraction; a z has the same decimals
 SECONDS_PER_UNIT = {"s": 1, "m": 60, "h": 3600}
 
 
@@ -109,8 +110,18 @@ def default_clear(threshold: float) -> float:
     return float(Decimal(repr(threshold)) * DEFAULT_CLEAR_RATIO)
 
 
+def rounded(value: Values) -> Values:
+    """Return a value as levels are compared with it: to 6 decimals, far below what anybody sees.
+
+    A tie is a tie in spite of binary fractions: 23/20 - 1 is 15 pp, although the float is 0.1499999999999999.
+    """
+    if isinstance(value, np.ndarray):
+        return np.rint(value * TIE_SCALE) / TIE_SCALE
+    return round(value * TIE_SCALE) / TIE_SCALE if isfinite(value) else value
+
+
 class Levels(NamedTuple):
-    """The values at which a rule changes; arrays have one element per rule. NaN is past none of them.
+    """The values at which a rule changes, rounded; arrays have one element per rule. NaN is past none of them.
 
     Attributes:
         fires_above: At or above this value the rule fires above; infinite if it doesn't watch that side, or fires
@@ -126,25 +137,25 @@ class Levels(NamedTuple):
 
     def is_above(self, value: Values) -> Flags:
         """Return whether a value is past the threshold above."""
-        return value >= self.fires_above
+        return rounded(value) >= self.fires_above
 
     def is_below(self, value: Values) -> Flags:
         """Return whether a value is past the threshold below."""
-        return value <= self.fires_below
+        return rounded(value) <= self.fires_below
 
     def is_cleared(self, value: Values) -> Flags:
         """Return whether a value is inside the clear level."""
+        value = rounded(value)
         return (value > self.clears_above) & (value < self.clears_below)
 
 
 def levels_of(rule: Rule, firing: int = 0) -> Levels:
     """Return the levels of a rule that fires above (1), below (-1), or not at all (0).
 
-    An `either` rule clears by its distance from zero, a one-sided rule by the signed value on its side.
+    A firing rule clears by the signed value on its side, so an `either` rule also clears on the other side of zero.
     """
     above = rule.direction is not Direction.BELOW and firing <= 0
     below = rule.direction is not Direction.ABOVE and firing >= 0
-    low, high = (-rule.clear, rule.clear) if firing else (inf, -inf)
-    if firing and rule.direction is not Direction.EITHER:
-        low, high = (-inf, high) if firing > 0 else (low, inf)
-    return Levels(rule.threshold if above else inf, -rule.threshold if below else -inf, low, high)
+    threshold, clear = rounded(rule.threshold), rounded(rule.clear)
+    low, high = (-inf, clear) if firing > 0 else (-clear, inf) if firing < 0 else (inf, -inf)
+    return Levels(threshold if above else inf, -threshold if below else -inf, low, high)

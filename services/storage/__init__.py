@@ -2,21 +2,33 @@
 
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Self
 
 from services.storage import schema
 from services.storage.alerts import AlertRepository
 from services.storage.channels import ChannelRepository
-from services.storage.engine import Database
+from services.storage.engine import Database, DatabaseMissingError
+from services.storage.file_lock import database_lock
 from services.storage.installations import InstallationRepository, TokenCipher, generate_key
 from services.storage.market_data import HistoryRepository
 from services.storage.outbox import OutboxRepository
 from services.storage.outbox_queries import OutboxQueries
 from services.storage.processed_keys import ProcessedKeyRepository
+from services.storage.retention import RetentionRepository
 from services.storage.rules import RuleRepository
 from services.storage.ticks import TickRepository
+from services.storage.url import parse_url, sqlite_path
 
-__all__ = ["SqlStore", "generate_key", "migrate", "schema_is_current"]
+__all__ = [
+    "DatabaseMissingError",
+    "SqlStore",
+    "database_lock",
+    "database_path",
+    "generate_key",
+    "migrate",
+    "schema_is_current",
+]
 
 
 class SqlStore(
@@ -28,6 +40,7 @@ class SqlStore(
     OutboxRepository,
     OutboxQueries,
     ProcessedKeyRepository,
+    RetentionRepository,
 ):
     """The implementation of every store protocol on one database; create it with `open`.
 
@@ -43,14 +56,17 @@ class SqlStore(
         return self._database.name
 
     @classmethod
-    async def open(cls, url: str, *, monotonic: Callable[[], float] = time.monotonic) -> Self:
+    async def open(cls, url: str, *, create: bool = True, monotonic: Callable[[], float] = time.monotonic) -> Self:
         """Open the store; create the schema in an empty database.
 
-        Raises DatabaseUnavailableError if the schema is of another release.
+        Raises DatabaseUnavailableError if the schema is of another release. Without `create`, a missing or empty
+        database is a DatabaseMissingError.
         """
-        database = Database(url, monotonic)
+        database = Database(url, monotonic, create=create)
         try:
             async with database.write() as tx:
+                if not create:
+                    await tx.run_sync(schema.require_tables)
                 revision = await tx.run_sync(schema.check)
         except BaseException:
             await database.close()
@@ -74,7 +90,7 @@ async def migrate(url: str) -> None:
     """
     database = Database(url)
     try:
-        async with database.write() as tx:
+        async with database.write(migrates=True) as tx:
             await tx.run_sync(schema.upgrade)
     finally:
         await database.close()
@@ -88,3 +104,9 @@ async def schema_is_current(url: str) -> bool:
             return await tx.run_sync(schema.schema_status) is schema.SchemaStatus.CURRENT
     finally:
         await database.close()
+
+
+def database_path(url: str) -> Path | None:
+    """Return the file of an SQLite URL; None for any other database. Raises DatabaseUnavailableError."""
+    parsed = parse_url(url)
+    return sqlite_path(parsed) if parsed.drivername.startswith("sqlite") else None

@@ -12,7 +12,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.alerting.alert import NO_VOTES, Alert, TimelineEntry, Votes
 from services.alerting.channel_settings import ChannelSettings, is_posted_to_thread
 from services.alerting.ports import AlertAudit, AlertChange, Attempt, Posting, StoredAlert
-from services.core.errors import ConflictError, DatabaseUnavailableError, NotFoundError
+from services.core.errors import (
+    AlertNotFoundError,
+    ConflictError,
+    DatabaseUnavailableError,
+    NotFoundError,
+)
 from services.core.identity import Channel
 from services.core.prices import Pair
 from services.storage import tables
@@ -78,7 +83,7 @@ class AlertRepository(Repository):
         async with self._database.read() as tx:
             row = (await tx.execute(query)).one_or_none()
         if row is None:
-            raise NotFoundError(f"No alert {alert_id} in this channel.")
+            raise AlertNotFoundError(f"No alert {alert_id} in this channel.")
         return read_stored_alert(row)
 
     async def history(self, channel: Channel, limit: int) -> list[Alert]:
@@ -97,7 +102,7 @@ class AlertRepository(Repository):
         async with self._database.read() as tx:
             row = (await tx.execute(newest)).one_or_none()
             if row is None:
-                raise NotFoundError(_missing(channel, alert_id))
+                raise (NotFoundError if alert_id is None else AlertNotFoundError)(_missing(channel, alert_id))
             of_alert = _entries.alert_id == row.id
             entry_rows = (await tx.execute(select(tables.timeline_entries).where(of_alert).order_by(_entries.id))).all()
             own = _deliveries.alert_id == row.id
@@ -125,7 +130,7 @@ class AlertRepository(Repository):
         row = {"alert_id": alert_id, "person": by, "team": channel.team, "noise": noise, "at": at}
         async with self._database.write() as tx:
             if await tx.scalar(here) is None:
-                raise NotFoundError(f"No alert {alert_id} in this channel.")
+                raise AlertNotFoundError(f"No alert {alert_id} in this channel.")
             await upsert(tx, tables.votes, [row])
             return (await _count_votes(tx, channel, alert_id))[alert_id]
 
@@ -193,7 +198,7 @@ async def _update_alert(tx: AsyncConnection, change: AlertChange) -> None:
     updated = await tx.execute(
         update(tables.alerts)
         .where(_alerts.id == alert.id, _alerts.revision == change.revision, *in_channel(tables.alerts, alert.channel))
-        .values(alert=write_alert(alert), closed_at=alert.closed_at, revision=change.revision + 1)
+        .values(alert=write_alert(alert), pair=str(alert.pair), closed_at=alert.closed_at, revision=change.revision + 1)
     )
     if updated.rowcount != 1:
         raise ConflictError(f"Alert {alert.id} has changed since it was read; read it again.")

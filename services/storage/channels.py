@@ -56,12 +56,18 @@ class ChannelRepository(Repository):
             return [_read(row) for row in await tx.execute(select(tables.channels))]
 
     async def change_channel(
-        self, after: StoredChannel, change: SettingChange, alerts: Sequence[AlertChange] = ()
+        self,
+        after: StoredChannel,
+        change: SettingChange,
+        alerts: Sequence[AlertChange] = (),
+        notice: Notice | None = None,
     ) -> None:
-        """Save a person's change of the settings, and the alerts that report it; see ChannelStore."""
+        """Save a person's change of the settings, and the alerts and the notice that report it; see ChannelStore."""
         async with self._database.write() as tx:
             for alert in alerts:
                 await record_alert(tx, alert, change.at)
+            if notice is not None:
+                await _add_notice(tx, notice, change.at)
             await _save(tx, after)
             await _record_change(tx, after.channel, change)
 

@@ -14,7 +14,18 @@ from sqlalchemy import Row
 
 from services.alerting.alert import Alert, TimelineEntry
 from services.alerting.channel_settings import ChannelSettings
-from services.alerting.notice import Brief, Content, CoverageReport, Digest, Escalation, Notice, Outage
+from services.alerting.notice import (
+    Brief,
+    ChannelChange,
+    Content,
+    CoverageReport,
+    Digest,
+    Escalation,
+    EscalationSource,
+    Notice,
+    Outage,
+    Untraded,
+)
 from services.alerting.ports import ChannelRule, RuleAudit, RuleAuditKind, StoredAlert
 from services.core.identity import Channel
 from services.core.prices import Pair, PriceStamp, Symbol
@@ -75,7 +86,10 @@ _KINDS: dict[type[Content], str] = {  # stored in `notices.kind`: a class may be
     Digest: "digest",
     CoverageReport: "daily",
     Escalation: "escalation",
+    EscalationSource: "escalation_source",
+    ChannelChange: "change",
     Brief: "brief",
+    Untraded: "untraded",
 }
 _CONTENTS: dict[str, TypeAdapter[Any]] = {kind: TypeAdapter(content) for content, kind in _KINDS.items()}
 STORED: dict[str, TypeAdapter[Any]] = {

@@ -6,11 +6,13 @@ from contextlib import contextmanager
 
 from sqlalchemy import exc
 
-from services.core.errors import DatabaseUnavailableError
+from services.core.errors import DatabaseBusyError, DatabaseUnavailableError
 
 REMEDIES = {
     "unable to open": "Check that its folder exists and may be written to.",
     "readonly": "Make the file and its folder writable.",
+    "lock timeout": "Another program holds a lock on it; end that one, or try again.",
+    "statement timeout": "It is overloaded, or another program blocks it; try again.",
     "locked": "Another program is writing to it; stop that one, or try again.",
     "is full": "Free some space on its disk.",
     "not a database": "Name another file, or restore this one from a backup.",
@@ -40,13 +42,17 @@ def translate_db_errors(name: str) -> Iterator[None]:
         yield
     except PROGRAM_ERRORS:
         raise
+    except exc.TimeoutError as error:  # every connection of the pool is taken
+        raise DatabaseBusyError(f"The database {name} is busy. Try again in a minute.") from error
     except exc.DBAPIError as error:
-        raise _unavailable(name, str(error.orig)) from error
+        raise unavailable(name, str(error.orig)) from error
     except ENVIRONMENT_ERRORS as error:
-        raise _unavailable(name, str(error)) from error
+        raise unavailable(name, str(error)) from error
 
 
-def _unavailable(name: str, problem: str) -> DatabaseUnavailableError:
+def unavailable(name: str, problem: str) -> DatabaseUnavailableError:
+    """Return the error of a database `name` with this problem, and its remedy."""
     problem = problem.partition("\n")[0].rstrip(".")
     remedy = next((remedy for text, remedy in REMEDIES.items() if text in problem), DEFAULT_REMEDY)
-    return DatabaseUnavailableError(f"Cannot use the database {name}: {problem}. {remedy}")
+    kind = DatabaseBusyError if "locked" in problem else DatabaseUnavailableError
+    return kind(f"Cannot use the database {name}: {problem}. {remedy}")

@@ -1,28 +1,26 @@
-"""App installations: their encrypted tokens, OAuth states, and the deletion of a workspace's data."""
+"""App installations: their encrypted tokens, and the deletion of a workspace's data."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
-from sqlalchemy import ColumnElement, Row, Table, delete, or_, select, update
+from sqlalchemy import ColumnElement, Row, Table, and_, delete, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.core.errors import DatabaseUnavailableError
 from services.core.installation import Installation
 from services.storage import tables
 from services.storage.engine import Database
-from services.storage.repository import Repository, insert_row, upsert
+from services.storage.repository import Repository, upsert
 from services.storage.rules import next_revision
 
-LEASE = timedelta(minutes=1)  # longer than Slack's token renewal can take
-CLOCK_SKEW = timedelta(seconds=10)  # how far Slack's clock may be behind ours
+LEASE = timedelta(minutes=5)  # longer than a renewal and its saving can take, with the database locked for a while
+EVENT_RESOLUTION = timedelta(seconds=1)  # Slack cuts the time of an event to whole seconds
 
 _columns = tables.installations.c
-_states = tables.oauth_states.c
 _org_teams = tables.org_teams.c
 
 NO_MATCHING_KEY = (
@@ -41,6 +39,7 @@ GLOBAL_TABLES = frozenset(
         "feed_status",
         "metric_extremes",
         "rules_revision",
+        "processed_keys",
     }
 )
 INSTALLATION_TABLES = frozenset({"installations", "org_teams", "oauth_states"})
@@ -55,9 +54,10 @@ class InstallationRepository(Repository):
         self._cipher = cipher
 
     async def save(self, installation: Installation) -> None:
-        """Save an installation; replace the previous one of its home."""
+        """Save an installation; replace the previous one of its home. What waited for it is due at once."""
         async with self._database.write() as tx:
             await upsert(tx, tables.installations, [self._row_of(installation)])
+            await _wake(tx, installation.home, installation.installed_at)
 
     async def find(self, team: str | None, enterprise: str | None = None) -> Installation | None:
         """Load the installation for a workspace: its own, or else that of its organization."""
@@ -79,7 +79,7 @@ class InstallationRepository(Repository):
             return list(await tx.scalars(query.order_by(_columns.expires_at)))
 
     async def claim_renewal(self, home: str, at: datetime, *, before: datetime) -> Installation | None:
-        """Lease the renewal of a token that expires before then, for a minute.
+        """Lease the renewal of a token that expires before then, for five minutes.
 
         Returns None if another process has the lease, or has renewed the token.
         """
@@ -90,40 +90,45 @@ class InstallationRepository(Repository):
             row = (await tx.execute(claimed)).one_or_none()
         return None if row is None else self._read(row)
 
-    async def uninstall(self, team: str | None, enterprise: str | None, at: datetime) -> list[str]:
-        """Delete the installation of a workspace or an organization that ended `at`, with all data of its workspaces.
-
-        Returns the workspaces; none if the app was reinstalled since, or was never installed.
-        """
-        homes = _columns.home.in_([home for home in (team, enterprise) if home])
-        ended = select(_columns.home).where(homes, _columns.installed_at <= at + CLOCK_SKEW)
+    async def release_renewal(self, claimed: Installation) -> None:
+        """End the lease of a renewal without a new token."""
         async with self._database.write() as tx:
-            home = min(await tx.scalars(ended), key=lambda home: home != team, default=None)
-            if home is None:
+            await tx.execute(update(tables.installations).where(*_as_claimed(claimed)).values(rotating_until=None))
+
+    async def save_renewal(self, claimed: Installation, renewed: Installation, at: datetime) -> bool:
+        """Save a renewed token `at` a time, unless the app was installed again or removed since it was claimed.
+
+        What waited for an expired token is due at once.
+        """
+        async with self._database.write() as tx:
+            saving = update(tables.installations).where(*_as_claimed(claimed)).values(self._row_of(renewed))
+            if (await tx.execute(saving)).rowcount != 1:
+                return False
+            if claimed.expires_at is not None and claimed.expires_at <= at:
+                await _wake(tx, renewed.home, at)
+            return True
+
+    async def uninstall(self, team: str | None, enterprise: str | None, at: datetime) -> list[str]:
+        """Delete the installation that an event names and that ended `at`, with all data of its workspaces.
+
+        An event that names a workspace ends its own installation only. Returns the workspaces; none if the app was
+        reinstalled since, or was never installed.
+        """
+        home = team or enterprise
+        ended = delete(tables.installations).where(_columns.home == home, _ended_by(at)).returning(_columns.home)
+        async with self._database.write() as tx:
+            if home is None or await tx.scalar(ended) is None:
                 return []
-            await tx.execute(delete(tables.installations).where(_columns.home == home))
             if home != enterprise:
-                await _purge(tx, home, at)
+                await purge_workspace(tx, home, at)
                 return [home]
             return await _purge_workspaces(tx, _org_teams.enterprise == home, at)
 
     async def revoke(self, teams: Sequence[str], at: datetime) -> list[str]:
-        """Delete the data of workspaces whose organization revoked the app; return those workspaces."""
+        """Delete the data of workspaces whose organization revoked the app `at`; return those workspaces."""
+        ended = select(_columns.home).where(_ended_by(at))
         async with self._database.write() as tx:
-            return await _purge_workspaces(tx, _org_teams.team.in_(teams), at)
-
-    async def save_oauth_state(self, state: str, at: datetime, until: datetime) -> None:
-        """Save the state of an installation in progress, and delete expired ones."""
-        async with self._database.write() as tx:
-            await tx.execute(delete(tables.oauth_states).where(_states.until <= at))
-            await insert_row(tx, tables.oauth_states, {"state": _digest(state), "until": until})
-
-    async def consume_oauth_state(self, state: str, at: datetime) -> bool:
-        """Return whether this state was saved and has not expired; it can be used once."""
-        used = delete(tables.oauth_states).where(_states.state == _digest(state)).returning(_states.until)
-        async with self._database.write() as tx:
-            until = await tx.scalar(used)
-        return until is not None and at < until
+            return await _purge_workspaces(tx, and_(_org_teams.team.in_(teams), _org_teams.enterprise.in_(ended)), at)
 
     async def reencrypt_tokens(self) -> int:
         """Encrypt every token with the first key; return the number of installations."""
@@ -170,22 +175,41 @@ class InstallationRepository(Repository):
         )
 
 
+def _ended_by(at: datetime) -> ColumnElement[bool]:
+    """Select installations that an event of this time can end: those made before it, not after."""
+    return _columns.installed_at < at + EVENT_RESOLUTION
+
+
+def _as_claimed(claimed: Installation) -> tuple[ColumnElement[bool], ...]:
+    """Select an installation if it has neither been replaced nor renewed since it was claimed."""
+    return (
+        _columns.home == claimed.home,
+        _columns.installed_at == claimed.installed_at,
+        _columns.expires_at == claimed.expires_at,
+    )
+
+
+async def _wake(tx: AsyncConnection, home: str, at: datetime) -> None:
+    """Make due what waits in the workspaces of an installation; a running attempt keeps its lease."""
+    members = select(_org_teams.team).where(_org_teams.enterprise == home)
+    backoff, deliveries = tables.channel_backoff.c, tables.deliveries.c
+    await tx.execute(delete(tables.channel_backoff).where(or_(backoff.team == home, backoff.team.in_(members))))
+    waiting = and_(deliveries.sent_version < deliveries.version, ~deliveries.attempting, deliveries.next_at > at)
+    ours = or_(deliveries.team == home, deliveries.team.in_(members))
+    await tx.execute(update(tables.deliveries).where(ours, waiting).values(next_at=at))
+
+
 async def _purge_workspaces(tx: AsyncConnection, which: ColumnElement[bool], at: datetime) -> list[str]:
     """Purge workspaces of organizations; those with an installation of their own are left alone."""
     members = set(await tx.scalars(select(_org_teams.team).where(which)))
     members -= set(await tx.scalars(select(_columns.home).where(_columns.home.in_(members))))
     await tx.execute(delete(tables.org_teams).where(which))
     for team in members:
-        await _purge(tx, team, at)
+        await purge_workspace(tx, team, at)
     return sorted(members)
 
 
-def _digest(state: str) -> str:
-    """Hash a state: a reader of the table must not be able to use it."""
-    return hashlib.sha256(state.encode()).hexdigest()
-
-
-async def _purge(tx: AsyncConnection, team: str, at: datetime) -> None:
+async def purge_workspace(tx: AsyncConnection, team: str, at: datetime) -> None:
     """Delete all rows of a workspace, in the order of their foreign keys.
 
     Its rules' ids stay, without their owner, so that processes which evaluate these rules see that they were removed.

@@ -11,9 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.core.identity import Channel
 from services.delivery.ports import Delivery, ThreadMessage
 from services.storage import tables
-from services.storage.outbox_queries import (
-    same_channel,
-)
+from services.storage.outbox_queries import IS_CHANGE, same_channel
 from services.storage.repository import Repository, channel_columns, in_channel, insert, insert_row
 from services.storage.tables import UtcDateTime
 
@@ -56,7 +54,7 @@ class OutboxRepository(Repository):
             _columns.attempting == delivery.attempting,
             _columns.dead_at.is_(None),
             _columns.next_at <= at,
-            or_(_columns.message_id.is_not(None), ~_is_quiet(at)),
+            or_(_columns.message_id.is_not(None), IS_CHANGE, ~_is_quiet(at)),
         )
         attempt = {"delivery_id": delivery.id, "version": delivery.version, "at": at}
         async with self._database.write() as tx:

@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 
 from services.alerting.channel_settings import ChannelSettings, is_broadcast, needs_acknowledgement
-from services.alerting.notice import MessageCounts
+from services.alerting.notice import ChannelChange, MessageCounts
 from services.core.identity import Channel
 from services.core.reason import Code, Reason
 from services.delivery.ports import (
@@ -36,7 +36,15 @@ from services.delivery.ports import (
     ThreadMessage,
 )
 from services.storage import tables
-from services.storage.codec import read_alert, read_entry, read_notice, read_reason, read_settings, write_reason
+from services.storage.codec import (
+    notice_kind,
+    read_alert,
+    read_entry,
+    read_notice,
+    read_reason,
+    read_settings,
+    write_reason,
+)
 from services.storage.repository import Repository, in_channel
 from services.storage.tables import UtcDateTime
 
@@ -94,8 +102,17 @@ ROOT_IS_DEAD = and_(_columns.entry_id.is_not(None), _root.c.dead_at.is_not(None)
 NOW: BindParameter[datetime] = bindparam("now", type_=UtcDateTime())
 _ALLOWED_AT = case((_backoff.until > _columns.next_at, _backoff.until), else_=_columns.next_at)
 
+# A line that says who changed a channel, such as who muted it, is posted in quiet hours too.
+IS_CHANGE = (
+    select(tables.notices.c.id)
+    .where(tables.notices.c.id == _columns.notice_id, tables.notices.c.kind == notice_kind(ChannelChange))
+    .correlate(tables.deliveries)
+    .exists()
+)
 # Withheld by quiet hours that started by `now`; posted messages may be edited, as edits notify nobody.
-WITHHELD = and_(_channels.quiet_from.is_not(None), _channels.quiet_from <= NOW, _columns.message_id.is_(None))
+WITHHELD = and_(
+    _channels.quiet_from.is_not(None), _channels.quiet_from <= NOW, _columns.message_id.is_(None), ~IS_CHANGE
+)
 
 
 def next_due_at(waiting: Select[Any]) -> Select[Any]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, assert_never
 
-from sqlalchemy import ColumnElement, Row, Select, exc, select, union, update
+from sqlalchemy import ColumnElement, Row, Select, exc, func, select, union, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.alerting.ports import (
@@ -15,11 +15,12 @@ from services.alerting.ports import (
     RuleAudit,
     RuleAuditKind,
     Rulebook,
+    RuleCaps,
     RuleChange,
     StateChange,
     UnreadableRule,
 )
-from services.core.errors import ConflictError, NotFoundError, RuleError
+from services.core.errors import ConflictError, NotFoundError, RuleError, RuleLimitError
 from services.core.identity import Channel
 from services.rules.decide import RuleState
 from services.rules.rule import Rule
@@ -65,17 +66,27 @@ class RuleRepository(Repository):
             return self._readable_rules(await _load_rules(tx, *in_channel(tables.rules, channel)))
 
     async def add_rules(
-        self, channel: Channel, rules: Sequence[Rule], by: str, at: datetime, *, alerts: Sequence[AlertChange] = ()
+        self,
+        channel: Channel,
+        rules: Sequence[Rule],
+        by: str,
+        at: datetime,
+        *,
+        alerts: Sequence[AlertChange] = (),
+        caps: RuleCaps | None = None,
     ) -> list[ChannelRule]:
         """Add rules to a channel in one transaction; a rule that exists there already is returned as is.
 
-        Returns one rule for each of `rules`, in that order. The `alerts` report the new ones.
+        Returns one rule for each of `rules`, in that order. The `alerts` report the new ones. Raises RuleLimitError,
+        with nothing added, if there were more rules than `caps` allows.
         """
         texts = [str(rule) for rule in rules]
         async with self._database.write() as tx:
             known = await self._by_text(tx, channel)
             if new := [text for text in dict.fromkeys(texts) if text not in known]:
                 await _insert_rules(tx, channel, new, by, at)
+                if caps is not None:
+                    await _check_caps(tx, channel, caps)
                 known = await self._by_text(tx, channel)
                 await _record_audits(tx, channel, [_addition(known[text], by, at) for text in new])
                 for alert in alerts:
@@ -116,6 +127,17 @@ class RuleRepository(Repository):
         ).order_by("channel")
         async with self._database.read() as tx:
             return [Channel(team=team, id=row.channel) for row in await tx.execute(query)]
+
+    async def active_channels(self, team: str) -> dict[str, bool]:
+        """Return the channels of a workspace with rules or open alerts, each with whether it has open alerts."""
+        rules, alerts = tables.rules.c, tables.alerts.c
+        watched = select(rules.channel).where(rules.team == team, rules.removed_at.is_(None)).distinct()
+        alerted = select(alerts.channel).where(alerts.team == team, alerts.closed_at.is_(None)).distinct()
+        async with self._database.read() as tx:
+            return {
+                **dict.fromkeys(await tx.scalars(watched), False),
+                **dict.fromkeys(await tx.scalars(alerted), True),
+            }
 
     async def _by_text(self, tx: AsyncConnection, channel: Channel) -> dict[str, ChannelRule]:
         return {
@@ -209,6 +231,24 @@ async def _insert_rules(tx: AsyncConnection, channel: Channel, texts: Sequence[s
     new = insert(tx, tables.rules)
     insert_missing = new.on_conflict_do_nothing(index_elements=["team", "channel", "rule"], index_where=tables.ACTIVE)
     await tx.execute(insert_missing, [{**same, "rule": text} for text in texts])
+
+
+async def _check_caps(tx: AsyncConnection, channel: Channel, caps: RuleCaps) -> None:
+    """Raise RuleLimitError if a channel or its workspace has too many rules; writers count one after the other."""
+    rules = tables.rules.c
+    here = func.count().filter(rules.channel == channel.id)
+    counts = select(here, func.count()).where(tables.ACTIVE, rules.team == channel.team)
+    in_this_channel, in_workspace = (await tx.execute(counts)).one()
+    if in_this_channel > caps.channel:
+        raise RuleLimitError(
+            f"Nothing was added: a channel can have {caps.channel:,} rules. Remove one that you don't need: "
+            "`/minerpulse rules` lists them."
+        )
+    if in_workspace > caps.workspace:
+        raise RuleLimitError(
+            f"Nothing was added: a workspace can have {caps.workspace:,} rules. Remove some in any channel, or ask "
+            "your MinerPulse administrator for more."
+        )
 
 
 async def _load_rules(tx: AsyncConnection, *conditions: ColumnElement[bool]) -> list[ChannelRule | UnreadableRule]:

@@ -10,12 +10,13 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, func, inspect, select, text, update
 
 from services.core.errors import DatabaseUnavailableError
-from services.storage.engine import MIGRATION_LOCK
+from services.storage.engine import MIGRATION_LOCK, NO_DATABASE, DatabaseMissingError
 from services.storage.tables import rules_revision
+from services.storage.url import display_name
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-OLDER = "The database is older than this program; run `minerpulse migrate`."
-NEWER = "The database is newer than this program; install the newest MinerPulse."
+OLDER = "The database {} is older than this program; run `minerpulse migrate`."
+NEWER = "The database {} is newer than this program; install the newest MinerPulse."
 
 
 class SchemaStatus(Enum):
@@ -48,13 +49,19 @@ def check(connection: Connection) -> str:
         case SchemaStatus.EMPTY:
             upgrade(connection)
         case SchemaStatus.BEHIND:
-            raise DatabaseUnavailableError(OLDER)
+            raise DatabaseUnavailableError(OLDER.format(display_name(connection.engine.url)))
         case SchemaStatus.AHEAD:
-            raise DatabaseUnavailableError(NEWER)
+            raise DatabaseUnavailableError(NEWER.format(display_name(connection.engine.url)))
         case SchemaStatus.CURRENT:  # a write, so that a read-only file is refused now and not at the first alert
             connection.execute(update(rules_revision).values(revision=rules_revision.c.revision))
     revision: str = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one()
     return revision
+
+
+def require_tables(connection: Connection) -> None:
+    """Raise DatabaseMissingError if the database is empty."""
+    if schema_status(connection) is SchemaStatus.EMPTY:
+        raise DatabaseMissingError(NO_DATABASE.format(display_name(connection.engine.url)))
 
 
 def upgrade(connection: Connection) -> None:
@@ -66,7 +73,7 @@ def upgrade(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
         connection.execute(select(func.pg_advisory_xact_lock(MIGRATION_LOCK)))
     if schema_status(connection) is SchemaStatus.AHEAD:
-        raise DatabaseUnavailableError(NEWER)
+        raise DatabaseUnavailableError(NEWER.format(display_name(connection.engine.url)))
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     command.upgrade(config, "head")

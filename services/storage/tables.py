@@ -18,7 +18,7 @@ feed_status                           when each pair's prices could last be used
 metric_extremes                       the high and low of each metric in each session
 installations                         workspaces and organizations that installed the app, with encrypted tokens
 org_teams                             the workspaces of an organization that installed the app as a whole
-oauth_states                          installations in progress
+oauth_states                          not used any more; earlier releases store installations in progress here
 processed_keys                        requests, events and announcements that a process has taken, until they expire
 """
 

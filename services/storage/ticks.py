@@ -1,5 +1,6 @@
 """Ticks: their claims, the transaction that records what they or people change, and their results."""
 
+import logging
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -26,6 +27,8 @@ from services.storage.rules import apply_rule_changes, update_states
 
 RETENTION = timedelta(days=30)
 LEASE = timedelta(minutes=1)
+CLOCK_TOLERANCE = timedelta(seconds=10)  # by which the clocks of machines on one database may differ
+log = logging.getLogger(__name__)
 
 _feed_status, _metric_extremes, _ticks = tables.feed_status.c, tables.metric_extremes.c, tables.ticks.c
 
@@ -34,7 +37,10 @@ class TickRepository(Repository):
     """The methods of MonitorStore and ChannelStore on ticks and on what they record."""
 
     async def claim_tick(self, job: Job, boundary: datetime, at: datetime) -> Claim:
-        """Claim one round of a job, also if its owner has not finished it in time; delete the job's old ticks."""
+        """Claim one round of a job, also if its owner has not finished it in time; delete the job's old ticks.
+
+        Ticks that a clock dated ahead of this one are discarded, as they would block all others until then.
+        """
         new = {"job": str(job), "boundary": boundary, "claimed_at": at, "done": False}
         overdue = ~_ticks.done & (_ticks.claimed_at <= at - LEASE)
         async with self._database.write(check_revision=True) as tx:
@@ -44,6 +50,7 @@ class TickRepository(Repository):
                 index_elements=["job", "boundary"], set_={"claimed_at": at}, where=overdue
             )
             if (await tx.execute(takeover.returning(_ticks.job))).first():
+                await _discard_ahead(tx, max(at, boundary), _ticks.job == str(job))
                 return Claim.OURS
             done = (await tx.execute(select(_ticks.done).where(*_tick_key(job, boundary)))).scalar_one()
         return Claim.DONE if done else Claim.TAKEN
@@ -61,6 +68,11 @@ class TickRepository(Repository):
         ours = (*_tick_key(job, boundary), _ticks.claimed_at == at, ~_ticks.done)
         async with self._database.write() as tx:
             await tx.execute(delete(tables.ticks).where(*ours))
+
+    async def discard_ahead(self, at: datetime) -> None:
+        """Discard ticks that lie ahead of `at`, which a clock has dated that was set back since."""
+        async with self._database.write() as tx:
+            await _discard_ahead(tx, at)
 
     async def record(
         self,
@@ -126,6 +138,23 @@ class TickRepository(Repository):
                 row.metric_key: Extreme(high=row.high, high_at=row.high_at, low=row.low, low_at=row.low_at)
                 for row in await tx.execute(query)
             }
+
+
+async def _discard_ahead(tx: AsyncConnection, at: datetime, *which: ColumnElement[bool]) -> None:
+    """Delete ticks that lie ahead of `at`; if there are any, bring the waits that the same clock has set forward.
+
+    A message whose attempt may still be running waits for a lease, so that it is looked up and not sent twice.
+    """
+    deleted = await tx.execute(delete(tables.ticks).where(_ticks.boundary > at + CLOCK_TOLERANCE, *which))
+    if not deleted.rowcount:
+        return
+    log.warning("%d ticks are dated ahead of %s UTC; they are discarded", deleted.rowcount, f"{at:%Y-%m-%d %H:%M:%S}")
+    latest = at + LEASE
+    deliveries, backoff, status = tables.deliveries.c, tables.channel_backoff.c, tables.feed_status.c
+    waiting = (deliveries.sent_version < deliveries.version, deliveries.next_at > latest)
+    await tx.execute(update(tables.deliveries).where(*waiting).values(next_at=latest))
+    await tx.execute(update(tables.channel_backoff).where(backoff.until > latest).values(until=latest))
+    await tx.execute(update(tables.feed_status).where(status.nodata_since > at).values(nodata_since=at))
 
 
 async def _lock_tick(tx: AsyncConnection, tick: Tick) -> None:

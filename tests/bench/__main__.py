@@ -11,6 +11,7 @@ from tests.bench import (
     authorization,
     charts,
     delivery,
+    flood,
     http_latency,
     memory,
     price_loading,
@@ -21,8 +22,10 @@ from tests.bench import (
 
 BENCHES = (
     ack.bench,
+    ack.bench_hostile,
     http_latency.bench,
     authorization.bench,
+    flood.bench,
     tick.bench,
     tick.bench_change,
     tick.bench_whole,

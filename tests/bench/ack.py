@@ -1,5 +1,6 @@
 """The acknowledgement of /minerpulse, compared with a bare Bolt app in the same mode; requests are signed."""
 
+import time
 from urllib.parse import urlencode
 
 from slack_bolt.async_app import AsyncAck, AsyncApp
@@ -10,6 +11,7 @@ from handlers import listeners
 from tests.bench.measurement import Measurement, paired_ms
 from tests.fakes.harness import open_harness
 from tests.fakes.slack import SECRET, TOKEN, command_form, dispatch, slack_server
+from tests.handlers.test_hostile_text import HOSTILE, command, hostile
 
 RUNS = 300
 
@@ -26,6 +28,42 @@ async def bench() -> list[Measurement]:
             measurements.append(await _measure(text, ours, bare, f"{slack.url}responses/1"))
             await background.drain()
     return measurements
+
+
+async def bench_hostile() -> list[Measurement]:
+    """Measure the slowest acknowledgement over the hostile texts, at full length and far beyond it."""
+    texts = [
+        hostile(beginning, repeated, end, length)
+        for parse, beginning, repeated, end in HOSTILE
+        if parse is command
+        for length in (500, 5_000, 50_000)
+    ]
+    async with slack_server() as slack, open_harness() as harness:
+        client = AsyncWebClient(token=TOKEN, base_url=f"{slack.url}api/")
+        app = build_bolt(client, SECRET)
+        background = listeners.register(app, harness.commands, harness.research, harness.clock)
+        times = {text: await _fastest_ms(app, text, f"{slack.url}responses/1") for text in ("help", *texts)}
+        await background.drain()
+    return [
+        Measurement(
+            name="slowest ack of a hostile text",
+            measured=max(times.values()),
+            baseline=times["help"],
+            baseline_name="an ack of help",
+            unit="ms",
+            budget=50,
+        )
+    ]
+
+
+async def _fastest_ms(app: AsyncApp, text: str, response_url: str) -> float:
+    """Return the fastest of three acknowledgements, which leaves out the garbage collector."""
+    body, times = urlencode(command_form(text, response_url=response_url)), list[float]()
+    for _ in range(3):
+        start = time.perf_counter()
+        await dispatch(app, body)
+        times.append(1_000 * (time.perf_counter() - start))
+    return min(times)
 
 
 async def _measure(text: str, ours: AsyncApp, bare: AsyncApp, response_url: str) -> Measurement:

@@ -54,6 +54,7 @@ def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """An empty working directory and an environment without settings."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("PATH", f"{Path(MINERPULSE).parent}{os.pathsep}{os.environ['PATH']}")
     for name in os.environ:
         if name.startswith(SETTING_PREFIXES) or name.lower().endswith("_proxy") or name == "PORT":
             monkeypatch.delenv(name)

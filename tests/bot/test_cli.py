@@ -1,5 +1,7 @@
 """The command line: help, input errors, exit codes and interruption."""
 
+import json
+import os
 import subprocess
 import sys
 from importlib.metadata import version
@@ -122,3 +124,115 @@ def test_a_closed_pipe_prints_no_error(clean: Path) -> None:
         assert process.stderr is not None
         process.stdout.close()
         assert process.stderr.read() == ""
+
+
+def run_program(clean: Path, *arguments: str | Path, **variables: str) -> subprocess.CompletedProcess[bytes]:
+    """Run the installed command in an environment of its own."""
+    return subprocess.run(  # noqa: S603 -- our own command
+        [MINERPULSE, *map(str, arguments)],
+        cwd=clean,
+        env={"PATH": os.environ["PATH"], "COLUMNS": "100"} | variables,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+    )
+
+
+HOSTILE = {
+    "NO_PROXY": "::1/128,[::1",
+    "ALL_PROXY": "socks5://127.0.0.1:9",
+    "HTTPS_PROXY": "http://[bad",
+    "SSL_CERT_FILE": "/missing.pem",
+    "SSLKEYLOGFILE": "/missing/keys.log",
+}
+SIMULATED = {"MINERPULSE_ETF_SOURCES": "simulated", "MINERPULSE_CRYPTO_SOURCES": "simulated"}
+
+
+@pytest.mark.parametrize(
+    ("command", "variables"),
+    [
+        pytest.param(["rehearse", "--no-prompt", "--until", "2025-02-01"], {}, id="rehearsal"),
+        pytest.param(["pulse"], SIMULATED, id="simulated board"),
+        pytest.param(["pulse", "--etf", "etf.csv", "--btc", "btc.csv"], {}, id="board of files"),
+        pytest.param(["replay", "--etf", "etf.csv", "--btc", "btc.csv"], {}, id="replay of files"),
+        pytest.param(["migrate"], {}, id="migration"),
+    ],
+)
+def test_a_command_without_network_calls_runs_in_any_environment(
+    clean: Path, command: list[str], variables: dict[str, str]
+) -> None:
+    etf_file(clean, [20.0, 22.0]), btc_file(clean, [50_000.0, 50_000.0])
+
+    result = run_program(clean, *command, **HOSTILE, **variables)
+
+    assert (0, True) == (result.returncode, bool(result.stdout))
+    assert [b"SSLKEYLOGFILE names /missing/keys.log, which cannot be written"] == [
+        line.partition(b" (")[0] for line in result.stderr.splitlines()
+    ]
+
+
+@pytest.mark.parametrize("command", ["pulse", "network", "chart", "holdings fetch"])
+@pytest.mark.parametrize(
+    ("variable", "value", "expected"),
+    [
+        pytest.param("ALL_PROXY", "socks5://127.0.0.1:9", "ALL_PROXY names a SOCKS proxy", id="SOCKS"),
+        pytest.param("SSL_CERT_FILE", "/missing.pem", "SSL_CERT_FILE names /missing.pem, which", id="certificates"),
+    ],
+)
+def test_a_command_with_network_calls_names_the_variable_that_keeps_it_from_them(
+    minerpulse: RunCli, monkeypatch: pytest.MonkeyPatch, command: str, variable: str, value: str, expected: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+
+    result = minerpulse(*command.split())
+
+    assert (2, "", 1) == (result.code, result.out, len(result.err.splitlines()))
+    assert result.err.startswith(expected)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param(["rehearse", "--no-prompt", "--until", "2025-02-01"], id="rehearsal"),
+        pytest.param(["replay", "--etf", "etf.csv", "--btc", "btc.csv", "--rule", "1d 8pp"], id="replay"),
+        pytest.param(["explain"], id="attribution"),
+        pytest.param(["why"], id="error"),
+    ],
+)
+def test_output_survives_any_encoding(clean: Path, encoding: str, command: list[str]) -> None:
+    etf_file(clean, [20.0, 18.0, 22.0]), btc_file(clean, [50_000.0, 50_000.0, 50_000.0])
+
+    result = run_program(clean, *command, PYTHONIOENCODING=encoding, **SIMULATED)
+
+    assert (1 if command == ["why"] else 0) == result.returncode
+    assert b"Traceback" not in result.stderr
+    assert (result.stdout + result.stderr).decode(encoding)
+
+
+def test_a_document_is_the_same_in_any_encoding(clean: Path) -> None:
+    documents = [
+        json.loads(run_program(clean, "explain", "--json", PYTHONIOENCODING=encoding, **SIMULATED).stdout)
+        for encoding in ("ascii", "utf-8")
+    ]
+
+    assert documents[0].keys() == documents[1].keys()
+
+
+def test_a_similar_character_is_printed_where_the_encoding_lacks_one(clean: Path) -> None:
+    etf_file(clean, [20.0, 18.0]), btc_file(clean, [50_000.0, 50_000.0])
+
+    result = run_program(
+        clean, "replay", "--etf", "etf.csv", "--btc", "btc.csv", "--rule", "1d 8pp", PYTHONIOENCODING="ascii"
+    )
+
+    assert b"-10" in result.stdout
+    assert b"?" not in result.stdout
+
+
+def test_a_command_in_a_message_runs_as_it_is_written(clean: Path) -> None:
+    on_path = run_program(clean, "why", PATH=f"{Path(MINERPULSE).parent}:/usr/bin:/bin")
+    off_path = run_program(clean, "why", PATH="/usr/bin:/bin")
+
+    assert b"`minerpulse run` creates it" in on_path.stderr
+    assert f"`{MINERPULSE} run` creates it".encode() in off_path.stderr

@@ -13,7 +13,14 @@ import pytest
 from aiohttp import web
 from pydantic import SecretStr
 
-from bot.commands.doctor import CheckResult, Finding, check_clock, check_network_data, run_checks
+from bot.commands.doctor import (
+    CheckResult,
+    Finding,
+    check_clock,
+    check_file_permissions,
+    check_network_data,
+    run_checks,
+)
 from bot.fake_slack.server import serve_workspace
 from bot.fake_slack.workspace import Workspace
 from bot.settings import Settings
@@ -105,11 +112,37 @@ async def findings_by_check(settings: Settings, **changed: object) -> dict[str, 
     return {finding.check: finding for finding in await run_checks(settings.model_copy(update=changed))}
 
 
+async def test_a_refused_key_names_the_variable_to_set(healthy: Settings) -> None:
+    async def refuse(_request: web.Request) -> web.Response:
+        return web.json_response({"detail": "Invalid token."}, status=401)
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", refuse)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    host, port = runner.addresses[0][:2]
+    try:
+        findings = await findings_by_check(
+            healthy,
+            etf_sources=("tiingo",),
+            tiingo_key=SecretStr("expired"),
+            source_urls={**healthy.source_urls, "tiingo": f"http://{host}:{port}"},
+        )
+    finally:
+        await runner.cleanup()
+
+    finding = findings["ETF source Tiingo"]
+    assert CheckResult.FAIL is finding.result
+    assert "The API key is wrong or has expired: set a new one in MINERPULSE_TIINGO_KEY." == finding.next_step
+
+
 async def test_every_check_passes_on_a_healthy_setup(healthy: Settings) -> None:
     findings = await findings_by_check(healthy)
     assert {check: finding.result for check, finding in findings.items()} == dict.fromkeys(
         (
             "settings",
+            "proxies, certificates",
             "database",
             "ETF source Yahoo",
             "crypto source Coinbase",
@@ -219,6 +252,51 @@ async def test_the_network_check_is_skipped_if_no_source_answers(healthy: Settin
 async def test_a_simulated_market_skips_the_network_checks(healthy: Settings) -> None:
     findings = await findings_by_check(healthy, etf_sources=("simulated",), crypto_sources=("simulated",))
     assert [CheckResult.SKIP] == [finding.result for check, finding in findings.items() if "network" in check]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        pytest.param("ALL_PROXY", "socks5://127.0.0.1:9", id="SOCKS"),
+        pytest.param("HTTPS_PROXY", "http://[bad", id="proxy"),
+        pytest.param("SSL_CERT_FILE", "/missing.pem", id="certificates"),
+    ],
+)
+async def test_an_unusable_environment_is_found_before_anything_is_called(
+    healthy: Settings, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+
+    findings = await findings_by_check(healthy)
+
+    assert ["settings", "proxies, certificates", "database"] == list(findings)
+    assert (CheckResult.FAIL, True) == (
+        findings["proxies, certificates"].result,
+        findings["proxies, certificates"].found.startswith(f"{variable} "),
+    )
+
+
+@pytest.mark.parametrize("variable", ["ALL_PROXY", "SSL_CERT_FILE"])
+async def test_a_simulated_market_needs_no_usable_environment(
+    clean: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv(variable, "socks5://nowhere")
+    settings = Settings(
+        database_url=f"sqlite:///{clean / 'desk.db'}", etf_sources=("simulated",), crypto_sources=("simulated",)
+    )
+
+    findings = await findings_by_check(settings)
+
+    assert CheckResult.SKIP is findings["proxies, certificates"].result
+    assert {CheckResult.OK, CheckResult.SKIP} == {finding.result for finding in findings.values()}
+
+
+async def test_a_missing_database_is_named_and_not_created(healthy: Settings, clean: Path) -> None:
+    findings = await findings_by_check(healthy)
+
+    assert f"There is no database at {clean / 'desk.db'} yet. `minerpulse run` creates it" in findings["database"].found
+    assert CheckResult.OK is findings["database"].result
+    assert not (clean / "desk.db").exists()
 
 
 async def test_without_a_valid_token_the_other_slack_checks_are_skipped(healthy: Settings) -> None:
@@ -353,7 +431,41 @@ async def test_an_overdue_token_fails_with_a_next_step(healthy: Settings) -> Non
     )
 
     assert (
-        "workspace T1: its token cannot be renewed and ends: have the app installed there again"
+        "workspace T1: its token could not be renewed, and it expires soon. Install the app there again."
         == findings["tokens"].found
     )
     assert "/slack/install" in findings["tokens"].next_step
+
+
+def test_files_with_secrets_that_others_can_read_are_named(clean: Path) -> None:
+    for name, mode in FILES.items():
+        (clean / name).write_text("")
+        (clean / name).chmod(mode)
+    findings = check_file_permissions(Settings.model_construct(database_url="sqlite:///desk.db"))
+
+    (finding,) = findings
+    in_folder = [str(clean.resolve() / name) for name in ("desk-backup.db", "desk.db-wal", "desk.sql.gz")]
+    assert (CheckResult.WARN, "file permissions") == (finding.result, finding.check)
+    assert {".env", ".env.backup", *in_folder} == set(
+        finding.found.removesuffix(".").partition("can read ")[2].split(", ")
+    )
+    assert finding.next_step.startswith("Run `chmod 600 .env ")
+
+
+FILES = {
+    ".env": 0o644,
+    ".env.backup": 0o640,
+    ".env.example": 0o644,
+    "desk.db": 0o600,
+    "desk.db-wal": 0o604,
+    "desk-backup.db": 0o644,
+    "desk.sql.gz": 0o644,
+    "desk.png": 0o644,
+    "other.db": 0o644,
+}
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "postgresql://me@there/desk", "nonsense"])
+@pytest.mark.usefixtures("clean")
+def test_without_readable_files_there_is_no_finding_on_permissions(url: str) -> None:
+    assert [] == check_file_permissions(Settings.model_construct(database_url=url))

@@ -1,6 +1,7 @@
 """The whole app at the HTTP boundary: signed requests in, Slack's Web API out, faked vendors."""
 
 import json
+import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -29,6 +30,8 @@ from tests.fakes.slack import SECRET, TOKEN, FakeSlack, error_response, signed_h
 from tests.fakes.vendors import Vendors
 
 START = OPEN + timedelta(minutes=30)
+STATUS_TOKEN = "status-token"
+STATUS = {"Authorization": f"Bearer {STATUS_TOKEN}"}
 
 
 @dataclass(slots=True)
@@ -94,9 +97,9 @@ async def open_flow() -> AsyncIterator[FlowHarness]:
         async with build(settings, clock=clock, equity=vendors.yahoo(), crypto=vendors.coinbase()) as app:
             health = Health(TickScheduler(monitor=app.monitor, clock=clock), app.store, app.client)
             transport = httpx.ASGITransport(
-                build_web(SlackRequests(bolt=app.bolt, signing_secret=SECRET), health.report)
+                build_web(SlackRequests(bolt=app.bolt, signing_secret=SECRET), health.report, status_token=STATUS_TOKEN)
             )
-            async with httpx.AsyncClient(transport=transport, base_url="http://minerpulse") as web:
+            async with httpx.AsyncClient(transport=transport, base_url="http://minerpulse", headers=STATUS) as web:
                 yield FlowHarness(app, clock, vendors, slack, web)
         assert slack.malformed == []
 
@@ -183,3 +186,25 @@ async def test_undelivered_messages_are_counted_without_affecting_readiness(flow
     (stuck,) = undelivered.pop("needs_a_person")
     assert {"waiting": 1, "given_up": 1, "kept_back": 0, "oldest_s": 420} == undelivered
     assert stuck.startswith("channel C1: 1 given up: ")
+
+
+@pytest.mark.parametrize("authorization", ["", "Bearer", "Bearer wrong", "status-token", "Bearer \u00e9"])
+async def test_without_the_status_token_readyz_names_categories_only(flow: FlowHarness, authorization: str) -> None:
+    await flow.app.store.record([], [AlertChange(alert=an_alert(), revision=0)], START)
+    flow.slack.fail("chat.postMessage", error_response("channel_not_found"))
+    await flow.app.outbox.deliver(START)
+    details = (await flow.web.get("/readyz")).text
+
+    public = await flow.web.get("/readyz", headers={b"Authorization": authorization.encode()})
+
+    assert "C1" in details
+    assert (503, {"ready": False, "why": "ticks"}) == (public.status_code, public.json())
+
+
+async def test_what_people_type_is_not_logged(flow: FlowHarness, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    for text in ("rule add sesame", "why 1 sesame", "backtest sesame", "snooze sesame", "channel mention sesame"):
+        await flow.send_command(text)
+
+    assert "sesame" not in caplog.text
+    assert "request refused: ChannelSettingError" in caplog.messages

@@ -12,12 +12,21 @@ from bot.settings import Settings
 from services.rules.decide import Change
 from services.rules.grammar import parse_rule
 from services.rules.replay import replay
+from tests.bot.conftest import RunCli
 
 DATA = Path(__file__).parents[3] / "shared/data"
 ETF, BTC = DATA / "equities/WGMI.csv", DATA / "btc/btcusdt_binance_1h.csv"
 FIRST, LAST = date(2025, 8, 1), date(2025, 12, 31)
 
 pytestmark = pytest.mark.skipif(not ETF.exists(), reason="needs the vendors' real prices beside this repository")
+
+
+@pytest.mark.usefixtures("clean")
+@pytest.mark.parametrize("command", [["pulse"], ["chart", "20d", "-o", "spread.png"], ["tune", "5d", "2/month"]])
+def test_sessions_without_a_bitcoin_price_are_named(minerpulse: RunCli, command: list[str]) -> None:
+    answer = " ".join(minerpulse(*command, "--etf", ETF, "--btc", BTC).out.split())
+
+    assert "77 sessions have no bitcoin price, 2026-04-14 to 2026-08-03: no BTC bar ended" in answer
 
 
 async def test_posted_alerts_match_the_replay() -> None:

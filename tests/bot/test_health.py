@@ -1,5 +1,6 @@
 """Health, with Slack, the vendors and the watchdog faked at the HTTP boundary."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,6 +16,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.health import Health, Heartbeat
 from bot.scheduler import TickScheduler
 from services.core.errors import DatabaseUnavailableError
+from services.delivery.ports import Backlog
 from services.rules.decide import NODATA_GRACE
 from tests.fakes.clock import SetClock
 from tests.fakes.harness import OPEN, Harness, open_harness
@@ -169,7 +171,44 @@ async def test_an_unavailable_database_is_a_problem(harness: HealthHarness, monk
     monkeypatch.setattr(harness.harness.store, "backlog", fail)
     report = await harness.health.report()
 
-    assert (("the database does not answer",), None, False) == (report.problems, report.backlog, report.ready)
+    assert (("the disk is gone",), None, False) == (report.problems, report.backlog, report.ready)
+    assert ("database",) == report.categories
+
+
+async def test_a_database_that_hangs_is_a_problem_and_asked_once(
+    harness: HealthHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await harness.run_after()
+    questions, answer, backlog = list[object](), asyncio.Event(), harness.harness.store.backlog
+
+    async def hang(now: datetime) -> Backlog:
+        questions.append(now)
+        await answer.wait()
+        return await backlog(now)
+
+    monkeypatch.setattr(harness.harness.store, "backlog", hang)
+    harness.health.database_timeout_s = 0.0
+    hanging = [(await harness.health.report()).problems for _ in range(3)]
+    asked = len(questions)
+    answer.set()
+    harness.health.database_timeout_s = 600.0
+    recovered = (await harness.health.report()).problems
+
+    assert [("the database does not answer within 0 s",)] * 3 == hanging
+    assert (1, ()) == (asked, recovered)
+
+
+async def test_an_unexpected_error_of_the_database_is_a_problem_too(
+    harness: HealthHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await harness.run_after()
+
+    async def fail(_now: object) -> None:
+        raise ValueError("a bug")
+
+    monkeypatch.setattr(harness.harness.store, "backlog", fail)
+
+    assert ("the database cannot be read (ValueError); see the log",) == (await harness.health.report()).problems
 
 
 async def test_failing_ticks_are_a_problem_after_five(harness: HealthHarness) -> None:
@@ -180,6 +219,20 @@ async def test_failing_ticks_are_a_problem_after_five(harness: HealthHarness) ->
 
     assert [()] * 5 == problems[:5]
     assert ("the last good tick was 360 s ago",) == problems[5]
+
+
+async def test_a_last_good_tick_that_lies_ahead_is_a_problem_until_the_next_one(harness: HealthHarness) -> None:
+    await harness.run_after()
+    ahead = harness.harness.clock.at + timedelta(hours=1)
+    harness.health.scheduler.last_good_at = ahead
+
+    during = (await harness.health.report()).problems
+    after = await harness.run_after()
+
+    assert (
+        "the last good tick is 3600 s ahead of this machine's clock, which was set back; it clears with the next tick",
+    ) == during
+    assert () == after
 
 
 @pytest.mark.parametrize("failure", ["it answers 404", "ClientConnectorError"])

@@ -96,7 +96,7 @@ def test_a_distributed_app_has_a_redirect_url_and_uninstall_events(
 
 def test_a_single_workspace_app_has_no_oauth(minerpulse: RunCli) -> None:
     document = read_manifest(minerpulse)
-    assert not EXPECTED_UNINSTALL_EVENTS & set(document["settings"]["event_subscriptions"]["bot_events"])
+    assert set(document["settings"]["event_subscriptions"]["bot_events"]) >= EXPECTED_UNINSTALL_EVENTS
     assert "redirect_urls" not in document["oauth_config"]
 
 
@@ -146,6 +146,6 @@ def test_slacks_own_schema_accepts_it(minerpulse: RunCli, options: tuple[str, ..
 
 def test_the_events_match_the_listeners(minerpulse: RunCli) -> None:
     document = read_manifest(minerpulse, "--url", "https://desk.example.com")
-    assert sorted(EVENTS) == document["settings"]["event_subscriptions"]["bot_events"]
+    assert sorted((*EVENTS, *UNINSTALL_EVENTS)) == document["settings"]["event_subscriptions"]["bot_events"]
     assert ["board"] == [shortcut["callback_id"] for shortcut in document["features"]["shortcuts"]]
     assert document["features"]["app_home"]["home_tab_enabled"] is True

@@ -1,10 +1,13 @@
 """`minerpulse chart`, `replay --chart` and `report` write files from price files or the simulated market."""
 
+import os
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from tests.bot.conftest import RunCli
+from tests.bot.conftest import MINERPULSE, RunCli
 from tests.bot.files import etf_file, price_options
 from tests.fakes.legs import random_legs
 
@@ -62,16 +65,86 @@ def test_a_rule_that_needs_live_prices_is_rejected(minerpulse: RunCli, files: li
     assert "“gap 5%” is measured only while the ETF is shut" in result.err
 
 
-@pytest.mark.parametrize("command", ["chart", "report"])
+@pytest.mark.parametrize(("command", "name"), [("chart", "nowhere/out.png"), ("report", "nowhere/out.html")])
 def test_an_unwritable_path_is_an_error_and_existing_files_stay(
-    minerpulse: RunCli, files: list[str | Path], clean: Path, command: str
+    minerpulse: RunCli, files: list[str | Path], clean: Path, command: str, name: str
 ) -> None:
-    result = minerpulse(command, *files, "-o", "nowhere/out")
+    result = minerpulse(command, *files, "-o", name)
     assert (result.code, result.err) == (
         1,
-        "Error: Cannot write nowhere/out: No such file or directory. Choose another place with -o.\n",
+        f"Error: Cannot write {name}: No such file or directory. Choose another place with -o.\n",
     )
     assert ["btc.csv", "etf.csv"] == sorted(path.name for path in clean.iterdir())
+
+
+def test_a_file_behind_a_symbolic_link_is_replaced_and_keeps_its_mode(
+    minerpulse: RunCli, files: list[str | Path], clean: Path
+) -> None:
+    (clean / "real.png").touch(mode=0o600)
+    (clean / "link.png").symlink_to("real.png")
+
+    assert 0 == minerpulse("chart", *files, "-o", "link.png").code
+
+    assert (clean / "link.png").is_symlink()
+    assert (clean / "real.png").read_bytes().startswith(PNG)
+    assert 0o600 == (clean / "real.png").stat().st_mode & 0o777
+
+
+def test_a_link_to_a_missing_file_creates_that_file(minerpulse: RunCli, files: list[str | Path], clean: Path) -> None:
+    (clean / "link.png").symlink_to("real.png")
+
+    assert 0 == minerpulse("chart", *files, "-o", "link.png").code
+    assert (clean / "real.png").read_bytes().startswith(PNG)
+
+
+def test_a_pipe_is_written_to_and_stays(minerpulse: RunCli, files: list[str | Path], clean: Path) -> None:
+    os.mkfifo(clean / "pipe")
+    with ThreadPoolExecutor() as pool:
+        content = pool.submit((clean / "pipe").read_bytes)
+        assert 0 == minerpulse("chart", *files, "-o", clean / "pipe").code
+
+        assert content.result().startswith(PNG)
+    assert (clean / "pipe").is_fifo()
+
+
+@pytest.mark.parametrize("command", ["chart", "report"])
+def test_a_device_is_written_to_and_stays(minerpulse: RunCli, files: list[str | Path], command: str) -> None:
+    assert 0 == minerpulse(command, *files, "-o", os.devnull).code
+    assert Path(os.devnull).is_char_device()
+
+
+@pytest.mark.parametrize("target", ["-", "/dev/stdout"])
+def test_a_dash_is_stdout_which_has_the_picture_alone(files: list[str | Path], clean: Path, target: str) -> None:
+    result = subprocess.run(  # noqa: S603 -- our own command
+        [MINERPULSE, "chart", *files, "-o", target], cwd=clean, capture_output=True, check=True
+    )
+
+    assert result.stdout.startswith(PNG)
+    assert [] == [path.name for path in clean.iterdir() if path.suffix != ".csv"]
+    if target == "-":
+        assert result.stdout.endswith(b"IEND\xaeB`\x82")
+        assert b"A rule fires at" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        pytest.param(["chart", "-o", "out.svg"], "Name a file that ends in .png, or - for", id="chart"),
+        pytest.param(["chart", "-o", "out"], "“out” does not end in .png", id="no suffix"),
+        pytest.param(["report", "-o", "out.pdf"], "Name a file that ends in .html, or - for", id="report"),
+        pytest.param(["replay", "--chart", "out.jpg"], "Name a file that ends in .png.", id="replay"),
+        pytest.param(["replay", "--chart", "-"], "“-” does not end in .png", id="replay to stdout"),
+        pytest.param(["chart", "-o", "."], "“.” is a folder", id="folder"),
+    ],
+)
+def test_a_format_that_is_not_written_is_refused(
+    minerpulse: RunCli, files: list[str | Path], clean: Path, arguments: list[str], expected: str
+) -> None:
+    result = minerpulse(*arguments, *files)
+
+    assert 2 == result.code
+    assert expected in result.err
+    assert {".csv"} == {path.suffix for path in clean.iterdir()}
 
 
 def test_a_replay_can_draw_its_result(minerpulse: RunCli, files: list[str | Path], clean: Path) -> None:

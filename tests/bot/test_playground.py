@@ -6,18 +6,24 @@ from pathlib import Path
 
 import pytest
 
-from bot.playground.emulator import VERSION, Credentials, fetch_emulator, package_name, run_emulator, workspace_config
+from bot.playground.emulator import VERSION, Credentials, fetch_emulator, find_package, run_emulator, workspace_config
 from services.core.errors import PlaygroundError
 
 NPM = f"""#!{sys.executable}
-import pathlib, sys
+import json, pathlib, sys
 print("npm was asked", file=open({{log!r}}, "a"))
+assert sys.argv[1] == "ci", "installs what the lock file names"
 folder = pathlib.Path(sys.argv[sys.argv.index("--prefix") + 1])
-name = sys.argv[-1].rpartition("@")[0]
+packages = json.loads((folder / "package-lock.json").read_text())["packages"]
+(path, locked), = [item for item in packages.items() if item[0]]
+if locked["integrity"] != {{integrity!r}}:
+    sys.exit("npm error code EINTEGRITY")
+name = path.removeprefix("node_modules/")
 program = folder / "node_modules" / name / "bin" / "local-slack"
 program.parent.mkdir(parents=True)
 program.write_text("")
 """
+INTEGRITY = find_package("Linux", "x86_64").integrity
 FAILING_NPM = f"#!{sys.executable}\nimport sys\nsys.exit('npm error 404 Not Found')\n"
 EXITING_EMULATOR = f"#!{sys.executable}\n"
 EMULATOR = f"""#!{sys.executable}
@@ -40,37 +46,48 @@ def script(path: Path, text: str) -> Path:
 
 
 @pytest.fixture
-def npm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
+def npm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
     """Installs a fake npm on the path; returns the log file that it writes."""
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     (tmp_path / "bin").mkdir()
     log = tmp_path / "npm.log"
 
-    def install(text: str) -> Path:
-        script(tmp_path / "bin" / "npm", text.format(log=str(log)))
+    def install(text: str, integrity: str = INTEGRITY) -> Path:
+        script(tmp_path / "bin" / "npm", text.format(log=str(log), integrity=integrity))
         return log
 
     return install
 
 
-@pytest.mark.parametrize(
-    ("system", "processor", "expected"),
-    [
-        pytest.param("Linux", "x86_64", "local-slack-linux-x64", id="linux"),
-        pytest.param("Linux", "aarch64", "local-slack-linux-arm64", id="linux on arm"),
-        pytest.param("Darwin", "arm64", "local-slack-darwin-arm64", id="mac"),
-    ],
-)
-def test_each_machine_has_its_own_package(system: str, processor: str, expected: str) -> None:
-    assert package_name(system, processor) == expected
+@pytest.fixture
+def linux(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform.system", lambda: "Linux")
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
 
 
-def test_an_unsupported_machine_gets_a_hint_about_the_terminal() -> None:
-    with pytest.raises(PlaygroundError, match=r"no stand-in for Plan9 on mips; `minerpulse rehearse --no-web` plays"):
-        package_name("Plan9", "mips")
+@pytest.mark.parametrize("processor", ["x86_64", "AMD64"])
+def test_a_machine_has_its_own_package_with_a_hash(processor: str) -> None:
+    package = find_package("Linux", processor)
+
+    assert ("local-slack-linux-x64", True) == (package.name, package.integrity.startswith("sha512-"))
 
 
-async def test_the_emulator_is_fetched_once_and_cached(tmp_path: Path, npm: Callable[[str], Path]) -> None:
+@pytest.mark.parametrize(("system", "processor"), [("Plan9", "mips"), ("Darwin", "arm64"), ("Linux", "aarch64")])
+def test_a_machine_without_a_verified_package_gets_a_hint_about_the_terminal(system: str, processor: str) -> None:
+    with pytest.raises(PlaygroundError, match=r"no verified Slack emulator for .*`minerpulse rehearse --no-web` plays"):
+        find_package(system, processor)
+
+
+@pytest.mark.usefixtures("linux")
+async def test_a_package_with_another_hash_is_refused(tmp_path: Path, npm: Callable[..., Path]) -> None:
+    npm(NPM, "sha512-another")
+
+    with pytest.raises(PlaygroundError, match=r"differs from the package that was checked, so it was deleted"):
+        await fetch_emulator(tmp_path / "cache", list[str]().append)
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+async def test_the_emulator_is_fetched_once_and_cached(tmp_path: Path, npm: Callable[..., Path]) -> None:
     log, messages = npm(NPM), list[str]()
     first = await fetch_emulator(tmp_path / "cache", messages.append)
     second = await fetch_emulator(tmp_path / "cache", messages.append)
@@ -80,18 +97,24 @@ async def test_the_emulator_is_fetched_once_and_cached(tmp_path: Path, npm: Call
     assert [line.partition(f"@{VERSION}")[2] for line in messages] == [" through npm, once (about 95 MB) …"]
 
 
-async def test_an_npm_error_is_reported_and_leaves_no_partial_install(
-    tmp_path: Path, npm: Callable[[str], Path]
-) -> None:
+async def test_an_npm_error_is_reported_and_leaves_no_partial_install(tmp_path: Path, npm: Callable[..., Path]) -> None:
     npm(FAILING_NPM)
-    with pytest.raises(PlaygroundError, match=r"npm error 404 Not Found.*or `minerpulse rehearse --no-web`"):
+    with pytest.raises(PlaygroundError, match=r"npm error 404 Not Found.*; `minerpulse rehearse --no-web`"):
         await fetch_emulator(tmp_path / "cache", list[str]().append)
     assert list((tmp_path / "cache").iterdir()) == []
 
 
-async def test_without_npm_the_error_suggests_the_terminal(tmp_path: Path, npm: Callable[[str], Path]) -> None:  # noqa: ARG001 -- an empty path
+async def test_without_npm_the_error_suggests_the_terminal(tmp_path: Path, npm: Callable[..., Path]) -> None:  # noqa: ARG001 -- an empty path
     with pytest.raises(PlaygroundError, match=r"needs Node\.js with npm.*`minerpulse rehearse --no-web`"):
         await fetch_emulator(tmp_path / "cache", list[str]().append)
+
+
+async def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path, npm: Callable[[str], Path]) -> None:
+    npm("")
+    occupied = tmp_path / "home"
+    occupied.write_text("")
+    with pytest.raises(PlaygroundError, match=r"Cannot write to .*home/cache .*Set HOME to a folder"):
+        await fetch_emulator(occupied / "cache", print)
 
 
 async def test_the_emulator_runs_until_the_end_of_the_block(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """`minerpulse pulse` shows the board from files or live, and every number as JSON."""
 
+import asyncio
 import json
 from datetime import date
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bot.commands.pulse import view_document
+from services.storage import SqlStore
 from tests.bot.conftest import RunCli
 from tests.bot.files import btc_file, daily_btc_file, etf_file, price_options
 from tests.handlers.boards import shut_view
@@ -18,7 +20,14 @@ UNUSABLE = (
     "Check that its folder exists and may be written to."
 )
 NOWHERE = "http://127.0.0.1:9"  # nothing listens at the discard port
+UNREACHABLE = ",".join(
+    f"{name}={NOWHERE}" for name in ("yahoo", "nasdaq", "coinbase", "kraken", "bitstamp", "mempool", "blockchain")
+)
 CLOSE = "2026-03-09T20:00:00+00:00"
+
+
+async def create_database(url: str) -> None:
+    await (await SqlStore.open(url)).aclose()
 
 
 def test_the_document_has_every_number_with_source_and_age(minerpulse: RunCli, clean: Path) -> None:
@@ -129,30 +138,37 @@ def test_a_simulated_market_is_labelled_and_not_stored(minerpulse: RunCli, clean
     assert list(clean.iterdir()) == []
 
 
+@pytest.mark.parametrize("command", ["pulse", "drawdown", "explain", "tune 5d 2/month", "report", "chart", "network"])
+def test_a_command_that_reads_creates_no_database(
+    minerpulse: RunCli, clean: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setenv("MINERPULSE_SOURCE_URLS", UNREACHABLE)
+
+    result = minerpulse(*command.split())
+
+    assert (result.code, result.out) == (1, "")
+    assert "atabase" not in result.err
+    assert [] == list(clean.iterdir())
+
+
 @pytest.mark.parametrize(
     ("database", "expected"),
     [
-        pytest.param("sqlite:///desk.db", [], id="kept"),
-        pytest.param(
-            "sqlite:////nowhere/at/all.db",
-            [f"{UNUSABLE} The prices are not kept."],
-            id="not-kept",
-        ),
+        pytest.param("sqlite:///desk.db", [], id="usable"),
+        pytest.param("sqlite:////nowhere/at/all.db", [f"{UNUSABLE} The prices are not saved."], id="unusable"),
     ],
 )
-def test_live_prices_are_stored_if_the_database_is_usable(
+def test_an_unusable_database_is_named_and_the_prices_are_fetched(
     minerpulse: RunCli,
-    clean: Path,
     monkeypatch: pytest.MonkeyPatch,
     database: str,
     expected: list[str],
 ) -> None:
+    asyncio.run(create_database("sqlite:///desk.db"))
     monkeypatch.setenv("MINERPULSE_DATABASE_URL", database)
-    names = ("yahoo", "nasdaq", "coinbase", "kraken", "bitstamp")
-    monkeypatch.setenv("MINERPULSE_SOURCE_URLS", ",".join(f"{name}={NOWHERE}" for name in names))
+    monkeypatch.setenv("MINERPULSE_SOURCE_URLS", UNREACHABLE)
     result = minerpulse("pulse")
     assert (result.code, result.out) == (1, "")
     *notes, sentence = result.err.splitlines()
     assert notes == expected
     assert sentence.startswith("No WGMI prices yet. ")
-    assert (clean / "desk.db").exists() is (not expected)

@@ -106,7 +106,7 @@ async def test_a_slash_command_is_answered_ephemerally(channel: RehearsalHarness
     [
         pytest.param("/minerpulse", "WGMI closed 10.0 pp above bitcoin", id="the-board"),
         pytest.param("/minerpulse help", "/minerpulse rule add [RULE]", id="from-memory"),
-        pytest.param("/minerpulse rule add", "There are no forms here", id="no-forms"),
+        pytest.param("/minerpulse rule add", "A rehearsal in the terminal cannot open forms", id="no-forms"),
         pytest.param("/minerpulse rule add 1d  8pq", "^^^", id="a-rule-with-a-slip"),
     ],
 )

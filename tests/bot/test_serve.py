@@ -1,7 +1,7 @@
 """The real server in this process, over HTTP and Socket Mode: start, requests, shutdown."""
 
 import asyncio
-import json
+import gc
 import logging
 import os
 import signal
@@ -9,19 +9,21 @@ import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partialmethod
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from aiohttp import WSMsgType, web
 from pydantic import SecretStr
 
 from bot.http.slack_requests import sign
 from bot.scheduler import TickScheduler, retry_interval
-from bot.serve import Role, serve
+from bot.serve import Role, _open_listener, serve
 from bot.settings import Settings, SlackMode
+from handlers.background import BackgroundTasks
 from services.alerting.ports import AlertChange
 from services.alerting.rule_index import PairRules, RuleIndex
 from services.alerting.tick_log import Claim
@@ -30,11 +32,28 @@ from services.core.prices import Pair
 from services.delivery.ports import Backlog
 from services.market.sources.http.client import HttpClient
 from services.market.sources.vendors.yahoo import Yahoo
-from services.storage import SqlStore
+from services.storage import SqlStore, database_lock, generate_key
 from tests.fakes.alerts import AT, an_alert
 from tests.fakes.harness import CHANNEL, OPEN, open_harness
-from tests.fakes.slack import SECRET, TOKEN, FakeSlack, Fault, error_response, signed_headers
+from tests.fakes.slack import (
+    CLIENT_ID,
+    CLIENT_SECRET,
+    OAUTH,
+    POST,
+    RESPONSES,
+    SECRET,
+    TOKEN,
+    FakeSlack,
+    Fault,
+    error_response,
+    signed_headers,
+)
+from tests.fakes.socket_mode import SocketServer, command, socket_mode_server
 from tests.fakes.vendors import Vendors
+from tests.services.storage.test_installations import ROTATING
+
+STATUS_TOKEN = "status-token"
+IN_FLIGHT = (OAUTH, POST, RESPONSES)  # a token renewal, a delivery and a reply
 
 
 def free_port() -> int:
@@ -54,6 +73,7 @@ def settings_for(slack: FakeSlack, tmp_path: Path, **more: Any) -> Settings:  # 
         "etf_sources": ("simulated",),
         "crypto_sources": ("simulated",),
         "port": free_port(),
+        "status_token": SecretStr(STATUS_TOKEN),
     }
     return Settings(**{**defaults, **more})
 
@@ -64,7 +84,8 @@ async def running(
 ) -> AsyncIterator[httpx.AsyncClient]:
     """Run the app until the end of the block, then stop it with SIGTERM."""
     app = asyncio.create_task(serve(settings, role))
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{settings.port}", trust_env=False) as client:
+    base_url, headers = f"http://127.0.0.1:{settings.port}", {"Authorization": f"Bearer {STATUS_TOKEN}"}
+    async with httpx.AsyncClient(base_url=base_url, headers=headers, trust_env=False) as client:
         await eventually(lambda: app.done() or responds_ok(client, ready_path))
         yield client
     os.kill(os.getpid(), signal.SIGTERM)
@@ -82,6 +103,10 @@ async def responds_ok(client: httpx.AsyncClient, path: str) -> bool:
 async def readyz_reports(client: httpx.AsyncClient, name: str, value: object) -> bool:
     """Return whether /readyz has this value now."""
     return bool((await client.get("/readyz")).json()[name] == value)
+
+
+def running_tasks() -> set[str]:
+    return {task.get_name() for task in asyncio.all_tasks()}
 
 
 async def eventually(condition: Callable[[], Any]) -> None:
@@ -190,6 +215,48 @@ async def test_a_request_without_a_body_does_not_block_shutdown(
     assert "Cancel 1 running task(s)" in caplog.text
 
 
+@pytest.mark.parametrize("finishes", [True, False], ids=["work that finishes", "work that is cancelled"])
+async def test_a_stop_with_work_in_flight_logs_no_error(
+    slack: FakeSlack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, finishes: bool
+) -> None:
+    caplog.set_level(logging.INFO)
+    answer, settings = asyncio.Event(), await rotating_installation(slack, tmp_path)
+    await record_alert(settings)
+    for method in IN_FLIGHT:
+        slack.fail(method, Fault(until=answer))
+    if not finishes:
+        monkeypatch.setattr("bot.http.slack_requests.BODY_TIMEOUT_S", 60)
+        monkeypatch.setattr("bot.serve.SHUTDOWN_TIMEOUT_S", 0)
+        monkeypatch.setattr("bot.http.server.GRACEFUL_SHUTDOWN_S", 0)
+        monkeypatch.setattr(BackgroundTasks, "drain", partialmethod(BackgroundTasks.drain, 0))
+    body = f"command=%2Fminerpulse&text=board&team_id=T1&channel_id=C1&user_id=U1&response_url={slack.url}responses/1"
+
+    async with running(settings, ready_path="/healthz") as client:
+        await client.post("/slack/events", content=body, headers=signed_headers(body))
+        await eventually(lambda: all(slack.calls_of(method) for method in IN_FLIGHT))
+        _, out = await asyncio.open_connection("127.0.0.1", settings.port)
+        out.write(b"POST /slack/events HTTP/1.1\r\nHost: here\r\nContent-Length: 10\r\n\r\nab")
+        await client.get("/healthz")  # served after the other request was accepted
+        os.kill(os.getpid(), signal.SIGTERM)
+        if finishes:
+            out.write(b"cdefghij")
+        await eventually(lambda: "stopping" in caplog.text)
+        if finishes:
+            answer.set()
+    out.close()
+    gc.collect()  # logs exceptions that nothing awaited
+
+    cancelled = [
+        "Cancel 1 running task(s), timeout graceful shutdown exceeded",
+        "delivery did not finish within 0 s and is cancelled",
+        "shutdown: abandoned unfinished tasks: /minerpulse board",
+        "token renewal did not finish within 0 s and is cancelled",
+    ]
+    records = [(record.levelno, record.getMessage()) for record in caplog.records]
+    assert [] == [message for level, message in records if level >= logging.ERROR]
+    assert ([] if finishes else cancelled) == sorted({message for level, message in records if message in cancelled})
+
+
 async def record_alert(settings: Settings) -> None:
     """Store a closed alert, so that no tick changes it, with its message undelivered."""
     store = await SqlStore.open(settings.database_url)
@@ -208,70 +275,11 @@ def post_count(slack: FakeSlack) -> int:
     return sum(call.method == "chat.postMessage" for call in slack.calls)
 
 
-class SocketServer:
-    """Slack's end of Socket Mode: sends the envelopes of each connection in turn, and records the responses.
-
-    The first `dropped_connections` connections are closed as soon as their envelopes are sent.
-    """
-
-    def __init__(self) -> None:
-        self.url = ""
-        self.connections = [[envelope("e1", command("help"))]]
-        self.dropped_connections = 0
-        self.opened = 0
-        self.received: list[dict[str, Any]] = []
-
-    async def open(self, _request: web.Request) -> web.Response:
-        return web.json_response({"ok": True, "url": f"{self.url.replace('http', 'ws')}socket"})
-
-    async def auth_test(self, _request: web.Request) -> web.Response:
-        return web.json_response(
-            {"ok": True, "team": "T", "team_id": "T1", "user": "bot", "user_id": "UBOT", "bot_id": "B"}
-        )
-
-    async def socket(self, request: web.Request) -> web.WebSocketResponse:
-        connection = web.WebSocketResponse()
-        await connection.prepare(request)
-        index, self.opened = self.opened, self.opened + 1
-        await connection.send_json({"type": "hello", "num_connections": 1})
-        for one in self.connections[index] if index < len(self.connections) else []:
-            await connection.send_json(one)
-        if index < self.dropped_connections and request.transport is not None:
-            request.transport.close()  # without a closing handshake
-        async for message in connection:
-            if message.type is WSMsgType.TEXT:
-                self.received.append(json.loads(message.data))
-        return connection
-
-
-def command(text: str) -> dict[str, Any]:
-    """Return a slash command's envelope without its ID."""
-    payload = {"command": "/minerpulse", "text": text, "team_id": "T1", "channel_id": "C1", "user_id": "U1"}
-    return {"type": "slash_commands", "payload": payload, "accepts_response_payload": True}
-
-
-def event(event_id: str) -> dict[str, Any]:
-    """Return an event's envelope without its ID."""
-    payload = {"type": "event_callback", "team_id": "T1", "event_id": event_id, "event": {"type": "app_noted"}}
-    return {"type": "events_api", "payload": payload, "accepts_response_payload": False}
-
-
-def envelope(envelope_id: str, content: dict[str, Any]) -> dict[str, Any]:
-    return {**content, "envelope_id": envelope_id}
-
-
 @pytest.fixture
 async def socket_server() -> AsyncIterator[SocketServer]:
-    server, app = SocketServer(), web.Application()
-    app.router.add_post("/api/apps.connections.open", server.open)
-    app.router.add_post("/api/auth.test", server.auth_test)
-    app.router.add_get("/socket", server.socket)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    server.url = f"http://127.0.0.1:{runner.addresses[0][1]}/"
-    yield server
-    await runner.cleanup()
+    async with socket_mode_server() as server:
+        server.default = [command("e1", "help")]
+        yield server
 
 
 def socket_settings(socket_server: SocketServer) -> dict[str, Any]:
@@ -299,24 +307,91 @@ async def test_in_socket_mode_commands_use_only_the_socket(
     assert 404 == forged.status_code
 
 
-async def test_a_broken_socket_reconnects_without_lost_or_repeated_events(
-    slack: FakeSlack,
-    socket_server: SocketServer,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
+async def test_without_a_usable_socket_the_server_is_not_ready(
+    slack: FakeSlack, socket_server: SocketServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.serve.PING_INTERVAL_S", 0.1)
-    caplog.set_level(logging.INFO, logger="bot.bolt_app")
-    lost = envelope("e1", event("Ev1"))
-    socket_server.connections = [[lost], [lost, envelope("e2", command("help"))]]  # e1 was not acknowledged
-    socket_server.dropped_connections = 1
+    monkeypatch.setattr("bot.socket_mode.UNUSABLE_AFTER_S", 0.0)
+    monkeypatch.setattr("bot.socket_mode.MAX_OUTAGE_BACKOFF_S", 0.01)
+    socket_server.refuse_socket = True
+    settings = settings_for(slack, tmp_path, **socket_settings(socket_server))
 
-    async with running(settings_for(slack, tmp_path, **socket_settings(socket_server))):
-        await eventually(lambda: {"e1", "e2"} <= {one["envelope_id"] for one in socket_server.received})
+    async with running(settings, ready_path="/healthz") as client:
+        await eventually(lambda: socket_server.refused)
+        unready = await client.get("/readyz")
+        socket_server.refuse_socket = False
+        await eventually(lambda: responds_ok(client, "/readyz"))
 
-    assert 2 == socket_server.opened
-    assert 1 == caplog.text.count("ignored a repeated event")
+    assert 503 == unready.status_code
+    assert "no usable Socket Mode connection" in unready.text
+
+
+async def rotating_installation(slack: FakeSlack, tmp_path: Path) -> Settings:
+    """Return the settings of an app that is installed in T1 with a token to be renewed at the start."""
+    key, now = generate_key(), datetime.now(UTC)
+    settings = settings_for(
+        slack,
+        tmp_path,
+        slack_bot_token=None,
+        slack_client_id=CLIENT_ID,
+        slack_client_secret=SecretStr(CLIENT_SECRET),
+        token_keys=(SecretStr(key),),
+    )
+    store = await SqlStore.open(settings.database_url)
+    await store.installations([key]).save(replace(ROTATING, installed_at=now, expires_at=now + timedelta(hours=1)))
+    await store.aclose()
+    slack.refresh_tokens = {"xoxe-1": "xoxe.xoxb-2"}
+    return settings
+
+
+async def test_a_stop_during_a_token_renewal_saves_the_new_pair(
+    slack: FakeSlack, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="bot.serve")
+    answer, settings = asyncio.Event(), await rotating_installation(slack, tmp_path)
+    slack.fail(OAUTH, Fault(until=answer))
+
+    async with running(settings, ready_path="/healthz"):
+        await eventually(lambda: slack.calls_of(OAUTH))
+        os.kill(os.getpid(), signal.SIGTERM)
+        await eventually(lambda: "stopping" in caplog.text)
+        await eventually(lambda: not running_tasks() & {"delivery", "tick"})  # only the renewal holds up the stop
+        answer.set()
+    store = await SqlStore.open(settings.database_url)
+    found = await store.installations([key.get_secret_value() for key in settings.token_keys]).find("T1")
+    await store.aclose()
+
+    assert found is not None
+    assert ("xoxe.xoxb-2", "xoxe-1+") == (found.bot_token, found.refresh_token)
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="this machine has no IPv6")
+@pytest.mark.parametrize(
+    ("host", "addresses"),
+    [("::1", ["[::1]"]), ("[::1]", ["[::1]"]), ("::", ["[::1]", "127.0.0.1"])],
+)
+async def test_the_server_listens_on_ipv6(slack: FakeSlack, tmp_path: Path, host: str, addresses: list[str]) -> None:
+    settings = settings_for(slack, tmp_path, host=host)
+    with _open_listener(settings) as listener:
+        listener.listen()
+        for address in addresses:
+            _, writer = await asyncio.open_connection(address.strip("[]"), settings.port)
+            writer.close()
+
+
+async def test_a_second_process_on_one_sqlite_file_logs_a_warning(
+    slack: FakeSlack, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = settings_for(slack, tmp_path)
+    with database_lock(first.database_url) as lock:
+        async with running(settings_for(slack, tmp_path), ready_path="/healthz"):
+            pass
+    warned = caplog.text.count(f"Another MinerPulse process uses {tmp_path}/app.db")
+    async with running(settings_for(slack, tmp_path), ready_path="/healthz"):
+        pass
+
+    assert (True, 1) == (lock.is_ours, warned)
+    assert 1 == caplog.text.count("Another MinerPulse process uses")
+    assert not (tmp_path / "app.db-lock").exists()
 
 
 class LateVendor(httpx.AsyncBaseTransport):

@@ -1,5 +1,6 @@
 """Settings are validated with helpful messages and never reveal a secret."""
 
+import os
 from enum import Enum
 from pathlib import Path
 
@@ -138,7 +139,7 @@ def test_single_and_distributed_settings_are_exclusive(monkeypatch: pytest.Monke
         pytest.param("MINERPULSE_DATABASE_URL", "me:hush@host/db", "it is not a database URL", id="database"),
         pytest.param("MINERPULSE_TICK_SECONDS", "5", "greater than or equal to 15", id="too-often"),
         pytest.param("MINERPULSE_TICK_SECONDS", "901", "less than or equal to 900", id="too-seldom"),
-        pytest.param("PORT", "http", "valid integer", id="port"),
+        pytest.param("PORT", "http", "it should be a whole number", id="port"),
         pytest.param("MINERPULSE_ETF", "W G", "it is not a ticker symbol", id="symbol"),
         pytest.param("MINERPULSE_ETF_SOURCES", "google", "'yahoo', 'nasdaq',", id="source"),
         pytest.param("MINERPULSE_ETF_SOURCES", "yahoo, yahoo", "it names a source twice", id="source-twice"),
@@ -149,6 +150,13 @@ def test_single_and_distributed_settings_are_exclusive(monkeypatch: pytest.Monke
         pytest.param("MINERPULSE_NETWORK_SOURCES", "yahoo", "'mempool' or 'blockchain'", id="network-source"),
         pytest.param("MINERPULSE_SOURCE_URLS", "yahoo=finance", "it is not a web address", id="address"),
         pytest.param("MINERPULSE_SOURCE_URLS", "http://127.0.0.1", "it is no list of addresses", id="address-of-whom"),
+        pytest.param("SLACK_BOT_TOKEN", '"xoxb-hush"', "remove the quotation marks", id="quotation-marks"),
+        pytest.param("SLACK_BOT_TOKEN", "xoxb-hush me", "it contains a space", id="space-in-a-token"),
+        pytest.param("SLACK_SIGNING_SECRET", "hush…", "a character that no token has", id="a-copied-ellipsis"),
+        pytest.param("MINERPULSE_TIINGO_KEY", "hush\nhush", "it contains a space", id="newline-in-a-key"),
+        pytest.param("MINERPULSE_SOURCE_URLS", "yahooo=http://127.0.0.1", "“yahooo” is no source", id="source-of-URL"),
+        pytest.param("MINERPULSE_SOURCE_URLS", "yahoo=http://127.0.0.1:99999", "not a web address", id="port-of-URL"),
+        pytest.param("MINERPULSE_SLACK_API_URL", "https://[::1", "it is not a web address", id="half-an-address"),
         pytest.param("MINERPULSE_LOG_LEVEL", "loud", "'DEBUG', 'INFO', 'WARNING' or 'ERROR'", id="level"),
         pytest.param("MINERPULSE_SLACK_MODE", "carrier", "'auto', 'http' or 'socket'", id="mode"),
     ],
@@ -175,11 +183,12 @@ def test_every_problem_has_its_own_line(monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.parametrize("location", ["environment", "file"])
 def test_a_misspelled_variable_suggests_the_nearest_name(monkeypatch: pytest.MonkeyPatch, location: str) -> None:
     if location == "file":
-        Path(".env").write_text("MINERPULSE_TICK_SECOND=60", encoding="utf-8")
+        Path(".env").write_text("# mine\n\nMINERPULSE_TICK_SECOND=60", encoding="utf-8")
         error = settings_error(monkeypatch)
     else:
         error = settings_error(monkeypatch, MINERPULSE_TICK_SECOND="60")
-    assert error == "MINERPULSE_TICK_SECOND: there is no such setting; did you mean MINERPULSE_TICK_SECONDS."
+    where = " (line 3 of .env)" if location == "file" else ""
+    assert error == f"MINERPULSE_TICK_SECOND{where}: there is no such setting; did you mean MINERPULSE_TICK_SECONDS."
 
 
 def test_a_misspelled_slack_variable_is_rejected_but_unrelated_ones_are_ignored(
@@ -199,6 +208,82 @@ def test_an_env_file_that_is_not_utf8_is_rejected(monkeypatch: pytest.MonkeyPatc
     assert settings_error(monkeypatch) == ".env is not UTF-8 text; save it as UTF-8."
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("# mine\nhush hush\n", "Line 2 of .env cannot be read. Write NAME=value, or begin", id="words"),
+        pytest.param("PORT=1\n= hush\n", "Line 2 of .env cannot be read.", id="no name"),
+        pytest.param("PORT: hush\n", "Line 1 of .env cannot be read.", id="a colon"),
+        pytest.param(
+            'SLACK_BOT_TOKEN="xoxb-hush\nPORT=1\n',
+            "Line 1 of .env cannot be read. Write NAME=value, and close each quotation mark.",
+            id="an open quotation mark",
+        ),
+        pytest.param("\nMINERPULSE_ETF\n", "Line 2 of .env has no value.", id="no value"),
+        pytest.param(
+            "\nMINERPULSE_TICK_SECONDS=5\n", "MINERPULSE_TICK_SECONDS (line 2 of .env): it should", id="value"
+        ),
+        pytest.param("\n\nSLACK_BOT_TOKN=hush\n", "SLACK_BOT_TOKN (line 3 of .env): there is no such", id="name"),
+    ],
+)
+def test_a_wrong_line_of_the_env_file_is_an_error_with_its_number(
+    monkeypatch: pytest.MonkeyPatch, text: str, expected: str
+) -> None:
+    Path(".env").write_text(text, encoding="utf-8")
+
+    error = settings_error(monkeypatch)
+
+    assert error.startswith(expected)
+    assert "\n" not in error
+    assert "hush" not in error
+
+
+def test_a_variable_of_the_environment_has_no_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path(".env").write_text("MINERPULSE_TICK_SECONDS=60\n", encoding="utf-8")
+
+    assert settings_error(monkeypatch, MINERPULSE_TICK_SECONDS="5").startswith("MINERPULSE_TICK_SECONDS: ")
+
+
+def test_every_wrong_line_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path(".env").write_text("one two\nMINERPULSE_SEED=1\nthree four\n", encoding="utf-8")
+
+    assert ["Line 1", "Line 3"] == [line[:6] for line in settings_error(monkeypatch).splitlines()]
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_name() -> None:
+    Path(".env").write_text("MINERPULSE_ETF=IREN\n", encoding="utf-8-sig")
+
+    assert "IREN" == load_settings().etf
+
+
+def test_comments_exports_and_quotes_are_read() -> None:
+    Path(".env").write_text("# mine\n\nexport MINERPULSE_ETF='IREN' # my fund\nPORT=\n", encoding="utf-8")
+
+    assert ("IREN", 3000) == (load_settings().etf, load_settings().port)
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "dangling link"])
+def test_an_env_file_that_is_no_file_is_an_error(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    match kind:
+        case "folder":
+            Path(".env").mkdir()
+        case "pipe":
+            os.mkfifo(".env")
+        case _:
+            Path(".env").symlink_to("nowhere")
+
+    error = settings_error(monkeypatch)
+
+    assert error.startswith(".env is a folder. Rename it" if kind == "folder" else ".env is neither a file nor a link")
+
+
+def test_an_env_file_may_be_a_link_to_a_file() -> None:
+    Path("desk.env").write_text("MINERPULSE_ETF=IREN\n", encoding="utf-8")
+    Path(".env").symlink_to("desk.env")
+
+    assert "IREN" == load_settings().etf
+
+
 def test_printing_the_settings_reveals_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     variables = {
         "SLACK_BOT_TOKEN": "xoxb-hush",
@@ -209,6 +294,40 @@ def test_printing_the_settings_reveals_no_secret(monkeypatch: pytest.MonkeyPatch
     set_variables(monkeypatch, **variables)
     settings = load_settings()
     assert "hush" not in f"{settings} {settings!r}"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "problem"),
+    [
+        pytest.param("MINERPULSE_SLACK_API_URL", "http://slack.com/api/", "it has", id="Slack"),
+        pytest.param("MINERPULSE_HEARTBEAT_URL", "http://hc-ping.com/hush", "it has", id="the watchdog"),
+        pytest.param("MINERPULSE_SOURCE_URLS", "yahoo=http://10.0.0.7:8080", "yahoo has", id="a source"),
+        pytest.param("MINERPULSE_SOURCE_URLS", "yahoo=http://127.0.0.1.evil.com", "yahoo has", id="a misleading name"),
+        pytest.param("MINERPULSE_SOURCE_URLS", "yahoo=http://127.0.0.1@evil.com", "yahoo has", id="a misleading user"),
+        pytest.param("MINERPULSE_SOURCE_URLS", "yahoo=http://0.0.0.0", "yahoo has", id="every address"),
+    ],
+)
+def test_plain_http_to_another_machine_needs_an_explicit_setting(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, problem: str
+) -> None:
+    assert settings_error(monkeypatch, **{variable: value}) == (
+        f"{variable}: {problem} an http:// address beyond this machine, which is not encrypted. "
+        "Use https://, or set MINERPULSE_ALLOW_PLAIN_HTTP=true."
+    )
+    set_variables(monkeypatch, **{variable: value}, MINERPULSE_ALLOW_PLAIN_HTTP="true")
+    load_settings()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8080", "127.9.9.9", "[::1]:8080", "localhost:80", "there.localhost"])
+def test_plain_http_to_this_machine_is_allowed(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    set_variables(monkeypatch, MINERPULSE_SOURCE_URLS=f"yahoo=http://{host}")
+    assert load_settings().source_urls == {"yahoo": f"http://{host}"}
+
+
+def test_a_short_status_token_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    error = settings_error(monkeypatch, MINERPULSE_STATUS_TOKEN="a")
+    assert error.startswith("MINERPULSE_STATUS_TOKEN: ")
+    assert "8" in error
 
 
 def test_urls_are_normalized(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -294,6 +413,8 @@ def env_value(default: object) -> str:
             return ",".join(default)
         case Enum():
             return str(default.value)
+        case bool():
+            return str(default).lower()
         case _:
             return str(default)
 

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from rich.console import Console, RenderableType
 
-from bot.terminal import render_block, render_message, render_mrkdwn
+from bot.terminal import print_message, render_block, render_message, render_mrkdwn
 from handlers.render.fmt import sparkline
+from handlers.render.message import text_message
 
 GOLDEN = {path.stem: json.loads(path.read_text("utf-8")) for path in (Path(__file__).parents[1] / "golden").iterdir()}
 MESSAGES = {name: expected for name, expected in sorted(GOLDEN.items()) if "text" in expected}  # the others are views
@@ -178,3 +179,11 @@ def test_every_message_of_the_app_fits_the_terminal(name: str, width: int) -> No
 )
 def test_bars_represent_values(values: list[float], bars: str) -> None:
     assert sparkline(values) == bars
+
+
+def test_the_terminal_shows_control_characters_as_text(capsys: pytest.CaptureFixture[str]) -> None:
+    print_message(text_message("a \x1b[31mred\x1b[0m \x1b]0;title\x07 \x9b2J \u202edesrever"))
+    printed = capsys.readouterr().out
+
+    assert not set("\x1b\x07\x9b\u202e") & set(printed)
+    assert "\\u001b[31mred" in printed

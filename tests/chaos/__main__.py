@@ -1,4 +1,4 @@
-"""Delivery tests with failing processes: `python -m tests.chaos kill|share|freeze|restart|faults`."""
+"""Delivery tests with failing processes, clocks, databases and vendors; `python -m tests.chaos --help` lists them."""
 
 import asyncio
 import sys
@@ -9,10 +9,11 @@ from pathlib import Path
 
 import click
 
-from tests.chaos import fault_table
+from tests.chaos import bad_vendors, fault_table, single_alert
 from tests.chaos.runner import Disturb, freezing, killing, restarting, run_scenario
 from tests.chaos.scenario import Scenario
 from tests.fakes import postgresql
+from tests.services.storage.conftest import migrated_image
 
 seeded = click.option("--seed", default=1, show_default=True, help="Seed of Slack's faults and the times of failures.")
 
@@ -65,6 +66,44 @@ def restart(restarts: int, cycles: int, workers: int, seed: int) -> None:
     safe = partial(postgresql.start, postgresql.SAFE)
     disturb = restarting(restarts, 10, postgresql.stop, safe, click.echo)
     _report("postgresql", build, seed=seed, workers=workers, disturb=disturb, safe=True)
+
+
+@main.command()
+@click.option("--on", type=click.Choice(["sqlite", "postgresql"]), required=True)
+def clock(on: str) -> None:
+    """Step the wall clock of a worker by hours and a day, and back, with libfaketime."""
+    library = single_alert.faketime()
+    if library is None:
+        click.echo(f"skipped: {single_alert.MISSING}")
+        return
+    outcomes = asyncio.run(single_alert.clock_steps(on, Path(tempfile.mkdtemp(prefix="minerpulse-chaos-")), library))
+    click.echo("\n".join(map(str, outcomes)))
+    sys.exit(not all(outcome.is_good for outcome in outcomes))
+
+
+@main.command()
+def replace() -> None:
+    """Replace the database file of a worker, and put it back."""
+    folder = Path(tempfile.mkdtemp(prefix="minerpulse-chaos-"))
+    outcome = asyncio.run(single_alert.replaced_database(folder, migrated_image))
+    click.echo(f"{outcome}; logged {outcome.logged} time")
+    sys.exit(not (outcome.is_good and outcome.logged == 1))
+
+
+@main.command()
+def bomb() -> None:
+    """Answer a worker's requests to vendors with 200 kB that unpack to 200 MB."""
+    outcome = asyncio.run(bad_vendors.bomb(Path(tempfile.mkdtemp(prefix="minerpulse-chaos-")) / "bomb"))
+    click.echo(f"{outcome}")
+    sys.exit(not outcome.is_good)
+
+
+@main.command()
+def rewrite() -> None:
+    """Let Yahoo multiply all closes by 10 and by 1.1 while the spread rises by 10 pp."""
+    outcomes = asyncio.run(bad_vendors.rewrite(Path(tempfile.mkdtemp(prefix="minerpulse-chaos-"))))
+    click.echo("\n".join(map(str, outcomes)))
+    sys.exit(not all(outcome.is_good for outcome in outcomes))
 
 
 @main.command()

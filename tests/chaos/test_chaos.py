@@ -5,7 +5,10 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from tests.chaos import single_alert
+from tests.chaos.__main__ import main
 from tests.chaos.delivery_counts import DeliveryCounts
 from tests.chaos.runner import freezing, killing, restarting, run_scenario
 from tests.chaos.scenario import Scenario
@@ -44,3 +47,11 @@ async def test_workers_on_one_database_run_each_tick_once_and_survive_its_restar
     counts = await run_scenario(build, url, tmp_path, workers=2, disturb=restart)
 
     assert (8, 0, 0, 0, 0) == as_tuple(counts)
+
+
+def test_the_clock_is_stepped_only_if_libfaketime_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(single_alert, "LIBRARIES", "*/nowhere/*")
+
+    result = CliRunner().invoke(main, ["clock", "--on", "sqlite"])
+
+    assert (0, f"skipped: {single_alert.MISSING}\n") == (result.exit_code, result.output)

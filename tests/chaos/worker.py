@@ -12,7 +12,8 @@ from typing import Any
 from pydantic import SecretStr
 
 from bot.app import build
-from bot.scheduler import TickScheduler
+from bot.clock import SystemClock
+from bot.scheduler import TickScheduler, schedule
 from bot.settings import Settings, SlackMode
 from services.alerting.tick_log import Claim
 from services.core.clock import last_boundary
@@ -76,11 +77,18 @@ def settings(database: str, slack: str) -> Settings:
 
 
 async def _run_ticks(ticker: TickScheduler, scenario: Scenario) -> None:
-    """Tick at each boundary of the scenario's time, like the scheduler in real time."""
+    """Tick on the real schedule, or, if the scenario's time is faster, at each boundary of that."""
     every = timedelta(seconds=TICK_S)
-    while True:
+
+    async def tick() -> None:
         await ticker.tick()
         _print("tick")
+
+    if scenario.speed == 1:
+        schedule(tick, SystemClock(), every)
+        await asyncio.Event().wait()
+    while True:
+        await tick()
         now = ticker.clock.now()
         await asyncio.sleep((last_boundary(now, every) + every - now).total_seconds() / scenario.speed)
 

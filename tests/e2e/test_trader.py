@@ -28,7 +28,7 @@ def emulator() -> Path:
     if not is_available():
         pytest.skip("Node.js with npm is not installed here, which fetches the emulator")
     try:
-        return asyncio.run(fetch_emulator(CACHE_DIR, print))
+        return asyncio.run(fetch_emulator(CACHE_DIR.expanduser(), print))
     except PlaygroundError as error:
         pytest.skip(str(error))
 

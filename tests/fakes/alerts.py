@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 
-from services.alerting.alert import ActorStamp, Alert, EntryKind, RuleHit, TimelineEntry, sort_hits
+from services.alerting.alert import ActorStamp, Alert, EntryKind, HitEnd, RuleHit, TimelineEntry, sort_hits
 from services.alerting.ports import ChannelRule, RuleAuditKind, RuleChange, UnreadableRule
 from services.core.identity import Channel
 from services.core.prices import WGMI_BTC, Pair, PriceStamp
@@ -85,6 +85,7 @@ def a_rule_hit(
         measurement=measurement,
         corrected_from=corrected_from,
         active=active,
+        ended=None if active else HitEnd.CLEARED,
         track_record=track_record,
         attribution=attribution,
     )

@@ -29,7 +29,8 @@ CLIENT_ID, CLIENT_SECRET = "11.22", "client-hush"
 EXPIRES_IN_S = 43_200
 RESPONSES = "responses"
 POST, UPDATE = "chat.postMessage", "chat.update"
-AUTH, OAUTH = "auth.test", "oauth.v2.access"
+AUTH, OAUTH, API_TEST = "auth.test", "oauth.v2.access", "api.test"
+MEMBERSHIPS = "users.conversations"
 HISTORY_METHODS = ("conversations.history", "conversations.replies")
 VIEWS = ("views.open", "views.update", "views.publish")
 UPLOAD = "upload"
@@ -141,6 +142,7 @@ class FakeSlack:
         latency: The seconds that a request to a method takes, and its response again.
         checks_blocks: Whether malformed messages are rejected.
         codes: OAuth responses by code. Each code and each of `refresh_tokens` works once.
+        joined: The channels of each person; of others, C1 and C2.
         on_post: Called with each message that is posted.
         on_outcome: Called with each call and `ok`, the error, the fault's name, or `accepted late`.
     """
@@ -162,6 +164,7 @@ class FakeSlack:
     checks_blocks: bool = True
     codes: dict[str, dict[str, Any]] = field(default_factory=dict)
     refresh_tokens: dict[str, str] = field(default_factory=dict)  # refresh token to access token
+    joined: dict[str, list[str]] = field(default_factory=dict)  # channels by person
     on_post: Callable[[ChannelMessage], None] = lambda _message: None
     on_outcome: Callable[[Call, str], None] = lambda _call, _outcome: None
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
@@ -220,7 +223,7 @@ class FakeSlack:
             "enterprise": None,
             "is_enterprise_install": False,
             "authed_user": {"id": "U1"},
-            **more,
+            **(more or {}),
         }
 
     async def receive(self, call: Call) -> dict[str, Any] | Fault:
@@ -271,7 +274,7 @@ class FakeSlack:
             seen, known = arguments.get("hash"), self.hashes.get(arguments.get("view_id", ""))
             if seen and known and seen != known:
                 return "hash_conflict"
-        if self.checks_blocks and call.method not in {AUTH, OAUTH, *HISTORY_METHODS, *FILES}:
+        if self.checks_blocks and call.method not in {AUTH, OAUTH, API_TEST, MEMBERSHIPS, *HISTORY_METHODS, *FILES}:
             errors = view_problems(call.view) if call.method in VIEWS else problems(call.message)
             self.malformed += errors
             if errors:
@@ -330,6 +333,14 @@ class FakeSlack:
             response_metadata={"next_cursor": str(end)} if end < len(found) else {},
         )
 
+    def _memberships(self, call: Call) -> dict[str, Any]:
+        """Answer users.conversations, page by page."""
+        start = int(call.arguments.get("cursor") or 0)
+        joined = self.joined.get(call.arguments["user"], ["C1", "C2"])
+        end = start + min(self.page, int(call.arguments["limit"]))
+        channels = [{"id": channel} for channel in joined[start:end]]
+        return _ok(channels=channels, response_metadata={"next_cursor": str(end) if end < len(joined) else ""})
+
     def _upload(self, call: Call) -> dict[str, Any]:
         """Answer one of the three steps of a file upload."""
         file_number = sum(known.method == FILES[0] for known in self.accepted)
@@ -383,6 +394,7 @@ METHODS: dict[str, Callable[[FakeSlack, Call], dict[str, Any]]] = {
     OAUTH: FakeSlack._grant,  # noqa: SLF001
     POST: FakeSlack._post,  # noqa: SLF001
     UPDATE: FakeSlack._edit,  # noqa: SLF001
+    MEMBERSHIPS: FakeSlack._memberships,  # noqa: SLF001
     **dict.fromkeys(HISTORY_METHODS, FakeSlack._history),  # noqa: SLF001
     **dict.fromkeys(VIEWS, FakeSlack._show),  # noqa: SLF001
     **dict.fromkeys(FILES, FakeSlack._upload),  # noqa: SLF001
@@ -453,6 +465,7 @@ class Person:
     user: str = "U1"
     channel: str = "C1"
     team: str = "T1"
+    own_team: str = ""  # of the person, if it is another than the channel's
 
     async def types(self, text: str) -> BoltResponse:
         """Type /minerpulse and `text`; return the acknowledgement."""
@@ -466,9 +479,10 @@ class Person:
         )
         return await self._dispatch(urlencode(form))
 
-    async def presses(self, action_id: str, value: str) -> BoltResponse:
-        """Press a button; return the acknowledgement."""
-        return await self._block_action({"type": "button", "action_id": action_id, "block_id": "b", "value": value})
+    async def presses(self, action_id: str, value: str, message: dict[str, Any] | None = None) -> BoltResponse:
+        """Press a button, of a message if it is given; return the acknowledgement."""
+        action = {"type": "button", "action_id": action_id, "block_id": "b", "value": value}
+        return await self._block_action(action, {} if message is None else {"message": message})
 
     async def chooses(self, action_id: str, value: str) -> BoltResponse:
         """Select from a menu; return the acknowledgement."""
@@ -477,11 +491,12 @@ class Person:
             {"type": "static_select", "action_id": action_id, "block_id": "b", "selected_option": option}
         )
 
-    async def _block_action(self, action: dict[str, Any]) -> BoltResponse:
+    async def _block_action(self, action: dict[str, Any], more: dict[str, Any] | None = None) -> BoltResponse:
         payload = {
+            **(more or {}),
             "type": "block_actions",
             "team": {"id": self.team},
-            "user": {"id": self.user},
+            "user": {"id": self.user, "team_id": self.own_team or self.team},
             "channel": {"id": self.channel},
             "response_url": f"{self.server.url}{RESPONSES}/2",
             "trigger_id": "2.trigger",
@@ -502,7 +517,8 @@ class Person:
         return await self.sends_payload(self._view_payload("view_submission", filled_view(view, values)))
 
     def _view_payload(self, payload_type: str, view: dict[str, Any]) -> dict[str, Any]:
-        common = {"team": {"id": self.team}, "user": {"id": self.user}, "trigger_id": "3.trigger"}
+        user = {"id": self.user, "team_id": self.own_team or self.team}
+        common = {"team": {"id": self.team}, "user": user, "trigger_id": "3.trigger"}
         return {"type": payload_type, **common, "view": view, "container": {"type": "view", "view_id": view["id"]}}
 
     async def sends_payload(self, payload: dict[str, Any]) -> BoltResponse:
@@ -515,6 +531,7 @@ class Person:
             "type": "event_callback",
             "team_id": self.team,
             "event_id": "Ev1",
+            "event_time": 1_772_000_000,
             "event": event,
             "authorizations": [{"team_id": self.team, "user_id": "UBOT", "is_bot": True}],
         }

@@ -21,6 +21,7 @@ from services.market.sources.http.client import HttpClient
 from services.market.sources.vendors.bitstamp import Bitstamp
 from services.market.sources.vendors.nasdaq import Nasdaq
 from services.market.sources.vendors.yahoo import Yahoo
+from services.storage import SqlStore
 from tests.fakes.harness import YESTERDAY, Harness, open_harness
 from tests.fakes.market import CALENDAR
 from tests.fakes.vendors import HOSTS, UnlimitedCoinbase, Vendors, no_wait
@@ -206,25 +207,23 @@ async def vendor_servers(url: str = "sqlite://", *, seeded: bool = True) -> Asyn
             stack.push_async_callback(server.aclose)
         servers = VendorServers(harness, *opened_servers)
         if seeded:
-            await _seed(harness)
+            await seed_history(harness.store, harness.vendors)
         harness.market.history = servers.history()
         yield servers
 
 
-async def _seed(harness: Harness) -> None:
+async def seed_history(store: SqlStore, vendors: Vendors) -> None:
     """Store the previous sessions for each source."""
     last = int(np.searchsorted(CALENDAR.days, np.datetime64(YESTERDAY)))
     days = CALENDAR.days[last + 1 - SEEDED_DAYS : last + 1]
     hours_back = np.arange(24 * SEEDED_DAYS)[::-1] * np.timedelta64(1, "h")
     opened = (np.datetime64(f"{YESTERDAY}T13:00:00") - hours_back).astype("datetime64[s]")
-    vendors, opened_utc = harness.vendors, [one.replace(tzinfo=UTC) for one in opened.astype(object)]
+    opened_utc = [one.replace(tzinfo=UTC) for one in opened.astype(object)]
     closes = [vendors.etf_close(day) for day in days.astype(object)]
     hours = [vendors.crypto_at(at + HOUR) for at in opened_utc]
     for source in ("Yahoo", "Nasdaq"):
         record = Closes(symbol=WGMI, sessions=days, prices=np.array(closes), source=source)
         declared = DeclaredActions(source=source, since=days[0].astype(object))
-        await harness.store.save_closes(record, datetime(2026, 3, 4, tzinfo=UTC), declared)
+        await store.save_closes(record, datetime(2026, 3, 4, tzinfo=UTC), declared)
     for source in ("Coinbase", "Bitstamp"):
-        await harness.store.save_bars(
-            Bars(symbol=BTC, interval=HOUR, opened_at=opened, closes=np.array(hours), source=source)
-        )
+        await store.save_bars(Bars(symbol=BTC, interval=HOUR, opened_at=opened, closes=np.array(hours), source=source))

@@ -50,6 +50,7 @@ class Vendors:
         faults: Responses of a vendor, or of one page such as `coinbase ticker`, in turn; None lets one request pass.
         dividends: Yahoo's dividends by ex-date, in USD per present share.
         splits: Yahoo's splits by ex-date, as new and old shares.
+        odd_events: Yahoo's events in its own form; they replace the others.
         price_factors: The factor by which a vendor's prices are wrong.
         close_overrides: A close that only one vendor has.
         no_trade_sessions: Sessions without trades of the ETF.
@@ -69,6 +70,7 @@ class Vendors:
     close_overrides: dict[tuple[str, date], float] = field(default_factory=dict)
     dividends: dict[date, float] = field(default_factory=dict)
     splits: dict[date, tuple[float, float]] = field(default_factory=dict)
+    odd_events: dict[str, object] = field(default_factory=dict)
     requests: list[httpx.Request] = field(default_factory=list)
 
     def client(self) -> HttpClient:
@@ -159,6 +161,8 @@ class Vendors:
             "dividends": {f"{at}": {"date": at, "amount": amount} for at, amount in paid.items()},
             "splits": {f"{at}": {"date": at, "numerator": new, "denominator": old} for at, (new, old) in split.items()},
         }
+        if self.odd_events:
+            return {"events": self.odd_events}
         return {"events": {name: told for name, told in events.items() if told}} if paid or split else {}
 
     def _rows(self, request: httpx.Request) -> dict[str, object]:

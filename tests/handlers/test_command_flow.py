@@ -11,6 +11,7 @@ from slack_bolt.async_app import AsyncBoltRequest
 from handlers.background import INTERNAL_ERROR
 from services.alerting.ports import AlertChange
 from services.core.reason import Code
+from services.delivery.outbox import Outbox
 from services.rules.decide import Side
 from tests.fakes.alerts import an_alert
 from tests.fakes.harness import CHANNEL, OPEN, Harness
@@ -312,6 +313,76 @@ async def test_alert_commands_default_to_the_only_open_alert(
     assert alert.snoozed is not None
     assert LATER + timedelta(hours=2, minutes=30) == alert.snoozed.until
     assert reason(Code.ENDED_BY_HAND, note="<!here> earnings") == alert.reason
+
+
+@pytest.mark.parametrize(
+    ("typed", "who", "state"),
+    [
+        pytest.param("resolve earnings", "resolved by <@U1>: earnings. Its rules fire again", "resolved", id="resolve"),
+        pytest.param("rule pause 1", "1d 8pp for 0s was paused by <@U1>.", "paused", id="pause"),
+        pytest.param("rule remove 1", "the rule was removed by <@U1>.", "removed", id="remove"),
+        pytest.param(
+            "rule edit 1 5d 15pp on MARA/BTC",
+            "1d 8pp for 0s is now 5d 15pp on MARA/BTC by <@U1>.",
+            "edited",
+            id="edit",
+        ),
+    ],
+)
+async def test_an_alert_that_a_person_ends_says_who_and_does_not_claim_that_it_cleared(
+    person: Person, slack: FakeSlack, harness: Harness, outbox: Outbox, typed: str, who: str, state: str
+) -> None:
+    await harness.commands.add_rule(CHANNEL, "1d 8pp for 0s", "U1")
+    await harness.tick(LATER, 0.1)
+    await outbox.deliver(harness.clock.at)
+    await person.types(typed)
+    await outbox.deliver(harness.clock.at)
+
+    (message,) = slack.arguments_of("chat.update")
+    assert f"Why it ended: {who}" in message["text"]
+    assert f"peak +10.0 pp, {state} by <@U1>" in message["text"]
+    assert "cleared" not in message["text"].replace("fire again after they have cleared", "")
+
+
+async def test_rules_are_moved_to_a_renamed_symbol_with_their_open_alert_and_noise_votes(
+    person: Person, slack: FakeSlack, harness: Harness, outbox: Outbox
+) -> None:
+    await harness.commands.add_rule(CHANNEL, "1d 8pp for 0s", "U1")
+    await harness.tick(LATER, 0.1)
+    await outbox.deliver(harness.clock.at)
+    await harness.commands.add_rule(CHANNEL, "5d 15pp on WGMX/BTC", "U1")
+    await harness.commands.add_rule(CHANNEL, "5d 15pp", "U1")
+
+    await person.types("rule move wgmi WGMX")
+    later = await harness.ticks(LATER + timedelta(minutes=5), [0.1, 0.13])
+    (moved,) = await harness.open_alerts(CHANNEL)
+    await harness.tick(later + timedelta(minutes=5), 0.01)
+    await outbox.deliver(harness.clock.at)
+    await person.types("rule move WGMI WGMX")
+    await person.types("rule move WGMX WGMI")
+
+    answer, nothing, back = (one["text"] for one in slack.responses)
+    assert (
+        "Rule 1 watches WGMX now, and watched WGMI before.\nOpen alerts and noise votes are kept.\n"
+        "Rule 3 is removed: rule 2 is the same on WGMX." == answer
+    )
+    assert (1, "WGMX/BTC", "1d 8pp for 0s on WGMX/BTC") == (moved.id, str(moved.pair), moved.hits[0].rule)
+    assert 0.1 < moved.peak.value
+    ended = slack.arguments_of("chat.update")[-1]["text"]
+    assert "WGMX above bitcoin, peak +13.0 pp over 1 day" in ended.splitlines()[0]
+    thread = [post["text"] for post in slack.arguments_of(POST) if "thread_ts" in post]
+    assert "A rule was changed. Rules on WGMI were moved to WGMX by <@U1>." in thread
+    assert "corrected" not in "".join(thread)
+    assert "No rule here watches WGMI. `/minerpulse rules` lists the rules." == nothing
+    assert "Rules 1, 2 watch WGMI now, and watched WGMX before." in back
+
+
+@pytest.mark.parametrize("typed", ["", "WGMI", "WGMI WGMI", "WGMI WG/MX", "WGMI WGMX now", "wgmi <!here>"])
+async def test_a_move_needs_two_symbols(person: Person, slack: FakeSlack, typed: str) -> None:
+    message = ack_body(await person.types(f"rule move {typed}"))
+
+    assert message["text"].startswith("Which symbol was renamed, and what is it now? Give both symbols:")
+    assert [] == slack.responses
 
 
 async def test_alert_commands_need_an_id_unless_one_alert_is_open(

@@ -67,7 +67,7 @@ def test_commands_are_parsed(text: str, words: tuple[str, ...], argument: str) -
         pytest.param("rule delete 3", ["/minerpulse rule add [RULE]", "/minerpulse rule remove ID"], id="unknown verb"),
         pytest.param("xyzzy", ["There is no “xyzzy”.", *(row.usage for row in COMMANDS)], id="nothing near: all"),
         pytest.param("&lt;!channel&gt;", ["There is no “&lt;!channel&gt;”."], id="what would call everyone"),
-        pytest.param("x" * 5_000, [f"There is no “{'x' * 40}”."], id="very long"),
+        pytest.param("x" * 500, [f"There is no “{'x' * 40}”."], id="very long"),
         pytest.param("rule remove", ["Which rule?", "/minerpulse rule remove ID"], id="no number"),
         pytest.param("rule edit 1d 8pp", ["Which rule, and how", "/minerpulse rule edit ID RULE"], id="no number"),
         pytest.param("rule edit 3", ["Which rule, and how", "/minerpulse rules"], id="no new rule"),
@@ -93,13 +93,28 @@ def test_an_invalid_rule_is_shown_with_the_word_marked() -> None:
 
 
 def test_a_very_long_rule_is_rejected_without_quoting_it() -> None:
-    response = parse_command("rule add 1d " + "x" * 5_000, COMMANDS).response
+    response = parse_command("rule add 1d " + "x" * 480, COMMANDS).response
     assert response is not None
     checked({"text": response.text, "blocks": response.blocks})
     assert "```" not in response.text
     assert response.text.endswith(
         "x…”: expected a threshold, as in 8pp or z3.5, or a metric: spread, residual, z, hashprice or difficulty."
     )
+
+
+@pytest.mark.parametrize("text", ["rule add 1d " + "x" * 489, "x" * 501, "&lt;" * 501, "<@U1> " * 1_200, "&" * 10_000])
+def test_a_command_of_more_than_500_characters_is_refused_unread(text: str) -> None:
+    response = parse_command(text, COMMANDS).response
+    assert response is not None
+    assert "at most 500 are read. Shorten it and send it again." in response.text
+
+
+def test_slacks_escapes_and_names_do_not_count_as_typed() -> None:
+    editors = " ".join(f"<@U012AB3C{number}|a.rather.long.name>" for number in range(10, 30))
+    text = f"channel editors {editors}"
+
+    assert len(text) > 500
+    assert f"editors {editors}" == parse_command(text, COMMANDS).argument
 
 
 def test_help_explains_the_grammar_of_rules() -> None:
@@ -119,10 +134,11 @@ def test_every_example_parses_as_its_own_command() -> None:
 
 def test_the_hint_lists_every_command() -> None:
     assert (
-        "[board | status [WINDOW] | chart [WINDOW] | rules | rule add [RULE] | rule edit ID RULE | rule pause ID | "
-        "rule resume ID | rule remove ID | ack [ID] | unack [ID] | snooze [ID] LENGTH | resolve [ID] [REASON] | "
-        "history | why [ID] | channel [SETTING] | mute LENGTH | digest | brief | "
-        "explain [WINDOW] | backtest RULE | tune WINDOW RATE | drawdown | miners [WINDOW] | network | sources | "
+        "[board | status [WINDOW] | chart [WINDOW] | rules | rule add [RULE] | rule edit ID RULE | "
+        "rule move OLD NEW | rule pause ID | rule resume ID | rule remove ID | "
+        "ack [ID] | unack [ID] | snooze [ID] LENGTH | resolve [ID] [REASON] | history | why [ID] | "
+        "channel [SETTING] | mute LENGTH | digest | brief | explain [WINDOW] | "
+        "backtest RULE | tune WINDOW RATE | drawdown | miners [WINDOW] | network | sources | "
         "help [TOPIC]]"
     ) == usage_hint()
 

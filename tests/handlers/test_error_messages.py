@@ -13,7 +13,12 @@ CASES = [
         "Cannot read “8xx”: expected a threshold.",
         id="rule",
     ),
+    pytest.param(errors.RuleLimitError("Nothing was added."), "Nothing was added.", id="too many rules"),
+    pytest.param(errors.TooManyRequestsError("Nothing was done."), "Nothing was done.", id="too many requests"),
     pytest.param(errors.NotFoundError("There is no rule 7 here."), "There is no rule 7 here.", id="not found"),
+    pytest.param(
+        errors.AlertNotFoundError("There is no alert 7 here."), "There is no alert 7 here.", id="alert not found"
+    ),
     pytest.param(
         errors.SourceError("timed out", source="yahoo", symbol="WGMI", retryable=True),
         "The price source did not answer (yahoo on WGMI: timed out). Try again in a minute.",
@@ -41,6 +46,11 @@ CASES = [
         errors.ConflictError("revision 3"),
         "Someone else, or a new price, changed this at the same moment. Nothing was changed; try again.",
         id="conflict",
+    ),
+    pytest.param(
+        errors.DatabaseBusyError("postgresql://desk:secret@db is busy"),
+        "MinerPulse is busy, so nothing was changed. Try again in a minute.",
+        id="store, busy",
     ),
     pytest.param(
         errors.DatabaseUnavailableError("postgresql://desk:secret@db is down"),
@@ -126,10 +136,10 @@ def test_every_error_class_has_a_case() -> None:
 
 
 def test_a_permission_error_names_the_editors() -> None:
-    message = error_message(errors.NotAllowedError(["U1", "U2"]))
+    message = error_message(errors.NotAllowedError("change rules", ["U1", "U2"]))
 
     checked({"text": message.text, "blocks": message.blocks})
-    assert "Nothing was changed: rules are changed here by <@U1>, <@U2> only; ask one of them." == message.text
+    assert "Nothing was changed. Only <@U1>, <@U2> can change rules here; ask one of them." == message.text
 
 
 def test_quoted_input_cannot_mention_anyone() -> None:

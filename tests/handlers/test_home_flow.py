@@ -1,16 +1,19 @@
 """The Home tab, the board shortcut, and channels that the app is added to or removed from."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from services.alerting.notice import Notice, Outage
+from services.alerting.ports import ChannelRule
 from services.core.identity import Channel
 from services.core.prices import WGMI_BTC
 from services.delivery.ports import AlertMessage
+from services.rules.grammar import parse_rule
 from tests.fakes.harness import CHANNEL, CLOSE, OPEN, Harness
-from tests.fakes.slack import FakeSlack, Person, error_response
+from tests.fakes.slack import MEMBERSHIPS, FakeSlack, Fault, Person, error_response
 from tests.handlers.conftest import reply_to
 
 POST, PUBLISHED, OPENED = "chat.postMessage", "views.publish", "views.open"
@@ -23,6 +26,12 @@ def view_text(view: dict[str, Any]) -> str:
     parts = [block.get("text", {}).get("text", "") for block in view["blocks"]]
     small = [one["text"] for block in view["blocks"] if block["type"] == "context" for one in block["elements"]]
     return "\n".join([*parts, *small])
+
+
+def button_values(view: dict[str, Any]) -> dict[str, str]:
+    """Return the value of each button of a view by its action."""
+    rows = [block["elements"] for block in view["blocks"] if block["type"] == "actions"]
+    return {one["action_id"]: one["value"] for row in rows for one in row}
 
 
 async def opens_home(person: Person) -> None:
@@ -55,10 +64,11 @@ async def test_home_lists_the_persons_channels_with_open_alerts(
     assert "First steps" not in view_text(view)
 
 
-async def test_home_shows_open_alerts_first_and_counts_omitted_channels(
+async def test_home_shows_open_alerts_first_and_the_rest_on_further_pages(
     person: Person, slack: FakeSlack, harness: Harness
 ) -> None:
     channels = [Channel(team="T1", id=f"C{number:02}") for number in range(24)]
+    slack.joined["U1"] = [channel.id for channel in channels]
     for channel in channels:
         await harness.commands.add_rule(channel, "1d 50pp", "U1")
     for channel in channels[:12]:
@@ -70,7 +80,41 @@ async def test_home_shows_open_alerts_first_and_counts_omitted_channels(
     assert view_text(view).index("<#C23>*\nOpen alert") < view_text(view).index("<#C12>")
     assert "<#C11>" not in view_text(view)
     assert "<#C20>*\nNo alert is open.\nRules: `1d 50pp`" in view_text(view)
-    assert "… and 2 more channels" in view_text(view)
+    assert "Page 1 of 2. Channels with open alerts come first." in view_text(view)
+    await person.presses("home_next", "1")
+    await person.presses("refresh_home", "1")
+    await person.presses("home_previous", "0")
+    second, refreshed, first = slack.views(PUBLISHED)[1:]
+    assert [False, True, True] == [channel in view_text(second) for channel in ("<#C20>", "<#C21>", "<#C22>")]
+    assert (button_values(second), view_text(second)) == (button_values(refreshed), view_text(refreshed))
+    assert {"refresh_home": "home", "home_next": "1"} == button_values(view) == button_values(first)
+    assert {"refresh_home": "1", "home_previous": "0"} == button_values(second)
+
+
+@pytest.mark.parametrize("page", ["9", "-1", "1e3", "99999999999", "x"])
+async def test_a_page_that_does_not_exist_shows_an_existing_one(person: Person, slack: FakeSlack, page: str) -> None:
+    await person.types("rule add 1d 8pp")
+    await person.presses("home_next", page)
+    assert "Rules: `1d 8pp` (1)." in view_text(slack.views(PUBLISHED)[-1])
+
+
+async def test_home_reads_only_the_channels_of_its_page(
+    person: Person, slack: FakeSlack, harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    channels = [Channel(team="T1", id=f"C{number:03}") for number in range(150)]
+    slack.joined["U1"] = [channel.id for channel in channels]
+    for channel in channels:
+        await harness.store.add_rules(channel, [parse_rule("1d 50pp")], "U1", LATER)
+    read, rules = list[str](), harness.store.rules
+
+    async def counted(channel: Channel) -> list[ChannelRule]:
+        read.append(channel.id)
+        return await rules(channel)
+
+    monkeypatch.setattr(harness.store, "rules", counted)
+    await person.presses("home_next", "14")
+    assert [f"C{number}" for number in range(140, 150)] == read
+    assert "Page 15 of 15" in view_text(slack.views(PUBLISHED)[-1])
 
 
 async def test_home_lists_channels_where_the_person_acknowledged(
@@ -218,3 +262,51 @@ async def test_an_outage_notice_is_closed_in_a_channel_that_was_left(person: Per
     await person.triggers_event({"type": "channel_left", "channel": "C1", "actor_id": "U1"})
     assert [] == await harness.store.open_notices(Outage)
     assert [] == await harness.store.due(LATER)
+
+
+async def test_home_shows_a_channel_to_its_present_members_only(
+    person: Person, slack: FakeSlack, harness: Harness
+) -> None:
+    await person.types("rule add 1d 8pp")
+    await replace(person, channel="C2").types("rule add 5d 15pp")
+    await opens_home(person)
+    slack.joined["U1"] = ["C2"]
+    await opens_home(person)
+    harness.clock.at += timedelta(minutes=5)
+    await opens_home(person)
+    cached, asked_again = slack.views(PUBLISHED)[-2:]
+    assert "*<#C1>*" in view_text(cached)
+    assert ["<#C1>" not in view_text(asked_again), "<#C2>" in view_text(asked_again)] == [True, True]
+    assert ["U1", "U1"] == [call["user"] for call in slack.arguments_of(MEMBERSHIPS)]
+
+
+async def test_leaving_a_channel_removes_it_from_home_at_once(person: Person, slack: FakeSlack) -> None:
+    await person.types("rule add 1d 8pp")
+    await opens_home(person)
+    slack.joined["U1"] = []
+    await person.triggers_event({"type": "member_left_channel", "user": "U1", "channel": "C1", "team": "T1"})
+    await person.triggers_event({"type": "member_left_channel", "user": "U5", "channel": "C1", "team": "T1"})
+    before, after = slack.views(PUBLISHED)
+    assert ("*<#C1>*" in view_text(before), "<#C1>" in view_text(after)) == (True, False)
+
+
+@pytest.mark.parametrize(
+    "fault", [error_response("missing_scope"), error_response("ratelimited", status=429), Fault(status=500)]
+)
+async def test_home_hides_all_channels_if_memberships_are_unknown(
+    person: Person, slack: FakeSlack, fault: Fault
+) -> None:
+    await person.types("rule add 1d 8pp")
+    slack.fail(MEMBERSHIPS, fault)
+    await opens_home(person)
+    await opens_home(person)
+    hidden, shown = (view_text(view) for view in slack.views(PUBLISHED))
+    assert "Your channels aren't shown, because Slack doesn't say which ones you are in." in hidden
+    assert ("<#C1>" in hidden, "<#C1>" in shown) == (False, True)
+
+
+async def test_memberships_are_read_page_by_page(person: Person, slack: FakeSlack) -> None:
+    slack.page, slack.joined["U1"] = 2, ["C7", "C8", "C9", "C1"]
+    await person.types("rule add 1d 8pp")
+    await opens_home(person)
+    assert "*<#C1>*" in view_text(slack.views(PUBLISHED)[-1])

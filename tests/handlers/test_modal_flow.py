@@ -87,14 +87,15 @@ async def test_a_preview_fetches_nothing_for_a_partial_symbol(
     assert requests_before == len(harness.vendors.requests)
 
 
-async def test_the_newest_input_wins_over_a_pending_update(person: Person, slack: FakeSlack) -> None:
+async def test_the_newest_input_wins_over_a_pending_update(person: Person, slack: FakeSlack, harness: Harness) -> None:
     form = await open_editor(person, slack)
     text = asyncio.Event()
     slack.fail(UPDATED, Fault(until=text))
     first = asyncio.create_task(person.fills(form, {"threshold": "5"}))
     await slack.delayed.wait()
     second = asyncio.create_task(person.fills(form, {"threshold": "12"}))  # with the hash from before the first
-    await asyncio.wait({second}, timeout=0.2)  # ready, but waiting for the first to finish
+    for _ in range(50):  # longer than it takes to be ready; it waits for the first to finish
+        await harness.store.rules(CHANNEL)
     text.set()
     await asyncio.gather(first, second)
     assert view_text(slack.views()[-1]).startswith("`1d 12pp` ")

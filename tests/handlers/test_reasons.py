@@ -156,6 +156,39 @@ EXAMPLES: list[tuple[Reason, str]] = [
             "declares it"
         ),
     ),
+    (
+        of(Code.ACTION_UNUSABLE, symbol="WGMI", session="2026-03-02", kind="split", source="Yahoo"),
+        (
+            "Yahoo declares a split of WGMI on 2026-03-02 without a usable amount; returns across it are suspect until "
+            "a second source or a later answer has the amount"
+        ),
+    ),
+    (
+        of(Code.ACTION_AMOUNT_UNKNOWN, symbol="WGMI", session="2026-03-02", kind="dividend"),
+        "the amount of WGMI's dividend on 2026-03-02 is unknown",
+    ),
+    (
+        of(Code.TRADE_OF_OUTVOTED_SOURCE, symbol="WGMI", source="Yahoo"),
+        "WGMI's last trade is from Yahoo alone, whose closes differ from the other sources",
+    ),
+    (
+        of(Code.SOURCE_OUTVOTED, source="Yahoo", symbol="WGMI", sessions=636, witnesses=["Nasdaq"]),
+        (
+            "Yahoo's WGMI closes differ from Nasdaq and the closes that two sources confirmed before on 636 sessions; "
+            "they are ignored until a second source agrees"
+        ),
+    ),
+    (
+        of(Code.SOURCE_OUTVOTED, source="Yahoo", symbol="WGMI", sessions=1, witnesses=[]),
+        (
+            "Yahoo's WGMI closes differ from the closes that two sources confirmed before on 1 session; "
+            "they are ignored until a second source agrees"
+        ),
+    ),
+    (
+        of(Code.VALUES_DROPPED, source="Yahoo", symbol="WGMI", values=["chart.result.0.meta.regularMarketPrice", "…"]),
+        "Yahoo on WGMI: ignored values that it sent in an unusable form: chart.result.0.meta.regularMarketPrice, …",
+    ),
     (of(Code.NO_TRADE_ANYWHERE, symbol="WGMI"), "no WGMI trade from any source: New York may have been shut"),
     (
         of(Code.OF_SYMBOL, symbol="BTC", reason=of(Code.MOVE_UNCONFIRMED, move=MOVE)),
@@ -293,9 +326,19 @@ EXAMPLES: list[tuple[Reason, str]] = [
     (of(Code.RULE_ADDED, rule="1d 8pp"), "1d 8pp was added"),
     (of(Code.RULE_EDITED, before="1d 8pp", after="1d 10pp"), "1d 8pp is now 1d 10pp"),
     (of(Code.RULE_PAUSED, rule="1d 8pp"), "1d 8pp was paused"),
+    (of(Code.RULES_MOVED, before="WGMI", after="WGMX"), "rules on WGMI were moved to WGMX"),
     (of(Code.RULE_RESUMED, rule="1d 8pp"), "1d 8pp was resumed"),
     (of(Code.RULE_REMOVED, rule="1d 8pp"), "1d 8pp was removed"),
     (of(Code.SETTING_CHANGED, setting="remind 15m"), "remind 15m was set"),
+    (of(Code.ALERT_SNOOZED_LONG, number=3, until=AT), "alert 3 was snoozed until 2026-03-02 15:04 UTC"),
+    (of(Code.ALERT_RESOLVED_EARLY, number=3), "alert 3 was resolved while past its clear level"),
+    (
+        of(Code.ESCALATION_ENDED, channel="C9"),
+        (
+            "escalation to <#C9> was turned off, as that channel no longer accepts escalations; choose another one "
+            "with `/minerpulse channel escalate 30m @WHO`"
+        ),
+    ),
     (of(Code.SEEN), "a person has seen it"),
     (of(Code.UNSEEN), "nobody sees to it"),
     (of(Code.SNOOZED), "a person asked for silence"),

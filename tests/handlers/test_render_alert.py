@@ -6,8 +6,9 @@ import pytest
 
 from handlers.render.alert import alert_message
 from handlers.render.alert_text import thread_reply
-from services.alerting.alert import ActorStamp, Alert, EntryKind, TimelineEntry, close
+from services.alerting.alert import ActorStamp, Alert, EntryKind, HitEnd, TimelineEntry, close, without_rule
 from services.core.prices import Symbol
+from services.core.reason import Code, Reason
 from services.core.trust import Trust, Verdict
 from services.market.measure import Window
 from services.market.metrics import HASHPRICE
@@ -231,8 +232,9 @@ def test_an_expired_snooze_is_not_shown() -> None:
 
 def test_a_resolved_alert(golden: Golden) -> None:
     hits = [a_rule_hit(peak=0.091, measurement=a_measurement(etf_return=0.021, crypto_return=-0.02))]
+    alert = an_alert(id=12, hits=hits, acknowledged=ACKNOWLEDGED, chart=an_alert_chart(hits[0].measurement))
     closed = close(
-        an_alert(id=12, hits=hits, acknowledged=ACKNOWLEDGED, chart=an_alert_chart(hits[0].measurement)),
+        without_rule(alert, 1, HitEnd.CLEARED),
         AT + timedelta(hours=2, minutes=5),
         "1d 8pp: 4.1pp is back inside the clear level of 4.8pp",
     )
@@ -240,6 +242,24 @@ def test_a_resolved_alert(golden: Golden) -> None:
     golden("alert_resolved", message)
     (buttons,) = [block for block in message.blocks if block["type"] == "actions"]
     assert ["useful", "noise", "chart", "why", "edit_rule"] == [element["action_id"] for element in buttons["elements"]]
+
+
+def test_an_alert_that_a_person_resolved_names_them_and_does_not_say_that_it_cleared() -> None:
+    ended = Reason.of(Code.ENDED_BY_HAND, note="earnings, see <@U2>")
+    both = an_alert(hits=[a_rule_hit(), a_rule_hit(rule_id=2, rule="5d 15pp")])
+    closed = close(without_rule(both, 2, HitEnd.CLEARED), AT, ended, "U7")
+    text = alert_message(closed, AT).text
+
+    assert "`1d 8pp` at +8.3 pp, threshold 8 pp, peak +8.3 pp, resolved by <@U7>\n" in text
+    assert "`5d 15pp` at +8.3 pp, threshold 15 pp, peak +8.3 pp, cleared\n" in text
+    who = "esolved by <@U7>: earnings, see <@U2>. Its rules fire again after they have cleared."
+    assert f"Why it ended: r{who}\n" in text
+    assert thread_reply(an_entry(kind=EntryKind.RESOLVED, by="U7", reason=ended), closed).text.endswith(f" R{who}")
+
+
+def test_a_rule_that_ended_before_causes_were_recorded_does_not_say_that_it_cleared() -> None:
+    hit = replace(a_rule_hit(active=False), ended=None)
+    assert "peak +8.3 pp, ended\n" in alert_message(an_alert(hits=[hit, a_rule_hit(rule_id=2)]), AT).text
 
 
 def test_an_alert_on_simulated_prices(golden: Golden) -> None:

@@ -95,7 +95,7 @@ def test_an_implied_gap_shows_its_interval_and_the_error_of_beta() -> None:
     view = shut_view()
     assert view.gap is not None
     gap = replace(view.gap, beta=1.38, beta_error=0.24, implied=0.0312, low=-0.0197, high=0.0821)
-    expected = "Implied WGMI gap *+3.1%*, 90% interval −2.0 to +8.2%, at a beta of 1.4 ± 0.2."
+    expected = "Implied WGMI gap *+3.1%*, 90% interval −2.0 to +8.2%, at a beta of 1.38 ± 0.24."
     assert expected in board_text(a_board(replace(view, gap=gap)), SHUT_AT)
 
 
@@ -103,7 +103,7 @@ def test_a_negative_beta_keeps_its_sign() -> None:
     view = shut_view()
     assert view.gap is not None
     message = board_text(a_board(replace(view, gap=replace(view.gap, beta=-0.42, implied=-0.0084))), SHUT_AT)
-    assert "at a beta of −0.4 ±" in message
+    assert "at a beta of −0.42 ±" in message
 
 
 def test_without_a_bitcoin_price_no_gap_is_shown() -> None:
@@ -119,7 +119,7 @@ async def test_a_session_without_trades_is_shown_as_a_possible_market_closure() 
         message = board_text(a_board(await harness.market.view(WGMI_BTC, evening)), evening)
     why = "2026-03-04: no WGMI trade from any source: New York may have been shut."
     assert f"1d, 5d, 20d, 60d, 252d, ytd: {why}" in message
-    assert f"Left out: 1 price, the last for the session of {why}" in message
+    assert f"1 session has no WGMI price, {why}" in message
     assert "Problem:" not in message
 
 

@@ -137,7 +137,8 @@ def test_a_year_to_date_that_has_ended_shows_its_year() -> None:
         pytest.param(timedelta(hours=2), "2 h", id="hours"),
         pytest.param(timedelta(hours=2, minutes=10), "2 h 10 min", id="hours and minutes"),
         pytest.param(timedelta(hours=47, minutes=59), "47 h 59 min", id="almost two days"),
-        pytest.param(timedelta(days=3, hours=5), "3 days", id="days"),
+        pytest.param(timedelta(days=3, hours=5, minutes=59), "3 days 5 h", id="days and hours"),
+        pytest.param(timedelta(days=3, minutes=59), "3 days", id="days"),
     ],
 )
 def test_durations(span: timedelta, expected: str) -> None:

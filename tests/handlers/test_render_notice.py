@@ -10,10 +10,12 @@ from handlers.render.message import Message
 from handlers.render.notices import notice_message
 from services.alerting.alert import ActorStamp, EntryKind
 from services.alerting.notice import (
+    ChannelChange,
     Content,
     CoverageReport,
     Digest,
     Escalation,
+    EscalationSource,
     MessageCounts,
     NearestMiss,
     Notice,
@@ -22,6 +24,7 @@ from services.alerting.notice import (
 )
 from services.core.identity import Channel, Mention
 from services.core.prices import WGMI_BTC
+from services.core.reason import Code, Reason
 from services.delivery.ports import DeliveryProblem
 from services.rules.decide import Side
 from tests.fakes.alerts import AT, CHANNEL, a_measurement, a_rule_hit, a_stamp, an_alert, an_entry
@@ -98,6 +101,14 @@ def message_for(content: Content) -> Message:
                 final=False,
             ),
             id="a troubled day so far",
+        ),
+        pytest.param(
+            "notice_change",
+            ChannelChange(by="U2", change=Reason.of(Code.SETTING_CHANGED, setting="mention <!channel>")),
+            id="a change of the channel",
+        ),
+        pytest.param(
+            "notice_escalation_source", EscalationSource(source=Channel(team="T1", id="C9")), id="who escalates here"
         ),
         pytest.param("notice_escalation", Escalation(alert=an_alert(id=12), after=HOUR / 2), id="an escalation"),
         pytest.param(

@@ -106,7 +106,8 @@ def test_omitted_prices_are_summarized_and_listed() -> None:
     market = replace(LEGS.aligned, etf=etf, exclusions=(an_omission(),))
     words = Outline(html(a_result(market))).words
     assert "399 of 400 sessions have both prices." in words
-    assert "Left out, etf: 1 session, 2022-07-05: no WGMI trade from any source: New York may have been shut" in words
+    why = "no WGMI trade from any source: New York may have been shut"
+    assert f"1 session has no WGMI price, 2022-07-05: {why}" in words
     assert "Every price that is left out (1)" in words
 
 

@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -6,7 +7,7 @@ import aiohttp
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
-from handlers.slack_notifier import ChartSupport, DeadlineConnector, SlackNotifier, send_before
+from handlers.slack_notifier import ChartSupport, SlackConnector, SlackNotifier, send_before
 from services.alerting.alert import EntryKind
 from services.core.errors import (
     DeliveryError,
@@ -107,11 +108,18 @@ async def test_the_client_does_not_retry_a_post(notifier: SlackNotifier, slack: 
     assert 1 == len(slack.calls)
 
 
-async def test_a_response_timeout_means_possibly_posted(slack: FakeSlack, clock: SetClock) -> None:
+async def test_a_response_timeout_means_possibly_posted(
+    slack: FakeSlack, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     slack.fail(POST, Fault(hang=True))
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=0.05)) as session:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=600)) as session:
         client = AsyncWebClient(token=TOKEN, base_url=f"{slack.url}api/", session=session)
-        error = await failure(SlackNotifier(client, clock))
+        failing = asyncio.create_task(failure(SlackNotifier(client, clock)))
+        await slack.received(1)
+        loop = asyncio.get_running_loop()
+        shown = loop.time
+        monkeypatch.setattr(loop, "time", lambda: shown() + 700)
+        error = await failing
     assert (False, False) == (error.permanent, error.surely_not_posted)
 
 
@@ -301,7 +309,7 @@ async def failure(notifier: SlackNotifier) -> DeliveryError:
 
 @pytest.fixture
 async def deadline_client(slack: FakeSlack, clock: SetClock) -> AsyncIterator[AsyncWebClient]:
-    async with aiohttp.ClientSession(connector=DeadlineConnector(clock)) as session:
+    async with aiohttp.ClientSession(connector=SlackConnector(clock)) as session:
         yield AsyncWebClient(token=TOKEN, base_url=f"{slack.url}api/", session=session)
 
 

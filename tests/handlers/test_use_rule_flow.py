@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 from services.alerting.ports import RuleAuditKind
-from services.channels.permissions import RulePermissions
+from services.channels.permissions import Permissions
 from tests.fakes.harness import CHANNEL, OPEN, Harness
 from tests.fakes.slack import FakeSlack, Person
 
@@ -93,7 +93,7 @@ async def test_an_outdated_preview_is_shown_again(person: Person, slack: FakeSla
 async def test_a_person_without_permission_sees_whom_to_ask(person: Person, slack: FakeSlack, harness: Harness) -> None:
     await harness.commands.add_rule(CHANNEL, "1d 8pp", "U1")
     button = await preview_button(person, slack)
-    harness.commands.permissions = RulePermissions(people=("U7",))
+    harness.commands.permissions = Permissions(people=("U7",))
     await person.presses("use_rule", button)
 
     assert "<@U7>" in slack.responses[-1]["text"]

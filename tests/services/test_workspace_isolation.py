@@ -22,9 +22,12 @@ from services.alerting.ports import (
 )
 from services.alerting.snooze import SnoozeUntil
 from services.channels.commands import ChannelCommands
+from services.channels.permissions import Act
 from services.channels.settings import SettingCommands
 from services.core.errors import ChannelSettingError, ConflictError, NotFoundError
 from services.core.identity import Channel
+from services.core.prices import Symbol
+from services.core.reason import Code, Reason
 from services.market.measure import Window
 from services.rules.grammar import parse_rule
 from services.rules.rule import Rule
@@ -42,6 +45,12 @@ GLOBAL_METHODS = {
     "closed_alerts": "monitor: alerts of all workspaces, each with its channel",
     "backlog": "health: counts",
     "channels": "maintenance: each names its channel",
+    "claim_key": "keys name their channel or request",
+    "release_key": "as claim_key",
+    "purge_workspace": "uninstall: the workspace that the app left",
+    "erase_person": "an operator's command: one person in all workspaces",
+    "delete_older": "retention: by age in all workspaces",
+    "discard_ahead": "monitor: ticks belong to no workspace",
     "claim_tick": "monitor: ticks belong to no workspace",
     "due": "delivery: each message names its channel",
     "extremes": "prices belong to no workspace",
@@ -149,7 +158,9 @@ COMMAND_CALLS: dict[str, Callable[[OtherWorkspace], Awaitable[object]]] = {
     "board": lambda other: other.harness.commands.board(OWN_CHANNEL),
     "brief": lambda other: other.harness.commands.brief(OWN_CHANNEL),
     "rejoin": lambda other: other.harness.commands.rejoin(OWN_CHANNEL),
-    "check_editor": lambda other: other.harness.commands.check_editor(OWN_CHANNEL, "U2"),
+    "authorize": lambda other: other.harness.commands.authorize(OWN_CHANNEL, Act.MUTE, "U2"),
+    "announce": lambda other: other.harness.commands.announce(OWN_CHANNEL, "U2", Reason.of(Code.SEEN)),
+    "has_acted_in": lambda other: other.harness.commands.has_acted_in(OWN_CHANNEL, "U1"),
     "chart": lambda other: other.harness.commands.chart(OWN_CHANNEL, Window.D1),
     "edit_rule": lambda other: other.harness.commands.edit_rule(OWN_CHANNEL, other.channel_rule.id, "1d 9pp", "U2"),
     "history": lambda other: other.harness.commands.history(OWN_CHANNEL),
@@ -157,8 +168,11 @@ COMMAND_CALLS: dict[str, Callable[[OtherWorkspace], Awaitable[object]]] = {
     "rule_list": lambda other: other.harness.commands.rule_list(OWN_CHANNEL),
     "open_alerts": lambda other: other.harness.commands.open_alerts(OWN_CHANNEL),
     "overview": lambda other: other.harness.commands.overview(
-        OWN_CHANNEL.team, "U1"
+        OWN_CHANNEL.team, "U1", {"C1", "C2"}
     ),  # a user ID can exist in two workspaces
+    "claim_announcement": lambda other: other.harness.commands.claim_announcement(OWN_CHANNEL),
+    "release_announcement": lambda other: other.harness.commands.release_announcement(OWN_CHANNEL),
+    "move_rules": lambda other: other.harness.commands.move_rules(OWN_CHANNEL, Symbol("WGMI"), Symbol("MARA"), "U2"),
     "pause_rule": lambda other: other.harness.commands.pause_rule(OWN_CHANNEL, other.channel_rule.id, "U2"),
     "coverage": lambda other: other.harness.commands.coverage(OWN_CHANNEL),
     "audit": lambda other: other.harness.commands.audit(OWN_CHANNEL, other.alert),
@@ -192,6 +206,7 @@ STORE_CALLS: dict[str, Callable[[OtherWorkspace], Awaitable[object]]] = {
     "change_channel": _change_channel,
     "channel": lambda other: other.store.channel(OWN_CHANNEL),
     "channel_changes": lambda other: other.store.channel_changes(OWN_CHANNEL, 10),
+    "active_channels": lambda other: other.store.active_channels(OWN_CHANNEL.team),
     "channels_of": lambda other: other.store.channels_of(OWN_CHANNEL.team, "U1"),
     "end_silence": _end_silence,
     "schedule_silence": _schedule_silence,

@@ -108,6 +108,8 @@ class People:
             else self.random.choice({Action.SET_MENTIONS: MENTIONS}.get(action, NOTIFICATIONS))
         )
         other = Channel(team=TEAM, id=next(name for name in CHANNELS if name != channel.id))
+        if any("#other" in text for text in texts):
+            await commands.settings.set(other, "accept-escalations on", by, lambda _name: None)
         for text in texts:
             await commands.settings.set(channel, text, by, lambda name: MENTIONED.get(name, other))
         return ", ".join(texts)

@@ -43,7 +43,7 @@ def test_every_method_with_faults_or_checks_is_a_method_of_the_store() -> None:
 
 
 def skip_lookup(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def look_up(_dispatcher: Dispatcher, _delivery: Delivery) -> tuple[str | None, bool]:
+    async def look_up(_dispatcher: Dispatcher, _delivery: Delivery, _now: datetime) -> tuple[str | None, bool]:
         return None, False
 
     monkeypatch.setattr(Dispatcher, "_look_up", look_up)

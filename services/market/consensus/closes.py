@@ -27,6 +27,7 @@ from services.market.consensus.quarantine import COIN_QUARANTINE, quarantined_ro
 from services.market.consensus.quorum import (
     CLOSE_LIMITS,
     COIN_LIMITS,
+    CONFIRMED,
     AgreementLimits,
     ConsensusPrices,
     SourcePrices,
@@ -34,6 +35,11 @@ from services.market.consensus.quorum import (
 )
 
 COINS = frozenset(map(Symbol, ("BTC", "ETH", "LTC", "BCH", "XRP", "SOL", "DOGE")))  # any other symbol is a share
+
+
+NO_CLOSES = Closes(
+    symbol=Symbol(""), sessions=np.array([], dtype="datetime64[D]"), prices=np.array([], dtype=np.float64), source=""
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -46,7 +52,9 @@ class ConsensusHistory:
         quarantined: the reason for each price that is not accepted, by session or by the instant at which a bar ends.
         agreed, sources: adjusted for splits only.
         requires_witness: a price needs a second source to be fully trusted.
-        problems: the declared actions that are not applied.
+        problems: the declared actions that are not applied, and the sources whose closes are outvoted.
+        unsettled: actions that are declared without a usable amount; returns across them are suspect.
+        confirmed: a share's closes that two or more sources confirmed at any time; empty for a coin.
     """
 
     symbol: Symbol
@@ -58,6 +66,8 @@ class ConsensusHistory:
     requires_witness: bool
     actions: tuple[Action, ...] = ()
     problems: tuple[Reason, ...] = ()
+    unsettled: tuple[Action, ...] = ()
+    confirmed: Closes = NO_CLOSES
 
     @property
     def last_close(self) -> float | None:
@@ -80,6 +90,15 @@ class ConsensusHistory:
             action for action in self.actions if action.kind is ActionKind.DIVIDEND and action.session == session
         ]
         return Trust(reasons=tuple(_dividend_reason(self.symbol, action) for action in dividends))
+
+    def trust_across(self, first: date, last: date) -> Trust:
+        """Return SUSPECT if an action without a known amount lies after `first` and not after `last`."""
+        reasons = tuple(
+            Reason.of(Code.ACTION_AMOUNT_UNKNOWN, symbol=self.symbol, session=action.session, kind=action.kind)
+            for action in self.unsettled
+            if first < action.session <= last
+        )
+        return Trust(verdict=Verdict.SUSPECT, reasons=reasons) if reasons else TRUSTED
 
     def trust(self, key: np.datetime64) -> Trust:
         """Return the trust of a session's close; for bars, that of the last bar that ended by the instant."""
@@ -109,9 +128,10 @@ class ConsensusHistory:
     def sources_of(self, key: np.datetime64) -> list[str]:
         """Return the names of the sources that agree with the accepted price."""
         price = self.agreed.prices[np.searchsorted(self.agreed.keys, key)]
-        return [
+        agreeing = [
             prices.source for prices in self.sources if abs(_price_at(prices, key) / price - 1) <= self.limits.reject
         ]
+        return agreeing or [CONFIRMED]
 
 
 def consensus_closes(
@@ -122,24 +142,25 @@ def consensus_closes(
     requires_witness: bool,
     declared: Sequence[DeclaredActions] = (),
     last_trade: LastTrade | None = None,
+    confirmed: Closes | None = None,
 ) -> ConsensusHistory:
     """Compute the consensus of a share's session closes at several sources.
 
     1. Adjust each source's closes for the declared splits. `last_trade`, its session and price, shows whether a split
        of that session is already in them.
-    2. Find the prices that the sources agree on, and the dividends.
+    2. Find the prices that the sources agree on, and the dividends. Closes that two sources `confirmed` earlier are a
+       witness against a single source, as one that rewrites its history.
     3. Quarantine single-source closes that look like errors and that no split or dividend explains. Adjust the rest.
 
     Quarantined closes stay stored with their source. They are released once a second source agrees or declares the
     split.
     """
     splits = agree_splits(symbol, declared)
-    adjusted = split_adjusted(closes_by_source, splits.actions, last_trade)
-    sources = [
-        SourcePrices(source=closes.source, keys=closes.sessions, prices=closes.prices, volumes=closes.volumes)
-        for closes in adjusted
-    ]
-    agreed = consensus_prices(sources, CLOSE_LIMITS)
+    known = [*closes_by_source] if confirmed is None else [*closes_by_source, confirmed]
+    adjusted = split_adjusted(known, splits.actions, last_trade)
+    witness = adjusted.pop() if confirmed is not None else None
+    sources = [_source_prices(closes) for closes in adjusted]
+    agreed = consensus_prices(sources, CLOSE_LIMITS, _source_prices(witness) if witness is not None else None)
     dividends = agree_dividends(_closes(symbol, agreed, np.isfinite(agreed.prices)), declared, splits.actions)
     actions = splits.actions + dividends.actions
     quarantined = _disputes(agreed)
@@ -159,8 +180,11 @@ def consensus_closes(
         requires_witness=requires_witness,
         actions=actions,
         problems=splits.problems + dividends.problems,
+        unsettled=splits.unsettled + dividends.unsettled,
+        confirmed=_confirmed_closes(symbol, agreed, witness),
     )
-    return _with_source(history)
+    history = _with_source(history)
+    return replace(history, problems=history.problems + _outvoted_problems(history))
 
 
 def consensus_bars(symbol: Symbol, bars_by_source: Sequence[Bars], *, requires_witness: bool) -> ConsensusHistory:
@@ -211,6 +235,40 @@ def corroborate(trust: Trust, prices: NDArray[np.float64], days: NDArray[np.date
         return TRUSTED
     reason = Reason.of(Code.MOVED_UNLIKE_FUND, moved=coin_return, fund=fund.symbol, fund_moved=fund_return)
     return trust.combined_with(Trust(verdict=Verdict.SUSPECT, reasons=(reason,)))
+
+
+def _source_prices(closes: Closes) -> SourcePrices:
+    return SourcePrices(source=closes.source, keys=closes.sessions, prices=closes.prices, volumes=closes.volumes)
+
+
+def _confirmed_closes(symbol: Symbol, agreed: ConsensusPrices, known: Closes | None) -> Closes:
+    """Return the known confirmed closes, with those that two or more sources agree on now.
+
+    A known close stays as it is unless these sources contradict it.
+    """
+    rows = agreed.confirmed if agreed.confirmed is not None else np.zeros(len(agreed.keys), dtype=bool)
+    now = replace(_closes(symbol, agreed, rows), source=CONFIRMED)
+    if known is None or not len(known):
+        return now
+    _common, now_rows, known_rows = np.intersect1d(now.sessions, known.sessions, return_indices=True)
+    differs = np.ones(len(now), dtype=bool)
+    differs[now_rows] = np.abs(now.prices[now_rows] / known.prices[known_rows] - 1) > CLOSE_LIMITS.reject
+    fresh = now.select(differs)
+    kept = known.select(~np.isin(known.sessions, fresh.sessions))
+    sessions = np.concatenate([kept.sessions, fresh.sessions])
+    order = np.argsort(sessions)
+    return replace(now, sessions=sessions[order], prices=np.concatenate([kept.prices, fresh.prices])[order])
+
+
+def _outvoted_problems(history: ConsensusHistory) -> tuple[Reason, ...]:
+    """Return a problem for each source that the confirmed closes outvote."""
+    agreed = history.agreed
+    known = agreed.keys[np.isfinite(agreed.prices)]
+    witnesses = [] if not len(known) else [name for name in history.sources_of(known[-1]) if name != CONFIRMED]
+    return tuple(
+        Reason.of(Code.SOURCE_OUTVOTED, source=source, symbol=history.symbol, sessions=sessions, witnesses=witnesses)
+        for source, sessions in agreed.outvoted.items()
+    )
 
 
 def _closes(symbol: Symbol, agreed: ConsensusPrices, rows: NDArray[np.bool_]) -> Closes:

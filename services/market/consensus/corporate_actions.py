@@ -20,6 +20,8 @@ MAX_DIVIDEND = 0.25  # of the price; a larger dividend is treated as an error
 MAX_SPLIT_RATIO = 1_000
 MIN_DETECTABLE_SPLIT = 0.15  # a finer split looks like a day's move: closes are assumed to be adjusted for it
 
+UNUSABLE = 0.0  # the value of an action that a source declares without a usable amount
+
 LastTrade = tuple[date, float]
 
 
@@ -35,7 +37,7 @@ class Action:
     """One dividend or split, effective from the opening of `session`, its ex-date.
 
     `value` is a dividend in US dollars per share, in the shares of that day, or a split's new shares per old share
-    (below 1 for a reverse split). It is as declared and may be invalid.
+    (below 1 for a reverse split). It is as declared and may be invalid, or UNUSABLE.
     """
 
     session: date
@@ -164,10 +166,15 @@ SAME_EVENT = timedelta(days=4)  # sources may be a session apart on a date, and 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgreedActions:
-    """The actions to apply, oldest first, and why the others are not applied."""
+    """The actions to apply, oldest first, and why the others are not applied.
+
+    `unsettled` are those that are declared without a usable amount by the only sources that declare them: returns
+    across them are unknown.
+    """
 
     actions: tuple[Action, ...] = ()
     problems: tuple[Reason, ...] = ()
+    unsettled: tuple[Action, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -259,10 +266,13 @@ def _is_same_event(event: _Event, source: str, action: Action) -> bool:
 def _agree(
     symbol: Symbol, events: Sequence[_Event], is_valid: Callable[[Action], bool], is_small: Callable[[Action], bool]
 ) -> AgreedActions:
-    actions, problems = list[Action](), list[Reason]()
+    actions, problems, unsettled = list[Action](), list[Reason](), list[Action]()
     for event in events:
-        valid = event.where(is_valid)
-        invalid = event.without(valid)
+        valid, unusable = event.where(is_valid), event.where(lambda action: action.value == UNUSABLE)
+        if unusable.declarations and not valid.declarations:
+            unsettled.append(unusable.first)
+            problems.append(_unusable_reason(symbol, unusable))
+        invalid = event.without(valid).without(unusable)
         if invalid.declarations:
             first = invalid.first
             problems.append(
@@ -293,4 +303,15 @@ def _agree(
             )
         else:
             actions.append(action)
-    return AgreedActions(actions=tuple(actions), problems=tuple(problems))
+    return AgreedActions(actions=tuple(actions), problems=tuple(problems), unsettled=tuple(unsettled))
+
+
+def _unusable_reason(symbol: Symbol, event: _Event) -> Reason:
+    first = event.first
+    return Reason.of(
+        Code.ACTION_UNUSABLE,
+        symbol=symbol,
+        session=first.session,
+        kind=first.kind,
+        source=" and ".join(source for source, _action in event.declarations),
+    )

@@ -1,7 +1,7 @@
 """Quorum: which sources' prices are accepted, and the consensus price."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from math import isfinite
 
@@ -13,6 +13,8 @@ from services.core.reason import Code, Reason
 from services.core.statistics import row_medians
 from services.core.trust import Trust, Verdict
 
+CONFIRMED = "confirmed closes"  # the source name of our stored closes that two sources confirmed
+RECENT_VOTES, MIN_OUTVOTED = 20, 3  # sessions
 MAX_TIME_APART = timedelta(seconds=90)  # between two last trades that are compared
 PAIR = 2
 
@@ -93,6 +95,8 @@ class ConsensusPrices:
         witnesses: the number of accepted sources.
         dispersion: the highest accepted price over the lowest, minus one; 0 for one or none.
         rejected: ordered by key.
+        outvoted: sources that recently differ from the confirmed closes, with the number of sessions.
+        confirmed: rows in which two or more sources agree.
     """
 
     keys: NDArray[np.datetime64]
@@ -100,6 +104,8 @@ class ConsensusPrices:
     witnesses: NDArray[np.intp]
     dispersion: NDArray[np.float64]
     rejected: tuple[RejectedPrice, ...]
+    outvoted: Mapping[str, int] = field(default_factory=dict)
+    confirmed: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,12 +120,16 @@ class ConsensusQuote:
     witnesses: int = 0
 
 
-def consensus_prices(sources: Sequence[SourcePrices], limits: AgreementLimits) -> ConsensusPrices:
+def consensus_prices(
+    sources: Sequence[SourcePrices], limits: AgreementLimits, confirmed: SourcePrices | None = None
+) -> ConsensusPrices:
     """Find the accepted sources for each key; the consensus price is the median of theirs.
 
     1. Ignore prices with volume 0.
     2. Accept a single source, and all sources that are within `limits.reject` of each other.
     3. Of three or more that are not, accept those within `limits.reject` of the median if they are a majority.
+    4. If no two sources agree, a price that was `confirmed` by two sources earlier is one more witness: it outvotes a
+       single source that differs. A source that it often outvoted lately is ignored until it agrees with another one.
 
     The order of the sources does not matter.
     """
@@ -129,13 +139,95 @@ def consensus_prices(sources: Sequence[SourcePrices], limits: AgreementLimits) -
     prices = np.full((len(keys), len(sources)), np.nan, order="F")  # column-major: faster reductions
     for column, source in enumerate(sources):
         prices[np.searchsorted(keys, source.keys), column] = source.traded_prices
+    names = [source.source for source in sources]
     untraded = [rejected for source in sources for rejected in _untraded_prices(source)]
     accepted = _accepted(prices, limits.reject)
+    agreeing = accepted.sum(axis=1) >= PAIR
+    outvoted: Mapping[str, int] = {}
+    voted = np.zeros(len(keys), dtype=bool)
+    if confirmed is not None and len(confirmed.keys):
+        witness = np.full(len(keys), np.nan)
+        known = np.isin(confirmed.keys, keys)
+        witness[np.searchsorted(keys, confirmed.keys[known])] = confirmed.prices[known]
+        if not _is_obsolete(prices, accepted, agreeing, witness, limits.reject):
+            prices, accepted, voted, outvoted = _with_witness(
+                prices, agreeing, accepted, witness, reject=limits.reject, names=names
+            )
+            names = [*names, CONFIRMED]
     accepted_prices = np.where(accepted, prices, np.nan)
-    outliers = _rejected_prices(keys, prices, accepted_prices, [source.source for source in sources])
-    return _build_consensus(
-        keys, accepted_prices, tuple(sorted(untraded + outliers, key=lambda rejected: (rejected.key, rejected.source)))
-    )
+    outliers = _rejected_prices(keys, prices, accepted_prices, names)
+    rejected = tuple(sorted(untraded + outliers, key=lambda one: (one.key, one.source)))
+    consensus = _build_consensus(keys, accepted_prices, rejected)
+    witnesses = np.where(voted, np.maximum(consensus.witnesses, 1) + 1, consensus.witnesses)
+    return replace(consensus, witnesses=witnesses, outvoted=outvoted, confirmed=agreeing)
+
+
+def _is_obsolete(
+    prices: NDArray[np.float64],
+    accepted: NDArray[np.bool_],
+    agreeing: NDArray[np.bool_],
+    witness: NDArray[np.float64],
+    reject: float,
+) -> bool:
+    """Return whether sources that agree contradict the confirmed closes: together they rewrote the history."""
+    medians = row_medians(np.where(accepted, prices, np.nan)[agreeing])
+    return int((np.abs(medians / witness[agreeing] - 1) > reject).sum()) >= MIN_OUTVOTED
+
+
+def _with_witness(
+    prices: NDArray[np.float64],
+    agreeing: NDArray[np.bool_],
+    accepted: NDArray[np.bool_],
+    witness: NDArray[np.float64],
+    *,
+    reject: float,
+    names: Sequence[str],
+) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], Mapping[str, int]]:
+    """Return the prices and the accepted ones with the witness as last column, its rows, and the outvoted sources."""
+    known = np.isfinite(prices)
+    near = known & (np.abs(prices / witness[:, None] - 1) <= reject)
+    supported = near.any(axis=1)
+    voted = np.isfinite(witness) & ~agreeing & (supported | (known.sum(axis=1) == 1))
+    accepted = np.where(voted[:, None], near, accepted)
+    outvoted = {}
+    for column, name in enumerate(names):
+        rows = np.flatnonzero(known[:, column] & np.isfinite(witness))[-RECENT_VOTES:]
+        against = voted[rows] & ~near[rows, column]
+        if against.sum() >= MIN_OUTVOTED and 2 * against.sum() > len(rows):
+            outvoted[name] = int((voted & known[:, column] & ~near[:, column]).sum())
+    if outvoted:
+        trusted = np.array([name not in outvoted for name in names])
+        undecided = ~agreeing & ~voted
+        prices = _rescaled(prices, witness, voted, undecided, trusted=trusted, reject=reject)
+        alone = ~(known & trusted).any(axis=1)
+        accepted[undecided] = _accepted(prices[undecided], reject)
+        accepted[undecided & alone] = False
+    stands_alone = voted & ~supported
+    vote = np.where(stands_alone, witness, np.nan)[:, None]
+    return np.hstack([prices, vote]), np.hstack([accepted, stands_alone[:, None]]), voted, outvoted
+
+
+def _rescaled(
+    prices: NDArray[np.float64],
+    witness: NDArray[np.float64],
+    voted: NDArray[np.bool_],
+    undecided: NDArray[np.bool_],
+    *,
+    trusted: NDArray[np.bool_],
+    reject: float,
+) -> NDArray[np.float64]:
+    """Return the prices with those of outvoted sources in undecided rows on the scale of the confirmed closes.
+
+    A source whose closes are all wrong by one factor is still a witness of the return. Other prices of outvoted
+    sources become NaN.
+    """
+    rescaled = prices.copy(order="F")
+    for column in np.flatnonzero(~trusted):
+        ratios = (prices[:, column] / witness)[voted & np.isfinite(prices[:, column])][-RECENT_VOTES:]
+        ratio = float(np.median(ratios))
+        is_uniform = bool((np.abs(ratios / ratio - 1) <= reject).all())
+        rescaled[undecided, column] /= ratio if is_uniform else np.nan
+    return rescaled
 
 
 def consensus_trade(

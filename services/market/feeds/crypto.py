@@ -17,6 +17,7 @@ from services.market.feeds.freshness import (
     HISTORY_START,
     MAX_LIVE_AGE,
     FaultLog,
+    dropped_values,
     latest_quote,
     lookback_start,
 )
@@ -29,12 +30,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoinFeed:
-    """One source's data of a cryptocurrency: hourly bars, the last trade, and the problem of the last fetch."""
+    """One source's data of a cryptocurrency: hourly bars, the last trade, and the problem of the last fetch.
+
+    `dropped` are the unusable values that the last answers lost.
+    """
 
     bars: Bars
     quote: Quote | None = None
     problem: Reason | str | None = None
     asked_at: datetime | None = None
+    dropped: Reason | None = None
 
 
 @dataclass(slots=True)
@@ -60,6 +65,10 @@ class CoinFeeds:
                 self._known[symbol] = known
             return known
 
+    def forget(self, symbol: Symbol) -> None:
+        """Drop the data of a symbol from memory; the store keeps it."""
+        self._known.pop(symbol, None)
+
     def latest(self, symbol: Symbol) -> CoinFeed | None:
         """Return the latest data of a cryptocurrency without a request; None if there is none."""
         return self._known.get(symbol)
@@ -73,7 +82,8 @@ class CoinFeeds:
         else:
             quote, quote_problem = await self._fetch_quote(symbol, known.quote, now)
             bars, bars_problem = await self._fetch_bars(symbol, known, now)
-        return CoinFeed(bars=bars, quote=quote, problem=bars_problem or quote_problem, asked_at=now)
+        dropped = dropped_values(self.source, symbol)
+        return CoinFeed(bars=bars, quote=quote, problem=bars_problem or quote_problem, asked_at=now, dropped=dropped)
 
     async def _fetch_quote(
         self, symbol: Symbol, known: Quote | None, now: datetime

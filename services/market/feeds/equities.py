@@ -8,11 +8,11 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
-from services.core.errors import SourceError
+from services.core.errors import SourceError, SourceFault
 from services.core.prices import Closes, Quote, Symbol, to_datetime
 from services.core.reason import Code, Reason
 from services.core.sessions import Sessions
-from services.market.consensus.corporate_actions import DeclaredActions
+from services.market.consensus.corporate_actions import DeclaredActions, closes_before
 from services.market.feeds.closes import (
     changed_closes,
     final_closes,
@@ -23,7 +23,15 @@ from services.market.feeds.closes import (
     late_problem,
     merge_closes,
 )
-from services.market.feeds.freshness import ANSWER_TTL, HISTORY_START, FaultLog, latest_quote, lookback_start
+from services.market.feeds.freshness import (
+    ANSWER_TTL,
+    HISTORY_START,
+    FaultLog,
+    dropped_values,
+    latest_quote,
+    lookback_start,
+    without_future,
+)
 from services.market.ports import EquityPrices, EquitySource, HistoryStore
 
 REVISION_WINDOW = timedelta(days=7)  # vendors correct recent sessions overnight
@@ -42,6 +50,9 @@ class EquityFeed:
         asked_at: the last request; None before the first.
         answered_at: the last answer; None before the first.
         unrelated_since: since when the source's closes are unrelated to the known ones and ignored.
+        dropped: the unusable values that the last answer lost.
+        quoted_close: the source's own close, final or live, of the session of `quote`; None if it has none.
+        fault: what the source says if the last fetch failed; None if it answered.
     """
 
     closes: Closes
@@ -51,14 +62,21 @@ class EquityFeed:
     asked_at: datetime | None = None
     answered_at: datetime | None = None
     unrelated_since: datetime | None = None
+    dropped: Reason | None = None
+    quoted_close: float | None = None
+    fault: SourceFault | None = None
 
 
 @dataclass(slots=True)
 class EquityFeeds:
-    """One source's equities. Stored closes are never dropped, so that an all-time high stays known."""
+    """One source's equities. Stored closes are never dropped, so that an all-time high stays known.
+
+    Questions about other symbols don't make the `watched` ones wait.
+    """
 
     source: EquitySource
     store: HistoryStore
+    watched: frozenset[Symbol] = frozenset()
     _known: dict[Symbol, EquityFeed] = field(default_factory=dict)
     _faults: FaultLog = field(default_factory=FaultLog)
     _locks: WeakValueDictionary[Symbol, asyncio.Lock] = field(default_factory=WeakValueDictionary)
@@ -76,7 +94,7 @@ class EquityFeeds:
         async with self._locks.setdefault(symbol, asyncio.Lock()):
             known = self._known.get(symbol)
             if known is None:
-                known = await self._load(symbol)
+                known = await self.stored(symbol)
             if not self._is_rate_limited(known, now) and _is_fetch_due(known, now, sessions):
                 known = replace(await self._fetch(symbol, known, now, sessions), asked_at=now)
             elif not sessions.state_at(now).is_open:
@@ -85,6 +103,10 @@ class EquityFeeds:
                 self._known[symbol] = known
             return known
 
+    def forget(self, symbol: Symbol) -> None:
+        """Drop the data of a symbol from memory; the store keeps it."""
+        self._known.pop(symbol, None)
+
     def latest(self, symbol: Symbol) -> EquityFeed | None:
         """Return the latest data of an equity without a request; None if there is none."""
         return self._known.get(symbol)
@@ -92,11 +114,17 @@ class EquityFeeds:
     def _is_rate_limited(self, known: EquityFeed, now: datetime) -> bool:
         """Return whether a source with a small quota was asked too recently.
 
-        The quota is shared among the symbols requested in the last hour.
+        The quota is shared among the symbols requested in the last hour, but watched ones share it only with each
+        other.
         """
         if not self.source.min_interval or known.asked_at is None:
             return False
-        request_times = [feed.asked_at for feed in self._known.values() if feed.asked_at is not None]
+        is_watched = known.closes.symbol in self.watched
+        request_times = [
+            feed.asked_at
+            for symbol, feed in self._known.items()
+            if feed.asked_at is not None and (symbol in self.watched or not is_watched)
+        ]
         symbols = sum(abs(now - at) < RATE_WINDOW for at in request_times)
         return abs(now - known.asked_at) < self.source.min_interval * max(symbols, 1)
 
@@ -125,9 +153,10 @@ class EquityFeeds:
                 since = min(oldest, known_since)
                 answer = await self.source.prices(symbol, since)
         except SourceError as error:
-            return replace(known, problem=str(error))
+            return replace(known, problem=str(error), fault=error.fault)
         delay = late_problem(answer.closes, sessions, now)
-        if known.quote is not None and answer.quote is not None and answer.quote.at < known.quote.at:
+        last_quote = without_future(known.quote, now)
+        if last_quote is not None and answer.quote is not None and answer.quote.at < last_quote.at:
             problem = self._faults.record(self.source.name, symbol, delay)  # the whole answer is from an older cache
             return replace(known, problem=problem, unrelated_since=None)
         final = final_closes(answer, sessions, now)
@@ -137,9 +166,18 @@ class EquityFeeds:
         quote, skew_problem = latest_quote(None if rebased else known.quote, answer.quote, now)
         problem = self._faults.record(self.source.name, symbol, skew_problem or delay)
         answered_at = known.answered_at if skew_problem else now
-        return EquityFeed(closes=closes, declared=declared, quote=quote, problem=problem, answered_at=answered_at)
+        return EquityFeed(
+            closes=closes,
+            declared=declared,
+            quote=quote,
+            problem=problem,
+            answered_at=answered_at,
+            dropped=dropped_values(self.source, symbol),
+            quoted_close=_quoted_close(answer.closes, quote, sessions),
+        )
 
-    async def _load(self, symbol: Symbol) -> EquityFeed:
+    async def stored(self, symbol: Symbol) -> EquityFeed:
+        """Load the stored closes and actions of an equity."""
         return EquityFeed(
             closes=await self.store.load_closes(symbol, self.source.name, HISTORY_START),
             declared=await self.store.load_declared(symbol, self.source.name),
@@ -186,6 +224,14 @@ class EquityFeeds:
         return merge_closes(known.closes, changed) if len(changed) else known.closes, declared
 
 
+def _quoted_close(closes: Closes, quote: Quote | None, sessions: Sessions) -> float | None:
+    """Return the close of the session of a last trade; None if there is none."""
+    if quote is None:
+        return None
+    row = closes_before(closes, session := sessions.state_at(quote.at).session)
+    return float(closes.prices[row]) if row < len(closes) and closes.sessions[row] == np.datetime64(session) else None
+
+
 def _is_incomplete(known: Closes, sessions: Sessions, since: date) -> bool:
     return has_missing_session(known, sessions, since) or lacks_openings(known, since)
 
@@ -207,7 +253,7 @@ def _is_fetch_due(known: EquityFeed, now: datetime, sessions: Sessions) -> bool:
     last = sessions.last_closed(now)
     is_missing = not len(known.closes) or bool(known.closes.sessions[-1] < sessions.days[last])
     if known.answered_at is not None and known.quote is None and known.answered_at == known.asked_at:
-        return is_missing and now - known.asked_at >= CLOSE_RETRY
+        return is_missing and abs(now - known.asked_at) >= CLOSE_RETRY
     if known.answered_at is None or is_missing or sessions.state_at(now).is_open:
         return True
     confirm_at = to_datetime(sessions.closes_at[last]) + CONFIRM_AFTER

@@ -6,11 +6,13 @@ from datetime import UTC, date, datetime, timedelta
 
 from services.core.prices import Quote, Symbol
 from services.core.reason import Code, Reason
+from services.market.ports import NamesDropped
 
 HISTORY_START = date(2015, 1, 1)  # no older prices are read; the calendar starts here
 LOOKBACK = timedelta(days=930)  # two and a half years for the pivot gauge; percentiles need 504 sessions
 MAX_CLOCK_SKEW = timedelta(minutes=1)  # a vendor's clock may be ahead of ours
 ANSWER_TTL = timedelta(seconds=10)  # all callers share one answer for this long
+MAX_NAMED = 3  # values in one reason
 MAX_LIVE_AGE = timedelta(minutes=20)  # an older trade is not a live price
 log = logging.getLogger(__name__)
 
@@ -34,11 +36,26 @@ class FaultLog:
         return Reason.of(Code.SOURCE_FAULT, source=source, symbol=symbol, fault=fault)
 
 
+def dropped_values(source: object, symbol: Symbol) -> Reason | None:
+    """Return which values a source's last answers about a symbol lost because they were unusable; None if none."""
+    if not isinstance(source, NamesDropped) or not (values := source.dropped(symbol)):
+        return None
+    shown = [*values[:MAX_NAMED], *(["…"] if len(values) > MAX_NAMED else [])]
+    return Reason.of(Code.VALUES_DROPPED, source=getattr(source, "name", ""), symbol=symbol, values=shown)
+
+
+def without_future(known: Quote | None, now: datetime) -> Quote | None:
+    """Return the known trade; None if it lies ahead of our clock, which was set back since."""
+    return None if known is not None and known.at > now + MAX_CLOCK_SKEW else known
+
+
 def latest_quote(known: Quote | None, fresh: Quote | None, now: datetime) -> tuple[Quote | None, Reason | None]:
     """Return the later trade, and the problem if `fresh` is in the future.
 
-    A vendor's cache can answer with a trade older than the known one.
+    A vendor's cache can answer with a trade older than the known one. A known trade that lies ahead is dropped, as our
+    clock was set back since.
     """
+    known = without_future(known, now)
     if fresh is not None and fresh.at > now + MAX_CLOCK_SKEW:
         return known, Reason.of(Code.TRADE_AHEAD_OF_CLOCK, at=fresh.at)
     quotes = [quote for quote in (fresh, known) if quote is not None]

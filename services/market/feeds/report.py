@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from datetime import date, datetime
 
+from services.core.errors import SourceFault
 from services.core.prices import Quote, to_datetime
 from services.core.reason import Reason
 from services.market.feeds.crypto import CoinFeed
 from services.market.feeds.equities import EquityFeed
-from services.market.ports import CryptoSource, EquitySource, HasBackoff
+from services.market.ports import CryptoSource, EquitySource, HasBackoff, HasKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +21,8 @@ class SourceHealth:
             none.
         problem: the current failure.
         backoff_until: when requests resume.
+        fault: what the source says about a share if it fails; None if it answered.
+        key_refused: it refuses the API key, or the key has expired.
     """
 
     name: str
@@ -28,6 +31,8 @@ class SourceHealth:
     newest: date | datetime | None
     problem: Reason | str | None
     backoff_until: datetime | None
+    fault: SourceFault | None = None
+    key_refused: bool = False
 
 
 def source_health(
@@ -41,6 +46,8 @@ def source_health(
         newest=_newest_price_at(feed),
         problem=feed.problem if feed else None,
         backoff_until=source.backoff_until(now) if isinstance(source, HasBackoff) else None,
+        fault=feed.fault if isinstance(feed, EquityFeed) else None,
+        key_refused=isinstance(source, HasKey) and source.key_refused,
     )
 
 

@@ -84,6 +84,11 @@ class Source:
         return tuple(kind.leg for kind in KINDS if kind.factory(self))
 
     @property
+    def key_variables(self) -> tuple[str, ...]:
+        """The environment variables that hold its API keys."""
+        return tuple(f"MINERPULSE_{name.upper()}" for name in self.keys)
+
+    @property
     def serves(self) -> str:
         """The legs that it serves, in words."""
         *first, last = (kind.label for kind in KINDS if kind.factory(self))
@@ -160,8 +165,9 @@ SOURCES = (
         "volume",
         keys=("tiingo_key",),
         delay="Closes from 17:30 New York; IEX in real time, each quote with its own time",
-        limits="About 50 calls an hour and 1,000 a day on the free plan; both are kept to. One share is asked for "
-        "every three minutes, of two in an hour each every six, and so on",
+        limits="About 50 calls an hour and 1,000 a day on the free plan; both are kept to. A watched share is "
+        "asked for every 3¼ minutes, of two each every 6½, and so on; questions about other symbols get a quarter of "
+        "the calls",
         terms=f"Official. Tiingo's terms apply: {ACCEPT_TERMS}",
         terms_url="https://www.tiingo.com/about/terms",
         base_url=Tiingo.base_url,

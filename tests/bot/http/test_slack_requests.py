@@ -1,14 +1,16 @@
 """Verification of Slack's requests through real sockets."""
 
 import asyncio
+import resource
 import socket
 import time
 
 import pytest
 
 from bot.http.app import SLACK_PATH
+from bot.http.server import max_connections
 from bot.http.slack_requests import MAX_BODY_BYTES
-from tests.bot.http.conftest import COMMAND, FORM, RunningServer, http_head, signature_headers
+from tests.bot.http.conftest import COMMAND, FORM, RawResponse, RunningServer, http_head, signature_headers
 
 
 async def test_a_signed_request_reaches_its_listener(server: RunningServer) -> None:
@@ -83,7 +85,7 @@ async def test_a_chunked_body_is_rejected_once_it_is_too_large(server: RunningSe
 
 
 async def test_a_missing_body_times_out(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bot.http.slack_requests.BODY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("bot.http.slack_requests.BODY_TIMEOUT_S", 0.0)
 
     response = await server.send(http_head("POST", SLACK_PATH, {"Content-Length": "10"}) + b"ab")
 
@@ -186,10 +188,7 @@ async def test_a_connection_with_slow_headers_is_closed(server: RunningServer, m
         writer.close()
 
 
-async def test_a_kept_alive_connection_serves_the_next_request(
-    server: RunningServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("bot.http.server.HEADER_TIMEOUT_S", 0.2)
+async def test_a_kept_alive_connection_serves_the_next_request(server: RunningServer) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     statuses = []
     for _ in range(2):
@@ -199,6 +198,21 @@ async def test_a_kept_alive_connection_serves_the_next_request(
     writer.close()
 
     assert [b"200", b"200"] == statuses
+
+
+async def test_a_kept_alive_connection_with_slow_headers_is_closed(
+    server: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(b"GET /healthz HTTP/1.1\r\nHost: here\r\n\r\n")
+    await reader.readuntil(b"}")
+    monkeypatch.setattr("bot.http.server.HEADER_TIMEOUT_S", 0.0)
+    writer.write(b"GET /healthz HTTP/1.1\r\nX-Slow: ")
+    async with asyncio.timeout(3):  # less than uvicorn's own timeout between requests
+        received = await _read_until_closed(reader)
+    writer.close()
+
+    assert b"" == received
 
 
 async def test_connections_set_tcp_nodelay(server: RunningServer) -> None:
@@ -211,3 +225,73 @@ async def test_connections_set_tcp_nodelay(server: RunningServer) -> None:
     writer.close()
 
     assert 0 != nodelay
+
+
+async def _open(server: RunningServer, data: bytes = b"") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(data)
+    await writer.drain()
+    return reader, writer
+
+
+async def test_too_many_connections_make_room_by_age_and_health_stays_available(server: RunningServer) -> None:
+    assert server.server is not None
+    server.server.waiting.max_connections = 3
+    idle = [await _open(server, data) for data in (b"", b"GET /healthz HTTP/1.1\r\nX-Slow: ", b"", b"", b"")]
+
+    health = await server.send(http_head("GET", "/healthz", {}))
+    closed = await asyncio.gather(*(_read_until_closed(reader) for reader, _ in idle[:3]))
+    idle[4][1].write(http_head("GET", "/healthz", {}))
+    newest = RawResponse(raw=await _read_until_closed(idle[4][0]))
+
+    assert (200, 200, [b""] * 3) == (health.status, newest.status, closed)
+    for _, writer in idle:
+        writer.close()
+
+
+async def test_too_many_bytes_of_unfinished_bodies_make_room_by_size(server: RunningServer) -> None:
+    assert server.server is not None
+    server.server.waiting.max_bytes = 250_000
+    head = http_head("POST", SLACK_PATH, {"Content-Length": str(MAX_BODY_BYTES)})
+    large, small = [await _open(server, head + b"a" * size) for size in (200_000, 40_000)]
+    last = await _open(server, head + b"a" * 40_000)
+
+    closed = await _read_until_closed(large[0])
+    response = await server.slack(COMMAND)
+
+    assert (b"", b"noted") == (closed, response.body)
+    assert [False, False] == [reader.at_eof() for reader, _ in (small, last)]
+    for _, writer in (large, small, last):
+        writer.close()
+
+
+async def test_a_finished_request_frees_its_bytes(server: RunningServer) -> None:
+    assert server.server is not None
+    server.server.waiting.max_bytes = 100_000
+    body = b"text=" + b"a" * 60_000
+
+    answers = [await server.post(body, {}) for _ in range(4)]
+
+    assert [401] * 4 == [response.status for response in answers]
+
+
+async def test_requests_on_a_kept_alive_connection_count_once(server: RunningServer) -> None:
+    assert server.server is not None
+    server.server.waiting.max_connections = 1
+    reader, writer = await _open(server)
+    for _ in range(3):
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: here\r\n\r\n")
+        await reader.readuntil(b"}")
+    other = await server.send(http_head("GET", "/healthz", {}))
+    writer.close()
+
+    assert 200 == other.status
+
+
+@pytest.mark.parametrize(("soft", "expected"), [(1024, 500), (256, 128), (resource.RLIM_INFINITY, 500)])
+def test_connections_leave_descriptors_to_everything_else(
+    monkeypatch: pytest.MonkeyPatch, soft: int, expected: int
+) -> None:
+    monkeypatch.setattr("resource.getrlimit", lambda _which: (soft, soft))
+
+    assert expected == max_connections()

@@ -21,7 +21,7 @@ from bot.oauth.flow import INSTALL_PATH, REDIRECT_PATH, STATE_COOKIE
 from bot.settings import Settings
 from services.storage import generate_key
 from tests.fakes.clock import SetClock
-from tests.fakes.slack import CLIENT_ID, CLIENT_SECRET, SECRET, FakeSlack, signed_headers, slack_server
+from tests.fakes.slack import CLIENT_ID, CLIENT_SECRET, FORM, SECRET, FakeSlack, signed_headers, slack_server
 
 
 @dataclass(slots=True, kw_only=True)
@@ -80,6 +80,11 @@ class OAuthHarness:
         }
         body = json.dumps({**document, **payload})
         return (await self._post(body, "application/json")).status_code
+
+    async def send_payload(self, payload: dict[str, Any], *, team: str = "T1") -> httpx.Response:
+        """Send an interaction from a workspace."""
+        parties = {"team": {"id": team}, "user": {"id": "U1"}, "trigger_id": str(time.monotonic_ns())}
+        return await self._post(urlencode({"payload": json.dumps({**parties, **payload})}), FORM)
 
     async def verify_url(self) -> httpx.Response:
         """Send Slack's URL verification."""

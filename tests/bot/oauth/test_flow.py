@@ -1,15 +1,20 @@
 """Installation in a workspace: from the install page over Slack's to the first command."""
 
+from dataclasses import replace
 from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
 
+import httpx
 import pytest
 
+from bot.http.app import build_web
+from bot.http.slack_requests import ReplayGuard
 from bot.manifest import ALL_SCOPES
 from bot.oauth.flow import INSTALL_PATH
 from services.alerting.ports import AlertChange
 from services.core.identity import Channel
-from tests.bot.oauth.conftest import OAuthHarness
+from services.storage.engine import Database
+from tests.bot.oauth.conftest import OAuthHarness, healthy
 from tests.fakes.alerts import an_alert
 from tests.fakes.slack import CLIENT_ID, OAUTH, Fault
 
@@ -21,9 +26,65 @@ async def test_the_install_page_redirects_to_slack_with_a_unique_state(harness: 
     assert response.headers["location"].startswith("https://slack.com/oauth/v2/authorize?")
     assert (302, [CLIENT_ID]) == (response.status_code, query["client_id"])
     assert [",".join(ALL_SCOPES)] == query["scope"]
-    assert f"minerpulse_state={query['state'][0]}; HttpOnly; Max-Age=600; Path=/slack/oauth_redirect;" in cookie
+    assert f"__Host-minerpulse_state={query['state'][0]}; HttpOnly; Max-Age=600; Path=/;" in cookie
     assert cookie.endswith("SameSite=lax; Secure")
+    assert "Domain" not in cookie
     assert response.headers["location"] != other.headers["location"]
+
+
+async def test_the_install_page_writes_nothing_to_the_database(
+    harness: OAuthHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Database, "write", None)
+
+    answers = [await harness.web.get(INSTALL_PATH) for _ in range(3)]
+
+    assert [302] * 3 == [response.status_code for response in answers]
+
+
+async def test_a_state_of_another_process_is_accepted_once(harness: OAuthHarness) -> None:
+    other = replace(harness.oauth.flow, _used_states=ReplayGuard(ttl_s=600))
+    web = build_web(None, healthy, other.routes())
+    harness.slack.offer("c")
+    harness.slack.offer("d")
+    state = await harness.start_install()
+
+    first = await harness.return_from_slack(state, code="c")
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(web), base_url="https://minerpulse") as harness.web:
+        second = await harness.return_from_slack(state, code="d")
+
+    assert (200, 400) == (first.status_code, second.status_code)
+    assert "used, or another browser" in second.text
+
+
+@pytest.mark.parametrize("state", ["made-up", "gAAAAA", "é", "a" * 5_000])
+async def test_a_made_up_state_is_rejected_even_with_its_cookie(harness: OAuthHarness, state: str) -> None:
+    response = await harness.return_from_slack(state, code="c")
+
+    assert (400, []) == (response.status_code, harness.slack.calls_of(OAUTH))
+
+
+async def test_a_stored_token_is_no_state(harness: OAuthHarness) -> None:
+    state = harness.oauth.flow.state_cipher.encrypt_at_time(b"xoxb-1", int(harness.clock.at.timestamp())).decode()
+
+    assert 400 == (await harness.return_from_slack(state, cookie=f'"{state}"', code="c")).status_code
+
+
+@pytest.mark.parametrize(
+    ("base_url", "forwarded", "expected"),
+    [
+        pytest.param("https://minerpulse", "", "max-age=31536000", id="https"),
+        pytest.param("http://minerpulse", "https", "max-age=31536000", id="behind a proxy with https"),
+        pytest.param("http://minerpulse", "", None, id="http"),
+    ],
+)
+async def test_browsers_that_use_https_are_told_to_stay_with_it(
+    harness: OAuthHarness, base_url: str, forwarded: str, expected: str | None
+) -> None:
+    headers = {"X-Forwarded-Proto": forwarded} if forwarded else {}
+    answers = [await harness.web.get(f"{base_url}{path}", headers=headers) for path in (INSTALL_PATH, "/healthz")]
+
+    assert [expected] * 2 == [response.headers.get("strict-transport-security") for response in answers]
 
 
 async def test_after_installation_the_first_command_is_answered(harness: OAuthHarness) -> None:

@@ -2,15 +2,20 @@
 
 import asyncio
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from bot.health import Health
 from bot.oauth.rotation import Rotation
 from bot.scheduler import TickScheduler
+from services.alerting.ports import AlertChange
+from services.core.errors import DatabaseBusyError
+from services.core.identity import Channel
+from services.core.installation import Installation
 from tests.bot.oauth.conftest import OAuthHarness
-from tests.fakes.slack import OAUTH
+from tests.fakes.alerts import an_alert
+from tests.fakes.slack import OAUTH, POST, Fault, error_response
 
 TWELVE_HOURS = timedelta(hours=12)
 EXPIRING = {"access_token": "xoxe.xoxb-1", "refresh_token": "xoxe-1", "expires_in": 43_200}
@@ -71,28 +76,141 @@ async def test_a_failing_renewal_is_logged_once_and_retried(
     messages = [record.message for record in caplog.records if "token of T1" in record.message]
     failure = (
         "cannot renew the token of T1; retrying every minute: "
-        "Slack refuses it (invalid_refresh_token). Have the app installed there again."
+        "Slack refuses it (invalid_refresh_token). Install the app there again."
     )
     assert [failure, "renewed the token of T1"] == messages
     assert "xox" not in caplog.text
 
 
-async def test_an_overdue_token_needs_action_until_it_is_renewed(harness: OAuthHarness) -> None:
+@pytest.mark.parametrize(
+    ("fault", "after_min", "sentence"),
+    [
+        pytest.param(None, 0, "Slack does not renew its token", id="refused: at once"),
+        pytest.param(Fault(status=503), 10, "its token could not be renewed", id="Slack is down"),
+    ],
+)
+async def test_a_token_that_is_not_renewed_needs_action_until_it_is(
+    harness: OAuthHarness, fault: Fault | None, after_min: int, sentence: str
+) -> None:
     await harness.install(**EXPIRING)
     ticker = TickScheduler(monitor=harness.app.monitor, clock=harness.clock)
     health = Health(ticker, harness.app.store, harness.app.client, overdue_tokens=harness.oauth.overdue_tokens)
-    action_needed = []
-    for minutes in (10 * 60 - 1, 5, 10):
-        harness.clock.advance(timedelta(minutes=minutes))
+    harness.clock.advance(timedelta(hours=10, seconds=1))
+    reported = []
+    for _ in range(12):
+        harness.slack.fail(OAUTH, *([] if fault is None else [fault]))
         await harness.oauth.rotation.run()
-        action_needed.append((await health.report()).action_needed)
-    harness.clock.advance(timedelta(minutes=1))
+        reported.append((await health.report()).action_needed)
+        harness.clock.advance(timedelta(minutes=1))
     harness.slack.refresh_tokens = {"xoxe-1": "xoxe.xoxb-2"}
     await harness.oauth.rotation.run()
 
-    overdue = "workspace T1: its token cannot be renewed and ends: have the app installed there again"
-    assert [(), (), (overdue,)] == action_needed
+    expected = f"workspace T1: {sentence}, and it expires soon. Install the app there again."
+    assert [(expected,) if minute >= after_min else () for minute in range(12)] == reported
     assert () == (await health.report()).action_needed
+
+
+async def test_a_refusal_after_another_failure_is_logged_too(
+    harness: OAuthHarness, caplog: pytest.LogCaptureFixture
+) -> None:
+    await harness.install(**EXPIRING)
+    harness.clock.advance(timedelta(hours=11))
+    harness.slack.fail(OAUTH, Fault(status=503, body="down"), Fault(status=503, body="down"))
+    for _ in range(4):
+        await harness.oauth.rotation.run()
+        harness.clock.advance(timedelta(minutes=1))
+
+    messages = [record.message for record in caplog.records if "token of T1" in record.message]
+    assert ["cannot be read (HTTP 503)", "refuses it (invalid_refresh_token)"] == [
+        message.partition("Slack's answer ")[2].rstrip(".") or message.partition("Slack ")[2].partition(".")[0]
+        for message in messages
+    ]
+
+
+CUT_OFF = '{"ok":true,"access_token":"xoxe.xoxb-2","expires_in":43200,"refresh_token":"xoxe-2","token_type":"bo'
+
+
+@pytest.mark.parametrize("cut", [0, 10], ids=["its end is missing", "and more"])
+async def test_tokens_of_an_answer_that_is_cut_off_are_saved(harness: OAuthHarness, cut: int) -> None:
+    await harness.install(**EXPIRING)
+    harness.clock.advance(timedelta(hours=11))
+    harness.slack.refresh_tokens = {"xoxe-1": "xoxe.xoxb-2"}
+    harness.slack.fail(OAUTH, Fault(body=CUT_OFF[: len(CUT_OFF) - cut], accepted=True))
+    await harness.oauth.rotation.run()
+    harness.slack.refresh_tokens = {"xoxe-2": "xoxe.xoxb-3"}
+    token = (await harness.oauth.clients.of("T1")).token
+    harness.clock.advance(timedelta(hours=11))
+    await harness.oauth.rotation.run()
+
+    assert ("xoxe.xoxb-2", "xoxe.xoxb-3") == (token, (await harness.oauth.clients.of("T1")).token)
+
+
+async def test_a_token_pair_is_saved_from_memory_once_the_database_is_unlocked(
+    harness: OAuthHarness, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    await harness.install(**EXPIRING)
+    harness.clock.advance(timedelta(hours=11))
+    harness.slack.refresh_tokens = {"xoxe-1": "xoxe.xoxb-2"}
+    rotation, pauses = harness.oauth.rotation, list[float]()
+
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        harness.clock.advance(timedelta(seconds=seconds))
+        if sum(pauses) >= 40:
+            unlocked.set()
+
+    async def locked(claimed: Installation, renewed: Installation, at: datetime) -> bool:
+        if unlocked.is_set():
+            return await save(claimed, renewed, at)
+        raise DatabaseBusyError("the database is locked")
+
+    unlocked, save = asyncio.Event(), rotation.store.save_renewal
+    monkeypatch.setattr(type(rotation.store), "save_renewal", lambda _store, *arguments: locked(*arguments))
+    rotation.sleep = pause
+    await rotation.run()
+
+    assert "xoxe.xoxb-2" == (await harness.oauth.clients.of("T1")).token
+    assert 1 == caplog.text.count("the new token of T1 is not saved yet; retrying until it is")
+    assert ["xoxe-1"] == [
+        call.arguments["refresh_token"] for call in harness.slack.calls_of(OAUTH) if "refresh_token" in call.arguments
+    ]
+
+
+async def test_a_stop_waits_until_a_renewed_token_is_saved(harness: OAuthHarness) -> None:
+    await harness.install(**EXPIRING)
+    harness.clock.advance(timedelta(hours=11))
+    harness.slack.refresh_tokens = {"xoxe-1": "xoxe.xoxb-2"}
+    answer, calls = asyncio.Event(), len(harness.slack.calls)
+    harness.slack.fail(OAUTH, Fault(until=answer))
+    rotation = harness.oauth.rotation
+    renewing = asyncio.create_task(rotation.run())
+    await harness.slack.received(calls + 1)
+
+    stopping = asyncio.create_task(rotation.stop())
+    await asyncio.wait({stopping}, timeout=0)
+    waits = not stopping.done()
+    answer.set()
+    await asyncio.gather(stopping, renewing)
+    await rotation.run()
+
+    assert waits
+    assert "xoxe.xoxb-2" == (await harness.oauth.clients.of("T1")).token
+
+
+async def test_a_reinstallation_wakes_the_alerts_that_waited(harness: OAuthHarness) -> None:
+    await harness.install()
+    channels = [Channel(team="T1", id=f"C{number}") for number in range(5)]
+    alerts = [AlertChange(alert=an_alert(channel=channel), revision=0) for channel in channels]
+    await harness.app.store.record([], alerts, harness.clock.at)
+    harness.slack.fail(POST, *[error_response("token_revoked")] * 5)
+    await harness.app.outbox.deliver(harness.clock.at)
+    harness.clock.advance(timedelta(seconds=30))
+    waiting = await harness.app.store.due(harness.clock.at)
+    await harness.install(access_token="xoxb-again")
+    await harness.app.outbox.deliver(harness.clock.at)
+
+    assert [] == waiting
+    assert [("xoxb-again", channel.id) for channel in channels] == sorted(harness.slack.posted)
 
 
 async def test_reinstalling_replaces_a_token_that_cannot_be_renewed(harness: OAuthHarness) -> None:

@@ -83,6 +83,54 @@ async def test_an_organization_can_revoke_access_to_one_workspace(harness: OAuth
     assert ((False, 0, 0), (True, 1, 0)) == (await remaining(harness, FIRST), await remaining(harness, SECOND))
 
 
+@pytest.mark.parametrize("event", [pytest.param(REVOKED, id="revoked"), pytest.param(UNINSTALLED, id="uninstalled")])
+async def test_an_event_of_one_workspace_keeps_its_organization(
+    harness: OAuthHarness, event: tuple[str, dict[str, Any]]
+) -> None:
+    await harness.install(team=None, enterprise={"id": "E1", "name": "Holding"}, is_enterprise_install=True)
+    for channel in (FIRST, SECOND):
+        await harness.send_command("help", team=channel.team, enterprise_id="E1")
+        await harness.app.store.add_rules(channel, [parse_rule("1d 8pp")], "U1", harness.clock.at)
+
+    for _ in range(2):
+        assert 200 == await harness.send_event(event[0], enterprise="E1", **event[1])
+
+    assert [(True, 1, 0)] * 2 == [await remaining(harness, channel) for channel in (FIRST, SECOND)]
+
+
+@pytest.mark.parametrize("event", [pytest.param(REVOKED, id="revoked"), pytest.param(UNINSTALLED, id="uninstalled")])
+async def test_an_event_of_the_organization_ends_it(harness: OAuthHarness, event: tuple[str, dict[str, Any]]) -> None:
+    await harness.install(team=None, enterprise={"id": "E1", "name": "Holding"}, is_enterprise_install=True)
+    for channel in (FIRST, SECOND):
+        await harness.send_command("help", team=channel.team, enterprise_id="E1")
+        await harness.app.store.add_rules(channel, [parse_rule("1d 8pp")], "U1", harness.clock.at)
+
+    assert 200 == await harness.send_event(event[0], team=None, enterprise="E1", **event[1])
+
+    assert [(False, 0, 0)] * 2 == [await remaining(harness, channel) for channel in (FIRST, SECOND)]
+
+
+async def test_a_press_in_a_workspace_without_the_app_is_answered(harness: OAuthHarness) -> None:
+    press = {"type": "block_actions", "actions": [{"action_id": "acknowledge", "value": "1"}]}
+    url = f"{harness.slack.url}responses/9"
+    pressed = await harness.send_payload({**press, "response_url": url})
+    view = {
+        "id": "V1",
+        "type": "modal",
+        "callback_id": "rule_editor",
+        "private_metadata": "{}",
+        "state": {"values": {}},
+    }
+    submitted = await harness.send_payload({"type": "view_submission", "view": view})
+
+    (answer,) = harness.slack.responses
+    assert (200, 200) == (pressed.status_code, submitted.status_code)
+    assert "MinerPulse is not installed in this workspace any more" in answer["text"]
+    assert ("ephemeral", False) == (answer["response_type"], answer["replace_original"])
+    assert "update" == submitted.json()["response_action"]
+    assert "MinerPulse is not installed" in str(submitted.json()["view"])
+
+
 async def test_a_revoked_user_token_deletes_nothing(harness: OAuthHarness) -> None:
     await install_with_data(harness, FIRST)
 

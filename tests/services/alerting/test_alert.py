@@ -5,12 +5,14 @@ import pytest
 
 from services.alerting.alert import (
     ActorStamp,
+    HitEnd,
     RuleHit,
     close,
     is_corrected,
     with_chart,
     with_hit,
     with_observation,
+    with_opening,
     with_rule,
     without_rule,
 )
@@ -41,12 +43,12 @@ def test_the_shortest_window_leads_and_ytd_comes_last() -> None:
 def test_a_rule_that_left_no_longer_leads() -> None:
     alert = an_alert(hits=[hit_of_window(Window.D1, 1), hit_of_window(Window.D5, 2)])
 
-    assert 2 == without_rule(alert, 1).lead.rule_id
-    assert 1 == without_rule(without_rule(alert, 1), 2).lead.rule_id  # no active rule
+    assert 2 == without_rule(alert, 1, HitEnd.CLEARED).lead.rule_id
+    assert 1 == without_rule(without_rule(alert, 1, HitEnd.CLEARED), 2, HitEnd.CLEARED).lead.rule_id  # no active rule
 
 
 def test_a_rule_that_rejoins_is_listed_once() -> None:
-    alert = without_rule(an_alert(hits=[hit_of_window(Window.D1, 1), hit_of_window(Window.D5, 2)]), 1)
+    alert = without_rule(an_alert(hits=[hit_of_window(Window.D1, 1), hit_of_window(Window.D5, 2)]), 1, HitEnd.CLEARED)
 
     again = with_rule(alert, hit_of_window(Window.D1, 1, value=0.2))
 
@@ -194,3 +196,30 @@ def test_only_divergence_alerts_have_a_chart_of_both_legs(subject: Subject, expe
 def test_an_alert_needs_the_subject_of_a_metric() -> None:
     with pytest.raises(ValueError, match="no metric has the subject 'volume'"):
         replace(an_alert(), subject=Subject("volume"))
+
+
+def test_an_alert_has_one_peak_that_of_the_rule_that_opened_it() -> None:
+    day, month = hit_of_window(Window.D1, 1, 0.09), replace(hit_of_window(Window.D20, 2, 0.62), rule="20d 30pp")
+    alert = with_rule(with_opening(an_alert(hits=[day])), month)
+    alert = with_observation(alert, 1, 0.11, NOW, a_measurement())
+    alert = without_rule(with_observation(alert, 1, 0.03, LATER, a_measurement()), 1, HitEnd.CLEARED)
+    closed = close(alert, LATER, "all clear")
+
+    assert [(1, 0.11, Window.D1)] * 2 == [
+        (one.peak.rule_id, one.peak.value, one.peak.window) for one in (alert, closed)
+    ]
+
+
+def test_a_rule_that_fires_again_or_is_edited_does_not_lower_the_peak() -> None:
+    alert = with_opening(an_alert(hits=[hit_of_window(Window.D1, 1, 0.12), hit_of_window(Window.D5, 2)]))
+    again = with_rule(without_rule(alert, 1, HitEnd.CLEARED), hit_of_window(Window.D1, 1, 0.09))
+    edited = with_hit(alert, replace(hit_of_window(Window.D1, 1, 4.2), rule="1d z3.5"))
+    back = with_hit(edited, hit_of_window(Window.D1, 1, 0.1))
+
+    assert [("1d 8pp", 0.12)] * 3 == [(one.peak.rule, one.peak.value) for one in (again, edited, back)]
+
+
+def test_a_corrected_close_lowers_the_peak() -> None:
+    alert = with_opening(an_alert(hits=[hit_of_window(Window.D1, 1, 0.12)]))
+
+    assert 0.1 == with_hit(alert, hit_of_window(Window.D1, 1, 0.1)).peak.value

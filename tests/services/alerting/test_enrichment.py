@@ -103,7 +103,7 @@ async def test_a_proxy_that_hangs_delays_an_alert_until_the_timeout(harness: Har
     client = HttpClient(transport=httpx.MockTransport(hang), sleep=no_wait)
     history = harness.market.history
     hanging = PriceHistory([Yahoo(client, harness.clock)], history.cryptos, history.store, requires_witness=False)
-    harness.monitor.attributions = replace(AttributionEnricher(hanging), timeout_s=0.01)
+    harness.monitor.attributions = replace(AttributionEnricher(hanging), timeout_s=0.0)
     await harness.commands.add_rule(CHANNEL, "1d 8pp", "U1")
     await harness.ticks(BEGIN, [0.09, 0.10])
     (alert,) = await harness.open_alerts(CHANNEL)

@@ -1,4 +1,5 @@
 from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -11,6 +12,11 @@ from tests.fakes.reasons import reason
 SESSIONS = Sessions(date(2026, 1, 1), date(2027, 12, 31))
 NIGHT = ChannelSettings(quiet=QuietHours(begin=time(22), end=time(7)), zone="Europe/London")
 LUNCH = ChannelSettings(quiet=QuietHours(begin=time(12), end=time(13)), zone="UTC")
+
+
+def quiet(hours: str, zone: str) -> ChannelSettings:
+    begin, end = map(time.fromisoformat, hours.split("-"))
+    return ChannelSettings(quiet=QuietHours(begin=begin, end=end), zone=zone)
 
 
 def utc(text: str) -> datetime:
@@ -35,13 +41,56 @@ def test_quiet_hours_follow_the_channels_time_zone(at: str, until: str | None) -
     assert (until and utc(until)) == (silence and silence.until)
 
 
-def test_an_hour_that_occurs_twice_is_quiet_both_times() -> None:
-    early = ChannelSettings(quiet=QuietHours(begin=time(0), end=time(1, 30)), zone="America/New_York")
+@pytest.mark.parametrize(
+    ("hours", "at", "until"),
+    [
+        pytest.param("00:00-01:30", "2026-11-01 05:29", "2026-11-01 05:30", id="the first 01:29"),
+        pytest.param("00:00-01:30", "2026-11-01 05:45", None, id="the first 01:45"),
+        pytest.param("00:00-01:30", "2026-11-01 06:00", "2026-11-01 06:30", id="the second 01:00"),
+        pytest.param("22:00-02:30", "2026-03-08 06:59", "2026-03-08 07:00", id="an end that is skipped"),
+        pytest.param("22:00-02:30", "2026-03-08 03:30", "2026-03-08 07:00", id="the evening before"),
+        pytest.param("22:00-02:30", "2026-03-08 07:00", None, id="03:00 EDT"),
+        pytest.param("02:30-07:00", "2026-03-08 06:59:59", None, id="before a begin that is skipped"),
+        pytest.param("02:30-07:00", "2026-03-08 07:00", "2026-03-08 11:00", id="a begin that is skipped"),
+    ],
+)
+def test_quiet_hours_follow_the_wall_clock_when_it_changes(hours: str, at: str, until: str | None) -> None:
+    silence = silence_at(quiet(hours, "America/New_York"), utc(at), SESSIONS)
 
-    silence = silence_at(early, utc("2026-11-01 05:45"), SESSIONS)  # the first 01:45 in New York
+    assert (until and utc(until)) == (silence and silence.until)
 
-    assert silence is not None
-    assert utc("2026-11-01 06:30") == silence.until
+
+CHANGES = (
+    ("America/New_York", "2026-03-08"),  # 02:00 to 03:00
+    ("America/New_York", "2026-11-01"),  # 02:00 to 01:00
+    ("Australia/Lord_Howe", "2026-10-04"),  # 02:00 to 02:30
+    ("Australia/Lord_Howe", "2026-04-05"),  # 02:00 to 01:30
+    ("America/Havana", "2026-03-08"),  # 00:00 to 01:00
+    ("America/Havana", "2026-11-01"),  # 01:00 to 00:00
+    ("Asia/Beirut", "2026-03-29"),  # 00:00 to 01:00
+    ("Asia/Beirut", "2026-10-25"),  # 00:00 to 23:00 on the day before
+    ("Asia/Kolkata", "2026-03-08"),  # +05:30, no change
+)
+HOURS = ("22:00-02:30", "02:30-07:00", "23:30-00:30", "00:00-00:15", "01:45-02:15", "00:30-23:30")
+
+
+@pytest.mark.parametrize(("zone", "day"), CHANGES)
+def test_each_minute_around_a_clock_change_is_quiet_if_the_wall_clock_says_so(zone: str, day: str) -> None:
+    minute, begin = timedelta(minutes=1), utc(day) - timedelta(hours=14)
+    minutes = [begin + number * minute for number in range(54 * 60)]
+    shown = [f"{at.astimezone(ZoneInfo(zone)):%H:%M}" for at in minutes]
+    for hours in HOURS:
+        first, last = hours.split("-")
+        expected = [first <= wall < last if first < last else wall >= first or wall < last for wall in shown]
+        settings = quiet(hours, zone)
+
+        ends = {at: one.until for at in minutes[: 28 * 60] if (one := silence_at(settings, at, SESSIONS))}
+        starts = [next_silence_at(settings, at, SESSIONS) for at in minutes[: 28 * 60 : 7]]
+
+        assert [at for at, is_quiet in zip(minutes[: 28 * 60], expected, strict=False) if is_quiet] == list(ends)
+        following = dict(zip(minutes, expected, strict=True))
+        assert all(not following[end] and following[end - minute] for end in ends.values())
+        assert [next(at for at in minutes[number * 7 :] if following[at]) for number in range(len(starts))] == starts
 
 
 @pytest.mark.parametrize(

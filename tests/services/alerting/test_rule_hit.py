@@ -82,10 +82,10 @@ def test_a_live_peak_survives_the_correction_of_a_close() -> None:
             id="one before it",
         ),
         pytest.param(
-            [0.0799999, 0.05],
-            0.0799999,
-            "1d 8pp at close: at the close of Wed 4 Mar from 8.4pp to 7.99999pp, peak now 8pp",
-            "1d 8pp at close: corrected at the close of Wed 4 Mar from 8.4pp to 7.99999pp, not past 8pp any more",
+            [0.079999, 0.05],
+            0.079999,
+            "1d 8pp at close: at the close of Wed 4 Mar from 8.4pp to 7.9999pp, peak now 8pp",
+            "1d 8pp at close: corrected at the close of Wed 4 Mar from 8.4pp to 7.9999pp, not past 8pp any more",
             id="the one that fired",
         ),
         pytest.param(

@@ -54,6 +54,8 @@ def formatted(settings: ChannelSettings) -> tuple[str, ...]:
         "daily off",
         "editors @ann @bob",
         "editors everyone",
+        "accept-escalations on",
+        "accept-escalations off",
         "brief open close weekly",
         "brief weekly",
         "brief off",

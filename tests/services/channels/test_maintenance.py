@@ -182,6 +182,7 @@ async def test_an_interrupted_post_is_completed_after_the_silence(harness: Harne
 
 
 async def test_reminders_and_escalations_are_sent_once_when_due(harness: Harness) -> None:
+    await harness.commands.settings.set(OTHER_CHANNEL, "accept-escalations on", "U1", lambda _name: None)
     await apply_settings(harness, f"mention {ONCALL}", "remind 15m", f"escalate 30m {BOSS_ROOM}")
     posted = await round_at(harness, BEGIN, 0.09)
     rounds = []

@@ -1,7 +1,9 @@
+from pathlib import Path
+
 import pytest
 
 from services.alerting.channel_settings import ChannelSettings
-from services.channels.permissions import EVERYONE, RulePermissions
+from services.channels.permissions import EVERYONE, Act, Permissions, permissions_table
 from services.core.errors import ChannelSettingError, NotAllowedError
 from services.core.identity import Mention
 
@@ -11,7 +13,7 @@ def settings_with_editors(*people: str) -> ChannelSettings:
 
 
 OPERATOR, ANN, BOB = "U9", "U1", "U2"
-WITH_OPERATOR = RulePermissions(people=(OPERATOR,))
+WITH_OPERATOR = Permissions(people=(OPERATOR,))
 
 
 @pytest.mark.parametrize(
@@ -25,15 +27,13 @@ WITH_OPERATOR = RulePermissions(people=(OPERATOR,))
         ),
     ],
 )
-def test_editors_may_change_rules(
-    editors: RulePermissions, settings: ChannelSettings, allowed: tuple[str, ...]
-) -> None:
+def test_editors_may_change_rules(editors: Permissions, settings: ChannelSettings, allowed: tuple[str, ...]) -> None:
     assert allowed == editors.editors_of(settings)
     for person in allowed:
-        editors.check(settings, person)
+        editors.check(Act.CHANGE_RULES, settings, person)
     if allowed:
         with pytest.raises(NotAllowedError) as raised:
-            editors.check(settings, "U5")
+            editors.check(Act.CHANGE_RULES, settings, "U5")
         assert allowed == raised.value.editors
 
 
@@ -52,16 +52,22 @@ def test_editors_may_change_rules(
     ],
 )
 def test_editors_may_change_the_list(
-    editors: RulePermissions, before: ChannelSettings, after: ChannelSettings, by: str
+    editors: Permissions, before: ChannelSettings, after: ChannelSettings, by: str
 ) -> None:
     editors.check_list(before, after, by)
 
 
 def test_others_may_not_change_the_list() -> None:
-    with pytest.raises(NotAllowedError, match="by U1 only; ask one of them"):
-        EVERYONE.check_list(settings_with_editors(ANN), settings_with_editors(ANN, BOB), BOB)
+    with pytest.raises(NotAllowedError, match="Only U1 can change the settings, mentions and list of editors here"):
+        EVERYONE.check(Act.CHANGE_SETTINGS, settings_with_editors(ANN), BOB)
 
 
 def test_an_editor_cannot_remove_themselves() -> None:
-    with pytest.raises(ChannelSettingError, match="name yourself, too"):
+    with pytest.raises(ChannelSettingError, match="Add yourself to it"):
         EVERYONE.check_list(settings_with_editors(), settings_with_editors(BOB), ANN)
+
+
+def test_the_documented_table_is_the_table_in_force() -> None:
+    documented = (Path(__file__).parents[3] / "docs" / "permissions.md").read_text(encoding="utf-8")
+
+    assert permissions_table() in documented

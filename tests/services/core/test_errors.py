@@ -45,11 +45,18 @@ def test_a_price_file_error_names_path_line_and_remedy(line: int | None, message
     assert message == str(PriceFileError(Path("prices.csv"), "no header", remedy="Add one", line=line))
 
 
-def test_a_not_allowed_error_lists_who_may_change_rules() -> None:
-    refused = NotAllowedError(["U1", "U2"])
+def test_a_not_allowed_error_says_who_may() -> None:
+    refused = NotAllowedError("change rules", ["U1", "U2"])
 
     assert ("U1", "U2") == refused.editors
-    assert "Rules are changed here by U1, U2 only; ask one of them." == str(refused)
+    assert "Nothing was changed. Only U1, U2 can change rules here; ask one of them." == str(refused)
+
+
+def test_a_person_of_another_organization_sees_whom_to_ask() -> None:
+    start = "Nothing was changed. People from another organization can't vote here unless they are editors. Ask"
+
+    assert f"{start} U1." == str(NotAllowedError("vote", ["U1"], is_outsider=True))
+    assert f"{start} someone from this workspace." == str(NotAllowedError("vote", [], is_outsider=True))
 
 
 def test_a_source_error_can_be_repeated_for_another_symbol() -> None:

@@ -10,12 +10,14 @@ import aiohttp
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
-from handlers.slack_notifier import DeadlineConnector, SlackNotifier
+from handlers.slack_errors import REMEDIES
+from handlers.slack_notifier import SlackConnector, SlackNotifier
 from services.alerting.alert import EntryKind
 from services.alerting.channel_settings import ChannelSettings
 from services.alerting.ports import AlertChange, StoredChannel
 from services.core.errors import DatabaseUnavailableError
 from services.core.identity import Channel
+from services.core.prices import WGMI_BTC
 from services.delivery.dispatcher import MAX_ATTEMPTS, MAX_BACKOFF, SEND_BUDGET, SETTLE_TIME, Dispatcher, backoff
 from services.delivery.outbox import MAX_CONCURRENT, MAX_SLEEP, Outbox
 from services.delivery.ports import Delivery
@@ -32,6 +34,7 @@ SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 HISTORY = "conversations.history"
 OTHER = Channel(team="T1", id="C2")
+UNCLEAR_BODIES = ('{"ok": true}', '{"ok": true, "ts": null}', "[]", "[1]", "null", '"ok"', "7", "true")
 # Two processes on the same rows depend on the database; its other SQL is tested in tests/services/storage.
 on_each_database = pytest.mark.parametrize("harness", ["sqlite", "postgresql"], indirect=True)
 
@@ -191,14 +194,31 @@ async def test_messages_are_delivered_after_a_person_fixes_the_channel(
     assert ["WARNING", "INFO"] == [record.levelname for record in caplog.records]
 
 
-@pytest.mark.parametrize("code", ["is_archived", "token_revoked", "msg_too_long"])
-async def test_what_a_person_must_fix_is_retried_every_five_minutes(harness: OutboxHarness, code: str) -> None:
+async def test_a_refused_layout_is_retried_every_five_minutes(harness: OutboxHarness) -> None:
     await harness.open_alert()
-    harness.slack.fail("chat.postMessage", error_response(code))
+    harness.slack.fail("chat.postMessage", error_response("msg_too_long"))
 
     sent = [await harness.outbox.deliver(at) for at in (AT, AT + MAX_BACKOFF - SECOND, AT + MAX_BACKOFF)]
 
     assert ([0, 0, 1], 2) == (sent, len(harness.slack.calls))
+
+
+@pytest.mark.parametrize("code", sorted(REMEDIES))
+@pytest.mark.parametrize("lasts_s", [60, 3_600])
+async def test_an_alert_arrives_within_two_minutes_of_the_end_of_a_problem(
+    harness: OutboxHarness, code: str, lasts_s: int
+) -> None:
+    await harness.open_alert()
+    harness.slack.fail("chat.postMessage", *[error_response(code)] * 10_000)
+    for second in range(0, lasts_s + 1, 15):
+        await harness.outbox.deliver(AT + second * SECOND)
+    calls = len(harness.slack.calls)
+    harness.slack.faults.clear()
+
+    sent = [await harness.outbox.deliver(AT + (lasts_s + second) * SECOND) for second in range(0, 121, 15)]
+
+    assert 1 == sum(sent)
+    assert calls <= 2 + lasts_s / 45
 
 
 @pytest.mark.parametrize("code", ["is_archived", "not_in_channel", "internal_error"])
@@ -449,7 +469,7 @@ async def test_a_process_frozen_before_sending_sends_nothing_after_a_takeover(
         await harness.outbox.deliver(AT)
         await harness.change("it grew")
     clock = SetClock(AT)
-    async with aiohttp.ClientSession(connector=DeadlineConnector(clock)) as session:
+    async with aiohttp.ClientSession(connector=SlackConnector(clock)) as session:
         client = AsyncWebClient(token=TOKEN, base_url=f"{harness.slack.url}api/", session=session)
         notifier = FrozenNotifier(client, clock)
         notifier.other = an_outbox(harness.slack, harness.store, clock)
@@ -462,7 +482,7 @@ async def test_a_process_frozen_before_sending_sends_nothing_after_a_takeover(
 async def test_a_send_past_its_deadline_was_certainly_not_posted(harness: OutboxHarness) -> None:
     await harness.open_alert()
     clock = SetClock(AT)
-    async with aiohttp.ClientSession(connector=DeadlineConnector(clock)) as session:
+    async with aiohttp.ClientSession(connector=SlackConnector(clock)) as session:
         client = AsyncWebClient(token=TOKEN, base_url=f"{harness.slack.url}api/", session=session)
         late = Dispatcher(store=harness.store, notifier=SlowNotifier(client, clock), clock=clock)
         (delivery,) = await harness.store.due(AT)
@@ -487,6 +507,7 @@ LOST = [
     pytest.param(Fault(drop=True, accepted=True), id="connection dropped"),
     pytest.param(Fault(status=500, body="{}", accepted=True), id="500 after it was posted"),
     pytest.param(Fault(body='{"ok": false, "error": "internal_error"}', accepted=True), id="internal_error"),
+    *(pytest.param(Fault(body=body, accepted=True), id=body) for body in UNCLEAR_BODIES),
 ]
 
 
@@ -538,6 +559,14 @@ async def test_a_reply_whose_response_was_lost_is_found_in_its_thread(harness: O
         pytest.param(
             {
                 "chat.postMessage": [Fault(drop=True, accepted=True)],
+                HISTORY: [Fault(body=body) for body in UNCLEAR_BODIES],
+            },
+            [*[0] * (1 + len(UNCLEAR_BODIES)), 1, 0],
+            id="a look-up without messages is repeated before anything is posted",
+        ),
+        pytest.param(
+            {
+                "chat.postMessage": [Fault(drop=True, accepted=True)],
                 "chat.update": [Fault(status=500, body="{}")],
             },
             [0, 0, 1, 0],
@@ -585,6 +614,19 @@ async def test_the_reposted_resolution_is_not_mistaken_for_the_first_message(har
     first, resolution = harness.sent_messages()
     assert "it is over" in str(resolution["blocks"])
     assert "it is over" not in str(first["blocks"])
+
+
+async def test_a_post_from_before_the_clock_was_set_back_is_found(harness: OutboxHarness) -> None:
+    harness.slack.readable, harness.slack.epoch = True, int(AT.timestamp())
+    await harness.open_alert()
+    harness.slack.fail("chat.postMessage", Fault(drop=True, accepted=True))
+    await harness.outbox.deliver(AT + HOUR)
+    await harness.store.claim_tick(WGMI_BTC, AT + HOUR, AT + HOUR)
+
+    await harness.store.discard_ahead(AT)
+    sent = await harness.outbox.deliver(AT + LEASE)
+
+    assert (1, 1) == (sent, len(harness.sent_messages()))
 
 
 async def test_a_post_whose_response_was_lost_is_sent_again_if_the_channel_cannot_be_read(

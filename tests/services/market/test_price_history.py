@@ -7,18 +7,23 @@ import httpx
 import numpy as np
 import pytest
 
+from handlers.render.reasons import sentence
 from services.core.errors import SourceError
 from services.core.prices import Bars, Closes, Symbol
 from services.core.reason import Code
 from services.core.trust import Verdict
 from services.market.consensus.closes import LegHistory
+from services.market.consensus.quorum import CONFIRMED
 from services.market.ports import CryptoSource, EquitySource
 from services.market.price_history import PriceHistory
+from services.market.sources.http.client import HttpClient
 from services.market.sources.simulated.market import SimulatedMarket
+from services.market.sources.vendors.yahoo import Yahoo
 from services.storage import SqlStore
 from tests.fakes.clock import SetClock
 from tests.fakes.reasons import reason, reason_with
 from tests.fakes.vendors import Vendors
+from tests.services.market.sources.conftest import RESPONSES
 
 WGMI, BTC = Symbol("WGMI"), Symbol("BTC")
 IN_SESSION = datetime(2026, 3, 4, 16, 0, tzinfo=UTC)
@@ -346,3 +351,193 @@ async def test_sources_that_dispute_everything_are_logged_once(
         assert {} == closes(await history.leg(WGMI, vendors.clock.advance(timedelta(minutes=1))))
 
     assert 1 == len([message for message in caplog.messages if "prices of WGMI quarantined" in message])
+
+
+def approx(expected: dict[date, float]) -> dict[date, object]:
+    """Return closes that may differ in rounding: Nasdaq's have four decimals."""
+    return {day: pytest.approx(price, rel=1e-5) for day, price in expected.items()}
+
+
+def confirmed_run(vendors: Vendors) -> None:
+    """Let the ETF gain 10% in the last session, at both sources."""
+    vendors.etf_moves[TODAY] = 1.10 * vendors.etf_close(date(2026, 3, 3))
+
+
+@pytest.mark.parametrize("factor", [10.0, 1.1, 0.5])
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_a_source_that_rewrites_its_history_is_outvoted(
+    history: PriceHistory, vendors: Vendors, store: SqlStore, factor: float, *, restarted: bool
+) -> None:
+    vendors.clock.at = EVENING - timedelta(days=1)
+    before = closes(await history.leg(WGMI, vendors.clock.at))
+    confirmed_run(vendors)
+    vendors.clock.at, vendors.price_factors["yahoo"] = EVENING, factor
+    if restarted:
+        await history.leg(WGMI, EVENING)
+        history = make_history(vendors, store)
+
+    leg = await history.leg(WGMI, EVENING)
+
+    assert approx(before) == {day: closes(leg)[day] for day in before}
+    assert pytest.approx(1.10, rel=1e-4) == closes(leg)[TODAY] / closes(leg)[date(2026, 3, 3)]
+    assert Verdict.OK is leg.history.trust(LAST).verdict
+    outvoted = reason(Code.SOURCE_OUTVOTED, source="Yahoo", symbol="WGMI", sessions=len(before), witnesses=("Nasdaq",))
+    assert outvoted in leg.history.problems
+    assert sentence(outvoted).startswith("Yahoo's WGMI closes differ from Nasdaq and the closes that two sources")
+
+
+async def test_closes_that_were_stored_before_this_release_are_witnesses_too(vendors: Vendors, store: SqlStore) -> None:
+    await make_history(vendors, store).leg(WGMI, EVENING)
+    none = Closes(symbol=WGMI, sessions=np.array([], dtype="datetime64[D]"), prices=np.array([]), source=CONFIRMED)
+    await store.replace_closes(none, EVENING)
+    vendors.price_factors["yahoo"] = 10.0
+
+    leg = await make_history(vendors, store).leg(WGMI, EVENING + timedelta(hours=1))
+
+    assert pytest.approx(vendors.etf_close(TODAY)) == closes(leg)[TODAY]
+    assert Code.SOURCE_OUTVOTED in [problem.code for problem in leg.history.problems]
+
+
+async def test_a_source_that_rewrites_its_history_is_outvoted_while_no_other_source_answers(
+    history: PriceHistory, vendors: Vendors
+) -> None:
+    before = closes(await history.leg(WGMI, EVENING))
+    vendors.price_factors["yahoo"], vendors.faults["nasdaq"] = 1.1, [DOWN] * 99
+    vendors.clock.at = datetime(2026, 3, 5, 14, 31, tzinfo=UTC)
+
+    leg = await history.leg(WGMI, vendors.clock.at)
+
+    assert approx(before) == closes(leg)
+
+
+async def test_two_sources_that_agree_outvote_the_stored_closes(history: PriceHistory, vendors: Vendors) -> None:
+    before = closes(await history.leg(WGMI, EVENING))
+    vendors.price_factors = {"yahoo": 0.5, "nasdaq": 0.5}
+    vendors.clock.at = datetime(2026, 3, 6, 0, 0, tzinfo=UTC)
+
+    leg = await history.leg(WGMI, vendors.clock.at)
+
+    assert pytest.approx(0.5 * before[TODAY]) == closes(leg)[TODAY]
+    assert () == leg.history.problems
+
+
+async def test_a_declared_split_outvotes_the_stored_closes(history: PriceHistory, vendors: Vendors) -> None:
+    before = closes(await history.leg(WGMI, EVENING))
+    tomorrow = date(2026, 3, 5)
+    vendors.splits[tomorrow], vendors.price_factors["yahoo"] = (10, 1), 0.1
+    vendors.clock.at = datetime(2026, 3, 5, 16, 0, tzinfo=UTC)
+    vendors.etf_last = (0.1 * before[TODAY], vendors.clock.at)
+
+    leg = await history.leg(WGMI, vendors.clock.at)
+
+    assert pytest.approx(0.1 * before[TODAY]) == closes(leg)[TODAY]
+    assert Verdict.SUSPECT is not leg.quote_trust.verdict
+    assert () == leg.history.problems
+
+
+async def test_a_source_that_recovers_is_a_witness_again(history: PriceHistory, vendors: Vendors) -> None:
+    before = closes(await history.leg(WGMI, EVENING))
+    vendors.price_factors["yahoo"] = 10.0
+    vendors.clock.at = datetime(2026, 3, 5, 15, 0, tzinfo=UTC)
+    vendors.etf_last = (before[TODAY], vendors.clock.at)
+    await history.leg(WGMI, vendors.clock.at)
+    vendors.price_factors.clear()
+
+    leg = await history.leg(WGMI, vendors.clock.advance(timedelta(minutes=1)))
+
+    assert approx(before) == closes(leg)
+    assert () == leg.history.problems
+    assert "Yahoo and Nasdaq" == leg.history.prices.source
+
+
+@pytest.mark.parametrize(
+    ("factor", "price", "usable"),
+    [
+        pytest.param(10.0, 21.0, True, id="the-trade-is-right"),
+        pytest.param(10.0, 220.0, False, id="the-trade-is-wrong-too"),
+        pytest.param(1.1, 22.0, False, id="nobody-knows"),
+    ],
+)
+async def test_a_live_trade_of_an_outvoted_source_needs_the_right_scale(
+    history: PriceHistory, vendors: Vendors, factor: float, price: float, *, usable: bool
+) -> None:
+    await history.leg(WGMI, EVENING)
+    vendors.price_factors["yahoo"] = factor
+    vendors.clock.at = datetime(2026, 3, 5, 15, 0, tzinfo=UTC)
+    vendors.etf_last = (price, vendors.clock.at)
+
+    leg = await history.leg(WGMI, vendors.clock.at)
+
+    assert usable is leg.quote_trust.verdict.usable
+
+
+async def test_a_session_that_one_source_rewrites_keeps_its_confirmed_close(
+    history: PriceHistory, vendors: Vendors
+) -> None:
+    before = closes(await history.leg(WGMI, EVENING))
+    vendors.close_overrides["yahoo", TODAY] = 1.05 * before[TODAY]
+    vendors.clock.at = datetime(2026, 3, 5, 14, 31, tzinfo=UTC)
+
+    assert approx(before) == closes(await history.leg(WGMI, vendors.clock.at))
+
+
+async def test_a_distribution_of_capital_gains_is_part_of_the_return(store: SqlStore) -> None:
+    body = (RESPONSES / "yahoo_chart_capital_gains.json").read_bytes()
+    at = datetime(2025, 12, 19, 22, 0, tzinfo=UTC)
+    client = HttpClient(transport=httpx.MockTransport(lambda _request: httpx.Response(200, content=body)))
+
+    leg = await PriceHistory([Yahoo(client, SetClock(at))], [], store).leg(WGMI, at)
+
+    before, last = (closes(leg)[date(2025, 12, day)] for day in (18, 19))
+    assert 36.0 == last == pytest.approx(before)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        pytest.param({"dividends": {"amount": None}}, id="dividend-null"),
+        pytest.param({"splits": {"numerator": 0, "denominator": 1}}, id="split-0-to-1"),
+        pytest.param({"capitalGains": {"amount": "x"}}, id="capital-gain-text"),
+    ],
+)
+async def test_returns_across_an_unusable_event_are_suspect_until_the_next_answer(
+    history: PriceHistory, vendors: Vendors, store: SqlStore, event: dict[str, dict[str, object]]
+) -> None:
+    [(kind, fields)] = event.items()
+    stamp = int(datetime(2026, 3, 4, 14, 30, tzinfo=UTC).timestamp())
+    vendors.odd_events = {kind: {f"{stamp}": fields | {"date": stamp}}}
+
+    odd = (await history.leg(WGMI, EVENING)).history
+    restarted = (await make_history(vendors, store).leg(WGMI, EVENING)).history
+    vendors.odd_events = {}
+    settled = (await make_history(vendors, store).leg(WGMI, EVENING)).history
+
+    yesterday = date(2026, 3, 3)
+    for found in (odd, restarted):
+        assert Verdict.SUSPECT is found.trust_across(yesterday, TODAY).verdict
+        assert Verdict.OK is found.trust_across(date(2026, 3, 2), yesterday).verdict
+        assert Code.ACTION_UNUSABLE in [problem.code for problem in found.problems]
+    assert Verdict.OK is settled.trust_across(yesterday, TODAY).verdict
+    assert () == settled.problems
+
+
+async def test_what_a_source_sent_in_an_unusable_form_is_named_and_its_closes_are_used(
+    history: PriceHistory, vendors: Vendors
+) -> None:
+    vendors.close_overrides["yahoo", TODAY] = 0.0
+
+    leg = await history.leg(WGMI, EVENING)
+
+    assert "Nasdaq" == leg.history.prices.source
+    [problem] = leg.problems
+    assert "Yahoo on WGMI: ignored values that it sent in an unusable form: 2026-03-04 0.0" == sentence(problem)
+
+
+async def test_one_zero_candle_costs_one_candle(history: PriceHistory, vendors: Vendors) -> None:
+    vendors.crypto_moves = {EVENING - timedelta(hours=3): 0.0, EVENING - timedelta(hours=2): 50_000.0}
+
+    leg = await history.leg(BTC, EVENING)
+
+    assert EVENING - timedelta(hours=3) not in bars(leg).ended_at.astype(object)
+    assert len(bars(leg)) > 18_000
+    assert {"Coinbase", "Kraken", "Bitstamp"} == {sentence(problem).split()[0] for problem in leg.problems}

@@ -157,4 +157,4 @@ def test_episodes_of_real_prices() -> None:
         result.false_alarms,
         result.closings,
     )
-    assert 4.0 == result.replay.median_length
+    assert 3.0 == result.replay.median_length

@@ -60,18 +60,26 @@ def evaluate(state: RuleState, value: float | None, rule: str, *, closing: bool 
         case("1d 8pp for 0s", OK, -0.09, [FIRE_BELOW], RuleStatus.FIRING, PAST(value=-0.09, held_s=0.0), id="no hold"),
         case("1d 8pp", ABOVE, 0.2, [], RuleStatus.FIRING, KEEPS(value=0.2, clear=0.048), id="still past it"),
         case("1d 8pp", ABOVE, 0.048, [], RuleStatus.FIRING, KEEPS(value=0.048), id="at the clear level"),
+        case("1d 8pp", ABOVE, 1.148 - 1.1, [], RuleStatus.FIRING, KEEPS(), id="at the clear level, a float below"),
+        case("5d 15pp", HELD, 23 / 20 - 1, [FIRE_ABOVE], RuleStatus.FIRING, PAST(), id="20.00 to 23.00 is a tie"),
+        case("5d 15pp", HELD, 0.1499994, [], RuleStatus.OK, WITHIN(), id="no tie at 6 decimals"),
+        case("1d z3.5", HELD, 3.5 - 1e-12, [FIRE_ABOVE], RuleStatus.FIRING, PAST(), id="a tie of z"),
+        case("1d 8.12345pp", HELD, 0.0812345, [FIRE_ABOVE], RuleStatus.FIRING, PAST(), id="a tie beyond 6 decimals"),
         case("1d 8pp", ABOVE, 0.0479, [END_ABOVE], RuleStatus.OK, CLEARED(kept_s=0.0), id="cleared"),
         case("1d 8pp keep 5m", ABOVE, 0.04, [], RuleStatus.RECOVERING, RECOVERS(kept_s=0.0), id="cleared: keep first"),
         case("1d 8pp keep 6m", RECOVERING, 0.04, [], RuleStatus.RECOVERING, RECOVERS(kept_s=300.0), id="too early"),
         case("1d 8pp keep 5m", RECOVERING, 0.04, [END_ABOVE], RuleStatus.OK, CLEARED(kept_s=300.0), id="kept"),
         case("1d 8pp keep 5m", RECOVERING, 0.05, [], RuleStatus.FIRING, KEEPS(value=0.05), id="recovery ended"),
         case("1d 8pp keep 5m", RECOVERING, 0.09, [], RuleStatus.FIRING, KEEPS(value=0.09), id="breached again"),
-        case("1d 8pp keep 5m", RECOVERING, -0.09, [], RuleStatus.FIRING, PENDING(held_s=0.0), id="other side breached"),
+        case("1d 8pp keep 5m", RECOVERING, -0.09, [END_ABOVE], RuleStatus.PENDING, PENDING(held_s=0.0), id="flips"),
+        case("1d 8pp keep 9m", RECOVERING, -0.09, [], RuleStatus.RECOVERING, PENDING(held_s=0.0), id="flip, kept"),
         case("1d 8pp keep 5m", RECOVERING, None, [], RuleStatus.FIRING, NO_DATA, id="no data restarts keep"),
         case("1d 8pp", ERROR, None, [], RuleStatus.NODATA, NO_DATA, id="error ends, no data left"),
         case("1d 8pp", ERROR, 0.06, [], RuleStatus.FIRING, KEEPS(), id="prices are back"),
-        case("1d 8pp", ABOVE, -0.06, [], RuleStatus.FIRING, KEEPS(), id="the other band"),
-        case("1d 8pp", ABOVE, -0.09, [], RuleStatus.FIRING, PENDING(held_s=0.0), id="a flip: held first"),
+        case("1d 8pp", ABOVE, -0.06, [END_ABOVE], RuleStatus.OK, CLEARED(value=-0.06), id="the other band"),
+        case("1d 8pp", BELOW, 0.06, [END_BELOW], RuleStatus.OK, CLEARED(value=0.06), id="the other band, from below"),
+        case("1d 8pp keep 5m", ABOVE, -0.06, [], RuleStatus.RECOVERING, RECOVERS(), id="the other band: kept first"),
+        case("1d 8pp", ABOVE, -0.09, [END_ABOVE], RuleStatus.PENDING, PENDING(held_s=0.0), id="a flip: held first"),
         case("1d 8pp", FLIPPING, -0.09, [END_ABOVE, FIRE_BELOW], RuleStatus.FIRING, PAST(held_s=300.0), id="a flip"),
         case("1d 8pp", FLIPPING, 0.06, [], RuleStatus.FIRING, KEEPS(), id="a flip that did not"),
         case("1d 8pp above for 0s", OK, -0.2, [], RuleStatus.OK, WITHIN(value=-0.2), id="the side not watched"),
@@ -214,6 +222,22 @@ def transitions_of(decisions: list[Decision]) -> list[tuple[int, Change, Side]]:
     return [(step, one.change, one.side) for step, decision in enumerate(decisions) for one in decision.transitions]
 
 
+@given(paths, st.integers(0, 10))
+def test_an_either_rule_fires_and_resolves_as_the_two_one_sided_rules(path: list[float], hold: int) -> None:
+    rule = replace(parse_rule("1d 8pp"), hold=timedelta(minutes=hold))
+    sides = [replace(rule, direction=direction) for direction in (Direction.ABOVE, Direction.BELOW)]
+
+    one_sided = {transition for side in sides for transition in transitions_of(decisions_along(list(path), side))}
+
+    assert one_sided == set(transitions_of(decisions_along(list(path), rule)))
+
+
+def test_a_flip_resolves_on_its_own_reason() -> None:
+    decision = evaluate(FLIPPING, -0.09, "1d 8pp")
+
+    assert [CLEARED(value=-0.09), PAST(value=-0.09)] == [transition.reason for transition in decision.transitions]
+
+
 @given(paths)
 def test_a_mirrored_market_gives_mirrored_decisions(path: list[float]) -> None:
     rule = parse_rule("1d 8pp")
@@ -234,7 +258,10 @@ def test_a_one_sided_rule_mirrors_into_the_other_side(path: list[float]) -> None
     assert [(step, to, other[side]) for step, to, side in above] == below
 
 
-@given(paths, st.sampled_from([0.25, 0.5, 2.0, 4.0, 1024.0]))
+@given(
+    st.lists(st.integers(-30_000, 30_000).map(lambda steps: steps / 100_000), max_size=60),  # farther apart than ties
+    st.sampled_from([0.25, 0.5, 2.0, 4.0, 1024.0]),
+)
 def test_the_scale_of_rule_and_market_does_not_matter(path: list[float], factor: float) -> None:
     rule = parse_rule("1d 8pp")
     scaled = replace(rule, threshold=rule.threshold * factor, clear=rule.clear * factor)
@@ -244,9 +271,9 @@ def test_the_scale_of_rule_and_market_does_not_matter(path: list[float], factor:
     )
 
 
-@given(st.sampled_from([OK, ABOVE, BELOW]), st.floats(CLEAR, THRESHOLD, exclude_max=True), st.sampled_from([1, -1]))
-def test_nothing_changes_inside_the_band(state: RuleState, size: float, sign: int) -> None:
-    decision = evaluate(state, size * sign, "1d 8pp for 0s")
+@given(st.sampled_from([OK, ABOVE, BELOW]), st.floats(CLEAR, THRESHOLD - 1e-6))
+def test_nothing_changes_inside_the_band_of_its_side(state: RuleState, size: float) -> None:
+    decision = evaluate(state, size * (-1 if state.firing is Side.BELOW else 1), "1d 8pp for 0s")
 
     assert (state, ()) == (decision.state, decision.transitions)
 

@@ -115,7 +115,7 @@ def test_characters_from_phones_and_pasted_text_are_accepted(text: str, expected
         pytest.param("1d 8,5pp", "8,5pp", 3, "a point for decimals and no comma", id="a decimal comma"),
         pytest.param("1d z3,5", "z3,5", 3, "a point for decimals and no comma", id="a decimal comma in z"),
         pytest.param("1d 8pp clear 4,8pp", "4,8pp", 13, "a point for decimals", id="a decimal comma in clear"),
-        pytest.param("1d -8pp above", "above", 8, "only once", id="a sign and a direction"),
+        pytest.param("1d -8pp above", "above", 8, "the minus sign means below already", id="a sign and a direction"),
         pytest.param("1d 8pp clear -5pp", "-5pp", 13, "percentage points, as in 8pp", id="a sign on clear"),
         pytest.param("drawdown −60%", "-60%", 9, "no sign: a drawdown is a depth", id="a signed drawdown"),
         pytest.param("drawdown 6000bp on", "", 19, "a pair of symbols", id="on nothing, behind basis points"),

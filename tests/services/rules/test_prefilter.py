@@ -1,6 +1,7 @@
 from datetime import timedelta
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -27,7 +28,7 @@ times = st.sampled_from([NOW - timedelta(minutes=minutes) for minutes in (0, 3, 
 def states(draw: st.DrawFn) -> RuleState:
     firing = draw(st.sampled_from([None, Side.ABOVE, Side.BELOW]))
     breach = draw(st.sampled_from([None, *(side for side in Side if side is not firing)]))
-    recovering = firing is not None and breach is None and draw(st.booleans())
+    recovering = firing is not None and draw(st.booleans())
     nodata_since = draw(st.one_of(st.none(), times))
     return RuleState(
         firing=firing,
@@ -90,3 +91,11 @@ def test_an_updated_state_is_filtered_like_an_initial_one(index: int, before: Ru
 
 def test_an_empty_prefilter_selects_nothing() -> None:
     assert [] == RulePrefilter.from_rules([], [], []).may_change(np.array([])).tolist()
+
+
+@pytest.mark.parametrize("value", [23 / 20 - 1, 1 - 23 / 20])
+def test_an_exact_tie_may_change_a_rule(value: float) -> None:
+    rules = RulePrefilter.from_rules([parse_rule("5d 15pp")], [RuleState()], [0])
+
+    assert value not in {0.15, -0.15}
+    assert [0] == rules.may_change(np.array([value])).tolist()

@@ -1,11 +1,12 @@
 from datetime import date
+from functools import cache
 
 import pytest
 
 from services.core.errors import ReplayError
 from services.core.prices import WGMI_BTC, Symbol
 from services.core.reason import Code
-from services.market.align import align
+from services.market.align import Aligned, align
 from services.market.sources.files.prices import read_crypto_csv, read_etf_csv
 from services.rules.decide import Change, Side
 from services.rules.grammar import parse_rule
@@ -134,16 +135,28 @@ def test_the_future_does_not_change_the_past() -> None:
         assert mine.steps
 
 
-@needs_data
-def test_the_default_rules_fire_44_36_and_16_times_on_real_prices() -> None:
-    aligned = align(
+@cache
+def real_market() -> Aligned:
+    return align(
         WGMI_BTC,
         read_etf_csv(DATA / "equities/WGMI.csv", Symbol("WGMI")),
         read_crypto_csv(DATA / "btc/btcusdt_binance_1h.csv", Symbol("BTC")),
         CALENDAR,
     )
 
-    run = replay(aligned, [parse_rule(text) for text in ("1d 8pp", "5d 15pp", "20d 30pp")])
+
+@needs_data
+def test_a_real_episode_above_resolves_when_the_fund_falls_behind_and_not_only_near_zero() -> None:
+    run = replay(real_market(), [parse_rule("5d 15pp")], first=date(2024, 11, 1), last=date(2024, 11, 30))
+
+    november = [(step.session, step.change, step.side, round(100 * step.value, 1)) for step in run.rules[0].steps]
+    assert (date(2024, 11, 8), Change.FIRING, Side.ABOVE) == november[0][:3]
+    assert (date(2024, 11, 13), Change.RESOLVED, Side.ABOVE, -10.7) == november[1]
+
+
+@needs_data
+def test_the_default_rules_fire_44_36_and_16_times_on_real_prices() -> None:
+    run = replay(real_market(), [parse_rule(text) for text in ("1d 8pp", "5d 15pp", "20d 30pp")])
 
     assert [44, 36, 16] == [one.episodes for one in run.rules]
     assert 1047 == run.sessions

@@ -89,29 +89,12 @@ async def test_a_renewal_is_claimed_once_and_again_after_its_lease(start: Start)
     soon = AT + 2 * HOUR
 
     claims = await asyncio.gather(*(each.claim_renewal("T1", AT, before=soon) for each in (one, other)))
-    later = await other.claim_renewal("T1", AT + timedelta(minutes=1), before=soon)
+    early = await other.claim_renewal("T1", AT + timedelta(minutes=4), before=soon)
+    later = await other.claim_renewal("T1", AT + timedelta(minutes=5), before=soon)
     await other.save(replace(ROTATING, expires_at=AT + 12 * HOUR))
 
-    assert ([None, ROTATING], ROTATING) == (sorted(claims, key=bool), later)
+    assert ([None, ROTATING], None, ROTATING) == (sorted(claims, key=bool), early, later)
     assert (None, []) == (await one.claim_renewal("T1", AT + HOUR, before=soon), await one.find_expiring(soon))
-
-
-@pytest.mark.parametrize(
-    ("states", "after", "expected"),
-    [
-        pytest.param(["a", "b"], timedelta(minutes=9), [True, True], id="each its own"),
-        pytest.param(["a", "a"], timedelta(minutes=9), [True, False], id="once"),
-        pytest.param(["a"], timedelta(minutes=10), [False], id="too late"),
-        pytest.param(["c"], timedelta(0), [False], id="made up"),
-    ],
-)
-async def test_a_state_is_accepted_once_and_in_time(
-    installations: InstallationRepository, states: list[str], after: timedelta, expected: list[bool]
-) -> None:
-    for state in ("a", "b"):
-        await installations.save_oauth_state(state, AT, AT + timedelta(minutes=10))
-
-    assert expected == [await installations.consume_oauth_state(state, AT + after) for state in states]
 
 
 async def rows(url: str) -> dict[str, list[str]]:
@@ -169,9 +152,71 @@ async def test_a_workspace_with_its_own_installation_survives_its_organization_s
     assert await installations.find("T1", "E1") is not None
 
 
+async def test_an_event_of_a_workspace_does_not_end_its_organization_s_installation(store: SqlStore) -> None:
+    installations = store.installations([KEY])
+    await installations.save(ORG)
+    for channel in (CHANNEL, OTHER_WORKSPACE):
+        await installations.find(channel.team, "E1")
+        await populate_channel(store, channel, AT)
+
+    assert [] == await installations.uninstall("T1", "E1", AT + HOUR)
+    assert (ORG, 2, 2) == (
+        await installations.find("T1", "E1"),
+        len(await store.rules(CHANNEL)),
+        len(await store.rules(OTHER_WORKSPACE)),
+    )
+
+
+async def test_a_late_event_of_a_workspace_spares_its_organization(store: SqlStore) -> None:
+    installations = store.installations([KEY])
+    await installations.save(ORG)
+    await installations.save(replace(ACME, enterprise="E1", installed_at=AT + HOUR))
+
+    assert [] == await installations.uninstall("T1", "E1", AT + timedelta(minutes=30))
+    assert {"T1", "E1"} == {
+        found.home for found in (await installations.find("T1", "E1"), await installations.find("T2", "E1")) if found
+    }
+
+
+async def test_a_late_revocation_spares_an_organization_that_installed_again(store: SqlStore) -> None:
+    installations = store.installations([KEY])
+    await installations.save(replace(ORG, installed_at=AT + HOUR))
+    await installations.find(CHANNEL.team, "E1")
+    await populate_channel(store, CHANNEL, AT)
+
+    assert [] == await installations.revoke(["T1"], AT + timedelta(minutes=30))
+    assert ["T1"] == await installations.revoke(["T1"], AT + HOUR)
+
+
+async def test_a_renewal_is_not_saved_over_a_newer_installation_or_a_removed_one(
+    installations: InstallationRepository,
+) -> None:
+    await installations.save(ROTATING)
+    claimed = await installations.claim_renewal("T1", AT, before=AT + 2 * HOUR)
+    assert claimed is not None
+    renewed = replace(ROTATING, bot_token="xoxe.xoxb-2", expires_at=AT + 12 * HOUR)
+    reinstalled = replace(ROTATING, bot_token="xoxe.xoxb-9", installed_at=AT + timedelta(minutes=1))
+    await installations.save(reinstalled)
+    over_reinstalled = await installations.save_renewal(claimed, renewed, AT)
+    found = await installations.find("T1")
+    await installations.uninstall("T1", None, AT + HOUR)
+    over_removed = await installations.save_renewal(claimed, renewed, AT)
+
+    assert (False, reinstalled, False, None) == (
+        over_reinstalled,
+        found,
+        over_removed,
+        await installations.find("T1"),
+    )
+
+
 @pytest.mark.parametrize(
     ("installed_after", "workspaces"),
-    [pytest.param(timedelta(0), ["T1"], id="at once"), pytest.param(HOUR, [], id="reinstalled since")],
+    [
+        pytest.param(timedelta(0), ["T1"], id="at once"),
+        pytest.param(timedelta(seconds=5), [], id="reinstalled 5 s later"),
+        pytest.param(HOUR, [], id="reinstalled since"),
+    ],
 )
 async def test_a_late_uninstall_does_not_delete_a_newer_installation(
     installations: InstallationRepository, installed_after: timedelta, workspaces: list[str]

@@ -96,5 +96,5 @@ async def test_an_unreachable_server_is_named_without_its_password() -> None:
 
 
 async def test_another_kind_of_database_is_refused_with_the_supported_urls() -> None:
-    with pytest.raises(DatabaseUnavailableError, match=r"write sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME"):
+    with pytest.raises(DatabaseUnavailableError, match=r"Set MINERPULSE_DATABASE_URL to sqlite:///FILE or"):
         await SqlStore.open("mysql://desk@127.0.0.1/minerpulse")

@@ -91,6 +91,9 @@ async def test_no_table_is_empty_and_no_row_is_lost(released: str) -> None:
     assert [] == await compare(released)
 
 
+LATER_KINDS = {"change", "escalation_source", "untraded"}
+
+
 async def test_every_stored_value_is_read_without_loss(released: str) -> None:
     await migrate(released)
 
@@ -106,8 +109,19 @@ async def test_every_stored_value_is_read_without_loss(released: str) -> None:
 
     for kind, written in stored:
         again = STORED[kind].dump_json(STORED[kind].validate_json(written))
-        assert json.loads(written) == json.loads(again)
-    assert set(STORED) == {kind for kind, _ in stored}
+        assert _has_all(json.loads(again), json.loads(written))
+    assert set(STORED) - LATER_KINDS == {kind for kind, _ in stored}
+
+
+def _has_all(read: object, written: object) -> bool:
+    """Return whether a JSON value has everything that was written; later releases add fields."""
+    match read, written:
+        case dict(), dict():
+            return all(key in read and _has_all(read[key], value) for key, value in written.items())
+        case list(), list():
+            return len(read) == len(written) and all(map(_has_all, read, written))
+        case _:
+            return read == written
 
 
 async def test_an_open_alert_stays_open_and_takes_the_next_change(migrated: SqlStore) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from services.core.errors import PriceFileError
 from services.core.prices import Symbol
+from services.core.scan import LOWERCASE
 from services.market.holdings import Holding, HoldingKind, Holdings
 from services.market.sources.files.csv_table import CsvRow, CsvTable
 from services.market.sources.files.sheet import (
@@ -244,7 +245,8 @@ _BLOOMBERG = re.compile(r"(\S+) ([A-Z]{2})(?: EQUITY)?", re.ASCII)  # as in IREN
 _DOTTED = re.compile(r"([A-Z0-9-]+)\.([A-Z]{0,2})", re.ASCII)  # as in HIVE.V, SSU.
 _CLASS = re.compile(r"[A-CKU]|W[ST]?", re.ASCII)  # after a dot: a share class, unit or warrant, as in BRK.B
 
-_CASH_TICKER = re.compile(r"[-_ ]*(?:cash.*|[a-z]{3}[-_ ]?cur(?:ncy)?|usd|cad|eur|gbp)[-_ ]*", re.IGNORECASE)
+_CASH_TICKERS = frozenset({"usd", "cad", "eur", "gbp"})
+_CURRENCY_CODE = 3  # letters
 _CASH_NAME = re.compile(r"\b(?:cash|dollars?|currency|euros?|sterling|money market)\b", re.IGNORECASE)
 _MONEY_MARKET = re.compile(r"[A-Z]{3}XX", re.ASCII)  # Nasdaq's convention for money-market funds: fifth letter X
 
@@ -269,10 +271,18 @@ def classify_holding(ticker: str, name: str) -> HoldingKind:
 
     Tickers such as CASH or USD may belong to shares; then the name decides.
     """
-    if _CASH_TICKER.fullmatch(ticker) and (is_empty(name) or _CASH_NAME.search(name)):
+    if _is_cash_ticker(ticker) and (is_empty(name) or _CASH_NAME.search(name)):
         return HoldingKind.CASH
     if not ticker:
         return HoldingKind.CASH if _CASH_NAME.search(name) else HoldingKind.OTHER
     if _MONEY_MARKET.fullmatch(ticker):
         return HoldingKind.CASH
     return HoldingKind.SHARE if _SYMBOL.fullmatch(ticker) else HoldingKind.OTHER
+
+
+def _is_cash_ticker(ticker: str) -> bool:
+    """Return whether a ticker is one of cash, as in `CASH&OTHER`, `USD` or `CAD_CUR`; dashes around it don't count."""
+    name = ticker.strip("-_ ").lower()
+    code, kind = name[:_CURRENCY_CODE], name[_CURRENCY_CODE:].lstrip("-_ ")
+    is_currency = len(code) == _CURRENCY_CODE and LOWERCASE.issuperset(code) and kind in {"cur", "curncy"}
+    return name.startswith("cash") or name in _CASH_TICKERS or is_currency

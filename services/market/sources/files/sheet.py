@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from services.core.errors import PriceFileError
+from services.core.scan import DIGITS, LOWERCASE, Scanner
 from services.market.sources.files.csv_table import CsvRow, CsvTable, raise_fault, read_text, split_rows
 
 DELIMITERS = ",;\t"
@@ -33,7 +34,8 @@ EMPTY = frozenset({"", "-", "--", "–", "—", "n/a", "na", "nan", "null", "non
 EARLIEST, LATEST = date(1990, 1, 1), date(2199, 12, 31)  # outside, the year is a typing error
 
 _DATE_FORMATS = ("%Y-%m-%d", "%Y/%m/%d", "%m/%d/%Y", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S")
-_NUMBER = re.compile(r"[-−+]?(?:\d{1,3}(?:,\d{3})+(?:\.\d*)?|\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d{1,3})?", re.ASCII)
+_HEADER_CHARACTERS = LOWERCASE | {"%"}
+_GROUP_DIGITS, _EXPONENT_DIGITS = 3, 3
 _FIELDS = {spelling: field for field, spellings in COLUMN_NAMES.items() for spelling in spellings}
 _TOTAL = re.compile(r"((grand|fund|portfolio) )?totals?( (fund|portfolio|holdings|net assets))?:?|sum", re.IGNORECASE)
 
@@ -77,7 +79,7 @@ def _find_header(path: Path) -> tuple[list[CsvRow], int]:
 
 
 def _field_of(name: str) -> str | None:
-    return _FIELDS.get(re.sub(r"[^a-z%]", "", name.lower()))
+    return _FIELDS.get("".join(filter(_HEADER_CHARACTERS.__contains__, name.lower())))
 
 
 def _is_list_header(record: Sequence[str]) -> bool:
@@ -157,10 +159,10 @@ def parse_number(cell: str) -> float | None:
     text = cell.strip()
     bracketed = text.startswith("(") and text.endswith(")")
     text = "".join(text.strip("()").split()) if bracketed else "".join(text.split())
-    match = _NUMBER.fullmatch(text.replace("$", "", 1))
-    if match is None:
+    text = text.replace("$", "", 1)
+    if not _is_number(text):
         return None
-    number = float(match[0].replace(",", "").replace("−", "-"))
+    number = float(text.replace(",", "").replace("−", "-"))
     if not math.isfinite(number):
         return None
     return -number if bracketed else number
@@ -181,3 +183,18 @@ def parse_day(cell: str) -> date | None:
             day = datetime.strptime(cell.strip(), date_format).replace(tzinfo=UTC).date()
             return day if EARLIEST <= day <= LATEST else None
     return None
+
+
+def _is_number(text: str) -> bool:
+    """Return whether a text is a decimal number, with or without a sign, commas between thousands and an exponent."""
+    scanner = Scanner(text)
+    scanner.skip("-", "−", "+")
+    first, *groups = scanner.run(DIGITS | {","}).split(",")
+    is_grouped = 0 < len(first) <= _GROUP_DIGITS and all(len(group) == _GROUP_DIGITS for group in groups)
+    fraction = scanner.run(DIGITS) if scanner.skip(".") else ""
+    if (groups and not is_grouped) or not (first or fraction):
+        return False
+    if scanner.skip("e", "E"):
+        scanner.skip("-", "+")
+        return bool(scanner.run(DIGITS, _EXPONENT_DIGITS)) and scanner.is_done
+    return scanner.is_done

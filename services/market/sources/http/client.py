@@ -6,15 +6,20 @@ body before its parser has accepted it, and doesn't bound its memory.
 
 import asyncio
 import logging
+import ssl
+import zlib
 from collections.abc import Awaitable, Callable, Hashable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, contextmanager
 from datetime import timedelta
+from functools import cached_property
+from typing import cast
 
 import httpx
 import stamina
 
 from services.core.errors import DataError
 from services.market.sources.http.cache import CachedBody, RevalidationCache, is_cacheable
+from services.market.sources.http.environment import check_network_environment, environment_proxy
 
 # httpx logs every URL and stamina every retry; VendorClient logs each outage and recovery once.
 logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -59,7 +64,8 @@ NOT_MODIFIED = 304
 SERVER_ERROR = 500
 CONNECT_TIMEOUT_S = 3.0  # TCP resends a lost packet after 1 s
 MAX_BODY_BYTES = 4 * 1024 * 1024  # fifty years of daily bars; parsed, a body may take 100 times its size in memory
-GZIP = "gzip"
+PIECE_BYTES = 64 * 1024
+GZIP, IDENTITY = "gzip", "identity"
 
 
 async def no_limit() -> None:
@@ -87,6 +93,34 @@ class RequestTimeoutError(ConnectionFailedError):
     """The deadline passed. Every other caller of this server would wait just as long."""
 
 
+class EnvironmentTransport(httpx.AsyncBaseTransport):
+    """Connects directly, or through the proxy that the environment names for a URL.
+
+    httpx's own reading of the environment fails on values that other programs accept, such as NO_PROXY=::1/128.
+    Nothing is read before the first request, so that a program without network calls works in any environment.
+    """
+
+    def __init__(self) -> None:
+        self._transports: dict[str | None, httpx.AsyncHTTPTransport] = {}
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request. Raises InvalidSettingsError if the environment names an unusable proxy or certificate."""
+        proxy = environment_proxy(str(request.url))
+        if proxy not in self._transports:
+            self._transports[proxy] = httpx.AsyncHTTPTransport(verify=self._tls, proxy=proxy)
+        return await self._transports[proxy].handle_async_request(request)
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        for transport in self._transports.values():
+            await transport.aclose()
+
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        check_network_environment()
+        return httpx.create_ssl_context()
+
+
 class HttpClient:
     """HTTP client with one connection pool for all vendors; close it with `aclose`.
 
@@ -108,7 +142,8 @@ class HttpClient:
         self._max_body_bytes, self._cache = max_body_bytes, RevalidationCache()
         self._retry = stamina.AsyncRetryingCaller(attempts=3, timeout=None, wait_initial=0.2, wait_max=2.0)
         self._client = httpx.AsyncClient(
-            transport=transport,
+            transport=transport or EnvironmentTransport(),
+            trust_env=False,  # the transport does it
             headers={"User-Agent": user_agent, "Accept": "application/json", "Accept-Encoding": GZIP},
             timeout=httpx.Timeout(DEFAULT_DEADLINE.total_seconds(), connect=CONNECT_TIMEOUT_S),
         )
@@ -138,7 +173,7 @@ class HttpClient:
                 )
         except (TimeoutError, httpx.TimeoutException) as error:
             raise RequestTimeoutError("gave no answer in time; check this machine's network and proxy") from error
-        except httpx.DecodingError as error:
+        except zlib.error as error:
             raise ConnectionFailedError("sent an answer that cannot be unpacked; it will be asked again") from error
         except (httpx.RequestError, httpx.InvalidURL) as error:
             raise ConnectionFailedError(
@@ -180,18 +215,35 @@ class HttpClient:
     async def _read_body(self, response: httpx.Response, deadline: Deadline) -> bytes:
         """Read and decompress the body up to the size limit.
 
-        Only a single gzip layer is accepted: with nested compression, a few bytes could fill the memory.
+        Only a single gzip layer is accepted: with nested compression, a few bytes could fill the memory. Any other
+        encoding is refused before the body is read. The raw stream is read because httpx decompresses each chunk
+        without a limit: 200 kB can become 200 MB.
         """
-        if response.headers.get("Content-Encoding", GZIP) != GZIP:
+        encoding = response.headers.get("Content-Encoding", IDENTITY).strip().lower()
+        if encoding not in {GZIP, IDENTITY}:
             raise ConnectionFailedError("sent an answer that is packed as nobody asked; it will be asked again")
+        decoder = zlib.decompressobj(zlib.MAX_WBITS | 16) if encoding == GZIP else None
         body, received = bytearray(), 0
-        async for chunk in response.aiter_bytes():
-            body += chunk
-            deadline.extend(response.num_bytes_downloaded - received)
-            received = response.num_bytes_downloaded
-            if len(body) > self._max_body_bytes:
-                raise ConnectionFailedError(f"sent more than {self._max_body_bytes:,} bytes, which no price list needs")
+        async for chunk in cast("httpx.AsyncByteStream", response.stream):
+            received += len(chunk)
+            for piece in _decompressed(decoder, chunk) if decoder else (chunk,):
+                body += piece
+                if max(len(body), received) > self._max_body_bytes:
+                    body.clear()  # the traceback would keep it
+                    raise ConnectionFailedError(
+                        f"sent more than {self._max_body_bytes:,} bytes, which no price list needs"
+                    )
+            deadline.extend(len(chunk))
+        if decoder and received and not decoder.eof:
+            raise zlib.error("the stream ends too early")
         return bytes(body)
+
+
+def _decompressed(decoder: "zlib._Decompress", chunk: bytes) -> Iterator[bytes]:
+    """Decompress a chunk in small pieces, so that the caller can stop."""
+    while chunk:
+        yield decoder.decompress(chunk, PIECE_BYTES)
+        chunk = decoder.unconsumed_tail
 
 
 def _cache_key(url: str, params: Params, headers: Mapping[str, str]) -> Hashable:

@@ -4,7 +4,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
@@ -13,8 +13,8 @@ from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from services.core.clock import Clock
-from services.core.errors import DataError, SourceError
+from services.core.clock import Clock, SteadyClock
+from services.core.errors import DataError, SourceError, SourceFault
 from services.core.prices import Quote, Symbol
 from services.market.sources.http.cache import parse_retry_after
 from services.market.sources.http.client import (
@@ -25,6 +25,7 @@ from services.market.sources.http.client import (
     Params,
     RequestTimeoutError,
 )
+from services.market.sources.http.odd_values import NOTHING, Droppable, parse_without_odd_values
 
 Explain = Callable[[HttpStatusError], str | None]
 T = TypeVar("T")
@@ -32,10 +33,13 @@ T = TypeVar("T")
 NOT_FOUND = 404
 TOO_MANY_REQUESTS = 429
 ACCESS_DENIED = {401, 403, 451}
+KEY_REFUSED = {401, 403}  # where a key was sent
 REDIRECTS = range(300, 400)
 MAX_PROBLEM_LENGTH = 300  # characters; some vendors answer with whole pages
 INITIAL_BACKOFF, MAX_BACKOFF = timedelta(seconds=30), timedelta(minutes=5)
 FAILURE_THRESHOLD = 5  # in a row, before the circuit opens
+MIN_QUOTA_WINDOW = timedelta(minutes=1)  # shorter limits only pace the calls
+AD_HOC_SHARE = 4  # questions about symbols that nothing watches get one call in four
 MAX_WAIT = timedelta(seconds=10)  # a longer wait is raised as an error instead
 NEVER = datetime.min.replace(tzinfo=UTC)
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
@@ -137,18 +141,25 @@ class VendorClient:
         source: str,
         base_url: str,
         backoff: timedelta,
-        limits: Iterable[Limit] = (),
+        limits: Collection[Limit] = (),
         throttle_statuses: frozenset[int] = frozenset({TOO_MANY_REQUESTS}),
         headers: Mapping[str, str] = NO_HEADERS,
         secrets: Iterable[str] = (),
+        unknown_symbol_statuses: Collection[int] = (),
     ) -> None:
-        self.source = source
-        self._client, self._clock, self._base_url = client, clock, base_url.rstrip("/")
+        self.source, self._unknown_symbol_statuses = source, unknown_symbol_statuses
+        self._client, self._base_url = client, base_url.rstrip("/")
+        self._clock, self._steady = clock, SteadyClock(clock)
         self._rate_limit, self._throttle_statuses, self._headers = SlidingWindow(limits), throttle_statuses, headers
         self._secrets = tuple(filter(None, secrets))
         self._backoff, self._backoff_until, self._throttle_reason = backoff, NEVER, ""
         self._breaker, self._last_problem = CircuitBreaker(), ""
         self._failing: dict[Symbol, str] = {}  # by symbol, the first problem of its outage
+        quotas = [limit for limit in limits if limit.per >= MIN_QUOTA_WINDOW]
+        self._ad_hoc_limit = SlidingWindow(replace(one, calls=max(1, one.calls // AD_HOC_SHARE)) for one in quotas)
+        self.watched: frozenset[Symbol] = frozenset()
+        self.key_refused = False  # by the last answer that was about the key or a success
+        self._odd: dict[tuple[Symbol, str], tuple[str, ...]] = {}  # by symbol and path, what the last answer lost
 
     async def get(
         self,
@@ -159,6 +170,7 @@ class VendorClient:
         other_symbols: Iterable[Symbol] = (),
         parse: Callable[[bytes], T],
         explain: Explain = lambda _error: None,
+        droppable: Droppable = NOTHING,
     ) -> T:
         """GET a document and parse it. Raises SourceError for `symbol`; logs the first failure and the recovery.
 
@@ -166,12 +178,15 @@ class VendorClient:
             other_symbols: Further symbols that the call serves.
             parse: Parses the body; may raise ValidationError, SourceError and ThrottledError.
             explain: Describes an error status in this vendor's terms; None falls back to the status.
+            droppable: The values that the answer can do without; see `odd_values`.
         """
-        url, before_attempt = self._base_url + path, partial(self._wait_for_slot, symbol)
+        other_symbols = tuple(other_symbols)
+        url, before_attempt = self._base_url + path, partial(self._wait_for_slot, symbol, *other_symbols)
         with self._log_outage(symbol, *other_symbols), self._circuit(symbol):
             try:
                 body = await self._client.get(url, params, self._headers, before_attempt)
-                return self._parse(body, url, params, parse)
+                parse_odd = partial(parse_without_odd_values, parse=parse, droppable=droppable)
+                parsed, odd = self._parse(body, url, params, parse_odd)
             except ConnectionFailedError as error:
                 raise self.error(symbol, str(error), retryable=True) from error
             except HttpStatusError as error:
@@ -180,20 +195,44 @@ class VendorClient:
                 raise self._start_backoff(symbol, "says that it was asked too often", None) from error
             except ValidationError as error:
                 raise self.error(symbol, _parse_problem(error), retryable=True) from error
+        self.record_odd(symbol, path, odd)
+        self.key_refused = False
+        return parsed
 
     def backoff_until(self, now: datetime) -> datetime | None:
         """Return when the vendor may be called again; None if it may be called now."""
         until = max(self._backoff_until, self._breaker.open_until)
-        return until if until > now else None
+        return until - self._steady.ahead if until > now + self._steady.ahead else None
 
     def error(
-        self, symbol: Symbol, problem: str, *, retryable: bool, retry_after: timedelta | None = None
+        self,
+        symbol: Symbol,
+        problem: str,
+        *,
+        retryable: bool,
+        retry_after: timedelta | None = None,
+        fault: SourceFault = SourceFault.OTHER,
     ) -> SourceError:
         """Build a SourceError of this vendor, with secrets redacted and a long text truncated."""
+        self.key_refused |= fault is SourceFault.KEY_REFUSED
         for secret in self._secrets:
             problem = problem.replace(secret, "…")
         problem = problem if len(problem) <= MAX_PROBLEM_LENGTH else f"{problem[:MAX_PROBLEM_LENGTH]}…"
-        return SourceError(problem, source=self.source, symbol=symbol, retryable=retryable, retry_after=retry_after)
+        return SourceError(
+            problem, source=self.source, symbol=symbol, retryable=retryable, retry_after=retry_after, fault=fault
+        )
+
+    def record_odd(self, symbol: Symbol, path: str, odd: tuple[str, ...]) -> None:
+        """Record which values of an answer were unusable and dropped; logs the first answer that has some."""
+        if odd and (symbol, path) not in self._odd:
+            logger.warning("%s on %s: ignored values in an unusable form: %s", self.source, symbol, ", ".join(odd))
+        self._odd.pop((symbol, path), None)
+        if odd:
+            self._odd[symbol, path] = odd
+
+    def dropped(self, symbol: Symbol) -> tuple[str, ...]:
+        """Return the places of the values that were dropped from the last answers about a symbol."""
+        return tuple(place for (about, _path), odd in self._odd.items() if about == symbol for place in odd)
 
     def _parse(self, body: bytes, url: str, params: Params, parse: Callable[[bytes], T]) -> T:
         """Parse a body; if that fails, drop it from the cache."""
@@ -203,10 +242,21 @@ class VendorClient:
             self._client.invalidate(url, params, self._headers)
             raise
 
-    async def _wait_for_slot(self, symbol: Symbol) -> None:
-        """Wait for a slot within the rate limits. Raises SourceError if the wait exceeds MAX_WAIT."""
+    async def _wait_for_slot(self, symbol: Symbol, *other_symbols: Symbol) -> None:
+        """Wait for a slot within the rate limits. Raises SourceError if the wait exceeds MAX_WAIT.
+
+        If symbols are watched, calls about others use at most a quarter of each quota.
+        """
         now = self._clock.now()
-        wait = self._rate_limit.reserve(now)
+        if self.watched and self.watched.isdisjoint((symbol, *other_symbols)):
+            wait = self._ad_hoc_limit.reserve(now)
+            if wait > MAX_WAIT:
+                problem = (
+                    "has no calls left for questions about symbols without a rule; "
+                    f"it will be asked again at {now + wait:%H:%M:%S} UTC"
+                )
+                raise self.error(symbol, problem, retryable=True, retry_after=wait)
+        wait = self._rate_limit.reserve(self._steady.now())
         if wait > MAX_WAIT:
             problem = f"was asked as often as it allows; it will be asked again at {now + wait:%H:%M:%S} UTC"
             raise self.error(symbol, problem, retryable=True, retry_after=wait)
@@ -218,15 +268,23 @@ class VendorClient:
         if error.status in self._throttle_statuses:
             return self._start_backoff(symbol, f"answered {error.status_line}", wait)
         problem = explain(error) or f"answered {error.status_line}; {_status_hint(error.status)}"
-        return self.error(symbol, problem, retryable=error.status >= SERVER_ERROR, retry_after=wait)
+        retryable, fault = error.status >= SERVER_ERROR, self._fault_of(error.status)
+        return self.error(symbol, problem, retryable=retryable, retry_after=wait, fault=fault)
+
+    def _fault_of(self, status: int) -> SourceFault:
+        if status in self._unknown_symbol_statuses:
+            return SourceFault.UNKNOWN_SYMBOL
+        return SourceFault.KEY_REFUSED if self._secrets and status in KEY_REFUSED else SourceFault.OTHER
 
     def _start_backoff(self, symbol: Symbol, reason: str, wait: timedelta | None) -> SourceError:
-        self._backoff_until, self._throttle_reason = self._clock.now() + (wait or self._backoff), reason
+        self._backoff_until, self._throttle_reason = self._steady.now() + (wait or self._backoff), reason
         return self._backoff_error(symbol)
 
     def _backoff_error(self, symbol: Symbol) -> SourceError:
-        problem = f"throttled: {self._throttle_reason}; it will be asked again at {self._backoff_until:%H:%M:%S} UTC"
-        return self.error(symbol, problem, retryable=True, retry_after=self._backoff_until - self._clock.now())
+        wait = self._backoff_until - self._steady.now()
+        again_at = self._clock.now() + wait
+        problem = f"throttled: {self._throttle_reason}; it will be asked again at {again_at:%H:%M:%S} UTC"
+        return self.error(symbol, problem, retryable=True, retry_after=wait)
 
     @contextmanager
     def _circuit(self, symbol: Symbol) -> Iterator[None]:
@@ -234,7 +292,7 @@ class VendorClient:
 
         A failure that names its own retry time isn't counted.
         """
-        now = self._clock.now()
+        now = self._steady.now()
         if now < self._backoff_until:
             raise self._backoff_error(symbol)
         if wait := self._breaker.wait(now):
@@ -247,7 +305,7 @@ class VendorClient:
             elif error.retry_after is None:
                 self._last_problem = error.problem
                 timed_out = isinstance(error.__cause__, RequestTimeoutError)
-                self._breaker.record_failure(now, self._clock.now(), timed_out=timed_out)
+                self._breaker.record_failure(now, self._steady.now(), timed_out=timed_out)
             raise
         self._breaker.record_success()
 
@@ -305,11 +363,25 @@ class VendorSource:
             throttle_statuses=self.throttle_statuses,
             headers={name: value.format(*keys) for name, value in self.headers.items()},
             secrets=keys,
+            unknown_symbol_statuses=self.unknown_symbol_statuses,
         )
 
     def backoff_until(self, now: datetime) -> datetime | None:
         """Return when the vendor may be called again; None if it may be called now."""
         return self._vendor.backoff_until(now)
+
+    @property
+    def key_refused(self) -> bool:
+        """Whether the vendor refuses the API key, or it has expired."""
+        return self._vendor.key_refused
+
+    def reserve_calls_for(self, symbols: frozenset[Symbol]) -> None:
+        """Limit the calls about all other symbols to a quarter of each quota."""
+        self._vendor.watched = symbols
+
+    def dropped(self, symbol: Symbol) -> tuple[str, ...]:
+        """Return the places of the unusable values that were dropped from the last answers about a symbol."""
+        return self._vendor.dropped(symbol)
 
     async def _get(
         self,
@@ -317,12 +389,19 @@ class VendorSource:
         params: Params,
         symbol: Symbol,
         parse: Callable[[bytes], T],
+        *,
         other_symbols: Iterable[Symbol] = (),
+        droppable: Droppable = NOTHING,
     ) -> T:
         """GET a document and parse it. Raises SourceError, in this vendor's terms."""
-        explain = partial(self._explain, symbol)
         return await self._vendor.get(
-            path, params, symbol=symbol, other_symbols=other_symbols, parse=parse, explain=explain
+            path,
+            params,
+            symbol=symbol,
+            other_symbols=other_symbols,
+            parse=parse,
+            explain=partial(self._explain, symbol),
+            droppable=droppable,
         )
 
     def _explain(self, symbol: Symbol, error: HttpStatusError) -> str | None:
@@ -333,7 +412,8 @@ class VendorSource:
         return None if message is None else refusal(message)
 
     def _unknown_symbol(self, symbol: Symbol) -> SourceError:
-        return self._vendor.error(symbol, self.unknown_symbol.format(symbol=symbol), retryable=False)
+        problem = self.unknown_symbol.format(symbol=symbol)
+        return self._vendor.error(symbol, problem, retryable=False, fault=SourceFault.UNKNOWN_SYMBOL)
 
     def _check_symbol(self, symbol: Symbol, answered: str) -> None:
         """Raise SourceError if a response is about another symbol."""

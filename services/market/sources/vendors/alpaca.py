@@ -16,6 +16,7 @@ from services.market.sources.http.bar_vendor import BarRange, BarVendor, iso_sec
 from services.market.sources.http.batcher import RequestBatcher
 from services.market.sources.http.client import HttpClient, Params
 from services.market.sources.http.daily_bars import NEW_YORK, DailyBar, final_closes, in_session
+from services.market.sources.http.odd_values import DROP, NOTHING, Droppable
 from services.market.sources.http.payload import Payload, Price, Rows, Timestamp
 from services.market.sources.http.vendor import Limit
 
@@ -121,7 +122,8 @@ class Alpaca(BarVendor):
             "feed": "sip",
         }
         bars = await self._fetch_bars("/v2/stocks/bars", tickers, params)
-        last_trades = await self._fetch_last_trades("/v2/stocks/trades/latest", tickers, {"feed": "delayed_sip"})
+        params = {"feed": "delayed_sip"}
+        last_trades = await self._fetch_last_trades("/v2/stocks/trades/latest", tickers, params, {"trades.*": DROP})
         return {
             symbol: _AlpacaShare(bars.get(ticker, []), last_trades.get(ticker)) for ticker, symbol in tickers.items()
         }
@@ -145,7 +147,7 @@ class Alpaca(BarVendor):
         params = {**params, "limit": self.page_size}
         max_pages = max(MAX_PAGES, len(tickers))
         for _ in range(max_pages):
-            page = await self._get_for(path, tickers, params, _AlpacaPage.model_validate_json)
+            page = await self._get_for(path, tickers, params, _AlpacaPage.model_validate_json, {"bars.*.*": DROP})
             for ticker, more in (page.bars or {}).items():
                 bars.setdefault(ticker, []).extend(more)
             if not page.next_page_token:
@@ -156,16 +158,22 @@ class Alpaca(BarVendor):
         )
 
     async def _fetch_last_trades(
-        self, path: str, tickers: Mapping[str, Symbol], params: Params
+        self, path: str, tickers: Mapping[str, Symbol], params: Params, droppable: Droppable = NOTHING
     ) -> Mapping[str, _AlpacaTrade]:
-        return (await self._get_for(path, tickers, params, _AlpacaTrades.model_validate_json)).trades or {}
+        answer = await self._get_for(path, tickers, params, _AlpacaTrades.model_validate_json, droppable)
+        return answer.trades or {}
 
     async def _get_for(
-        self, path: str, tickers: Mapping[str, Symbol], params: Params, parse: Callable[[bytes], T]
+        self,
+        path: str,
+        tickers: Mapping[str, Symbol],
+        params: Params,
+        parse: Callable[[bytes], T],
+        droppable: Droppable = NOTHING,
     ) -> T:
         first, *others = tickers.values()
         params = {**params, "symbols": ",".join(tickers)}
-        return await self._get(path, params, first, parse, others)
+        return await self._get(path, params, first, parse, other_symbols=others, droppable=droppable)
 
 
 def _rejected_symbols(error: SourceError) -> set[str]:

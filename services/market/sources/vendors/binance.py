@@ -8,6 +8,7 @@ from pydantic import TypeAdapter
 
 from services.core.prices import Quote, Symbol
 from services.market.sources.http.bar_vendor import BarRange, BarVendor
+from services.market.sources.http.odd_values import DROP
 from services.market.sources.http.payload import (
     DecimalPrice,
     EpochMicroseconds,
@@ -83,5 +84,6 @@ class Binance(BarVendor):
             "endTime": page.stop * 1000 - 1,
             "limit": self.page_size,
         }
-        candles = await self._get("/api/v3/klines", params, symbol, _CANDLES.validate_json)
+        path = "/api/v3/klines"
+        candles = await self._get(path, params, symbol, _CANDLES.validate_json, droppable={"*": DROP})
         return {int(epoch_seconds(candle[0])): float(candle[4]) for candle in candles if candle[8] > 0}

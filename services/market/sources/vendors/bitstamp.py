@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 from services.core.prices import Quote, Symbol
 from services.market.sources.http.bar_vendor import BarRange, BarVendor
+from services.market.sources.http.odd_values import DROP
 from services.market.sources.http.payload import DecimalAmount, DecimalPrice, EpochSecondsString, Payload, Rows
 from services.market.sources.http.vendor import NOT_FOUND, Limit
 
@@ -56,7 +57,8 @@ class Bitstamp(BarVendor):
         """Fetch one page; `start` and `end` are both inclusive."""
         params = {"step": page.step, "limit": self.page_size, "start": page.first, "end": page.stop - page.step}
         path = f"/api/v2/ohlc/{_pair(symbol)}/"
-        data = await self._get(path, params, symbol, lambda body: self._parse(body, symbol))
+        droppable = {"data.ohlc.*": DROP}
+        data = await self._get(path, params, symbol, lambda body: self._parse(body, symbol), droppable=droppable)
         return {int(candle.timestamp): float(candle.close) for candle in data.ohlc if candle.volume > 0}
 
     def _parse(self, body: bytes, symbol: Symbol) -> _BitstampData:

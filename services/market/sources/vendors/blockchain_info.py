@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from services.market.network import NETWORK, Network
+from services.market.sources.http.odd_values import DROP
 from services.market.sources.http.payload import Epoch, Payload, Rows, epoch_time
 from services.market.sources.http.vendor import Limit, VendorSource
 
@@ -38,7 +39,13 @@ class BlockchainInfo(VendorSource):
     async def network(self) -> Network:
         """Fetch the hash rate of the chart's last day, stamped with that day."""
         params = {"timespan": "10days", "format": "json", "sampled": "false"}
-        chart = await self._get("/charts/hash-rate", params, NETWORK, _BlockchainChart.model_validate_json)
+        chart = await self._get(
+            "/charts/hash-rate",
+            params,
+            NETWORK,
+            _BlockchainChart.model_validate_json,
+            droppable={"values.*": DROP},
+        )
         if "TH/s" not in chart.unit:
             raise self._vendor.error(NETWORK, f"counts in “{chart.unit[:30]}” and not in TH/s", retryable=True)
         if not chart.values:

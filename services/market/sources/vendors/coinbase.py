@@ -8,6 +8,7 @@ from pydantic import TypeAdapter
 
 from services.core.prices import Quote, Symbol
 from services.market.sources.http.bar_vendor import BarRange, BarVendor, iso_seconds
+from services.market.sources.http.odd_values import DROP
 from services.market.sources.http.payload import DecimalPrice, EpochSeconds, Payload, Price, Rows, Timestamp
 from services.market.sources.http.vendor import NOT_FOUND, Limit
 
@@ -48,7 +49,8 @@ class Coinbase(BarVendor):
             "start": iso_seconds(page.first),
             "end": iso_seconds(page.stop - 1),
         }
-        candles = await self._get(f"{_product(symbol)}/candles", params, symbol, _CANDLES.validate_json)
+        path = f"{_product(symbol)}/candles"
+        candles = await self._get(path, params, symbol, _CANDLES.validate_json, droppable={"*": DROP})
         return {candle[0]: candle[4] for candle in candles}
 
 

@@ -10,6 +10,7 @@ from pydantic import ConfigDict, FailFast
 
 from services.core.prices import Quote, Symbol
 from services.market.sources.http.bar_vendor import BarRange, BarVendor
+from services.market.sources.http.odd_values import DROP
 from services.market.sources.http.payload import DecimalPrice, EpochFloatSeconds, EpochSeconds, Payload, Rows
 from services.market.sources.http.vendor import Limit, ThrottledError
 
@@ -88,6 +89,7 @@ class Kraken(BarVendor):
             {"pair": pair, **params},
             symbol,
             lambda body: self._parse(body, symbol, pair, model),
+            droppable={"result.*.*": DROP},
         )
 
     def _parse(

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Annotated
 from urllib.parse import quote
 
@@ -17,6 +18,7 @@ from services.market.sources.files.holdings import classify_holding, parse_ticke
 from services.market.sources.files.sheet import is_empty
 from services.market.sources.http.client import HttpClient
 from services.market.sources.http.daily_bars import NEW_YORK, DailyBar, final_closes
+from services.market.sources.http.odd_values import DROP, MAX_ODD, Droppable
 from services.market.sources.http.payload import MAX_PRICE, MIN_PRICE, Payload, Rows
 from services.market.sources.http.vendor import Limit, VendorSource, refusal
 
@@ -29,6 +31,18 @@ DATE_FORMATS = {
     r"\d{1,2}/\d{1,2}/\d{4}": "%m/%d/%Y",
     r"[A-Z][a-z]{2} \d{1,2}, \d{4}": "%b %d, %Y",
     r"\d{4}-\d\d-\d\d": "%Y-%m-%d",
+}
+
+
+NO_PRICE_ROW = {"date": "01/01/1970", "close": None}
+DROPPABLE: Droppable = {
+    "data.tradesTable.rows.*": NO_PRICE_ROW,
+    "data.tradesTable.rows.*.close": None,
+}
+DROPPABLE_HOLDINGS: Droppable = {
+    "data.holdings.rows.*.symbol": None,
+    "data.holdings.rows.*.companyname": None,
+    "data.holdings.rows.*": DROP,
 }
 
 
@@ -137,7 +151,7 @@ class Nasdaq(VendorSource):
             "todate": f"{self._today()}",
             "limit": MAX_ROWS,
         }
-        return await self._get(path, params, symbol, lambda body: self._parse(body, symbol))
+        return await self._get(path, params, symbol, lambda body: self._parse(body, symbol), droppable=DROPPABLE)
 
     def _parse(self, body: bytes, symbol: Symbol) -> dict[date, DailyBar] | None:
         """Return the daily bars of this symbol; None if the asset class has no such symbol."""
@@ -156,19 +170,26 @@ class Nasdaq(VendorSource):
         rows = (data.trades_table.rows if data.trades_table else None) or []
         if data.total_records > len(rows):
             raise self._vendor.error(symbol, f"sent {len(rows)} of {data.total_records} sessions", retryable=True)
-        try:
-            return {
-                _parse_date(row.date): DailyBar.parse(_parse_dollars(row.close), row.volume, row.open)
-                for row in rows
-                if row.close not in {None, "", "N/A"}
-            }
-        except ValueError as error:
-            raise self._vendor.error(symbol, f"sent an unusable row: {error}", retryable=True) from error
+        bars, odd = dict[date, DailyBar](), list[str]()
+        for row in rows:
+            if row.close in {None, "", "N/A"}:
+                continue
+            try:
+                bars[_parse_date(row.date)] = DailyBar.parse(_parse_dollars(row.close), row.volume, row.open)
+            except ValueError:
+                odd.append(f"{row.date} {row.close}")
+        if len(odd) > max(len(bars), MAX_ODD):
+            raise self._vendor.error(symbol, f"sent {len(odd)} unusable rows; it will be asked again", retryable=True)
+        if odd and not bars:
+            raise self._vendor.error(symbol, f"sent an unusable row: {odd[0]}; it will be asked again", retryable=True)
+        self._vendor.record_odd(symbol, "rows", tuple(odd[:MAX_ODD]))
+        return bars
 
     async def top_ten(self, fund: Symbol) -> Holdings:
         """Fetch the ten largest holdings, with weights as fractions of the fund. Raises SourceError."""
         path = f"/api/company/{quote(fund.lower(), safe='')}/holdings"
-        table = await self._get(path, {"assetclass": "etf"}, fund, lambda body: self._parse_holdings(body, fund))
+        parse = partial(self._parse_holdings, fund=fund)
+        table = await self._get(path, {"assetclass": "etf"}, fund, parse, droppable=DROPPABLE_HOLDINGS)
         as_of = self._parse_as_of(table.as_of, fund)
         holdings = Holdings(
             fund=fund,

@@ -9,9 +9,10 @@ from urllib.parse import quote
 from pydantic import Field, TypeAdapter
 
 from services.core.prices import Quote, Symbol
-from services.market.consensus.corporate_actions import Action, ActionKind
+from services.market.consensus.corporate_actions import UNUSABLE, Action, ActionKind
 from services.market.ports import EquityPrices
 from services.market.sources.http.daily_bars import DailyBar, final_closes, in_session
+from services.market.sources.http.odd_values import DROP, Droppable
 from services.market.sources.http.payload import MAX_PRICE, MIN_PRICE, Payload, Price, Rows, Timestamp
 from services.market.sources.http.vendor import NOT_FOUND, Limit, ThrottledError, VendorSource, refusal
 
@@ -21,13 +22,17 @@ MAX_SPLIT_PRODUCT = 1e6  # product of all split ratios
 T = TypeVar("T")
 
 
+DROPPABLE_DAYS: Droppable = {"*": DROP, "*.divCash": None, "*.splitFactor": None}
+DROPPABLE_TRADES: Droppable = {"*.last": None, "*.lastSaleTimestamp": None, "*.ticker": ""}
+
+
 class _TiingoDay(Payload):
     date: Timestamp
     close: Price
     volume: object = None
     open: object = None
-    split_factor: Annotated[float, Field(gt=0, lt=MAX_SPLIT_PRODUCT, allow_inf_nan=False)] = 1.0
-    div_cash: Annotated[float, Field(allow_inf_nan=False)] = 0.0
+    split_factor: Annotated[float, Field(gt=0, lt=MAX_SPLIT_PRODUCT, allow_inf_nan=False)] | None = 1.0
+    div_cash: Annotated[float, Field(allow_inf_nan=False)] | None = 0.0
 
 
 class _TiingoLastTrade(Payload):
@@ -59,7 +64,7 @@ class Tiingo(VendorSource):
     limits = (Limit(calls=50, per=timedelta(hours=1)), Limit(calls=1000, per=timedelta(days=1)))
     headers = HEADERS
     unknown_symbol_statuses = (NOT_FOUND,)
-    min_interval = timedelta(minutes=3)  # 40 of the 50 calls an hour
+    min_interval = timedelta(minutes=3, seconds=15)  # 37 of the 50 calls an hour; 12 are for questions
 
     async def prices(self, symbol: Symbol, since: date) -> EquityPrices:
         """Fetch finished closes, dividends and splits from `since` on, and IEX's last trade in regular hours.
@@ -69,8 +74,9 @@ class Tiingo(VendorSource):
         """
         ticker, params = quote(symbol.lower(), safe=""), {"startDate": f"{since}"}
         path = f"/tiingo/daily/{ticker}/prices"
-        days, actions = await self._get(path, params, symbol, partial(self._parse_days, symbol))
-        last_trades = await self._get(f"/iex/{ticker}", {}, symbol, partial(self._parse, _LAST_TRADES, symbol))
+        parse_days, parse_trades = partial(self._parse_days, symbol), partial(self._parse, _LAST_TRADES, symbol)
+        days, actions = await self._get(path, params, symbol, parse_days, droppable=DROPPABLE_DAYS)
+        last_trades = await self._get(f"/iex/{ticker}", {}, symbol, parse_trades, droppable=DROPPABLE_TRADES)
         closes = final_closes(symbol, self.name, days, since, self._clock.now())
         return EquityPrices(closes=closes, quote=self._quote(last_trades, symbol), actions=_since(since, actions))
 
@@ -94,7 +100,7 @@ class Tiingo(VendorSource):
         for day in sorted(days, key=attrgetter("date"), reverse=True):
             bar = DailyBar.parse(day.close / factor, day.volume, day.open)
             closes[day.date.astimezone(UTC).date()] = bar._replace(opening=bar.opening and bar.opening / factor)
-            factor *= day.split_factor
+            factor *= day.split_factor or 1.0
             if not (MIN_PRICE <= bar.close < MAX_PRICE and 1 / MAX_SPLIT_PRODUCT < factor < MAX_SPLIT_PRODUCT):
                 raise self._vendor.error(symbol, "sent splits beyond all measure", retryable=True)
         return closes
@@ -108,9 +114,12 @@ class Tiingo(VendorSource):
 
 
 def _actions(days: list[_TiingoDay]) -> tuple[Action, ...]:
-    """Return the dividends and splits by ex-date, oldest first; dividends are per share of their day."""
+    """Return the dividends and splits by ex-date, oldest first; dividends are per share of their day.
+
+    One without a usable amount has the value UNUSABLE.
+    """
     actions = [
-        Action(session=day.date.astimezone(UTC).date(), kind=kind, value=value)
+        Action(session=day.date.astimezone(UTC).date(), kind=kind, value=value or UNUSABLE)
         for day in days
         for kind, value, neutral in (
             (ActionKind.DIVIDEND, day.div_cash, 0.0),

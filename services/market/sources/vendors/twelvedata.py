@@ -4,12 +4,21 @@ from datetime import date, timedelta
 
 from pydantic import ConfigDict, ValidationError
 
+from services.core.errors import SourceFault
 from services.core.prices import Symbol
 from services.market.ports import EquityPrices
 from services.market.sources.http.client import SERVER_ERROR, HttpStatusError
 from services.market.sources.http.daily_bars import NEW_YORK, NOT_US_LISTED, DailyBar, final_closes
+from services.market.sources.http.odd_values import DROP
 from services.market.sources.http.payload import DecimalPrice, Payload, Rows
-from services.market.sources.http.vendor import TOO_MANY_REQUESTS, Limit, ThrottledError, VendorSource, refusal
+from services.market.sources.http.vendor import (
+    KEY_REFUSED,
+    TOO_MANY_REQUESTS,
+    Limit,
+    ThrottledError,
+    VendorSource,
+    refusal,
+)
 
 HEADERS = {"Authorization": "apikey {0}"}
 MAX_ROWS = 5000
@@ -63,7 +72,10 @@ class TwelveData(VendorSource):
             "outputsize": MAX_ROWS,
             "adjust": "splits",
         }
-        rows = await self._get("/time_series", params, symbol, lambda body: self._parse(body, symbol))
+        droppable = {"values.*": DROP}
+        rows = await self._get(
+            "/time_series", params, symbol, lambda body: self._parse(body, symbol), droppable=droppable
+        )
         closes = {row.datetime: DailyBar.parse(row.close, row.volume, row.open) for row in rows}
         return EquityPrices(closes=final_closes(symbol, self.name, closes, since, self._clock.now()), quote=None)
 
@@ -81,7 +93,8 @@ class TwelveData(VendorSource):
     def _error(self, status: _TwelveDataStatus, symbol: Symbol) -> Exception:
         if status.code == TOO_MANY_REQUESTS:
             return ThrottledError()
-        return self._vendor.error(symbol, refusal(status.message), retryable=status.code >= SERVER_ERROR)
+        fault = SourceFault.KEY_REFUSED if status.code in KEY_REFUSED else SourceFault.OTHER
+        return self._vendor.error(symbol, refusal(status.message), retryable=status.code >= SERVER_ERROR, fault=fault)
 
     def _explain(self, symbol: Symbol, error: HttpStatusError) -> str | None:  # noqa: ARG002 -- of the base
         try:

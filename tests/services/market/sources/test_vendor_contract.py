@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -90,6 +90,7 @@ class Call:
         requests: Their URLs, with the query that is sent.
         found: What is read from them.
         bad: Values that the first body must not have, by their place in it.
+        odd: Values that cost only their row or field, by their place: what `found` loses, and the values.
         errors: Responses of the vendor, with the problem that they are reported as, and whether it may pass.
         empty: A response without data, and what is read from it.
     """
@@ -100,6 +101,7 @@ class Call:
     requests: tuple[str, ...]
     found: object
     bad: dict[tuple[str | int, ...], Sequence[object]] = field(default_factory=dict)
+    odd: dict[tuple[str | int, ...], tuple[str, Sequence[object]]] = field(default_factory=dict)
     errors: tuple[tuple[int, bytes, str, bool], ...] = ()
     empty: tuple[bytes, object] | None = None
 
@@ -120,14 +122,26 @@ CALLS = (
         requests=(
             (
                 "https://query2.finance.yahoo.com/v8/finance/chart/WGMI?interval=1d&period1=1790827200&period2=1795284000"
-                "&events=div,splits&includePrePost=false"
+                "&events=div,splits,capitalGains&includePrePost=false"
             ),
         ),
         found=(
             {"2026-10-26": 39.25, "2026-10-27": 40.0, "2026-10-29": 40.75, "2026-10-30": 41.5},
             (41.5, "2026-10-30 20:00:03+00:00", "Yahoo"),
         ),
-        bad={("chart", "result", 0, "timestamp", 0): NOT_SECONDS, ("chart", "result", 0, "meta", "symbol"): ["MARA"]},
+        bad={("chart", "result", 0, "meta", "symbol"): ["MARA"]},
+        odd={
+            ("chart", "result", 0, "timestamp", 0): ("2026-10-26", NOT_SECONDS),
+            ("chart", "result", 0, "indicators", "quote", 0, "close", 0): ("2026-10-26", (*NOT_NUMBERS, "x", {})),
+            ("chart", "result", 0, "indicators", "quote", 0, "open"): ("", ["x", {}, None]),
+            ("chart", "result", 0, "indicators", "quote", 0, "volume"): ("", ["x", {}, ["x"], None]),
+            ("chart", "result", 0, "meta", "regularMarketPrice"): ("quote", NOT_NUMBERS),
+            ("chart", "result", 0, "meta", "regularMarketTime"): ("quote", NOT_SECONDS),
+            ("chart", "result", 0, "events"): (
+                "",
+                ["x", [], {"dividends": 1}, {"capitalGains": None}, {"splits": [1]}],
+            ),
+        },
         errors=(
             *(
                 (status, b"{}", "knows no symbol WGMI, or has no prices of it; check its spelling", False)
@@ -148,12 +162,18 @@ CALLS = (
         ),
         found=({"2026-10-27": 40.0, "2026-10-29": 40.75, "2026-10-30": 1041.5}, None),
         bad={
-            ("data", "tradesTable", "rows", 0, "close"): NOT_DOLLARS,
-            ("data", "tradesTable", "rows", 0, "date"): (
-                *("30/10/2026", "13/45/2026", "00/00/0000", "2026-10-30", "10/30/26", "", None, 20261030),
-            ),
             ("data", "symbol"): ["MARA"],
             ("data", "totalRecords"): [5],
+        },
+        odd={
+            ("data", "tradesTable", "rows", 0, "close"): ("2026-10-30", NOT_DOLLARS),
+            ("data", "tradesTable", "rows", 0, "date"): (
+                "2026-10-30",
+                ("30/10/2026", "13/45/2026", "00/00/0000", "2026-10-30", "10/30/26", "", None, 20261030),
+            ),
+            ("data", "tradesTable", "rows", 0): ("2026-10-30", [None, "x", {}]),
+            ("data", "tradesTable", "rows", 0, "volume"): ("", ["x", None, {}]),
+            ("data", "tradesTable", "rows", 0, "open"): ("", ["x", None, {}]),
         },
         errors=(
             (200, b'{"data":null,"status":{"rCode":200}}', "refused the request: “”", True),
@@ -182,10 +202,12 @@ CALLS = (
             {"2026-10-28": 42.0, "2026-10-29": 40.75, "2026-10-30": 41.5},
             (42.25, "2026-11-20 17:45:01.123456+00:00", "Alpaca"),
         ),
-        bad={
-            ("bars", "WGMI", 0, "c"): NOT_NUMBERS,
-            ("bars", "WGMI", 0, "t"): NOT_TIMES,
-            ("bars", "WGMI", 0, "n"): [-1],
+        odd={
+            ("bars", "WGMI", 0, "c"): ("2026-10-28", NOT_NUMBERS),
+            ("bars", "WGMI", 0, "t"): ("2026-10-28", NOT_TIMES),
+            ("bars", "WGMI", 0, "n"): ("2026-10-28", [-1, None, "x"]),
+            ("bars", "WGMI", 0, "v"): ("", [-1, None, "x"]),
+            ("bars", "WGMI", 0, "o"): ("", [-1, None, "x"]),
         },
         errors=(
             (400, b'{"message":"invalid symbol: WGMI"}', "refused the request: “invalid symbol: WGMI”", False),
@@ -205,11 +227,11 @@ CALLS = (
             {"2026-10-26": 80.0, "2026-10-27": 82.0, "2026-10-28": 84.0, "2026-10-29": 81.5, "2026-10-30": 83.0},
             (42.25, "2026-11-20 17:58:03.500000+00:00", "Tiingo IEX"),
         ),
-        bad={
-            (0, "close"): NOT_NUMBERS,
-            (0, "date"): NOT_TIMES,
-            (0, "divCash"): ("0.1", None, float("nan"), float("inf")),
-            (0, "splitFactor"): ("2", None, 0, -1, float("inf")),
+        odd={
+            (0, "close"): ("2026-10-26", NOT_NUMBERS),
+            (0, "date"): ("2026-10-26", NOT_TIMES),
+            (0, "divCash"): ("", ("0.1", float("nan"), float("inf"))),
+            (0, "splitFactor"): ("", ("2", 0, -1, float("inf"))),
         },
         errors=(
             (404, b'{"detail":"Not found."}', "knows no symbol WGMI; check its spelling, and whether", False),
@@ -230,9 +252,11 @@ CALLS = (
         ),
         found=({"2026-10-28": 42.0, "2026-10-29": 40.75, "2026-10-30": 41.5}, None),
         bad={
-            ("values", 0, "close"): NOT_DECIMALS,
-            ("values", 0, "datetime"): ("2026-13-01", "2026-10-30 15:30:00", 1793361600, None),
             ("meta", "symbol"): ["MARA"],
+        },
+        odd={
+            ("values", 0, "close"): ("2026-10-30", NOT_DECIMALS),
+            ("values", 0, "datetime"): ("2026-10-30", ("2026-13-01", "2026-10-30 15:30:00", 1793361600, None)),
         },
         errors=(
             *tuple(
@@ -256,10 +280,10 @@ CALLS = (
             ),
         ),
         found=HOURS,
-        bad={
-            (0, 4): (*NOT_NUMBERS, "70000.5"),
-            (0, 0): NOT_SECONDS,
-            (0,): ({}, [1793361600, 1, 1, 1, 5.0], [1793361600, 1, 1, 1, 5.0, 1, 1]),
+        odd={
+            (0, 4): ("2026-10-30T16:00:00", (*NOT_NUMBERS, "70000.5")),
+            (0, 0): ("2026-10-30T16:00:00", NOT_SECONDS),
+            (0,): ("2026-10-30T16:00:00", ({}, None, [1793361600, 1, 1, 1, 5.0], [1793361600, 1, 1, 1, 5.0, 1, 1])),
         },
         errors=(
             (404, b'{"message":"NotFound"}', UNKNOWN_COIN, False),
@@ -281,9 +305,11 @@ CALLS = (
         files=("kraken_ohlc",),
         requests=(f"https://api.kraken.com/0/public/OHLC?pair=XBTUSD&interval=60&since={NOON_S - 1}",),
         found=HOURS,
+        odd={
+            ("result", "XXBTZUSD", 0, 4): ("2026-10-30T12:00:00", NOT_DECIMALS),
+            ("result", "XXBTZUSD", 0, 0): ("2026-10-30T12:00:00", NOT_SECONDS),
+        },
         bad={
-            ("result", "XXBTZUSD", 0, 4): NOT_DECIMALS,
-            ("result", "XXBTZUSD", 0, 0): NOT_SECONDS,
             ("result",): ({"last": 0}, {"last": 0, "XETHZUSD": []}, None),
         },
         errors=(
@@ -310,10 +336,15 @@ CALLS = (
             f"https://www.bitstamp.net/api/v2/ohlc/btcusd/?step=3600&limit=1000&start={NOON_S}&end={NOON_S + 14400}",
         ),
         found=HOURS,
+        odd={
+            ("data", "ohlc", 0, "close"): ("2026-10-30T12:00:00", NOT_DECIMALS),
+            ("data", "ohlc", 0, "timestamp"): (
+                "2026-10-30T12:00:00",
+                ("1793361600000", "-1", "1.5", "", "١٧٩٣٣٦١٦٠٠", 1793361600, None),
+            ),
+            ("data", "ohlc", 0, "volume"): ("2026-10-30T12:00:00", ["NaN"]),
+        },
         bad={
-            ("data", "ohlc", 0, "close"): NOT_DECIMALS,
-            ("data", "ohlc", 0, "timestamp"): ("1793361600000", "-1", "1.5", "", "١٧٩٣٣٦١٦٠٠", 1793361600, None),
-            ("data", "ohlc", 0, "volume"): ["NaN"],
             ("data", "pair"): ["BTC/EUR"],
         },
         errors=(
@@ -341,7 +372,11 @@ CALLS = (
             ),
         ),
         found=HOURS,
-        bad={(0, 4): NOT_DECIMALS, (0, 0): NOT_MILLISECONDS, (0,): ([], {})},
+        odd={
+            (0, 4): ("2026-10-30T12:00:00", NOT_DECIMALS),
+            (0, 0): ("2026-10-30T12:00:00", NOT_MILLISECONDS),
+            (0,): ("2026-10-30T12:00:00", ([], {}, None)),
+        },
         errors=(
             (400, b'{"code":-1121,"msg":"Invalid symbol."}', "refused the request: “Invalid symbol.”", False),
             (400, b"[]", "answered 400 Bad Request", False),
@@ -368,7 +403,10 @@ CALLS = (
             ),
         ),
         found=HOURS,
-        bad={("bars", "BTC/USD", 0, "c"): NOT_NUMBERS, ("bars", "BTC/USD", 0, "t"): NOT_TIMES},
+        odd={
+            ("bars", "BTC/USD", 0, "c"): ("2026-10-30T12:00:00", NOT_NUMBERS),
+            ("bars", "BTC/USD", 0, "t"): ("2026-10-30T12:00:00", NOT_TIMES),
+        },
         empty=(b'{"bars":{},"next_page_token":null}', {}),
     ),
     Call(
@@ -410,9 +448,11 @@ CALLS = (
         found=Network(
             at=datetime(2026, 11, 19, tzinfo=UTC), source="Blockchain.com", hashrate=1.0100000005e21, lag=3 * DAY
         ),
+        odd={
+            ("values", 0, "y"): ("2026-11-19", ("1", None, True, 0, -1, float("nan"), float("inf"), 1e20)),
+            ("values", 0, "x"): ("2026-11-19", ("1795046400", None, 0, 1.5, 10**11, 10**20)),
+        },
         bad={
-            ("values", 0, "y"): ("1", None, True, 0, -1, float("nan"), float("inf"), 1e20),
-            ("values", 0, "x"): ("1795046400", None, 0, 1.5, 10**11, 10**20),
             ("values",): [[]],
             ("unit",): ["Hash Rate EH/s"],
         },
@@ -522,6 +562,50 @@ async def test_a_malformed_value_is_rejected(
     replies = [Reply(200, with_value(first, place, value)), *(Reply(200, body) for body in others)]
 
     assert (await failure(call, server, client, *replies)).retryable
+
+
+def without(found: object, lost: str) -> object:
+    """Return what was found without one row or the last trade."""
+    match found:
+        case (dict() as closes, quote):
+            return {day: close for day, close in closes.items() if day != lost}, None if lost == "quote" else quote
+        case dict() as closes:
+            return {at: close for at, close in closes.items() if at != lost}
+        case Network():  # Blockchain.com's, of the day before
+            return replace(found, at=datetime(2026, 11, 18, tzinfo=UTC), hashrate=9.9e20)
+        case _:
+            raise AssertionError(found)
+
+
+@pytest.mark.parametrize(
+    ("call", "place", "lost", "value"),
+    [
+        pytest.param(call, place, lost, value, id=f"{call}-{place[-1]}-{str(value)[:20]}")
+        for call in CALLS
+        for place, (lost, values) in call.odd.items()
+        for value in values
+    ],
+)
+async def test_an_odd_value_costs_only_its_row_or_field(
+    call: Call, place: tuple[str | int, ...], lost: str, value: object, server: FakeServer, client: HttpClient
+) -> None:
+    first, *others = call.bodies
+    server.respond_with(Reply(200, with_value(first, place, value)), *(Reply(200, body) for body in others))
+
+    assert without(call.found, lost) == await call.ask(call, client)
+
+
+@pytest.mark.parametrize("call", [call for call in CALLS if call.odd], ids=str)
+async def test_a_dropped_row_is_named_once(
+    call: Call, server: FakeServer, client: HttpClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    place, values = next((place, values) for place, (lost, values) in call.odd.items() if lost)
+    first, *others = call.bodies
+    server.respond_with(Reply(200, with_value(first, place, values[0])), *(Reply(200, body) for body in others))
+
+    await call.ask(call, client)
+
+    assert 1 == len([one for one in caplog.messages if "ignored values in an unusable form: " in one])
 
 
 @EVERY_CALL

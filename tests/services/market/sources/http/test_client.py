@@ -1,5 +1,7 @@
 import asyncio
 import gzip
+import tracemalloc
+import zlib
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
@@ -212,8 +214,9 @@ async def test_a_gzip_body_is_decompressed_and_limited_by_its_decompressed_size(
     ("packing", "body", "message"),
     [
         pytest.param("gzip, gzip", gzip.compress(gzip.compress(b"{}")), "packed as nobody asked", id="twice"),
-        pytest.param("br", b"{}", "packed as nobody asked", id="otherwise"),
+        *(pytest.param(name, b"{}", "packed as nobody asked", id=name) for name in ("br", "deflate", "zstd", "x")),
         pytest.param("gzip", b"{}", "cannot be unpacked", id="not-at-all"),
+        pytest.param("gzip", gzip.compress(b"[1, 2]")[:-9], "cannot be unpacked", id="cut-off"),
     ],
 )
 async def test_an_unsupported_content_encoding_is_rejected(packing: str, body: bytes, message: str) -> None:
@@ -223,6 +226,65 @@ async def test_an_unsupported_content_encoding_is_rejected(packing: str, body: b
 
     with pytest.raises(ConnectionFailedError, match=message):
         await HttpClient(transport=transport).get(URL, {})
+
+
+class SlowStream(httpx.AsyncByteStream):
+    """A body that arrives in pieces, as from a network; counts the bytes that were read."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body, self.read = body, 0
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for start in range(0, len(self._body), 65536):
+            piece = self._body[start : start + 65536]
+            self.read += len(piece)
+            yield piece
+
+
+def bomb(size: int) -> bytes:
+    """Return gzip data that decompress to `size` bytes, a thousand times their own size."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, zlib.MAX_WBITS | 16)
+    million = bytes(1_000_000)
+    return b"".join([*(packer.compress(million) for _million in range(size // 1_000_000)), packer.flush()])
+
+
+@pytest.mark.parametrize("status", [200, 400])
+@pytest.mark.parametrize(
+    ("encoding", "message", "most_read"),
+    [
+        ("gzip", "more than 4,194,304 bytes", 65536),
+        *((name, "packed as nobody asked", 0) for name in ("br", "deflate", "zstd")),
+    ],
+)
+async def test_a_decompression_bomb_takes_less_than_30_megabytes(
+    status: int, encoding: str, message: str, most_read: int
+) -> None:
+    stream = SlowStream(bomb(200_000_000))
+    transport = httpx.MockTransport(
+        lambda _request: httpx.Response(status, stream=stream, headers={"Content-Encoding": encoding})
+    )
+    client = HttpClient(transport=transport)
+    tracemalloc.start()
+
+    with pytest.raises(ConnectionFailedError, match=message):
+        await client.get(URL, {})
+    _now, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert peak < 30_000_000
+    assert stream.read <= most_read
+
+
+async def test_bytes_after_a_gzip_stream_are_bounded_too() -> None:
+    stream = SlowStream(gzip.compress(b"{}") + bytes(50_000_000))
+    transport = httpx.MockTransport(
+        lambda _request: httpx.Response(200, stream=stream, headers={"Content-Encoding": "gzip"})
+    )
+
+    with pytest.raises(ConnectionFailedError, match="more than 4,194,304 bytes"):
+        await HttpClient(transport=transport).get(URL, {})
+
+    assert stream.read < 5_000_000
 
 
 async def test_every_attempt_waits_for_its_slot(server: FakeServer) -> None:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 import pytest
 
 from services.core.errors import SourceError
-from services.market.network import Retarget, Reward
+from services.market.network import NETWORK, Retarget, Reward
 from services.market.sources.http.client import HttpClient
 from services.market.sources.vendors.mempool import Mempool
 from tests.fakes.clock import SetClock
@@ -29,12 +29,6 @@ def respond_with_pages(server: FakeServer, **changes: object) -> None:
         for page in (MINING, ADJUSTMENT, REWARDS, FEES)
     ]
     server.respond_with(*(json_reply(page) for page in pages))
-
-
-async def failure(mempool: Mempool) -> SourceError:
-    with pytest.raises(SourceError) as caught:
-        await mempool.network()
-    return caught.value
 
 
 async def test_zero_means_unknown(mempool: Mempool, server: FakeServer) -> None:
@@ -75,14 +69,21 @@ async def test_a_retarget_time_in_seconds_is_parsed(mempool: Mempool, server: Fa
         pytest.param({"nextRetargetHeight": -1}, id="height"),
     ],
 )
-async def test_a_malformed_response_is_rejected(
+async def test_an_odd_figure_costs_only_that_figure(
     mempool: Mempool, server: FakeServer, changes: dict[str, object]
 ) -> None:
     respond_with_pages(server, **changes)
 
-    error = await failure(mempool)
+    found = await mempool.network()
+    respond_with_pages(server)
+    whole = await mempool.network()
 
-    assert ("network", True) == (error.symbol, error.retryable)
+    fields = ("hashrate", "difficulty", "retarget", "reward", "fee_rate")
+    lost = [name for name in fields if getattr(found, name) is None]
+    assert 1 == len(lost)
+    assert {name: getattr(whole, name) for name in fields if name not in lost} == {
+        name: getattr(found, name) for name in fields if name not in lost
+    }
 
 
 async def test_documented_pages_are_read(mempool: Mempool, server: FakeServer, recording: ReadRecording) -> None:
@@ -114,8 +115,40 @@ async def test_the_history_is_read_from_one_endpoint(mempool: Mempool, server: F
     assert ([150000000000000.5], [976000]) == (past.difficulties.tolist(), past.heights.tolist())
 
 
-async def test_an_unordered_history_is_rejected(mempool: Mempool, server: FakeServer) -> None:
+HOUR_S, DAY_S = 3600, 86400
+DAYS = [{"timestamp": 1795046400 + day * DAY_S, "avgHashrate": 1e21 + day} for day in range(4)]
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        None,
+        {"timestamp": DAYS[3]["timestamp"] + HOUR_S, "avgHashrate": 9e21},
+        DAYS[3],
+        DAYS[3] | {"avgHashrate": None},
+        {},
+    ],
+    ids=str,
+)
+async def test_an_odd_day_costs_that_day(mempool: Mempool, server: FakeServer, odd: object) -> None:
+    server.respond_with(json_reply(MINING | {"hashrates": [*DAYS, odd]}))
+
+    found = await mempool.history()
+
+    assert [1e21 + day for day in range(4)] == found.hashrates.tolist()
+    assert sorted(found.days.tolist()) == found.days.tolist()
+    assert 1 == len(mempool.dropped(NETWORK))
+
+
+async def test_a_doubled_retarget_costs_one_of_them(mempool: Mempool, server: FakeServer) -> None:
     server.respond_with(json_reply(MINING | {"difficulty": MINING["difficulty"] * 2}))
+
+    assert [976000] == (await mempool.history()).heights.tolist()
+    assert ("difficulty: 1 repeated",) == mempool.dropped(NETWORK)
+
+
+async def test_an_unordered_history_is_rejected(mempool: Mempool, server: FakeServer) -> None:
+    server.respond_with(json_reply(MINING | {"hashrates": DAYS[::-1]}))
 
     with pytest.raises(SourceError, match=r"mempool\.space on network"):
         await mempool.history()

@@ -6,9 +6,8 @@ from types import MappingProxyType
 import numpy as np
 import pytest
 
-from services.core.errors import SourceError
 from services.core.prices import Symbol
-from services.market.consensus.corporate_actions import Action, ActionKind
+from services.market.consensus.corporate_actions import UNUSABLE, Action, ActionKind
 from services.market.ports import EquityPrices
 from services.market.sources.http.client import HttpClient
 from services.market.sources.vendors.yahoo import Yahoo
@@ -103,18 +102,6 @@ async def test_a_bar_without_a_usable_price_is_dropped(yahoo: Yahoo, server: Fak
         pytest.param(one_bar(close="true"), id="close-as-truth"),
         pytest.param(one_bar(close="[41.5]"), id="close-as-list"),
         pytest.param(one_bar(close="41.5, 41.75"), id="more-closes-than-times"),
-        pytest.param(one_bar(meta={"regularMarketTime": 1793367000, "regularMarketPrice": "41.5"}), id="quote-as-text"),
-        pytest.param(
-            one_bar(meta={"regularMarketTime": 1793367000, "regularMarketPrice": float("nan")}), id="quote-nan"
-        ),
-        pytest.param(
-            one_bar(meta={"regularMarketTime": 1793367000, "regularMarketPrice": float("inf")}), id="quote-infinite"
-        ),
-        pytest.param(one_bar(meta={"regularMarketTime": 1793367000, "regularMarketPrice": 0}), id="quote-zero"),
-        pytest.param(one_bar(meta={"regularMarketTime": 1793367000, "regularMarketPrice": -1}), id="quote-negative"),
-        pytest.param(
-            one_bar(meta={"regularMarketTime": 1e20, "regularMarketPrice": 41.5}), id="quote-time-beyond-time"
-        ),
         pytest.param(Reply(200, b'{"chart": {"result": [], "error": null}}'), id="no-result"),
         pytest.param(
             Reply(200, b'{"chart": {"result": null, "error": {"code": "internal-error", "description": ""}}}'),
@@ -300,12 +287,67 @@ async def test_a_chart_may_have_no_events(yahoo: Yahoo, server: FakeServer, even
         pytest.param(split_of("2025-01-06", 4, 5e-324), id="by-next-to-nothing"),
         pytest.param(split_of("2025-01-06", 5e-324, 1), id="next-to-nothing"),
         pytest.param(dividends_of(on_2025_12_19=1e308), id="amount-beyond-all-measure"),
-        pytest.param([], id="a list"),
     ],
 )
-async def test_a_response_with_malformed_events_is_rejected(yahoo: Yahoo, server: FakeServer, events: object) -> None:
-    with pytest.raises(SourceError, match="Yahoo on WGMI"):
-        await declared(yahoo, server, events)
+async def test_an_odd_event_costs_its_amount_only(yahoo: Yahoo, server: FakeServer, events: object) -> None:
+    """The event stays known, so that returns across its day are not trusted."""
+    found = await declared(yahoo, server, events)
+
+    assert {UNUSABLE} == {value for _day, _kind, value in found}
+    assert 1 == len(found)
+
+
+async def test_odd_events_cost_the_events(yahoo: Yahoo, server: FakeServer) -> None:
+    assert [] == await declared(yahoo, server, [])
+    assert ("chart.result.0.events",) == yahoo.dropped(WGMI)
+
+
+@pytest.mark.parametrize(
+    "meta",
+    [
+        *(
+            {"regularMarketTime": 1793367000, "regularMarketPrice": price}
+            for price in ("41.5", float("nan"), 1e400, 0, -1)
+        ),
+        *({"regularMarketTime": at, "regularMarketPrice": 41.5} for at in (1e20, "x", -1, 1.5)),
+    ],
+    ids=str,
+)
+async def test_an_odd_last_trade_costs_only_the_last_trade(
+    yahoo: Yahoo, server: FakeServer, meta: dict[str, object]
+) -> None:
+    server.respond_with(one_bar(meta=meta))
+
+    found = await fetch(yahoo)
+
+    assert ([41.5], None) == ([*by_day(found.closes).values()], found.quote)
+    assert len(yahoo.dropped(WGMI)) == 1
+    assert yahoo.dropped(WGMI)[0].startswith("chart.result.0.meta.regularMarket")
+
+
+CAPITAL_GAIN = {"amount": 4.0, "date": timestamp("2025-12-19")}
+
+
+@pytest.mark.parametrize(
+    ("dividend", "expected"),
+    [
+        pytest.param(None, 4.0, id="alone"),
+        pytest.param(4.0, 4.0, id="inside-the-dividends-too"),
+        pytest.param(3.99, 4.0, id="inside-them-and-rounded"),
+        pytest.param(4.1, 4.1, id="inside-them-with-income"),
+        pytest.param(0.1, 4.1, id="beside-a-dividend"),
+    ],
+)
+async def test_a_distribution_of_capital_gains_counts_once(
+    yahoo: Yahoo, server: FakeServer, dividend: float | None, expected: float
+) -> None:
+    events = dividends_of(on_2025_12_19=dividend) if dividend else {}
+    gains = {"capitalGains": {f"{timestamp('2025-12-19')}": CAPITAL_GAIN}}
+
+    [(day, kind, amount)] = await declared(yahoo, server, events | gains)
+
+    assert ("2025-12-19", ActionKind.DIVIDEND) == (day, kind)
+    assert pytest.approx(expected, abs=0.011) == amount
 
 
 async def test_a_negative_dividend_is_kept(yahoo: Yahoo, server: FakeServer) -> None:
