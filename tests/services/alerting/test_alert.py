@@ -13,9 +13,11 @@ from services.alerting.alert import (
     with_hit,
     with_observation,
     with_opening,
+    with_pair,
     with_rule,
     without_rule,
 )
+from services.core.prices import Pair, Symbol
 from services.market.measure import Measurement, Window, measure
 from services.market.metrics import DIVERGENCE, DRAWDOWN, GAP, HASHPRICE, RESIDUAL, SPREAD, Metric, Subject, Z
 from services.rules.decide import Side
@@ -223,3 +225,22 @@ def test_a_corrected_close_lowers_the_peak() -> None:
     alert = with_opening(an_alert(hits=[hit_of_window(Window.D1, 1, 0.12)]))
 
     assert 0.1 == with_hit(alert, hit_of_window(Window.D1, 1, 0.1)).peak.value
+
+
+def test_an_alert_whose_rules_are_moved_keeps_its_values_and_peaks_on_the_new_pair() -> None:
+    alert = with_opening(an_alert(hits=[hit_of_window(Window.D5, 1)]))
+    pair = Pair(etf=Symbol("MARA"), crypto=Symbol("BTC"))
+
+    moved = with_pair(alert, pair, LATER)
+
+    assert pair == moved.pair == moved.lead.measurement.pair
+    assert moved.opening is not None
+    assert alert.opening is not None
+    assert f"{alert.opening.rule} on MARA/BTC" == moved.opening.rule == moved.lead.rule
+    assert (alert.lead.value, alert.lead.peak, alert.lead.peak) == (
+        moved.lead.value,
+        moved.lead.peak,
+        moved.lead.peak_before,
+    )
+    assert () == moved.lead.closes
+    assert LATER == moved.lead.at

@@ -4,10 +4,12 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from services.alerting.channel_settings import ChannelSettings, MuteWhile, QuietHours
-from services.alerting.quiet_hours import SilenceCause, next_silence_at, silence_at
+from services.alerting.quiet_hours import Mute, SilenceCause, mute_of, next_silence_at, silence_at
 from services.core.reason import Code
 from services.core.sessions import Sessions
 from tests.fakes.reasons import reason
+
+MUTED_AT = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
 
 SESSIONS = Sessions(date(2026, 1, 1), date(2027, 12, 31))
 NIGHT = ChannelSettings(quiet=QuietHours(begin=time(22), end=time(7)), zone="Europe/London")
@@ -168,3 +170,22 @@ def test_an_endless_quiet_period_is_computed_up_to_a_limit() -> None:
 )
 def test_the_next_quiet_period_is_computed(settings: ChannelSettings, at: str, begins: str | None) -> None:
     assert (begins and utc(begins)) == next_silence_at(settings, utc(at), SESSIONS)
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        (ChannelSettings(), None),
+        (ChannelSettings(muted_until=MUTED_AT), None),
+        (
+            ChannelSettings(muted_until=MUTED_AT + timedelta(hours=1), muted_by="U1"),
+            Mute(until=MUTED_AT + timedelta(hours=1), state=None, by="U1"),
+        ),
+        (
+            ChannelSettings(muted_while=MuteWhile.SHUT, muted_by="U1"),
+            Mute(until=None, state=MuteWhile.SHUT, by="U1"),
+        ),
+    ],
+)
+def test_a_mute_that_is_not_over_has_its_end_and_who_set_it(settings: ChannelSettings, expected: Mute | None) -> None:
+    assert expected == mute_of(settings, MUTED_AT)

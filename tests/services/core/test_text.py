@@ -1,6 +1,6 @@
 import pytest
 
-from services.core.text import strip_quotes
+from services.core.text import escape_control, strip_quotes
 
 
 @pytest.mark.parametrize(
@@ -14,3 +14,8 @@ from services.core.text import strip_quotes
 )
 def test_outer_quotes_are_removed_and_inner_quotes_remain(text: str, expected: str) -> None:
     assert expected == strip_quotes(text)
+
+
+def test_control_characters_are_escaped_except_those_that_are_kept() -> None:
+    assert "a\\u001b[31mb\\r\n\tc\\u202ed" == escape_control("a\x1b[31mb\r\n\tc\u202ed")
+    assert "a\\nb" == escape_control("a\nb", keep="")

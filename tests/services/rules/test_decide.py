@@ -323,3 +323,22 @@ def test_nothing_changes_while_the_first_trade_is_awaited(state: RuleState) -> N
         decision.transitions,
         decision.reason,
     )
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [
+        (HELD, RuleState(breach=Side.ABOVE, breach_at=LONG_AGO, breach_seen_at=LONG_AGO)),
+        (
+            replace(NODATA, nodata_since=NOW, error_since=NOW),
+            replace(ABOVE, nodata_since=LONG_AGO, error_since=LONG_AGO),
+        ),
+    ],
+    ids=["a breach", "missing data"],
+)
+def test_times_that_lie_ahead_after_the_clock_was_set_back_start_again(state: RuleState, expected: RuleState) -> None:
+    value = 0.1 if state.breach else None
+    observation = Observation(at=LONG_AGO, value=value, pair_unavailable=value is None)
+    assert (
+        replace(expected, fired_at=state.fired_at) == decide(state, observation, parse_rule("1d 8pp"), LONG_AGO).state
+    )

@@ -254,3 +254,8 @@ def test_the_default_rules_print_unchanged() -> None:
 )
 def test_a_duration_is_printed_in_its_largest_whole_unit(seconds: int, expected: str) -> None:
     assert expected == print_duration(timedelta(seconds=seconds))
+
+
+def test_a_rule_of_more_than_500_characters_is_refused_with_its_length() -> None:
+    with pytest.raises(RuleError, match="at most 500 characters, not 501"):
+        parse_rule("1d 8pp" + " " * 495)
