@@ -180,7 +180,7 @@ def _delivery_finding(problem: DeliveryProblem) -> Finding:
     remedy = (
         "It is tried again once its alert changes."
         if problem.dead_lettered
-        else "What waits is told once that is done."
+        else "Waiting messages are sent once that is done."
     )
     return _fail("messages", describe_delivery_problem(problem), remedy)
 
