@@ -21,6 +21,7 @@ from services.core.statistics import (
     rolling_ols,
     trailing_windows,
 )
+from services.core.volatility import ewma_volatility, moves_in_sigma, rms_volatility
 from services.market.align import Aligned, PriorHigh
 from services.market.mining_economics import MiningEconomics, historical_hashprices
 
@@ -38,6 +39,11 @@ class Window(Enum):
     D60 = "60d"
     D252 = "252d"
     YTD = "ytd"
+
+    @property
+    def is_short(self) -> bool:
+        """Whether 252 sessions hold enough separate windows of this length for a rank: at most 20 sessions."""
+        return self in {Window.D1, Window.D5, Window.D20}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +146,27 @@ def percentile_series(aligned: Aligned, window: Window) -> NDArray[np.float64]:
     """Return each spread's percentile (0 to 100) among the 252 sessions before it; ties count half."""
     spread = spread_series(aligned, window)
     return percentiles(spread, trailing_windows(spread))
+
+
+def relative_logs(aligned: Aligned) -> NDArray[np.float64]:
+    """Return the log of the ETF's price over bitcoin's, for every session; NaN if either is missing."""
+    logs: NDArray[np.float64] = np.log(aligned.etf / aligned.crypto)
+    return logs
+
+
+def daily_relative_returns(aligned: Aligned) -> NDArray[np.float64]:
+    """Return ln(1 + ETF return) - ln(1 + bitcoin return) over one session, for every session."""
+    return np.diff(relative_logs(aligned), prepend=np.nan)
+
+
+def sigma_series(aligned: Aligned, window: Window) -> NDArray[np.float64]:
+    """Return each window's volatility-scaled move: its relative log return over that of a usual window.
+
+    The volatility is that known at the window's first close: exponentially weighted for windows of at most 20
+    sessions, over 252 sessions for longer ones. NaN if a price or the volatility is missing.
+    """
+    volatility = (ewma_volatility if window.is_short else rms_volatility)(daily_relative_returns(aligned))
+    return moves_in_sigma(relative_logs(aligned), anchors(aligned, window), volatility)
 
 
 def drawdown_series(prices: NDArray[np.float64], prior: PriorHigh | None = None) -> NDArray[np.float64]:

@@ -1,12 +1,16 @@
 """Real prices from ../shared/data, if available, as columns."""
 
 import csv
+from datetime import date
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from services.core.prices import Symbol
+from services.core.prices import Pair, Symbol
+from services.core.sessions import Sessions
+from services.market.align import Aligned, align
 from services.market.consensus.quorum import SourcePrices
 from services.market.sources.files.prices import read_crypto_csv, read_etf_csv
 
@@ -37,3 +41,19 @@ def bad_feed(*, volumes: bool = True) -> SourcePrices:
         prices=np.array([float(row["Close"]) for row in rows]),
         volumes=np.array([float(row["Volume"]) for row in rows]) if volumes else None,
     )
+
+
+@cache
+def real_pair(etf: str = "WGMI") -> Aligned:
+    """Return a share and bitcoin at each session's close since its listing, up to the last hourly bitcoin price."""
+    return align(
+        Pair(etf=Symbol(etf), crypto=Symbol("BTC")),
+        read_etf_csv(DATA / f"equities/{etf}.csv", Symbol(etf)),
+        read_crypto_csv(DATA / "btc/btcusdt_binance_1h.csv", Symbol("BTC")),
+        Sessions(date(2018, 1, 1), date(2026, 12, 31)),
+    )
+
+
+def row_of(aligned: Aligned, session: str) -> int:
+    """Return the row of a session."""
+    return int(np.searchsorted(aligned.sessions, np.datetime64(session)))
